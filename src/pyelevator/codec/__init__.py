@@ -1,0 +1,46 @@
+"""Codecs: messages to frames and back, one class per dialect, and the only owners of msgpack and lz4."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pyelevator.codec.base import Codec, Frames, Limits, UnsupportedByDialect
+from pyelevator.codec.classic import ClassicCodec
+from pyelevator.codec.flat import FlatCodec
+from pyelevator.errors import UsageError
+
+DIALECTS: Final[Mapping[str, type[Codec]]] = {"classic": ClassicCodec, "flat": FlatCodec}
+"""Dialect -> codec class."""
+
+
+def codec_for(dialect: str, limits: Limits | None = None) -> Codec:
+    """A codec of the dialect.
+
+    Raises:
+        UsageError: there is no such dialect.
+    """
+    if dialect not in DIALECTS:
+        raise UsageError(f"there is no dialect {dialect!r}; choose one of {', '.join(DIALECTS)}")
+    return DIALECTS[dialect](limits)
+
+
+def dialect_of(frames: Frames) -> str:
+    """The dialect of a request, by its first byte: flat is a msgpack array; everything else is for classic to judge.
+
+    >>> dialect_of([b"\\x92\\xa0\\xa6DBLIST"])
+    'flat'
+    """
+    first = frames[0][:1] if len(frames) == 1 else b""
+    return "flat" if b"\x90" <= first <= b"\x9f" or first in (b"\xdc", b"\xdd") else "classic"
+
+
+__all__ = [
+    "DIALECTS",
+    "ClassicCodec",
+    "Codec",
+    "FlatCodec",
+    "Frames",
+    "Limits",
+    "UnsupportedByDialect",
+    "codec_for",
+    "dialect_of",
+]

@@ -1,0 +1,208 @@
+"""The flat dialect: the Go rewrite, 0.7 (source: PROTOCOL, recordings in tests/vectors)."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+
+from pyelevator.codec.base import (
+    Codec,
+    Frames,
+    UnsupportedByDialect,
+    build,
+    error_code,
+    pack,
+    text,
+    unknown,
+    unpack,
+)
+from pyelevator.commands import COMMANDS, DELETE, PUT, BadSignal, Command, Get, Op, Range, Shape, Slice
+from pyelevator.errors import ErrorCode, MalformedMessage
+from pyelevator.messages import Request, Response, Status
+
+_PUT: Final = b"BPUT"
+_DELETE: Final = b"BDEL"
+
+
+@frozen
+class Layout:
+    """How a verb's arguments are written and read; ``write`` is None where an old server would die of the verb."""
+
+    write: Callable[[Any], Iterable[Any]] | None
+    least: int
+    read: Callable[[Sequence[Any]], Sequence[Any]]
+
+
+def _first(count: int) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Reads the first ``count`` arguments: the old server ignores what follows (recording GET.extra)."""
+    return lambda args: args[:count]
+
+
+def _write_range(command: Range) -> tuple[bytes, bytes]:
+    _refuse_parts(command, command.prefix is not None)
+    if command.stop is None:
+        raise UnsupportedByDialect("the flat dialect has no RANGE with an open end")
+    return command.start or b"", command.stop
+
+
+def _write_slice(command: Slice) -> tuple[bytes, str]:
+    _refuse_parts(command, False)
+    return command.start or b"", str(command.count)
+
+
+def _refuse_parts(command: Any, prefix: bool) -> None:
+    if prefix or not (command.include_key and command.include_value):
+        raise UnsupportedByDialect("the flat dialect has no include_key, include_value or prefix")
+
+
+def _write_create(command: Any) -> tuple[str]:
+    if command.options:
+        raise UnsupportedByDialect("the flat dialect creates databases without options; use dialect='classic'")
+    return (command.name,)
+
+
+def _write_ops(command: Any) -> Iterator[bytes]:
+    for op in command.ops:
+        if _PUT in op or _DELETE in op:
+            raise UnsupportedByDialect("a key or value of b'BPUT' or b'BDEL' cannot be told from a signal in flat")
+        yield _PUT if op[0] == PUT else _DELETE
+        yield from op[1:]
+
+
+def _read_ops(args: Sequence[Any]) -> tuple[list[Op]]:
+    ops: list[Any] = []
+    rest = iter(args)
+    for signal in rest:
+        if signal not in (_PUT, _DELETE):
+            raise MalformedMessage(str(BadSignal(signal)), code=ErrorCode.SIGNAL)
+        try:
+            ops.append((PUT, next(rest), next(rest)) if signal == _PUT else (DELETE, next(rest)))
+        except StopIteration:
+            raise MalformedMessage("the batch ends within an operation", code=ErrorCode.VALUE) from None
+    return (ops,)
+
+
+def _read_slice(args: Sequence[Any]) -> tuple[Any, int]:
+    try:
+        return args[0], int(text(args[1]))
+    except (ValueError, AttributeError) as error:
+        raise MalformedMessage("the count of a SLICE is a decimal string", code=ErrorCode.VALUE) from error
+
+
+ARGS: Final[Mapping[str, Layout]] = {
+    "GET": Layout(lambda c: (c.key,), 1, _first(1)),
+    "PUT": Layout(lambda c: (c.key, c.value), 2, _first(2)),
+    "DELETE": Layout(lambda c: (c.key,), 1, _first(1)),
+    "EXISTS": Layout(None, 1, _first(1)),
+    "MGET": Layout(lambda c: c.keys, 0, lambda args: (args,)),
+    "RANGE": Layout(_write_range, 2, _first(2)),
+    "SLICE": Layout(_write_slice, 2, _read_slice),
+    "BATCH": Layout(_write_ops, 0, _read_ops),
+    "PING": Layout(None, 0, _first(0)),
+    "DBCONNECT": Layout(lambda c: (c.name,), 1, _first(1)),
+    "DBMOUNT": Layout(lambda c: (c.name,), 1, _first(1)),
+    "DBUMOUNT": Layout(lambda c: (c.name,), 1, _first(1)),
+    "DBCREATE": Layout(_write_create, 1, _first(1)),
+    "DBDROP": Layout(lambda c: (c.name,), 1, _first(1)),
+    "DBLIST": Layout(lambda _: (), 0, _first(0)),
+    "DBREPAIR": Layout(None, 0, _first(0)),
+}
+"""Verb -> layout. Our server reads all of them; a client sends only what the old server survives."""
+
+
+class FlatCodec(Codec):
+    """One frame each way, an array of strings; no ids, no compression.
+
+    >>> FlatCodec().encode_request(Request(Get("k"), uid="u"))
+    [b'\\x93\\xa1u\\xa3GET\\xa1k']
+    """
+
+    name = "flat"
+    answered_twice = frozenset({"MGET", "RANGE", "SLICE"})
+    tells_missing = False
+
+    def encode_request(self, request: Request[Any]) -> list[bytes]:
+        command = request.command
+        layout = ARGS.get(command.verb)
+        if layout is None:
+            return [pack([request.uid or "", command.verb, *command.args])]  # type: ignore[attr-defined]
+        if layout.write is None:
+            raise UnsupportedByDialect(f"the flat dialect has no {command.verb}; connect with dialect='classic'")
+        uid = "" if command.verb.startswith("DB") else request.uid
+        return [pack([uid or "", command.verb, *layout.write(command)])]
+
+    def decode_request(self, frames: Frames) -> Request[Any]:
+        message = _array(frames, "request", self.limits)
+        if len(message) < 2 or not isinstance(message[0], bytes):
+            raise MalformedMessage("Invalid request message : uid, command and arguments were expected")
+        uid, verb, *args = message
+        return Request(self._command(verb, args), text(uid) or None)
+
+    def _command(self, verb: Any, args: list[Any]) -> Command[Any]:
+        name = text(verb) if isinstance(verb, bytes) else ""
+        layout = ARGS.get(name)
+        if layout is None:
+            return unknown(verb, args, self.limits)
+        if len(args) < layout.least:
+            raise MalformedMessage(f"{name} does not take {len(args)} arguments", code=ErrorCode.VALUE)
+        return build(name, COMMANDS[name], layout.read(args), {})
+
+    def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
+        if response.code is ErrorCode.KEY and request and isinstance(request.command, Get):
+            return [pack([int(Status.SUCCESS), 0, "", ""])]  # how this dialect says that a key is missing
+        if response.code is not None:
+            return [pack([int(Status.FAILURE), int(response.code), response.message])]
+        shape = request.command.shape if request else Shape.NOTHING
+        return [pack([int(Status.SUCCESS), 0, "", *_WRITERS[shape](response.payload)])]
+
+    def decode_response(self, frames: Frames, request: Request[Any]) -> Response:
+        message = _array(frames, "reply", self.limits)
+        if len(message) < 3 or not isinstance(message[2], bytes):
+            raise MalformedMessage("a reply is a status, a code, a message and data")
+        status, code, reason, *data = message
+        if status == Status.FAILURE:
+            return Response.failure(error_code(code), text(reason))
+        if status not in (Status.SUCCESS, Status.WARNING):
+            raise MalformedMessage(f"the status of a reply is not {status!r:.40}")
+        return Response(_READERS[request.command.shape](data), Status(status))
+
+    def reply_id(self, frames: Frames) -> int | None:  # noqa: ARG002
+        return None
+
+
+def _array(frames: Frames, what: str, limits: Any) -> list[Any]:
+    if len(frames) != 1:
+        raise MalformedMessage(f"a {what} is one frame, not {len(frames)}")
+    message = unpack(frames[0], limits)
+    if isinstance(message, list):
+        return message
+    raise MalformedMessage(f"Invalid {what} message : an array was expected, not {type(message).__name__}")
+
+
+def _pairs(data: list[Any]) -> list[list[Any]]:
+    if len(data) % 2 or not set(map(type, data)) <= {bytes}:
+        raise MalformedMessage("the answer holds something else than keys and values")
+    return [list(pair) for pair in zip(data[::2], data[1::2], strict=True)]
+
+
+def _scalar(data: list[Any]) -> Any:
+    if len(data) != 1:
+        raise MalformedMessage(f"a scalar answer holds {len(data)} values")
+    return data[0]
+
+
+_WRITERS: Final[Mapping[Shape, Callable[[Any], Iterable[Any]]]] = {
+    Shape.NOTHING: lambda _: (),
+    Shape.SCALAR: lambda payload: (payload,),
+    Shape.LIST: lambda payload: ["" if item is None else item for item in payload],
+    Shape.PAIRS: lambda payload: (item for pair in payload for item in pair),
+    Shape.OPAQUE: lambda payload: payload if isinstance(payload, list) else (),
+}
+
+_READERS: Final[Mapping[Shape, Callable[[list[Any]], Any]]] = {
+    Shape.NOTHING: lambda _: None,
+    Shape.SCALAR: _scalar,
+    Shape.LIST: lambda data: data,
+    Shape.PAIRS: _pairs,
+    Shape.OPAQUE: lambda data: data,
+}

@@ -1,0 +1,461 @@
+"""The commands: one frozen class per verb, and the table that lists them all.
+
+A command is data. It takes str or bytes-like arguments and holds bytes; a wrong type is an ArgumentTypeError before
+anything is sent. How it is written down is the codecs' business, what it does is the application's.
+
+>>> Put("abc", "123")
+Put(key=b'abc', value=b'123')
+>>> Put("abc", 123)
+Traceback (most recent call last):
+    ...
+pyelevator.errors.ArgumentTypeError: value must be str or bytes, not int
+"""
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
+
+from attrs import field, frozen
+
+from pyelevator.errors import (
+    SERVER_ERRORS,
+    ArgumentTypeError,
+    DatabaseError,
+    ErrorCode,
+    KeyNotFound,
+    MalformedMessage,
+    ServerError,
+    SignalError,
+    UsageError,
+)
+
+R = TypeVar("R")
+
+Data: TypeAlias = str | bytes | bytearray | memoryview
+"""What callers may give as a key or a value; str is encoded as UTF-8, with surrogateescape."""
+
+PUT: Final = 1
+DELETE: Final = 0
+Op: TypeAlias = tuple[int, bytes, bytes] | tuple[int, bytes]
+"""One operation of a batch: ``(PUT, key, value)`` or ``(DELETE, key)``; the numbers are the wire's signals."""
+
+
+class Shape(enum.Enum):
+    """What kind of payload answers a command; the codecs write each kind in their own way."""
+
+    NOTHING = "nothing"
+    SCALAR = "scalar"
+    LIST = "list"
+    PAIRS = "pairs"
+    OPAQUE = "opaque"
+
+
+def to_bytes(value: Data, name: str) -> bytes:
+    """``value`` as bytes.
+
+    Raises:
+        ArgumentTypeError: not str or bytes-like; the message names the argument.
+    """
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    raise ArgumentTypeError(f"{name} must be str or bytes, not {type(value).__name__}")
+
+
+def _optional(value: Data | None, name: str) -> bytes | None:
+    return None if value is None else to_bytes(value, name)
+
+
+def _typed(value: Any, name: str, kind: type[R]) -> R:
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    raise ArgumentTypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
+
+
+# The converters, one per argument name: attrs wants named functions, and the messages name the argument.
+def _key(key: Data) -> bytes:
+    return to_bytes(key, "key")
+
+
+def _value(value: Data) -> bytes:
+    return to_bytes(value, "value")
+
+
+def _start(start: Data | None) -> bytes | None:
+    return _optional(start, "start")
+
+
+def _stop(stop: Data | None) -> bytes | None:
+    return _optional(stop, "stop")
+
+
+def _prefix(prefix: Data | None) -> bytes | None:
+    return _optional(prefix, "prefix")
+
+
+def _include_key(flag: bool) -> bool:
+    return _typed(flag, "include_key", bool)
+
+
+def _include_value(flag: bool) -> bool:
+    return _typed(flag, "include_value", bool)
+
+
+def _fill_cache(flag: bool) -> bool:
+    return _typed(flag, "fill_cache", bool)
+
+
+def _count(count: int) -> int:
+    return _typed(count, "count", int)
+
+
+def _max_bytes(max_bytes: int | None) -> int | None:
+    return None if max_bytes is None else _typed(max_bytes, "max_bytes", int)
+
+
+def _name(name: str | bytes) -> str:
+    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else _typed(name, "name", str)
+
+
+def _keys(keys: Iterable[Data]) -> tuple[bytes, ...]:
+    if not isinstance(keys, (list, tuple)):
+        raise ArgumentTypeError(f"keys must be a list or a tuple, not {type(keys).__name__}")
+    if set(map(type, keys)) <= {bytes}:
+        return tuple(keys)
+    return tuple([to_bytes(key, f"keys[{i}]") for i, key in enumerate(keys)])
+
+
+def _options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    if options is None:
+        return {}
+    if isinstance(options, Mapping):
+        return {_name(name): value for name, value in options.items()}
+    raise ArgumentTypeError(f"options must be a mapping, not {type(options).__name__}")
+
+
+def _ops(ops: Iterable[Op]) -> Sequence[Op]:
+    """The operations, checked. The whole-batch checks run in C; only a faulty batch is walked in Python."""
+    if not isinstance(ops, (list, tuple)):
+        raise ArgumentTypeError(f"ops must be a list or a tuple, not {type(ops).__name__}")
+    if set(map(type, ops)) <= {tuple, list} and set(map(type, chain.from_iterable(ops))) <= {int, bytes}:
+        signatures = {(len(op), *op[:1]) for op in ops}
+        if signatures <= {(3, PUT), (2, DELETE)} and {type(item) for op in ops for item in op[1:]} <= {bytes}:
+            return ops
+    return [_op(op, f"ops[{i}]") for i, op in enumerate(ops)]
+
+
+def _op(op: Any, name: str) -> Op:
+    if not isinstance(op, (list, tuple)) or not op:
+        raise ArgumentTypeError(f"{name} must be (PUT, key, value) or (DELETE, key), not {op!r:.60}")
+    if isinstance(op[0], (list, dict)) or op[0] not in (PUT, DELETE):
+        raise BadSignal(op[0])
+    if len(op) != (3 if op[0] == PUT else 2):
+        raise ArgumentTypeError(f"{name} must be (PUT, key, value) or (DELETE, key), not {len(op)} elements")
+    signal, *data = op
+    return (int(signal), *[to_bytes(item, f"{name}[{i}]") for i, item in enumerate(data, 1)])  # type: ignore[return-value]
+
+
+class BadSignal(UsageError):
+    """An operation of a batch starts with something else than PUT or DELETE."""
+
+    def __init__(self, signal: object) -> None:
+        super().__init__(f"Unrecognized signal received : {signal!r:.60}")
+
+
+@frozen
+class Command(Generic[R]):
+    """Base of the commands; ``R`` is what :meth:`result` gives.
+
+    Attributes:
+        verb: the name on the wire.
+        shape: what kind of payload answers it.
+        idempotent: executing it twice leaves what executing it once leaves, and answers the same.
+        writes: it changes keys and values of the connected database.
+        addressed: it travels with the connected database's uid (old servers die without it).
+        extras: fields that travel in ``meta``, when they differ from their defaults; old servers ignore them.
+        errors: how this command refines a failure code: the class, and the documented text if there is one.
+    """
+
+    verb: ClassVar[str]
+    shape: ClassVar[Shape] = Shape.NOTHING
+    idempotent: ClassVar[bool] = True
+    writes: ClassVar[bool] = False
+    addressed: ClassVar[bool] = True
+    extras: ClassVar[tuple[str, ...]] = ()
+    errors: ClassVar[Mapping[ErrorCode, tuple[type[ServerError], str | None]]] = {}
+
+    def result(self, payload: Any) -> R:
+        """The result for a caller, in bytes.
+
+        Raises:
+            MalformedMessage: the payload has the wrong type.
+        """
+        return payload  # type: ignore[no-any-return]
+
+    def error(self, code: ErrorCode, message: str) -> ServerError:
+        """The exception for a failure that the server answered."""
+        kind, text = self.errors.get(code, (SERVER_ERRORS[code], None))
+        return kind(text or message, code, message)
+
+
+def _expect(payload: Any, kind: type[R], verb: str) -> R:
+    if isinstance(payload, kind):
+        return payload
+    raise MalformedMessage(f"the answer to {verb} holds {type(payload).__name__}, not {kind.__name__}")
+
+
+@frozen
+class _Silent(Command[None]):
+    """A command without a result: old servers answer nil, and what they answer is not looked at."""
+
+    def result(self, payload: Any) -> None:  # noqa: ARG002
+        return None
+
+
+@frozen
+class _Listing(Command[list[Any]]):
+    def result(self, payload: Any) -> list[Any]:
+        return _expect(payload, list, self.verb)
+
+
+@frozen
+class Get(Command[bytes]):
+    """The value of one key. KeyNotFound if there is none."""
+
+    verb = "GET"
+    shape = Shape.SCALAR
+    errors = {ErrorCode.KEY: (KeyNotFound, "Key not found")}
+    key: bytes = field(converter=_key)
+
+    def result(self, payload: Any) -> bytes:
+        return _expect(payload, bytes, self.verb)
+
+
+@frozen
+class Put(_Silent):
+    """Sets the value of one key."""
+
+    verb = "PUT"
+    writes = True
+    key: bytes = field(converter=_key)
+    value: bytes = field(converter=_value)
+
+
+@frozen
+class Delete(_Silent):
+    """Removes one key; a missing key is no error."""
+
+    verb = "DELETE"
+    writes = True
+    key: bytes = field(converter=_key)
+
+
+@frozen
+class Exists(Command[bool]):
+    """Whether a key is there; an empty value counts."""
+
+    verb = "EXISTS"
+    shape = Shape.SCALAR
+    key: bytes = field(converter=_key)
+
+    def result(self, payload: Any) -> bool:
+        return _expect(payload, bool, self.verb)
+
+
+@frozen
+class MGet(_Listing):
+    """The values of many keys, in the order of the keys; None for a missing one.
+
+    ``fill_cache`` asks the server to keep the blocks it reads in LevelDB's cache.
+    """
+
+    verb = "MGET"
+    shape = Shape.LIST
+    extras = ("fill_cache",)
+    keys: tuple[bytes, ...] = field(converter=_keys)
+    fill_cache: bool = field(default=False, converter=_fill_cache)
+
+    def result(self, payload: Any) -> list[bytes | None]:
+        values = _expect(payload, list, self.verb)
+        if len(values) == len(self.keys) and set(map(type, values)) <= {bytes, type(None)}:
+            return values
+        raise MalformedMessage(f"the answer to {len(self.keys)} keys holds {len(values)} values, or some are not bytes")
+
+
+@frozen
+class _Scan(Command[list[Any]]):
+    """What RANGE and SLICE share. The result is ``[[key, value], ...]``, or a flat list if one part is left out."""
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]
+        return Shape.PAIRS if self.include_key and self.include_value else Shape.LIST
+
+    include_key: bool
+    include_value: bool
+
+    def result(self, payload: Any) -> list[Any]:
+        return _expect(payload, list, self.verb)
+
+
+@frozen
+class Range(_Scan):
+    """The pairs from ``start`` to ``stop``, both inclusive, None for an open end, under ``prefix`` if given."""
+
+    verb = "RANGE"
+    start: bytes | None = field(default=None, converter=_start)
+    stop: bytes | None = field(default=None, converter=_stop)
+    include_key: bool = field(default=True, converter=_include_key)
+    include_value: bool = field(default=True, converter=_include_value)
+    prefix: bytes | None = field(default=None, converter=_prefix)
+
+
+@frozen
+class Slice(_Scan):
+    """The first ``count`` pairs from ``start`` on; none if ``count`` is below one.
+
+    ``max_bytes`` lets a server with the feature ``pages`` cut the answer after about so many bytes (never before
+    the first pair); it says so with ``more``.
+    """
+
+    verb = "SLICE"
+    extras = ("max_bytes",)
+    start: bytes | None = field(default=None, converter=_start)
+    count: int = field(default=0, converter=_count)
+    include_key: bool = field(default=True, converter=_include_key)
+    include_value: bool = field(default=True, converter=_include_value)
+    max_bytes: int | None = field(default=None, converter=_max_bytes)
+
+
+@frozen
+class Batch(_Silent):
+    """Many puts and deletes, in order, all of them or none.
+
+    >>> Batch([(PUT, b"a", b"1"), (DELETE, b"b")])
+    Batch(ops=[(1, b'a', b'1'), (0, b'b')])
+    """
+
+    verb = "BATCH"
+    writes = True
+    errors = {ErrorCode.SIGNAL: (SignalError, None)}
+    ops: Sequence[Op] = field(converter=_ops)
+
+
+@frozen
+class Ping(Command[bytes]):
+    """Asks the server for a sign of life; the answer is ``PONG``."""
+
+    verb = "PING"
+    shape = Shape.SCALAR
+    addressed = False
+
+    def result(self, payload: Any) -> bytes:
+        return _expect(payload, bytes, self.verb)
+
+
+@frozen
+class DbConnect(Command[str]):
+    """The uid of a database, under which the other commands address it."""
+
+    verb = "DBCONNECT"
+    shape = Shape.SCALAR
+    addressed = False
+    errors = {ErrorCode.DATABASE: (DatabaseError, "Database does not exist")}
+    name: str = field(converter=_name)
+
+    def result(self, payload: Any) -> str:
+        return _expect(payload, bytes, self.verb).decode("utf-8", "surrogateescape")
+
+
+@frozen
+class DbMount(_Silent):
+    """Opens a database."""
+
+    verb = "DBMOUNT"
+    addressed = False
+    name: str = field(converter=_name)
+
+
+@frozen
+class DbUmount(_Silent):
+    """Closes a database; the next use opens it again."""
+
+    verb = "DBUMOUNT"
+    addressed = False
+    name: str = field(converter=_name)
+
+
+@frozen
+class DbCreate(_Silent):
+    """Creates a database, or registers the LevelDB at an absolute path, with LevelDB options."""
+
+    verb = "DBCREATE"
+    idempotent = False
+    name: str = field(converter=_name)
+    options: dict[str, Any] = field(factory=dict, converter=_options)
+
+
+@frozen
+class DbDrop(_Silent):
+    """Removes a database and its files."""
+
+    verb = "DBDROP"
+    idempotent = False
+    name: str = field(converter=_name)
+
+
+@frozen
+class DbList(Command[list[str]]):
+    """The names of all databases."""
+
+    verb = "DBLIST"
+    shape = Shape.LIST
+
+    def result(self, payload: Any) -> list[str]:
+        names = _expect(payload, list, self.verb)
+        return [_expect(name, bytes, self.verb).decode("utf-8", "surrogateescape") for name in names]
+
+
+@frozen
+class DbRepair(_Silent):
+    """Repairs the connected database."""
+
+    verb = "DBREPAIR"
+
+
+@frozen
+class Unknown(Command[Any]):
+    """A verb that this version does not know, with its arguments as they came; proxies pass it on."""
+
+    shape = Shape.OPAQUE
+    idempotent = False
+    name: str = field(converter=_name)
+    args: Sequence[Any] = ()
+
+    @property
+    def verb(self) -> str:  # type: ignore[override]
+        return self.name
+
+
+COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
+    "GET": Get,
+    "PUT": Put,
+    "DELETE": Delete,
+    "EXISTS": Exists,
+    "MGET": MGet,
+    "RANGE": Range,
+    "SLICE": Slice,
+    "BATCH": Batch,
+    "PING": Ping,
+    "DBCONNECT": DbConnect,
+    "DBMOUNT": DbMount,
+    "DBUMOUNT": DbUmount,
+    "DBCREATE": DbCreate,
+    "DBDROP": DbDrop,
+    "DBLIST": DbList,
+    "DBREPAIR": DbRepair,
+}
+"""Verb -> class."""

@@ -1,0 +1,52 @@
+"""Deadline: seconds become a point in time once, at the edge, and everything below shares it."""
+
+import math
+import time
+from typing import Final, Self
+
+from attrs import frozen
+
+from pyelevator.errors import ArgumentTypeError, UsageError
+
+
+@frozen
+class Deadline:
+    """A point on the monotonic clock; ``at`` is infinity for "never"."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float | None) -> Self:
+        """The deadline that many seconds from now; None means never.
+
+        >>> Deadline.after(None).remaining()
+        inf
+        """
+        return cls(math.inf if seconds is None else time.monotonic() + seconds)
+
+    def remaining(self) -> float:
+        """Seconds left, never negative; infinity if there is no end."""
+        return max(0.0, self.at - time.monotonic())
+
+    def expired(self) -> bool:
+        """True once nothing is left."""
+        return time.monotonic() >= self.at
+
+
+NEVER: Final = Deadline(math.inf)
+
+
+def check_timeout(timeout: float | None) -> float | None:
+    """``timeout`` itself when it is a number of seconds above zero, or None for no limit.
+
+    Raises:
+        ArgumentTypeError: not a number.
+        UsageError: zero, negative or not a number (NaN).
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise ArgumentTypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
+    if not timeout > 0:
+        raise UsageError(f"timeout must be above 0 seconds, not {timeout!r}; None waits for ever")
+    return timeout

@@ -1,0 +1,210 @@
+"""Every exception that pyelevator raises.
+
+::
+
+    ElevatorError
+    ├── UsageError (ValueError)             the call itself is wrong; nothing was sent
+    │   └── ArgumentTypeError (TypeError)   an argument has a type that the command cannot carry
+    ├── MissingExtra (ImportError)          an optional package is not installed
+    ├── TransportError                      the request or its answer did not get through
+    │   ├── RequestTimeout (TimeoutError)   no answer in time; the request may have been executed
+    │   ├── ConnectFailed (ConnectionError) nothing could be sent
+    │   │   └── ConnectTimeout (also RequestTimeout)
+    │   └── PoolTimeout (also RequestTimeout)  every lane of the client was busy
+    ├── ProtocolError                       bytes that are not a message of the dialect
+    │   ├── MalformedMessage
+    │   └── LimitExceeded
+    └── ServerError                         the server's answer is a failure: ``code``, ``message``
+        ├── WrongType (TypeError)           code 0
+        ├── KeyNotFound (KeyError)          code 1, of a key
+        ├── UnknownCommand (KeyError)       code 1, of a verb
+        ├── WrongValue (ValueError)         code 2
+        ├── WrongIndex (IndexError)         code 3
+        ├── ServerRuntimeError (RuntimeError) code 4
+        ├── ServerOSError (OSError)         code 5
+        ├── DatabaseError                   code 6
+        ├── SignalError                     code 7
+        └── BadRequest                      code 8
+
+The builtins in parentheses are what the Python 2 client raised, so ``except KeyError`` keeps working.
+"""
+
+import enum
+from collections.abc import Mapping
+from typing import Any, Final
+
+
+class ErrorCode(enum.IntEnum):
+    """The failure codes of the wire (``err_code``), the same numbers in both dialects."""
+
+    TYPE = 0
+    KEY = 1
+    VALUE = 2
+    INDEX = 3
+    RUNTIME = 4
+    OS = 5
+    DATABASE = 6
+    SIGNAL = 7
+    REQUEST = 8
+
+
+class ElevatorError(Exception):
+    """Base of every exception of this package."""
+
+
+class UsageError(ElevatorError, ValueError):
+    """The call is wrong as written; nothing was sent."""
+
+
+class ArgumentTypeError(UsageError, TypeError):
+    """An argument has a type that the command cannot carry; the message names the argument."""
+
+
+class MissingExtra(ElevatorError, ImportError):
+    """An optional package is not installed; the message says which extra brings it."""
+
+
+class TransportError(ElevatorError):
+    """The request or its answer did not get through."""
+
+
+class RequestTimeout(TransportError, TimeoutError):
+    """No answer came in time. Whether the server executed the request is not known."""
+
+    __str__ = Exception.__str__
+
+
+class ConnectFailed(TransportError, ConnectionError):
+    """Nothing could be sent, so nothing was executed."""
+
+    __str__ = Exception.__str__
+
+
+class ConnectTimeout(ConnectFailed, RequestTimeout):
+    """No connection came up in time; nothing was sent."""
+
+
+class PoolTimeout(RequestTimeout):
+    """Every lane of the client stayed busy; nothing was sent."""
+
+
+class ProtocolError(ElevatorError):
+    """Bytes that are not a message of the dialect.
+
+    ``code`` is what a server answers, ``request_id`` the id to answer it under, where one could be read.
+    """
+
+    code: ErrorCode = ErrorCode.REQUEST
+
+    def __init__(self, message: str, *, code: ErrorCode | None = None, request_id: int | None = None) -> None:
+        super().__init__(message)
+        self.code = self.code if code is None else code
+        self.request_id = request_id
+
+
+class MalformedMessage(ProtocolError):
+    """The bytes do not decode, or not to a message of the dialect."""
+
+
+class LimitExceeded(ProtocolError):
+    """The message is larger, deeper or longer than the codec's limits allow."""
+
+    code = ErrorCode.VALUE
+
+
+class ServerError(ElevatorError):
+    """The server answered with a failure.
+
+    Attributes:
+        code: the wire's failure code.
+        message: the text shown to the caller.
+        detail: what the server wrote, where ``message`` is the documented text instead.
+    """
+
+    code: ErrorCode = ErrorCode.RUNTIME
+
+    def __init__(self, message: str, code: ErrorCode | None = None, detail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = self.code if code is None else code
+        self.detail = detail or message
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.code, self.detail)
+
+
+class WrongType(ServerError, TypeError):
+    """Code 0: the server refused the type of an argument."""
+
+    code = ErrorCode.TYPE
+
+
+class KeyNotFound(ServerError, KeyError):
+    """Code 1: the key is not in the database."""
+
+    code = ErrorCode.KEY
+
+
+class UnknownCommand(ServerError, KeyError):
+    """Code 1 of anything but a key: the server does not know the verb."""
+
+    code = ErrorCode.KEY
+
+
+class WrongValue(ServerError, ValueError):
+    """Code 2: the server refused the value of an argument."""
+
+    code = ErrorCode.VALUE
+
+
+class WrongIndex(ServerError, IndexError):
+    """Code 3."""
+
+    code = ErrorCode.INDEX
+
+
+class ServerRuntimeError(ServerError, RuntimeError):
+    """Code 4: the server failed, or does not know the database's uid (any more)."""
+
+    code = ErrorCode.RUNTIME
+
+
+class ServerOSError(ServerError, OSError):
+    """Code 5: the server's file system refused."""
+
+    code = ErrorCode.OS
+
+
+class DatabaseError(ServerError):
+    """Code 6: the database does not exist, exists already, or cannot be used."""
+
+    code = ErrorCode.DATABASE
+
+
+class SignalError(ServerError):
+    """Code 7: a batch holds something else than puts and deletes."""
+
+    code = ErrorCode.SIGNAL
+
+
+class BadRequest(ServerError):
+    """Code 8: the server could not read the request."""
+
+    code = ErrorCode.REQUEST
+
+
+SERVER_ERRORS: Final[Mapping[ErrorCode, type[ServerError]]] = {
+    ErrorCode.TYPE: WrongType,
+    ErrorCode.KEY: UnknownCommand,
+    ErrorCode.VALUE: WrongValue,
+    ErrorCode.INDEX: WrongIndex,
+    ErrorCode.RUNTIME: ServerRuntimeError,
+    ErrorCode.OS: ServerOSError,
+    ErrorCode.DATABASE: DatabaseError,
+    ErrorCode.SIGNAL: SignalError,
+    ErrorCode.REQUEST: BadRequest,
+}
+"""Wire code -> class. A command may refine this for itself (see ``Command.errors``)."""

@@ -1,0 +1,69 @@
+"""Request and Response: what travels, without a word about how it is written down."""
+
+import enum
+from typing import Any, Generic, Self, TypeVar
+
+from attrs import field, frozen
+
+from pyelevator.commands import Command
+from pyelevator.errors import ErrorCode, ServerError
+
+R = TypeVar("R")
+
+
+class Status(enum.IntEnum):
+    """``status`` of a reply, the same numbers in both dialects."""
+
+    SUCCESS = 1
+    FAILURE = -1
+    WARNING = -2
+    """A success with a reservation: an MGET in which at least one key is missing."""
+
+
+@frozen
+class Request(Generic[R]):
+    """One command on its way to a database.
+
+    Attributes:
+        command: what to do.
+        uid: the connected database, as DBCONNECT answered it; None for the commands that need none.
+        id: the number under which the answer comes back (``meta.id``); old servers do not echo it.
+        compression: ask for an lz4-compressed reply (classic only).
+    """
+
+    command: Command[R]
+    uid: str | None = None
+    id: int | None = None
+    compression: bool = False
+
+
+@frozen
+class Response:
+    """One answer.
+
+    Attributes:
+        payload: the command's plain result (see ``Command.shape``); None in a failure.
+        status: success, failure, or success with a reservation.
+        code, message: of a failure.
+        id: the request's id, if the peer echoed it.
+        more: a slice was cut at the request's ``max_bytes``; there is more behind the last pair.
+        features: what the answering server can do beyond the old protocol; in answers to DBCONNECT.
+    """
+
+    payload: Any = None
+    status: Status = Status.SUCCESS
+    code: ErrorCode | None = None
+    message: str = ""
+    id: int | None = None
+    more: bool = False
+    features: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def failure(cls, code: ErrorCode, message: str, id: int | None = None) -> Self:
+        """An answer that says what went wrong."""
+        return cls(None, Status.FAILURE, code, message, id)
+
+    @classmethod
+    def of_error(cls, error: ServerError, id: int | None = None) -> Self:
+        """The answer that makes a client raise ``error``."""
+        return cls.failure(error.code, error.message, id)
