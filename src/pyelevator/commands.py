@@ -149,9 +149,9 @@ def _ops(ops: Iterable[Op]) -> Sequence[Op]:
 
 
 def _op(op: Any, name: str) -> Op:
-    if not isinstance(op, (list, tuple)) or not op:
+    if not isinstance(op, (list, tuple)) or not op or isinstance(op[0], (list, tuple, dict)):
         raise ArgumentTypeError(f"{name} must be (PUT, key, value) or (DELETE, key), not {op!r:.60}")
-    if isinstance(op[0], (list, dict)) or op[0] not in (PUT, DELETE):
+    if op[0] not in (PUT, DELETE):
         raise BadSignal(op[0])
     if len(op) != (3 if op[0] == PUT else 2):
         raise ArgumentTypeError(f"{name} must be (PUT, key, value) or (DELETE, key), not {len(op)} elements")
@@ -163,7 +163,8 @@ class BadSignal(UsageError):
     """An operation of a batch starts with something else than PUT or DELETE."""
 
     def __init__(self, signal: object) -> None:
-        super().__init__(f"Unrecognized signal received : {signal!r:.60}")
+        readable = signal.decode("utf-8", "replace") if isinstance(signal, bytes) else signal
+        super().__init__(f"Unrecognized signal received : {readable!r:.60}")
 
 
 @frozen

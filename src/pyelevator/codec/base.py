@@ -116,7 +116,7 @@ def unpack(frame: bytes, limits: Limits) -> Any:
         raise LimitExceeded(f"a frame of {size:,} bytes is over the limit of {limits.frame_bytes:,}")
     elements = min(size, limits.elements)
     try:
-        return msgpack.unpackb(frame, raw=True, max_array_len=elements, max_map_len=elements, max_buffer_size=size)
+        return msgpack.unpackb(frame, raw=True, max_array_len=elements, max_map_len=elements)
     except msgpack.StackError as error:
         raise LimitExceeded("nested too deeply") from error
     except (ValueError, TypeError, OverflowError) as error:

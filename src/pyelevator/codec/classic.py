@@ -1,5 +1,6 @@
 """The classic dialect: the Python 2 server and client, 0.5 (source: PROTOCOL, recordings in tests/vectors)."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
@@ -15,11 +16,12 @@ from pyelevator.messages import Request, Response, Status
 
 @frozen
 class Layout:
-    """How a verb's ``args`` are written: from a command, and how many of them a peer must and may send."""
+    """How a verb's ``args`` are written and read, and how many of them a peer must and may send."""
 
     write: Callable[[Any], Sequence[Any]]
     least: int
     most: int | None
+    read: Callable[[list[Any]], Sequence[Any]] = list
 
 
 ARGS: Final[Mapping[str, Layout]] = {
@@ -28,8 +30,13 @@ ARGS: Final[Mapping[str, Layout]] = {
     "DELETE": Layout(lambda c: (c.key,), 1, 1),
     "EXISTS": Layout(lambda c: (c.key,), 1, 1),
     "MGET": Layout(lambda c: (c.keys,), 1, 1),
-    "RANGE": Layout(lambda c: _scan(c, c.stop) if c.prefix is None else (*_scan(c, c.stop), c.prefix), 2, 5),
-    "SLICE": Layout(lambda c: _scan(c, c.count), 2, 4),
+    "RANGE": Layout(
+        lambda c: _scan(c, c.stop) if c.prefix is None else (*_scan(c, c.stop), c.prefix),
+        2,
+        5,
+        lambda args: _flags(args),
+    ),
+    "SLICE": Layout(lambda c: _scan(c, c.count), 2, 4, lambda args: _counted(_flags(args))),
     "BATCH": Layout(lambda c: (c.ops,), 1, 1),
     "PING": Layout(lambda _: (), 0, None),
     "DBCONNECT": Layout(lambda c: (c.name,), 1, 1),
@@ -41,6 +48,19 @@ ARGS: Final[Mapping[str, Layout]] = {
     "DBREPAIR": Layout(lambda _: (), 0, None),
 }
 """Verb -> layout. Where ``most`` is None the old servers take anything, and clients send it."""
+
+
+def _flags(args: list[Any]) -> list[Any]:
+    """Old clients may leave a flag nil, which the old server took for false (recording RANGE.nil_flags)."""
+    return [False if i in (2, 3) and arg is None else arg for i, arg in enumerate(args)]
+
+
+def _counted(args: list[Any]) -> list[Any]:
+    """Nil, true and fractions as a count, as the old server took them (recordings SLICE.*_offset)."""
+    start, count, *flags = args
+    if count is None or isinstance(count, (bool, float)):
+        count = math.ceil(count or 0) if count is None or math.isfinite(count) else 0
+    return [start, count, *flags]
 
 
 def _scan(command: Any, end: Any) -> tuple[Any, ...]:
@@ -100,7 +120,7 @@ class ClassicCodec(Codec):
         if len(args) < layout.least or (layout.most is not None and len(args) > layout.most):
             raise MalformedMessage(f"{name} does not take {len(args)} arguments", code=ErrorCode.VALUE)
         extras = {extra: meta[extra.encode()] for extra in kind.extras if extra.encode() in meta}
-        return build(name, kind, args if layout.most is not None else (), extras)
+        return build(name, kind, () if layout.most is None else layout.read(args), extras)
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         if response.code is not None:
