@@ -11,9 +11,15 @@ from pyelevator.errors import ArgumentTypeError, UsageError
 
 @frozen
 class Deadline:
-    """A point on the monotonic clock; ``at`` is infinity for "never"."""
+    """A point on the monotonic clock.
+
+    Attributes:
+        at: the point, as ``time.monotonic`` counts; infinity for "never".
+        seconds: how long it was when it was set, for messages.
+    """
 
     at: float
+    seconds: float
 
     @classmethod
     def after(cls, seconds: float | None) -> Self:
@@ -22,7 +28,8 @@ class Deadline:
         >>> Deadline.after(None).remaining()
         inf
         """
-        return cls(math.inf if seconds is None else time.monotonic() + seconds)
+        seconds = math.inf if seconds is None else seconds
+        return cls(time.monotonic() + seconds, seconds)
 
     def remaining(self) -> float:
         """Seconds left, never negative; infinity if there is no end."""
@@ -33,7 +40,7 @@ class Deadline:
         return time.monotonic() >= self.at
 
 
-NEVER: Final = Deadline(math.inf)
+NEVER: Final = Deadline(math.inf, math.inf)
 
 
 def check_timeout(timeout: float | None) -> float | None:

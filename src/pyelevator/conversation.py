@@ -1,0 +1,116 @@
+"""Which reply answers which request (the client's half), and the reply to a request's frames (the server's half).
+
+Sans-I/O: no socket, no clock.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
+from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError
+from pyelevator.messages import Request, Response
+
+_LOG = logging.getLogger("pyelevator.conversation")
+
+Application: TypeAlias = Callable[[Request[Any]], Response]
+"""Answers requests; never raises."""
+
+
+class Conversation:
+    """The requests in flight on one lane, and the way from each reply to its request.
+
+    Every request gets an id. A server that echoes ids may answer in any order (``tagged``). One that does not gets
+    one request at a time, and its reply is that request's, because a lane whose request was given up is replaced and
+    never used again.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+        self.tagged = False
+        self.spent = False
+        """True once a reply may still come that answers nothing: the lane must not carry another request."""
+        self._ids: Iterator[int] = count(1)
+        self._pending: dict[int, Request[Any]] = {}
+
+    def submit(self, request: Request[Any]) -> tuple[int, list[bytes]]:
+        """The id under which the request is now in flight, and its frames.
+
+        Raises:
+            UnsupportedByDialect, MissingExtra: as the codec; nothing is in flight then.
+        """
+        request_id = next(self._ids)
+        request = Request(request.command, request.uid, request_id, request.compression)
+        frames = self.codec.encode_request(request)
+        self._pending[request_id] = request
+        return request_id, frames
+
+    def receive(self, frames: Sequence[bytes]) -> tuple[int, Response] | None:
+        """The reply and the id of the request that it answers; None if it answers none in flight.
+
+        Raises:
+            MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
+        """
+        request_id = self.codec.reply_id(frames)
+        if request_id is None:
+            request_id = self._only_one()
+        else:
+            self.tagged = True
+        request = self._pending.pop(request_id, None)
+        if request is None:
+            return None
+        self.spent = self.spent or request.command.verb in self.codec.answered_twice
+        return request_id, self.codec.decode_response(frames, request)
+
+    def _only_one(self) -> int:
+        if len(self._pending) != 1:
+            raise MalformedMessage(f"a reply without an id came while {len(self._pending)} requests were in flight")
+        return next(iter(self._pending))
+
+
+@frozen
+class Exchange:
+    """One message that came in, read as far as it can be read, and the way to its one answer.
+
+    Attributes:
+        codec: of the dialect that the message is in.
+        request: None if the message is not one.
+        refusal: then, what to answer.
+    """
+
+    codec: Codec
+    request: Request[Any] | None
+    refusal: Response = Response()
+
+    def answer(self, application: Application) -> list[bytes]:
+        """The frames of the answer; there is always one."""
+        return self.encode(self.refusal if self.request is None else application(self.request))
+
+    def encode(self, response: Response) -> list[bytes]:
+        """The frames of ``response``, or of a failure if it cannot be written down."""
+        try:
+            return self.codec.encode_response(response, self.request)
+        except Exception:
+            _LOG.exception("an answer could not be encoded")
+            return self.codec.encode_response(
+                Response.failure(ErrorCode.RUNTIME, "the answer cannot be encoded", response.id), self.request
+            )
+
+
+class Reader:
+    """Reads messages of either dialect."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._codecs: Mapping[str, Codec] = {name: codec(limits) for name, codec in DIALECTS.items()}
+
+    def read(self, frames: Sequence[bytes]) -> Exchange:
+        """The exchange that ``frames`` begin, whatever they hold."""
+        codec = self._codecs[dialect_of(frames)]
+        try:
+            return Exchange(codec, codec.decode_request(frames))
+        except ProtocolError as error:
+            _LOG.info("refused a message: %s", error)
+            return Exchange(codec, None, Response.failure(error.code, str(error), error.request_id))

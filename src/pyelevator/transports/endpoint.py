@@ -1,0 +1,105 @@
+"""URLs: which transport, where to, and which database with which options.
+
+::
+
+    tcp://host:4141/testdb?timeout=5
+    ipc:///run/elevator.sock?db=testdb
+    fake://
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from attrs import field, frozen
+
+from pyelevator.errors import UsageError
+
+DEFAULT_PORT: Final = 4141
+SCHEMES: Final = ("tcp", "ipc", "fake")
+
+
+@frozen
+class Target:
+    """What a URL says.
+
+    Attributes:
+        scheme: ``tcp``, ``ipc`` or ``fake``.
+        address: ``host:port``, the path of a socket file, or nothing.
+        options: keyword arguments of the client, ``db_name`` among them.
+    """
+
+    scheme: str
+    address: str
+    options: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The part that a socket connects to."""
+        return f"{self.scheme}://{self.address}"
+
+
+def parse_url(url: str) -> Target:
+    """Reads a URL.
+
+    >>> parse_url("tcp://db.example/testdb?timeout=5")
+    Target(scheme='tcp', address='db.example:4141', options={'db_name': 'testdb', 'timeout': 5.0})
+
+    Raises:
+        UsageError: the scheme, the address or an option is not understood.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES:
+        raise UsageError(f"{url!r} is no URL of an Elevator server; it starts with one of tcp://, ipc:// and fake://")
+    read = _tcp if parts.scheme == "tcp" else _path
+    address, database = read(url)
+    options = {"db_name": database} if database else {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        options |= _option(name, value, url)
+    return Target(parts.scheme, address, options)
+
+
+def _tcp(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"{url!r}: the port is not a number from 0 to 65535") from error
+    if not parts.hostname:
+        raise UsageError(f"{url!r} names no host; a URL looks like tcp://127.0.0.1:{DEFAULT_PORT}/default")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{host}:{DEFAULT_PORT if port is None else port}", unquote(parts.path[1:])
+
+
+def _path(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    path = unquote(parts.netloc + parts.path)
+    if parts.scheme == "ipc" and not path:
+        raise UsageError(f"{url!r} names no socket file; a URL looks like ipc:///run/elevator.sock")
+    return (path, "") if parts.scheme == "ipc" else (path.partition("/")[0], path.partition("/")[2])
+
+
+def _boolean(text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    return words[text.lower()]
+
+
+_OPTIONS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
+    "db": ("db_name", str),
+    "timeout": ("timeout", float),
+    "dialect": ("dialect", str),
+    "encoding": ("encoding", lambda text: None if text.lower() in ("", "none", "bytes") else text),
+    "auto_connect": ("auto_connect", _boolean),
+    "max_lanes": ("max_lanes", int),
+}
+"""Query parameter -> keyword argument and how its text is read."""
+
+
+def _option(name: str, text: str, url: str) -> dict[str, Any]:
+    if name not in _OPTIONS:
+        raise UsageError(f"{url!r}: there is no option {name!r}; there are {', '.join(_OPTIONS)}")
+    keyword, read = _OPTIONS[name]
+    try:
+        return {keyword: read(text)}
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"{url!r}: {text!r} is no value for {name}") from error

@@ -1,0 +1,54 @@
+"""FakeTransport: the server application in process, for tests without a server."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Self
+
+from pyelevator.application import Application
+from pyelevator.conversation import Reader
+from pyelevator.deadlines import Deadline
+from pyelevator.errors import RequestTimeout
+from pyelevator.transports.base import Transport
+
+
+class FakeTransport(Transport):
+    """A server in process. Clients that are given the same object share it; another object is another, empty server.
+
+    Everything but the socket is the real thing: the requests are encoded and decoded, and the application that the
+    server runs answers them, on the memory engine unless an ``application`` says otherwise.
+
+    >>> from pyelevator import Elevator
+    >>> with Elevator(transport=FakeTransport()) as E:
+    ...     E.Put("abc", "123")
+    ...     E.Get("abc")
+    '123'
+    """
+
+    def __init__(self, application: Application | None = None) -> None:
+        self.application = application or Application.in_memory()
+        self._reader = Reader()
+        self._inbox: deque[Sequence[bytes]] = deque()
+
+    @property
+    def url(self) -> str:
+        return "fake://"
+
+    def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:  # noqa: ARG002
+        self._inbox.append(self._reader.read(frames).answer(self.application))
+
+    def receive(self, deadline: Deadline) -> Sequence[bytes]:
+        try:
+            return self._inbox.popleft()
+        except IndexError:
+            raise RequestTimeout(
+                f"no answer is on its way from {self.url} (waiting {deadline.seconds} s would not help)"
+            ) from None
+
+    def discard(self) -> None:
+        self._inbox.clear()
+
+    def close(self) -> None:
+        self._inbox.clear()
+
+    def sibling(self) -> Self:
+        return type(self)(self.application)

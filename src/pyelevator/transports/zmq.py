@@ -1,0 +1,198 @@
+"""ZeroMQ: DEALER lanes over TCP and IPC for clients, ROUTER listeners for servers and proxies."""
+
+import errno
+import math
+import os
+import socket as sockets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+import zmq
+
+from pyelevator.deadlines import Deadline
+from pyelevator.errors import ConnectTimeout, RequestTimeout, TransportError, UsageError
+from pyelevator.transports.base import Transport
+from pyelevator.transports.endpoint import parse_url
+
+_MAX_IPC_PATH: Final = 107  # sun_path of Linux, without its final NUL
+
+
+def milliseconds(deadline: Deadline) -> int:
+    """What is left of the deadline, rounded up, in ZeroMQ's terms: -1 for no end."""
+    left = deadline.remaining()
+    return -1 if left == math.inf else math.ceil(left * 1000)
+
+
+def check_ipc_path(path: str) -> None:
+    """Raises UsageError if the path is longer than a Unix socket's may be."""
+    if len(os.fsencode(path)) > _MAX_IPC_PATH:
+        raise UsageError(f"the socket path {path!r} is longer than {_MAX_IPC_PATH} bytes; choose a shorter one")
+
+
+class ZmqTransport(Transport):
+    """A DEALER socket. It belongs to the process that opened it: a forked child opens its own.
+
+    Unsent messages are never kept for later: a message goes out over a connection that is up, or not at all
+    (ZMQ_IMMEDIATE), and closing drops what is queued (ZMQ_LINGER 0).
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._socket: zmq.Socket[bytes] | None = None
+        self._receive_timeout = -1
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    def sibling(self) -> Self:
+        lane = type(self).__new__(type(self))
+        ZmqTransport.__init__(lane, self._url)
+        return lane
+
+    def _open(self) -> "zmq.Socket[bytes]":
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.IMMEDIATE, 1)
+        socket.set(zmq.IPV6, 1)
+        socket.set(zmq.RECONNECT_IVL, 20)
+        socket.set(zmq.RECONNECT_IVL_MAX, 500)
+        try:
+            socket.connect(self._url)
+        except zmq.ZMQError as error:
+            socket.close()
+            raise self._failed(error) from error
+        self._socket = socket
+        self._receive_timeout = -1
+        return socket
+
+    def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
+        socket = self._socket or self._open()
+        try:
+            try:
+                socket.send_multipart(frames, zmq.NOBLOCK)
+            except zmq.Again:
+                self._await_connection(socket, deadline)
+                socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            raise self._failed(error) from error
+
+    def _await_connection(self, socket: "zmq.Socket[bytes]", deadline: Deadline) -> None:
+        if not socket.poll(milliseconds(deadline), zmq.POLLOUT):
+            raise ConnectTimeout(
+                f"no Elevator server answered at {self._url} within {deadline.seconds} s; "
+                "start one with `elevator serve`"
+            )
+
+    def receive(self, deadline: Deadline) -> Sequence[bytes]:
+        socket = self._socket
+        if socket is None:
+            raise TransportError(f"nothing was sent to {self._url}, so nothing can be received")
+        timeout = milliseconds(deadline)
+        if timeout != self._receive_timeout:
+            socket.set(zmq.RCVTIMEO, timeout)
+            self._receive_timeout = timeout
+        try:
+            return socket.recv_multipart()
+        except zmq.Again as error:
+            raise RequestTimeout(
+                f"no answer came from the Elevator server at {self._url} within {deadline.seconds} s; "
+                "it is down, stopped or busy, or the call needs a larger timeout="
+            ) from error
+        except zmq.ZMQError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: zmq.ZMQError) -> TransportError:
+        return TransportError(f"{self._url}: {error.strerror}")
+
+    def discard(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.close()
+
+
+class TcpTransport(ZmqTransport):
+    """A lane over TCP.
+
+    >>> TcpTransport("127.0.0.1:4141").url
+    'tcp://127.0.0.1:4141'
+    """
+
+    def __init__(self, endpoint: str = "127.0.0.1:4141") -> None:
+        super().__init__(parse_url(f"tcp://{endpoint}").url)
+
+
+class IpcTransport(ZmqTransport):
+    """A lane over a Unix socket.
+
+    >>> IpcTransport("/run/elevator.sock").url
+    'ipc:///run/elevator.sock'
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        check_ipc_path(endpoint)
+        super().__init__(parse_url(f"ipc://{endpoint}").url)
+
+
+class Listener:
+    """A ROUTER socket, bound to one URL: what a server or a proxy takes messages from.
+
+    A frame above ``max_message`` bytes closes the connection that sent it.
+
+    Raises:
+        UsageError: the URL cannot be bound.
+    """
+
+    def __init__(self, url: str, *, max_message: int = 256 << 20) -> None:
+        target = parse_url(url.replace("://*", "://0.0.0.0", 1))
+        if target.scheme not in ("tcp", "ipc") or target.options:
+            raise UsageError(
+                f"cannot listen on {url!r}; it looks like tcp://127.0.0.1:4141 or ipc:///run/elevator.sock"
+            )
+        if target.scheme == "ipc":
+            _claim_ipc_path(target.address)
+        self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
+        self.socket.set(zmq.LINGER, 1000)
+        self.socket.set(zmq.IPV6, 1)
+        self.socket.set(zmq.MAXMSGSIZE, max_message)
+        try:
+            self.socket.bind(target.url)
+        except zmq.ZMQError as error:
+            self.socket.close(0)
+            raise UsageError(f"cannot listen on {target.url}: {error.strerror}") from error
+        self.url: str = self.socket.get(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+
+    def receive(self) -> tuple[bytes, Sequence[bytes]] | None:
+        """The next message and the identity of its sender; None if there is none right now."""
+        try:
+            identity, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+        return identity, frames
+
+    def send(self, identity: bytes, frames: Sequence[bytes]) -> None:
+        """Answers a sender; if it has left, or does not read, the answer is dropped."""
+        try:
+            self.socket.send_multipart([identity, *frames], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (errno.EAGAIN, errno.EHOSTUNREACH):
+                raise
+
+    def close(self) -> None:
+        """Closes the socket; what is queued goes out within a second."""
+        self.socket.close()
+
+
+def _claim_ipc_path(path: str) -> None:
+    """Refuses a path that a living server listens on: binding would silently take it away from that server."""
+    check_ipc_path(path)
+    if not Path(path).parent.is_dir():
+        raise UsageError(f"cannot listen on ipc://{path}: there is no directory {str(Path(path).parent)!r}")
+    probe: Any = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+    with probe:
+        if Path(path).exists() and probe.connect_ex(path) == 0:
+            raise UsageError(f"cannot listen on ipc://{path}: another server listens there")
