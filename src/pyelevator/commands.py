@@ -12,33 +12,24 @@ pyelevator.errors.ArgumentTypeError: value must be str or bytes, not int
 """
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
-from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from attrs import field, frozen
 
+from pyelevator import arguments
+from pyelevator.arguments import DELETE, PUT, BadSignal, Data, Op, Option, to_bytes
 from pyelevator.errors import (
     SERVER_ERRORS,
-    ArgumentTypeError,
     DatabaseError,
     ErrorCode,
     KeyNotFound,
     MalformedMessage,
     ServerError,
     SignalError,
-    UsageError,
 )
 
 R = TypeVar("R")
-
-Data: TypeAlias = str | bytes | bytearray | memoryview
-"""What callers may give as a key or a value; str is encoded as UTF-8, with surrogateescape."""
-
-PUT: Final = 1
-DELETE: Final = 0
-Op: TypeAlias = tuple[int, bytes, bytes] | tuple[int, bytes]
-"""One operation of a batch: ``(PUT, key, value)`` or ``(DELETE, key)``; the numbers are the wire's signals."""
 
 
 class Shape(enum.Enum):
@@ -49,122 +40,6 @@ class Shape(enum.Enum):
     LIST = "list"
     PAIRS = "pairs"
     OPAQUE = "opaque"
-
-
-def to_bytes(value: Data, name: str) -> bytes:
-    """``value`` as bytes.
-
-    Raises:
-        ArgumentTypeError: not str or bytes-like; the message names the argument.
-    """
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape")
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
-    raise ArgumentTypeError(f"{name} must be str or bytes, not {type(value).__name__}")
-
-
-def _optional(value: Data | None, name: str) -> bytes | None:
-    return None if value is None else to_bytes(value, name)
-
-
-def _typed(value: Any, name: str, kind: type[R]) -> R:
-    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
-        return value
-    raise ArgumentTypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
-
-
-# The converters, one per argument name: attrs wants named functions, and the messages name the argument.
-def _key(key: Data) -> bytes:
-    return to_bytes(key, "key")
-
-
-def _value(value: Data) -> bytes:
-    return to_bytes(value, "value")
-
-
-def _start(start: Data | None) -> bytes | None:
-    return _optional(start, "start")
-
-
-def _stop(stop: Data | None) -> bytes | None:
-    return _optional(stop, "stop")
-
-
-def _prefix(prefix: Data | None) -> bytes | None:
-    return _optional(prefix, "prefix")
-
-
-def _include_key(flag: bool) -> bool:
-    return _typed(flag, "include_key", bool)
-
-
-def _include_value(flag: bool) -> bool:
-    return _typed(flag, "include_value", bool)
-
-
-def _fill_cache(flag: bool) -> bool:
-    return _typed(flag, "fill_cache", bool)
-
-
-def _count(count: int) -> int:
-    return _typed(count, "count", int)
-
-
-def _max_bytes(max_bytes: int | None) -> int | None:
-    return None if max_bytes is None else _typed(max_bytes, "max_bytes", int)
-
-
-def _name(name: str | bytes) -> str:
-    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else _typed(name, "name", str)
-
-
-def _keys(keys: Iterable[Data]) -> tuple[bytes, ...]:
-    if not isinstance(keys, (list, tuple)):
-        raise ArgumentTypeError(f"keys must be a list or a tuple, not {type(keys).__name__}")
-    if set(map(type, keys)) <= {bytes}:
-        return tuple(keys)
-    return tuple([to_bytes(key, f"keys[{i}]") for i, key in enumerate(keys)])
-
-
-def _options(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    if options is None:
-        return {}
-    if isinstance(options, Mapping):
-        return {_name(name): value for name, value in options.items()}
-    raise ArgumentTypeError(f"options must be a mapping, not {type(options).__name__}")
-
-
-def _ops(ops: Iterable[Op]) -> Sequence[Op]:
-    """The operations, checked. The whole-batch checks run in C; only a faulty batch is walked in Python."""
-    if not isinstance(ops, (list, tuple)):
-        raise ArgumentTypeError(f"ops must be a list or a tuple, not {type(ops).__name__}")
-    if set(map(type, ops)) <= {tuple, list} and set(map(type, chain.from_iterable(ops))) <= {int, bytes}:
-        signatures = {(len(op), *op[:1]) for op in ops}
-        if signatures <= {(3, PUT), (2, DELETE)} and {type(item) for op in ops for item in op[1:]} <= {bytes}:
-            return ops
-    return [_op(op, f"ops[{i}]") for i, op in enumerate(ops)]
-
-
-def _op(op: Any, name: str) -> Op:
-    if not isinstance(op, (list, tuple)) or not op or isinstance(op[0], (list, tuple, dict)):
-        raise ArgumentTypeError(f"{name} must be (PUT, key, value) or (DELETE, key), not {op!r:.60}")
-    if op[0] not in (PUT, DELETE):
-        raise BadSignal(op[0])
-    if len(op) != (3 if op[0] == PUT else 2):
-        raise ArgumentTypeError(f"{name} must be (PUT, key, value) or (DELETE, key), not {len(op)} elements")
-    signal, *data = op
-    return (int(signal), *[to_bytes(item, f"{name}[{i}]") for i, item in enumerate(data, 1)])  # type: ignore[return-value]
-
-
-class BadSignal(UsageError):
-    """An operation of a batch starts with something else than PUT or DELETE."""
-
-    def __init__(self, signal: object) -> None:
-        readable = signal.decode("utf-8", "replace") if isinstance(signal, bytes) else signal
-        super().__init__(f"Unrecognized signal received : {readable!r:.60}")
 
 
 @frozen
@@ -230,7 +105,7 @@ class Get(Command[bytes]):
     verb = "GET"
     shape = Shape.SCALAR
     errors = {ErrorCode.KEY: (KeyNotFound, "Key not found")}
-    key: bytes = field(converter=_key)
+    key: bytes = field(converter=arguments.key)
 
     def result(self, payload: Any) -> bytes:
         return _expect(payload, bytes, self.verb)
@@ -242,8 +117,8 @@ class Put(_Silent):
 
     verb = "PUT"
     writes = True
-    key: bytes = field(converter=_key)
-    value: bytes = field(converter=_value)
+    key: bytes = field(converter=arguments.key)
+    value: bytes = field(converter=arguments.value)
 
 
 @frozen
@@ -252,7 +127,7 @@ class Delete(_Silent):
 
     verb = "DELETE"
     writes = True
-    key: bytes = field(converter=_key)
+    key: bytes = field(converter=arguments.key)
 
 
 @frozen
@@ -261,7 +136,7 @@ class Exists(Command[bool]):
 
     verb = "EXISTS"
     shape = Shape.SCALAR
-    key: bytes = field(converter=_key)
+    key: bytes = field(converter=arguments.key)
 
     def result(self, payload: Any) -> bool:
         return _expect(payload, bool, self.verb)
@@ -277,8 +152,8 @@ class MGet(_Listing):
     verb = "MGET"
     shape = Shape.LIST
     extras = ("fill_cache",)
-    keys: tuple[bytes, ...] = field(converter=_keys)
-    fill_cache: bool = field(default=False, converter=_fill_cache)
+    keys: tuple[bytes, ...] = field(converter=arguments.keys)
+    fill_cache: bool = field(default=False, converter=arguments.fill_cache)
 
     def result(self, payload: Any) -> list[bytes | None]:
         values = _expect(payload, list, self.verb)
@@ -307,11 +182,11 @@ class Range(_Scan):
     """The pairs from ``start`` to ``stop``, both inclusive, None for an open end, under ``prefix`` if given."""
 
     verb = "RANGE"
-    start: bytes | None = field(default=None, converter=_start)
-    stop: bytes | None = field(default=None, converter=_stop)
-    include_key: bool = field(default=True, converter=_include_key)
-    include_value: bool = field(default=True, converter=_include_value)
-    prefix: bytes | None = field(default=None, converter=_prefix)
+    start: bytes | None = field(default=None, converter=arguments.start)
+    stop: bytes | None = field(default=None, converter=arguments.stop)
+    include_key: bool = field(default=True, converter=arguments.include_key)
+    include_value: bool = field(default=True, converter=arguments.include_value)
+    prefix: bytes | None = field(default=None, converter=arguments.prefix)
 
 
 @frozen
@@ -324,11 +199,16 @@ class Slice(_Scan):
 
     verb = "SLICE"
     extras = ("max_bytes",)
-    start: bytes | None = field(default=None, converter=_start)
-    count: int = field(default=0, converter=_count)
-    include_key: bool = field(default=True, converter=_include_key)
-    include_value: bool = field(default=True, converter=_include_value)
-    max_bytes: int | None = field(default=None, converter=_max_bytes)
+    start: bytes | None = field(default=None, converter=arguments.start)
+    count: int = field(default=0, converter=arguments.count)
+    include_key: bool = field(default=True, converter=arguments.include_key)
+    include_value: bool = field(default=True, converter=arguments.include_value)
+    max_bytes: int | None = field(default=None, converter=arguments.max_bytes)
+
+
+def _comparable(ops: Sequence[Op]) -> tuple[Op, ...]:
+    """Callers give tuples and the wire lists; they are the same operations."""
+    return tuple(map(tuple, ops))  # type: ignore[arg-type]
 
 
 @frozen
@@ -342,7 +222,7 @@ class Batch(_Silent):
     verb = "BATCH"
     writes = True
     errors = {ErrorCode.SIGNAL: (SignalError, None)}
-    ops: Sequence[Op] = field(converter=_ops)
+    ops: Sequence[Op] = field(converter=arguments.ops, eq=_comparable)
 
 
 @frozen
@@ -365,7 +245,7 @@ class DbConnect(Command[str]):
     shape = Shape.SCALAR
     addressed = False
     errors = {ErrorCode.DATABASE: (DatabaseError, "Database does not exist")}
-    name: str = field(converter=_name)
+    name: str = field(converter=arguments.name)
 
     def result(self, payload: Any) -> str:
         return _expect(payload, bytes, self.verb).decode("utf-8", "surrogateescape")
@@ -377,7 +257,7 @@ class DbMount(_Silent):
 
     verb = "DBMOUNT"
     addressed = False
-    name: str = field(converter=_name)
+    name: str = field(converter=arguments.name)
 
 
 @frozen
@@ -386,7 +266,7 @@ class DbUmount(_Silent):
 
     verb = "DBUMOUNT"
     addressed = False
-    name: str = field(converter=_name)
+    name: str = field(converter=arguments.name)
 
 
 @frozen
@@ -395,8 +275,8 @@ class DbCreate(_Silent):
 
     verb = "DBCREATE"
     idempotent = False
-    name: str = field(converter=_name)
-    options: dict[str, Any] = field(factory=dict, converter=_options)
+    name: str = field(converter=arguments.name)
+    options: dict[str, Option] = field(factory=dict, converter=arguments.options)
 
 
 @frozen
@@ -405,7 +285,7 @@ class DbDrop(_Silent):
 
     verb = "DBDROP"
     idempotent = False
-    name: str = field(converter=_name)
+    name: str = field(converter=arguments.name)
 
 
 @frozen
@@ -433,7 +313,7 @@ class Unknown(Command[Any]):
 
     shape = Shape.OPAQUE
     idempotent = False
-    name: str = field(converter=_name)
+    name: str = field(converter=arguments.name)
     args: Sequence[Any] = ()
 
     @property
@@ -460,3 +340,34 @@ COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
     "DBREPAIR": DbRepair,
 }
 """Verb -> class."""
+
+
+__all__ = [
+    "COMMANDS",
+    "DELETE",
+    "PUT",
+    "BadSignal",
+    "Batch",
+    "Command",
+    "Data",
+    "DbConnect",
+    "DbCreate",
+    "DbDrop",
+    "DbList",
+    "DbMount",
+    "DbRepair",
+    "DbUmount",
+    "Delete",
+    "Exists",
+    "Get",
+    "MGet",
+    "Op",
+    "Option",
+    "Ping",
+    "Put",
+    "Range",
+    "Shape",
+    "Slice",
+    "Unknown",
+    "to_bytes",
+]

@@ -1,0 +1,204 @@
+"""What callers may give as arguments: the converters of the commands, which take much and hold bytes.
+
+Each one raises ArgumentTypeError for a type and UsageError for a value that no command can carry; the message names
+the argument.
+"""
+
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, TypeVar
+
+from pyelevator.errors import ArgumentTypeError, UsageError
+
+T = TypeVar("T")
+
+Data: TypeAlias = str | bytes | bytearray | memoryview
+"""What callers may give as a key or a value; str is encoded as UTF-8, with surrogateescape."""
+
+Option: TypeAlias = bool | int | float | str | None
+"""The value of one LevelDB option."""
+
+PUT: Final = 1
+DELETE: Final = 0
+Op: TypeAlias = tuple[int, bytes, bytes] | tuple[int, bytes]
+"""One operation of a batch: ``(PUT, key, value)`` or ``(DELETE, key)``; the numbers are the wire's signals."""
+
+
+class BadSignal(UsageError):
+    """An operation of a batch starts with something else than PUT or DELETE."""
+
+    def __init__(self, signal: object) -> None:
+        self.signal = signal.decode("utf-8", "replace") if isinstance(signal, bytes) else signal
+        super().__init__(f"Unrecognized signal received : {reprlib.repr(self.signal)}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.signal,)
+
+
+def to_bytes(value: Data, name: str) -> bytes:
+    """``value`` as bytes.
+
+    Raises:
+        ArgumentTypeError: not str or bytes-like; the message names the argument.
+        UsageError: str with a surrogate that stands for no byte.
+    """
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return _encode(value, name)
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    raise ArgumentTypeError(f"{name} must be str or bytes, not {type(value).__name__}")
+
+
+def _encode(value: str, name: str) -> bytes:
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{name} holds the lone surrogate {value[error.start]!r}; give bytes instead") from error
+
+
+def to_text(value: Data, name: str) -> str:
+    """``value`` as str, UTF-8 with surrogateescape; raises as :func:`to_bytes` does."""
+    return to_bytes(value, name).decode("utf-8", "surrogateescape")
+
+
+def _optional(value: Data | None, name: str) -> bytes | None:
+    return None if value is None else to_bytes(value, name)
+
+
+def _flag(value: bool, name: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ArgumentTypeError(f"{name} must be bool, not {type(value).__name__}")
+
+
+def _integer(value: int, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ArgumentTypeError(f"{name} must be int, not {type(value).__name__}")
+    if not -(1 << 63) <= value < 1 << 63:
+        raise UsageError(f"{name} must fit into 64 bits")
+    return value
+
+
+# One converter per argument name: attrs wants named functions, and the messages name the argument.
+def key(value: Data) -> bytes:
+    """A key."""
+    return to_bytes(value, "key")
+
+
+def value(value: Data) -> bytes:
+    """A value."""
+    return to_bytes(value, "value")
+
+
+def start(value: Data | None) -> bytes | None:
+    """The first key of a scan, None for an open end."""
+    return _optional(value, "start")
+
+
+def stop(value: Data | None) -> bytes | None:
+    """The last key of a scan, None for an open end."""
+    return _optional(value, "stop")
+
+
+def prefix(value: Data | None) -> bytes | None:
+    """What all keys of a scan begin with, None for anything."""
+    return _optional(value, "prefix")
+
+
+def include_key(value: bool) -> bool:
+    """Whether a scan answers the keys."""
+    return _flag(value, "include_key")
+
+
+def include_value(value: bool) -> bool:
+    """Whether a scan answers the values."""
+    return _flag(value, "include_value")
+
+
+def fill_cache(value: bool) -> bool:
+    """Whether the server keeps the blocks it reads."""
+    return _flag(value, "fill_cache")
+
+
+def count(value: int) -> int:
+    """How many pairs a slice answers."""
+    return _integer(value, "count")
+
+
+def max_bytes(value: int | None) -> int | None:
+    """After how many bytes a slice may be cut, None for never."""
+    return None if value is None else _integer(value, "max_bytes")
+
+
+def name(value: Data) -> str:
+    """The name of a database, or of a verb."""
+    return to_text(value, "name")
+
+
+def keys(values: Iterable[Data]) -> tuple[bytes, ...]:
+    """Many keys, in a list or a tuple."""
+    if not isinstance(values, (list, tuple)):
+        raise ArgumentTypeError(f"keys must be a list or a tuple, not {type(values).__name__}")
+    if set(map(type, values)) <= {bytes}:
+        return tuple(values)
+    return tuple([to_bytes(key, f"keys[{i}]") for i, key in enumerate(values)])
+
+
+def options(values: Mapping[str, Option] | None) -> dict[str, Option]:
+    """LevelDB options: names and plain values."""
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise ArgumentTypeError(f"options must be a mapping, not {type(values).__name__}")
+    return {to_text(name, "the name of an option"): _option(value, name) for name, value in values.items()}
+
+
+def _option(value: Any, name: Data) -> Option:
+    where = f"options[{to_text(name, 'name')!r}]"
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, int):
+        return _integer(value, where)
+    if isinstance(value, (str, bytes)):
+        return to_text(value, where)
+    raise ArgumentTypeError(f"{where} must be a number, a bool or str, not {type(value).__name__}")
+
+
+def ops(values: Iterable[Op]) -> Sequence[Op]:
+    """The operations of a batch. A sound batch is passed on as it is; only another one is built anew."""
+    if not isinstance(values, (list, tuple)):
+        raise ArgumentTypeError(f"ops must be a list or a tuple, not {type(values).__name__}")
+    return values if _sound(values) else [_op(op, i) for i, op in enumerate(values)]
+
+
+def _sound(ops: Sequence[Any]) -> bool:
+    """Whether all operations are exactly ``Op``. One flat loop: batches are long, and calls would double its time."""
+    for op in ops:
+        if type(op) is not tuple and type(op) is not list:
+            return False
+        if len(op) == 3:
+            signal, key, value = op
+            if signal is not PUT or type(key) is not bytes or type(value) is not bytes:
+                return False
+        elif len(op) != 2 or op[0] is not DELETE or type(op[1]) is not bytes:
+            return False
+    return True
+
+
+def _op(op: Any, index: int) -> Op:
+    """One operation, converted. A string has its first character for a signal, as in the old server."""
+    signal = op[:1] if isinstance(op, (str, bytes)) and op else _head(op, index)
+    if signal not in (PUT, DELETE):
+        raise BadSignal(signal)
+    if len(op) != (3 if signal else 2):
+        raise ArgumentTypeError(f"ops[{index}] must be (PUT, key, value) or (DELETE, key), not {len(op)} elements")
+    key = to_bytes(op[1], f"ops[{index}][1]")
+    return (PUT, key, to_bytes(op[2], f"ops[{index}][2]")) if signal else (DELETE, key)
+
+
+def _head(op: Any, index: int) -> Any:
+    if isinstance(op, (list, tuple)) and op and not isinstance(op[0], (list, tuple, dict)):
+        return op[0]
+    raise ArgumentTypeError(f"ops[{index}] must be (PUT, key, value) or (DELETE, key), not {reprlib.repr(op)}")
