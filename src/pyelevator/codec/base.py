@@ -1,5 +1,6 @@
 """The codec seam: messages to frames and back, pure and symmetric, within limits."""
 
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final, TypeAlias
@@ -8,8 +9,8 @@ import msgpack
 from attrs import frozen
 
 from pyelevator.commands import BadSignal, Command, Unknown
-from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage, UsageError
-from pyelevator.messages import Request, Response
+from pyelevator.errors import ArgumentTypeError, ErrorCode, LimitExceeded, MalformedMessage, UsageError
+from pyelevator.messages import Request, Response, Status
 
 Frames: TypeAlias = Sequence[bytes]
 """One multipart message, without identities or delimiters."""
@@ -20,7 +21,7 @@ class Limits:
     """What a codec takes from an untrusted peer before it refuses with LimitExceeded.
 
     Attributes:
-        frame_bytes: of one frame, compressed or not.
+        frame_bytes: of one frame, as it comes in.
         content_bytes: of a reply's content once decompressed; the claimed size is checked before memory is taken.
         elements: of one array or map.
         depth: of arrays and maps inside one another, in values that the codec passes on unread.
@@ -40,7 +41,7 @@ class Codec(ABC):
     """Turns messages into frames and back; client, server and proxy use the same one.
 
     A codec is pure: no state, no clock, no socket. ``decode_request`` and ``decode_response`` give a value,
-    MalformedMessage or LimitExceeded for any bytes, and nothing else.
+    MalformedMessage or LimitExceeded for any bytes, and nothing else (but MissingExtra for a compressed reply).
 
     Attributes:
         name: the dialect's name, as in ``Elevator(dialect=...)``.
@@ -83,6 +84,7 @@ class Codec(ABC):
 
         Raises:
             MalformedMessage, LimitExceeded: whatever a hostile or broken server sent.
+            MissingExtra: the answer is compressed, and lz4 is not installed.
         """
 
     @abstractmethod
@@ -104,35 +106,70 @@ def pack(value: Any) -> bytes:
     return packed
 
 
-def unpack(frame: bytes, limits: Limits) -> Any:
-    """The one msgpack value in ``frame``; every string is bytes.
+@frozen
+class Extension:
+    """A msgpack extension value of a peer. Neither dialect has any, so this is of no type that a command takes."""
+
+    code: int
+    data: bytes
+
+
+def unpack(frame: bytes, limits: Limits, most: int | None = None) -> Any:
+    """The one msgpack value in ``frame``; every string is bytes. ``most`` bytes, by default ``limits.frame_bytes``.
 
     Raises:
         MalformedMessage: not msgpack, or more or less than one value.
         LimitExceeded: too large, too deep, too many elements.
     """
     size = len(frame)
-    if size > limits.frame_bytes:
-        raise LimitExceeded(f"a frame of {size:,} bytes is over the limit of {limits.frame_bytes:,}")
+    check_size(size, limits.frame_bytes if most is None else most)
     elements = min(size, limits.elements)
     try:
-        return msgpack.unpackb(frame, raw=True, max_array_len=elements, max_map_len=elements)
+        if size > _SMALL:
+            _check_complete(frame)
+        return msgpack.unpackb(frame, raw=True, max_array_len=elements, max_map_len=elements, ext_hook=Extension)
     except msgpack.StackError as error:
         raise LimitExceeded("nested too deeply") from error
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
         if "exceeds max_" in str(error) and size > limits.elements:
             raise LimitExceeded(f"more than {limits.elements:,} elements in one array or map") from error
-        raise MalformedMessage(f"not a msgpack value: {error}") from error
+        raise MalformedMessage(f"not a msgpack value: {str(error) or 'it is cut off'}") from error
 
 
-def check_depth(value: Any, limits: Limits) -> None:
-    """Refuses a value that is nested deeper than ``limits.depth``."""
+def check_size(size: int, most: int) -> None:
+    """Refuses a frame of more than ``most`` bytes."""
+    if size > most:
+        raise LimitExceeded(f"a frame of {size:,} bytes is over the limit of {most:,}")
+
+
+_SMALL: Final = 1024
+
+
+def _check_complete(frame: bytes) -> None:
+    """Refuses a frame that claims more elements than it holds, before any memory is taken for them.
+
+    msgpack makes room for an array when it reads the claim: headers nested in one another, each claiming as many
+    elements as the frame has bytes, would take a thousand times the frame's size, eightfold. Frames up to ``_SMALL``
+    bytes cannot do harm. Skipping makes no objects and costs about a tenth of unpacking.
+    """
+    unpacker = msgpack.Unpacker(max_buffer_size=len(frame))
+    unpacker.feed(frame)
+    unpacker.skip()
+
+
+def check_plain(value: Any, limits: Limits) -> None:
+    """Refuses what cannot be passed on: nested deeper than ``limits.depth``, or types that old peers cannot read."""
     level = [value]
     for _ in range(limits.depth):
         level = [child for item in level if isinstance(item, (list, dict)) for child in _children(item)]
+        if not set(map(type, level)) <= _PLAIN:
+            raise MalformedMessage("a msgpack extension type cannot be passed on")
         if not level:
             return
     raise LimitExceeded(f"nested deeper than {limits.depth}")
+
+
+_PLAIN: Final = frozenset({list, dict, bytes, int, float, bool, type(None)})
 
 
 def _children(container: list[Any] | dict[Any, Any]) -> Sequence[Any]:
@@ -145,9 +182,10 @@ def build(verb: str, build_command: Any, args: Sequence[Any], extras: dict[str, 
         command: Command[Any] = build_command(*args, **extras)
     except BadSignal as error:
         raise MalformedMessage(str(error), code=ErrorCode.SIGNAL) from error
+    except ArgumentTypeError as error:
+        raise MalformedMessage(REFUSALS.get(verb, "{}").format(error), code=ErrorCode.TYPE) from error
     except UsageError as error:
-        text = REFUSALS.get(verb, "{}").format(error)
-        raise MalformedMessage(text, code=ErrorCode.TYPE) from error
+        raise MalformedMessage(str(error), code=ErrorCode.VALUE) from error
     return command
 
 
@@ -160,8 +198,8 @@ REFUSALS: Final = {
 
 def unknown(verb: Any, args: Sequence[Any], limits: Limits) -> Unknown:
     """The command for a verb without a class."""
-    check_depth(args, limits)
-    return Unknown(text(verb) if isinstance(verb, bytes) else repr(verb)[:60], args)
+    check_plain(args, limits)
+    return Unknown(verb if isinstance(verb, bytes) else reprlib.repr(verb), args)
 
 
 def text(data: bytes) -> str:
@@ -171,7 +209,51 @@ def text(data: bytes) -> str:
 
 def error_code(code: Any) -> ErrorCode:
     """The failure code, or RUNTIME for one that this version does not know."""
-    try:
-        return ErrorCode(code)
-    except ValueError:
-        return ErrorCode.RUNTIME
+    return _CODES.get(code, ErrorCode.RUNTIME) if type(code) is int else ErrorCode.RUNTIME
+
+
+_CODES: Final = {int(code): code for code in ErrorCode}
+
+
+def reply_status(status: Any) -> Status:
+    """The status of a reply.
+
+    Raises:
+        MalformedMessage: there is no such status.
+    """
+    if type(status) is int and status in _STATUSES:
+        return _STATUSES[status]
+    raise MalformedMessage(f"the status of a reply is not {reprlib.repr(status)}")
+
+
+_STATUSES: Final = {int(status): status for status in Status}
+
+
+def scalar(data: list[Any]) -> bytes | bool | None:
+    """The one plain value in a reply's data.
+
+    Raises:
+        MalformedMessage: it is not one, or not plain.
+    """
+    if len(data) != 1:
+        raise MalformedMessage(f"a scalar answer holds {len(data)} values")
+    if type(data[0]) in _SCALARS:
+        return data[0]  # type: ignore[no-any-return]
+    raise MalformedMessage(f"a scalar answer holds {type(data[0]).__name__}")
+
+
+_SCALARS: Final = frozenset({bytes, bool, type(None)})
+
+
+def strings(data: list[Any]) -> list[bytes | None]:
+    """A reply's data, all of them strings or nil.
+
+    Raises:
+        MalformedMessage: some are something else.
+    """
+    if set(map(type, data)) <= _STRINGS:
+        return data
+    raise MalformedMessage("the answer holds something else than strings")
+
+
+_STRINGS: Final = frozenset({bytes, type(None)})

@@ -5,11 +5,25 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from attrs import fields_dict, frozen
+from attrs import frozen
 
 from pyelevator.codec import lz4
-from pyelevator.codec.base import Codec, Frames, build, error_code, pack, text, unknown, unpack
-from pyelevator.commands import COMMANDS, Command, Shape
+from pyelevator.codec.base import (
+    Codec,
+    Frames,
+    build,
+    check_plain,
+    check_size,
+    error_code,
+    pack,
+    reply_status,
+    scalar,
+    strings,
+    text,
+    unknown,
+    unpack,
+)
+from pyelevator.commands import COMMANDS, Command, Range, Shape
 from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError
 from pyelevator.messages import Request, Response, Status
 
@@ -20,8 +34,45 @@ class Layout:
 
     write: Callable[[Any], Sequence[Any]]
     least: int
-    most: int | None
+    most: float
     read: Callable[[list[Any]], Sequence[Any]] = list
+
+
+ANY: Final = math.inf
+"""``Layout.most`` where old servers do not look at what follows, and old clients send it."""
+
+
+def _scan(command: Any, end: Any) -> tuple[Any, ...]:
+    return command.start, end, command.include_key, command.include_value
+
+
+def _write_range(command: Range) -> tuple[Any, ...]:
+    scan = _scan(command, command.stop)
+    return scan if command.prefix is None else (*scan, command.prefix)
+
+
+def _read_flags(args: list[Any]) -> list[Any]:
+    """Old clients may leave a flag nil, which the old server took for false (recording RANGE.nil_flags)."""
+    return [False if i in (2, 3) and arg is None else arg for i, arg in enumerate(args)]
+
+
+def _read_slice(args: list[Any]) -> list[Any]:
+    """Nil, true and fractions as a count, as the old server took them (recordings SLICE.*_offset)."""
+    start, count, *flags = _read_flags(args)
+    if count is None or isinstance(count, (bool, float)):
+        count = math.ceil(count or 0) if count is None or math.isfinite(count) else 0
+    return [start, count, *flags]
+
+
+def _read_ops(args: list[Any]) -> list[Any]:
+    """The old server looked at the first argument only, and took a string for the operations that its characters
+    are (recordings BATCH.flat_ops, BATCH.collection_string)."""
+    ops = args[0]
+    return [[ops[:1]] if isinstance(ops, bytes) else ops]
+
+
+def _read_nothing(args: list[Any]) -> list[Any]:  # noqa: ARG001
+    return []
 
 
 ARGS: Final[Mapping[str, Layout]] = {
@@ -30,42 +81,21 @@ ARGS: Final[Mapping[str, Layout]] = {
     "DELETE": Layout(lambda c: (c.key,), 1, 1),
     "EXISTS": Layout(lambda c: (c.key,), 1, 1),
     "MGET": Layout(lambda c: (c.keys,), 1, 1),
-    "RANGE": Layout(
-        lambda c: _scan(c, c.stop) if c.prefix is None else (*_scan(c, c.stop), c.prefix),
-        2,
-        5,
-        lambda args: _flags(args),
-    ),
-    "SLICE": Layout(lambda c: _scan(c, c.count), 2, 4, lambda args: _counted(_flags(args))),
-    "BATCH": Layout(lambda c: (c.ops,), 1, 1),
-    "PING": Layout(lambda _: (), 0, None),
+    "RANGE": Layout(_write_range, 2, 5, _read_flags),
+    "SLICE": Layout(lambda c: _scan(c, c.count), 2, 4, _read_slice),
+    "BATCH": Layout(lambda c: (c.ops,), 1, ANY, _read_ops),
+    "PING": Layout(lambda _: (), 0, ANY, _read_nothing),
     "DBCONNECT": Layout(lambda c: (c.name,), 1, 1),
     "DBMOUNT": Layout(lambda c: (c.name,), 1, 1),
     "DBUMOUNT": Layout(lambda c: (c.name,), 1, 1),
     "DBCREATE": Layout(lambda c: (c.name, c.options), 1, 2),
     "DBDROP": Layout(lambda c: (c.name,), 1, 1),
-    "DBLIST": Layout(lambda _: (), 0, None),
-    "DBREPAIR": Layout(lambda _: (), 0, None),
+    "DBLIST": Layout(lambda _: (), 0, ANY, _read_nothing),
+    "DBREPAIR": Layout(lambda _: (), 0, ANY, _read_nothing),
 }
-"""Verb -> layout. Where ``most`` is None the old servers take anything, and clients send it."""
+"""Verb -> layout."""
 
-
-def _flags(args: list[Any]) -> list[Any]:
-    """Old clients may leave a flag nil, which the old server took for false (recording RANGE.nil_flags)."""
-    return [False if i in (2, 3) and arg is None else arg for i, arg in enumerate(args)]
-
-
-def _counted(args: list[Any]) -> list[Any]:
-    """Nil, true and fractions as a count, as the old server took them (recordings SLICE.*_offset)."""
-    start, count, *flags = args
-    if count is None or isinstance(count, (bool, float)):
-        count = math.ceil(count or 0) if count is None or math.isfinite(count) else 0
-    return [start, count, *flags]
-
-
-def _scan(command: Any, end: Any) -> tuple[Any, ...]:
-    return command.start, end, command.include_key, command.include_value
-
+_KNOWN: Final = {verb.encode(): (COMMANDS[verb], layout) for verb, layout in ARGS.items()}
 
 _UNASKED: Final = {"compression": False}
 _SUCCESS: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
@@ -112,15 +142,13 @@ class ClassicCodec(Codec):
         verb, args = message[b"cmd"], message.get(b"args") or []
         if not isinstance(args, list):
             raise MalformedMessage(f"Invalid request message : args must be an array, not {type(args).__name__}")
-        name = text(verb) if isinstance(verb, bytes) else ""
-        layout = ARGS.get(name)
-        if layout is None:
+        if type(verb) is not bytes or verb not in _KNOWN:
             return unknown(verb, args, self.limits)
-        kind = COMMANDS[name]
-        if len(args) < layout.least or (layout.most is not None and len(args) > layout.most):
-            raise MalformedMessage(f"{name} does not take {len(args)} arguments", code=ErrorCode.VALUE)
-        extras = {extra: meta[extra.encode()] for extra in kind.extras if extra.encode() in meta}
-        return build(name, kind, () if layout.most is None else layout.read(args), extras)
+        kind, layout = _KNOWN[verb]
+        if not layout.least <= len(args) <= layout.most:
+            raise MalformedMessage(f"{kind.verb} does not take {len(args)} arguments", code=ErrorCode.VALUE)
+        extras = {name: meta[name.encode()] for name in kind.extras if name.encode() in meta} if kind.extras else {}
+        return build(kind.verb, kind, layout.read(args), extras)
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         if response.code is not None:
@@ -133,19 +161,26 @@ class ClassicCodec(Codec):
 
     def decode_response(self, frames: Frames, request: Request[Any]) -> Response:
         header = self._header(frames)
-        status, reply_id = header.get(b"status"), _id(header)
-        if status == Status.FAILURE:
+        status, reply_id = reply_status(header.get(b"status")), _id(header)
+        if status is Status.FAILURE:
             return Response.failure(error_code(header.get(b"err_code")), _message(header), reply_id)
-        if status not in (Status.SUCCESS, Status.WARNING):
-            raise MalformedMessage(f"the status of a reply is not {status!r:.40}")
-        content = lz4.decompress(frames[1], self.limits) if header.get(b"compression") is True else frames[1]
-        return Response(
-            _payload(unpack(content, self.limits), request.command.shape),
-            Status(status),
-            id=reply_id,
-            more=header.get(b"more") is True,
-            features=_features(header),
-        )
+        payload = self._payload(self._content(frames[1], header), request.command.shape)
+        return Response(payload, status, None, "", reply_id, header.get(b"more") is True, _features(header))
+
+    def _content(self, frame: bytes, header: dict[Any, Any]) -> Any:
+        """The content; by the header's word, as failures are never compressed, and old servers may echo a ``yes``."""
+        if header.get(b"compression") is not True:
+            return unpack(frame, self.limits)
+        check_size(len(frame), self.limits.frame_bytes)
+        return unpack(lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes)
+
+    def _payload(self, content: Any, shape: Shape) -> Any:
+        if not isinstance(content, dict):
+            raise MalformedMessage(f"the content of a reply is a map, not {type(content).__name__}")
+        datas = content.get(b"datas")
+        if shape is Shape.OPAQUE:
+            check_plain(datas, self.limits)
+        return _READERS[shape](datas)
 
     def reply_id(self, frames: Frames) -> int | None:
         return _id(self._header(frames))
@@ -160,14 +195,15 @@ class ClassicCodec(Codec):
 
 
 def _meta(request: Request[Any]) -> dict[str, Any]:
-    if request.id is None and not request.compression and not request.command.extras:
+    command = request.command
+    if request.id is None and not request.compression and not command.extras:
         return _UNASKED
     meta: dict[str, Any] = {"compression": request.compression}
     if request.id is not None:
         meta["id"] = request.id
-    for extra in request.command.extras:
-        value = getattr(request.command, extra)
-        if value != fields_dict(type(request.command))[extra].default:
+    for extra in command.extras:
+        value = getattr(command, extra)
+        if value is not None and value is not False:  # every extra is off by default
             meta[extra] = value
     return meta
 
@@ -209,19 +245,8 @@ def _datas(payload: Any, shape: Shape) -> Any:
     return [payload] if shape is Shape.SCALAR and payload is not False else payload
 
 
-def _payload(content: Any, shape: Shape) -> Any:
-    if not isinstance(content, dict):
-        raise MalformedMessage(f"the content of a reply is a map, not {type(content).__name__}")
-    datas = content.get(b"datas")
-    return _READERS[shape](datas)
-
-
-def _scalar(datas: Any) -> Any:
-    if not isinstance(datas, list):
-        return datas
-    if len(datas) != 1:
-        raise MalformedMessage(f"a scalar answer holds {len(datas)} values")
-    return datas[0]
+def _scalar(datas: Any) -> bytes | bool | None:
+    return scalar(datas if isinstance(datas, list) else [datas])
 
 
 def _list(datas: Any) -> list[Any]:
@@ -242,7 +267,7 @@ def _pairs(datas: Any) -> list[list[bytes]]:
 _READERS: Final[Mapping[Shape, Callable[[Any], Any]]] = {
     Shape.NOTHING: lambda _: None,
     Shape.SCALAR: _scalar,
-    Shape.LIST: _list,
+    Shape.LIST: lambda datas: strings(_list(datas)),
     Shape.PAIRS: _pairs,
     Shape.OPAQUE: lambda datas: datas,
 }
@@ -254,5 +279,7 @@ def _message(header: dict[Any, Any]) -> str:
 
 
 def _features(header: dict[Any, Any]) -> tuple[str, ...]:
-    features = header.get(b"features")
+    if b"features" not in header:
+        return ()
+    features = header[b"features"]
     return tuple([text(f) for f in features if isinstance(f, bytes)]) if isinstance(features, list) else ()

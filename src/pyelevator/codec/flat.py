@@ -8,10 +8,15 @@ from attrs import frozen
 from pyelevator.codec.base import (
     Codec,
     Frames,
+    Limits,
     UnsupportedByDialect,
     build,
+    check_plain,
     error_code,
     pack,
+    reply_status,
+    scalar,
+    strings,
     text,
     unknown,
     unpack,
@@ -160,17 +165,17 @@ class FlatCodec(Codec):
         if len(message) < 3 or not isinstance(message[2], bytes):
             raise MalformedMessage("a reply is a status, a code, a message and data")
         status, code, reason, *data = message
-        if status == Status.FAILURE:
+        if reply_status(status) is Status.FAILURE:
             return Response.failure(error_code(code), text(reason))
-        if status not in (Status.SUCCESS, Status.WARNING):
-            raise MalformedMessage(f"the status of a reply is not {status!r:.40}")
-        return Response(_READERS[request.command.shape](data), Status(status))
+        if request.command.shape is Shape.OPAQUE:
+            check_plain(data, self.limits)
+        return Response(_READERS[request.command.shape](data), reply_status(status))
 
     def reply_id(self, frames: Frames) -> int | None:  # noqa: ARG002
         return None
 
 
-def _array(frames: Frames, what: str, limits: Any) -> list[Any]:
+def _array(frames: Frames, what: str, limits: Limits) -> list[Any]:
     if len(frames) != 1:
         raise MalformedMessage(f"a {what} is one frame, not {len(frames)}")
     message = unpack(frames[0], limits)
@@ -185,12 +190,6 @@ def _pairs(data: list[Any]) -> list[list[Any]]:
     return [list(pair) for pair in zip(data[::2], data[1::2], strict=True)]
 
 
-def _scalar(data: list[Any]) -> Any:
-    if len(data) != 1:
-        raise MalformedMessage(f"a scalar answer holds {len(data)} values")
-    return data[0]
-
-
 _WRITERS: Final[Mapping[Shape, Callable[[Any], Iterable[Any]]]] = {
     Shape.NOTHING: lambda _: (),
     Shape.SCALAR: lambda payload: (payload,),
@@ -201,8 +200,8 @@ _WRITERS: Final[Mapping[Shape, Callable[[Any], Iterable[Any]]]] = {
 
 _READERS: Final[Mapping[Shape, Callable[[list[Any]], Any]]] = {
     Shape.NOTHING: lambda _: None,
-    Shape.SCALAR: _scalar,
-    Shape.LIST: lambda data: data,
+    Shape.SCALAR: scalar,
+    Shape.LIST: strings,
     Shape.PAIRS: _pairs,
     Shape.OPAQUE: lambda data: data,
 }
