@@ -54,11 +54,9 @@ class Conversation:
         Raises:
             MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
         """
-        request_id = self.codec.reply_id(frames)
-        if request_id is None:
-            request_id = self._only_one()
-        else:
-            self.tagged = True
+        echoed: int | None = self.codec.reply_id(frames)
+        self.tagged = self.tagged or echoed is not None
+        request_id: int = self._only_one() if echoed is None else echoed
         request = self._pending.pop(request_id, None)
         if request is None:
             return None
@@ -68,7 +66,8 @@ class Conversation:
     def _only_one(self) -> int:
         if len(self._pending) != 1:
             raise MalformedMessage(f"a reply without an id came while {len(self._pending)} requests were in flight")
-        return next(iter(self._pending))
+        (request_id,) = self._pending
+        return request_id
 
 
 @frozen
@@ -83,17 +82,19 @@ class Exchange:
 
     codec: Codec
     request: Request[Any] | None
-    refusal: Response = Response()
+    refusal: Response | None = None
 
     def answer(self, application: Application) -> list[bytes]:
         """The frames of the answer; there is always one."""
-        return self.encode(self.refusal if self.request is None else application(self.request))
+        if self.request is None:
+            return self.encode(self.refusal or Response())
+        return self.encode(application(self.request))
 
     def encode(self, response: Response) -> list[bytes]:
         """The frames of ``response``, or of a failure if it cannot be written down."""
         try:
             return self.codec.encode_response(response, self.request)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets its one answer
             _LOG.exception("an answer could not be encoded")
             return self.codec.encode_response(
                 Response.failure(ErrorCode.RUNTIME, "the answer cannot be encoded", response.id), self.request

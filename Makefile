@@ -1,0 +1,34 @@
+# Everything happens in a virtual environment that make sets up by itself.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+READY   = $(VENV)/.ready
+
+.PHONY: help test lint demo bench clean
+.DEFAULT_GOAL := help
+
+help:            ## Says what there is to make.
+	@grep -E '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,testing,dev]'
+	@touch $@
+
+test: $(READY)   ## Sets up, and runs the tests.
+	$(BIN)/python -m pytest --numprocesses 2 --quiet $(ARGS)
+
+lint: $(READY)   ## Format, lint, types and the direction of imports.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet -p no:cacheprovider tests/test_imports.py
+
+demo: $(READY)   ## Runs the documented session against a real server, over tcp, ipc and the fake.
+	$(BIN)/python examples/session.py
+
+bench: $(READY)  ## Measures this machine beside plyvel and bare pyzmq, and writes docs/benchmarks.md.
+	$(BIN)/python -m benchmarks
+
+clean:           ## Removes what make set up.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,230 @@
+"""What Elevator and WriteBatch share: where the server is, the connected database, timeouts."""
+
+import enum
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar, overload
+
+from attrs import evolve, frozen
+
+from pyelevator.client import operations
+from pyelevator.client.operations import Link
+from pyelevator.client.session import Session
+from pyelevator.client.text import Text, text_for
+from pyelevator.codec import codec_for
+from pyelevator.deadlines import Deadline, check_timeout
+from pyelevator.errors import ArgumentTypeError, UsageError
+from pyelevator.flows import Flow, drive
+from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
+
+T = TypeVar("T", str, bytes)
+R = TypeVar("R")
+
+
+class Default(str):
+    """A default that can be told apart from the same text given by the caller."""
+
+    __slots__ = ()
+
+
+class Unset(enum.Enum):
+    """The type of UNSET, which stands for an argument that was not given where None says something else."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+DEFAULT_TRANSPORT: Final = Default("tcp")
+DEFAULT_ENDPOINT: Final = Default("127.0.0.1:4141")
+DEFAULT_TIMEOUT: Final = 5.0
+DEFAULT_DATABASE: Final = "default"
+MAX_LANES: Final = 16
+ENVIRONMENT: Final = "ELEVATOR_URL"
+
+_TRANSPORTS: Final[Mapping[str, Callable[[str], Transport]]] = {
+    "tcp": TcpTransport,
+    "ipc": IpcTransport,
+    "fake": lambda _: FakeTransport(),
+}
+
+
+def _transport_for(transport: str | Transport, endpoint: str) -> Transport:
+    if isinstance(transport, Transport):
+        if not isinstance(endpoint, Default):
+            raise UsageError("endpoint= goes with transport='tcp' or 'ipc'; a Transport object knows its own")
+        return transport
+    if not isinstance(transport, str):
+        raise ArgumentTypeError(f"transport must be a name or a Transport, not {type(transport).__name__}")
+    if transport not in _TRANSPORTS:
+        raise UsageError(f"there is no transport {transport!r}; choose one of {', '.join(_TRANSPORTS)}")
+    if transport == "ipc" and isinstance(endpoint, Default):
+        raise UsageError("transport='ipc' needs endpoint=, the path of the server's socket file")
+    return _TRANSPORTS[transport](endpoint)
+
+
+@frozen
+class Options:
+    """The arguments of a client's constructor, by their names there."""
+
+    transport: str | Transport
+    endpoint: str
+    db_name: str | None
+    timeout: float | Unset | None
+    encoding: str | None
+    dialect: str
+    max_lanes: int
+
+    def completed(self) -> "Options":
+        """With what ``ELEVATOR_URL`` says, if neither transport nor endpoint is given, for what is not given."""
+        url = os.environ.get(ENVIRONMENT)
+        if not url or not isinstance(self.transport, Default) or not isinstance(self.endpoint, Default):
+            return self
+        target = parse_url(url)
+        told = {"transport": target.scheme, "endpoint": target.address, **target.options}
+        return evolve(
+            self, **{name: told[name] for name in told if getattr(self, name, None) == getattr(NOTHING_GIVEN, name, 0)}
+        )
+
+
+NOTHING_GIVEN: Final = Options(DEFAULT_TRANSPORT, DEFAULT_ENDPOINT, None, UNSET, "utf-8", "classic", MAX_LANES)
+
+
+class Client(Generic[T]):
+    """A connection to one database of one server.
+
+    Args:
+        db_name: the database to connect to; ``default`` if None.
+        transport: ``"tcp"``, ``"ipc"``, ``"fake"``, or a :class:`~pyelevator.transports.Transport`.
+        endpoint: ``host:port`` for tcp, the path of a socket file for ipc. If neither transport nor endpoint is
+            given, the environment's ``ELEVATOR_URL`` says where the server is, and the options that are not given.
+        timeout: seconds that each call may take, 5 if not given; None for no limit. Each method takes its own
+            ``timeout=`` as well.
+        auto_connect: connect to the database at once.
+        encoding: ``"utf-8"`` for str results, None for bytes.
+        dialect: ``"classic"``, or ``"flat"`` for a 0.7 server.
+        max_lanes: how many threads may have a request under way at the same time.
+
+    Raises:
+        UsageError: an argument makes no sense.
+        ConnectTimeout: no server answered within ``timeout``.
+        DatabaseError: "Database does not exist".
+    """
+
+    _default_timeout: ClassVar[float] = DEFAULT_TIMEOUT
+
+    @overload
+    def __init__(
+        self: "Client[str]",
+        db_name: str | None = ...,
+        *,
+        transport: str | Transport = ...,
+        endpoint: str = ...,
+        timeout: float | Unset | None = ...,
+        auto_connect: bool = ...,
+        encoding: str = ...,
+        dialect: str = ...,
+        max_lanes: int = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Client[bytes]",
+        db_name: str | None = ...,
+        *,
+        transport: str | Transport = ...,
+        endpoint: str = ...,
+        timeout: float | Unset | None = ...,
+        auto_connect: bool = ...,
+        encoding: None,
+        dialect: str = ...,
+        max_lanes: int = ...,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        db_name: str | None = None,
+        *,
+        transport: str | Transport = DEFAULT_TRANSPORT,
+        endpoint: str = DEFAULT_ENDPOINT,
+        timeout: float | Unset | None = UNSET,
+        auto_connect: bool = True,
+        encoding: str | None = "utf-8",
+        dialect: str = "classic",
+        max_lanes: int = MAX_LANES,
+    ) -> None:
+        given = Options(transport, endpoint, db_name, timeout, encoding, dialect, max_lanes)
+        options = given.completed()
+        self.timeout = self._default_timeout if options.timeout is UNSET else options.timeout
+        self._text: Text[Any] = text_for(options.encoding)
+        codec = codec_for(options.dialect)
+        self._link = Link(codec)
+        self._session = Session(_transport_for(options.transport, options.endpoint), codec, options.max_lanes)
+        self._wanted = options.db_name or DEFAULT_DATABASE
+        if auto_connect:
+            self.connect()
+
+    @classmethod
+    def from_url(cls, url: str) -> "Client[Any]":
+        """A client for the server, database and options that a URL names.
+
+        ``tcp://host:4141/testdb?timeout=5``, ``ipc:///run/elevator.sock?db=testdb``, ``fake://`` (a server of its
+        own in this process). Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect, max_lanes.
+
+        Raises:
+            UsageError: the URL is not understood.
+        """
+        target = parse_url(url)
+        return cls(transport=target.scheme, endpoint=target.address, **target.options)
+
+    def _adopt(self, client: "Client[T]", timeout: float | None) -> None:
+        """Becomes a client of the same database over the same connections."""
+        self.timeout = timeout
+        self._text, self._session, self._wanted = client._text, client._session, client._wanted
+        self._link = evolve(client._link)
+
+    @property
+    def db_name(self) -> str | None:
+        """The connected database's name; None while there is none."""
+        return self._link.name
+
+    @property
+    def db_uid(self) -> str | None:
+        """The connected database's uid on the server; None while there is none."""
+        return self._link.uid
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that each call may take, unless it says otherwise; None for no limit."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._timeout = check_timeout(seconds)
+
+    def connect(self, db_name: str | None = None, *, timeout: float | None = None) -> None:
+        """Connects to a database: the named one, or again to the last one (at first the constructor's).
+
+        The client stays connected to where it was if that fails.
+
+        Raises:
+            DatabaseError: "Database does not exist".
+        """
+        name = self._wanted if db_name is None else db_name
+        self._run(operations.connect(self._link, name), timeout)
+        self._wanted = name
+
+    def disconnect(self) -> None:
+        """Closes every connection; ``connect`` opens new ones."""
+        self._link.name = self._link.uid = None
+        self._session.close()
+
+    def _run(self, flow: Flow[R], timeout: float | None) -> R:
+        seconds = self._timeout if timeout is None else check_timeout(timeout)
+        return drive(flow, self._session.performer(Deadline.after(seconds)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __repr__(self) -> str:
+        state = f"connected to {self.db_name!r}" if self.db_name else "not connected"
+        return f"<{type(self).__name__} {self._session.transport.url} {state}>"

@@ -1,0 +1,84 @@
+"""WriteBatch: many puts and deletes in one message, all of them or none."""
+
+from typing import Any, Final, Self, TypeVar
+
+from pyelevator.client import operations
+from pyelevator.client.base import Client
+from pyelevator.commands import DELETE, PUT, Batch, Data, Op, to_bytes
+
+T = TypeVar("T", str, bytes)
+
+BATCH_TIMEOUT: Final = 10.0
+
+
+class WriteBatch(Client[T]):
+    """A batch of writes to one database.
+
+    It takes the same arguments as :class:`~pyelevator.Elevator`; its timeout is 10 s unless it says otherwise. In a
+    ``with`` block it writes at the end, or discards everything if the block raised.
+
+    >>> from pyelevator import Elevator
+    >>> with Elevator(transport="fake") as E:
+    ...     with E.WriteBatch() as batch:
+    ...         batch.Put("a", "1")
+    ...         batch.Delete("b")
+    ...     E.Get("a")
+    '1'
+    """
+
+    _default_timeout = BATCH_TIMEOUT
+    _borrowed = False
+
+    _ops: list[Op]
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        batch = super().__new__(cls)
+        batch._ops = []
+        return batch
+
+    @classmethod
+    def borrowing(cls, client: Client[T], timeout: float | None = BATCH_TIMEOUT) -> "WriteBatch[T]":
+        """A batch for the database that ``client`` is connected to, over its connections."""
+        batch = cls.__new__(cls)
+        batch._adopt(client, timeout)
+        batch._borrowed = True
+        return batch
+
+    def Put(self, key: Data, value: Data) -> None:
+        """Adds a put to the batch; nothing is sent before Write."""
+        self._ops.append((PUT, to_bytes(key, "key"), to_bytes(value, "value")))
+
+    def Delete(self, key: Data) -> None:
+        """Adds a delete to the batch; nothing is sent before Write."""
+        self._ops.append((DELETE, to_bytes(key, "key")))
+
+    def Write(self, *, timeout: float | None = None) -> None:
+        """Writes the batch: all of it or none. Afterwards it is empty, and may be filled again.
+
+        If it fails the operations stay, and Write may be called again. A batch that is not connected connects first.
+        """
+        if self.db_uid is None:
+            self.connect(timeout=timeout)
+        if self._ops:
+            self._run(operations.call(self._link, Batch(self._ops)), timeout)
+        self._ops = []
+
+    def Clear(self) -> None:
+        """Discards the operations."""
+        self._ops = []
+
+    def __len__(self) -> int:
+        return len(self._ops)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.Write()
+        finally:
+            self.Clear()
+            self.disconnect()
+
+    def disconnect(self) -> None:
+        """Closes every connection of its own; borrowed ones stay open. Write connects again."""
+        if not self._borrowed:
+            super().disconnect()

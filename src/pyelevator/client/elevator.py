@@ -1,0 +1,268 @@
+"""Elevator: the documented API, one line per method over the operations."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar, overload
+
+from pyelevator.client import batch, operations, ranges
+from pyelevator.client.base import Client
+from pyelevator.client.batch import BATCH_TIMEOUT
+from pyelevator.client.ranges import Pager, Scan, check_count, scan
+from pyelevator.commands import (
+    Data,
+    DbCreate,
+    DbDrop,
+    DbList,
+    DbMount,
+    DbRepair,
+    DbUmount,
+    Delete,
+    Exists,
+    Get,
+    MGet,
+    Ping,
+    Put,
+)
+
+T = TypeVar("T", str, bytes)
+
+
+class Elevator(Client[T]):
+    """A client of one database.
+
+    >>> E = Elevator(transport="fake")
+    >>> E.db_name
+    'default'
+    >>> E.Put("abc", "123")
+    >>> E.Get("abc")
+    '123'
+    >>> E.disconnect()
+    """
+
+    def __exit__(self, *_: object) -> None:
+        self.disconnect()
+
+    # Databases
+
+    def listdb(self, *, timeout: float | None = None) -> list[str]:
+        """The names of the server's databases, ``default`` first."""
+        return self._run(operations.call(self._link, DbList()), timeout)
+
+    def createdb(self, db_name: str, options: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> None:
+        """Creates a database; an absolute path registers the LevelDB there, with its data, under that path as name.
+
+        Args:
+            db_name: a plain name, or an absolute path on the server.
+            options: LevelDB options that stay with the database: ``block_size``, ``lru_cache_size``,
+                ``write_buffer_size`` (bytes), ``bloom_filter_bits``, ``max_open_files``, ``paranoid_checks``,
+                ``compression``.
+            timeout: seconds.
+
+        Raises:
+            DatabaseError: it exists already, or the server refuses the name.
+        """
+        self._run(operations.call(self._link, DbCreate(db_name, options)), timeout)
+
+    def dropdb(self, db_name: str, *, timeout: float | None = None) -> None:
+        """Removes a database and its files. ``default`` is emptied and stays."""
+        self._run(operations.call(self._link, DbDrop(db_name)), timeout)
+
+    def repairdb(self, *, timeout: float | None = None) -> None:
+        """Repairs the connected database: brings back what can be read of its files."""
+        self._run(operations.call(self._link, DbRepair()), timeout)
+
+    def mount(self, db_name: str, *, timeout: float | None = None) -> None:
+        """Opens a database on the server; using one does the same."""
+        self._run(operations.call(self._link, DbMount(db_name)), timeout)
+
+    def unmount(self, db_name: str, *, timeout: float | None = None) -> None:
+        """Closes a database on the server and gives its memory back; the next use opens it again."""
+        self._run(operations.call(self._link, DbUmount(db_name)), timeout)
+
+    def ping(self, *, timeout: float | None = None) -> str:
+        """``"PONG"``, if the server is there."""
+        return self._run(operations.call(self._link, Ping()), timeout).decode("ascii", "replace")
+
+    # Keys and values
+
+    def Get(self, key: Data, *, compression: bool = False, timeout: float | None = None) -> T:
+        """The value of ``key``.
+
+        Raises:
+            KeyNotFound: "Key not found"; it is a KeyError.
+        """
+        value: T = self._text.value(self._run(operations.get(self._link, Get(key), compression), timeout))
+        return value
+
+    def Put(self, key: Data, value: Data, *, timeout: float | None = None) -> None:
+        """Sets the value of ``key``; it is written when this returns."""
+        self._run(operations.call(self._link, Put(key, value)), timeout)
+
+    def Delete(self, key: Data, *, timeout: float | None = None) -> None:
+        """Removes ``key``; a missing one is no error."""
+        self._run(operations.call(self._link, Delete(key)), timeout)
+
+    def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
+        """Whether ``key`` is there; a key with an empty value is."""
+        return self._run(operations.call(self._link, Exists(key)), timeout)
+
+    def MGet(
+        self,
+        keys: Sequence[Data],
+        fill_cache: bool = False,
+        *,
+        compression: bool = False,
+        timeout: float | None = None,
+    ) -> list[T | None]:
+        """The values of ``keys``, in their order; None for a missing one.
+
+        ``fill_cache=True`` keeps what is read in the server's cache, for few keys that are read again and again.
+        """
+        command = MGet(keys, fill_cache)
+        return self._text.values(self._run(operations.mget(self._link, command, compression), timeout))
+
+    @overload
+    def Range(
+        self,
+        start: Data | None = ...,
+        limit: Data | int | None = ...,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[True] = ...,
+        prefix: Data | None = ...,
+        compression: bool = ...,
+        timeout: float | None = ...,
+    ) -> list[list[T]]: ...
+
+    @overload
+    def Range(
+        self,
+        start: Data | None = ...,
+        limit: Data | int | None = ...,
+        *,
+        include_key: bool = ...,
+        include_value: bool = ...,
+        prefix: Data | None = ...,
+        compression: bool = ...,
+        timeout: float | None = ...,
+    ) -> list[Any]: ...
+
+    def Range(
+        self,
+        start: Data | None = None,
+        limit: Data | int | None = None,
+        *,
+        include_key: bool = True,
+        include_value: bool = True,
+        prefix: Data | None = None,
+        compression: bool = False,
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """The pairs from ``start`` on, in one answer: ``[[key, value], ...]``.
+
+        Args:
+            start: the first key; None for the beginning.
+            limit: the last key, inclusive, or an int: how many pairs; None for the end.
+            include_key, include_value: False leaves that part out; the rest comes as a flat list.
+            prefix: only keys that start with it.
+            compression: ask for an lz4-compressed answer.
+            timeout: seconds.
+        """
+        command = scan(start, limit, include_key, include_value, prefix)
+        return self._rows(command, self._run(operations.scan(self._link, command, compression), timeout))
+
+    @overload
+    def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[True] = ...,
+        prefix: Data | None = ...,
+        compression: bool = ...,
+        timeout: float | None = ...,
+    ) -> list[list[T]]: ...
+
+    @overload
+    def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: bool = ...,
+        include_value: bool = ...,
+        prefix: Data | None = ...,
+        compression: bool = ...,
+        timeout: float | None = ...,
+    ) -> list[Any]: ...
+
+    def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: bool = True,
+        include_value: bool = True,
+        prefix: Data | None = None,
+        compression: bool = False,
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """The first ``offset`` pairs from ``key_from`` on; the rest as in :meth:`Range`."""
+        command = scan(key_from, check_count(offset), include_key, include_value, prefix)
+        return self._rows(command, self._run(operations.scan(self._link, command, compression), timeout))
+
+    @overload
+    def RangeIter(
+        self,
+        key_from: Data | None = ...,
+        key_to: Data | int | None = ...,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[True] = ...,
+        prefix: Data | None = ...,
+        compression: bool = ...,
+        timeout: float | None = ...,
+    ) -> "ranges.RangeIter[list[T]]": ...
+
+    @overload
+    def RangeIter(
+        self,
+        key_from: Data | None = ...,
+        key_to: Data | int | None = ...,
+        *,
+        include_key: bool = ...,
+        include_value: bool = ...,
+        prefix: Data | None = ...,
+        compression: bool = ...,
+        timeout: float | None = ...,
+    ) -> "ranges.RangeIter[Any]": ...
+
+    def RangeIter(
+        self,
+        key_from: Data | None = None,
+        key_to: Data | int | None = None,
+        *,
+        include_key: bool = True,
+        include_value: bool = True,
+        prefix: Data | None = None,
+        compression: bool = False,
+        timeout: float | None = None,
+    ) -> "ranges.RangeIter[Any]":
+        """An iterator over what :meth:`Range` gives, for ranges of any length: it fetches page by page as it goes.
+
+        ``timeout`` is each page's. Writes between two pages are seen or not, as they come.
+        """
+        pager = Pager.of(scan(key_from, key_to, include_key, include_value, prefix))
+        return ranges.RangeIter(self._pages(pager, compression, timeout))
+
+    def _pages(self, pager: Pager, compression: bool, timeout: float | None) -> Iterator[Any]:
+        while not pager.done:
+            yield from self._rows(pager, self._run(operations.page(self._link, pager, compression), timeout))
+
+    def _rows(self, command: Scan, rows: list[Any]) -> list[Any]:
+        pairs = command.include_key and command.include_value
+        return self._text.pairs(rows) if pairs else self._text.values(rows)
+
+    def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "batch.WriteBatch[T]":
+        """A batch for the connected database, over this client's connections, with a timeout of its own."""
+        return batch.WriteBatch.borrowing(self, timeout)

@@ -1,0 +1,154 @@
+"""What each method does, as a flow; the sync and the async client run the same ones."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from attrs import define, evolve
+
+from pyelevator.client.ranges import Pager
+from pyelevator.codec import Codec, UnsupportedByDialect
+from pyelevator.commands import Command, DbConnect, DbList, Exists, Get, MGet, Ping, Range, Slice
+from pyelevator.errors import ErrorCode, KeyNotFound, UsageError
+from pyelevator.flows import Flow, send
+from pyelevator.messages import Request, Response
+
+R = TypeVar("R")
+
+
+@define
+class Link:
+    """The database that a client is connected to.
+
+    Attributes:
+        codec: of the client's dialect.
+        name, uid: of the database; None before the first connect.
+        features: what the server can do beyond the old protocol.
+    """
+
+    codec: Codec
+    name: str | None = None
+    uid: str | None = None
+    features: tuple[str, ...] = ()
+
+    def address(self, command: Command[Any]) -> str | None:
+        """The uid to send with the command.
+
+        Raises:
+            UsageError: the command needs a database, and there is none.
+        """
+        if command.addressed and self.uid is None:
+            raise UsageError("not connected to a database; call connect() first")
+        return self.uid if command.addressed else None
+
+    def lost_by(self, response: Response) -> bool:
+        """True if the server says that it does not know the uid (any more); nothing was executed then."""
+        return response.code is ErrorCode.RUNTIME and response.message == f"Database {self.uid} doesn't exist"
+
+
+def connect(link: Link, name: str) -> Flow[None]:
+    """Connects to another database; the link stays as it was if that fails."""
+    command = DbConnect(name)
+    response = yield from send(Request(command))
+    if response.code is not None:
+        raise command.error(response.code, response.message)
+    link.uid = command.result(response.payload)
+    link.name, link.features = command.name, response.features
+
+
+def exchange(link: Link, command: Command[Any], compression: bool = False) -> Flow[Response]:
+    """Sends a command to the connected database; connects again by name, once, where its uid is no longer known."""
+    response = yield from send(Request(command, link.address(command), None, compression))
+    if response.code is None:
+        return response
+    if link.name is not None and link.lost_by(response):
+        yield from connect(link, link.name)
+        response = yield from send(Request(command, link.address(command), None, compression))
+    if response.code is not None:
+        raise command.error(response.code, response.message)
+    return response
+
+
+def call(link: Link, command: Command[R], compression: bool = False) -> Flow[R]:
+    """Executes a command; one that the dialect cannot say is put in words that it has, where there are any."""
+    result: R
+    try:
+        response = yield from exchange(link, command, compression)
+    except UnsupportedByDialect:
+        if command.verb not in FALLBACKS:
+            raise
+        result = yield from FALLBACKS[command.verb](link, command)
+    else:
+        result = command.result(response.payload)
+    return result
+
+
+def get(link: Link, command: Get, compression: bool = False) -> Flow[bytes]:
+    """The value of a key. Where the dialect writes a missing value like an empty one, one more question tells."""
+    value = yield from call(link, command, compression)
+    if not value and not link.codec.tells_missing and not (yield from call(link, Exists(command.key))):
+        raise KeyNotFound("Key not found")
+    return value
+
+
+def mget(link: Link, command: MGet, compression: bool = False) -> Flow[list[bytes | None]]:
+    """The values of many keys.
+
+    The servers scan from the smallest to the largest key or read point by point, but the old ones lose values of
+    duplicate and unsorted keys (recordings MGET.duplicates, MGET.reversed), so they are asked for each key once, in
+    order. No keys are no question: the old server dies of it.
+    """
+    if not command.keys:
+        return []
+    if "id" in link.features:
+        return (yield from call(link, command, compression))
+    keys = sorted(set(command.keys))
+    values = yield from call(link, evolve(command, keys=keys), compression)
+    found = dict(zip(keys, values, strict=True))
+    if not link.codec.tells_missing:
+        for key in [key for key, value in found.items() if not value]:
+            found[key] = b"" if (yield from call(link, Exists(key))) else None
+    return [found[key] for key in command.keys]
+
+
+def _exists_by_range(link: Link, command: Exists) -> Flow[bool]:
+    return bool((yield from call(link, Range(command.key, command.key))))
+
+
+def _ping_by_list(_link: Link, _ping: Ping) -> Flow[bytes]:
+    command = DbList()
+    response = yield from send(Request(command))
+    if response.code is not None:
+        raise command.error(response.code, response.message)
+    return b"PONG"
+
+
+def scan(link: Link, command: Range | Slice | Pager, compression: bool = False) -> Flow[list[Any]]:
+    """All rows of a range."""
+    if isinstance(command, Pager):
+        return (yield from _scan_by_pages(link, command, compression))
+    return (yield from call(link, command, compression))
+
+
+def _scan_by_pages(link: Link, command: Range | Slice | Pager, compression: bool = False) -> Flow[list[Any]]:
+    """A range whose parts, prefix or open end the dialect cannot say: whole pairs, page by page, cut here."""
+    pager = Pager.of(command)
+    rows: list[Any] = []
+    while not pager.done:
+        rows += yield from page(link, pager, compression)
+    return rows
+
+
+def page(link: Link, pager: Pager, compression: bool = False) -> Flow[list[Any]]:
+    """The next rows of a long scan."""
+    command = pager.next_command()
+    response = yield from exchange(link, command, compression)
+    return pager.take(command.result(response.payload), more=response.more)
+
+
+FALLBACKS: Final[Mapping[str, Callable[[Link, Any], Flow[Any]]]] = {
+    "EXISTS": _exists_by_range,
+    "PING": _ping_by_list,
+    "RANGE": _scan_by_pages,
+    "SLICE": _scan_by_pages,
+}
+"""Verb -> other words for it, for the dialect that lacks the verb or one of its arguments."""

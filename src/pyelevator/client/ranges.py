@@ -1,0 +1,142 @@
+"""Ranges that come page by page, so that one larger than memory streams through little of it on both sides."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
+
+from attrs import define, field
+
+from pyelevator.commands import Data, Range, Slice, to_bytes
+from pyelevator.errors import ArgumentTypeError
+
+T = TypeVar("T")
+
+PAGE_BYTES: Final = 1 << 20
+"""How large a page aims to be. A server with the feature ``pages`` is held to it; for others the next page's count
+follows from the size of the last page's pairs."""
+FIRST_COUNT: Final = 128
+MAX_COUNT: Final = 16_384
+
+
+def scan(
+    start: Data | None, limit: Data | int | None, include_key: bool, include_value: bool, prefix: Data | None
+) -> "Range | Slice | Pager":
+    """What a range asks for: up to a key, or so many pairs; a count under a prefix is a matter of pages.
+
+    Raises:
+        ArgumentTypeError: ``limit`` is neither a key nor a count, or another argument has the wrong type.
+    """
+    if isinstance(limit, int) and not isinstance(limit, bool):
+        command = Slice(start, limit, include_key, include_value)
+        return command if prefix is None else Pager.of(command, to_bytes(prefix, "prefix"))
+    if limit is not None and not isinstance(limit, Data):
+        raise ArgumentTypeError(f"limit must be a key (str or bytes) or a count (int), not {type(limit).__name__}")
+    return Range(start, limit, include_key, include_value, prefix)
+
+
+def check_count(count: int) -> int:
+    """``count`` itself.
+
+    Raises:
+        ArgumentTypeError: it is not an int.
+    """
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise ArgumentTypeError(f"offset must be an int, the number of pairs, not {type(count).__name__}")
+    return count
+
+
+@define
+class Pager:
+    """The pages of one scan, sans-I/O: which command fetches the next, and what of its answer belongs to the scan.
+
+    Attributes:
+        start, stop, prefix: as in :class:`~pyelevator.commands.Range`.
+        include_key, include_value: which parts the rows have.
+        limit: how many rows there are at the most; None for no limit.
+        done: True once no page is left.
+    """
+
+    start: bytes
+    stop: bytes | None
+    prefix: bytes
+    include_key: bool
+    include_value: bool
+    limit: int | None
+    done: bool = field(init=False, default=False)
+    _count: int = field(init=False, default=FIRST_COUNT)
+
+    @classmethod
+    def of(cls, scan: "Range | Slice | Pager", prefix: bytes = b"") -> "Pager":
+        """The pages of a RANGE, or of a SLICE under ``prefix``; a pager is its own."""
+        if isinstance(scan, Pager):
+            return scan
+        if isinstance(scan, Range):
+            return cls(scan.start or b"", scan.stop, scan.prefix or b"", scan.include_key, scan.include_value, None)
+        return cls(scan.start or b"", None, prefix, scan.include_key, scan.include_value, scan.count)
+
+    def __attrs_post_init__(self) -> None:
+        self.start = max(self.start, self.prefix)
+        self.done = (self.limit is not None and self.limit < 1) or (self.stop is not None and self.stop < self.start)
+
+    def next_command(self) -> Slice:
+        """The command that fetches the next page. It always asks for the keys: the page after it starts from them."""
+        count = self._count if self.limit is None else min(self._count, self.limit)
+        return Slice(self.start, count, max_bytes=PAGE_BYTES)
+
+    def take(self, pairs: list[list[bytes]], *, more: bool) -> list[Any]:
+        """The rows of a fetched page; ``more`` is the server's word that it cut the page short."""
+        asked = self._count if self.limit is None else min(self._count, self.limit)
+        self.done = not pairs or (len(pairs) < asked and not more)
+        rows = self._within(pairs)
+        if len(rows) < len(pairs):
+            self.done = True
+        elif rows:
+            self._advance(rows)
+        return [self._part(row) for row in rows] if not (self.include_key and self.include_value) else rows
+
+    def _within(self, pairs: list[list[bytes]]) -> list[list[bytes]]:
+        """The pairs up to the stop key and under the prefix; keys come in order, so the last one mostly settles it."""
+        if not pairs or self._contains(pairs[-1][0]):
+            return pairs
+        return pairs[: bisect_right(pairs, False, key=lambda pair: not self._contains(pair[0]))]
+
+    def _contains(self, key: bytes) -> bool:
+        return key.startswith(self.prefix) and (self.stop is None or key <= self.stop)
+
+    def _advance(self, rows: list[list[bytes]]) -> None:
+        self.start = rows[-1][0] + b"\0"
+        size = sum(map(len, chain.from_iterable(rows)))
+        self._count = max(1, min(4 * self._count, MAX_COUNT, PAGE_BYTES * len(rows) // (size + 1)))
+        if self.limit is not None:
+            self.limit -= len(rows)
+            self.done = self.done or self.limit < 1
+
+    def _part(self, pair: list[bytes]) -> bytes | None:
+        if self.include_key:
+            return pair[0]
+        return pair[1] if self.include_value else None
+
+
+Scan: TypeAlias = Range | Slice | Pager
+"""A range as one command, or as pages."""
+
+
+class RangeIter(Generic[T]):
+    """An iterator over a range, lazy: it fetches a page when the last one is used up.
+
+    >>> from pyelevator import Elevator
+    >>> with Elevator.from_url("fake://") as E:
+    ...     E.Put("1", "a")
+    ...     list(E.RangeIter("1", "2"))
+    [['1', 'a']]
+    """
+
+    def __init__(self, rows: Iterator[T]) -> None:
+        self._rows = rows
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        return next(self._rows)

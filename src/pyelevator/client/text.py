@@ -1,0 +1,58 @@
+"""The text policy: how the bytes of keys and values look to the caller."""
+
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+from attrs import frozen
+
+from pyelevator.errors import UsageError
+
+T = TypeVar("T", str, bytes)
+
+
+@frozen
+class Text(Generic[T]):
+    """Turns results into what the caller wants to see.
+
+    Attributes:
+        value: one key or value.
+        values: a list of them, None for a missing one.
+        pairs: ``[[key, value], ...]``.
+    """
+
+    value: Callable[[bytes], T]
+    values: Callable[[list[bytes | None]], list[T | None]]
+    pairs: Callable[[list[list[bytes]]], list[list[T]]]
+
+
+def _decode(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _decode_values(values: list[bytes | None]) -> list[str | None]:
+    return [None if value is None else value.decode("utf-8", "surrogateescape") for value in values]
+
+
+def _decode_pairs(pairs: list[list[bytes]]) -> list[list[str]]:
+    return [[key.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")] for key, value in pairs]
+
+
+def _same(data: Any) -> Any:
+    return data
+
+
+UTF8: Final[Text[str]] = Text(_decode, _decode_values, _decode_pairs)
+BYTES: Final[Text[bytes]] = Text(_same, _same, _same)
+
+
+def text_for(encoding: str | None) -> Text[Any]:
+    """The policy for an ``encoding`` argument.
+
+    Raises:
+        UsageError: neither UTF-8 nor None.
+    """
+    if encoding is None:
+        return BYTES
+    if isinstance(encoding, str) and encoding.lower().replace("-", "").replace("_", "") == "utf8":
+        return UTF8
+    raise UsageError(f"encoding must be 'utf-8', or None for bytes, not {encoding!r}")

@@ -1,0 +1,410 @@
+"""The conformance suite of a client and the server it talks to: the documented API, whatever lies in between.
+
+Subclass :class:`SessionConformance` and override the fixture ``connect``; pytest then runs all of it.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from pyelevator import (
+    DatabaseError,
+    Elevator,
+    ElevatorError,
+    KeyNotFound,
+    UsageError,
+    WriteBatch,
+)
+
+Connect: TypeAlias = Callable[..., Any]
+"""Called with a class (Elevator or WriteBatch), its positional arguments and options; gives a connected client."""
+
+
+class SessionConformance:
+    """What the documentation page shows, line by line, and what it leaves to be asked."""
+
+    @pytest.fixture
+    def connect(self) -> Connect:
+        """Connects clients to one empty server: ``connect(Elevator, "db", timeout=3)``."""
+        raise NotImplementedError("override the fixture connect")
+
+    @pytest.fixture
+    def E(self, connect: Connect) -> Iterator[Elevator[str]]:
+        """A client of the default database."""
+        with connect(Elevator) as client:
+            yield client
+
+    @pytest.fixture
+    def digits(self, E: Elevator[str]) -> Elevator[str]:
+        """The same, with the keys '0' to '9', each its own value."""
+        for i in range(10):
+            E.Put(str(i), str(i))
+        return E
+
+    # Databases
+
+    def test_connects_to_default_when_no_database_is_named(self, E: Elevator[str]) -> None:
+        assert E.db_name == "default"
+        assert E.listdb() == ["default"]
+
+    def test_a_created_database_is_listed_after_default(self, E: Elevator[str]) -> None:
+        assert E.createdb("testdb") is None
+        assert E.listdb() == ["default", "testdb"]
+
+    def test_connect_binds_the_client_to_another_database(self, E: Elevator[str]) -> None:
+        E.Put("k", "of default")
+        E.createdb("testdb")
+        assert E.connect("testdb") is None
+        assert E.db_name == "testdb"
+        with pytest.raises(KeyNotFound):
+            E.Get("k")
+        E.Put("k", "of testdb")
+        E.connect("default")
+        assert E.Get("k") == "of default"
+
+    def test_connecting_to_a_missing_database_says_so_and_changes_nothing(self, E: Elevator[str]) -> None:
+        E.Put("k", "v")
+        with pytest.raises(DatabaseError) as caught:
+            E.connect("dbthatdoesntexist")
+        assert str(caught.value) == "Database does not exist"
+        assert E.db_name == "default"
+        assert E.Get("k") == "v"
+
+    def test_constructor_connects_to_the_named_database(self, E: Elevator[str], connect: Connect) -> None:
+        E.createdb("testdb")
+        with connect(Elevator, "testdb") as e:
+            assert e.db_name == "testdb"
+            e.Put("1", "1")
+            assert e.Get("1") == "1"
+
+    def test_a_dropped_database_is_gone(self, E: Elevator[str]) -> None:
+        E.createdb("testdb")
+        assert E.dropdb("testdb") is None
+        assert E.listdb() == ["default"]
+        with pytest.raises(DatabaseError, match="Database does not exist"):
+            E.connect("testdb")
+
+    def test_dropping_a_missing_database_is_an_error(self, E: Elevator[str]) -> None:
+        with pytest.raises(DatabaseError):
+            E.dropdb("nope")
+
+    def test_creating_a_database_twice_is_an_error(self, E: Elevator[str]) -> None:
+        E.createdb("testdb")
+        with pytest.raises(DatabaseError, match="already exists"):
+            E.createdb("testdb")
+
+    def test_dropping_default_empties_it_and_it_stays(self, E: Elevator[str]) -> None:
+        E.Put("k", "v")
+        E.dropdb("default")
+        assert E.listdb() == ["default"]
+        assert not E.Exists("k")
+        E.Put("k", "again")
+        assert E.Get("k") == "again"
+
+    def test_a_database_created_again_under_its_name_is_found_by_a_connected_client(
+        self, E: Elevator[str], connect: Connect
+    ) -> None:
+        E.createdb("testdb")
+        with connect(Elevator, "testdb") as e:
+            e.Put("k", "old")
+            E.dropdb("testdb")
+            with pytest.raises(DatabaseError):
+                e.Get("k")
+            E.createdb("testdb")
+            e.Put("k", "new")
+            assert e.Get("k") == "new"
+
+    def test_data_survives_unmount_and_mount(self, E: Elevator[str], connect: Connect) -> None:
+        E.createdb("testdb")
+        with connect(Elevator, "testdb") as e:
+            e.Put("k", "v")
+            assert E.unmount("testdb") is None
+            assert e.Get("k") == "v"
+            E.unmount("testdb")
+            assert E.mount("testdb") is None
+            assert e.Get("k") == "v"
+
+    @pytest.mark.parametrize("name", ["", "a\0b", "..", "../x", "a/../../x", "./x", "x/y"])
+    def test_names_that_climb_or_mean_nothing_are_refused(self, E: Elevator[str], name: str) -> None:
+        with pytest.raises((DatabaseError, UsageError)):
+            E.createdb(name)
+        assert E.listdb() == ["default"]
+
+    def test_ping_says_pong(self, E: Elevator[str]) -> None:
+        assert E.ping() == "PONG"
+
+    # Keys and values
+
+    def test_put_returns_nothing_and_get_gives_it_back(self, E: Elevator[str]) -> None:
+        assert E.Put("abc", "123") is None
+        assert E.Get("abc") == "123"
+
+    def test_put_replaces(self, E: Elevator[str]) -> None:
+        E.Put("abc", "123")
+        E.Put("abc", "456")
+        assert E.Get("abc") == "456"
+
+    def test_get_of_a_missing_key_is_a_key_error_with_the_documented_text(self, E: Elevator[str]) -> None:
+        with pytest.raises(KeyError) as caught:
+            E.Get("c")
+        assert isinstance(caught.value, KeyNotFound)
+        assert str(caught.value) == "Key not found"
+
+    def test_delete_removes_and_a_missing_key_is_no_error(self, E: Elevator[str]) -> None:
+        E.Put("abc", "123")
+        assert E.Delete("abc") is None
+        assert E.Delete("abc") is None
+        assert not E.Exists("abc")
+
+    def test_exists_tells_present_from_missing(self, E: Elevator[str]) -> None:
+        E.Put("abc", "123")
+        assert E.Exists("abc") is True
+        assert E.Exists("abd") is False
+
+    def test_mget_gives_values_in_order_and_none_for_missing(self, E: Elevator[str]) -> None:
+        E.Put("abc", "123")
+        E.Put("easy as", "do re mi")
+        assert E.MGet(["abc", "easy as", "you and me"]) == ["123", "do re mi", None]
+        assert E.MGet(("easy as", "abc"), fill_cache=True) == ["do re mi", "123"]
+
+    def test_mget_is_right_for_duplicates_any_order_and_nothing(self, digits: Elevator[str]) -> None:
+        assert digits.MGet(["9", "1", "x", "9", "0", "x"]) == ["9", "1", None, "9", "0", None]
+        assert digits.MGet([]) == []
+
+    def test_empty_values_and_keys_are_values_and_keys(self, E: Elevator[str]) -> None:
+        E.Put("k", "")
+        E.Put("", "v")
+        assert E.Get("k") == ""
+        assert E.Get("") == "v"
+        assert E.Exists("k")
+        assert E.Exists("")
+        assert E.MGet(["k", "", "x"]) == ["", "v", None]
+        assert E.Range() == [["", "v"], ["k", ""]]
+        E.Delete("")
+        assert not E.Exists("")
+
+    def test_any_bytes_survive_the_round_trip_through_str(self, E: Elevator[str]) -> None:
+        every_byte = bytes(range(256))
+        E.Put("k", every_byte)
+        text = E.Get("k")
+        E.Put(text, text)
+        assert E.Get(every_byte).encode("utf-8", "surrogateescape") == every_byte
+
+    def test_encoding_none_gives_bytes(self, connect: Connect) -> None:
+        with connect(Elevator, encoding=None) as B:
+            B.Put("é", b"\xff")
+            B.Put(bytearray(b"b"), memoryview(b"2"))
+            assert B.Get("é") == b"\xff"
+            assert B.MGet([b"b", b"x"]) == [b"2", None]
+            assert B.Range() == [[b"b", b"2"], ["é".encode(), b"\xff"]]
+            assert B.Slice(b"b", 1, include_value=False) == [b"b"]
+            assert list(B.RangeIter(include_key=False)) == [b"2", b"\xff"]
+
+    @pytest.mark.parametrize("size", [31, 32, 255, 256, 65_535, 65_536, 1_000_000])
+    def test_values_of_every_length_class_come_back(self, E: Elevator[str], size: int) -> None:
+        E.Put("k", "x" * size)
+        assert E.Get("k") == "x" * size
+
+    # Ranges
+
+    def test_range_from_key_to_key_includes_both(self, digits: Elevator[str]) -> None:
+        assert digits.Range("1", "3") == [["1", "1"], ["2", "2"], ["3", "3"]]
+        assert digits.Range("1", "9") == [[d, d] for d in "123456789"]
+
+    def test_range_with_an_int_counts(self, digits: Elevator[str]) -> None:
+        assert digits.Range("1", 2) == [["1", "1"], ["2", "2"]]
+        assert digits.Range("8", 100) == [["8", "8"], ["9", "9"]]
+        assert digits.Range("1", 0) == []
+        assert digits.Range("1", -1) == []
+
+    def test_range_without_bounds_is_everything(self, digits: Elevator[str]) -> None:
+        assert digits.Range() == [[d, d] for d in "0123456789"]
+        assert digits.Range(None, "1") == [["0", "0"], ["1", "1"]]
+        assert digits.Range("8") == [["8", "8"], ["9", "9"]]
+
+    def test_range_of_nothing_is_empty(self, digits: Elevator[str]) -> None:
+        assert digits.Range("3", "1") == []
+        assert digits.Range("a", "z") == []
+
+    def test_parts_of_a_range_come_as_a_flat_list(self, digits: Elevator[str]) -> None:
+        assert digits.Range("1", "2", include_value=False) == ["1", "2"]
+        digits.Put("2", "two")
+        assert digits.Range("1", "2", include_key=False) == ["1", "two"]
+        assert digits.Range("1", "2", include_key=False, include_value=False) == [None, None]
+        assert digits.Slice("1", 2, include_key=False) == ["1", "two"]
+
+    def test_prefix_keeps_to_keys_that_start_with_it(self, digits: Elevator[str]) -> None:
+        for key in ("user:1", "user:2", "users"):
+            digits.Put(key, "u")
+        assert digits.Range(prefix="user:") == [["user:1", "u"], ["user:2", "u"]]
+        assert digits.Range("user:2", prefix="user:") == [["user:2", "u"]]
+        assert digits.Range(None, 1, prefix="user:") == [["user:1", "u"]]
+        assert digits.Slice(None, 5, prefix="user:", include_value=False) == ["user:1", "user:2"]
+        assert list(digits.RangeIter(prefix="user:", include_value=False)) == ["user:1", "user:2"]
+        assert digits.Range(prefix="nobody") == []
+
+    def test_slice_counts_from_a_key(self, digits: Elevator[str]) -> None:
+        assert digits.Slice("1", 2) == [["1", "1"], ["2", "2"]]
+        assert digits.Slice(None, 1) == [["0", "0"]]
+        assert digits.Slice("1", 0) == []
+
+    def test_rangeiter_gives_what_range_gives(self, digits: Elevator[str]) -> None:
+        it = digits.RangeIter("1", "2")
+        assert next(it) == ["1", "1"]
+        assert list(it) == [["2", "2"]]
+        assert list(digits.RangeIter()) == digits.Range()
+        assert list(digits.RangeIter("2", "1")) == []
+        assert list(digits.RangeIter("5", 2)) == [["5", "5"], ["6", "6"]]
+
+    def test_rangeiter_streams_many_pages_in_order(self, E: Elevator[str]) -> None:
+        keys = [f"{i:05}" for i in range(1500)]
+        with E.WriteBatch() as batch:
+            for key in keys:
+                batch.Put(key, key * 10)
+        assert list(E.RangeIter(include_value=False)) == keys
+        assert list(E.RangeIter("00100", "01234")) == [[key, key * 10] for key in keys[100:1235]]
+
+    def test_rangeiter_is_lazy(self, digits: Elevator[str]) -> None:
+        it = digits.RangeIter()
+        digits.Put("/", "before 0")
+        assert next(it) == ["/", "before 0"]
+
+    def test_compressed_answers_read_the_same(self, digits: Elevator[str]) -> None:
+        digits.Put("long", "x" * 10_000)
+        assert digits.Get("long", compression=True) == "x" * 10_000
+        assert digits.MGet(["1", "nope"], compression=True) == ["1", None]
+        assert digits.Range("1", "2", compression=True) == [["1", "1"], ["2", "2"]]
+        assert digits.Slice("1", 1, compression=True) == [["1", "1"]]
+        assert list(digits.RangeIter("8", compression=True))[0] == ["8", "8"]
+        with pytest.raises(KeyNotFound):
+            digits.Get("nope", compression=True)
+
+    # Batches
+
+    def test_a_batch_writes_puts_and_deletes_in_order(self, connect: Connect, E: Elevator[str]) -> None:
+        with_connection = connect(WriteBatch)
+        with with_connection as batch:
+            batch.Put("a", "a")
+            batch.Put("b", "b")
+            batch.Put("c", "c")
+            batch.Delete("c")
+            assert not E.Exists("a")
+            assert batch.Write() is None
+            assert E.Get("a") == "a"
+            assert E.Get("b") == "b"
+            assert not E.Exists("c")
+
+    def test_a_batch_is_empty_and_usable_after_write(self, E: Elevator[str]) -> None:
+        batch = E.WriteBatch()
+        batch.Put("a", "1")
+        batch.Write()
+        E.Delete("a")
+        assert len(batch) == 0
+        batch.Put("b", "2")
+        batch.Write()
+        assert E.Range() == [["b", "2"]]
+
+    def test_with_writes_on_exit(self, connect: Connect, E: Elevator[str]) -> None:
+        E.createdb("testdb")
+        with connect(WriteBatch, "testdb") as batch:
+            batch.Put("abc", "123")
+            batch.Put("or simple as...", "do re mi")
+        with connect(Elevator, "testdb") as e:
+            assert e.Range() == [["abc", "123"], ["or simple as...", "do re mi"]]
+        assert E.Range() == []
+
+    def test_with_discards_when_the_block_raised(self, E: Elevator[str]) -> None:
+        with pytest.raises(RuntimeError, match="mine"), E.WriteBatch() as batch:
+            batch.Put("a", "1")
+            raise RuntimeError("mine")
+        assert E.Range() == []
+
+    def test_wrong_types_fail_before_anything_is_sent(self, E: Elevator[str]) -> None:
+        batch: Any = E.WriteBatch()
+        anything: Any = E
+        with pytest.raises(TypeError, match="value must be str or bytes, not int"):
+            anything.Put("abc", 123)
+        with pytest.raises(TypeError, match="key must be"):
+            anything.Get(None)
+        with pytest.raises(TypeError, match="keys must be a list or a tuple"):
+            anything.MGet("abc")
+        with pytest.raises(TypeError, match="value must be"):
+            batch.Put("a", None)
+        assert len(batch) == 0
+        assert E.Range() == []
+
+    # The client
+
+    def test_disconnect_and_connect_again(self, E: Elevator[str]) -> None:
+        E.Put("k", "v")
+        E.disconnect()
+        assert E.db_name is None
+        with pytest.raises(UsageError, match="connect"):
+            E.Get("k")
+        E.connect()
+        assert E.Get("k") == "v"
+
+    def test_every_method_takes_a_timeout_in_seconds(self, digits: Elevator[str], connect: Connect) -> None:
+        digits.Put("k", "v", timeout=5)
+        digits.createdb("testdb", timeout=5)
+        digits.connect("testdb", timeout=5)
+        digits.connect("default", timeout=2.5)
+        digits.mount("testdb", timeout=5)
+        digits.unmount("testdb", timeout=5)
+        digits.dropdb("testdb", timeout=5)
+        digits.Delete("k", timeout=5)
+        assert digits.listdb(timeout=5.0) == ["default"]
+        assert digits.ping(timeout=5) == "PONG"
+        assert digits.Get("1", timeout=5) == "1"
+        assert digits.Exists("1", timeout=5)
+        assert digits.MGet(["1"], timeout=5) == ["1"]
+        assert digits.Range("1", "1", timeout=5) == [["1", "1"]]
+        assert digits.Slice("1", 1, timeout=5) == [["1", "1"]]
+        assert list(digits.RangeIter("9", timeout=5)) == [["9", "9"]]
+        batch = digits.WriteBatch()
+        batch.Put("k", "v")
+        batch.Write(timeout=5)
+        with pytest.raises(UsageError, match="timeout"):
+            digits.Get("1", timeout=0)
+
+    def test_two_clients_see_each_others_writes(self, E: Elevator[str], connect: Connect) -> None:
+        with connect(Elevator) as other:
+            other.Put("k", "v")
+            assert E.Get("k") == "v"
+
+
+class ClassicConformance:
+    """What only the classic dialect can say."""
+
+    def test_repair_keeps_the_data(self, E: Elevator[str]) -> None:
+        E.Put("k", "v")
+        assert E.repairdb(timeout=30) is None
+        assert E.Get("k") == "v"
+
+    def test_database_options_are_taken(self, E: Elevator[str], connect: Connect) -> None:
+        E.createdb("tuned", {"block_size": 8192, "lru_cache_size": 1 << 20, "write_buffer_size": 1 << 20})
+        with connect(Elevator, "tuned") as e:
+            e.Put("k", "v")
+            assert e.Get("k") == "v"
+
+
+class FilesConformance:
+    """What only a server on an engine with files can do; ``outside`` is a directory that it may use."""
+
+    @pytest.fixture
+    def outside(self, tmp_path: Path) -> Path:
+        """A directory outside the server's data directory."""
+        return tmp_path
+
+    def test_a_path_registers_a_database_there(self, E: Elevator[str], connect: Connect, outside: Path) -> None:
+        path = str(outside / "leveldb")
+        E.createdb(path)
+        assert E.listdb() == ["default", path]
+        with connect(Elevator, path) as e:
+            e.Put("k", "v")
+        E.dropdb(path)
+        E.createdb(path)
+        with connect(Elevator, path) as e, pytest.raises(ElevatorError):
+            e.Get("k")

@@ -1,0 +1,76 @@
+"""The direction of imports, and who owns which library (DESIGN), read from the source itself."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "pyelevator"
+
+# Each room may import those before it, and itself; rooms of one row are siblings that do not know one another.
+ROWS = [
+    {"errors", "deadlines"},
+    {"arguments"},
+    {"commands"},
+    {"messages"},
+    {"codec", "flows", "interceptors", "engines"},
+    {"application"},
+    {"conversation"},
+    {"transports"},
+    {"client", "server", "proxy"},
+    {"cli", "testing", "__main__"},
+]
+OWNERS = {
+    "msgpack": {"codec"},
+    "lz4": {"codec"},
+    "zmq": {"transports", "server", "proxy"},
+    "plyvel": {"engines"},
+    "click": {"cli", "__main__"},
+    "rich": {"cli"},
+    "hypothesis": {"testing"},
+    "pytest": {"testing"},
+}
+ROOMS = {room: level for level, row in enumerate(ROWS) for room in row}
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_room_imports_only_rooms_below_it(path):
+    room = room_of(path)
+    used = {name.split(".")[1] for name in imports_of(path) if name.startswith("pyelevator.")} & set(ROOMS)
+    assert {
+        other for other in used - {room} if ROOMS[other] >= ROOMS[room] and not same_foundation(other, room)
+    } == set()
+
+
+def same_foundation(other: str, room: str) -> bool:
+    return {other, room} == {"errors", "deadlines"} and room == "deadlines"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_library_is_imported_only_by_its_owner(path):
+    libraries = {name.split(".")[0] for name in imports_of(path)}
+    assert {library for library in libraries & set(OWNERS) if room_of(path) not in OWNERS[library]} == set()
+
+
+def test_every_module_stands_in_a_room_of_the_plan():
+    assert {room_of(path) for path in FILES} - set(ROOMS) == set()
+
+
+def test_plyvel_is_known_to_one_module_only():
+    assert [p.name for p in FILES if any(n.split(".")[0] == "plyvel" for n in imports_of(p))] in ([], ["leveldb.py"])
