@@ -9,7 +9,7 @@ from typing import Any
 from pyelevator.codec import Codec
 from pyelevator.conversation import Conversation
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import PoolTimeout
+from pyelevator.errors import PoolTimeout, UsageError
 from pyelevator.flows import Effect
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Transport
@@ -124,6 +124,8 @@ class Session:
     """
 
     def __init__(self, transport: Transport, codec: Codec, max_lanes: int) -> None:
+        if max_lanes < 1:
+            raise UsageError(f"max_lanes must be 1 or more, not {max_lanes}")
         self.transport = transport
         self.codec = codec
         self._max_lanes = max_lanes

@@ -1,0 +1,1 @@
+"""Side by side with peers: `make bench` measures this machine and writes docs/benchmarks.md. Not asserted in CI."""

@@ -1,0 +1,67 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyelevator.client import ranges
+from pyelevator.client.ranges import Pager, scan
+from pyelevator.commands import Range, Slice
+
+keys = st.binary(max_size=3)
+
+
+def served(database, command):
+    """What a server answers to a page's command."""
+    return [[k, v] for k, v in sorted(database.items()) if k >= command.start][: max(command.count, 0)]
+
+
+def drained(pager, database):
+    rows, commands = [], 0
+    while not pager.done:
+        command = pager.next_command()
+        commands += 1
+        assert commands <= len(database) + 3, "the pager does not come to an end"
+        rows += pager.take(served(database, command), more=False)
+    return rows
+
+
+@given(
+    st.dictionaries(keys, st.binary(max_size=2), max_size=20),
+    st.none() | keys,
+    st.none() | keys | st.integers(-1, 8),
+    st.none() | st.binary(max_size=2),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 4),
+)
+def test_pages_give_what_one_range_gives(database, start, limit, prefix, include_key, include_value, first_count):
+    pager = Pager.of(scan(start, limit, include_key, include_value, prefix))
+    pager._count = first_count
+    pairs = [
+        [k, v]
+        for k, v in sorted(database.items())
+        if k >= (start or b"") and k.startswith(prefix or b"") and (not isinstance(limit, bytes) or k <= limit)
+    ]
+    pairs = pairs[: max(limit, 0)] if isinstance(limit, int) else pairs
+    part = {(True, True): lambda p: p, (True, False): lambda p: p[0], (False, True): lambda p: p[1]}
+    assert drained(pager, database) == [part.get((include_key, include_value), lambda p: None)(p) for p in pairs]
+
+
+def test_a_page_that_the_server_cut_is_not_the_last():
+    pager = Pager.of(Range())
+    assert pager.take([[b"a", b"1"]], more=True) == [[b"a", b"1"]]
+    assert not pager.done
+    assert pager.next_command().start == b"a\0"
+
+
+def test_pages_aim_at_a_size_whatever_the_values():
+    pager = Pager.of(Range())
+    pager.take([[b"%04d" % i, b"x" * 100_000] for i in range(128)], more=False)
+    assert pager.next_command().count == 10
+    pager = Pager.of(Range())
+    pager.take([[b"%04d" % i, b"x"] for i in range(128)], more=False)
+    assert pager.next_command().count == 512
+    pager.take([[b"1%04d" % i, b"x" * 2_000_000] for i in range(512)], more=False)
+    assert pager.next_command().count == 1
+
+
+def test_a_server_with_pages_is_told_the_size():
+    assert Pager.of(Range()).next_command() == Slice(b"", ranges.FIRST_COUNT, max_bytes=1 << 20)

@@ -1,0 +1,104 @@
+"""The documented session over every transport, dialect and engine, and against servers with the old ones' manners."""
+
+import plyvel
+import pytest
+
+from pyelevator import Elevator
+from pyelevator.application import Application
+from pyelevator.testing.servers import serve
+from pyelevator.testing.sessions import ClassicConformance, FilesConformance, SessionConformance
+from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
+from support.old_servers import OldServer
+
+LANES = ("tcp", "ipc", "fake")
+ENGINES = ("memory", "leveldb")
+
+
+def connector(transport, dialect):
+    """Makes clients over ``transport``; generous with time, for loaded machines."""
+
+    def connect(kind, *args, **options):
+        return kind(*args, **{"transport": transport, "dialect": dialect, "timeout": 30, **options})
+
+    return connect
+
+
+@pytest.fixture(params=ENGINES)
+def application(request, tmp_path):
+    made = Application.in_memory() if request.param == "memory" else Application.on_leveldb(str(tmp_path / "data"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=LANES)
+def transport(request, application, tmp_path):
+    if request.param == "fake":
+        yield FakeTransport(application)
+        return
+    bind = "tcp://127.0.0.1:0" if request.param == "tcp" else f"ipc://{tmp_path}/e.sock"
+    with serve(application, bind) as server:
+        address = server.urls[0].partition("://")[2]
+        yield TcpTransport(address) if request.param == "tcp" else IpcTransport(address)
+
+
+class TestClassic(SessionConformance, ClassicConformance):
+    @pytest.fixture
+    def connect(self, transport):
+        return connector(transport, "classic")
+
+
+class TestFlat(SessionConformance):
+    @pytest.fixture
+    def connect(self, transport):
+        return connector(transport, "flat")
+
+
+class TestFiles(FilesConformance):
+    """Over the fake on LevelDB: files are the application's matter, whatever carries the request."""
+
+    @pytest.fixture
+    def connect(self, tmp_path):
+        application = Application.on_leveldb(str(tmp_path / "data"))
+        yield connector(FakeTransport(application), "classic")
+        application.close()
+
+    E = SessionConformance.E
+
+    @pytest.fixture
+    def outside(self, tmp_path):
+        (tmp_path / "outside").mkdir()
+        return tmp_path / "outside"
+
+    def test_an_existing_leveldb_is_registered_with_its_data(self, E, connect, outside):
+        path = str(outside / "existing")
+        with plyvel.DB(path, create_if_missing=True) as existing:
+            existing.put(b"from before", b"still here")
+        E.createdb(path)
+        assert E.listdb() == ["default", path]
+        with connect(Elevator, path) as e:
+            assert e.Get("from before") == "still here"
+
+
+@pytest.fixture(params=["classic", "flat"])
+def old_server(request):
+    return OldServer(request.param)
+
+
+class TestOldServers(SessionConformance):
+    """Against a server that echoes no ids and dies of what killed the old ones: the client never sends such a thing."""
+
+    @pytest.fixture
+    def connect(self, old_server):
+        return connector(old_server, old_server.dialect)
+
+
+def test_a_repair_is_refused_in_flat_with_the_way_out():
+    with connector(FakeTransport(), "flat")(Elevator) as E, pytest.raises(ValueError, match="dialect='classic'"):
+        E.repairdb()
+
+
+def test_options_are_refused_in_flat_with_the_way_out():
+    with connector(FakeTransport(), "flat")(Elevator) as E:
+        with pytest.raises(ValueError, match="dialect='classic'"):
+            E.createdb("x", {"block_size": 4096})
+        assert E.listdb() == ["default"]

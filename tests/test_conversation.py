@@ -1,0 +1,93 @@
+import pytest
+
+from pyelevator.codec import ClassicCodec, FlatCodec
+from pyelevator.commands import Get, MGet, Ping
+from pyelevator.conversation import Conversation, Reader
+from pyelevator.errors import ErrorCode, MalformedMessage
+from pyelevator.messages import Request, Response
+
+
+def reply(payload, request_id):
+    return ClassicCodec().encode_response(Response(payload, id=request_id), Request(Get("k")))
+
+
+def test_every_request_gets_an_id_of_its_own():
+    conversation = Conversation(ClassicCodec())
+    ids = [conversation.submit(Request(Get("k")))[0] for _ in range(3)]
+    assert ids == [1, 2, 3]
+
+
+def test_replies_with_ids_find_their_requests_in_any_order():
+    conversation = Conversation(ClassicCodec())
+    for _ in range(3):
+        conversation.submit(Request(Get("k")))
+    assert [conversation.receive(reply(b"v%d" % i, i))[1].payload for i in (2, 3, 1)] == [b"v2", b"v3", b"v1"]
+    assert conversation.tagged
+
+
+def test_a_reply_to_an_unknown_id_answers_nothing():
+    conversation = Conversation(ClassicCodec())
+    conversation.submit(Request(Get("k")))
+    assert conversation.receive(reply(b"late", 99)) is None
+    assert conversation.receive(reply(b"v", 1))[1].payload == b"v"
+
+
+def test_a_second_reply_to_the_same_id_answers_nothing():
+    conversation = Conversation(ClassicCodec())
+    conversation.submit(Request(Get("k")))
+    conversation.submit(Request(Get("l")))
+    assert conversation.receive(reply(b"v", 1)) is not None
+    assert conversation.receive(reply(b"v", 1)) is None
+
+
+def test_a_reply_without_id_answers_the_only_request():
+    conversation = Conversation(ClassicCodec())
+    conversation.submit(Request(Get("k")))
+    assert conversation.receive(reply(b"v", None))[1].payload == b"v"
+    assert not conversation.tagged
+
+
+@pytest.mark.parametrize("in_flight", [0, 2])
+def test_a_reply_without_id_is_malformed_unless_one_request_is_in_flight(in_flight):
+    conversation = Conversation(ClassicCodec())
+    for _ in range(in_flight):
+        conversation.submit(Request(Get("k")))
+    with pytest.raises(MalformedMessage, match="without an id"):
+        conversation.receive(reply(b"v", None))
+
+
+def test_a_flat_conversation_is_spent_after_a_verb_that_is_answered_twice():
+    conversation = Conversation(FlatCodec())
+    conversation.submit(Request(Get("k"), "u"))
+    conversation.receive([b"\x94\x01\x00\xa0\xa1v"])
+    assert not conversation.spent
+    conversation.submit(Request(MGet(["k"]), "u"))
+    assert conversation.receive([b"\x94\x01\x00\xa0\xa1v"])[1].payload == [b"v"]
+    assert conversation.spent
+
+
+def test_reader_answers_classic_in_classic_and_flat_in_flat():
+    reader = Reader()
+
+    def pong(request):
+        return Response(b"PONG", id=request.id)
+
+    classic = reader.read([b"\x84\xa3cmd\xa4PING\xa4meta\x80\xa3uid\xc0\xa4args\x90"]).answer(pong)
+    assert classic[1] == b"\x81\xa5datas\x91\xa4PONG"
+    assert reader.read([b"\x92\xa0\xa4PING"]).answer(pong) == [b"\x94\x01\x00\xa0\xa4PONG"]
+
+
+@pytest.mark.parametrize("frames", [[b""], [b"\xc1"], [b"\x80"], [b"\x90"], [b"a", b"b"], []])
+def test_reader_answers_what_is_no_request_with_a_failure(frames):
+    exchange = Reader().read(frames)
+    assert exchange.request is None
+    answer = exchange.answer(lambda request: pytest.fail("nothing to execute"))
+    decoded = exchange.codec.decode_response(answer, Request(Ping()))
+    assert decoded.code is ErrorCode.REQUEST
+
+
+def test_an_answer_that_cannot_be_encoded_becomes_a_failure():
+    exchange = Reader().read(ClassicCodec().encode_request(Request(Ping(), id=7)))
+    answer = exchange.answer(lambda request: Response(object(), id=request.id))
+    decoded = exchange.codec.decode_response(answer, Request(Ping()))
+    assert (decoded.code, decoded.id) == (ErrorCode.RUNTIME, 7)
