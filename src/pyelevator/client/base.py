@@ -3,7 +3,7 @@
 import enum
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Generic, Self, TypeVar, overload
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 from attrs import evolve, frozen
 
@@ -112,34 +112,6 @@ class Client(Generic[T]):
 
     _default_timeout: ClassVar[float] = DEFAULT_TIMEOUT
 
-    @overload
-    def __init__(
-        self: "Client[str]",
-        db_name: str | None = ...,
-        *,
-        transport: str | Transport = ...,
-        endpoint: str = ...,
-        timeout: float | Unset | None = ...,
-        auto_connect: bool = ...,
-        encoding: str = ...,
-        dialect: str = ...,
-        max_lanes: int = ...,
-    ) -> None: ...
-
-    @overload
-    def __init__(
-        self: "Client[bytes]",
-        db_name: str | None = ...,
-        *,
-        transport: str | Transport = ...,
-        endpoint: str = ...,
-        timeout: float | Unset | None = ...,
-        auto_connect: bool = ...,
-        encoding: None,
-        dialect: str = ...,
-        max_lanes: int = ...,
-    ) -> None: ...
-
     def __init__(
         self,
         db_name: str | None = None,
@@ -164,7 +136,7 @@ class Client(Generic[T]):
             self.connect()
 
     @classmethod
-    def from_url(cls, url: str) -> "Client[Any]":
+    def from_url(cls, url: str) -> Self:
         """A client for the server, database and options that a URL names.
 
         ``tcp://host:4141/testdb?timeout=5``, ``ipc:///run/elevator.sock?db=testdb``, ``fake://`` (a server of its

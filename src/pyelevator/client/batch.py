@@ -1,10 +1,18 @@
 """WriteBatch: many puts and deletes in one message, all of them or none."""
 
-from typing import Any, Final, Self, TypeVar
+from typing import Final, TypeVar, overload
 
 from pyelevator.client import operations
-from pyelevator.client.base import Client
+from pyelevator.client.base import (
+    DEFAULT_ENDPOINT,
+    DEFAULT_TRANSPORT,
+    MAX_LANES,
+    UNSET,
+    Client,
+    Unset,
+)
 from pyelevator.commands import DELETE, PUT, Batch, Data, Op, to_bytes
+from pyelevator.transports import Transport
 
 T = TypeVar("T", str, bytes)
 
@@ -29,12 +37,57 @@ class WriteBatch(Client[T]):
     _default_timeout = BATCH_TIMEOUT
     _borrowed = False
 
-    _ops: list[Op]
+    @overload
+    def __init__(
+        self: "WriteBatch[str]",
+        db_name: str | None = ...,
+        *,
+        transport: str | Transport = ...,
+        endpoint: str = ...,
+        timeout: float | Unset | None = ...,
+        auto_connect: bool = ...,
+        encoding: str = ...,
+        dialect: str = ...,
+        max_lanes: int = ...,
+    ) -> None: ...
 
-    def __new__(cls, *_: Any, **__: Any) -> Self:
-        batch = super().__new__(cls)
-        batch._ops = []
-        return batch
+    @overload
+    def __init__(
+        self: "WriteBatch[bytes]",
+        db_name: str | None = ...,
+        *,
+        transport: str | Transport = ...,
+        endpoint: str = ...,
+        timeout: float | Unset | None = ...,
+        auto_connect: bool = ...,
+        encoding: None,
+        dialect: str = ...,
+        max_lanes: int = ...,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        db_name: str | None = None,
+        *,
+        transport: str | Transport = DEFAULT_TRANSPORT,
+        endpoint: str = DEFAULT_ENDPOINT,
+        timeout: float | Unset | None = UNSET,
+        auto_connect: bool = True,
+        encoding: str | None = "utf-8",
+        dialect: str = "classic",
+        max_lanes: int = MAX_LANES,
+    ) -> None:
+        self._ops: list[Op] = []
+        super().__init__(
+            db_name,
+            transport=transport,
+            endpoint=endpoint,
+            timeout=timeout,
+            auto_connect=auto_connect,
+            encoding=encoding,
+            dialect=dialect,
+            max_lanes=max_lanes,
+        )
 
     @classmethod
     def borrowing(cls, client: Client[T], timeout: float | None = BATCH_TIMEOUT) -> "WriteBatch[T]":
@@ -42,6 +95,7 @@ class WriteBatch(Client[T]):
         batch = cls.__new__(cls)
         batch._adopt(client, timeout)
         batch._borrowed = True
+        batch._ops = []
         return batch
 
     def Put(self, key: Data, value: Data) -> None:

@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, overload
 
 from pyelevator.client import batch, operations, ranges
-from pyelevator.client.base import Client
+from pyelevator.client.base import (
+    DEFAULT_ENDPOINT,
+    DEFAULT_TRANSPORT,
+    MAX_LANES,
+    UNSET,
+    Client,
+    Unset,
+)
 from pyelevator.client.batch import BATCH_TIMEOUT
 from pyelevator.client.ranges import Pager, Scan, check_count, scan
 from pyelevator.commands import (
@@ -22,6 +29,7 @@ from pyelevator.commands import (
     Ping,
     Put,
 )
+from pyelevator.transports import Transport
 
 T = TypeVar("T", str, bytes)
 
@@ -37,6 +45,57 @@ class Elevator(Client[T]):
     '123'
     >>> E.disconnect()
     """
+
+    @overload
+    def __init__(
+        self: "Elevator[str]",
+        db_name: str | None = ...,
+        *,
+        transport: str | Transport = ...,
+        endpoint: str = ...,
+        timeout: float | Unset | None = ...,
+        auto_connect: bool = ...,
+        encoding: str = ...,
+        dialect: str = ...,
+        max_lanes: int = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Elevator[bytes]",
+        db_name: str | None = ...,
+        *,
+        transport: str | Transport = ...,
+        endpoint: str = ...,
+        timeout: float | Unset | None = ...,
+        auto_connect: bool = ...,
+        encoding: None,
+        dialect: str = ...,
+        max_lanes: int = ...,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        db_name: str | None = None,
+        *,
+        transport: str | Transport = DEFAULT_TRANSPORT,
+        endpoint: str = DEFAULT_ENDPOINT,
+        timeout: float | Unset | None = UNSET,
+        auto_connect: bool = True,
+        encoding: str | None = "utf-8",
+        dialect: str = "classic",
+        max_lanes: int = MAX_LANES,
+    ) -> None:
+        super().__init__(
+            db_name,
+            transport=transport,
+            endpoint=endpoint,
+            timeout=timeout,
+            auto_connect=auto_connect,
+            encoding=encoding,
+            dialect=dialect,
+            max_lanes=max_lanes,
+        )
 
     def __exit__(self, *_: object) -> None:
         self.disconnect()

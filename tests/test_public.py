@@ -1,0 +1,109 @@
+"""The public names: that they stay, are documented, and do not cost more than they must."""
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import pyelevator
+from pyelevator import Elevator, WriteBatch
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(pyelevator.__path__, "pyelevator.")
+    if not module.name.endswith("__main__")
+)
+METHODS = """connect disconnect listdb createdb dropdb repairdb mount unmount ping
+Get Put Delete Exists MGet Range Slice RangeIter WriteBatch""".split()
+
+
+def test_the_documented_methods_are_there():
+    assert [name for name in METHODS if not callable(getattr(Elevator, name, None))] == []
+    assert [name for name in ("Put", "Delete", "Write", "connect") if not callable(getattr(WriteBatch, name))] == []
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("disconnect", "WriteBatch")])
+def test_every_method_that_asks_the_server_takes_a_timeout_by_keyword(name):
+    parameter = inspect.signature(getattr(Elevator, name)).parameters["timeout"]
+    assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+
+
+def test_elevator_and_writebatch_take_the_same_arguments():
+    assert inspect.signature(Elevator) == inspect.signature(WriteBatch)
+
+
+def test_the_constructor_s_defaults_are_the_documented_ones():
+    parameters = inspect.signature(Elevator).parameters
+    defaults = {name: parameters[name].default for name in parameters}
+    assert defaults["db_name"] is None
+    assert defaults["transport"] == "tcp"
+    assert defaults["endpoint"] == "127.0.0.1:4141"
+    assert defaults["auto_connect"] is True
+    assert defaults["encoding"] == "utf-8"
+    assert defaults["dialect"] == "classic"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_name_has_a_docstring(module):
+    loaded = importlib.import_module(module)
+    bare = [] if loaded.__doc__ else [module]
+    for name, thing in vars(loaded).items():
+        if name.startswith("_") or getattr(thing, "__module__", None) != module:
+            continue
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            bare += [] if inspect.getdoc(thing) else [name]
+        if inspect.isclass(thing):
+            methods = [m for m, f in vars(thing).items() if not m.startswith(("_", "test_")) and inspect.isfunction(f)]
+            bare += [f"{name}.{method}" for method in methods if not inspect.getdoc(getattr(thing, method))]
+    assert bare == []
+
+
+def test_all_lists_what_the_package_exports():
+    exported = {name for name in vars(pyelevator) if not name.startswith("_") and name[0].isupper()}
+    assert set(pyelevator.__all__) == exported
+    assert list(pyelevator.__all__) == sorted(pyelevator.__all__)
+
+
+WITHOUT = """
+import sys
+for name in {missing!r}: sys.modules[name] = None
+"""
+
+
+def run_without(missing, program):
+    code = WITHOUT.format(missing=missing) + program
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+
+def test_the_client_and_the_fake_need_no_extra():
+    ran = run_without(
+        ["plyvel", "lz4", "lz4.block", "click", "rich", "hypothesis", "pytest", "sortedcontainers"],
+        "from pyelevator import Elevator\nE = Elevator(transport='fake')\nE.Put('k', 'v')\nprint(E.Get('k'))",
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "v\n", "")
+
+
+@pytest.mark.parametrize(
+    ("missing", "program", "extra"),
+    [
+        (
+            ["lz4", "lz4.block"],
+            "from pyelevator import *\nElevator(transport='fake').Get('k', compression=True)",
+            "lz4",
+        ),
+        (["plyvel"], "from pyelevator.application import Application\nApplication.on_leveldb('/nowhere')", "server"),
+        (["click"], "from pyelevator.__main__ import main\nmain()", "cli"),
+    ],
+)
+def test_what_needs_an_extra_says_which(missing, program, extra):
+    ran = run_without(missing, program)
+    assert ran.returncode == 1
+    assert f"pip install 'pyelevator[{extra}]'" in ran.stderr.splitlines()[-1]
+
+
+def test_importing_the_package_imports_no_server_and_no_extra():
+    program = "import sys, pyelevator\nprint([m for m in ('plyvel', 'click', 'asyncio', 'pytest') if m in sys.modules])"
+    assert run_without([], program).stdout == "[]\n"
