@@ -1,0 +1,1 @@
+"""Engines: ordered bytes keys, in memory or in LevelDB, behind one seam."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from attrs import frozen
 
 from pyelevator.commands import Op
+from pyelevator.errors import ErrorCode
 
 
 class Capability(enum.Enum):
@@ -24,7 +25,31 @@ class Capability(enum.Enum):
 
 
 class EngineError(Exception):
-    """The engine failed; the only exception that engines raise on their own (its cause is the library's)."""
+    """The engine failed; the only exception that engines raise on their own (its cause is the library's).
+
+    Attributes:
+        code: the wire's failure code.
+    """
+
+    code = ErrorCode.DATABASE
+
+
+class EngineFileError(EngineError):
+    """The file system refused: no directory, no permission, no space."""
+
+    code = ErrorCode.OS
+
+
+class OptionTypeError(EngineError):
+    """A database option has the wrong type."""
+
+    code = ErrorCode.TYPE
+
+
+class OptionValueError(EngineError):
+    """A database option is out of range."""
+
+    code = ErrorCode.VALUE
 
 
 @frozen
@@ -47,6 +72,27 @@ class Bounds:
     include_value: bool = True
     reverse: bool = False
     fill_cache: bool = True
+
+    def interval(self) -> tuple[bytes | None, bytes | None, bool]:
+        """``start``, ``stop`` with the prefix worked in, and whether ``stop`` itself belongs to the interval.
+
+        >>> Bounds(b"a", b"z", b"k").interval()
+        (b'k', b'l', False)
+        >>> Bounds(b"a", b"ka", b"k").interval()
+        (b'k', b'ka', True)
+        """
+        if not self.prefix:
+            return self.start, self.stop, True
+        start, end = max(self.start or b"", self.prefix), _behind(self.prefix)
+        if end is None or (self.stop is not None and self.stop < end):
+            return start, self.stop, True
+        return start, end, False
+
+
+def _behind(prefix: bytes) -> bytes | None:
+    """The smallest key that follows every key with the prefix; None if there is none."""
+    kept = prefix.rstrip(b"\xff")
+    return kept[:-1] + bytes([kept[-1] + 1]) if kept else None
 
 
 class Reader(ABC):
@@ -76,13 +122,11 @@ class Reader(ABC):
 
 
 class Engine(Reader):
-    """One open database. Every method may be called from any thread.
+    """One open database.
 
-    Attributes:
-        capabilities: see :class:`Capability`.
+    Every method may be called from any thread, but for ``close``, which must wait until the others have returned
+    and the scans are done (the application's leases see to that).
     """
-
-    capabilities: ClassVar[frozenset[Capability]] = frozenset()
 
     @abstractmethod
     def write(self, ops: Sequence[Op], *, sync: bool = False) -> None:
@@ -113,22 +157,50 @@ class Engine(Reader):
 
 
 class Storage(ABC):
-    """Opens, repairs and destroys databases by path. Paths are absolute and resolved."""
+    """Opens, repairs and destroys databases by path; every path has gone through :meth:`resolve`.
+
+    Attributes:
+        capabilities: what this storage and its engines can do, see :class:`Capability`.
+    """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
 
     @abstractmethod
+    def resolve(self, path: str) -> str:
+        """The one spelling of ``path``, so that no database is open under two."""
+
+    @abstractmethod
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options under their present names, ready for JSON; what this storage does not know is left out.
+
+        Raises:
+            OptionTypeError, OptionValueError: a known option with a wrong value.
+        """
+
+    @abstractmethod
     def open(self, path: str, options: Mapping[str, Any]) -> Engine:
-        """Opens the database at ``path``, and creates it where there is none."""
+        """Opens the database at ``path``, and creates it where there is none.
+
+        Raises:
+            EngineError: it is open already, here or in another process; it is damaged; the file system refused.
+        """
 
     @abstractmethod
     def exists(self, path: str) -> bool:
-        """Whether there is a database at ``path``."""
+        """Whether there is a database at ``path``, sound or damaged."""
 
     @abstractmethod
     def repair(self, path: str, options: Mapping[str, Any]) -> None:
-        """Brings back what can be brought back; the database must not be open."""
+        """Brings back what can be brought back.
+
+        Raises:
+            EngineError: there is no database, or it is open.
+        """
 
     @abstractmethod
     def destroy(self, path: str) -> None:
-        """Removes the database's own files and nothing else; the directory only if that leaves it empty."""
+        """Removes the database's own files and nothing else; the directory only if that leaves it empty.
+
+        Raises:
+            EngineError: the database is open. That there is none is no error.
+        """

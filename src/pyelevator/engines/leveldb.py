@@ -1,0 +1,278 @@
+"""The LevelDB engine, on plyvel: the only place that knows of it, and the only place that maps its errors."""
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import islice, takewhile
+from operator import itemgetter
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Final
+
+from attrs import frozen
+
+from pyelevator.commands import PUT, Op
+from pyelevator.engines.base import Bounds, Capability, Engine, EngineError, EngineFileError, Reader, Storage
+from pyelevator.engines.options import check_options
+from pyelevator.errors import MissingExtra
+
+_OWN_FILE: Final = re.compile(r"CURRENT|MANIFEST-\d+|\d{6,}\.(log|ldb|sst)")
+"""The files without which there is no LevelDB."""
+
+_BACKUP_PAIRS: Final = 1000
+
+_LAST_KEY: Final = b"\xff" * 1024
+"""Behind every key there is, for all practical purposes."""
+
+_PARTS: Final[Mapping[tuple[bool, bool], Callable[[tuple[bytes, bytes]], Any]]] = {
+    (True, True): tuple,
+    (True, False): itemgetter(0),
+    (False, True): itemgetter(1),
+    (False, False): lambda _: None,
+}
+"""(include_key, include_value) -> the item of a pair."""
+
+_FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
+    ("already held by process", EngineError, "{path} is open already"),
+    ("temporarily unavailable", EngineError, "{path} is in use by another process"),
+    ("Corruption", EngineError, "{path} is damaged; repair it with repairdb ({detail})"),
+    ("is closed|closed LevelDB", EngineError, "{path} is closed"),
+    ("No such file or directory", EngineFileError, "No such file or directory: {path} ({detail})"),
+    ("IO error|Errno", EngineFileError, "{detail}"),
+    ("", EngineError, "{path}: {detail}"),
+)
+"""Pattern in the library's text -> the error to raise and its text; the first that matches."""
+
+
+@frozen
+class _Mapped:
+    """As a context: what plyvel and the file system raise about ``path`` becomes EngineError."""
+
+    path: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: Any, error: BaseException | None, __: TracebackType | None) -> None:
+        if error is not None and _is_foreign(error):
+            raise self.translated(error) from error
+
+    def translated(self, error: BaseException) -> EngineError:
+        text = error.args[0] if len(error.args) == 1 else str(error)
+        detail = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        kind, template = next((kind, text) for pattern, kind, text in _FAILURES if re.search(pattern, detail))
+        return kind(template.format(path=self.path, detail=detail))
+
+
+def _is_foreign(error: BaseException) -> bool:
+    """OSError, plyvel's own classes (which must not be imported here), and its RuntimeError about closed handles."""
+    return isinstance(error, (OSError, RuntimeError)) or type(error).__module__.startswith("plyvel")
+
+
+def _load_plyvel() -> ModuleType:
+    try:
+        import plyvel
+    except ImportError as error:
+        raise MissingExtra(
+            "the LevelDB engine needs plyvel; install it with: pip install 'pyelevator[server]'"
+        ) from error
+    return plyvel  # type: ignore[no-any-return]
+
+
+class _LevelDbReader(Reader):
+    """What a database and a snapshot share; ``source`` is plyvel's object, ``verify`` whether to check each block."""
+
+    def __init__(self, source: Any, mapped: _Mapped, verify: bool) -> None:
+        self._source = source
+        self._mapped = mapped
+        self._verify = verify
+        self._get = partial(source.get, verify_checksums=True) if verify else source.get
+
+    def get(self, key: bytes) -> bytes | None:
+        try:  # the hot path: a try costs nothing, a context does
+            return self._get(key)  # type: ignore[no-any-return]
+        except Exception as error:
+            if _is_foreign(error):
+                raise self._mapped.translated(error) from error
+            raise
+
+    def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
+        get = self._get
+        with self._mapped:
+            return [get(key, fill_cache=fill_cache) for key in keys]
+
+    def scan(self, bounds: Bounds) -> Iterator[Any]:
+        start, stop, include_stop = bounds.interval()
+        return (self._scan_backwards if bounds.reverse else self._iterate)(
+            bounds, start=start, stop=stop, include_stop=include_stop
+        )
+
+    def _scan_backwards(self, bounds: Bounds, *, start: bytes | None, **end: Any) -> Iterator[Any]:
+        """Checks the lower end here, because plyvel 1.5.1 does not find a first key that is also the last."""
+        pairs = self._iterate(Bounds(reverse=True, fill_cache=bounds.fill_cache), **end)
+        inside = takewhile(lambda pair: pair[0] >= (start or b""), pairs)
+        return map(_PARTS[bounds.include_key, bounds.include_value], inside)
+
+    def _iterate(self, bounds: Bounds, **ends: Any) -> Iterator[Any]:
+        with self._mapped:
+            iterator = self._source.iterator(
+                include_key=bounds.include_key,
+                include_value=bounds.include_value,
+                reverse=bounds.reverse,
+                fill_cache=bounds.fill_cache,
+                verify_checksums=self._verify,
+                **ends,
+            )
+        return self._walk(iterator)
+
+    def _walk(self, iterator: Any) -> Iterator[Any]:
+        with self._mapped, iterator:
+            yield from iterator
+
+    def close(self) -> None:
+        with self._mapped:
+            self._source.close()
+
+
+class LevelDbEngine(_LevelDbReader, Engine):
+    """One open LevelDB."""
+
+    def __init__(self, storage: "LevelDbStorage", path: str, source: Any, options: Mapping[str, Any]) -> None:
+        super().__init__(source, _Mapped(path), verify=options.get("paranoid_checks", False))
+        self._storage = storage
+        self._path = path
+        self._options = options
+
+    def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
+        with self.snapshot() as snapshot:
+            return snapshot.multi_get(keys, fill_cache=fill_cache)
+
+    def write(self, ops: Sequence[Op], *, sync: bool = False) -> None:
+        with self._mapped:
+            batch = self._source.write_batch(sync=sync)  # not as a context: that would write half a batch
+            put, delete = batch.put, batch.delete
+            for op in ops:
+                if op[0] == PUT:
+                    put(op[1], op[2])  # type: ignore[misc]
+                else:
+                    delete(op[1])
+            batch.write()
+
+    def snapshot(self) -> Reader:
+        with self._mapped:
+            return _LevelDbReader(self._source.snapshot(), self._mapped, self._verify)
+
+    def compact(self) -> None:
+        with self._mapped:
+            self._source.compact_range(start=b"", stop=_LAST_KEY)  # without bounds plyvel 1.5.1 compacts nothing
+
+    def approximate_size(self) -> int:
+        """The sum of the files: LevelDB's own estimate leaves out what is still in the log."""
+        return sum(map(_size, _own_files(self._path)))
+
+    def backup(self, path: str) -> None:
+        path = self._storage.resolve(path)
+        if Path(path).exists():
+            raise EngineError(f"{path} exists already; a backup goes into a new directory")
+        try:
+            with self._storage.open(path, self._options) as copy:
+                self._copy_into(copy)
+        except EngineError:
+            self._storage.destroy(path)
+            raise
+
+    def _copy_into(self, copy: Engine) -> None:
+        with self.snapshot() as snapshot:
+            pairs = snapshot.scan(Bounds(fill_cache=False))
+            while some := [(PUT, *pair) for pair in islice(pairs, _BACKUP_PAIRS)]:
+                copy.write(some)
+        copy.write([], sync=True)
+
+    def close(self) -> None:
+        if not self._source.closed:
+            super().close()
+            self._storage.closed(self._path)
+
+
+class LevelDbStorage(Storage):
+    """LevelDB directories of this machine.
+
+    Raises:
+        MissingExtra: plyvel is not installed.
+    """
+
+    capabilities = frozenset({Capability.DURABLE, Capability.REPAIRABLE, Capability.SNAPSHOT, Capability.BACKUP})
+
+    def __init__(self) -> None:
+        self._plyvel: Any = _load_plyvel()
+        self._open: set[str] = set()
+
+    def resolve(self, path: str) -> str:
+        return os.path.realpath(path)
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        return check_options(options)
+
+    def open(self, path: str, options: Mapping[str, Any]) -> Engine:
+        options = check_options(options)
+        files = {file.name for file in _own_files(path)}
+        if files and "CURRENT" not in files:  # LevelDB would start afresh and delete what is there
+            raise EngineError(f"{path} is damaged; repair it with repairdb (CURRENT is missing)")
+        with _Mapped(path):
+            source = self._plyvel.DB(os.fsencode(path), create_if_missing=True, **options)
+        self._open.add(path)
+        return LevelDbEngine(self, path, source, options)
+
+    def closed(self, path: str) -> None:
+        """An engine of this storage tells that it has closed."""
+        self._open.discard(path)
+
+    def exists(self, path: str) -> bool:
+        return bool(_own_files(path))
+
+    def repair(self, path: str, options: Mapping[str, Any]) -> None:
+        if not self.exists(path):
+            raise EngineError(f"there is no database at {path}")
+        if path in self._open:
+            raise EngineError(f"{path} is open already")
+        strict = check_options(options) | {"paranoid_checks": True}  # or damaged blocks are taken over as they are
+        with _Mapped(path), _locked(path):
+            self._plyvel.repair_db(os.fsencode(path), **strict)
+
+    def destroy(self, path: str) -> None:
+        lost = Path(path, "lost")
+        with _Mapped(path):
+            self._plyvel.destroy_db(os.fsencode(path))  # knows its own files, and refuses while it is open
+            if self.exists(str(lost)) and not (lost / "CURRENT").exists():  # repairs move damaged files there
+                self._plyvel.destroy_db(os.fsencode(lost))
+            with suppress(OSError):
+                Path(path).rmdir()
+
+
+def _own_files(path: str) -> list[Path]:
+    try:
+        with _Mapped(path):
+            return [file for file in Path(path).iterdir() if _OWN_FILE.fullmatch(file.name)]
+    except EngineError as error:
+        if isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError)):
+            return []
+        raise
+
+
+def _size(file: Path) -> int:
+    """Bytes of the file; compactions remove files at any time."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """LevelDB's own lock, which its repair does not take. Not while this process has the database open."""
+    with Path(path, "LOCK").open("a") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield

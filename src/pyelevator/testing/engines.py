@@ -1,0 +1,306 @@
+"""The conformance suite for engines.
+
+Subclass it, give it a storage, and pytest runs it::
+
+    class TestMyEngine(EngineConformance):
+        @pytest.fixture
+        def storage(self):
+            return MyStorage()
+
+The suite asks for capabilities, never for an engine's name.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import pytest
+
+from pyelevator.commands import DELETE, PUT
+from pyelevator.engines.base import (
+    Bounds,
+    Capability,
+    Engine,
+    EngineError,
+    OptionTypeError,
+    OptionValueError,
+    Reader,
+    Storage,
+)
+
+LETTERS = [(b"a", b"1"), (b"b", b"2"), (b"ba", b"3"), (b"c", b"4"), (b"\xff", b"5"), (b"\xff\xff", b"6")]
+
+
+class EngineConformance:
+    """What every engine does; override :meth:`storage`, and :meth:`path` where a path is no path of this machine."""
+
+    @pytest.fixture
+    def storage(self) -> Storage:
+        """The storage to test; a new and empty one for every test."""
+        raise NotImplementedError("override the fixture 'storage'")
+
+    @pytest.fixture
+    def path(self, storage: Storage, tmp_path: Any) -> str:
+        """Where the database of the test lies; nothing is there yet."""
+        return storage.resolve(str(tmp_path / "database"))
+
+    @pytest.fixture
+    def engine(self, storage: Storage, path: str) -> Iterator[Engine]:
+        """An open and empty database."""
+        with storage.open(path, {}) as engine:
+            yield engine
+
+    @pytest.fixture
+    def letters(self, engine: Engine) -> Engine:
+        """The database with the pairs of ``LETTERS``."""
+        engine.write([(PUT, key, value) for key, value in reversed(LETTERS)])
+        return engine
+
+    def reborn(self, storage: Storage) -> Storage:
+        """The storage as another process would see it."""
+        return type(storage)()
+
+    # Reading and writing
+
+    def test_a_missing_key_is_none(self, engine: Engine) -> None:
+        assert engine.get(b"nokey") is None
+
+    def test_a_key_has_the_value_put_last(self, engine: Engine) -> None:
+        engine.write([(PUT, b"k", b"1")])
+        engine.write([(PUT, b"k", b"2")])
+        assert engine.get(b"k") == b"2"
+
+    def test_empty_keys_and_values_are_keys_and_values(self, engine: Engine) -> None:
+        engine.write([(PUT, b"", b"nothing"), (PUT, b"k", b"")])
+        assert engine.get(b"") == b"nothing"
+        assert engine.get(b"k") == b""
+        assert list(engine.scan(Bounds())) == [(b"", b"nothing"), (b"k", b"")]
+        assert list(engine.scan(Bounds(b"", b""))) == [(b"", b"nothing")]
+
+    def test_any_bytes_survive(self, engine: Engine) -> None:
+        data = bytes(range(256)) * 300
+        engine.write([(PUT, data[:256], data)])
+        assert engine.get(data[:256]) == data
+
+    def test_operations_are_executed_in_their_order(self, engine: Engine) -> None:
+        engine.write([(PUT, b"a", b"1"), (DELETE, b"a"), (DELETE, b"b"), (PUT, b"b", b"2"), (PUT, b"b", b"3")])
+        assert list(engine.scan(Bounds())) == [(b"b", b"3")]
+
+    def test_operations_may_be_lists(self, engine: Engine) -> None:
+        engine.write([[PUT, b"a", b"1"], [DELETE, b"b"]])  # type: ignore[list-item]
+        assert engine.get(b"a") == b"1"
+
+    def test_no_operations_are_no_error(self, engine: Engine) -> None:
+        engine.write([])
+        engine.write([], sync=True)
+        assert list(engine.scan(Bounds())) == []
+
+    def test_a_faulty_batch_writes_nothing(self, engine: Engine) -> None:
+        with pytest.raises(Exception):  # noqa: B017, PT011
+            engine.write([(PUT, b"a", b"1"), (PUT, b"b")])
+        assert list(engine.scan(Bounds())) == []
+
+    def test_deleting_a_missing_key_is_no_error(self, engine: Engine) -> None:
+        engine.write([(DELETE, b"nokey")])
+        assert engine.get(b"nokey") is None
+
+    @pytest.mark.parametrize("fill_cache", [True, False])
+    def test_multi_get_answers_in_the_order_of_the_keys(self, letters: Engine, fill_cache: bool) -> None:
+        keys = [b"c", b"nokey", b"a", b"c"]
+        assert letters.multi_get(keys, fill_cache=fill_cache) == [b"4", None, b"1", b"4"]
+        assert letters.multi_get([]) == []
+
+    # Scans
+
+    @pytest.mark.parametrize(
+        ("bounds", "keys"),
+        [
+            (Bounds(), [b"a", b"b", b"ba", b"c", b"\xff", b"\xff\xff"]),
+            (Bounds(b"b", b"c"), [b"b", b"ba", b"c"]),
+            (Bounds(b"aa", b"bb"), [b"b", b"ba"]),
+            (Bounds(start=b"c"), [b"c", b"\xff", b"\xff\xff"]),
+            (Bounds(stop=b"b"), [b"a", b"b"]),
+            (Bounds(b"b", b"b"), [b"b"]),
+            (Bounds(b"c", b"a"), []),
+            (Bounds(b"", b""), []),
+            (Bounds(b"d", b"z"), []),
+            (Bounds(prefix=b"b"), [b"b", b"ba"]),
+            (Bounds(prefix=b""), [b"a", b"b", b"ba", b"c", b"\xff", b"\xff\xff"]),
+            (Bounds(prefix=b"\xff"), [b"\xff", b"\xff\xff"]),
+            (Bounds(prefix=b"z"), []),
+            (Bounds(b"ba", None, b"b"), [b"ba"]),
+            (Bounds(None, b"b", b"b"), [b"b"]),
+            (Bounds(b"a", b"c", b"b"), [b"b", b"ba"]),
+            (Bounds(b"c", b"d", b"b"), []),
+        ],
+        ids=str,
+    )
+    def test_bounds_are_inclusive_and_meet_the_prefix(self, letters: Engine, bounds: Bounds, keys: list[bytes]) -> None:
+        pairs = [pair for pair in LETTERS if pair[0] in keys]
+        for reader in (letters, letters.snapshot()):
+            assert list(reader.scan(bounds)) == pairs
+        backwards = Bounds(bounds.start, bounds.stop, bounds.prefix, reverse=True)
+        assert list(letters.scan(backwards)) == pairs[::-1]
+
+    @pytest.mark.parametrize(("key", "value", "fill"), list(product([True, False], repeat=3)))
+    def test_parts_can_be_left_out(self, letters: Engine, key: bool, value: bool, fill: bool) -> None:
+        expected = {
+            (True, True): [(b"a", b"1"), (b"b", b"2")],
+            (True, False): [b"a", b"b"],
+            (False, True): [b"1", b"2"],
+            (False, False): [None, None],
+        }
+        bounds = Bounds(stop=b"b", include_key=key, include_value=value, fill_cache=fill)
+        assert list(letters.scan(bounds)) == expected[key, value]
+
+    def test_a_scan_shows_the_moment_of_the_call(self, letters: Engine) -> None:
+        untouched, started = letters.scan(Bounds()), letters.scan(Bounds())
+        first = next(started)
+        letters.write([(DELETE, b"a"), (PUT, b"aa", b"new"), (PUT, b"c", b"new"), (DELETE, b"\xff\xff")])
+        assert list(untouched) == LETTERS
+        assert [first, *started] == LETTERS
+        assert next(letters.scan(Bounds())) == (b"aa", b"new")
+
+    def test_a_scan_need_not_be_read_to_its_end(self, letters: Engine) -> None:
+        scan = letters.scan(Bounds())
+        assert next(scan) == (b"a", b"1")
+        del scan
+        letters.write([(DELETE, b"a")])
+        assert next(letters.scan(Bounds())) == (b"b", b"2")
+
+    # Snapshots
+
+    def test_a_snapshot_does_not_move(self, storage: Storage, letters: Engine) -> None:
+        _needs(storage, Capability.SNAPSHOT)
+        with letters.snapshot() as snapshot:
+            letters.write([(PUT, b"a", b"new"), (DELETE, b"b"), (PUT, b"d", b"new")])
+            assert snapshot.get(b"a") == b"1"
+            assert snapshot.multi_get([b"b", b"d"]) == [b"2", None]
+            assert list(snapshot.scan(Bounds())) == LETTERS
+        assert letters.multi_get([b"a", b"b", b"d"]) == [b"new", None, b"new"]
+
+    def test_snapshots_keep_their_own_moments(self, storage: Storage, engine: Engine) -> None:
+        _needs(storage, Capability.SNAPSHOT)
+        snapshots: list[Reader] = []
+        for i in range(4):
+            engine.write([(PUT, b"k", b"%d" % i)])
+            snapshots.append(engine.snapshot())
+        assert [snapshot.get(b"k") for snapshot in snapshots] == [b"0", b"1", b"2", b"3"]
+        for snapshot in snapshots:
+            snapshot.close()
+
+    # Closing
+
+    def test_a_closed_reader_raises_engine_error(self, engine: Engine) -> None:
+        for reader in (engine.snapshot(), engine):
+            reader.close()
+            reader.close()
+            with pytest.raises(EngineError):
+                reader.get(b"k")
+            with pytest.raises(EngineError):
+                reader.multi_get([b"k"])
+            with pytest.raises(EngineError):
+                list(reader.scan(Bounds()))
+
+    def test_a_closed_engine_refuses_everything(self, engine: Engine) -> None:
+        engine.close()
+        for call in (engine.snapshot, engine.compact, lambda: engine.write([(PUT, b"k", b"v")])):
+            with pytest.raises(EngineError):
+                call()
+
+    def test_what_was_written_is_there_after_close_and_open(self, storage: Storage, letters: Engine, path: str) -> None:
+        letters.close()
+        with storage.open(path, {}) as engine:
+            assert list(engine.scan(Bounds())) == LETTERS
+
+    def test_durable_means_for_another_process_too(self, storage: Storage, letters: Engine, path: str) -> None:
+        letters.close()
+        with self.reborn(storage).open(path, {}) as engine:
+            durable = Capability.DURABLE in storage.capabilities
+            assert list(engine.scan(Bounds())) == (LETTERS if durable else [])
+
+    def test_a_database_is_open_once(self, storage: Storage, letters: Engine, path: str) -> None:
+        for call in (lambda: storage.open(path, {}), lambda: storage.destroy(path), lambda: storage.repair(path, {})):
+            with pytest.raises(EngineError, match="open already"):
+                call()
+        assert letters.get(b"a") == b"1"
+
+    # Storages
+
+    def test_exists_from_open_to_destroy(self, storage: Storage, path: str) -> None:
+        assert not storage.exists(path)
+        storage.open(path, {}).close()
+        assert storage.exists(path)
+        storage.destroy(path)
+        storage.destroy(path)
+        assert not storage.exists(path)
+
+    def test_a_destroyed_database_is_empty_when_opened_again(
+        self, storage: Storage, letters: Engine, path: str
+    ) -> None:
+        letters.close()
+        storage.destroy(path)
+        with storage.open(path, {}) as engine:
+            assert list(engine.scan(Bounds())) == []
+
+    def test_repair_keeps_a_sound_database(self, storage: Storage, letters: Engine, path: str) -> None:
+        _needs(storage, Capability.REPAIRABLE)
+        letters.close()
+        storage.repair(path, {})
+        with storage.open(path, {}) as engine:
+            assert list(engine.scan(Bounds())) == LETTERS
+
+    def test_repair_of_nothing_creates_nothing(self, storage: Storage, path: str) -> None:
+        with pytest.raises(EngineError):
+            storage.repair(path, {})
+        assert not storage.exists(path)
+
+    def test_compaction_keeps_the_data(self, letters: Engine) -> None:
+        letters.write([(DELETE, b"c")])
+        letters.compact()
+        assert list(letters.scan(Bounds())) == [pair for pair in LETTERS if pair[0] != b"c"]
+
+    def test_the_size_grows_with_the_data(self, engine: Engine) -> None:
+        before = engine.approximate_size()
+        engine.write([(PUT, b"%d" % i, b"%d" % i * 100) for i in range(1000)])
+        assert engine.approximate_size() > before + 1000
+
+    def test_a_backup_is_a_database_of_that_moment(self, storage: Storage, letters: Engine, tmp_path: Any) -> None:
+        target = storage.resolve(str(tmp_path / "backup"))
+        if Capability.BACKUP not in storage.capabilities:
+            with pytest.raises(EngineError):
+                letters.backup(target)
+            return
+        letters.backup(target)
+        letters.write([(DELETE, b"a")])
+        with storage.open(target, {}) as engine:
+            assert list(engine.scan(Bounds())) == LETTERS
+
+    def test_a_backup_overwrites_nothing(self, letters: Engine, tmp_path: Any) -> None:
+        (tmp_path / "mine").mkdir()
+        with pytest.raises(EngineError):
+            letters.backup(str(tmp_path / "mine"))
+        assert (tmp_path / "mine").is_dir()
+
+    # Options
+
+    def test_the_options_of_the_old_protocol_are_taken(self, storage: Storage, path: str) -> None:
+        options = {"block_size": 8192, "lru_cache_size": 1 << 20, "write_buffer_size": 1 << 20, "foo": 1}
+        with storage.open(path, storage.check_options(options)) as engine:
+            engine.write([(PUT, b"k", b"v")])
+            assert engine.get(b"k") == b"v"
+
+    @pytest.mark.parametrize(("value", "error"), [("big", OptionTypeError), (-1, OptionValueError)])
+    def test_wrong_options_create_nothing(
+        self, storage: Storage, path: str, value: Any, error: type[EngineError]
+    ) -> None:
+        with pytest.raises(error, match="block_size"):
+            storage.check_options({"block_size": value})
+        with pytest.raises(error, match="block_size"):
+            storage.open(path, {"block_size": value})
+        assert not storage.exists(path)
+
+
+def _needs(storage: Storage, capability: Capability) -> None:
+    if capability not in storage.capabilities:
+        pytest.skip(f"this storage is not {capability.value}")

@@ -1,0 +1,202 @@
+"""The LevelDB engine: the public suite, and what only LevelDB does: files, damage, locks."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyelevator.commands import DELETE, PUT
+from pyelevator.engines import leveldb
+from pyelevator.engines.base import Bounds, EngineError, EngineFileError
+from pyelevator.engines.leveldb import LevelDbStorage
+from pyelevator.errors import MissingExtra
+from pyelevator.testing.engines import EngineConformance
+
+PAIRS = [(b"%05d" % i, os.urandom(100)) for i in range(5000)]
+
+
+class TestConformance(EngineConformance):
+    @pytest.fixture
+    def storage(self):
+        return LevelDbStorage()
+
+
+@pytest.fixture
+def storage():
+    return LevelDbStorage()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "db")
+
+
+@pytest.fixture
+def filled(storage, path):
+    """The path of a closed database whose pairs lie in tables, not in the log."""
+    with storage.open(path, {}) as engine:
+        engine.write([(PUT, key, value) for key, value in PAIRS])
+        engine.compact()
+    return path
+
+
+def files(path, pattern):
+    return sorted(Path(path).glob(pattern))
+
+
+def read(storage, path):
+    with storage.open(path, {}) as engine:
+        return list(engine.scan(Bounds()))
+
+
+def test_without_plyvel_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "plyvel", None)
+    with pytest.raises(MissingExtra) as caught:
+        LevelDbStorage()
+    assert str(caught.value) == ("the LevelDB engine needs plyvel; install it with: pip install 'pyelevator[server]'")
+
+
+# Damage
+
+
+def test_a_database_without_current_is_damaged_and_left_as_it_is(storage, filled):
+    Path(filled, "CURRENT").unlink()
+    tables = files(filled, "*.ldb")
+    with pytest.raises(EngineError, match="is damaged; repair it with repairdb"):
+        storage.open(filled, {})
+    assert storage.exists(filled)
+    assert files(filled, "*.ldb") == tables
+
+
+@pytest.mark.parametrize("lost", [["CURRENT"], ["MANIFEST-*"], ["CURRENT", "MANIFEST-*"]])
+def test_repair_brings_everything_back_without_current_or_manifest(storage, filled, lost):
+    for pattern in lost:
+        for file in files(filled, pattern):
+            file.unlink()
+    with pytest.raises(EngineError, match="is damaged; repair it with repairdb"):
+        storage.open(filled, {})
+    storage.repair(filled, {})
+    assert read(storage, filled) == PAIRS
+
+
+def test_repair_brings_back_what_a_damaged_table_still_holds(storage, filled):
+    table = files(filled, "*.ldb")[0]
+    content = bytearray(table.read_bytes())
+    content[100:200] = b"\0" * 100
+    table.write_bytes(content)
+    for file in files(filled, "MANIFEST-*"):
+        file.unlink()
+    storage.repair(filled, {})
+    found = read(storage, filled)
+    assert len(PAIRS) - 100 < len(found) < len(PAIRS)
+    assert set(found) < set(PAIRS)
+
+
+def test_reading_a_damaged_block_says_so(storage, filled):
+    table = files(filled, "*.ldb")[0]
+    content = bytearray(table.read_bytes())
+    content[100:200] = b"\0" * 100
+    table.write_bytes(content)
+    with storage.open(filled, {"paranoid_checks": True}) as engine:
+        with pytest.raises(EngineError, match="is damaged; repair it with repairdb") as caught:
+            list(engine.scan(Bounds()))
+        assert type(caught.value.__cause__).__name__ == "CorruptionError"
+        with pytest.raises(EngineError, match="is damaged; repair it with repairdb"):
+            engine.get(PAIRS[0][0])
+
+
+def test_a_database_that_another_process_holds_is_in_use(storage, path):
+    code = "import plyvel, sys; db = plyvel.DB(sys.argv[1], create_if_missing=True); print(1, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"1\n"
+        calls = (lambda: storage.open(path, {}), lambda: storage.repair(path, {}), lambda: storage.destroy(path))
+        for call in calls:
+            with pytest.raises(EngineError, match="is in use by another process"):
+                call()
+        other.communicate(b"\n")
+    assert read(storage, path) == []
+
+
+# Files
+
+
+def test_a_missing_parent_is_a_file_error(storage, tmp_path):
+    with pytest.raises(EngineFileError, match="No such file or directory"):
+        storage.open(str(tmp_path / "no" / "db"), {})
+
+
+def test_a_file_in_the_place_of_a_database_is_an_engine_error(storage, tmp_path):
+    (tmp_path / "db").write_text("mine")
+    assert not storage.exists(str(tmp_path / "db"))
+    with pytest.raises(EngineError):
+        storage.open(str(tmp_path / "db"), {})
+    storage.destroy(str(tmp_path / "db"))
+    assert (tmp_path / "db").read_text() == "mine"
+
+
+def test_destroy_removes_the_directory_with_what_repairs_left(storage, filled):
+    storage.repair(filled, {})
+    assert files(filled, "lost/*")
+    storage.destroy(filled)
+    assert not Path(filled).exists()
+
+
+def test_destroy_leaves_foreign_files(storage, filled):
+    storage.repair(filled, {})
+    mine = ["notes.txt", "app.log", "lost/notes.txt", "backup.ldb", "CURRENT.old"]
+    for name in mine:
+        Path(filled, name).write_text("mine")
+    storage.destroy(filled)
+    assert sorted(str(file.relative_to(filled)) for file in Path(filled).rglob("*.*")) == sorted(mine)
+    assert not storage.exists(filled)
+
+
+def test_destroy_leaves_another_database_called_lost(storage, filled):
+    with storage.open(filled + "/lost", {}) as engine:
+        engine.write([(PUT, b"k", b"v")])
+    storage.destroy(filled)
+    assert read(storage, filled + "/lost") == [(b"k", b"v")]
+
+
+def test_paths_may_hold_any_bytes(storage, tmp_path):
+    path = storage.resolve(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    storage.open(path, {}).close()
+    assert storage.exists(path)
+    assert os.listdir(os.fsencode(tmp_path)) == [b"\xff"]
+
+
+def test_a_path_resolves_to_one_spelling(storage, filled, tmp_path):
+    (tmp_path / "link").symlink_to(filled)
+    for spelling in (filled + "/", str(tmp_path / "link"), f"{tmp_path}/./db"):
+        assert storage.resolve(spelling) == filled
+
+
+def test_a_failed_backup_leaves_nothing(storage, filled, tmp_path, monkeypatch):
+    with storage.open(filled, {}) as engine:
+        monkeypatch.setattr(leveldb.LevelDbEngine, "write", _full_disk)
+        with pytest.raises(EngineError, match="full"):
+            engine.backup(str(tmp_path / "backup"))
+    assert not (tmp_path / "backup").exists()
+
+
+def _full_disk(self, ops, *, sync=False):
+    raise EngineError("full")
+
+
+def test_options_reach_leveldb(storage, path):
+    options = {"compression": None, "block_cache_size": 4096, "bloom_filter_bits": 10, "create_if_missing": False}
+    with storage.open(path, options) as engine:
+        engine.write([(PUT, b"k", b"x" * 200_000)])
+        engine.compact()
+        assert engine.approximate_size() > 200_000
+    assert storage.exists(path)
+
+
+def test_compact_gives_space_back(storage, filled):
+    with storage.open(filled, {}) as engine:
+        engine.write([(DELETE, key) for key, _ in PAIRS])
+        engine.compact()
+    with storage.open(filled, {}) as engine:
+        assert engine.approximate_size() < 100_000
