@@ -1,0 +1,261 @@
+"""The catalog: which databases there are, under which names and uids, and where they lie."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from attrs import evolve, field, frozen
+
+from pyelevator.application.mounts import Mount
+from pyelevator.application.names import DEFAULT, Names
+from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, lock
+from pyelevator.engines.base import Capability, EngineError, Storage
+from pyelevator.errors import DatabaseError, ServerRuntimeError
+
+_log: Final = logging.getLogger("pyelevator.catalog")
+
+_IN_MEMORY: Final = "memory:"
+"""The data directory of databases that are no files."""
+
+
+@frozen
+class _Index:
+    """The databases in the order of their creation; replaced as a whole, so that readers need no lock."""
+
+    mounts: tuple[Mount, ...] = ()
+    by_uid: Mapping[str | None, Mount] = field(init=False)
+    by_name: Mapping[str, Mount] = field(init=False)
+    by_path: Mapping[str, Mount] = field(init=False)
+
+    @by_uid.default
+    def _index_uids(self) -> Mapping[str | None, Mount]:
+        return {mount.entry.uid: mount for mount in self.mounts}
+
+    @by_name.default
+    def _index_names(self) -> Mapping[str, Mount]:
+        return {mount.entry.name: mount for mount in self.mounts}
+
+    @by_path.default
+    def _index_paths(self) -> Mapping[str, Mount]:
+        return {mount.entry.path: mount for mount in self.mounts}
+
+    def entries(self) -> list[Entry]:
+        return [mount.entry for mount in self.mounts]
+
+
+class Catalog:
+    """The databases of one server.
+
+    Requests run in several threads: a use of one database never waits for another database. With a storage that is
+    durable the catalog survives in the store file, and the data directory is locked against other servers.
+
+    Args:
+        storage: opens the databases.
+        directory: the data directory, created where it is missing; not used by a storage that is not durable.
+        store: path of the store file; None for ``store.json`` in the data directory.
+        allowed_roots: directories under which absolute paths may be created; None for everywhere, () for nowhere.
+
+    Raises:
+        CatalogLocked: another server uses the directory.
+        StoreError: the store file is broken.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        directory: str | None = None,
+        *,
+        store: str | None = None,
+        allowed_roots: Iterable[str] | None = None,
+    ) -> None:
+        self._storage = storage
+        self._lock = threading.Lock()
+        self._creating: set[str] = set()
+        self._index = _Index()
+        self._store: Store | None = None
+        self._release: Callable[[], None] = lambda: None
+        roots = None if allowed_roots is None else tuple(allowed_roots)
+        self._names = Names(_IN_MEMORY, storage.resolve, allowed_roots=roots)
+        if Capability.DURABLE in storage.capabilities:
+            self._take(directory or ".", store)
+        try:
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    def _take(self, directory: str, store: str | None) -> None:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        resolved = self._storage.resolve(directory)
+        self._release = lock(resolved)
+        self._store = Store.of(resolved, store)
+        reserved = frozenset({STORE_FILE, LOCK_FILE, self._store.path.name})
+        self._names = evolve(self._names, directory=resolved, reserved=reserved)
+
+    # What there is at the start
+
+    def _load(self) -> None:
+        recorded = self._store.read() if self._store else []
+        entries = self._found() if recorded is None else [self._placed(entry) for entry in recorded]
+        self._index = _Index(tuple([Mount(self._storage, entry) for entry in _once(entries)]))
+        if DEFAULT not in self._index.by_name:
+            self.create(DEFAULT)
+        elif recorded != self._index.entries():
+            self._save(self._index)
+
+    def _found(self) -> list[Entry]:
+        """The databases of a data directory that has lost its store file, under the names of their directories."""
+        names = sorted(file.name for file in Path(self._names.directory).iterdir() if file.is_dir())
+        paths = {name: self._names.locate(name) for name in names if not name.startswith(".")}
+        entries = [Entry(name, str(uuid4()), path, {}) for name, path in paths.items() if self._storage.exists(path)]
+        for entry in entries:
+            _log.warning("there is no store file; found the database %s at %s", entry.name, entry.path)
+        return entries
+
+    def _placed(self, entry: Entry) -> Entry:
+        """The entry with its resolved path.
+
+        A plain name lies in the data directory, wherever that was when the path was recorded (a copied or moved
+        directory must not open the original); then where it was recorded; then in the data directory under the last
+        part of the path.
+        """
+        recorded, name = self._names.locate(entry.path), self._names.locate(entry.name)
+        moved = self._names.locate(Path(entry.path).name)
+        candidates = (recorded,) if entry.name.startswith("/") else (name, recorded, moved)
+        return evolve(entry, path=next(filter(self._storage.exists, candidates), recorded))
+
+    # What clients ask
+
+    def use(self, uid: str | None) -> Mount:
+        """The database as a context that leases its engine, and opens it on demand; see :class:`Mount` for the rules.
+
+        Raises:
+            ServerRuntimeError: there is no such database (any more).
+            DatabaseError, EngineError: on entering, if it cannot be opened.
+        """
+        mount = self._index.by_uid.get(uid)
+        if mount is None:
+            raise ServerRuntimeError(f"Database {uid or ''} doesn't exist")
+        return mount
+
+    def ready(self, uid: str | None) -> bool:
+        """``use`` would give an engine, or an error, at once."""
+        mount = self._index.by_uid.get(uid)
+        return mount is None or mount.ready
+
+    def names(self) -> list[str]:
+        """The names of all databases, 'default' first, then in the order of their creation."""
+        return sorted([mount.entry.name for mount in self._index.mounts], key=lambda name: name != DEFAULT)
+
+    def uid_of(self, name: str) -> str:
+        """The uid under which requests address the database.
+
+        Raises:
+            DatabaseError: there is no such database.
+        """
+        return self._named(name, "Database {} doesn't exist").entry.uid
+
+    def mount(self, name: str) -> None:
+        """Opens a database; one that is open stays so."""
+        with self._named(name):
+            pass
+
+    def unmount(self, name: str) -> None:
+        """Closes a database once its users are done; one that is closed stays so."""
+        self._named(name).unmount()
+
+    def repair(self, uid: str | None) -> None:
+        """Repairs a database, which closes it."""
+        self.use(uid).repair()
+
+    def create(self, name: str, options: Mapping[str, Any] | None = None) -> None:
+        """Creates a database in the data directory, or at an absolute path; a LevelDB there keeps its data.
+
+        Raises:
+            DatabaseError: the name is not allowed, or there is such a database.
+            EngineError: an option is wrong, or the storage refuses.
+        """
+        if self._named_or_none(name):
+            raise _taken(name)
+        entry = Entry(name, str(uuid4()), self._names.path_of(name), self._storage.check_options(options or {}))
+        mount = Mount(self._storage, entry)
+        with self._reserved(entry), mount.created():
+            self._change(lambda mounts: (*mounts, mount))
+
+    def drop(self, name: str) -> None:
+        """Removes a database and its files, once its users are done; 'default' is emptied instead, and stays."""
+        mount = self._named(name)
+        anew = mount.entry.name == DEFAULT
+        with mount.destroyed(anew=anew):
+            if not anew:
+                self._change(lambda mounts: tuple([other for other in mounts if other is not mount]))
+
+    def close(self) -> None:
+        """Closes every database once its users are done, and gives the data directory back."""
+        index, self._index = self._index, _Index()
+        for mount in index.mounts:
+            try:
+                mount.close()
+            except EngineError as error:
+                _log.error("closing %s: %s", mount.entry.name, error)
+        self._release()
+
+    # How it changes
+
+    def _named(self, name: str, refusal: str = "Database {} does not exist") -> Mount:
+        mount = self._named_or_none(name)
+        if mount is None:
+            raise DatabaseError(refusal.format(name))
+        return mount
+
+    def _named_or_none(self, name: str) -> Mount | None:
+        """The database of that name, or for an absolute path the one that lies there."""
+        index = self._index
+        if name in index.by_name:
+            return index.by_name[name]
+        if not name.startswith("/") or self._names.refusal(name):
+            return None
+        return index.by_path.get(self._names.locate(name))
+
+    @contextmanager
+    def _reserved(self, entry: Entry) -> Iterator[None]:
+        """Nobody else creates a database of that name or path meanwhile."""
+        with self._lock:
+            taken = self._creating | self._index.by_name.keys() | self._index.by_path.keys()
+            if not taken.isdisjoint((entry.name, entry.path)):
+                raise _taken(entry.name)
+            self._creating |= {entry.name, entry.path}
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._creating -= {entry.name, entry.path}
+
+    def _change(self, change: Callable[[tuple[Mount, ...]], tuple[Mount, ...]]) -> None:
+        """Writes the store file first, so that nothing is shown that a restart would forget."""
+        with self._lock:
+            index = _Index(change(self._index.mounts))
+            self._save(index)
+            self._index = index
+
+    def _save(self, index: _Index) -> None:
+        if self._store:
+            self._store.write(index.entries())
+
+
+def _taken(name: str) -> DatabaseError:
+    return DatabaseError(f"Database {name} already exists")
+
+
+def _once(entries: Iterable[Entry]) -> list[Entry]:
+    """Without those that lead to a database already listed: an old server could register one LevelDB twice."""
+    kept: dict[str, Entry] = {}
+    for entry in entries:
+        first = kept.setdefault(entry.path, entry)
+        if first is not entry:
+            _log.warning("ignoring the database %s: it lies where %s lies (%s)", entry.name, first.name, entry.path)
+    return list(kept.values())

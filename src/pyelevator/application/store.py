@@ -1,0 +1,141 @@
+"""What the catalog keeps on disk: the store file (ours, and those of both old servers) and the lock."""
+
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
+
+from pyelevator.errors import ElevatorError
+
+_log: Final = logging.getLogger("pyelevator.catalog")
+
+STORE_FILE: Final = "store.json"
+"""The store file in the data directory, unless another path is given."""
+
+OLD_STORE_FILES: Final = ("store",)
+"""What else an old server may have called it; read if there is no ``store.json``, and left alone."""
+
+LOCK_FILE: Final = "elevator.lock"
+"""Held by the server that uses the data directory."""
+
+
+class CatalogError(ElevatorError):
+    """The data directory cannot be used; the message says what to do."""
+
+
+class CatalogLocked(CatalogError):
+    """Another server uses the data directory."""
+
+
+class StoreError(CatalogError):
+    """The store file is broken; it has been left as it is."""
+
+
+@frozen
+class Entry:
+    """One database of the store file.
+
+    Attributes:
+        name: as clients know it.
+        uid: as requests address it; it survives restarts.
+        path: where it lies; resolved by the catalog, in a store file as it was recorded.
+        options: LevelDB's, under their present names.
+    """
+
+    name: str
+    uid: str
+    path: str
+    options: Mapping[str, Any]
+
+
+@frozen
+class Store:
+    """The store file: JSON, ``{name: {"path", "uid", "options"}}``."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, directory: str, path: str | None) -> "Store":
+        """The store at ``path``, or the one of the data directory."""
+        return cls(Path(path or Path(directory, STORE_FILE)))
+
+    def read(self) -> list[Entry] | None:
+        """The databases, in the order of their creation; None if no server has been here before.
+
+        Raises:
+            StoreError: the file is not a store file.
+        """
+        candidates = [self.path] if self.path.name != STORE_FILE else [self.path, *self._older()]
+        found = next((path for path in candidates if path.is_file()), None)
+        return None if found is None else _read(found)
+
+    def _older(self) -> Iterable[Path]:
+        return (self.path.with_name(name) for name in OLD_STORE_FILES)
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Replaces the file, all of it or nothing: a crash leaves the old one or the new one."""
+        content = {entry.name: {"path": entry.path, "uid": entry.uid, "options": entry.options} for entry in entries}
+        temporary = self.path.with_name(f".{self.path.name}.new")
+        with temporary.open("w", encoding="ascii") as file:
+            json.dump(content, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+        _sync_directory(self.path.parent)
+
+
+def _read(path: Path) -> list[Entry]:
+    try:
+        content = json.loads(path.read_bytes())
+        entries = [_entry(key, fields) for key, fields in content.items()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{path} is not a store file ({error}); restore it from a copy, or move it away to start afresh"
+        ) from error
+    return [entry for entry in entries if _has_name(entry)]
+
+
+def _entry(key: str, fields: Mapping[str, Any]) -> Entry:
+    """An entry of either old server: ``{name: {"path", "uid", "options"}}`` or ``{uid: {"name", "uid", "path"}}``."""
+    name, uid = (fields["name"], fields.get("uid", key)) if "name" in fields else (key, fields["uid"])
+    path, options = fields["path"], fields.get("options") or {}
+    if not all(isinstance(text, str) for text in (name, uid, path)) or not isinstance(options, dict):
+        raise TypeError(f"the entry {key!r} has fields of wrong types")
+    return Entry(name, uid, path, options)
+
+
+def _has_name(entry: Entry) -> bool:
+    """Old servers let a database without a name be created, on the storage root itself."""
+    if not entry.name:
+        _log.warning("ignoring the database without a name at %s", entry.path)
+    return bool(entry.name)
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def lock(directory: str) -> Callable[[], None]:
+    """Takes the data directory for this server; the result gives it back.
+
+    Raises:
+        CatalogLocked: another server has it.
+    """
+    file = Path(directory, LOCK_FILE).open("a")  # noqa: SIM115 - the lock lives as long as the file is open
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise CatalogLocked(
+            f"{directory} is in use by another server; stop that one, or choose another --data"
+        ) from error
+    return file.close
