@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pyelevator.engines.leveldb import LevelDBStorage
+from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport, Transport
 
@@ -122,7 +122,7 @@ def main() -> int:
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="elevator-") as folder:
         existing = str(Path(folder, "existing"))
-        with LevelDBStorage().open(existing, {}) as engine:
+        with LevelDbStorage().open(existing, {}) as engine:
             engine.write([(1, b"from before", b"still here")])
         for scheme, lane in (("tcp", TcpTransport), ("ipc", IpcTransport)):
             bind = "tcp://127.0.0.1:0" if scheme == "tcp" else f"ipc://{folder}/elevator.sock"
