@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pyelevator.testing.servers import serve
 from pyelevator.application import Application
+from pyelevator.testing.servers import serve
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
