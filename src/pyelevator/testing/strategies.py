@@ -1,0 +1,203 @@
+"""Hypothesis strategies for what travels: keys, values, commands, requests and the responses to them.
+
+For the tests of anything that stands between a client and a server: a transport, an interceptor, an engine, a codec.
+
+>>> from hypothesis import given
+>>> from pyelevator.codec import codec_for
+>>> @given(requests("flat"))
+... def every_request_survives_the_wire(request):
+...     codec = codec_for("flat")
+...     assert codec.decode_request(codec.encode_request(request)) == request
+>>> every_request_survives_the_wire()
+
+Importing this module needs hypothesis (the extra ``testing``); nothing else of the package imports it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from pyelevator.codec import DIALECTS, lz4
+from pyelevator.commands import (
+    DELETE,
+    PUT,
+    Batch,
+    Command,
+    DbConnect,
+    DbCreate,
+    DbDrop,
+    DbList,
+    DbMount,
+    DbRepair,
+    DbUmount,
+    Delete,
+    Exists,
+    Get,
+    MGet,
+    Op,
+    Ping,
+    Put,
+    Range,
+    Shape,
+    Slice,
+)
+from pyelevator.errors import ErrorCode, MissingExtra, UsageError
+from pyelevator.messages import Request, Response, Status
+
+try:
+    from hypothesis import strategies as st
+    from hypothesis.strategies import SearchStrategy
+except ImportError as error:
+    raise MissingExtra(
+        "pyelevator.testing.strategies needs hypothesis; install it with: pip install 'pyelevator[testing]'"
+    ) from error
+
+
+def keys() -> SearchStrategy[bytes]:
+    """Keys: any bytes, the empty key among them."""
+    return st.binary(max_size=24)
+
+
+def values() -> SearchStrategy[bytes]:
+    """Values: any bytes, the empty value among them, and some past each size at which the wire changes its form."""
+    return st.binary(max_size=24) | st.builds(
+        bytes.__mul__, st.binary(min_size=1, max_size=1), st.sampled_from([31, 32, 255, 256, 65_536])
+    )
+
+
+def commands(dialect: str = "classic") -> SearchStrategy[Command[Any]]:
+    """Every command that the dialect can say.
+
+    Raises:
+        UsageError: there is no such dialect.
+    """
+    if dialect not in _COMMANDS:
+        raise UsageError(f"there is no dialect {dialect!r}; choose one of {', '.join(DIALECTS)}")
+    return st.one_of(*_COMMANDS[dialect].values())
+
+
+def requests(dialect: str = "classic") -> SearchStrategy[Request[Any]]:
+    """Requests as our client sends them: with a uid where the command needs one.
+
+    A classic request has an id or not, and asks for compression or not (never without the extra ``lz4``). A flat one
+    has neither, and no uid with a DB* verb.
+    """
+    return commands(dialect).flatmap(_flat_request if dialect == "flat" else _classic_request)
+
+
+def responses_to(request: Request[Any]) -> SearchStrategy[Response]:
+    """Answers that a server may give to the request: successes of the right shape, and any failure."""
+    command, request_id = request.command, st.just(request.id)
+    successes = st.builds(
+        _success,
+        _PAYLOADS[command.verb](command) if command.verb in _PAYLOADS else st.none(),
+        request_id,
+        st.booleans() if isinstance(command, Slice) and command.max_bytes is not None else st.just(False),
+        _FEATURES if isinstance(command, DbConnect) else st.just(()),
+    )
+    return successes | st.builds(Response.failure, st.sampled_from(ErrorCode), st.text(max_size=24), request_id)
+
+
+def _success(payload: Any, request_id: int | None, more: bool, features: tuple[str, ...]) -> Response:
+    missing = isinstance(payload, list) and None in payload
+    return Response(payload, Status.WARNING if missing else Status.SUCCESS, None, "", request_id, more, features)
+
+
+def _classic_request(command: Command[Any]) -> SearchStrategy[Request[Any]]:
+    uid = _UIDS if command.addressed else st.none()
+    ids = st.none() | st.integers(0, 2**64 - 1)
+    return st.builds(Request, st.just(command), uid, ids, st.booleans() if lz4.available() else st.just(False))
+
+
+def _flat_request(command: Command[Any]) -> SearchStrategy[Request[Any]]:
+    return st.builds(Request, st.just(command), st.none() if command.verb.startswith("DB") else _UIDS)
+
+
+def _batches(data: SearchStrategy[bytes]) -> SearchStrategy[list[Op]]:
+    puts, deletes = st.tuples(st.just(PUT), data, data), st.tuples(st.just(DELETE), data)
+    return st.lists(puts | deletes, max_size=6)
+
+
+_UIDS: Final = st.uuids().map(str)
+_NAMES: Final = st.text(max_size=12)
+_BOUNDS: Final = st.none() | keys()
+_FEATURES: Final = st.tuples() | st.tuples(st.text(max_size=8), st.text(max_size=8))
+_COUNTS: Final = st.integers(-2, 8) | st.integers(-(2**63), 2**63 - 1)
+_NUMBERS: Final = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
+_OPTIONS: Final = st.dictionaries(
+    st.text(max_size=8), st.none() | st.booleans() | _NUMBERS | st.text(max_size=8), max_size=3
+)
+_UNLIKE_SIGNALS: Final = values().filter(lambda value: value not in (b"BPUT", b"BDEL"))
+
+_Commands: TypeAlias = Mapping[str, SearchStrategy[Command[Any]]]
+
+_CLASSIC: Final[_Commands] = {
+    "GET": st.builds(Get, keys()),
+    "PUT": st.builds(Put, keys(), values()),
+    "DELETE": st.builds(Delete, keys()),
+    "EXISTS": st.builds(Exists, keys()),
+    "MGET": st.builds(MGet, st.lists(keys(), max_size=6), st.booleans()),
+    "RANGE": st.builds(Range, _BOUNDS, _BOUNDS, st.booleans(), st.booleans(), _BOUNDS),
+    "SLICE": st.builds(Slice, _BOUNDS, _COUNTS, st.booleans(), st.booleans(), st.none() | st.integers(0, 2**63 - 1)),
+    "BATCH": st.builds(Batch, _batches(values())),
+    "PING": st.builds(Ping),
+    "DBCONNECT": st.builds(DbConnect, _NAMES),
+    "DBMOUNT": st.builds(DbMount, _NAMES),
+    "DBUMOUNT": st.builds(DbUmount, _NAMES),
+    "DBCREATE": st.builds(DbCreate, _NAMES, _OPTIONS),
+    "DBDROP": st.builds(DbDrop, _NAMES),
+    "DBLIST": st.builds(DbList),
+    "DBREPAIR": st.builds(DbRepair),
+}
+
+_FLAT: Final[_Commands] = {
+    "GET": _CLASSIC["GET"],
+    "PUT": _CLASSIC["PUT"],
+    "DELETE": _CLASSIC["DELETE"],
+    "MGET": st.builds(MGet, st.lists(keys(), max_size=6)),
+    "RANGE": st.builds(Range, keys(), keys()),
+    "SLICE": st.builds(Slice, keys(), _COUNTS),
+    "BATCH": st.builds(Batch, _batches(_UNLIKE_SIGNALS)),
+    "DBCONNECT": _CLASSIC["DBCONNECT"],
+    "DBMOUNT": _CLASSIC["DBMOUNT"],
+    "DBUMOUNT": _CLASSIC["DBUMOUNT"],
+    "DBCREATE": st.builds(DbCreate, _NAMES),
+    "DBDROP": _CLASSIC["DBDROP"],
+    "DBLIST": _CLASSIC["DBLIST"],
+}
+
+_COMMANDS: Final[Mapping[str, _Commands]] = {"classic": _CLASSIC, "flat": _FLAT}
+"""Dialect -> verb -> its commands."""
+
+
+def _found(command: MGet) -> SearchStrategy[list[bytes | None]]:
+    size = len(command.keys)
+    return st.lists(st.none() | values(), min_size=size, max_size=size)
+
+
+def _scanned(command: Range | Slice) -> SearchStrategy[list[Any]]:
+    """Pairs sorted by key, or what the flags leave of them: nil for each where they leave neither part."""
+    most = min(max(command.count, 0), 5) if isinstance(command, Slice) else 5
+    pairs = st.dictionaries(keys(), values(), max_size=most).map(
+        lambda held: [[key, held[key]] for key in sorted(held)]
+    )
+    if command.shape is Shape.PAIRS:
+        return pairs
+    return pairs.map(lambda found: [_part(pair, command) for pair in found])
+
+
+def _part(pair: list[bytes], command: Range | Slice) -> bytes | None:
+    key, value = pair
+    return key if command.include_key else value if command.include_value else None
+
+
+_PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
+    "GET": lambda _: values(),
+    "EXISTS": lambda _: st.booleans(),
+    "MGET": _found,
+    "RANGE": _scanned,
+    "SLICE": _scanned,
+    "PING": lambda _: st.just(b"PONG"),
+    "DBCONNECT": lambda _: _UIDS.map(str.encode),
+    "DBLIST": lambda _: st.lists(_NAMES.map(str.encode), max_size=4),
+}
+"""Verb -> what a success holds; of the other verbs, nothing."""
