@@ -4,7 +4,9 @@ import errno
 import math
 import os
 import socket as sockets
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -13,7 +15,7 @@ import zmq
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectTimeout, RequestTimeout, TransportError, UsageError
 from pyelevator.transports.base import Transport
-from pyelevator.transports.endpoint import parse_url
+from pyelevator.transports.endpoint import Target, parse_url
 
 _MAX_IPC_PATH: Final = 107  # sun_path of Linux, without its final NUL
 
@@ -139,32 +141,60 @@ class IpcTransport(ZmqTransport):
 
 
 class Listener:
-    """A ROUTER socket, bound to one URL: what a server or a proxy takes messages from.
+    """A ROUTER socket, bound to one URL or several: what a server or a proxy takes messages from.
 
-    A frame above ``max_message`` bytes closes the connection that sent it.
+    One socket for all URLs, because waiting on it alone (``wait``) costs half of what polling several does, and
+    because identities are unique across it. A frame above ``max_message`` bytes closes the connection that sent it.
+    Everything but ``wake`` belongs to one thread at a time.
+
+    Attributes:
+        urls: what is bound, with the ports that the system chose.
+        url: the first of them.
 
     Raises:
-        UsageError: the URL cannot be bound.
+        UsageError: a URL cannot be bound.
     """
 
-    def __init__(self, url: str, *, max_message: int = 256 << 20) -> None:
-        target = parse_url(url.replace("://*", "://0.0.0.0", 1))
-        if target.scheme not in ("tcp", "ipc") or target.options:
-            raise UsageError(
-                f"cannot listen on {url!r}; it looks like tcp://127.0.0.1:4141 or ipc:///run/elevator.sock"
-            )
+    def __init__(self, *urls: str, max_message: int = 256 << 20) -> None:
+        targets = [bind_target(url) for url in urls]
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
+        self.socket.set(zmq.LINGER, 1000)
+        self.socket.set(zmq.MAXMSGSIZE, max_message)
+        self.socket.set(zmq.SNDHWM, 0)  # a ROUTER drops the answers above its mark, and every request has one
+        self._wakes = threading.RLock()  # reentrant: a signal handler may wake
+        self._waker: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        try:
+            self.urls = tuple([self._bind(target) for target in targets])
+            self._waker_identity = self._open_waker()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """The first URL that is bound."""
+        return self.urls[0]
+
+    def _bind(self, target: Target) -> str:
         if target.scheme == "ipc":
             _claim_ipc_path(target.address)
-        self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
-        self.socket.set(zmq.LINGER, 1000)
-        self.socket.set(zmq.IPV6, 1)
-        self.socket.set(zmq.MAXMSGSIZE, max_message)
+        self.socket.set(zmq.IPV6, "[" in target.address)  # else IPv4 would be bound, and shown, as mapped into IPv6
         try:
             self.socket.bind(target.url)
         except zmq.ZMQError as error:
-            self.socket.close(0)
-            raise UsageError(f"cannot listen on {target.url}: {error.strerror}") from error
-        self.url: str = self.socket.get(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+            hint = _BIND_HINTS.get(error.errno or 0, "")
+            raise UsageError(f"cannot listen on {target.url}: {error.strerror}{hint}") from error
+        return self.socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
+
+    def _open_waker(self) -> bytes:
+        """Connects the other end of ``wake``, under an identity that no peer can guess."""
+        identity = b"wake" + os.urandom(16)
+        self.socket.bind("inproc://wake")
+        self._waker.set(zmq.LINGER, 0)
+        self._waker.set(zmq.ROUTING_ID, identity)
+        self._waker.connect("inproc://wake")
+        return identity
 
     def receive(self) -> tuple[bytes, Sequence[bytes]] | None:
         """The next message and the identity of its sender; None if there is none right now."""
@@ -172,19 +202,59 @@ class Listener:
             identity, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
             return None
-        return identity, frames
+        return None if identity == self._waker_identity else (identity, frames)
+
+    def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
+        """The next message and the identity of its sender, waited for; None if ``wake`` was called."""
+        receive, get = self.socket.recv, self.socket.get
+        identity = receive()
+        frames = [receive()]
+        while get(zmq.RCVMORE):
+            frames.append(receive())
+        return None if identity == self._waker_identity else (identity, frames)
+
+    def wake(self) -> None:
+        """Makes ``wait`` return; from any thread, and from signal handlers."""
+        with self._wakes:
+            if not self._waker.closed:
+                with suppress(zmq.Again):  # so many are on their way that one more makes no difference
+                    self._waker.send(b"", zmq.NOBLOCK)
 
     def send(self, identity: bytes, frames: Sequence[bytes]) -> None:
-        """Answers a sender; if it has left, or does not read, the answer is dropped."""
-        try:
-            self.socket.send_multipart([identity, *frames], zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            if error.errno not in (errno.EAGAIN, errno.EHOSTUNREACH):
-                raise
+        """Answers a sender; if it has left, the answer is dropped."""
+        send = self.socket.send
+        send(identity, zmq.SNDMORE)
+        for frame in frames[:-1]:
+            send(frame, zmq.SNDMORE)
+        send(frames[-1])
 
     def close(self) -> None:
-        """Closes the socket; what is queued goes out within a second."""
+        """Closes the socket; returns when what is queued has gone out, within a second, and the URLs are free."""
+        with self._wakes:
+            self._waker.close(0)
         self.socket.close()
+        self._context.term()
+
+
+_BIND_HINTS: Final = {
+    errno.EADDRINUSE: "; another program listens there: stop it, or choose another port",
+    errno.EACCES: "; ports below 1024 and foreign directories need other rights: choose another",
+    errno.EADDRNOTAVAIL: "; this machine has no such address",
+    errno.ENODEV: "; this machine has no such address",
+}
+"""What to do about a bind that failed."""
+
+
+def bind_target(url: str) -> Target:
+    """What a URL to listen on says; ``*`` as a host is every IPv4 address.
+
+    Raises:
+        UsageError: nothing can be bound there.
+    """
+    target = parse_url(url.replace("://*", "://0.0.0.0", 1))
+    if target.scheme not in ("tcp", "ipc") or target.options:
+        raise UsageError(f"cannot listen on {url!r}; it looks like tcp://127.0.0.1:4141 or ipc:///run/elevator.sock")
+    return target
 
 
 def _claim_ipc_path(path: str) -> None:
