@@ -1,7 +1,7 @@
 """Application: a request in, a response out, whatever happens."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self
 
 from pyelevator.application.catalog import Catalog
@@ -32,9 +32,16 @@ class Application:
 
     @classmethod
     def on_leveldb(
-        cls, directory: str, *, store: str | None = None, allowed_roots: Iterable[str] | None = None
+        cls,
+        directory: str,
+        *,
+        store: str | None = None,
+        allowed_roots: Iterable[str] | None = None,
+        default_options: Mapping[str, Any] | None = None,
     ) -> Self:
-        """An application on the LevelDB databases of a data directory; see :class:`Catalog` for the arguments.
+        """An application on the LevelDB databases of a data directory.
+
+        See :class:`Catalog` for the arguments; ``default_options`` hold where a database has no option of its own.
 
         Raises:
             MissingExtra: plyvel is not installed.
@@ -42,7 +49,7 @@ class Application:
         """
         from pyelevator.engines.leveldb import LevelDbStorage
 
-        return cls(Catalog(LevelDbStorage(), directory, store=store, allowed_roots=allowed_roots))
+        return cls(Catalog(LevelDbStorage(default_options), directory, store=store, allowed_roots=allowed_roots))
 
     def __call__(self, request: Request[Any]) -> Response:
         """The one answer to ``request``. Errors are answers too; nothing is raised."""

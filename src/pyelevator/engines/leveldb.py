@@ -200,13 +200,18 @@ class LevelDbEngine(_LevelDbReader, Engine):
 class LevelDbStorage(Storage):
     """LevelDB directories of this machine.
 
+    Args:
+        default_options: hold where a database has no option of its own; they are not recorded with it.
+
     Raises:
         MissingExtra: plyvel is not installed.
+        OptionTypeError, OptionValueError: of a default option.
     """
 
     capabilities = frozenset({Capability.DURABLE, Capability.REPAIRABLE, Capability.SNAPSHOT, Capability.BACKUP})
 
-    def __init__(self) -> None:
+    def __init__(self, default_options: Mapping[str, Any] | None = None) -> None:
+        self._defaults = check_options(default_options or {})
         self._plyvel: Any = _load_plyvel()
         self._open: set[str] = set()
 
@@ -217,7 +222,7 @@ class LevelDbStorage(Storage):
         return check_options(options)
 
     def open(self, path: str, options: Mapping[str, Any]) -> Engine:
-        options = check_options(options)
+        options = self._defaults | check_options(options)
         files = {file.name for file in _own_files(path)}
         if files and "CURRENT" not in files:  # LevelDB would start afresh and delete what is there
             raise EngineError(f"{path} is damaged; repair it with repairdb (CURRENT is missing)")
