@@ -1,0 +1,116 @@
+"""A process that is nothing but a server: from settings to the end by a signal."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from pyelevator.application import Application
+from pyelevator.codec import Limits
+from pyelevator.errors import UsageError
+from pyelevator.server.config import Settings
+from pyelevator.server.runner import Server
+from pyelevator.server.security import allowed_roots
+from pyelevator.transports.zmq import bind_target
+
+_LOG = logging.getLogger("pyelevator.server")
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def run(settings: Settings, announce: Callable[[str], None]) -> int:
+    """Serves until SIGTERM or SIGINT; a second one ends the process at once.
+
+    Args:
+        settings: what to serve, and where.
+        announce: called with one line when every URL is bound: ``serving tcp://127.0.0.1:4141 (data /x, leveldb)``.
+
+    Returns:
+        The exit code: 0, or 1 if requests were left unanswered.
+
+    Raises:
+        ElevatorError, OSError: it cannot start.
+    """
+    with _blocked_signals():
+        server = open_server(settings)
+        for url in server.urls:
+            _LOG.info("listening on %s", url)
+        threading.Thread(target=_stop_by_signal, args=(server,), daemon=True).start()
+        place = f"data {settings.data}, " if settings.engine == "leveldb" else ""
+        announce(f"serving {' '.join(server.urls)} ({place}{settings.engine})")
+        server.serve_forever()
+    if server.unanswered:  # the workers that are still busy would keep the process
+        logging.shutdown()
+        os._exit(1)
+    return 0
+
+
+def open_server(settings: Settings) -> Server:
+    """The server that the settings describe, bound, and not yet running.
+
+    Raises:
+        ElevatorError, OSError: it cannot start.
+    """
+    if settings.ignored:
+        _LOG.warning("these keys of the configuration are not carried out: %s", ", ".join(settings.ignored))
+    application = open_application(settings)
+    try:
+        limits = Limits(frame_bytes=settings.max_message)
+        return Server(application, settings.binds, limits=limits, workers=settings.workers)
+    except BaseException:
+        application.close()
+        raise
+
+
+def open_application(settings: Settings) -> Application:
+    """The application that the settings describe; its data directory is created if it is missing."""
+    if settings.engine == "memory":
+        return Application.in_memory()
+    roots = allowed_roots(settings.binds, settings.allow_paths)
+    return Application.on_leveldb(
+        str(data_directory(settings)),
+        store=None if settings.store is None else str(settings.store),
+        allowed_roots=None if roots is None else [str(root) for root in roots],
+        default_options=settings.options,
+    )
+
+
+def data_directory(settings: Settings) -> Path:
+    """The directory of the databases, created for its owner alone if it is missing."""
+    check(settings)
+    directory = Path(settings.data or "")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory
+
+
+def check(settings: Settings) -> None:
+    """Refuses settings that nothing can be done with.
+
+    Raises:
+        UsageError: a URL that cannot be listened on, or no directory for an engine that needs one.
+    """
+    for url in settings.binds:
+        bind_target(url)
+    if settings.data is None and settings.engine == "leveldb":
+        raise UsageError("--data DIR is missing: say where to keep the databases, or serve with --engine memory")
+
+
+@contextmanager
+def _blocked_signals() -> Iterator[None]:
+    """Keeps the signals for the thread that waits for them; every thread that starts within inherits this."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _stop_by_signal(server: Server) -> None:
+    """Waits for signals instead of handling them: none is lost, and the loop that serves is never interrupted."""
+    number = signal.sigwait(_SIGNALS)
+    _LOG.info("stopping by %s", signal.Signals(number).name)
+    server.stop()
+    os._exit(128 + signal.sigwait(_SIGNALS))
