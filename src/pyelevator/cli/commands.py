@@ -1,0 +1,65 @@
+"""``elevator``: the commands and their options."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pyelevator.cli.group import OneLineErrors, usage
+from pyelevator.cli.logs import logging_to
+from pyelevator.server import Settings, read_config, run
+from pyelevator.server.config import DEFAULT_BIND
+from pyelevator.server.process import check
+from pyelevator.server.values import ENGINES
+
+_PATH: Any = click.Path(path_type=Path)
+
+
+@click.group(cls=OneLineErrors, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pyelevator", prog_name="elevator")
+@click.pass_context
+def elevator(context: click.Context) -> None:
+    """Elevator: many LevelDB databases, served over ZeroMQ."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@elevator.command()
+@click.option("--data", type=_PATH, metavar="DIR", help="Directory of the databases; created if it is missing.")
+@click.option(
+    "--bind", "binds", multiple=True, metavar="URL", help=f"Where to listen; repeatable. Default: {DEFAULT_BIND}."
+)
+@click.option("--engine", type=click.Choice(ENGINES), help="What keeps the data. Default: leveldb.")
+@click.option("--config", type=_PATH, metavar="FILE", help="TOML, or an elevator.conf of either old server.")
+@click.option(
+    "--allow-path",
+    "allow_paths",
+    multiple=True,
+    type=_PATH,
+    metavar="DIR",
+    help="Lets clients name databases by absolute path under DIR; repeatable. By default every path is allowed to "
+    "a server that only this machine can reach, and none to any other.",
+)
+@click.option("--store", type=_PATH, metavar="FILE", help="The catalog of the databases, where it is not within DIR.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Threads for slow requests. Default: 4.")
+@click.option("--log-file", type=_PATH, metavar="FILE", help="Where to log, instead of stderr.")
+@click.option("-v", "verbose", count=True, help="Log more: -v tells what happens, -vv why.")
+@click.option("--quiet", is_flag=True, help="Log errors only.")
+def serve(config: Path | None, verbose: int, quiet: bool, **given: Any) -> int:
+    """Run a server until SIGTERM or SIGINT."""
+    changes = {name: value for name, value in given.items() if value not in (None, ())}
+    changes |= _log_level(verbose, quiet)
+    from_file = usage(lambda: read_config(config)) if config else {}
+    settings = Settings().changed(from_file | changes)
+    usage(lambda: check(settings))
+    with logging_to(settings.log_file, settings.log_level):
+        return run(settings, click.echo)
+
+
+def _log_level(verbose: int, quiet: bool) -> dict[str, int]:
+    if verbose and quiet:
+        raise click.UsageError("-v and --quiet contradict one another")
+    if quiet:
+        return {"log_level": logging.ERROR}
+    return {"log_level": logging.INFO if verbose == 1 else logging.DEBUG} if verbose else {}
