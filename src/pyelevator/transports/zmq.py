@@ -157,6 +157,7 @@ class Listener:
 
     def __init__(self, *urls: str, max_message: int = 256 << 20) -> None:
         targets = [bind_target(url) for url in urls]
+        self.urls: tuple[str, ...] = ()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
         self.socket.set(zmq.LINGER, 1000)
@@ -165,7 +166,8 @@ class Listener:
         self._wakes = threading.RLock()  # reentrant: a signal handler may wake
         self._waker: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         try:
-            self.urls = tuple([self._bind(target) for target in targets])
+            for target in targets:
+                self.urls += (self._bind(target),)
             self._waker_identity = self._open_waker()
         except BaseException:
             self.close()
@@ -184,7 +186,7 @@ class Listener:
             self.socket.bind(target.url)
         except zmq.ZMQError as error:
             hint = _BIND_HINTS.get(error.errno or 0, "")
-            raise UsageError(f"cannot listen on {target.url}: {error.strerror}{hint}") from error
+            raise UsageError(f"cannot listen on {target.url}: {os.strerror(error.errno or 0)}{hint}") from error
         return self.socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
 
     def _open_waker(self) -> bytes:
@@ -230,8 +232,12 @@ class Listener:
 
     def close(self) -> None:
         """Closes the socket; returns when what is queued has gone out, within a second, and the URLs are free."""
+        if self.socket.closed:
+            return
         with self._wakes:
             self._waker.close(0)
+        for path in [url.removeprefix("ipc://") for url in self.urls if url.startswith("ipc://")]:
+            Path(path).unlink(missing_ok=True)
         self.socket.close()
         self._context.term()
 
