@@ -1,0 +1,129 @@
+"""The command line: what it understands, and what it says in one line when it does not."""
+
+import logging
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+import pyelevator.__main__
+from pyelevator.cli import commands
+from pyelevator.server import Settings
+
+
+@pytest.fixture
+def elevator():
+    """Runs the command; its exit code, stdout and stderr."""
+
+    def run(*args):
+        result = CliRunner().invoke(commands.elevator, [str(arg) for arg in args])
+        return result.exit_code, result.stdout, result.stderr
+
+    return run
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """The settings that ``serve`` would run with; it runs nothing."""
+    settings: list[Settings] = []
+
+    def run(given, announce):
+        settings.append(given)
+        return 0
+
+    monkeypatch.setattr(commands, "run", run)
+    return settings
+
+
+def test_without_arguments_it_shows_its_help(elevator):
+    code, out, _ = elevator()
+    assert code == 0
+    assert "serve  Run a server until SIGTERM or SIGINT." in out
+
+
+def test_it_tells_its_version(elevator):
+    assert elevator("--version") == (0, "elevator, version 1.0.0.dev0\n", "")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["serv"], "No such command 'serv'."),
+        (["serve", "--prot", "1"], "No such option"),
+        (["serve"], "--data DIR is missing: say where to keep the databases, or serve with --engine memory"),
+        (["serve", "--engine", "sql"], "Invalid value for '--engine': 'sql' is not one of 'leveldb', 'memory'."),
+        (["serve", "--engine", "memory", "--workers", "0"], "Invalid value for '--workers': 0 is not in the range"),
+        (["serve", "--engine", "memory", "--bind", "here"], "'here' is no URL of an Elevator server"),
+        (["serve", "--engine", "memory", "--bind", "fake://"], "cannot listen on 'fake://'"),
+        (["serve", "--engine", "memory", "--bind", "tcp://127.0.0.1:port"], "the port is not a number"),
+        (["serve", "--engine", "memory", "--config", "/nowhere/x"], "cannot read /nowhere/x: No such file"),
+        (["serve", "--engine", "memory", "-v", "--quiet"], "-v and --quiet contradict one another"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line_and_exit_code_2(elevator, args, message):
+    code, out, err = elevator(*args)
+    assert (code, out) == (2, "")
+    assert err.startswith("elevator: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_mistake_in_the_configuration_names_file_key_and_value(elevator, tmp_path):
+    (tmp_path / "e.conf").write_text("[global]\nport = http\n")
+    message = f"elevator: {tmp_path}/e.conf: port = 'http': must be a whole number from 0 to 65535\n"
+    assert elevator("serve", "--config", tmp_path / "e.conf") == (2, "", message)
+
+
+def test_a_port_that_this_machine_does_not_have_is_exit_code_1(elevator):
+    code, _, err = elevator("serve", "--engine", "memory", "--bind", "tcp://192.0.2.1:4141")
+    assert code == 1
+    assert err == (
+        "elevator: cannot listen on tcp://192.0.2.1:4141: Cannot assign requested address; "
+        "this machine has no such address\n"
+    )
+
+
+def test_a_data_directory_that_is_a_file_is_one_line(elevator, tmp_path):
+    (tmp_path / "data").write_text("")
+    code, _, err = elevator("serve", "--data", tmp_path / "data")
+    assert (code, err) == (1, f"elevator: {tmp_path}/data: File exists\n")
+
+
+def test_a_log_file_that_cannot_be_written_is_one_line(elevator, tmp_path):
+    code, _, err = elevator("serve", "--engine", "memory", "--log-file", tmp_path / "nowhere" / "log")
+    assert (code, err) == (1, f"elevator: {tmp_path}/nowhere/log: No such file or directory\n")
+
+
+def test_the_defaults(elevator, served, tmp_path):
+    assert elevator("serve", "--data", tmp_path) == (0, "", "")
+    assert served == [Settings(data=tmp_path, binds=("tcp://127.0.0.1:4141",), engine="leveldb", workers=4)]
+
+
+def test_the_command_line_overrides_the_file_and_the_file_the_defaults(elevator, served, tmp_path):
+    (tmp_path / "e.toml").write_text('data = "/file"\nworkers = 8\nbind = ["tcp://127.0.0.1:1"]\nlog_level = "ERROR"')
+    binds = ["--bind", "tcp://127.0.0.1:2", "--bind", "tcp://127.0.0.1:3"]
+    elevator("serve", "--config", tmp_path / "e.toml", "--data", "/typed", *binds)
+    (settings,) = served
+    assert str(settings.data) == "/typed"
+    assert settings.binds == ("tcp://127.0.0.1:2", "tcp://127.0.0.1:3")
+    assert settings.workers == 8
+    assert settings.log_level == logging.ERROR
+
+
+@pytest.mark.parametrize(
+    ("flags", "level"),
+    [([], logging.WARNING), (["-v"], logging.INFO), (["-vv"], logging.DEBUG), (["--quiet"], logging.ERROR)],
+)
+def test_the_flags_set_the_log_level(elevator, served, flags, level):
+    elevator("serve", "--engine", "memory", *flags)
+    assert served[0].log_level == level
+
+
+def test_without_click_it_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "click", None)
+    for module in [name for name in sys.modules if name.startswith("pyelevator.cli.")]:
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(SystemExit) as caught:
+        pyelevator.__main__.main()
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == ("the command line needs click; install it with: pip install 'pyelevator[cli]'\n")
