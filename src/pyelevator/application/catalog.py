@@ -14,7 +14,7 @@ from pyelevator.application.mounts import Mount
 from pyelevator.application.names import DEFAULT, Names
 from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, lock
 from pyelevator.engines.base import Capability, EngineError, Storage
-from pyelevator.errors import DatabaseError, ServerRuntimeError
+from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
 
 _log: Final = logging.getLogger("pyelevator.catalog")
 
@@ -61,6 +61,7 @@ class Catalog:
 
     Raises:
         CatalogLocked: another server uses the directory.
+        CatalogError: the directory cannot be used.
         StoreError: the store file is broken.
     """
 
@@ -81,15 +82,16 @@ class Catalog:
         roots = None if allowed_roots is None else tuple(allowed_roots)
         self._names = Names(_IN_MEMORY, storage.resolve, allowed_roots=roots)
         if Capability.DURABLE in storage.capabilities:
-            self._take(directory or ".", store)
+            self._take(directory, store)
         try:
             self._load()
         except BaseException:
             self.close()
             raise
 
-    def _take(self, directory: str, store: str | None) -> None:
-        Path(directory).mkdir(parents=True, exist_ok=True)
+    def _take(self, directory: str | None, store: str | None) -> None:
+        if directory is None:
+            raise UsageError("a storage that keeps files needs a data directory")
         resolved = self._storage.resolve(directory)
         self._release = lock(resolved)
         self._store = Store.of(resolved, store)
@@ -139,7 +141,7 @@ class Catalog:
         """
         mount = self._index.by_uid.get(uid)
         if mount is None:
-            raise ServerRuntimeError(f"Database {uid or ''} doesn't exist")
+            raise ServerRuntimeError(f"Database {uid or '(no uid)'} doesn't exist")
         return mount
 
     def ready(self, uid: str | None) -> bool:
@@ -252,10 +254,16 @@ def _taken(name: str) -> DatabaseError:
 
 
 def _once(entries: Iterable[Entry]) -> list[Entry]:
-    """Without those that lead to a database already listed: an old server could register one LevelDB twice."""
-    kept: dict[str, Entry] = {}
+    """Without those that another one shadows: an old server could register one LevelDB under two paths."""
+    seen: set[tuple[str, str]] = set()
+    kept = []
     for entry in entries:
-        first = kept.setdefault(entry.path, entry)
-        if first is not entry:
-            _log.warning("ignoring the database %s: it lies where %s lies (%s)", entry.name, first.name, entry.path)
-    return list(kept.values())
+        marks = {("name", entry.name), ("uid", entry.uid), ("path", entry.path)}
+        if seen.isdisjoint(marks):
+            kept.append(entry)
+            seen |= marks
+        else:
+            _log.warning(
+                "ignoring the database %s at %s: its name, uid or path is another one's", entry.name, entry.path
+            )
+    return kept

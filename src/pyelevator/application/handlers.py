@@ -1,6 +1,5 @@
 """What each command does: one function per verb, and the table that lists them all."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeAlias
@@ -110,7 +109,7 @@ def _slice(catalog: Catalog, request: Request[Any]) -> Response:
     command: Any = request.command
     bounds = Bounds(command.start, None, None, command.include_key, command.include_value)
     with catalog.use(request.uid) as engine:
-        items = islice(engine.scan(bounds), min(max(command.count, 0), sys.maxsize))
+        items = islice(engine.scan(bounds), max(command.count, 0))
         if command.max_bytes is None:
             return Response(_listed(items), id=request.id)
         page, more = _page(items, command.max_bytes)

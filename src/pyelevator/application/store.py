@@ -55,14 +55,22 @@ class Entry:
 
 @frozen
 class Store:
-    """The store file: JSON, ``{name: {"path", "uid", "options"}}``."""
+    """The store file: JSON, ``{name: {"path", "uid", "options"}}``.
+
+    Attributes:
+        path: of the file that is written.
+        older: read in its place while there is none.
+    """
 
     path: Path
+    older: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, directory: str, path: str | None) -> "Store":
         """The store at ``path``, or the one of the data directory."""
-        return cls(Path(path or Path(directory, STORE_FILE)))
+        if path is not None:
+            return cls(Path(path))
+        return cls(Path(directory, STORE_FILE), tuple([Path(directory, name) for name in OLD_STORE_FILES]))
 
     def read(self) -> list[Entry] | None:
         """The databases, in the order of their creation; None if no server has been here before.
@@ -70,12 +78,8 @@ class Store:
         Raises:
             StoreError: the file is not a store file.
         """
-        candidates = [self.path] if self.path.name != STORE_FILE else [self.path, *self._older()]
-        found = next((path for path in candidates if path.is_file()), None)
+        found = next((path for path in (self.path, *self.older) if path.is_file()), None)
         return None if found is None else _read(found)
-
-    def _older(self) -> Iterable[Path]:
-        return (self.path.with_name(name) for name in OLD_STORE_FILES)
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Replaces the file, all of it or nothing: a crash leaves the old one or the new one."""
@@ -93,7 +97,7 @@ def _read(path: Path) -> list[Entry]:
     try:
         content = json.loads(path.read_bytes())
         entries = [_entry(key, fields) for key, fields in content.items()]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
             f"{path} is not a store file ({error}); restore it from a copy, or move it away to start afresh"
         ) from error
@@ -125,12 +129,17 @@ def _sync_directory(directory: Path) -> None:
 
 
 def lock(directory: str) -> Callable[[], None]:
-    """Takes the data directory for this server; the result gives it back.
+    """Takes the data directory for this server, creating it where it is missing; the result gives it back.
 
     Raises:
         CatalogLocked: another server has it.
+        CatalogError: it cannot be created or written.
     """
-    file = Path(directory, LOCK_FILE).open("a")  # noqa: SIM115 - the lock lives as long as the file is open
+    try:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        file = Path(directory, LOCK_FILE).open("a")  # noqa: SIM115 - the lock lives as long as the file is open
+    except OSError as error:
+        raise CatalogError(f"the data directory {directory} cannot be used: {error.strerror}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -1,0 +1,363 @@
+"""What the catalog keeps on disk: store files of three kinds, absolute paths, symlinks, locks, crashes."""
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from pyelevator.application import Catalog, CatalogError, CatalogLocked, StoreError
+from pyelevator.commands import PUT
+from pyelevator.engines.base import EngineFileError
+from pyelevator.engines.leveldb import LevelDbStorage
+from pyelevator.errors import DatabaseError
+
+UID = "6c66e7d0-9cc4-444d-a23f-2404fcf28c32"
+OTHER = "35f9ade4-ad23-4f44-804a-e39439784527"
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+def leveldb(path, value=b"v"):
+    """A LevelDB with one pair, as somebody else left it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage = LevelDbStorage()
+    with storage.open(storage.resolve(str(path)), {}) as engine:
+        engine.write([(PUT, b"k", value)])
+    return str(path)
+
+
+def get(catalog, name):
+    with catalog.use(catalog.uid_of(name)) as engine:
+        return engine.get(b"k")
+
+
+def store(data, content, name="store.json"):
+    (data / name).write_text(json.dumps(content))
+
+
+def stored(data):
+    return json.loads((data / "store.json").read_text())
+
+
+# Store files
+
+
+def test_the_store_file_has_the_classic_shape(reopened, data):
+    catalog = reopened()
+    catalog.create("x", {"block_size": 8192, "cache_size": 1024, "create_if_missing": True})
+    assert stored(data) == {
+        "default": {"path": str(data / "default"), "uid": catalog.uid_of("default"), "options": {}},
+        "x": {
+            "path": str(data / "x"),
+            "uid": catalog.uid_of("x"),
+            "options": {"block_size": 8192, "lru_cache_size": 1024},
+        },
+    }
+
+
+def test_everything_survives_a_restart(reopened, tmp_path):
+    catalog = reopened()
+    for name in ("zoo", "alpha", "f\udcff", str(tmp_path / "outside")):
+        catalog.create(name)
+    names, uids = catalog.names(), [catalog.uid_of(name) for name in catalog.names()]
+    catalog.drop("alpha")
+    again = reopened()
+    assert again.names() == ["default", "zoo", "f\udcff", str(tmp_path / "outside")]
+    assert [again.uid_of(name) for name in again.names()] == [
+        uid for name, uid in zip(names, uids, strict=True) if name != "alpha"
+    ]
+
+
+def test_a_restart_without_changes_writes_nothing(reopened, data):
+    reopened()
+    before = (data / "store.json").stat().st_ino
+    reopened()
+    assert (data / "store.json").stat().st_ino == before
+
+
+def test_a_classic_data_directory_just_opens(reopened, data, caplog):
+    leveldb(data / "default", b"1")
+    outside = leveldb(data.parent / "x" / "db", b"2")
+    store(
+        data,
+        {
+            outside: {"path": outside, "uid": OTHER, "options": {"create_if_missing": True, "block_size": 4096}},
+            "": {"path": str(data), "uid": "nameless"},
+            "default": {"path": str(data / "default"), "uid": UID, "options": {"lru_cache_size": 1 << 20}},
+        },
+    )
+    with caplog.at_level(logging.WARNING):
+        catalog = reopened()
+    assert catalog.names() == ["default", outside]
+    assert (catalog.uid_of("default"), catalog.uid_of(outside)) == (UID, OTHER)
+    assert (get(catalog, "default"), get(catalog, outside)) == (b"1", b"2")
+    assert [record.getMessage() for record in caplog.records] == [f"ignoring the database without a name at {data}"]
+
+
+@pytest.mark.parametrize("name", ["store", "store.json"])
+def test_a_flat_data_directory_just_opens(reopened, data, name):
+    leveldb(data / "default", b"1")
+    leveldb(data / "db1", b"2")
+    content = {
+        UID: {"name": "default", "uid": UID, "path": str(data / "default")},
+        OTHER: {"name": "db1", "uid": OTHER, "path": str(data / "db1")},
+    }
+    store(data, content, name)
+    catalog = reopened()
+    assert (catalog.uid_of("default"), catalog.uid_of("db1")) == (UID, OTHER)
+    assert (get(catalog, "default"), get(catalog, "db1")) == (b"1", b"2")
+    catalog.create("new")
+    assert list(stored(data)) == ["default", "db1", "new"]
+    if name == "store":
+        assert json.loads((data / "store").read_text()) == content
+
+
+def test_another_store_file_may_be_named(reopened, data, tmp_path):
+    reopened(store=str(tmp_path / "catalog.json")).create("x")
+    assert list(json.loads((tmp_path / "catalog.json").read_text())) == ["default", "x"]
+    assert not (data / "store.json").exists()
+    assert reopened(store=str(tmp_path / "catalog.json")).names() == ["default", "x"]
+
+
+@pytest.mark.parametrize("recorded", ["/gone/elevator/{}", "./data/{}", "{}"], ids=["moved", "relative", "plain"])
+def test_a_moved_data_directory_opens(reopened, data, recorded):
+    leveldb(data / "default", b"1")
+    leveldb(data / "x", b"2")
+    store(data, {name: {"path": recorded.format(name), "uid": name, "options": {}} for name in ("default", "x")})
+    catalog = reopened()
+    assert (get(catalog, "default"), get(catalog, "x")) == (b"1", b"2")
+    assert stored(data)["x"] == {"path": str(data / "x"), "uid": "x", "options": {}}
+
+
+def test_a_copied_data_directory_does_not_open_the_original(reopened, data, tmp_path):
+    original = leveldb(tmp_path / "original" / "default", b"original")
+    leveldb(data / "default", b"copy")
+    store(data, {"default": {"path": original, "uid": UID}})
+    assert get(reopened(), "default") == b"copy"
+
+
+def test_a_renamed_database_is_found_by_its_directory(reopened, data):
+    leveldb(data / "directory", b"1")
+    store(data, {"name": {"path": "/gone/directory", "uid": UID}})
+    assert get(reopened(), "name") == b"1"
+
+
+def test_without_a_store_file_the_databases_are_found_by_their_directories(reopened, data):
+    leveldb(data / "default", b"1")
+    leveldb(data / "b", b"2")
+    leveldb(data / ".hidden")
+    (data / "notes").mkdir()
+    catalog = reopened()
+    assert catalog.names() == ["default", "b"]
+    assert (get(catalog, "default"), get(catalog, "b")) == (b"1", b"2")
+    uid = catalog.uid_of("b")
+    assert reopened().uid_of("b") == uid
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "not json",
+        "[]",
+        '"x"',
+        '{"x": []}',
+        '{"x": {}}',
+        '{"x": {"path": "/x"}}',
+        '{"x": {"uid": 1, "path": "/x"}}',
+        '{"x": {"uid": "u", "path": "/x", "options": [1]}}',
+        "\xff",
+        "[" * 100_000,
+    ],
+    ids=lambda content: repr(content)[:20],
+)
+def test_a_broken_store_file_is_an_error_and_stays(data, reopened, content):
+    (data / "store.json").write_text(content, encoding="latin-1")
+    with pytest.raises(StoreError, match=r"store\.json is not a store file"):
+        reopened()
+    assert (data / "store.json").read_text(encoding="latin-1") == content
+    (data / "store.json").unlink()
+    assert reopened().names() == ["default"]
+
+
+def test_databases_that_an_old_server_listed_twice_are_listed_once(reopened, data, caplog):
+    path = leveldb(data.parent / "x" / "db")
+    store(data, {path: {"path": path, "uid": UID}, path + "/": {"path": path + "/", "uid": OTHER}})
+    with caplog.at_level(logging.WARNING):
+        catalog = reopened()
+    assert catalog.names() == ["default", path]
+    assert catalog.uid_of(path + "/") == UID
+    assert caplog.records[0].getMessage() == (
+        f"ignoring the database {path}/ at {path}: its name, uid or path is another one's"
+    )
+
+
+def test_a_crash_before_the_rename_leaves_the_old_store(reopened, data, monkeypatch):
+    reopened()
+    before = (data / "store.json").read_bytes()
+    catalog = reopened()
+
+    def crash(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(OSError, match="No space left"):
+        catalog.create("x")
+    monkeypatch.undo()
+    assert (data / "store.json").read_bytes() == before
+    assert catalog.names() == ["default"]
+    assert not (data / "x").exists()
+    catalog.create("x")
+    assert reopened().names() == ["default", "x"]
+
+
+def test_a_drop_that_could_not_be_recorded_can_be_repeated(reopened, data, monkeypatch):
+    catalog = reopened()
+    catalog.create("x")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(OSError, match="Input/output error"):
+        catalog.drop("x")
+    monkeypatch.undo()
+    assert catalog.names() == ["default", "x"]
+    catalog.drop("x")
+    assert reopened().names() == ["default"]
+
+
+# Files that vanished
+
+
+def test_a_database_whose_files_are_gone_says_so_and_can_be_dropped(reopened, data):
+    store(data, {"x": {"path": "/gone/x", "uid": UID}})
+    catalog = reopened()
+    assert catalog.names() == ["default", "x"]
+    for call in (lambda: get(catalog, "x"), lambda: catalog.mount("x"), lambda: catalog.repair(UID)):
+        with pytest.raises(DatabaseError, match=r"^Database x: its files are gone \(/gone/x\)$"):
+            call()
+    assert not Path("/gone").exists()
+    catalog.drop("x")
+    assert catalog.names() == ["default"]
+
+
+def test_a_damaged_database_opens_after_repair(reopened, data):
+    leveldb(data / "x")
+    (data / "x" / "CURRENT").unlink()
+    catalog = reopened()
+    with pytest.raises(Exception, match="is damaged; repair it with repairdb"):
+        get(catalog, "x")
+    catalog.repair(catalog.uid_of("x"))
+    assert get(catalog, "x") == b"v"
+
+
+# Locks
+
+
+def test_a_second_server_on_the_directory_is_refused_in_one_line(reopened, data):
+    catalog = reopened()
+    with pytest.raises(CatalogLocked) as caught:
+        Catalog(LevelDbStorage(), str(data))
+    assert str(caught.value) == (f"{data} is in use by another server; stop that one, or choose another --data")
+    catalog.close()
+    Catalog(LevelDbStorage(), str(data)).close()
+
+
+def test_a_directory_that_cannot_be_used_says_so(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(CatalogError, match="cannot be used: "):
+        Catalog(LevelDbStorage(), str(tmp_path / "file"))
+
+
+# Absolute paths
+
+
+def test_an_existing_leveldb_is_registered_with_its_data(reopened, tmp_path):
+    path = leveldb(tmp_path / "existing")
+    catalog = reopened()
+    catalog.create(path)
+    assert catalog.names() == ["default", path]
+    assert get(catalog, path) == b"v"
+
+
+def test_one_leveldb_has_one_name_whatever_the_spelling(reopened, tmp_path):
+    path = leveldb(tmp_path / "existing")
+    (tmp_path / "link").symlink_to(path)
+    catalog = reopened()
+    catalog.create(path)
+    for spelling in (path, path + "/", str(tmp_path / "link"), f"{tmp_path}//./existing"):
+        with pytest.raises(DatabaseError, match="already exists"):
+            catalog.create(spelling)
+        assert catalog.uid_of(spelling) == catalog.uid_of(path)
+    catalog.drop(path + "/")
+    assert catalog.names() == ["default"]
+
+
+def test_drop_leaves_foreign_files(reopened, tmp_path):
+    path = leveldb(tmp_path / "existing")
+    (tmp_path / "existing" / "notes.txt").write_text("mine")
+    catalog = reopened()
+    catalog.create(path)
+    catalog.drop(path)
+    assert [file.name for file in (tmp_path / "existing").iterdir()] == ["notes.txt"]
+
+
+def test_drop_removes_an_empty_directory(reopened, data):
+    catalog = reopened()
+    catalog.create("x")
+    catalog.drop("x")
+    assert sorted(file.name for file in data.iterdir()) == ["default", "elevator.lock", "store.json"]
+
+
+def test_a_missing_parent_is_an_os_error_and_leaves_nothing(reopened, tmp_path):
+    catalog = reopened()
+    with pytest.raises(EngineFileError, match="No such file or directory"):
+        catalog.create(str(tmp_path / "no" / "db"))
+    assert catalog.names() == ["default"]
+    assert not (tmp_path / "no").exists()
+
+
+def test_absolute_paths_must_lie_under_an_allowed_root(reopened, tmp_path):
+    (tmp_path / "allowed").mkdir()
+    (tmp_path / "allowed" / "link").symlink_to(tmp_path)
+    catalog = reopened(allowed_roots=[str(tmp_path / "allowed") + "/"])
+    catalog.create(str(tmp_path / "allowed" / "db"))
+    for path in (tmp_path / "db", tmp_path / "allowed2", tmp_path / "allowed" / "link" / "db"):
+        with pytest.raises(DatabaseError, match="not under an allowed directory"):
+            catalog.create(str(path))
+    assert catalog.names() == ["default", str(tmp_path / "allowed" / "db")]
+
+
+def test_no_allowed_root_means_plain_names_only(reopened, tmp_path):
+    catalog = reopened(allowed_roots=())
+    catalog.create("x")
+    with pytest.raises(DatabaseError, match="not under an allowed directory"):
+        catalog.create(str(tmp_path / "db"))
+
+
+@pytest.mark.parametrize("inside", ["", "/", "/x", "/default/x", "/store.json"])
+def test_paths_into_the_data_directory_are_refused(reopened, data, tmp_path, inside):
+    (tmp_path / "link").symlink_to(data)
+    catalog = reopened()
+    for path in (f"{data}{inside}", f"{tmp_path}/link{inside}"):
+        with pytest.raises(DatabaseError, match="lies in the data directory"):
+            catalog.create(path)
+    with pytest.raises(DatabaseError, match="already exists"):
+        catalog.create(str(data / "default"))
+
+
+def test_a_symlink_in_the_data_directory_leads_only_to_allowed_places(reopened, data, tmp_path):
+    (data / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DatabaseError, match="not under an allowed directory"):
+        reopened(allowed_roots=()).create("link")
+    reopened(allowed_roots=[str(tmp_path)]).create("link")
+    assert (tmp_path / "elsewhere" / "CURRENT").is_file()
+
+
+@pytest.mark.parametrize("name", ["store.json", "elevator.lock"])
+def test_names_of_our_own_files_are_reserved(reopened, name):
+    with pytest.raises(DatabaseError, match="reserved"):
+        reopened().create(name)

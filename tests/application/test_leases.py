@@ -1,0 +1,191 @@
+"""Many threads on one catalog: leases hold up what closes a database, and nothing else."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pyelevator.application import Catalog
+from pyelevator.commands import PUT
+from pyelevator.engines.base import Bounds
+from pyelevator.engines.leveldb import LevelDbStorage
+from pyelevator.engines.memory import MemoryStorage
+from pyelevator.errors import DatabaseError, ServerRuntimeError
+
+WAIT = 30  # seconds, for what comes at once unless it is broken
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def until_held_up(catalog, uid):
+    """Returns once somebody waits for the leases of the database."""
+    while catalog.ready(uid):
+        threading.Event().wait(0.001)
+
+
+@pytest.mark.parametrize("call", ["unmount", "drop", "repair", "close"])
+def test_what_closes_a_database_waits_for_its_leases(catalog, pool, call):
+    uid = catalog.uid_of("default")
+    catalog.create("other")
+    closing = {
+        "unmount": lambda: catalog.unmount("default"),
+        "drop": lambda: catalog.drop("default"),
+        "repair": lambda: catalog.repair(uid),
+        "close": catalog.close,
+    }
+    mount = catalog.use(uid)
+    with mount as engine:
+        engine.write([(PUT, b"k", b"v")])
+        scan = engine.scan(Bounds())
+        done = pool.submit(closing[call])
+        while mount.ready:
+            threading.Event().wait(0.001)
+        assert not done.done()
+        assert engine.get(b"k") == b"v"
+        assert list(scan) == [(b"k", b"v")]
+    done.result(WAIT)
+
+
+def test_new_leases_wait_until_the_database_has_been_closed(catalog, pool):
+    uid = catalog.uid_of("default")
+
+    def read():
+        with catalog.use(uid) as engine:
+            return engine.get(b"k")
+
+    with catalog.use(uid) as engine:
+        engine.write([(PUT, b"k", b"v")])
+        dropped = pool.submit(catalog.drop, "default")
+        until_held_up(catalog, uid)
+        reads = [pool.submit(read) for _ in range(4)]
+        assert not any(read.done() for read in reads)
+    dropped.result(WAIT)
+    assert [read.result(WAIT) for read in reads] == [None] * 4
+
+
+def test_other_databases_go_on_while_one_waits(catalog, pool):
+    uid = catalog.uid_of("default")
+    catalog.create("other")
+    with catalog.use(uid):
+        dropped = pool.submit(catalog.drop, "default")
+        until_held_up(catalog, uid)
+        with catalog.use(catalog.uid_of("other")) as engine:
+            assert engine.get(b"k") is None
+        catalog.create("third")
+        catalog.drop("other")
+        assert catalog.names() == ["default", "third"]
+    dropped.result(WAIT)
+
+
+def test_a_slow_open_holds_up_no_other_database(pool):
+    opening, go_on = threading.Event(), threading.Event()
+
+    class SlowStorage(MemoryStorage):
+        def open(self, path, options):
+            if path.endswith("slow"):
+                opening.set()
+                assert go_on.wait(WAIT)
+            return super().open(path, options)
+
+    catalog = Catalog(SlowStorage())
+    created = pool.submit(catalog.create, "slow")
+    assert opening.wait(WAIT)
+    with catalog.use(catalog.uid_of("default")) as engine:
+        assert engine.get(b"k") is None
+    catalog.create("quick")
+    assert catalog.names() == ["default", "quick"]
+    with pytest.raises(DatabaseError, match="Database slow already exists"):
+        catalog.create("slow")
+    go_on.set()
+    created.result(WAIT)
+    assert catalog.names() == ["default", "quick", "slow"]
+
+
+def test_of_many_creations_of_one_name_one_succeeds(catalog, pool):
+    start = threading.Barrier(8)
+
+    def create():
+        start.wait(WAIT)
+        try:
+            catalog.create("x")
+        except DatabaseError as error:
+            return str(error)
+        return "created"
+
+    answers = [future.result(WAIT) for future in [pool.submit(create) for _ in range(8)]]
+    assert sorted(answers) == ["Database x already exists"] * 7 + ["created"]
+    assert catalog.names() == ["default", "x"]
+
+
+def test_a_database_is_opened_once_for_many_first_uses(pool):
+    opened = []
+
+    class CountingStorage(MemoryStorage):
+        def open(self, path, options):
+            opened.append(path)
+            return super().open(path, options)
+
+    catalog = Catalog(CountingStorage())
+    catalog.unmount("default")
+    start = threading.Barrier(8)
+
+    def read():
+        start.wait(WAIT)
+        with catalog.use(catalog.uid_of("default")) as engine:
+            return engine.get(b"k")
+
+    assert [future.result(WAIT) for future in [pool.submit(read) for _ in range(8)]] == [None] * 8
+    assert len(opened) == 2
+
+
+def test_a_failed_open_leaves_the_database_usable(catalog, monkeypatch):
+    uid = catalog.uid_of("default")
+    catalog.unmount("default")
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog._storage, "exists", lambda path: False)
+        with pytest.raises(DatabaseError, match="its files are gone"), catalog.use(uid):
+            pass
+    with catalog.use(uid) as engine:
+        assert engine.get(b"k") is None
+    catalog.unmount("default")
+
+
+def test_use_unmount_drop_and_repair_from_many_threads(tmp_path, pool):
+    catalog = Catalog(LevelDbStorage(), str(tmp_path))
+    start = threading.Barrier(6)
+
+    def work(step):
+        start.wait(WAIT)
+        outcomes = set()
+        for i in range(60):
+            try:
+                step(i)
+            except (DatabaseError, ServerRuntimeError) as error:
+                outcomes.add(str(error).split()[-1])
+        return outcomes
+
+    def write(i):
+        with catalog.use(catalog.uid_of("x")) as engine:
+            engine.write([(PUT, b"%d" % i, b"v" * 1000)])
+            assert engine.get(b"%d" % i) == b"v" * 1000
+            assert (b"%d" % i, b"v" * 1000) in list(engine.scan(Bounds()))
+
+    steps = [
+        write,
+        write,
+        write,
+        lambda _: catalog.unmount("x"),
+        lambda i: catalog.repair(catalog.uid_of("x")) if i % 10 == 0 else None,
+        lambda i: catalog.drop("x") if i % 20 == 19 else catalog.create("x"),
+    ]
+    outcomes = set().union(*[future.result(WAIT) for future in [pool.submit(work, step) for step in steps]])
+    assert outcomes <= {"exist", "exists"}
+    names = catalog.names()
+    catalog.close()
+    again = Catalog(LevelDbStorage(), str(tmp_path))
+    assert again.names() == names
+    again.close()

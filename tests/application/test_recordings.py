@@ -1,0 +1,154 @@
+"""Every recorded request of the old servers: exactly one answer, and the old one where that was sensible."""
+
+import json
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from pyelevator.application import Application
+from pyelevator.codec import codec_for, dialect_of
+from pyelevator.commands import DELETE, PUT, Batch
+from pyelevator.errors import ErrorCode, ProtocolError
+from pyelevator.messages import Request, Response, Status
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+RELATIVE = (Status.FAILURE, ErrorCode.DATABASE, "Canno't create database from relative path", None)
+NAMELESS = (Status.FAILURE, ErrorCode.DATABASE, "A database needs a name", None)
+DONE = (Status.SUCCESS, None, "", None)
+
+SETUP = {
+    "GET.32B_value_raw16": (PUT, b"p32", b"x" * 32),
+    "GET.200B_value_raw16": (PUT, b"p200", b"x" * 200),
+    "GET.70000B_raw32": (PUT, b"p70k", b"x" * 70_000),
+}
+"""What had been written before, and was not recorded."""
+
+OURS = {
+    "classic": {
+        "GET.empty_value": (Status.SUCCESS, None, "", b""),
+        "MGET.duplicates": (Status.SUCCESS, None, "", [b"v1", b"v1", b"v2"]),
+        "DBCREATE.relpath_a_slash_b": RELATIVE,
+        "DBCREATE.relpath_a_slash_b_parent_exists": RELATIVE,
+        "DBCREATE.empty_name": NAMELESS,
+        "DBUMOUNT.dbu": (Status.FAILURE, ErrorCode.DATABASE, "Database dbu does not exist", None),
+        "DBDROP": (Status.FAILURE, ErrorCode.DATABASE, "Database dbu does not exist", None),
+    },
+    "flat": {
+        "MGET.missing": (Status.WARNING, None, "", [b"v1", None, b"v3"]),
+        "MGET.dup": (Status.SUCCESS, None, "", [b"v1", b"v1"]),
+        "MGET.reversed": (Status.SUCCESS, None, "", [b"v3", b"v1"]),
+        "DBCREATE.relpath": RELATIVE,
+        "DBCREATE.empty_name": NAMELESS,
+        "DBCREATE.again": (Status.FAILURE, ErrorCode.DATABASE, "Database db1 already exists", None),
+        "DBLIST.2": (Status.SUCCESS, None, "", [b"default", b"db1"]),
+    },
+}
+"""Where ours differs from what was recorded; dbu had been made in an earlier run of the old server."""
+
+REFUSED = {"MGET.string_arg", "MGET.flat_args", "DBCREATE.no_uid_three_args", "PUT.nil_value", "BATCH.bad_signal"}
+"""What the codecs refuse though an old server took it."""
+
+FRESH_UID = {"DBCONNECT", "DBCONNECT.default"}
+
+
+def recordings(dialect):
+    return [json.loads(line) for line in (VECTORS / f"{dialect}.jsonl").read_text().splitlines()]
+
+
+def frames(lines):
+    return [bytes.fromhex(line) for line in lines]
+
+
+class OldWorld:
+    """An application as the recorded servers were when they had just been started."""
+
+    def __init__(self):
+        self.application = Application.in_memory()
+        self.uid = self.application.catalog.uid_of("default")
+        self.write([(PUT, b"k%d" % i, b"v%d" % i) for i in range(10)] + [(PUT, b"empty", b"")])
+
+    def write(self, ops):
+        assert self.application(Request(Batch(ops), self.uid)).status is Status.SUCCESS
+
+    def answer(self, request, setup):
+        """The uids of the recordings stand for 'default'."""
+        self.write([setup] if setup else [])
+        answer = self.application(evolve(request, uid=self.uid if request.uid else None, id=3))
+        self.write([(DELETE, setup[1])] if setup else [])
+        return answer
+
+
+def replay(dialect):
+    """``(recording, request, answer)`` of all that can be decoded; an old server that was restarted is a new world."""
+    world, uid = OldWorld(), None
+    for recording in recordings(dialect):
+        sent = frames(recording["request"])
+        try:
+            request = codec_for(dialect_of(sent)).decode_request(sent)
+        except ProtocolError:
+            succeeded = recording["answered"] and recorded(recording, None).status is not Status.FAILURE
+            assert not succeeded or recording["name"] in REFUSED, recording["name"]
+            continue
+        if request.uid not in (None, uid):
+            world, uid = OldWorld(), request.uid
+        yield recording, request, world.answer(request, SETUP.get(recording["name"]))
+
+
+def recorded(recording, request):
+    reply = frames(recording["replies"][0])
+    codec = codec_for("classic" if len(reply) == 2 else "flat")
+    return codec.decode_response(reply, request or Request(Batch([])))
+
+
+@pytest.mark.parametrize("dialect", ["classic", "flat"])
+def test_every_recorded_request_gets_one_answer_that_can_be_sent(dialect):
+    for recording, request, answer in replay(dialect):
+        assert type(answer) is Response, recording["name"]
+        assert answer.id == 3
+        assert not answer.message.startswith("internal error"), recording["name"]
+        assert codec_for(dialect).encode_response(answer, request)
+
+
+@pytest.mark.parametrize("dialect", ["classic", "flat"])
+def test_our_answers_are_the_old_ones_where_those_were_sensible(dialect):
+    compared = 0
+    for recording, request, answer in replay(dialect):
+        name = recording["name"]
+        if not recording["answered"] or name in FRESH_UID:
+            continue
+        old = recorded(recording, request)
+        expected = OURS[dialect].get(name, (old.status, old.code, old.message, old.payload))
+        assert (answer.status, answer.code, answer.message, answer.payload) == expected, name
+        compared += 1
+    assert compared > {"classic": 90, "flat": 30}[dialect]
+
+
+SILENT = {
+    "classic": {
+        "GET.no_uid": (Status.FAILURE, ErrorCode.RUNTIME, "Database (no uid) doesn't exist", None),
+        "MGET.empty": (Status.SUCCESS, None, "", []),
+        "DBLIST.no_uid": (Status.SUCCESS, None, "", [b"default"]),
+        "DBMOUNT.unknown": (Status.FAILURE, ErrorCode.DATABASE, "Database nope does not exist", None),
+        "DBUMOUNT.unknown": (Status.FAILURE, ErrorCode.DATABASE, "Database nope does not exist", None),
+        "DBMOUNT.with_uid": DONE,
+        "DBREPAIR": DONE,
+    },
+    "flat": {
+        "PING": (Status.SUCCESS, None, "", b"PONG"),
+        "EXISTS": (Status.SUCCESS, None, "", True),
+        "DBUMOUNT.again": DONE,
+        "DBREPAIR": DONE,
+        "CMD.unknown": (Status.FAILURE, ErrorCode.KEY, "Command FOO not handled", None),
+    },
+}
+
+
+@pytest.mark.parametrize("dialect", ["classic", "flat"])
+def test_where_old_servers_fell_silent_we_answer(dialect):
+    ours = {
+        recording["name"]: (answer.status, answer.code, answer.message, answer.payload)
+        for recording, _, answer in replay(dialect)
+        if recording["name"] in SILENT[dialect]
+    }
+    assert ours == SILENT[dialect]
