@@ -121,6 +121,18 @@ def test_of_many_creations_of_one_name_one_succeeds(catalog, pool):
     assert catalog.names() == ["default", "x"]
 
 
+def test_of_two_drops_one_succeeds_and_spares_what_is_created_after_it(catalog, pool):
+    catalog.create("x")
+    mount = catalog.use(catalog.uid_of("x"))
+    with mount:
+        drops = [pool.submit(catalog.drop, "x") for _ in range(2)]
+        while mount._exclusive < 2:
+            threading.Event().wait(0.001)
+    errors = [drop.exception(WAIT) for drop in drops]
+    assert sorted(map(str, errors)) == ["Database x does not exist", "None"]
+    assert catalog.names() == ["default"]
+
+
 def test_a_database_is_opened_once_for_many_first_uses(pool):
     opened = []
 

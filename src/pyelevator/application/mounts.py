@@ -118,8 +118,14 @@ class Mount:
 
     @contextmanager
     def destroyed(self, *, anew: bool) -> Iterator[None]:
-        """Removes the files, then runs the block; with ``anew`` the database stays, empty."""
+        """Removes the files, then runs the block; with ``anew`` the database stays, empty.
+
+        Raises:
+            DatabaseError: somebody else dropped it meanwhile; what lies there now is another database.
+        """
         with self._alone():
+            if self._gone:
+                raise DatabaseError(f"Database {self.entry.name} does not exist")
             self._storage.destroy(self.entry.path)
             if anew:
                 self._open()
