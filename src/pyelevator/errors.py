@@ -1,4 +1,4 @@
-"""Every exception that pyelevator raises.
+"""The exceptions of pyelevator, all under one base.
 
 ::
 
@@ -8,9 +8,9 @@
     ├── MissingExtra (ImportError)          an optional package is not installed
     ├── TransportError                      the request or its answer did not get through
     │   ├── RequestTimeout (TimeoutError)   no answer in time; the request may have been executed
-    │   ├── ConnectFailed (ConnectionError) nothing could be sent
-    │   │   └── ConnectTimeout (also RequestTimeout)
-    │   └── PoolTimeout (also RequestTimeout)  every lane of the client was busy
+    │   │   └── PoolTimeout                 every lane of the client was busy; nothing was sent
+    │   └── ConnectFailed (ConnectionError) nothing could be sent
+    │       └── ConnectTimeout (also RequestTimeout)
     ├── ProtocolError                       bytes that are not a message of the dialect
     │   ├── MalformedMessage
     │   └── LimitExceeded
@@ -27,6 +27,7 @@
         └── BadRequest                      code 8
 
 The builtins in parentheses are what the Python 2 client raised, so ``except KeyError`` keeps working.
+Some rooms narrow a class of this tree where they raise it: ``arguments.BadSignal``, ``codec.UnsupportedByDialect``.
 """
 
 import enum
