@@ -208,11 +208,13 @@ class Listener:
 
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
         """The next message and the identity of its sender, waited for; None if ``wake`` was called."""
-        receive, get = self.socket.recv, self.socket.get
+        receive = self.socket.recv
         identity = receive()
-        frames = [receive()]
-        while get(zmq.RCVMORE):
-            frames.append(receive())
+        frame = receive(copy=False)  # as a Frame, which knows whether more follow: asking the socket costs more
+        frames = [frame.bytes]
+        while frame.more:
+            frame = receive(copy=False)
+            frames.append(frame.bytes)
         return None if identity == self._waker_identity else (identity, frames)
 
     def wake(self) -> None:
