@@ -7,8 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 import pyelevator.__main__
+from pyelevator.application import Application
 from pyelevator.cli import commands
 from pyelevator.server import Settings
+from pyelevator.testing.servers import serve
 
 
 @pytest.fixture
@@ -127,3 +129,21 @@ def test_without_click_it_says_what_to_install(monkeypatch, capsys):
         pyelevator.__main__.main()
     assert caught.value.code == 1
     assert capsys.readouterr().err == ("the command line needs click; install it with: pip install 'pyelevator[cli]'\n")
+
+
+def test_ping_prints_the_servers_answer(elevator):
+    with serve(Application.in_memory()) as server:
+        assert elevator("ping", server.urls[0]) == (0, "PONG\n", "")
+
+
+def test_ping_without_a_server_is_exit_code_1_and_says_what_to_do(elevator, tmp_path):
+    code, out, err = elevator("ping", f"ipc://{tmp_path}/socket?timeout=0.05")
+    assert (code, out) == (1, "")
+    assert err == (
+        f"elevator: no Elevator server answered at ipc://{tmp_path}/socket within 0.05 s; "
+        "start one with `elevator serve`\n"
+    )
+
+
+def test_ping_of_what_is_no_url_is_exit_code_2(elevator):
+    assert elevator("ping", "here")[0] == 2

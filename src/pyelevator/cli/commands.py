@@ -8,6 +8,7 @@ import click
 
 from pyelevator.cli.group import OneLineErrors, usage
 from pyelevator.cli.logs import logging_to
+from pyelevator.client import Elevator
 from pyelevator.server import Settings, read_config, run
 from pyelevator.server.config import DEFAULT_BIND
 from pyelevator.server.process import check
@@ -63,3 +64,11 @@ def _log_level(verbose: int, quiet: bool) -> dict[str, int]:
     if quiet:
         return {"log_level": logging.ERROR}
     return {"log_level": logging.INFO if verbose == 1 else logging.DEBUG} if verbose else {}
+
+
+@elevator.command()
+@click.argument("url", default=DEFAULT_BIND)
+def ping(url: str) -> None:
+    """Ask the server at URL (tcp://127.0.0.1:4141 unless told) for a sign of life; prints PONG."""
+    with usage(lambda: Elevator.from_url(url)) as client:
+        click.echo(client.ping())
