@@ -1,0 +1,299 @@
+"""Commands: what they take, what they refuse by name, and what they make of an answer."""
+
+import pickle
+
+import attrs
+import pytest
+from attrs.exceptions import FrozenInstanceError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyelevator import commands
+from pyelevator.commands import (
+    COMMANDS,
+    DELETE,
+    PUT,
+    BadSignal,
+    Batch,
+    Command,
+    DbConnect,
+    DbCreate,
+    DbDrop,
+    DbList,
+    DbMount,
+    DbRepair,
+    DbUmount,
+    Delete,
+    Exists,
+    Get,
+    MGet,
+    Ping,
+    Put,
+    Range,
+    Shape,
+    Slice,
+    Unknown,
+    to_bytes,
+)
+from pyelevator.errors import ArgumentTypeError, MalformedMessage, UsageError
+
+SAMPLES = [
+    Get("k"),
+    Put("k", "v"),
+    Delete("k"),
+    Exists("k"),
+    MGet(["k"]),
+    Range("a", "b"),
+    Slice("a", 1),
+    Batch([(PUT, "k", "v")]),
+    Ping(),
+    DbConnect("d"),
+    DbMount("d"),
+    DbUmount("d"),
+    DbCreate("d", {"block_size": 1}),
+    DbDrop("d"),
+    DbList(),
+    DbRepair(),
+]
+BY_VERB = pytest.mark.parametrize("command", SAMPLES, ids=lambda command: command.verb)
+
+
+def test_the_table_lists_every_command_under_its_verb():
+    public = {
+        kind
+        for name, kind in vars(commands).items()
+        if not name.startswith("_") and isinstance(kind, type) and issubclass(kind, Command)
+    }
+    assert set(COMMANDS.values()) == public - {Command, Unknown}
+    assert {verb: kind.verb for verb, kind in COMMANDS.items()} == {verb: verb for verb in COMMANDS}
+
+
+def test_the_samples_of_these_tests_are_all_commands():
+    assert [command.verb for command in SAMPLES] == list(COMMANDS)
+
+
+@BY_VERB
+def test_a_command_is_frozen_and_equal_by_value(command):
+    for field in attrs.fields(type(command)):
+        with pytest.raises(FrozenInstanceError):
+            setattr(command, field.name, None)
+    assert pickle.loads(pickle.dumps(command)) == command
+
+
+@pytest.mark.parametrize(
+    ("flag", "verbs"),
+    [
+        ("writes", {"PUT", "DELETE", "BATCH"}),
+        (
+            "idempotent",
+            {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING"}
+            | {"DBCONNECT", "DBMOUNT", "DBUMOUNT", "DBLIST", "DBREPAIR"},
+        ),
+        (
+            "addressed",
+            {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH"}
+            | {"DBCREATE", "DBDROP", "DBLIST", "DBREPAIR"},
+        ),
+    ],
+)
+def test_a_flag_is_set_for_these_verbs(flag, verbs):
+    assert {command.verb for command in SAMPLES if getattr(command, flag)} == verbs
+
+
+def test_an_unknown_verb_is_a_command_that_may_not_be_repeated():
+    command = Unknown("FOO", [b"k"])
+    assert (command.verb, command.args, command.shape, command.idempotent) == ("FOO", [b"k"], Shape.OPAQUE, False)
+
+
+@pytest.mark.parametrize("given_", ["k\xe9", b"k\xc3\xa9", bytearray(b"k\xc3\xa9"), memoryview(b"k\xc3\xa9")])
+def test_str_and_anything_like_bytes_becomes_bytes(given_):
+    assert Put(given_, given_) == Put(b"k\xc3\xa9", b"k\xc3\xa9")
+    assert MGet([given_]).keys == (b"k\xc3\xa9",)
+    assert Range(given_, given_, prefix=given_) == Range(b"k\xc3\xa9", b"k\xc3\xa9", prefix=b"k\xc3\xa9")
+    assert Batch([(PUT, given_, given_), [DELETE, given_]]) == Batch(
+        [(1, b"k\xc3\xa9", b"k\xc3\xa9"), (0, b"k\xc3\xa9")]
+    )
+    assert DbConnect(given_).name == "k\xe9"
+    assert type(Get(given_).key) is bytes
+
+
+@given(st.binary())
+def test_bytes_of_any_kind_survive_as_str(data):
+    assert to_bytes(data.decode("utf-8", "surrogateescape"), "key") == data
+
+
+@pytest.mark.parametrize(
+    "make", [Get, Exists, Delete, DbConnect, lambda text: Put("k", text), lambda text: MGet([text])]
+)
+def test_a_surrogate_that_stands_for_no_byte_is_refused(make):
+    with pytest.raises(UsageError, match=r"holds the lone surrogate '\\ud800'; give bytes instead"):
+        make("a\ud800")
+
+
+def test_empty_is_a_key_a_value_and_a_list():
+    assert Put("", "") == Put(b"", b"")
+    assert MGet([]).keys == ()
+    assert Batch([]).ops == []
+    assert DbCreate("d").options == DbCreate("d", None).options == {}
+
+
+WRONG = [
+    *[(Get, [bad], "key must be str or bytes, not") for bad in (1, None, 1.5, True, [b"k"], {"k": 1}, object())],
+    *[(kind, [1], "key must be str or bytes, not int") for kind in (Delete, Exists)],
+    (Put, [1, "v"], "key must be str or bytes, not int"),
+    (Put, ["k", 1], "value must be str or bytes, not int"),
+    (Put, ["k", None], "value must be str or bytes, not NoneType"),
+    *[(MGet, [bad], "keys must be a list or a tuple, not") for bad in ("k", b"k", {"k"}, {"k": 1}, 1, None, iter("k"))],
+    (MGet, [["k", 1]], r"keys\[1\] must be str or bytes, not int"),
+    (MGet, [["k"], 1], "fill_cache must be bool, not int"),
+    (Range, [1], "start must be str or bytes, not int"),
+    (Range, ["a", 1], "stop must be str or bytes, not int"),
+    (Range, ["a", "b", 1], "include_key must be bool, not int"),
+    (Range, ["a", "b", True, None], "include_value must be bool, not NoneType"),
+    (Range, ["a", "b", True, True, 1], "prefix must be str or bytes, not int"),
+    (Slice, [1, 1], "start must be str or bytes, not int"),
+    *[(Slice, ["a", bad], "count must be int, not") for bad in ("1", 1.0, True, None)],
+    (Slice, ["a", 1, "yes"], "include_key must be bool, not str"),
+    (Slice, ["a", 1, True, 0], "include_value must be bool, not int"),
+    (Slice, ["a", 1, True, True, "1"], "max_bytes must be int, not str"),
+    *[(Batch, [bad], "ops must be a list or a tuple, not") for bad in ("k", {"k": 1}, 1, None, iter(()))],
+    *[
+        (Batch, [[bad]], r"ops\[0\] must be \(PUT, key, value\) or \(DELETE, key\), not")
+        for bad in (1, None, (), {}, "")
+    ],
+    (
+        Batch,
+        [[(PUT, "k", "v"), (PUT, "k")]],
+        r"ops\[1\] must be \(PUT, key, value\) or \(DELETE, key\), not 2 elements",
+    ),
+    (Batch, [[(DELETE, "k", "v")]], r"ops\[0\] must be \(PUT, key, value\) or \(DELETE, key\), not 3 elements"),
+    (Batch, [[(PUT, 1, "v")]], r"ops\[0\]\[1\] must be str or bytes, not int"),
+    (Batch, [[(PUT, "k", 1)]], r"ops\[0\]\[2\] must be str or bytes, not int"),
+    (Batch, [[(DELETE, None)]], r"ops\[0\]\[1\] must be str or bytes, not NoneType"),
+    *[(kind, [1], "name must be str or bytes, not int") for kind in (DbConnect, DbMount, DbUmount, DbCreate, DbDrop)],
+    *[(DbCreate, ["d", bad], "options must be a mapping, not") for bad in ("k", ["k"], 1, True)],
+    (DbCreate, ["d", {1: 1}], "the name of an option must be str or bytes, not int"),
+    (DbCreate, ["d", {"block_size": [1]}], r"options\['block_size'\] must be a number, a bool or str, not list"),
+    (Unknown, [1], "name must be str or bytes, not int"),
+]
+
+
+@pytest.mark.parametrize(("kind", "args", "text"), WRONG)
+def test_a_wrong_type_is_a_type_error_that_names_the_argument(kind, args, text):
+    with pytest.raises(ArgumentTypeError, match="^" + text) as refused:
+        kind(*args)
+    assert isinstance(refused.value, TypeError)
+    assert isinstance(refused.value, UsageError)
+
+
+def test_every_argument_of_every_command_is_among_the_wrong_types():
+    fields = {field.name for kind in COMMANDS.values() for field in attrs.fields(kind)}
+    named = {text.replace("\\", "").split("[")[0].split(" ")[0] for _, _, text in WRONG}
+    assert fields <= named
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "text"),
+    [
+        (Slice, ["a", 2**63], "count must fit into 64 bits"),
+        (Slice, ["a", -(2**63) - 1], "count must fit into 64 bits"),
+        (Slice, ["a", 1, True, True, 2**63], "max_bytes must fit into 64 bits"),
+        (DbCreate, ["d", {"block_size": 2**63}], r"options\['block_size'\] must fit into 64 bits"),
+    ],
+)
+def test_a_number_that_the_wire_cannot_carry_is_refused(kind, args, text):
+    with pytest.raises(UsageError, match=text):
+        kind(*args)
+
+
+@pytest.mark.parametrize(
+    ("signal", "text"),
+    [
+        (2, "2"),
+        (-1, "-1"),
+        ("1", "'1'"),
+        (b"PUT", "'PUT'"),
+        (None, "None"),
+        ("x" * 1000, "'xxxxxxxxxxxx...xxxxxxxxxxxxx'"),
+    ],
+)
+def test_an_operation_that_is_neither_put_nor_delete_is_refused(signal, text):
+    with pytest.raises(BadSignal) as refused:
+        Batch([(PUT, "k", "v"), (signal, "k")])
+    assert str(refused.value) == f"Unrecognized signal received : {text}"
+
+
+@pytest.mark.parametrize("signal", [True, 1.0])
+def test_what_equals_a_signal_is_one(signal):
+    assert Batch([(signal, "k", "v")]).ops == [(1, b"k", b"v")]
+    assert type(Batch([(signal, "k", "v")]).ops[0][0]) is int
+
+
+def test_batches_of_tuples_and_of_lists_are_equal():
+    tuples, lists = Batch([(PUT, b"k", b"v"), (DELETE, b"k")]), Batch([[PUT, b"k", b"v"], [DELETE, b"k"]])
+    assert tuples == lists
+    assert hash(tuples) == hash(lists)
+    assert tuples != Batch([(PUT, b"k", b"v")])
+
+
+def test_options_hold_text_and_numbers():
+    options = DbCreate(b"d", {b"compression": b"snappy", "block_size": 1, "paranoid_checks": True, "x": None}).options
+    assert options == {"compression": "snappy", "block_size": 1, "paranoid_checks": True, "x": None}
+
+
+@pytest.mark.parametrize(
+    ("command", "shape"),
+    [
+        (Range("a", "b"), Shape.PAIRS),
+        (Range("a", "b", include_key=False), Shape.LIST),
+        (Range("a", "b", include_value=False), Shape.LIST),
+        (Slice("a", 1), Shape.PAIRS),
+        (Slice("a", 1, include_key=False, include_value=False), Shape.LIST),
+        (MGet(["k"]), Shape.LIST),
+        (Get("k"), Shape.SCALAR),
+        (Put("k", "v"), Shape.NOTHING),
+    ],
+)
+def test_the_shape_of_the_answer_is_told_by_the_command(command, shape):
+    assert command.shape is shape
+
+
+@pytest.mark.parametrize(
+    ("command", "payload", "result"),
+    [
+        (Get("k"), b"v", b"v"),
+        (Put("k", "v"), None, None),
+        (Put("k", "v"), b"whatever an old server answers", None),
+        (Exists("k"), False, False),
+        (MGet(["k", "l"]), [b"v", None], [b"v", None]),
+        (Range("a", "b"), [[b"a", b"1"]], [[b"a", b"1"]]),
+        (Slice("a", 1, include_value=False), [b"a"], [b"a"]),
+        (Ping(), b"PONG", b"PONG"),
+        (DbConnect("d"), b"uid", "uid"),
+        (DbList(), [b"default", b"d\xff"], ["default", "d\udcff"]),
+        (Unknown("FOO", []), {b"any": b"thing"}, {b"any": b"thing"}),
+    ],
+)
+def test_a_payload_becomes_a_result(command, payload, result):
+    assert command.result(payload) == result
+
+
+@pytest.mark.parametrize(
+    ("command", "payload", "text"),
+    [
+        (Get("k"), None, "the answer to GET holds NoneType, not bytes"),
+        (Get("k"), True, "the answer to GET holds bool, not bytes"),
+        (Exists("k"), b"1", "the answer to EXISTS holds bytes, not bool"),
+        (MGet(["k"]), b"v", "the answer to MGET holds bytes, not list"),
+        (MGet(["k"]), [], "the answer to 1 keys holds 0 values, or some are not bytes"),
+        (MGet(["k"]), [1], "the answer to 1 keys holds 1 values, or some are not bytes"),
+        (Range("a", "b"), None, "the answer to RANGE holds NoneType, not list"),
+        (Ping(), None, "the answer to PING holds NoneType, not bytes"),
+        (DbConnect("d"), None, "the answer to DBCONNECT holds NoneType, not bytes"),
+        (DbList(), [None], "the answer to DBLIST holds NoneType, not bytes"),
+    ],
+)
+def test_a_payload_of_the_wrong_type_is_malformed(command, payload, text):
+    with pytest.raises(MalformedMessage) as refused:
+        command.result(payload)
+    assert str(refused.value) == text
