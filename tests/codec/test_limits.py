@@ -91,7 +91,7 @@ def test_nesting_beyond_what_msgpack_reads_is_refused(codec, levels):
 
 @pytest.mark.parametrize("codec", [ClassicCodec(SMALL), FlatCodec(SMALL)], ids=["classic", "flat"])
 def test_arguments_of_an_unknown_verb_may_be_nested_to_the_limit(codec):
-    allowed, refused = Request(Unknown("FOO", nest(3)), "u"), Request(Unknown("FOO", nest(4)), "u")
+    allowed, refused = Request(Unknown("FOO", nest(4)), "u"), Request(Unknown("FOO", nest(5)), "u")
     assert codec.decode_request(codec.encode_request(allowed)) == allowed
     with pytest.raises(LimitExceeded, match="nested deeper than 4"):
         codec.decode_request(codec.encode_request(refused))
@@ -100,9 +100,9 @@ def test_arguments_of_an_unknown_verb_may_be_nested_to_the_limit(codec):
 @pytest.mark.parametrize("codec", [ClassicCodec(SMALL), FlatCodec(SMALL)], ids=["classic", "flat"])
 def test_the_answer_to_an_unknown_verb_may_be_nested_to_the_limit(codec):
     request = Request(Unknown("FOO", []), "u")
-    assert codec.decode_response(codec.encode_response(Response(nest(3)), request), request) == Response(nest(3))
+    assert codec.decode_response(codec.encode_response(Response(nest(4)), request), request) == Response(nest(4))
     with pytest.raises(LimitExceeded, match="nested deeper than 4"):
-        codec.decode_response(codec.encode_response(Response(nest(4)), request), request)
+        codec.decode_response(codec.encode_response(Response(nest(5)), request), request)
 
 
 def test_nesting_in_maps_counts_too():
@@ -147,10 +147,16 @@ def test_an_extension_is_not_passed_on(extension):
     for codec, message in ((ClassicCodec(), classic), (FlatCodec(), flat)):
         with pytest.raises(MalformedMessage, match="extension type"):
             codec.decode_request([msgpack.packb(message)])
-    content = msgpack.packb({"datas": [extension]})
-    for request in (Request(Unknown("FOO", [])), Request(Get("k")), Request(MGet(["k"])), Request(Range())):
+
+
+@pytest.mark.parametrize("extension", [msgpack.ExtType(1, b"k"), msgpack.Timestamp(7)])
+@pytest.mark.parametrize("command", [Unknown("FOO", []), Get("k"), MGet(["k"]), Range()], ids=lambda c: c.verb)
+def test_an_extension_is_no_answer(extension, command):
+    for datas in (extension, [extension], [[extension, b"v"]]):
         with pytest.raises(MalformedMessage):
-            ClassicCodec().decode_response([msgpack.packb(HEADER), content], request)
+            ClassicCodec().decode_response([msgpack.packb(HEADER), msgpack.packb({"datas": datas})], Request(command))
+    with pytest.raises(MalformedMessage):
+        FlatCodec().decode_response([msgpack.packb([1, 0, "", extension])], Request(command))
 
 
 @pytest.mark.parametrize(

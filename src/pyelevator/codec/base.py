@@ -160,10 +160,10 @@ def _check_complete(frame: bytes) -> None:
 def check_plain(value: Any, limits: Limits) -> None:
     """Refuses what cannot be passed on: nested deeper than ``limits.depth``, or types that old peers cannot read."""
     level = [value]
-    for _ in range(limits.depth):
-        level = [child for item in level if isinstance(item, (list, dict)) for child in _children(item)]
+    for _ in range(limits.depth + 1):
         if not set(map(type, level)) <= _PLAIN:
             raise MalformedMessage("a msgpack extension type cannot be passed on")
+        level = [child for item in level if isinstance(item, (list, dict)) for child in _children(item)]
         if not level:
             return
     raise LimitExceeded(f"nested deeper than {limits.depth}")
