@@ -18,7 +18,8 @@ ROWS = [
     {"conversation"},
     {"transports"},
     {"client", "server", "proxy"},
-    {"cli", "testing", "__main__"},
+    {"cli", "testing"},
+    {"__main__"},
 ]
 OWNERS = {
     "msgpack": {"codec"},
