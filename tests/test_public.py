@@ -16,8 +16,9 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(pyelevator.__path__, "pyelevator.")
     if not module.name.endswith("__main__")
 )
-METHODS = """connect disconnect listdb createdb dropdb repairdb mount unmount ping
-Get Put Delete Exists MGet Range Slice RangeIter WriteBatch""".split()
+DATABASES = ["connect", "disconnect", "listdb", "createdb", "dropdb", "repairdb", "mount", "unmount", "ping"]
+DATA = ["Get", "Put", "Delete", "Exists", "MGet", "Range", "Slice", "RangeIter", "WriteBatch"]
+METHODS = DATABASES + DATA
 
 
 def test_the_documented_methods_are_there():
@@ -75,7 +76,7 @@ for name in {missing!r}: sys.modules[name] = None
 
 def run_without(missing, program):
     code = WITHOUT.format(missing=missing) + program
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
 
 
 def test_the_client_and_the_fake_need_no_extra():
