@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 test: $(READY)   ## Sets up, and runs the tests.
-	$(BIN)/python -m pytest --numprocesses 2 --quiet $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
 
 lint: $(READY)   ## Format, lint, types and the direction of imports.
 	$(BIN)/ruff format --check .
