@@ -57,7 +57,7 @@ class ZmqTransport(Transport):
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         socket.set(zmq.LINGER, 0)
         socket.set(zmq.IMMEDIATE, 1)
-        socket.set(zmq.IPV6, 1)
+        socket.set(zmq.IPV6, "[" in self._url)  # else a name with both addresses is only tried at its IPv6 one
         socket.set(zmq.RECONNECT_IVL, 20)
         socket.set(zmq.RECONNECT_IVL_MAX, 500)
         try:
