@@ -25,6 +25,7 @@ from pyelevator.errors import (
     ErrorCode,
     KeyNotFound,
     MalformedMessage,
+    PermissionDenied,
     ServerError,
     SignalError,
 )
@@ -42,6 +43,19 @@ class Shape(enum.Enum):
     OPAQUE = "opaque"
 
 
+class Access(enum.IntEnum):
+    """What a client must be allowed, before a server that knows its clients executes a command; each includes those
+    before it.
+    """
+
+    NONE = 0
+    """Nothing more than to be known to the server."""
+    READ = 1
+    WRITE = 2
+    ADMIN = 3
+    """To create, drop, repair, open and close databases."""
+
+
 @frozen
 class Command(Generic[R]):
     """Base of the commands; ``R`` is what :meth:`result` gives.
@@ -52,6 +66,8 @@ class Command(Generic[R]):
         idempotent: executing it twice leaves what executing it once leaves, and answers the same.
         writes: it changes keys and values of the connected database.
         addressed: it travels with the connected database's uid (old servers die without it).
+        by_name: the database that it is about is the one it names, not the connected one.
+        access: what a client must be allowed to do with that database; a verb that does not say is for admins.
         extras: fields that travel in ``meta``, when they differ from their defaults; old servers ignore them.
         errors: how this command refines a failure code: the class, and the documented text if there is one.
     """
@@ -61,6 +77,8 @@ class Command(Generic[R]):
     idempotent: ClassVar[bool] = True
     writes: ClassVar[bool] = False
     addressed: ClassVar[bool] = True
+    by_name: ClassVar[bool] = False
+    access: ClassVar[Access] = Access.ADMIN
     extras: ClassVar[tuple[str, ...]] = ()
     errors: ClassVar[Mapping[ErrorCode, tuple[type[ServerError], str | None]]] = {}
 
@@ -74,6 +92,8 @@ class Command(Generic[R]):
 
     def error(self, code: ErrorCode, message: str) -> ServerError:
         """The exception for a failure that the server answered."""
+        if code is PermissionDenied.code and message.startswith(PermissionDenied.MARK):
+            return PermissionDenied(message)
         kind, text = self.errors.get(code, (SERVER_ERRORS[code], None))
         return kind(text or message, code, message)
 
@@ -103,6 +123,7 @@ class Get(Command[bytes]):
     """The value of one key. KeyNotFound if there is none."""
 
     verb = "GET"
+    access = Access.READ
     shape = Shape.SCALAR
     errors = {ErrorCode.KEY: (KeyNotFound, "Key not found")}
     key: bytes = field(converter=arguments.key)
@@ -116,6 +137,7 @@ class Put(_Silent):
     """Sets the value of one key."""
 
     verb = "PUT"
+    access = Access.WRITE
     writes = True
     key: bytes = field(converter=arguments.key)
     value: bytes = field(converter=arguments.value)
@@ -126,6 +148,7 @@ class Delete(_Silent):
     """Removes one key; a missing key is no error."""
 
     verb = "DELETE"
+    access = Access.WRITE
     writes = True
     key: bytes = field(converter=arguments.key)
 
@@ -135,6 +158,7 @@ class Exists(Command[bool]):
     """Whether a key is there; an empty value counts."""
 
     verb = "EXISTS"
+    access = Access.READ
     shape = Shape.SCALAR
     key: bytes = field(converter=arguments.key)
 
@@ -150,6 +174,7 @@ class MGet(_Listing):
     """
 
     verb = "MGET"
+    access = Access.READ
     shape = Shape.LIST
     extras = ("fill_cache",)
     keys: tuple[bytes, ...] = field(converter=arguments.keys)
@@ -182,6 +207,7 @@ class Range(_Scan):
     """The pairs from ``start`` to ``stop``, both inclusive, None for an open end, under ``prefix`` if given."""
 
     verb = "RANGE"
+    access = Access.READ
     start: bytes | None = field(default=None, converter=arguments.start)
     stop: bytes | None = field(default=None, converter=arguments.stop)
     include_key: bool = field(default=True, converter=arguments.include_key)
@@ -198,6 +224,7 @@ class Slice(_Scan):
     """
 
     verb = "SLICE"
+    access = Access.READ
     extras = ("max_bytes",)
     start: bytes | None = field(default=None, converter=arguments.start)
     count: int = field(default=0, converter=arguments.count)
@@ -220,6 +247,7 @@ class Batch(_Silent):
     """
 
     verb = "BATCH"
+    access = Access.WRITE
     writes = True
     errors = {ErrorCode.SIGNAL: (SignalError, None)}
     ops: Sequence[Op] = field(converter=arguments.ops, eq=_comparable)
@@ -230,6 +258,7 @@ class Ping(Command[bytes]):
     """Asks the server for a sign of life; the answer is ``PONG``."""
 
     verb = "PING"
+    access = Access.NONE
     shape = Shape.SCALAR
     addressed = False
 
@@ -242,6 +271,8 @@ class DbConnect(Command[str]):
     """The uid of a database, under which the other commands address it."""
 
     verb = "DBCONNECT"
+    access = Access.READ
+    by_name = True
     shape = Shape.SCALAR
     addressed = False
     errors = {ErrorCode.DATABASE: (DatabaseError, "Database does not exist")}
@@ -256,6 +287,8 @@ class DbMount(_Silent):
     """Opens a database."""
 
     verb = "DBMOUNT"
+    access = Access.ADMIN
+    by_name = True
     addressed = False
     name: str = field(converter=arguments.name)
 
@@ -265,6 +298,8 @@ class DbUmount(_Silent):
     """Closes a database; the next use opens it again."""
 
     verb = "DBUMOUNT"
+    access = Access.ADMIN
+    by_name = True
     addressed = False
     name: str = field(converter=arguments.name)
 
@@ -274,6 +309,8 @@ class DbCreate(_Silent):
     """Creates a database, or registers the LevelDB at an absolute path, with LevelDB options."""
 
     verb = "DBCREATE"
+    access = Access.ADMIN
+    by_name = True
     idempotent = False
     name: str = field(converter=arguments.name)
     options: dict[str, Option] = field(factory=dict, converter=arguments.options)
@@ -284,6 +321,8 @@ class DbDrop(_Silent):
     """Removes a database and its files."""
 
     verb = "DBDROP"
+    access = Access.ADMIN
+    by_name = True
     idempotent = False
     name: str = field(converter=arguments.name)
 
@@ -293,6 +332,7 @@ class DbList(Command[list[str]]):
     """The names of all databases."""
 
     verb = "DBLIST"
+    access = Access.NONE
     shape = Shape.LIST
 
     def result(self, payload: Any) -> list[str]:
@@ -305,6 +345,7 @@ class DbRepair(_Silent):
     """Repairs the connected database."""
 
     verb = "DBREPAIR"
+    access = Access.ADMIN
 
 
 @frozen
@@ -313,6 +354,7 @@ class Unknown(Command[Any]):
 
     shape = Shape.OPAQUE
     idempotent = False
+    access = Access.NONE  # the answer is that it is not handled, which is nobody's secret
     name: str = field(converter=arguments.name)
     args: Sequence[Any] = ()
 
@@ -346,6 +388,7 @@ __all__ = [
     "COMMANDS",
     "DELETE",
     "PUT",
+    "Access",
     "BadSignal",
     "Batch",
     "Command",

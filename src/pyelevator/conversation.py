@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
 from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError
@@ -107,11 +107,12 @@ class Reader:
     def __init__(self, limits: Limits | None = None) -> None:
         self._codecs: Mapping[str, Codec] = {name: codec(limits) for name, codec in DIALECTS.items()}
 
-    def read(self, frames: Sequence[bytes]) -> Exchange:
-        """The exchange that ``frames`` begin, whatever they hold."""
+    def read(self, frames: Sequence[bytes], peer: str | None = None) -> Exchange:
+        """The exchange that ``frames`` begin, whatever they hold; ``peer`` is who sent them, where that is known."""
         codec = self._codecs[dialect_of(frames)]
         try:
-            return Exchange(codec, codec.decode_request(frames))
+            request = codec.decode_request(frames)
+            return Exchange(codec, request if peer is None else evolve(request, peer=peer))
         except ProtocolError as error:
             _LOG.info("refused a message: %s", error)
             return Exchange(codec, None, Response.failure(error.code, str(error), error.request_id))

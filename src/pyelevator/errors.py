@@ -22,6 +22,7 @@
         ├── WrongIndex (IndexError)         code 3
         ├── ServerRuntimeError (RuntimeError) code 4
         ├── ServerOSError (OSError)         code 5
+        │   └── PermissionDenied (PermissionError) code 5, the server knows the client and refuses
         ├── DatabaseError                   code 6
         ├── SignalError                     code 7
         └── BadRequest                      code 8
@@ -177,6 +178,12 @@ class ServerOSError(ServerError, OSError):
     """Code 5: the server's file system refused."""
 
     code = ErrorCode.OS
+
+
+class PermissionDenied(ServerOSError, PermissionError):
+    """Code 5 with a text that begins with ``MARK``: this client may not do that. Nothing was executed."""
+
+    MARK: Final = "not allowed: "
 
 
 class DatabaseError(ServerError):

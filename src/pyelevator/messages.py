@@ -29,12 +29,14 @@ class Request(Generic[R]):
         uid: the connected database, as DBCONNECT answered it; None for the commands that need none.
         id: the number under which the answer comes back (``meta.id``); old servers do not echo it.
         compression: ask for an lz4-compressed reply (classic only).
+        peer: who asks, where a server has made sure of it (see ``Listener.peer``); it never travels.
     """
 
     command: Command[R]
     uid: str | None = None
     id: int | None = None
     compression: bool = False
+    peer: str | None = None
 
 
 @frozen

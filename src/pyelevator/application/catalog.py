@@ -161,6 +161,16 @@ class Catalog:
         """
         return self._named(name, "Database {} doesn't exist").entry.uid
 
+    def name_of(self, uid: str | None) -> str | None:
+        """The name of the database with this uid; None if there is none (any more)."""
+        mount = self._index.by_uid.get(uid)
+        return None if mount is None else mount.entry.name
+
+    def registered(self, name: str) -> str | None:
+        """The name of the database that ``name`` finds: itself, or for an absolute path that of what lies there."""
+        mount = self._named_or_none(name)
+        return None if mount is None else mount.entry.name
+
     def mount(self, name: str) -> None:
         """Opens a database; one that is open stays so."""
         with self._named(name):
