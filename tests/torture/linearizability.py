@@ -1,0 +1,108 @@
+"""Is there an order of these operations that explains what everybody saw?
+
+The algorithm is Wing and Gong's search ("Testing and verifying concurrent objects", 1993) with Lowe's memory of the
+configurations that led nowhere ("Testing for linearizability", 2017). The object is a map: an operation reads some
+keys at one moment, or writes some at one moment, so that MGET and batches are operations like GET and PUT.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from attrs import field, frozen
+
+State: TypeAlias = Mapping[str, str]
+"""What is in the map; a key that is not in here is missing."""
+
+UNKNOWN: Final = math.inf
+"""The end of a write that was given up on: it may take effect at any later time, or never."""
+
+
+@frozen
+class Operation:
+    """One call of one client.
+
+    Attributes:
+        start, end: when it was called and when it returned, on one clock for all clients; it took effect between.
+        reads: what it saw; None for a missing key.
+        writes: what it sets; None deletes.
+    """
+
+    start: float
+    end: float
+    reads: Mapping[str, str | None] = field(factory=dict)
+    writes: Mapping[str, str | None] = field(factory=dict)
+
+    def keys(self) -> set[str]:
+        """Every key that it touches."""
+        return {*self.reads, *self.writes}
+
+    def after(self, state: State) -> State | None:
+        """The map after it; None if it cannot have seen what it saw."""
+        if any(state.get(key) != value for key, value in self.reads.items()):
+            return None
+        changed = {**state, **self.writes}
+        return {key: value for key, value in changed.items() if value is not None}
+
+
+def linearizable(history: Sequence[Operation]) -> bool:
+    """Whether one order of the operations, each within its own time, explains all of them; the map is empty at first.
+
+    The work grows fast with the number of operations that overlap: split a history into groups of keys that have no
+    operation in common (``groups``).
+    """
+    operations = sorted(_without_unseen(history), key=lambda operation: operation.start)
+    due = sum(1 << i for i, operation in enumerate(operations) if operation.end != UNKNOWN)
+    stack: list[tuple[int, State]] = [(0, {})]
+    seen = set()
+    while stack:
+        done, state = stack.pop()
+        if done & due == due:
+            return True
+        mark = done, frozenset(state.items())
+        if mark in seen:
+            continue
+        seen.add(mark)
+        for i in reversed(list(_next(operations, done))):
+            after = operations[i].after(state)
+            if after is not None:
+                stack.append((done | 1 << i, after))
+    return False
+
+
+def _next(operations: Sequence[Operation], done: int) -> Iterator[int]:
+    """Those that may be the next: none of the others that are left ended before they began."""
+    horizon = math.inf
+    for i in range((~done & (done + 1)).bit_length() - 1, len(operations)):
+        if operations[i].start > horizon:
+            return
+        if not done >> i & 1:
+            yield i
+            horizon = min(horizon, operations[i].end)
+
+
+def _without_unseen(history: Sequence[Operation]) -> list[Operation]:
+    """Without the writes of unknown outcome whose values nobody saw: with or without them, the rest is explained.
+
+    (Between such a write and the next one to a key of it nobody read that key, or its value would have been seen.)
+    """
+    seen = {item for operation in history for item in operation.reads.items()}
+    return [
+        operation
+        for operation in history
+        if operation.end != UNKNOWN or None in operation.writes.values() or seen & operation.writes.items()
+    ]
+
+
+def groups(history: Sequence[Operation]) -> list[list[Operation]]:
+    """The history split by keys: operations of different lists have no key in common.
+
+    Each list can be judged by itself (Herlihy and Wing: linearizability is local).
+    """
+    group_of: dict[str, list[Operation]] = {}
+    for operation in history:
+        joined = [operation]
+        for group in {id(group): group for key in operation.keys() if (group := group_of.get(key))}.values():
+            joined += group
+        group_of |= dict.fromkeys({key for member in joined for key in member.keys()}, joined)
+    return list({id(group): group for group in group_of.values()}.values())

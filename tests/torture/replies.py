@@ -1,0 +1,97 @@
+"""Late, doubled and reordered replies: no call ever gets the answer to another one."""
+
+import random
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+from attrs import frozen
+from torture import frozen as calls_of
+from torture.frozen import PAIRS, Calls, Client, in_threads
+from torture.report import Findings, count
+from torture.unruly import MANNERS, Manners, Unruly, unruly
+
+from pyelevator import Elevator
+
+OWN: Final = 5
+"""Keys of each thread at a time, which only it writes: it must read what it wrote."""
+
+
+@frozen
+class Result:
+    """The calls to one unruly server, and what it did meanwhile."""
+
+    calls: Calls
+    server: Unruly
+
+    def figures(self) -> tuple[str, ...]:
+        server, calls = self.server, self.calls
+        counts = (len(calls.overshoots), calls.right, calls.timeouts)
+        did = (server.replies, server.late, server.reordered, server.doubled)
+        return *map(count, (*counts, *did)), str(len(calls.wrong))
+
+
+COLUMNS: Final = (
+    *("server", "calls", "right answers", "timeouts"),
+    *("replies sent", "late", "out of order", "doubled", "answers of another call"),
+)
+
+
+def work(clients: tuple[Client, Client], calls: int, timeout: float, seed: int, result: Calls, thread: int) -> None:
+    """One thread: half of its calls over a client that all share, half over one that two share."""
+    choose, known = random.Random(seed * 100 + thread), {}
+    for number in range(calls):
+        client, within = clients[thread % 2 * choose.randrange(2)], choose.uniform(0.001, timeout)
+        if choose.random() < 0.3:
+            _own(client, known, choose.randrange(OWN), f"{thread} {number}", within, result)
+        else:
+            result.some(client, choose.randrange(1 << 30), 1, (within, within))
+
+
+def _own(client: Client, known: dict[int, tuple[str, str]], slot: int, word: str, within: float, result: Calls) -> None:
+    """Reads a key that nobody else writes, and writes it.
+
+    A write that timed out may be executed after the next one, over another connection: then its key is used no more.
+    """
+    key, expected = known.pop(slot, (f"own {word}", ""))
+    if expected:
+        result.make("Get of an own key", partial(client.Get, key, timeout=within), within, expected)
+    before = result.timeouts
+    result.make("Put of an own key", partial(client.Put, key, word, timeout=within), within, None)
+    if result.timeouts == before:
+        known[slot] = key, word
+
+
+def attempt(manners: Manners, calls: int, seed: int) -> Result:
+    """Makes calls to a server with these manners; timeouts are as long as its longest delay, or shorter."""
+    with unruly(manners, seed) as server:
+        address = server.url.partition("://")[2]
+        options = {"endpoint": address, "dialect": manners.dialect, "timeout": 20.0}
+        with Elevator(**options, max_lanes=3) as shared, Elevator(**options) as other:
+            calls_of.fill(shared)
+            made = in_threads(partial(work, (shared, other), calls, manners.latest, seed))
+    return Result(made, server)
+
+
+def run(*, calls: int, manners: Mapping[str, Manners] = MANNERS, seed: int = 1) -> Findings:
+    """Makes ``4 * calls`` calls to each of the unruly servers.
+
+    Args:
+        calls: of each thread.
+        manners: of each server, by name.
+        seed: of the calls, their timeouts, and what the server does to the replies.
+    """
+    results = {what: attempt(manner, calls, seed) for what, manner in manners.items()}
+    violations = [f"{what}: {wrong}" for what, result in results.items() for wrong in result.calls.violations(what)]
+    violations += [f"{what}: no call got an answer" for what, result in results.items() if not result.calls.right]
+    return Findings(
+        "Late, reordered and doubled replies",
+        "A server on a real socket executes requests at once and answers when it likes: half of the replies at once, "
+        "the others up to 100 ms later, in any order, and some twice (with ids: any reply at another moment; flat: "
+        "MGET, RANGE and SLICE, as the old flat server does). Threads share clients; their timeouts are between 0 and "
+        f"100 ms, so that many replies come after their call is gone. {PAIRS} keys have a value of their own each; "
+        "other keys are written by one thread each, which must read what it wrote.",
+        {what: result.figures() for what, result in results.items()},
+        violations,
+        COLUMNS,
+    )
