@@ -15,7 +15,9 @@ import zmq
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectTimeout, RequestTimeout, TransportError, UsageError
 from pyelevator.transports.base import Transport
+from pyelevator.transports.curve import Curve
 from pyelevator.transports.endpoint import Target, parse_url
+from pyelevator.transports.zap import CurveServer, Doorkeeper
 
 _MAX_IPC_PATH: Final = 107  # sun_path of Linux, without its final NUL
 
@@ -39,8 +41,9 @@ class ZmqTransport(Transport):
     (ZMQ_IMMEDIATE), and closing drops what is queued (ZMQ_LINGER 0).
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, curve: Curve | None = None) -> None:
         self._url = url
+        self._curve = curve
         self._socket: zmq.Socket[bytes] | None = None
         self._receive_timeout = -1
 
@@ -50,7 +53,7 @@ class ZmqTransport(Transport):
 
     def sibling(self) -> Self:
         lane = type(self).__new__(type(self))
-        ZmqTransport.__init__(lane, self._url)
+        ZmqTransport.__init__(lane, self._url, self._curve)
         return lane
 
     def _open(self) -> "zmq.Socket[bytes]":
@@ -60,6 +63,8 @@ class ZmqTransport(Transport):
         socket.set(zmq.IPV6, "[" in self._url)  # else a name with both addresses is only tried at its IPv6 one
         socket.set(zmq.RECONNECT_IVL, 20)
         socket.set(zmq.RECONNECT_IVL_MAX, 500)
+        if self._curve is not None:
+            self._curve.secure(socket)
         try:
             socket.connect(self._url)
         except zmq.ZMQError as error:
@@ -84,7 +89,7 @@ class ZmqTransport(Transport):
         if not socket.poll(milliseconds(deadline), zmq.POLLOUT):
             raise ConnectTimeout(
                 f"no Elevator server answered at {self._url} within {deadline.seconds} s; "
-                "start one with `elevator serve`"
+                f"start one with `elevator serve`{'' if self._curve is None else self._curve.hint}"
             )
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
@@ -122,10 +127,14 @@ class TcpTransport(ZmqTransport):
 
     >>> TcpTransport("127.0.0.1:4141").url
     'tcp://127.0.0.1:4141'
+
+    Args:
+        endpoint: ``host:port``.
+        curve: the keys for a server that asks for them.
     """
 
-    def __init__(self, endpoint: str = "127.0.0.1:4141") -> None:
-        super().__init__(parse_url(f"tcp://{endpoint}").url)
+    def __init__(self, endpoint: str = "127.0.0.1:4141", curve: Curve | None = None) -> None:
+        super().__init__(parse_url(f"tcp://{endpoint}").url, curve)
 
 
 class IpcTransport(ZmqTransport):
@@ -182,17 +191,28 @@ class Listener:
     because identities are unique across it. A frame above ``max_message`` bytes closes the connection that sent it.
     Everything but ``wake`` belongs to one thread at a time.
 
+    Args:
+        urls: what to bind.
+        max_message: bytes.
+        curve: asks everybody who comes over TCP for a key; socket files stay as they are.
+        ipc_mode: who may use the socket files; nobody else can at any time, not even while they are made.
+
     Attributes:
         urls: what is bound, with the ports that the system chose.
         url: the first of them.
+        peer: who sent the message that came last: a public key, or ``local`` for a socket file; None without ``curve``.
 
     Raises:
         UsageError: a URL cannot be bound.
     """
 
-    def __init__(self, *urls: str, max_message: int = 256 << 20) -> None:
+    def __init__(
+        self, *urls: str, max_message: int = 256 << 20, curve: CurveServer | None = None, ipc_mode: int = 0o600
+    ) -> None:
         targets = [bind_target(url) for url in urls]
         self.urls: tuple[str, ...] = ()
+        self.peer: str | None = None
+        self._curve, self._ipc_mode = curve, ipc_mode
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
         self.socket.set(zmq.LINGER, 1000)
@@ -202,6 +222,8 @@ class Listener:
         self._wakes = threading.RLock()  # reentrant: a signal handler may wake
         self._waker: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         try:
+            if curve is not None:
+                Doorkeeper(self._context, curve.allows)
             for target in targets:
                 self.urls += (self._bind(target),)
             self._waker_identity = self._open_waker()
@@ -218,12 +240,23 @@ class Listener:
         if target.scheme == "ipc":
             _claim_ipc_path(target.address)
         self.socket.set(zmq.IPV6, "[" in target.address)  # else IPv4 would be bound, and shown, as mapped into IPv6
+        if self._curve is not None:
+            self._curve.secure(self.socket, target.scheme)
         try:
-            self.socket.bind(target.url)
+            self._bind_for_few(target) if target.scheme == "ipc" else self.socket.bind(target.url)
         except zmq.ZMQError as error:
             hint = _BIND_HINTS.get(error.errno or 0, "")
             raise UsageError(f"cannot listen on {target.url}: {os.strerror(error.errno or 0)}{hint}") from error
         return self.socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
+
+    def _bind_for_few(self, target: Target) -> None:
+        """Binds a socket file, which is for its owner alone until it has its mode. (libzmq makes it in this thread.)"""
+        before = os.umask(0o177)
+        try:
+            self.socket.bind(target.url)
+        finally:
+            os.umask(before)
+        Path(target.address).chmod(self._ipc_mode)
 
     def _open_waker(self) -> bytes:
         """Connects the other end of ``wake``, under an identity that no peer can guess."""
@@ -236,11 +269,7 @@ class Listener:
 
     def receive(self) -> tuple[bytes, Sequence[bytes]] | None:
         """The next message and the identity of its sender; None if there is none right now."""
-        try:
-            identity, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return None
-        return None if identity == self._waker_identity else (identity, frames)
+        return self.wait() if self.socket.poll(0) else None
 
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
         """The next message and the identity of its sender, waited for; None if ``wake`` was called."""
@@ -251,7 +280,11 @@ class Listener:
         while frame.more:
             frame = receive(copy=False)
             frames.append(frame.bytes)
-        return None if identity == self._waker_identity else (identity, frames)
+        if identity == self._waker_identity:
+            return None
+        if self._curve is not None:
+            self.peer = _user_of(frame)
+        return identity, frames
 
     def wake(self) -> None:
         """Makes ``wait`` return; from any thread, and from signal handlers."""
@@ -280,6 +313,14 @@ class Listener:
         self._context.term()
 
 
+def _user_of(frame: zmq.Frame) -> str:
+    """Who the handshake said that the sender is; nobody, whom nothing is allowed, if it said nothing."""
+    try:
+        return str(frame.get("User-Id"))
+    except zmq.ZMQError:
+        return ""
+
+
 _BIND_HINTS: Final = {
     errno.EADDRINUSE: "; another program listens there: stop it, or choose another port",
     errno.EACCES: "; ports below 1024 and foreign directories need other rights: choose another",
@@ -304,6 +345,8 @@ def bind_target(url: str) -> Target:
 def _claim_ipc_path(path: str) -> None:
     """Refuses a path that a living server listens on: binding would silently take it away from that server."""
     check_ipc_path(path)
+    if path.startswith("@"):
+        raise UsageError(f"cannot listen on ipc://{path}: an abstract socket has no mode, so everybody could use it")
     if not Path(path).parent.is_dir():
         raise UsageError(f"cannot listen on ipc://{path}: there is no directory {str(Path(path).parent)!r}")
     probe: Any = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
