@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from attrs import define, field
-from torture.report import Findings, count, ms, percentile
 
 from pyelevator import Elevator, RequestTimeout
 from pyelevator.testing.servers import ServerProcess
+from torture.report import Findings, count, ms, percentile
 
 PAIRS: Final = 500
 THREADS: Final = 4

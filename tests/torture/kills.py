@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import define, field
-from torture.report import Findings, count, ms
 
 from pyelevator import ConnectFailed, Elevator, TransportError
 from pyelevator.testing.servers import ServerProcess
+from torture.report import Findings, count, ms
 
 DATABASE = "killed"
 SLOTS = 12
@@ -37,12 +37,13 @@ class Slot:
     latest: int = 0
     doubtful: int | None = None
 
+    @property
     def keys(self) -> list[str]:
         return [f"{self.name}/{i:03}" for i in range(self.size)]
 
     def content(self, version: int) -> Mapping[str, str]:
         """What a version leaves; every third batch deletes half of its keys."""
-        keys = self.keys()
+        keys = self.keys
         kept = keys[: self.size // 2] if version % 3 == 0 and self.size > 1 else keys
         return {key: f"{key} {version} ".ljust(80 + 40 * (version % 5), "x") for key in kept} if version else {}
 
@@ -54,7 +55,7 @@ class Slot:
             client.Put(*next(iter(content.items())))
         else:
             with client.WriteBatch(timeout=client.timeout) as batch:
-                for key in self.keys():
+                for key in self.keys:
                     batch.Put(key, content[key]) if key in content else batch.Delete(key)
         self.acknowledged = self.latest
 
@@ -174,7 +175,7 @@ class Kills:
         self.checked += len(there)
         for slot in [slot for writer in self.writers for slot in writer.slots]:
             before, doubtful = slot.acknowledged, slot.doubtful
-            wrong = slot.judge({key: there.pop(key) for key in slot.keys() if key in there})
+            wrong = slot.judge({key: there.pop(key) for key in slot.keys if key in there})
             self.violations += [f"kill {number}: {wrong}"] if wrong else []
             self.doubts += doubtful is not None
             self.executed += slot.acknowledged != before

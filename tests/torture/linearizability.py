@@ -33,6 +33,7 @@ class Operation:
     reads: Mapping[str, str | None] = field(factory=dict)
     writes: Mapping[str, str | None] = field(factory=dict)
 
+    @property
     def keys(self) -> set[str]:
         """Every key that it touches."""
         return {*self.reads, *self.writes}
@@ -102,7 +103,7 @@ def groups(history: Sequence[Operation]) -> list[list[Operation]]:
     group_of: dict[str, list[Operation]] = {}
     for operation in history:
         joined = [operation]
-        for group in {id(group): group for key in operation.keys() if (group := group_of.get(key))}.values():
+        for group in {id(group): group for key in operation.keys if (group := group_of.get(key))}.values():
             joined += group
-        group_of |= dict.fromkeys({key for member in joined for key in member.keys()}, joined)
+        group_of |= dict.fromkeys({key for member in joined for key in member.keys}, joined)
     return list({id(group): group for group in group_of.values()}.values())

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Final
 
 from attrs import frozen
+
+from pyelevator import Elevator
 from torture import frozen as calls_of
 from torture.frozen import PAIRS, Calls, Client, in_threads
 from torture.report import Findings, count
 from torture.unruly import MANNERS, Manners, Unruly, unruly
-
-from pyelevator import Elevator
 
 OWN: Final = 5
 """Keys of each thread at a time, which only it writes: it must read what it wrote."""

@@ -1,7 +1,6 @@
+from pyelevator import Elevator
 from torture import frozen
 from torture.frozen import CALLS, Calls
-
-from pyelevator import Elevator
 
 
 def test_calls_to_a_frozen_slow_or_dead_server_end_in_time_and_get_no_answer_but_their_own(tmp_path):

@@ -5,6 +5,7 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from torture.linearizability import UNKNOWN, Operation, groups, linearizable
 
 

@@ -1,8 +1,8 @@
 import pytest
-from torture import replies
-from torture.unruly import MANNERS, Manners, unruly
 
 from pyelevator import Elevator
+from torture import replies
+from torture.unruly import MANNERS, Manners, unruly
 
 
 @pytest.mark.parametrize("name", MANNERS)
