@@ -40,7 +40,7 @@ def served(monkeypatch):
 def test_without_arguments_it_shows_its_help(elevator):
     code, out, _ = elevator()
     assert code == 0
-    assert "serve  Run a server until SIGTERM or SIGINT." in out
+    assert "serve   Run a server until SIGTERM or SIGINT." in out
 
 
 def test_it_tells_its_version(elevator):
@@ -77,7 +77,7 @@ def test_a_mistake_in_the_configuration_names_file_key_and_value(elevator, tmp_p
 
 
 def test_a_port_that_this_machine_does_not_have_is_exit_code_1(elevator):
-    code, _, err = elevator("serve", "--engine", "memory", "--bind", "tcp://192.0.2.1:4141")
+    code, _, err = elevator("serve", "--engine", "memory", "--bind", "tcp://192.0.2.1:4141", "--insecure")
     assert code == 1
     assert err == (
         "elevator: cannot listen on tcp://192.0.2.1:4141: Cannot assign requested address; "

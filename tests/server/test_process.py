@@ -152,8 +152,8 @@ def test_default_options_reach_the_databases(raw, tmp_path):
     ("binds", "args", "code"),
     [
         ([ANY_PORT], [], None),
-        (["tcp://0.0.0.0:0"], [], 6),
-        (["tcp://0.0.0.0:0"], ["--allow-path", "{allowed}"], None),
+        (["tcp://0.0.0.0:0"], ["--insecure"], 6),
+        (["tcp://0.0.0.0:0"], ["--insecure", "--allow-path", "{allowed}"], None),
         ([ANY_PORT], ["--allow-path", "/nowhere"], 6),
     ],
 )

@@ -9,12 +9,20 @@ import click
 from pyelevator.cli.group import OneLineErrors, usage
 from pyelevator.cli.logs import logging_to
 from pyelevator.client import Elevator
-from pyelevator.server import Settings, read_config, run
+from pyelevator.server import Settings, read_config, run, values
 from pyelevator.server.config import DEFAULT_BIND
+from pyelevator.server.keys import SERVER, generate
 from pyelevator.server.process import check
 from pyelevator.server.values import ENGINES
 
 _PATH: Any = click.Path(path_type=Path)
+
+
+def _mode(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    try:
+        return None if value is None else values.mode(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.group(cls=OneLineErrors, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,6 +52,14 @@ def elevator(context: click.Context) -> None:
 )
 @click.option("--store", type=_PATH, metavar="FILE", help="The catalog of the databases, where it is not within DIR.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Threads for slow requests. Default: 4.")
+@click.option(
+    "--curve-keys",
+    type=_PATH,
+    metavar="DIR",
+    help="Asks clients over TCP for keys: DIR is what `elevator keygen` made, with the clients in DIR/clients.",
+)
+@click.option("--insecure", is_flag=True, default=None, help="Listen where other machines can reach it, without keys.")
+@click.option("--ipc-mode", callback=_mode, metavar="MODE", help="Who may use the socket files. Default: 0600.")
 @click.option("--log-file", type=_PATH, metavar="FILE", help="Where to log, instead of stderr.")
 @click.option("-v", "verbose", count=True, help="Log more: -v tells what happens, -vv why.")
 @click.option("--quiet", is_flag=True, help="Log errors only.")
@@ -72,3 +88,17 @@ def ping(url: str) -> None:
     """Ask the server at URL (tcp://127.0.0.1:4141 unless told) for a sign of life; prints PONG."""
     with usage(lambda: Elevator.from_url(url)) as client:
         click.echo(client.ping())
+
+
+@elevator.command()
+@click.argument("directory", metavar="DIR", type=_PATH)
+@click.option(
+    "--name", default=SERVER, show_default=True, metavar="NAME", help="Whose keys: the server's, or a client's."
+)
+@click.option("--force", is_flag=True, help="Replace keys that are there.")
+def keygen(directory: Path, name: str, force: bool) -> None:
+    """Make a pair of keys: DIR/NAME.key, and DIR/NAME.key_secret for its owner alone; prints the public one.
+
+    A client is let in when its .key file is in the clients directory beside the server's keys.
+    """
+    click.echo(usage(lambda: generate(directory, name, force=force)))

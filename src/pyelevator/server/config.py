@@ -11,6 +11,9 @@ A file is TOML in our names::
     log_file = "/var/log/elevator.log"
     workers = 4                              # threads for requests that may be slow
     max_message = 134217728                  # bytes of one frame
+    curve_keys = "/etc/elevator/keys"        # what `elevator keygen` made: asks clients over TCP for keys
+    insecure = false                         # true: listens where others can reach it, without keys
+    ipc_mode = "0600"                        # who may use the socket files
 
     [options]                                # of databases that are created without their own
     block_size = 4096
@@ -52,6 +55,9 @@ class Settings:
         workers: threads for requests that may be slow.
         max_message: bytes of one frame.
         idle_unmount: minutes after which an unused database would be closed; not carried out yet.
+        curve_keys: the directory of the server's keys and its clients'; None to ask nobody for a key.
+        insecure: listen where other machines can reach it, without keys.
+        ipc_mode: of the socket files.
         ignored: keys of the file that are not carried out.
     """
 
@@ -66,6 +72,9 @@ class Settings:
     workers: int = 4
     max_message: int = 128 << 20
     idle_unmount: float | None = None
+    curve_keys: Path | None = None
+    insecure: bool = False
+    ipc_mode: int = 0o600
     ignored: tuple[str, ...] = ()
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
@@ -144,6 +153,9 @@ _TOML: Final[Keys] = {
         "log_file": Key("log_file", values.path),
         "workers": Key("workers", values.whole(1)),
         "max_message": Key("max_message", values.whole(1024)),
+        "curve_keys": Key("curve_keys", values.path),
+        "insecure": Key("insecure", values.flag),
+        "ipc_mode": Key("ipc_mode", values.mode),
         "idle_unmount": Key("idle_unmount", values.minutes, acted_on=False),
     },
     "options": {name: _option(name) for name in OPTIONS},

@@ -14,7 +14,7 @@ from pyelevator.codec import Limits
 from pyelevator.errors import UsageError
 from pyelevator.server.config import Settings
 from pyelevator.server.runner import Server
-from pyelevator.server.security import allowed_roots
+from pyelevator.server.security import Door, allowed_roots, check_reach
 from pyelevator.transports.zmq import bind_target
 
 _LOG = logging.getLogger("pyelevator.server")
@@ -56,10 +56,17 @@ def open_server(settings: Settings) -> Server:
     """
     if settings.ignored:
         _LOG.warning("these keys of the configuration are not carried out: %s", ", ".join(settings.ignored))
+    door = None if settings.curve_keys is None else Door.of(settings.curve_keys)
     application = open_application(settings)
     try:
-        limits = Limits(frame_bytes=settings.max_message)
-        return Server(application, settings.binds, limits=limits, workers=settings.workers)
+        return Server(
+            application if door is None else door.guard(application),
+            settings.binds,
+            limits=Limits(frame_bytes=settings.max_message),
+            workers=settings.workers,
+            curve=None if door is None else door.curve,
+            ipc_mode=settings.ipc_mode,
+        )
     except BaseException:
         application.close()
         raise
@@ -90,10 +97,11 @@ def check(settings: Settings) -> None:
     """Refuses settings that nothing can be done with.
 
     Raises:
-        UsageError: a URL that cannot be listened on, or no directory for an engine that needs one.
+        UsageError: a URL that cannot be listened on, or not without keys, or no directory for an engine that needs one.
     """
     for url in settings.binds:
         bind_target(url)
+    check_reach(settings.binds, keys=settings.curve_keys is not None, insecure=settings.insecure)
     if settings.data is None and settings.engine == "leveldb":
         raise UsageError("--data DIR is missing: say where to keep the databases, or serve with --engine memory")
 

@@ -20,6 +20,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
 from pyelevator.server.order import Order, is_tagged
+from pyelevator.transports.zap import CurveServer
 from pyelevator.transports.zmq import Listener
 
 _LOG = logging.getLogger("pyelevator.server")
@@ -43,6 +44,8 @@ class Server:
         workers: threads for requests that may be slow.
         backlog: requests taken and not yet answered; above that nothing is taken until a worker is done.
         grace: seconds for the answers that are due when the server is stopped.
+        curve: asks everybody who comes over TCP for a key; ``application`` is then a Guard, which sees who asks.
+        ipc_mode: who may use the socket files.
 
     Attributes:
         urls: what is bound, with the ports that the system chose.
@@ -61,9 +64,11 @@ class Server:
         workers: int = 4,
         backlog: int = 10_000,
         grace: float = 10.0,
+        curve: CurveServer | None = None,
+        ipc_mode: int = 0o600,
     ) -> None:
         limits = limits or Limits()
-        self._listener = Listener(*binds, max_message=2 * limits.frame_bytes)
+        self._listener = Listener(*binds, max_message=2 * limits.frame_bytes, curve=curve, ipc_mode=ipc_mode)
         self.urls = self._listener.urls
         self.unanswered = 0
         self._application = application
@@ -126,7 +131,7 @@ class Server:
 
     def _read(self, frames: Sequence[bytes]) -> Exchange:
         try:
-            return self._reader.read(frames)
+            return self._reader.read(frames, self._listener.peer)
         except Exception:  # noqa: BLE001 - a codec must not fail like this; if it does, the client still gets its answer
             _LOG.exception("a message could not be read")
             return Exchange(ClassicCodec(), None, Response.failure(ErrorCode.REQUEST, "the message cannot be read"))

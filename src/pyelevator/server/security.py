@@ -1,9 +1,17 @@
-"""Which paths clients may name: who can reach the server decides."""
+"""Who can reach the server, and what follows from it: which paths clients may name, and whether they need keys."""
 
 import ipaddress
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Self
 
+from attrs import frozen
+
+from pyelevator.application import Application
+from pyelevator.errors import UsageError
+from pyelevator.server.keys import Clients, server_secret
+from pyelevator.server.permissions import Guard
+from pyelevator.transports.zap import CurveServer
 from pyelevator.transports.zmq import bind_target
 
 
@@ -32,3 +40,45 @@ def allowed_roots(binds: Iterable[str], allow_paths: Sequence[Path]) -> tuple[Pa
     if allow_paths or not all(map(is_local, binds)):
         return tuple(allow_paths)
     return None
+
+
+def check_reach(binds: Iterable[str], *, keys: bool, insecure: bool) -> None:
+    """Refuses to let other machines reach a server that asks nobody for a key.
+
+    Raises:
+        UsageError: it says what to do.
+    """
+    open_to_all = [url for url in binds if not is_local(url)]
+    if open_to_all and not keys and not insecure:
+        raise UsageError(
+            f"other machines can reach {open_to_all[0]}, and nobody there would be asked for a key; "
+            "make keys with `elevator keygen DIR` and serve with --curve-keys DIR, bind tcp://127.0.0.1:4141 instead, "
+            "or say --insecure if you trust everybody in that network"
+        )
+
+
+@frozen
+class Door:
+    """How a server lets clients in, where it asks them for keys.
+
+    Attributes:
+        curve: what its listener needs.
+        clients: those that it knows.
+    """
+
+    curve: CurveServer
+    clients: Clients
+
+    @classmethod
+    def of(cls, directory: Path) -> Self:
+        """The door to a server with this directory of keys (see :mod:`pyelevator.server.keys`).
+
+        Raises:
+            UsageError: a file in it is missing, cannot be understood, or holds a secret that others can read.
+        """
+        secret, clients = server_secret(directory), Clients(directory)
+        return cls(CurveServer(secret, clients.allows), clients)
+
+    def guard(self, application: Application) -> Guard:
+        """The application, for those who may."""
+        return Guard(application, self.clients.rights)

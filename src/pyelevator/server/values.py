@@ -4,6 +4,7 @@ Each reader takes text, as an ``elevator.conf`` has it, or the value that TOML h
 """
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +47,13 @@ def whole(least: int, most: int | None = None) -> Callable[[Any], int]:
         raise ValueError(f"must be a whole number from {least}" + ("" if most is None else f" to {most}"))
 
     return read
+
+
+def mode(value: Any) -> int:
+    """The mode of a file, in octal digits; as text, so that nobody's 600 is taken for a decimal number."""
+    if isinstance(value, str) and re.fullmatch("0?[0-7]{3}", value):
+        return int(value, 8)
+    raise ValueError('must be the mode of a file, as text: "0600"')
 
 
 def minutes(value: Any) -> float:

@@ -1,0 +1,156 @@
+"""The server's directory of keys: its own secret, and the clients that it lets in, re-read when they change.
+
+::
+
+    keys/server.key_secret     the server's pair; nobody else may read it (elevator keygen keys)
+    keys/server.key            its public key, for the clients
+    keys/clients/alice.key     the public key of one client (elevator keygen ... --name alice)
+    keys/permissions.toml      what the clients may do, see :mod:`pyelevator.server.permissions`; without it everything
+"""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from pyelevator.errors import UsageError
+from pyelevator.server.permissions import EVERY, Rights, read_permissions, rights_by_key
+from pyelevator.transports.curve import PRIVATE, PUBLIC, Pair, read_public_key
+from pyelevator.transports.zap import LOCAL
+
+_LOG: Final = logging.getLogger("pyelevator.server")
+
+SERVER: Final = "server"
+CLIENTS: Final = "clients"
+PERMISSIONS: Final = "permissions.toml"
+
+STALE: Final = 1.0
+"""Seconds after which the files are looked at again."""
+
+
+def generate(directory: Path, name: str = SERVER, *, force: bool = False) -> str:
+    """Writes a new pair into the directory, as ``name.key`` and ``name.key_secret``; the public key.
+
+    Directories that are missing are created for their owner alone; beside a server's pair one for its clients.
+
+    Raises:
+        UsageError: the name is none, or there is such a pair and ``force`` was not said.
+        OSError: the files cannot be written.
+    """
+    if not re.fullmatch(r"\w[\w.@-]*", name) or name == LOCAL:
+        raise UsageError(f"{name!r} is no name for a key; take letters, digits, and _ . @ - (and not {LOCAL!r})")
+    for path in (directory, directory / CLIENTS) if name == SERVER else (directory,):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pair = Pair.generate()
+    pair.write(directory, name, force=force)
+    return pair.public_key
+
+
+def server_secret(directory: Path) -> str:
+    """The server's secret key.
+
+    Raises:
+        UsageError: there is none, or others can read it.
+    """
+    path = directory / f"{SERVER}{PRIVATE}"
+    if not path.exists():
+        raise UsageError(f"there is no {path}; make the server's keys with `elevator keygen {directory}`")
+    return Pair.read(path).secret_key
+
+
+class Clients:
+    """The clients that a server knows, and what they may do. Any thread may ask.
+
+    What is wrong in the files at the start is an error. Later it is logged, and nobody gains anything by it: a file of
+    permissions that cannot be read, or has vanished, leaves those before in force, and a key file that cannot be read
+    lets nobody in.
+
+    Args:
+        directory: see above.
+        clock: seconds.
+
+    Raises:
+        UsageError: the permissions cannot be read.
+    """
+
+    def __init__(self, directory: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._table = self._read_table()
+        self._due = 0.0
+        self._seen: object = None
+        self._rights: Mapping[str, Rights] = {}
+        self.refresh()
+        if self._rights.keys() == {LOCAL}:
+            _LOG.warning("%s holds no client's key, so nobody can connect over TCP", directory / CLIENTS)
+
+    def rights(self) -> Mapping[str, Rights]:
+        """What each client may do, by its user id (public key, or ``local``), as of a second ago at most."""
+        if self._clock() >= self._due:
+            self.refresh()
+        return self._rights
+
+    def allows(self, key: str) -> bool:
+        """Whether the client with this public key is known, as of now."""
+        self.refresh()
+        return key in self._rights
+
+    def refresh(self) -> None:
+        """Reads the files again if they have changed."""
+        with self._lock:
+            seen = self._look()
+            if seen != self._seen:
+                self._table = self._read_table_again()
+                self._rights = rights_by_key(list(self._keys()), self._table)
+                _LOG.info("the keys in %s: %d clients", self._directory, len(self._rights) - 1)
+            self._seen, self._due = seen, self._clock() + STALE
+
+    def _key_files(self) -> list[Path]:
+        files = (self._directory / CLIENTS).glob(f"*{PUBLIC}")
+        return sorted(file for file in files if not file.name.startswith("."))
+
+    def _look(self) -> object:
+        """What changes with every change of the files."""
+        return [(file.name, *_marks(file)) for file in (self._directory / PERMISSIONS, *self._key_files())]
+
+    def _keys(self) -> Iterator[tuple[str, str]]:
+        """Name and key of each client in a file."""
+        for file in self._key_files():
+            name = file.name.removesuffix(PUBLIC)
+            try:
+                if name in (LOCAL, EVERY):
+                    raise UsageError(f"{file}: no client can be called {name}")
+                yield name, read_public_key(file)
+            except UsageError as error:
+                _LOG.warning("a key is left out: %s", error)
+
+    def _read_table(self) -> Mapping[str, Rights] | None:
+        try:
+            return read_permissions(self._directory / PERMISSIONS)
+        except FileNotFoundError:
+            return None
+
+    def _read_table_again(self) -> Mapping[str, Rights] | None:
+        """The permissions, or those before: what somebody is editing must not open the doors."""
+        try:
+            table = self._read_table()
+        except UsageError as error:
+            _LOG.error("what was allowed before stays allowed: %s", error)
+            return self._table
+        if table is None and self._table is not None:
+            _LOG.error("what was allowed before stays allowed: %s has vanished", self._directory / PERMISSIONS)
+            return self._table
+        return table
+
+
+def _marks(file: Path) -> tuple[int, ...]:
+    """When and what the file was when it was written last; nothing if it is not there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
