@@ -2,6 +2,7 @@
 
 import enum
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
@@ -11,7 +12,7 @@ from pyelevator.client import operations
 from pyelevator.client.operations import Link
 from pyelevator.client.session import Session
 from pyelevator.client.text import Text, text_for
-from pyelevator.codec import codec_for
+from pyelevator.codec import Codec, codec_for
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.flows import Flow, drive
@@ -89,8 +90,8 @@ class Options:
 NOTHING_GIVEN: Final = Options(DEFAULT_TRANSPORT, DEFAULT_ENDPOINT, None, UNSET, "utf-8", "classic", MAX_LANES)
 
 
-class Client(Generic[T]):
-    """A connection to one database of one server.
+class Facade(Generic[T]):
+    """A connection to one database of one server; what the sync and the async clients have in common.
 
     Args:
         db_name: the database to connect to; ``default`` if None.
@@ -99,10 +100,12 @@ class Client(Generic[T]):
             given, the environment's ``ELEVATOR_URL`` says where the server is, and the options that are not given.
         timeout: seconds that each call may take, 5 if not given; None for no limit. Each method takes its own
             ``timeout=`` as well.
-        auto_connect: connect to the database at once.
+        auto_connect: connect to the database at once; an async client connects on entering ``async with``, or with
+            its first call.
         encoding: ``"utf-8"`` for str results, None for bytes.
         dialect: ``"classic"``, or ``"flat"`` for a 0.7 server.
-        max_lanes: how many threads may have a request under way at the same time.
+        max_lanes: how many threads may have a request under way at the same time; in an async client, how many
+            calls at a server that cannot tell them apart.
 
     Raises:
         UsageError: an argument makes no sense.
@@ -130,10 +133,13 @@ class Client(Generic[T]):
         self._text: Text[Any] = text_for(options.encoding)
         codec = codec_for(options.dialect)
         self._link = Link(codec)
-        self._session = Session(_transport_for(options.transport, options.endpoint), codec, options.max_lanes)
+        self._transport = _transport_for(options.transport, options.endpoint)
         self._wanted = options.db_name or DEFAULT_DATABASE
-        if auto_connect:
-            self.connect()
+        self._start(codec, options.max_lanes, auto_connect)
+
+    @abstractmethod
+    def _start(self, codec: Codec, max_lanes: int, auto_connect: bool) -> None:
+        """Ends the construction: makes the session, and connects or remembers to."""
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -148,10 +154,10 @@ class Client(Generic[T]):
         target = parse_url(url)
         return cls(transport=target.scheme, endpoint=target.address, **target.options)
 
-    def _adopt(self, client: "Client[T]", timeout: float | None) -> None:
-        """Becomes a client of the same database over the same connections."""
+    def _adopt(self, client: "Facade[T]", timeout: float | None) -> None:
+        """Becomes a client of the same database."""
         self.timeout = timeout
-        self._text, self._session, self._wanted = client._text, client._session, client._wanted
+        self._text, self._transport, self._wanted = client._text, client._transport, client._wanted
         self._link = evolve(client._link)
 
     @property
@@ -173,6 +179,27 @@ class Client(Generic[T]):
     def timeout(self, seconds: float | None) -> None:
         self._timeout = check_timeout(seconds)
 
+    def _deadline(self, timeout: float | None) -> Deadline:
+        return Deadline.after(self._timeout if timeout is None else check_timeout(timeout))
+
+    def __repr__(self) -> str:
+        state = f"connected to {self.db_name!r}" if self.db_name else "not connected"
+        return f"<{type(self).__name__} {self._transport.url} {state}>"
+
+
+class Client(Facade[T]):
+    """A sync client: any number of threads share it."""
+
+    def _start(self, codec: Codec, max_lanes: int, auto_connect: bool) -> None:
+        self._session = Session(self._transport, codec, max_lanes)
+        if auto_connect:
+            self.connect()
+
+    def _borrow(self, client: "Client[T]", timeout: float | None) -> None:
+        """Becomes a client of the same database over the same connections."""
+        self._adopt(client, timeout)
+        self._session = client._session
+
     def connect(self, db_name: str | None = None, *, timeout: float | None = None) -> None:
         """Connects to a database: the named one, or again to the last one (at first the constructor's).
 
@@ -191,12 +218,7 @@ class Client(Generic[T]):
         self._session.close()
 
     def _run(self, flow: Flow[R], timeout: float | None) -> R:
-        seconds = self._timeout if timeout is None else check_timeout(timeout)
-        return drive(flow, self._session.performer(Deadline.after(seconds)))
+        return drive(flow, self._session.performer(self._deadline(timeout)))
 
     def __enter__(self) -> Self:
         return self
-
-    def __repr__(self) -> str:
-        state = f"connected to {self.db_name!r}" if self.db_name else "not connected"
-        return f"<{type(self).__name__} {self._session.transport.url} {state}>"

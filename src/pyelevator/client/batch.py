@@ -93,7 +93,7 @@ class WriteBatch(Client[T]):
     def borrowing(cls, client: Client[T], timeout: float | None = BATCH_TIMEOUT) -> "WriteBatch[T]":
         """A batch for the database that ``client`` is connected to, over its connections."""
         batch = cls.__new__(cls)
-        batch._adopt(client, timeout)
+        batch._borrow(client, timeout)
         batch._borrowed = True
         batch._ops = []
         return batch
