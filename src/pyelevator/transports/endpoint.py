@@ -4,7 +4,10 @@
 
     tcp://host:4141/testdb?timeout=5
     ipc:///run/elevator.sock?db=testdb
+    tcp://host/testdb?curve_key=/home/me/alice.key_secret&server_key=/home/me/server.key
     fake://
+
+Keys are named by their files, because URLs end up in process lists and logs.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from attrs import field, frozen
 
 from pyelevator.errors import UsageError
+from pyelevator.transports.curve import Curve
 
 DEFAULT_PORT: Final = 4141
 SCHEMES: Final = ("tcp", "ipc", "fake")
@@ -46,7 +50,7 @@ def parse_url(url: str) -> Target:
     Target(scheme='tcp', address='db.example:4141', options={'db_name': 'testdb', 'timeout': 5.0})
 
     Raises:
-        UsageError: the scheme, the address or an option is not understood.
+        UsageError: the scheme, the address or an option is not understood, or a file of keys cannot be used.
     """
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
@@ -56,7 +60,7 @@ def parse_url(url: str) -> Target:
     options = {"db_name": database} if database else {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         options |= _option(name, value, url)
-    return Target(parts.scheme, address, options)
+    return Target(parts.scheme, address, _with_curve(options, url))
 
 
 def _tcp(url: str) -> tuple[str, str]:
@@ -91,6 +95,8 @@ _OPTIONS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "encoding": ("encoding", lambda text: None if text.lower() in ("", "none", "bytes") else text),
     "auto_connect": ("auto_connect", _boolean),
     "max_lanes": ("max_lanes", int),
+    "curve_key": ("curve_key", str),
+    "server_key": ("server_key", str),
 }
 """Query parameter -> keyword argument and how its text is read."""
 
@@ -103,3 +109,11 @@ def _option(name: str, text: str, url: str) -> dict[str, Any]:
         return {keyword: read(text)}
     except (ValueError, KeyError) as error:
         raise UsageError(f"{url!r}: {text!r} is no value for {name}") from error
+
+
+def _with_curve(options: dict[str, Any], url: str) -> dict[str, Any]:
+    """The options, with the keys in place of the names of their files."""
+    files = [options.pop(name) for name in ("curve_key", "server_key") if name in options]
+    if len(files) == 1:
+        raise UsageError(f"{url!r}: curve_key, the file of the client's keys, and server_key go together")
+    return {**options, "curve": Curve.from_files(*files)} if files else options
