@@ -16,7 +16,7 @@ from pyelevator.codec import Codec, codec_for
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.flows import Flow, drive
-from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
+from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
 
 T = TypeVar("T", str, bytes)
 R = TypeVar("R")
@@ -49,7 +49,9 @@ _TRANSPORTS: Final[Mapping[str, Callable[[str], Transport]]] = {
 }
 
 
-def _transport_for(transport: str | Transport, endpoint: str) -> Transport:
+def _transport_for(transport: str | Transport, endpoint: str, curve: Curve | None) -> Transport:
+    if curve is not None:
+        return _curve_transport(transport, endpoint, curve)
     if isinstance(transport, Transport):
         if not isinstance(endpoint, Default):
             raise UsageError("endpoint= goes with transport='tcp' or 'ipc'; a Transport object knows its own")
@@ -63,6 +65,15 @@ def _transport_for(transport: str | Transport, endpoint: str) -> Transport:
     return _TRANSPORTS[transport](endpoint)
 
 
+def _curve_transport(transport: str | Transport, endpoint: str, curve: Curve) -> Transport:
+    """Anything else than TCP would leave the keys aside, and the caller believe that they guard something."""
+    if not isinstance(curve, Curve):
+        raise ArgumentTypeError(f"curve must be a Curve, not {type(curve).__name__}")
+    if transport != "tcp":
+        raise UsageError("curve= goes with transport='tcp'; socket files have modes, and a Transport has its own keys")
+    return TcpTransport(endpoint, curve)
+
+
 @frozen
 class Options:
     """The arguments of a client's constructor, by their names there."""
@@ -74,6 +85,7 @@ class Options:
     encoding: str | None
     dialect: str
     max_lanes: int
+    curve: Curve | None = None
 
     def completed(self) -> "Options":
         """With what ``ELEVATOR_URL`` says, if neither transport nor endpoint is given, for what is not given."""
@@ -106,6 +118,7 @@ class Facade(Generic[T]):
         dialect: ``"classic"``, or ``"flat"`` for a 0.7 server.
         max_lanes: how many threads may have a request under way at the same time; in an async client, how many
             calls at a server that cannot tell them apart.
+        curve: the keys for a server over TCP that asks for them.
 
     Raises:
         UsageError: an argument makes no sense.
@@ -126,14 +139,15 @@ class Facade(Generic[T]):
         encoding: str | None = "utf-8",
         dialect: str = "classic",
         max_lanes: int = MAX_LANES,
+        curve: Curve | None = None,
     ) -> None:
-        given = Options(transport, endpoint, db_name, timeout, encoding, dialect, max_lanes)
+        given = Options(transport, endpoint, db_name, timeout, encoding, dialect, max_lanes, curve)
         options = given.completed()
         self.timeout = self._default_timeout if options.timeout is UNSET else options.timeout
         self._text: Text[Any] = text_for(options.encoding)
         codec = codec_for(options.dialect)
         self._link = Link(codec)
-        self._transport = _transport_for(options.transport, options.endpoint)
+        self._transport = _transport_for(options.transport, options.endpoint, options.curve)
         self._wanted = options.db_name or DEFAULT_DATABASE
         self._start(codec, options.max_lanes, auto_connect)
 
@@ -146,7 +160,8 @@ class Facade(Generic[T]):
         """A client for the server, database and options that a URL names.
 
         ``tcp://host:4141/testdb?timeout=5``, ``ipc:///run/elevator.sock?db=testdb``, ``fake://`` (a server of its
-        own in this process). Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect, max_lanes.
+        own in this process). Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect, max_lanes, and
+        for a server that asks for keys curve_key and server_key (see :meth:`Curve.from_files`).
 
         Raises:
             UsageError: the URL is not understood.
