@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pyelevator.cli.bench import bench
 from pyelevator.cli.group import OneLineErrors, usage
 from pyelevator.cli.logs import logging_to
 from pyelevator.client import Elevator
@@ -102,3 +103,6 @@ def keygen(directory: Path, name: str, force: bool) -> None:
     A client is let in when its .key file is in the clients directory beside the server's keys.
     """
     click.echo(usage(lambda: generate(directory, name, force=force)))
+
+
+elevator.add_command(bench)

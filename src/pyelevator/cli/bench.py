@@ -1,0 +1,171 @@
+"""``elevator bench``: what a server gives to one client and to several, with progress and a summary."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import click
+from attrs import frozen
+
+from pyelevator.cli.crowd import Crowd, Share, Steps, joined, quantile, timed
+from pyelevator.cli.group import usage
+from pyelevator.cli.works import WORKS, Stock, mixed_at, opened, pairs
+from pyelevator.client import Elevator
+from pyelevator.errors import ElevatorError
+from pyelevator.server.config import DEFAULT_BIND
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_FILL: Final = 10_000
+_CAPTION: Final = "one client, one call after the other, where nothing else is said; the times are of whole calls"
+
+
+@frozen
+class Plan:
+    """What is measured.
+
+    Attributes:
+        url: of the server.
+        database: created for this, and dropped afterwards.
+        pairs: how many it holds.
+        seconds: for each work.
+        clients: processes that read and write at the same time at the end; 0 for none.
+    """
+
+    url: str
+    database: str
+    pairs: int
+    seconds: float
+    clients: int
+
+
+@frozen
+class Result:
+    """What came of one work: its share, or why there is none."""
+
+    name: str
+    share: Share | None
+    failure: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """The texts of its line in the summary."""
+        if self.share is None:
+            return self.name, f"failed: {self.failure}", "", "", ""
+        latencies = self.share.latencies
+        times = [duration(quantile(latencies, part)) for part in (0.5, 0.99)]
+        return self.name, f"{self.share.rate:,.0f}", *times, f"{len(latencies):,}"
+
+
+def duration(seconds: float) -> str:
+    """A time to read: in microseconds, or in milliseconds from one on.
+
+    >>> duration(0.0000854), duration(0.0123)
+    ('85 µs', '12.3 ms')
+    """
+    return f"{seconds * 1e6:,.0f} µs" if seconds < 0.001 else f"{seconds * 1e3:,.1f} ms"
+
+
+@click.command()
+@click.argument("url", default=DEFAULT_BIND)
+@click.option("--pairs", "count", type=click.IntRange(min=10), default=100_000, show_default=True, metavar="N")
+@click.option("--seconds", type=click.FloatRange(min=0), default=2.0, show_default=True, help="For each work.")
+@click.option(
+    "--clients", type=click.IntRange(min=0), default=8, show_default=True, help="Processes that read and write at once."
+)
+def bench(url: str, count: int, seconds: float, clients: int) -> None:
+    """Measure the server at URL (tcp://127.0.0.1:4141 unless told), in a database of its own that is dropped again."""
+    plan = Plan(url, f"bench-{secrets.token_hex(4)}", count, seconds, clients)
+    with _database(plan) as client:
+        results = _with_progress(plan, client)
+    _console().print(summary(plan, results))
+    if any(result.share is None for result in results):
+        raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _database(plan: Plan) -> Iterator[Elevator[bytes]]:
+    with usage(lambda: opened(plan.url, "default")) as client:
+        client.createdb(plan.database)
+        try:
+            client.connect(plan.database)
+            yield client
+        finally:
+            client.dropdb(plan.database)
+
+
+def _with_progress(plan: Plan, client: Elevator[bytes]) -> list[Result]:
+    from rich.progress import Progress
+
+    with Progress(console=_console(stderr=True), transient=True) as progress:
+        task = progress.add_task("filling the database", total=None)
+        fill(client, plan.pairs)
+        todo = steps(plan, client)
+        results = []
+        for done, (name, step) in enumerate(todo):
+            progress.update(task, description=name, completed=done, total=len(todo))
+            results.append(attempt(name, step))
+    return results
+
+
+def fill(client: Elevator[bytes], count: int) -> None:
+    """Writes the pairs, some at a time."""
+    for first in range(0, count, _FILL):
+        with client.WriteBatch(timeout=60) as batch:
+            for key, value in pairs(first, min(_FILL, count - first)):
+                batch.Put(key, value)
+
+
+def steps(plan: Plan, client: Elevator[bytes]) -> list[tuple[str, Callable[[], Share]]]:
+    """What is measured, in order: its name, and the call that measures it."""
+    stock = Stock.of(plan.pairs)
+    todo: list[tuple[str, Callable[[], Share]]] = [
+        (name.format(pairs=plan.pairs, keys=len(stock.keys)), partial(_alone, work(client, stock), plan.seconds))
+        for name, work in WORKS.items()
+    ]
+    if plan.clients:
+        todo.append((f"{plan.clients} client processes, 4 Gets to a Put", partial(_together, plan)))
+    return todo
+
+
+def _alone(work: Steps, seconds: float) -> Share:
+    next(work)  # to warm up
+    begin = time.perf_counter()
+    return timed(work, begin=begin, end=begin + seconds)
+
+
+def _together(plan: Plan) -> Share:
+    with Crowd(plan.clients) as crowd:
+        return joined(crowd.measure(mixed_at, plan.url, plan.database, plan.pairs, seconds=plan.seconds))
+
+
+def attempt(name: str, step: Callable[[], Share]) -> Result:
+    """The result of a step; one that the server refuses does not end the rest."""
+    try:
+        return Result(name, step())
+    except (ElevatorError, RuntimeError) as error:
+        return Result(name, None, " ".join(str(error).split()))
+
+
+def summary(plan: Plan, results: list[Result]) -> "Table":
+    """The results as a table for people."""
+    from rich.table import Table
+
+    title = f"{plan.url}: {plan.pairs:,} pairs of 116 bytes, {plan.seconds:g} s each"
+    table = Table(title=title, title_justify="left", caption_justify="left", caption=_CAPTION)
+    table.add_column("work", no_wrap=True)
+    for heading in ("keys or pairs/s", "half within", "99 % within", "calls"):
+        table.add_column(heading, justify="right")
+    for result in results:
+        table.add_row(*result.cells(), style="red" if result.share is None else None)
+    return table
+
+
+def _console(*, stderr: bool = False) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
