@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar, Protocol, Self
 
 from pyelevator.deadlines import Deadline
+from pyelevator.errors import ConnectTimeout, RequestTimeout
 
 
 class Transport(ABC):
@@ -49,8 +50,85 @@ class Transport(ABC):
     def sibling(self) -> Self:
         """A further lane to the same place, which shares nothing with this one."""
 
+    def asynchronous(self) -> "AsyncTransport":
+        """A further way to the same place, for an event loop; by default a sibling in a thread of its own."""
+        from pyelevator.transports.aio import ThreadLane  # asyncio is only imported where it is used
+
+        return ThreadLane(self.sibling())
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Receiver(Protocol):
+    """Who is told what happens on an :class:`AsyncTransport`; always on its event loop, never from within ``send``."""
+
+    def received(self, frames: Sequence[bytes]) -> None:
+        """A message came in."""
+
+    def writable(self) -> None:
+        """A ``send`` that was refused is worth another try."""
+
+    def lost(self, error: Exception) -> None:
+        """The transport is of no more use."""
+
+
+class AsyncTransport(ABC):
+    """A way to a server on an event loop. Nothing waits: ``send`` takes a message or refuses it, answers are pushed.
+
+    It belongs to the event loop that runs when it is opened, and is only called from there.
+
+    Attributes:
+        shared: True if messages may be sent while earlier ones are not answered yet.
+    """
+
+    shared: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where it leads, for messages: ``tcp://127.0.0.1:4141``."""
+
+    @abstractmethod
+    def open(self, receiver: Receiver) -> None:
+        """Begins to connect, without waiting for it; once.
+
+        Raises:
+            TransportError: what can be told at once to be impossible.
+        """
+
+    @abstractmethod
+    def send(self, frames: Sequence[bytes]) -> bool:
+        """Hands one message over; False if there is no connection or no room, and nothing was sent.
+
+        Raises:
+            TransportError: anything else that went wrong.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of everything at once, unsent messages included, and tells the receiver no more; twice is fine."""
+
+    def unconnected(self, deadline: Deadline) -> ConnectTimeout:
+        """The error for a message that could not be sent before the deadline."""
+        return ConnectTimeout(no_server(self.url, deadline))
+
+    def unanswered(self, deadline: Deadline) -> RequestTimeout:
+        """The error for a message that was not answered before the deadline."""
+        return RequestTimeout(no_answer(self.url, deadline))
+
+
+def no_server(url: str, deadline: Deadline) -> str:
+    """What a ConnectTimeout says."""
+    return f"no Elevator server answered at {url} within {deadline.seconds} s; start one with `elevator serve`"
+
+
+def no_answer(url: str, deadline: Deadline) -> str:
+    """What a RequestTimeout says."""
+    return (
+        f"no answer came from the Elevator server at {url} within {deadline.seconds} s; "
+        "it is down, stopped or busy, or the call needs a larger timeout="
+    )

@@ -8,7 +8,7 @@ from pyelevator.application import Application
 from pyelevator.conversation import Reader
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import RequestTimeout
-from pyelevator.transports.base import Transport
+from pyelevator.transports.base import AsyncTransport, Transport
 
 
 class FakeTransport(Transport):
@@ -34,7 +34,11 @@ class FakeTransport(Transport):
         return "fake://"
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:  # noqa: ARG002
-        self._inbox.append(self._reader.read(frames).answer(self.application))
+        self._inbox.append(self.answer(frames))
+
+    def answer(self, frames: Sequence[bytes]) -> list[bytes]:
+        """The server's answer to a message."""
+        return self._reader.read(frames).answer(self.application)
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         try:
@@ -52,3 +56,8 @@ class FakeTransport(Transport):
 
     def sibling(self) -> Self:
         return type(self)(self.application)
+
+    def asynchronous(self) -> AsyncTransport:
+        from pyelevator.transports.aio import FakeConnection
+
+        return FakeConnection(self.sibling())

@@ -14,7 +14,7 @@ import zmq
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectTimeout, RequestTimeout, TransportError, UsageError
-from pyelevator.transports.base import Transport
+from pyelevator.transports.base import AsyncTransport, Transport, no_answer, no_server
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.endpoint import Target, parse_url
 from pyelevator.transports.zap import CurveServer, Doorkeeper
@@ -56,7 +56,17 @@ class ZmqTransport(Transport):
         ZmqTransport.__init__(lane, self._url, self._curve)
         return lane
 
-    def _open(self) -> "zmq.Socket[bytes]":
+    def asynchronous(self) -> AsyncTransport:
+        from pyelevator.transports.aio import ZmqConnection
+
+        return ZmqConnection(self.sibling())
+
+    def open_socket(self) -> "zmq.Socket[bytes]":
+        """A socket that is on its way to the server.
+
+        Raises:
+            TransportError: what can be told at once to be impossible.
+        """
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         socket.set(zmq.LINGER, 0)
         socket.set(zmq.IMMEDIATE, 1)
@@ -69,10 +79,13 @@ class ZmqTransport(Transport):
             socket.connect(self._url)
         except zmq.ZMQError as error:
             socket.close()
-            raise self._failed(error) from error
-        self._socket = socket
-        self._receive_timeout = -1
+            raise self.failure(error) from error
         return socket
+
+    def _open(self) -> "zmq.Socket[bytes]":
+        self._socket = self.open_socket()
+        self._receive_timeout = -1
+        return self._socket
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         socket = self._socket or self._open()
@@ -83,14 +96,15 @@ class ZmqTransport(Transport):
                 self._await_connection(socket, deadline)
                 socket.send_multipart(frames, zmq.NOBLOCK)
         except zmq.ZMQError as error:
-            raise self._failed(error) from error
+            raise self.failure(error) from error
 
     def _await_connection(self, socket: "zmq.Socket[bytes]", deadline: Deadline) -> None:
         if not socket.poll(milliseconds(deadline), zmq.POLLOUT):
-            raise ConnectTimeout(
-                f"no Elevator server answered at {self._url} within {deadline.seconds} s; "
-                f"start one with `elevator serve`{'' if self._curve is None else self._curve.hint}"
-            )
+            raise self.unconnected(deadline)
+
+    def unconnected(self, deadline: Deadline) -> ConnectTimeout:
+        """The error for a message that could not be sent before the deadline."""
+        return ConnectTimeout(no_server(self._url, deadline) + ("" if self._curve is None else self._curve.hint))
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         socket = self._socket
@@ -103,14 +117,12 @@ class ZmqTransport(Transport):
         try:
             return socket.recv_multipart()
         except zmq.Again as error:
-            raise RequestTimeout(
-                f"no answer came from the Elevator server at {self._url} within {deadline.seconds} s; "
-                "it is down, stopped or busy, or the call needs a larger timeout="
-            ) from error
+            raise RequestTimeout(no_answer(self._url, deadline)) from error
         except zmq.ZMQError as error:
-            raise self._failed(error) from error
+            raise self.failure(error) from error
 
-    def _failed(self, error: zmq.ZMQError) -> TransportError:
+    def failure(self, error: zmq.ZMQError) -> TransportError:
+        """The error that tells of one of ZeroMQ's."""
         return TransportError(f"{self._url}: {error.strerror}")
 
     def discard(self) -> None:
