@@ -1,0 +1,251 @@
+"""Histories of concurrent clients against a real server, and whether they are linearizable."""
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any, Final, TypeAlias
+
+from attrs import frozen
+
+from pyelevator import ConnectFailed, Elevator, KeyNotFound, TransportError
+from pyelevator.testing.servers import ServerProcess
+from torture.frozen import stuttering
+from torture.linearizability import UNKNOWN, Operation, groups, linearizable
+from torture.report import Findings, count, ms
+
+THREADS: Final = 4
+PROCESSES: Final = 2
+SLICE: Final = 0.025
+"""Seconds for which everybody works on the same two keys; then come two new ones."""
+
+START: Final = 1.5
+"""Seconds for the processes to come up."""
+
+Client: TypeAlias = Elevator[str]
+Pair: TypeAlias = tuple[str, str]
+
+
+def _get(client: Client, keys: Pair, _: str) -> Mapping[str, str | None]:
+    try:
+        return {keys[0]: client.Get(keys[0])}
+    except KeyNotFound:
+        return {keys[0]: None}
+
+
+def _mget(client: Client, keys: Pair, _: str) -> Mapping[str, str | None]:
+    return dict(zip(keys, client.MGet(keys), strict=True))
+
+
+def _range(client: Client, keys: Pair, _: str) -> Mapping[str, str | None]:
+    return {**dict.fromkeys(keys), **dict(client.Range(min(keys), max(keys)))}
+
+
+READS: Final[Mapping[str, Callable[[Client, Pair, str], Mapping[str, str | None]]]] = {
+    "Get": _get,
+    "MGet": _mget,
+    "Range": _range,
+}
+"""Method -> what it sees of two keys."""
+
+WRITES: Final[Mapping[str, Callable[[Pair, str], Mapping[str, str | None]]]] = {
+    "Put": lambda keys, word: {keys[0]: word},
+    "Delete": lambda keys, _: {keys[0]: None},
+    "batch of two puts": lambda keys, word: {keys[0]: word, keys[1]: word},
+    "batch of a put and a delete": lambda keys, word: {keys[0]: word, keys[1]: None},
+}
+"""Method -> what it writes to two keys."""
+
+MIX: Final = ("Get", "Get", "Get", "MGet", "MGet", "Range", "Put", "Put", "Put", "Delete", *WRITES)
+
+
+def _write(client: Client, writes: Mapping[str, str | None]) -> None:
+    batch = client.WriteBatch(timeout=client.timeout)
+    for key, value in writes.items():
+        if len(writes) > 1:
+            batch.Delete(key) if value is None else batch.Put(key, value)
+        elif value is None:
+            client.Delete(key)
+        else:
+            client.Put(key, value)
+    batch.Write()
+
+
+def call(client: Client, what: str, keys: Pair, word: str) -> Operation | None:
+    """Makes one call and notes it down; None for one that can have had no effect and saw nothing.
+
+    A write without an answer is of unknown outcome; but one of which nothing was sent must never happen, as the error
+    says.
+    """
+    writes = WRITES[what](keys, word) if what in WRITES else {}
+    start = time.monotonic()
+    try:
+        reads = {} if writes else READS[what](client, keys, word)
+        if writes:
+            _write(client, writes)
+    except ConnectFailed:
+        return None
+    except TransportError:
+        return Operation(start, UNKNOWN, writes=writes) if writes else None
+    return Operation(start, time.monotonic(), reads, writes)
+
+
+def record(client: Client, name: str, begin: float, end: float) -> list[Operation]:
+    """Makes random calls from one moment to another; both are of the clock that all processes share."""
+    dice, history, number = Random(name), [], 0
+    while (now := time.monotonic()) < end:
+        number += 1
+        group = max(0, int((now - begin) / SLICE))
+        keys = dice.sample([f"{group}/a", f"{group}/b"], 2)
+        operation = call(client, dice.choice(MIX), (keys[0], keys[1]), f"{name}.{number}")
+        if operation:
+            history.append(operation)
+    return history
+
+
+def record_alone(address: str, name: str, begin: float, end: float, timeout: float) -> list[Operation]:
+    """The same with a client of its own; for a process."""
+    with Elevator(endpoint=address, timeout=10) as client:
+        client.timeout = timeout
+        return record(client, name, begin, end)
+
+
+def record_all(address: str, seconds: float, timeout: float, seed: int) -> list[Operation]:
+    """The history of threads that share one client and of processes with one each."""
+    spawn = multiprocessing.get_context("spawn")
+    begin = time.monotonic() + START
+    end = begin + seconds
+    with (
+        Elevator(endpoint=address, timeout=10) as client,
+        ProcessPoolExecutor(PROCESSES, spawn) as processes,
+        ThreadPoolExecutor(THREADS) as threads,
+    ):
+        client.timeout = timeout
+        futures: list[Any] = [
+            processes.submit(record_alone, address, f"{seed}p{i}", begin, end, timeout) for i in range(PROCESSES)
+        ]
+        threading.Event().wait(START)
+        futures += [threads.submit(record, client, f"{seed}t{i}", begin, end) for i in range(THREADS)]
+        return [operation for future in futures for operation in future.result()]
+
+
+@contextmanager
+def in_peace(_: ServerProcess) -> Iterator[None]:
+    """Nothing happens to the server."""
+    yield
+
+
+@contextmanager
+def stuttered(server: ServerProcess) -> Iterator[None]:
+    """The server stands still most of the time."""
+    with stuttering(server.pid):
+        yield
+
+
+@contextmanager
+def killed(server: ServerProcess) -> Iterator[None]:
+    """The server is killed and started again, for as long as the block."""
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(0.4):
+            server.restart()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@frozen
+class Weather:
+    """What happens to the server meanwhile, and the timeout of the calls in seconds."""
+
+    trouble: Callable[[ServerProcess], Any]
+    timeout: float
+
+
+WEATHERS: Final[Mapping[str, Weather]] = {
+    "in peace": Weather(in_peace, 10.0),
+    "stopped again and again, short timeouts": Weather(stuttered, 0.02),
+    "killed again and again": Weather(killed, 0.2),
+}
+
+
+@frozen
+class Result:
+    """A history, and which groups of it no order explains."""
+
+    history: Sequence[Operation]
+    broken: Sequence[Sequence[Operation]]
+    groups: int
+    seconds: float
+
+    def figures(self) -> tuple[str, ...]:
+        reads = sum(bool(operation.reads) for operation in self.history)
+        unknown = sum(operation.end == UNKNOWN for operation in self.history)
+        numbers = (len(self.history), reads, unknown, self.groups)
+        return *map(count, numbers), f"{self.seconds:.1f} s", str(len(self.broken))
+
+
+COLUMNS: Final = ("server", "calls", "reads", "of unknown outcome", "histories", "checked in", "not linearizable")
+
+
+def judge(history: Sequence[Operation]) -> Result:
+    """Checks a history, key by key as far as its batches allow."""
+    start = time.monotonic()
+    parts = groups(history)
+    broken = [part for part in parts if not linearizable(part)]
+    return Result(history, broken, len(parts), time.monotonic() - start)
+
+
+def shown(history: Sequence[Operation]) -> str:
+    """The first calls of a history, for a report."""
+    zero = min(operation.start for operation in history)
+    some = sorted(history, key=lambda operation: operation.start)[:20]
+    return "; ".join(
+        f"{ms(o.start - zero)} to {'?' if o.end == UNKNOWN else ms(o.end - zero)} "
+        f"{'saw' if o.reads else 'wrote'} {dict(o.reads or o.writes)}"
+        for o in some
+    )
+
+
+def attempt(folder: Path, weather: Weather, seconds: float, seed: int) -> Result:
+    """Records with a new server, and checks."""
+    with ServerProcess(folder) as server, weather.trouble(server):
+        history = record_all(server.urls[0].partition("://")[2], seconds, weather.timeout, seed)
+    return judge(history)
+
+
+def run(folder: Path, *, seconds: float, weathers: Mapping[str, Weather] = WEATHERS, seed: int = 1) -> Findings:
+    """Records and checks histories.
+
+    Args:
+        folder: for the data; empty.
+        seconds: how long each.
+        weathers: what happens to the server meanwhile, by name.
+        seed: of the calls.
+    """
+    results = {
+        what: attempt(folder / str(i), weather, seconds, seed) for i, (what, weather) in enumerate(weathers.items())
+    }
+    violations = [f"{what}: {shown(part)}" for what, result in results.items() for part in result.broken[:3]]
+    violations += [f"{what}: nothing was recorded" for what, result in results.items() if not result.groups]
+    return Findings(
+        "Linearizability",
+        f"{THREADS} threads with one client and {PROCESSES} processes with their own call Get, MGet, Range, Put, Delete "
+        "and batches of two on the same two keys, for 25 ms, then on two others. Each call is noted with its beginning, "
+        "its end and what it saw; a write without an answer may take effect at any later time or never. For each pair "
+        "of keys a checker (Wing and Gong's search) must find one order of the calls that explains what all of them "
+        "saw. MGet, Range and batches count as one call on both keys.",
+        {what: result.figures() for what, result in results.items()},
+        violations,
+        COLUMNS,
+    )
