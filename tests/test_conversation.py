@@ -47,6 +47,31 @@ def test_a_reply_without_id_answers_the_only_request():
     assert not conversation.tagged
 
 
+def test_the_reply_to_a_forgotten_request_answers_nothing_and_the_others_are_answered():
+    conversation = Conversation(ClassicCodec())
+    for _ in range(3):
+        conversation.submit(Request(Get("k")))
+    conversation.forget(2)
+    assert conversation.receive(reply(b"late", 2)) is None
+    assert conversation.receive(reply(b"v", 3))[1].payload == b"v"
+
+
+def test_a_reply_without_id_is_malformed_once_a_request_was_forgotten():
+    conversation = Conversation(ClassicCodec())
+    conversation.submit(Request(Get("old")))
+    conversation.forget(1)
+    conversation.submit(Request(Get("k")))
+    with pytest.raises(MalformedMessage, match="nobody waits for"):
+        conversation.receive(reply(b"whose?", None))
+
+
+def test_a_match_tells_the_request_of_a_reply_that_cannot_be_read():
+    conversation = Conversation(ClassicCodec())
+    conversation.submit(Request(Get("k")))
+    header, _ = reply(b"v", 1)
+    assert conversation.match([header, b"\xc1"]) == (1, Request(Get("k"), id=1))
+
+
 @pytest.mark.parametrize("in_flight", [0, 2])
 def test_a_reply_without_id_is_malformed_unless_one_request_is_in_flight(in_flight):
     conversation = Conversation(ClassicCodec())

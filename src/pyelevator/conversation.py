@@ -35,6 +35,7 @@ class Conversation:
         """True once a reply may still come that answers nothing: the lane must not carry another request."""
         self._ids: Iterator[int] = count(1)
         self._pending: dict[int, Request[Any]] = {}
+        self._forgotten = False
 
     def submit(self, request: Request[Any]) -> tuple[int, list[bytes]]:
         """The id under which the request is now in flight, and its frames.
@@ -54,6 +55,20 @@ class Conversation:
         Raises:
             MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
         """
+        matched = self.match(frames)
+        if matched is None:
+            return None
+        request_id, request = matched
+        return request_id, self.codec.decode_response(frames, request)
+
+    def match(self, frames: Sequence[bytes]) -> tuple[int, Request[Any]] | None:
+        """The request that the reply answers, and its id, with the reply itself still to be read.
+
+        So a reply that cannot be read (``Codec.decode_response``) costs its own request the answer, and no other.
+
+        Raises:
+            MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
+        """
         echoed: int | None = self.codec.reply_id(frames)
         self.tagged = self.tagged or echoed is not None
         request_id: int = self._only_one() if echoed is None else echoed
@@ -61,9 +76,16 @@ class Conversation:
         if request is None:
             return None
         self.spent = self.spent or request.command.verb in self.codec.answered_twice
-        return request_id, self.codec.decode_response(frames, request)
+        return request_id, request
+
+    def forget(self, request_id: int) -> None:
+        """Gives a request up: should its reply still come, it answers nothing."""
+        if self._pending.pop(request_id, None) is not None:
+            self._forgotten = True
 
     def _only_one(self) -> int:
+        if self._forgotten:
+            raise MalformedMessage("a reply without an id came, and may be one that nobody waits for any more")
         if len(self._pending) != 1:
             raise MalformedMessage(f"a reply without an id came while {len(self._pending)} requests were in flight")
         (request_id,) = self._pending

@@ -1,6 +1,7 @@
 """Flows: what a method does, written once for sync and async, as a generator of effects.
 
-A flow yields what it wants done and gets back what came of it. :func:`drive` is the sync loop.
+A flow yields what it wants done and gets back what came of it. :func:`drive` is the sync loop, :func:`drive_async` the
+async one.
 
 >>> from pyelevator.commands import Ping
 >>> def ping():
@@ -10,7 +11,7 @@ A flow yields what it wants done and gets back what came of it. :func:`drive` is
 b'PONG'
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import frozen
@@ -28,15 +29,49 @@ class Send(Generic[P]):
     request: Request[P]
 
 
-Effect: TypeAlias = Send[Any]
+@frozen
+class Sleep:
+    """The effect of waiting; it has no outcome. Who performs it waits no longer than the call may take."""
+
+    seconds: float
+
+
+Effect: TypeAlias = Send[Any] | Sleep
 Flow: TypeAlias = Generator[Effect, Any, R]
 """A generator that yields effects, is sent their outcomes, and returns R."""
 
+Forward: TypeAlias = Callable[[Request[Any]], Flow[Response]]
+"""What carries a request on, and gives its response."""
+
+Interceptor: TypeAlias = Callable[[Request[Any], Forward], Flow[Response]]
+"""Something around each request: it may change it, answer it, forward it once, again or not at all, and look at or
+change the response. What goes wrong further in is raised where it waits for ``yield from forward(request)``."""
+
 
 def send(request: Request[Any]) -> Flow[Response]:
-    """Sends ``request``; the flow's result is the response. The only bare yield."""
+    """Sends ``request``; the flow's result is the response."""
     response: Response = yield Send(request)
     return response
+
+
+def sleep(seconds: float) -> Flow[None]:
+    """Waits."""
+    yield Sleep(seconds)
+
+
+def compose(interceptors: Iterable[Interceptor], exchange: Forward = send) -> Forward:
+    """One way for requests through all interceptors, the first one outermost, to ``exchange``.
+
+    An outcome, an exception included, reaches the innermost first, and the outer ones by what it returns or raises.
+    """
+    forward = exchange
+    for interceptor in reversed(tuple(interceptors)):
+        forward = _around(interceptor, forward)
+    return forward
+
+
+def _around(interceptor: Interceptor, forward: Forward) -> Forward:
+    return lambda request: interceptor(request, forward)
 
 
 def drive(flow: Flow[R], perform: Callable[[Effect], Any]) -> R:
@@ -47,6 +82,24 @@ def drive(flow: Flow[R], perform: Callable[[Effect], Any]) -> R:
             try:
                 outcome = perform(effect)
             except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too belongs to the flow
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(outcome)
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    finally:
+        flow.close()
+
+
+async def drive_async(flow: Flow[R], perform: Callable[[Effect], Awaitable[Any]]) -> R:
+    """Like :func:`drive`, where carrying out an effect is awaited; cancellation too is thrown into the flow."""
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                outcome = await perform(effect)
+            except BaseException as error:  # noqa: BLE001 - cancellation too belongs to the flow
                 effect = flow.throw(error)
             else:
                 effect = flow.send(outcome)
