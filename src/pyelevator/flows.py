@@ -11,7 +11,7 @@ async one.
 b'PONG'
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import frozen
