@@ -35,6 +35,10 @@ class Deadline:
         """Seconds left, never negative; infinity if there is no end."""
         return max(0.0, self.at - time.monotonic())
 
+    def earlier(self, other: "Deadline") -> "Deadline":
+        """The one of the two that comes first."""
+        return self if self.at <= other.at else other
+
     def expired(self) -> bool:
         """True once nothing is left."""
         return time.monotonic() >= self.at

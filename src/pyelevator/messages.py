@@ -6,6 +6,7 @@ from typing import Any, Generic, Self, TypeVar
 from attrs import field, frozen
 
 from pyelevator.commands import Command
+from pyelevator.deadlines import Deadline
 from pyelevator.errors import ErrorCode, ServerError
 
 R = TypeVar("R")
@@ -30,6 +31,7 @@ class Request(Generic[R]):
         id: the number under which the answer comes back (``meta.id``); old servers do not echo it.
         compression: ask for an lz4-compressed reply (classic only).
         peer: who asks, where a server has made sure of it (see ``Listener.peer``); it never travels.
+        deadline: until when the answer is wanted, if that is sooner than the call's own end; it never travels.
     """
 
     command: Command[R]
@@ -37,6 +39,7 @@ class Request(Generic[R]):
     id: int | None = None
     compression: bool = False
     peer: str | None = None
+    deadline: Deadline | None = field(default=None, eq=False, repr=False)
 
 
 @frozen
