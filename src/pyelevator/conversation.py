@@ -55,11 +55,9 @@ class Conversation:
         Raises:
             MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
         """
-        matched = self.match(frames)
-        if matched is None:
-            return None
-        request_id, request = matched
-        return request_id, self.codec.decode_response(frames, request)
+        reply = self.codec.open_reply(frames)
+        matched = self._claim(reply.id)
+        return None if matched is None else (matched[0], reply.read(matched[1]))
 
     def match(self, frames: Sequence[bytes]) -> tuple[int, Request[Any]] | None:
         """The request that the reply answers, and its id, with the reply itself still to be read.
@@ -69,7 +67,9 @@ class Conversation:
         Raises:
             MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
         """
-        echoed: int | None = self.codec.reply_id(frames)
+        return self._claim(self.codec.reply_id(frames))
+
+    def _claim(self, echoed: int | None) -> tuple[int, Request[Any]] | None:
         self.tagged = self.tagged or echoed is not None
         request_id: int = self._only_one() if echoed is None else echoed
         request = self._pending.pop(request_id, None)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pyelevator.codec.base import Codec, Frames, Limits, UnsupportedByDialect
+from pyelevator.codec.base import Codec, Frames, Limits, Reply, UnsupportedByDialect
 from pyelevator.codec.classic import ClassicCodec
 from pyelevator.codec.flat import FlatCodec
 from pyelevator.errors import UsageError
@@ -40,6 +40,7 @@ __all__ = [
     "FlatCodec",
     "Frames",
     "Limits",
+    "Reply",
     "UnsupportedByDialect",
     "codec_for",
     "dialect_of",

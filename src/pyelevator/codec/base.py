@@ -2,11 +2,11 @@
 
 import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, TypeAlias
 
 import msgpack
-from attrs import frozen
+from attrs import define, frozen
 
 from pyelevator.commands import BadSignal, Command, Unknown
 from pyelevator.errors import ArgumentTypeError, ErrorCode, LimitExceeded, MalformedMessage, UsageError
@@ -35,6 +35,19 @@ class Limits:
 
 class UnsupportedByDialect(UsageError):
     """The dialect has no words for the command, or for one of its arguments."""
+
+
+@define(eq=False)
+class Reply:
+    """A reply that is read as far as to know what it answers, so that finding its request does not read it twice.
+
+    Attributes:
+        id: of the request that it answers; None where the peer does not echo ids.
+        read: gives the answer to that request; raises as ``Codec.decode_response``.
+    """
+
+    id: int | None
+    read: Callable[[Request[Any]], Response]
 
 
 class Codec(ABC):
@@ -79,6 +92,21 @@ class Codec(ABC):
         """The frames of an answer to ``request``, which is None if it could not be decoded."""
 
     @abstractmethod
+    def open_reply(self, frames: Frames) -> Reply:
+        """The reply that the frames hold, its content still to be read for the request that it answers.
+
+        Raises:
+            MalformedMessage, LimitExceeded: the part that would hold the id cannot be read.
+        """
+
+    def reply_id(self, frames: Frames) -> int | None:
+        """The id of the request that the frames answer, None where the peer does not echo ids.
+
+        Raises:
+            MalformedMessage, LimitExceeded: as ``open_reply``.
+        """
+        return self.open_reply(frames).id
+
     def decode_response(self, frames: Frames, request: Request[Any]) -> Response:
         """The answer to ``request`` that the frames hold.
 
@@ -86,14 +114,7 @@ class Codec(ABC):
             MalformedMessage, LimitExceeded: whatever a hostile or broken server sent.
             MissingExtra: the answer is compressed, and lz4 is not installed.
         """
-
-    @abstractmethod
-    def reply_id(self, frames: Frames) -> int | None:
-        """The id of the request that the frames answer, None where the peer does not echo ids.
-
-        Raises:
-            MalformedMessage, LimitExceeded: the part that would hold the id cannot be read.
-        """
+        return self.open_reply(frames).read(request)
 
 
 # The only packer: raw family only (never str8 or bin), which the peers built on msgpack 0.1 to 0.3 can read.

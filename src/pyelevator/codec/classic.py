@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pyelevator.codec import lz4
 from pyelevator.codec.base import (
     Codec,
     Frames,
+    Reply,
     build,
     check_plain,
     check_size,
@@ -159,12 +161,22 @@ class ClassicCodec(Codec):
             return [pack(_header(response, compression=True)), lz4.compress(content)]
         return [pack(_header(response, compression=False)), content]
 
-    def decode_response(self, frames: Frames, request: Request[Any]) -> Response:
-        header = self._header(frames)
-        status, reply_id = reply_status(header.get(b"status")), _id(header)
+    def open_reply(self, frames: Frames) -> Reply:
+        if len(frames) != 2:
+            raise MalformedMessage(f"a reply is a header and a content frame, not {len(frames)} frames")
+        header = unpack(frames[0], self.limits)
+        if not isinstance(header, dict):
+            raise MalformedMessage(f"the header of a reply is a map, not {type(header).__name__}")
+        reply_id = _id(header)
+        return Reply(reply_id, partial(self._response, header, reply_id, frames[1]))
+
+    def _response(
+        self, header: dict[Any, Any], reply_id: int | None, content: bytes, request: Request[Any]
+    ) -> Response:
+        status = reply_status(header.get(b"status"))
         if status is Status.FAILURE:
             return Response.failure(error_code(header.get(b"err_code")), _message(header), reply_id)
-        payload = self._payload(self._content(frames[1], header), request.command.shape)
+        payload = self._payload(self._content(content, header), request.command.shape)
         return Response(payload, status, None, "", reply_id, header.get(b"more") is True, _features(header))
 
     def _content(self, frame: bytes, header: dict[Any, Any]) -> Any:
@@ -181,17 +193,6 @@ class ClassicCodec(Codec):
         if shape is Shape.OPAQUE:
             check_plain(datas, self.limits)
         return _READERS[shape](datas)
-
-    def reply_id(self, frames: Frames) -> int | None:
-        return _id(self._header(frames))
-
-    def _header(self, frames: Frames) -> dict[Any, Any]:
-        if len(frames) != 2:
-            raise MalformedMessage(f"a reply is a header and a content frame, not {len(frames)} frames")
-        header = unpack(frames[0], self.limits)
-        if not isinstance(header, dict):
-            raise MalformedMessage(f"the header of a reply is a map, not {type(header).__name__}")
-        return header
 
 
 def _meta(request: Request[Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The flat dialect: the Go rewrite, 0.7 (source: PROTOCOL, recordings in tests/vectors)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from attrs import frozen
@@ -9,6 +10,7 @@ from pyelevator.codec.base import (
     Codec,
     Frames,
     Limits,
+    Reply,
     UnsupportedByDialect,
     build,
     check_plain,
@@ -133,6 +135,8 @@ class FlatCodec(Codec):
             return [pack([request.uid or "", command.verb, *command.args])]  # type: ignore[attr-defined]
         if layout.write is None:
             raise UnsupportedByDialect(f"the flat dialect has no {command.verb}; connect with dialect='classic'")
+        if getattr(command, "sync", False):  # the other extras are hints, this one is a promise
+            raise UnsupportedByDialect("the flat dialect has no sync=True; connect with dialect='classic'")
         uid = "" if command.verb.startswith("DB") else request.uid
         return [pack([uid or "", command.verb, *layout.write(command)])]
 
@@ -160,7 +164,10 @@ class FlatCodec(Codec):
         shape = request.command.shape if request else Shape.NOTHING
         return [pack([int(Status.SUCCESS), 0, "", *_WRITERS[shape](response.payload)])]
 
-    def decode_response(self, frames: Frames, request: Request[Any]) -> Response:
+    def open_reply(self, frames: Frames) -> Reply:
+        return Reply(None, partial(self._response, frames))
+
+    def _response(self, frames: Frames, request: Request[Any]) -> Response:
         message = _array(frames, "reply", self.limits)
         if len(message) < 3 or not isinstance(message[2], bytes):
             raise MalformedMessage("a reply is a status, a code, a message and data")
@@ -170,9 +177,6 @@ class FlatCodec(Codec):
         if request.command.shape is Shape.OPAQUE:
             check_plain(data, self.limits)
         return Response(_READERS[request.command.shape](data), reply_status(status))
-
-    def reply_id(self, frames: Frames) -> int | None:  # noqa: ARG002
-        return None
 
 
 def _array(frames: Frames, what: str, limits: Limits) -> list[Any]:
