@@ -4,16 +4,17 @@ They echo no ids, the flat one answers MGET, RANGE and SLICE twice, and a reques
 in the recordings raises Killed here: a client must never send one.
 """
 
+import threading
 from collections import deque
 
 import msgpack
 
 from pyelevator.application import Application
 from pyelevator.codec import codec_for
-from pyelevator.deadlines import Deadline
+from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.errors import RequestTimeout
 from pyelevator.messages import Request, Response
-from pyelevator.transports import Transport
+from pyelevator.transports import Listener, Transport
 
 NEEDS_NO_UID = ("DBCONNECT", "DBMOUNT", "DBUMOUNT", "PING")
 
@@ -73,3 +74,50 @@ class OldServer(Transport):
 
     def sibling(self):
         return type(self)(self.dialect, self.application)
+
+
+class OldServerOnSocket:
+    """An OldServer behind a ROUTER of its own, in a thread.
+
+    Attributes:
+        silent: answers nothing while it is set.
+        requests: how many messages came.
+        killed: what would have killed the old server.
+    """
+
+    def __init__(self, dialect):
+        self.server = OldServer(dialect)
+        self.listener = Listener("tcp://127.0.0.1:0")
+        suffix = "" if dialect == "classic" else f"?dialect={dialect}"
+        self.url = self.listener.url + suffix
+        self.silent = self.stopping = False
+        self.requests = 0
+        self.killed = []
+        self.thread = threading.Thread(target=self._serve)
+
+    def _serve(self):
+        while not self.stopping:
+            message = self.listener.wait()
+            if message is not None:
+                self._answer(*message)
+
+    def _answer(self, identity, frames):
+        self.requests += 1
+        if self.silent:
+            return
+        try:
+            self.server.send(frames, NEVER)
+        except Killed as killed:
+            self.killed.append(str(killed))
+        while self.server.inbox:
+            self.listener.send(identity, self.server.inbox.popleft())
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping = True
+        self.listener.wake()
+        self.thread.join()
+        self.listener.close()

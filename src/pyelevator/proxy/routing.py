@@ -1,0 +1,149 @@
+"""Which upstream a request goes to: by the database's name, and by its uid, which says where it came from.
+
+With one upstream nothing is changed. With several, the uid that a DBCONNECT answers gets the upstream's name in front
+(``east~6c66e7d0-...``), so that a uid still leads to its upstream after the proxy was restarted.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from attrs import evolve, field, frozen
+
+from pyelevator.codec import DIALECTS
+from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbList, DbMount, DbUmount
+from pyelevator.errors import DatabaseError, ErrorCode, UsageError
+from pyelevator.flows import Flow, Send
+from pyelevator.messages import Request, Response
+from pyelevator.transports import Curve, Target, parse_url
+
+_SEPARATOR: Final = "~"
+_NAMED: Final = (DbConnect, DbMount, DbUmount, DbCreate, DbDrop)
+
+
+@frozen
+class Upstream:
+    """A server behind the proxy.
+
+    Attributes:
+        url: where it is; ``?dialect=flat`` for a 0.7 server.
+        databases: patterns of the names that it serves; with several upstreams the first that fits is taken.
+        name: how uids tell it apart; its address if not given.
+        max_lanes: connections to a server that does not echo ids, and so takes one request at a time on each.
+        curve: keys for it.
+    """
+
+    url: str
+    databases: tuple[str, ...] = ("*",)
+    name: str = ""
+    max_lanes: int = 4
+    curve: Curve | None = None
+    target: Target = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        target = parse_url(self.url)
+        if target.scheme not in ("tcp", "ipc"):
+            raise UsageError(f"{self.url!r} cannot be an upstream; it looks like tcp://host:4141 or ipc:///run/e.sock")
+        if self.dialect_in(target) not in DIALECTS:
+            raise UsageError(f"{self.url!r}: there is no dialect {self.dialect_in(target)!r}")
+        object.__setattr__(self, "target", target)
+        object.__setattr__(self, "name", self.name or target.address.replace(_SEPARATOR, "_"))
+
+    @staticmethod
+    def dialect_in(target: Target) -> str:
+        """The dialect that a URL names."""
+        return str(target.options.get("dialect", "classic"))
+
+    @property
+    def dialect(self) -> str:
+        """The dialect that the server speaks."""
+        return self.dialect_in(self.target)
+
+    def serves(self, database: str) -> bool:
+        """Whether a database of that name lies there."""
+        return any(fnmatchcase(database, pattern) for pattern in self.databases)
+
+
+@frozen
+class SendTo(Send[Any]):
+    """The effect of sending a request to one upstream."""
+
+    upstream: str
+
+
+def send_to(upstream: str, request: Request[Any]) -> Flow[Response]:
+    """Sends a request to one upstream; the flow's result is the response."""
+    response: Response = yield SendTo(request, upstream)
+    return response
+
+
+class Router:
+    """The innermost step of a proxied request: to one of the upstreams, with uids mapped on the way.
+
+    Raises:
+        UsageError: no upstream, or two of one name.
+    """
+
+    def __init__(self, upstreams: Sequence[Upstream]) -> None:
+        self.upstreams: Mapping[str, Upstream] = {upstream.name: upstream for upstream in upstreams}
+        if not upstreams or len(self.upstreams) < len(upstreams):
+            raise UsageError("a proxy needs at least one upstream, and a name= of its own for each")
+        self._first = upstreams[0].name
+
+    def forward(self, request: Request[Any]) -> Flow[Response]:
+        """Sends a request where it belongs; its response."""
+        if len(self.upstreams) == 1:
+            return (yield from send_to(self._first, request))
+        if isinstance(request.command, DbList):
+            return (yield from self._list_all(request))
+        upstream = self._upstream_of(request)
+        if upstream is None:
+            return _unknown(request)
+        uid = request.uid.partition(_SEPARATOR)[2] if request.uid else None
+        response = yield from send_to(upstream, evolve(request, uid=uid))
+        return _mapped(response, request, upstream, uid)
+
+    def _upstream_of(self, request: Request[Any]) -> str | None:
+        if isinstance(request.command, _NAMED):
+            return self._serving(request.command)
+        if not request.uid:
+            return self._first
+        name = request.uid.partition(_SEPARATOR)[0]
+        return name if name in self.upstreams else None
+
+    def _serving(self, command: Command[Any]) -> str | None:
+        name: str = command.name  # type: ignore[attr-defined]
+        return next((upstream.name for upstream in self.upstreams.values() if upstream.serves(name)), None)
+
+    def _list_all(self, request: Request[Any]) -> Flow[Response]:
+        """The databases of all upstreams: of each those that it would be asked for."""
+        names: list[bytes] = []
+        for upstream in self.upstreams.values():
+            uid = request.uid.partition(_SEPARATOR)[2] if _comes_from(request, upstream) and request.uid else None
+            response = yield from send_to(upstream.name, evolve(request, uid=uid))
+            if response.code is not None:
+                return response
+            names += self._own(response.payload, upstream)
+        return Response(names, id=request.id)
+
+    def _own(self, names: Iterable[bytes], upstream: Upstream) -> list[bytes]:
+        return [name for name in names if self._serving(DbConnect(name)) == upstream.name]
+
+
+def _comes_from(request: Request[Any], upstream: Upstream) -> bool:
+    return bool(request.uid) and str(request.uid).startswith(upstream.name + _SEPARATOR)
+
+
+def _unknown(request: Request[Any]) -> Response:
+    if isinstance(request.command, _NAMED):
+        return Response.of_error(DatabaseError(f"Database {request.command.name} doesn't exist"), request.id)
+    return Response.failure(ErrorCode.RUNTIME, f"Database {request.uid} doesn't exist", request.id)
+
+
+def _mapped(response: Response, request: Request[Any], upstream: str, uid: str | None) -> Response:
+    """The response as the client must see it: the uid that it knows, in a DBCONNECT and in "doesn't exist"."""
+    if isinstance(request.command, DbConnect) and isinstance(response.payload, bytes):
+        return evolve(response, payload=f"{upstream}{_SEPARATOR}".encode() + response.payload)
+    if response.code is ErrorCode.RUNTIME and uid is not None:
+        return evolve(response, message=response.message.replace(uid, str(request.uid)))
+    return response

@@ -1,0 +1,196 @@
+"""The proxy's sockets and clock around its core; the only part of it with either."""
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Self
+
+import zmq
+from attrs import define, field
+
+from pyelevator.codec import Limits
+from pyelevator.flows import Interceptor
+from pyelevator.proxy.core import Action, Core, Forward, Renew, Reply
+from pyelevator.proxy.routing import Upstream
+from pyelevator.transports.zap import CurveServer
+from pyelevator.transports.zmq import Listener, ZmqTransport
+
+_BURST: Final = 256
+"""Messages that are taken from one socket before the others are looked at."""
+
+
+@define(eq=False)
+class _Line:
+    """The connection of one lane, and what could not be sent over it yet."""
+
+    socket: "zmq.Socket[bytes]"
+    outbox: deque[Forward] = field(factory=deque)
+
+    def flush(self, now: float) -> None:
+        """Sends what can be sent; what nobody waits for any more is dropped."""
+        while self.outbox:
+            if self.outbox[0].until > now:
+                try:
+                    self.socket.send_multipart(self.outbox[0].frames, zmq.NOBLOCK)
+                except zmq.Again:
+                    return
+            self.outbox.popleft()
+
+
+class Proxy:
+    """Stands between clients and servers.
+
+    In a program or a test, ``with`` runs it in a thread of its own; a process that is nothing but a proxy calls
+    ``serve_forever``.
+
+    Args:
+        listen: URLs to take clients from; classic and flat ones alike.
+        upstream: the server, or the servers, behind it: URLs or :class:`~pyelevator.proxy.Upstream` objects.
+        interceptors: what happens to each request, outermost first.
+        timeout: seconds that an upstream may take for a request.
+        capacity: requests taken and not answered; at that number nothing is taken from clients.
+        limits: what is taken from clients and upstreams.
+        curve: asks clients that come over TCP for a key.
+        ipc_mode: who may use the socket files.
+
+    Attributes:
+        urls: what is bound, with the ports that the system chose.
+
+    Raises:
+        UsageError: a URL cannot be bound, or is no upstream.
+    """
+
+    def __init__(
+        self,
+        listen: Sequence[str],
+        upstream: "str | Upstream | Sequence[str | Upstream]",
+        interceptors: Sequence[Interceptor] = (),
+        *,
+        timeout: float = 30.0,
+        capacity: int = 10_000,
+        limits: Limits | None = None,
+        curve: CurveServer | None = None,
+        ipc_mode: int = 0o600,
+    ) -> None:
+        upstreams = [_upstream(each) for each in ([upstream] if isinstance(upstream, (str, Upstream)) else upstream)]
+        limits = limits or Limits()
+        self._core = Core(upstreams, interceptors, timeout=timeout, capacity=capacity, limits=limits)
+        self._upstreams = {each.name: each for each in upstreams}
+        self._listener = Listener(*listen, max_message=2 * limits.frame_bytes, curve=curve, ipc_mode=ipc_mode)
+        self.urls = self._listener.urls
+        self._lines: dict[tuple[str, int], _Line] = {}
+        self._poller = zmq.Poller()
+        self._listening = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self.serve_forever, name="elevator-proxy")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+
+    def stop(self) -> None:
+        """Asks the proxy to stop, and returns at once; from any thread, and from signal handlers."""
+        self._stopping = True
+        self._listener.wake()
+
+    def serve_forever(self) -> None:
+        """Serves until ``stop`` is called, then answers what it took, for as long as its upstreams may take."""
+        try:
+            while not (self._stopping and self._core.idle):
+                self._turn()
+        finally:
+            self._listener.close()
+            for line in self._lines.values():
+                line.socket.close()
+
+    def _turn(self) -> None:
+        self._listen(not self._core.full and not self._stopping)
+        ready = dict(self._poller.poll(self._patience()))
+        if self._listener.socket in ready:
+            self._take()
+        for (upstream, lane), line in list(self._lines.items()):
+            if line.socket in ready:
+                self._serve(upstream, lane, line)
+        self._perform(self._core.tick(time.monotonic()))
+
+    def _listen(self, wanted: bool) -> None:
+        if wanted and not self._listening:
+            self._poller.register(self._listener.socket, zmq.POLLIN)
+        elif self._listening and not wanted:
+            self._poller.unregister(self._listener.socket)
+        self._listening = wanted
+
+    def _patience(self) -> int | None:
+        """Milliseconds to wait for a message; None for as long as it takes."""
+        due = self._core.next_due()
+        if due is None:
+            return 1000 if self._stopping else None
+        return max(0, math.ceil((due - time.monotonic()) * 1000))
+
+    def _take(self) -> None:
+        for _ in range(_BURST):
+            message = None if self._core.full else self._listener.receive()
+            if message is None:
+                return
+            identity, frames = message
+            self._perform(self._core.client_sent(identity, frames, time.monotonic(), self._listener.peer))
+
+    def _serve(self, upstream: str, lane: int, line: _Line) -> None:
+        self._flush(line)
+        for _ in range(_BURST):
+            try:
+                frames = line.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._perform(self._core.upstream_sent(upstream, lane, frames, time.monotonic()))
+            if self._lines.get((upstream, lane)) is not line or line.socket.closed:
+                return
+
+    def _perform(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            _PERFORM[type(action)](self, action)
+
+    def _reply(self, action: Reply) -> None:
+        self._listener.send(action.identity, action.frames)
+
+    def _forward(self, action: Forward) -> None:
+        line = self._lines.get((action.upstream, action.lane)) or self._connect(action.upstream, action.lane)
+        line.outbox.append(action)
+        self._flush(line)
+
+    def _flush(self, line: _Line) -> None:
+        line.flush(time.monotonic())
+        self._poller.register(line.socket, zmq.POLLIN | zmq.POLLOUT if line.outbox else zmq.POLLIN)
+
+    def _connect(self, upstream: str, lane: int) -> _Line:
+        behind = self._upstreams[upstream]
+        line = _Line(ZmqTransport(behind.target.url, behind.curve).open_socket())
+        self._lines[upstream, lane] = line
+        return line
+
+    def _renew(self, action: Renew) -> None:
+        """Closes the connection; the next message opens another."""
+        line = self._lines.pop((action.upstream, action.lane), None)
+        if line is not None:
+            self._poller.unregister(line.socket)
+            line.socket.close()
+
+
+_PERFORM: Final[Mapping[type, Callable[[Proxy, Any], None]]] = {
+    Reply: Proxy._reply,
+    Forward: Proxy._forward,
+    Renew: Proxy._renew,
+}
+"""Action -> how it is carried out."""
+
+
+def _upstream(given: str | Upstream) -> Upstream:
+    return Upstream(given) if isinstance(given, str) else given

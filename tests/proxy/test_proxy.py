@@ -1,0 +1,157 @@
+"""Proxies on real sockets: the session conformance through them, and several servers behind one."""
+
+import pytest
+from support.old_servers import OldServerOnSocket
+
+from pyelevator import DatabaseError, Elevator, RequestTimeout, ServerRuntimeError
+from pyelevator.application import Application
+from pyelevator.proxy import Proxy, Upstream
+from pyelevator.testing.servers import ANY_PORT, serve
+from pyelevator.testing.sessions import ClassicConformance, SessionConformance
+
+
+def through(*upstreams, **options):
+    return Proxy([ANY_PORT], upstreams, **options)
+
+
+def connector(url, dialect="classic"):
+    def connect(kind, *args, **options):
+        address = url.partition("://")[2]
+        return kind(*args, **{"endpoint": address, "dialect": dialect, "timeout": 30, **options})
+
+    return connect
+
+
+class TestThroughToOurs(SessionConformance, ClassicConformance):
+    @pytest.fixture
+    def connect(self):
+        with serve(Application.in_memory()) as server, through(server.urls[0]) as proxy:
+            yield connector(proxy.urls[0])
+
+
+class TestFlatClientThroughToOurs(SessionConformance):
+    @pytest.fixture
+    def connect(self):
+        with serve(Application.in_memory()) as server, through(server.urls[0]) as proxy:
+            yield connector(proxy.urls[0], "flat")
+
+
+class TestThroughToAnOldServer(SessionConformance):
+    """A classic client, and behind the proxy a server that echoes no ids, and dies of what killed the old one."""
+
+    @pytest.fixture
+    def connect(self):
+        with OldServerOnSocket("classic") as old, through(old.url) as proxy:
+            yield connector(proxy.urls[0])
+        assert old.killed == []
+
+
+class TestThroughTwo(SessionConformance):
+    """Everything happens at the first of two servers; the uids that the client sees say so."""
+
+    @pytest.fixture
+    def connect(self):
+        with serve(Application.in_memory()) as server, serve(Application.in_memory()) as other:
+            upstreams = [Upstream(server.urls[0], name="one"), Upstream(other.urls[0], ("elsewhere*",), name="two")]
+            with through(*upstreams) as proxy:
+                yield connector(proxy.urls[0])
+
+
+@pytest.fixture
+def two():
+    with serve(Application.in_memory()) as east, serve(Application.in_memory()) as west:
+        with Elevator.from_url(west.urls[0]) as E:
+            E.createdb("west-1")
+        upstreams = [Upstream(west.urls[0], ("west-*",), name="west"), Upstream(east.urls[0], name="east")]
+        with through(*upstreams) as proxy:
+            yield proxy
+
+
+def test_databases_of_several_servers_look_like_one(two):
+    with Elevator.from_url(two.urls[0]) as E:
+        assert E.listdb() == ["west-1", "default"]
+        E.createdb("west-2")
+        E.createdb("local")
+        assert E.listdb() == ["west-1", "west-2", "default", "local"]
+        for name in ("west-2", "local"):
+            E.connect(name)
+            E.Put("k", name)
+        E.connect("west-2")
+        assert E.db_uid.startswith("west~")
+        assert E.Get("k") == "west-2"
+        E.dropdb("west-2")
+        with pytest.raises(DatabaseError):
+            E.connect("west-2")
+
+
+def test_a_uid_leads_to_its_server_after_the_proxy_was_restarted(two):
+    with Elevator.from_url(two.urls[0] + "/west-1") as E:
+        E.Put("k", "v")
+        upstreams = list(two._upstreams.values())
+        address = two.urls[0]
+        two.stop()
+        two._thread.join()
+        E._session.close()  # a request on a connection that is just breaking may get lost
+        with Proxy([address], upstreams):
+            assert E.Get("k") == "v"
+
+
+def test_an_unknown_uid_is_refused_without_asking_anybody(two):
+    with Elevator.from_url(two.urls[0]) as E:
+        E._link.uid, E._link.name = "nowhere~1", None
+        with pytest.raises(ServerRuntimeError, match="Database nowhere~1 doesn't exist"):
+            E.Get("k")
+
+
+def test_silence_upstream_becomes_an_error_in_time():
+    with OldServerOnSocket("classic") as old, through(old.url, timeout=0.3) as proxy:
+        with Elevator.from_url(proxy.urls[0]) as E:
+            old.silent = True
+            with pytest.raises(ServerRuntimeError, match=r"no answer from upstream within 0\.3 s"):
+                E.Get("k", timeout=20)
+            old.silent = False
+            E.Put("k", "v", timeout=20)
+            assert E.Get("k", timeout=20) == "v"
+
+
+def test_nothing_that_was_asked_while_the_server_was_away_is_done_later():
+    application = Application.in_memory()
+    with serve(application) as first:
+        url = first.urls[0]
+        proxy = through(url, timeout=1.5)  # more than it may take to connect again
+        proxy.__enter__()
+        E = Elevator.from_url(proxy.urls[0])
+    with pytest.raises(ServerRuntimeError, match="no answer from upstream"):
+        E.Put("late", "v", timeout=20)
+    with serve(Application.in_memory(), url):
+        E.Put("now", "v", timeout=20)
+        assert E.Range(timeout=20) == [["now", "v"]]
+        E.disconnect()
+        proxy.__exit__()
+
+
+def test_malformed_requests_are_answered_by_the_proxy_and_never_reach_the_server():
+    import zmq
+
+    with OldServerOnSocket("classic") as old, through(old.url) as proxy:
+        socket = zmq.Context.instance().socket(zmq.DEALER)
+        socket.set(zmq.LINGER, 0)
+        socket.connect(proxy.urls[0])
+        for frames in ([b""], [b"\xc1"], [b"a", b"b"], [b"\x80"], [b"\x90"], [b"\x84\xa3cmd\xa3GET\xa4args\x91\x05"]):
+            socket.send_multipart(frames)
+            assert socket.poll(20_000)
+            socket.recv_multipart()
+            assert not socket.poll(0)
+        socket.close()
+        assert old.requests == 0
+
+
+def test_a_client_s_own_timeout_costs_nobody_else_an_answer():
+    with OldServerOnSocket("classic") as old, through(old.url, timeout=20) as proxy:
+        with Elevator.from_url(proxy.urls[0]) as impatient, Elevator.from_url(proxy.urls[0]) as other:
+            other.Put("k", "v")
+            old.silent = True
+            with pytest.raises(RequestTimeout):
+                impatient.Get("missing", timeout=0.2)
+            old.silent = False
+            assert other.Get("k", timeout=20) == "v"
