@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help test lint demo bench clean
+.PHONY: help test lint demo bench torture fuzz clean
 .DEFAULT_GOAL := help
 
 help:            ## Says what there is to make.
@@ -29,6 +29,13 @@ demo: $(READY)   ## Runs the documented session against a real server, over tcp,
 
 bench: $(READY)  ## Measures this machine beside plyvel and bare pyzmq, and writes docs/benchmarks.md.
 	$(BIN)/python -m benchmarks
+
+torture: $(READY) ## The fault tests at full length (minutes), and writes docs/reliability.md; ARGS=--help tells the sizes.
+	PYTHONPATH=tests $(BIN)/python -m torture $(ARGS)
+
+fuzz: $(READY)   ## Fuzzes both codecs with atheris, guided by coverage: each target for FUZZ_SECONDS (60).
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
 clean:           ## Removes what make set up.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -63,7 +63,7 @@ def renewed(document: str, part: str) -> str:
     """The document with its marked part replaced, or with the part behind it if it has none yet."""
     prose, _, rest = document.partition(BEGIN)
     _, _, behind = rest.partition(END)
-    return f"{prose.rstrip()}\n\n{part.strip()}\n{behind.lstrip(chr(10))}"
+    return f"{prose.rstrip()}\n\n{part.strip()}{behind or chr(10)}"
 
 
 def count(number: int) -> str:

@@ -1,0 +1,136 @@
+"""What the fuzzers run: any bytes give a value, MalformedMessage or LimitExceeded, and what decodes survives a round trip.
+
+Nothing here needs a fuzzer; a target takes bytes, and raises AssertionError, or whatever a codec must not raise.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from attrs import evolve
+
+from pyelevator.codec import ClassicCodec, Codec, FlatCodec, Limits, UnsupportedByDialect
+from pyelevator.commands import COMMANDS, DbConnect, Exists, Get, MGet, Ping, Put, Range, Slice, Unknown
+from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage
+from pyelevator.messages import Request, Response, Status
+
+LIMITS: Final = Limits(frame_bytes=1 << 16, content_bytes=1 << 16, elements=1 << 12, depth=8)
+CLASSIC: Final = ClassicCodec(LIMITS)
+FLAT: Final = FlatCodec(LIMITS)
+VECTORS: Final = Path(__file__).parents[1] / "vectors"
+
+ASKED: Final = (
+    *(Request(Get("k")), Request(Put("k", "v")), Request(Exists("k")), Request(MGet(["k", "l"])), Request(Ping())),
+    *(Request(Range()), Request(Slice(None, 2)), Request(Range(include_key=False)), Request(DbConnect("d"))),
+    *(Request(Unknown("FOO", [])), Request(Get("k"), id=7, compression=True)),
+)
+"""What a reply may answer; the first byte of a reply's input chooses."""
+
+Target: TypeAlias = Callable[[bytes], None]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal, where NaN equals itself."""
+    return bool(one == other) or repr(one) == repr(other)
+
+
+def _request(codec: Codec, data: bytes, left: Callable[[Request[Any]], Request[Any]] = lambda request: request) -> None:
+    try:
+        request = codec.decode_request([data])
+    except (MalformedMessage, LimitExceeded):
+        return
+    try:
+        frames = codec.encode_request(request)
+    except UnsupportedByDialect:
+        return
+    again = codec.decode_request(frames)
+    assert same(again, left(request)), f"{again} is not {request}"
+
+
+def classic_request(data: bytes) -> None:
+    """The bytes are a request."""
+    _request(CLASSIC, data)
+
+
+def flat_request(data: bytes) -> None:
+    """The bytes are a request."""
+    _request(FLAT, data, without_uid)
+
+
+def without_uid(request: Request[Any]) -> Request[Any]:
+    """What is left of a request in a dialect that writes the DB commands without a uid."""
+    command = request.command
+    return evolve(request, uid=None) if command.verb in COMMANDS and command.verb.startswith("DB") else request
+
+
+def _response(codec: Codec, frames: Sequence[bytes], request: Request[Any]) -> tuple[Response, Response] | None:
+    """The response that the frames hold, and what is left of it after a round trip."""
+    try:
+        response = codec.decode_response(frames, request)
+        codec.reply_id(frames)
+    except (MalformedMessage, LimitExceeded):
+        return None
+    return response, codec.decode_response(codec.encode_response(response, request), request)
+
+
+def classic_response(data: bytes) -> None:
+    """The bytes are a choice of what was asked, the length of the header, the header and the content."""
+    asked, length = ASKED[data[0] % len(ASKED)] if data else ASKED[0], int.from_bytes(data[1:3], "big")
+    both = _response(CLASSIC, [data[3 : 3 + length], data[3 + length :]], asked)
+    assert both is None or same(*both), both
+
+
+def flat_response(data: bytes) -> None:
+    """The bytes are a choice of what was asked, and the reply."""
+    asked = ASKED[data[0] % len(ASKED)] if data else ASKED[0]
+    both = _response(FLAT, [data[1:]], asked)
+    assert both is None or same(in_flat(both[0], asked), both[1]), both
+
+
+def in_flat(response: Response, request: Request[Any]) -> Response:
+    """What is left of a response in a dialect without words for a missing value and for warnings."""
+    if response.code is ErrorCode.KEY and isinstance(request.command, Get):
+        return Response(b"")
+    if response.code is not None:
+        return response
+    payload = response.payload
+    if isinstance(payload, list) and not isinstance(request.command, Unknown):
+        payload = [b"" if item is None else item for item in payload]
+    return evolve(response, payload=payload, status=Status.SUCCESS)
+
+
+TARGETS: Final[Mapping[str, Target]] = {
+    "classic_request": classic_request,
+    "classic_response": classic_response,
+    "flat_request": flat_request,
+    "flat_response": flat_response,
+}
+"""Name -> target."""
+
+
+def seeds(target: str) -> Iterator[bytes]:
+    """The recorded messages as inputs of a target."""
+    dialect, _, kind = target.partition("_")
+    for line in (VECTORS / f"{dialect}.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        for frames in [row["request"]] if kind == "request" else row["replies"]:
+            yield from _INPUTS[target]([bytes.fromhex(frame) for frame in frames])
+
+
+def _classic_replies(frames: Sequence[bytes]) -> Iterator[bytes]:
+    head = b"".join((len(frames[0]).to_bytes(2, "big"), *frames))
+    return (bytes([choice]) + head for choice in range(len(ASKED)))
+
+
+def _flat_replies(frames: Sequence[bytes]) -> Iterator[bytes]:
+    return (bytes([choice]) + frames[0] for choice in range(len(ASKED)))
+
+
+_INPUTS: Final[Mapping[str, Callable[[Sequence[bytes]], Iterator[bytes]]]] = {
+    "classic_request": iter,
+    "classic_response": _classic_replies,
+    "flat_request": iter,
+    "flat_response": _flat_replies,
+}
+"""Target -> the inputs that the frames of one recorded message make."""
