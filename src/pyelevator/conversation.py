@@ -78,10 +78,10 @@ class Conversation:
         self.spent = self.spent or request.command.verb in self.codec.answered_twice
         return request_id, request
 
-    def forget(self, request_id: int) -> None:
-        """Gives a request up: should its reply still come, it answers nothing."""
+    def forget(self, request_id: int, *, sent: bool = True) -> None:
+        """Gives a request up: should its reply still come (not if it was never sent), it answers nothing."""
         if self._pending.pop(request_id, None) is not None:
-            self._forgotten = True
+            self._forgotten = self._forgotten or sent
 
     def _only_one(self) -> int:
         if self._forgotten:

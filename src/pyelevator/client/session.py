@@ -55,6 +55,19 @@ class Lane:
         self._transport.close()
 
 
+def check_lanes(max_lanes: int) -> None:
+    """Refuses a limit that leaves no lane."""
+    if max_lanes < 1:
+        raise UsageError(f"max_lanes must be 1 or more, not {max_lanes}")
+
+
+def all_busy(lanes: int, deadline: Deadline) -> PoolTimeout:
+    """The error for a call that got no lane."""
+    return PoolTimeout(
+        f"all {lanes} lanes of the client were busy for {deadline.seconds} s; raise max_lanes= or timeout="
+    )
+
+
 class Pool:
     """Up to ``size`` lanes. Taking and giving back cost two deque operations while lanes are idle."""
 
@@ -87,9 +100,7 @@ class Pool:
                     return self._idle.pop() if self._idle else self._opened_one()
             finally:
                 self._waiting -= 1
-        raise PoolTimeout(
-            f"all {self._size} lanes of the client were busy for {deadline.seconds} s; raise max_lanes= or timeout="
-        )
+        raise all_busy(self._size, deadline)
 
     def _available(self) -> bool:
         return bool(self._idle) or self._opened < self._size
@@ -124,8 +135,7 @@ class Session:
     """
 
     def __init__(self, transport: Transport, codec: Codec, max_lanes: int) -> None:
-        if max_lanes < 1:
-            raise UsageError(f"max_lanes must be 1 or more, not {max_lanes}")
+        check_lanes(max_lanes)
         self.transport = transport
         self.codec = codec
         self._max_lanes = max_lanes
