@@ -122,6 +122,11 @@ def fill_cache(value: bool) -> bool:
     return _flag(value, "fill_cache")
 
 
+def sync(value: bool) -> bool:
+    """Whether a write is answered only when it survives a crash of the machine."""
+    return _flag(value, "sync")
+
+
 def count(value: int) -> int:
     """How many pairs a slice answers."""
     return _integer(value, "count")

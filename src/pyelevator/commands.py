@@ -4,7 +4,7 @@ A command is data. It takes str or bytes-like arguments and holds bytes; a wrong
 anything is sent. How it is written down is the codecs' business, what it does is the application's.
 
 >>> Put("abc", "123")
-Put(key=b'abc', value=b'123')
+Put(key=b'abc', value=b'123', sync=False)
 >>> Put("abc", 123)
 Traceback (most recent call last):
     ...
@@ -134,23 +134,27 @@ class Get(Command[bytes]):
 
 @frozen
 class Put(_Silent):
-    """Sets the value of one key."""
+    """Sets the value of one key. ``sync`` asks for an answer only when it survives a crash of the machine."""
 
     verb = "PUT"
     access = Access.WRITE
     writes = True
+    extras = ("sync",)
     key: bytes = field(converter=arguments.key)
     value: bytes = field(converter=arguments.value)
+    sync: bool = field(default=False, converter=arguments.sync)
 
 
 @frozen
 class Delete(_Silent):
-    """Removes one key; a missing key is no error."""
+    """Removes one key; a missing key is no error. ``sync`` as in :class:`Put`."""
 
     verb = "DELETE"
     access = Access.WRITE
     writes = True
+    extras = ("sync",)
     key: bytes = field(converter=arguments.key)
+    sync: bool = field(default=False, converter=arguments.sync)
 
 
 @frozen
@@ -240,17 +244,19 @@ def _comparable(ops: Sequence[Op]) -> tuple[Op, ...]:
 
 @frozen
 class Batch(_Silent):
-    """Many puts and deletes, in order, all of them or none.
+    """Many puts and deletes, in order, all of them or none; ``sync`` as in :class:`Put`.
 
     >>> Batch([(PUT, b"a", b"1"), (DELETE, b"b")])
-    Batch(ops=[(1, b'a', b'1'), (0, b'b')])
+    Batch(ops=[(1, b'a', b'1'), (0, b'b')], sync=False)
     """
 
     verb = "BATCH"
     access = Access.WRITE
     writes = True
+    extras = ("sync",)
     errors = {ErrorCode.SIGNAL: (SignalError, None)}
     ops: Sequence[Op] = field(converter=arguments.ops, eq=_comparable)
+    sync: bool = field(default=False, converter=arguments.sync)
 
 
 @frozen

@@ -147,6 +147,9 @@ def test_flat_requests_are_these_bytes(request_, frame):
         DbCreate("d", {"block_size": 1}),
         Batch([(PUT, "k", "BPUT")]),
         Batch([(DELETE, "BDEL")]),
+        Put("k", "v", sync=True),
+        Delete("k", sync=True),
+        Batch([(DELETE, "k")], sync=True),
     ],
 )
 def test_what_flat_has_no_words_for_is_not_sent(command):
@@ -159,6 +162,10 @@ def test_what_flat_has_no_words_for_is_not_sent(command):
     [
         (MGet(["k"]), {"compression": False}),
         (MGet(["k"], fill_cache=True), {"compression": False, "fill_cache": True}),
+        (Put("k", "v"), {"compression": False}),
+        (Put("k", "v", sync=True), {"compression": False, "sync": True}),
+        (Delete("k", sync=True), {"compression": False, "sync": True}),
+        (Batch([(DELETE, b"k")], sync=True), {"compression": False, "sync": True}),
         (Slice("a", 1), {"compression": False}),
         (Slice("a", 1, max_bytes=0), {"compression": False, "max_bytes": 0}),
         (Slice("a", 1, max_bytes=1000), {"compression": False, "max_bytes": 1000}),
@@ -172,7 +179,7 @@ def test_extras_only_travel_when_they_differ_from_their_defaults(command, meta):
 
 def test_every_extra_is_a_field_that_is_off_by_default():
     extras = {extra: attrs.fields_dict(kind)[extra].default for kind in COMMANDS.values() for extra in kind.extras}
-    assert extras == {"fill_cache": False, "max_bytes": None}
+    assert extras == {"fill_cache": False, "max_bytes": None, "sync": False}
 
 
 def test_an_id_rides_in_meta_and_comes_back_in_the_header():

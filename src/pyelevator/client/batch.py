@@ -12,7 +12,7 @@ from pyelevator.client.base import (
     Unset,
 )
 from pyelevator.commands import DELETE, PUT, Batch, Data, Op, to_bytes
-from pyelevator.transports import Transport
+from pyelevator.transports import Curve, Transport
 
 T = TypeVar("T", str, bytes)
 
@@ -49,6 +49,7 @@ class WriteBatch(Client[T]):
         encoding: str = ...,
         dialect: str = ...,
         max_lanes: int = ...,
+        curve: Curve | None = ...,
     ) -> None: ...
 
     @overload
@@ -63,6 +64,7 @@ class WriteBatch(Client[T]):
         encoding: None,
         dialect: str = ...,
         max_lanes: int = ...,
+        curve: Curve | None = ...,
     ) -> None: ...
 
     def __init__(
@@ -76,6 +78,7 @@ class WriteBatch(Client[T]):
         encoding: str | None = "utf-8",
         dialect: str = "classic",
         max_lanes: int = MAX_LANES,
+        curve: Curve | None = None,
     ) -> None:
         self._ops: list[Op] = []
         super().__init__(
@@ -87,6 +90,7 @@ class WriteBatch(Client[T]):
             encoding=encoding,
             dialect=dialect,
             max_lanes=max_lanes,
+            curve=curve,
         )
 
     @classmethod
@@ -106,15 +110,16 @@ class WriteBatch(Client[T]):
         """Adds a delete to the batch; nothing is sent before Write."""
         self._ops.append((DELETE, to_bytes(key, "key")))
 
-    def Write(self, *, timeout: float | None = None) -> None:
+    def Write(self, *, sync: bool = False, timeout: float | None = None) -> None:
         """Writes the batch: all of it or none. Afterwards it is empty, and may be filled again.
 
+        ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.
         If it fails the operations stay, and Write may be called again. A batch that is not connected connects first.
         """
         if self.db_uid is None:
             self.connect(timeout=timeout)
         if self._ops:
-            self._run(operations.call(self._link, Batch(self._ops)), timeout)
+            self._run(operations.call(self._link, Batch(self._ops, sync)), timeout)
         self._ops = []
 
     def Clear(self) -> None:

@@ -29,7 +29,7 @@ from pyelevator.commands import (
     Ping,
     Put,
 )
-from pyelevator.transports import Transport
+from pyelevator.transports import Curve, Transport
 
 T = TypeVar("T", str, bytes)
 
@@ -58,6 +58,7 @@ class Elevator(Client[T]):
         encoding: str = ...,
         dialect: str = ...,
         max_lanes: int = ...,
+        curve: Curve | None = ...,
     ) -> None: ...
 
     @overload
@@ -72,6 +73,7 @@ class Elevator(Client[T]):
         encoding: None,
         dialect: str = ...,
         max_lanes: int = ...,
+        curve: Curve | None = ...,
     ) -> None: ...
 
     def __init__(
@@ -85,6 +87,7 @@ class Elevator(Client[T]):
         encoding: str | None = "utf-8",
         dialect: str = "classic",
         max_lanes: int = MAX_LANES,
+        curve: Curve | None = None,
     ) -> None:
         super().__init__(
             db_name,
@@ -95,6 +98,7 @@ class Elevator(Client[T]):
             encoding=encoding,
             dialect=dialect,
             max_lanes=max_lanes,
+            curve=curve,
         )
 
     def __exit__(self, *_: object) -> None:
@@ -152,13 +156,16 @@ class Elevator(Client[T]):
         value: T = self._text.value(self._run(operations.get(self._link, Get(key), compression), timeout))
         return value
 
-    def Put(self, key: Data, value: Data, *, timeout: float | None = None) -> None:
-        """Sets the value of ``key``; it is written when this returns."""
-        self._run(operations.call(self._link, Put(key, value)), timeout)
+    def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
+        """Sets the value of ``key``; it is written when this returns.
 
-    def Delete(self, key: Data, *, timeout: float | None = None) -> None:
-        """Removes ``key``; a missing one is no error."""
-        self._run(operations.call(self._link, Delete(key)), timeout)
+        What is written survives the server's process. ``sync=True`` waits until it survives the machine, too.
+        """
+        self._run(operations.call(self._link, Put(key, value, sync)), timeout)
+
+    def Delete(self, key: Data, *, sync: bool = False, timeout: float | None = None) -> None:
+        """Removes ``key``; a missing one is no error. ``sync`` as in :meth:`Put`."""
+        self._run(operations.call(self._link, Delete(key, sync)), timeout)
 
     def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
         """Whether ``key`` is there; a key with an empty value is."""

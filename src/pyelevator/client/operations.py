@@ -35,9 +35,12 @@ class Link:
 
         Raises:
             UsageError: the command needs a database, and there is none.
+            UnsupportedByDialect: the command asks for ``sync``, and the server does not know it.
         """
         if command.addressed and self.uid is None:
             raise UsageError("not connected to a database; call connect() first")
+        if getattr(command, "sync", False) and "sync" not in self.features:  # it would write, and promise nothing
+            raise UnsupportedByDialect("this server does not know sync=True; nothing was sent")
         return self.uid if command.addressed else None
 
     def lost_by(self, response: Response) -> bool:

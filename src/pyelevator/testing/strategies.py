@@ -132,13 +132,13 @@ _Commands: TypeAlias = Mapping[str, SearchStrategy[Command[Any]]]
 
 _CLASSIC: Final[_Commands] = {
     "GET": st.builds(Get, keys()),
-    "PUT": st.builds(Put, keys(), values()),
-    "DELETE": st.builds(Delete, keys()),
+    "PUT": st.builds(Put, keys(), values(), st.booleans()),
+    "DELETE": st.builds(Delete, keys(), st.booleans()),
     "EXISTS": st.builds(Exists, keys()),
     "MGET": st.builds(MGet, st.lists(keys(), max_size=6), st.booleans()),
     "RANGE": st.builds(Range, _BOUNDS, _BOUNDS, st.booleans(), st.booleans(), _BOUNDS),
     "SLICE": st.builds(Slice, _BOUNDS, _COUNTS, st.booleans(), st.booleans(), st.none() | st.integers(0, 2**63 - 1)),
-    "BATCH": st.builds(Batch, _batches(values())),
+    "BATCH": st.builds(Batch, _batches(values()), st.booleans()),
     "PING": st.builds(Ping),
     "DBCONNECT": st.builds(DbConnect, _NAMES),
     "DBMOUNT": st.builds(DbMount, _NAMES),
@@ -151,8 +151,8 @@ _CLASSIC: Final[_Commands] = {
 
 _FLAT: Final[_Commands] = {
     "GET": _CLASSIC["GET"],
-    "PUT": _CLASSIC["PUT"],
-    "DELETE": _CLASSIC["DELETE"],
+    "PUT": st.builds(Put, keys(), values()),
+    "DELETE": st.builds(Delete, keys()),
     "MGET": st.builds(MGet, st.lists(keys(), max_size=6)),
     "RANGE": st.builds(Range, keys(), keys()),
     "SLICE": st.builds(Slice, keys(), _COUNTS),
