@@ -40,6 +40,14 @@ class EngineFileError(EngineError):
     code = ErrorCode.OS
 
 
+class EngineDamaged(EngineError):
+    """The files are damaged; what can be brought back of them, ``Storage.repair`` brings back."""
+
+
+class EngineBusy(EngineError):
+    """A write that was not to wait would have had to; nothing was written."""
+
+
 class OptionTypeError(EngineError):
     """A database option has the wrong type."""
 
@@ -128,11 +136,21 @@ class Engine(Reader):
     and the scans are done (the application's leases see to that).
     """
 
+    broken: bool = False
+    """True once a write has failed. Reads go on; writes are refused until the database was closed and opened again."""
+
     @abstractmethod
-    def write(self, ops: Sequence[Op], *, sync: bool = False) -> None:
+    def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:
         """Executes the operations in order, all of them or none; returns when they are written.
 
-        ``sync`` waits until they survive a crash of the machine, not only of the process.
+        Args:
+            ops: the operations.
+            sync: return only when they survive a crash of the machine, not only of the process.
+            wait: False raises where another write is going on, rather than to wait for its end.
+
+        Raises:
+            EngineBusy: only without ``wait``.
+            EngineError: they may be written or not, whole or not at all; see ``broken``.
         """
 
     @abstractmethod
@@ -182,7 +200,15 @@ class Storage(ABC):
         """Opens the database at ``path``, and creates it where there is none.
 
         Raises:
-            EngineError: it is open already, here or in another process; it is damaged; the file system refused.
+            EngineDamaged: it is damaged; the files are left as they are.
+            EngineError: it is open already, here or in another process; the file system refused.
+        """
+
+    def check_room(self, path: str) -> None:  # noqa: B027 - a storage without files always has room
+        """Says whether a database that is ``broken`` may be closed, because it could be opened again.
+
+        Raises:
+            EngineFileError: there is no space to open it.
         """
 
     @abstractmethod

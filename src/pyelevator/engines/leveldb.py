@@ -1,21 +1,30 @@
-"""The LevelDB engine, on plyvel: the only place that knows of it, and the only place that maps its errors."""
+"""The LevelDB engine, on plyvel: the only place that knows of it (what it raises, ``failures`` maps)."""
 
 import fcntl
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice, takewhile
 from operator import itemgetter
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, Final
 
-from attrs import frozen
-
 from pyelevator.commands import PUT, Op
-from pyelevator.engines.base import Bounds, Capability, Engine, EngineError, EngineFileError, Reader, Storage
+from pyelevator.engines.base import (
+    Bounds,
+    Capability,
+    Engine,
+    EngineBusy,
+    EngineDamaged,
+    EngineError,
+    Reader,
+    Storage,
+)
+from pyelevator.engines.failures import Mapped, is_foreign
 from pyelevator.engines.options import check_options
 from pyelevator.errors import MissingExtra
 
@@ -27,6 +36,9 @@ _BACKUP_PAIRS: Final = 1000
 _LAST_KEY: Final = b"\xff" * 1024
 """Behind every key there is, for all practical purposes."""
 
+_SPARE: Final = 1 << 20
+"""Bytes that an opening takes besides what it writes of the log: a new log, a new manifest."""
+
 _PARTS: Final[Mapping[tuple[bool, bool], Callable[[tuple[bytes, bytes]], Any]]] = {
     (True, True): tuple,
     (True, False): itemgetter(0),
@@ -34,42 +46,6 @@ _PARTS: Final[Mapping[tuple[bool, bool], Callable[[tuple[bytes, bytes]], Any]]] 
     (False, False): lambda _: None,
 }
 """(include_key, include_value) -> the item of a pair."""
-
-_FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
-    ("already held by process", EngineError, "{path} is open already"),
-    ("temporarily unavailable", EngineError, "{path} is in use by another process"),
-    ("Corruption", EngineError, "{path} is damaged; repair it with repairdb ({detail})"),
-    ("is closed|closed LevelDB", EngineError, "{path} is closed"),
-    ("No such file or directory", EngineFileError, "No such file or directory: {path} ({detail})"),
-    ("IO error|Errno", EngineFileError, "{detail}"),
-    ("", EngineError, "{path}: {detail}"),
-)
-"""Pattern in the library's text -> the error to raise and its text; the first that matches."""
-
-
-@frozen
-class _Mapped:
-    """As a context: what plyvel and the file system raise about ``path`` becomes EngineError."""
-
-    path: str
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: Any, error: BaseException | None, __: TracebackType | None) -> None:
-        if error is not None and _is_foreign(error):
-            raise self.translated(error) from error
-
-    def translated(self, error: BaseException) -> EngineError:
-        text = error.args[0] if len(error.args) == 1 else str(error)
-        detail = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
-        kind, template = next((kind, text) for pattern, kind, text in _FAILURES if re.search(pattern, detail))
-        return kind(template.format(path=self.path, detail=detail))
-
-
-def _is_foreign(error: BaseException) -> bool:
-    """OSError, plyvel's own classes (which must not be imported here), and its RuntimeError about closed handles."""
-    return isinstance(error, (OSError, RuntimeError)) or type(error).__module__.startswith("plyvel")
 
 
 def _load_plyvel() -> ModuleType:
@@ -85,7 +61,7 @@ def _load_plyvel() -> ModuleType:
 class _LevelDbReader(Reader):
     """What a database and a snapshot share; ``source`` is plyvel's object, ``verify`` whether to check each block."""
 
-    def __init__(self, source: Any, mapped: _Mapped, verify: bool) -> None:
+    def __init__(self, source: Any, mapped: Mapped, verify: bool) -> None:
         self._source = source
         self._mapped = mapped
         self._verify = verify
@@ -95,7 +71,7 @@ class _LevelDbReader(Reader):
         try:  # the hot path: a try costs nothing, a context does
             return self._get(key)  # type: ignore[no-any-return]
         except Exception as error:
-            if _is_foreign(error):
+            if is_foreign(error):
                 raise self._mapped.translated(error) from error
             raise
 
@@ -138,28 +114,58 @@ class _LevelDbReader(Reader):
 
 
 class LevelDbEngine(_LevelDbReader, Engine):
-    """One open LevelDB."""
+    """One open LevelDB.
+
+    LevelDB goes on after a failed append to its log, behind half a record; and when it reads the log the next time
+    it skips what follows that half. So after a failed write no other one is taken (``broken``), not even one that is
+    under way in another thread: one write at a time.
+    """
 
     def __init__(self, storage: "LevelDbStorage", path: str, source: Any, options: Mapping[str, Any]) -> None:
-        super().__init__(source, _Mapped(path), verify=options.get("paranoid_checks", False))
+        super().__init__(source, Mapped(path), verify=options["paranoid_checks"])
         self._storage = storage
         self._path = path
         self._options = options
+        self._writing = threading.Lock()
+        self._failure: EngineError | None = None
+
+    @property
+    def broken(self) -> bool:  # type: ignore[override]
+        return self._failure is not None
 
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
         with self.snapshot() as snapshot:
             return snapshot.multi_get(keys, fill_cache=fill_cache)
 
-    def write(self, ops: Sequence[Op], *, sync: bool = False) -> None:
+    def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:
         with self._mapped:
-            batch = self._source.write_batch(sync=sync)  # not as a context: that would write half a batch
-            put, delete = batch.put, batch.delete
-            for op in ops:
-                if op[0] == PUT:
-                    put(op[1], op[2])  # type: ignore[misc]
-                else:
-                    delete(op[1])
-            batch.write()
+            batch = self._batch(ops, sync)
+        if not self._writing.acquire(wait):
+            raise EngineBusy(f"{self._path} is busy with another write")
+        try:
+            self._write(batch)
+        finally:
+            self._writing.release()
+
+    def _batch(self, ops: Sequence[Op], sync: bool) -> Any:
+        batch = self._source.write_batch(sync=sync)  # not as a context: that would write half a batch
+        put, delete = batch.put, batch.delete
+        for op in ops:
+            if op[0] == PUT:
+                put(op[1], op[2])  # type: ignore[misc]
+            else:
+                delete(op[1])
+        return batch
+
+    def _write(self, batch: Any) -> None:
+        if self._failure is not None:
+            raise type(self._failure)(str(self._failure))
+        try:
+            with self._mapped:
+                batch.write()
+        except EngineError as error:
+            self._failure = error
+            raise
 
     def snapshot(self) -> Reader:
         with self._mapped:
@@ -202,6 +208,8 @@ class LevelDbStorage(Storage):
 
     Args:
         default_options: hold where a database has no option of its own; they are not recorded with it.
+            ``paranoid_checks`` is on unless they, or a database, say otherwise: else LevelDB passes over what it
+            cannot read of a damaged log, and answers damaged blocks as they are.
 
     Raises:
         MissingExtra: plyvel is not installed.
@@ -211,7 +219,7 @@ class LevelDbStorage(Storage):
     capabilities = frozenset({Capability.DURABLE, Capability.REPAIRABLE, Capability.SNAPSHOT, Capability.BACKUP})
 
     def __init__(self, default_options: Mapping[str, Any] | None = None) -> None:
-        self._defaults = check_options(default_options or {})
+        self._defaults = {"paranoid_checks": True} | check_options(default_options or {})
         self._plyvel: Any = _load_plyvel()
         self._open: set[str] = set()
 
@@ -225,8 +233,8 @@ class LevelDbStorage(Storage):
         options = self._defaults | check_options(options)
         files = {file.name for file in _own_files(path)}
         if files and "CURRENT" not in files:  # LevelDB would start afresh and delete what is there
-            raise EngineError(f"{path} is damaged; repair it with repairdb (CURRENT is missing)")
-        with _Mapped(path):
+            raise EngineDamaged(f"{path} is damaged; repair it with repairdb (CURRENT is missing)")
+        with Mapped(path):
             source = self._plyvel.DB(os.fsencode(path), create_if_missing=True, **options)
         self._open.add(path)
         return LevelDbEngine(self, path, source, options)
@@ -234,6 +242,17 @@ class LevelDbStorage(Storage):
     def closed(self, path: str) -> None:
         """An engine of this storage tells that it has closed."""
         self._open.discard(path)
+
+    def check_room(self, path: str) -> None:
+        """Opening writes what is in the log into a table, so there has to be space for that."""
+        log = sum(_size(file) for file in _own_files(path) if file.suffix == ".log")
+        probe = Path(path, "room.tmp")
+        with Mapped(path):
+            try:
+                with probe.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, log + _SPARE)
+            finally:
+                probe.unlink(missing_ok=True)
 
     def exists(self, path: str) -> bool:
         return bool(_own_files(path))
@@ -244,12 +263,12 @@ class LevelDbStorage(Storage):
         if path in self._open:
             raise EngineError(f"{path} is open already")
         strict = check_options(options) | {"paranoid_checks": True}  # or damaged blocks are taken over as they are
-        with _Mapped(path), _locked(path):
+        with Mapped(path), _locked(path):
             self._plyvel.repair_db(os.fsencode(path), **strict)
 
     def destroy(self, path: str) -> None:
         lost = Path(path, "lost")
-        with _Mapped(path):
+        with Mapped(path):
             self._plyvel.destroy_db(os.fsencode(path))  # knows its own files, and refuses while it is open
             if self.exists(str(lost)) and not (lost / "CURRENT").exists():  # repairs move damaged files there
                 self._plyvel.destroy_db(os.fsencode(lost))
@@ -259,7 +278,7 @@ class LevelDbStorage(Storage):
 
 def _own_files(path: str) -> list[Path]:
     try:
-        with _Mapped(path):
+        with Mapped(path):
             return [file for file in Path(path).iterdir() if _OWN_FILE.fullmatch(file.name)]
     except EngineError as error:
         if isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError)):

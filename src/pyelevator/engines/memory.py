@@ -141,7 +141,7 @@ class MemoryEngine(Engine):
         with database.lock:
             return list(map(database.table.data.get, keys))
 
-    def write(self, ops: Sequence[Op], *, sync: bool = False) -> None:  # noqa: ARG002
+    def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:  # noqa: ARG002
         database = self._open()
         changes = [(op[1], op[2] if op[0] == PUT else None) for op in ops]  # type: ignore[misc]
         with database.lock:

@@ -1,0 +1,51 @@
+"""What LevelDB's library and the file system say when they fail, as the errors of this seam: the one place for it."""
+
+import re
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final
+
+from attrs import frozen
+
+from pyelevator.engines.base import EngineDamaged, EngineError, EngineFileError
+
+_FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
+    ("already held by process", EngineError, "{path} is open already"),
+    ("temporarily unavailable", EngineError, "{path} is in use by another process"),
+    ("Corruption", EngineDamaged, "{path} is damaged; repair it with repairdb ({detail})"),
+    ("is closed|closed LevelDB", EngineError, "{path} is closed"),
+    ("No such file or directory", EngineFileError, "No such file or directory: {path} ({detail})"),
+    (
+        "No space left|File too large|quota exceeded",
+        EngineFileError,
+        "the disk is full ({detail}); free some space, and the database works again without a restart",
+    ),
+    ("IO error|Errno", EngineFileError, "{detail}"),
+    ("", EngineError, "{path}: {detail}"),
+)
+"""Pattern in the library's text -> the error to raise and its text; the first that matches."""
+
+
+@frozen
+class Mapped:
+    """As a context: what plyvel and the file system raise about ``path`` becomes EngineError."""
+
+    path: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: Any, error: BaseException | None, __: TracebackType | None) -> None:
+        if error is not None and is_foreign(error):
+            raise self.translated(error) from error
+
+    def translated(self, error: BaseException) -> EngineError:
+        text = error.args[0] if len(error.args) == 1 else str(error)
+        detail = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        kind, template = next((kind, text) for pattern, kind, text in _FAILURES if re.search(pattern, detail))
+        return kind(template.format(path=self.path, detail=detail))
+
+
+def is_foreign(error: BaseException) -> bool:
+    """OSError, plyvel's own classes (which must not be imported here), and its RuntimeError about closed handles."""
+    return isinstance(error, (OSError, RuntimeError)) or type(error).__module__.startswith("plyvel")
