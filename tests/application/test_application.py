@@ -79,9 +79,9 @@ def test_mget_answers_in_order_and_warns_of_missing_keys(letters):
     assert letters(MGet([])) == done([])
 
 
-def test_range_is_inclusive_and_gives_lists(letters):
-    assert letters(Range("b", "c")) == done([[b"b", b"B"], [b"c", b"C"]])
-    assert letters(Range(None, None, True, True, "d")) == done([[b"d", b"D"]])
+def test_range_is_inclusive_and_gives_pairs(letters):
+    assert letters(Range("b", "c")) == done([(b"b", b"B"), (b"c", b"C")])
+    assert letters(Range(None, None, True, True, "d")) == done([(b"d", b"D")])
     assert letters(Range("c", "a")) == done([])
 
 
@@ -99,7 +99,7 @@ def test_slice_gives_the_first_pairs_from_a_key_on(letters, count, keys):
 
 
 def test_a_slice_from_nowhere_starts_at_the_first_key(letters):
-    assert letters(Slice(None, 1)) == done([[b"a", b"A"]])
+    assert letters(Slice(None, 1)) == done([(b"a", b"A")])
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_page_of_keys_or_of_nothing_is_cut_too(letters):
 def test_a_batch_is_executed_in_order(ask):
     ask(Put("b", "old"))
     assert ask(Batch([[PUT, b"a", b"1"], (DELETE, b"b"), (PUT, b"a", b"2"), [DELETE, b"missing"]])) == done()
-    assert ask(Range()) == done([[b"a", b"2"]])
+    assert ask(Range()) == done([(b"a", b"2")])
 
 
 def test_ping_needs_no_database(application):
@@ -140,7 +140,7 @@ def test_ping_needs_no_database(application):
 def test_dbconnect_answers_the_uid_and_tells_the_features(application):
     uid = application.catalog.uid_of("default")
     assert application(Request(DbConnect("default"), id=7)) == Response(
-        uid.encode(), id=7, features=("pyelevator/1", "id", "pages")
+        uid.encode(), id=7, features=("pyelevator/1", "id", "pages", "sync")
     )
     assert application(Request(DbConnect("nope"), id=7)) == failure(ErrorCode.DATABASE, "Database nope doesn't exist")
 
@@ -280,16 +280,16 @@ def test_only_the_end_of_the_process_passes(monkeypatch, error):
 )
 def test_slow_requests_are_told_by_their_cost(application, command, slow):
     application.catalog.mount("default")
-    assert application.is_slow(Request(command, application.catalog.uid_of("default"))) is slow
+    assert (application.at_once(Request(command, application.catalog.uid_of("default"))) is None) is slow
 
 
 def test_the_first_request_on_an_unmounted_database_is_slow(application):
     request = Request(Get("k"), application.catalog.uid_of("default"))
     application.catalog.unmount("default")
-    assert application.is_slow(request)
-    assert not application.is_slow(Request(Ping()))
-    application(request)
-    assert not application.is_slow(request)
+    assert application.at_once(request) is None
+    assert application.at_once(Request(Ping())).payload == b"PONG"
+    missing = application(request)
+    assert application.at_once(request) == missing
 
 
 # Constructors

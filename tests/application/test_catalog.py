@@ -100,19 +100,18 @@ def test_mounting_and_unmounting_are_idempotent_and_keep_the_data(catalog):
         assert get(catalog, "default") == b"v"
 
 
-def test_a_database_is_ready_while_it_is_mounted(catalog):
-    uid = catalog.uid_of("default")
+def test_an_engine_is_at_hand_while_the_database_is_mounted(catalog):
+    mount = catalog.use(catalog.uid_of("default"))
     catalog.mount("default")
-    assert catalog.ready(uid)
+    assert mount.engine
     catalog.unmount("default")
-    assert not catalog.ready(uid)
-    assert catalog.ready("nouid")
+    assert not mount.engine
 
 
 def test_repair_keeps_the_data_and_closes_the_database(catalog):
     put(catalog, "default")
     catalog.repair(catalog.uid_of("default"))
-    assert not catalog.ready(catalog.uid_of("default"))
+    assert not catalog.use(catalog.uid_of("default")).engine
     assert get(catalog, "default") == b"v"
 
 

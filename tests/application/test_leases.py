@@ -23,7 +23,7 @@ def pool():
 
 def until_held_up(catalog, uid):
     """Returns once somebody waits for the leases of the database."""
-    while catalog.ready(uid):
+    while catalog.use(uid).engine:
         threading.Event().wait(0.001)
 
 
@@ -42,7 +42,7 @@ def test_what_closes_a_database_waits_for_its_leases(catalog, pool, call):
         engine.write([(PUT, b"k", b"v")])
         scan = engine.scan(Bounds())
         done = pool.submit(closing[call])
-        while mount.ready:
+        while mount.engine:
             threading.Event().wait(0.001)
         assert not done.done()
         assert engine.get(b"k") == b"v"

@@ -95,6 +95,11 @@ def replay(dialect):
         yield recording, request, world.answer(request, SETUP.get(recording["name"]))
 
 
+def decoded(payload):
+    """Pairs come out of a codec as lists."""
+    return [list(row) if isinstance(row, tuple) else row for row in payload] if isinstance(payload, list) else payload
+
+
 def recorded(recording, request):
     reply = frames(recording["replies"][0])
     codec = codec_for("classic" if len(reply) == 2 else "flat")
@@ -119,7 +124,7 @@ def test_our_answers_are_the_old_ones_where_those_were_sensible(dialect):
             continue
         old = recorded(recording, request)
         expected = OURS[dialect].get(name, (old.status, old.code, old.message, old.payload))
-        assert (answer.status, answer.code, answer.message, answer.payload) == expected, name
+        assert (answer.status, answer.code, answer.message, decoded(answer.payload)) == expected, name
         compared += 1
     assert compared > {"classic": 90, "flat": 30}[dialect]
 

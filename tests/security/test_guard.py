@@ -256,7 +256,9 @@ def test_a_verb_that_nobody_knows_is_told_so(guard):
 
 def test_the_rest_is_the_application_s_business(guard, application):
     guarded = guard({"*": Access.READ})
-    assert guarded.is_slow(Request(Range(), application.catalog.uid_of("app-1")))
-    assert not guarded.is_slow(Request(Ping()))
+    uid = application.catalog.uid_of("app-1")
+    assert guarded.at_once(Request(Range(), uid, peer="alice")) is None
+    assert guarded.at_once(Request(Ping(), peer="alice")).payload == b"PONG"
+    assert guarded(Request(Range(), uid, peer="alice")).payload == [(b"k", b"v")]
     guarded.close()
     assert application.catalog.names() == []

@@ -50,8 +50,8 @@ class Gated:
         self.entered = threading.Semaphore(0)
         self.closed = False
 
-    def is_slow(self, request: Request) -> bool:
-        return isinstance(request.command, Range)
+    def at_once(self, request: Request) -> Response | None:
+        return None if isinstance(request.command, Range) else self(request)
 
     def __call__(self, request: Request) -> Response:
         if isinstance(request.command, Range):

@@ -8,8 +8,8 @@ from pyelevator.server import Settings, process
 
 
 class Stuck:
-    def is_slow(self, request):
-        return True
+    def at_once(self, request):
+        return None
 
     def __call__(self, request):
         print("stuck", flush=True)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self
 
 from pyelevator.application.catalog import Catalog
-from pyelevator.application.handlers import HANDLERS, SLOW
+from pyelevator.application.handlers import HANDLERS
+from pyelevator.application.policy import Policy
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import ErrorCode, ServerError, UnknownCommand
@@ -17,18 +18,24 @@ _log: Final = logging.getLogger("pyelevator.application")
 class Application:
     """Answers requests on the databases of a catalog; may be called from many threads at once.
 
+    Args:
+        catalog: the databases.
+        policy: what holds for every request and database.
+
     >>> from pyelevator.commands import Ping
     >>> Application.in_memory()(Request(Ping(), id=7))
     Response(payload=b'PONG', status=<Status.SUCCESS: 1>, code=None, message='', id=7, more=False, features=())
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, policy: Policy | None = None) -> None:
         self.catalog = catalog
+        self.policy = policy or Policy()
 
     @classmethod
-    def in_memory(cls) -> Self:
+    def in_memory(cls, policy: Policy | None = None) -> Self:
         """An application with one empty database, 'default', that is gone with the process."""
-        return cls(Catalog(MemoryStorage()))
+        policy = policy or Policy()
+        return cls(Catalog(MemoryStorage(), max_open=policy.max_open), policy)
 
     @classmethod
     def on_leveldb(
@@ -38,6 +45,7 @@ class Application:
         store: str | None = None,
         allowed_roots: Iterable[str] | None = None,
         default_options: Mapping[str, Any] | None = None,
+        policy: Policy | None = None,
     ) -> Self:
         """An application on the LevelDB databases of a data directory.
 
@@ -49,30 +57,58 @@ class Application:
         """
         from pyelevator.engines.leveldb import LevelDbStorage
 
-        return cls(Catalog(LevelDbStorage(default_options), directory, store=store, allowed_roots=allowed_roots))
+        policy = policy or Policy()
+        storage = LevelDbStorage(default_options)
+        return cls(
+            Catalog(storage, directory, store=store, allowed_roots=allowed_roots, max_open=policy.max_open), policy
+        )
 
     def __call__(self, request: Request[Any]) -> Response:
         """The one answer to ``request``. Errors are answers too; nothing is raised."""
+        handler = HANDLERS.get(type(request.command), _unhandled)
         try:
-            handler = HANDLERS.get(type(request.command))
-            if handler is None:
-                raise UnknownCommand(f"Command {request.command.verb} not handled")
-            return handler.call(self.catalog, request)
+            return handler(self.catalog, request, self.policy)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            answer = next(answer for kind, answer in _ANSWERS if isinstance(error, kind))
-            return Response.failure(*answer(error), request.id)
+            return _failure(error, request)
 
-    def is_slow(self, request: Request[Any]) -> bool:
-        """Whether a server should answer ``request`` outside its own loop: much work, or a database to open first."""
+    def at_once(self, request: Request[Any]) -> Response | None:
+        """The answer, if it takes little work and nothing has to be waited for; otherwise None, and nothing is done.
+
+        For a server's own loop. A request that gets None here is answered by calling the application, in another
+        thread: it is much work, its database is not open or somebody else is about to close it, or another write to
+        it is going on.
+        """
         handler = HANDLERS.get(type(request.command))
         if handler is None:
-            return False
-        command = request.command
-        return handler.cost(command) >= SLOW or (command.addressed and not self.catalog.ready(request.uid))
+            return self(request)
+        try:
+            return handler.at_once(self.catalog, request, self.policy)
+        except Exception as error:  # noqa: BLE001 - as above
+            return _failure(error, request)
+
+    @property
+    def tick_seconds(self) -> float | None:
+        """How often ``tick`` wants to be called; None for never."""
+        idle = self.policy.idle_unmount
+        return None if idle is None else max(0.05, min(idle / 4, 5.0))
+
+    def tick(self) -> None:
+        """Closes the databases that have not been used for long. It may take a while."""
+        if self.policy.idle_unmount is not None:
+            self.catalog.unmount_unused(self.policy.idle_unmount)
 
     def close(self) -> None:
         """Closes the databases, once the requests that use them are answered."""
         self.catalog.close()
+
+
+def _unhandled(_: Catalog, request: Request[Any], __: Policy) -> Response:
+    raise UnknownCommand(f"Command {request.command.verb} not handled")
+
+
+def _failure(error: Exception, request: Request[Any]) -> Response:
+    answer = next(answer for kind, answer in _ANSWERS if isinstance(error, kind))
+    return Response.failure(*answer(error), request.id)
 
 
 def _internal(error: Exception) -> tuple[ErrorCode, str]:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from attrs import evolve, field, frozen
 
 from pyelevator.application.mounts import Mount
 from pyelevator.application.names import DEFAULT, Names
+from pyelevator.application.openings import Openings
 from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, lock
 from pyelevator.engines.base import Capability, EngineError, Storage
 from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
@@ -58,6 +60,7 @@ class Catalog:
         directory: the data directory, created where it is missing; not used by a storage that is not durable.
         store: path of the store file; None for ``store.json`` in the data directory.
         allowed_roots: directories under which absolute paths may be created; None for everywhere, () for nowhere.
+        max_open: databases that are open at once; the one unused for longest makes room.
 
     Raises:
         CatalogLocked: another server uses the directory.
@@ -72,8 +75,10 @@ class Catalog:
         *,
         store: str | None = None,
         allowed_roots: Iterable[str] | None = None,
+        max_open: int = 256,
     ) -> None:
         self._storage = storage
+        self._openings = Openings(max_open)
         self._lock = threading.Lock()
         self._creating: set[str] = set()
         self._index = _Index()
@@ -103,11 +108,24 @@ class Catalog:
     def _load(self) -> None:
         recorded = self._store.read() if self._store else []
         entries = self._found() if recorded is None else [self._placed(entry) for entry in recorded]
-        self._index = _Index(tuple([Mount(self._storage, entry) for entry in _once(entries)]))
+        self._index = _Index(tuple([self._mount_of(entry) for entry in _once(entries)]))
+        try:
+            if DEFAULT not in self._index.by_name:
+                self.create(DEFAULT)
+            elif recorded != self._index.entries():
+                self._save(self._index)
+        except (EngineError, OSError) as error:  # the other databases are served all the same
+            _log.error("%s", error)
+            self._stand_in()
+
+    def _mount_of(self, entry: Entry, *, fresh: bool = False) -> Mount:
+        return Mount(self._storage, entry, self._openings, fresh=fresh)
+
+    def _stand_in(self) -> None:
+        """Has a default database even where there is none; its first use says why, or creates it."""
         if DEFAULT not in self._index.by_name:
-            self.create(DEFAULT)
-        elif recorded != self._index.entries():
-            self._save(self._index)
+            entry = Entry(DEFAULT, str(uuid4()), self._names.locate(DEFAULT), {})
+            self._index = _Index((*self._index.mounts, self._mount_of(entry, fresh=True)))
 
     def _found(self) -> list[Entry]:
         """The databases of a data directory that has lost its store file, under the names of their directories."""
@@ -144,11 +162,6 @@ class Catalog:
             raise ServerRuntimeError(f"Database {uid or '(no uid)'} doesn't exist")
         return mount
 
-    def ready(self, uid: str | None) -> bool:
-        """``use`` would give an engine, or an error, at once."""
-        mount = self._index.by_uid.get(uid)
-        return mount is None or mount.ready
-
     def names(self) -> list[str]:
         """The names of all databases, 'default' first, then in the order of their creation."""
         return sorted([mount.entry.name for mount in self._index.mounts], key=lambda name: name != DEFAULT)
@@ -180,12 +193,18 @@ class Catalog:
         """Closes a database once its users are done; one that is closed stays so."""
         self._named(name).unmount()
 
+    def unmount_unused(self, seconds: float) -> None:
+        """Closes the databases that nobody has used for so many seconds."""
+        self._openings.close_unused(monotonic() - seconds)
+
     def repair(self, uid: str | None) -> None:
         """Repairs a database, which closes it."""
         self.use(uid).repair()
 
     def create(self, name: str, options: Mapping[str, Any] | None = None) -> None:
         """Creates a database in the data directory, or at an absolute path; a LevelDB there keeps its data.
+
+        One that is damaged is registered as it is, so that it can be repaired.
 
         Raises:
             DatabaseError: the name is not allowed, or there is such a database.
@@ -194,7 +213,7 @@ class Catalog:
         if self._named_or_none(name):
             raise _taken(name)
         entry = Entry(name, str(uuid4()), self._names.path_of(name), self._storage.check_options(options or {}))
-        mount = Mount(self._storage, entry)
+        mount = self._mount_of(entry)
         with self._reserved(entry), mount.created():
             self._change(lambda mounts: (*mounts, mount))
 

@@ -1,12 +1,12 @@
 """What each command does: one function per verb, and the table that lists them all."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from attrs import frozen
-
 from pyelevator.application.catalog import Catalog
+from pyelevator.application.kinds import LARGE, SLOW, Handler, Managing, Reading, Writing
+from pyelevator.application.policy import Policy
 from pyelevator.commands import (
     DELETE,
     PUT,
@@ -23,50 +23,28 @@ from pyelevator.commands import (
     Exists,
     Get,
     MGet,
-    Op,
     Ping,
     Put,
     Range,
     Slice,
 )
-from pyelevator.engines.base import Bounds
-from pyelevator.errors import KeyNotFound
+from pyelevator.engines.base import Bounds, Engine
+from pyelevator.errors import KeyNotFound, WrongValue
 from pyelevator.messages import Request, Response, Status
 
-FEATURES: Final = ("pyelevator/1", "id", "pages")
+FEATURES: Final = ("pyelevator/1", "id", "pages", "sync")
 """What this server can do beyond the old protocol; told in the answer to DBCONNECT."""
-
-LARGE: Final = 1_000_000
-"""The cost of what may take any time."""
-
-SLOW: Final = 256
-"""From this cost on a request is too slow for a server's own loop (about a millisecond)."""
 
 _BYTES_PER_UNIT: Final = 1024
 _SHOWN: Final = 60
-
-Call: TypeAlias = Callable[[Catalog, Request[Any]], Response]
-
-
-@frozen
-class Handler:
-    """How a command is executed.
-
-    Attributes:
-        call: executes it; raises what the client shall be told.
-        cost: an estimate of the work, in lookups of one key (some microseconds each).
-    """
-
-    call: Call
-    cost: Callable[[Any], int]
+_KEYS_AT_ONCE: Final = 16
 
 
-def _get(catalog: Catalog, request: Request[Any]) -> Response:
-    command: Any = request.command
-    with catalog.use(request.uid) as engine:
-        value = engine.get(command.key)
+def _get(engine: Engine, request: Request[Any], _: Policy) -> Response:
+    key = request.command.key  # type: ignore[attr-defined]
+    value = engine.get(key)
     if value is None:
-        raise KeyNotFound(f"Key '{_readable(command.key)}' does not exist")
+        raise KeyNotFound(f"Key '{_readable(key)}' does not exist")
     return Response(value, id=request.id)
 
 
@@ -74,64 +52,76 @@ def _readable(key: bytes) -> str:
     return key[:_SHOWN].decode("utf-8", "replace") + ("..." if len(key) > _SHOWN else "")
 
 
-def _exists(catalog: Catalog, request: Request[Any]) -> Response:
+def _exists(engine: Engine, request: Request[Any], _: Policy) -> Response:
     command: Any = request.command
-    with catalog.use(request.uid) as engine:
-        return Response(engine.get(command.key) is not None, id=request.id)
+    return Response(engine.get(command.key) is not None, id=request.id)
 
 
-def _writer(ops: Callable[[Any], Sequence[Op]]) -> Call:
-    """A handler that writes the operations of the command."""
-
-    def call(catalog: Catalog, request: Request[Any]) -> Response:
-        with catalog.use(request.uid) as engine:
-            engine.write(ops(request.command))
-        return Response(id=request.id)
-
-    return call
-
-
-def _mget(catalog: Catalog, request: Request[Any]) -> Response:
+def _mget(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     command: Any = request.command
-    with catalog.use(request.uid) as engine:
-        values = engine.multi_get(command.keys, fill_cache=command.fill_cache)
+    if len(command.keys) > policy.max_range:
+        raise WrongValue(f"an MGET of {len(command.keys):,} keys is over the limit of {policy.max_range:,}; split it")
+    values = _values(engine, command, policy.max_range_bytes)
     return Response(values, Status.WARNING if None in values else Status.SUCCESS, id=request.id)
 
 
-def _range(catalog: Catalog, request: Request[Any]) -> Response:
+def _values(engine: Engine, command: MGet, most: int) -> list[bytes | None]:
+    """The values, read some at a time, so that too many bytes are noticed before they are all in memory."""
+    values: list[bytes | None] = []
+    size = 0
+    with engine.snapshot() as snapshot:
+        for first in range(0, len(command.keys), _KEYS_AT_ONCE):
+            some = snapshot.multi_get(command.keys[first : first + _KEYS_AT_ONCE], fill_cache=command.fill_cache)
+            values += some
+            size += sum(map(len, filter(None, some)))
+            if size > most:
+                raise WrongValue(f"the values of this MGET are more than the limit of {most:,} bytes; ask for fewer")
+    return values
+
+
+def _range(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     command: Any = request.command
     bounds = Bounds(command.start, command.stop, command.prefix, command.include_key, command.include_value)
-    with catalog.use(request.uid) as engine:
-        return Response(_listed(engine.scan(bounds)), id=request.id)
+    rows, more = _taken(engine.scan(bounds), policy.max_range, policy.max_range_bytes)
+    _check_all(more, policy)
+    return Response(rows, id=request.id)
 
 
-def _slice(catalog: Catalog, request: Request[Any]) -> Response:
+def _slice(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     command: Any = request.command
+    if command.count < 1:
+        return Response([], id=request.id)
     bounds = Bounds(command.start, None, None, command.include_key, command.include_value)
-    with catalog.use(request.uid) as engine:
-        items = islice(engine.scan(bounds), max(command.count, 0))
-        if command.max_bytes is None:
-            return Response(_listed(items), id=request.id)
-        page, more = _page(items, command.max_bytes)
-    return Response(_listed(page), id=request.id, more=more)
+    most, most_bytes = min(command.count, policy.max_range), policy.max_range_bytes
+    if command.max_bytes is not None:
+        rows, more = _taken(engine.scan(bounds), most, min(command.max_bytes, most_bytes))
+        return Response(rows, id=request.id, more=more and len(rows) < command.count)
+    rows, more = _taken(engine.scan(bounds), most, most_bytes)
+    _check_all(more and len(rows) < command.count, policy)
+    return Response(rows, id=request.id)
 
 
-def _page(items: Iterator[Any], max_bytes: int) -> tuple[list[Any], bool]:
-    """The first items, of about so many bytes but at least one, and whether there is another one behind them."""
-    page: list[Any] = []
+def _taken(items: Iterator[Any], most: int, most_bytes: int) -> tuple[list[Any], bool]:
+    """The first items, at most so many, of about so many bytes but at least one, and whether there are more."""
+    rows: list[Any] = []
     size = 0
     for item in items:
-        if page and size >= max_bytes:
-            return page, True
-        page.append(item)
-        size += sum(map(len, item)) if isinstance(item, tuple) else len(item or b"")
-    return page, False
+        if rows and (size >= most_bytes or len(rows) >= most):
+            return rows, True
+        rows.append(item)
+        if type(item) is tuple:
+            size += len(item[0]) + len(item[1])
+        elif item is not None:
+            size += len(item)
+    return rows, False
 
 
-def _listed(items: Iterable[Any]) -> list[Any]:
-    """The items of a scan as they are answered: pairs are lists."""
-    listed = list(items)
-    return list(map(list, listed)) if listed and isinstance(listed[0], tuple) else listed
+def _check_all(more: bool, policy: Policy) -> None:
+    if more:
+        raise WrongValue(
+            f"the answer is over the limit of {policy.max_range:,} items or {policy.max_range_bytes:,} bytes; "
+            "use RangeIter, or ask for less"
+        )
 
 
 def _ping(_: Catalog, request: Request[Any]) -> Response:
@@ -151,7 +141,7 @@ def _encoded(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def _silent(call: Callable[[Catalog, Request[Any], Any], None]) -> Call:
+def _silent(call: Callable[[Catalog, Request[Any], Any], None]) -> Callable[[Catalog, Request[Any]], Response]:
     """A handler without a result, from a call with the request and its command."""
 
     def silent(catalog: Catalog, request: Request[Any]) -> Response:
@@ -166,31 +156,40 @@ def _of_batch(batch: Batch) -> int:
     count = len(batch.ops)
     if count >= SLOW:
         return count
-    return count + sum(len(part) for op in batch.ops for part in op[1:]) // _BYTES_PER_UNIT
+    return count + sum(map(len, chain.from_iterable(op[1:] for op in batch.ops))) // _BYTES_PER_UNIT
 
 
 def _always(cost: int) -> Callable[[Any], int]:
     return lambda _: cost
 
 
+_Ops: TypeAlias = Sequence[Any]
+
+
+def _put(command: Put) -> _Ops:
+    return ((PUT, command.key, command.value),)
+
+
+def _delete(command: Delete) -> _Ops:
+    return ((DELETE, command.key),)
+
+
 HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
-    Get: Handler(_get, _always(1)),
-    Put: Handler(
-        _writer(lambda c: ((PUT, c.key, c.value),)), lambda c: 1 + (len(c.key) + len(c.value)) // _BYTES_PER_UNIT
-    ),
-    Delete: Handler(_writer(lambda c: ((DELETE, c.key),)), _always(1)),
-    Exists: Handler(_exists, _always(1)),
-    MGet: Handler(_mget, lambda c: len(c.keys)),
-    Range: Handler(_range, _always(LARGE)),
-    Slice: Handler(_slice, lambda c: max(c.count, 1)),
-    Batch: Handler(_writer(lambda c: c.ops), _of_batch),
-    Ping: Handler(_ping, _always(0)),
-    DbConnect: Handler(_connect, _always(1)),
-    DbMount: Handler(_silent(lambda catalog, _, c: catalog.mount(c.name)), _always(LARGE)),
-    DbUmount: Handler(_silent(lambda catalog, _, c: catalog.unmount(c.name)), _always(LARGE)),
-    DbCreate: Handler(_silent(lambda catalog, _, c: catalog.create(c.name, c.options)), _always(LARGE)),
-    DbDrop: Handler(_silent(lambda catalog, _, c: catalog.drop(c.name)), _always(LARGE)),
-    DbList: Handler(_list, _always(1)),
-    DbRepair: Handler(_silent(lambda catalog, request, _: catalog.repair(request.uid)), _always(LARGE)),
+    Get: Reading(_get),
+    Exists: Reading(_exists),
+    MGet: Reading(_mget, lambda c: len(c.keys)),
+    Range: Reading(_range, _always(LARGE)),
+    Slice: Reading(_slice, lambda c: c.count),
+    Put: Writing(_put, lambda c: (len(c.key) + len(c.value)) // _BYTES_PER_UNIT),
+    Delete: Writing(_delete),
+    Batch: Writing(lambda c: c.ops, _of_batch),
+    Ping: Managing(_ping),
+    DbConnect: Managing(_connect),
+    DbList: Managing(_list),
+    DbMount: Managing(_silent(lambda catalog, _, c: catalog.mount(c.name)), _always(LARGE)),
+    DbUmount: Managing(_silent(lambda catalog, _, c: catalog.unmount(c.name)), _always(LARGE)),
+    DbCreate: Managing(_silent(lambda catalog, _, c: catalog.create(c.name, c.options)), _always(LARGE)),
+    DbDrop: Managing(_silent(lambda catalog, _, c: catalog.drop(c.name)), _always(LARGE)),
+    DbRepair: Managing(_silent(lambda catalog, request, _: catalog.repair(request.uid)), _always(LARGE)),
 }
 """Command class -> handler; what is not here is not handled."""

@@ -4,11 +4,13 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from time import monotonic
 from types import TracebackType
 from typing import Final
 
+from pyelevator.application.openings import Openings
 from pyelevator.application.store import Entry
-from pyelevator.engines.base import Engine, EngineError, Storage
+from pyelevator.engines.base import Engine, EngineDamaged, EngineError, Storage
 from pyelevator.errors import DatabaseError, ServerRuntimeError
 
 _log: Final = logging.getLogger("pyelevator.catalog")
@@ -22,77 +24,126 @@ class Mount:
 
     Many threads may hold leases. ``unmount``, ``repair`` and ``destroy`` wait until all leases are gone and hold up
     new ones meanwhile; so a thread that holds a lease must not call them, nor take a second lease.
+
+    Args:
+        storage: opens it.
+        entry: what the catalog knows of it.
+        openings: counts what is open.
+        fresh: True for one that has no files yet, and may be created by its first use.
+
+    Attributes:
+        entry: as given.
+        lock: who can have it at once and finds an ``engine`` may use that, quickly, while holding the lock; then
+            sets ``used_at``. It is the cheaper half of a lease, and the one that never waits.
+        engine: None while the database is closed, or somebody waits to have it alone.
+        used_at: when it was last used, as ``time.monotonic`` counts.
     """
 
-    def __init__(self, storage: Storage, entry: Entry) -> None:
+    def __init__(self, storage: Storage, entry: Entry, openings: Openings, *, fresh: bool = False) -> None:
         self.entry: Final = entry
+        self.engine: Engine | None = None
+        self.lock: Final = threading.Lock()
+        self.used_at = monotonic()
         self._storage = storage
-        self._engine: Engine | None = None
+        self._openings = openings
+        self._fresh = fresh
+        self._open_engine: Engine | None = None
         self._leases = 0
         self._exclusive = 0
         self._gone = False
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-
-    @property
-    def ready(self) -> bool:
-        """A lease would be had at once."""
-        return self._engine is not None and not self._exclusive
+        self._changed = threading.Condition(self.lock)
 
     def __enter__(self) -> Engine:
-        with self._lock:
-            engine = self._engine
-            if engine is None or self._exclusive:
-                engine = self._wait_for_engine()
+        with self.lock:
+            engine = self.engine or self._wait_for_engine()
             self._leases += 1
+            self.used_at = monotonic()
             return engine
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        with self._lock:
+        with self.lock:
             self._leases -= 1
+            self.used_at = monotonic()
             if not self._leases and self._exclusive:
                 self._changed.notify_all()
 
     def _wait_for_engine(self) -> Engine:
         self._changed.wait_for(lambda: not self._exclusive)
-        if self._engine is None:
+        if self._open_engine is None:
             self._check_files()
             self._open()
-        return self._engine  # type: ignore[return-value]
+            self.engine = self._open_engine
+        return self._open_engine  # type: ignore[return-value]
 
     def _open(self) -> None:
-        self._engine = self._storage.open(self.entry.path, self.entry.options)
+        self._openings.enter(self)
+        try:
+            self._open_engine = self._storage.open(self.entry.path, self.entry.options)
+        except BaseException:
+            self._openings.leave(self)
+            raise
+        self._fresh = False
         _log.info("mounted %s", self.entry.name)
 
     def _check_files(self) -> None:
         if self._gone:
             raise ServerRuntimeError(f"Database {self.entry.uid} doesn't exist")
-        if not self._storage.exists(self.entry.path):
+        if not self._fresh and not self._storage.exists(self.entry.path):
             raise DatabaseError(f"Database {self.entry.name}: its files are gone ({self.entry.path})")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Without leases, and with the lock, so that new ones wait; the engine is closed."""
-        with self._lock:
+        with self.lock:
             self._exclusive += 1
+            self.engine = None
             try:
                 self._changed.wait_for(lambda: not self._leases)
                 self._close()
                 yield
             finally:
                 self._exclusive -= 1
+                self.engine = None if self._exclusive else self._open_engine
                 self._changed.notify_all()
 
     def _close(self) -> None:
-        engine, self._engine = self._engine, None
+        engine, self._open_engine = self._open_engine, None
         if engine is not None:
-            engine.close()
+            self.engine = None
+            try:
+                engine.close()
+            finally:
+                self._openings.leave(self)
             _log.info("unmounted %s", self.entry.name)
+
+    def close_if_unused(self, before: float) -> bool:
+        """Closes the engine unless it is in use, or was since ``before``; waits for nobody."""
+        if not self.lock.acquire(blocking=False):
+            return False
+        try:
+            if self.engine is None or self._leases or self.used_at >= before:
+                return False
+            self._close()
+            return True
+        finally:
+            self.lock.release()
 
     def unmount(self) -> None:
         """Closes the engine; the next lease opens it again."""
         with self._alone():
             pass
+
+    def mend(self) -> None:
+        """Closes an engine of which a write failed, so that the next lease opens it anew, and writes are taken again.
+
+        Raises:
+            EngineError: it could not be opened again, for want of space; so it stays open, for reads.
+        """
+        engine = self.engine
+        if engine is not None and engine.broken:
+            self._storage.check_room(self.entry.path)
+            _log.warning("a write to %s had failed; opening it anew", self.entry.name)
+            self.unmount()
 
     def repair(self) -> None:
         """Repairs the files; the next lease opens them."""
@@ -103,11 +154,14 @@ class Mount:
 
     @contextmanager
     def created(self) -> Iterator[None]:
-        """Opens the database, there or not; what the block raises takes back what was created."""
+        """Opens the database, there or not; what the block raises takes back what was created.
+
+        One that is there and damaged stays closed: only what the catalog knows can be repaired.
+        """
         with self._alone():
             fresh = not self._storage.exists(self.entry.path)
             try:
-                self._open()
+                self._open_or_leave(fresh)
                 yield
             except BaseException:
                 self._close()
@@ -115,6 +169,14 @@ class Mount:
                     with suppress(EngineError):
                         self._storage.destroy(self.entry.path)
                 raise
+
+    def _open_or_leave(self, fresh: bool) -> None:
+        try:
+            self._open()
+        except EngineDamaged as error:
+            if fresh:
+                raise
+            _log.warning("registering %s as it is: %s", self.entry.name, error)
 
     @contextmanager
     def destroyed(self, *, anew: bool) -> Iterator[None]:

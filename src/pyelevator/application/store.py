@@ -85,11 +85,15 @@ class Store:
         """Replaces the file, all of it or nothing: a crash leaves the old one or the new one."""
         content = {entry.name: {"path": entry.path, "uid": entry.uid, "options": entry.options} for entry in entries}
         temporary = self.path.with_name(f".{self.path.name}.new")
-        with temporary.open("w", encoding="ascii") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        try:
+            with temporary.open("w", encoding="ascii") as file:
+                json.dump(content, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         _sync_directory(self.path.parent)
 
 

@@ -23,7 +23,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import translate
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -34,6 +34,8 @@ from pyelevator.messages import Request, Response
 from pyelevator.server import values
 from pyelevator.transports.curve import is_key
 from pyelevator.transports.zap import LOCAL
+
+_R = TypeVar("_R", Response, Response | None)
 
 EVERY: Final = "*"
 """The pattern of all databases, and in the file the table of all other clients."""
@@ -137,20 +139,23 @@ class Guard(Application):
     """
 
     def __init__(self, application: Application, rights: Callable[[], Mapping[str, Rights]]) -> None:
-        super().__init__(application.catalog)
+        super().__init__(application.catalog, application.policy)
         self._application = application
         self._rights = rights
 
     def __call__(self, request: Request[Any]) -> Response:
+        return self._guarded(request, self._application)
+
+    def at_once(self, request: Request[Any]) -> Response | None:
+        return self._guarded(request, self._application.at_once)
+
+    def _guarded(self, request: Request[Any], answer: Callable[[Request[Any]], _R]) -> _R | Response:
         rights = self._rights().get(request.peer or "")
         refusal = _STRANGER if rights is None else self._refusal(request, rights)
         if rights is None or refusal is not None:
             return Response.of_error(PermissionDenied(f"{PermissionDenied.MARK}{refusal}"), request.id)
-        response = self._application(request)
-        return _shown_to(rights, response) if isinstance(request.command, DbList) else response
-
-    def is_slow(self, request: Request[Any]) -> bool:
-        return self._application.is_slow(request)
+        response = answer(request)
+        return _shown_to(rights, response) if response and isinstance(request.command, DbList) else response
 
     def close(self) -> None:
         self._application.close()

@@ -121,8 +121,9 @@ class Server:
 
     def _start(self, identity: bytes, exchange: Exchange) -> bool:
         """Answers a quick request, or hands a slow one to the workers; True if it is theirs now."""
-        if not self._is_slow(exchange):
-            self._listener.send(identity, self._answer(exchange))
+        frames = self._answer_at_once(exchange)
+        if frames is not None:
+            self._listener.send(identity, frames)
             return False
         if not is_tagged(exchange):
             self._order.hold(identity)
@@ -136,20 +137,25 @@ class Server:
             _LOG.exception("a message could not be read")
             return Exchange(ClassicCodec(), None, Response.failure(ErrorCode.REQUEST, "the message cannot be read"))
 
-    def _is_slow(self, exchange: Exchange) -> bool:
+    def _answer_at_once(self, exchange: Exchange) -> list[bytes] | None:
+        if exchange.request is None:
+            return exchange.encode(exchange.refusal or Response())
         try:
-            return exchange.request is not None and self._application.is_slow(exchange.request)
-        except Exception:  # noqa: BLE001 - as above; and who cannot say may be slow
-            _LOG.exception("the application raised")
-            return True
+            response = self._application.at_once(exchange.request)
+        except Exception:  # noqa: BLE001 - as above
+            return self._failed(exchange)
+        return None if response is None else exchange.encode(response)
 
     def _answer(self, exchange: Exchange) -> list[bytes]:
         try:
             return exchange.answer(self._application)
         except Exception:  # noqa: BLE001 - an application must not raise; if it does, the client still gets its answer
-            _LOG.exception("the application raised")
-            request_id = exchange.request.id if exchange.request else None
-            return exchange.encode(Response.failure(ErrorCode.RUNTIME, _FAILED, request_id))
+            return self._failed(exchange)
+
+    def _failed(self, exchange: Exchange) -> list[bytes]:
+        _LOG.exception("the application raised")
+        request_id = exchange.request.id if exchange.request else None
+        return exchange.encode(Response.failure(ErrorCode.RUNTIME, _FAILED, request_id))
 
     def _work(self, identity: bytes, exchange: Exchange) -> None:
         """What a worker does; it touches no socket."""

@@ -1,0 +1,133 @@
+"""The three kinds of handlers: what reads a database, what writes one, and what manages databases.
+
+Each is called in one of two ways: as itself it may wait, for a database to open or for another write; ``at_once`` it
+waits for nothing, and gives up instead.
+"""
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any, Final, TypeAlias
+
+from attrs import frozen
+
+from pyelevator.application.catalog import Catalog
+from pyelevator.application.policy import Policy
+from pyelevator.commands import Op
+from pyelevator.engines.base import Engine, EngineBusy
+from pyelevator.errors import WrongValue
+from pyelevator.messages import Request, Response
+
+LARGE: Final = 1_000_000
+"""The cost of what may take any time."""
+
+SLOW: Final = 256
+"""From this cost on a request is too slow to be answered at once (about a millisecond)."""
+
+Cost: TypeAlias = Callable[[Any], int]
+"""An estimate of a command's work, in lookups of one key (some microseconds each)."""
+
+
+@frozen
+class Reading:
+    """Answers from one database.
+
+    Attributes:
+        call: reads; raises what the client shall be told.
+        cost: of a command; None if it is always quick.
+    """
+
+    call: Callable[[Engine, Request[Any], Policy], Response]
+    cost: Cost | None = None
+
+    def __call__(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response:
+        with catalog.use(request.uid) as engine:
+            return self.call(engine, request, policy)
+
+    def at_once(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response | None:
+        """The answer; None if the request costs too much or the database is not at hand."""
+        if self.cost is not None and self.cost(request.command) >= SLOW:
+            return None
+        mount = catalog.use(request.uid)
+        lock = mount.lock
+        if not lock.acquire(False):
+            return None
+        try:
+            engine = mount.engine
+            mount.used_at = monotonic()
+            return None if engine is None else self.call(engine, request, policy)
+        finally:
+            lock.release()
+
+
+@frozen
+class Writing:
+    """Writes to one database.
+
+    Attributes:
+        ops: the operations of a command.
+        cost: as in :class:`Reading`.
+    """
+
+    ops: Callable[[Any], Sequence[Op]]
+    cost: Cost | None = None
+
+    def __call__(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response:
+        command: Any = request.command
+        ops = self.ops(command)
+        if len(ops) > policy.max_batch:
+            raise WrongValue(f"a batch of {len(ops):,} operations is over the limit of {policy.max_batch:,}; split it")
+        mount = catalog.use(request.uid)
+        mount.mend()
+        with mount as engine:
+            engine.write(ops, sync=command.sync or policy.sync)
+        return Response(id=request.id)
+
+    def at_once(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response | None:
+        """The answer; None also if another write is going on, or this one must be on the disk."""
+        command: Any = request.command
+        if command.sync or policy.sync or (self.cost is not None and self.cost(command) >= SLOW):
+            return None
+        mount = catalog.use(request.uid)
+        if not mount.lock.acquire(False):
+            return None
+        try:
+            engine = mount.engine
+            mount.used_at = monotonic()
+            return None if engine is None or engine.broken else self._written(engine, request, policy)
+        finally:
+            mount.lock.release()
+
+    def _written(self, engine: Engine, request: Request[Any], policy: Policy) -> Response | None:
+        ops = self.ops(request.command)
+        if len(ops) > policy.max_batch:
+            return None
+        try:
+            engine.write(ops, wait=False)
+        except EngineBusy:
+            return None
+        return Response(id=request.id)
+
+
+@frozen
+class Managing:
+    """Does something to the catalog.
+
+    Attributes:
+        call: does it; raises what the client shall be told.
+        cost: as in :class:`Reading`.
+    """
+
+    call: Callable[[Catalog, Request[Any]], Response]
+    cost: Cost | None = None
+
+    def __call__(self, catalog: Catalog, request: Request[Any], _: Policy) -> Response:
+        return self.call(catalog, request)
+
+    def at_once(self, catalog: Catalog, request: Request[Any], _: Policy) -> Response | None:
+        """The answer; None if the request costs too much."""
+        if self.cost is not None and self.cost(request.command) >= SLOW:
+            return None
+        return self.call(catalog, request)
+
+
+Handler: TypeAlias = Reading | Writing | Managing

@@ -1,0 +1,24 @@
+"""Policy: what an application is told of its work, beside the databases themselves."""
+
+from attrs import frozen
+
+
+@frozen
+class Policy:
+    """What holds for every request and every database of an application.
+
+    Attributes:
+        sync: every write survives a crash of the machine before it is answered, not only those that ask for it.
+        max_batch: operations in one batch.
+        max_range: items in one answer to RANGE, SLICE or MGET.
+        max_range_bytes: bytes of keys and values in one such answer, about; a single item may be larger.
+        max_open: databases that are open at once; the one unused for longest makes room.
+        idle_unmount: seconds after which an unused database is closed; None for never.
+    """
+
+    sync: bool = False
+    max_batch: int = 1_000_000
+    max_range: int = 1_000_000
+    max_range_bytes: int = 100 << 20
+    max_open: int = 256
+    idle_unmount: float | None = None
