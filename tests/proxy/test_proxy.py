@@ -1,13 +1,13 @@
 """Proxies on real sockets: the session conformance through them, and several servers behind one."""
 
 import pytest
-from support.old_servers import OldServerOnSocket
 
 from pyelevator import DatabaseError, Elevator, RequestTimeout, ServerRuntimeError
 from pyelevator.application import Application
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
+from support.old_servers import OldServerOnSocket
 
 
 def through(*upstreams, **options):
@@ -147,7 +147,7 @@ def test_malformed_requests_are_answered_by_the_proxy_and_never_reach_the_server
 
 
 def test_a_client_s_own_timeout_costs_nobody_else_an_answer():
-    with OldServerOnSocket("classic") as old, through(old.url, timeout=20) as proxy:
+    with OldServerOnSocket("classic") as old, through(old.url, timeout=1) as proxy:
         with Elevator.from_url(proxy.urls[0]) as impatient, Elevator.from_url(proxy.urls[0]) as other:
             other.Put("k", "v")
             old.silent = True
