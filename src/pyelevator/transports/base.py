@@ -20,6 +20,11 @@ class Transport(ABC):
     def url(self) -> str:
         """Where the lane leads, for messages: ``tcp://127.0.0.1:4141``."""
 
+    @property
+    def is_open(self) -> bool:
+        """True while it holds something of the system's that ``close`` gives back; a client that is dropped warns."""
+        return False
+
     @abstractmethod
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         """Hands one message over.

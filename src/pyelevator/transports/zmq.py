@@ -1,8 +1,8 @@
 """ZeroMQ: DEALER lanes over TCP and IPC for clients, ROUTER listeners for servers and proxies."""
 
 import errno
-import math
 import os
+import select
 import socket as sockets
 import threading
 from collections.abc import Sequence
@@ -13,19 +13,15 @@ from typing import Any, Final, Self
 import zmq
 
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import ConnectTimeout, RequestTimeout, TransportError, UsageError
+from pyelevator.errors import ConnectFailed, ConnectTimeout, RequestTimeout, TransportError, UsageError
 from pyelevator.transports.base import AsyncTransport, Transport, no_answer, no_server
 from pyelevator.transports.curve import Curve
+from pyelevator.transports.dealer import DealerContext
 from pyelevator.transports.endpoint import Target, parse_url
 from pyelevator.transports.zap import CurveServer, Doorkeeper
 
 _MAX_IPC_PATH: Final = 107  # sun_path of Linux, without its final NUL
-
-
-def milliseconds(deadline: Deadline) -> int:
-    """What is left of the deadline, rounded up, in ZeroMQ's terms: -1 for no end."""
-    left = deadline.remaining()
-    return -1 if left == math.inf else math.ceil(left * 1000)
+_LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
 
 
 def check_ipc_path(path: str) -> None:
@@ -45,11 +41,15 @@ class ZmqTransport(Transport):
         self._url = url
         self._curve = curve
         self._socket: zmq.Socket[bytes] | None = None
-        self._receive_timeout = -1
+        self._news = select.poll()
 
     @property
     def url(self) -> str:
         return self._url
+
+    @property
+    def is_open(self) -> bool:
+        return self._socket is not None
 
     def sibling(self) -> Self:
         lane = type(self).__new__(type(self))
@@ -67,40 +67,48 @@ class ZmqTransport(Transport):
         Raises:
             TransportError: what can be told at once to be impossible.
         """
-        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
-        socket.set(zmq.LINGER, 0)
-        socket.set(zmq.IMMEDIATE, 1)
-        socket.set(zmq.IPV6, "[" in self._url)  # else a name with both addresses is only tried at its IPv6 one
-        socket.set(zmq.RECONNECT_IVL, 20)
-        socket.set(zmq.RECONNECT_IVL_MAX, 500)
-        if self._curve is not None:
-            self._curve.secure(socket)
         try:
+            socket: zmq.Socket[bytes] = DealerContext.instance().socket(zmq.DEALER)
+            socket.set(zmq.LINGER, 0)
+            socket.set(zmq.IMMEDIATE, 1)
+            socket.set(zmq.IPV6, "[" in self._url)  # else a name with both addresses is only tried at its IPv6 one
+            socket.set(zmq.RECONNECT_IVL, 20)
+            socket.set(zmq.RECONNECT_IVL_MAX, 500)
+            if self._curve is not None:
+                self._curve.secure(socket)
             socket.connect(self._url)
         except zmq.ZMQError as error:
-            socket.close()
-            raise self.failure(error) from error
+            raise ConnectFailed(f"{self._url}: {error.strerror}") from error
         return socket
 
     def _open(self) -> "zmq.Socket[bytes]":
-        self._socket = self.open_socket()
-        self._receive_timeout = -1
-        return self._socket
+        socket = self.open_socket()
+        self._news = select.poll()
+        self._news.register(socket.fileno(), select.POLLIN)
+        self._socket = socket
+        return socket
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         socket = self._socket or self._open()
         try:
-            try:
-                socket.send_multipart(frames, zmq.NOBLOCK)
-            except zmq.Again:
-                self._await_connection(socket, deadline)
-                socket.send_multipart(frames, zmq.NOBLOCK)
+            while not _sent(socket, frames):
+                if not self._wait(socket, zmq.POLLOUT, deadline):
+                    raise self.unconnected(deadline)
         except zmq.ZMQError as error:
             raise self.failure(error) from error
 
-    def _await_connection(self, socket: "zmq.Socket[bytes]", deadline: Deadline) -> None:
-        if not socket.poll(milliseconds(deadline), zmq.POLLOUT):
-            raise self.unconnected(deadline)
+    def _wait(self, socket: Any, event: int, deadline: Deadline) -> bool:
+        """Waits until the socket is ready for ``event``; False if it is not by the deadline.
+
+        ZeroMQ's own timeouts begin anew whenever a signal interrupts them, so a timer could keep a call waiting for
+        ever. The socket's descriptor only tells that something has changed since the socket was last asked.
+        """
+        while not socket.get(zmq.EVENTS) & event:
+            left = deadline.remaining()
+            if not left:
+                return False
+            self._news.poll(min(left, _LONGEST_POLL) * 1000)
+        return True
 
     def unconnected(self, deadline: Deadline) -> ConnectTimeout:
         """The error for a message that could not be sent before the deadline."""
@@ -110,16 +118,12 @@ class ZmqTransport(Transport):
         socket = self._socket
         if socket is None:
             raise TransportError(f"nothing was sent to {self._url}, so nothing can be received")
-        timeout = milliseconds(deadline)
-        if timeout != self._receive_timeout:
-            socket.set(zmq.RCVTIMEO, timeout)
-            self._receive_timeout = timeout
         try:
-            return socket.recv_multipart()
-        except zmq.Again as error:
-            raise RequestTimeout(no_answer(self._url, deadline)) from error
+            if self._wait(socket, zmq.POLLIN, deadline):
+                return socket.recv_multipart(zmq.NOBLOCK)
         except zmq.ZMQError as error:
             raise self.failure(error) from error
+        raise RequestTimeout(no_answer(self._url, deadline))
 
     def failure(self, error: zmq.ZMQError) -> TransportError:
         """The error that tells of one of ZeroMQ's."""
@@ -132,6 +136,15 @@ class ZmqTransport(Transport):
         socket, self._socket = self._socket, None
         if socket is not None:
             socket.close()
+
+
+def _sent(socket: "zmq.Socket[bytes]", frames: Sequence[bytes]) -> bool:
+    """Sends, if the connection is up."""
+    try:
+        socket.send_multipart(frames, zmq.NOBLOCK)
+    except zmq.Again:
+        return False
+    return True
 
 
 class TcpTransport(ZmqTransport):
