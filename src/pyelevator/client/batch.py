@@ -19,7 +19,28 @@ T = TypeVar("T", str, bytes)
 BATCH_TIMEOUT: Final = 10.0
 
 
-class WriteBatch(Client[T]):
+class Writes:
+    """The puts and deletes of a batch, before they are written; the same for sync and async."""
+
+    _ops: list[Op]
+
+    def Put(self, key: Data, value: Data) -> None:
+        """Adds a put to the batch; nothing is sent before Write."""
+        self._ops.append((PUT, to_bytes(key, "key"), to_bytes(value, "value")))
+
+    def Delete(self, key: Data) -> None:
+        """Adds a delete to the batch; nothing is sent before Write."""
+        self._ops.append((DELETE, to_bytes(key, "key")))
+
+    def Clear(self) -> None:
+        """Discards the operations."""
+        self._ops = []
+
+    def __len__(self) -> int:
+        return len(self._ops)
+
+
+class WriteBatch(Writes, Client[T]):
     """A batch of writes to one database.
 
     It takes the same arguments as :class:`~pyelevator.Elevator`; its timeout is 10 s unless it says otherwise. In a
@@ -102,14 +123,6 @@ class WriteBatch(Client[T]):
         batch._ops = []
         return batch
 
-    def Put(self, key: Data, value: Data) -> None:
-        """Adds a put to the batch; nothing is sent before Write."""
-        self._ops.append((PUT, to_bytes(key, "key"), to_bytes(value, "value")))
-
-    def Delete(self, key: Data) -> None:
-        """Adds a delete to the batch; nothing is sent before Write."""
-        self._ops.append((DELETE, to_bytes(key, "key")))
-
     def Write(self, *, sync: bool = False, timeout: float | None = None) -> None:
         """Writes the batch: all of it or none. Afterwards it is empty, and may be filled again.
 
@@ -121,13 +134,6 @@ class WriteBatch(Client[T]):
         if self._ops:
             self._run(operations.call(self._link, Batch(self._ops, sync)), timeout)
         self._ops = []
-
-    def Clear(self) -> None:
-        """Discards the operations."""
-        self._ops = []
-
-    def __len__(self) -> int:
-        return len(self._ops)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
