@@ -115,6 +115,7 @@ class Core:
         interceptors: what happens to each request, outermost first.
         timeout: seconds that an upstream may take for each request, waiting for a lane included.
         capacity: requests taken and not answered; at that number the proxy is ``full`` and must not take more.
+        capacity_bytes: likewise, of their frames.
         limits: what is taken from clients and upstreams.
 
     The methods take the time (seconds, any monotonic clock) and return what is to be done.
@@ -127,15 +128,19 @@ class Core:
         *,
         timeout: float = 30.0,
         capacity: int = 10_000,
+        capacity_bytes: int = 256 << 20,
         limits: Limits | None = None,
     ) -> None:
         router = Router(upstreams)
         self._answer = compose(interceptors, router.forward)
         self._pools = {name: Pool(upstream) for name, upstream in router.upstreams.items()}
-        self._timeout, self._capacity = timeout, capacity
+        self._timeout = timeout
+        self._capacity, self._capacity_bytes = capacity, capacity_bytes
         self._reader = Reader(limits)
         self._queues: dict[bytes, deque[Exchange]] = {}
         self._unanswered = 0
+        self._held = 0
+        self._sizes: dict[int, int] = {}
         self._timers: list[tuple[float, int, int, Job]] = []
         self._order = count()
         self._now = 0.0
@@ -144,7 +149,7 @@ class Core:
     @property
     def full(self) -> bool:
         """As many requests as it may hold are unanswered; take no more until one is."""
-        return self._unanswered >= self._capacity
+        return self._unanswered >= self._capacity or self._held >= self._capacity_bytes
 
     @property
     def idle(self) -> bool:
@@ -156,8 +161,8 @@ class Core:
     ) -> list[Action]:
         """A client's message. What is no request is answered here, and no upstream ever sees it."""
         self._now = now
-        self._unanswered += 1
         exchange = self._reader.read(frames, peer)
+        self._hold(exchange, sum(map(len, frames)))
         if _is_tagged(exchange):
             self._begin(identity, exchange)
         elif identity in self._queues:
@@ -166,6 +171,15 @@ class Core:
             self._queues[identity] = deque()
             self._begin(identity, exchange)
         return self._done()
+
+    def _hold(self, exchange: Exchange, size: int) -> None:
+        self._unanswered += 1
+        self._held += size
+        self._sizes[id(exchange)] = size
+
+    def _let_go(self, exchange: Exchange) -> None:
+        self._unanswered -= 1
+        self._held -= self._sizes.pop(id(exchange))
 
     def upstream_sent(self, upstream: str, lane_number: int, frames: Sequence[bytes], now: float) -> list[Action]:
         """An upstream's message on one of its lanes."""
@@ -232,7 +246,7 @@ class Core:
         if exchange.request is not None:
             response = evolve(response, id=exchange.request.id)
         self._actions.append(Reply(identity, exchange.encode(response)))
-        self._unanswered -= 1
+        self._let_go(exchange)
         if not _is_tagged(exchange):
             self._next_of(identity)
 

@@ -1,0 +1,255 @@
+"""The proxy's core, without sockets, on a clock that the test turns."""
+
+import pytest
+
+from pyelevator.codec import ClassicCodec, FlatCodec
+from pyelevator.commands import DbConnect, Get, MGet, Ping, Put
+from pyelevator.errors import ErrorCode, UsageError
+from pyelevator.flows import sleep
+from pyelevator.messages import Request, Response
+from pyelevator.proxy.core import Core, Forward, Renew, Reply
+from pyelevator.proxy.routing import Upstream
+
+URL = "tcp://h:1"
+CLASSIC = ClassicCodec()
+
+
+def asked(command, request_id=None, uid="u"):
+    return CLASSIC.encode_request(Request(command, uid, request_id))
+
+
+def answer_to(forward, payload, *, echo=True, codec=CLASSIC):
+    """An upstream's reply to what was forwarded."""
+    request = codec.decode_request(forward.frames)
+    return codec.encode_response(Response(payload, id=request.id if echo else None), request)
+
+
+def told(reply, command=Get("k"), codec=CLASSIC):  # noqa: B008
+    return codec.decode_response(reply.frames, Request(command))
+
+
+def core_over(*interceptors, dialect="classic", **options):
+    options = {"timeout": 5.0, **options}
+    return Core([Upstream(f"{URL}?dialect={dialect}", name="up", max_lanes=2)], interceptors, **options)
+
+
+def learned(core):
+    """The same core, once its upstream has echoed an id."""
+    (forward,) = core.client_sent(b"x", asked(Ping(), 1), 0.0)
+    core.upstream_sent("up", forward.lane, answer_to(forward, b"PONG"), 0.0)
+    return core
+
+
+def test_a_request_is_forwarded_under_an_id_of_the_proxy_and_answered_under_the_client_s():
+    core = core_over()
+    (forward,) = core.client_sent(b"a", asked(Get("k"), 77), 0.0)
+    assert (forward.upstream, forward.lane) == ("up", 0)
+    assert CLASSIC.decode_request(forward.frames).id == 1
+    (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
+    assert (reply.identity, told(reply).payload, told(reply).id) == (b"a", b"v", 77)
+    assert core.idle
+
+
+def test_a_client_without_ids_gets_none():
+    core = core_over()
+    (forward,) = core.client_sent(b"a", asked(Get("k")), 0.0)
+    (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
+    assert told(reply).id is None
+
+
+def test_two_clients_with_the_same_ids_keep_their_own_answers_in_any_order():
+    core = learned(core_over())
+    (one,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
+    (two,) = core.client_sent(b"b", asked(Get("k"), 1), 0.0)
+    (reply,) = core.upstream_sent("up", 0, answer_to(two, b"of b"), 0.0)
+    assert (reply.identity, told(reply).payload) == (b"b", b"of b")
+    (reply,) = core.upstream_sent("up", 0, answer_to(one, b"of a"), 0.0)
+    assert (reply.identity, told(reply).payload) == (b"a", b"of a")
+
+
+def test_an_upstream_that_echoes_ids_takes_all_on_one_lane():
+    core = learned(core_over())
+    forwards = [core.client_sent(b"a", asked(Get("k"), i), 0.0)[0] for i in range(100)]
+    assert {forward.lane for forward in forwards} == {0}
+
+
+def test_an_upstream_without_ids_takes_one_at_a_time_on_each_lane_and_the_rest_waits():
+    core = core_over()
+    first, second = (core.client_sent(b"a", asked(Get("k"), i), 0.0)[0] for i in (1, 2))
+    assert (first.lane, second.lane) == (0, 1)
+    assert core.client_sent(b"a", asked(Get("k"), 3), 0.0) == []
+    reply, forward = core.upstream_sent("up", 1, answer_to(second, b"v", echo=False), 0.0)
+    assert told(reply).id == 2
+    assert isinstance(forward, Forward)
+    assert forward.lane == 1
+
+
+def test_requests_of_a_client_without_ids_keep_their_order():
+    core = learned(core_over())
+    (forward,) = core.client_sent(b"old", asked(Get("1")), 0.0)
+    assert core.client_sent(b"old", asked(Get("2")), 0.0) == []
+    reply, follows = core.upstream_sent("up", 0, answer_to(forward, b"one"), 0.0)
+    assert told(reply).payload == b"one"
+    assert CLASSIC.decode_request(follows.frames).command == Get("2")
+
+
+@pytest.mark.parametrize("frames", [[b""], [b"\xc1"], [b"a", b"b"], [b"\x90"]])
+def test_what_is_no_request_is_answered_here(frames):
+    core = core_over()
+    (reply,) = core.client_sent(b"a", frames, 0.0)
+    assert isinstance(reply, Reply)
+    assert core.idle
+
+
+def test_a_lost_reply_becomes_an_error_in_time_and_the_lane_without_ids_is_replaced():
+    core = core_over()
+    (forward,) = core.client_sent(b"a", asked(Get("k"), 1), 100.0)
+    assert core.next_due() == 105.0
+    assert core.tick(104.9) == []
+    renew, reply = core.tick(105.0)
+    assert renew == Renew("up", 0)
+    assert told(reply).code is ErrorCode.RUNTIME
+    assert "no answer from upstream within 5.0 s" in told(reply).message
+    assert core.next_due() is None
+    (again,) = core.client_sent(b"a", asked(Get("k"), 2), 106.0)
+    (reply,) = core.upstream_sent("up", 0, answer_to(again, b"v", echo=False), 106.0)
+    assert (told(reply).payload, told(reply).id) == (b"v", 2)
+    assert forward.until == 105.0
+
+
+def test_a_late_reply_with_an_id_is_for_nobody_and_costs_nobody_anything():
+    core = learned(core_over())
+    (late,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
+    (reply,) = core.tick(5.0)
+    assert told(reply).code is ErrorCode.RUNTIME
+    (other,) = core.client_sent(b"b", asked(Get("k"), 1), 5.0)
+    assert core.upstream_sent("up", 0, answer_to(late, b"late"), 5.0) == []
+    (reply,) = core.upstream_sent("up", 0, answer_to(other, b"v"), 5.0)
+    assert (reply.identity, told(reply).payload) == (b"b", b"v")
+
+
+def test_a_request_that_never_got_a_lane_times_out_too():
+    core = core_over()
+    for i in range(3):
+        core.client_sent(b"a", asked(Get("k"), i), float(i))
+    core.tick(5.0)
+    core.tick(6.0)
+    replies = [action for action in core.tick(7.0) if isinstance(action, Reply)]
+    assert [told(reply).id for reply in replies] == [2]
+    assert core.idle
+
+
+def test_a_reply_that_nobody_can_read_fails_what_is_on_its_lane_and_replaces_it():
+    core = core_over()
+    core.client_sent(b"a", asked(Get("k"), 1), 0.0)
+    renew, reply = core.upstream_sent("up", 0, [b"\xc1", b"\xc1"], 0.0)
+    assert renew == Renew("up", 0)
+    assert told(reply).code is ErrorCode.RUNTIME
+
+
+def test_the_second_answer_of_a_flat_upstream_is_never_read():
+    core = core_over(dialect="flat")
+    (forward,) = core.client_sent(b"a", asked(MGet(["k"]), 1), 0.0)
+    assert FlatCodec().decode_request(forward.frames).command == MGet(["k"])
+    renew, reply = core.upstream_sent("up", 0, [b"\x94\x01\x00\xa0\xa1v"], 0.0)
+    assert renew == Renew("up", 0)
+    assert told(reply, MGet(["k"])).payload == [b"v"]
+
+
+def test_what_the_upstream_s_dialect_cannot_say_is_refused():
+    core = core_over(dialect="flat")
+    (reply,) = core.client_sent(b"a", asked(Ping(), 1), 0.0)
+    assert "dialect='classic'" in told(reply, Ping()).message
+
+
+def test_the_proxy_is_full_at_its_capacity_by_number_and_by_bytes():
+    core = core_over(capacity=2)
+    core.client_sent(b"a", asked(Get("k"), 1), 0.0)
+    assert not core.full
+    core.client_sent(b"a", asked(Get("k"), 2), 0.0)
+    assert core.full
+    core.tick(5.0)
+    assert not core.full
+    core = core_over(capacity_bytes=1000)
+    core.client_sent(b"a", asked(Put("k", "x" * 1000), 1), 0.0)
+    assert core.full
+    core.tick(5.0)
+    assert not core.full
+
+
+def test_interceptors_stand_around_outermost_first():
+    seen = []
+
+    def named(name):
+        def interceptor(request, forward):
+            seen.append(f"{name} in")
+            response = yield from forward(request)
+            seen.append(f"{name} out")
+            return response
+
+        return interceptor
+
+    core = core_over(named("outer"), named("inner"))
+    (forward,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
+    core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
+    assert seen == ["outer in", "inner in", "inner out", "outer out"]
+
+
+def test_an_interceptor_may_answer_wait_and_ask_again():
+    def patient(request, forward):
+        response = yield from forward(request)
+        yield from sleep(2.0)
+        again = yield from forward(request)
+        return Response(response.payload + again.payload)
+
+    core = core_over(patient)
+    (forward,) = core.client_sent(b"a", asked(Get("k"), 9), 0.0)
+    assert core.upstream_sent("up", 0, answer_to(forward, b"1"), 1.0) == []
+    assert core.next_due() == 3.0
+    (forward,) = core.tick(3.0)
+    (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"2"), 3.0)
+    assert (told(reply).payload, told(reply).id) == (b"12", 9)
+
+
+def test_an_interceptor_that_fails_or_answers_nonsense_costs_only_its_request():
+    def broken(request, forward):
+        if request.command == Get("raise"):
+            raise ZeroDivisionError
+        if request.command == Get("nonsense"):
+            return "v"
+        return (yield from forward(request))
+
+    core = core_over(broken)
+    (reply,) = core.client_sent(b"a", asked(Get("raise"), 1), 0.0)
+    assert told(reply).message == "internal error of the proxy: ZeroDivisionError"
+    (reply,) = core.client_sent(b"a", asked(Get("nonsense"), 2), 0.0)
+    assert told(reply).code is ErrorCode.RUNTIME
+    (forward,) = core.client_sent(b"a", asked(Get("k"), 3), 0.0)
+    assert isinstance(forward, Forward)
+
+
+def test_uids_of_several_upstreams_say_where_they_come_from():
+    core = Core([Upstream(URL, ("w-*",), name="west"), Upstream(URL, name="east")])
+    (forward,) = core.client_sent(b"a", asked(DbConnect("w-1"), 1, None), 0.0)
+    assert forward.upstream == "west"
+    (reply,) = core.upstream_sent("west", 0, answer_to(forward, b"123"), 0.0)
+    assert told(reply, DbConnect("w-1")).payload == b"west~123"
+    (forward,) = core.client_sent(b"a", asked(Get("k"), 2, "west~123"), 0.0)
+    assert (forward.upstream, CLASSIC.decode_request(forward.frames).uid) == ("west", "123")
+    (reply,) = core.client_sent(b"a", asked(Get("k"), 3, "123"), 0.0)
+    assert told(reply).message == "Database 123 doesn't exist"
+
+
+@pytest.mark.parametrize(
+    "upstreams",
+    [[], [Upstream(URL, name="a"), Upstream("tcp://other:1", name="a")]],
+)
+def test_upstreams_need_names_of_their_own(upstreams):
+    with pytest.raises(UsageError, match="at least one upstream, and a name"):
+        Core(upstreams)
+
+
+@pytest.mark.parametrize("url", ["fake://", "http://h", f"{URL}?dialect=esperanto"])
+def test_what_cannot_be_an_upstream_is_refused(url):
+    with pytest.raises(UsageError):
+        Upstream(url)
