@@ -7,6 +7,9 @@
 '123'
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from pyelevator.client import Elevator, RangeIter, WriteBatch
 from pyelevator.errors import (
     ArgumentTypeError,
@@ -36,10 +39,16 @@ from pyelevator.errors import (
     WrongValue,
 )
 
+if TYPE_CHECKING:
+    from pyelevator.client.aio import AsyncElevator, AsyncRangeIter, AsyncWriteBatch
+
 __version__ = "1.0.0.dev0"
 
 __all__ = [
     "ArgumentTypeError",
+    "AsyncElevator",
+    "AsyncRangeIter",
+    "AsyncWriteBatch",
     "BadRequest",
     "ConnectFailed",
     "ConnectTimeout",
@@ -68,3 +77,15 @@ __all__ = [
     "WrongType",
     "WrongValue",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker would take it to allow any name
+
+    def __getattr__(name):
+        """The async names, with which asyncio comes; a program that does not use them does not wait for its import."""
+        if name not in ("AsyncElevator", "AsyncRangeIter", "AsyncWriteBatch"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module("pyelevator.client.aio"), name)
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

@@ -47,9 +47,9 @@ class Switchboard:
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def open(self) -> bool:
-        """Whether there are connections."""
-        return bool(self._connections or self._retired)
+    def is_open(self) -> bool:
+        """True while a connection holds something of the system's."""
+        return any(connection.transport.is_open for connection in chain(self._connections, self._retired))
 
     def submit(self, request: Request[Any], deadline: Deadline) -> Call:
         """Begins a call; its future holds the outcome, at the latest soon after the deadline."""
@@ -251,7 +251,7 @@ class AsyncSession:
 
     def __del__(self) -> None:
         board = getattr(self, "_board", None)
-        if board is not None and board.open and board.pid == os.getpid():
+        if board is not None and board.is_open and board.pid == os.getpid():
             warnings.warn(
                 f"a client of {self.transport.url} was not closed; use `async with`, or await disconnect()",
                 ResourceWarning,

@@ -41,6 +41,10 @@ class ZmqConnection(AsyncTransport):
     def url(self) -> str:
         return self._lane.url
 
+    @property
+    def is_open(self) -> bool:
+        return self._socket is not None
+
     def open(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
@@ -159,6 +163,10 @@ class ThreadLane(AsyncTransport):
     @property
     def url(self) -> str:
         return self._lane.url
+
+    @property
+    def is_open(self) -> bool:
+        return not self._closed.is_set()
 
     def open(self, receiver: Receiver) -> None:
         self._receiver = receiver

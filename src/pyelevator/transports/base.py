@@ -97,6 +97,11 @@ class AsyncTransport(ABC):
     def url(self) -> str:
         """Where it leads, for messages: ``tcp://127.0.0.1:4141``."""
 
+    @property
+    def is_open(self) -> bool:
+        """As of a :class:`Transport`."""
+        return False
+
     @abstractmethod
     def open(self, receiver: Receiver) -> None:
         """Begins to connect, without waiting for it; once.

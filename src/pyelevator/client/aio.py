@@ -1,0 +1,246 @@
+"""AsyncElevator: the documented API, one line per method over the operations that Elevator runs, too.
+
+The docstrings are Elevator's.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
+
+from pyelevator.client import operations
+from pyelevator.client.aio_base import Arguments, AsyncClient, documented_by
+from pyelevator.client.aio_batch import AsyncWriteBatch
+from pyelevator.client.aio_ranges import AsyncRangeIter
+from pyelevator.client.batch import BATCH_TIMEOUT
+from pyelevator.client.elevator import Elevator
+from pyelevator.client.ranges import Pager, Scan, check_count, scan
+from pyelevator.commands import (
+    Data,
+    DbCreate,
+    DbDrop,
+    DbList,
+    DbMount,
+    DbRepair,
+    DbUmount,
+    Delete,
+    Exists,
+    Get,
+    MGet,
+    Ping,
+    Put,
+)
+
+__all__ = ["AsyncElevator", "AsyncRangeIter", "AsyncWriteBatch"]
+
+T = TypeVar("T", str, bytes)
+
+
+@documented_by(Elevator)
+class AsyncElevator(AsyncClient[T]):
+    """A client of one database for an event loop: :class:`~pyelevator.Elevator` with methods to await.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     async with AsyncElevator(transport="fake") as E:
+    ...         await E.Put("abc", "123")
+    ...         return await E.Get("abc")
+    >>> asyncio.run(main())
+    '123'
+    """
+
+    if TYPE_CHECKING:  # at run time the constructor is inherited
+
+        @overload
+        def __init__(
+            self: "AsyncElevator[str]", db_name: str | None = ..., *, encoding: str = ..., **options: Unpack[Arguments]
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "AsyncElevator[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[Arguments]
+        ) -> None: ...
+
+        def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.disconnect()
+
+    # Databases
+
+    async def listdb(self, *, timeout: float | None = None) -> list[str]:
+        return await self._run(operations.call(self._link, DbList()), timeout)
+
+    async def createdb(
+        self, db_name: str, options: Mapping[str, Any] | None = None, *, timeout: float | None = None
+    ) -> None:
+        await self._run(operations.call(self._link, DbCreate(db_name, options)), timeout)
+
+    async def dropdb(self, db_name: str, *, timeout: float | None = None) -> None:
+        await self._run(operations.call(self._link, DbDrop(db_name)), timeout)
+
+    async def repairdb(self, *, timeout: float | None = None) -> None:
+        await self._run(operations.call(self._link, DbRepair()), timeout)
+
+    async def mount(self, db_name: str, *, timeout: float | None = None) -> None:
+        await self._run(operations.call(self._link, DbMount(db_name)), timeout)
+
+    async def unmount(self, db_name: str, *, timeout: float | None = None) -> None:
+        await self._run(operations.call(self._link, DbUmount(db_name)), timeout)
+
+    async def ping(self, *, timeout: float | None = None) -> str:
+        return (await self._run(operations.call(self._link, Ping()), timeout)).decode("ascii", "replace")
+
+    # Keys and values
+
+    async def Get(self, key: Data, *, compression: bool = False, timeout: float | None = None) -> T:
+        value: T = self._text.value(await self._run(operations.get(self._link, Get(key), compression), timeout))
+        return value
+
+    async def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
+        await self._run(operations.call(self._link, Put(key, value, sync)), timeout)
+
+    async def Delete(self, key: Data, *, sync: bool = False, timeout: float | None = None) -> None:
+        await self._run(operations.call(self._link, Delete(key, sync)), timeout)
+
+    async def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
+        return await self._run(operations.call(self._link, Exists(key)), timeout)
+
+    async def MGet(
+        self,
+        keys: Sequence[Data],
+        fill_cache: bool = False,
+        *,
+        compression: bool = False,
+        timeout: float | None = None,
+    ) -> list[T | None]:
+        command = MGet(keys, fill_cache)
+        return self._text.values(await self._run(operations.mget(self._link, command, compression), timeout))
+
+    @overload
+    async def Range(
+        self,
+        start: Data | None = ...,
+        limit: Data | int | None = ...,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[True] = ...,
+        prefix: Data | None = ...,
+        compression: bool = ...,
+        timeout: float | None = ...,
+    ) -> list[list[T]]: ...
+
+    @overload
+    async def Range(
+        self,
+        start: Data | None = ...,
+        limit: Data | int | None = ...,
+        *,
+        include_key: bool = ...,
+        include_value: bool = ...,
+        prefix: Data | None = ...,
+        compression: bool = ...,
+        timeout: float | None = ...,
+    ) -> list[Any]: ...
+
+    async def Range(
+        self,
+        start: Data | None = None,
+        limit: Data | int | None = None,
+        *,
+        include_key: bool = True,
+        include_value: bool = True,
+        prefix: Data | None = None,
+        compression: bool = False,
+        timeout: float | None = None,
+    ) -> list[Any]:
+        command = scan(start, limit, include_key, include_value, prefix)
+        return self._rows(command, await self._run(operations.scan(self._link, command, compression), timeout))
+
+    @overload
+    async def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[True] = ...,
+        prefix: Data | None = ...,
+        compression: bool = ...,
+        timeout: float | None = ...,
+    ) -> list[list[T]]: ...
+
+    @overload
+    async def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: bool = ...,
+        include_value: bool = ...,
+        prefix: Data | None = ...,
+        compression: bool = ...,
+        timeout: float | None = ...,
+    ) -> list[Any]: ...
+
+    async def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: bool = True,
+        include_value: bool = True,
+        prefix: Data | None = None,
+        compression: bool = False,
+        timeout: float | None = None,
+    ) -> list[Any]:
+        command = scan(key_from, check_count(offset), include_key, include_value, prefix)
+        return self._rows(command, await self._run(operations.scan(self._link, command, compression), timeout))
+
+    @overload
+    def RangeIter(
+        self,
+        key_from: Data | None = ...,
+        key_to: Data | int | None = ...,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[True] = ...,
+        prefix: Data | None = ...,
+        compression: bool = ...,
+        timeout: float | None = ...,
+    ) -> "AsyncRangeIter[list[T]]": ...
+
+    @overload
+    def RangeIter(
+        self,
+        key_from: Data | None = ...,
+        key_to: Data | int | None = ...,
+        *,
+        include_key: bool = ...,
+        include_value: bool = ...,
+        prefix: Data | None = ...,
+        compression: bool = ...,
+        timeout: float | None = ...,
+    ) -> "AsyncRangeIter[Any]": ...
+
+    def RangeIter(
+        self,
+        key_from: Data | None = None,
+        key_to: Data | int | None = None,
+        *,
+        include_key: bool = True,
+        include_value: bool = True,
+        prefix: Data | None = None,
+        compression: bool = False,
+        timeout: float | None = None,
+    ) -> "AsyncRangeIter[Any]":
+        pager = Pager.of(scan(key_from, key_to, include_key, include_value, prefix))
+        return AsyncRangeIter(pager, lambda: self._page(pager, compression, timeout))
+
+    async def _page(self, pager: Pager, compression: bool, timeout: float | None) -> list[Any]:
+        return self._rows(pager, await self._run(operations.page(self._link, pager, compression), timeout))
+
+    def _rows(self, command: Scan, rows: list[Any]) -> list[Any]:
+        pairs = command.include_key and command.include_value
+        return self._text.pairs(rows) if pairs else self._text.values(rows)
+
+    def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":
+        return AsyncWriteBatch.borrowing(self, timeout)

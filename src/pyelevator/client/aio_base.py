@@ -1,0 +1,98 @@
+"""What AsyncElevator and AsyncWriteBatch share: the event loop's session, and connecting when it is needed."""
+
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, Self, TypedDict, TypeVar
+
+from attrs import evolve
+
+from pyelevator.client import operations
+from pyelevator.client.aio_session import AsyncSession
+from pyelevator.client.base import Client, Facade, Unset
+from pyelevator.client.operations import Link
+from pyelevator.codec import Codec
+from pyelevator.flows import Flow, drive_async
+from pyelevator.transports import Curve, Transport
+
+T = TypeVar("T", str, bytes)
+R = TypeVar("R")
+C = TypeVar("C", bound=type)
+
+
+class Arguments(TypedDict, total=False):
+    """The arguments of the constructors, but for ``db_name`` and ``encoding``, for type checkers."""
+
+    transport: str | Transport
+    endpoint: str
+    timeout: float | Unset | None
+    auto_connect: bool
+    dialect: str
+    max_lanes: int
+    curve: Curve | None
+
+
+def documented_by(original: type) -> Callable[[C], C]:
+    """Gives each method without a docstring that of the method of the same name in ``original``."""
+
+    def document(copy: C) -> C:
+        for name, method in vars(copy).items():
+            if inspect.isfunction(method) and not method.__doc__:
+                method.__doc__ = getattr(getattr(original, name, None), "__doc__", None)
+        return copy
+
+    return document
+
+
+def connected(link: Link, name: str, flow: Flow[R]) -> Flow[R]:
+    """Connects before ``flow``, where nothing has done so yet. What another call connects to meanwhile stays."""
+    if link.uid is None:
+        found = evolve(link)
+        yield from operations.connect(found, name)
+        if link.uid is None:
+            link.name, link.uid, link.features = found.name, found.uid, found.features
+    return (yield from flow)
+
+
+@documented_by(Client)
+class AsyncClient(Facade[T]):
+    """An async client: any number of tasks of one event loop share it.
+
+    It does no input or output before it is awaited, and belongs to no event loop before that. It connects to its
+    database on entering ``async with``, or else with the first call; ``auto_connect=False`` leaves that to
+    :meth:`connect`. After its event loop has ended it may be used on another one.
+    """
+
+    def _start(self, codec: Codec, max_lanes: int, auto_connect: bool) -> None:
+        self._session = AsyncSession(self._transport, codec, max_lanes)
+        self._connects = auto_connect
+
+    def _borrow(self, client: "AsyncClient[T]", timeout: float | None) -> None:
+        self._adopt(client, timeout)
+        self._session, self._connects = client._session, client._connects
+
+    async def connect(self, db_name: str | None = None, *, timeout: float | None = None) -> None:
+        name = self._wanted if db_name is None else db_name
+        await self._drive(operations.connect(self._link, name), timeout)
+        self._wanted = name
+
+    async def disconnect(self) -> None:
+        self._connects = False
+        self._link.name = self._link.uid = None
+        self._session.close()
+
+    def _run(self, flow: Flow[R], timeout: float | None) -> Coroutine[Any, Any, R]:
+        if self._connects and self._link.uid is None:
+            flow = connected(self._link, self._wanted, flow)
+        return self._drive(flow, timeout)
+
+    def _drive(self, flow: Flow[R], timeout: float | None) -> Coroutine[Any, Any, R]:
+        return drive_async(flow, self._session.performer(self._deadline(timeout)))
+
+    async def __aenter__(self) -> Self:
+        if self._connects and self._link.uid is None:
+            try:
+                await self.connect()
+            except BaseException:
+                await self.disconnect()
+                raise
+        return self

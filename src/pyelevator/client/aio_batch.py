@@ -1,0 +1,83 @@
+"""AsyncWriteBatch: many puts and deletes in one message, all of them or none."""
+
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+
+from pyelevator.client import operations
+from pyelevator.client.aio_base import Arguments, AsyncClient, documented_by
+from pyelevator.client.batch import BATCH_TIMEOUT, WriteBatch, Writes
+from pyelevator.codec import Codec
+from pyelevator.commands import Batch
+
+T = TypeVar("T", str, bytes)
+
+
+@documented_by(WriteBatch)
+class AsyncWriteBatch(Writes, AsyncClient[T]):
+    """A batch of writes to one database for an event loop: :class:`~pyelevator.WriteBatch`, written by an await.
+
+    >>> import asyncio
+    >>> from pyelevator import AsyncElevator
+    >>> async def main():
+    ...     async with AsyncElevator(transport="fake") as E:
+    ...         async with E.WriteBatch() as batch:
+    ...             batch.Put("a", "1")
+    ...             batch.Delete("b")
+    ...         return await E.Get("a")
+    >>> asyncio.run(main())
+    '1'
+    """
+
+    _default_timeout = BATCH_TIMEOUT
+    _borrowed = False
+
+    if TYPE_CHECKING:  # at run time the constructor is inherited
+
+        @overload
+        def __init__(
+            self: "AsyncWriteBatch[str]",
+            db_name: str | None = ...,
+            *,
+            encoding: str = ...,
+            **options: Unpack[Arguments],
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: "AsyncWriteBatch[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[Arguments]
+        ) -> None: ...
+
+        def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
+
+    def _start(self, codec: Codec, max_lanes: int, auto_connect: bool) -> None:
+        super()._start(codec, max_lanes, auto_connect)
+        self._ops = []
+
+    @classmethod
+    def borrowing(cls, client: AsyncClient[T], timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":
+        batch = cls.__new__(cls)
+        batch._borrow(client, timeout)
+        batch._borrowed = True
+        batch._ops = []
+        return batch
+
+    async def Write(self, *, sync: bool = False, timeout: float | None = None) -> None:
+        self._connects = True
+        ops, self._ops = self._ops, []  # what is added while this one is under way belongs to the next Write
+        try:
+            if ops:
+                await self._run(operations.call(self._link, Batch(ops, sync)), timeout)
+        except BaseException:
+            self._ops = ops + self._ops
+            raise
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                await self.Write()
+        finally:
+            self.Clear()
+            await self.disconnect()
+
+    async def disconnect(self) -> None:
+        if not self._borrowed:
+            await super().disconnect()
