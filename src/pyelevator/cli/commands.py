@@ -9,6 +9,7 @@ import click
 from pyelevator.cli.bench import bench
 from pyelevator.cli.group import OneLineErrors, usage
 from pyelevator.cli.logs import logging_to
+from pyelevator.cli.proxy import proxy
 from pyelevator.client import Elevator
 from pyelevator.server import Settings, read_config, run, values
 from pyelevator.server.config import DEFAULT_BIND
@@ -106,3 +107,4 @@ def keygen(directory: Path, name: str, force: bool) -> None:
 
 
 elevator.add_command(bench)
+elevator.add_command(proxy)

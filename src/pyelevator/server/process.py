@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from pyelevator.application import Application
 from pyelevator.codec import Limits
@@ -19,6 +19,13 @@ from pyelevator.transports.zmq import bind_target
 
 _LOG = logging.getLogger("pyelevator.server")
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stoppable(Protocol):
+    """A server, or a proxy."""
+
+    def stop(self) -> None:
+        """Asks it to stop, and returns at once."""
 
 
 def run(settings: Settings, announce: Callable[[str], None]) -> int:
@@ -34,11 +41,11 @@ def run(settings: Settings, announce: Callable[[str], None]) -> int:
     Raises:
         ElevatorError, OSError: it cannot start.
     """
-    with _blocked_signals():
+    with blocked_signals():
         server = open_server(settings)
         for url in server.urls:
             _LOG.info("listening on %s", url)
-        threading.Thread(target=_stop_by_signal, args=(server,), daemon=True).start()
+        threading.Thread(target=stop_by_signal, args=(server,), daemon=True).start()
         place = f"data {settings.data}, " if settings.engine == "leveldb" else ""
         announce(f"serving {' '.join(server.urls)} ({place}{settings.engine})")
         server.serve_forever()
@@ -107,7 +114,7 @@ def check(settings: Settings) -> None:
 
 
 @contextmanager
-def _blocked_signals() -> Iterator[None]:
+def blocked_signals() -> Iterator[None]:
     """Keeps the signals for the thread that waits for them; every thread that starts within inherits this."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
@@ -116,7 +123,7 @@ def _blocked_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _stop_by_signal(server: Server) -> None:
+def stop_by_signal(server: Stoppable) -> None:
     """Waits for signals instead of handling them: none is lost, and the loop that serves is never interrupted."""
     number = signal.sigwait(_SIGNALS)
     _LOG.info("stopping by %s", signal.Signals(number).name)

@@ -1,0 +1,101 @@
+"""The configuration of ``elevator proxy``, in TOML::
+
+listen = ["tcp://127.0.0.1:4140", "ipc:///run/elevator-proxy.sock"]
+timeout = 30                      # seconds that an upstream may take for a request
+
+[[upstream]]                      # the first whose patterns fit a database's name serves it
+name = "west"
+url = "tcp://west.example:4141"
+databases = ["west-*"]
+
+[[upstream]]
+name = "old"
+url = "tcp://old.example:4141?dialect=flat"
+max_lanes = 4                     # connections to a server that takes one request at a time on each
+curve_key = "client.key_secret"   # files, for an upstream that asks for keys
+server_key = "server.key"
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
+
+from pyelevator.errors import UsageError
+from pyelevator.proxy.routing import Upstream
+from pyelevator.transports import Curve
+
+DEFAULT_LISTEN: Final = "tcp://127.0.0.1:4140"
+
+
+@frozen
+class Settings:
+    """What a proxy does.
+
+    Attributes:
+        listen: URLs to take clients from.
+        upstreams: the servers behind it.
+        timeout: seconds that an upstream may take for a request.
+    """
+
+    listen: tuple[str, ...] = (DEFAULT_LISTEN,)
+    upstreams: tuple[Upstream, ...] = ()
+    timeout: float = 30.0
+
+
+def read_config(path: Path) -> Settings:
+    """The settings in a TOML file.
+
+    Raises:
+        UsageError: it cannot be read, or holds something that is not understood; the message names the file.
+    """
+    try:
+        given = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    try:
+        return _settings(given)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _settings(given: Mapping[str, Any]) -> Settings:
+    _check_keys("the file", given, {"listen": list, "timeout": (int, float), "upstream": list})
+    return Settings(
+        listen=tuple(given.get("listen", (DEFAULT_LISTEN,))),
+        upstreams=tuple([_upstream(table) for table in given.get("upstream", ())]),
+        timeout=float(given.get("timeout", 30.0)),
+    )
+
+
+_UPSTREAM: Final[Mapping[str, Any]] = {
+    "url": str,
+    "name": str,
+    "databases": list,
+    "max_lanes": int,
+    "curve_key": str,
+    "server_key": str,
+}
+
+
+def _upstream(table: Any) -> Upstream:
+    if not isinstance(table, dict) or "url" not in table:
+        raise UsageError("each [[upstream]] needs a url")
+    _check_keys("[[upstream]]", table, _UPSTREAM)
+    key, server_key = table.pop("curve_key", None), table.pop("server_key", None)
+    if (key is None) != (server_key is None):
+        raise UsageError("an [[upstream]] that asks for keys needs both curve_key and server_key")
+    curve = None if key is None else Curve.from_files(key, server_key)
+    if "databases" in table:
+        table["databases"] = tuple(table["databases"])
+    return Upstream(**table, curve=curve)
+
+
+def _check_keys(where: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if name not in known:
+            raise UsageError(f"{where} has no {name!r}; there are {', '.join(known)}")
+        if not isinstance(value, known[name]) or isinstance(value, bool):
+            raise UsageError(f"{name} in {where} cannot be {value!r}")

@@ -1,0 +1,89 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from pyelevator import Elevator
+from pyelevator.application import Application
+from pyelevator.cli.commands import elevator
+from pyelevator.proxy.config import Settings, read_config
+from pyelevator.proxy.routing import Upstream
+from pyelevator.testing.servers import ANY_PORT, serve
+
+
+def test_a_proxy_process_serves_and_stops_by_sigterm():
+    with serve(Application.in_memory()) as server:
+        command = [sys.executable, "-m", "pyelevator", "proxy", "--listen", ANY_PORT, "--upstream", server.urls[0]]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            line = process.stdout.readline()
+            assert line.startswith("serving tcp://127.0.0.1:")
+            assert line.endswith(f"(for {server.urls[0]})\n")
+            with Elevator.from_url(line.split()[1]) as E:
+                E.Put("k", "v", timeout=30)
+                assert E.Get("k", timeout=30) == "v"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+
+
+def test_a_config_file_says_it_all(tmp_path):
+    path = tmp_path / "proxy.toml"
+    path.write_text(
+        """
+        listen = ["tcp://127.0.0.1:0"]
+        timeout = 2
+
+        [[upstream]]
+        name = "west"
+        url = "tcp://west.example"
+        databases = ["west-*"]
+
+        [[upstream]]
+        url = "ipc:///run/old.sock?dialect=flat"
+        max_lanes = 2
+        """
+    )
+    assert read_config(path) == Settings(
+        ("tcp://127.0.0.1:0",),
+        (
+            Upstream("tcp://west.example", ("west-*",), "west"),
+            Upstream("ipc:///run/old.sock?dialect=flat", max_lanes=2),
+        ),
+        2.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("lisen = []", "the file has no 'lisen'; there are listen, timeout, upstream"),
+        ("timeout = 'soon'", "timeout in the file cannot be 'soon'"),
+        ("[[upstream]]\nname = 'x'", "each [[upstream]] needs a url"),
+        ("[[upstream]]\nurl = 'tcp://h'\nspeed = 9", "[[upstream]] has no 'speed'"),
+        ("[[upstream]]\nurl = 'http://h'", "'http://h'"),
+        ("[[upstream]]\nurl = 'tcp://h'\ncurve_key = 'x'", "needs both curve_key and server_key"),
+        ("not toml", "proxy.toml"),
+    ],
+)
+def test_a_config_file_that_is_not_understood_is_named_with_the_reason(tmp_path, text, says):
+    path = tmp_path / "proxy.toml"
+    path.write_text(text)
+    ran = CliRunner().invoke(elevator, ["proxy", "--config", str(path)])
+    assert ran.exit_code == 2
+    assert str(path) in ran.stderr
+    assert says in ran.stderr
+
+
+def test_without_an_upstream_it_says_what_is_missing():
+    ran = CliRunner().invoke(elevator, ["proxy"])
+    assert ran.exit_code == 2
+    assert "--upstream URL is missing" in ran.stderr
+
+
+def test_a_port_in_use_is_one_line():
+    with serve(Application.in_memory()) as server:
+        ran = CliRunner().invoke(elevator, ["proxy", "--listen", server.urls[0], "--upstream", "tcp://127.0.0.1:9"])
+    assert ran.exit_code == 2
+    assert "another program listens there" in ran.stderr
+    assert ran.stderr.count("\n") == 1
