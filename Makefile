@@ -31,6 +31,7 @@ bench: $(READY)  ## Measures this machine beside plyvel and bare pyzmq, and writ
 	$(BIN)/python -m benchmarks
 
 torture: $(READY) ## The fault tests at full length (minutes), and writes docs/reliability.md; ARGS=--help tells the sizes.
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	PYTHONPATH=tests $(BIN)/python -m torture $(ARGS)
 
 fuzz: $(READY)   ## Fuzzes both codecs with atheris, guided by coverage: each target for FUZZ_SECONDS (60).

@@ -37,18 +37,17 @@ def run_each() -> int:
 
 
 def run(name: str) -> int:
-    """Fuzzes one target for the time that is given to it, from the recordings and what earlier runs found."""
-    corpus = write_corpus(name)
+    """Fuzzes one target for the time that is given to it."""
     print(f"fuzzing {name} for {SECONDS} s", flush=True)
-    options = (
-        f"-max_total_time={SECONDS}",
-        f"-artifact_prefix={FOLDER}/{name}-",
-        "-max_len=4096",
-        "-print_final_stats=1",
-    )
-    dictionary = f"-dict={Path(__file__).parent / 'words.dict'}"
-    command = [sys.executable, "-m", "fuzz", name, *options, dictionary, str(corpus)]
-    return min(1, abs(subprocess.run(command, check=False).returncode))
+    return min(1, abs(subprocess.run(command(name, SECONDS), check=False).returncode))
+
+
+def command(name: str, seconds: str) -> list[str]:
+    """The process that fuzzes one target, from the recordings and what earlier runs found."""
+    corpus = write_corpus(name)
+    options = (f"-max_total_time={seconds}", f"-artifact_prefix={FOLDER}/{name}-", "-max_len=4096")
+    words = f"-dict={Path(__file__).parent / 'words.dict'}"
+    return [sys.executable, "-m", "fuzz", name, *options, "-print_final_stats=1", words, str(corpus)]
 
 
 def write_corpus(name: str) -> Path:

@@ -55,12 +55,14 @@ def classic_request(data: bytes) -> None:
 
 def flat_request(data: bytes) -> None:
     """The bytes are a request."""
-    _request(FLAT, data, without_uid)
+    _request(FLAT, data, in_flat)
 
 
-def without_uid(request: Request[Any]) -> Request[Any]:
-    """What is left of a request in a dialect that writes the DB commands without a uid."""
+def in_flat(request: Request[Any]) -> Request[Any]:
+    """What is left of a request in a dialect that writes the DB commands without a uid, and an open start as ""."""
     command = request.command
+    if isinstance(command, (Range, Slice)) and command.start is None:
+        return evolve(request, command=evolve(command, start=b""))
     return evolve(request, uid=None) if command.verb in COMMANDS and command.verb.startswith("DB") else request
 
 
@@ -85,10 +87,10 @@ def flat_response(data: bytes) -> None:
     """The bytes are a choice of what was asked, and the reply."""
     asked = ASKED[data[0] % len(ASKED)] if data else ASKED[0]
     both = _response(FLAT, [data[1:]], asked)
-    assert both is None or same(in_flat(both[0], asked), both[1]), both
+    assert both is None or same(told_in_flat(both[0], asked), both[1]), both
 
 
-def in_flat(response: Response, request: Request[Any]) -> Response:
+def told_in_flat(response: Response, request: Request[Any]) -> Response:
     """What is left of a response in a dialect without words for a missing value and for warnings."""
     if response.code is ErrorCode.KEY and isinstance(request.command, Get):
         return Response(b"")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from torture import frozen, full_disk, histories, kills, malformed, replies
+from torture import frozen, full_disk, fuzzing, histories, kills, malformed, replies
 from torture.disks import available
 from torture.report import Findings, generated, machine, renewed
 
@@ -21,6 +21,7 @@ TRIES: Final[Mapping[str, Callable[[Path, Any], Findings]]] = {
     "replies": lambda _, sizes: replies.run(calls=sizes.calls * 10, seed=sizes.seed),
     "malformed": lambda folder, sizes: malformed.run(folder, messages=sizes.messages, seed=sizes.seed),
     "histories": lambda folder, sizes: histories.run(folder, seconds=sizes.seconds, seed=sizes.seed),
+    "fuzzing": lambda _, sizes: fuzzing.run(seconds=sizes.fuzz_seconds),
 }
 """Name -> try."""
 
@@ -34,6 +35,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--calls", type=int, default=100, help="calls of each thread to a frozen server (%(default)s)")
     parser.add_argument("--messages", type=int, default=1_000_000, help="malformed messages (%(default)s)")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each history (%(default)s)")
+    parser.add_argument("--fuzz-seconds", type=int, default=20, help="for each codec target (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of everything that is random (%(default)s)")
     return parser.parse_args(given)
 
