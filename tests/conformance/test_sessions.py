@@ -1,10 +1,11 @@
-"""The documented session over every transport, dialect and engine, and against servers with the old ones' manners."""
+"""The documented session, sync and async, over every transport, dialect and engine, and against old servers' manners."""
 
 import plyvel
 import pytest
 
 from pyelevator import Elevator
 from pyelevator.application import Application
+from pyelevator.testing.portals import Portal
 from pyelevator.testing.servers import serve
 from pyelevator.testing.sessions import ClassicConformance, FilesConformance, SessionConformance
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
@@ -14,13 +15,28 @@ LANES = ("tcp", "ipc", "fake")
 ENGINES = ("memory", "leveldb")
 
 
-def connector(transport, dialect):
+def sync(kind, *args, **options):
+    """Makes a client as a sync program does."""
+    return kind(*args, **options)
+
+
+def connector(transport, dialect, make=sync):
     """Makes clients over ``transport``; generous with time, for loaded machines."""
 
     def connect(kind, *args, **options):
-        return kind(*args, **{"transport": transport, "dialect": dialect, "timeout": 30, **options})
+        return make(kind, *args, **{"transport": transport, "dialect": dialect, "timeout": 30, **options})
 
     return connect
+
+
+@pytest.fixture(params=["sync", "async"])
+def make(request):
+    """Makes clients: of the class itself, or of its async counterpart on a loop in another thread."""
+    if request.param == "sync":
+        yield sync
+        return
+    with Portal() as portal:
+        yield portal.connect
 
 
 @pytest.fixture(params=ENGINES)
@@ -43,23 +59,23 @@ def transport(request, application, tmp_path):
 
 class TestClassic(SessionConformance, ClassicConformance):
     @pytest.fixture
-    def connect(self, transport):
-        return connector(transport, "classic")
+    def connect(self, transport, make):
+        return connector(transport, "classic", make)
 
 
 class TestFlat(SessionConformance):
     @pytest.fixture
-    def connect(self, transport):
-        return connector(transport, "flat")
+    def connect(self, transport, make):
+        return connector(transport, "flat", make)
 
 
 class TestFiles(FilesConformance):
     """Over the fake on LevelDB: files are the application's matter, whatever carries the request."""
 
     @pytest.fixture
-    def connect(self, tmp_path):
+    def connect(self, tmp_path, make):
         application = Application.on_leveldb(str(tmp_path / "data"))
-        yield connector(FakeTransport(application), "classic")
+        yield connector(FakeTransport(application), "classic", make)
         application.close()
 
     E = SessionConformance.E
@@ -88,8 +104,8 @@ class TestOldServers(SessionConformance):
     """Against a server that echoes no ids and dies of what killed the old ones: the client never sends such a thing."""
 
     @pytest.fixture
-    def connect(self, old_server):
-        return connector(old_server, old_server.dialect)
+    def connect(self, old_server, make):
+        return connector(old_server, old_server.dialect, make)
 
 
 def test_a_repair_is_refused_in_flat_with_the_way_out():

@@ -1,0 +1,113 @@
+"""Async clients in sync tests: an event loop in a thread, and clients on it that look like sync ones.
+
+::
+
+    with Portal() as portal:
+        E = portal.connect(AsyncElevator, transport="fake")
+        E.Put("abc", "123")              # awaited on the portal's loop
+        assert list(E.RangeIter()) == [["abc", "123"]]
+
+So the conformance suites run over both facades: override the fixture ``connect`` with :meth:`Portal.connect`.
+"""
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from typing import Any, Final, Self, TypeVar
+
+from pyelevator import AsyncElevator, AsyncWriteBatch, Elevator, WriteBatch
+from pyelevator.client.aio_base import AsyncClient
+
+R = TypeVar("R")
+
+ASYNC: Final[Mapping[type, type]] = {Elevator: AsyncElevator, WriteBatch: AsyncWriteBatch}
+"""Sync class -> its async counterpart."""
+
+
+class Portal:
+    """An event loop that runs in a thread of its own until it is closed.
+
+    Args:
+        new_loop: makes the loop, ``uvloop.new_event_loop`` for example.
+    """
+
+    def __init__(self, new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
+        self.loop = new_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="portal")
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """What the coroutine returns or raises, on the portal's loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def connect(self, kind: type, *args: Any, **options: Any) -> "Driven":
+        """A client, connected unless ``auto_connect`` is False; of Elevator and WriteBatch, the async counterpart."""
+        return self.run(self._connected(ASYNC.get(kind, kind)(*args, **options), options.get("auto_connect", True)))
+
+    async def _connected(self, client: Any, connects: bool) -> "Driven":
+        if connects:
+            await client.__aenter__()
+        return Driven(self, client)
+
+    def close(self) -> None:
+        """Stops the loop, and closes it when it has stopped."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Driven:
+    """An async client that looks like a sync one: what its methods return is awaited on the portal's loop."""
+
+    def __init__(self, portal: Portal, client: Any) -> None:
+        vars(self).update(_portal=portal, _client=client)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        return self._driving(found) if callable(found) else found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._client, name, value)
+
+    def _driving(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        async def call(*args: Any, **options: Any) -> Any:
+            result = method(*args, **options)
+            return await result if inspect.isawaitable(result) else result
+
+        return lambda *args, **options: self._plain(self._portal.run(call(*args, **options)))
+
+    def _plain(self, result: Any) -> Any:
+        if isinstance(result, AsyncClient):
+            return Driven(self._portal, result)
+        return self._iterate(result) if isinstance(result, AsyncIterator) else result
+
+    def _iterate(self, rows: AsyncIterator[R]) -> Iterator[R]:
+        async def step() -> list[R]:
+            """The next row, or nothing at the end: StopAsyncIteration would not pass through a future."""
+            try:
+                return [await anext(rows)]
+            except StopAsyncIteration:
+                return []
+
+        while found := self._portal.run(step()):
+            yield from found
+
+    def __len__(self) -> int:
+        return len(self._client)
+
+    def __repr__(self) -> str:
+        return repr(self._client)
+
+    def __enter__(self) -> Self:
+        self._portal.run(self._client.__aenter__())
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        self._portal.run(self._client.__aexit__(*failure))
