@@ -1,137 +1,19 @@
 """Servers that do not answer, or slowly: every call ends in time, and afterwards the answers are the right ones."""
 
 import os
-import random
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from random import Random
 
-from attrs import define, field
-
-from pyelevator import Elevator, RequestTimeout
+from pyelevator import Elevator
 from pyelevator.testing.servers import ServerProcess
-from torture.report import Findings, count, ms, percentile
-
-PAIRS: Final = 500
-THREADS: Final = 4
-BOUND: Final = 1.0
-"""Seconds over its timeout that a call may take in a test, on whatever machine; the figures say what it took."""
-
-Client: TypeAlias = Elevator[str]
-
-
-def name(number: int) -> str:
-    """The key with that number."""
-    return f"key {number:04}"
-
-
-def value(number: int) -> str:
-    """The value that belongs to ``name(number)`` and to no other key."""
-    return f"value of {number:04}"
-
-
-def _batch(client: Client, number: int, timeout: float) -> None:
-    batch = client.WriteBatch(timeout=timeout)
-    batch.Put(name(number), value(number))
-    batch.Write()
-
-
-COLUMNS: Final = ("server", "calls", "timeouts", "right answers", "worst over timeout", "99 %", "within 50 ms")
-
-CALLS: Final[Mapping[str, tuple[Callable[[Client, int, float], Any], Callable[[int], Any]]]] = {
-    "Get": (lambda c, n, t: c.Get(name(n), timeout=t), value),
-    "Put": (lambda c, n, t: c.Put(name(n), value(n), timeout=t), lambda n: None),
-    "Exists": (lambda c, n, t: c.Exists(name(n), timeout=t), lambda n: True),
-    "Exists of a missing key": (lambda c, n, t: c.Exists(f"no {name(n)}", timeout=t), lambda n: False),
-    "MGet": (
-        lambda c, n, t: c.MGet([name(n), "no key", name(0)], timeout=t),
-        lambda n: [value(n), None, value(0)],
-    ),
-    "Range": (
-        lambda c, n, t: c.Range(name(n), name(n), timeout=t),
-        lambda n: [[name(n), value(n)]],
-    ),
-    "Slice": (lambda c, n, t: c.Slice(name(n), 1, timeout=t), lambda n: [[name(n), value(n)]]),
-    "WriteBatch": (_batch, lambda n: None),
-}
-"""Method -> how to call it for a number within a timeout, and the one right result."""
-
-
-def fill(client: Client) -> None:
-    """Writes every pair that the calls ask for."""
-    with client.WriteBatch() as batch:
-        for number in range(PAIRS):
-            batch.Put(name(number), value(number))
-
-
-@define
-class Calls:
-    """What became of the calls of one or many threads.
-
-    Attributes:
-        overshoots: seconds by which each call took longer than its timeout; negative for less.
-        right, timeouts: how many ended so.
-        wrong: results that are another call's, or no error where none but an error is possible.
-    """
-
-    overshoots: list[float] = field(factory=list)
-    right: int = 0
-    timeouts: int = 0
-    wrong: list[str] = field(factory=list)
-
-    def make(self, what: str, call: Callable[[], Any], timeout: float, expected: Any) -> None:
-        """Makes one call and notes its end."""
-        start = time.monotonic()
-        try:
-            result = call()
-        except RequestTimeout:
-            self.timeouts += 1
-        else:
-            self.right += result == expected
-            if result != expected:
-                self.wrong.append(f"{what} gave {result!r} instead of {expected!r}")
-        self.overshoots.append(time.monotonic() - start - timeout)
-
-    def some(self, client: Client, seed: int, calls: int, timeouts: tuple[float, float]) -> None:
-        """Makes random calls with random timeouts."""
-        choose = random.Random(seed)
-        for _ in range(calls):
-            what, number, timeout = choose.choice(list(CALLS)), choose.randrange(PAIRS), choose.uniform(*timeouts)
-            call, expected = CALLS[what]
-            self.make(what, partial(call, client, number, timeout), timeout, expected(number))
-
-    def figures(self) -> tuple[str, ...]:
-        """As ``COLUMNS`` say."""
-        late = [max(0.0, seconds) for seconds in self.overshoots]
-        within = sum(seconds <= 0.05 for seconds in late) / len(late)
-        counts = map(count, (len(late), self.timeouts, self.right))
-        return *counts, ms(max(late)), ms(percentile(late, 99)), f"{within:.2%}"
-
-    def violations(self, what: str) -> list[str]:
-        late = [f"a call ended {ms(max(self.overshoots))} after its timeout"] if max(self.overshoots) > BOUND else []
-        return [f"{what}: {wrong}" for wrong in [*self.wrong[:5], *late]]
-
-
-def in_threads(work: Callable[[Calls, int], None]) -> Calls:
-    """Runs the work in several threads, each with its number, and adds up what they counted."""
-    parts = [Calls() for _ in range(THREADS)]
-    threads = [threading.Thread(target=work, args=(part, i)) for i, part in enumerate(parts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return Calls(
-        [seconds for part in parts for seconds in part.overshoots],
-        sum(part.right for part in parts),
-        sum(part.timeouts for part in parts),
-        [wrong for part in parts for wrong in part.wrong],
-    )
+from torture.calls import COLUMNS, THREADS, Calls, fill, in_threads
+from torture.report import Findings
 
 
 @contextmanager
@@ -148,7 +30,7 @@ def stopped(pid: int) -> Iterator[None]:
 @contextmanager
 def stuttering(pid: int, stop: float = 0.06, go: float = 0.02, seed: int = 1) -> Iterator[None]:
     """The process stands still most of the time: up to ``stop`` seconds, then runs up to ``go`` seconds, and so on."""
-    over, choose = threading.Event(), random.Random(seed)
+    over, choose = threading.Event(), Random(seed)
 
     def stutter() -> None:
         while not over.is_set():

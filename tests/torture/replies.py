@@ -1,5 +1,6 @@
 """Late, doubled and reordered replies: no call ever gets the answer to another one."""
 
+import asyncio
 import random
 from collections.abc import Mapping
 from functools import partial
@@ -7,14 +8,15 @@ from typing import Final
 
 from attrs import frozen
 
-from pyelevator import Elevator
-from torture import frozen as calls_of
-from torture.frozen import PAIRS, Calls, Client, in_threads
+from pyelevator import AsyncElevator, Elevator
+from torture.calls import PAIRS, Calls, Client, fill, in_tasks, in_threads
 from torture.report import Findings, count
 from torture.unruly import MANNERS, Manners, Unruly, unruly
 
 OWN: Final = 5
 """Keys of each thread at a time, which only it writes: it must read what it wrote."""
+
+TASKS: Final = 16
 
 
 @frozen
@@ -68,29 +70,48 @@ def attempt(manners: Manners, calls: int, seed: int) -> Result:
         address = server.url.partition("://")[2]
         options = {"endpoint": address, "dialect": manners.dialect, "timeout": 20.0}
         with Elevator(**options, max_lanes=3) as shared, Elevator(**options) as other:
-            calls_of.fill(shared)
+            fill(shared)
             made = in_threads(partial(work, (shared, other), calls, manners.latest, seed))
     return Result(made, server)
 
 
+def attempt_async(manners: Manners, calls: int, seed: int) -> Result:
+    """The same with tasks that share one async client; some calls are cancelled."""
+    with unruly(manners, seed) as server:
+        options = {"endpoint": server.url.partition("://")[2], "dialect": manners.dialect, "timeout": 20.0}
+        with Elevator(**options) as client:
+            fill(client)
+
+        async def tasks() -> Calls:
+            async with AsyncElevator(**options) as client:
+                await client.ping()
+                timeouts = (0.001, manners.latest)
+                return await in_tasks(lambda part, i: part.some_async(client, seed * 100 + i, calls, timeouts), TASKS)
+
+        made = asyncio.run(tasks())
+    return Result(made, server)
+
+
 def run(*, calls: int, manners: Mapping[str, Manners] = MANNERS, seed: int = 1) -> Findings:
-    """Makes ``4 * calls`` calls to each of the unruly servers.
+    """Makes ``4 * calls`` calls to each of the unruly servers, from threads, and as many from tasks.
 
     Args:
-        calls: of each thread.
+        calls: of each thread; a task makes a quarter of it.
         manners: of each server, by name.
         seed: of the calls, their timeouts, and what the server does to the replies.
     """
-    results = {what: attempt(manner, calls, seed) for what, manner in manners.items()}
+    results = {f"{what}, threads": attempt(manner, calls, seed) for what, manner in manners.items()}
+    results |= {f"{what}, tasks": attempt_async(manner, calls // 4, seed) for what, manner in manners.items()}
     violations = [f"{what}: {wrong}" for what, result in results.items() for wrong in result.calls.violations(what)]
     violations += [f"{what}: no call got an answer" for what, result in results.items() if not result.calls.right]
     return Findings(
         "Late, reordered and doubled replies",
         "A server on a real socket executes requests at once and answers when it likes: half of the replies at once, "
         "the others up to 100 ms later, in any order, and some twice (with ids: any reply at another moment; flat: "
-        "MGET, RANGE and SLICE, as the old flat server does). Threads share clients; their timeouts are between 0 and "
-        f"100 ms, so that many replies come after their call is gone. {PAIRS} keys have a value of their own each; "
-        "other keys are written by one thread each, which must read what it wrote.",
+        "MGET, RANGE and SLICE, as the old flat server does). Threads share clients, and tasks an async one; their "
+        "timeouts are between 0 and 100 ms, and some tasks cancel, so that many replies come after their call is gone. "
+        f"{PAIRS} keys have a value of their own each; other keys are written by one thread each, which must read what "
+        "it wrote.",
         {what: result.figures() for what, result in results.items()},
         violations,
         COLUMNS,

@@ -1,6 +1,6 @@
 from pyelevator import Elevator
 from torture import frozen
-from torture.frozen import CALLS, Calls
+from torture.calls import CALLS, Calls, fill
 
 
 def test_calls_to_a_frozen_slow_or_dead_server_end_in_time_and_get_no_answer_but_their_own(tmp_path):
@@ -10,7 +10,7 @@ def test_calls_to_a_frozen_slow_or_dead_server_end_in_time_and_get_no_answer_but
 
 def test_each_call_has_one_right_result():
     with Elevator(transport="fake") as client:
-        frozen.fill(client)
+        fill(client)
         for call, expected in CALLS.values():
             assert call(client, 7, 5) == expected(7)
 
