@@ -1,0 +1,123 @@
+"""Mirror: copies what passes through to a second server, in the background."""
+
+import logging
+import random
+import threading
+from queue import Full, Queue
+from typing import Any, Final
+
+from pyelevator.client import operations
+from pyelevator.client.operations import Link
+from pyelevator.client.session import Session
+from pyelevator.codec import codec_for
+from pyelevator.commands import Batch, Command, DbCreate, DbDrop, Delete, Exists, Get, MGet, Put, Range, Slice
+from pyelevator.deadlines import Deadline
+from pyelevator.errors import DatabaseError, ElevatorError
+from pyelevator.flows import Flow, Forward, drive
+from pyelevator.interceptors.names import Names
+from pyelevator.messages import Request, Response
+from pyelevator.transports import Transport
+
+_LOG = logging.getLogger("pyelevator.mirror")
+
+_WRITES: Final = (Put, Delete, Batch, DbCreate, DbDrop)
+_READS: Final = (Get, Exists, MGet, Range, Slice)
+
+
+class Mirror:
+    """An interceptor that repeats successful writes at a second server, and a share of the reads.
+
+    The copies are made by a thread of its own, in the order in which the answers came, under the databases' names;
+    a database that the second server lacks is created there. What is asked and answered is not held up: if the second
+    server is slower than ``backlog`` copies, further ones are dropped and counted. Writes of several threads to one key
+    at one time may arrive there in another order.
+
+    Args:
+        transport: the way to the second server.
+        reads: the share of reads to repeat there, from 0 to 1; their answers are not looked at.
+        dialect: of the second server.
+        timeout: seconds for each copy.
+        backlog: copies that may wait.
+
+    Attributes:
+        copied, failed, dropped: how many copies were made, were refused or lost, did not find room.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        reads: float = 0.0,
+        dialect: str = "classic",
+        timeout: float = 5.0,
+        backlog: int = 10_000,
+    ) -> None:
+        self.copied = self.failed = self.dropped = 0
+        self._reads, self._timeout = reads, timeout
+        self._codec = codec_for(dialect)
+        self._session = Session(transport, self._codec, 1)
+        self._links: dict[str, Link] = {}
+        self._names = Names()
+        self._random = random.Random(0)  # noqa: S311 - which reads to repeat is no secret
+        self._queue: Queue[tuple[str, Command[Any]] | None] = Queue(backlog)
+        self._thread = threading.Thread(target=self._work, name="elevator-mirror", daemon=True)
+        self._thread.start()
+
+    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+        response = yield from self._names.learn(request, forward)
+        if response.code is None and self._wants(request.command):
+            self._enqueue(self._names.of(request.uid) or "default", request.command)
+        return response
+
+    def _wants(self, command: Command[Any]) -> bool:
+        return isinstance(command, _WRITES) or (isinstance(command, _READS) and self._random.random() < self._reads)
+
+    def _enqueue(self, database: str, command: Command[Any]) -> None:
+        try:
+            self._queue.put_nowait((database, command))
+        except Full:
+            self.dropped += 1
+            _LOG.warning("the mirror is %d copies behind; dropped a %s", self._queue.maxsize, command.verb)
+
+    def _work(self) -> None:
+        while (copy := self._queue.get()) is not None:
+            try:
+                drive(self._copy(*copy), self._session.performer(Deadline.after(self._timeout)))
+                self.copied += 1
+            except ElevatorError as error:
+                self.failed += 1
+                _LOG.warning("a %s could not be copied: %s", copy[1].verb, error)
+            finally:
+                self._queue.task_done()
+        self._queue.task_done()
+
+    def _copy(self, database: str, command: Command[Any]) -> Flow[None]:
+        link = self._links.setdefault(database, Link(self._codec))
+        if link.uid is None:
+            yield from self._connect(link, database)
+        yield from operations.call(link, command)
+
+    def _connect(self, link: Link, database: str) -> Flow[None]:
+        try:
+            yield from operations.connect(link, database)
+        except DatabaseError:
+            default = Link(self._codec)
+            yield from operations.connect(default, "default")
+            yield from operations.call(default, DbCreate(database))
+            yield from operations.connect(link, database)
+
+    def flush(self) -> None:
+        """Waits until every copy so far is made, refused or lost."""
+        self._queue.join()
+
+    def close(self) -> None:
+        """Makes the copies that wait, and ends the thread."""
+        self._queue.put(None)
+        self._thread.join()
+        self._session.close()
+
+    def __enter__(self) -> "Mirror":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,94 @@
+"""Cache: values that were read, kept near, until a write passes through."""
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+from pyelevator.commands import Access, Batch, Delete, Get, Put
+from pyelevator.flows import Flow, Forward
+from pyelevator.messages import Request, Response
+
+_OVERHEAD = 200
+"""What an entry takes beside its key and value, about."""
+
+
+class Cache:
+    """Answers GETs from values that it has seen, the least recently used of which go first.
+
+    A PUT, DELETE or BATCH that passes through takes out what it touches, everything else that changes something takes
+    out everything. It sees only what passes through it: put it where all writers pass (a proxy, the server), or accept
+    values as old as the last write elsewhere.
+
+    Args:
+        max_bytes: of keys and values together, with what Python takes for keeping them.
+
+    >>> from pyelevator import Elevator
+    >>> cache = Cache(max_bytes=1 << 20)
+    >>> with Elevator(transport="fake", interceptors=[cache]) as E:
+    ...     E.Put("k", "v")
+    ...     E.Get("k"), E.Get("k"), cache.hits
+    ('v', 'v', 1)
+    """
+
+    def __init__(self, max_bytes: int = 64 << 20) -> None:
+        self.hits = 0
+        self.misses = 0
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._values: OrderedDict[tuple[str | None, bytes], bytes] = OrderedDict()
+        self._changes = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+        if isinstance(request.command, Get):
+            return (yield from self._get(request, request.command.key, forward))
+        if request.command.access <= Access.READ:
+            return (yield from forward(request))
+        self._forget(request)
+        try:
+            return (yield from forward(request))
+        finally:
+            self._forget(request)
+
+    def _get(self, request: Request[Any], key: bytes, forward: Forward) -> Flow[Response]:
+        with self._lock:
+            value = self._values.get((request.uid, key))
+            changes = self._changes
+            self.hits += value is not None
+            self.misses += value is None
+            if value is not None:
+                self._values.move_to_end((request.uid, key))
+                return Response(value, id=request.id)
+        response = yield from forward(request)
+        if response.code is None and isinstance(response.payload, bytes):
+            self._keep((request.uid, key), response.payload, changes)
+        return response
+
+    def _keep(self, place: tuple[str | None, bytes], value: bytes, changes: int) -> None:
+        """Keeps a value, unless a write passed while it was on its way."""
+        with self._lock:
+            if changes != self._changes:
+                return
+            self._drop(place)
+            self._values[place] = value
+            self._bytes += len(place[1]) + len(value) + _OVERHEAD
+            while self._bytes > self._max_bytes:
+                self._drop(next(iter(self._values)))
+
+    def _drop(self, place: tuple[str | None, bytes]) -> None:
+        value = self._values.pop(place, None)
+        if value is not None:
+            self._bytes -= len(place[1]) + len(value) + _OVERHEAD
+
+    def _forget(self, request: Request[Any]) -> None:
+        command = request.command
+        with self._lock:
+            self._changes += 1
+            if isinstance(command, (Put, Delete)):
+                self._drop((request.uid, command.key))
+            elif isinstance(command, Batch):
+                for op in command.ops:
+                    self._drop((request.uid, op[1]))
+            else:
+                self._values.clear()
+                self._bytes = 0

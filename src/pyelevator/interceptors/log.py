@@ -1,0 +1,46 @@
+"""Logged: a line for each request, without keys and values."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from attrs import field, frozen
+
+from pyelevator.flows import Flow, Forward
+from pyelevator.messages import Request, Response
+
+
+@frozen
+class Logged:
+    """Logs each request at debug level, and those that took longer than ``slow`` seconds at warning level.
+
+    A line says the verb, the database's uid, the time and the outcome; never a key or a value.
+
+    >>> from pyelevator import Elevator
+    >>> with Elevator(transport="fake", interceptors=[Logged(slow=0.5)]) as E:
+    ...     E.Put("k", "v")
+    """
+
+    slow: float | None = None
+    logger: logging.Logger = field(factory=lambda: logging.getLogger("pyelevator.requests"))
+    clock: Callable[[], float] = time.monotonic
+
+    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+        started = self.clock()
+        outcome = "nothing"
+        try:
+            response = yield from forward(request)
+            outcome = response.status.name.lower() if response.code is None else f"failure {response.code.name}"
+        except BaseException as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            self._log(request, self.clock() - started, outcome)
+        return response
+
+    def _log(self, request: Request[Any], seconds: float, outcome: str) -> None:
+        slow = self.slow is not None and seconds > self.slow
+        level = logging.WARNING if slow else logging.DEBUG
+        text = "%s of %s took %.1f ms: %s"
+        self.logger.log(level, text, request.command.verb, request.uid or "-", seconds * 1000, outcome)

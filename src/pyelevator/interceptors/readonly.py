@@ -1,0 +1,24 @@
+"""read_only: lets nothing through that changes anything."""
+
+from typing import Any
+
+from pyelevator.commands import Access
+from pyelevator.errors import PermissionDenied
+from pyelevator.flows import Flow, Forward
+from pyelevator.messages import Request, Response
+
+
+def read_only(request: Request[Any], forward: Forward) -> Flow[Response]:
+    """Answers every command that writes or administers with PermissionDenied, and forwards the others.
+
+    >>> from pyelevator import Elevator
+    >>> with Elevator(transport="fake", interceptors=[read_only]) as E:
+    ...     E.Put("k", "v")
+    Traceback (most recent call last):
+        ...
+    pyelevator.errors.PermissionDenied: not allowed: PUT where only reading is
+    """
+    if request.command.access > Access.READ:
+        text = f"{PermissionDenied.MARK}{request.command.verb} where only reading is"
+        return Response.of_error(PermissionDenied(text), request.id)
+    return (yield from forward(request))
