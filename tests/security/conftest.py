@@ -82,12 +82,14 @@ def dealer() -> Iterator[Callable[..., zmq.Socket]]:
     """Opens DEALER sockets, plain or with keys."""
     context, sockets = zmq.Context(), []
 
-    def connect(url: str, curve: Curve | None = None) -> zmq.Socket:
+    def connect(url: str, curve: Curve | None = None, routing_id: bytes = b"") -> zmq.Socket:
         socket = context.socket(zmq.DEALER)
         sockets.append(socket)
         socket.set(zmq.LINGER, 0)
         socket.set(zmq.IMMEDIATE, 1)
         socket.set(zmq.RCVTIMEO, 10_000)
+        if routing_id:
+            socket.set(zmq.ROUTING_ID, routing_id)
         if curve is not None:
             curve.secure(socket)
         socket.connect(url)

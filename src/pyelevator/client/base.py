@@ -208,7 +208,11 @@ class Client(Facade[T]):
     def _start(self, codec: Codec, max_lanes: int, auto_connect: bool) -> None:
         self._session = Session(self._transport, codec, max_lanes)
         if auto_connect:
-            self.connect()
+            try:
+                self.connect()
+            except BaseException:  # nobody gets the client, so nobody could close it
+                self._session.close()
+                raise
 
     def _borrow(self, client: "Client[T]", timeout: float | None) -> None:
         """Becomes a client of the same database over the same connections."""

@@ -99,10 +99,10 @@ class Doorkeeper:
         version, request_id, domain, address, _identity, mechanism, *credentials = request
         try:
             user = self._judges[mechanism](domain, address.decode("utf-8", "replace"), *credentials)
+            status = (b"200", b"OK", user.encode()) if user else (b"400", b"not allowed", b"")
         except Exception:  # noqa: BLE001 - the door stays shut, and the next one is asked about again
             _LOG.exception("who may connect could not be told")
-            user = None
-        status = (b"200", b"OK", user.encode()) if user else (b"400", b"not allowed", b"")
+            status = (b"500", b"internal error", b"")
         return [version, request_id, *status, b""]
 
     def _local(self, domain: bytes, _address: str) -> str | None:
