@@ -1,0 +1,72 @@
+from pyelevator import Elevator
+from pyelevator.client.mirror import Mirror
+from pyelevator.commands import DbConnect, Get, Put
+from pyelevator.flows import compose, drive
+from pyelevator.messages import Request, Response
+from pyelevator.transports import FakeTransport
+
+
+def through(mirror, application, *requests):
+    way = compose([mirror])
+    return [drive(way(request), lambda effect: application(effect.request)) for request in requests]
+
+
+def test_successful_writes_arrive_at_the_second_server_under_the_database_s_name():
+    main, second = FakeTransport(), FakeTransport()
+    with Elevator(transport=main) as E:
+        E.createdb("shop")
+        with Mirror(second) as mirror:
+            (connected,) = through(mirror, main.application, Request(DbConnect("shop")))
+            uid = connected.payload.decode()
+            through(mirror, main.application, Request(Put("k", "v"), uid), Request(Put("l", "w"), uid))
+            mirror.flush()
+            assert (mirror.copied, mirror.failed, mirror.dropped) == (2, 0, 0)
+        with Elevator("shop", transport=second) as copy:
+            assert copy.Range() == [["k", "v"], ["l", "w"]]
+
+
+def test_reads_are_repeated_by_their_share_and_failures_are_counted():
+    main, second = FakeTransport(), FakeTransport()
+    with Mirror(second, reads=1.0) as mirror:
+        (connected,) = through(mirror, main.application, Request(DbConnect("default")))
+        uid = connected.payload.decode()
+        through(mirror, main.application, Request(Put("k", "v"), uid))
+        mirror.flush()
+        with Elevator(transport=second) as copy:
+            copy.Delete("k")
+        through(mirror, main.application, Request(Get("k"), uid))
+        mirror.flush()
+        assert (mirror.copied, mirror.failed) == (1, 1)
+
+
+def test_a_write_that_failed_is_not_copied():
+    second = FakeTransport()
+    with Mirror(second) as mirror:
+        drive(compose([mirror])(Request(Put("k", "v"), "u")), lambda effect: Response.failure(4, "no"))
+        mirror.flush()
+        assert mirror.copied == mirror.failed == 0
+
+
+class Stuck(FakeTransport):
+    """Takes nothing until it is told."""
+
+    def __init__(self, application=None, gate=None):
+        import threading
+
+        super().__init__(application)
+        self.gate = gate or threading.Event()
+
+    def send(self, frames, deadline):
+        assert self.gate.wait(30)
+        super().send(frames, deadline)
+
+    def sibling(self):
+        return Stuck(self.application, self.gate)
+
+
+def test_what_does_not_find_room_is_dropped_and_counted():
+    second = Stuck()
+    with Mirror(second, backlog=2) as mirror:
+        through(mirror, lambda request: Response(), *[Request(Put(str(i), "v"), "u") for i in range(10)])
+        assert mirror.dropped >= 7
+        second.gate.set()
