@@ -1,117 +1,96 @@
-"""`python -m benchmarks`: measures, prints the table, writes docs/benchmarks.md."""
+"""`python -m benchmarks`: measures, prints the goal table, and writes docs/benchmarks.md with its plots."""
 
-import platform
-import random
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
-import plyvel
-import zmq
+from benchmarks import report
+from benchmarks.bed import DEFAULT, FULL, QUICK, Bed, Plan
+from benchmarks.measure import HEADINGS, Row, table
+from benchmarks.rows import ROWS
 
-from benchmarks import memory, peers
-from benchmarks.measure import Comparison, compare
-from pyelevator import Elevator
-from pyelevator.codec import ClassicCodec
-from pyelevator.commands import Get
-from pyelevator.messages import Request
-from pyelevator.testing.servers import ServerProcess
-
-PAIRS = 100_000
-STREAMED = 2_000_000
-REPORT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
-def key(number: int) -> bytes:
-    return b"%016d" % number
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parts = [*ROWS, *report.SECTIONS]
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"only these: {', '.join(parts)}")
+    plans = parser.add_mutually_exclusive_group()
+    plans.add_argument(
+        "--quick", dest="plan", action="store_const", const=QUICK, help="under a minute, rough, and the goal table only"
+    )
+    plans.add_argument("--full", dest="plan", action="store_const", const=FULL, help="longer, up to 10,000,000 pairs")
+    parser.add_argument("--output", type=Path, help=f"what to write; by default {DOCUMENT.name}, if all is measured")
+    parser.set_defaults(plan=DEFAULT)
+    given = parser.parse_args(words)
+    if unknown := set(given.parts) - set(parts):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    if given.output is None and given.plan is not QUICK and not given.parts:
+        given.output = DOCUMENT
+    return given
 
 
-VALUE = b"v" * 100
+def goal_rows(bed: Bed, wanted: Callable[[str], bool]) -> list[Row]:
+    """The rows of the goal table; one that fails is reported as failed, and the rest goes on."""
+    rows: list[Row] = []
+    for name, measure in ROWS.items():
+        if not wanted(name):
+            continue
+        begin = time.monotonic()
+        try:
+            for row in measure(bed):
+                rows.append(row)
+                say(" ".join(row.cells).replace("  ", " "))
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            rows.append(failed(name, error))
+            say(f"{name} failed: {error!r}")
+        say(f"    {name}: {time.monotonic() - begin:.1f} s")
+    return rows
 
 
-def fill(client: Elevator[bytes], first: int, count: int) -> None:
-    for start in range(first, first + count, PAIRS):
-        with client.WriteBatch(timeout=60) as batch:
-            for number in range(start, start + PAIRS):
-                batch.Put(key(number), VALUE)
+def failed(name: str, error: Exception) -> Row:
+    return Row(name, "", failure=f"{type(error).__name__}: {error}"[:80].replace("|", "/").replace("\n", " "))
 
 
-def sync_get(client: Elevator[bytes], echo: "zmq.Socket[bytes]", requests: int = 5000) -> Comparison:
-    frames = ClassicCodec().encode_request(Request(Get(key(7)), client.db_uid, 1))
-
-    def ours() -> None:
-        for _ in range(requests):
-            client.Get(key(7))
-
-    def theirs() -> None:
-        for _ in range(requests):
-            echo.send_multipart(frames)
-            echo.recv_multipart()
-
-    return compare("sync Get over TCP", "bare pyzmq echo", ours, theirs, requests, 0.85)
-
-
-def bulk(client: Elevator[bytes], peer: plyvel.DB) -> Iterator[Comparison]:
-    some = random.Random(1).sample(range(PAIRS), 10_000)
-    keys = [key(number) for number in some]
-
-    def write() -> None:
-        with client.WriteBatch(timeout=60) as batch:
-            for number in range(PAIRS):
-                batch.Put(key(number), VALUE)
-
-    def peer_write() -> None:
-        with peer.write_batch() as batch:
-            for number in range(PAIRS):
-                batch.put(key(number), VALUE)
-
-    def peer_mget() -> list[bytes | None]:
-        with peer.snapshot() as snapshot:
-            return [snapshot.get(key) for key in keys]
-
-    yield compare("Range of 100,000", "plyvel", lambda: client.Range(timeout=60), lambda: list(peer), PAIRS, 0.55)
-    yield compare("RangeIter over 100,000", "plyvel", lambda: list(client.RangeIter()), lambda: list(peer), PAIRS, 0.45)
-    yield compare("WriteBatch of 100,000 puts", "plyvel", write, peer_write, PAIRS, 0.4)
-    yield compare("MGet of 10,000 random keys", "plyvel", lambda: client.MGet(keys), peer_mget, len(keys), 0.4)
+def sections(bed: Bed, wanted: Callable[[str], bool], folder: Path) -> Mapping[str, str]:
+    """The other parts of the document: name -> text."""
+    texts = {}
+    for name, section in report.SECTIONS.items():
+        if wanted(name):
+            begin = time.monotonic()
+            try:
+                texts[name] = section(bed, folder)
+            except Exception as error:  # noqa: BLE001 - whatever it is
+                texts[name] = f"This part failed: {type(error).__name__}: {error}\n"
+            say(f"    {name}: {time.monotonic() - begin:.1f} s")
+    return texts
 
 
-def report(rows: list[Comparison], streamed: tuple[int, int, int]) -> str:
-    pairs, client, server = streamed
-    table = "\n".join(row.row() for row in rows)
-    return f"""# Benchmarks
-
-Written by `make bench` on {platform.machine()}, Python {platform.python_version()}, pyzmq {zmq.__version__} (libzmq {zmq.zmq_version()}),
-plyvel {plyvel.__version__}. Keys of 16 bytes, values of 100; client and server are processes of their own on one machine, over TCP on loopback.
-Each line is the median of seven rounds in which ours and the peer ran in turn; the ratio is the median of the rounds' ratios (ours / peer, larger is
-better), with the smallest and the largest beside it. Ratios carry over to other machines, absolute numbers do not.
-
-| work | beside | ours | peer | ratio | range of ratios | at least |
-|---|---|---|---|---|---|---|
-{table}
-
-`RangeIter` over {pairs:,} pairs of 116 bytes ({pairs * 116 >> 20} MB): the client's peak memory grew by {client / 2**20:.1f} MB, the server's by
-{server / 2**20:.1f} MB.
-"""
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="elevator-bench-")))
-        server = stack.enter_context(ServerProcess(data=folder / "data", binds=["tcp://127.0.0.1:0"]))
-        address = server.urls[0].partition("://")[2]
-        client = stack.enter_context(Elevator(endpoint=address, encoding=None, timeout=60))
-        peer = stack.enter_context(plyvel.DB(str(folder / "peer"), create_if_missing=True))
-        fill(client, 0, PAIRS)
-        with peer.write_batch() as batch:
-            for number in range(PAIRS):
-                batch.put(key(number), VALUE)
-        rows = [sync_get(client, stack.enter_context(peers.echo())), *bulk(client, peer)]
-        fill(client, PAIRS, STREAMED - PAIRS)
-        streamed = memory.range_iter_growth(server.urls[0], server.pid)
-    text = report(rows, streamed)
-    print(text)
-    REPORT.write_text(text)
+    given = arguments()
+    plan: Plan = given.plan
+    folder = given.output.parent if given.output else None
+
+    def wanted(name: str) -> bool:
+        return name in given.parts or (not given.parts and (plan.whole or name in ROWS))
+
+    with Bed(plan) as bed:
+        rows = goal_rows(bed, wanted)
+        texts = sections(bed, wanted, (folder or bed.folder) / "plots")
+    print(table(HEADINGS, [row.cells for row in rows]))
+    for text in texts.values():
+        print(f"\n{text}")
+    if given.output:
+        given.output.parent.mkdir(parents=True, exist_ok=True)
+        given.output.write_text(report.document(rows, texts, plan))
 
 
 if __name__ == "__main__":

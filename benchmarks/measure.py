@@ -1,40 +1,80 @@
-"""Pairs of runs, ours and the peer's in turn, and the median of their ratios."""
+"""Runs in turn, ours and the peer's, the median of their ratios, and the line of the table that comes of it."""
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from attrs import frozen
 
 
 @frozen
-class Comparison:
-    """What one work gave.
+class Goal:
+    """What issue 4 asks for.
+
+    Attributes:
+        bound, aim: what must be reached, and what we want.
+        smaller: True if smaller numbers are better.
+        unit: of both, in the table.
+    """
+
+    bound: float
+    aim: float
+    smaller: bool = False
+    unit: str = ""
+
+    def verdict(self, value: float) -> str:
+        """How a value does, in a word."""
+        reached = [value <= wanted if self.smaller else value >= wanted for wanted in (self.bound, self.aim)]
+        return "missed" if not reached[0] else "met" if not reached[1] else "aim reached"
+
+
+@frozen
+class Row:
+    """One line of the goal table.
 
     Attributes:
         name, peer: what was done, and beside what.
-        ours, theirs: operations per second, one number a round.
-        goal: the ratio that we want to reach at least.
+        ours, theirs: what both gave, to read.
+        values: what is compared with the goal, one number for each round.
+        goal: None for a line that is there for comparison only.
+        failure: why there are no values.
     """
 
     name: str
     peer: str
-    ours: list[float]
-    theirs: list[float]
-    goal: float
+    ours: str = ""
+    theirs: str = ""
+    values: Sequence[float] = ()
+    goal: Goal | None = None
+    failure: str = ""
 
     @property
-    def ratios(self) -> list[float]:
-        return [mine / other for mine, other in zip(self.ours, self.theirs, strict=True)]
+    def cells(self) -> tuple[str, ...]:
+        if self.failure:
+            return self.name, self.peer, "", "", f"failed: {self.failure}", "", *self._wanted, "**failed**"
+        unit = self.goal.unit if self.goal else ""
+        value = statistics.median(self.values)
+        spread = f"{min(self.values):.2f} to {max(self.values):.2f}" if len(self.values) > 1 else ""
+        verdict = self.goal.verdict(value) if self.goal else ""
+        return self.name, self.peer, self.ours, self.theirs, f"**{value:.2f}{unit}**", spread, *self._wanted, verdict
 
     @property
-    def ratio(self) -> float:
-        return statistics.median(self.ratios)
+    def _wanted(self) -> tuple[str, str]:
+        goal = self.goal
+        return ("", "") if goal is None else (f"{goal.bound:g}{goal.unit}", f"{goal.aim:g}{goal.unit}")
 
-    def row(self) -> str:
-        low, high = min(self.ratios), max(self.ratios)
-        rates = f"{statistics.median(self.ours):,.0f}/s | {statistics.median(self.theirs):,.0f}/s"
-        return f"| {self.name} | {self.peer} | {rates} | **{self.ratio:.2f}** | {low:.2f} to {high:.2f} | {self.goal} |"
+
+HEADINGS: Final = ("work", "beside", "ours", "the peer", "ratio", "spread", "goal", "aim", "")
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns line up."""
+    widths = [max(len(cell) for cell in column) for column in zip(headings, *rows, strict=True)]
+    lines = [headings, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |" for line in lines
+    )
 
 
 def rate(work: Callable[[], object], operations: int) -> float:
@@ -44,22 +84,37 @@ def rate(work: Callable[[], object], operations: int) -> float:
     return operations / (time.perf_counter() - start)
 
 
+Measure = Callable[[], float]
+
+
+def in_turn(sides: Sequence[Measure], rounds: int, settle: Callable[[], None] = lambda: None) -> list[list[float]]:
+    """What each side gives, one number a round; who goes first changes from round to round.
+
+    ``settle`` is called before each measurement.
+    """
+    given: list[list[float]] = [[] for _ in sides]
+    order = list(enumerate(sides))
+    for number in range(rounds):
+        for index, side in order if number % 2 else reversed(order):
+            settle()
+            given[index].append(side())
+    return given
+
+
 def compare(
     name: str,
     peer: str,
-    ours: Callable[[], object],
-    theirs: Callable[[], object],
-    operations: int,
-    goal: float,
-    rounds: int = 7,
-) -> Comparison:
-    """Runs both in turn, after one run each to warm up; who goes first changes from round to round."""
+    ours: Measure,
+    theirs: Measure,
+    goal: Goal | None,
+    rounds: int,
+    *,
+    settle: Callable[[], None] = lambda: None,
+    show: str = "{:,.0f}/s",
+) -> Row:
+    """Measures both in turn, after one run each to warm up."""
     ours()
     theirs()
-    mine: list[float] = []
-    others: list[float] = []
-    for number in range(rounds):
-        pair = [(mine, ours), (others, theirs)]
-        for rates, work in pair if number % 2 else reversed(pair):
-            rates.append(rate(work, operations))
-    return Comparison(name, peer, mine, others, goal)
+    mine, others = in_turn([ours, theirs], rounds, settle)
+    ratios = [one / other for one, other in zip(mine, others, strict=True)]
+    return Row(name, peer, show.format(statistics.median(mine)), show.format(statistics.median(others)), ratios, goal)

@@ -1,0 +1,220 @@
+"""Where the time of one Get goes: each stage measured on its own, in microseconds, and the whole against a server.
+
+The stages run alone in a warm loop, so the sum is a lower limit; what the whole takes beyond it is the hand-over
+between four threads (ours and ZeroMQ's, on both sides), the wire, and caches gone cold.
+"""
+
+import statistics
+import timeit
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final, Self
+
+from attrs import frozen
+
+from benchmarks.bed import PAIRS, Bed
+from benchmarks.measure import table
+from pyelevator import Elevator
+from pyelevator.application import Application
+from pyelevator.cli.works import key, random_keys, value
+from pyelevator.client import operations
+from pyelevator.codec import ClassicCodec
+from pyelevator.commands import Get
+from pyelevator.conversation import Conversation, Reader
+from pyelevator.deadlines import Deadline
+from pyelevator.flows import drive
+from pyelevator.messages import Request, Response
+from pyelevator.transports import FakeTransport, Listener, TcpTransport, Transport
+
+_REPEATS: Final = 9
+_LOOPS: Final = 1_000
+_FOREVER: Final = Deadline.after(3600)
+
+
+@frozen
+class Stage:
+    """One stage: where, what, and its microseconds."""
+
+    side: str
+    name: str
+    micros: float
+
+
+class Canned(Transport):
+    """Answers every message with the same frames at once, and costs nothing; they carry no id."""
+
+    def __init__(self, frames: Sequence[bytes]) -> None:
+        self.frames = frames
+
+    url = "canned://"
+
+    def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
+        pass
+
+    def receive(self, deadline: Deadline) -> Sequence[bytes]:
+        return self.frames
+
+    def discard(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def sibling(self) -> Self:
+        return self
+
+
+def micros(call: Callable[[], object]) -> float:
+    """Microseconds of one call, in the quickest of some loops: what else the machine did is not ours."""
+    timer = timeit.Timer(call)
+    timer.timeit(_LOOPS)
+    return min(timer.repeat(_REPEATS, _LOOPS)) / _LOOPS * 1e6
+
+
+class Example:
+    """One Get as it passes through all stages."""
+
+    def __init__(self, uid: str) -> None:
+        self.codec = ClassicCodec()
+        self.command = Get(key(7))
+        self.request = Request(self.command, uid, 1000)
+        self.response = Response(value(7), id=1000)
+        self.asked = self.codec.encode_request(self.request)
+        self.answer = self.codec.encode_response(self.response, self.request)
+        self.unechoed = self.codec.encode_response(Response(value(7)), self.request)
+
+
+def client_stages(example: Example) -> list[Stage]:
+    """The client's part but for its socket: the whole over a transport that costs nothing, and its pieces."""
+    client: Elevator[bytes] = Elevator(transport=Canned(example.unechoed), encoding=None, auto_connect=False)
+    link = client._link
+    link.uid, link.name = example.request.uid, "default"
+    whole = micros(lambda: client.Get(b"0000000000000007"))
+    command = micros(lambda: Get(b"0000000000000007"))
+    result = micros(lambda: client._text.value(example.command.result(example.response.payload)))
+    flow = micros(lambda: drive(operations.get(link, example.command), lambda _: example.response)) - result
+    encode = micros(lambda: example.codec.encode_request(example.request))
+    conversation = Conversation(example.codec)
+    decode = micros(lambda: _passed(conversation, example)) - encode
+    lane = whole - command - result - flow - encode - decode
+    return [
+        Stage("client", "command: arguments become a frozen Get", command),
+        Stage("client", "flow: operations.get, driven", flow),
+        Stage("client", "session: deadline, a lane, and back", lane),
+        Stage("client", "encode: id, msgpack", encode),
+        Stage("client", "decode: header, content, which request", decode),
+        Stage("client", "result: checked, as the caller wants it", result),
+    ]
+
+
+def _passed(conversation: Conversation, example: Example) -> None:
+    conversation.submit(example.request)
+    conversation.receive(example.unechoed)
+
+
+def server_stages(example: Example, application: Application) -> list[Stage]:
+    """The server's part but for its socket."""
+    reader = Reader()
+    exchange = reader.read(example.asked)
+    with application.catalog.use(example.request.uid) as engine:
+        found = micros(lambda: engine.get(example.command.key))
+    answered = micros(lambda: application.at_once(example.request))
+    return [
+        Stage("server", "decode: dialect, msgpack, command", micros(lambda: reader.read(example.asked))),
+        Stage("server", "application: policy, handler, catalog", answered - found),
+        Stage("server", "engine: LevelDB", found),
+        Stage("server", "encode: header, content", micros(lambda: exchange.encode(example.response))),
+    ]
+
+
+def socket_stages(example: Example, calls: int) -> list[Stage]:
+    """The calls into ZeroMQ alone: each receive begins when the message is there already."""
+    taken: dict[str, list[float]] = {"send": [], "receive": [], "answer": [], "take": []}
+    with closing(Listener("tcp://127.0.0.1:0")) as listener, closing(_lane_to(listener)) as lane:
+        for _ in range(calls):
+            _timed(taken["send"], lambda: lane.send(example.asked, _FOREVER))
+            listener.socket.poll()
+            identity = _timed(taken["receive"], listener.wait)[0]
+            _timed(taken["answer"], lambda to=identity: listener.send(to, example.answer))
+            lane._socket.poll()
+            _timed(taken["take"], lambda: lane.receive(_FOREVER))
+    return [
+        Stage("client", "send: into ZeroMQ", statistics.median(taken["send"])),
+        Stage("server", "receive: out of ZeroMQ", statistics.median(taken["receive"])),
+        Stage("server", "send: into ZeroMQ", statistics.median(taken["answer"])),
+        Stage("client", "receive: out of ZeroMQ", statistics.median(taken["take"])),
+    ]
+
+
+def _lane_to(listener: Listener) -> TcpTransport:
+    return TcpTransport(listener.url.partition("://")[2])
+
+
+def _timed(times: list[float], call: Callable[[], Any]) -> Any:
+    start = perf_counter()
+    result = call()
+    times.append((perf_counter() - start) * 1e6)
+    return result
+
+
+def whole(bed: Bed, calls: int) -> float:
+    """Microseconds of one sync Get against a server process: the median."""
+    times: list[float] = []
+    for some in random_keys(PAIRS, calls):
+        _timed(times, lambda some=some: bed.reader.Get(some))
+    return statistics.median(times)
+
+
+_ORDER: Final = (
+    "client: command",
+    "client: flow",
+    "client: session",
+    "client: encode",
+    "client: send",
+    "server: receive",
+    "server: decode",
+    "server: application",
+    "server: engine",
+    "server: encode",
+    "server: send",
+    "client: receive",
+    "client: decode",
+    "client: result",
+)
+
+
+def stages(bed: Bed) -> tuple[list[Stage], float]:
+    """All stages in the order in which a Get passes them, and what the whole takes."""
+    path = str(bed.copy(PAIRS))
+    with (
+        closing(Application.on_leveldb(str(bed.folder / "stages"))) as application,
+        Elevator(transport=FakeTransport(application), encoding=None) as client,
+    ):
+        client.createdb(path)
+        client.connect(path)
+        example = Example(str(client.db_uid))
+        found = client_stages(example) + server_stages(example, application)
+    found += socket_stages(example, bed.plan.calls)
+    found.sort(key=lambda stage: next(i for i, s in enumerate(_ORDER) if f"{stage.side}: {stage.name}".startswith(s)))
+    return found, whole(bed, bed.plan.calls)
+
+
+def section(bed: Bed, _folder: Path) -> str:
+    """The table for docs/benchmarks.md."""
+    found, total = stages(bed)
+    known = sum(stage.micros for stage in found)
+    rows = [(stage.side, stage.name, f"{stage.micros:.1f}") for stage in found]
+    rows += [
+        ("", "**all stages**", f"**{known:.1f}**"),
+        ("", "hand-over between the threads, wire, cold caches: what is left", f"{total - known:.1f}"),
+        ("", "**one sync Get over TCP, median**", f"**{total:.1f}**"),
+    ]
+    return f"{_INTRODUCTION}\n\n{table(('where', 'stage', 'µs'), rows)}\n"
+
+
+_INTRODUCTION: Final = """## Where the time of one Get goes
+
+Each stage was measured alone in a warm loop (`benchmarks/stages.py`), the calls into ZeroMQ with the message already there; the whole was measured
+against a server process over TCP. The difference is what nobody's code takes: threads that wake one another, the kernel, and caches gone cold."""
