@@ -43,7 +43,9 @@ class Raw:
 
 
 class Gated:
-    """Answers every command with its own repr; a RANGE is slow, and waits until the gate is open."""
+    """Answers every command with its own key; a RANGE is slow, and waits until the gate is open."""
+
+    tick_seconds = None
 
     def __init__(self) -> None:
         self.gate = threading.Event()

@@ -8,6 +8,8 @@ from pyelevator.server import Settings, process
 
 
 class Stuck:
+    tick_seconds = None
+
     def at_once(self, request):
         return None
 

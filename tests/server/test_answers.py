@@ -114,6 +114,8 @@ def test_a_client_that_sends_thousands_of_requests_before_it_reads_gets_all_answ
 class Broken:
     """An application that breaks its word in every way."""
 
+    tick_seconds = None
+
     def __init__(self, slow):
         self.slow = slow
 

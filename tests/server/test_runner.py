@@ -8,6 +8,7 @@ from pyelevator.application import Application
 from pyelevator.commands import Get, Ping, Range
 from pyelevator.errors import UsageError
 from pyelevator.server import Server
+from pyelevator.server.capacity import Capacity
 from pyelevator.testing.servers import ANY_PORT, serve
 
 
@@ -111,7 +112,7 @@ def test_stopping_gives_up_after_the_grace_period_and_leaves_the_databases_open(
 
 
 def test_a_server_above_its_backlog_takes_nothing_more_until_an_answer_is_out(raw, gated):
-    with Server(gated, [ANY_PORT], backlog=1) as server:
+    with Server(gated, [ANY_PORT], capacity=Capacity(backlog=1)) as server:
         client = raw(server.urls[0])
         for i in range(20):
             client.ask(Range(f"{i}"), id=i)
@@ -122,7 +123,7 @@ def test_a_server_above_its_backlog_takes_nothing_more_until_an_answer_is_out(ra
 
 
 def test_a_server_above_its_backlog_can_be_stopped(raw, gated):
-    with Server(gated, [ANY_PORT], backlog=1, grace=0.01) as server:
+    with Server(gated, [ANY_PORT], capacity=Capacity(backlog=1), grace=0.01) as server:
         raw(server.urls[0]).ask(Range("slow"))
         gated.entered.acquire()
     assert server.unanswered == 1

@@ -30,7 +30,7 @@ from pyelevator.commands import (
 )
 from pyelevator.engines.base import Bounds, Engine
 from pyelevator.errors import KeyNotFound, WrongValue
-from pyelevator.messages import Request, Response, Status
+from pyelevator.messages import Request, Response, Rows, Status
 
 FEATURES: Final = ("pyelevator/1", "id", "pages", "sync")
 """What this server can do beyond the old protocol; told in the answer to DBCONNECT."""
@@ -67,7 +67,7 @@ def _mget(engine: Engine, request: Request[Any], policy: Policy) -> Response:
 
 def _values(engine: Engine, command: MGet, most: int) -> list[bytes | None]:
     """The values, read some at a time, so that too many bytes are noticed before they are all in memory."""
-    values: list[bytes | None] = []
+    values = Rows()
     size = 0
     with engine.snapshot() as snapshot:
         for first in range(0, len(command.keys), _KEYS_AT_ONCE):
@@ -103,7 +103,7 @@ def _slice(engine: Engine, request: Request[Any], policy: Policy) -> Response:
 
 def _taken(items: Iterator[Any], most: int, most_bytes: int) -> tuple[list[Any], bool]:
     """The first items, at most so many, of about so many bytes but at least one, and whether there are more."""
-    rows: list[Any] = []
+    rows = Rows()
     size = 0
     for item in items:
         if rows and (size >= most_bytes or len(rows) >= most):

@@ -2,32 +2,40 @@
 
 One thread owns the socket. It reads, and answers at once what is quick; what may be slow goes to a few workers, which
 execute and encode, and whose frames come back through a queue. Every message gets exactly one answer, whatever it
-holds and whatever happens to it.
+holds and whatever happens to it, if its sender reads answers at all.
 """
 
 import logging
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Final, Self, TypeAlias
 
 from pyelevator.application import Application
-from pyelevator.codec import ClassicCodec, Limits
-from pyelevator.conversation import Exchange, Reader
+from pyelevator.codec import Limits
+from pyelevator.conversation import Reader
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import ErrorCode
-from pyelevator.messages import Response
-from pyelevator.server.order import Order, is_tagged
+from pyelevator.server.answers import Answers
+from pyelevator.server.capacity import Capacity
+from pyelevator.server.order import Job, Order
+from pyelevator.transports.bounded import BoundedListener
 from pyelevator.transports.zap import CurveServer
-from pyelevator.transports.zmq import Listener
 
 _LOG = logging.getLogger("pyelevator.server")
 
-_FAILED: Final = "the server failed on this request; its log says more"
+_LARGE: Final = 64 << 10
+"""Bytes of a message from which on a worker reads it."""
 
-Done: TypeAlias = tuple[bytes, Exchange, list[bytes]]
+_FLUSH: Final = 0.005
+"""Seconds between two looks at answers that have not left."""
+
+_PATIENCE: Final = 1.0
+"""Seconds at the end for a client that does not read its answers."""
+
+Done: TypeAlias = tuple[bytes, Job, list[bytes]]
 """Whom to answer, what was asked, and the frames of the answer."""
 
 
@@ -42,14 +50,13 @@ class Server:
         binds: URLs, ``tcp://127.0.0.1:4141`` or ``ipc:///run/elevator.sock``; port 0 lets the system choose.
         limits: what is taken from clients; a message of twice its frame size closes the connection that sent it.
         workers: threads for requests that may be slow.
-        backlog: requests taken and not yet answered; above that nothing is taken until a worker is done.
+        capacity: what is in memory at once.
         grace: seconds for the answers that are due when the server is stopped.
         curve: asks everybody who comes over TCP for a key; ``application`` is then a Guard, which sees who asks.
         ipc_mode: who may use the socket files.
 
     Attributes:
         urls: what is bound, with the ports that the system chose.
-        unanswered: requests taken and not answered yet; above zero after the end if the grace period was too short.
 
     Raises:
         UsageError: a URL cannot be bound; the application stays open then.
@@ -62,23 +69,39 @@ class Server:
         *,
         limits: Limits | None = None,
         workers: int = 4,
-        backlog: int = 10_000,
+        capacity: Capacity | None = None,
         grace: float = 10.0,
         curve: CurveServer | None = None,
         ipc_mode: int = 0o600,
     ) -> None:
-        limits = limits or Limits()
-        self._listener = Listener(*binds, max_message=2 * limits.frame_bytes, curve=curve, ipc_mode=ipc_mode)
+        limits, self._capacity = limits or Limits(), capacity or Capacity()
+        self._listener = BoundedListener(
+            *binds,
+            max_message=2 * limits.frame_bytes,
+            curve=curve,
+            ipc_mode=ipc_mode,
+            max_unread=self._capacity.unread,
+            max_connections=self._capacity.connections,
+        )
         self.urls = self._listener.urls
-        self.unanswered = 0
         self._application = application
-        self._reader = Reader(limits)
-        self._order = Order()
+        self._answers = Answers(application, Reader(limits))
+        self._order = Order(self._answer_at_once, self._submit, workers)
         self._workers = ThreadPoolExecutor(workers, "elevator-worker")
         self._done: SimpleQueue[Done | None] = SimpleQueue()
-        self._backlog, self._grace = backlog, grace
+        self._unsent = self._listener.outbox.peers
+        self._flush_at = 0.0
+        self._tick_seconds = application.tick_seconds
+        self._tick_at = monotonic()
+        self._ticking: Future[None] | None = None
+        self._grace = grace
         self._stopping = False
         self._thread: threading.Thread | None = None
+
+    @property
+    def unanswered(self) -> int:
+        """Requests taken and not answered yet; above zero after the end if the grace period was too short."""
+        return self._order.pending
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self.serve_forever, name="elevator-server")
@@ -104,63 +127,56 @@ class Server:
         self._listener.wake()
 
     def _loop(self) -> None:
-        wait, take = self._listener.wait, self._take
+        wait, take, unsent, ticks = self._listener.wait, self._take, self._unsent, self._tick_seconds is not None
+        self._listener.timeout = self._tick_seconds
         while not self._stopping:
             message = wait()
             if message is not None:
                 take(*message)
             else:
                 self._deliver()
-            while self.unanswered >= self._backlog and not self._stopping:
+            if (unsent or ticks) and not self._stopping:
+                self._look_around(monotonic())
+            while self._is_full() and not self._stopping:
                 self._settle(self._done.get())
 
-    def _take(self, identity: bytes, frames: Sequence[bytes]) -> None:
-        exchange = self._read(frames)
-        if self._order.queue(identity, exchange) or self._start(identity, exchange):
-            self.unanswered += 1
+    def _is_full(self) -> bool:
+        return self._order.pending >= self._capacity.backlog or self._order.load >= self._capacity.load
 
-    def _start(self, identity: bytes, exchange: Exchange) -> bool:
-        """Answers a quick request, or hands a slow one to the workers; True if it is theirs now."""
-        frames = self._answer_at_once(exchange)
-        if frames is not None:
-            self._listener.send(identity, frames)
+    # One message
+
+    def _take(self, identity: bytes, frames: Sequence[bytes]) -> None:
+        """Answers a message, or lets it wait for its turn; the first half is the short way of most requests."""
+        peer, exchange = self._listener.peer, None
+        if len(frames[0]) < _LARGE:
+            exchange = self._answers.read(frames, peer)
+            if identity not in self._order:
+                answer = self._answers.at_once(exchange)
+                if answer is not None:
+                    self._send(identity, answer)
+                    return
+        self._order.add(identity, Job(frames, peer, exchange), tried=identity not in self._order)
+        if self._order.parked(identity) > self._capacity.parked:
+            self._cut(identity)
+
+    def _answer_at_once(self, identity: bytes, job: Job) -> bool:
+        answer = None if job.exchange is None else self._answers.at_once(job.exchange)
+        if answer is None:
             return False
-        if not is_tagged(exchange):
-            self._order.hold(identity)
-        self._workers.submit(self._work, identity, exchange)
+        self._send(identity, answer)
         return True
 
-    def _read(self, frames: Sequence[bytes]) -> Exchange:
-        try:
-            return self._reader.read(frames, self._listener.peer)
-        except Exception:  # noqa: BLE001 - a codec must not fail like this; if it does, the client still gets its answer
-            _LOG.exception("a message could not be read")
-            return Exchange(ClassicCodec(), None, Response.failure(ErrorCode.REQUEST, "the message cannot be read"))
+    def _submit(self, identity: bytes, job: Job) -> None:
+        self._workers.submit(self._work, identity, job)
 
-    def _answer_at_once(self, exchange: Exchange) -> list[bytes] | None:
-        if exchange.request is None:
-            return exchange.encode(exchange.refusal or Response())
-        try:
-            response = self._application.at_once(exchange.request)
-        except Exception:  # noqa: BLE001 - as above
-            return self._failed(exchange)
-        return None if response is None else exchange.encode(response)
-
-    def _answer(self, exchange: Exchange) -> list[bytes]:
-        try:
-            return exchange.answer(self._application)
-        except Exception:  # noqa: BLE001 - an application must not raise; if it does, the client still gets its answer
-            return self._failed(exchange)
-
-    def _failed(self, exchange: Exchange) -> list[bytes]:
-        _LOG.exception("the application raised")
-        request_id = exchange.request.id if exchange.request else None
-        return exchange.encode(Response.failure(ErrorCode.RUNTIME, _FAILED, request_id))
-
-    def _work(self, identity: bytes, exchange: Exchange) -> None:
+    def _work(self, identity: bytes, job: Job) -> None:
         """What a worker does; it touches no socket."""
-        self._done.put((identity, exchange, self._answer(exchange)))
+        exchange = job.exchange or self._answers.read(job.frames, job.peer)
+        job.frames, job.exchange = (), None  # they may be large, and the answer as well
+        self._done.put((identity, job, self._answers.in_time(exchange)))
         self._listener.wake()
+
+    # Answers
 
     def _deliver(self) -> None:
         """Sends what the workers have finished."""
@@ -170,30 +186,73 @@ class Server:
 
     def _settle(self, done: Done | None) -> None:
         """Sends one finished answer, and goes on with what waited for it; None only ended a wait."""
-        if done is None:
-            return
-        identity, exchange, frames = done
-        self._listener.send(identity, frames)
-        self.unanswered -= 1
-        if is_tagged(exchange):
-            return
-        for waiting in self._order.release(identity):
-            if self._start(identity, waiting):
-                break
-            self.unanswered -= 1
+        if done is not None:
+            identity, job, frames = done
+            self._send(identity, frames)
+            self._order.finished(identity, job)
+
+    def _send(self, identity: bytes, frames: Sequence[bytes]) -> None:
+        if self._listener.answer(identity, frames):
+            self._order.block(identity)
+        if self._unsent:
+            self._listener.timeout = _FLUSH
+
+    def _cut(self, identity: bytes) -> None:
+        """Gives up on a client that sends and does not read."""
+        _LOG.warning("closed a connection: its client sends requests and does not read the answers")
+        self._order.drop(identity)
+        self._listener.cut(identity)
+
+    # What comes round
+
+    def _look_around(self, now: float) -> None:
+        if self._unsent and now >= self._flush_at:
+            self._flush_at = now + _FLUSH
+            self._flush()
+        if self._tick_seconds is not None and now >= self._tick_at and (not self._ticking or self._ticking.done()):
+            self._tick_at = now + self._tick_seconds
+            self._ticking = self._workers.submit(self._tick)
+
+    def _flush(self) -> None:
+        """Sends what can be sent by now, and serves those again who have read."""
+        outbox = self._listener.outbox
+        outbox.flush()
+        for identity in self._order.blocked():
+            if not outbox.blocked(identity):
+                self._order.unblock(identity)
+        if not self._unsent:
+            self._listener.timeout = self._tick_seconds
+
+    def _tick(self) -> None:
+        try:
+            self._application.tick()
+        except Exception:  # noqa: BLE001 - an application must not raise; the next tick tries again
+            _LOG.exception("the application raised")
+
+    # The end
 
     def _finish(self) -> None:
         """Takes nothing more, answers what is due, and closes everything.
 
         The URLs stay bound meanwhile: to unbind one would cut the connections that the answers go out on.
         """
-        deadline = Deadline.after(self._grace)
-        with suppress(Empty):
-            while self.unanswered:
-                self._settle(self._done.get(timeout=deadline.remaining()))
+        self._answer_the_rest(Deadline.after(self._grace))
         self._workers.shutdown(wait=not self.unanswered, cancel_futures=True)
         self._listener.close()
         if self.unanswered:  # a worker is still in the engine, which must not vanish under it
             _LOG.error("gave up on %d requests after %s s; the databases are left open", self.unanswered, self._grace)
         else:
             self._application.close()
+
+    def _answer_the_rest(self, deadline: Deadline) -> None:
+        """Until all is answered and has left, or the time is over; a client that does not read is not waited for."""
+        left, patience = -1, deadline
+        while (self.unanswered or self._unsent) and not deadline.expired():
+            with suppress(Empty):
+                self._settle(self._done.get(timeout=_FLUSH if self._unsent else deadline.remaining()))
+            self._flush()
+            unsent = self._listener.outbox.unsent
+            if unsent != left or self.unanswered:
+                left, patience = unsent, Deadline.after(_PATIENCE)
+            elif patience.expired():
+                return

@@ -243,10 +243,12 @@ class Listener:
         self.socket.set(zmq.LINGER, 1000)
         self.socket.set(zmq.MAXMSGSIZE, max_message)
         self.socket.set(zmq.SNDHWM, 0)  # a ROUTER drops the answers above its mark, and every request has one
+        self._notes: object = curve is not None  # whether ``_note`` has anything to do
         self._spin = Spin()
         self._wakes = threading.RLock()  # reentrant: a signal handler may wake
         self._waker: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         try:
+            self._prepare()
             if curve is not None:
                 Doorkeeper(self._context, curve.allows)
             for target in targets:
@@ -255,6 +257,9 @@ class Listener:
         except BaseException:
             self.close()
             raise
+
+    def _prepare(self) -> None:
+        """What a subclass does before anything is bound."""
 
     @property
     def url(self) -> str:
@@ -307,9 +312,14 @@ class Listener:
             frames.append(frame.bytes)
         if identity == self._waker_identity:
             return None
+        if self._notes:
+            self._note(frame)
+        return identity, frames
+
+    def _note(self, frame: zmq.Frame) -> None:
+        """Takes note of what a message came with."""
         if self._curve is not None:
             self.peer = _user_of(frame)
-        return identity, frames
 
     def wake(self) -> None:
         """Makes ``wait`` return; from any thread, and from signal handlers."""

@@ -1,0 +1,81 @@
+"""BoundedListener: a listener whose memory and patience have bounds; what the server listens with."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import zmq
+
+from pyelevator.transports.connections import Connections, cut
+from pyelevator.transports.outbox import Outbox
+from pyelevator.transports.zap import CurveServer
+from pyelevator.transports.zmq import Listener
+
+_RECEIVED: Final = 32
+"""Messages of one peer that libzmq receives ahead; further ones stay with the peer."""
+
+
+class BoundedListener(Listener):
+    """A listener that knows who does not read its answers, counts connections, and need not wait for ever.
+
+    Args:
+        urls, max_message, curve, ipc_mode: as :class:`Listener`.
+        max_unread: bytes of answers on their way to all peers together, see :class:`Outbox`.
+        max_connections: peers at once.
+
+    Attributes:
+        outbox: the answers that have not left yet.
+    """
+
+    def __init__(
+        self,
+        *urls: str,
+        max_message: int = 256 << 20,
+        curve: CurveServer | None = None,
+        ipc_mode: int = 0o600,
+        max_unread: int = 256 << 20,
+        max_connections: int = 4096,
+    ) -> None:
+        self._max_unread, self._max_connections = max_unread, max_connections
+        self._timeout: float | None = None
+        self._descriptor: int | None = None
+        super().__init__(*urls, max_message=max_message, curve=curve, ipc_mode=ipc_mode)
+
+    def _prepare(self) -> None:
+        self.socket.set(zmq.RCVHWM, _RECEIVED)
+        self.outbox = Outbox(self.socket, self._max_unread)
+        self._notes = self._notes or self.outbox.peers  # the dict itself: true while somebody may be blocked
+        self.connections = Connections(self.socket, self._max_connections)
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds after which ``wait`` returns without a message; None for never."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        if seconds != self._timeout:
+            self.socket.set(zmq.RCVTIMEO, -1 if seconds is None else round(seconds * 1000))
+            self._timeout = seconds
+
+    def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
+        try:
+            return super().wait()
+        except zmq.Again:
+            return None
+
+    def answer(self, identity: bytes, frames: Sequence[bytes]) -> bool:
+        """Answers a sender without ever waiting; whether it is blocked now, see :class:`Outbox`."""
+        return self.outbox.send(identity, frames)
+
+    def cut(self, identity: bytes) -> None:
+        """Closes the connection over which the last message came, from a peer that was blocked then."""
+        self.outbox.forget(identity)
+        if self._descriptor is not None:
+            cut(self._descriptor)
+
+    def _note(self, frame: zmq.Frame) -> None:
+        super()._note(frame)
+        self._descriptor = None
+        with suppress(zmq.ZMQError):
+            self._descriptor = int(frame.get(zmq.SRCFD))
