@@ -107,5 +107,12 @@ def test_what_needs_an_extra_says_which(missing, program, extra):
 
 
 def test_importing_the_package_imports_no_server_and_no_extra():
-    program = "import sys, pyelevator\nprint([m for m in ('plyvel', 'click', 'asyncio', 'pytest') if m in sys.modules])"
-    assert run_without([], program).stdout == "[]\n"
+    loaded = "[m for m in ('plyvel', 'click', 'asyncio', 'pytest') if m in sys.modules]"
+    assert run_without([], f"import sys\nfrom pyelevator import Elevator\nprint({loaded})").stdout == "[]\n"
+
+
+def test_the_client_is_loaded_when_it_is_first_used_and_the_application_when_a_fake_is_made():
+    seen = "[m for m in ('zmq', 'pyelevator.application') if m in sys.modules]"
+    uses = ("import sys, pyelevator", "pyelevator.Elevator", "pyelevator.Elevator(transport='fake')")
+    program = "\n".join(f"{use}\nprint({seen})" for use in uses)
+    assert run_without([], program).stdout == "[]\n['zmq']\n['zmq', 'pyelevator.application']\n"

@@ -10,7 +10,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pyelevator.client import Elevator, RangeIter, WriteBatch
 from pyelevator.errors import (
     ArgumentTypeError,
     BadRequest,
@@ -40,7 +39,9 @@ from pyelevator.errors import (
 )
 
 if TYPE_CHECKING:
+    from pyelevator.client import Elevator, RangeIter, WriteBatch
     from pyelevator.client.aio import AsyncElevator, AsyncRangeIter, AsyncWriteBatch
+    from pyelevator.transports import Curve
 
 __version__ = "1.0.0.dev0"
 
@@ -52,6 +53,7 @@ __all__ = [
     "BadRequest",
     "ConnectFailed",
     "ConnectTimeout",
+    "Curve",
     "DatabaseError",
     "Elevator",
     "ElevatorError",
@@ -79,13 +81,29 @@ __all__ = [
 ]
 
 
+_HOMES = {
+    "Elevator": "pyelevator.client",
+    "RangeIter": "pyelevator.client",
+    "WriteBatch": "pyelevator.client",
+    "AsyncElevator": "pyelevator.client.aio",
+    "AsyncRangeIter": "pyelevator.client.aio",
+    "AsyncWriteBatch": "pyelevator.client.aio",
+    "Curve": "pyelevator.transports",
+    "client": "pyelevator.client",
+    "transports": "pyelevator.transports",
+}
+"""Names and rooms that are loaded when they are first used: who only catches errors does not wait for the client, and
+who does not use asyncio not for its import."""
+
 if not TYPE_CHECKING:  # a type checker would take it to allow any name
 
     def __getattr__(name):
-        """The async names, with which asyncio comes; a program that does not use them does not wait for its import."""
-        if name not in ("AsyncElevator", "AsyncRangeIter", "AsyncWriteBatch"):
+        """A name of ``_HOMES``, loaded; from then on it stands here like any other."""
+        if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module("pyelevator.client.aio"), name)
+        home = import_module(_HOMES[name])
+        globals()[name] = found = getattr(home, name, home)
+        return found
 
     def __dir__():
         return sorted({*globals(), *__all__})

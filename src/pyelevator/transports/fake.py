@@ -2,13 +2,15 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from pyelevator.application import Application
 from pyelevator.conversation import Reader
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import RequestTimeout
 from pyelevator.transports.base import AsyncTransport, Transport
+
+if TYPE_CHECKING:
+    from pyelevator.application import Application
 
 
 class FakeTransport(Transport):
@@ -24,8 +26,8 @@ class FakeTransport(Transport):
     '123'
     """
 
-    def __init__(self, application: Application | None = None) -> None:
-        self.application = application or Application.in_memory()
+    def __init__(self, application: "Application | None" = None) -> None:
+        self.application = application or _in_memory()
         self._reader = Reader()
         self._inbox: deque[Sequence[bytes]] = deque()
 
@@ -61,3 +63,10 @@ class FakeTransport(Transport):
         from pyelevator.transports.aio import FakeConnection
 
         return FakeConnection(self.sibling())
+
+
+def _in_memory() -> "Application":
+    """An application of its own; imported here, because a client of a real server has no use for one."""
+    from pyelevator.application import Application
+
+    return Application.in_memory()
