@@ -11,6 +11,7 @@ help:            ## Says what there is to make.
 	@grep -E '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("pyelevator needs Python 3.11 or later, and $(PYTHON) is %d.%d; say make PYTHON=python3.11, or whatever you have" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,testing,dev]'
 	@touch $@

@@ -44,6 +44,7 @@ class Deadline:
         return time.monotonic() >= self.at
 
 
+_TOO_LONG: Final = 1e15  # a clock of floats cannot count such seconds; and they are no time to wait
 NEVER: Final = Deadline(math.inf, math.inf)
 
 
@@ -58,6 +59,6 @@ def check_timeout(timeout: float | None) -> float | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise ArgumentTypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
-    if not timeout > 0:
-        raise UsageError(f"timeout must be above 0 seconds, not {timeout!r}; None waits for ever")
+    if not 0 < timeout < _TOO_LONG:
+        raise UsageError(f"timeout must be above 0 seconds, not {timeout!r:.40}; None waits for ever")
     return timeout

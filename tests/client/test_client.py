@@ -1,6 +1,7 @@
 """What a client takes from its arguments and its environment, and how it fails."""
 
 import socket
+import threading
 import time
 
 import pytest
@@ -218,3 +219,40 @@ def test_repr_says_where_and_what():
 def test_every_error_is_an_elevator_error():
     with Elevator(transport="fake") as E, pytest.raises(ElevatorError):
         E.Get("missing")
+
+
+def test_operations_that_other_threads_add_during_write_are_kept():
+    transport = FakeTransport()
+    with Elevator(transport=transport) as E:
+        batch = E.WriteBatch()
+
+        def put(name):
+            for i in range(2000):
+                batch.Put(f"{name}{i}", "v")
+
+        writers = [threading.Thread(target=put, args=(name,)) for name in "abc"]
+        for writer in writers:
+            writer.start()
+        while any(writer.is_alive() for writer in writers):
+            batch.Write()
+        batch.Write()
+        assert len(E.Range(include_value=False)) == 6000
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["127.0.0.1:4141/testdb", "tcp://127.0.0.1:4141", "h:1?timeout=3", "user@h:1", 4141, None]
+)
+def test_an_endpoint_that_is_no_host_and_port_is_refused(endpoint):
+    with pytest.raises(UsageError, match="host:port"):
+        Elevator(endpoint=endpoint, timeout=0.1)
+
+
+@pytest.mark.parametrize("timeout", [10**400, float("inf"), float("nan"), 1e300])
+def test_timeouts_that_no_clock_can_count_are_refused(timeout):
+    with pytest.raises(UsageError, match="timeout must be above 0"):
+        Elevator(transport="fake", timeout=timeout)
+
+
+def test_large_timeouts_are_fine(server):
+    with Elevator.from_url(server.urls[0]) as E:
+        assert E.ping(timeout=3_000_000_000) == "PONG"

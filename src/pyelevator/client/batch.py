@@ -12,6 +12,7 @@ from pyelevator.client.base import (
     Unset,
 )
 from pyelevator.commands import DELETE, PUT, Batch, Data, Op, to_bytes
+from pyelevator.deadlines import check_timeout
 from pyelevator.transports import Curve, Transport
 
 T = TypeVar("T", str, bytes)
@@ -24,17 +25,21 @@ class Writes:
 
     _ops: list[Op]
 
-    def Put(self, key: Data, value: Data) -> None:
-        """Adds a put to the batch; nothing is sent before Write."""
+    def Put(self, key: Data, value: Data, *, timeout: float | None = None) -> None:
+        """Adds a put to the batch; nothing is sent before Write, so a ``timeout`` has nothing to limit."""
+        if timeout is not None:
+            check_timeout(timeout)
         self._ops.append((PUT, to_bytes(key, "key"), to_bytes(value, "value")))
 
-    def Delete(self, key: Data) -> None:
-        """Adds a delete to the batch; nothing is sent before Write."""
+    def Delete(self, key: Data, *, timeout: float | None = None) -> None:
+        """Adds a delete to the batch; nothing is sent before Write, so a ``timeout`` has nothing to limit."""
+        if timeout is not None:
+            check_timeout(timeout)
         self._ops.append((DELETE, to_bytes(key, "key")))
 
     def Clear(self) -> None:
         """Discards the operations."""
-        self._ops = []
+        self._ops.clear()
 
     def __len__(self) -> int:
         return len(self._ops)
@@ -131,9 +136,14 @@ class WriteBatch(Writes, Client[T]):
         """
         if self.db_uid is None:
             self.connect(timeout=timeout)
-        if self._ops:
-            self._run(operations.call(self._link, Batch(self._ops, sync)), timeout)
-        self._ops = []
+        ops = self._ops[:]
+        del self._ops[: len(ops)]  # one list for good: what another thread adds meanwhile is for the next Write
+        try:
+            if ops:
+                self._run(operations.call(self._link, Batch(ops, sync)), timeout)
+        except BaseException:
+            self._ops[:0] = ops
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from attrs import field, frozen
 
-from pyelevator.errors import UsageError
+from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.transports.curve import Curve
 
 DEFAULT_PORT: Final = 4141
@@ -52,6 +52,8 @@ def parse_url(url: str) -> Target:
     Raises:
         UsageError: the scheme, the address or an option is not understood, or a file of keys cannot be used.
     """
+    if not isinstance(url, str):
+        raise ArgumentTypeError(f"a URL is a str, not {type(url).__name__}")
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
         raise UsageError(f"{url!r} is no URL of an Elevator server; it starts with one of tcp://, ipc:// and fake://")
@@ -69,6 +71,8 @@ def _tcp(url: str) -> tuple[str, str]:
         port = parts.port
     except ValueError as error:
         raise UsageError(f"{url!r}: the port is not a number from 0 to 65535") from error
+    if parts.username is not None or parts.fragment:
+        raise UsageError(f"{url!r} has a user or a fragment, and an Elevator server knows neither")
     if not parts.hostname:
         raise UsageError(f"{url!r} names no host; a URL looks like tcp://127.0.0.1:{DEFAULT_PORT}/default")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -80,7 +84,9 @@ def _path(url: str) -> tuple[str, str]:
     path = unquote(parts.netloc + parts.path)
     if parts.scheme == "ipc" and not path:
         raise UsageError(f"{url!r} names no socket file; a URL looks like ipc:///run/elevator.sock")
-    return (path, "") if parts.scheme == "ipc" else (path.partition("/")[0], path.partition("/")[2])
+    if parts.scheme == "fake" and path:
+        raise UsageError(f"{url!r}: a fake has no address; fake:// is a server of its own, with options behind a ?")
+    return path, ""
 
 
 def _boolean(text: str) -> bool:
@@ -90,7 +96,7 @@ def _boolean(text: str) -> bool:
 
 _OPTIONS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "db": ("db_name", str),
-    "timeout": ("timeout", float),
+    "timeout": ("timeout", lambda text: None if text.lower() == "none" else float(text)),
     "dialect": ("dialect", str),
     "encoding": ("encoding", lambda text: None if text.lower() in ("", "none", "bytes") else text),
     "auto_connect": ("auto_connect", _boolean),

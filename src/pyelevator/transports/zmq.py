@@ -26,8 +26,21 @@ _LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, a
 
 def check_ipc_path(path: str) -> None:
     """Raises UsageError if the path is longer than a Unix socket's may be."""
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise UsageError(f"endpoint= of an ipc transport is the path of a socket file, not {path!r}")
     if len(os.fsencode(path)) > _MAX_IPC_PATH:
         raise UsageError(f"the socket path {path!r} is longer than {_MAX_IPC_PATH} bytes; choose a shorter one")
+
+
+def tcp_url(endpoint: str) -> str:
+    """The URL of ``host:port``.
+
+    Raises:
+        UsageError: it is something else, such as a URL.
+    """
+    if not isinstance(endpoint, str) or any(mark in endpoint for mark in "/?#@"):
+        raise UsageError(f"endpoint= of a tcp transport is 'host:port', not {endpoint!r}; for a URL use from_url()")
+    return parse_url(f"tcp://{endpoint}").url
 
 
 class ZmqTransport(Transport):
@@ -159,7 +172,7 @@ class TcpTransport(ZmqTransport):
     """
 
     def __init__(self, endpoint: str = "127.0.0.1:4141", curve: Curve | None = None) -> None:
-        super().__init__(parse_url(f"tcp://{endpoint}").url, curve)
+        super().__init__(tcp_url(endpoint), curve)
 
 
 class IpcTransport(ZmqTransport):
@@ -171,7 +184,7 @@ class IpcTransport(ZmqTransport):
 
     def __init__(self, endpoint: str) -> None:
         check_ipc_path(endpoint)
-        super().__init__(parse_url(f"ipc://{endpoint}").url)
+        super().__init__(f"ipc://{endpoint}")
 
 
 class Spin:
@@ -384,6 +397,8 @@ def _claim_ipc_path(path: str) -> None:
         raise UsageError(f"cannot listen on ipc://{path}: an abstract socket has no mode, so everybody could use it")
     if not Path(path).parent.is_dir():
         raise UsageError(f"cannot listen on ipc://{path}: there is no directory {str(Path(path).parent)!r}")
+    if os.path.lexists(path) and not Path(path).is_socket():  # binding would silently remove it
+        raise UsageError(f"cannot listen on ipc://{path}: it exists, and is not a socket; choose another path")
     probe: Any = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
     with probe:
         if Path(path).exists() and probe.connect_ex(path) == 0:
