@@ -256,3 +256,15 @@ def test_timeouts_that_no_clock_can_count_are_refused(timeout):
 def test_large_timeouts_are_fine(server):
     with Elevator.from_url(server.urls[0]) as E:
         assert E.ping(timeout=3_000_000_000) == "PONG"
+
+
+def test_what_is_given_wins_over_the_environment(monkeypatch, server):
+    monkeypatch.setenv("ELEVATOR_URL", f"{server.urls[0]}?encoding=none&dialect=flat&timeout=3")
+    with Elevator(encoding="utf-8", dialect="classic", timeout=None) as E:
+        E.Put("k", "v")
+        assert E.Get("k") == "v"
+        E.repairdb()  # which flat could not say
+        assert E.timeout is None
+    monkeypatch.setenv("ELEVATOR_URL", f"{server.urls[0]}?encoding=utf-8")
+    with Elevator(encoding=None) as B:
+        assert B.Get("k") == b"v"

@@ -37,6 +37,8 @@ class Unset(enum.Enum):
 UNSET: Final = Unset.UNSET
 DEFAULT_TRANSPORT: Final = Default("tcp")
 DEFAULT_ENDPOINT: Final = Default("127.0.0.1:4141")
+DEFAULT_ENCODING: Final = Default("utf-8")
+DEFAULT_DIALECT: Final = Default("classic")
 DEFAULT_TIMEOUT: Final = 5.0
 DEFAULT_DATABASE: Final = "default"
 MAX_LANES: Final = 16
@@ -60,6 +62,8 @@ def _transport_for(transport: str | Transport, endpoint: str, curve: Curve | Non
         raise ArgumentTypeError(f"transport must be a name or a Transport, not {type(transport).__name__}")
     if transport not in _TRANSPORTS:
         raise UsageError(f"there is no transport {transport!r}; choose one of {', '.join(_TRANSPORTS)}")
+    if transport == "fake" and not isinstance(endpoint, Default):
+        raise UsageError("endpoint= goes with transport='tcp' or 'ipc'; a fake has none")
     if transport == "ipc" and isinstance(endpoint, Default):
         raise UsageError("transport='ipc' needs endpoint=, the path of the server's socket file")
     return _TRANSPORTS[transport](endpoint)
@@ -93,13 +97,16 @@ class Options:
         if not url or not isinstance(self.transport, Default) or not isinstance(self.endpoint, Default):
             return self
         target = parse_url(url)
-        told = {"transport": target.scheme, "endpoint": target.address, **target.options}
-        return evolve(
-            self, **{name: told[name] for name in told if getattr(self, name, None) == getattr(NOTHING_GIVEN, name, 0)}
-        )
+        told = {"transport": target.scheme, "endpoint": target.address or DEFAULT_ENDPOINT, **target.options}
+        return evolve(self, **{name: told[name] for name in told if _is_open(name, getattr(self, name, None))})
 
 
-NOTHING_GIVEN: Final = Options(DEFAULT_TRANSPORT, DEFAULT_ENDPOINT, None, UNSET, "utf-8", "classic", MAX_LANES)
+_LEFT_OPEN: Final[Mapping[str, Any]] = {"db_name": None, "max_lanes": MAX_LANES, "curve": None}
+
+
+def _is_open(name: str, value: object) -> bool:
+    """Whether an argument was not given."""
+    return isinstance(value, Default) or value is UNSET or (name in _LEFT_OPEN and value == _LEFT_OPEN[name])
 
 
 class Facade(Generic[T]):
@@ -136,8 +143,8 @@ class Facade(Generic[T]):
         endpoint: str = DEFAULT_ENDPOINT,
         timeout: float | Unset | None = UNSET,
         auto_connect: bool = True,
-        encoding: str | None = "utf-8",
-        dialect: str = "classic",
+        encoding: str | None = DEFAULT_ENCODING,
+        dialect: str = DEFAULT_DIALECT,
         max_lanes: int = MAX_LANES,
         curve: Curve | None = None,
     ) -> None:
@@ -167,7 +174,7 @@ class Facade(Generic[T]):
             UsageError: the URL is not understood.
         """
         target = parse_url(url)
-        return cls(transport=target.scheme, endpoint=target.address, **target.options)
+        return cls(transport=target.scheme, endpoint=target.address or DEFAULT_ENDPOINT, **target.options)
 
     def _adopt(self, client: "Facade[T]", timeout: float | None) -> None:
         """Becomes a client of the same database."""

@@ -4,6 +4,8 @@ from typing import Final, TypeVar, overload
 
 from pyelevator.client import operations
 from pyelevator.client.base import (
+    DEFAULT_DIALECT,
+    DEFAULT_ENCODING,
     DEFAULT_ENDPOINT,
     DEFAULT_TRANSPORT,
     MAX_LANES,
@@ -101,8 +103,8 @@ class WriteBatch(Writes, Client[T]):
         endpoint: str = DEFAULT_ENDPOINT,
         timeout: float | Unset | None = UNSET,
         auto_connect: bool = True,
-        encoding: str | None = "utf-8",
-        dialect: str = "classic",
+        encoding: str | None = DEFAULT_ENCODING,
+        dialect: str = DEFAULT_DIALECT,
         max_lanes: int = MAX_LANES,
         curve: Curve | None = None,
     ) -> None:
