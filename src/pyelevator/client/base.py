@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 from attrs import evolve, frozen
 
 from pyelevator.client import operations
-from pyelevator.client.operations import Link
+from pyelevator.client.operations import DEFAULT_DATABASE, Link
 from pyelevator.client.session import Session
 from pyelevator.client.text import Text, text_for
 from pyelevator.codec import Codec, codec_for
@@ -40,7 +40,6 @@ DEFAULT_ENDPOINT: Final = Default("127.0.0.1:4141")
 DEFAULT_ENCODING: Final = Default("utf-8")
 DEFAULT_DIALECT: Final = Default("classic")
 DEFAULT_TIMEOUT: Final = 5.0
-DEFAULT_DATABASE: Final = "default"
 MAX_LANES: Final = 16
 ENVIRONMENT: Final = "ELEVATOR_URL"
 

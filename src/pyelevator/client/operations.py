@@ -7,12 +7,14 @@ from attrs import define, evolve
 
 from pyelevator.client.ranges import Pager
 from pyelevator.codec import Codec, UnsupportedByDialect
-from pyelevator.commands import Command, DbConnect, DbList, Exists, Get, MGet, Ping, Range, Slice
+from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbList, Exists, Get, MGet, Ping, Range, Slice
 from pyelevator.errors import ErrorCode, KeyNotFound, UsageError
 from pyelevator.flows import Flow, send
 from pyelevator.messages import Request, Response
 
 R = TypeVar("R")
+
+DEFAULT_DATABASE: Final = "default"
 
 
 @define
@@ -51,21 +53,38 @@ class Link:
 def connect(link: Link, name: str) -> Flow[None]:
     """Connects to another database; the link stays as it was if that fails."""
     command = DbConnect(name)
-    response = yield from send(Request(command))
-    if response.code is not None:
-        raise command.error(response.code, response.message)
+    response = _succeeded(command, (yield from send(Request(command))))
     link.uid = command.result(response.payload)
     link.name, link.features = command.name, response.features
 
 
 def exchange(link: Link, command: Command[Any], compression: bool = False) -> Flow[Response]:
     """Sends a command to the connected database; connects again by name, once, where its uid is no longer known."""
+    if link.uid is None and isinstance(command, _ABOUT_DATABASES):
+        return (yield from _through_default(link, command))
     response = yield from send(Request(command, link.address(command), None, compression))
     if response.code is None:
         return response
     if link.name is not None and link.lost_by(response):
+        if isinstance(command, _ABOUT_DATABASES):
+            return (yield from _through_default(link, command))
         yield from connect(link, link.name)
         response = yield from send(Request(command, link.address(command), None, compression))
+    return _succeeded(command, response)
+
+
+_ABOUT_DATABASES: Final = (DbCreate, DbDrop, DbList)
+"""Old servers want a uid with these, and it does not matter whose."""
+
+
+def _through_default(link: Link, command: Command[Any]) -> Flow[Response]:
+    """Sends a command that is about databases, for a client that is not connected, or whose database was dropped."""
+    way = Link(link.codec)
+    yield from connect(way, DEFAULT_DATABASE)
+    return _succeeded(command, (yield from send(Request(command, way.uid))))
+
+
+def _succeeded(command: Command[Any], response: Response) -> Response:
     if response.code is not None:
         raise command.error(response.code, response.message)
     return response
@@ -119,9 +138,7 @@ def _exists_by_range(link: Link, command: Exists) -> Flow[bool]:
 
 def _ping_by_list(_link: Link, _ping: Ping) -> Flow[bytes]:
     command = DbList()
-    response = yield from send(Request(command))
-    if response.code is not None:
-        raise command.error(response.code, response.message)
+    _succeeded(command, (yield from send(Request(command))))
     return b"PONG"
 
 

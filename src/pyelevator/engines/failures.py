@@ -40,6 +40,7 @@ class Mapped:
             raise self.translated(error) from error
 
     def translated(self, error: BaseException) -> EngineError:
+        """The engine's own error for a foreign one."""
         text = error.args[0] if len(error.args) == 1 else str(error)
         detail = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
         kind, template = next((kind, text) for pattern, kind, text in _FAILURES if re.search(pattern, detail))

@@ -86,6 +86,17 @@ class SessionConformance:
         with pytest.raises(DatabaseError, match="Database does not exist"):
             E.connect("testdb")
 
+    def test_databases_can_be_listed_and_created_without_being_connected_to_one(self, connect: Connect) -> None:
+        E = connect(Elevator, auto_connect=False)
+        E.createdb("testdb")
+        assert E.listdb() == ["default", "testdb"]
+        E.connect("testdb")
+        E.dropdb("testdb")
+        assert E.listdb() == ["default"]
+        E.disconnect()
+        assert E.listdb() == ["default"]
+        E.disconnect()
+
     def test_dropping_a_missing_database_is_an_error(self, E: Elevator[str]) -> None:
         with pytest.raises(DatabaseError):
             E.dropdb("nope")
