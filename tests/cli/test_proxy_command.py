@@ -87,3 +87,16 @@ def test_a_port_in_use_is_one_line():
     assert ran.exit_code == 2
     assert "another program listens there" in ran.stderr
     assert ran.stderr.count("\n") == 1
+
+
+def test_an_empty_data_directory_name_is_refused():
+    ran = CliRunner().invoke(elevator, ["serve", "--data", ""])
+    assert ran.exit_code == 2
+    assert "--data" in ran.stderr
+    assert "it is empty" in ran.stderr
+
+
+def test_ping_asks_where_the_environment_says():
+    with serve(Application.in_memory()) as server:
+        ran = CliRunner().invoke(elevator, ["ping"], env={"ELEVATOR_URL": server.urls[0]})
+    assert (ran.exit_code, ran.stdout) == (0, "PONG\n")

@@ -17,7 +17,17 @@ from pyelevator.server.keys import SERVER, generate
 from pyelevator.server.process import check
 from pyelevator.server.values import ENGINES
 
-_PATH: Any = click.Path(path_type=Path)
+
+class _NonEmptyPath(click.Path):
+    """A path; an empty one, such as an unset shell variable leaves, is a mistake and not the current directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty; is a variable not set?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_PATH: Any = _NonEmptyPath(path_type=Path)
 
 
 def _mode(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
@@ -85,9 +95,9 @@ def _log_level(verbose: int, quiet: bool) -> dict[str, int]:
 
 
 @elevator.command()
-@click.argument("url", default=DEFAULT_BIND)
+@click.argument("url", envvar="ELEVATOR_URL", default=DEFAULT_BIND)
 def ping(url: str) -> None:
-    """Ask the server at URL (tcp://127.0.0.1:4141 unless told) for a sign of life; prints PONG."""
+    """Ask the server at URL (or ELEVATOR_URL, or tcp://127.0.0.1:4141) for a sign of life; prints PONG."""
     with usage(lambda: Elevator.from_url(url)) as client:
         click.echo(client.ping())
 
