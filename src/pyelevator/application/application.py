@@ -69,7 +69,7 @@ class Application:
         try:
             return handler(self.catalog, request, self.policy)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            return _failure(error, request)
+            return failure(error, request)
 
     def at_once(self, request: Request[Any]) -> Response | None:
         """The answer, if it takes little work and nothing has to be waited for; otherwise None, and nothing is done.
@@ -84,7 +84,7 @@ class Application:
         try:
             return handler.at_once(self.catalog, request, self.policy)
         except Exception as error:  # noqa: BLE001 - as above
-            return _failure(error, request)
+            return failure(error, request)
 
     @property
     def tick_seconds(self) -> float | None:
@@ -106,7 +106,8 @@ def _unhandled(_: Catalog, request: Request[Any], __: Policy) -> Response:
     raise UnknownCommand(f"Command {request.command.verb} not handled")
 
 
-def _failure(error: Exception, request: Request[Any]) -> Response:
+def failure(error: Exception, request: Request[Any]) -> Response:
+    """What a client is told of an error, whatever it is; one that is nobody's mistake is logged."""
     answer = next(answer for kind, answer in _ANSWERS if isinstance(error, kind))
     return Response.failure(*answer(error), request.id)
 

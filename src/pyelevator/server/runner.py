@@ -14,10 +14,11 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final, Self, TypeAlias
 
-from pyelevator.application import Application
+from pyelevator.application import Application, Intercepted
 from pyelevator.codec import Limits
 from pyelevator.conversation import Reader
 from pyelevator.deadlines import Deadline
+from pyelevator.flows import Interceptor
 from pyelevator.server.answers import Answers
 from pyelevator.server.capacity import Capacity
 from pyelevator.server.order import Job, Order
@@ -54,6 +55,7 @@ class Server:
         grace: seconds for the answers that are due when the server is stopped.
         curve: asks everybody who comes over TCP for a key; ``application`` is then a Guard, which sees who asks.
         ipc_mode: who may use the socket files.
+        interceptors: what stands around each request, outermost first; with any, the workers answer everything.
 
     Attributes:
         urls: what is bound, with the ports that the system chose.
@@ -73,7 +75,9 @@ class Server:
         grace: float = 10.0,
         curve: CurveServer | None = None,
         ipc_mode: int = 0o600,
+        interceptors: Sequence[Interceptor] = (),
     ) -> None:
+        application = Intercepted(application, interceptors) if interceptors else application
         limits, self._capacity = limits or Limits(), capacity or Capacity()
         self._listener = BoundedListener(
             *binds,

@@ -1,0 +1,52 @@
+"""Intercepted: an application with interceptors around it, as a server has them."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pyelevator.application.application import Application, failure
+from pyelevator.flows import Effect, Interceptor, Sleep, compose, drive
+from pyelevator.messages import Request, Response
+
+
+class Intercepted(Application):
+    """Sends each request through the interceptors to another application.
+
+    They may wait, so a server calls this in its workers, never in its own loop.
+
+    >>> from pyelevator.commands import Get
+    >>> def closed(request, forward):
+    ...     yield from ()
+    ...     return Response(b"nobody home")
+    >>> Intercepted(Application.in_memory(), [closed])(Request(Get("k"), "uid")).payload
+    b'nobody home'
+    """
+
+    def __init__(self, application: Application, interceptors: Sequence[Interceptor]) -> None:
+        super().__init__(application.catalog, application.policy)
+        self._application = application
+        self._way = compose(interceptors)
+
+    def __call__(self, request: Request[Any]) -> Response:
+        try:
+            response: Any = drive(self._way(request), self._perform)
+        except Exception as error:  # noqa: BLE001 - every request gets an answer
+            return failure(error, request)
+        if isinstance(response, Response):
+            return response
+        return failure(TypeError(f"an interceptor answered {type(response).__name__}, not a Response"), request)
+
+    def _perform(self, effect: Effect) -> Response | None:
+        if isinstance(effect, Sleep):
+            time.sleep(effect.seconds)
+            return None
+        return self._application(effect.request)
+
+    def at_once(self, request: Request[Any]) -> Response | None:  # noqa: ARG002
+        return None
+
+    def tick(self) -> None:
+        self._application.tick()
+
+    def close(self) -> None:
+        self._application.close()
