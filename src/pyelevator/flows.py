@@ -14,8 +14,9 @@ b'PONG'
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request, Response
 
 R = TypeVar("R")
@@ -71,7 +72,44 @@ def compose(interceptors: Iterable[Interceptor], exchange: Forward = send) -> Fo
 
 
 def _around(interceptor: Interceptor, forward: Forward) -> Forward:
-    return lambda request: interceptor(request, forward)
+    def intercepted(request: Request[Any]) -> Flow[Response]:
+        flow = interceptor(request, forward)
+        if not isinstance(flow, Generator):
+            name = getattr(interceptor, "__name__", type(interceptor).__name__)
+            raise TypeError(f"the interceptor {name} must be a flow (a generator), and gave {type(flow).__name__}")
+        return flow
+
+    return intercepted
+
+
+def through(forward: Forward, flow: Flow[R], deadline: Deadline) -> Flow[R]:
+    """``flow``, with each of its requests sent through ``forward``: the interceptors of a client.
+
+    The requests carry ``deadline``, so that an interceptor knows how much time there is.
+    """
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                outcome = yield from _outcome(effect, forward, deadline)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the flow
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(outcome)
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    finally:
+        flow.close()
+
+
+def _outcome(effect: Effect, forward: Forward, deadline: Deadline) -> Flow[Any]:
+    if isinstance(effect, Send):
+        response = yield from forward(evolve(effect.request, deadline=deadline))
+        if not isinstance(response, Response):
+            raise TypeError(f"an interceptor must return a Response, not {type(response).__name__}")
+        return response
+    return (yield effect)
 
 
 def drive(flow: Flow[R], perform: Callable[[Effect], Any]) -> R:

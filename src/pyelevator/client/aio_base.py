@@ -1,7 +1,7 @@
 """What AsyncElevator and AsyncWriteBatch share: the event loop's session, and connecting when it is needed."""
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Self, TypedDict, TypeVar
 
 from attrs import evolve
@@ -11,7 +11,7 @@ from pyelevator.client.aio_session import AsyncSession
 from pyelevator.client.base import Client, Facade, Unset
 from pyelevator.client.operations import Link
 from pyelevator.codec import Codec
-from pyelevator.flows import Flow, drive_async
+from pyelevator.flows import Flow, Interceptor, drive_async
 from pyelevator.transports import Curve, Transport
 
 T = TypeVar("T", str, bytes)
@@ -29,6 +29,7 @@ class Arguments(TypedDict, total=False):
     dialect: str
     max_lanes: int
     curve: Curve | None
+    interceptors: Sequence[Interceptor]
 
 
 def documented_by(original: type) -> Callable[[C], C]:
@@ -86,7 +87,8 @@ class AsyncClient(Facade[T]):
         return self._drive(flow, timeout)
 
     def _drive(self, flow: Flow[R], timeout: float | None) -> Coroutine[Any, Any, R]:
-        return drive_async(flow, self._session.performer(self._deadline(timeout)))
+        deadline = self._deadline(timeout)
+        return drive_async(self._intercepted(flow, deadline), self._session.performer(deadline))
 
     async def __aenter__(self) -> Self:
         if self._connects and self._link.uid is None:

@@ -3,7 +3,7 @@
 import enum
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 from attrs import evolve, frozen
@@ -15,7 +15,7 @@ from pyelevator.client.text import Text, text_for
 from pyelevator.codec import Codec, codec_for
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ArgumentTypeError, UsageError
-from pyelevator.flows import Flow, drive
+from pyelevator.flows import Flow, Interceptor, compose, drive, through
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
 
 T = TypeVar("T", str, bytes)
@@ -125,6 +125,7 @@ class Facade(Generic[T]):
         max_lanes: how many threads may have a request under way at the same time; in an async client, how many
             calls at a server that cannot tell them apart.
         curve: the keys for a server over TCP that asks for them.
+        interceptors: what stands around each request, outermost first (see :mod:`pyelevator.interceptors`).
 
     Raises:
         UsageError: an argument makes no sense.
@@ -146,7 +147,9 @@ class Facade(Generic[T]):
         dialect: str = DEFAULT_DIALECT,
         max_lanes: int = MAX_LANES,
         curve: Curve | None = None,
+        interceptors: Sequence[Interceptor] = (),
     ) -> None:
+        self._forward = compose(interceptors) if interceptors else None
         given = Options(transport, endpoint, db_name, timeout, encoding, dialect, max_lanes, curve)
         options = given.completed()
         self.timeout = self._default_timeout if options.timeout is UNSET else options.timeout
@@ -175,10 +178,14 @@ class Facade(Generic[T]):
         target = parse_url(url)
         return cls(transport=target.scheme, endpoint=target.address or DEFAULT_ENDPOINT, **target.options)
 
+    def _intercepted(self, flow: Flow[R], deadline: Deadline) -> Flow[R]:
+        return flow if self._forward is None else through(self._forward, flow, deadline)
+
     def _adopt(self, client: "Facade[T]", timeout: float | None) -> None:
         """Becomes a client of the same database."""
         self.timeout = timeout
         self._text, self._transport, self._wanted = client._text, client._transport, client._wanted
+        self._forward = client._forward
         self._link = evolve(client._link)
 
     @property
@@ -243,7 +250,8 @@ class Client(Facade[T]):
         self._session.close()
 
     def _run(self, flow: Flow[R], timeout: float | None) -> R:
-        return drive(flow, self._session.performer(self._deadline(timeout)))
+        deadline = self._deadline(timeout)
+        return drive(self._intercepted(flow, deadline), self._session.performer(deadline))
 
     def __enter__(self) -> Self:
         return self

@@ -1,5 +1,6 @@
 """WriteBatch: many puts and deletes in one message, all of them or none."""
 
+from collections.abc import Sequence
 from typing import Final, TypeVar, overload
 
 from pyelevator.client import operations
@@ -15,6 +16,7 @@ from pyelevator.client.base import (
 )
 from pyelevator.commands import DELETE, PUT, Batch, Data, Op, to_bytes
 from pyelevator.deadlines import check_timeout
+from pyelevator.flows import Interceptor
 from pyelevator.transports import Curve, Transport
 
 T = TypeVar("T", str, bytes)
@@ -78,6 +80,7 @@ class WriteBatch(Writes, Client[T]):
         dialect: str = ...,
         max_lanes: int = ...,
         curve: Curve | None = ...,
+        interceptors: Sequence[Interceptor] = ...,
     ) -> None: ...
 
     @overload
@@ -93,6 +96,7 @@ class WriteBatch(Writes, Client[T]):
         dialect: str = ...,
         max_lanes: int = ...,
         curve: Curve | None = ...,
+        interceptors: Sequence[Interceptor] = ...,
     ) -> None: ...
 
     def __init__(
@@ -107,6 +111,7 @@ class WriteBatch(Writes, Client[T]):
         dialect: str = DEFAULT_DIALECT,
         max_lanes: int = MAX_LANES,
         curve: Curve | None = None,
+        interceptors: Sequence[Interceptor] = (),
     ) -> None:
         self._ops: list[Op] = []
         super().__init__(
@@ -119,6 +124,7 @@ class WriteBatch(Writes, Client[T]):
             dialect=dialect,
             max_lanes=max_lanes,
             curve=curve,
+            interceptors=interceptors,
         )
 
     @classmethod

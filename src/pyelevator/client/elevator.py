@@ -31,6 +31,7 @@ from pyelevator.commands import (
     Ping,
     Put,
 )
+from pyelevator.flows import Interceptor
 from pyelevator.transports import Curve, Transport
 
 T = TypeVar("T", str, bytes)
@@ -61,6 +62,7 @@ class Elevator(Client[T]):
         dialect: str = ...,
         max_lanes: int = ...,
         curve: Curve | None = ...,
+        interceptors: Sequence[Interceptor] = ...,
     ) -> None: ...
 
     @overload
@@ -76,6 +78,7 @@ class Elevator(Client[T]):
         dialect: str = ...,
         max_lanes: int = ...,
         curve: Curve | None = ...,
+        interceptors: Sequence[Interceptor] = ...,
     ) -> None: ...
 
     def __init__(
@@ -90,6 +93,7 @@ class Elevator(Client[T]):
         dialect: str = DEFAULT_DIALECT,
         max_lanes: int = MAX_LANES,
         curve: Curve | None = None,
+        interceptors: Sequence[Interceptor] = (),
     ) -> None:
         super().__init__(
             db_name,
@@ -101,6 +105,7 @@ class Elevator(Client[T]):
             dialect=dialect,
             max_lanes=max_lanes,
             curve=curve,
+            interceptors=interceptors,
         )
 
     def __exit__(self, *_: object) -> None:
