@@ -73,7 +73,7 @@ def compose(interceptors: Iterable[Interceptor], exchange: Forward = send) -> Fo
 
 def _around(interceptor: Interceptor, forward: Forward) -> Forward:
     def intercepted(request: Request[Any]) -> Flow[Response]:
-        flow = interceptor(request, forward)
+        flow: Any = interceptor(request, forward)
         if not isinstance(flow, Generator):
             name = getattr(interceptor, "__name__", type(interceptor).__name__)
             raise TypeError(f"the interceptor {name} must be a flow (a generator), and gave {type(flow).__name__}")
