@@ -40,4 +40,4 @@ def test_a_program_s_own_tests_pass(program):
 
 def test_every_kind_of_block_is_there():
     assert len(SESSIONS) == 4
-    assert len(PROGRAMS) == 1
+    assert len(PROGRAMS) == 3
