@@ -33,8 +33,9 @@ class Conversation:
         self.tagged = False
         self.spent = False
         """True once a reply may still come that answers nothing: the lane must not carry another request."""
+        self.pending: dict[int, Request[Any]] = {}
+        """The requests in flight, by their ids; whoever uses the lane only looks."""
         self._ids: Iterator[int] = count(1)
-        self._pending: dict[int, Request[Any]] = {}
         self._forgotten = False
 
     def submit(self, request: Request[Any]) -> tuple[int, list[bytes]]:
@@ -46,7 +47,7 @@ class Conversation:
         request_id = next(self._ids)
         request = Request(request.command, request.uid, request_id, request.compression)
         frames = self.codec.encode_request(request)
-        self._pending[request_id] = request
+        self.pending[request_id] = request
         return request_id, frames
 
     def receive(self, frames: Sequence[bytes]) -> tuple[int, Response] | None:
@@ -72,7 +73,7 @@ class Conversation:
     def _claim(self, echoed: int | None) -> tuple[int, Request[Any]] | None:
         self.tagged = self.tagged or echoed is not None
         request_id: int = self._only_one() if echoed is None else echoed
-        request = self._pending.pop(request_id, None)
+        request = self.pending.pop(request_id, None)
         if request is None:
             return None
         self.spent = self.spent or request.command.verb in self.codec.answered_twice
@@ -80,15 +81,15 @@ class Conversation:
 
     def forget(self, request_id: int, *, sent: bool = True) -> None:
         """Gives a request up: should its reply still come (not if it was never sent), it answers nothing."""
-        if self._pending.pop(request_id, None) is not None:
+        if self.pending.pop(request_id, None) is not None:
             self._forgotten = self._forgotten or sent
 
     def _only_one(self) -> int:
         if self._forgotten:
             raise MalformedMessage("a reply without an id came, and may be one that nobody waits for any more")
-        if len(self._pending) != 1:
-            raise MalformedMessage(f"a reply without an id came while {len(self._pending)} requests were in flight")
-        (request_id,) = self._pending
+        if len(self.pending) != 1:
+            raise MalformedMessage(f"a reply without an id came while {len(self.pending)} requests were in flight")
+        (request_id,) = self.pending
         return request_id
 
 

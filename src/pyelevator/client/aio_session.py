@@ -230,7 +230,8 @@ class AsyncSession:
         def perform(effect: Effect) -> Awaitable[Any]:
             if isinstance(effect, Sleep):
                 return asyncio.sleep(min(effect.seconds, deadline.remaining()))
-            return self.exchange(effect.request, deadline)
+            own = effect.request.deadline
+            return self.exchange(effect.request, deadline if own is None else deadline.earlier(own))
 
         return perform
 

@@ -2,57 +2,79 @@
 
 import os
 import threading
-from collections import deque
+import time
+import warnings
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+from weakref import WeakSet
 
 from pyelevator.codec import Codec
 from pyelevator.conversation import Conversation
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import PoolTimeout, UsageError
-from pyelevator.flows import Effect
+from pyelevator.errors import PoolTimeout, RequestTimeout, UsageError
+from pyelevator.flows import Effect, Send
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Transport
+from pyelevator.transports.base import no_answer
+
+_LOOK_AGAIN: Final = 0.1
+"""Seconds after which who waits for a lane looks whether one was lost (see Pool)."""
 
 
 class Lane:
-    """One transport with the conversation on it; one thread at a time."""
+    """One transport with the conversation on it; one thread at a time.
 
-    def __init__(self, transport: Transport, codec: Codec) -> None:
-        self._transport = transport
+    An exchange that fails for any reason (timeout, KeyboardInterrupt, a reply that cannot be read) cuts the lane off
+    from its past, so that a late reply is never taken for the answer to another request.
+    """
+
+    def __init__(self, sibling: Callable[[], Transport], codec: Codec) -> None:
+        self._sibling = sibling
+        self._transport: Transport | None = None
         self._codec = codec
         self._conversation = Conversation(codec)
 
-    def exchange(self, request: Request[Any], deadline: Deadline) -> Response:
-        """Sends ``request`` and waits for its answer.
+    @property
+    def is_open(self) -> bool:
+        """True while the transport holds something that has to be given back."""
+        return self._transport is not None and self._transport.is_open
 
-        If that fails for any reason (timeout, KeyboardInterrupt, a reply that cannot be read) the lane is cut off
-        from its past, so that a late reply is never taken for the answer to another request.
-        """
+    def exchange(self, request: Request[Any], deadline: Deadline) -> Response:
+        """Sends ``request`` and waits for its answer."""
+        transport = self._transport
+        if transport is None:
+            transport = self._transport = self._sibling()
+        if self._conversation.pending or self._conversation.spent:  # an interrupt came before the renewal
+            self._renew(transport)
         _, frames = self._conversation.submit(request)
         try:
-            self._transport.send(frames, deadline)
-            response = self._receive(deadline)
+            transport.send(frames, deadline)
+            response = self._receive(transport, deadline)
         except BaseException:
-            self._renew()
+            self._renew(transport)
             raise
         if self._conversation.spent:
-            self._renew()
+            self._renew(transport)
         return response
 
-    def _receive(self, deadline: Deadline) -> Response:
+    def _receive(self, transport: Transport, deadline: Deadline) -> Response:
         while True:
-            reply = self._conversation.receive(self._transport.receive(deadline))
+            reply = self._conversation.receive(transport.receive(deadline))
             if reply is not None:
                 return reply[1]
+            if deadline.expired():  # a server that sends no end of other replies must not hold the call either
+                raise RequestTimeout(no_answer(transport.url, deadline))
 
-    def _renew(self) -> None:
-        self._transport.discard()
+    def _renew(self, transport: Transport) -> None:
+        transport.discard()
         self._conversation = Conversation(self._codec)
 
     def close(self) -> None:
         """Closes the transport."""
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
 
 
 def check_lanes(max_lanes: int) -> None:
@@ -69,80 +91,93 @@ def all_busy(lanes: int, deadline: Deadline) -> PoolTimeout:
 
 
 class Pool:
-    """Up to ``size`` lanes. Taking and giving back cost two deque operations while lanes are idle."""
+    """Up to ``size`` lanes; taking and giving back cost two queue operations while lanes are idle.
 
-    def __init__(self, open_lane: Callable[[], Lane], size: int) -> None:
+    Nothing is sent, received or opened under a lock. A KeyboardInterrupt may come between any two instructions, and
+    one that comes while a lane changes hands loses the lane; so the lanes are counted by what is left of them.
+
+    Args:
+        open_lane: makes a lane; it must not block.
+        size: how many there may be.
+        patience: seconds to wait for one to become idle; None for as long as the call may take.
+    """
+
+    def __init__(self, open_lane: Callable[[], Lane], size: int, patience: float | None = None) -> None:
         self.pid = os.getpid()
         self._open_lane = open_lane
         self._size = size
-        self._opened = 0
-        self._waiting = 0
+        self._patience = patience
         self._closed = False
-        self._idle: deque[Lane] = deque()
-        self._changed = threading.Condition()
+        self._idle: SimpleQueue[Lane] = SimpleQueue()
+        self._lanes: WeakSet[Lane] = WeakSet()
+        self._counting = threading.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """True while some lane holds something that has to be given back."""
+        return any(lane.is_open for lane in self._lanes)
 
     def take(self, deadline: Deadline) -> Lane:
         """A lane for one exchange.
 
         Raises:
-            PoolTimeout: all lanes were busy until the deadline.
+            PoolTimeout: all lanes were busy until the deadline, or for as long as ``patience`` allows.
         """
         try:
-            return self._idle.pop()
-        except IndexError:
-            return self._open_or_await(deadline)
+            return self._idle.get_nowait()
+        except Empty:
+            pass
+        return self._opened() or self._awaited(deadline.earlier(Deadline.after(self._patience)))
 
-    def _open_or_await(self, deadline: Deadline) -> Lane:
-        with self._changed:
-            self._waiting += 1
-            try:
-                if self._changed.wait_for(self._available, min(deadline.remaining(), threading.TIMEOUT_MAX)):
-                    return self._idle.pop() if self._idle else self._opened_one()
-            finally:
-                self._waiting -= 1
+    def _opened(self) -> Lane | None:
+        with self._counting:
+            if len(self._lanes) >= self._size:
+                return None
+            lane = self._open_lane()
+            self._lanes.add(lane)
+            return lane
+
+    def _awaited(self, deadline: Deadline) -> Lane:
+        while not deadline.expired():
+            with suppress(Empty):
+                return self._idle.get(timeout=min(deadline.remaining(), _LOOK_AGAIN))
+            lane = self._opened()
+            if lane is not None:
+                return lane
         raise all_busy(self._size, deadline)
-
-    def _available(self) -> bool:
-        return bool(self._idle) or self._opened < self._size
-
-    def _opened_one(self) -> Lane:
-        self._opened += 1
-        return self._open_lane()
 
     def give_back(self, lane: Lane) -> None:
         """Ends the use of a lane."""
-        self._idle.append(lane)
+        self._idle.put(lane)
         if self._closed:
             self.close()
-        elif self._waiting:
-            with self._changed:
-                self._changed.notify()
 
     def close(self) -> None:
         """Closes the idle lanes at once; a busy one follows when it is given back."""
         self._closed = True
-        while self._idle:
-            try:
-                self._idle.pop().close()
-            except IndexError:
-                return
+        with suppress(Empty):
+            while True:
+                self._idle.get_nowait().close()
 
 
 class Session:
     """The way to one server: any number of threads exchange at once, over up to ``max_lanes`` lanes.
 
-    After a fork the child leaves the parent's lanes alone and opens its own.
+    After a fork the child leaves the parent's lanes alone and opens its own. A session that is dropped with open
+    lanes gives the ResourceWarning of its client; there is none for a fake, which holds nothing.
     """
 
-    def __init__(self, transport: Transport, codec: Codec, max_lanes: int) -> None:
+    def __init__(self, transport: Transport, codec: Codec, max_lanes: int, lane_timeout: float | None = None) -> None:
         check_lanes(max_lanes)
         self.transport = transport
         self.codec = codec
         self._max_lanes = max_lanes
+        self._lane_timeout = lane_timeout
         self._pool = self._new_pool()
 
     def _new_pool(self) -> Pool:
-        return Pool(lambda: Lane(self.transport.sibling(), self.codec), self._max_lanes)
+        sibling, codec = self.transport.sibling, self.codec  # the pool must not keep the session alive
+        return Pool(lambda: Lane(sibling, codec), self._max_lanes, self._lane_timeout)
 
     def exchange(self, request: Request[Any], deadline: Deadline) -> Response:
         """The answer to ``request``.
@@ -160,12 +195,30 @@ class Session:
         finally:
             pool.give_back(lane)
 
-    def performer(self, deadline: Deadline) -> Callable[[Effect], Response]:
+    def performer(self, deadline: Deadline) -> Callable[[Effect], Response | None]:
         """What carries out the effects of a flow (see flows.drive), all before one deadline."""
-        return lambda effect: self.exchange(effect.request, deadline)
+
+        def perform(effect: Effect) -> Response | None:
+            if isinstance(effect, Send):
+                own = effect.request.deadline
+                return self.exchange(effect.request, deadline if own is None else deadline.earlier(own))
+            time.sleep(min(effect.seconds, deadline.remaining(), threading.TIMEOUT_MAX))
+            return None
+
+        return perform
 
     def close(self) -> None:
         """Closes the lanes; a later exchange opens new ones."""
         pool, self._pool = self._pool, self._new_pool()
         if pool.pid == os.getpid():
             pool.close()
+
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        pool = getattr(self, "_pool", None)
+        if pool is not None and pool.pid == os.getpid() and pool.is_open:
+            warn(
+                f"a client of {self.transport.url} was dropped open; call its disconnect(), or use it in a with block",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
