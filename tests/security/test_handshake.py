@@ -1,5 +1,6 @@
 """Who gets in, over real sockets: keys that fit, keys that do not, and keys that come and go."""
 
+import asyncio
 import gc
 import logging
 import os
@@ -9,8 +10,8 @@ import threading
 import pytest
 import zmq
 
+from pyelevator import AsyncElevator, Elevator, WriteBatch
 from pyelevator.application import Application
-from pyelevator.client import Elevator, WriteBatch
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import DbList, Get, Ping
 from pyelevator.errors import ConnectTimeout, DatabaseError, PermissionDenied, UsageError
@@ -48,6 +49,20 @@ def test_a_url_with_files_gets_in(keys, secured):
     files = f"curve_key={keys.secrets}/alice.key_secret&server_key={keys.directory}/server.key"
     with Elevator.from_url(f"{secured().urls[0]}/default?{files}") as E:
         assert E.ping() == "PONG"
+
+
+def test_the_async_client_takes_keys_too(keys, secured):
+    alice, mallory, server = keys.let_in("alice"), keys.make("mallory"), secured()
+    endpoint = server.urls[0].removeprefix("tcp://")
+
+    async def session(curve, timeout):
+        async with AsyncElevator(endpoint=endpoint, curve=curve, timeout=timeout) as E:
+            await E.Put("k", "v")
+            return await E.Get("k")
+
+    assert asyncio.run(session(alice, 20)) == "v"
+    with pytest.raises(ConnectTimeout, match="a key does not fit"):
+        asyncio.run(session(mallory, SOON))
 
 
 def stranger(keys):
