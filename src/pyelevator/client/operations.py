@@ -45,9 +45,10 @@ class Link:
             raise UnsupportedByDialect("this server does not know sync=True; nothing was sent")
         return self.uid if command.addressed else None
 
-    def lost_by(self, response: Response) -> bool:
+    def lost_by(self, response: Response, uid: str | None) -> bool:
         """True if the server says that it does not know the uid (any more); nothing was executed then."""
-        return response.code is ErrorCode.RUNTIME and response.message == f"Database {self.uid} doesn't exist"
+        lost = response.code is ErrorCode.RUNTIME and response.message == f"Database {uid} doesn't exist"
+        return lost and self.name is not None
 
 
 def connect(link: Link, name: str) -> Flow[None]:
@@ -62,13 +63,15 @@ def exchange(link: Link, command: Command[Any], compression: bool = False) -> Fl
     """Sends a command to the connected database; connects again by name, once, where its uid is no longer known."""
     if link.uid is None and isinstance(command, _ABOUT_DATABASES):
         return (yield from _through_default(link, command))
-    response = yield from send(Request(command, link.address(command), None, compression))
+    uid = link.address(command)
+    response = yield from send(Request(command, uid, None, compression))
     if response.code is None:
         return response
-    if link.name is not None and link.lost_by(response):
+    if link.lost_by(response, uid):
         if isinstance(command, _ABOUT_DATABASES):
             return (yield from _through_default(link, command))
-        yield from connect(link, link.name)
+        if link.name is not None and link.uid == uid:  # else another thread has connected meanwhile
+            yield from connect(link, link.name)
         response = yield from send(Request(command, link.address(command), None, compression))
     return _succeeded(command, response)
 
