@@ -59,6 +59,6 @@ def check_timeout(timeout: float | None) -> float | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise ArgumentTypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
-    if not 0 < timeout < _TOO_LONG:
+    if not timeout > 0 or _TOO_LONG < timeout != math.inf:
         raise UsageError(f"timeout must be above 0 seconds, not {timeout!r:.40}; None waits for ever")
     return timeout

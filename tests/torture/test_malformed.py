@@ -39,7 +39,7 @@ def test_most_messages_are_refused_and_some_of_each_outcome_are_there():
 def test_a_server_that_answers_not_at_all_or_twice_is_seen(fault, monkeypatch):
     monkeypatch.setattr(malformed, "WAIT", 500)
     with serve(Application.in_memory()) as server:
-        send = server._listener.send
+        send = server._send
         numbers = iter(range(1000))
 
         def faulty(identity, frames):
@@ -47,6 +47,6 @@ def test_a_server_that_answers_not_at_all_or_twice_is_seen(fault, monkeypatch):
             for _ in range(times):
                 send(identity, frames)
 
-        server._listener.send = faulty
+        server._send = faulty
         tally = malformed.flood(server.urls[0], ["u"], 1, 50)
     assert tally.faults
