@@ -41,6 +41,7 @@ from pyelevator.errors import (
 if TYPE_CHECKING:
     from pyelevator.client import Elevator, RangeIter, WriteBatch
     from pyelevator.client.aio import AsyncElevator, AsyncRangeIter, AsyncWriteBatch
+    from pyelevator.interceptors import Retry
     from pyelevator.transports import Curve
 
 __version__ = "1.0.0.dev0"
@@ -67,6 +68,7 @@ __all__ = [
     "ProtocolError",
     "RangeIter",
     "RequestTimeout",
+    "Retry",
     "ServerError",
     "ServerOSError",
     "ServerRuntimeError",
@@ -89,6 +91,7 @@ _HOMES = {
     "AsyncRangeIter": "pyelevator.client.aio",
     "AsyncWriteBatch": "pyelevator.client.aio",
     "Curve": "pyelevator.transports",
+    "Retry": "pyelevator.interceptors",
     "client": "pyelevator.client",
     "transports": "pyelevator.transports",
 }

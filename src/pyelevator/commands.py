@@ -63,7 +63,10 @@ class Command(Generic[R]):
     Attributes:
         verb: the name on the wire.
         shape: what kind of payload answers it.
-        idempotent: executing it twice leaves what executing it once leaves, and answers the same.
+        idempotent: executing it twice leaves what executing it once leaves, and answers the same, if nothing else
+            writes in between. So it may be repeated when its fate is unknown, a write only with that reservation
+            (see ``interceptors.Retry``). Administration may not: old servers die of some of it, and a repair that has
+            not been answered is still at work.
         writes: it changes keys and values of the connected database.
         addressed: it travels with the connected database's uid (old servers die without it).
         by_name: the database that it is about is the one it names, not the connected one.
@@ -294,6 +297,7 @@ class DbMount(_Silent):
 
     verb = "DBMOUNT"
     access = Access.ADMIN
+    idempotent = False
     by_name = True
     addressed = False
     name: str = field(converter=arguments.name)
@@ -305,6 +309,7 @@ class DbUmount(_Silent):
 
     verb = "DBUMOUNT"
     access = Access.ADMIN
+    idempotent = False
     by_name = True
     addressed = False
     name: str = field(converter=arguments.name)
@@ -352,6 +357,7 @@ class DbRepair(_Silent):
 
     verb = "DBREPAIR"
     access = Access.ADMIN
+    idempotent = False
 
 
 @frozen

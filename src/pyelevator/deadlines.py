@@ -31,6 +31,9 @@ class Deadline:
         seconds = math.inf if seconds is None else seconds
         return cls(time.monotonic() + seconds, seconds)
 
+    def __str__(self) -> str:
+        return f"{round(self.seconds, 3) or self.seconds} s"
+
     def remaining(self) -> float:
         """Seconds left, never negative; infinity if there is no end."""
         return max(0.0, self.at - time.monotonic())

@@ -67,7 +67,15 @@ class MissingExtra(ElevatorError, ImportError):
 
 
 class TransportError(ElevatorError):
-    """The request or its answer did not get through."""
+    """The request or its answer did not get through.
+
+    Attributes:
+        attempts: how often it was tried; more than once only where a retry policy says so.
+        earlier: the errors of the attempts before the last one.
+    """
+
+    attempts: int = 1
+    earlier: "tuple[TransportError, ...]" = ()
 
 
 class RequestTimeout(TransportError, TimeoutError):

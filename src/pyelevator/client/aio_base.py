@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar
 
 from attrs import evolve
 
@@ -13,6 +13,9 @@ from pyelevator.client.operations import Link
 from pyelevator.codec import Codec
 from pyelevator.flows import Flow, Interceptor, drive_async
 from pyelevator.transports import Curve, Transport
+
+if TYPE_CHECKING:
+    from pyelevator.interceptors import Retry
 
 T = TypeVar("T", str, bytes)
 R = TypeVar("R")
@@ -30,6 +33,8 @@ class Arguments(TypedDict, total=False):
     max_lanes: int
     curve: Curve | None
     interceptors: Sequence[Interceptor]
+    retry: "Retry | None"
+    lane_timeout: float | None
 
 
 def documented_by(original: type) -> Callable[[C], C]:
@@ -64,7 +69,7 @@ class AsyncClient(Facade[T]):
     """
 
     def _start(self, codec: Codec, max_lanes: int, auto_connect: bool) -> None:
-        self._session = AsyncSession(self._transport, codec, max_lanes)
+        self._session = AsyncSession(self._transport, codec, max_lanes, self._lane_timeout)
         self._connects = auto_connect
 
     def _borrow(self, client: "AsyncClient[T]", timeout: float | None) -> None:

@@ -30,12 +30,13 @@ _TICK: Final = 0.002
 class Switchboard:
     """The connections of one event loop, and who waits for one."""
 
-    def __init__(self, transport: Transport, codec: Codec, max_lanes: int) -> None:
+    def __init__(self, transport: Transport, codec: Codec, max_lanes: int, lane_timeout: float | None = None) -> None:
         self.loop = asyncio.get_running_loop()
         self.pid = os.getpid()
         self._transport = transport
         self._codec = codec
         self._max_lanes = max_lanes
+        self._lane_timeout = lane_timeout
         self._serial = False
         """True once an answer without an id has come."""
         self._shared: Connection | None = None
@@ -61,7 +62,14 @@ class Switchboard:
         else:
             self._waiting[call] = None
             self._assign()
+            if self._lane_timeout is not None and call in self._waiting:
+                self.loop.call_later(self._lane_timeout, self._lose_patience, call, Deadline.after(self._lane_timeout))
         return call
+
+    def _lose_patience(self, call: Call, limit: Deadline) -> None:
+        if call in self._waiting:
+            call.fail(all_busy(self._max_lanes, limit))
+            self.abandon(call)
 
     def abandon(self, call: Call) -> None:
         """Gives up a call that is not answered; it costs no other call its answer."""
@@ -184,7 +192,7 @@ class Switchboard:
             return all_busy(self._max_lanes, call.deadline)
         return PoolTimeout(
             f"nothing was sent: {self._transport.url} has not answered the first request, within "
-            f"{call.deadline.seconds} s; raise timeout="
+            f"{call.deadline}; raise timeout="
         )
 
 
@@ -199,11 +207,12 @@ def _cut_off(call: Call) -> TransportError:
 class AsyncSession:
     """The way of one client to its server, on the event loop that runs when it is used."""
 
-    def __init__(self, transport: Transport, codec: Codec, max_lanes: int) -> None:
+    def __init__(self, transport: Transport, codec: Codec, max_lanes: int, lane_timeout: float | None = None) -> None:
         check_lanes(max_lanes)
         self.transport = transport
         self.codec = codec
         self._max_lanes = max_lanes
+        self._lane_timeout = lane_timeout
         self._board: Switchboard | None = None
 
     async def exchange(self, request: Request[Any], deadline: Deadline) -> Response:
@@ -242,7 +251,7 @@ class AsyncSession:
             if board.loop.is_running():
                 raise UsageError("the client is in use on another event loop; make one client for each loop")
             board.close()
-        return Switchboard(self.transport, self.codec, self._max_lanes)
+        return Switchboard(self.transport, self.codec, self._max_lanes, self._lane_timeout)
 
     def close(self) -> None:
         """Closes the connections, and fails the calls under way; a later call opens new ones."""

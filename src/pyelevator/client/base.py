@@ -4,7 +4,7 @@ import enum
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
 from attrs import evolve, frozen
 
@@ -15,8 +15,11 @@ from pyelevator.client.text import Text, text_for
 from pyelevator.codec import Codec, codec_for
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ArgumentTypeError, UsageError
-from pyelevator.flows import Flow, Interceptor, compose, drive, through
+from pyelevator.flows import Flow, Forward, Interceptor, compose, drive, through
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
+
+if TYPE_CHECKING:
+    from pyelevator.interceptors import Retry
 
 T = TypeVar("T", str, bytes)
 R = TypeVar("R")
@@ -77,6 +80,17 @@ def _curve_transport(transport: str | Transport, endpoint: str, curve: Curve) ->
     return TcpTransport(endpoint, curve)
 
 
+def _forward_through(interceptors: Sequence[Interceptor], retry: "Retry | None") -> Forward | None:
+    chain = tuple(interceptors)
+    if retry is not None:
+        from pyelevator.interceptors import Retry  # the room has much that a client rarely needs
+
+        if not isinstance(retry, Retry):
+            raise ArgumentTypeError(f"retry must be a Retry, not {type(retry).__name__}")
+        chain += (retry,)
+    return compose(chain) if chain else None
+
+
 @frozen
 class Options:
     """The arguments of a client's constructor, by their names there."""
@@ -89,6 +103,7 @@ class Options:
     dialect: str
     max_lanes: int
     curve: Curve | None = None
+    lane_timeout: float | None = None
 
     def completed(self) -> "Options":
         """With what ``ELEVATOR_URL`` says, if neither transport nor endpoint is given, for what is not given."""
@@ -100,7 +115,7 @@ class Options:
         return evolve(self, **{name: told[name] for name in told if _is_open(name, getattr(self, name, None))})
 
 
-_LEFT_OPEN: Final[Mapping[str, Any]] = {"db_name": None, "max_lanes": MAX_LANES, "curve": None}
+_LEFT_OPEN: Final[Mapping[str, Any]] = {"db_name": None, "max_lanes": MAX_LANES, "curve": None, "lane_timeout": None}
 
 
 def _is_open(name: str, value: object) -> bool:
@@ -126,6 +141,9 @@ class Facade(Generic[T]):
             calls at a server that cannot tell them apart.
         curve: the keys for a server over TCP that asks for them.
         interceptors: what stands around each request, outermost first (see :mod:`pyelevator.interceptors`).
+        retry: when to send a request again that got no answer (see :class:`~pyelevator.Retry`); never if None. It
+            is the innermost interceptor.
+        lane_timeout: seconds that a call may wait for one of ``max_lanes``, within its timeout; None for all of it.
 
     Raises:
         UsageError: an argument makes no sense.
@@ -148,10 +166,13 @@ class Facade(Generic[T]):
         max_lanes: int = MAX_LANES,
         curve: Curve | None = None,
         interceptors: Sequence[Interceptor] = (),
+        retry: "Retry | None" = None,
+        lane_timeout: float | None = None,
     ) -> None:
-        self._forward = compose(interceptors) if interceptors else None
-        given = Options(transport, endpoint, db_name, timeout, encoding, dialect, max_lanes, curve)
+        self._forward = _forward_through(interceptors, retry)
+        given = Options(transport, endpoint, db_name, timeout, encoding, dialect, max_lanes, curve, lane_timeout)
         options = given.completed()
+        self._lane_timeout = check_timeout(options.lane_timeout)
         self.timeout = self._default_timeout if options.timeout is UNSET else options.timeout
         self._text: Text[Any] = text_for(options.encoding)
         codec = codec_for(options.dialect)
@@ -169,8 +190,8 @@ class Facade(Generic[T]):
         """A client for the server, database and options that a URL names.
 
         ``tcp://host:4141/testdb?timeout=5``, ``ipc:///run/elevator.sock?db=testdb``, ``fake://`` (a server of its
-        own in this process). Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect, max_lanes, and
-        for a server that asks for keys curve_key and server_key (see :meth:`Curve.from_files`).
+        own in this process). Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect, max_lanes,
+        lane_timeout, and for a server that asks for keys curve_key and server_key (see :meth:`Curve.from_files`).
 
         Raises:
             UsageError: the URL is not understood.
@@ -219,7 +240,7 @@ class Client(Facade[T]):
     """A sync client: any number of threads share it."""
 
     def _start(self, codec: Codec, max_lanes: int, auto_connect: bool) -> None:
-        self._session = Session(self._transport, codec, max_lanes)
+        self._session = Session(self._transport, codec, max_lanes, self._lane_timeout)
         if auto_connect:
             try:
                 self.connect()

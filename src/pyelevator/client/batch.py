@@ -1,7 +1,7 @@
 """WriteBatch: many puts and deletes in one message, all of them or none."""
 
 from collections.abc import Sequence
-from typing import Final, TypeVar, overload
+from typing import TYPE_CHECKING, Final, TypeVar, overload
 
 from pyelevator.client import operations
 from pyelevator.client.base import (
@@ -16,8 +16,11 @@ from pyelevator.client.base import (
 )
 from pyelevator.commands import DELETE, PUT, Batch, Data, Op, to_bytes
 from pyelevator.deadlines import check_timeout
-from pyelevator.flows import Interceptor
+from pyelevator.flows import Flow, Interceptor
 from pyelevator.transports import Curve, Transport
+
+if TYPE_CHECKING:
+    from pyelevator.interceptors import Retry
 
 T = TypeVar("T", str, bytes)
 
@@ -81,6 +84,8 @@ class WriteBatch(Writes, Client[T]):
         max_lanes: int = ...,
         curve: Curve | None = ...,
         interceptors: Sequence[Interceptor] = ...,
+        retry: "Retry | None" = ...,
+        lane_timeout: float | None = ...,
     ) -> None: ...
 
     @overload
@@ -97,6 +102,8 @@ class WriteBatch(Writes, Client[T]):
         max_lanes: int = ...,
         curve: Curve | None = ...,
         interceptors: Sequence[Interceptor] = ...,
+        retry: "Retry | None" = ...,
+        lane_timeout: float | None = ...,
     ) -> None: ...
 
     def __init__(
@@ -112,6 +119,8 @@ class WriteBatch(Writes, Client[T]):
         max_lanes: int = MAX_LANES,
         curve: Curve | None = None,
         interceptors: Sequence[Interceptor] = (),
+        retry: "Retry | None" = None,
+        lane_timeout: float | None = None,
     ) -> None:
         self._ops: list[Op] = []
         super().__init__(
@@ -125,6 +134,8 @@ class WriteBatch(Writes, Client[T]):
             max_lanes=max_lanes,
             curve=curve,
             interceptors=interceptors,
+            retry=retry,
+            lane_timeout=lane_timeout,
         )
 
     @classmethod
@@ -142,16 +153,19 @@ class WriteBatch(Writes, Client[T]):
         ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.
         If it fails the operations stay, and Write may be called again. A batch that is not connected connects first.
         """
-        if self.db_uid is None:
-            self.connect(timeout=timeout)
         ops = self._ops[:]
         del self._ops[: len(ops)]  # one list for good: what another thread adds meanwhile is for the next Write
         try:
-            if ops:
-                self._run(operations.call(self._link, Batch(ops, sync)), timeout)
+            self._run(self._written(ops, sync), timeout)
         except BaseException:
             self._ops[:0] = ops
             raise
+
+    def _written(self, ops: list[Op], sync: bool) -> Flow[None]:
+        if self._link.uid is None:
+            yield from operations.connect(self._link, self._wanted)
+        if ops:
+            yield from operations.call(self._link, Batch(ops, sync))
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:

@@ -1,7 +1,7 @@
 """Elevator: the documented API, one line per method over the operations."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pyelevator.client import batch, operations, ranges
 from pyelevator.client.base import (
@@ -34,6 +34,9 @@ from pyelevator.commands import (
 from pyelevator.flows import Interceptor
 from pyelevator.transports import Curve, Transport
 
+if TYPE_CHECKING:
+    from pyelevator.interceptors import Retry
+
 T = TypeVar("T", str, bytes)
 
 
@@ -63,6 +66,8 @@ class Elevator(Client[T]):
         max_lanes: int = ...,
         curve: Curve | None = ...,
         interceptors: Sequence[Interceptor] = ...,
+        retry: "Retry | None" = ...,
+        lane_timeout: float | None = ...,
     ) -> None: ...
 
     @overload
@@ -79,6 +84,8 @@ class Elevator(Client[T]):
         max_lanes: int = ...,
         curve: Curve | None = ...,
         interceptors: Sequence[Interceptor] = ...,
+        retry: "Retry | None" = ...,
+        lane_timeout: float | None = ...,
     ) -> None: ...
 
     def __init__(
@@ -94,6 +101,8 @@ class Elevator(Client[T]):
         max_lanes: int = MAX_LANES,
         curve: Curve | None = None,
         interceptors: Sequence[Interceptor] = (),
+        retry: "Retry | None" = None,
+        lane_timeout: float | None = None,
     ) -> None:
         super().__init__(
             db_name,
@@ -106,6 +115,8 @@ class Elevator(Client[T]):
             max_lanes=max_lanes,
             curve=curve,
             interceptors=interceptors,
+            retry=retry,
+            lane_timeout=lane_timeout,
         )
 
     def __exit__(self, *_: object) -> None:

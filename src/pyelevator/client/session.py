@@ -85,9 +85,7 @@ def check_lanes(max_lanes: int) -> None:
 
 def all_busy(lanes: int, deadline: Deadline) -> PoolTimeout:
     """The error for a call that got no lane."""
-    return PoolTimeout(
-        f"all {lanes} lanes of the client were busy for {deadline.seconds} s; raise max_lanes= or timeout="
-    )
+    return PoolTimeout(f"all {lanes} lanes of the client were busy for {deadline}; raise max_lanes= or timeout=")
 
 
 class Pool:

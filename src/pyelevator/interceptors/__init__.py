@@ -25,6 +25,7 @@ from pyelevator.interceptors.prefix import Prefix
 from pyelevator.interceptors.ratelimit import RateLimit
 from pyelevator.interceptors.readonly import read_only
 from pyelevator.interceptors.record import Record, Replay, ReplayMismatch
+from pyelevator.interceptors.retry import Retry
 
 __all__ = [
     "Cache",
@@ -37,6 +38,7 @@ __all__ = [
     "Record",
     "Replay",
     "ReplayMismatch",
+    "Retry",
     "Traced",
     "hooks",
     "read_only",

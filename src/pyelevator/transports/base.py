@@ -133,12 +133,12 @@ class AsyncTransport(ABC):
 
 def no_server(url: str, deadline: Deadline) -> str:
     """What a ConnectTimeout says."""
-    return f"no Elevator server answered at {url} within {deadline.seconds} s; start one with `elevator serve`"
+    return f"no Elevator server answered at {url} within {deadline}; start one with `elevator serve`"
 
 
 def no_answer(url: str, deadline: Deadline) -> str:
     """What a RequestTimeout says."""
     return (
-        f"no answer came from the Elevator server at {url} within {deadline.seconds} s; "
+        f"no answer came from the Elevator server at {url} within {deadline}; "
         "it is down, stopped or busy, or the call needs a larger timeout="
     )

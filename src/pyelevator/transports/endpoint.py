@@ -101,6 +101,7 @@ _OPTIONS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "encoding": ("encoding", lambda text: None if text.lower() in ("", "none", "bytes") else text),
     "auto_connect": ("auto_connect", _boolean),
     "max_lanes": ("max_lanes", int),
+    "lane_timeout": ("lane_timeout", float),
     "curve_key": ("curve_key", str),
     "server_key": ("server_key", str),
 }
