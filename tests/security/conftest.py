@@ -48,10 +48,10 @@ class Keys:
 class Secured:
     """A server in a thread that asks for keys; without a data directory."""
 
-    def __init__(self, keys: Keys, *binds: str) -> None:
+    def __init__(self, keys: Keys, *binds: str, **options) -> None:
         self.application = Application.in_memory()
         self.door = Door.of(keys.directory)
-        self.server = Server(self.door.guard(self.application), binds or (ANY_PORT,), curve=self.door.curve)
+        self.server = Server(self.application, binds or (ANY_PORT,), door=self.door, **options)
         self.urls = self.server.urls
 
     def client(self, curve: Curve | None, db_name: str | None = None, **options) -> Elevator[str]:
@@ -69,8 +69,8 @@ def secured(keys: Keys) -> Iterator[Callable[..., Secured]]:
     """Starts servers with ``keys``."""
     with ExitStack() as stack:
 
-        def start(*binds: str) -> Secured:
-            secured = Secured(keys, *binds)
+        def start(*binds: str, **options) -> Secured:
+            secured = Secured(keys, *binds, **options)
             stack.enter_context(secured.server)
             return secured
 

@@ -15,7 +15,7 @@ from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import DbList, Get, Ping
 from pyelevator.errors import ConnectTimeout, DatabaseError, PermissionDenied, UsageError
-from pyelevator.messages import Request
+from pyelevator.messages import Request, Response
 from pyelevator.server import Server
 from pyelevator.server.security import Door
 from pyelevator.testing.servers import ANY_PORT, serve
@@ -156,7 +156,7 @@ def test_a_removed_key_is_refused_by_itself_within_the_second(keys):
     door = Door.of(keys.directory)
     door.clients._clock = lambda: now[0]
     door.clients.refresh()
-    with Server(door.guard(Application.in_memory()), [ANY_PORT], curve=door.curve) as server:
+    with Server(Application.in_memory(), [ANY_PORT], door=door) as server:
         with Elevator(endpoint=server.urls[0].removeprefix("tcp://"), curve=alice) as E:
             keys.file("alice").unlink()
             assert E.ping() == "PONG"
@@ -208,6 +208,27 @@ def test_a_client_that_is_refused_while_it_is_made_leaves_nothing_open(keys, sec
         secured().client(alice, "nothing")
     gc.collect()
     assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_no_interceptor_answers_whom_the_guard_would_refuse(keys, secured):
+    """A cache that stood before the guard would give one client what another one read."""
+    alice, bob = keys.let_in("alice"), keys.let_in("bob")
+    keys.permit("[alice]\nadmin = '*'\n[bob]\nread = 'other'")
+
+    def generous(request, forward):
+        if isinstance(request.command, Get):
+            return Response(b"what alice read", id=request.id)
+        return (yield from forward(request))
+
+    server = secured(interceptors=[generous])
+    with server.client(alice) as A:
+        assert A.Get("k") == "what alice read"
+        A.createdb("other")
+        with server.client(bob, "other") as B:
+            assert B.Get("k") == "what alice read"
+            B._link.uid = A.db_uid
+            with pytest.raises(PermissionDenied):
+                B.Get("k")
 
 
 def test_the_uid_of_another_client_s_database_is_refused_on_the_wire(keys, secured, dealer):

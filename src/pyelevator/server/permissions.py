@@ -157,6 +157,9 @@ class Guard(Application):
         response = answer(request)
         return _shown_to(rights, response) if response and isinstance(request.command, DbList) else response
 
+    def tick(self) -> None:
+        self._application.tick()
+
     def close(self) -> None:
         self._application.close()
 

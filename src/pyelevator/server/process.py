@@ -67,11 +67,11 @@ def open_server(settings: Settings) -> Server:
     application = open_application(settings)
     try:
         return Server(
-            application if door is None else door.guard(application),
+            application,
             settings.binds,
             limits=Limits(frame_bytes=settings.max_message),
             workers=settings.workers,
-            curve=None if door is None else door.curve,
+            door=door,
             ipc_mode=settings.ipc_mode,
         )
     except BaseException:

@@ -22,8 +22,8 @@ from pyelevator.flows import Interceptor
 from pyelevator.server.answers import Answers
 from pyelevator.server.capacity import Capacity
 from pyelevator.server.order import Job, Order
+from pyelevator.server.security import Door
 from pyelevator.transports.bounded import BoundedListener
-from pyelevator.transports.zap import CurveServer
 
 _LOG = logging.getLogger("pyelevator.server")
 
@@ -53,9 +53,10 @@ class Server:
         workers: threads for requests that may be slow.
         capacity: what is in memory at once.
         grace: seconds for the answers that are due when the server is stopped.
-        curve: asks everybody who comes over TCP for a key; ``application`` is then a Guard, which sees who asks.
+        door: asks everybody who comes over TCP for a key, and lets each client do what it may; None for everybody.
         ipc_mode: who may use the socket files.
-        interceptors: what stands around each request, outermost first; with any, the workers answer everything.
+        interceptors: what stands around each request that may be executed, outermost first; with any, the workers
+            answer everything.
 
     Attributes:
         urls: what is bound, with the ports that the system chose.
@@ -73,16 +74,18 @@ class Server:
         workers: int = 4,
         capacity: Capacity | None = None,
         grace: float = 10.0,
-        curve: CurveServer | None = None,
+        door: Door | None = None,
         ipc_mode: int = 0o600,
         interceptors: Sequence[Interceptor] = (),
     ) -> None:
         application = Intercepted(application, interceptors) if interceptors else application
+        if door is not None:  # outermost, so that no interceptor (a cache...) answers whom the guard would refuse
+            application = door.guard(application)
         limits, self._capacity = limits or Limits(), capacity or Capacity()
         self._listener = BoundedListener(
             *binds,
             max_message=2 * limits.frame_bytes,
-            curve=curve,
+            curve=None if door is None else door.curve,
             ipc_mode=ipc_mode,
             max_unread=self._capacity.unread,
             max_connections=self._capacity.connections,
