@@ -5,55 +5,31 @@ a Get's. What comes of it stands with each trial, and in docs/benchmarks.md with
 """
 
 import os
+import socket as sockets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import zmq
 from attrs import frozen
 
+from benchmarks import zmtp
 from benchmarks.bed import Bed
 from benchmarks.measure import table
 from benchmarks.peers import SPAWN
-from benchmarks.zmtp import Direct
+from benchmarks.waits import WAITS, First
 from pyelevator.cli.crowd import Crowd, Steps
-from pyelevator.transports.zmq import Spin
 
 REQUEST: Final = (b"r" * 110,)
 REPLY: Final = (b"h" * 60, b"c" * 110)
-_FIXED: Final = 200
 _BUFFER: Final = 1 << 20
-
-First: TypeAlias = Callable[[Callable[..., Any]], Any]
-"""Receives the first frame of a message, given the socket's ``recv``."""
-
-
-def _blocking(receive: Callable[..., Any]) -> Any:
-    return receive()
-
-
-def _trying(receive: Callable[..., Any]) -> Any:
-    for _ in range(_FIXED):
-        try:
-            return receive(zmq.NOBLOCK)
-        except zmq.Again:
-            continue
-    return receive()
-
-
-WAITS: Final[Mapping[str, Callable[[], First]]] = {
-    "blocks": lambda: _blocking,
-    "tries 200 times": lambda: _trying,
-    "adapts": lambda: Spin().first,
-}
-"""How one side waits for a message -> what makes the waiting."""
 
 
 @frozen
@@ -61,12 +37,13 @@ class Trial:
     """One way to do it.
 
     Attributes:
-        server, client: how each waits (see WAITS); a client may also be "direct": ZMTP 3 on a blocking socket.
+        server, client: how each waits (see WAITS), or "direct": ZMTP 3 on a socket of its own, without libzmq.
         verdict: what became of it, and why.
         scheme: ``tcp`` or ``ipc``.
         io_threads: of both sides' contexts.
         buffers: bytes of the kernel's buffers on both sides; 0 for the system's choice.
-        pinned: each process, with its I/O thread, on one core: the server on the first, clients on the last.
+        pinned: each process, with its I/O thread, on one core: the server on the first, and the clients on the core of
+            this index; None for the system's choice.
     """
 
     server: str
@@ -75,7 +52,7 @@ class Trial:
     scheme: str = "tcp"
     io_threads: int = 1
     buffers: int = 0
-    pinned: bool = False
+    pinned: int | None = None
 
     @property
     def name(self) -> str:
@@ -83,40 +60,76 @@ class Trial:
             "" if self.scheme == "tcp" else self.scheme,
             "" if self.io_threads == 1 else f"{self.io_threads} I/O threads",
             f"buffers of {self.buffers >> 20} MB" if self.buffers else "",
-            "one core per side" if self.pinned else "",
+            {None: "", -1: "one core per side", 0: "all on one core"}[self.pinned],
         ]
         return ", ".join([f"server {self.server}, client {self.client}", *filter(None, extras)])
 
 
 TRIALS: Final[Sequence[Trial]] = (
-    Trial("blocks", "blocks", "plain libzmq on both sides, the limit that there is without any of this"),
-    Trial("blocks", "tries 200 times", "wins for one client on an idle machine, and loses as soon as cores are busy"),
-    Trial("tries 200 times", "blocks", "wins too, but a server whose clients are slow burns a core for nothing"),
-    Trial("tries 200 times", "tries 200 times", "loses: two sides that spin starve the I/O threads on two cores"),
-    Trial("adapts", "blocks", "**kept**: the server tries while that pays (`Spin`), and backs off where it does not"),
-    Trial("blocks", "adapts", "not kept: it gains less than the server's, and together they lose"),
-    Trial("adapts", "adapts", "not kept: as two fixed spins, milder"),
-    Trial("blocks", "direct", "alone it saves the client's two hand-overs"),
-    Trial("adapts", "direct", "the fastest with what is kept on the server; see below"),
-    Trial("tries 200 times", "direct", "no better than with the server that adapts, and it burns more"),
-    Trial("blocks", "blocks", "cheaper in the kernel than TCP, the same hand-overs", scheme="ipc"),
-    Trial("adapts", "blocks", "what `transport='ipc'` gives today", scheme="ipc"),
-    Trial("adapts", "direct", "the same over a Unix socket", scheme="ipc"),
-    Trial("adapts", "blocks", "not kept: messages this small never fill a buffer", scheme="ipc", buffers=_BUFFER),
+    Trial("blocks", "blocks", "plain libzmq on both sides; what the others are compared with"),
     Trial(
-        "adapts", "blocks", "not kept: one connection is one I/O thread's, a second one has nothing to do", io_threads=2
+        "blocks",
+        "tries 200 times",
+        "not kept: twice the rate for one client on an idle machine, but the tries take the core from whoever has work: "
+        "it loses beside busy cores, and most with eight clients",
     ),
     Trial(
+        "tries 200 times",
         "blocks",
-        "blocks",
-        "not kept: gains where it fits, but a server must not choose cores for its users",
-        pinned=True,
+        "not kept: the same gain with less loss, as there is one server to many clients; but it burns the most under a "
+        "trickle (below)",
+    ),
+    Trial(
+        "tries 200 times",
+        "tries 200 times",
+        "lost everywhere: on two cores the sides that spin keep both from the I/O threads that they wait for",
     ),
     Trial(
         "adapts",
         "blocks",
-        "not kept: on one core a server that tries takes the time that its I/O thread needs",
-        pinned=True,
+        "**kept** (`Spin` in transports/zmq.py): gains on an idle machine what 200 tries gain, and burns next to "
+        "nothing under a trickle; it takes every try that succeeds for a gain, and so still tries where blocking would be "
+        "quicker",
+    ),
+    Trial(
+        "adapts", "adapts", "not kept: little more than the server alone while it is idle, and loses more beside load"
+    ),
+    Trial(
+        "measures",
+        "blocks",
+        "worth taking: looks at the clock to see whether trying pays (benchmarks/waits.py); as good where it is idle, "
+        "and with eight clients as good as blocking, where the one that adapts loses a fifth",
+    ),
+    Trial("blocks", "measures", "not kept: it mostly finds that it does not pay"),
+    Trial(
+        "blocks",
+        "direct",
+        "worth building, for blocking connections without CURVE: two of the four hand-overs are gone, the client's; "
+        "slower than libzmq under no load",
+    ),
+    Trial("adapts", "direct", "two to three times the plain rate on an idle machine, with what the server has today"),
+    Trial("measures", "direct", "the best of those that keep libzmq in the server: gains idle, and loses nowhere"),
+    Trial("direct", "blocks", "not kept: a server of our own below ZeroMQ, for little as long as clients use libzmq"),
+    Trial(
+        "direct",
+        "direct",
+        "the most by far wherever cores are awake, as no hand-over is left but the kernel's; but it is a ZeroMQ written "
+        "anew on both sides (reconnection, heartbeats, CURVE, high-water marks), and on an idle machine it still waits for "
+        "cores to wake up",
+    ),
+    Trial("blocks", "blocks", "the kernel's part is small: about TCP's rate, with the same hand-overs", scheme="ipc"),
+    Trial("adapts", "blocks", "what `transport='ipc'` gives today", scheme="ipc"),
+    Trial("measures", "direct", "as over TCP, and somewhat quicker", scheme="ipc"),
+    Trial("adapts", "blocks", "not kept: messages this small never fill a buffer", scheme="ipc", buffers=_BUFFER),
+    Trial("adapts", "blocks", "not kept: a connection belongs to one I/O thread, the second has no work", io_threads=2),
+    Trial("blocks", "blocks", "not kept: threads of one process no longer make room for others' load", pinned=-1),
+    Trial("adapts", "blocks", "lost: on one core the tries keep the server's own I/O thread from running", pinned=-1),
+    Trial(
+        "blocks",
+        "blocks",
+        "shows the cause: on one core nobody has to be woken up on another one, and plain libzmq is up to four times as "
+        "fast; of no use to a server that is meant to use more than one",
+        pinned=0,
     ),
 )
 
@@ -140,6 +153,10 @@ LOADS: Final = (Load(1, 0), Load(1, 1), Load(1, 2), Load(2, 0), Load(8, 0))
 def serve(ready: Connection, trial: Trial, url: str) -> None:
     """A server that answers every message with the frames of a Get's reply."""
     _pin(trial, 0)
+    if trial.server == "direct":
+        listener = _listening(url)
+        ready.send(_bound(listener, url))
+        zmtp.echo(listener, REPLY)
     socket = zmq.Context(trial.io_threads).socket(zmq.ROUTER)
     _tune(socket, trial)
     socket.bind(url)
@@ -151,12 +168,25 @@ def serve(ready: Connection, trial: Trial, url: str) -> None:
         socket.send_multipart([identity, *reply])
 
 
+def _listening(url: str) -> sockets.socket:
+    if url.startswith("ipc://"):
+        listener = sockets.socket(sockets.AF_UNIX)
+        listener.bind(url.removeprefix("ipc://"))
+        listener.listen()
+        return listener
+    return sockets.create_server(("127.0.0.1", 0))
+
+
+def _bound(listener: sockets.socket, url: str) -> str:
+    return url if url.startswith("ipc://") else f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+
+
 @contextmanager
 def round_trips(trial: Trial, url: str) -> Iterator[Steps]:
     """The round trips of one client (a crowd.Work)."""
-    _pin(trial, -1)
+    _pin(trial, trial.pinned or 0)
     if trial.client == "direct":
-        with Direct(url) as lane:
+        with zmtp.Direct(url) as lane:
             yield _direct(lane)
         return
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(trial.io_threads)
@@ -167,7 +197,7 @@ def round_trips(trial: Trial, url: str) -> Iterator[Steps]:
         yield _over(socket, WAITS[trial.client]())
 
 
-def _direct(lane: Direct) -> Steps:
+def _direct(lane: zmtp.Direct) -> Steps:
     while True:
         lane.send(REQUEST)
         lane.receive()
@@ -186,7 +216,7 @@ def _over(socket: "zmq.Socket[bytes]", first: First) -> Steps:
 def _pin(trial: Trial, core: int) -> None:
     """Also undoes it: the processes of the clients go from trial to trial."""
     cores = range(os.cpu_count() or 1)
-    os.sched_setaffinity(0, {cores[core]} if trial.pinned else cores)
+    os.sched_setaffinity(0, cores if trial.pinned is None else {cores[core]})
 
 
 def _tune(socket: "zmq.Socket[bytes]", trial: Trial) -> None:
@@ -257,6 +287,11 @@ def section(bed: Bed, _folder: Path) -> str:
 
 _INTRODUCTION: Final = """## The hand-over, and what was tried about it
 
-A sync call over ZeroMQ changes threads four times: from the program to its I/O thread, and on the other side back, for each of the two messages. Each
-trial below is a minimal ROUTER server and its clients in processes of their own, with messages as long as a Get's (`benchmarks/handover.py`): round trips per
-second of all clients together, and in brackets the ratio to the first line under the same load."""
+A sync call over ZeroMQ changes threads four times: from the program to its I/O thread, and on the other side back, for each of the two messages. What that
+costs depends on where the threads run. A thread that is woken on its own core runs within microseconds; to wake a core that sleeps takes 20 to 50 of them on a
+virtual machine. So a machine where something else is busy is often *faster* here than an idle one, and a ratio to the bare echo says little without the load
+beside it.
+
+Each trial below is a minimal ROUTER server and its clients in processes of their own, with messages as long as a Get's (`benchmarks/handover.py`): round trips
+per second of all clients together, and in brackets the ratio to the first line under the same load. "Direct" is ZMTP 3 on a socket of its own, without libzmq
+(`benchmarks/zmtp.py`): blocking in a client, epoll in a server."""

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.bed import Bed, cpu_seconds
-from benchmarks.handover import REQUEST, WAITS, Trial, served
+from benchmarks.handover import REQUEST, Trial, served
 from benchmarks.measure import table
 from benchmarks.peers import dealer
+from benchmarks.waits import WAITS
 from pyelevator.cli.works import opened
 from pyelevator.testing.servers import ServerProcess
 
@@ -57,11 +58,11 @@ def section(bed: Bed, _folder: Path) -> str:
         with side() as (pid, ask):
             idle = share(pid, seconds, lambda: time.sleep(0.1))
             trickle = share(pid, seconds, lambda: (time.sleep(_PAUSE), ask()))
-        rows.append((name, f"{idle:.1f} %", f"{trickle:.1f} %"))
+        rows.append((name, f"{idle:.2f} %", f"{trickle:.1f} %"))
     headings = ("server", "idle", "one request each ms")
     return f"{_INTRODUCTION.format(seconds)}\n\n{table(headings, rows)}\n"
 
 
 _INTRODUCTION: Final = """## What an idle server burns
 
-Processor time of the server's process, in percent of one core, over {:g} s each (the clock of the system counts in steps of 10 ms)."""
+Processor time of the server's process, in percent of one core, over {:g} s each."""

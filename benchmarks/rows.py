@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from benchmarks import memory, peers
 from benchmarks.bed import CHECKED, PAIRS, Bed, Missing
 from benchmarks.measure import Goal, Row, compare, rate
+from benchmarks.zmtp import DirectTransport
 from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.cli.crowd import joined, quantile, timed
@@ -27,7 +28,9 @@ WANTED_OF_REDIS: Final = Goal(1.0, 1.0)
 CLIENTS: Final = 8
 
 
-def beside_echo(bed: Bed, name: str, ours: Callable[[], object], command: Command[Any], payload: Any) -> Row:
+def beside_echo(
+    bed: Bed, name: str, ours: Callable[[], object], command: Command[Any], payload: Any, goal: Goal | None = SYNC
+) -> Row:
     """One sync call after the other, beside an echo whose messages are as long as ours."""
     request = Request(command, bed.reader.db_uid, 1000)
     frames = ClassicCodec().encode_request(request)
@@ -41,7 +44,7 @@ def beside_echo(bed: Bed, name: str, ours: Callable[[], object], command: Comman
                 socket.recv_multipart()
 
         measured = [partial(rate, work, calls) for work in (ours, theirs)]
-        return compare(f"{name} over TCP", "bare pyzmq echo", *measured, SYNC, bed.plan.rounds, settle=bed.settle)
+        return compare(f"{name} over TCP", "bare pyzmq echo", *measured, goal, bed.plan.rounds, settle=bed.settle)
 
 
 def sync_get(bed: Bed) -> Rows:
@@ -51,6 +54,16 @@ def sync_get(bed: Bed) -> Rows:
     yield from beside_redis(
         bed, "sync Get over TCP", "redis-py GET", ours, lambda: each(bed.redis_client.get, keys), len(keys)
     )
+
+
+def direct_get(bed: Bed) -> Rows:
+    """The same over the trial of benchmarks/zmtp.py, with everything else as it is."""
+    keys = random_keys(PAIRS, bed.plan.calls)
+    with Elevator(bed.reader.db_name, transport=DirectTransport(bed.server.urls[0]), encoding=None) as client:
+        ours = partial(each, client.Get, keys)
+        yield beside_echo(
+            bed, "sync Get, a trial of ZMTP without libzmq,", ours, Get(keys[0]), client.Get(keys[0]), None
+        )
 
 
 def each(call: Callable[[bytes], object], keys: Sequence[bytes]) -> None:
@@ -124,8 +137,14 @@ def batch(bed: Bed) -> Rows:
             mapping[key] = value
         bed.redis_client.mset(mapping)
 
+    def in_process() -> None:
+        with bed.scratch.write_batch() as batch:
+            for key, value in some:
+                batch.put(key, value)
+
     name = "WriteBatch of 100,000 puts, building included"
     yield from beside_redis(bed, name, "redis-py MSET", ours, theirs, PAIRS, Goal(0.8, 1.2))
+    yield compare(name, "plyvel in process", *_rates((ours, in_process), PAIRS), None, bed.plan.rounds)
 
 
 def mget(bed: Bed) -> Rows:
@@ -133,6 +152,16 @@ def mget(bed: Bed) -> Rows:
     ours, theirs = partial(bed.reader.MGet, keys), lambda: bed.redis_client.mget(keys)
     name = "MGet of 10,000 random keys"
     yield from beside_redis(bed, name, "redis-py MGET", ours, theirs, len(keys), Goal(0.8, 1.2))
+
+    def in_process() -> list[bytes | None]:
+        with bed.peer.snapshot() as snapshot:
+            return [snapshot.get(key, **CHECKED) for key in keys]
+
+    yield compare(name, "plyvel in process", *_rates((ours, in_process), len(keys)), None, bed.plan.rounds)
+
+
+def _rates(works: Sequence[Callable[[], object]], operations: int) -> list[partial[float]]:
+    return [partial(rate, work, operations) for work in works]
 
 
 def full_range(bed: Bed) -> Rows:
@@ -204,13 +233,13 @@ def p99(bed: Bed) -> Rows:
         process = peers.SPAWN.Process(target=keep_asking, args=(bed.server.urls[0], frames), daemon=True)
         process.start()
         try:
-            get_p99(bed, 1.0)
-            return get_p99(bed, bed.plan.seconds * 2)
+            get_p99(bed, bed.plan.seconds / 2)
+            return get_p99(bed, bed.plan.seconds * 1.5)
         finally:
             process.kill()
             process.join()
 
-    idle = partial(get_p99, bed, bed.plan.seconds * 2)
+    idle = partial(get_p99, bed, bed.plan.seconds * 1.5)
     name, goal = "p99 of GET beside endless full scans", Goal(5, 2, smaller=True, unit="x")
     yield compare(name, "idle p99", beside, idle, goal, bed.plan.rounds, settle=bed.settle, show="{:,.0f} µs")
 
@@ -249,6 +278,7 @@ def import_ms(statement: str) -> float:
 
 ROWS: Final[Mapping[str, Callable[[Bed], Rows]]] = {
     "get": sync_get,
+    "direct": direct_get,
     "put": sync_put,
     "pipeline": pipeline,
     "batch": batch,

@@ -1,0 +1,84 @@
+"""Ways to wait for the next message on a ZeroMQ socket, for the trials about the hand-over."""
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any, Final, TypeAlias
+
+import zmq
+
+from pyelevator.transports.zmq import Spin
+
+First: TypeAlias = Callable[[Callable[..., Any]], Any]
+"""Receives the first frame of a message, given the socket's ``recv``."""
+
+
+def blocking(receive: Callable[..., Any]) -> Any:
+    return receive()
+
+
+def trying(tries: int) -> First:
+    """Tries so many times before it blocks, always."""
+
+    def first(receive: Callable[..., Any]) -> Any:
+        for _ in range(tries):
+            try:
+                return receive(zmq.NOBLOCK)
+            except zmq.Again:
+                continue
+        return receive()
+
+    return first
+
+
+class Measuring:
+    """Blocks, or tries before it blocks, whichever brought messages sooner when both were last compared.
+
+    ``Spin`` takes a try that succeeds for a gain. It is one only where blocking would have taken longer: where another
+    process keeps the cores awake, a blocked thread is woken in no time, and the tries take the core from those that
+    have work to do. So this one looks at the clock: from time to time it measures some messages the usual way, then as
+    many the other way, and goes on with the better. A pause of the clients in one of the two misleads it until the
+    next comparison.
+
+    Attributes (all of the class):
+        TRIES: before it blocks.
+        PHASES: messages until the next comparison, then measured the usual way, then the other way.
+        GAIN: what trying must save, because it burns the core while nothing comes.
+    """
+
+    TRIES: Final = 40
+    PHASES: Final = (1920, 64, 64)
+    GAIN: Final = 0.9
+
+    def __init__(self) -> None:
+        self._ways: tuple[First, First] = (blocking, trying(self.TRIES))
+        self._tries, self._phase, self._usual = False, 1, 0.0
+        self._way, self._left = blocking, self.PHASES[1]
+        self._begin = perf_counter()
+
+    def first(self, receive: Callable[..., Any]) -> Any:
+        """The first frame of the next message."""
+        self._left -= 1
+        if not self._left:
+            self._next_phase()
+        return self._way(receive)
+
+    def _next_phase(self) -> None:
+        now = perf_counter()
+        took, self._begin = now - self._begin, now
+        self._phase = (self._phase + 1) % 3
+        if self._phase == 2:
+            self._usual = took
+        elif self._phase == 0:
+            tried, blocked = (self._usual, took) if self._tries else (took, self._usual)
+            self._tries = tried < self.GAIN * blocked
+        self._way = self._ways[self._tries is not (self._phase == 2)]
+        self._left = self.PHASES[self._phase]
+
+
+WAITS: Final[Mapping[str, Callable[[], First]]] = {
+    "blocks": lambda: blocking,
+    "tries 200 times": lambda: trying(200),
+    "adapts": lambda: Spin().first,
+    "measures": lambda: Measuring().first,
+}
+"""How one side waits for a message -> what makes the waiting; "adapts" is what the package does."""
