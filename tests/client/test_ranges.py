@@ -1,9 +1,12 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyelevator import Elevator, RequestTimeout, UsageError
 from pyelevator.client import ranges
 from pyelevator.client.ranges import Pager, scan
 from pyelevator.commands import Range, Slice
+from pyelevator.interceptors import Fault, Faults
 
 keys = st.binary(max_size=3)
 
@@ -65,3 +68,26 @@ def test_pages_aim_at_a_size_whatever_the_values():
 
 def test_a_server_with_pages_is_told_the_size():
     assert Pager.of(Range()).next_command() == Slice(b"", ranges.FIRST_COUNT, max_bytes=1 << 20)
+
+
+def test_a_page_that_failed_is_fetched_again_and_nothing_is_skipped():
+    keys = [f"{i:04}" for i in range(1000)]
+    failing = Faults([Fault("drop_response", ("SLICE",), probability=0.5)], seed=3)
+    with Elevator(transport="fake", interceptors=[failing]) as E:
+        with E.WriteBatch() as batch:
+            for key in keys:
+                batch.Put(key, "v")
+        it, seen, failures = E.RangeIter(include_value=False), [], 0
+        while len(seen) < len(keys):
+            try:
+                seen.append(next(it))
+            except RequestTimeout:
+                failures += 1
+        assert list(it) == []
+    assert seen == keys
+    assert failures > 0
+
+
+def test_a_wrong_timeout_is_told_at_the_call():
+    with Elevator(transport="fake") as E, pytest.raises(UsageError, match="timeout"):
+        E.RangeIter(timeout=-1)

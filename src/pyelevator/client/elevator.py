@@ -1,6 +1,6 @@
 """Elevator: the documented API, one line per method over the operations."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pyelevator.client import batch, operations, ranges
@@ -31,6 +31,7 @@ from pyelevator.commands import (
     Ping,
     Put,
 )
+from pyelevator.deadlines import check_timeout
 from pyelevator.flows import Interceptor
 from pyelevator.transports import Curve, Transport
 
@@ -337,11 +338,11 @@ class Elevator(Client[T]):
         ``timeout`` is each page's. Writes between two pages are seen or not, as they come.
         """
         pager = Pager.of(scan(key_from, key_to, include_key, include_value, prefix))
-        return ranges.RangeIter(self._pages(pager, compression, timeout))
+        check_timeout(timeout)
+        return ranges.RangeIter(pager, lambda: self._page(pager, compression, timeout))
 
-    def _pages(self, pager: Pager, compression: bool, timeout: float | None) -> Iterator[Any]:
-        while not pager.done:
-            yield from self._rows(pager, self._run(operations.page(self._link, pager, compression), timeout))
+    def _page(self, pager: Pager, compression: bool, timeout: float | None) -> list[Any]:
+        return self._rows(pager, self._run(operations.page(self._link, pager, compression), timeout))
 
     def _rows(self, command: Scan, rows: list[Any]) -> list[Any]:
         pairs = command.include_key and command.include_value

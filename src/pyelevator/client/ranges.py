@@ -1,7 +1,7 @@
 """Ranges that come page by page, so that one larger than memory streams through little of it on both sides."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 
@@ -125,6 +125,8 @@ Scan: TypeAlias = Range | Slice | Pager
 class RangeIter(Generic[T]):
     """An iterator over a range, lazy: it fetches a page when the last one is used up.
 
+    If a page cannot be fetched, the error is raised, and the next step tries again: nothing is skipped.
+
     >>> from pyelevator import Elevator
     >>> with Elevator.from_url("fake://") as E:
     ...     E.Put("1", "a")
@@ -132,11 +134,18 @@ class RangeIter(Generic[T]):
     [['1', 'a']]
     """
 
-    def __init__(self, rows: Iterator[T]) -> None:
-        self._rows = rows
+    def __init__(self, pager: Pager, fetch: Callable[[], list[T]]) -> None:
+        self._pager = pager
+        self._fetch = fetch
+        self._rows: Iterator[T] = iter(())
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
-        return next(self._rows)
+        while True:
+            for row in self._rows:
+                return row
+            if self._pager.done:
+                raise StopIteration
+            self._rows = iter(self._fetch())
