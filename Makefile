@@ -28,8 +28,9 @@ lint: $(READY)   ## Format, lint, types and the direction of imports.
 demo: $(READY)   ## Runs the documented session against a real server, over tcp, ipc and the fake.
 	$(BIN)/python examples/session.py
 
-bench: $(READY)  ## Measures this machine beside plyvel and bare pyzmq, and writes docs/benchmarks.md.
-	$(BIN)/python -m benchmarks
+bench: $(READY)  ## Measures this machine beside redis, plyvel and bare pyzmq, and writes docs/benchmarks.md; ARGS=--help tells the sizes.
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m benchmarks $(ARGS)
 
 torture: $(READY) ## The fault tests at full length (minutes), and writes docs/reliability.md; ARGS=--help tells the sizes.
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
