@@ -1,18 +1,24 @@
 """Lanes and their pool, over a transport whose replies the test scripts."""
 
+import gc
 import os
 import threading
+import warnings
+import weakref
 from collections import deque
+from contextlib import suppress
 
 import pytest
 
-from pyelevator.client.session import Session
+from pyelevator.client.session import Lane, Session
 from pyelevator.codec import ClassicCodec, FlatCodec
-from pyelevator.commands import Get, Range
+from pyelevator.commands import Get, Ping, Range
+from pyelevator.conversation import Conversation
 from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.errors import MalformedMessage, PoolTimeout, RequestTimeout
+from pyelevator.flows import Send, Sleep
 from pyelevator.messages import Request, Response
-from pyelevator.transports import Transport
+from pyelevator.transports import FakeTransport, Transport
 
 OK = ClassicCodec().encode_response(Response(b"v"), Request(Get("k")))
 
@@ -177,3 +183,200 @@ def test_after_a_fork_the_child_leaves_the_parent_s_lanes_alone(monkeypatch):
     assert len(lanes) == 2
     assert not lanes[0].closed
     assert lanes[1].closed
+
+
+@pytest.mark.parametrize("step", ["sibling", "send", "receive", "discard", "close"])
+def test_no_lock_is_held_over_anything_that_a_transport_does(step):
+    """One thread stands in that step; another one makes its calls, and even closes the client."""
+    entered, gate = threading.Event(), threading.Event()
+
+    class Stuck(Scripted):
+        def sibling(self):
+            child = Stuck(*self.script, born=self.born)
+            self.born.append(child)
+            return child
+
+    def stand_still(self, *args):
+        if threading.current_thread() is stuck and not entered.is_set():
+            entered.set()
+            assert gate.wait(30)
+        return getattr(super(Stuck, self), step)(*args)
+
+    def work():
+        with suppress(RequestTimeout):
+            session.exchange(Request(Get("k")), NEVER)
+        session.close()
+
+    setattr(Stuck, step, stand_still)
+    session = Session(Stuck([RequestTimeout("late")] if step == "discard" else [OK]), ClassicCodec(), 2)
+    stuck = threading.Thread(target=work)
+    stuck.start()
+    assert entered.wait(30)
+    session.transport.script.clear()
+    assert session.exchange(Request(Get("k")), Deadline.after(30)).payload == b"v"
+    session.close()
+    assert session.exchange(Request(Get("k")), Deadline.after(30)).payload == b"v"
+    gate.set()
+    stuck.join()
+
+
+def test_waiting_for_a_lane_may_have_an_end_of_its_own():
+    entered, gate = threading.Semaphore(0), threading.Event()
+    session = Session(Gate(entered, gate), ClassicCodec(), 1, lane_timeout=0.05)
+    busy = threading.Thread(target=session.exchange, args=(Request(Get("k")), NEVER))
+    busy.start()
+    assert entered.acquire(timeout=30)
+    with pytest.raises(PoolTimeout, match=r"all 1 lanes of the client were busy for 0\.05 s"):
+        session.exchange(Request(Get("k")), Deadline.after(60))
+    gate.set()
+    busy.join()
+
+
+def test_a_lane_that_is_lost_on_the_way_makes_room_for_another():
+    session, lanes = session_over(max_lanes=1)
+    session._pool.take(NEVER)  # an interrupt comes before it is stored anywhere
+    assert session.exchange(Request(Get("k")), Deadline.after(30)).payload == b"v"
+
+
+INTERRUPTED = ["submit", "send", "receive", "match", "renew"]
+
+
+@pytest.mark.parametrize("moment", INTERRUPTED)
+@pytest.mark.parametrize("codec", [ClassicCodec, FlatCodec])
+def test_an_interrupt_at_any_moment_leaves_a_lane_that_answers_rightly(moment, codec, monkeypatch):
+    def reply(payload):
+        return codec().encode_response(Response(payload), Request(Range("a", "a"), "u"))
+
+    times = 2 if codec is FlatCodec else 1
+    session, lanes = session_over([reply([[b"a", b"1"]])] * times, [reply([[b"b", b"2"]])], codec=codec())
+    where, name = {
+        "submit": (Conversation, "submit"),
+        "send": (Scripted, "send"),
+        "receive": (Scripted, "receive"),
+        "match": (Conversation, "receive"),
+        "renew": (Lane, "_renew"),
+    }[moment]
+    done = getattr(where, name)
+
+    def interrupted(self, *args):
+        monkeypatch.setattr(where, name, done)
+        if moment != "renew":
+            done(self, *args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.exchange(Request(Range("a", "a"), "u"), NEVER)
+        raise KeyboardInterrupt  # the classic lane is not renewed after a success
+    if moment == "submit":
+        lanes[0].script.popleft()
+    assert session.exchange(Request(Range("b", "b"), "u"), NEVER).payload == [[b"b", b"2"]]
+
+
+def test_replies_that_answer_nothing_do_not_hold_a_call_beyond_its_deadline():
+    class Flood(Scripted):
+        def receive(self, deadline):
+            return ClassicCodec().encode_response(Response(b"stale", id=999), Request(Get("k")))
+
+        def sibling(self):
+            return Flood()
+
+    session = Session(Flood(), ClassicCodec(), 1)
+    with pytest.raises(RequestTimeout, match=r"no answer came .* within 0\.05 s"):
+        session.exchange(Request(Get("k")), Deadline.after(0.05))
+
+
+def test_a_request_may_be_wanted_sooner_than_the_call_ends():
+    deadlines = []
+
+    class Noting(Scripted):
+        def send(self, frames, deadline):
+            deadlines.append(deadline)
+            super().send(frames, deadline)
+
+        def sibling(self):
+            return Noting()
+
+    call, sooner, later = Deadline.after(10), Deadline.after(5), Deadline.after(20)
+    perform = Session(Noting(), ClassicCodec(), 1).performer(call)
+    for own in (None, sooner, later):
+        perform(Send(Request(Get("k"), deadline=own)))
+    assert deadlines == [call, sooner, call]
+
+
+def test_sleep_ends_with_the_call():
+    perform = Session(Scripted(), ClassicCodec(), 1).performer(Deadline.after(0.05))
+    assert perform(Sleep(3600)) is None
+    assert perform(Sleep(float("inf"))) is None
+
+
+class Holding(Scripted):
+    """Holds something from its first message on, as a socket does."""
+
+    is_open = False
+
+    def send(self, frames, deadline):
+        self.is_open = True
+        super().send(frames, deadline)
+
+    def close(self):
+        self.is_open = False
+        super().close()
+
+    def sibling(self):
+        child = Holding(born=self.born)
+        self.born.append(child)
+        return child
+
+
+def test_a_session_that_is_dropped_open_warns_once_and_says_what_to_do():
+    session, gate = Session(Holding(), ClassicCodec(), 4), threading.Barrier(3)
+
+    def work():
+        gate.wait(30)
+        session.exchange(Request(Get("k")), NEVER)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    threads = work = None
+    with pytest.warns(ResourceWarning) as caught:
+        session = None
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == [
+        "a client of scripted:// was dropped open; call its disconnect(), or use it in a with block"
+    ]
+
+
+def test_a_session_that_is_closed_or_never_used_or_holds_nothing_does_not_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for transport, uses in ((Holding(), 0), (Holding(), 1), (Scripted(), 1), (FakeTransport(), 1)):
+            session = Session(transport, ClassicCodec(), 4)
+            for _ in range(uses):
+                session.exchange(Request(Ping()), NEVER)
+            if isinstance(transport, Holding):
+                session.close()
+            del session
+        gc.collect()
+
+
+def test_no_reference_circle_keeps_a_dropped_session_open():
+    session = Session(Holding(), ClassicCodec(), 4)
+    session.exchange(Request(Get("k")), NEVER)
+    gone = weakref.ref(session)
+    with pytest.warns(ResourceWarning):
+        del session
+    assert gone() is None
+
+
+def test_in_a_forked_child_a_dropped_session_says_nothing(monkeypatch):
+    session = Session(Holding(), ClassicCodec(), 4)
+    session.exchange(Request(Get("k")), NEVER)
+    parent = os.getpid()
+    with monkeypatch.context() as patched, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        patched.setattr(os, "getpid", lambda: parent + 1)
+        del session
