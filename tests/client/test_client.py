@@ -268,3 +268,15 @@ def test_what_is_given_wins_over_the_environment(monkeypatch, server):
     monkeypatch.setenv("ELEVATOR_URL", f"{server.urls[0]}?encoding=utf-8")
     with Elevator(encoding=None) as B:
         assert B.Get("k") == b"v"
+
+
+@pytest.mark.parametrize("compression", ["yes", 1, None, object()])
+def test_compression_is_a_flag(compression):
+    with Elevator(transport="fake") as E, pytest.raises(TypeError, match="compression must be True or False"):
+        E.Range(compression=compression)
+
+
+@pytest.mark.parametrize("options", [{"max_lanes": "4"}, {"max_lanes": True}, {"dialect": ["classic"]}])
+def test_options_of_the_wrong_type_are_refused(options):
+    with pytest.raises(UsageError, match=next(iter(options))):
+        Elevator(transport="fake", **options)

@@ -8,7 +8,7 @@ from attrs import define, evolve
 from pyelevator.client.ranges import Pager
 from pyelevator.codec import Codec, UnsupportedByDialect
 from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbList, Exists, Get, MGet, Ping, Range, Slice
-from pyelevator.errors import ErrorCode, KeyNotFound, UsageError
+from pyelevator.errors import ArgumentTypeError, ErrorCode, KeyNotFound, UsageError
 from pyelevator.flows import Flow, send
 from pyelevator.messages import Request, Response
 
@@ -61,6 +61,8 @@ def connect(link: Link, name: str) -> Flow[None]:
 
 def exchange(link: Link, command: Command[Any], compression: bool = False) -> Flow[Response]:
     """Sends a command to the connected database; connects again by name, once, where its uid is no longer known."""
+    if not isinstance(compression, bool):
+        raise ArgumentTypeError(f"compression must be True or False, not {type(compression).__name__}")
     if link.uid is None and isinstance(command, _ABOUT_DATABASES):
         return (yield from _through_default(link, command))
     uid = link.address(command)

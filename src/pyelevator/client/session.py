@@ -79,8 +79,8 @@ class Lane:
 
 def check_lanes(max_lanes: int) -> None:
     """Refuses a limit that leaves no lane."""
-    if max_lanes < 1:
-        raise UsageError(f"max_lanes must be 1 or more, not {max_lanes}")
+    if isinstance(max_lanes, bool) or not isinstance(max_lanes, int) or max_lanes < 1:
+        raise UsageError(f"max_lanes must be 1 or more, not {max_lanes!r:.40}")
 
 
 def all_busy(lanes: int, deadline: Deadline) -> PoolTimeout:

@@ -18,8 +18,8 @@ def codec_for(dialect: str, limits: Limits | None = None) -> Codec:
     Raises:
         UsageError: there is no such dialect.
     """
-    if dialect not in DIALECTS:
-        raise UsageError(f"there is no dialect {dialect!r}; choose one of {', '.join(DIALECTS)}")
+    if not isinstance(dialect, str) or dialect not in DIALECTS:
+        raise UsageError(f"there is no dialect {dialect!r:.40}; choose one of {', '.join(DIALECTS)}")
     return DIALECTS[dialect](limits)
 
 
