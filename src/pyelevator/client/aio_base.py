@@ -11,6 +11,7 @@ from pyelevator.client.aio_session import AsyncSession
 from pyelevator.client.base import Client, Facade, Unset
 from pyelevator.client.operations import Link
 from pyelevator.codec import Codec
+from pyelevator.deadlines import check_timeout
 from pyelevator.flows import Flow, Interceptor, drive_async
 from pyelevator.transports import Curve, Transport
 
@@ -81,7 +82,8 @@ class AsyncClient(Facade[T]):
         await self._drive(operations.connect(self._link, name), timeout)
         self._wanted = name
 
-    async def disconnect(self) -> None:
+    async def disconnect(self, *, timeout: float | None = None) -> None:
+        check_timeout(timeout)
         self._connects = False
         self._link.name = self._link.uid = None
         self._session.close()

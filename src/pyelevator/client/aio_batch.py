@@ -78,6 +78,6 @@ class AsyncWriteBatch(Writes, AsyncClient[T]):
             self.Clear()
             await self.disconnect()
 
-    async def disconnect(self) -> None:
+    async def disconnect(self, *, timeout: float | None = None) -> None:
         if not self._borrowed:
-            await super().disconnect()
+            await super().disconnect(timeout=timeout)

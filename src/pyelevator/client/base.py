@@ -265,8 +265,9 @@ class Client(Facade[T]):
         self._run(operations.connect(self._link, name), timeout)
         self._wanted = name
 
-    def disconnect(self) -> None:
-        """Closes every connection; ``connect`` opens new ones."""
+    def disconnect(self, *, timeout: float | None = None) -> None:
+        """Closes every connection at once, so a ``timeout`` has nothing to limit; ``connect`` opens new ones."""
+        check_timeout(timeout)
         self._link.name = self._link.uid = None
         self._session.close()
 

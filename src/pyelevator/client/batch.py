@@ -175,7 +175,7 @@ class WriteBatch(Writes, Client[T]):
             self.Clear()
             self.disconnect()
 
-    def disconnect(self) -> None:
+    def disconnect(self, *, timeout: float | None = None) -> None:
         """Closes every connection of its own; borrowed ones stay open. Write connects again."""
         if not self._borrowed:
-            super().disconnect()
+            super().disconnect(timeout=timeout)
