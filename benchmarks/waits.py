@@ -43,11 +43,13 @@ class Measuring:
         TRIES: before it blocks.
         PHASES: messages until the next comparison, then measured the usual way, then the other way.
         GAIN: what trying must save, because it burns the core while nothing comes.
+        WORTH: seconds; messages that come less often are not to be found by a few tries.
     """
 
     TRIES: Final = 40
     PHASES: Final = (1920, 64, 64)
     GAIN: Final = 0.9
+    WORTH: Final = 0.0002
 
     def __init__(self) -> None:
         self._ways: tuple[First, First] = (blocking, trying(self.TRIES))
@@ -70,7 +72,7 @@ class Measuring:
             self._usual = took
         elif self._phase == 0:
             tried, blocked = (self._usual, took) if self._tries else (took, self._usual)
-            self._tries = tried < self.GAIN * blocked
+            self._tries = tried < min(self.GAIN * blocked, self.WORTH * self.PHASES[2])
         self._way = self._ways[self._tries is not (self._phase == 2)]
         self._left = self.PHASES[self._phase]
 
