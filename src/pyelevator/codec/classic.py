@@ -108,7 +108,7 @@ class ClassicCodec(Codec):
 
     >>> from pyelevator.commands import Ping
     >>> ClassicCodec().decode_request(ClassicCodec().encode_request(Request(Ping(), id=7)))
-    Request(command=Ping(), uid=None, id=7, compression=False)
+    Request(command=Ping(), uid=None, id=7, compression=False, peer=None)
     """
 
     name = "classic"
