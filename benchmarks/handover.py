@@ -91,16 +91,14 @@ TRIALS: Final[Sequence[Trial]] = (
         "nothing under a trickle; it takes every try that succeeds for a gain, and so still tries where blocking would be "
         "quicker",
     ),
-    Trial(
-        "adapts", "adapts", "not kept: little more than the server alone while it is idle, and loses more beside load"
-    ),
+    Trial("adapts", "adapts", "not kept: no more than the server alone, and it loses more beside load"),
     Trial(
         "measures",
         "blocks",
-        "worth taking: looks at the clock to see whether trying pays (benchmarks/waits.py); as good where it is idle, "
-        "and with eight clients as good as blocking, where the one that adapts loses a fifth",
+        "open: looks at the clock to see whether trying pays (benchmarks/waits.py), and so does not lose with eight "
+        "clients; beside one busy core it is no steadier than the one that adapts",
     ),
-    Trial("blocks", "measures", "not kept: it mostly finds that it does not pay"),
+    Trial("blocks", "measures", "not kept: twice the rate in some runs, nothing in others"),
     Trial(
         "blocks",
         "direct",
@@ -108,14 +106,23 @@ TRIALS: Final[Sequence[Trial]] = (
         "slower than libzmq under no load",
     ),
     Trial("adapts", "direct", "two to three times the plain rate on an idle machine, with what the server has today"),
-    Trial("measures", "direct", "the best of those that keep libzmq in the server: gains idle, and loses nowhere"),
-    Trial("direct", "blocks", "not kept: a server of our own below ZeroMQ, for little as long as clients use libzmq"),
+    Trial(
+        "measures",
+        "direct",
+        "the best of those that keep libzmq in the server: gains where it is idle, and loses nowhere, as the one that "
+        "adapts does beside a busy core",
+    ),
+    Trial(
+        "direct",
+        "blocks",
+        "not built: gains for every client that there is, and most with several; but the server would have to be a ZeroMQ "
+        "of its own (heartbeats, CURVE, high-water marks)",
+    ),
     Trial(
         "direct",
         "direct",
-        "the most by far wherever cores are awake, as no hand-over is left but the kernel's; but it is a ZeroMQ written "
-        "anew on both sides (reconnection, heartbeats, CURVE, high-water marks), and on an idle machine it still waits for "
-        "cores to wake up",
+        "not built: the most by far wherever cores are awake, as no hand-over is left but the kernel's; ZeroMQ written "
+        "anew on both sides, and on an idle machine it still waits for cores to wake up",
     ),
     Trial("blocks", "blocks", "the kernel's part is small: about TCP's rate, with the same hand-overs", scheme="ipc"),
     Trial("adapts", "blocks", "what `transport='ipc'` gives today", scheme="ipc"),
