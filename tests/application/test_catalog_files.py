@@ -361,3 +361,11 @@ def test_a_symlink_in_the_data_directory_leads_only_to_allowed_places(reopened, 
 def test_names_of_our_own_files_are_reserved(reopened, name):
     with pytest.raises(DatabaseError, match="reserved"):
         reopened().create(name)
+
+
+def test_a_directory_that_holds_the_data_directory_is_no_database(reopened, data):
+    catalog = reopened()
+    for name in ("/", str(data.parent)):
+        with pytest.raises(DatabaseError, match="holds the data directory"):
+            catalog.create(name)
+    assert catalog.names() == ["default"]

@@ -63,6 +63,8 @@ class Names:
         path = self.locate(name)
         if name.startswith("/") and _lies_under(path, self.directory):
             raise DatabaseError(f"{name} lies in the data directory; databases there are created by their plain names")
+        if _lies_under(self.directory, path):
+            raise DatabaseError(f"{name} holds the data directory, and cannot be a database; choose a directory for it")
         if not _lies_under(path, self.directory):
             self._check_allowed(path)
         return path
