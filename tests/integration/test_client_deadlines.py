@@ -1,0 +1,299 @@
+"""Every call ends in time with an error of ours, whatever state the server is in. (How closely: docs/reliability.md.)"""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from pyelevator import (
+    ConnectTimeout,
+    Elevator,
+    PoolTimeout,
+    RequestTimeout,
+    Retry,
+    TransportError,
+    WriteBatch,
+)
+from pyelevator.application import Application
+from pyelevator.testing.servers import ServerProcess, serve
+from pyelevator.transports import FakeTransport
+from support.puppets import Puppet, Relay, losing, silent_listener, unused_endpoint
+from torture.frozen import stopped
+
+TIMEOUT = 0.15
+GRACE = 2.0
+"""Seconds over the timeout that a call may take on a busy machine."""
+
+
+def batch(client, timeout):
+    writes = client.WriteBatch()
+    writes.Put("k", "v")
+    writes.Write(timeout=timeout)
+
+
+CALLS = {
+    "connect": lambda client, timeout: client.connect(timeout=timeout),
+    "createdb": lambda client, timeout: client.createdb("other", timeout=timeout),
+    "listdb": lambda client, timeout: client.listdb(timeout=timeout),
+    "ping": lambda client, timeout: client.ping(timeout=timeout),
+    "Get": lambda client, timeout: client.Get("k", timeout=timeout),
+    "Put": lambda client, timeout: client.Put("k", "v", timeout=timeout),
+    "Delete": lambda client, timeout: client.Delete("k", timeout=timeout),
+    "Exists": lambda client, timeout: client.Exists("k", timeout=timeout),
+    "MGet": lambda client, timeout: client.MGet(["k", "l"], timeout=timeout),
+    "Range": lambda client, timeout: client.Range("a", "z", timeout=timeout),
+    "Slice": lambda client, timeout: client.Slice("a", 5, timeout=timeout),
+    "RangeIter": lambda client, timeout: list(client.RangeIter("a", "z", timeout=timeout)),
+    "WriteBatch": batch,
+}
+
+
+def ends_in_time(call, error=TransportError, timeout=TIMEOUT):
+    started = time.monotonic()
+    with pytest.raises(error) as caught:
+        call(timeout)
+    assert time.monotonic() - started < timeout + GRACE
+    return caught.value
+
+
+@contextmanager
+def connected(endpoint):
+    """A client that believes that it is connected."""
+    with Elevator(endpoint=endpoint, auto_connect=False) as client:
+        client._link.name, client._link.uid = "default", "some-uid"
+        yield client
+
+
+@contextmanager
+def nobody_listens():
+    with connected(unused_endpoint()) as client:
+        yield client
+
+
+@contextmanager
+def nobody_answers():
+    with silent_listener() as endpoint, connected(endpoint) as client:
+        yield client
+
+
+@contextmanager
+def the_name_is_unknown():
+    with connected("no-such-host.invalid:4141") as client:
+        yield client
+
+
+@contextmanager
+def the_server_froze():
+    with ServerProcess() as server, Elevator.from_url(server.urls[0]) as client:
+        with stopped(server.pid):
+            yield client
+
+
+@contextmanager
+def the_server_is_frozen_from_the_start():
+    with ServerProcess() as server, stopped(server.pid), connected(server.urls[0].partition("://")[2]) as client:
+        yield client
+
+
+@contextmanager
+def the_server_died():
+    with ServerProcess() as server, Elevator.from_url(server.urls[0]) as client:
+        server.kill()
+        yield client
+
+
+@contextmanager
+def the_server_loses_every_answer():
+    with Puppet(lambda request, reply: [reply] if request.command.verb == "DBCONNECT" else []) as server:
+        with Elevator(endpoint=server.endpoint) as client:
+            server.behave = lambda request, reply: []
+            yield client
+
+
+STATES = [
+    nobody_listens,
+    nobody_answers,
+    the_name_is_unknown,
+    the_server_froze,
+    the_server_is_frozen_from_the_start,
+    the_server_died,
+    the_server_loses_every_answer,
+]
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_every_call_ends_in_time_when(state):
+    with state() as client:
+        for call in CALLS.values():
+            assert not isinstance(ends_in_time(lambda timeout, call=call: call(client, timeout)), PoolTimeout)
+
+
+def test_a_call_ends_in_time_when_a_flood_of_other_answers_comes():
+    """Faster than anybody reads, answers to requests that nobody made."""
+    over = threading.Event()
+
+    def flood(request, reply):
+        while not over.is_set():
+            yield [b"\x82\xa6status\x01\xa2id\xcd\xff\xff", b"\x81\xa5datas\xc0"]
+
+    with Puppet(lambda request, reply: [reply]) as server, Elevator(endpoint=server.endpoint) as client:
+        server.behave = flood
+        ends_in_time(lambda timeout: client.Get("k", timeout=timeout), RequestTimeout)
+        over.set()
+
+
+@pytest.mark.parametrize("client", [Elevator, WriteBatch])
+@pytest.mark.parametrize("state", [nobody_listens, nobody_answers])
+def test_making_a_client_ends_in_time_when(state, client):
+    with state() as other:
+        endpoint = other._transport.url.partition("://")[2]
+        ends_in_time(lambda timeout: client(endpoint=endpoint, timeout=timeout), ConnectTimeout)
+
+
+def test_calls_of_many_threads_all_end_in_time_when_the_server_froze():
+    worst, lock = [], threading.Lock()
+
+    def work():
+        started = time.monotonic()
+        with pytest.raises(TransportError):
+            client.Get("k", timeout=TIMEOUT)
+        with lock:
+            worst.append(time.monotonic() - started - TIMEOUT)
+
+    with the_server_froze() as client:
+        threads = [threading.Thread(target=work) for _ in range(32)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(worst) == 32
+    assert max(worst) < GRACE
+
+
+def test_waiting_for_a_lane_ends_with_the_call():
+    with silent_listener() as endpoint, Elevator(endpoint=endpoint, auto_connect=False, max_lanes=1) as client:
+        busy = threading.Thread(
+            target=ends_in_time, args=(lambda timeout: client.ping(timeout=timeout),), kwargs={"timeout": 1}
+        )
+        busy.start()
+        while not client._session._pool._lanes:
+            time.sleep(0.001)
+        error = ends_in_time(lambda timeout: client.ping(timeout=timeout), PoolTimeout)
+        assert str(error) == "all 1 lanes of the client were busy for 0.15 s; raise max_lanes= or timeout="
+        busy.join()
+
+
+def test_lane_timeout_ends_it_earlier():
+    with silent_listener() as endpoint:
+        options = {"endpoint": endpoint, "auto_connect": False, "max_lanes": 1, "lane_timeout": 0.05}
+        with Elevator(**options) as client:
+            busy = threading.Thread(target=ends_in_time, args=(lambda timeout: client.ping(timeout=timeout),))
+            busy.start()
+            while not client._session._pool._lanes:
+                time.sleep(0.001)
+            started = time.monotonic()
+            with pytest.raises(PoolTimeout, match=r"busy for 0\.05 s"):
+                client.ping(timeout=60)
+            assert time.monotonic() - started < GRACE
+            busy.join()
+
+
+class Noting(FakeTransport):
+    """Notes the deadline of each message."""
+
+    def __init__(self, application=None, noted=None):
+        super().__init__(application)
+        self.noted = [] if noted is None else noted
+
+    def send(self, frames, deadline):
+        self.noted.append(deadline)
+        super().send(frames, deadline)
+
+    def receive(self, deadline):
+        self.noted.append(deadline)
+        return super().receive(deadline)
+
+    def sibling(self):
+        return Noting(self.application, self.noted)
+
+
+def test_everything_that_a_call_does_shares_one_deadline():
+    transport = Noting()
+    with WriteBatch(transport=transport, auto_connect=False) as writes:
+        writes.Put("empty", "")
+        writes.Write(timeout=7)
+    assert len(set(transport.noted)) == 1
+    assert (len(transport.noted), transport.noted[0].seconds) == (4, 7)
+    with Elevator(transport=transport, dialect="flat") as client:
+        del transport.noted[:]
+        assert client.MGet(["empty"], timeout=6) == [""]
+        assert (len(transport.noted), len(set(transport.noted)), transport.noted[0].seconds) == (4, 1, 6)
+
+
+def test_connecting_and_waiting_share_one_deadline_on_a_socket():
+    """The server connects the batch late and never answers the write."""
+    over = threading.Event()
+
+    def behave(request, reply):
+        if request.command.verb == "DBCONNECT":
+            over.wait(0.3)
+            return [reply]
+        return []
+
+    with Puppet(behave) as server:
+        writes = WriteBatch(endpoint=server.endpoint, auto_connect=False)
+        writes.Put("k", "v")
+        error = ends_in_time(lambda timeout: writes.Write(timeout=timeout), RequestTimeout, timeout=0.5)
+        assert "within 0.5 s" in str(error)
+        writes.disconnect()
+
+
+LARGE = "x" * (8 << 20)
+
+
+def test_a_large_request_that_is_only_partly_taken_ends_in_time_and_is_not_executed():
+    with serve(Application.in_memory()) as server, Relay(server.urls[0].partition("://")[2]) as relay:
+        with Elevator(endpoint=relay.endpoint) as client:
+            relay.up = 1 << 20
+            ends_in_time(lambda timeout: client.Put("large", LARGE, timeout=timeout), RequestTimeout)
+            assert relay.stalled.wait(30)
+            relay.heal()
+            assert client.Exists("large", timeout=30) is False
+            client.Put("large", "small", timeout=30)
+            assert client.Get("large", timeout=30) == "small"
+
+
+def test_a_large_answer_that_comes_only_partly_ends_in_time_and_is_no_answer_to_the_next_call():
+    with serve(Application.in_memory()) as server, Relay(server.urls[0].partition("://")[2]) as relay:
+        with Elevator(endpoint=relay.endpoint) as client:
+            client.Put("large", LARGE, timeout=30)
+            client.Put("small", "s", timeout=30)
+            relay.down = 1 << 20
+            ends_in_time(lambda timeout: client.Get("large", timeout=timeout), RequestTimeout)
+            relay.heal()
+            assert client.Get("small", timeout=30) == "s"
+            assert client.Get("large", timeout=30) == LARGE
+
+
+def test_one_lost_answer_does_not_cost_the_whole_deadline_of_a_call_that_is_retried():
+    with Puppet(losing(GET=1)) as server:
+        with Elevator(endpoint=server.endpoint, retry=Retry(attempt_timeout=0.1)) as client:
+            client.Put("k", "v")
+            started = time.monotonic()
+            assert client.Get("k", timeout=60) == "v"
+            assert time.monotonic() - started < 0.1 + GRACE
+            assert server.verbs == ["DBCONNECT", "PUT", "GET", "GET"]
+
+
+def test_closing_is_immediate_whatever_is_under_way():
+    with the_server_froze() as client:
+        caller = threading.Thread(
+            target=ends_in_time, args=(lambda timeout: client.Get("k", timeout=timeout),), kwargs={"timeout": 1}
+        )
+        caller.start()
+        ends_in_time(lambda timeout: client.Put("large", LARGE, timeout=timeout), RequestTimeout)
+        started = time.monotonic()
+        client.disconnect()
+        assert time.monotonic() - started < GRACE
+        caller.join()

@@ -1,0 +1,116 @@
+"""One client object, many threads: each call gets its own answer, whatever kind of server is at the other end."""
+
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from pyelevator import Elevator
+from pyelevator.application import Application
+from pyelevator.testing.servers import serve
+from support.old_servers import OldServer
+from torture.calls import Calls, added, fill
+from torture.unruly import MANNERS, unruly
+
+THREADS = 32
+
+
+@contextmanager
+def client_of_our_server(**options):
+    with serve(Application.in_memory()) as server:
+        with Elevator(endpoint=server.urls[0].partition("://")[2], **options) as client:
+            yield client
+
+
+@contextmanager
+def client_over_ipc(tmp_path):
+    url = f"ipc://{tmp_path}/socket"
+    with serve(Application.in_memory(), url), Elevator.from_url(url) as client:
+        yield client
+
+
+def in_threads(client, timeouts, calls):
+    """Mixed calls on one client from all threads, which start together."""
+    parts, start = [Calls() for _ in range(THREADS)], threading.Barrier(THREADS)
+
+    def work(part, seed):
+        start.wait(30)
+        part.some(client, seed, calls, timeouts)
+
+    threads = [threading.Thread(target=work, args=(part, seed)) for seed, part in enumerate(parts)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return added(parts)
+
+
+def connect(kind, tmp_path):
+    return {
+        "tcp": client_of_our_server,
+        "ipc": lambda: client_over_ipc(tmp_path),
+        "fake": lambda: Elevator(transport="fake"),
+        "old classic": lambda: Elevator(transport=OldServer("classic")),
+        "old flat": lambda: Elevator(transport=OldServer("flat"), dialect="flat"),
+    }[kind]()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "ipc", "fake", "old classic", "old flat"])
+def test_every_one_of_32_threads_gets_its_own_answers(kind, tmp_path):
+    with connect(kind, tmp_path) as client:
+        fill(client)
+        calls = in_threads(client, (60, 60), 20)
+    assert calls.wrong == []
+    assert (calls.right, calls.timeouts) == (THREADS * 20, 0)
+
+
+@pytest.mark.parametrize("name", MANNERS)
+def test_no_thread_gets_anothers_answer_of_a_server_that_answers_late_doubled_and_out_of_order(name):
+    manners = MANNERS[name]
+    with unruly(manners, seed=7) as server:
+        with Elevator(endpoint=server.url.partition("://")[2], dialect=manners.dialect, timeout=30) as client:
+            fill(client)
+            calls = in_threads(client, (0.01, 0.3), 12)
+    assert calls.violations(name) == []
+    assert min(calls.right, server.late, server.reordered, server.doubled + (name == "classic without ids")) > 0
+
+
+def test_32_threads_share_the_lanes_that_there_are():
+    with client_of_our_server(max_lanes=3) as client:
+        fill(client)
+        calls = in_threads(client, (60, 60), 10)
+        assert len(client._session._pool._lanes) == 3
+    assert (calls.wrong, calls.right) == ([], THREADS * 10)
+
+
+def test_threads_may_come_and_go_connect_and_disconnect():
+    """Calls that the closing of others comes upon end well or with the error that says what to do."""
+    with client_of_our_server() as client:
+        client.createdb("other")
+        fill(client)
+        wrong, over = [], threading.Event()
+
+        def restless():
+            while not over.is_set():
+                client.disconnect()
+                client.connect("default")
+
+        def work():
+            for _ in range(100):
+                try:
+                    if client.Get("key 0007", timeout=30) != "value of 0007":
+                        wrong.append("another's answer")
+                except ValueError as error:
+                    if "call connect() first" not in str(error):
+                        wrong.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        disturber = threading.Thread(target=restless)
+        disturber.start()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        over.set()
+        disturber.join()
+    assert wrong == []

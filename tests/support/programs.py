@@ -1,0 +1,47 @@
+"""Python programs in processes of their own."""
+
+import subprocess
+import sys
+import textwrap
+import time
+
+from attrs import frozen
+
+STRICT = ("-X", "faulthandler", "-W", "error::ResourceWarning")
+
+
+@frozen
+class Ran:
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+
+def start(program, *args, options=STRICT):
+    """Starts a program; its output is piped."""
+    return subprocess.Popen(
+        [sys.executable, *options, "-c", textwrap.dedent(program), *map(str, args)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process, timeout=60):
+    """Waits for its end, and gives what came of it."""
+    began = time.monotonic()
+    with process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"the program did not end within {timeout} s:\n{out}\n{err}") from None
+    return Ran(process.returncode, out, err, time.monotonic() - began)
+
+
+def run(program, *args, options=STRICT, timeout=60):
+    """Runs a program to its end."""
+    return finish(start(program, *args, options=options), timeout)

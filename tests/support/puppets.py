@@ -1,0 +1,132 @@
+"""Servers on real sockets that do what a test tells them."""
+
+import socket
+import threading
+from contextlib import contextmanager, suppress
+
+from pyelevator.application import Application
+from pyelevator.codec import ClassicCodec
+from pyelevator.transports import Listener
+
+
+class Puppet:
+    """Executes every request rightly and leaves the answers to ``behave(request, reply)``, which gives the replies
+    (lists of frames) that are sent at once."""
+
+    def __init__(self, behave, url="tcp://127.0.0.1:0"):
+        self.behave = behave
+        self.codec = ClassicCodec()
+        self.application = Application.in_memory()
+        self.listener = Listener(url)
+        self.url = self.listener.url
+        self.over = threading.Event()
+        self.verbs = []
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    @property
+    def endpoint(self):
+        return self.url.partition("://")[2]
+
+    def _serve(self):
+        while not self.over.is_set():
+            message = self.listener.wait()
+            if message is not None:
+                identity, frames = message
+                request = self.codec.decode_request(frames)
+                self.verbs.append(request.command.verb)
+                reply = self.codec.encode_response(self.application(request), request)
+                for frames in self.behave(request, reply):
+                    self.listener.send(identity, frames)
+        self.listener.close()
+        self.application.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.listener.wake()
+        self._thread.join()
+
+
+def losing(**verbs):
+    """Behaviour: the first so many answers to each verb are lost."""
+
+    def behave(request, reply):
+        verb = request.command.verb
+        if not verbs.get(verb):
+            return [reply]
+        verbs[verb] -= 1
+        return []
+
+    return behave
+
+
+class Relay:
+    """A TCP connection to a server that passes on so many bytes of each direction, and then no more."""
+
+    def __init__(self, endpoint):
+        host, _, port = endpoint.rpartition(":")
+        self._target = host, int(port)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"127.0.0.1:{self._listening.getsockname()[1]}"
+        self.up = self.down = float("inf")
+        self.stalled = threading.Event()
+        self._sockets = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                client = self._listening.accept()[0]
+                server = socket.create_connection(self._target)
+                self._sockets += [client, server]
+                for source, sink, way in ((client, server, "up"), (server, client, "down")):
+                    threading.Thread(target=self._pass_on, args=(source, sink, way), daemon=True).start()
+
+    def _pass_on(self, source, sink, way):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                left = getattr(self, way)
+                if len(data) > left:
+                    sink.sendall(data[: int(left)])
+                    self.stalled.set()
+                    return
+                setattr(self, way, left - len(data))
+                sink.sendall(data)
+
+    def heal(self):
+        """Cuts what is stalled, and lets new connections through."""
+        self.up = self.down = float("inf")
+        self.cut()
+
+    def cut(self):
+        """Ends all connections."""
+        sockets, self._sockets = self._sockets, []
+        for each in sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self.cut()
+
+
+@contextmanager
+def silent_listener():
+    """The address of something that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def unused_endpoint():
+    """An address where nobody listens."""
+    with silent_listener() as endpoint:
+        return endpoint
