@@ -127,6 +127,24 @@ def pack(value: Any) -> bytes:
     return packed
 
 
+def pack_pieces(items: Sequence[Any], name: str | None = None) -> bytes:
+    """The array of ``items``, alone or as the only value of a map, under ``name``; packed piece by piece.
+
+    For what may be large: other threads get their turns between the pieces, nothing is copied at the end, and the
+    memory is gone with the frame (which is a memoryview, as good as bytes for whoever sends or unpacks it).
+    """
+    packer = msgpack.Packer(use_bin_type=False, unicode_errors="surrogateescape", autoreset=False)
+    if name is not None:
+        packer.pack_map_header(1)
+        packer.pack(name)
+    packer.pack_array_header(len(items))
+    add = packer.pack
+    for item in items:
+        add(item)
+    frame: Any = packer.getbuffer()
+    return frame  # type: ignore[no-any-return]
+
+
 @frozen
 class Extension:
     """A msgpack extension value of a peer. Neither dialect has any, so this is of no type that a command takes."""

@@ -18,6 +18,7 @@ from pyelevator.codec.base import (
     check_size,
     error_code,
     pack,
+    pack_pieces,
     reply_status,
     scalar,
     strings,
@@ -27,7 +28,7 @@ from pyelevator.codec.base import (
 )
 from pyelevator.commands import COMMANDS, Command, Range, Shape
 from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError
-from pyelevator.messages import Request, Response, Status
+from pyelevator.messages import Request, Response, Rows, Status
 
 
 @frozen
@@ -99,6 +100,9 @@ ARGS: Final[Mapping[str, Layout]] = {
 
 _KNOWN: Final = {verb.encode(): (COMMANDS[verb], layout) for verb, layout in ARGS.items()}
 
+_LARGE: Final = 64 << 10
+"""Bytes of a value that is not copied once more than needed."""
+
 _UNASKED: Final = {"compression": False}
 _SUCCESS: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
 
@@ -156,7 +160,8 @@ class ClassicCodec(Codec):
         if response.code is not None:
             return [pack(_header(response, compression=False)), pack({"datas": None})]
         shape = request.command.shape if request else Shape.NOTHING
-        content = pack({"datas": _datas(response.payload, shape)})
+        datas = _datas(response.payload, shape)
+        content = pack_pieces(datas, "datas") if _may_be_large(datas, shape) else pack({"datas": datas})
         if request and request.compression and lz4.available():
             return [pack(_header(response, compression=True)), lz4.compress(content)]
         return [pack(_header(response, compression=False)), content]
@@ -244,6 +249,12 @@ def _header(response: Response, *, compression: bool) -> dict[str, Any]:
 def _datas(payload: Any, shape: Shape) -> Any:
     """Scalars are wrapped in a list, but for false, which the old server leaves bare."""
     return [payload] if shape is Shape.SCALAR and payload is not False else payload
+
+
+def _may_be_large(datas: Any, shape: Shape) -> bool:
+    if shape is Shape.SCALAR:
+        return bool(datas) and type(datas[0]) is bytes and len(datas[0]) >= _LARGE
+    return type(datas) in (list, Rows)
 
 
 def _scalar(datas: Any) -> bytes | bool | None:

@@ -16,6 +16,7 @@ from pyelevator.codec.base import (
     check_plain,
     error_code,
     pack,
+    pack_pieces,
     reply_status,
     scalar,
     strings,
@@ -29,6 +30,9 @@ from pyelevator.messages import Request, Response, Status
 
 _PUT: Final = b"BPUT"
 _DELETE: Final = b"BDEL"
+
+_MANY: Final = 16
+"""Elements of a reply from which on it may be large."""
 
 
 @frozen
@@ -162,7 +166,8 @@ class FlatCodec(Codec):
         if response.code is not None:
             return [pack([int(Status.FAILURE), int(response.code), response.message])]
         shape = request.command.shape if request else Shape.NOTHING
-        return [pack([int(Status.SUCCESS), 0, "", *_WRITERS[shape](response.payload)])]
+        reply = [int(Status.SUCCESS), 0, "", *_WRITERS[shape](response.payload)]
+        return [pack(reply) if len(reply) < _MANY else pack_pieces(reply)]
 
     def open_reply(self, frames: Frames) -> Reply:
         return Reply(None, partial(self._response, frames))
