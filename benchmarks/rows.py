@@ -105,25 +105,6 @@ def beside_redis(
     yield compare(name, peer, *measured, goal, bed.plan.rounds, settle=bed.settle)
 
 
-def pipeline(bed: Bed) -> Rows:
-    keys = random_keys(PAIRS, 20_000)
-    client: Any = bed.reader
-
-    def ours() -> list[Any]:
-        with client.pipeline() as pipe:
-            handles = [pipe.Get(some) for some in keys]
-        return [handle.result() for handle in handles]
-
-    def theirs() -> list[Any]:
-        pipe = bed.redis_client.pipeline(transaction=False)
-        for some in keys:
-            pipe.get(some)
-        return pipe.execute()  # type: ignore[no-any-return]
-
-    goal = Goal(0.9, 1.5)
-    yield from beside_redis(bed, "pipeline of 20,000 Gets", "redis-py pipeline", ours, theirs, len(keys), goal)
-
-
 def batch(bed: Bed) -> Rows:
     some = pairs(0, PAIRS)
 
@@ -285,7 +266,6 @@ ROWS: Final[Mapping[str, Callable[[Bed], Rows]]] = {
     "get": sync_get,
     "direct": direct_get,
     "put": sync_put,
-    "pipeline": pipeline,
     "batch": batch,
     "mget": mget,
     "range": full_range,
