@@ -30,6 +30,7 @@ class Application:
     def __init__(self, catalog: Catalog, policy: Policy | None = None) -> None:
         self.catalog = catalog
         self.policy = policy or Policy()
+        self._courtesy = self.policy.courtesy
 
     @classmethod
     def in_memory(cls, policy: Policy | None = None) -> Self:
@@ -81,6 +82,7 @@ class Application:
         handler = HANDLERS.get(type(request.command))
         if handler is None:
             return self(request)
+        self._courtesy.wanted = True
         try:
             return handler.at_once(self.catalog, request, self.policy)
         except Exception as error:  # noqa: BLE001 - as above

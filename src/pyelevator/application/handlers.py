@@ -1,10 +1,11 @@
 """What each command does: one function per verb, and the table that lists them all."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final, TypeAlias
 
 from pyelevator.application.catalog import Catalog
+from pyelevator.application.courtesy import PIECE, CourteousRows, Courtesy
 from pyelevator.application.kinds import LARGE, SLOW, Handler, Managing, Reading, Writing
 from pyelevator.application.policy import Policy
 from pyelevator.commands import (
@@ -30,7 +31,7 @@ from pyelevator.commands import (
 )
 from pyelevator.engines.base import Bounds, Engine
 from pyelevator.errors import KeyNotFound, WrongValue
-from pyelevator.messages import Request, Response, Rows, Status
+from pyelevator.messages import Request, Response, Status
 
 FEATURES: Final = ("pyelevator/1", "id", "pages", "sync")
 """What this server can do beyond the old protocol; told in the answer to DBCONNECT."""
@@ -61,28 +62,30 @@ def _mget(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     command: Any = request.command
     if len(command.keys) > policy.max_range:
         raise WrongValue(f"an MGET of {len(command.keys):,} keys is over the limit of {policy.max_range:,}; split it")
-    values = _values(engine, command, policy.max_range_bytes)
+    values = _values(engine, command, policy)
     return Response(values, Status.WARNING if None in values else Status.SUCCESS, id=request.id)
 
 
-def _values(engine: Engine, command: MGet, most: int) -> list[bytes | None]:
+def _values(engine: Engine, command: MGet, policy: Policy) -> list[bytes | None]:
     """The values, read some at a time, so that too many bytes are noticed before they are all in memory."""
-    values = Rows()
-    size = 0
+    keys, most, size = command.keys, policy.max_range_bytes, 0
+    values = CourteousRows(policy.courtesy)
     with engine.snapshot() as snapshot:
-        for first in range(0, len(command.keys), _KEYS_AT_ONCE):
-            some = snapshot.multi_get(command.keys[first : first + _KEYS_AT_ONCE], fill_cache=command.fill_cache)
+        for first in range(0, len(keys), _KEYS_AT_ONCE):
+            some = snapshot.multi_get(keys[first : first + _KEYS_AT_ONCE], fill_cache=command.fill_cache)
             values += some
             size += sum(map(len, filter(None, some)))
             if size > most:
                 raise WrongValue(f"the values of this MGET are more than the limit of {most:,} bytes; ask for fewer")
+            if not len(values) % PIECE:
+                policy.courtesy.look_up()
     return values
 
 
 def _range(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     command: Any = request.command
     bounds = Bounds(command.start, command.stop, command.prefix, command.include_key, command.include_value)
-    rows, more = _taken(engine.scan(bounds), policy.max_range, policy.max_range_bytes)
+    rows, more = _taken(engine.scan(bounds), policy.max_range, policy.max_range_bytes, policy.courtesy)
     _check_all(more, policy)
     return Response(rows, id=request.id)
 
@@ -94,25 +97,29 @@ def _slice(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     bounds = Bounds(command.start, None, None, command.include_key, command.include_value)
     most, most_bytes = min(command.count, policy.max_range), policy.max_range_bytes
     if command.max_bytes is not None:
-        rows, more = _taken(engine.scan(bounds), most, min(command.max_bytes, most_bytes))
+        rows, more = _taken(engine.scan(bounds), most, min(command.max_bytes, most_bytes), policy.courtesy)
         return Response(rows, id=request.id, more=more and len(rows) < command.count)
-    rows, more = _taken(engine.scan(bounds), most, most_bytes)
+    rows, more = _taken(engine.scan(bounds), most, most_bytes, policy.courtesy)
     _check_all(more and len(rows) < command.count, policy)
     return Response(rows, id=request.id)
 
 
-def _taken(items: Iterator[Any], most: int, most_bytes: int) -> tuple[list[Any], bool]:
+def _taken(items: Iterator[Any], most: int, most_bytes: int, courtesy: Courtesy) -> tuple[list[Any], bool]:
     """The first items, at most so many, of about so many bytes but at least one, and whether there are more."""
-    rows = Rows()
-    size = 0
-    for item in items:
-        if rows and (size >= most_bytes or len(rows) >= most):
-            return rows, True
-        rows.append(item)
-        if type(item) is tuple:
-            size += len(item[0]) + len(item[1])
-        elif item is not None:
-            size += len(item)
+    rows = CourteousRows(courtesy)
+    size = wanted = 0
+    while len(rows) == wanted:
+        wanted += PIECE
+        for item in islice(items, PIECE):
+            if rows and (size >= most_bytes or len(rows) >= most):
+                return rows, True
+            rows.append(item)
+            if type(item) is tuple:
+                size += len(item[0]) + len(item[1])
+            elif item is not None:
+                size += len(item)
+        if len(rows) == wanted:
+            courtesy.look_up()
     return rows, False
 
 

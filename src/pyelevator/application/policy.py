@@ -1,6 +1,8 @@
 """Policy: what an application is told of its work, beside the databases themselves."""
 
-from attrs import frozen
+from attrs import field, frozen
+
+from pyelevator.application.courtesy import Courtesy
 
 
 @frozen
@@ -14,6 +16,7 @@ class Policy:
         max_range_bytes: bytes of keys and values in one such answer, about; a single item may be larger.
         max_open: databases that are open at once; the one unused for longest makes room.
         idle_unmount: seconds after which an unused database is closed; None for never.
+        courtesy: how requests that take long make room for those that do not.
     """
 
     sync: bool = False
@@ -22,3 +25,4 @@ class Policy:
     max_range_bytes: int = 100 << 20
     max_open: int = 256
     idle_unmount: float | None = None
+    courtesy: Courtesy = field(factory=Courtesy, eq=False, repr=False)

@@ -28,7 +28,7 @@ from pyelevator.codec.base import (
 )
 from pyelevator.commands import COMMANDS, Command, Range, Shape
 from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError
-from pyelevator.messages import Request, Response, Rows, Status
+from pyelevator.messages import Request, Response, Status
 
 
 @frozen
@@ -254,7 +254,7 @@ def _datas(payload: Any, shape: Shape) -> Any:
 def _may_be_large(datas: Any, shape: Shape) -> bool:
     if shape is Shape.SCALAR:
         return bool(datas) and type(datas[0]) is bytes and len(datas[0]) >= _LARGE
-    return type(datas) in (list, Rows)
+    return isinstance(datas, list)
 
 
 def _scalar(datas: Any) -> bytes | bool | None:
