@@ -65,11 +65,14 @@ def test_a_reply_without_id_is_malformed_once_a_request_was_forgotten():
         conversation.receive(reply(b"whose?", None))
 
 
-def test_a_match_tells_the_request_of_a_reply_that_cannot_be_read():
+def test_a_match_tells_whose_a_reply_is_that_cannot_be_read():
     conversation = Conversation(ClassicCodec())
     conversation.submit(Request(Get("k")))
     header, _ = reply(b"v", 1)
-    assert conversation.match([header, b"\xc1"]) == (1, Request(Get("k"), id=1))
+    request_id, read = conversation.match([header, b"\xc1"])
+    assert request_id == 1
+    with pytest.raises(MalformedMessage):
+        read()
 
 
 @pytest.mark.parametrize("in_flight", [0, 2])
@@ -116,3 +119,19 @@ def test_an_answer_that_cannot_be_encoded_becomes_a_failure():
     answer = exchange.answer(lambda request: Response(object(), id=request.id))
     decoded = exchange.codec.decode_response(answer, Request(Ping()))
     assert (decoded.code, decoded.id) == (ErrorCode.RUNTIME, 7)
+
+
+@pytest.mark.parametrize("codec", [ClassicCodec, FlatCodec])
+def test_a_reply_is_opened_once(codec, monkeypatch):
+    opened = []
+
+    def counting(self, frames, done=codec.open_reply):
+        opened.append(frames)
+        return done(self, frames)
+
+    monkeypatch.setattr(codec, "open_reply", counting)
+    conversation = Conversation(codec())
+    conversation.submit(Request(Get("k"), "u"))
+    frames = codec().encode_response(Response(b"v"), Request(Get("k")))
+    assert conversation.receive(frames)[1].payload == b"v"
+    assert opened == [frames]

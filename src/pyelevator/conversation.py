@@ -5,6 +5,7 @@ Sans-I/O: no socket, no clock.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, TypeAlias
 
@@ -56,19 +57,20 @@ class Conversation:
         Raises:
             MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
         """
-        reply = self.codec.open_reply(frames)
-        matched = self._claim(reply.id)
-        return None if matched is None else (matched[0], reply.read(matched[1]))
+        matched = self.match(frames)
+        return None if matched is None else (matched[0], matched[1]())
 
-    def match(self, frames: Sequence[bytes]) -> tuple[int, Request[Any]] | None:
-        """The request that the reply answers, and its id, with the reply itself still to be read.
+    def match(self, frames: Sequence[bytes]) -> tuple[int, Callable[[], Response]] | None:
+        """The id of the request that the reply answers, and what reads the answer.
 
-        So a reply that cannot be read (``Codec.decode_response``) costs its own request the answer, and no other.
+        So a reply that cannot be read costs its own request the answer, and no other.
 
         Raises:
             MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
         """
-        return self._claim(self.codec.reply_id(frames))
+        reply = self.codec.open_reply(frames)
+        matched = self._claim(reply.id)
+        return None if matched is None else (matched[0], partial(reply.read, matched[1]))
 
     def _claim(self, echoed: int | None) -> tuple[int, Request[Any]] | None:
         self.tagged = self.tagged or echoed is not None

@@ -62,7 +62,6 @@ class Connection:
         self.transport = transport
         self.heard = 0
         self.broken = False
-        self._codec = codec
         self._conversation = Conversation(codec)
         self._on_change = on_change
         self._unsent: OrderedDict[Call, None] = OrderedDict()
@@ -142,12 +141,12 @@ class Connection:
             self.lost(error)
             return
         if matched is not None:
-            self._answer(self._sent.pop(matched[0]), frames, matched[1])
+            self._answer(self._sent.pop(matched[0]), matched[1])
             self._on_change(self)
 
-    def _answer(self, call: Call, frames: Sequence[bytes], request: Request[Any]) -> None:
+    def _answer(self, call: Call, read: Callable[[], Response]) -> None:
         try:
-            response = self._codec.decode_response(frames, request)
+            response = read()
         except Exception as error:  # noqa: BLE001 - an answer that cannot be read is its caller's matter
             self.broken = not self.many
             call.fail(error)
