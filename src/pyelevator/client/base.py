@@ -4,7 +4,7 @@ import enum
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar
 
 from attrs import evolve, frozen
 
@@ -230,6 +230,11 @@ class Facade(Generic[T]):
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline.after(self._timeout if timeout is None else check_timeout(timeout))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} cannot be pickled or copied; make one in each process (a fork brings its own)"
+        )
 
     def __repr__(self) -> str:
         state = f"connected to {self.db_name!r}" if self.db_name else "not connected"

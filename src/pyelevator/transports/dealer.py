@@ -18,7 +18,8 @@ class DealerSocket(zmq.Socket[bytes]):
     """
 
     def __del__(self) -> None:
-        self.close()
+        if not self._closed:
+            self.close()
 
 
 class DealerContext(zmq.Context[DealerSocket]):

@@ -1,0 +1,280 @@
+"""A client that was used before a fork works in parent and child, and the child leaves the parent's sockets alone.
+
+The programs run in processes of their own: forking the test's own process would take its threads' locks along.
+"""
+
+import copy
+import pickle
+
+import pytest
+
+from pyelevator import Elevator
+from pyelevator.application import Application
+from pyelevator.testing.servers import serve
+from support.programs import run
+
+# Python warns of forks with threads, and ZeroMQ has some; that it works nevertheless is what is shown here.
+OPTIONS = ("-X", "faulthandler", "-W", "always", "-W", "ignore::DeprecationWarning")
+
+HEAD = """
+    import multiprocessing, os, sys, threading, traceback
+    from pyelevator import Elevator, TransportError
+
+    def in_child(work):
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                work()
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        return pid
+
+    def join(*pids):
+        for pid in pids:
+            assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+@pytest.fixture(params=["tcp", "ipc"])
+def url(request, tmp_path):
+    bind = "tcp://127.0.0.1:0" if request.param == "tcp" else f"ipc://{tmp_path}/socket"
+    with serve(Application.in_memory(), bind) as server:
+        yield server.urls[0]
+
+
+def run_forking(program, url, *args):
+    ran = run(HEAD + program, url, *args, options=OPTIONS)
+    assert (ran.code, ran.err) == (0, "")
+    return ran.out.split()
+
+
+def test_parent_and_child_use_the_client_at_the_same_time(url):
+    program = """
+    with Elevator.from_url(sys.argv[1]) as E:
+        E.Put("k", "v")
+
+        def work():
+            for number in range(200):
+                key = f"{os.getpid()} {number}"
+                E.Put(key, key)
+                assert E.Get(key) == key
+                assert E.Get("k") == "v"
+
+        pids = [in_child(work) for _ in range(3)]
+        work()
+        join(*pids)
+        print(len(E.Range()))
+    """
+    assert run_forking(program, url) == ["801"]
+
+
+def test_the_child_never_touches_the_parents_sockets(url):
+    program = """
+    from pyelevator.transports.dealer import DealerContext, DealerSocket
+    touched = []
+    for name in ("send", "recv", "get", "set", "poll", "connect", "send_multipart", "recv_multipart"):
+        def method(self, *args, _done=getattr(DealerSocket, name), **options):
+            if id(self) in parents:
+                touched.append((name, args))
+            return _done(self, *args, **options)
+        setattr(DealerSocket, name, method)
+    parents = set()
+    with Elevator.from_url(sys.argv[1]) as E:
+        E.Put("k", "v")
+        sockets = [lane._transport._socket for lane in E._session._pool._lanes]
+        parents.update(map(id, sockets))
+        context = DealerContext.instance()
+
+        def work():
+            assert E.Get("k") == "v"
+            assert DealerContext.instance() is not context
+            E.disconnect()
+            E.connect()
+            assert E.Get("k") == "v"
+            assert not any(socket._closed for socket in sockets)
+            assert touched == [], touched
+
+        join(in_child(work))
+        assert E.Get("k") == "v"
+        assert touched
+    """
+    assert run_forking(program, url) == []
+
+
+def test_a_fork_while_other_threads_are_in_calls(url):
+    program = """
+    with Elevator.from_url(sys.argv[1], ) as E:
+        E.Put("k", "v")
+        over, wrong = threading.Event(), []
+
+        def busy():
+            while not over.is_set():
+                if E.Get("k") != "v":
+                    wrong.append(1)
+
+        threads = [threading.Thread(target=busy) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+
+        def work():
+            for _ in range(20):
+                assert E.Get("k") == "v"
+
+        for _ in range(20):
+            join(in_child(work))
+        over.set()
+        for thread in threads:
+            thread.join()
+        print(wrong)
+    """
+    assert run_forking(program, url) == ["[]"]
+
+
+def test_a_fork_in_the_middle_of_a_call_of_the_same_thread(url):
+    """As when a signal handler forks: the parent still gets its answer, and the child does not."""
+    program = """
+    import signal
+    with Elevator.from_url(sys.argv[1]) as E:
+        E.Put("k", "v")
+        E.Put("l", "w")
+        pids = []
+
+        def work():
+            assert E.Get("l") == "w"
+
+        def handler(*_):
+            pids.append(in_child(work))
+
+        from pyelevator.transports.zmq import ZmqTransport
+        wait = ZmqTransport._wait
+
+        def waiting(*args):
+            ZmqTransport._wait = wait
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return wait(*args)
+
+        signal.signal(signal.SIGUSR1, handler)
+        ZmqTransport._wait = waiting
+        assert E.Get("k") == "v"
+        assert len(pids) == 1
+        join(*pids)
+    """
+    assert run_forking(program, url) == []
+
+
+def test_children_of_children(url):
+    program = """
+    with Elevator.from_url(sys.argv[1]) as E:
+        E.Put("k", "v")
+
+        def grandchild():
+            assert E.Get("k") == "v"
+
+        def child():
+            assert E.Get("k") == "v"
+            join(in_child(grandchild))
+            assert E.Get("k") == "v"
+
+        def early_child():
+            join(in_child(grandchild))
+            assert E.Get("k") == "v"
+
+        join(in_child(child), in_child(early_child))
+        assert E.Get("k") == "v"
+    """
+    assert run_forking(program, url) == []
+
+
+def test_a_server_that_forks_its_workers_beforehand(url):
+    """As gunicorn does it with a preloaded application: workers share a listening socket, die and are replaced."""
+    program = """
+    import signal, socket
+    with Elevator.from_url(sys.argv[1]) as E, socket.create_server(("127.0.0.1", 0)) as listening:
+        E.Put("visits", "0")
+
+        def serve():
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    key = connection.recv(100).decode()
+                    E.Put(key, f"{os.getpid()}")
+                    connection.sendall(f"{E.Get(key)} {E.Get('visits')}".encode())
+
+        def ask(key):
+            with socket.create_connection(listening.getsockname()) as connection:
+                connection.sendall(key.encode())
+                return connection.recv(100).decode().split()
+
+        workers, seen = [in_child(serve) for _ in range(4)], set()
+        for number in range(60):
+            if number % 20 == 10:
+                os.kill(workers[0], signal.SIGKILL)
+                os.waitpid(workers.pop(0), 0)
+                workers.append(in_child(serve))
+            pid, visits = ask(f"request {number}")
+            assert E.Get(f"request {number}") == pid
+            assert visits == "0"
+            seen.add(int(pid))
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+            os.waitpid(worker, 0)
+        print(len(E.Range(prefix="request")), os.getpid() in seen)
+    """
+    assert run_forking(program, url) == ["60", "False"]
+
+
+POOL = """
+from pyelevator import Elevator
+
+E = None
+
+def use(url):
+    global E
+    E = Elevator.from_url(url)
+    E.Put("k", "v")
+
+def work(number):
+    if E is None:
+        return "no client"
+    E.Put(str(number), str(number * number))
+    return E.Get(str(number))
+
+def init(url):
+    use(url)
+"""
+
+MAIN = """
+    sys.path.insert(0, sys.argv[2])
+    import pool
+    context = multiprocessing.get_context(sys.argv[3])
+    if __name__ == "__main__":
+        pool.use(sys.argv[1])
+        fork = sys.argv[3] == "fork"
+        with context.Pool(3, *([] if fork else [pool.init, (sys.argv[1],)])) as workers:
+            assert workers.map(pool.work, range(30)) == [str(n * n) for n in range(30)]
+            workers.close()
+            workers.join()
+        assert pool.E.Get("29") == "841"
+        print(len(pool.E.Range()))
+        pool.E.disconnect()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing(url, tmp_path, method):
+    """After a fork the client is there already; what is spawned makes its own."""
+    (tmp_path / "pool.py").write_text(POOL)
+    ran = run(HEAD + MAIN, url, tmp_path, method, options=("-X", "faulthandler"))
+    assert (ran.code, ran.out, ran.err) == (0, "31\n", "")
+
+
+def test_a_client_cannot_be_pickled_and_says_what_to_do_instead():
+    with Elevator(transport="fake") as E:
+        for take in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match="make one in each process"):
+                take(E)
