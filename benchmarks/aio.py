@@ -1,0 +1,105 @@
+"""`python -m benchmarks.aio`: 20,000 awaited Gets with 128 in flight, beside a bare zmq.asyncio window of 128.
+
+The peer is what a user would write without this package: a DEALER of zmq.asyncio that keeps 128 requests in flight, with
+the frames of the same Get, and the answers unread; once towards a bare echo, and once towards our own server.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from itertools import repeat
+from typing import Final, TypeAlias
+
+import uvloop
+import zmq
+import zmq.asyncio
+
+from benchmarks import peers
+from benchmarks.measure import HEADINGS, Goal, Row, compare, rate, table
+from pyelevator import AsyncElevator, Elevator
+from pyelevator.codec import ClassicCodec
+from pyelevator.commands import Get
+from pyelevator.messages import Request, Response
+from pyelevator.testing.servers import ServerProcess
+
+REQUESTS: Final = 20_000
+WINDOW: Final = 128
+KEYS: Final = [b"%016d" % number for number in range(1000)]
+VALUE: Final = b"v" * 100
+GOAL: Final = Goal(2.0, 4.0)
+LOOPS: Final = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+Client: TypeAlias = AsyncElevator[bytes]
+
+
+async def window(url: str, frames: Sequence[bytes]) -> None:
+    """Keeps WINDOW requests in flight on a bare socket until all are answered."""
+    with zmq.asyncio.Context.instance().socket(zmq.DEALER) as socket:
+        socket.connect(url)
+        for _ in range(WINDOW):
+            await socket.send_multipart(frames)
+        for number in range(REQUESTS):
+            await socket.recv_multipart()
+            if number < REQUESTS - WINDOW:
+                await socket.send_multipart(frames)
+
+
+async def workers(client: Client) -> None:
+    """As many tasks as the window is large, each of which awaits one Get after the other."""
+    numbers = iter(range(REQUESTS))
+
+    async def work() -> None:
+        for number in numbers:
+            await client.Get(KEYS[number % len(KEYS)])
+
+    await asyncio.gather(*(work() for _ in repeat(None, WINDOW)))
+
+
+async def semaphore(client: Client) -> None:
+    """A task for each Get, as many of them at once as the window is large."""
+    free = asyncio.Semaphore(WINDOW)
+
+    async def one(number: int) -> None:
+        async with free:
+            await client.Get(KEYS[number % len(KEYS)])
+
+    await asyncio.gather(*(one(number) for number in range(REQUESTS)))
+
+
+WORKS: Final[dict[str, Callable[[Client], Awaitable[None]]]] = {
+    f"{WINDOW} tasks": workers,
+    f"a task for each Get, {WINDOW} at once": semaphore,
+}
+
+
+def rows(server: str, echo: str, frames: Sequence[bytes], rounds: int) -> Iterator[Row]:
+    """Each loop and each way to write it, beside the window towards the echo and towards our server."""
+    for loop_name, new_loop in LOOPS.items():
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            client = Client.from_url(f"{server}/default?encoding=none&timeout=60")
+            for name, work in WORKS.items():
+                ours = partial(rate, lambda work=work, client=client: runner.run(work(client)), REQUESTS)
+                for peer, url in (("zmq.asyncio, bare echo", echo), ("zmq.asyncio, our server", server)):
+                    theirs = partial(rate, lambda url=url: runner.run(window(url, frames)), REQUESTS)
+                    yield compare(f"Get on {loop_name}, {name}", peer, ours, theirs, GOAL, rounds)
+            runner.run(client.disconnect())
+
+
+def main(rounds: int = 5) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(ServerProcess()).urls[0]
+        with Elevator.from_url(server) as client:
+            with client.WriteBatch() as batch:
+                for key in KEYS:
+                    batch.Put(key, VALUE)
+            request = Request(Get(KEYS[0]), client.db_uid, 1000)
+        frames = ClassicCodec().encode_request(request)
+        reply = ClassicCodec().encode_response(Response(VALUE, id=1000), request)
+        echo = stack.enter_context(peers.echo_process(reply))
+        for row in rows(server, echo, frames, rounds):
+            print(table(HEADINGS, [row.cells]).splitlines()[-1], flush=True)
+
+
+if __name__ == "__main__":
+    main()
