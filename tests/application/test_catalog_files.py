@@ -217,16 +217,49 @@ def test_a_crash_before_the_rename_leaves_the_old_store(reopened, data, monkeypa
     assert reopened().names() == ["default", "x"]
 
 
-def test_a_drop_that_could_not_be_recorded_can_be_repeated(reopened, data, monkeypatch):
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), PermissionError(13, "Permission denied")])
+def test_a_drop_that_cannot_be_recorded_changes_nothing_and_can_be_repeated(reopened, data, monkeypatch, error):
     catalog = reopened()
+    leveldb(data / "x")
     catalog.create("x")
-    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
-    with pytest.raises(OSError, match="Input/output error"):
+    monkeypatch.setattr(os, "fsync", lambda *_: (_ for _ in ()).throw(error))
+    with pytest.raises(OSError, match=error.strerror):
         catalog.drop("x")
     monkeypatch.undo()
-    assert catalog.names() == ["default", "x"]
+    assert catalog.names() == list(stored(data)) == ["default", "x"]
+    assert get(catalog, "x") == b"v"
     catalog.drop("x")
     assert reopened().names() == ["default"]
+    assert sorted(file.name for file in data.iterdir()) == ["default", "elevator.lock", "store.json"]
+
+
+def test_a_drop_whose_files_cannot_be_removed_leaves_the_database_listed(reopened, data, monkeypatch):
+    catalog = reopened()
+    catalog.create("x")
+    monkeypatch.setattr(LevelDbStorage, "destroy", lambda *_: (_ for _ in ()).throw(EngineFileError("busy")))
+    with pytest.raises(EngineFileError):
+        catalog.drop("x")
+    monkeypatch.undo()
+    assert catalog.names() == list(stored(data)) == ["default", "x"]
+    catalog.drop("x")
+    assert reopened().names() == ["default"]
+
+
+def test_a_drop_on_a_full_disk_frees_the_space_that_recording_it_takes(reopened, data, monkeypatch):
+    catalog = reopened()
+    leveldb(data / "x")
+    catalog.create("x")
+    fsync = os.fsync
+
+    def full_while_x_is_there(handle):
+        if (data / "x").exists():
+            raise OSError(28, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full_while_x_is_there)
+    catalog.drop("x")
+    monkeypatch.undo()
+    assert catalog.names() == reopened().names() == ["default"]
 
 
 # Files that vanished

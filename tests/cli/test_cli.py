@@ -59,6 +59,8 @@ def test_it_tells_its_version(elevator):
         (["serve", "--engine", "memory", "--bind", "fake://"], "cannot listen on 'fake://'"),
         (["serve", "--engine", "memory", "--bind", "tcp://127.0.0.1:port"], "the port is not a number"),
         (["serve", "--engine", "memory", "--config", "/nowhere/x"], "cannot read /nowhere/x: No such file"),
+        (["serve", "--engine", "memory", "--idle-unmount", "-1"], "must be a number of minutes, or 0 for never"),
+        (["serve", "--engine", "memory", "--max-open", "0"], "'--max-open': 0 is not in the range x>=1"),
         (["serve", "--engine", "memory", "-v", "--quiet"], "-v and --quiet contradict one another"),
     ],
 )
@@ -110,6 +112,17 @@ def test_the_command_line_overrides_the_file_and_the_file_the_defaults(elevator,
     assert settings.binds == ("tcp://127.0.0.1:2", "tcp://127.0.0.1:3")
     assert settings.workers == 8
     assert settings.log_level == logging.ERROR
+
+
+def test_limits_and_what_is_promised_of_writes_are_options(elevator, served, tmp_path):
+    (tmp_path / "e.toml").write_text("idle_unmount = 5\nmax_batch = 7\nmax_open = 8\n")
+    limits = ["--max-message", 2000, "--max-batch", 1, "--max-range", 2, "--max-range-bytes", 3, "--max-connections", 4]
+    elevator("serve", "--engine", "memory", "--config", tmp_path / "e.toml", "--sync", "--idle-unmount", "0.5", *limits)
+    elevator("serve", "--engine", "memory", "--config", tmp_path / "e.toml", "--idle-unmount", "0")
+    first, second = served
+    assert (first.sync, first.idle_unmount, first.max_message, first.max_open) == (True, 0.5, 2000, 8)
+    assert (first.max_batch, first.max_range, first.max_range_bytes, first.max_connections) == (1, 2, 3, 4)
+    assert (second.sync, second.idle_unmount, second.max_batch, second.max_range) == (False, 0.0, 7, 1_000_000)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from pyelevator.commands import DbConnect, DbCreate, DbList, Get, Ping, Put
 from pyelevator.testing.servers import ANY_PORT, ServerProcess, serve
+from support.programs import run
 
 STUCK = Path(__file__).parent / "stuck_server.py"
 
@@ -135,8 +136,7 @@ def test_a_file_of_configuration_is_carried_out_and_what_is_not_is_named(raw, tm
         process.terminate()
         assert process.wait(20) == 0
         assert process.stderr.read().endswith(
-            "WARNING pyelevator.server: these keys of the configuration are not carried out: "
-            "daemonize, majordome_interval\n"
+            "WARNING pyelevator.server: these keys of the configuration are not carried out: daemonize\n"
         )
 
 
@@ -187,6 +187,21 @@ def test_a_second_signal_ends_it_at_once(raw):
         assert "stopping by SIGTERM" in process.stdout.readline()
         process.terminate()
         assert process.wait(20) == 128 + signal.SIGTERM
+
+
+FILES = """
+import logging, resource
+logging.basicConfig()
+resource.setrlimit(resource.RLIMIT_NOFILE, (50, 200))
+from pyelevator.server.process import connections
+print(connections(80), connections(4096), resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def test_clients_leave_half_of_the_files_that_it_may_open_to_the_databases():
+    ran = run(FILES)
+    assert ran.out == "80 100 (200, 200)\n"
+    assert "no more than 100 connections, because this process may have only 200 files open" in ran.err
 
 
 def test_an_idle_server_uses_no_processor_time(raw):

@@ -1,12 +1,13 @@
 """The catalog: which databases there are, under which names and uids, and where they lie."""
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
 from attrs import evolve, field, frozen
@@ -22,6 +23,10 @@ _log: Final = logging.getLogger("pyelevator.catalog")
 
 _IN_MEMORY: Final = "memory:"
 """The data directory of databases that are no files."""
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+_Change: TypeAlias = Callable[[tuple[Mount, ...]], tuple[Mount, ...]]
 
 
 @frozen
@@ -220,10 +225,22 @@ class Catalog:
     def drop(self, name: str) -> None:
         """Removes a database and its files, once its users are done; 'default' is emptied instead, and stays."""
         mount = self._named(name)
-        anew = mount.entry.name == DEFAULT
-        with mount.destroyed(anew=anew):
-            if not anew:
-                self._change(lambda mounts: tuple([other for other in mounts if other is not mount]))
+        if mount.entry.name == DEFAULT:
+            mount.empty()
+        else:
+            self._drop(mount)
+
+    def _drop(self, mount: Mount) -> None:
+        """Removes the files once it is sure that this can be recorded; on a full disk it frees the space for that."""
+        with mount.dropped() as destroy:
+            try:
+                with self._changing(lambda mounts: _without(mounts, mount)):
+                    destroy()
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                destroy()
+                self._change(lambda mounts: _without(mounts, mount))
 
     def close(self) -> None:
         """Closes every database once its users are done, and gives the data directory back."""
@@ -266,16 +283,30 @@ class Catalog:
             with self._lock:
                 self._creating -= {entry.name, entry.path}
 
-    def _change(self, change: Callable[[tuple[Mount, ...]], tuple[Mount, ...]]) -> None:
-        """Writes the store file first, so that nothing is shown that a restart would forget."""
+    def _change(self, change: _Change) -> None:
+        """Changes what there is."""
+        with self._changing(change):
+            pass
+
+    @contextmanager
+    def _changing(self, change: _Change) -> Iterator[None]:
+        """Writes the new store file, runs the block, puts the file in place, and then shows what has changed.
+
+        So nothing is shown that a restart would forget, and the block runs only if the file could be written.
+        """
         with self._lock:
             index = _Index(change(self._index.mounts))
-            self._save(index)
+            with self._store.replaced(index.entries()) if self._store else nullcontext():
+                yield
             self._index = index
 
     def _save(self, index: _Index) -> None:
         if self._store:
             self._store.write(index.entries())
+
+
+def _without(mounts: tuple[Mount, ...], mount: Mount) -> tuple[Mount, ...]:
+    return tuple([other for other in mounts if other is not mount])
 
 
 def _taken(name: str) -> DatabaseError:

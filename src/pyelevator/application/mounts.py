@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
 from types import TracebackType
@@ -22,8 +22,8 @@ class Mount:
         with mount as engine:
             engine.get(key)
 
-    Many threads may hold leases. ``unmount``, ``repair`` and ``destroy`` wait until all leases are gone and hold up
-    new ones meanwhile; so a thread that holds a lease must not call them, nor take a second lease.
+    Many threads may hold leases. ``unmount``, ``repair``, ``dropped`` and ``empty`` wait until all leases are gone and
+    hold up new ones meanwhile; so a thread that holds a lease must not call them, nor take a second lease.
 
     Args:
         storage: opens it.
@@ -179,20 +179,34 @@ class Mount:
             _log.warning("registering %s as it is: %s", self.entry.name, error)
 
     @contextmanager
-    def destroyed(self, *, anew: bool) -> Iterator[None]:
-        """Removes the files, then runs the block; with ``anew`` the database stays, empty.
+    def dropped(self) -> Iterator[Callable[[], None]]:
+        """Gives what removes the files to a block that has the database for itself; afterwards it is gone.
 
         Raises:
             DatabaseError: somebody else dropped it meanwhile; what lies there now is another database.
         """
         with self._alone():
-            if self._gone:
-                raise DatabaseError(f"Database {self.entry.name} does not exist")
-            self._storage.destroy(self.entry.path)
-            if anew:
-                self._open()
-            yield
-            self._gone = not anew
+            self._check_there()
+            yield self._destroy
+            self._gone = True
+
+    def empty(self) -> None:
+        """Removes the files, and opens the database anew.
+
+        Raises:
+            DatabaseError: as ``dropped``.
+        """
+        with self._alone():
+            self._check_there()
+            self._destroy()
+            self._open()
+
+    def _check_there(self) -> None:
+        if self._gone:
+            raise DatabaseError(f"Database {self.entry.name} does not exist")
+
+    def _destroy(self) -> None:
+        self._storage.destroy(self.entry.path)
 
     def close(self) -> None:
         """Closes the engine for good; leases raise from now on."""

@@ -34,7 +34,7 @@ class Openings:
         """
         with self._lock:
             if len(self._open) >= self._most and not self._close_one():
-                raise DatabaseError(f"{self._most} databases are in use already; try again, or raise the limit 'open'")
+                raise DatabaseError(f"{self._most} databases are in use already; try again, or raise --max-open")
             self._open.add(database)
 
     def leave(self, database: Openable) -> None:

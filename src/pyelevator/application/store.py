@@ -4,7 +4,8 @@ import fcntl
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,18 +84,29 @@ class Store:
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Replaces the file, all of it or nothing: a crash leaves the old one or the new one."""
+        with self.replaced(entries):
+            pass
+
+    @contextmanager
+    def replaced(self, entries: Iterable[Entry]) -> Iterator[None]:
+        """Writes the new file aside, runs the block, and then replaces the old one; unless the block raises."""
         content = {entry.name: {"path": entry.path, "uid": entry.uid, "options": entry.options} for entry in entries}
         temporary = self.path.with_name(f".{self.path.name}.new")
         try:
-            with temporary.open("w", encoding="ascii") as file:
-                json.dump(content, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
+            _write(temporary, content)
+            yield
             temporary.replace(self.path)
-        except OSError:
+        except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         _sync_directory(self.path.parent)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    with path.open("w", encoding="ascii") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _read(path: Path) -> list[Entry]:

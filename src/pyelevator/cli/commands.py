@@ -1,6 +1,7 @@
 """``elevator``: the commands and their options."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pyelevator.cli.logs import logging_to
 from pyelevator.cli.proxy import proxy
 from pyelevator.client import Elevator
 from pyelevator.server import Settings, read_config, run, values
-from pyelevator.server.config import DEFAULT_BIND
+from pyelevator.server.config import DEFAULT_BIND, LIMITS
 from pyelevator.server.keys import SERVER, generate
 from pyelevator.server.process import check
 from pyelevator.server.values import ENGINES
@@ -30,11 +31,30 @@ class _NonEmptyPath(click.Path):
 _PATH: Any = _NonEmptyPath(path_type=Path)
 
 
-def _mode(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
-    try:
-        return None if value is None else values.mode(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+def _read_by(read: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback that reads an option as a configuration file's value is read."""
+
+    def callback(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+        try:
+            return None if value is None else read(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
+
+
+def _limits(command: Callable[..., int]) -> Callable[..., int]:
+    """Gives a command an option for each limit."""
+    for name, text in reversed(list(LIMITS.items())):
+        default = getattr(Settings(), name)
+        option = click.option(
+            f"--{name.replace('_', '-')}",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help=f"{text} Default: {default}.",
+        )
+        command = option(command)
+    return command
 
 
 @click.group(cls=OneLineErrors, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,7 +91,23 @@ def elevator(context: click.Context) -> None:
     help="Asks clients over TCP for keys: DIR is what `elevator keygen` made, with the clients in DIR/clients.",
 )
 @click.option("--insecure", is_flag=True, default=None, help="Listen where other machines can reach it, without keys.")
-@click.option("--ipc-mode", callback=_mode, metavar="MODE", help="Who may use the socket files. Default: 0600.")
+@click.option(
+    "--ipc-mode", callback=_read_by(values.mode), metavar="MODE", help="Who may use the socket files. Default: 0600."
+)
+@click.option("--sync", is_flag=True, default=None, help="Answer a write when it is on the disk, and not only written.")
+@click.option(
+    "--idle-unmount",
+    callback=_read_by(values.minutes),
+    metavar="MINUTES",
+    help="Close a database that was not used for so long, until it is used again. Default: never.",
+)
+@click.option(
+    "--max-message",
+    type=click.IntRange(min=1024),
+    metavar="BYTES",
+    help=f"Bytes of one message. Default: {Settings().max_message}.",
+)
+@_limits
 @click.option("--log-file", type=_PATH, metavar="FILE", help="Where to log, instead of stderr.")
 @click.option("-v", "verbose", count=True, help="Log more: -v tells what happens, -vv why.")
 @click.option("--quiet", is_flag=True, help="Log errors only.")

@@ -235,6 +235,8 @@ class LevelDbStorage(Storage):
         if files and "CURRENT" not in files:  # LevelDB would start afresh and delete what is there
             raise EngineDamaged(f"{path} is damaged; repair it with repairdb (CURRENT is missing)")
         with Mapped(path):
+            with suppress(FileExistsError):
+                os.mkdir(path)  # noqa: PTH102 - LevelDB does not say why it cannot
             source = self._plyvel.DB(os.fsencode(path), create_if_missing=True, **options)
         self._open.add(path)
         return LevelDbEngine(self, path, source, options)

@@ -10,7 +10,14 @@ A file is TOML in our names::
     log_level = "INFO"
     log_file = "/var/log/elevator.log"
     workers = 4                              # threads for requests that may be slow
+    sync = false                             # true: every write is on the disk before it is answered
+    idle_unmount = 0                         # minutes after which an unused database is closed; 0 for never
     max_message = 134217728                  # bytes of one frame
+    max_batch = 1000000                      # operations of one batch
+    max_range = 1000000                      # items of one answer; RangeIter has no limit
+    max_range_bytes = 104857600              # bytes of them, about
+    max_connections = 4096                   # clients at once
+    max_open = 256                           # databases that are open at once
     curve_keys = "/etc/elevator/keys"        # what `elevator keygen` made: asks clients over TCP for keys
     insecure = false                         # true: listens where others can reach it, without keys
     ipc_mode = "0600"                        # who may use the socket files
@@ -32,11 +39,23 @@ from typing import Any, Final, Self, TypeAlias
 
 from attrs import evolve, frozen
 
+from pyelevator.application import Policy
+from pyelevator.codec import Limits
 from pyelevator.engines.options import OPTIONS
 from pyelevator.errors import UsageError
 from pyelevator.server import values
+from pyelevator.server.capacity import Capacity
 
 DEFAULT_BIND: Final = "tcp://127.0.0.1:4141"
+
+LIMITS: Final[Mapping[str, str]] = {
+    "max_batch": "Operations of one batch.",
+    "max_range": "Items of one answer to RANGE, SLICE or MGET; RangeIter has no limit.",
+    "max_range_bytes": "Bytes of these, about.",
+    "max_connections": "Clients at once.",
+    "max_open": "Databases that are open at once; the one unused for longest makes room.",
+}
+"""Setting -> what it limits: whole numbers from 1, beside ``max_message``."""
 
 
 @frozen
@@ -53,8 +72,11 @@ class Settings:
         log_level: as the ``logging`` module counts.
         log_file: None for stderr.
         workers: threads for requests that may be slow.
+        sync: every write is on the disk before it is answered.
+        idle_unmount: minutes after which an unused database is closed; 0 for never.
         max_message: bytes of one frame.
-        idle_unmount: minutes after which an unused database would be closed; not carried out yet.
+        max_batch, max_range, max_range_bytes, max_open: see :class:`pyelevator.application.Policy`.
+        max_connections: clients at once.
         curve_keys: the directory of the server's keys and its clients'; None to ask nobody for a key.
         insecure: listen where other machines can reach it, without keys.
         ipc_mode: of the socket files.
@@ -70,8 +92,14 @@ class Settings:
     log_level: int = logging.WARNING
     log_file: Path | None = None
     workers: int = 4
-    max_message: int = 128 << 20
-    idle_unmount: float | None = None
+    sync: bool = False
+    idle_unmount: float = 0.0
+    max_message: int = Limits().frame_bytes
+    max_batch: int = Policy().max_batch
+    max_range: int = Policy().max_range
+    max_range_bytes: int = Policy().max_range_bytes
+    max_connections: int = Capacity().connections
+    max_open: int = Policy().max_open
     curve_keys: Path | None = None
     insecure: bool = False
     ipc_mode: int = 0o600
@@ -111,7 +139,7 @@ _CLASSIC: Final[Keys] = {
         "port": Key("listen.port", values.whole(0, 65535)),
         "unixsocket": Key("listen.socket", values.text),
         "activity_log": Key("log_file", values.path),
-        "majordome_interval": Key("idle_unmount", values.minutes, acted_on=False),
+        "majordome_interval": Key("idle_unmount", values.minutes),
         "max_cache_size": _NOT_OURS,
         "default_db": _NOT_OURS,
         "errors_log": _NOT_OURS,
@@ -152,11 +180,13 @@ _TOML: Final[Keys] = {
         "log_level": Key("log_level", values.log_level),
         "log_file": Key("log_file", values.path),
         "workers": Key("workers", values.whole(1)),
+        "sync": Key("sync", values.flag),
+        "idle_unmount": Key("idle_unmount", values.minutes),
         "max_message": Key("max_message", values.whole(1024)),
+        **{name: Key(name, values.whole(1)) for name in LIMITS},
         "curve_keys": Key("curve_keys", values.path),
         "insecure": Key("insecure", values.flag),
         "ipc_mode": Key("ipc_mode", values.mode),
-        "idle_unmount": Key("idle_unmount", values.minutes, acted_on=False),
     },
     "options": {name: _option(name) for name in OPTIONS},
 }

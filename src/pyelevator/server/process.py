@@ -2,16 +2,18 @@
 
 import logging
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from pyelevator.application import Application
+from pyelevator.application import Application, Policy
 from pyelevator.codec import Limits
 from pyelevator.errors import UsageError
+from pyelevator.server.capacity import Capacity
 from pyelevator.server.config import Settings
 from pyelevator.server.runner import Server
 from pyelevator.server.security import Door, allowed_roots, check_reach
@@ -71,6 +73,7 @@ def open_server(settings: Settings) -> Server:
             settings.binds,
             limits=Limits(frame_bytes=settings.max_message),
             workers=settings.workers,
+            capacity=Capacity(connections=connections(settings.max_connections)),
             door=door,
             ipc_mode=settings.ipc_mode,
         )
@@ -79,16 +82,46 @@ def open_server(settings: Settings) -> Server:
         raise
 
 
+def connections(wanted: int) -> int:
+    """How many clients there can be at once: no more than half of the files that this process may have open.
+
+    The other half is for the databases, which need them more. The process is given all that it may have.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != soft:
+        with suppress(ValueError, OSError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY or wanted <= files // 2:
+        return wanted
+    _LOG.warning("no more than %d connections, because this process may have only %d files open", files // 2, files)
+    return files // 2
+
+
 def open_application(settings: Settings) -> Application:
     """The application that the settings describe; its data directory is created if it is missing."""
+    policy = policy_of(settings)
     if settings.engine == "memory":
-        return Application.in_memory()
+        return Application.in_memory(policy)
     roots = allowed_roots(settings.binds, settings.allow_paths)
     return Application.on_leveldb(
         str(data_directory(settings)),
         store=None if settings.store is None else str(settings.store),
         allowed_roots=None if roots is None else [str(root) for root in roots],
         default_options=settings.options,
+        policy=policy,
+    )
+
+
+def policy_of(settings: Settings) -> Policy:
+    """What the settings say about each request and database."""
+    return Policy(
+        sync=settings.sync,
+        max_batch=settings.max_batch,
+        max_range=settings.max_range,
+        max_range_bytes=settings.max_range_bytes,
+        max_open=settings.max_open,
+        idle_unmount=60 * settings.idle_unmount or None,
     )
 
 

@@ -16,6 +16,9 @@ from pyelevator.transports.zmq import bind_target
 
 ENGINES: Final = ("leveldb", "memory")
 
+_A_CENTURY: Final = 100 * 366 * 24 * 60.0
+"""In minutes."""
+
 
 def text(value: Any) -> str:
     """Text that is not empty."""
@@ -57,11 +60,14 @@ def mode(value: Any) -> int:
 
 
 def minutes(value: Any) -> float:
-    """Minutes, with fractions."""
+    """Minutes, with fractions; 0 means never."""
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
-        raise ValueError("must be a number of minutes") from None
+        number = -1.0
+    if not 0 <= number <= _A_CENTURY:  # also what is no number at all
+        raise ValueError("must be a number of minutes, or 0 for never")
+    return number
 
 
 _WORDS: Final = {

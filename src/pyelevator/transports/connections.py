@@ -55,7 +55,7 @@ class Connections:
         if len(self._open) > self._most:
             cut(descriptor)
             if not self._told:
-                _LOG.warning("more than %d connections; further ones are closed (limit: connections)", self._most)
+                _LOG.warning("more than %d connections; further ones are closed (--max-connections)", self._most)
                 self._told = True
 
 

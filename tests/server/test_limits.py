@@ -1,0 +1,129 @@
+"""The limits of a server process: each is a setting, an error that says what to do, and no harm to anybody else."""
+
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from pyelevator import Elevator, TransportError
+from pyelevator.server.config import LIMITS
+from pyelevator.testing.servers import ServerProcess
+
+ARGS = {
+    "--max-message": 100_000,
+    "--max-batch": 20,
+    "--max-range": 50,
+    "--max-range-bytes": 30_000,
+    "--max-connections": 12,
+    "--max-open": 3,
+}
+
+
+def arguments(limits):
+    return [str(word) for pair in limits.items() for word in pair]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with ServerProcess(tmp_path_factory.mktemp("limits") / "data", args=arguments(ARGS)) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    """A client of an empty database; whatever the test did, the server must be well afterwards."""
+    with Elevator(endpoint=server.urls[0].partition("://")[2], timeout=20) as client:
+        client.dropdb("default")
+        client.connect("default")
+        yield client
+        assert client.ping() == "PONG"
+
+
+def put(client, number, size):
+    for i in range(number):
+        client.Put(f"{i:03}", "v" * size)
+
+
+def test_every_limit_is_tried_here():
+    assert {name.removeprefix("--").replace("-", "_") for name in ARGS} == {*LIMITS, "max_message"}
+
+
+def test_a_message_above_the_limit_is_refused_and_says_how_large_it_may_be(client):
+    client.Put("k", "v" * 99_000)
+    with pytest.raises(ValueError, match="a frame of 100,089 bytes is over the limit of 100,000"):
+        client.Put("k", "w" * 100_001)
+    assert client.Get("k") == "v" * 99_000
+
+
+def test_a_batch_above_the_limit_is_refused_as_a_whole(client):
+    with client.WriteBatch() as batch:
+        for i in range(20):
+            batch.Put(f"{i:03}", "v")
+    batch = client.WriteBatch()
+    for i in range(21):
+        batch.Put(f"{i:03}", "w")
+    with pytest.raises(ValueError, match="a batch of 21 operations is over the limit of 20; split it"):
+        batch.Write()
+    assert client.Range() == [[f"{i:03}", "v"] for i in range(20)]
+
+
+@pytest.mark.parametrize("call", [lambda client: client.Range(), lambda client: client.Slice("000", 60)])
+@pytest.mark.parametrize(("number", "size"), [(51, 1), (31, 1000)])
+def test_an_answer_above_the_limit_is_refused_and_rangeiter_has_none(client, call, number, size):
+    put(client, number, size)
+    with pytest.raises(ValueError, match="over the limit of 50 items or 30,000 bytes; use RangeIter, or ask for less"):
+        call(client)
+    assert len(list(client.RangeIter())) == number
+
+
+def test_an_answer_within_the_limits_is_given(client):
+    put(client, 50, 1)
+    assert len(client.Range()) == 50
+    assert len(client.MGet([f"{i:03}" for i in range(50)])) == 50
+
+
+def test_an_mget_of_too_many_keys_or_too_many_bytes_is_refused(client):
+    put(client, 4, 10_000)
+    with pytest.raises(ValueError, match="an MGET of 51 keys is over the limit of 50; split it"):
+        client.MGet(["k"] * 51)
+    with pytest.raises(ValueError, match="the values of this MGET are more than the limit of 30,000 bytes"):
+        client.MGet(["000", "001", "002", "003"])
+
+
+def test_of_more_databases_than_may_be_open_the_one_unused_for_longest_makes_room(client):
+    names = [f"db{i}" for i in range(6)]
+    for name in names:
+        client.createdb(name)
+    for _ in range(2):
+        for name in names:
+            client.connect(name)
+            client.Put("k", name)
+    for name in names:
+        client.connect(name)
+        assert client.Get("k") == name
+    for name in names:
+        client.dropdb(name)
+
+
+def test_connections_above_the_limit_are_closed_and_those_before_go_on(server, client):
+    with ExitStack() as stack:
+
+        def connect(timeout):
+            return stack.enter_context(Elevator(endpoint=server.urls[0].partition("://")[2], timeout=timeout))
+
+        others = [connect(20) for _ in range(ARGS["--max-connections"] - 1)]
+        with pytest.raises(TransportError):
+            [connect(1).ping() for _ in range(3)]
+        assert all(other.ping() == "PONG" for other in others)
+    assert "more than 12 connections; further ones are closed (--max-connections)" in server.output
+
+
+def test_once_others_have_left_there_is_room_again(server, client):
+    end = time.monotonic() + 20
+    while True:
+        try:
+            with Elevator(endpoint=server.urls[0].partition("://")[2], timeout=1) as other:
+                assert other.ping() == "PONG"
+                return
+        except TransportError:
+            assert time.monotonic() < end
