@@ -127,17 +127,27 @@ class Exchange:
 
 
 class Reader:
-    """Reads messages of either dialect."""
+    """Reads messages of either dialect.
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    Args:
+        limits: what is taken from peers.
+        codecs: of further dialects; each message belongs to the first that recognizes it.
+    """
+
+    def __init__(self, limits: Limits | None = None, codecs: Sequence[Codec] = ()) -> None:
         self._codecs: Mapping[str, Codec] = {name: codec(limits) for name, codec in DIALECTS.items()}
+        self._further = tuple(codecs)
 
     def read(self, frames: Sequence[bytes], peer: str | None = None) -> Exchange:
         """The exchange that ``frames`` begin, whatever they hold; ``peer`` is who sent them, where that is known."""
-        codec = self._codecs[dialect_of(frames)]
+        codec = self._codec_of(frames) if self._further else self._codecs[dialect_of(frames)]
         try:
             request = codec.decode_request(frames)
             return Exchange(codec, request if peer is None else evolve(request, peer=peer))
         except ProtocolError as error:
             _LOG.info("refused a message: %s", error)
             return Exchange(codec, None, Response.failure(error.code, str(error), error.request_id))
+
+    def _codec_of(self, frames: Sequence[bytes]) -> Codec:
+        recognizing = (codec for codec in self._further if codec.recognizes(frames))
+        return next(recognizing, None) or self._codecs[dialect_of(frames)]

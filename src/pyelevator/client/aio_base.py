@@ -30,7 +30,7 @@ class Arguments(TypedDict, total=False):
     endpoint: str
     timeout: float | Unset | None
     auto_connect: bool
-    dialect: str
+    dialect: str | Codec
     max_lanes: int
     curve: Curve | None
     interceptors: Sequence[Interceptor]

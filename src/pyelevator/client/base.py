@@ -100,7 +100,7 @@ class Options:
     db_name: str | None
     timeout: float | Unset | None
     encoding: str | None
-    dialect: str
+    dialect: str | Codec
     max_lanes: int
     curve: Curve | None = None
     lane_timeout: float | None = None
@@ -136,7 +136,7 @@ class Facade(Generic[T]):
         auto_connect: connect to the database at once; an async client connects on entering ``async with``, or with
             its first call.
         encoding: ``"utf-8"`` for str results, None for bytes.
-        dialect: ``"classic"``, or ``"flat"`` for a 0.7 server.
+        dialect: ``"classic"``, or ``"flat"`` for a 0.7 server; or a :class:`~pyelevator.codec.Codec` of another.
         max_lanes: how many threads may have a request under way at the same time; in an async client, how many
             calls at a server that cannot tell them apart.
         curve: the keys for a server over TCP that asks for them.
@@ -162,7 +162,7 @@ class Facade(Generic[T]):
         timeout: float | Unset | None = UNSET,
         auto_connect: bool = True,
         encoding: str | None = DEFAULT_ENCODING,
-        dialect: str = DEFAULT_DIALECT,
+        dialect: str | Codec = DEFAULT_DIALECT,
         max_lanes: int = MAX_LANES,
         curve: Curve | None = None,
         interceptors: Sequence[Interceptor] = (),

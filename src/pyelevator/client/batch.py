@@ -14,6 +14,7 @@ from pyelevator.client.base import (
     Client,
     Unset,
 )
+from pyelevator.codec import Codec
 from pyelevator.commands import DELETE, PUT, Batch, Data, Op, to_bytes
 from pyelevator.deadlines import check_timeout
 from pyelevator.flows import Flow, Interceptor
@@ -80,7 +81,7 @@ class WriteBatch(Writes, Client[T]):
         timeout: float | Unset | None = ...,
         auto_connect: bool = ...,
         encoding: str = ...,
-        dialect: str = ...,
+        dialect: str | Codec = ...,
         max_lanes: int = ...,
         curve: Curve | None = ...,
         interceptors: Sequence[Interceptor] = ...,
@@ -98,7 +99,7 @@ class WriteBatch(Writes, Client[T]):
         timeout: float | Unset | None = ...,
         auto_connect: bool = ...,
         encoding: None,
-        dialect: str = ...,
+        dialect: str | Codec = ...,
         max_lanes: int = ...,
         curve: Curve | None = ...,
         interceptors: Sequence[Interceptor] = ...,
@@ -115,7 +116,7 @@ class WriteBatch(Writes, Client[T]):
         timeout: float | Unset | None = UNSET,
         auto_connect: bool = True,
         encoding: str | None = DEFAULT_ENCODING,
-        dialect: str = DEFAULT_DIALECT,
+        dialect: str | Codec = DEFAULT_DIALECT,
         max_lanes: int = MAX_LANES,
         curve: Curve | None = None,
         interceptors: Sequence[Interceptor] = (),

@@ -16,6 +16,7 @@ from pyelevator.client.base import (
 )
 from pyelevator.client.batch import BATCH_TIMEOUT
 from pyelevator.client.ranges import Pager, Scan, check_count, scan
+from pyelevator.codec import Codec
 from pyelevator.commands import (
     Data,
     DbCreate,
@@ -63,7 +64,7 @@ class Elevator(Client[T]):
         timeout: float | Unset | None = ...,
         auto_connect: bool = ...,
         encoding: str = ...,
-        dialect: str = ...,
+        dialect: str | Codec = ...,
         max_lanes: int = ...,
         curve: Curve | None = ...,
         interceptors: Sequence[Interceptor] = ...,
@@ -81,7 +82,7 @@ class Elevator(Client[T]):
         timeout: float | Unset | None = ...,
         auto_connect: bool = ...,
         encoding: None,
-        dialect: str = ...,
+        dialect: str | Codec = ...,
         max_lanes: int = ...,
         curve: Curve | None = ...,
         interceptors: Sequence[Interceptor] = ...,
@@ -98,7 +99,7 @@ class Elevator(Client[T]):
         timeout: float | Unset | None = UNSET,
         auto_connect: bool = True,
         encoding: str | None = DEFAULT_ENCODING,
-        dialect: str = DEFAULT_DIALECT,
+        dialect: str | Codec = DEFAULT_DIALECT,
         max_lanes: int = MAX_LANES,
         curve: Curve | None = None,
         interceptors: Sequence[Interceptor] = (),

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pyelevator.client import operations
 from pyelevator.client.operations import Link
 from pyelevator.client.session import Session
-from pyelevator.codec import codec_for
+from pyelevator.codec import Codec, codec_for
 from pyelevator.commands import Batch, Command, DbCreate, DbDrop, Delete, Exists, Get, MGet, Put, Range, Slice
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import DatabaseError, ElevatorError
@@ -48,7 +48,7 @@ class Mirror:
         transport: Transport,
         *,
         reads: float = 0.0,
-        dialect: str = "classic",
+        dialect: str | Codec = "classic",
         timeout: float = 5.0,
         backlog: int = 10_000,
     ) -> None:

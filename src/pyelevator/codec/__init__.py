@@ -12,14 +12,16 @@ DIALECTS: Final[Mapping[str, type[Codec]]] = {"classic": ClassicCodec, "flat": F
 """Dialect -> codec class."""
 
 
-def codec_for(dialect: str, limits: Limits | None = None) -> Codec:
-    """A codec of the dialect.
+def codec_for(dialect: str | Codec, limits: Limits | None = None) -> Codec:
+    """A codec of the dialect; a codec, of any dialect, is its own.
 
     Raises:
         UsageError: there is no such dialect.
     """
+    if isinstance(dialect, Codec):
+        return dialect
     if not isinstance(dialect, str) or dialect not in DIALECTS:
-        raise UsageError(f"there is no dialect {dialect!r:.40}; choose one of {', '.join(DIALECTS)}")
+        raise UsageError(f"there is no dialect {dialect!r:.40}; choose one of {', '.join(DIALECTS)}, or give a Codec")
     return DIALECTS[dialect](limits)
 
 

@@ -69,6 +69,14 @@ class Codec(ABC):
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
 
+    def recognizes(self, frames: Frames) -> bool:  # noqa: ARG002
+        """Whether a request with these frames, which may hold anything, is this codec's to read.
+
+        A server, a proxy or a fake asks this of the codecs that it was given beside the two dialects (``codecs=``),
+        before it takes a message for one of those. By default none is.
+        """
+        return False
+
     @abstractmethod
     def encode_request(self, request: Request[Any]) -> list[bytes]:
         """The frames of a request.

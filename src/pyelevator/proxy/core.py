@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from attrs import define, evolve, field, frozen
 
-from pyelevator.codec import Limits, codec_for
+from pyelevator.codec import Codec, Limits, codec_for
 from pyelevator.conversation import Conversation, Exchange, Reader
 from pyelevator.errors import ElevatorError, ErrorCode, ProtocolError, RequestTimeout, ServerError
 from pyelevator.flows import Flow, Interceptor, Sleep, compose
@@ -102,7 +102,7 @@ class Pool:
         lane = next((lane for lane in self.lanes if lane.has_room), None)
         tagged = any(lane.conversation.tagged for lane in self.lanes)
         if lane is None and not tagged and len(self.lanes) < self.upstream.max_lanes:
-            lane = Lane(len(self.lanes), Conversation(codec_for(self.upstream.dialect)))
+            lane = Lane(len(self.lanes), Conversation(self.upstream.codec or codec_for(self.upstream.dialect)))
             self.lanes.append(lane)
         return lane
 
@@ -117,6 +117,7 @@ class Core:
         capacity: requests taken and not answered; at that number the proxy is ``full`` and must not take more.
         capacity_bytes: likewise, of their frames.
         limits: what is taken from clients and upstreams.
+        codecs: of dialects that clients may speak beside the two.
 
     The methods take the time (seconds, any monotonic clock) and return what is to be done.
     """
@@ -130,13 +131,14 @@ class Core:
         capacity: int = 10_000,
         capacity_bytes: int = 256 << 20,
         limits: Limits | None = None,
+        codecs: Sequence[Codec] = (),
     ) -> None:
         router = Router(upstreams)
         self._answer = compose(interceptors, router.forward)
         self._pools = {name: Pool(upstream) for name, upstream in router.upstreams.items()}
         self._timeout = timeout
         self._capacity, self._capacity_bytes = capacity, capacity_bytes
-        self._reader = Reader(limits)
+        self._reader = Reader(limits, codecs)
         self._queues: dict[bytes, deque[Exchange]] = {}
         self._unanswered = 0
         self._held = 0

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
-from pyelevator.codec import DIALECTS
+from pyelevator.codec import DIALECTS, Codec
 from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbList, DbMount, DbUmount
 from pyelevator.errors import DatabaseError, ErrorCode, UsageError
 from pyelevator.flows import Flow, Send
@@ -31,6 +31,7 @@ class Upstream:
         name: how uids tell it apart; its address if not given.
         max_lanes: connections to a server that does not echo ids, and so takes one request at a time on each.
         curve: keys for it.
+        codec: of the dialect that it speaks, if that is neither of the two.
     """
 
     url: str
@@ -38,6 +39,7 @@ class Upstream:
     name: str = ""
     max_lanes: int = 4
     curve: Curve | None = None
+    codec: Codec | None = None
     target: Target = field(init=False)
 
     def __attrs_post_init__(self) -> None:

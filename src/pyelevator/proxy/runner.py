@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import zmq
 from attrs import define, field
 
-from pyelevator.codec import Limits
+from pyelevator.codec import Codec, Limits
 from pyelevator.flows import Interceptor
 from pyelevator.proxy.core import Action, Core, Forward, Renew, Reply
 from pyelevator.proxy.routing import Upstream
@@ -54,6 +54,7 @@ class Proxy:
         limits: what is taken from clients and upstreams.
         curve: asks clients that come over TCP for a key.
         ipc_mode: who may use the socket files.
+        codecs: of dialects that clients may speak beside the two, see :meth:`Codec.recognizes`.
 
     Attributes:
         urls: what is bound, with the ports that the system chose.
@@ -73,10 +74,11 @@ class Proxy:
         limits: Limits | None = None,
         curve: CurveServer | None = None,
         ipc_mode: int = 0o600,
+        codecs: Sequence[Codec] = (),
     ) -> None:
         upstreams = [_upstream(each) for each in ([upstream] if isinstance(upstream, (str, Upstream)) else upstream)]
         limits = limits or Limits()
-        self._core = Core(upstreams, interceptors, timeout=timeout, capacity=capacity, limits=limits)
+        self._core = Core(upstreams, interceptors, timeout=timeout, capacity=capacity, limits=limits, codecs=codecs)
         self._upstreams = {each.name: each for each in upstreams}
         self._listener = Listener(*listen, max_message=2 * limits.frame_bytes, curve=curve, ipc_mode=ipc_mode)
         self.urls = self._listener.urls

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Final, Self, TypeAlias
 
 from pyelevator.application import Application, Intercepted
-from pyelevator.codec import Limits
+from pyelevator.codec import Codec, Limits
 from pyelevator.conversation import Reader
 from pyelevator.deadlines import Deadline
 from pyelevator.flows import Interceptor
@@ -57,6 +57,7 @@ class Server:
         ipc_mode: who may use the socket files.
         interceptors: what stands around each request that may be executed, outermost first; with any, the workers
             answer everything.
+        codecs: of dialects that it reads beside the two, see :meth:`Codec.recognizes`.
 
     Attributes:
         urls: what is bound, with the ports that the system chose.
@@ -77,6 +78,7 @@ class Server:
         door: Door | None = None,
         ipc_mode: int = 0o600,
         interceptors: Sequence[Interceptor] = (),
+        codecs: Sequence[Codec] = (),
     ) -> None:
         application = Intercepted(application, interceptors) if interceptors else application
         if door is not None:  # outermost, so that no interceptor (a cache...) answers whom the guard would refuse
@@ -92,7 +94,7 @@ class Server:
         )
         self.urls = self._listener.urls
         self._application = application
-        self._answers = Answers(application, Reader(limits))
+        self._answers = Answers(application, Reader(limits, codecs))
         self._order = Order(self._answer_at_once, self._submit, workers)
         self._workers = ThreadPoolExecutor(workers, "elevator-worker")
         self._done: SimpleQueue[Done | None] = SimpleQueue()

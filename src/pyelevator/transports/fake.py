@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
+from pyelevator.codec import Codec
 from pyelevator.conversation import Reader
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import RequestTimeout
@@ -17,7 +18,8 @@ class FakeTransport(Transport):
     """A server in process. Clients that are given the same object share it; another object is another, empty server.
 
     Everything but the socket is the real thing: the requests are encoded and decoded, and the application that the
-    server runs answers them, on the memory engine unless an ``application`` says otherwise.
+    server runs answers them, on the memory engine unless an ``application`` says otherwise; ``codecs`` are of dialects
+    that it reads beside the two.
 
     >>> from pyelevator import Elevator
     >>> with Elevator(transport=FakeTransport()) as E:
@@ -26,9 +28,10 @@ class FakeTransport(Transport):
     '123'
     """
 
-    def __init__(self, application: "Application | None" = None) -> None:
+    def __init__(self, application: "Application | None" = None, codecs: Sequence[Codec] = ()) -> None:
         self.application = application or _in_memory()
-        self._reader = Reader()
+        self._codecs = codecs
+        self._reader = Reader(codecs=codecs)
         self._inbox: deque[Sequence[bytes]] = deque()
 
     @property
@@ -57,7 +60,7 @@ class FakeTransport(Transport):
         self._inbox.clear()
 
     def sibling(self) -> Self:
-        return type(self)(self.application)
+        return type(self)(self.application, self._codecs)
 
     def asynchronous(self) -> AsyncTransport:
         from pyelevator.transports.aio import FakeConnection

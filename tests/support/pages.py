@@ -1,0 +1,26 @@
+"""The programs of docs/ and examples/, as modules and as processes."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(path):
+    """The program at ``path`` (from the root of the repository) as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem + "_program", ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def output(path, *args, cwd=None):
+    """What the program prints, as a process of its own; a warning or something on stderr is a failure."""
+    command = [sys.executable, "-X", "dev", "-W", "error", str(ROOT / path), *map(str, args)]
+    environment = {name: value for name, value in os.environ.items() if name != "ELEVATOR_URL"}
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=cwd, env=environment, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
