@@ -158,6 +158,9 @@ WRONG = [
     (Slice, ["a", 1, "yes"], "include_key must be bool, not str"),
     (Slice, ["a", 1, True, 0], "include_value must be bool, not int"),
     (Slice, ["a", 1, True, True, "1"], "max_bytes must be int, not str"),
+    (Slice, ["a", 1, True, True, None, 1], "reverse must be bool, not int"),
+    (Slice, ["a", 1, True, True, None, True, "yes"], "exclusive must be bool, not str"),
+    (Range, ["a", "b", True, True, None, None], "reverse must be bool, not NoneType"),
     *[(Batch, [bad], "ops must be a list or a tuple, not") for bad in ("k", {"k": 1}, 1, None, iter(()))],
     *[
         (Batch, [[bad]], r"ops\[0\] must be \(PUT, key, value\) or \(DELETE, key\), not")

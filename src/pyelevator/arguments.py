@@ -63,6 +63,16 @@ def to_text(value: Data, name: str) -> str:
     return to_bytes(value, name).decode("utf-8", "surrogateescape")
 
 
+def behind(prefix: bytes) -> bytes | None:
+    """The smallest key that follows every key with the prefix; None if there is none.
+
+    >>> behind(b"user:"), behind(b"a\xff"), behind(b"\xff")
+    (b'user;', b'b', None)
+    """
+    kept = prefix.rstrip(b"\xff")
+    return kept[:-1] + bytes([kept[-1] + 1]) if kept else None
+
+
 def _optional(value: Data | None, name: str) -> bytes | None:
     return None if value is None else to_bytes(value, name)
 
@@ -125,6 +135,21 @@ def fill_cache(value: bool) -> bool:
 def sync(value: bool) -> bool:
     """Whether a write is answered only when it survives a crash of the machine."""
     return _flag(value, "sync")
+
+
+def reverse(value: bool) -> bool:
+    """Whether a scan goes from the last key down to the first."""
+    return _flag(value, "reverse")
+
+
+def exclusive(value: bool) -> bool:
+    """Whether a slice leaves the key out that it starts from."""
+    return _flag(value, "exclusive")
+
+
+def cursor(value: Data | bool) -> bytes | bool:
+    """The id of a cursor, True for a new one, False for none."""
+    return value if isinstance(value, bool) else to_bytes(value, "cursor")
 
 
 def count(value: int) -> int:

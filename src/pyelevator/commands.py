@@ -211,15 +211,20 @@ class _Scan(Command[list[Any]]):
 
 @frozen
 class Range(_Scan):
-    """The pairs from ``start`` to ``stop``, both inclusive, None for an open end, under ``prefix`` if given."""
+    """The pairs from ``start`` to ``stop``, both inclusive, None for an open end, under ``prefix`` if given.
+
+    ``reverse`` asks for the same pairs in the opposite order, of a server with the feature of that name.
+    """
 
     verb = "RANGE"
     access = Access.READ
+    extras = ("reverse",)
     start: bytes | None = field(default=None, converter=arguments.start)
     stop: bytes | None = field(default=None, converter=arguments.stop)
     include_key: bool = field(default=True, converter=arguments.include_key)
     include_value: bool = field(default=True, converter=arguments.include_value)
     prefix: bytes | None = field(default=None, converter=arguments.prefix)
+    reverse: bool = field(default=False, converter=arguments.reverse)
 
 
 @frozen
@@ -228,16 +233,21 @@ class Slice(_Scan):
 
     ``max_bytes`` lets a server with the feature ``pages`` cut the answer after about so many bytes (never before
     the first pair); it says so with ``more``.
+
+    With the feature ``reverse``, ``reverse`` goes from ``start`` down (from the end, if it is None), and ``exclusive``
+    leaves ``start`` itself out: keys have no predecessor that a page could go on from.
     """
 
     verb = "SLICE"
     access = Access.READ
-    extras = ("max_bytes",)
+    extras = ("max_bytes", "reverse", "exclusive")
     start: bytes | None = field(default=None, converter=arguments.start)
     count: int = field(default=0, converter=arguments.count)
     include_key: bool = field(default=True, converter=arguments.include_key)
     include_value: bool = field(default=True, converter=arguments.include_value)
     max_bytes: int | None = field(default=None, converter=arguments.max_bytes)
+    reverse: bool = field(default=False, converter=arguments.reverse)
+    exclusive: bool = field(default=False, converter=arguments.exclusive)
 
 
 def _comparable(ops: Sequence[Op]) -> tuple[Op, ...]:

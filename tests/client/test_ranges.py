@@ -13,7 +13,14 @@ keys = st.binary(max_size=3)
 
 def served(database, command):
     """What a server answers to a page's command."""
-    return [[k, v] for k, v in sorted(database.items()) if k >= command.start][: max(command.count, 0)]
+    pairs = [[k, v] for k, v in sorted(database.items(), reverse=command.reverse) if within(k, command)]
+    return pairs[: max(command.count, 0)]
+
+
+def within(key, command):
+    if command.start is None or key == command.start:
+        return command.start is None or not command.exclusive
+    return key < command.start if command.reverse else key > command.start
 
 
 def drained(pager, database):
@@ -34,14 +41,18 @@ def drained(pager, database):
     st.booleans(),
     st.booleans(),
     st.integers(1, 4),
+    st.booleans(),
 )
-def test_pages_give_what_one_range_gives(database, start, limit, prefix, include_key, include_value, first_count):
-    pager = Pager.of(scan(start, limit, include_key, include_value, prefix))
+def test_pages_give_what_one_range_gives(
+    database, start, limit, prefix, include_key, include_value, first_count, reverse
+):
+    pager = Pager.of(scan(start, limit, include_key, include_value, prefix, reverse=reverse))
     pager._count = first_count
+    low, high = (None, start) if reverse and isinstance(limit, int) else (start, limit)
     pairs = [
         [k, v]
-        for k, v in sorted(database.items())
-        if k >= (start or b"") and k.startswith(prefix or b"") and (not isinstance(limit, bytes) or k <= limit)
+        for k, v in sorted(database.items(), reverse=reverse)
+        if k >= (low or b"") and k.startswith(prefix or b"") and (not isinstance(high, bytes) or k <= high)
     ]
     pairs = pairs[: max(limit, 0)] if isinstance(limit, int) else pairs
     part = {(True, True): lambda p: p, (True, False): lambda p: p[0], (False, True): lambda p: p[1]}

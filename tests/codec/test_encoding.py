@@ -102,6 +102,16 @@ def test_a_value_of_any_size_is_in_the_raw_family(size):
             b"\x84\xa3cmd\xa5RANGE\xa4meta\x81\xabcompression\xc2\xa3uid\xa1u\xa4args\x95\xc0\xc0\xc2\xc3\xa1a",
         ),
         (
+            Request(Range("a", None, reverse=True), "u"),
+            b"\x84\xa3cmd\xa5RANGE\xa4meta\x82\xabcompression\xc2\xa7reverse\xc3"
+            b"\xa3uid\xa1u\xa4args\x94\xa1a\xc0\xc3\xc3",
+        ),
+        (
+            Request(Slice("a", 2, reverse=True, exclusive=True), "u"),
+            b"\x84\xa3cmd\xa5SLICE\xa4meta\x83\xabcompression\xc2\xa7reverse\xc3\xa9exclusive\xc3"
+            b"\xa3uid\xa1u\xa4args\x94\xa1a\x02\xc3\xc3",
+        ),
+        (
             Request(Batch([(PUT, "k", "v"), (DELETE, "k")]), "u"),
             b"\x84\xa3cmd\xa5BATCH\xa4meta\x81\xabcompression\xc2\xa3uid\xa1u\xa4args\x91\x92\x93\x01\xa1k\xa1v\x92\x00\xa1k",
         ),
@@ -179,7 +189,7 @@ def test_extras_only_travel_when_they_differ_from_their_defaults(command, meta):
 
 def test_every_extra_is_a_field_that_is_off_by_default():
     extras = {extra: attrs.fields_dict(kind)[extra].default for kind in COMMANDS.values() for extra in kind.extras}
-    assert extras == {"fill_cache": False, "max_bytes": None, "sync": False}
+    assert extras == {"fill_cache": False, "max_bytes": None, "sync": False, "reverse": False, "exclusive": False}
 
 
 def test_an_id_rides_in_meta_and_comes_back_in_the_header():

@@ -3,11 +3,11 @@
 import plyvel
 import pytest
 
-from pyelevator import Elevator
+from pyelevator import Elevator, UsageError
 from pyelevator.application import Application
 from pyelevator.testing.portals import Portal
 from pyelevator.testing.servers import serve
-from pyelevator.testing.sessions import ClassicConformance, FilesConformance, SessionConformance
+from pyelevator.testing.sessions import ClassicConformance, FilesConformance, ReverseConformance, SessionConformance
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
 from support.old_servers import OldServer
 
@@ -57,7 +57,7 @@ def transport(request, application, tmp_path):
         yield TcpTransport(address) if request.param == "tcp" else IpcTransport(address)
 
 
-class TestClassic(SessionConformance, ClassicConformance):
+class TestClassic(SessionConformance, ClassicConformance, ReverseConformance):
     @pytest.fixture
     def connect(self, transport, make):
         return connector(transport, "classic", make)
@@ -106,6 +106,15 @@ class TestOldServers(SessionConformance):
     @pytest.fixture
     def connect(self, old_server, make):
         return connector(old_server, old_server.dialect, make)
+
+
+@pytest.mark.parametrize("ask", ["Slice", "RangeIter"])
+def test_counting_down_is_refused_of_an_old_server_with_what_it_can_do(old_server, make, ask):
+    with connector(old_server, old_server.dialect, make)(Elevator) as E:
+        sent = len(old_server.sent)
+        with pytest.raises(UsageError, match=r"Range.*reverse=True.* is understood; nothing was sent"):
+            list(getattr(E, ask)(None, 3, reverse=True))
+        assert len(old_server.sent) == sent
 
 
 def test_a_repair_is_refused_in_flat_with_the_way_out():

@@ -29,12 +29,14 @@ class OldServer(Transport):
         self.application = application or Application.in_memory()
         self.codec = codec_for(dialect)
         self.inbox = deque()
+        self.sent = []
 
     @property
     def url(self):
         return f"old-{self.dialect}://"
 
     def send(self, frames, deadline: Deadline):
+        self.sent.append(frames)
         {"classic": self._check_classic, "flat": self._check_flat}[self.dialect](frames)
         request = self.codec.decode_request(frames)
         answered = self.application(Request(request.command, request.uid, None, request.compression))
@@ -73,7 +75,9 @@ class OldServer(Transport):
     close = discard
 
     def sibling(self):
-        return type(self)(self.dialect, self.application)
+        lane = type(self)(self.dialect, self.application)
+        lane.sent = self.sent
+        return lane
 
 
 class OldServerOnSocket:

@@ -33,7 +33,7 @@ from pyelevator.engines.base import Bounds, Engine
 from pyelevator.errors import KeyNotFound, WrongValue
 from pyelevator.messages import Request, Response, Status
 
-FEATURES: Final = ("pyelevator/1", "id", "pages", "sync")
+FEATURES: Final = ("pyelevator/1", "id", "pages", "sync", "reverse")
 """What this server can do beyond the old protocol; told in the answer to DBCONNECT."""
 
 _BYTES_PER_UNIT: Final = 1024
@@ -84,7 +84,8 @@ def _values(engine: Engine, command: MGet, policy: Policy) -> list[bytes | None]
 
 def _range(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     command: Any = request.command
-    bounds = Bounds(command.start, command.stop, command.prefix, command.include_key, command.include_value)
+    parts = command.include_key, command.include_value
+    bounds = Bounds(command.start, command.stop, command.prefix, *parts, command.reverse)
     rows, more = _taken(engine.scan(bounds), policy.max_range, policy.max_range_bytes, policy.courtesy)
     _check_all(more, policy)
     return Response(rows, id=request.id)
@@ -94,7 +95,7 @@ def _slice(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     command: Any = request.command
     if command.count < 1:
         return Response([], id=request.id)
-    bounds = Bounds(command.start, None, None, command.include_key, command.include_value)
+    bounds = _bounds_of(command)
     most, most_bytes = min(command.count, policy.max_range), policy.max_range_bytes
     if command.max_bytes is not None:
         rows, more = _taken(engine.scan(bounds), most, min(command.max_bytes, most_bytes), policy.courtesy)
@@ -102,6 +103,16 @@ def _slice(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     rows, more = _taken(engine.scan(bounds), most, most_bytes, policy.courtesy)
     _check_all(more and len(rows) < command.count, policy)
     return Response(rows, id=request.id)
+
+
+def _bounds_of(command: Slice) -> Bounds:
+    """From its start up to the end, or down to the beginning."""
+    start, parts = command.start, (command.include_key, command.include_value)
+    if command.reverse:
+        return Bounds(None, start, None, *parts, reverse=True, include_stop=not command.exclusive)
+    if command.exclusive and start is not None:
+        start += b"\0"  # the next key that there can be
+    return Bounds(start, None, None, *parts)
 
 
 def _taken(items: Iterator[Any], most: int, most_bytes: int, courtesy: Courtesy) -> tuple[list[Any], bool]:

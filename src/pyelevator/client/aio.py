@@ -124,6 +124,7 @@ class AsyncElevator(AsyncClient[T]):
         include_key: Literal[True] = ...,
         include_value: Literal[True] = ...,
         prefix: Data | None = ...,
+        reverse: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> list[list[T]]: ...
@@ -137,6 +138,7 @@ class AsyncElevator(AsyncClient[T]):
         include_key: bool = ...,
         include_value: bool = ...,
         prefix: Data | None = ...,
+        reverse: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> list[Any]: ...
@@ -149,10 +151,11 @@ class AsyncElevator(AsyncClient[T]):
         include_key: bool = True,
         include_value: bool = True,
         prefix: Data | None = None,
+        reverse: bool = False,
         compression: bool = False,
         timeout: float | None = None,
     ) -> list[Any]:
-        command = scan(start, limit, include_key, include_value, prefix)
+        command = scan(start, limit, include_key, include_value, prefix, reverse=reverse)
         return self._rows(command, await self._run(operations.scan(self._link, command, compression), timeout))
 
     @overload
@@ -164,6 +167,7 @@ class AsyncElevator(AsyncClient[T]):
         include_key: Literal[True] = ...,
         include_value: Literal[True] = ...,
         prefix: Data | None = ...,
+        reverse: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> list[list[T]]: ...
@@ -177,6 +181,7 @@ class AsyncElevator(AsyncClient[T]):
         include_key: bool = ...,
         include_value: bool = ...,
         prefix: Data | None = ...,
+        reverse: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> list[Any]: ...
@@ -189,10 +194,11 @@ class AsyncElevator(AsyncClient[T]):
         include_key: bool = True,
         include_value: bool = True,
         prefix: Data | None = None,
+        reverse: bool = False,
         compression: bool = False,
         timeout: float | None = None,
     ) -> list[Any]:
-        command = scan(key_from, check_count(offset), include_key, include_value, prefix)
+        command = scan(key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse)
         return self._rows(command, await self._run(operations.scan(self._link, command, compression), timeout))
 
     @overload
@@ -204,6 +210,7 @@ class AsyncElevator(AsyncClient[T]):
         include_key: Literal[True] = ...,
         include_value: Literal[True] = ...,
         prefix: Data | None = ...,
+        reverse: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> "AsyncRangeIter[list[T]]": ...
@@ -217,6 +224,7 @@ class AsyncElevator(AsyncClient[T]):
         include_key: bool = ...,
         include_value: bool = ...,
         prefix: Data | None = ...,
+        reverse: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> "AsyncRangeIter[Any]": ...
@@ -229,10 +237,11 @@ class AsyncElevator(AsyncClient[T]):
         include_key: bool = True,
         include_value: bool = True,
         prefix: Data | None = None,
+        reverse: bool = False,
         compression: bool = False,
         timeout: float | None = None,
     ) -> "AsyncRangeIter[Any]":
-        pager = Pager.of(scan(key_from, key_to, include_key, include_value, prefix))
+        pager = Pager.of(scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse))
         return AsyncRangeIter(pager, lambda: self._page(pager, compression, timeout))
 
     async def _page(self, pager: Pager, compression: bool, timeout: float | None) -> list[Any]:

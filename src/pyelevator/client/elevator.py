@@ -215,6 +215,7 @@ class Elevator(Client[T]):
         include_key: Literal[True] = ...,
         include_value: Literal[True] = ...,
         prefix: Data | None = ...,
+        reverse: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> list[list[T]]: ...
@@ -228,6 +229,7 @@ class Elevator(Client[T]):
         include_key: bool = ...,
         include_value: bool = ...,
         prefix: Data | None = ...,
+        reverse: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> list[Any]: ...
@@ -240,6 +242,7 @@ class Elevator(Client[T]):
         include_key: bool = True,
         include_value: bool = True,
         prefix: Data | None = None,
+        reverse: bool = False,
         compression: bool = False,
         timeout: float | None = None,
     ) -> list[Any]:
@@ -250,10 +253,12 @@ class Elevator(Client[T]):
             limit: the last key, inclusive, or an int: how many pairs; None for the end.
             include_key, include_value: False leaves that part out; the rest comes as a flat list.
             prefix: only keys that start with it.
+            reverse: the same pairs in the opposite order; with a count, so many pairs from ``start`` down (None for
+                the end).
             compression: ask for an lz4-compressed answer.
             timeout: seconds.
         """
-        command = scan(start, limit, include_key, include_value, prefix)
+        command = scan(start, limit, include_key, include_value, prefix, reverse=reverse)
         return self._rows(command, self._run(operations.scan(self._link, command, compression), timeout))
 
     @overload
@@ -265,6 +270,7 @@ class Elevator(Client[T]):
         include_key: Literal[True] = ...,
         include_value: Literal[True] = ...,
         prefix: Data | None = ...,
+        reverse: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> list[list[T]]: ...
@@ -278,6 +284,7 @@ class Elevator(Client[T]):
         include_key: bool = ...,
         include_value: bool = ...,
         prefix: Data | None = ...,
+        reverse: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> list[Any]: ...
@@ -290,11 +297,21 @@ class Elevator(Client[T]):
         include_key: bool = True,
         include_value: bool = True,
         prefix: Data | None = None,
+        reverse: bool = False,
         compression: bool = False,
         timeout: float | None = None,
     ) -> list[Any]:
-        """The first ``offset`` pairs from ``key_from`` on; the rest as in :meth:`Range`."""
-        command = scan(key_from, check_count(offset), include_key, include_value, prefix)
+        """The first ``offset`` pairs from ``key_from`` on, or with ``reverse`` down; the rest as in :meth:`Range`.
+
+        An old server does not count downwards (UsageError; nothing is sent).
+
+        >>> E = Elevator(transport="fake")
+        >>> for key in "abcd":
+        ...     E.Put(key, key)
+        >>> E.Slice("c", 2, reverse=True, include_value=False)
+        ['c', 'b']
+        """
+        command = scan(key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse)
         return self._rows(command, self._run(operations.scan(self._link, command, compression), timeout))
 
     @overload
@@ -306,6 +323,7 @@ class Elevator(Client[T]):
         include_key: Literal[True] = ...,
         include_value: Literal[True] = ...,
         prefix: Data | None = ...,
+        reverse: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> "ranges.RangeIter[list[T]]": ...
@@ -319,6 +337,7 @@ class Elevator(Client[T]):
         include_key: bool = ...,
         include_value: bool = ...,
         prefix: Data | None = ...,
+        reverse: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> "ranges.RangeIter[Any]": ...
@@ -331,6 +350,7 @@ class Elevator(Client[T]):
         include_key: bool = True,
         include_value: bool = True,
         prefix: Data | None = None,
+        reverse: bool = False,
         compression: bool = False,
         timeout: float | None = None,
     ) -> "ranges.RangeIter[Any]":
@@ -338,7 +358,7 @@ class Elevator(Client[T]):
 
         ``timeout`` is each page's. Writes between two pages are seen or not, as they come.
         """
-        pager = Pager.of(scan(key_from, key_to, include_key, include_value, prefix))
+        pager = Pager.of(scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse))
         check_timeout(timeout)
         return ranges.RangeIter(pager, lambda: self._page(pager, compression, timeout))
 

@@ -37,18 +37,26 @@ class Link:
 
         Raises:
             UsageError: the command needs a database, and there is none.
-            UnsupportedByDialect: the command asks for ``sync``, and the server does not know it.
+            UnsupportedByDialect: the command asks for what the server does not know, and would pass over.
         """
         if command.addressed and self.uid is None:
             raise UsageError("not connected to a database; call connect() first")
-        if getattr(command, "sync", False) and "sync" not in self.features:  # it would write, and promise nothing
-            raise UnsupportedByDialect("this server does not know sync=True; nothing was sent")
+        for extra in command.extras:
+            if extra in _PROMISES and getattr(command, extra) and extra not in self.features:
+                raise UnsupportedByDialect(f"this server {_PROMISES[extra]}; nothing was sent")
         return self.uid if command.addressed else None
 
     def lost_by(self, response: Response, uid: str | None) -> bool:
         """True if the server says that it does not know the uid (any more); nothing was executed then."""
         lost = response.code is ErrorCode.RUNTIME and response.message == f"Database {uid} doesn't exist"
         return lost and self.name is not None
+
+
+_PROMISES: Final[Mapping[str, str]] = {
+    "sync": "does not know sync=True",
+    "reverse": "does not count downwards; Range(..., reverse=True) up to a key is understood",
+}
+"""Extra, and the feature of the same name -> what to say of a server that lacks it."""
 
 
 def connect(link: Link, name: str) -> Flow[None]:
@@ -141,6 +149,14 @@ def _exists_by_range(link: Link, command: Exists) -> Flow[bool]:
     return bool((yield from call(link, Range(command.key, command.key))))
 
 
+def _range_otherwise(link: Link, command: Range, compression: bool = False) -> Flow[list[Any]]:
+    """A range for a server that does not go backwards, or in a dialect that lacks what it asks for."""
+    if command.reverse:
+        rows = yield from call(link, evolve(command, reverse=False), compression)
+        return rows[::-1]
+    return (yield from _scan_by_pages(link, command, compression))
+
+
 def _ping_by_list(_link: Link, _ping: Ping) -> Flow[bytes]:
     command = DbList()
     _succeeded(command, (yield from send(Request(command))))
@@ -173,7 +189,7 @@ def page(link: Link, pager: Pager, compression: bool = False) -> Flow[list[Any]]
 FALLBACKS: Final[Mapping[str, Callable[[Link, Any], Flow[Any]]]] = {
     "EXISTS": _exists_by_range,
     "PING": _ping_by_list,
-    "RANGE": _scan_by_pages,
+    "RANGE": _range_otherwise,
     "SLICE": _scan_by_pages,
 }
 """Verb -> other words for it, for the dialect that lacks the verb or one of its arguments."""

@@ -7,6 +7,7 @@ from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 
 from attrs import define, field
 
+from pyelevator.arguments import behind
 from pyelevator.commands import Data, Range, Slice, to_bytes
 from pyelevator.errors import ArgumentTypeError
 
@@ -20,7 +21,13 @@ MAX_COUNT: Final = 16_384
 
 
 def scan(
-    start: Data | None, limit: Data | int | None, include_key: bool, include_value: bool, prefix: Data | None
+    start: Data | None,
+    limit: Data | int | None,
+    include_key: bool,
+    include_value: bool,
+    prefix: Data | None,
+    *,
+    reverse: bool = False,
 ) -> "Range | Slice | Pager":
     """What a range asks for: up to a key, or so many pairs; a count under a prefix is a matter of pages.
 
@@ -28,11 +35,11 @@ def scan(
         ArgumentTypeError: ``limit`` is neither a key nor a count, or another argument has the wrong type.
     """
     if isinstance(limit, int) and not isinstance(limit, bool):
-        command = Slice(start, limit, include_key, include_value)
+        command = Slice(start, limit, include_key, include_value, reverse=reverse)
         return command if prefix is None else Pager.of(command, to_bytes(prefix, "prefix"))
     if limit is not None and not isinstance(limit, Data):
         raise ArgumentTypeError(f"limit must be a key (str or bytes) or a count (int), not {type(limit).__name__}")
-    return Range(start, limit, include_key, include_value, prefix)
+    return Range(start, limit, include_key, include_value, prefix, reverse)
 
 
 def check_count(count: int) -> int:
@@ -54,6 +61,7 @@ class Pager:
         start, stop, prefix: as in :class:`~pyelevator.commands.Range`.
         include_key, include_value: which parts the rows have.
         limit: how many rows there are at the most; None for no limit.
+        reverse: from stop down to start.
         done: True once no page is left.
     """
 
@@ -63,7 +71,10 @@ class Pager:
     include_key: bool
     include_value: bool
     limit: int | None
+    reverse: bool = False
     done: bool = field(init=False, default=False)
+    _at: bytes | None = field(init=False)
+    _exclusive: bool = field(init=False, default=False)
     _count: int = field(init=False, default=FIRST_COUNT)
 
     @classmethod
@@ -71,18 +82,27 @@ class Pager:
         """The pages of a RANGE, or of a SLICE under ``prefix``; a pager is its own."""
         if isinstance(scan, Pager):
             return scan
+        parts = scan.include_key, scan.include_value
         if isinstance(scan, Range):
-            return cls(scan.start or b"", scan.stop, scan.prefix or b"", scan.include_key, scan.include_value, None)
-        return cls(scan.start or b"", None, prefix, scan.include_key, scan.include_value, scan.count)
+            return cls(scan.start or b"", scan.stop, scan.prefix or b"", *parts, None, scan.reverse)
+        start, stop = (b"", scan.start) if scan.reverse else (scan.start or b"", None)
+        return cls(start, stop, prefix, *parts, scan.count, scan.reverse)
 
     def __attrs_post_init__(self) -> None:
         self.start = max(self.start, self.prefix)
         self.done = (self.limit is not None and self.limit < 1) or (self.stop is not None and self.stop < self.start)
+        self._at = self._top() if self.reverse else self.start
+
+    def _top(self) -> bytes | None:
+        """Where to start from downwards; what lies behind the prefix is no part of it."""
+        end = behind(self.prefix)
+        self._exclusive = end is not None and (self.stop is None or end <= self.stop)
+        return end if self._exclusive else self.stop
 
     def next_command(self) -> Slice:
         """The command that fetches the next page. It always asks for the keys: the page after it starts from them."""
         count = self._count if self.limit is None else min(self._count, self.limit)
-        return Slice(self.start, count, max_bytes=PAGE_BYTES)
+        return Slice(self._at, count, max_bytes=PAGE_BYTES, reverse=self.reverse, exclusive=self._exclusive)
 
     def take(self, pairs: list[list[bytes]], *, more: bool) -> list[Any]:
         """The rows of a fetched page; ``more`` is the server's word that it cut the page short."""
@@ -96,16 +116,17 @@ class Pager:
         return [self._part(row) for row in rows] if not (self.include_key and self.include_value) else rows
 
     def _within(self, pairs: list[list[bytes]]) -> list[list[bytes]]:
-        """The pairs up to the stop key and under the prefix; keys come in order, so the last one mostly settles it."""
+        """The pairs within the bounds; keys come in order, so the last one mostly settles it."""
         if not pairs or self._contains(pairs[-1][0]):
             return pairs
         return pairs[: bisect_right(pairs, False, key=lambda pair: not self._contains(pair[0]))]
 
     def _contains(self, key: bytes) -> bool:
-        return key.startswith(self.prefix) and (self.stop is None or key <= self.stop)
+        return key.startswith(self.prefix) and key >= self.start and (self.stop is None or key <= self.stop)
 
     def _advance(self, rows: list[list[bytes]]) -> None:
-        self.start = rows[-1][0] + b"\0"
+        last = rows[-1][0]
+        self._at, self._exclusive = (last, True) if self.reverse else (last + b"\0", False)
         size = sum(map(len, chain.from_iterable(rows)))
         self._count = max(1, min(4 * self._count, MAX_COUNT, PAGE_BYTES * len(rows) // (size + 1)))
         if self.limit is not None:

@@ -31,6 +31,9 @@ from pyelevator.messages import Request, Response, Status
 _PUT: Final = b"BPUT"
 _DELETE: Final = b"BDEL"
 
+PROMISES: Final = ("sync", "reverse", "exclusive")
+"""Extras that mean something else if they are not understood; the others are hints, and are left out."""
+
 _MANY: Final = 16
 """Elements of a reply from which on it may be large."""
 
@@ -139,8 +142,9 @@ class FlatCodec(Codec):
             return [pack([request.uid or "", command.verb, *command.args])]  # type: ignore[attr-defined]
         if layout.write is None:
             raise UnsupportedByDialect(f"the flat dialect has no {command.verb}; connect with dialect='classic'")
-        if getattr(command, "sync", False):  # the other extras are hints, this one is a promise
-            raise UnsupportedByDialect("the flat dialect has no sync=True; connect with dialect='classic'")
+        for promise in PROMISES:
+            if getattr(command, promise, False):
+                raise UnsupportedByDialect(f"the flat dialect has no {promise}=True; connect with dialect='classic'")
         uid = "" if command.verb.startswith("DB") else request.uid
         return [pack([uid or "", command.verb, *layout.write(command)])]
 

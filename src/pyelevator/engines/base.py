@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from attrs import frozen
 
+from pyelevator.arguments import behind
 from pyelevator.commands import Op
 from pyelevator.errors import ErrorCode
 
@@ -66,7 +67,7 @@ class Bounds:
 
     Attributes:
         start: first key, inclusive; None for the beginning.
-        stop: last key, inclusive; None for the end.
+        stop: last key, inclusive unless ``include_stop`` says otherwise; None for the end.
         prefix: only keys that start with it, within start and stop.
         include_key, include_value: which parts; both give ``(key, value)``, one gives that part alone, none gives None.
         reverse: from stop down to start.
@@ -80,6 +81,7 @@ class Bounds:
     include_value: bool = True
     reverse: bool = False
     fill_cache: bool = True
+    include_stop: bool = True
 
     def interval(self) -> tuple[bytes | None, bytes | None, bool]:
         """``start``, ``stop`` with the prefix worked in, and whether ``stop`` itself belongs to the interval.
@@ -90,17 +92,11 @@ class Bounds:
         (b'k', b'ka', True)
         """
         if not self.prefix:
-            return self.start, self.stop, True
-        start, end = max(self.start or b"", self.prefix), _behind(self.prefix)
+            return self.start, self.stop, self.include_stop
+        start, end = max(self.start or b"", self.prefix), behind(self.prefix)
         if end is None or (self.stop is not None and self.stop < end):
-            return start, self.stop, True
+            return start, self.stop, self.include_stop
         return start, end, False
-
-
-def _behind(prefix: bytes) -> bytes | None:
-    """The smallest key that follows every key with the prefix; None if there is none."""
-    kept = prefix.rstrip(b"\xff")
-    return kept[:-1] + bytes([kept[-1] + 1]) if kept else None
 
 
 class Reader(ABC):

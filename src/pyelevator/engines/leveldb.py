@@ -89,7 +89,7 @@ class _LevelDbReader(Reader):
     def _scan_backwards(self, bounds: Bounds, *, start: bytes | None, **end: Any) -> Iterator[Any]:
         """Checks the lower end here, because plyvel 1.5.1 does not find a first key that is also the last."""
         pairs = self._iterate(Bounds(reverse=True, fill_cache=bounds.fill_cache), **end)
-        inside = takewhile(lambda pair: pair[0] >= (start or b""), pairs)
+        inside = takewhile(lambda pair: pair[0] >= start, pairs) if start else pairs
         return map(_PARTS[bounds.include_key, bounds.include_value], inside)
 
     def _iterate(self, bounds: Bounds, **ends: Any) -> Iterator[Any]:

@@ -65,9 +65,9 @@ def _range(prefix: bytes, request: Request[Any], forward: Forward) -> Flow[Respo
 
 
 def _slice(prefix: bytes, request: Request[Any], forward: Forward) -> Flow[Response]:
-    """Its answer may run into the keys behind the prefix, so the keys are asked for in any case."""
+    """Its answer may run into the keys behind the prefix, or before it, so the keys are asked for in any case."""
     command: Any = request.command
-    response = yield from forward(_to(request, start=prefix + (command.start or b""), include_key=True))
+    response = yield from forward(_to(request, include_key=True, **_first(prefix, command)))
     if response.code is not None:
         return response
     rows = response.payload
@@ -75,6 +75,13 @@ def _slice(prefix: bytes, request: Request[Any], forward: Forward) -> Flow[Respo
     response = evolve(response, payload=within, more=response.more and len(within) == len(rows))
     response = _stripped(response, prefix, True, command.include_value)
     return response if command.include_key else evolve(response, payload=_without_keys(response.payload, command))
+
+
+def _first(prefix: bytes, command: Slice) -> dict[str, Any]:
+    """Where a slice starts; one from the end down starts before what lies behind the prefix."""
+    if command.reverse and command.start is None:
+        return {"start": arguments.behind(prefix), "exclusive": True}
+    return {"start": prefix + (command.start or b"")}
 
 
 def _without_keys(rows: list[Any], command: Slice) -> list[Any]:

@@ -15,6 +15,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from pyelevator.commands import DELETE, PUT
 from pyelevator.engines.base import (
@@ -140,7 +141,41 @@ class EngineConformance:
         for reader in (letters, letters.snapshot()):
             assert list(reader.scan(bounds)) == pairs
         backwards = Bounds(bounds.start, bounds.stop, bounds.prefix, reverse=True)
-        assert list(letters.scan(backwards)) == pairs[::-1]
+        for reader in (letters, letters.snapshot()):
+            assert list(reader.scan(backwards)) == pairs[::-1]
+
+    @pytest.mark.parametrize(
+        ("bounds", "keys"),
+        [
+            (Bounds(stop=b"b"), [b"a"]),
+            (Bounds(b"b", b"c"), [b"b", b"ba"]),
+            (Bounds(b"b", b"b"), []),
+            (Bounds(stop=b"a"), []),
+            (Bounds(stop=b""), []),
+            (Bounds(stop=b"bb"), [b"a", b"b", b"ba"]),
+            (Bounds(None, b"ba", b"b"), [b"b"]),
+            (Bounds(None, b"z", b"b"), [b"b", b"ba"]),
+            (Bounds(stop=b"\xff\xff\xff"), [b"a", b"b", b"ba", b"c", b"\xff", b"\xff\xff"]),
+        ],
+        ids=str,
+    )
+    def test_the_stop_can_be_left_out(self, letters: Engine, bounds: Bounds, keys: list[bytes]) -> None:
+        pairs = [pair for pair in LETTERS if pair[0] in keys]
+        assert list(letters.scan(evolve(bounds, include_stop=False))) == pairs
+        assert list(letters.scan(evolve(bounds, include_stop=False, reverse=True))) == pairs[::-1]
+
+    @pytest.mark.parametrize(("key", "value", "fill"), list(product([True, False], repeat=3)))
+    def test_parts_of_a_scan_backwards_can_be_left_out(
+        self, letters: Engine, key: bool, value: bool, fill: bool
+    ) -> None:
+        expected = {
+            (True, True): [(b"b", b"2"), (b"a", b"1")],
+            (True, False): [b"b", b"a"],
+            (False, True): [b"2", b"1"],
+            (False, False): [None, None],
+        }
+        bounds = Bounds(stop=b"b", include_key=key, include_value=value, fill_cache=fill, reverse=True)
+        assert list(letters.scan(bounds)) == expected[key, value]
 
     @pytest.mark.parametrize(("key", "value", "fill"), list(product([True, False], repeat=3)))
     def test_parts_can_be_left_out(self, letters: Engine, key: bool, value: bool, fill: bool) -> None:

@@ -261,6 +261,17 @@ class SessionConformance:
         assert digits.Slice(None, 1) == [["0", "0"]]
         assert digits.Slice("1", 0) == []
 
+    def test_a_range_in_reverse_gives_the_same_pairs_in_the_opposite_order(self, digits: Elevator[str]) -> None:
+        digits.Put("user:1", "u")
+        digits.Put("user:2", "u")
+        for bounds in ((), ("2", "5"), ("2", "55"), ("5", "2"), ("3", "3"), (None, "4"), ("7",), ("a", "b")):
+            assert digits.Range(*bounds, reverse=True) == digits.Range(*bounds)[::-1]
+        assert digits.Range(prefix="user:", reverse=True) == [["user:2", "u"], ["user:1", "u"]]
+        assert digits.Range("user:2", prefix="user:", reverse=True) == [["user:2", "u"]]
+        assert digits.Range(None, "user:1", prefix="user:", reverse=True) == [["user:1", "u"]]
+        assert digits.Range("1", "3", reverse=True, include_value=False) == ["3", "2", "1"]
+        assert digits.Range("1", "3", reverse=True, include_key=False) == ["3", "2", "1"]
+
     def test_rangeiter_gives_what_range_gives(self, digits: Elevator[str]) -> None:
         it = digits.RangeIter("1", "2")
         assert next(it) == ["1", "1"]
@@ -384,6 +395,47 @@ class SessionConformance:
         with connect(Elevator) as other:
             other.Put("k", "v")
             assert E.Get("k") == "v"
+
+
+class ReverseConformance:
+    """What a server with the feature ``reverse`` can do in the classic dialect: count downwards."""
+
+    def test_a_slice_in_reverse_counts_down_from_a_key_or_from_the_end(self, digits: Elevator[str]) -> None:
+        assert digits.Slice("3", 2, reverse=True) == [["3", "3"], ["2", "2"]]
+        assert digits.Slice("35", 2, reverse=True) == [["3", "3"], ["2", "2"]]
+        assert digits.Slice(None, 2, reverse=True, include_value=False) == ["9", "8"]
+        assert digits.Slice("1", 5, reverse=True, include_value=False) == ["1", "0"]
+        assert digits.Slice("3", 0, reverse=True) == []
+        assert digits.Slice("", 3, reverse=True) == []
+        assert digits.Range("3", 2, reverse=True) == [["3", "3"], ["2", "2"]]
+        assert digits.Range(None, 1, reverse=True) == [["9", "9"]]
+
+    def test_a_slice_in_reverse_keeps_to_its_prefix(self, E: Elevator[str]) -> None:
+        for key in ("user", "user:", "user:1", "user:2", "user;", "\udcff\udcff"):
+            E.Put(key, "u")
+        assert E.Slice(None, 2, prefix="user:", reverse=True, include_value=False) == ["user:2", "user:1"]
+        assert E.Slice("user:1", 9, prefix="user:", reverse=True, include_value=False) == ["user:1", "user:"]
+        assert E.Slice("z", 9, prefix="user:", reverse=True, include_value=False) == ["user:2", "user:1", "user:"]
+        assert E.Slice("a", 9, prefix="user:", reverse=True) == []
+        assert E.Slice(None, 9, prefix="\udcff", reverse=True) == [["\udcff\udcff", "u"]]
+
+    def test_rangeiter_in_reverse_gives_what_range_gives(self, digits: Elevator[str]) -> None:
+        digits.Put("5:", "with the prefix 5")
+        for bounds in ((), ("2", "5"), ("5", "2"), (None, "4"), ("7",), ("7", 3), (None, 3)):
+            assert list(digits.RangeIter(*bounds, reverse=True)) == digits.Range(*bounds, reverse=True)
+        for bounds in ((), ("5:",), (None, "5"), ("5", 1)):
+            rows = digits.Range(*bounds, prefix="5", reverse=True)
+            assert list(digits.RangeIter(*bounds, prefix="5", reverse=True)) == rows
+
+    def test_rangeiter_in_reverse_streams_many_pages_in_order(self, E: Elevator[str]) -> None:
+        keys = [f"{i:05}" for i in range(1500)]
+        with E.WriteBatch() as batch:
+            for key in keys:
+                batch.Put(key, key * 10)
+        assert list(E.RangeIter(include_value=False, reverse=True)) == keys[::-1]
+        assert list(E.RangeIter("00100", "01234", reverse=True)) == [[key, key * 10] for key in keys[1234:99:-1]]
+        assert list(E.RangeIter("01234", 700, reverse=True, include_value=False)) == keys[1234:534:-1]
+        assert list(E.RangeIter(prefix="01", reverse=True, include_value=False)) == keys[1499:999:-1]
 
 
 class ClassicConformance:
