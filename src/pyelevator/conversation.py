@@ -39,6 +39,10 @@ class Conversation:
         self._ids: Iterator[int] = count(1)
         self._forgotten = False
 
+    def number(self) -> int:
+        """An id of its own for a message that is none of the conversation's, on the same lane."""
+        return next(self._ids)
+
     def submit(self, request: Request[Any]) -> tuple[int, list[bytes]]:
         """The id under which the request is now in flight, and its frames.
 
@@ -135,7 +139,8 @@ class Reader:
     """
 
     def __init__(self, limits: Limits | None = None, codecs: Sequence[Codec] = ()) -> None:
-        self._codecs: Mapping[str, Codec] = {name: codec(limits) for name, codec in DIALECTS.items()}
+        self.limits = limits or Limits()
+        self._codecs: Mapping[str, Codec] = {name: codec(self.limits) for name, codec in DIALECTS.items()}
         self._further = tuple(codecs)
 
     def read(self, frames: Sequence[bytes], peer: str | None = None) -> Exchange:

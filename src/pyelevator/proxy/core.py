@@ -4,6 +4,8 @@ Each request of a client is a flow: the interceptors around the router. The core
 to send (it waits for a lane, then for the answer), to sleep, or to be done (the client gets its one answer). An
 upstream that echoes ids takes many requests on one lane; one that does not takes one on each of a few lanes, and a
 lane whose request was given up is replaced.
+
+Where nothing has to be looked into, a request takes the short way instead (:mod:`pyelevator.proxy.relay`).
 """
 
 import heapq
@@ -11,100 +13,25 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve
 
-from pyelevator.codec import Codec, Limits, codec_for
+from pyelevator.codec import Codec, Limits
 from pyelevator.conversation import Conversation, Exchange, Reader
 from pyelevator.errors import ElevatorError, ErrorCode, ProtocolError, RequestTimeout, ServerError
-from pyelevator.flows import Flow, Interceptor, Sleep, compose
+from pyelevator.flows import Interceptor, Sleep, compose
 from pyelevator.messages import Request, Response
+from pyelevator.proxy.lanes import Action, Forward, Job, Lane, Parked, Pool, Renew, Reply
+from pyelevator.proxy.relay import Relay
 from pyelevator.proxy.routing import Router, SendTo, Upstream
+
+__all__ = ["Action", "Core", "Forward", "Renew", "Reply"]
 
 _LOG = logging.getLogger("pyelevator.proxy")
 
-WINDOW: Final = 1000
-"""Requests in flight on a lane to an upstream that echoes ids."""
-
-
-@frozen
-class Reply:
-    """Answer a client."""
-
-    identity: bytes
-    frames: Sequence[bytes]
-
-
-@frozen
-class Forward:
-    """Send to an upstream, on one of its lanes; not after ``until``, when nobody waits for the answer any more."""
-
-    upstream: str
-    lane: int
-    frames: Sequence[bytes]
-    until: float
-
-
-@frozen
-class Renew:
-    """Replace the connection of a lane: what still comes over the old one is for nobody."""
-
-    upstream: str
-    lane: int
-
-
-Action: TypeAlias = Reply | Forward | Renew
-
-
-@define(eq=False)
-class Job:
-    """One request of a client, on its way through the proxy.
-
-    Attributes:
-        turn: grows with every step; a timer that was set at an earlier turn means nothing any more.
-        until: when the upstream's time for the request in hand is over.
-        leave: takes the job out of where it waits, if it is given up there.
-    """
-
-    identity: bytes
-    exchange: Exchange
-    flow: Flow[Response]
-    turn: int = 0
-    until: float = 0.0
-    leave: Callable[[], None] = lambda: None
-
-
-@define(eq=False)
-class Lane:
-    """One connection to an upstream and what is in flight on it."""
-
-    number: int
-    conversation: Conversation
-    jobs: dict[int, Job] = field(factory=dict)
-
-    @property
-    def has_room(self) -> bool:
-        """Another request may ride on it."""
-        return len(self.jobs) < (WINDOW if self.conversation.tagged else 1)
-
-
-@define(eq=False)
-class Pool:
-    """The lanes to one upstream, and who waits for one."""
-
-    upstream: Upstream
-    lanes: list[Lane] = field(factory=list)
-    waiting: deque[tuple[Job, Request[Any]]] = field(factory=deque)
-
-    def free_lane(self) -> Lane | None:
-        """A lane with room; a new one if there may be more."""
-        lane = next((lane for lane in self.lanes if lane.has_room), None)
-        tagged = any(lane.conversation.tagged for lane in self.lanes)
-        if lane is None and not tagged and len(self.lanes) < self.upstream.max_lanes:
-            lane = Lane(len(self.lanes), Conversation(self.upstream.codec or codec_for(self.upstream.dialect)))
-            self.lanes.append(lane)
-        return lane
+_FEW: Final = 16
+"""Requests of a client that go on at once when it reads again, so that their answers do not all come upon it."""
 
 
 class Core:
@@ -144,6 +71,8 @@ class Core:
         self._held = 0
         self._sizes: dict[int, int] = {}
         self._timers: list[tuple[float, int, int, Job]] = []
+        self._relay = None if interceptors or codecs else Relay.over(list(self._pools.values()), timeout, self._reader.limits)
+        self._parked: dict[bytes, Parked] = {}
         self._order = count()
         self._now = 0.0
         self._actions: list[Action] = []
@@ -163,6 +92,20 @@ class Core:
     ) -> list[Action]:
         """A client's message. What is no request is answered here, and no upstream ever sees it."""
         self._now = now
+        if identity in self._parked:
+            self._parked[identity].put(frames, peer)
+        else:
+            self._take(identity, frames, peer)
+        return self._done()
+
+    def _take(self, identity: bytes, frames: Sequence[bytes], peer: str | None) -> None:
+        if self._relay is not None and identity not in self._queues:
+            forward = self._relay.board(identity, frames, self._now)
+            if forward is not None:
+                self._unanswered += 1
+                self._held += len(frames[0])
+                self._actions.append(forward)
+                return
         exchange = self._reader.read(frames, peer)
         self._hold(exchange, sum(map(len, frames)))
         if _is_tagged(exchange):
@@ -172,7 +115,34 @@ class Core:
         else:
             self._queues[identity] = deque()
             self._begin(identity, exchange)
+
+    def hold(self, identity: bytes) -> None:
+        """Lets what the client sends from now on wait, because it does not read its answers, until ``release``."""
+        self._parked.setdefault(identity, Parked())
+
+    @property
+    def held(self) -> list[bytes]:
+        """The clients whose requests wait."""
+        return list(self._parked)
+
+    def parked(self, identity: bytes) -> int:
+        """Bytes of the client's requests that wait, with what Python takes for keeping them."""
+        parked = self._parked.get(identity)
+        return 0 if parked is None else parked.weight
+
+    def release(self, identity: bytes, now: float) -> list[Action]:
+        """The client reads again: a few of its requests go on, and all further ones once none is left."""
+        self._now = now
+        parked = self._parked[identity]
+        for _ in range(min(len(parked.queue), _FEW)):
+            self._take(identity, *parked.take())
+        if not parked.queue:
+            del self._parked[identity]
         return self._done()
+
+    def drop(self, identity: bytes) -> None:
+        """Forgets what waits of a client."""
+        self._parked.pop(identity, None)
 
     def _hold(self, exchange: Exchange, size: int) -> None:
         self._unanswered += 1
@@ -188,6 +158,12 @@ class Core:
         self._now = now
         pool = self._pools[upstream]
         lane = pool.lanes[lane_number]
+        if lane.passengers and self._relay is not None:
+            passed = self._relay.alight(lane, frames)
+            if passed is not None:
+                self._passed(*passed)
+                self._serve_waiting(pool)
+                return self._done()
         try:
             reply = lane.conversation.receive(frames)
         except ProtocolError as error:
@@ -197,9 +173,17 @@ class Core:
         self._serve_waiting(pool)
         return self._done()
 
+    def _passed(self, size: int, reply: Reply) -> None:
+        """A request that was passed on has its answer."""
+        self._unanswered -= 1
+        self._held -= size
+        self._actions.append(reply)
+
     def tick(self, now: float) -> list[Action]:
         """Does what is due."""
         self._now = now
+        for expired in self._relay.expired(now) if self._relay else ():
+            self._passed(*expired)
         while self._timers and self._timers[0][0] <= now:
             _, _, turn, job = heapq.heappop(self._timers)
             if turn == job.turn:
@@ -210,7 +194,9 @@ class Core:
         """When ``tick`` is due; None if there is nothing to wait for."""
         while self._timers and self._timers[0][2] != self._timers[0][3].turn:
             heapq.heappop(self._timers)
-        return self._timers[0][0] if self._timers else None
+        due = [self._timers[0][0]] if self._timers else []
+        first = self._relay.next_due() if self._relay else None
+        return min(due if first is None else [*due, first], default=None)
 
     def _done(self) -> list[Action]:
         actions, self._actions = self._actions, []
@@ -328,6 +314,8 @@ class Core:
     def _give_up(self, pool: Pool, lane: Lane, error: ProtocolError) -> None:
         """A reply that nobody can read: every request on the lane fails with it."""
         jobs, lane.jobs = list(lane.jobs.values()), {}
+        for lost in self._relay.lost(lane, error) if self._relay else ():
+            self._passed(*lost)
         self._renew(pool, lane)
         for job in jobs:
             self._step(job, lambda job=job: job.flow.throw(error))  # type: ignore[misc]

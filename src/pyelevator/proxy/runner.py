@@ -1,5 +1,6 @@
 """The proxy's sockets and clock around its core; the only part of it with either."""
 
+import logging
 import math
 import threading
 import time
@@ -11,14 +12,30 @@ import zmq
 from attrs import define, field
 
 from pyelevator.codec import Codec, Limits
+from pyelevator.deadlines import Deadline
 from pyelevator.flows import Interceptor
 from pyelevator.proxy.core import Action, Core, Forward, Renew, Reply
 from pyelevator.proxy.routing import Upstream
+from pyelevator.transports.bounded import BoundedListener
 from pyelevator.transports.zap import CurveServer
-from pyelevator.transports.zmq import Listener, ZmqTransport
+from pyelevator.transports.zmq import ZmqTransport
+
+_LOG: Final = logging.getLogger("pyelevator.proxy")
 
 _BURST: Final = 256
 """Messages that are taken from one socket before the others are looked at."""
+
+_FLUSH: Final = 0.005
+"""Seconds between two looks at answers that have not left."""
+
+_PARKED: Final = 16 << 20
+"""Bytes of requests that may wait of a client that does not read; above that its connection is closed."""
+
+_GOODBYE: Final = 1.0
+"""Seconds at the end for a client that does not read its answers."""
+
+_PATIENCE: Final = 10.0
+"""Seconds without any progress after which clients that hold up the others by not reading lose their answers."""
 
 
 @define(eq=False)
@@ -27,6 +44,8 @@ class _Line:
 
     socket: "zmq.Socket[bytes]"
     outbox: deque[Forward] = field(factory=deque)
+
+    polled: int = 0
 
     def flush(self, now: float) -> None:
         """Sends what can be sent; what nobody waits for any more is dropped."""
@@ -51,6 +70,7 @@ class Proxy:
         interceptors: what happens to each request, outermost first.
         timeout: seconds that an upstream may take for a request.
         capacity: requests taken and not answered; at that number nothing is taken from clients.
+        unread: bytes of answers on their way to clients; at that number nothing is taken from upstreams.
         limits: what is taken from clients and upstreams.
         curve: asks clients that come over TCP for a key.
         ipc_mode: who may use the socket files.
@@ -71,6 +91,7 @@ class Proxy:
         *,
         timeout: float = 30.0,
         capacity: int = 10_000,
+        unread: int = 256 << 20,
         limits: Limits | None = None,
         curve: CurveServer | None = None,
         ipc_mode: int = 0o600,
@@ -80,7 +101,12 @@ class Proxy:
         limits = limits or Limits()
         self._core = Core(upstreams, interceptors, timeout=timeout, capacity=capacity, limits=limits, codecs=codecs)
         self._upstreams = {each.name: each for each in upstreams}
-        self._listener = Listener(*listen, max_message=2 * limits.frame_bytes, curve=curve, ipc_mode=ipc_mode)
+        self._listener = BoundedListener(
+            *listen, max_message=2 * limits.frame_bytes, curve=curve, ipc_mode=ipc_mode, max_unread=unread
+        )
+        self._outbox, self._unread = self._listener.outbox, unread
+        self._choked = False
+        self._progress = (0, 0.0)
         self.urls = self._listener.urls
         self._lines: dict[tuple[str, int], _Line] = {}
         self._poller = zmq.Poller()
@@ -108,6 +134,7 @@ class Proxy:
         try:
             while not (self._stopping and self._core.idle):
                 self._turn()
+            self._see_off(Deadline.after(_GOODBYE))
         finally:
             self._listener.close()
             for line in self._lines.values():
@@ -121,7 +148,10 @@ class Proxy:
         for (upstream, lane), line in list(self._lines.items()):
             if line.socket in ready:
                 self._serve(upstream, lane, line)
-        self._perform(self._core.tick(time.monotonic()))
+        now = time.monotonic()
+        self._perform(self._core.tick(now))
+        if self._outbox.peers or self._choked:
+            self._look_after_readers(now)
 
     def _listen(self, wanted: bool) -> None:
         if wanted and not self._listening:
@@ -133,9 +163,47 @@ class Proxy:
     def _patience(self) -> int | None:
         """Milliseconds to wait for a message; None for as long as it takes."""
         due = self._core.next_due()
+        most = _FLUSH if self._outbox.peers else 1.0 if self._stopping else None
         if due is None:
-            return 1000 if self._stopping else None
-        return max(0, math.ceil((due - time.monotonic()) * 1000))
+            return None if most is None else math.ceil(most * 1000)
+        left = max(0.0, due - time.monotonic())
+        return math.ceil((left if most is None else min(left, most)) * 1000)
+
+    # Clients that do not read their answers
+
+    def _look_after_readers(self, now: float) -> None:
+        """Sends what can be sent by now, and serves those again who have read."""
+        outbox = self._outbox
+        outbox.flush()
+        for identity in self._core.held:
+            if not outbox.blocked(identity):
+                self._perform(self._core.release(identity, now))
+        self._choke(outbox.unsent >= self._unread)
+        if outbox.unsent != self._progress[0] or not self._choked:
+            self._progress = (outbox.unsent, now)
+        elif now - self._progress[1] > _PATIENCE:
+            self._forsake()
+
+    def _choke(self, wanted: bool) -> None:
+        """Takes nothing from upstreams while so many answers wait for clients."""
+        if wanted != self._choked:
+            self._choked, self._progress = wanted, (self._outbox.unsent, time.monotonic())
+            for line in self._lines.values():
+                self._watch(line)
+
+    def _forsake(self) -> None:
+        """Gives up on those who do not read: the others have waited for them long enough."""
+        for identity in [identity for identity in self._outbox.peers if self._outbox.blocked(identity)]:
+            _LOG.warning("dropped the answers to a client that does not read them and held up the others")
+            self._outbox.forget(identity)
+            self._core.drop(identity)
+
+    def _see_off(self, deadline: Deadline) -> None:
+        while self._outbox.peers and not deadline.expired():
+            time.sleep(_FLUSH)
+            self._outbox.flush()
+
+    # Messages
 
     def _take(self) -> None:
         for _ in range(_BURST):
@@ -144,16 +212,24 @@ class Proxy:
                 return
             identity, frames = message
             self._perform(self._core.client_sent(identity, frames, time.monotonic(), self._listener.peer))
+            if self._core.parked(identity) > _PARKED:
+                _LOG.warning("closed a connection: its client sends requests and does not read the answers")
+                self._core.drop(identity)
+                self._listener.cut(identity)
 
     def _serve(self, upstream: str, lane: int, line: _Line) -> None:
-        self._flush(line)
+        if line.outbox:
+            self._flush(line)
         for _ in range(_BURST):
+            if self._outbox.unsent >= self._unread:
+                self._choke(True)
+                return
             try:
                 frames = line.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
             self._perform(self._core.upstream_sent(upstream, lane, frames, time.monotonic()))
-            if self._lines.get((upstream, lane)) is not line or line.socket.closed:
+            if line.socket.closed:
                 return
 
     def _perform(self, actions: Sequence[Action]) -> None:
@@ -161,7 +237,8 @@ class Proxy:
             _PERFORM[type(action)](self, action)
 
     def _reply(self, action: Reply) -> None:
-        self._listener.send(action.identity, action.frames)
+        if self._listener.answer(action.identity, action.frames):
+            self._core.hold(action.identity)
 
     def _forward(self, action: Forward) -> None:
         line = self._lines.get((action.upstream, action.lane)) or self._connect(action.upstream, action.lane)
@@ -170,7 +247,13 @@ class Proxy:
 
     def _flush(self, line: _Line) -> None:
         line.flush(time.monotonic())
-        self._poller.register(line.socket, zmq.POLLIN | zmq.POLLOUT if line.outbox else zmq.POLLIN)
+        self._watch(line)
+
+    def _watch(self, line: _Line) -> None:
+        wanted = (0 if self._choked else zmq.POLLIN) | (zmq.POLLOUT if line.outbox else 0)
+        if wanted != line.polled:
+            line.polled = wanted
+            self._poller.register(line.socket, wanted)  # with nothing to watch, it is taken out
 
     def _connect(self, upstream: str, lane: int) -> _Line:
         behind = self._upstreams[upstream]
@@ -182,7 +265,8 @@ class Proxy:
         """Closes the connection; the next message opens another."""
         line = self._lines.pop((action.upstream, action.lane), None)
         if line is not None:
-            self._poller.unregister(line.socket)
+            if line.polled:
+                self._poller.unregister(line.socket)
             line.socket.close()
 
 

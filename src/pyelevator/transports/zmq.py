@@ -312,12 +312,18 @@ class Listener:
 
     def receive(self) -> tuple[bytes, Sequence[bytes]] | None:
         """The next message and the identity of its sender; None if there is none right now."""
-        return self.wait() if self.socket.poll(0) else None
+        receive = self.socket.recv
+        try:
+            return self._message(receive(zmq.NOBLOCK), receive)
+        except zmq.Again:
+            return None
 
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
         """The next message and the identity of its sender, waited for; None if ``wake`` was called."""
         receive = self.socket.recv
-        identity = self._spin.first(receive)
+        return self._message(self._spin.first(receive), receive)
+
+    def _message(self, identity: bytes, receive: Any) -> tuple[bytes, Sequence[bytes]] | None:
         frame = receive(copy=False)  # as a Frame, which knows whether more follow: asking the socket costs more
         frames = [frame.bytes]
         while frame.more:

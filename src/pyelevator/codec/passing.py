@@ -1,0 +1,66 @@
+"""Messages that are passed on as they are, but for the id: for a proxy that need not know what they mean.
+
+Only the classic dialect has ids. What is read here has been read whole, so that its next reader can read it too; but
+nothing is made of the arguments, and the content of a reply is not even looked at.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+from pyelevator.codec.base import Limits, pack, unpack
+from pyelevator.errors import ProtocolError
+
+Message: TypeAlias = dict[Any, Any]
+
+_LOOKED_AT: Final = frozenset({b"DBCONNECT"})
+"""Verbs whose answers a proxy has something to say about."""
+
+
+def request_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
+    """A classic request with an id that can be passed on unread; None for everything else, malformed or not.
+
+    >>> from pyelevator.codec import ClassicCodec
+    >>> from pyelevator.commands import Get
+    >>> from pyelevator.messages import Request
+    >>> codec = ClassicCodec()
+    >>> message = request_to_pass(codec.encode_request(Request(Get("k"), "u", 77)), Limits())
+    >>> frame = renumbered(message[b"meta"], 5, message)
+    >>> message[b"meta"][b"id"], codec.decode_request([frame]).id
+    (5, 5)
+    """
+    if len(frames) != 1:
+        return None
+    try:
+        message = unpack(frames[0], limits)
+    except ProtocolError:
+        return None
+    meta = message.get(b"meta") if type(message) is dict else None
+    if type(meta) is not dict or not _is_id(meta.get(b"id")):
+        return None
+    verb = message.get(b"cmd")
+    return message if type(verb) is bytes and verb not in _LOOKED_AT else None
+
+
+def reply_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
+    """The header of a classic reply with an id; None for everything else."""
+    if len(frames) != 2:
+        return None
+    try:
+        header = unpack(frames[0], limits)
+    except ProtocolError:
+        return None
+    return header if type(header) is dict and _is_id(header.get(b"id")) else None
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 64
+
+
+def renumbered(place: Message, number: int, whole: Message) -> bytes:
+    """The frame of ``whole`` with another id in ``place``, which is a part of it.
+
+    Raises:
+        TypeError, ValueError: it holds something that peers of ours never send, such as an extension type.
+    """
+    place[b"id"] = number
+    return pack(whole)
