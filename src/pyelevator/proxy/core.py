@@ -71,7 +71,9 @@ class Core:
         self._held = 0
         self._sizes: dict[int, int] = {}
         self._timers: list[tuple[float, int, int, Job]] = []
-        self._relay = None if interceptors or codecs else Relay.over(list(self._pools.values()), timeout, self._reader.limits)
+        self._relay = (
+            None if interceptors or codecs else Relay.over(list(self._pools.values()), timeout, self._reader.limits)
+        )
         self._parked: dict[bytes, Parked] = {}
         self._order = count()
         self._now = 0.0

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
+from pyelevator.application.handlers import FEATURES
 from pyelevator.codec import DIALECTS, Codec
 from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbList, DbMount, DbUmount
 from pyelevator.errors import DatabaseError, ErrorCode, UsageError
@@ -18,6 +19,8 @@ from pyelevator.messages import Request, Response
 from pyelevator.transports import Curve, Target, parse_url
 
 _SEPARATOR: Final = "~"
+_OPTIONS: Final = frozenset({"dialect", "curve", "max_lanes"})
+_TAKEN: Final = ("dialect", "max_lanes", "curve_key", "server_key")
 _NAMED: Final = (DbConnect, DbMount, DbUmount, DbCreate, DbDrop)
 
 
@@ -26,7 +29,8 @@ class Upstream:
     """A server behind the proxy.
 
     Attributes:
-        url: where it is; ``?dialect=flat`` for a 0.7 server.
+        url: where it is; ``?dialect=flat`` for a 0.7 server, ``?curve_key=FILE&server_key=FILE`` for one that asks for
+            keys, ``?max_lanes=N``.
         databases: patterns of the names that it serves; with several upstreams the first that fits is taken.
         name: how uids tell it apart; its address if not given.
         max_lanes: connections to a server that does not echo ids, and so takes one request at a time on each.
@@ -46,20 +50,31 @@ class Upstream:
         target = parse_url(self.url)
         if target.scheme not in ("tcp", "ipc"):
             raise UsageError(f"{self.url!r} cannot be an upstream; it looks like tcp://host:4141 or ipc:///run/e.sock")
-        if self.dialect_in(target) not in DIALECTS:
-            raise UsageError(f"{self.url!r}: there is no dialect {self.dialect_in(target)!r}")
-        object.__setattr__(self, "target", target)
-        object.__setattr__(self, "name", self.name or target.address.replace(_SEPARATOR, "_"))
+        given = target.options
+        if unused := sorted(given.keys() - _OPTIONS):
+            raise UsageError(f"{self.url!r}: {unused[0]} says nothing to a proxy, which only takes {', '.join(_TAKEN)}")
+        settled = {
+            "target": target,
+            "name": self.name or target.address.replace(_SEPARATOR, "_"),
+            "curve": given.get("curve", self.curve),
+            "max_lanes": given.get("max_lanes", self.max_lanes),
+        }
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
+        self._check()
 
-    @staticmethod
-    def dialect_in(target: Target) -> str:
-        """The dialect that a URL names."""
-        return str(target.options.get("dialect", "classic"))
+    def _check(self) -> None:
+        if self.dialect not in DIALECTS:
+            raise UsageError(f"{self.url!r}: there is no dialect {self.dialect!r}; there are {', '.join(DIALECTS)}")
+        if self.max_lanes < 1:
+            raise UsageError(f"{self.url!r}: max_lanes must be 1 or more, not {self.max_lanes}")
+        if self.curve is not None and self.target.scheme != "tcp":
+            raise UsageError(f"{self.url!r}: keys go with tcp; socket files have modes")
 
     @property
     def dialect(self) -> str:
         """The dialect that the server speaks."""
-        return self.dialect_in(self.target)
+        return str(self.target.options.get("dialect", "classic"))
 
     def serves(self, database: str) -> bool:
         """Whether a database of that name lies there."""
@@ -93,7 +108,13 @@ class Router:
         self._first = upstreams[0].name
 
     def forward(self, request: Request[Any]) -> Flow[Response]:
-        """Sends a request where it belongs; its response."""
+        """Sends a request where it belongs; its response, with no feature that this proxy would not carry on."""
+        response = yield from self._forward(request)
+        if response.features:
+            response = evolve(response, features=tuple([one for one in response.features if one in FEATURES]))
+        return response
+
+    def _forward(self, request: Request[Any]) -> Flow[Response]:
         if len(self.upstreams) == 1:
             return (yield from send_to(self._first, request))
         if isinstance(request.command, DbList):
