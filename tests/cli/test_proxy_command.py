@@ -57,7 +57,7 @@ def test_a_config_file_says_it_all(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("lisen = []", "the file has no 'lisen'; there are listen, timeout, upstream"),
+        ("lisen = []", "the file has no 'lisen'; there are listen, timeout, curve_keys"),
         ("timeout = 'soon'", "timeout in the file cannot be 'soon'"),
         ("[[upstream]]\nname = 'x'", "each [[upstream]] needs a url"),
         ("[[upstream]]\nurl = 'tcp://h'\nspeed = 9", "[[upstream]] has no 'speed'"),

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +12,48 @@ from attrs import evolve
 from pyelevator.cli.group import usage
 from pyelevator.cli.logs import logging_to
 from pyelevator.proxy import Proxy, Upstream
-from pyelevator.proxy.config import DEFAULT_LISTEN, Settings, read_config
+from pyelevator.proxy.config import DEFAULT_LISTEN, Settings, read_config, socket_mode
 from pyelevator.server.process import blocked_signals, stop_by_signal
+from pyelevator.server.security import Door, check_reach
 
 _PATH: Any = click.Path(path_type=Path)
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+def _mode(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else usage(lambda: socket_mode(value))
 
 
 @click.command()
 @click.option(
     "--listen", multiple=True, metavar="URL", help=f"Where to take clients; repeatable. Default: {DEFAULT_LISTEN}."
 )
-@click.option("--upstream", metavar="URL", help="The server behind it; ?dialect=flat for a 0.7 server.")
-@click.option("--config", type=_PATH, metavar="FILE", help="TOML, for several upstreams, keys and timeouts.")
+@click.option(
+    "--upstream",
+    metavar="URL",
+    help="The server behind it; ?dialect=flat for a 0.7 server, ?curve_key=FILE&server_key=FILE for one that asks for "
+    "keys.",
+)
+@click.option("--config", type=_PATH, metavar="FILE", help="TOML, for several upstreams, and for all of the below.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for each request upstream.")
+@click.option(
+    "--curve-keys",
+    type=_PATH,
+    metavar="DIR",
+    help="Asks clients over TCP for keys: DIR is what `elevator keygen` made, with the clients in DIR/clients, and "
+    "permissions.toml, if there is one, holds here.",
+)
+@click.option("--insecure", is_flag=True, default=None, help="Listen where other machines can reach it, without keys.")
+@click.option("--ipc-mode", callback=_mode, metavar="MODE", help="Who may use the socket files. Default: 0600.")
 @click.option("-v", "verbose", count=True, help="Log more: -v tells what happens, -vv why.")
-def proxy(
-    listen: tuple[str, ...], upstream: str | None, config: Path | None, timeout: float | None, verbose: int
-) -> int:
+def proxy(listen: Sequence[str], upstream: str | None, config: Path | None, verbose: int, **given: Any) -> int:
     """Run a proxy until SIGTERM or SIGINT.
 
     Clients of either dialect reach servers of either dialect through it; old servers never see a message that could
     kill them.
     """
     settings = usage(lambda: read_config(config)) if config else Settings()
-    given = {
-        "listen": listen or None,
-        "timeout": timeout,
-        "upstreams": upstream and usage(lambda: (Upstream(upstream),)),
-    }
+    given |= {"listen": listen or None, "upstreams": upstream and usage(lambda: (Upstream(upstream),))}
     settings = evolve(settings, **{name: value for name, value in given.items() if value is not None})
     if not settings.upstreams:
         raise click.UsageError("--upstream URL is missing: say which server to stand in front of")
@@ -47,9 +61,23 @@ def proxy(
         return _run(settings)
 
 
+def _open(settings: Settings) -> Proxy:
+    """The proxy that the settings describe, bound, and not yet running."""
+    check_reach(settings.listen, keys=settings.curve_keys is not None, insecure=settings.insecure)
+    door = None if settings.curve_keys is None else Door.of(settings.curve_keys)
+    return Proxy(
+        settings.listen,
+        settings.upstreams,
+        () if door is None else (door.gate(),),
+        timeout=settings.timeout,
+        curve=None if door is None else door.curve,
+        ipc_mode=settings.ipc_mode,
+    )
+
+
 def _run(settings: Settings) -> int:
     with blocked_signals():
-        running = usage(lambda: Proxy(settings.listen, settings.upstreams, timeout=settings.timeout))
+        running = usage(lambda: _open(settings))
         threading.Thread(target=stop_by_signal, args=(running,), daemon=True).start()
         click.echo(f"serving {' '.join(running.urls)} (for {' '.join(u.target.url for u in settings.upstreams)})")
         running.serve_forever()

@@ -2,6 +2,9 @@
 
 listen = ["tcp://127.0.0.1:4140", "ipc:///run/elevator-proxy.sock"]
 timeout = 30                      # seconds that an upstream may take for a request
+curve_keys = "keys"               # asks clients over TCP for keys, as elevator serve --curve-keys does
+insecure = false                  # listen where other machines can reach it, without keys
+ipc_mode = "0600"                 # who may use the socket files
 
 [[upstream]]                      # the first whose patterns fit a database's name serves it
 name = "west"
@@ -16,8 +19,9 @@ curve_key = "client.key_secret"   # files, for an upstream that asks for keys
 server_key = "server.key"
 """
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,11 +42,17 @@ class Settings:
         listen: URLs to take clients from.
         upstreams: the servers behind it.
         timeout: seconds that an upstream may take for a request.
+        curve_keys: a directory of keys, for clients that come over TCP.
+        insecure: listen where other machines can reach it without keys, too.
+        ipc_mode: who may use the socket files.
     """
 
     listen: tuple[str, ...] = (DEFAULT_LISTEN,)
     upstreams: tuple[Upstream, ...] = ()
     timeout: float = 30.0
+    curve_keys: Path | None = None
+    insecure: bool = False
+    ipc_mode: int = 0o600
 
 
 def read_config(path: Path) -> Settings:
@@ -62,21 +72,45 @@ def read_config(path: Path) -> Settings:
 
 
 def _settings(given: Mapping[str, Any]) -> Settings:
-    _check_keys("the file", given, {"listen": list, "timeout": (int, float), "upstream": list})
-    return Settings(
-        listen=tuple(given.get("listen", (DEFAULT_LISTEN,))),
-        upstreams=tuple([_upstream(table) for table in given.get("upstream", ())]),
-        timeout=float(given.get("timeout", 30.0)),
-    )
+    _check_keys("the file", given, _FILE)
+    return Settings(**{name: read(given[key]) for key, (_, name, read) in _FILE.items() if key in given})
 
 
-_UPSTREAM: Final[Mapping[str, Any]] = {
-    "url": str,
-    "name": str,
-    "databases": list,
-    "max_lanes": int,
-    "curve_key": str,
-    "server_key": str,
+def socket_mode(text: str) -> int:
+    """The mode of a file, in octal digits.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if re.fullmatch("0?[0-7]{3}", text):
+        return int(text, 8)
+    raise UsageError(f'the mode of a file is text such as "0600", not {text!r}')
+
+
+def _seconds(number: float) -> float:
+    if number > 0:
+        return float(number)
+    raise UsageError(f"timeout must be more than 0 seconds, not {number}")
+
+
+_FILE: Final[Mapping[str, tuple[Any, str, Callable[[Any], Any]]]] = {
+    "listen": (list, "listen", tuple),
+    "timeout": ((int, float), "timeout", _seconds),
+    "curve_keys": (str, "curve_keys", Path),
+    "insecure": (bool, "insecure", bool),
+    "ipc_mode": (str, "ipc_mode", socket_mode),
+    "upstream": (list, "upstreams", lambda tables: tuple([_upstream(table) for table in tables])),
+}
+"""Key -> its types, the setting, and how it is read."""
+
+
+_UPSTREAM: Final[Mapping[str, tuple[Any, ...]]] = {
+    "url": (str,),
+    "name": (str,),
+    "databases": (list,),
+    "max_lanes": (int,),
+    "curve_key": (str,),
+    "server_key": (str,),
 }
 
 
@@ -93,9 +127,10 @@ def _upstream(table: Any) -> Upstream:
     return Upstream(**table, curve=curve)
 
 
-def _check_keys(where: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _check_keys(where: str, given: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]]) -> None:
     for name, value in given.items():
         if name not in known:
             raise UsageError(f"{where} has no {name!r}; there are {', '.join(known)}")
-        if not isinstance(value, known[name]) or isinstance(value, bool):
+        kinds = known[name][0]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
             raise UsageError(f"{name} in {where} cannot be {value!r}")

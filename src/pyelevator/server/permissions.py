@@ -151,11 +151,11 @@ class Guard(Application):
 
     def _guarded(self, request: Request[Any], answer: Callable[[Request[Any]], _R]) -> _R | Response:
         rights = self._rights().get(request.peer or "")
-        refusal = _STRANGER if rights is None else self._refusal(request, rights)
+        refusal = STRANGER if rights is None else self._refusal(request, rights)
         if rights is None or refusal is not None:
             return Response.of_error(PermissionDenied(f"{PermissionDenied.MARK}{refusal}"), request.id)
         response = answer(request)
-        return _shown_to(rights, response) if response and isinstance(request.command, DbList) else response
+        return shown_to(rights, response) if response and isinstance(request.command, DbList) else response
 
     def tick(self) -> None:
         self._application.tick()
@@ -186,10 +186,11 @@ class Guard(Application):
         return rights.access(name), f"the database {name}"
 
 
-_STRANGER: Final = "the server does not know this client's key (any more)"
+STRANGER: Final = "the server does not know this client's key (any more)"
+"""Why somebody without rights is refused."""
 
 
-def _shown_to(rights: Rights, response: Response) -> Response:
+def shown_to(rights: Rights, response: Response) -> Response:
     """The list of databases without those that the client may not read."""
     names = response.payload or []
     readable = [name for name in names if rights.access(name.decode("utf-8", "surrogateescape")) >= Access.READ]

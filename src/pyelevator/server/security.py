@@ -9,6 +9,7 @@ from attrs import frozen
 
 from pyelevator.application import Application
 from pyelevator.errors import UsageError
+from pyelevator.server.gate import Gate
 from pyelevator.server.keys import Clients, server_secret
 from pyelevator.server.permissions import Guard
 from pyelevator.transports.zap import CurveServer
@@ -78,6 +79,10 @@ class Door:
         """
         secret, clients = server_secret(directory), Clients(directory)
         return cls(CurveServer(secret, clients.allows), clients)
+
+    def gate(self) -> Gate:
+        """The same as an interceptor, for a proxy."""
+        return Gate(self.clients.rights)
 
     def guard(self, application: Application) -> Guard:
         """The application, for those who may."""

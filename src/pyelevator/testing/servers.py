@@ -113,12 +113,15 @@ class ServerProcess:
         self.kill()
         self._start()
 
+    def _words(self) -> list[str]:
+        """The command, for the URLs that it has, or had before."""
+        return ["serve", *[word for url in self.urls for word in ("--bind", url)], *self._args]
+
     def _start(self) -> None:
-        binds = [word for url in self.urls for word in ("--bind", url)]
         self._lines: list[str] = []
         self._serving = threading.Event()
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, and no shell
-            [sys.executable, "-m", "pyelevator", "serve", *binds, *self._args],
+            [sys.executable, "-m", "pyelevator", *self._words()],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -144,3 +147,29 @@ class ServerProcess:
         if not any(line.startswith("serving ") for line in self._lines):
             self.kill()
             raise RuntimeError(f"the server did not come up: {self.output}")
+
+
+class ProxyProcess(ServerProcess):
+    """``elevator proxy`` as a process of its own.
+
+    Args:
+        upstream: the URL of the server behind it; None if a ``--config`` in ``args`` says so.
+        listen: URLs to take clients from.
+        args, timeout: as of a :class:`ServerProcess`.
+    """
+
+    def __init__(
+        self,
+        upstream: str | None,
+        *,
+        listen: Sequence[str] = (ANY_PORT,),
+        args: Sequence[str] = (),
+        timeout: float = 20.0,
+    ) -> None:
+        self._args = [*(() if upstream is None else ("--upstream", upstream)), *args]
+        self._timeout = timeout
+        self.urls = tuple(listen)
+        self._start()
+
+    def _words(self) -> list[str]:
+        return ["proxy", *[word for url in self.urls for word in ("--listen", url)], *self._args]
