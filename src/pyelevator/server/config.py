@@ -17,6 +17,7 @@ A file is TOML in our names::
     max_range = 1000000                      # items of one answer; RangeIter has no limit
     max_range_bytes = 104857600              # bytes of them, about
     max_connections = 4096                   # clients at once
+    max_unread = 268435456                   # bytes of answers that clients have not read yet, all together
     max_open = 256                           # databases that are open at once
     curve_keys = "/etc/elevator/keys"        # what `elevator keygen` made: asks clients over TCP for keys
     insecure = false                         # true: listens where others can reach it, without keys
@@ -53,6 +54,7 @@ LIMITS: Final[Mapping[str, str]] = {
     "max_range": "Items of one answer to RANGE, SLICE or MGET; RangeIter has no limit.",
     "max_range_bytes": "Bytes of these, about.",
     "max_connections": "Clients at once.",
+    "max_unread": "Bytes of answers that clients have not read yet, all together; who has too many of them must wait.",
     "max_open": "Databases that are open at once; the one unused for longest makes room.",
 }
 """Setting -> what it limits: whole numbers from 1, beside ``max_message``."""
@@ -76,7 +78,7 @@ class Settings:
         idle_unmount: minutes after which an unused database is closed; 0 for never.
         max_message: bytes of one frame.
         max_batch, max_range, max_range_bytes, max_open: see :class:`pyelevator.application.Policy`.
-        max_connections: clients at once.
+        max_connections, max_unread: see :class:`pyelevator.server.capacity.Capacity`.
         curve_keys: the directory of the server's keys and its clients'; None to ask nobody for a key.
         insecure: listen where other machines can reach it, without keys.
         ipc_mode: of the socket files.
@@ -99,6 +101,7 @@ class Settings:
     max_range: int = Policy().max_range
     max_range_bytes: int = Policy().max_range_bytes
     max_connections: int = Capacity().connections
+    max_unread: int = Capacity().unread
     max_open: int = Policy().max_open
     curve_keys: Path | None = None
     insecure: bool = False

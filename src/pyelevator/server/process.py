@@ -73,7 +73,7 @@ def open_server(settings: Settings) -> Server:
             settings.binds,
             limits=Limits(frame_bytes=settings.max_message),
             workers=settings.workers,
-            capacity=Capacity(connections=connections(settings.max_connections)),
+            capacity=Capacity(unread=settings.max_unread, connections=connections(settings.max_connections)),
             door=door,
             ipc_mode=settings.ipc_mode,
         )
