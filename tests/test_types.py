@@ -21,6 +21,8 @@ REVEALED = {
     "WriteBatch()": "WriteBatch[str]",
     "Elevator(encoding=None).WriteBatch()": "WriteBatch[bytes]",
     "Elevator.from_url('fake://')": "Elevator[str]",
+    "Elevator[bytes].from_url('fake://?encoding=none')": "Elevator[bytes]",
+    "Elevator[bytes].from_url('fake://?encoding=none').Get('k')": "bytes",
 }
 REFUSED = ["Elevator().Put('abc', 123)", "Elevator().Slice('a', 'b')", "Elevator(timeout='1')", "Elevator().Get()"]
 

@@ -53,6 +53,12 @@ def test_the_environment_says_where_the_server_is(monkeypatch, server):
         assert batch.timeout == 7.0
 
 
+def test_a_client_of_bytes_from_a_url_can_say_so_to_a_type_checker():
+    with Elevator[bytes].from_url("fake://?encoding=none") as client:
+        client.Put("k", "v")
+        assert client.Get("k") == b"v"
+
+
 def test_the_environment_says_nothing_where_a_transport_or_endpoint_is_given(monkeypatch, server):
     monkeypatch.setenv("ELEVATOR_URL", "tcp://127.0.0.1:9/nowhere?timeout=0.01")
     address = server.urls[0].partition("://")[2]

@@ -193,6 +193,9 @@ class Facade(Generic[T]):
         own in this process). Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect, max_lanes,
         lane_timeout, and for a server that asks for keys curve_key and server_key (see :meth:`Curve.from_files`).
 
+        A type checker cannot read the URL, and takes the client for one of str; where the URL says ``encoding=none``,
+        ``Elevator[bytes].from_url(url)`` tells it.
+
         Raises:
             UsageError: the URL is not understood.
         """
