@@ -1,6 +1,7 @@
 """The LevelDB engine: the public suite, and what only LevelDB does: files, damage, locks."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from pyelevator.commands import DELETE, PUT
 from pyelevator.engines import leveldb
-from pyelevator.engines.base import Bounds, EngineError, EngineFileError
+from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineFileError
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.errors import MissingExtra
 from pyelevator.testing.engines import EngineConformance
@@ -200,3 +201,86 @@ def test_compact_gives_space_back(storage, filled):
         engine.compact()
     with storage.open(filled, {}) as engine:
         assert engine.approximate_size() < 100_000
+
+
+# The end of a log, as a machine that was killed may leave it
+
+BATCHES = [[(PUT, b"%03d/%d" % (number, part), b"v" * 500) for part in range(3)] for number in range(100)]
+
+
+@pytest.fixture
+def log(storage, path):
+    """The log of a database that holds all of its writes; and a copy of its bytes."""
+    with storage.open(path, {}) as engine:
+        for batch in BATCHES:
+            engine.write(batch)
+        (file,) = files(path, "*.log")
+        content = file.read_bytes()
+        saved = [(other, other.read_bytes()) for other in Path(path).iterdir() if other.is_file()]
+    for other in Path(path).iterdir():
+        other.unlink()
+    for other, there in saved:
+        other.write_bytes(there)
+    return file, content
+
+
+def prefix_of_batches(pairs):
+    """How many of the batches are there, if these are the first ones and whole; otherwise None."""
+    number, rest = divmod(len(pairs), 3)
+    expected = [(op[1], op[2]) for batch in BATCHES[:number] for op in batch]
+    return number if not rest and pairs == expected else None
+
+
+@pytest.mark.parametrize("cut", range(0, 101, 5))
+def test_a_log_that_was_cut_anywhere_gives_the_batches_before_that(storage, path, log, cut):
+    file, content = log
+    kept = len(content) * cut // 100
+    file.write_bytes(content[:kept])
+    number = prefix_of_batches(read(storage, path))
+    assert number is not None
+    assert number >= kept // 1560 - 1  # a batch takes 1,554 bytes, or more at the end of a block
+
+
+@pytest.mark.parametrize("filling", [b"\0", b"\x5a"])
+@pytest.mark.parametrize("cut", [10, 50, 99])
+def test_a_log_whose_end_was_never_written_gives_the_batches_before_that_at_the_latest_after_a_repair(
+    storage, path, log, filling, cut
+):
+    file, content = log
+    kept = len(content) * cut // 100
+    file.write_bytes(content[:kept] + filling * (len(content) - kept))
+    try:
+        pairs = read(storage, path)
+    except EngineDamaged:
+        storage.repair(path, {})
+        pairs = read(storage, path)
+    number = prefix_of_batches(pairs)
+    assert number is not None
+    assert number >= kept // 1560 - 1
+
+
+def test_a_repair_that_was_interrupted_can_be_repeated_and_nothing_is_read_or_written_before(
+    storage, path, log, monkeypatch
+):
+    def interrupted(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", interrupted)
+    with pytest.raises(EngineFileError, match="the disk is full"):
+        storage.repair(path, {})
+    monkeypatch.undo()
+    with pytest.raises(EngineError, match=r"is damaged; repair it with repairdb \(a repair was interrupted\)"):
+        storage.open(path, {})
+    assert storage.exists(path)
+    storage.repair(path, {})
+    assert prefix_of_batches(read(storage, path)) == len(BATCHES)
+    storage.destroy(path)
+    assert not Path(path).exists()
+
+
+def test_a_repair_that_was_interrupted_can_be_destroyed(storage, path, log, monkeypatch):
+    monkeypatch.setattr(shutil, "copyfile", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(EngineFileError):
+        storage.repair(path, {})
+    storage.destroy(path)
+    assert not Path(path).exists()

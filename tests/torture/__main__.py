@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from torture import frozen, full_disk, fuzzing, histories, kills, malformed, replies
+from torture import frozen, full_disk, fuzzing, histories, kills, malformed, overload, replies, syncs
 from torture.disks import available
 from torture.report import Findings, generated, machine, renewed
 
@@ -16,10 +16,12 @@ DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 TRIES: Final[Mapping[str, Callable[[Path, Any], Findings]]] = {
     "kills": lambda folder, sizes: kills.run(folder, kills=sizes.kills, seed=sizes.seed),
+    "syncs": lambda folder, sizes: syncs.run(folder, writes=sizes.calls * 5),
     "full-disk": lambda folder, sizes: full_disk.run(folder, available(folder), rounds=sizes.rounds, seed=sizes.seed),
     "frozen": lambda folder, sizes: frozen.run(folder, calls=sizes.calls, seed=sizes.seed),
     "replies": lambda _, sizes: replies.run(calls=sizes.calls * 10, seed=sizes.seed),
     "malformed": lambda folder, sizes: malformed.run(folder, messages=sizes.messages, seed=sizes.seed),
+    "overload": lambda folder, _: overload.run(folder),
     "histories": lambda folder, sizes: histories.run(folder, seconds=sizes.seconds, seed=sizes.seed),
     "fuzzing": lambda _, sizes: fuzzing.run(seconds=sizes.fuzz_seconds),
 }

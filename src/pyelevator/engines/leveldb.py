@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from pyelevator.commands import PUT, Op
+from pyelevator.engines import repairs
 from pyelevator.engines.base import (
     Bounds,
     Capability,
@@ -232,6 +233,8 @@ class LevelDbStorage(Storage):
     def open(self, path: str, options: Mapping[str, Any]) -> Engine:
         options = self._defaults | check_options(options)
         files = {file.name for file in _own_files(path)}
+        if repairs.unfinished(path):
+            raise EngineDamaged(f"{path} is damaged; repair it with repairdb (a repair was interrupted)")
         if files and "CURRENT" not in files:  # LevelDB would start afresh and delete what is there
             raise EngineDamaged(f"{path} is damaged; repair it with repairdb (CURRENT is missing)")
         with Mapped(path):
@@ -257,23 +260,29 @@ class LevelDbStorage(Storage):
                 probe.unlink(missing_ok=True)
 
     def exists(self, path: str) -> bool:
-        return bool(_own_files(path))
+        return bool(_own_files(path)) or repairs.unfinished(path)
 
     def repair(self, path: str, options: Mapping[str, Any]) -> None:
         if not self.exists(path):
             raise EngineError(f"there is no database at {path}")
         if path in self._open:
             raise EngineError(f"{path} is open already")
-        strict = check_options(options) | {"paranoid_checks": True}  # or damaged blocks are taken over as they are
+        given, name = check_options(options), os.fsencode(path)
+        strict = given | {"paranoid_checks": True}  # or damaged blocks are taken over as they are
+        loose = given | {"paranoid_checks": False}  # or the first damaged record ends it
         with Mapped(path), _locked(path):
-            self._plyvel.repair_db(os.fsencode(path), **strict)
+            repairs.repair(
+                path,
+                lambda: self._plyvel.repair_db(name, **strict),
+                lambda: self._plyvel.DB(name, **loose).close(),
+            )
 
     def destroy(self, path: str) -> None:
-        lost = Path(path, "lost")
         with Mapped(path):
             self._plyvel.destroy_db(os.fsencode(path))  # knows its own files, and refuses while it is open
-            if self.exists(str(lost)) and not (lost / "CURRENT").exists():  # repairs move damaged files there
-                self._plyvel.destroy_db(os.fsencode(lost))
+            for folder in (Path(path, repairs.LOST), Path(path, repairs.KEPT)):  # repairs move damaged files there
+                if _own_files(str(folder)) and not (folder / "CURRENT").exists():
+                    self._plyvel.destroy_db(os.fsencode(folder))
             with suppress(OSError):
                 Path(path).rmdir()
 
