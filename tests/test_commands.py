@@ -160,6 +160,7 @@ WRONG = [
     (Slice, ["a", 1, True, True, "1"], "max_bytes must be int, not str"),
     (Slice, ["a", 1, True, True, None, 1], "reverse must be bool, not int"),
     (Slice, ["a", 1, True, True, None, True, "yes"], "exclusive must be bool, not str"),
+    (Slice, ["a", 1, True, True, None, True, True, 1], "cursor must be str or bytes, not int"),
     (Range, ["a", "b", True, True, None, None], "reverse must be bool, not NoneType"),
     *[(Batch, [bad], "ops must be a list or a tuple, not") for bad in ("k", {"k": 1}, 1, None, iter(()))],
     *[

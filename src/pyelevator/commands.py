@@ -21,6 +21,7 @@ from pyelevator import arguments
 from pyelevator.arguments import DELETE, PUT, BadSignal, Data, Op, Option, to_bytes
 from pyelevator.errors import (
     SERVER_ERRORS,
+    CursorExpired,
     DatabaseError,
     ErrorCode,
     KeyNotFound,
@@ -95,10 +96,15 @@ class Command(Generic[R]):
 
     def error(self, code: ErrorCode, message: str) -> ServerError:
         """The exception for a failure that the server answered."""
-        if code is PermissionDenied.code and message.startswith(PermissionDenied.MARK):
-            return PermissionDenied(message)
+        for marked in _MARKED:
+            if code is marked.code and message.startswith(marked.MARK):
+                return marked(message)
         kind, text = self.errors.get(code, (SERVER_ERRORS[code], None))
         return kind(text or message, code, message)
+
+
+_MARKED: Final[tuple[type[PermissionDenied | CursorExpired], ...]] = (PermissionDenied, CursorExpired)
+"""What is told from others of its code by its text."""
 
 
 def _expect(payload: Any, kind: type[R], verb: str) -> R:
@@ -236,11 +242,15 @@ class Slice(_Scan):
 
     With the feature ``reverse``, ``reverse`` goes from ``start`` down (from the end, if it is None), and ``exclusive``
     leaves ``start`` itself out: keys have no predecessor that a page could go on from.
+
+    With the feature ``cursors``, ``cursor=True`` asks the server to keep the snapshot that it reads from; the answer
+    says the ``cursor`` under which further slices read from the same one, unless nothing is left to be read. A
+    ``count`` below one gives the cursor back; that there is none is no error then. CursorExpired if it is gone.
     """
 
     verb = "SLICE"
     access = Access.READ
-    extras = ("max_bytes", "reverse", "exclusive")
+    extras = ("max_bytes", "reverse", "exclusive", "cursor")
     start: bytes | None = field(default=None, converter=arguments.start)
     count: int = field(default=0, converter=arguments.count)
     include_key: bool = field(default=True, converter=arguments.include_key)
@@ -248,6 +258,7 @@ class Slice(_Scan):
     max_bytes: int | None = field(default=None, converter=arguments.max_bytes)
     reverse: bool = field(default=False, converter=arguments.reverse)
     exclusive: bool = field(default=False, converter=arguments.exclusive)
+    cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)  # who knows it may use it
 
 
 def _comparable(ops: Sequence[Op]) -> tuple[Op, ...]:

@@ -21,6 +21,7 @@
         ├── WrongValue (ValueError)         code 2
         ├── WrongIndex (IndexError)         code 3
         ├── ServerRuntimeError (RuntimeError) code 4
+        │   └── CursorExpired               code 4, the snapshot of an iteration is gone
         ├── ServerOSError (OSError)         code 5
         │   └── PermissionDenied (PermissionError) code 5, the server knows the client and refuses
         ├── DatabaseError                   code 6
@@ -180,6 +181,15 @@ class ServerRuntimeError(ServerError, RuntimeError):
     """Code 4: the server failed, or does not know the database's uid (any more)."""
 
     code = ErrorCode.RUNTIME
+
+
+class CursorExpired(ServerRuntimeError):
+    """Code 4 with a text that begins with ``MARK``: the server no longer keeps the snapshot that is iterated over.
+
+    What was read so far is right, and of one moment; the rest of that moment is gone. Begin the iteration anew.
+    """
+
+    MARK: Final = "the cursor is gone: "
 
 
 class ServerOSError(ServerError, OSError):

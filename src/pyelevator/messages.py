@@ -66,6 +66,7 @@ class Response:
         id: the request's id, if the peer echoed it.
         more: a slice was cut at the request's ``max_bytes``; there is more behind the last pair.
         features: what the answering server can do beyond the old protocol; in answers to DBCONNECT.
+        cursor: under which the server keeps the snapshot that a slice was read from.
     """
 
     payload: Any = None
@@ -75,6 +76,7 @@ class Response:
     id: int | None = None
     more: bool = False
     features: tuple[str, ...] = field(default=())
+    cursor: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def failure(cls, code: ErrorCode, message: str, id: int | None = None) -> Self:

@@ -160,6 +160,11 @@ def test_flat_requests_are_these_bytes(request_, frame):
         Put("k", "v", sync=True),
         Delete("k", sync=True),
         Batch([(DELETE, "k")], sync=True),
+        Range("a", "b", reverse=True),
+        Slice("a", 1, reverse=True),
+        Slice("a", 1, exclusive=True),
+        Slice("a", 1, cursor=True),
+        Slice("a", 1, cursor=b"id"),
     ],
 )
 def test_what_flat_has_no_words_for_is_not_sent(command):
@@ -179,6 +184,10 @@ def test_what_flat_has_no_words_for_is_not_sent(command):
         (Slice("a", 1), {"compression": False}),
         (Slice("a", 1, max_bytes=0), {"compression": False, "max_bytes": 0}),
         (Slice("a", 1, max_bytes=1000), {"compression": False, "max_bytes": 1000}),
+        (Slice("a", 1, reverse=True, exclusive=True), {"compression": False, "reverse": True, "exclusive": True}),
+        (Slice("a", 1, cursor=True), {"compression": False, "cursor": True}),
+        (Slice("a", 1, cursor=b"id"), {"compression": False, "cursor": "id"}),
+        (Range(reverse=True), {"compression": False, "reverse": True}),
     ],
 )
 def test_extras_only_travel_when_they_differ_from_their_defaults(command, meta):
@@ -189,7 +198,31 @@ def test_extras_only_travel_when_they_differ_from_their_defaults(command, meta):
 
 def test_every_extra_is_a_field_that_is_off_by_default():
     extras = {extra: attrs.fields_dict(kind)[extra].default for kind in COMMANDS.values() for extra in kind.extras}
-    assert extras == {"fill_cache": False, "max_bytes": None, "sync": False, "reverse": False, "exclusive": False}
+    assert extras == {
+        "fill_cache": False,
+        "max_bytes": None,
+        "sync": False,
+        "reverse": False,
+        "exclusive": False,
+        "cursor": False,
+    }
+
+
+def test_a_cursor_comes_back_in_the_header():
+    codec, request = ClassicCodec(), Request(Slice("a", 1, cursor=True), "u")
+    reply = codec.encode_response(Response([(b"a", b"1")], more=True, cursor=b"id"), request)
+    assert reply == [
+        b"\x86\xa6status\x01\xa7err_msg\xc0\xabcompression\xc2\xa8err_code\xc0\xa4more\xc3\xa6cursor\xa2id",
+        b"\x81\xa5datas\x91\x92\xa1a\xa11",
+    ]
+    assert codec.decode_response(reply, request) == Response([[b"a", b"1"]], more=True, cursor=b"id")
+
+
+@pytest.mark.parametrize("cursor", [1, True, None, ["id"], {"id": 1}])
+def test_what_is_no_cursor_is_none(cursor):
+    header = {"status": 1, "err_msg": None, "compression": False, "err_code": None, "cursor": cursor}
+    reply = [msgpack.packb(header), msgpack.packb({"datas": []})]
+    assert ClassicCodec().decode_response(reply, Request(Slice("a", 1, cursor=True), "u")).cursor is None
 
 
 def test_an_id_rides_in_meta_and_comes_back_in_the_header():

@@ -7,7 +7,13 @@ from pyelevator import Elevator, UsageError
 from pyelevator.application import Application
 from pyelevator.testing.portals import Portal
 from pyelevator.testing.servers import serve
-from pyelevator.testing.sessions import ClassicConformance, FilesConformance, ReverseConformance, SessionConformance
+from pyelevator.testing.sessions import (
+    ClassicConformance,
+    CursorConformance,
+    FilesConformance,
+    ReverseConformance,
+    SessionConformance,
+)
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
 from support.old_servers import OldServer
 
@@ -57,7 +63,7 @@ def transport(request, application, tmp_path):
         yield TcpTransport(address) if request.param == "tcp" else IpcTransport(address)
 
 
-class TestClassic(SessionConformance, ClassicConformance, ReverseConformance):
+class TestClassic(SessionConformance, ClassicConformance, ReverseConformance, CursorConformance):
     @pytest.fixture
     def connect(self, transport, make):
         return connector(transport, "classic", make)
@@ -114,6 +120,14 @@ def test_counting_down_is_refused_of_an_old_server_with_what_it_can_do(old_serve
         sent = len(old_server.sent)
         with pytest.raises(UsageError, match=r"Range.*reverse=True.* is understood; nothing was sent"):
             list(getattr(E, ask)(None, 3, reverse=True))
+        assert len(old_server.sent) == sent
+
+
+def test_one_moment_is_refused_of_an_old_server_before_anything_is_sent(old_server, make):
+    with connector(old_server, old_server.dialect, make)(Elevator) as E:
+        sent = len(old_server.sent)
+        with pytest.raises(UsageError, match="keeps no snapshots, so consistent=True cannot be had; nothing was sent"):
+            list(E.RangeIter(consistent=True))
         assert len(old_server.sent) == sent
 
 

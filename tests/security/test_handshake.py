@@ -14,7 +14,7 @@ from pyelevator import AsyncElevator, Elevator, WriteBatch
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import DbList, Get, Ping
-from pyelevator.errors import ConnectTimeout, DatabaseError, PermissionDenied, UsageError
+from pyelevator.errors import ConnectTimeout, CursorExpired, DatabaseError, PermissionDenied, UsageError
 from pyelevator.messages import Request, Response
 from pyelevator.server import Server
 from pyelevator.server.security import Door
@@ -201,6 +201,20 @@ def test_roles_and_patterns_through_the_documented_methods(keys, secured):
         assert E.Get("k") == "w"
     with pytest.raises(PermissionDenied, match="DBCONNECT needs read access to the database default"):
         server.client(reader)
+
+
+def test_a_cursor_is_of_the_client_that_opened_it(keys, secured):
+    server = secured()
+    with server.client(keys.let_in("alice")) as A, server.client(keys.let_in("bob")) as B:
+        with A.WriteBatch() as batch:
+            for number in range(300):
+                batch.Put(f"{number:03}", "v")
+        hers, his = A.RangeIter(consistent=True), B.RangeIter(consistent=True)
+        next(hers), next(his)
+        his._pager.cursor = hers._pager.cursor
+        with pytest.raises(CursorExpired):
+            list(his)
+        assert len(list(hers)) == 299
 
 
 def test_a_client_that_is_refused_while_it_is_made_leaves_nothing_open(keys, secured, recwarn):

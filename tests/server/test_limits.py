@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from pyelevator import Elevator, TransportError
+from pyelevator import CursorExpired, Elevator, ServerRuntimeError, TransportError
 from pyelevator.server.config import LIMITS
 from pyelevator.testing.servers import ServerProcess
 
@@ -16,6 +16,9 @@ ARGS = {
     "--max-range-bytes": 30_000,
     "--max-connections": 12,
     "--max-open": 3,
+    "--max-cursors": 2,
+    "--cursor-idle": 1,
+    "--cursor-age": 2,
 }
 
 
@@ -105,6 +108,30 @@ def test_of_more_databases_than_may_be_open_the_one_unused_for_longest_makes_roo
         assert client.Get("k") == name
     for name in names:
         client.dropdb(name)
+
+
+def test_cursors_above_the_limit_are_refused_until_one_is_given_back(client):
+    put(client, 40, 1000)
+    iterators = [client.RangeIter(consistent=True) for _ in range(3)]
+    next(iterators[0]), next(iterators[1])
+    with pytest.raises(ServerRuntimeError, match="all 2 cursors are in use; close iterators that are no longer needed"):
+        next(iterators[2])
+    iterators[0].close()
+    assert len(list(iterators[2])) == 40
+    iterators[1].close()
+
+
+@pytest.mark.parametrize("pause", [1.5, 0.5])  # seconds: above --cursor-idle, and below it
+def test_a_cursor_that_is_not_used_or_used_for_too_long_expires(client, pause):
+    put(client, 8, 31_000)  # each a page
+    rows = client.RangeIter(consistent=True)
+
+    def walk_slowly():
+        for _ in rows:
+            time.sleep(pause)
+
+    with pytest.raises(CursorExpired, match="not used for 1 s, or is older than 2 s"):
+        walk_slowly()
 
 
 def test_connections_above_the_limit_are_closed_and_those_before_go_on(server, client):

@@ -30,6 +30,7 @@ class Application:
     def __init__(self, catalog: Catalog, policy: Policy | None = None) -> None:
         self.catalog = catalog
         self.policy = policy or Policy()
+        catalog.before_close(self.policy.cursors.drop)
         self._courtesy = self.policy.courtesy
 
     @classmethod
@@ -92,10 +93,12 @@ class Application:
     def tick_seconds(self) -> float | None:
         """How often ``tick`` wants to be called; None for never."""
         idle = self.policy.idle_unmount
-        return None if idle is None else max(0.05, min(idle / 4, 5.0))
+        soonest = self.policy.cursor_idle if idle is None else min(idle, self.policy.cursor_idle)
+        return max(0.05, min(soonest / 4, 5.0))
 
     def tick(self) -> None:
-        """Closes the databases that have not been used for long. It may take a while."""
+        """Closes the databases and cursors that have not been used for long. It may take a while."""
+        self.policy.cursors.expire()
         if self.policy.idle_unmount is not None:
             self.catalog.unmount_unused(self.policy.idle_unmount)
 

@@ -16,7 +16,7 @@ from pyelevator.application.mounts import Mount
 from pyelevator.application.names import DEFAULT, Names
 from pyelevator.application.openings import Openings
 from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, lock
-from pyelevator.engines.base import Capability, EngineError, Storage
+from pyelevator.engines.base import Capability, Engine, EngineError, Storage
 from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
 
 _log: Final = logging.getLogger("pyelevator.catalog")
@@ -152,6 +152,10 @@ class Catalog:
         moved = self._names.locate(Path(entry.path).name)
         candidates = (recorded,) if entry.name.startswith("/") else (name, recorded, moved)
         return evolve(entry, path=next(filter(self._storage.exists, candidates), recorded))
+
+    def before_close(self, call: Callable[[Engine], None]) -> None:
+        """Has ``call`` called with each engine that is about to close, when nobody uses it any more."""
+        self._openings.before_close = call
 
     # What clients ask
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final, TypeAlias
 
+from attrs import evolve
+
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.courtesy import PIECE, CourteousRows, Courtesy
 from pyelevator.application.kinds import LARGE, SLOW, Handler, Managing, Reading, Writing
@@ -29,11 +31,11 @@ from pyelevator.commands import (
     Range,
     Slice,
 )
-from pyelevator.engines.base import Bounds, Engine
+from pyelevator.engines.base import Bounds, Engine, Reader
 from pyelevator.errors import KeyNotFound, WrongValue
 from pyelevator.messages import Request, Response, Status
 
-FEATURES: Final = ("pyelevator/1", "id", "pages", "sync", "reverse")
+FEATURES: Final = ("pyelevator/1", "id", "pages", "sync", "reverse", "cursors")
 """What this server can do beyond the old protocol; told in the answer to DBCONNECT."""
 
 _BYTES_PER_UNIT: Final = 1024
@@ -93,14 +95,43 @@ def _range(engine: Engine, request: Request[Any], policy: Policy) -> Response:
 
 def _slice(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     command: Any = request.command
+    if command.cursor is False:
+        return _sliced(engine, request, policy)
+    if command.cursor is True:
+        return _on_new_snapshot(engine, request, policy)
+    if command.count < 1:
+        policy.cursors.close(command.cursor, engine, request.peer)
+        return Response([], id=request.id)
+    with policy.cursors.reading(command.cursor, engine, request.peer) as snapshot:
+        return evolve(_sliced(snapshot, request, policy), cursor=command.cursor)
+
+
+def _on_new_snapshot(engine: Engine, request: Request[Any], policy: Policy) -> Response:
+    """A slice of a snapshot, which is kept if there may be more to read from it."""
+    command: Any = request.command
+    snapshot = engine.snapshot()
+    try:
+        response = _sliced(snapshot, request, policy)
+        if response.more or len(response.payload) >= command.count > 0:
+            response = evolve(response, cursor=policy.cursors.keep(snapshot, engine, request.peer))
+    except BaseException:
+        snapshot.close()
+        raise
+    if response.cursor is None:
+        snapshot.close()
+    return response
+
+
+def _sliced(reader: Reader, request: Request[Any], policy: Policy) -> Response:
+    command: Any = request.command
     if command.count < 1:
         return Response([], id=request.id)
     bounds = _bounds_of(command)
     most, most_bytes = min(command.count, policy.max_range), policy.max_range_bytes
     if command.max_bytes is not None:
-        rows, more = _taken(engine.scan(bounds), most, min(command.max_bytes, most_bytes), policy.courtesy)
+        rows, more = _taken(reader.scan(bounds), most, min(command.max_bytes, most_bytes), policy.courtesy)
         return Response(rows, id=request.id, more=more and len(rows) < command.count)
-    rows, more = _taken(engine.scan(bounds), most, most_bytes, policy.courtesy)
+    rows, more = _taken(reader.scan(bounds), most, most_bytes, policy.courtesy)
     _check_all(more and len(rows) < command.count, policy)
     return Response(rows, id=request.id)
 

@@ -111,6 +111,7 @@ class Mount:
         if engine is not None:
             self.engine = None
             try:
+                self._openings.before_close(engine)
                 engine.close()
             finally:
                 self._openings.leave(self)

@@ -1,8 +1,10 @@
 """Openings: which databases are open, and how many may be at once."""
 
 import threading
+from collections.abc import Callable
 from typing import Final, Protocol
 
+from pyelevator.engines.base import Engine
 from pyelevator.errors import DatabaseError
 
 
@@ -19,9 +21,13 @@ class Openings:
     """The open databases of one catalog; where there are too many, the one that was unused for longest is closed.
 
     A database is in here from before it opens until after it has closed, so that there are never more.
+
+    Attributes:
+        before_close: called with each engine just before it is closed, while nobody uses it.
     """
 
     def __init__(self, most: int) -> None:
+        self.before_close: Callable[[Engine], None] = lambda _: None
         self._most: Final = most
         self._open: set[Openable] = set()
         self._lock = threading.RLock()  # reentrant: who makes room closes another one, which leaves

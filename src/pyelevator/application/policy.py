@@ -3,6 +3,7 @@
 from attrs import field, frozen
 
 from pyelevator.application.courtesy import Courtesy
+from pyelevator.application.cursors import Cursors
 
 
 @frozen
@@ -16,6 +17,10 @@ class Policy:
         max_range_bytes: bytes of keys and values in one such answer, about; a single item may be larger.
         max_open: databases that are open at once; the one unused for longest makes room.
         idle_unmount: seconds after which an unused database is closed; None for never.
+        max_cursors: snapshots that are kept for clients that iterate with ``consistent=True``.
+        cursor_idle: seconds that one is kept between two requests.
+        cursor_age: seconds that one is kept altogether.
+        cursors: keeps them.
         courtesy: how requests that take long make room for those that do not.
     """
 
@@ -25,4 +30,12 @@ class Policy:
     max_range_bytes: int = 100 << 20
     max_open: int = 256
     idle_unmount: float | None = None
+    max_cursors: int = 256
+    cursor_idle: float = 60.0
+    cursor_age: float = 3600.0
+    cursors: Cursors = field(eq=False, repr=False)
     courtesy: Courtesy = field(factory=Courtesy, eq=False, repr=False)
+
+    @cursors.default
+    def _new_cursors(self) -> Cursors:
+        return Cursors(self.max_cursors, self.cursor_idle, self.cursor_age)

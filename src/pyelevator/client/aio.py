@@ -28,6 +28,7 @@ from pyelevator.commands import (
     Ping,
     Put,
 )
+from pyelevator.deadlines import check_timeout
 
 __all__ = ["AsyncElevator", "AsyncRangeIter", "AsyncWriteBatch"]
 
@@ -211,6 +212,7 @@ class AsyncElevator(AsyncClient[T]):
         include_value: Literal[True] = ...,
         prefix: Data | None = ...,
         reverse: bool = ...,
+        consistent: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> "AsyncRangeIter[list[T]]": ...
@@ -225,6 +227,7 @@ class AsyncElevator(AsyncClient[T]):
         include_value: bool = ...,
         prefix: Data | None = ...,
         reverse: bool = ...,
+        consistent: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> "AsyncRangeIter[Any]": ...
@@ -238,11 +241,17 @@ class AsyncElevator(AsyncClient[T]):
         include_value: bool = True,
         prefix: Data | None = None,
         reverse: bool = False,
+        consistent: bool = False,
         compression: bool = False,
         timeout: float | None = None,
     ) -> "AsyncRangeIter[Any]":
-        pager = Pager.of(scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse))
-        return AsyncRangeIter(pager, lambda: self._page(pager, compression, timeout))
+        pager = Pager.over(scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse), consistent)
+        check_timeout(timeout)
+        return AsyncRangeIter(
+            pager,
+            lambda: self._page(pager, compression, timeout),
+            lambda: self._run(operations.release(self._link, pager), timeout),
+        )
 
     async def _page(self, pager: Pager, compression: bool, timeout: float | None) -> list[Any]:
         return self._rows(pager, await self._run(operations.page(self._link, pager, compression), timeout))

@@ -324,6 +324,7 @@ class Elevator(Client[T]):
         include_value: Literal[True] = ...,
         prefix: Data | None = ...,
         reverse: bool = ...,
+        consistent: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> "ranges.RangeIter[list[T]]": ...
@@ -338,6 +339,7 @@ class Elevator(Client[T]):
         include_value: bool = ...,
         prefix: Data | None = ...,
         reverse: bool = ...,
+        consistent: bool = ...,
         compression: bool = ...,
         timeout: float | None = ...,
     ) -> "ranges.RangeIter[Any]": ...
@@ -351,16 +353,32 @@ class Elevator(Client[T]):
         include_value: bool = True,
         prefix: Data | None = None,
         reverse: bool = False,
+        consistent: bool = False,
         compression: bool = False,
         timeout: float | None = None,
     ) -> "ranges.RangeIter[Any]":
         """An iterator over what :meth:`Range` gives, for ranges of any length: it fetches page by page as it goes.
 
-        ``timeout`` is each page's. Writes between two pages are seen or not, as they come.
+        ``timeout`` is each page's. Writes between two pages are seen or not, as they come; with ``consistent=True``
+        all pages are of one moment, that of the first page. The server keeps a snapshot for that, as long as the pages
+        follow one another within a minute (its ``--cursor-idle``); an old server does not (UsageError).
+
+        Raises, from the iterator:
+            CursorExpired: the snapshot is gone.
+
+        >>> E = Elevator(transport="fake")
+        >>> E.Put("a", "1")
+        >>> with E.RangeIter(consistent=True) as rows:  # gives the snapshot back, wherever the block is left
+        ...     next(rows)
+        ['a', '1']
         """
-        pager = Pager.of(scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse))
+        pager = Pager.over(scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse), consistent)
         check_timeout(timeout)
-        return ranges.RangeIter(pager, lambda: self._page(pager, compression, timeout))
+        return ranges.RangeIter(
+            pager,
+            lambda: self._page(pager, compression, timeout),
+            lambda: self._run(operations.release(self._link, pager), timeout),
+        )
 
     def _page(self, pager: Pager, compression: bool, timeout: float | None) -> list[Any]:
         return self._rows(pager, self._run(operations.page(self._link, pager, compression), timeout))

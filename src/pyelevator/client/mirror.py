@@ -6,6 +6,8 @@ import threading
 from queue import Full, Queue
 from typing import Any, Final
 
+from attrs import evolve
+
 from pyelevator.client import operations
 from pyelevator.client.operations import Link
 from pyelevator.client.session import Session
@@ -22,6 +24,11 @@ _LOG = logging.getLogger("pyelevator.mirror")
 
 _WRITES: Final = (Put, Delete, Batch, DbCreate, DbDrop)
 _READS: Final = (Get, Exists, MGet, Range, Slice)
+
+
+def _of_no_snapshot(command: Command[Any]) -> Command[Any]:
+    """The command without a cursor, which leads to a snapshot of the first server."""
+    return evolve(command, cursor=False) if isinstance(command, Slice) else command
 
 
 class Mirror:
@@ -66,7 +73,7 @@ class Mirror:
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         response = yield from self._names.learn(request, forward)
         if response.code is None and self._wants(request.command):
-            self._enqueue(self._names.of(request.uid) or "default", request.command)
+            self._enqueue(self._names.of(request.uid) or "default", _of_no_snapshot(request.command))
         return response
 
     def _wants(self, command: Command[Any]) -> bool:

@@ -42,8 +42,9 @@ class Link:
         if command.addressed and self.uid is None:
             raise UsageError("not connected to a database; call connect() first")
         for extra in command.extras:
-            if extra in _PROMISES and getattr(command, extra) and extra not in self.features:
-                raise UnsupportedByDialect(f"this server {_PROMISES[extra]}; nothing was sent")
+            feature, refusal = _PROMISES.get(extra, ("", ""))
+            if feature and getattr(command, extra) and feature not in self.features:
+                raise UnsupportedByDialect(f"this server {refusal}; nothing was sent")
         return self.uid if command.addressed else None
 
     def lost_by(self, response: Response, uid: str | None) -> bool:
@@ -52,11 +53,12 @@ class Link:
         return lost and self.name is not None
 
 
-_PROMISES: Final[Mapping[str, str]] = {
-    "sync": "does not know sync=True",
-    "reverse": "does not count downwards; Range(..., reverse=True) up to a key is understood",
+_PROMISES: Final[Mapping[str, tuple[str, str]]] = {
+    "sync": ("sync", "does not know sync=True"),
+    "reverse": ("reverse", "does not count downwards; Range(..., reverse=True) up to a key is understood"),
+    "cursor": ("cursors", "keeps no snapshots, so consistent=True cannot be had"),
 }
-"""Extra, and the feature of the same name -> what to say of a server that lacks it."""
+"""Extra -> the feature that it takes, and what to say of a server that lacks it."""
 
 
 def connect(link: Link, name: str) -> Flow[None]:
@@ -183,7 +185,14 @@ def page(link: Link, pager: Pager, compression: bool = False) -> Flow[list[Any]]
     """The next rows of a long scan."""
     command = pager.next_command()
     response = yield from exchange(link, command, compression)
-    return pager.take(command.result(response.payload), more=response.more)
+    return pager.take(command.result(response.payload), more=response.more, cursor=response.cursor)
+
+
+def release(link: Link, pager: Pager) -> Flow[None]:
+    """Gives the cursor of a scan back."""
+    cursor, pager.cursor = pager.cursor, False
+    if isinstance(cursor, bytes):
+        yield from exchange(link, Slice(cursor=cursor))
 
 
 FALLBACKS: Final[Mapping[str, Callable[[Link, Any], Flow[Any]]]] = {

@@ -2,14 +2,15 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from pyelevator.arguments import behind
 from pyelevator.commands import Data, Range, Slice, to_bytes
-from pyelevator.errors import ArgumentTypeError
+from pyelevator.errors import ArgumentTypeError, ElevatorError, MalformedMessage
 
 T = TypeVar("T")
 
@@ -62,6 +63,7 @@ class Pager:
         include_key, include_value: which parts the rows have.
         limit: how many rows there are at the most; None for no limit.
         reverse: from stop down to start.
+        cursor: True to have the server keep a snapshot for the pages, then the id of that; False for neither.
         done: True once no page is left.
     """
 
@@ -72,6 +74,7 @@ class Pager:
     include_value: bool
     limit: int | None
     reverse: bool = False
+    cursor: bytes | bool = False
     done: bool = field(init=False, default=False)
     _at: bytes | None = field(init=False)
     _exclusive: bool = field(init=False, default=False)
@@ -88,6 +91,17 @@ class Pager:
         start, stop = (b"", scan.start) if scan.reverse else (scan.start or b"", None)
         return cls(start, stop, prefix, *parts, scan.count, scan.reverse)
 
+    @classmethod
+    def over(cls, scan: "Range | Slice | Pager", consistent: bool) -> "Pager":
+        """The pages of a scan, all of one moment if that is asked for.
+
+        Raises:
+            ArgumentTypeError: ``consistent`` is not a bool.
+        """
+        if not isinstance(consistent, bool):
+            raise ArgumentTypeError(f"consistent must be bool, not {type(consistent).__name__}")
+        return evolve(cls.of(scan), cursor=consistent)
+
     def __attrs_post_init__(self) -> None:
         self.start = max(self.start, self.prefix)
         self.done = (self.limit is not None and self.limit < 1) or (self.stop is not None and self.stop < self.start)
@@ -102,12 +116,22 @@ class Pager:
     def next_command(self) -> Slice:
         """The command that fetches the next page. It always asks for the keys: the page after it starts from them."""
         count = self._count if self.limit is None else min(self._count, self.limit)
-        return Slice(self._at, count, max_bytes=PAGE_BYTES, reverse=self.reverse, exclusive=self._exclusive)
+        way = self.reverse, self._exclusive, self.cursor
+        return Slice(self._at, count, True, True, PAGE_BYTES, *way)
 
-    def take(self, pairs: list[list[bytes]], *, more: bool) -> list[Any]:
-        """The rows of a fetched page; ``more`` is the server's word that it cut the page short."""
+    def take(self, pairs: list[list[bytes]], *, more: bool, cursor: bytes | None = None) -> list[Any]:
+        """The rows of a fetched page; ``more`` is the server's word that it cut the page short.
+
+        Raises:
+            MalformedMessage: there is no ``cursor`` in an answer that needs one.
+        """
         asked = self._count if self.limit is None else min(self._count, self.limit)
-        self.done = not pairs or (len(pairs) < asked and not more)
+        complete = not pairs or (len(pairs) < asked and not more)
+        if self.cursor is not False:
+            if cursor is None and not complete:
+                raise MalformedMessage("the answer names no cursor, so what follows it may be of another moment")
+            self.cursor = cursor or False
+        self.done = complete
         rows = self._within(pairs)
         if len(rows) < len(pairs):
             self.done = True
@@ -146,7 +170,9 @@ Scan: TypeAlias = Range | Slice | Pager
 class RangeIter(Generic[T]):
     """An iterator over a range, lazy: it fetches a page when the last one is used up.
 
-    If a page cannot be fetched, the error is raised, and the next step tries again: nothing is skipped.
+    If a page cannot be fetched, the error is raised, and the next step tries again: nothing is skipped. Who does not
+    iterate to the end of a ``consistent`` range calls :meth:`close`, or uses it in a ``with`` block, so that the
+    server need not keep the snapshot until it expires.
 
     >>> from pyelevator import Elevator
     >>> with Elevator.from_url("fake://") as E:
@@ -155,9 +181,10 @@ class RangeIter(Generic[T]):
     [['1', 'a']]
     """
 
-    def __init__(self, pager: Pager, fetch: Callable[[], list[T]]) -> None:
+    def __init__(self, pager: Pager, fetch: Callable[[], list[T]], release: Callable[[], None]) -> None:
         self._pager = pager
         self._fetch = fetch
+        self._release = release
         self._rows: Iterator[T] = iter(())
 
     def __iter__(self) -> Self:
@@ -168,5 +195,22 @@ class RangeIter(Generic[T]):
             for row in self._rows:
                 return row
             if self._pager.done:
+                self.close()
                 raise StopIteration
             self._rows = iter(self._fetch())
+
+    def close(self) -> None:
+        """Ends the iteration, and tells the server that its snapshot is no longer needed; twice is fine.
+
+        It does not matter if the server cannot be told: it keeps no snapshot for long.
+        """
+        self._rows, self._pager.done = iter(()), True
+        if self._pager.cursor:
+            with suppress(ElevatorError):
+                self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -182,7 +182,9 @@ class ClassicCodec(Codec):
         if status is Status.FAILURE:
             return Response.failure(error_code(header.get(b"err_code")), _message(header), reply_id)
         payload = self._payload(self._content(content, header), request.command.shape)
-        return Response(payload, status, None, "", reply_id, header.get(b"more") is True, _features(header))
+        more, cursor = header.get(b"more") is True, header.get(b"cursor")
+        cursor = cursor if isinstance(cursor, bytes) else None
+        return Response(payload, status, None, "", reply_id, more, _features(header), cursor)
 
     def _content(self, frame: bytes, header: dict[Any, Any]) -> Any:
         """The content; by the header's word, as failures are never compressed, and old servers may echo a ``yes``."""
@@ -241,6 +243,8 @@ def _header(response: Response, *, compression: bool) -> dict[str, Any]:
         header["id"] = response.id
     if response.more:
         header["more"] = True
+    if response.cursor is not None:
+        header["cursor"] = response.cursor
     if response.features:
         header["features"] = response.features
     return header

@@ -31,7 +31,7 @@ from pyelevator.messages import Request, Response, Status
 _PUT: Final = b"BPUT"
 _DELETE: Final = b"BDEL"
 
-PROMISES: Final = ("sync", "reverse", "exclusive")
+PROMISES: Final = ("sync", "reverse", "exclusive", "cursor")
 """Extras that mean something else if they are not understood; the others are hints, and are left out."""
 
 _MANY: Final = 16

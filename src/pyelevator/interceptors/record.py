@@ -64,6 +64,7 @@ def line_of(request: Request[Any], response: Response) -> str:
         answer = {"code": int(response.code), "message": response.message}
     answer |= {"status": int(response.status)} if response.status is Status.WARNING else {}
     answer |= {"more": True} if response.more else {}
+    answer |= {"cursor": _written(response.cursor)} if response.cursor is not None else {}
     answer |= {"features": list(response.features)} if response.features else {}
     return json.dumps({"command": _command(request.command), "uid": request.uid, "answer": answer})
 
@@ -77,6 +78,7 @@ def _response(answer: dict[str, Any], request: Request[Any]) -> Response:
         id=request.id,
         more=answer.get("more", False),
         features=tuple(answer.get("features", ())),
+        cursor=_read(answer.get("cursor")),
     )
 
 

@@ -19,6 +19,9 @@ A file is TOML in our names::
     max_connections = 4096                   # clients at once
     max_unread = 268435456                   # bytes of answers that clients have not read yet, all together
     max_open = 256                           # databases that are open at once
+    max_cursors = 256                        # snapshots kept for clients that iterate with consistent=True
+    cursor_idle = 60                         # seconds that one is kept between two pages
+    cursor_age = 3600                        # seconds that one is kept altogether
     curve_keys = "/etc/elevator/keys"        # what `elevator keygen` made: asks clients over TCP for keys
     insecure = false                         # true: listens where others can reach it, without keys
     ipc_mode = "0600"                        # who may use the socket files
@@ -56,6 +59,9 @@ LIMITS: Final[Mapping[str, str]] = {
     "max_connections": "Clients at once.",
     "max_unread": "Bytes of answers that clients have not read yet, all together; who has too many of them must wait.",
     "max_open": "Databases that are open at once; the one unused for longest makes room.",
+    "max_cursors": "Snapshots that are kept for clients that iterate with consistent=True.",
+    "cursor_idle": "Seconds that one is kept between two pages.",
+    "cursor_age": "Seconds that one is kept altogether.",
 }
 """Setting -> what it limits: whole numbers from 1, beside ``max_message``."""
 
@@ -78,6 +84,7 @@ class Settings:
         idle_unmount: minutes after which an unused database is closed; 0 for never.
         max_message: bytes of one frame.
         max_batch, max_range, max_range_bytes, max_open: see :class:`pyelevator.application.Policy`.
+        max_cursors, cursor_idle, cursor_age: likewise.
         max_connections, max_unread: see :class:`pyelevator.server.capacity.Capacity`.
         curve_keys: the directory of the server's keys and its clients'; None to ask nobody for a key.
         insecure: listen where other machines can reach it, without keys.
@@ -103,6 +110,9 @@ class Settings:
     max_connections: int = Capacity().connections
     max_unread: int = Capacity().unread
     max_open: int = Policy().max_open
+    max_cursors: int = Policy().max_cursors
+    cursor_idle: int = int(Policy().cursor_idle)
+    cursor_age: int = int(Policy().cursor_age)
     curve_keys: Path | None = None
     insecure: bool = False
     ipc_mode: int = 0o600

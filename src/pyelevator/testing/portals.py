@@ -13,10 +13,10 @@ So the conformance suites run over both facades: override the fixture ``connect`
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Self, TypeVar
 
-from pyelevator import AsyncElevator, AsyncWriteBatch, Elevator, WriteBatch
+from pyelevator import AsyncElevator, AsyncRangeIter, AsyncWriteBatch, Elevator, WriteBatch
 from pyelevator.client.aio_base import AsyncClient
 
 R = TypeVar("R")
@@ -63,6 +63,38 @@ class Portal:
         self.close()
 
 
+class DrivenRows:
+    """An async iterator over a range that looks like a sync one."""
+
+    def __init__(self, portal: Portal, rows: AsyncRangeIter[Any]) -> None:
+        self._portal, self._rows = portal, rows
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        for row in self._portal.run(self._step()):
+            return row
+        raise StopIteration
+
+    async def _step(self) -> list[Any]:
+        """The next row, or nothing at the end: StopAsyncIteration would not pass through a future."""
+        try:
+            return [await anext(self._rows)]
+        except StopAsyncIteration:
+            return []
+
+    def close(self) -> None:
+        """Ends the iteration."""
+        self._portal.run(self._rows.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class Driven:
     """An async client that looks like a sync one: what its methods return is awaited on the portal's loop."""
 
@@ -86,18 +118,7 @@ class Driven:
     def _plain(self, result: Any) -> Any:
         if isinstance(result, AsyncClient):
             return Driven(self._portal, result)
-        return self._iterate(result) if isinstance(result, AsyncIterator) else result
-
-    def _iterate(self, rows: AsyncIterator[R]) -> Iterator[R]:
-        async def step() -> list[R]:
-            """The next row, or nothing at the end: StopAsyncIteration would not pass through a future."""
-            try:
-                return [await anext(rows)]
-            except StopAsyncIteration:
-                return []
-
-        while found := self._portal.run(step()):
-            yield from found
+        return DrivenRows(self._portal, result) if isinstance(result, AsyncRangeIter) else result
 
     def __len__(self) -> int:
         return len(self._client)

@@ -5,11 +5,12 @@ Subclass :class:`SessionConformance` and override the fixture ``connect``; pytes
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import pytest
 
 from pyelevator import (
+    CursorExpired,
     DatabaseError,
     Elevator,
     ElevatorError,
@@ -436,6 +437,72 @@ class ReverseConformance:
         assert list(E.RangeIter("00100", "01234", reverse=True)) == [[key, key * 10] for key in keys[1234:99:-1]]
         assert list(E.RangeIter("01234", 700, reverse=True, include_value=False)) == keys[1234:534:-1]
         assert list(E.RangeIter(prefix="01", reverse=True, include_value=False)) == keys[1499:999:-1]
+
+
+class CursorConformance:
+    """What a server with the feature ``cursors`` can do: a long range of one moment."""
+
+    KEYS: Final = [f"{i:05}" for i in range(1500)]
+
+    @pytest.fixture
+    def many(self, E: Elevator[str]) -> Elevator[str]:
+        """The keys of ``KEYS``, more than one page of them, each with the value ``old``."""
+        with E.WriteBatch() as batch:
+            for key in self.KEYS:
+                batch.Put(key, "old")
+        return E
+
+    def _change_everything(self, E: Elevator[str]) -> None:
+        with E.WriteBatch() as batch:
+            for key in self.KEYS:
+                batch.Put(key, "new") if key < "00900" else batch.Delete(key)
+                batch.Put(f"{key}+", "new")
+
+    @pytest.mark.parametrize("reverse", [False, True])
+    def test_all_pages_are_of_one_moment_whatever_is_written_meanwhile(
+        self, many: Elevator[str], reverse: bool
+    ) -> None:
+        it = many.RangeIter(reverse=reverse, consistent=True)
+        first = next(it)
+        self._change_everything(many)
+        old = [[key, "old"] for key in sorted(self.KEYS, reverse=reverse)]
+        assert [first, *it] == old
+        assert many.Range(None, 2) == [["00000", "new"], ["00000+", "new"]]
+
+    def test_two_iterations_keep_their_own_moments(self, many: Elevator[str]) -> None:
+        before = many.RangeIter(consistent=True)
+        assert next(before) == ["00000", "old"]
+        self._change_everything(many)
+        after = many.RangeIter(consistent=True)
+        assert next(after) == ["00000", "new"]
+        assert sum(1 for _ in after) + 1 == 2400
+        assert sum(1 for _ in before) + 1 == 1500
+
+    def test_bounds_counts_and_parts_are_those_of_any_range(self, many: Elevator[str]) -> None:
+        assert list(many.RangeIter("00100", "01234", consistent=True, include_value=False)) == self.KEYS[100:1235]
+        assert list(many.RangeIter("00100", 700, consistent=True, include_value=False)) == self.KEYS[100:800]
+        assert list(many.RangeIter(prefix="0000", consistent=True, include_value=False)) == self.KEYS[:10]
+        assert list(many.RangeIter("2", "1", consistent=True)) == []
+        assert list(many.RangeIter(None, 0, consistent=True)) == []
+
+    def test_a_database_that_is_closed_ends_the_iteration_with_a_clear_error(self, many: Elevator[str]) -> None:
+        it = many.RangeIter(consistent=True)
+        next(it)
+        many.unmount("default")
+        with pytest.raises(CursorExpired, match="begin the iteration anew"):
+            list(it)
+        assert len(list(many.RangeIter(consistent=True))) == 1500
+
+    def test_an_iteration_can_be_left_in_the_middle(self, many: Elevator[str]) -> None:
+        with many.RangeIter(consistent=True) as it:
+            next(it)
+        assert list(it) == []
+        it.close()
+
+    def test_consistent_is_a_bool(self, E: Elevator[str]) -> None:
+        anything: Any = E
+        with pytest.raises(TypeError, match="consistent must be bool, not int"):
+            anything.RangeIter(consistent=1)
 
 
 class ClassicConformance:

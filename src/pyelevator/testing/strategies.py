@@ -93,13 +93,18 @@ def responses_to(request: Request[Any]) -> SearchStrategy[Response]:
         request_id,
         st.booleans() if isinstance(command, Slice) and command.max_bytes is not None else st.just(False),
         _FEATURES if isinstance(command, DbConnect) else st.just(()),
+        _CURSORS if isinstance(command, Slice) and command.cursor is not False else st.none(),
     )
     return successes | st.builds(Response.failure, st.sampled_from(ErrorCode), st.text(max_size=24), request_id)
 
 
-def _success(payload: Any, request_id: int | None, more: bool, features: tuple[str, ...]) -> Response:
+def _success(
+    payload: Any, request_id: int | None, more: bool, features: tuple[str, ...], cursor: bytes | None
+) -> Response:
     missing = isinstance(payload, list) and None in payload
-    return Response(payload, Status.WARNING if missing else Status.SUCCESS, None, "", request_id, more, features)
+    return Response(
+        payload, Status.WARNING if missing else Status.SUCCESS, None, "", request_id, more, features, cursor
+    )
 
 
 def _classic_request(command: Command[Any]) -> SearchStrategy[Request[Any]]:
@@ -121,6 +126,7 @@ _UIDS: Final = st.uuids().map(str)
 _NAMES: Final = st.text(max_size=12)
 _BOUNDS: Final = st.none() | keys()
 _FEATURES: Final = st.tuples() | st.tuples(st.text(max_size=8), st.text(max_size=8))
+_CURSORS: Final = st.none() | st.binary(max_size=32)
 _COUNTS: Final = st.integers(-2, 8) | st.integers(-(2**63), 2**63 - 1)
 _NUMBERS: Final = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
 _OPTIONS: Final = st.dictionaries(
@@ -146,6 +152,7 @@ _CLASSIC: Final[_Commands] = {
         max_bytes=st.none() | st.integers(0, 2**63 - 1),
         reverse=st.booleans(),
         exclusive=st.booleans(),
+        cursor=st.booleans() | st.binary(max_size=32),
     ),
     "BATCH": st.builds(Batch, _batches(values()), st.booleans()),
     "PING": st.builds(Ping),

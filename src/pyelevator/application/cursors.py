@@ -1,0 +1,142 @@
+"""Cursors: snapshots that are kept from one request to the next, for those who know their ids, and not for long."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from secrets import token_hex
+from time import monotonic
+
+from attrs import define
+
+from pyelevator.engines.base import Engine, Reader
+from pyelevator.errors import CursorExpired, ServerRuntimeError
+
+
+@define(eq=False)
+class Cursor:
+    """One snapshot that is kept.
+
+    Attributes:
+        id: nobody can guess it.
+        engine: of which it is a snapshot. A database that was closed and opened again has another one.
+        peer: who may read from it, where that is known.
+        opened_at, used_at: seconds of the clock.
+        users: requests that read from it right now.
+    """
+
+    id: bytes
+    snapshot: Reader
+    engine: Engine
+    peer: str | None
+    opened_at: float
+    used_at: float
+    users: int = 0
+
+
+class Cursors:
+    """The cursors of one application; may be called from many threads at once.
+
+    A cursor ends when its client says so, when it was not used for ``idle`` seconds or is older than ``age``, and when
+    its database is closed, for whatever reason: a snapshot holds up nothing and nobody. Where there are ``most``, one
+    of the peer that has the most of them makes room for a peer that has fewer; so nobody can keep the others out.
+
+    Args:
+        most: how many there may be.
+        idle: seconds that one is kept between two requests.
+        age: seconds that one is kept altogether; LevelDB cannot give back space that a snapshot holds.
+        clock: tells the time, in seconds.
+    """
+
+    def __init__(self, most: int, idle: float, age: float, clock: Callable[[], float] = monotonic) -> None:
+        self._most, self._idle, self._age, self._clock = most, idle, age, clock
+        self._cursors: dict[bytes, Cursor] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._cursors)
+
+    def keep(self, snapshot: Reader, engine: Engine, peer: str | None) -> bytes:
+        """Keeps a snapshot; the id to ask for it.
+
+        Raises:
+            ServerRuntimeError: there are as many as may be; the snapshot is still the caller's.
+        """
+        now = self._clock()
+        cursor = Cursor(token_hex(16).encode(), snapshot, engine, peer, now, now)
+        with self._lock:
+            self._expire(now)
+            if len(self._cursors) >= self._most:
+                self._make_room(peer)
+            self._cursors[cursor.id] = cursor
+        return cursor.id
+
+    @contextmanager
+    def reading(self, id: bytes, engine: Engine, peer: str | None) -> Iterator[Reader]:
+        """The snapshot, which stays open for the block.
+
+        Raises:
+            CursorExpired: there is none under that id, or none of this engine, or it is somebody else's.
+        """
+        with self._lock:
+            self._expire(self._clock())
+            cursor = self._owned(id, engine, peer)
+            if cursor is None:
+                raise CursorExpired(
+                    f"{CursorExpired.MARK}it was not used for {self._idle:g} s, or is older than {self._age:g} s, or "
+                    "its database was closed or the server restarted meanwhile; begin the iteration anew"
+                )
+            cursor.users += 1
+        try:
+            yield cursor.snapshot
+        finally:
+            with self._lock:
+                cursor.users -= 1
+                cursor.used_at = self._clock()
+                if not cursor.users and cursor.id not in self._cursors:
+                    cursor.snapshot.close()
+
+    def close(self, id: bytes, engine: Engine, peer: str | None) -> None:
+        """Ends a cursor. That there is none is no error."""
+        with self._lock:
+            cursor = self._owned(id, engine, peer)
+            if cursor is not None:
+                self._end(cursor)
+
+    def drop(self, engine: Engine) -> None:
+        """Ends the cursors of an engine that is about to close, of which nobody reads any more."""
+        with self._lock:
+            for cursor in [cursor for cursor in self._cursors.values() if cursor.engine is engine]:
+                self._end(cursor)
+
+    def expire(self) -> None:
+        """Ends the cursors whose time is over."""
+        with self._lock:
+            self._expire(self._clock())
+
+    def _owned(self, id: bytes, engine: Engine, peer: str | None) -> Cursor | None:
+        cursor = self._cursors.get(id)
+        return cursor if cursor is not None and cursor.engine is engine and cursor.peer == peer else None
+
+    def _expire(self, now: float) -> None:
+        for cursor in list(self._cursors.values()):
+            unused = not cursor.users and now - cursor.used_at > self._idle
+            if unused or now - cursor.opened_at > self._age:
+                self._end(cursor)
+
+    def _end(self, cursor: Cursor) -> None:
+        """Forgets it, with the lock; who still reads from it closes it."""
+        del self._cursors[cursor.id]
+        if not cursor.users:
+            cursor.snapshot.close()
+
+    def _make_room(self, peer: str | None) -> None:
+        held = Counter(cursor.peer for cursor in self._cursors.values())
+        ((greediest, most),) = held.most_common(1)
+        if most <= held[peer] + 1:  # to take from each other by turns would help nobody
+            raise ServerRuntimeError(
+                f"all {self._most} cursors are in use; close iterators that are no longer needed, try again later, "
+                "or raise the limit 'cursors'"
+            )
+        theirs = [cursor for cursor in self._cursors.values() if cursor.peer == greediest]
+        self._end(min(theirs, key=lambda cursor: cursor.used_at))
