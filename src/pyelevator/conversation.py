@@ -9,11 +9,12 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
 from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError
 from pyelevator.messages import Request, Response
+from pyelevator.records import record
 
 _LOG = logging.getLogger("pyelevator.conversation")
 
@@ -99,7 +100,7 @@ class Conversation:
         return request_id
 
 
-@frozen
+@record
 class Exchange:
     """One message that came in, read as far as it can be read, and the way to its one answer.
 

@@ -4,12 +4,11 @@ import math
 import time
 from typing import Final, Self
 
-from attrs import frozen
-
 from pyelevator.errors import ArgumentTypeError, UsageError
+from pyelevator.records import record
 
 
-@frozen
+@record
 class Deadline:
     """A point on the monotonic clock.
 

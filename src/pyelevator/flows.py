@@ -14,23 +14,24 @@ b'PONG'
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request, Response
+from pyelevator.records import record
 
 R = TypeVar("R")
 P = TypeVar("P")
 
 
-@frozen
+@record
 class Send(Generic[P]):
     """The effect of sending a request; its outcome is the response."""
 
     request: Request[P]
 
 
-@frozen
+@record
 class Sleep:
     """The effect of waiting; it has no outcome. Who performs it waits no longer than the call may take."""
 

@@ -3,11 +3,12 @@
 import enum
 from typing import Any, Generic, Self, TypeVar
 
-from attrs import field, frozen
+from attrs import field
 
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ErrorCode, ServerError
+from pyelevator.records import record
 
 R = TypeVar("R")
 
@@ -34,7 +35,7 @@ class Rows(list[Any]):
             del self[-self._PIECE :]
 
 
-@frozen
+@record
 class Request(Generic[R]):
     """One command on its way to a database.
 
@@ -55,7 +56,7 @@ class Request(Generic[R]):
     deadline: Deadline | None = field(default=None, eq=False, repr=False)
 
 
-@frozen
+@record
 class Response:
     """One answer.
 
