@@ -94,12 +94,12 @@ def _integer(value: int, name: str) -> int:
 # One converter per argument name: attrs wants named functions, and the messages name the argument.
 def key(value: Data) -> bytes:
     """A key."""
-    return to_bytes(value, "key")
+    return value if type(value) is bytes else to_bytes(value, "key")
 
 
 def value(value: Data) -> bytes:
     """A value."""
-    return to_bytes(value, "value")
+    return value if type(value) is bytes else to_bytes(value, "value")
 
 
 def start(value: Data | None) -> bytes | None:

@@ -43,6 +43,8 @@ class Shape(enum.Enum):
     PAIRS = "pairs"
     OPAQUE = "opaque"
 
+    __hash__ = object.__hash__  # Enum's is written in Python, and each reply looks its reader up by its shape
+
 
 class Access(enum.IntEnum):
     """What a client must be allowed, before a server that knows its clients executes a command; each includes those

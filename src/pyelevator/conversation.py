@@ -62,8 +62,9 @@ class Conversation:
         Raises:
             MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
         """
-        matched = self.match(frames)
-        return None if matched is None else (matched[0], matched[1]())
+        reply = self.codec.open_reply(frames)
+        matched = self._claim(reply.id)
+        return None if matched is None else (matched[0], reply.read(matched[1]))
 
     def match(self, frames: Sequence[bytes]) -> tuple[int, Callable[[], Response]] | None:
         """The id of the request that the reply answers, and what reads the answer.

@@ -121,7 +121,7 @@ def call(link: Link, command: Command[R], compression: bool = False) -> Flow[R]:
 
 def get(link: Link, command: Get, compression: bool = False) -> Flow[bytes]:
     """The value of a key. Where the dialect writes a missing value like an empty one, one more question tells."""
-    value = yield from call(link, command, compression)
+    value = command.result((yield from exchange(link, command, compression)).payload)
     if not value and not link.codec.tells_missing and not (yield from call(link, Exists(command.key))):
         raise KeyNotFound("Key not found")
     return value

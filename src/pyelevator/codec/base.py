@@ -3,6 +3,7 @@
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias
 
 import msgpack
@@ -168,12 +169,15 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None) -> Any:
         MalformedMessage: not msgpack, or more or less than one value.
         LimitExceeded: too large, too deep, too many elements.
     """
-    size = len(frame)
-    check_size(size, limits.frame_bytes if most is None else most)
-    elements = min(size, limits.elements)
+    size, most = len(frame), limits.frame_bytes if most is None else most
+    if size > most:
+        check_size(size, most)
     try:
+        if size <= _SMALL and size <= limits.elements:
+            return _unpack_small(frame)  # no more elements than bytes is what msgpack itself sees to
         if size > _SMALL:
             _check_complete(frame)
+        elements = min(size, limits.elements)
         return msgpack.unpackb(frame, raw=True, max_array_len=elements, max_map_len=elements, ext_hook=Extension)
     except msgpack.StackError as error:
         raise LimitExceeded("nested too deeply") from error
@@ -190,6 +194,7 @@ def check_size(size: int, most: int) -> None:
 
 
 _SMALL: Final = 1024
+_unpack_small: Final = partial(msgpack.unpackb, raw=True, ext_hook=Extension)
 
 
 def _check_complete(frame: bytes) -> None:

@@ -136,7 +136,8 @@ class ClassicCodec(Codec):
         request_id = _id(meta)
         try:
             command = self._command(message, meta)
-            uid = _uid(message.get(b"uid"))
+            uid = message.get(b"uid")
+            uid = uid if uid is None else _uid(uid)
         except ProtocolError as error:
             error.request_id = request_id
             raise
@@ -159,9 +160,7 @@ class ClassicCodec(Codec):
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         if response.code is not None:
             return [pack(_header(response, compression=False)), pack({"datas": None})]
-        shape = request.command.shape if request else Shape.NOTHING
-        datas = _datas(response.payload, shape)
-        content = pack_pieces(datas, "datas") if _may_be_large(datas, shape) else pack({"datas": datas})
+        content = _written(response.payload, request.command.shape if request else Shape.NOTHING)
         if request and request.compression and lz4.available():
             return [pack(_header(response, compression=True)), lz4.compress(content)]
         return [pack(_header(response, compression=False)), content]
@@ -184,7 +183,8 @@ class ClassicCodec(Codec):
         payload = self._payload(self._content(content, header), request.command.shape)
         more, cursor = header.get(b"more") is True, header.get(b"cursor")
         cursor = cursor if isinstance(cursor, bytes) else None
-        return Response(payload, status, None, "", reply_id, more, _features(header), cursor)
+        features = _features(header[b"features"]) if b"features" in header else ()
+        return Response(payload, status, None, "", reply_id, more, features, cursor)
 
     def _content(self, frame: bytes, header: dict[Any, Any]) -> Any:
         """The content; by the header's word, as failures are never compressed, and old servers may echo a ``yes``."""
@@ -221,9 +221,7 @@ def _id(fields: dict[Any, Any]) -> int | None:
     return value if type(value) is int and 0 <= value < 1 << 64 else None
 
 
-def _uid(uid: Any) -> str | None:
-    if uid is None:
-        return None
+def _uid(uid: Any) -> str:
     if isinstance(uid, bytes):
         return text(uid)
     raise MalformedMessage(f"Invalid request message : uid must be a string, not {type(uid).__name__}")
@@ -250,19 +248,18 @@ def _header(response: Response, *, compression: bool) -> dict[str, Any]:
     return header
 
 
-def _datas(payload: Any, shape: Shape) -> Any:
-    """Scalars are wrapped in a list, but for false, which the old server leaves bare."""
-    return [payload] if shape is Shape.SCALAR and payload is not False else payload
-
-
-def _may_be_large(datas: Any, shape: Shape) -> bool:
+def _written(payload: Any, shape: Shape) -> bytes:
+    """The content frame. Scalars are wrapped in a list, but for false, which the old server leaves bare."""
     if shape is Shape.SCALAR:
-        return bool(datas) and type(datas[0]) is bytes and len(datas[0]) >= _LARGE
-    return isinstance(datas, list)
+        datas: Any = payload if payload is False else [payload]
+        large = type(payload) is bytes and len(payload) >= _LARGE
+    else:
+        datas, large = payload, isinstance(payload, list)
+    return pack_pieces(datas, "datas") if large else pack({"datas": datas})
 
 
 def _scalar(datas: Any) -> bytes | bool | None:
-    return scalar(datas if isinstance(datas, list) else [datas])
+    return scalar(datas if type(datas) is list else [datas])
 
 
 def _list(datas: Any) -> list[Any]:
@@ -294,8 +291,5 @@ def _message(header: dict[Any, Any]) -> str:
     return text(message) if isinstance(message, bytes) else ""
 
 
-def _features(header: dict[Any, Any]) -> tuple[str, ...]:
-    if b"features" not in header:
-        return ()
-    features = header[b"features"]
+def _features(features: Any) -> tuple[str, ...]:
     return tuple([text(f) for f in features if isinstance(f, bytes)]) if isinstance(features, list) else ()

@@ -2,12 +2,13 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pyelevator.codec import Codec
 from pyelevator.conversation import Reader
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import RequestTimeout
+from pyelevator.messages import Request, Response
 from pyelevator.transports.base import AsyncTransport, Transport
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ class FakeTransport(Transport):
 
     def answer(self, frames: Sequence[bytes]) -> list[bytes]:
         """The server's answer to a message."""
-        return self._reader.read(frames).answer(self.application)
+        return self._reader.read(frames).answer(self._respond)
+
+    def _respond(self, request: Request[Any]) -> Response:
+        return self.application.at_once(request) or self.application(request)
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         try:
