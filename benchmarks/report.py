@@ -9,12 +9,13 @@ from typing import Final
 
 import zmq
 
-from benchmarks import curves, handover, idle, stages
+from benchmarks import curves, handover, idle, spread, stages
 from benchmarks.bed import Bed, Plan
 from benchmarks.measure import HEADINGS, Row, table
 
 SECTIONS: Final[Mapping[str, Callable[[Bed, Path], str]]] = {
     "stages": stages.section,
+    "spread": spread.section,
     "plots": curves.section,
     "handover": handover.section,
     "idle": idle.section,

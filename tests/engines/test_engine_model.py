@@ -64,6 +64,8 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(keys=st.lists(KEYS, max_size=5))
     def multi_get(self, keys):
         assert self.engine.multi_get(keys) == [self.model.get(key) for key in keys]
+        ordered = sorted(set(keys))
+        assert list(self.engine.pick(ordered)) == [self.model.get(key) for key in ordered]
 
     @rule(bounds=BOUNDS)
     def scan(self, bounds):

@@ -284,3 +284,45 @@ def test_a_repair_that_was_interrupted_can_be_destroyed(storage, path, log, monk
         storage.repair(path, {})
     storage.destroy(path)
     assert not Path(path).exists()
+
+
+# Many keys
+
+
+@pytest.fixture
+def spread(storage, path):
+    """A thousand pairs, of which every seventh key is missing, in table files."""
+    pairs = [(b"%04d" % i, bytes([i % 251]) * 300) for i in range(1000) if i % 7]
+    with storage.open(path, {}) as engine:
+        engine.write([(PUT, key, value) for key, value in pairs])
+        engine.compact()
+        yield engine, dict(pairs)
+
+
+@pytest.mark.parametrize("far", [-1, 1 << 40], ids=["points", "walk"])
+@pytest.mark.parametrize("step", [1, 2, 9, 400])
+def test_picking_finds_the_same_by_point_reads_and_by_one_iterator(spread, monkeypatch, far, step):
+    engine, model = spread
+    monkeypatch.setattr("pyelevator.engines.leveldb._FAR", far)
+    keys = [b"", *(b"%04d" % i for i in range(0, 1000, step)), b"9999", b"zz"]
+    assert list(engine.pick(keys)) == [model.get(key) for key in keys]
+
+
+@pytest.mark.parametrize("far", [-1, 1 << 40], ids=["points", "walk"])
+def test_picking_from_a_damaged_block_says_so(storage, filled, monkeypatch, far):
+    monkeypatch.setattr("pyelevator.engines.leveldb._FAR", far)
+    table = files(filled, "*.ldb")[0]
+    content = bytearray(table.read_bytes())
+    content[100:200] = b"\0" * 100
+    table.write_bytes(content)
+    with storage.open(filled, {"paranoid_checks": True}) as engine:
+        with pytest.raises(EngineError, match="is damaged; repair it with repairdb"):
+            list(engine.pick([key for key, _ in PAIRS]))
+
+
+def test_a_pick_that_is_left_half_way_leaves_nothing_open(spread):
+    engine, model = spread
+    picked = engine.pick(sorted(model))
+    assert next(picked) == model[min(model)]
+    picked.close()
+    engine.close()

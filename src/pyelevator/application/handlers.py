@@ -1,6 +1,7 @@
 """What each command does: one function per verb, and the table that lists them all."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import chain, islice
 from typing import Any, Final, TypeAlias
 
@@ -69,19 +70,33 @@ def _mget(engine: Engine, request: Request[Any], policy: Policy) -> Response:
 
 
 def _values(engine: Engine, command: MGet, policy: Policy) -> list[bytes | None]:
-    """The values, read some at a time, so that too many bytes are noticed before they are all in memory."""
-    keys, most, size = command.keys, policy.max_range_bytes, 0
-    values = CourteousRows(policy.courtesy)
-    with engine.snapshot() as snapshot:
+    """The values, read in the order of the keys, some at a time, so that too many bytes are noticed before they are
+    all in memory."""
+    keys, size = sorted(set(command.keys)), 0
+    found: dict[bytes, bytes | None] = {}
+    with engine.snapshot() as snapshot, closing(snapshot.pick(keys, fill_cache=command.fill_cache)) as picked:
         for first in range(0, len(keys), _KEYS_AT_ONCE):
-            some = snapshot.multi_get(keys[first : first + _KEYS_AT_ONCE], fill_cache=command.fill_cache)
-            values += some
-            size += sum(map(len, filter(None, some)))
-            if size > most:
-                raise WrongValue(f"the values of this MGET are more than the limit of {most:,} bytes; ask for fewer")
-            if not len(values) % PIECE:
+            some = list(islice(picked, _KEYS_AT_ONCE))
+            found.update(zip(keys[first : first + _KEYS_AT_ONCE], some, strict=True))
+            size = _checked(size + _size(some), policy)
+            if not first % PIECE:
                 policy.courtesy.look_up()
+    values = CourteousRows(policy.courtesy)
+    values.extend(map(found.__getitem__, command.keys))
+    if len(keys) < len(values):
+        _checked(_size(values), policy)
     return values
+
+
+def _size(values: Iterable[bytes | None]) -> int:
+    return sum(map(len, filter(None, values)))
+
+
+def _checked(size: int, policy: Policy) -> int:
+    most = policy.max_range_bytes
+    if size > most:
+        raise WrongValue(f"the values of this MGET are more than the limit of {most:,} bytes; ask for fewer")
+    return size
 
 
 def _range(engine: Engine, request: Request[Any], policy: Policy) -> Response:

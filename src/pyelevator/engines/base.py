@@ -2,8 +2,8 @@
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, Self
 
 from attrs import frozen
 
@@ -99,6 +99,9 @@ class Bounds:
         return start, end, False
 
 
+_PICKED_AT_ONCE: Final = 16
+
+
 class Reader(ABC):
     """Reads: of an engine as it is now, or of a snapshot."""
 
@@ -109,6 +112,11 @@ class Reader(ABC):
     @abstractmethod
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
         """The values in the order of the keys, all as of one moment; duplicates are fine."""
+
+    def pick(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> Generator[bytes | None, None, None]:
+        """The values of ``keys``, which are in order and none twice, read as they are taken."""
+        for first in range(0, len(keys), _PICKED_AT_ONCE):
+            yield from self.multi_get(keys[first : first + _PICKED_AT_ONCE], fill_cache=fill_cache)
 
     @abstractmethod
     def scan(self, bounds: Bounds) -> Iterator[Any]:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice, takewhile
@@ -27,12 +27,16 @@ from pyelevator.engines.base import (
 )
 from pyelevator.engines.failures import Mapped, is_foreign
 from pyelevator.engines.options import check_options
+from pyelevator.engines.walk import Walk
 from pyelevator.errors import MissingExtra
 
 _OWN_FILE: Final = re.compile(r"CURRENT|MANIFEST-\d+|\d{6,}\.(log|ldb|sst)")
 """The files without which there is no LevelDB."""
 
 _BACKUP_PAIRS: Final = 1000
+
+_FAR: Final = 4096
+"""Bytes of files from key to key from which on point reads are cheaper (measured: benchmarks/spread.py)."""
 
 _LAST_KEY: Final = b"\xff" * 1024
 """Behind every key there is, for all practical purposes."""
@@ -60,11 +64,13 @@ def _load_plyvel() -> ModuleType:
 
 
 class _LevelDbReader(Reader):
-    """What a database and a snapshot share; ``source`` is plyvel's object, ``verify`` whether to check each block."""
+    """What a database and a snapshot share; ``source`` is plyvel's object, ``verify`` whether to check each block,
+    ``spread`` tells how many bytes of files lie between two keys, about."""
 
-    def __init__(self, source: Any, mapped: Mapped, verify: bool) -> None:
+    def __init__(self, source: Any, mapped: Mapped, verify: bool, spread: Callable[[bytes, bytes], int]) -> None:
         self._source = source
         self._mapped = mapped
+        self._spread = spread
         self._verify = verify
         self._get = partial(source.get, verify_checksums=True) if verify else source.get
 
@@ -80,6 +86,23 @@ class _LevelDbReader(Reader):
         get = self._get
         with self._mapped:
             return [get(key, fill_cache=fill_cache) for key in keys]
+
+    def pick(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> Generator[bytes | None, None, None]:
+        """By one iterator that goes from key to key, if they are near one another; else by point reads.
+
+        Keys of one block cost an iterator one look at the block, and point reads one each; where each key has blocks
+        of its own, the iterator reads one on every level, and a point read ends where it finds the key.
+        """
+        if not keys:
+            return
+        with self._mapped:
+            if self._spread(keys[0], keys[-1]) > _FAR * len(keys):
+                get = self._get
+                for key in keys:
+                    yield get(key, fill_cache=fill_cache)
+            else:
+                with self._source.iterator(fill_cache=fill_cache, verify_checksums=self._verify) as pairs:
+                    yield from Walk(pairs).values(keys)
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
         start, stop, include_stop = bounds.interval()
@@ -123,7 +146,7 @@ class LevelDbEngine(_LevelDbReader, Engine):
     """
 
     def __init__(self, storage: "LevelDbStorage", path: str, source: Any, options: Mapping[str, Any]) -> None:
-        super().__init__(source, Mapped(path), verify=options["paranoid_checks"])
+        super().__init__(source, Mapped(path), options["paranoid_checks"], source.approximate_size)
         self._storage = storage
         self._path = path
         self._options = options
@@ -170,7 +193,7 @@ class LevelDbEngine(_LevelDbReader, Engine):
 
     def snapshot(self) -> Reader:
         with self._mapped:
-            return _LevelDbReader(self._source.snapshot(), self._mapped, self._verify)
+            return _LevelDbReader(self._source.snapshot(), self._mapped, self._verify, self._spread)
 
     def compact(self) -> None:
         with self._mapped:

@@ -111,6 +111,14 @@ class EngineConformance:
         assert letters.multi_get(keys, fill_cache=fill_cache) == [b"4", None, b"1", b"4"]
         assert letters.multi_get([]) == []
 
+    @pytest.mark.parametrize("fill_cache", [False, True])
+    def test_pick_gives_the_values_of_ordered_keys_there_or_not(self, letters: Engine, fill_cache: bool) -> None:
+        keys = [b"", b"a", b"a0", b"d", b"e", b"zz"]
+        expected = letters.multi_get(keys)
+        assert list(letters.pick(keys, fill_cache=fill_cache)) == expected
+        assert expected[1] == b"1"
+        assert list(letters.pick([])) == []
+
     # Scans
 
     @pytest.mark.parametrize(
