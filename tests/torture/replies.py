@@ -102,7 +102,7 @@ def run(*, calls: int, manners: Mapping[str, Manners] = MANNERS, seed: int = 1) 
     """
     results = {f"{what}, threads": attempt(manner, calls, seed) for what, manner in manners.items()}
     results |= {f"{what}, tasks": attempt_async(manner, calls // 4, seed) for what, manner in manners.items()}
-    violations = [f"{what}: {wrong}" for what, result in results.items() for wrong in result.calls.violations(what)]
+    violations = [wrong for what, result in results.items() for wrong in result.calls.violations(what)]
     violations += [f"{what}: no call got an answer" for what, result in results.items() if not result.calls.right]
     return Findings(
         "Late, reordered and doubled replies",
