@@ -3,7 +3,7 @@
 import pytest
 
 from pyelevator.codec import ClassicCodec, FlatCodec
-from pyelevator.commands import DbConnect, Get, MGet, Ping, Put
+from pyelevator.commands import DbConnect, DbRepair, Get, MGet, Ping, Put
 from pyelevator.errors import ErrorCode, UsageError
 from pyelevator.flows import sleep
 from pyelevator.messages import Request, Response
@@ -158,8 +158,8 @@ def test_the_second_answer_of_a_flat_upstream_is_never_read():
 
 def test_what_the_upstream_s_dialect_cannot_say_is_refused():
     core = core_over(dialect="flat")
-    (reply,) = core.client_sent(b"a", asked(Ping(), 1), 0.0)
-    assert "dialect='classic'" in told(reply, Ping()).message
+    (reply,) = core.client_sent(b"a", asked(DbRepair(), 1), 0.0)
+    assert "dialect='classic'" in told(reply, DbRepair()).message
 
 
 def test_the_proxy_is_full_at_its_capacity_by_number_and_by_bytes():

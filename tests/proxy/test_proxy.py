@@ -46,6 +46,25 @@ class TestThroughToAnOldServer(SessionConformance):
         assert old.killed == []
 
 
+class TestFlatClientThroughToAnOldServer(SessionConformance):
+    @pytest.fixture
+    def connect(self):
+        with OldServerOnSocket("classic") as old, through(old.url) as proxy:
+            yield connector(proxy.urls[0], "flat")
+        assert old.killed == []
+
+
+@pytest.mark.parametrize("dialect", ["classic", "flat"])
+class TestThroughToAnOldFlatServer(SessionConformance):
+    """A client that knows words which the server behind the proxy has not."""
+
+    @pytest.fixture
+    def connect(self, dialect):
+        with OldServerOnSocket("flat") as old, through(old.url) as proxy:
+            yield connector(proxy.urls[0], dialect)
+        assert old.killed == []
+
+
 class TestThroughTwo(SessionConformance):
     """Everything happens at the first of two servers; the uids that the client sees say so."""
 

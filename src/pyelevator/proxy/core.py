@@ -60,7 +60,7 @@ class Core:
         limits: Limits | None = None,
         codecs: Sequence[Codec] = (),
     ) -> None:
-        router = Router(upstreams)
+        router = Router(upstreams, lambda name: self._pools[name].is_old())
         self._answer = compose(interceptors, router.forward)
         self._pools = {name: Pool(upstream) for name, upstream in router.upstreams.items()}
         self._timeout = timeout
@@ -299,6 +299,7 @@ class Core:
         if reply is None:
             return
         number, response = reply
+        pool.heard = True
         if lane.conversation.spent:
             self._renew(pool, lane)
         job = lane.jobs.pop(number)

@@ -125,11 +125,22 @@ class Lane:
 
 @define(eq=False)
 class Pool:
-    """The lanes to one upstream, and who waits for one."""
+    """The lanes to one upstream, and who waits for one.
+
+    Attributes:
+        heard: an answer has come that could be read.
+    """
 
     upstream: Upstream
     lanes: list[Lane] = field(factory=list)
     waiting: deque[tuple[Job, Request[Any]]] = field(factory=deque)
+    heard: bool = False
+
+    def is_old(self) -> bool | None:
+        """Whether the server echoes no ids; None while nothing has been heard of it."""
+        if not self.heard:
+            return None
+        return not any(lane.conversation.tagged for lane in self.lanes)
 
     def free_lane(self) -> Lane | None:
         """A lane with room; a new one if there may be more."""

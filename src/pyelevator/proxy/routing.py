@@ -4,8 +4,9 @@ With one upstream nothing is changed. With several, the uid that a DBCONNECT ans
 (``east~6c66e7d0-...``), so that a uid still leads to its upstream after the proxy was restarted.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, Final
 
 from attrs import evolve, field, frozen
@@ -14,8 +15,9 @@ from pyelevator.application.handlers import FEATURES
 from pyelevator.codec import DIALECTS, Codec
 from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbList, DbMount, DbUmount
 from pyelevator.errors import DatabaseError, ErrorCode, UsageError
-from pyelevator.flows import Flow, Send
+from pyelevator.flows import Flow, Forward, Send
 from pyelevator.messages import Request, Response
+from pyelevator.proxy import manners
 from pyelevator.transports import Curve, Target, parse_url
 
 _SEPARATOR: Final = "~"
@@ -94,18 +96,32 @@ def send_to(upstream: str, request: Request[Any]) -> Flow[Response]:
     return response
 
 
+def _way_to(upstream: Upstream, is_old: Callable[[str], bool | None]) -> Forward:
+    send = partial(send_to, upstream.name)
+    if upstream.codec is not None:
+        return send
+    if upstream.dialect == "flat":
+        return manners.flat(send)
+    return manners.classic(send, partial(is_old, upstream.name))
+
+
 class Router:
     """The innermost step of a proxied request: to one of the upstreams, with uids mapped on the way.
+
+    Args:
+        upstreams: the servers.
+        is_old: whether the one of a name is a server that echoes no ids; None while nothing has been heard of it.
 
     Raises:
         UsageError: no upstream, or two of one name.
     """
 
-    def __init__(self, upstreams: Sequence[Upstream]) -> None:
+    def __init__(self, upstreams: Sequence[Upstream], is_old: Callable[[str], bool | None]) -> None:
         self.upstreams: Mapping[str, Upstream] = {upstream.name: upstream for upstream in upstreams}
         if not upstreams or len(self.upstreams) < len(upstreams):
             raise UsageError("a proxy needs at least one upstream, and a name= of its own for each")
         self._first = upstreams[0].name
+        self._ways = {upstream.name: _way_to(upstream, is_old) for upstream in upstreams}
 
     def forward(self, request: Request[Any]) -> Flow[Response]:
         """Sends a request where it belongs; its response, with no feature that this proxy would not carry on."""
@@ -116,14 +132,14 @@ class Router:
 
     def _forward(self, request: Request[Any]) -> Flow[Response]:
         if len(self.upstreams) == 1:
-            return (yield from send_to(self._first, request))
+            return (yield from self._ways[self._first](request))
         if isinstance(request.command, DbList):
             return (yield from self._list_all(request))
         upstream = self._upstream_of(request)
         if upstream is None:
             return _unknown(request)
         uid = request.uid.partition(_SEPARATOR)[2] if request.uid else None
-        response = yield from send_to(upstream, evolve(request, uid=uid))
+        response = yield from self._ways[upstream](evolve(request, uid=uid))
         return _mapped(response, request, upstream, uid)
 
     def _upstream_of(self, request: Request[Any]) -> str | None:
@@ -143,7 +159,7 @@ class Router:
         names: list[bytes] = []
         for upstream in self.upstreams.values():
             uid = request.uid.partition(_SEPARATOR)[2] if _comes_from(request, upstream) and request.uid else None
-            response = yield from send_to(upstream.name, evolve(request, uid=uid))
+            response = yield from self._ways[upstream.name](evolve(request, uid=uid))
             if response.code is not None:
                 return response
             names += self._own(response.payload, upstream)

@@ -1,0 +1,146 @@
+"""Each request is answered exactly once, whatever upstream and clients do: a model of both around the core.
+
+No sockets; the clock is the test's. Hypothesis chooses what happens: requests of three clients, two of which send ids,
+and an upstream that answers in any order, twice, late, with garbage, or not at all.
+"""
+
+from collections import Counter
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from pyelevator.codec import ClassicCodec
+from pyelevator.commands import Get, MGet
+from pyelevator.flows import sleep
+from pyelevator.messages import Request, Response
+from pyelevator.proxy.core import Core, Forward, Renew, Reply
+from pyelevator.proxy.routing import Upstream
+
+CODEC = ClassicCodec()
+TIMEOUT = 5.0
+CLIENTS = {b"tagged": True, b"also tagged": True, b"old": False}
+
+
+def patient(request, forward):
+    """Waits, and asks once more."""
+    yield from forward(request)
+    yield from sleep(0.5)
+    return (yield from forward(request))
+
+
+class Traffic(RuleBasedStateMachine):
+    """Keys are numbers of requests; an answer holds the key that was asked for, so that a wrong one shows."""
+
+    @initialize(echoes=st.booleans(), interceptors=st.sampled_from([(), (patient,)]))
+    def start(self, echoes, interceptors):
+        self.core = Core([Upstream("tcp://h:1", name="up", max_lanes=3)], interceptors, timeout=TIMEOUT)
+        self.echoes = echoes
+        self.now = 100.0
+        self.flying = []
+        self.epochs = Counter()
+        self.asked = {client: [] for client in CLIENTS}
+        self.told = {client: [] for client in CLIENTS}
+        self.number = 0
+
+    def act(self, actions):
+        for action in actions:
+            if isinstance(action, Reply):
+                self.told[action.identity].append(action.frames)
+            elif isinstance(action, Renew):
+                self.epochs[action.lane] += 1
+            else:
+                assert isinstance(action, Forward)
+                assert action.until <= self.now + TIMEOUT
+                self.flying.append((action.lane, self.epochs[action.lane], action.frames))
+
+    def answer(self, frames):
+        request = CODEC.decode_request(frames)
+        command = request.command
+        payload = list(command.keys) if isinstance(command, MGet) else getattr(command, "key", b"PONG")
+        return CODEC.encode_response(Response(payload, id=request.id if self.echoes else None), request)
+
+    def arrive(self, lane, epoch, frames):
+        """A message comes over a connection, if it is still there."""
+        if epoch == self.epochs[lane]:
+            self.act(self.core.upstream_sent("up", lane, frames, self.now))
+
+    @rule(client=st.sampled_from(sorted(CLIENTS)), many=st.booleans())
+    def ask(self, client, many):
+        self.number += 1
+        key = b"%d" % self.number
+        command = MGet([key, b"x"]) if many else Get(key)
+        self.asked[client].append(command)
+        request_id = len(self.asked[client]) if CLIENTS[client] else None
+        self.act(self.core.client_sent(client, CODEC.encode_request(Request(command, "u", request_id)), self.now))
+
+    @rule(client=st.sampled_from(sorted(CLIENTS)), frames=st.sampled_from([[b""], [b"\xc1"], [b"\x80"], [b"a", b"b"]]))
+    def babble(self, client, frames):
+        self.asked[client].append(None)
+        self.act(self.core.client_sent(client, frames, self.now))
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), twice=st.booleans())
+    def reply(self, data, twice):
+        place = data.draw(st.integers(0, len(self.flying) - 1))
+        lane, epoch, frames = self.flying.pop(place)
+        self.arrive(lane, epoch, self.answer(frames))
+        if twice and self.echoes:  # nothing in a reply without an id tells the second from the next one's
+            self.arrive(lane, epoch, self.answer(frames))
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data())
+    def lose(self, data):
+        self.flying.pop(data.draw(st.integers(0, len(self.flying) - 1)))
+
+    @precondition(lambda self: self.flying)
+    @rule(frames=st.sampled_from([[b"\xc1", b"\xc1"], [b""], [b"\x80", b"\x80"], [b"\x81\xa2id\x01", b"\xc1"]]))
+    def garble(self, frames):
+        lane, epoch, _ = self.flying[0]
+        self.arrive(lane, epoch, frames)
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 2.0, TIMEOUT]))
+    def wait(self, seconds):
+        self.now += seconds
+        self.act(self.core.tick(self.now))
+
+    @invariant()
+    def nobody_gets_more_answers_than_questions(self):
+        if hasattr(self, "core"):
+            assert all(len(self.told[client]) <= len(self.asked[client]) for client in CLIENTS)
+
+    def teardown(self):
+        """At the latest when the time of all is over, all are answered, each with its own or an error."""
+        if not hasattr(self, "core"):
+            return
+        for _ in range(4 * self.number + 10):
+            due = self.core.next_due()
+            if due is None:
+                break
+            self.now = max(self.now, due)
+            self.act(self.core.tick(self.now))
+        assert self.core.idle
+        assert not self.core.full
+        for client, tagged in CLIENTS.items():
+            assert len(self.told[client]) == len(self.asked[client])
+            (self.check_ids if tagged else self.check_order)(client)
+
+    def check_ids(self, client):
+        answers = {CODEC.reply_id(frames): frames for frames in self.told[client]}
+        for number, command in enumerate(self.asked[client], 1):
+            if command is not None:
+                self.check(answers[number], command)
+
+    def check_order(self, client):
+        for frames, command in zip(self.told[client], self.asked[client], strict=True):
+            if command is not None:
+                self.check(frames, command)
+
+    def check(self, frames, command):
+        response = CODEC.decode_response(frames, Request(command))
+        if response.code is None:
+            assert response.payload == (list(command.keys) if isinstance(command, MGet) else command.key)
+
+
+TestTraffic = Traffic.TestCase
+TestTraffic.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
