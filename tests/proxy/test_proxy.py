@@ -4,6 +4,9 @@ import pytest
 
 from pyelevator import DatabaseError, Elevator, RequestTimeout, ServerRuntimeError
 from pyelevator.application import Application
+from pyelevator.codec import ClassicCodec
+from pyelevator.commands import DbList, DbRepair, Get, MGet, Range
+from pyelevator.messages import Request
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
@@ -161,8 +164,13 @@ def test_malformed_requests_are_answered_by_the_proxy_and_never_reach_the_server
             assert socket.poll(20_000)
             socket.recv_multipart()
             assert not socket.poll(0)
-        socket.close()
         assert old.requests == 0
+        for command, uid in ((Get("k"), None), (Range(), None), (DbRepair(), "u"), (MGet([]), "u"), (DbList(), None)):
+            socket.send_multipart(ClassicCodec().encode_request(Request(command, uid)))
+            assert socket.poll(20_000), f"{command} is not answered"
+            socket.recv_multipart()
+        socket.close()
+        assert old.killed == []
 
 
 def test_a_client_s_own_timeout_costs_nobody_else_an_answer():

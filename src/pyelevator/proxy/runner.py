@@ -106,6 +106,7 @@ class Proxy:
         )
         self._outbox, self._unread = self._listener.outbox, unread
         self._choked = False
+        self._forsaken: set[bytes] = set()
         self._progress = (0, 0.0)
         self.urls = self._listener.urls
         self._lines: dict[tuple[str, int], _Line] = {}
@@ -197,6 +198,7 @@ class Proxy:
             _LOG.warning("dropped the answers to a client that does not read them and held up the others")
             self._outbox.forget(identity)
             self._core.drop(identity)
+            self._forsaken.add(identity)
 
     def _see_off(self, deadline: Deadline) -> None:
         while self._outbox.peers and not deadline.expired():
@@ -212,9 +214,10 @@ class Proxy:
                 return
             identity, frames = message
             self._perform(self._core.client_sent(identity, frames, time.monotonic(), self._listener.peer))
-            if self._core.parked(identity) > _PARKED:
+            if self._core.parked(identity) > _PARKED or identity in self._forsaken:
                 _LOG.warning("closed a connection: its client sends requests and does not read the answers")
                 self._core.drop(identity)
+                self._forsaken.discard(identity)
                 self._listener.cut(identity)
 
     def _serve(self, upstream: str, lane: int, line: _Line) -> None:
@@ -237,6 +240,8 @@ class Proxy:
             _PERFORM[type(action)](self, action)
 
     def _reply(self, action: Reply) -> None:
+        if action.identity in self._forsaken:
+            return
         if self._listener.answer(action.identity, action.frames):
             self._core.hold(action.identity)
 

@@ -1,0 +1,165 @@
+"""Proxies as processes, before servers that die, freeze and come back, and behind clients that leave, push or do not read."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+
+import pytest
+import zmq
+
+from pyelevator import AsyncElevator, Elevator, ServerRuntimeError
+from pyelevator.codec import ClassicCodec
+from pyelevator.commands import Get, Put
+from pyelevator.messages import Request
+from pyelevator.testing.servers import ProxyProcess, ServerProcess
+
+MB = 1 << 20
+CODEC = ClassicCodec()
+
+
+@pytest.fixture
+def server():
+    with ServerProcess() as process:
+        yield process
+        os.kill(process.pid, signal.SIGCONT)
+
+
+def proxy_of(server, *args):
+    return ProxyProcess(server.urls[0], args=args)
+
+
+def address(process):
+    return process.urls[0].removeprefix("tcp://")
+
+
+def resident(process):
+    """Bytes of memory of a process."""
+    with open(f"/proc/{process.pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture
+def dealer():
+    context = zmq.Context()
+    sockets = []
+
+    def connect(url, **options):
+        socket = context.socket(zmq.DEALER)
+        sockets.append(socket)
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.RCVTIMEO, 60_000)
+        for name, value in options.items():
+            socket.set(getattr(zmq, name), value)
+        socket.connect(url)
+        return socket
+
+    yield connect
+    for socket in sockets:
+        socket.close()
+    context.term()
+
+
+async def gathered(client, count):
+    return await asyncio.gather(*[client.Get(str(i)) for i in range(count)], return_exceptions=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_each_request_to_a_server_that_died_or_froze_is_answered_in_time_and_later_ones_find_it_again(server, number):
+    async def session():
+        async with AsyncElevator(endpoint=address(proxy), timeout=60) as E:
+            for i in range(100):
+                await E.Put(str(i), "v")
+            os.kill(server.pid, number)
+            lost = await gathered(E, 100)
+            server.restart() if number == signal.SIGKILL else os.kill(server.pid, signal.SIGCONT)
+            await E.Put("again", "v")
+            return lost, await E.Get("again")
+
+    with proxy_of(server, "--timeout", "2") as proxy:
+        lost, again = asyncio.run(session())
+        assert {type(outcome) for outcome in lost} == {ServerRuntimeError}
+        assert "no answer from upstream within 2.0 s" in str(lost[0])
+        assert again == "v"
+        assert proxy.stop() == 0
+
+
+def test_a_client_that_leaves_with_requests_under_way_costs_nobody_anything(server, dealer):
+    with proxy_of(server, "--timeout", "5") as proxy, Elevator(endpoint=address(proxy), timeout=60) as E:
+        E.Put("k", "v")
+        leaving = dealer(proxy.urls[0])
+        os.kill(server.pid, signal.SIGSTOP)
+        for number in range(1, 200):
+            leaving.send_multipart(CODEC.encode_request(Request(Get("k"), E.db_uid, number)))
+        other = threading.Thread(target=leaving.close)
+        other.start()
+        other.join()
+        os.kill(server.pid, signal.SIGCONT)
+        assert [E.Get("k") for _ in range(10)] == ["v"] * 10
+        assert proxy.stop() == 0
+
+
+def test_sigterm_answers_what_was_taken(server, dealer):
+    with proxy_of(server, "--timeout", "30") as proxy:
+        with Elevator(endpoint=address(proxy), timeout=60) as E:
+            E.Put("k", "v")
+            uid = E.db_uid
+        socket = dealer(proxy.urls[0])
+        os.kill(server.pid, signal.SIGSTOP)
+        for number in range(1, 51):
+            socket.send_multipart(CODEC.encode_request(Request(Get("k"), uid, number)))
+        socket.send_multipart([b"\xc1"])  # answered by the proxy itself, so the others have been taken
+        socket.recv_multipart()
+        os.kill(proxy.pid, signal.SIGTERM)
+        os.kill(server.pid, signal.SIGCONT)
+        assert sorted(CODEC.reply_id(socket.recv_multipart()) for _ in range(50)) == list(range(1, 51))
+        assert proxy.wait() == 0
+
+
+def test_memory_is_bounded_with_a_stuck_server_and_clients_that_push(server, dealer):
+    with proxy_of(server, "--timeout", "60") as proxy:
+        with Elevator(endpoint=address(proxy), timeout=60) as E:
+            E.Put("k", "v")
+            uid = E.db_uid
+        os.kill(server.pid, signal.SIGSTOP)
+        before = resident(proxy)
+        offered = push([dealer(proxy.urls[0], SNDHWM=1) for _ in range(4)], uid, 1024 * MB)
+        grown = resident(proxy) - before
+        assert offered > 256 * MB, "the proxy took less than it may hold"
+        assert grown < 600 * MB, f"{offered / MB:.0f} MB were offered, and the proxy has grown by {grown / MB:.0f} MB"
+        os.kill(server.pid, signal.SIGCONT)
+        with Elevator(endpoint=address(proxy), timeout=60) as E:
+            assert E.Get("k") == "v"
+
+
+def grown_meanwhile(work, process):
+    assert work() == "v"
+    return resident(process)
+
+
+def push(sockets, uid, most):
+    """Sends puts of 1 MB over all sockets, until nobody has taken one for a second; the bytes that were taken."""
+    value, sent, last = os.urandom(MB), 0, time.monotonic()
+    while sent < most and time.monotonic() < last + 1.0:
+        for socket in sockets:
+            try:
+                frames = CODEC.encode_request(Request(Put("pushed", value), uid, sent))
+                socket.send_multipart(frames, zmq.NOBLOCK)
+            except zmq.Again:
+                time.sleep(0.001)
+            else:
+                sent, last = sent + MB, time.monotonic()
+    return sent
+
+
+def test_memory_is_bounded_with_a_client_that_does_not_read_and_others_are_served(server, dealer):
+    with proxy_of(server) as proxy, Elevator(endpoint=address(proxy), timeout=60) as E:
+        E.Put("large", "v" * MB)
+        before = resident(proxy)
+        deaf = dealer(proxy.urls[0], RCVHWM=1)
+        for number in range(1, 3000):
+            deaf.send_multipart(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))
+        E.Put("k", "v")
+        grown = max(grown_meanwhile(lambda: E.Get("k"), proxy) for _ in range(500)) - before
+        assert grown < 700 * MB, f"grown by {grown / MB:.0f} MB"
