@@ -164,20 +164,32 @@ def _bounds_of(command: Slice) -> Bounds:
 def _taken(items: Iterator[Any], most: int, most_bytes: int, courtesy: Courtesy) -> tuple[list[Any], bool]:
     """The first items, at most so many, of about so many bytes but at least one, and whether there are more."""
     rows = CourteousRows(courtesy)
-    size = wanted = 0
-    while len(rows) == wanted:
-        wanted += PIECE
-        for item in islice(items, PIECE):
-            if rows and (size >= most_bytes or len(rows) >= most):
-                return rows, True
-            rows.append(item)
-            if type(item) is tuple:
-                size += len(item[0]) + len(item[1])
-            elif item is not None:
-                size += len(item)
-        if len(rows) == wanted:
-            courtesy.look_up()
-    return rows, False
+    left = max(most_bytes, 1)
+    while left > 0 and len(rows) < most:
+        wanted = min(len(rows) + PIECE, most)
+        left = _filled(rows, islice(items, wanted - len(rows)), left)
+        if len(rows) < wanted:
+            break
+        courtesy.look_up()
+    return rows, next(items, _NOTHING) is not _NOTHING
+
+
+def _filled(rows: list[Any], items: Iterator[Any], left: int) -> int:
+    """Adds items until the bytes that are left are used up; how many are left then. One flat loop: ranges are long."""
+    add = rows.append
+    for item in items:
+        add(item)
+        if type(item) is tuple:
+            key, value = item
+            left -= len(key) + len(value)
+        elif item is not None:
+            left -= len(item)
+        if left <= 0:
+            break
+    return left
+
+
+_NOTHING: Final = object()
 
 
 def _check_all(more: bool, policy: Policy) -> None:

@@ -3,12 +3,14 @@
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias
 
 import msgpack
 from attrs import define, frozen
 
+from pyelevator.codec.pause import Pause
 from pyelevator.commands import BadSignal, Command, Unknown
 from pyelevator.errors import ArgumentTypeError, ErrorCode, LimitExceeded, MalformedMessage, UsageError
 from pyelevator.messages import Request, Response, Status
@@ -178,7 +180,8 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None) -> Any:
         if size > _SMALL:
             _check_complete(frame)
         elements = min(size, limits.elements)
-        return msgpack.unpackb(frame, raw=True, max_array_len=elements, max_map_len=elements, ext_hook=Extension)
+        with _PAUSE if size > _LARGE else nullcontext():
+            return msgpack.unpackb(frame, raw=True, max_array_len=elements, max_map_len=elements, ext_hook=Extension)
     except msgpack.StackError as error:
         raise LimitExceeded("nested too deeply") from error
     except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
@@ -194,6 +197,8 @@ def check_size(size: int, most: int) -> None:
 
 
 _SMALL: Final = 1024
+_LARGE: Final = 64 << 10
+_PAUSE: Final = Pause()
 _unpack_small: Final = partial(msgpack.unpackb, raw=True, ext_hook=Extension)
 
 

@@ -1,5 +1,6 @@
 """A process that is nothing but a server: from settings to the end by a signal."""
 
+import gc
 import logging
 import os
 import resource
@@ -21,6 +22,9 @@ from pyelevator.server.security import Door, allowed_roots, check_reach
 from pyelevator.transports.zmq import bind_target
 
 _LOG = logging.getLogger("pyelevator.server")
+_CONTAINERS: Final = 50_000
+"""How many are made before Python looks for cycles among them: requests have none, and it would look for a third of a
+long range's time. What the process has when it begins to serve is not looked through again."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 TURN: Final = 0.0001
@@ -53,6 +57,8 @@ def run(settings: Settings, announce: Callable[[str], None]) -> int:
     sys.setswitchinterval(TURN)
     with blocked_signals():
         server = open_server(settings)
+        gc.freeze()
+        gc.set_threshold(_CONTAINERS, *gc.get_threshold()[1:])
         for url in server.urls:
             _LOG.info("listening on %s", url)
         threading.Thread(target=stop_by_signal, args=(server,), daemon=True).start()
