@@ -27,7 +27,7 @@ _CONTAINERS: Final = 50_000
 long range's time. What the process has when it begins to serve is not looked through again."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
-TURN: Final = 0.0001
+TURN: Final = 0.00002
 """Seconds that a thread may keep Python to itself while others want it; Python's own 5 ms is twenty small requests.
 
 (Measured: docs/decisions.md.)
