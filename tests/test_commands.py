@@ -13,6 +13,7 @@ from pyelevator.commands import (
     COMMANDS,
     DELETE,
     PUT,
+    Access,
     BadSignal,
     Batch,
     Command,
@@ -28,6 +29,7 @@ from pyelevator.commands import (
     Get,
     MGet,
     Ping,
+    Pipeline,
     Put,
     Range,
     Shape,
@@ -54,6 +56,7 @@ SAMPLES = [
     DbDrop("d"),
     DbList(),
     DbRepair(),
+    Pipeline([Put("k", "v"), Get("k")]),
 ]
 BY_VERB = pytest.mark.parametrize("command", SAMPLES, ids=lambda command: command.verb)
 
@@ -83,20 +86,43 @@ def test_a_command_is_frozen_and_equal_by_value(command):
 @pytest.mark.parametrize(
     ("flag", "verbs"),
     [
-        ("writes", {"PUT", "DELETE", "BATCH"}),
+        ("writes", {"PUT", "DELETE", "BATCH", "PIPELINE"}),
         (
             "idempotent",
-            {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING", "DBCONNECT", "DBLIST"},
+            {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING", "DBCONNECT", "DBLIST"}
+            | {"PIPELINE"},
         ),
         (
             "addressed",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH"}
-            | {"DBCREATE", "DBDROP", "DBLIST", "DBREPAIR"},
+            | {"DBCREATE", "DBDROP", "DBLIST", "DBREPAIR", "PIPELINE"},
         ),
     ],
 )
 def test_a_flag_is_set_for_these_verbs(flag, verbs):
     assert {command.verb for command in SAMPLES if getattr(command, flag)} == verbs
+
+
+@pytest.mark.parametrize(
+    ("commands", "writes", "sync", "access"),
+    [
+        ([], False, False, Access.NONE),
+        ([Get("k"), Range()], False, False, Access.READ),
+        ([Get("k"), Put("k", "v")], True, False, Access.WRITE),
+        ([Put("k", "v"), Delete("k", sync=True)], True, True, Access.WRITE),
+    ],
+)
+def test_a_pipeline_writes_syncs_and_needs_what_one_of_its_commands_does(commands, writes, sync, access):
+    pipeline = Pipeline(commands)
+    assert (pipeline.writes, pipeline.sync, pipeline.access) == (writes, sync, access)
+    assert pipeline.idempotent
+
+
+def test_an_answer_to_a_pipeline_has_as_many_parts_as_it_has_commands():
+    assert Pipeline([Get("k")]).result([b"v"]) == [b"v"]
+    for wrong in ([], [b"v", b"v"], None, b"v"):
+        with pytest.raises(MalformedMessage):
+            Pipeline([Get("k")]).result(wrong)
 
 
 def test_an_unknown_verb_is_a_command_that_may_not_be_repeated():
@@ -180,6 +206,8 @@ WRONG = [
     *[(DbCreate, ["d", bad], "options must be a mapping, not") for bad in ("k", ["k"], 1, True)],
     (DbCreate, ["d", {1: 1}], "the name of an option must be str or bytes, not int"),
     (DbCreate, ["d", {"block_size": [1]}], r"options\['block_size'\] must be a number, a bool or str, not list"),
+    *[(Pipeline, [[bad]], "commands must read or write keys, not") for bad in (Ping(), DbList(), Pipeline([]), "k", 1)],
+    *[(Pipeline, [bad], "commands must be a list or a tuple, not") for bad in ("k", 1, None, Get("k"))],
     (Unknown, [1], "name must be str or bytes, not int"),
 ]
 
@@ -258,6 +286,7 @@ def test_options_hold_text_and_numbers():
         (MGet(["k"]), Shape.LIST),
         (Get("k"), Shape.SCALAR),
         (Put("k", "v"), Shape.NOTHING),
+        (Pipeline([]), Shape.ANSWERS),
     ],
 )
 def test_the_shape_of_the_answer_is_told_by_the_command(command, shape):

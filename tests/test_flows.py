@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from pyelevator.commands import Get, Ping
+from pyelevator.commands import Get, Ping, Pipeline
 from pyelevator.deadlines import Deadline
-from pyelevator.flows import Send, Sleep, compose, drive, drive_async, send, sleep, through
+from pyelevator.errors import ErrorCode, RequestTimeout
+from pyelevator.flows import Send, Sleep, compose, drive, drive_async, send, settled, sleep, through
 from pyelevator.messages import Request, Response
 
 PING = Request(Ping())
@@ -194,3 +195,156 @@ def test_the_async_loop_does_the_same():
     answer = asyncio.run(drive_async(compose([named("one", log)])(PING), perform))
     assert answer == Response(b"PONG")
     assert log == ["one in", "one out"]
+
+
+# Pipelines
+
+
+class Script:
+    """Performs effects: answers each command with its key, or as told, and notes what it was asked."""
+
+    def __init__(self, **outcomes):
+        self.outcomes = outcomes
+        self.log = []
+
+    def __call__(self, effect):
+        if isinstance(effect, Sleep):
+            self.log.append(effect.seconds)
+            return None
+        command = effect.request.command
+        if isinstance(command, Pipeline):
+            self.log.append([self.name(one) for one in command.commands])
+            return Response([self.outcome(one) for one in command.commands], id=effect.request.id)
+        self.log.append(self.name(command))
+        outcome = self.outcome(command)
+        return outcome if isinstance(outcome, Response) else Response(outcome)
+
+    def name(self, command):
+        return command.key.decode()
+
+    def outcome(self, command):
+        outcome = self.outcomes.get(self.name(command), command.key)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+
+def piped(interceptor, script, keys="abc"):
+    request = Request(Pipeline([Get(key) for key in keys]), "u", 7)
+    return drive(compose([interceptor])(request), script)
+
+
+def test_interceptors_see_the_single_commands_of_a_pipeline_and_it_goes_on_as_one():
+    seen, script = [], Script()
+
+    def watching(request, forward):
+        seen.append(request)
+        return (yield from forward(request))
+
+    response = piped(watching, script)
+    assert seen == [Request(Get(key), "u") for key in "abc"]
+    assert script.log == [["a", "b", "c"]]
+    assert response == Response([Response(b"a"), Response(b"b"), Response(b"c")], id=7)
+
+
+def test_what_an_interceptor_answers_itself_is_not_sent_and_keeps_its_place():
+    def answering(request, forward):
+        if request.command.key == b"b":
+            return Response(b"mine")
+        return (yield from forward(request))
+
+    script = Script()
+    assert [one.payload for one in piped(answering, script).payload] == [b"a", b"mine", b"c"]
+    assert script.log == [["a", "c"]]
+
+
+def test_what_is_left_alone_of_a_pipeline_goes_as_a_single_command():
+    def answering(request, forward):
+        if request.command.key != b"b":
+            return Response(b"mine")
+        return (yield from forward(request))
+
+    script = Script()
+    assert [one.payload for one in piped(answering, script).payload] == [b"mine", b"b", b"mine"]
+    assert script.log == ["b"]
+
+
+def test_an_exception_of_one_command_is_its_outcome_and_no_other_s():
+    def failing(request, forward):
+        response = yield from forward(request)
+        if request.command.key == b"b":
+            raise ValueError("not b")
+        return response
+
+    one, two, three = piped(failing, Script()).payload
+    assert (one.payload, str(two), three.payload) == (b"a", "not b", b"c")
+
+
+def test_what_goes_wrong_with_the_message_goes_wrong_for_each_command():
+    class Lost(Script):
+        def __call__(self, effect):
+            raise RequestTimeout("no answer")
+
+    outcomes = piped(named("x", log := []), Lost()).payload
+    assert [str(outcome) for outcome in outcomes] == ["no answer"] * 3
+    assert len(set(map(id, outcomes))) == 3
+    assert log == ["x in"] * 3 + ["x RequestTimeout"] * 3
+
+
+def test_a_failure_of_the_whole_is_passed_on_as_one():
+    gone = Response.failure(ErrorCode.RUNTIME, "Database u doesn't exist", 7)
+    assert piped(named("x", []), lambda effect: gone) == gone
+
+
+def test_repetitions_go_together_again():
+    def twice(request, forward):
+        yield from forward(request)
+        return (yield from forward(request))
+
+    script = Script()
+    piped(twice, script)
+    assert script.log == [["a", "b", "c"], ["a", "b", "c"]]
+
+
+def test_commands_keep_their_order_though_one_sleeps():
+    def sleeping(request, forward):
+        if request.command.key == b"b":
+            yield from sleep(2.0)
+        return (yield from forward(request))
+
+    script = Script()
+    piped(sleeping, script)
+    assert script.log == ["a", 2.0, ["b", "c"]]
+
+
+def test_all_sleep_at_the_same_time():
+    def sleeping(request, forward):
+        yield from sleep(float(request.command.key))
+        return (yield from forward(request))
+
+    script = Script()
+    piped(sleeping, script, "313")
+    assert script.log == [3.0, ["3", "1", "3"]]
+
+
+def test_an_interrupt_closes_every_flow_of_a_pipeline():
+    log = []
+    with pytest.raises(KeyboardInterrupt):
+        piped(named("x", log), lambda effect: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert log == ["x in"] * 3 + ["x GeneratorExit"] * 3
+
+
+def test_an_answer_that_is_no_response_is_that_command_s_error():
+    def wrong(request, forward):
+        yield from forward(request)
+        return None if request.command.key == b"b" else Response()
+
+    assert str(piped(wrong, Script()).payload[1]) == "an interceptor must return a Response, not NoneType"
+
+
+def test_settled_turns_exceptions_into_failures():
+    request = Request(Pipeline([Get("a"), Get("b")]))
+    response = Response([Response(b"a"), ValueError("no")])
+    assert settled(request, response, lambda error: Response.failure(ErrorCode.VALUE, str(error))) == Response(
+        [Response(b"a"), Response.failure(ErrorCode.VALUE, "no")]
+    )

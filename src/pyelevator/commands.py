@@ -21,6 +21,7 @@ from pyelevator import arguments
 from pyelevator.arguments import DELETE, PUT, BadSignal, Data, Op, Option, to_bytes
 from pyelevator.errors import (
     SERVER_ERRORS,
+    ArgumentTypeError,
     CursorExpired,
     DatabaseError,
     ErrorCode,
@@ -41,6 +42,7 @@ class Shape(enum.Enum):
     SCALAR = "scalar"
     LIST = "list"
     PAIRS = "pairs"
+    ANSWERS = "answers"
     OPAQUE = "opaque"
 
     __hash__ = object.__hash__  # Enum's is written in Python, and each reply looks its reader up by its shape
@@ -383,6 +385,68 @@ class DbRepair(_Silent):
     idempotent = False
 
 
+def _pipelined(commands: Sequence[Command[Any]]) -> tuple[Command[Any], ...]:
+    """The commands of a pipeline, each of which reads or writes keys of the connected database."""
+    if not isinstance(commands, (list, tuple)):
+        raise ArgumentTypeError(f"commands must be a list or a tuple, not {type(commands).__name__}")
+    for kind in set(map(type, commands)):
+        if kind not in PIPELINED:
+            raise ArgumentTypeError(f"commands must read or write keys, not {kind.__name__}")
+    return tuple(commands)
+
+
+@frozen
+class Pipeline(Command[list[Any]]):
+    """Many commands to one database in one message, executed in order, each with an answer of its own.
+
+    It is no transaction: each command succeeds or fails by itself, and others' may come between. The payload of its
+    answer is a list of what became of each: the payload of a plain success, a ``Response`` where there is more to say,
+    or, between interceptors, an exception. A server with the feature ``pipeline`` knows it.
+
+    Attributes:
+        feature: what a server calls it that knows pipelines.
+        commands: see ``PIPELINED`` for what they may be.
+
+    >>> Pipeline([Put("a", "1"), Get("a")])
+    Pipeline(commands=(Put(key=b'a', value=b'1', sync=False), Get(key=b'a')))
+    """
+
+    verb = "PIPELINE"
+    feature: ClassVar[str] = "pipeline"
+    shape = Shape.ANSWERS
+    commands: tuple[Command[Any], ...] = field(converter=_pipelined)
+
+    @property
+    def idempotent(self) -> bool:  # type: ignore[override]
+        """Each of its commands is."""
+        return all(command.idempotent for command in self.commands)
+
+    @property
+    def writes(self) -> bool:  # type: ignore[override]
+        """One of its commands does."""
+        return any(command.writes for command in self.commands)
+
+    @property
+    def sync(self) -> bool:
+        """One of its commands asks for it."""
+        return any(getattr(command, "sync", False) for command in self.commands)
+
+    @property
+    def access(self) -> Access:  # type: ignore[override]
+        """The highest that one of its commands needs."""
+        return max([command.access for command in self.commands], default=Access.NONE)
+
+    def result(self, payload: Any) -> list[Any]:
+        answers = _expect(payload, list, self.verb)
+        if len(answers) == len(self.commands):
+            return answers
+        raise MalformedMessage(f"the answer to {len(self.commands)} pipelined commands holds {len(answers)}")
+
+
+PIPELINED: Final = (Get, Put, Delete, Exists, MGet, Range, Slice, Batch)
+"""What a pipeline takes: the commands that read and write keys."""
+
+
 @frozen
 class Unknown(Command[Any]):
     """A verb that this version does not know, with its arguments as they came; proxies pass it on."""
@@ -415,6 +479,7 @@ COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
     "DBDROP": DbDrop,
     "DBLIST": DbList,
     "DBREPAIR": DbRepair,
+    "PIPELINE": Pipeline,
 }
 """Verb -> class."""
 
@@ -422,6 +487,7 @@ COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
 __all__ = [
     "COMMANDS",
     "DELETE",
+    "PIPELINED",
     "PUT",
     "Access",
     "BadSignal",
@@ -442,6 +508,7 @@ __all__ = [
     "Op",
     "Option",
     "Ping",
+    "Pipeline",
     "Put",
     "Range",
     "Shape",

@@ -52,7 +52,13 @@ class ErrorCode(enum.IntEnum):
 
 
 class ElevatorError(Exception):
-    """Base of every exception of this package."""
+    """Base of every exception of this package.
+
+    Attributes:
+        others: the errors of later commands of the same pipeline.
+    """
+
+    others: "tuple[Exception, ...]" = ()
 
 
 class UsageError(ElevatorError, ValueError):

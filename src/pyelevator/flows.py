@@ -11,11 +11,14 @@ async one.
 b'PONG'
 """
 
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from copy import copy
+from itertools import groupby, takewhile
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import evolve
 
+from pyelevator.commands import PIPELINED, Pipeline
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request, Response
 from pyelevator.records import record
@@ -73,14 +76,128 @@ def compose(interceptors: Iterable[Interceptor], exchange: Forward = send) -> Fo
 
 
 def _around(interceptor: Interceptor, forward: Forward) -> Forward:
+    """Interceptors see single commands: those of a pipeline go through it side by side, and on as pipelines."""
+
     def intercepted(request: Request[Any]) -> Flow[Response]:
-        flow: Any = interceptor(request, forward)
-        if not isinstance(flow, Generator):
-            name = getattr(interceptor, "__name__", type(interceptor).__name__)
-            raise TypeError(f"the interceptor {name} must be a flow (a generator), and gave {type(flow).__name__}")
-        return flow
+        if isinstance(request.command, Pipeline):
+            return side_by_side(request, lambda one: _started(interceptor, one, send), forward)
+        return _started(interceptor, request, forward)
 
     return intercepted
+
+
+def _started(interceptor: Interceptor, request: Request[Any], forward: Forward) -> Flow[Response]:
+    flow: Any = interceptor(request, forward)
+    if not isinstance(flow, Generator):
+        name = getattr(interceptor, "__name__", type(interceptor).__name__)
+        raise TypeError(f"the interceptor {name} must be a flow (a generator), and gave {type(flow).__name__}")
+    return flow
+
+
+def side_by_side(pipeline: Request[Any], begin: Forward, forward: Forward) -> Flow[Response]:
+    """The commands of a pipeline as flows of their own, each made by ``begin``; what they send at one time goes
+    together through ``forward``.
+
+    A flow that sleeps holds up the sends of those after it, so that the commands keep their order; all sleep at once.
+    """
+    flows = [_Step(begin, evolve(pipeline, command=command, id=None)) for command in pipeline.command.commands]  # type: ignore[attr-defined]
+    try:
+        while any(step.effect is not None for step in flows):
+            yield from _one_round([step for step in flows if step.effect is not None], pipeline, forward)
+    finally:
+        for step in flows:
+            step.flow.close()
+    return gathered([step.outcome for step in flows], pipeline.id)
+
+
+def gathered(outcomes: list[Any], request_id: int | None) -> Response:
+    """One answer of many; what failed all of them in one way (there is no such database, say) failed the pipeline."""
+    first = outcomes[0] if outcomes else None
+    if isinstance(first, Response) and first.code is not None and all(outcome == first for outcome in outcomes):
+        return evolve(first, id=request_id)
+    return Response(outcomes, id=request_id)
+
+
+def _one_round(waiting: "list[_Step]", pipeline: Request[Any], forward: Forward) -> Flow[None]:
+    sending = list(takewhile(lambda step: isinstance(step.effect, Send), waiting))
+    if sending:
+        requests = [step.effect.request for step in sending]  # type: ignore[union-attr]
+        for step, outcome in zip(sending, (yield from _together(requests, pipeline, forward)), strict=True):
+            step.resume(outcome)
+        return
+    pause = waiting[0].effect.seconds  # type: ignore[union-attr]
+    yield from sleep(pause)
+    for step in waiting:
+        if isinstance(step.effect, Sleep):
+            step.slept(pause)
+
+
+def settled(request: Request[Any] | None, response: Response, failure: Callable[[Exception], Response]) -> Response:
+    """The response as it can be written down: what interceptors raised for single commands of a pipeline are failures
+    in it.
+    """
+    if request is None or not isinstance(request.command, Pipeline) or response.code is not None:
+        return response
+    outcomes = [failure(outcome) if isinstance(outcome, Exception) else outcome for outcome in response.payload]
+    return evolve(response, payload=outcomes)
+
+
+def _together(requests: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
+    """What becomes of each request, where those next to one another go out as one if they can."""
+    outcomes: list[Any] = []
+    for _, grouped in groupby(requests, key=_company):
+        group = list(grouped)
+        try:
+            outcomes += yield from _as_one(group, pipeline, forward)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is each one's
+            outcomes += [copy(error) for _ in group]
+    return outcomes
+
+
+def _company(request: Request[Any]) -> tuple[Any, ...]:
+    """What the requests of one pipeline have in common; what no pipeline takes has nothing with anybody."""
+    return None if isinstance(request.command, PIPELINED) else id(request), request.uid, request.compression
+
+
+def _as_one(group: list[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
+    if len(group) == 1:
+        return [(yield from forward(group[0]))]
+    ends = [request.deadline for request in group if request.deadline is not None]
+    together = Pipeline([request.command for request in group])
+    deadline = min(ends, key=lambda end: end.at, default=None)
+    response = yield from forward(evolve(group[0], command=together, id=pipeline.id, deadline=deadline))
+    if response.code is not None:
+        return [evolve(response, id=None)] * len(group)
+    outcomes = together.result(response.payload)
+    return [outcome if isinstance(outcome, (Response, Exception)) else Response(outcome) for outcome in outcomes]
+
+
+class _Step:
+    """One of many flows side by side: what it waits for, or what became of it."""
+
+    def __init__(self, begin: Forward, request: Request[Any]) -> None:
+        self.effect: Effect | None = None
+        self.outcome: Response | Exception | None = None
+        self.flow = begin(request)
+        self.resume(None)
+
+    def resume(self, outcome: Any) -> None:
+        """Goes on with the outcome of the last effect; an exception is raised there."""
+        self.effect = None
+        try:
+            self.effect = self.flow.throw(outcome) if isinstance(outcome, Exception) else self.flow.send(outcome)
+        except StopIteration as stop:
+            self.outcome = stop.value if isinstance(stop.value, Response) else _no_response(stop.value)
+        except Exception as error:  # noqa: BLE001 - it is this command's, and no other's
+            self.outcome = error
+
+    def slept(self, seconds: float) -> None:
+        """Some of its sleep is over, or all."""
+        left = self.effect.seconds - seconds  # type: ignore[union-attr]
+        if left > 0:
+            self.effect = Sleep(left)
+        else:
+            self.resume(None)
 
 
 def through(forward: Forward, flow: Flow[R], deadline: Deadline) -> Flow[R]:
@@ -108,9 +225,13 @@ def _outcome(effect: Effect, forward: Forward, deadline: Deadline) -> Flow[Any]:
     if isinstance(effect, Send):
         response = yield from forward(evolve(effect.request, deadline=deadline))
         if not isinstance(response, Response):
-            raise TypeError(f"an interceptor must return a Response, not {type(response).__name__}")
+            raise _no_response(response)
         return response
     return (yield effect)
+
+
+def _no_response(value: object) -> TypeError:
+    return TypeError(f"an interceptor must return a Response, not {type(value).__name__}")
 
 
 def drive(flow: Flow[R], perform: Callable[[Effect], Any]) -> R:

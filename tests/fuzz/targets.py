@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from attrs import evolve
 
 from pyelevator.codec import ClassicCodec, Codec, FlatCodec, Limits, UnsupportedByDialect
-from pyelevator.commands import COMMANDS, DbConnect, Exists, Get, MGet, Ping, Put, Range, Slice, Unknown
+from pyelevator.commands import COMMANDS, DbConnect, Exists, Get, MGet, Ping, Pipeline, Put, Range, Slice, Unknown
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage
 from pyelevator.messages import Request, Response, Status
 
@@ -24,6 +24,7 @@ ASKED: Final = (
     *(Request(Get("k")), Request(Put("k", "v")), Request(Exists("k")), Request(MGet(["k", "l"])), Request(Ping())),
     *(Request(Range()), Request(Slice(None, 2)), Request(Range(include_key=False)), Request(DbConnect("d"))),
     *(Request(Unknown("FOO", [])), Request(Get("k"), id=7, compression=True)),
+    Request(Pipeline([Get("k"), Put("k", "v"), Exists("k"), MGet(["k"]), Range()])),
 )
 """What a reply may answer; the first byte of a reply's input chooses."""
 

@@ -3,8 +3,8 @@
 import pytest
 
 from pyelevator.codec import ClassicCodec, FlatCodec
-from pyelevator.commands import DbConnect, DbRepair, Get, MGet, Ping, Put
-from pyelevator.errors import ErrorCode, UsageError
+from pyelevator.commands import DbConnect, DbRepair, Get, MGet, Ping, Pipeline, Put
+from pyelevator.errors import ErrorCode, PermissionDenied, UsageError
 from pyelevator.flows import sleep
 from pyelevator.messages import Request, Response
 from pyelevator.proxy.core import Core, Forward, Renew, Reply
@@ -253,3 +253,34 @@ def test_upstreams_need_names_of_their_own(upstreams):
 def test_what_cannot_be_an_upstream_is_refused(url):
     with pytest.raises(UsageError):
         Upstream(url)
+
+
+def no_secrets(request, forward):
+    if getattr(request.command, "key", b"") == b"secret":
+        raise PermissionDenied("not allowed: secret")
+    return (yield from forward(request))
+
+
+def test_a_pipeline_is_passed_on_as_one_and_interceptors_see_its_commands():
+    core = learned(core_over(no_secrets))
+    pipeline = Pipeline([Get("a"), Get("secret"), Get("b")])
+    (forward,) = core.client_sent(b"a", asked(pipeline, 5), 0.0)
+    assert CLASSIC.decode_request(forward.frames).command == Pipeline([Get("a"), Get("b")])
+    (reply,) = core.upstream_sent("up", 0, answer_to(forward, [b"1", b"2"]), 0.0)
+    answer = told(reply, pipeline)
+    one, refused, two = answer.payload
+    assert (one, refused.code, two, answer.id) == (b"1", ErrorCode.OS, b"2", 5)
+
+
+@pytest.mark.parametrize("interceptors", [[], [no_secrets]], ids=["bare", "intercepted"])
+def test_a_pipeline_whose_upstream_is_silent_is_answered_in_time(interceptors):
+    core = learned(core_over(*interceptors))
+    pipeline = Pipeline([Get("a"), Get("b")])
+    core.client_sent(b"a", asked(pipeline, 5), 0.0)
+    replies = [action for action in core.tick(5.0) if isinstance(action, Reply)]
+    answers = [told(reply, pipeline) for reply in replies]
+    outcomes = answers[0].payload or answers
+    assert {(outcome.code, outcome.message) for outcome in outcomes} == {
+        (ErrorCode.RUNTIME, "proxy: no answer from upstream within 5.0 s")
+    }
+    assert core.idle

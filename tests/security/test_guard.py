@@ -24,6 +24,7 @@ from pyelevator.commands import (
     Get,
     MGet,
     Ping,
+    Pipeline,
     Put,
     Range,
     Slice,
@@ -50,6 +51,7 @@ SAMPLES = {
     "DBDROP": (Access.ADMIN, DbDrop("app-1")),
     "DBLIST": (Access.NONE, DbList()),
     "DBREPAIR": (Access.ADMIN, DbRepair()),
+    "PIPELINE": (Access.WRITE, Pipeline([Put("k", "v")])),
 }
 """Verb -> the access it needs, and a command about app-1 (or app-2, which does not exist yet)."""
 
@@ -122,6 +124,19 @@ def test_what_is_refused_changes_nothing(guard, application, role, verb):
     if role < needed:
         assert application.catalog.names() == ["default", "app-1", "other"]
         assert ask(Guard(application, lambda: {"alice": EVERYTHING}), Get("k")).payload == b"v"
+
+
+def test_of_a_pipeline_what_is_allowed_is_executed_and_the_rest_refused(guard):
+    response = ask(guard({"app-1": Access.READ}), Pipeline([Get("k"), Put("k", "changed"), Get("k")]))
+    assert (response.code, response.id) == (None, 7)
+    before, refused, after = response.payload
+    assert (before.payload, refused.code, after.payload) == (b"v", DENIED, b"v")
+    assert refused.message == "not allowed: PUT needs write access to the database app-1"
+
+
+def test_a_pipeline_with_something_forbidden_is_not_answered_in_the_loop(guard, application):
+    request = Request(Pipeline([Get("k"), Delete("k")]), application.catalog.uid_of("app-1"), 7, peer="alice")
+    assert guard({"app-1": Access.READ}).at_once(request) is None
 
 
 @pytest.mark.parametrize("verb", SAMPLES)

@@ -23,4 +23,5 @@ def test_the_table_of_access_is_what_the_commands_say():
         for row, access in rows.items()
         for verb in re.findall(r"\b[A-Z]{3,}\b", re.search(rf"\| {row} \| (.*) \|", DOC)[1])
     }
-    assert told == {verb: command.access for verb, command in COMMANDS.items()}
+    assert told == {verb: command.access for verb, command in COMMANDS.items() if verb != "PIPELINE"}
+    assert "A PIPELINE needs nothing by itself" in DOC

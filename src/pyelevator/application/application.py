@@ -1,18 +1,15 @@
 """Application: a request in, a response out, whatever happens."""
 
-import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 from pyelevator.application.catalog import Catalog
+from pyelevator.application.failures import failure
 from pyelevator.application.handlers import HANDLERS
 from pyelevator.application.policy import Policy
-from pyelevator.engines.base import EngineError
 from pyelevator.engines.memory import MemoryStorage
-from pyelevator.errors import ErrorCode, ServerError, UnknownCommand
+from pyelevator.errors import UnknownCommand
 from pyelevator.messages import Request, Response
-
-_log: Final = logging.getLogger("pyelevator.application")
 
 
 class Application:
@@ -71,7 +68,7 @@ class Application:
         try:
             return handler(self.catalog, request, self.policy)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            return failure(error, request)
+            return failure(error, request.id)
 
     def at_once(self, request: Request[Any]) -> Response | None:
         """The answer, if it takes little work and nothing has to be waited for; otherwise None, and nothing is done.
@@ -87,7 +84,7 @@ class Application:
         try:
             return handler.at_once(self.catalog, request, self.policy)
         except Exception as error:  # noqa: BLE001 - as above
-            return failure(error, request)
+            return failure(error, request.id)
 
     @property
     def tick_seconds(self) -> float | None:
@@ -109,23 +106,3 @@ class Application:
 
 def _unhandled(_: Catalog, request: Request[Any], __: Policy) -> Response:
     raise UnknownCommand(f"Command {request.command.verb} not handled")
-
-
-def failure(error: Exception, request: Request[Any]) -> Response:
-    """What a client is told of an error, whatever it is; one that is nobody's mistake is logged."""
-    answer = next(answer for kind, answer in _ANSWERS if isinstance(error, kind))
-    return Response.failure(*answer(error), request.id)
-
-
-def _internal(error: Exception) -> tuple[ErrorCode, str]:
-    _log.error("a request failed", exc_info=error)
-    return ErrorCode.RUNTIME, f"internal error: {type(error).__name__}"
-
-
-_ANSWERS: Final[Sequence[tuple[type[Exception], Callable[[Any], tuple[ErrorCode, str]]]]] = (
-    (ServerError, lambda error: (error.code, error.message)),
-    (EngineError, lambda error: (error.code, str(error))),
-    (OSError, lambda error: (ErrorCode.OS, error.strerror or str(error))),
-    (Exception, _internal),
-)
-"""What was raised -> the failure's code and message; the first that fits."""

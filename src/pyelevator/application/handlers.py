@@ -10,6 +10,7 @@ from attrs import evolve
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.courtesy import PIECE, CourteousRows, Courtesy
 from pyelevator.application.kinds import LARGE, SLOW, Handler, Managing, Reading, Writing
+from pyelevator.application.pipelines import pipelining
 from pyelevator.application.policy import Policy
 from pyelevator.commands import (
     DELETE,
@@ -28,6 +29,7 @@ from pyelevator.commands import (
     Get,
     MGet,
     Ping,
+    Pipeline,
     Put,
     Range,
     Slice,
@@ -36,7 +38,7 @@ from pyelevator.engines.base import Bounds, Engine, Reader
 from pyelevator.errors import KeyNotFound, WrongValue
 from pyelevator.messages import Request, Response, Status
 
-FEATURES: Final = ("pyelevator/1", "id", "pages", "sync", "reverse", "cursors")
+FEATURES: Final = ("pyelevator/1", "id", "pages", "sync", "reverse", "cursors", Pipeline.feature)
 """What this server can do beyond the old protocol; told in the answer to DBCONNECT."""
 
 _BYTES_PER_UNIT: Final = 1024
@@ -250,7 +252,7 @@ def _delete(command: Delete) -> _Ops:
     return ((DELETE, command.key),)
 
 
-HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
+_PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
     Get: Reading(_get),
     Exists: Reading(_exists),
     MGet: Reading(_mget, lambda c: len(c.keys)),
@@ -259,6 +261,12 @@ HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
     Put: Writing(_put, lambda c: (len(c.key) + len(c.value)) // _BYTES_PER_UNIT),
     Delete: Writing(_delete),
     Batch: Writing(lambda c: c.ops, _of_batch),
+}
+"""What may stand in a pipeline."""
+
+HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
+    **_PIPELINED,
+    Pipeline: pipelining(_PIPELINED),
     Ping: Managing(_ping),
     DbConnect: Managing(_connect),
     DbList: Managing(_list),

@@ -4,8 +4,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pyelevator.application.application import Application, failure
-from pyelevator.flows import Effect, Interceptor, Sleep, compose, drive
+from pyelevator.application.application import Application
+from pyelevator.application.failures import failure
+from pyelevator.flows import Effect, Interceptor, Sleep, compose, drive, settled
 from pyelevator.messages import Request, Response
 
 
@@ -31,10 +32,10 @@ class Intercepted(Application):
         try:
             response: Any = drive(self._way(request), self._perform)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            return failure(error, request)
+            return failure(error, request.id)
         if isinstance(response, Response):
-            return response
-        return failure(TypeError(f"an interceptor answered {type(response).__name__}, not a Response"), request)
+            return settled(request, response, failure)
+        return failure(TypeError(f"an interceptor answered {type(response).__name__}, not a Response"), request.id)
 
     def _perform(self, effect: Effect) -> Response | None:
         if isinstance(effect, Sleep):

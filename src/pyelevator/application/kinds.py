@@ -27,6 +27,12 @@ Cost: TypeAlias = Callable[[Any], int]
 """An estimate of a command's work, in lookups of one key (some microseconds each)."""
 
 
+def check_batch(ops: Sequence[Op], policy: Policy) -> None:
+    """Refuses more operations than a batch may have."""
+    if len(ops) > policy.max_batch:
+        raise WrongValue(f"a batch of {len(ops):,} operations is over the limit of {policy.max_batch:,}; split it")
+
+
 @frozen
 class Reading:
     """Answers from one database.
@@ -74,8 +80,7 @@ class Writing:
     def __call__(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response:
         command: Any = request.command
         ops = self.ops(command)
-        if len(ops) > policy.max_batch:
-            raise WrongValue(f"a batch of {len(ops):,} operations is over the limit of {policy.max_batch:,}; split it")
+        check_batch(ops, policy)
         mount = catalog.use(request.uid)
         mount.mend()
         with mount as engine:

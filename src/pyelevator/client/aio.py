@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 from pyelevator.client import operations
 from pyelevator.client.aio_base import Arguments, AsyncClient, documented_by
 from pyelevator.client.aio_batch import AsyncWriteBatch
+from pyelevator.client.aio_pipeline import AsyncPipeline
 from pyelevator.client.aio_ranges import AsyncRangeIter
 from pyelevator.client.batch import BATCH_TIMEOUT
 from pyelevator.client.elevator import Elevator
@@ -262,3 +263,6 @@ class AsyncElevator(AsyncClient[T]):
 
     def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":
         return AsyncWriteBatch.borrowing(self, timeout)
+
+    def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "AsyncPipeline[T]":
+        return AsyncPipeline(self, raise_errors, timeout)

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from itertools import chain
 from typing import Any
 
 from attrs import define
 
+from pyelevator.client.aio_groups import Server, answers, groups, is_refused, one_request
 from pyelevator.codec import Codec
 from pyelevator.conversation import Conversation
 from pyelevator.deadlines import Deadline
@@ -25,7 +26,7 @@ class Call:
         request, deadline: what to send, and until when the answer is wanted.
         future: holds the outcome in the end.
         connection: that has taken it over; None while it waits for one.
-        id: its number there once it is sent; None before.
+        id: the number of the message that carries it, once that is sent; None before.
         heard: how many messages had come in on the connection when it was sent.
     """
 
@@ -51,21 +52,25 @@ class Call:
 class Connection:
     """A transport, the conversation on it, and the calls that it has taken over.
 
-    What is added in one turn of the loop goes out together at its end.
+    What is added in one turn of the loop goes out together at its end; in few messages, if the server knows pipelines.
 
     Attributes:
         heard: how many messages have come in.
         broken: it must not carry another request.
     """
 
-    def __init__(self, transport: AsyncTransport, codec: Codec, on_change: Callable[["Connection"], None]) -> None:
+    def __init__(
+        self, transport: AsyncTransport, codec: Codec, on_change: Callable[["Connection"], None], server: Server
+    ) -> None:
         self.transport = transport
         self.heard = 0
         self.broken = False
         self._conversation = Conversation(codec)
         self._on_change = on_change
+        self._server = server
         self._unsent: OrderedDict[Call, None] = OrderedDict()
-        self._sent: dict[int, Call] = {}
+        self._sent: dict[int, list[Call | None]] = {}
+        """The calls that each message carries; None in the place of one that was given up."""
         self._loop = asyncio.get_running_loop()
         self._flushing = False
         transport.open(self)
@@ -91,7 +96,8 @@ class Connection:
 
     def calls(self) -> Iterator[Call]:
         """All that it has taken over, sent or not."""
-        return chain(self._sent.values(), self._unsent)
+        sent = chain.from_iterable(self._sent.values())
+        return chain((call for call in sent if call is not None), self._unsent)
 
     def add(self, call: Call) -> None:
         """Takes a call over."""
@@ -103,24 +109,34 @@ class Connection:
 
     def _flush(self) -> None:
         self._flushing = False
-        while self._unsent and not self.broken:
-            call, _ = self._unsent.popitem(last=False)
-            if not call.future.done() and not self._send(call):
-                self._unsent[call] = None
-                self._unsent.move_to_end(call, last=False)
+        for group in list(groups([call for call in self._unsent if not call.future.done()], self._server)):
+            if self.broken:
+                break
+            self._remove(group)
+            if not self._send(group):
+                self._put_back(group)
                 return
         if self.idle:
             self._on_change(self)
 
-    def _send(self, call: Call) -> bool:
-        """Sends a call, if the transport takes it."""
+    def _remove(self, group: Sequence[Call]) -> None:
+        for call in group:
+            del self._unsent[call]
+
+    def _put_back(self, group: Sequence[Call]) -> None:
+        for call in reversed(group):
+            self._unsent[call] = None
+            self._unsent.move_to_end(call, last=False)
+
+    def _send(self, group: Sequence[Call]) -> bool:
+        """Sends calls in one message, if the transport takes it."""
         try:
-            request_id, frames = self._conversation.submit(call.request)
-        except Exception as error:  # noqa: BLE001 - what cannot be written down is its caller's matter
-            call.fail(error)
+            request_id, frames = self._conversation.submit(one_request(group))
+        except Exception as error:  # noqa: BLE001 - what cannot be written down is its callers' matter
+            for call in group:
+                call.fail(copy(error))
             return True
-        self._sent[request_id] = call
-        call.id, call.heard = request_id, self.heard
+        self._note(group, request_id)
         try:
             taken = self.transport.send(frames)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing more can be sent here
@@ -129,11 +145,17 @@ class Connection:
         if not taken:
             self._conversation.forget(request_id, sent=False)
             del self._sent[request_id]
-            call.id = None
+            self._note(group, None)
         return taken
 
+    def _note(self, group: Sequence[Call], request_id: int | None) -> None:
+        for call in group:
+            call.id, call.heard = request_id, self.heard
+        if request_id is not None:
+            self._sent[request_id] = list(group)
+
     def received(self, frames: Sequence[bytes]) -> None:
-        """Hands an answer to its call."""
+        """Hands an answer to its calls."""
         self.heard += 1
         try:
             matched = self._conversation.match(frames)
@@ -144,36 +166,59 @@ class Connection:
             self._answer(self._sent.pop(matched[0]), matched[1])
             self._on_change(self)
 
-    def _answer(self, call: Call, read: Callable[[], Response]) -> None:
+    def _answer(self, group: Sequence[Call | None], read: Callable[[], Response]) -> None:
         try:
             response = read()
-        except Exception as error:  # noqa: BLE001 - an answer that cannot be read is its caller's matter
+        except Exception as error:  # noqa: BLE001 - an answer that cannot be read is its callers' matter
             self.broken = not self.many
-            call.fail(error)
-        else:
-            self.broken = self._conversation.spent
-            call.answer(response)
+            self._fail(group, error)
+            return
+        self.broken = self._conversation.spent
+        self._server.learn(response)
+        if is_refused(response, len(group)):
+            self._send_again(group)
+            return
+        for call, answer in zip(group, answers(response, len(group)), strict=True):
+            if call is not None:
+                call.answer(answer)
+
+    def _fail(self, group: Iterable[Call | None], error: Exception) -> None:
+        """Fails calls; each caller gets an exception of his own, as a traceback hangs on it."""
+        for call in group:
+            if call is not None:
+                call.fail(copy(error))
+
+    def _send_again(self, group: Sequence[Call | None]) -> None:
+        """Sends the calls of a group that the server did not understand, each by itself."""
+        self._server.pipelines = False
+        for call in group:
+            if call is not None:
+                call.id = None
+                self.add(call)
 
     def writable(self) -> None:
         """Sends what had to wait for the connection."""
         self._flush()
 
     def lost(self, error: Exception) -> None:
-        """Fails what is in flight; each caller gets an exception of his own, as a traceback hangs on it."""
+        """Fails what is in flight."""
         self.broken = True
-        calls, self._sent = self._sent, {}
-        for call in calls.values():
-            call.fail(copy(error))
+        sent, self._sent = self._sent, {}
+        self._fail(chain.from_iterable(sent.values()), error)
         self._on_change(self)
 
     def forget(self, call: Call) -> bool:
         """Gives a call up; False if there was nothing left to give up."""
         if call.id is None:
             return self._unsent.pop(call, self) is None
-        if self._sent.pop(call.id, None) is None:
+        group = self._sent.get(call.id)
+        if group is None or call not in group:
             return False
-        self._conversation.forget(call.id)
-        self.broken = self.broken or not self.many
+        group[group.index(call)] = None
+        if not any(group):
+            del self._sent[call.id]
+            self._conversation.forget(call.id)
+            self.broken = self.broken or not self.many
         return True
 
     def take_back(self) -> list[Call]:

@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any, Final
 
 from pyelevator.client.aio_connection import Call, Connection
+from pyelevator.client.aio_groups import Server
 from pyelevator.client.session import all_busy, check_lanes
 from pyelevator.codec import Codec
 from pyelevator.deadlines import Deadline
@@ -44,6 +45,7 @@ class Switchboard:
         self._retired: list[Connection] = []
         """Connections that still wait for answers, and carry no new requests."""
         self._waiting: OrderedDict[Call, None] = OrderedDict()
+        self._server = Server()
         self._due = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
@@ -115,7 +117,7 @@ class Switchboard:
             if connection.idle:
                 return connection
         if len(self._connections) < (self._max_lanes if self._serial else 1):
-            connection = Connection(self._transport.asynchronous(), self._codec, self._changed)
+            connection = Connection(self._transport.asynchronous(), self._codec, self._changed, self._server)
             self._connections.append(connection)
             return connection
         return None

@@ -15,6 +15,7 @@ from pyelevator.client.base import (
     Unset,
 )
 from pyelevator.client.batch import BATCH_TIMEOUT
+from pyelevator.client.pipeline import Pipeline
 from pyelevator.client.ranges import Pager, Scan, check_count, scan
 from pyelevator.codec import Codec
 from pyelevator.commands import (
@@ -390,3 +391,15 @@ class Elevator(Client[T]):
     def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "batch.WriteBatch[T]":
         """A batch for the connected database, over this client's connections, with a timeout of its own."""
         return batch.WriteBatch.borrowing(self, timeout)
+
+    def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "Pipeline[T]":
+        """A pipeline: commands that travel together, in one round trip where the server knows how.
+
+        ``with E.pipeline() as p: p.Put("a", "1"); f = p.Get("a")``, and then ``f.result()`` or ``p.results``. It is
+        not a transaction, see :class:`~pyelevator.client.pipeline.Pipeline`.
+
+        Args:
+            raise_errors: raise the first error at the end; False leaves all of them to the handles and the results.
+            timeout: seconds for all of it; the client's if None.
+        """
+        return Pipeline(self, raise_errors, timeout)

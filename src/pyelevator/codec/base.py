@@ -5,15 +5,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 import msgpack
 from attrs import define, frozen
 
 from pyelevator.codec.pause import Pause
-from pyelevator.commands import BadSignal, Command, Unknown
+from pyelevator.commands import BadSignal, Unknown
 from pyelevator.errors import ArgumentTypeError, ErrorCode, LimitExceeded, MalformedMessage, UsageError
 from pyelevator.messages import Request, Response, Status
+
+T = TypeVar("T")
 
 Frames: TypeAlias = Sequence[bytes]
 """One multipart message, without identities or delimiters."""
@@ -233,17 +235,16 @@ def _children(container: list[Any] | dict[Any, Any]) -> Sequence[Any]:
     return container if isinstance(container, list) else list(container.values())
 
 
-def build(verb: str, build_command: Any, args: Sequence[Any], extras: dict[str, Any]) -> Command[Any]:
-    """The command from a peer's arguments; what its converters refuse is a MalformedMessage with the right code."""
+def build(verb: str, make: Callable[[], T]) -> T:
+    """What ``make`` makes of a peer's arguments; what converters refuse is a MalformedMessage with the right code."""
     try:
-        command: Command[Any] = build_command(*args, **extras)
+        return make()
     except BadSignal as error:
         raise MalformedMessage(str(error), code=ErrorCode.SIGNAL) from error
     except ArgumentTypeError as error:
         raise MalformedMessage(REFUSALS.get(verb, "{}").format(error), code=ErrorCode.TYPE) from error
     except UsageError as error:
         raise MalformedMessage(str(error), code=ErrorCode.VALUE) from error
-    return command
 
 
 REFUSALS: Final = {
@@ -294,9 +295,18 @@ def scalar(data: list[Any]) -> bytes | bool | None:
     """
     if len(data) != 1:
         raise MalformedMessage(f"a scalar answer holds {len(data)} values")
-    if type(data[0]) in _SCALARS:
-        return data[0]  # type: ignore[no-any-return]
-    raise MalformedMessage(f"a scalar answer holds {type(data[0]).__name__}")
+    return plain(data[0])
+
+
+def plain(value: Any) -> bytes | bool | None:
+    """``value`` itself, where a scalar was expected.
+
+    Raises:
+        MalformedMessage: it is not plain.
+    """
+    if type(value) in _SCALARS:
+        return value  # type: ignore[no-any-return]
+    raise MalformedMessage(f"a scalar answer holds {type(value).__name__}")
 
 
 _SCALARS: Final = frozenset({bytes, bool, type(None)})

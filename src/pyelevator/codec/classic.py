@@ -1,8 +1,10 @@
 """The classic dialect: the Python 2 server and client, 0.5 (source: PROTOCOL, recordings in tests/vectors)."""
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain, groupby
 from typing import Any, Final
 
 from attrs import frozen
@@ -18,6 +20,7 @@ from pyelevator.codec.base import (
     error_code,
     pack,
     pack_pieces,
+    plain,
     reply_status,
     scalar,
     strings,
@@ -25,7 +28,7 @@ from pyelevator.codec.base import (
     unknown,
     unpack,
 )
-from pyelevator.commands import COMMANDS, Command, Range, Shape
+from pyelevator.commands import COMMANDS, PIPELINED, Command, Range, Shape, Unknown
 from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError
 from pyelevator.messages import Request, Response, Status
 
@@ -77,6 +80,36 @@ def _read_nothing(args: list[Any]) -> list[Any]:  # noqa: ARG001
     return []
 
 
+def _write_pipeline(pipeline: Any) -> tuple[list[Any]]:
+    """Commands of one kind next to one another as a run: ``[verb, extras, [args, ...]]``."""
+    runs = []
+    for (verb, extras), run in groupby(pipeline.commands, _run_of):
+        runs.append((verb, dict(extras), list(map(ARGS[verb].write, run))))
+    return (runs,)
+
+
+def _run_of(command: Command[Any]) -> tuple[str, tuple[Any, ...]]:
+    return command.verb, tuple(_extras(command).items()) if command.extras else ()
+
+
+def _read_pipeline(args: list[Any]) -> list[Any]:
+    if not isinstance(args[0], list):
+        raise MalformedMessage(f"PIPELINE takes an array, not {type(args[0]).__name__}", code=ErrorCode.TYPE)
+    return [list(chain.from_iterable(map(_read_run, args[0])))]
+
+
+def _read_run(run: Any) -> Sequence[Command[Any]]:
+    if not isinstance(run, list) or len(run) != 3 or not isinstance(run[1], dict) or not isinstance(run[2], list):
+        raise MalformedMessage("a pipeline consists of runs, [verb, extras, [args, ...]]", code=ErrorCode.TYPE)
+    verb, extras, calls = run
+    kind, layout = _KNOWN.get(verb, (Unknown, None)) if type(verb) is bytes else (Unknown, None)
+    if layout is None or not issubclass(kind, PIPELINED):
+        raise MalformedMessage(f"a pipeline does not take {reprlib.repr(verb)}", code=ErrorCode.KEY)
+    if not set(map(type, calls)) <= {list}:
+        raise MalformedMessage("the args of a command in a pipeline are an array", code=ErrorCode.TYPE)
+    return _build_all(kind, layout, calls, extras)
+
+
 ARGS: Final[Mapping[str, Layout]] = {
     "GET": Layout(lambda c: (c.key,), 1, 1),
     "PUT": Layout(lambda c: (c.key, c.value), 2, 2),
@@ -94,6 +127,7 @@ ARGS: Final[Mapping[str, Layout]] = {
     "DBDROP": Layout(lambda c: (c.name,), 1, 1),
     "DBLIST": Layout(lambda _: (), 0, ANY, _read_nothing),
     "DBREPAIR": Layout(lambda _: (), 0, ANY, _read_nothing),
+    "PIPELINE": Layout(_write_pipeline, 1, 1, _read_pipeline),
 }
 """Verb -> layout."""
 
@@ -150,11 +184,7 @@ class ClassicCodec(Codec):
             raise MalformedMessage(f"Invalid request message : args must be an array, not {type(args).__name__}")
         if type(verb) is not bytes or verb not in _KNOWN:
             return unknown(verb, args, self.limits)
-        kind, layout = _KNOWN[verb]
-        if not layout.least <= len(args) <= layout.most:
-            raise MalformedMessage(f"{kind.verb} does not take {len(args)} arguments", code=ErrorCode.VALUE)
-        extras = {name: meta[name.encode()] for name in kind.extras if name.encode() in meta} if kind.extras else {}
-        return build(kind.verb, kind, layout.read(args), extras)
+        return _build(*_KNOWN[verb], args, meta)
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         if response.code is not None:
@@ -179,11 +209,9 @@ class ClassicCodec(Codec):
         status = reply_status(header.get(b"status"))
         if status is Status.FAILURE:
             return Response.failure(error_code(header.get(b"err_code")), _message(header), reply_id)
-        payload = self._payload(self._content(content, header), request.command.shape)
-        more, cursor = header.get(b"more") is True, header.get(b"cursor")
-        cursor = cursor if isinstance(cursor, bytes) else None
+        payload = self._payload(self._content(content, header), request.command)
         features = _features(header[b"features"]) if b"features" in header else ()
-        return Response(payload, status, None, "", reply_id, more, features, cursor)
+        return Response(payload, status, None, "", reply_id, header.get(b"more") is True, features, _cursor(header))
 
     def _content(self, frame: bytes, header: dict[Any, Any]) -> Any:
         """The content; by the header's word, as failures are never compressed, and old servers may echo a ``yes``."""
@@ -192,13 +220,47 @@ class ClassicCodec(Codec):
         check_size(len(frame), self.limits.frame_bytes)
         return unpack(lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes)
 
-    def _payload(self, content: Any, shape: Shape) -> Any:
+    def _payload(self, content: Any, command: Command[Any]) -> Any:
         if not isinstance(content, dict):
             raise MalformedMessage(f"the content of a reply is a map, not {type(content).__name__}")
         datas = content.get(b"datas")
+        shape = command.shape
         if shape is Shape.OPAQUE:
             check_plain(datas, self.limits)
-        return _READERS[shape](datas)
+        return _answers(datas, command) if shape is Shape.ANSWERS else _READERS[shape](datas)
+
+
+def _build(kind: type[Command[Any]], layout: Layout, args: list[Any], meta: dict[Any, Any]) -> Command[Any]:
+    """The command that a peer's arguments make."""
+    _check_count(kind, layout, len(args))
+    extras = _told(kind, meta)
+    return build(kind.verb, lambda: kind(*layout.read(args), **extras))
+
+
+def _build_all(
+    kind: type[Command[Any]], layout: Layout, calls: list[list[Any]], meta: dict[Any, Any]
+) -> list[Command[Any]]:
+    """The commands of one kind that a peer's arguments, one after the other, make."""
+    for count in set(map(len, calls)):
+        _check_count(kind, layout, count)
+    extras, read = _told(kind, meta), layout.read
+    return build(kind.verb, lambda: [kind(*read(args), **extras) for args in calls])
+
+
+def _check_count(kind: type[Command[Any]], layout: Layout, count: int) -> None:
+    if not layout.least <= count <= layout.most:
+        raise MalformedMessage(f"{kind.verb} does not take {count} arguments", code=ErrorCode.VALUE)
+
+
+def _told(kind: type[Command[Any]], meta: dict[Any, Any]) -> dict[str, Any]:
+    """The extras of a command that a peer has given."""
+    return {name: meta[name.encode()] for name in kind.extras if name.encode() in meta} if kind.extras else {}
+
+
+def _extras(command: Command[Any]) -> dict[str, Any]:
+    """The extras that are not at their defaults: every one is off by default."""
+    values = {extra: getattr(command, extra) for extra in command.extras}
+    return {extra: value for extra, value in values.items() if value is not None and value is not False}
 
 
 def _meta(request: Request[Any]) -> dict[str, Any]:
@@ -208,10 +270,8 @@ def _meta(request: Request[Any]) -> dict[str, Any]:
     meta: dict[str, Any] = {"compression": request.compression}
     if request.id is not None:
         meta["id"] = request.id
-    for extra in command.extras:
-        value = getattr(command, extra)
-        if value is not None and value is not False:  # every extra is off by default
-            meta[extra] = value
+    if command.extras:
+        meta.update(_extras(command))
     return meta
 
 
@@ -247,13 +307,48 @@ def _header(response: Response, *, compression: bool) -> dict[str, Any]:
     return header
 
 
+def _entry(outcome: Any) -> Any:
+    """An answer within an answer: the datas of a plain success, or a map of header and datas together."""
+    if not isinstance(outcome, Response):
+        return outcome
+    if outcome.code is not None:
+        return {"status": -1, "err_code": int(outcome.code), "err_msg": outcome.message}
+    if outcome.status is Status.SUCCESS and not outcome.more and outcome.cursor is None:
+        return outcome.payload
+    said = {"status": int(outcome.status), "datas": outcome.payload, "more": outcome.more}
+    return said if outcome.cursor is None else {**said, "cursor": outcome.cursor}
+
+
+def _answers(datas: Any, pipeline: Any) -> list[Any]:
+    """What became of each command of a pipeline."""
+    entries, commands = _list(datas), pipeline.commands
+    if len(entries) != len(commands):
+        raise MalformedMessage(f"the answer to {len(commands)} pipelined commands holds {len(entries)}")
+    if set(map(type, entries)) <= _SIMPLE:
+        return entries
+    return [_outcome(entry, command.shape) for entry, command in zip(entries, commands, strict=True)]
+
+
+_SIMPLE: Final = frozenset({bytes, bool, type(None)})
+
+
+def _outcome(entry: Any, shape: Shape) -> Any:
+    if type(entry) is not dict:
+        return _PLAIN[shape](entry)
+    status = reply_status(entry.get(b"status"))
+    if status is Status.FAILURE:
+        return Response.failure(error_code(entry.get(b"err_code")), _message(entry))
+    more, cursor = entry.get(b"more") is True, _cursor(entry)
+    return Response(_PLAIN[shape](entry.get(b"datas")), status, more=more, cursor=cursor)
+
+
 def _written(payload: Any, shape: Shape) -> bytes:
     """The content frame. Scalars are wrapped in a list, but for false, which the old server leaves bare."""
     if shape is Shape.SCALAR:
         datas: Any = payload if payload is False else [payload]
         large = type(payload) is bytes and len(payload) >= _LARGE
     else:
-        datas, large = payload, isinstance(payload, list)
+        datas, large = list(map(_entry, payload)) if shape is Shape.ANSWERS else payload, isinstance(payload, list)
     return pack_pieces(datas, "datas") if large else pack({"datas": datas})
 
 
@@ -292,6 +387,15 @@ _READERS: Final[Mapping[Shape, Callable[[Any], Any]]] = {
     Shape.PAIRS: _pairs,
     Shape.OPAQUE: lambda datas: datas,
 }
+
+
+_PLAIN: Final[Mapping[Shape, Callable[[Any], Any]]] = {**_READERS, Shape.SCALAR: plain}
+"""Shape -> what reads it within the answer to a pipeline, where scalars are not wrapped."""
+
+
+def _cursor(header: dict[Any, Any]) -> bytes | None:
+    cursor = header.get(b"cursor")
+    return cursor if isinstance(cursor, bytes) else None
 
 
 def _message(header: dict[Any, Any]) -> str:

@@ -40,11 +40,14 @@ _MANY: Final = 16
 
 @frozen
 class Layout:
-    """How a verb's arguments are written and read; ``write`` is None where an old server would die of the verb."""
+    """How a verb's arguments are written and read.
+
+    ``write`` is None where an old server would die of the verb, ``read`` where the dialect has no such verb at all.
+    """
 
     write: Callable[[Any], Iterable[Any]] | None
     least: int
-    read: Callable[[Sequence[Any]], Sequence[Any]]
+    read: Callable[[Sequence[Any]], Sequence[Any]] | None
 
 
 def _first(count: int) -> Callable[[Sequence[Any]], Sequence[Any]]:
@@ -120,6 +123,7 @@ ARGS: Final[Mapping[str, Layout]] = {
     "DBDROP": Layout(lambda c: (c.name,), 1, _first(1)),
     "DBLIST": Layout(lambda _: (), 0, _first(0)),
     "DBREPAIR": Layout(None, 0, _first(0)),
+    "PIPELINE": Layout(None, 0, None),
 }
 """Verb -> layout. Our server reads all of them; a client sends only what the old server survives."""
 
@@ -158,11 +162,12 @@ class FlatCodec(Codec):
     def _command(self, verb: Any, args: list[Any]) -> Command[Any]:
         name = text(verb) if isinstance(verb, bytes) else ""
         layout = ARGS.get(name)
-        if layout is None:
+        if layout is None or layout.read is None:
             return unknown(verb, args, self.limits)
         if len(args) < layout.least:
             raise MalformedMessage(f"{name} does not take {len(args)} arguments", code=ErrorCode.VALUE)
-        return build(name, COMMANDS[name], layout.read(args), {})
+        kind, read = COMMANDS[name], layout.read
+        return build(name, lambda: kind(*read(args)))
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         if response.code is ErrorCode.KEY and request and isinstance(request.command, Get):
@@ -203,11 +208,16 @@ def _pairs(data: list[Any]) -> list[list[Any]]:
     return [list(pair) for pair in zip(data[::2], data[1::2], strict=True)]
 
 
+def _no_answers(_: Any) -> Any:
+    raise MalformedMessage("the flat dialect has no PIPELINE, and no answers to it")
+
+
 _WRITERS: Final[Mapping[Shape, Callable[[Any], Iterable[Any]]]] = {
     Shape.NOTHING: lambda _: (),
     Shape.SCALAR: lambda payload: (payload,),
     Shape.LIST: lambda payload: ["" if item is None else item for item in payload],
     Shape.PAIRS: lambda payload: (item for pair in payload for item in pair),
+    Shape.ANSWERS: _no_answers,
     Shape.OPAQUE: lambda payload: payload if isinstance(payload, list) else (),
 }
 
@@ -216,5 +226,6 @@ _READERS: Final[Mapping[Shape, Callable[[list[Any]], Any]]] = {
     Shape.SCALAR: scalar,
     Shape.LIST: strings,
     Shape.PAIRS: _pairs,
+    Shape.ANSWERS: _no_answers,
     Shape.OPAQUE: lambda data: data,
 }

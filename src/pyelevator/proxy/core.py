@@ -20,7 +20,7 @@ from attrs import evolve
 from pyelevator.codec import Codec, Limits
 from pyelevator.conversation import Conversation, Exchange, Reader
 from pyelevator.errors import ElevatorError, ErrorCode, ProtocolError, RequestTimeout, ServerError
-from pyelevator.flows import Interceptor, Sleep, compose
+from pyelevator.flows import Interceptor, Sleep, compose, settled
 from pyelevator.messages import Request, Response
 from pyelevator.proxy.lanes import Action, Forward, Job, Lane, Parked, Pool, Renew, Reply
 from pyelevator.proxy.relay import Relay
@@ -229,7 +229,7 @@ class Core:
         if not isinstance(response, Response):
             _LOG.error("an interceptor answered %s, not a Response", type(response).__name__)
             response = Response.failure(ErrorCode.RUNTIME, "the proxy failed on this request; its log says more")
-        self._reply(job.identity, job.exchange, response)
+        self._reply(job.identity, job.exchange, settled(job.exchange.request, response, _failure))
 
     def _reply(self, identity: bytes, exchange: Exchange, response: Response) -> None:
         """The one answer, under the client's own id; then the client's next request, if it keeps an order."""

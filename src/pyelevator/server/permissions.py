@@ -28,8 +28,9 @@ from typing import Any, Final, TypeVar
 from attrs import evolve, field, frozen
 
 from pyelevator.application import Application
-from pyelevator.commands import Access, DbList
+from pyelevator.commands import Access, DbList, Pipeline
 from pyelevator.errors import PermissionDenied, UsageError
+from pyelevator.flows import gathered
 from pyelevator.messages import Request, Response
 from pyelevator.server import values
 from pyelevator.transports.curve import is_key
@@ -144,18 +145,27 @@ class Guard(Application):
         self._rights = rights
 
     def __call__(self, request: Request[Any]) -> Response:
-        return self._guarded(request, self._application)
+        return self._guarded(request, self._application, self._one_by_one)
 
     def at_once(self, request: Request[Any]) -> Response | None:
-        return self._guarded(request, self._application.at_once)
+        return self._guarded(request, self._application.at_once, lambda _: None)
 
-    def _guarded(self, request: Request[Any], answer: Callable[[Request[Any]], _R]) -> _R | Response:
+    def _guarded(
+        self, request: Request[Any], answer: Callable[[Request[Any]], _R], split: Callable[[Request[Any]], _R]
+    ) -> _R | Response:
         rights = self._rights().get(request.peer or "")
         refusal = STRANGER if rights is None else self._refusal(request, rights)
+        if refusal is not None and rights is not None and isinstance(request.command, Pipeline):
+            return split(request)
         if rights is None or refusal is not None:
             return Response.of_error(PermissionDenied(f"{PermissionDenied.MARK}{refusal}"), request.id)
         response = answer(request)
         return shown_to(rights, response) if response and isinstance(request.command, DbList) else response
+
+    def _one_by_one(self, request: Request[Any]) -> Response:
+        """The answer to a pipeline that has something forbidden in it: all but that is executed."""
+        pipeline: Any = request.command
+        return gathered([self(evolve(request, command=command, id=None)) for command in pipeline.commands], request.id)
 
     def tick(self) -> None:
         self._application.tick()

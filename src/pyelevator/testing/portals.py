@@ -18,6 +18,7 @@ from typing import Any, Final, Self, TypeVar
 
 from pyelevator import AsyncElevator, AsyncRangeIter, AsyncWriteBatch, Elevator, WriteBatch
 from pyelevator.client.aio_base import AsyncClient
+from pyelevator.client.aio_pipeline import AsyncPipeline
 
 R = TypeVar("R")
 
@@ -116,7 +117,7 @@ class Driven:
         return lambda *args, **options: self._plain(self._portal.run(call(*args, **options)))
 
     def _plain(self, result: Any) -> Any:
-        if isinstance(result, AsyncClient):
+        if isinstance(result, (AsyncClient, AsyncPipeline)):
             return Driven(self._portal, result)
         return DrivenRows(self._portal, result) if isinstance(result, AsyncRangeIter) else result
 

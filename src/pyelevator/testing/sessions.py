@@ -358,6 +358,84 @@ class SessionConformance:
         assert len(batch) == 0
         assert E.Range() == []
 
+    # Pipelines
+
+    def test_a_pipeline_gives_results_in_order_and_by_handle(self, digits: Elevator[str]) -> None:
+        with digits.pipeline() as p:
+            put, got = p.Put("k", "v"), p.Get("k")
+            missing, there = p.Exists("nope"), p.Exists("1")
+            many, rows, first = p.MGet(["1", "nope", "1"]), p.Range("1", "2"), p.Slice("8", 1)
+            deleted, gone = p.Delete("k"), p.Exists("k")
+            assert not got.done()
+            assert len(p) == 9
+        assert [result.done() for result in (put, got, missing, there, many, rows, first, deleted, gone)] == [True] * 9
+        assert got.result() == "v"
+        assert got.exception() is None
+        assert p.results == [
+            None, "v", False, True, ["1", None, "1"], [["1", "1"], ["2", "2"]], [["8", "8"]], None, False
+        ]  # fmt: skip
+        assert len(p) == 0
+
+    def test_commands_of_a_pipeline_fail_each_by_itself_and_the_first_error_is_raised(self, E: Elevator[str]) -> None:
+        with pytest.raises(KeyNotFound, match="Key not found") as caught, E.pipeline() as p:
+            first, put, second, got = p.Get("nope"), p.Put("k", "v"), p.Get("nor this"), p.Get("k")
+        assert (put.result(), got.result()) == (None, "v")
+        assert caught.value is first.exception()
+        assert caught.value.others == (second.exception(),)
+        with pytest.raises(KeyError):
+            second.result()
+
+    def test_errors_of_a_pipeline_can_be_left_to_its_results(self, E: Elevator[str]) -> None:
+        p = E.pipeline(raise_errors=False)
+        p.Put("k", "v")
+        p.Get("nope")
+        p.Get("k")
+        put, missing, got = p.execute()
+        assert (put, type(missing), got) == (None, KeyNotFound, "v")
+
+    def test_a_pipeline_may_be_filled_again_and_may_be_empty(self, E: Elevator[str]) -> None:
+        p = E.pipeline()
+        assert p.execute() == []
+        p.Put("a", "1")
+        assert p.execute() == [None]
+        p.Get("a")
+        assert p.execute(timeout=30) == ["1"]
+
+    def test_a_block_that_raises_sends_nothing_of_its_pipeline(self, E: Elevator[str]) -> None:
+        with pytest.raises(RuntimeError, match="mine"), E.pipeline() as p:
+            put = p.Put("a", "1")
+            raise RuntimeError("mine")
+        assert E.Range() == []
+        with pytest.raises(UsageError, match="no result yet"):
+            put.result()
+
+    def test_wrong_types_are_refused_when_they_are_queued(self, E: Elevator[str]) -> None:
+        p: Any = E.pipeline()
+        with pytest.raises(TypeError, match="value must be str or bytes, not int"):
+            p.Put("abc", 123)
+        with pytest.raises(TypeError, match="keys must be a list or a tuple"):
+            p.MGet("abc")
+        assert len(p) == 0
+
+    def test_a_pipeline_finds_a_database_that_was_created_again(self, E: Elevator[str], connect: Connect) -> None:
+        E.createdb("testdb")
+        with connect(Elevator, "testdb") as e:
+            E.dropdb("testdb")
+            E.createdb("testdb")
+            with e.pipeline() as p:
+                p.Put("k", "v")
+                got = p.Get("k")
+            assert got.result() == "v"
+
+    def test_a_pipeline_needs_a_connected_database(self, connect: Connect) -> None:
+        E = connect(Elevator, auto_connect=False)
+        E.disconnect()
+        p = E.pipeline()
+        p.Get("k")
+        with pytest.raises(UsageError, match="connect"):
+            p.execute()
+        E.disconnect()
+
     # The client
 
     def test_disconnect_and_connect_again(self, E: Elevator[str]) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 from pyelevator.codec import DIALECTS, lz4
 from pyelevator.commands import (
     DELETE,
+    PIPELINED,
     PUT,
     Batch,
     Command,
@@ -35,6 +36,7 @@ from pyelevator.commands import (
     MGet,
     Op,
     Ping,
+    Pipeline,
     Put,
     Range,
     Shape,
@@ -89,6 +91,7 @@ def responses_to(request: Request[Any]) -> SearchStrategy[Response]:
     command, request_id = request.command, st.just(request.id)
     successes = st.builds(
         _success,
+        st.just(command.shape),
         _PAYLOADS[command.verb](command) if command.verb in _PAYLOADS else st.none(),
         request_id,
         st.booleans() if isinstance(command, Slice) and command.max_bytes is not None else st.just(False),
@@ -99,9 +102,14 @@ def responses_to(request: Request[Any]) -> SearchStrategy[Response]:
 
 
 def _success(
-    payload: Any, request_id: int | None, more: bool, features: tuple[str, ...], cursor: bytes | None
+    shape: Shape,
+    payload: Any,
+    request_id: int | None,
+    more: bool,
+    features: tuple[str, ...],
+    cursor: bytes | None,
 ) -> Response:
-    missing = isinstance(payload, list) and None in payload
+    missing = isinstance(payload, list) and None in payload and shape is not Shape.ANSWERS
     return Response(
         payload, Status.WARNING if missing else Status.SUCCESS, None, "", request_id, more, features, cursor
     )
@@ -115,6 +123,10 @@ def _classic_request(command: Command[Any]) -> SearchStrategy[Request[Any]]:
 
 def _flat_request(command: Command[Any]) -> SearchStrategy[Request[Any]]:
     return st.builds(Request, st.just(command), st.none() if command.verb.startswith("DB") else _UIDS)
+
+
+def _pipelines() -> SearchStrategy[Pipeline]:
+    return st.lists(st.one_of([_CLASSIC[kind.verb] for kind in PIPELINED]), max_size=5).map(Pipeline)
 
 
 def _batches(data: SearchStrategy[bytes]) -> SearchStrategy[list[Op]]:
@@ -163,6 +175,7 @@ _CLASSIC: Final[_Commands] = {
     "DBDROP": st.builds(DbDrop, _NAMES),
     "DBLIST": st.builds(DbList),
     "DBREPAIR": st.builds(DbRepair),
+    "PIPELINE": st.deferred(_pipelines),
 }
 
 _FLAT: Final[_Commands] = {
@@ -206,6 +219,16 @@ def _part(pair: list[bytes], command: Range | Slice) -> bytes | None:
     return key if command.include_key else value if command.include_value else None
 
 
+def _answers(pipeline: Pipeline) -> SearchStrategy[list[Any]]:
+    """What becomes of each command: the payload of a success, or a failure."""
+    return st.tuples(*map(_outcome, pipeline.commands)).map(list)
+
+
+def _outcome(command: Command[Any]) -> SearchStrategy[Any]:
+    payload = _PAYLOADS[command.verb](command) if command.verb in _PAYLOADS else st.none()
+    return payload | st.builds(Response.failure, st.sampled_from(ErrorCode), st.text(max_size=24))
+
+
 _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     "GET": lambda _: values(),
     "EXISTS": lambda _: st.booleans(),
@@ -215,5 +238,6 @@ _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     "PING": lambda _: st.just(b"PONG"),
     "DBCONNECT": lambda _: _UIDS.map(str.encode),
     "DBLIST": lambda _: st.lists(_NAMES.map(str.encode), max_size=4),
+    "PIPELINE": _answers,
 }
 """Verb -> what a success holds; of the other verbs, nothing."""

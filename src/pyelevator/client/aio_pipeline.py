@@ -1,0 +1,52 @@
+"""AsyncPipeline: many commands in one message, awaited together."""
+
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from pyelevator.client.aio_base import documented_by
+from pyelevator.client.pipeline import Commands, Pipeline
+from pyelevator.client.pipelining import pipeline
+from pyelevator.deadlines import check_timeout
+
+if TYPE_CHECKING:
+    from pyelevator.client.aio_base import AsyncClient
+
+T = TypeVar("T", str, bytes)
+
+
+@documented_by(Pipeline)
+class AsyncPipeline(Commands[T]):
+    """Commands that travel together, for an event loop; :class:`~pyelevator.client.pipeline.Pipeline`, to be awaited.
+
+    >>> import asyncio
+    >>> from pyelevator import AsyncElevator
+    >>> async def main():
+    ...     async with AsyncElevator(transport="fake") as E:
+    ...         async with E.pipeline() as p:
+    ...             put = p.Put("a", "1")
+    ...             a = p.Get("a")
+    ...         return a.result(), p.results
+    >>> asyncio.run(main())
+    ('1', [None, '1'])
+    """
+
+    def __init__(self, client: "AsyncClient[T]", raise_errors: bool, timeout: float | None) -> None:
+        super().__init__(client._text, raise_errors)
+        self._client: AsyncClient[T] = client
+        self._timeout = check_timeout(timeout)
+
+    async def execute(self, *, timeout: float | None = None) -> list[Any]:
+        await self._execute(self._timeout if timeout is None else timeout)
+        return self.results
+
+    async def _execute(self, timeout: float | None) -> None:
+        results, self._queue = self._queue, []
+        flow = pipeline(self._client._link, [result.command for result in results])
+        self._settle(results, await self._client._run(flow, timeout))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            await self._execute(self._timeout)
+        self.Clear()

@@ -1,0 +1,231 @@
+"""Pipeline: many commands in one message, with a handle on the result of each."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+
+from pyelevator.client.pipelining import pipeline
+from pyelevator.client.ranges import Pager, check_count, scan
+from pyelevator.client.text import Text
+from pyelevator.commands import Command, Data, Delete, Exists, Get, MGet, Put
+from pyelevator.deadlines import check_timeout
+from pyelevator.errors import ElevatorError, UsageError
+
+if TYPE_CHECKING:
+    from pyelevator.client.base import Client
+
+T = TypeVar("T", str, bytes)
+R = TypeVar("R")
+U = TypeVar("U")
+
+
+class _Pending:
+    """The type of PENDING, which stands for an outcome that is not there yet."""
+
+    def __repr__(self) -> str:
+        return "pending"
+
+
+PENDING: Final = _Pending()
+
+
+class Result(Generic[R]):
+    """What becomes of one command of a pipeline."""
+
+    __slots__ = ("_outcome", "_show", "command")
+
+    def __init__(self, command: Command[Any], show: Callable[[Any], R]) -> None:
+        self.command = command
+        self._show = show
+        self._outcome: Any = PENDING
+
+    def done(self) -> bool:
+        """Whether the pipeline was executed."""
+        return self._outcome is not PENDING
+
+    def result(self) -> R:
+        """The result of the command, or its exception raised.
+
+        Raises:
+            UsageError: the pipeline has not been executed.
+        """
+        outcome = self._outcome
+        if isinstance(outcome, Exception):
+            raise outcome
+        if outcome is PENDING:
+            raise UsageError("there is no result yet; leave the with block, or call execute()")
+        return self._show(outcome)
+
+    def exception(self) -> Exception | None:
+        """The exception that ``result`` raises; None if it gives a result.
+
+        Raises:
+            UsageError: the pipeline has not been executed.
+        """
+        if self._outcome is PENDING:
+            raise UsageError("there is no result yet; leave the with block, or call execute()")
+        return self._outcome if isinstance(self._outcome, Exception) else None
+
+    def settle(self, outcome: Any) -> None:
+        """Sets the outcome, as the wire has it."""
+        self._outcome = outcome
+
+    def __repr__(self) -> str:
+        return f"<Result of {self.command.verb}: {'done' if self.done() else 'pending'}>"
+
+
+class Commands(Generic[T]):
+    """The commands of a pipeline before it is executed, and their results afterwards; the same for sync and async."""
+
+    def __init__(self, text: Text[T], raise_errors: bool) -> None:
+        self._text: Text[T] = text
+        self._raise_errors = raise_errors
+        self._queue: list[Result[Any]] = []
+        self._executed: Sequence[Result[Any]] = ()
+
+    def Get(self, key: Data) -> "Result[T]":
+        """The value of ``key``; its result raises KeyNotFound where there is none."""
+        return self._add(Get(key), self._text.value)
+
+    def Put(self, key: Data, value: Data, *, sync: bool = False) -> "Result[None]":
+        """Sets the value of ``key``; ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`."""
+        return self._add(Put(key, value, sync), _same)
+
+    def Delete(self, key: Data, *, sync: bool = False) -> "Result[None]":
+        """Removes ``key``; a missing one is no error."""
+        return self._add(Delete(key, sync), _same)
+
+    def Exists(self, key: Data) -> "Result[bool]":
+        """Whether ``key`` is there."""
+        return self._add(Exists(key), _same)
+
+    def MGet(self, keys: Sequence[Data], fill_cache: bool = False) -> "Result[list[T | None]]":
+        """The values of ``keys``, in their order; None for a missing one."""
+        return self._add(MGet(keys, fill_cache), self._text.values)
+
+    def Range(
+        self,
+        start: Data | None = None,
+        limit: Data | int | None = None,
+        *,
+        include_key: bool = True,
+        include_value: bool = True,
+        prefix: Data | None = None,
+        reverse: bool = False,
+    ) -> "Result[list[Any]]":
+        """The pairs from ``start`` on, as in :meth:`Elevator.Range <pyelevator.Elevator.Range>`.
+
+        Raises:
+            UsageError: a count under a prefix, which takes more than one message.
+        """
+        command = scan(start, limit, include_key, include_value, prefix, reverse=reverse)
+        if isinstance(command, Pager):
+            raise UsageError("a count under a prefix takes several messages, and no place in a pipeline; use Slice")
+        return self._add(command, self._text.pairs if include_key and include_value else self._text.values)
+
+    def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: bool = True,
+        include_value: bool = True,
+        reverse: bool = False,
+    ) -> "Result[list[Any]]":
+        """The first ``offset`` pairs from ``key_from`` on, as in :meth:`Elevator.Slice <pyelevator.Elevator.Slice>`."""
+        count = check_count(offset)
+        return self.Range(key_from, count, include_key=include_key, include_value=include_value, reverse=reverse)
+
+    def Clear(self) -> None:
+        """Discards what was not executed."""
+        self._queue.clear()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def _add(self, command: Command[Any], show: Callable[[Any], U]) -> "Result[U]":
+        result = Result(command, show)
+        self._queue.append(result)
+        return result
+
+    def _settle(self, results: Sequence[Result[Any]], outcomes: Sequence[Any]) -> None:
+        """Hands out what became of the commands.
+
+        Raises:
+            ElevatorError: what the first command that failed raised, if errors are to be raised; ``others`` has those
+                of the later ones.
+        """
+        self._executed = results
+        for result, outcome in zip(results, outcomes, strict=True):
+            result.settle(outcome)
+        errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        if errors and self._raise_errors:
+            raise _first(errors, len(outcomes))
+
+    @property
+    def results(self) -> list[Any]:
+        """Of the last execution, in the order of the commands; what failed has its exception there."""
+        return [result.exception() or result.result() for result in self._executed]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _first(errors: list[Exception], count: int) -> Exception:
+    first = errors[0]
+    if isinstance(first, ElevatorError):
+        first.others = tuple(errors[1:])
+    if len(errors) > 1:
+        first.add_note(f"{len(errors)} of the {count} commands of the pipeline failed; this was the first")
+    return first
+
+
+class Pipeline(Commands[T]):
+    """Commands that travel together: one round trip for all of them, where the server knows how.
+
+    Made by :meth:`Elevator.pipeline <pyelevator.Elevator.pipeline>`. Each method queues a command and gives a handle;
+    the end of the ``with`` block, or ``execute``, sends them, and then the handles have the results. If the block
+    raises, nothing is sent. A pipeline is **not a transaction**: the commands are executed in their order, but each
+    succeeds or fails by itself, others' commands may come between, and what was executed stays, whatever comes after.
+    (A :class:`~pyelevator.WriteBatch` is written whole or not at all.) A server that does not know pipelines gets the
+    commands one by one, with the same results.
+
+    >>> from pyelevator import Elevator
+    >>> with Elevator(transport="fake") as E:
+    ...     with E.pipeline() as p:
+    ...         put = p.Put("a", "1")
+    ...         a = p.Get("a")
+    ...     a.result(), p.results
+    ('1', [None, '1'])
+    """
+
+    def __init__(self, client: "Client[T]", raise_errors: bool, timeout: float | None) -> None:
+        super().__init__(client._text, raise_errors)
+        self._client: Client[T] = client
+        self._timeout = check_timeout(timeout)
+
+    def execute(self, *, timeout: float | None = None) -> list[Any]:
+        """Sends what is queued; the results in order. Afterwards it is empty, and may be filled again.
+
+        Args:
+            timeout: seconds for all of it.
+
+        Raises:
+            ElevatorError: what the first command that failed raised (not with ``raise_errors=False``); its ``others``
+                are the errors of later commands. The other handles have their results nevertheless.
+        """
+        self._execute(self._timeout if timeout is None else timeout)
+        return self.results
+
+    def _execute(self, timeout: float | None) -> None:
+        results, self._queue = self._queue, []
+        flow = pipeline(self._client._link, [result.command for result in results])
+        self._settle(results, self._client._run(flow, timeout))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._execute(self._timeout)
+        self.Clear()

@@ -1,0 +1,131 @@
+"""Pipelines in the application: each command by itself, in order, within limits."""
+
+import pytest
+
+from pyelevator.application import Application, Intercepted, Policy
+from pyelevator.commands import PUT, Batch, Delete, Exists, Get, MGet, Pipeline, Put, Range, Slice
+from pyelevator.engines.base import EngineFileError
+from pyelevator.engines.memory import MemoryEngine
+from pyelevator.errors import ErrorCode
+from pyelevator.interceptors import read_only
+from pyelevator.messages import Request, Response, Status
+
+
+def missing(key):
+    return Response.failure(ErrorCode.KEY, f"Key '{key}' does not exist")
+
+
+def outcomes(response):
+    """The payloads of what succeeded plainly, and the other answers as they are."""
+    assert response.code is None
+    plain = [answer == Response(answer.payload) for answer in response.payload]
+    return [answer.payload if one else answer for answer, one in zip(response.payload, plain, strict=True)]
+
+
+def test_commands_are_executed_in_order_and_answered_in_order(ask):
+    commands = [
+        Get("k"), Put("k", "1"), Get("k"), Put("k", "2"), Put("l", "3"), Delete("k"), Exists("k"), Get("k"),
+        MGet(["l", "k"]), Range(), Slice(None, 5), Batch([(PUT, b"m", b"4")]), Get("m"),
+    ]  # fmt: skip
+    answer = ask(Pipeline(commands))
+    assert answer.id == 7
+    assert outcomes(answer) == [
+        missing("k"), None, b"1", None, None, None, False, missing("k"),
+        Response([b"3", None], Status.WARNING), [(b"l", b"3")], [(b"l", b"3")], None, b"4",
+    ]  # fmt: skip
+
+
+def test_an_empty_pipeline_has_no_answers(ask):
+    assert ask(Pipeline([])) == Response([], id=7)
+
+
+def test_a_missing_database_fails_the_pipeline_as_a_whole(ask):
+    assert ask(Pipeline([Get("k")]), "nope").message == "Database nope doesn't exist"
+
+
+def with_policy(**limits):
+    application = Application.in_memory(Policy(**limits))
+    uid = application.catalog.uid_of("default")
+    return lambda command: application(Request(command, uid))
+
+
+def test_more_commands_than_a_batch_may_have_are_refused_unexecuted():
+    ask = with_policy(max_batch=2)
+    answer = ask(Pipeline([Put("a", "1"), Put("b", "2"), Put("c", "3")]))
+    assert answer.code is ErrorCode.VALUE
+    assert answer.message == "a pipeline of 3 commands is over the limit of 2; split it"
+    assert ask(Range()).payload == []
+
+
+def test_a_batch_in_a_pipeline_has_its_limit_too():
+    ask = with_policy(max_batch=2)
+    batch, put = outcomes(ask(Pipeline([Batch([(PUT, b"k", b"v")] * 3), Put("a", "1")])))
+    assert (batch.code, put) == (ErrorCode.VALUE, None)
+
+
+def test_after_too_many_bytes_the_rest_is_refused_and_nothing_of_it_executed():
+    ask = with_policy(max_range_bytes=100)
+    ask(Put("k", "v" * 60))
+    answers = outcomes(ask(Pipeline([Get("k"), Get("k"), Get("k"), Put("l", "1")])))
+    assert answers[:2] == [b"v" * 60] * 2
+    assert [answer.code for answer in answers[2:]] == [ErrorCode.VALUE] * 2
+    assert "over the limit of 100 bytes; split it" in answers[3].message
+    assert ask(Exists("l")).payload is False
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """How many operations the engine was given at once, and whether synced; one of the key "bad" fails."""
+    writes, write = [], MemoryEngine.write
+
+    def counting(self, ops, *, sync=False, wait=True):
+        if any(op[1] == b"bad" for op in ops):
+            raise EngineFileError("no space left on device")
+        writes.append((len(ops), sync))
+        write(self, ops, sync=sync, wait=wait)
+
+    monkeypatch.setattr(MemoryEngine, "write", counting)
+    return writes
+
+
+def test_writes_next_to_one_another_are_written_in_one_go_and_only_those(written):
+    ask = with_policy()
+    ask(Pipeline([Put("a", "1"), Delete("b"), Put("c", "3"), Get("a"), Put("d", "4"), Put("e", "5", sync=True)]))
+    assert written == [(3, False), (1, False), (1, True)]
+
+
+def test_a_write_that_fails_is_an_error_of_what_was_written_with_it_and_the_rest_goes_on(written):
+    ask = with_policy()
+    answers = outcomes(ask(Pipeline([Put("a", "1"), Get("a"), Put("bad", "2"), Put("with it", "3"), Get("a")])))
+    refused = Response.failure(ErrorCode.OS, "no space left on device")
+    assert answers == [None, b"1", refused, refused, b"1"]
+
+
+def test_a_server_with_sync_syncs_the_writes_of_pipelines(written):
+    with_policy(sync=True)(Pipeline([Put("a", "1")]))
+    assert written == [(1, True)]
+
+
+@pytest.mark.parametrize(
+    ("commands", "at_once"),
+    [
+        ([Get("k")] * 200, True),
+        ([Get("k")] * 256, False),
+        ([Get("k"), Put("k", "v")], False),
+        ([Get("k"), Range()], False),
+    ],
+    ids=["few reads", "many reads", "a write", "a range"],
+)
+def test_only_few_reads_are_answered_in_the_server_s_loop(commands, at_once):
+    application = Application.in_memory()
+    uid = application.catalog.uid_of("default")
+    application(Request(Put("k", "v"), uid))
+    answer = application.at_once(Request(Pipeline(commands), uid))
+    assert (answer is not None) == at_once
+
+
+def test_an_interceptor_of_the_server_refuses_single_commands():
+    application = Intercepted(Application.in_memory(), [read_only])
+    uid = application.catalog.uid_of("default")
+    exists, put, again = application(Request(Pipeline([Exists("k"), Put("k", "v"), Exists("k")]), uid, 7)).payload
+    assert (exists.payload, put.code is None, again.payload) == (False, False, False)

@@ -1,0 +1,245 @@
+"""What a pipeline puts on the wire, with servers that know pipelines and with others; and awaited calls in them."""
+
+import asyncio
+
+import pytest
+
+from pyelevator import AsyncElevator, ConnectFailed, Elevator, KeyNotFound, RequestTimeout, UsageError
+from pyelevator.application import Application
+from pyelevator.client import aio_groups
+from pyelevator.client.operations import Link
+from pyelevator.client.pipelining import pipeline
+from pyelevator.codec import ClassicCodec
+from pyelevator.commands import Batch, Exists, Get, Pipeline, Put
+from pyelevator.errors import ErrorCode
+from pyelevator.flows import drive
+from pyelevator.interceptors import Prefix, Retry
+from pyelevator.messages import Request, Response
+from pyelevator.transports import FakeTransport
+
+
+def link(*features):
+    return Link(ClassicCodec(), "default", "u", features)
+
+
+class Server:
+    """Performs the effects of a flow on an application, and notes the requests; what ``refuses`` names is refused, and
+    from the message number ``dies`` on nothing is answered."""
+
+    def __init__(self, refuses=None, dies=None):
+        self.application = Application.in_memory()
+        self.uid = self.application.catalog.uid_of("default")
+        self.log = []
+        self.refuses, self.dies = refuses, dies
+
+    def __call__(self, effect):
+        command = effect.request.command
+        self.log.append(command)
+        if self.dies is not None and len(self.log) > self.dies:
+            raise RequestTimeout("no answer")
+        if command.verb == self.refuses:
+            return Response.failure(ErrorCode.KEY, f"Command {command.verb} not handled")
+        return self.application(Request(command, self.uid))
+
+
+COMMANDS = [Put("k", "v"), Get("k"), Get("nope"), Exists("k")]
+
+
+def test_a_server_with_the_feature_gets_one_message():
+    server = Server()
+    outcomes = drive(pipeline(link("pipeline"), COMMANDS), server)
+    assert server.log == [Pipeline(COMMANDS)]
+    assert (outcomes[:2], outcomes[3]) == ([None, b"v"], True)
+    assert isinstance(outcomes[2], KeyNotFound)
+
+
+@pytest.mark.parametrize("features", [(), ("id",), ("pipelines",)])
+def test_another_server_gets_one_command_after_the_other(features):
+    server = Server()
+    outcomes = drive(pipeline(link(*features), COMMANDS), server)
+    assert server.log == COMMANDS
+    assert (outcomes[:2], outcomes[3]) == ([None, b"v"], True)
+    assert isinstance(outcomes[2], KeyNotFound)
+
+
+def test_a_server_that_does_not_know_pipelines_after_all_gets_the_commands_too():
+    server = Server(refuses="PIPELINE")
+    assert drive(pipeline(link("pipeline"), COMMANDS[:2]), server) == [None, b"v"]
+    assert server.log == [Pipeline(COMMANDS[:2]), *COMMANDS[:2]]
+
+
+def test_after_a_lost_answer_nothing_more_is_sent_one_by_one():
+    server = Server(dies=1)
+    done, lost, *unsent = drive(pipeline(link(), COMMANDS), server)
+    assert (done, type(lost)) == (None, RequestTimeout)
+    assert [(type(error), str(error)) for error in unsent] == [
+        (ConnectFailed, "not sent, after a RequestTimeout earlier in the pipeline")
+    ] * 2
+    assert len(server.log) == 2
+
+
+def test_large_pipelines_go_in_several_messages_and_after_a_lost_one_no_more():
+    value = "v" * (6 << 20)
+    server = Server(dies=1)
+    outcomes = drive(pipeline(link("pipeline"), [Put(str(i), value) for i in range(9)]), server)
+    assert [len(message.commands) for message in server.log] == [3, 3]
+    assert outcomes[:3] == [None] * 3
+    assert [type(error) for error in outcomes[3:]] == [RequestTimeout] * 3 + [ConnectFailed] * 3
+
+
+def test_batches_count_for_the_size_of_a_message():
+    server = Server()
+    batch = Batch([(1, b"k", b"v" * (9 << 20))])
+    assert drive(pipeline(link("pipeline"), [batch] * 3), server) == [None] * 3
+    assert [len(message.commands) for message in server.log] == [2, 1]
+
+
+def test_a_count_under_a_prefix_has_no_place_in_a_pipeline():
+    with Elevator(transport="fake") as E, pytest.raises(UsageError, match="a count under a prefix"):
+        E.pipeline().Range(None, 5, prefix="p")
+
+
+def test_interceptors_of_a_client_see_the_commands_and_the_server_one_message():
+    server = FakeTransport()
+    verbs = []
+
+    def counting(request, forward):
+        verbs.append(request.command.verb)
+        return (yield from forward(request))
+
+    with Elevator(transport=server, interceptors=[counting, Prefix("p:")]) as E:
+        with E.pipeline() as p:
+            p.Put("a", "1")
+            got, rows = p.Get("a"), p.Range()
+        assert (got.result(), rows.result()) == ("1", [["a", "1"]])
+    assert verbs == ["DBCONNECT", "PUT", "GET", "RANGE"]
+    with Elevator(transport=server) as everybody:
+        assert everybody.Range() == [["p:a", "1"]]
+
+
+def test_a_pipeline_can_be_retried():
+    lost = []
+
+    def losing_once(request, forward):
+        if request.command.verb == "PIPELINE" and not lost:
+            lost.append(request)
+        if request.command.verb == "GET" and len(lost) < 3:
+            lost.append(request.command)
+            raise RequestTimeout("lost")
+        return (yield from forward(request))
+
+    with Elevator(transport="fake", interceptors=[Retry(backoff=0.001), losing_once]) as E:
+        E.Put("a", "1")
+        with E.pipeline() as p:
+            results = [p.Get("a"), p.Get("a"), p.Get("a")]
+        assert [result.result() for result in results] == ["1"] * 3
+    assert len(lost) == 3
+
+
+# Awaited calls
+
+
+@pytest.fixture
+def messages(monkeypatch):
+    """The verbs of all requests that are written down, with the number of commands in a pipeline."""
+    log, encode = [], ClassicCodec.encode_request
+
+    def noting(self, request):
+        command = request.command
+        log.append((command.verb, len(command.commands)) if isinstance(command, Pipeline) else command.verb)
+        return encode(self, request)
+
+    monkeypatch.setattr(ClassicCodec, "encode_request", noting)
+    return log
+
+
+def run(main, **options):
+    async def connected():
+        async with AsyncElevator(**{"transport": "fake", **options}) as E:
+            return await main(E)
+
+    return asyncio.run(connected())
+
+
+def test_calls_of_one_turn_of_the_loop_travel_together_reads_apart_from_writes(messages):
+    async def main(E):
+        await asyncio.gather(*[E.Put(str(i), str(i)) for i in range(10)])
+        gets = [E.Get(str(i)) for i in range(10)]
+        return await asyncio.gather(*gets, E.Exists("1"), E.Range("1", "2"), E.Delete("9"), E.Get("8"))
+
+    *values, there, rows, deleted, eight = run(main)
+    assert values == [str(i) for i in range(10)]
+    assert (there, rows, deleted, eight) == (True, [["1", "1"], ["2", "2"]], None, "8")
+    assert messages == ["DBCONNECT", ("PIPELINE", 10), ("PIPELINE", 12), "RANGE", "DELETE"]
+
+
+def test_each_call_that_travels_with_others_has_its_own_error(messages):
+    async def main(E):
+        await E.Put("k", "v")
+        return await asyncio.gather(E.Get("k"), E.Get("nope"), E.Get("k"), return_exceptions=True)
+
+    one, missing, two = run(main)
+    assert (one, type(missing), two) == ("v", KeyNotFound, "v")
+    assert messages[-1] == ("PIPELINE", 3)
+
+
+def test_what_travels_together_is_limited_in_number_and_bytes(messages, monkeypatch):
+    monkeypatch.setattr(aio_groups, "_MOST", 3)
+    monkeypatch.setattr(aio_groups, "_MOST_BYTES", 100)
+
+    async def main(E):
+        await asyncio.gather(*[E.Exists("k") for _ in range(7)])
+        await asyncio.gather(*[E.Put("k", "v" * size) for size in (90, 20, 20, 200, 1)])
+
+    run(main)
+    assert messages[1:] == [("PIPELINE", 3), ("PIPELINE", 3), "EXISTS", "PUT", ("PIPELINE", 2), "PUT", "PUT"]
+
+
+def test_compressed_answers_and_other_databases_travel_by_themselves(messages):
+    async def main(E):
+        await E.Put("k", "v")
+        return await asyncio.gather(E.Get("k", compression=True), E.Get("k"), E.Get("k"))
+
+    assert run(main) == ["v"] * 3
+    assert sorted(map(str, messages[2:])) == ["('PIPELINE', 2)", "GET"]
+
+
+def test_a_call_that_is_cancelled_costs_its_companions_nothing(messages):
+    async def main(E):
+        await E.Put("k", "v")
+        tasks = [asyncio.ensure_future(E.Get("k")) for _ in range(3)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    one, cancelled, three = run(main)
+    assert (one, type(cancelled), three) == ("v", asyncio.CancelledError, "v")
+
+
+def test_a_server_that_does_not_know_pipelines_gets_the_calls_one_by_one(messages, monkeypatch):
+    def without_pipelines(answer):
+        def old(self, request):
+            if isinstance(request.command, Pipeline):
+                return Response.failure(ErrorCode.KEY, "Command PIPELINE not handled", request.id)
+            return answer(self, request)
+
+        return old
+
+    for way in ("__call__", "at_once"):
+        monkeypatch.setattr(Application, way, without_pipelines(getattr(Application, way)))
+
+    async def main(E):
+        return await asyncio.gather(*[E.Exists("k") for _ in range(3)]) + await asyncio.gather(
+            *[E.Exists("k") for _ in range(2)]
+        )
+
+    assert run(main) == [False] * 5
+    assert messages == ["DBCONNECT", ("PIPELINE", 3), *["EXISTS"] * 5]
+
+
+def test_multi_key_reads_do_not_travel_with_others(messages):
+    async def main(E):
+        return await asyncio.gather(E.MGet(["k"]), E.Exists("k"), E.Exists("k"))
+
+    assert run(main) == [[None], False, False]
+    assert sorted(map(str, messages[1:])) == ["('PIPELINE', 2)", "MGET"]
