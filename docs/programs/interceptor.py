@@ -30,10 +30,8 @@ class Zipped:
     def _outward(self, command: Any) -> Any:
         if isinstance(command, Put):
             return evolve(command, value=self._packed(command.value))
-        if isinstance(command, Batch):
-            ops = [
-                (signal, key, *map(self._packed, value)) for signal, key, *value in command.ops
-            ]  # a delete has no value
+        if isinstance(command, Batch):  # a put has a value, a delete has none
+            ops: Any = [(signal, key, *map(self._packed, value)) for signal, key, *value in command.ops]
             return evolve(command, ops=ops)
         return command
 
