@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help test lint demo bench torture fuzz clean
+.PHONY: help test lint demo docs bench torture fuzz clean
 .DEFAULT_GOAL := help
 
 help:            ## Says what there is to make.
@@ -28,6 +28,14 @@ lint: $(READY)   ## Format, lint, types and the direction of imports.
 demo: $(READY)   ## Runs the documented session against a real server, over tcp, ipc and the fake.
 	$(BIN)/python examples/session.py
 
+docs: $(VENV)/.docs  ## Makes the documentation, in docs/_build/html; a warning is a failure.
+	$(BIN)/sphinx-build -q --fail-on-warning --keep-going --nitpicky -j auto docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
 bench: $(READY)  ## Measures this machine beside redis, plyvel and bare pyzmq, and writes docs/benchmarks.md; ARGS=--help tells the sizes.
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -41,4 +49,4 @@ fuzz: $(READY)   ## Fuzzes both codecs with atheris, guided by coverage: each ta
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
 clean:           ## Removes what make set up.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis

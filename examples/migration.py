@@ -2,7 +2,8 @@
 
 The clients talk to a proxy from the first step to the last, in the dialect that they have always spoken:
 
-1. the proxy passes everything on to the old server, and a mirror in it repeats every write at the new one;
+1. the new server gets the same databases; the proxy passes everything on to the old server, and a mirror in it repeats
+   every write at the new one;
 2. what was there before is copied, page by page;
 3. writes are held for a moment, and what still differs is mended: a key that was written while its page was copied;
 4. from then on the proxy passes everything on to the new server.
@@ -76,7 +77,8 @@ class Switch:
             if found.code is not None:
                 return found
             self._uids[request.uid] = found.payload.decode()
-        return (yield from send_to("new", evolve(request, uid=self._uids.get(request.uid, request.uid))))
+        response = yield from send_to("new", evolve(request, uid=self._uids.get(request.uid, request.uid)))
+        return evolve(response, features=())  # nobody shall use more than the old server has
 
     def hold(self) -> None:
         """Lets writes wait from now on; returns when those under way are answered."""
@@ -116,12 +118,17 @@ def mend(old: Elevator[bytes], new: Elevator[bytes]) -> int:
     return len(too_many) + len(different)
 
 
+def create_databases(old: Elevator[bytes], new: Elevator[bytes]) -> None:
+    """Step 1, before the first write comes: who creates a database later would meet the mirror, which does so too."""
+    for name in old.listdb():
+        if name not in new.listdb():
+            new.createdb(name)
+
+
 def migrate(old: Elevator[bytes], new: Elevator[bytes], switch: Switch, mirror: Mirror) -> None:
     """Steps 2 to 4; ``old`` and ``new`` are connected to the servers themselves, past the proxy."""
     databases = old.listdb()
     for name in databases:
-        if name not in new.listdb():
-            new.createdb(name)
         old.connect(name)
         new.connect(name)
         print(f"copied {name}: {copy(old, new) >= 2000}")
@@ -190,15 +197,18 @@ def play(old_url: str, new_url: str) -> None:
     with (
         Elevator(endpoint=old_address, dialect="flat", encoding=None) as old,
         Elevator(endpoint=new_address, encoding=None) as new,
-        Mirror(TcpTransport(new_address)) as mirror,
-        Proxy(["tcp://127.0.0.1:0"], upstreams, [switch, mirror]) as proxy,
     ):
-        shop = Shop(proxy.urls[0])
-        shop.start()
-        print("the shop sells before:", shop.sells())
-        migrate(old, new, switch, mirror)
-        print("the shop sells afterwards:", shop.sells())
-        shop.close()
+        create_databases(old, new)
+        with (
+            Mirror(TcpTransport(new_address), timeout=60) as mirror,
+            Proxy(["tcp://127.0.0.1:0"], upstreams, [switch, mirror]) as proxy,
+        ):
+            shop = Shop(proxy.urls[0])
+            shop.start()
+            print("the shop sells before:", shop.sells())
+            migrate(old, new, switch, mirror)
+            print("the shop sells afterwards:", shop.sells())
+            shop.close()
         there = {key.decode(): value.decode() for key, value in new.RangeIter(prefix="order/")}
         print("every acknowledged order is at the new server, and no other:", there == shop.orders)
 

@@ -22,5 +22,6 @@ def output(path, *args, cwd=None):
     command = [sys.executable, "-X", "dev", "-W", "error", str(ROOT / path), *map(str, args)]
     environment = {name: value for name, value in os.environ.items() if name != "ELEVATOR_URL"}
     ran = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=cwd, env=environment, check=False)
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr == ""
     return ran.stdout

@@ -1,22 +1,24 @@
-"""The configuration of ``elevator proxy``, in TOML::
+"""The configuration of ``elevator proxy``, in TOML.
 
-listen = ["tcp://127.0.0.1:4140", "ipc:///run/elevator-proxy.sock"]
-timeout = 30                      # seconds that an upstream may take for a request
-curve_keys = "keys"               # asks clients over TCP for keys, as elevator serve --curve-keys does
-insecure = false                  # listen where other machines can reach it, without keys
-ipc_mode = "0600"                 # who may use the socket files
+::
 
-[[upstream]]                      # the first whose patterns fit a database's name serves it
-name = "west"
-url = "tcp://west.example:4141"
-databases = ["west-*"]
+    listen = ["tcp://127.0.0.1:4140", "ipc:///run/elevator-proxy.sock"]
+    timeout = 30                      # seconds that an upstream may take for a request
+    curve_keys = "keys"               # asks clients over TCP for keys, as elevator serve --curve-keys does
+    insecure = false                  # listen where other machines can reach it, without keys
+    ipc_mode = "0600"                 # who may use the socket files
 
-[[upstream]]
-name = "old"
-url = "tcp://old.example:4141?dialect=flat"
-max_lanes = 4                     # connections to a server that takes one request at a time on each
-curve_key = "client.key_secret"   # files, for an upstream that asks for keys
-server_key = "server.key"
+    [[upstream]]                      # the first whose patterns fit a database's name serves it
+    name = "west"
+    url = "tcp://west.example:4141"
+    databases = ["west-*"]
+
+    [[upstream]]
+    name = "old"
+    url = "tcp://old.example:4141?dialect=flat"
+    max_lanes = 4                     # connections to a server that takes one request at a time on each
+    curve_key = "client.key_secret"   # files, for an upstream that asks for keys
+    server_key = "server.key"
 """
 
 import re

@@ -1,0 +1,33 @@
+"""How Sphinx makes the site: `make docs`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for public_names
+
+project = "pyelevator"
+author = "The pyelevator developers"
+copyright = "the pyelevator developers, MIT License"
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_parser", "public_names"]
+exclude_patterns = ["_build", "programs"]
+html_theme = "furo"
+html_title = "pyelevator"
+html_copy_source = False
+html_theme_options = {"navigation_with_keys": True}
+
+default_role = "code"  # in docstrings one backtick means code, as it does in Markdown
+python_maximum_signature_line_length = 88
+nitpicky = True
+nitpick_ignore = [("py:class", "Arguments")]  # the options of a constructor, as the type checkers want them
+
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True}
+autodoc_class_signature = "mixed"
+autodoc_typehints_format = "short"
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+napoleon_numpy_docstring = False
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence", "deflist"]

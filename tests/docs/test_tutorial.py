@@ -1,0 +1,99 @@
+"""The tutorial, step by step, as a reader follows it: its servers and programs are real processes."""
+
+import doctest
+import os
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from support.pages import ROOT
+from support.puppets import unused_endpoint
+
+PAGE = (ROOT / "docs" / "tutorial.md").read_text()
+BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+LASTING = re.compile(r"elevator (serve|proxy)")
+INSTALLS = re.compile(r"-m venv|pip install")
+
+
+class Reader:
+    """Does what the tutorial says, on ports of this test's own."""
+
+    def __init__(self, folder, stack):
+        self._folder, self._stack = folder, stack
+        self._places = {f"127.0.0.1:{port}": unused_endpoint() for port in (4141, 4140)}
+        self._places["venv/bin/"] = f"{Path(sys.executable).parent}/"
+        self._names = {}
+        self.steps = 0
+        self.environment = {
+            **os.environ,
+            "ELEVATOR_URL": f"tcp://{self._places['127.0.0.1:4141']}",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _here(self, text):
+        for written, real in self._places.items():
+            text = text.replace(written, real)
+        return text
+
+    def console(self, block):
+        for command, told in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+            self.steps += 1
+            if not INSTALLS.search(command):
+                self._run(self._here(command), self._here(told))
+
+    def _run(self, command, told):
+        if LASTING.search(command):
+            self._start(command, told)
+            return
+        with self._process(command) as process:
+            out, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, out
+        assert out.startswith(told), out
+        assert out == told or "pytest" in command  # which tells how long it took
+
+    def _start(self, command, told):
+        """What runs until the end; it is up when it says where it serves."""
+        bind = f" --bind {self.environment['ELEVATOR_URL']}" if "serve" in command else ""
+        process = self._stack.enter_context(self._process(f"exec {command}{bind}"))
+        self._stack.callback(process.terminate)
+        assert process.stdout.readline() == told
+
+    def _process(self, command):
+        return subprocess.Popen(
+            command,
+            shell=True,
+            cwd=self._folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def python(self, block):
+        self.steps += 1
+        example = doctest.DocTestParser().get_doctest(self._here(block), self._names, "tutorial", "tutorial.md", 0)
+        runner = doctest.DocTestRunner(optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
+        runner.run(example, clear_globs=False)
+        assert runner.failures == 0
+        self._names.update(example.globs)
+
+
+def test_the_tutorial_does_what_it_says(tmp_path, monkeypatch):
+    for program in ("bookmarks.py", "test_bookmarks.py"):
+        shutil.copy(ROOT / "docs" / "programs" / program, tmp_path)
+    with ExitStack() as stack:
+        reader = Reader(tmp_path, stack)
+        monkeypatch.setenv("ELEVATOR_URL", reader.environment["ELEVATOR_URL"])
+        for kind, block in BLOCKS:
+            getattr(reader, kind)(block)
+    assert reader.steps > 15
+
+
+@pytest.mark.parametrize("program", re.findall(r"literalinclude} (\S+)", PAGE))
+def test_the_programs_that_it_shows_are_there(program):
+    assert (ROOT / "docs" / program).exists()
