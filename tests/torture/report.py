@@ -46,7 +46,8 @@ def machine() -> str:
     cores = len(os.sched_getaffinity(0))
     return (
         f"{date.today().isoformat()}, {platform.system()} {platform.machine()} with {cores} cores, "
-        f"Python {platform.python_version()}, {libraries}, libzmq {zmq.zmq_version()}"
+        f"Python {platform.python_version()}, {libraries}, libzmq {zmq.zmq_version()}; "
+        f"at the end {os.getloadavg()[1]:.1f} processes wanted to run"
     )
 
 
