@@ -13,9 +13,11 @@ pyelevator.errors.ArgumentTypeError: value must be str or bytes, not int
 
 import enum
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
-from attrs import field, frozen
+import attrs
+from attrs import field
 
 from pyelevator import arguments
 from pyelevator.arguments import DELETE, PUT, BadSignal, Data, Op, Option, to_bytes
@@ -33,6 +35,11 @@ from pyelevator.errors import (
 )
 
 R = TypeVar("R")
+
+if TYPE_CHECKING:
+    from attrs import frozen
+else:  # Command compares and shows them all; attrs would write these methods anew for each class, at every import
+    frozen = partial(attrs.frozen, eq=False, repr=False)
 
 
 class Shape(enum.Enum):
@@ -89,6 +96,23 @@ class Command(Generic[R]):
     access: ClassVar[Access] = Access.ADMIN
     extras: ClassVar[tuple[str, ...]] = ()
     errors: ClassVar[Mapping[ErrorCode, tuple[type[ServerError], str | None]]] = {}
+
+    def _fields(self) -> tuple[Any, ...]:
+        """What is compared."""
+        found = [(field.eq_key, getattr(self, field.name)) for field in attrs.fields(type(self))]
+        return tuple([value if key is None else key(value) for key, value in found])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Command) or type(other) is not type(self):
+            return NotImplemented
+        return self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._fields()))
+
+    def __repr__(self) -> str:
+        shown = [f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(type(self))]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def result(self, payload: Any) -> R:
         """The result for a caller, in bytes.

@@ -3,11 +3,10 @@
 Sans-I/O: no socket, no clock.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import evolve
 
@@ -16,7 +15,8 @@ from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError
 from pyelevator.messages import Request, Response
 from pyelevator.records import record
 
-_LOG = logging.getLogger("pyelevator.conversation")
+if TYPE_CHECKING:
+    from logging import Logger
 
 Application: TypeAlias = Callable[[Request[Any]], Response]
 """Answers requests; never raises."""
@@ -101,6 +101,12 @@ class Conversation:
         return request_id
 
 
+def _log() -> "Logger":
+    import logging  # which is no quick import, and clients have no use for it
+
+    return logging.getLogger("pyelevator.conversation")
+
+
 @record
 class Exchange:
     """One message that came in, read as far as it can be read, and the way to its one answer.
@@ -126,7 +132,7 @@ class Exchange:
         try:
             return self.codec.encode_response(response, self.request)
         except Exception:  # noqa: BLE001 - whatever it is, the client gets its one answer
-            _LOG.exception("an answer could not be encoded")
+            _log().exception("an answer could not be encoded")
             return self.codec.encode_response(
                 Response.failure(ErrorCode.RUNTIME, "the answer cannot be encoded", response.id), self.request
             )
@@ -152,7 +158,7 @@ class Reader:
             request = codec.decode_request(frames)
             return Exchange(codec, request if peer is None else evolve(request, peer=peer))
         except ProtocolError as error:
-            _LOG.info("refused a message: %s", error)
+            _log().info("refused a message: %s", error)
             return Exchange(codec, None, Response.failure(error.code, str(error), error.request_id))
 
     def _codec_of(self, frames: Sequence[bytes]) -> Codec:

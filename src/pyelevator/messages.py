@@ -3,12 +3,11 @@
 import enum
 from typing import Any, Generic, Self, TypeVar
 
-from attrs import field
+from attrs import field, frozen
 
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ErrorCode, ServerError
-from pyelevator.records import record
 
 R = TypeVar("R")
 
@@ -35,7 +34,7 @@ class Rows(list[Any]):
             del self[-self._PIECE :]
 
 
-@record
+@frozen
 class Request(Generic[R]):
     """One command on its way to a database.
 
@@ -56,7 +55,7 @@ class Request(Generic[R]):
     deadline: Deadline | None = field(default=None, eq=False, repr=False)
 
 
-@record
+@frozen
 class Response:
     """One answer.
 

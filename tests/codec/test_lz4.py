@@ -21,7 +21,7 @@ HEADER = msgpack.packb({"status": 1, "err_msg": None, "compression": True, "err_
 
 @pytest.fixture
 def without_lz4(monkeypatch):
-    monkeypatch.setattr(frames_of, "_block", None)
+    monkeypatch.setattr(frames_of, "_block", lambda: None)
 
 
 def test_a_compressed_frame_is_a_little_endian_size_and_one_raw_block():

@@ -1,12 +1,21 @@
 """Compressed content frames: a 4-byte little-endian size, then one raw LZ4 block (source: PROTOCOL, recordings)."""
 
+from functools import cache
+from typing import Any
+
 from pyelevator.codec.base import Limits
 from pyelevator.errors import LimitExceeded, MalformedMessage, MissingExtra
 
-try:
-    import lz4.block as _block
-except ImportError:
-    _block = None
+
+@cache
+def _block() -> Any:
+    """The library, None where it is missing; it is loaded when it is first asked for."""
+    try:
+        import lz4.block
+    except ImportError:
+        return None
+    return lz4.block
+
 
 # An LZ4 block cannot grow by more than this, so a larger claim is a lie (and would cost memory to find out).
 _MAX_RATIO = 255
@@ -14,7 +23,7 @@ _MAX_RATIO = 255
 
 def available() -> bool:
     """True if the extra ``lz4`` is installed."""
-    return _block is not None
+    return _block() is not None
 
 
 def require() -> None:
@@ -26,7 +35,7 @@ def require() -> None:
 def compress(content: bytes) -> bytes:
     """The compressed frame."""
     require()
-    block: bytes = _block.compress(content, store_size=False)
+    block: bytes = _block().compress(content, store_size=False)
     return len(content).to_bytes(4, "little") + block
 
 
@@ -44,8 +53,8 @@ def decompress(frame: bytes, limits: Limits) -> bytes:
     if len(frame) < 5 or size > _MAX_RATIO * len(frame):
         raise MalformedMessage(f"{len(frame)} bytes are no lz4 block of {size:,} bytes")
     try:
-        content: bytes = _block.decompress(frame[4:], uncompressed_size=size)
-    except (_block.LZ4BlockError, ValueError, OverflowError) as error:
+        content: bytes = _block().decompress(frame[4:], uncompressed_size=size)
+    except (_block().LZ4BlockError, ValueError, OverflowError) as error:
         raise MalformedMessage(f"not an lz4 block: {error}") from error
     if len(content) != size:
         raise MalformedMessage(f"an lz4 block of {len(content):,} bytes says that it has {size:,}")

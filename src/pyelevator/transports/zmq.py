@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import zmq
 
@@ -18,7 +18,9 @@ from pyelevator.transports.base import AsyncTransport, Transport, no_answer, no_
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.dealer import DealerContext
 from pyelevator.transports.endpoint import Target, parse_url
-from pyelevator.transports.zap import CurveServer, Doorkeeper
+
+if TYPE_CHECKING:
+    from pyelevator.transports.zap import CurveServer
 
 _MAX_IPC_PATH: Final = 107  # sun_path of Linux, without its final NUL
 _LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
@@ -245,7 +247,7 @@ class Listener:
     """
 
     def __init__(
-        self, *urls: str, max_message: int = 256 << 20, curve: CurveServer | None = None, ipc_mode: int = 0o600
+        self, *urls: str, max_message: int = 256 << 20, curve: "CurveServer | None" = None, ipc_mode: int = 0o600
     ) -> None:
         targets = [bind_target(url) for url in urls]
         self.urls: tuple[str, ...] = ()
@@ -263,6 +265,8 @@ class Listener:
         try:
             self._prepare()
             if curve is not None:
+                from pyelevator.transports.zap import Doorkeeper  # clients have no use for it
+
                 Doorkeeper(self._context, curve.allows)
             for target in targets:
                 self.urls += (self._bind(target),)
