@@ -8,7 +8,8 @@
     ├── MissingExtra (ImportError)          an optional package is not installed
     ├── TransportError                      the request or its answer did not get through
     │   ├── RequestTimeout (TimeoutError)   no answer in time; the request may have been executed
-    │   │   └── PoolTimeout                 every lane of the client was busy; nothing was sent
+    │   │   ├── PoolTimeout                 every lane of the client was busy; nothing was sent
+    │   │   └── ConnectionLost (also ConnectionError) the server left before it answered
     │   └── ConnectFailed (ConnectionError) nothing could be sent
     │       └── ConnectTimeout (also RequestTimeout)
     ├── ProtocolError                       bytes that are not a message of the dialect
@@ -103,6 +104,12 @@ class ConnectTimeout(ConnectFailed, RequestTimeout):
 
 class PoolTimeout(RequestTimeout):
     """Every lane of the client stayed busy; nothing was sent."""
+
+
+class ConnectionLost(RequestTimeout, ConnectionError):
+    """The server closed the connection before it answered; whether it executed the request is not known."""
+
+    __str__ = Exception.__str__
 
 
 class ProtocolError(ElevatorError):

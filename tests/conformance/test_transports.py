@@ -6,6 +6,8 @@ from pyelevator.application import Application
 from pyelevator.testing.servers import serve
 from pyelevator.testing.transports import TransportConformance
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
+from pyelevator.transports.zmq import ZmqTransport
+from support.old_peers import OldPeer
 
 
 class TestFake(TransportConformance):
@@ -29,3 +31,24 @@ class TestIpc(TransportConformance):
         with serve(Application.in_memory(), f"ipc://{tmp_path}/e.sock") as server:
             with IpcTransport(server.urls[0].partition("://")[2]) as lane:
                 yield lane
+
+
+@pytest.mark.parametrize("bind", ["tcp://127.0.0.1:0", "ipc://{}/e.sock"], ids=["tcp", "ipc"])
+class TestOverLibzmq(TransportConformance):
+    @pytest.fixture
+    def transport(self, bind, tmp_path):
+        with serve(Application.in_memory(), bind.format(tmp_path)) as server:
+            with ZmqTransport(server.urls[0]) as lane:
+                yield lane
+
+
+@pytest.mark.parametrize("revision", [0, 1], ids=["ZMTP 1.0", "ZMTP 2.0"])
+class TestTcpToAnOldPeer(TransportConformance):
+    """Servers with libzmq 2 or 3, as the old Elevator servers have."""
+
+    @pytest.fixture
+    def transport(self, revision):
+        with OldPeer(revision) as server:
+            with TcpTransport(server.endpoint) as lane:
+                yield lane
+        assert server.garbage == []

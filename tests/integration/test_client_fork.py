@@ -73,18 +73,52 @@ def test_parent_and_child_use_the_client_at_the_same_time(url):
     assert run_forking(program, url) == ["801"]
 
 
+SPY = """
+    touched, parents = [], set()
+
+    def spy(kind, names):
+        for name in names:
+            def method(self, *args, _done=getattr(kind, name), _name=name, **options):
+                if id(self) in parents:
+                    touched.append((_name, args))
+                return _done(self, *args, **options)
+            setattr(kind, name, method)
+"""
+
+
 def test_the_child_never_touches_the_parents_sockets(url):
     program = """
-    from pyelevator.transports.dealer import DealerContext, DealerSocket
-    touched = []
-    for name in ("send", "recv", "get", "set", "poll", "connect", "send_multipart", "recv_multipart"):
-        def method(self, *args, _done=getattr(DealerSocket, name), **options):
-            if id(self) in parents:
-                touched.append((name, args))
-            return _done(self, *args, **options)
-        setattr(DealerSocket, name, method)
-    parents = set()
+    from pyelevator.transports.dial import LaneSocket
+    spy(LaneSocket, ("send", "recv", "shutdown", "connect", "connect_ex", "getsockopt", "setsockopt"))
     with Elevator.from_url(sys.argv[1]) as E:
+        E.Put("k", "v")
+        lines = [lane._transport._lane._line for lane in E._session._pool._lanes]
+        parents.update(id(line._socket) for line in lines)
+        for line in lines:  # it took the methods before anybody could listen in
+            line._send, line._receive = line._socket.send, line._socket.recv
+
+        def work():
+            assert E.Get("k") == "v"
+            E.disconnect()
+            E.connect()
+            assert E.Get("k") == "v"
+            assert not any(line._socket._closed for line in lines)
+            del lines[:]  # what the child drops is its own descriptor
+            assert touched == [], touched
+
+        join(in_child(work))
+        assert E.Get("k") == "v"
+        assert touched
+    """
+    assert run_forking(SPY + program, url) == []
+
+
+def test_the_child_never_touches_the_parents_sockets_of_libzmq(url):
+    program = """
+    from pyelevator.transports.dealer import DealerContext, DealerSocket
+    from pyelevator.transports.zmq import ZmqTransport
+    spy(DealerSocket, ("send", "recv", "get", "set", "poll", "connect", "send_multipart", "recv_multipart"))
+    with Elevator(transport=ZmqTransport(sys.argv[1])) as E:
         E.Put("k", "v")
         sockets = [lane._transport._socket for lane in E._session._pool._lanes]
         parents.update(map(id, sockets))
@@ -103,7 +137,7 @@ def test_the_child_never_touches_the_parents_sockets(url):
         assert E.Get("k") == "v"
         assert touched
     """
-    assert run_forking(program, url) == []
+    assert run_forking(SPY + program, url) == []
 
 
 def test_a_fork_while_other_threads_are_in_calls(url):
@@ -135,11 +169,14 @@ def test_a_fork_while_other_threads_are_in_calls(url):
     assert run_forking(program, url) == ["[]"]
 
 
-def test_a_fork_in_the_middle_of_a_call_of_the_same_thread(url):
+@pytest.mark.parametrize("kind", ["DirectTransport", "ZmqTransport"])
+def test_a_fork_in_the_middle_of_a_call_of_the_same_thread(url, kind):
     """As when a signal handler forks: the parent still gets its answer, and the child does not."""
     program = """
     import signal
-    with Elevator.from_url(sys.argv[1]) as E:
+    from pyelevator.transports import direct, line, zmq
+    kind = {"DirectTransport": direct.DirectTransport, "ZmqTransport": zmq.ZmqTransport}[sys.argv[2]]
+    with Elevator(transport=kind(sys.argv[1])) as E:
         E.Put("k", "v")
         E.Put("l", "w")
         pids = []
@@ -150,21 +187,21 @@ def test_a_fork_in_the_middle_of_a_call_of_the_same_thread(url):
         def handler(*_):
             pids.append(in_child(work))
 
-        from pyelevator.transports.zmq import ZmqTransport
-        wait = ZmqTransport._wait
+        home = line if kind is direct.DirectTransport else kind
+        wait = home._wait
 
         def waiting(*args):
-            ZmqTransport._wait = wait
+            home._wait = wait
             os.kill(os.getpid(), signal.SIGUSR1)
             return wait(*args)
 
         signal.signal(signal.SIGUSR1, handler)
-        ZmqTransport._wait = waiting
+        home._wait = waiting
         assert E.Get("k") == "v"
         assert len(pids) == 1
         join(*pids)
     """
-    assert run_forking(program, url) == []
+    assert run_forking(program, url, kind) == []
 
 
 def test_children_of_children(url):

@@ -14,6 +14,8 @@ from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.errors import ConnectFailed, ConnectTimeout, RequestTimeout, TransportError
 from pyelevator.transports import IpcTransport, TcpTransport
 from pyelevator.transports.dealer import DealerContext
+from pyelevator.transports.lanes import tcp_url
+from pyelevator.transports.zmq import ZmqTransport
 from support.programs import run
 from support.puppets import Puppet, silent_listener, unused_endpoint
 
@@ -24,6 +26,16 @@ def puppet():
         yield server
 
 
+def over_libzmq(endpoint):
+    return ZmqTransport(tcp_url(endpoint))
+
+
+@pytest.fixture(params=[TcpTransport, over_libzmq], ids=["direct", "libzmq"])
+def tcp(request):
+    """Makes lanes of one kind or the other."""
+    return request.param
+
+
 def answers(lane, deadline=NEVER):
     """Whether a ping is answered."""
     lane.send([b"\x84\xa3cmd\xa4PING\xa4meta\x80\xa3uid\xc0\xa4args\x90"], deadline)
@@ -31,19 +43,19 @@ def answers(lane, deadline=NEVER):
 
 
 @pytest.mark.parametrize("seconds", [1e9, 1e300, float("inf")])
-def test_a_deadline_may_be_as_far_as_one_likes(puppet, seconds):
-    with TcpTransport(puppet.endpoint) as lane:
+def test_a_deadline_may_be_as_far_as_one_likes(tcp, puppet, seconds):
+    with tcp(puppet.endpoint) as lane:
         assert answers(lane, Deadline.after(seconds))
 
 
-def test_a_deadline_that_is_over_ends_a_wait_at_once(puppet):
-    with TcpTransport(puppet.endpoint) as lane:
+def test_a_deadline_that_is_over_ends_a_wait_at_once(tcp, puppet):
+    with tcp(puppet.endpoint) as lane:
         assert answers(lane)
         with pytest.raises(RequestTimeout):
             lane.receive(Deadline.after(1e-9))
 
 
-def test_a_lane_takes_no_notice_of_signals(puppet):
+def test_a_lane_takes_no_notice_of_signals(tcp, puppet):
     """A signal interrupts system calls; ZeroMQ's own timeouts would begin anew with every one."""
     main, over = threading.get_ident(), threading.Event()
     before = signal.signal(signal.SIGUSR1, lambda *_: None)
@@ -55,7 +67,7 @@ def test_a_lane_takes_no_notice_of_signals(puppet):
     disturber = threading.Thread(target=disturb)
     disturber.start()
     try:
-        with silent_listener() as silent, TcpTransport(puppet.endpoint) as lane, TcpTransport(silent) as other:
+        with silent_listener() as silent, tcp(puppet.endpoint) as lane, tcp(silent) as other:
             assert answers(lane)
             started = time.monotonic()
             with pytest.raises(RequestTimeout):
@@ -70,24 +82,26 @@ def test_a_lane_takes_no_notice_of_signals(puppet):
 
 
 def test_a_lane_waits_for_a_connection_and_no_longer(tmp_path):
-    for lane in (TcpTransport(unused_endpoint()), IpcTransport(str(tmp_path / "nobody"))):
+    path = str(tmp_path / "nobody")
+    tcp, ipc = unused_endpoint(), f"ipc://{path}"
+    for lane in (TcpTransport(tcp), over_libzmq(tcp), IpcTransport(path), ZmqTransport(ipc)):
         with lane, pytest.raises(ConnectTimeout, match=r"no Elevator server answered at .* within 0\.05 s"):
             lane.send([b"never"], Deadline.after(0.05))
 
 
 @pytest.mark.parametrize("endpoint", ["no-such-host.invalid:4141", "127.0.0.1:0", "[::1]:9"])
-def test_what_cannot_be_reached_is_an_error_of_our_own(endpoint):
-    with TcpTransport(endpoint) as lane, pytest.raises(ConnectFailed):
+def test_what_cannot_be_reached_is_an_error_of_our_own(tcp, endpoint):
+    with tcp(endpoint) as lane, pytest.raises(ConnectFailed):
         lane.send([b"never"], Deadline.after(0.1))
 
 
-def test_receiving_without_having_sent_is_an_error_of_our_own(puppet):
+def test_receiving_without_having_sent_is_an_error_of_our_own(tcp, puppet):
     with pytest.raises(TransportError, match="nothing was sent"):
-        TcpTransport(puppet.endpoint).receive(NEVER)
+        tcp(puppet.endpoint).receive(NEVER)
 
 
 def test_an_error_of_zeromq_becomes_one_of_our_own(puppet):
-    with TcpTransport(puppet.endpoint) as lane:
+    with over_libzmq(puppet.endpoint) as lane:
         assert answers(lane)
         lane._socket.close()
         with pytest.raises(TransportError, match=r"^tcp://.*: Socket operation on non-socket") as caught:
@@ -97,8 +111,8 @@ def test_an_error_of_zeromq_becomes_one_of_our_own(puppet):
             lane.receive(NEVER)
 
 
-def test_a_lane_is_open_from_its_first_message_until_it_is_closed(puppet):
-    lane = TcpTransport(puppet.endpoint)
+def test_a_lane_is_open_from_its_first_message_until_it_is_closed(tcp, puppet):
+    lane = tcp(puppet.endpoint)
     assert not lane.is_open
     assert answers(lane)
     assert lane.is_open
@@ -110,8 +124,8 @@ def test_a_lane_is_open_from_its_first_message_until_it_is_closed(puppet):
     assert not lane.is_open
 
 
-def test_the_applications_own_context_may_be_terminated(puppet):
-    with TcpTransport(puppet.endpoint) as lane:
+def test_the_applications_own_context_may_be_terminated(tcp, puppet):
+    with tcp(puppet.endpoint) as lane:
         assert answers(lane)
         assert DealerContext.instance() is DealerContext.instance()
         assert DealerContext.instance() is not zmq.Context.instance()
@@ -119,14 +133,14 @@ def test_the_applications_own_context_may_be_terminated(puppet):
         assert answers(lane)
 
 
-def test_a_dropped_lane_gives_its_descriptors_back_without_a_word(puppet):
-    with TcpTransport(puppet.endpoint) as lane:
+def test_a_dropped_lane_gives_its_descriptors_back_without_a_word(tcp, puppet):
+    with tcp(puppet.endpoint) as lane:
         assert answers(lane)
         before = descriptors()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             for _ in range(50):
-                assert answers(TcpTransport(puppet.endpoint))
+                assert answers(tcp(puppet.endpoint))
             gc.collect()
         settles_at(before + 10)
 

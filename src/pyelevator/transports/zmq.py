@@ -34,17 +34,6 @@ def check_ipc_path(path: str) -> None:
         raise UsageError(f"the socket path {path!r} is longer than {_MAX_IPC_PATH} bytes; choose a shorter one")
 
 
-def tcp_url(endpoint: str) -> str:
-    """The URL of ``host:port``.
-
-    Raises:
-        UsageError: it is something else, such as a URL.
-    """
-    if not isinstance(endpoint, str) or any(mark in endpoint for mark in "/?#@"):
-        raise UsageError(f"endpoint= of a tcp transport is 'host:port', not {endpoint!r}; for a URL use from_url()")
-    return parse_url(f"tcp://{endpoint}").url
-
-
 class ZmqTransport(Transport):
     """A DEALER socket. It belongs to the process that opened it: a forked child opens its own.
 
@@ -160,33 +149,6 @@ def _sent(socket: "zmq.Socket[bytes]", frames: Sequence[bytes]) -> bool:
     except zmq.Again:
         return False
     return True
-
-
-class TcpTransport(ZmqTransport):
-    """A lane over TCP.
-
-    >>> TcpTransport("127.0.0.1:4141").url
-    'tcp://127.0.0.1:4141'
-
-    Args:
-        endpoint: ``host:port``.
-        curve: the keys for a server that asks for them.
-    """
-
-    def __init__(self, endpoint: str = "127.0.0.1:4141", curve: Curve | None = None) -> None:
-        super().__init__(tcp_url(endpoint), curve)
-
-
-class IpcTransport(ZmqTransport):
-    """A lane over a Unix socket.
-
-    >>> IpcTransport("/run/elevator.sock").url
-    'ipc:///run/elevator.sock'
-    """
-
-    def __init__(self, endpoint: str) -> None:
-        check_ipc_path(endpoint)
-        super().__init__(f"ipc://{endpoint}")
 
 
 class Spin:

@@ -1,0 +1,150 @@
+"""DirectTransport: ZMTP 3 on a blocking lane of its own, without libzmq and the hand-over to its thread.
+
+A sync call has nothing to do while it waits, so it may as well wait in the kernel for the socket itself. What libzmq
+does beside that, it does elsewhere: keys (CURVE), peers that speak an older ZMTP, event loops.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final, Self
+
+from pyelevator.deadlines import Deadline
+from pyelevator.errors import (
+    ConnectFailed,
+    ConnectionLost,
+    ConnectTimeout,
+    ProtocolError,
+    RequestTimeout,
+    TransportError,
+)
+from pyelevator.transports import zmtp
+from pyelevator.transports.base import Transport, no_answer, no_server
+from pyelevator.transports.dial import Addresses
+from pyelevator.transports.line import Late, Line, Lost
+
+_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.5
+_NOBODY: Final = (Late, Lost, OSError, zmtp.Refused, ProtocolError)
+
+
+class DirectTransport(Transport):
+    """A lane over TCP or a Unix socket to a server without keys. It belongs to the process that opened it.
+
+    Nothing is kept for later: a message goes out over a connection that is up, or not at all. Whether it still is up
+    is looked at before each message. Nobody reads while the lane is idle, so that a PING is answered with the next
+    call; our servers send none.
+
+    Args:
+        url: ``tcp://host:port`` or ``ipc://path``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._line: Line | None = None
+        self._dialing = False
+        self._addresses: Addresses | None = None
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    @property
+    def is_open(self) -> bool:
+        return self._line is not None or self._dialing
+
+    def sibling(self) -> Self:
+        lane = type(self).__new__(type(self))
+        DirectTransport.__init__(lane, self._url)
+        return lane
+
+    def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
+        """As of a Transport.
+
+        Raises:
+            zmtp.OtherProtocol: the server needs another transport; nothing was sent.
+        """
+        while True:
+            line = self._line
+            if line is None or line.has_ended():
+                line = self._dial(deadline)
+            try:
+                return line.send(frames, deadline)
+            except BaseException as error:
+                self.close()
+                if not isinstance(error, (Lost, Late)):
+                    raise
+                if line.begun:
+                    raise self._unanswered(error, deadline) from error.__cause__
+                if deadline.expired():
+                    raise self._unconnected(deadline) from error
+
+    def receive(self, deadline: Deadline) -> Sequence[bytes]:
+        line = self._line
+        if line is None:
+            raise TransportError(f"nothing was sent to {self._url}, so nothing can be received")
+        try:
+            return line.receive(deadline)
+        except Late as error:
+            raise self._unanswered(error, deadline) from None
+        except BaseException as error:
+            self.close()
+            if isinstance(error, Lost):
+                raise self._unanswered(error, deadline) from error.__cause__
+            raise
+
+    def _unanswered(self, error: BaseException, deadline: Deadline) -> RequestTimeout:
+        """The error for a message that has left, or a part of it."""
+        if isinstance(error, Late):
+            return RequestTimeout(no_answer(self._url, deadline))
+        return ConnectionLost(
+            f"the Elevator server at {self._url} closed the connection before it answered; "
+            "whether it executed the request is not known"
+        )
+
+    def _unconnected(self, deadline: Deadline) -> ConnectTimeout:
+        return ConnectTimeout(no_server(self._url, deadline))
+
+    def _dial(self, deadline: Deadline) -> Line:
+        """A new connection, tried for again and again until the deadline."""
+        self.close()
+        self._dialing = True
+        for pause in _pauses():
+            found = self._round(deadline)
+            if isinstance(found, Line):
+                self._line, self._dialing = found, False
+                return found
+            if deadline.expired():
+                raise self._unconnected(deadline) from found
+            time.sleep(min(pause, deadline.remaining()))
+        raise AssertionError("there is always one more pause")
+
+    def _round(self, deadline: Deadline) -> Line | Exception:
+        """A connection to the first address that has one, each tried for an equal share of the time; or the failure."""
+        if self._addresses is None:
+            self._addresses = Addresses(self._url)
+        addresses = self._addresses.find(deadline)
+        failure: Exception = OSError("the name is unknown")
+        for index, address in enumerate(addresses):
+            share = Deadline.after(deadline.remaining() / (len(addresses) - index))
+            try:
+                return Line.to(address, self._url, deadline.earlier(share))
+            except ConnectFailed:
+                raise
+            except _NOBODY as error:
+                failure = error.with_traceback(None)  # with it, the error would keep this frame, and itself
+        return failure
+
+    def discard(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        line, self._line, self._dialing = self._line, None, False
+        if line is not None:
+            line.close()
+
+
+def _pauses() -> Iterator[float]:
+    pause = _PAUSE
+    while True:
+        yield pause
+        pause = min(2 * pause, _LONGEST_PAUSE)

@@ -1,0 +1,96 @@
+"""The lanes of sync clients over TCP and IPC: direct where the server allows it, over libzmq where it does not."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from pyelevator.deadlines import Deadline
+from pyelevator.errors import UsageError
+from pyelevator.transports.base import AsyncTransport, Transport
+from pyelevator.transports.curve import Curve
+from pyelevator.transports.direct import DirectTransport
+from pyelevator.transports.endpoint import parse_url
+from pyelevator.transports.zmq import ZmqTransport, check_ipc_path
+from pyelevator.transports.zmtp import OtherProtocol
+
+
+def tcp_url(endpoint: str) -> str:
+    """The URL of ``host:port``.
+
+    Raises:
+        UsageError: it is something else, such as a URL.
+    """
+    if not isinstance(endpoint, str) or any(mark in endpoint for mark in "/?#@"):
+        raise UsageError(f"endpoint= of a tcp transport is 'host:port', not {endpoint!r}; for a URL use from_url()")
+    return parse_url(f"tcp://{endpoint}").url
+
+
+class SocketTransport(Transport):
+    """A lane over TCP or a Unix socket, of whichever kind the server at its end takes.
+
+    It is a direct one, unless there are keys; if the server turns out to speak an older ZMTP, as the old Elevator
+    servers do, it goes on over libzmq, which speaks them all.
+    """
+
+    def __init__(self, url: str, curve: Curve | None = None) -> None:
+        self._curve = curve
+        self._lane: Transport = DirectTransport(url) if curve is None else ZmqTransport(url, curve)
+
+    @property
+    def url(self) -> str:
+        return self._lane.url
+
+    @property
+    def is_open(self) -> bool:
+        return self._lane.is_open
+
+    def sibling(self) -> Self:
+        lane = type(self).__new__(type(self))
+        SocketTransport.__init__(lane, self.url, self._curve)
+        return lane
+
+    def asynchronous(self) -> AsyncTransport:
+        return ZmqTransport(self.url, self._curve).asynchronous()
+
+    def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
+        try:
+            self._lane.send(frames, deadline)
+        except OtherProtocol:
+            self._lane.close()
+            self._lane = ZmqTransport(self.url)
+            self._lane.send(frames, deadline)
+
+    def receive(self, deadline: Deadline) -> Sequence[bytes]:
+        return self._lane.receive(deadline)
+
+    def discard(self) -> None:
+        self._lane.discard()
+
+    def close(self) -> None:
+        self._lane.close()
+
+
+class TcpTransport(SocketTransport):
+    """A lane over TCP.
+
+    >>> TcpTransport("127.0.0.1:4141").url
+    'tcp://127.0.0.1:4141'
+
+    Args:
+        endpoint: ``host:port``.
+        curve: the keys for a server that asks for them.
+    """
+
+    def __init__(self, endpoint: str = "127.0.0.1:4141", curve: Curve | None = None) -> None:
+        super().__init__(tcp_url(endpoint), curve)
+
+
+class IpcTransport(SocketTransport):
+    """A lane over a Unix socket.
+
+    >>> IpcTransport("/run/elevator.sock").url
+    'ipc:///run/elevator.sock'
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        check_ipc_path(endpoint)
+        super().__init__(f"ipc://{endpoint}")

@@ -1,0 +1,195 @@
+"""Line: one connection to a ROUTER, spoken by the thread that uses it."""
+
+import select
+import socket as sockets
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pyelevator.deadlines import Deadline
+from pyelevator.errors import ProtocolError
+from pyelevator.transports import zmtp
+from pyelevator.transports.dial import Address, LaneSocket, check_connected, opened
+
+_LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
+_HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
+_CHUNK: Final = zmtp.LARGE
+_LOOKS: Final = 16
+_QUIET: Final = sockets.MSG_NOSIGNAL  # else a program that takes SIGPIPE as the system does would end with the server
+
+
+class Lost(Exception):
+    """The connection has ended."""
+
+
+class Late(Exception):
+    """The deadline came first."""
+
+
+class Line:
+    """A connection that is up. It ends when it is closed, or dropped.
+
+    The socket never blocks; ``poll`` does, because its timeout is a real one: Python goes on with what is left of it
+    after a signal.
+
+    Args:
+        socket: it is up.
+        rest: what came behind the handshake.
+
+    Attributes:
+        begun: whether something of the last message has left.
+    """
+
+    def __init__(self, socket: LaneSocket, rest: bytes = b"") -> None:
+        self.begun = False
+        self._socket = socket
+        self._send, self._receive = socket.send, socket.recv
+        self._news = _watching(socket, select.POLLIN)
+        self._room = _watching(socket, select.POLLIN | select.POLLOUT)
+        self._decoder = zmtp.Decoder()
+        self._messages = self._decoder.messages
+        self._decoder.feed(rest)
+
+    @classmethod
+    def to(cls, address: Address, url: str, deadline: Deadline) -> "Line":
+        """A new connection, ready for messages.
+
+        Raises:
+            ConnectFailed: there can be no socket.
+            Late, Lost, OSError: it did not come up.
+            zmtp.OtherProtocol, zmtp.Refused, ProtocolError: nobody like us lives there.
+        """
+        deadline = deadline.earlier(Deadline.after(_HANDSHAKE))
+        socket = opened(address, url)
+        try:
+            return cls(socket, _shaken(socket, deadline))
+        except BaseException:
+            socket.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the connection, whoever else still refers to it: the traceback of an error, say."""
+        self._socket.close()
+
+    def has_ended(self) -> bool:
+        """Whether the server is known to have left, so that nothing is lost on a lane that was idle meanwhile."""
+        try:
+            for _ in range(_LOOKS):
+                if not self._take():
+                    return False
+        except (Lost, ProtocolError):
+            return True
+        return False
+
+    def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
+        """Sends a message; the line is of no more use if that fails.
+
+        Raises:
+            Late, Lost: it did not leave, or not all of it.
+            ProtocolError: what came meanwhile is no message.
+        """
+        self.begun = False
+        for piece in zmtp.encode(frames):
+            sent = self._pushed(piece)
+            self.begun = self.begun or sent > 0
+            if sent < len(piece):
+                self._push(memoryview(piece)[sent:], deadline)
+
+    def _pushed(self, data: Any) -> int:
+        """How many bytes the system takes now."""
+        try:
+            return self._send(data, _QUIET)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise Lost from error
+
+    def _push(self, data: memoryview, deadline: Deadline) -> None:
+        """Waits for room, and reads meanwhile: the server may wait for the same on its side.
+
+        Who sends more than a message may have while it takes nothing is no server of ours.
+        """
+        unread = 0
+        while data:
+            ((_, events),) = _wait(self._room, deadline)
+            if events & select.POLLOUT:
+                sent = self._pushed(data)
+                self.begun = self.begun or sent > 0
+                data = data[sent:]
+            elif not (taken := self._take()) or (unread := unread + taken) > zmtp.MAX_MESSAGE:
+                raise Lost
+            if data and deadline.expired():
+                raise Late
+
+    def receive(self, deadline: Deadline) -> Sequence[bytes]:
+        """The next message.
+
+        Raises:
+            Late, Lost: none came.
+            ProtocolError: what came is none.
+        """
+        messages = self._messages
+        while not messages:
+            _wait(self._news, deadline)
+            self._take()
+            if not messages and deadline.expired():
+                raise Late
+        return messages.popleft()
+
+    def _take(self) -> int:
+        """Reads what is there; how many bytes that was."""
+        try:
+            data = self._receive(self._decoder.wanted)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise Lost from error
+        if not data:
+            raise Lost
+        self._decoder.feed(data)
+        if self._decoder.pongs:
+            self._answer()
+        return len(data)
+
+    def _answer(self) -> None:
+        """Tells a peer that asked that we live. One that never reads it will not be told."""
+        pongs, self._decoder.pongs = self._decoder.pongs, b""
+        if self._pushed(pongs) < len(pongs):
+            raise Lost
+
+
+def _shaken(socket: LaneSocket, deadline: Deadline) -> bytes:
+    """Shakes hands once the connection is up; what comes behind that."""
+    _wait(_watching(socket, select.POLLOUT), deadline)
+    check_connected(socket)
+    news, handshake = _watching(socket, select.POLLIN), zmtp.Handshake()
+    socket.send(handshake.opening, _QUIET)
+    while not handshake.done:
+        _wait(news, deadline)
+        data = socket.recv(_CHUNK)
+        if not data:
+            raise Lost
+        reply = handshake.receive(data)
+        if reply:
+            socket.send(reply, _QUIET)
+    return handshake.rest
+
+
+def _watching(socket: LaneSocket, events: int) -> "select.poll":
+    poll = select.poll()
+    poll.register(socket, events)
+    return poll
+
+
+def _wait(poll: "select.poll", deadline: Deadline) -> list[tuple[int, int]]:
+    """What happens on the one socket that ``poll`` watches.
+
+    Raises:
+        Late: nothing, before the deadline.
+    """
+    while True:
+        left = deadline.remaining()
+        events = poll.poll(min(left, _LONGEST_POLL) * 1000)
+        if events:
+            return events
+        if left <= _LONGEST_POLL:
+            raise Late

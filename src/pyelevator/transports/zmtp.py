@@ -1,0 +1,280 @@
+"""ZMTP 3: what ZeroMQ writes on a connection, without a socket or a clock (rfc.zeromq.org/spec/23).
+
+It is the part that a DEALER needs which speaks to a ROUTER without keys (mechanism NULL)::
+
+    both    signature: ff 00 00 00 00 00 00 00 01 7f     10 bytes, which an old peer reads as an empty identity
+    both    revision, minor, mechanism, as-server, zeros 54 bytes more, once the peer's revision is known
+    both    READY, a command with properties             after which messages go either way
+    frame   flags (1: more follow, 2: long, 4: command), size (1 byte, or 8 if long), so many bytes
+
+Whatever bytes come in, what is read here gives messages, or raises MalformedMessage, LimitExceeded, OtherProtocol or
+Refused, and never holds much more than has come in.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pyelevator.errors import LimitExceeded, MalformedMessage
+
+SIGNATURE: Final = b"\xff" + (1).to_bytes(8, "big") + b"\x7f"
+MORE: Final = 1
+LONG: Final = 2
+COMMAND: Final = 4
+LARGE: Final = 1 << 16
+"""Bytes of a frame from which on it is neither joined with others on its way out, nor collected in one piece."""
+
+MAX_MESSAGE: Final = 256 << 20
+"""Bytes of a message, as a server takes them from us by default."""
+
+_GREETING: Final = 64
+_REVISION: Final = 3
+_NULL: Final = b"NULL".ljust(20, b"\0")
+_REST_OF_GREETING: Final = b"\x03\x00" + _NULL + bytes(32)
+_PEERS: Final = (b"ROUTER", b"DEALER", b"REP")
+_FRAME: Final = 64  # what a frame counts beside its bytes, as empty ones take memory, too
+_MAX_COMMAND: Final = 1 << 16
+_MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
+
+
+class OtherProtocol(Exception):
+    """The peer speaks an older ZMTP, or something else; nothing that could disturb it was sent."""
+
+
+class Refused(Exception):
+    """The peer speaks ZMTP 3 and wants no such connection: another mechanism, or a reason of its own."""
+
+
+def property_of(name: bytes, value: bytes) -> bytes:
+    """One property of a READY."""
+    return bytes([len(name)]) + name + len(value).to_bytes(4, "big") + value
+
+
+def command(name: bytes, data: bytes) -> bytes:
+    """A command as a frame."""
+    return frame(bytes([len(name)]) + name + data, COMMAND)
+
+
+def head(size: int, flags: int) -> bytes:
+    """What stands before the content of a frame."""
+    return bytes((flags | LONG, *size.to_bytes(8, "big"))) if size > 255 else bytes((flags, size))
+
+
+def frame(content: bytes, flags: int = 0) -> bytes:
+    """A whole frame."""
+    return head(len(content), flags) + content
+
+
+_READY: Final = command(b"READY", property_of(b"Socket-Type", b"DEALER") + property_of(b"Identity", b""))
+
+
+def encode(frames: Sequence[bytes]) -> list[bytes]:
+    """A message in pieces to be sent one after the other; a short one is a single piece, a large frame its own."""
+    pieces, small = [], b""
+    last = len(frames) - 1
+    for index, content in enumerate(frames):
+        small += head(len(content), MORE if index < last else 0)
+        if len(content) < LARGE:
+            small += content
+        else:
+            pieces += [small, content]
+            small = b""
+    return [*pieces, small] if small else pieces
+
+
+class Handshake:
+    """How a connection begins, seen from a DEALER.
+
+    It opens with the signature and says no more until the peer's revision is known: to an old peer (libzmq before 4,
+    as old servers have) what follows would be messages, and one bad message could kill its worker.
+
+    Attributes:
+        opening: what to send first.
+        done: True once messages may be sent.
+        rest: what came behind the handshake.
+    """
+
+    opening: Final = SIGNATURE
+
+    def __init__(self) -> None:
+        self.done = False
+        self.rest = b""
+        self._data = b""
+        self._greeted = False
+
+    def receive(self, data: bytes) -> bytes:
+        """Takes what came in; what to send now.
+
+        Raises:
+            OtherProtocol: see there; the connection is of no use here.
+            Refused: see there.
+            MalformedMessage: the peer began as ZMTP 3 does, and then wrote something else.
+            LimitExceeded: its properties are too long.
+        """
+        self._data += data
+        if self._data[:1] not in (b"", b"\xff") or (len(self._data) >= 10 and not self._data[9] & 1):
+            raise OtherProtocol
+        reply = b"" if self._greeted or len(self._data) < 11 else self._greet(self._data[10])
+        if self._greeted and len(self._data) > _GREETING:
+            self._finish()
+        return reply
+
+    def _greet(self, revision: int) -> bytes:
+        if revision < _REVISION:
+            raise OtherProtocol
+        self._greeted = True
+        return _REST_OF_GREETING + _READY
+
+    def _finish(self) -> None:
+        if self._data[12:32] != _NULL:
+            raise Refused(f"mechanism {self._data[12:32].rstrip(bytes(1))!r}")
+        found = read_frame(self._data, _GREETING, _MAX_COMMAND)
+        if found is not None:
+            flags, start, stop = found
+            if not flags & COMMAND:
+                raise MalformedMessage("a message came before the handshake was over")
+            _check_ready(self._data[start:stop])
+            self.done, self.rest = True, self._data[stop:]
+
+
+def read_frame(data: bytes, at: int, limit: int) -> tuple[int, int, int] | None:
+    """The flags of the frame at ``at``, and where its content starts and stops; None if its end has not come yet.
+
+    Raises:
+        MalformedMessage, LimitExceeded: it is none, or longer than ``limit`` bytes.
+    """
+    found = _read_head(data, at, limit)
+    return None if found is None or found[2] > len(data) else found
+
+
+def _read_head(data: bytes, at: int, limit: int) -> tuple[int, int, int] | None:
+    if len(data) - at < 2:
+        return None
+    flags, size, start = data[at], data[at + 1], at + 2
+    if flags > 6 or flags == COMMAND | MORE:
+        raise MalformedMessage(f"a frame has the flags {flags:#04x}")
+    if flags & LONG:
+        start = at + 9
+        if len(data) < start:
+            return None
+        size = int.from_bytes(data[at + 1 : start], "big")
+    if size > limit:
+        raise LimitExceeded(f"a message of more than {limit} bytes")
+    return flags, start, start + size
+
+
+def _check_ready(body: bytes) -> None:
+    name, data = _read_command(body)
+    if name == b"ERROR":
+        raise Refused(data[1:].decode("utf-8", "replace"))
+    if name != b"READY":
+        raise MalformedMessage(f"the handshake ended with {name!r:.40}")
+    peer = dict(_properties(data)).get(b"socket-type", b"")
+    if peer not in _PEERS:
+        raise Refused(f"a socket of type {peer!r:.40}")
+
+
+def _read_command(body: bytes) -> tuple[bytes, bytes]:
+    length = body[0] if body else 0
+    if not length or len(body) <= length:
+        raise MalformedMessage("a command without a name")
+    return body[1 : 1 + length], body[1 + length :]
+
+
+def _properties(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at < len(data):
+        name = at + 1 + data[at]
+        value = name + 4 + int.from_bytes(data[name : name + 4], "big")
+        if value > len(data):
+            raise MalformedMessage("a property of the handshake is cut short")
+        yield data[at + 1 : name].lower(), data[name + 4 : value]
+        at = value
+
+
+class Decoder:
+    """Bytes to messages, after the handshake.
+
+    Args:
+        limit: bytes of a message, of which each frame counts 64 more.
+
+    Attributes:
+        messages: those that are complete.
+        pongs: what to send because the peer asked whether we live.
+        wanted: how many bytes to take next.
+    """
+
+    def __init__(self, limit: int = MAX_MESSAGE) -> None:
+        self.messages: deque[list[bytes]] = deque()
+        self.pongs = b""
+        self.wanted = LARGE
+        self._limit = limit
+        self._left = limit  # of the message that has begun
+        self._frames: list[bytes] = []
+        self._rest = b""
+        self._chunks: list[bytes] = []  # of a large frame
+        self._flags = 0
+        self._missing = 0
+
+    def feed(self, data: bytes) -> None:
+        """Takes what came in.
+
+        Raises:
+            MalformedMessage, LimitExceeded: nothing that follows can be read.
+        """
+        if self._missing:
+            data = self._fill(data)
+        if self._rest:
+            data = self._rest + data
+        self._rest = data[self._read(data) :]
+
+    def _fill(self, data: bytes) -> bytes:
+        """Adds to a large frame; what is left then."""
+        self._chunks.append(data[: self._missing])
+        if len(data) < self._missing:
+            self._expect(self._missing - len(data))
+            return b""
+        data = data[self._missing :]
+        content, self._chunks = b"".join(self._chunks), []
+        self._expect(0)
+        self._take(self._flags, content)
+        return data
+
+    def _expect(self, missing: int) -> None:
+        self._missing = missing
+        self.wanted = max(LARGE, min(missing, 16 * LARGE))
+
+    def _read(self, data: bytes) -> int:
+        """Takes the frames of ``data``; where the first begins that is not complete."""
+        at, end = 0, len(data)
+        while (found := _read_head(data, at, self._left)) is not None:
+            flags, start, stop = found
+            if stop <= end:
+                self._take(flags, data[start:stop])
+                at = stop
+            elif stop - start < LARGE:
+                break
+            else:
+                self._flags, self._chunks = flags, [data[start:]]
+                self._expect(stop - end)
+                return end
+        return at
+
+    def _take(self, flags: int, content: bytes) -> None:
+        if flags & COMMAND:
+            self._obey(content)
+            return
+        self._frames.append(content)
+        if flags & MORE:
+            self._left -= len(content) + _FRAME
+            if self._left < 0:
+                raise LimitExceeded(f"a message of more than {self._limit} bytes")
+        else:
+            self.messages.append(self._frames)
+            self._frames, self._left = [], self._limit
+
+    def _obey(self, body: bytes) -> None:
+        """A PING is answered, with its context and without its time to live; other commands ask for nothing."""
+        name, data = _read_command(body)
+        if name == b"PING":
+            self.pongs += command(b"PONG", data[2 : 2 + _MAX_CONTEXT])
