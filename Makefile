@@ -44,7 +44,7 @@ torture: $(READY) ## The fault tests at full length (minutes), and writes docs/r
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	PYTHONPATH=tests $(BIN)/python -m torture $(ARGS)
 
-fuzz: $(READY)   ## Fuzzes both codecs with atheris, guided by coverage: each target for FUZZ_SECONDS (60).
+fuzz: $(READY)   ## Fuzzes both codecs and ZMTP with atheris, guided by coverage: each target for FUZZ_SECONDS (60).
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 

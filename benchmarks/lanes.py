@@ -1,8 +1,9 @@
 """The lanes of sync clients: direct ones beside those over libzmq, whole clients and the real server, in one run."""
 
-import time
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -10,20 +11,16 @@ from typing import Final
 from attrs import frozen
 
 from benchmarks.bed import PAIRS, Bed
-from benchmarks.handover import LOADS, busy
+from benchmarks.handover import LOADS, Load, busy
 from benchmarks.measure import in_turn, table
 from pyelevator import Elevator
-from pyelevator.cli.crowd import Steps
+from pyelevator.cli.crowd import Crowd, Steps
 from pyelevator.cli.works import Stock, batches, gets, pairs, random_keys, ranges
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports.direct import DirectTransport
 from pyelevator.transports.zmq import ZmqTransport
 
 KINDS: Final = {"direct": DirectTransport, "libzmq": ZmqTransport}
-
-
-ROUNDS: Final = 9
-"""Many short ones: what else the machine does moves each rate far more than the ratio."""
 
 
 def large(size: int) -> Callable[[Elevator[bytes], Stock], Steps]:
@@ -76,29 +73,54 @@ class Compared:
         )
 
 
-def compared(bed: Bed, work: str, url: str, clients: int, seconds: float) -> Compared:
-    def side(kind: str) -> Callable[[], float]:
-        return lambda: sum(s.rate for s in bed.crowd.measure(steps_of, work, kind, url, seconds=seconds, size=clients))
+@frozen
+class Case:
+    """What is measured: so many rounds of a work under a load, over a scheme."""
 
-    ours, theirs = in_turn([side("direct"), side("libzmq")], ROUNDS)
-    return Compared(median(ours), median(theirs), [a / b for a, b in zip(ours, theirs, strict=True)])
+    work: str
+    scheme: str = "tcp"
+    load: Load = LOADS[0]
+    rounds: int = 9
+
+
+CASES: Final = (
+    *(Case("Get", scheme, load) for scheme in ("tcp", "ipc") for load in LOADS),
+    *(
+        Case(work, scheme, rounds=5)
+        for work in ("Put and Get of 1 MB", "Range of 100,000")
+        for scheme in ("tcp", "ipc")
+    ),
+    Case("batch of 100,000 puts", rounds=5),
+    Case("Put and Get of 64 MB", rounds=3),
+)
+
+
+def compared(crowd: Crowd, case: Case, url: str, seconds: float) -> Compared:
+    def side(kind: str) -> Callable[[], float]:
+        work = partial(crowd.measure, steps_of, case.work, kind, url, seconds=seconds, size=case.load.clients)
+        return lambda: sum(share.rate for share in work())
+
+    with busy(case.load.busy):
+        ours, theirs = in_turn([side("direct"), side("libzmq")], case.rounds)
+    return Compared(median(ours), median(theirs), [one / other for one, other in zip(ours, theirs, strict=True)])
 
 
 def section(bed: Bed, _folder: Path) -> str:
     """The table for docs/benchmarks.md."""
-    rows = []
     binds = ["tcp://127.0.0.1:0", f"ipc://{bed.folder}/lanes"]
-    with ServerProcess(data=bed.folder / "lanes-data", binds=binds) as server:
-        with Elevator.from_url(server.urls[0]) as client, client.WriteBatch(timeout=60) as batch:
-            for key, value in pairs(0, PAIRS):
-                batch.Put(key, value)
-        time.sleep(1)
-        for url in server.urls:
-            scheme = url.partition("://")[0]
-            for load in LOADS:
-                with busy(load.busy):
-                    found = compared(bed, "Get", url, load.clients, 0.15)
-                rows.append((f"Get, {load.name}", scheme, *found.cells))
-            for work in list(WORKS)[1:]:
-                rows.append((work, scheme, *compared(bed, work, url, 1, 0.15).cells))
+    rows = []
+    with ServerProcess(data=bed.folder / "lanes", binds=binds) as server, Crowd(8) as crowd:
+        urls = {url.partition("://")[0]: url for url in server.urls}
+        fill(server.urls[0])
+        for case in CASES:
+            found = compared(crowd, case, urls[case.scheme], bed.plan.trial[1] / 2)
+            rows.append((f"{case.work}, {case.load.name}", case.scheme, *found.cells))
+            print(" ".join(rows[-1]), file=sys.stderr, flush=True)
     return table(("work", "over", "direct", "libzmq", "ratio", "spread"), rows) + "\n"
+
+
+def fill(url: str) -> None:
+    """The pairs that are read."""
+    with Elevator.from_url(url) as client, client.WriteBatch(timeout=60) as batch:
+        for key, value in pairs(0, PAIRS):
+            batch.Put(key, value)

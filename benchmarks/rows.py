@@ -11,7 +11,6 @@ from typing import Any, Final, TypeAlias
 from benchmarks import memory, peers
 from benchmarks.bed import CHECKED, PAIRS, Bed, Missing
 from benchmarks.measure import Goal, Row, compare, rate
-from benchmarks.zmtp import DirectTransport
 from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.cli.crowd import joined, quantile, timed
@@ -55,16 +54,6 @@ def sync_get(bed: Bed) -> Rows:
     yield from beside_redis(
         bed, "sync Get over TCP", "redis-py GET", ours, lambda: each(bed.redis_client.get, keys), len(keys)
     )
-
-
-def direct_get(bed: Bed) -> Rows:
-    """The same over the trial of benchmarks/zmtp.py, with everything else as it is."""
-    keys = random_keys(PAIRS, bed.plan.calls)
-    with Elevator(bed.reader.db_name, transport=DirectTransport(bed.server.urls[0]), encoding=None) as client:
-        ours = partial(each, client.Get, keys)
-        yield beside_echo(
-            bed, "sync Get, a trial of ZMTP without libzmq,", ours, Get(keys[0]), client.Get(keys[0]), None
-        )
 
 
 def each(call: Callable[[bytes], object], keys: Sequence[bytes]) -> None:
@@ -264,7 +253,6 @@ def import_ms(statement: str) -> float:
 
 ROWS: Final[Mapping[str, Callable[[Bed], Rows]]] = {
     "get": sync_get,
-    "direct": direct_get,
     "put": sync_put,
     "batch": batch,
     "mget": mget,

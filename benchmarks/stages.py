@@ -27,7 +27,8 @@ from pyelevator.conversation import Conversation, Reader
 from pyelevator.deadlines import Deadline
 from pyelevator.flows import drive
 from pyelevator.messages import Request, Response
-from pyelevator.transports import FakeTransport, Listener, TcpTransport, Transport
+from pyelevator.transports import FakeTransport, Listener, Transport
+from pyelevator.transports.direct import DirectTransport
 
 _REPEATS: Final = 9
 _LOOPS: Final = 1_000
@@ -131,26 +132,27 @@ def server_stages(example: Example, application: Application) -> list[Stage]:
 
 
 def socket_stages(example: Example, calls: int) -> list[Stage]:
-    """The calls into ZeroMQ alone: each receive begins when the message is there already."""
+    """The calls into the sockets alone: each receive begins when the message is there already."""
     taken: dict[str, list[float]] = {"send": [], "receive": [], "answer": [], "take": []}
     with closing(Listener("tcp://127.0.0.1:0")) as listener, closing(_lane_to(listener)) as lane:
         for _ in range(calls):
             _timed(taken["send"], lambda: lane.send(example.asked, _FOREVER))
+            line = lane._line
             listener.socket.poll()
             identity = _timed(taken["receive"], listener.wait)[0]
             _timed(taken["answer"], lambda to=identity: listener.send(to, example.answer))
-            lane._socket.poll()
+            line._news.poll()
             _timed(taken["take"], lambda: lane.receive(_FOREVER))
     return [
-        Stage("client", "send: into ZeroMQ", statistics.median(taken["send"])),
+        Stage("client", "send: into the socket", statistics.median(taken["send"])),
         Stage("server", "receive: out of ZeroMQ", statistics.median(taken["receive"])),
         Stage("server", "send: into ZeroMQ", statistics.median(taken["answer"])),
-        Stage("client", "receive: out of ZeroMQ", statistics.median(taken["take"])),
+        Stage("client", "receive: out of the socket", statistics.median(taken["take"])),
     ]
 
 
-def _lane_to(listener: Listener) -> TcpTransport:
-    return TcpTransport(listener.url.partition("://")[2])
+def _lane_to(listener: Listener) -> DirectTransport:
+    return DirectTransport(listener.url)
 
 
 def _timed(times: list[float], call: Callable[[], Any]) -> Any:
@@ -166,7 +168,7 @@ class Whole:
 
     Attributes:
         clock: from call to return, the median.
-        client, server: processor time of each process, with ZeroMQ's threads.
+        client, server: processor time of each process, all threads.
     """
 
     clock: float
@@ -231,7 +233,7 @@ def section(bed: Bed, _folder: Path) -> str:
         ("", "**all stages**", f"**{known:.1f}**"),
         ("", "hand-over between the threads, wire, cold caches: what is left", f"{total.clock - known:.1f}"),
         ("", "**one sync Get over TCP, median**", f"**{total.clock:.1f}**"),
-        ("client", "processor time of one Get, with ZeroMQ's thread", f"{total.client:.1f}"),
+        ("client", "processor time of one Get", f"{total.client:.1f}"),
         ("server", "processor time of one Get, with ZeroMQ's thread", f"{total.server:.1f}"),
     ]
     return f"{_INTRODUCTION}\n\n{table(('where', 'stage', 'µs'), rows)}\n"
@@ -239,5 +241,5 @@ def section(bed: Bed, _folder: Path) -> str:
 
 _INTRODUCTION: Final = """## Where the time of one Get goes
 
-Each stage was measured alone in a warm loop (`benchmarks/stages.py`), the calls into ZeroMQ with the message already there; the whole was measured
+Each stage was measured alone in a warm loop (`benchmarks/stages.py`), the calls into sockets with the message already there; the whole was measured
 against a server process over TCP. The difference is what nobody's code takes: threads that wake one another, the kernel, and caches gone cold."""

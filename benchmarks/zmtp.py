@@ -1,6 +1,6 @@
-"""Minimal ZMTP 3.0 peers without a thread between the program and its socket: a trial, not a part of the package.
+"""Minimal ZMTP 3.0 peers without a thread between the program and its socket: trials, for both sides.
 
-They do what a DEALER and a ROUTER need of the protocol (rfc.zeromq.org/spec/23): the greeting with the mechanism NULL,
+What became of the client's is transports/direct.py; these stay as small as the other trials are. They do what a DEALER and a ROUTER need of the protocol (rfc.zeromq.org/spec/23): the greeting with the mechanism NULL,
 READY, and message frames. They never answer a PING, know no other command, no CURVE, and do not reconnect.
 """
 
@@ -9,9 +9,6 @@ import socket as sockets
 import struct
 from collections.abc import Sequence
 from typing import Final, Self
-
-from pyelevator.deadlines import Deadline
-from pyelevator.transports import Transport
 
 _GREETING: Final = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 _READY: Final = b"\x05READY\x0bSocket-Type\x00\x00\x00\x06%b\x08Identity\x00\x00\x00\x00"
@@ -72,39 +69,6 @@ class Direct:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
-
-
-class DirectTransport(Transport):
-    """A lane over such a connection, enough of one to measure a client over it."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._lane: Direct | None = None
-
-    @property
-    def url(self) -> str:
-        return self._url
-
-    def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
-        if self._lane is None:
-            self._lane = Direct(self._url)
-        self._lane.send(frames)
-
-    def receive(self, deadline: Deadline) -> Sequence[bytes]:
-        assert self._lane is not None
-        self._lane.settimeout(max(deadline.remaining(), 0.001))
-        return self._lane.receive()
-
-    def discard(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        lane, self._lane = self._lane, None
-        if lane is not None:
-            lane.__exit__()
-
-    def sibling(self) -> Self:
-        return type(self)(self._url)
 
 
 def _connected(scheme: str, address: str) -> sockets.socket:

@@ -14,6 +14,7 @@ from pyelevator.codec import ClassicCodec, Codec, FlatCodec, Limits, Unsupported
 from pyelevator.commands import COMMANDS, DbConnect, Exists, Get, MGet, Ping, Pipeline, Put, Range, Slice, Unknown
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage
 from pyelevator.messages import Request, Response, Status
+from pyelevator.transports import zmtp
 
 LIMITS: Final = Limits(frame_bytes=1 << 16, content_bytes=1 << 16, elements=1 << 12, depth=8)
 CLASSIC: Final = ClassicCodec(LIMITS)
@@ -103,11 +104,34 @@ def told_in_flat(response: Response, request: Request[Any]) -> Response:
     return evolve(response, payload=payload, status=Status.SUCCESS)
 
 
+def zmtp_peer(data: bytes) -> None:
+    """The bytes are the size of the pieces, and what a server sends on a new connection; pieces make no difference."""
+    size, sent = data[0] + 1 if data else 1, data[1:]
+    whole, pieces = _heard([sent]), _heard([sent[at : at + size] for at in range(0, len(sent), size)])
+    assert whole == pieces, f"{whole} is not {pieces}"
+
+
+def _heard(pieces: Sequence[bytes]) -> tuple[list[list[bytes]], bytes, str]:
+    """The messages, what is sent back, and how it ended."""
+    handshake, decoder, sent = zmtp.Handshake(), zmtp.Decoder(LIMITS.frame_bytes), b""
+    try:
+        for piece in pieces:
+            if handshake.done:
+                decoder.feed(piece)
+            else:
+                sent += handshake.receive(piece)
+                decoder.feed(handshake.rest)
+    except (MalformedMessage, LimitExceeded, zmtp.OtherProtocol, zmtp.Refused) as error:
+        return list(decoder.messages), b"", type(error).__name__
+    return list(decoder.messages), sent + decoder.pongs, ""
+
+
 TARGETS: Final[Mapping[str, Target]] = {
     "classic_request": classic_request,
     "classic_response": classic_response,
     "flat_request": flat_request,
     "flat_response": flat_response,
+    "zmtp_peer": zmtp_peer,
 }
 """Name -> target."""
 
@@ -115,6 +139,7 @@ TARGETS: Final[Mapping[str, Target]] = {
 def seeds(target: str) -> Iterator[bytes]:
     """The recorded messages as inputs of a target."""
     dialect, _, kind = target.partition("_")
+    dialect = "classic" if dialect == "zmtp" else dialect
     for line in (VECTORS / f"{dialect}.jsonl").read_text().splitlines():
         row = json.loads(line)
         for frames in [row["request"]] if kind == "request" else row["replies"]:
@@ -130,10 +155,18 @@ def _flat_replies(frames: Sequence[bytes]) -> Iterator[bytes]:
     return (bytes([choice]) + frames[0] for choice in range(len(ASKED)))
 
 
+def _zmtp_peers(frames: Sequence[bytes]) -> Iterator[bytes]:
+    begin = zmtp.SIGNATURE + b"\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
+    ready = zmtp.command(b"READY", zmtp.property_of(b"Socket-Type", b"ROUTER") + zmtp.property_of(b"Identity", b""))
+    message = b"".join(zmtp.encode(frames)) + zmtp.command(b"PING", b"\x00\x0acontext")
+    return (bytes([size]) + begin + ready + message for size in (0, 9, 255))
+
+
 _INPUTS: Final[Mapping[str, Callable[[Sequence[bytes]], Iterator[bytes]]]] = {
     "classic_request": iter,
     "classic_response": _classic_replies,
     "flat_request": iter,
     "flat_response": _flat_replies,
+    "zmtp_peer": _zmtp_peers,
 }
 """Target -> the inputs that the frames of one recorded message make."""

@@ -58,6 +58,13 @@ def test_a_codec_that_raises_something_else_is_found_out(monkeypatch):
         TARGETS["flat_request"](next(seeds("flat_request")))
 
 
+def test_a_decoder_to_which_the_pieces_make_a_difference_is_found_out(monkeypatch):
+    monkeypatch.setattr(targets.zmtp.Decoder, "_fill", lambda self, data: data)
+    monkeypatch.setattr(targets.zmtp.Decoder, "_read", lambda self, data: self.messages.append([data]) or len(data))
+    with pytest.raises(AssertionError):
+        run_all("zmtp_peer")
+
+
 def test_replies_are_read_as_answers_to_every_kind_of_command():
     shapes = {command.shape for command in COMMANDS.values() if not isinstance(command.shape, property)}
     assert shapes <= {request.command.shape for request in ASKED if isinstance(request, Request)}

@@ -133,18 +133,19 @@ def test_a_server_that_gave_an_idle_lane_up_is_connected_again():
 
 
 def test_pings_that_came_while_the_lane_was_idle_are_answered_before_the_next_message():
+    idle = threading.Event()
+
     def part(peer):
         shake_hands(peer)
-        assert taken(peer, 3) == b"\x00\x011"
-        peer.sendall(b"\x00\x011" + b"\x04\x0b\x04PING\x00\x0aabcd")
-        asked.set()
+        peer.sendall(taken(peer, 3))
+        assert idle.wait(30)
+        peer.sendall(b"\x04\x0b\x04PING\x00\x0aabcd")
         assert taken(peer, 14) == b"\x04\x09\x04PONGabcd" + b"\x00\x012"
         peer.sendall(b"\x00\x012")
 
-    asked = threading.Event()
     with played(part) as endpoint, TcpTransport(endpoint) as lane:
         assert echoed(lane, [b"1"]) == [b"1"]
-        assert asked.wait(30)
+        idle.set()
         assert lane._lane._line._news.poll(30_000)
         assert echoed(lane, [b"2"]) == [b"2"]
 
