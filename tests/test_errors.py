@@ -15,6 +15,7 @@ from pyelevator.errors import (
     ArgumentTypeError,
     BadRequest,
     ConnectFailed,
+    ConnectionLost,
     ConnectTimeout,
     DatabaseError,
     ElevatorError,
@@ -85,6 +86,8 @@ def test_a_class_is_the_builtin_that_the_docstring_names(name):
         (ConnectTimeout, RequestTimeout),
         (ConnectTimeout, ConnectionError),
         (PoolTimeout, TimeoutError),
+        (ConnectionLost, TimeoutError),
+        (ConnectionLost, ConnectionError),
         (WrongType, TypeError),
         (KeyNotFound, KeyError),
         (UnknownCommand, KeyError),
@@ -164,7 +167,9 @@ def test_without_a_detail_the_message_is_the_detail():
     assert DatabaseError("Database db1 already exists").detail == "Database db1 already exists"
 
 
-@pytest.mark.parametrize("kind", [RequestTimeout, ConnectFailed, ConnectTimeout, PoolTimeout, MissingExtra, UsageError])
+@pytest.mark.parametrize(
+    "kind", [RequestTimeout, ConnectFailed, ConnectTimeout, ConnectionLost, PoolTimeout, MissingExtra, UsageError]
+)
 def test_another_error_shows_its_message_and_survives_pickling(kind):
     error = pickle.loads(pickle.dumps(kind("no answer within 1.0 s")))
     assert (type(error), str(error)) == (kind, "no answer within 1.0 s")

@@ -35,6 +35,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import (
     ArgumentTypeError,
     ConnectFailed,
+    ConnectionLost,
     ConnectTimeout,
     ErrorCode,
     KeyNotFound,
@@ -74,7 +75,7 @@ def attempt(retry, wire, command=None, deadline=None):
     return drive(retry(Request(command or Get("k"), "u", deadline=deadline), send), wire)
 
 
-@pytest.mark.parametrize("failure", [RequestTimeout, ConnectFailed, ConnectTimeout, PoolTimeout])
+@pytest.mark.parametrize("failure", [RequestTimeout, ConnectFailed, ConnectTimeout, ConnectionLost, PoolTimeout])
 def test_what_got_no_answer_is_sent_again(failure):
     wire = Wire(failure("1"), failure("2"), OK)
     assert attempt(Retry(), wire) == OK
@@ -156,7 +157,7 @@ def test_a_write_of_which_nothing_was_sent_is_repeated(command, failure):
 
 
 @by_verb(REST)
-@pytest.mark.parametrize("failure", [RequestTimeout, ConnectFailed])
+@pytest.mark.parametrize("failure", [RequestTimeout, ConnectFailed, ConnectionLost])
 def test_what_is_not_idempotent_is_never_repeated(command, failure):
     wire = Wire(failure("lost"), OK)
     with pytest.raises(failure):

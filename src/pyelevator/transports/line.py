@@ -3,6 +3,7 @@
 import select
 import socket as sockets
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Final
 
 from pyelevator.deadlines import Deadline
@@ -14,6 +15,7 @@ _LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, a
 _HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
 _CHUNK: Final = zmtp.LARGE
 _LOOKS: Final = 16
+_FRESH: Final = 0.0002  # seconds; ZeroMQ's own thread needs about as long to notice that a connection has ended
 _QUIET: Final = sockets.MSG_NOSIGNAL  # else a program that takes SIGPIPE as the system does would end with the server
 
 
@@ -41,6 +43,7 @@ class Line:
 
     def __init__(self, socket: LaneSocket, rest: bytes = b"") -> None:
         self.begun = False
+        self._heard = 0.0
         self._socket = socket
         self._send, self._receive = socket.send, socket.recv
         self._news = _watching(socket, select.POLLIN)
@@ -71,7 +74,12 @@ class Line:
         self._socket.close()
 
     def has_ended(self) -> bool:
-        """Whether the server is known to have left, so that nothing is lost on a lane that was idle meanwhile."""
+        """Whether the server is known to have left, so that nothing is lost on a lane that was idle meanwhile.
+
+        One who answered just now is not asked: that costs as much as sending.
+        """
+        if monotonic() < self._heard + _FRESH:
+            return False
         try:
             for _ in range(_LOOKS):
                 if not self._take():
@@ -133,6 +141,7 @@ class Line:
             self._take()
             if not messages and deadline.expired():
                 raise Late
+        self._heard = monotonic()
         return messages.popleft()
 
     def _take(self) -> int:
