@@ -14,6 +14,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import TransportError
 from pyelevator.testing.servers import serve
 from pyelevator.transports import IpcTransport, TcpTransport
+from pyelevator.transports.dial import LaneSocket, check_connected
 from pyelevator.transports.direct import DirectTransport
 from pyelevator.transports.zmq import ZmqTransport
 from support.old_peers import OldPeer
@@ -351,6 +352,14 @@ def test_localhost_and_ipv6():
         pytest.skip("this machine has no IPv6")
     with serve(Application.in_memory(), "tcp://[::1]:0") as server, Elevator.from_url(server.urls[0]) as E:
         assert E.ping() == "PONG"
+
+
+def test_a_connection_that_met_itself_is_none():
+    with LaneSocket(socket.AF_INET) as lonely:
+        lonely.bind(("127.0.0.1", 0))
+        lonely.connect(lonely.getsockname())
+        with pytest.raises(ConnectionRefusedError):
+            check_connected(lonely)
 
 
 # What it costs

@@ -105,7 +105,13 @@ def opened(address: Address, url: str) -> LaneSocket:
 
 
 def check_connected(socket: LaneSocket) -> None:
-    """Raises the OSError that a connection ended with before it came up."""
+    """Raises the OSError that a connection ended with before it came up.
+
+    One to a port of this machine that nobody listens on may meet itself, if the system happens to give its own end the
+    same port; and would keep the server from coming back to it.
+    """
     number = socket.getsockopt(sockets.SOL_SOCKET, sockets.SO_ERROR)
+    if not number and socket.family != sockets.AF_UNIX and socket.getsockname() == socket.getpeername():
+        number = errno.ECONNREFUSED
     if number:
         raise OSError(number, os.strerror(number))

@@ -16,7 +16,9 @@ _HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
 _CHUNK: Final = zmtp.LARGE
 _LOOKS: Final = 16
 _FRESH: Final = 0.0002  # seconds; ZeroMQ's own thread needs about as long to notice that a connection has ended
-_QUIET: Final = sockets.MSG_NOSIGNAL  # else a program that takes SIGPIPE as the system does would end with the server
+_QUIET: Final = getattr(
+    sockets, "MSG_NOSIGNAL", 0
+)  # else a program that takes SIGPIPE as the system does would end with the server
 
 
 class Lost(Exception):
