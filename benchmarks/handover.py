@@ -102,10 +102,10 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial(
         "blocks",
         "direct",
-        "worth building, for blocking connections without CURVE: two of the four hand-overs are gone, the client's; "
-        "slower than libzmq under no load",
+        "**kept** (transports/direct.py), for sync clients without keys: two of the four hand-overs are gone, the "
+        "client's; slower than libzmq under none of these loads",
     ),
-    Trial("adapts", "direct", "two to three times the plain rate on an idle machine, with what the server has today"),
+    Trial("adapts", "direct", "what sync clients do today: two to three times the plain rate on an idle machine"),
     Trial(
         "measures",
         "direct",
@@ -125,7 +125,7 @@ TRIALS: Final[Sequence[Trial]] = (
         "anew on both sides, and on an idle machine it still waits for cores to wake up",
     ),
     Trial("blocks", "blocks", "the kernel's part is small: about TCP's rate, with the same hand-overs", scheme="ipc"),
-    Trial("adapts", "blocks", "what `transport='ipc'` gives today", scheme="ipc"),
+    Trial("adapts", "blocks", "what `transport='ipc'` gave with libzmq in the client", scheme="ipc"),
     Trial("measures", "direct", "as over TCP, and somewhat quicker", scheme="ipc"),
     Trial("adapts", "blocks", "not kept: messages this small never fill a buffer", scheme="ipc", buffers=_BUFFER),
     Trial("adapts", "blocks", "not kept: a connection belongs to one I/O thread, the second has no work", io_threads=2),

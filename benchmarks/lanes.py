@@ -107,7 +107,7 @@ def compared(crowd: Crowd, case: Case, url: str, seconds: float) -> Compared:
 
 def section(bed: Bed, _folder: Path) -> str:
     """The table for docs/benchmarks.md."""
-    binds = ["tcp://127.0.0.1:0", f"ipc://{bed.folder}/lanes"]
+    binds = ["tcp://127.0.0.1:0", f"ipc://{bed.folder}/lanes.sock"]
     rows = []
     with ServerProcess(data=bed.folder / "lanes", binds=binds) as server, Crowd(8) as crowd:
         urls = {url.partition("://")[0]: url for url in server.urls}

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -16,11 +17,20 @@ from torture.calls import COLUMNS, THREADS, Calls, fill, in_threads
 from torture.report import Findings
 
 
+def _stands(task: Path) -> bool:
+    """Whether a thread is stopped, or gone; a signal reaches those that run on other cores a moment later."""
+    with suppress(OSError):
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] in "TtZX"
+    return True
+
+
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """The process stands still meanwhile."""
+    """The process stands still meanwhile, all threads of it."""
     os.kill(pid, signal.SIGSTOP)
     try:
+        while not all(_stands(task) for task in Path(f"/proc/{pid}/task").iterdir()):
+            time.sleep(0.0001)
         yield
     finally:
         with suppress(ProcessLookupError):
