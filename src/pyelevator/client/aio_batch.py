@@ -54,6 +54,7 @@ class AsyncWriteBatch(Writes, AsyncClient[T]):
 
     @classmethod
     def borrowing(cls, client: AsyncClient[T], timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":
+        """A batch for the database that ``client`` is connected to, over its connections."""
         batch = cls.__new__(cls)
         batch._borrow(client, timeout)
         batch._borrowed = True

@@ -46,6 +46,16 @@ class Mirror:
         timeout: seconds for each copy.
         backlog: copies that may wait.
 
+    >>> from pyelevator import Elevator
+    >>> from pyelevator.transports import FakeTransport
+    >>> second = FakeTransport()
+    >>> with Mirror(second) as mirror, Elevator(transport="fake", interceptors=[mirror]) as E:
+    ...     E.Put("k", "v")
+    ...     mirror.flush()
+    >>> with Elevator(transport=second) as copy:
+    ...     copy.Get("k")
+    'v'
+
     Attributes:
         copied, failed, dropped: how many copies were made, were refused or lost, did not find room.
     """

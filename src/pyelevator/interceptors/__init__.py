@@ -11,8 +11,8 @@ without forwarding, forward it again, look at the response, wait, or fail::
     Elevator(interceptors=[loud])
 
 One object may serve many threads, and clients, servers and proxies alike, sync and async. :func:`hooks` makes one from
-plain functions. ``Mirror``, which needs a second transport, is in :mod:`pyelevator.client.mirror`; the way to one of
-several servers by database is :class:`pyelevator.proxy.Upstream`'s.
+plain functions. Those that need transports of their own are elsewhere: :class:`pyelevator.client.mirror.Mirror` copies
+to a second server, :class:`pyelevator.client.route.Route` finds one of several by the database's name.
 """
 
 from pyelevator.interceptors.cache import Cache

@@ -1,5 +1,6 @@
 """Faults: what goes wrong in the world, by rule and by seed, for tests."""
 
+import math
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,10 @@ def _delay(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Respo
     return (yield from forward(request))
 
 
+_LOOK: Final = 0.002
+"""Seconds between two looks whether another request has passed."""
+
+
 def _drop_request(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
     yield from ()
     raise RequestTimeout(f"{request.command.verb} was dropped by a fault on its way out")
@@ -25,6 +30,10 @@ def _drop_request(rule: "Fault", request: Request[Any], forward: Forward) -> Flo
 def _drop_response(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
     yield from forward(request)
     raise RequestTimeout(f"the answer to {request.command.verb} was dropped by a fault on its way back")
+
+
+def _pass(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
+    return (yield from forward(request))
 
 
 def _duplicate(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
@@ -47,6 +56,7 @@ _KINDS: Final[Mapping[str, Callable[["Fault", Request[Any], Forward], Flow[Respo
     "drop_request": _drop_request,
     "drop_response": _drop_response,
     "duplicate": _duplicate,
+    "reorder": _pass,
     "corrupt": _corrupt,
     "fail": _fail,
 }
@@ -58,8 +68,9 @@ class Fault:
 
     Attributes:
         kind: ``delay`` (by ``seconds``), ``drop_request`` (never executed), ``drop_response`` (executed, and nobody
-            hears of it), ``duplicate`` (executed twice), ``corrupt`` (the answer cannot be read), ``fail`` (answered
-            with ``code`` and ``message``). Random delays of concurrent requests reorder them.
+            hears of it), ``duplicate`` (executed twice), ``reorder`` (executed after the next request that passes, if
+            one does within ``seconds``), ``corrupt`` (executed, and the answer cannot be read), ``fail`` (answered with
+            ``code`` and ``message``).
         verbs: which commands; all if empty.
         probability: how often, from 0 to 1.
     """
@@ -95,12 +106,23 @@ class Faults:
         self._rules = tuple(rules)
         self._random = random.Random(seed)  # noqa: S311 - dice for tests
         self._lock = threading.Lock()
+        self._passed = 0
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         rule = self._rule_for(request)
-        if rule is None:
-            return (yield from forward(request))
-        return (yield from _KINDS[rule.kind](rule, request, forward))
+        if rule is not None and rule.kind == "reorder":
+            yield from self._let_pass(rule.seconds)
+        response = yield from forward(request) if rule is None else _KINDS[rule.kind](rule, request, forward)
+        self._passed += 1
+        return response
+
+    def _let_pass(self, seconds: float) -> Flow[None]:
+        """Waits until another request has its answer, or the time is over."""
+        before = self._passed
+        for _ in range(math.ceil(seconds / _LOOK)):
+            if self._passed != before:
+                return
+            yield from sleep(_LOOK)
 
     def _rule_for(self, request: Request[Any]) -> Fault | None:
         verb = request.command.verb

@@ -28,6 +28,15 @@ class Metrics:
 
     Raises:
         MissingExtra: prometheus-client is not installed.
+
+    >>> from prometheus_client import CollectorRegistry
+    >>> from pyelevator import Elevator
+    >>> registry = CollectorRegistry()
+    >>> with Elevator(transport="fake", interceptors=[Metrics(registry)]) as E:
+    ...     E.Put("k", "v")
+    >>> labels = {"verb": "PUT", "database": "default", "outcome": "success"}
+    >>> registry.get_sample_value("elevator_requests_total", labels)
+    1.0
     """
 
     def __init__(self, registry: Any = None, clock: Callable[[], float] = time.monotonic) -> None:

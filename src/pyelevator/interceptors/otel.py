@@ -22,6 +22,10 @@ class Traced:
 
     Raises:
         MissingExtra: opentelemetry-api is not installed.
+
+    >>> from pyelevator import Elevator
+    >>> with Elevator(transport="fake", interceptors=[Traced()]) as E:  # to the global provider, if there is one
+    ...     E.Put("k", "v")
     """
 
     def __init__(self, tracer: Any = None, *, keys: bool = False) -> None:

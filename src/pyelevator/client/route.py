@@ -1,0 +1,149 @@
+"""Route: databases of some names lie at other servers."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from attrs import evolve
+
+from pyelevator.client import operations
+from pyelevator.client.operations import Link
+from pyelevator.client.session import Session
+from pyelevator.codec import Codec, codec_for
+from pyelevator.commands import DbConnect, DbList
+from pyelevator.deadlines import Deadline
+from pyelevator.errors import ServerError
+from pyelevator.flows import Flow, Forward, drive, send, sleep
+from pyelevator.messages import Request, Response
+from pyelevator.transports import Transport
+
+_FIRST_LOOK: Final = 0.0005
+_LONGEST: Final = 0.02
+"""Seconds between two looks whether the other server has answered; each is half as long again as the one before."""
+
+
+class _Place:
+    """One of the other servers: threads that ask it, each over a lane of its own."""
+
+    def __init__(self, transport: Transport, codec: Codec, timeout: float, lanes: int) -> None:
+        self._codec, self._timeout = codec, timeout
+        self._session = Session(transport, codec, lanes)
+        self._threads = ThreadPoolExecutor(lanes, "elevator-route")
+
+    def ask(self, request: Request[Any]) -> "Future[Response]":
+        """The answer, once it is there."""
+        deadline = Deadline.after(self._timeout)
+        deadline = deadline if request.deadline is None else deadline.earlier(request.deadline)
+        return self._threads.submit(drive, self._answer(request), self._session.performer(deadline))
+
+    def _answer(self, request: Request[Any]) -> Flow[Response]:
+        """One request; about databases in general, through the connection to the default one that old servers want."""
+        try:
+            if request.command.addressed and request.uid is None:
+                link = Link(self._codec)
+                yield from operations.connect(link, operations.DEFAULT_DATABASE)
+                request = evolve(request, uid=link.uid)
+            response = yield from send(evolve(request, id=None, peer=None, deadline=None))
+        except ServerError as error:
+            return Response.of_error(error, request.id)
+        return evolve(response, id=request.id)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        self._session.close()
+
+
+class Route:
+    """An interceptor that sends what is about databases of some names to other servers, and the rest on.
+
+    Where a DBCONNECT was answered is where its uid leads from then on; a uid that was learned by nobody here (after a
+    restart) is unknown to the server behind, and the client connects again by name. The list of databases is that of
+    all servers together.
+
+    A thread asks the other server, and the request looks for its answer every few milliseconds, so that this may stand
+    on an event loop and in a proxy. A proxy with several upstreams of its own (:class:`pyelevator.proxy.Upstream`) does
+    the same without threads. A server's permissions do not know databases that lie elsewhere: where clients have rights
+    of their own, route in a proxy.
+
+    Args:
+        routes: pattern of database names (as in a shell) -> the way to their server; the first that fits is taken.
+        dialect: of the other servers, or a codec.
+        timeout: seconds for each request there.
+        max_lanes: requests under way at each of them.
+
+    >>> from pyelevator import Elevator
+    >>> from pyelevator.transports import FakeTransport
+    >>> west = FakeTransport()
+    >>> with Route({"west-*": west}) as route, Elevator(transport="fake", interceptors=[route]) as E:
+    ...     E.createdb("west-1")
+    ...     E.connect("west-1")
+    ...     E.Put("k", "v")
+    ...     E.listdb()
+    ['default', 'west-1']
+    >>> with Elevator("west-1", transport=west) as W:
+    ...     W.Get("k")
+    'v'
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[str, Transport],
+        *,
+        dialect: str | Codec = "classic",
+        timeout: float = 5.0,
+        max_lanes: int = 4,
+    ) -> None:
+        self._places = {
+            pattern: _Place(transport, codec_for(dialect), timeout, max_lanes) for pattern, transport in routes.items()
+        }
+        self._homes: dict[str, _Place] = {}
+
+    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+        command = request.command
+        if isinstance(command, DbList):
+            return (yield from self._list(request, forward))
+        place = self._place_of(command.name) if command.by_name else self._homes.get(request.uid or "")  # type: ignore[attr-defined]
+        if place is None:
+            return (yield from forward(request))
+        response = yield from _awaited(place.ask(request))
+        if isinstance(command, DbConnect) and isinstance(response.payload, bytes):
+            self._homes[response.payload.decode("utf-8", "surrogateescape")] = place
+        return response
+
+    def _place_of(self, name: str) -> "_Place | None":
+        return next((place for pattern, place in self._places.items() if fnmatchcase(name, pattern)), None)
+
+    def _list(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+        """The databases of all servers: of each those that it would be asked for."""
+        main = request if request.uid not in self._homes else evolve(request, uid=None)
+        response = yield from forward(main)
+        names = self._own(response, None)
+        for place in self._places.values():
+            if response.code is None:
+                response = yield from _awaited(place.ask(evolve(request, uid=None)))
+                names += self._own(response, place)
+        return response if response.code is not None else evolve(response, payload=names, id=request.id)
+
+    def _own(self, response: Response, place: "_Place | None") -> list[bytes]:
+        names = response.payload or []
+        return [name for name in names if self._place_of(name.decode("utf-8", "surrogateescape")) is place]
+
+    def close(self) -> None:
+        """Ends the threads and closes the connections."""
+        for place in self._places.values():
+            place.close()
+
+    def __enter__(self) -> "Route":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _awaited(future: "Future[Response]") -> Flow[Response]:
+    pause = _FIRST_LOOK
+    while not future.done():
+        yield from sleep(pause)
+        pause = min(1.5 * pause, _LONGEST)
+    return future.result()
