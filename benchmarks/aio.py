@@ -1,4 +1,4 @@
-"""`python -m benchmarks.aio`: 20,000 awaited Gets with 128 in flight, beside a bare zmq.asyncio window of 128.
+"""`python -m benchmarks async`: 20,000 awaited Gets with 128 in flight, beside a bare zmq.asyncio window of 128.
 
 The peer is what a user would write without this package: a DEALER of zmq.asyncio that keeps 128 requests in flight, with
 the frames of the same Get, and the answers unread; once towards a bare echo, and once towards our own server.
@@ -6,7 +6,6 @@ the frames of the same Get, and the answers unread; once towards a bare echo, an
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack
 from functools import partial
 from itertools import repeat
 from typing import Final, TypeAlias
@@ -16,16 +15,17 @@ import zmq
 import zmq.asyncio
 
 from benchmarks import peers
-from benchmarks.measure import HEADINGS, Goal, Row, compare, rate, table
-from pyelevator import AsyncElevator, Elevator
+from benchmarks.bed import PAIRS, Bed
+from benchmarks.measure import Goal, Row, compare, rate
+from pyelevator import AsyncElevator
+from pyelevator.cli.works import random_keys
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
 from pyelevator.messages import Request, Response
-from pyelevator.testing.servers import ServerProcess
 
 REQUESTS: Final = 20_000
 WINDOW: Final = 128
-KEYS: Final = [b"%016d" % number for number in range(1000)]
+KEYS: Final = random_keys(PAIRS, 1000)
 VALUE: Final = b"v" * 100
 GOAL: Final = Goal(2.0, 4.0)
 LOOPS: Final = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -73,11 +73,11 @@ WORKS: Final[dict[str, Callable[[Client], Awaitable[None]]]] = {
 }
 
 
-def rows(server: str, echo: str, frames: Sequence[bytes], rounds: int) -> Iterator[Row]:
+def rows(server: str, database: str, echo: str, frames: Sequence[bytes], rounds: int) -> Iterator[Row]:
     """Each loop and each way to write it, beside the window towards the echo and towards our server."""
     for loop_name, new_loop in LOOPS.items():
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            client = Client.from_url(f"{server}/default?encoding=none&timeout=60")
+            client = Client(database, endpoint=server.partition("://")[2], encoding=None, timeout=60)
             for name, work in WORKS.items():
                 ours = partial(rate, lambda work=work, client=client: runner.run(work(client)), REQUESTS)
                 for peer, url in (("zmq.asyncio, bare echo", echo), ("zmq.asyncio, our server", server)):
@@ -86,20 +86,9 @@ def rows(server: str, echo: str, frames: Sequence[bytes], rounds: int) -> Iterat
             runner.run(client.disconnect())
 
 
-def main(rounds: int = 5) -> None:
-    with ExitStack() as stack:
-        server = stack.enter_context(ServerProcess()).urls[0]
-        with Elevator.from_url(server) as client:
-            with client.WriteBatch() as batch:
-                for key in KEYS:
-                    batch.Put(key, VALUE)
-            request = Request(Get(KEYS[0]), client.db_uid, 1000)
-        frames = ClassicCodec().encode_request(request)
-        reply = ClassicCodec().encode_response(Response(VALUE, id=1000), request)
-        echo = stack.enter_context(peers.echo_process(reply))
-        for row in rows(server, echo, frames, rounds):
-            print(table(HEADINGS, [row.cells]).splitlines()[-1], flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def measured(bed: Bed) -> Iterator[Row]:
+    """The same on the server and the pairs of the goal table."""
+    request = Request(Get(random_keys(PAIRS, 1)[0]), bed.reader.db_uid, 1000)
+    frames = ClassicCodec().encode_request(request)
+    with peers.echo_process(ClassicCodec().encode_response(Response(VALUE, id=1000), request)) as echo:
+        yield from rows(bed.server.urls[0], bed.reader.db_name, echo, frames, bed.plan.rounds)

@@ -133,6 +133,3 @@ def _added(bed: Bed, messages: list[list[bytes]], sockets: Sequence[Socket]) -> 
     ours, theirs = show(statistics.median(added)), show(statistics.median(least))
     goal = Goal(1.7, 1.2, smaller=True, unit="x")
     return Row("pass-through proxy, added to a Get", "a bare ROUTER/DEALER forwarder", ours, theirs, ratios, goal)
-
-
-ROWS: Final = {"proxy": rows}

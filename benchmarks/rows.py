@@ -8,7 +8,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from benchmarks import memory, peers
+from benchmarks import aio, memory, peers, proxy
 from benchmarks.bed import CHECKED, PAIRS, Bed, Missing
 from benchmarks.measure import Goal, Row, compare, rate
 from pyelevator import Elevator
@@ -263,5 +263,7 @@ ROWS: Final[Mapping[str, Callable[[Bed], Rows]]] = {
     "p99": p99,
     "memory": streamed,
     "import": imports,
+    "async": aio.measured,
+    "proxy": proxy.rows,
 }
 """Name on the command line -> what measures the row."""
