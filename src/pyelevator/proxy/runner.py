@@ -106,6 +106,7 @@ class Proxy:
         )
         self._outbox, self._unread = self._listener.outbox, unread
         self._choked = False
+        self._ready: Mapping[Any, int] = {}
         self._forsaken: set[bytes] = set()
         self._progress = (0, 0.0)
         self.urls = self._listener.urls
@@ -143,12 +144,13 @@ class Proxy:
 
     def _turn(self) -> None:
         self._listen(not self._core.full and not self._stopping)
-        ready = dict(self._poller.poll(self._patience()))
+        before, ready = self._ready, dict(self._poller.poll(self._patience()))
+        self._ready = ready
         if self._listener.socket in ready:
-            self._take()
+            self._take(_burst(self._listener.socket in before))
         for (upstream, lane), line in list(self._lines.items()):
             if line.socket in ready:
-                self._serve(upstream, lane, line)
+                self._serve(upstream, lane, line, _burst(line.socket in before))
         now = time.monotonic()
         self._perform(self._core.tick(now))
         if self._outbox.peers or self._choked:
@@ -207,8 +209,8 @@ class Proxy:
 
     # Messages
 
-    def _take(self) -> None:
-        for _ in range(_BURST):
+    def _take(self, burst: int) -> None:
+        for _ in range(burst):
             message = None if self._core.full else self._listener.receive()
             if message is None:
                 return
@@ -220,10 +222,10 @@ class Proxy:
                 self._forsaken.discard(identity)
                 self._listener.cut(identity)
 
-    def _serve(self, upstream: str, lane: int, line: _Line) -> None:
+    def _serve(self, upstream: str, lane: int, line: _Line, burst: int) -> None:
         if line.outbox:
             self._flush(line)
-        for _ in range(_BURST):
+        for _ in range(burst):
             if self._outbox.unsent >= self._unread:
                 self._choke(True)
                 return
@@ -281,6 +283,11 @@ _PERFORM: Final[Mapping[type, Callable[[Proxy, Any], None]]] = {
     Renew: Proxy._renew,
 }
 """Action -> how it is carried out."""
+
+
+def _burst(busy: bool) -> int:
+    """How many messages to take from a socket: of one that had none before, one, as to find no second costs time."""
+    return _BURST if busy else 1
 
 
 def _upstream(given: str | Upstream) -> Upstream:
