@@ -94,6 +94,24 @@ def beside_redis(
     yield compare(name, peer, *measured, goal, bed.plan.rounds, settle=bed.settle)
 
 
+def pipeline(bed: Bed) -> Rows:
+    keys = random_keys(PAIRS, 20_000)
+
+    def ours() -> list[bytes]:
+        with bed.reader.pipeline(timeout=120) as pipe:
+            handles = [pipe.Get(some) for some in keys]
+        return [handle.result() for handle in handles]
+
+    def theirs() -> list[bytes]:
+        with bed.redis_client.pipeline(transaction=False) as pipe:
+            for some in keys:
+                pipe.get(some)
+            return pipe.execute()
+
+    name = "pipeline of 20,000 Gets"
+    yield from beside_redis(bed, name, "redis-py pipeline", ours, theirs, len(keys), Goal(0.9, 1.5))
+
+
 def batch(bed: Bed) -> Rows:
     some = pairs(0, PAIRS)
 
@@ -254,6 +272,7 @@ def import_ms(statement: str) -> float:
 ROWS: Final[Mapping[str, Callable[[Bed], Rows]]] = {
     "get": sync_get,
     "put": sync_put,
+    "pipeline": pipeline,
     "batch": batch,
     "mget": mget,
     "range": full_range,

@@ -113,7 +113,7 @@ class JsonCodec(Codec):
             raise MalformedMessage(f"the arguments of {text(verb)} are wrong", code=ErrorCode.VALUE)
         if kind is Unknown:
             strings(listed(args.get("args", [])))  # a proxy may have to say them in another dialect
-        return build(text(verb), kind, (), args)  # a MalformedMessage with the right code for what is refused
+        return build(text(verb), lambda: kind(**args))  # a MalformedMessage with the right code for what is refused
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         answer = {"id": response.id, "status": int(response.status), "payload": response.payload}
