@@ -48,7 +48,9 @@ def test_a_refined_error_comes_back_as_itself():
 
 
 @pytest.mark.parametrize("message", [Request(Get("k"), "u", 7), Response(b"v", id=7)])
-def test_messages_are_equal_by_value_and_picklable(message):
+def test_messages_are_frozen_equal_by_value_and_picklable(message):
+    with pytest.raises(AttributeError):
+        message.id = 8
     assert pickle.loads(pickle.dumps(message)) == message
     assert evolve(message, id=8) != message
     assert evolve(message, id=8).id == 8

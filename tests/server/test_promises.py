@@ -6,7 +6,9 @@ import pytest
 
 from pyelevator import Elevator
 from pyelevator.application import Application, Policy
+from pyelevator.commands import Put
 from pyelevator.engines.leveldb import LevelDbEngine
+from pyelevator.messages import Request
 from pyelevator.testing.servers import ServerProcess, serve
 
 
@@ -65,6 +67,12 @@ def test_a_database_in_use_is_not_closed(tmp_path):
         assert " unmounted default" not in server.output
 
 
-def test_without_it_no_database_is_closed():
-    assert Application.in_memory().tick_seconds is None
-    assert Application.in_memory(Policy(idle_unmount=60.0)).tick_seconds == 5.0
+@pytest.mark.parametrize(("idle_unmount", "stays_open"), [(None, True), (60.0, False)])
+def test_without_it_no_database_is_closed(idle_unmount, stays_open):
+    application = Application.in_memory(Policy(idle_unmount=idle_unmount))
+    uid = application.catalog.uid_of("default")
+    application(Request(Put("k", "v"), uid))
+    mount = application.catalog.use(uid)
+    mount.used_at -= 3600
+    application.tick()
+    assert (mount.engine is not None) is stays_open
