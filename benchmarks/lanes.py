@@ -116,7 +116,7 @@ def section(bed: Bed, _folder: Path) -> str:
             found = compared(crowd, case, urls[case.scheme], bed.plan.trial[1] / 2)
             rows.append((f"{case.work}, {case.load.name}", case.scheme, *found.cells))
             print(" ".join(rows[-1]), file=sys.stderr, flush=True)
-    return table(("work", "over", "direct", "libzmq", "ratio", "spread"), rows) + "\n"
+    return f"{_INTRODUCTION}\n\n{table(('work', 'over', 'direct', 'libzmq', 'ratio', 'spread'), rows)}\n"
 
 
 def fill(url: str) -> None:
@@ -124,3 +124,9 @@ def fill(url: str) -> None:
     with Elevator.from_url(url) as client, client.WriteBatch(timeout=60) as batch:
         for key, value in pairs(0, PAIRS):
             batch.Put(key, value)
+
+
+_INTRODUCTION: Final = """## Sync lanes: direct beside libzmq
+
+Whole clients and `elevator serve`, the two kinds of lanes in turn in one run: what the trial became. Operations per second of all clients together; the ratio
+is the median of the rounds' ratios."""
