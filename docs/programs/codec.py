@@ -8,9 +8,9 @@ from attrs import NOTHING, fields
 
 from pyelevator import Elevator, ErrorCode, MalformedMessage
 from pyelevator.application import Application
-from pyelevator.codec import Codec, Frames, Reply
+from pyelevator.codec import Codec, Frames, Reply, UnsupportedByDialect
 from pyelevator.codec.base import build, check_size, error_code, reply_status, scalar, strings
-from pyelevator.commands import COMMANDS, Command, Put, Shape, Unknown
+from pyelevator.commands import COMMANDS, Command, Pipeline, Put, Shape, Unknown
 from pyelevator.messages import Request, Response
 from pyelevator.server import Server
 
@@ -64,6 +64,7 @@ CHECKS: Mapping[Shape, Callable[[Any], Any]] = {
     Shape.LIST: lambda value: strings(listed(value)),
     Shape.PAIRS: pairs,
     Shape.OPAQUE: lambda value: strings(listed(value)),
+    Shape.ANSWERS: listed,
 }
 """What kind of answer a command has -> what checks that it is one, because a server may send anything."""
 
@@ -90,6 +91,8 @@ class JsonCodec(Codec):
 
     def encode_request(self, request: Request[Any]) -> list[bytes]:
         command = request.command
+        if isinstance(command, Pipeline):
+            raise UnsupportedByDialect("JSON has no pipelines; the client sends their commands one by one")
         args = {attribute.name: getattr(command, attribute.name) for attribute in fields(type(command))}
         return self._write({"id": request.id, "uid": request.uid, "verb": command.verb, "args": args})
 
@@ -106,7 +109,7 @@ class JsonCodec(Codec):
         verb, args = message.get("verb"), message.get("args")
         if not isinstance(verb, bytes) or not isinstance(args, dict):
             raise MalformedMessage("a request has an id, a uid, a verb and args")
-        kind = COMMANDS.get(text(verb), Unknown)
+        kind = COMMANDS.get(text(verb), Unknown) if verb != b"PIPELINE" else Unknown
         names = {attribute.name for attribute in fields(kind)}
         needed = {attribute.name for attribute in fields(kind) if attribute.default is NOTHING}
         if not needed <= args.keys() <= names:
@@ -129,7 +132,7 @@ class JsonCodec(Codec):
         number, status = number_of(message), reply_status(message.get("status"))
         if "code" in message:
             return Response.failure(error_code(message["code"]), text(message.get("message")), number)
-        features = tuple(map(text, listed(message.get("features"))))
+        features = tuple([name for name in map(text, listed(message.get("features"))) if name != Pipeline.feature])
         payload = CHECKS[shape](message.get("payload"))
         return Response(payload, status, id=number, more=message.get("more") is True, features=features)
 
