@@ -25,6 +25,9 @@ _LOG: Final = logging.getLogger("pyelevator.proxy")
 _BURST: Final = 256
 """Messages that are taken from one socket before the others are looked at."""
 
+_AHEAD: Final = 100
+"""Answers that ZeroMQ takes from an upstream ahead; further ones stay there."""
+
 _FLUSH: Final = 0.005
 """Seconds between two looks at answers that have not left."""
 
@@ -264,7 +267,7 @@ class Proxy:
 
     def _connect(self, upstream: str, lane: int) -> _Line:
         behind = self._upstreams[upstream]
-        line = _Line(ZmqTransport(behind.target.url, behind.curve).open_socket())
+        line = _Line(ZmqTransport(behind.target.url, behind.curve).open_socket(_AHEAD))
         self._lines[upstream, lane] = line
         return line
 

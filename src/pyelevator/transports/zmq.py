@@ -65,8 +65,8 @@ class ZmqTransport(Transport):
 
         return ZmqConnection(self.sibling())
 
-    def open_socket(self) -> "zmq.Socket[bytes]":
-        """A socket that is on its way to the server.
+    def open_socket(self, received: int = 1000) -> "zmq.Socket[bytes]":
+        """A socket that is on its way to the server; ``received`` messages are taken from it ahead.
 
         Raises:
             TransportError: what can be told at once to be impossible.
@@ -74,6 +74,7 @@ class ZmqTransport(Transport):
         try:
             socket: zmq.Socket[bytes] = DealerContext.instance().socket(zmq.DEALER)
             socket.set(zmq.LINGER, 0)
+            socket.set(zmq.RCVHWM, received)
             socket.set(zmq.IMMEDIATE, 1)
             socket.set(zmq.IPV6, "[" in self._url)  # else a name with both addresses is only tried at its IPv6 one
             socket.set(zmq.RECONNECT_IVL, 20)
