@@ -19,7 +19,9 @@ html_theme_options = {"navigation_with_keys": True}
 default_role = "code"  # in docstrings one backtick means code, as it does in Markdown
 python_maximum_signature_line_length = 88
 nitpicky = True
-nitpick_ignore = [("py:class", "Arguments")]  # the options of a constructor, as the type checkers want them
+nitpick_ignore = [  # the options of a constructor, and types that only type checkers import
+    ("py:class", name) for name in ("Arguments", "AsyncClient", "Client", "T")
+]
 
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
