@@ -252,6 +252,28 @@ def drive(flow: Flow[R], perform: Callable[[Effect], Any]) -> R:
         flow.close()
 
 
+def resumed(flow: Flow[R], effect: Effect) -> Flow[R]:
+    """The rest of a flow that stands at ``effect``, for a loop that begins with that effect.
+
+    >>> flow = sleep(1)
+    >>> drive(resumed(flow, next(flow)), print)
+    Sleep(seconds=1)
+    """
+    try:
+        while True:
+            try:
+                outcome = yield effect
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the flow
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(outcome)
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    finally:
+        flow.close()
+
+
 async def drive_async(flow: Flow[R], perform: Callable[[Effect], Awaitable[Any]]) -> R:
     """Like :func:`drive`, where carrying out an effect is awaited; cancellation too is thrown into the flow."""
     try:

@@ -1,7 +1,7 @@
 """Ranges downwards give what ranges upwards give, whatever the bounds, and whatever stands in between."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyelevator import Elevator
@@ -13,6 +13,7 @@ from support.old_servers import OldServer
 keys = st.lists(st.sampled_from([b"", b"a", b"b", b"\xff"]), max_size=3).map(b"".join)
 bounds = st.none() | keys
 databases = st.dictionaries(keys, st.binary(max_size=2), max_size=20)
+unhurried = settings(deadline=None, max_examples=50)
 prefixes = st.sampled_from([b"", b"a", b"\xff", b"a\xff"])
 
 
@@ -32,6 +33,7 @@ def client(tenant, database, *, transport=None, dialect="classic"):
     return E
 
 
+@unhurried
 @given(databases, bounds, bounds, bounds, prefixes)
 def test_reverse_is_forward_reversed(database, start, stop, prefix, tenant):
     with client(tenant, database) as E:
@@ -40,6 +42,7 @@ def test_reverse_is_forward_reversed(database, start, stop, prefix, tenant):
         assert list(E.RangeIter(start, stop, prefix=prefix, reverse=True)) == forward[::-1]
 
 
+@unhurried
 @given(databases, bounds, st.integers(0, 5), bounds, prefixes)
 def test_counting_down_gives_the_last_pairs_up_to_a_key(database, start, count, prefix, tenant):
     with client(tenant, database) as E:
@@ -50,6 +53,7 @@ def test_counting_down_gives_the_last_pairs_up_to_a_key(database, start, count, 
 
 
 @pytest.mark.parametrize("dialect", ["classic", "flat"])
+@unhurried
 @given(databases, bounds, bounds, st.none() | keys, st.booleans())
 def test_of_an_old_server_a_range_is_asked_forwards_and_reversed_here(
     dialect, database, start, stop, prefix, include_value

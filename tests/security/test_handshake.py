@@ -211,7 +211,8 @@ def test_a_cursor_is_of_the_client_that_opened_it(keys, secured):
                 batch.Put(f"{number:03}", "v")
         hers, his = A.RangeIter(consistent=True), B.RangeIter(consistent=True)
         next(hers), next(his)
-        his._pager.cursor = hers._pager.cursor
+        his._pages.close()
+        his._pages.pager.done, his._pages.pager.cursor = False, hers._pages.pager.cursor
         with pytest.raises(CursorExpired):
             list(his)
         assert len(list(hers)) == 299

@@ -29,7 +29,7 @@ from pyelevator.commands import (
     Ping,
     Put,
 )
-from pyelevator.deadlines import check_timeout
+from pyelevator.deadlines import Deadline, check_timeout
 
 __all__ = ["AsyncElevator", "AsyncRangeIter", "AsyncWriteBatch"]
 
@@ -250,12 +250,14 @@ class AsyncElevator(AsyncClient[T]):
         check_timeout(timeout)
         return AsyncRangeIter(
             pager,
-            lambda: self._page(pager, compression, timeout),
+            lambda: self._deadline(timeout),
+            lambda deadline: self._page(pager, compression, deadline),
             lambda: self._run(operations.release(self._link, pager), timeout),
+            looks_ahead=self._looks_ahead,
         )
 
-    async def _page(self, pager: Pager, compression: bool, timeout: float | None) -> list[Any]:
-        return self._rows(pager, await self._run(operations.page(self._link, pager, compression), timeout))
+    async def _page(self, pager: Pager, compression: bool, deadline: Deadline) -> list[Any]:
+        return self._rows(pager, await self._run_until(operations.page(self._link, pager, compression), deadline))
 
     def _rows(self, command: Scan, rows: list[Any]) -> list[Any]:
         pairs = command.include_key and command.include_value

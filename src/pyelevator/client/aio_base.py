@@ -11,7 +11,7 @@ from pyelevator.client.aio_session import AsyncSession
 from pyelevator.client.base import Client, Facade, Unset
 from pyelevator.client.operations import Link
 from pyelevator.codec import Codec
-from pyelevator.deadlines import check_timeout
+from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.flows import Flow, Interceptor, drive_async
 from pyelevator.transports import Curve, Transport
 
@@ -89,12 +89,17 @@ class AsyncClient(Facade[T]):
         self._session.close()
 
     def _run(self, flow: Flow[R], timeout: float | None) -> Coroutine[Any, Any, R]:
+        return self._run_until(flow, self._deadline(timeout))
+
+    def _run_until(self, flow: Flow[R], deadline: Deadline) -> Coroutine[Any, Any, R]:
         if self._connects and self._link.uid is None:
             flow = connected(self._link, self._wanted, flow)
-        return self._drive(flow, timeout)
+        return self._drive_until(flow, deadline)
 
     def _drive(self, flow: Flow[R], timeout: float | None) -> Coroutine[Any, Any, R]:
-        deadline = self._deadline(timeout)
+        return self._drive_until(flow, self._deadline(timeout))
+
+    def _drive_until(self, flow: Flow[R], deadline: Deadline) -> Coroutine[Any, Any, R]:
         return drive_async(self._intercepted(flow, deadline), self._session.performer(deadline))
 
     async def __aenter__(self) -> Self:

@@ -1,21 +1,30 @@
 """The async iterator over a range."""
 
+import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from pyelevator.client.ranges import Pager
-from pyelevator.errors import ElevatorError, UsageError
+from pyelevator.deadlines import Deadline
+from pyelevator.errors import ElevatorError, TransportError, UsageError
 
 T = TypeVar("T")
 
 
-class AsyncRangeIter(Generic[T]):
-    """An async iterator over a range, lazy: it fetches a page when the last one is used up.
+def _is_over(ahead: "asyncio.Task[Any]") -> None:
+    """Looks at the error of a task, for a caller who has left and never will."""
+    if not ahead.cancelled():
+        ahead.exception()
 
-    A page that could not be fetched is fetched again by the next step. Who does not iterate to the end of a
-    ``consistent`` range awaits :meth:`close`, or uses it in ``async with``.
+
+class AsyncRangeIter(Generic[T]):
+    """An async iterator over a range, lazy: it fetches nothing before the first step, and then one page ahead.
+
+    A task fetches the next page while the caller works on one, unless the client has interceptors. A page that could
+    not be fetched is fetched again by the next step. Who does not iterate to the end of a ``consistent`` range awaits
+    :meth:`close`, or uses it in ``async with``.
 
     >>> import asyncio
     >>> from pyelevator import AsyncElevator
@@ -28,11 +37,20 @@ class AsyncRangeIter(Generic[T]):
     """
 
     def __init__(
-        self, pager: Pager, fetch: Callable[[], Awaitable[list[T]]], release: Callable[[], Awaitable[None]]
+        self,
+        pager: Pager,
+        deadline: Callable[[], Deadline],
+        fetch: Callable[[Deadline], Coroutine[Any, Any, list[T]]],
+        release: Callable[[], Awaitable[None]],
+        *,
+        looks_ahead: bool,
     ) -> None:
         self._pager = pager
+        self._deadline = deadline
         self._fetch = fetch
         self._release = release
+        self._looks_ahead = looks_ahead
+        self._ahead: asyncio.Task[list[T]] | None = None
         self._rows: deque[T] = deque()
         self._fetching = False
 
@@ -41,7 +59,7 @@ class AsyncRangeIter(Generic[T]):
 
     async def __anext__(self) -> T:
         while not self._rows:
-            if self._pager.done:
+            if self._pager.done and self._ahead is None:
                 await self.close()
                 raise StopAsyncIteration
             if self._fetching:
@@ -50,10 +68,37 @@ class AsyncRangeIter(Generic[T]):
                 )
             self._fetching = True
             try:
-                self._rows.extend(await self._fetch())
+                self._rows.extend(await self._next_page(self._deadline()))
+                await self._begin()
             finally:
                 self._fetching = False
         return self._rows.popleft()
+
+    async def _next_page(self, deadline: Deadline) -> list[T]:
+        ahead = self._of_this_loop()
+        if ahead is not None:
+            await asyncio.wait([ahead])  # who is cancelled here leaves the page to the next step
+        self._ahead = None
+        if ahead is not None and not ahead.cancelled():
+            try:
+                return ahead.result()
+            except TransportError:  # nobody waited for it so far; the caller's own time has just begun
+                if deadline.expired():
+                    raise
+        return await self._fetch(deadline)
+
+    async def _begin(self) -> None:
+        """Has a task fetch the next page; one turn of the loop begins it, one sends what it asks for."""
+        if self._looks_ahead and not self._pager.done:
+            self._ahead = asyncio.create_task(self._fetch(self._deadline()))
+            self._ahead.add_done_callback(_is_over)
+            for _ in range(2):
+                await asyncio.sleep(0)
+
+    def _of_this_loop(self) -> "asyncio.Task[list[T]] | None":
+        """The task that fetches ahead, unless it is of an event loop that has ended."""
+        ahead = self._ahead
+        return ahead if ahead is not None and ahead.get_loop() is asyncio.get_running_loop() else None
 
     async def close(self) -> None:
         """Ends the iteration, and tells the server that its snapshot is no longer needed; twice is fine.
@@ -62,6 +107,11 @@ class AsyncRangeIter(Generic[T]):
         """
         self._rows.clear()
         self._pager.done = True
+        ahead = self._of_this_loop()
+        self._ahead = None
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.wait([ahead])
         if self._pager.cursor:
             with suppress(ElevatorError):
                 await self._release()

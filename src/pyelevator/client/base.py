@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self,
 from attrs import evolve, frozen
 
 from pyelevator.client import operations
+from pyelevator.client.ahead import Ahead
 from pyelevator.client.operations import DEFAULT_DATABASE, Link
 from pyelevator.client.session import Session
 from pyelevator.client.text import Text, text_for
@@ -170,6 +171,7 @@ class Facade(Generic[T]):
         lane_timeout: float | None = None,
     ) -> None:
         self._forward = _forward_through(interceptors, retry)
+        self._looks_ahead = not interceptors  # else they would see times, and an order, that are nobody's
         given = Options(transport, endpoint, db_name, timeout, encoding, dialect, max_lanes, curve, lane_timeout)
         options = given.completed()
         self._lane_timeout = check_timeout(options.lane_timeout)
@@ -209,7 +211,7 @@ class Facade(Generic[T]):
         """Becomes a client of the same database."""
         self.timeout = timeout
         self._text, self._transport, self._wanted = client._text, client._transport, client._wanted
-        self._forward = client._forward
+        self._forward, self._looks_ahead = client._forward, client._looks_ahead
         self._link = evolve(client._link)
 
     @property
@@ -280,7 +282,12 @@ class Client(Facade[T]):
         self._session.close()
 
     def _run(self, flow: Flow[R], timeout: float | None) -> R:
-        deadline = self._deadline(timeout)
+        return self._run_until(flow, self._deadline(timeout))
+
+    def _begin(self, flow: Flow[R], deadline: Deadline) -> Ahead[R]:
+        return Ahead(self._session, self._intercepted(flow, deadline), deadline)
+
+    def _run_until(self, flow: Flow[R], deadline: Deadline) -> R:
         return drive(self._intercepted(flow, deadline), self._session.performer(deadline))
 
     def __enter__(self) -> Self:

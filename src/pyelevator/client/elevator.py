@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pyelevator.client import batch, operations, ranges
+from pyelevator.client.ahead import Ahead
 from pyelevator.client.base import (
     DEFAULT_DIALECT,
     DEFAULT_ENCODING,
@@ -15,6 +16,7 @@ from pyelevator.client.base import (
     Unset,
 )
 from pyelevator.client.batch import BATCH_TIMEOUT
+from pyelevator.client.pages import Pages
 from pyelevator.client.pipeline import Pipeline
 from pyelevator.client.ranges import Pager, Scan, check_count, scan
 from pyelevator.codec import Codec
@@ -33,7 +35,7 @@ from pyelevator.commands import (
     Ping,
     Put,
 )
-from pyelevator.deadlines import check_timeout
+from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.flows import Interceptor
 from pyelevator.transports import Curve, Transport
 
@@ -375,14 +377,19 @@ class Elevator(Client[T]):
         """
         pager = Pager.over(scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse), consistent)
         check_timeout(timeout)
-        return ranges.RangeIter(
+
+        def begin(deadline: Deadline) -> Ahead[list[Any]]:
+            return self._begin(operations.page(self._link, pager, compression), deadline)
+
+        pages: Pages[Any] = Pages(
             pager,
-            lambda: self._page(pager, compression, timeout),
+            lambda: self._deadline(timeout),
+            lambda deadline: self._run_until(operations.page(self._link, pager, compression), deadline),
+            begin if self._looks_ahead else None,
+            lambda rows: self._rows(pager, rows),
             lambda: self._run(operations.release(self._link, pager), timeout),
         )
-
-    def _page(self, pager: Pager, compression: bool, timeout: float | None) -> list[Any]:
-        return self._rows(pager, self._run(operations.page(self._link, pager, compression), timeout))
+        return ranges.RangeIter(pages)
 
     def _rows(self, command: Scan, rows: list[Any]) -> list[Any]:
         pairs = command.include_key and command.include_value

@@ -1,16 +1,19 @@
 """Ranges that come page by page, so that one larger than memory streams through little of it on both sides."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
-from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypeVar
 
 from attrs import define, evolve, field
 
 from pyelevator.arguments import behind
 from pyelevator.commands import Data, Range, Slice, to_bytes
 from pyelevator.errors import ArgumentTypeError, ElevatorError, MalformedMessage
+
+if TYPE_CHECKING:
+    from pyelevator.client.pages import Pages
 
 T = TypeVar("T")
 
@@ -168,8 +171,10 @@ Scan: TypeAlias = Range | Slice | Pager
 
 
 class RangeIter(Generic[T]):
-    """An iterator over a range, lazy: it fetches a page when the last one is used up.
+    """An iterator over a range, lazy: it fetches nothing before the first step, and then one page ahead.
 
+    While the caller works on a page, the next one comes, over one of the client's lanes (of which at most half are
+    used for that at a time); not if the client has interceptors, who would see times and an order that are nobody's.
     If a page cannot be fetched, the error is raised, and the next step tries again: nothing is skipped. Who does not
     iterate to the end of a ``consistent`` range calls :meth:`close`, or uses it in a ``with`` block, so that the
     server need not keep the snapshot until it expires.
@@ -181,10 +186,8 @@ class RangeIter(Generic[T]):
     [['1', 'a']]
     """
 
-    def __init__(self, pager: Pager, fetch: Callable[[], list[T]], release: Callable[[], None]) -> None:
-        self._pager = pager
-        self._fetch = fetch
-        self._release = release
+    def __init__(self, pages: "Pages[T]") -> None:
+        self._pages = pages
         self._rows: Iterator[T] = iter(())
 
     def __iter__(self) -> Self:
@@ -194,20 +197,19 @@ class RangeIter(Generic[T]):
         while True:
             for row in self._rows:
                 return row
-            if self._pager.done:
+            if self._pages.done:
                 self.close()
                 raise StopIteration
-            self._rows = iter(self._fetch())
+            self._rows = iter(self._pages.next())
 
     def close(self) -> None:
         """Ends the iteration, and tells the server that its snapshot is no longer needed; twice is fine.
 
         It does not matter if the server cannot be told: it keeps no snapshot for long.
         """
-        self._rows, self._pager.done = iter(()), True
-        if self._pager.cursor:
-            with suppress(ElevatorError):
-                self._release()
+        self._rows = iter(())
+        with suppress(ElevatorError):
+            self._pages.close()
 
     def __enter__(self) -> Self:
         return self

@@ -43,6 +43,10 @@ class Lane:
 
     def exchange(self, request: Request[Any], deadline: Deadline) -> Response:
         """Sends ``request`` and waits for its answer."""
+        return self.finish(self.begin(request, deadline), deadline)
+
+    def begin(self, request: Request[Any], deadline: Deadline) -> Transport:
+        """Sends ``request``; over what the answer comes."""
         transport = self._transport
         if transport is None:
             transport = self._transport = self._sibling()
@@ -51,6 +55,14 @@ class Lane:
         _, frames = self._conversation.submit(request)
         try:
             transport.send(frames, deadline)
+        except BaseException:
+            self._renew(transport)
+            raise
+        return transport
+
+    def finish(self, transport: Transport, deadline: Deadline) -> Response:
+        """Waits for the answer to what was begun."""
+        try:
             response = self._receive(transport, deadline)
         except BaseException:
             self._renew(transport)
@@ -108,6 +120,7 @@ class Pool:
         self._closed = False
         self._idle: SimpleQueue[Lane] = SimpleQueue()
         self._lanes: WeakSet[Lane] = WeakSet()
+        self._lent: WeakSet[Lane] = WeakSet()
         self._counting = threading.Lock()
 
     @property
@@ -144,6 +157,22 @@ class Pool:
                 return lane
         raise all_busy(self._size, deadline)
 
+    def lend(self) -> Lane | None:
+        """An idle lane for as long as its user likes, if there is one; no more than half of all, or others starve."""
+        if len(self._lent) >= self._size // 2:
+            return None
+        try:
+            lane = self._idle.get_nowait()
+        except Empty:
+            return None
+        self._lent.add(lane)
+        return lane
+
+    def take_back(self, lane: Lane) -> None:
+        """Ends the use of a lane that was lent."""
+        self._lent.discard(lane)
+        self.give_back(lane)
+
     def give_back(self, lane: Lane) -> None:
         """Ends the use of a lane."""
         self._idle.put(lane)
@@ -156,6 +185,41 @@ class Pool:
         with suppress(Empty):
             while True:
                 self._idle.get_nowait().close()
+
+
+class Begun:
+    """A request that was sent, and whose answer comes while nobody waits for it; it keeps a lane for itself.
+
+    Dropped or given up, it gives the lane back as it is; the lane's next user sees that an answer is on its way, and
+    cuts the lane off from it.
+    """
+
+    def __init__(self, pool: Pool, lane: Lane, transport: Transport) -> None:
+        self._pool, self._transport = pool, transport
+        self._lane: Lane | None = lane
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """False after a fork."""
+        return self._pool.pid == os.getpid()
+
+    def finish(self, deadline: Deadline) -> Response:
+        """Waits for the answer; once."""
+        if self._lane is None:
+            raise UsageError("the answer was received already, or given up")
+        try:
+            return self._lane.finish(self._transport, deadline)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Gives the lane back."""
+        lane, self._lane = self._lane, None
+        if lane is not None and self.is_of_this_process:
+            self._pool.take_back(lane)
+
+    def __del__(self) -> None:
+        self.abandon()
 
 
 class Session:
@@ -184,14 +248,33 @@ class Session:
             PoolTimeout: all lanes were busy until the deadline.
             TransportError, ProtocolError: the lane's failure.
         """
-        if self._pool.pid != os.getpid():
-            self._pool = self._new_pool()
-        pool = self._pool
+        pool = self._own_pool()
         lane = pool.take(deadline)
         try:
             return lane.exchange(request, deadline)
         finally:
             pool.give_back(lane)
+
+    def begin(self, request: Request[Any], deadline: Deadline) -> Begun | None:
+        """Sends ``request`` over a lane that is idle; None if there is none to spare.
+
+        Raises:
+            TransportError: it could not be sent before the deadline.
+        """
+        pool = self._own_pool()
+        lane = pool.lend()
+        if lane is None:
+            return None
+        try:
+            return Begun(pool, lane, lane.begin(request, deadline))
+        except BaseException:
+            pool.take_back(lane)
+            raise
+
+    def _own_pool(self) -> Pool:
+        if self._pool.pid != os.getpid():
+            self._pool = self._new_pool()
+        return self._pool
 
     def performer(self, deadline: Deadline) -> Callable[[Effect], Response | None]:
         """What carries out the effects of a flow (see flows.drive), all before one deadline."""

@@ -1,0 +1,408 @@
+"""Pages that are fetched ahead: that they come while the caller works, one at a time, and harm nobody else."""
+
+import asyncio
+import gc
+import os
+import threading
+import warnings
+
+import pytest
+
+from pyelevator import (
+    AsyncElevator,
+    Elevator,
+    RequestTimeout,
+    Retry,
+    TransportError,
+    UsageError,
+)
+from pyelevator.codec import ClassicCodec
+from pyelevator.flows import Send, drive, resumed, send, sleep
+from pyelevator.interceptors import hooks
+from pyelevator.messages import Request, Response
+from pyelevator.testing.servers import ServerProcess, serve
+from pyelevator.transports import FakeTransport
+from support.old_servers import OldServer
+
+KEYS = [f"{i:04}" for i in range(1000)]
+WAIT = 30
+
+
+class Log(FakeTransport):
+    """A fake that tells what passes; answers are not to be had while ``silent`` is set."""
+
+    def __init__(self, application=None, log=None, state=None):
+        super().__init__(application)
+        self.log = [] if log is None else log
+        self.state = state or {"silent": False, "lanes": 0, "discards": 0}
+
+    def sibling(self):
+        self.state["lanes"] += 1
+        return type(self)(self.application, self.log, self.state)
+
+    def send(self, frames, deadline):
+        command = ClassicCodec().decode_request(frames).command
+        super().send(frames, deadline)
+        self.log.append(("sent", command.verb))
+
+    def receive(self, deadline):
+        if self.state["silent"]:
+            raise RequestTimeout("silence")
+        frames = super().receive(deadline)
+        self.log.append(("received", len(frames)))
+        return frames
+
+    def discard(self):
+        self.state["discards"] += 1
+        super().discard()
+
+    def count(self, what):
+        return sum(1 for kind, verb in self.log if kind == "sent" and verb == what)
+
+
+def fill(E):
+    with E.WriteBatch() as batch:
+        for key in KEYS:
+            batch.Put(key, key)
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+@pytest.fixture
+def E(log):
+    with Elevator(transport=log) as E:
+        fill(E)
+        log.log.clear()
+        yield E
+
+
+def test_the_next_page_is_asked_for_before_the_first_row_is_given_out(E, log):
+    it = E.RangeIter(include_value=False)
+    assert log.log == []
+    assert next(it) == "0000"
+    assert log.log == [("sent", "SLICE"), ("received", 2), ("sent", "SLICE")]
+
+
+def test_there_is_one_page_ahead_and_never_two(E, log):
+    it = E.RangeIter(include_value=False)
+    for key in KEYS[:128]:  # the first page
+        assert next(it) == key
+        assert log.count("SLICE") == 2
+    assert next(it) == "0128"
+    assert log.count("SLICE") == 3
+
+
+def test_the_last_page_asks_for_none(E, log):
+    assert list(E.RangeIter(include_value=False)) == KEYS
+    assert log.count("SLICE") == 3
+    log.log.clear()
+    assert len(list(E.RangeIter(None, 5))) == 5
+    assert log.count("SLICE") == 1
+
+
+def test_other_calls_within_the_loop_get_their_own_answers(E, log):
+    for key in E.RangeIter(include_value=False):
+        assert E.Get(key) == key
+    assert log.state["discards"] == 0
+    assert log.state["lanes"] == 2
+
+
+@pytest.mark.parametrize("max_lanes", [1, 2, 3])
+def test_few_lanes_leave_one_for_the_calls_in_the_loop(log, max_lanes):
+    with Elevator(transport=log, max_lanes=max_lanes, lane_timeout=1) as E:
+        fill(E)
+        log.log.clear()
+        iterators = [E.RangeIter(include_value=False) for _ in range(5)]
+        assert [next(it) for it in iterators] == ["0000"] * 5
+        assert log.count("SLICE") == 5 + max_lanes // 2
+        assert E.Get("0500") == "0500"
+        assert [list(it) for it in iterators] == [KEYS[1:]] * 5
+
+
+@pytest.mark.parametrize("end", ["close", "drop", "exception", "disconnect"])
+def test_an_iteration_that_is_left_gives_its_lane_back_and_no_call_reads_its_page(log, end):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        E = Elevator(transport=log, max_lanes=2)
+        fill(E)
+        for _ in range(5):
+            it = E.RangeIter(include_value=False)
+            next(it)
+            if end == "close":
+                it.close()
+            elif end == "exception":
+                with pytest.raises(KeyError), it:
+                    raise KeyError
+            elif end == "disconnect":
+                E.disconnect()
+                E.connect()
+            del it
+            gc.collect()
+            assert len(E._session._pool._lent) == 0
+            for key in KEYS[:5]:
+                assert E.Get(key) == key
+        E.disconnect()
+
+
+def test_a_page_that_came_to_nothing_is_fetched_again_when_it_is_wanted(E, log):
+    it = E.RangeIter(include_value=False)
+    seen = [next(it)]
+    log.state["silent"] = True
+    with pytest.raises(RequestTimeout):
+        seen += it
+    log.state["silent"] = False
+    seen = [*KEYS[:128], *it]
+    assert seen == KEYS
+
+
+def test_a_lost_page_does_not_show_if_the_second_try_is_answered(E, log):
+    it = E.RangeIter(include_value=False)
+    assert next(it) == "0000"
+    for lane in E._session._pool._lent:
+        lane._transport.discard()  # the answer will never come
+    assert [*it] == KEYS[1:]
+
+
+@pytest.mark.parametrize("dialect", ["classic", "flat"])
+def test_old_servers_are_asked_ahead_too_and_their_second_answers_are_nobody_s(dialect):
+    with Elevator(transport=OldServer(dialect), dialect=dialect) as E:
+        fill(E)
+        for key in E.RangeIter(include_value=False):
+            assert E.Get(key) == key
+
+
+def test_a_retry_repeats_what_was_asked_ahead(log):
+    with Elevator(transport=log, retry=Retry(attempts=3, backoff=0)) as E:
+        fill(E)
+        it = E.RangeIter(include_value=False)
+        next(it)
+        for lane in E._session._pool._lent:
+            lane._transport.discard()
+        log.log.clear()
+        assert list(it) == KEYS[1:]
+        assert log.count("SLICE") == 2
+
+
+def test_a_client_with_interceptors_asks_when_it_wants(log):
+    with Elevator(transport=log, interceptors=[hooks()]) as E:
+        fill(E)
+        log.log.clear()
+        next(E.RangeIter())
+        assert log.count("SLICE") == 1
+
+
+def test_a_page_begun_before_a_fork_is_the_parent_s(tmp_path):
+    with ServerProcess(tmp_path / "data") as server, Elevator.from_url(server.urls[0]) as E:
+        fill(E)
+        it = E.RangeIter(include_value=False, consistent=True)
+        next(it)
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                code = int(list(it)[:127] != KEYS[1:128])
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert next(it) == "0001"
+
+
+def test_many_threads_iterate_over_few_lanes(tmp_path):
+    from pyelevator.application import Application
+
+    with serve(Application.in_memory()) as server, Elevator.from_url(server.urls[0] + "?max_lanes=4&timeout=60") as E:
+        fill(E)
+        results = []
+        work = [
+            threading.Thread(target=lambda: results.append(list(E.RangeIter(include_value=False)))) for _ in range(8)
+        ]
+        for thread in work:
+            thread.start()
+        for thread in work:
+            thread.join()
+        assert results == [KEYS] * 8
+
+
+def test_a_server_that_went_away_costs_the_iteration_one_timeout_and_the_rows_at_hand_come_first(tmp_path):
+    with ServerProcess(tmp_path / "data") as server, Elevator.from_url(server.urls[0]) as E:
+        fill(E)
+        it = E.RangeIter(include_value=False, timeout=0.5)
+        assert next(it) == "0000"
+        server.kill()
+        assert [next(it) for _ in KEYS[1:128]] == KEYS[1:128]
+        seen = []
+        with pytest.raises(TransportError):
+            seen += it
+        server.restart()
+        rest = E.RangeIter("0128", include_value=False, timeout=WAIT)
+        assert list(rest) == KEYS[128:]
+
+
+# Flows that are begun and ended later
+
+
+def test_a_flow_that_stands_at_an_effect_goes_on_from_it():
+    def two():
+        first = yield from send(Request("a"))
+        yield from sleep(0)
+        second = yield from send(Request("b"))
+        return first, second
+
+    flow = two()
+    effect = next(flow)
+    assert effect == Send(Request("a"))
+    given = iter([1, None, 2])
+    assert drive(resumed(flow, effect), lambda _: next(given)) == (1, 2)
+
+
+def test_an_error_reaches_the_flow_where_it_stands():
+    def careful():
+        try:
+            yield from send(Request("a"))
+        except KeyError:
+            return (yield from send(Request("b")))
+
+    flow = careful()
+    outcomes = iter([KeyError(), Response(b"b")])
+
+    def perform(_):
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    assert drive(resumed(flow, next(flow)), perform) == Response(b"b")
+
+
+# Async
+
+
+def run(main):
+    return asyncio.run(asyncio.wait_for(main, WAIT), debug=True)
+
+
+def test_async_the_next_page_is_asked_for_while_the_caller_computes():
+    seen = []
+
+    class Told(FakeTransport):
+        def answer(self, frames):
+            seen.append(ClassicCodec().decode_request(frames).command.verb)
+            return super().answer(frames)
+
+    async def main():
+        async with AsyncElevator(transport=Told()) as E:
+            batch = E.WriteBatch()
+            for key in KEYS:
+                batch.Put(key, key)
+            await batch.Write()
+            seen.clear()
+            it = E.RangeIter(include_value=False)
+            assert seen == []
+            assert await anext(it) == "0000"
+            await asyncio.sleep(0)
+            assert seen == ["SLICE"] * 2
+            assert [key async for key in it] == KEYS[1:]
+            assert seen == ["SLICE"] * 3
+
+    run(main())
+
+
+def test_async_a_last_page_that_came_early_is_not_forgotten():
+    async def main():
+        async with AsyncElevator(transport=FakeTransport()) as E:
+            async with E.WriteBatch() as batch:
+                for key in KEYS[:200]:
+                    batch.Put(key, key)
+            seen = []
+            async for key in E.RangeIter(include_value=False):
+                seen.append(key)
+                await asyncio.sleep(0)
+            assert seen == KEYS[:200]
+
+    run(main())
+
+
+@pytest.mark.parametrize("end", ["close", "drop", "cancel", "disconnect", "end of the loop"])
+def test_async_an_iteration_that_is_left_makes_no_noise(end, caplog, recwarn):
+    transport = FakeTransport()
+
+    async def main():
+        E = AsyncElevator(transport=transport)
+        await E.connect()
+        async with E.WriteBatch() as batch:
+            for key in KEYS:
+                batch.Put(key, key)
+        it = E.RangeIter(include_value=False, consistent=True)
+        assert await anext(it) == "0000"
+        if end == "close":
+            await it.close()
+            assert [key async for key in it] == []
+            assert len(transport.application.policy.cursors) == 0
+        elif end == "drop":
+            del it
+            gc.collect()
+        elif end == "cancel":
+            task = asyncio.ensure_future(_collect(it))
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+        elif end == "disconnect":
+            await E.disconnect()
+            await E.connect()
+        assert await E.Get("0500") == "0500"
+        if end != "end of the loop":
+            await E.disconnect()
+        return E
+
+    E = run(main())
+    if end == "end of the loop":
+        E._session.close()
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def _collect(it):
+    return [key async for key in it]
+
+
+def test_async_a_cancelled_step_loses_no_rows():
+    async def main():
+        async with AsyncElevator(transport=FakeTransport()) as E:
+            async with E.WriteBatch() as batch:
+                for key in KEYS:
+                    batch.Put(key, key)
+            it, seen, cancelled = E.RangeIter(include_value=False), [], 0
+            while True:
+                step = asyncio.ensure_future(anext(it, None))
+                for _ in range(cancelled % 7):
+                    await asyncio.sleep(0)
+                if not step.done() and cancelled < 100:
+                    step.cancel()
+                    cancelled += 1
+                try:
+                    key = await step
+                except asyncio.CancelledError:
+                    continue
+                if key is None:
+                    break
+                seen.append(key)
+            assert seen == KEYS
+            assert cancelled >= 3
+
+    run(main())
+
+
+def test_async_two_tasks_on_one_iterator_are_still_told():
+    async def main():
+        async with AsyncElevator(transport=FakeTransport()) as E:
+            await E.Put("k", "v")
+            it = E.RangeIter()
+            results = await asyncio.gather(anext(it), anext(it), return_exceptions=True)
+            assert results[0] == ["k", "v"]
+            assert isinstance(results[1], UsageError)
+
+    run(main())
