@@ -47,11 +47,14 @@ _KEYS_AT_ONCE: Final = 16
 
 
 def _get(engine: Engine, request: Request[Any], _: Policy) -> Response:
-    key = request.command.key  # type: ignore[attr-defined]
-    value = engine.get(key)
+    return Response(_value(engine, request.command), id=request.id)
+
+
+def _value(engine: Engine, command: Any) -> bytes:
+    value = engine.get(command.key)
     if value is None:
-        raise KeyNotFound(f"Key '{_readable(key)}' does not exist")
-    return Response(value, id=request.id)
+        raise KeyNotFound(f"Key '{_readable(command.key)}' does not exist")
+    return value
 
 
 def _readable(key: bytes) -> str:
@@ -59,8 +62,11 @@ def _readable(key: bytes) -> str:
 
 
 def _exists(engine: Engine, request: Request[Any], _: Policy) -> Response:
-    command: Any = request.command
-    return Response(engine.get(command.key) is not None, id=request.id)
+    return Response(_is_there(engine, request.command), id=request.id)
+
+
+def _is_there(engine: Engine, command: Any) -> bool:
+    return engine.get(command.key) is not None
 
 
 def _mget(engine: Engine, request: Request[Any], policy: Policy) -> Response:
@@ -253,8 +259,8 @@ def _delete(command: Delete) -> _Ops:
 
 
 _PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
-    Get: Reading(_get),
-    Exists: Reading(_exists),
+    Get: Reading(_get, look=_value),
+    Exists: Reading(_exists, look=_is_there),
     MGet: Reading(_mget, lambda c: len(c.keys)),
     Range: Reading(_range, _always(LARGE)),
     Slice: Reading(_slice, lambda c: c.count),

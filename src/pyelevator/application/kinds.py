@@ -40,10 +40,13 @@ class Reading:
     Attributes:
         call: reads; raises what the client shall be told.
         cost: of a command; None if it is always quick.
+        look: where there is never more to say than a payload, what gives it; pipelines of many such commands then need
+            neither a request nor a response for each.
     """
 
     call: Callable[[Engine, Request[Any], Policy], Response]
     cost: Cost | None = None
+    look: Callable[[Engine, Any], Any] | None = None
 
     def __call__(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response:
         with catalog.use(request.uid) as engine:

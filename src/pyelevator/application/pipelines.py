@@ -69,26 +69,30 @@ class _Execution:
     def __attrs_post_init__(self) -> None:
         self.room = self.policy.max_range_bytes
 
-    def answers(self, commands: Sequence[Any]) -> Iterator[Response]:
-        """The answer to each command."""
+    def answers(self, commands: Sequence[Any]) -> Iterator[Any]:
+        """What becomes of each command (see ``commands.Pipeline``)."""
         for kind, group in groupby(commands, _portion):
             while portion := list(islice(group, PIECE)):
                 yield from map(self._read, portion) if kind is None else self._written(portion)
                 self.policy.courtesy.look_up()
 
-    def _read(self, command: Any) -> Response:
+    def _read(self, command: Any) -> Any:
         if self.room < 0:
             return self._too_large()
-        request = Request(command, self.request.uid, peer=self.request.peer)
+        handler = self.handlers[type(command)]
         try:
-            response: Response = self.handlers[type(command)].call(self.engine, request, self.policy)
+            if handler.look is not None:
+                payload = handler.look(self.engine, command)
+                self.room -= len(payload) if type(payload) is bytes else 0
+                return payload
+            request = Request(command, self.request.uid, peer=self.request.peer)
+            response: Response = handler.call(self.engine, request, self.policy)
         except Exception as error:  # noqa: BLE001 - every command gets its answer
             return failure(error)
-        payload = response.payload
-        self.room -= len(payload) if type(payload) is bytes else size_of(payload)
+        self.room -= size_of(response.payload)
         return response
 
-    def _written(self, portion: list[Any]) -> list[Response]:
+    def _written(self, portion: list[Any]) -> list[Any]:
         if self.room < 0:
             return [self._too_large()] * len(portion)
         try:
@@ -97,7 +101,7 @@ class _Execution:
             self.engine.write(ops, sync=portion[0].sync or self.policy.sync)
         except Exception as error:  # noqa: BLE001 - as above
             return [failure(error)] * len(portion)
-        return [_DONE] * len(portion)
+        return [None] * len(portion)
 
     def _too_large(self) -> Response:
         most = self.policy.max_range_bytes
@@ -113,7 +117,6 @@ def _portion(command: Any) -> Any:
 
 
 _SINGLE: Final = (Put, Delete)
-_DONE: Final = Response()
 
 
 def size_of(payload: Any) -> int:
