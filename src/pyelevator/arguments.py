@@ -64,7 +64,7 @@ def to_text(value: Data, name: str) -> str:
 
 
 def behind(prefix: bytes) -> bytes | None:
-    """The smallest key that follows every key with the prefix; None if there is none.
+    r"""The smallest key that follows every key with the prefix; None if there is none.
 
     >>> behind(b"user:"), behind(b"a\xff"), behind(b"\xff")
     (b'user;', b'b', None)

@@ -32,6 +32,7 @@ def dealer(server):
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.set(zmq.LINGER, 0)
         socket.set(zmq.SNDHWM, 0)
+        socket.set(zmq.RCVHWM, 0)  # what is left in the kernel is gone if the server ends with requests unread there
         socket.set(zmq.RCVTIMEO, 2000)
         socket.connect(server.urls[0])
         yield socket
