@@ -39,13 +39,18 @@ class Link:
             UsageError: the command needs a database, and there is none.
             UnsupportedByDialect: the command asks for what the server does not know, and would pass over.
         """
-        if command.addressed and self.uid is None:
-            raise UsageError("not connected to a database; call connect() first")
+        if command.addressed:
+            self.check_connected()
         for extra in command.extras:
             feature, refusal = _PROMISES.get(extra, ("", ""))
             if feature and getattr(command, extra) and feature not in self.features:
                 raise UnsupportedByDialect(f"this server {refusal}; nothing was sent")
         return self.uid if command.addressed else None
+
+    def check_connected(self) -> None:
+        """Refuses to go on without a database."""
+        if self.uid is None:
+            raise UsageError("not connected to a database; call connect() first")
 
     def lost_by(self, response: Response, uid: str | None) -> bool:
         """True if the server says that it does not know the uid (any more); nothing was executed then."""

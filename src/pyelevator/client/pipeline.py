@@ -1,6 +1,7 @@
 """Pipeline: many commands in one message, with a handle on the result of each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from pyelevator.client.pipelining import pipeline
@@ -8,7 +9,7 @@ from pyelevator.client.ranges import Pager, check_count, scan
 from pyelevator.client.text import Text
 from pyelevator.commands import Command, Data, Delete, Exists, Get, MGet, Put
 from pyelevator.deadlines import check_timeout
-from pyelevator.errors import ElevatorError, UsageError
+from pyelevator.errors import ArgumentTypeError, ElevatorError, UsageError
 
 if TYPE_CHECKING:
     from pyelevator.client.base import Client
@@ -78,6 +79,8 @@ class Commands(Generic[T]):
 
     def __init__(self, text: Text[T], raise_errors: bool) -> None:
         self._text: Text[T] = text
+        if not isinstance(raise_errors, bool):
+            raise ArgumentTypeError(f"raise_errors must be bool, not {type(raise_errors).__name__}")
         self._raise_errors = raise_errors
         self._queue: list[Result[Any]] = []
         self._executed: Sequence[Result[Any]] = ()
@@ -146,6 +149,16 @@ class Commands(Generic[T]):
         result = Result(command, show)
         self._queue.append(result)
         return result
+
+    @contextmanager
+    def _kept_if_unsent(self, results: list[Result[Any]]) -> Iterator[None]:
+        """What could not be sent at all (there is no database, say) stays queued."""
+        try:
+            yield
+        except UsageError:
+            if not any(result.done() for result in results):
+                self._queue[:0] = results
+            raise
 
     def _settle(self, results: Sequence[Result[Any]], outcomes: Sequence[Any]) -> None:
         """Hands out what became of the commands.
@@ -220,7 +233,8 @@ class Pipeline(Commands[T]):
     def _execute(self, timeout: float | None) -> None:
         results, self._queue = self._queue, []
         flow = pipeline(self._client._link, [result.command for result in results])
-        self._settle(results, self._client._run(flow, timeout))
+        with self._kept_if_unsent(results):
+            self._settle(results, self._client._run(flow, timeout))
 
     def __enter__(self) -> Self:
         return self

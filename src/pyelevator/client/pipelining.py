@@ -30,6 +30,8 @@ def pipeline(link: Link, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
 
     After a lost answer nothing more is sent: it would come too late, or before what was sent and is still on its way.
     """
+    if commands:
+        link.check_connected()
     outcomes: list[Any] = []
     for some in _messages(commands):
         outcomes += yield from (_together(link, some) if Pipeline.feature in link.features else _one_by_one(link, some))

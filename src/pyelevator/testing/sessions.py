@@ -431,10 +431,18 @@ class SessionConformance:
         E = connect(Elevator, auto_connect=False)
         E.disconnect()
         p = E.pipeline()
-        p.Get("k")
+        there = p.Exists("k")
         with pytest.raises(UsageError, match="connect"):
             p.execute()
+        E.connect()
+        assert p.execute() == [False]
+        assert there.result() is False
         E.disconnect()
+
+    def test_raise_errors_is_a_bool(self, E: Elevator[str]) -> None:
+        wrong: Any = "yes"
+        with pytest.raises(TypeError, match="raise_errors must be bool, not str"):
+            E.pipeline(raise_errors=wrong)
 
     # The client
 
