@@ -284,3 +284,85 @@ def test_a_pipeline_whose_upstream_is_silent_is_answered_in_time(interceptors):
         (ErrorCode.RUNTIME, "proxy: no answer from upstream within 5.0 s")
     }
     assert core.idle
+
+
+def gets(core, identity, numbers):
+    """Requests of one client; what the core does with them."""
+    return [action for n in numbers for action in core.client_sent(identity, asked(Get("k"), n), 0.0)]
+
+
+def forwards(actions):
+    return [action for action in actions if isinstance(action, Forward)]
+
+
+def watching(request, forward):
+    """Looks at every request, so that none takes the short way."""
+    return (yield from forward(request))
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_of_one_client_128_requests_are_under_way_and_another_s_goes_before_the_rest(interceptors):
+    core = learned(core_over(*interceptors))
+    assert len(gets(core, b"pushes", range(1, 501))) == 128
+    (forward,) = core.client_sent(b"other", asked(Get("k"), 1), 0.0)
+    assert isinstance(forward, Forward)
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_each_answer_makes_room_for_the_next_and_all_are_answered_in_the_end(interceptors):
+    core = learned(core_over(*interceptors))
+    under_way, answered = gets(core, b"pushes", range(1, 501)), []
+    while under_way:
+        for action in core.upstream_sent("up", 0, answer_to(under_way.pop(0), b"v"), 0.0):
+            (answered if isinstance(action, Reply) else under_way).append(action)
+        assert len(under_way) <= 128
+    assert [told(reply).id for reply in answered] == list(range(1, 501))
+    assert core.idle
+
+
+def test_what_waits_for_its_turn_has_been_taken_and_counts():
+    core = learned(core_over(capacity=300))
+    gets(core, b"pushes", range(1, 300))
+    assert not core.full
+    gets(core, b"pushes", [300])
+    assert core.full
+    assert not core.idle
+
+
+def test_nonsense_that_waits_is_answered_without_end_to_the_stack():
+    core = learned(core_over(capacity=10**6))
+    (first, *_) = gets(core, b"pushes", range(1, 129))
+    for _ in range(5000):
+        assert core.client_sent(b"pushes", [b"\xc1"], 0.0) == []
+    answers = core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
+    assert len(answers) == 5001
+    assert {type(answer) for answer in answers} == {Reply}
+
+
+def test_nothing_more_goes_on_of_a_client_that_does_not_read_until_it_does():
+    core = learned(core_over())
+    under_way = gets(core, b"deaf", range(1, 201))
+    core.hold(b"deaf")
+    assert core.held == [b"deaf"]
+    assert core.parked(b"deaf") > 72 * 1024
+    for forward in under_way:
+        (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
+        assert isinstance(reply, Reply)
+    assert core.idle, "those that wait behind a client that may never read do not count"
+    released = core.release(b"deaf", 0.0)
+    assert len(released) == 16
+    assert core.held == []
+    under_way = released
+    while under_way:
+        under_way += forwards(core.upstream_sent("up", 0, answer_to(under_way.pop(), b"v"), 0.0))
+    assert core.idle
+
+
+def test_a_client_that_is_forgotten_leaves_nothing_behind():
+    core = learned(core_over())
+    under_way = gets(core, b"gone", range(1, 201))
+    core.drop(b"gone")
+    for forward in under_way:
+        core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
+    assert core.idle
+    assert not core.full

@@ -13,6 +13,7 @@ from pyelevator import AsyncElevator, Elevator, ServerRuntimeError
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, Put
 from pyelevator.messages import Request
+from pyelevator.proxy import Proxy
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
 
 MB = 1 << 20
@@ -163,3 +164,36 @@ def test_memory_is_bounded_with_a_client_that_does_not_read_and_others_are_serve
         E.Put("k", "v")
         grown = max(grown_meanwhile(lambda: E.Get("k"), proxy) for _ in range(500)) - before
         assert grown < 700 * MB, f"grown by {grown / MB:.0f} MB"
+
+
+def test_the_others_wait_no_longer_than_a_proxy_s_patience_with_one_who_does_not_read(server, dealer, monkeypatch):
+    monkeypatch.setattr("pyelevator.proxy.runner._PATIENCE", 0.5)
+    with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=MB) as proxy, Elevator(endpoint=address(proxy)) as E:
+        E.Put("large", "v" * 16 * MB)
+        deaf = dealer(proxy.urls[0], RCVHWM=1)
+        for number in range(1, 20):
+            deaf.send_multipart(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))
+        E.Put("k", "v", timeout=20)
+        assert [E.Get("k", timeout=20) for _ in range(20)] == ["v"] * 20
+
+
+def in_window(socket, uid, count, window):
+    """Keeps so many Gets in flight until all are answered; the ids in the answers."""
+    messages = [CODEC.encode_request(Request(Get("k"), uid, number)) for number in range(1, count + 1)]
+    for frames in messages[:window]:
+        socket.send_multipart(frames)
+    answers = []
+    for frames in messages[window:]:
+        answers.append(CODEC.reply_id(socket.recv_multipart()))
+        socket.send_multipart(frames)
+    return answers + [CODEC.reply_id(socket.recv_multipart()) for _ in range(window)]
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["server", "proxy"])
+def test_a_client_that_reads_late_again_and_again_gets_every_answer(server, dealer, behind):
+    """Its queue is full and empties again all the time, and no such change may be missed."""
+    with proxy_of(server) as proxy, Elevator(endpoint=address(server)) as E:
+        E.Put("k", "v" * 100)
+        socket = dealer((proxy if behind else server).urls[0])
+        for _ in range(5):
+            assert sorted(in_window(socket, E.db_uid, 10_000, 1000)) == list(range(1, 10_001))

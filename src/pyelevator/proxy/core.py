@@ -30,6 +30,9 @@ __all__ = ["Action", "Core", "Forward", "Renew", "Reply"]
 
 _LOG = logging.getLogger("pyelevator.proxy")
 
+_SHARE: Final = 128
+"""Requests of one client that are under way at once; more wait, so that there is room for those of others."""
+
 _FEW: Final = 16
 """Requests of a client that go on at once when it reads again, so that their answers do not all come upon it."""
 
@@ -67,6 +70,7 @@ class Core:
         self._capacity, self._capacity_bytes = capacity, capacity_bytes
         self._reader = Reader(limits, codecs)
         self._queues: dict[bytes, deque[Exchange]] = {}
+        self._under_way: dict[bytes, int] = {}
         self._unanswered = 0
         self._held = 0
         self._sizes: dict[int, int] = {}
@@ -75,6 +79,7 @@ class Core:
             None if interceptors or codecs else Relay.over(list(self._pools.values()), timeout, self._reader.limits)
         )
         self._parked: dict[bytes, Parked] = {}
+        self._freed: deque[bytes] = deque()
         self._order = count()
         self._now = 0.0
         self._actions: list[Action] = []
@@ -94,22 +99,33 @@ class Core:
     ) -> list[Action]:
         """A client's message. What is no request is answered here, and no upstream ever sees it."""
         self._now = now
-        if identity in self._parked:
-            self._parked[identity].put(frames, peer)
-        else:
+        parked = self._parked.get(identity)
+        if parked is None and self._under_way.get(identity, 0) >= _SHARE:
+            parked = self._parked[identity] = Parked()
+        if parked is None:
             self._take(identity, frames, peer)
+        else:
+            self._count_parked(parked, -1)
+            parked.put(frames, peer)
+            self._count_parked(parked, +1)
         return self._done()
+
+    def _count_parked(self, parked: Parked, sign: int) -> None:
+        """What waits for its turn has been taken, and counts; not so behind a client that may never read again."""
+        if not parked.held:
+            self._unanswered += sign * len(parked.queue)
+            self._held += sign * parked.weight
 
     def _take(self, identity: bytes, frames: Sequence[bytes], peer: str | None) -> None:
         if self._relay is not None and identity not in self._queues:
             forward = self._relay.board(identity, frames, self._now)
             if forward is not None:
-                self._unanswered += 1
-                self._held += len(frames[0])
+                self._count(identity, len(frames[0]))
                 self._actions.append(forward)
                 return
         exchange = self._reader.read(frames, peer)
-        self._hold(exchange, sum(map(len, frames)))
+        self._sizes[id(exchange)] = size = sum(map(len, frames))
+        self._count(identity, size)
         if _is_tagged(exchange):
             self._begin(identity, exchange)
         elif identity in self._queues:
@@ -118,42 +134,64 @@ class Core:
             self._queues[identity] = deque()
             self._begin(identity, exchange)
 
+    def _count(self, identity: bytes, size: int) -> None:
+        self._unanswered += 1
+        self._held += size
+        self._under_way[identity] = self._under_way.get(identity, 0) + 1
+
+    def _answered(self, identity: bytes, size: int) -> None:
+        """One request less is under way, and another of its client has room."""
+        self._unanswered -= 1
+        self._held -= size
+        left = self._under_way.pop(identity) - 1
+        if left:
+            self._under_way[identity] = left
+        if identity in self._parked:
+            self._freed.append(identity)
+
+    def _go_on(self, identity: bytes, most: int) -> None:
+        """The client's next requests, as many as have room."""
+        parked = self._parked.get(identity)
+        if parked is None or parked.held:
+            return
+        for _ in range(min(most, len(parked.queue), _SHARE - self._under_way.get(identity, 0))):
+            self._count_parked(parked, -1)
+            frames, peer = parked.take()
+            self._count_parked(parked, +1)
+            self._take(identity, frames, peer)
+        if not parked.queue:
+            self._parked.pop(identity, None)
+
     def hold(self, identity: bytes) -> None:
         """Lets what the client sends from now on wait, because it does not read its answers, until ``release``."""
-        self._parked.setdefault(identity, Parked())
+        parked = self._parked.setdefault(identity, Parked())
+        self._count_parked(parked, -1)
+        parked.held = True
 
     @property
     def held(self) -> list[bytes]:
-        """The clients whose requests wait."""
-        return list(self._parked)
+        """The clients whose requests wait because they do not read."""
+        return [identity for identity, parked in self._parked.items() if parked.held]
 
     def parked(self, identity: bytes) -> int:
-        """Bytes of the client's requests that wait, with what Python takes for keeping them."""
+        """Bytes of the requests of a client that does not read, with what Python takes for keeping them."""
         parked = self._parked.get(identity)
-        return 0 if parked is None else parked.weight
+        return parked.weight if parked is not None and parked.held else 0
 
     def release(self, identity: bytes, now: float) -> list[Action]:
-        """The client reads again: a few of its requests go on, and all further ones once none is left."""
+        """The client reads again: a few of its requests go on, and each answer makes room for another."""
         self._now = now
         parked = self._parked[identity]
-        for _ in range(min(len(parked.queue), _FEW)):
-            self._take(identity, *parked.take())
-        if not parked.queue:
-            del self._parked[identity]
+        parked.held = False
+        self._count_parked(parked, +1)
+        self._go_on(identity, _FEW)
         return self._done()
 
     def drop(self, identity: bytes) -> None:
         """Forgets what waits of a client."""
-        self._parked.pop(identity, None)
-
-    def _hold(self, exchange: Exchange, size: int) -> None:
-        self._unanswered += 1
-        self._held += size
-        self._sizes[id(exchange)] = size
-
-    def _let_go(self, exchange: Exchange) -> None:
-        self._unanswered -= 1
-        self._held -= self._sizes.pop(id(exchange))
+        parked = self._parked.pop(identity, None)
+        if parked is not None:
+            self._count_parked(parked, -1)
 
     def upstream_sent(self, upstream: str, lane_number: int, frames: Sequence[bytes], now: float) -> list[Action]:
         """An upstream's message on one of its lanes."""
@@ -177,9 +215,8 @@ class Core:
 
     def _passed(self, size: int, reply: Reply) -> None:
         """A request that was passed on has its answer."""
-        self._unanswered -= 1
-        self._held -= size
         self._actions.append(reply)
+        self._answered(reply.identity, size)
 
     def tick(self, now: float) -> list[Action]:
         """Does what is due."""
@@ -201,6 +238,8 @@ class Core:
         return min(due if first is None else [*due, first], default=None)
 
     def _done(self) -> list[Action]:
+        while self._freed:
+            self._go_on(self._freed.popleft(), 1)
         actions, self._actions = self._actions, []
         return actions
 
@@ -236,7 +275,7 @@ class Core:
         if exchange.request is not None:
             response = evolve(response, id=exchange.request.id)
         self._actions.append(Reply(identity, exchange.encode(response)))
-        self._let_go(exchange)
+        self._answered(identity, self._sizes.pop(id(exchange)))
         if not _is_tagged(exchange):
             self._next_of(identity)
 

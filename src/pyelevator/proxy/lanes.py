@@ -68,15 +68,17 @@ class Job:
 
 @define(eq=False)
 class Parked:
-    """What a client that does not read has sent meanwhile.
+    """What a client has sent that has as much under way as it may, or does not read.
 
     Attributes:
+        held: it does not read.
         queue: its messages, and who sent them.
         weight: bytes of memory, about.
     """
 
     queue: deque[tuple[Sequence[bytes], str | None]] = field(factory=deque)
     weight: int = 0
+    held: bool = False
 
     def put(self, frames: Sequence[bytes], peer: str | None) -> None:
         """Adds a message."""

@@ -105,7 +105,11 @@ class Proxy:
         self._core = Core(upstreams, interceptors, timeout=timeout, capacity=capacity, limits=limits, codecs=codecs)
         self._upstreams = {each.name: each for each in upstreams}
         self._listener = BoundedListener(
-            *listen, max_message=2 * limits.frame_bytes, curve=curve, ipc_mode=ipc_mode, max_unread=unread
+            *listen,
+            max_message=2 * limits.frame_bytes,
+            curve=curve,
+            ipc_mode=ipc_mode,
+            max_unread=unread // 2,  # to those who do not read; the answers that are under way come on top
         )
         self._outbox, self._unread = self._listener.outbox, unread
         self._choked = False
@@ -184,11 +188,11 @@ class Proxy:
         for identity in self._core.held:
             if not outbox.blocked(identity):
                 self._perform(self._core.release(identity, now))
-        self._choke(outbox.unsent >= self._unread)
         if outbox.unsent != self._progress[0] or not self._choked:
             self._progress = (outbox.unsent, now)
         elif now - self._progress[1] > _PATIENCE:
             self._forsake()
+        self._choke(outbox.unsent >= self._unread)
 
     def _choke(self, wanted: bool) -> None:
         """Takes nothing from upstreams while so many answers wait for clients."""

@@ -39,8 +39,9 @@ class Outbox:
         most: bytes on their way to all peers together, about.
 
     Attributes:
-        peers: those to whom something is known to be on its way; as long as there are any, ``flush`` wants to be
-            called every few milliseconds.
+        peers: those to whom something was known to be on its way when ``flush`` was last called, or is by now; as
+            long as there are any, ``flush`` wants to be called every few milliseconds. One that was blocked stays
+            among them until a ``flush`` has found it free, so that who waits for that never misses it.
         unsent: bytes on their way.
     """
 
@@ -72,15 +73,22 @@ class Outbox:
         return peer is not None and (bool(peer.waiting) or peer.size > self._most - self.unsent)
 
     def flush(self) -> None:
-        """Sends what can be sent by now."""
+        """Sends what can be sent by now, and strikes off the peers to whom nothing is on its way any more."""
         for identity, peer in list(self.peers.items()):
             self._flush(identity, peer)
+            if not peer.waiting and not peer.handed:
+                self.forget(identity)
 
     def forget(self, identity: bytes) -> None:
         """Gives up on a peer: what waits for it is dropped."""
         peer = self.peers.pop(identity, None)
         if peer is not None:
-            self.unsent -= peer.size
+            self._drop(peer)
+
+    def _drop(self, peer: _Peer) -> None:
+        peer.waiting.clear()
+        peer.handed.clear()
+        self._count(peer, -peer.size)
 
     def _peer(self, identity: bytes) -> _Peer:
         return self.peers.setdefault(identity, _Peer())
@@ -93,13 +101,11 @@ class Outbox:
         while peer.handed and peer.handed[0][0].done:
             self._count(peer, -peer.handed.popleft()[1])
         while peer.waiting and self._hand(identity, peer.waiting[0]):
-            if identity not in self.peers:
+            if not peer.waiting:  # it has left
                 return
             frames = peer.waiting.popleft()
             if len(frames[-1]) < LARGE:
                 self._count(peer, -_size(frames))
-        if not peer.waiting and not peer.handed:
-            self.forget(identity)
 
     def _hand(self, identity: bytes, frames: Sequence[bytes]) -> bool:
         """Hands a message to libzmq, or drops it because the peer has left; False if the peer's queue is full."""
@@ -117,7 +123,8 @@ class Outbox:
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
-            self.forget(identity)
+            if identity in self.peers:
+                self._drop(self.peers[identity])
         return True
 
     def _hand_large(self, identity: bytes, frames: Sequence[bytes]) -> None:
