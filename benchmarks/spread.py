@@ -44,5 +44,5 @@ def _measured(engine: Any, share: int, rounds: int) -> Sequence[str]:
 _INTRODUCTION: Final = """## MGet: one iterator or point reads
 
 Microseconds for each key of a sorted MGet, which is how the server reads one, without the blocks being kept in LevelDB's cache (`fill_cache=False`). One
-iterator looks at each block once, and steps from key to key where they are close; a point read looks at the block anew for each key. The server takes point
+iterator seeks from key to key and looks at each block once; a point read looks at the block anew for each key. The server takes point
 reads where more than {far:,} bytes of table files lie from one key to the next, on average."""

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from itertools import chain
 
 import pytest
 from hypothesis import settings
@@ -65,7 +66,7 @@ class EngineMachine(RuleBasedStateMachine):
     def multi_get(self, keys):
         assert self.engine.multi_get(keys) == [self.model.get(key) for key in keys]
         ordered = sorted(set(keys))
-        assert list(self.engine.pick(ordered)) == [self.model.get(key) for key in ordered]
+        assert list(chain.from_iterable(self.engine.pick(ordered))) == [self.model.get(key) for key in ordered]
 
     @rule(bounds=BOUNDS)
     def scan(self, bounds):

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -299,30 +300,36 @@ def spread(storage, path):
         yield engine, dict(pairs)
 
 
+def picked(engine, keys):
+    return list(chain.from_iterable(engine.pick(keys)))
+
+
 @pytest.mark.parametrize("far", [-1, 1 << 40], ids=["points", "walk"])
 @pytest.mark.parametrize("step", [1, 2, 9, 400])
 def test_picking_finds_the_same_by_point_reads_and_by_one_iterator(spread, monkeypatch, far, step):
     engine, model = spread
     monkeypatch.setattr("pyelevator.engines.leveldb._FAR", far)
     keys = [b"", *(b"%04d" % i for i in range(0, 1000, step)), b"9999", b"zz"]
-    assert list(engine.pick(keys)) == [model.get(key) for key in keys]
+    assert picked(engine, keys) == [model.get(key) for key in keys]
 
 
 @pytest.mark.parametrize("far", [-1, 1 << 40], ids=["points", "walk"])
-def test_picking_from_a_damaged_block_says_so(storage, filled, monkeypatch, far):
+@pytest.mark.parametrize("start", [100, 20_000])
+@pytest.mark.parametrize("step", [1, 7])
+def test_picking_from_a_damaged_block_says_so(storage, filled, monkeypatch, far, start, step):
     monkeypatch.setattr("pyelevator.engines.leveldb._FAR", far)
     table = files(filled, "*.ldb")[0]
     content = bytearray(table.read_bytes())
-    content[100:200] = b"\0" * 100
+    content[start : start + 100] = b"\0" * 100
     table.write_bytes(content)
     with storage.open(filled, {"paranoid_checks": True}) as engine:
         with pytest.raises(EngineError, match="is damaged; repair it with repairdb"):
-            list(engine.pick([key for key, _ in PAIRS]))
+            picked(engine, [key for key, _ in PAIRS[::step]])
 
 
 def test_a_pick_that_is_left_half_way_leaves_nothing_open(spread):
     engine, model = spread
-    picked = engine.pick(sorted(model))
-    assert next(picked) == model[min(model)]
-    picked.close()
+    pieces = engine.pick(sorted(model))
+    assert next(pieces)[0] == model[min(model)]
+    pieces.close()
     engine.close()

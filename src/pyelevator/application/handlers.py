@@ -43,7 +43,6 @@ FEATURES: Final = ("pyelevator/1", "id", "pages", "sync", "reverse", "cursors", 
 
 _BYTES_PER_UNIT: Final = 1024
 _SHOWN: Final = 60
-_KEYS_AT_ONCE: Final = 16
 
 
 def _get(engine: Engine, request: Request[Any], _: Policy) -> Response:
@@ -81,14 +80,14 @@ def _values(engine: Engine, command: MGet, policy: Policy) -> list[bytes | None]
     """The values, read in the order of the keys, some at a time, so that too many bytes are noticed before they are
     all in memory."""
     keys, size = sorted(set(command.keys)), 0
-    found: dict[bytes, bytes | None] = {}
+    read: list[bytes | None] = []
     with engine.snapshot() as snapshot, closing(snapshot.pick(keys, fill_cache=command.fill_cache)) as picked:
-        for first in range(0, len(keys), _KEYS_AT_ONCE):
-            some = list(islice(picked, _KEYS_AT_ONCE))
-            found.update(zip(keys[first : first + _KEYS_AT_ONCE], some, strict=True))
+        for some in picked:
             size = _checked(size + _size(some), policy)
-            if not first % PIECE:
+            if not len(read) % PIECE:
                 policy.courtesy.look_up()
+            read += some
+    found = dict(zip(keys, read, strict=True))
     values = CourteousRows(policy.courtesy)
     values.extend(map(found.__getitem__, command.keys))
     if len(keys) < len(values):

@@ -99,7 +99,13 @@ class Bounds:
         return start, end, False
 
 
-_PICKED_AT_ONCE: Final = 16
+PICKED_AT_ONCE: Final = 64
+"""Keys that are read before their values are counted; few, since values may be large."""
+
+
+def some_at_once(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """The keys in pieces of ``PICKED_AT_ONCE``."""
+    return (keys[first : first + PICKED_AT_ONCE] for first in range(0, len(keys), PICKED_AT_ONCE))
 
 
 class Reader(ABC):
@@ -113,10 +119,10 @@ class Reader(ABC):
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
         """The values in the order of the keys, all as of one moment; duplicates are fine."""
 
-    def pick(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> Generator[bytes | None, None, None]:
-        """The values of ``keys``, which are in order and none twice, read as they are taken."""
-        for first in range(0, len(keys), _PICKED_AT_ONCE):
-            yield from self.multi_get(keys[first : first + _PICKED_AT_ONCE], fill_cache=fill_cache)
+    def pick(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> Generator[list[bytes | None], None, None]:
+        """The values of ``keys``, which are in order and none twice, in lists of a few, read as they are taken."""
+        for some in some_at_once(keys):
+            yield self.multi_get(some, fill_cache=fill_cache)
 
     @abstractmethod
     def scan(self, bounds: Bounds) -> Iterator[Any]:

@@ -24,10 +24,10 @@ from pyelevator.engines.base import (
     EngineError,
     Reader,
     Storage,
+    some_at_once,
 )
 from pyelevator.engines.failures import Mapped, is_foreign
 from pyelevator.engines.options import check_options
-from pyelevator.engines.walk import Walk
 from pyelevator.errors import MissingExtra
 
 _OWN_FILE: Final = re.compile(r"CURRENT|MANIFEST-\d+|\d{6,}\.(log|ldb|sst)")
@@ -87,7 +87,7 @@ class _LevelDbReader(Reader):
         with self._mapped:
             return [get(key, fill_cache=fill_cache) for key in keys]
 
-    def pick(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> Generator[bytes | None, None, None]:
+    def pick(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> Generator[list[bytes | None], None, None]:
         """By one iterator that goes from key to key, if they are near one another; else by point reads.
 
         Keys of one block cost an iterator one look at the block, and point reads one each; where each key has blocks
@@ -97,12 +97,13 @@ class _LevelDbReader(Reader):
             return
         with self._mapped:
             if self._spread(keys[0], keys[-1]) > _FAR * len(keys):
-                get = self._get
-                for key in keys:
-                    yield get(key, fill_cache=fill_cache)
+                get = partial(self._get, fill_cache=fill_cache)
+                for some in some_at_once(keys):
+                    yield list(map(get, some))
             else:
                 with self._source.iterator(fill_cache=fill_cache, verify_checksums=self._verify) as pairs:
-                    yield from Walk(pairs).values(keys)
+                    for some in some_at_once(keys):
+                        yield _sought(pairs, some)
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
         start, stop, include_stop = bounds.interval()
@@ -308,6 +309,13 @@ class LevelDbStorage(Storage):
                     self._plyvel.destroy_db(os.fsencode(folder))
             with suppress(OSError):
                 Path(path).rmdir()
+
+
+def _sought(pairs: Any, keys: Sequence[bytes]) -> list[bytes | None]:
+    """The values of keys in order. Whatever pair an iterator stands at after a seek is a true one, so nobody needs to
+    compare keys; and where it is at its end, all the other keys are missing."""
+    found = dict(map(itemgetter(1), zip(map(pairs.seek, keys), pairs, strict=False)))
+    return list(map(found.get, keys))
 
 
 def _own_files(path: str) -> list[Path]:
