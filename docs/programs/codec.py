@@ -6,10 +6,10 @@ from typing import Any
 
 from attrs import NOTHING, fields
 
-from pyelevator import Elevator, ErrorCode, MalformedMessage
+from pyelevator import Elevator, ErrorCode, MalformedMessage, UsageError
 from pyelevator.application import Application
 from pyelevator.codec import Codec, Frames, Reply, UnsupportedByDialect
-from pyelevator.codec.base import build, check_size, error_code, reply_status, scalar, strings
+from pyelevator.codec.base import check_size, error_code, refused, reply_status, scalar, strings
 from pyelevator.commands import COMMANDS, Command, Pipeline, Put, Shape, Unknown
 from pyelevator.messages import Request, Response
 from pyelevator.server import Server
@@ -116,7 +116,10 @@ class JsonCodec(Codec):
             raise MalformedMessage(f"the arguments of {text(verb)} are wrong", code=ErrorCode.VALUE)
         if kind is Unknown:
             strings(listed(args.get("args", [])))  # a proxy may have to say them in another dialect
-        return build(text(verb), lambda: kind(**args))  # a MalformedMessage with the right code for what is refused
+        try:
+            return kind(**args)
+        except UsageError as error:  # becomes a MalformedMessage with the right code
+            raise refused(text(verb), error) from error
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         answer = {"id": response.id, "status": int(response.status), "payload": response.payload}

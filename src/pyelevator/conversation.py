@@ -51,7 +51,7 @@ class Conversation:
             UnsupportedByDialect, MissingExtra: as the codec; nothing is in flight then.
         """
         request_id = next(self._ids)
-        request = Request(request.command, request.uid, request_id, request.compression)
+        request = request.numbered(request_id)
         frames = self.codec.encode_request(request)
         self.pending[request_id] = request
         return request_id, frames

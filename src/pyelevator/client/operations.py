@@ -39,13 +39,18 @@ class Link:
             UsageError: the command needs a database, and there is none.
             UnsupportedByDialect: the command asks for what the server does not know, and would pass over.
         """
-        if command.addressed:
-            self.check_connected()
+        if command.extras:
+            self._check_promised(command)
+        if not command.addressed:
+            return None
+        self.check_connected()
+        return self.uid
+
+    def _check_promised(self, command: Command[Any]) -> None:
         for extra in command.extras:
             feature, refusal = _PROMISES.get(extra, ("", ""))
             if feature and getattr(command, extra) and feature not in self.features:
                 raise UnsupportedByDialect(f"this server {refusal}; nothing was sent")
-        return self.uid if command.addressed else None
 
     def check_connected(self) -> None:
         """Refuses to go on without a database."""

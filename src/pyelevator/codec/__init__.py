@@ -31,8 +31,11 @@ def dialect_of(frames: Frames) -> str:
     >>> dialect_of([b"\\x92\\xa0\\xa6DBLIST"])
     'flat'
     """
-    first = frames[0][:1] if len(frames) == 1 else b""
-    return "flat" if b"\x90" <= first <= b"\x9f" or first in (b"\xdc", b"\xdd") else "classic"
+    return "flat" if len(frames) == 1 and frames[0][:1] in _ARRAY else "classic"
+
+
+_ARRAY: Final = frozenset(bytes([first]) for first in (*range(0x90, 0xA0), 0xDC, 0xDD))
+"""The first byte of each way to write an array."""
 
 
 __all__ = [

@@ -173,9 +173,8 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None) -> Any:
         MalformedMessage: not msgpack, or more or less than one value.
         LimitExceeded: too large, too deep, too many elements.
     """
-    size, most = len(frame), limits.frame_bytes if most is None else most
-    if size > most:
-        check_size(size, most)
+    size = len(frame)
+    check_size(size, limits.frame_bytes if most is None else most)
     try:
         if size <= _SMALL and size <= limits.elements:
             return _unpack_small(frame)  # no more elements than bytes is what msgpack itself sees to
@@ -235,16 +234,13 @@ def _children(container: list[Any] | dict[Any, Any]) -> Sequence[Any]:
     return container if isinstance(container, list) else list(container.values())
 
 
-def build(verb: str, make: Callable[[], T]) -> T:
-    """What ``make`` makes of a peer's arguments; what converters refuse is a MalformedMessage with the right code."""
-    try:
-        return make()
-    except BadSignal as error:
-        raise MalformedMessage(str(error), code=ErrorCode.SIGNAL) from error
-    except ArgumentTypeError as error:
-        raise MalformedMessage(REFUSALS.get(verb, "{}").format(error), code=ErrorCode.TYPE) from error
-    except UsageError as error:
-        raise MalformedMessage(str(error), code=ErrorCode.VALUE) from error
+def refused(verb: str, error: UsageError) -> MalformedMessage:
+    """What a command's converters refused of a peer's arguments, with the code to answer."""
+    if isinstance(error, BadSignal):
+        return MalformedMessage(str(error), code=ErrorCode.SIGNAL)
+    if isinstance(error, ArgumentTypeError):
+        return MalformedMessage(REFUSALS.get(verb, "{}").format(error), code=ErrorCode.TYPE)
+    return MalformedMessage(str(error), code=ErrorCode.VALUE)
 
 
 REFUSALS: Final = {

@@ -14,13 +14,13 @@ from pyelevator.codec.base import (
     Codec,
     Frames,
     Reply,
-    build,
     check_plain,
     check_size,
     error_code,
     pack,
     pack_pieces,
     plain,
+    refused,
     reply_status,
     scalar,
     strings,
@@ -29,7 +29,7 @@ from pyelevator.codec.base import (
     unpack,
 )
 from pyelevator.commands import COMMANDS, PIPELINED, Command, Range, Shape, Unknown
-from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError
+from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError, UsageError
 from pyelevator.messages import Request, Response, Status
 
 
@@ -133,11 +133,25 @@ ARGS: Final[Mapping[str, Layout]] = {
 
 _KNOWN: Final = {verb.encode(): (COMMANDS[verb], layout) for verb, layout in ARGS.items()}
 
+
+def _opening(verb: str) -> bytes:
+    """What a request with the verb begins with, up to its meta."""
+    return b"".join((b"\x84", pack("cmd"), pack(verb), pack("meta")))
+
+
+_OPENINGS: Final = {verb: _opening(verb) for verb in ARGS}
+
 _LARGE: Final = 64 << 10
 """Bytes of a value that is not copied once more than needed."""
 
-_UNASKED: Final = {"compression": False}
 _SUCCESS: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
+_SUCCEEDED: Final = b"\x85" + pack(_SUCCESS)[1:] + pack("id")
+"""The header of a success, but for the id at its end. What is the same in every message is packed once."""
+
+_UNASKED: Final = pack({"compression": False})
+_NUMBERED: Final = b"\x82" + _UNASKED[1:] + pack("id")
+_UID: Final = pack("uid")
+_ARGS: Final = pack("args")
 
 
 class ClassicCodec(Codec):
@@ -152,25 +166,29 @@ class ClassicCodec(Codec):
 
     def encode_request(self, request: Request[Any]) -> list[bytes]:
         command = request.command
+        verb = command.verb
         if request.compression:
             lz4.require()
-        layout = ARGS.get(command.verb)
+        layout = ARGS.get(verb)
         args = layout.write(command) if layout else command.args  # type: ignore[attr-defined]
-        return [pack({"cmd": command.verb, "meta": _meta(request), "uid": request.uid, "args": args})]
+        opening = _OPENINGS.get(verb) or _opening(verb)
+        return [b"".join((opening, _meta(request), _UID, pack(request.uid), _ARGS, pack(args)))]
 
     def decode_request(self, frames: Frames) -> Request[Any]:
         if len(frames) != 1:
             raise MalformedMessage(f"a request is one frame, not {len(frames)}")
         message = unpack(frames[0], self.limits)
-        if not isinstance(message, dict):
+        if type(message) is not dict:
             raise MalformedMessage(f"Invalid request message : a map was expected, not {type(message).__name__}")
         meta = message.get(b"meta")
-        meta = meta if isinstance(meta, dict) else {}
+        if type(meta) is not dict:
+            meta = {}
         request_id = _id(meta)
         try:
             command = self._command(message, meta)
             uid = message.get(b"uid")
-            uid = uid if uid is None else _uid(uid)
+            if uid is not None:
+                uid = _uid(uid)
         except ProtocolError as error:
             error.request_id = request_id
             raise
@@ -180,11 +198,10 @@ class ClassicCodec(Codec):
         if b"cmd" not in message:
             raise MalformedMessage("Invalid request message : it has no cmd")
         verb, args = message[b"cmd"], message.get(b"args") or []
-        if not isinstance(args, list):
+        if type(args) is not list:
             raise MalformedMessage(f"Invalid request message : args must be an array, not {type(args).__name__}")
-        if type(verb) is not bytes or verb not in _KNOWN:
-            return unknown(verb, args, self.limits)
-        return _build(*_KNOWN[verb], args, meta)
+        known = _KNOWN.get(verb) if type(verb) is bytes else None
+        return unknown(verb, args, self.limits) if known is None else _build(*known, args, meta)
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         if response.code is not None:
@@ -192,16 +209,25 @@ class ClassicCodec(Codec):
         content = _written(response.payload, request.command.shape if request else Shape.NOTHING)
         if request and request.compression and lz4.available():
             return [pack(_header(response, compression=True)), lz4.compress(content)]
+        if _is_plain(response):
+            return [_SUCCEEDED + pack(response.id), content]
         return [pack(_header(response, compression=False)), content]
 
     def open_reply(self, frames: Frames) -> Reply:
         if len(frames) != 2:
             raise MalformedMessage(f"a reply is a header and a content frame, not {len(frames)} frames")
-        header = unpack(frames[0], self.limits)
+        frame, content = frames
+        if frame.startswith(_SUCCEEDED):  # nearly every one
+            reply_id = unpack(frame[len(_SUCCEEDED) :], self.limits)
+            if type(reply_id) is int and reply_id >= 0:
+                return Reply(reply_id, partial(self._success, reply_id, content))
+        header = unpack(frame, self.limits)
         if not isinstance(header, dict):
             raise MalformedMessage(f"the header of a reply is a map, not {type(header).__name__}")
-        reply_id = _id(header)
-        return Reply(reply_id, partial(self._response, header, reply_id, frames[1]))
+        return Reply(_id(header), partial(self._response, header, _id(header), content))
+
+    def _success(self, reply_id: int, content: bytes, request: Request[Any]) -> Response:
+        return Response(self._payload(unpack(content, self.limits), request.command), id=reply_id)
 
     def _response(
         self, header: dict[Any, Any], reply_id: int | None, content: bytes, request: Request[Any]
@@ -221,7 +247,7 @@ class ClassicCodec(Codec):
         return unpack(lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes)
 
     def _payload(self, content: Any, command: Command[Any]) -> Any:
-        if not isinstance(content, dict):
+        if type(content) is not dict:
             raise MalformedMessage(f"the content of a reply is a map, not {type(content).__name__}")
         datas = content.get(b"datas")
         shape = command.shape
@@ -233,8 +259,10 @@ class ClassicCodec(Codec):
 def _build(kind: type[Command[Any]], layout: Layout, args: list[Any], meta: dict[Any, Any]) -> Command[Any]:
     """The command that a peer's arguments make."""
     _check_count(kind, layout, len(args))
-    extras = _told(kind, meta)
-    return build(kind.verb, lambda: kind(*layout.read(args), **extras))
+    try:
+        return kind(*layout.read(args), **_told(kind, meta)) if kind.extras else kind(*layout.read(args))
+    except UsageError as error:
+        raise refused(kind.verb, error) from error
 
 
 def _build_all(
@@ -244,7 +272,10 @@ def _build_all(
     for count in set(map(len, calls)):
         _check_count(kind, layout, count)
     extras, read = _told(kind, meta), layout.read
-    return build(kind.verb, lambda: [kind(*read(args), **extras) for args in calls])
+    try:
+        return [kind(*read(args), **extras) for args in calls]
+    except UsageError as error:
+        raise refused(kind.verb, error) from error
 
 
 def _check_count(kind: type[Command[Any]], layout: Layout, count: int) -> None:
@@ -263,16 +294,15 @@ def _extras(command: Command[Any]) -> dict[str, Any]:
     return {extra: value for extra, value in values.items() if value is not None and value is not False}
 
 
-def _meta(request: Request[Any]) -> dict[str, Any]:
+def _meta(request: Request[Any]) -> bytes:
     command = request.command
-    if request.id is None and not request.compression and not command.extras:
-        return _UNASKED
+    if not request.compression and not command.extras:
+        return _UNASKED if request.id is None else _NUMBERED + pack(request.id)
     meta: dict[str, Any] = {"compression": request.compression}
     if request.id is not None:
         meta["id"] = request.id
-    if command.extras:
-        meta.update(_extras(command))
-    return meta
+    meta.update(_extras(command))
+    return pack(meta)
 
 
 def _id(fields: dict[Any, Any]) -> int | None:
@@ -284,6 +314,17 @@ def _uid(uid: Any) -> str:
     if isinstance(uid, bytes):
         return text(uid)
     raise MalformedMessage(f"Invalid request message : uid must be a string, not {type(uid).__name__}")
+
+
+def _is_plain(response: Response) -> bool:
+    """Whether there is nothing to say but that it is one of success, and the id."""
+    return (
+        response.id is not None
+        and response.status is Status.SUCCESS
+        and not response.more
+        and response.cursor is None
+        and not response.features
+    )
 
 
 def _header(response: Response, *, compression: bool) -> dict[str, Any]:
@@ -353,7 +394,7 @@ def _written(payload: Any, shape: Shape) -> bytes:
 
 
 def _scalar(datas: Any) -> bytes | bool | None:
-    return scalar(datas if type(datas) is list else [datas])
+    return plain(datas) if type(datas) is not list else scalar(datas)
 
 
 def _list(datas: Any) -> list[Any]:

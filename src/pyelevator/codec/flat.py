@@ -12,11 +12,11 @@ from pyelevator.codec.base import (
     Limits,
     Reply,
     UnsupportedByDialect,
-    build,
     check_plain,
     error_code,
     pack,
     pack_pieces,
+    refused,
     reply_status,
     scalar,
     strings,
@@ -25,7 +25,7 @@ from pyelevator.codec.base import (
     unpack,
 )
 from pyelevator.commands import COMMANDS, DELETE, PUT, BadSignal, Command, Get, Op, Range, Shape, Slice
-from pyelevator.errors import ErrorCode, MalformedMessage
+from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
 from pyelevator.messages import Request, Response, Status
 
 _PUT: Final = b"BPUT"
@@ -166,8 +166,10 @@ class FlatCodec(Codec):
             return unknown(verb, args, self.limits)
         if len(args) < layout.least:
             raise MalformedMessage(f"{name} does not take {len(args)} arguments", code=ErrorCode.VALUE)
-        kind, read = COMMANDS[name], layout.read
-        return build(name, lambda: kind(*read(args)))
+        try:
+            return COMMANDS[name](*layout.read(args))
+        except UsageError as error:
+            raise refused(name, error) from error
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         if response.code is ErrorCode.KEY and request and isinstance(request.command, Get):
