@@ -1,8 +1,8 @@
 """Courtesy: long work in one thread makes room for short work in another."""
 
 import time
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from pyelevator.messages import Rows
@@ -42,8 +42,10 @@ class CourteousRows(Rows):
         self._courtesy = courtesy
 
     def __iter__(self) -> Iterator[Any]:
-        items = super().__iter__()
-        for _ in range(0, len(self) - PIECE, PIECE):
-            yield from islice(items, PIECE)
-            self._courtesy.look_up()
-        yield from items
+        return chain.from_iterable(self._pieces())
+
+    def _pieces(self) -> Iterator[Sequence[Any]]:
+        for first in range(0, len(self), PIECE):
+            if first:
+                self._courtesy.look_up()
+            yield self[first : first + PIECE]

@@ -2,6 +2,7 @@
 
 import reprlib
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -151,11 +152,13 @@ def pack_pieces(items: Sequence[Any], name: str | None = None) -> bytes:
         packer.pack_map_header(1)
         packer.pack(name)
     packer.pack_array_header(len(items))
-    add = packer.pack
-    for item in items:
-        add(item)
+    _consume(map(packer.pack, items))
     frame: Any = packer.getbuffer()
     return frame  # type: ignore[no-any-return]
+
+
+_consume: Final = deque[Any](maxlen=0).extend
+"""Goes through an iterator to its end, without a step of Python's for each item."""
 
 
 @frozen
