@@ -128,7 +128,7 @@ def include_value(value: bool) -> bool:
 
 
 def fill_cache(value: bool) -> bool:
-    """Whether the server keeps the blocks it reads."""
+    """Whether the server keeps what it reads in its caches."""
     return _flag(value, "fill_cache")
 
 

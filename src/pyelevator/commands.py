@@ -211,7 +211,7 @@ class Exists(Command[bool]):
 class MGet(_Listing):
     """The values of many keys, in the order of the keys; None for a missing one.
 
-    ``fill_cache`` asks the server to keep the blocks it reads in LevelDB's cache.
+    ``fill_cache`` asks the server to keep what it reads in its caches: the pairs, and LevelDB's blocks.
     """
 
     verb = "MGET"

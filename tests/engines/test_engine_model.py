@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from functools import partial
 from itertools import chain
 
 import pytest
@@ -62,9 +63,9 @@ class EngineMachine(RuleBasedStateMachine):
         self.engine.write(ops)
         apply(self.model, ops)
 
-    @rule(keys=st.lists(KEYS, max_size=5))
-    def multi_get(self, keys):
-        assert self.engine.multi_get(keys) == [self.model.get(key) for key in keys]
+    @rule(keys=st.lists(KEYS, max_size=5), fill=st.booleans())
+    def multi_get(self, keys, fill):
+        assert self.engine.multi_get(keys, fill_cache=fill) == [self.model.get(key) for key in keys]
         ordered = sorted(set(keys))
         assert list(chain.from_iterable(self.engine.pick(ordered))) == [self.model.get(key) for key in ordered]
 
@@ -106,7 +107,7 @@ class EngineMachine(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
 
-@pytest.mark.parametrize("storage", [MemoryStorage, LevelDbStorage])
+@pytest.mark.parametrize("storage", [MemoryStorage, LevelDbStorage, partial(LevelDbStorage, row_cache=2000)])
 def test_an_engine_answers_as_a_dict_would(storage):
     run_state_machine_as_test(
         lambda: EngineMachine(storage), settings=settings(max_examples=25, stateful_step_count=20, deadline=None)

@@ -57,7 +57,7 @@ class Application:
         from pyelevator.engines.leveldb import LevelDbStorage
 
         policy = policy or Policy()
-        storage = LevelDbStorage(default_options)
+        storage = LevelDbStorage(default_options, policy.row_cache)
         return cls(
             Catalog(storage, directory, store=store, allowed_roots=allowed_roots, max_open=policy.max_open), policy
         )

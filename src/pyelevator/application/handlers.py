@@ -1,11 +1,10 @@
 """What each command does: one function per verb, and the table that lists them all."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from itertools import chain, islice
 from typing import Any, Final, TypeAlias
 
-from attrs import evolve
+from attrs import define, evolve
 
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.courtesy import PIECE, CourteousRows, Courtesy
@@ -77,22 +76,28 @@ def _mget(engine: Engine, request: Request[Any], policy: Policy) -> Response:
 
 
 def _values(engine: Engine, command: MGet, policy: Policy) -> list[bytes | None]:
-    """The values, read in the order of the keys, some at a time, so that too many bytes are noticed before they are
-    all in memory."""
-    keys, size = sorted(set(command.keys)), 0
-    read: list[bytes | None] = []
-    with engine.snapshot() as snapshot, closing(snapshot.pick(keys, fill_cache=command.fill_cache)) as picked:
-        for some in picked:
-            size = _checked(size + _size(some), policy)
-            if not len(read) % PIECE:
-                policy.courtesy.look_up()
-            read += some
-    found = dict(zip(keys, read, strict=True))
+    seen = _Seen(policy)
     values = CourteousRows(policy.courtesy)
-    values.extend(map(found.__getitem__, command.keys))
-    if len(keys) < len(values):
+    values.extend(engine.gather(command.keys, seen, fill_cache=command.fill_cache))
+    if seen.count < len(values):  # some were asked for twice, or not read
         _checked(_size(values), policy)
     return values
+
+
+@define
+class _Seen:
+    """Looks at the values of an MGet as they are read, so that too many bytes are noticed before they are all in
+    memory."""
+
+    policy: Policy
+    count: int = 0
+    size: int = 0
+
+    def __call__(self, values: Sequence[bytes | None]) -> None:
+        self.size = _checked(self.size + _size(values), self.policy)
+        if not self.count % PIECE:
+            self.policy.courtesy.look_up()
+        self.count += len(values)
 
 
 def _size(values: Iterable[bytes | None]) -> int:

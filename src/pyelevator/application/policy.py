@@ -4,6 +4,7 @@ from attrs import field, frozen
 
 from pyelevator.application.courtesy import Courtesy
 from pyelevator.application.cursors import Cursors
+from pyelevator.engines.rows import ROW_CACHE
 
 
 @frozen
@@ -20,6 +21,8 @@ class Policy:
         max_cursors: snapshots that are kept for clients that iterate with ``consistent=True``.
         cursor_idle: seconds that one is kept between two requests.
         cursor_age: seconds that one is kept altogether.
+        row_cache: bytes of pairs that an open database on LevelDB keeps in memory of what was read with
+            ``fill_cache=True``, about; 0 for none.
         cursors: keeps them.
         courtesy: how requests that take long make room for those that do not.
     """
@@ -33,6 +36,7 @@ class Policy:
     max_cursors: int = 256
     cursor_idle: float = 60.0
     cursor_age: float = 3600.0
+    row_cache: int = ROW_CACHE
     cursors: Cursors = field(eq=False, repr=False)
     courtesy: Courtesy = field(factory=Courtesy, eq=False, repr=False)
 

@@ -2,8 +2,9 @@
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Self
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any, ClassVar, Final, Self, TypeAlias
 
 from attrs import frozen
 
@@ -103,6 +104,10 @@ PICKED_AT_ONCE: Final = 64
 """Keys that are read before their values are counted; few, since values may be large."""
 
 
+Seen: TypeAlias = Callable[[Sequence[bytes | None]], None]
+"""Looks at values that were just read, and may raise."""
+
+
 def some_at_once(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     """The keys in pieces of ``PICKED_AT_ONCE``."""
     return (keys[first : first + PICKED_AT_ONCE] for first in range(0, len(keys), PICKED_AT_ONCE))
@@ -149,6 +154,20 @@ class Engine(Reader):
     broken: bool = False
     """True once a write has failed. Reads go on; writes are refused until the database was closed and opened again."""
 
+    def gather(
+        self, keys: Sequence[bytes], seen: Seen = lambda _: None, *, fill_cache: bool = False
+    ) -> Sequence[bytes | None]:
+        """The values in the order of the keys, all as of one moment; duplicates are fine.
+
+        Args:
+            keys: in any order.
+            seen: gets the values as they are read, some at a time; what it raises ends the reading.
+            fill_cache: whether what is read stays in the engine's caches.
+        """
+        with self.snapshot() as snapshot:
+            found = found_by(snapshot, sorted(set(keys)), seen, fill_cache=fill_cache)
+        return list(map(found.__getitem__, keys))
+
     @abstractmethod
     def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:
         """Executes the operations in order, all of them or none; returns when they are written.
@@ -182,6 +201,16 @@ class Engine(Reader):
         Raises:
             EngineError: also where the engine lacks the capability.
         """
+
+
+def found_by(reader: Reader, keys: Sequence[bytes], seen: Seen, *, fill_cache: bool) -> dict[bytes, bytes | None]:
+    """What ``pick`` gives for the keys."""
+    read: list[bytes | None] = []
+    with closing(reader.pick(keys, fill_cache=fill_cache)) as pieces:
+        for some in pieces:
+            seen(some)
+            read += some
+    return dict(zip(keys, read, strict=True))
 
 
 class Storage(ABC):

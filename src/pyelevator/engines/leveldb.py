@@ -23,11 +23,13 @@ from pyelevator.engines.base import (
     EngineDamaged,
     EngineError,
     Reader,
+    Seen,
     Storage,
     some_at_once,
 )
 from pyelevator.engines.failures import Mapped, is_foreign
 from pyelevator.engines.options import check_options
+from pyelevator.engines.rows import ROW_CACHE, RowCache
 from pyelevator.errors import MissingExtra
 
 _OWN_FILE: Final = re.compile(r"CURRENT|MANIFEST-\d+|\d{6,}\.(log|ldb|sst)")
@@ -144,13 +146,19 @@ class LevelDbEngine(_LevelDbReader, Engine):
     LevelDB goes on after a failed append to its log, behind half a record; and when it reads the log the next time
     it skips what follows that half. So after a failed write no other one is taken (``broken``), not even one that is
     under way in another thread: one write at a time.
+
+    Attributes:
+        rows: the pairs that were read with ``fill_cache=True``.
     """
 
-    def __init__(self, storage: "LevelDbStorage", path: str, source: Any, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, storage: "LevelDbStorage", path: str, source: Any, options: Mapping[str, Any], row_cache: int
+    ) -> None:
         super().__init__(source, Mapped(path), options["paranoid_checks"], source.approximate_size)
         self._storage = storage
         self._path = path
         self._options = options
+        self.rows = RowCache(row_cache)
         self._writing = threading.Lock()
         self._failure: EngineError | None = None
 
@@ -159,8 +167,14 @@ class LevelDbEngine(_LevelDbReader, Engine):
         return self._failure is not None
 
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
-        with self.snapshot() as snapshot:
-            return snapshot.multi_get(keys, fill_cache=fill_cache)
+        return list(self.gather(keys, fill_cache=fill_cache))
+
+    def gather(
+        self, keys: Sequence[bytes], seen: Seen = lambda _: None, *, fill_cache: bool = False
+    ) -> Sequence[bytes | None]:
+        if fill_cache or self.rows:
+            return self.rows.gather(self, keys, seen, fill_cache=fill_cache)
+        return super().gather(keys, seen)
 
     def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:
         with self._mapped:
@@ -168,7 +182,7 @@ class LevelDbEngine(_LevelDbReader, Engine):
         if not self._writing.acquire(wait):
             raise EngineBusy(f"{self._path} is busy with another write")
         try:
-            self._write(batch)
+            self._write(batch, ops)
         finally:
             self._writing.release()
 
@@ -182,15 +196,18 @@ class LevelDbEngine(_LevelDbReader, Engine):
                 delete(op[1])
         return batch
 
-    def _write(self, batch: Any) -> None:
+    def _write(self, batch: Any, ops: Sequence[Op]) -> None:
         if self._failure is not None:
             raise type(self._failure)(str(self._failure))
+        self.rows.begin(ops)
         try:
             with self._mapped:
                 batch.write()
         except EngineError as error:
             self._failure = error
             raise
+        finally:
+            self.rows.end()
 
     def snapshot(self) -> Reader:
         with self._mapped:
@@ -224,6 +241,7 @@ class LevelDbEngine(_LevelDbReader, Engine):
 
     def close(self) -> None:
         if not self._source.closed:
+            self.rows.clear()
             super().close()
             self._storage.closed(self._path)
 
@@ -235,6 +253,8 @@ class LevelDbStorage(Storage):
         default_options: hold where a database has no option of its own; they are not recorded with it.
             ``paranoid_checks`` is on unless they, or a database, say otherwise: else LevelDB passes over what it
             cannot read of a damaged log, and answers damaged blocks as they are.
+        row_cache: bytes of pairs that an open database keeps in memory of what was read with ``fill_cache=True``;
+            0 for none.
 
     Raises:
         MissingExtra: plyvel is not installed.
@@ -243,9 +263,10 @@ class LevelDbStorage(Storage):
 
     capabilities = frozenset({Capability.DURABLE, Capability.REPAIRABLE, Capability.SNAPSHOT, Capability.BACKUP})
 
-    def __init__(self, default_options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, default_options: Mapping[str, Any] | None = None, row_cache: int = ROW_CACHE) -> None:
         self._defaults = {"paranoid_checks": True} | check_options(default_options or {})
         self._plyvel: Any = _load_plyvel()
+        self._row_cache = row_cache
         self._open: set[str] = set()
 
     def resolve(self, path: str) -> str:
@@ -266,7 +287,7 @@ class LevelDbStorage(Storage):
                 os.mkdir(path)  # noqa: PTH102 - LevelDB does not say why it cannot
             source = self._plyvel.DB(os.fsencode(path), create_if_missing=True, **options)
         self._open.add(path)
-        return LevelDbEngine(self, path, source, options)
+        return LevelDbEngine(self, path, source, options, self._row_cache)
 
     def closed(self, path: str) -> None:
         """An engine of this storage tells that it has closed."""
