@@ -41,6 +41,10 @@ def _mget(client: Client, keys: Pair, _: str) -> Mapping[str, str | None]:
     return dict(zip(keys, client.MGet(keys), strict=True))
 
 
+def _mget_cached(client: Client, keys: Pair, _: str) -> Mapping[str, str | None]:
+    return dict(zip(keys, client.MGet(keys, fill_cache=True), strict=True))
+
+
 def _range(client: Client, keys: Pair, _: str) -> Mapping[str, str | None]:
     return {**dict.fromkeys(keys), **dict(client.Range(min(keys), max(keys)))}
 
@@ -48,6 +52,7 @@ def _range(client: Client, keys: Pair, _: str) -> Mapping[str, str | None]:
 READS: Final[Mapping[str, Callable[[Client, Pair, str], Mapping[str, str | None]]]] = {
     "Get": _get,
     "MGet": _mget,
+    "MGet with fill_cache": _mget_cached,
     "Range": _range,
 }
 """Method -> what it sees of two keys."""
@@ -60,7 +65,20 @@ WRITES: Final[Mapping[str, Callable[[Pair, str], Mapping[str, str | None]]]] = {
 }
 """Method -> what it writes to two keys."""
 
-MIX: Final = ("Get", "Get", "Get", "MGet", "MGet", "Range", "Put", "Put", "Put", "Delete", *WRITES)
+MIX: Final = (
+    "Get",
+    "Get",
+    "Get",
+    "MGet",
+    "MGet with fill_cache",
+    "MGet with fill_cache",
+    "Range",
+    "Put",
+    "Put",
+    "Put",
+    "Delete",
+    *WRITES,
+)
 
 
 def _write(client: Client, writes: Mapping[str, str | None]) -> None:

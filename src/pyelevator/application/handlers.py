@@ -33,7 +33,7 @@ from pyelevator.commands import (
     Range,
     Slice,
 )
-from pyelevator.engines.base import Bounds, Engine, Reader
+from pyelevator.engines.base import Bounds, Engine, Reader, complete
 from pyelevator.errors import KeyNotFound, WrongValue
 from pyelevator.messages import Request, Response, Status
 
@@ -72,7 +72,7 @@ def _mget(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     if len(command.keys) > policy.max_range:
         raise WrongValue(f"an MGET of {len(command.keys):,} keys is over the limit of {policy.max_range:,}; split it")
     values = _values(engine, command, policy)
-    return Response(values, Status.WARNING if None in values else Status.SUCCESS, id=request.id)
+    return Response(values, Status.SUCCESS if complete(values) else Status.WARNING, id=request.id)
 
 
 def _values(engine: Engine, command: MGet, policy: Policy) -> list[bytes | None]:

@@ -203,6 +203,11 @@ class Engine(Reader):
         """
 
 
+def complete(values: Sequence[bytes | None]) -> bool:
+    """Whether none is None; ``in`` compares one after the other, so that is asked only where some are empty."""
+    return all(values) or None not in values
+
+
 def found_by(reader: Reader, keys: Sequence[bytes], seen: Seen, *, fill_cache: bool) -> dict[bytes, bytes | None]:
     """What ``pick`` gives for the keys."""
     read: list[bytes | None] = []

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Final
 
 from pyelevator.arguments import Op
-from pyelevator.engines.base import Engine, Seen, found_by
+from pyelevator.engines.base import Engine, Seen, complete, found_by
 
 ROW_CACHE: Final = 32 << 20
 """Bytes that an open database keeps, if nobody says otherwise."""
@@ -66,9 +66,9 @@ class RowCache:
     def _tell(self, ops: Sequence[Op]) -> None:
         for noted in self._notes.values():
             noted.update(map(_KEY, ops))
-        for rows in filter(None, (self._young, self._old)):
-            for key in set(filter(rows.__contains__, map(_KEY, ops))):
-                del rows[key]
+        for op in ops:
+            self._young.pop(op[1], None)
+            self._old.pop(op[1], None)
 
     def end(self) -> None:
         """The write has ended, well or not."""
@@ -85,7 +85,7 @@ class RowCache:
         """As ``Engine.gather``; what is not cached is read from a snapshot of the engine."""
         with self._noting() as written:
             cached = self._look_up(keys, written)
-            if (all(cached) or None not in cached) and not (written and written.intersection(keys)):
+            if complete(cached) and not (written and written.intersection(keys)):
                 return cached
             with engine.snapshot() as snapshot:
                 missing = {key for key, value in zip(keys, cached, strict=True) if value is None or key in written}
@@ -110,7 +110,7 @@ class RowCache:
         """What is cached, None for what is not."""
         values = list(map(self._young.get, keys))
         old = self._old
-        if not old or None not in values:
+        if not old or complete(values):
             return values
         again = {key: old.get(key) for key, value in zip(keys, values, strict=True) if value is None}
         self._keep(again, written)
@@ -127,8 +127,8 @@ class RowCache:
                 del rows[key]
             if self._weight + weight > self._half:
                 self._young, self._old, self._weight = {}, self._young, 0
-            self._young.update(rows)
             self._weight += weight
+            self._young.update(rows)
 
 
 def _weight(rows: Mapping[bytes, bytes]) -> int:
