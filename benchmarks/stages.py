@@ -1,11 +1,13 @@
 """Where the time of one Get goes: each stage measured on its own, in microseconds, and the whole against a server.
 
 The stages run alone in a warm loop, so the sum is a lower limit; what the whole takes beyond it is the hand-over
-between four threads (ours and ZeroMQ's, on both sides), the wire, and caches gone cold.
+between the two processes, the wire, and caches gone cold.
 """
 
 import os
+import select
 import statistics
+import threading
 import timeit
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -27,8 +29,9 @@ from pyelevator.conversation import Conversation, Reader
 from pyelevator.deadlines import Deadline
 from pyelevator.flows import drive
 from pyelevator.messages import Request, Response
-from pyelevator.transports import FakeTransport, Listener, Transport
+from pyelevator.transports import FakeTransport, Transport
 from pyelevator.transports.direct import DirectTransport
+from pyelevator.transports.open_listener import OpenListener
 
 _REPEATS: Final = 9
 _LOOPS: Final = 1_000
@@ -134,25 +137,33 @@ def server_stages(example: Example, application: Application) -> list[Stage]:
 def socket_stages(example: Example, calls: int) -> list[Stage]:
     """The calls into the sockets alone: each receive begins when the message is there already."""
     taken: dict[str, list[float]] = {"send": [], "receive": [], "answer": [], "take": []}
-    with closing(Listener("tcp://127.0.0.1:0")) as listener, closing(_lane_to(listener)) as lane:
+    with closing(OpenListener("tcp://127.0.0.1:0")) as listener, closing(DirectTransport(listener.urls[0])) as lane:
+        _shake_hands(lane, listener, example)
         for _ in range(calls):
             _timed(taken["send"], lambda: lane.send(example.asked, _FOREVER))
             line = lane._line
-            listener.socket.poll()
+            select.select([listener.pollable], [], [])
             identity = _timed(taken["receive"], listener.wait)[0]
-            _timed(taken["answer"], lambda to=identity: listener.send(to, example.answer))
+            _timed(taken["answer"], lambda to=identity: listener.answer(to, example.answer))
             line._news.poll()
             _timed(taken["take"], lambda: lane.receive(_FOREVER))
     return [
         Stage("client", "send: into the socket", statistics.median(taken["send"])),
-        Stage("server", "receive: out of ZeroMQ", statistics.median(taken["receive"])),
-        Stage("server", "send: into ZeroMQ", statistics.median(taken["answer"])),
+        Stage("server", "receive: out of the socket", statistics.median(taken["receive"])),
+        Stage("server", "send: into the socket", statistics.median(taken["answer"])),
         Stage("client", "receive: out of the socket", statistics.median(taken["take"])),
     ]
 
 
-def _lane_to(listener: Listener) -> DirectTransport:
-    return DirectTransport(listener.url)
+def _shake_hands(lane: DirectTransport, listener: OpenListener, example: Example) -> None:
+    """Both sides of it at once, with a first message behind it."""
+    first = threading.Thread(target=lane.send, args=(example.asked, _FOREVER))
+    first.start()
+    while (message := listener.wait()) is None:
+        pass
+    first.join()
+    listener.answer(message[0], example.answer)
+    lane.receive(_FOREVER)
 
 
 def _timed(times: list[float], call: Callable[[], Any]) -> Any:

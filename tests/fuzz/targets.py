@@ -15,6 +15,7 @@ from pyelevator.commands import COMMANDS, DbConnect, Exists, Get, MGet, Ping, Pi
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage
 from pyelevator.messages import Request, Response, Status
 from pyelevator.transports import zmtp
+from pyelevator.transports.welcome import Welcome
 
 LIMITS: Final = Limits(frame_bytes=1 << 16, content_bytes=1 << 16, elements=1 << 12, depth=8)
 CLASSIC: Final = ClassicCodec(LIMITS)
@@ -106,20 +107,32 @@ def told_in_flat(response: Response, request: Request[Any]) -> Response:
 
 def zmtp_peer(data: bytes) -> None:
     """The bytes are the size of the pieces, and what a server sends on a new connection; pieces make no difference."""
+    _pieces_make_no_difference(data, zmtp.Handshake)
+
+
+def zmtp_guest(data: bytes) -> None:
+    """Likewise, what a client sends."""
+    _pieces_make_no_difference(data, Welcome)
+
+
+def _pieces_make_no_difference(data: bytes, kind: type[zmtp.Handshake | Welcome]) -> None:
     size, sent = data[0] + 1 if data else 1, data[1:]
-    whole, pieces = _heard([sent]), _heard([sent[at : at + size] for at in range(0, len(sent), size)])
+    whole = _heard([sent], kind())
+    pieces = _heard([sent[at : at + size] for at in range(0, len(sent), size)], kind())
     assert whole == pieces, f"{whole} is not {pieces}"
 
 
-def _heard(pieces: Sequence[bytes]) -> tuple[list[list[bytes]], bytes, str]:
+def _heard(pieces: Sequence[bytes], handshake: zmtp.Handshake | Welcome) -> tuple[list[list[bytes]], bytes, str]:
     """The messages, what is sent back, and how it ended."""
-    handshake, decoder, sent = zmtp.Handshake(), zmtp.Decoder(LIMITS.frame_bytes), b""
+    decoder, sent = zmtp.Decoder(LIMITS.frame_bytes), b""
     try:
         for piece in pieces:
             if handshake.done:
                 decoder.feed(piece)
-            else:
-                sent += handshake.receive(piece)
+                continue
+            sent += handshake.receive(piece)
+            if handshake.done:
+                decoder = zmtp.Decoder(LIMITS.frame_bytes, getattr(handshake, "read_head", zmtp.read_head))
                 decoder.feed(handshake.rest)
     except (MalformedMessage, LimitExceeded, zmtp.OtherProtocol, zmtp.Refused) as error:
         return list(decoder.messages), b"", type(error).__name__
@@ -132,6 +145,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     "flat_request": flat_request,
     "flat_response": flat_response,
     "zmtp_peer": zmtp_peer,
+    "zmtp_guest": zmtp_guest,
 }
 """Name -> target."""
 
@@ -155,11 +169,23 @@ def _flat_replies(frames: Sequence[bytes]) -> Iterator[bytes]:
     return (bytes([choice]) + frames[0] for choice in range(len(ASKED)))
 
 
+_GREETING: Final = zmtp.SIGNATURE + b"\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
+_PING: Final = zmtp.command(b"PING", b"\x00\x0acontext")
+
+
 def _zmtp_peers(frames: Sequence[bytes]) -> Iterator[bytes]:
-    begin = zmtp.SIGNATURE + b"\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
-    ready = zmtp.command(b"READY", zmtp.property_of(b"Socket-Type", b"ROUTER") + zmtp.property_of(b"Identity", b""))
-    message = b"".join(zmtp.encode(frames)) + zmtp.command(b"PING", b"\x00\x0acontext")
-    return (bytes([size]) + begin + ready + message for size in (0, 9, 255))
+    return _sized(_GREETING + zmtp.ready(b"ROUTER") + b"".join(zmtp.encode(frames)) + _PING)
+
+
+def _zmtp_guests(frames: Sequence[bytes]) -> Iterator[bytes]:
+    message = b"".join(zmtp.encode(frames))
+    yield from _sized(_GREETING + zmtp.ready(b"DEALER") + message + _PING)
+    yield from _sized(zmtp.SIGNATURE + b"\x01\x05\x00\x00" + message)
+    yield from _sized(b"\x01\x00" + b"".join(zmtp.encode(frames, zmtp.first_head)))
+
+
+def _sized(sent: bytes) -> Iterator[bytes]:
+    return (bytes([size]) + sent for size in (0, 9, 255))
 
 
 _INPUTS: Final[Mapping[str, Callable[[Sequence[bytes]], Iterator[bytes]]]] = {
@@ -168,5 +194,6 @@ _INPUTS: Final[Mapping[str, Callable[[Sequence[bytes]], Iterator[bytes]]]] = {
     "flat_request": iter,
     "flat_response": _flat_replies,
     "zmtp_peer": _zmtp_peers,
+    "zmtp_guest": _zmtp_guests,
 }
 """Target -> the inputs that the frames of one recorded message make."""

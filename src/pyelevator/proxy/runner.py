@@ -16,7 +16,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.flows import Interceptor
 from pyelevator.proxy.core import Action, Core, Forward, Renew, Reply
 from pyelevator.proxy.routing import Upstream
-from pyelevator.transports.bounded import BoundedListener
+from pyelevator.transports.listeners import listener_on
 from pyelevator.transports.zap import CurveServer
 from pyelevator.transports.zmq import ZmqTransport
 
@@ -104,10 +104,10 @@ class Proxy:
         limits = limits or Limits()
         self._core = Core(upstreams, interceptors, timeout=timeout, capacity=capacity, limits=limits, codecs=codecs)
         self._upstreams = {each.name: each for each in upstreams}
-        self._listener = BoundedListener(
-            *listen,
+        self._listener = listener_on(
+            listen,
+            curve,
             max_message=2 * limits.frame_bytes,
-            curve=curve,
             ipc_mode=ipc_mode,
             max_unread=unread // 2,  # to those who do not read; the answers that are under way come on top
         )
@@ -141,7 +141,7 @@ class Proxy:
     def serve_forever(self) -> None:
         """Serves until ``stop`` is called, then answers what it took, for as long as its upstreams may take."""
         try:
-            while not (self._stopping and self._core.idle):
+            while not (self._stopping and self._core.idle and not self._listener.at_hand):
                 self._turn()
             self._see_off(Deadline.after(_GOODBYE))
         finally:
@@ -152,26 +152,30 @@ class Proxy:
     def _turn(self) -> None:
         self._listen(not self._core.full and not self._stopping)
         before, ready = self._ready, dict(self._poller.poll(self._patience()))
-        self._ready = ready
-        if self._listener.socket in ready:
-            self._take(_burst(self._listener.socket in before))
+        self._ready, listener = ready, self._listener
+        if listener.at_hand or listener.pollable in ready:
+            self._take(_burst(listener.at_hand or listener.pollable in before))
         for (upstream, lane), line in list(self._lines.items()):
             if line.socket in ready:
                 self._serve(upstream, lane, line, _burst(line.socket in before))
         now = time.monotonic()
         self._perform(self._core.tick(now))
+        for identity in listener.hand_out():
+            self._core.hold(identity)
         if self._outbox.peers or self._choked:
             self._look_after_readers(now)
 
     def _listen(self, wanted: bool) -> None:
         if wanted and not self._listening:
-            self._poller.register(self._listener.socket, zmq.POLLIN)
+            self._poller.register(self._listener.pollable, zmq.POLLIN)
         elif self._listening and not wanted:
-            self._poller.unregister(self._listener.socket)
+            self._poller.unregister(self._listener.pollable)
         self._listening = wanted
 
     def _patience(self) -> int | None:
         """Milliseconds to wait for a message; None for as long as it takes."""
+        if self._listener.at_hand and not self._core.full:
+            return 0
         due = self._core.next_due()
         most = _FLUSH if self._outbox.peers else 1.0 if self._stopping else None
         if due is None:
@@ -251,7 +255,7 @@ class Proxy:
     def _reply(self, action: Reply) -> None:
         if action.identity in self._forsaken:
             return
-        if self._listener.answer(action.identity, action.frames):
+        if self._listener.answer_later(action.identity, action.frames):
             self._core.hold(action.identity)
 
     def _forward(self, action: Forward) -> None:

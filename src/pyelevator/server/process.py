@@ -19,7 +19,7 @@ from pyelevator.server.capacity import Capacity
 from pyelevator.server.config import Settings
 from pyelevator.server.runner import Server
 from pyelevator.server.security import Door, allowed_roots, check_reach
-from pyelevator.transports.zmq import bind_target
+from pyelevator.transports.bindings import bind_target
 
 _LOG = logging.getLogger("pyelevator.server")
 _CONTAINERS: Final = 50_000

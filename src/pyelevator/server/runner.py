@@ -23,7 +23,7 @@ from pyelevator.server.answers import Answers
 from pyelevator.server.capacity import Capacity
 from pyelevator.server.order import Job, Order
 from pyelevator.server.security import Door
-from pyelevator.transports.bounded import BoundedListener
+from pyelevator.transports.listeners import listener_on
 
 _LOG = logging.getLogger("pyelevator.server")
 
@@ -84,10 +84,10 @@ class Server:
         if door is not None:  # outermost, so that no interceptor (a cache...) answers whom the guard would refuse
             application = door.guard(application)
         limits, self._capacity = limits or Limits(), capacity or Capacity()
-        self._listener = BoundedListener(
-            *binds,
+        self._listener = listener_on(
+            binds,
+            None if door is None else door.curve,
             max_message=2 * limits.frame_bytes,
-            curve=None if door is None else door.curve,
             ipc_mode=ipc_mode,
             max_unread=self._capacity.unread,
             max_connections=self._capacity.connections,
@@ -147,6 +147,7 @@ class Server:
             if (unsent or ticks) and not self._stopping:
                 self._look_around(monotonic())
             while self._is_full() and not self._stopping:
+                self._listener.hand_out()
                 self._settle(self._done.get())
 
     def _is_full(self) -> bool:
@@ -245,6 +246,9 @@ class Server:
 
         The URLs stay bound meanwhile: to unbind one would cut the connections that the answers go out on.
         """
+        for message in self._listener.taken():
+            self._take(*message)
+        self._listener.hand_out()
         self._answer_the_rest(Deadline.after(self._grace))
         self._workers.shutdown(wait=not self.unanswered, cancel_futures=True)
         self._listener.close()

@@ -1,4 +1,4 @@
-"""BoundedListener: a listener whose memory and patience have bounds; what the server listens with."""
+"""BoundedListener: a listener whose memory and patience have bounds: of servers that ask for keys, and of proxies."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -45,7 +45,7 @@ class BoundedListener(Listener):
         self.socket.set(zmq.RCVHWM, _RECEIVED)
         self.outbox = Outbox(self.socket, self._max_unread)
         self._notes = self._notes or self.outbox.peers  # the dict itself: true while somebody may be blocked
-        self.connections = Connections(self.socket, self._max_connections)
+        self._connections = Connections(self.socket, self._max_connections)
 
     @property
     def timeout(self) -> float | None:
@@ -58,15 +58,38 @@ class BoundedListener(Listener):
             self.socket.set(zmq.RCVTIMEO, -1 if seconds is None else round(seconds * 1000))
             self._timeout = seconds
 
+    @property
+    def count(self) -> int:
+        """How many are connected."""
+        return self._connections.count
+
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
         try:
             return super().wait()
         except zmq.Again:
             return None
 
+    def taken(self) -> tuple[()]:
+        """What has come in and was not waited for yet: nothing that is known here."""
+        return ()
+
+    @property
+    def pollable(self) -> "zmq.Socket[bytes]":
+        """What a ``zmq.Poller`` waits for."""
+        return self.socket
+
+    at_hand: Final = False
+    """Whether a message has come in already, which nothing tells who waits for ``pollable``."""
+
+    def hand_out(self) -> list[bytes]:
+        """Sends the answers that waited for further ones: there are none here."""
+        return []
+
     def answer(self, identity: bytes, frames: Sequence[bytes]) -> bool:
         """Answers a sender without ever waiting; whether it is blocked now, see :class:`Outbox`."""
         return self.outbox.send(identity, frames)
+
+    answer_later = answer
 
     def cut(self, identity: bytes) -> None:
         """Closes the connection over which the last message came, from a peer that was blocked then."""

@@ -6,10 +6,11 @@ from typing import Self
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import UsageError
 from pyelevator.transports.base import AsyncTransport, Transport
+from pyelevator.transports.bindings import check_ipc_path
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.direct import DirectTransport
 from pyelevator.transports.endpoint import parse_url
-from pyelevator.transports.zmq import ZmqTransport, check_ipc_path
+from pyelevator.transports.zmq import ZmqTransport
 from pyelevator.transports.zmtp import OtherProtocol
 
 

@@ -1,9 +1,7 @@
 """ZeroMQ: DEALER lanes over TCP and IPC for clients, ROUTER listeners for servers and proxies."""
 
-import errno
 import os
 import select
-import socket as sockets
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,25 +11,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import zmq
 
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import ConnectFailed, ConnectTimeout, RequestTimeout, TransportError, UsageError
+from pyelevator.errors import ConnectFailed, ConnectTimeout, RequestTimeout, TransportError
 from pyelevator.transports.base import AsyncTransport, Transport, no_answer, no_server
+from pyelevator.transports.bindings import bind_target, cannot_listen, claim_ipc_path, owned
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.dealer import DealerContext
-from pyelevator.transports.endpoint import Target, parse_url
+from pyelevator.transports.endpoint import Target
 
 if TYPE_CHECKING:
     from pyelevator.transports.zap import CurveServer
 
-_MAX_IPC_PATH: Final = 107  # sun_path of Linux, without its final NUL
 _LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
-
-
-def check_ipc_path(path: str) -> None:
-    """Raises UsageError if the path is longer than a Unix socket's may be."""
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise UsageError(f"endpoint= of an ipc transport is the path of a socket file, not {path!r}")
-    if len(os.fsencode(path)) > _MAX_IPC_PATH:
-        raise UsageError(f"the socket path {path!r} is longer than {_MAX_IPC_PATH} bytes; choose a shorter one")
 
 
 class ZmqTransport(Transport):
@@ -248,25 +238,20 @@ class Listener:
 
     def _bind(self, target: Target) -> str:
         if target.scheme == "ipc":
-            _claim_ipc_path(target.address)
+            claim_ipc_path(target.address)
         self.socket.set(zmq.IPV6, "[" in target.address)  # else IPv4 would be bound, and shown, as mapped into IPv6
         if self._curve is not None:
             self._curve.secure(self.socket, target.scheme)
         try:
             self._bind_for_few(target) if target.scheme == "ipc" else self.socket.bind(target.url)
         except zmq.ZMQError as error:
-            hint = _BIND_HINTS.get(error.errno or 0, "")
-            raise UsageError(f"cannot listen on {target.url}: {os.strerror(error.errno or 0)}{hint}") from error
+            raise cannot_listen(target.url, error.errno or 0) from error
         return self.socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
 
     def _bind_for_few(self, target: Target) -> None:
         """Binds a socket file, which is for its owner alone until it has its mode. (libzmq makes it in this thread.)"""
-        before = os.umask(0o177)
-        try:
+        with owned(target.address, self._ipc_mode):
             self.socket.bind(target.url)
-        finally:
-            os.umask(before)
-        Path(target.address).chmod(self._ipc_mode)
 
     def _open_waker(self) -> bytes:
         """Connects the other end of ``wake``, under an identity that no peer can guess."""
@@ -340,39 +325,3 @@ def _user_of(frame: zmq.Frame) -> str:
         return str(frame.get("User-Id"))
     except zmq.ZMQError:
         return ""
-
-
-_BIND_HINTS: Final = {
-    errno.EADDRINUSE: "; another program listens there: stop it, or choose another port",
-    errno.EACCES: "; ports below 1024 and foreign directories need other rights: choose another",
-    errno.EADDRNOTAVAIL: "; this machine has no such address",
-    errno.ENODEV: "; this machine has no such address",
-}
-"""What to do about a bind that failed."""
-
-
-def bind_target(url: str) -> Target:
-    """What a URL to listen on says; ``*`` as a host is every IPv4 address.
-
-    Raises:
-        UsageError: nothing can be bound there.
-    """
-    target = parse_url(url.replace("://*", "://0.0.0.0", 1))
-    if target.scheme not in ("tcp", "ipc") or target.options:
-        raise UsageError(f"cannot listen on {url!r}; it looks like tcp://127.0.0.1:4141 or ipc:///run/elevator.sock")
-    return target
-
-
-def _claim_ipc_path(path: str) -> None:
-    """Refuses a path that a living server listens on: binding would silently take it away from that server."""
-    check_ipc_path(path)
-    if path.startswith("@"):
-        raise UsageError(f"cannot listen on ipc://{path}: an abstract socket has no mode, so everybody could use it")
-    if not Path(path).parent.is_dir():
-        raise UsageError(f"cannot listen on ipc://{path}: there is no directory {str(Path(path).parent)!r}")
-    if os.path.lexists(path) and not Path(path).is_socket():  # binding would silently remove it
-        raise UsageError(f"cannot listen on ipc://{path}: it exists, and is not a socket; choose another path")
-    probe: Any = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
-    with probe:
-        if Path(path).exists() and probe.connect_ex(path) == 0:
-            raise UsageError(f"cannot listen on ipc://{path}: another server listens there")

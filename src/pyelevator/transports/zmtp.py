@@ -12,8 +12,8 @@ Refused, and never holds much more than has come in.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeAlias
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
 
@@ -27,13 +27,16 @@ LARGE: Final = 1 << 16
 MAX_MESSAGE: Final = 256 << 20
 """Bytes of a message, as a server takes them from us by default."""
 
-_GREETING: Final = 64
-_REVISION: Final = 3
-_NULL: Final = b"NULL".ljust(20, b"\0")
-_REST_OF_GREETING: Final = b"\x03\x00" + _NULL + bytes(32)
+ReadHead: TypeAlias = Callable[[bytes, int, int], tuple[int, int, int] | None]
+"""Data, a place in it and a limit -> the flags of the frame there, and where its content starts and stops."""
+
+GREETING: Final = 64
+REVISION: Final = 3
+NULL: Final = b"NULL".ljust(20, b"\0")
+_REST_OF_GREETING: Final = bytes((REVISION, 0)) + NULL + bytes(32)
 _PEERS: Final = (b"ROUTER", b"DEALER", b"REP")
 _FRAME: Final = 64  # what a frame counts beside its bytes, as empty ones take memory, too
-_MAX_COMMAND: Final = 1 << 16
+MAX_COMMAND: Final = 1 << 16
 _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
 
 
@@ -60,15 +63,25 @@ def head(size: int, flags: int) -> bytes:
     return bytes((flags | LONG, *size.to_bytes(8, "big"))) if size > 255 else bytes((flags, size))
 
 
+def first_head(size: int, flags: int) -> bytes:
+    """The same in ZMTP 1, where the flags are counted with the content."""
+    return bytes((255, *(size + 1).to_bytes(8, "big"), flags)) if size > 253 else bytes((size + 1, flags))
+
+
 def frame(content: bytes, flags: int = 0) -> bytes:
     """A whole frame."""
     return head(len(content), flags) + content
 
 
-_READY: Final = command(b"READY", property_of(b"Socket-Type", b"DEALER") + property_of(b"Identity", b""))
+def ready(kind: bytes) -> bytes:
+    """What ends the handshake of a socket of that kind."""
+    return command(b"READY", property_of(b"Socket-Type", kind) + property_of(b"Identity", b""))
 
 
-def encode(frames: Sequence[bytes]) -> list[bytes]:
+_READY: Final = ready(b"DEALER")
+
+
+def encode(frames: Sequence[bytes], head: Callable[[int, int], bytes] = head) -> list[bytes]:
     """A message in pieces to be sent one after the other; a short one is a single piece, a large frame its own."""
     pieces, small = [], b""
     last = len(frames) - 1
@@ -115,25 +128,25 @@ class Handshake:
         if self._data[:1] not in (b"", b"\xff") or (len(self._data) >= 10 and not self._data[9] & 1):
             raise OtherProtocol
         reply = b"" if self._greeted or len(self._data) < 11 else self._greet(self._data[10])
-        if self._greeted and len(self._data) > _GREETING:
+        if self._greeted and len(self._data) > GREETING:
             self._finish()
         return reply
 
     def _greet(self, revision: int) -> bytes:
-        if revision < _REVISION:
+        if revision < REVISION:
             raise OtherProtocol
         self._greeted = True
         return _REST_OF_GREETING + _READY
 
     def _finish(self) -> None:
-        if self._data[12:32] != _NULL:
+        if self._data[12:32] != NULL:
             raise Refused(f"mechanism {self._data[12:32].rstrip(bytes(1))!r}")
-        found = read_frame(self._data, _GREETING, _MAX_COMMAND)
+        found = read_frame(self._data, GREETING, MAX_COMMAND)
         if found is not None:
             flags, start, stop = found
             if not flags & COMMAND:
                 raise MalformedMessage("a message came before the handshake was over")
-            _check_ready(self._data[start:stop])
+            check_ready(self._data[start:stop], _PEERS)
             self.done, self.rest = True, self._data[stop:]
 
 
@@ -143,11 +156,12 @@ def read_frame(data: bytes, at: int, limit: int) -> tuple[int, int, int] | None:
     Raises:
         MalformedMessage, LimitExceeded: it is none, or longer than ``limit`` bytes.
     """
-    found = _read_head(data, at, limit)
+    found = read_head(data, at, limit)
     return None if found is None or found[2] > len(data) else found
 
 
-def _read_head(data: bytes, at: int, limit: int) -> tuple[int, int, int] | None:
+def read_head(data: bytes, at: int, limit: int) -> tuple[int, int, int] | None:
+    """Like ``read_frame``, where the end of the frame need not have come."""
     if len(data) - at < 2:
         return None
     flags, size, start = data[at], data[at + 1], at + 2
@@ -163,14 +177,29 @@ def _read_head(data: bytes, at: int, limit: int) -> tuple[int, int, int] | None:
     return flags, start, start + size
 
 
-def _check_ready(body: bytes) -> None:
+def read_first_head(data: bytes, at: int, limit: int) -> tuple[int, int, int] | None:
+    """The same in ZMTP 1."""
+    long = data[at : at + 1] == b"\xff"
+    start = at + (10 if long else 2)
+    if len(data) < start:
+        return None
+    size = int.from_bytes(data[at + 1 : at + 9], "big") if long else data[at]
+    if not size:
+        raise MalformedMessage("a frame has no flags")
+    if size - 1 > limit:
+        raise LimitExceeded(f"a message of more than {limit} bytes")
+    return data[start - 1] & MORE, start, start + size - 1
+
+
+def check_ready(body: bytes, peers: Sequence[bytes]) -> None:
+    """Refuses a handshake that does not end well: its last command, and the types of sockets that may send it."""
     name, data = _read_command(body)
     if name == b"ERROR":
         raise Refused(data[1:].decode("utf-8", "replace"))
     if name != b"READY":
         raise MalformedMessage(f"the handshake ended with {name!r:.40}")
     peer = dict(_properties(data)).get(b"socket-type", b"")
-    if peer not in _PEERS:
+    if peer not in peers:
         raise Refused(f"a socket of type {peer!r:.40}")
 
 
@@ -197,6 +226,7 @@ class Decoder:
 
     Args:
         limit: bytes of a message, of which each frame counts 64 more.
+        read_head: reads what stands before each frame.
 
     Attributes:
         messages: those that are complete.
@@ -204,7 +234,8 @@ class Decoder:
         wanted: how many bytes to take next.
     """
 
-    def __init__(self, limit: int = MAX_MESSAGE) -> None:
+    def __init__(self, limit: int = MAX_MESSAGE, read_head: ReadHead = read_head) -> None:
+        self._read_head = read_head
         self.messages: deque[list[bytes]] = deque()
         self.pongs = b""
         self.wanted = LARGE
@@ -247,7 +278,7 @@ class Decoder:
     def _read(self, data: bytes) -> int:
         """Takes the frames of ``data``; where the first begins that is not complete."""
         at, end = 0, len(data)
-        while (found := _read_head(data, at, self._left)) is not None:
+        while (found := self._read_head(data, at, self._left)) is not None:
             flags, start, stop = found
             if stop <= end:
                 self._take(flags, data[start:stop])

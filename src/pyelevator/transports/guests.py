@@ -1,0 +1,192 @@
+"""Guests: the connections of a listener that speaks ZMTP itself, and what has not left to them."""
+
+import select
+import socket as sockets
+from collections import deque
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any, Final
+
+from pyelevator.errors import ProtocolError
+from pyelevator.transports import zmtp
+from pyelevator.transports.welcome import Welcome
+
+HIGH_WATER: Final = 500
+"""Pieces on their way to one guest from which on it is blocked, however small they are."""
+
+READ: Final = getattr(select, "EPOLLIN", 1)
+WRITE: Final = getattr(select, "EPOLLOUT", 4)
+
+_VECTOR: Final = 64  # pieces that go out in one call
+_LAST_READS: Final = 64
+_QUIET: Final = getattr(sockets, "MSG_NOSIGNAL", 0)
+
+
+class Left(Exception):
+    """The guest has left, or is of no more use."""
+
+
+class Backlog:
+    """What has not left to all guests together, and who does not read; in the terms of an ``Outbox``.
+
+    Args:
+        most: bytes, about.
+
+    Attributes:
+        peers: as of an :class:`~pyelevator.transports.outbox.Outbox`.
+        unsent: bytes on their way.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.unsent = 0
+        self.peers: dict[bytes, Guest] = {}
+
+    def blocked(self, identity: bytes) -> bool:
+        """Whether a guest does not read what it is sent."""
+        guest = self.peers.get(identity)
+        return guest is not None and (guest.lags or guest.size > self._most - self.unsent)
+
+    def flush(self) -> None:
+        """Sends what can be sent by now, and strikes off the guests to whom nothing is on its way any more."""
+        for identity, guest in list(self.peers.items()):
+            guest.flush()
+            if not guest.waits:
+                del self.peers[identity]
+
+    def forget(self, identity: bytes) -> None:
+        """Gives up on a guest: what waits for it is dropped."""
+        guest = self.peers.pop(identity, None)
+        if guest is not None:
+            guest.drop()
+
+
+class Guest:
+    """One connection, from its handshake on. The socket never blocks.
+
+    Args:
+        identity: what it is called here.
+        socket: it is up.
+        backlog: counts what has not left.
+        max_message: bytes.
+
+    Attributes:
+        since: when it came, for who sets an end to handshakes; None once it has been welcomed.
+        size: bytes that have not left to it.
+        watched: for what its socket is.
+    """
+
+    def __init__(self, identity: bytes, socket: Any, backlog: Backlog, max_message: int) -> None:
+        self.identity = identity
+        self.since: float | None = monotonic()
+        self.size = 0
+        self.watched = READ
+        self._backlog = backlog
+        self.socket = socket
+        self._receive, self._send = socket.recv, socket.send
+        self._max_message = max_message
+        self._welcome: Welcome | None = Welcome()
+        self._decoder = zmtp.Decoder(max_message)
+        self._head = zmtp.head
+        self._queue: deque[Any] = deque()
+        self.put([Welcome.opening])
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has not left to it."""
+        return bool(self._queue)
+
+    @property
+    def lags(self) -> bool:
+        """Whether much has not left to it."""
+        return len(self._queue) > HIGH_WATER
+
+    def take(self) -> "deque[list[bytes]]":
+        """Reads what is there; the messages that are complete now, for the caller to empty.
+
+        Raises:
+            Left: nothing comes any more.
+        """
+        try:
+            data = self._receive(self._decoder.wanted)
+            if not data:
+                raise Left
+            if self._welcome is not None:
+                data = self._shake(self._welcome, data)
+            self._decoder.feed(data)
+        except BlockingIOError:
+            return self._decoder.messages
+        except (OSError, ProtocolError, zmtp.Refused) as error:
+            raise Left from error
+        if self._decoder.pongs:
+            pongs, self._decoder.pongs = self._decoder.pongs, b""
+            self.put([pongs])
+        return self._decoder.messages
+
+    def _shake(self, welcome: Welcome, data: bytes) -> bytes:
+        reply = welcome.receive(data)
+        if reply:
+            self.put([reply])
+        if not welcome.done:
+            return b""
+        self._welcome = self.since = None
+        self._head = welcome.head
+        self._decoder = zmtp.Decoder(self._max_message, welcome.read_head)
+        return welcome.rest
+
+    def answer(self, frames: Sequence[bytes]) -> None:
+        """Lets a message wait for ``flush``."""
+        pieces = zmtp.encode(frames, self._head)
+        self._queue.extend(pieces)
+        self._count(sum(map(len, pieces)))
+
+    def _count(self, size: int) -> None:
+        self.size += size
+        self._backlog.unsent += size
+
+    def put(self, pieces: Sequence[bytes]) -> None:
+        """Sends bytes of the protocol, or lets them wait."""
+        self._queue.extend(pieces)
+        self._count(sum(map(len, pieces)))
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends what can be sent by now. One who has left is seen when he is read from."""
+        queue = self._queue
+        try:
+            while queue:
+                if len(queue) == 1:
+                    self._sent(self._send(queue[0], _QUIET))
+                else:
+                    self._sent(self.socket.sendmsg([queue[i] for i in range(min(len(queue), _VECTOR))], (), _QUIET))
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.drop()
+
+    def _sent(self, count: int) -> None:
+        self._count(-count)
+        queue = self._queue
+        while count:
+            piece = queue.popleft()
+            if count < len(piece):
+                queue.appendleft(memoryview(piece)[count:])
+                return
+            count -= len(piece)
+
+    def drop(self) -> None:
+        """Forgets what has not left."""
+        self._queue.clear()
+        self._count(-self.size)
+
+    def close(self) -> None:
+        """Ends the connection. What it has sent is read first: else the system might take back what it was sent."""
+        self.drop()
+        try:
+            self.socket.shutdown(sockets.SHUT_WR)
+            for _ in range(_LAST_READS):
+                if not self.socket.recv(zmtp.LARGE):
+                    break
+        except OSError:
+            pass
+        self.socket.close()

@@ -1,0 +1,324 @@
+"""OpenListener: a listener without keys that speaks ZMTP itself, in the thread that answers.
+
+libzmq's own thread hands each message over to the one that answers, and takes each answer back, which costs a server
+more than all that it does itself (docs/benchmarks.md). Where nobody is asked for a key it is not needed.
+"""
+
+import errno
+import logging
+import os
+import select
+import socket as sockets
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+from pyelevator.deadlines import Deadline
+from pyelevator.transports.bindings import bind_target, cannot_listen, claim_ipc_path, owned
+from pyelevator.transports.endpoint import Target
+from pyelevator.transports.guests import READ, WRITE, Backlog, Guest, Left
+
+_LOG: Final = logging.getLogger("pyelevator.server")
+
+_QUEUE: Final = 1024  # connections that the system takes before we do
+_AT_ONCE: Final = 64  # connections that are taken before messages are looked at
+_HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
+_LATE: Final = 1 << 16  # bytes that wait at most for the next answer to the same guest
+_GOODBYE: Final = 1.0  # seconds at the end for what has not left
+_LOOK: Final = 0.005
+
+AVAILABLE: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
+"""Whether the system has what it takes."""
+
+
+class OpenListener:
+    """Takes messages from everybody who comes, in the terms of :class:`~pyelevator.transports.bounded.BoundedListener`.
+
+    What one connection brings at once is answered at once, in one piece.
+
+    Args:
+        urls: what to bind.
+        max_message: bytes; a longer one ends the connection.
+        ipc_mode: who may use the socket files.
+        max_unread: bytes of answers on their way to all guests together.
+        max_connections: guests at once; each further one is closed as soon as it comes.
+
+    Attributes:
+        urls: what is bound, with the ports that the system chose.
+        peer: None: nobody is asked who he is.
+        outbox: the answers that have not left yet.
+        timeout: seconds after which ``wait`` returns without a message; None for never.
+
+    Raises:
+        UsageError: a URL cannot be bound.
+    """
+
+    def __init__(
+        self,
+        *urls: str,
+        max_message: int = 256 << 20,
+        ipc_mode: int = 0o600,
+        max_unread: int = 256 << 20,
+        max_connections: int = 4096,
+    ) -> None:
+        targets = [bind_target(url) for url in urls]
+        self.urls: tuple[str, ...] = ()
+        self.peer: str | None = None
+        self.timeout: float | None = None
+        self.outbox = Backlog(max_unread)
+        self._max_message, self._ipc_mode, self._max_connections = max_message, ipc_mode, max_connections
+        self._told = False
+        self._closed = False
+        self._names = count()
+        self._guests: dict[bytes, Guest] = {}
+        self._on: dict[int, Guest] = {}
+        self._doors: dict[int, sockets.socket] = {}
+        self._arrived: deque[tuple[bytes, list[bytes]]] = deque()
+        self._late: dict[bytes, Guest] = {}
+        self._poll = select.epoll()
+        self._wakes = threading.RLock()  # reentrant: a signal handler may wake
+        self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll.register(self._waker, READ)
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            for target in targets:
+                self.urls += (self._open(target),)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, target: Target) -> str:
+        try:
+            door, url = self._ipc(target) if target.scheme == "ipc" else self._tcp(target)
+        except OSError as error:
+            number = error.errno or 0
+            raise cannot_listen(target.url, errno.ENODEV if number < 0 else number) from error  # below 0: no such name
+        door.setblocking(False)
+        self._doors[door.fileno()] = door
+        self._poll.register(door.fileno(), READ)
+        return url
+
+    def _tcp(self, target: Target) -> tuple[sockets.socket, str]:
+        host, _, port = target.address.rpartition(":")
+        family = sockets.AF_INET6 if host.startswith("[") else sockets.AF_INET
+        door = sockets.create_server(
+            (host.strip("[]"), int(port)), family=family, backlog=_QUEUE, dualstack_ipv6=family == sockets.AF_INET6
+        )
+        bound = door.getsockname()
+        return door, f"tcp://[{bound[0]}]:{bound[1]}" if family == sockets.AF_INET6 else f"tcp://{bound[0]}:{bound[1]}"
+
+    def _ipc(self, target: Target) -> tuple[sockets.socket, str]:
+        claim_ipc_path(target.address)
+        Path(target.address).unlink(missing_ok=True)
+        door = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+        try:
+            with owned(target.address, self._ipc_mode):
+                door.bind(target.address)
+            door.listen(_QUEUE)
+        except BaseException:
+            door.close()
+            raise
+        return door, target.url
+
+    # Messages
+
+    @property
+    def pollable(self) -> int:
+        """A descriptor that is ready when ``wait`` would find something, for who waits for other things, too."""
+        return self._poll.fileno()
+
+    @property
+    def count(self) -> int:
+        """How many are connected."""
+        return len(self._guests)
+
+    def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
+        """The next message and the identity of its sender, waited for; None if something else ended the wait."""
+        arrived = self._arrived
+        if not arrived:
+            self.hand_out()
+            if self._look(self.timeout) or not arrived:
+                return None
+        elif self._late and arrived[0][0] not in self._late:
+            self.hand_out()
+        return arrived.popleft()
+
+    def receive(self) -> tuple[bytes, Sequence[bytes]] | None:
+        """The next message and the identity of its sender; None if there is none right now."""
+        if not self._arrived:
+            self._look(0)
+        return self._arrived.popleft() if self._arrived else None
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether a message has come in already, which nothing tells who waits for ``pollable``."""
+        return bool(self._arrived)
+
+    def _look(self, timeout: float | None) -> bool:
+        """Waits until something happens, and sees to it; whether that was a wake."""
+        woken = False
+        for descriptor, event in self._poll.poll(timeout):
+            guest = self._on.get(descriptor)
+            if guest is not None:
+                self._attend(guest, event)
+            elif descriptor == self._waker:
+                woken = True
+                os.eventfd_read(self._waker)
+            else:
+                self._admit(self._doors[descriptor])
+        return woken
+
+    def _attend(self, guest: Guest, event: int) -> None:
+        if event & WRITE:
+            guest.flush()
+        if event & ~WRITE:
+            try:
+                messages = guest.take()
+            except Left:
+                self._part(guest)
+                return
+            identity = guest.identity
+            while messages:
+                self._arrived.append((identity, messages.popleft()))
+        self._note(guest)
+
+    def taken(self) -> Iterator[tuple[bytes, Sequence[bytes]]]:
+        """What has come in and was not waited for yet, at the end."""
+        while self._arrived:
+            yield self._arrived.popleft()
+
+    def answer(self, identity: bytes, frames: Sequence[bytes]) -> bool:
+        """Answers a sender without ever waiting; whether it is blocked now. One who has left gets nothing."""
+        if self._arrived and self._arrived[0][0] == identity:
+            return self.answer_later(identity, frames)
+        guest = self._guests.get(identity)
+        if guest is None:
+            return False
+        guest.answer(frames)
+        return self._flush(guest)
+
+    def answer_later(self, identity: bytes, frames: Sequence[bytes]) -> bool:
+        """The same, where more may follow to the same guest before ``hand_out``: all that goes out together."""
+        guest = self._guests.get(identity)
+        if guest is None:
+            return False
+        guest.answer(frames)
+        if guest.size >= _LATE:
+            return self._flush(guest)
+        self._late[identity] = guest
+        return False
+
+    def hand_out(self) -> list[bytes]:
+        """Sends the answers that waited for further ones; who is blocked now of those that they were for."""
+        late, self._late = self._late, {}
+        return [identity for identity, guest in late.items() if self._flush(guest)]
+
+    def _flush(self, guest: Guest) -> bool:
+        guest.flush()
+        return self._note(guest) and self.outbox.blocked(guest.identity)
+
+    def _note(self, guest: Guest) -> bool:
+        """Sees to it that what has not left will; whether there is anything."""
+        waits = guest.waits
+        if waits:
+            self.outbox.peers[guest.identity] = guest
+        wanted = READ | WRITE if waits else READ
+        if wanted != guest.watched:
+            guest.watched = wanted
+            self._poll.modify(guest.socket.fileno(), wanted)
+        return waits
+
+    # Who comes and goes
+
+    def _admit(self, door: sockets.socket) -> None:
+        self._end_slow_handshakes()
+        for _ in range(_AT_ONCE):
+            try:
+                connection: Any = door.accept()[0]
+            except BlockingIOError:
+                return
+            except OSError:
+                self._refuse_one(door)
+                return
+            self._welcome(connection)
+
+    def _welcome(self, connection: Any) -> None:
+        if len(self._guests) >= self._max_connections:
+            connection.close()
+            if not self._told:
+                _LOG.warning(
+                    "more than %d connections; further ones are closed (--max-connections)", self._max_connections
+                )
+                self._told = True
+            return
+        connection.setblocking(False)
+        if connection.family != sockets.AF_UNIX:
+            connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+        guest = Guest(next(self._names).to_bytes(8, "big"), connection, self.outbox, self._max_message)
+        self._guests[guest.identity] = self._on[connection.fileno()] = guest
+        self._poll.register(connection.fileno(), READ)
+        self._note(guest)
+
+    def _refuse_one(self, door: sockets.socket) -> None:
+        """Takes a connection and ends it, where there are too many open files: it would knock for ever."""
+        os.close(self._spare)
+        with suppress(OSError):
+            door.accept()[0].close()
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        _LOG.warning("refused a connection: this process has too many open files")
+
+    def _end_slow_handshakes(self) -> None:
+        since = monotonic() - _HANDSHAKE
+        for guest in [guest for guest in self._guests.values() if guest.since is not None and guest.since < since]:
+            self._part(guest)
+
+    def _part(self, guest: Guest) -> None:
+        if self._guests.pop(guest.identity, None) is None:
+            return
+        del self._on[guest.socket.fileno()]
+        self._poll.unregister(guest.socket.fileno())
+        guest.close()  # the backlog sees that nothing waits for it any more
+        self._told = self._told and len(self._guests) >= self._max_connections
+
+    def cut(self, identity: bytes) -> None:
+        """Ends the connection of a guest."""
+        self.outbox.forget(identity)
+        guest = self._guests.get(identity)
+        if guest is not None:
+            self._part(guest)
+
+    def wake(self) -> None:
+        """Makes ``wait`` return; from any thread, and from signal handlers."""
+        with self._wakes:
+            if not self._closed:
+                os.eventfd_write(self._waker, 1)
+
+    def close(self) -> None:
+        """Ends everything; returns when what is queued has gone out, within a second, and the URLs are free."""
+        with self._wakes:
+            if self._closed:
+                return
+            self._closed = True
+        for url in self.urls:
+            if url.startswith("ipc://"):
+                Path(url.removeprefix("ipc://")).unlink(missing_ok=True)
+        for door in self._doors.values():
+            door.close()
+        self._see_off(Deadline.after(_GOODBYE))
+        for guest in list(self._guests.values()):
+            self._part(guest)
+        self._poll.close()
+        for descriptor in (self._waker, self._spare):
+            os.close(descriptor)
+
+    def _see_off(self, deadline: Deadline) -> None:
+        self.hand_out()
+        self.outbox.flush()
+        while self.outbox.peers and not deadline.expired():
+            self._poll.poll(_LOOK)
+            self.outbox.flush()
