@@ -1,6 +1,7 @@
 """Commands: what they take, what they refuse by name, and what they make of an answer."""
 
 import pickle
+from functools import partial
 
 import attrs
 import pytest
@@ -188,6 +189,9 @@ WRONG = [
     (Slice, ["a", 1, True, True, None, True, "yes"], "exclusive must be bool, not str"),
     (Slice, ["a", 1, True, True, None, True, True, 1], "cursor must be str or bytes, not int"),
     (Range, ["a", "b", True, True, None, None], "reverse must be bool, not NoneType"),
+    (Range, ["a", "b", True, True, None, False, "1"], "max_bytes must be int, not str"),
+    (Range, ["a", "b", True, True, None, False, 1, 1], "cursor must be str or bytes, not int"),
+    (partial(Slice, sealed=1), [], "sealed must be bool, not int"),
     *[(Batch, [bad], "ops must be a list or a tuple, not") for bad in ("k", {"k": 1}, 1, None, iter(()))],
     *[
         (Batch, [[bad]], r"ops\[0\] must be \(PUT, key, value\) or \(DELETE, key\), not")

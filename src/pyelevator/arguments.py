@@ -137,6 +137,11 @@ def sync(value: bool) -> bool:
     return _flag(value, "sync")
 
 
+def sealed(value: bool) -> bool:
+    """Whether pages may stay packed for now."""
+    return _flag(value, "sealed")
+
+
 def reverse(value: bool) -> bool:
     """Whether a scan goes from the last key down to the first."""
     return _flag(value, "reverse")

@@ -99,7 +99,7 @@ class Command(Generic[R]):
 
     def _fields(self) -> tuple[Any, ...]:
         """What is compared."""
-        found = [(field.eq_key, getattr(self, field.name)) for field in attrs.fields(type(self))]
+        found = [(field.eq_key, getattr(self, field.name)) for field in attrs.fields(type(self)) if field.eq]
         return tuple([value if key is None else key(value) for key, value in found])
 
     def __eq__(self, other: object) -> bool:
@@ -111,7 +111,7 @@ class Command(Generic[R]):
         return hash((type(self), self._fields()))
 
     def __repr__(self) -> str:
-        shown = [f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(type(self))]
+        shown = [f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(type(self)) if field.repr]
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def result(self, payload: Any) -> R:
@@ -238,9 +238,11 @@ class _Scan(Command[list[Any]]):
 
     include_key: bool
     include_value: bool
+    sealed: bool = field(default=False, converter=arguments.sealed, kw_only=True, eq=False, repr=False)
+    """Whether a page may stay packed for now (see :class:`~pyelevator.messages.Sealed`); it never travels."""
 
     def result(self, payload: Any) -> list[Any]:
-        return _expect(payload, list, self.verb)
+        return payload if self.sealed and type(payload) is not list else _expect(payload, list, self.verb)
 
 
 @frozen
@@ -248,17 +250,23 @@ class Range(_Scan):
     """The pairs from ``start`` to ``stop``, both inclusive, None for an open end, under ``prefix`` if given.
 
     ``reverse`` asks for the same pairs in the opposite order, of a server with the feature of that name.
+
+    With the feature ``ranges``, ``max_bytes`` and ``cursor=True`` ask for the pairs in pages of one snapshot, forwards
+    and with keys and values: an answer with ``more`` says the ``cursor`` for the next page, which starts behind the
+    last key. The last page ends the cursor. A server without room for a snapshot answers with all pairs.
     """
 
     verb = "RANGE"
     access = Access.READ
-    extras = ("reverse",)
+    extras = ("reverse", "max_bytes", "cursor")
     start: bytes | None = field(default=None, converter=arguments.start)
     stop: bytes | None = field(default=None, converter=arguments.stop)
     include_key: bool = field(default=True, converter=arguments.include_key)
     include_value: bool = field(default=True, converter=arguments.include_value)
     prefix: bytes | None = field(default=None, converter=arguments.prefix)
     reverse: bool = field(default=False, converter=arguments.reverse)
+    max_bytes: int | None = field(default=None, converter=arguments.max_bytes)
+    cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)  # who knows it may use it
 
 
 @frozen

@@ -1,6 +1,7 @@
 """Request and Response: what travels, without a word about how it is written down."""
 
 import enum
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -38,6 +39,28 @@ class Rows(list[Any]):
     def __del__(self) -> None:
         while len(self) > self._PIECE:
             del self[-self._PIECE :]
+
+
+@frozen(eq=False)
+class Sealed:
+    """Pairs of a page as they came, still packed: they can be unpacked while the next page is on its way.
+
+    Attributes:
+        count: how many there are.
+        last: the key of the last one.
+        size: bytes of all of them, about.
+        pairs, texts: unpack them, as bytes or as str (UTF-8 with surrogateescape); MalformedMessage if they are not
+            what was said of them.
+    """
+
+    count: int
+    last: bytes
+    size: int
+    pairs: Callable[[], list[list[bytes]]]
+    texts: Callable[[], list[list[str]]]
+
+    def __len__(self) -> int:
+        return self.count
 
 
 @_frozen

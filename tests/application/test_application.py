@@ -141,7 +141,7 @@ def test_ping_needs_no_database(application):
 def test_dbconnect_answers_the_uid_and_tells_the_features(application):
     uid = application.catalog.uid_of("default")
     assert application(Request(DbConnect("default"), id=7)) == Response(
-        uid.encode(), id=7, features=("pyelevator/1", "id", "pages", "sync", "reverse", "cursors", "pipeline")
+        uid.encode(), id=7, features=("pyelevator/1", "id", "pages", "sync", "reverse", "cursors", "ranges", "pipeline")
     )
     assert application(Request(DbConnect("nope"), id=7)) == failure(ErrorCode.DATABASE, "Database nope doesn't exist")
 

@@ -243,13 +243,13 @@ class Watched:
 def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
     clock, snapshot, engine = Clock(), Watched(), object()
     cursors = Cursors(2, 60, 300, clock)
-    cursor = cursors.keep(snapshot, engine, "ann")
+    cursor = cursors.keep(snapshot, engine, "ann").id
     clock.now += 1
     cursors.keep(Watched(), engine, "ann")
 
     def read():
         with cursors.reading(cursor, engine, "ann") as found:
-            found.scan()
+            found.snapshot.scan()
 
     def expire():
         clock.now += 301
@@ -275,7 +275,7 @@ def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
 def test_a_cursor_that_is_in_use_does_not_expire_for_want_of_use():
     clock, engine = Clock(), object()
     cursors = Cursors(1, 60, 300, clock)
-    cursor = cursors.keep(Watched(), engine, None)
+    cursor = cursors.keep(Watched(), engine, None).id
     with cursors.reading(cursor, engine, None):
         clock.now += 200
         cursors.expire()

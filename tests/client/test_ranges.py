@@ -69,7 +69,7 @@ def test_a_page_that_the_server_cut_is_not_the_last():
 def test_pages_aim_at_a_size_whatever_the_values():
     pager = Pager.of(Range())
     pager.take([[b"%04d" % i, b"x" * 100_000] for i in range(128)], more=False)
-    assert pager.next_command().count == 10
+    assert pager.next_command().count == 20
     pager = Pager.of(Range())
     pager.take([[b"%04d" % i, b"x"] for i in range(128)], more=False)
     assert pager.next_command().count == 512
@@ -78,7 +78,7 @@ def test_pages_aim_at_a_size_whatever_the_values():
 
 
 def test_a_server_with_pages_is_told_the_size():
-    assert Pager.of(Range()).next_command() == Slice(b"", ranges.FIRST_COUNT, max_bytes=1 << 20)
+    assert Pager.of(Range()).next_command() == Slice(b"", ranges.FIRST_COUNT, max_bytes=2 << 20)
 
 
 def test_a_page_that_failed_is_fetched_again_and_nothing_is_skipped():

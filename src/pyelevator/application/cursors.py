@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from secrets import token_hex
 from time import monotonic
 
-from attrs import define
+from attrs import Factory, define
 
 from pyelevator.engines.base import Engine, Reader
 from pyelevator.errors import CursorExpired, ServerRuntimeError
@@ -22,6 +22,8 @@ class Cursor:
         engine: of which it is a snapshot. A database that was closed and opened again has another one.
         peer: who may read from it, where that is known.
         opened_at, used_at: seconds of the clock.
+        passed: of a range in pages, how many rows and bytes come before a page, by the key that it begins at.
+        spare: it may be ended to make room; its client can do without.
         users: requests that read from it right now.
     """
 
@@ -31,6 +33,8 @@ class Cursor:
     peer: str | None
     opened_at: float
     used_at: float
+    passed: dict[bytes | None, tuple[int, int]] = Factory(dict)
+    spare: bool = False
     users: int = 0
 
 
@@ -56,24 +60,40 @@ class Cursors:
     def __len__(self) -> int:
         return len(self._cursors)
 
-    def keep(self, snapshot: Reader, engine: Engine, peer: str | None) -> bytes:
-        """Keeps a snapshot; the id to ask for it.
+    def keep(self, snapshot: Reader, engine: Engine, peer: str | None) -> Cursor:
+        """Keeps a snapshot.
 
         Raises:
             ServerRuntimeError: there are as many as may be; the snapshot is still the caller's.
         """
+        with self._lock:
+            if self._is_full():
+                self._make_room(peer)
+            return self._keep(snapshot, engine, peer)
+
+    def keep_if_room(self, snapshot: Reader, engine: Engine, peer: str | None) -> Cursor | None:
+        """Keeps a snapshot for somebody who can do without, and only until another needs the room; None if there is
+        no room now, and the snapshot is still the caller's."""
+        with self._lock:
+            if self._is_full():
+                return None
+            cursor = self._keep(snapshot, engine, peer)
+            cursor.spare = True
+            return cursor
+
+    def _is_full(self) -> bool:
+        self._expire(self._clock())
+        return len(self._cursors) >= self._most
+
+    def _keep(self, snapshot: Reader, engine: Engine, peer: str | None) -> Cursor:
         now = self._clock()
         cursor = Cursor(token_hex(16).encode(), snapshot, engine, peer, now, now)
-        with self._lock:
-            self._expire(now)
-            if len(self._cursors) >= self._most:
-                self._make_room(peer)
-            self._cursors[cursor.id] = cursor
-        return cursor.id
+        self._cursors[cursor.id] = cursor
+        return cursor
 
     @contextmanager
-    def reading(self, id: bytes, engine: Engine, peer: str | None) -> Iterator[Reader]:
-        """The snapshot, which stays open for the block.
+    def reading(self, id: bytes, engine: Engine, peer: str | None) -> Iterator[Cursor]:
+        """The cursor, whose snapshot stays open for the block.
 
         Raises:
             CursorExpired: there is none under that id, or none of this engine, or it is somebody else's.
@@ -88,7 +108,7 @@ class Cursors:
                 )
             cursor.users += 1
         try:
-            yield cursor.snapshot
+            yield cursor
         finally:
             with self._lock:
                 cursor.users -= 1
@@ -131,6 +151,10 @@ class Cursors:
             cursor.snapshot.close()
 
     def _make_room(self, peer: str | None) -> None:
+        spare = [cursor for cursor in self._cursors.values() if cursor.spare]
+        if spare:
+            self._end(min(spare, key=lambda cursor: cursor.used_at))
+            return
         held = Counter(cursor.peer for cursor in self._cursors.values())
         ((greediest, most),) = held.most_common(1)
         if most <= held[peer] + 1:  # to take from each other by turns would help nobody

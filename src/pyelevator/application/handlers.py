@@ -1,13 +1,14 @@
 """What each command does: one function per verb, and the table that lists them all."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from attrs import define, evolve
+from attrs import define
 
+from pyelevator.application import scans
 from pyelevator.application.catalog import Catalog
-from pyelevator.application.courtesy import PIECE, CourteousRows, Courtesy
+from pyelevator.application.courtesy import PIECE, CourteousRows
 from pyelevator.application.kinds import LARGE, SLOW, Handler, Managing, Reading, Writing
 from pyelevator.application.pipelines import pipelining
 from pyelevator.application.policy import Policy
@@ -33,11 +34,11 @@ from pyelevator.commands import (
     Range,
     Slice,
 )
-from pyelevator.engines.base import Bounds, Engine, Reader, complete
+from pyelevator.engines.base import Engine, complete
 from pyelevator.errors import KeyNotFound, WrongValue
 from pyelevator.messages import Request, Response, Status
 
-FEATURES: Final = ("pyelevator/1", "id", "pages", "sync", "reverse", "cursors", Pipeline.feature)
+FEATURES: Final = ("pyelevator/1", "id", "pages", "sync", "reverse", "cursors", "ranges", Pipeline.feature)
 """What this server can do beyond the old protocol; told in the answer to DBCONNECT."""
 
 _BYTES_PER_UNIT: Final = 1024
@@ -111,107 +112,6 @@ def _checked(size: int, policy: Policy) -> int:
     return size
 
 
-def _range(engine: Engine, request: Request[Any], policy: Policy) -> Response:
-    command: Any = request.command
-    parts = command.include_key, command.include_value
-    bounds = Bounds(command.start, command.stop, command.prefix, *parts, command.reverse)
-    rows, more = _taken(engine.scan(bounds), policy.max_range, policy.max_range_bytes, policy.courtesy)
-    _check_all(more, policy)
-    return Response(rows, id=request.id)
-
-
-def _slice(engine: Engine, request: Request[Any], policy: Policy) -> Response:
-    command: Any = request.command
-    if command.cursor is False:
-        return _sliced(engine, request, policy)
-    if command.cursor is True:
-        return _on_new_snapshot(engine, request, policy)
-    if command.count < 1:
-        policy.cursors.close(command.cursor, engine, request.peer)
-        return Response([], id=request.id)
-    with policy.cursors.reading(command.cursor, engine, request.peer) as snapshot:
-        return evolve(_sliced(snapshot, request, policy), cursor=command.cursor)
-
-
-def _on_new_snapshot(engine: Engine, request: Request[Any], policy: Policy) -> Response:
-    """A slice of a snapshot, which is kept if there may be more to read from it."""
-    command: Any = request.command
-    snapshot = engine.snapshot()
-    try:
-        response = _sliced(snapshot, request, policy)
-        if response.more or len(response.payload) >= command.count > 0:
-            response = evolve(response, cursor=policy.cursors.keep(snapshot, engine, request.peer))
-    except BaseException:
-        snapshot.close()
-        raise
-    if response.cursor is None:
-        snapshot.close()
-    return response
-
-
-def _sliced(reader: Reader, request: Request[Any], policy: Policy) -> Response:
-    command: Any = request.command
-    if command.count < 1:
-        return Response([], id=request.id)
-    bounds = _bounds_of(command)
-    most, most_bytes = min(command.count, policy.max_range), policy.max_range_bytes
-    if command.max_bytes is not None:
-        rows, more = _taken(reader.scan(bounds), most, min(command.max_bytes, most_bytes), policy.courtesy)
-        return Response(rows, id=request.id, more=more and len(rows) < command.count)
-    rows, more = _taken(reader.scan(bounds), most, most_bytes, policy.courtesy)
-    _check_all(more and len(rows) < command.count, policy)
-    return Response(rows, id=request.id)
-
-
-def _bounds_of(command: Slice) -> Bounds:
-    """From its start up to the end, or down to the beginning."""
-    start, parts = command.start, (command.include_key, command.include_value)
-    if command.reverse:
-        return Bounds(None, start, None, *parts, reverse=True, include_stop=not command.exclusive)
-    if command.exclusive and start is not None:
-        start += b"\0"  # the next key that there can be
-    return Bounds(start, None, None, *parts)
-
-
-def _taken(items: Iterator[Any], most: int, most_bytes: int, courtesy: Courtesy) -> tuple[list[Any], bool]:
-    """The first items, at most so many, of about so many bytes but at least one, and whether there are more."""
-    rows = CourteousRows(courtesy)
-    left = max(most_bytes, 1)
-    while left > 0 and len(rows) < most:
-        wanted = min(len(rows) + PIECE, most)
-        left = _filled(rows, islice(items, wanted - len(rows)), left)
-        if len(rows) < wanted:
-            break
-        courtesy.look_up()
-    return rows, next(items, _NOTHING) is not _NOTHING
-
-
-def _filled(rows: list[Any], items: Iterator[Any], left: int) -> int:
-    """Adds items until the bytes that are left are used up; how many are left then. One flat loop: ranges are long."""
-    add = rows.append
-    for item in items:
-        add(item)
-        if type(item) is tuple:
-            key, value = item
-            left -= len(key) + len(value)
-        elif item is not None:
-            left -= len(item)
-        if left <= 0:
-            break
-    return left
-
-
-_NOTHING: Final = object()
-
-
-def _check_all(more: bool, policy: Policy) -> None:
-    if more:
-        raise WrongValue(
-            f"the answer is over the limit of {policy.max_range:,} items or {policy.max_range_bytes:,} bytes; "
-            "use RangeIter, or ask for less"
-        )
-
-
 def _ping(_: Catalog, request: Request[Any]) -> Response:
     return Response(b"PONG", id=request.id)
 
@@ -266,8 +166,8 @@ _PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
     Get: Reading(_get, look=_value),
     Exists: Reading(_exists, look=_is_there),
     MGet: Reading(_mget, lambda c: len(c.keys)),
-    Range: Reading(_range, _always(LARGE)),
-    Slice: Reading(_slice, lambda c: c.count),
+    Range: Reading(scans.range_, _always(LARGE)),
+    Slice: Reading(scans.slice_, lambda c: c.count),
     Put: Writing(_put, lambda c: (len(c.key) + len(c.value)) // _BYTES_PER_UNIT),
     Delete: Writing(_delete),
     Batch: Writing(lambda c: c.ops, _of_batch),

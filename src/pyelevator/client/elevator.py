@@ -1,6 +1,7 @@
 """Elevator: the documented API, one line per method over the operations."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pyelevator.client import batch, operations, ranges
@@ -19,6 +20,7 @@ from pyelevator.client.batch import BATCH_TIMEOUT
 from pyelevator.client.pages import Pages
 from pyelevator.client.pipeline import Pipeline
 from pyelevator.client.ranges import Pager, Scan, check_count, scan
+from pyelevator.client.whole import Unfinished, WholePager, comes_in_pages, gathered
 from pyelevator.codec import Codec
 from pyelevator.commands import (
     Data,
@@ -34,8 +36,10 @@ from pyelevator.commands import (
     MGet,
     Ping,
     Put,
+    Range,
 )
 from pyelevator.deadlines import Deadline, check_timeout
+from pyelevator.errors import CursorExpired
 from pyelevator.flows import Interceptor
 from pyelevator.transports import Curve, Transport
 
@@ -263,7 +267,20 @@ class Elevator(Client[T]):
             timeout: seconds.
         """
         command = scan(start, limit, include_key, include_value, prefix, reverse=reverse)
-        return self._rows(command, self._run(operations.scan(self._link, command, compression), timeout))
+        deadline = self._deadline(timeout)
+        if self._looks_ahead and isinstance(command, Range) and comes_in_pages(command, self._link.features):
+            with suppress(CursorExpired, Unfinished):  # nobody has seen anything of it yet
+                return self._gathered(WholePager(command), compression, deadline)
+        return self._rows(command, self._run_until(operations.scan(self._link, command, compression), deadline))
+
+    def _gathered(self, pager: WholePager, compression: bool, deadline: Deadline) -> list[Any]:
+        first = self._run_until(operations.page(self._link, pager, compression), deadline)
+        return gathered(
+            pager,
+            first,
+            lambda: self._begin(operations.page(self._link, pager, compression), deadline),
+            self._text.pairs,
+        )
 
     @overload
     def Slice(
@@ -376,7 +393,8 @@ class Elevator(Client[T]):
         ...     next(rows)
         ['a', '1']
         """
-        pager = Pager.over(scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse), consistent)
+        command = scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse)
+        pager = Pager.over(command, consistent, sealed=self._looks_ahead)
         check_timeout(timeout)
 
         def begin(deadline: Deadline) -> Ahead[list[Any]]:

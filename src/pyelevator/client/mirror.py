@@ -28,7 +28,7 @@ _READS: Final = (Get, Exists, MGet, Range, Slice)
 
 def _of_no_snapshot(command: Command[Any]) -> Command[Any]:
     """The command without a cursor, which leads to a snapshot of the first server."""
-    return evolve(command, cursor=False) if isinstance(command, Slice) else command
+    return evolve(command, cursor=False) if isinstance(command, (Range, Slice)) else command
 
 
 class Mirror:

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 from attrs import define, evolve
 
 from pyelevator.client.ranges import Pager
+from pyelevator.client.whole import WholePager
 from pyelevator.codec import Codec, UnsupportedByDialect
 from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbList, Exists, Get, MGet, Ping, Range, Slice
 from pyelevator.errors import ArgumentTypeError, ErrorCode, KeyNotFound, UsageError
@@ -191,8 +192,8 @@ def _scan_by_pages(link: Link, command: Range | Slice | Pager, compression: bool
     return rows
 
 
-def page(link: Link, pager: Pager, compression: bool = False) -> Flow[list[Any]]:
-    """The next rows of a long scan."""
+def page(link: Link, pager: Pager | WholePager, compression: bool = False) -> Flow[Any]:
+    """The next rows of a long scan, still packed if the pager lets them be so."""
     command = pager.next_command()
     response = yield from exchange(link, command, compression)
     return pager.take(command.result(response.payload), more=response.more, cursor=response.cursor)

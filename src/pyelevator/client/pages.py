@@ -9,6 +9,7 @@ from pyelevator.client.ahead import Ahead
 from pyelevator.client.ranges import Pager
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import TransportError
+from pyelevator.messages import Sealed
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ class Pages(Generic[T]):
     Attributes:
         pager: which they are.
         deadline: gives the end of a fetch that begins now.
-        fetch: fetches the next page's rows until then.
+        fetch: fetches the next page's rows until then; they may still be packed.
         begin: begins to; None for a client that fetches nothing ahead.
         texts: what the caller sees of rows.
         release: gives the server's snapshot back.
@@ -40,11 +41,24 @@ class Pages(Generic[T]):
         return self.pager.done and self._ahead is None
 
     def next(self) -> list[T]:
-        """The next page, waited for; the one behind it is asked for at once, and comes while the caller works."""
+        """The next page, waited for; the one behind it is asked for at once, and comes while this one is unpacked and
+        the caller works."""
         rows = self._fetched(self.deadline())
         if self.begin is not None and not self.pager.done:
             self._ahead = self.begin(self.deadline())
-        return self.texts(rows)
+        try:
+            return self.texts(rows)
+        except BaseException:
+            self._go_back(rows)
+            raise
+
+    def _go_back(self, rows: Any) -> None:
+        """So that the next step tries again, and nothing is skipped."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.abandon()
+        if isinstance(rows, Sealed):
+            self.pager.go_back()
 
     def _fetched(self, deadline: Deadline) -> list[Any]:
         ahead, self._ahead = self._ahead, None

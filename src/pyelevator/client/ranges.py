@@ -11,17 +11,21 @@ from attrs import define, evolve, field
 from pyelevator.arguments import behind
 from pyelevator.commands import Data, Range, Slice, to_bytes
 from pyelevator.errors import ArgumentTypeError, ElevatorError, MalformedMessage
+from pyelevator.messages import Sealed
 
 if TYPE_CHECKING:
     from pyelevator.client.pages import Pages
 
 T = TypeVar("T")
 
-PAGE_BYTES: Final = 1 << 20
-"""How large a page aims to be. A server with the feature ``pages`` is held to it; for others the next page's count
-follows from the size of the last page's pairs."""
+Page: TypeAlias = list[list[bytes]] | Sealed
+"""The pairs of a page, unpacked or not yet."""
+
+PAGE_BYTES: Final = 2 << 20
+"""How large a page aims to be (measured: docs/decisions.md). A server with the feature ``pages`` is held to it; for
+others the next page's count follows from the size of the last page's pairs."""
 FIRST_COUNT: Final = 128
-MAX_COUNT: Final = 16_384
+MAX_COUNT: Final = 32_768
 
 
 def scan(
@@ -67,6 +71,7 @@ class Pager:
         limit: how many rows there are at the most; None for no limit.
         reverse: from stop down to start.
         cursor: True to have the server keep a snapshot for the pages, then the id of that; False for neither.
+        sealed: whether pages may stay packed until somebody looks at their pairs.
         done: True once no page is left.
     """
 
@@ -78,10 +83,12 @@ class Pager:
     limit: int | None
     reverse: bool = False
     cursor: bytes | bool = False
+    sealed: bool = False
     done: bool = field(init=False, default=False)
     _at: bytes | None = field(init=False)
     _exclusive: bool = field(init=False, default=False)
     _count: int = field(init=False, default=FIRST_COUNT)
+    _before: tuple[bytes | None, bool, int, int | None] = field(init=False)
 
     @classmethod
     def of(cls, scan: "Range | Slice | Pager", prefix: bytes = b"") -> "Pager":
@@ -95,15 +102,15 @@ class Pager:
         return cls(start, stop, prefix, *parts, scan.count, scan.reverse)
 
     @classmethod
-    def over(cls, scan: "Range | Slice | Pager", consistent: bool) -> "Pager":
-        """The pages of a scan, all of one moment if that is asked for.
+    def over(cls, scan: "Range | Slice | Pager", consistent: bool, *, sealed: bool = False) -> "Pager":
+        """The pages of a scan, all of one moment if that is asked for; ``sealed`` if whole pairs may stay packed.
 
         Raises:
             ArgumentTypeError: ``consistent`` is not a bool.
         """
         if not isinstance(consistent, bool):
             raise ArgumentTypeError(f"consistent must be bool, not {type(consistent).__name__}")
-        return evolve(cls.of(scan), cursor=consistent)
+        return evolve(cls.of(scan), cursor=consistent, sealed=sealed and scan.include_key and scan.include_value)
 
     def __attrs_post_init__(self) -> None:
         self.start = max(self.start, self.prefix)
@@ -120,10 +127,11 @@ class Pager:
         """The command that fetches the next page. It always asks for the keys: the page after it starts from them."""
         count = self._count if self.limit is None else min(self._count, self.limit)
         way = self.reverse, self._exclusive, self.cursor
-        return Slice(self._at, count, True, True, PAGE_BYTES, *way)
+        return Slice(self._at, count, True, True, PAGE_BYTES, *way, sealed=self.sealed)
 
-    def take(self, pairs: list[list[bytes]], *, more: bool, cursor: bytes | None = None) -> list[Any]:
-        """The rows of a fetched page; ``more`` is the server's word that it cut the page short.
+    def take(self, pairs: Page, *, more: bool, cursor: bytes | None = None) -> Any:
+        """The rows of a fetched page, still packed if they came so; ``more`` is the server's word that it cut the page
+        short.
 
         Raises:
             MalformedMessage: there is no ``cursor`` in an answer that needs one.
@@ -135,11 +143,15 @@ class Pager:
                 raise MalformedMessage("the answer names no cursor, so what follows it may be of another moment")
             self.cursor = cursor or False
         self.done = complete
+        if isinstance(pairs, Sealed) and self._contains(pairs.last):
+            self._advance(pairs.last, pairs.count, pairs.size)
+            return pairs
+        pairs = pairs.pairs() if isinstance(pairs, Sealed) else pairs
         rows = self._within(pairs)
         if len(rows) < len(pairs):
             self.done = True
         elif rows:
-            self._advance(rows)
+            self._advance(rows[-1][0], len(rows), sum(map(len, chain.from_iterable(rows))))
         return [self._part(row) for row in rows] if not (self.include_key and self.include_value) else rows
 
     def _within(self, pairs: list[list[bytes]]) -> list[list[bytes]]:
@@ -151,14 +163,18 @@ class Pager:
     def _contains(self, key: bytes) -> bool:
         return key.startswith(self.prefix) and key >= self.start and (self.stop is None or key <= self.stop)
 
-    def _advance(self, rows: list[list[bytes]]) -> None:
-        last = rows[-1][0]
+    def _advance(self, last: bytes, rows: int, size: int) -> None:
+        self._before = self._at, self._exclusive, self._count, self.limit
         self._at, self._exclusive = (last, True) if self.reverse else (last + b"\0", False)
-        size = sum(map(len, chain.from_iterable(rows)))
-        self._count = max(1, min(4 * self._count, MAX_COUNT, PAGE_BYTES * len(rows) // (size + 1)))
+        self._count = max(1, min(4 * self._count, MAX_COUNT, PAGE_BYTES * rows // (size + 1)))
         if self.limit is not None:
-            self.limit -= len(rows)
+            self.limit -= rows
             self.done = self.done or self.limit < 1
+
+    def go_back(self) -> None:
+        """The page that was taken last could not be unpacked: it is the next one again."""
+        self._at, self._exclusive, self._count, self.limit = self._before
+        self.done = False
 
     def _part(self, pair: list[bytes]) -> bytes | None:
         if self.include_key:

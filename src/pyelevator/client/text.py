@@ -6,6 +6,7 @@ from typing import Any, Final, Generic, TypeVar
 from attrs import frozen
 
 from pyelevator.errors import UsageError
+from pyelevator.messages import Sealed
 
 T = TypeVar("T", str, bytes)
 
@@ -17,12 +18,12 @@ class Text(Generic[T]):
     Attributes:
         value: one key or value.
         values: a list of them, None for a missing one.
-        pairs: ``[[key, value], ...]``.
+        pairs: ``[[key, value], ...]``, or a page that is still packed.
     """
 
     value: Callable[[bytes], T]
     values: Callable[[list[bytes | None]], list[T | None]]
-    pairs: Callable[[list[list[bytes]]], list[list[T]]]
+    pairs: Callable[[list[list[bytes]] | Sealed], list[list[T]]]
 
 
 def _decode(data: bytes) -> str:
@@ -33,7 +34,9 @@ def _decode_values(values: list[bytes | None]) -> list[str | None]:
     return [None if value is None else value.decode("utf-8", "surrogateescape") for value in values]
 
 
-def _decode_pairs(pairs: list[list[bytes]]) -> list[list[str]]:
+def _decode_pairs(pairs: list[list[bytes]] | Sealed) -> list[list[str]]:
+    if isinstance(pairs, Sealed):
+        return pairs.texts()
     return [[key.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")] for key, value in pairs]
 
 
@@ -41,8 +44,12 @@ def _same(data: Any) -> Any:
     return data
 
 
+def _same_pairs(pairs: list[list[bytes]] | Sealed) -> list[list[bytes]]:
+    return pairs.pairs() if isinstance(pairs, Sealed) else pairs
+
+
 UTF8: Final[Text[str]] = Text(_decode, _decode_values, _decode_pairs)
-BYTES: Final[Text[bytes]] = Text(_same, _same, _same)
+BYTES: Final[Text[bytes]] = Text(_same, _same, _same_pairs)
 
 
 def text_for(encoding: str | None) -> Text[Any]:

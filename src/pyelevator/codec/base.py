@@ -2,7 +2,6 @@
 
 import reprlib
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -152,13 +151,11 @@ def pack_pieces(items: Sequence[Any], name: str | None = None) -> bytes:
         packer.pack_map_header(1)
         packer.pack(name)
     packer.pack_array_header(len(items))
-    _consume(map(packer.pack, items))
+    add = packer.pack
+    for item in items:
+        add(item)
     frame: Any = packer.getbuffer()
     return frame  # type: ignore[no-any-return]
-
-
-_consume: Final = deque[Any](maxlen=0).extend
-"""Goes through an iterator to its end, without a step of Python's for each item."""
 
 
 @frozen
@@ -169,8 +166,9 @@ class Extension:
     data: bytes
 
 
-def unpack(frame: bytes, limits: Limits, most: int | None = None) -> Any:
-    """The one msgpack value in ``frame``; every string is bytes. ``most`` bytes, by default ``limits.frame_bytes``.
+def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool = False) -> Any:
+    """The one msgpack value in ``frame``; every string is bytes, or with ``texts`` those of the raw family are str.
+    ``most`` bytes, by default ``limits.frame_bytes``.
 
     Raises:
         MalformedMessage: not msgpack, or more or less than one value.
@@ -179,13 +177,20 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None) -> Any:
     size = len(frame)
     check_size(size, limits.frame_bytes if most is None else most)
     try:
-        if size <= _SMALL and size <= limits.elements:
+        if size <= _SMALL and size <= limits.elements and not texts:
             return _unpack_small(frame)  # no more elements than bytes is what msgpack itself sees to
         if size > _SMALL:
             _check_complete(frame)
         elements = min(size, limits.elements)
         with _PAUSE if size > _LARGE else nullcontext():
-            return msgpack.unpackb(frame, raw=True, max_array_len=elements, max_map_len=elements, ext_hook=Extension)
+            return msgpack.unpackb(
+                frame,
+                raw=not texts,
+                unicode_errors="surrogateescape",
+                max_array_len=elements,
+                max_map_len=elements,
+                ext_hook=Extension,
+            )
     except msgpack.StackError as error:
         raise LimitExceeded("nested too deeply") from error
     except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:

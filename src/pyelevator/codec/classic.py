@@ -30,7 +30,7 @@ from pyelevator.codec.base import (
 )
 from pyelevator.commands import COMMANDS, PIPELINED, Command, Range, Shape, Unknown
 from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError, UsageError
-from pyelevator.messages import Request, Response, Status
+from pyelevator.messages import Request, Response, Sealed, Status
 
 
 @frozen
@@ -206,12 +206,14 @@ class ClassicCodec(Codec):
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         if response.code is not None:
             return [pack(_header(response, compression=False)), pack({"datas": None})]
-        content = _written(response.payload, request.command.shape if request else Shape.NOTHING)
+        shape = request.command.shape if request else Shape.NOTHING
+        content = _written(response.payload, shape)
+        page = _page(response, request.command) if request and shape is Shape.PAIRS else None
         if request and request.compression and lz4.available():
-            return [pack(_header(response, compression=True)), lz4.compress(content)]
-        if _is_plain(response):
+            return [pack(_header(response, compression=True, page=page)), lz4.compress(content)]
+        if page is None and _is_plain(response):
             return [_SUCCEEDED + pack(response.id), content]
-        return [pack(_header(response, compression=False)), content]
+        return [pack(_header(response, compression=False, page=page)), content]
 
     def open_reply(self, frames: Frames) -> Reply:
         if len(frames) != 2:
@@ -235,16 +237,38 @@ class ClassicCodec(Codec):
         status = reply_status(header.get(b"status"))
         if status is Status.FAILURE:
             return Response.failure(error_code(header.get(b"err_code")), _message(header), reply_id)
-        payload = self._payload(self._content(content, header), request.command)
+        if b"page" in header and getattr(request.command, "sealed", False):
+            payload: Any = self._sealed(header, content)
+        else:
+            payload = self._payload(self._content(content, header), request.command)
         features = _features(header[b"features"]) if b"features" in header else ()
         return Response(payload, status, None, "", reply_id, header.get(b"more") is True, features, _cursor(header))
 
-    def _content(self, frame: bytes, header: dict[Any, Any]) -> Any:
+    def _content(self, frame: bytes, header: dict[Any, Any], *, texts: bool = False) -> Any:
         """The content; by the header's word, as failures are never compressed, and old servers may echo a ``yes``."""
         if header.get(b"compression") is not True:
-            return unpack(frame, self.limits)
+            return unpack(frame, self.limits, texts=texts)
         check_size(len(frame), self.limits.frame_bytes)
-        return unpack(lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes)
+        return unpack(lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes, texts=texts)
+
+    def _sealed(self, header: dict[Any, Any], content: bytes) -> Sealed:
+        """A page whose header says enough to ask for the next one."""
+        page = header[b"page"]
+        if type(page) is not list or list(map(type, page)) != [int, bytes] or page[0] < 1:
+            raise MalformedMessage(f"the page of a reply is a count and a key, not {reprlib.repr(page)}")
+        opened = partial(self._opened, header, content)
+        return Sealed(page[0], page[1], len(content), opened, partial(opened, texts=True))
+
+    def _opened(self, header: dict[Any, Any], content: bytes, *, texts: bool = False) -> list[list[Any]]:
+        """The pairs of a page, which must be those that its header spoke of."""
+        count, last = header[b"page"]
+        found = self._content(content, header, texts=texts)
+        if type(found) is not dict:
+            raise MalformedMessage(f"the content of a reply is a map, not {type(found).__name__}")
+        pairs = _pairs(found.get("datas" if texts else b"datas"), str if texts else bytes)
+        if len(pairs) != count or pairs[-1][0] != (text(last) if texts else last):
+            raise MalformedMessage("the answer holds another page than its header says")
+        return pairs
 
     def _payload(self, content: Any, command: Command[Any]) -> Any:
         if type(content) is not dict:
@@ -327,7 +351,16 @@ def _is_plain(response: Response) -> bool:
     )
 
 
-def _header(response: Response, *, compression: bool) -> dict[str, Any]:
+def _page(response: Response, command: Any) -> tuple[int, bytes] | None:
+    """How many pairs a page has, and its last key, if there may be more behind it: the client can ask for the next page
+    before it unpacks this one."""
+    pairs, whole = response.payload, getattr(command, "count", math.inf)
+    if command.max_bytes is None or not pairs or not (response.more or len(pairs) >= whole):
+        return None
+    return len(pairs), pairs[-1][0]
+
+
+def _header(response: Response, *, compression: bool, page: tuple[int, bytes] | None = None) -> dict[str, Any]:
     if response.status is Status.SUCCESS and not compression:
         header: dict[str, Any] = _SUCCESS.copy()
     else:
@@ -343,6 +376,8 @@ def _header(response: Response, *, compression: bool) -> dict[str, Any]:
         header["more"] = True
     if response.cursor is not None:
         header["cursor"] = response.cursor
+    if page is not None:
+        header["page"] = page
     if response.features:
         header["features"] = response.features
     return header
@@ -403,18 +438,18 @@ def _list(datas: Any) -> list[Any]:
     raise MalformedMessage(f"a list was expected, not {type(datas).__name__}")
 
 
-def _pairs(datas: Any) -> list[list[bytes]]:
+def _pairs(datas: Any, kind: type = bytes) -> list[list[Any]]:
     pairs = _list(datas)
-    if set(map(type, pairs)) <= {list} and _all_pairs(pairs):
+    if set(map(type, pairs)) <= {list} and _all_pairs(pairs, kind):
         return pairs
     raise MalformedMessage("the answer holds something else than pairs of strings")
 
 
-def _all_pairs(rows: list[list[Any]]) -> bool:
+def _all_pairs(rows: list[list[Any]], kind: type) -> bool:
     """Whether each row is two strings. A large range passes here, and chains of iterators take twice the time."""
     try:
         for key, value in rows:
-            if type(key) is not bytes or type(value) is not bytes:
+            if type(key) is not kind or type(value) is not kind:
                 return False
     except ValueError:  # not two
         return False

@@ -53,7 +53,7 @@ def _text(key: Any) -> str:
 
 
 def _command(command: Command[Any]) -> list[Any]:
-    names = [attribute.name for attribute in fields(type(command))]
+    names = [attribute.name for attribute in fields(type(command)) if attribute.eq]
     return [command.verb, {name: _written(getattr(command, name)) for name in names}]
 
 

@@ -94,9 +94,9 @@ def responses_to(request: Request[Any]) -> SearchStrategy[Response]:
         st.just(command.shape),
         _PAYLOADS[command.verb](command) if command.verb in _PAYLOADS else st.none(),
         request_id,
-        st.booleans() if isinstance(command, Slice) and command.max_bytes is not None else st.just(False),
+        st.booleans() if isinstance(command, (Range, Slice)) and command.max_bytes is not None else st.just(False),
         _FEATURES if isinstance(command, DbConnect) else st.just(()),
-        _CURSORS if isinstance(command, Slice) and command.cursor is not False else st.none(),
+        _CURSORS if isinstance(command, (Range, Slice)) and command.cursor is not False else st.none(),
     )
     return successes | st.builds(Response.failure, st.sampled_from(ErrorCode), st.text(max_size=24), request_id)
 
@@ -154,7 +154,17 @@ _CLASSIC: Final[_Commands] = {
     "DELETE": st.builds(Delete, keys(), st.booleans()),
     "EXISTS": st.builds(Exists, keys()),
     "MGET": st.builds(MGet, st.lists(keys(), max_size=6), st.booleans()),
-    "RANGE": st.builds(Range, _BOUNDS, _BOUNDS, st.booleans(), st.booleans(), _BOUNDS, st.booleans()),
+    "RANGE": st.builds(
+        Range,
+        _BOUNDS,
+        _BOUNDS,
+        st.booleans(),
+        st.booleans(),
+        _BOUNDS,
+        st.booleans(),
+        max_bytes=st.none() | st.integers(0, 2**63 - 1),
+        cursor=st.booleans() | st.binary(max_size=32),
+    ),
     "SLICE": st.builds(
         Slice,
         _BOUNDS,

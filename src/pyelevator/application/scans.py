@@ -1,0 +1,190 @@
+"""Scans: how RANGE and SLICE are answered, whole, cut, or page by page from one snapshot."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+from typing import Any, Final
+
+from attrs import evolve, frozen
+
+from pyelevator.application.courtesy import PIECE, CourteousRows, Courtesy
+from pyelevator.application.policy import Policy
+from pyelevator.commands import Range, Slice
+from pyelevator.engines.base import Bounds, Engine, Reader
+from pyelevator.errors import WrongValue
+from pyelevator.messages import Request, Response
+
+
+@frozen
+class Taken:
+    """The first rows of a scan.
+
+    Attributes:
+        rows: them.
+        size: their bytes.
+        more: whether there are further ones.
+    """
+
+    rows: list[Any]
+    size: int
+    more: bool
+
+
+def range_(engine: Engine, request: Request[Any], policy: Policy) -> Response:
+    """Answers a RANGE."""
+    command: Any = request.command
+    if command.cursor is False:
+        return Response(_all(engine, command, policy), id=request.id)
+    if command.reverse or not (command.include_key and command.include_value):
+        raise WrongValue("a range that comes in pages goes forwards, and has keys and values")
+    return (_first_page if command.cursor is True else _next_page)(engine, request, policy)
+
+
+def _all(reader: Reader, command: Range, policy: Policy) -> list[Any]:
+    taken = _taken(reader.scan(_bounds_of_range(command)), policy.max_range, policy.max_range_bytes, policy.courtesy)
+    _check_all(taken.more, policy)
+    return taken.rows
+
+
+def _bounds_of_range(command: Range) -> Bounds:
+    parts = command.include_key, command.include_value
+    return Bounds(command.start, command.stop, command.prefix, *parts, command.reverse)
+
+
+def _first_page(engine: Engine, request: Request[Any], policy: Policy) -> Response:
+    """As much of a range as the client wants at once, or all of it, if there is no room for a further snapshot."""
+    command: Any = request.command
+    cursor, snapshot = None, engine.snapshot()
+    try:
+        taken = _page(snapshot, command, policy, (0, 0))
+        cursor = policy.cursors.keep_if_room(snapshot, engine, request.peer) if taken.more else None
+        if cursor is None:
+            return Response(_all(snapshot, command, policy) if taken.more else taken.rows, id=request.id)
+    finally:
+        if cursor is None:
+            snapshot.close()
+    cursor.passed = {_behind(taken): (len(taken.rows), taken.size)}
+    return Response(taken.rows, id=request.id, more=True, cursor=cursor.id)
+
+
+def _next_page(engine: Engine, request: Request[Any], policy: Policy) -> Response:
+    """The page that begins at the start of the range; the last one ends the cursor, and so does a failure."""
+    command: Any = request.command
+    with ExitStack() as ending:
+        ending.callback(policy.cursors.close, command.cursor, engine, request.peer)
+        with policy.cursors.reading(command.cursor, engine, request.peer) as cursor:
+            before = cursor.passed.get(command.start, (0, 0))
+            taken = _page(cursor.snapshot, command, policy, before)
+            if taken.more:
+                after = before[0] + len(taken.rows), before[1] + taken.size
+                cursor.passed = {command.start: before, _behind(taken): after}  # this page may be asked for again
+                ending.pop_all()
+    return Response(taken.rows, id=request.id, more=taken.more, cursor=cursor.id if taken.more else None)
+
+
+def _page(reader: Reader, command: Range, policy: Policy, before: tuple[int, int]) -> Taken:
+    """A page of a range of which so many rows and bytes were given before; the limits are for all of it."""
+    most, most_bytes = policy.max_range - before[0], policy.max_range_bytes - before[1]
+    wanted = most_bytes if command.max_bytes is None else min(command.max_bytes, most_bytes)
+    taken = _taken(reader.scan(_bounds_of_range(command)), most, wanted, policy.courtesy)
+    _check_all(taken.more and (len(taken.rows) >= most or taken.size >= most_bytes), policy)
+    return taken
+
+
+def _behind(taken: Taken) -> bytes:
+    """Where the next page begins."""
+    key: bytes = taken.rows[-1][0]
+    return key + b"\0"
+
+
+def slice_(engine: Engine, request: Request[Any], policy: Policy) -> Response:
+    """Answers a SLICE."""
+    command: Any = request.command
+    if command.cursor is False:
+        return _sliced(engine, request, policy)
+    if command.cursor is True:
+        return _on_new_snapshot(engine, request, policy)
+    if command.count < 1:
+        policy.cursors.close(command.cursor, engine, request.peer)
+        return Response([], id=request.id)
+    with policy.cursors.reading(command.cursor, engine, request.peer) as cursor:
+        return evolve(_sliced(cursor.snapshot, request, policy), cursor=command.cursor)
+
+
+def _on_new_snapshot(engine: Engine, request: Request[Any], policy: Policy) -> Response:
+    """A slice of a snapshot, which is kept if there may be more to read from it."""
+    command: Any = request.command
+    snapshot = engine.snapshot()
+    try:
+        response = _sliced(snapshot, request, policy)
+        if response.more or len(response.payload) >= command.count > 0:
+            response = evolve(response, cursor=policy.cursors.keep(snapshot, engine, request.peer).id)
+    except BaseException:
+        snapshot.close()
+        raise
+    if response.cursor is None:
+        snapshot.close()
+    return response
+
+
+def _sliced(reader: Reader, request: Request[Any], policy: Policy) -> Response:
+    command: Any = request.command
+    if command.count < 1:
+        return Response([], id=request.id)
+    bounds = _bounds_of(command)
+    most, most_bytes = min(command.count, policy.max_range), policy.max_range_bytes
+    if command.max_bytes is not None:
+        taken = _taken(reader.scan(bounds), most, min(command.max_bytes, most_bytes), policy.courtesy)
+        return Response(taken.rows, id=request.id, more=taken.more and len(taken.rows) < command.count)
+    taken = _taken(reader.scan(bounds), most, most_bytes, policy.courtesy)
+    _check_all(taken.more and len(taken.rows) < command.count, policy)
+    return Response(taken.rows, id=request.id)
+
+
+def _bounds_of(command: Slice) -> Bounds:
+    """From its start up to the end, or down to the beginning."""
+    start, parts = command.start, (command.include_key, command.include_value)
+    if command.reverse:
+        return Bounds(None, start, None, *parts, reverse=True, include_stop=not command.exclusive)
+    if command.exclusive and start is not None:
+        start += b"\0"  # the next key that there can be
+    return Bounds(start, None, None, *parts)
+
+
+def _taken(items: Iterator[Any], most: int, most_bytes: int, courtesy: Courtesy) -> Taken:
+    """The first items, at most so many, of about so many bytes but at least one."""
+    rows = CourteousRows(courtesy)
+    left = room = max(most_bytes, 1)
+    while left > 0 and len(rows) < most:
+        wanted = min(len(rows) + PIECE, most)
+        left = _filled(rows, islice(items, wanted - len(rows)), left)
+        if len(rows) < wanted:
+            break
+        courtesy.look_up()
+    return Taken(rows, room - left, next(items, _NOTHING) is not _NOTHING)
+
+
+def _filled(rows: list[Any], items: Iterator[Any], left: int) -> int:
+    """Adds items until the bytes that are left are used up; how many are left then. One flat loop: ranges are long."""
+    add = rows.append
+    for item in items:
+        add(item)
+        if type(item) is tuple:
+            key, value = item
+            left -= len(key) + len(value)
+        elif item is not None:
+            left -= len(item)
+        if left <= 0:
+            break
+    return left
+
+
+_NOTHING: Final = object()
+
+
+def _check_all(more: bool, policy: Policy) -> None:
+    if more:
+        raise WrongValue(
+            f"the answer is over the limit of {policy.max_range:,} items or {policy.max_range_bytes:,} bytes; "
+            "use RangeIter, or ask for less"
+        )

@@ -1,0 +1,115 @@
+"""RANGE in pages of one snapshot: limits, cursors that may be ended, and pages that are asked for twice."""
+
+import pytest
+
+from pyelevator.application import Application, Policy
+from pyelevator.commands import DELETE, PUT, Batch, Range, Slice
+from pyelevator.errors import ErrorCode
+from pyelevator.messages import Request
+
+KEYS = [b"%02d" % i for i in range(20)]
+PAIRS = [(key, b"old") for key in KEYS]
+EXPIRED = "begin the iteration anew"
+
+
+class World:
+    """One database of twenty pairs of five bytes each, on a server that keeps two cursors."""
+
+    def __init__(self, **limits):
+        self.application = Application.in_memory(policy=Policy(max_cursors=2, **limits))
+        self.uid = self.application.catalog.uid_of("default")
+        self.cursors = self.application.policy.cursors
+        self.ask(Batch([(PUT, key, value) for key, value in PAIRS]))
+
+    def ask(self, command):
+        return self.application(Request(command, self.uid))
+
+    def page(self, start=None, cursor=True, **how):
+        return self.ask(Range(start, cursor=cursor, **{"max_bytes": 30} | how))
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_pages_follow_one_another_and_are_of_one_moment(world):
+    first = world.page()
+    world.ask(Batch([(PUT, b"10", b"new"), (DELETE, b"11"), (PUT, b"zz", b"new")]))
+    second = world.page(b"05\0", first.cursor, max_bytes=60)
+    third = world.page(b"17\0", first.cursor)
+    assert [response.payload for response in (first, second, third)] == [PAIRS[:6], PAIRS[6:18], PAIRS[18:]]
+    assert [response.more for response in (first, second, third)] == [True, True, False]
+    assert (second.cursor, third.cursor) == (first.cursor, None)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "keys"),
+    [({"stop": b"03"}, KEYS[:4]), ({"start": b"18"}, KEYS[18:]), ({"prefix": b"1", "stop": b"12"}, KEYS[10:13])],
+)
+def test_a_range_that_fits_one_page_is_whole_and_keeps_nothing(world, bounds, keys):
+    response = world.page(**bounds)
+    assert ([key for key, _ in response.payload], response.more, response.cursor) == (keys, False, None)
+    assert len(world.cursors) == 0
+
+
+def test_the_last_page_ends_the_cursor(world):
+    cursor = world.page().cursor
+    assert len(world.cursors) == 1
+    assert world.page(b"15", cursor).more is False
+    assert len(world.cursors) == 0
+    assert EXPIRED in world.page(b"15", cursor).message
+
+
+def test_a_page_is_never_empty(world):
+    assert world.page(max_bytes=0).payload == PAIRS[:1]
+
+
+def test_without_room_for_a_snapshot_all_pairs_come_at_once(world):
+    world.ask(Slice(None, 1, cursor=True)), world.ask(Slice(None, 1, cursor=True))
+    response = world.page()
+    assert (response.payload, response.more, response.cursor) == (PAIRS, False, None)
+    assert len(world.cursors) == 2
+
+
+def test_an_iteration_that_needs_the_room_ends_a_range_which_can_begin_anew(world):
+    first, second = world.page().cursor, world.page().cursor
+    kept = world.ask(Slice(None, 1, cursor=True)).cursor
+    assert len(world.cursors) == 2
+    assert EXPIRED in world.page(b"06", first).message
+    assert world.page(b"06", second).payload == PAIRS[6:12]
+    assert world.ask(Slice(None, 1, cursor=kept)).payload == PAIRS[:1]
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        ({"max_range": 20}, None),
+        ({"max_range": 19}, ErrorCode.VALUE),
+        ({"max_range": 6}, ErrorCode.VALUE),
+        ({"max_range_bytes": 100}, None),
+        ({"max_range_bytes": 95}, ErrorCode.VALUE),
+        ({"max_range_bytes": 1}, ErrorCode.VALUE),
+    ],
+)
+def test_the_limits_are_for_all_pages_together_and_a_page_asked_for_twice_counts_once(limits, code):
+    world = World(**limits)
+    response, rows = world.page(), []
+    while response.more:
+        rows += response.payload
+        again = world.page(rows[-1][0] + b"\0", response.cursor)
+        response = world.page(rows[-1][0] + b"\0", response.cursor) if again.more else again
+    assert response.code == code
+    assert response.message == world.ask(Range()).message
+    if code is None:
+        assert rows + response.payload == PAIRS
+    assert len(world.cursors) == 0
+
+
+@pytest.mark.parametrize("how", [{"reverse": True}, {"include_key": False}, {"include_value": False}])
+def test_pages_go_forwards_and_have_keys_and_values(world, how):
+    response = world.page(**how)
+    assert (response.code, response.message) == (
+        ErrorCode.VALUE,
+        "a range that comes in pages goes forwards, and has keys and values",
+    )

@@ -1,0 +1,101 @@
+"""Pages: a header that says enough to ask for the next page, and pairs that stay packed until somebody wants them."""
+
+import msgpack
+import pytest
+
+from pyelevator.codec import ClassicCodec
+from pyelevator.commands import Range, Slice
+from pyelevator.errors import MalformedMessage
+from pyelevator.messages import Request, Response, Sealed
+
+PAIRS = [[b"a", b"1"], [b"\xff", b"\xc3\xa9"]]
+HEADER = {"status": 1, "err_msg": None, "compression": False, "err_code": None, "id": 7, "more": True}
+SEALED = Request(Range(max_bytes=1, cursor=True, sealed=True), "u", 7)
+CONTENT = {"datas": PAIRS}
+
+
+def reply(page, content=CONTENT):
+    return [msgpack.packb(HEADER | {"page": page}), msgpack.packb(content, use_bin_type=False)]
+
+
+def opened(page=(2, b"\xff"), content=CONTENT):
+    response = ClassicCodec().decode_response(reply(page, content), SEALED)
+    assert isinstance(response.payload, Sealed)
+    return response.payload
+
+
+@pytest.mark.parametrize(
+    ("command", "more", "page"),
+    [
+        (Range(max_bytes=9), True, [2, b"\xff"]),
+        (Range(max_bytes=9), False, None),
+        (Range(), True, None),
+        (Slice(None, 3, max_bytes=9), True, [2, b"\xff"]),
+        (Slice(None, 2, max_bytes=9), False, [2, b"\xff"]),
+        (Slice(None, 3, max_bytes=9), False, None),
+        (Slice(None, 2), False, None),
+    ],
+)
+@pytest.mark.parametrize("compression", [False, True])
+def test_the_header_tells_count_and_last_key_where_there_may_be_a_next_page(command, more, page, compression):
+    request = Request(command, "u", 7, compression)
+    header, _ = ClassicCodec().encode_response(Response(PAIRS, id=7, more=more), request)
+    assert msgpack.unpackb(header, raw=True).get(b"page") == page
+
+
+def test_a_page_of_no_pairs_names_no_key():
+    header, _ = ClassicCodec().encode_response(Response([], id=7, more=True), Request(Range(max_bytes=1), "u", 7))
+    assert b"page" not in msgpack.unpackb(header, raw=True)
+
+
+def test_a_page_stays_packed_for_who_wants_it_so_and_opens_as_bytes_or_as_str():
+    page = opened()
+    assert (len(page), page.last) == (2, b"\xff")
+    assert page.pairs() == [[b"a", b"1"], [b"\xff", b"\xc3\xa9"]]
+    assert page.texts() == [["a", "1"], ["\udcff", "é"]]
+
+
+def test_a_compressed_page_opens_as_well():
+    request = Request(SEALED.command, "u", 7, True)
+    frames = ClassicCodec().encode_response(Response(PAIRS, id=7, more=True), request)
+    assert ClassicCodec().decode_response(frames, request).payload.texts() == [["a", "1"], ["\udcff", "é"]]
+
+
+def test_who_does_not_want_it_packed_gets_pairs():
+    request = Request(Range(max_bytes=1, cursor=True), "u", 7)
+    assert ClassicCodec().decode_response(reply([2, b"\xff"]), request).payload == PAIRS
+
+
+@pytest.mark.parametrize("page", [None, 1, [], [1], [1, b"a", 2], [b"a", 1], [True, b"a"], [0, b"a"], [-1, b"a"]])
+def test_what_is_no_count_and_key_is_refused(page):
+    with pytest.raises(MalformedMessage, match="the page of a reply is a count and a key, not"):
+        ClassicCodec().decode_response(reply(page), SEALED)
+
+
+@pytest.mark.parametrize(
+    ("page", "content", "text"),
+    [
+        ([3, b"\xff"], CONTENT, "another page than its header says"),
+        ([2, b"a"], CONTENT, "another page than its header says"),
+        ([1, b"a"], {"datas": []}, "another page than its header says"),
+        ([1, b"a"], {"datas": None}, "a list was expected"),
+        ([1, b"a"], {"datas": [b"a"]}, "something else than pairs of strings"),
+        ([1, b"a"], {"datas": [[b"a"]]}, "something else than pairs of strings"),
+        ([1, b"a"], {"datas": [[b"a", 1]]}, "something else than pairs of strings"),
+        ([1, b"a"], {"datas": [[b"a", None]]}, "something else than pairs of strings"),
+        ([1, b"a"], [], "the content of a reply is a map"),
+    ],
+)
+@pytest.mark.parametrize("form", ["pairs", "texts"])
+def test_a_page_that_is_not_what_was_said_of_it_is_refused_when_it_is_opened(page, content, text, form):
+    sealed = opened(page, content)
+    with pytest.raises(MalformedMessage, match=text):
+        getattr(sealed, form)()
+
+
+@pytest.mark.parametrize("form", ["pairs", "texts"])
+def test_a_page_that_is_no_msgpack_is_refused_when_it_is_opened(form):
+    frames = [reply([2, b"\xff"])[0], b"\xdd\xff\xff\xff\xff" + bytes(2000)]
+    sealed = ClassicCodec().decode_response(frames, SEALED).payload
+    with pytest.raises(MalformedMessage, match="not a msgpack value"):
+        getattr(sealed, form)()
