@@ -19,7 +19,8 @@ import zmq
 from benchmarks.bed import PAIRS, Bed
 from benchmarks.measure import Goal, Row, compare, in_turn, rate
 from benchmarks.peers import SPAWN, dealer
-from pyelevator.cli.works import random_keys
+from pyelevator import Elevator
+from pyelevator.cli.works import opened, random_keys
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
 from pyelevator.messages import Request
@@ -110,6 +111,7 @@ def rows(bed: Bed) -> Iterator[Row]:
         direct, through, bare = (stack.enter_context(dealer(to)) for to in (url, proxy, forwarder))
         yield _throughput(bed, messages, direct, through, "direct", Goal(0.6, 0.9))
         yield _throughput(bed, messages, bare, through, "a bare ROUTER/DEALER forwarder", None)
+        yield _pipelined(bed, url, proxy)
         yield _added(bed, messages[: bed.plan.calls // 4], (direct, through, bare))
 
 
@@ -119,6 +121,25 @@ def _throughput(
     ours, theirs = (partial(rate, partial(in_window, socket, messages), len(messages)) for socket in (through, other))
     name = f"pass-through proxy, Gets with {WINDOW} in flight"
     return compare(name, peer, ours, theirs, goal, bed.plan.rounds, settle=bed.settle)
+
+
+def pipelined(client: Elevator[bytes], keys: Sequence[bytes]) -> None:
+    """Gets of one pipeline."""
+    with client.pipeline(timeout=120) as pipe:
+        for some in keys:
+            pipe.Get(some)
+
+
+def _pipelined(bed: Bed, direct: str, through: str) -> Row:
+    """The same with a client of ours, whose commands travel in one message."""
+    keys = random_keys(PAIRS, 20_000)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(opened(url, bed.reader.db_name)) for url in (through, direct)]
+        ours, theirs = (partial(rate, partial(pipelined, client, keys), len(keys)) for client in clients)
+        goal = Goal(0.6, 0.9)
+        return compare(
+            f"pass-through proxy, pipeline of {len(keys):,} Gets", "direct", ours, theirs, goal, bed.plan.rounds
+        )
 
 
 def _added(bed: Bed, messages: list[list[bytes]], sockets: Sequence[Socket]) -> Row:
