@@ -116,12 +116,26 @@ def test_the_command_line_overrides_the_file_and_the_file_the_defaults(elevator,
 
 def test_limits_and_what_is_promised_of_writes_are_options(elevator, served, tmp_path):
     (tmp_path / "e.toml").write_text("idle_unmount = 5\nmax_batch = 7\nmax_open = 8\n")
-    limits = ["--max-message", 2000, "--max-batch", 1, "--max-range", 2, "--max-range-bytes", 3, "--max-connections", 4]
+    limits = [
+        "--max-message",
+        2000,
+        "--max-batch",
+        1,
+        "--max-range",
+        2,
+        "--max-range-bytes",
+        3,
+        "--max-connections",
+        4,
+        "--row-cache",
+        0,
+    ]
     elevator("serve", "--engine", "memory", "--config", tmp_path / "e.toml", "--sync", "--idle-unmount", "0.5", *limits)
     elevator("serve", "--engine", "memory", "--config", tmp_path / "e.toml", "--idle-unmount", "0")
     first, second = served
     assert (first.sync, first.idle_unmount, first.max_message, first.max_open) == (True, 0.5, 2000, 8)
     assert (first.max_batch, first.max_range, first.max_range_bytes, first.max_connections) == (1, 2, 3, 4)
+    assert (first.row_cache, second.row_cache) == (0, 33_554_432)
     assert (second.sync, second.idle_unmount, second.max_batch, second.max_range) == (False, 0.0, 7, 1_000_000)
 
 

@@ -65,6 +65,7 @@ EXPECTED = {
         "max_cursors": 6,
         "cursor_idle": 7,
         "cursor_age": 8,
+        "row_cache": 0,
         "options": {"block_size": 4096, "compression": "snappy"},
         "ignored": (),
     },

@@ -108,6 +108,13 @@ def elevator(context: click.Context) -> None:
     help=f"Bytes of one message. Default: {Settings().max_message}.",
 )
 @_limits
+@click.option(
+    "--row-cache",
+    type=click.IntRange(min=0),
+    metavar="BYTES",
+    help="What each open database keeps in memory of MGet(..., fill_cache=True); 0 for nothing. "
+    f"Default: {Settings().row_cache}.",
+)
 @click.option("--log-file", type=_PATH, metavar="FILE", help="Where to log, instead of stderr.")
 @click.option("-v", "verbose", count=True, help="Log more: -v tells what happens, -vv why.")
 @click.option("--quiet", is_flag=True, help="Log errors only.")

@@ -22,6 +22,7 @@ A file is TOML in our names::
     max_cursors = 256                        # snapshots kept for clients that iterate with consistent=True
     cursor_idle = 60                         # seconds that one is kept between two pages
     cursor_age = 3600                        # seconds that one is kept altogether
+    row_cache = 33554432                     # bytes that a database keeps of MGet(..., fill_cache=True)
     curve_keys = "/etc/elevator/keys"        # what `elevator keygen` made: asks clients over TCP for keys
     insecure = false                         # true: listens where others can reach it, without keys
     ipc_mode = "0600"                        # who may use the socket files
@@ -84,7 +85,7 @@ class Settings:
         idle_unmount: minutes after which an unused database is closed; 0 for never.
         max_message: bytes of one frame.
         max_batch, max_range, max_range_bytes, max_open: see :class:`pyelevator.application.Policy`.
-        max_cursors, cursor_idle, cursor_age: likewise.
+        max_cursors, cursor_idle, cursor_age, row_cache: likewise.
         max_connections, max_unread: see :class:`pyelevator.server.capacity.Capacity`.
         curve_keys: the directory of the server's keys and its clients'; None to ask nobody for a key.
         insecure: listen where other machines can reach it, without keys.
@@ -113,6 +114,7 @@ class Settings:
     max_cursors: int = Policy().max_cursors
     cursor_idle: int = int(Policy().cursor_idle)
     cursor_age: int = int(Policy().cursor_age)
+    row_cache: int = Policy().row_cache
     curve_keys: Path | None = None
     insecure: bool = False
     ipc_mode: int = 0o600
@@ -197,6 +199,7 @@ _TOML: Final[Keys] = {
         "idle_unmount": Key("idle_unmount", values.minutes),
         "max_message": Key("max_message", values.whole(1024)),
         **{name: Key(name, values.whole(1)) for name in LIMITS},
+        "row_cache": Key("row_cache", values.whole(0)),
         "curve_keys": Key("curve_keys", values.path),
         "insecure": Key("insecure", values.flag),
         "ipc_mode": Key("ipc_mode", values.mode),

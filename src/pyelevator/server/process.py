@@ -139,6 +139,7 @@ def policy_of(settings: Settings) -> Policy:
         max_cursors=settings.max_cursors,
         cursor_idle=settings.cursor_idle,
         cursor_age=settings.cursor_age,
+        row_cache=settings.row_cache,
     )
 
 
