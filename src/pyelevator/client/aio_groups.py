@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _ALIKE: Final = (Get, Put, Delete, Exists)
 """What takes little work each; a range would hold up the others' answers."""
 
-_MOST: Final = 200
-"""Calls in one message; our server still answers as many reads at once."""
+_MOST: Final = 64
+"""Calls in one message; more go in several, so that the server works on one while the answers to another are taken."""
 _MOST_BYTES: Final = 64 << 10
 """Bytes of values in one message, about."""
 
