@@ -34,13 +34,16 @@ def tagged(db: Elevator[str], tag: str) -> list[tuple[str, str]]:
 
 
 def main() -> None:
-    command, *arguments = sys.argv[1:]
-    with connect() as db:
-        if command == "add":
-            add(db, *arguments)
-        else:
-            for url, title in tagged(db, *arguments):
-                print(f"{title}: {url}")
+    match sys.argv[1:]:
+        case ["add", url, title, *tags]:
+            with connect() as db:
+                add(db, url, title, *tags)
+        case ["tagged", tag]:
+            with connect() as db:
+                for url, title in tagged(db, tag):
+                    print(f"{title}: {url}")
+        case _:
+            sys.exit("usage: bookmarks.py add URL TITLE [TAG]... | tagged TAG")
 
 
 if __name__ == "__main__":
