@@ -1,0 +1,153 @@
+"""How the classic dialect writes and reads the arguments of each verb."""
+
+import math
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, groupby
+from typing import Any, Final
+
+from attrs import frozen
+
+from pyelevator.codec.base import refused
+from pyelevator.commands import COMMANDS, PIPELINED, Command, Range, Unknown
+from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
+
+
+@frozen
+class Layout:
+    """How a verb's ``args`` are written and read, and how many of them a peer must and may send."""
+
+    write: Callable[[Any], Sequence[Any]]
+    least: int
+    most: float
+    read: Callable[[list[Any]], Sequence[Any]] = list
+
+
+ANY: Final = math.inf
+"""``Layout.most`` where old servers do not look at what follows, and old clients send it."""
+
+
+def _scan(command: Any, end: Any) -> tuple[Any, ...]:
+    return command.start, end, command.include_key, command.include_value
+
+
+def _write_range(command: Range) -> tuple[Any, ...]:
+    scan = _scan(command, command.stop)
+    return scan if command.prefix is None else (*scan, command.prefix)
+
+
+def _read_flags(args: list[Any]) -> list[Any]:
+    """Old clients may leave a flag nil, which the old server took for false (recording RANGE.nil_flags)."""
+    return [False if i in (2, 3) and arg is None else arg for i, arg in enumerate(args)]
+
+
+def _read_slice(args: list[Any]) -> list[Any]:
+    """Nil, true and fractions as a count, as the old server took them (recordings SLICE.*_offset)."""
+    start, count, *flags = _read_flags(args)
+    if count is None or isinstance(count, (bool, float)):
+        count = math.ceil(count or 0) if count is None or math.isfinite(count) else 0
+    return [start, count, *flags]
+
+
+def _read_ops(args: list[Any]) -> list[Any]:
+    """The old server looked at the first argument only, and took a string for the operations that its characters
+    are (recordings BATCH.flat_ops, BATCH.collection_string)."""
+    ops = args[0]
+    return [[ops[:1]] if isinstance(ops, bytes) else ops]
+
+
+def _read_nothing(args: list[Any]) -> list[Any]:  # noqa: ARG001
+    return []
+
+
+def _write_pipeline(pipeline: Any) -> tuple[list[Any]]:
+    """Commands of one kind next to one another as a run: ``[verb, extras, [args, ...]]``."""
+    runs = []
+    for (verb, extras), run in groupby(pipeline.commands, _run_of):
+        runs.append((verb, dict(extras), list(map(ARGS[verb].write, run))))
+    return (runs,)
+
+
+def _run_of(command: Command[Any]) -> tuple[str, tuple[Any, ...]]:
+    return command.verb, tuple(extras_of(command).items()) if command.extras else ()
+
+
+def _read_pipeline(args: list[Any]) -> list[Any]:
+    if not isinstance(args[0], list):
+        raise MalformedMessage(f"PIPELINE takes an array, not {type(args[0]).__name__}", code=ErrorCode.TYPE)
+    return [list(chain.from_iterable(map(_read_run, args[0])))]
+
+
+def _read_run(run: Any) -> Sequence[Command[Any]]:
+    if not isinstance(run, list) or len(run) != 3 or not isinstance(run[1], dict) or not isinstance(run[2], list):
+        raise MalformedMessage("a pipeline consists of runs, [verb, extras, [args, ...]]", code=ErrorCode.TYPE)
+    verb, extras, calls = run
+    kind, layout = KNOWN.get(verb, (Unknown, None)) if type(verb) is bytes else (Unknown, None)
+    if layout is None or not issubclass(kind, PIPELINED):
+        raise MalformedMessage(f"a pipeline does not take {reprlib.repr(verb)}", code=ErrorCode.KEY)
+    if not set(map(type, calls)) <= {list}:
+        raise MalformedMessage("the args of a command in a pipeline are an array", code=ErrorCode.TYPE)
+    return _build_all(kind, layout, calls, extras)
+
+
+ARGS: Final[Mapping[str, Layout]] = {
+    "GET": Layout(lambda c: (c.key,), 1, 1),
+    "PUT": Layout(lambda c: (c.key, c.value), 2, 2),
+    "DELETE": Layout(lambda c: (c.key,), 1, 1),
+    "EXISTS": Layout(lambda c: (c.key,), 1, 1),
+    "MGET": Layout(lambda c: (c.keys,), 1, 1),
+    "RANGE": Layout(_write_range, 2, 5, _read_flags),
+    "SLICE": Layout(lambda c: _scan(c, c.count), 2, 4, _read_slice),
+    "BATCH": Layout(lambda c: (c.ops,), 1, ANY, _read_ops),
+    "PING": Layout(lambda _: (), 0, ANY, _read_nothing),
+    "DBCONNECT": Layout(lambda c: (c.name,), 1, 1),
+    "DBMOUNT": Layout(lambda c: (c.name,), 1, 1),
+    "DBUMOUNT": Layout(lambda c: (c.name,), 1, 1),
+    "DBCREATE": Layout(lambda c: (c.name, c.options), 1, 2),
+    "DBDROP": Layout(lambda c: (c.name,), 1, 1),
+    "DBLIST": Layout(lambda _: (), 0, ANY, _read_nothing),
+    "DBREPAIR": Layout(lambda _: (), 0, ANY, _read_nothing),
+    "PIPELINE": Layout(_write_pipeline, 1, 1, _read_pipeline),
+}
+"""Verb -> layout."""
+
+KNOWN: Final = {verb.encode(): (COMMANDS[verb], layout) for verb, layout in ARGS.items()}
+"""Verb as it comes -> class and layout."""
+
+
+def built(kind: type[Command[Any]], layout: Layout, args: list[Any], meta: dict[Any, Any]) -> Command[Any]:
+    """The command that a peer's arguments make."""
+    _check_count(kind, layout, len(args))
+    try:
+        return kind(*layout.read(args), **_told(kind, meta)) if kind.extras else kind(*layout.read(args))
+    except UsageError as error:
+        raise refused(kind.verb, error) from error
+
+
+def _build_all(
+    kind: type[Command[Any]], layout: Layout, calls: list[list[Any]], meta: dict[Any, Any]
+) -> list[Command[Any]]:
+    """The commands of one kind that a peer's arguments, one after the other, make."""
+    for count in set(map(len, calls)):
+        _check_count(kind, layout, count)
+    extras, read = _told(kind, meta), layout.read
+    try:
+        return [kind(*read(args), **extras) for args in calls]
+    except UsageError as error:
+        raise refused(kind.verb, error) from error
+
+
+def _check_count(kind: type[Command[Any]], layout: Layout, count: int) -> None:
+    if not layout.least <= count <= layout.most:
+        raise MalformedMessage(f"{kind.verb} does not take {count} arguments", code=ErrorCode.VALUE)
+
+
+def _told(kind: type[Command[Any]], meta: dict[Any, Any]) -> dict[str, Any]:
+    """The extras of a command that a peer has given."""
+    return {name: meta[name.encode()] for name in kind.extras if name.encode() in meta} if kind.extras else {}
+
+
+def extras_of(command: Command[Any]) -> dict[str, Any]:
+    """The extras that are not at their defaults: every one is off by default."""
+    values = {extra: getattr(command, extra) for extra in command.extras}
+    return {extra: value for extra, value in values.items() if value is not None and value is not False}
