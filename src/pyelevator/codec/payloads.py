@@ -8,6 +8,8 @@ from pyelevator.commands import Shape
 from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Response, Status
 
+_DATAS: Final = b"\x81" + pack("datas")
+
 _LARGE: Final = 64 << 10
 """Bytes of a value that is not copied once more than needed."""
 
@@ -54,7 +56,7 @@ def written(payload: Any, shape: Shape) -> bytes:
         large = type(payload) is bytes and len(payload) >= _LARGE
     else:
         datas, large = list(map(_entry, payload)) if shape is Shape.ANSWERS else payload, isinstance(payload, list)
-    return pack_pieces(datas, "datas") if large else pack({"datas": datas})
+    return pack_pieces(datas, "datas") if large else _DATAS + pack(datas)
 
 
 def _scalar(datas: Any) -> bytes | bool | None:
