@@ -39,8 +39,8 @@ def test_a_short_run_prints_a_line_for_every_work_and_drops_its_database(url):
         "Range of 100",
         "RangeIter over 100",
     ):
-        assert f"│ {line} " in out
-    assert "│ 2 client processes, 4 Gets to a Put " in out
+        assert f"│{line} " in out
+    assert "│2 client processes, 4 Gets to a Put " in out
     assert f"{url}: 100 pairs of 116 bytes, 0 s each" in out
     assert names_on(url) == ["default"]
 

@@ -156,10 +156,10 @@ def summary(plan: Plan, results: list[Result]) -> "Table":
     from rich.table import Table
 
     title = f"{plan.url}: {plan.pairs:,} pairs of 116 bytes, {plan.seconds:g} s each"
-    table = Table(title=title, title_justify="left", caption_justify="left", caption=_CAPTION)
+    table = Table(title=title, title_justify="left", caption_justify="left", caption=_CAPTION, pad_edge=False)
     table.add_column("work", no_wrap=True)
-    for heading in ("keys or pairs/s", "half within", "99 % within", "calls"):
-        table.add_column(heading, justify="right")
+    for heading in ("keys or\npairs/s", "half\nwithin", "99 %\nwithin", "calls"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
         table.add_row(*result.cells(), style="red" if result.share is None else None)
     return table
