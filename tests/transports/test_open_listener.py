@@ -310,3 +310,110 @@ def test_what_has_come_in_and_was_not_waited_for_can_still_be_taken(listener, ra
     assert frames == [b"a"]
     assert list(listener.taken()) == [(identity, [b"b"]), (identity, [b"c"])]
     assert list(listener.taken()) == []
+
+
+def deaf(listener, raw):
+    """A client that has sent a and does not read, blocked, and its identity here."""
+    client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
+    identity, _ = arrived(listener)
+    while not listener.answer(identity, [bytes(100_000)]):
+        pass
+    return client, identity
+
+
+def test_one_who_is_cut_while_an_answer_waits_for_the_next_one_is_gone_all_the_same(listener, raw):
+    listener.outbox = open_listener.Backlog(1 << 20)
+    client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
+    identity, _ = arrived(listener)
+    listener.answer_later(identity, [b"answer"])
+    while not listener.answer_later(identity, [bytes(100_000)]):
+        pass
+    listener.cut(identity)
+    assert listener.hand_out() == []
+    assert has_ended(client)
+
+
+def test_those_who_have_to_leave_may_have_sent_something_at_the_same_moment(listener, raw, monkeypatch):
+    slow = [raw(SIGNATURE) for _ in range(3)]
+    look_around(listener)
+    monkeypatch.setattr(open_listener, "_HANDSHAKE", 0.0)
+    raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
+    for connection in slow:
+        connection.sendall(b"\x03")
+    look_around(listener)
+    assert all(map(has_ended, slow))
+    assert listener.count == 1
+
+
+def test_one_who_asks_for_ever_whether_we_live_and_does_not_read_costs_bounded_memory(listener, raw):
+    client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
+    look_around(listener)
+    listener.timeout = 0.05
+    asking = threading.Thread(target=client.sendall, args=(b"\x04\x07\x04PING\x00\x0a" * 3_000_000,))
+    asking.start()
+    while asking.is_alive():
+        assert listener.wait() is None
+    assert listener.outbox.unsent < 1 << 17
+    assert listener.count == 1
+
+
+def test_one_who_is_forgotten_with_half_an_answer_gets_no_other_half(listener, raw):
+    listener.outbox = open_listener.Backlog(1 << 20)
+    client, identity = deaf(listener, raw)
+    listener.outbox.forget(identity)
+    listener.answer(identity, [b"another"])
+    client.sendall(b"\x04\x07\x04PING\x00\x0a")
+    look_around(listener)
+    received = b"".join(iter(lambda: client.recv(1 << 20), b""))
+    assert b"another" not in received
+    assert b"PONG" not in received
+    assert received.endswith(bytes(1000))
+
+
+def test_what_one_has_sent_who_left_without_the_answers_is_taken_to_the_end(tmp_path):
+    listener = OpenListener(f"ipc://{tmp_path}/socket")
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(f"{tmp_path}/socket")
+    client.sendall(SIGNATURE + b"\x03\x00" + NULL + DEALER + (b"\x00\xff" + bytes(255)) * 400)
+    client.close()
+    for _ in range(400):
+        assert echoed(listener) == [bytes(255)]
+    look_around(listener)
+    assert (listener.count, listener.outbox.unsent) == (0, 0)
+    listener.close()
+
+
+def test_no_more_than_a_few_are_read_from_before_the_messages_are_answered(listener, raw):
+    clients = [raw(SIGNATURE + b"\x03\x00" + NULL + DEALER) for _ in range(50)]
+    look_around(listener)
+    for client in clients:
+        client.sendall(b"\x00\x00" * 1000)
+    arrived(listener)
+    assert len(list(listener.taken())) < 20_000
+
+
+def test_where_not_even_a_spare_file_can_be_had_who_comes_waits_until_there_is(listener, raw, caplog, monkeypatch):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    knocking = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))), limits[1]))
+    fillers, close = [], os.close
+
+    def lost(descriptor):
+        """Another thread opens a file as soon as one is closed."""
+        close(descriptor)
+        fillers.append(os.open(os.devnull, os.O_RDONLY))
+
+    try:
+        while True:
+            fillers.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        monkeypatch.setattr(os, "close", lost)
+        look_around(listener)
+        monkeypatch.undo()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for filler in fillers:
+            os.close(filler)
+    assert caplog.messages == []
+    assert echoed(listener) == [b"a"]
+    assert exactly(knocking, 64)

@@ -4,6 +4,7 @@ import select
 import socket as sockets
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
@@ -120,7 +121,8 @@ class Guest:
             raise Left from error
         if self._decoder.pongs:
             pongs, self._decoder.pongs = self._decoder.pongs, b""
-            self.put([pongs])
+            if self.size < zmtp.LARGE:  # else what is on its way already says that we live, if it is read at all
+                self.put([pongs])
         return self._decoder.messages
 
     def _shake(self, welcome: Welcome, data: bytes) -> bytes:
@@ -175,9 +177,12 @@ class Guest:
             count -= len(piece)
 
     def drop(self) -> None:
-        """Forgets what has not left."""
-        self._queue.clear()
-        self._count(-self.size)
+        """Forgets what has not left. Nothing can follow, as half a frame may have left; so the peer is told the end."""
+        if self._queue:
+            self._queue.clear()
+            self._count(-self.size)
+            with suppress(OSError):
+                self.socket.shutdown(sockets.SHUT_WR)
 
     def close(self) -> None:
         """Ends the connection. What it has sent is read first: else the system might take back what it was sent."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Final
 
 from pyelevator.deadlines import Deadline
@@ -27,10 +27,13 @@ _LOG: Final = logging.getLogger("pyelevator.server")
 
 _QUEUE: Final = 1024  # connections that the system takes before we do
 _AT_ONCE: Final = 64  # connections that are taken before messages are looked at
+_TOGETHER: Final = 16  # connections that are read from before the messages are answered, as tiny ones take much memory
 _HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
 _LATE: Final = 1 << 16  # bytes that wait at most for the next answer to the same guest
 _GOODBYE: Final = 1.0  # seconds at the end for what has not left
-_LOOK: Final = 0.005
+_MOMENT: Final = 0.005
+
+_FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 AVAILABLE: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
 """Whether the system has what it takes."""
@@ -84,7 +87,7 @@ class OpenListener:
         self._wakes = threading.RLock()  # reentrant: a signal handler may wake
         self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._waker, READ)
-        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
             for target in targets:
                 self.urls += (self._open(target),)
@@ -162,14 +165,14 @@ class OpenListener:
     def _look(self, timeout: float | None) -> bool:
         """Waits until something happens, and sees to it; whether that was a wake."""
         woken = False
-        for descriptor, event in self._poll.poll(timeout):
+        for descriptor, event in self._poll.poll(timeout, _TOGETHER):
             guest = self._on.get(descriptor)
             if guest is not None:
                 self._attend(guest, event)
             elif descriptor == self._waker:
                 woken = True
                 os.eventfd_read(self._waker)
-            else:
+            elif descriptor in self._doors:  # else somebody had to leave when a door was seen to
                 self._admit(self._doors[descriptor])
         return woken
 
@@ -242,9 +245,10 @@ class OpenListener:
                 connection: Any = door.accept()[0]
             except BlockingIOError:
                 return
-            except OSError:
-                self._refuse_one(door)
-                return
+            except OSError as error:
+                if error.errno in _FULL:
+                    self._refuse_one(door)
+                return  # else one who knocked is gone
             self._welcome(connection)
 
     def _welcome(self, connection: Any) -> None:
@@ -266,11 +270,16 @@ class OpenListener:
 
     def _refuse_one(self, door: sockets.socket) -> None:
         """Takes a connection and ends it, where there are too many open files: it would knock for ever."""
-        os.close(self._spare)
+        if self._spare is None:  # another thread, or program, was faster
+            sleep(_MOMENT)
+        else:
+            os.close(self._spare)
+            self._spare = None
         with suppress(OSError):
             door.accept()[0].close()
-        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        _LOG.warning("refused a connection: this process has too many open files")
+            _LOG.warning("refused a connection: this process has too many open files")
+        with suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _end_slow_handshakes(self) -> None:
         since = monotonic() - _HANDSHAKE
@@ -280,6 +289,7 @@ class OpenListener:
     def _part(self, guest: Guest) -> None:
         if self._guests.pop(guest.identity, None) is None:
             return
+        self._late.pop(guest.identity, None)
         del self._on[guest.socket.fileno()]
         self._poll.unregister(guest.socket.fileno())
         guest.close()  # the backlog sees that nothing waits for it any more
@@ -314,11 +324,12 @@ class OpenListener:
             self._part(guest)
         self._poll.close()
         for descriptor in (self._waker, self._spare):
-            os.close(descriptor)
+            if descriptor is not None:
+                os.close(descriptor)
 
     def _see_off(self, deadline: Deadline) -> None:
         self.hand_out()
         self.outbox.flush()
         while self.outbox.peers and not deadline.expired():
-            self._poll.poll(_LOOK)
+            sleep(_MOMENT)
             self.outbox.flush()

@@ -38,6 +38,7 @@ _PEERS: Final = (b"ROUTER", b"DEALER", b"REP")
 _FRAME: Final = 64  # what a frame counts beside its bytes, as empty ones take memory, too
 MAX_COMMAND: Final = 1 << 16
 _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
+_MAX_PONGS: Final = 4096  # bytes of PONGs at once; to a peer that asks so often they say enough
 
 
 class OtherProtocol(Exception):
@@ -307,5 +308,5 @@ class Decoder:
     def _obey(self, body: bytes) -> None:
         """A PING is answered, with its context and without its time to live; other commands ask for nothing."""
         name, data = _read_command(body)
-        if name == b"PING":
+        if name == b"PING" and len(self.pongs) < _MAX_PONGS:
             self.pongs += command(b"PONG", data[2 : 2 + _MAX_CONTEXT])
