@@ -5,11 +5,17 @@ import threading
 import pytest
 
 from pyelevator.application import Application
+from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, Ping, Range
 from pyelevator.errors import UsageError
+from pyelevator.messages import Request
 from pyelevator.server import Server
 from pyelevator.server.capacity import Capacity
 from pyelevator.testing.servers import ANY_PORT, serve
+from pyelevator.transports import zmtp
+from support.plain import plain_client, receive_exactly
+
+CODEC = ClassicCodec()
 
 
 def test_requests_without_ids_keep_their_order_behind_a_slow_one(raw, gated):
@@ -120,6 +126,18 @@ def test_a_server_above_its_backlog_takes_nothing_more_until_an_answer_is_out(ra
         assert server.unanswered <= 1
         gated.gate.set()
         assert sorted(client.answer(Range()).id for _ in range(20)) == list(range(20))
+
+
+def test_a_server_above_its_backlog_goes_on_sending_what_others_are_to_get(raw, gated):
+    with Server(gated, [ANY_PORT], capacity=Capacity(backlog=1)) as server, plain_client(server.urls[0]) as reader:
+        for piece in zmtp.encode(CODEC.encode_request(Request(Get(bytes(32 << 20)), id=1))):
+            reader.sendall(piece)
+        receive_exactly(reader, 1000)  # the answer has begun to leave, and cannot leave at once
+        raw(server.urls[0]).ask(Range("slow"))
+        gated.entered.acquire()
+        reader.settimeout(10.0)  # the gate opens after 20
+        receive_exactly(reader, (32 << 20) - 1000)
+        gated.gate.set()
 
 
 def test_a_server_above_its_backlog_can_be_stopped(raw, gated):

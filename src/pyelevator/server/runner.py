@@ -147,8 +147,15 @@ class Server:
             if (unsent or ticks) and not self._stopping:
                 self._look_around(monotonic())
             while self._is_full() and not self._stopping:
-                self._listener.hand_out()
-                self._settle(self._done.get())
+                self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        """Takes nothing until a worker is done; what is on its way to others goes on meanwhile."""
+        self._listener.hand_out()
+        with suppress(Empty):
+            self._settle(self._done.get(timeout=_FLUSH if self._unsent else None))
+        if self._unsent:
+            self._look_around(monotonic())
 
     def _is_full(self) -> bool:
         return self._order.pending >= self._capacity.backlog or self._order.load >= self._capacity.load
