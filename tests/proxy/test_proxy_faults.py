@@ -5,6 +5,8 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 import zmq
@@ -15,6 +17,8 @@ from pyelevator.commands import Get, Put
 from pyelevator.messages import Request
 from pyelevator.proxy import Proxy
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
+from pyelevator.transports import zmtp
+from support.plain import plain_client, receive_exactly
 
 MB = 1 << 20
 CODEC = ClassicCodec()
@@ -197,3 +201,53 @@ def test_a_client_that_reads_late_again_and_again_gets_every_answer(server, deal
         socket = dealer((proxy if behind else server).urls[0])
         for _ in range(5):
             assert sorted(in_window(socket, E.db_uid, 10_000, 1000)) == list(range(1, 10_001))
+
+
+def test_a_message_that_waited_for_its_sender_to_read_is_answered_when_he_has_and_nobody_else_comes(server):
+    with Elevator(endpoint=address(server), timeout=30) as direct:
+        direct.Put("large", "v" * 16 * MB)
+        asked, question = (
+            zmtp.encode(CODEC.encode_request(Request(Get("large"), direct.db_uid, 1))),
+            zmtp.frame(b"\xc1"),
+        )
+    with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=2 * MB) as proxy, plain_client(proxy.urls[0]) as client:
+        for _ in range(10):
+            client.sendall(b"".join(asked))
+            receive_exactly(client, 1000)  # the others cannot leave yet
+            client.sendall(question)
+            left = receive_exactly(client, 16 * MB - 1000)
+            while b"not a msgpack value" not in left:
+                left = left[-1000:] + receive_exactly(client, 1)
+
+
+def test_a_proxy_can_be_stopped_while_clients_go_on_sending(server):
+    proxy = Proxy(["tcp://127.0.0.1:0"], server.urls[0])
+    serving = threading.Thread(target=proxy.serve_forever)
+    serving.start()
+    clients = [plain_client(proxy.urls[0]) for _ in range(4)]
+    answered = threading.Semaphore(0)
+    with ThreadPoolExecutor(8) as threads:
+        for client in clients:
+            threads.submit(send_for_ever, client)
+            threads.submit(read_for_ever, client, answered)
+        for _ in range(40):
+            assert answered.acquire(timeout=20)
+        proxy.stop()
+        serving.join(20)
+        ended = not serving.is_alive()
+        for client in clients:
+            client.close()
+        serving.join()
+    assert ended
+
+
+def send_for_ever(client):
+    with suppress(OSError):
+        while True:
+            client.sendall(zmtp.frame(b"garbage") * 5000)
+
+
+def read_for_ever(client, answered):
+    with suppress(OSError):
+        while client.recv(MB):
+            answered.release()

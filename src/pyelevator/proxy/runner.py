@@ -160,10 +160,10 @@ class Proxy:
                 self._serve(upstream, lane, line, _burst(line.socket in before))
         now = time.monotonic()
         self._perform(self._core.tick(now))
-        for identity in listener.hand_out():
-            self._core.hold(identity)
         if self._outbox.peers or self._choked:
             self._look_after_readers(now)
+        for identity in listener.hand_out():
+            self._core.hold(identity)
 
     def _listen(self, wanted: bool) -> None:
         if wanted and not self._listening:
@@ -222,7 +222,8 @@ class Proxy:
 
     def _take(self, burst: int) -> None:
         for _ in range(burst):
-            message = None if self._core.full else self._listener.receive()
+            none = self._core.full or (self._stopping and not self._listener.at_hand)
+            message = None if none else self._listener.receive()
             if message is None:
                 return
             identity, frames = message
