@@ -1,5 +1,7 @@
 """Proxies on real sockets: the session conformance through them, and several servers behind one."""
 
+import threading
+
 import pytest
 
 from pyelevator import DatabaseError, Elevator, RequestTimeout, ServerRuntimeError
@@ -10,6 +12,7 @@ from pyelevator.messages import Request
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
+from support.old_peers import OldPeer
 from support.old_servers import OldServerOnSocket
 
 
@@ -109,7 +112,7 @@ def test_databases_of_several_servers_look_like_one(two):
 def test_a_uid_leads_to_its_server_after_the_proxy_was_restarted(two):
     with Elevator.from_url(two.urls[0] + "/west-1") as E:
         E.Put("k", "v")
-        upstreams = list(two._upstreams.values())
+        upstreams = [pool.upstream for pool in two._core._pools.values()]
         address = two.urls[0]
         two.stop()
         two._thread.join()
@@ -182,3 +185,34 @@ def test_a_client_s_own_timeout_costs_nobody_else_an_answer():
                 impatient.Get("missing", timeout=0.2)
             old.silent = False
             assert other.Get("k", timeout=20) == "v"
+
+
+@pytest.mark.parametrize("revision", [0, 1], ids=["ZMTP 1.0", "ZMTP 2.0"])
+def test_a_server_with_an_old_zeromq_is_served_and_asked_once_how_old_it_is(revision):
+    with OldPeer(revision) as server:
+        with through(f"tcp://{server.endpoint}") as proxy, Elevator.from_url(proxy.urls[0]) as E:
+            E.Put("k", "v" * 1000, timeout=20)
+            assert E.MGet(["k", "k"], timeout=20) == ["v" * 1000] * 2
+        assert server.connections == 2
+    assert server.garbage == []
+
+
+def test_what_came_from_a_server_at_once_is_all_answered_though_the_proxy_has_to_stop_reading(monkeypatch):
+    import zmq
+
+    choked, choke = threading.Event(), Proxy._choke
+    monkeypatch.setattr(Proxy, "_choke", lambda proxy, wanted: choke(proxy, wanted) or (wanted and choked.set()))
+    with serve(Application.in_memory()) as server, through(server.urls[0], unread=1 << 18) as proxy:
+        with Elevator.from_url(proxy.urls[0]) as E:
+            E.Put("k", "v" * 100_000, timeout=20)
+            uid = E.db_uid
+        socket = zmq.Context.instance().socket(zmq.DEALER)
+        for option, value in ((zmq.LINGER, 0), (zmq.RCVHWM, 10), (zmq.RCVBUF, 1 << 16), (zmq.RCVTIMEO, 30_000)):
+            socket.set(option, value)
+        socket.connect(proxy.urls[0])
+        for number in range(1, 301):
+            socket.send_multipart(ClassicCodec().encode_request(Request(Get("k"), uid, number)))
+        assert choked.wait(30)
+        answered = [ClassicCodec().reply_id(socket.recv_multipart()) for _ in range(300)]
+        socket.close()
+    assert sorted(answered) == list(range(1, 301))

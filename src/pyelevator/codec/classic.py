@@ -34,7 +34,7 @@ def _opening(verb: str) -> bytes:
 _OPENINGS: Final = {verb: _opening(verb) for verb in ARGS}
 
 _SUCCESS: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
-_SUCCEEDED: Final = b"\x85" + pack(_SUCCESS)[1:] + pack("id")
+SUCCEEDED: Final = b"\x85" + pack(_SUCCESS)[1:] + pack("id")
 """The header of a success, but for the id at its end. What is the same in every message is packed once."""
 
 _UNASKED: Final = pack({"compression": False})
@@ -101,15 +101,15 @@ class ClassicCodec(Codec):
         if request and request.compression and lz4.available():
             return [pack(_header(response, compression=True, page=page)), lz4.compress(content)]
         if page is None and _is_plain(response):
-            return [_SUCCEEDED + pack(response.id), content]
+            return [SUCCEEDED + pack(response.id), content]
         return [pack(_header(response, compression=False, page=page)), content]
 
     def open_reply(self, frames: Frames) -> Reply:
         if len(frames) != 2:
             raise MalformedMessage(f"a reply is a header and a content frame, not {len(frames)} frames")
         frame, content = frames
-        if frame.startswith(_SUCCEEDED):  # nearly every one
-            reply_id = unpack(frame[len(_SUCCEEDED) :], self.limits)
+        if frame.startswith(SUCCEEDED):  # nearly every one
+            reply_id = unpack(frame[len(SUCCEEDED) :], self.limits)
             if type(reply_id) is int and reply_id >= 0:
                 return Reply(reply_id, partial(self._success, reply_id, content))
         header = unpack(frame, self.limits)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Self, TypeAlias
 
 from pyelevator.codec import ClassicCodec, Limits
-from pyelevator.codec.passing import renumbered, reply_to_pass, request_to_pass
+from pyelevator.codec.passing import renumbered, reply_to_pass, request_to_pass, success, success_to_pass
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
 from pyelevator.proxy.lanes import Forward, Lane, Passenger, Pool, Reply
@@ -67,6 +67,10 @@ class Relay:
 
     def alight(self, lane: Lane, frames: Sequence[bytes]) -> Arrival | None:
         """The answer to one of those on the lane; None if it is none, or cannot be read."""
+        number = success_to_pass(frames, self._limits)
+        if number in lane.passengers:
+            passenger = lane.passengers.pop(number)
+            return passenger.size, Reply(passenger.identity, [success(passenger.id), frames[1]])
         header = reply_to_pass(frames, self._limits)
         if header is None or header[b"id"] not in lane.passengers:
             return None

@@ -4,12 +4,10 @@ import logging
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 import zmq
-from attrs import define, field
 
 from pyelevator.codec import Codec, Limits
 from pyelevator.deadlines import Deadline
@@ -17,16 +15,16 @@ from pyelevator.flows import Interceptor
 from pyelevator.proxy.core import Action, Core, Forward, Renew, Reply
 from pyelevator.proxy.routing import Upstream
 from pyelevator.transports.listeners import listener_on
+from pyelevator.transports.outgoing import Outgoing, Road
 from pyelevator.transports.zap import CurveServer
-from pyelevator.transports.zmq import ZmqTransport
 
 _LOG: Final = logging.getLogger("pyelevator.proxy")
 
 _BURST: Final = 256
 """Messages that are taken from one socket before the others are looked at."""
 
-_AHEAD: Final = 100
-"""Answers that ZeroMQ takes from an upstream ahead; further ones stay there."""
+_TOGETHER: Final = 32
+"""Requests that go out in one piece: the upstream works on them while further ones are read, and answers likewise."""
 
 _FLUSH: Final = 0.005
 """Seconds between two looks at answers that have not left."""
@@ -39,26 +37,6 @@ _GOODBYE: Final = 1.0
 
 _PATIENCE: Final = 10.0
 """Seconds without any progress after which clients that hold up the others by not reading lose their answers."""
-
-
-@define(eq=False)
-class _Line:
-    """The connection of one lane, and what could not be sent over it yet."""
-
-    socket: "zmq.Socket[bytes]"
-    outbox: deque[Forward] = field(factory=deque)
-
-    polled: int = 0
-
-    def flush(self, now: float) -> None:
-        """Sends what can be sent; what nobody waits for any more is dropped."""
-        while self.outbox:
-            if self.outbox[0].until > now:
-                try:
-                    self.socket.send_multipart(self.outbox[0].frames, zmq.NOBLOCK)
-                except zmq.Again:
-                    return
-            self.outbox.popleft()
 
 
 class Proxy:
@@ -103,7 +81,7 @@ class Proxy:
         upstreams = [_upstream(each) for each in ([upstream] if isinstance(upstream, (str, Upstream)) else upstream)]
         limits = limits or Limits()
         self._core = Core(upstreams, interceptors, timeout=timeout, capacity=capacity, limits=limits, codecs=codecs)
-        self._upstreams = {each.name: each for each in upstreams}
+        self._roads = {each.name: Road(each.target.url, each.curve, 2 * limits.frame_bytes) for each in upstreams}
         self._listener = listener_on(
             listen,
             curve,
@@ -117,7 +95,8 @@ class Proxy:
         self._forsaken: set[bytes] = set()
         self._progress = (0, 0.0)
         self.urls = self._listener.urls
-        self._lines: dict[tuple[str, int], _Line] = {}
+        self._lines: dict[tuple[str, int], Outgoing] = {}
+        self._loaded: set[Outgoing] = set()
         self._poller = zmq.Poller()
         self._listening = False
         self._stopping = False
@@ -147,7 +126,7 @@ class Proxy:
         finally:
             self._listener.close()
             for line in self._lines.values():
-                line.socket.close()
+                line.close()
 
     def _turn(self) -> None:
         self._listen(not self._core.full and not self._stopping)
@@ -155,13 +134,16 @@ class Proxy:
         self._ready, listener = ready, self._listener
         if listener.at_hand or listener.pollable in ready:
             self._take(_burst(listener.at_hand or listener.pollable in before))
-        for (upstream, lane), line in list(self._lines.items()):
-            if line.socket in ready:
-                self._serve(upstream, lane, line, _burst(line.socket in before))
+        now = time.monotonic()
+        for key, line in list(self._lines.items()):
+            events = ready.get(line.watched, 0)
+            if events or line.at_hand or line.due <= now:
+                self._serve(key, line, events, line.watched in before)
         now = time.monotonic()
         self._perform(self._core.tick(now))
         if self._outbox.peers or self._choked:
             self._look_after_readers(now)
+        self._send_off(now)
         for identity in listener.hand_out():
             self._core.hold(identity)
 
@@ -174,14 +156,15 @@ class Proxy:
 
     def _patience(self) -> int | None:
         """Milliseconds to wait for a message; None for as long as it takes."""
-        if self._listener.at_hand and not self._core.full:
+        lines = self._lines.values()
+        if (self._listener.at_hand and not self._core.full) or (not self._choked and any(x.at_hand for x in lines)):
             return 0
-        due = self._core.next_due()
-        most = _FLUSH if self._outbox.peers else 1.0 if self._stopping else None
-        if due is None:
-            return None if most is None else math.ceil(most * 1000)
-        left = max(0.0, due - time.monotonic())
-        return math.ceil((left if most is None else min(left, most)) * 1000)
+        most = _FLUSH if self._outbox.peers else 1.0 if self._stopping else math.inf
+        first = self._core.next_due()
+        due = min([line.due for line in lines], default=math.inf)
+        due = due if first is None else min(due, first)
+        left = min(most, max(0.0, due - time.monotonic()))
+        return None if left == math.inf else math.ceil(left * 1000)
 
     # Clients that do not read their answers
 
@@ -234,20 +217,19 @@ class Proxy:
                 self._forsaken.discard(identity)
                 self._listener.cut(identity)
 
-    def _serve(self, upstream: str, lane: int, line: _Line, burst: int) -> None:
-        if line.outbox:
-            self._flush(line)
-        for _ in range(burst):
+    def _serve(self, key: tuple[str, int], line: Outgoing, events: int, busy: bool) -> None:
+        line.attend(events, time.monotonic())
+        for _ in range(_burst(busy or line.at_hand)):
             if self._outbox.unsent >= self._unread:
                 self._choke(True)
+                break
+            frames = line.receive()
+            if frames is None:
+                break
+            self._perform(self._core.upstream_sent(*key, frames, time.monotonic()))
+            if self._lines.get(key) is not line:
                 return
-            try:
-                frames = line.socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            self._perform(self._core.upstream_sent(upstream, lane, frames, time.monotonic()))
-            if line.socket.closed:
-                return
+        self._watch(line)
 
     def _perform(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -261,32 +243,39 @@ class Proxy:
 
     def _forward(self, action: Forward) -> None:
         line = self._lines.get((action.upstream, action.lane)) or self._connect(action.upstream, action.lane)
-        line.outbox.append(action)
-        self._flush(line)
+        if line.put(action.frames, action.until) >= _TOGETHER:
+            line.flush(time.monotonic())
+        self._loaded.add(line)
 
-    def _flush(self, line: _Line) -> None:
-        line.flush(time.monotonic())
-        self._watch(line)
+    def _send_off(self, now: float) -> None:
+        """Sends what was forwarded in this turn, all that goes over one connection together."""
+        loaded, self._loaded = self._loaded, set()
+        for line in loaded:
+            line.flush(now)
+            self._watch(line)
 
-    def _watch(self, line: _Line) -> None:
-        wanted = (0 if self._choked else zmq.POLLIN) | (zmq.POLLOUT if line.outbox else 0)
-        if wanted != line.polled:
-            line.polled = wanted
-            self._poller.register(line.socket, wanted)  # with nothing to watch, it is taken out
+    def _watch(self, line: Outgoing) -> None:
+        at, wanted = place = line.watched, line.wanted(not self._choked)
+        if place != line.polled:
+            before, line.polled = line.polled[0], place
+            if before != at and before is not None:
+                self._poller.register(before, 0)
+            if at is not None:
+                self._poller.register(at, wanted)  # with nothing to watch, it is taken out
 
-    def _connect(self, upstream: str, lane: int) -> _Line:
-        behind = self._upstreams[upstream]
-        line = _Line(ZmqTransport(behind.target.url, behind.curve).open_socket(_AHEAD))
-        self._lines[upstream, lane] = line
+    def _connect(self, upstream: str, lane: int) -> Outgoing:
+        line = self._lines[upstream, lane] = Outgoing(self._roads[upstream], time.monotonic())
         return line
 
     def _renew(self, action: Renew) -> None:
         """Closes the connection; the next message opens another."""
         line = self._lines.pop((action.upstream, action.lane), None)
         if line is not None:
-            if line.polled:
-                self._poller.unregister(line.socket)
-            line.socket.close()
+            self._loaded.discard(line)
+            if line.polled[1]:
+                self._poller.unregister(line.polled[0])
+            line.polled = (None, 0)
+            line.close()
 
 
 _PERFORM: Final[Mapping[type, Callable[[Proxy, Any], None]]] = {

@@ -50,6 +50,11 @@ class Addresses:
             raise ConnectFailed(f"{url}: there is no port 0")
         self._fixed = _resolved(self._host, self._port, sockets.AI_NUMERICHOST) or None
 
+    @property
+    def pending(self) -> bool:
+        """Whether a name is being looked up."""
+        return self._lookup is not None
+
     def find(self, deadline: Deadline) -> list[Address]:
         """The addresses; none if the name is unknown, or nobody knows it before the deadline."""
         if self._fixed is not None:

@@ -1,0 +1,228 @@
+"""Caller: a connection to a server that never blocks, for who waits for other things, too; ZMTP 3 without libzmq.
+
+What :class:`~pyelevator.transports.line.Line` is to a call that has nothing else to do, this is to a loop: it is told
+what happens on its descriptor and what time it is, and says what it waits for.
+"""
+
+import math
+import socket as sockets
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+import zmq
+
+from pyelevator.deadlines import Deadline
+from pyelevator.errors import ConnectFailed, ProtocolError
+from pyelevator.transports import zmtp
+from pyelevator.transports.dial import Address, Addresses, LaneSocket, check_connected, opened
+
+READ: Final = int(zmq.POLLIN)  # ZeroMQ's own numbers, as its poller watches descriptors, too
+WRITE: Final = int(zmq.POLLOUT)
+
+Outbox: TypeAlias = "deque[tuple[Sequence[bytes], float]]"
+"""Messages that wait for their turn, and until when (seconds, monotonic) they are of use."""
+
+_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.5
+_HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
+_VECTOR: Final = 256  # pieces that go out in one call; of a message among them nobody can say that it has not left
+_QUIET: Final = getattr(sockets, "MSG_NOSIGNAL", 0)
+
+
+class Lost(Exception):
+    """The connection has ended."""
+
+
+_NOBODY: Final = (Lost, OSError, zmtp.Refused, ProtocolError)
+
+
+class Caller:
+    """A connection to a server without keys, dialled again and again while there is none.
+
+    Args:
+        url: ``tcp://host:port`` or ``ipc://path``.
+        max_message: bytes; a longer one ends the connection.
+
+    Attributes:
+        pollable: the descriptor to wait for; None while there is none.
+        due: when (seconds, monotonic) ``attend`` has something to do, whatever happens.
+
+    Raises:
+        ConnectFailed: there can be nobody.
+    """
+
+    def __init__(self, url: str, max_message: int = zmtp.MAX_MESSAGE) -> None:
+        self._url, self._max_message = url, max_message
+        self._addresses = Addresses(url)
+        self._untried: deque[Address] = deque()
+        self._patience = _HANDSHAKE
+        self._pause = _PAUSE
+        self._socket: LaneSocket | None = None
+        self._step: Callable[[int], None] = self._connected
+        self._handshake = zmtp.Handshake()
+        self._up = self._deaf = False
+        self._messages: deque[list[bytes]] = deque()
+        self._decoder = zmtp.Decoder(max_message)
+        self._leaving: deque[Any] = deque()
+        self.pollable: int | None = None
+        self.due = 0.0
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether a message has come in already, which nothing tells who waits for ``pollable``."""
+        return bool(self._messages)
+
+    def wanted(self, reading: bool, waits: bool) -> int:
+        """What to wait for on ``pollable``: where messages may be read, and where some wait to be sent."""
+        if self._up:
+            return (READ if reading else 0) | (WRITE if (waits or self._leaving) and not self._deaf else 0)
+        return READ if self._step == self._shake else WRITE
+
+    def attend(self, events: int, now: float) -> None:
+        """Goes on as far as that goes without waiting, after ``events`` on ``pollable``.
+
+        Raises:
+            zmtp.OtherProtocol: the server speaks an older one, or something else; the connection is of no use.
+        """
+        if events and self._socket is not None:
+            try:
+                self._step(events)
+            except _NOBODY:
+                self._hang_up(now)
+        if now >= self.due:
+            if self._socket is not None:  # it took too long
+                self._hang_up(now)
+            if now >= self.due:
+                self._dial(now)
+
+    def send(self, outbox: Outbox, now: float) -> None:
+        """Sends what can be sent of the messages, if the connection is up; those of no use any more are dropped."""
+        leaving = self._leaving
+        while self._up and not self._deaf:
+            while outbox and len(leaving) < _VECTOR:
+                frames, until = outbox.popleft()
+                if until > now:
+                    leaving.extend(zmtp.encode(frames))
+            if not leaving or not self._pushed(leaving):
+                return
+
+    def receive(self) -> Sequence[bytes] | None:
+        """The next message that has come in; None if there is none."""
+        return self._messages.popleft() if self._messages else None
+
+    def close(self) -> None:
+        """Ends the connection; what has not left is dropped."""
+        self._end()
+        self.due = math.inf
+
+    # To a connection
+
+    def _dial(self, now: float) -> None:
+        """Tries the next address that can be tried; after the last one there is a pause."""
+        if not self._untried:
+            self._untried.extend(self._addresses.find(Deadline.after(0)))
+            self._patience = _HANDSHAKE / max(1, len(self._untried))
+        while self._untried:
+            try:
+                self._socket = opened(self._untried.popleft(), self._url)
+            except (OSError, ConnectFailed):
+                continue
+            self.pollable, self._step = self._socket.fileno(), self._connected
+            self.due = now + self._patience
+            return
+        self._rest(now)
+
+    def _rest(self, now: float) -> None:
+        """Waits before the next round, longer each time; for the answer of a resolver it does not wait longer."""
+        self.due = now + self._pause
+        if not self._addresses.pending:
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+    def _connected(self, events: int) -> None:
+        if events & ~READ:
+            socket = self._at()
+            check_connected(socket)
+            self._handshake = zmtp.Handshake()
+            socket.send(self._handshake.opening, _QUIET)
+            self._step = self._shake
+
+    def _shake(self, _: int) -> None:
+        data = self._taken(zmtp.LARGE)
+        reply = self._handshake.receive(data) if data else b""
+        if reply:
+            self._at().send(reply, _QUIET)
+        if self._handshake.done:
+            self._begin(self._handshake.rest)
+
+    def _begin(self, rest: bytes) -> None:
+        self._up, self._step = True, self._read
+        self._pause, self.due = _PAUSE, math.inf
+        self._untried.clear()
+        self._decoder = zmtp.Decoder(self._max_message)
+        self._decoder.messages = self._messages  # those of a connection before it, too: they had come whole
+        self._decoder.feed(rest)
+
+    def _at(self) -> LaneSocket:
+        if self._socket is None:
+            raise Lost
+        return self._socket
+
+    # On a connection
+
+    def _read(self, events: int) -> None:
+        if not events & ~WRITE or self._messages:
+            return
+        self._decoder.feed(self._taken(self._decoder.wanted))
+        if self._decoder.pongs:
+            self._answer()
+
+    def _taken(self, most: int) -> bytes:
+        """What has come in; nothing if that was for another."""
+        try:
+            data = self._at().recv(most)
+        except BlockingIOError:
+            return b""
+        if not data:
+            raise Lost
+        return data
+
+    def _answer(self) -> None:
+        """Tells a server that asked that we live, if it reads what it is sent."""
+        pongs, self._decoder.pongs = self._decoder.pongs, b""
+        if len(self._leaving) > 2 * _VECTOR:
+            raise Lost
+        self._leaving.append(pongs)
+
+    def _pushed(self, leaving: "deque[Any]") -> bool:
+        """Sends some; whether more can be tried."""
+        try:
+            count = self._at().sendmsg([leaving[i] for i in range(min(len(leaving), _VECTOR))], (), _QUIET)
+        except BlockingIOError:
+            return False
+        except OSError:  # what it has answered before can still be read, and then its end
+            self._deaf = True
+            leaving.clear()
+            return False
+        while count:
+            piece = leaving.popleft()
+            if count < len(piece):
+                leaving.appendleft(memoryview(piece)[count:])
+                return False
+            count -= len(piece)
+        return True
+
+    def _hang_up(self, now: float) -> None:
+        was_up = self._up
+        self._end()
+        if self._untried and not was_up:
+            self.due = now
+        else:
+            self._rest(now)
+
+    def _end(self) -> None:
+        socket, self._socket, self.pollable = self._socket, None, None
+        self._up = self._deaf = False
+        self._leaving.clear()
+        if socket is not None:
+            socket.close()

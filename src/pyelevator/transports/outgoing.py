@@ -1,0 +1,143 @@
+"""Outgoing: what a loop sends to a server and hears of it, over whichever kind of connection the server takes."""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+import zmq
+
+from pyelevator.transports.caller import READ, WRITE, Caller, Outbox
+from pyelevator.transports.curve import Curve
+from pyelevator.transports.zmq import ZmqTransport
+from pyelevator.transports.zmtp import MAX_MESSAGE, OtherProtocol
+
+_AHEAD: Final = 100
+"""Answers that ZeroMQ takes from a server ahead; further ones stay there."""
+
+
+class _ZmqCaller:
+    """A DEALER of libzmq in the terms of a ``Caller``: for servers with keys, and for old ones."""
+
+    due: Final = math.inf
+    at_hand: Final = False
+
+    def __init__(self, url: str, curve: Curve | None) -> None:
+        self.pollable = ZmqTransport(url, curve).open_socket(_AHEAD)
+
+    def wanted(self, reading: bool, waits: bool) -> int:
+        return (READ if reading else 0) | (WRITE if waits else 0)
+
+    def attend(self, events: int, now: float) -> None:
+        """Nothing: libzmq has a thread for that."""
+
+    def send(self, outbox: Outbox, now: float) -> None:
+        while outbox:
+            frames, until = outbox[0]
+            if until > now:
+                try:
+                    self.pollable.send_multipart(frames, zmq.NOBLOCK)
+                except zmq.Again:
+                    return
+            outbox.popleft()
+
+    def receive(self) -> Sequence[bytes] | None:
+        try:
+            return None if self.pollable.closed else self.pollable.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+
+    def close(self) -> None:
+        self.pollable.close()
+
+
+class Road:
+    """How a server is reached, for all connections to it.
+
+    Args:
+        url: ``tcp://host:port`` or ``ipc://path``.
+        curve: keys for it; with them, and once it turns out to be an old one, everything goes over libzmq.
+        max_message: bytes that it may send at once where libzmq has no part in it.
+    """
+
+    def __init__(self, url: str, curve: Curve | None = None, max_message: int = MAX_MESSAGE) -> None:
+        self._url, self._curve, self._max_message = url, curve, max_message
+        self._direct = curve is None
+
+    def caller(self) -> Caller | _ZmqCaller:
+        """A new connection."""
+        return Caller(self._url, self._max_message) if self._direct else _ZmqCaller(self._url, self._curve)
+
+    def detour(self) -> Caller | _ZmqCaller:
+        """A new connection over libzmq, and so are all that follow."""
+        self._direct = False
+        return self.caller()
+
+
+class Outgoing:
+    """One connection to a server, and what could not be sent over it yet. Nothing here ever waits.
+
+    Args:
+        road: to the server.
+        now: seconds, monotonic.
+
+    Attributes:
+        polled: where the loop waits for it, and for what.
+    """
+
+    def __init__(self, road: Road, now: float) -> None:
+        self._road = road
+        self._caller = road.caller()
+        self._outbox: Outbox = deque()
+        self.polled: tuple[Any, int] = (None, 0)
+        self.attend(0, now)
+
+    @property
+    def watched(self) -> Any:
+        """What ``attend`` wants to hear of: a descriptor or a socket of libzmq; None while there is none."""
+        return self._caller.pollable
+
+    @property
+    def due(self) -> float:
+        """When ``attend`` has something to do, whatever happens."""
+        return self._caller.due
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether a message has come in already, of which the loop will not hear."""
+        return self._caller.at_hand
+
+    def wanted(self, reading: bool) -> int:
+        """What to wait for; of messages only where they may be read."""
+        return self._caller.wanted(reading, bool(self._outbox)) if self._caller.pollable is not None else 0
+
+    def put(self, frames: Sequence[bytes], until: float) -> int:
+        """Lets a message wait for ``flush``; how many wait. It leaves over a connection that is up, and before
+        ``until``, or never."""
+        self._outbox.append((frames, until))
+        return len(self._outbox)
+
+    def flush(self, now: float) -> None:
+        """Sends what can be sent; what nobody waits for any more is dropped."""
+        outbox = self._outbox
+        while outbox and outbox[0][1] <= now:
+            outbox.popleft()
+        self._caller.send(outbox, now)
+
+    def attend(self, events: int, now: float) -> None:
+        """Sees to what has happened, and to what is due; then ``receive`` may give messages."""
+        try:
+            self._caller.attend(events, now)
+        except OtherProtocol:
+            self._caller.close()
+            self._caller = self._road.detour()
+        self.flush(now)
+
+    def receive(self) -> Sequence[bytes] | None:
+        """The next message that has come in; None if there is none right now."""
+        return self._caller.receive()
+
+    def close(self) -> None:
+        """Ends the connection; what has not left is dropped."""
+        self._outbox.clear()
+        self._caller.close()
