@@ -87,9 +87,9 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial(
         "adapts",
         "blocks",
-        "**kept** (`Spin` in transports/zmq.py): gains on an idle machine what 200 tries gain, and burns next to "
-        "nothing under a trickle; it takes every try that succeeds for a gain, and so still tries where blocking would be "
-        "quicker",
+        "**kept** (`Spin` in transports/zmq.py), for listeners with keys: gains on an idle machine what 200 tries gain, and "
+        "burns next to nothing under a trickle; it takes every try that succeeds for a gain, and so still tries where "
+        "blocking would be quicker",
     ),
     Trial("adapts", "adapts", "not kept: no more than the server alone, and it loses more beside load"),
     Trial(
@@ -105,7 +105,7 @@ TRIALS: Final[Sequence[Trial]] = (
         "**kept** (transports/direct.py), for sync clients without keys: two of the four hand-overs are gone, the "
         "client's; slower than libzmq under none of these loads",
     ),
-    Trial("adapts", "direct", "what sync clients do today: two to three times the plain rate on an idle machine"),
+    Trial("adapts", "direct", "what sync clients do where a listener is libzmq's"),
     Trial(
         "measures",
         "direct",
@@ -115,14 +115,14 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial(
         "direct",
         "blocks",
-        "not built: gains for every client that there is, and most with several; but the server would have to be a ZeroMQ "
-        "of its own (heartbeats, CURVE, high-water marks)",
+        "**kept** (transports/open_listener.py), for listeners without keys: gains for every client that there is, and most "
+        "with several",
     ),
     Trial(
         "direct",
         "direct",
-        "not built: the most by far wherever cores are awake, as no hand-over is left but the kernel's; ZeroMQ written "
-        "anew on both sides, and on an idle machine it still waits for cores to wake up",
+        "what sync clients and servers do today: the most by far wherever cores are awake, as no hand-over is left but the "
+        "kernel's; on an idle machine it still waits for cores to wake up",
     ),
     Trial("blocks", "blocks", "the kernel's part is small: about TCP's rate, with the same hand-overs", scheme="ipc"),
     Trial("adapts", "blocks", "what `transport='ipc'` gave with libzmq in the client", scheme="ipc"),

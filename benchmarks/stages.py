@@ -242,10 +242,10 @@ def section(bed: Bed, _folder: Path) -> str:
     rows = [(stage.side, stage.name, f"{stage.micros:.1f}") for stage in found]
     rows += [
         ("", "**all stages**", f"**{known:.1f}**"),
-        ("", "hand-over between the threads, wire, cold caches: what is left", f"{total.clock - known:.1f}"),
+        ("", "hand-over between the processes, wire, cold caches: what is left", f"{total.clock - known:.1f}"),
         ("", "**one sync Get over TCP, median**", f"**{total.clock:.1f}**"),
         ("client", "processor time of one Get", f"{total.client:.1f}"),
-        ("server", "processor time of one Get, with ZeroMQ's thread", f"{total.server:.1f}"),
+        ("server", "processor time of one Get", f"{total.server:.1f}"),
     ]
     return f"{_INTRODUCTION}\n\n{table(('where', 'stage', 'µs'), rows)}\n"
 
