@@ -417,3 +417,39 @@ def test_where_not_even_a_spare_file_can_be_had_who_comes_waits_until_there_is(l
     assert caplog.messages == []
     assert echoed(listener) == [b"a"]
     assert exactly(knocking, 64)
+
+
+def test_one_who_sends_much_at_once_does_not_hold_up_the_others(listener, raw):
+    much, little = (raw(SIGNATURE + b"\x03\x00" + NULL + DEALER) for _ in range(2))
+    look_around(listener)
+    much.sendall(b"\x00\x01m" * 10_000)
+    assert echoed(listener) == [b"m"]
+    little.sendall(b"\x00\x01l")
+    frames = [echoed(listener) for _ in range(1000)]
+    assert [b"l"] in frames
+    assert [echoed(listener) for _ in range(10_000 - 1000)] == [[b"m"]] * 9000
+    assert not listener.behind
+    look_around(listener)
+
+
+def test_one_who_sends_much_and_leaves_is_answered_to_the_end_and_parts(listener, raw):
+    client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01m" * 1000 + b"\x00")
+    client.shutdown(socket.SHUT_WR)
+    for _ in range(1000):
+        assert echoed(listener) == [b"m"]
+    look_around(listener)
+    assert (listener.count, listener.behind) == (0, False)
+
+
+def test_those_who_have_sent_much_and_left_hold_up_nobody_either(listener, raw):
+    gone = [raw(SIGNATURE + b"\x03\x00" + NULL + DEALER) for _ in range(40)]
+    look_around(listener)
+    for client in gone:
+        client.sendall(b"\x00\x01m" * 2000)
+        client.close()
+    assert echoed(listener) == [b"m"]
+    raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01l")
+    assert [b"l"] in [echoed(listener) for _ in range(10_000)]
+    while listener.count > 1:
+        listener.timeout = 0.05
+        listener.wait()

@@ -132,8 +132,8 @@ class Proxy:
         self._listen(not self._core.full and not self._stopping)
         before, ready = self._ready, dict(self._poller.poll(self._patience()))
         self._ready, listener = ready, self._listener
-        if listener.at_hand or listener.pollable in ready:
-            self._take(_burst(listener.at_hand or listener.pollable in before))
+        if self._has_more or listener.pollable in ready:
+            self._take(_burst(self._has_more or listener.pollable in before))
         now = time.monotonic()
         for key, line in list(self._lines.items()):
             events = ready.get(line.watched, 0)
@@ -154,10 +154,15 @@ class Proxy:
             self._poller.unregister(self._listener.pollable)
         self._listening = wanted
 
+    @property
+    def _has_more(self) -> bool:
+        """Whether there are messages of which no poll tells; at the end, only those that were taken count."""
+        return self._listener.at_hand or (self._listener.behind and not self._stopping)
+
     def _patience(self) -> int | None:
         """Milliseconds to wait for a message; None for as long as it takes."""
         lines = self._lines.values()
-        if (self._listener.at_hand and not self._core.full) or (not self._choked and any(x.at_hand for x in lines)):
+        if (self._has_more and not self._core.full) or (not self._choked and any(x.at_hand for x in lines)):
             return 0
         most = _FLUSH if self._outbox.peers else 1.0 if self._stopping else math.inf
         first = self._core.next_due()
@@ -205,7 +210,7 @@ class Proxy:
 
     def _take(self, burst: int) -> None:
         for _ in range(burst):
-            none = self._core.full or (self._stopping and not self._listener.at_hand)
+            none = self._core.full or (self._stopping and not self._has_more)
             message = None if none else self._listener.receive()
             if message is None:
                 return

@@ -81,6 +81,9 @@ class BoundedListener(Listener):
     at_hand: Final = False
     """Whether a message has come in already, which nothing tells who waits for ``pollable``."""
 
+    behind: Final = False
+    """Whether there may be further messages of which the same is true."""
+
     def hand_out(self) -> list[bytes]:
         """Sends the answers that waited for further ones: there are none here."""
         return []

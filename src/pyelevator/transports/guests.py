@@ -18,6 +18,7 @@ HIGH_WATER: Final = 500
 READ: Final = getattr(select, "EPOLLIN", 1)
 WRITE: Final = getattr(select, "EPOLLOUT", 4)
 
+_AT_ONCE: Final = 64  # messages of one guest that are answered before those of others
 _VECTOR: Final = 64  # pieces that go out in one call
 _LAST_READS: Final = 64
 _QUIET: Final = getattr(sockets, "MSG_NOSIGNAL", 0)
@@ -87,7 +88,7 @@ class Guest:
         self._receive, self._send = socket.recv, socket.send
         self._max_message = max_message
         self._welcome: Welcome | None = Welcome()
-        self._decoder = zmtp.Decoder(max_message)
+        self._decoder = zmtp.Decoder(max_message, most=_AT_ONCE)
         self._head = zmtp.head
         self._queue: deque[Any] = deque()
         self.put([Welcome.opening])
@@ -102,18 +103,19 @@ class Guest:
         """Whether much has not left to it."""
         return len(self._queue) > HIGH_WATER
 
+    @property
+    def behind(self) -> bool:
+        """Whether more has been read than was taken; nothing is read from the socket as long as that is so."""
+        return self._decoder.behind
+
     def take(self) -> "deque[list[bytes]]":
-        """Reads what is there; the messages that are complete now, for the caller to empty.
+        """Reads what is there; the next few messages that are complete now, for the caller to empty.
 
         Raises:
             Left: nothing comes any more.
         """
         try:
-            data = self._receive(self._decoder.wanted)
-            if not data:
-                raise Left
-            if self._welcome is not None:
-                data = self._shake(self._welcome, data)
+            data = b"" if self._decoder.behind else self._read()  # which may change the decoder
             self._decoder.feed(data)
         except BlockingIOError:
             return self._decoder.messages
@@ -125,6 +127,12 @@ class Guest:
                 self.put([pongs])
         return self._decoder.messages
 
+    def _read(self) -> bytes:
+        data = self._receive(self._decoder.wanted)
+        if not data:
+            raise Left
+        return data if self._welcome is None else self._shake(self._welcome, data)
+
     def _shake(self, welcome: Welcome, data: bytes) -> bytes:
         reply = welcome.receive(data)
         if reply:
@@ -133,7 +141,7 @@ class Guest:
             return b""
         self._welcome = self.since = None
         self._head = welcome.head
-        self._decoder = zmtp.Decoder(self._max_message, welcome.read_head)
+        self._decoder = zmtp.Decoder(self._max_message, welcome.read_head, _AT_ONCE)
         return welcome.rest
 
     def answer(self, frames: Sequence[bytes]) -> None:

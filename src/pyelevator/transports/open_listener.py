@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
@@ -27,7 +27,8 @@ _LOG: Final = logging.getLogger("pyelevator.server")
 
 _QUEUE: Final = 1024  # connections that the system takes before we do
 _AT_ONCE: Final = 64  # connections that are taken before messages are looked at
-_TOGETHER: Final = 16  # connections that are read from before the messages are answered, as tiny ones take much memory
+_TOGETHER: Final = 16  # connections that are read from before the messages are answered
+_BEHIND: Final = 4  # those of them that had more at hand than their share
 _HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
 _LATE: Final = 1 << 16  # bytes that wait at most for the next answer to the same guest
 _GOODBYE: Final = 1.0  # seconds at the end for what has not left
@@ -42,7 +43,8 @@ AVAILABLE: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
 class OpenListener:
     """Takes messages from everybody who comes, in the terms of :class:`~pyelevator.transports.bounded.BoundedListener`.
 
-    What one connection brings at once is answered at once, in one piece.
+    What one connection brings at once is answered at once, in one piece, if it is little; if it is much, others have
+    their turn in between.
 
     Args:
         urls: what to bind.
@@ -82,6 +84,7 @@ class OpenListener:
         self._on: dict[int, Guest] = {}
         self._doors: dict[int, sockets.socket] = {}
         self._arrived: deque[tuple[bytes, list[bytes]]] = deque()
+        self._behind: dict[bytes, Guest] = {}
         self._late: dict[bytes, Guest] = {}
         self._poll = select.epoll()
         self._wakes = threading.RLock()  # reentrant: a signal handler may wake
@@ -162,10 +165,15 @@ class OpenListener:
         """Whether a message has come in already, which nothing tells who waits for ``pollable``."""
         return bool(self._arrived)
 
+    @property
+    def behind(self) -> bool:
+        """Whether there may be further messages of which the same is true."""
+        return bool(self._behind)
+
     def _look(self, timeout: float | None) -> bool:
         """Waits until something happens, and sees to it; whether that was a wake."""
-        woken = False
-        for descriptor, event in self._poll.poll(timeout, _TOGETHER):
+        woken, behind = False, list(islice(self._behind.values(), _BEHIND))
+        for descriptor, event in self._poll.poll(0 if behind else timeout, _TOGETHER):
             guest = self._on.get(descriptor)
             if guest is not None:
                 self._attend(guest, event)
@@ -174,6 +182,9 @@ class OpenListener:
                 os.eventfd_read(self._waker)
             elif descriptor in self._doors:  # else somebody had to leave when a door was seen to
                 self._admit(self._doors[descriptor])
+        for guest in behind:
+            if self._behind.pop(guest.identity, None) is not None:
+                self._attend(guest, READ)
         return woken
 
     def _attend(self, guest: Guest, event: int) -> None:
@@ -188,6 +199,8 @@ class OpenListener:
             identity = guest.identity
             while messages:
                 self._arrived.append((identity, messages.popleft()))
+            if guest.behind:
+                self._behind[identity] = guest
         self._note(guest)
 
     def taken(self) -> Iterator[tuple[bytes, Sequence[bytes]]]:
@@ -226,15 +239,25 @@ class OpenListener:
         return self._note(guest) and self.outbox.blocked(guest.identity)
 
     def _note(self, guest: Guest) -> bool:
-        """Sees to it that what has not left will; whether there is anything."""
+        """Sees to it that what has not left will, and that no more comes of one who is behind; whether some waits."""
         waits = guest.waits
         if waits:
             self.outbox.peers[guest.identity] = guest
-        wanted = READ | WRITE if waits else READ
+        wanted = (0 if guest.behind else READ) | (WRITE if waits else 0)
         if wanted != guest.watched:
-            guest.watched = wanted
-            self._poll.modify(guest.socket.fileno(), wanted)
+            self._watch(guest, wanted)
         return waits
+
+    def _watch(self, guest: Guest, wanted: int) -> None:
+        """Waits for something else; where that is nothing, not even for the end, which cannot be left out."""
+        descriptor = guest.socket.fileno()
+        if not wanted:
+            self._poll.unregister(descriptor)
+        elif not guest.watched:
+            self._poll.register(descriptor, wanted)
+        else:
+            self._poll.modify(descriptor, wanted)
+        guest.watched = wanted
 
     # Who comes and goes
 
@@ -289,9 +312,11 @@ class OpenListener:
     def _part(self, guest: Guest) -> None:
         if self._guests.pop(guest.identity, None) is None:
             return
-        self._late.pop(guest.identity, None)
+        for some in (self._late, self._behind):
+            some.pop(guest.identity, None)
         del self._on[guest.socket.fileno()]
-        self._poll.unregister(guest.socket.fileno())
+        if guest.watched:
+            self._watch(guest, 0)
         guest.close()  # the backlog sees that nothing waits for it any more
         self._told = self._told and len(self._guests) >= self._max_connections
 

@@ -13,6 +13,7 @@ Refused, and never holds much more than has come in.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from typing import Final, TypeAlias
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
@@ -228,15 +229,19 @@ class Decoder:
     Args:
         limit: bytes of a message, of which each frame counts 64 more.
         read_head: reads what stands before each frame.
+        most: messages that are read ahead; for what stands behind them, ``feed`` wants to be called again.
 
     Attributes:
-        messages: those that are complete.
+        messages: those that are complete, for the caller to take out.
+        behind: whether there is something behind the last of them that has not been looked at.
         pongs: what to send because the peer asked whether we live.
         wanted: how many bytes to take next.
     """
 
-    def __init__(self, limit: int = MAX_MESSAGE, read_head: ReadHead = read_head) -> None:
+    def __init__(self, limit: int = MAX_MESSAGE, read_head: ReadHead = read_head, most: float = inf) -> None:
         self._read_head = read_head
+        self._most = most
+        self.behind = False
         self.messages: deque[list[bytes]] = deque()
         self.pongs = b""
         self.wanted = LARGE
@@ -279,7 +284,11 @@ class Decoder:
     def _read(self, data: bytes) -> int:
         """Takes the frames of ``data``; where the first begins that is not complete."""
         at, end = 0, len(data)
+        self.behind = False
         while (found := self._read_head(data, at, self._left)) is not None:
+            if len(self.messages) >= self._most:
+                self.behind = True
+                break
             flags, start, stop = found
             if stop <= end:
                 self._take(flags, data[start:stop])
