@@ -50,6 +50,7 @@ class Gated:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.entered = threading.Semaphore(0)
+        self.asked: list[bytes] = []
         self.closed = False
 
     def at_once(self, request: Request) -> Response | None:
@@ -60,6 +61,7 @@ class Gated:
             self.entered.release()
             self.gate.wait(20)
             return Response([[request.command.start, b""]], id=request.id)
+        self.asked.append(request.command.key[:100])
         return Response(request.command.key, id=request.id)
 
     def close(self) -> None:

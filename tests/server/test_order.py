@@ -140,10 +140,37 @@ def test_for_a_client_that_does_not_read_nothing_is_executed(world):
     assert world.order.parked(A) == 3 * 1025
     assert (world.order.pending, world.order.load) == (0, 0)
     world.order.unblock(A)
+    assert (world.answered, list(world.order.resting)) == ([], [A])
+    world.order.resume()
     assert world.answered == ["1", "2"]
     assert world.order.parked(A) == 0
     world.finish()
     assert A not in world.order
+
+
+def test_of_much_that_waited_a_part_goes_on_at_a_time_and_the_clients_take_turns(world):
+    for identity in (A, B):
+        world.order.block(identity)
+        for i in range(100):
+            world.add(quick(f"{i}", id=i), identity)
+        world.order.unblock(identity)
+    for identity, done in ((B, 64), (A, 128), (B, 164), (None, 200)):
+        world.order.resume()
+        assert len(world.answered) == done
+        assert next(iter(world.order.resting), None) == identity
+    assert (world.order.pending, world.order.load) == (0, 0)
+    assert A not in world.order
+
+
+def test_one_whose_turn_has_not_come_sends_no_more_than_goes_on(world):
+    world.order.block(A)
+    for i in range(100):
+        world.add(quick(f"{i}", id=i))
+    world.order.unblock(A)
+    for i in range(100, 200):
+        world.add(quick(f"{i}", id=i))
+    assert world.answered == [f"{i}" for i in range(200)]
+    assert not world.order.resting
 
 
 def test_a_client_may_be_blocked_by_its_own_answer(world):
@@ -171,10 +198,11 @@ _STEPS = st.one_of(
     st.tuples(st.just("add"), st.sampled_from([A, B]), st.booleans(), st.booleans()),
     st.tuples(st.just("finish"), st.integers(0, 3)),
     st.tuples(st.sampled_from(["block", "unblock"]), st.sampled_from([A, B])),
+    st.tuples(st.just("resume")),
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(steps=st.lists(_STEPS, max_size=40))
 def test_whatever_happens_everything_is_answered_once_and_what_has_no_id_in_order(steps):
     world, added = World(), []
@@ -190,11 +218,16 @@ def test_whatever_happens_everything_is_answered_once_and_what_has_no_id_in_orde
             world.order.block(details[0])
         elif what == "unblock" and details[0] in world.order.blocked():
             world.order.unblock(details[0])
+        elif what == "resume" and world.order.resting:
+            world.order.resume()
         assert max([sum(who == client for who, _ in world.running) for client in (A, B)]) <= 2
     for identity in world.order.blocked():
         world.order.unblock(identity)
-    while world.running:
-        world.finish()
+    while world.running or world.order.resting:
+        if world.order.resting:
+            world.order.resume()
+        else:
+            world.finish()
     assert sorted(world.done) == sorted(added)
     assert [entry for entry in world.done if entry[1].endswith("u") and entry[0] == A] == [
         entry for entry in added if entry[1].endswith("u") and entry[0] == A

@@ -140,6 +140,49 @@ def test_a_server_above_its_backlog_goes_on_sending_what_others_are_to_get(raw, 
         gated.gate.set()
 
 
+def blocked_client(url):
+    """A client that does not read an answer of 16 MB, of which some is there."""
+    client = plain_client(url)
+    for piece in zmtp.encode(CODEC.encode_request(Request(Get(bytes(16 << 20)), id=1))):
+        client.sendall(piece)
+    receive_exactly(client, 1000)
+    return client
+
+
+def test_what_waits_for_one_to_read_is_not_executed_when_he_has_left(raw, gated):
+    with Server(gated, [ANY_PORT], capacity=Capacity(unread=1 << 20)) as server:
+        other, order = raw(server.urls[0]), server._order
+
+        def ask_something():
+            other.ask(Get("quick"))
+            assert other.answer(Get("quick")).payload == b"quick"
+
+        with blocked_client(server.urls[0]) as leaving:
+            leaving.sendall(zmtp.frame(*CODEC.encode_request(Request(Get("parked"), id=2))))
+            while not any(map(order.parked, order.blocked())):
+                ask_something()
+        while order.blocked():
+            ask_something()
+        assert b"parked" not in gated.asked
+
+
+def test_all_who_read_again_are_served_again_though_not_at_the_same_moment(gated, monkeypatch):
+    monkeypatch.setattr("pyelevator.server.runner._FLUSH", 0.0)
+    with Server(gated, [ANY_PORT], capacity=Capacity(unread=1 << 20)) as server:
+        clients = [blocked_client(server.urls[0]) for _ in range(3)]
+        parked = zmtp.frame(*CODEC.encode_request(Request(Get("parked"), id=2)))
+        for client in clients:
+            client.sendall(parked)
+        answers = []
+        for client in clients:
+            with client:
+                receive_exactly(client, (16 << 20) - 1000)
+                answers.append(b"")
+                while b"parked" not in answers[-1]:
+                    answers[-1] += receive_exactly(client, 1)
+    assert len(answers) == 3
+
+
 def test_a_server_above_its_backlog_can_be_stopped(raw, gated):
     with Server(gated, [ANY_PORT], capacity=Capacity(backlog=1), grace=0.01) as server:
         raw(server.urls[0]).ask(Range("slow"))

@@ -15,6 +15,9 @@ from pyelevator.conversation import Exchange
 _OVERHEAD: Final = 1024
 """What a waiting request weighs beside its bytes."""
 
+_TURN: Final = 64
+"""Requests of one client that have waited and go on before others have their turn."""
+
 
 @define(eq=False)
 class Job:
@@ -53,6 +56,7 @@ class _Client:
         running: its requests at the workers.
         held: one of them has no id, so that further ones without an id wait for it.
         blocked: it does not read its answers, so that everything waits.
+        resting: it has had its turn, and what waits goes on at its next one.
         queue: what waits, in order.
         parked: what that weighs.
     """
@@ -60,6 +64,7 @@ class _Client:
     running: int = 0
     held: bool = False
     blocked: bool = False
+    resting: bool = False
     queue: deque[Job] = field(factory=deque)
     parked: int = 0
 
@@ -81,13 +86,15 @@ class Order:
         most: jobs of one client at the workers.
 
     Attributes:
-        pending: requests that run or wait, but for those of blocked clients.
+        pending: requests that run or wait, but for those of blocked and resting clients.
         load: what they weigh.
+        resting: the clients that wait for ``resume``.
     """
 
     def __init__(self, answer: Callable[[bytes, Job], bool], work: Callable[[bytes, Job], None], most: int) -> None:
         self._answer, self._work, self._most = answer, work, most
         self._clients: dict[bytes, _Client] = {}
+        self.resting: dict[bytes, _Client] = {}
         self.pending = 0
         self.load = 0
 
@@ -97,6 +104,11 @@ class Order:
     def add(self, identity: bytes, job: Job, *, tried: bool = False) -> None:
         """Starts the job, or lets it wait; ``tried`` if it cannot be answered at once."""
         client = self._clients.setdefault(identity, _Client())
+        if client.resting:
+            client.queue.append(job)
+            self._park(client, job, +1)
+            self._wake(identity, client, 2)  # so that no more can come than goes
+            return
         if not (client.lets(job, first=not client.queue) and self._start(identity, client, job, tried)):
             client.queue.append(job)
             self._park(client, job, +1)
@@ -108,21 +120,42 @@ class Order:
         client.running -= 1
         client.held = client.held and job.tagged
         self._count(job, -1)
-        self._go_on(identity, client)
+        if not client.resting:
+            self._go_on(identity, client)
 
     def block(self, identity: bytes) -> None:
         """Nothing of this client's starts until ``unblock``."""
         client = self._clients.setdefault(identity, _Client())
         if not client.blocked:
-            client.blocked = True
-            self._count_queue(client, -1)
+            self._rest(identity, client)
+            del self.resting[identity]
+            client.blocked, client.resting = True, False
 
     def unblock(self, identity: bytes) -> None:
-        """The client reads again."""
+        """The client reads again; what waits goes on with ``resume``."""
         client = self._clients[identity]
         client.blocked = False
+        if client.queue:
+            client.resting = True
+            self.resting[identity] = client
+        self._tidy(identity, client)
+
+    def resume(self) -> None:
+        """Gives one of the resting clients its turn: who has waited longest for it."""
+        identity, client = next(iter(self.resting.items()))
+        self._wake(identity, client, _TURN)
+
+    def _rest(self, identity: bytes, client: _Client) -> None:
+        if not client.resting:
+            client.resting = True
+            self.resting[identity] = client
+            self._count_queue(client, -1)
+
+    def _wake(self, identity: bytes, client: _Client, most: int) -> None:
+        client.resting = False
+        del self.resting[identity]
         self._count_queue(client, +1)
-        self._go_on(identity, client)
+        self._go_on(identity, client, most)
 
     def blocked(self) -> list[bytes]:
         """The clients that do not read."""
@@ -141,8 +174,12 @@ class Order:
         client.blocked = False
         self._tidy(identity, client)
 
-    def _go_on(self, identity: bytes, client: _Client) -> None:
+    def _go_on(self, identity: bytes, client: _Client, most: int = _TURN) -> None:
         while client.queue and client.lets(client.queue[0], first=True):
+            if not most:
+                self._rest(identity, client)
+                return
+            most -= 1
             job = client.queue.popleft()
             self._park(client, job, -1)
             if not self._start(identity, client, job):
@@ -164,7 +201,7 @@ class Order:
 
     def _park(self, client: _Client, job: Job, sign: int) -> None:
         client.parked += sign * job.weight
-        if not client.blocked:
+        if not (client.blocked or client.resting):
             self._count(job, sign)
 
     def _count(self, job: Job, sign: int) -> None:

@@ -98,7 +98,7 @@ class Server:
         self._order = Order(self._answer_at_once, self._submit, workers)
         self._workers = ThreadPoolExecutor(workers, "elevator-worker")
         self._done: SimpleQueue[Done | None] = SimpleQueue()
-        self._unsent = self._listener.outbox.peers
+        self._unsent, self._resting = self._listener.outbox.peers, self._order.resting
         self._flush_at = 0.0
         self._tick_seconds = application.tick_seconds
         self._tick_at = monotonic()
@@ -136,7 +136,8 @@ class Server:
         self._listener.wake()
 
     def _loop(self) -> None:
-        wait, take, unsent, ticks = self._listener.wait, self._take, self._unsent, self._tick_seconds is not None
+        wait, take, ticks = self._listener.wait, self._take, self._tick_seconds is not None
+        unsent, resting = self._unsent, self._resting
         self._listener.timeout = self._tick_seconds
         while not self._stopping:
             message = wait()
@@ -144,7 +145,7 @@ class Server:
                 take(*message)
             else:
                 self._deliver()
-            if (unsent or ticks) and not self._stopping:
+            if (unsent or resting or ticks) and not self._stopping:
                 self._look_around(monotonic())
             while self._is_full() and not self._stopping:
                 self._wait_for_room()
@@ -153,8 +154,8 @@ class Server:
         """Takes nothing until a worker is done; what is on its way to others goes on meanwhile."""
         self._listener.hand_out()
         with suppress(Empty):
-            self._settle(self._done.get(timeout=_FLUSH if self._unsent else None))
-        if self._unsent:
+            self._settle(self._done.get(timeout=_FLUSH if self._unsent or self._resting else None))
+        if self._unsent or self._resting:
             self._look_around(monotonic())
 
     def _is_full(self) -> bool:
@@ -207,6 +208,8 @@ class Server:
             identity, job, frames = done
             self._send(identity, frames)
             self._order.finished(identity, job)
+            if self._resting:
+                self._listener.timeout = _FLUSH
 
     def _send(self, identity: bytes, frames: Sequence[bytes]) -> None:
         if self._listener.answer(identity, frames):
@@ -223,21 +226,27 @@ class Server:
     # What comes round
 
     def _look_around(self, now: float) -> None:
-        if self._unsent and now >= self._flush_at:
-            self._flush_at = now + _FLUSH
-            self._flush()
+        if (self._unsent or self._resting) and now >= self._flush_at:
+            self._flush(now + _FLUSH)
+            self._flush_at = monotonic() + _FLUSH
         if self._tick_seconds is not None and now >= self._tick_at and (not self._ticking or self._ticking.done()):
             self._tick_at = now + self._tick_seconds
             self._ticking = self._workers.submit(self._tick)
 
-    def _flush(self) -> None:
-        """Sends what can be sent by now, and serves those again who have read."""
-        outbox = self._listener.outbox
+    def _flush(self, until: float) -> None:
+        """Sends what can be sent by now, and serves those again who have read, for a while: then others come first."""
+        outbox, order = self._listener.outbox, self._order
         outbox.flush()
-        for identity in self._order.blocked():
-            if not outbox.blocked(identity):
-                self._order.unblock(identity)
-        if not self._unsent:
+        for identity in order.blocked():
+            if not self._listener.knows(identity):
+                order.drop(identity)
+            elif not outbox.blocked(identity):
+                order.unblock(identity)
+        while self._resting:
+            order.resume()
+            if monotonic() >= until:
+                break
+        if not self._unsent and not self._resting:
             self._listener.timeout = self._tick_seconds
 
     def _tick(self) -> None:
@@ -267,10 +276,11 @@ class Server:
     def _answer_the_rest(self, deadline: Deadline) -> None:
         """Until all is answered and has left, or the time is over; a client that does not read is not waited for."""
         left, patience = -1, deadline
-        while (self.unanswered or self._unsent) and not deadline.expired():
+        while (self.unanswered or self._unsent or self._resting) and not deadline.expired():
             with suppress(Empty):
-                self._settle(self._done.get(timeout=_FLUSH if self._unsent else deadline.remaining()))
-            self._flush()
+                soon = self._unsent or self._resting
+                self._settle(self._done.get(timeout=_FLUSH if soon else deadline.remaining()))
+            self._flush(monotonic() + _FLUSH)
             unsent = self._listener.outbox.unsent
             if unsent != left or self.unanswered:
                 left, patience = unsent, Deadline.after(_PATIENCE)

@@ -63,6 +63,10 @@ class BoundedListener(Listener):
         """How many are connected."""
         return self._connections.count
 
+    def knows(self, identity: bytes) -> bool:  # noqa: ARG002
+        """Whether a sender may still be there, which libzmq tells when he is sent something."""
+        return True
+
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
         try:
             return super().wait()

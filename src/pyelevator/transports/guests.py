@@ -76,6 +76,7 @@ class Guest:
         since: when it came, for who sets an end to handshakes; None once it has been welcomed.
         size: bytes that have not left to it.
         watched: for what its socket is.
+        lost: some of what was for it was dropped, and nothing can follow.
     """
 
     def __init__(self, identity: bytes, socket: Any, backlog: Backlog, max_message: int) -> None:
@@ -83,6 +84,7 @@ class Guest:
         self.since: float | None = monotonic()
         self.size = 0
         self.watched = READ
+        self.lost = False
         self._backlog = backlog
         self.socket = socket
         self._receive, self._send = socket.recv, socket.send
@@ -189,6 +191,7 @@ class Guest:
         if self._queue:
             self._queue.clear()
             self._count(-self.size)
+            self.lost = True
             with suppress(OSError):
                 self.socket.shutdown(sockets.SHUT_WR)
 

@@ -143,6 +143,11 @@ class OpenListener:
         """How many are connected."""
         return len(self._guests)
 
+    def knows(self, identity: bytes) -> bool:
+        """Whether a sender may still be there for answers."""
+        guest = self._guests.get(identity)
+        return guest is not None and not guest.lost
+
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
         """The next message and the identity of its sender, waited for; None if something else ended the wait."""
         arrived = self._arrived
