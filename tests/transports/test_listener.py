@@ -160,7 +160,9 @@ def test_closing_a_second_time_leaves_the_socket_of_a_successor_alone(kind, tmp_
     second.close()
 
 
-@pytest.mark.parametrize("url", ["fake://", "tcp://127.0.0.1:4141/db", "here", "tcp://127.0.0.1:4141?timeout=5"])
+@pytest.mark.parametrize(
+    "url", ["tcp://[*]:0", "fake://", "tcp://127.0.0.1:4141/db", "here", "tcp://127.0.0.1:4141?timeout=5"]
+)
 def test_what_nothing_can_be_bound_to_is_refused(kind, url):
     with pytest.raises(UsageError):
         kind(url)
@@ -204,5 +206,13 @@ def test_ipv6_is_bound_and_shown_as_it_is(kind, dealer):
     client.set(zmq.IPV6, 1)
     client.connect(listener.urls[0])
     client.send(b"question")
+    assert arrived(listener)[1] == [b"question"]
+    listener.close()
+
+
+def test_an_interface_of_this_machine_is_a_host_too(kind, dealer):
+    listener = kind("tcp://lo:0")
+    assert listener.urls[0].startswith("tcp://127.0.0.1:")
+    dealer(listener.urls[0]).send(b"question")
     assert arrived(listener)[1] == [b"question"]
     listener.close()

@@ -1,8 +1,10 @@
 """What there is to say and to see to where a listener is bound, whoever binds it."""
 
 import errno
+import fcntl
 import os
 import socket as sockets
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any, Final
 from pyelevator.errors import UsageError
 from pyelevator.transports.endpoint import Target, parse_url
 
+_SIOCGIFADDR: Final = 0x8915  # of Linux
 _MAX_IPC_PATH: Final = 107  # sun_path of Linux, without its final NUL
 
 _BIND_HINTS: Final = {
@@ -60,6 +63,19 @@ def claim_ipc_path(path: str) -> None:
     with probe:
         if Path(path).exists() and probe.connect_ex(path) == 0:
             raise UsageError(f"cannot listen on ipc://{path}: another server listens there")
+
+
+def interface_address(name: str) -> str | None:
+    """The IPv4 address of a network interface of this machine (``lo``, ``eth0``), which ZeroMQ takes for a host, too.
+
+    Raises:
+        OSError: it has none.
+    """
+    if name not in {interface for _, interface in sockets.if_nameindex()}:
+        return None
+    with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as asking:
+        answer = fcntl.ioctl(asking.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()))
+    return sockets.inet_ntoa(answer[20:24])
 
 
 @contextmanager

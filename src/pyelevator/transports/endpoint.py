@@ -54,7 +54,10 @@ def parse_url(url: str) -> Target:
     """
     if not isinstance(url, str):
         raise ArgumentTypeError(f"a URL is a str, not {type(url).__name__}")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # what stands in brackets is no address
+        raise UsageError(f"{url!r} is no URL: {error}") from error
     if parts.scheme not in SCHEMES:
         raise UsageError(f"{url!r} is no URL of an Elevator server; it starts with one of tcp://, ipc:// and fake://")
     read = _tcp if parts.scheme == "tcp" else _path

@@ -19,7 +19,7 @@ from time import monotonic, sleep
 from typing import Any, Final
 
 from pyelevator.deadlines import Deadline
-from pyelevator.transports.bindings import bind_target, cannot_listen, claim_ipc_path, owned
+from pyelevator.transports.bindings import bind_target, cannot_listen, claim_ipc_path, interface_address, owned
 from pyelevator.transports.endpoint import Target
 from pyelevator.transports.guests import READ, WRITE, Backlog, Guest, Left
 
@@ -112,9 +112,9 @@ class OpenListener:
     def _tcp(self, target: Target) -> tuple[sockets.socket, str]:
         host, _, port = target.address.rpartition(":")
         family = sockets.AF_INET6 if host.startswith("[") else sockets.AF_INET
-        door = sockets.create_server(
-            (host.strip("[]"), int(port)), family=family, backlog=_QUEUE, dualstack_ipv6=family == sockets.AF_INET6
-        )
+        host = interface_address(host) or host.strip("[]")
+        both = family == sockets.AF_INET6 and sockets.has_dualstack_ipv6()
+        door = sockets.create_server((host, int(port)), family=family, backlog=_QUEUE, dualstack_ipv6=both)
         bound = door.getsockname()
         return door, f"tcp://[{bound[0]}]:{bound[1]}" if family == sockets.AF_INET6 else f"tcp://{bound[0]}:{bound[1]}"
 
