@@ -10,6 +10,7 @@ import zmq
 
 from pyelevator.transports import open_listener
 from pyelevator.transports.open_listener import OpenListener
+from support.routers import taken
 
 SIGNATURE = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
 ROUTER = b"\x04\x29\x05READY\x0bSocket-Type\x00\x00\x00\x06ROUTER\x08Identity\x00\x00\x00\x00"
@@ -48,15 +49,6 @@ def dealer(listener):
         dealer.set(zmq.LINGER, 0)
         dealer.set(zmq.RCVTIMEO, 20_000)
         yield dealer
-
-
-def exactly(connection, count):
-    data = b""
-    while len(data) < count:
-        piece = connection.recv(count - len(data))
-        assert piece, f"the connection ended after {data}"
-        data += piece
-    return data
 
 
 def arrived(listener):
@@ -112,10 +104,10 @@ def has_ended(connection):
 def test_clients_of_every_zmtp_are_answered_in_their_own_words(listener, raw, hello, greeting, question, answer):
     client = raw(hello)
     look_around(listener)
-    assert exactly(client, len(greeting)) == greeting
+    assert taken(client, len(greeting)) == greeting
     client.sendall(question)
     assert echoed(listener) == [b"a", b"b"]
-    assert exactly(client, len(answer)) == answer
+    assert taken(client, len(answer)) == answer
 
 
 def test_a_dealer_s_and_a_req_s_messages_come_as_libzmq_s_router_gives_them(listener, dealer):
@@ -148,13 +140,13 @@ def test_an_answer_that_waits_for_the_next_one_goes_out_before_the_listener_wait
     listener.answer(identity, [b"1"])
     assert arrived(listener) == (identity, [b"b"])
     look_around(listener)
-    assert exactly(client, 64 + len(ROUTER) + 3)[-3:] == b"\x00\x011"
+    assert taken(client, 64 + len(ROUTER) + 3)[-3:] == b"\x00\x011"
 
 
 def test_a_peer_that_asks_whether_we_live_is_told(listener, raw):
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x04\x09\x04PING\x00\x0ahi")
     look_around(listener)
-    assert exactly(client, 64 + len(ROUTER) + 9)[-9:] == b"\x04\x07\x04PONGhi"
+    assert taken(client, 64 + len(ROUTER) + 9)[-9:] == b"\x04\x07\x04PONGhi"
 
 
 def test_frames_larger_than_any_buffer_come_and_go_whole(listener, dealer):
@@ -416,7 +408,7 @@ def test_where_not_even_a_spare_file_can_be_had_who_comes_waits_until_there_is(l
             os.close(filler)
     assert caplog.messages == []
     assert echoed(listener) == [b"a"]
-    assert exactly(knocking, 64)
+    assert taken(knocking, 64)
 
 
 def test_one_who_sends_much_at_once_does_not_hold_up_the_others(listener, raw):

@@ -5,7 +5,6 @@ what happens on its descriptor and what time it is, and says what it waits for.
 """
 
 import math
-import socket as sockets
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
@@ -16,6 +15,8 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ProtocolError
 from pyelevator.transports import zmtp
 from pyelevator.transports.dial import Address, Addresses, LaneSocket, check_connected, opened
+from pyelevator.transports.line import Lost
+from pyelevator.transports.pieces import QUIET, VECTOR, push
 
 READ: Final = int(zmq.POLLIN)  # ZeroMQ's own numbers, as its poller watches descriptors, too
 WRITE: Final = int(zmq.POLLOUT)
@@ -26,12 +27,6 @@ Outbox: TypeAlias = "deque[tuple[Sequence[bytes], float]]"
 _PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 _HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
-_VECTOR: Final = 256  # pieces that go out in one call; of a message among them nobody can say that it has not left
-_QUIET: Final = getattr(sockets, "MSG_NOSIGNAL", 0)
-
-
-class Lost(Exception):
-    """The connection has ended."""
 
 
 _NOBODY: Final = (Lost, OSError, zmtp.Refused, ProtocolError)
@@ -100,7 +95,7 @@ class Caller:
         """Sends what can be sent of the messages, if the connection is up; those of no use any more are dropped."""
         leaving = self._leaving
         while self._up and not self._deaf:
-            while outbox and len(leaving) < _VECTOR:
+            while outbox and len(leaving) < VECTOR:  # of a message among these nobody can say that it has not left
                 frames, until = outbox.popleft()
                 if until > now:
                     leaving.extend(zmtp.encode(frames))
@@ -144,14 +139,14 @@ class Caller:
             socket = self._at()
             check_connected(socket)
             self._handshake = zmtp.Handshake()
-            socket.send(self._handshake.opening, _QUIET)
+            socket.send(self._handshake.opening, QUIET)
             self._step = self._shake
 
     def _shake(self, _: int) -> None:
         data = self._taken(zmtp.LARGE)
         reply = self._handshake.receive(data) if data else b""
         if reply:
-            self._at().send(reply, _QUIET)
+            self._at().send(reply, QUIET)
         if self._handshake.done:
             self._begin(self._handshake.rest)
 
@@ -190,26 +185,20 @@ class Caller:
     def _answer(self) -> None:
         """Tells a server that asked that we live, if it reads what it is sent."""
         pongs, self._decoder.pongs = self._decoder.pongs, b""
-        if len(self._leaving) > 2 * _VECTOR:
+        if len(self._leaving) > 2 * VECTOR:
             raise Lost
         self._leaving.append(pongs)
 
     def _pushed(self, leaving: "deque[Any]") -> bool:
         """Sends some; whether more can be tried."""
         try:
-            count = self._at().sendmsg([leaving[i] for i in range(min(len(leaving), _VECTOR))], (), _QUIET)
+            push(self._at(), leaving)
         except BlockingIOError:
             return False
         except OSError:  # what it has answered before can still be read, and then its end
             self._deaf = True
             leaving.clear()
             return False
-        while count:
-            piece = leaving.popleft()
-            if count < len(piece):
-                leaving.appendleft(memoryview(piece)[count:])
-                return False
-            count -= len(piece)
         return True
 
     def _hang_up(self, now: float) -> None:

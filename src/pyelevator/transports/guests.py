@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pyelevator.errors import ProtocolError
 from pyelevator.transports import zmtp
+from pyelevator.transports.pieces import push
 from pyelevator.transports.welcome import Welcome
 
 HIGH_WATER: Final = 500
@@ -19,9 +20,7 @@ READ: Final = getattr(select, "EPOLLIN", 1)
 WRITE: Final = getattr(select, "EPOLLOUT", 4)
 
 _AT_ONCE: Final = 64  # messages of one guest that are answered before those of others
-_VECTOR: Final = 64  # pieces that go out in one call
 _LAST_READS: Final = 64
-_QUIET: Final = getattr(sockets, "MSG_NOSIGNAL", 0)
 
 
 class Left(Exception):
@@ -87,7 +86,7 @@ class Guest:
         self.lost = False
         self._backlog = backlog
         self.socket = socket
-        self._receive, self._send = socket.recv, socket.send
+        self._receive = socket.recv
         self._max_message = max_message
         self._welcome: Welcome | None = Welcome()
         self._decoder = zmtp.Decoder(max_message, most=_AT_ONCE)
@@ -167,24 +166,11 @@ class Guest:
         queue = self._queue
         try:
             while queue:
-                if len(queue) == 1:
-                    self._sent(self._send(queue[0], _QUIET))
-                else:
-                    self._sent(self.socket.sendmsg([queue[i] for i in range(min(len(queue), _VECTOR))], (), _QUIET))
+                self._count(-push(self.socket, queue))
         except BlockingIOError:
             pass
         except OSError:
             self.drop()
-
-    def _sent(self, count: int) -> None:
-        self._count(-count)
-        queue = self._queue
-        while count:
-            piece = queue.popleft()
-            if count < len(piece):
-                queue.appendleft(memoryview(piece)[count:])
-                return
-            count -= len(piece)
 
     def drop(self) -> None:
         """Forgets what has not left. Nothing can follow, as half a frame may have left; so the peer is told the end."""

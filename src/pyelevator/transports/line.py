@@ -1,7 +1,6 @@
 """Line: one connection to a ROUTER, spoken by the thread that uses it."""
 
 import select
-import socket as sockets
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Final
@@ -10,15 +9,13 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import ProtocolError
 from pyelevator.transports import zmtp
 from pyelevator.transports.dial import Address, LaneSocket, check_connected, opened
+from pyelevator.transports.pieces import QUIET
 
 _LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
 _HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
 _CHUNK: Final = zmtp.LARGE
 _LOOKS: Final = 16
 _FRESH: Final = 0.0002  # seconds; ZeroMQ's own thread needs about as long to notice that a connection has ended
-_QUIET: Final = getattr(
-    sockets, "MSG_NOSIGNAL", 0
-)  # else a program that takes SIGPIPE as the system does would end with the server
 
 
 class Lost(Exception):
@@ -107,7 +104,7 @@ class Line:
     def _pushed(self, data: Any) -> int:
         """How many bytes the system takes now."""
         try:
-            return self._send(data, _QUIET)
+            return self._send(data, QUIET)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -173,7 +170,7 @@ def _shaken(socket: LaneSocket, deadline: Deadline) -> bytes:
     _wait(_watching(socket, select.POLLOUT), deadline)
     check_connected(socket)
     news, handshake = _watching(socket, select.POLLIN), zmtp.Handshake()
-    socket.send(handshake.opening, _QUIET)
+    socket.send(handshake.opening, QUIET)
     while not handshake.done:
         _wait(news, deadline)
         data = socket.recv(_CHUNK)
@@ -181,7 +178,7 @@ def _shaken(socket: LaneSocket, deadline: Deadline) -> bytes:
             raise Lost
         reply = handshake.receive(data)
         if reply:
-            socket.send(reply, _QUIET)
+            socket.send(reply, QUIET)
     return handshake.rest
 
 
