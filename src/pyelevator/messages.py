@@ -74,6 +74,8 @@ class Request(Generic[R]):
         compression: ask for an lz4-compressed reply (classic only).
         peer: who asks, where a server has made sure of it (see ``Listener.peer``); it never travels.
         deadline: until when the answer is wanted, if that is sooner than the call's own end; it never travels.
+        gather: makes what the rows of a long answer are gathered in, if the codec that will write the answer down
+            brings its own (see ``codec.packed``); it never travels.
     """
 
     command: Command[R]
@@ -82,6 +84,7 @@ class Request(Generic[R]):
     compression: bool = False
     peer: str | None = None
     deadline: Deadline | None = field(default=None, eq=False, repr=False)
+    gather: Callable[[], Any] | None = field(default=None, eq=False, repr=False)
 
     def numbered(self, id: int) -> Self:
         """The same request under an id."""

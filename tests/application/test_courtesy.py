@@ -2,8 +2,11 @@
 
 import pytest
 
+from pyelevator.application import Application, Policy
 from pyelevator.application.courtesy import PIECE, CourteousRows, Courtesy
 from pyelevator.codec.base import pack, pack_pieces
+from pyelevator.commands import PUT, Batch, Range
+from pyelevator.messages import Request
 
 
 class Looks(Courtesy):
@@ -23,3 +26,13 @@ def test_who_writes_rows_down_looks_up_between_pieces_and_writes_each_row_once(s
     written = bytes(pack_pieces(rows))
     assert courtesy.count == looks
     assert written == pack([(b"%d" % i, b"v") for i in range(size)])
+
+
+@pytest.mark.parametrize(("size", "looks"), [(0, 0), (1, 0), (PIECE, 1), (PIECE + 1, 1), (3 * PIECE, 3)])
+def test_who_reads_a_range_looks_up_after_each_full_piece(size, looks):
+    courtesy = Looks()
+    application = Application.in_memory(policy=Policy(courtesy=courtesy))
+    uid = application.catalog.uid_of("default")
+    application(Request(Batch([(PUT, b"%04d" % i, b"v") for i in range(size)]), uid))
+    application(Request(Range(), uid, gather=list))
+    assert courtesy.count == looks

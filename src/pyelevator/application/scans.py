@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from pyelevator.application.courtesy import PIECE, CourteousRows, Courtesy
+from pyelevator.application.courtesy import PIECE, CourteousRows
 from pyelevator.application.policy import Policy
-from pyelevator.commands import Range, Slice
+from pyelevator.commands import Slice
 from pyelevator.engines.base import Bounds, Engine, Reader
 from pyelevator.errors import WrongValue
 from pyelevator.messages import Request, Response
@@ -20,12 +20,12 @@ class Taken:
     """The first rows of a scan.
 
     Attributes:
-        rows: them.
+        rows: them, in what the request brings for them, or in a list.
         size: their bytes.
         more: whether there are further ones.
     """
 
-    rows: list[Any]
+    rows: Any
     size: int
     more: bool
 
@@ -34,32 +34,32 @@ def range_(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     """Answers a RANGE."""
     command: Any = request.command
     if command.cursor is False:
-        return Response(_all(engine, command, policy), id=request.id)
+        return Response(_all(engine, request, policy), id=request.id)
     if command.reverse or not (command.include_key and command.include_value):
         raise WrongValue("a range that comes in pages goes forwards, and has keys and values")
     return (_first_page if command.cursor is True else _next_page)(engine, request, policy)
 
 
-def _all(reader: Reader, command: Range, policy: Policy) -> list[Any]:
-    taken = _taken(reader.scan(_bounds_of_range(command)), policy.max_range, policy.max_range_bytes, policy.courtesy)
+def _all(reader: Reader, request: Request[Any], policy: Policy) -> Any:
+    items = reader.scan(_bounds_of_range(request.command))
+    taken = _taken(items, policy.max_range, policy.max_range_bytes, request, policy)
     _check_all(taken.more, policy)
     return taken.rows
 
 
-def _bounds_of_range(command: Range) -> Bounds:
+def _bounds_of_range(command: Any) -> Bounds:
     parts = command.include_key, command.include_value
     return Bounds(command.start, command.stop, command.prefix, *parts, command.reverse)
 
 
 def _first_page(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     """As much of a range as the client wants at once, or all of it, if there is no room for a further snapshot."""
-    command: Any = request.command
     cursor, snapshot = None, engine.snapshot()
     try:
-        taken = _page(snapshot, command, policy, (0, 0))
+        taken = _page(snapshot, request, policy, (0, 0))
         cursor = policy.cursors.keep_if_room(snapshot, engine, request.peer) if taken.more else None
         if cursor is None:
-            return Response(_all(snapshot, command, policy) if taken.more else taken.rows, id=request.id)
+            return Response(_all(snapshot, request, policy) if taken.more else taken.rows, id=request.id)
     finally:
         if cursor is None:
             snapshot.close()
@@ -74,7 +74,7 @@ def _next_page(engine: Engine, request: Request[Any], policy: Policy) -> Respons
         ending.callback(policy.cursors.close, command.cursor, engine, request.peer)
         with policy.cursors.reading(command.cursor, engine, request.peer) as cursor:
             before = cursor.passed.get(command.start, (0, 0))
-            taken = _page(cursor.snapshot, command, policy, before)
+            taken = _page(cursor.snapshot, request, policy, before)
             if taken.more:
                 after = before[0] + len(taken.rows), before[1] + taken.size
                 cursor.passed = {command.start: before, _behind(taken): after}  # this page may be asked for again
@@ -82,11 +82,12 @@ def _next_page(engine: Engine, request: Request[Any], policy: Policy) -> Respons
     return Response(taken.rows, id=request.id, more=taken.more, cursor=cursor.id if taken.more else None)
 
 
-def _page(reader: Reader, command: Range, policy: Policy, before: tuple[int, int]) -> Taken:
+def _page(reader: Reader, request: Request[Any], policy: Policy, before: tuple[int, int]) -> Taken:
     """A page of a range of which so many rows and bytes were given before; the limits are for all of it."""
+    command: Any = request.command
     most, most_bytes = policy.max_range - before[0], policy.max_range_bytes - before[1]
     wanted = most_bytes if command.max_bytes is None else min(command.max_bytes, most_bytes)
-    taken = _taken(reader.scan(_bounds_of_range(command)), most, wanted, policy.courtesy)
+    taken = _taken(reader.scan(_bounds_of_range(command)), most, wanted, request, policy)
     _check_all(taken.more and (len(taken.rows) >= most or taken.size >= most_bytes), policy)
     return taken
 
@@ -134,9 +135,9 @@ def _sliced(reader: Reader, request: Request[Any], policy: Policy) -> Response:
     bounds = _bounds_of(command)
     most, most_bytes = min(command.count, policy.max_range), policy.max_range_bytes
     if command.max_bytes is not None:
-        taken = _taken(reader.scan(bounds), most, min(command.max_bytes, most_bytes), policy.courtesy)
+        taken = _taken(reader.scan(bounds), most, min(command.max_bytes, most_bytes), request, policy)
         return Response(taken.rows, id=request.id, more=taken.more and len(taken.rows) < command.count)
-    taken = _taken(reader.scan(bounds), most, most_bytes, policy.courtesy)
+    taken = _taken(reader.scan(bounds), most, most_bytes, request, policy)
     _check_all(taken.more and len(taken.rows) < command.count, policy)
     return Response(taken.rows, id=request.id)
 
@@ -151,21 +152,24 @@ def _bounds_of(command: Slice) -> Bounds:
     return Bounds(start, None, None, *parts)
 
 
-def _taken(items: Iterator[Any], most: int, most_bytes: int, courtesy: Courtesy) -> Taken:
+def _taken(items: Iterator[Any], most: int, most_bytes: int, request: Request[Any], policy: Policy) -> Taken:
     """The first items, at most so many, of about so many bytes but at least one."""
-    rows = CourteousRows(courtesy)
+    courtesy = policy.courtesy
+    rows = request.gather() if request.gather else CourteousRows(courtesy)
     left = room = max(most_bytes, 1)
     while left > 0 and len(rows) < most:
-        wanted = min(len(rows) + PIECE, most)
-        left = _filled(rows, islice(items, wanted - len(rows)), left)
-        if len(rows) < wanted:
+        wanted = min(PIECE, most - len(rows))
+        some, left = _some(islice(items, wanted), left)
+        rows.extend(some)
+        if len(some) < wanted:
             break
         courtesy.look_up()
     return Taken(rows, room - left, next(items, _NOTHING) is not _NOTHING)
 
 
-def _filled(rows: list[Any], items: Iterator[Any], left: int) -> int:
-    """Adds items until the bytes that are left are used up; how many are left then. One flat loop: ranges are long."""
+def _some(items: Iterator[Any], left: int) -> tuple[list[Any], int]:
+    """Items until the bytes that are left are used up, and how many are left then. One flat loop: ranges are long."""
+    rows: list[Any] = []
     add = rows.append
     for item in items:
         add(item)
@@ -176,7 +180,7 @@ def _filled(rows: list[Any], items: Iterator[Any], left: int) -> int:
             left -= len(item)
         if left <= 0:
             break
-    return left
+    return rows, left
 
 
 _NOTHING: Final = object()

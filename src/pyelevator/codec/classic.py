@@ -20,8 +20,9 @@ from pyelevator.codec.base import (
     unpack,
 )
 from pyelevator.codec.layouts import ARGS, KNOWN, built, extras_of
+from pyelevator.codec.packed import PackedRows
 from pyelevator.codec.payloads import READERS, answers, cursor_of, message_of, pairs_of, written
-from pyelevator.commands import Command, Shape
+from pyelevator.commands import Command, Range, Shape, Slice
 from pyelevator.errors import MalformedMessage, ProtocolError
 from pyelevator.messages import Request, Response, Sealed, Status
 
@@ -39,6 +40,9 @@ SUCCEEDED: Final = b"\x85" + pack(_SUCCESS)[1:] + pack("id")
 
 _UNASKED: Final = pack({"compression": False})
 _NUMBERED: Final = b"\x82" + _UNASKED[1:] + pack("id")
+_GATHERING: Final = {Range: PackedRows, Slice: PackedRows}
+"""Command class -> what gathers the rows of its answer."""
+
 _UID: Final = pack("uid")
 _ARGS: Final = pack("args")
 
@@ -81,7 +85,7 @@ class ClassicCodec(Codec):
         except ProtocolError as error:
             error.request_id = request_id
             raise
-        return Request(command, uid, request_id, meta.get(b"compression") is True)
+        return Request(command, uid, request_id, meta.get(b"compression") is True, gather=_GATHERING.get(type(command)))
 
     def _command(self, message: dict[Any, Any], meta: dict[Any, Any]) -> Command[Any]:
         if b"cmd" not in message:

@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pyelevator.codec.base import error_code, pack, pack_pieces, plain, reply_status, scalar, strings, text
+from pyelevator.codec.packed import DATAS, PackedRows
 from pyelevator.commands import Shape
 from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Response, Status
-
-_DATAS: Final = b"\x81" + pack("datas")
 
 _LARGE: Final = 64 << 10
 """Bytes of a value that is not copied once more than needed."""
@@ -51,12 +50,14 @@ def _outcome(entry: Any, shape: Shape) -> Any:
 
 def written(payload: Any, shape: Shape) -> bytes:
     """The content frame. Scalars are wrapped in a list, but for false, which the old server leaves bare."""
+    if type(payload) is PackedRows:
+        return payload.content()
     if shape is Shape.SCALAR:
         datas: Any = payload if payload is False else [payload]
         large = type(payload) is bytes and len(payload) >= _LARGE
     else:
         datas, large = list(map(_entry, payload)) if shape is Shape.ANSWERS else payload, isinstance(payload, list)
-    return pack_pieces(datas, "datas") if large else _DATAS + pack(datas)
+    return pack_pieces(datas, "datas") if large else DATAS + pack(datas)
 
 
 def _scalar(datas: Any) -> bytes | bool | None:
