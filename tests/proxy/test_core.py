@@ -7,7 +7,7 @@ from pyelevator.commands import DbConnect, DbRepair, Get, MGet, Ping, Pipeline, 
 from pyelevator.errors import ErrorCode, PermissionDenied, UsageError
 from pyelevator.flows import sleep
 from pyelevator.messages import Request, Response
-from pyelevator.proxy.core import Core, Forward, Renew, Reply
+from pyelevator.proxy.core import Core, Forward, Renew, Reply, Rest, Resume
 from pyelevator.proxy.routing import Upstream
 
 URL = "tcp://h:1"
@@ -61,13 +61,13 @@ def test_two_clients_with_the_same_ids_keep_their_own_answers_in_any_order():
     core = learned(core_over())
     (one,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     (two,) = core.client_sent(b"b", asked(Get("k"), 1), 0.0)
-    (reply,) = core.upstream_sent("up", 0, answer_to(two, b"of b"), 0.0)
+    (reply,) = core.upstream_sent("up", two.lane, answer_to(two, b"of b"), 0.0)
     assert (reply.identity, told(reply).payload) == (b"b", b"of b")
     (reply,) = core.upstream_sent("up", 0, answer_to(one, b"of a"), 0.0)
     assert (reply.identity, told(reply).payload) == (b"a", b"of a")
 
 
-def test_an_upstream_that_echoes_ids_takes_all_on_one_lane():
+def test_an_upstream_that_echoes_ids_takes_all_of_a_client_on_one_lane():
     core = learned(core_over())
     forwards = [core.client_sent(b"a", asked(Get("k"), i), 0.0)[0] for i in range(100)]
     assert {forward.lane for forward in forwards} == {0}
@@ -117,14 +117,15 @@ def test_a_lost_reply_becomes_an_error_in_time_and_the_lane_without_ids_is_repla
     assert forward.until == 105.0
 
 
-def test_a_late_reply_with_an_id_is_for_nobody_and_costs_nobody_anything():
+def test_a_late_reply_with_an_id_is_for_nobody_and_nobody_waits_behind_it():
     core = learned(core_over())
     (late,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
-    (reply,) = core.tick(5.0)
+    reply, renew = core.tick(5.0)
     assert told(reply).code is ErrorCode.RUNTIME
+    assert renew == Renew("up", late.lane)
     (other,) = core.client_sent(b"b", asked(Get("k"), 1), 5.0)
-    assert core.upstream_sent("up", 0, answer_to(late, b"late"), 5.0) == []
-    (reply,) = core.upstream_sent("up", 0, answer_to(other, b"v"), 5.0)
+    assert core.upstream_sent("up", late.lane, answer_to(late, b"late"), 5.0) == []
+    (reply,) = core.upstream_sent("up", other.lane, answer_to(other, b"v"), 5.0)
     assert (reply.identity, told(reply).payload) == (b"b", b"v")
 
 
@@ -300,27 +301,33 @@ def watching(request, forward):
     return (yield from forward(request))
 
 
+@pytest.fixture
+def share(monkeypatch):
+    monkeypatch.setattr("pyelevator.proxy.core._SHARE", 128)
+    return 128
+
+
 @pytest.mark.parametrize("interceptors", [[], [watching]])
-def test_of_one_client_128_requests_are_under_way_and_another_s_goes_before_the_rest(interceptors):
+def test_of_one_client_so_many_requests_are_under_way_and_another_s_goes_before_the_rest(interceptors, share):
     core = learned(core_over(*interceptors))
-    assert len(gets(core, b"pushes", range(1, 501))) == 128
+    assert len(gets(core, b"pushes", range(1, 501))) == share
     (forward,) = core.client_sent(b"other", asked(Get("k"), 1), 0.0)
     assert isinstance(forward, Forward)
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
-def test_each_answer_makes_room_for_the_next_and_all_are_answered_in_the_end(interceptors):
+def test_each_answer_makes_room_for_the_next_and_all_are_answered_in_the_end(interceptors, share):
     core = learned(core_over(*interceptors))
     under_way, answered = gets(core, b"pushes", range(1, 501)), []
     while under_way:
         for action in core.upstream_sent("up", 0, answer_to(under_way.pop(0), b"v"), 0.0):
             (answered if isinstance(action, Reply) else under_way).append(action)
-        assert len(under_way) <= 128
+        assert len(under_way) <= share
     assert [told(reply).id for reply in answered] == list(range(1, 501))
     assert core.idle
 
 
-def test_what_waits_for_its_turn_has_been_taken_and_counts():
+def test_what_waits_for_its_turn_has_been_taken_and_counts(share):
     core = learned(core_over(capacity=300))
     gets(core, b"pushes", range(1, 300))
     assert not core.full
@@ -329,9 +336,9 @@ def test_what_waits_for_its_turn_has_been_taken_and_counts():
     assert not core.idle
 
 
-def test_nonsense_that_waits_is_answered_without_end_to_the_stack():
+def test_nonsense_that_waits_is_answered_without_end_to_the_stack(share):
     core = learned(core_over(capacity=10**6))
-    (first, *_) = gets(core, b"pushes", range(1, 129))
+    (first, *_) = gets(core, b"pushes", range(1, share + 1))
     for _ in range(5000):
         assert core.client_sent(b"pushes", [b"\xc1"], 0.0) == []
     answers = core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
@@ -339,30 +346,85 @@ def test_nonsense_that_waits_is_answered_without_end_to_the_stack():
     assert {type(answer) for answer in answers} == {Reply}
 
 
-def test_nothing_more_goes_on_of_a_client_that_does_not_read_until_it_does():
+def test_nonsense_behind_a_request_without_an_id_is_answered_in_order_without_end_to_the_stack():
     core = learned(core_over())
+    (first,) = core.client_sent(b"old", asked(Get("k")), 0.0)
+    for _ in range(999):
+        assert core.client_sent(b"old", [b"\xc1"], 0.0) == []
+    answers = core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
+    assert told(answers[0]).payload == b"v"
+    assert len(answers) == 1000
+    assert core.idle
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_nothing_more_goes_on_of_a_client_that_does_not_read_until_it_does(interceptors, share):
+    core = learned(core_over(*interceptors))
     under_way = gets(core, b"deaf", range(1, 201))
-    core.hold(b"deaf")
+    assert core.hold(b"deaf") == [Rest("up", 0)]
     assert core.held == [b"deaf"]
     assert core.parked(b"deaf") > 72 * 1024
-    for forward in under_way:
-        (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
-        assert isinstance(reply, Reply)
-    assert core.idle, "those that wait behind a client that may never read do not count"
+    assert core.idle, "those behind a client that may never read do not count"
+    answers = [core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0) for forward in under_way]
+    assert [told(reply).id for reply, *_ in answers] == list(range(1, share + 1))
+    assert answers[-1][1:] == [Resume("up", 0)], "the lane can be another's"
     released = core.release(b"deaf", 0.0)
     assert len(released) == 16
     assert core.held == []
+    assert not core.idle
     under_way = released
     while under_way:
         under_way += forwards(core.upstream_sent("up", 0, answer_to(under_way.pop(), b"v"), 0.0))
     assert core.idle
 
 
-def test_a_client_that_is_forgotten_leaves_nothing_behind():
+def test_a_client_that_reads_again_gets_what_was_on_its_way():
     core = learned(core_over())
+    (forward,) = gets(core, b"slow", [1])
+    assert core.hold(b"slow") == [Rest("up", 0)]
+    assert core.hold(b"slow") == []
+    assert core.release(b"slow", 0.0) == [Resume("up", 0)]
+    (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
+    assert told(reply).payload == b"v"
+
+
+def test_each_client_with_something_under_way_has_a_lane_of_its_own_which_is_free_for_others_then():
+    core = learned(core_over())
+    one, two = gets(core, b"a", [1]) + gets(core, b"b", [1])
+    assert gets(core, b"a", [2])[0].lane == one.lane != two.lane
+    core.upstream_sent("up", two.lane, answer_to(two, b"v"), 0.0)
+    (three,) = gets(core, b"c", [1])
+    assert three.lane == two.lane
+
+
+def test_where_there_can_be_no_more_lanes_one_is_shared_and_rests_for_nobody(monkeypatch):
+    monkeypatch.setattr("pyelevator.proxy.lanes._MOST_LANES", 2)
+    core = learned(core_over())
+    one, two, three = gets(core, b"a", [1]) + gets(core, b"b", [1]) + gets(core, b"c", [1])
+    assert (one.lane, two.lane, three.lane) == (0, 1, 0)
+    assert core.hold(b"a") == core.hold(b"c") == []
+    assert core.hold(b"b") == [Rest("up", 1)]
+    (four,) = gets(core, b"d", [1])
+    assert four.lane == 0, "not the one that rests"
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_a_client_that_is_given_up_leaves_nothing_behind(interceptors, share):
+    core = learned(core_over(*interceptors))
     under_way = gets(core, b"gone", range(1, 201))
-    core.drop(b"gone")
-    for forward in under_way:
-        core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
+    core.hold(b"gone")
+    renew, *replies = core.drop(b"gone", 0.0)
+    assert renew == Renew("up", 0)
+    assert {told(reply).message for reply in replies} == {"proxy: the client does not read"}
+    assert len(replies) == len(under_way) == share
     assert core.idle
-    assert not core.full
+    assert core.held == []
+    assert core.upstream_sent("up", 0, answer_to(under_way[0], b"v"), 0.0) == []
+
+
+def test_an_upstream_that_is_replaced_by_an_old_one_is_found_out():
+    core = learned(core_over())
+    under_way = gets(core, b"a", range(1, 4))
+    renew, *_ = core.upstream_sent("up", 0, answer_to(under_way[0], b"v", echo=False), 0.0)
+    assert renew == Renew("up", 0)
+    assert [forward.lane for forward in gets(core, b"a", range(4, 9))] == [0, 1]

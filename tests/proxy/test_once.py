@@ -137,6 +137,8 @@ class Traffic(RuleBasedStateMachine):
                 self.check(frames, command)
 
     def check(self, frames, command):
+        if frames[-1] == b"\xc1":  # garbage under an id, which is passed on as it came
+            return
         response = CODEC.decode_response(frames, Request(command))
         if response.code is None:
             assert response.payload == (list(command.keys) if isinstance(command, MGet) else command.key)

@@ -9,7 +9,7 @@ from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import DbList, DbRepair, Get, MGet, Range
 from pyelevator.messages import Request
-from pyelevator.proxy import Proxy, Upstream
+from pyelevator.proxy import Core, Proxy, Upstream
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
 from support.old_peers import OldPeer
@@ -200,8 +200,8 @@ def test_a_server_with_an_old_zeromq_is_served_and_asked_once_how_old_it_is(revi
 def test_what_came_from_a_server_at_once_is_all_answered_though_the_proxy_has_to_stop_reading(monkeypatch):
     import zmq
 
-    choked, choke = threading.Event(), Proxy._choke
-    monkeypatch.setattr(Proxy, "_choke", lambda proxy, wanted: choke(proxy, wanted) or (wanted and choked.set()))
+    held, hold = threading.Event(), Core.hold
+    monkeypatch.setattr(Core, "hold", lambda core, identity: held.set() or hold(core, identity))
     with serve(Application.in_memory()) as server, through(server.urls[0], unread=1 << 18) as proxy:
         with Elevator.from_url(proxy.urls[0]) as E:
             E.Put("k", "v" * 100_000, timeout=20)
@@ -212,7 +212,7 @@ def test_what_came_from_a_server_at_once_is_all_answered_though_the_proxy_has_to
         socket.connect(proxy.urls[0])
         for number in range(1, 301):
             socket.send_multipart(ClassicCodec().encode_request(Request(Get("k"), uid, number)))
-        assert choked.wait(30)
+        assert held.wait(30)
         answered = [ClassicCodec().reply_id(socket.recv_multipart()) for _ in range(300)]
         socket.close()
     assert sorted(answered) == list(range(1, 301))

@@ -7,13 +7,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from socket import SHUT_RDWR
 
 import pytest
 import zmq
 
 from pyelevator import AsyncElevator, Elevator, ServerRuntimeError
 from pyelevator.codec import ClassicCodec
-from pyelevator.commands import Get, Put
+from pyelevator.commands import Get, Ping, Put
 from pyelevator.messages import Request
 from pyelevator.proxy import Proxy
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
@@ -22,6 +23,7 @@ from support.plain import plain_client, receive_exactly
 
 MB = 1 << 20
 CODEC = ClassicCodec()
+GARBAGE = zmtp.frame(b"garbage")
 
 
 @pytest.fixture
@@ -181,6 +183,47 @@ def test_the_others_wait_no_longer_than_a_proxy_s_patience_with_one_who_does_not
         assert [E.Get("k", timeout=20) for _ in range(20)] == ["v"] * 20
 
 
+@pytest.mark.parametrize(("message", "reads"), [("garbage", True), ("ping", False)])
+def test_the_others_wait_neither_for_those_who_do_not_read_nor_for_those_who_send_without_end(server, message, reads):
+    ping = b"".join(zmtp.encode(CODEC.encode_request(Request(Ping(), id=1))))
+    flood = {"garbage": GARBAGE, "ping": ping}[message]
+    with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=8 * MB) as proxy, Elevator(endpoint=address(proxy)) as E:
+        E.Put("large", "v" * MB)
+        E.Put("k", "v")
+        deaf = [plain_client(proxy.urls[0]) for _ in range(4)]
+        for client in deaf:
+            for number in range(1, 100):
+                client.sendall(b"".join(zmtp.encode(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))))
+        for client in deaf:
+            receive_exactly(client, 1000)  # so the answers are on their way
+        pushing = [plain_client(proxy.urls[0]) for _ in range(2)]
+        with ThreadPoolExecutor(4) as threads:
+            for client in pushing:
+                threads.submit(send_for_ever, client, flood)
+                if reads:
+                    threads.submit(read_for_ever, client, threading.Semaphore())
+            try:
+                assert [E.Get("k", timeout=10) for _ in range(20)] == ["v"] * 20
+            finally:
+                for client in pushing:
+                    client.shutdown(SHUT_RDWR)
+        for client in pushing + deaf:
+            client.close()
+
+
+def test_large_answers_wait_for_room_until_those_who_take_it_up_have_lost_theirs(server, monkeypatch):
+    monkeypatch.setattr("pyelevator.proxy.runner._PATIENCE", 0.5)
+    with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=MB) as proxy, Elevator(endpoint=address(proxy)) as E:
+        E.Put("large", "v" * 16 * MB)
+        deaf = [plain_client(proxy.urls[0]) for _ in range(2)]
+        for client in deaf:
+            client.sendall(b"".join(zmtp.encode(CODEC.encode_request(Request(Get("large"), E.db_uid, 1)))))
+            receive_exactly(client, 1000)
+        assert E.Get("large", timeout=20) == "v" * 16 * MB
+        for client in deaf:
+            client.close()
+
+
 def in_window(socket, uid, count, window):
     """Keeps so many Gets in flight until all are answered; the ids in the answers."""
     messages = [CODEC.encode_request(Request(Get("k"), uid, number)) for number in range(1, count + 1)]
@@ -241,10 +284,10 @@ def test_a_proxy_can_be_stopped_while_clients_go_on_sending(server):
     assert ended
 
 
-def send_for_ever(client):
+def send_for_ever(client, message=GARBAGE):
     with suppress(OSError):
         while True:
-            client.sendall(zmtp.frame(b"garbage") * 5000)
+            client.sendall(message * 5000)
 
 
 def read_for_ever(client, answered):

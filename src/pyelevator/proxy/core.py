@@ -1,9 +1,9 @@
 """The proxy without sockets and without a clock: messages and the time go in, actions come out.
 
 Each request of a client is a flow: the interceptors around the router. The core runs it until it asks for something:
-to send (it waits for a lane, then for the answer), to sleep, or to be done (the client gets its one answer). An
-upstream that echoes ids takes many requests on one lane; one that does not takes one on each of a few lanes, and a
-lane whose request was given up is replaced.
+to send (it waits for a lane, then for the answer), to sleep, or to be done (the client gets its one answer). At an
+upstream that echoes ids each client with requests under way has a lane of its own; one that does not takes one on each
+of a few lanes, and a lane whose request was given up is replaced.
 
 Where nothing has to be looked into, a request takes the short way instead (:mod:`pyelevator.proxy.relay`).
 """
@@ -18,19 +18,19 @@ from typing import Any, Final
 from attrs import evolve
 
 from pyelevator.codec import Codec, Limits
-from pyelevator.conversation import Conversation, Exchange, Reader
+from pyelevator.conversation import Exchange, Reader
 from pyelevator.errors import ElevatorError, ErrorCode, ProtocolError, RequestTimeout, ServerError
 from pyelevator.flows import Interceptor, Sleep, compose, settled
 from pyelevator.messages import Request, Response
-from pyelevator.proxy.lanes import Action, Forward, Job, Lane, Parked, Pool, Renew, Reply
+from pyelevator.proxy.lanes import Action, Client, Forward, Job, Lane, Passenger, Pool, Renew, Reply, Rest, Resume
 from pyelevator.proxy.relay import Relay
 from pyelevator.proxy.routing import Router, SendTo, Upstream
 
-__all__ = ["Action", "Core", "Forward", "Renew", "Reply"]
+__all__ = ["Action", "Core", "Forward", "Renew", "Reply", "Rest", "Resume"]
 
 _LOG = logging.getLogger("pyelevator.proxy")
 
-_SHARE: Final = 128
+_SHARE: Final = 1000
 """Requests of one client that are under way at once; more wait, so that there is room for those of others."""
 
 _FEW: Final = 16
@@ -69,8 +69,8 @@ class Core:
         self._timeout = timeout
         self._capacity, self._capacity_bytes = capacity, capacity_bytes
         self._reader = Reader(limits, codecs)
-        self._queues: dict[bytes, deque[Exchange]] = {}
-        self._under_way: dict[bytes, int] = {}
+        self._clients: dict[bytes, Client] = {}
+        self._deaf: dict[bytes, Client] = {}
         self._unanswered = 0
         self._held = 0
         self._sizes: dict[int, int] = {}
@@ -78,8 +78,8 @@ class Core:
         self._relay = (
             None if interceptors or codecs else Relay.over(list(self._pools.values()), timeout, self._reader.limits)
         )
-        self._parked: dict[bytes, Parked] = {}
-        self._freed: deque[bytes] = deque()
+        self._freed: deque[Client] = deque()
+        self._done_with: deque[Client] = deque()
         self._order = count()
         self._now = 0.0
         self._actions: list[Action] = []
@@ -91,7 +91,7 @@ class Core:
 
     @property
     def idle(self) -> bool:
-        """Every request is answered."""
+        """Every request is answered, but for those of clients that do not read."""
         return not self._unanswered
 
     def client_sent(
@@ -99,99 +99,149 @@ class Core:
     ) -> list[Action]:
         """A client's message. What is no request is answered here, and no upstream ever sees it."""
         self._now = now
-        parked = self._parked.get(identity)
-        if parked is None and self._under_way.get(identity, 0) >= _SHARE:
-            parked = self._parked[identity] = Parked()
-        if parked is None:
-            self._take(identity, frames, peer)
+        client = self._client(identity)
+        if client.held or client.queue or client.under_way >= _SHARE:
+            self._count(client, -1)
+            client.put(frames, peer)
+            self._count(client, +1)
         else:
-            self._count_parked(parked, -1)
-            parked.put(frames, peer)
-            self._count_parked(parked, +1)
+            self._take(client, frames, peer)
         return self._done()
 
-    def _count_parked(self, parked: Parked, sign: int) -> None:
-        """What waits for its turn has been taken, and counts; not so behind a client that may never read again."""
-        if not parked.held:
-            self._unanswered += sign * len(parked.queue)
-            self._held += sign * parked.weight
+    def _client(self, identity: bytes) -> Client:
+        client = self._clients.get(identity)
+        if client is None:
+            client = self._clients[identity] = Client(identity)
+        return client
 
-    def _take(self, identity: bytes, frames: Sequence[bytes], peer: str | None) -> None:
-        if self._relay is not None and identity not in self._queues:
-            forward = self._relay.board(identity, frames, self._now)
+    def _count(self, client: Client, sign: int) -> None:
+        """What a client has sent counts until it is answered; not so behind one that may never read again."""
+        if not client.held:
+            self._unanswered += sign * (client.under_way + len(client.queue))
+            self._held += sign * (client.size + client.weight)
+
+    def _take(self, client: Client, frames: Sequence[bytes], peer: str | None) -> None:
+        if self._relay is not None and client.ordered is None:
+            forward = self._relay.board(client, frames, self._now)
             if forward is not None:
-                self._count(identity, len(frames[0]))
+                self._begun(client, len(frames[0]))
                 self._actions.append(forward)
                 return
         exchange = self._reader.read(frames, peer)
         self._sizes[id(exchange)] = size = sum(map(len, frames))
-        self._count(identity, size)
+        self._begun(client, size)
         if _is_tagged(exchange):
-            self._begin(identity, exchange)
-        elif identity in self._queues:
-            self._queues[identity].append(exchange)
+            self._begin(client, exchange)
+        elif client.ordered is not None:
+            client.ordered.append(exchange)
         else:
-            self._queues[identity] = deque()
-            self._begin(identity, exchange)
+            client.ordered = deque()
+            self._begin(client, exchange)
 
-    def _count(self, identity: bytes, size: int) -> None:
-        self._unanswered += 1
-        self._held += size
-        self._under_way[identity] = self._under_way.get(identity, 0) + 1
+    def _begun(self, client: Client, size: int) -> None:
+        client.under_way += 1
+        client.size += size
+        if not client.held:
+            self._unanswered += 1
+            self._held += size
 
-    def _answered(self, identity: bytes, size: int) -> None:
+    def _answered(self, client: Client, size: int) -> None:
         """One request less is under way, and another of its client has room."""
-        self._unanswered -= 1
-        self._held -= size
-        left = self._under_way.pop(identity) - 1
-        if left:
-            self._under_way[identity] = left
-        if identity in self._parked:
-            self._freed.append(identity)
+        client.under_way -= 1
+        client.size -= size
+        if not client.held:
+            self._unanswered -= 1
+            self._held -= size
+        if client.queue:
+            self._freed.append(client)
+        if not client.under_way:
+            self._leave(client)
 
-    def _go_on(self, identity: bytes, most: int) -> None:
+    def _leave(self, client: Client) -> None:
+        """Nothing of the client is under way: its lanes are free for others."""
+        for pool in self._pools.values():
+            lane = pool.leave(client)
+            if lane is not None:
+                self._free(pool, lane)
+        if client.idle:
+            self._clients.pop(client.identity, None)
+
+    def _free(self, pool: Pool, lane: Lane) -> None:
+        if lane.late and lane.empty:
+            self._renew(pool, lane)
+        elif lane.resting:
+            self._resume(pool, lane)
+
+    def _go_on(self, client: Client, most: int) -> None:
         """The client's next requests, as many as have room."""
-        parked = self._parked.get(identity)
-        if parked is None or parked.held:
+        if client.held:
             return
-        for _ in range(min(most, len(parked.queue), _SHARE - self._under_way.get(identity, 0))):
-            self._count_parked(parked, -1)
-            frames, peer = parked.take()
-            self._count_parked(parked, +1)
-            self._take(identity, frames, peer)
-        if not parked.queue:
-            self._parked.pop(identity, None)
+        for _ in range(min(most, len(client.queue), _SHARE - client.under_way)):
+            self._count(client, -1)
+            frames, peer = client.take()
+            self._count(client, +1)
+            self._take(client, frames, peer)
+        if not client.queue and not client.under_way:
+            self._leave(client)
 
-    def hold(self, identity: bytes) -> None:
-        """Lets what the client sends from now on wait, because it does not read its answers, until ``release``."""
-        parked = self._parked.setdefault(identity, Parked())
-        self._count_parked(parked, -1)
-        parked.held = True
+    def hold(self, identity: bytes) -> list[Action]:
+        """Lets what the client sends from now on wait, because it does not read its answers, until ``release``.
+
+        What is on its way to it waits, too, where that is nobody else's.
+        """
+        client = self._client(identity)
+        if not client.held:
+            self._count(client, -1)
+            client.held = True
+            self._deaf[identity] = client
+            for pool, lane in self._own(client):
+                lane.resting = True
+                self._actions.append(Rest(pool.upstream.name, lane.number))
+        return self._done()
+
+    def _unhold(self, client: Client) -> None:
+        if self._deaf.pop(client.identity, None):
+            client.held = False
+            self._count(client, +1)
+
+    def _own(self, client: Client) -> list[tuple[Pool, Lane]]:
+        """The lanes that are the client's alone."""
+        owned = [(pool, pool.own(client)) for pool in self._pools.values()]
+        return [(pool, lane) for pool, lane in owned if lane is not None]
 
     @property
     def held(self) -> list[bytes]:
         """The clients whose requests wait because they do not read."""
-        return [identity for identity, parked in self._parked.items() if parked.held]
+        return list(self._deaf)
 
     def parked(self, identity: bytes) -> int:
         """Bytes of the requests of a client that does not read, with what Python takes for keeping them."""
-        parked = self._parked.get(identity)
-        return parked.weight if parked is not None and parked.held else 0
+        client = self._clients.get(identity)
+        return client.weight if client is not None and client.held else 0
 
     def release(self, identity: bytes, now: float) -> list[Action]:
         """The client reads again: a few of its requests go on, and each answer makes room for another."""
         self._now = now
-        parked = self._parked[identity]
-        parked.held = False
-        self._count_parked(parked, +1)
-        self._go_on(identity, _FEW)
+        client = self._client(identity)
+        self._unhold(client)
+        for pool, lane in self._own(client):
+            self._resume(pool, lane)
+        self._go_on(client, _FEW)
         return self._done()
 
-    def drop(self, identity: bytes) -> None:
-        """Forgets what waits of a client."""
-        parked = self._parked.pop(identity, None)
-        if parked is not None:
-            self._count_parked(parked, -1)
+    def drop(self, identity: bytes, now: float) -> list[Action]:
+        """Gives up on a client: forgets what waits, and what is under way on lanes that are its alone."""
+        self._now = now
+        client = self._client(identity)
+        self._unhold(client)
+        self._count(client, -1)
+        client.forget()
+        self._count(client, +1)
+        for pool, lane in self._own(client):
+            self._give_up(pool, lane, ElevatorError("the client does not read"))
+        if not client.under_way:
+            self._leave(client)
+        return self._done()
 
     def upstream_sent(self, upstream: str, lane_number: int, frames: Sequence[bytes], now: float) -> list[Action]:
         """An upstream's message on one of its lanes."""
@@ -207,16 +257,17 @@ class Core:
         try:
             reply = lane.conversation.receive(frames)
         except ProtocolError as error:
+            pool.tagged = False
             self._give_up(pool, lane, error)
         else:
             self._deliver(pool, lane, reply)
         self._serve_waiting(pool)
         return self._done()
 
-    def _passed(self, size: int, reply: Reply) -> None:
+    def _passed(self, passenger: Passenger, reply: Reply) -> None:
         """A request that was passed on has its answer."""
         self._actions.append(reply)
-        self._answered(reply.identity, size)
+        self._answered(passenger.client, passenger.size)
 
     def tick(self, now: float) -> list[Action]:
         """Does what is due."""
@@ -238,18 +289,21 @@ class Core:
         return min(due if first is None else [*due, first], default=None)
 
     def _done(self) -> list[Action]:
-        while self._freed:
-            self._go_on(self._freed.popleft(), 1)
+        while self._done_with or self._freed:
+            if self._done_with:
+                self._next_of(self._done_with.popleft())
+            else:
+                self._go_on(self._freed.popleft(), 1)
         actions, self._actions = self._actions, []
         return actions
 
     # The way of a job
 
-    def _begin(self, identity: bytes, exchange: Exchange) -> None:
+    def _begin(self, client: Client, exchange: Exchange) -> None:
         if exchange.request is None:
-            self._reply(identity, exchange, exchange.refusal or Response())
+            self._reply(client, exchange, exchange.refusal or Response())
             return
-        job = Job(identity, exchange, self._answer(exchange.request))
+        job = Job(client, exchange, self._answer(exchange.request))
         self._step(job, lambda: next(job.flow))
 
     def _step(self, job: Job, resume: Callable[[], Any]) -> None:
@@ -268,23 +322,22 @@ class Core:
         if not isinstance(response, Response):
             _LOG.error("an interceptor answered %s, not a Response", type(response).__name__)
             response = Response.failure(ErrorCode.RUNTIME, "the proxy failed on this request; its log says more")
-        self._reply(job.identity, job.exchange, settled(job.exchange.request, response, _failure))
+        self._reply(job.client, job.exchange, settled(job.exchange.request, response, _failure))
 
-    def _reply(self, identity: bytes, exchange: Exchange, response: Response) -> None:
+    def _reply(self, client: Client, exchange: Exchange, response: Response) -> None:
         """The one answer, under the client's own id; then the client's next request, if it keeps an order."""
         if exchange.request is not None:
             response = evolve(response, id=exchange.request.id)
-        self._actions.append(Reply(identity, exchange.encode(response)))
-        self._answered(identity, self._sizes.pop(id(exchange)))
+        self._actions.append(Reply(client.identity, exchange.encode(response)))
         if not _is_tagged(exchange):
-            self._next_of(identity)
+            self._done_with.append(client)
+        self._answered(client, self._sizes.pop(id(exchange)))
 
-    def _next_of(self, identity: bytes) -> None:
-        queue = self._queues.get(identity)
-        if queue:
-            self._begin(identity, queue.popleft())
+    def _next_of(self, client: Client) -> None:
+        if client.ordered:
+            self._begin(client, client.ordered.popleft())
         else:
-            self._queues.pop(identity, None)
+            client.ordered = None
 
     # Effects
 
@@ -318,7 +371,7 @@ class Core:
 
     def _serve_waiting(self, pool: Pool) -> None:
         while pool.waiting:
-            lane = pool.free_lane()
+            lane = pool.lane_for(pool.waiting[0][0].client)
             if lane is None:
                 return
             self._put_on(pool, lane, *pool.waiting.popleft())
@@ -338,7 +391,7 @@ class Core:
         if reply is None:
             return
         number, response = reply
-        pool.heard = True
+        pool.learn(lane.conversation.tagged)
         if lane.conversation.spent:
             self._renew(pool, lane)
         job = lane.jobs.pop(number)
@@ -349,22 +402,28 @@ class Core:
         lane.jobs.pop(number)
         if lane.conversation.tagged:
             lane.conversation.forget(number)
+            lane.late = True
         else:
             self._renew(pool, lane)
         self._serve_waiting(pool)
 
-    def _give_up(self, pool: Pool, lane: Lane, error: ProtocolError) -> None:
-        """A reply that nobody can read: every request on the lane fails with it."""
+    def _give_up(self, pool: Pool, lane: Lane, error: ElevatorError) -> None:
+        """Nothing on the lane can be answered: every request there fails with that."""
         jobs, lane.jobs = list(lane.jobs.values()), {}
+        self._renew(pool, lane)
         for lost in self._relay.lost(lane, error) if self._relay else ():
             self._passed(*lost)
-        self._renew(pool, lane)
         for job in jobs:
             self._step(job, lambda job=job: job.flow.throw(error))  # type: ignore[misc]
 
     def _renew(self, pool: Pool, lane: Lane) -> None:
-        lane.conversation = Conversation(lane.conversation.codec)
+        lane.conversation = pool.conversation()
+        lane.late = lane.resting = False
         self._actions.append(Renew(pool.upstream.name, lane.number))
+
+    def _resume(self, pool: Pool, lane: Lane) -> None:
+        lane.resting = False
+        self._actions.append(Resume(pool.upstream.name, lane.number))
 
 
 def _AWAKE() -> None:

@@ -13,10 +13,10 @@ from pyelevator.codec import ClassicCodec, Limits
 from pyelevator.codec.passing import renumbered, reply_to_pass, request_to_pass, success, success_to_pass
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
-from pyelevator.proxy.lanes import Forward, Lane, Passenger, Pool, Reply
+from pyelevator.proxy.lanes import Client, Forward, Lane, Passenger, Pool, Reply
 
-Arrival: TypeAlias = tuple[int, Reply]
-"""The size of a request that was passed on, and its one answer."""
+Arrival: TypeAlias = tuple[Passenger, Reply]
+"""A request that was passed on, and its one answer."""
 
 
 class Relay:
@@ -44,14 +44,14 @@ class Relay:
             return None
         return cls(pools[0], timeout, limits)
 
-    def board(self, identity: bytes, frames: Sequence[bytes], now: float) -> Forward | None:
-        """What to forward; None if the request has to take the long way, as nobody waits longer for his turn here."""
-        lane = self._lane()
-        message = None if lane is None else request_to_pass(frames, self._limits)
-        if lane is None or message is None:
+    def board(self, client: Client, frames: Sequence[bytes], now: float) -> Forward | None:
+        """What to forward; None if the request has to take the long way."""
+        message = request_to_pass(frames, self._limits) if self._pool.tagged else None
+        if message is None:
             return None
+        lane = self._pool.seat(client)
         meta, number = message[b"meta"], lane.conversation.number()
-        passenger = Passenger(identity, meta[b"id"], len(frames[0]), lane, now + self._timeout)
+        passenger = Passenger(client, meta[b"id"], len(frames[0]), lane, now + self._timeout)
         try:
             frame = renumbered(meta, number, message)
         except (TypeError, ValueError, OverflowError):
@@ -60,17 +60,12 @@ class Relay:
         self._expiries.append((passenger.until, number, passenger))
         return Forward(self._name, lane.number, [frame], passenger.until)
 
-    def _lane(self) -> Lane | None:
-        if self._pool.waiting:
-            return None
-        return next((lane for lane in self._pool.lanes if lane.conversation.tagged and lane.has_room), None)
-
     def alight(self, lane: Lane, frames: Sequence[bytes]) -> Arrival | None:
         """The answer to one of those on the lane; None if it is none, or cannot be read."""
         number = success_to_pass(frames, self._limits)
         if number in lane.passengers:
             passenger = lane.passengers.pop(number)
-            return passenger.size, Reply(passenger.identity, [success(passenger.id), frames[1]])
+            return passenger, Reply(passenger.client.identity, [success(passenger.id), frames[1]])
         header = reply_to_pass(frames, self._limits)
         if header is None or header[b"id"] not in lane.passengers:
             return None
@@ -79,7 +74,7 @@ class Relay:
             frame = renumbered(header, passenger.id, header)
         except (TypeError, ValueError, OverflowError):
             return self._failed(passenger, "the answer from upstream cannot be passed on")
-        return passenger.size, Reply(passenger.identity, [frame, frames[1]])
+        return passenger, Reply(passenger.client.identity, [frame, frames[1]])
 
     def expired(self, now: float) -> Iterator[Arrival]:
         """Those whose time is over; should their answers still come, they are for nobody."""
@@ -87,6 +82,7 @@ class Relay:
             _, number, passenger = self._expiries.popleft()
             if passenger.lane.passengers.get(number) is passenger:
                 del passenger.lane.passengers[number]
+                passenger.lane.late = True
                 yield self._failed(passenger, f"no answer from upstream within {self._timeout} s")
 
     def next_due(self) -> float | None:
@@ -104,4 +100,4 @@ class Relay:
 
     def _failed(self, passenger: Passenger, why: str) -> Arrival:
         failure = Response.failure(ErrorCode.RUNTIME, f"proxy: {why}", passenger.id)
-        return passenger.size, Reply(passenger.identity, self._codec.encode_response(failure, None))
+        return passenger, Reply(passenger.client.identity, self._codec.encode_response(failure, None))

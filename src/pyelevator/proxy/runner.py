@@ -2,6 +2,7 @@
 
 import logging
 import math
+import resource
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ import zmq
 from pyelevator.codec import Codec, Limits
 from pyelevator.deadlines import Deadline
 from pyelevator.flows import Interceptor
-from pyelevator.proxy.core import Action, Core, Forward, Renew, Reply
+from pyelevator.proxy.core import Action, Core, Forward, Renew, Reply, Rest, Resume
 from pyelevator.proxy.routing import Upstream
 from pyelevator.transports.listeners import listener_on
 from pyelevator.transports.outgoing import Outgoing, Road
@@ -36,7 +37,12 @@ _GOODBYE: Final = 1.0
 """Seconds at the end for a client that does not read its answers."""
 
 _PATIENCE: Final = 10.0
-"""Seconds without any progress after which clients that hold up the others by not reading lose their answers."""
+"""Seconds that large answers wait for room, after which clients that take it up and do not read lose theirs."""
+
+_MOST_CLIENTS: Final = 4096
+
+_LARGE: Final = 1 << 16
+"""Bytes of an answer from which on it is worth a look whether somebody is still there for it."""
 
 
 class Proxy:
@@ -51,7 +57,7 @@ class Proxy:
         interceptors: what happens to each request, outermost first.
         timeout: seconds that an upstream may take for a request.
         capacity: requests taken and not answered; at that number nothing is taken from clients.
-        unread: bytes of answers on their way to clients; at that number nothing is taken from upstreams.
+        unread: bytes of answers on their way to clients; at that number no large ones are taken from upstreams.
         limits: what is taken from clients and upstreams.
         curve: asks clients that come over TCP for a key.
         ipc_mode: who may use the socket files.
@@ -87,16 +93,20 @@ class Proxy:
             curve,
             max_message=2 * limits.frame_bytes,
             ipc_mode=ipc_mode,
+            max_connections=_connections(),
             max_unread=unread // 2,  # to those who do not read; the answers that are under way come on top
         )
         self._outbox, self._unread = self._listener.outbox, unread
         self._choked = False
         self._ready: Mapping[Any, int] = {}
         self._forsaken: set[bytes] = set()
-        self._progress = (0, 0.0)
+        self._choked_since, self._sizes = 0.0, dict[bytes, int]()
         self.urls = self._listener.urls
         self._lines: dict[tuple[str, int], Outgoing] = {}
-        self._loaded: set[Outgoing] = set()
+        self._keys: dict[Any, tuple[str, int]] = {}
+        self._more: dict[tuple[str, int], Outgoing] = {}
+        self._dialling: dict[tuple[str, int], Outgoing] = {}
+        self._loaded: dict[tuple[str, int], Outgoing] = {}
         self._poller = zmq.Poller()
         self._listening = False
         self._stopping = False
@@ -135,17 +145,22 @@ class Proxy:
         if self._has_more or listener.pollable in ready:
             self._take(_burst(self._has_more or listener.pollable in before))
         now = time.monotonic()
-        for key, line in list(self._lines.items()):
-            events = ready.get(line.watched, 0)
-            if events or line.at_hand or line.due <= now:
-                self._serve(key, line, events, line.watched in before)
+        for key, line, events in self._stirring(now):
+            self._serve(key, line, events, line.watched in before)
         now = time.monotonic()
         self._perform(self._core.tick(now))
         if self._outbox.peers or self._choked:
             self._look_after_readers(now)
         self._send_off(now)
         for identity in listener.hand_out():
-            self._core.hold(identity)
+            self._perform(self._core.hold(identity))
+
+    def _stirring(self, now: float) -> list[tuple[tuple[str, int], Outgoing, int]]:
+        """The lines to servers on which something happened, or is due, or waits to be taken."""
+        keys = [self._keys[at] for at in self._ready if at in self._keys]
+        keys += [key for key, line in (self._more | self._dialling).items() if line.at_hand or line.due <= now]
+        lines = [(key, self._lines[key]) for key in dict.fromkeys(keys)]
+        return [(key, line, self._ready.get(line.watched, 0)) for key, line in lines]
 
     def _listen(self, wanted: bool) -> None:
         if wanted and not self._listening:
@@ -161,12 +176,11 @@ class Proxy:
 
     def _patience(self) -> int | None:
         """Milliseconds to wait for a message; None for as long as it takes."""
-        lines = self._lines.values()
-        if (self._has_more and not self._core.full) or (not self._choked and any(x.at_hand for x in lines)):
+        if (self._has_more and not self._core.full) or any(map(self._reads, self._more.values())):
             return 0
         most = _FLUSH if self._outbox.peers else 1.0 if self._stopping else math.inf
         first = self._core.next_due()
-        due = min([line.due for line in lines], default=math.inf)
+        due = min([line.due for line in self._dialling.values()], default=math.inf)
         due = due if first is None else min(due, first)
         left = min(most, max(0.0, due - time.monotonic()))
         return None if left == math.inf else math.ceil(left * 1000)
@@ -178,28 +192,36 @@ class Proxy:
         outbox = self._outbox
         outbox.flush()
         for identity in self._core.held:
-            if not outbox.blocked(identity):
+            if not self._listener.knows(identity):
+                self._perform(self._core.drop(identity, now))
+            elif not outbox.blocked(identity):
                 self._perform(self._core.release(identity, now))
-        if outbox.unsent != self._progress[0] or not self._choked:
-            self._progress = (outbox.unsent, now)
-        elif now - self._progress[1] > _PATIENCE:
-            self._forsake()
-        self._choke(outbox.unsent >= self._unread)
+        if self._choked and now - self._choked_since > _PATIENCE:
+            self._forsake(now)
+        self._choke(outbox.unsent >= self._unread, now)
 
-    def _choke(self, wanted: bool) -> None:
-        """Takes nothing from upstreams while so many answers wait for clients."""
+    def _choke(self, wanted: bool, now: float) -> None:
+        """Takes no large answers from upstreams while so much waits for clients; small ones pass all the time."""
         if wanted != self._choked:
-            self._choked, self._progress = wanted, (self._outbox.unsent, time.monotonic())
-            for line in self._lines.values():
-                self._watch(line)
+            self._choked = wanted
+            self._begin_choke(now)
+            for key, line in self._lines.items():
+                self._watch(key, line)
 
-    def _forsake(self) -> None:
-        """Gives up on those who do not read: the others have waited for them long enough."""
-        for identity in [identity for identity in self._outbox.peers if self._outbox.blocked(identity)]:
+    def _begin_choke(self, now: float) -> None:
+        self._choked_since = now
+        self._sizes = {identity: peer.size for identity, peer in self._outbox.peers.items()}
+
+    def _forsake(self, now: float) -> None:
+        """Gives up on those who have read nothing while others waited, or else on the one with the most to read."""
+        sizes = {identity: peer.size for identity, peer in self._outbox.peers.items() if self._outbox.blocked(identity)}
+        deaf = [identity for identity, size in sizes.items() if size >= self._sizes.get(identity, math.inf)]
+        for identity in deaf or sorted(sizes, key=sizes.__getitem__)[-1:]:
             _LOG.warning("dropped the answers to a client that does not read them and held up the others")
-            self._outbox.forget(identity)
-            self._core.drop(identity)
             self._forsaken.add(identity)
+            self._outbox.forget(identity)
+            self._perform(self._core.drop(identity, now))
+        self._begin_choke(now)
 
     def _see_off(self, deadline: Deadline) -> None:
         while self._outbox.peers and not deadline.expired():
@@ -218,75 +240,104 @@ class Proxy:
             self._perform(self._core.client_sent(identity, frames, time.monotonic(), self._listener.peer))
             if self._core.parked(identity) > _PARKED or identity in self._forsaken:
                 _LOG.warning("closed a connection: its client sends requests and does not read the answers")
-                self._core.drop(identity)
                 self._forsaken.discard(identity)
                 self._listener.cut(identity)
+                self._perform(self._core.drop(identity, time.monotonic()))
 
     def _serve(self, key: tuple[str, int], line: Outgoing, events: int, busy: bool) -> None:
+        if self._lines.get(key) is not line:
+            return
         line.attend(events, time.monotonic())
         for _ in range(_burst(busy or line.at_hand)):
-            if self._outbox.unsent >= self._unread:
-                self._choke(True)
-                break
-            frames = line.receive()
+            self._choke(self._choked or self._outbox.unsent >= self._unread, time.monotonic())
+            frames = line.receive() if self._reads(line) else None
             if frames is None:
                 break
             self._perform(self._core.upstream_sent(*key, frames, time.monotonic()))
             if self._lines.get(key) is not line:
                 return
-        self._watch(line)
+        self._watch(key, line)
 
     def _perform(self, actions: Sequence[Action]) -> None:
         for action in actions:
             _PERFORM[type(action)](self, action)
 
     def _reply(self, action: Reply) -> None:
-        if action.identity in self._forsaken:
+        identity, frames = action.identity, action.frames
+        if identity in self._forsaken:
             return
-        if self._listener.answer_later(action.identity, action.frames):
-            self._core.hold(action.identity)
+        if self._listener.answer_later(identity, frames):
+            self._perform(self._core.hold(identity))
+        elif len(frames[-1]) >= _LARGE and not self._listener.knows(identity):
+            self._perform(self._core.drop(identity, time.monotonic()))
 
     def _forward(self, action: Forward) -> None:
-        line = self._lines.get((action.upstream, action.lane)) or self._connect(action.upstream, action.lane)
+        key = (action.upstream, action.lane)
+        line = self._lines.get(key) or self._connect(key)
         if line.put(action.frames, action.until) >= _TOGETHER:
             line.flush(time.monotonic())
-        self._loaded.add(line)
+        line.resting = False  # where a client has come to share it that may well read
+        self._loaded[key] = line
 
     def _send_off(self, now: float) -> None:
         """Sends what was forwarded in this turn, all that goes over one connection together."""
-        loaded, self._loaded = self._loaded, set()
-        for line in loaded:
+        loaded, self._loaded = self._loaded, {}
+        for key, line in loaded.items():
             line.flush(now)
-            self._watch(line)
+            self._watch(key, line)
 
-    def _watch(self, line: Outgoing) -> None:
-        at, wanted = place = line.watched, line.wanted(not self._choked)
+    def _watch(self, key: tuple[str, int], line: Outgoing) -> None:
+        """Waits for what is wanted of a line by now."""
+        _keep(self._more, key, line, line.at_hand)
+        _keep(self._dialling, key, line, line.due < math.inf)
+        at, wanted = place = line.watched, line.wanted(self._reads(line))
         if place != line.polled:
-            before, line.polled = line.polled[0], place
-            if before != at and before is not None:
-                self._poller.register(before, 0)
+            self._unwatch(line, at)
+            line.polled = place
             if at is not None:
+                self._keys[at] = key
                 self._poller.register(at, wanted)  # with nothing to watch, it is taken out
 
-    def _connect(self, upstream: str, lane: int) -> Outgoing:
-        line = self._lines[upstream, lane] = Outgoing(self._roads[upstream], time.monotonic())
+    def _reads(self, line: Outgoing) -> bool:
+        return not (line.resting or (self._choked and line.large))
+
+    def _unwatch(self, line: Outgoing, but: Any) -> None:
+        """Waits no longer where a line was, unless it still is there."""
+        before, events = line.polled
+        if before is not None and before != but:
+            del self._keys[before]
+            if events:
+                self._poller.unregister(before)
+
+    def _connect(self, key: tuple[str, int]) -> Outgoing:
+        line = self._lines[key] = Outgoing(self._roads[key[0]], time.monotonic())
         return line
 
     def _renew(self, action: Renew) -> None:
         """Closes the connection; the next message opens another."""
-        line = self._lines.pop((action.upstream, action.lane), None)
+        key = (action.upstream, action.lane)
+        line = self._lines.pop(key, None)
         if line is not None:
-            self._loaded.discard(line)
-            if line.polled[1]:
-                self._poller.unregister(line.polled[0])
+            for some in (self._loaded, self._more, self._dialling):
+                some.pop(key, None)
+            self._unwatch(line, None)
             line.polled = (None, 0)
             line.close()
+
+    def _set_resting(self, action: Rest | Resume) -> None:
+        key = (action.upstream, action.lane)
+        line = self._lines.get(key)
+        if line is not None:
+            line.resting = isinstance(action, Rest)
+            self._watch(key, line)
 
 
 _PERFORM: Final[Mapping[type, Callable[[Proxy, Any], None]]] = {
     Reply: Proxy._reply,
     Forward: Proxy._forward,
     Renew: Proxy._renew,
+    Rest: Proxy._set_resting,
+    Resume: Proxy._set_resting,
 }
 """Action -> how it is carried out."""
 
@@ -294,6 +345,20 @@ _PERFORM: Final[Mapping[type, Callable[[Proxy, Any], None]]] = {
 def _burst(busy: bool) -> int:
     """How many messages to take from a socket: of one that had none before, one, as to find no second costs time."""
     return _BURST if busy else 1
+
+
+def _connections() -> int:
+    """How many clients there can be at once: the other half of the files is for connections to servers."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_CLIENTS if files == resource.RLIM_INFINITY else min(_MOST_CLIENTS, files // 2)
+
+
+def _keep(some: dict[Any, Any], key: Any, value: Any, wanted: bool) -> None:
+    """Has ``value`` among ``some`` or not."""
+    if wanted:
+        some[key] = value
+    else:
+        some.pop(key, None)
 
 
 def _upstream(given: str | Upstream) -> Upstream:

@@ -68,6 +68,11 @@ class Caller:
         """Whether a message has come in already, which nothing tells who waits for ``pollable``."""
         return bool(self._messages)
 
+    @property
+    def large(self) -> bool:
+        """Whether the message that comes next is a large one."""
+        return self._decoder.wanted > zmtp.LARGE
+
     def wanted(self, reading: bool, waits: bool) -> int:
         """What to wait for on ``pollable``: where messages may be read, and where some wait to be sent."""
         if self._up:

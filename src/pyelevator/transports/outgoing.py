@@ -21,6 +21,8 @@ class _ZmqCaller:
 
     due: Final = math.inf
     at_hand: Final = False
+    large: Final = True
+    """Of what comes next nobody can tell."""
 
     def __init__(self, url: str, curve: Curve | None) -> None:
         self.pollable = ZmqTransport(url, curve).open_socket(_AHEAD)
@@ -83,6 +85,7 @@ class Outgoing:
 
     Attributes:
         polled: where the loop waits for it, and for what.
+        resting: nothing shall be read from it.
     """
 
     def __init__(self, road: Road, now: float) -> None:
@@ -90,6 +93,7 @@ class Outgoing:
         self._caller = road.caller()
         self._outbox: Outbox = deque()
         self.polled: tuple[Any, int] = (None, 0)
+        self.resting = False
         self.attend(0, now)
 
     @property
@@ -106,6 +110,11 @@ class Outgoing:
     def at_hand(self) -> bool:
         """Whether a message has come in already, of which the loop will not hear."""
         return self._caller.at_hand
+
+    @property
+    def large(self) -> bool:
+        """Whether the message that comes next is a large one, or may be."""
+        return self._caller.large
 
     def wanted(self, reading: bool) -> int:
         """What to wait for; of messages only where they may be read."""
