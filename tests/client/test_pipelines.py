@@ -184,7 +184,7 @@ def test_each_call_that_travels_with_others_has_its_own_error(messages):
 
 
 def test_what_travels_together_is_limited_in_number_and_bytes(messages, monkeypatch):
-    monkeypatch.setattr(aio_groups, "_MOST", 3)
+    monkeypatch.setattr(aio_groups, "MOST", 3)
     monkeypatch.setattr(aio_groups, "_MOST_BYTES", 100)
 
     async def main(E):
@@ -243,3 +243,95 @@ def test_multi_key_reads_do_not_travel_with_others(messages):
 
     assert run(main) == [[None], False, False]
     assert sorted(map(str, messages[1:])) == ["('PIPELINE', 2)", "MGET"]
+
+
+# Awaited calls, when it is not all plain
+
+
+def test_many_first_calls_at_once_connect_together(messages):
+    async def main():
+        E = AsyncElevator(transport="fake")
+        there = await asyncio.gather(*[E.Exists(str(i)) for i in range(50)])
+        await E.disconnect()
+        return there
+
+    assert asyncio.run(main()) == [False] * 50
+    assert messages == ["DBCONNECT", "DBCONNECT", "EXISTS", ("PIPELINE", 49)]
+
+
+def test_calls_to_connect_to_different_databases_at_once_do_not_share_an_answer():
+    async def main(E):
+        await E.createdb("other")
+        clients = [AsyncElevator(name, transport=E._transport) for name in ("default", "other") * 5]
+        for client in clients:
+            client._session = E._session
+        await asyncio.gather(*[client.connect() for client in clients])
+        return {client.db_name: client.db_uid for client in clients}, [client.db_name for client in clients]
+
+    uids, names = run(main)
+    assert len(set(uids.values())) == 2
+    assert names == ["default", "other"] * 5
+
+
+def test_a_message_is_sent_as_soon_as_it_is_full(messages):
+    """The server begins while others of the same turn are still to come."""
+    seen = []
+
+    async def main(E):
+        async def look():
+            seen.extend(messages[1:])
+
+        await asyncio.gather(*[E.Exists("k") for _ in range(70)], look(), E.Exists("k"))
+
+    run(main)
+    assert seen == [("PIPELINE", 64)]
+    assert messages[1:] == [("PIPELINE", 64), ("PIPELINE", 7)]
+
+
+def test_calls_under_way_when_their_database_is_replaced_are_sent_again():
+    """Those whose refusal comes after another call has connected anew, too."""
+    transport = FakeTransport()
+
+    async def main(E):
+        with Elevator(transport=transport) as other:
+            other.dropdb("db")
+            other.createdb("db")
+            there = await asyncio.gather(*[E.Exists("k") for _ in range(200)])
+            await E.Put("k", "v")
+        return there
+
+    async def connected():
+        async with AsyncElevator(transport=transport) as E:
+            await E.createdb("db")
+            await E.connect("db")
+            return await main(E)
+
+    assert asyncio.run(connected()) == [False] * 200
+
+
+@pytest.mark.parametrize("compression", [None, 0, "yes"])
+def test_compression_that_is_no_bool_is_refused_of_both(compression):
+    with Elevator(transport="fake") as E, pytest.raises(TypeError, match="compression must be True or False"):
+        E.Get("k", compression=compression)
+
+    async def main(E):
+        await E.Put("k", "v")
+        with pytest.raises(TypeError, match="compression must be True or False"):
+            await E.Get("k", compression=compression)
+
+    run(main)
+
+
+class Blank(ClassicCodec):
+    """A dialect that writes a missing value like an empty one."""
+
+    tells_missing = False
+
+
+def test_an_empty_value_is_asked_about_where_the_dialect_does_not_tell_it_from_a_missing_one(messages):
+    async def main(E):
+        await E.Put("empty", "")
+        return await E.Get("empty")
+
+    assert run(main, dialect=Blank()) == ""
+    assert messages[-2:] == ["GET", "EXISTS"]

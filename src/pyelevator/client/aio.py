@@ -94,17 +94,17 @@ class AsyncElevator(AsyncClient[T]):
     # Keys and values
 
     async def Get(self, key: Data, *, compression: bool = False, timeout: float | None = None) -> T:
-        value: T = self._text.value(await self._run(operations.get(self._link, Get(key), compression), timeout))
+        value: T = self._text.value(await self._call(Get(key), timeout, compression, operations.get))
         return value
 
     async def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
-        await self._run(operations.call(self._link, Put(key, value, sync)), timeout)
+        await self._call(Put(key, value, sync), timeout)
 
     async def Delete(self, key: Data, *, sync: bool = False, timeout: float | None = None) -> None:
-        await self._run(operations.call(self._link, Delete(key, sync)), timeout)
+        await self._call(Delete(key, sync), timeout)
 
     async def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
-        return await self._run(operations.call(self._link, Exists(key)), timeout)
+        return await self._call(Exists(key), timeout)
 
     async def MGet(
         self,

@@ -11,8 +11,10 @@ from pyelevator.client.aio_session import AsyncSession
 from pyelevator.client.base import Client, Facade, Unset
 from pyelevator.client.operations import Link
 from pyelevator.codec import Codec
+from pyelevator.commands import Command, Pipeline
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.flows import Flow, Interceptor, drive_async
+from pyelevator.messages import Response
 from pyelevator.transports import Curve, Transport
 
 if TYPE_CHECKING:
@@ -95,6 +97,44 @@ class AsyncClient(Facade[T]):
         if self._connects and self._link.uid is None:
             flow = connected(self._link, self._wanted, flow)
         return self._drive_until(flow, deadline)
+
+    async def _call(
+        self,
+        command: Command[R],
+        timeout: float | None,
+        compression: bool = False,
+        flow: Callable[[Link, Any, bool], Flow[R]] = operations.call,
+    ) -> R:
+        """Does what ``flow`` does for a command of one key, of which thousands may be under way.
+
+        Then most of the time and memory is what a flow takes, so there is none where an answer is the result.
+        """
+        deadline, link = self._deadline(timeout), self._link
+        if not self._is_plain(compression):
+            return await self._run_until(flow(link, command, compression), deadline)
+        uid = link.address(command) if command.extras else link.uid
+        call = self._session.submit(command, uid, False, deadline)
+        try:
+            outcome = await call.future
+        except BaseException:
+            call.abandon()
+            raise
+        if isinstance(outcome, Response):
+            if outcome.code is not None:
+                outcome = await self._drive_until(operations.refused(link, command, uid, outcome), deadline)
+            outcome = outcome.payload
+        return command.result(outcome)
+
+    def _is_plain(self, compression: object) -> bool:
+        """Whether there is nothing more to a command than to send it and to look at the answer."""
+        link = self._link
+        return (
+            self._forward is None
+            and compression is False
+            and link.uid is not None
+            and Pipeline.feature in link.features
+            and link.codec.tells_missing
+        )
 
     def _drive(self, flow: Flow[R], timeout: float | None) -> Coroutine[Any, Any, R]:
         return self._drive_until(flow, self._deadline(timeout))

@@ -1,46 +1,51 @@
 """Calls under way on an event loop, and the connections that carry them."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from pyelevator.client.aio_groups import Server, answers, groups, is_refused, one_request
+from pyelevator.client.aio_groups import MOST, Server, groups, is_refused, one_request, outcomes
 from pyelevator.codec import Codec
+from pyelevator.commands import Command
 from pyelevator.conversation import Conversation
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ProtocolError
 from pyelevator.messages import Request, Response
 from pyelevator.transports.base import AsyncTransport
 
+if TYPE_CHECKING:
+    from pyelevator.client.aio_session import Switchboard
+
 
 @define(eq=False)
 class Call:
-    """One request, from ``submit`` to its answer.
+    """One command, from ``submit`` to its answer.
 
     Attributes:
-        request, deadline: what to send, and until when the answer is wanted.
-        future: holds the outcome in the end.
+        command, uid, compression: what to send, as in a :class:`~pyelevator.messages.Request`.
+        deadline: until when the answer is wanted.
+        future: holds the outcome in the end: the payload of a plain success, or a Response.
+        board: that it was submitted to.
         connection: that has taken it over; None while it waits for one.
-        id: the number of the message that carries it, once that is sent; None before.
-        heard: how many messages had come in on the connection when it was sent.
+        message: that carries it, once that is sent; None before.
     """
 
-    request: Request[Any]
+    command: Command[Any]
+    uid: str | None
+    compression: bool
     deadline: Deadline
-    future: "asyncio.Future[Response]"
+    future: "asyncio.Future[Any]"
+    board: "Switchboard"
     connection: "Connection | None" = None
-    id: int | None = None
-    heard: int = 0
+    message: "Message | None" = None
 
-    def answer(self, response: Response) -> None:
-        """Ends it with an answer."""
-        if not self.future.done():
-            self.future.set_result(response)
+    def abandon(self) -> None:
+        """Gives it up."""
+        self.board.abandon(self)
 
     def fail(self, error: Exception) -> None:
         """Ends it with an error."""
@@ -49,10 +54,28 @@ class Call:
             self.future.exception()  # a caller who was cancelled meanwhile never asks, and need not
 
 
+@define(eq=False)
+class Message:
+    """What is in flight on a connection.
+
+    Attributes:
+        id: its number there.
+        request: what it says.
+        calls: that it carries; None in the place of one that was given up.
+        heard: how many messages had come in when it was sent.
+    """
+
+    id: int
+    request: Request[Any]
+    calls: list[Call | None]
+    heard: int
+
+
 class Connection:
     """A transport, the conversation on it, and the calls that it has taken over.
 
-    What is added in one turn of the loop goes out together at its end; in few messages, if the server knows pipelines.
+    What is added in one turn of the loop goes out together at its end; in few messages, if the server knows pipelines,
+    each of them as soon as it is full, so that the server begins while more is added.
 
     Attributes:
         heard: how many messages have come in.
@@ -68,9 +91,8 @@ class Connection:
         self._conversation = Conversation(codec)
         self._on_change = on_change
         self._server = server
-        self._unsent: OrderedDict[Call, None] = OrderedDict()
-        self._sent: dict[int, list[Call | None]] = {}
-        """The calls that each message carries; None in the place of one that was given up."""
+        self._unsent: dict[Call, None] = {}
+        self._sent: dict[int, Message] = {}
         self._loop = asyncio.get_running_loop()
         self._flushing = False
         transport.open(self)
@@ -92,23 +114,28 @@ class Connection:
 
     def silent_since(self, call: Call) -> bool:
         """Nothing at all has come in since the call was sent."""
-        return call.id is not None and call.heard == self.heard
+        return call.message is not None and call.message.heard == self.heard
 
     def calls(self) -> Iterator[Call]:
         """All that it has taken over, sent or not."""
-        sent = chain.from_iterable(self._sent.values())
+        sent = chain.from_iterable(message.calls for message in self._sent.values())
         return chain((call for call in sent if call is not None), self._unsent)
 
     def add(self, call: Call) -> None:
         """Takes a call over."""
         call.connection = self
         self._unsent[call] = None
-        if not self._flushing:
+        if len(self._unsent) == MOST and self._server.pipelines:
+            self._flush()
+        elif not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._flushing = False
+        self._flush()
 
     def _flush(self) -> None:
-        self._flushing = False
         for group in list(groups([call for call in self._unsent if not call.future.done()], self._server)):
             if self.broken:
                 break
@@ -124,19 +151,20 @@ class Connection:
             del self._unsent[call]
 
     def _put_back(self, group: Sequence[Call]) -> None:
-        for call in reversed(group):
-            self._unsent[call] = None
-            self._unsent.move_to_end(call, last=False)
+        self._unsent = dict.fromkeys(group) | self._unsent
 
     def _send(self, group: Sequence[Call]) -> bool:
         """Sends calls in one message, if the transport takes it."""
         try:
-            request_id, frames = self._conversation.submit(one_request(group))
+            request = one_request(group)
+            request_id, frames = self._conversation.submit(request)
         except Exception as error:  # noqa: BLE001 - what cannot be written down is its callers' matter
             for call in group:
                 call.fail(copy(error))
             return True
-        self._note(group, request_id)
+        message = self._sent[request_id] = Message(request_id, request, list(group), self.heard)
+        for call in group:
+            call.message = message
         try:
             taken = self.transport.send(frames)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing more can be sent here
@@ -145,14 +173,9 @@ class Connection:
         if not taken:
             self._conversation.forget(request_id, sent=False)
             del self._sent[request_id]
-            self._note(group, None)
+            for call in group:
+                call.message = None
         return taken
-
-    def _note(self, group: Sequence[Call], request_id: int | None) -> None:
-        for call in group:
-            call.id, call.heard = request_id, self.heard
-        if request_id is not None:
-            self._sent[request_id] = list(group)
 
     def received(self, frames: Sequence[bytes]) -> None:
         """Hands an answer to its calls."""
@@ -166,21 +189,21 @@ class Connection:
             self._answer(self._sent.pop(matched[0]), matched[1])
             self._on_change(self)
 
-    def _answer(self, group: Sequence[Call | None], read: Callable[[], Response]) -> None:
+    def _answer(self, message: Message, read: Callable[[], Response]) -> None:
         try:
             response = read()
         except Exception as error:  # noqa: BLE001 - an answer that cannot be read is its callers' matter
             self.broken = not self.many
-            self._fail(group, error)
+            self._fail(message.calls, error)
             return
         self.broken = self._conversation.spent
         self._server.learn(response)
-        if is_refused(response, len(group)):
-            self._send_again(group)
+        if is_refused(message, response):
+            self._send_again(message.calls)
             return
-        for call, answer in zip(group, answers(response, len(group)), strict=True):
-            if call is not None:
-                call.answer(answer)
+        for call, outcome in zip(message.calls, outcomes(response, message), strict=True):
+            if call is not None and not call.future.done():
+                call.future.set_result(outcome)
 
     def _fail(self, group: Iterable[Call | None], error: Exception) -> None:
         """Fails calls; each caller gets an exception of his own, as a traceback hangs on it."""
@@ -193,7 +216,7 @@ class Connection:
         self._server.pipelines = False
         for call in group:
             if call is not None:
-                call.id = None
+                call.message = None
                 self.add(call)
 
     def writable(self) -> None:
@@ -204,26 +227,26 @@ class Connection:
         """Fails what is in flight."""
         self.broken = True
         sent, self._sent = self._sent, {}
-        self._fail(chain.from_iterable(sent.values()), error)
+        self._fail(chain.from_iterable(message.calls for message in sent.values()), error)
         self._on_change(self)
 
     def forget(self, call: Call) -> bool:
         """Gives a call up; False if there was nothing left to give up."""
-        if call.id is None:
+        message = call.message
+        if message is None:
             return self._unsent.pop(call, self) is None
-        group = self._sent.get(call.id)
-        if group is None or call not in group:
+        if message.id not in self._sent or call not in message.calls:
             return False
-        group[group.index(call)] = None
-        if not any(group):
-            del self._sent[call.id]
-            self._conversation.forget(call.id)
+        message.calls[message.calls.index(call)] = None
+        if not any(message.calls):
+            del self._sent[message.id]
+            self._conversation.forget(message.id)
             self.broken = self.broken or not self.many
         return True
 
     def take_back(self) -> list[Call]:
         """The calls that are not sent yet; they are the caller's now."""
-        calls, self._unsent = list(self._unsent), OrderedDict()
+        calls, self._unsent = list(self._unsent), {}
         for call in calls:
             call.connection = None
         return calls
@@ -231,5 +254,5 @@ class Connection:
     def close(self) -> None:
         """Closes the transport; nothing is received any more, and the calls are no longer its own."""
         self.broken = True
-        self._sent, self._unsent = {}, OrderedDict()
+        self._sent, self._unsent = {}, {}
         self.transport.close()

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
-from pyelevator.commands import Command, Delete, Exists, Get, Pipeline, Put
+from pyelevator.commands import Command, DbConnect, Delete, Exists, Get, Pipeline, Put
 from pyelevator.messages import Request, Response
 
 if TYPE_CHECKING:
-    from pyelevator.client.aio_connection import Call
+    from pyelevator.client.aio_connection import Call, Message
 
-_ALIKE: Final = (Get, Put, Delete, Exists)
+_ALIKE: Final = frozenset({Get, Put, Delete, Exists})
 """What takes little work each; a range would hold up the others' answers."""
 
-_MOST: Final = 64
+MOST: Final = 64
 """Calls in one message; more go in several, so that the server works on one while the answers to another are taken."""
 _MOST_BYTES: Final = 64 << 10
 """Bytes of values in one message, about."""
@@ -41,30 +41,33 @@ def groups(calls: Iterable["Call"], server: Server) -> Iterator[Sequence["Call"]
 
     They are all under way at the same time, so nobody can count on any order between them.
     """
-    if not server.pipelines:
-        yield from ([call] for call in calls)
-        return
     alike: dict[Hashable, list[Call]] = {}
     for call in calls:
-        alike.setdefault(_likeness(call), []).append(call)
+        alike.setdefault(_likeness(call, server), []).append(call)
     for some in alike.values():
-        yield from _portions(some)
+        yield from _portions(some) if some[0].command.writes else _cut(some)
 
 
-def _likeness(call: "Call") -> Hashable:
+def _likeness(call: "Call", server: Server) -> Hashable:
     """What calls must have in common; reads are not held up by writes, which take longer."""
-    request = call.request
-    if not isinstance(request.command, _ALIKE) or request.compression:
+    command = call.command
+    if type(command) is DbConnect:
+        return command  # one answer tells all who ask
+    if not server.pipelines or call.compression or type(command) not in _ALIKE:
         return id(call)
-    return request.uid, request.command.writes
+    return call.uid, command.writes
+
+
+def _cut(calls: Sequence["Call"]) -> Iterator[Sequence["Call"]]:
+    return (calls[first : first + MOST] for first in range(0, len(calls), MOST))
 
 
 def _portions(calls: Sequence["Call"]) -> Iterator[Sequence["Call"]]:
     portion: list[Call] = []
     room = _MOST_BYTES
     for call in calls:
-        size = _size(call.request.command)
-        if portion and (len(portion) >= _MOST or size > room):
+        size = _size(call.command)
+        if portion and (len(portion) >= MOST or size > room):
             yield portion
             portion, room = [], _MOST_BYTES
         portion.append(call)
@@ -78,19 +81,25 @@ def _size(command: Command[Any]) -> int:
 
 def one_request(group: Sequence["Call"]) -> Request[Any]:
     """What carries a group."""
-    first = group[0].request
-    if len(group) == 1:
-        return first
-    return Request(Pipeline([call.request.command for call in group]), first.uid)
+    first = group[0]
+    if len(group) == 1 or type(first.command) is DbConnect:
+        return Request(first.command, first.uid, None, first.compression)
+    return Request(Pipeline([call.command for call in group]), first.uid)
 
 
-def answers(response: Response, count: int) -> Sequence[Response]:
-    """The answer to each of the calls of a group."""
-    if count == 1 or response.code is not None:
-        return [response] * count
-    return [outcome if isinstance(outcome, Response) else Response(outcome) for outcome in response.payload]
+def outcomes(response: Response, message: "Message") -> Sequence[Any]:
+    """What became of each of the calls of a message: the payload of a plain success, or a Response."""
+    if response.code is None and _is_joint(message):
+        payload: Sequence[Any] = response.payload
+        return payload
+    return [response] * len(message.calls)
 
 
-def is_refused(response: Response, count: int) -> bool:
+def is_refused(message: "Message", response: Response) -> bool:
     """Whether the server does not know pipelines after all; nothing was executed then."""
-    return count > 1 and response.message == f"Command {Pipeline.verb} not handled"
+    return _is_joint(message) and response.message == f"Command {Pipeline.verb} not handled"
+
+
+def _is_joint(message: "Message") -> bool:
+    """Whether it is the pipeline of several calls, and not one caller's own."""
+    return len(message.calls) > 1 and type(message.request.command) is Pipeline

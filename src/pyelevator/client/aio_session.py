@@ -18,6 +18,7 @@ from pyelevator.client.aio_connection import Call, Connection
 from pyelevator.client.aio_groups import Server
 from pyelevator.client.session import all_busy, check_lanes
 from pyelevator.codec import Codec
+from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, PoolTimeout, RequestTimeout, TransportError, UsageError
 from pyelevator.flows import Effect, Sleep
@@ -54,9 +55,9 @@ class Switchboard:
         """True while a connection holds something of the system's."""
         return any(connection.transport.is_open for connection in chain(self._connections, self._retired))
 
-    def submit(self, request: Request[Any], deadline: Deadline) -> Call:
+    def submit(self, command: Command[Any], uid: str | None, compression: bool, deadline: Deadline) -> Call:
         """Begins a call; its future holds the outcome, at the latest soon after the deadline."""
-        call = Call(request, deadline, self.loop.create_future())
+        call = Call(command, uid, compression, deadline, self.loop.create_future(), self)
         if deadline.at < self._due:
             self._look_at(deadline.at)
         if self._shared is not None:
@@ -185,7 +186,7 @@ class Switchboard:
             self._assign()
 
     def _timeout(self, call: Call) -> RequestTimeout:
-        if call.connection is not None and call.id is not None:
+        if call.connection is not None and call.message is not None:
             return call.connection.transport.unanswered(call.deadline)
         for connection in self._connections:
             if connection.blocked:
@@ -199,7 +200,7 @@ class Switchboard:
 
 
 def _cut_off(call: Call) -> TransportError:
-    if call.id is None:
+    if call.message is None:
         return ConnectFailed("the client was disconnected; nothing was sent")
     return TransportError(
         "the client was disconnected before the answer came; whether the server executed the request is not known"
@@ -225,15 +226,20 @@ class AsyncSession:
             TransportError, ProtocolError: the connection's failure.
             UsageError: another event loop runs than the one that the client is used on.
         """
+        call = self.submit(request.command, request.uid, request.compression, deadline)
+        try:
+            outcome = await call.future
+        except BaseException:
+            call.abandon()
+            raise
+        return outcome if isinstance(outcome, Response) else Response(outcome)
+
+    def submit(self, command: Command[Any], uid: str | None, compression: bool, deadline: Deadline) -> Call:
+        """Begins a call. Who waits for its future, and does so no longer, abandons it."""
         board = self._board
         if board is None or board.loop is not asyncio.get_running_loop():
             board = self._board = self._move()
-        call = board.submit(request, deadline)
-        try:
-            return await call.future
-        except BaseException:
-            board.abandon(call)
-            raise
+        return board.submit(command, uid, compression, deadline)
 
     def performer(self, deadline: Deadline) -> Callable[[Effect], Awaitable[Any]]:
         """What carries out the effects of a flow (see flows.drive_async), all before one deadline."""

@@ -88,8 +88,13 @@ def exchange(link: Link, command: Command[Any], compression: bool = False) -> Fl
         return (yield from _through_default(link, command))
     uid = link.address(command)
     response = yield from send(Request(command, uid, None, compression))
-    if response.code is None:
-        return response
+    return response if response.code is None else (yield from refused(link, command, uid, response, compression))
+
+
+def refused(
+    link: Link, command: Command[Any], uid: str | None, response: Response, compression: bool = False
+) -> Flow[Response]:
+    """What comes of a command that was sent to ``uid`` and failed: its error, or the answer to another try."""
     if link.lost_by(response, uid):
         if isinstance(command, _ABOUT_DATABASES):
             return (yield from _through_default(link, command))
