@@ -129,3 +129,63 @@ def test_an_interceptor_of_the_server_refuses_single_commands():
     uid = application.catalog.uid_of("default")
     exists, put, again = outcomes(application(Request(Pipeline([Exists("k"), Put("k", "v"), Exists("k")]), uid, 7)))
     assert (exists, put.code, again) == (False, ErrorCode.OS, False)
+
+
+class Cracked(MemoryEngine):
+    """Its key 7 cannot be read."""
+
+    def get(self, key):
+        if key == b"0007":
+            raise EngineFileError("bad block")
+        return super().get(key)
+
+    def gather(self, keys, *args, **kwargs):
+        if b"0007" in keys:
+            raise EngineFileError("bad block")
+        return super().gather(keys, *args, **kwargs)
+
+
+KEYS = [b"%04d" % i for i in range(600)]
+
+
+@pytest.mark.parametrize("commands", [KEYS, KEYS[::-1], KEYS[:300] * 2])
+def test_many_keys_that_are_looked_up_are_answered_one_by_one_in_order(ask, commands):
+    ask(Batch([(PUT, key, b"v" + key) for key in KEYS[::2]]))
+    there = set(KEYS[::2])
+    answer = ask(Pipeline([kind(key) for key in commands for kind in (Get, Exists)]))
+    assert outcomes(answer) == [
+        one for key in commands for one in ((b"v" + key, True) if key in there else (missing(key.decode()), False))
+    ]
+
+
+def test_reads_see_the_writes_before_them_and_not_those_behind(ask):
+    gets = [Get(key) for key in KEYS]
+    puts = [Put(key, b"new") for key in KEYS]
+    ask(Batch([(PUT, key, b"old") for key in KEYS]))
+    assert outcomes(ask(Pipeline(gets + puts + gets))) == [b"old"] * 600 + [None] * 600 + [b"new"] * 600
+
+
+def test_of_many_keys_those_are_answered_that_fit_and_the_rest_is_refused():
+    ask = with_policy(max_range_bytes=3_000)
+    ask(Batch([(PUT, key, b"v" * 10) for key in KEYS]))
+    answers = outcomes(ask(Pipeline([Get(key) for key in KEYS])))
+    assert answers[:301] == [b"v" * 10] * 301
+    assert {one.message for one in answers[301:]} == {
+        "the answers to this pipeline are over the limit of 3,000 bytes; split it"
+    }
+
+
+def test_a_key_read_many_times_counts_as_often():
+    ask = with_policy(max_range_bytes=3_000)
+    ask(Put("k", b"v" * 10))
+    answers = outcomes(ask(Pipeline([Get("k")] * 600)))
+    assert [one == b"v" * 10 for one in answers] == [True] * 301 + [False] * 299
+
+
+def test_what_cannot_be_read_of_many_keys_is_an_error_of_its_own_command(monkeypatch):
+    monkeypatch.setattr("pyelevator.engines.memory.MemoryEngine", Cracked)
+    ask = with_policy()
+    ask(Batch([(PUT, key, b"v") for key in KEYS]))
+    answers = outcomes(ask(Pipeline([Get(key) for key in KEYS])))
+    assert answers[7].message == "bad block"
+    assert answers[:7] + answers[8:] == [b"v"] * 599

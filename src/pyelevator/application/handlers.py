@@ -1,17 +1,16 @@
 """What each command does: one function per verb, and the table that lists them all."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from attrs import define
-
 from pyelevator.application import scans
 from pyelevator.application.catalog import Catalog
-from pyelevator.application.courtesy import PIECE, CourteousRows
+from pyelevator.application.courtesy import CourteousRows
 from pyelevator.application.kinds import LARGE, SLOW, Handler, Managing, Reading, Writing
 from pyelevator.application.pipelines import pipelining
 from pyelevator.application.policy import Policy
+from pyelevator.application.sizes import Seen, check_values, size_of_values
 from pyelevator.commands import (
     DELETE,
     PUT,
@@ -46,11 +45,11 @@ _SHOWN: Final = 60
 
 
 def _get(engine: Engine, request: Request[Any], _: Policy) -> Response:
-    return Response(_value(engine, request.command), id=request.id)
+    command: Any = request.command
+    return Response(_found(command, engine.get(command.key)), id=request.id)
 
 
-def _value(engine: Engine, command: Any) -> bytes:
-    value = engine.get(command.key)
+def _found(command: Any, value: bytes | None) -> bytes:
     if value is None:
         raise KeyNotFound(f"Key '{_readable(command.key)}' does not exist")
     return value
@@ -61,11 +60,12 @@ def _readable(key: bytes) -> str:
 
 
 def _exists(engine: Engine, request: Request[Any], _: Policy) -> Response:
-    return Response(_is_there(engine, request.command), id=request.id)
+    command: Any = request.command
+    return Response(_is_there(command, engine.get(command.key)), id=request.id)
 
 
-def _is_there(engine: Engine, command: Any) -> bool:
-    return engine.get(command.key) is not None
+def _is_there(_: Any, value: bytes | None) -> bool:
+    return value is not None
 
 
 def _mget(engine: Engine, request: Request[Any], policy: Policy) -> Response:
@@ -77,39 +77,12 @@ def _mget(engine: Engine, request: Request[Any], policy: Policy) -> Response:
 
 
 def _values(engine: Engine, command: MGet, policy: Policy) -> list[bytes | None]:
-    seen = _Seen(policy)
+    seen = Seen(policy)
     values = CourteousRows(policy.courtesy)
     values.extend(engine.gather(command.keys, seen, fill_cache=command.fill_cache))
     if seen.count < len(values):  # some were asked for twice, or not read
-        _checked(_size(values), policy)
+        check_values(size_of_values(values), policy)
     return values
-
-
-@define
-class _Seen:
-    """Looks at the values of an MGet as they are read, so that too many bytes are noticed before they are all in
-    memory."""
-
-    policy: Policy
-    count: int = 0
-    size: int = 0
-
-    def __call__(self, values: Sequence[bytes | None]) -> None:
-        self.size = _checked(self.size + _size(values), self.policy)
-        if not self.count % PIECE:
-            self.policy.courtesy.look_up()
-        self.count += len(values)
-
-
-def _size(values: Iterable[bytes | None]) -> int:
-    return sum(map(len, filter(None, values)))
-
-
-def _checked(size: int, policy: Policy) -> int:
-    most = policy.max_range_bytes
-    if size > most:
-        raise WrongValue(f"the values of this MGET are more than the limit of {most:,} bytes; ask for fewer")
-    return size
 
 
 def _ping(_: Catalog, request: Request[Any]) -> Response:
@@ -163,8 +136,8 @@ def _delete(command: Delete) -> _Ops:
 
 
 _PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
-    Get: Reading(_get, look=_value),
-    Exists: Reading(_exists, look=_is_there),
+    Get: Reading(_get, told=_found),
+    Exists: Reading(_exists, told=_is_there),
     MGet: Reading(_mget, lambda c: len(c.keys)),
     Range: Reading(scans.range_, _always(LARGE)),
     Slice: Reading(scans.slice_, lambda c: c.count),

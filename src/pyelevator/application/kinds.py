@@ -40,13 +40,13 @@ class Reading:
     Attributes:
         call: reads; raises what the client shall be told.
         cost: of a command; None if it is always quick.
-        look: where there is never more to say than a payload, what gives it; pipelines of many such commands then need
-            neither a request nor a response for each.
+        told: where the payload follows from the command and the value of its one key, what tells it; pipelines of many
+            such commands then need neither a request nor a response for each, and read many keys in one go.
     """
 
     call: Callable[[Engine, Request[Any], Policy], Response]
     cost: Cost | None = None
-    look: Callable[[Engine, Any], Any] | None = None
+    told: Callable[[Any, bytes | None], Any] | None = None
 
     def __call__(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response:
         with catalog.use(request.uid) as engine:

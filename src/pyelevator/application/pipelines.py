@@ -1,7 +1,8 @@
 """Pipelines: many commands to one database, executed in order, each with an answer of its own."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, groupby, islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, groupby, islice, repeat
 from typing import Any, Final, TypeAlias
 
 from attrs import define, field, frozen
@@ -11,10 +12,14 @@ from pyelevator.application.courtesy import PIECE
 from pyelevator.application.failures import failure
 from pyelevator.application.kinds import LARGE, Reading, check_batch
 from pyelevator.application.policy import Policy
+from pyelevator.application.sizes import Seen, size_of
 from pyelevator.commands import Command, Delete, Pipeline, Put
 from pyelevator.engines.base import Engine
 from pyelevator.errors import WrongValue
 from pyelevator.messages import Request, Response
+
+_MOST: Final = 1 << 16
+"""Keys that are looked up in one go."""
 
 Handlers: TypeAlias = Mapping[type[Command[Any]], Any]
 """Command class -> its handler."""
@@ -51,8 +56,9 @@ def _cost(pipeline: Pipeline, handlers: Handlers) -> int:
     """What writes is much work, as nothing may be waited for half way."""
     if pipeline.writes:
         return LARGE
-    costs = [(handlers[type(command)].cost, command) for command in pipeline.commands]
-    total: int = sum([cost(command) for cost, command in costs if cost is not None], len(costs))
+    costs = {kind: handler.cost for kind, handler in handlers.items() if handler.cost is not None}
+    commands = pipeline.commands
+    total: int = sum([costs[type(one)](one) for one in commands if type(one) in costs], len(commands))
     return total
 
 
@@ -71,23 +77,45 @@ class _Execution:
 
     def answers(self, commands: Sequence[Any]) -> Iterator[Any]:
         """What becomes of each command (see ``commands.Pipeline``)."""
-        for kind, group in groupby(commands, _portion):
-            while portion := list(islice(group, PIECE)):
-                yield from map(self._read, portion) if kind is None else self._written(portion)
+        reading = {
+            kind: (self._looked_up if handler.told else self._read, None)
+            for kind, handler in self.handlers.items()
+            if not kind.writes
+        }
+        for (way, _), group in groupby(commands, lambda one: reading.get(type(one)) or (self._written, _together(one))):
+            while portion := list(islice(group, _MOST if way == self._looked_up else PIECE)):
+                yield from way(portion)
                 self.policy.courtesy.look_up()
 
-    def _read(self, command: Any) -> Any:
+    def _looked_up(self, portion: list[Any]) -> Iterator[Any]:
+        """Many keys in one go; if anything is wrong with that, one by one, and what is wrong with each is its own."""
+        keys = [command.key for command in portion]
+        values: Iterable[bytes | None] = map(self.engine.get, keys)
+        if len(keys) >= PIECE and self.room >= 0:
+            with suppress(Exception):
+                values = self.engine.gather(keys, Seen(self.policy))
+        return map(self._told, portion, repeat(iter(values)))
+
+    def _told(self, command: Any, values: Iterator[bytes | None]) -> Any:
         if self.room < 0:
             return self._too_large()
-        handler = self.handlers[type(command)]
         try:
-            if handler.look is not None:
-                payload = handler.look(self.engine, command)
-                self.room -= len(payload) if type(payload) is bytes else 0
-                return payload
-            request = Request(command, self.request.uid, peer=self.request.peer)
-            response: Response = handler.call(self.engine, request, self.policy)
+            payload = self.handlers[type(command)].told(command, next(values))
         except Exception as error:  # noqa: BLE001 - every command gets its answer
+            return failure(error)
+        self.room -= len(payload) if type(payload) is bytes else 0
+        return payload
+
+    def _read(self, portion: list[Any]) -> Iterator[Any]:
+        return map(self._answered, portion)
+
+    def _answered(self, command: Any) -> Any:
+        if self.room < 0:
+            return self._too_large()
+        try:
+            request = Request(command, self.request.uid, peer=self.request.peer)
+            response: Response = self.handlers[type(command)].call(self.engine, request, self.policy)
+        except Exception as error:  # noqa: BLE001 - as above
             return failure(error)
         self.room -= size_of(response.payload)
         return response
@@ -109,24 +137,6 @@ class _Execution:
         return Response.of_error(WrongValue(message))
 
 
-def _portion(command: Any) -> Any:
-    """What commands next to one another have in common that are executed in one go; None for reads."""
-    if not command.writes:
-        return None
-    return command.sync if isinstance(command, _SINGLE) else id(command)
-
-
-_SINGLE: Final = (Put, Delete)
-
-
-def size_of(payload: Any) -> int:
-    """Bytes of the keys and values in what a command answers.
-
-    >>> size_of(b"abc"), size_of([b"ab", None]), size_of([(b"k", b"v")]), size_of(True)
-    (3, 2, 2, 0)
-    """
-    if type(payload) is bytes:
-        return len(payload)
-    if not isinstance(payload, list):
-        return 0
-    return sum([len(item) if type(item) is bytes else sum(map(len, item)) for item in payload if item is not None])
+def _together(command: Any) -> Any:
+    """What writes have in common that are written in one go, if they stand next to one another."""
+    return command.sync if isinstance(command, (Put, Delete)) else id(command)
