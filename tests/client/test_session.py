@@ -1,7 +1,6 @@
 """Lanes and their pool, over a transport whose replies the test scripts."""
 
 import gc
-import os
 import threading
 import warnings
 import weakref
@@ -10,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 
+from pyelevator.client.forks import FORKS
 from pyelevator.client.session import Lane, Session
 from pyelevator.codec import ClassicCodec, FlatCodec
 from pyelevator.commands import Get, Ping, Range
@@ -176,8 +176,7 @@ def test_close_closes_idle_lanes_at_once_and_busy_ones_when_they_are_given_back(
 def test_after_a_fork_the_child_leaves_the_parent_s_lanes_alone(monkeypatch):
     session, lanes = session_over()
     session.exchange(Request(Get("k")), NEVER)
-    parent = os.getpid()
-    monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+    monkeypatch.setattr(FORKS, "count", FORKS.count + 1)
     session.exchange(Request(Get("k")), NEVER)
     session.close()
     assert len(lanes) == 2
@@ -377,8 +376,7 @@ def test_no_reference_circle_keeps_a_dropped_session_open():
 def test_in_a_forked_child_a_dropped_session_says_nothing(monkeypatch):
     session = Session(Holding(), ClassicCodec(), 4)
     session.exchange(Request(Get("k")), NEVER)
-    parent = os.getpid()
     with monkeypatch.context() as patched, warnings.catch_warnings():
         warnings.simplefilter("error")
-        patched.setattr(os, "getpid", lambda: parent + 1)
+        patched.setattr(FORKS, "count", FORKS.count + 1)
         del session

@@ -46,7 +46,7 @@ _SHOWN: Final = 60
 
 def _get(engine: Engine, request: Request[Any], _: Policy) -> Response:
     command: Any = request.command
-    return Response(_found(command, engine.get(command.key)), id=request.id)
+    return Response.success(_found(command, engine.get(command.key)), request.id)
 
 
 def _found(command: Any, value: bytes | None) -> bytes:
@@ -61,7 +61,7 @@ def _readable(key: bytes) -> str:
 
 def _exists(engine: Engine, request: Request[Any], _: Policy) -> Response:
     command: Any = request.command
-    return Response(_is_there(command, engine.get(command.key)), id=request.id)
+    return Response.success(_is_there(command, engine.get(command.key)), request.id)
 
 
 def _is_there(_: Any, value: bytes | None) -> bool:

@@ -88,7 +88,7 @@ class Writing:
         mount.mend()
         with mount as engine:
             engine.write(ops, sync=command.sync or policy.sync)
-        return Response(id=request.id)
+        return Response.success(None, request.id)
 
     def at_once(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response | None:
         """The answer; None also if another write is going on, or this one must be on the disk."""
@@ -113,7 +113,7 @@ class Writing:
             engine.write(ops, wait=False)
         except EngineBusy:
             return None
-        return Response(id=request.id)
+        return Response.success(None, request.id)
 
 
 @frozen

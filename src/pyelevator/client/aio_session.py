@@ -6,7 +6,6 @@ time on each of up to ``max_lanes`` connections; the first answer tells which it
 
 import asyncio
 import math
-import os
 import time
 import warnings
 from collections import OrderedDict
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 from pyelevator.client.aio_connection import Call, Connection
 from pyelevator.client.aio_groups import Server
+from pyelevator.client.forks import FORKS
 from pyelevator.client.session import all_busy, check_lanes
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
@@ -34,7 +34,7 @@ class Switchboard:
 
     def __init__(self, transport: Transport, codec: Codec, max_lanes: int, lane_timeout: float | None = None) -> None:
         self.loop = asyncio.get_running_loop()
-        self.pid = os.getpid()
+        self.forks = FORKS.count
         self._transport = transport
         self._codec = codec
         self._max_lanes = max_lanes
@@ -255,7 +255,7 @@ class AsyncSession:
     def _move(self) -> Switchboard:
         """A switchboard on the running loop. What is left on another loop is let go; a forked child leaves it alone."""
         board = self._board
-        if board is not None and board.pid == os.getpid():
+        if board is not None and board.forks == FORKS.count:
             if board.loop.is_running():
                 raise UsageError("the client is in use on another event loop; make one client for each loop")
             board.close()
@@ -264,12 +264,12 @@ class AsyncSession:
     def close(self) -> None:
         """Closes the connections, and fails the calls under way; a later call opens new ones."""
         board, self._board = self._board, None
-        if board is not None and board.pid == os.getpid():
+        if board is not None and board.forks == FORKS.count:
             board.close()
 
     def __del__(self) -> None:
         board = getattr(self, "_board", None)
-        if board is not None and board.is_open and board.pid == os.getpid():
+        if board is not None and board.is_open and board.forks == FORKS.count:
             warnings.warn(
                 f"a client of {self.transport.url} was not closed; use `async with`, or await disconnect()",
                 ResourceWarning,

@@ -14,9 +14,11 @@ from pyelevator.client.operations import DEFAULT_DATABASE, Link
 from pyelevator.client.session import Session
 from pyelevator.client.text import Text, text_for
 from pyelevator.codec import Codec, codec_for
+from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.flows import Flow, Forward, Interceptor, compose, drive, through
+from pyelevator.messages import Request
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
 
 if TYPE_CHECKING:
@@ -207,6 +209,11 @@ class Facade(Generic[T]):
     def _intercepted(self, flow: Flow[R], deadline: Deadline) -> Flow[R]:
         return flow if self._forward is None else through(self._forward, flow, deadline)
 
+    def _is_plain(self, compression: object) -> bool:
+        """Whether there is nothing more to a command of one key than to send it and to look at the answer."""
+        link = self._link
+        return compression is False and self._forward is None and link.uid is not None and link.codec.tells_missing
+
     def _adopt(self, client: "Facade[T]", timeout: float | None) -> None:
         """Becomes a client of the same database."""
         self.timeout = timeout
@@ -283,6 +290,23 @@ class Client(Facade[T]):
 
     def _run(self, flow: Flow[R], timeout: float | None) -> R:
         return self._run_until(flow, self._deadline(timeout))
+
+    def _call(
+        self,
+        command: Command[R],
+        timeout: float | None,
+        compression: bool = False,
+        flow: Callable[[Link, Any, bool], Flow[R]] = operations.call,
+    ) -> R:
+        """Does what ``flow`` does for a command of one key; without a flow, where an answer is the result."""
+        deadline, link = self._deadline(timeout), self._link
+        if not self._is_plain(compression):
+            return self._run_until(flow(link, command, compression), deadline)
+        uid = link.address(command) if command.extras else link.uid
+        response = self._session.exchange(Request(command, uid), deadline)
+        if response.code is not None:
+            response = self._run_until(operations.refused(link, command, uid, response), deadline)
+        return command.result(response.payload)
 
     def _begin(self, flow: Flow[R], deadline: Deadline) -> Ahead[R]:
         return Ahead(self._session, self._intercepted(flow, deadline), deadline)

@@ -180,7 +180,7 @@ class Elevator(Client[T]):
         Raises:
             KeyNotFound: "Key not found"; it is a KeyError.
         """
-        value: T = self._text.value(self._run(operations.get(self._link, Get(key), compression), timeout))
+        value: T = self._text.value(self._call(Get(key), timeout, compression, operations.get))
         return value
 
     def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
@@ -188,15 +188,15 @@ class Elevator(Client[T]):
 
         What is written survives the server's process. ``sync=True`` waits until it survives the machine, too.
         """
-        self._run(operations.call(self._link, Put(key, value, sync)), timeout)
+        self._call(Put(key, value, sync), timeout)
 
     def Delete(self, key: Data, *, sync: bool = False, timeout: float | None = None) -> None:
         """Removes ``key``; a missing one is no error. ``sync`` as in :meth:`Put`."""
-        self._run(operations.call(self._link, Delete(key, sync)), timeout)
+        self._call(Delete(key, sync), timeout)
 
     def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
         """Whether ``key`` is there; a key with an empty value is."""
-        return self._run(operations.call(self._link, Exists(key)), timeout)
+        return self._call(Exists(key), timeout)
 
     def MGet(
         self,

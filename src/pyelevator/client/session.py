@@ -1,6 +1,5 @@
 """Session: the lanes of one client, and the exchange of one request over one of them."""
 
-import os
 import threading
 import time
 import warnings
@@ -10,6 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 from weakref import WeakSet
 
+from pyelevator.client.forks import FORKS
 from pyelevator.codec import Codec
 from pyelevator.conversation import Conversation
 from pyelevator.deadlines import Deadline
@@ -113,7 +113,7 @@ class Pool:
     """
 
     def __init__(self, open_lane: Callable[[], Lane], size: int, patience: float | None = None) -> None:
-        self.pid = os.getpid()
+        self.forks = FORKS.count
         self._open_lane = open_lane
         self._size = size
         self._patience = patience
@@ -201,7 +201,7 @@ class Begun:
     @property
     def is_of_this_process(self) -> bool:
         """False after a fork."""
-        return self._pool.pid == os.getpid()
+        return self._pool.forks == FORKS.count
 
     def finish(self, deadline: Deadline) -> Response:
         """Waits for the answer; once."""
@@ -272,7 +272,7 @@ class Session:
             raise
 
     def _own_pool(self) -> Pool:
-        if self._pool.pid != os.getpid():
+        if self._pool.forks != FORKS.count:
             self._pool = self._new_pool()
         return self._pool
 
@@ -291,12 +291,12 @@ class Session:
     def close(self) -> None:
         """Closes the lanes; a later exchange opens new ones."""
         pool, self._pool = self._pool, self._new_pool()
-        if pool.pid == os.getpid():
+        if pool.forks == FORKS.count:
             pool.close()
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         pool = getattr(self, "_pool", None)
-        if pool is not None and pool.pid == os.getpid() and pool.is_open:
+        if pool is not None and pool.forks == FORKS.count and pool.is_open:
             warn(
                 f"a client of {self.transport.url} was dropped open; call its disconnect(), or use it in a with block",
                 ResourceWarning,

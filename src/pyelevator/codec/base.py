@@ -4,7 +4,6 @@ import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 import msgpack
@@ -172,7 +171,8 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool
     check_size(size, limits.frame_bytes if most is None else most)
     try:
         if size <= _SMALL and size <= limits.elements and not texts:
-            return _unpack_small(frame)  # no more elements than bytes is what msgpack itself sees to
+            # no more elements than bytes is what msgpack itself sees to
+            return msgpack.unpackb(frame, raw=True, ext_hook=Extension)
         if size > _SMALL:
             _check_complete(frame)
         elements = min(size, limits.elements)
@@ -202,7 +202,6 @@ def check_size(size: int, most: int) -> None:
 _SMALL: Final = 1024
 _LARGE: Final = 64 << 10
 _PAUSE: Final = Pause()
-_unpack_small: Final = partial(msgpack.unpackb, raw=True, ext_hook=Extension)
 
 
 def _check_complete(frame: bytes) -> None:

@@ -21,7 +21,7 @@ from pyelevator.codec.base import (
 )
 from pyelevator.codec.layouts import ARGS, KNOWN, built, extras_of
 from pyelevator.codec.packed import PackedRows
-from pyelevator.codec.payloads import READERS, answers, cursor_of, message_of, pairs_of, written
+from pyelevator.codec.payloads import READERS, WRITERS, answers, cursor_of, message_of, pairs_of
 from pyelevator.commands import Command, Range, Shape, Slice
 from pyelevator.errors import MalformedMessage, ProtocolError
 from pyelevator.messages import Request, Response, Sealed, Status
@@ -37,6 +37,8 @@ _OPENINGS: Final = {verb: _opening(verb) for verb in ARGS}
 _SUCCESS: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
 SUCCEEDED: Final = b"\x85" + pack(_SUCCESS)[1:] + pack("id")
 """The header of a success, but for the id at its end. What is the same in every message is packed once."""
+
+_SUCCESSFUL: Final = Status.SUCCESS  # a member is looked up in Python each time
 
 _UNASKED: Final = pack({"compression": False})
 _NUMBERED: Final = b"\x82" + _UNASKED[1:] + pack("id")
@@ -85,7 +87,10 @@ class ClassicCodec(Codec):
         except ProtocolError as error:
             error.request_id = request_id
             raise
-        return Request(command, uid, request_id, meta.get(b"compression") is True, gather=_GATHERING.get(type(command)))
+        compression, gather = meta.get(b"compression") is True, _GATHERING.get(type(command))
+        if gather is None:
+            return Request(command, uid, request_id, compression)
+        return Request(command, uid, request_id, compression, gather=gather)
 
     def _command(self, message: dict[Any, Any], meta: dict[Any, Any]) -> Command[Any]:
         if b"cmd" not in message:
@@ -99,9 +104,8 @@ class ClassicCodec(Codec):
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         if response.code is not None:
             return [pack(_header(response, compression=False)), pack({"datas": None})]
-        shape = request.command.shape if request else Shape.NOTHING
-        content = written(response.payload, shape)
-        page = _page(response, request.command) if request and shape is Shape.PAIRS else None
+        content = WRITERS[request.command.shape if request else Shape.NOTHING](response.payload)
+        page = _page(response, request.command) if request and type(request.command) in _GATHERING else None
         if request and request.compression and lz4.available():
             return [pack(_header(response, compression=True, page=page)), lz4.compress(content)]
         if page is None and _is_plain(response):
@@ -122,7 +126,7 @@ class ClassicCodec(Codec):
         return Reply(_id(header), partial(self._response, header, _id(header), content))
 
     def _success(self, reply_id: int, content: bytes, request: Request[Any]) -> Response:
-        return Response(self._payload(unpack(content, self.limits), request.command), id=reply_id)
+        return Response.success(self._payload(unpack(content, self.limits), request.command), reply_id)
 
     def _response(
         self, header: dict[Any, Any], reply_id: int | None, content: bytes, request: Request[Any]
@@ -167,10 +171,13 @@ class ClassicCodec(Codec):
         if type(content) is not dict:
             raise MalformedMessage(f"the content of a reply is a map, not {type(content).__name__}")
         datas = content.get(b"datas")
-        shape = command.shape
-        if shape is Shape.OPAQUE:
-            check_plain(datas, self.limits)
-        return answers(datas, command) if shape is Shape.ANSWERS else READERS[shape](datas)
+        read = READERS.get(command.shape)
+        if read is not None:
+            return read(datas)
+        if command.shape is Shape.ANSWERS:
+            return answers(datas, command)
+        check_plain(datas, self.limits)
+        return datas
 
 
 def _meta(request: Request[Any]) -> bytes:
@@ -190,8 +197,8 @@ def _id(fields: dict[Any, Any]) -> int | None:
 
 
 def _uid(uid: Any) -> str:
-    if isinstance(uid, bytes):
-        return text(uid)
+    if type(uid) is bytes:
+        return uid.decode("utf-8", "surrogateescape")
     raise MalformedMessage(f"Invalid request message : uid must be a string, not {type(uid).__name__}")
 
 
@@ -199,7 +206,7 @@ def _is_plain(response: Response) -> bool:
     """Whether there is nothing to say but that it is one of success, and the id."""
     return (
         response.id is not None
-        and response.status is Status.SUCCESS
+        and response.status is _SUCCESSFUL
         and not response.more
         and response.cursor is None
         and not response.features

@@ -117,7 +117,8 @@ KNOWN: Final = {verb.encode(): (COMMANDS[verb], layout) for verb, layout in ARGS
 
 def built(kind: type[Command[Any]], layout: Layout, args: list[Any], meta: dict[Any, Any]) -> Command[Any]:
     """The command that a peer's arguments make."""
-    _check_count(kind, layout, len(args))
+    if not layout.least <= len(args) <= layout.most:
+        raise _wrong_count(kind, len(args))
     try:
         return kind(*layout.read(args), **_told(kind, meta)) if kind.extras else kind(*layout.read(args))
     except UsageError as error:
@@ -129,7 +130,8 @@ def _build_all(
 ) -> list[Command[Any]]:
     """The commands of one kind that a peer's arguments, one after the other, make."""
     for count in set(map(len, calls)):
-        _check_count(kind, layout, count)
+        if not layout.least <= count <= layout.most:
+            raise _wrong_count(kind, count)
     extras, read = _told(kind, meta), layout.read
     try:
         return [kind(*read(args), **extras) for args in calls]
@@ -137,9 +139,8 @@ def _build_all(
         raise refused(kind.verb, error) from error
 
 
-def _check_count(kind: type[Command[Any]], layout: Layout, count: int) -> None:
-    if not layout.least <= count <= layout.most:
-        raise MalformedMessage(f"{kind.verb} does not take {count} arguments", code=ErrorCode.VALUE)
+def _wrong_count(kind: type[Command[Any]], count: int) -> MalformedMessage:
+    return MalformedMessage(f"{kind.verb} does not take {count} arguments", code=ErrorCode.VALUE)
 
 
 def _told(kind: type[Command[Any]], meta: dict[Any, Any]) -> dict[str, Any]:

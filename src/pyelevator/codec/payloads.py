@@ -48,20 +48,45 @@ def _outcome(entry: Any, shape: Shape) -> Any:
     return Response(_PLAIN[shape](entry.get(b"datas")), status, more=more, cursor=cursor)
 
 
-def written(payload: Any, shape: Shape) -> bytes:
-    """The content frame. Scalars are wrapped in a list, but for false, which the old server leaves bare."""
+def _written_scalar(payload: Any) -> bytes:
+    """Wrapped in a list, but for false, which the old server leaves bare."""
+    datas: Any = payload if payload is False else [payload]
+    if type(payload) is bytes and len(payload) >= _LARGE:
+        return pack_pieces(datas, "datas")
+    return DATAS + pack(datas)
+
+
+def _written_rows(payload: Any) -> bytes:
     if type(payload) is PackedRows:
         return payload.content()
-    if shape is Shape.SCALAR:
-        datas: Any = payload if payload is False else [payload]
-        large = type(payload) is bytes and len(payload) >= _LARGE
-    else:
-        datas, large = list(map(_entry, payload)) if shape is Shape.ANSWERS else payload, isinstance(payload, list)
-    return pack_pieces(datas, "datas") if large else DATAS + pack(datas)
+    return pack_pieces(payload, "datas") if isinstance(payload, list) else _written_bare(payload)
+
+
+def _written_answers(payload: Any) -> bytes:
+    return pack_pieces(list(map(_entry, payload)), "datas")
+
+
+def _written_bare(payload: Any) -> bytes:
+    return DATAS + pack(payload)
+
+
+WRITERS: Final[Mapping[Shape, Callable[[Any], bytes]]] = {
+    Shape.NOTHING: _written_bare,
+    Shape.SCALAR: _written_scalar,
+    Shape.LIST: _written_rows,
+    Shape.PAIRS: _written_rows,
+    Shape.ANSWERS: _written_answers,
+    Shape.OPAQUE: _written_rows,
+}
+"""Shape -> what writes the content frame."""
 
 
 def _scalar(datas: Any) -> bytes | bool | None:
-    return plain(datas) if type(datas) is not list else scalar(datas)
+    if type(datas) is not list:
+        return plain(datas)
+    if len(datas) == 1 and type(datas[0]) is bytes:  # nearly every one
+        return datas[0]
+    return scalar(datas)
 
 
 def _list(datas: Any) -> list[Any]:
@@ -94,8 +119,8 @@ READERS: Final[Mapping[Shape, Callable[[Any], Any]]] = {
     Shape.SCALAR: _scalar,
     Shape.LIST: lambda datas: strings(_list(datas)),
     Shape.PAIRS: pairs_of,
-    Shape.OPAQUE: lambda datas: datas,
 }
+"""Shape -> what reads the datas of an answer, where it takes nothing else to do so."""
 
 
 _PLAIN: Final[Mapping[Shape, Callable[[Any], Any]]] = {**READERS, Shape.SCALAR: plain}
