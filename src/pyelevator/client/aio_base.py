@@ -11,7 +11,7 @@ from pyelevator.client.aio_session import AsyncSession
 from pyelevator.client.base import Client, Facade, Unset
 from pyelevator.client.operations import Link
 from pyelevator.codec import Codec
-from pyelevator.commands import Command, Pipeline
+from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.flows import Flow, Interceptor, drive_async
 from pyelevator.messages import Response
@@ -58,7 +58,7 @@ def connected(link: Link, name: str, flow: Flow[R]) -> Flow[R]:
         found = evolve(link)
         yield from operations.connect(found, name)
         if link.uid is None:
-            link.name, link.uid, link.features = found.name, found.uid, found.features
+            link.lead_to(found.name, found.uid, found.features)
     return (yield from flow)
 
 
@@ -109,11 +109,11 @@ class AsyncClient(Facade[T]):
 
         Then most of the time and memory is what a flow takes, so there is none where an answer is the result.
         """
-        deadline, link = self._deadline(timeout), self._link
-        if not self._is_plain(compression):
-            return await self._run_until(flow(link, command, compression), deadline)
+        link = self._link
+        if self._forward is not None or compression is not False or link.uid is None or not link.plain:
+            return await self._run(flow(link, command, compression), timeout)
         uid = link.address(command) if command.extras else link.uid
-        call = self._session.submit(command, uid, False, deadline)
+        call = self._session.submit(command, uid, self._timeout if timeout is None else check_timeout(timeout))
         try:
             outcome = await call.future
         except BaseException:
@@ -121,20 +121,9 @@ class AsyncClient(Facade[T]):
             raise
         if isinstance(outcome, Response):
             if outcome.code is not None:
-                outcome = await self._drive_until(operations.refused(link, command, uid, outcome), deadline)
+                outcome = await self._drive_until(operations.refused(link, command, uid, outcome), call.deadline)
             outcome = outcome.payload
         return command.result(outcome)
-
-    def _is_plain(self, compression: object) -> bool:
-        """Whether there is nothing more to a command than to send it and to look at the answer."""
-        link = self._link
-        return (
-            self._forward is None
-            and compression is False
-            and link.uid is not None
-            and Pipeline.feature in link.features
-            and link.codec.tells_missing
-        )
 
     def _drive(self, flow: Flow[R], timeout: float | None) -> Coroutine[Any, Any, R]:
         return self._drive_until(flow, self._deadline(timeout))

@@ -27,7 +27,7 @@ class Call:
 
     Attributes:
         command, uid, compression: what to send, as in a :class:`~pyelevator.messages.Request`.
-        deadline: until when the answer is wanted.
+        at, seconds: until when the answer is wanted, as in a :class:`~pyelevator.deadlines.Deadline`.
         future: holds the outcome in the end: the payload of a plain success, or a Response.
         board: that it was submitted to.
         connection: that has taken it over; None while it waits for one.
@@ -37,11 +37,17 @@ class Call:
     command: Command[Any]
     uid: str | None
     compression: bool
-    deadline: Deadline
+    at: float
+    seconds: float
     future: "asyncio.Future[Any]"
     board: "Switchboard"
     connection: "Connection | None" = None
     message: "Message | None" = None
+
+    @property
+    def deadline(self) -> Deadline:
+        """Until when the answer is wanted; made for those who ask, as nearly no call gets there."""
+        return Deadline(self.at, self.seconds)
 
     def abandon(self) -> None:
         """Gives it up."""

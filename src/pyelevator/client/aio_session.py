@@ -55,11 +55,11 @@ class Switchboard:
         """True while a connection holds something of the system's."""
         return any(connection.transport.is_open for connection in chain(self._connections, self._retired))
 
-    def submit(self, command: Command[Any], uid: str | None, compression: bool, deadline: Deadline) -> Call:
-        """Begins a call; its future holds the outcome, at the latest soon after the deadline."""
-        call = Call(command, uid, compression, deadline, self.loop.create_future(), self)
-        if deadline.at < self._due:
-            self._look_at(deadline.at)
+    def submit(self, command: Command[Any], uid: str | None, compression: bool, at: float, seconds: float) -> Call:
+        """Begins a call; its future holds the outcome, at the latest soon after the point ``at``."""
+        call = Call(command, uid, compression, at, seconds, self.loop.create_future(), self)
+        if at < self._due:
+            self._look_at(at)
         if self._shared is not None:
             self._shared.add(call)
         else:
@@ -170,10 +170,10 @@ class Switchboard:
     def _look(self) -> None:
         now = time.monotonic()
         self._due, self._timer = math.inf, None
-        expired = [call for call in self._calls() if call.deadline.at <= now]
+        expired = [call for call in self._calls() if call.at <= now]
         for call in expired:
             self._expire(call)
-        due = min((call.deadline.at for call in self._calls()), default=math.inf)
+        due = min((call.at for call in self._calls()), default=math.inf)
         if due < self._due:
             self._look_at(max(due, now + _TICK))
 
@@ -226,7 +226,8 @@ class AsyncSession:
             TransportError, ProtocolError: the connection's failure.
             UsageError: another event loop runs than the one that the client is used on.
         """
-        call = self.submit(request.command, request.uid, request.compression, deadline)
+        board = self._own_board()
+        call = board.submit(request.command, request.uid, request.compression, deadline.at, deadline.seconds)
         try:
             outcome = await call.future
         except BaseException:
@@ -234,12 +235,16 @@ class AsyncSession:
             raise
         return outcome if isinstance(outcome, Response) else Response(outcome)
 
-    def submit(self, command: Command[Any], uid: str | None, compression: bool, deadline: Deadline) -> Call:
-        """Begins a call. Who waits for its future, and does so no longer, abandons it."""
+    def submit(self, command: Command[Any], uid: str | None, timeout: float | None) -> Call:
+        """Begins a call that may take ``timeout`` seconds. Who no longer waits for its future abandons it."""
+        seconds = math.inf if timeout is None else timeout
+        return self._own_board().submit(command, uid, False, time.monotonic() + seconds, seconds)
+
+    def _own_board(self) -> Switchboard:
         board = self._board
         if board is None or board.loop is not asyncio.get_running_loop():
             board = self._board = self._move()
-        return board.submit(command, uid, compression, deadline)
+        return board
 
     def performer(self, deadline: Deadline) -> Callable[[Effect], Awaitable[Any]]:
         """What carries out the effects of a flow (see flows.drive_async), all before one deadline."""

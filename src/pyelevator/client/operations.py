@@ -8,7 +8,20 @@ from attrs import define, evolve
 from pyelevator.client.ranges import Pager
 from pyelevator.client.whole import WholePager
 from pyelevator.codec import Codec, UnsupportedByDialect
-from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbList, Exists, Get, MGet, Ping, Range, Slice
+from pyelevator.commands import (
+    Command,
+    DbConnect,
+    DbCreate,
+    DbDrop,
+    DbList,
+    Exists,
+    Get,
+    MGet,
+    Ping,
+    Pipeline,
+    Range,
+    Slice,
+)
 from pyelevator.errors import ArgumentTypeError, ErrorCode, KeyNotFound, UsageError
 from pyelevator.flows import Flow, send
 from pyelevator.messages import Request, Response
@@ -26,12 +39,19 @@ class Link:
         codec: of the client's dialect.
         name, uid: of the database; None before the first connect.
         features: what the server can do beyond the old protocol.
+        plain: a command of one key is one message, and its answer is the result or an error.
     """
 
     codec: Codec
     name: str | None = None
     uid: str | None = None
     features: tuple[str, ...] = ()
+    plain: bool = False
+
+    def lead_to(self, name: str | None, uid: str | None, features: tuple[str, ...]) -> None:
+        """Takes over what a server answered to DBCONNECT."""
+        self.name, self.uid, self.features = name, uid, features
+        self.plain = Pipeline.feature in features and self.codec.tells_missing
 
     def address(self, command: Command[Any]) -> str | None:
         """The uid to send with the command.
@@ -76,8 +96,7 @@ def connect(link: Link, name: str) -> Flow[None]:
     """Connects to another database; the link stays as it was if that fails."""
     command = DbConnect(name)
     response = _succeeded(command, (yield from send(Request(command))))
-    link.uid = command.result(response.payload)
-    link.name, link.features = command.name, response.features
+    link.lead_to(command.name, command.result(response.payload), response.features)
 
 
 def exchange(link: Link, command: Command[Any], compression: bool = False) -> Flow[Response]:
