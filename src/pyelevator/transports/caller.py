@@ -5,6 +5,7 @@ what happens on its descriptor and what time it is, and says what it waits for.
 """
 
 import math
+import socket as sockets
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
@@ -38,6 +39,7 @@ class Caller:
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
         max_message: bytes; a longer one ends the connection.
+        before_end: is called before a socket is closed, for a loop that must not watch it any longer then.
 
     Attributes:
         pollable: the descriptor to wait for; None while there is none.
@@ -47,8 +49,10 @@ class Caller:
         ConnectFailed: there can be nobody.
     """
 
-    def __init__(self, url: str, max_message: int = zmtp.MAX_MESSAGE) -> None:
-        self._url, self._max_message = url, max_message
+    def __init__(
+        self, url: str, max_message: int = zmtp.MAX_MESSAGE, before_end: Callable[[], None] = lambda: None
+    ) -> None:
+        self._url, self._max_message, self._before_end = url, max_message, before_end
         self._addresses = Addresses(url)
         self._untried: deque[Address] = deque()
         self._patience = _HANDSHAKE
@@ -67,6 +71,20 @@ class Caller:
     def at_hand(self) -> bool:
         """Whether a message has come in already, which nothing tells who waits for ``pollable``."""
         return bool(self._messages)
+
+    @property
+    def up(self) -> bool:
+        """Whether messages can go either way."""
+        return self._up
+
+    def has_ended(self) -> bool:
+        """Whether the connection was up, and has ended without anybody having looked."""
+        try:
+            return self._up and not self._at().recv(1, sockets.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     @property
     def large(self) -> bool:
@@ -219,4 +237,5 @@ class Caller:
         self._up = self._deaf = False
         self._leaving.clear()
         if socket is not None:
+            self._before_end()
             socket.close()

@@ -1,7 +1,7 @@
 """DirectTransport: ZMTP 3 on a blocking lane of its own, without libzmq and the hand-over to its thread.
 
 A sync call has nothing to do while it waits, so it may as well wait in the kernel for the socket itself. What libzmq
-does beside that, it does elsewhere: keys (CURVE), peers that speak an older ZMTP, event loops.
+does beside that, it does elsewhere: keys (CURVE), and peers that speak an older ZMTP.
 """
 
 import time
@@ -96,10 +96,7 @@ class DirectTransport(Transport):
         """The error for a message that has left, or a part of it."""
         if isinstance(error, Late):
             return RequestTimeout(no_answer(self._url, deadline))
-        return ConnectionLost(
-            f"the Elevator server at {self._url} closed the connection before it answered; "
-            "whether it executed the request is not known"
-        )
+        return closed_early(self._url)
 
     def _unconnected(self, deadline: Deadline) -> ConnectTimeout:
         return ConnectTimeout(no_server(self._url, deadline))
@@ -141,6 +138,14 @@ class DirectTransport(Transport):
         line, self._line, self._dialing = self._line, None, False
         if line is not None:
             line.close()
+
+
+def closed_early(url: str) -> ConnectionLost:
+    """The error for a message whose answer was still to come when the connection ended."""
+    return ConnectionLost(
+        f"the Elevator server at {url} closed the connection before it answered; "
+        "whether it executed the request is not known"
+    )
 
 
 def _pauses() -> Iterator[float]:

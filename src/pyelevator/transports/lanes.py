@@ -1,4 +1,4 @@
-"""The lanes of sync clients over TCP and IPC: direct where the server allows it, over libzmq where it does not."""
+"""The lanes of clients over TCP and IPC: direct where the server allows it, over libzmq where it does not."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -50,7 +50,9 @@ class SocketTransport(Transport):
         return lane
 
     def asynchronous(self) -> AsyncTransport:
-        return ZmqTransport(self.url, self._curve).asynchronous()
+        from pyelevator.transports.aio_direct import SocketConnection  # asyncio is only imported where it is used
+
+        return SocketConnection(self.url) if self._curve is None else ZmqTransport(self.url, self._curve).asynchronous()
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         try:

@@ -1,0 +1,161 @@
+"""Connections on an event loop that speaks ZMTP 3 itself, without libzmq and the hand-over to its thread."""
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from pyelevator.errors import TransportError
+from pyelevator.transports.base import AsyncTransport, Receiver
+from pyelevator.transports.caller import READ, WRITE, Caller, Outbox
+from pyelevator.transports.direct import closed_early
+from pyelevator.transports.zmq import ZmqTransport
+from pyelevator.transports.zmtp import OtherProtocol
+
+_NOTHING: Final = (-1, 0)
+
+
+class DirectConnection(AsyncTransport):
+    """A connection to a server without keys, spoken by the loop itself: libzmq's thread is one more to wake up.
+
+    One that was up and ends is lost, and what was sent over it with it.
+
+    Args:
+        url: ``tcp://host:port`` or ``ipc://path``.
+        detour: is called if the server speaks another protocol, when this is closed.
+    """
+
+    def __init__(self, url: str, detour: Callable[[], None]) -> None:
+        self._url = url
+        self._detour = detour
+        self._caller: Caller | None = None
+        self._watched: tuple[int, int] = _NOTHING
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
+        self._blocked = False
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    @property
+    def is_open(self) -> bool:
+        return self._caller is not None
+
+    def open(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._loop = asyncio.get_running_loop()
+        self._caller = Caller(self._url, before_end=self._unwatch)
+        self._attend(0)
+
+    def send(self, frames: Sequence[bytes]) -> bool:
+        caller = self._caller
+        if caller is None:
+            raise TransportError(f"the connection to {self._url} is closed")
+        outbox: Outbox = deque(((frames, math.inf),))
+        if not caller.has_ended():  # the loop may not have had a turn since
+            caller.send(outbox, 0.0)
+        self._blocked = self._blocked or bool(outbox)
+        self._watch(caller)
+        return not outbox
+
+    def _attend(self, events: int) -> None:
+        caller = self._caller
+        if caller is None:
+            return
+        was_up = caller.up
+        try:
+            caller.attend(events, time.monotonic())
+        except OtherProtocol:
+            self.close()
+            self._detour()
+            return
+        self._hand_over(caller)
+        if was_up and not caller.up and self._caller is not None:
+            self._receiver.lost(closed_early(self._url))
+        if self._caller is not None:
+            self._go_on(caller)
+
+    def _hand_over(self, caller: Caller) -> None:
+        while self._caller is not None and (frames := caller.receive()) is not None:
+            self._receiver.received(frames)
+
+    def _go_on(self, caller: Caller) -> None:
+        """Sends what could not be sent before, and waits for what comes next."""
+        caller.send(deque(), 0.0)
+        if self._blocked and caller.up:
+            self._blocked = False
+            self._receiver.writable()
+        if self._caller is not None:
+            self._watch(caller)
+
+    def _watch(self, caller: Caller) -> None:
+        """Has the loop tell what happens next."""
+        descriptor = caller.pollable
+        wanted = _NOTHING if descriptor is None else (descriptor, caller.wanted(True, self._blocked))
+        if wanted != self._watched:
+            self._unwatch()
+            self._watched = wanted
+            for event, add in ((READ, self._loop.add_reader), (WRITE, self._loop.add_writer)):
+                if wanted[1] & event:
+                    add(wanted[0], self._attend, event)
+        if caller.due != self._due:
+            self._look_at(caller.due)
+
+    def _look_at(self, due: float) -> None:
+        self._due = due
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if due == math.inf else self._loop.call_later(due - time.monotonic(), self._wake)
+
+    def _wake(self) -> None:
+        self._due, self._timer = math.inf, None
+        self._attend(0)
+
+    def _unwatch(self) -> None:
+        (descriptor, events), self._watched = self._watched, _NOTHING
+        for event, remove in ((READ, self._loop.remove_reader), (WRITE, self._loop.remove_writer)):
+            if events & event:
+                remove(descriptor)
+
+    def close(self) -> None:
+        caller, self._caller = self._caller, None
+        if caller is not None:
+            caller.close()
+            self._look_at(math.inf)
+
+
+class SocketConnection(AsyncTransport):
+    """A connection over TCP or a Unix socket to a server without keys: a direct one, or over libzmq to an old server.
+
+    Args:
+        url: as of a :class:`DirectConnection`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._way: AsyncTransport = DirectConnection(url, self._turn_off)
+
+    @property
+    def url(self) -> str:
+        return self._way.url
+
+    @property
+    def is_open(self) -> bool:
+        return self._way.is_open
+
+    def open(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._way.open(receiver)
+
+    def _turn_off(self) -> None:
+        self._way = ZmqTransport(self.url).asynchronous()
+        self._way.open(self._receiver)
+        self._receiver.writable()
+
+    def send(self, frames: Sequence[bytes]) -> bool:
+        return self._way.send(frames)
+
+    def close(self) -> None:
+        self._way.close()

@@ -1,0 +1,139 @@
+"""Connections on an event loop that it speaks itself, to real servers that come, go, stop and are large."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+
+import pytest
+import uvloop
+
+from pyelevator import AsyncElevator, ConnectionLost, RequestTimeout
+from pyelevator.application import Application
+from pyelevator.testing.servers import ServerProcess, serve
+from pyelevator.transports.aio import ZmqConnection
+from pyelevator.transports.aio_direct import DirectConnection
+from support.old_peers import OldPeer
+from torture.frozen import stopped
+
+LOOPS = [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
+
+
+@pytest.fixture(params=LOOPS)
+def run(request):
+    def run(main):
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            return runner.run(main)
+
+    return run
+
+
+def client(server, **options):
+    return AsyncElevator(endpoint=server.urls[0].removeprefix("tcp://"), **{"timeout": 60, **options})
+
+
+def way(E):
+    return type(E._session._board._connections[0].transport._way)
+
+
+async def there_and_back(endpoint):
+    async with AsyncElevator(endpoint=endpoint, timeout=60) as E:
+        await asyncio.gather(*[E.Put(str(number), str(number)) for number in range(100)])
+        values = await asyncio.gather(*[E.Get(str(number)) for number in range(100)])
+        assert values == [str(number) for number in range(100)]
+        return way(E)
+
+
+def test_our_server_is_spoken_with_directly(run):
+    with serve(Application.in_memory()) as server:
+        assert run(there_and_back(server.urls[0].removeprefix("tcp://"))) is DirectConnection
+
+
+@pytest.mark.parametrize("revision", [0, 1], ids=["ZMTP 1.0", "ZMTP 2.0"])
+def test_an_old_peer_is_spoken_with_over_libzmq(run, revision):
+    with OldPeer(revision) as server:
+        assert run(there_and_back(server.endpoint)) is ZmqConnection
+    assert server.garbage == []
+
+
+def test_a_server_that_dies_is_noticed_at_once_by_all_who_wait(run):
+    async def main(server):
+        async with client(server) as E:
+            os.kill(server.pid, signal.SIGSTOP)
+            calls = [asyncio.ensure_future(E.Get(str(number))) for number in range(100)]
+            await asyncio.sleep(0.1)
+            os.kill(server.pid, signal.SIGKILL)
+            start = time.monotonic()
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+            return {type(outcome) for outcome in outcomes}, len({id(outcome) for outcome in outcomes}), start
+
+    with ServerProcess() as server:
+        kinds, count, start = run(main(server))
+    assert (kinds, count) == ({ConnectionLost}, 100)
+    assert time.monotonic() - start < 30
+
+
+def test_a_server_that_was_restarted_meanwhile_is_found_again(run, tmp_path):
+    async def main(server):
+        async with client(server) as E:
+            await E.Put("k", "v")
+            server.restart()
+            return await asyncio.gather(*[E.Get("k") for _ in range(100)])
+
+    with ServerProcess(tmp_path / "data") as server:
+        assert run(main(server)) == ["v"] * 100
+
+
+def test_a_server_that_comes_later_is_found(run):
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+
+    async def main():
+        async with AsyncElevator(endpoint=f"localhost:{port}", timeout=60, auto_connect=False) as E:
+            connecting = asyncio.ensure_future(E.connect())
+            await asyncio.sleep(0.3)
+            with serve(Application.in_memory(), f"tcp://127.0.0.1:{port}"):
+                await connecting
+                return await E.ping()
+
+    assert run(main()) == "PONG"
+
+
+def test_much_more_than_the_system_takes_at_once_comes_whole(run):
+    values = [chr(ord("a") + number % 26) * 2_000_000 for number in range(40)]
+
+    async def main(server):
+        async with client(server) as E:
+            await asyncio.gather(*[E.Put(str(number), value) for number, value in enumerate(values)])
+            return await asyncio.gather(*[E.Get(str(number)) for number in range(len(values))])
+
+    with serve(Application.in_memory()) as server:
+        assert run(main(server)) == values
+
+
+def test_a_server_that_takes_nothing_holds_up_nobody_beyond_his_time(run):
+    async def main(server):
+        async with client(server) as E:
+            with stopped(server.pid):
+                puts = [E.Put(str(number), "v" * 1_000_000, timeout=0.3) for number in range(400)]
+                outcomes = await asyncio.gather(*puts, return_exceptions=True)
+            await E.Put("k", "v")
+            return {isinstance(outcome, RequestTimeout) for outcome in outcomes}, await E.Get("k")
+
+    with ServerProcess() as server:
+        assert run(main(server)) == ({True}, "v")
+
+
+def test_what_is_closed_leaves_no_descriptor_behind(run):
+    async def main(server):
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            async with client(server) as E:
+                await E.Put("k", "v")
+        return len(os.listdir("/proc/self/fd")) - before
+
+    with ServerProcess() as server:
+        assert run(main(server)) == 0
