@@ -406,3 +406,48 @@ def test_async_two_tasks_on_one_iterator_are_still_told():
             assert isinstance(results[1], UsageError)
 
     run(main())
+
+
+def test_async_a_page_is_unpacked_while_the_next_one_comes(monkeypatch):
+    order = []
+    opened = ClassicCodec._opened
+    monkeypatch.setattr(ClassicCodec, "_opened", lambda *args, **how: order.append("unpacked") or opened(*args, **how))
+
+    class Told(FakeTransport):
+        def asynchronous(self):
+            connection = super().asynchronous()
+            send = connection.send
+            connection.send = lambda frames: order.append("asked") or send(frames)
+            return connection
+
+    async def main():
+        async with AsyncElevator(transport=Told()) as E:
+            batch = E.WriteBatch()
+            for key in KEYS:
+                batch.Put(key, key)
+            await batch.Write()
+            order.clear()
+            assert [pair async for pair in E.RangeIter()] == [[key, key] for key in KEYS]
+
+    run(main())
+    assert order[:4] == ["asked", "asked", "unpacked", "asked"]
+
+
+def test_async_a_step_that_is_cancelled_while_the_next_page_is_asked_for_keeps_its_rows():
+    async def main():
+        async with AsyncElevator(transport=FakeTransport()) as E:
+            batch = E.WriteBatch()
+            for key in KEYS:
+                batch.Put(key, key)
+            await batch.Write()
+            for turns in range(12):
+                it = E.RangeIter()
+                step = asyncio.ensure_future(anext(it))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                step.cancel()
+                await asyncio.wait([step])
+                rows = [] if step.cancelled() else [step.result()]
+                assert rows + [pair async for pair in it] == [[key, key] for key in KEYS]
+
+    run(main())

@@ -3,17 +3,19 @@
 The docstrings are Elevator's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from pyelevator.client import operations
 from pyelevator.client.aio_base import Arguments, AsyncClient, documented_by
 from pyelevator.client.aio_batch import AsyncWriteBatch
 from pyelevator.client.aio_pipeline import AsyncPipeline
-from pyelevator.client.aio_ranges import AsyncRangeIter
+from pyelevator.client.aio_ranges import AsyncRangeIter, gathered
 from pyelevator.client.batch import BATCH_TIMEOUT
 from pyelevator.client.elevator import Elevator
 from pyelevator.client.ranges import Pager, Scan, check_count, scan
+from pyelevator.client.whole import Unfinished, WholePager, comes_in_pages
 from pyelevator.commands import (
     Data,
     DbCreate,
@@ -28,8 +30,10 @@ from pyelevator.commands import (
     MGet,
     Ping,
     Put,
+    Range,
 )
 from pyelevator.deadlines import Deadline, check_timeout
+from pyelevator.errors import CursorExpired
 
 __all__ = ["AsyncElevator", "AsyncRangeIter", "AsyncWriteBatch"]
 
@@ -158,7 +162,12 @@ class AsyncElevator(AsyncClient[T]):
         timeout: float | None = None,
     ) -> list[Any]:
         command = scan(start, limit, include_key, include_value, prefix, reverse=reverse)
-        return self._rows(command, await self._run(operations.scan(self._link, command, compression), timeout))
+        deadline = self._deadline(timeout)
+        if self._looks_ahead and isinstance(command, Range) and comes_in_pages(command, self._link.features):
+            with suppress(CursorExpired, Unfinished):  # nobody has seen anything of it yet
+                pager = WholePager(command)
+                return await gathered(pager, lambda: self._page(pager, compression, deadline), self._text.pairs)
+        return self._rows(command, await self._run_until(operations.scan(self._link, command, compression), deadline))
 
     @overload
     async def Slice(
@@ -246,18 +255,20 @@ class AsyncElevator(AsyncClient[T]):
         compression: bool = False,
         timeout: float | None = None,
     ) -> "AsyncRangeIter[Any]":
-        pager = Pager.over(scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse), consistent)
+        command = scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse)
+        pager = Pager.over(command, consistent, sealed=self._looks_ahead)
         check_timeout(timeout)
         return AsyncRangeIter(
             pager,
             lambda: self._deadline(timeout),
             lambda deadline: self._page(pager, compression, deadline),
+            lambda page: self._rows(pager, page),
             lambda: self._run(operations.release(self._link, pager), timeout),
             looks_ahead=self._looks_ahead,
         )
 
-    async def _page(self, pager: Pager, compression: bool, deadline: Deadline) -> list[Any]:
-        return self._rows(pager, await self._run_until(operations.page(self._link, pager, compression), deadline))
+    def _page(self, pager: Pager | WholePager, compression: bool, deadline: Deadline) -> Coroutine[Any, Any, Any]:
+        return self._run_until(operations.page(self._link, pager, compression), deadline)
 
     def _rows(self, command: Scan, rows: list[Any]) -> list[Any]:
         pairs = command.include_key and command.include_value

@@ -7,8 +7,10 @@ from contextlib import suppress
 from typing import Any, Generic, Self, TypeVar
 
 from pyelevator.client.ranges import Pager
+from pyelevator.client.whole import WholePager
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ElevatorError, TransportError, UsageError
+from pyelevator.messages import Sealed
 
 T = TypeVar("T")
 
@@ -17,6 +19,30 @@ def _is_over(ahead: "asyncio.Task[Any]") -> None:
     """Looks at the error of a task, for a caller who has left and never will."""
     if not ahead.cancelled():
         ahead.exception()
+
+
+async def sent() -> None:
+    """Waits until what a task asks for that was just made has left: a turn of the loop begins the task, one sends."""
+    for _ in range(2):
+        await asyncio.sleep(0)
+
+
+async def gathered(
+    pager: WholePager, fetch: Callable[[], Coroutine[Any, Any, Any]], texts: Callable[[Any], list[T]]
+) -> list[T]:
+    """All rows of a range: while one page is unpacked, the next one comes."""
+    page = await fetch()
+    rows: list[T] = []
+    while not pager.done:
+        ahead = asyncio.create_task(fetch())
+        ahead.add_done_callback(_is_over)
+        try:
+            await sent()
+            rows += texts(page)
+            page = await ahead
+        finally:
+            ahead.cancel()
+    return rows + texts(page) if rows else texts(page)
 
 
 class AsyncRangeIter(Generic[T]):
@@ -40,7 +66,8 @@ class AsyncRangeIter(Generic[T]):
         self,
         pager: Pager,
         deadline: Callable[[], Deadline],
-        fetch: Callable[[Deadline], Coroutine[Any, Any, list[T]]],
+        fetch: Callable[[Deadline], Coroutine[Any, Any, Any]],
+        texts: Callable[[Any], list[T]],
         release: Callable[[], Awaitable[None]],
         *,
         looks_ahead: bool,
@@ -48,9 +75,10 @@ class AsyncRangeIter(Generic[T]):
         self._pager = pager
         self._deadline = deadline
         self._fetch = fetch
+        self._texts = texts
         self._release = release
         self._looks_ahead = looks_ahead
-        self._ahead: asyncio.Task[list[T]] | None = None
+        self._ahead: asyncio.Task[Any] | None = None
         self._rows: deque[T] = deque()
         self._fetching = False
 
@@ -68,13 +96,30 @@ class AsyncRangeIter(Generic[T]):
                 )
             self._fetching = True
             try:
-                self._rows.extend(await self._next_page(self._deadline()))
-                await self._begin()
+                await self._take(await self._next_page(self._deadline()))
             finally:
                 self._fetching = False
         return self._rows.popleft()
 
-    async def _next_page(self, deadline: Deadline) -> list[T]:
+    async def _take(self, page: Any) -> None:
+        """Unpacks a page, while the next one comes; who is cancelled meanwhile has its rows all the same."""
+        try:
+            await self._begin()
+        finally:
+            self._unpack(page)
+
+    def _unpack(self, page: Any) -> None:
+        try:
+            self._rows.extend(self._texts(page))
+        except BaseException:  # so that the next step tries again, and nothing is skipped
+            ahead, self._ahead = self._ahead, None
+            if ahead is not None:
+                ahead.cancel()
+            if isinstance(page, Sealed):
+                self._pager.go_back()
+            raise
+
+    async def _next_page(self, deadline: Deadline) -> Any:
         ahead = self._of_this_loop()
         if ahead is not None:
             await asyncio.wait([ahead])  # who is cancelled here leaves the page to the next step
@@ -88,14 +133,13 @@ class AsyncRangeIter(Generic[T]):
         return await self._fetch(deadline)
 
     async def _begin(self) -> None:
-        """Has a task fetch the next page; one turn of the loop begins it, one sends what it asks for."""
+        """Has a task fetch the next page."""
         if self._looks_ahead and not self._pager.done:
             self._ahead = asyncio.create_task(self._fetch(self._deadline()))
             self._ahead.add_done_callback(_is_over)
-            for _ in range(2):
-                await asyncio.sleep(0)
+            await sent()
 
-    def _of_this_loop(self) -> "asyncio.Task[list[T]] | None":
+    def _of_this_loop(self) -> "asyncio.Task[Any] | None":
         """The task that fetches ahead, unless it is of an event loop that has ended."""
         ahead = self._ahead
         return ahead if ahead is not None and ahead.get_loop() is asyncio.get_running_loop() else None
