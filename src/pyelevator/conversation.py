@@ -28,16 +28,20 @@ class Conversation:
     Every request gets an id. A server that echoes ids may answer in any order (``tagged``). One that does not gets
     one request at a time, and its reply is that request's, because a lane whose request was given up is replaced and
     never used again.
+
+    Args:
+        codec: of what the server speaks.
+        first: the first id.
     """
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, first: int = 1) -> None:
         self.codec = codec
         self.tagged = False
         self.spent = False
         """True once a reply may still come that answers nothing: the lane must not carry another request."""
         self.pending: dict[int, Request[Any]] = {}
         """The requests in flight, by their ids; whoever uses the lane only looks."""
-        self._ids: Iterator[int] = count(1)
+        self._ids: Iterator[int] = count(first)
         self._forgotten = False
 
     def number(self) -> int:

@@ -40,11 +40,16 @@ def learned(core):
     return core
 
 
+def watching(request, forward):
+    """Looks at every request, so that none takes the short way."""
+    return (yield from forward(request))
+
+
 def test_a_request_is_forwarded_under_an_id_of_the_proxy_and_answered_under_the_client_s():
     core = core_over()
     (forward,) = core.client_sent(b"a", asked(Get("k"), 77), 0.0)
     assert (forward.upstream, forward.lane) == ("up", 0)
-    assert CLASSIC.decode_request(forward.frames).id == 1
+    assert CLASSIC.decode_request(forward.frames).id != 77
     (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
     assert (reply.identity, told(reply).payload, told(reply).id) == (b"a", b"v", 77)
     assert core.idle
@@ -124,9 +129,56 @@ def test_a_late_reply_with_an_id_is_for_nobody_and_nobody_waits_behind_it():
     assert told(reply).code is ErrorCode.RUNTIME
     assert renew == Renew("up", late.lane)
     (other,) = core.client_sent(b"b", asked(Get("k"), 1), 5.0)
-    assert core.upstream_sent("up", late.lane, answer_to(late, b"late"), 5.0) == []
     (reply,) = core.upstream_sent("up", other.lane, answer_to(other, b"v"), 5.0)
     assert (reply.identity, told(reply).payload) == (b"b", b"v")
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_a_late_reply_is_not_taken_for_that_to_a_later_request_with_the_same_id(interceptors):
+    core = learned(core_over(*interceptors))
+    (late,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
+    core.client_sent(b"a", asked(Get("k"), 2), 3.0)
+    (reply,) = core.tick(5.0)
+    assert told(reply).id == 1
+    (again,) = core.client_sent(b"a", asked(Get("k"), 1), 5.0)
+    assert again.lane == late.lane
+    assert core.upstream_sent("up", late.lane, answer_to(late, b"late"), 5.0) == []
+    (reply,) = core.upstream_sent("up", late.lane, answer_to(again, b"v"), 5.0)
+    assert (told(reply).id, told(reply).payload) == (1, b"v")
+    core.tick(8.0)
+    assert core.idle
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_an_id_that_a_client_uses_twice_at_once_is_answered_twice(interceptors):
+    core = learned(core_over(*interceptors))
+    one, two = gets(core, b"a", [7, 7])
+    (reply,) = core.upstream_sent("up", 0, answer_to(two, b"two"), 0.0)
+    assert (told(reply).id, told(reply).payload) == (7, b"two")
+    (reply,) = core.upstream_sent("up", 0, answer_to(one, None), 0.0)
+    assert told(reply).id == 7
+    assert core.idle
+
+
+@pytest.mark.parametrize("number", [2**32, 2**32 + 1, 2**64 - 1])
+def test_ids_like_those_of_the_proxy_are_nobody_s_but_the_proxy_s(number):
+    core = learned(core_over())
+    (theirs,) = gets(core, b"a", [number])
+    (connect,) = core.client_sent(b"a", asked(DbConnect("d"), 1, None), 0.0)
+    assert CLASSIC.decode_request(theirs.frames).id != CLASSIC.decode_request(connect.frames).id
+    (reply,) = core.upstream_sent("up", 0, answer_to(theirs, b"v"), 0.0)
+    assert (told(reply).id, told(reply).payload) == (number, b"v")
+
+
+def test_each_request_that_is_passed_on_has_its_own_time():
+    core = learned(core_over())
+    for number in range(5):
+        core.client_sent(b"a", asked(Get("k"), number), float(number))
+    for number in range(5):
+        assert core.next_due() == 5.0 + number
+        assert core.tick(4.9 + number) == []
+        assert told(core.tick(5.0 + number)[0]).id == number
+    assert core.idle
 
 
 def test_a_request_that_never_got_a_lane_times_out_too():
@@ -294,11 +346,6 @@ def gets(core, identity, numbers):
 
 def forwards(actions):
     return [action for action in actions if isinstance(action, Forward)]
-
-
-def watching(request, forward):
-    """Looks at every request, so that none takes the short way."""
-    return (yield from forward(request))
 
 
 @pytest.fixture

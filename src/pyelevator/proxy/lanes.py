@@ -4,22 +4,26 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from pyelevator.codec import codec_for
 from pyelevator.conversation import Conversation, Exchange
 from pyelevator.flows import Flow
 from pyelevator.messages import Request, Response
 from pyelevator.proxy.routing import Upstream
+from pyelevator.records import record
 
 _MOST_LANES: Final = 1024
 """Connections to an upstream that echoes ids; from so many clients on that have something under way, some share one."""
+
+OWN_IDS: Final = 1 << 32
+"""From here on ids of requests are given by the proxy; lower ones, of clients, are left as they are."""
 
 _OVERHEAD: Final = 1024
 """What a waiting message weighs beside its bytes."""
 
 
-@frozen
+@record
 class Reply:
     """Answer a client."""
 
@@ -27,7 +31,7 @@ class Reply:
     frames: Sequence[bytes]
 
 
-@frozen
+@record
 class Forward:
     """Send to an upstream, on one of its lanes; not after ``until``, when nobody waits for the answer any more."""
 
@@ -37,7 +41,7 @@ class Forward:
     until: float
 
 
-@frozen
+@record
 class Renew:
     """Replace the connection of a lane: what still comes over the old one is for nobody."""
 
@@ -45,7 +49,7 @@ class Renew:
     lane: int
 
 
-@frozen
+@record
 class Rest:
     """Read nothing more from a lane: it is all for one client, who does not read."""
 
@@ -53,7 +57,7 @@ class Rest:
     lane: int
 
 
-@frozen
+@record
 class Resume:
     """Read from a lane again."""
 
@@ -132,23 +136,26 @@ class Passenger:
 
     Attributes:
         client, id: who sent it, and its id there.
+        number: its id upstream.
         size: of its frame.
-        lane: that it rides on.
         until: when the upstream's time for it is over.
     """
 
     client: Client
     id: int
+    number: int
     size: int
-    lane: "Lane"
     until: float
 
 
 @define(eq=False)
 class Lane:
-    """One connection to an upstream and what is in flight on it, by the ids there.
+    """One connection to an upstream and what is in flight on it.
 
     Attributes:
+        jobs: by their ids there.
+        passengers: by the headers of the answers that they will probably get, in the order in which they came.
+        timed: when the first of them is late is looked after.
         riders: how many clients have it as theirs.
         resting: nothing is read from it.
         late: answers may still come that nobody waits for any more.
@@ -157,7 +164,8 @@ class Lane:
     number: int
     conversation: Conversation
     jobs: dict[int, Job] = field(factory=dict)
-    passengers: dict[int, Passenger] = field(factory=dict)
+    passengers: dict[bytes, Passenger] = field(factory=dict)
+    timed: bool = False
     riders: int = 0
     resting: bool = False
     late: bool = False
@@ -247,6 +255,6 @@ class Pool:
 
     def conversation(self) -> Conversation:
         """A new one, with what is known of the upstream."""
-        conversation = Conversation(self.upstream.codec or codec_for(self.upstream.dialect))
+        conversation = Conversation(self.upstream.codec or codec_for(self.upstream.dialect), OWN_IDS)
         conversation.tagged = self.tagged
         return conversation

@@ -1,19 +1,21 @@
-"""The short way through a proxy: a request that nobody has to look into is passed on with another id, as it is.
+"""The short way through a proxy: a request that nobody has to look into is passed on as it is.
 
 That is so where there is no interceptor, one upstream, which echoes ids and speaks classic, and a classic client that
 sends ids. Everything else, and what cannot be read, takes the long way. The short one neither makes commands of
-requests nor reads the content of answers, and costs a third.
+requests nor reads the content of answers, and costs a fraction. Only where a client's id is taken on the lane it gets
+another.
 """
 
-from collections import deque
 from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import takewhile
 from typing import Self, TypeAlias
 
 from pyelevator.codec import ClassicCodec, Limits
-from pyelevator.codec.passing import renumbered, reply_to_pass, request_to_pass, success, success_to_pass
+from pyelevator.codec.passing import renumbered, reply_to_pass, request_to_pass, success
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
-from pyelevator.proxy.lanes import Client, Forward, Lane, Passenger, Pool, Reply
+from pyelevator.proxy.lanes import OWN_IDS, Client, Forward, Lane, Passenger, Pool, Reply
 
 Arrival: TypeAlias = tuple[Passenger, Reply]
 """A request that was passed on, and its one answer."""
@@ -34,7 +36,7 @@ class Relay:
         self._timeout = timeout
         self._limits = limits
         self._codec = ClassicCodec(limits)
-        self._expiries: deque[tuple[float, int, Passenger]] = deque()
+        self._alarms: list[tuple[float, int, Lane]] = []
 
     @classmethod
     def over(cls, pools: Sequence[Pool], timeout: float, limits: Limits) -> Self | None:
@@ -49,48 +51,64 @@ class Relay:
         message = request_to_pass(frames, self._limits) if self._pool.tagged else None
         if message is None:
             return None
-        lane = self._pool.seat(client)
-        meta, number = message[b"meta"], lane.conversation.number()
-        passenger = Passenger(client, meta[b"id"], len(frames[0]), lane, now + self._timeout)
-        try:
-            frame = renumbered(meta, number, message)
-        except (TypeError, ValueError, OverflowError):
-            return None
-        lane.passengers[number] = passenger
-        self._expiries.append((passenger.until, number, passenger))
-        return Forward(self._name, lane.number, [frame], passenger.until)
+        lane, meta = self._pool.seat(client), message[b"meta"]
+        number = given = meta[b"id"]
+        header = success(number)
+        if number >= OWN_IDS or lane.late or header in lane.passengers:
+            number = lane.conversation.number()
+            header = success(number)
+            try:
+                frames = [renumbered(meta, number, message)]
+            except (TypeError, ValueError, OverflowError):
+                return None
+        until = now + self._timeout
+        lane.passengers[header] = Passenger(client, given, number, len(frames[0]), until)
+        if not lane.timed:
+            self._set_alarm(lane, until)
+        return Forward(self._name, lane.number, frames, until)
 
     def alight(self, lane: Lane, frames: Sequence[bytes]) -> Arrival | None:
         """The answer to one of those on the lane; None if it is none, or cannot be read."""
-        number = success_to_pass(frames, self._limits)
-        if number in lane.passengers:
-            passenger = lane.passengers.pop(number)
-            return passenger, Reply(passenger.client.identity, [success(passenger.id), frames[1]])
+        passenger = lane.passengers.pop(frames[0], None) if len(frames) == 2 else None
+        if passenger is None:
+            return self._alight(lane, frames)
+        if passenger.number != passenger.id:
+            frames = [success(passenger.id), frames[1]]
+        return passenger, Reply(passenger.client.identity, frames)
+
+    def _alight(self, lane: Lane, frames: Sequence[bytes]) -> Arrival | None:
+        """The same for an answer with a header of its own."""
         header = reply_to_pass(frames, self._limits)
-        if header is None or header[b"id"] not in lane.passengers:
+        passenger = None if header is None else lane.passengers.pop(success(header[b"id"]), None)
+        if header is None or passenger is None:
             return None
-        passenger = lane.passengers.pop(header[b"id"])
-        try:
-            frame = renumbered(header, passenger.id, header)
-        except (TypeError, ValueError, OverflowError):
-            return self._failed(passenger, "the answer from upstream cannot be passed on")
-        return passenger, Reply(passenger.client.identity, [frame, frames[1]])
+        if passenger.number != passenger.id:
+            try:
+                frames = [renumbered(header, passenger.id, header), frames[1]]
+            except (TypeError, ValueError, OverflowError):
+                return self._failed(passenger, "the answer from upstream cannot be passed on")
+        return passenger, Reply(passenger.client.identity, frames)
+
+    def _set_alarm(self, lane: Lane, until: float) -> None:
+        lane.timed = True
+        heappush(self._alarms, (until, lane.number, lane))
 
     def expired(self, now: float) -> Iterator[Arrival]:
         """Those whose time is over; should their answers still come, they are for nobody."""
-        while self._expiries and self._expiries[0][0] <= now:
-            _, number, passenger = self._expiries.popleft()
-            if passenger.lane.passengers.get(number) is passenger:
-                del passenger.lane.passengers[number]
-                passenger.lane.late = True
+        while self._alarms and self._alarms[0][0] <= now:
+            _, _, lane = heappop(self._alarms)
+            lane.timed = False
+            for header, passenger in list(takewhile(lambda item: item[1].until <= now, lane.passengers.items())):
+                del lane.passengers[header]
+                lane.late = True
                 yield self._failed(passenger, f"no answer from upstream within {self._timeout} s")
+            first = next(iter(lane.passengers.values()), None)
+            if first is not None and not lane.timed:
+                self._set_alarm(lane, first.until)
 
     def next_due(self) -> float | None:
-        """When the first one's time is over; None if nobody waits."""
-        expiries = self._expiries
-        while expiries and expiries[0][2].lane.passengers.get(expiries[0][1]) is not expiries[0][2]:
-            expiries.popleft()
-        return expiries[0][0] if expiries else None
+        """When to look whether somebody's time is over; None if that need not be."""
+        return self._alarms[0][0] if self._alarms else None
 
     def lost(self, lane: Lane, error: Exception) -> Iterator[Arrival]:
         """All on a lane that is of no more use."""
