@@ -17,8 +17,9 @@ from pyelevator.commands import Ping
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.testing.servers import serve
-from pyelevator.transports.caller import READ, WRITE, Caller
+from pyelevator.transports.caller import Caller
 from pyelevator.transports.outgoing import Outgoing, Road
+from pyelevator.transports.watch import READ, WRITE
 from support.old_peers import OldPeer
 from support.puppets import silent_listener, unused_endpoint
 from support.routers import GREETING, echoing, played, shake_hands, taken

@@ -210,9 +210,9 @@ class Core:
         return [(pool, lane) for pool, lane in owned if lane is not None]
 
     @property
-    def held(self) -> list[bytes]:
-        """The clients whose requests wait because they do not read."""
-        return list(self._deaf)
+    def held(self) -> Mapping[bytes, Client]:
+        """The clients whose requests wait because they do not read, by their identities."""
+        return self._deaf
 
     def parked(self, identity: bytes) -> int:
         """Bytes of the requests of a client that does not read, with what Python takes for keeping them."""

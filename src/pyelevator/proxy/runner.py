@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
-import zmq
-
 from pyelevator.codec import Codec, Limits
 from pyelevator.deadlines import Deadline
 from pyelevator.flows import Interceptor
@@ -17,6 +15,7 @@ from pyelevator.proxy.core import Action, Core, Forward, Renew, Reply, Rest, Res
 from pyelevator.proxy.routing import Upstream
 from pyelevator.transports.listeners import listener_on
 from pyelevator.transports.outgoing import Outgoing, Road
+from pyelevator.transports.watch import READ, Watch
 from pyelevator.transports.zap import CurveServer
 
 _LOG: Final = logging.getLogger("pyelevator.proxy")
@@ -107,8 +106,7 @@ class Proxy:
         self._more: dict[tuple[str, int], Outgoing] = {}
         self._dialling: dict[tuple[str, int], Outgoing] = {}
         self._loaded: dict[tuple[str, int], Outgoing] = {}
-        self._poller = zmq.Poller()
-        self._listening = False
+        self._watch = Watch()
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -137,11 +135,13 @@ class Proxy:
             self._listener.close()
             for line in self._lines.values():
                 line.close()
+            self._watch.close()
 
     def _turn(self) -> None:
-        self._listen(not self._core.full and not self._stopping)
-        before, ready = self._ready, dict(self._poller.poll(self._patience()))
-        self._ready, listener = ready, self._listener
+        listener = self._listener
+        self._watch.want(listener.pollable, 0 if self._core.full or self._stopping else READ)
+        before, self._ready = self._ready, self._watch.wait(self._patience())
+        ready = self._ready
         if self._has_more or listener.pollable in ready:
             self._take(_burst(self._has_more or listener.pollable in before))
         now = time.monotonic()
@@ -158,32 +158,26 @@ class Proxy:
     def _stirring(self, now: float) -> list[tuple[tuple[str, int], Outgoing, int]]:
         """The lines to servers on which something happened, or is due, or waits to be taken."""
         keys = [self._keys[at] for at in self._ready if at in self._keys]
-        keys += [key for key, line in (self._more | self._dialling).items() if line.at_hand or line.due <= now]
-        lines = [(key, self._lines[key]) for key in dict.fromkeys(keys)]
+        if self._more or self._dialling:
+            keys += [key for key, line in (self._more | self._dialling).items() if line.at_hand or line.due <= now]
+            keys = list(dict.fromkeys(keys))
+        lines = [(key, self._lines[key]) for key in keys]
         return [(key, line, self._ready.get(line.watched, 0)) for key, line in lines]
-
-    def _listen(self, wanted: bool) -> None:
-        if wanted and not self._listening:
-            self._poller.register(self._listener.pollable, zmq.POLLIN)
-        elif self._listening and not wanted:
-            self._poller.unregister(self._listener.pollable)
-        self._listening = wanted
 
     @property
     def _has_more(self) -> bool:
         """Whether there are messages of which no poll tells; at the end, only those that were taken count."""
         return self._listener.at_hand or (self._listener.behind and not self._stopping)
 
-    def _patience(self) -> int | None:
-        """Milliseconds to wait for a message; None for as long as it takes."""
+    def _patience(self) -> float:
+        """Seconds to wait for a message."""
         if (self._has_more and not self._core.full) or any(map(self._reads, self._more.values())):
             return 0
         most = _FLUSH if self._outbox.peers else 1.0 if self._stopping else math.inf
         first = self._core.next_due()
         due = min([line.due for line in self._dialling.values()], default=math.inf)
         due = due if first is None else min(due, first)
-        left = min(most, max(0.0, due - time.monotonic()))
-        return None if left == math.inf else math.ceil(left * 1000)
+        return most if due == math.inf else min(most, max(0.0, due - time.monotonic()))
 
     # Clients that do not read their answers
 
@@ -191,7 +185,7 @@ class Proxy:
         """Sends what can be sent by now, and serves those again who have read."""
         outbox = self._outbox
         outbox.flush()
-        for identity in self._core.held:
+        for identity in list(self._core.held):
             if not self._listener.knows(identity):
                 self._perform(self._core.drop(identity, now))
             elif not outbox.blocked(identity):
@@ -206,7 +200,7 @@ class Proxy:
             self._choked = wanted
             self._begin_choke(now)
             for key, line in self._lines.items():
-                self._watch(key, line)
+                self._attune(key, line)
 
     def _begin_choke(self, now: float) -> None:
         self._choked_since = now
@@ -231,32 +225,41 @@ class Proxy:
     # Messages
 
     def _take(self, burst: int) -> None:
+        core, listener, now = self._core, self._listener, time.monotonic()
         for _ in range(burst):
-            none = self._core.full or (self._stopping and not self._has_more)
-            message = None if none else self._listener.receive()
+            none = core.full or (self._stopping and not self._has_more)
+            message = None if none else listener.receive()
             if message is None:
                 return
             identity, frames = message
-            self._perform(self._core.client_sent(identity, frames, time.monotonic(), self._listener.peer))
-            if self._core.parked(identity) > _PARKED or identity in self._forsaken:
-                _LOG.warning("closed a connection: its client sends requests and does not read the answers")
-                self._forsaken.discard(identity)
-                self._listener.cut(identity)
-                self._perform(self._core.drop(identity, time.monotonic()))
+            for action in core.client_sent(identity, frames, now, listener.peer):
+                _PERFORM[type(action)](self, action)
+            if identity in core.held or self._forsaken:
+                self._cut_one_who_only_sends(identity, now)
+
+    def _cut_one_who_only_sends(self, identity: bytes, now: float) -> None:
+        if self._core.parked(identity) > _PARKED or identity in self._forsaken:
+            _LOG.warning("closed a connection: its client sends requests and does not read the answers")
+            self._forsaken.discard(identity)
+            self._listener.cut(identity)
+            self._perform(self._core.drop(identity, now))
 
     def _serve(self, key: tuple[str, int], line: Outgoing, events: int, busy: bool) -> None:
         if self._lines.get(key) is not line:
             return
-        line.attend(events, time.monotonic())
+        now = time.monotonic()
+        line.attend(events, now)
         for _ in range(_burst(busy or line.at_hand)):
-            self._choke(self._choked or self._outbox.unsent >= self._unread, time.monotonic())
+            if self._outbox.unsent >= self._unread:
+                self._choke(True, now)
             frames = line.receive() if self._reads(line) else None
             if frames is None:
                 break
-            self._perform(self._core.upstream_sent(*key, frames, time.monotonic()))
+            for action in self._core.upstream_sent(*key, frames, now):
+                _PERFORM[type(action)](self, action)
             if self._lines.get(key) is not line:
                 return
-        self._watch(key, line)
+        self._attune(key, line)
 
     def _perform(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -284,30 +287,31 @@ class Proxy:
         loaded, self._loaded = self._loaded, {}
         for key, line in loaded.items():
             line.flush(now)
-            self._watch(key, line)
+            self._attune(key, line)
 
-    def _watch(self, key: tuple[str, int], line: Outgoing) -> None:
+    def _attune(self, key: tuple[str, int], line: Outgoing) -> None:
         """Waits for what is wanted of a line by now."""
         _keep(self._more, key, line, line.at_hand)
         _keep(self._dialling, key, line, line.due < math.inf)
-        at, wanted = place = line.watched, line.wanted(self._reads(line))
+        place = line.place(self._reads(line))
         if place != line.polled:
-            self._unwatch(line, at)
+            at, wanted, dialled = place
+            if line.polled[::2] != (at, dialled):
+                self._unwatch(line)
             line.polled = place
             if at is not None:
                 self._keys[at] = key
-                self._poller.register(at, wanted)  # with nothing to watch, it is taken out
+                self._watch.want(at, wanted)
 
     def _reads(self, line: Outgoing) -> bool:
         return not (line.resting or (self._choked and line.large))
 
-    def _unwatch(self, line: Outgoing, but: Any) -> None:
-        """Waits no longer where a line was, unless it still is there."""
-        before, events = line.polled
-        if before is not None and before != but:
+    def _unwatch(self, line: Outgoing) -> None:
+        """Waits no longer where a line was."""
+        before, *_ = line.polled
+        if before is not None:
             del self._keys[before]
-            if events:
-                self._poller.unregister(before)
+            self._watch.want(before, 0)
 
     def _connect(self, key: tuple[str, int]) -> Outgoing:
         line = self._lines[key] = Outgoing(self._roads[key[0]], time.monotonic())
@@ -320,8 +324,7 @@ class Proxy:
         if line is not None:
             for some in (self._loaded, self._more, self._dialling):
                 some.pop(key, None)
-            self._unwatch(line, None)
-            line.polled = (None, 0)
+            self._unwatch(line)
             line.close()
 
     def _set_resting(self, action: Rest | Resume) -> None:
@@ -329,7 +332,7 @@ class Proxy:
         line = self._lines.get(key)
         if line is not None:
             line.resting = isinstance(action, Rest)
-            self._watch(key, line)
+            self._attune(key, line)
 
 
 _PERFORM: Final[Mapping[type, Callable[[Proxy, Any], None]]] = {
@@ -357,7 +360,7 @@ def _keep(some: dict[Any, Any], key: Any, value: Any, wanted: bool) -> None:
     """Has ``value`` among ``some`` or not."""
     if wanted:
         some[key] = value
-    else:
+    elif some:
         some.pop(key, None)
 
 

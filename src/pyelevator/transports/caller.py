@@ -10,17 +10,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-import zmq
-
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ProtocolError
 from pyelevator.transports import zmtp
 from pyelevator.transports.dial import Address, Addresses, LaneSocket, check_connected, opened
 from pyelevator.transports.line import Lost
 from pyelevator.transports.pieces import QUIET, VECTOR, push
-
-READ: Final = int(zmq.POLLIN)  # ZeroMQ's own numbers, as its poller watches descriptors, too
-WRITE: Final = int(zmq.POLLOUT)
+from pyelevator.transports.watch import READ, WRITE
 
 Outbox: TypeAlias = "deque[tuple[Sequence[bytes], float]]"
 """Messages that wait for their turn, and until when (seconds, monotonic) they are of use."""
@@ -43,6 +39,7 @@ class Caller:
 
     Attributes:
         pollable: the descriptor to wait for; None while there is none.
+        dialled: how many there have been.
         due: when (seconds, monotonic) ``attend`` has something to do, whatever happens.
 
     Raises:
@@ -65,6 +62,7 @@ class Caller:
         self._decoder = zmtp.Decoder(max_message)
         self._leaving: deque[Any] = deque()
         self.pollable: int | None = None
+        self.dialled = 0
         self.due = 0.0
 
     @property
@@ -147,6 +145,7 @@ class Caller:
             except (OSError, ConnectFailed):
                 continue
             self.pollable, self._step = self._socket.fileno(), self._connected
+            self.dialled += 1
             self.due = now + self._patience
             return
         self._rest(now)

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import zmq
 
-from pyelevator.transports.caller import READ, WRITE, Caller, Outbox
+from pyelevator.transports.caller import Caller, Outbox
 from pyelevator.transports.curve import Curve
+from pyelevator.transports.watch import READ, WRITE
 from pyelevator.transports.zmq import ZmqTransport
 from pyelevator.transports.zmtp import MAX_MESSAGE, OtherProtocol
 
@@ -21,6 +22,7 @@ class _ZmqCaller:
 
     due: Final = math.inf
     at_hand: Final = False
+    dialled: Final = 0
     large: Final = True
     """Of what comes next nobody can tell."""
 
@@ -84,7 +86,7 @@ class Outgoing:
         now: seconds, monotonic.
 
     Attributes:
-        polled: where the loop waits for it, and for what.
+        polled: where the loop waits for it, for what, and which connection that is.
         resting: nothing shall be read from it.
     """
 
@@ -92,7 +94,7 @@ class Outgoing:
         self._road = road
         self._caller = road.caller()
         self._outbox: Outbox = deque()
-        self.polled: tuple[Any, int] = (None, 0)
+        self.polled: tuple[Any, int, int] = (None, 0, 0)
         self.resting = False
         self.attend(0, now)
 
@@ -100,6 +102,10 @@ class Outgoing:
     def watched(self) -> Any:
         """What ``attend`` wants to hear of: a descriptor or a socket of libzmq; None while there is none."""
         return self._caller.pollable
+
+    def place(self, reading: bool) -> tuple[Any, int, int]:
+        """What ``polled`` should be by now; of messages the loop wants to hear only where they may be read."""
+        return self._caller.pollable, self.wanted(reading), self._caller.dialled
 
     @property
     def due(self) -> float:
