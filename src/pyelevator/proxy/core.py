@@ -251,6 +251,8 @@ class Core:
         if lane.passengers and self._relay is not None:
             passed = self._relay.alight(lane, frames)
             if passed is not None:
+                if not pool.tagged:
+                    pool.learn(True)
                 self._passed(*passed)
                 self._serve_waiting(pool)
                 return self._done()

@@ -23,7 +23,7 @@ _LOG: Final = logging.getLogger("pyelevator.proxy")
 _BURST: Final = 256
 """Messages that are taken from one socket before the others are looked at."""
 
-_TOGETHER: Final = 32
+_TOGETHER: Final = 64
 """Requests that go out in one piece: the upstream works on them while further ones are read, and answers likewise."""
 
 _FLUSH: Final = 0.005

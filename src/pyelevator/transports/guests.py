@@ -149,7 +149,9 @@ class Guest:
         """Lets a message wait for ``flush``."""
         pieces = zmtp.encode(frames, self._head)
         self._queue.extend(pieces)
-        self._count(sum(map(len, pieces)))
+        size = sum(map(len, pieces))
+        self.size += size
+        self._backlog.unsent += size
 
     def _count(self, size: int) -> None:
         self.size += size

@@ -202,8 +202,8 @@ class OpenListener:
                 self._part(guest)
                 return
             identity = guest.identity
-            while messages:
-                self._arrived.append((identity, messages.popleft()))
+            self._arrived.extend([(identity, message) for message in messages])
+            messages.clear()
             if guest.behind:
                 self._behind[identity] = guest
         self._note(guest)
