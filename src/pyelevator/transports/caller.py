@@ -18,6 +18,8 @@ from pyelevator.transports.line import Lost
 from pyelevator.transports.pieces import QUIET, VECTOR, push
 from pyelevator.transports.watch import READ, WRITE
 
+__all__ = ["READ", "WRITE", "Caller", "Outbox"]
+
 Outbox: TypeAlias = "deque[tuple[Sequence[bytes], float]]"
 """Messages that wait for their turn, and until when (seconds, monotonic) they are of use."""
 
