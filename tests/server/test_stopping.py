@@ -48,8 +48,8 @@ def stops_well(server):
 def test_what_writers_were_told_is_there_and_no_write_is_half_done(server):
     told = []
 
-    def write(number):
-        with Elevator(endpoint=address(server), timeout=2) as client:
+    def write(number, client):
+        with client:
             for version in range(1_000_000):
                 try:
                     with client.WriteBatch() as batch:
@@ -59,7 +59,8 @@ def test_what_writers_were_told_is_there_and_no_write_is_half_done(server):
                     return
                 told.append((number, version))
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    clients = [Elevator(endpoint=address(server), timeout=2) for _ in range(4)]  # all are connected before it stops
+    threads = [threading.Thread(target=write, args=each) for each in enumerate(clients)]
     for thread in threads:
         thread.start()
     while len(told) < 200 and any(thread.is_alive() for thread in threads):
