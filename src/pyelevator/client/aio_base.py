@@ -110,7 +110,7 @@ class AsyncClient(Facade[T]):
         Then most of the time and memory is what a flow takes, so there is none where an answer is the result.
         """
         link = self._link
-        if self._forward is not None or compression is not False or link.uid is None or not link.plain:
+        if not self._is_plain(compression):
             return await self._run(flow(link, command, compression), timeout)
         uid = link.address(command) if command.extras else link.uid
         call = self._session.submit(command, uid, self._timeout if timeout is None else check_timeout(timeout))

@@ -212,7 +212,7 @@ class Facade(Generic[T]):
     def _is_plain(self, compression: object) -> bool:
         """Whether there is nothing more to a command of one key than to send it and to look at the answer."""
         link = self._link
-        return compression is False and self._forward is None and link.uid is not None and link.codec.tells_missing
+        return compression is False and link.plain and link.uid is not None and self._forward is None
 
     def _adopt(self, client: "Facade[T]", timeout: float | None) -> None:
         """Becomes a client of the same database."""
