@@ -21,13 +21,12 @@ from benchmarks.bed import PAIRS, Bed, cpu_seconds
 from benchmarks.measure import table
 from pyelevator import Elevator
 from pyelevator.application import Application
+from pyelevator.application.handlers import FEATURES
 from pyelevator.cli.works import key, random_keys, value
-from pyelevator.client import operations
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
 from pyelevator.conversation import Conversation, Reader
 from pyelevator.deadlines import Deadline
-from pyelevator.flows import drive
 from pyelevator.messages import Request, Response
 from pyelevator.transports import FakeTransport, Transport
 from pyelevator.transports.direct import DirectTransport
@@ -94,20 +93,17 @@ class Example:
 def client_stages(example: Example) -> list[Stage]:
     """The client's part but for its socket: the whole over a transport that costs nothing, and its pieces."""
     client: Elevator[bytes] = Elevator(transport=Canned(example.unechoed), encoding=None, auto_connect=False)
-    link = client._link
-    link.uid, link.name = example.request.uid, "default"
+    client._link.lead_to("default", example.request.uid, FEATURES)
     whole = micros(lambda: client.Get(b"0000000000000007"))
     command = micros(lambda: Get(b"0000000000000007"))
     result = micros(lambda: client._text.value(example.command.result(example.response.payload)))
-    flow = micros(lambda: drive(operations.get(link, example.command), lambda _: example.response)) - result
     encode = micros(lambda: example.codec.encode_request(example.request))
     conversation = Conversation(example.codec)
     decode = micros(lambda: _passed(conversation, example)) - encode
-    lane = whole - command - result - flow - encode - decode
+    lane = whole - command - result - encode - decode
     return [
         Stage("client", "command: arguments become a frozen Get", command),
-        Stage("client", "flow: operations.get, driven", flow),
-        Stage("client", "session: deadline, a lane, and back", lane),
+        Stage("client", "session: deadline, request, a lane, and back", lane),
         Stage("client", "encode: id, msgpack", encode),
         Stage("client", "decode: header, content, which request", decode),
         Stage("client", "result: checked, as the caller wants it", result),
@@ -203,7 +199,6 @@ def whole(bed: Bed, calls: int) -> Whole:
 
 _ORDER: Final = (
     "client: command",
-    "client: flow",
     "client: session",
     "client: encode",
     "client: send",
