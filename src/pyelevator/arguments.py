@@ -6,6 +6,7 @@ the argument.
 
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
 from pyelevator.errors import ArgumentTypeError, UsageError
@@ -42,20 +43,16 @@ def to_bytes(value: Data, name: str) -> bytes:
         ArgumentTypeError: not str or bytes-like; the message names the argument.
         UsageError: str with a surrogate that stands for no byte.
     """
+    try:
+        if type(value) is str or isinstance(value, str):
+            return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{name} holds the lone surrogate {value[error.start]!r}; give bytes instead") from error
     if isinstance(value, bytes):
         return value
-    if isinstance(value, str):
-        return _encode(value, name)
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
     raise ArgumentTypeError(f"{name} must be str or bytes, not {type(value).__name__}")
-
-
-def _encode(value: str, name: str) -> bytes:
-    try:
-        return value.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        raise UsageError(f"{name} holds the lone surrogate {value[error.start]!r}; give bytes instead") from error
 
 
 def to_text(value: Data, name: str) -> str:
@@ -176,8 +173,12 @@ def keys(values: Iterable[Data]) -> tuple[bytes, ...]:
     """Many keys, in a list or a tuple."""
     if not isinstance(values, (list, tuple)):
         raise ArgumentTypeError(f"keys must be a list or a tuple, not {type(values).__name__}")
-    if set(map(type, values)) <= {bytes}:
+    kinds = set(map(type, values))
+    if kinds <= {bytes}:
         return tuple(values)
+    if kinds == {str}:
+        with suppress(UnicodeEncodeError):  # then it is said which one
+            return tuple([value.encode("utf-8", "surrogateescape") for value in values])
     return tuple([to_bytes(key, f"keys[{i}]") for i, key in enumerate(values)])
 
 

@@ -43,6 +43,15 @@ def test_the_header_tells_count_and_last_key_where_there_may_be_a_next_page(comm
     assert msgpack.unpackb(header, raw=True).get(b"page") == page
 
 
+@pytest.mark.parametrize("parts", [(True, False), (False, True), (False, False)])
+def test_a_page_of_something_else_than_pairs_names_no_key(parts):
+    request = Request(Slice(None, 3, *parts, max_bytes=9), "u", 7)
+    header, _ = ClassicCodec().encode_response(
+        Response([b"ab", b"cd"] if any(parts) else [None], id=7, more=True), request
+    )
+    assert b"page" not in msgpack.unpackb(header, raw=True)
+
+
 def test_a_page_of_no_pairs_names_no_key():
     header, _ = ClassicCodec().encode_response(Response([], id=7, more=True), Request(Range(max_bytes=1), "u", 7))
     assert b"page" not in msgpack.unpackb(header, raw=True)

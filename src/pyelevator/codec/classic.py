@@ -39,6 +39,7 @@ SUCCEEDED: Final = b"\x85" + pack(_SUCCESS)[1:] + pack("id")
 """The header of a success, but for the id at its end. What is the same in every message is packed once."""
 
 _SUCCESSFUL: Final = Status.SUCCESS  # a member is looked up in Python each time
+_PAIRS: Final = Shape.PAIRS
 
 _UNASKED: Final = pack({"compression": False})
 _NUMBERED: Final = b"\x82" + _UNASKED[1:] + pack("id")
@@ -104,8 +105,9 @@ class ClassicCodec(Codec):
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         if response.code is not None:
             return [pack(_header(response, compression=False)), pack({"datas": None})]
-        content = WRITERS[request.command.shape if request else Shape.NOTHING](response.payload)
-        page = _page(response, request.command) if request and type(request.command) in _GATHERING else None
+        shape = request.command.shape if request else Shape.NOTHING
+        content = WRITERS[shape](response.payload)
+        page = _page(response, request.command) if request and shape is _PAIRS else None
         if request and request.compression and lz4.available():
             return [pack(_header(response, compression=True, page=page)), lz4.compress(content)]
         if page is None and _is_plain(response):
