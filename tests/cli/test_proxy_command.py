@@ -38,6 +38,7 @@ def test_a_config_file_says_it_all(tmp_path):
         name = "west"
         url = "tcp://west.example"
         databases = ["west-*"]
+        connections = 1
 
         [[upstream]]
         url = "ipc:///run/old.sock?dialect=flat"
@@ -47,7 +48,7 @@ def test_a_config_file_says_it_all(tmp_path):
     assert read_config(path) == Settings(
         ("tcp://127.0.0.1:0",),
         (
-            Upstream("tcp://west.example", ("west-*",), "west"),
+            Upstream("tcp://west.example", ("west-*",), "west", connections=1),
             Upstream("ipc:///run/old.sock?dialect=flat", max_lanes=2),
         ),
         2.0,
@@ -61,6 +62,8 @@ def test_a_config_file_says_it_all(tmp_path):
         ("timeout = 'soon'", "timeout in the file cannot be 'soon'"),
         ("[[upstream]]\nname = 'x'", "each [[upstream]] needs a url"),
         ("[[upstream]]\nurl = 'tcp://h'\nspeed = 9", "[[upstream]] has no 'speed'"),
+        ("[[upstream]]\nurl = 'tcp://h'\nconnections = 0", "connections must be 1 or more, not 0"),
+        ("[[upstream]]\nurl = 'tcp://h'\nconnections = 'few'", "connections in [[upstream]] cannot be 'few'"),
         ("[[upstream]]\nurl = 'http://h'", "'http://h'"),
         ("[[upstream]]\nurl = 'tcp://h'\ncurve_key = 'x'", "needs both curve_key and server_key"),
         ("not toml", "proxy.toml"),

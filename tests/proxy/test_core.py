@@ -28,9 +28,10 @@ def told(reply, command=Get("k"), codec=CLASSIC):  # noqa: B008
     return codec.decode_response(reply.frames, Request(command))
 
 
-def core_over(*interceptors, dialect="classic", **options):
+def core_over(*interceptors, dialect="classic", connections=1024, **options):
     options = {"timeout": 5.0, **options}
-    return Core([Upstream(f"{URL}?dialect={dialect}", name="up", max_lanes=2)], interceptors, **options)
+    upstream = Upstream(f"{URL}?dialect={dialect}", name="up", max_lanes=2, connections=connections)
+    return Core([upstream], interceptors, **options)
 
 
 def learned(core):
@@ -444,15 +445,81 @@ def test_each_client_with_something_under_way_has_a_lane_of_its_own_which_is_fre
     assert three.lane == two.lane
 
 
-def test_where_there_can_be_no_more_lanes_one_is_shared_and_rests_for_nobody(monkeypatch):
-    monkeypatch.setattr("pyelevator.proxy.lanes._MOST_LANES", 2)
-    core = learned(core_over())
+def test_where_there_can_be_no_more_lanes_one_is_shared_and_rests_for_nobody_who_reads():
+    core = learned(core_over(connections=2))
     one, two, three = gets(core, b"a", [1]) + gets(core, b"b", [1]) + gets(core, b"c", [1])
     assert (one.lane, two.lane, three.lane) == (0, 1, 0)
-    assert core.hold(b"a") == core.hold(b"c") == []
+    assert core.hold(b"a") == []
     assert core.hold(b"b") == [Rest("up", 1)]
     (four,) = gets(core, b"d", [1])
     assert four.lane == 0, "not the one that rests"
+    core.upstream_sent("up", 0, answer_to(four, b"v"), 0.0)
+    assert core.hold(b"c") == [Rest("up", 0)], "nobody is left who reads"
+
+
+def test_two_connections_are_opened_as_they_are_needed_and_then_shared_evenly():
+    core = core_over(connections=2)
+    (first,) = gets(core, b"a", [1])
+    (second,) = gets(core, b"b", [1])
+    assert gets(core, b"c", [1]) == [], "while it may be an old server"
+    _, third = core.upstream_sent("up", first.lane, answer_to(first, b"v"), 0.0)
+    lanes = [forward.lane for name in (b"d", b"e", b"f") for forward in gets(core, name, [1])]
+    assert [second.lane, third.lane] == [1, 0]
+    assert sorted(lanes) == [0, 0, 1] or sorted(lanes) == [0, 1, 1]
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_on_one_connection_for_all_each_gets_its_own_answers_under_its_own_ids(interceptors):
+    core = core_over(*interceptors, connections=1)
+    (first,) = gets(core, b"0", [1])
+    assert gets(core, b"1", [1]) == [], "while it may be an old server, which would take one at a time"
+    reply, *under_way = core.upstream_sent("up", 0, answer_to(first, b"0"), 0.0)
+    assert (reply.identity, told(reply).payload) == (b"0", b"0")
+    under_way += [forward for n in range(2, 10) for forward in gets(core, b"%d" % n, [1])]
+    assert {forward.lane for forward in under_way} == {0}
+    replies = [core.upstream_sent("up", 0, answer_to(one, b"%d" % n), 0.0)[0] for n, one in enumerate(under_way, 1)]
+    assert [(reply.identity, told(reply).payload, told(reply).id) for reply in replies] == [
+        (b"%d" % n, b"%d" % n, 1) for n in range(1, 10)
+    ]
+    assert core.idle
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_a_lane_that_rests_is_read_again_as_long_as_somebody_is_on_it_who_reads(interceptors):
+    core = learned(core_over(*interceptors, connections=1))
+    (unread,) = gets(core, b"deaf", [1])
+    assert core.hold(b"deaf") == [Rest("up", 0)]
+    assert gets(core, b"deaf", [2]) == []
+    for number in (1, 2):
+        resume, forward = gets(core, b"good", [number])
+        assert resume == Resume("up", 0)
+        reply, rest = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
+        assert (reply.identity, told(reply).payload, told(reply).id) == (b"good", b"v", number)
+        assert rest == Rest("up", 0)
+    resume, follows = core.release(b"deaf", 0.0)
+    assert resume == Resume("up", 0)
+    assert [core.upstream_sent("up", 0, answer_to(one, b"v"), 0.0)[0].identity for one in (unread, follows)] == [
+        b"deaf",
+        b"deaf",
+    ]
+    assert core.idle
+
+
+def test_one_who_is_given_up_on_a_shared_lane_takes_nobody_s_answers_along():
+    core = learned(core_over(connections=1))
+    lost, kept = gets(core, b"deaf", [1]) + gets(core, b"good", [1])
+    assert core.hold(b"deaf") == core.drop(b"deaf", 0.0) == []
+    assert core.upstream_sent("up", 0, answer_to(lost, b"v"), 0.0)[0].identity == b"deaf"
+    (reply,) = core.upstream_sent("up", 0, answer_to(kept, b"v"), 0.0)
+    assert (reply.identity, told(reply).payload) == (b"good", b"v")
+    assert core.idle
+
+
+def test_an_old_server_gets_its_few_lanes_whatever_there_may_be_of_others():
+    core = core_over(connections=1)
+    (first,) = gets(core, b"a", range(1, 4))
+    answers = core.upstream_sent("up", 0, answer_to(first, b"v", echo=False), 0.0)
+    assert [forward.lane for forward in forwards(answers)] == [0, 1]
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])

@@ -14,7 +14,7 @@ from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, MGet
 from pyelevator.flows import sleep
 from pyelevator.messages import Request, Response
-from pyelevator.proxy.core import Core, Forward, Renew, Reply
+from pyelevator.proxy.core import Core, Forward, Renew, Reply, Rest, Resume
 from pyelevator.proxy.routing import Upstream
 
 CODEC = ClassicCodec()
@@ -32,9 +32,17 @@ def patient(request, forward):
 class Traffic(RuleBasedStateMachine):
     """Keys are numbers of requests; an answer holds the key that was asked for, so that a wrong one shows."""
 
-    @initialize(echoes=st.booleans(), interceptors=st.sampled_from([(), (patient,)]))
-    def start(self, echoes, interceptors):
-        self.core = Core([Upstream("tcp://h:1", name="up", max_lanes=3)], interceptors, timeout=TIMEOUT)
+    @initialize(
+        echoes=st.booleans(),
+        interceptors=st.sampled_from([(), (patient,)]),
+        connections=st.sampled_from([1, 2, 1024]),
+    )
+    def start(self, echoes, interceptors, connections):
+        upstream = Upstream("tcp://h:1", name="up", max_lanes=3, connections=connections)
+        self.core = Core([upstream], interceptors, timeout=TIMEOUT)
+        self.connections = connections
+        self.resting = set()
+        self.askers = {}
         self.echoes = echoes
         self.now = 100.0
         self.flying = []
@@ -49,10 +57,15 @@ class Traffic(RuleBasedStateMachine):
                 self.told[action.identity].append(action.frames)
             elif isinstance(action, Renew):
                 self.epochs[action.lane] += 1
+                self.resting.discard(action.lane)
+            elif isinstance(action, Rest):
+                self.resting.add(action.lane)
+            elif isinstance(action, Resume):
+                self.resting.remove(action.lane)
             else:
                 assert isinstance(action, Forward)
                 assert action.until <= self.now + TIMEOUT
-                self.flying.append((action.lane, self.epochs[action.lane], action.frames))
+                self.flying.append((action.lane, self.epochs[action.lane], action.frames, action.until))
 
     def answer(self, frames):
         request = CODEC.decode_request(frames)
@@ -69,6 +82,7 @@ class Traffic(RuleBasedStateMachine):
     def ask(self, client, many):
         self.number += 1
         key = b"%d" % self.number
+        self.askers[key] = client
         command = MGet([key, b"x"]) if many else Get(key)
         self.asked[client].append(command)
         request_id = len(self.asked[client]) if CLIENTS[client] else None
@@ -83,7 +97,7 @@ class Traffic(RuleBasedStateMachine):
     @rule(data=st.data(), twice=st.booleans())
     def reply(self, data, twice):
         place = data.draw(st.integers(0, len(self.flying) - 1))
-        lane, epoch, frames = self.flying.pop(place)
+        lane, epoch, frames, _ = self.flying.pop(place)
         self.arrive(lane, epoch, self.answer(frames))
         if twice and self.echoes:  # nothing in a reply without an id tells the second from the next one's
             self.arrive(lane, epoch, self.answer(frames))
@@ -96,8 +110,18 @@ class Traffic(RuleBasedStateMachine):
     @precondition(lambda self: self.flying)
     @rule(frames=st.sampled_from([[b"\xc1", b"\xc1"], [b""], [b"\x80", b"\x80"], [b"\x81\xa2id\x01", b"\xc1"]]))
     def garble(self, frames):
-        lane, epoch, _ = self.flying[0]
+        lane, epoch, *_ = self.flying[0]
         self.arrive(lane, epoch, frames)
+        self.flying = [one for one in self.flying if one[0] != lane or CODEC.decode_request(one[2]).id != 1]
+
+    @rule(client=st.sampled_from(sorted(CLIENTS)))
+    def stop_reading(self, client):
+        self.act(self.core.hold(client))
+
+    @rule(client=st.sampled_from(sorted(CLIENTS)))
+    def read_again(self, client):
+        if client in self.core.held:
+            self.act(self.core.release(client, self.now))
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 2.0, TIMEOUT]))
     def wait(self, seconds):
@@ -109,10 +133,28 @@ class Traffic(RuleBasedStateMachine):
         if hasattr(self, "core"):
             assert all(len(self.told[client]) <= len(self.asked[client]) for client in CLIENTS)
 
+    @invariant()
+    def what_is_under_way_of_those_who_read_is_read(self):
+        for lane, epoch, frames, until in getattr(self, "flying", ()):
+            if epoch == self.epochs[lane] and until > self.now:
+                assert lane not in self.resting or self.asker(frames) in self.core.held
+
+    @invariant()
+    def there_are_no_more_connections_than_there_may_be(self):
+        if hasattr(self, "core") and self.echoes:
+            assert all(lane < self.connections for lane, *_ in self.flying)
+
+    def asker(self, frames):
+        """Whose request that is."""
+        command = CODEC.decode_request(frames).command
+        return self.askers[command.keys[0] if isinstance(command, MGet) else command.key]
+
     def teardown(self):
         """At the latest when the time of all is over, all are answered, each with its own or an error."""
         if not hasattr(self, "core"):
             return
+        for client in CLIENTS:
+            self.read_again(client)
         for _ in range(4 * self.number + 10):
             due = self.core.next_due()
             if due is None:

@@ -1,10 +1,11 @@
 """Proxies on real sockets: the session conformance through them, and several servers behind one."""
 
+import asyncio
 import threading
 
 import pytest
 
-from pyelevator import DatabaseError, Elevator, RequestTimeout, ServerRuntimeError
+from pyelevator import AsyncElevator, DatabaseError, Elevator, RequestTimeout, ServerRuntimeError
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import DbList, DbRepair, Get, MGet, Range
@@ -216,3 +217,23 @@ def test_what_came_from_a_server_at_once_is_all_answered_though_the_proxy_has_to
         answered = [ClassicCodec().reply_id(socket.recv_multipart()) for _ in range(300)]
         socket.close()
     assert sorted(answered) == list(range(1, 301))
+
+
+@pytest.mark.parametrize(("connections", "seen"), [(1, {1}), (3, {3})])
+def test_many_clients_share_the_connections_that_there_may_be_and_get_their_own_answers(connections, seen):
+    counts = set()
+
+    async def session(url, name):
+        async with AsyncElevator.from_url(url) as E:
+            await E.Put(name, name)
+            answers = await asyncio.gather(*[E.Get(name) for _ in range(100)])
+            counts.add(server._listener.count)
+            return answers
+
+    async def sessions(url):
+        return await asyncio.gather(*[session(url, str(n)) for n in range(30)])
+
+    with serve(Application.in_memory()) as server, through(Upstream(server.urls[0], connections=connections)) as proxy:
+        answers = asyncio.run(sessions(proxy.urls[0] + "?timeout=30"))
+        assert answers == [[str(n)] * 100 for n in range(30)]
+        assert counts == seen

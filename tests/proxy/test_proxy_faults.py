@@ -16,7 +16,7 @@ from pyelevator import AsyncElevator, Elevator, ServerRuntimeError
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, Ping, Put
 from pyelevator.messages import Request
-from pyelevator.proxy import Proxy
+from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
 from pyelevator.transports import zmtp
 from support.plain import plain_client, receive_exactly
@@ -222,6 +222,19 @@ def test_large_answers_wait_for_room_until_those_who_take_it_up_have_lost_theirs
         assert E.Get("large", timeout=20) == "v" * 16 * MB
         for client in deaf:
             client.close()
+
+
+def test_on_one_connection_for_all_patience_with_one_who_does_not_read_ends_too(server, dealer, monkeypatch):
+    monkeypatch.setattr("pyelevator.proxy.runner._PATIENCE", 0.5)
+    shared = Upstream(server.urls[0], connections=1)
+    with Proxy(["tcp://127.0.0.1:0"], shared, unread=4 * MB) as proxy, Elevator(endpoint=address(proxy)) as E:
+        E.Put("large", "v" * MB)
+        E.Put("k", "v")
+        with plain_client(proxy.urls[0]) as deaf:
+            for number in range(1, 100):
+                deaf.sendall(b"".join(zmtp.encode(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))))
+            receive_exactly(deaf, 1000)  # so the answers are on their way
+            assert [E.Get("k", timeout=20) for _ in range(20)] == ["v"] * 20
 
 
 def in_window(socket, uid, count, window):

@@ -12,6 +12,7 @@
     name = "west"
     url = "tcp://west.example:4141"
     databases = ["west-*"]
+    connections = 1                   # shared by all clients; if not given, each has one of its own, up to 1024
 
     [[upstream]]
     name = "old"
@@ -111,6 +112,7 @@ _UPSTREAM: Final[Mapping[str, tuple[Any, ...]]] = {
     "name": (str,),
     "databases": (list,),
     "max_lanes": (int,),
+    "connections": (int,),
     "curve_key": (str,),
     "server_key": (str,),
 }

@@ -2,8 +2,8 @@
 
 Each request of a client is a flow: the interceptors around the router. The core runs it until it asks for something:
 to send (it waits for a lane, then for the answer), to sleep, or to be done (the client gets its one answer). At an
-upstream that echoes ids each client with requests under way has a lane of its own; one that does not takes one on each
-of a few lanes, and a lane whose request was given up is replaced.
+upstream that echoes ids each client with requests under way has a lane of its own, as long as there are enough; one
+that does not takes one on each of a few lanes, and a lane whose request was given up is replaced.
 
 Where nothing has to be looked into, a request takes the short way instead (:mod:`pyelevator.proxy.relay`).
 """
@@ -65,7 +65,7 @@ class Core:
     ) -> None:
         router = Router(upstreams, lambda name: self._pools[name].is_old())
         self._answer = compose(interceptors, router.forward)
-        self._pools = {name: Pool(upstream) for name, upstream in router.upstreams.items()}
+        self._pools = {name: Pool(upstream, self._act) for name, upstream in router.upstreams.items()}
         self._timeout = timeout
         self._capacity, self._capacity_bytes = capacity, capacity_bytes
         self._reader = Reader(limits, codecs)
@@ -160,17 +160,9 @@ class Core:
     def _leave(self, client: Client) -> None:
         """Nothing of the client is under way: its lanes are free for others."""
         for pool in self._pools.values():
-            lane = pool.leave(client)
-            if lane is not None:
-                self._free(pool, lane)
+            pool.leave(client)
         if client.idle:
             self._clients.pop(client.identity, None)
-
-    def _free(self, pool: Pool, lane: Lane) -> None:
-        if lane.late and lane.empty:
-            self._renew(pool, lane)
-        elif lane.resting:
-            self._resume(pool, lane)
 
     def _go_on(self, client: Client, most: int) -> None:
         """The client's next requests, as many as have room."""
@@ -187,22 +179,25 @@ class Core:
     def hold(self, identity: bytes) -> list[Action]:
         """Lets what the client sends from now on wait, because it does not read its answers, until ``release``.
 
-        What is on its way to it waits, too, where that is nobody else's.
+        What is on its way to it waits, too, where nobody who reads waits behind it.
         """
         client = self._client(identity)
         if not client.held:
             self._count(client, -1)
             client.held = True
             self._deaf[identity] = client
-            for pool, lane in self._own(client):
-                lane.resting = True
-                self._actions.append(Rest(pool.upstream.name, lane.number))
+            self._heed(client)
         return self._done()
 
     def _unhold(self, client: Client) -> None:
         if self._deaf.pop(client.identity, None):
             client.held = False
             self._count(client, +1)
+            self._heed(client)
+
+    def _heed(self, client: Client) -> None:
+        for pool in self._pools.values():
+            pool.heed(client)
 
     def _own(self, client: Client) -> list[tuple[Pool, Lane]]:
         """The lanes that are the client's alone."""
@@ -224,8 +219,6 @@ class Core:
         self._now = now
         client = self._client(identity)
         self._unhold(client)
-        for pool, lane in self._own(client):
-            self._resume(pool, lane)
         self._go_on(client, _FEW)
         return self._done()
 
@@ -233,12 +226,12 @@ class Core:
         """Gives up on a client: forgets what waits, and what is under way on lanes that are its alone."""
         self._now = now
         client = self._client(identity)
-        self._unhold(client)
         self._count(client, -1)
         client.forget()
         self._count(client, +1)
         for pool, lane in self._own(client):
             self._give_up(pool, lane, ElevatorError("the client does not read"))
+        self._unhold(client)
         if not client.under_way:
             self._leave(client)
         return self._done()
@@ -259,7 +252,7 @@ class Core:
         try:
             reply = lane.conversation.receive(frames)
         except ProtocolError as error:
-            pool.tagged = False
+            pool.doubt()
             self._give_up(pool, lane, error)
         else:
             self._deliver(pool, lane, reply)
@@ -289,6 +282,9 @@ class Core:
         due = [self._timers[0][0]] if self._timers else []
         first = self._relay.next_due() if self._relay else None
         return min(due if first is None else [*due, first], default=None)
+
+    def _act(self, action: Action) -> None:
+        self._actions.append(action)
 
     def _done(self) -> list[Action]:
         while self._done_with or self._freed:
@@ -387,7 +383,8 @@ class Core:
             return
         lane.jobs[number] = job
         job.leave = lambda: self._abandon(pool, lane, number)
-        self._actions.append(Forward(pool.upstream.name, lane.number, frames, job.until))
+        self._act(Forward(pool.upstream.name, lane.number, frames, job.until))
+        pool.attune(lane)
 
     def _deliver(self, pool: Pool, lane: Lane, reply: tuple[int, Response] | None) -> None:
         if reply is None:
@@ -395,8 +392,9 @@ class Core:
         number, response = reply
         pool.learn(lane.conversation.tagged)
         if lane.conversation.spent:
-            self._renew(pool, lane)
+            pool.renew(lane)
         job = lane.jobs.pop(number)
+        pool.attune(lane)
         self._step(job, lambda: job.flow.send(response))
 
     def _abandon(self, pool: Pool, lane: Lane, number: int) -> None:
@@ -405,27 +403,19 @@ class Core:
         if lane.conversation.tagged:
             lane.conversation.forget(number)
             lane.late = True
+            pool.attune(lane)
         else:
-            self._renew(pool, lane)
+            pool.renew(lane)
         self._serve_waiting(pool)
 
     def _give_up(self, pool: Pool, lane: Lane, error: ElevatorError) -> None:
         """Nothing on the lane can be answered: every request there fails with that."""
         jobs, lane.jobs = list(lane.jobs.values()), {}
-        self._renew(pool, lane)
+        pool.renew(lane)
         for lost in self._relay.lost(lane, error) if self._relay else ():
             self._passed(*lost)
         for job in jobs:
             self._step(job, lambda job=job: job.flow.throw(error))  # type: ignore[misc]
-
-    def _renew(self, pool: Pool, lane: Lane) -> None:
-        lane.conversation = pool.conversation()
-        lane.late = lane.resting = False
-        self._actions.append(Renew(pool.upstream.name, lane.number))
-
-    def _resume(self, pool: Pool, lane: Lane) -> None:
-        lane.resting = False
-        self._actions.append(Resume(pool.upstream.name, lane.number))
 
 
 def _AWAKE() -> None:

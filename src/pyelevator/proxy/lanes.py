@@ -13,9 +13,6 @@ from pyelevator.messages import Request, Response
 from pyelevator.proxy.routing import Upstream
 from pyelevator.records import record
 
-_MOST_LANES: Final = 1024
-"""Connections to an upstream that echoes ids; from so many clients on that have something under way, some share one."""
-
 OWN_IDS: Final = 1 << 32
 """From here on ids of requests are given by the proxy; lower ones, of clients, are left as they are."""
 
@@ -51,7 +48,7 @@ class Renew:
 
 @record
 class Rest:
-    """Read nothing more from a lane: it is all for one client, who does not read."""
+    """Read nothing more from a lane: it is all for clients who do not read."""
 
     upstream: str
     lane: int
@@ -157,6 +154,7 @@ class Lane:
         passengers: by the headers of the answers that they will probably get, in the order in which they came.
         timed: when the first of them is late is looked after.
         riders: how many clients have it as theirs.
+        deaf: how many of these do not read.
         resting: nothing is read from it.
         late: answers may still come that nobody waits for any more.
     """
@@ -167,6 +165,7 @@ class Lane:
     passengers: dict[bytes, Passenger] = field(factory=dict)
     timed: bool = False
     riders: int = 0
+    deaf: int = 0
     resting: bool = False
     late: bool = False
 
@@ -181,8 +180,13 @@ class Pool:
     """The lanes to one upstream, and who waits for one.
 
     An upstream that echoes ids takes any number of requests on a lane, and each client that has some under way has a
-    lane of its own: so the answers of one, who may not read them, never stand before those of another. One that does
-    not echo ids takes one at a time on each of a few lanes, whoever it is from.
+    lane of its own: so the answers of one, who may not read them, never stand before those of another. Where there
+    are more clients than there may be lanes, some share one, which is read as long as one of them reads. An upstream
+    that does not echo ids takes one at a time on each of a few, whoever it is from.
+
+    Args:
+        upstream: what it is.
+        act: takes what is to be done.
 
     Attributes:
         heard: an answer has come that could be read.
@@ -191,6 +195,7 @@ class Pool:
     """
 
     upstream: Upstream
+    act: Callable[[Action], None]
     lanes: list[Lane] = field(factory=list)
     waiting: deque[tuple[Job, Request[Any]]] = field(factory=deque)
     heard: bool = False
@@ -206,8 +211,12 @@ class Pool:
         """An answer has told what the upstream is."""
         self.heard = True
         if tagged and not self.tagged:
-            self._vacant = [lane for lane in reversed(self.lanes) if not lane.riders]
+            self._vacant = [lane for lane in reversed(self._many) if not lane.riders]
         self.tagged = tagged
+
+    def doubt(self) -> None:
+        """What has come cannot be read: it may be another server by now."""
+        self.heard = self.tagged = False
 
     def lane_for(self, client: Client) -> Lane | None:
         """The lane that a request of the client may ride on now."""
@@ -219,34 +228,70 @@ class Pool:
         if lane is None:
             lane = self._seats[client] = self._vacant.pop() if self._vacant else self._another()
             lane.riders += 1
+            lane.deaf += client.held
+            self.attune(lane)
         return lane
+
+    def heed(self, client: Client) -> None:
+        """The client no longer reads, or reads again."""
+        lane = self._seats.get(client)
+        if lane is not None:
+            lane.deaf += 1 if client.held else -1
+            self.attune(lane)
+
+    def attune(self, lane: Lane) -> None:
+        """Has the lane read or not, as it should be by now."""
+        rests = self.tagged and 0 < lane.riders == lane.deaf and self._has_no_stranger(lane)
+        if rests != lane.resting:
+            lane.resting = rests
+            self.act((Rest if rests else Resume)(self.upstream.name, lane.number))
+
+    def _has_no_stranger(self, lane: Lane) -> bool:
+        """Nothing is in flight on it of clients whose it is not, from when it was not known that ids are echoed."""
+        return all(self._seats.get(job.client) is lane for job in lane.jobs.values())
+
+    def renew(self, lane: Lane) -> None:
+        """Replaces the connection of a lane; what was in flight there is for nobody."""
+        lane.conversation = self.conversation()
+        lane.late = lane.resting = False
+        self.act(Renew(self.upstream.name, lane.number))
 
     def own(self, client: Client) -> Lane | None:
         """The client's lane, if it has one and shares it with nobody."""
         lane = self._seats.get(client)
         return lane if lane is not None and lane.riders == 1 else None
 
-    def leave(self, client: Client) -> Lane | None:
-        """Nothing of the client is under way any more; its lane, if it is nobody's now."""
+    def leave(self, client: Client) -> None:
+        """Nothing of the client is under way any more."""
         lane = self._seats.pop(client, None)
         if lane is None:
-            return None
+            return
         lane.riders -= 1
-        if lane.riders:
-            return None
-        self._vacant.append(lane)
-        return lane
+        lane.deaf -= client.held
+        if not lane.riders:
+            self._vacant.append(lane)
+        if lane.late and lane.empty and not lane.riders:
+            self.renew(lane)
+        else:
+            self.attune(lane)
+
+    @property
+    def _many(self) -> list[Lane]:
+        """Those that there may be where ids are echoed."""
+        return self.lanes[: self.upstream.connections]
 
     def _another(self) -> Lane:
-        if len(self.lanes) < _MOST_LANES:
+        """A new one, or one to share: rather not with those who do not read."""
+        if len(self.lanes) < self.upstream.connections:
             return self._open()
-        return min(self.lanes, key=lambda lane: (lane.resting, lane.riders))
+        return min(self._many, key=lambda lane: (lane.resting, lane.deaf, lane.riders))
 
     def _free_lane(self) -> Lane | None:
         """One of the few with nothing in flight."""
-        few = self.lanes[: self.upstream.max_lanes]
+        most = self.upstream.max_lanes if self.heard else min(self.upstream.max_lanes, self.upstream.connections)
+        few = self.lanes[:most]
         lane = next((lane for lane in few if lane.empty), None)
-        return self._open() if lane is None and len(few) < self.upstream.max_lanes else lane
+        return self._open() if lane is None and len(few) < most else lane
 
     def _open(self) -> Lane:
         lane = Lane(len(self.lanes), self.conversation())

@@ -21,8 +21,9 @@ from pyelevator.proxy import manners
 from pyelevator.transports import Curve, Target, parse_url
 
 _SEPARATOR: Final = "~"
-_OPTIONS: Final = frozenset({"dialect", "curve", "max_lanes"})
-_TAKEN: Final = ("dialect", "max_lanes", "curve_key", "server_key")
+_OPTIONS: Final = frozenset({"dialect", "curve", "max_lanes", "connections"})
+_TAKEN: Final = ("dialect", "max_lanes", "connections", "curve_key", "server_key")
+_COUNTS: Final = ("max_lanes", "connections")
 _NAMED: Final = (DbConnect, DbMount, DbUmount, DbCreate, DbDrop)
 
 
@@ -32,9 +33,11 @@ class Upstream:
 
     Attributes:
         url: where it is; ``?dialect=flat`` for a 0.7 server, ``?curve_key=FILE&server_key=FILE`` for one that asks for
-            keys, ``?max_lanes=N``.
+            keys, ``?connections=N``, ``?max_lanes=N``.
         databases: patterns of the names that it serves; with several upstreams the first that fits is taken.
         name: how uids tell it apart; its address if not given.
+        connections: to a server that echoes ids, and so takes any number of requests on each. Each client that has
+            something under way has one of its own, as long as there are enough; with 1 all share it.
         max_lanes: connections to a server that does not echo ids, and so takes one request at a time on each.
         curve: keys for it.
         codec: of the dialect that it speaks, if that is neither of the two.
@@ -46,10 +49,11 @@ class Upstream:
     max_lanes: int = 4
     curve: Curve | None = None
     codec: Codec | None = None
+    connections: int = 1024
     target: Target = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        target = parse_url(self.url)
+        target = parse_url(self.url, {"connections": int})
         if target.scheme not in ("tcp", "ipc"):
             raise UsageError(f"{self.url!r} cannot be an upstream; it looks like tcp://host:4141 or ipc:///run/e.sock")
         given = target.options
@@ -59,7 +63,7 @@ class Upstream:
             "target": target,
             "name": self.name or target.address.replace(_SEPARATOR, "_"),
             "curve": given.get("curve", self.curve),
-            "max_lanes": given.get("max_lanes", self.max_lanes),
+            **{name: given.get(name, getattr(self, name)) for name in _COUNTS},
         }
         for name, value in settled.items():
             object.__setattr__(self, name, value)
@@ -68,8 +72,8 @@ class Upstream:
     def _check(self) -> None:
         if self.dialect not in DIALECTS:
             raise UsageError(f"{self.url!r}: there is no dialect {self.dialect!r}; there are {', '.join(DIALECTS)}")
-        if self.max_lanes < 1:
-            raise UsageError(f"{self.url!r}: max_lanes must be 1 or more, not {self.max_lanes}")
+        for name in _COUNTS:
+            _check_count(f"{self.url!r}: {name}", getattr(self, name))
         if self.curve is not None and self.target.scheme != "tcp":
             raise UsageError(f"{self.url!r}: keys go with tcp; socket files have modes")
 
@@ -81,6 +85,11 @@ class Upstream:
     def serves(self, database: str) -> bool:
         """Whether a database of that name lies there."""
         return any(fnmatchcase(database, pattern) for pattern in self.databases)
+
+
+def _check_count(name: str, number: Any) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise UsageError(f"{name} must be 1 or more, not {number!r:.40}")
 
 
 @frozen

@@ -279,7 +279,6 @@ class Proxy:
         line = self._lines.get(key) or self._connect(key)
         if line.put(action.frames, action.until) >= _TOGETHER:
             line.flush(time.monotonic())
-        line.resting = False  # where a client has come to share it that may well read
         self._loaded[key] = line
 
     def _send_off(self, now: float) -> None:
@@ -329,10 +328,9 @@ class Proxy:
 
     def _set_resting(self, action: Rest | Resume) -> None:
         key = (action.upstream, action.lane)
-        line = self._lines.get(key)
-        if line is not None:
-            line.resting = isinstance(action, Rest)
-            self._attune(key, line)
+        line = self._lines.get(key) or self._connect(key)
+        line.resting = isinstance(action, Rest)
+        self._attune(key, line)
 
 
 _PERFORM: Final[Mapping[type, Callable[[Proxy, Any], None]]] = {

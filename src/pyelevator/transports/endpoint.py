@@ -11,7 +11,7 @@ Keys are named by their files, because URLs end up in process lists and logs.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from attrs import field, frozen
@@ -21,6 +21,7 @@ from pyelevator.transports.curve import Curve
 
 DEFAULT_PORT: Final = 4141
 SCHEMES: Final = ("tcp", "ipc", "fake")
+_Known: TypeAlias = Mapping[str, tuple[str, Callable[[str], Any]]]
 
 
 @frozen
@@ -43,11 +44,15 @@ class Target:
         return f"{self.scheme}://{self.address}"
 
 
-def parse_url(url: str) -> Target:
+def parse_url(url: str, further: Mapping[str, Callable[[str], Any]] | None = None) -> Target:
     """Reads a URL.
 
     >>> parse_url("tcp://db.example/testdb?timeout=5")
     Target(scheme='tcp', address='db.example:4141', options={'db_name': 'testdb', 'timeout': 5.0})
+
+    Args:
+        url: the text.
+        further: options that no client has, and how the text of each is read.
 
     Raises:
         UsageError: the scheme, the address or an option is not understood, or a file of keys cannot be used.
@@ -63,8 +68,9 @@ def parse_url(url: str) -> Target:
     read = _tcp if parts.scheme == "tcp" else _path
     address, database = read(url)
     options = {"db_name": database} if database else {}
+    known = {**_OPTIONS, **{name: (name, read) for name, read in (further or {}).items()}}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        options |= _option(name, value, url)
+        options |= _option(name, value, url, known)
     return Target(parts.scheme, address, _with_curve(options, url))
 
 
@@ -97,7 +103,7 @@ def _boolean(text: str) -> bool:
     return words[text.lower()]
 
 
-_OPTIONS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
+_OPTIONS: Final[_Known] = {
     "db": ("db_name", str),
     "timeout": ("timeout", lambda text: None if text.lower() == "none" else float(text)),
     "dialect": ("dialect", str),
@@ -111,10 +117,10 @@ _OPTIONS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
 """Query parameter -> keyword argument and how its text is read."""
 
 
-def _option(name: str, text: str, url: str) -> dict[str, Any]:
-    if name not in _OPTIONS:
-        raise UsageError(f"{url!r}: there is no option {name!r}; there are {', '.join(_OPTIONS)}")
-    keyword, read = _OPTIONS[name]
+def _option(name: str, text: str, url: str, known: _Known) -> dict[str, Any]:
+    if name not in known:
+        raise UsageError(f"{url!r}: there is no option {name!r}; there are {', '.join(known)}")
+    keyword, read = known[name]
     try:
         return {keyword: read(text)}
     except (ValueError, KeyError) as error:
