@@ -6,6 +6,7 @@ import pytest
 
 from pyelevator import AsyncElevator, ConnectFailed, Elevator, KeyNotFound, RequestTimeout, UsageError
 from pyelevator.application import Application
+from pyelevator.application.policy import Policy
 from pyelevator.client import aio_groups
 from pyelevator.client.operations import Link
 from pyelevator.client.pipelining import pipeline
@@ -235,6 +236,28 @@ def test_a_server_that_does_not_know_pipelines_gets_the_calls_one_by_one(message
 
     assert run(main) == [False] * 5
     assert messages == ["DBCONNECT", ("PIPELINE", 3), *["EXISTS"] * 5]
+
+
+@pytest.mark.parametrize("limit", [{"max_range_bytes": 250}, {"max_batch": 2}, {"max_batch": 1}])
+def test_what_the_server_refuses_only_together_is_sent_again_alone(limit):
+    transport = FakeTransport(Application.in_memory(Policy(**limit)))
+
+    async def main(E):
+        await asyncio.gather(*[E.Put(str(i), "v" * 100) for i in range(10)])
+        return await asyncio.gather(
+            *[E.Get(str(i)) for i in range(10)], E.Exists("1"), E.Get("no"), return_exceptions=True
+        )
+
+    *values, there, missing = run(main, transport=transport)
+    assert (values, there, type(missing)) == (["v" * 100] * 10, True, KeyNotFound)
+
+
+def test_what_the_server_refuses_of_a_call_alone_is_its_caller_s():
+    async def main(E):
+        return await asyncio.gather(*[E.Put("k", "v") for _ in range(3)], return_exceptions=True)
+
+    outcomes = run(main, transport=FakeTransport(Application.in_memory(Policy(max_batch=0))))
+    assert {str(outcome) for outcome in outcomes} == {"a batch of 1 operations is over the limit of 0; split it"}
 
 
 def test_multi_key_reads_do_not_travel_with_others(messages):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from pyelevator.client.aio_groups import MOST, Server, groups, is_refused, one_request, outcomes
+from pyelevator.client.aio_groups import MOST, Server, groups, is_refused, is_too_much, one_request, outcomes
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.conversation import Conversation
@@ -32,6 +32,7 @@ class Call:
         board: that it was submitted to.
         connection: that has taken it over; None while it waits for one.
         message: that carries it, once that is sent; None before.
+        alone: it must not travel with others.
     """
 
     command: Command[Any]
@@ -43,6 +44,7 @@ class Call:
     board: "Switchboard"
     connection: "Connection | None" = None
     message: "Message | None" = None
+    alone: bool = False
 
     @property
     def deadline(self) -> Deadline:
@@ -205,11 +207,15 @@ class Connection:
         self.broken = self._conversation.spent
         self._server.learn(response)
         if is_refused(message, response):
+            self._server.pipelines = False
             self._send_again(message.calls)
             return
         for call, outcome in zip(message.calls, outcomes(response, message), strict=True):
             if call is not None and not call.future.done():
-                call.future.set_result(outcome)
+                if type(outcome) is Response and is_too_much(outcome, message):
+                    self._send_again([call])
+                else:
+                    call.future.set_result(outcome)
 
     def _fail(self, group: Iterable[Call | None], error: Exception) -> None:
         """Fails calls; each caller gets an exception of his own, as a traceback hangs on it."""
@@ -218,11 +224,10 @@ class Connection:
                 call.fail(copy(error))
 
     def _send_again(self, group: Sequence[Call | None]) -> None:
-        """Sends the calls of a group that the server did not understand, each by itself."""
-        self._server.pipelines = False
+        """Sends calls that the server did not take together, each by itself."""
         for call in group:
             if call is not None:
-                call.message = None
+                call.message, call.alone = None, True
                 self.add(call)
 
     def writable(self) -> None:

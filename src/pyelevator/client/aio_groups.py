@@ -18,6 +18,8 @@ MOST: Final = 64
 """Calls in one message; more go in several, so that the server works on one while the answers to another are taken."""
 _MOST_BYTES: Final = 64 << 10
 """Bytes of values in one message, about."""
+_TOO_MUCH: Final = "; split it"
+"""How a server's refusal ends of what is over its limits only together; such a command was not executed."""
 
 
 @define
@@ -53,7 +55,7 @@ def _likeness(call: "Call", server: Server) -> Hashable:
     command = call.command
     if type(command) is DbConnect:
         return command  # one answer tells all who ask
-    if not server.pipelines or call.compression or type(command) not in _ALIKE:
+    if not server.pipelines or call.compression or call.alone or type(command) not in _ALIKE:
         return id(call)
     return call.uid, command.writes
 
@@ -98,6 +100,11 @@ def outcomes(response: Response, message: "Message") -> Sequence[Any]:
 def is_refused(message: "Message", response: Response) -> bool:
     """Whether the server does not know pipelines after all; nothing was executed then."""
     return _is_joint(message) and response.message == f"Command {Pipeline.verb} not handled"
+
+
+def is_too_much(outcome: Response, message: "Message") -> bool:
+    """Whether a call was refused for the company it was in, of which its caller knows nothing."""
+    return outcome.message.endswith(_TOO_MUCH) and _is_joint(message)
 
 
 def _is_joint(message: "Message") -> bool:
