@@ -396,6 +396,28 @@ def test_async_a_cancelled_step_loses_no_rows():
     run(main())
 
 
+@pytest.mark.parametrize("turns", [0, 20])
+def test_async_what_another_event_loop_goes_on_with_lacks_nothing(turns):
+    async def begun(E):
+        async with E.WriteBatch() as batch:
+            for key in KEYS:
+                batch.Put(key, key)
+        it = E.RangeIter(include_value=False)
+        seen = [await anext(it)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return it, seen
+
+    async def ended(E, it):
+        rest = await _collect(it)
+        await E.disconnect()
+        return rest
+
+    E = AsyncElevator(transport=FakeTransport())
+    it, seen = run(begun(E))
+    assert seen + run(ended(E, it)) == KEYS
+
+
 def test_async_two_tasks_on_one_iterator_are_still_told():
     async def main():
         async with AsyncElevator(transport=FakeTransport()) as E:

@@ -120,8 +120,8 @@ class AsyncRangeIter(Generic[T]):
             raise
 
     async def _next_page(self, deadline: Deadline) -> Any:
-        ahead = self._of_this_loop()
-        if ahead is not None:
+        ahead = self._within_reach()
+        if ahead is not None and not ahead.done():
             await asyncio.wait([ahead])  # who is cancelled here leaves the page to the next step
         self._ahead = None
         if ahead is not None and not ahead.cancelled():
@@ -139,10 +139,12 @@ class AsyncRangeIter(Generic[T]):
             self._ahead.add_done_callback(_is_over)
             await sent()
 
-    def _of_this_loop(self) -> "asyncio.Task[Any] | None":
-        """The task that fetches ahead, unless it is of an event loop that has ended."""
+    def _within_reach(self) -> "asyncio.Task[Any] | None":
+        """The task that fetches ahead, unless its event loop ended before it did."""
         ahead = self._ahead
-        return ahead if ahead is not None and ahead.get_loop() is asyncio.get_running_loop() else None
+        if ahead is None or ahead.done() or ahead.get_loop() is asyncio.get_running_loop():
+            return ahead
+        return None
 
     async def close(self) -> None:
         """Ends the iteration, and tells the server that its snapshot is no longer needed; twice is fine.
@@ -151,9 +153,9 @@ class AsyncRangeIter(Generic[T]):
         """
         self._rows.clear()
         self._pager.done = True
-        ahead = self._of_this_loop()
+        ahead = self._within_reach()
         self._ahead = None
-        if ahead is not None:
+        if ahead is not None and not ahead.done():
             ahead.cancel()
             await asyncio.wait([ahead])
         if self._pager.cursor:
