@@ -28,16 +28,16 @@ def opened(page=(2, b"\xff"), content=CONTENT):
     ("command", "more", "page"),
     [
         (Range(max_bytes=9), True, [2, b"\xff"]),
-        (Range(max_bytes=9), False, None),
+        (Range(max_bytes=9), False, [2, b"\xff"]),
         (Range(), True, None),
         (Slice(None, 3, max_bytes=9), True, [2, b"\xff"]),
         (Slice(None, 2, max_bytes=9), False, [2, b"\xff"]),
-        (Slice(None, 3, max_bytes=9), False, None),
+        (Slice(None, 3, max_bytes=9), False, [2, b"\xff"]),
         (Slice(None, 2), False, None),
     ],
 )
 @pytest.mark.parametrize("compression", [False, True])
-def test_the_header_tells_count_and_last_key_where_there_may_be_a_next_page(command, more, page, compression):
+def test_the_header_tells_count_and_last_key_of_a_page(command, more, page, compression):
     request = Request(command, "u", 7, compression)
     header, _ = ClassicCodec().encode_response(Response(PAIRS, id=7, more=more), request)
     assert msgpack.unpackb(header, raw=True).get(b"page") == page

@@ -30,6 +30,10 @@ class Taken:
     more: bool
 
 
+_PAGE_ROWS: Final = 25_000
+"""How many rows a page of a range has at the most, however small they are: the client has work with each."""
+
+
 def range_(engine: Engine, request: Request[Any], policy: Policy) -> Response:
     """Answers a RANGE."""
     command: Any = request.command
@@ -87,7 +91,7 @@ def _page(reader: Reader, request: Request[Any], policy: Policy, before: tuple[i
     command: Any = request.command
     most, most_bytes = policy.max_range - before[0], policy.max_range_bytes - before[1]
     wanted = most_bytes if command.max_bytes is None else min(command.max_bytes, most_bytes)
-    taken = _taken(reader.scan(_bounds_of_range(command)), most, wanted, request, policy)
+    taken = _taken(reader.scan(_bounds_of_range(command)), min(most, _PAGE_ROWS), wanted, request, policy)
     _check_all(taken.more and (len(taken.rows) >= most or taken.size >= most_bytes), policy)
     return taken
 

@@ -1,6 +1,5 @@
 """The classic dialect: the Python 2 server and client, 0.5 (source: PROTOCOL, recordings in tests/vectors)."""
 
-import math
 import reprlib
 from functools import partial
 from typing import Any, Final
@@ -107,7 +106,7 @@ class ClassicCodec(Codec):
             return [pack(_header(response, compression=False)), pack({"datas": None})]
         shape = request.command.shape if request else Shape.NOTHING
         content = WRITERS[shape](response.payload)
-        page = _page(response, request.command) if request and shape is _PAIRS else None
+        page = _page(response.payload, request.command) if request and shape is _PAIRS else None
         if request and request.compression and lz4.available():
             return [pack(_header(response, compression=True, page=page)), lz4.compress(content)]
         if page is None and _is_plain(response):
@@ -215,13 +214,9 @@ def _is_plain(response: Response) -> bool:
     )
 
 
-def _page(response: Response, command: Any) -> tuple[int, bytes] | None:
-    """How many pairs a page has, and its last key, if there may be more behind it: the client can ask for the next page
-    before it unpacks this one."""
-    pairs, whole = response.payload, getattr(command, "count", math.inf)
-    if command.max_bytes is None or not pairs or not (response.more or len(pairs) >= whole):
-        return None
-    return len(pairs), pairs[-1][0]
+def _page(pairs: Any, command: Any) -> tuple[int, bytes] | None:
+    """How many pairs a page has, and its last key: the client can ask for the next one before it unpacks this one."""
+    return (len(pairs), pairs[-1][0]) if pairs and command.max_bytes is not None else None
 
 
 def _header(response: Response, *, compression: bool, page: tuple[int, bytes] | None = None) -> dict[str, Any]:
