@@ -354,6 +354,15 @@ def test_localhost_and_ipv6():
         assert E.ping() == "PONG"
 
 
+def test_a_socket_whose_making_was_interrupted_is_dropped_without_noise():
+    half_made = LaneSocket.__new__(LaneSocket)
+    socket.SocketType.__init__(half_made, socket.AF_INET, socket.SOCK_STREAM)  # as far as Python's own had come
+    descriptor = half_made.fileno()
+    del half_made
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
 def test_a_connection_that_met_itself_is_none():
     with LaneSocket(socket.AF_INET) as lonely:
         lonely.bind(("127.0.0.1", 0))

@@ -21,8 +21,7 @@ class LaneSocket(sockets.socket):
     """
 
     def __del__(self) -> None:
-        if self.fileno() >= 0:
-            self.close()
+        sockets.SocketType.close(self)  # the system's own: an interrupt may have come before Python's was made
 
 
 class Addresses:
