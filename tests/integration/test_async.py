@@ -23,12 +23,17 @@ TASKS = [pytest.param(False, id="lazy")] + [pytest.param(True, id="eager")] * EA
 LOOPS = [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
 
 
+def begin_at_once(loop, coro, *, eager_start=True, **options):  # noqa: ARG001
+    """Makes an eager task, also for uvloop, which says ``eager_start``, where asyncio's factory does not take that."""
+    return asyncio.eager_task_factory(loop, coro, **options)
+
+
 def run(main, new_loop=asyncio.new_event_loop, eager=False, debug=True):
     """Runs a coroutine function on a new loop, in debug mode; whatever the loop or Python warns of is an error."""
 
     async def with_tasks():
         if eager:
-            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+            asyncio.get_running_loop().set_task_factory(begin_at_once)
         asyncio.get_running_loop().slow_callback_duration = 60.0  # that a loaded machine is slow is no defect
         return await asyncio.ensure_future(main())
 
@@ -157,7 +162,7 @@ if EAGER:
 
     def eager_loop():
         loop = asyncio.new_event_loop()
-        loop.set_task_factory(asyncio.eager_task_factory)
+        loop.set_task_factory(begin_at_once)
         return loop
 
     class TestEager(SessionConformance, ClassicConformance):
