@@ -122,3 +122,21 @@ def test_a_page_has_no_more_rows_than_one_may_have_however_small_they_are(world,
     third = world.page(b"15\0", first.cursor, max_bytes=1_000)
     assert [response.payload for response in (first, second, third)] == [PAIRS[:8], PAIRS[8:16], PAIRS[16:]]
     assert [response.more for response in (first, second, third)] == [True, True, False]
+
+
+@pytest.mark.parametrize("size", [0, 10, 100_000, 300_000, 1_000_000])
+def test_a_large_range_is_gathered_in_pieces_of_few_rows_and_few_bytes(size):
+    pieces = []
+
+    class Gathered(list):
+        def extend(self, rows):
+            pieces.append(rows)
+            super().extend(rows)
+
+    world = World()
+    world.ask(Batch([(PUT, b"%04d" % number, bytes(size)) for number in range(60)]))
+    request = Request(Range(b"0000", b"9999"), world.uid, gather=Gathered)
+    rows = world.application(request).payload
+    assert [key for key, _ in rows if len(key) == 4] == [b"%04d" % number for number in range(60)]
+    assert [row for piece in pieces for row in piece] == rows
+    assert max(sum(len(key) + len(value) for key, value in piece[:-1]) for piece in pieces) < 256 << 10

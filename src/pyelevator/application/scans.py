@@ -162,32 +162,37 @@ def _taken(items: Iterator[Any], most: int, most_bytes: int, request: Request[An
     rows = request.gather() if request.gather else CourteousRows(courtesy)
     left = room = max(most_bytes, 1)
     while left > 0 and len(rows) < most:
-        wanted = min(PIECE, most - len(rows))
-        some, left = _some(islice(items, wanted), left)
+        wanted, least = min(PIECE, most - len(rows)), min(left, _PIECE_BYTES)
+        some, size = _some(islice(items, wanted), least)
         rows.extend(some)
-        if len(some) < wanted:
+        left -= size
+        if len(some) < wanted and size < least:
             break
         courtesy.look_up()
     return Taken(rows, room - left, next(items, _NOTHING) is not _NOTHING)
 
 
-def _some(items: Iterator[Any], left: int) -> tuple[list[Any], int]:
-    """Items until the bytes that are left are used up, and how many are left then. One flat loop: ranges are long."""
+def _some(items: Iterator[Any], least: int) -> tuple[list[Any], int]:
+    """Items until they have so many bytes, and how many they have. One flat loop: ranges are long."""
     rows: list[Any] = []
     add = rows.append
+    size = 0
     for item in items:
         add(item)
         if type(item) is tuple:
             key, value = item
-            left -= len(key) + len(value)
+            size += len(key) + len(value)
         elif item is not None:
-            left -= len(item)
-        if left <= 0:
+            size += len(item)
+        if size >= least:
             break
-    return rows, left
+    return rows, size
 
 
 _NOTHING: Final = object()
+
+_PIECE_BYTES: Final = 256 << 10
+"""Bytes of rows that are there as objects, about, before the request's own gathering has them."""
 
 
 def _check_all(more: bool, policy: Policy) -> None:
