@@ -23,7 +23,7 @@ TASKS = [pytest.param(False, id="lazy")] + [pytest.param(True, id="eager")] * EA
 LOOPS = [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
 
 
-def begin_at_once(loop, coro, *, eager_start=True, **options):  # noqa: ARG001
+def begin_at_once(loop, coro, *, eager_start=True, **options):
     """Makes an eager task, also for uvloop, which says ``eager_start``, where asyncio's factory does not take that."""
     return asyncio.eager_task_factory(loop, coro, **options)
 
