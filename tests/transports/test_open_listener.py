@@ -210,6 +210,39 @@ def test_one_more_than_there_may_be_is_turned_away_and_told_of_once(raw, listene
     assert echoed(listener) == [b"a"]
 
 
+def test_where_no_more_may_come_the_first_who_has_not_ended_its_handshake_gives_way(raw, listener, caplog):
+    listener._max_connections = 3
+    kept = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
+    look_around(listener)
+    first = raw(SIGNATURE)
+    look_around(listener)
+    second = raw(SIGNATURE)
+    look_around(listener)
+    raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
+    assert echoed(listener) == [b"a"]
+    assert has_ended(first)
+    second.sendall(b"\x03\x00" + NULL + DEALER + b"\x00\x01b")
+    assert echoed(listener) == [b"b"]
+    kept.sendall(b"\x00\x01c")
+    assert echoed(listener) == [b"c"]
+    assert caplog.messages == []
+    refused = raw(SIGNATURE)
+    look_around(listener)
+    assert has_ended(refused)
+    assert listener.count == 3
+
+
+def test_nothing_is_kept_of_those_who_left_before_their_handshake_ended(raw, listener):
+    waiting = raw(SIGNATURE)
+    look_around(listener)
+    for _ in range(20):
+        raw(SIGNATURE).close()
+        look_around(listener)
+    assert len(listener._strangers) == listener.count == 1
+    waiting.sendall(b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
+    assert echoed(listener) == [b"a"]
+
+
 def test_where_no_more_files_can_be_opened_who_comes_is_turned_away_at_once(raw, listener, caplog):
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     knocking = raw(SIGNATURE)

@@ -10,7 +10,7 @@ import os
 import select
 import socket as sockets
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count, islice
@@ -51,7 +51,8 @@ class OpenListener:
         max_message: bytes; a longer one ends the connection.
         ipc_mode: who may use the socket files.
         max_unread: bytes of answers on their way to all guests together.
-        max_connections: guests at once; each further one is closed as soon as it comes.
+        max_connections: guests at once; for each further one the first leaves that has not ended its handshake, or
+            else he is closed as soon as he comes.
 
     Attributes:
         urls: what is bound, with the ports that the system chose.
@@ -81,6 +82,7 @@ class OpenListener:
         self._closed = False
         self._names = count()
         self._guests: dict[bytes, Guest] = {}
+        self._strangers: OrderedDict[bytes, Guest] = OrderedDict()  # and some whose handshake has ended meanwhile
         self._on: dict[int, Guest] = {}
         self._doors: dict[int, sockets.socket] = {}
         self._arrived: deque[tuple[bytes, list[bytes]]] = deque()
@@ -280,7 +282,7 @@ class OpenListener:
             self._welcome(connection)
 
     def _welcome(self, connection: Any) -> None:
-        if len(self._guests) >= self._max_connections:
+        if not self._has_room():
             connection.close()
             if not self._told:
                 _LOG.warning(
@@ -292,7 +294,7 @@ class OpenListener:
         if connection.family != sockets.AF_UNIX:
             connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
         guest = Guest(next(self._names).to_bytes(8, "big"), connection, self.outbox, self._max_message)
-        self._guests[guest.identity] = self._on[connection.fileno()] = guest
+        self._guests[guest.identity] = self._on[connection.fileno()] = self._strangers[guest.identity] = guest
         self._poll.register(connection.fileno(), READ)
         self._note(guest)
 
@@ -309,15 +311,28 @@ class OpenListener:
         with suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
+    def _has_room(self) -> bool:
+        """Whether one more may come; where all places are taken, a stranger leaves for him: else a few could shut the
+        doors by never ending their handshakes."""
+        while len(self._guests) >= self._max_connections and self._strangers:
+            self._dismiss()
+        return len(self._guests) < self._max_connections
+
     def _end_slow_handshakes(self) -> None:
         since = monotonic() - _HANDSHAKE
-        for guest in [guest for guest in self._guests.values() if guest.since is not None and guest.since < since]:
+        while self._strangers and (next(iter(self._strangers.values())).since or 0.0) < since:
+            self._dismiss()
+
+    def _dismiss(self) -> None:
+        """Ends the connection of the first stranger, if it still is one."""
+        _, guest = self._strangers.popitem(last=False)
+        if guest.since is not None:
             self._part(guest)
 
     def _part(self, guest: Guest) -> None:
         if self._guests.pop(guest.identity, None) is None:
             return
-        for some in (self._late, self._behind):
+        for some in (self._late, self._behind, self._strangers):
             some.pop(guest.identity, None)
         del self._on[guest.socket.fileno()]
         if guest.watched:
