@@ -4,11 +4,13 @@ import os
 import resource
 import socket
 import threading
+from contextlib import suppress
 
 import pytest
 import zmq
 
 from pyelevator.transports import open_listener
+from pyelevator.transports.guests import Unfinished
 from pyelevator.transports.open_listener import OpenListener
 from support.routers import taken
 
@@ -241,6 +243,60 @@ def test_nothing_is_kept_of_those_who_left_before_their_handshake_ended(raw, lis
     assert len(listener._strangers) == listener.count == 1
     waiting.sendall(b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
     assert echoed(listener) == [b"a"]
+
+
+def begun(listener, client, size):
+    """Sends so much of a message of 1 MB, and sees to it that it is taken."""
+    client.sendall(b"\x02" + (1_000_000).to_bytes(8, "big"))
+    sending = threading.Thread(target=client.sendall, args=(bytes(size),))
+    sending.start()
+    listener.timeout = 0.05
+    while max(listener._unfinished.sizes.values(), default=0) < size:
+        assert listener.wait() is None
+    sending.join()
+    listener.timeout = 20.0
+
+
+def test_where_too_much_has_come_of_messages_that_have_not_ended_the_one_with_the_most_leaves(caplog, raw, listener):
+    caplog.set_level("INFO")
+    listener._unfinished = Unfinished(2_500_000)
+    one, two, three, four = (raw(SIGNATURE + b"\x03\x00" + NULL + DEALER) for _ in range(4))
+    look_around(listener)
+    for client, size in [(one, 700_000), (two, 800_000), (three, 900_000)]:
+        begun(listener, client, size)
+    four.sendall(b"\x02" + (1_000_000).to_bytes(8, "big") + bytes(200_000))
+    while listener.count == 4:
+        listener.timeout = 0.05
+        assert listener.wait() is None
+    listener.timeout = 20.0
+    assert has_ended(three)
+    assert caplog.messages == [
+        "cut a connection: too much has come of messages that have not ended, and the most over it"
+    ]
+    for client, missing in [(one, 300_000), (two, 200_000), (four, 800_000)]:
+        client.sendall(bytes(missing))
+        assert echoed(listener) == [bytes(1_000_000)]
+    assert listener._unfinished.sizes == {}
+
+
+def test_one_who_has_sent_too_much_by_itself_leaves_and_nothing_is_kept_of_it(raw, listener):
+    listener._unfinished = Unfinished(500_000)
+    client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
+    look_around(listener)
+    frames = (b"\x03" + (60_000).to_bytes(8, "big") + bytes(60_000)) * 10  # more follow, without end
+    sending = threading.Thread(target=has_ended_after, args=(client, frames))
+    sending.start()
+    listener.timeout = 0.05
+    while listener.count:
+        assert listener.wait() is None
+    sending.join()
+    assert listener._unfinished.sizes == {}
+
+
+def has_ended_after(client, data):
+    with suppress(OSError):
+        client.sendall(data)
+    return has_ended(client)
 
 
 def test_where_no_more_files_can_be_opened_who_comes_is_turned_away_at_once(raw, listener, caplog):

@@ -240,6 +240,21 @@ def test_a_frame_that_is_announced_takes_no_memory_before_it_comes():
     assert decoder.wanted <= 1 << 20
 
 
+@pytest.mark.parametrize("size", [2, 1000, zmtp.LARGE])
+def test_what_an_unfinished_message_takes_is_known_whatever_the_pieces_and_is_nothing_at_its_end(size):
+    decoder, whole = Decoder(), frame(bytes(size * 1000 + zmtp.LARGE))
+    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+    tracemalloc.start()
+    for piece in pieces[:-1]:
+        decoder.feed(bytes(bytearray(piece)))  # a copy, which counts
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 1.1 * decoder.unfinished > held
+    decoder.feed(pieces[-1])
+    assert [len(content) for content in decoder.messages[0]] == [size * 1000 + zmtp.LARGE]
+    assert decoder.unfinished == 0
+
+
 @given(st.binary(max_size=200), st.lists(st.integers(0, 50), max_size=5))
 def test_any_bytes_give_messages_or_an_error_of_ours(data, sizes):
     for read in (lambda: decoded(data, sizes, 1024), lambda: shake(greeting() + data), lambda: shake(data, sizes)):

@@ -62,6 +62,32 @@ class Backlog:
             guest.drop()
 
 
+class Unfinished:
+    """What all guests together have sent of messages whose ends have not come.
+
+    Args:
+        most: bytes, about.
+
+    Attributes:
+        sizes: of whom it was more than nothing when it was last noted, how much.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._total = 0
+        self.sizes: dict[bytes, int] = {}
+
+    def note(self, identity: bytes, size: int) -> None:
+        """A guest has sent so much by now."""
+        self._total += size - self.sizes.pop(identity, 0)
+        if size:
+            self.sizes[identity] = size
+
+    def too_much(self) -> bytes | None:
+        """Who has sent the most, if it is more than there may be."""
+        return max(self.sizes, key=self.sizes.__getitem__) if self._total > self._most else None
+
+
 class Guest:
     """One connection, from its handshake on. The socket never blocks.
 
@@ -108,6 +134,11 @@ class Guest:
     def behind(self) -> bool:
         """Whether more has been read than was taken; nothing is read from the socket as long as that is so."""
         return self._decoder.behind
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes of memory, about, that the message takes whose end has not come."""
+        return self._decoder.unfinished
 
     def take(self) -> "deque[list[bytes]]":
         """Reads what is there; the next few messages that are complete now, for the caller to empty.

@@ -21,7 +21,7 @@ from typing import Any, Final
 from pyelevator.deadlines import Deadline
 from pyelevator.transports.bindings import bind_target, cannot_listen, claim_ipc_path, interface_address, owned
 from pyelevator.transports.endpoint import Target
-from pyelevator.transports.guests import READ, WRITE, Backlog, Guest, Left
+from pyelevator.transports.guests import READ, WRITE, Backlog, Guest, Left, Unfinished
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
@@ -31,6 +31,7 @@ _TOGETHER: Final = 16  # connections that are read from before the messages are 
 _BEHIND: Final = 4  # those of them that had more at hand than their share
 _HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
 _LATE: Final = 1 << 16  # bytes that wait at most for the next answer to the same guest
+_UNFINISHED: Final = 1 << 30  # bytes of messages that have not ended
 _GOODBYE: Final = 1.0  # seconds at the end for what has not left
 _MOMENT: Final = 0.005
 
@@ -71,6 +72,7 @@ class OpenListener:
         ipc_mode: int = 0o600,
         max_unread: int = 256 << 20,
         max_connections: int = 4096,
+        max_unfinished: int | None = None,
     ) -> None:
         targets = [bind_target(url) for url in urls]
         self.urls: tuple[str, ...] = ()
@@ -78,6 +80,7 @@ class OpenListener:
         self.timeout: float | None = None
         self.outbox = Backlog(max_unread)
         self._max_message, self._ipc_mode, self._max_connections = max_message, ipc_mode, max_connections
+        self._unfinished = Unfinished(max_unfinished or max(_UNFINISHED, 4 * max_message))
         self._told = False
         self._closed = False
         self._names = count()
@@ -204,11 +207,25 @@ class OpenListener:
                 self._part(guest)
                 return
             identity = guest.identity
-            self._arrived.extend([(identity, message) for message in messages])
-            messages.clear()
+            if messages:
+                self._arrived.extend([(identity, message) for message in messages])
+                messages.clear()
+                if self._unfinished.sizes:
+                    self._unfinished.note(identity, 0)
+            elif not self._bears(guest):
+                return
             if guest.behind:
                 self._behind[identity] = guest
         self._note(guest)
+
+    def _bears(self, guest: Guest) -> bool:
+        """Whether there is room for what the guest has sent of a message that has not ended; others may have to leave
+        for it. (Where a message has come in, no more than one piece of the next one can have.)"""
+        self._unfinished.note(guest.identity, guest.unfinished)
+        while (heaviest := self._unfinished.too_much()) is not None:
+            _LOG.info("cut a connection: too much has come of messages that have not ended, and the most over it")
+            self._part(self._guests[heaviest])
+        return guest.identity in self._guests
 
     def taken(self) -> Iterator[tuple[bytes, Sequence[bytes]]]:
         """What has come in and was not waited for yet, at the end."""
@@ -334,6 +351,7 @@ class OpenListener:
             return
         for some in (self._late, self._behind, self._strangers):
             some.pop(guest.identity, None)
+        self._unfinished.note(guest.identity, 0)
         del self._on[guest.socket.fileno()]
         if guest.watched:
             self._watch(guest, 0)

@@ -36,7 +36,7 @@ REVISION: Final = 3
 NULL: Final = b"NULL".ljust(20, b"\0")
 _REST_OF_GREETING: Final = bytes((REVISION, 0)) + NULL + bytes(32)
 _PEERS: Final = (b"ROUTER", b"DEALER", b"REP")
-_FRAME: Final = 64  # what a frame counts beside its bytes, as empty ones take memory, too
+_FRAME: Final = 64  # what a frame, or a piece of one, counts beside its bytes, as empty ones take memory, too
 MAX_COMMAND: Final = 1 << 16
 _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
 _MAX_PONGS: Final = 4096  # bytes of PONGs at once; to a peer that asks so often they say enough
@@ -252,6 +252,12 @@ class Decoder:
         self._chunks: list[bytes] = []  # of a large frame
         self._flags = 0
         self._missing = 0
+        self._weight = 0  # of the chunks
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes of memory, about, that the message takes whose end has not come."""
+        return self._limit - self._left + self._weight + len(self._rest)
 
     def feed(self, data: bytes) -> None:
         """Takes what came in.
@@ -268,11 +274,12 @@ class Decoder:
     def _fill(self, data: bytes) -> bytes:
         """Adds to a large frame; what is left then."""
         self._chunks.append(data[: self._missing])
+        self._weight += len(data) + _FRAME
         if len(data) < self._missing:
             self._expect(self._missing - len(data))
             return b""
         data = data[self._missing :]
-        content, self._chunks = b"".join(self._chunks), []
+        content, self._chunks, self._weight = b"".join(self._chunks), [], 0
         self._expect(0)
         self._take(self._flags, content)
         return data
@@ -296,7 +303,7 @@ class Decoder:
             elif stop - start < LARGE:
                 break
             else:
-                self._flags, self._chunks = flags, [data[start:]]
+                self._flags, self._chunks, self._weight = flags, [data[start:]], end - start + _FRAME
                 self._expect(stop - end)
                 return end
         return at
