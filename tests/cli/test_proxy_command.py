@@ -1,3 +1,4 @@
+import resource
 import signal
 import subprocess
 import sys
@@ -25,6 +26,27 @@ def test_a_proxy_process_serves_and_stops_by_sigterm():
                 assert E.Get("k", timeout=30) == "v"
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
+
+
+def test_a_proxy_process_opens_all_the_files_that_it_may():
+    """Half of them are for clients."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = [sys.executable, "-c", FEW, "proxy", "--listen", ANY_PORT, "--upstream", "tcp://127.0.0.1:9"]
+    with subprocess.Popen(few, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline()
+        limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        process.send_signal(signal.SIGTERM)
+        assert line.startswith("serving ")
+        assert limits == (hard, hard)
+        assert process.wait(30) == 0
+
+
+FEW = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (50, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+from pyelevator.cli.commands import elevator
+elevator()
+"""
 
 
 def test_a_config_file_says_it_all(tmp_path):

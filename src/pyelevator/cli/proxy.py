@@ -13,7 +13,7 @@ from pyelevator.cli.group import usage
 from pyelevator.cli.logs import logging_to
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.proxy.config import DEFAULT_LISTEN, Settings, read_config, socket_mode
-from pyelevator.server.process import blocked_signals, stop_by_signal
+from pyelevator.server.process import blocked_signals, open_all_files, stop_by_signal
 from pyelevator.server.security import Door, check_reach
 
 _PATH: Any = click.Path(path_type=Path)
@@ -76,6 +76,7 @@ def _open(settings: Settings) -> Proxy:
 
 
 def _run(settings: Settings) -> int:
+    open_all_files()
     with blocked_signals():
         running = usage(lambda: _open(settings))
         threading.Thread(target=stop_by_signal, args=(running,), daemon=True).start()

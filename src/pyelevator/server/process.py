@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import math
 import os
 import resource
 import signal
@@ -99,17 +100,24 @@ def open_server(settings: Settings) -> Server:
 def connections(wanted: int) -> int:
     """How many clients there can be at once: no more than half of the files that this process may have open.
 
-    The other half is for the databases, which need them more. The process is given all that it may have.
+    The other half is for the databases, which need them more.
     """
+    files = open_all_files()
+    if 2 * wanted <= files:
+        return wanted
+    most = int(files) // 2
+    _LOG.warning("no more than %d connections, because this process may have only %d files open", most, files)
+    return most
+
+
+def open_all_files() -> float:
+    """Lets this process have all files open that it may have; how many these are."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != soft:
         with suppress(ValueError, OSError):  # some systems allow less than they say
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY or wanted <= files // 2:
-        return wanted
-    _LOG.warning("no more than %d connections, because this process may have only %d files open", files // 2, files)
-    return files // 2
+    return math.inf if files == resource.RLIM_INFINITY else files
 
 
 def open_application(settings: Settings) -> Application:
