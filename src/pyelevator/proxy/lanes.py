@@ -1,8 +1,8 @@
-"""What is under way in a proxy: requests as jobs, the lanes to an upstream, and what is to be done."""
+"""What is under way in a proxy: requests as jobs, or passed on, and the lanes to an upstream that they are on."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable
+from typing import Any, Final
 
 from attrs import define, field
 
@@ -10,103 +10,12 @@ from pyelevator.codec import codec_for
 from pyelevator.conversation import Conversation, Exchange
 from pyelevator.flows import Flow
 from pyelevator.messages import Request, Response
+from pyelevator.proxy.actions import Action, Renew, Rest, Resume
+from pyelevator.proxy.clients import Client
 from pyelevator.proxy.routing import Upstream
-from pyelevator.records import record
 
 OWN_IDS: Final = 1 << 32
 """From here on ids of requests are given by the proxy; lower ones, of clients, are left as they are."""
-
-_OVERHEAD: Final = 1024
-"""What a waiting message weighs beside its bytes."""
-
-
-@record
-class Reply:
-    """Answer a client."""
-
-    identity: bytes
-    frames: Sequence[bytes]
-
-
-@record
-class Forward:
-    """Send to an upstream, on one of its lanes; not after ``until``, when nobody waits for the answer any more."""
-
-    upstream: str
-    lane: int
-    frames: Sequence[bytes]
-    until: float
-
-
-@record
-class Renew:
-    """Replace the connection of a lane: what still comes over the old one is for nobody."""
-
-    upstream: str
-    lane: int
-
-
-@record
-class Rest:
-    """Read nothing more from a lane: it is all for clients who do not read."""
-
-    upstream: str
-    lane: int
-
-
-@record
-class Resume:
-    """Read from a lane again."""
-
-    upstream: str
-    lane: int
-
-
-Action: TypeAlias = Reply | Forward | Renew | Rest | Resume
-
-
-@define(eq=False)
-class Client:
-    """What a client has asked for.
-
-    Attributes:
-        identity: whom to answer.
-        under_way: requests that are not answered.
-        size: bytes of these.
-        held: it does not read.
-        queue: messages that wait, because it has as much under way as it may, or does not read; and who sent them.
-        weight: bytes of memory that these take, about.
-        ordered: where it sends no ids, and so is answered in order, requests that wait for the one before them.
-    """
-
-    identity: bytes
-    under_way: int = 0
-    size: int = 0
-    held: bool = False
-    queue: deque[tuple[Sequence[bytes], str | None]] = field(factory=deque)
-    weight: int = 0
-    ordered: deque[Exchange] | None = None
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is known of it that matters."""
-        return not (self.under_way or self.queue or self.held)
-
-    def put(self, frames: Sequence[bytes], peer: str | None) -> None:
-        """Lets a message wait."""
-        self.queue.append((frames, peer))
-        self.weight += _OVERHEAD + sum(map(len, frames))
-
-    def take(self) -> tuple[Sequence[bytes], str | None]:
-        """Takes the first one out."""
-        frames, peer = self.queue.popleft()
-        self.weight -= _OVERHEAD + sum(map(len, frames))
-        return frames, peer
-
-    def forget(self) -> None:
-        """Drops what waits."""
-        self.queue.clear()
-        self.weight = 0
 
 
 @define(eq=False)

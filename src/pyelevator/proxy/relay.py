@@ -15,7 +15,9 @@ from pyelevator.codec import ClassicCodec, Limits
 from pyelevator.codec.passing import renumbered, reply_to_pass, request_to_pass, success
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
-from pyelevator.proxy.lanes import OWN_IDS, Client, Forward, Lane, Passenger, Pool, Reply
+from pyelevator.proxy.actions import Forward, Reply
+from pyelevator.proxy.clients import Client
+from pyelevator.proxy.lanes import OWN_IDS, Lane, Passenger, Pool
 
 Arrival: TypeAlias = tuple[Passenger, Reply]
 """A request that was passed on, and its one answer."""
