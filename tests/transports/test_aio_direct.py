@@ -1,6 +1,7 @@
 """Connections on an event loop that it speaks itself, to real servers that come, go, stop and are large."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -137,3 +138,20 @@ def test_what_is_closed_leaves_no_descriptor_behind(run):
 
     with ServerProcess() as server:
         assert run(main(server)) == 0
+
+
+def test_a_client_that_is_dropped_open_warns_and_its_loop_keeps_nothing_of_it(run):
+    async def dropped(server):
+        for _ in range(3):
+            await client(server).Put("k", "v")
+            gc.collect()
+
+    async def main(server):
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.warns(ResourceWarning, match="was not closed") as warned:
+            await dropped(server)
+        await asyncio.sleep(0)
+        return len(warned), len(os.listdir("/proc/self/fd")) - before
+
+    with ServerProcess() as server:
+        assert run(main(server)) == (3, 0)

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Any, Final
 
@@ -275,6 +276,8 @@ class AsyncSession:
     def __del__(self) -> None:
         board = getattr(self, "_board", None)
         if board is not None and board.is_open and board.forks == FORKS.count:
+            with suppress(RuntimeError):  # the loop has ended; else it would watch, and keep, what nobody uses
+                board.loop.call_soon_threadsafe(board.close)
             warnings.warn(
                 f"a client of {self.transport.url} was not closed; use `async with`, or await disconnect()",
                 ResourceWarning,
