@@ -4,7 +4,6 @@ libzmq's own thread hands each message over to the one that answers, and takes e
 more than all that it does itself (docs/benchmarks.md). Where nobody is asked for a key it is not needed.
 """
 
-import errno
 import logging
 import os
 import select
@@ -12,21 +11,16 @@ import socket as sockets
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import count, islice
-from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
 
 from pyelevator.deadlines import Deadline
-from pyelevator.transports.bindings import bind_target, cannot_listen, claim_ipc_path, interface_address, owned
-from pyelevator.transports.endpoint import Target
+from pyelevator.transports.doors import Doors
 from pyelevator.transports.guests import READ, WRITE, Backlog, Guest, Left, Unfinished
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
-_QUEUE: Final = 1024  # connections that the system takes before we do
-_AT_ONCE: Final = 64  # connections that are taken before messages are looked at
 _TOGETHER: Final = 16  # connections that are read from before the messages are answered
 _BEHIND: Final = 4  # those of them that had more at hand than their share
 _HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
@@ -34,8 +28,6 @@ _LATE: Final = 1 << 16  # bytes that wait at most for the next answer to the sam
 _UNFINISHED: Final = 1 << 30  # bytes of messages that have not ended
 _GOODBYE: Final = 1.0  # seconds at the end for what has not left
 _MOMENT: Final = 0.005
-
-_FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 AVAILABLE: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
 """Whether the system has what it takes."""
@@ -74,12 +66,12 @@ class OpenListener:
         max_connections: int = 4096,
         max_unfinished: int | None = None,
     ) -> None:
-        targets = [bind_target(url) for url in urls]
-        self.urls: tuple[str, ...] = ()
+        self._doors = Doors(urls, ipc_mode)
+        self.urls = self._doors.urls
         self.peer: str | None = None
         self.timeout: float | None = None
         self.outbox = Backlog(max_unread)
-        self._max_message, self._ipc_mode, self._max_connections = max_message, ipc_mode, max_connections
+        self._max_message, self._max_connections = max_message, max_connections
         self._unfinished = Unfinished(max_unfinished or max(_UNFINISHED, 4 * max_message))
         self._told = False
         self._closed = False
@@ -87,7 +79,6 @@ class OpenListener:
         self._guests: dict[bytes, Guest] = {}
         self._strangers: OrderedDict[bytes, Guest] = OrderedDict()  # and some whose handshake has ended meanwhile
         self._on: dict[int, Guest] = {}
-        self._doors: dict[int, sockets.socket] = {}
         self._arrived: deque[tuple[bytes, list[bytes]]] = deque()
         self._behind: dict[bytes, Guest] = {}
         self._late: dict[bytes, Guest] = {}
@@ -95,46 +86,8 @@ class OpenListener:
         self._wakes = threading.RLock()  # reentrant: a signal handler may wake
         self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._waker, READ)
-        self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            for target in targets:
-                self.urls += (self._open(target),)
-        except BaseException:
-            self.close()
-            raise
-
-    def _open(self, target: Target) -> str:
-        try:
-            door, url = self._ipc(target) if target.scheme == "ipc" else self._tcp(target)
-        except OSError as error:
-            number = error.errno or 0
-            raise cannot_listen(target.url, errno.ENODEV if number < 0 else number) from error  # below 0: no such name
-        door.setblocking(False)
-        self._doors[door.fileno()] = door
-        self._poll.register(door.fileno(), READ)
-        return url
-
-    def _tcp(self, target: Target) -> tuple[sockets.socket, str]:
-        host, _, port = target.address.rpartition(":")
-        family = sockets.AF_INET6 if host.startswith("[") else sockets.AF_INET
-        host = interface_address(host) or host.strip("[]")
-        both = family == sockets.AF_INET6 and sockets.has_dualstack_ipv6()
-        door = sockets.create_server((host, int(port)), family=family, backlog=_QUEUE, dualstack_ipv6=both)
-        bound = door.getsockname()
-        return door, f"tcp://[{bound[0]}]:{bound[1]}" if family == sockets.AF_INET6 else f"tcp://{bound[0]}:{bound[1]}"
-
-    def _ipc(self, target: Target) -> tuple[sockets.socket, str]:
-        claim_ipc_path(target.address)
-        Path(target.address).unlink(missing_ok=True)
-        door = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
-        try:
-            with owned(target.address, self._ipc_mode):
-                door.bind(target.address)
-            door.listen(_QUEUE)
-        except BaseException:
-            door.close()
-            raise
-        return door, target.url
+        for descriptor in self._doors.at:
+            self._poll.register(descriptor, READ)
 
     # Messages
 
@@ -190,8 +143,8 @@ class OpenListener:
             elif descriptor == self._waker:
                 woken = True
                 os.eventfd_read(self._waker)
-            elif descriptor in self._doors:  # else somebody had to leave when a door was seen to
-                self._admit(self._doors[descriptor])
+            elif descriptor in self._doors.at:  # else somebody had to leave when a door was seen to
+                self._admit(self._doors.at[descriptor])
         for guest in behind:
             if self._behind.pop(guest.identity, None) is not None:
                 self._attend(guest, READ)
@@ -287,15 +240,7 @@ class OpenListener:
 
     def _admit(self, door: sockets.socket) -> None:
         self._end_slow_handshakes()
-        for _ in range(_AT_ONCE):
-            try:
-                connection: Any = door.accept()[0]
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _FULL:
-                    self._refuse_one(door)
-                return  # else one who knocked is gone
+        for connection in self._doors.enter(door):
             self._welcome(connection)
 
     def _welcome(self, connection: Any) -> None:
@@ -314,19 +259,6 @@ class OpenListener:
         self._guests[guest.identity] = self._on[connection.fileno()] = self._strangers[guest.identity] = guest
         self._poll.register(connection.fileno(), READ)
         self._note(guest)
-
-    def _refuse_one(self, door: sockets.socket) -> None:
-        """Takes a connection and ends it, where there are too many open files: it would knock for ever."""
-        if self._spare is None:  # another thread, or program, was faster
-            sleep(_MOMENT)
-        else:
-            os.close(self._spare)
-            self._spare = None
-        with suppress(OSError):
-            door.accept()[0].close()
-            _LOG.warning("refused a connection: this process has too many open files")
-        with suppress(OSError):
-            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _has_room(self) -> bool:
         """Whether one more may come; where all places are taken, a stranger leaves for him: else a few could shut the
@@ -377,18 +309,12 @@ class OpenListener:
             if self._closed:
                 return
             self._closed = True
-        for url in self.urls:
-            if url.startswith("ipc://"):
-                Path(url.removeprefix("ipc://")).unlink(missing_ok=True)
-        for door in self._doors.values():
-            door.close()
+        self._doors.close()
         self._see_off(Deadline.after(_GOODBYE))
         for guest in list(self._guests.values()):
             self._part(guest)
         self._poll.close()
-        for descriptor in (self._waker, self._spare):
-            if descriptor is not None:
-                os.close(descriptor)
+        os.close(self._waker)
 
     def _see_off(self, deadline: Deadline) -> None:
         self.hand_out()
