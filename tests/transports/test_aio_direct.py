@@ -10,12 +10,13 @@ import time
 import pytest
 import uvloop
 
-from pyelevator import AsyncElevator, ConnectionLost, RequestTimeout
+from pyelevator import AsyncElevator, ConnectionLost, MalformedMessage, RequestTimeout
 from pyelevator.application import Application
 from pyelevator.testing.servers import ServerProcess, serve
 from pyelevator.transports.aio import ZmqConnection
 from pyelevator.transports.aio_direct import DirectConnection
 from support.old_peers import OldPeer
+from support.routers import GREETING, READY, played
 from torture.frozen import stopped
 
 LOOPS = [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
@@ -101,6 +102,20 @@ def test_a_server_that_comes_later_is_found(run):
                 return await E.ping()
 
     assert run(main()) == "PONG"
+
+
+def test_a_server_that_says_at_once_what_nobody_asked_is_not_dialled_again_and_again(run):
+    def part(peer):
+        peer.sendall(GREETING + READY + b"\x00\x012")
+        while peer.recv(1000):
+            pass
+
+    async def main(endpoint):
+        async with AsyncElevator(endpoint=endpoint, timeout=60):
+            pass
+
+    with played(part) as endpoint, pytest.raises(MalformedMessage):
+        run(main(endpoint))
 
 
 def test_much_more_than_the_system_takes_at_once_comes_whole(run):

@@ -191,6 +191,8 @@ class Connection:
         try:
             matched = self._conversation.match(frames)
         except ProtocolError as error:
+            if not self.many and not self._sent:  # unasked, it would come again on each connection that is tried
+                self._fail(self.take_back(), error)
             self.lost(error)
             return
         if matched is not None:
