@@ -143,6 +143,19 @@ def test_a_server_that_takes_nothing_holds_up_nobody_beyond_his_time(run):
         assert run(main(server)) == ({True}, "v")
 
 
+def test_a_connection_that_an_interrupt_has_left_half_done_is_given_up_after_a_timeout(run):
+    async def main(server):
+        async with client(server) as E:
+            await E.Put("k", "v")
+            E._session._board._shared._flushing = True  # and nothing will ever send
+            with pytest.raises(RequestTimeout):
+                await E.Get("k", timeout=0.2)
+            return await E.Get("k")
+
+    with serve(Application.in_memory()) as server:
+        assert run(main(server)) == "v"
+
+
 def test_what_is_closed_leaves_no_descriptor_behind(run):
     async def main(server):
         before = len(os.listdir("/proc/self/fd"))

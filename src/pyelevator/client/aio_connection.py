@@ -121,8 +121,8 @@ class Connection:
         return self._conversation.tagged and self.transport.shared
 
     def silent_since(self, call: Call) -> bool:
-        """Nothing at all has come in since the call was sent."""
-        return call.message is not None and call.message.heard == self.heard
+        """Nothing has come in since the call was sent; or it was not, and nothing was under way that held it up."""
+        return call.message.heard == self.heard if call.message else not self._sent
 
     def calls(self) -> Iterator[Call]:
         """All that it has taken over, sent or not."""
@@ -136,8 +136,8 @@ class Connection:
         if len(self._unsent) == MOST and self._server.pipelines:
             self._flush()
         elif not self._flushing:
-            self._flushing = True
             self._loop.call_soon(self._end_turn)
+            self._flushing = True
 
     def _end_turn(self) -> None:
         self._flushing = False
