@@ -43,8 +43,10 @@ def to_bytes(value: Data, name: str) -> bytes:
         ArgumentTypeError: not str or bytes-like; the message names the argument.
         UsageError: str with a surrogate that stands for no byte.
     """
+    if type(value) is bytes:
+        return value
     try:
-        if type(value) is str or isinstance(value, str):
+        if isinstance(value, str):
             return value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise UsageError(f"{name} holds the lone surrogate {value[error.start]!r}; give bytes instead") from error
