@@ -284,6 +284,14 @@ def run(main):
     return asyncio.run(asyncio.wait_for(main, WAIT), debug=True)
 
 
+async def filled(E):
+    """Writes all of KEYS, each its own value."""
+    batch = E.WriteBatch()
+    for key in KEYS:
+        batch.Put(key, key)
+    await batch.Write()
+
+
 def test_async_the_next_page_is_asked_for_while_the_caller_computes():
     seen = []
 
@@ -294,10 +302,7 @@ def test_async_the_next_page_is_asked_for_while_the_caller_computes():
 
     async def main():
         async with AsyncElevator(transport=Told()) as E:
-            batch = E.WriteBatch()
-            for key in KEYS:
-                batch.Put(key, key)
-            await batch.Write()
+            await filled(E)
             seen.clear()
             it = E.RangeIter(include_value=False)
             assert seen == []
@@ -444,10 +449,7 @@ def test_async_a_page_is_unpacked_while_the_next_one_comes(monkeypatch):
 
     async def main():
         async with AsyncElevator(transport=Told()) as E:
-            batch = E.WriteBatch()
-            for key in KEYS:
-                batch.Put(key, key)
-            await batch.Write()
+            await filled(E)
             order.clear()
             assert [pair async for pair in E.RangeIter()] == [[key, key] for key in KEYS]
 
@@ -458,10 +460,7 @@ def test_async_a_page_is_unpacked_while_the_next_one_comes(monkeypatch):
 def test_async_a_step_that_is_cancelled_while_the_next_page_is_asked_for_keeps_its_rows():
     async def main():
         async with AsyncElevator(transport=FakeTransport()) as E:
-            batch = E.WriteBatch()
-            for key in KEYS:
-                batch.Put(key, key)
-            await batch.Write()
+            await filled(E)
             for turns in range(12):
                 it = E.RangeIter()
                 step = asyncio.ensure_future(anext(it))

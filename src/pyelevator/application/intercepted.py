@@ -31,7 +31,8 @@ class Intercepted(Application):
         self._way = compose(interceptors)
 
     def __call__(self, request: Request[Any]) -> Response:
-        request = evolve(request, gather=None)  # they look at rows, and change them
+        if request.gather is not None:  # they look at rows, and change them
+            request = evolve(request, gather=None)
         try:
             response: Any = drive(self._way(request), self._perform)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
