@@ -72,6 +72,9 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(bounds=BOUNDS)
     def scan(self, bounds):
         assert list(self.engine.scan(bounds)) == expected(self.model, bounds)
+        with self.engine.pieces(bounds) as pieces:
+            taken = iter(lambda: pieces.take(3, 10)[0], [])
+            assert list(chain.from_iterable(taken)) == expected(self.model, bounds)
 
     @rule(target=scans, bounds=BOUNDS)
     def start_scan(self, bounds):

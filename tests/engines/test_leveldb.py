@@ -109,6 +109,38 @@ def test_reading_a_damaged_block_says_so(storage, filled):
             engine.get(PAIRS[0][0])
 
 
+def test_a_damaged_block_ends_pieces_with_an_engine_error(storage, filled):
+    table = files(filled, "*.ldb")[0]
+    content = bytearray(table.read_bytes())
+    content[100_000:100_100] = b"\0" * 100
+    table.write_bytes(content)
+    with storage.open(filled, {}) as engine:
+        pieces = engine.pieces(Bounds())
+        assert pieces.take(2, 1000) == (PAIRS[:2], 210)
+        with pytest.raises(EngineError, match="is damaged; repair it with repairdb") as caught, pieces:
+            pieces.take(10_000, 10_000_000)
+        assert pieces.take(1, 1) == ([], 0)
+        assert type(caught.value.__cause__).__name__ == "CorruptionError"
+
+
+@pytest.mark.parametrize("bounds", [Bounds(), Bounds(start=PAIRS[1][0], reverse=True)], ids=str)
+def test_pieces_hold_the_files_that_they_read_until_they_are_closed(storage, filled, bounds):
+    read_from = files(filled, "*.ldb")
+    with storage.open(filled, {}) as engine:
+        pieces = engine.pieces(bounds)
+        pieces.take(1, 1)
+        _rewrite(engine, b"1")
+        assert set(read_from) <= set(files(filled, "*.ldb"))
+        pieces.close()
+        _rewrite(engine, b"2")
+        assert not set(read_from) & set(files(filled, "*.ldb"))
+
+
+def _rewrite(engine, value):
+    engine.write([(PUT, key, value) for key, _ in PAIRS])
+    engine.compact()
+
+
 def test_a_database_that_another_process_holds_is_in_use(storage, path):
     code = "import plyvel, sys; db = plyvel.DB(sys.argv[1], create_if_missing=True); print(1, flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

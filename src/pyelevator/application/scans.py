@@ -1,8 +1,6 @@
 """Scans: how RANGE and SLICE are answered, whole, cut, or page by page from one snapshot."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import islice
 from typing import Any, Final
 
 from attrs import evolve, frozen
@@ -11,6 +9,7 @@ from pyelevator.application.courtesy import PIECE, CourteousRows
 from pyelevator.application.policy import Policy
 from pyelevator.commands import Slice
 from pyelevator.engines.base import Bounds, Engine, Reader
+from pyelevator.engines.pieces import Pieces
 from pyelevator.errors import WrongValue
 from pyelevator.messages import Request, Response
 
@@ -45,8 +44,8 @@ def range_(engine: Engine, request: Request[Any], policy: Policy) -> Response:
 
 
 def _all(reader: Reader, request: Request[Any], policy: Policy) -> Any:
-    items = reader.scan(_bounds_of_range(request.command))
-    taken = _taken(items, policy.max_range, policy.max_range_bytes, request, policy)
+    bounds = _bounds_of_range(request.command)
+    taken = _taken(reader.pieces(bounds), policy.max_range, policy.max_range_bytes, request, policy)
     _check_all(taken.more, policy)
     return taken.rows
 
@@ -91,7 +90,7 @@ def _page(reader: Reader, request: Request[Any], policy: Policy, before: tuple[i
     command: Any = request.command
     most, most_bytes = policy.max_range - before[0], policy.max_range_bytes - before[1]
     wanted = most_bytes if command.max_bytes is None else min(command.max_bytes, most_bytes)
-    taken = _taken(reader.scan(_bounds_of_range(command)), min(most, _PAGE_ROWS), wanted, request, policy)
+    taken = _taken(reader.pieces(_bounds_of_range(command)), min(most, _PAGE_ROWS), wanted, request, policy)
     _check_all(taken.more and (len(taken.rows) >= most or taken.size >= most_bytes), policy)
     return taken
 
@@ -139,9 +138,9 @@ def _sliced(reader: Reader, request: Request[Any], policy: Policy) -> Response:
     bounds = _bounds_of(command)
     most, most_bytes = min(command.count, policy.max_range), policy.max_range_bytes
     if command.max_bytes is not None:
-        taken = _taken(reader.scan(bounds), most, min(command.max_bytes, most_bytes), request, policy)
+        taken = _taken(reader.pieces(bounds), most, min(command.max_bytes, most_bytes), request, policy)
         return Response(taken.rows, id=request.id, more=taken.more and len(taken.rows) < command.count)
-    taken = _taken(reader.scan(bounds), most, most_bytes, request, policy)
+    taken = _taken(reader.pieces(bounds), most, most_bytes, request, policy)
     _check_all(taken.more and len(taken.rows) < command.count, policy)
     return Response(taken.rows, id=request.id)
 
@@ -156,40 +155,23 @@ def _bounds_of(command: Slice) -> Bounds:
     return Bounds(start, None, None, *parts)
 
 
-def _taken(items: Iterator[Any], most: int, most_bytes: int, request: Request[Any], policy: Policy) -> Taken:
-    """The first items, at most so many, of about so many bytes but at least one."""
+def _taken(scan: Pieces, most: int, most_bytes: int, request: Request[Any], policy: Policy) -> Taken:
+    """The first rows, at most so many, of about so many bytes but at least one."""
     courtesy = policy.courtesy
     rows = request.gather() if request.gather else CourteousRows(courtesy)
     left = room = max(most_bytes, 1)
-    while left > 0 and len(rows) < most:
-        wanted, least = min(PIECE, most - len(rows)), min(left, _PIECE_BYTES)
-        some, size = _some(islice(items, wanted), least)
-        rows.extend(some)
-        left -= size
-        if len(some) < wanted and size < least:
-            break
-        courtesy.look_up()
-    return Taken(rows, room - left, next(items, _NOTHING) is not _NOTHING)
+    with scan:
+        while left > 0 and len(rows) < most:
+            wanted, enough = min(PIECE, most - len(rows)), min(left, _PIECE_BYTES)
+            some, size = scan.take(wanted, enough)
+            rows.extend(some)
+            left -= size
+            if len(some) < wanted and size < enough:
+                break
+            courtesy.look_up()
+        further, _ = scan.take(1, 1)
+    return Taken(rows, room - left, bool(further))
 
-
-def _some(items: Iterator[Any], least: int) -> tuple[list[Any], int]:
-    """Items until they have so many bytes, and how many they have. One flat loop: ranges are long."""
-    rows: list[Any] = []
-    add = rows.append
-    size = 0
-    for item in items:
-        add(item)
-        if type(item) is tuple:
-            key, value = item
-            size += len(key) + len(value)
-        elif item is not None:
-            size += len(item)
-        if size >= least:
-            break
-    return rows, size
-
-
-_NOTHING: Final = object()
 
 _PIECE_BYTES: Final = 256 << 10
 """Bytes of rows that are there as objects, about, before the request's own gathering has them."""

@@ -29,6 +29,7 @@ from pyelevator.engines.base import (
 )
 from pyelevator.engines.failures import Mapped, is_foreign
 from pyelevator.engines.options import check_options
+from pyelevator.engines.pieces import Piece, Pieces
 from pyelevator.engines.rows import ROW_CACHE, RowCache
 from pyelevator.errors import MissingExtra
 
@@ -52,7 +53,7 @@ _PARTS: Final[Mapping[tuple[bool, bool], Callable[[tuple[bytes, bytes]], Any]]] 
     (False, True): itemgetter(1),
     (False, False): lambda _: None,
 }
-"""(include_key, include_value) -> the item of a pair."""
+"""``Bounds.parts`` -> the item of a pair."""
 
 
 def _load_plyvel() -> ModuleType:
@@ -108,36 +109,65 @@ class _LevelDbReader(Reader):
                         yield _sought(pairs, some)
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
+        return self._walk(*self._iterate(bounds))
+
+    def _walk(self, source: Any, rows: Iterator[Any]) -> Iterator[Any]:
+        with self._mapped, source:
+            yield from rows
+
+    def pieces(self, bounds: Bounds) -> Pieces:
+        return _LevelDbPieces(*self._iterate(bounds), bounds.parts, self._mapped)
+
+    def _iterate(self, bounds: Bounds) -> tuple[Any, Iterator[Any]]:
+        """plyvel's iterator, which is to be closed, and the rows that come from it.
+
+        Backwards it never gets a start, see ``_down_to``; and an empty one is none.
+        """
         start, stop, include_stop = bounds.interval()
-        return (self._scan_backwards if bounds.reverse else self._iterate)(
-            bounds, start=start, stop=stop, include_stop=include_stop
-        )
+        if bounds.reverse and start:
+            source = self._iterator(Bounds(reverse=True, fill_cache=bounds.fill_cache), None, stop, include_stop)
+            return source, _down_to(start, source, bounds.parts)
+        source = self._iterator(bounds, start or None, stop, include_stop)
+        return source, source
 
-    def _scan_backwards(self, bounds: Bounds, *, start: bytes | None, **end: Any) -> Iterator[Any]:
-        """Checks the lower end here, because plyvel 1.5.1 does not find a first key that is also the last."""
-        pairs = self._iterate(Bounds(reverse=True, fill_cache=bounds.fill_cache), **end)
-        inside = takewhile(lambda pair: pair[0] >= start, pairs) if start else pairs
-        return map(_PARTS[bounds.include_key, bounds.include_value], inside)
-
-    def _iterate(self, bounds: Bounds, **ends: Any) -> Iterator[Any]:
+    def _iterator(self, bounds: Bounds, start: bytes | None, stop: bytes | None, include_stop: bool) -> Any:
         with self._mapped:
-            iterator = self._source.iterator(
+            return self._source.iterator(
+                start=start,
+                stop=stop,
+                include_stop=include_stop,
                 include_key=bounds.include_key,
                 include_value=bounds.include_value,
                 reverse=bounds.reverse,
                 fill_cache=bounds.fill_cache,
                 verify_checksums=self._verify,
-                **ends,
             )
-        return self._walk(iterator)
-
-    def _walk(self, iterator: Any) -> Iterator[Any]:
-        with self._mapped, iterator:
-            yield from iterator
 
     def close(self) -> None:
         with self._mapped:
             self._source.close()
+
+
+def _down_to(start: bytes, pairs: Iterator[Any], parts: tuple[bool, bool]) -> Iterator[Any]:
+    """Checks the lower end here, because plyvel 1.5.1 does not find a first key that is also the last."""
+    return map(_PARTS[parts], takewhile(lambda pair: pair[0] >= start, pairs))
+
+
+class _LevelDbPieces(Pieces):
+    """Rows that come from ``source``, an iterator of plyvel's, which is closed with them."""
+
+    def __init__(self, source: Any, rows: Iterator[Any], parts: tuple[bool, bool], mapped: Mapped) -> None:
+        super().__init__(rows, parts)
+        self._source = source
+        self._mapped = mapped
+
+    def take(self, most: int, enough: int) -> Piece:
+        with self._mapped:
+            return super().take(most, enough)
+
+    def close(self) -> None:
+        super().close()
+        self._source.close()
 
 
 class LevelDbEngine(_LevelDbReader, Engine):

@@ -69,7 +69,7 @@ class _Table:
         high = len(self.order) if stop is None else (bisect_right if include_stop else bisect_left)(self.order, stop)
         positions = range(high - 1, low - 1, -1) if bounds.reverse else range(low, high)
         keys = filter(self.data.__contains__, map(self.order.__getitem__, positions))
-        return _PARTS[bounds.include_key, bounds.include_value](keys, self.data)
+        return _PARTS[bounds.parts](keys, self.data)
 
 
 _PARTS: Final[Mapping[tuple[bool, bool], Callable[[Iterator[bytes], dict[bytes, bytes]], Iterator[Any]]]] = {
@@ -78,7 +78,7 @@ _PARTS: Final[Mapping[tuple[bool, bool], Callable[[Iterator[bytes], dict[bytes, 
     (False, True): lambda keys, data: map(data.__getitem__, keys),
     (False, False): lambda keys, _: (None for _ in keys),
 }
-"""(include_key, include_value) -> the items of a scan."""
+"""``Bounds.parts`` -> the items of a scan."""
 
 
 class _Snapshot(Reader):

@@ -78,6 +78,12 @@ class EngineConformance:
         assert list(engine.scan(Bounds())) == [(b"", b"nothing"), (b"k", b"")]
         assert list(engine.scan(Bounds(b"", b""))) == [(b"", b"nothing")]
 
+    def test_an_only_key_is_found_from_itself_down_to_itself(self, engine: Engine) -> None:
+        for key in (b"", b"k"):
+            engine.write([(DELETE, b""), (PUT, key, b"v")])
+            assert list(engine.scan(Bounds(key, key, reverse=True))) == [(key, b"v")]
+            assert list(engine.scan(Bounds(key, reverse=True))) == [(key, b"v")]
+
     def test_any_bytes_survive(self, engine: Engine) -> None:
         data = bytes(range(256)) * 300
         engine.write([(PUT, data[:256], data)])
@@ -211,6 +217,86 @@ class EngineConformance:
         letters.write([(DELETE, b"a")])
         assert next(letters.scan(Bounds())) == (b"b", b"2")
 
+    # Scans in pieces
+
+    def test_pieces_have_at_most_so_many_rows_and_say_their_bytes(self, letters: Engine) -> None:
+        with letters.pieces(Bounds()) as pieces:
+            assert pieces.take(2, 1000) == ([(b"a", b"1"), (b"b", b"2")], 4)
+            assert pieces.take(1, 1000) == ([(b"ba", b"3")], 3)
+            assert pieces.take(9, 1000) == ([(b"c", b"4"), (b"\xff", b"5"), (b"\xff\xff", b"6")], 7)
+            assert pieces.take(9, 1000) == ([], 0)
+            assert pieces.take(1, 1) == ([], 0)
+
+    def test_a_piece_ends_with_the_row_that_makes_it_large_enough(self, engine: Engine) -> None:
+        rows = [(b"a", b"1"), (b"b", b"22"), (b"c", b"3" * 5000), (b"d", b"4"), (b"e", b"5")]
+        engine.write([(PUT, *row) for row in rows])
+        with engine.pieces(Bounds()) as pieces:
+            assert pieces.take(9, 5) == (rows[:2], 5)
+            assert pieces.take(9, 5) == (rows[2:3], 5001)
+            assert pieces.take(9, 4) == (rows[3:], 4)
+            assert pieces.take(9, 4) == ([], 0)
+
+    @pytest.mark.parametrize(
+        ("parts", "first", "second"),
+        [
+            ((True, True), ([(b"a", b"1"), (b"b", b"2"), (b"ba", b"3")], 7), ([(b"c", b"4")], 2)),
+            ((True, False), ([b"a", b"b", b"ba"], 4), ([b"c"], 1)),
+            ((False, True), ([b"1", b"2", b"3"], 3), ([b"4"], 1)),
+            ((False, False), ([None, None, None], 0), ([None], 0)),
+        ],
+    )
+    def test_pieces_count_the_parts_that_they_have(
+        self, letters: Engine, parts: tuple[bool, bool], first: Any, second: Any
+    ) -> None:
+        with letters.pieces(Bounds(None, b"c", None, *parts)) as pieces:
+            assert (pieces.take(3, 1000), pieces.take(3, 1000)) == (first, second)
+
+    @pytest.mark.parametrize(
+        ("parts", "first", "second"),
+        [
+            ((True, True), ([(b"ba", b"3"), (b"b", b"2")], 5), ([(b"a", b"1")], 2)),
+            ((True, False), ([b"ba", b"b", b"a"], 4), ([], 0)),
+            ((False, True), ([b"3", b"2", b"1"], 3), ([], 0)),
+            ((False, False), ([None, None, None], 0), ([], 0)),
+        ],
+    )
+    @pytest.mark.parametrize("start", [None, b"a"])
+    def test_pieces_backwards_count_the_parts_that_they_have(
+        self, letters: Engine, start: bytes | None, parts: tuple[bool, bool], first: Any, second: Any
+    ) -> None:
+        with letters.pieces(Bounds(start, b"ba", None, *parts, reverse=True)) as pieces:
+            assert (pieces.take(9, 4), pieces.take(9, 4)) == (first, second)
+
+    @pytest.mark.parametrize(("key", "value"), list(product([True, False], repeat=2)))
+    @pytest.mark.parametrize(
+        "bounds",
+        [Bounds(), Bounds(b"b", b"c"), Bounds(b"c", b"a"), Bounds(prefix=b"b"), Bounds(None, b"c", include_stop=False)],
+        ids=str,
+    )
+    def test_pieces_together_are_the_scan(self, letters: Engine, bounds: Bounds, key: bool, value: bool) -> None:
+        for backwards in (False, True):
+            asked = evolve(bounds, include_key=key, include_value=value, reverse=backwards)
+            for reader in (letters, letters.snapshot()):
+                with reader.pieces(asked) as pieces:
+                    taken = [pieces.take(2, 1000)[0] for _ in range(4)]
+                assert list(chain.from_iterable(taken)) == list(reader.scan(asked))
+
+    def test_pieces_show_the_moment_of_the_call(self, letters: Engine) -> None:
+        with letters.pieces(Bounds()) as untouched, letters.pieces(Bounds()) as started:
+            assert started.take(1, 1) == ([(b"a", b"1")], 2)
+            letters.write([(DELETE, b"a"), (PUT, b"aa", b"new"), (PUT, b"c", b"new"), (DELETE, b"\xff\xff")])
+            assert untouched.take(9, 1000) == (LETTERS, 14)
+            assert started.take(9, 1000) == (LETTERS[1:], 12)
+
+    def test_pieces_need_not_be_taken_to_the_end_and_closed_there_are_none(self, letters: Engine) -> None:
+        pieces = letters.pieces(Bounds())
+        assert pieces.take(1, 1) == ([(b"a", b"1")], 2)
+        pieces.close()
+        pieces.close()
+        assert pieces.take(1, 1) == ([], 0)
+        letters.write([(DELETE, b"a")])
+        assert next(letters.scan(Bounds())) == (b"b", b"2")
+
     # Snapshots
 
     def test_a_snapshot_does_not_move(self, storage: Storage, letters: Engine) -> None:
@@ -244,6 +330,8 @@ class EngineConformance:
                 reader.multi_get([b"k"])
             with pytest.raises(EngineError):
                 list(reader.scan(Bounds()))
+            with pytest.raises(EngineError), reader.pieces(Bounds()) as pieces:
+                pieces.take(1, 1)
 
     def test_a_closed_engine_refuses_everything(self, engine: Engine) -> None:
         engine.close()
