@@ -75,20 +75,20 @@ class _LevelDbReader(Reader):
         self._mapped = mapped
         self._spread = spread
         self._verify = verify
-        self._get = partial(source.get, verify_checksums=True) if verify else source.get
+        self._get: Final = source.get
 
     def get(self, key: bytes) -> bytes | None:
         try:  # the hot path: a try costs nothing, a context does
-            return self._get(key)  # type: ignore[no-any-return]
+            return self._get(key, verify_checksums=self._verify)  # type: ignore[no-any-return]
         except Exception as error:
             if is_foreign(error):
                 raise self._mapped.translated(error) from error
             raise
 
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
-        get = self._get
+        get, verify = self._get, self._verify
         with self._mapped:
-            return [get(key, fill_cache=fill_cache) for key in keys]
+            return [get(key, verify_checksums=verify, fill_cache=fill_cache) for key in keys]
 
     def pick(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> Generator[list[bytes | None], None, None]:
         """By one iterator that goes from key to key, if they are near one another; else by point reads.
@@ -100,7 +100,7 @@ class _LevelDbReader(Reader):
             return
         with self._mapped:
             if self._spread(keys[0], keys[-1]) > _FAR * len(keys):
-                get = partial(self._get, fill_cache=fill_cache)
+                get = partial(self._get, verify_checksums=self._verify, fill_cache=fill_cache)
                 for some in some_at_once(keys):
                     yield list(map(get, some))
             else:
