@@ -12,7 +12,7 @@ from attrs import frozen
 
 from benchmarks import peers, plots
 from benchmarks.bed import CHECKED, PAIRS, Bed, Missing
-from benchmarks.rows import each, each_pair
+from benchmarks.rows import each, each_checked, each_pair
 from pyelevator.cli.crowd import joined, quantile, timed
 from pyelevator.cli.works import key, mixed_at, random_keys, value
 from pyelevator.codec import ClassicCodec
@@ -139,7 +139,7 @@ def database_sizes(bed: Bed) -> Curve:
         with closing(bed.in_process(bed.copy(size))) as peer, closing_client(bed, name) as client:
             works = (
                 (partial(each, client.Get, keys), len(keys)),
-                (partial(each, partial(peer.get, **CHECKED), keys), len(keys)),
+                (partial(each_checked, peer.get, keys), len(keys)),
                 (lambda client=client: list(client.RangeIter(None, _SCANNED)), _SCANNED),
                 (lambda peer=peer: list(islice(peer.iterator(**CHECKED), _SCANNED)), _SCANNED),
             )

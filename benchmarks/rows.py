@@ -61,6 +61,12 @@ def each(call: Callable[[bytes], object], keys: Sequence[bytes]) -> None:
         call(some)
 
 
+def each_checked(get: Callable[..., object], keys: Sequence[bytes]) -> None:
+    """The same with plyvel, as our server reads; through a ``partial`` each call would take a third longer."""
+    for some in keys:
+        get(some, verify_checksums=True)
+
+
 def sync_put(bed: Bed) -> Rows:
     some = pairs(0, bed.plan.calls)
     ours = partial(each_pair, bed.writer.Put, some)
@@ -145,7 +151,8 @@ def mget(bed: Bed) -> Rows:
 
     def in_process() -> list[bytes | None]:
         with bed.peer.snapshot() as snapshot:
-            return [snapshot.get(key, **CHECKED) for key in keys]
+            get = snapshot.get
+            return [get(key, verify_checksums=True) for key in keys]
 
     yield compare(name, "plyvel in process", *_rates((ours, in_process), len(keys)), None, bed.plan.rounds)
     warm = partial(bed.reader.MGet, keys, fill_cache=True)
@@ -195,7 +202,7 @@ def fake_get(bed: Bed) -> Rows:
 
 
 def beside_get(bed: Bed, name: str, client: Elevator[bytes], keys: Sequence[bytes], goal: Goal | None) -> Row:
-    works = [partial(each, client.Get, keys), partial(each, partial(bed.peer.get, **CHECKED), keys)]
+    works = [partial(each, client.Get, keys), partial(each_checked, bed.peer.get, keys)]
     return compare(name, "plyvel get", *[partial(rate, work, len(keys)) for work in works], goal, bed.plan.rounds)
 
 
