@@ -129,7 +129,7 @@ class JsonCodec(Codec):
 
     def open_reply(self, frames: Frames) -> Reply:
         message = self._read(frames)
-        return Reply(number_of(message), lambda request: self._response(message, request.command.shape))
+        return number_of(message), lambda request: self._response(message, request.command.shape)
 
     def _response(self, message: dict[str, Any], shape: Shape) -> Response:
         number, status = number_of(message), reply_status(message.get("status"))

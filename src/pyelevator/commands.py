@@ -14,7 +14,7 @@ pyelevator.errors.ArgumentTypeError: value must be str or bytes, not int
 import enum
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
 import attrs
 from attrs import field
@@ -156,17 +156,38 @@ class _Listing(Command[list[Any]]):
 
 
 @frozen
-class Get(Command[bytes]):
+class Keyed(Command[R]):
+    """A command that has one key, and nothing else."""
+
+    key: bytes = field(converter=arguments.key)
+
+    @classmethod
+    def of(cls, key: Data) -> Self:
+        """As the constructor, and in half the time: clients and servers make one for each call.
+
+        >>> Get.of("abc")
+        Get(key=b'abc')
+        """
+        command = _new(cls)
+        _set_key(command, key if type(key) is bytes else arguments.key(key))
+        return command
+
+
+_new: Final = object.__new__
+_set_key: Final = Keyed.key.__set__  # type: ignore[attr-defined]
+
+
+@frozen
+class Get(Keyed[bytes]):
     """The value of one key. KeyNotFound if there is none."""
 
     verb = "GET"
     access = Access.READ
     shape = Shape.SCALAR
     errors = {ErrorCode.KEY: (KeyNotFound, "Key not found")}
-    key: bytes = field(converter=arguments.key)
 
     def result(self, payload: Any) -> bytes:
-        return _expect(payload, bytes, self.verb)
+        return payload if type(payload) is bytes else _expect(payload, bytes, self.verb)
 
 
 @frozen
@@ -195,13 +216,12 @@ class Delete(_Silent):
 
 
 @frozen
-class Exists(Command[bool]):
+class Exists(Keyed[bool]):
     """Whether a key is there; an empty value counts."""
 
     verb = "EXISTS"
     access = Access.READ
     shape = Shape.SCALAR
-    key: bytes = field(converter=arguments.key)
 
     def result(self, payload: Any) -> bool:
         return _expect(payload, bool, self.verb)

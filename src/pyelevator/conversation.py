@@ -55,10 +55,17 @@ class Conversation:
             UnsupportedByDialect, MissingExtra: as the codec; nothing is in flight then.
         """
         request_id = next(self._ids)
-        request = request.numbered(request_id)
+        return request_id, self.carry(request.numbered(request_id))
+
+    def carry(self, request: Request[Any]) -> list[bytes]:
+        """The frames of a request that has an id already, and is in flight now; nobody else here may have that id.
+
+        Raises:
+            UnsupportedByDialect, MissingExtra: as ``submit``.
+        """
         frames = self.codec.encode_request(request)
-        self.pending[request_id] = request
-        return request_id, frames
+        self.pending[request.id] = request  # type: ignore[index]
+        return frames
 
     def receive(self, frames: Sequence[bytes]) -> tuple[int, Response] | None:
         """The reply and the id of the request that it answers; None if it answers none in flight.
@@ -66,9 +73,10 @@ class Conversation:
         Raises:
             MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
         """
-        reply = self.codec.open_reply(frames)
-        matched = self._claim(reply.id)
-        return None if matched is None else (matched[0], reply.read(matched[1]))
+        echoed, read = self.codec.open_reply(frames)
+        request_id = self._answered_by(echoed)
+        request = self.pending.pop(request_id, None)
+        return None if request is None else (request_id, read(request))
 
     def match(self, frames: Sequence[bytes]) -> tuple[int, Callable[[], Response]] | None:
         """The id of the request that the reply answers, and what reads the answer.
@@ -78,23 +86,22 @@ class Conversation:
         Raises:
             MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
         """
-        reply = self.codec.open_reply(frames)
-        matched = self._claim(reply.id)
-        return None if matched is None else (matched[0], partial(reply.read, matched[1]))
-
-    def _claim(self, echoed: int | None) -> tuple[int, Request[Any]] | None:
-        self.tagged = self.tagged or echoed is not None
-        request_id: int = self._only_one() if echoed is None else echoed
+        echoed, read = self.codec.open_reply(frames)
+        request_id = self._answered_by(echoed)
         request = self.pending.pop(request_id, None)
-        if request is None:
-            return None
-        self.spent = self.spent or request.command.verb in self.codec.answered_twice
-        return request_id, request
+        return None if request is None else (request_id, partial(read, request))
 
     def forget(self, request_id: int, *, sent: bool = True) -> None:
         """Gives a request up: should its reply still come (not if it was never sent), it answers nothing."""
         if self.pending.pop(request_id, None) is not None:
             self._forgotten = self._forgotten or sent
+
+    def _answered_by(self, echoed: int | None) -> int:
+        """The id of what a reply answers: the one that it echoes, or of the only request in flight."""
+        if echoed is None:
+            return self._only_one()
+        self.tagged = True
+        return echoed
 
     def _only_one(self) -> int:
         if self._forgotten:
@@ -102,6 +109,8 @@ class Conversation:
         if len(self.pending) != 1:
             raise MalformedMessage(f"a reply without an id came while {len(self.pending)} requests were in flight")
         (request_id,) = self.pending
+        if self.pending[request_id].command.verb in self.codec.answered_twice:
+            self.spent = True
         return request_id
 
 

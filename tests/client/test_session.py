@@ -251,7 +251,7 @@ def test_an_interrupt_at_any_moment_leaves_a_lane_that_answers_rightly(codec, mo
     times = 2 if codec is FlatCodec else 1
     session, lanes = session_over([reply([[b"a", b"1"]])] * times, [reply([[b"b", b"2"]])], codec=codec())
     where, name = {
-        "submit": (Conversation, "submit"),
+        "submit": (Conversation, "carry"),
         "send": (Scripted, "send"),
         "receive": (Scripted, "receive"),
         "match": (Conversation, "receive"),

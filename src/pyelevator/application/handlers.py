@@ -46,7 +46,8 @@ _SHOWN: Final = 60
 
 def _get(engine: Engine, request: Request[Any], _: Policy) -> Response:
     command: Any = request.command
-    return Response.success(_found(command, engine.get(command.key)), request.id)
+    value = engine.get(command.key)
+    return Response.success(_found(command, None) if value is None else value, request.id)
 
 
 def _found(command: Any, value: bytes | None) -> bytes:

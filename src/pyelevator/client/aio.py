@@ -98,7 +98,7 @@ class AsyncElevator(AsyncClient[T]):
     # Keys and values
 
     async def Get(self, key: Data, *, compression: bool = False, timeout: float | None = None) -> T:
-        value: T = self._text.value(await self._call(Get(key), timeout, compression, operations.get))
+        value: T = self._text.value(await self._call(Get.of(key), timeout, compression, operations.get))
         return value
 
     async def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
@@ -108,7 +108,7 @@ class AsyncElevator(AsyncClient[T]):
         await self._call(Delete(key, sync), timeout)
 
     async def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
-        return await self._call(Exists(key), timeout)
+        return await self._call(Exists.of(key), timeout)
 
     async def MGet(
         self,

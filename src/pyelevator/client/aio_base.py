@@ -87,7 +87,7 @@ class AsyncClient(Facade[T]):
     async def disconnect(self, *, timeout: float | None = None) -> None:
         check_timeout(timeout)
         self._connects = False
-        self._link.name = self._link.uid = None
+        self._link.leave()
         self._session.close()
 
     def _run(self, flow: Flow[R], timeout: float | None) -> Coroutine[Any, Any, R]:
@@ -110,7 +110,7 @@ class AsyncClient(Facade[T]):
         Then most of the time and memory is what a flow takes, so there is none where an answer is the result.
         """
         link = self._link
-        if not self._is_plain(compression):
+        if compression is not False or not link.plain or self._forward is not None:
             return await self._run(flow(link, command, compression), timeout)
         uid = link.address(command) if command.extras else link.uid
         call = self._session.submit(command, uid, self._timeout if timeout is None else check_timeout(timeout))

@@ -209,11 +209,6 @@ class Facade(Generic[T]):
     def _intercepted(self, flow: Flow[R], deadline: Deadline) -> Flow[R]:
         return flow if self._forward is None else through(self._forward, flow, deadline)
 
-    def _is_plain(self, compression: object) -> bool:
-        """Whether there is nothing more to a command of one key than to send it and to look at the answer."""
-        link = self._link
-        return compression is False and link.plain and link.uid is not None and self._forward is None
-
     def _adopt(self, client: "Facade[T]", timeout: float | None) -> None:
         """Becomes a client of the same database."""
         self.timeout = timeout
@@ -285,7 +280,7 @@ class Client(Facade[T]):
     def disconnect(self, *, timeout: float | None = None) -> None:
         """Closes every connection at once, so a ``timeout`` has nothing to limit; ``connect`` opens new ones."""
         check_timeout(timeout)
-        self._link.name = self._link.uid = None
+        self._link.leave()
         self._session.close()
 
     def _run(self, flow: Flow[R], timeout: float | None) -> R:
@@ -299,12 +294,13 @@ class Client(Facade[T]):
         flow: Callable[[Link, Any, bool], Flow[R]] = operations.call,
     ) -> R:
         """Does what ``flow`` does for a command of one key; without a flow, where an answer is the result."""
-        deadline, link = self._deadline(timeout), self._link
-        if not self._is_plain(compression):
+        deadline, link = Deadline.after(self._timeout if timeout is None else check_timeout(timeout)), self._link
+        if compression is not False or not link.plain or self._forward is not None:
             return self._run_until(flow(link, command, compression), deadline)
         uid = link.address(command) if command.extras else link.uid
-        response = self._session.exchange(Request(command, uid), deadline)
-        if response.code is not None:
+        session = self._session
+        response = session.carry(Request.plain(command, uid, next(session.numbers)), deadline)
+        if not response.plain and response.code is not None:
             response = self._run_until(operations.refused(link, command, uid, response), deadline)
         return command.result(response.payload)
 

@@ -180,7 +180,7 @@ class Elevator(Client[T]):
         Raises:
             KeyNotFound: "Key not found"; it is a KeyError.
         """
-        value: T = self._text.value(self._call(Get(key), timeout, compression, operations.get))
+        value: T = self._text.value(self._call(Get.of(key), timeout, compression, operations.get))
         return value
 
     def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
@@ -196,7 +196,7 @@ class Elevator(Client[T]):
 
     def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
         """Whether ``key`` is there; a key with an empty value is."""
-        return self._call(Exists(key), timeout)
+        return self._call(Exists.of(key), timeout)
 
     def MGet(
         self,

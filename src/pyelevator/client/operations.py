@@ -39,7 +39,7 @@ class Link:
         codec: of the client's dialect.
         name, uid: of the database; None before the first connect.
         features: what the server can do beyond the old protocol.
-        plain: a command of one key is one message, and its answer is the result or an error.
+        plain: there is a database, a command of one key is one message, and its answer is the result or an error.
     """
 
     codec: Codec
@@ -51,7 +51,11 @@ class Link:
     def lead_to(self, name: str | None, uid: str | None, features: tuple[str, ...]) -> None:
         """Takes over what a server answered to DBCONNECT."""
         self.name, self.uid, self.features = name, uid, features
-        self.plain = Pipeline.feature in features and self.codec.tells_missing
+        self.plain = uid is not None and Pipeline.feature in features and self.codec.tells_missing
+
+    def leave(self) -> None:
+        """Is connected to no database."""
+        self.lead_to(None, None, self.features)
 
     def address(self, command: Command[Any]) -> str | None:
         """The uid to send with the command.

@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 from weakref import WeakSet
@@ -41,18 +42,15 @@ class Lane:
         """True while the transport holds something that has to be given back."""
         return self._transport is not None and self._transport.is_open
 
-    def exchange(self, request: Request[Any], deadline: Deadline) -> Response:
-        """Sends ``request`` and waits for its answer."""
-        return self.finish(self.begin(request, deadline), deadline)
-
     def begin(self, request: Request[Any], deadline: Deadline) -> Transport:
-        """Sends ``request``; over what the answer comes."""
+        """Sends ``request``, which has its number; over what the answer comes."""
         transport = self._transport
         if transport is None:
             transport = self._transport = self._sibling()
-        if self._conversation.pending or self._conversation.spent:  # an interrupt came before the renewal
-            self._renew(transport)
-        _, frames = self._conversation.submit(request)
+        conversation = self._conversation
+        if conversation.pending or conversation.spent:  # an interrupt came before the renewal
+            conversation = self._renew(transport)
+        frames = conversation.carry(request)
         try:
             transport.send(frames, deadline)
         except BaseException:
@@ -62,26 +60,22 @@ class Lane:
 
     def finish(self, transport: Transport, deadline: Deadline) -> Response:
         """Waits for the answer to what was begun."""
+        conversation = self._conversation
         try:
-            response = self._receive(transport, deadline)
+            while (answered := conversation.receive(transport.receive(deadline))) is None:
+                if deadline.expired():  # a server that sends no end of other replies must not hold the call either
+                    raise RequestTimeout(no_answer(transport.url, deadline))
         except BaseException:
             self._renew(transport)
             raise
-        if self._conversation.spent:
+        if conversation.spent:
             self._renew(transport)
-        return response
+        return answered[1]
 
-    def _receive(self, transport: Transport, deadline: Deadline) -> Response:
-        while True:
-            reply = self._conversation.receive(transport.receive(deadline))
-            if reply is not None:
-                return reply[1]
-            if deadline.expired():  # a server that sends no end of other replies must not hold the call either
-                raise RequestTimeout(no_answer(transport.url, deadline))
-
-    def _renew(self, transport: Transport) -> None:
+    def _renew(self, transport: Transport) -> Conversation:
         transport.discard()
         self._conversation = Conversation(self._codec)
+        return self._conversation
 
     def close(self) -> None:
         """Closes the transport."""
@@ -227,12 +221,17 @@ class Session:
 
     After a fork the child leaves the parent's lanes alone and opens its own. A session that is dropped with open
     lanes gives the ResourceWarning of its client; there is none for a fake, which holds nothing.
+
+    Attributes:
+        transport, codec: of its lanes.
+        numbers: the ids of requests, for all lanes.
     """
 
     def __init__(self, transport: Transport, codec: Codec, max_lanes: int, lane_timeout: float | None = None) -> None:
         check_lanes(max_lanes)
         self.transport = transport
         self.codec = codec
+        self.numbers = count(1)
         self._max_lanes = max_lanes
         self._lane_timeout = lane_timeout
         self._pool = self._new_pool()
@@ -248,10 +247,16 @@ class Session:
             PoolTimeout: all lanes were busy until the deadline.
             TransportError, ProtocolError: the lane's failure.
         """
-        pool = self._own_pool()
+        return self.carry(request.numbered(next(self.numbers)), deadline)
+
+    def carry(self, request: Request[Any], deadline: Deadline) -> Response:
+        """As ``exchange``, of a request that has one of the session's ``numbers`` for its id."""
+        pool = self._pool
+        if pool.forks != FORKS.count:
+            pool = self._own_pool()
         lane = pool.take(deadline)
         try:
-            return lane.exchange(request, deadline)
+            return lane.finish(lane.begin(request, deadline), deadline)
         finally:
             pool.give_back(lane)
 
@@ -266,7 +271,7 @@ class Session:
         if lane is None:
             return None
         try:
-            return Begun(pool, lane, lane.begin(request, deadline))
+            return Begun(pool, lane, lane.begin(request.numbered(next(self.numbers)), deadline))
         except BaseException:
             pool.take_back(lane)
             raise

@@ -7,7 +7,8 @@ from contextlib import nullcontext
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 import msgpack
-from attrs import define, frozen
+from attrs import field, frozen
+from msgpack import unpackb
 
 from pyelevator.codec.pause import Pause
 from pyelevator.commands import BadSignal, Unknown
@@ -15,6 +16,9 @@ from pyelevator.errors import ArgumentTypeError, ErrorCode, LimitExceeded, Malfo
 from pyelevator.messages import Request, Response, Status
 
 T = TypeVar("T")
+
+_SMALL: Final = 1024
+"""Bytes of a frame whose claims of many elements can do no harm (see ``_check_complete``)."""
 
 Frames: TypeAlias = Sequence[bytes]
 """One multipart message, without identities or delimiters."""
@@ -35,23 +39,22 @@ class Limits:
     content_bytes: int = 512 << 20
     elements: int = 16_000_000
     depth: int = 16
+    harmless: int = field(init=False, repr=False, eq=False)
+    """Bytes of a frame that none of these can be about: it has no more elements than bytes."""
+
+    @harmless.default
+    def _harmless(self) -> int:
+        return min(_SMALL, self.frame_bytes, self.content_bytes, self.elements)
 
 
 class UnsupportedByDialect(UsageError):
     """The dialect has no words for the command, or for one of its arguments."""
 
 
-@define(eq=False)
-class Reply:
-    """A reply that is read as far as to know what it answers, so that finding its request does not read it twice.
-
-    Attributes:
-        id: of the request that it answers; None where the peer does not echo ids.
-        read: gives the answer to that request; raises as ``Codec.decode_response``.
-    """
-
-    id: int | None
-    read: Callable[[Request[Any]], Response]
+Reply: TypeAlias = tuple[int | None, Callable[[Request[Any]], Response]]
+"""A reply that is read as far as to know what it answers, so that finding its request does not read it twice: the
+request's id, None where the peer does not echo ids, and what reads the answer to that request; it raises as
+``Codec.decode_response``."""
 
 
 class Codec(ABC):
@@ -117,7 +120,7 @@ class Codec(ABC):
         Raises:
             MalformedMessage, LimitExceeded: as ``open_reply``.
         """
-        return self.open_reply(frames).id
+        return self.open_reply(frames)[0]
 
     def decode_response(self, frames: Frames, request: Request[Any]) -> Response:
         """The answer to ``request`` that the frames hold.
@@ -126,7 +129,7 @@ class Codec(ABC):
             MalformedMessage, LimitExceeded: whatever a hostile or broken server sent.
             MissingExtra: the answer is compressed, and lz4 is not installed.
         """
-        return self.open_reply(frames).read(request)
+        return self.open_reply(frames)[1](request)
 
 
 pack: Final[Callable[[Any], bytes]] = msgpack.Packer(use_bin_type=False, unicode_errors="surrogateescape").pack
@@ -168,16 +171,16 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool
         LimitExceeded: too large, too deep, too many elements.
     """
     size = len(frame)
-    check_size(size, limits.frame_bytes if most is None else most)
+    if size > limits.harmless:
+        check_size(size, limits.frame_bytes if most is None else most)
     try:
-        if size <= _SMALL and size <= limits.elements and not texts:
-            # no more elements than bytes is what msgpack itself sees to
-            return msgpack.unpackb(frame, raw=True, ext_hook=Extension)
+        if size <= limits.harmless and not texts:  # msgpack sees to it that there are no more elements than bytes
+            return unpackb(frame, raw=True, ext_hook=Extension)
         if size > _SMALL:
             _check_complete(frame)
         elements = min(size, limits.elements)
         with _PAUSE if size > _LARGE else nullcontext():
-            return msgpack.unpackb(
+            return unpackb(
                 frame,
                 raw=not texts,
                 unicode_errors="surrogateescape",
@@ -199,7 +202,6 @@ def check_size(size: int, most: int) -> None:
         raise LimitExceeded(f"a frame of {size:,} bytes is over the limit of {most:,}")
 
 
-_SMALL: Final = 1024
 _LARGE: Final = 64 << 10
 _PAUSE: Final = Pause()
 

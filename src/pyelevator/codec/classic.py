@@ -1,55 +1,96 @@
-"""The classic dialect: the Python 2 server and client, 0.5 (source: PROTOCOL, recordings in tests/vectors)."""
+"""The classic dialect, with a quick way for its usual messages: those that say nothing beside a command or its result.
 
-import reprlib
+Nearly all are usual. What is the same in each of them is packed once, and what varies is written and read without a
+map. Whatever is not usual, or not as it should be, is left to the full way, which knows what to make of it.
+"""
+
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from pyelevator.codec import lz4
-from pyelevator.codec.base import (
-    Codec,
-    Frames,
-    Reply,
-    check_plain,
-    check_size,
-    error_code,
-    pack,
-    reply_status,
-    text,
-    unknown,
-    unpack,
-)
-from pyelevator.codec.layouts import ARGS, KNOWN, built, extras_of
-from pyelevator.codec.packed import PackedRows
-from pyelevator.codec.payloads import READERS, WRITERS, answers, cursor_of, message_of, pairs_of
-from pyelevator.commands import Command, Range, Shape, Slice
-from pyelevator.errors import MalformedMessage, ProtocolError
-from pyelevator.messages import Request, Response, Sealed, Status
+from msgpack import unpackb
 
+from pyelevator.codec.base import Extension, Frames, Reply, pack, unpack
+from pyelevator.codec.layouts import ARGS, Layout, extras_of
+from pyelevator.codec.maps import SUCCESS, MapCodec
+from pyelevator.codec.payloads import ONE_VALUE, WRITERS
+from pyelevator.commands import COMMANDS, Command, Keyed, Shape
+from pyelevator.messages import Request, Response
 
-def _opening(verb: str) -> bytes:
-    """What a request with the verb begins with, up to its meta."""
-    return b"".join((b"\x84", pack("cmd"), pack(verb), pack("meta")))
-
-
-_OPENINGS: Final = {verb: _opening(verb) for verb in ARGS}
-
-_SUCCESS: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
-SUCCEEDED: Final = b"\x85" + pack(_SUCCESS)[1:] + pack("id")
-"""The header of a success, but for the id at its end. What is the same in every message is packed once."""
-
-_SUCCESSFUL: Final = Status.SUCCESS  # a member is looked up in Python each time
-_PAIRS: Final = Shape.PAIRS
-
-_UNASKED: Final = pack({"compression": False})
-_NUMBERED: Final = b"\x82" + _UNASKED[1:] + pack("id")
-_GATHERING: Final = {Range: PackedRows, Slice: PackedRows}
-"""Command class -> what gathers the rows of its answer."""
+_NUMBERED: Final = b"\x82" + pack({"compression": False})[1:] + pack("id")
+"""The meta of a request, up to its id at the end."""
 
 _UID: Final = pack("uid")
 _ARGS: Final = pack("args")
 
+SUCCEEDED: Final = b"\x85" + pack(SUCCESS)[1:] + pack("id")
+"""The header of a success, up to its id at the end."""
 
-class ClassicCodec(Codec):
+_AT_ID: Final = len(SUCCEEDED)
+_LONGEST: Final = _AT_ID + 9
+"""Bytes of a header whose id is as long as can be."""
+
+_AT_VALUE: Final = len(ONE_VALUE)
+_ARRAY_OF_FIVE: Final = b"\x95"
+
+
+def _opening(verb: str) -> bytes:
+    """What a request begins with, up to its id."""
+    return b"".join((b"\x84", pack("cmd"), pack(verb), pack("meta"), _NUMBERED))
+
+
+_Writing: TypeAlias = tuple[bytes, Callable[[Any], Sequence[Any]], Sequence[str]]
+
+_WRITING: Final[dict[type[Command[Any]], _Writing]] = {
+    COMMANDS[verb]: (_opening(verb), layout.write, COMMANDS[verb].extras) for verb, layout in ARGS.items()
+}
+"""Class -> what a request begins with, what writes its arguments, and the extras that it must not have."""
+
+
+def _making(kind: type[Command[Any]], layout: Layout) -> Callable[[Any], Command[Any]]:
+    def make(args: list[Any]) -> Command[Any]:
+        if not layout.least <= len(args) <= layout.most:
+            raise ValueError
+        return kind(*layout.read(args))
+
+    return make
+
+
+def _making_keyed(kind: type[Keyed[Any]]) -> Callable[[Any], Command[Any]]:
+    of = kind.of
+
+    def make(args: list[Any]) -> Command[Any]:
+        (key,) = args
+        return of(key)
+
+    return make
+
+
+_MAKING: Final = {
+    _opening(verb): _making_keyed(kind) if issubclass(kind, Keyed) else _making(kind, ARGS[verb])
+    for verb, kind in COMMANDS.items()
+    if kind.shape in WRITERS  # of others the request brings what their rows are gathered in
+}
+"""What a request begins with -> what makes its command of the arguments, or raises anything."""
+
+_ANSWERING: Final = {
+    kind: WRITERS[kind.shape] for kind in COMMANDS.values() if kind.shape in WRITERS and kind.shape is not Shape.PAIRS
+}
+"""Class -> what writes the content of an answer."""
+
+_SCALAR: Final = frozenset([kind for kind in COMMANDS.values() if kind.shape is Shape.SCALAR])
+"""The classes whose answers hold one value."""
+
+
+def _value(packed: bytes) -> Any:
+    """The value in a few bytes; None also for what is none."""
+    try:
+        return unpackb(packed, raw=True)
+    except Exception:  # noqa: BLE001 - whatever it is: who reads it in full knows what to say of it
+        return None
+
+
+class ClassicCodec(MapCodec):
     """One frame per request, two per reply; the default dialect.
 
     >>> from pyelevator.commands import Ping
@@ -57,190 +98,54 @@ class ClassicCodec(Codec):
     Request(command=Ping(), uid=None, id=7, compression=False, peer=None)
     """
 
-    name = "classic"
-
     def encode_request(self, request: Request[Any]) -> list[bytes]:
-        command = request.command
-        verb = command.verb
-        if request.compression:
-            lz4.require()
-        layout = ARGS.get(verb)
-        args = layout.write(command) if layout else command.args  # type: ignore[attr-defined]
-        opening = _OPENINGS.get(verb) or _opening(verb)
-        return [b"".join((opening, _meta(request), _UID, pack(request.uid), _ARGS, pack(args)))]
+        command, number = request.command, request.id
+        writing = None if number is None or request.compression else _WRITING.get(type(command))
+        if writing is not None:
+            begin, write, extras = writing
+            if not extras or not extras_of(command):
+                return [b"".join((begin, pack(number), _UID, pack(request.uid), _ARGS, pack(write(command))))]
+        return super().encode_request(request)
 
     def decode_request(self, frames: Frames) -> Request[Any]:
-        if len(frames) != 1:
-            raise MalformedMessage(f"a request is one frame, not {len(frames)}")
-        message = unpack(frames[0], self.limits)
-        if type(message) is not dict:
-            raise MalformedMessage(f"Invalid request message : a map was expected, not {type(message).__name__}")
-        meta = message.get(b"meta")
-        if type(meta) is not dict:
-            meta = {}
-        request_id = _id(meta)
-        try:
-            command = self._command(message, meta)
-            uid = message.get(b"uid")
-            if uid is not None:
-                uid = _uid(uid)
-        except ProtocolError as error:
-            error.request_id = request_id
-            raise
-        compression, gather = meta.get(b"compression") is True, _GATHERING.get(type(command))
-        if gather is None:
-            return Request(command, uid, request_id, compression)
-        return Request(command, uid, request_id, compression, gather=gather)
-
-    def _command(self, message: dict[Any, Any], meta: dict[Any, Any]) -> Command[Any]:
-        if b"cmd" not in message:
-            raise MalformedMessage("Invalid request message : it has no cmd")
-        verb, args = message[b"cmd"], message.get(b"args") or []
-        if type(args) is not list:
-            raise MalformedMessage(f"Invalid request message : args must be an array, not {type(args).__name__}")
-        known = KNOWN.get(verb) if type(verb) is bytes else None
-        return unknown(verb, args, self.limits) if known is None else built(*known, args, meta)
+        if len(frames) == 1 and len(frames[0]) <= self.limits.harmless:
+            begin, numbered, rest = frames[0].partition(_NUMBERED)
+            make = _MAKING.get(begin + numbered)
+            request = None if make is None else _read(make, rest)
+            if request is not None:
+                return request
+        return super().decode_request(frames)
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
-        if response.code is not None:
-            return [pack(_header(response, compression=False)), pack({"datas": None})]
-        shape = request.command.shape if request else Shape.NOTHING
-        content = WRITERS[shape](response.payload)
-        page = _page(response.payload, request.command) if request and shape is _PAIRS else None
-        if request and request.compression and lz4.available():
-            return [pack(_header(response, compression=True, page=page)), lz4.compress(content)]
-        if page is None and _is_plain(response):
-            return [SUCCEEDED + pack(response.id), content]
-        return [pack(_header(response, compression=False, page=page)), content]
+        if response.plain and request is not None and not request.compression and response.id is not None:
+            write = _ANSWERING.get(type(request.command))
+            if write is not None:
+                return [SUCCEEDED + pack(response.id), write(response.payload)]
+        return super().encode_response(response, request)
 
     def open_reply(self, frames: Frames) -> Reply:
-        if len(frames) != 2:
-            raise MalformedMessage(f"a reply is a header and a content frame, not {len(frames)} frames")
-        frame, content = frames
-        if frame.startswith(SUCCEEDED):  # nearly every one
-            reply_id = unpack(frame[len(SUCCEEDED) :], self.limits)
-            if type(reply_id) is int and reply_id >= 0:
-                return Reply(reply_id, partial(self._success, reply_id, content))
-        header = unpack(frame, self.limits)
-        if not isinstance(header, dict):
-            raise MalformedMessage(f"the header of a reply is a map, not {type(header).__name__}")
-        return Reply(_id(header), partial(self._response, header, _id(header), content))
+        if len(frames) == 2:
+            header, content = frames
+            if header.startswith(SUCCEEDED) and len(header) <= _LONGEST:
+                number = _value(header[_AT_ID:])
+                if type(number) is int and number >= 0:
+                    return number, partial(self._succeeded, number, content)
+        return super().open_reply(frames)
 
-    def _success(self, reply_id: int, content: bytes, request: Request[Any]) -> Response:
-        return Response.success(self._payload(unpack(content, self.limits), request.command), reply_id)
-
-    def _response(
-        self, header: dict[Any, Any], reply_id: int | None, content: bytes, request: Request[Any]
-    ) -> Response:
-        status = reply_status(header.get(b"status"))
-        if status is Status.FAILURE:
-            return Response.failure(error_code(header.get(b"err_code")), message_of(header), reply_id)
-        if b"page" in header and getattr(request.command, "sealed", False):
-            payload: Any = self._sealed(header, content)
-        else:
-            payload = self._payload(self._content(content, header), request.command)
-        features = _features(header[b"features"]) if b"features" in header else ()
-        return Response(payload, status, None, "", reply_id, header.get(b"more") is True, features, cursor_of(header))
-
-    def _content(self, frame: bytes, header: dict[Any, Any], *, texts: bool = False) -> Any:
-        """The content; by the header's word, as failures are never compressed, and old servers may echo a ``yes``."""
-        if header.get(b"compression") is not True:
-            return unpack(frame, self.limits, texts=texts)
-        check_size(len(frame), self.limits.frame_bytes)
-        return unpack(lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes, texts=texts)
-
-    def _sealed(self, header: dict[Any, Any], content: bytes) -> Sealed:
-        """A page whose header says enough to ask for the next one."""
-        page = header[b"page"]
-        if type(page) is not list or list(map(type, page)) != [int, bytes] or page[0] < 1:
-            raise MalformedMessage(f"the page of a reply is a count and a key, not {reprlib.repr(page)}")
-        opened = partial(self._opened, header, content)
-        return Sealed(page[0], page[1], len(content), opened, partial(opened, texts=True))
-
-    def _opened(self, header: dict[Any, Any], content: bytes, *, texts: bool = False) -> list[list[Any]]:
-        """The pairs of a page, which must be those that its header spoke of."""
-        count, last = header[b"page"]
-        found = self._content(content, header, texts=texts)
-        if type(found) is not dict:
-            raise MalformedMessage(f"the content of a reply is a map, not {type(found).__name__}")
-        pairs = pairs_of(found.get("datas" if texts else b"datas"), str if texts else bytes)
-        if len(pairs) != count or pairs[-1][0] != (text(last) if texts else last):
-            raise MalformedMessage("the answer holds another page than its header says")
-        return pairs
-
-    def _payload(self, content: Any, command: Command[Any]) -> Any:
-        if type(content) is not dict:
-            raise MalformedMessage(f"the content of a reply is a map, not {type(content).__name__}")
-        datas = content.get(b"datas")
-        read = READERS.get(command.shape)
-        if read is not None:
-            return read(datas)
-        if command.shape is Shape.ANSWERS:
-            return answers(datas, command)
-        check_plain(datas, self.limits)
-        return datas
+    def _succeeded(self, number: int, content: bytes, request: Request[Any]) -> Response:
+        if type(request.command) in _SCALAR and len(content) <= self.limits.harmless and content.startswith(ONE_VALUE):
+            value = _value(content[_AT_VALUE:])
+            if type(value) is bytes:
+                return Response.success(value, number)
+        return Response.success(self._payload(unpack(content, self.limits), request.command), number)
 
 
-def _meta(request: Request[Any]) -> bytes:
-    command = request.command
-    if not request.compression and not command.extras:
-        return _UNASKED if request.id is None else _NUMBERED + pack(request.id)
-    meta: dict[str, Any] = {"compression": request.compression}
-    if request.id is not None:
-        meta["id"] = request.id
-    meta.update(extras_of(command))
-    return pack(meta)
-
-
-def _id(fields: dict[Any, Any]) -> int | None:
-    value = fields.get(b"id")
-    return value if type(value) is int and 0 <= value < 1 << 64 else None
-
-
-def _uid(uid: Any) -> str:
-    if type(uid) is bytes:
-        return uid.decode("utf-8", "surrogateescape")
-    raise MalformedMessage(f"Invalid request message : uid must be a string, not {type(uid).__name__}")
-
-
-def _is_plain(response: Response) -> bool:
-    """Whether there is nothing to say but that it is one of success, and the id."""
-    return (
-        response.id is not None
-        and response.status is _SUCCESSFUL
-        and not response.more
-        and response.cursor is None
-        and not response.features
-    )
-
-
-def _page(pairs: Any, command: Any) -> tuple[int, bytes] | None:
-    """How many pairs a page has, and its last key: the client can ask for the next one before it unpacks this one."""
-    return (len(pairs), pairs[-1][0]) if pairs and command.max_bytes is not None else None
-
-
-def _header(response: Response, *, compression: bool, page: tuple[int, bytes] | None = None) -> dict[str, Any]:
-    if response.status is Status.SUCCESS and not compression:
-        header: dict[str, Any] = _SUCCESS.copy()
-    else:
-        header = {
-            "status": int(response.status),
-            "err_msg": None if response.code is None else response.message,
-            "compression": compression,
-            "err_code": response.code,
-        }
-    if response.id is not None:
-        header["id"] = response.id
-    if response.more:
-        header["more"] = True
-    if response.cursor is not None:
-        header["cursor"] = response.cursor
-    if page is not None:
-        header["page"] = page
-    if response.features:
-        header["features"] = response.features
-    return header
-
-
-def _features(features: Any) -> tuple[str, ...]:
-    return tuple([text(f) for f in features if isinstance(f, bytes)]) if isinstance(features, list) else ()
+def _read(make: Callable[[Any], Command[Any]], rest: bytes) -> Request[Any] | None:
+    """The request that goes on with ``rest`` behind its opening, as the rest of an array; None where it is refused."""
+    try:
+        number, uid_name, uid, args_name, args = unpackb(_ARRAY_OF_FIVE + rest, raw=True, ext_hook=Extension)
+        request = Request.plain(make(args), uid.decode("utf-8", "surrogateescape"), number)
+    except Exception:  # noqa: BLE001 - as above
+        return None
+    named = uid_name == b"uid" and args_name == b"args"
+    return request if named and type(args) is list and type(number) is int and number >= 0 else None

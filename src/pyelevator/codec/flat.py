@@ -181,7 +181,7 @@ class FlatCodec(Codec):
         return [pack(reply) if len(reply) < _MANY else pack_pieces(reply)]
 
     def open_reply(self, frames: Frames) -> Reply:
-        return Reply(None, partial(self._response, frames))
+        return None, partial(self._response, frames)
 
     def _response(self, frames: Frames, request: Request[Any]) -> Response:
         message = _array(frames, "reply", self.limits)

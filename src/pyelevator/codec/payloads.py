@@ -9,6 +9,9 @@ from pyelevator.commands import Shape
 from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Response, Status
 
+ONE_VALUE: Final = DATAS + b"\x91"
+"""What the content of an answer with one value begins with."""
+
 _LARGE: Final = 64 << 10
 """Bytes of a value that is not copied once more than needed."""
 
@@ -50,10 +53,9 @@ def _outcome(entry: Any, shape: Shape) -> Any:
 
 def _written_scalar(payload: Any) -> bytes:
     """Wrapped in a list, but for false, which the old server leaves bare."""
-    datas: Any = payload if payload is False else [payload]
-    if type(payload) is bytes and len(payload) >= _LARGE:
-        return pack_pieces(datas, "datas")
-    return DATAS + pack(datas)
+    if type(payload) is not bytes:
+        return DATAS + pack(payload if payload is False else [payload])
+    return ONE_VALUE + pack(payload) if len(payload) < _LARGE else pack_pieces([payload], "datas")
 
 
 def _written_rows(payload: Any) -> bytes:

@@ -1,0 +1,140 @@
+"""The quick way of the classic codec for usual messages, held against the full way for any message."""
+
+import msgpack
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pyelevator.codec import ClassicCodec, Limits
+from pyelevator.codec.maps import MapCodec
+from pyelevator.commands import Exists, Get, MGet, Ping, Put, Range
+from pyelevator.errors import ErrorCode, ProtocolError
+from pyelevator.messages import Request, Response
+from pyelevator.testing.strategies import requests, responses_to
+
+SMALL = Limits(frame_bytes=400, content_bytes=400, elements=20, depth=4)
+ASKING = [Request(Get("k"), "u", 7), Request(Exists("k"), "u", 7), Request(Put("k", "v"), "u", 7)]
+ASKING += [
+    Request(Put("k", "v", True), "u", 7),
+    Request(MGet(["k"]), "u", 7),
+    Request(Range(), "u", 7),
+    Request(Ping()),
+]
+
+values = st.none() | st.booleans() | st.integers(-3, 2**64 - 1) | st.binary(max_size=3) | st.just(b"u" * 300)
+arguments = values | st.lists(values | st.lists(values, max_size=2), max_size=3)
+ids = values | st.sampled_from([[], {}, msgpack.ExtType(5, b"x"), 1.5])
+
+
+def outcome(call, *args):
+    """What a call gives, or all that a peer is told of its refusal."""
+    try:
+        return call(*args)
+    except ProtocolError as error:
+        return type(error), str(error), error.code, error.request_id
+
+
+def read_alike(frames, limits):
+    quick, full = ClassicCodec(limits), MapCodec(limits)
+    assert outcome(quick.decode_request, frames) == outcome(full.decode_request, frames)
+    for request in ASKING:
+        assert outcome(quick.decode_response, frames, request) == outcome(full.decode_response, frames, request)
+        assert outcome(quick.reply_id, frames) == outcome(full.reply_id, frames)
+
+
+@st.composite
+def damaged(draw, frames):
+    """The frames with some bytes of one of them left out, changed or added."""
+    index = draw(st.integers(0, len(frames) - 1))
+    frame = bytes(frames[index])
+    first = draw(st.integers(0, len(frame)))
+    behind = draw(st.integers(first, min(len(frame), first + 3)))
+    changed = frame[:first] + draw(st.binary(max_size=3)) + frame[behind:]
+    return [*frames[:index], changed, *frames[index + 1 :]]
+
+
+@given(requests("classic"))
+def test_both_write_the_same_bytes_for_a_request(request):
+    assert ClassicCodec().encode_request(request) == MapCodec().encode_request(request)
+
+
+@given(st.data())
+def test_both_write_the_same_bytes_for_a_response(data):
+    request = data.draw(requests("classic"))
+    response = data.draw(responses_to(request))
+    assert ClassicCodec().encode_response(response, request) == MapCodec().encode_response(response, request)
+
+
+@given(
+    request=st.sampled_from(ASKING),
+    payload=st.none() | st.booleans() | st.binary(max_size=3),
+    id=st.none() | st.just(7),
+)
+def test_both_write_the_same_bytes_for_a_plain_success(request, payload, id):
+    response = Response.success([(b"k", b"v")] if isinstance(request.command, Range) else payload, id)
+    assert ClassicCodec().encode_response(response, request) == MapCodec().encode_response(response, request)
+    assert ClassicCodec().encode_response(response, None) == MapCodec().encode_response(response, None)
+
+
+@given(st.data())
+def test_both_make_the_same_of_a_damaged_request(data):
+    read_alike(
+        data.draw(damaged(MapCodec().encode_request(data.draw(st.sampled_from(ASKING) | requests("classic"))))), SMALL
+    )
+
+
+@given(st.data())
+def test_both_make_the_same_of_a_damaged_reply(data):
+    request = data.draw(st.sampled_from(ASKING) | requests("classic"))
+    read_alike(data.draw(damaged(MapCodec().encode_response(data.draw(responses_to(request)), request))), SMALL)
+
+
+@given(
+    verb=st.sampled_from(["GET", "EXISTS", "PUT", "DELETE", "BATCH", "PING", "RANGE", "FOO"]),
+    id=ids,
+    uid=values,
+    args=arguments,
+)
+@example("GET", 7, b"u", {b"k": 1})
+@example("GET", True, b"u", [b"k"])
+@example("GET", -1, b"u", [b"k"])
+@example("GET", 2**64 - 1, b"\xff", [b"k"])
+@example("EXISTS", 7, b"u", b"k")
+@example("PUT", 7, b"u", [b"k"])
+@example("GET", 7, b"u", [b"k" * 500])
+def test_both_make_the_same_of_a_request_that_begins_as_usual(verb, id, uid, args):
+    meta = {"compression": False, "id": id}
+    read_alike([msgpack.packb({"cmd": verb, "meta": meta, "uid": uid, "args": args}, use_bin_type=False)], SMALL)
+
+
+@given(names=st.permutations(["cmd", "meta", "uid", "args"]))
+def test_the_order_of_a_request_does_not_matter(names):
+    said = {"cmd": "GET", "meta": {"compression": False, "id": 7}, "uid": "u", "args": ["k"]}
+    frame = msgpack.packb({name: said[name] for name in names}, use_bin_type=False)
+    assert ClassicCodec().decode_request([frame]) == Request(Get("k"), "u", 7)
+
+
+@given(datas=arguments, id=ids)
+@example([b"v"], 7)
+@example([msgpack.ExtType(5, b"x")], 7)
+@example([msgpack.Timestamp(1)], 7)
+@example([b"v" * 500], 7)
+def test_both_make_the_same_of_a_reply_that_begins_as_usual(datas, id):
+    header = {"status": 1, "err_msg": None, "compression": False, "err_code": None, "id": id}
+    read_alike([msgpack.packb(part, use_bin_type=False) for part in (header, {"datas": datas})], SMALL)
+
+
+def test_a_usual_request_is_refused_in_the_words_and_under_the_id_of_the_full_way():
+    frame = msgpack.packb(
+        {"cmd": "GET", "meta": {"compression": False, "id": 7}, "uid": "u", "args": [5]}, use_bin_type=False
+    )
+    with pytest.raises(ProtocolError, match=r"^key must be str or bytes, not int$") as raised:
+        ClassicCodec().decode_request([frame])
+    assert (raised.value.code, raised.value.request_id) == (ErrorCode.TYPE, 7)
+
+
+def test_what_only_begins_like_a_usual_header_is_read_in_full():
+    succeeded = ClassicCodec().encode_response(Response.success(None, 7), ASKING[2])[0]
+    for header in (succeeded + b"\x00", succeeded[:-1], succeeded[:-1] + b"\xdd\xff\xff\xff\xff" + b"\x00" * 9):
+        with pytest.raises(ProtocolError, match="msgpack"):
+            ClassicCodec().open_reply([header, b"\xc0"])
