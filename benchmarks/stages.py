@@ -11,6 +11,7 @@ import threading
 import timeit
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from itertools import repeat
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, Self
@@ -34,6 +35,7 @@ from pyelevator.transports.open_listener import OpenListener
 
 _REPEATS: Final = 9
 _LOOPS: Final = 1_000
+_ID: Final = 1_000
 _FOREVER: Final = Deadline.after(3600)
 
 
@@ -47,7 +49,7 @@ class Stage:
 
 
 class Canned(Transport):
-    """Answers every message with the same frames at once, and costs nothing; they carry no id."""
+    """Answers every message with the same frames at once, and costs nothing."""
 
     def __init__(self, frames: Sequence[bytes]) -> None:
         self.frames = frames
@@ -83,16 +85,16 @@ class Example:
     def __init__(self, uid: str) -> None:
         self.codec = ClassicCodec()
         self.command = Get(key(7))
-        self.request = Request(self.command, uid, 1000)
-        self.response = Response(value(7), id=1000)
+        self.request = Request(self.command, uid, _ID)
+        self.response = Response.success(value(7), _ID)
         self.asked = self.codec.encode_request(self.request)
         self.answer = self.codec.encode_response(self.response, self.request)
-        self.unechoed = self.codec.encode_response(Response(value(7)), self.request)
 
 
 def client_stages(example: Example) -> list[Stage]:
     """The client's part but for its socket: the whole over a transport that costs nothing, and its pieces."""
-    client: Elevator[bytes] = Elevator(transport=Canned(example.unechoed), encoding=None, auto_connect=False)
+    client: Elevator[bytes] = Elevator(transport=Canned(example.answer), encoding=None, auto_connect=False)
+    client._session.numbers = repeat(_ID)
     client._link.lead_to("default", example.request.uid, FEATURES)
     whole = micros(lambda: client.Get(b"0000000000000007"))
     command = micros(lambda: Get(b"0000000000000007"))
@@ -111,8 +113,8 @@ def client_stages(example: Example) -> list[Stage]:
 
 
 def _passed(conversation: Conversation, example: Example) -> None:
-    conversation.submit(example.request)
-    conversation.receive(example.unechoed)
+    conversation.carry(example.request)
+    conversation.receive(example.answer)
 
 
 def server_stages(example: Example, application: Application) -> list[Stage]:

@@ -3,7 +3,7 @@
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -231,7 +231,7 @@ class Session:
         check_lanes(max_lanes)
         self.transport = transport
         self.codec = codec
-        self.numbers = count(1)
+        self.numbers: Iterator[int] = count(1)
         self._max_lanes = max_lanes
         self._lane_timeout = lane_timeout
         self._pool = self._new_pool()
