@@ -165,6 +165,8 @@ class Keyed(Command[R]):
     def of(cls, key: Data) -> Self:
         """As the constructor, and in half the time: clients and servers make one for each call.
 
+        Not for subclasses with fields or converters of their own.
+
         >>> Get.of("abc")
         Get(key=b'abc')
         """

@@ -25,7 +25,7 @@ C = TypeVar("C", bound=type[Any])
 
 def _sparse(kind: C) -> C:
     """The class has the defaults of its fields, so an instance need not hold them: what is made for nearly every call
-    has two or three fields that say something.
+    has two or three fields that say something. All instances share these defaults, so none of them may be a factory.
     """
     for each in fields(kind):
         if each.default is not NOTHING:
@@ -102,7 +102,7 @@ class Request(Generic[R]):
     gather: Callable[[], Any] | None = field(default=None, eq=False, repr=False)
 
     @classmethod
-    def plain(cls, command: Command[R], uid: str | None, id: int | None = None) -> Self:
+    def usual(cls, command: Command[R], uid: str | None, id: int | None = None) -> Self:
         """A request that asks for nothing beside its command, as nearly every one; quicker than the constructor."""
         request = _new(cls)
         held = request.__dict__

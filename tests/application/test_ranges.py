@@ -4,6 +4,7 @@ import pytest
 
 from pyelevator.application import Application, Policy
 from pyelevator.commands import DELETE, PUT, Batch, Range, Slice
+from pyelevator.engines.pieces import Pieces
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Request
 
@@ -140,3 +141,30 @@ def test_a_large_range_is_gathered_in_pieces_of_few_rows_and_few_bytes(size):
     assert [key for key, _ in rows if len(key) == 4] == [b"%04d" % number for number in range(60)]
     assert [row for piece in pieces for row in piece] == rows
     assert max(sum(len(key) + len(value) for key, value in piece[:-1]) for piece in pieces) < 256 << 10
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Range(),
+        Range(max_bytes=30),
+        Range(max_bytes=30, cursor=True),
+        Slice(None, 3),
+        Slice(None, 3, max_bytes=5),
+        Slice(None, 3, reverse=True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_scan_is_closed_when_enough_was_read_and_when_reading_fails(world, command, fails, monkeypatch):
+    closed, take, close = [], Pieces.take, Pieces.close
+
+    def taking(pieces, most, enough):
+        if fails:
+            raise OSError("cannot be read")
+        return take(pieces, most, enough)
+
+    monkeypatch.setattr(Pieces, "take", taking)
+    monkeypatch.setattr(Pieces, "close", lambda pieces: closed.append(pieces) or close(pieces))
+    response = world.ask(command)
+    assert (response.code is None, len(closed)) == (not fails, 1)

@@ -380,3 +380,26 @@ def test_in_a_forked_child_a_dropped_session_says_nothing(monkeypatch):
         warnings.simplefilter("error")
         patched.setattr(FORKS, "count", FORKS.count + 1)
         del session
+
+
+def test_no_two_requests_of_a_session_have_one_id():
+    asked = []
+
+    class Noting(Scripted):
+        def send(self, frames, deadline):
+            asked.append(ClassicCodec().decode_request(frames).id)
+
+        def receive(self, deadline):
+            return ClassicCodec().encode_response(Response.success(b"v", asked[-1]), Request(Get("k")))
+
+        def sibling(self):
+            return Noting()
+
+    session = Session(Noting(), ClassicCodec(), 4)
+    for _ in range(3):
+        session.exchange(Request(Get("k"), "u", 9), NEVER)
+        session.call(Get("k"), "u", NEVER)
+        begun = session.begin(Request(Get("k"), "u"), NEVER)
+        session.call(Get("k"), "u", NEVER)
+        begun.abandon()
+    assert len(set(asked)) == len(asked) == 12

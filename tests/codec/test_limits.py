@@ -244,3 +244,16 @@ def test_a_failure_code_of_the_future_is_a_runtime_failure():
 def test_a_large_batch_is_passed_on_without_a_copy():
     ops = [(1, b"k", b"v"), [0, b"k"]]
     assert Batch(ops).ops is ops
+
+
+def test_a_short_frame_is_held_to_the_limit_of_bytes():
+    request = Request(Get("k" * 60), "u", 7)
+    (frame,) = ClassicCodec().encode_request(request)
+    assert ClassicCodec(Limits(frame_bytes=len(frame))).decode_request([frame]) == request
+    with pytest.raises(LimitExceeded, match=r"over the limit of 100$"):
+        ClassicCodec(Limits(frame_bytes=100)).decode_request([frame])
+
+
+def test_short_content_is_held_to_its_own_limit():
+    with pytest.raises(LimitExceeded, match="a frame of 40 bytes is over the limit of 39"):
+        base.unpack(b"\xda\x00\x25" + b"v" * 37, Limits(content_bytes=39), 39)

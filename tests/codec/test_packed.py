@@ -4,7 +4,7 @@ import pytest
 
 from pyelevator.application import Application, Intercepted
 from pyelevator.codec import ClassicCodec
-from pyelevator.codec.packed import PackedRows
+from pyelevator.codec.packed import PackedPage, PackedRows
 from pyelevator.commands import PUT, Batch, Range, Slice
 from pyelevator.conversation import Reader
 from pyelevator.messages import Request
@@ -33,6 +33,24 @@ def packed(*pieces):
 )
 def test_pieces_become_one_array(pieces, content):
     assert packed(*pieces).content() == content
+
+
+@pytest.mark.parametrize(
+    ("pieces", "content"),
+    [
+        ((), DATAS + b"\x90"),
+        (([(b"a", b"1")],), DATAS + b"\x92\xa1a\xa11"),
+        (([(b"a", b"1")], [], [(b"b", b"2")]), DATAS + b"\x94\xa1a\xa11\xa1b\xa12"),
+        (([(b"a", b"1")] * 7, [(b"a", b"1")]), DATAS + b"\xdc\x00\x10" + b"\xa1a\xa11" * 8),
+        (([(b"a", b"1")] * 16, [(b"a", b"1")] * 32_752), DATAS + b"\xdd\x00\x01\x00\x00" + b"\xa1a\xa11" * 32_768),
+        (([(b"a", b"v" * 40)],), DATAS + b"\x92\xa1a\xda\x00\x28" + b"v" * 40),
+    ],
+)
+def test_pieces_of_pairs_become_one_flat_array(pieces, content):
+    page = PackedPage()
+    for piece in pieces:
+        page.extend(piece)
+    assert page.content() == content
 
 
 def test_a_length_and_the_last_row_are_at_hand_and_no_other_row():
@@ -70,7 +88,7 @@ def test_an_answer_with_packed_rows_says_what_one_with_a_list_says(application, 
     request = Request(command, application.catalog.uid_of("default"), 7, compression)
     codec, exchange = ClassicCodec(), Reader().read(ClassicCodec().encode_request(request))
     from_list = application(request)
-    assert type(application(exchange.request).payload) is PackedRows
+    assert isinstance(application(exchange.request).payload, PackedRows)
     answer = codec.decode_response(exchange.answer(application), request)
     assert (answer.payload, answer.more) == (
         [list(row) if type(row) is tuple else row for row in from_list.payload],

@@ -11,7 +11,7 @@ from pyelevator.messages import Request, Response, Sealed
 PAIRS = [[b"a", b"1"], [b"\xff", b"\xc3\xa9"]]
 HEADER = {"status": 1, "err_msg": None, "compression": False, "err_code": None, "id": 7, "more": True}
 SEALED = Request(Range(max_bytes=1, cursor=True, sealed=True), "u", 7)
-CONTENT = {"datas": PAIRS}
+CONTENT = {"datas": [b"a", b"1", b"\xff", b"\xc3\xa9"]}
 
 
 def reply(page, content=CONTENT):
@@ -41,6 +41,12 @@ def test_the_header_tells_count_and_last_key_of_a_page(command, more, page, comp
     request = Request(command, "u", 7, compression)
     header, _ = ClassicCodec().encode_response(Response(PAIRS, id=7, more=more), request)
     assert msgpack.unpackb(header, raw=True).get(b"page") == page
+
+
+@pytest.mark.parametrize("command", [Range(max_bytes=9), Slice(None, 2, max_bytes=9)], ids=str)
+def test_the_pairs_of_a_page_are_written_as_one_array(command):
+    _, content = ClassicCodec().encode_response(Response(PAIRS, id=7), Request(command, "u", 7))
+    assert content == b"\x81\xa5datas\x94\xa1a\xa11\xa1\xff\xa2\xc3\xa9"
 
 
 @pytest.mark.parametrize("parts", [(True, False), (False, True), (False, False)])
@@ -75,6 +81,11 @@ def test_who_does_not_want_it_packed_gets_pairs():
     assert ClassicCodec().decode_response(reply([2, b"\xff"]), request).payload == PAIRS
 
 
+def test_a_page_of_a_server_that_names_no_key_has_an_array_for_each_pair():
+    frames = [msgpack.packb(HEADER), msgpack.packb({"datas": PAIRS}, use_bin_type=False)]
+    assert ClassicCodec().decode_response(frames, SEALED).payload == PAIRS
+
+
 @pytest.mark.parametrize("page", [None, 1, [], [1], [1, b"a", 2], [b"a", 1], [True, b"a"], [0, b"a"], [-1, b"a"]])
 def test_what_is_no_count_and_key_is_refused(page):
     with pytest.raises(MalformedMessage, match="the page of a reply is a count and a key, not"):
@@ -89,9 +100,10 @@ def test_what_is_no_count_and_key_is_refused(page):
         ([1, b"a"], {"datas": []}, "another page than its header says"),
         ([1, b"a"], {"datas": None}, "a list was expected"),
         ([1, b"a"], {"datas": [b"a"]}, "something else than pairs of strings"),
-        ([1, b"a"], {"datas": [[b"a"]]}, "something else than pairs of strings"),
-        ([1, b"a"], {"datas": [[b"a", 1]]}, "something else than pairs of strings"),
-        ([1, b"a"], {"datas": [[b"a", None]]}, "something else than pairs of strings"),
+        ([1, b"a"], {"datas": [b"a", b"1", b"b"]}, "something else than pairs of strings"),
+        ([1, b"a"], {"datas": [[b"a", b"1"]]}, "something else than pairs of strings"),
+        ([1, b"a"], {"datas": [b"a", 1]}, "something else than pairs of strings"),
+        ([1, b"a"], {"datas": [b"a", None]}, "something else than pairs of strings"),
         ([1, b"a"], [], "the content of a reply is a map"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import msgpack
 import pytest
+from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -12,7 +13,14 @@ from pyelevator.errors import ErrorCode, ProtocolError
 from pyelevator.messages import Request, Response
 from pyelevator.testing.strategies import requests, responses_to
 
-SMALL = Limits(frame_bytes=400, content_bytes=400, elements=20, depth=4)
+SEVERAL = [
+    Limits(),
+    Limits(frame_bytes=400, content_bytes=300, elements=200, depth=4),
+    Limits(120, 120, 120, 2),
+    Limits(elements=4),
+    Limits(frame_bytes=90),
+    Limits(content_bytes=60),
+]
 ASKING = [Request(Get("k"), "u", 7), Request(Exists("k"), "u", 7), Request(Put("k", "v"), "u", 7)]
 ASKING += [
     Request(Put("k", "v", True), "u", 7),
@@ -34,12 +42,13 @@ def outcome(call, *args):
         return type(error), str(error), error.code, error.request_id
 
 
-def read_alike(frames, limits):
-    quick, full = ClassicCodec(limits), MapCodec(limits)
-    assert outcome(quick.decode_request, frames) == outcome(full.decode_request, frames)
-    for request in ASKING:
-        assert outcome(quick.decode_response, frames, request) == outcome(full.decode_response, frames, request)
+def read_alike(frames):
+    for limits in SEVERAL:
+        quick, full = ClassicCodec(limits), MapCodec(limits)
+        assert outcome(quick.decode_request, frames) == outcome(full.decode_request, frames)
         assert outcome(quick.reply_id, frames) == outcome(full.reply_id, frames)
+        for request in ASKING:
+            assert outcome(quick.decode_response, frames, request) == outcome(full.decode_response, frames, request)
 
 
 @st.composite
@@ -65,12 +74,14 @@ def test_both_write_the_same_bytes_for_a_response(data):
     assert ClassicCodec().encode_response(response, request) == MapCodec().encode_response(response, request)
 
 
+@pytest.mark.parametrize("compression", [False, True])
 @given(
     request=st.sampled_from(ASKING),
     payload=st.none() | st.booleans() | st.binary(max_size=3),
     id=st.none() | st.just(7),
 )
-def test_both_write_the_same_bytes_for_a_plain_success(request, payload, id):
+def test_both_write_the_same_bytes_for_a_plain_success(compression, request, payload, id):
+    request = evolve(request, compression=compression)
     response = Response.success([(b"k", b"v")] if isinstance(request.command, Range) else payload, id)
     assert ClassicCodec().encode_response(response, request) == MapCodec().encode_response(response, request)
     assert ClassicCodec().encode_response(response, None) == MapCodec().encode_response(response, None)
@@ -78,15 +89,13 @@ def test_both_write_the_same_bytes_for_a_plain_success(request, payload, id):
 
 @given(st.data())
 def test_both_make_the_same_of_a_damaged_request(data):
-    read_alike(
-        data.draw(damaged(MapCodec().encode_request(data.draw(st.sampled_from(ASKING) | requests("classic"))))), SMALL
-    )
+    read_alike(data.draw(damaged(MapCodec().encode_request(data.draw(st.sampled_from(ASKING) | requests("classic"))))))
 
 
 @given(st.data())
 def test_both_make_the_same_of_a_damaged_reply(data):
     request = data.draw(st.sampled_from(ASKING) | requests("classic"))
-    read_alike(data.draw(damaged(MapCodec().encode_response(data.draw(responses_to(request)), request))), SMALL)
+    read_alike(data.draw(damaged(MapCodec().encode_response(data.draw(responses_to(request)), request))))
 
 
 @given(
@@ -102,9 +111,20 @@ def test_both_make_the_same_of_a_damaged_reply(data):
 @example("EXISTS", 7, b"u", b"k")
 @example("PUT", 7, b"u", [b"k"])
 @example("GET", 7, b"u", [b"k" * 500])
+@example("GET", 7, b"u", [b"k", b"l"])
+@example("GET", 7, b"u", [])
+@example("PUT", 7, b"u", [b"k", b"v", True])
+@example("BATCH", 7, b"u", [[msgpack.ExtType(0, b"k")]])
+@example("PUT", 7, b"u", {b"k": 1, b"l": 2})
 def test_both_make_the_same_of_a_request_that_begins_as_usual(verb, id, uid, args):
     meta = {"compression": False, "id": id}
-    read_alike([msgpack.packb({"cmd": verb, "meta": meta, "uid": uid, "args": args}, use_bin_type=False)], SMALL)
+    read_alike([msgpack.packb({"cmd": verb, "meta": meta, "uid": uid, "args": args}, use_bin_type=False)])
+
+
+@pytest.mark.parametrize("names", [("uid", "argz"), ("uix", "args"), ("args", "uid")])
+def test_both_make_the_same_of_other_names(names):
+    meta = {"compression": False, "id": 7}
+    read_alike([msgpack.packb({"cmd": "GET", "meta": meta, names[0]: "u", names[1]: ["k"]}, use_bin_type=False)])
 
 
 @given(names=st.permutations(["cmd", "meta", "uid", "args"]))
@@ -119,9 +139,11 @@ def test_the_order_of_a_request_does_not_matter(names):
 @example([msgpack.ExtType(5, b"x")], 7)
 @example([msgpack.Timestamp(1)], 7)
 @example([b"v" * 500], 7)
+@example([b"v"], -1)
+@example([b"v"], True)
 def test_both_make_the_same_of_a_reply_that_begins_as_usual(datas, id):
     header = {"status": 1, "err_msg": None, "compression": False, "err_code": None, "id": id}
-    read_alike([msgpack.packb(part, use_bin_type=False) for part in (header, {"datas": datas})], SMALL)
+    read_alike([msgpack.packb(part, use_bin_type=False) for part in (header, {"datas": datas})])
 
 
 def test_a_usual_request_is_refused_in_the_words_and_under_the_id_of_the_full_way():
@@ -138,3 +160,27 @@ def test_what_only_begins_like_a_usual_header_is_read_in_full():
     for header in (succeeded + b"\x00", succeeded[:-1], succeeded[:-1] + b"\xdd\xff\xff\xff\xff" + b"\x00" * 9):
         with pytest.raises(ProtocolError, match="msgpack"):
             ClassicCodec().open_reply([header, b"\xc0"])
+
+
+def test_a_long_header_that_begins_as_usual_is_checked_before_memory_is_taken():
+    succeeded = ClassicCodec().encode_response(Response.success(None, 7), ASKING[2])[0]
+    with pytest.raises(ProtocolError, match="not a msgpack value"):
+        ClassicCodec().open_reply([succeeded[:-1] + b"\xdd\x00\x0f\xff\xff" * 1000, b"\xc0"])
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_buffers_are_read_as_bytes_are(kind):
+    codec, request = ClassicCodec(), Request(Get("k"), "u", 7)
+    assert codec.decode_request([kind(frame) for frame in codec.encode_request(request)]) == request
+    frames = codec.encode_response(Response.success(b"v", 7), request)
+    assert codec.decode_response([kind(frame) for frame in frames], request) == Response(b"v", id=7)
+
+
+def test_usual_messages_are_not_read_as_maps(monkeypatch):
+    request, codec = Request(Get("k"), "u", 7), ClassicCodec()
+    asked, answer = codec.encode_request(request), codec.encode_response(Response.success(b"v", 7), request)
+    for name in ("encode_request", "decode_request", "encode_response", "open_reply", "_payload"):
+        monkeypatch.delattr(MapCodec, name)
+    assert (codec.encode_request(request), codec.decode_request(asked)) == (asked, request)
+    assert codec.encode_response(Response.success(b"v", 7), request) == answer
+    assert codec.decode_response(answer, request) == Response(b"v", id=7)

@@ -158,9 +158,9 @@ def _bounds_of(command: Slice) -> Bounds:
 def _taken(scan: Pieces, most: int, most_bytes: int, request: Request[Any], policy: Policy) -> Taken:
     """The first rows, at most so many, of about so many bytes but at least one."""
     courtesy = policy.courtesy
-    rows = request.gather() if request.gather else CourteousRows(courtesy)
     left = room = max(most_bytes, 1)
     with scan:
+        rows = request.gather() if request.gather else CourteousRows(courtesy)
         while left > 0 and len(rows) < most:
             wanted, enough = min(PIECE, most - len(rows)), min(left, _PIECE_BYTES)
             some, size = scan.take(wanted, enough)

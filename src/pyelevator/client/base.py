@@ -18,7 +18,6 @@ from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.flows import Flow, Forward, Interceptor, compose, drive, through
-from pyelevator.messages import Request
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
 
 if TYPE_CHECKING:
@@ -294,13 +293,12 @@ class Client(Facade[T]):
         flow: Callable[[Link, Any, bool], Flow[R]] = operations.call,
     ) -> R:
         """Does what ``flow`` does for a command of one key; without a flow, where an answer is the result."""
-        deadline, link = Deadline.after(self._timeout if timeout is None else check_timeout(timeout)), self._link
+        deadline, link = self._deadline(timeout), self._link
         if compression is not False or not link.plain or self._forward is not None:
             return self._run_until(flow(link, command, compression), deadline)
         uid = link.address(command) if command.extras else link.uid
-        session = self._session
-        response = session.carry(Request.plain(command, uid, next(session.numbers)), deadline)
-        if not response.plain and response.code is not None:
+        response = self._session.call(command, uid, deadline)
+        if response.code is not None:
             response = self._run_until(operations.refused(link, command, uid, response), deadline)
         return command.result(response.payload)
 

@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from pyelevator.client.forks import FORKS
 from pyelevator.codec import Codec
+from pyelevator.commands import Command
 from pyelevator.conversation import Conversation
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import PoolTimeout, RequestTimeout, UsageError
@@ -247,13 +248,14 @@ class Session:
             PoolTimeout: all lanes were busy until the deadline.
             TransportError, ProtocolError: the lane's failure.
         """
-        return self.carry(request.numbered(next(self.numbers)), deadline)
+        return self._carry(request.numbered(next(self.numbers)), deadline)
 
-    def carry(self, request: Request[Any], deadline: Deadline) -> Response:
-        """As ``exchange``, of a request that has one of the session's ``numbers`` for its id."""
-        pool = self._pool
-        if pool.forks != FORKS.count:
-            pool = self._own_pool()
+    def call(self, command: Command[Any], uid: str | None, deadline: Deadline) -> Response:
+        """The answer to a request that asks for nothing beside its command; raises as ``exchange``."""
+        return self._carry(Request.usual(command, uid, next(self.numbers)), deadline)
+
+    def _carry(self, request: Request[Any], deadline: Deadline) -> Response:
+        pool = self._own_pool()
         lane = pool.take(deadline)
         try:
             return lane.finish(lane.begin(request, deadline), deadline)

@@ -3,14 +3,13 @@
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 import msgpack
 from attrs import field, frozen
 from msgpack import unpackb
 
-from pyelevator.codec.pause import Pause
+from pyelevator.codec.pause import paused
 from pyelevator.commands import BadSignal, Unknown
 from pyelevator.errors import ArgumentTypeError, ErrorCode, LimitExceeded, MalformedMessage, UsageError
 from pyelevator.messages import Request, Response, Status
@@ -33,6 +32,7 @@ class Limits:
         content_bytes: of a reply's content once decompressed; the claimed size is checked before memory is taken.
         elements: of one array or map.
         depth: of arrays and maps inside one another, in values that the codec passes on unread.
+        harmless: bytes of a frame that cannot be over the first three, as it has no more elements than bytes.
     """
 
     frame_bytes: int = 128 << 20
@@ -40,7 +40,6 @@ class Limits:
     elements: int = 16_000_000
     depth: int = 16
     harmless: int = field(init=False, repr=False, eq=False)
-    """Bytes of a frame that none of these can be about: it has no more elements than bytes."""
 
     @harmless.default
     def _harmless(self) -> int:
@@ -179,7 +178,7 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool
         if size > _SMALL:
             _check_complete(frame)
         elements = min(size, limits.elements)
-        with _PAUSE if size > _LARGE else nullcontext():
+        with paused(size):
             return unpackb(
                 frame,
                 raw=not texts,
@@ -200,10 +199,6 @@ def check_size(size: int, most: int) -> None:
     """Refuses a frame of more than ``most`` bytes."""
     if size > most:
         raise LimitExceeded(f"a frame of {size:,} bytes is over the limit of {most:,}")
-
-
-_LARGE: Final = 64 << 10
-_PAUSE: Final = Pause()
 
 
 def _check_complete(frame: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from msgpack import unpackb
 
-from pyelevator.codec.base import Extension, Frames, Reply, pack, unpack
+from pyelevator.codec.base import Extension, Frames, Reply, pack, text, unpack
 from pyelevator.codec.layouts import ARGS, Layout, extras_of
 from pyelevator.codec.maps import SUCCESS, MapCodec
 from pyelevator.codec.payloads import ONE_VALUE, WRITERS
@@ -108,7 +108,7 @@ class ClassicCodec(MapCodec):
         return super().encode_request(request)
 
     def decode_request(self, frames: Frames) -> Request[Any]:
-        if len(frames) == 1 and len(frames[0]) <= self.limits.harmless:
+        if len(frames) == 1 and type(frames[0]) is bytes and len(frames[0]) <= self.limits.harmless:
             begin, numbered, rest = frames[0].partition(_NUMBERED)
             make = _MAKING.get(begin + numbered)
             request = None if make is None else _read(make, rest)
@@ -126,15 +126,15 @@ class ClassicCodec(MapCodec):
     def open_reply(self, frames: Frames) -> Reply:
         if len(frames) == 2:
             header, content = frames
-            if header.startswith(SUCCEEDED) and len(header) <= _LONGEST:
+            if header[:_AT_ID] == SUCCEEDED and len(header) <= min(_LONGEST, self.limits.harmless):
                 number = _value(header[_AT_ID:])
                 if type(number) is int and number >= 0:
                     return number, partial(self._succeeded, number, content)
         return super().open_reply(frames)
 
     def _succeeded(self, number: int, content: bytes, request: Request[Any]) -> Response:
-        if type(request.command) in _SCALAR and len(content) <= self.limits.harmless and content.startswith(ONE_VALUE):
-            value = _value(content[_AT_VALUE:])
+        if type(request.command) in _SCALAR and len(content) <= self.limits.harmless:
+            value = _value(content[_AT_VALUE:]) if content[:_AT_VALUE] == ONE_VALUE else None
             if type(value) is bytes:
                 return Response.success(value, number)
         return Response.success(self._payload(unpack(content, self.limits), request.command), number)
@@ -144,8 +144,8 @@ def _read(make: Callable[[Any], Command[Any]], rest: bytes) -> Request[Any] | No
     """The request that goes on with ``rest`` behind its opening, as the rest of an array; None where it is refused."""
     try:
         number, uid_name, uid, args_name, args = unpackb(_ARRAY_OF_FIVE + rest, raw=True, ext_hook=Extension)
-        request = Request.plain(make(args), uid.decode("utf-8", "surrogateescape"), number)
-    except Exception:  # noqa: BLE001 - as above
+        request = Request.usual(make(args), text(uid), number)
+    except Exception:  # noqa: BLE001 - whatever it is: who reads it in full knows what to say of it
         return None
     named = uid_name == b"uid" and args_name == b"args"
     return request if named and type(args) is list and type(number) is int and number >= 0 else None

@@ -22,17 +22,15 @@ from pyelevator.codec.base import (
     unpack,
 )
 from pyelevator.codec.layouts import ARGS, KNOWN, built, extras_of
-from pyelevator.codec.packed import PackedRows
-from pyelevator.codec.payloads import READERS, WRITERS, answers, cursor_of, message_of, pairs_of
+from pyelevator.codec.packed import PackedPage, PackedRows
+from pyelevator.codec.pause import paused
+from pyelevator.codec.payloads import READERS, WRITERS, answers, cursor_of, message_of, page_of, written_page
 from pyelevator.commands import Command, Range, Shape, Slice
 from pyelevator.errors import MalformedMessage, ProtocolError
 from pyelevator.messages import Request, Response, Sealed, Status
 
 SUCCESS: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
 """What the header of a success says, beside its id."""
-
-_GATHERING: Final = {Range: PackedRows, Slice: PackedRows}
-"""Command class -> what gathers the rows of its answer."""
 
 
 class MapCodec(Codec):
@@ -66,7 +64,7 @@ class MapCodec(Codec):
         except ProtocolError as error:
             error.request_id = request_id
             raise
-        compression, gather = meta.get(b"compression") is True, _GATHERING.get(type(command))
+        compression, gather = meta.get(b"compression") is True, _gathering(command)
         if gather is None:
             return Request(command, uid, request_id, compression)
         return Request(command, uid, request_id, compression, gather=gather)
@@ -84,8 +82,8 @@ class MapCodec(Codec):
         if response.code is not None:
             return [pack(_header(response, compression=False)), pack({"datas": None})]
         shape = request.command.shape if request else Shape.NOTHING
-        content = WRITERS[shape](response.payload)
         page = _page(response.payload, request.command) if request and shape is Shape.PAIRS else None
+        content = WRITERS[shape](response.payload) if page is None else written_page(response.payload)
         if request and request.compression and lz4.available():
             return [pack(_header(response, compression=True, page=page)), lz4.compress(content)]
         return [pack(_header(response, compression=False, page=page)), content]
@@ -104,8 +102,9 @@ class MapCodec(Codec):
         status = reply_status(header.get(b"status"))
         if status is Status.FAILURE:
             return Response.failure(error_code(header.get(b"err_code")), message_of(header), reply_id)
-        if b"page" in header and getattr(request.command, "sealed", False):
-            payload: Any = self._sealed(header, content)
+        if b"page" in header and request.command.shape is Shape.PAIRS:
+            page = self._page(header, content)
+            payload: Any = page if request.command.sealed else page.pairs()  # type: ignore[attr-defined]
         else:
             payload = self._payload(self._content(content, header), request.command)
         features = _features(header[b"features"]) if b"features" in header else ()
@@ -118,7 +117,7 @@ class MapCodec(Codec):
         check_size(len(frame), self.limits.frame_bytes)
         return unpack(lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes, texts=texts)
 
-    def _sealed(self, header: dict[Any, Any], content: bytes) -> Sealed:
+    def _page(self, header: dict[Any, Any], content: bytes) -> Sealed:
         """A page whose header says enough to ask for the next one."""
         page = header[b"page"]
         if type(page) is not list or list(map(type, page)) != [int, bytes] or page[0] < 1:
@@ -132,7 +131,8 @@ class MapCodec(Codec):
         found = self._content(content, header, texts=texts)
         if type(found) is not dict:
             raise MalformedMessage(f"the content of a reply is a map, not {type(found).__name__}")
-        pairs = pairs_of(found.get("datas" if texts else b"datas"), str if texts else bytes)
+        with paused(len(content)):
+            pairs = page_of(found.get("datas" if texts else b"datas"), str if texts else bytes)
         if len(pairs) != count or pairs[-1][0] != (text(last) if texts else last):
             raise MalformedMessage("the answer holds another page than its header says")
         return pairs
@@ -148,6 +148,13 @@ class MapCodec(Codec):
             return answers(datas, command)
         check_plain(datas, self.limits)
         return datas
+
+
+def _gathering(command: Any) -> type[PackedRows] | None:
+    """What the rows of a command's answer are gathered in."""
+    if not isinstance(command, (Range, Slice)):
+        return None
+    return PackedPage if command.shape is Shape.PAIRS and command.max_bytes is not None else PackedRows
 
 
 def _meta(request: Request[Any]) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 import gc
 import os
 import threading
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
 
 
-class Pause:
+class Pause(AbstractContextManager[None]):
     """As a context: Python's collector of cycles holds still until every thread that is inside has left.
 
     Python looks for cycles each time some hundreds of containers were made, and now and then among all there are; while
@@ -41,3 +43,12 @@ class Pause:
             self._inside = max(0, self._inside - 1)
             if not self._inside and self._was_on:
                 gc.enable()
+
+
+_LARGE: Final = 64 << 10
+_PAUSE: Final = Pause()
+
+
+def paused(size: int) -> AbstractContextManager[None]:
+    """The pause of this process while a message of so many bytes is taken apart; none for a small one."""
+    return _PAUSE if size > _LARGE else nullcontext()

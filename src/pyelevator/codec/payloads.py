@@ -1,10 +1,11 @@
 """How the classic dialect writes and reads the content of answers, by the shape of their payloads."""
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any, Final
 
 from pyelevator.codec.base import error_code, pack, pack_pieces, plain, reply_status, scalar, strings, text
-from pyelevator.codec.packed import DATAS, PackedRows
+from pyelevator.codec.packed import DATAS, PackedPage, PackedRows
 from pyelevator.commands import Shape
 from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Response, Status
@@ -59,9 +60,14 @@ def _written_scalar(payload: Any) -> bytes:
 
 
 def _written_rows(payload: Any) -> bytes:
-    if type(payload) is PackedRows:
+    if isinstance(payload, PackedRows):
         return payload.content()
     return pack_pieces(payload, "datas") if isinstance(payload, list) else _written_bare(payload)
+
+
+def written_page(pairs: Any) -> bytes:
+    """The content of a page of pairs."""
+    return pairs.content() if type(pairs) is PackedPage else pack_pieces(list(chain.from_iterable(pairs)), "datas")
 
 
 def _written_answers(payload: Any) -> bytes:
@@ -97,19 +103,27 @@ def _list(datas: Any) -> list[Any]:
     raise MalformedMessage(f"a list was expected, not {type(datas).__name__}")
 
 
-def pairs_of(datas: Any, kind: type = bytes) -> list[list[Any]]:
-    """Pairs of strings, which are of one kind: bytes, or str."""
+def _pairs(datas: Any) -> list[list[bytes]]:
     pairs = _list(datas)
-    if set(map(type, pairs)) <= {list} and _all_pairs(pairs, kind):
+    if set(map(type, pairs)) <= {list} and _all_pairs(pairs):
         return pairs
     raise MalformedMessage("the answer holds something else than pairs of strings")
 
 
-def _all_pairs(rows: list[list[Any]], kind: type) -> bool:
+def page_of(datas: Any, kind: type) -> list[list[Any]]:
+    """The pairs of a page, whose strings are of one kind: bytes, or str."""
+    items = _list(datas)
+    if len(items) % 2 or not set(map(type, items)) <= {kind}:
+        raise MalformedMessage("the page holds something else than pairs of strings")
+    each = iter(items)
+    return list(map(list, zip(each, each, strict=True)))
+
+
+def _all_pairs(rows: list[list[Any]]) -> bool:
     """Whether each row is two strings. A large range passes here, and chains of iterators take twice the time."""
     try:
         for key, value in rows:
-            if type(key) is not kind or type(value) is not kind:
+            if type(key) is not bytes or type(value) is not bytes:
                 return False
     except ValueError:  # not two
         return False
@@ -120,7 +134,7 @@ READERS: Final[Mapping[Shape, Callable[[Any], Any]]] = {
     Shape.NOTHING: lambda _: None,
     Shape.SCALAR: _scalar,
     Shape.LIST: lambda datas: strings(_list(datas)),
-    Shape.PAIRS: pairs_of,
+    Shape.PAIRS: _pairs,
 }
 """Shape -> what reads the datas of an answer, where it takes nothing else to do so."""
 

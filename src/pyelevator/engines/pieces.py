@@ -28,8 +28,10 @@ class Pieces:
         return self._counted(islice(self._rows, most), enough)
 
     def close(self) -> None:
-        """Gives up the scan; twice is fine."""
-        self._rows = iter(())  # a generator ends as soon as nobody has it any more
+        """Lets go of the rows, so that a generator of them ends; twice is fine. What else has to be closed, a subclass
+        closes.
+        """
+        self._rows = iter(())
 
     def __enter__(self) -> Self:
         return self
