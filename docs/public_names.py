@@ -19,7 +19,7 @@ from sphinx.ext.napoleon import GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.typing import stringify_annotation
 
-from pyelevator import arguments, flows
+from pyelevator import arguments, codec, flows
 from pyelevator.messages import Response
 
 FOREIGN = {
@@ -49,6 +49,7 @@ ALIASES = {
         ("flows.Forward", flows.Forward),
         ("flows.Flow", flows.Flow[Response]),
         ("arguments.Data", arguments.Data),
+        ("codec.Reply", codec.Reply),
     )
 }
 """A type as it is spelled out -> its name."""
