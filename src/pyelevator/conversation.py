@@ -98,10 +98,13 @@ class Conversation:
 
     def _answered_by(self, echoed: int | None) -> int:
         """The id of what a reply answers: the one that it echoes, or of the only request in flight."""
-        if echoed is None:
-            return self._only_one()
-        self.tagged = True
-        return echoed
+        if echoed is not None:
+            self.tagged = True
+            return echoed
+        request_id = self._only_one()
+        if self.pending[request_id].command.verb in self.codec.answered_twice:
+            self.spent = True
+        return request_id
 
     def _only_one(self) -> int:
         if self._forgotten:
@@ -109,8 +112,6 @@ class Conversation:
         if len(self.pending) != 1:
             raise MalformedMessage(f"a reply without an id came while {len(self.pending)} requests were in flight")
         (request_id,) = self.pending
-        if self.pending[request_id].command.verb in self.codec.answered_twice:
-            self.spent = True
         return request_id
 
 

@@ -102,7 +102,7 @@ class Request(Generic[R]):
     gather: Callable[[], Any] | None = field(default=None, eq=False, repr=False)
 
     @classmethod
-    def usual(cls, command: Command[R], uid: str | None, id: int | None = None) -> Self:
+    def usual(cls, command: Command[R], uid: str | None, id: int) -> Self:
         """A request that asks for nothing beside its command, as nearly every one; quicker than the constructor."""
         request = _new(cls)
         held = request.__dict__
