@@ -23,7 +23,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     plans.add_argument(
         "--quick", dest="plan", action="store_const", const=QUICK, help="under a minute, rough, and the goal table only"
     )
-    plans.add_argument("--full", dest="plan", action="store_const", const=FULL, help="longer, up to 10,000,000 pairs")
+    plans.add_argument("--full", dest="plan", action="store_const", const=FULL, help="longer, with more rounds and calls")
     parser.add_argument("--output", type=Path, help=f"what to write; by default {DOCUMENT.name}, if all is measured")
     parser.set_defaults(plan=DEFAULT)
     given = parser.parse_args(words)

@@ -57,7 +57,7 @@ class Plan:
 
 
 QUICK: Final = Plan(False, 5, 500, 0.25, 200_000, (4, 5), (1, 0.1))
-DEFAULT: Final = Plan(True, 7, 4_000, 1.0, 2_000_000, (4, 5, 6), (3, 0.2))
+DEFAULT: Final = Plan(True, 7, 4_000, 1.0, 10_000_000, (4, 5, 6, 7), (3, 0.2))
 FULL: Final = Plan(True, 9, 10_000, 2.0, 10_000_000, (4, 5, 6, 7), (5, 0.5))
 
 

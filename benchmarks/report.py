@@ -75,7 +75,6 @@ How this was measured:
   what it takes longer through a loop in Python between a ROUTER and a DEALER that looks into nothing.
 - p99 beside full scans: a second process asks for Range over 100,000 pairs again and again and throws the answers away undecoded.
 - Memory of the long RangeIter: the client's peak resident memory, and the server's own (anonymous) memory sampled every 10 ms; table files that LevelDB maps
-  belong to the system's cache and are not counted. Measured once over 10,000,000 pairs (`make bench ARGS="--full memory"`): the client's peak grew by 0.0 MB,
-  the server's by 29.2 MB.
+  belong to the system's cache and are not counted.
 - Imports: fresh processes, timed inside. `import pyelevator` and its dependencies load the same compiled files from the system's cache.
 """
