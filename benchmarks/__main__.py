@@ -23,7 +23,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     plans.add_argument(
         "--quick", dest="plan", action="store_const", const=QUICK, help="under a minute, rough, and the goal table only"
     )
-    plans.add_argument("--full", dest="plan", action="store_const", const=FULL, help="longer, with more rounds and calls")
+    plans.add_argument(
+        "--full", dest="plan", action="store_const", const=FULL, help="longer, with more rounds and calls"
+    )
     parser.add_argument("--output", type=Path, help=f"what to write; by default {DOCUMENT.name}, if all is measured")
     parser.set_defaults(plan=DEFAULT)
     given = parser.parse_args(words)
