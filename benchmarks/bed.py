@@ -10,13 +10,13 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
-import plyvel
 from attrs import frozen
 
 from benchmarks import peers
 from pyelevator import Elevator
 from pyelevator.cli.crowd import Crowd
 from pyelevator.cli.works import opened, pairs
+from pyelevator.engines.binding import load_binding
 from pyelevator.testing.servers import ServerProcess
 
 PAIRS: Final = 100_000
@@ -108,23 +108,23 @@ class Bed:
 
     @cached_property
     def peer(self) -> Any:
-        """plyvel in this process, on the same files as the reader's."""
+        """LevelDB's binding in this process, on the same files as the reader's."""
         return self.in_process(self.copy(PAIRS))
 
     @cached_property
     def scratch(self) -> Any:
-        """plyvel in this process, on a copy that may be written to."""
+        """LevelDB's binding in this process, on a copy that may be written to."""
         return self.in_process(self.copy(PAIRS))
 
     def in_process(self, path: Path) -> Any:
-        """plyvel on the LevelDB at ``path``."""
-        return self._stack.enter_context(plyvel.DB(str(path), **OPTIONS))
+        """The binding on the LevelDB at ``path``."""
+        return self._stack.enter_context(load_binding().DB(str(path), **OPTIONS))
 
     @cache  # noqa: B019 - there is one bed, and it lives to the end
     def database(self, count: int) -> Path:
         """A closed LevelDB with default options and so many pairs, compacted; it is to be copied."""
         path = self.folder / f"pairs-{count}"
-        with plyvel.DB(str(path), create_if_missing=True, **OPTIONS) as database:
+        with load_binding().DB(str(path), create_if_missing=True, **OPTIONS) as database:
             for first in range(0, count, _CHUNK):
                 with database.write_batch() as batch:
                     for key, value in pairs(first, min(_CHUNK, count - first)):

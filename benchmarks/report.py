@@ -12,6 +12,7 @@ import zmq
 from benchmarks import curves, handover, idle, lanes, spread, stages
 from benchmarks.bed import Bed, Plan
 from benchmarks.measure import HEADINGS, Row, table
+from pyelevator.engines.binding import DISTRIBUTIONS, load_binding
 
 SECTIONS: Final[Mapping[str, Callable[[Bed, Path], str]]] = {
     "stages": stages.section,
@@ -32,7 +33,10 @@ def document(rows: Sequence[Row], texts: Mapping[str, str], plan: Plan) -> str:
 
 def machine() -> str:
     """What was measured on, in words."""
-    parts = [f"{name} {installed(name)}" for name in ("pyzmq", "msgpack", "plyvel", "redis", "hiredis")]
+    parts = [
+        f"{name} {installed(name)}"
+        for name in ("pyzmq", "msgpack", DISTRIBUTIONS[load_binding().__name__], "redis", "hiredis")
+    ]
     return (
         f"{platform.machine()} with {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"libzmq {zmq.zmq_version()}, {', '.join(parts)}"

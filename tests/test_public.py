@@ -82,7 +82,7 @@ def run_without(missing, program):
 
 def test_the_client_and_the_fake_need_no_extra():
     ran = run_without(
-        ["plyvel", "lz4", "lz4.block", "click", "rich", "hypothesis", "pytest", "sortedcontainers"],
+        ["plyvel", "plyvel_next", "lz4", "lz4.block", "click", "rich", "hypothesis", "pytest", "sortedcontainers"],
         "from pyelevator import Elevator\nE = Elevator(transport='fake')\nE.Put('k', 'v')\nprint(E.Get('k'))",
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "v\n", "")
@@ -96,7 +96,11 @@ def test_the_client_and_the_fake_need_no_extra():
             "from pyelevator import *\nElevator(transport='fake').Get('k', compression=True)",
             "lz4",
         ),
-        (["plyvel"], "from pyelevator.application import Application\nApplication.on_leveldb('/nowhere')", "server"),
+        (
+            ["plyvel", "plyvel_next"],
+            "from pyelevator.application import Application\nApplication.on_leveldb('/nowhere')",
+            "server",
+        ),
         (["click"], "from pyelevator.__main__ import main\nmain()", "cli"),
     ],
 )
@@ -107,7 +111,7 @@ def test_what_needs_an_extra_says_which(missing, program, extra):
 
 
 def test_importing_the_package_imports_no_server_and_no_extra():
-    loaded = "[m for m in ('plyvel', 'click', 'asyncio', 'pytest') if m in sys.modules]"
+    loaded = "[m for m in ('plyvel', 'plyvel_next', 'click', 'asyncio', 'pytest') if m in sys.modules]"
     assert run_without([], f"import sys\nfrom pyelevator import Elevator\nprint({loaded})").stdout == "[]\n"
 
 

@@ -1,10 +1,10 @@
 """The documented session, sync and async, over every transport, dialect and engine, and against old servers' manners."""
 
-import plyvel
 import pytest
 
 from pyelevator import Elevator, UsageError
 from pyelevator.application import Application
+from pyelevator.engines.binding import load_binding
 from pyelevator.testing.portals import Portal
 from pyelevator.testing.servers import serve
 from pyelevator.testing.sessions import (
@@ -93,7 +93,7 @@ class TestFiles(FilesConformance):
 
     def test_an_existing_leveldb_is_registered_with_its_data(self, E, connect, outside):
         path = str(outside / "existing")
-        with plyvel.DB(path, create_if_missing=True) as existing:
+        with load_binding().DB(path, create_if_missing=True) as existing:
             existing.put(b"from before", b"still here")
         E.createdb(path)
         assert E.listdb() == ["default", path]

@@ -12,6 +12,7 @@ import pytest
 from pyelevator.commands import DELETE, PUT
 from pyelevator.engines import leveldb
 from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineFileError
+from pyelevator.engines.binding import DISTRIBUTIONS, load_binding
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.errors import MissingExtra
 from pyelevator.testing.engines import EngineConformance
@@ -44,6 +45,14 @@ def filled(storage, path):
     return path
 
 
+OTHER_PROCESS = f"""
+import sys, {load_binding().__name__} as binding
+database = binding.DB(sys.argv[1], create_if_missing=True)
+print(1, flush=True)
+input()
+"""
+
+
 def files(path, pattern):
     return sorted(Path(path).glob(pattern))
 
@@ -53,11 +62,13 @@ def read(storage, path):
         return list(engine.scan(Bounds()))
 
 
-def test_without_plyvel_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "plyvel", None)
-    with pytest.raises(MissingExtra) as caught:
+def test_without_a_binding_the_extra_is_named(monkeypatch):
+    for name in DISTRIBUTIONS:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(
+        MissingExtra, match=r"needs plyvel(-next)?; install it with: pip install 'pyelevator\[server\]'$"
+    ):
         LevelDbStorage()
-    assert str(caught.value) == ("the LevelDB engine needs plyvel; install it with: pip install 'pyelevator[server]'")
 
 
 # Damage
@@ -142,8 +153,9 @@ def _rewrite(engine, value):
 
 
 def test_a_database_that_another_process_holds_is_in_use(storage, path):
-    code = "import plyvel, sys; db = plyvel.DB(sys.argv[1], create_if_missing=True); print(1, flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER_PROCESS, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
         assert other.stdout.readline() == b"1\n"
         calls = (lambda: storage.open(path, {}), lambda: storage.repair(path, {}), lambda: storage.destroy(path))
         for call in calls:

@@ -10,6 +10,8 @@ from importlib.metadata import version
 import zmq
 from attrs import frozen
 
+from pyelevator.engines.binding import DISTRIBUTIONS, load_binding
+
 BEGIN = "<!-- Below this line everything is written by `make torture`. -->"
 END = "<!-- End of what `make torture` writes. -->"
 
@@ -42,7 +44,9 @@ class Findings:
 
 def machine() -> str:
     """On what the figures were measured."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("pyzmq", "msgpack", "plyvel"))
+    libraries = ", ".join(
+        f"{name} {version(name)}" for name in ("pyzmq", "msgpack", DISTRIBUTIONS[load_binding().__name__])
+    )
     cores = len(os.sched_getaffinity(0))
     return (
         f"{date.today().isoformat()}, {platform.system()} {platform.machine()} with {cores} cores, "

@@ -51,7 +51,7 @@ class Application:
         See :class:`Catalog` for the arguments; ``default_options`` hold where a database has no option of its own.
 
         Raises:
-            MissingExtra: plyvel is not installed.
+            MissingExtra: no binding to LevelDB is installed.
             CatalogError: another server uses the directory, or its store file is broken.
         """
         from pyelevator.engines.leveldb import LevelDbStorage

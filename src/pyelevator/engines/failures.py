@@ -8,6 +8,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from pyelevator.engines.base import EngineDamaged, EngineError, EngineFileError
+from pyelevator.engines.binding import DISTRIBUTIONS
 
 _FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
     ("already held by process", EngineError, "{path} is open already"),
@@ -28,7 +29,7 @@ _FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
 
 @frozen
 class Mapped:
-    """As a context: what plyvel and the file system raise about ``path`` becomes EngineError."""
+    """As a context: what the binding and the file system raise about ``path`` becomes EngineError."""
 
     path: str
 
@@ -48,5 +49,5 @@ class Mapped:
 
 
 def is_foreign(error: BaseException) -> bool:
-    """OSError, plyvel's own classes (which must not be imported here), and its RuntimeError about closed handles."""
-    return isinstance(error, (OSError, RuntimeError)) or type(error).__module__.startswith("plyvel")
+    """OSError, the classes of LevelDB's binding (not imported here), and its RuntimeError about closed handles."""
+    return isinstance(error, (OSError, RuntimeError)) or type(error).__module__.partition(".")[0] in DISTRIBUTIONS

@@ -1,4 +1,4 @@
-"""The LevelDB engine, on plyvel: the only place that knows of it (what it raises, ``failures`` maps)."""
+"""The LevelDB engine, on plyvel or plyvel-next: the only place that uses it (what it raises, ``failures`` maps)."""
 
 import fcntl
 import os
@@ -10,7 +10,6 @@ from functools import partial
 from itertools import islice, takewhile
 from operator import itemgetter
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 from pyelevator.commands import PUT, Op
@@ -27,11 +26,11 @@ from pyelevator.engines.base import (
     Storage,
     some_at_once,
 )
+from pyelevator.engines.binding import load_binding
 from pyelevator.engines.failures import Mapped, is_foreign
 from pyelevator.engines.options import check_options
 from pyelevator.engines.pieces import Piece, Pieces
 from pyelevator.engines.rows import ROW_CACHE, RowCache
-from pyelevator.errors import MissingExtra
 
 _OWN_FILE: Final = re.compile(r"CURRENT|MANIFEST-\d+|\d{6,}\.(log|ldb|sst)")
 """The files without which there is no LevelDB."""
@@ -56,18 +55,8 @@ _PARTS: Final[Mapping[tuple[bool, bool], Callable[[tuple[bytes, bytes]], Any]]] 
 """``Bounds.parts`` -> the item of a pair."""
 
 
-def _load_plyvel() -> ModuleType:
-    try:
-        import plyvel
-    except ImportError as error:
-        raise MissingExtra(
-            "the LevelDB engine needs plyvel; install it with: pip install 'pyelevator[server]'"
-        ) from error
-    return plyvel  # type: ignore[no-any-return]
-
-
 class _LevelDbReader(Reader):
-    """What a database and a snapshot share; ``source`` is plyvel's object, ``verify`` whether to check each block,
+    """What a database and a snapshot share; ``source`` is the binding's object, ``verify`` whether to check each block,
     ``spread`` tells how many bytes of files lie between two keys, about."""
 
     def __init__(self, source: Any, mapped: Mapped, verify: bool, spread: Callable[[bytes, bytes], int]) -> None:
@@ -119,7 +108,7 @@ class _LevelDbReader(Reader):
         return _LevelDbPieces(*self._iterate(bounds), bounds.parts, self._mapped)
 
     def _iterate(self, bounds: Bounds) -> tuple[Any, Iterator[Any]]:
-        """plyvel's iterator, which is to be closed, and the rows that come from it.
+        """The binding's iterator, which is to be closed, and the rows that come from it.
 
         Backwards it never gets a start, see ``_down_to``; and an empty one is none.
         """
@@ -287,7 +276,7 @@ class LevelDbStorage(Storage):
             0 for none.
 
     Raises:
-        MissingExtra: plyvel is not installed.
+        MissingExtra: no binding to LevelDB is installed.
         OptionTypeError, OptionValueError: of a default option.
     """
 
@@ -295,7 +284,7 @@ class LevelDbStorage(Storage):
 
     def __init__(self, default_options: Mapping[str, Any] | None = None, row_cache: int = ROW_CACHE) -> None:
         self._defaults = {"paranoid_checks": True} | check_options(default_options or {})
-        self._plyvel: Any = _load_plyvel()
+        self._plyvel: Any = load_binding()
         self._row_cache = row_cache
         self._open: set[str] = set()
 
