@@ -12,7 +12,7 @@ VECTORS = Path(__file__).parent.parent / "vectors"
 
 @frozen
 class Line:
-    """One recorded request and its replies; there are none where the old server stayed silent."""
+    """One recorded request and its replies."""
 
     request: list[bytes]
     replies: list[list[bytes]]
