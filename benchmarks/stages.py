@@ -27,7 +27,7 @@ from pyelevator.cli.works import key, random_keys, value
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
 from pyelevator.conversation import Conversation, Reader
-from pyelevator.deadlines import Deadline
+from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.messages import Request, Response
 from pyelevator.transports import FakeTransport, Transport
 from pyelevator.transports.direct import DirectTransport
@@ -94,7 +94,9 @@ class Example:
 def client_stages(example: Example) -> list[Stage]:
     """The client's part but for its socket: the whole over a transport that costs nothing, and its pieces."""
     client: Elevator[bytes] = Elevator(transport=Canned(example.answer), encoding=None, auto_connect=False)
-    client._session.numbers = repeat(_ID)
+    lane = client._session._pool.take(NEVER)
+    lane.numbers = repeat(_ID)
+    client._session._pool.give_back(lane)
     client._link.lead_to("default", example.request.uid, FEATURES)
     whole = micros(lambda: client.Get(b"0000000000000007"))
     command = micros(lambda: Get(b"0000000000000007"))

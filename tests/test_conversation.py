@@ -12,13 +12,13 @@ def reply(payload, request_id):
 
 
 def test_every_request_gets_an_id_of_its_own():
-    conversation = Conversation(ClassicCodec())
+    conversation = Conversation(ClassicCodec(), 1)
     ids = [conversation.submit(Request(Get("k")))[0] for _ in range(3)]
     assert ids == [1, 2, 3]
 
 
 def test_replies_with_ids_find_their_requests_in_any_order():
-    conversation = Conversation(ClassicCodec())
+    conversation = Conversation(ClassicCodec(), 1)
     for _ in range(3):
         conversation.submit(Request(Get("k")))
     assert [conversation.receive(reply(b"v%d" % i, i))[1].payload for i in (2, 3, 1)] == [b"v2", b"v3", b"v1"]
@@ -26,14 +26,14 @@ def test_replies_with_ids_find_their_requests_in_any_order():
 
 
 def test_a_reply_to_an_unknown_id_answers_nothing():
-    conversation = Conversation(ClassicCodec())
+    conversation = Conversation(ClassicCodec(), 1)
     conversation.submit(Request(Get("k")))
     assert conversation.receive(reply(b"late", 99)) is None
     assert conversation.receive(reply(b"v", 1))[1].payload == b"v"
 
 
 def test_a_second_reply_to_the_same_id_answers_nothing():
-    conversation = Conversation(ClassicCodec())
+    conversation = Conversation(ClassicCodec(), 1)
     conversation.submit(Request(Get("k")))
     conversation.submit(Request(Get("l")))
     assert conversation.receive(reply(b"v", 1)) is not None
@@ -41,14 +41,14 @@ def test_a_second_reply_to_the_same_id_answers_nothing():
 
 
 def test_a_reply_without_id_answers_the_only_request():
-    conversation = Conversation(ClassicCodec())
+    conversation = Conversation(ClassicCodec(), 1)
     conversation.submit(Request(Get("k")))
     assert conversation.receive(reply(b"v", None))[1].payload == b"v"
     assert not conversation.tagged
 
 
 def test_the_reply_to_a_forgotten_request_answers_nothing_and_the_others_are_answered():
-    conversation = Conversation(ClassicCodec())
+    conversation = Conversation(ClassicCodec(), 1)
     for _ in range(3):
         conversation.submit(Request(Get("k")))
     conversation.forget(2)
@@ -57,7 +57,7 @@ def test_the_reply_to_a_forgotten_request_answers_nothing_and_the_others_are_ans
 
 
 def test_a_reply_without_id_is_malformed_once_a_request_was_forgotten():
-    conversation = Conversation(ClassicCodec())
+    conversation = Conversation(ClassicCodec(), 1)
     conversation.submit(Request(Get("old")))
     conversation.forget(1)
     conversation.submit(Request(Get("k")))
@@ -66,7 +66,7 @@ def test_a_reply_without_id_is_malformed_once_a_request_was_forgotten():
 
 
 def test_a_match_tells_whose_a_reply_is_that_cannot_be_read():
-    conversation = Conversation(ClassicCodec())
+    conversation = Conversation(ClassicCodec(), 1)
     conversation.submit(Request(Get("k")))
     header, _ = reply(b"v", 1)
     request_id, read = conversation.match([header, b"\xc1"])
@@ -77,7 +77,7 @@ def test_a_match_tells_whose_a_reply_is_that_cannot_be_read():
 
 @pytest.mark.parametrize("in_flight", [0, 2])
 def test_a_reply_without_id_is_malformed_unless_one_request_is_in_flight(in_flight):
-    conversation = Conversation(ClassicCodec())
+    conversation = Conversation(ClassicCodec(), 1)
     for _ in range(in_flight):
         conversation.submit(Request(Get("k")))
     with pytest.raises(MalformedMessage, match="without an id"):
@@ -85,7 +85,7 @@ def test_a_reply_without_id_is_malformed_unless_one_request_is_in_flight(in_flig
 
 
 def test_a_flat_conversation_is_spent_after_a_verb_that_is_answered_twice():
-    conversation = Conversation(FlatCodec())
+    conversation = Conversation(FlatCodec(), 1)
     conversation.submit(Request(Get("k"), "u"))
     conversation.receive([b"\x94\x01\x00\xa0\xa1v"])
     assert not conversation.spent
@@ -130,7 +130,7 @@ def test_a_reply_is_opened_once(codec, monkeypatch):
         return done(self, frames)
 
     monkeypatch.setattr(codec, "open_reply", counting)
-    conversation = Conversation(codec())
+    conversation = Conversation(codec(), 1)
     conversation.submit(Request(Get("k"), "u"))
     frames = codec().encode_response(Response(b"v"), Request(Get("k")))
     assert conversation.receive(frames)[1].payload == b"v"

@@ -3,10 +3,11 @@
 Sans-I/O: no socket, no clock.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import evolve
 
@@ -22,6 +23,19 @@ Application: TypeAlias = Callable[[Request[Any]], Response]
 """Answers requests; never raises."""
 
 
+_RANDOM_IDS: Final = 1 << 31
+"""Half of what a proxy passes on as it is; the other half is to count on."""
+
+
+def first_id() -> int:
+    """A number to begin with, which nobody else begins with.
+
+    Should an answer ever come to another connection or another process than its own, it answers nothing there. A
+    generator of Python's would not do: a forked process has its state in common with its parent.
+    """
+    return 1 + int.from_bytes(os.urandom(4)) % _RANDOM_IDS
+
+
 class Conversation:
     """The requests in flight on one lane, and the way from each reply to its request.
 
@@ -31,17 +45,17 @@ class Conversation:
 
     Args:
         codec: of what the server speaks.
-        first: the first id.
+        first: the first id; a random one if None.
     """
 
-    def __init__(self, codec: Codec, first: int = 1) -> None:
+    def __init__(self, codec: Codec, first: int | None = None) -> None:
         self.codec = codec
         self.tagged = False
         self.spent = False
         """True once a reply may still come that answers nothing: the lane must not carry another request."""
         self.pending: dict[int, Request[Any]] = {}
         """The requests in flight, by their ids; whoever uses the lane only looks."""
-        self._ids: Iterator[int] = count(first)
+        self._ids: Iterator[int] = count(first_id() if first is None else first)
         self._forgotten = False
 
     def number(self) -> int:

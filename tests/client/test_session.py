@@ -9,7 +9,6 @@ from contextlib import suppress
 
 import pytest
 
-from pyelevator.client.forks import FORKS
 from pyelevator.client.session import Lane, Session
 from pyelevator.codec import ClassicCodec, FlatCodec
 from pyelevator.commands import Get, Ping, Range
@@ -17,6 +16,7 @@ from pyelevator.conversation import Conversation
 from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.errors import MalformedMessage, PoolTimeout, RequestTimeout
 from pyelevator.flows import Send, Sleep
+from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
 from pyelevator.transports import FakeTransport, Transport
 
@@ -173,10 +173,10 @@ def test_close_closes_idle_lanes_at_once_and_busy_ones_when_they_are_given_back(
     assert [lane.closed for lane in session.transport.born] == [True, True]
 
 
-def test_after_a_fork_the_child_leaves_the_parent_s_lanes_alone(monkeypatch):
+def test_after_a_fork_the_child_leaves_the_parent_s_lanes_alone():
     session, lanes = session_over()
     session.exchange(Request(Get("k")), NEVER)
-    monkeypatch.setattr(FORKS, "count", FORKS.count + 1)
+    FORKS._slot[0] = 0  # as the kernel does it in a child
     session.exchange(Request(Get("k")), NEVER)
     session.close()
     assert len(lanes) == 2
@@ -373,12 +373,12 @@ def test_no_reference_circle_keeps_a_dropped_session_open():
     assert gone() is None
 
 
-def test_in_a_forked_child_a_dropped_session_says_nothing(monkeypatch):
+def test_in_a_forked_child_a_dropped_session_says_nothing():
     session = Session(Holding(), ClassicCodec(), 4)
     session.exchange(Request(Get("k")), NEVER)
-    with monkeypatch.context() as patched, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
-        patched.setattr(FORKS, "count", FORKS.count + 1)
+        FORKS._slot[0] = 0
         del session
 
 

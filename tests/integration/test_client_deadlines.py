@@ -177,7 +177,7 @@ def test_waiting_for_a_lane_ends_with_the_call():
             target=ends_in_time, args=(lambda timeout: client.ping(timeout=timeout),), kwargs={"timeout": 1}
         )
         busy.start()
-        while not client._session._pool._lanes:
+        while not client._session._pool.lanes():
             time.sleep(0.001)
         error = ends_in_time(lambda timeout: client.ping(timeout=timeout), PoolTimeout)
         assert str(error) == "all 1 lanes of the client were busy for 0.15 s; raise max_lanes= or timeout="
@@ -190,7 +190,7 @@ def test_lane_timeout_ends_it_earlier():
         with Elevator(**options) as client:
             busy = threading.Thread(target=ends_in_time, args=(lambda timeout: client.ping(timeout=timeout),))
             busy.start()
-            while not client._session._pool._lanes:
+            while not client._session._pool.lanes():
                 time.sleep(0.001)
             started = time.monotonic()
             with pytest.raises(PoolTimeout, match=r"busy for 0\.05 s"):

@@ -17,11 +17,13 @@ from support.programs import run
 OPTIONS = ("-X", "faulthandler", "-W", "always", "-W", "ignore::DeprecationWarning")
 
 HEAD = """
-    import multiprocessing, os, sys, threading, traceback
-    from pyelevator import Elevator, TransportError
+    import asyncio, ctypes, multiprocessing, os, sys, threading, traceback
+    from pyelevator import AsyncElevator, Elevator, TransportError
+
+    fork = {"os": os.fork, "C": ctypes.PyDLL(None).fork}[sys.argv.pop(1)]
 
     def in_child(work):
-        pid = os.fork()
+        pid = fork()
         if not pid:
             code = 1
             try:
@@ -47,13 +49,19 @@ def url(request, tmp_path):
         yield server.urls[0]
 
 
-def run_forking(program, url, *args):
-    ran = run(HEAD + program, url, *args, options=OPTIONS)
-    assert (ran.code, ran.err) == (0, "")
-    return ran.out.split()
+@pytest.fixture(params=["os", "C"])
+def forking(request):
+    """Runs a program that forks in this way; what it printed."""
+
+    def run_forking(program, *args):
+        ran = run(HEAD + program, request.param, *args, options=OPTIONS)
+        assert (ran.code, ran.err) == (0, "")
+        return ran.out.split()
+
+    return run_forking
 
 
-def test_parent_and_child_use_the_client_at_the_same_time(url):
+def test_parent_and_child_use_the_client_at_the_same_time(forking, url):
     program = """
     with Elevator.from_url(sys.argv[1]) as E:
         E.Put("k", "v")
@@ -70,7 +78,7 @@ def test_parent_and_child_use_the_client_at_the_same_time(url):
         join(*pids)
         print(len(E.Range()))
     """
-    assert run_forking(program, url) == ["801"]
+    assert forking(program, url) == ["801"]
 
 
 SPY = """
@@ -86,13 +94,13 @@ SPY = """
 """
 
 
-def test_the_child_never_touches_the_parents_sockets(url):
+def test_the_child_never_touches_the_parents_sockets(forking, url):
     program = """
     from pyelevator.transports.dial import LaneSocket
     spy(LaneSocket, ("send", "recv", "shutdown", "connect", "connect_ex", "getsockopt", "setsockopt"))
     with Elevator.from_url(sys.argv[1]) as E:
         E.Put("k", "v")
-        lines = [lane._transport._lane._line for lane in E._session._pool._lanes]
+        lines = [lane._transport._lane._line for lane in E._session._pool.lanes()]
         parents.update(id(line._socket) for line in lines)
         for line in lines:  # it took the methods before anybody could listen in
             line._send, line._receive = line._socket.send, line._socket.recv
@@ -110,17 +118,17 @@ def test_the_child_never_touches_the_parents_sockets(url):
         assert E.Get("k") == "v"
         assert touched
     """
-    assert run_forking(SPY + program, url) == []
+    assert forking(SPY + program, url) == []
 
 
-def test_the_child_never_touches_the_parents_sockets_of_libzmq(url):
+def test_the_child_never_touches_the_parents_sockets_of_libzmq(forking, url):
     program = """
     from pyelevator.transports.dealer import DealerContext, DealerSocket
     from pyelevator.transports.zmq import ZmqTransport
     spy(DealerSocket, ("send", "recv", "get", "set", "poll", "connect", "send_multipart", "recv_multipart"))
     with Elevator(transport=ZmqTransport(sys.argv[1])) as E:
         E.Put("k", "v")
-        sockets = [lane._transport._socket for lane in E._session._pool._lanes]
+        sockets = [lane._transport._socket for lane in E._session._pool.lanes()]
         parents.update(map(id, sockets))
         context = DealerContext.instance()
 
@@ -137,10 +145,11 @@ def test_the_child_never_touches_the_parents_sockets_of_libzmq(url):
         assert E.Get("k") == "v"
         assert touched
     """
-    assert run_forking(SPY + program, url) == []
+    assert forking(SPY + program, url) == []
 
 
-def test_a_fork_while_other_threads_are_in_calls(url):
+@pytest.mark.parametrize("forking", ["os"], indirect=True)  # C leaves the locks of Python itself as they are
+def test_a_fork_while_other_threads_are_in_calls(forking, url):
     program = """
     with Elevator.from_url(sys.argv[1], ) as E:
         E.Put("k", "v")
@@ -166,11 +175,11 @@ def test_a_fork_while_other_threads_are_in_calls(url):
             thread.join()
         print(wrong)
     """
-    assert run_forking(program, url) == ["[]"]
+    assert forking(program, url) == ["[]"]
 
 
 @pytest.mark.parametrize("kind", ["DirectTransport", "ZmqTransport"])
-def test_a_fork_in_the_middle_of_a_call_of_the_same_thread(url, kind):
+def test_a_fork_in_the_middle_of_a_call_of_the_same_thread(forking, url, kind):
     """As when a signal handler forks: the parent still gets its answer, and the child does not."""
     program = """
     import signal
@@ -201,10 +210,10 @@ def test_a_fork_in_the_middle_of_a_call_of_the_same_thread(url, kind):
         assert len(pids) == 1
         join(*pids)
     """
-    assert run_forking(program, url, kind) == []
+    assert forking(program, url, kind) == []
 
 
-def test_children_of_children(url):
+def test_children_of_children(forking, url):
     program = """
     with Elevator.from_url(sys.argv[1]) as E:
         E.Put("k", "v")
@@ -224,10 +233,10 @@ def test_children_of_children(url):
         join(in_child(child), in_child(early_child))
         assert E.Get("k") == "v"
     """
-    assert run_forking(program, url) == []
+    assert forking(program, url) == []
 
 
-def test_a_server_that_forks_its_workers_beforehand(url):
+def test_a_server_that_forks_its_workers_beforehand(forking, url):
     """As gunicorn does it with a preloaded application: workers share a listening socket, die and are replaced."""
     program = """
     import signal, socket
@@ -262,7 +271,7 @@ def test_a_server_that_forks_its_workers_beforehand(url):
             os.waitpid(worker, 0)
         print(len(E.Range(prefix="request")), os.getpid() in seen)
     """
-    assert run_forking(program, url) == ["60", "False"]
+    assert forking(program, url) == ["60", "False"]
 
 
 POOL = """
@@ -306,7 +315,7 @@ MAIN = """
 def test_multiprocessing(url, tmp_path, method):
     """After a fork the client is there already; what is spawned makes its own."""
     (tmp_path / "pool.py").write_text(POOL)
-    ran = run(HEAD + MAIN, url, tmp_path, method, options=("-X", "faulthandler"))
+    ran = run(HEAD + MAIN, "os", url, tmp_path, method, options=("-X", "faulthandler"))
     assert (ran.code, ran.out, ran.err) == (0, "31\n", "")
 
 

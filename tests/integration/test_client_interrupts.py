@@ -101,7 +101,7 @@ def test_an_interrupt_that_comes_while_waiting_for_a_lane_takes_none_away():
         except KeyboardInterrupt:
             print("interrupted")
         E._session._pool.give_back(lane)
-        print(E.ping(), len(E._session._pool._lanes))
+        print(E.ping(), len(E._session._pool.lanes()))
         """
         ran = run(HEAD + program, server.urls[0].partition("://")[2], options=())
     assert (ran.code, ran.out, ran.err) == (0, "interrupted\nPONG 1\n", "")

@@ -16,13 +16,13 @@ from typing import Any, Final
 
 from pyelevator.client.aio_connection import Call, Connection
 from pyelevator.client.aio_groups import Server
-from pyelevator.client.forks import FORKS
 from pyelevator.client.session import all_busy, check_lanes
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, PoolTimeout, RequestTimeout, TransportError, UsageError
 from pyelevator.flows import Effect, Sleep
+from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Transport
 

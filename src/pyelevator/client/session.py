@@ -5,18 +5,19 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any, Final
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
-from pyelevator.client.forks import FORKS
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
-from pyelevator.conversation import Conversation
+from pyelevator.conversation import Conversation, first_id
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import PoolTimeout, RequestTimeout, UsageError
 from pyelevator.flows import Effect, Send
+from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Transport
 from pyelevator.transports.base import no_answer
@@ -30,6 +31,9 @@ class Lane:
 
     An exchange that fails for any reason (timeout, KeyboardInterrupt, a reply that cannot be read) cuts the lane off
     from its past, so that a late reply is never taken for the answer to another request.
+
+    Attributes:
+        numbers: the ids of its requests; none comes twice, whatever becomes of the conversation.
     """
 
     def __init__(self, sibling: Callable[[], Transport], codec: Codec) -> None:
@@ -37,21 +41,22 @@ class Lane:
         self._transport: Transport | None = None
         self._codec = codec
         self._conversation = Conversation(codec)
+        self.numbers: Iterator[int] = count(first_id())
 
     @property
     def is_open(self) -> bool:
         """True while the transport holds something that has to be given back."""
         return self._transport is not None and self._transport.is_open
 
-    def begin(self, request: Request[Any], deadline: Deadline) -> Transport:
-        """Sends ``request``, which has its number; over what the answer comes."""
+    def begin(self, numbered: Callable[[int], Request[Any]], deadline: Deadline) -> Transport:
+        """Sends what ``numbered`` makes of a number; over what the answer comes."""
         transport = self._transport
         if transport is None:
             transport = self._transport = self._sibling()
         conversation = self._conversation
         if conversation.pending or conversation.spent:  # an interrupt came before the renewal
             conversation = self._renew(transport)
-        frames = conversation.carry(request)
+        frames = conversation.carry(numbered(next(self.numbers)))
         try:
             transport.send(frames, deadline)
         except BaseException:
@@ -98,8 +103,9 @@ def all_busy(lanes: int, deadline: Deadline) -> PoolTimeout:
 class Pool:
     """Up to ``size`` lanes; taking and giving back cost two queue operations while lanes are idle.
 
-    Nothing is sent, received or opened under a lock. A KeyboardInterrupt may come between any two instructions, and
-    one that comes while a lane changes hands loses the lane; so the lanes are counted by what is left of them.
+    There are no locks: a signal handler or a finalizer may use the client while its thread stands anywhere in here. A
+    KeyboardInterrupt may come between any two instructions, and one that comes while a lane changes hands loses the
+    lane; so the lanes are counted by what is left of them.
 
     Args:
         open_lane: makes a lane; it must not block.
@@ -114,14 +120,18 @@ class Pool:
         self._patience = patience
         self._closed = False
         self._idle: SimpleQueue[Lane] = SimpleQueue()
-        self._lanes: WeakSet[Lane] = WeakSet()
+        self._ages = count()
+        self._lanes: WeakValueDictionary[int, Lane] = WeakValueDictionary()
         self._lent: WeakSet[Lane] = WeakSet()
-        self._counting = threading.Lock()
 
     @property
     def is_open(self) -> bool:
         """True while some lane holds something that has to be given back."""
-        return any(lane.is_open for lane in self._lanes)
+        return any(lane.is_open for lane in self.lanes())
+
+    def lanes(self) -> list[Lane]:
+        """Those that there are, idle or in use."""
+        return [lane for lane in (reference() for reference in self._lanes.valuerefs()) if lane is not None]
 
     def take(self, deadline: Deadline) -> Lane:
         """A lane for one exchange.
@@ -136,12 +146,13 @@ class Pool:
         return self._opened() or self._awaited(deadline.earlier(Deadline.after(self._patience)))
 
     def _opened(self) -> Lane | None:
-        with self._counting:
-            if len(self._lanes) >= self._size:
-                return None
-            lane = self._open_lane()
-            self._lanes.add(lane)
-            return lane
+        """A new lane, if it is one of the first ``size``; of those that are made at one time, the older ones stay."""
+        age = next(self._ages)
+        lane = self._lanes[age] = self._open_lane()
+        return lane if self._is_among_first(age) else None
+
+    def _is_among_first(self, age: int) -> bool:
+        return sum(each.key < age for each in self._lanes.valuerefs()) < self._size
 
     def _awaited(self, deadline: Deadline) -> Lane:
         while not deadline.expired():
@@ -189,9 +200,11 @@ class Begun:
     cuts the lane off from it.
     """
 
+    _lane: Lane | None = None  # where an interrupt comes before there is one
+
     def __init__(self, pool: Pool, lane: Lane, transport: Transport) -> None:
         self._pool, self._transport = pool, transport
-        self._lane: Lane | None = lane
+        self._lane = lane
 
     @property
     def is_of_this_process(self) -> bool:
@@ -225,14 +238,12 @@ class Session:
 
     Attributes:
         transport, codec: of its lanes.
-        numbers: the ids of requests, for all lanes.
     """
 
     def __init__(self, transport: Transport, codec: Codec, max_lanes: int, lane_timeout: float | None = None) -> None:
         check_lanes(max_lanes)
         self.transport = transport
         self.codec = codec
-        self.numbers: Iterator[int] = count(1)
         self._max_lanes = max_lanes
         self._lane_timeout = lane_timeout
         self._pool = self._new_pool()
@@ -248,17 +259,17 @@ class Session:
             PoolTimeout: all lanes were busy until the deadline.
             TransportError, ProtocolError: the lane's failure.
         """
-        return self._carry(request.numbered(next(self.numbers)), deadline)
+        return self._carry(request.numbered, deadline)
 
     def call(self, command: Command[Any], uid: str | None, deadline: Deadline) -> Response:
         """The answer to a request that asks for nothing beside its command; raises as ``exchange``."""
-        return self._carry(Request.usual(command, uid, next(self.numbers)), deadline)
+        return self._carry(partial(Request.usual, command, uid), deadline)
 
-    def _carry(self, request: Request[Any], deadline: Deadline) -> Response:
+    def _carry(self, numbered: Callable[[int], Request[Any]], deadline: Deadline) -> Response:
         pool = self._own_pool()
         lane = pool.take(deadline)
         try:
-            return lane.finish(lane.begin(request, deadline), deadline)
+            return lane.finish(lane.begin(numbered, deadline), deadline)
         finally:
             pool.give_back(lane)
 
@@ -273,7 +284,7 @@ class Session:
         if lane is None:
             return None
         try:
-            return Begun(pool, lane, lane.begin(request.numbered(next(self.numbers)), deadline))
+            return Begun(pool, lane, lane.begin(request.numbered, deadline))
         except BaseException:
             pool.take_back(lane)
             raise

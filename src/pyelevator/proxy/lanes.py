@@ -7,7 +7,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from pyelevator.codec import codec_for
-from pyelevator.conversation import Conversation, Exchange
+from pyelevator.conversation import Conversation, Exchange, first_id
 from pyelevator.flows import Flow
 from pyelevator.messages import Request, Response
 from pyelevator.proxy.actions import Action, Renew, Rest, Resume
@@ -209,6 +209,6 @@ class Pool:
 
     def conversation(self) -> Conversation:
         """A new one, with what is known of the upstream."""
-        conversation = Conversation(self.upstream.codec or codec_for(self.upstream.dialect), OWN_IDS)
+        conversation = Conversation(self.upstream.codec or codec_for(self.upstream.dialect), OWN_IDS + first_id())
         conversation.tagged = self.tagged
         return conversation
