@@ -533,7 +533,7 @@ def test_a_client_that_is_given_up_leaves_nothing_behind(interceptors, share):
     assert len(replies) == len(under_way) == share
     assert core.idle
     assert not core.held
-    assert core.upstream_sent("up", 0, answer_to(under_way[0], b"v"), 0.0) == []
+    assert core.upstream_sent("up", 0, answer_to(under_way[0], b"v"), 0.0) == [Renew("up", 0)]
 
 
 def test_an_upstream_that_is_replaced_by_an_old_one_is_found_out():
@@ -542,3 +542,66 @@ def test_an_upstream_that_is_replaced_by_an_old_one_is_found_out():
     renew, *_ = core.upstream_sent("up", 0, answer_to(under_way[0], b"v", echo=False), 0.0)
     assert renew == Renew("up", 0)
     assert [forward.lane for forward in gets(core, b"a", range(4, 9))] == [0, 1]
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+@pytest.mark.parametrize("connections", [1, 2, 1024])
+def test_a_second_answer_is_for_nobody_whatever_ids_clients_have(interceptors, connections):
+    """The clients all use the same small ids, and the upstream answers everything twice."""
+    core, taken, flying = learned(core_over(*interceptors, connections=connections)), [], []
+
+    def act(actions):
+        for action in actions:
+            (flying if isinstance(action, Forward) else taken).append(action)
+
+    for number in range(1, 60):
+        client = b"ab"[number % 2 : number % 2 + 1]
+        act(core.client_sent(client, asked(Get(b"of %b" % client), number // 4 + 1), 0.0))
+        while flying:
+            forward = flying.pop(0)
+            answer = answer_to(forward, CLASSIC.decode_request(forward.frames).command.key)
+            for _ in range(2):
+                act(core.upstream_sent("up", forward.lane, answer, 0.0))
+    replies = [action for action in taken if isinstance(action, Reply)]
+    assert [told(reply).payload for reply in replies] == [b"of " + reply.identity for reply in replies]
+    assert len(replies) == 59
+    assert core.idle
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_ids_upstream_are_the_proxy_s_and_none_comes_twice(interceptors):
+    core, seen = learned(core_over(*interceptors, connections=1)), []
+    for number in (77, 1, 1 << 32, (1 << 64) - 1, 77, 1):
+        (forward,) = core.client_sent(b"a", asked(Get("k"), number), 0.0)
+        seen.append(CLASSIC.decode_request(forward.frames).id)
+        (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
+        assert told(reply).id == number
+    assert seen == list(range(seen[0], seen[0] + 6))
+    assert not {77, 1, 1 << 32, (1 << 64) - 1} & set(seen)
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_a_connection_with_an_answer_too_many_ends_when_all_there_is_answered(interceptors):
+    core = learned(core_over(*interceptors))
+    first, second = gets(core, b"a", [1, 2])
+    core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
+    assert core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0) == []
+    (third,) = core.client_sent(b"a", asked(Get("k"), 3), 0.0)
+    assert (first.lane, second.lane, third.lane) == (0, 0, 1)
+    reply, renew = core.upstream_sent("up", 0, answer_to(second, b"w"), 0.0)
+    assert (told(reply).payload, renew) == (b"w", Renew("up", 0))
+    (reply,) = core.upstream_sent("up", 1, answer_to(third, b"x"), 0.0)
+    assert told(reply).payload == b"x"
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_a_connection_of_no_more_use_goes_when_the_last_in_flight_is_late(interceptors):
+    core = learned(core_over(*interceptors))
+    first, second = gets(core, b"a", [1, 2])
+    core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
+    core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
+    actions = core.tick(second.until)
+    assert sorted(type(action).__name__ for action in actions) == ["Renew", "Reply"]
+    (again,) = core.client_sent(b"a", asked(Get("k"), 3), 10.0)
+    (reply,) = core.upstream_sent("up", again.lane, answer_to(again, b"x"), 10.0)
+    assert told(reply).payload == b"x"

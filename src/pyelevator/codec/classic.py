@@ -17,7 +17,7 @@ from pyelevator.codec.payloads import ONE_VALUE, WRITERS
 from pyelevator.commands import COMMANDS, Command, Keyed, Shape
 from pyelevator.messages import Request, Response
 
-_NUMBERED: Final = b"\x82" + pack({"compression": False})[1:] + pack("id")
+NUMBERED: Final = b"\x82" + pack({"compression": False})[1:] + pack("id")
 """The meta of a request, up to its id at the end."""
 
 _UID: Final = pack("uid")
@@ -36,7 +36,7 @@ _ARRAY_OF_FIVE: Final = b"\x95"
 
 def _opening(verb: str) -> bytes:
     """What a request begins with, up to its id."""
-    return b"".join((b"\x84", pack("cmd"), pack(verb), pack("meta"), _NUMBERED))
+    return b"".join((b"\x84", pack("cmd"), pack(verb), pack("meta"), NUMBERED))
 
 
 _Writing: TypeAlias = tuple[bytes, Callable[[Any], Sequence[Any]], Sequence[str]]
@@ -45,6 +45,9 @@ _WRITING: Final[dict[type[Command[Any]], _Writing]] = {
     COMMANDS[verb]: (_opening(verb), layout.write, COMMANDS[verb].extras) for verb, layout in ARGS.items()
 }
 """Class -> what a request begins with, what writes its arguments, and the extras that it must not have."""
+
+OPENINGS: Final = frozenset([begin for begin, _, _ in _WRITING.values()])
+"""What the requests of our clients begin with, up to their ids."""
 
 
 def _making(kind: type[Command[Any]], layout: Layout) -> Callable[[Any], Command[Any]]:
@@ -109,7 +112,7 @@ class ClassicCodec(MapCodec):
 
     def decode_request(self, frames: Frames) -> Request[Any]:
         if len(frames) == 1 and type(frames[0]) is bytes and len(frames[0]) <= self.limits.harmless:
-            begin, numbered, rest = frames[0].partition(_NUMBERED)
+            begin, numbered, rest = frames[0].partition(NUMBERED)
             make = _MAKING.get(begin + numbered)
             request = None if make is None else _read(make, rest)
             if request is not None:

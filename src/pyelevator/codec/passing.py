@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from pyelevator.codec.base import Limits, pack, unpack
-from pyelevator.codec.classic import SUCCEEDED
+from pyelevator.codec.classic import NUMBERED, OPENINGS, SUCCEEDED
 from pyelevator.errors import ProtocolError
 
 Message: TypeAlias = dict[Any, Any]
 
 _LOOKED_AT: Final = frozenset({b"DBCONNECT"})
 """Verbs whose answers a proxy has something to say about."""
+
+_PARTS: Final = (4, 2)
+"""How many parts a request has (verb, meta, uid, arguments), and its meta (compression, id)."""
 
 
 def request_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
@@ -66,6 +69,31 @@ def success(number: int) -> bytes:
 
 def _is_id(value: Any) -> bool:
     return type(value) is int and 0 <= value < 1 << 64
+
+
+def request_under(number: int, frame: bytes, message: Message) -> bytes:
+    """The frame of a request, which was read as ``message``, under another id.
+
+    A request as our clients write it keeps all its bytes but the id's; any other one is packed anew.
+
+    Raises:
+        TypeError, ValueError: as ``renumbered``.
+
+    >>> from pyelevator.codec import ClassicCodec
+    >>> from pyelevator.commands import Get
+    >>> from pyelevator.messages import Request
+    >>> codec = ClassicCodec()
+    >>> (frame,) = codec.encode_request(Request(Get("k"), "u", 77))
+    >>> codec.decode_request([request_under(5, frame, request_to_pass([frame], Limits()))]).id
+    5
+    """
+    meta = message[b"meta"]
+    if (len(message), len(meta)) == _PARTS:  # as many as the opening says: none of them comes twice
+        opening, numbered, rest = frame.partition(NUMBERED)
+        given = pack(meta[b"id"])
+        if opening + numbered in OPENINGS and rest.startswith(given):
+            return b"".join((opening, numbered, pack(number), rest[len(given) :]))
+    return renumbered(meta, number, message)
 
 
 def renumbered(place: Message, number: int, whole: Message) -> bytes:

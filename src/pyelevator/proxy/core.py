@@ -201,6 +201,7 @@ class Core:
                 if not pool.tagged:
                     pool.learn(True)
                 self._passed(*passed)
+                pool.settle(lane)
                 self._jobs.serve_waiting(pool)
                 return self._done()
         try:
@@ -209,7 +210,11 @@ class Core:
             pool.doubt()
             self._give_up(pool, lane, error)
         else:
-            self._jobs.deliver(pool, lane, reply)
+            if reply is None:
+                pool.retire(lane)
+            else:
+                self._jobs.deliver(pool, lane, *reply)
+                pool.settle(lane)
         self._jobs.serve_waiting(pool)
         return self._done()
 

@@ -136,11 +136,8 @@ class Jobs:
         self._act(Forward(pool.upstream.name, lane.number, frames, job.until))
         pool.attune(lane)
 
-    def deliver(self, pool: Pool, lane: Lane, reply: tuple[int, Response] | None) -> None:
-        """What has come on a lane, if it is for anybody."""
-        if reply is None:
-            return
-        number, response = reply
+    def deliver(self, pool: Pool, lane: Lane, number: int, response: Response) -> None:
+        """Gives a job the answer that has come on a lane."""
         pool.learn(lane.conversation.tagged)
         if lane.conversation.spent:
             pool.renew(lane)
@@ -155,6 +152,7 @@ class Jobs:
             lane.conversation.forget(number)
             lane.late = True
             pool.attune(lane)
+            pool.settle(lane)
         else:
             pool.renew(lane)
         self.serve_waiting(pool)

@@ -7,15 +7,15 @@ from typing import Any, Final
 from attrs import define, field
 
 from pyelevator.codec import codec_for
-from pyelevator.conversation import Conversation, Exchange, first_id
+from pyelevator.conversation import Conversation, Exchange
 from pyelevator.flows import Flow
 from pyelevator.messages import Request, Response
 from pyelevator.proxy.actions import Action, Renew, Rest, Resume
 from pyelevator.proxy.clients import Client
 from pyelevator.proxy.routing import Upstream
 
-OWN_IDS: Final = 1 << 32
-"""From here on ids of requests are given by the proxy; lower ones, of clients, are left as they are."""
+_OVER: Final = 2
+"""How many times the connections that there may be there are at the most, while some are only being answered."""
 
 
 @define(eq=False)
@@ -42,14 +42,12 @@ class Passenger:
 
     Attributes:
         client, id: who sent it, and its id there.
-        number: its id upstream.
         size: of its frame.
         until: when the upstream's time for it is over.
     """
 
     client: Client
     id: int
-    number: int
     size: int
     until: float
 
@@ -66,6 +64,7 @@ class Lane:
         deaf: how many of these do not read.
         resting: nothing is read from it.
         late: answers may still come that nobody waits for any more.
+        retired: one has come; nothing new goes over the connection, which ends when nothing is in flight.
     """
 
     number: int
@@ -77,6 +76,7 @@ class Lane:
     deaf: int = 0
     resting: bool = False
     late: bool = False
+    retired: bool = False
 
     @property
     def empty(self) -> bool:
@@ -120,7 +120,7 @@ class Pool:
         """An answer has told what the upstream is."""
         self.heard = True
         if tagged and not self.tagged:
-            self._vacant = [lane for lane in reversed(self._many) if not lane.riders]
+            self._vacant = [lane for lane in reversed(self._many) if not (lane.riders or lane.retired)]
         self.tagged = tagged
 
     def doubt(self) -> None:
@@ -134,10 +134,22 @@ class Pool:
     def seat(self, client: Client) -> Lane:
         """The client's own lane, where ids are echoed."""
         lane = self._seats.get(client)
-        if lane is None:
+        if lane is None or lane.retired:
+            self._unseat(client)
             lane = self._seats[client] = self._vacant.pop() if self._vacant else self._another()
             lane.riders += 1
             lane.deaf += client.held
+            self.attune(lane)
+        return lane
+
+    def _unseat(self, client: Client) -> Lane | None:
+        """Takes the client's lane from it; which one that was."""
+        lane = self._seats.pop(client, None)
+        if lane is not None:
+            lane.riders -= 1
+            lane.deaf -= client.held
+            if not (lane.riders or lane.retired):
+                self._vacant.append(lane)
             self.attune(lane)
         return lane
 
@@ -162,7 +174,7 @@ class Pool:
     def renew(self, lane: Lane) -> None:
         """Replaces the connection of a lane; what was in flight there is for nobody."""
         lane.conversation = self.conversation()
-        lane.late = lane.resting = False
+        lane.late = lane.resting = lane.retired = False
         self.act(Renew(self.upstream.name, lane.number))
 
     def own(self, client: Client) -> Lane | None:
@@ -172,17 +184,21 @@ class Pool:
 
     def leave(self, client: Client) -> None:
         """Nothing of the client is under way any more."""
-        lane = self._seats.pop(client, None)
-        if lane is None:
-            return
-        lane.riders -= 1
-        lane.deaf -= client.held
-        if not lane.riders:
-            self._vacant.append(lane)
-        if lane.late and lane.empty and not lane.riders:
+        lane = self._unseat(client)
+        if lane is not None and lane.late and lane.empty and not lane.riders:
             self.renew(lane)
-        else:
-            self.attune(lane)
+
+    def retire(self, lane: Lane) -> None:
+        """An answer has come that nobody waits for: the connection is good for what is in flight, and for no more."""
+        lane.retired = True
+        self.settle(lane)
+
+    def settle(self, lane: Lane) -> None:
+        """Replaces a connection that is of no more use, once nothing is in flight on it."""
+        if lane.retired and lane.empty:
+            self.renew(lane)
+            if not lane.riders and lane in self._many:
+                self._vacant.append(lane)
 
     @property
     def _many(self) -> list[Lane]:
@@ -191,9 +207,10 @@ class Pool:
 
     def _another(self) -> Lane:
         """A new one, or one to share: rather not with those who do not read."""
-        if len(self.lanes) < self.upstream.connections:
+        most, good = self.upstream.connections, [lane for lane in self.lanes if not lane.retired]
+        if len(good) < most and len(self.lanes) < _OVER * most:
             return self._open()
-        return min(self._many, key=lambda lane: (lane.resting, lane.deaf, lane.riders))
+        return min(good or self.lanes, key=lambda lane: (lane.resting, lane.deaf, lane.riders))
 
     def _free_lane(self) -> Lane | None:
         """One of the few with nothing in flight."""
@@ -209,6 +226,6 @@ class Pool:
 
     def conversation(self) -> Conversation:
         """A new one, with what is known of the upstream."""
-        conversation = Conversation(self.upstream.codec or codec_for(self.upstream.dialect), OWN_IDS + first_id())
+        conversation = Conversation(self.upstream.codec or codec_for(self.upstream.dialect))
         conversation.tagged = self.tagged
         return conversation

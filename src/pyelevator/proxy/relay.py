@@ -2,8 +2,7 @@
 
 That is so where there is no interceptor, one upstream, which echoes ids and speaks classic, and a classic client that
 sends ids. Everything else, and what cannot be read, takes the long way. The short one neither makes commands of
-requests nor reads the content of answers, and costs a fraction. Only where a client's id is taken on the lane it gets
-another.
+requests nor reads the content of answers, and costs a fraction. Upstream each has an id of the proxy's own.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,12 +11,12 @@ from itertools import takewhile
 from typing import Self, TypeAlias
 
 from pyelevator.codec import ClassicCodec, Limits
-from pyelevator.codec.passing import renumbered, reply_to_pass, request_to_pass, success
+from pyelevator.codec.passing import renumbered, reply_to_pass, request_to_pass, request_under, success
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
 from pyelevator.proxy.actions import Forward, Reply
 from pyelevator.proxy.clients import Client
-from pyelevator.proxy.lanes import OWN_IDS, Lane, Passenger, Pool
+from pyelevator.proxy.lanes import Lane, Passenger, Pool
 
 Arrival: TypeAlias = tuple[Passenger, Reply]
 """A request that was passed on, and its one answer."""
@@ -53,30 +52,24 @@ class Relay:
         message = request_to_pass(frames, self._limits) if self._pool.tagged else None
         if message is None:
             return None
-        lane, meta = self._pool.seat(client), message[b"meta"]
-        number = given = meta[b"id"]
-        header = success(number)
-        if number >= OWN_IDS or lane.late or header in lane.passengers:
-            number = lane.conversation.number()
-            header = success(number)
-            try:
-                frames = [renumbered(meta, number, message)]
-            except (TypeError, ValueError, OverflowError):
-                return None
+        lane, given = self._pool.seat(client), message[b"meta"][b"id"]
+        number = lane.conversation.number()
+        try:
+            frame = request_under(number, frames[0], message)
+        except (TypeError, ValueError, OverflowError):
+            return None
         until = now + self._timeout
-        lane.passengers[header] = Passenger(client, given, number, len(frames[0]), until)
+        lane.passengers[success(number)] = Passenger(client, given, len(frames[0]), until)
         if not lane.timed:
             self._set_alarm(lane, until)
-        return Forward(self._name, lane.number, frames, until)
+        return Forward(self._name, lane.number, [frame], until)
 
     def alight(self, lane: Lane, frames: Sequence[bytes]) -> Arrival | None:
         """The answer to one of those on the lane; None if it is none, or cannot be read."""
         passenger = lane.passengers.pop(frames[0], None) if len(frames) == 2 else None
         if passenger is None:
             return self._alight(lane, frames)
-        if passenger.number != passenger.id:
-            frames = [success(passenger.id), frames[1]]
-        return passenger, Reply(passenger.client.identity, frames)
+        return passenger, Reply(passenger.client.identity, [success(passenger.id), frames[1]])
 
     def _alight(self, lane: Lane, frames: Sequence[bytes]) -> Arrival | None:
         """The same for an answer with a header of its own."""
@@ -84,11 +77,10 @@ class Relay:
         passenger = None if header is None else lane.passengers.pop(success(header[b"id"]), None)
         if header is None or passenger is None:
             return None
-        if passenger.number != passenger.id:
-            try:
-                frames = [renumbered(header, passenger.id, header), frames[1]]
-            except (TypeError, ValueError, OverflowError):
-                return self._failed(passenger, "the answer from upstream cannot be passed on")
+        try:
+            frames = [renumbered(header, passenger.id, header), frames[1]]
+        except (TypeError, ValueError, OverflowError):
+            return self._failed(passenger, "the answer from upstream cannot be passed on")
         return passenger, Reply(passenger.client.identity, frames)
 
     def _set_alarm(self, lane: Lane, until: float) -> None:
@@ -104,6 +96,7 @@ class Relay:
                 del lane.passengers[header]
                 lane.late = True
                 yield self._failed(passenger, f"no answer from upstream within {self._timeout} s")
+            self._pool.settle(lane)
             first = next(iter(lane.passengers.values()), None)
             if first is not None and not lane.timed:
                 self._set_alarm(lane, first.until)
