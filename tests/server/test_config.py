@@ -28,6 +28,16 @@ EXPECTED = {
             "max_cache_size",
         ),
     },
+    "classic-0.5d.conf": {
+        "data": Path("/var/lib/elevator"),
+        "store": Path("/var/lib/elevator/store.json"),
+        "binds": ("ipc:///tmp/elevator.sock",),
+        "workers": 8,
+        "log_level": logging.DEBUG,
+        "log_file": Path("/var/log/elevator/elevator.log"),
+        "idle_unmount": 15.0,
+        "ignored": ("daemonize", "pidfile", "default_db", "paranoid", "errors_log"),
+    },
     "flat.conf": {
         "data": Path("/var/lib/elevator"),
         "store": Path("/var/lib/elevator/store"),
@@ -112,6 +122,9 @@ def test_an_empty_file_changes_nothing(config):
         ("unixsocket = /tmp/e.sock", ("tcp://127.0.0.1:4141", "ipc:///tmp/e.sock")),
         ("port = 0\nunixsocket = /tmp/e.sock", ("ipc:///tmp/e.sock",)),
         ("port = 0\nbind = 10.0.0.1\nunixsocket = ipc:///tmp/e.sock", ("ipc:///tmp/e.sock",)),
+        ("transport = tcp", ("tcp://127.0.0.1:4141",)),
+        ("transport = tcp\nport = 4242\nunixsocket = /tmp/e.sock", ("tcp://127.0.0.1:4242",)),
+        ("transport = ipc\nport = 4242\nunixsocket = /tmp/e.sock", ("ipc:///tmp/e.sock",)),
     ],
 )
 def test_the_classic_port_host_and_socket_become_urls(config, lines, binds):
@@ -123,7 +136,7 @@ def test_keys_without_a_value_are_not_set(config):
 
 
 ERRORS = {
-    "[global]\nprot = 4141": "there is no key 'prot' here; there are databases_storage_path, database_store, bind, ",
+    "[global]\nprot = 4141": "there is no key 'prot' here; there are databases_storage_path, database_store, transport, ",
     "[core]\nport = 4141": "there is no key 'port' here; there are databases_storage_path, database_store, endpoint, ",
     "[core]\n[engine]\na = b": "there is no section [engine]; there are core, storage_engine",
     "prot = 4141": "there is no key 'prot' here; there are data, bind, engine, store, ",
@@ -132,6 +145,9 @@ ERRORS = {
     "[global]\nport = http": "port = 'http': must be a whole number from 0 to 65535",
     "[global]\nport = 70000": "port = '70000': must be a whole number from 0 to 65535",
     "[global]\nport = 0": "port = 0 and no unixsocket leave nothing to listen on",
+    "[global]\ntransport = udp": "transport = 'udp': must be tcp or ipc",
+    "[global]\ntransport = tcp\nport = 0\nunixsocket = /a": "transport = tcp and port = 0 leave nothing to listen on",
+    "[global]\ntransport = ipc\nport = 4141": "transport = ipc needs the path of the socket file: unixsocket = /",
     "[global]\nmajordome_interval = often": "majordome_interval = 'often': must be a number of minutes",
     "idle_unmount = -1": "idle_unmount = -1: must be a number of minutes, or 0 for never",
     "idle_unmount = nan": "idle_unmount = nan: must be a number of minutes, or 0 for never",

@@ -5,6 +5,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from pyelevator.cli.old_line import new_line
 from pyelevator.errors import ElevatorError, ServerError, TransportError, UsageError
 
 _FAILED: Final = 1
@@ -21,6 +22,14 @@ class OneLineErrors(click.Group):
         except (ElevatorError, OSError, click.Abort) as error:
             code = _report(_words(error), _FAILED)
         raise SystemExit(code if isinstance(code, int) else 0)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options of ``elevator`` itself; an old server's command line is answered with the new one."""
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(new_line(words) or error.format_message()) from error
 
 
 def usage(call: Callable[[], Any]) -> Any:

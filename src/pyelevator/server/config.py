@@ -150,14 +150,18 @@ _CLASSIC: Final[Keys] = {
     "global": {
         "databases_storage_path": Key("data", values.path),
         "database_store": Key("store", values.path),
+        "transport": Key("listen.transport", values.transport),
         "bind": Key("listen.host", values.text),
         "port": Key("listen.port", values.whole(0, 65535)),
         "unixsocket": Key("listen.socket", values.text),
         "activity_log": Key("log_file", values.path),
+        "log_level": Key("log_level", values.log_level),
+        "workers": Key("workers", values.whole(1)),
         "majordome_interval": Key("idle_unmount", values.minutes),
         "max_cache_size": _NOT_OURS,
         "default_db": _NOT_OURS,
         "errors_log": _NOT_OURS,
+        "paranoid": _NOT_OURS,
         "daemonize": _NOT_OURS,
         "pidfile": _NOT_OURS,
     }
@@ -281,13 +285,29 @@ def _set(changes: dict[str, Any], setting: str, value: Any) -> None:
 
 
 def _with_classic_binds(path: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """Makes URLs of the classic host, port and socket; as there, TCP is on unless the port is 0."""
+    """Make URLs of the classic host, port and socket.
+
+    ``transport`` chooses between them, as in 0.5a, 0.5b, 0.5d and the repository's last state. In the files without it
+    both are meant, and TCP is on unless the port is 0.
+    """
     listen = changes.pop("listen", None)
     if listen is None:
         return changes
     host, port = listen.get("host", "127.0.0.1"), listen.get("port", 4141)
-    tcp = (f"tcp://{host}:{port}",) if port else ()
-    ipc = (f"ipc://{listen['socket'].removeprefix('ipc://')}",) if "socket" in listen else ()
-    if not tcp + ipc:
-        raise UsageError(f"{path}: port = 0 and no unixsocket leave nothing to listen on")
-    return changes | {"binds": tcp + ipc}
+    urls = {
+        "tcp": (f"tcp://{host}:{port}",) if port else (),
+        "ipc": (f"ipc://{listen['socket'].removeprefix('ipc://')}",) if "socket" in listen else (),
+    }
+    chosen = listen.get("transport")
+    binds = urls[chosen] if chosen else (*urls["tcp"], *urls["ipc"])
+    if not binds:
+        raise UsageError(f"{path}: {_NO_ADDRESS[chosen]}")
+    return changes | {"binds": binds}
+
+
+_NO_ADDRESS: Final[Mapping[str | None, str]] = {
+    None: "port = 0 and no unixsocket leave nothing to listen on",
+    "tcp": "transport = tcp and port = 0 leave nothing to listen on",
+    "ipc": "transport = ipc needs the path of the socket file: unixsocket = /run/elevator.sock",
+}
+"""``transport`` of a classic file -> what is missing where nothing is left to listen on."""

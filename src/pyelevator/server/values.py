@@ -123,6 +123,13 @@ def engine(value: Any) -> str:
     raise ValueError(f"must be one of {', '.join(ENGINES)}")
 
 
+def transport(value: Any) -> str:
+    """Read what a classic server listens on."""
+    if value in ("tcp", "ipc"):
+        return str(value)
+    raise ValueError("must be tcp or ipc")
+
+
 _LEVELS: Final = {
     "DEBUG": logging.DEBUG,
     "FINEST": logging.DEBUG,

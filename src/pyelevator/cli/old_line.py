@@ -1,0 +1,88 @@
+"""The command line of the old Python server, as init scripts have it, and the new one to use instead.
+
+Source: PyPI's ``elevator`` 0.5 to 0.5d: ``elevator -d -c FILE -t tcp -b IP -p PORT -w N -P -v LEVEL``.
+"""
+
+import argparse
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+DEFAULT_CONFIG: Final = Path("/etc/elevator/elevator.conf")
+"""Where the old server looked for its configuration if it was not told."""
+
+_LOGGED: Final[Mapping[str, Sequence[str]]] = {
+    "DEBUG": ["-vv"],
+    "INFO": ["-v"],
+    "ERROR": ["--quiet"],
+    "CRITICAL": ["--quiet"],
+}
+"""Old log level -> the options that say the same."""
+
+_REMARKS: Final[Mapping[str, str]] = {
+    "daemon": "-d: run it under systemd or another supervisor, which also keeps the pid",
+    "paranoid": "-P: unexpected errors are answered and logged",
+}
+"""Old flag without a new one -> what to know."""
+
+
+class NotOldError(Exception):
+    """The words are not an old command line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise NotOldError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-d", "--daemon", action="store_true")
+    parser.add_argument("-c", "--config")
+    parser.add_argument("-t", "--transport", choices=["tcp", "ipc"])
+    parser.add_argument("-b", "--bind")
+    parser.add_argument("-p", "--port")
+    parser.add_argument("-w", "--workers")
+    parser.add_argument("-P", "--paranoid", action="store_true")
+    parser.add_argument("-v", "--log-level", type=str.upper)
+    return parser
+
+
+def new_line(words: Sequence[str]) -> str | None:
+    """Say what to type instead of an old command line.
+
+    Args:
+        words: What follows ``elevator``.
+
+    Returns:
+        A message that names the new command line; None if the words are not an old one.
+
+    >>> print(new_line(["-d", "-c", "/etc/elevator.conf", "-t", "tcp", "-b", "10.0.0.1", "-w", "8"]))
+    this is the old server's command line; use: elevator serve --config /etc/elevator.conf --bind tcp://10.0.0.1:4141 \
+--workers 8 (-d: run it under systemd or another supervisor, which also keeps the pid)
+    """
+    try:
+        old = _parser().parse_args(list(words))
+    except NotOldError:
+        return None
+    new = ["elevator", "serve", *_config(old.config), *_binds(old)]
+    new += ["--workers", old.workers] if old.workers else []
+    new += _LOGGED.get(old.log_level, [])
+    remarks = "; ".join(text for flag, text in _REMARKS.items() if getattr(old, flag))
+    return f"this is the old server's command line; use: {shlex.join(new)}" + (f" ({remarks})" if remarks else "")
+
+
+def _config(path: str | None) -> Sequence[str]:
+    if path is not None:
+        return ["--config", path]
+    return ["--config", str(DEFAULT_CONFIG)] if DEFAULT_CONFIG.is_file() else ["--data", "/var/lib/elevator"]
+
+
+def _binds(old: argparse.Namespace) -> Sequence[str]:
+    """The URL that the old options say; the configuration's own where they say none."""
+    if old.transport == "ipc":
+        return ["--bind", "ipc:///run/elevator.sock"]
+    if old.transport is None and old.bind is None and old.port is None:
+        return []
+    return ["--bind", f"tcp://{old.bind or '127.0.0.1'}:{old.port or 4141}"]
