@@ -100,7 +100,7 @@ IN_A_CALL = """
             print("timeout", flush=True)
     thread = threading.Thread(target=call, daemon=sys.argv[4] == "daemon")
     thread.start()
-    while E._session._pool._idle.qsize(): pass
+    while E._session._pool._idle: pass
 """
 
 

@@ -74,6 +74,7 @@ class Relay:
         self.up = self.down = float("inf")
         self.stalled = threading.Event()
         self._sockets = []
+        self._forgotten = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -88,6 +89,8 @@ class Relay:
     def _pass_on(self, source, sink, way):
         with suppress(OSError):
             while data := source.recv(65536):
+                if source in self._forgotten:
+                    continue
                 left = getattr(self, way)
                 if len(data) > left:
                     sink.sendall(data[: int(left)])
@@ -95,6 +98,15 @@ class Relay:
                     return
                 setattr(self, way, left - len(data))
                 sink.sendall(data)
+
+    @property
+    def connections(self):
+        """How many there have been that were not cut."""
+        return len(self._sockets) // 2
+
+    def forget(self):
+        """Drops what comes over the connections that there are, without a word, as a firewall does; new ones work."""
+        self._forgotten |= set(self._sockets)
 
     def heal(self):
         """Cuts what is stalled, and lets new connections through."""

@@ -1,6 +1,7 @@
 """Calls under way on an event loop, and the connections that carry them."""
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from itertools import chain
@@ -88,6 +89,8 @@ class Connection:
     Attributes:
         heard: how many messages have come in.
         broken: it must not carry another request.
+        failed: a request on it got no answer.
+        idle_since: when (seconds, monotonic) the last answer came that was waited for; long ago if none did.
     """
 
     def __init__(
@@ -95,7 +98,8 @@ class Connection:
     ) -> None:
         self.transport = transport
         self.heard = 0
-        self.broken = False
+        self.broken = self.failed = False
+        self.idle_since = -math.inf
         self._conversation = Conversation(codec)
         self._on_change = on_change
         self._server = server
@@ -238,7 +242,7 @@ class Connection:
 
     def lost(self, error: Exception) -> None:
         """Fails what is in flight."""
-        self.broken = True
+        self.broken = self.failed = True
         sent, self._sent = self._sent, {}
         self._fail(chain.from_iterable(message.calls for message in sent.values()), error)
         self._on_change(self)
@@ -254,7 +258,8 @@ class Connection:
         if not any(message.calls):
             del self._sent[message.id]
             self._conversation.forget(message.id)
-            self.broken = self.broken or not self.many
+            self.failed = self.failed or not self.many
+            self.broken = self.broken or self.failed
         return True
 
     def take_back(self) -> list[Call]:

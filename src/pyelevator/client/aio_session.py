@@ -25,6 +25,7 @@ from pyelevator.flows import Effect, Sleep
 from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Transport
+from pyelevator.transports.base import IDLE
 
 _TICK: Final = 0.002
 """Seconds between two looks at the deadlines, at least."""
@@ -115,19 +116,34 @@ class Switchboard:
     def _free(self) -> Connection | None:
         if self._shared is not None:
             return self._shared
-        for connection in self._connections:
-            if connection.idle:
-                return connection
+        connection = self._last_used()
+        if connection is not None:
+            return connection
         if len(self._connections) < (self._max_lanes if self._serial else 1):
             connection = Connection(self._transport.asynchronous(), self._codec, self._changed, self._server)
             self._connections.append(connection)
             return connection
         return None
 
+    def _last_used(self) -> Connection | None:
+        """The idle connection that was used last; those that have been idle for long are closed."""
+        self._close_idle(time.monotonic() - IDLE)
+        idle = [connection for connection in self._connections if connection.idle]
+        return max(idle, key=lambda connection: connection.idle_since, default=None)
+
+    def _close_idle(self, since: float) -> None:
+        """Closes the connections that have been idle since then or longer (see client.session.Pool)."""
+        for connection in [one for one in self._connections if one.idle and one.idle_since <= since]:
+            self._retire(connection)
+
     def _changed(self, connection: Connection) -> None:
         """An answer has come on the connection, or a call on it was given up, or it is broken or has nothing to do."""
         if connection.heard and not connection.many:
             self._serial = True
+        if connection.failed:
+            self._close_idle(connection.idle_since)
+        elif connection.idle:
+            connection.idle_since = time.monotonic()
         if connection.broken:
             self._retire(connection)
         elif connection in self._retired:

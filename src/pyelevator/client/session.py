@@ -1,13 +1,16 @@
 """Session: the lanes of one client, and the exchange of one request over one of them."""
 
+import math
 import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any, Final
 from weakref import WeakSet, WeakValueDictionary
 
@@ -15,12 +18,12 @@ from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.conversation import Conversation, first_id
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import PoolTimeout, RequestTimeout, UsageError
+from pyelevator.errors import ConnectFailed, PoolTimeout, RequestTimeout, TransportError, UsageError
 from pyelevator.flows import Effect, Send
 from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Transport
-from pyelevator.transports.base import no_answer
+from pyelevator.transports.base import IDLE, no_answer
 
 _LOOK_AGAIN: Final = 0.1
 """Seconds after which who waits for a lane looks whether one was lost (see Pool)."""
@@ -34,9 +37,11 @@ class Lane:
 
     Attributes:
         numbers: the ids of its requests; none comes twice, whatever becomes of the conversation.
+        idle_since: when (seconds, monotonic) it was given back last; long ago if it never was.
     """
 
     def __init__(self, sibling: Callable[[], Transport], codec: Codec) -> None:
+        self.idle_since = -math.inf
         self._sibling = sibling
         self._transport: Transport | None = None
         self._codec = codec
@@ -101,7 +106,10 @@ def all_busy(lanes: int, deadline: Deadline) -> PoolTimeout:
 
 
 class Pool:
-    """Up to ``size`` lanes; taking and giving back cost two queue operations while lanes are idle.
+    """Up to ``size`` lanes. The one that was used last is taken first; those that stay idle are closed after a while.
+
+    A connection that a firewall or a NAT has forgotten looks as sound as any other, until a call on it gets no answer.
+    So after such a call nothing is trusted that was idle for as long as its lane or longer.
 
     There are no locks: a signal handler or a finalizer may use the client while its thread stands anywhere in here. A
     KeyboardInterrupt may come between any two instructions, and one that comes while a lane changes hands loses the
@@ -119,7 +127,9 @@ class Pool:
         self._size = size
         self._patience = patience
         self._closed = False
-        self._idle: SimpleQueue[Lane] = SimpleQueue()
+        self._idle: deque[Lane] = deque()  # in the order in which they were given back
+        self._waiting: dict[int, None] = {}  # the threads that wait for a lane
+        self._given: SimpleQueue[None] = SimpleQueue()  # wakes one of them
         self._ages = count()
         self._lanes: WeakValueDictionary[int, Lane] = WeakValueDictionary()
         self._lent: WeakSet[Lane] = WeakSet()
@@ -140,8 +150,8 @@ class Pool:
             PoolTimeout: all lanes were busy until the deadline, or for as long as ``patience`` allows.
         """
         try:
-            return self._idle.get_nowait()
-        except Empty:
+            return self._idle.pop()
+        except IndexError:
             pass
         return self._opened() or self._awaited(deadline.earlier(Deadline.after(self._patience)))
 
@@ -155,12 +165,19 @@ class Pool:
         return sum(each.key < age for each in self._lanes.valuerefs()) < self._size
 
     def _awaited(self, deadline: Deadline) -> Lane:
-        while not deadline.expired():
-            with suppress(Empty):
-                return self._idle.get(timeout=min(deadline.remaining(), _LOOK_AGAIN))
-            lane = self._opened()
-            if lane is not None:
-                return lane
+        thread = threading.get_ident()
+        self._waiting[thread] = None
+        try:
+            while not deadline.expired():
+                with suppress(IndexError):
+                    return self._idle.pop()
+                lane = self._opened()
+                if lane is not None:
+                    return lane
+                with suppress(Empty):
+                    self._given.get(timeout=min(deadline.remaining(), _LOOK_AGAIN))
+        finally:
+            self._waiting.pop(thread, None)
         raise all_busy(self._size, deadline)
 
     def lend(self) -> Lane | None:
@@ -168,8 +185,8 @@ class Pool:
         if len(self._lent) >= self._size // 2:
             return None
         try:
-            lane = self._idle.get_nowait()
-        except Empty:
+            lane = self._idle.pop()
+        except IndexError:
             return None
         self._lent.add(lane)
         return lane
@@ -181,16 +198,38 @@ class Pool:
 
     def give_back(self, lane: Lane) -> None:
         """Ends the use of a lane."""
-        self._idle.put(lane)
+        idle = self._idle
+        lane.idle_since = now = monotonic()
+        idle.append(lane)
+        if len(idle) > 1:
+            self._close_idle(now - IDLE)
+        if self._waiting and self._given.qsize() < len(self._waiting):
+            self._given.put(None)
         if self._closed:
             self.close()
+
+    def suspect(self, lane: Lane, error: TransportError) -> None:
+        """Closes what was idle for as long as the lane, or longer, if the error may say that it was forgotten."""
+        if not isinstance(error, ConnectFailed):
+            self._close_idle(lane.idle_since)
+
+    def _close_idle(self, since: float) -> None:
+        """Closes the lanes that have been idle since then or longer, and forgets them."""
+        idle = self._idle
+        with suppress(IndexError):  # another thread took the last one
+            while idle[0].idle_since <= since:
+                lane = idle.popleft()
+                if lane.idle_since > since:  # another thread was faster, and this is the next one
+                    idle.appendleft(lane)
+                    return
+                lane.close()
 
     def close(self) -> None:
         """Closes the idle lanes at once; a busy one follows when it is given back."""
         self._closed = True
-        with suppress(Empty):
+        with suppress(IndexError):
             while True:
-                self._idle.get_nowait().close()
+                self._idle.pop().close()
 
 
 class Begun:
@@ -217,6 +256,9 @@ class Begun:
             raise UsageError("the answer was received already, or given up")
         try:
             return self._lane.finish(self._transport, deadline)
+        except TransportError as error:
+            self._pool.suspect(self._lane, error)
+            raise
         finally:
             self.abandon()
 
@@ -270,6 +312,9 @@ class Session:
         lane = pool.take(deadline)
         try:
             return lane.finish(lane.begin(numbered, deadline), deadline)
+        except TransportError as error:
+            pool.suspect(lane, error)
+            raise
         finally:
             pool.give_back(lane)
 

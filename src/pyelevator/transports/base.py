@@ -2,10 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Final, Protocol, Self
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectTimeout, RequestTimeout
+
+IDLE: Final = 120.0
+"""Seconds after which an idle connection is not used again: firewalls forget one that says nothing for minutes."""
 
 
 class Transport(ABC):

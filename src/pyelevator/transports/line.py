@@ -8,6 +8,7 @@ from typing import Any, Final
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ProtocolError
 from pyelevator.transports import zmtp
+from pyelevator.transports.base import IDLE
 from pyelevator.transports.dial import Address, LaneSocket, check_connected, opened
 from pyelevator.transports.pieces import QUIET
 
@@ -42,7 +43,7 @@ class Line:
 
     def __init__(self, socket: LaneSocket, rest: bytes = b"") -> None:
         self.begun = False
-        self._heard = 0.0
+        self._heard = monotonic()
         self._socket = socket
         self._send, self._receive = socket.send, socket.recv
         self._news = _watching(socket, select.POLLIN)
@@ -75,10 +76,12 @@ class Line:
     def has_ended(self) -> bool:
         """Whether the server is known to have left, so that nothing is lost on a lane that was idle meanwhile.
 
-        One who answered just now is not asked: that costs as much as sending.
+        One that answered just now is not asked: that costs as much as sending. One that was silent for long may have
+        been forgotten by a firewall, of which nothing can be known.
         """
-        if monotonic() < self._heard + _FRESH:
-            return False
+        silent = monotonic() - self._heard
+        if silent < _FRESH or silent > IDLE:
+            return silent > IDLE
         try:
             for _ in range(_LOOKS):
                 if not self._take():
