@@ -1,0 +1,346 @@
+"""What a directory is, told before LevelDB is let in: a sound LevelDB, a damaged one, an incomplete copy, another
+program's, or files that only have LevelDB's names.
+
+Nothing is written and nothing is locked. A usual directory takes a millisecond or two; of many tables a few are looked
+into, unless all are asked for.
+"""
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import Final
+
+from attrs import define, field, frozen
+
+from pyelevator.engines.leveldb_format import (
+    BYTEWISE,
+    NO_COMPRESSION,
+    SNAPPY,
+    FileKind,
+    FileName,
+    ForeignFormat,
+    FormatError,
+    Handle,
+    Manifest,
+    Table,
+    begins_as_log,
+    is_text,
+    parse_file_name,
+    read_manifest,
+)
+
+_SAMPLED_TABLES: Final = 24
+_SAMPLED_BLOCKS: Final = 8
+_MAX_MANIFEST: Final = 64 << 20
+_MAX_CURRENT: Final = 1 << 16
+_SHOWN: Final = 40
+
+_ROCKSDB: Final = "made by RocksDB"
+_MANIFEST_NAME: Final = re.compile(rb"MANIFEST-[0-9]+\n")
+
+_FOREIGN_NAMES: Final[Sequence[tuple[re.Pattern[str], str]]] = (
+    (re.compile(r"OPTIONS-[0-9]+(\.dbtmp)?"), _ROCKSDB),
+    (re.compile(r"IDENTITY"), _ROCKSDB),
+)
+"""Name of a file that LevelDB never makes -> what it shows."""
+
+_POINTERS: Final[Sequence[tuple[re.Pattern[bytes], str]]] = (
+    (
+        re.compile(rb"version https://git-lfs\.github\.com/"),
+        "a git-lfs pointer, not the data; fetch it with: git lfs pull",
+    ),
+    (
+        re.compile(rb"[./\\]*(\.git/|/)annex/objects/"),
+        "a git-annex pointer, not the data; fetch it with: git annex get",
+    ),
+    (re.compile(rb"<{7} "), "two versions between git's merge markers; check one of them out"),
+)
+"""Beginning of a file that stands in place of the data -> what it is."""
+
+_COMPARATORS: Final[Mapping[str, str]] = {"idb_cmp1": "Chromium's IndexedDB"}
+"""Comparator -> the program that it belongs to."""
+
+_COMPRESSIONS: Final[Mapping[int, str]] = {2: "zstd, or Mojang's zlib", 4: "Mojang's raw zlib, or LZ4"}
+"""Type of a block that not every LevelDB reads -> its compression."""
+
+
+@frozen
+class Inspection:
+    """What a directory is. The texts are ready for an error that begins with the path.
+
+    Attributes:
+        path: of the directory.
+        files: what LevelDB would take for its own, in the order of their names.
+        foreign: why these are not files for this LevelDB, though they may be sound; None if they may be.
+        damage: why it cannot be opened as it is: CURRENT or the manifest is missing or damaged; None if it can.
+        incomplete: which files the manifest counts on that are not there; None if all are.
+        strangers: names that LevelDB would take for its own and delete, and that are not.
+        manifest: what the current manifest says; None if it cannot be read.
+        block_types: the types of blocks seen in its tables, each with how often: 0 is no compression, 1 Snappy.
+        proven: whether something in the directory is certainly LevelDB's: a manifest, a table, or a log.
+    """
+
+    path: str
+    files: tuple[FileName, ...] = ()
+    foreign: str | None = None
+    damage: str | None = None
+    incomplete: str | None = None
+    strangers: tuple[str, ...] = ()
+    manifest: Manifest | None = None
+    block_types: Mapping[int, int] = field(factory=dict)
+    proven: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether LevelDB would find nothing here, and begin a new database."""
+        return not self.files
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether CURRENT names a manifest that can be read."""
+        return self.manifest is not None and self.damage is None
+
+    @property
+    def compression(self) -> str | None:
+        """The compression that its own tables show: "snappy", or None for none (also where there are no tables)."""
+        return "snappy" if SNAPPY in self.block_types else None
+
+
+def inspect(path: str, *, thorough: bool = False) -> Inspection:
+    """Return what the directory ``path`` is.
+
+    Args:
+        path: of a directory; one that is not there is empty.
+        thorough: look into every block of every table, rather than into a few.
+
+    Raises:
+        OSError: it cannot be read, or is no directory.
+    """
+    try:
+        names = sorted(os.listdir(path))  # noqa: PTH208 - names are all that is needed
+    except FileNotFoundError:
+        return Inspection(path)
+    return _Look(path, names, thorough).result()
+
+
+@define(eq=False, slots=False)
+class _Look:
+    """One inspection under way; findings are made in the order of ``result``."""
+
+    path: str
+    names: Sequence[str]
+    thorough: bool
+    foreign: str | None = None
+    damage: str | None = None
+    proven: bool = False
+    manifest: Manifest | None = None
+    block_types: Counter[int] = field(factory=Counter)
+    manifests_read: set[str] = field(factory=set)
+
+    def result(self) -> Inspection:
+        if self.files:
+            self._look_at_names()
+            self._look_at_current()
+            self._look_at_other_manifests()
+            self._look_at_tables()
+        return Inspection(
+            self.path,
+            self.files,
+            self.foreign,
+            self.damage,
+            self._incomplete(),
+            self._strangers(),
+            self.manifest,
+            dict(self.block_types),
+            self.proven,
+        )
+
+    @cached_property
+    def files(self) -> tuple[FileName, ...]:
+        return tuple(filter(None, map(parse_file_name, self.names)))
+
+    def of_kind(self, kind: FileKind) -> list[FileName]:
+        return [file for file in self.files if file.kind is kind]
+
+    def accuse(self, text: str) -> None:
+        """Notes that it is foreign; the first reason counts."""
+        self.foreign = self.foreign or text
+
+    def _look_at_names(self) -> None:
+        for pattern, text in _FOREIGN_NAMES:
+            found = next(filter(pattern.fullmatch, self.names), None)
+            if found:
+                self.accuse(f"{text} ({found})")
+
+    def _head(self, name: str, most: int) -> bytes:
+        with self._opened(name) as descriptor:
+            return os.pread(descriptor, most, 0)
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[int]:
+        """The descriptor of a file; a pipe or a device is none, and is not waited for."""
+        path = os.path.join(self.path, name)  # noqa: PTH118 - there are many
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise FormatError(f"{name} is no file")
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    # CURRENT and manifests
+
+    def _look_at_current(self) -> None:
+        try:
+            self.manifest = self._current_manifest()
+        except FormatError as error:
+            self.damage = str(error)
+
+    def _current_manifest(self) -> Manifest:
+        name = self._current()
+        try:
+            return self._manifest(name)
+        except FileNotFoundError:
+            raise FormatError(f"CURRENT names {name}, which is missing") from None
+
+    def _current(self) -> str:
+        if "CURRENT" not in self.names:
+            raise FormatError("CURRENT is missing")
+        try:
+            content = self._pointed_or_read("CURRENT", _MAX_CURRENT)
+        except FileNotFoundError:
+            raise FormatError("CURRENT is a link to nothing") from None
+        if not _MANIFEST_NAME.fullmatch(content):
+            raise FormatError(f"CURRENT names no manifest, it holds {_shown(content)}")
+        return content[:-1].decode()
+
+    def _manifest(self, name: str) -> Manifest:
+        self.manifests_read.add(name)
+        content = self._pointed_or_read(name, _MAX_MANIFEST)
+        try:
+            manifest = read_manifest(content)
+            if len(content) == _MAX_MANIFEST:  # what stands behind is not known, so nothing is missed
+                manifest.tables.clear()
+                manifest.log_number = manifest.previous_log_number = 0
+        except ForeignFormat as error:
+            self.accuse(f"made by another program than LevelDB, such as RocksDB ({name} has {error})")
+            raise FormatError(f"{name} is foreign") from None
+        except FormatError as error:
+            raise FormatError(f"{name} is damaged: {error}") from None
+        self._check_comparator(name, manifest)
+        self.proven = True
+        return manifest
+
+    def _check_comparator(self, name: str, manifest: Manifest) -> None:
+        comparator = manifest.comparator
+        if comparator not in ("", BYTEWISE):
+            owner = _COMPARATORS.get(comparator, "the program that made it")
+            self.accuse(
+                f"not in bytewise order, as this server's databases are: its keys are in the order {comparator!r} of "
+                f"{owner} ({name}), which only that program knows; nothing in it is damaged"
+            )
+
+    def _look_at_other_manifests(self) -> None:
+        """Old and lost ones tell of another comparator, too, and that this is a LevelDB."""
+        for file in self.of_kind(FileKind.MANIFEST):
+            if file.name not in self.manifests_read:
+                with suppress(FormatError, FileNotFoundError):
+                    self._manifest(file.name)
+
+    def _pointed_or_read(self, name: str, most: int) -> bytes:
+        """The content; what stands in place of it is foreign."""
+        try:
+            content = self._head(name, most)
+        except FileNotFoundError:
+            target = os.fsencode(os.readlink(os.path.join(self.path, name)))  # noqa: PTH115, PTH118
+            self._accuse_pointer(name, target)
+            raise
+        self._accuse_pointer(name, content)
+        return content
+
+    def _accuse_pointer(self, name: str, content: bytes) -> None:
+        for pattern, text in _POINTERS:
+            if pattern.match(content):
+                self.accuse(f"not all there: {name} is {text}")
+
+    # Tables
+
+    def _look_at_tables(self) -> None:
+        tables = self.of_kind(FileKind.TABLE)
+        if self.manifest is not None and not self.thorough:
+            tables = [file for file in tables if file.number in self.manifest.tables] or tables
+        step = 1 if self.thorough else max(1, -(-len(tables) // _SAMPLED_TABLES))
+        for file in tables[::step]:
+            self._look_at_table(file.name)
+
+    def _look_at_table(self, name: str) -> None:
+        try:
+            with self._opened(name) as descriptor:
+                self._look_at_blocks(name, Table(descriptor))
+        except FileNotFoundError:
+            self._look_at_pointer(name)
+        except ForeignFormat:
+            self.accuse(f"{_ROCKSDB} ({name})")
+        except FormatError:
+            self._look_at_pointer(name)
+
+    def _look_at_pointer(self, name: str) -> None:
+        with suppress(OSError, FormatError):
+            self._pointed_or_read(name, 256)
+
+    def _look_at_blocks(self, name: str, table: Table) -> None:
+        handles: dict[int, list[Handle]] = {}
+        for handle in table.blocks(None if self.thorough else _SAMPLED_BLOCKS):
+            with suppress(FormatError):
+                handles.setdefault(table.block_type(handle), []).append(handle)
+        for kind, some in handles.items():
+            self._note_blocks(name, table, kind, some)
+
+    def _note_blocks(self, name: str, table: Table, kind: int, handles: Sequence[Handle]) -> None:
+        if kind in (NO_COMPRESSION, SNAPPY):
+            self.block_types[kind] += len(handles)
+            self.proven = True
+        elif any(map(table.is_sound, sorted(handles, key=lambda handle: handle.size)[:3])):
+            self.block_types[kind] += len(handles)
+            self.accuse(
+                f"made with a compression that this LevelDB lacks: {name} has blocks of type {kind} "
+                f"({_COMPRESSIONS.get(kind, 'of another program')}); nothing in it is damaged"
+            )
+
+    # What does not belong together
+
+    def _incomplete(self) -> str | None:
+        if self.manifest is None:
+            return None
+        logs = {file.number for file in self.of_kind(FileKind.LOG)}
+        tables = {file.number for file in self.of_kind(FileKind.TABLE)}
+        needed = {self.manifest.log_number, self.manifest.previous_log_number} - {0}
+        missing = [f"{number:06}.log" for number in sorted(needed - logs)]
+        missing += [f"{number:06}.ldb" for number in sorted(self.manifest.tables - tables)]
+        if not missing:
+            return None
+        more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
+        return f"its manifest counts on {', '.join(missing[:3])}{more}, which is not there"
+
+    def _strangers(self) -> tuple[str, ...]:
+        return tuple([file.name for file in self.files if not file.canonical or self._is_text(file)])
+
+    def _is_text(self, file: FileName) -> bool:
+        """Whether a log, or a table that the manifest does not name, is none."""
+        known = self.manifest.tables if self.manifest else ()
+        if file.kind not in (FileKind.LOG, FileKind.TABLE) or (file.kind is FileKind.TABLE and file.number in known):
+            return False
+        try:
+            head = self._head(file.name, 64)
+        except (OSError, FormatError):
+            return False
+        self.proven = self.proven or (file.kind is FileKind.LOG and begins_as_log(head))
+        return is_text(head)
+
+
+def _shown(content: bytes) -> str:
+    return repr(content[:_SHOWN])[1:] + ("..." if len(content) > _SHOWN else "")
