@@ -16,6 +16,7 @@ from pyelevator.engines.binding import DISTRIBUTIONS, load_binding
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.errors import MissingExtra
 from pyelevator.testing.engines import EngineConformance
+from support.damage import flip, last_block
 
 PAIRS = [(b"%05d" % i, os.urandom(100)) for i in range(5000)]
 
@@ -24,6 +25,9 @@ class TestConformance(EngineConformance):
     @pytest.fixture
     def storage(self):
         return LevelDbStorage()
+
+    def damage(self, path):
+        flip(max(Path(path).glob("*.ldb")), last_block)
 
 
 @pytest.fixture
@@ -132,6 +136,23 @@ def test_a_damaged_block_ends_pieces_with_an_engine_error(storage, filled):
             pieces.take(10_000, 10_000_000)
         assert pieces.take(1, 1) == ([], 0)
         assert type(caught.value.__cause__).__name__ == "CorruptionError"
+
+
+def test_a_backup_of_a_damaged_block_says_so_and_leaves_nothing(storage, filled, tmp_path):
+    flip(max(files(filled, "*.ldb")), last_block)
+    with storage.open(filled, {}) as engine:
+        with pytest.raises(EngineDamaged, match="is damaged; repair it with repairdb"):
+            engine.backup(str(tmp_path / "backup"))
+    assert not (tmp_path / "backup").exists()
+
+
+def test_a_compaction_that_cannot_read_says_so(storage, filled):
+    with storage.open(filled, {}) as engine:
+        engine.write([(PUT, key, b"new") for key, _ in PAIRS])
+    for table in files(filled, "*.ldb"):
+        flip(table, last_block)
+    with storage.open(filled, {}) as engine, pytest.raises(EngineDamaged, match="checksum mismatch"):
+        engine.compact()
 
 
 @pytest.mark.parametrize("bounds", [Bounds(), Bounds(start=PAIRS[1][0], reverse=True)], ids=str)
@@ -352,7 +373,7 @@ def picked(engine, keys):
 @pytest.mark.parametrize("step", [1, 2, 9, 400])
 def test_picking_finds_the_same_by_point_reads_and_by_one_iterator(spread, monkeypatch, far, step):
     engine, model = spread
-    monkeypatch.setattr("pyelevator.engines.leveldb._FAR", far)
+    monkeypatch.setattr("pyelevator.engines.leveldb_reader._FAR", far)
     keys = [b"", *(b"%04d" % i for i in range(0, 1000, step)), b"9999", b"zz"]
     assert picked(engine, keys) == [model.get(key) for key in keys]
 
@@ -361,7 +382,7 @@ def test_picking_finds_the_same_by_point_reads_and_by_one_iterator(spread, monke
 @pytest.mark.parametrize("start", [100, 20_000])
 @pytest.mark.parametrize("step", [1, 7])
 def test_picking_from_a_damaged_block_says_so(storage, filled, monkeypatch, far, start, step):
-    monkeypatch.setattr("pyelevator.engines.leveldb._FAR", far)
+    monkeypatch.setattr("pyelevator.engines.leveldb_reader._FAR", far)
     table = files(filled, "*.ldb")[0]
     content = bytearray(table.read_bytes())
     content[start : start + 100] = b"\0" * 100

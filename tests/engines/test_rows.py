@@ -1,6 +1,7 @@
 """The row cache: it is never older than the database, whatever happens at the same time."""
 
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from pyelevator.engines.leveldb import LevelDbEngine, LevelDbStorage
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.engines.rows import RowCache
 from pyelevator.testing.engines import EngineConformance
+from support.damage import flip, last_block
 
 
 class TestConformance(EngineConformance):
@@ -25,6 +27,9 @@ class TestConformance(EngineConformance):
     @pytest.fixture
     def storage(self):
         return LevelDbStorage()
+
+    def damage(self, path):
+        flip(max(Path(path).glob("*.ldb")), last_block)
 
 
 class World:

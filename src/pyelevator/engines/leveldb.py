@@ -4,11 +4,9 @@ import fcntl
 import os
 import re
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
-from itertools import islice, takewhile
-from operator import itemgetter
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,12 +22,11 @@ from pyelevator.engines.base import (
     Reader,
     Seen,
     Storage,
-    some_at_once,
 )
 from pyelevator.engines.binding import load_binding
-from pyelevator.engines.failures import Mapped, is_foreign
+from pyelevator.engines.failures import Mapped
+from pyelevator.engines.leveldb_reader import LevelDbReader
 from pyelevator.engines.options import check_options
-from pyelevator.engines.pieces import Piece, Pieces
 from pyelevator.engines.rows import ROW_CACHE, RowCache
 
 _OWN_FILE: Final = re.compile(r"CURRENT|MANIFEST-\d+|\d{6,}\.(log|ldb|sst)")
@@ -37,129 +34,14 @@ _OWN_FILE: Final = re.compile(r"CURRENT|MANIFEST-\d+|\d{6,}\.(log|ldb|sst)")
 
 _BACKUP_PAIRS: Final = 1000
 
-_FAR: Final = 4096
-"""Bytes of files from key to key from which on point reads are cheaper (measured: benchmarks/spread.py)."""
-
 _LAST_KEY: Final = b"\xff" * 1024
 """Behind every key there is, for all practical purposes."""
 
 _SPARE: Final = 1 << 20
 """Bytes that an opening takes besides what it writes of the log: a new log, a new manifest."""
 
-_PARTS: Final[Mapping[tuple[bool, bool], Callable[[tuple[bytes, bytes]], Any]]] = {
-    (True, True): tuple,
-    (True, False): itemgetter(0),
-    (False, True): itemgetter(1),
-    (False, False): lambda _: None,
-}
-"""``Bounds.parts`` -> the item of a pair."""
 
-
-class _LevelDbReader(Reader):
-    """What a database and a snapshot share; ``source`` is the binding's object, ``verify`` whether to check each block,
-    ``spread`` tells how many bytes of files lie between two keys, about."""
-
-    def __init__(self, source: Any, mapped: Mapped, verify: bool, spread: Callable[[bytes, bytes], int]) -> None:
-        self._source = source
-        self._mapped = mapped
-        self._spread = spread
-        self._verify = verify
-        self._get: Final = source.get
-
-    def get(self, key: bytes) -> bytes | None:
-        try:  # the hot path: a try costs nothing, a context does
-            return self._get(key, verify_checksums=self._verify)  # type: ignore[no-any-return]
-        except Exception as error:
-            if is_foreign(error):
-                raise self._mapped.translated(error) from error
-            raise
-
-    def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
-        get, verify = self._get, self._verify
-        with self._mapped:
-            return [get(key, verify_checksums=verify, fill_cache=fill_cache) for key in keys]
-
-    def pick(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> Generator[list[bytes | None], None, None]:
-        """By one iterator that goes from key to key, if they are near one another; else by point reads.
-
-        Keys of one block cost an iterator one look at the block, and point reads one each; where each key has blocks
-        of its own, the iterator reads one on every level, and a point read ends where it finds the key.
-        """
-        if not keys:
-            return
-        with self._mapped:
-            if self._spread(keys[0], keys[-1]) > _FAR * len(keys):
-                get = partial(self._get, verify_checksums=self._verify, fill_cache=fill_cache)
-                for some in some_at_once(keys):
-                    yield list(map(get, some))
-            else:
-                with self._source.iterator(fill_cache=fill_cache, verify_checksums=self._verify) as pairs:
-                    for some in some_at_once(keys):
-                        yield _sought(pairs, some)
-
-    def scan(self, bounds: Bounds) -> Iterator[Any]:
-        return self._walk(*self._iterate(bounds))
-
-    def _walk(self, source: Any, rows: Iterator[Any]) -> Iterator[Any]:
-        with self._mapped, source:
-            yield from rows
-
-    def pieces(self, bounds: Bounds) -> Pieces:
-        return _LevelDbPieces(*self._iterate(bounds), bounds.parts, self._mapped)
-
-    def _iterate(self, bounds: Bounds) -> tuple[Any, Iterator[Any]]:
-        """The binding's iterator, which is to be closed, and the rows that come from it.
-
-        Backwards it never gets a start, see ``_down_to``; and an empty one is none.
-        """
-        start, stop, include_stop = bounds.interval()
-        if bounds.reverse and start:
-            source = self._iterator(Bounds(reverse=True, fill_cache=bounds.fill_cache), None, stop, include_stop)
-            return source, _down_to(start, source, bounds.parts)
-        source = self._iterator(bounds, start or None, stop, include_stop)
-        return source, source
-
-    def _iterator(self, bounds: Bounds, start: bytes | None, stop: bytes | None, include_stop: bool) -> Any:
-        with self._mapped:
-            return self._source.iterator(
-                start=start,
-                stop=stop,
-                include_stop=include_stop,
-                include_key=bounds.include_key,
-                include_value=bounds.include_value,
-                reverse=bounds.reverse,
-                fill_cache=bounds.fill_cache,
-                verify_checksums=self._verify,
-            )
-
-    def close(self) -> None:
-        with self._mapped:
-            self._source.close()
-
-
-def _down_to(start: bytes, pairs: Iterator[Any], parts: tuple[bool, bool]) -> Iterator[Any]:
-    """Checks the lower end here, because plyvel 1.5.1 does not find a first key that is also the last."""
-    return map(_PARTS[parts], takewhile(lambda pair: pair[0] >= start, pairs))
-
-
-class _LevelDbPieces(Pieces):
-    """Rows that come from ``source``, an iterator of plyvel's, which is closed with them."""
-
-    def __init__(self, source: Any, rows: Iterator[Any], parts: tuple[bool, bool], mapped: Mapped) -> None:
-        super().__init__(rows, parts)
-        self._source = source
-        self._mapped = mapped
-
-    def take(self, most: int, enough: int) -> Piece:
-        with self._mapped:
-            return super().take(most, enough)
-
-    def close(self) -> None:
-        super().close()
-        self._source.close()
-
-
-class LevelDbEngine(_LevelDbReader, Engine):
+class LevelDbEngine(LevelDbReader, Engine):
     """One open LevelDB.
 
     LevelDB goes on after a failed append to its log, behind half a record; and when it reads the log the next time
@@ -230,11 +112,12 @@ class LevelDbEngine(_LevelDbReader, Engine):
 
     def snapshot(self) -> Reader:
         with self._mapped:
-            return _LevelDbReader(self._source.snapshot(), self._mapped, self._verify, self._spread)
+            return LevelDbReader(self._source.snapshot(), self._mapped, self._verify, self._spread)
 
     def compact(self) -> None:
         with self._mapped:
             self._source.compact_range(start=b"", stop=_LAST_KEY)  # without bounds plyvel 1.5.1 compacts nothing
+        self.write([])  # LevelDB keeps to itself that a compaction could not read, until the next write
 
     def approximate_size(self) -> int:
         """The sum of the files: LevelDB's own estimate leaves out what is still in the log."""
@@ -349,13 +232,6 @@ class LevelDbStorage(Storage):
                     self._plyvel.destroy_db(os.fsencode(folder))
             with suppress(OSError):
                 Path(path).rmdir()
-
-
-def _sought(pairs: Any, keys: Sequence[bytes]) -> list[bytes | None]:
-    """The values of keys in order. Whatever pair an iterator stands at after a seek is a true one, so nobody needs to
-    compare keys; and where it is at its end, all the other keys are missing."""
-    found = dict(map(itemgetter(1), zip(map(pairs.seek, keys), pairs, strict=False)))
-    return list(map(found.get, keys))
 
 
 def _own_files(path: str) -> list[Path]:

@@ -7,10 +7,13 @@ Subclass it, give it a storage, and pytest runs it::
         def storage(self):
             return MyStorage()
 
+        def damage(self, path):  # for a storage that is DURABLE
+            ...
+
 The suite asks for capabilities, never for an engine's name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, product
 from typing import Any
 
@@ -29,7 +32,42 @@ from pyelevator.engines.base import (
     Storage,
 )
 
+PAIRS = [(b"%04d" % i, b"%d" % i * 100) for i in range(2000)]
+"""What :meth:`EngineConformance.damage` damages."""
+
 LETTERS = [(b"a", b"1"), (b"b", b"2"), (b"ba", b"3"), (b"c", b"4"), (b"\xff", b"5"), (b"\xff\xff", b"6")]
+
+
+def _taken(reader: Reader, bounds: Bounds) -> list[Any]:
+    with reader.pieces(bounds) as pieces:
+        return list(chain.from_iterable(pieces.take(300, 1 << 30)[0] for _ in range(8)))
+
+
+_READS: dict[str, tuple[Callable[[Reader], Any], Any]] = {
+    "get": (lambda reader: reader.get(b"1999"), PAIRS[-1][1]),
+    "multi_get": (lambda reader: reader.multi_get([b"1999", b"1998"]), [PAIRS[-1][1], PAIRS[-2][1]]),
+    "multi_get of many": (
+        lambda reader: reader.multi_get([key for key, _ in PAIRS]),
+        [value for _, value in PAIRS],
+    ),
+    "pick": (lambda reader: list(reader.pick([b"1998", b"1999"])), [[PAIRS[-2][1], PAIRS[-1][1]]]),
+    "scan": (lambda reader: list(reader.scan(Bounds())), PAIRS),
+    "scan of the last": (lambda reader: list(reader.scan(Bounds(b"1999"))), PAIRS[-1:]),
+    "scan to the last": (lambda reader: list(reader.scan(Bounds(b"1990", b"1999"))), PAIRS[1990:]),
+    "scan of a prefix": (lambda reader: list(reader.scan(Bounds(prefix=b"199"))), PAIRS[1990:]),
+    "scan of keys": (lambda reader: list(reader.scan(Bounds(include_value=False))), [key for key, _ in PAIRS]),
+    "scan of values": (lambda reader: list(reader.scan(Bounds(include_key=False))), [value for _, value in PAIRS]),
+    "scan of nothing": (
+        lambda reader: list(reader.scan(Bounds(include_key=False, include_value=False))),
+        [None] * len(PAIRS),
+    ),
+    "scan backwards": (lambda reader: list(reader.scan(Bounds(reverse=True))), PAIRS[::-1]),
+    "scan backwards to a start": (lambda reader: list(reader.scan(Bounds(b"1999", reverse=True))), PAIRS[-1:]),
+    "pieces": (lambda reader: _taken(reader, Bounds()), PAIRS),
+    "pieces of keys": (lambda reader: _taken(reader, Bounds(include_value=False)), [key for key, _ in PAIRS]),
+    "pieces backwards": (lambda reader: _taken(reader, Bounds(reverse=True)), PAIRS[::-1]),
+}
+"""Each way to read the last pair -> the call, and what it gives."""
 
 
 class EngineConformance:
@@ -60,6 +98,12 @@ class EngineConformance:
     def reborn(self, storage: Storage) -> Storage:
         """The storage as another process would see it."""
         return type(storage)()
+
+    def damage(self, path: str) -> None:
+        """Damages the files of the closed database at ``path``, which has ``PAIRS``, so that the last of them, or more,
+        cannot be read. To be overridden for a storage that is DURABLE.
+        """
+        raise NotImplementedError("override 'damage': what a durable engine cannot read has to be an error")
 
     # Reading and writing
 
@@ -296,6 +340,47 @@ class EngineConformance:
         assert pieces.take(1, 1) == ([], 0)
         letters.write([(DELETE, b"a")])
         assert next(letters.scan(Bounds())) == (b"b", b"2")
+
+    # What cannot be read
+
+    @pytest.mark.parametrize("read", _READS, ids=_READS)
+    @pytest.mark.parametrize("of_snapshot", [False, True], ids=["engine", "snapshot"])
+    def test_what_cannot_be_read_is_an_error_and_never_missing(
+        self, storage: Storage, path: str, read: str, of_snapshot: bool
+    ) -> None:
+        _needs(storage, Capability.DURABLE)
+        call, expected = _READS[read]
+        with storage.open(path, {}) as engine:
+            engine.write([(PUT, *pair) for pair in PAIRS])
+            engine.compact()
+            assert call(engine) == expected
+        self.damage(path)
+        with pytest.raises(EngineError), self.reborn(storage).open(path, {}) as engine:
+            call(engine.snapshot() if of_snapshot else engine)
+
+    def test_a_backup_of_what_cannot_be_read_is_an_error_or_as_unreadable(
+        self, storage: Storage, path: str, tmp_path: Any
+    ) -> None:
+        _needs(storage, Capability.DURABLE)
+        _needs(storage, Capability.BACKUP)
+        with storage.open(path, {}) as engine:
+            engine.write([(PUT, *pair) for pair in PAIRS])
+            engine.compact()
+        self.damage(path)
+        target = storage.resolve(str(tmp_path / "backup"))
+        with pytest.raises(EngineError), self.reborn(storage).open(path, {}) as engine:
+            engine.backup(target)
+            with storage.open(target, {}) as copy:
+                list(copy.scan(Bounds()))
+
+    def test_a_scan_that_begins_empty_stays_so(self, engine: Engine) -> None:
+        for bounds in (Bounds(), Bounds(reverse=True), Bounds(b"a", b"z"), Bounds(b"a", b"z", reverse=True)):
+            scan, pieces = engine.scan(bounds), engine.pieces(bounds)
+            engine.write([(PUT, b"k", b"v")])
+            assert list(scan) == []
+            with pieces:
+                assert pieces.take(9, 100) == ([], 0)
+            engine.write([(DELETE, b"k")])
 
     # Snapshots
 
