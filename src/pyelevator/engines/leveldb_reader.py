@@ -1,10 +1,10 @@
-"""Reads of one LevelDB, by plyvel's objects, such that what could not be read is never taken for missing.
+"""Reads of one LevelDB, by the objects of the binding, such that what could not be read is never taken for missing.
 
-plyvel's iterators look at LevelDB's status only while they stand at a pair. Where everything from a failure to the end
+The binding's iterators look at LevelDB's status only while they stand at a pair. Where everything from a failure to the end
 of the keys cannot be read, an iterator is simply at its end. So ends are checked here:
 
 - A failure stays with its iterator. One that has given rows is put at the first of them again, and then tells it.
-- Backwards plyvel looks at the status after every step, also at the end.
+- Backwards they look at the status after every step, also at the end.
 - Where there was no row at all, a raw iterator, which always looks, goes to where the first one would be.
 
 That costs about a microsecond for each scan that meets the end of the keys, or no key.
@@ -46,8 +46,8 @@ class LevelDbReader(Reader):
     """What a database and a snapshot share.
 
     Args:
-        source: plyvel's object.
-        mapped: maps what plyvel raises.
+        source: the binding's object.
+        mapped: maps what the binding raises.
         verify: whether to check the checksum of each block.
         spread: tells how many bytes of files lie between two keys, about.
     """
@@ -129,7 +129,7 @@ class LevelDbReader(Reader):
         return stop is not None and (key > stop if include_stop else key >= stop)
 
     def _iterate(self, bounds: Bounds) -> tuple[Any, Iterator[Any]]:
-        """plyvel's iterator, which is to be closed, and the rows that come from it.
+        """The binding's iterator, which is to be closed, and the rows that come from it.
 
         Backwards it never gets a start, because plyvel 1.5.1 does not find a first key that is also the last; and an
         empty start is none.
@@ -162,7 +162,7 @@ class LevelDbReader(Reader):
 
 
 class _LevelDbPieces(Pieces):
-    """Rows that come from ``source``, an iterator of plyvel's that is closed with them; ``first`` has come already."""
+    """Rows that come from ``source``, an iterator of the binding that is closed with them; ``first`` has come already."""
 
     def __init__(self, source: Any, first: Any, rest: Iterator[Any], bounds: Bounds, mapped: Mapped) -> None:
         empty = first is _NOTHING
