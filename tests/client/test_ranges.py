@@ -1,4 +1,5 @@
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,8 @@ keys = st.binary(max_size=3)
 def served(database, command):
     """What a server answers to a page's command."""
     pairs = [[k, v] for k, v in sorted(database.items(), reverse=command.reverse) if within(k, command)]
-    return pairs[: max(command.count, 0)]
+    rows = pairs if command.include_value else [k for k, _ in pairs]
+    return rows[: max(command.count, 0)]
 
 
 def within(key, command):
@@ -29,7 +31,8 @@ def drained(pager, database):
         command = pager.next_command()
         commands += 1
         assert commands <= len(database) + 3, "the pager does not come to an end"
-        rows += pager.take(served(database, command), more=False)
+        some, pager = pager.take(served(database, command), more=False)
+        rows += some
     return rows
 
 
@@ -46,8 +49,7 @@ def drained(pager, database):
 def test_pages_give_what_one_range_gives(
     database, start, limit, prefix, include_key, include_value, first_count, reverse
 ):
-    pager = Pager.of(scan(start, limit, include_key, include_value, prefix, reverse=reverse))
-    pager._count = first_count
+    pager = evolve(Pager.of(scan(start, limit, include_key, include_value, prefix, reverse=reverse)), count=first_count)
     low, high = (None, start) if reverse and isinstance(limit, int) else (start, limit)
     pairs = [
         [k, v]
@@ -60,21 +62,26 @@ def test_pages_give_what_one_range_gives(
 
 
 def test_a_page_that_the_server_cut_is_not_the_last():
-    pager = Pager.of(Range())
-    assert pager.take([[b"a", b"1"]], more=True) == [[b"a", b"1"]]
+    rows, pager = Pager.of(Range()).take([[b"a", b"1"]], more=True)
+    assert rows == [[b"a", b"1"]]
     assert not pager.done
     assert pager.next_command().start == b"a\0"
 
 
 def test_pages_aim_at_a_size_whatever_the_values():
-    pager = Pager.of(Range())
-    pager.take([[b"%04d" % i, b"x" * 100_000] for i in range(128)], more=False)
+    _, pager = Pager.of(Range()).take([[b"%04d" % i, b"x" * 100_000] for i in range(128)], more=False)
     assert pager.next_command().count == 20
-    pager = Pager.of(Range())
-    pager.take([[b"%04d" % i, b"x"] for i in range(128)], more=False)
+    _, pager = Pager.of(Range()).take([[b"%04d" % i, b"x"] for i in range(128)], more=False)
     assert pager.next_command().count == 512
-    pager.take([[b"1%04d" % i, b"x" * 2_000_000] for i in range(512)], more=False)
+    _, pager = pager.take([[b"1%04d" % i, b"x" * 2_000_000] for i in range(512)], more=False)
     assert pager.next_command().count == 1
+
+
+def test_a_pager_never_changes_so_a_page_that_was_not_taken_over_comes_again():
+    pager = Pager.of(Range())
+    first = pager.next_command()
+    pager.take([[b"a", b"1"]], more=True)
+    assert pager.next_command() == first
 
 
 def test_a_server_with_pages_is_told_the_size():

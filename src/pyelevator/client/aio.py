@@ -38,6 +38,7 @@ from pyelevator.errors import CursorExpired
 __all__ = ["AsyncElevator", "AsyncRangeIter", "AsyncWriteBatch"]
 
 T = TypeVar("T", str, bytes)
+P = TypeVar("P", Pager, WholePager)
 
 
 @documented_by(Elevator)
@@ -165,8 +166,8 @@ class AsyncElevator(AsyncClient[T]):
         deadline = self._deadline(timeout)
         if self._looks_ahead and isinstance(command, Range) and comes_in_pages(command, self._link.features):
             with suppress(CursorExpired, Unfinished):  # nobody has seen anything of it yet
-                pager = WholePager(command)
-                return await gathered(pager, lambda: self._page(pager, compression, deadline), self._text.pairs)
+                pager = WholePager.of(command)
+                return await gathered(pager, lambda pager: self._page(pager, compression, deadline), self._text.pairs)
         return self._rows(command, await self._run_until(operations.scan(self._link, command, compression), deadline))
 
     @overload
@@ -261,13 +262,13 @@ class AsyncElevator(AsyncClient[T]):
         return AsyncRangeIter(
             pager,
             lambda: self._deadline(timeout),
-            lambda deadline: self._page(pager, compression, deadline),
+            lambda pager, deadline: self._page(pager, compression, deadline),
             lambda page: self._rows(pager, page),
-            lambda: self._run(operations.release(self._link, pager), timeout),
+            lambda pager: self._run(operations.release(self._link, pager), timeout),
             looks_ahead=self._looks_ahead,
         )
 
-    def _page(self, pager: Pager | WholePager, compression: bool, deadline: Deadline) -> Coroutine[Any, Any, Any]:
+    def _page(self, pager: P, compression: bool, deadline: Deadline) -> Coroutine[Any, Any, tuple[Any, P]]:
         return self._run_until(operations.page(self._link, pager, compression), deadline)
 
     def _rows(self, command: Scan, rows: list[Any]) -> list[Any]:

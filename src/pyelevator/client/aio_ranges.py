@@ -4,15 +4,20 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar
+
+from attrs import evolve
 
 from pyelevator.client.ranges import Pager
 from pyelevator.client.whole import WholePager
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ElevatorError, TransportError, UsageError
-from pyelevator.messages import Sealed
+from pyelevator.forks import FORKS
 
 T = TypeVar("T")
+
+_Fetched: TypeAlias = tuple[Any, Pager]
+"""The rows of a page, which may still be packed, and the pager for the page behind it."""
 
 
 def _is_over(ahead: "asyncio.Task[Any]") -> None:
@@ -28,21 +33,57 @@ async def sent() -> None:
 
 
 async def gathered(
-    pager: WholePager, fetch: Callable[[], Coroutine[Any, Any, Any]], texts: Callable[[Any], list[T]]
+    pager: WholePager,
+    fetch: Callable[[WholePager], Coroutine[Any, Any, tuple[Any, WholePager]]],
+    texts: Callable[[Any], list[T]],
 ) -> list[T]:
     """All rows of a range: while one page is unpacked, the next one comes."""
-    page = await fetch()
+    page, pager = await fetch(pager)
     rows: list[T] = []
     while not pager.done:
-        ahead = asyncio.create_task(fetch())
+        ahead = asyncio.create_task(fetch(pager))
         ahead.add_done_callback(_is_over)
         try:
             await sent()
             rows += texts(page)
-            page = await ahead
+            page, pager = await ahead
         finally:
             ahead.cancel()
     return rows + texts(page) if rows else texts(page)
+
+
+class _Page(Generic[T]):
+    """A page as it came, and the way to the one behind it.
+
+    Attributes:
+        packed: it, until its rows are unpacked.
+        rows: those that nobody has yet.
+        before, pager: what comes again if it cannot be unpacked, and what lies behind it.
+        forks: the number of the process that the server keeps the snapshot for.
+        ahead, begun_in: fetches the page behind it, in the process of that number.
+    """
+
+    def __init__(self, packed: Any, before: Pager, pager: Pager, forks: int) -> None:
+        self.packed, self.before, self.pager, self.forks = packed, before, pager, forks
+        self.rows: deque[T] = deque()
+        self.ahead: asyncio.Task[_Fetched] | None = None
+        self.begun_in = FORKS.count
+
+    def within_reach(self) -> "asyncio.Task[_Fetched] | None":
+        """The task that fetches ahead, unless its event loop ended before it did, or the process forked."""
+        ahead = self.ahead
+        if ahead is None or ahead.done():
+            return ahead
+        is_ours = ahead.get_loop() is asyncio.get_running_loop() and self.begun_in == FORKS.count
+        return ahead if is_ours else None
+
+    def give_up(self) -> "asyncio.Task[_Fetched] | None":
+        """Gives up the page behind it; the task, if it has yet to end."""
+        ahead, self.ahead = self.within_reach(), None
+        if ahead is None or ahead.done():
+            return None
+        ahead.cancel()
+        return ahead
 
 
 class AsyncRangeIter(Generic[T]):
@@ -66,28 +107,26 @@ class AsyncRangeIter(Generic[T]):
         self,
         pager: Pager,
         deadline: Callable[[], Deadline],
-        fetch: Callable[[Deadline], Coroutine[Any, Any, Any]],
+        fetch: Callable[[Pager, Deadline], Coroutine[Any, Any, _Fetched]],
         texts: Callable[[Any], list[T]],
-        release: Callable[[], Awaitable[None]],
+        release: Callable[[Pager], Awaitable[None]],
         *,
         looks_ahead: bool,
     ) -> None:
-        self._pager = pager
         self._deadline = deadline
         self._fetch = fetch
         self._texts = texts
         self._release = release
         self._looks_ahead = looks_ahead
-        self._ahead: asyncio.Task[Any] | None = None
-        self._rows: deque[T] = deque()
+        self._page: _Page[T] = _Page(None, pager, pager, FORKS.count)
         self._fetching = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
-        while not self._rows:
-            if self._pager.done and self._ahead is None:
+        while not (rows := self._unpacked(self._page)):
+            if self._page.pager.done:
                 await self.close()
                 raise StopAsyncIteration
             if self._fetching:
@@ -96,71 +135,69 @@ class AsyncRangeIter(Generic[T]):
                 )
             self._fetching = True
             try:
-                await self._take(await self._next_page(self._deadline()))
+                await self._turn_over(self._page)
             finally:
                 self._fetching = False
-        return self._rows.popleft()
+        return rows.popleft()
 
-    async def _take(self, page: Any) -> None:
-        """Unpacks a page, while the next one comes; who is cancelled meanwhile has its rows all the same."""
-        try:
-            await self._begin()
-        finally:
-            self._unpack(page)
+    async def _turn_over(self, page: _Page[T]) -> None:
+        """Goes on to the next page. Until it is there everything stays as it was, whoever is cancelled; from then on
+        its rows are nobody's but the caller's."""
+        fetched = await self._fetched(page)
+        if self._page is page:  # else it was closed meanwhile
+            self._page = following = self._following(page, fetched)
+            if following.ahead is not None:
+                await sent()  # so that it comes while this one is unpacked
 
-    def _unpack(self, page: Any) -> None:
-        try:
-            self._rows.extend(self._texts(page))
-        except BaseException:  # so that the next step tries again, and nothing is skipped
-            ahead, self._ahead = self._ahead, None
-            if ahead is not None:
-                ahead.cancel()
-            if isinstance(page, Sealed):
-                self._pager.go_back()
-            raise
+    def _unpacked(self, page: _Page[T]) -> deque[T]:
+        """The rows of a page that nobody has yet. One that cannot be unpacked is the next one again."""
+        if page.packed is not None:
+            try:
+                page.rows, page.packed = deque(self._texts(page.packed)), None
+            except BaseException:
+                page.give_up()
+                self._page = _Page(None, page.before, page.before, page.forks)
+                raise
+        return page.rows
 
-    async def _next_page(self, deadline: Deadline) -> Any:
-        ahead = self._within_reach()
+    def _following(self, page: _Page[T], fetched: _Fetched) -> _Page[T]:
+        packed, pager = fetched
+        following: _Page[T] = _Page(
+            packed, page.pager, pager, page.forks if isinstance(page.pager.cursor, bytes) else FORKS.count
+        )
+        if self._looks_ahead and not pager.done:
+            following.ahead = asyncio.create_task(self._fetch(pager, self._deadline()))
+            following.ahead.add_done_callback(_is_over)
+        return following
+
+    async def _fetched(self, page: _Page[T]) -> _Fetched:
+        deadline = self._deadline()
+        ahead = page.within_reach()
         if ahead is not None and not ahead.done():
             await asyncio.wait([ahead])  # who is cancelled here leaves the page to the next step
-        self._ahead = None
+        page.ahead = None
         if ahead is not None and not ahead.cancelled():
             try:
                 return ahead.result()
             except TransportError:  # nobody waited for it so far; the caller's own time has just begun
                 if deadline.expired():
                     raise
-        return await self._fetch(deadline)
-
-    async def _begin(self) -> None:
-        """Has a task fetch the next page."""
-        if self._looks_ahead and not self._pager.done:
-            self._ahead = asyncio.create_task(self._fetch(self._deadline()))
-            self._ahead.add_done_callback(_is_over)
-            await sent()
-
-    def _within_reach(self) -> "asyncio.Task[Any] | None":
-        """The task that fetches ahead, unless its event loop ended before it did."""
-        ahead = self._ahead
-        if ahead is None or ahead.done() or ahead.get_loop() is asyncio.get_running_loop():
-            return ahead
-        return None
+        return await self._fetch(page.pager, deadline)
 
     async def close(self) -> None:
         """Ends the iteration, and tells the server that its snapshot is no longer needed; twice is fine.
 
         It does not matter if the server cannot be told: it keeps no snapshot for long.
         """
-        self._rows.clear()
-        self._pager.done = True
-        ahead = self._within_reach()
-        self._ahead = None
-        if ahead is not None and not ahead.done():
-            ahead.cancel()
+        page, pager = self._page, self._page.pager
+        self._page = _Page(None, pager, evolve(pager, done=True), page.forks)
+        ahead = page.give_up()
+        if ahead is not None:
             await asyncio.wait([ahead])
-        if self._pager.cursor:
+        if pager.cursor and page.forks == FORKS.count:
             with suppress(ElevatorError):
-                await self._release()
+                await self._release(pager)
+        self._page.pager = evolve(pager, done=True, cursor=False)
 
     async def __aenter__(self) -> Self:
         return self

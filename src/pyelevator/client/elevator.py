@@ -17,7 +17,7 @@ from pyelevator.client.base import (
     Unset,
 )
 from pyelevator.client.batch import BATCH_TIMEOUT
-from pyelevator.client.pages import Pages
+from pyelevator.client.pages import Fetched, Pages
 from pyelevator.client.pipeline import Pipeline
 from pyelevator.client.ranges import Pager, Scan, check_count, scan
 from pyelevator.client.whole import Unfinished, WholePager, comes_in_pages, gathered
@@ -270,15 +270,14 @@ class Elevator(Client[T]):
         deadline = self._deadline(timeout)
         if self._looks_ahead and isinstance(command, Range) and comes_in_pages(command, self._link.features):
             with suppress(CursorExpired, Unfinished):  # nobody has seen anything of it yet
-                return self._gathered(WholePager(command), compression, deadline)
+                return self._gathered(WholePager.of(command), compression, deadline)
         return self._rows(command, self._run_until(operations.scan(self._link, command, compression), deadline))
 
     def _gathered(self, pager: WholePager, compression: bool, deadline: Deadline) -> list[Any]:
         first = self._run_until(operations.page(self._link, pager, compression), deadline)
         return gathered(
-            pager,
             first,
-            lambda: self._begin(operations.page(self._link, pager, compression), deadline),
+            lambda pager: self._begin(operations.page(self._link, pager, compression), deadline),
             self._text.pairs,
         )
 
@@ -397,18 +396,17 @@ class Elevator(Client[T]):
         pager = Pager.over(command, consistent, sealed=self._looks_ahead)
         check_timeout(timeout)
 
-        def begin(deadline: Deadline) -> Ahead[list[Any]]:
+        def begin(pager: Pager, deadline: Deadline) -> Ahead[Fetched]:
             return self._begin(operations.page(self._link, pager, compression), deadline)
 
         pages: Pages[Any] = Pages(
-            pager,
             lambda: self._deadline(timeout),
-            lambda deadline: self._run_until(operations.page(self._link, pager, compression), deadline),
+            lambda pager, deadline: self._run_until(operations.page(self._link, pager, compression), deadline),
             begin if self._looks_ahead else None,
             lambda rows: self._rows(pager, rows),
-            lambda: self._run(operations.release(self._link, pager), timeout),
+            lambda pager: self._run(operations.release(self._link, pager), timeout),
         )
-        return ranges.RangeIter(pages)
+        return ranges.RangeIter(pager, pages)
 
     def _rows(self, command: Scan, rows: list[Any]) -> list[Any]:
         pairs = command.include_key and command.include_value

@@ -27,6 +27,7 @@ from pyelevator.flows import Flow, send
 from pyelevator.messages import Request, Response
 
 R = TypeVar("R")
+P = TypeVar("P", Pager, WholePager)
 
 DEFAULT_DATABASE: Final = "default"
 
@@ -216,22 +217,30 @@ def _scan_by_pages(link: Link, command: Range | Slice | Pager, compression: bool
     pager = Pager.of(command)
     rows: list[Any] = []
     while not pager.done:
-        rows += yield from page(link, pager, compression)
+        some, pager = yield from page(link, pager, compression)
+        rows += some
     return rows
 
 
-def page(link: Link, pager: Pager | WholePager, compression: bool = False) -> Flow[Any]:
-    """The next rows of a long scan, still packed if the pager lets them be so."""
+def page(link: Link, pager: P, compression: bool = False) -> Flow[tuple[Any, P]]:
+    """The next rows of a long scan, still packed if the pager lets them be so, and the pager for those behind them.
+
+    Where the dialect cannot ask for keys alone, whole pairs come.
+    """
     command = pager.next_command()
-    response = yield from exchange(link, command, compression)
+    try:
+        response = yield from exchange(link, command, compression)
+    except UnsupportedByDialect:
+        if not isinstance(pager, Pager) or command.include_value:
+            raise
+        return (yield from page(link, evolve(pager, pairs=True), compression))
     return pager.take(command.result(response.payload), more=response.more, cursor=response.cursor)
 
 
 def release(link: Link, pager: Pager) -> Flow[None]:
     """Gives the cursor of a scan back."""
-    cursor, pager.cursor = pager.cursor, False
-    if isinstance(cursor, bytes):
-        yield from exchange(link, Slice(cursor=cursor))
+    if isinstance(pager.cursor, bytes):
+        yield from exchange(link, Slice(cursor=pager.cursor))
 
 
 FALLBACKS: Final[Mapping[str, Callable[[Link, Any], Flow[Any]]]] = {

@@ -1,12 +1,11 @@
 """Ranges that come page by page, so that one larger than memory streams through little of it on both sides."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypeVar
 
-from attrs import define, evolve, field
+from attrs import evolve, frozen
 
 from pyelevator.arguments import behind
 from pyelevator.commands import Data, Range, Slice, to_bytes
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Page: TypeAlias = list[list[bytes]] | Sealed
-"""The pairs of a page, unpacked or not yet."""
+Page: TypeAlias = list[Any] | Sealed
+"""The pairs of a page, unpacked or not yet, or its keys."""
 
 PAGE_BYTES: Final = 2 << 20
 """How large a page aims to be (measured: docs/decisions.md). A server with the feature ``pages`` is held to it; for
@@ -61,9 +60,12 @@ def check_count(count: int) -> int:
     return count
 
 
-@define
+@frozen
 class Pager:
-    """The pages of one scan, sans-I/O: which command fetches the next, and what of its answer belongs to the scan.
+    """How far a scan is, sans-I/O: which command fetches the next page, and what of its answer belongs to the scan.
+
+    It never changes; each page comes with the pager for the one behind it. So a page that was not taken over, for
+    whatever reason, is simply the next one again.
 
     Attributes:
         start, stop, prefix: as in :class:`~pyelevator.commands.Range`.
@@ -72,6 +74,7 @@ class Pager:
         reverse: from stop down to start.
         cursor: True to have the server keep a snapshot for the pages, then the id of that; False for neither.
         sealed: whether pages may stay packed until somebody looks at their pairs.
+        pairs: whether whole pairs are fetched where keys would do, as the dialect knows no others.
         done: True once no page is left.
     """
 
@@ -84,11 +87,11 @@ class Pager:
     reverse: bool = False
     cursor: bytes | bool = False
     sealed: bool = False
-    done: bool = field(init=False, default=False)
-    _at: bytes | None = field(init=False)
-    _exclusive: bool = field(init=False, default=False)
-    _count: int = field(init=False, default=FIRST_COUNT)
-    _before: tuple[bytes | None, bool, int, int | None] = field(init=False)
+    pairs: bool = False
+    done: bool = False
+    _at: bytes | None = None
+    _exclusive: bool = False
+    _count: int = FIRST_COUNT
 
     @classmethod
     def of(cls, scan: "Range | Slice | Pager", prefix: bytes = b"") -> "Pager":
@@ -97,9 +100,9 @@ class Pager:
             return scan
         parts = scan.include_key, scan.include_value
         if isinstance(scan, Range):
-            return cls(scan.start or b"", scan.stop, scan.prefix or b"", *parts, None, scan.reverse)
+            return cls(scan.start or b"", scan.stop, scan.prefix or b"", *parts, None, scan.reverse)._begun()
         start, stop = (b"", scan.start) if scan.reverse else (scan.start or b"", None)
-        return cls(start, stop, prefix, *parts, scan.count, scan.reverse)
+        return cls(start, stop, prefix, *parts, scan.count, scan.reverse)._begun()
 
     @classmethod
     def over(cls, scan: "Range | Slice | Pager", consistent: bool, *, sealed: bool = False) -> "Pager":
@@ -112,74 +115,81 @@ class Pager:
             raise ArgumentTypeError(f"consistent must be bool, not {type(consistent).__name__}")
         return evolve(cls.of(scan), cursor=consistent, sealed=sealed and scan.include_key and scan.include_value)
 
-    def __attrs_post_init__(self) -> None:
-        self.start = max(self.start, self.prefix)
-        self.done = (self.limit is not None and self.limit < 1) or (self.stop is not None and self.stop < self.start)
-        self._at = self._top() if self.reverse else self.start
+    def _begun(self) -> "Pager":
+        start = max(self.start, self.prefix)
+        done = (self.limit is not None and self.limit < 1) or (self.stop is not None and self.stop < start)
+        at, exclusive = self._top() if self.reverse else (start, False)
+        return evolve(self, start=start, done=done, at=at, exclusive=exclusive)
 
-    def _top(self) -> bytes | None:
-        """Where to start from downwards; what lies behind the prefix is no part of it."""
+    def _top(self) -> tuple[bytes | None, bool]:
+        """Where to start from downwards, and whether without that; what lies behind the prefix is no part of it."""
         end = behind(self.prefix)
-        self._exclusive = end is not None and (self.stop is None or end <= self.stop)
-        return end if self._exclusive else self.stop
+        exclusive = end is not None and (self.stop is None or end <= self.stop)
+        return (end, True) if exclusive else (self.stop, False)
+
+    @property
+    def _asked(self) -> int:
+        return self._count if self.limit is None else min(self._count, self.limit)
+
+    @property
+    def _fetches_values(self) -> bool:
+        return self.include_value or self.pairs
 
     def next_command(self) -> Slice:
         """The command that fetches the next page. It always asks for the keys: the page after it starts from them."""
-        count = self._count if self.limit is None else min(self._count, self.limit)
         way = self.reverse, self._exclusive, self.cursor
-        return Slice(self._at, count, True, True, PAGE_BYTES, *way, sealed=self.sealed)
+        return Slice(self._at, self._asked, True, self._fetches_values, PAGE_BYTES, *way, sealed=self.sealed)
 
-    def take(self, pairs: Page, *, more: bool, cursor: bytes | None = None) -> Any:
-        """The rows of a fetched page, still packed if they came so; ``more`` is the server's word that it cut the page
-        short.
+    def take(self, page: Page, *, more: bool, cursor: bytes | None = None) -> "tuple[Any, Pager]":
+        """The rows of a fetched page, still packed if they came so, and the pager for the page behind it; ``more`` is
+        the server's word that it cut the page short.
 
         Raises:
             MalformedMessage: there is no ``cursor`` in an answer that needs one.
         """
-        asked = self._count if self.limit is None else min(self._count, self.limit)
-        complete = not pairs or (len(pairs) < asked and not more)
-        if self.cursor is not False:
-            if cursor is None and not complete:
-                raise MalformedMessage("the answer names no cursor, so what follows it may be of another moment")
-            self.cursor = cursor or False
-        self.done = complete
-        if isinstance(pairs, Sealed) and self._contains(pairs.last):
-            self._advance(pairs.last, pairs.count, pairs.size)
-            return pairs
-        pairs = pairs.pairs() if isinstance(pairs, Sealed) else pairs
-        rows = self._within(pairs)
-        if len(rows) < len(pairs):
-            self.done = True
+        done = not page or (len(page) < self._asked and not more)
+        if self.cursor is not False and cursor is None and not done:
+            raise MalformedMessage("the answer names no cursor, so what follows it may be of another moment")
+        taken = evolve(self, done=done, cursor=self.cursor is not False and (cursor or False))
+        if isinstance(page, Sealed):
+            if self._contains(page.last):
+                return page, taken._behind(page.last, page.count, page.size)
+            page = page.pairs()
+        rows = self._within(page)
+        if len(rows) < len(page):
+            taken = evolve(taken, done=True)
         elif rows:
-            self._advance(rows[-1][0], len(rows), sum(map(len, chain.from_iterable(rows))))
-        return [self._part(row) for row in rows] if not (self.include_key and self.include_value) else rows
+            taken = taken._behind(self._key(rows[-1]), len(rows), self._size(rows))
+        as_they_are = self.include_key and self.include_value == self._fetches_values
+        return rows if as_they_are else [self._part(row) for row in rows], taken
 
-    def _within(self, pairs: list[list[bytes]]) -> list[list[bytes]]:
-        """The pairs within the bounds; keys come in order, so the last one mostly settles it."""
-        if not pairs or self._contains(pairs[-1][0]):
-            return pairs
-        return pairs[: bisect_right(pairs, False, key=lambda pair: not self._contains(pair[0]))]
+    def _key(self, row: Any) -> bytes:
+        key: bytes = row[0] if self._fetches_values else row
+        return key
+
+    def _size(self, rows: list[Any]) -> int:
+        return sum(map(len, chain.from_iterable(rows) if self._fetches_values else rows))
+
+    def _within(self, rows: list[Any]) -> list[Any]:
+        """Those within the bounds; keys come in order, so the last one mostly settles it."""
+        if not rows or self._contains(self._key(rows[-1])):
+            return rows
+        return rows[: bisect_right(rows, False, key=lambda row: not self._contains(self._key(row)))]
 
     def _contains(self, key: bytes) -> bool:
         return key.startswith(self.prefix) and key >= self.start and (self.stop is None or key <= self.stop)
 
-    def _advance(self, last: bytes, rows: int, size: int) -> None:
-        self._before = self._at, self._exclusive, self._count, self.limit
-        self._at, self._exclusive = (last, True) if self.reverse else (last + b"\0", False)
-        self._count = max(1, min(4 * self._count, MAX_COUNT, PAGE_BYTES * rows // (size + 1)))
-        if self.limit is not None:
-            self.limit -= rows
-            self.done = self.done or self.limit < 1
+    def _behind(self, last: bytes, rows: int, size: int) -> "Pager":
+        at, exclusive = (last, True) if self.reverse else (last + b"\0", False)
+        count = max(1, min(4 * self._count, MAX_COUNT, PAGE_BYTES * rows // (size + 1)))
+        limit = None if self.limit is None else self.limit - rows
+        done = self.done or (limit is not None and limit < 1)
+        return evolve(self, at=at, exclusive=exclusive, count=count, limit=limit, done=done)
 
-    def go_back(self) -> None:
-        """The page that was taken last could not be unpacked: it is the next one again."""
-        self._at, self._exclusive, self._count, self.limit = self._before
-        self.done = False
-
-    def _part(self, pair: list[bytes]) -> bytes | None:
+    def _part(self, row: Any) -> bytes | None:
         if self.include_key:
-            return pair[0]
-        return pair[1] if self.include_value else None
+            return self._key(row)
+        return row[1] if self.include_value else None
 
 
 Scan: TypeAlias = Range | Slice | Pager
@@ -191,9 +201,11 @@ class RangeIter(Generic[T]):
 
     While the caller works on a page, the next one comes, over one of the client's lanes (of which at most half are
     used for that at a time); not if the client has interceptors, who would see times and an order that are nobody's.
-    If a page cannot be fetched, the error is raised, and the next step tries again: nothing is skipped. Who does not
-    iterate to the end of a ``consistent`` range calls :meth:`close`, or uses it in a ``with`` block, so that the
-    server need not keep the snapshot until it expires.
+    If a page cannot be fetched, the error is raised, and the next step tries again: nothing is skipped. The same holds
+    for what a signal handler raises (a KeyboardInterrupt, say) wherever it comes; only the row in hand may be lost.
+    Several threads may share an iterator, and each row goes to one of them. Who does not iterate to the end of a
+    ``consistent`` range calls :meth:`close`, or uses it in a ``with`` block, so that the server need not keep the
+    snapshot until it expires.
 
     >>> from pyelevator import Elevator
     >>> with Elevator.from_url("fake://") as E:
@@ -202,30 +214,35 @@ class RangeIter(Generic[T]):
     [['1', 'a']]
     """
 
-    def __init__(self, pages: "Pages[T]") -> None:
+    def __init__(self, pager: Pager, pages: "Pages[T]") -> None:
         self._pages = pages
-        self._rows: Iterator[T] = iter(())
+        self._page = pages.before(pager)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
         while True:
-            for row in self._rows:
+            page = self._page
+            for row in page.rows:
                 return row
-            if self._pages.done:
+            if page.pager.done:
                 self.close()
                 raise StopIteration
-            self._rows = iter(self._pages.next())
+            following = self._pages.behind(page)
+            if self._page is page:  # else it was closed meanwhile, or another thread has gone on
+                self._page = following
 
     def close(self) -> None:
         """Ends the iteration, and tells the server that its snapshot is no longer needed; twice is fine.
 
         It does not matter if the server cannot be told: it keeps no snapshot for long.
         """
-        self._rows = iter(())
-        with suppress(ElevatorError):
-            self._pages.close()
+        page = self._page = self._pages.last(self._page)
+        if page.pager.cursor:
+            with suppress(ElevatorError):
+                self._pages.release(page)
+            self._page = self._pages.before(evolve(page.pager, cursor=False))
 
     def __enter__(self) -> Self:
         return self

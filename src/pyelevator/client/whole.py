@@ -1,12 +1,12 @@
 """Whole: one range in one list, which comes in pages, so that the server reads while the client unpacks."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
-from attrs import define, field
+from attrs import frozen
 
 from pyelevator.client.ahead import Ahead
-from pyelevator.client.ranges import Scan
+from pyelevator.client.ranges import Page, Scan
 from pyelevator.commands import Range
 from pyelevator.messages import Sealed
 
@@ -35,9 +35,9 @@ def comes_in_pages(command: Scan, features: tuple[str, ...]) -> bool:
     )
 
 
-@define
+@frozen
 class WholePager:
-    """The pages of one RANGE, sans-I/O; the server holds to its limits across all of them.
+    """How far one RANGE is, sans-I/O; the server holds to its limits across all pages.
 
     Attributes:
         command: what to ask next.
@@ -45,47 +45,47 @@ class WholePager:
     """
 
     command: Range
-    done: bool = field(init=False, default=False)
+    done: bool = False
 
-    def __attrs_post_init__(self) -> None:
-        self._go_on(self.command.start, True)
-
-    def _go_on(self, start: bytes | None, cursor: bytes | bool) -> None:
-        stop, prefix = self.command.stop, self.command.prefix
-        self.command = Range(start, stop, True, True, prefix, False, PAGE_BYTES, cursor, sealed=True)
+    @classmethod
+    def of(cls, command: Range) -> Self:
+        """The pages of a RANGE."""
+        return cls(_page_of(command, command.start, True))
 
     def next_command(self) -> Range:
         """The command that fetches the next page."""
         return self.command
 
-    def take(self, pairs: list[list[bytes]] | Sealed, *, more: bool, cursor: bytes | None = None) -> Any:
-        """The pairs of a fetched page.
+    def take(self, page: Page, *, more: bool, cursor: bytes | None = None) -> "tuple[Page, WholePager]":
+        """The pairs of a fetched page, and the pager for the page behind it.
 
         Raises:
             Unfinished: the answer does not say how to go on.
         """
-        self.done = not more
-        if more:
-            if not isinstance(pairs, Sealed) or cursor is None:
-                raise Unfinished
-            self._go_on(pairs.last + b"\0", cursor)
-        return pairs
+        if not more:
+            return page, WholePager(self.command, True)
+        if not isinstance(page, Sealed) or cursor is None:
+            raise Unfinished
+        return page, WholePager(_page_of(self.command, page.last + b"\0", cursor))
+
+
+def _page_of(command: Range, start: bytes | None, cursor: bytes | bool) -> Range:
+    return Range(start, command.stop, True, True, command.prefix, False, PAGE_BYTES, cursor, sealed=True)
 
 
 def gathered(
-    pager: WholePager,
-    first: Any,
-    begin: Callable[[], Ahead[Any]],
+    first: tuple[Any, WholePager],
+    begin: Callable[[WholePager], Ahead[tuple[Any, WholePager]]],
     texts: Callable[[Any], list[T]],
 ) -> list[T]:
     """All rows: while one page is unpacked, the next one comes."""
-    page = first
+    page, pager = first
     rows: list[T] = []
     while not pager.done:
-        ahead = begin()
+        ahead = begin(pager)
         try:
             rows += texts(page)
-            page = ahead.finish()
+            page, pager = ahead.finish()
         finally:
             ahead.abandon()
     return rows + texts(page) if rows else texts(page)
