@@ -1,7 +1,7 @@
 """Reads of one LevelDB, by the objects of the binding, such that what could not be read is never taken for missing.
 
-The binding's iterators look at LevelDB's status only while they stand at a pair. Where everything from a failure to the end
-of the keys cannot be read, an iterator is simply at its end. So ends are checked here:
+The binding's iterators look at LevelDB's status only while they stand at a pair. Where everything from a failure to
+the end of the keys cannot be read, an iterator is simply at its end. So ends are checked here:
 
 - A failure stays with its iterator. One that has given rows is put at the first of them again, and then tells it.
 - Backwards they look at the status after every step, also at the end.
@@ -162,7 +162,7 @@ class LevelDbReader(Reader):
 
 
 class _LevelDbPieces(Pieces):
-    """Rows that come from ``source``, an iterator of the binding that is closed with them; ``first`` has come already."""
+    """Rows that come from the iterator ``source``, which is closed with them; ``first`` has come already."""
 
     def __init__(self, source: Any, first: Any, rest: Iterator[Any], bounds: Bounds, mapped: Mapped) -> None:
         empty = first is _NOTHING
