@@ -21,6 +21,7 @@ from pyelevator.commands import (
     DbConnect,
     DbCreate,
     DbDrop,
+    DbForget,
     DbList,
     DbMount,
     DbRepair,
@@ -56,6 +57,7 @@ SAMPLES = [
     DbUmount("d"),
     DbCreate("d", {"block_size": 1}),
     DbDrop("d"),
+    DbForget("d"),
     DbList(),
     DbRepair(),
     Pipeline([Put("k", "v"), Get("k")]),
@@ -207,7 +209,12 @@ WRONG = [
     (Batch, [[(PUT, 1, "v")]], r"ops\[0\]\[1\] must be str or bytes, not int"),
     (Batch, [[(PUT, "k", 1)]], r"ops\[0\]\[2\] must be str or bytes, not int"),
     (Batch, [[(DELETE, None)]], r"ops\[0\]\[1\] must be str or bytes, not NoneType"),
-    *[(kind, [1], "name must be str or bytes, not int") for kind in (DbConnect, DbMount, DbUmount, DbCreate, DbDrop)],
+    *[
+        (kind, [1], "name must be str or bytes, not int")
+        for kind in (DbConnect, DbMount, DbUmount, DbCreate, DbDrop, DbForget)
+    ],
+    (DbCreate, ["d", {}, 1], "tolerant must be bool, not int"),
+    (DbDrop, ["d", "yes"], "force must be bool, not str"),
     *[(DbCreate, ["d", bad], "options must be a mapping, not") for bad in ("k", ["k"], 1, True)],
     (DbCreate, ["d", {1: 1}], "the name of an option must be str or bytes, not int"),
     (DbCreate, ["d", {"block_size": [1]}], r"options\['block_size'\] must be a number, a bool or str, not list"),

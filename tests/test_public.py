@@ -16,7 +16,18 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(pyelevator.__path__, "pyelevator.")
     if not module.name.endswith("__main__")
 )
-DATABASES = ["connect", "disconnect", "listdb", "createdb", "dropdb", "repairdb", "mount", "unmount", "ping"]
+DATABASES = [
+    "connect",
+    "disconnect",
+    "listdb",
+    "createdb",
+    "dropdb",
+    "forgetdb",
+    "repairdb",
+    "mount",
+    "unmount",
+    "ping",
+]
 DATA = ["Get", "Put", "Delete", "Exists", "MGet", "Range", "Slice", "RangeIter", "WriteBatch"]
 METHODS = DATABASES + DATA
 

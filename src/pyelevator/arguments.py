@@ -136,6 +136,16 @@ def sync(value: bool) -> bool:
     return _flag(value, "sync")
 
 
+def force(value: bool) -> bool:
+    """Whether a database is dropped that was there before the server."""
+    return _flag(value, "force")
+
+
+def tolerant(value: bool) -> bool:
+    """Whether options that do not exist are passed over."""
+    return _flag(value, "tolerant")
+
+
 def sealed(value: bool) -> bool:
     """Whether pages may stay packed for now."""
     return _flag(value, "sealed")

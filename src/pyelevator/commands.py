@@ -396,24 +396,44 @@ class DbUmount(_Silent):
 
 @frozen
 class DbCreate(_Silent):
-    """Creates a database, or registers the LevelDB at an absolute path, with LevelDB options."""
+    """Creates a database, or adopts the one at an absolute path, with LevelDB options.
+
+    ``tolerant`` lets the server pass over options that do not exist. A codec says so for clients without ids, because
+    old servers did it; it travels on from a proxy, which has ids of its own.
+    """
 
     verb = "DBCREATE"
     access = Access.ADMIN
     by_name = True
     idempotent = False
+    extras = ("tolerant",)
     name: str = field(converter=arguments.name)
     options: dict[str, Option] = field(factory=dict, converter=arguments.options)
+    tolerant: bool = field(default=False, converter=arguments.tolerant, eq=False, repr=False)
 
 
 @frozen
 class DbDrop(_Silent):
-    """Removes a database and its files."""
+    """Removes a database and its files; with ``force`` also those of an adopted one, which was there before."""
 
     verb = "DBDROP"
     access = Access.ADMIN
     by_name = True
     idempotent = False
+    extras = ("force",)
+    name: str = field(converter=arguments.name)
+    force: bool = field(default=False, converter=arguments.force)
+
+
+@frozen
+class DbForget(_Silent):
+    """Takes a database off the list, and touches none of its files. A server with the feature ``forget`` knows it."""
+
+    verb = "DBFORGET"
+    access = Access.ADMIN
+    idempotent = False
+    by_name = True
+    addressed = False
     name: str = field(converter=arguments.name)
 
 
@@ -531,6 +551,7 @@ COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
     "DBUMOUNT": DbUmount,
     "DBCREATE": DbCreate,
     "DBDROP": DbDrop,
+    "DBFORGET": DbForget,
     "DBLIST": DbList,
     "DBREPAIR": DbRepair,
     "PIPELINE": Pipeline,
@@ -551,6 +572,7 @@ __all__ = [
     "DbConnect",
     "DbCreate",
     "DbDrop",
+    "DbForget",
     "DbList",
     "DbMount",
     "DbRepair",

@@ -13,6 +13,7 @@ from pyelevator.commands import (
     DbConnect,
     DbCreate,
     DbDrop,
+    DbForget,
     DbList,
     DbMount,
     DbRepair,
@@ -141,7 +142,9 @@ def test_ping_needs_no_database(application):
 def test_dbconnect_answers_the_uid_and_tells_the_features(application):
     uid = application.catalog.uid_of("default")
     assert application(Request(DbConnect("default"), id=7)) == Response(
-        uid.encode(), id=7, features=("pyelevator/1", "id", "pages", "sync", "reverse", "cursors", "ranges", "pipeline")
+        uid.encode(),
+        id=7,
+        features=("pyelevator/1", "id", "pages", "sync", "reverse", "cursors", "ranges", "forget", "pipeline"),
     )
     assert application(Request(DbConnect("nope"), id=7)) == failure(ErrorCode.DATABASE, "Database nope doesn't exist")
 
@@ -187,6 +190,7 @@ def test_every_command_has_a_handler(application):
         "GET": Get("k"), "PUT": Put("k", "v"), "DELETE": Delete("k"), "EXISTS": Exists("k"), "MGET": MGet(["k"]),
         "RANGE": Range(), "SLICE": Slice(), "BATCH": Batch([]), "PING": Ping(), "DBCONNECT": DbConnect("x"),
         "DBMOUNT": DbMount("x"), "DBUMOUNT": DbUmount("x"), "DBCREATE": DbCreate("x"), "DBDROP": DbDrop("x"),
+        "DBFORGET": DbForget("x"),
         "DBLIST": DbList(), "DBREPAIR": DbRepair(), "PIPELINE": Pipeline([Get("k")]),
     }  # fmt: skip
     assert examples.keys() == COMMANDS.keys()

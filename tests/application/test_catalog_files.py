@@ -224,11 +224,11 @@ def test_a_drop_that_cannot_be_recorded_changes_nothing_and_can_be_repeated(reop
     catalog.create("x")
     monkeypatch.setattr(os, "fsync", lambda *_: (_ for _ in ()).throw(error))
     with pytest.raises(OSError, match=error.strerror):
-        catalog.drop("x")
+        catalog.drop("x", force=True)
     monkeypatch.undo()
     assert catalog.names() == list(stored(data)) == ["default", "x"]
     assert get(catalog, "x") == b"v"
-    catalog.drop("x")
+    catalog.drop("x", force=True)
     assert reopened().names() == ["default"]
     assert sorted(file.name for file in data.iterdir()) == ["default", "elevator.lock", "store.json"]
 
@@ -257,7 +257,7 @@ def test_a_drop_on_a_full_disk_frees_the_space_that_recording_it_takes(reopened,
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", full_while_x_is_there)
-    catalog.drop("x")
+    catalog.drop("x", force=True)
     monkeypatch.undo()
     assert catalog.names() == reopened().names() == ["default"]
 
@@ -325,7 +325,7 @@ def test_one_leveldb_has_one_name_whatever_the_spelling(reopened, tmp_path):
         with pytest.raises(DatabaseError, match="already exists"):
             catalog.create(spelling)
         assert catalog.uid_of(spelling) == catalog.uid_of(path)
-    catalog.drop(path + "/")
+    catalog.drop(path + "/", force=True)
     assert catalog.names() == ["default"]
 
 
@@ -334,7 +334,7 @@ def test_drop_leaves_foreign_files(reopened, tmp_path):
     (tmp_path / "existing" / "notes.txt").write_text("mine")
     catalog = reopened()
     catalog.create(path)
-    catalog.drop(path)
+    catalog.drop(path, force=True)
     assert [file.name for file in (tmp_path / "existing").iterdir()] == ["notes.txt"]
 
 

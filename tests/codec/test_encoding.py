@@ -188,6 +188,7 @@ def test_what_flat_has_no_words_for_is_not_sent(command):
         (Slice("a", 1, cursor=True), {"compression": False, "cursor": True}),
         (Slice("a", 1, cursor=b"id"), {"compression": False, "cursor": "id"}),
         (Range(reverse=True), {"compression": False, "reverse": True}),
+        (DbDrop("d", force=True), {"compression": False, "force": True}),
     ],
 )
 def test_extras_only_travel_when_they_differ_from_their_defaults(command, meta):
@@ -205,6 +206,8 @@ def test_every_extra_is_a_field_that_is_off_by_default():
         "reverse": False,
         "exclusive": False,
         "cursor": False,
+        "tolerant": False,
+        "force": False,
     }
 
 

@@ -131,6 +131,14 @@ def test_one_moment_is_refused_of_an_old_server_before_anything_is_sent(old_serv
         assert len(old_server.sent) == sent
 
 
+@pytest.mark.parametrize("connected", [True, False])
+def test_forgetting_is_refused_of_an_old_server_before_it_is_sent(old_server, make, connected):
+    with connector(old_server, old_server.dialect, make)(Elevator, auto_connect=connected) as E:
+        with pytest.raises(UsageError, match=r"its files; nothing was sent|flat dialect has no DBFORGET"):
+            E.forgetdb("default")
+        assert not any(b"DBFORGET" in frame for frames in old_server.sent for frame in frames)
+
+
 def test_a_repair_is_refused_in_flat_with_the_way_out():
     with connector(FakeTransport(), "flat")(Elevator) as E, pytest.raises(ValueError, match="dialect='classic'"):
         E.repairdb()

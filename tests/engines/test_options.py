@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from pyelevator.engines.base import OptionTypeError, OptionValueError
-from pyelevator.engines.options import check_options
+from pyelevator.engines.options import OPTION_NAMES, check_options, creation, unknown_option
 
 
 def test_old_names_become_the_present_ones():
@@ -24,8 +24,68 @@ def test_what_the_catalog_decides_and_what_is_not_given_is_left_out():
     assert check_options({"create_if_missing": False, "error_if_exists": True, "block_size": None}) == {}
 
 
-def test_minus_one_open_files_is_taken_as_the_old_server_did():
-    assert check_options({"max_open_files": -1}) == {"max_open_files": -1}
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"write_buffer_size": (1 << 31) - 1}, 1 << 30),
+        ({"write_buffer_size": 1 << 31}, 1 << 30),  # LevelDB itself would take 64 KiB
+        ({"write_buffer_size": (1 << 32) + 5}, 1 << 30),
+        ({"write_buffer_size": (1 << 63) - 1}, 1 << 30),
+        ({"write_buffer_size": 0}, 64 << 10),
+        ({"write_buffer_size": 1 << 30}, 1 << 30),
+        ({"write_buffer_size": 64 << 10}, 64 << 10),
+        ({"max_file_size": 3 << 30}, 1 << 30),
+        ({"max_file_size": 1}, 1 << 20),
+        ({"block_size": 1 << 31}, 4 << 20),
+        ({"block_size": 1}, 1 << 10),
+        ({"max_open_files": -1}, 74),  # as the old server did
+        ({"max_open_files": (1 << 31) - 1}, 50_000),
+        ({"cache_size": 1 << 31}, 1 << 31),
+        ({"cache_size": 0}, 0),
+        ({"block_restart_interval": 1}, 1),
+        ({"bloom_filter_bits": 0}, 0),
+    ],
+)
+def test_what_leveldb_cannot_do_becomes_the_nearest_it_can(given, kept):
+    assert list(check_options(given).values()) == [kept]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({}, None),
+        (dict.fromkeys(OPTION_NAMES, 1), None),
+        ({"cache_size": 1, "create_if_missing": True, "verify_checksums": True}, None),
+        ({"blok_size": 3}, "there is no option 'blok_size'; did you mean block_size?"),
+        ({"block_size": 1, "Block_Size": 1}, "there is no option 'Block_Size'; did you mean block_size?"),
+        ({"block_size ": 1}, "there is no option 'block_size '; did you mean block_size?"),
+        ({"": 1}, "there is no option ''; there are block_cache_size, block_restart_interval, block_size, "),
+        ({"x" * 100: 1}, f"there is no option '{'x' * 40}'; there are "),
+        ({"options": {}}, "there is no option 'options'; there are "),
+    ],
+)
+def test_an_option_that_does_not_exist_is_named(options, text):
+    found = unknown_option(options)
+    assert found is text or (text is not None and found.startswith(text))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (True, False)),
+        ({"create_if_missing": None, "error_if_exists": None}, (True, False)),
+        ({"create_if_missing": False}, (False, False)),
+        ({"error_if_exists": True, "create_if_missing": True}, (True, True)),
+    ],
+)
+def test_creation_options_hold_where_they_are_given(options, expected):
+    assert tuple(creation(options).values()) == expected
+
+
+@pytest.mark.parametrize("name", ["create_if_missing", "error_if_exists"])
+def test_creation_options_are_bools(name):
+    with pytest.raises(OptionTypeError, match=f"option {name} must be a boolean, not int"):
+        creation({name: 1})
 
 
 def test_unknown_options_are_ignored_with_one_line(caplog):
@@ -45,7 +105,21 @@ def test_a_wrong_type_is_refused(options):
 
 @pytest.mark.parametrize(
     "options",
-    [{"block_size": -1}, {"lru_cache_size": 1 << 64}, {"max_open_files": 1 << 31}, {"compression": "zstd"}],
+    [
+        {"block_size": -1},
+        {"block_size": 1 << 63},
+        {"write_buffer_size": -1},
+        {"max_file_size": -1},
+        {"lru_cache_size": -1},
+        {"lru_cache_size": 1 << 64},
+        {"max_open_files": 1 << 31},
+        {"block_restart_interval": 0},
+        {"block_restart_interval": -1},
+        {"block_restart_interval": 1 << 31},
+        {"bloom_filter_bits": -1},
+        {"bloom_filter_bits": 1025},
+        {"compression": "zstd"},
+    ],
 )
 def test_a_wrong_value_is_refused(options):
     with pytest.raises(OptionValueError, match=next(iter(options))):

@@ -17,6 +17,7 @@ from pyelevator.commands import (
     DbConnect,
     DbCreate,
     DbDrop,
+    DbForget,
     DbList,
     DbMount,
     DbRepair,
@@ -129,7 +130,7 @@ def test_a_failure_that_the_server_answers_is_the_answer(code):
 
 READS = [Get("k"), Exists("k"), MGet(["k"]), Range(), Slice(None, 1), Ping(), DbConnect("d"), DbList()]
 WRITES = [Put("k", "v"), Delete("k"), Batch([(PUT, b"k", b"v"), (DELETE, b"l")])]
-REST = [DbCreate("d"), DbDrop("d"), DbMount("d"), DbUmount("d"), DbRepair(), Unknown("FOO")]
+REST = [DbCreate("d"), DbDrop("d"), DbForget("d"), DbMount("d"), DbUmount("d"), DbRepair(), Unknown("FOO")]
 
 
 def by_verb(commands):

@@ -89,15 +89,14 @@ class Application:
     @property
     def tick_seconds(self) -> float | None:
         """How often ``tick`` wants to be called; None for never."""
-        idle = self.policy.idle_unmount
-        soonest = self.policy.cursor_idle if idle is None else min(idle, self.policy.cursor_idle)
+        limits = (self.policy.cursor_idle, self.policy.idle_unmount, self.policy.idle_unmount_adopted)
+        soonest = min([seconds for seconds in limits if seconds is not None])
         return max(0.05, min(soonest / 4, 5.0))
 
     def tick(self) -> None:
         """Closes the databases and cursors that have not been used for long. It may take a while."""
         self.policy.cursors.expire()
-        if self.policy.idle_unmount is not None:
-            self.catalog.unmount_unused(self.policy.idle_unmount)
+        self.catalog.unmount_unused(self.policy.idle_unmount, self.policy.idle_unmount_adopted)
 
     def close(self) -> None:
         """Closes the databases, once the requests that use them are answered."""

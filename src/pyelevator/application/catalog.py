@@ -2,9 +2,11 @@
 
 import errno
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, TypeAlias
@@ -16,7 +18,8 @@ from pyelevator.application.mounts import Mount
 from pyelevator.application.names import DEFAULT, Names
 from pyelevator.application.openings import Openings
 from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, lock
-from pyelevator.engines.base import Capability, Engine, EngineError, Storage
+from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
+from pyelevator.engines.options import creation, unknown_option
 from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
 
 _log: Final = logging.getLogger("pyelevator.catalog")
@@ -83,7 +86,7 @@ class Catalog:
         max_open: int = 256,
     ) -> None:
         self._storage = storage
-        self._openings = Openings(max_open)
+        self._openings = Openings(max_open, storage.files)
         self._lock = threading.Lock()
         self._creating: set[str] = set()
         self._index = _Index()
@@ -113,7 +116,7 @@ class Catalog:
     def _load(self) -> None:
         recorded = self._store.read() if self._store else []
         entries = self._found() if recorded is None else [self._placed(entry) for entry in recorded]
-        self._index = _Index(tuple([self._mount_of(entry) for entry in _once(entries)]))
+        self._index = _Index(tuple([self._mount_of(entry, fresh=_is_to_be(entry)) for entry in _once(entries)]))
         try:
             if DEFAULT not in self._index.by_name:
                 self.create(DEFAULT)
@@ -124,22 +127,31 @@ class Catalog:
             self._stand_in()
 
     def _mount_of(self, entry: Entry, *, fresh: bool = False) -> Mount:
-        return Mount(self._storage, entry, self._openings, fresh=fresh)
+        return Mount(self._storage, entry, self._openings, self._record, fresh=fresh)
 
     def _stand_in(self) -> None:
         """Has a default database even where there is none; its first use says why, or creates it."""
         if DEFAULT not in self._index.by_name:
-            entry = Entry(DEFAULT, str(uuid4()), self._names.locate(DEFAULT), {})
+            entry = Entry(DEFAULT, str(uuid4()), self._names.locate(DEFAULT), {}, opened=False)
             self._index = _Index((*self._index.mounts, self._mount_of(entry, fresh=True)))
 
     def _found(self) -> list[Entry]:
         """The databases of a data directory that has lost its store file, under the names of their directories."""
-        names = sorted(file.name for file in Path(self._names.directory).iterdir() if file.is_dir())
+        names = sorted(os.listdir(self._names.directory))  # noqa: PTH208 - names are all that is wanted
         paths = {name: self._names.locate(name) for name in names if not name.startswith(".")}
-        entries = [Entry(name, str(uuid4()), path, {}) for name, path in paths.items() if self._storage.exists(path)]
+        found = {name: path for name, path in paths.items() if self._is_database(path)}
+        entries = [Entry(name, str(uuid4()), path, {}, opened=False) for name, path in found.items()]
         for entry in entries:
             _log.warning("there is no store file; found the database %s at %s", entry.name, entry.path)
         return entries
+
+    def _is_database(self, path: str) -> bool:
+        """Whether there is a database; what cannot be looked at is none, such as the lost+found of a fresh volume."""
+        try:
+            return self._storage.exists(path)
+        except (EngineError, OSError) as error:
+            _log.warning("passing over %s, which cannot be read: %s", path, error)
+            return False
 
     def _placed(self, entry: Entry) -> Entry:
         """The entry with its resolved path.
@@ -148,10 +160,21 @@ class Catalog:
         directory must not open the original); then where it was recorded; then in the data directory under the last
         part of the path.
         """
-        recorded, name = self._names.locate(entry.path), self._names.locate(entry.name)
-        moved = self._names.locate(Path(entry.path).name)
+        try:
+            recorded, name = self._names.locate(entry.path), self._names.locate(entry.name)
+            moved = self._names.locate(Path(entry.path).name)
+        except ValueError:  # no path at all; who uses the database hears of it
+            return entry
         candidates = (recorded,) if entry.name.startswith("/") else (name, recorded, moved)
-        return evolve(entry, path=next(filter(self._storage.exists, candidates), recorded))
+        return evolve(entry, path=next(filter(self._may_be_there, candidates), recorded))
+
+    def _may_be_there(self, path: str) -> bool:
+        """Whether there is a database, or something that cannot be looked at; who uses that hears why."""
+        try:
+            return self._storage.exists(path)
+        except (EngineError, OSError) as error:
+            _log.warning("the database at %s cannot be read, the others are served: %s", path, error)
+            return True
 
     def before_close(self, call: Callable[[Engine], None]) -> None:
         """Has ``call`` called with each engine that is about to close, when nobody uses it any more."""
@@ -202,18 +225,29 @@ class Catalog:
         """Closes a database once its users are done; one that is closed stays so."""
         self._named(name).unmount()
 
-    def unmount_unused(self, seconds: float) -> None:
-        """Closes the databases that nobody has used for so many seconds."""
-        self._openings.close_unused(monotonic() - seconds)
+    def unmount_unused(self, seconds: float | None, adopted: float | None = None) -> None:
+        """Closes the databases that nobody has used for so many seconds, and adopted ones for ``adopted`` seconds.
+
+        None is never; for an adopted one, the shorter of the two holds.
+        """
+        now = monotonic()
+        limit = inf if seconds is None else seconds
+        self._openings.close_unused(now - limit, now - min(limit, inf if adopted is None else adopted))
 
     def repair(self, uid: str | None) -> None:
         """Repairs a database, which closes it."""
         self.use(uid).repair()
 
-    def create(self, name: str, options: Mapping[str, Any] | None = None) -> None:
-        """Creates a database in the data directory, or at an absolute path; a LevelDB there keeps its data.
+    def create(self, name: str, options: Mapping[str, Any] | None = None, *, tolerant: bool = False) -> None:
+        """Creates a database in the data directory, or at an absolute path; one that is there is adopted.
 
-        One that is damaged is registered as it is, so that it can be repaired.
+        An adopted database keeps its data, and the options that its files show. One that is damaged is registered as it
+        is, so that it can be repaired.
+
+        Args:
+            name: a plain name or an absolute path.
+            options: LevelDB's. ``create_if_missing=False`` only adopts, ``error_if_exists=True`` never does.
+            tolerant: True passes over options that do not exist.
 
         Raises:
             DatabaseError: the name is not allowed, or there is such a database.
@@ -221,22 +255,55 @@ class Catalog:
         """
         if self._named_or_none(name):
             raise _taken(name)
-        entry = Entry(name, str(uuid4()), self._names.path_of(name), self._storage.check_options(options or {}))
-        mount = self._mount_of(entry)
-        with self._reserved(entry), mount.created():
-            self._change(lambda mounts: (*mounts, mount))
+        path, options = self._names.path_of(name), options or {}
+        if not tolerant:
+            self._check_names(options)
+        allowed, kept = creation(options), self._storage.check_options(options)
+        with self._reserved(name, path):
+            adopted = self._storage.exists(path)
+            _check_creation(name, adopted, **allowed)
+            shown = self._storage.observed_options(path) if adopted else {}
+            mount = self._mount_of(Entry(name, str(uuid4()), path, shown | kept, adopted), fresh=not adopted)
+            with mount.created():
+                self._change(lambda mounts: (*mounts, mount))
 
-    def drop(self, name: str) -> None:
-        """Removes a database and its files, once its users are done; 'default' is emptied instead, and stays."""
+    def _check_names(self, options: Iterable[str]) -> None:
+        names = self._storage.option_names
+        unknown = None if names is None else unknown_option(options, names)
+        if unknown is not None:
+            raise OptionValueError(unknown)
+
+    def drop(self, name: str, *, force: bool = False) -> None:
+        """Removes a database and its files, once its users are done; 'default' is emptied instead, and stays.
+
+        Args:
+            name: of the database.
+            force: also the files of an adopted one.
+
+        Raises:
+            DatabaseError: there is no such database, or it is adopted, or it has never opened; nothing is removed.
+        """
         mount = self._named(name)
         if mount.entry.name == DEFAULT:
-            mount.empty()
+            mount.empty(force=force)
         else:
-            self._drop(mount)
+            self._drop(mount, force)
 
-    def _drop(self, mount: Mount) -> None:
+    def forget(self, name: str) -> None:
+        """Takes a database off the list, once its users are done; its files stay as they are.
+
+        Raises:
+            DatabaseError: there is no such database, or it is 'default', which is always there.
+        """
+        mount = self._named(name)
+        if mount.entry.name == DEFAULT:
+            raise DatabaseError(f"Database {DEFAULT} is always there, and cannot be forgotten")
+        with mount.forgotten():
+            self._change(lambda mounts: _without(mounts, mount))
+
+    def _drop(self, mount: Mount, force: bool) -> None:
         """Removes the files once it is sure that this can be recorded; on a full disk it frees the space for that."""
-        with mount.dropped() as destroy:
+        with mount.dropped(force=force) as destroy:
             try:
                 with self._changing(lambda mounts: _without(mounts, mount)):
                     destroy()
@@ -274,18 +341,25 @@ class Catalog:
         return index.by_path.get(self._names.locate(name))
 
     @contextmanager
-    def _reserved(self, entry: Entry) -> Iterator[None]:
+    def _reserved(self, name: str, path: str) -> Iterator[None]:
         """Nobody else creates a database of that name or path meanwhile."""
         with self._lock:
             taken = self._creating | self._index.by_name.keys() | self._index.by_path.keys()
-            if not taken.isdisjoint((entry.name, entry.path)):
-                raise _taken(entry.name)
-            self._creating |= {entry.name, entry.path}
+            if not taken.isdisjoint((name, path)):
+                raise _taken(name)
+            self._creating |= {name, path}
         try:
             yield
         finally:
             with self._lock:
-                self._creating -= {entry.name, entry.path}
+                self._creating -= {name, path}
+
+    def _record(self) -> None:
+        """Records what is known of the databases; where that fails, it is known until the server stops."""
+        try:
+            self._change(lambda mounts: mounts)
+        except OSError as error:
+            _log.warning("the catalog could not be written: %s", error)
 
     def _change(self, change: _Change) -> None:
         """Changes what there is."""
@@ -315,6 +389,18 @@ def _without(mounts: tuple[Mount, ...], mount: Mount) -> tuple[Mount, ...]:
 
 def _taken(name: str) -> DatabaseError:
     return DatabaseError(f"Database {name} already exists")
+
+
+def _is_to_be(entry: Entry) -> bool:
+    """Whether it is the default database that a server recorded without having been able to create it."""
+    return entry.name == DEFAULT and not entry.opened
+
+
+def _check_creation(name: str, there: bool, *, create_if_missing: bool, error_if_exists: bool) -> None:
+    if not there and not create_if_missing:
+        raise DatabaseError(f"There is no database at {name}, and create_if_missing is False")
+    if there and error_if_exists:
+        raise DatabaseError(f"There is a database at {name} already, and error_if_exists is True")
 
 
 def _once(entries: Iterable[Entry]) -> list[Entry]:

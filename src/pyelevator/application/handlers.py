@@ -19,6 +19,7 @@ from pyelevator.commands import (
     DbConnect,
     DbCreate,
     DbDrop,
+    DbForget,
     DbList,
     DbMount,
     DbRepair,
@@ -37,7 +38,7 @@ from pyelevator.engines.base import Engine, complete
 from pyelevator.errors import KeyNotFound, WrongValue
 from pyelevator.messages import Request, Response, Status
 
-FEATURES: Final = ("pyelevator/1", "id", "pages", "sync", "reverse", "cursors", "ranges", Pipeline.feature)
+FEATURES: Final = ("pyelevator/1", "id", "pages", "sync", "reverse", "cursors", "ranges", "forget", Pipeline.feature)
 """What this server can do beyond the old protocol; told in the answer to DBCONNECT."""
 
 _BYTES_PER_UNIT: Final = 1024
@@ -158,8 +159,11 @@ HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
     DbList: Managing(_list),
     DbMount: Managing(_silent(lambda catalog, _, c: catalog.mount(c.name)), _always(LARGE)),
     DbUmount: Managing(_silent(lambda catalog, _, c: catalog.unmount(c.name)), _always(LARGE)),
-    DbCreate: Managing(_silent(lambda catalog, _, c: catalog.create(c.name, c.options)), _always(LARGE)),
-    DbDrop: Managing(_silent(lambda catalog, _, c: catalog.drop(c.name)), _always(LARGE)),
+    DbCreate: Managing(
+        _silent(lambda catalog, _, c: catalog.create(c.name, c.options, tolerant=c.tolerant)), _always(LARGE)
+    ),
+    DbDrop: Managing(_silent(lambda catalog, _, c: catalog.drop(c.name, force=c.force)), _always(LARGE)),
+    DbForget: Managing(_silent(lambda catalog, _, c: catalog.forget(c.name)), _always(LARGE)),
     DbRepair: Managing(_silent(lambda catalog, request, _: catalog.repair(request.uid)), _always(LARGE)),
 }
 """Command class -> handler; what is not here is not handled."""

@@ -8,6 +8,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Final
 
+from attrs import evolve
+
 from pyelevator.application.openings import Openings
 from pyelevator.application.store import Entry
 from pyelevator.engines.base import Engine, EngineDamaged, EngineError, Storage
@@ -22,36 +24,52 @@ class Mount:
         with mount as engine:
             engine.get(key)
 
-    Many threads may hold leases. ``unmount``, ``repair``, ``dropped`` and ``empty`` wait until all leases are gone and
-    hold up new ones meanwhile; so a thread that holds a lease must not call them, nor take a second lease.
+    Many threads may hold leases. ``unmount``, ``repair``, ``dropped``, ``forgotten`` and ``empty`` wait until all of
+    them are gone and hold up new ones meanwhile; so a thread that holds a lease must not call them, nor take a second
+    lease.
 
     Args:
         storage: opens it.
         entry: what the catalog knows of it.
         openings: counts what is open.
+        record: called when ``entry`` has changed, so that it survives.
         fresh: True for one that has no files yet, and may be created by its first use.
 
     Attributes:
-        entry: as given.
+        entry: as given; ``opened`` once it has been.
         lock: who can have it at once and finds an ``engine`` may use that, quickly, while holding the lock; then
             sets ``used_at``. It is the cheaper half of a lease, and the one that never waits.
         engine: None while the database is closed, or somebody waits to have it alone.
         used_at: when it was last used, as ``time.monotonic`` counts.
     """
 
-    def __init__(self, storage: Storage, entry: Entry, openings: Openings, *, fresh: bool = False) -> None:
-        self.entry: Final = entry
+    def __init__(
+        self,
+        storage: Storage,
+        entry: Entry,
+        openings: Openings,
+        record: Callable[[], None] = lambda: None,
+        *,
+        fresh: bool = False,
+    ) -> None:
+        self.entry = entry
         self.engine: Engine | None = None
         self.lock: Final = threading.Lock()
         self.used_at = monotonic()
         self._storage = storage
         self._openings = openings
+        self._record = record
         self._fresh = fresh
         self._open_engine: Engine | None = None
         self._leases = 0
         self._exclusive = 0
         self._gone = False
         self._changed = threading.Condition(self.lock)
+
+    @property
+    def adopted(self) -> bool:
+        """Whether another program has made it."""
+        return self.entry.adopted
 
     def __enter__(self) -> Engine:
         with self.lock:
@@ -84,12 +102,21 @@ class Mount:
             raise
         self._fresh = False
         _log.info("mounted %s", self.entry.name)
+        if not self.entry.opened:
+            self.entry = evolve(self.entry, opened=True)
+            self._record()
 
     def _check_files(self) -> None:
         if self._gone:
             raise ServerRuntimeError(f"Database {self.entry.uid} doesn't exist")
-        if not self._fresh and not self._storage.exists(self.entry.path):
+        if not self._fresh and not self._is_there():
             raise DatabaseError(f"Database {self.entry.name}: its files are gone ({self.entry.path})")
+
+    def _is_there(self) -> bool:
+        try:
+            return self._storage.exists(self.entry.path)
+        except ValueError as error:  # a store file can hold any text
+            raise DatabaseError(f"Database {self.entry.name}: {self.entry.path!r} is no path ({error})") from error
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -160,7 +187,7 @@ class Mount:
         One that is there and damaged stays closed: only what the catalog knows can be repaired.
         """
         with self._alone():
-            fresh = not self._storage.exists(self.entry.path)
+            fresh = self._fresh
             try:
                 self._open_or_leave(fresh)
                 yield
@@ -177,37 +204,76 @@ class Mount:
         except EngineDamaged as error:
             if fresh:
                 raise
+            self.entry = evolve(self.entry, opened=False)
             _log.warning("registering %s as it is: %s", self.entry.name, error)
 
     @contextmanager
-    def dropped(self) -> Iterator[Callable[[], None]]:
+    def dropped(self, *, force: bool = False) -> Iterator[Callable[[], None]]:
         """Gives what removes the files to a block that has the database for itself; afterwards it is gone.
 
+        Args:
+            force: also those of an adopted database.
+
         Raises:
-            DatabaseError: somebody else dropped it meanwhile; what lies there now is another database.
+            DatabaseError: somebody else dropped it meanwhile, and what lies there now is another database; it is
+                adopted; it has never opened, and does not now.
         """
         with self._alone():
-            self._check_there()
+            self._check_may_be_destroyed(force)
             yield self._destroy
             self._gone = True
 
-    def empty(self) -> None:
+    def empty(self, *, force: bool = False) -> None:
         """Removes the files, and opens the database anew.
 
         Raises:
             DatabaseError: as ``dropped``.
         """
         with self._alone():
-            self._check_there()
+            self._check_may_be_destroyed(force)
             self._destroy()
             self._open()
+
+    @contextmanager
+    def forgotten(self) -> Iterator[None]:
+        """Closes the database for a block; afterwards it is gone, and its files are as they were.
+
+        Raises:
+            DatabaseError: somebody else dropped it meanwhile.
+        """
+        with self._alone():
+            self._check_there()
+            yield
+            self._gone = True
 
     def _check_there(self) -> None:
         if self._gone:
             raise DatabaseError(f"Database {self.entry.name} does not exist")
 
+    def _check_may_be_destroyed(self, force: bool) -> None:
+        self._check_there()
+        if self.entry.adopted and not force:
+            raise DatabaseError(
+                f"Database {self.entry.name} was there before this server, and its files are another program's; "
+                "forgetdb takes it off the list and leaves them, dropdb with force=True deletes them"
+            )
+        if self._is_there() and not self.entry.opened:
+            self._open_once()
+
+    def _open_once(self) -> None:
+        """Finds out whether what has never been open here is a database at all."""
+        try:
+            self._open()
+        except EngineError as error:
+            raise DatabaseError(
+                f"Database {self.entry.name} has never opened, so its files may be another program's and are left "
+                f"as they are; forgetdb takes it off the list ({error})"
+            ) from error
+        self._close()
+
     def _destroy(self) -> None:
-        self._storage.destroy(self.entry.path)
+        if self.entry.opened and not self._fresh:
+            self._storage.destroy(self.entry.path)
 
     def close(self) -> None:
         """Closes the engine for good; leases raise from now on."""

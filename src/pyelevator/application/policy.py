@@ -18,6 +18,8 @@ class Policy:
         max_range_bytes: bytes of keys and values in one such answer, about; a single item may be larger.
         max_open: databases that are open at once; the one unused for longest makes room.
         idle_unmount: seconds after which an unused database is closed; None for never.
+        idle_unmount_adopted: the same for a database that was there before this server, so that the program that made
+            it can open it again.
         max_cursors: snapshots that are kept for clients that iterate with ``consistent=True``.
         cursor_idle: seconds that one is kept between two requests.
         cursor_age: seconds that one is kept altogether.
@@ -33,6 +35,7 @@ class Policy:
     max_range_bytes: int = 100 << 20
     max_open: int = 256
     idle_unmount: float | None = None
+    idle_unmount_adopted: float | None = 60.0
     max_cursors: int = 256
     cursor_idle: float = 60.0
     cursor_age: float = 3600.0

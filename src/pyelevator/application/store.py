@@ -46,17 +46,22 @@ class Entry:
         uid: as requests address it; it survives restarts.
         path: where it lies; resolved by the catalog, in a store file as it was recorded.
         options: LevelDB's, under their present names.
+        adopted: it was there before this server, so its files are another program's.
+        opened: it has been open here at least once; else nobody knows whether it is a database at all.
     """
 
     name: str
     uid: str
     path: str
     options: Mapping[str, Any]
+    adopted: bool = False
+    opened: bool = True
 
 
 @frozen
 class Store:
-    """The store file: JSON, ``{name: {"path", "uid", "options"}}``.
+    """The store file: JSON, ``{name: {"path", "uid", "options"}}``, and ``adopted`` and ``opened`` where they differ
+    from what an entry without them means.
 
     Attributes:
         path: of the file that is written.
@@ -90,7 +95,7 @@ class Store:
     @contextmanager
     def replaced(self, entries: Iterable[Entry]) -> Iterator[None]:
         """Writes the new file aside, runs the block, and then replaces the old one; unless the block raises."""
-        content = {entry.name: {"path": entry.path, "uid": entry.uid, "options": entry.options} for entry in entries}
+        content = {entry.name: _fields(entry) for entry in entries}
         temporary = self.path.with_name(f".{self.path.name}.new")
         try:
             _write(temporary, content)
@@ -120,13 +125,29 @@ def _read(path: Path) -> list[Entry]:
     return [entry for entry in entries if _has_name(entry)]
 
 
+def _fields(entry: Entry) -> dict[str, Any]:
+    fields: dict[str, Any] = {"path": entry.path, "uid": entry.uid, "options": entry.options}
+    if entry.adopted != _is_outside(entry.name):
+        fields["adopted"] = entry.adopted
+    return fields if entry.opened else fields | {"opened": False}
+
+
+def _is_outside(name: str) -> bool:
+    """Whether the database is named by its path. Old servers did not record who made such a one; so it is taken for
+    another program's, which only means that dropping it takes one more word."""
+    return name.startswith("/")
+
+
 def _entry(key: str, fields: Mapping[str, Any]) -> Entry:
     """An entry of either old server: ``{name: {"path", "uid", "options"}}`` or ``{uid: {"name", "uid", "path"}}``."""
     name, uid = (fields["name"], fields.get("uid", key)) if "name" in fields else (key, fields["uid"])
     path, options = fields["path"], fields.get("options") or {}
     if not all(isinstance(text, str) for text in (name, uid, path)) or not isinstance(options, dict):
         raise TypeError(f"the entry {key!r} has fields of wrong types")
-    return Entry(name, uid, path, options)
+    adopted, opened = fields.get("adopted", _is_outside(name)), fields.get("opened", True)
+    if not isinstance(adopted, bool) or not isinstance(opened, bool):
+        raise TypeError(f"the entry {key!r} has a flag that is neither true nor false")
+    return Entry(name, uid, path, options, adopted, opened)
 
 
 def _has_name(entry: Entry) -> bool:

@@ -102,6 +102,13 @@ def elevator(context: click.Context) -> None:
     help="Close a database that was not used for so long, until it is used again. Default: never.",
 )
 @click.option(
+    "--idle-unmount-adopted",
+    callback=_read_by(values.minutes),
+    metavar="MINUTES",
+    help="The same for a database that was there before createdb, so that its own program can open it; 0 for never. "
+    f"Default: {Settings().idle_unmount_adopted:g}.",
+)
+@click.option(
     "--max-message",
     type=click.IntRange(min=1024),
     metavar="BYTES",

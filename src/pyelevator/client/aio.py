@@ -20,6 +20,7 @@ from pyelevator.commands import (
     Data,
     DbCreate,
     DbDrop,
+    DbForget,
     DbList,
     DbMount,
     DbRepair,
@@ -79,10 +80,13 @@ class AsyncElevator(AsyncClient[T]):
     async def createdb(
         self, db_name: str, options: Mapping[str, Any] | None = None, *, timeout: float | None = None
     ) -> None:
-        await self._run(operations.call(self._link, DbCreate(db_name, options)), timeout)
+        await self._run(operations.create(self._link, DbCreate(db_name, options)), timeout)
 
-    async def dropdb(self, db_name: str, *, timeout: float | None = None) -> None:
-        await self._run(operations.call(self._link, DbDrop(db_name)), timeout)
+    async def dropdb(self, db_name: str, *, force: bool = False, timeout: float | None = None) -> None:
+        await self._run(operations.call(self._link, DbDrop(db_name, force)), timeout)
+
+    async def forgetdb(self, db_name: str, *, timeout: float | None = None) -> None:
+        await self._run(operations.forget(self._link, DbForget(db_name)), timeout)
 
     async def repairdb(self, *, timeout: float | None = None) -> None:
         await self._run(operations.call(self._link, DbRepair()), timeout)

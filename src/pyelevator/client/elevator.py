@@ -26,6 +26,7 @@ from pyelevator.commands import (
     Data,
     DbCreate,
     DbDrop,
+    DbForget,
     DbList,
     DbMount,
     DbRepair,
@@ -138,23 +139,46 @@ class Elevator(Client[T]):
         return self._run(operations.call(self._link, DbList()), timeout)
 
     def createdb(self, db_name: str, options: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> None:
-        """Creates a database; an absolute path registers the LevelDB there, with its data, under that path as name.
+        """Creates a database; an absolute path adopts the LevelDB there, with its data, under that path as name.
+
+        An adopted database, one that was there before, keeps the compression that its tables show (none if they show
+        none), so that its own program can read it afterwards; see also :meth:`forgetdb`.
 
         Args:
             db_name: a plain name, or an absolute path on the server.
-            options: LevelDB options that stay with the database: ``block_size``, ``lru_cache_size``,
-                ``write_buffer_size`` (bytes), ``bloom_filter_bits``, ``max_open_files``, ``paranoid_checks``,
-                ``compression``.
+            options: LevelDB options that stay with the database: ``block_size``, ``lru_cache_size``, ``max_file_size``,
+                ``write_buffer_size`` (bytes), ``block_restart_interval``, ``bloom_filter_bits``, ``max_open_files``,
+                ``paranoid_checks``, ``compression``. A size that LevelDB cannot do becomes the nearest that it can.
+                ``create_if_missing=False`` only adopts, ``error_if_exists=True`` only creates.
             timeout: seconds.
 
         Raises:
             DatabaseError: it exists already, or the server refuses the name.
+            UsageError: there is no such option; nothing was sent.
         """
-        self._run(operations.call(self._link, DbCreate(db_name, options)), timeout)
+        self._run(operations.create(self._link, DbCreate(db_name, options)), timeout)
 
-    def dropdb(self, db_name: str, *, timeout: float | None = None) -> None:
-        """Removes a database and its files. ``default`` is emptied and stays."""
-        self._run(operations.call(self._link, DbDrop(db_name)), timeout)
+    def dropdb(self, db_name: str, *, force: bool = False, timeout: float | None = None) -> None:
+        """Removes a database and its files. ``default`` is emptied and stays.
+
+        Args:
+            db_name: of the database.
+            force: also one that was there before ``createdb``, whose files are another program's.
+            timeout: seconds.
+
+        Raises:
+            DatabaseError: there is no such database, or it was there before; nothing was removed.
+        """
+        self._run(operations.call(self._link, DbDrop(db_name, force)), timeout)
+
+    def forgetdb(self, db_name: str, *, timeout: float | None = None) -> None:
+        """Takes a database off the server's list, and leaves its files as they are; ``createdb`` adopts it again.
+
+        Raises:
+            DatabaseError: there is no such database, or it is ``default``.
+            UsageError: an old server, which only drops databases; nothing was sent.
+        """
+        self._run(operations.forget(self._link, DbForget(db_name)), timeout)
 
     def repairdb(self, *, timeout: float | None = None) -> None:
         """Repairs the connected database: brings back what can be read of its files."""

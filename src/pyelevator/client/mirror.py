@@ -12,7 +12,7 @@ from pyelevator.client import operations
 from pyelevator.client.operations import Link
 from pyelevator.client.session import Session
 from pyelevator.codec import Codec, codec_for
-from pyelevator.commands import Batch, Command, DbCreate, DbDrop, Delete, Exists, Get, MGet, Put, Range, Slice
+from pyelevator.commands import Batch, Command, DbCreate, DbDrop, DbForget, Delete, Exists, Get, MGet, Put, Range, Slice
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import DatabaseError, ElevatorError
 from pyelevator.flows import Flow, Forward, drive
@@ -22,7 +22,7 @@ from pyelevator.transports import Transport
 
 _LOG = logging.getLogger("pyelevator.mirror")
 
-_WRITES: Final = (Put, Delete, Batch, DbCreate, DbDrop)
+_WRITES: Final = (Put, Delete, Batch, DbCreate, DbDrop, DbForget)
 _READS: Final = (Get, Exists, MGet, Range, Slice)
 
 

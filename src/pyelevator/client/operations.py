@@ -13,6 +13,7 @@ from pyelevator.commands import (
     DbConnect,
     DbCreate,
     DbDrop,
+    DbForget,
     DbList,
     Exists,
     Get,
@@ -157,6 +158,35 @@ def call(link: Link, command: Command[R], compression: bool = False) -> Flow[R]:
     else:
         result = command.result(response.payload)
     return result
+
+
+def create(link: Link, command: DbCreate) -> Flow[None]:
+    """Creates a database.
+
+    Raises:
+        UsageError: an option does not exist; nothing was sent.
+    """
+    from pyelevator.engines.options import unknown_option  # few clients create databases
+
+    unknown = unknown_option(command.options)
+    if unknown is not None:
+        raise UsageError(unknown)
+    yield from call(link, command)
+
+
+def forget(link: Link, command: DbForget) -> Flow[None]:
+    """Takes a database off the server's list.
+
+    Raises:
+        UnsupportedByDialect: the dialect or the server does not know the command; nothing was sent.
+    """
+    link.codec.encode_request(Request(command))  # a dialect that cannot say it says so
+    if link.uid is None:
+        link = Link(link.codec)
+        yield from connect(link, DEFAULT_DATABASE)
+    if "forget" not in link.features:
+        raise UnsupportedByDialect("this server takes a database off its list only with its files; nothing was sent")
+    yield from call(link, command)
 
 
 def get(link: Link, command: Get, compression: bool = False) -> Flow[bytes]:

@@ -121,6 +121,7 @@ ARGS: Final[Mapping[str, Layout]] = {
     "DBUMOUNT": Layout(lambda c: (c.name,), 1, _first(1)),
     "DBCREATE": Layout(_write_create, 1, _first(1)),
     "DBDROP": Layout(lambda c: (c.name,), 1, _first(1)),
+    "DBFORGET": Layout(None, 1, _first(1)),
     "DBLIST": Layout(lambda _: (), 0, _first(0)),
     "DBREPAIR": Layout(None, 0, _first(0)),
     "PIPELINE": Layout(None, 0, None),

@@ -105,6 +105,7 @@ ARGS: Final[Mapping[str, Layout]] = {
     "DBUMOUNT": Layout(lambda c: (c.name,), 1, 1),
     "DBCREATE": Layout(lambda c: (c.name, c.options), 1, 2),
     "DBDROP": Layout(lambda c: (c.name,), 1, 1),
+    "DBFORGET": Layout(lambda c: (c.name,), 1, 1),
     "DBLIST": Layout(lambda _: (), 0, ANY, _read_nothing),
     "DBREPAIR": Layout(lambda _: (), 0, ANY, _read_nothing),
     "PIPELINE": Layout(_write_pipeline, 1, 1, _read_pipeline),

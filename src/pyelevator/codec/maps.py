@@ -7,6 +7,8 @@ import reprlib
 from functools import partial
 from typing import Any, Final
 
+from attrs import evolve
+
 from pyelevator.codec import lz4
 from pyelevator.codec.base import (
     Codec,
@@ -25,7 +27,7 @@ from pyelevator.codec.layouts import ARGS, KNOWN, built, extras_of
 from pyelevator.codec.packed import PackedPage, PackedRows
 from pyelevator.codec.pause import paused
 from pyelevator.codec.payloads import READERS, WRITERS, answers, cursor_of, message_of, page_of, written_page
-from pyelevator.commands import Command, Range, Shape, Slice
+from pyelevator.commands import Command, DbCreate, Range, Shape, Slice
 from pyelevator.errors import MalformedMessage, ProtocolError
 from pyelevator.messages import Request, Response, Sealed, Status
 
@@ -58,6 +60,8 @@ class MapCodec(Codec):
         request_id = _id(meta)
         try:
             command = self._command(message, meta)
+            if request_id is None and type(command) is DbCreate:
+                command = evolve(command, tolerant=True)  # as the servers were that such a client knows
             uid = message.get(b"uid")
             if uid is not None:
                 uid = _uid(uid)
@@ -159,7 +163,10 @@ def _gathering(command: Any) -> type[PackedRows] | None:
 
 def _meta(request: Request[Any]) -> dict[str, Any]:
     numbered = {} if request.id is None else {"id": request.id}
-    return {"compression": request.compression, **numbered, **extras_of(request.command)}
+    extras = extras_of(request.command)
+    if request.id is None:
+        extras.pop("tolerant", None)  # having no id says so
+    return {"compression": request.compression, **numbered, **extras}
 
 
 def _id(fields: dict[Any, Any]) -> int | None:

@@ -233,9 +233,14 @@ class Storage(ABC):
 
     Attributes:
         capabilities: what this storage and its engines can do, see :class:`Capability`.
+        option_names: every name that an option may have, older ones included; None where that is not known, and so
+            none is refused.
+        files: file descriptors that an open database holds, about; 0 where it holds none.
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    option_names: ClassVar[frozenset[str] | None] = None
+    files: ClassVar[int] = 0
 
     @abstractmethod
     def resolve(self, path: str) -> str:
@@ -257,6 +262,14 @@ class Storage(ABC):
             EngineDamaged: it is damaged; the files are left as they are.
             EngineError: it is open already, here or in another process; the file system refused.
         """
+
+    def observed_options(self, path: str) -> dict[str, Any]:  # noqa: ARG002
+        """The options that the files of a database show, which another program has made; for it, they hold on.
+
+        Raises:
+            EngineError: the file system refused.
+        """
+        return {}
 
     def check_room(self, path: str) -> None:  # noqa: B027 - a storage without files always has room
         """Says whether a database that is ``broken`` may be closed, because it could be opened again.

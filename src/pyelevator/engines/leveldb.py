@@ -19,6 +19,7 @@ from pyelevator.engines.base import (
     EngineBusy,
     EngineDamaged,
     EngineError,
+    OptionValueError,
     Reader,
     Seen,
     Storage,
@@ -26,7 +27,7 @@ from pyelevator.engines.base import (
 from pyelevator.engines.binding import load_binding
 from pyelevator.engines.failures import Mapped
 from pyelevator.engines.leveldb_reader import LevelDbReader
-from pyelevator.engines.options import check_options
+from pyelevator.engines.options import OPTION_NAMES, check_options, unknown_option
 from pyelevator.engines.rows import ROW_CACHE, RowCache
 
 _OWN_FILE: Final = re.compile(r"CURRENT|MANIFEST-\d+|\d{6,}\.(log|ldb|sst)")
@@ -160,12 +161,16 @@ class LevelDbStorage(Storage):
 
     Raises:
         MissingExtra: no binding to LevelDB is installed.
-        OptionTypeError, OptionValueError: of a default option.
+        OptionTypeError, OptionValueError: of a default option; also of one that does not exist.
     """
 
     capabilities = frozenset({Capability.DURABLE, Capability.REPAIRABLE, Capability.SNAPSHOT, Capability.BACKUP})
+    option_names = OPTION_NAMES
+    files = 4  # LOCK, LOG, the log and the manifest; how many tables are open LevelDB bounds itself
 
     def __init__(self, default_options: Mapping[str, Any] | None = None, row_cache: int = ROW_CACHE) -> None:
+        if unknown := unknown_option(default_options or ()):
+            raise OptionValueError(unknown)
         self._defaults = {"paranoid_checks": True} | check_options(default_options or {})
         self._plyvel: Any = load_binding()
         self._row_cache = row_cache

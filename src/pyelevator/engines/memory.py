@@ -11,7 +11,7 @@ from attrs import define, field
 
 from pyelevator.commands import PUT, Op
 from pyelevator.engines.base import Bounds, Capability, Engine, EngineError, Reader, Storage
-from pyelevator.engines.options import check_options
+from pyelevator.engines.options import OPTION_NAMES, check_options
 
 _FEW: Final = 16
 """Up to so many new keys are cheaper to insert one by one than to sort in."""
@@ -181,6 +181,7 @@ class MemoryStorage(Storage):
     """
 
     capabilities = frozenset({Capability.SNAPSHOT, Capability.REPAIRABLE})
+    option_names = OPTION_NAMES
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

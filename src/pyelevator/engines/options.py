@@ -1,7 +1,8 @@
 """The database options of the old protocol: their names, older names, types and ranges."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, Final
 
 from pyelevator.engines.base import OptionTypeError, OptionValueError
@@ -10,6 +11,11 @@ _log: Final = logging.getLogger("pyelevator.engines")
 
 _INT: Final = (1 << 31) - 1
 _SIZE: Final = (1 << 63) - 1
+_KIB: Final = 1 << 10
+_MIB: Final = 1 << 20
+_GIB: Final = 1 << 30
+_SHOWN: Final = 40
+"""Characters of an unknown name that a message repeats."""
 
 Check = Callable[[str, Any], Any]
 
@@ -21,6 +27,23 @@ def _number(least: int, most: int) -> Check:
         if not least <= value <= most:
             raise OptionValueError(f"option {name} must be from {least} to {most}, not {value}")
         return value
+
+    return check
+
+
+def _clipped(least: int, most: int, lowest: int, highest: int) -> Check:
+    """A check of a number from ``least`` to ``most`` that gives the nearest one from ``lowest`` to ``highest``.
+
+    LevelDB has these limits as well, but cuts a size to 32 bits before it looks at them, so that 2 GiB became 64 KiB.
+    """
+    number = _number(least, most)
+
+    def check(name: str, value: Any) -> int:
+        wanted: int = number(name, value)
+        nearest = max(lowest, min(wanted, highest))
+        if nearest != wanted:
+            _log.info("option %s is %d, the nearest to %d that LevelDB can do", name, nearest, wanted)
+        return nearest
 
     return check
 
@@ -44,17 +67,17 @@ def _compression(name: str, value: Any) -> str | None:
 
 
 OPTIONS: Final[Mapping[str, Check]] = {
-    "block_size": _number(0, _SIZE),
+    "block_size": _clipped(0, _SIZE, _KIB, 4 * _MIB),
     "block_restart_interval": _number(1, _INT),
     "bloom_filter_bits": _number(0, 1024),
     "compression": _compression,
     "lru_cache_size": _number(0, _SIZE),
-    "max_file_size": _number(0, _SIZE),
-    "max_open_files": _number(-_INT, _INT),
+    "max_file_size": _clipped(0, _SIZE, _MIB, _GIB),
+    "max_open_files": _clipped(-_INT, _INT, 74, 50_000),
     "paranoid_checks": _flag,
-    "write_buffer_size": _number(0, _SIZE),
+    "write_buffer_size": _clipped(0, _SIZE, 64 * _KIB, _GIB),
 }
-"""Option -> check; sizes are bytes. LevelDB itself moves what is too small or too large to its nearest limit."""
+"""Option -> check; sizes are bytes. What LevelDB cannot do becomes the nearest that it can."""
 
 ALIASES: Final[Mapping[str, str]] = {
     "block_cache_size": "lru_cache_size",
@@ -63,8 +86,11 @@ ALIASES: Final[Mapping[str, str]] = {
 }
 """Older name -> present name."""
 
-IGNORED: Final = frozenset({"create_if_missing", "error_if_exists"})
-"""Options that old clients send and that the catalog decides."""
+CREATION: Final[Mapping[str, bool]] = {"create_if_missing": True, "error_if_exists": False}
+"""Options that are about the moment of creation, and are not kept -> what holds where they are not given."""
+
+OPTION_NAMES: Final = frozenset({*OPTIONS, *ALIASES, *CREATION})
+"""Every name that an option may have."""
 
 
 def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,15 +98,45 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
     >>> check_options({"cache_size": 1024, "compression": b"snappy", "create_if_missing": True})
     {'lru_cache_size': 1024, 'compression': 'snappy'}
+    >>> check_options({"write_buffer_size": 3 << 30})
+    {'write_buffer_size': 1073741824}
 
     Raises:
         OptionTypeError, OptionValueError: the message names the option.
     """
     named = {ALIASES.get(name, name): value for name, value in options.items()}
-    unknown = sorted(named.keys() - OPTIONS.keys() - IGNORED)
+    unknown = sorted(named.keys() - OPTIONS.keys() - CREATION.keys())
     if unknown:
         _log.warning("ignoring unknown database options: %s", ", ".join(unknown))
     return {name: _checked(name, value) for name, value in named.items() if _given(name, value)}
+
+
+def creation(options: Mapping[str, Any]) -> dict[str, bool]:
+    """What holds of ``create_if_missing`` and ``error_if_exists``.
+
+    >>> creation({"create_if_missing": False, "block_size": 4096})
+    {'create_if_missing': False, 'error_if_exists': False}
+
+    Raises:
+        OptionTypeError: one is no bool.
+    """
+    given = {name: options.get(name) for name in CREATION}
+    return {name: CREATION[name] if value is None else _flag(name, value) for name, value in given.items()}
+
+
+def unknown_option(options: Iterable[str], known: Iterable[str] = OPTION_NAMES) -> str | None:
+    """What to say of the first option that does not exist; None if all do.
+
+    >>> unknown_option({"blok_size": 4096})
+    "there is no option 'blok_size'; did you mean block_size?"
+    """
+    names = sorted(known)
+    wrong = next((name for name in options if name not in names), None)
+    if wrong is None:
+        return None
+    alike = get_close_matches(wrong, names, 1)
+    hint = f"did you mean {alike[0]}?" if alike else f"there are {', '.join(names)}"
+    return f"there is no option {wrong[:_SHOWN]!r}; {hint}"
 
 
 def _given(name: str, value: Any) -> bool:

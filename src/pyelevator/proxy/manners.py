@@ -15,6 +15,7 @@ from pyelevator.commands import (
     DbConnect,
     DbCreate,
     DbDrop,
+    DbForget,
     DbList,
     DbMount,
     DbRepair,
@@ -31,6 +32,11 @@ from pyelevator.flows import Flow, Forward
 from pyelevator.messages import Request, Response, Status
 
 _NEED_NO_UID: Final = (DbConnect, DbMount, DbUmount, Ping)
+_REFUSALS: Final[Mapping[type[Command[Any]], str]] = {
+    DbRepair: "the server behind the proxy dies of DBREPAIR",
+    DbForget: "the server behind the proxy takes a database off its list only with its files, by DBDROP",
+}
+"""Command class -> why an old server is not asked it."""
 _PAGE: Final = 256
 """Pairs that are asked for at a time where the dialect cannot say where to end."""
 
@@ -74,13 +80,12 @@ def _through_default(request: Request[Any], send: Forward) -> Flow[Response]:
 def _kills(request: Request[Any]) -> bool:
     """Whether a worker of the old server dies of it."""
     nowhere = request.uid is None and not isinstance(request.command, _NEED_NO_UID)
-    return nowhere or isinstance(request.command, DbRepair)
+    return nowhere or type(request.command) in _REFUSALS
 
 
 def _refused(request: Request[Any]) -> Response:
-    if isinstance(request.command, DbRepair):
-        return Response.failure(ErrorCode.RUNTIME, "the server behind the proxy dies of DBREPAIR", request.id)
-    return Response.failure(ErrorCode.RUNTIME, f"Database {request.uid} doesn't exist", request.id)
+    text = _REFUSALS.get(type(request.command), f"Database {request.uid} doesn't exist")
+    return Response.failure(ErrorCode.RUNTIME, text, request.id)
 
 
 def flat(send: Forward) -> Forward:

@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 
 from pyelevator.application.handlers import FEATURES
 from pyelevator.codec import DIALECTS, Codec
-from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbList, DbMount, DbUmount
+from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbForget, DbList, DbMount, DbUmount
 from pyelevator.errors import DatabaseError, ErrorCode, UsageError
 from pyelevator.flows import Flow, Forward, Send
 from pyelevator.messages import Request, Response
@@ -24,7 +24,7 @@ _SEPARATOR: Final = "~"
 _OPTIONS: Final = frozenset({"dialect", "curve", "max_lanes", "connections"})
 _TAKEN: Final = ("dialect", "max_lanes", "connections", "curve_key", "server_key")
 _COUNTS: Final = ("max_lanes", "connections")
-_NAMED: Final = (DbConnect, DbMount, DbUmount, DbCreate, DbDrop)
+_NAMED: Final = (DbConnect, DbMount, DbUmount, DbCreate, DbDrop, DbForget)
 
 
 @frozen

@@ -12,6 +12,7 @@ A file is TOML in our names::
     workers = 4                              # threads for requests that may be slow
     sync = false                             # true: every write is on the disk before it is answered
     idle_unmount = 0                         # minutes after which an unused database is closed; 0 for never
+    idle_unmount_adopted = 1                 # the same for one that another program has made
     max_message = 134217728                  # bytes of one frame
     max_batch = 1000000                      # operations of one batch
     max_range = 1000000                      # items of one answer; RangeIter has no limit
@@ -83,6 +84,7 @@ class Settings:
         workers: threads for requests that may be slow.
         sync: every write is on the disk before it is answered.
         idle_unmount: minutes after which an unused database is closed; 0 for never.
+        idle_unmount_adopted: the same for one that was there before ``createdb``; the shorter of the two holds.
         max_message: bytes of one frame.
         max_batch, max_range, max_range_bytes, max_open: see :class:`pyelevator.application.Policy`.
         max_cursors, cursor_idle, cursor_age, row_cache: likewise.
@@ -104,6 +106,7 @@ class Settings:
     workers: int = 4
     sync: bool = False
     idle_unmount: float = 0.0
+    idle_unmount_adopted: float = 1.0
     max_message: int = Limits().frame_bytes
     max_batch: int = Policy().max_batch
     max_range: int = Policy().max_range
@@ -201,6 +204,7 @@ _TOML: Final[Keys] = {
         "workers": Key("workers", values.whole(1)),
         "sync": Key("sync", values.flag),
         "idle_unmount": Key("idle_unmount", values.minutes),
+        "idle_unmount_adopted": Key("idle_unmount_adopted", values.minutes),
         "max_message": Key("max_message", values.whole(1024)),
         **{name: Key(name, values.whole(1)) for name in LIMITS},
         "row_cache": Key("row_cache", values.whole(0)),

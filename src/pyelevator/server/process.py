@@ -144,6 +144,7 @@ def policy_of(settings: Settings) -> Policy:
         max_range_bytes=settings.max_range_bytes,
         max_open=settings.max_open,
         idle_unmount=60 * settings.idle_unmount or None,
+        idle_unmount_adopted=60 * settings.idle_unmount_adopted or None,
         max_cursors=settings.max_cursors,
         cursor_idle=settings.cursor_idle,
         cursor_age=settings.cursor_age,

@@ -605,6 +605,42 @@ class ClassicConformance:
             e.Put("k", "v")
             assert e.Get("k") == "v"
 
+    def test_an_option_that_does_not_exist_is_refused(self, E: Elevator[str]) -> None:
+        with pytest.raises(ValueError, match="there is no option 'blok_size'; did you mean block_size"):
+            E.createdb("x", {"blok_size": 3})
+        assert E.listdb() == ["default"]
+
+    def test_a_forgotten_database_is_off_the_list_and_keeps_its_data(self, E: Elevator[str], connect: Connect) -> None:
+        E.createdb("testdb")
+        with connect(Elevator, "testdb") as e:
+            e.Put("k", "v")
+            assert E.forgetdb("testdb") is None
+            assert E.listdb() == ["default"]
+            with pytest.raises(DatabaseError, match="Database does not exist"):
+                e.Get("k")
+            E.createdb("testdb")
+            assert e.Get("k") == "v"
+
+    def test_a_database_that_was_there_before_is_dropped_only_if_told(self, E: Elevator[str], connect: Connect) -> None:
+        E.createdb("testdb")
+        E.forgetdb("testdb")
+        E.createdb("testdb")
+        with pytest.raises(DatabaseError, match="forgetdb takes it off the list and leaves them"):
+            E.dropdb("testdb")
+        assert E.listdb() == ["default", "testdb"]
+        E.dropdb("testdb", force=True)
+        assert E.listdb() == ["default"]
+
+    def test_forgetting_needs_a_database_and_no_connected_one(self, connect: Connect) -> None:
+        E = connect(Elevator, auto_connect=False)
+        E.createdb("testdb")
+        E.forgetdb("testdb")
+        for name in ("testdb", "default"):
+            with pytest.raises(DatabaseError, match=r"does not exist|cannot be forgotten"):
+                E.forgetdb(name)
+        assert E.listdb() == ["default"]
+        E.disconnect()
+
 
 class FilesConformance:
     """What only a server on an engine with files can do; ``outside`` is a directory that it may use."""

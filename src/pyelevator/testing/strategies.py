@@ -26,6 +26,7 @@ from pyelevator.commands import (
     DbConnect,
     DbCreate,
     DbDrop,
+    DbForget,
     DbList,
     DbMount,
     DbRepair,
@@ -182,7 +183,8 @@ _CLASSIC: Final[_Commands] = {
     "DBMOUNT": st.builds(DbMount, _NAMES),
     "DBUMOUNT": st.builds(DbUmount, _NAMES),
     "DBCREATE": st.builds(DbCreate, _NAMES, _OPTIONS),
-    "DBDROP": st.builds(DbDrop, _NAMES),
+    "DBDROP": st.builds(DbDrop, _NAMES, st.booleans()),
+    "DBFORGET": st.builds(DbForget, _NAMES),
     "DBLIST": st.builds(DbList),
     "DBREPAIR": st.builds(DbRepair),
     "PIPELINE": st.deferred(_pipelines),
@@ -200,7 +202,7 @@ _FLAT: Final[_Commands] = {
     "DBMOUNT": _CLASSIC["DBMOUNT"],
     "DBUMOUNT": _CLASSIC["DBUMOUNT"],
     "DBCREATE": st.builds(DbCreate, _NAMES),
-    "DBDROP": _CLASSIC["DBDROP"],
+    "DBDROP": st.builds(DbDrop, _NAMES),
     "DBLIST": _CLASSIC["DBLIST"],
 }
 

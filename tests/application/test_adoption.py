@@ -1,0 +1,364 @@
+"""Databases that were there before the server: adopted, recorded, forgotten, and never destroyed unasked."""
+
+import json
+import logging
+
+import pytest
+
+from pyelevator.application import Application, Policy, StoreError
+from pyelevator.codec import ClassicCodec
+from pyelevator.commands import PUT, DbCreate, DbDrop, DbForget, DbList
+from pyelevator.engines.base import EngineDamaged, OptionTypeError, OptionValueError
+from pyelevator.engines.leveldb import LevelDbStorage
+from pyelevator.errors import DatabaseError, ErrorCode, ServerRuntimeError
+from pyelevator.messages import Request
+
+ADOPTED = "was there before this server, and its files are another program's; forgetdb takes it off the list"
+NEVER_OPENED = "has never opened, so its files may be another program's and are left as they are"
+
+
+def leveldb(path, pairs=((b"k", b"v"),)):
+    """A LevelDB as another program left it; its path."""
+    storage = LevelDbStorage()
+    with storage.open(storage.resolve(str(path)), {}) as engine:
+        engine.write([(PUT, *pair) for pair in pairs])
+    return str(path)
+
+
+def damaged(path):
+    """A LevelDB that does not open; its path."""
+    leveldb(path)
+    (path / "CURRENT").unlink()
+    return str(path)
+
+
+def content(path):
+    """What lies below a directory."""
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def stored(catalog_directory):
+    return json.loads((catalog_directory / "store.json").read_text())
+
+
+def get(catalog, name):
+    with catalog.use(catalog.uid_of(name)) as engine:
+        return engine.get(b"k")
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+# Adopting
+
+
+def test_what_was_there_is_recorded_as_adopted_over_restarts(reopened, data, tmp_path):
+    path = leveldb(tmp_path / "theirs")
+    reopened().create(path)
+    assert "adopted" not in stored(data)[path]  # what is named by its path is taken for adopted unless it says not
+    assert get(reopened(), path) == b"v"
+    with pytest.raises(DatabaseError, match=ADOPTED):
+        reopened().drop(path)
+
+
+def test_what_the_server_made_is_its_own_over_restarts(reopened, data, tmp_path):
+    path = str(tmp_path / "ours")
+    reopened().create(path)
+    assert stored(data)[path]["adopted"] is False
+    reopened().drop(path)
+    assert not (tmp_path / "ours").exists()
+
+
+def test_a_directory_in_the_data_directory_is_adopted_by_its_name(reopened, data):
+    leveldb(data / "copy")
+    reopened()
+    (data / "store.json").write_text(json.dumps({"default": stored(data)["default"]}))
+    catalog = reopened()
+    catalog.create("copy")
+    assert stored(data)["copy"]["adopted"] is True
+    with pytest.raises(DatabaseError, match=ADOPTED):
+        catalog.drop("copy")
+    assert get(catalog, "copy") == b"v"
+
+
+def test_a_path_in_an_old_store_file_is_dropped_only_if_told(reopened, data, tmp_path):
+    path = leveldb(tmp_path / "theirs")
+    leveldb(data / "x")
+    old = {name: {"path": str(place), "uid": name, "options": {}} for name, place in ((path, path), ("x", data / "x"))}
+    (data / "store.json").write_text(json.dumps(old))
+    catalog = reopened()
+    with pytest.raises(DatabaseError, match=ADOPTED):
+        catalog.drop(path)
+    assert get(catalog, path) == b"v"
+    catalog.drop("x")
+    catalog.drop(path, force=True)
+    assert catalog.names() == ["default"]
+    assert not (tmp_path / "theirs").exists()
+
+
+@pytest.mark.parametrize("field", ["adopted", "opened"])
+@pytest.mark.parametrize("value", [None, 1, "true", []])
+def test_a_store_file_with_a_wrong_flag_is_refused(reopened, data, field, value):
+    (data / "store.json").write_text(json.dumps({"x": {"path": "/x", "uid": "u", field: value}}))
+    with pytest.raises(StoreError, match="is not a store file"):
+        reopened()
+
+
+# Forgetting
+
+
+def test_a_forgotten_database_is_off_the_list_and_untouched(reopened, tmp_path):
+    path = leveldb(tmp_path / "theirs")
+    (tmp_path / "theirs" / "notes.txt").write_text("mine")
+    catalog = reopened()
+    catalog.create(path)
+    uid = catalog.uid_of(path)
+    assert get(catalog, path) == b"v"
+    catalog.unmount(path)
+    before = content(tmp_path / "theirs")
+    catalog.forget(path)
+    assert content(tmp_path / "theirs") == before
+    assert catalog.names() == reopened().names() == ["default"]
+    with pytest.raises(ServerRuntimeError, match="doesn't exist"):
+        catalog.use(uid)
+
+
+def test_an_open_database_is_closed_before_it_is_forgotten(reopened, tmp_path):
+    path = leveldb(tmp_path / "theirs")
+    catalog = reopened()
+    catalog.create(path)
+    mount = catalog.use(catalog.uid_of(path))
+    catalog.forget(path)
+    with LevelDbStorage().open(path, {}) as engine:
+        assert engine.get(b"k") == b"v"
+    with pytest.raises(ServerRuntimeError, match="doesn't exist"), mount:
+        pass
+
+
+def test_a_forgotten_database_can_be_adopted_again(catalog):
+    catalog.create("x")
+    with catalog.use(catalog.uid_of("x")) as engine:
+        engine.write([(PUT, b"k", b"v")])
+    catalog.forget("x")
+    with pytest.raises(DatabaseError, match="does not exist"):
+        catalog.forget("x")
+    catalog.create("x")
+    assert get(catalog, "x") == b"v"
+    with pytest.raises(DatabaseError, match=ADOPTED):
+        catalog.drop("x")
+    catalog.drop("x", force=True)
+    assert catalog.names() == ["default"]
+
+
+def test_default_cannot_be_forgotten(catalog):
+    with pytest.raises(DatabaseError, match="Database default is always there, and cannot be forgotten"):
+        catalog.forget("default")
+    assert catalog.names() == ["default"]
+
+
+def test_a_forgetting_that_cannot_be_recorded_changes_nothing(reopened, tmp_path, monkeypatch):
+    path = leveldb(tmp_path / "theirs")
+    catalog = reopened()
+    catalog.create(path)
+    monkeypatch.setattr("os.fsync", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        catalog.forget(path)
+    monkeypatch.undo()
+    assert get(catalog, path) == b"v"
+    catalog.forget(path)
+    assert catalog.names() == ["default"]
+
+
+def test_a_database_whose_directory_is_gone_can_be_forgotten(reopened, tmp_path):
+    path = leveldb(tmp_path / "theirs")
+    catalog = reopened()
+    catalog.create(path)
+    catalog.unmount(path)
+    (tmp_path / "theirs").rename(tmp_path / "moved")
+    catalog.forget(path)
+    assert reopened().names() == ["default"]
+
+
+# What has never opened
+
+
+def test_what_never_opened_is_not_destroyed_even_if_told(reopened, data, tmp_path):
+    path = damaged(tmp_path / "theirs")
+    before = content(tmp_path / "theirs")
+    reopened().create(path)
+    assert stored(data)[path]["opened"] is False
+    for _ in range(2):
+        catalog = reopened()
+        with pytest.raises(DatabaseError, match=NEVER_OPENED):
+            catalog.drop(path, force=True)
+        assert content(tmp_path / "theirs") == before
+    catalog.forget(path)
+    assert content(tmp_path / "theirs") == before
+    assert catalog.names() == ["default"]
+
+
+def test_what_opened_after_a_repair_can_be_dropped(reopened, data, tmp_path):
+    path = damaged(tmp_path / "theirs")
+    catalog = reopened()
+    catalog.create(path)
+    catalog.repair(catalog.uid_of(path))
+    assert get(catalog, path) == b"v"
+    assert "opened" not in stored(data)[path]
+    reopened().drop(path, force=True)
+    assert not (tmp_path / "theirs").exists()
+
+
+def test_a_first_opening_that_cannot_be_recorded_is_an_opening(reopened, tmp_path, monkeypatch, caplog):
+    path = damaged(tmp_path / "theirs")
+    catalog = reopened()
+    catalog.create(path)
+    catalog.repair(catalog.uid_of(path))
+    monkeypatch.setattr("os.fsync", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "pyelevator.catalog"):
+        assert get(catalog, path) == b"v"
+    assert [record.getMessage() for record in caplog.records] == [
+        "the catalog could not be written: [Errno 28] No space left on device"
+    ]
+
+
+def test_a_default_that_never_opened_is_not_emptied(reopened, data):
+    damaged(data / "default")
+    before = content(data / "default")
+    catalog = reopened()
+    with pytest.raises(DatabaseError, match=NEVER_OPENED):
+        catalog.drop("default", force=True)
+    assert content(data / "default") == before
+
+
+def test_an_opened_database_that_was_damaged_later_can_be_dropped(reopened, data):
+    catalog = reopened()
+    catalog.create("x")
+    catalog.unmount("x")
+    (data / "x" / "CURRENT").unlink()
+    catalog.drop("x")
+    assert catalog.names() == ["default"]
+
+
+# Options
+
+
+def test_an_option_that_does_not_exist_creates_nothing(catalog):
+    with pytest.raises(OptionValueError, match="there is no option 'blok_size'; did you mean block_size"):
+        catalog.create("x", {"blok_size": 3})
+    assert catalog.names() == ["default"]
+    catalog.create("x", {"blok_size": 3}, tolerant=True)
+    assert catalog.names() == ["default", "x"]
+
+
+def test_a_default_option_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(OptionValueError, match="there is no option 'blok_size'; did you mean block_size"):
+        Application.on_leveldb(str(tmp_path / "data"), default_options={"blok_size": 3})
+
+
+def test_create_if_missing_false_only_adopts(reopened, tmp_path):
+    catalog = reopened()
+    for name in (str(tmp_path / "missing"), "missing"):
+        with pytest.raises(DatabaseError, match=f"^There is no database at {name}, and create_if_missing is False$"):
+            catalog.create(name, {"create_if_missing": False})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatabaseError, match="There is no database at"):
+        catalog.create(str(tmp_path / "empty"), {"create_if_missing": False})
+    assert list((tmp_path / "empty").iterdir()) == []
+    assert not (tmp_path / "missing").exists()
+    path = leveldb(tmp_path / "theirs")
+    catalog.create(path, {"create_if_missing": False})
+    assert get(catalog, path) == b"v"
+
+
+def test_error_if_exists_never_adopts(reopened, tmp_path):
+    path = leveldb(tmp_path / "theirs")
+    before = content(tmp_path / "theirs")
+    catalog = reopened()
+    with pytest.raises(DatabaseError, match=f"There is a database at {path} already, and error_if_exists is True"):
+        catalog.create(path, {"error_if_exists": True})
+    assert content(tmp_path / "theirs") == before
+    catalog.create(str(tmp_path / "new"), {"error_if_exists": True})
+    assert catalog.names() == ["default", str(tmp_path / "new")]
+
+
+def test_creation_options_are_bools_and_not_recorded(reopened, data):
+    catalog = reopened()
+    with pytest.raises(OptionTypeError, match="option create_if_missing must be a boolean"):
+        catalog.create("x", {"create_if_missing": 0})
+    catalog.create("x", {"create_if_missing": True, "error_if_exists": False})
+    assert stored(data)["x"]["options"] == {}
+
+
+@pytest.mark.parametrize(("number", "code"), [(None, None), (7, ErrorCode.VALUE)])
+def test_only_clients_without_ids_may_misspell_options(number, code):
+    application, codec = Application.in_memory(), ClassicCodec()
+    uid = application.catalog.uid_of("default")
+    frames = codec.encode_request(Request(DbCreate("x", {"blok_size": 3, "block_size": 4096}), uid, number))
+    assert application(codec.decode_request(frames)).code is code
+    assert ("x" in application.catalog.names()) == (code is None)
+
+
+def test_the_tolerance_of_a_client_without_ids_travels_on_with_an_id():
+    codec = ClassicCodec()
+    old = codec.decode_request(codec.encode_request(Request(DbCreate("x", {"blok_size": 3}))))
+    passed_on = codec.decode_request(codec.encode_request(Request(old.command, id=7)))
+    assert passed_on.command.tolerant is True
+
+
+# As commands
+
+
+def test_the_commands_drop_if_told_and_forget(application, ask):
+    for command in (DbCreate("x"), DbForget("x"), DbCreate("x")):
+        assert ask(command).code is None
+    refused = ask(DbDrop("x"))
+    assert (refused.code, "forgetdb" in refused.message) == (ErrorCode.DATABASE, True)
+    assert ask(DbDrop("x", force=True)).code is None
+    assert ask(DbForget("x")).message == "Database x does not exist"
+    assert ask(DbList()).payload == [b"default"]
+
+
+def test_a_damaged_one_is_named_in_the_error_of_its_use(reopened, tmp_path):
+    path = damaged(tmp_path / "theirs")
+    catalog = reopened()
+    catalog.create(path)
+    with pytest.raises(EngineDamaged, match=path):
+        get(catalog, path)
+
+
+# Giving it back
+
+
+def test_unused_adopted_databases_are_closed_and_others_stay_open(reopened, tmp_path):
+    path = leveldb(tmp_path / "theirs")
+    catalog = reopened()
+    catalog.create(path)
+    catalog.create("ours")
+    mounts = [catalog.use(catalog.uid_of(name)) for name in (path, "ours")]
+    assert [mount.engine is None for mount in mounts] == [False, False]
+    catalog.unmount_unused(None, 60)
+    assert [mount.engine is None for mount in mounts] == [False, False]
+    catalog.unmount_unused(None, -1)  # as after any time
+    assert [mount.engine is None for mount in mounts] == [True, False]
+    catalog.unmount_unused(-1, None)
+    assert [mount.engine is None for mount in mounts] == [True, True]
+    assert get(catalog, path) == b"v"
+
+
+def test_the_shorter_time_holds_for_an_adopted_database(reopened, tmp_path):
+    path = leveldb(tmp_path / "theirs")
+    catalog = reopened()
+    catalog.create(path)
+    mount = catalog.use(catalog.uid_of(path))
+    catalog.unmount_unused(-1, 60)
+    assert mount.engine is None
+
+
+def test_an_adopted_database_is_closed_after_a_minute_by_default():
+    assert Policy().idle_unmount_adopted == 60.0
+    assert Application.in_memory().tick_seconds == 5.0
+    assert Application.in_memory(Policy(idle_unmount_adopted=2)).tick_seconds == 0.5
