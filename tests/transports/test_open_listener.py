@@ -96,7 +96,7 @@ def has_ended(connection):
         ),
         (
             SIGNATURE + b"\x03\x00" + NULL + DEALER,
-            SIGNATURE + b"\x03\x00" + NULL + ROUTER,
+            SIGNATURE + b"\x03\x01" + NULL + ROUTER,
             b"\x01\x01a\x00\x01b",
             b"\x01\x02re\x01\x01a\x00\x01b",
         ),

@@ -14,7 +14,7 @@ SIGNATURE = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
 NULL = b"NULL" + bytes(16)
 DEALER = b"\x04\x29\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"
 ROUTER = b"\x04\x29\x05READY\x0bSocket-Type\x00\x00\x00\x06ROUTER\x08Identity\x00\x00\x00\x00"
-OURS = b"\x03\x00" + NULL + bytes(32) + ROUTER
+OURS = b"\x03\x01" + NULL + bytes(32) + ROUTER
 
 ZMTP_1 = b"\x01\x00"
 ZMTP_1_NAMED = b"\x05\x00name"

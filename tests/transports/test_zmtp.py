@@ -47,7 +47,7 @@ def test_we_say_the_signature_first_and_the_rest_once_the_revision_is_known():
     handshake = Handshake()
     assert handshake.opening == SIGNATURE
     assert handshake.receive(SIGNATURE) == b""
-    assert handshake.receive(b"\x03") == b"\x03\x00" + NULL + bytes(32) + READY
+    assert handshake.receive(b"\x03") == b"\x03\x01" + NULL + bytes(32) + READY
     assert handshake.receive(b"\x01" + NULL + bytes(32)) == b""
     assert not handshake.done
     assert handshake.receive(ROUTER) == b""
@@ -58,7 +58,7 @@ def test_we_say_the_signature_first_and_the_rest_once_the_revision_is_known():
 def test_a_handshake_may_come_in_any_pieces_and_with_messages_behind_it(sizes):
     handshake, sent = shake(greeting() + ROUTER, sizes)
     assert handshake.done
-    assert sent == SIGNATURE + b"\x03\x00" + NULL + bytes(32) + READY
+    assert sent == SIGNATURE + b"\x03\x01" + NULL + bytes(32) + READY
     handshake, _ = shake(greeting() + ROUTER + b"\x00\x02hi")
     assert handshake.rest == b"\x00\x02hi"
 

@@ -141,7 +141,7 @@ class Proxy:
         self._watch.want(listener.pollable, 0 if self._core.full or self._stopping else READ)
         before, self._ready = self._ready, self._watch.wait(self._patience())
         ready = self._ready
-        if self._has_more or listener.pollable in ready:
+        if self._has_more or listener.pollable in ready or listener.due <= time.monotonic():
             self._take(_burst(self._has_more or listener.pollable in before))
         now = time.monotonic()
         for key, line, events in self._lines.stirring(ready, now):
@@ -165,7 +165,8 @@ class Proxy:
             return 0
         most = _FLUSH if self._outbox.peers else 1.0 if self._stopping else math.inf
         first = self._core.next_due()
-        due = self._lines.due if first is None else min(self._lines.due, first)
+        listening = math.inf if self._core.full or self._stopping else self._listener.due
+        due = min(self._lines.due, listening, math.inf if first is None else first)
         return most if due == math.inf else min(most, max(0.0, due - time.monotonic()))
 
     # Clients that do not read their answers

@@ -1,5 +1,6 @@
 """BoundedListener: a listener whose memory and patience have bounds: of servers that ask for keys, and of proxies."""
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -84,6 +85,9 @@ class BoundedListener(Listener):
 
     at_hand: Final = False
     """Whether a message has come in already, which nothing tells who waits for ``pollable``."""
+
+    due: Final = math.inf
+    """When a peer may have been silent for longer than it wanted to be: libzmq sees to that."""
 
     behind: Final = False
     """Whether there may be further messages of which the same is true."""

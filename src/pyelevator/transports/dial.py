@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed
+from pyelevator.transports import tcp
 
 Address: TypeAlias = tuple[int, Any]
 """A family of addresses, and one of them as ``connect`` takes it."""
@@ -99,8 +100,7 @@ def opened(address: Address, url: str) -> LaneSocket:
     except OSError as error:
         raise ConnectFailed(f"{url}: {error.strerror}") from error
     socket.setblocking(False)
-    if address[0] != sockets.AF_UNIX:
-        socket.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+    tcp.configure(socket)
     number = socket.connect_ex(address[1])
     if number in (0, errno.EINPROGRESS):
         return socket

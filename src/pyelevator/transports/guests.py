@@ -5,6 +5,7 @@ import socket as sockets
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from math import inf
 from time import monotonic
 from typing import Any, Final
 
@@ -102,6 +103,7 @@ class Guest:
         size: bytes that have not left to it.
         watched: for what its socket is.
         lost: some of what was for it was dropped, and nothing can follow.
+        expires: until when (seconds, monotonic) it wants to be heard of, or given up; infinity for no end.
     """
 
     def __init__(self, identity: bytes, socket: Any, backlog: Backlog, max_message: int) -> None:
@@ -110,6 +112,7 @@ class Guest:
         self.size = 0
         self.watched = READ
         self.lost = False
+        self.expires = inf
         self._backlog = backlog
         self.socket = socket
         self._receive = socket.recv
@@ -153,6 +156,8 @@ class Guest:
             return self._decoder.messages
         except (OSError, ProtocolError, zmtp.Refused) as error:
             raise Left from error
+        if self._decoder.ttl or self.expires < inf:
+            self.expires = monotonic() + (self._decoder.ttl or inf)
         if self._decoder.pongs:
             pongs, self._decoder.pongs = self._decoder.pongs, b""
             if self.size < zmtp.LARGE:  # else what is on its way already says that we live, if it is read at all

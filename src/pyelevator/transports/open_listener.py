@@ -5,6 +5,7 @@ more than all that it does itself (docs/benchmarks.md). Where nobody is asked fo
 """
 
 import logging
+import math
 import os
 import select
 import socket as sockets
@@ -16,6 +17,7 @@ from time import monotonic, sleep
 from typing import Any, Final
 
 from pyelevator.deadlines import Deadline
+from pyelevator.transports import tcp
 from pyelevator.transports.doors import Doors
 from pyelevator.transports.guests import READ, WRITE, Backlog, Guest, Left, Unfinished
 
@@ -28,6 +30,7 @@ _LATE: Final = 1 << 16  # bytes that wait at most for the next answer to the sam
 _UNFINISHED: Final = 1 << 30  # bytes of messages that have not ended
 _GOODBYE: Final = 1.0  # seconds at the end for what has not left
 _MOMENT: Final = 0.005
+_BEHIND_SECONDS: Final = 1.0  # until one of which more has come than was taken is looked at again
 
 AVAILABLE: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
 """Whether the system has what it takes."""
@@ -52,6 +55,7 @@ class OpenListener:
         peer: None: nobody is asked who he is.
         outbox: the answers that have not left yet.
         timeout: seconds after which ``wait`` returns without a message; None for never.
+        due: when (seconds, monotonic) a guest may have been silent for longer than it wanted to be.
 
     Raises:
         UsageError: a URL cannot be bound.
@@ -82,6 +86,8 @@ class OpenListener:
         self._arrived: deque[tuple[bytes, list[bytes]]] = deque()
         self._behind: dict[bytes, Guest] = {}
         self._late: dict[bytes, Guest] = {}
+        self._expiring: dict[bytes, Guest] = {}
+        self.due = math.inf
         self._poll = select.epoll()
         self._wakes = threading.RLock()  # reentrant: a signal handler may wake
         self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -136,6 +142,8 @@ class OpenListener:
     def _look(self, timeout: float | None) -> bool:
         """Waits until something happens, and sees to it; whether that was a wake."""
         woken, behind = False, list(islice(self._behind.values(), _BEHIND))
+        if self._expiring:
+            timeout = self._until_due(timeout)
         for descriptor, event in self._poll.poll(0 if behind else timeout, _TOGETHER):
             guest = self._on.get(descriptor)
             if guest is not None:
@@ -148,7 +156,29 @@ class OpenListener:
         for guest in behind:
             if self._behind.pop(guest.identity, None) is not None:
                 self._attend(guest, READ)
+        if self._expiring and monotonic() >= self.due:
+            self._end_silent()
         return woken
+
+    def _until_due(self, timeout: float | None) -> float:
+        left = max(0.0, self.due - monotonic())
+        return left if timeout is None else min(timeout, left)
+
+    def _end_silent(self) -> None:
+        """Gives up the guests that have been silent for longer than they wanted to be (the TTL of a PING).
+
+        What they have sent may not have been read yet, because there was something else to do.
+        """
+        now = monotonic()
+        for guest in [guest for guest in self._expiring.values() if guest.expires <= now]:
+            if guest.behind:
+                guest.expires = now + _BEHIND_SECONDS
+            else:
+                self._attend(guest, READ)
+            if guest.expires <= now:
+                _LOG.info("closed a connection: its peer was silent for longer than the time to live of its PING")
+                self._part(guest)
+        self.due = min([guest.expires for guest in self._expiring.values()], default=math.inf)
 
     def _attend(self, guest: Guest, event: int) -> None:
         if event & WRITE:
@@ -160,6 +190,9 @@ class OpenListener:
                 self._part(guest)
                 return
             identity = guest.identity
+            if guest.expires < math.inf:
+                self._expiring[identity] = guest
+                self.due = min(self.due, guest.expires)
             if messages:
                 self._arrived.extend([(identity, message) for message in messages])
                 messages.clear()
@@ -253,8 +286,7 @@ class OpenListener:
                 self._told = True
             return
         connection.setblocking(False)
-        if connection.family != sockets.AF_UNIX:
-            connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+        tcp.configure(connection)
         guest = Guest(next(self._names).to_bytes(8, "big"), connection, self.outbox, self._max_message)
         self._guests[guest.identity] = self._on[connection.fileno()] = self._strangers[guest.identity] = guest
         self._poll.register(connection.fileno(), READ)
@@ -281,7 +313,7 @@ class OpenListener:
     def _part(self, guest: Guest) -> None:
         if self._guests.pop(guest.identity, None) is None:
             return
-        for some in (self._late, self._behind, self._strangers):
+        for some in (self._late, self._behind, self._strangers, self._expiring):
             some.pop(guest.identity, None)
         self._unfinished.note(guest.identity, 0)
         del self._on[guest.socket.fileno()]

@@ -23,7 +23,7 @@ _OLD_PEERS: Final = (3, 5, 6)
 """The same as ZMTP 2 counts them."""
 
 _MAX_IDENTITY: Final = 255
-_OURS: Final = b"\0" + zmtp.NULL + bytes(32) + zmtp.ready(b"ROUTER")
+_OURS: Final = bytes((zmtp.MINOR,)) + zmtp.NULL + bytes(32) + zmtp.ready(b"ROUTER")
 
 
 class Welcome:

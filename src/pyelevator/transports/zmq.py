@@ -12,6 +12,7 @@ import zmq
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ConnectTimeout, RequestTimeout, TransportError
+from pyelevator.transports import tcp
 from pyelevator.transports.base import AsyncTransport, Transport, no_answer, no_server
 from pyelevator.transports.bindings import bind_target, cannot_listen, claim_ipc_path, owned
 from pyelevator.transports.curve import Curve
@@ -67,6 +68,7 @@ class ZmqTransport(Transport):
             socket.set(zmq.RCVHWM, received)
             socket.set(zmq.IMMEDIATE, 1)
             socket.set(zmq.IPV6, "[" in self._url)  # else a name with both addresses is only tried at its IPv6 one
+            tcp.configure_zmq(socket)
             socket.set(zmq.RECONNECT_IVL, 20)
             socket.set(zmq.RECONNECT_IVL_MAX, 500)
             if self._curve is not None:
@@ -210,6 +212,7 @@ class Listener:
         self.socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
         self.socket.set(zmq.LINGER, 1000)
         self.socket.set(zmq.MAXMSGSIZE, max_message)
+        tcp.configure_zmq(self.socket)
         self.socket.set(zmq.SNDHWM, 0)  # a ROUTER drops the answers above its mark, and every request has one
         self._notes: object = curve is not None  # whether ``_note`` has anything to do
         self._spin = Spin()

@@ -33,12 +33,16 @@ ReadHead: TypeAlias = Callable[[bytes, int, int], tuple[int, int, int] | None]
 
 GREETING: Final = 64
 REVISION: Final = 3
+MINOR: Final = 1
+"""The version is 3.1, from which on peers understand PING."""
+
 NULL: Final = b"NULL".ljust(20, b"\0")
-_REST_OF_GREETING: Final = bytes((REVISION, 0)) + NULL + bytes(32)
+_REST_OF_GREETING: Final = bytes((REVISION, MINOR)) + NULL + bytes(32)
 _PEERS: Final = (b"ROUTER", b"DEALER", b"REP")
 _FRAME: Final = 64  # what a frame, or a piece of one, counts beside its bytes, as empty ones take memory, too
 MAX_COMMAND: Final = 1 << 16
 _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
+_TTL_SECONDS: Final = 0.1  # what its time to live counts
 _MAX_PONGS: Final = 4096  # bytes of PONGs at once; to a peer that asks so often they say enough
 
 
@@ -235,6 +239,7 @@ class Decoder:
         messages: those that are complete, for the caller to take out.
         behind: whether there is something behind the last of them that has not been looked at.
         pongs: what to send because the peer asked whether we live.
+        ttl: seconds of silence after which the peer that asked last wants to be given up; 0 for no end.
         wanted: how many bytes to take next.
     """
 
@@ -244,6 +249,7 @@ class Decoder:
         self.behind = False
         self.messages: deque[list[bytes]] = deque()
         self.pongs = b""
+        self.ttl = 0.0
         self.wanted = LARGE
         self._limit = limit
         self._left = limit  # of the message that has begun
@@ -324,5 +330,8 @@ class Decoder:
     def _obey(self, body: bytes) -> None:
         """A PING is answered, with its context and without its time to live; other commands ask for nothing."""
         name, data = _read_command(body)
-        if name == b"PING" and len(self.pongs) < _MAX_PONGS:
+        if name != b"PING":
+            return
+        self.ttl = int.from_bytes(data[:2], "big") * _TTL_SECONDS
+        if len(self.pongs) < _MAX_PONGS:
             self.pongs += command(b"PONG", data[2 : 2 + _MAX_CONTEXT])
