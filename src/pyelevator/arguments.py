@@ -7,6 +7,7 @@ the argument.
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import singledispatch
 from typing import Any, Final, TypeAlias, TypeVar
 
 from pyelevator.errors import ArgumentTypeError, UsageError
@@ -36,6 +37,12 @@ class BadSignal(UsageError):
         return type(self), (self.signal,)
 
 
+@singledispatch
+def kind_of(value: object) -> str:
+    """What texts, for callers and for peers, call the type of a value; whoever has further types registers them."""
+    return type(value).__name__
+
+
 def to_bytes(value: Data, name: str) -> bytes:
     """``value`` as bytes.
 
@@ -54,7 +61,7 @@ def to_bytes(value: Data, name: str) -> bytes:
         return value
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
-    raise ArgumentTypeError(f"{name} must be str or bytes, not {type(value).__name__}")
+    raise ArgumentTypeError(f"{name} must be str or bytes, not {kind_of(value)}")
 
 
 def to_text(value: Data, name: str) -> str:
@@ -79,12 +86,12 @@ def _optional(value: Data | None, name: str) -> bytes | None:
 def _flag(value: bool, name: str) -> bool:
     if isinstance(value, bool):
         return value
-    raise ArgumentTypeError(f"{name} must be bool, not {type(value).__name__}")
+    raise ArgumentTypeError(f"{name} must be bool, not {kind_of(value)}")
 
 
 def _integer(value: int, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ArgumentTypeError(f"{name} must be int, not {type(value).__name__}")
+        raise ArgumentTypeError(f"{name} must be int, not {kind_of(value)}")
     if not -(1 << 63) <= value < 1 << 63:
         raise UsageError(f"{name} must fit into 64 bits")
     return value
@@ -184,7 +191,7 @@ def name(value: Data) -> str:
 def keys(values: Iterable[Data]) -> tuple[bytes, ...]:
     """Many keys, in a list or a tuple."""
     if not isinstance(values, (list, tuple)):
-        raise ArgumentTypeError(f"keys must be a list or a tuple, not {type(values).__name__}")
+        raise ArgumentTypeError(f"keys must be a list or a tuple, not {kind_of(values)}")
     kinds = set(map(type, values))
     if kinds <= {bytes}:
         return tuple(values)
@@ -199,7 +206,7 @@ def options(values: Mapping[str, Option] | None) -> dict[str, Option]:
     if values is None:
         return {}
     if not isinstance(values, Mapping):
-        raise ArgumentTypeError(f"options must be a mapping, not {type(values).__name__}")
+        raise ArgumentTypeError(f"options must be a mapping, not {kind_of(values)}")
     return {to_text(name, "the name of an option"): _option(value, name) for name, value in values.items()}
 
 
@@ -211,13 +218,13 @@ def _option(value: Any, name: Data) -> Option:
         return _integer(value, where)
     if isinstance(value, (str, bytes)):
         return to_text(value, where)
-    raise ArgumentTypeError(f"{where} must be a number, a bool or str, not {type(value).__name__}")
+    raise ArgumentTypeError(f"{where} must be a number, a bool or str, not {kind_of(value)}")
 
 
 def ops(values: Iterable[Op]) -> Sequence[Op]:
     """The operations of a batch. A sound batch is passed on as it is; only another one is built anew."""
     if not isinstance(values, (list, tuple)):
-        raise ArgumentTypeError(f"ops must be a list or a tuple, not {type(values).__name__}")
+        raise ArgumentTypeError(f"ops must be a list or a tuple, not {kind_of(values)}")
     return values if _sound(values) else [_op(op, i) for i, op in enumerate(values)]
 
 

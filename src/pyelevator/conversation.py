@@ -135,6 +135,28 @@ def _log() -> "Logger":
     return logging.getLogger("pyelevator.conversation")
 
 
+_MOST_HOPS: Final = 16
+_LONGEST_ADDRESS: Final = 255
+
+
+def split_envelope(frames: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
+    """The envelope of a message, up to its empty delimiter, and the message itself.
+
+    A REQ socket sends a delimiter, and knows its replies by it; devices between it and us put the addresses before it
+    that the reply takes back. So the envelope has to be put before each reply as it came. Peers of other kinds send
+    none. What is longer than any envelope is part of the message.
+
+    >>> split_envelope([b"", b"request"]), split_envelope([b"request"])
+    (([b''], [b'request']), ((), [b'request']))
+    """
+    for place, frame in enumerate(frames[: min(len(frames) - 1, _MOST_HOPS)], 1):
+        if not frame:
+            return frames[:place], frames[place:]
+        if len(frame) > _LONGEST_ADDRESS:
+            break
+    return (), frames
+
+
 @record
 class Exchange:
     """One message that came in, read as far as it can be read, and the way to its one answer.
@@ -143,11 +165,13 @@ class Exchange:
         codec: of the dialect that the message is in.
         request: None if the message is not one.
         refusal: then, what to answer.
+        envelope: what is put before the answer, see :func:`split_envelope`.
     """
 
     codec: Codec
     request: Request[Any] | None
     refusal: Response | None = None
+    envelope: Sequence[bytes] = ()
 
     def answer(self, application: Application) -> list[bytes]:
         """The frames of the answer; there is always one."""
@@ -157,6 +181,10 @@ class Exchange:
 
     def encode(self, response: Response) -> list[bytes]:
         """The frames of ``response``, or of a failure if it cannot be written down."""
+        frames = self._encode(response)
+        return [*self.envelope, *frames] if self.envelope else frames
+
+    def _encode(self, response: Response) -> list[bytes]:
         try:
             return self.codec.encode_response(response, self.request)
         except Exception:  # noqa: BLE001 - whatever it is, the client gets its one answer
@@ -181,14 +209,18 @@ class Reader:
 
     def read(self, frames: Sequence[bytes], peer: str | None = None) -> Exchange:
         """The exchange that ``frames`` begin, whatever they hold; ``peer`` is who sent them, where that is known."""
-        codec = self._codec_of(frames) if self._further else self._codecs[dialect_of(frames)]
+        envelope: Sequence[bytes] = ()
+        codec = self._recognized(frames) if self._further else None
+        if codec is None:
+            if len(frames) > 1:
+                envelope, frames = split_envelope(frames)
+            codec = (self._recognized(frames) if envelope else None) or self._codecs[dialect_of(frames)]
         try:
             request = codec.decode_request(frames)
-            return Exchange(codec, request if peer is None else evolve(request, peer=peer))
+            return Exchange(codec, request if peer is None else evolve(request, peer=peer), None, envelope)
         except ProtocolError as error:
             _log().info("refused a message: %s", error)
-            return Exchange(codec, None, Response.failure(error.code, str(error), error.request_id))
+            return Exchange(codec, None, Response.failure(error.code, str(error), error.request_id), envelope)
 
-    def _codec_of(self, frames: Sequence[bytes]) -> Codec:
-        recognizing = (codec for codec in self._further if codec.recognizes(frames))
-        return next(recognizing, None) or self._codecs[dialect_of(frames)]
+    def _recognized(self, frames: Sequence[bytes]) -> Codec | None:
+        return next((codec for codec in self._further if codec.recognizes(frames)), None)

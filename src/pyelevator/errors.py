@@ -35,7 +35,7 @@ Some rooms narrow a class of this tree where they raise it: ``arguments.BadSigna
 
 import enum
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 
 class ErrorCode(enum.IntEnum):
@@ -50,6 +50,10 @@ class ErrorCode(enum.IntEnum):
     DATABASE = 6
     SIGNAL = 7
     REQUEST = 8
+
+
+Id: TypeAlias = int | str | bytes
+"""What a request is called, so that its reply can be known: a number where it is one of our clients'."""
 
 
 class ElevatorError(Exception):
@@ -120,7 +124,7 @@ class ProtocolError(ElevatorError):
 
     code: ErrorCode = ErrorCode.REQUEST
 
-    def __init__(self, message: str, *, code: ErrorCode | None = None, request_id: int | None = None) -> None:
+    def __init__(self, message: str, *, code: ErrorCode | None = None, request_id: Id | None = None) -> None:
         super().__init__(message)
         self.code = self.code if code is None else code
         self.request_id = request_id

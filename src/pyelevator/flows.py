@@ -20,6 +20,7 @@ from attrs import evolve
 
 from pyelevator.commands import PIPELINED, Pipeline
 from pyelevator.deadlines import Deadline
+from pyelevator.errors import Id
 from pyelevator.messages import Request, Response
 from pyelevator.records import record
 
@@ -110,7 +111,7 @@ def side_by_side(pipeline: Request[Any], begin: Forward, forward: Forward) -> Fl
     return gathered([step.outcome for step in flows], pipeline.id)
 
 
-def gathered(outcomes: list[Any], request_id: int | None) -> Response:
+def gathered(outcomes: list[Any], request_id: Id | None) -> Response:
     """One answer of many; what failed all of them in one way (there is no such database, say) failed the pipeline."""
     first = outcomes[0] if outcomes else None
     if isinstance(first, Response) and first.code is not None and all(outcome == first for outcome in outcomes):

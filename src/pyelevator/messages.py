@@ -9,7 +9,7 @@ from attrs import NOTHING, field, fields, frozen
 
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import ErrorCode, ServerError
+from pyelevator.errors import ErrorCode, Id, ServerError
 
 R = TypeVar("R")
 
@@ -85,21 +85,24 @@ class Request(Generic[R]):
     Attributes:
         command: what to do.
         uid: the connected database, as DBCONNECT answered it; None for the commands that need none.
-        id: the number under which the answer comes back (``meta.id``); old servers do not echo it.
+        id: under what the answer comes back (``meta.id``): a number, as our clients have it, or text or bytes; old
+            servers do not echo it.
         compression: ask for an lz4-compressed reply (classic only).
         peer: who asks, where a server has made sure of it (see ``Listener.peer``); it never travels.
         deadline: until when the answer is wanted, if that is sooner than the call's own end; it never travels.
         gather: makes what the rows of a long answer are gathered in, if the codec that will write the answer down
             brings its own (see ``codec.packed``); it never travels.
+        bin: ask for keys and values of the reply as msgpack's bin, and not as text (classic only).
     """
 
     command: Command[R]
     uid: str | None = None
-    id: int | None = None
+    id: Id | None = None
     compression: bool = False
     peer: str | None = None
     deadline: Deadline | None = field(default=None, eq=False, repr=False)
     gather: Callable[[], Any] | None = field(default=None, eq=False, repr=False)
+    bin: bool = field(default=False, repr=False)
 
     @classmethod
     def usual(cls, command: Command[R], uid: str | None, id: int) -> Self:
@@ -140,14 +143,14 @@ class Response:
     status: Status = Status.SUCCESS
     code: ErrorCode | None = None
     message: str = ""
-    id: int | None = None
+    id: Id | None = None
     more: bool = False
     features: tuple[str, ...] = field(default=())
     cursor: bytes | None = field(default=None, repr=False)
     plain: ClassVar[bool] = False
 
     @classmethod
-    def success(cls, payload: Any, id: int | None) -> Self:
+    def success(cls, payload: Any, id: Id | None) -> Self:
         """An answer that says nothing but a payload, as nearly every one does; quicker than the constructor."""
         response = _new(cls)
         held = response.__dict__
@@ -157,11 +160,11 @@ class Response:
         return response
 
     @classmethod
-    def failure(cls, code: ErrorCode, message: str, id: int | None = None) -> Self:
+    def failure(cls, code: ErrorCode, message: str, id: Id | None = None) -> Self:
         """An answer that says what went wrong."""
         return cls(None, Status.FAILURE, code, message, id)
 
     @classmethod
-    def of_error(cls, error: ServerError, id: int | None = None) -> Self:
+    def of_error(cls, error: ServerError, id: Id | None = None) -> Self:
         """The answer that makes a client raise ``error``."""
         return cls.failure(error.code, error.message, id)

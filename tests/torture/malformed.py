@@ -96,8 +96,8 @@ class Client:
         else:
             self.faults.append(f"an answer of {len(frames)} frames that is none of either dialect")
 
-    def _note_id(self, number: int | None) -> None:
-        if number is None or not FIRST_ID <= number <= LAST_ID:
+    def _note_id(self, number: int | bytes | None) -> None:
+        if type(number) is not int or not FIRST_ID <= number <= LAST_ID:
             return
         if number in self.ids:
             self.faults.append(f"the message with the id {number} was answered twice")

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pyelevator.engines.base import EngineError
-from pyelevator.errors import ErrorCode, ServerError
+from pyelevator.errors import ErrorCode, Id, ServerError
 from pyelevator.messages import Response
 
 _log: Final = logging.getLogger("pyelevator.application")
 
 
-def failure(error: Exception, request_id: int | None = None) -> Response:
+def failure(error: Exception, request_id: Id | None = None) -> Response:
     """What a client is told of an error, whatever it is; one that is nobody's mistake is logged."""
     answer = next(answer for kind, answer in _ANSWERS if isinstance(error, kind))
     return Response.failure(*answer(error), request_id)

@@ -38,7 +38,18 @@ from pyelevator.engines.base import Engine, complete
 from pyelevator.errors import KeyNotFound, WrongValue
 from pyelevator.messages import Request, Response, Status
 
-FEATURES: Final = ("pyelevator/1", "id", "pages", "sync", "reverse", "cursors", "ranges", "forget", Pipeline.feature)
+FEATURES: Final = (
+    "pyelevator/1",
+    "id",
+    "pages",
+    "sync",
+    "reverse",
+    "cursors",
+    "ranges",
+    "forget",
+    "bin",
+    Pipeline.feature,
+)
 """What this server can do beyond the old protocol; told in the answer to DBCONNECT."""
 
 _BYTES_PER_UNIT: Final = 1024

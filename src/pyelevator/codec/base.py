@@ -3,15 +3,17 @@
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 import msgpack
 from attrs import field, frozen
 from msgpack import unpackb
 
+from pyelevator.arguments import kind_of
 from pyelevator.codec.pause import paused
 from pyelevator.commands import BadSignal, Unknown
-from pyelevator.errors import ArgumentTypeError, ErrorCode, LimitExceeded, MalformedMessage, UsageError
+from pyelevator.errors import ArgumentTypeError, ErrorCode, LimitExceeded, MalformedMessage, ProtocolError, UsageError
 from pyelevator.messages import Request, Response, Status
 
 T = TypeVar("T")
@@ -131,34 +133,94 @@ class Codec(ABC):
         return self.open_reply(frames)[1](request)
 
 
-pack: Final[Callable[[Any], bytes]] = msgpack.Packer(use_bin_type=False, unicode_errors="surrogateescape").pack
-"""A value in msgpack's old raw family (never str8 or bin), which the peers built on msgpack 0.1 to 0.3 can read."""
-
-
-def pack_pieces(items: Sequence[Any], name: str | None = None) -> bytes:
-    """The array of ``items``, alone or as the only value of a map, under ``name``; packed piece by piece.
-
-    For what may be large: other threads get their turns between the pieces, nothing is copied at the end, and the
-    memory is gone with the frame (which is a memoryview, as good as bytes for whoever sends or unpacks it).
-    """
-    packer = msgpack.Packer(use_bin_type=False, unicode_errors="surrogateescape", autoreset=False)
-    if name is not None:
-        packer.pack_map_header(1)
-        packer.pack(name)
-    packer.pack_array_header(len(items))
-    add = packer.pack
-    for item in items:
-        add(item)
-    frame: Any = packer.getbuffer()
-    return frame  # type: ignore[no-any-return]
-
-
 @frozen
 class Extension:
     """A msgpack extension value of a peer. Neither dialect has any, so this is of no type that a command takes."""
 
     code: int
     data: bytes
+
+    def __repr__(self) -> str:
+        return f"<extension type {self.code}>"
+
+
+@frozen(eq=False)
+class MapKey:
+    """A key of a peer's map that is no string. Each is another key than every other, as none of them means anything."""
+
+    key: Any
+
+    def __repr__(self) -> str:
+        return repr(self.key)
+
+
+@kind_of.register(Extension)
+@kind_of.register(msgpack.Timestamp)
+def _kind_of_extension(_: object) -> str:
+    return "a msgpack extension type"
+
+
+@kind_of.register
+def _kind_of_key(key: MapKey) -> str:
+    return kind_of(key.key)
+
+
+def _packable(value: Any) -> Any:
+    """What stands in a message for a value that msgpack does not know."""
+    if type(value) is MapKey:
+        return value.key
+    raise TypeError(f"{kind_of(value)} cannot be written down")
+
+
+class Packing:
+    """How strings are written: bytes as text in msgpack's old raw family, or as its bin.
+
+    Args:
+        use_bin_type: write bin, and text of 32 bytes and more as str8.
+
+    Attributes:
+        pack: writes a value. It is shared by all threads, and so must never call anything in Python.
+        pack_map_pairs: writes a map of the pairs; likewise.
+    """
+
+    def __init__(self, *, use_bin_type: bool) -> None:
+        self._new: Callable[..., msgpack.Packer] = partial(
+            msgpack.Packer, use_bin_type=use_bin_type, unicode_errors="surrogateescape"
+        )
+        packer = self._new()
+        self.pack: Callable[[Any], bytes] = packer.pack
+        self.pack_map_pairs: Callable[[Sequence[Any]], bytes] = packer.pack_map_pairs
+
+    def pack_passed_on(self, value: Any) -> bytes:
+        """Writes a value of a peer's that nobody has looked into, whose maps may have any keys."""
+        return self._new(default=_packable).pack(value)  # type: ignore[no-any-return]
+
+    def pack_pieces(self, items: Sequence[Any], name: str | None = None) -> bytes:
+        """The array of ``items``, alone or as the only value of a map, under ``name``; packed piece by piece.
+
+        For what may be large: other threads get their turns between the pieces, nothing is copied at the end, and the
+        memory is gone with the frame (which is a memoryview, as good as bytes for whoever sends or unpacks it).
+        """
+        packer = self._new(autoreset=False, default=_packable)
+        if name is not None:
+            packer.pack_map_header(1)
+            packer.pack(name)
+        packer.pack_array_header(len(items))
+        add = packer.pack
+        for item in items:
+            add(item)
+        frame: Any = packer.getbuffer()
+        return frame  # type: ignore[no-any-return]
+
+
+RAW: Final = Packing(use_bin_type=False)
+"""The old raw family alone (never str8 or bin), which the peers built on msgpack 0.1 to 0.3 can read."""
+
+BIN: Final = Packing(use_bin_type=True)
+"""For peers that ask for it (``meta.bin``), because they cannot read bytes that are said to be text."""
+
+pack: Final = RAW.pack
+pack_pieces: Final = RAW.pack_pieces
 
 
 def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool = False) -> Any:
@@ -177,22 +239,51 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool
             return unpackb(frame, raw=True, ext_hook=Extension)
         if size > _SMALL:
             _check_complete(frame)
-        elements = min(size, limits.elements)
-        with paused(size):
-            return unpackb(
-                frame,
-                raw=not texts,
-                unicode_errors="surrogateescape",
-                max_array_len=elements,
-                max_map_len=elements,
-                ext_hook=Extension,
-            )
-    except msgpack.StackError as error:
-        raise LimitExceeded("nested too deeply") from error
+        return _unpacked(frame, limits, texts)
     except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
-        if "exceeds max_" in str(error) and size > limits.elements:
-            raise LimitExceeded(f"more than {limits.elements:,} elements in one array or map") from error
-        raise MalformedMessage(f"not a msgpack value: {str(error) or 'it is cut off'}") from error
+        if _STRICT not in str(error):
+            raise _unreadable(error, limits, size) from error
+    try:
+        return _unpacked(frame, limits, texts, strict_map_key=False, object_pairs_hook=_any_map)
+    except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
+        raise _unreadable(error, limits, size) from error
+
+
+_STRICT: Final = "strict_map_key"
+"""What msgpack says where a map has another key than a string: such a message is read again, with more work."""
+
+
+def _unpacked(frame: bytes, limits: Limits, texts: bool, **maps: Any) -> Any:
+    size = len(frame)
+    elements = min(size, limits.elements)
+    with paused(size):
+        return unpackb(
+            frame,
+            raw=not texts,
+            unicode_errors="surrogateescape",
+            max_array_len=elements,
+            max_map_len=elements,
+            ext_hook=Extension,
+            **maps,
+        )
+
+
+def _any_map(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A map with any keys; those that are no strings are not compared, as a peer could choose many of one hash."""
+    return {key if type(key) is bytes or type(key) is str else MapKey(key): value for key, value in pairs}
+
+
+def _unreadable(error: Exception, limits: Limits, size: int) -> ProtocolError:
+    """What to say of a frame that msgpack could not read; its own words are for programmers."""
+    if isinstance(error, msgpack.StackError):
+        return LimitExceeded("nested too deeply")
+    if "exceeds max_" in str(error) and size > limits.elements:
+        return LimitExceeded(f"more than {limits.elements:,} elements in one array or map")
+    if isinstance(error, msgpack.ExtraData):
+        return MalformedMessage("not a msgpack value: something follows behind it")
+    if isinstance(error, msgpack.OutOfData) or "incomplete" in str(error) or "exceeds max_" in str(error):
+        return MalformedMessage("not a msgpack value: it is cut off")
+    return MalformedMessage("not a msgpack value")
 
 
 def check_size(size: int, most: int) -> None:
@@ -229,7 +320,9 @@ _PLAIN: Final = frozenset({list, dict, bytes, int, float, bool, type(None)})
 
 
 def _children(container: list[Any] | dict[Any, Any]) -> Sequence[Any]:
-    return container if isinstance(container, list) else list(container.values())
+    if isinstance(container, list):
+        return container
+    return [*container.values(), *[key.key for key in container if type(key) is MapKey]]
 
 
 def refused(verb: str, error: UsageError) -> MalformedMessage:
@@ -300,7 +393,7 @@ def plain(value: Any) -> bytes | bool | None:
     """
     if type(value) in _SCALARS:
         return value  # type: ignore[no-any-return]
-    raise MalformedMessage(f"a scalar answer holds {type(value).__name__}")
+    raise MalformedMessage(f"a scalar answer holds {kind_of(value)}")
 
 
 _SCALARS: Final = frozenset({bytes, bool, type(None)})

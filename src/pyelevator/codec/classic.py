@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from msgpack import unpackb
 
-from pyelevator.codec.base import Extension, Frames, Reply, pack, text, unpack
+from pyelevator.codec.base import RAW, Extension, Frames, Reply, pack, text, unpack
 from pyelevator.codec.layouts import ARGS, Layout, extras_of
 from pyelevator.codec.maps import SUCCESS, MapCodec
 from pyelevator.codec.payloads import ONE_VALUE, WRITERS
@@ -40,6 +40,8 @@ def _opening(verb: str) -> bytes:
 
 
 _Writing: TypeAlias = tuple[bytes, Callable[[Any], Sequence[Any]], Sequence[str]]
+
+_CONTENT: Final = WRITERS[RAW].of
 
 _WRITING: Final[dict[type[Command[Any]], _Writing]] = {
     COMMANDS[verb]: (_opening(verb), layout.write, COMMANDS[verb].extras) for verb, layout in ARGS.items()
@@ -72,12 +74,12 @@ def _making_keyed(kind: type[Keyed[Any]]) -> Callable[[Any], Command[Any]]:
 _MAKING: Final = {
     _opening(verb): _making_keyed(kind) if issubclass(kind, Keyed) else _making(kind, ARGS[verb])
     for verb, kind in COMMANDS.items()
-    if kind.shape in WRITERS  # of others the request brings what their rows are gathered in
+    if kind.shape in _CONTENT  # of others the request brings what their rows are gathered in
 }
 """What a request begins with -> what makes its command of the arguments, or raises anything."""
 
 _ANSWERING: Final = {
-    kind: WRITERS[kind.shape] for kind in COMMANDS.values() if kind.shape in WRITERS and kind.shape is not Shape.PAIRS
+    kind: _CONTENT[kind.shape] for kind in COMMANDS.values() if kind.shape in _CONTENT and kind.shape is not Shape.PAIRS
 }
 """Class -> what writes the content of an answer."""
 
@@ -103,7 +105,8 @@ class ClassicCodec(MapCodec):
 
     def encode_request(self, request: Request[Any]) -> list[bytes]:
         command, number = request.command, request.id
-        writing = None if number is None or request.compression else _WRITING.get(type(command))
+        special = number is None or request.compression or request.bin
+        writing = None if special else _WRITING.get(type(command))
         if writing is not None:
             begin, write, extras = writing
             if not extras or not extras_of(command):
@@ -120,7 +123,13 @@ class ClassicCodec(MapCodec):
         return super().decode_request(frames)
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
-        if response.plain and request is not None and not request.compression and response.id is not None:
+        if (
+            response.plain
+            and request is not None
+            and not request.compression
+            and not request.bin
+            and type(response.id) is int
+        ):
             write = _ANSWERING.get(type(request.command))
             if write is not None:
                 return [SUCCEEDED + pack(response.id), write(response.payload)]

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from pyelevator.arguments import kind_of
 from pyelevator.codec.base import (
+    RAW,
     Codec,
     Frames,
     Limits,
@@ -144,7 +146,7 @@ class FlatCodec(Codec):
         command = request.command
         layout = ARGS.get(command.verb)
         if layout is None:
-            return [pack([request.uid or "", command.verb, *command.args])]  # type: ignore[attr-defined]
+            return [RAW.pack_passed_on([request.uid or "", command.verb, *command.args])]  # type: ignore[attr-defined]
         if layout.write is None:
             raise UnsupportedByDialect(f"the flat dialect has no {command.verb}; connect with dialect='classic'")
         for promise in PROMISES:
@@ -179,7 +181,8 @@ class FlatCodec(Codec):
             return [pack([int(Status.FAILURE), int(response.code), response.message])]
         shape = request.command.shape if request else Shape.NOTHING
         reply = [int(Status.SUCCESS), 0, "", *_WRITERS[shape](response.payload)]
-        return [pack(reply) if len(reply) < _MANY else pack_pieces(reply)]
+        small = len(reply) < _MANY and shape is not Shape.OPAQUE
+        return [pack(reply) if small else pack_pieces(reply)]
 
     def open_reply(self, frames: Frames) -> Reply:
         return None, partial(self._response, frames)
@@ -202,7 +205,7 @@ def _array(frames: Frames, what: str, limits: Limits) -> list[Any]:
     message = unpack(frames[0], limits)
     if isinstance(message, list):
         return message
-    raise MalformedMessage(f"Invalid {what} message : an array was expected, not {type(message).__name__}")
+    raise MalformedMessage(f"Invalid {what} message : an array was expected, not {kind_of(message)}")
 
 
 def _pairs(data: list[Any]) -> list[list[Any]]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from pyelevator.arguments import kind_of
 from pyelevator.codec.base import refused
 from pyelevator.commands import COMMANDS, PIPELINED, Command, Range, Unknown
 from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
@@ -49,11 +50,29 @@ def _read_slice(args: list[Any]) -> list[Any]:
     return [start, count, *flags]
 
 
+def map_of(value: Any) -> Any:
+    """``value`` itself, or an empty map where it is an empty array: some languages have one word for both."""
+    return {} if value == [] else value
+
+
+def array_of(value: Any) -> Any:
+    """``value`` itself, or an empty array where it is an empty map; likewise."""
+    return [] if value == {} else value
+
+
+def _read_keys(args: list[Any]) -> list[Any]:
+    return [array_of(args[0])]
+
+
 def _read_ops(args: list[Any]) -> list[Any]:
     """The old server looked at the first argument only, and took a string for the operations that its characters
     are (recordings BATCH.flat_ops, BATCH.collection_string)."""
-    ops = args[0]
+    ops = array_of(args[0])
     return [[ops[:1]] if isinstance(ops, bytes) else ops]
+
+
+def _read_create(args: list[Any]) -> list[Any]:
+    return [args[0], *map(map_of, args[1:])]
 
 
 def _read_nothing(args: list[Any]) -> list[Any]:  # noqa: ARG001
@@ -73,15 +92,18 @@ def _run_of(command: Command[Any]) -> tuple[str, tuple[Any, ...]]:
 
 
 def _read_pipeline(args: list[Any]) -> list[Any]:
-    if not isinstance(args[0], list):
-        raise MalformedMessage(f"PIPELINE takes an array, not {type(args[0]).__name__}", code=ErrorCode.TYPE)
-    return [list(chain.from_iterable(map(_read_run, args[0])))]
+    runs = array_of(args[0])
+    if not isinstance(runs, list):
+        raise MalformedMessage(f"PIPELINE takes an array, not {kind_of(runs)}", code=ErrorCode.TYPE)
+    return [list(chain.from_iterable(map(_read_run, runs)))]
 
 
 def _read_run(run: Any) -> Sequence[Command[Any]]:
-    if not isinstance(run, list) or len(run) != 3 or not isinstance(run[1], dict) or not isinstance(run[2], list):
-        raise MalformedMessage("a pipeline consists of runs, [verb, extras, [args, ...]]", code=ErrorCode.TYPE)
-    verb, extras, calls = run
+    if not isinstance(run, list) or len(run) != 3:
+        raise _no_run()
+    verb, extras, calls = run[0], map_of(run[1]), array_of(run[2])
+    if not isinstance(extras, dict) or not isinstance(calls, list):
+        raise _no_run()
     kind, layout = KNOWN.get(verb, (Unknown, None)) if type(verb) is bytes else (Unknown, None)
     if layout is None or not issubclass(kind, PIPELINED):
         raise MalformedMessage(f"a pipeline does not take {reprlib.repr(verb)}", code=ErrorCode.KEY)
@@ -90,12 +112,16 @@ def _read_run(run: Any) -> Sequence[Command[Any]]:
     return _build_all(kind, layout, calls, extras)
 
 
+def _no_run() -> MalformedMessage:
+    return MalformedMessage("a pipeline consists of runs, [verb, extras, [args, ...]]", code=ErrorCode.TYPE)
+
+
 ARGS: Final[Mapping[str, Layout]] = {
     "GET": Layout(lambda c: (c.key,), 1, 1),
     "PUT": Layout(lambda c: (c.key, c.value), 2, 2),
     "DELETE": Layout(lambda c: (c.key,), 1, 1),
     "EXISTS": Layout(lambda c: (c.key,), 1, 1),
-    "MGET": Layout(lambda c: (c.keys,), 1, 1),
+    "MGET": Layout(lambda c: (c.keys,), 1, 1, _read_keys),
     "RANGE": Layout(_write_range, 2, 5, _read_flags),
     "SLICE": Layout(lambda c: _scan(c, c.count), 2, 4, _read_slice),
     "BATCH": Layout(lambda c: (c.ops,), 1, ANY, _read_ops),
@@ -103,7 +129,7 @@ ARGS: Final[Mapping[str, Layout]] = {
     "DBCONNECT": Layout(lambda c: (c.name,), 1, 1),
     "DBMOUNT": Layout(lambda c: (c.name,), 1, 1),
     "DBUMOUNT": Layout(lambda c: (c.name,), 1, 1),
-    "DBCREATE": Layout(lambda c: (c.name, c.options), 1, 2),
+    "DBCREATE": Layout(lambda c: (c.name, c.options), 1, 2, _read_create),
     "DBDROP": Layout(lambda c: (c.name,), 1, 1),
     "DBFORGET": Layout(lambda c: (c.name,), 1, 1),
     "DBLIST": Layout(lambda _: (), 0, ANY, _read_nothing),

@@ -7,12 +7,17 @@ import reprlib
 from functools import partial
 from typing import Any, Final
 
+import msgpack
 from attrs import evolve
 
+from pyelevator.arguments import kind_of
 from pyelevator.codec import lz4
 from pyelevator.codec.base import (
+    BIN,
+    RAW,
     Codec,
     Frames,
+    Packing,
     Reply,
     check_plain,
     check_size,
@@ -23,16 +28,22 @@ from pyelevator.codec.base import (
     unknown,
     unpack,
 )
-from pyelevator.codec.layouts import ARGS, KNOWN, built, extras_of
-from pyelevator.codec.packed import PackedPage, PackedRows
+from pyelevator.codec.layouts import ARGS, KNOWN, array_of, built, extras_of, map_of
+from pyelevator.codec.packed import PackedBinPage, PackedBinRows, PackedPage, PackedRows
 from pyelevator.codec.pause import paused
-from pyelevator.codec.payloads import READERS, WRITERS, answers, cursor_of, message_of, page_of, written_page
-from pyelevator.commands import Command, DbCreate, Range, Shape, Slice
-from pyelevator.errors import MalformedMessage, ProtocolError
+from pyelevator.codec.payloads import READERS, WRITERS, answers, cursor_of, message_of, page_of
+from pyelevator.commands import PIPELINED, Command, DbCreate, Pipeline, Range, Shape, Slice
+from pyelevator.errors import Id, MalformedMessage, ProtocolError
 from pyelevator.messages import Request, Response, Sealed, Status
 
 SUCCESS: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
 """What the header of a success says, beside its id."""
+
+_LONGEST_ID: Final = 1024
+"""Bytes of an id that is text or bytes."""
+
+_DATA: Final = frozenset({*PIPELINED, Pipeline})
+"""The commands that are answered with keys and values; the others with names."""
 
 
 class MapCodec(Codec):
@@ -46,18 +57,19 @@ class MapCodec(Codec):
             lz4.require()
         layout = ARGS.get(command.verb)
         args = layout.write(command) if layout else command.args  # type: ignore[attr-defined]
-        return [pack({"cmd": command.verb, "meta": _meta(request), "uid": request.uid, "args": args})]
+        written = pack if layout else RAW.pack_passed_on
+        return [written({"cmd": command.verb, "meta": _meta(request), "uid": request.uid, "args": args})]
 
     def decode_request(self, frames: Frames) -> Request[Any]:
         if len(frames) != 1:
             raise MalformedMessage(f"a request is one frame, not {len(frames)}")
         message = unpack(frames[0], self.limits)
         if type(message) is not dict:
-            raise MalformedMessage(f"Invalid request message : a map was expected, not {type(message).__name__}")
-        meta = message.get(b"meta")
+            raise MalformedMessage(f"Invalid request message : a map was expected, not {kind_of(message)}")
+        meta = map_of(message.get(b"meta") or {})
         if type(meta) is not dict:
-            meta = {}
-        request_id = _id(meta)
+            raise MalformedMessage(f"Invalid request message : meta must be a map, not {kind_of(meta)}")
+        request_id = _request_id(meta, frames[0]) if b"id" in meta else None
         try:
             command = self._command(message, meta)
             if request_id is None and type(command) is DbCreate:
@@ -68,36 +80,38 @@ class MapCodec(Codec):
         except ProtocolError as error:
             error.request_id = request_id
             raise
-        compression, gather = meta.get(b"compression") is True, _gathering(command)
-        if gather is None:
+        compression, bin = meta.get(b"compression") is True, meta.get(b"bin") is True
+        gather = _gathering(command, bin)
+        if gather is None and not bin:
             return Request(command, uid, request_id, compression)
-        return Request(command, uid, request_id, compression, gather=gather)
+        return Request(command, uid, request_id, compression, gather=gather, bin=bin)
 
     def _command(self, message: dict[Any, Any], meta: dict[Any, Any]) -> Command[Any]:
         if b"cmd" not in message:
             raise MalformedMessage("Invalid request message : it has no cmd")
-        verb, args = message[b"cmd"], message.get(b"args") or []
+        verb, args = message[b"cmd"], array_of(message.get(b"args") or [])
         if type(args) is not list:
-            raise MalformedMessage(f"Invalid request message : args must be an array, not {type(args).__name__}")
+            raise MalformedMessage(f"Invalid request message : args must be an array, not {kind_of(args)}")
         known = KNOWN.get(verb) if type(verb) is bytes else None
         return unknown(verb, args, self.limits) if known is None else built(*known, args, meta)
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
+        packing = BIN if request and request.bin and type(request.command) in _DATA else RAW
         if response.code is not None:
-            return [pack(_header(response, compression=False)), pack({"datas": None})]
-        shape = request.command.shape if request else Shape.NOTHING
+            return [_header(response, packing), pack({"datas": None})]
+        shape, writers = request.command.shape if request else Shape.NOTHING, WRITERS[packing]
         page = _page(response.payload, request.command) if request and shape is Shape.PAIRS else None
-        content = WRITERS[shape](response.payload) if page is None else written_page(response.payload)
+        content = writers.of[shape](response.payload) if page is None else writers.page(response.payload)
         if request and request.compression and lz4.available():
-            return [pack(_header(response, compression=True, page=page)), lz4.compress(content)]
-        return [pack(_header(response, compression=False, page=page)), content]
+            return [_header(response, packing, compression=True, page=page), lz4.compress(content)]
+        return [_header(response, packing, page=page), content]
 
     def open_reply(self, frames: Frames) -> Reply:
         if len(frames) != 2:
             raise MalformedMessage(f"a reply is a header and a content frame, not {len(frames)} frames")
         header, content = unpack(frames[0], self.limits), frames[1]
         if not isinstance(header, dict):
-            raise MalformedMessage(f"the header of a reply is a map, not {type(header).__name__}")
+            raise MalformedMessage(f"the header of a reply is a map, not {kind_of(header)}")
         return _id(header), partial(self._response, header, _id(header), content)
 
     def _response(
@@ -134,7 +148,7 @@ class MapCodec(Codec):
         count, last = header[b"page"]
         found = self._content(content, header, texts=texts)
         if type(found) is not dict:
-            raise MalformedMessage(f"the content of a reply is a map, not {type(found).__name__}")
+            raise MalformedMessage(f"the content of a reply is a map, not {kind_of(found)}")
         with paused(len(content)):
             pairs = page_of(found.get("datas" if texts else b"datas"), str if texts else bytes)
         if len(pairs) != count or pairs[-1][0] != (text(last) if texts else last):
@@ -143,7 +157,7 @@ class MapCodec(Codec):
 
     def _payload(self, content: Any, command: Command[Any]) -> Any:
         if type(content) is not dict:
-            raise MalformedMessage(f"the content of a reply is a map, not {type(content).__name__}")
+            raise MalformedMessage(f"the content of a reply is a map, not {kind_of(content)}")
         datas = content.get(b"datas")
         read = READERS.get(command.shape)
         if read is not None:
@@ -154,30 +168,76 @@ class MapCodec(Codec):
         return datas
 
 
-def _gathering(command: Any) -> type[PackedRows] | None:
+def _gathering(command: Any, bin: bool) -> type[PackedRows] | None:
     """What the rows of a command's answer are gathered in."""
     if not isinstance(command, (Range, Slice)):
         return None
-    return PackedPage if command.shape is Shape.PAIRS and command.max_bytes is not None else PackedRows
+    if command.shape is Shape.PAIRS and command.max_bytes is not None:
+        return PackedBinPage if bin else PackedPage
+    return PackedBinRows if bin else PackedRows
 
 
 def _meta(request: Request[Any]) -> dict[str, Any]:
     numbered = {} if request.id is None else {"id": request.id}
+    asked = {"bin": True} if request.bin else {}
     extras = extras_of(request.command)
     if request.id is None:
         extras.pop("tolerant", None)  # having no id says so
-    return {"compression": request.compression, **numbered, **extras}
+    return {"compression": request.compression, **numbered, **asked, **extras}
 
 
 def _id(fields: dict[Any, Any]) -> int | None:
+    """The id in the header of a reply: ours are numbers."""
     value = fields.get(b"id")
-    return value if type(value) is int and 0 <= value < 1 << 64 else None
+    return value if _is_number(value) else None
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 64
+
+
+def _request_id(meta: dict[Any, Any], frame: bytes) -> Id:
+    """The id in the meta of a request, whoever sent it. Some languages have no whole numbers above 2**32 but floats."""
+    value = meta[b"id"]
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if _is_number(value):
+        return value  # type: ignore[no-any-return]
+    if type(value) is bytes and len(value) <= _LONGEST_ID:
+        return _id_as_it_came(frame)
+    raise MalformedMessage(
+        "Invalid request message : the id must be a whole number from 0 to 2**64 - 1, or text or bytes, of "
+        f"{_LONGEST_ID:,} bytes at most, not {reprlib.repr(value)}; leave it out for none"
+    )
+
+
+def _id_as_it_came(frame: bytes) -> Id:
+    """The id in the meta of a request, in which text is str; everything else is passed over."""
+    reader = msgpack.Unpacker(
+        raw=False,
+        unicode_errors="surrogateescape",
+        strict_map_key=False,
+        object_pairs_hook=list,
+        max_buffer_size=len(frame),
+    )
+    reader.feed(frame)
+    found: Any = None
+    for _ in range(reader.read_map_header()):
+        if reader.unpack() in _META:
+            found = reader.unpack()
+        else:
+            reader.skip()
+    return next(value for name, value in reversed(found) if name in _ID)  # type: ignore[no-any-return]
+
+
+_META: Final = ("meta", b"meta")
+_ID: Final = ("id", b"id")
 
 
 def _uid(uid: Any) -> str:
     if type(uid) is bytes:
         return uid.decode("utf-8", "surrogateescape")
-    raise MalformedMessage(f"Invalid request message : uid must be a string, not {type(uid).__name__}")
+    raise MalformedMessage(f"Invalid request message : uid must be a string, not {kind_of(uid)}")
 
 
 def _page(pairs: Any, command: Any) -> tuple[int, bytes] | None:
@@ -185,7 +245,9 @@ def _page(pairs: Any, command: Any) -> tuple[int, bytes] | None:
     return (len(pairs), pairs[-1][0]) if pairs and command.max_bytes is not None else None
 
 
-def _header(response: Response, *, compression: bool, page: tuple[int, bytes] | None = None) -> dict[str, Any]:
+def _header(
+    response: Response, packing: Packing, *, compression: bool = False, page: tuple[int, bytes] | None = None
+) -> bytes:
     if response.status is Status.SUCCESS and not compression:
         header: dict[str, Any] = SUCCESS.copy()
     else:
@@ -195,17 +257,23 @@ def _header(response: Response, *, compression: bool, page: tuple[int, bytes] | 
             "compression": compression,
             "err_code": response.code,
         }
-    if response.id is not None:
+    if response.id is not None and type(response.id) is not bytes:
         header["id"] = response.id
     if response.more:
         header["more"] = True
     if response.cursor is not None:
-        header["cursor"] = response.cursor
+        header["cursor"] = text(response.cursor)
     if page is not None:
         header["page"] = page
     if response.features:
         header["features"] = response.features
-    return header
+    packed = packing.pack(header)
+    return packed if type(response.id) is not bytes else _with_bin_id(packed, response.id)
+
+
+def _with_bin_id(header: bytes, id: bytes) -> bytes:
+    """The header with an id that came as bytes: so its peer can read bin, whatever it can read of the rest."""
+    return b"".join((bytes([header[0] + 1]), header[1:], pack("id"), BIN.pack(id)))
 
 
 def _features(features: Any) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Final
 
 from msgpack import Packer
 
-from pyelevator.codec.base import pack
+from pyelevator.codec.base import BIN, RAW, Packing
 
-DATAS: Final = b"\x81" + pack("datas")
+DATAS: Final = b"\x81" + RAW.pack("datas")
 """What the content of an answer in the classic dialect begins with."""
 
-_PACKER: Final = Packer(use_bin_type=False)  # of headers, and of bytes in what has headers
+_HEADERS: Final = Packer()
 
 
 class PackedRows:
@@ -47,13 +47,15 @@ class PackedRows:
 
     def content(self) -> bytes:
         """The content frame of an answer with these rows."""
-        return b"".join((DATAS, _PACKER.pack_array_header(self._count * self._items), *self._pieces))
+        return b"".join((DATAS, _HEADERS.pack_array_header(self._count * self._items), *self._pieces))
 
     _items: ClassVar[int] = 1
     """Of the array, for each row."""
 
+    packing: ClassVar[Packing] = RAW
+
     def _packed(self, rows: Sequence[Any]) -> memoryview:
-        return memoryview(pack(rows))[len(_PACKER.pack_array_header(len(rows))) :]
+        return memoryview(self.packing.pack(rows))[len(_HEADERS.pack_array_header(len(rows))) :]
 
 
 class PackedPage(PackedRows):
@@ -63,4 +65,16 @@ class PackedPage(PackedRows):
 
     def _packed(self, rows: Sequence[Any]) -> memoryview:
         """What stands in a map of the pairs; in an array it is the same."""
-        return memoryview(_PACKER.pack_map_pairs(rows))[len(_PACKER.pack_map_header(len(rows))) :]
+        return memoryview(self.packing.pack_map_pairs(rows))[len(_HEADERS.pack_map_header(len(rows))) :]
+
+
+class PackedBinRows(PackedRows):
+    """The same for peers that ask for bin."""
+
+    packing = BIN
+
+
+class PackedBinPage(PackedPage):
+    """Likewise."""
+
+    packing = BIN

@@ -7,7 +7,7 @@ nothing is made of the arguments, and the content of a reply is not even looked 
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from pyelevator.codec.base import Limits, pack, unpack
+from pyelevator.codec.base import RAW, Limits, pack, unpack
 from pyelevator.codec.classic import NUMBERED, OPENINGS, SUCCEEDED
 from pyelevator.errors import ProtocolError
 
@@ -39,7 +39,7 @@ def request_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
     except ProtocolError:
         return None
     meta = message.get(b"meta") if type(message) is dict else None
-    if type(meta) is not dict or not _is_id(meta.get(b"id")):
+    if type(meta) is not dict or not _is_id(meta.get(b"id")) or meta.get(b"bin") is True:  # headers pass as raw
         return None
     verb = message.get(b"cmd")
     return message if type(verb) is bytes and verb not in _LOOKED_AT else None
@@ -103,4 +103,4 @@ def renumbered(place: Message, number: int, whole: Message) -> bytes:
         TypeError, ValueError: it holds something that peers of ours never send, such as an extension type.
     """
     place[b"id"] = number
-    return pack(whole)
+    return RAW.pack_passed_on(whole)

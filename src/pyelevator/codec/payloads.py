@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any, Final
 
-from pyelevator.codec.base import error_code, pack, pack_pieces, plain, reply_status, scalar, strings, text
+from pyelevator.arguments import kind_of
+from pyelevator.codec.base import BIN, RAW, Packing, error_code, plain, reply_status, scalar, strings, text
 from pyelevator.codec.packed import DATAS, PackedPage, PackedRows
 from pyelevator.commands import Shape
 from pyelevator.errors import MalformedMessage
@@ -26,7 +27,7 @@ def _entry(outcome: Any) -> Any:
     if outcome.status is Status.SUCCESS and not outcome.more and outcome.cursor is None:
         return outcome.payload
     said = {"status": int(outcome.status), "datas": outcome.payload, "more": outcome.more}
-    return said if outcome.cursor is None else {**said, "cursor": outcome.cursor}
+    return said if outcome.cursor is None else {**said, "cursor": text(outcome.cursor)}
 
 
 def answers(datas: Any, pipeline: Any) -> list[Any]:
@@ -52,41 +53,51 @@ def _outcome(entry: Any, shape: Shape) -> Any:
     return Response(_PLAIN[shape](entry.get(b"datas")), status, more=more, cursor=cursor)
 
 
-def _written_scalar(payload: Any) -> bytes:
-    """Wrapped in a list, but for false, which the old server leaves bare."""
-    if type(payload) is not bytes:
-        return DATAS + pack(payload if payload is False else [payload])
-    return ONE_VALUE + pack(payload) if len(payload) < _LARGE else pack_pieces([payload], "datas")
+class _Writers:
+    """What writes the content frame of an answer, by the shape of its payload, in one way to write strings."""
+
+    def __init__(self, packing: Packing) -> None:
+        self._pack, self._pack_pieces = packing.pack, packing.pack_pieces
+        self._pack_passed_on = packing.pack_passed_on
+        self.of: Mapping[Shape, Callable[[Any], bytes]] = {
+            Shape.NOTHING: self._bare,
+            Shape.SCALAR: self._scalar,
+            Shape.LIST: self._rows,
+            Shape.PAIRS: self._rows,
+            Shape.ANSWERS: self._answers,
+            Shape.OPAQUE: self._passed_on,
+        }
+
+    def _scalar(self, payload: Any) -> bytes:
+        """Wrapped in a list, but for false, which the old server leaves bare."""
+        if type(payload) is not bytes:
+            return self._bare(payload if payload is False else [payload])
+        small = len(payload) < _LARGE
+        return ONE_VALUE + self._pack(payload) if small else self._pack_pieces([payload], "datas")
+
+    def _rows(self, payload: Any) -> bytes:
+        if isinstance(payload, PackedRows):
+            return payload.content()
+        return self._pack_pieces(payload, "datas") if isinstance(payload, list) else self._bare(payload)
+
+    def _passed_on(self, payload: Any) -> bytes:
+        return self._rows(payload) if isinstance(payload, list) else DATAS + self._pack_passed_on(payload)
+
+    def _answers(self, payload: Any) -> bytes:
+        return self._pack_pieces(list(map(_entry, payload)), "datas")
+
+    def _bare(self, payload: Any) -> bytes:
+        return DATAS + self._pack(payload)
+
+    def page(self, pairs: Any) -> bytes:
+        """The content of a page of pairs."""
+        if isinstance(pairs, PackedPage):
+            return pairs.content()
+        return self._pack_pieces(list(chain.from_iterable(pairs)), "datas")
 
 
-def _written_rows(payload: Any) -> bytes:
-    if isinstance(payload, PackedRows):
-        return payload.content()
-    return pack_pieces(payload, "datas") if isinstance(payload, list) else _written_bare(payload)
-
-
-def written_page(pairs: Any) -> bytes:
-    """The content of a page of pairs."""
-    return pairs.content() if type(pairs) is PackedPage else pack_pieces(list(chain.from_iterable(pairs)), "datas")
-
-
-def _written_answers(payload: Any) -> bytes:
-    return pack_pieces(list(map(_entry, payload)), "datas")
-
-
-def _written_bare(payload: Any) -> bytes:
-    return DATAS + pack(payload)
-
-
-WRITERS: Final[Mapping[Shape, Callable[[Any], bytes]]] = {
-    Shape.NOTHING: _written_bare,
-    Shape.SCALAR: _written_scalar,
-    Shape.LIST: _written_rows,
-    Shape.PAIRS: _written_rows,
-    Shape.ANSWERS: _written_answers,
-    Shape.OPAQUE: _written_rows,
-}
-"""Shape -> what writes the content frame."""
+WRITERS: Final = {RAW: _Writers(RAW), BIN: _Writers(BIN)}
+"""Packing -> what writes the content frame."""
 
 
 def _scalar(datas: Any) -> bytes | bool | None:
@@ -100,7 +111,7 @@ def _scalar(datas: Any) -> bytes | bool | None:
 def _list(datas: Any) -> list[Any]:
     if isinstance(datas, list):
         return datas
-    raise MalformedMessage(f"a list was expected, not {type(datas).__name__}")
+    raise MalformedMessage(f"a list was expected, not {kind_of(datas)}")
 
 
 def _pairs(datas: Any) -> list[list[bytes]]:

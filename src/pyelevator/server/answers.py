@@ -6,7 +6,7 @@ from typing import Final
 
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
-from pyelevator.conversation import Exchange, Reader
+from pyelevator.conversation import Exchange, Reader, split_envelope
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
 
@@ -35,7 +35,8 @@ class Answers:
             return self._reader.read(frames, peer)
         except Exception:  # noqa: BLE001 - see above
             _LOG.exception("a message could not be read")
-            return Exchange(ClassicCodec(), None, Response.failure(ErrorCode.REQUEST, "the message cannot be read"))
+            refusal = Response.failure(ErrorCode.REQUEST, "the message cannot be read")
+            return Exchange(ClassicCodec(), None, refusal, split_envelope(frames)[0])
 
     def at_once(self, exchange: Exchange) -> list[bytes] | None:
         """The answer's frames, if nothing has to be waited for; otherwise None."""

@@ -166,7 +166,7 @@ class Server:
     def _take(self, identity: bytes, frames: Sequence[bytes]) -> None:
         """Answers a message, or lets it wait for its turn; the first half is the short way of most requests."""
         peer, exchange = self._listener.peer, None
-        if len(frames[0]) < _LARGE:
+        if len(frames[-1]) < _LARGE:
             exchange = self._answers.read(frames, peer)
             if identity not in self._order:
                 answer = self._answers.at_once(exchange)

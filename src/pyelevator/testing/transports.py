@@ -10,7 +10,7 @@ import pytest
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import DbConnect, Get, Ping, Put
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import RequestTimeout
+from pyelevator.errors import Id, RequestTimeout
 from pyelevator.messages import Request
 from pyelevator.transports import Transport
 
@@ -22,7 +22,7 @@ def ping(number: int) -> list[bytes]:
     return CODEC.encode_request(Request(Ping(), id=number))
 
 
-def answered(frames: Sequence[bytes]) -> int | None:
+def answered(frames: Sequence[bytes]) -> Id | None:
     """The id that a reply answers."""
     return CODEC.decode_response(frames, Request(Ping())).id
 
