@@ -118,10 +118,28 @@ def masked_crc(data: bytes) -> int:
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
+def prefix_of_crc(data: bytes, masked: int) -> int | None:
+    """Return the length of the shortest prefix of ``data`` with the checksum, as LevelDB stores it; None without one.
+
+    >>> prefix_of_crc(b"123456789abc", 0xc78ab0e5), prefix_of_crc(b"abc", 0xc78ab0e5)
+    (9, None)
+    """
+    rotated = (masked - 0xA282EAD8) & 0xFFFFFFFF
+    wanted = ((rotated >> 17) | (rotated << 15)) & 0xFFFFFFFF ^ 0xFFFFFFFF
+    table, crc = _crc_table(), 0xFFFFFFFF
+    for length, byte in enumerate(data, 1):
+        crc = table[(crc ^ byte) & 255] ^ (crc >> 8)
+        if crc == wanted:
+            return length
+    return None
+
+
 # Log records: write-ahead logs and manifests
 
-_BLOCK: Final = 32768
-_HEADER: Final = struct.Struct("<IHB")
+BLOCK: Final = 32768
+"""Bytes of a block of a log; no record's fragment goes beyond one."""
+HEADER: Final = struct.Struct("<IHB")
+"""Before each fragment: its checksum, the length of its data, and its type."""
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 _Fragment: TypeAlias = tuple[int, bytes]
@@ -168,17 +186,17 @@ def log_records(data: bytes) -> Iterator[LogRecord]:
 
 def _fragments(data: bytes) -> Iterator[_Fragment]:
     at, end = 0, len(data)
-    while at + _HEADER.size <= end:
-        room = _BLOCK - at % _BLOCK
-        if room < _HEADER.size:
+    while at + HEADER.size <= end:
+        room = BLOCK - at % BLOCK
+        if room < HEADER.size:
             at += room
             continue
-        crc, length, kind = _HEADER.unpack_from(data, at)
+        crc, length, kind = HEADER.unpack_from(data, at)
         if kind == 0 and length == 0:  # space that was allocated and never written
             at += room
             continue
-        start, at = at + _HEADER.size, at + _HEADER.size + length
-        if _HEADER.size + length > room:
+        start, at = at + HEADER.size, at + HEADER.size + length
+        if HEADER.size + length > room:
             raise FormatError("a log record that is longer than its block")
         if at > end:
             return
@@ -187,10 +205,10 @@ def _fragments(data: bytes) -> Iterator[_Fragment]:
 
 def begins_as_log(head: bytes) -> bool:
     """Return whether a file with this beginning holds a log record."""
-    if len(head) < _HEADER.size:
+    if len(head) < HEADER.size:
         return False
-    _, length, kind = _HEADER.unpack_from(head)
-    return kind in (_FULL, _FIRST) and 0 < length <= _BLOCK - _HEADER.size
+    _, length, kind = HEADER.unpack_from(head)
+    return kind in (_FULL, _FIRST) and 0 < length <= BLOCK - HEADER.size
 
 
 def is_text(head: bytes) -> bool:

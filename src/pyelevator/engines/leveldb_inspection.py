@@ -32,6 +32,7 @@ from pyelevator.engines.leveldb_format import (
     parse_file_name,
     read_manifest,
 )
+from pyelevator.engines.leveldb_logs import hidden_records
 
 _SAMPLED_TABLES: Final = 24
 _SAMPLED_BLOCKS: Final = 8
@@ -76,7 +77,8 @@ class Inspection:
         path: of the directory.
         files: what LevelDB would take for its own, in the order of their names.
         foreign: why these are not files for this LevelDB, though they may be sound; None if they may be.
-        damage: why it cannot be opened as it is: CURRENT or the manifest is missing or damaged; None if it can.
+        damage: why it cannot be opened as it is: CURRENT or the manifest is missing or damaged, or a log is so that
+            LevelDB would not see it; None if it can.
         incomplete: which files the manifest counts on that are not there; None if all are.
         strangers: names that LevelDB would take for its own and delete, and that are not.
         manifest: what the current manifest says; None if it cannot be read.
@@ -146,6 +148,7 @@ class _Look:
             self._look_at_names()
             self._look_at_current()
             self._look_at_other_manifests()
+            self._look_at_logs()
             self._look_at_tables()
         return Inspection(
             self.path,
@@ -250,6 +253,18 @@ class _Look:
             if file.name not in self.manifests_read:
                 with suppress(FormatError, FileNotFoundError):
                     self._manifest(file.name)
+
+    def _look_at_logs(self) -> None:
+        """LevelDB passes over some damage of the logs, and of the manifest, without a word."""
+        if self.manifest is None or self.damage is not None:
+            return
+        oldest = self.manifest.previous_log_number or self.manifest.log_number
+        logs = [file.name for file in self.of_kind(FileKind.LOG) if file.number >= oldest]
+        for name in [*logs, self._current()]:
+            with suppress(FormatError, FileNotFoundError), self._opened(name) as descriptor:
+                reason = hidden_records(descriptor)
+                if reason is not None:
+                    self.damage = f"{name} has {reason}"
 
     def _pointed_or_read(self, name: str, most: int) -> bytes:
         """The content; what stands in place of it is foreign."""
