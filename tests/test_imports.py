@@ -17,6 +17,7 @@ ROWS = [
     {"messages"},
     {"flows"},
     {"codec", "interceptors", "engines"},
+    {"legacy"},
     {"application"},
     {"conversation"},
     {"transports"},

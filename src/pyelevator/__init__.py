@@ -39,6 +39,7 @@ from pyelevator.errors import (
     WrongType,
     WrongValue,
 )
+from pyelevator.legacy import install
 
 if TYPE_CHECKING:
     from pyelevator.client import Elevator, RangeIter, WriteBatch
@@ -87,6 +88,7 @@ __all__ = [
 ]
 
 
+install()
 _HOMES = {
     "Elevator": "pyelevator.client",
     "RangeIter": "pyelevator.client",

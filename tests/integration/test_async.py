@@ -12,6 +12,7 @@ import uvloop
 
 from pyelevator import AsyncElevator, AsyncWriteBatch, Elevator, RequestTimeout, WriteBatch
 from pyelevator.application import Application
+from pyelevator.legacy import OLD_ATTRIBUTES
 from pyelevator.testing.portals import Portal
 from pyelevator.testing.servers import serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
@@ -74,7 +75,7 @@ PAIRS = [(Elevator, AsyncElevator), (WriteBatch, AsyncWriteBatch)]
 
 
 def public(kind):
-    return {name for name in dir(kind) if not name.startswith("_")}
+    return {name for name in dir(kind) if not name.startswith("_")} - OLD_ATTRIBUTES.keys()
 
 
 @pytest.mark.parametrize(("sync", "later"), PAIRS)

@@ -18,6 +18,7 @@ from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.flows import Flow, Forward, Interceptor, compose, drive, through
+from pyelevator.legacy import accept_old_calls
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
 
 if TYPE_CHECKING:
@@ -247,6 +248,7 @@ class Facade(Generic[T]):
         return f"<{type(self).__name__} {self._transport.url} {state}>"
 
 
+@accept_old_calls
 class Client(Facade[T]):
     """A sync client: any number of threads share it."""
 

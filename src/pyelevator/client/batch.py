@@ -18,6 +18,7 @@ from pyelevator.codec import Codec
 from pyelevator.commands import DELETE, PUT, Batch, Data, Op, to_bytes
 from pyelevator.deadlines import check_timeout
 from pyelevator.flows import Flow, Interceptor
+from pyelevator.legacy import accept_old_calls
 from pyelevator.transports import Curve, Transport
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Writes:
         return len(self._ops)
 
 
+@accept_old_calls
 class WriteBatch(Writes, Client[T]):
     """A batch of writes to one database.
 

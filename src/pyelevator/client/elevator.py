@@ -42,6 +42,7 @@ from pyelevator.commands import (
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import CursorExpired
 from pyelevator.flows import Interceptor
+from pyelevator.legacy import accept_old_calls
 from pyelevator.transports import Curve, Transport
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", str, bytes)
 
 
+@accept_old_calls
 class Elevator(Client[T]):
     """A client of one database.
 

@@ -1,0 +1,343 @@
+"""What programs written for py-elevator 0.5c say: its module names, its ways to call, and what each is called now.
+
+Source: PyPI's ``py-elevator`` 0.5c. Everything here works and raises a DeprecationWarning that says the new way; the
+classes themselves know nothing of it but the decorator :func:`accept_old_calls`.
+"""
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, Final, NamedTuple, TypeVar
+
+C = TypeVar("C", bound=type)
+
+_STATUSES: Final = {"SUCCESS_STATUS": 1, "FAILURE_STATUS": -1, "WARNING_STATUS": -2}
+_CODES: Final = {
+    "TYPE_ERROR": 0,
+    "KEY_ERROR": 1,
+    "VALUE_ERROR": 2,
+    "INDEX_ERROR": 3,
+    "RUNTIME_ERROR": 4,
+    "OS_ERROR": 5,
+    "DATABASE_ERROR": 6,
+    "SIGNAL_ERROR": 7,
+}
+_CONSTANTS: Final[Mapping[str, Any]] = {**_STATUSES, **_CODES, "SIGNAL_BATCH_PUT": 1, "SIGNAL_BATCH_DELETE": 0}
+
+
+class OldModule(NamedTuple):
+    """A module of 0.5c.
+
+    Attributes:
+        successor: Where its names are now.
+        names: Old name -> ``module:name``, or any other value as it is.
+    """
+
+    successor: str
+    names: Mapping[str, Any]
+
+
+_ERRORS: Final = "pyelevator.errors"
+
+OLD_MODULES: Final[Mapping[str, OldModule]] = {
+    "pyelevator.error": OldModule(
+        _ERRORS,
+        {
+            **_CONSTANTS,
+            "DatabaseError": "pyelevator.errors:DatabaseError",
+            "SignalError": "pyelevator.errors:SignalError",
+            # 0.5c raised it whenever no answer came, whatever the reason was.
+            "TimeoutError": "pyelevator.errors:TransportError",
+            "ELEVATOR_ERROR": "pyelevator.errors:SERVER_ERRORS",
+        },
+    ),
+    "pyelevator.constants": OldModule("pyelevator.messages and pyelevator.ErrorCode", _CONSTANTS),
+    "pyelevator.base": OldModule("pyelevator", {"Client": "pyelevator.client:Elevator"}),
+    "pyelevator.batch": OldModule("pyelevator", {"WriteBatch": "pyelevator.client:WriteBatch"}),
+    "pyelevator.message": OldModule(
+        "pyelevator.codec",
+        {
+            "MessageFormatError": "pyelevator.errors:MalformedMessage",
+            "Request": "pyelevator.legacy:encode_request",
+            "Response": "pyelevator.legacy:OldResponse",
+            "ResponseHeader": "pyelevator.legacy:OldResponseHeader",
+        },
+    ),
+    "pyelevator.utils": OldModule("pyelevator", {}),
+    "pyelevator.utils.snippets": OldModule(
+        "pyelevator (timeouts are seconds)",
+        {"ms_to_sec": "pyelevator.legacy:ms_to_sec", "sec_to_ms": "pyelevator.legacy:sec_to_ms"},
+    ),
+    "pyelevator.utils.patterns": OldModule("enum", {"enum": "pyelevator.legacy:enum"}),
+}
+"""Name of a module of 0.5c -> what it holds."""
+
+
+class OldModuleFinder:
+    """Finder and loader of the modules of 0.5c, after everything that Python finds by itself.
+
+    It does not inherit from the classes of importlib.abc, whose import takes several times as long as this module's.
+    """
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:  # noqa: ARG002
+        """Give the spec of a module of 0.5c, None for any other."""
+        if fullname not in OLD_MODULES:
+            return None
+        is_package = any(name.startswith(f"{fullname}.") for name in OLD_MODULES)
+        return ModuleSpec(fullname, self, is_package=is_package)  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:  # noqa: ARG002
+        """Leave the making of the module to Python."""
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Fill the module, and warn."""
+        old = OLD_MODULES[module.__name__]
+        _warn(f"{module.__name__} is py-elevator's; its names are in {old.successor} now")
+        module.__doc__ = f"py-elevator's name for {old.successor}."
+        vars(module).update({name: _resolve(value) for name, value in old.names.items()})
+
+
+def install() -> None:
+    """Let Python find the modules of 0.5c."""
+    if not any(isinstance(finder, OldModuleFinder) for finder in sys.meta_path):
+        sys.meta_path.append(OldModuleFinder())
+
+
+def _resolve(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    module, _, name = value.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _warn(message: str) -> None:
+    """Warn at the nearest line outside of this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame = frame.f_back
+    place = frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__", "?")
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(message, DeprecationWarning, *place, registry)
+
+
+_BETWEEN: Final = ("pyelevator", "importlib", "_frozen_importlib", "functools")
+"""Whose lines are between a call of 0.5c's and what it meets here."""
+
+
+# What the modules hold that is nowhere else
+
+
+def enum(*names: str, **values: Any) -> type:
+    """Make a class whose attributes are the names, numbered from 0.
+
+    >>> enum("ONLINE", "OFFLINE").OFFLINE
+    1
+    """
+    return type("Enum", (), {**dict(zip(names, range(len(names)), strict=True)), **values})
+
+
+def ms_to_sec(milliseconds: float) -> int:
+    """Cut milliseconds down to whole seconds."""
+    return int(milliseconds / 1000)
+
+
+def sec_to_ms(seconds: float) -> float:
+    """Give seconds in milliseconds: a float for a float, else an int."""
+    return seconds * 1000
+
+
+def encode_request(
+    *, command: str, args: Any, db_uid: str | None = None, meta: Mapping[str, Any] | None = None
+) -> bytes:
+    """Encode a request, as ``pyelevator.message.Request(...)`` did.
+
+    >>> encode_request(command="PING", args=[]).hex()
+    '84a46d65746181ab636f6d7072657373696f6ec2a3756964c0a3636d64a450494e47a46172677390'
+    """
+    from pyelevator.codec.base import pack
+
+    return pack({"meta": {"compression": False} if meta is None else meta, "uid": db_uid, "cmd": command, "args": args})
+
+
+class OldResponse:
+    """The content of a reply, as ``pyelevator.message.Response``.
+
+    Attributes:
+        datas: What the server answered, with bytes in it.
+    """
+
+    def __init__(self, raw_message: bytes, *, compression: bool = False) -> None:
+        from pyelevator.codec import Limits
+        from pyelevator.codec.lz4 import decompress
+
+        content = decompress(raw_message, Limits()) if compression else raw_message
+        (self.datas,) = _fields(content, "datas")
+
+
+class OldResponseHeader:
+    """The header of a reply, as ``pyelevator.message.ResponseHeader``."""
+
+    def __init__(self, raw_header: bytes) -> None:
+        self.status, self.err_code, self.err_msg = _fields(raw_header, "status", "err_code", "err_msg")
+
+
+def _fields(raw: bytes, *names: str) -> Sequence[Any]:
+    from pyelevator.codec import Limits
+    from pyelevator.codec.base import unpack
+    from pyelevator.errors import MalformedMessage
+
+    message = unpack(raw, Limits())
+    try:
+        return [message[name.encode()] for name in names]
+    except (KeyError, TypeError) as error:
+        raise MalformedMessage(f"a reply holds {', '.join(names)}") from error
+
+
+# Calls
+
+
+class OldCall(NamedTuple):
+    """How 0.5c called a method.
+
+    Attributes:
+        positional: Arguments that the method takes by position; 0.5c took more, and ignored them.
+        renamed: Old keyword -> the one of today.
+        defaults: Argument -> what stood for it where it was left out, or None.
+    """
+
+    positional: int
+    renamed: Mapping[str, str] = {}
+    defaults: Mapping[str, Any] = {}
+
+
+OLD_CALLS: Final[Mapping[str, OldCall]] = {
+    "connect": OldCall(1),
+    "disconnect": OldCall(0),
+    "mount": OldCall(1),
+    "unmount": OldCall(1),
+    "listdb": OldCall(0),
+    "createdb": OldCall(2, {"key": "db_name", "db_options": "options"}),
+    "dropdb": OldCall(1, {"key": "db_name"}),
+    "repairdb": OldCall(0),
+    "Put": OldCall(2),
+    "Delete": OldCall(1),
+    "Range": OldCall(2),
+    "Slice": OldCall(2, defaults={"key_from": None, "offset": 0}),
+    "RangeIter": OldCall(2),
+    "Write": OldCall(0),
+}
+"""Method -> how it was called."""
+
+
+def accept_old_calls(cls: C) -> C:
+    """Give a client class the calls and attributes of 0.5c; the signatures that tools show stay as they are."""
+    for name in OLD_CALLS.keys() & vars(cls).keys():
+        setattr(cls, name, _accepting(vars(cls)[name], OLD_CALLS[name]))
+    for name, attribute in OLD_ATTRIBUTES.items():
+        setattr(cls, name, attribute)
+    return cls
+
+
+def _accepting(method: Any, old: OldCall) -> Callable[..., Any]:
+    ignored = () if "compression" in method.__code__.co_varnames else ("compression",)
+
+    @wraps(method)
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        if len(args) > old.positional:
+            _warn(f"{method.__name__} takes {old.positional} arguments by position; the others have no effect")
+            args = args[: old.positional]
+        if options:
+            options = _renamed(method.__name__, old.renamed, options, ignored)
+        if old.defaults:
+            options, args = _completed(old.defaults, args, options), ()
+        return method(self, *args, **options)
+
+    return call
+
+
+def _renamed(
+    method: str, renamed: Mapping[str, str], options: Mapping[str, Any], ignored: Sequence[str]
+) -> dict[str, Any]:
+    for name in options.keys() & renamed.keys():
+        _warn(f"{method}({name}=...) is py-elevator's; say {renamed[name]}=")
+    return {renamed.get(name, name): value for name, value in options.items() if name not in ignored}
+
+
+def _completed(defaults: Mapping[str, Any], args: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    given = {**dict(zip(defaults, args, strict=False)), **options}
+    return given | {name: value for name, value in defaults.items() if given.get(name) is None}
+
+
+# Attributes
+
+
+def _url(client: Any) -> str:
+    return str(client._transport.url)
+
+
+def _send(
+    client: Any,
+    db_uid: str | None,
+    command: str,
+    arguments: Any,
+    *_ignored: Any,
+    timeout: float | None = None,
+    compression: bool = False,
+) -> Any:
+    """Send a command by its verb, as the methods of 0.5c did.
+
+    Args:
+        client: A sync client.
+        db_uid: Of the database; None for commands that need none.
+        command: The verb, as ``GET``.
+        arguments: The arguments as they travel.
+        timeout: Seconds.
+        compression: Ask for a compressed answer.
+
+    Returns:
+        The ``datas`` of the answer: a single value in a list, if it is true; None where the command has no result.
+    """
+    _warn("send() is py-elevator's; call the method of the command")
+    payload = client._run(_exchange(db_uid, _command(command, arguments), compression), timeout)
+    return _datas(_decoded(payload, client._text.value))
+
+
+def _command(verb: str, arguments: Any) -> Any:
+    from pyelevator.commands import COMMANDS, Unknown
+
+    args = list(arguments)  # {} stood for no arguments
+    return COMMANDS[verb](*args) if verb in COMMANDS else Unknown(verb, args)
+
+
+def _exchange(db_uid: str | None, command: Any, compression: bool) -> Any:
+    from pyelevator.flows import send
+    from pyelevator.messages import Request
+
+    response = yield from send(Request(command, db_uid, None, compression))
+    if response.code is not None:
+        raise command.error(response.code, response.message)
+    return response.payload
+
+
+def _decoded(payload: Any, text: Callable[[bytes], Any]) -> Any:
+    if isinstance(payload, bytes):
+        return text(payload)
+    return [_decoded(item, text) for item in payload] if isinstance(payload, (list, tuple)) else payload
+
+
+def _datas(payload: Any) -> Any:
+    return [payload] if payload and not isinstance(payload, list) else payload
+
+
+OLD_ATTRIBUTES: Final[Mapping[str, Any]] = {
+    "host": property(_url, doc="The server's URL, as ``tcp://127.0.0.1:4141``."),
+    "transport": property(lambda client: _url(client).partition("://")[0], doc="The scheme of the server's URL."),
+    "endpoint": property(lambda client: _url(client).partition("://")[2], doc="The server's URL without its scheme."),
+    "send": _send,
+}
+"""Attribute of 0.5c's clients -> what it is here. Set at run time, so that editors show the names of today only."""
