@@ -23,6 +23,7 @@ from pyelevator.messages import Request, Response
 from pyelevator.testing.servers import ServerProcess, serve
 from pyelevator.transports import FakeTransport
 from support.old_servers import OldServer
+from support.steps import each_step
 
 KEYS = [f"{i:04}" for i in range(1000)]
 WAIT = 30
@@ -208,6 +209,43 @@ def test_a_page_begun_before_a_fork_is_the_parent_s(tmp_path):
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert next(it) == "0001"
+
+
+@pytest.mark.parametrize("how", [{}, {"include_value": False}, {"consistent": True}])
+@pytest.mark.parametrize("max_lanes", [1, 16])
+def test_of_threads_that_share_an_iterator_each_row_goes_to_one(max_lanes, how):
+    from pyelevator.application import Application
+
+    keys = [f"{i:05}" for i in range(20_000)]
+    with serve(Application.in_memory()) as server, Elevator.from_url(server.urls[0] + "?timeout=60") as filling:
+        with filling.WriteBatch() as batch:
+            for key in keys:
+                batch.Put(key, key)
+        with Elevator.from_url(f"{server.urls[0]}?max_lanes={max_lanes}&timeout=60") as E:
+            it, shares = E.RangeIter(**how), [[], [], [], []]
+            threads = [threading.Thread(target=share.extend, args=(it,)) for share in shares]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            rows = sorted(row if isinstance(row, str) else row[0] for share in shares for row in share)
+            assert rows == keys
+            assert list(it) == []
+
+
+def test_a_signal_handler_may_go_on_with_the_iterator_that_it_interrupts():
+    with Elevator(transport=FakeTransport()) as E:
+        fill(E)
+
+        def work(steps):
+            it, seen, inner = E.RangeIter(include_value=False), [], []
+            steps.action = lambda: inner.extend(next(it) for _ in range(3))
+            seen += [next(it) for _ in range(126)]
+            with steps:
+                seen += [next(it) for _ in range(4)]
+            assert sorted(seen + inner) + list(it) == KEYS
+
+        assert each_step(("client", "flows.py"), work, kind="line") > 50
 
 
 def test_many_threads_iterate_over_few_lanes(tmp_path):
@@ -455,6 +493,32 @@ def test_async_a_page_is_unpacked_while_the_next_one_comes(monkeypatch):
 
     run(main())
     assert order[:4] == ["asked", "asked", "unpacked", "asked"]
+
+
+@pytest.mark.parametrize("how", [{}, {"include_value": False}, {"include_key": False}, {"consistent": True}])
+def test_async_a_step_cancelled_at_any_turn_of_the_loop_skips_nothing(how):
+    rows = [key if len(how) and "consistent" not in how else [key, key] for key in KEYS]
+
+    async def main():
+        async with AsyncElevator(transport=FakeTransport()) as E:
+            await filled(E)
+            for turns in range(16):
+                it, seen = E.RangeIter(**how), []
+                for _ in range(127):
+                    seen.append(await anext(it))
+                while len(seen) < 642:  # over the ends of two pages
+                    step = asyncio.ensure_future(anext(it))
+                    for _ in range(turns if len(seen) in (128, 640) else 0):
+                        await asyncio.sleep(0)
+                    step.cancel() if len(seen) in (128, 640) and not step.done() else None
+                    await asyncio.wait([step])
+                    if step.cancelled():
+                        seen.append(await anext(it))
+                    else:
+                        seen.append(step.result())
+                assert seen + [row async for row in it] == rows
+
+    run(main())
 
 
 def test_async_a_step_that_is_cancelled_while_the_next_page_is_asked_for_keeps_its_rows():

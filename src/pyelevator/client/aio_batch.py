@@ -63,13 +63,9 @@ class AsyncWriteBatch(Writes, AsyncClient[T]):
 
     async def Write(self, *, sync: bool = False, timeout: float | None = None) -> None:
         self._connects = True
-        ops, self._ops = self._ops, []  # what is added while this one is under way belongs to the next Write
-        try:
+        with self._taken() as ops:
             if ops:
                 await self._run(operations.call(self._link, Batch(ops, sync)), timeout)
-        except BaseException:
-            self._ops = ops + self._ops
-            raise
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:

@@ -39,9 +39,8 @@ class AsyncPipeline(Commands[T]):
         return self.results
 
     async def _execute(self, timeout: float | None) -> None:
-        results, self._queue = self._queue, []
-        flow = pipeline(self._client._link, [result.command for result in results])
-        with self._kept_if_unsent(results):
+        with self._taken() as results:
+            flow = pipeline(self._client._link, [result.command for result in results])
             self._settle(results, await self._client._run(flow, timeout))
 
     async def __aenter__(self) -> Self:

@@ -1,6 +1,7 @@
 """WriteBatch: many puts and deletes in one message, all of them or none."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar, overload
 
 from pyelevator.client import operations
@@ -52,6 +53,21 @@ class Writes:
 
     def __len__(self) -> int:
         return len(self._ops)
+
+    @contextmanager
+    def _taken(self) -> Iterator[list[Op]]:
+        """The operations, which are no longer in the batch unless something is raised.
+
+        It is one list for good: what is added meanwhile, by another thread say, is for the next Write.
+        """
+        ops = self._ops[:]
+        try:
+            del self._ops[: len(ops)]
+            yield ops
+        except BaseException:
+            if not any(here is op for here, op in zip(self._ops, ops[:1], strict=False)):  # else they are still there
+                self._ops[:0] = ops
+            raise
 
 
 @accept_old_calls
@@ -156,13 +172,8 @@ class WriteBatch(Writes, Client[T]):
         ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.
         If it fails the operations stay, and Write may be called again. A batch that is not connected connects first.
         """
-        ops = self._ops[:]
-        del self._ops[: len(ops)]  # one list for good: what another thread adds meanwhile is for the next Write
-        try:
+        with self._taken() as ops:
             self._run(self._written(ops, sync), timeout)
-        except BaseException:
-            self._ops[:0] = ops
-            raise
 
     def _written(self, ops: list[Op], sync: bool) -> Flow[None]:
         if self._link.uid is None:

@@ -151,13 +151,16 @@ class Commands(Generic[T]):
         return result
 
     @contextmanager
-    def _kept_if_unsent(self, results: list[Result[Any]]) -> Iterator[None]:
-        """What could not be sent at all (there is no database, say) stays queued."""
+    def _taken(self) -> Iterator[list[Result[Any]]]:
+        """What is queued, and no longer is. Whatever has no outcome in the end (there is no database, say, or a signal
+        handler raised) is queued again."""
+        results = self._queue
         try:
-            yield
-        except UsageError:
-            if not any(result.done() for result in results):
-                self._queue[:0] = results
+            self._queue = []
+            yield results
+        except BaseException:
+            added = self._queue if self._queue is not results else []
+            self._queue = [result for result in results if not result.done()] + added
             raise
 
     def _settle(self, results: Sequence[Result[Any]], outcomes: Sequence[Any]) -> None:
@@ -231,9 +234,8 @@ class Pipeline(Commands[T]):
         return self.results
 
     def _execute(self, timeout: float | None) -> None:
-        results, self._queue = self._queue, []
-        flow = pipeline(self._client._link, [result.command for result in results])
-        with self._kept_if_unsent(results):
+        with self._taken() as results:
+            flow = pipeline(self._client._link, [result.command for result in results])
             self._settle(results, self._client._run(flow, timeout))
 
     def __enter__(self) -> Self:
