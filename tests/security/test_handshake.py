@@ -22,7 +22,8 @@ from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.transports import Curve, Listener
 from pyelevator.transports.bounded import BoundedListener
 from pyelevator.transports.curve import Pair
-from pyelevator.transports.zap import CurveServer, Refusals
+from pyelevator.transports.refusals import Refusals
+from pyelevator.transports.zap import CurveServer
 
 SOON = 0.4
 """Seconds in which a connection that is let in is up, many times over."""

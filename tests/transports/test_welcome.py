@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
 from pyelevator.transports.welcome import Welcome
-from pyelevator.transports.zmtp import Decoder, Refused, encode, first_head
+from pyelevator.transports.zmtp import Decoder, Foreign, Refused, encode, first_head
 
 SIGNATURE = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
 NULL = b"NULL" + bytes(16)
@@ -81,16 +81,48 @@ def test_who_wants_another_kind_of_connection_is_refused(peer, why):
     ("peer", "error"),
     [
         (SIGNATURE + b"\x03\x01" + NULL + bytes(32) + b"\x00\x05hello", MalformedMessage),
-        (b"\x00\x00", MalformedMessage),
         (b"\xff" + bytes(8) + b"\x00", MalformedMessage),
         (b"\xff" + (1 << 40).to_bytes(8, "big") + b"\x00", LimitExceeded),
-        (b"\xff" + (300).to_bytes(8, "big") + b"\x00" + bytes(299), MalformedMessage),
+        (b"\xff" + (300).to_bytes(8, "big") + b"\x00" + b"i" * 299, MalformedMessage),
         (SIGNATURE + b"\x03\x01" + NULL + bytes(32) + b"\x06" + (1 << 40).to_bytes(8, "big"), LimitExceeded),
     ],
 )
 def test_what_is_no_handshake_is_refused_before_memory_is_taken_for_it(peer, error):
     with pytest.raises(error):
         shake(peer)
+
+
+@pytest.mark.parametrize(
+    ("opening", "protocol"),
+    [
+        (b"GET / HTTP/1.1\r\n", "HTTP"),
+        (b"POST /" + b"x" * 200, "HTTP"),
+        (b"OPTIONS * HTTP/1.1\r\n", "HTTP"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP"),
+        (b"QUERY / HTTP/1.1\r\n", "some text protocol"),
+        (b"A / HTTP/1.1\r\n", "some text protocol"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH"),
+        (b"*1\r\n$4\r\nPING\r\n", "some text protocol"),
+        (b"\r\n", "some text protocol"),
+        (b"\x05\x01\x00", "another protocol"),  # SOCKS 5
+        (b"\x00\x00\x00\x08\x04\xd2\x16/", "another protocol"),  # PostgreSQL
+        (b"\x3a\x00\x00\x00\x01\x00\x00\x00", "another protocol"),  # MongoDB
+        (b"\x80\x00\x00\x03\x00\x00\x00\x00", "another protocol"),  # memcached
+        (b"\x03\x00\x00\x13\x0e\xe0", "another protocol"),  # RDP
+        (b"\x04\x00\x00\x00\x05\x00\x00\x00\x00", "another protocol"),  # Cassandra
+        (b"\x10\x16\x00\x04MQTT", "another protocol"),
+        (b"\x00\x1c\x00\x01\x00\x00\x21\x12", "another protocol"),  # STUN over TCP
+        (b"\xff" + bytes(7) + b"\xff\x02" + b"i" * 254, "another protocol"),  # a long identity with flags
+        (b"\x05\x02name", "another protocol"),
+    ],
+)
+def test_another_protocol_is_refused_by_its_first_bytes(opening, protocol):
+    with pytest.raises(Foreign, match=f"it speaks {protocol}, not ZeroMQ"):
+        shake(opening)
+    welcome = Welcome()
+    with pytest.raises(Foreign):
+        list(map(welcome.receive, [opening[at : at + 1] for at in range(len(opening))]))
 
 
 @given(
@@ -151,7 +183,14 @@ def test_messages_in_the_oldest_words_come_back_from_any_pieces(messages, sizes)
     assert list(decoder.messages) == messages
 
 
-@pytest.mark.parametrize(("data", "error"), [(b"\x00\x00", MalformedMessage), (b"\xff" + b"\x7f" * 9, LimitExceeded)])
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"\x00\x00", MalformedMessage),
+        (b"\x03\x02ab", MalformedMessage),
+        (b"\xff" + b"\x7f" * 8 + b"\0", LimitExceeded),
+    ],
+)
 def test_a_frame_that_is_none_or_too_long_is_refused(data, error):
     with pytest.raises(error):
         decoder_of(ZMTP_1).feed(data)

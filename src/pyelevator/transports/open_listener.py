@@ -20,6 +20,8 @@ from pyelevator.deadlines import Deadline
 from pyelevator.transports import tcp
 from pyelevator.transports.doors import Doors
 from pyelevator.transports.guests import READ, WRITE, Backlog, Guest, Left, Unfinished
+from pyelevator.transports.refusals import Refusals
+from pyelevator.transports.zmtp import Foreign
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
@@ -78,6 +80,7 @@ class OpenListener:
         self._max_message, self._max_connections = max_message, max_connections
         self._unfinished = Unfinished(max_unfinished or max(_UNFINISHED, 4 * max_message))
         self._told = False
+        self._refusals = Refusals()
         self._closed = False
         self._names = count()
         self._guests: dict[bytes, Guest] = {}
@@ -186,7 +189,9 @@ class OpenListener:
         if event & ~WRITE:
             try:
                 messages = guest.take()
-            except Left:
+            except Left as left:
+                if isinstance(left.__cause__, Foreign):
+                    self._refusals.tell(_address(guest), str(left.__cause__))
                 self._part(guest)
                 return
             identity = guest.identity
@@ -354,3 +359,11 @@ class OpenListener:
         while self.outbox.peers and not deadline.expired():
             sleep(_MOMENT)
             self.outbox.flush()
+
+
+def _address(guest: Guest) -> str:
+    """Where a guest comes from, for the log."""
+    try:
+        return str(guest.socket.getpeername()[0]) if guest.socket.family != sockets.AF_UNIX else "a socket file"
+    except OSError:  # it has left
+        return "an unknown address"

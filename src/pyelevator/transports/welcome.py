@@ -6,21 +6,37 @@ Peers of every ZMTP come (rfc.zeromq.org/spec/13, 15 and 23)::
     ZMTP 2 (libzmq 3)     signature, revision 1, type of its socket, an identity as a frame
     ZMTP 3 (libzmq 4)     signature, revision 3, minor, mechanism, zeros, READY
 
-Our signature is an empty identity to the first of them, and each is told no more than it can read.
+Our signature is an empty identity to the first of them, and each is told no more than it can read. What speaks another
+protocol is refused by its first two bytes: a frame of ZMTP 1 that is an identity has no flags, and none begins with a
+zero byte, which ZeroMQ keeps for itself. Else text would be a long identity, and what stands behind it a message: any
+web page can have a browser send that to this machine.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pyelevator.errors import MalformedMessage
 from pyelevator.transports import zmtp
-from pyelevator.transports.zmtp import Refused
+from pyelevator.transports.zmtp import Foreign, Refused
 
 _OLD_REVISION: Final = 1
 _ROUTER: Final = 6
 _PEERS: Final = (b"DEALER", b"REQ", b"ROUTER")
 _OLD_PEERS: Final = (3, 5, 6)
 """The same as ZMTP 2 counts them."""
+
+_ZERO: Final = b"\0"
+_NO_IDENTITY: Final = zmtp.first_head(0, 0)
+
+_FIRST_WORDS: Final[Sequence[tuple["re.Pattern[bytes]", str]]] = (
+    (re.compile(rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|PRI)\b"), "HTTP"),
+    (re.compile(rb"\x16\x03"), "TLS"),
+    (re.compile(rb"SSH-"), "SSH"),
+    (re.compile(rb"[\t\r\n -~]{2}"), "some text protocol"),
+    (re.compile(b""), "another protocol"),
+)
+"""What a peer began with -> what that is; the first that fits."""
 
 _MAX_IDENTITY: Final = 255
 _OURS: Final = bytes((zmtp.MINOR,)) + zmtp.NULL + bytes(32) + zmtp.ready(b"ROUTER")
@@ -49,7 +65,7 @@ class Welcome:
         """Takes what came in; what to send now.
 
         Raises:
-            Refused: the peer wants no such connection.
+            Refused: the peer wants no such connection, or speaks another protocol (Foreign).
             MalformedMessage, LimitExceeded: it speaks something else.
         """
         self._data += data
@@ -71,6 +87,12 @@ class Welcome:
         return bytes((zmtp.REVISION,))
 
     def _first_identity(self) -> bytes | None:
+        """The one frame before the messages; its flags and its first byte are looked at before the rest has come."""
+        data = self._data
+        at = 9 if data[0] == 0xFF else 1
+        flags, first = data[at : at + 1], data[at + 1 : at + 2]
+        if data[0] == 0 or flags.strip(_ZERO) or (first == _ZERO and data[:2] != _NO_IDENTITY):
+            raise Foreign(next(protocol for words, protocol in _FIRST_WORDS if words.match(data)))
         self.head, self.read_head = zmtp.first_head, zmtp.read_first_head
         return self._end(0, self._anything)
 

@@ -7,7 +7,6 @@ nothing that a peer says of itself can replace.
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -16,6 +15,7 @@ from attrs import field, frozen
 from zmq.utils import z85
 
 from pyelevator.errors import UsageError
+from pyelevator.transports.refusals import Refusals
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
@@ -23,6 +23,22 @@ LOCAL: Final = "local"
 """The user id of everybody who comes over a socket file: its mode says who can."""
 
 _ENDPOINT: Final = "inproc://zeromq.zap.01"
+
+
+OPEN: Final = b"open"
+"""The domain of what everybody may connect to."""
+
+_WITHOUT_KEYS: Final[Mapping[bytes, str]] = {b"ipc": LOCAL, OPEN: "anybody"}
+"""Domain -> the user id of who comes without keys."""
+
+
+def ask_about(socket: "zmq.Socket[bytes]", domain: bytes) -> None:
+    """Has who comes to the next bind asked about.
+
+    libzmq then takes none who speaks ZMTP 1 or 2: for it anything is ZMTP 1, text with a message in it, too.
+    """
+    socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
+    socket.set(zmq.ZAP_DOMAIN, domain)
 
 
 @frozen
@@ -38,35 +54,16 @@ class CurveServer:
     allows: Callable[[str], bool]
 
     def secure(self, socket: "zmq.Socket[bytes]", scheme: str) -> None:
-        """Sets what the next bind takes over: encryption for tcp, none for socket files."""
-        socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
-        socket.set(zmq.ZAP_DOMAIN, scheme.encode())
+        """Sets what the next bind takes over: encryption for tcp, none for socket files.
+
+        Raises:
+            UsageError: libzmq cannot do that.
+        """
+        if not zmq.has("curve"):
+            raise UsageError("this pyzmq was built without CURVE; install its wheel, or build libzmq with libsodium")
+        ask_about(socket, scheme.encode())
         socket.set(zmq.CURVE_SECRETKEY, self.secret_key.encode())  # this turns CURVE on, so it comes first
         socket.set(zmq.CURVE_SERVER, scheme == "tcp")
-
-
-class Refusals:
-    """Logs who was refused: each key once a minute, and not more than ``MOST`` keys in that time."""
-
-    SECONDS: Final = 60.0
-    MOST: Final = 50
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._since = clock()
-        self._told: set[tuple[str, str]] = set()
-
-    def tell(self, address: str, key: str) -> None:
-        """Says it, or not, if it was said not long ago."""
-        if self._clock() - self._since >= self.SECONDS:
-            self._told, self._since = set(), self._clock()
-        if (address, key) in self._told or len(self._told) > self.MOST:
-            return
-        self._told.add((address, key))
-        if len(self._told) > self.MOST:
-            _LOG.warning("refused more clients than are named here; the next minute is told again")
-        else:
-            _LOG.warning("refused a client at %s: its public key %s is not among the server's clients", address, key)
 
 
 class Doorkeeper:
@@ -76,11 +73,9 @@ class Doorkeeper:
     """
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", allows: Callable[[str], bool]) -> None:
-        if not zmq.has("curve"):
-            raise UsageError("this pyzmq was built without CURVE; install its wheel, or build libzmq with libsodium")
         self._allows = allows
         self._refusals = Refusals()
-        self._judges: Mapping[bytes, Callable[..., str | None]] = {b"NULL": self._local, b"CURVE": self._known}
+        self._judges: Mapping[bytes, Callable[..., str | None]] = {b"NULL": self._keyless, b"CURVE": self._known}
         self._socket: zmq.Socket[bytes] = context.socket(zmq.REP)
         self._socket.set(zmq.LINGER, 0)
         self._socket.bind(_ENDPOINT)
@@ -105,12 +100,12 @@ class Doorkeeper:
             status = (b"500", b"internal error", b"")
         return [version, request_id, *status, b""]
 
-    def _local(self, domain: bytes, _address: str) -> str | None:
-        return LOCAL if domain == b"ipc" else None
+    def _keyless(self, domain: bytes, _address: str) -> str | None:
+        return _WITHOUT_KEYS.get(domain)
 
     def _known(self, _domain: bytes, address: str, credentials: bytes) -> str | None:
         key = z85.encode(credentials).decode()
         if self._allows(key):
             return key
-        self._refusals.tell(address, key)
+        self._refusals.tell(address, f"its public key {key} is not among the server's clients")
         return None

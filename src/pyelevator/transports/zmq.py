@@ -220,10 +220,10 @@ class Listener:
         self._waker: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         try:
             self._prepare()
-            if curve is not None:
-                from pyelevator.transports.zap import Doorkeeper  # clients have no use for it
+            from pyelevator.transports import zap  # clients have no use for it
 
-                Doorkeeper(self._context, curve.allows)
+            zap.Doorkeeper(self._context, _nobody if curve is None else curve.allows)
+            zap.ask_about(self.socket, zap.OPEN)
             for target in targets:
                 self.urls += (self._bind(target),)
             self._waker_identity = self._open_waker()
@@ -320,6 +320,11 @@ class Listener:
             Path(path).unlink(missing_ok=True)
         self.socket.close()
         self._context.term()
+
+
+def _nobody(_: str) -> bool:
+    """Allow no key, where nobody is asked for one."""
+    return False
 
 
 def _user_of(frame: zmq.Frame) -> str:

@@ -54,6 +54,17 @@ class Refused(Exception):
     """The peer speaks ZMTP 3 and wants no such connection: another mechanism, or a reason of its own."""
 
 
+class Foreign(Refused):
+    """The peer speaks no ZMTP at all.
+
+    Args:
+        protocol: what it speaks instead, as far as its first bytes tell.
+    """
+
+    def __init__(self, protocol: str) -> None:
+        super().__init__(f"it speaks {protocol}, not ZeroMQ")
+
+
 def property_of(name: bytes, value: bytes) -> bytes:
     """One property of a READY."""
     return bytes([len(name)]) + name + len(value).to_bytes(4, "big") + value
@@ -192,9 +203,11 @@ def read_first_head(data: bytes, at: int, limit: int) -> tuple[int, int, int] | 
     size = int.from_bytes(data[at + 1 : at + 9], "big") if long else data[at]
     if not size:
         raise MalformedMessage("a frame has no flags")
+    if data[start - 1] > MORE:
+        raise MalformedMessage(f"a frame has the flags {data[start - 1]:#04x}")
     if size - 1 > limit:
         raise LimitExceeded(f"a message of more than {limit} bytes")
-    return data[start - 1] & MORE, start, start + size - 1
+    return data[start - 1], start, start + size - 1
 
 
 def check_ready(body: bytes, peers: Sequence[bytes]) -> None:
