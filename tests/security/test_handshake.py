@@ -13,7 +13,7 @@ import zmq
 from pyelevator import AsyncElevator, Elevator, WriteBatch
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
-from pyelevator.commands import DbList, Get, Ping
+from pyelevator.commands import PUT, Batch, DbList, Get, Ping, Slice
 from pyelevator.errors import ConnectTimeout, CursorExpired, DatabaseError, PermissionDenied, UsageError
 from pyelevator.messages import Request, Response
 from pyelevator.server import Server
@@ -24,6 +24,8 @@ from pyelevator.transports.bounded import BoundedListener
 from pyelevator.transports.curve import Pair
 from pyelevator.transports.refusals import Refusals
 from pyelevator.transports.zap import CurveServer
+
+CODEC = ClassicCodec()
 
 SOON = 0.4
 """Seconds in which a connection that is let in is up, many times over."""
@@ -204,19 +206,23 @@ def test_roles_and_patterns_through_the_documented_methods(keys, secured):
         server.client(reader)
 
 
-def test_a_cursor_is_of_the_client_that_opened_it(keys, secured):
+def test_a_cursor_is_of_the_client_that_opened_it(keys, secured, dealer):
     server = secured()
-    with server.client(keys.let_in("alice")) as A, server.client(keys.let_in("bob")) as B:
-        with A.WriteBatch() as batch:
-            for number in range(300):
-                batch.Put(f"{number:03}", "v")
-        hers, his = A.RangeIter(consistent=True), B.RangeIter(consistent=True)
-        next(hers), next(his)
-        his._pages.close()
-        his._pages.pager.done, his._pages.pager.cursor = False, hers._pages.pager.cursor
-        with pytest.raises(CursorExpired):
-            list(his)
-        assert len(list(hers)) == 299
+    uid = server.application.catalog.uid_of("default")
+    server.application(Request(Batch([(PUT, b"%d" % number, b"v") for number in range(9)]), uid))
+    alice, bob = (dealer(server.urls[0], keys.let_in(name)) for name in ("alice", "bob"))
+
+    def page(client, cursor, start=None):
+        command = Slice(start, 5, cursor=cursor)
+        client.send_multipart(CODEC.encode_request(Request(command, uid, 1)))
+        return CODEC.decode_response(client.recv_multipart(), Request(command))
+
+    first = page(alice, True)
+    assert (len(first.payload), type(first.cursor)) == (5, bytes)
+    stolen = page(bob, first.cursor, b"5")
+    with pytest.raises(CursorExpired):
+        raise Slice(None, 5).error(stolen.code, stolen.message)
+    assert page(alice, first.cursor, b"5").payload == [[b"%d" % number, b"v"] for number in range(5, 9)]
 
 
 def test_a_client_that_is_refused_while_it_is_made_leaves_nothing_open(keys, secured, recwarn):
