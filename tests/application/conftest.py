@@ -32,10 +32,10 @@ def reopened(tmp_path):
     """Opens catalogs on LevelDB in one data directory, one after the other: each call closes the one before."""
     opened = []
 
-    def open_catalog(**options):
+    def open_catalog(*, storage=None, **options):
         for catalog in opened:
             catalog.close()
-        opened.append(Catalog(LevelDbStorage(), str(tmp_path / "data"), **options))
+        opened.append(Catalog(storage or LevelDbStorage(), str(tmp_path / "data"), **options))
         return opened[-1]
 
     yield open_catalog

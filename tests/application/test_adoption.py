@@ -3,13 +3,15 @@
 import json
 import logging
 
+import plyvel
 import pytest
 
 from pyelevator.application import Application, Policy, StoreError
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import PUT, DbCreate, DbDrop, DbForget, DbList
-from pyelevator.engines.base import EngineDamaged, OptionTypeError, OptionValueError
+from pyelevator.engines.base import Bounds, EngineDamaged, OptionTypeError, OptionValueError
 from pyelevator.engines.leveldb import LevelDbStorage
+from pyelevator.engines.leveldb_inspection import inspect
 from pyelevator.errors import DatabaseError, ErrorCode, ServerRuntimeError
 from pyelevator.messages import Request
 
@@ -362,3 +364,107 @@ def test_an_adopted_database_is_closed_after_a_minute_by_default():
     assert Policy().idle_unmount_adopted == 60.0
     assert Application.in_memory().tick_seconds == 5.0
     assert Application.in_memory(Policy(idle_unmount_adopted=2)).tick_seconds == 0.5
+
+
+# Compression
+
+
+def rows(count=2000):
+    """Pairs that Snappy makes smaller."""
+    return [(b"%06d" % number, b"value " * 20) for number in range(count)]
+
+
+def in_tables(path, compression):
+    """A LevelDB whose pairs lie in tables."""
+    with plyvel.DB(str(path), create_if_missing=True, compression=compression) as database:
+        for key, value in rows():
+            database.put(key, value)
+        database.compact_range(start=b"", stop=b"\xff")
+    return str(path)
+
+
+def in_the_log(path, _=None):
+    """A LevelDB whose pairs lie in its log."""
+    with plyvel.DB(str(path), create_if_missing=True) as database:
+        for key, value in rows():
+            database.put(key, value)
+    return str(path)
+
+
+def block_types(path):
+    return set(inspect(path, thorough=True).block_types)
+
+
+def used(catalog, name):
+    """Makes LevelDB write: the log becomes a table, and then all tables new ones."""
+    with catalog.use(catalog.uid_of(name)) as engine:
+        engine.write([(PUT, b"k", b"v" * 1000)])
+        engine.compact()
+    catalog.unmount(name)
+
+
+@pytest.mark.parametrize(
+    ("make", "made_with", "kept"),
+    [(in_tables, "snappy", "snappy"), (in_tables, None, None), (in_the_log, None, None)],
+    ids=["snappy", "none", "log only"],
+)
+def test_an_adopted_database_keeps_the_compression_of_its_tables(reopened, data, tmp_path, make, made_with, kept):
+    path = make(tmp_path / "theirs", made_with)
+    catalog = reopened(storage=LevelDbStorage({"compression": True}))
+    catalog.create(path, {"block_size": 4096})
+    assert stored(data)[path]["options"] == {"compression": kept, "block_size": 4096}
+    used(catalog, path)
+    used(reopened(), path)
+    assert (1 in block_types(path)) is (kept == "snappy")
+
+
+def test_a_database_of_the_server_s_own_is_compressed(reopened, data, tmp_path):
+    path = str(tmp_path / "ours")
+    catalog = reopened()
+    catalog.create(path)
+    with catalog.use(catalog.uid_of(path)) as engine:
+        engine.write([(PUT, *pair) for pair in rows()])
+    used(catalog, path)
+    assert stored(data)[path]["options"] == {}
+    assert 1 in block_types(path)
+
+
+def test_a_compression_that_is_asked_for_is_taken(reopened, data, tmp_path):
+    path = in_tables(tmp_path / "theirs", None)
+    catalog = reopened()
+    catalog.create(path, {"compression": True})
+    used(catalog, path)
+    assert stored(data)[path]["options"] == {"compression": "snappy"}
+    assert 1 in block_types(path)
+
+
+def test_a_path_in_an_old_store_file_keeps_its_compression(reopened, data, tmp_path):
+    path = in_the_log(tmp_path / "theirs")
+    (data / "store.json").write_text(json.dumps({path: {"path": path, "uid": "u", "options": {"block_size": 4096}}}))
+    used(reopened(), path)
+    assert stored(data)[path]["options"] == {"compression": None, "block_size": 4096}
+    assert block_types(path) == {0}
+
+
+def test_a_repair_of_an_adopted_database_keeps_its_compression(reopened, data, tmp_path):
+    path = in_tables(tmp_path / "theirs", None)
+    (tmp_path / "theirs" / "CURRENT").unlink()
+    (data / "store.json").write_text(json.dumps({path: {"path": path, "uid": "u", "options": {}}}))
+    catalog = reopened()
+    catalog.repair("u")
+    used(catalog, path)
+    with catalog.use("u") as engine:
+        assert engine.multi_get([b"000000", b"001999", b"k"]) == [b"value " * 20, b"value " * 20, b"v" * 1000]
+    assert block_types(path) == {0}
+
+
+def test_reads_of_an_adopted_log_leave_no_compressed_block(reopened, tmp_path):
+    path = in_the_log(tmp_path / "theirs")
+    catalog = reopened()
+    catalog.create(path)
+    for _ in range(3):
+        with catalog.use(catalog.uid_of(path)) as engine:
+            assert len(list(engine.scan(Bounds()))) == len(rows())
+        catalog.unmount(path)
+    catalog.forget(path)
+    assert block_types(path) == {0}

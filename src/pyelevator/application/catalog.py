@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from attrs import evolve, field, frozen
 
-from pyelevator.application.mounts import Mount
+from pyelevator.application.mounts import Mount, absence
 from pyelevator.application.names import DEFAULT, Names
 from pyelevator.application.openings import Openings
 from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, lock
@@ -139,7 +139,7 @@ class Catalog:
         """The databases of a data directory that has lost its store file, under the names of their directories."""
         names = sorted(os.listdir(self._names.directory))  # noqa: PTH208 - names are all that is wanted
         paths = {name: self._names.locate(name) for name in names if not name.startswith(".")}
-        found = {name: path for name, path in paths.items() if self._is_database(path)}
+        found = {name: path for name, path in paths.items() if os.path.isdir(path) and self._is_database(path)}  # noqa: PTH112
         entries = [Entry(name, str(uuid4()), path, {}, opened=False) for name, path in found.items()]
         for entry in entries:
             _log.warning("there is no store file; found the database %s at %s", entry.name, entry.path)
@@ -163,17 +163,23 @@ class Catalog:
         try:
             recorded, name = self._names.locate(entry.path), self._names.locate(entry.name)
             moved = self._names.locate(Path(entry.path).name)
-        except ValueError:  # no path at all; who uses the database hears of it
+        except ValueError as error:
+            _log.warning(
+                "the database %s cannot be used, the others are: %r is no path (%s)", entry.name, entry.path, error
+            )
             return entry
         candidates = (recorded,) if entry.name.startswith("/") else (name, recorded, moved)
-        return evolve(entry, path=next(filter(self._may_be_there, candidates), recorded))
+        path = next(filter(self._may_be_there, candidates), None)
+        if path is None:
+            _log.warning("the database %s cannot be used, the others are: %s", entry.name, absence(recorded))
+        return evolve(entry, path=path or recorded)
 
     def _may_be_there(self, path: str) -> bool:
         """Whether there is a database, or something that cannot be looked at; who uses that hears why."""
         try:
             return self._storage.exists(path)
         except (EngineError, OSError) as error:
-            _log.warning("the database at %s cannot be read, the others are served: %s", path, error)
+            _log.warning("the database at %s cannot be used, the others are: %s", path, error)
             return True
 
     def before_close(self, call: Callable[[Engine], None]) -> None:

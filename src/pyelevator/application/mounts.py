@@ -1,9 +1,11 @@
 """Mount: one database, its engine while it is open, and who is using it."""
 
 import logging
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Final
@@ -16,6 +18,17 @@ from pyelevator.engines.base import Engine, EngineDamaged, EngineError, Storage
 from pyelevator.errors import DatabaseError, ServerRuntimeError
 
 _log: Final = logging.getLogger("pyelevator.catalog")
+
+
+def absence(path: str) -> str:
+    """What to say of a path where there is no database."""
+    try:
+        is_directory = stat.S_ISDIR(Path(path).stat().st_mode)
+    except FileNotFoundError:
+        is_directory = True  # once
+    except OSError as error:
+        return f"{error.strerror}: {path}"
+    return f"its files are gone ({path})" if is_directory else f"Not a directory: {path}"
 
 
 class Mount:
@@ -96,6 +109,7 @@ class Mount:
     def _open(self) -> None:
         self._openings.enter(self)
         try:
+            self._settle_options()
             self._open_engine = self._storage.open(self.entry.path, self.entry.options)
         except BaseException:
             self._openings.leave(self)
@@ -106,11 +120,19 @@ class Mount:
             self.entry = evolve(self.entry, opened=True)
             self._record()
 
+    def _settle_options(self) -> None:
+        """Keeps what the files of an adopted database show, where an older catalog has not recorded it."""
+        if self.entry.adopted and "compression" not in self.entry.options:
+            shown = self._storage.observed_options(self.entry.path)
+            if shown:
+                self.entry = evolve(self.entry, options=shown | dict(self.entry.options))
+                self._record()
+
     def _check_files(self) -> None:
         if self._gone:
             raise ServerRuntimeError(f"Database {self.entry.uid} doesn't exist")
         if not self._fresh and not self._is_there():
-            raise DatabaseError(f"Database {self.entry.name}: its files are gone ({self.entry.path})")
+            raise DatabaseError(f"Database {self.entry.name}: {absence(self.entry.path)}")
 
     def _is_there(self) -> bool:
         try:
@@ -177,6 +199,7 @@ class Mount:
         """Repairs the files; the next lease opens them."""
         with self._alone():
             self._check_files()
+            self._settle_options()
             self._storage.repair(self.entry.path, self.entry.options)
             _log.info("repaired %s", self.entry.name)
 

@@ -26,6 +26,7 @@ from pyelevator.engines.base import (
 )
 from pyelevator.engines.binding import load_binding
 from pyelevator.engines.failures import Mapped
+from pyelevator.engines.leveldb_inspection import inspect
 from pyelevator.engines.leveldb_reader import LevelDbReader
 from pyelevator.engines.options import OPTION_NAMES, check_options, unknown_option
 from pyelevator.engines.rows import ROW_CACHE, RowCache
@@ -199,6 +200,11 @@ class LevelDbStorage(Storage):
     def closed(self, path: str) -> None:
         """An engine of this storage tells that it has closed."""
         self._open.discard(path)
+
+    def observed_options(self, path: str) -> dict[str, Any]:
+        """The compression that its tables show; none where they show none: an opening makes tables of the log."""
+        with Mapped(path):
+            return {"compression": inspect(path).compression}
 
     def check_room(self, path: str) -> None:
         """Opening writes what is in the log into a table, so there has to be space for that."""
