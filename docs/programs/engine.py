@@ -11,7 +11,7 @@ from typing import Any
 from pyelevator import Elevator
 from pyelevator.application import Application, Catalog
 from pyelevator.commands import PUT, Op
-from pyelevator.engines.base import Bounds, Capability, Engine, EngineBusy, EngineError, Reader, Storage
+from pyelevator.engines.base import Bounds, Capability, Engine, EngineBusy, EngineError, Reader, RepairReport, Storage
 from pyelevator.engines.options import check_options
 from pyelevator.server import Server
 
@@ -206,7 +206,7 @@ class SqliteStorage(Storage):
     def exists(self, path: str) -> bool:
         return Path(path, FILE).exists()
 
-    def repair(self, path: str, options: Mapping[str, Any]) -> None:
+    def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:
         check_options(options)
         if not self.exists(path):
             raise EngineError(f"there is no database at {path}")
@@ -222,10 +222,11 @@ class SqliteStorage(Storage):
             Path(path, SAVED).rename(Path(path, FILE))
         finally:
             self._open.discard(path)
+        return RepairReport(kept=(FILE,), set_aside=(DAMAGED,), size=Path(path, FILE).stat().st_size)
 
-    def destroy(self, path: str) -> None:
+    def destroy(self, path: str, *, set_aside: bool = False) -> None:
         self._check_closed(path)
-        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", SAVED, DAMAGED):
+        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", SAVED, *([DAMAGED] if set_aside else [])):
             Path(path, name).unlink(missing_ok=True)
         with suppress(OSError):  # somebody else has something in it, or there is none
             Path(path).rmdir()

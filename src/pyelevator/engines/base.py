@@ -47,6 +47,10 @@ class EngineDamaged(EngineError):
     """The files are damaged; what can be brought back of them, ``Storage.repair`` brings back."""
 
 
+class EngineForeign(EngineError):
+    """The files are another program's, sound or not; this engine would lose or delete what is in them."""
+
+
 class EngineBusy(EngineError):
     """A write that was not to wait would have had to; nothing was written."""
 
@@ -61,6 +65,24 @@ class OptionValueError(EngineError):
     """A database option is out of range."""
 
     code = ErrorCode.VALUE
+
+
+@frozen
+class RepairReport:
+    """What a repair did.
+
+    Attributes:
+        kept: names of the files whose data is in the repaired database.
+        set_aside: paths below the database's directory of what was not taken over as it was: files that are damaged,
+            of which what could be read was kept, and files that are obsolete. They stay until somebody removes them.
+        lost: the ``set_aside`` ones of which nothing could be read.
+        size: bytes of the repaired database.
+    """
+
+    kept: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    size: int = 0
 
 
 @frozen
@@ -282,18 +304,40 @@ class Storage(ABC):
     def exists(self, path: str) -> bool:
         """Whether there is a database at ``path``, sound or damaged."""
 
-    @abstractmethod
-    def repair(self, path: str, options: Mapping[str, Any]) -> None:
-        """Brings back what can be brought back.
+    def prepare(self, path: str) -> Callable[[], None]:
+        """Check that a database may be created at ``path``, or that the one there may be opened; nothing is touched.
+
+        Returns:
+            What takes back, on a closed database, what opening it has created since; and nothing that was there.
 
         Raises:
-            EngineError: there is no database, or it is open.
+            EngineError: there are files that are not a database of this kind, and that it would overwrite or delete.
+        """
+        return (lambda: None) if self.exists(path) else (lambda: self.destroy(path))
+
+    @abstractmethod
+    def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:
+        """Brings back what can be brought back; afterwards all reads agree on the newest version that survived.
+
+        Args:
+            path: of the closed database.
+            options: as for ``open``.
+            force: go on even where most of the data could not be read, and would be set aside.
+
+        Raises:
+            EngineForeign: these are no files of this kind.
+            EngineError: there is no database, or it is open; or nothing was changed, as ``force`` is needed.
         """
 
     @abstractmethod
-    def destroy(self, path: str) -> None:
+    def destroy(self, path: str, *, set_aside: bool = False) -> None:
         """Removes the database's own files and nothing else; the directory only if that leaves it empty.
 
+        Args:
+            path: of the closed database.
+            set_aside: remove what repairs have set aside as well.
+
         Raises:
+            EngineForeign: these are no files of this kind.
             EngineError: the database is open. That there is none is no error.
         """

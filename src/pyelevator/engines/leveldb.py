@@ -1,42 +1,39 @@
 """The LevelDB engine, on plyvel or plyvel-next: the only place that uses it (what it raises, ``failures`` maps)."""
 
-import fcntl
 import os
-import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from pyelevator.commands import PUT, Op
-from pyelevator.engines import repairs
+from pyelevator.engines import leveldb_directory, repairs
 from pyelevator.engines.base import (
     Bounds,
     Capability,
     Engine,
     EngineBusy,
-    EngineDamaged,
     EngineError,
     OptionValueError,
     Reader,
+    RepairReport,
     Seen,
     Storage,
 )
 from pyelevator.engines.binding import load_binding
 from pyelevator.engines.failures import Mapped
 from pyelevator.engines.leveldb_inspection import inspect
+from pyelevator.engines.leveldb_lock import DirectoryLock
 from pyelevator.engines.leveldb_reader import LevelDbReader
 from pyelevator.engines.options import OPTION_NAMES, check_options, unknown_option
 from pyelevator.engines.rows import ROW_CACHE, RowCache
 
-_OWN_FILE: Final = re.compile(r"CURRENT|MANIFEST-\d+|\d{6,}\.(log|ldb|sst)")
-"""The files without which there is no LevelDB."""
-
 _BACKUP_PAIRS: Final = 1000
 
-_LAST_KEY: Final = b"\xff" * 1024
+_LAST_KEY: Final = b"\xff" * 65536
 """Behind every key there is, for all practical purposes."""
 
 _SPARE: Final = 1 << 20
@@ -55,12 +52,20 @@ class LevelDbEngine(LevelDbReader, Engine):
     """
 
     def __init__(
-        self, storage: "LevelDbStorage", path: str, source: Any, options: Mapping[str, Any], row_cache: int
+        self,
+        storage: "LevelDbStorage",
+        path: str,
+        source: Any,
+        options: Mapping[str, Any],
+        *,
+        row_cache: int,
+        lock: DirectoryLock,
     ) -> None:
         super().__init__(source, Mapped(path), options["paranoid_checks"], source.approximate_size)
         self._storage = storage
         self._path = path
         self._options = options
+        self._lock = lock
         self.rows = RowCache(row_cache)
         self._writing = threading.Lock()
         self._failure: EngineError | None = None
@@ -123,7 +128,7 @@ class LevelDbEngine(LevelDbReader, Engine):
 
     def approximate_size(self) -> int:
         """The sum of the files: LevelDB's own estimate leaves out what is still in the log."""
-        return sum(map(_size, _own_files(self._path)))
+        return sum(map(_size, leveldb_directory.data_files(self._path)))
 
     def backup(self, path: str) -> None:
         path = self._storage.resolve(path)
@@ -146,8 +151,10 @@ class LevelDbEngine(LevelDbReader, Engine):
     def close(self) -> None:
         if not self._source.closed:
             self.rows.clear()
-            super().close()
-            self._storage.closed(self._path)
+            try:
+                super().close()
+            finally:
+                self._lock.release()
 
 
 class LevelDbStorage(Storage):
@@ -175,7 +182,6 @@ class LevelDbStorage(Storage):
         self._defaults = {"paranoid_checks": True} | check_options(default_options or {})
         self._plyvel: Any = load_binding()
         self._row_cache = row_cache
-        self._open: set[str] = set()
 
     def resolve(self, path: str) -> str:
         return os.path.realpath(path)
@@ -185,21 +191,15 @@ class LevelDbStorage(Storage):
 
     def open(self, path: str, options: Mapping[str, Any]) -> Engine:
         options = self._defaults | check_options(options)
-        files = {file.name for file in _own_files(path)}
-        if repairs.unfinished(path):
-            raise EngineDamaged(f"{path} is damaged; repair it with repairdb (a repair was interrupted)")
-        if files and "CURRENT" not in files:  # LevelDB would start afresh and delete what is there
-            raise EngineDamaged(f"{path} is damaged; repair it with repairdb (CURRENT is missing)")
         with Mapped(path):
-            with suppress(FileExistsError):
-                os.mkdir(path)  # noqa: PTH102 - LevelDB does not say why it cannot
-            source = self._plyvel.DB(os.fsencode(path), create_if_missing=True, **options)
-        self._open.add(path)
-        return LevelDbEngine(self, path, source, options, self._row_cache)
-
-    def closed(self, path: str) -> None:
-        """An engine of this storage tells that it has closed."""
-        self._open.discard(path)
+            seen, lock = leveldb_directory.admit(path, leveldb_directory.check_opening)
+            try:
+                with leveldb_directory.creating(seen):
+                    source = self._plyvel.DB(os.fsencode(path), create_if_missing=True, **options)
+            except BaseException:
+                lock.release()
+                raise
+        return LevelDbEngine(self, path, source, options, row_cache=self._row_cache, lock=lock)
 
     def observed_options(self, path: str) -> dict[str, Any]:
         """The compression that its tables show; none where they show none: an opening makes tables of the log."""
@@ -208,7 +208,7 @@ class LevelDbStorage(Storage):
 
     def check_room(self, path: str) -> None:
         """Opening writes what is in the log into a table, so there has to be space for that."""
-        log = sum(_size(file) for file in _own_files(path) if file.suffix == ".log")
+        log = sum(_size(file) for file in leveldb_directory.data_files(path) if file.suffix == ".log")
         probe = Path(path, "room.tmp")
         with Mapped(path):
             try:
@@ -218,41 +218,55 @@ class LevelDbStorage(Storage):
                 probe.unlink(missing_ok=True)
 
     def exists(self, path: str) -> bool:
-        return bool(_own_files(path)) or repairs.unfinished(path)
+        with Mapped(path):
+            return leveldb_directory.has_database(path)
 
-    def repair(self, path: str, options: Mapping[str, Any]) -> None:
+    def prepare(self, path: str) -> Callable[[], None]:
+        with Mapped(path):
+            _, lock = leveldb_directory.look(path, leveldb_directory.check_creation)
+            if lock:
+                lock.release()
+            return leveldb_directory.undo(path)
+
+    def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:
+        library = _Repairs(self._plyvel, self._defaults | check_options(options))
+        check = partial(leveldb_directory.check_repair, force=force)
         if not self.exists(path):
             raise EngineError(f"there is no database at {path}")
-        if path in self._open:
-            raise EngineError(f"{path} is open already")
-        given, name = check_options(options), os.fsencode(path)
-        strict = given | {"paranoid_checks": True}  # or damaged blocks are taken over as they are
-        loose = given | {"paranoid_checks": False}  # or the first damaged record ends it
-        with Mapped(path), _locked(path):
-            repairs.repair(
-                path,
-                lambda: self._plyvel.repair_db(name, **strict),
-                lambda: self._plyvel.DB(name, **loose).close(),
-            )
-
-    def destroy(self, path: str) -> None:
         with Mapped(path):
-            self._plyvel.destroy_db(os.fsencode(path))  # knows its own files, and refuses while it is open
-            for folder in (Path(path, repairs.LOST), Path(path, repairs.KEPT)):  # repairs move damaged files there
-                if _own_files(str(folder)) and not (folder / "CURRENT").exists():
-                    self._plyvel.destroy_db(os.fsencode(folder))
-            with suppress(OSError):
-                Path(path).rmdir()
+            seen, lock = leveldb_directory.admit(path, check, thorough=True)
+            with lock:
+                return repairs.repair(path, seen, library, force=force)
 
-
-def _own_files(path: str) -> list[Path]:
-    try:
+    def destroy(self, path: str, *, set_aside: bool = False) -> None:
         with Mapped(path):
-            return [file for file in Path(path).iterdir() if _OWN_FILE.fullmatch(file.name)]
-    except EngineError as error:
-        if isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError)):
-            return []
-        raise
+            leveldb_directory.destroy(path, set_aside=set_aside)
+
+
+class _Repairs:
+    """LevelDB, as ``repairs`` needs it."""
+
+    def __init__(self, binding: Any, options: Mapping[str, Any]) -> None:
+        self._binding = binding
+        self._strict = {**options, "paranoid_checks": True}  # or damaged blocks are taken over as they are
+        self._loose = {**options, "paranoid_checks": False}  # or the first damaged record of a log ends it
+
+    def repair_tables(self, path: str) -> None:
+        self._binding.repair_db(os.fsencode(path), **self._strict)
+
+    def merge(self, path: str) -> bool:
+        try:
+            self._binding.DB(os.fsencode(path), **self._strict).close()
+            sound = True
+        except self._binding.CorruptionError:
+            self._binding.DB(os.fsencode(path), **self._loose).close()
+            sound = False
+        with closing(self._binding.DB(os.fsencode(path), **self._strict)) as source:
+            source.compact_range(start=b"", stop=_LAST_KEY)
+            if source.get_property(b"leveldb.num-files-at-level0") != b"0":
+                source.write_batch().write()  # raises why LevelDB has stopped
+                raise EngineError("the tables could not be merged")
+        return sound
 
 
 def _size(file: Path) -> int:
@@ -261,11 +275,3 @@ def _size(file: Path) -> int:
         return file.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-@contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """LevelDB's own lock, which its repair does not take. Not while this process has the database open."""
-    with Path(path, "LOCK").open("a") as file:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield

@@ -10,7 +10,7 @@ from weakref import WeakSet
 from attrs import define, field
 
 from pyelevator.commands import PUT, Op
-from pyelevator.engines.base import Bounds, Capability, Engine, EngineError, Reader, Storage
+from pyelevator.engines.base import Bounds, Capability, Engine, EngineError, Reader, RepairReport, Storage
 from pyelevator.engines.options import OPTION_NAMES, check_options
 
 _FEW: Final = 16
@@ -203,13 +203,14 @@ class MemoryStorage(Storage):
     def exists(self, path: str) -> bool:
         return path in self._databases
 
-    def repair(self, path: str, options: Mapping[str, Any]) -> None:
+    def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:  # noqa: ARG002
         check_options(options)
         with self._lock:
             if self._idle(path) is None:
                 raise EngineError(f"there is no database at {path}")
+        return RepairReport()
 
-    def destroy(self, path: str) -> None:
+    def destroy(self, path: str, *, set_aside: bool = False) -> None:  # noqa: ARG002
         with self._lock:
             self._idle(path)
             self._databases.pop(path, None)
