@@ -28,9 +28,10 @@ def leveldb(path, pairs=((b"k", b"v"),)):
 
 
 def damaged(path):
-    """A LevelDB that does not open; its path."""
+    """A LevelDB that does not open, as its log is missing; its path."""
     leveldb(path)
-    (path / "CURRENT").unlink()
+    leveldb(path, [])  # what was in the log is in a table now
+    next(path.glob("*.log")).unlink()
     return str(path)
 
 

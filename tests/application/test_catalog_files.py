@@ -236,7 +236,7 @@ def test_a_drop_that_cannot_be_recorded_changes_nothing_and_can_be_repeated(reop
 def test_a_drop_whose_files_cannot_be_removed_leaves_the_database_listed(reopened, data, monkeypatch):
     catalog = reopened()
     catalog.create("x")
-    monkeypatch.setattr(LevelDbStorage, "destroy", lambda *_: (_ for _ in ()).throw(EngineFileError("busy")))
+    monkeypatch.setattr(LevelDbStorage, "destroy", lambda *_, **__: (_ for _ in ()).throw(EngineFileError("busy")))
     with pytest.raises(EngineFileError):
         catalog.drop("x")
     monkeypatch.undo()

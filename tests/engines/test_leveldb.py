@@ -1,7 +1,6 @@
 """The LevelDB engine: the public suite, and what only LevelDB does: files, damage, locks."""
 
 import os
-import shutil
 import subprocess
 import sys
 from itertools import chain
@@ -203,15 +202,26 @@ def test_a_file_in_the_place_of_a_database_is_an_engine_error(storage, tmp_path)
     assert (tmp_path / "db").read_text() == "mine"
 
 
-def test_destroy_removes_the_directory_with_what_repairs_left(storage, filled):
+def test_destroy_leaves_what_repairs_set_aside_unless_told(storage, filled):
+    (log,) = files(filled, "*.log")
+    log.write_bytes(b"\x5a" * 1000)
     storage.repair(filled, {})
-    assert files(filled, "lost/*")
+    storage.destroy(filled)
+    assert [str(file.relative_to(filled)) for file in Path(filled).rglob("*")] == ["lost", f"lost/{log.name}"]
+    assert not storage.exists(filled)
+    storage.destroy(filled, set_aside=True)
+    assert not Path(filled).exists()
+
+
+def test_destroy_removes_the_directory_after_a_repair_that_set_nothing_aside(storage, filled):
+    storage.repair(filled, {})
     storage.destroy(filled)
     assert not Path(filled).exists()
 
 
 def test_destroy_leaves_foreign_files(storage, filled):
     storage.repair(filled, {})
+    Path(filled, "lost").mkdir()
     mine = ["notes.txt", "app.log", "lost/notes.txt", "backup.ldb", "CURRENT.old"]
     for name in mine:
         Path(filled, name).write_text("mine")
@@ -323,33 +333,6 @@ def test_a_log_whose_end_was_never_written_gives_the_batches_before_that_at_the_
     number = prefix_of_batches(pairs)
     assert number is not None
     assert number >= kept // 1560 - 1
-
-
-def test_a_repair_that_was_interrupted_can_be_repeated_and_nothing_is_read_or_written_before(
-    storage, path, log, monkeypatch
-):
-    def interrupted(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(shutil, "copyfile", interrupted)
-    with pytest.raises(EngineFileError, match="the disk is full"):
-        storage.repair(path, {})
-    monkeypatch.undo()
-    with pytest.raises(EngineError, match=r"is damaged; repair it with repairdb \(a repair was interrupted\)"):
-        storage.open(path, {})
-    assert storage.exists(path)
-    storage.repair(path, {})
-    assert prefix_of_batches(read(storage, path)) == len(BATCHES)
-    storage.destroy(path)
-    assert not Path(path).exists()
-
-
-def test_a_repair_that_was_interrupted_can_be_destroyed(storage, path, log, monkeypatch):
-    monkeypatch.setattr(shutil, "copyfile", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
-    with pytest.raises(EngineFileError):
-        storage.repair(path, {})
-    storage.destroy(path)
-    assert not Path(path).exists()
 
 
 # Many keys

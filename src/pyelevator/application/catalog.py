@@ -18,7 +18,7 @@ from pyelevator.application.mounts import Mount, absence
 from pyelevator.application.names import DEFAULT, Names
 from pyelevator.application.openings import Openings
 from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, lock
-from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
+from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, RepairReport, Storage
 from pyelevator.engines.options import creation, unknown_option
 from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
 
@@ -240,9 +240,9 @@ class Catalog:
         limit = inf if seconds is None else seconds
         self._openings.close_unused(now - limit, now - min(limit, inf if adopted is None else adopted))
 
-    def repair(self, uid: str | None) -> None:
-        """Repairs a database, which closes it."""
-        self.use(uid).repair()
+    def repair(self, uid: str | None, *, force: bool = False) -> RepairReport:
+        """Repairs a database, which closes it; ``force`` goes on where most of the data would be set aside."""
+        return self.use(uid).repair(force=force)
 
     def create(self, name: str, options: Mapping[str, Any] | None = None, *, tolerant: bool = False) -> None:
         """Creates a database in the data directory, or at an absolute path; one that is there is adopted.
@@ -284,7 +284,7 @@ class Catalog:
 
         Args:
             name: of the database.
-            force: also the files of an adopted one.
+            force: also the files of an adopted one, and what repairs have set aside.
 
         Raises:
             DatabaseError: there is no such database, or it is adopted, or it has never opened; nothing is removed.

@@ -117,7 +117,7 @@ def _encoded(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def _silent(call: Callable[[Catalog, Request[Any], Any], None]) -> Callable[[Catalog, Request[Any]], Response]:
+def _silent(call: Callable[[Catalog, Request[Any], Any], object]) -> Callable[[Catalog, Request[Any]], Response]:
     """A handler without a result, from a call with the request and its command."""
 
     def silent(catalog: Catalog, request: Request[Any]) -> Response:

@@ -5,6 +5,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -14,7 +15,7 @@ from attrs import evolve
 
 from pyelevator.application.openings import Openings
 from pyelevator.application.store import Entry
-from pyelevator.engines.base import Engine, EngineDamaged, EngineError, Storage
+from pyelevator.engines.base import Engine, EngineDamaged, EngineError, RepairReport, Storage
 from pyelevator.errors import DatabaseError, ServerRuntimeError
 
 _log: Final = logging.getLogger("pyelevator.catalog")
@@ -195,13 +196,14 @@ class Mount:
             _log.warning("a write to %s had failed; opening it anew", self.entry.name)
             self.unmount()
 
-    def repair(self) -> None:
-        """Repairs the files; the next lease opens them."""
+    def repair(self, *, force: bool = False) -> RepairReport:
+        """Repairs the files; the next lease opens them. See ``Storage.repair``."""
         with self._alone():
             self._check_files()
             self._settle_options()
-            self._storage.repair(self.entry.path, self.entry.options)
+            report = self._storage.repair(self.entry.path, self.entry.options, force=force)
             _log.info("repaired %s", self.entry.name)
+            return report
 
     @contextmanager
     def created(self) -> Iterator[None]:
@@ -210,15 +212,14 @@ class Mount:
         One that is there and damaged stays closed: only what the catalog knows can be repaired.
         """
         with self._alone():
-            fresh = self._fresh
+            take_back = self._storage.prepare(self.entry.path)
             try:
-                self._open_or_leave(fresh)
+                self._open_or_leave(self._fresh)
                 yield
             except BaseException:
                 self._close()
-                if fresh:
-                    with suppress(EngineError):
-                        self._storage.destroy(self.entry.path)
+                with suppress(EngineError):
+                    take_back()
                 raise
 
     def _open_or_leave(self, fresh: bool) -> None:
@@ -235,7 +236,7 @@ class Mount:
         """Gives what removes the files to a block that has the database for itself; afterwards it is gone.
 
         Args:
-            force: also those of an adopted database.
+            force: also those of an adopted database, and what repairs have set aside.
 
         Raises:
             DatabaseError: somebody else dropped it meanwhile, and what lies there now is another database; it is
@@ -243,7 +244,7 @@ class Mount:
         """
         with self._alone():
             self._check_may_be_destroyed(force)
-            yield self._destroy
+            yield partial(self._destroy, set_aside=force)
             self._gone = True
 
     def empty(self, *, force: bool = False) -> None:
@@ -254,7 +255,7 @@ class Mount:
         """
         with self._alone():
             self._check_may_be_destroyed(force)
-            self._destroy()
+            self._destroy(set_aside=force)
             self._open()
 
     @contextmanager
@@ -294,9 +295,9 @@ class Mount:
             ) from error
         self._close()
 
-    def _destroy(self) -> None:
+    def _destroy(self, *, set_aside: bool) -> None:
         if self.entry.opened and not self._fresh:
-            self._storage.destroy(self.entry.path)
+            self._storage.destroy(self.entry.path, set_aside=set_aside)
 
     def close(self) -> None:
         """Closes the engine for good; leases raise from now on."""

@@ -1,7 +1,7 @@
 """What LevelDB's library and the file system say when they fail, as the errors of this seam: the one place for it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final
 
@@ -39,6 +39,15 @@ class Mapped:
     def __exit__(self, _: Any, error: BaseException | None, __: TracebackType | None) -> None:
         if error is not None and is_foreign(error):
             raise self.translated(error) from error
+
+    def around(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Return ``call`` with its errors translated."""
+
+        def translating() -> None:
+            with self:
+                call()
+
+        return translating
 
     def translated(self, error: BaseException) -> EngineError:
         """The engine's own error for a foreign one."""

@@ -226,7 +226,7 @@ class LevelDbStorage(Storage):
             _, lock = leveldb_directory.look(path, leveldb_directory.check_creation)
             if lock:
                 lock.release()
-            return leveldb_directory.undo(path)
+            return Mapped(path).around(leveldb_directory.undo(path))
 
     def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:
         library = _Repairs(self._plyvel, self._defaults | check_options(options))

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -121,6 +122,8 @@ def check_opening(seen: Inspection) -> None:
     _check_own(seen)
     if not seen.is_valid and not is_vacant(seen):
         raise _damaged(seen, str(seen.damage)) if seen.proven else _occupied(seen)
+    if seen.hidden:
+        raise _damaged(seen, seen.hidden)
     if seen.incomplete:
         raise _damaged(seen, f"{seen.incomplete}; if this is a copy, copy it again instead")
 
@@ -209,17 +212,19 @@ def _listed(names: Sequence[str]) -> str:
 
 def undo(path: str) -> Callable[[], None]:
     """Return what takes back, later, what a creation at ``path`` has made there since; see ``Storage.prepare``."""
+    if has_database(path):
+        return lambda: None
     before = set(os.listdir(path)) if Path(path).is_dir() else None  # noqa: PTH208 - names are all that is needed
+    return partial(_take_back, path, before)
 
-    def take_back() -> None:
-        with suppress(FileNotFoundError), DirectoryLock(path):
-            made = set(os.listdir(path)) - (before or set())  # noqa: PTH208
-            remove(path, [name for name in made if name == CREATING or parse_file_name(name)])
-        if before is None:
-            with suppress(OSError):
-                Path(path).rmdir()
 
-    return take_back
+def _take_back(path: str, before: set[str] | None) -> None:
+    with suppress(FileNotFoundError), DirectoryLock(path):
+        made = set(os.listdir(path)) - (before or set())  # noqa: PTH208
+        remove(path, [name for name in made if name == CREATING or parse_file_name(name)])
+    if before is None:
+        with suppress(OSError):
+            Path(path).rmdir()
 
 
 def remove(path: str, names: Iterable[str]) -> None:
@@ -282,12 +287,12 @@ def _files_set_aside(lost: Path) -> Iterator[Path]:
 
 def move_aside(path: str, source: Path) -> list[str]:
     """Move the files of a directory into ``lost``, under names that are free there; return where they are now."""
-    if not source.is_dir():
-        return []
+    files = sorted(source.iterdir()) if source.is_dir() else []
     lost = Path(path, LOST)
-    lost.mkdir(exist_ok=True)
+    if files:
+        lost.mkdir(exist_ok=True)
     moved = []
-    for file in sorted(source.iterdir()):
+    for file in files:
         target = _free(lost / file.name)
         file.rename(target)
         moved.append(f"{LOST}/{target.name}")

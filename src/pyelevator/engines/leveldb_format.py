@@ -170,7 +170,7 @@ def log_records(data: bytes) -> Iterator[LogRecord]:
         FormatError: what stands there is no record.
     """
     parts: list[_Fragment] = []
-    for crc, covered in _fragments(data):
+    for crc, covered, _ in _fragments(data):
         kind = covered[0]
         if not _FULL <= kind <= _LAST:
             error = ForeignFormat if masked_crc(covered) == crc else FormatError
@@ -184,7 +184,19 @@ def log_records(data: bytes) -> Iterator[LogRecord]:
             yield LogRecord(tuple(parts))
 
 
-def _fragments(data: bytes) -> Iterator[_Fragment]:
+def is_cut_off(data: bytes) -> bool:
+    """Return whether a log ends within a record, or in rubbish, which LevelDB passes over without a word."""
+    end = 0
+    try:
+        for _, covered, end in _fragments(data):  # noqa: B007 - the last one counts
+            last = covered[0]
+    except FormatError:
+        return True
+    return any(data[end:]) or (end > 0 and last not in (_FULL, _LAST))
+
+
+def _fragments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """The fragments, each with where it ends."""
     at, end = 0, len(data)
     while at + HEADER.size <= end:
         room = BLOCK - at % BLOCK
@@ -200,7 +212,7 @@ def _fragments(data: bytes) -> Iterator[_Fragment]:
             raise FormatError("a log record that is longer than its block")
         if at > end:
             return
-        yield crc, data[start - 1 : at]
+        yield crc, data[start - 1 : at], at
 
 
 def begins_as_log(head: bytes) -> bool:

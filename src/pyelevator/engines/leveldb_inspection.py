@@ -77,8 +77,8 @@ class Inspection:
         path: of the directory.
         files: what LevelDB would take for its own, in the order of their names.
         foreign: why these are not files for this LevelDB, though they may be sound; None if they may be.
-        damage: why it cannot be opened as it is: CURRENT or the manifest is missing or damaged, or a log is so that
-            LevelDB would not see it; None if it can.
+        damage: why it cannot be opened as it is: CURRENT or the manifest is missing or damaged; None if it can.
+        hidden: which records of a log LevelDB would pass over without a word, as it is damaged; None if none.
         incomplete: which files the manifest counts on that are not there; None if all are.
         strangers: names that LevelDB would take for its own and delete, and that are not.
         manifest: what the current manifest says; None if it cannot be read.
@@ -90,6 +90,7 @@ class Inspection:
     files: tuple[FileName, ...] = ()
     foreign: str | None = None
     damage: str | None = None
+    hidden: str | None = None
     incomplete: str | None = None
     strangers: tuple[str, ...] = ()
     manifest: Manifest | None = None
@@ -138,6 +139,7 @@ class _Look:
     thorough: bool
     foreign: str | None = None
     damage: str | None = None
+    hidden: str | None = None
     proven: bool = False
     manifest: Manifest | None = None
     block_types: Counter[int] = field(factory=Counter)
@@ -148,13 +150,15 @@ class _Look:
             self._look_at_names()
             self._look_at_current()
             self._look_at_other_manifests()
-            self._look_at_logs()
+            self._look_at_hidden_records()
             self._look_at_tables()
+            self._prove_by_logs()
         return Inspection(
             self.path,
             self.files,
             self.foreign,
             self.damage,
+            self.hidden,
             self._incomplete(),
             self._strangers(),
             self.manifest,
@@ -254,17 +258,20 @@ class _Look:
                 with suppress(FormatError, FileNotFoundError):
                     self._manifest(file.name)
 
-    def _look_at_logs(self) -> None:
+    def _look_at_hidden_records(self) -> None:
         """LevelDB passes over some damage of the logs, and of the manifest, without a word."""
-        if self.manifest is None or self.damage is not None:
+        if self.manifest is None:
             return
+        self.damage = self._hidden_in(self._current())
         oldest = self.manifest.previous_log_number or self.manifest.log_number
         logs = [file.name for file in self.of_kind(FileKind.LOG) if file.number >= oldest]
-        for name in [*logs, self._current()]:
-            with suppress(FormatError, FileNotFoundError), self._opened(name) as descriptor:
-                reason = hidden_records(descriptor)
-                if reason is not None:
-                    self.damage = f"{name} has {reason}"
+        self.hidden = next(filter(None, map(self._hidden_in, logs)), None)
+
+    def _hidden_in(self, name: str) -> str | None:
+        with suppress(FormatError, FileNotFoundError), self._opened(name) as descriptor:
+            reason = hidden_records(descriptor)
+            return None if reason is None else f"{name} has {reason}"
+        return None
 
     def _pointed_or_read(self, name: str, most: int) -> bytes:
         """The content; what stands in place of it is foreign."""
@@ -345,16 +352,23 @@ class _Look:
         return tuple([file.name for file in self.files if not file.canonical or self._is_text(file)])
 
     def _is_text(self, file: FileName) -> bool:
-        """Whether a log, or a table that the manifest does not name, is none."""
-        known = self.manifest.tables if self.manifest else ()
-        if file.kind not in (FileKind.LOG, FileKind.TABLE) or (file.kind is FileKind.TABLE and file.number in known):
+        """Whether a log or a table that the manifest does not name is none; without a manifest nobody knows."""
+        if self.manifest is None or file.kind not in (FileKind.LOG, FileKind.TABLE):
             return False
+        logs = {self.manifest.log_number, self.manifest.previous_log_number}
+        named = self.manifest.tables if file.kind is FileKind.TABLE else logs
+        return file.number not in named and is_text(self._beginning(file))
+
+    def _prove_by_logs(self) -> None:
+        """Proves that there is a LevelDB where nothing else does."""
+        if not self.proven:
+            self.proven = any(begins_as_log(self._beginning(file)) for file in self.of_kind(FileKind.LOG))
+
+    def _beginning(self, file: FileName) -> bytes:
         try:
-            head = self._head(file.name, 64)
+            return self._head(file.name, 64)
         except (OSError, FormatError):
-            return False
-        self.proven = self.proven or (file.kind is FileKind.LOG and begins_as_log(head))
-        return is_text(head)
+            return b""
 
 
 def _shown(content: bytes) -> str:

@@ -22,8 +22,9 @@ from attrs import evolve, frozen
 
 from pyelevator.engines.base import EngineError, RepairReport
 from pyelevator.engines.leveldb_directory import COMPLETE, LOST, MOVING, PARTIAL, data_files, move_aside, remove
-from pyelevator.engines.leveldb_format import FileKind, FileName, parse_file_name
+from pyelevator.engines.leveldb_format import FileKind, FileName, is_cut_off, parse_file_name
 from pyelevator.engines.leveldb_inspection import Inspection
+from pyelevator.engines.leveldb_logs import hidden_records
 
 _log: Final = logging.getLogger("pyelevator.engines")
 
@@ -141,10 +142,17 @@ def _fill(path: str, partial: Path, choice: _Choice, library: Library, *, force:
         _check_enough_is_left(path, choice.tables, unreadable)
     _link(path, partial, choice.logs)
     sound = library.merge(str(partial))
-    _link(path, aside, [*choice.obsolete, *choice.damaged, *([] if sound else choice.logs)])
+    passed_over = [name for name in choice.logs if not sound or _is_read_in_part(Path(path, name))]
+    _link(path, aside, [*choice.obsolete, *choice.damaged, *passed_over])
     (partial / _UNREADABLE).write_text("\n".join(unreadable))
     kept = [name for name in (*choice.tables, *choice.logs) if name not in unreadable]
     (partial / _KEPT).write_text("\n".join(kept))
+
+
+def _is_read_in_part(log: Path) -> bool:
+    """Whether LevelDB passes over some of a log without a word."""
+    with log.open("rb") as file:
+        return hidden_records(file.fileno()) is not None or is_cut_off(file.read())
 
 
 def _replaced(partial: Path, name: str) -> bool:
