@@ -5,12 +5,14 @@ The programs run in processes of their own: forking the test's own process would
 
 import copy
 import pickle
+from contextlib import ExitStack
 
 import pytest
 
 from pyelevator import Elevator
 from pyelevator.application import Application
-from pyelevator.testing.servers import serve
+from pyelevator.server.keys import generate
+from pyelevator.testing.servers import ProxyProcess, ServerProcess, serve
 from support.programs import run
 
 # Python warns of forks with threads, and ZeroMQ has some; that it works nevertheless is what is shown here.
@@ -151,7 +153,7 @@ def test_the_child_never_touches_the_parents_sockets_of_libzmq(forking, url):
 @pytest.mark.parametrize("forking", ["os"], indirect=True)  # C leaves the locks of Python itself as they are
 def test_a_fork_while_other_threads_are_in_calls(forking, url):
     program = """
-    with Elevator.from_url(sys.argv[1], ) as E:
+    with Elevator.from_url(sys.argv[1]) as E:
         E.Put("k", "v")
         over, wrong = threading.Event(), []
 
@@ -176,6 +178,239 @@ def test_a_fork_while_other_threads_are_in_calls(forking, url):
         print(wrong)
     """
     assert forking(program, url) == ["[]"]
+
+
+OWN_KEYS = """
+    def own_keys(E):
+        # what only this process reads, often enough for the other one to come in between
+        me = str(os.getpid())
+        E.Put(me, me)
+        for number in range(300):
+            assert E.Get(me) == me
+            assert E.MGet([me, me]) == [me, me]
+"""
+
+USES = {
+    "batches": """
+            batch.Put(me, me)
+            batch.Write()
+            assert E.Get(me) == me""",
+    "iterators": """
+            rest = list(it)
+            assert rest == keys[len(seen):], (len(seen), len(rest))
+            assert list(E.RangeIter(include_value=False, consistent=True, prefix="k")) == keys""",
+    "pipelines": """
+            for _ in range(50):
+                with E.pipeline() as p:
+                    p.Put(me, me)
+                    mine = p.Get(me)
+                assert mine.result() == me""",
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_what_was_begun_before_the_fork_goes_on_in_both(forking, url, use):
+    program = """
+    with Elevator.from_url(sys.argv[1]) as E:
+        keys = [f"k{number:04}" for number in range(2000)]
+        with E.WriteBatch() as batch:
+            for key in keys:
+                batch.Put(key, key)
+        batch = E.WriteBatch()
+        batch.Put("of both", "x")
+        it = E.RangeIter(include_value=False, prefix="k")
+        seen = [next(it) for _ in range(130)]
+
+        def work():
+            me = str(os.getpid())
+            USE
+
+        pids = [in_child(work) for _ in range(2)]
+        work()
+        join(*pids)
+    """
+    assert forking(program.replace("USE", USES[use]), url) == []
+
+
+def test_children_go_on_with_a_snapshot_and_leave_it_to_the_parent(forking, url):
+    program = """
+    with Elevator.from_url(sys.argv[1]) as E:
+        keys = [f"k{number:04}" for number in range(2000)]
+        with E.WriteBatch() as batch:
+            for key in keys:
+                batch.Put(key, key)
+        it = E.RangeIter(include_value=False, consistent=True)
+        seen = [next(it) for _ in range(130)]
+        E.Put("k0500a", "later")
+
+        def work():
+            assert seen + list(it) == keys
+            it.close()
+
+        join(in_child(work), in_child(work))
+        work()
+    """
+    assert forking(program, url) == []
+
+
+def test_async_clients_on_a_loop_of_each_process(forking, url):
+    program = """
+    async def work():
+        me = str(os.getpid())
+        await E.Put(me, me)
+        for _ in range(20):
+            assert await asyncio.gather(*(E.Get(me) for _ in range(20))) == [me] * 20
+        assert [key async for key in E.RangeIter(include_value=False, prefix=me)] == [me]
+
+    E = AsyncElevator.from_url(sys.argv[1])
+    asyncio.run(work())
+    pids = [in_child(lambda: asyncio.run(work())) for _ in range(2)]
+    asyncio.run(work())
+    join(*pids)
+    asyncio.run(E.disconnect())
+    """
+    assert forking(program, url) == []
+
+
+def test_an_async_client_whose_process_forks_while_its_loop_runs(forking, url):
+    """The loops of both share what they wait with, so the child must not touch what it knows of the parent's."""
+    program = """
+    async def work():
+        me = str(os.getpid())
+        await E.Put(me, me)
+        for _ in range(300):
+            assert await E.Get(me) == me
+
+    async def main():
+        await work()
+        pid = fork()
+        if not pid:
+            code = 1
+            try:
+                try:
+                    asyncio.get_running_loop()
+                except RuntimeError:  # Python has noticed, and a loop of its own is all that it may have
+                    asyncio.run(work())
+                else:
+                    await work()
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        await work()
+        join(pid)
+        await E.disconnect()
+
+    E = AsyncElevator.from_url(sys.argv[1])
+    asyncio.run(main())
+    """
+    assert forking(program, url) == []
+
+
+@pytest.fixture(params=["server", "server with keys", "proxy", "proxy with keys"])
+def place(request, tmp_path):
+    """The URL of a server or a proxy in a process of its own."""
+    args, query = [], ""
+    if "keys" in request.param:
+        generate(tmp_path / "keys")
+        generate(tmp_path / "keys" / "clients", "client")
+        args = ["--curve-keys", str(tmp_path / "keys")]
+        query = f"?curve_key={tmp_path}/keys/clients/client.key_secret&server_key={tmp_path}/keys/server.key"
+    with ExitStack() as stack:
+        is_proxy = "proxy" in request.param
+        server = stack.enter_context(ServerProcess(args=[] if is_proxy else args))
+        asked = stack.enter_context(ProxyProcess(server.urls[0], args=args)) if is_proxy else server
+        yield asked.urls[0] + query
+
+
+def test_parent_and_children_get_their_own_answers_everywhere(forking, place):
+    program = """
+    with Elevator.from_url(sys.argv[1]) as E:
+        own_keys(E)
+        pids = [in_child(lambda: own_keys(E)) for _ in range(2)]
+        own_keys(E)
+        join(*pids)
+
+    async def work():
+        me = str(os.getpid())
+        await E.Put(me, me)
+        for _ in range(100):
+            assert await E.Get(me) == me
+
+    E = AsyncElevator.from_url(sys.argv[1])
+    asyncio.run(work())
+    pids = [in_child(lambda: asyncio.run(work())) for _ in range(2)]
+    asyncio.run(work())
+    join(*pids)
+    asyncio.run(E.disconnect())
+    """
+    assert forking(OWN_KEYS + program, place) == []
+
+
+def test_a_mirror_copies_what_the_child_writes_as_well(forking, url):
+    program = """
+    from pyelevator.client.mirror import Mirror
+    from pyelevator.transports import TcpTransport, IpcTransport
+    scheme, _, address = sys.argv[1].partition("://")
+    second = {"tcp": TcpTransport, "ipc": IpcTransport}[scheme](address)
+    with Elevator.from_url(sys.argv[1]) as E:
+        E.createdb("first")
+    with Mirror(second) as mirror, Elevator("first", transport=second, interceptors=[mirror]) as E:
+        E.Put("before", "1")
+        mirror.flush()
+
+        def work():
+            E.Put("child", "1")
+            mirror.flush()
+            mirror.close()
+
+        pid = in_child(work)
+        E.Put("parent", "1")
+        mirror.flush()
+        join(pid)
+        print(*E.Range(include_value=False))
+    """
+    assert forking(program, url) == ["before", "child", "parent"]
+
+
+def test_a_route_leads_the_child_to_the_other_server_as_well(forking, url):
+    program = """
+    from pyelevator.client.route import Route
+    from pyelevator.transports import TcpTransport, IpcTransport
+    scheme, _, address = sys.argv[1].partition("://")
+    west = {"tcp": TcpTransport, "ipc": IpcTransport}[scheme](address)
+    with Route({"west-*": west}) as route, Elevator(transport="fake", interceptors=[route]) as E:
+        E.createdb("west-1")
+        E.connect("west-1")
+        own_keys(E)
+        pids = [in_child(lambda: own_keys(E)) for _ in range(2)]
+        own_keys(E)
+        join(*pids)
+    """
+    assert forking(OWN_KEYS + program, url) == []
+
+
+def test_a_child_made_by_c_can_end_as_any_program_does(url):
+    """Python waits for some threads at its end, and in such a child it thinks that the parent's are still there."""
+    program = """
+    from pyelevator.client.mirror import Mirror
+    from pyelevator.client.route import Route
+    from pyelevator.transports import FakeTransport
+    mirror, route = Mirror(FakeTransport()), Route({"west-*": FakeTransport()})
+    E = Elevator.from_url(sys.argv[1])
+    with Elevator(transport="fake", interceptors=[mirror, route]) as F:
+        F.createdb("west-1")
+    pid = fork()
+    if pid:
+        join(pid)
+    E.Put("k", "v")
+    for each in (E.disconnect, mirror.close, route.close):
+        each()
+    print("over", flush=True)
+    """
+    ran = run(HEAD + program, "C", url, options=OPTIONS)
+    assert (ran.code, ran.out, ran.err) == (0, "over\nover\n", "")
 
 
 @pytest.mark.parametrize("kind", ["DirectTransport", "ZmqTransport"])

@@ -259,7 +259,7 @@ class AsyncSession:
 
     def _own_board(self) -> Switchboard:
         board = self._board
-        if board is None or board.loop is not asyncio.get_running_loop():
+        if board is None or board.loop is not asyncio.get_running_loop() or board.forks != FORKS.count:
             board = self._board = self._move()
         return board
 

@@ -2,8 +2,7 @@
 
 import logging
 import random
-import threading
-from queue import Full, Queue
+from functools import partial
 from typing import Any, Final
 
 from attrs import evolve
@@ -11,6 +10,7 @@ from attrs import evolve
 from pyelevator.client import operations
 from pyelevator.client.operations import Link
 from pyelevator.client.session import Session
+from pyelevator.client.workers import Workers
 from pyelevator.codec import Codec, codec_for
 from pyelevator.commands import Batch, Command, DbCreate, DbDrop, DbForget, Delete, Exists, Get, MGet, Put, Range, Slice
 from pyelevator.deadlines import Deadline
@@ -37,14 +37,15 @@ class Mirror:
     The copies are made by a thread of its own, in the order in which the answers came, under the databases' names;
     a database that the second server lacks is created there. What is asked and answered is not held up: if the second
     server is slower than ``backlog`` copies, further ones are dropped and counted. Writes of several threads to one key
-    at one time may arrive there in another order.
+    at one time may arrive there in another order. A forked child copies what passes through there; what waited at the
+    fork is the parent's.
 
     Args:
         transport: the way to the second server.
         reads: the share of reads to repeat there, from 0 to 1; their answers are not looked at.
         dialect: of the second server.
         timeout: seconds for each copy.
-        backlog: copies that may wait.
+        backlog: copies that may wait; 0 for any number.
 
     >>> from pyelevator import Elevator
     >>> from pyelevator.transports import FakeTransport
@@ -76,9 +77,8 @@ class Mirror:
         self._links: dict[str, Link] = {}
         self._names = Names()
         self._random = random.Random(0)  # noqa: S311 - which reads to repeat is no secret
-        self._queue: Queue[tuple[str, Command[Any]] | None] = Queue(backlog)
-        self._thread = threading.Thread(target=self._work, name="elevator-mirror", daemon=True)
-        self._thread.start()
+        self._backlog = backlog
+        self._worker = Workers(1, "elevator-mirror")
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         response = yield from self._names.learn(request, forward)
@@ -90,23 +90,19 @@ class Mirror:
         return isinstance(command, _WRITES) or (isinstance(command, _READS) and self._random.random() < self._reads)
 
     def _enqueue(self, database: str, command: Command[Any]) -> None:
-        try:
-            self._queue.put_nowait((database, command))
-        except Full:
+        if 0 < self._backlog <= self._worker.waiting:
             self.dropped += 1
-            _LOG.warning("the mirror is %d copies behind; dropped a %s", self._queue.maxsize, command.verb)
+            _LOG.warning("the mirror is %d copies behind; dropped a %s", self._backlog, command.verb)
+        else:
+            self._worker.submit(partial(self._work, database, command))
 
-    def _work(self) -> None:
-        while (copy := self._queue.get()) is not None:
-            try:
-                drive(self._copy(*copy), self._session.performer(Deadline.after(self._timeout)))
-                self.copied += 1
-            except ElevatorError as error:
-                self.failed += 1
-                _LOG.warning("a %s could not be copied: %s", copy[1].verb, error)
-            finally:
-                self._queue.task_done()
-        self._queue.task_done()
+    def _work(self, database: str, command: Command[Any]) -> None:
+        try:
+            drive(self._copy(database, command), self._session.performer(Deadline.after(self._timeout)))
+            self.copied += 1
+        except ElevatorError as error:
+            self.failed += 1
+            _LOG.warning("a %s could not be copied: %s", command.verb, error)
 
     def _copy(self, database: str, command: Command[Any]) -> Flow[None]:
         link = self._links.setdefault(database, Link(self._codec))
@@ -125,12 +121,11 @@ class Mirror:
 
     def flush(self) -> None:
         """Waits until every copy so far is made, refused or lost."""
-        self._queue.join()
+        self._worker.submit(lambda: None).result()
 
     def close(self) -> None:
         """Makes the copies that wait, and ends the thread."""
-        self._queue.put(None)
-        self._thread.join()
+        self._worker.close()
         self._session.close()
 
     def __enter__(self) -> "Mirror":

@@ -1,8 +1,10 @@
 """Route: databases of some names lie at other servers."""
 
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from fnmatch import fnmatchcase
+from functools import partial
+from time import monotonic
 from typing import Any, Final
 
 from attrs import evolve
@@ -10,17 +12,21 @@ from attrs import evolve
 from pyelevator.client import operations
 from pyelevator.client.operations import Link
 from pyelevator.client.session import Session
+from pyelevator.client.workers import Workers
 from pyelevator.codec import Codec, codec_for
 from pyelevator.commands import DbConnect, DbList
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import ServerError
+from pyelevator.errors import RequestTimeout, ServerError
 from pyelevator.flows import Flow, Forward, drive, send, sleep
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Transport
+from pyelevator.transports.base import no_answer
 
 _FIRST_LOOK: Final = 0.0005
 _LONGEST: Final = 0.02
 """Seconds between two looks whether the other server has answered; each is half as long again as the one before."""
+_GRACE: Final = 1.0
+"""Seconds after which a thread that should have told of a failure will not: it is in another process, say."""
 
 
 class _Place:
@@ -29,13 +35,18 @@ class _Place:
     def __init__(self, transport: Transport, codec: Codec, timeout: float, lanes: int) -> None:
         self._codec, self._timeout = codec, timeout
         self._session = Session(transport, codec, lanes)
-        self._threads = ThreadPoolExecutor(lanes, "elevator-route")
+        self._workers = Workers(lanes, "elevator-route")
 
-    def ask(self, request: Request[Any]) -> "Future[Response]":
-        """The answer, once it is there."""
+    def ask(self, request: Request[Any]) -> Flow[Response]:
+        """The answer, looked for until it is there.
+
+        Raises:
+            RequestTimeout: no thread could ask in time.
+        """
         deadline = Deadline.after(self._timeout)
         deadline = deadline if request.deadline is None else deadline.earlier(request.deadline)
-        return self._threads.submit(drive, self._answer(request), self._session.performer(deadline))
+        asking = self._workers.submit(partial(drive, self._answer(request), self._session.performer(deadline)))
+        return _awaited(asking, deadline, self._session.transport.url)
 
     def _answer(self, request: Request[Any]) -> Flow[Response]:
         """One request; about databases in general, through the connection to the default one that old servers want."""
@@ -50,7 +61,7 @@ class _Place:
         return evolve(response, id=request.id)
 
     def close(self) -> None:
-        self._threads.shutdown()
+        self._workers.close()
         self._session.close()
 
 
@@ -106,7 +117,7 @@ class Route:
         place = self._place_of(command.name) if command.by_name else self._homes.get(request.uid or "")  # type: ignore[attr-defined]
         if place is None:
             return (yield from forward(request))
-        response = yield from _awaited(place.ask(request))
+        response = yield from place.ask(request)
         if isinstance(command, DbConnect) and isinstance(response.payload, bytes):
             self._homes[response.payload.decode("utf-8", "surrogateescape")] = place
         return response
@@ -121,7 +132,7 @@ class Route:
         names = self._own(response, None)
         for place in self._places.values():
             if response.code is None:
-                response = yield from _awaited(place.ask(evolve(request, uid=None)))
+                response = yield from place.ask(evolve(request, uid=None))
                 names += self._own(response, place)
         return response if response.code is not None else evolve(response, payload=names, id=request.id)
 
@@ -141,9 +152,11 @@ class Route:
         self.close()
 
 
-def _awaited(future: "Future[Response]") -> Flow[Response]:
+def _awaited(future: "Future[Response]", deadline: Deadline, url: str) -> Flow[Response]:
     pause = _FIRST_LOOK
     while not future.done():
+        if deadline.at + _GRACE < monotonic():
+            raise RequestTimeout(no_answer(url, deadline))
         yield from sleep(pause)
         pause = min(1.5 * pause, _LONGEST)
     return future.result()

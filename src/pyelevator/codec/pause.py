@@ -6,6 +6,8 @@ import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
+from pyelevator.forks import FORKS
+
 
 class Pause(AbstractContextManager[None]):
     """As a context: Python's collector of cycles holds still until every thread that is inside has left.
@@ -17,10 +19,11 @@ class Pause(AbstractContextManager[None]):
 
     def __init__(self) -> None:
         self._begin_anew()
-        os.register_at_fork(after_in_child=self._leave_all)
+        os.register_at_fork(after_in_child=self._leave_all)  # at once, not only with the next pause
 
     def _begin_anew(self) -> None:
-        self._lock = threading.Lock()
+        self._forks = FORKS.count
+        self._lock = threading.RLock()  # reentrant: a signal handler or a finalizer may come in between
         self._inside = 0
         self._was_on = False
 
@@ -32,16 +35,23 @@ class Pause(AbstractContextManager[None]):
             gc.enable()
 
     def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._was_on = gc.isenabled()
-                gc.disable()
-            self._inside += 1
+        if self._forks != FORKS.count:
+            self._leave_all()
+        try:
+            with self._lock:
+                self._inside += 1  # first: whoever comes in between, and leaves again, must not be the only one
+                if self._inside == 1 and gc.isenabled():
+                    self._was_on = True
+                    gc.disable()
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside = max(0, self._inside - 1)
             if not self._inside and self._was_on:
+                self._was_on = False
                 gc.enable()
 
 

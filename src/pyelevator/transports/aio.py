@@ -12,6 +12,7 @@ import zmq
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectTimeout, RequestTimeout, TransportError
+from pyelevator.forks import FORKS
 from pyelevator.transports.base import AsyncTransport, Receiver, Transport
 from pyelevator.transports.fake import FakeTransport
 from pyelevator.transports.zmq import ZmqTransport
@@ -48,6 +49,7 @@ class ZmqConnection(AsyncTransport):
     def open(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
+        self._forks = FORKS.count
         self._socket = self._lane.open_socket()
         self._descriptor = self._socket.fileno()
         self._loop.add_reader(self._descriptor, self._drain)
@@ -78,6 +80,8 @@ class ZmqConnection(AsyncTransport):
 
     def _drain(self) -> None:
         self._due = False
+        if self._forks != FORKS.count:  # in a child the loop still watches what is the parent's
+            return
         try:
             for _ in range(_BURST):
                 if self._socket is None:

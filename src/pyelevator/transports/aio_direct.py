@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from pyelevator.errors import TransportError
+from pyelevator.forks import FORKS
 from pyelevator.transports.base import AsyncTransport, Receiver
 from pyelevator.transports.caller import READ, WRITE, Caller, Outbox
 from pyelevator.transports.direct import closed_early
@@ -47,6 +48,7 @@ class DirectConnection(AsyncTransport):
     def open(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
+        self._forks = FORKS.count
         self._caller = Caller(self._url, before_end=self._unwatch)
         self._attend(0)
 
@@ -63,7 +65,7 @@ class DirectConnection(AsyncTransport):
 
     def _attend(self, events: int) -> None:
         caller = self._caller
-        if caller is None:
+        if caller is None or self._forks != FORKS.count:  # in a child the loop still watches what is the parent's
             return
         was_up = caller.up
         try:

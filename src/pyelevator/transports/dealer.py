@@ -1,9 +1,10 @@
 """The sockets of clients: apart from those of the application, and quiet when they are dropped."""
 
-import threading
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
 import zmq
+
+from pyelevator.forks import FORKS
 
 _MAX_SOCKETS: Final = 1 << 14
 """How many sockets a process may have open for its clients. ZeroMQ's default is 1023; its table takes 8 bytes each."""
@@ -29,12 +30,18 @@ class DealerContext(zmq.Context[DealerSocket]):
     """
 
     _socket_class = DealerSocket
-    _instance: Any = None
-    _instance_lock = threading.Lock()
+    _instances: ClassVar[dict[int, Self]] = {}
+    """Those of this process and of its ancestors, which nobody here may touch, by the numbers of the processes."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.set(zmq.MAX_SOCKETS, _MAX_SOCKETS)
+
+    @classmethod
+    def instance(cls, io_threads: int = 1) -> Self:
+        """The one of this process. There is no lock that a signal handler could meet, or a forked child inherit."""
+        forks = FORKS.count
+        return cls._instances.get(forks) or cls._instances.setdefault(forks, cls(io_threads))
 
     def __del__(self) -> None:
         """Nothing: it lives as long as its process, and what a forked child drops is the parent's."""

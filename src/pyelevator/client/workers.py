@@ -1,0 +1,86 @@
+"""Workers: threads that do one piece of work after the other, in whichever process they are asked."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, Final, TypeVar
+
+from pyelevator.forks import FORKS
+
+R = TypeVar("R")
+
+_Task = tuple[Callable[[], Any], "Future[Any]"]
+
+
+class _Crew:
+    """The threads of one process."""
+
+    def __init__(self) -> None:
+        self.forks = FORKS.count
+        self.tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self.threads: list[threading.Thread] = []
+
+    def work(self) -> None:
+        """Does what is in the queue; is run by each thread."""
+        while (task := self.tasks.get()) is not None:
+            work, future = task
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
+                future.set_exception(error)
+            del task, work, future
+
+
+class Workers:
+    """Up to ``most`` daemon threads, each started when there is something to do.
+
+    Apart from those of ``concurrent.futures`` they have no locks that a signal handler could meet, and a forked child
+    has threads, and a queue, of its own.
+
+    Args:
+        most: threads.
+        name: of the threads.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most: Final = most
+        self._name: Final = name
+        self._crew = _Crew()
+
+    def _own(self) -> _Crew:
+        if self._crew.forks != FORKS.count:
+            self._crew = _Crew()
+        return self._crew
+
+    @property
+    def waiting(self) -> int:
+        """How many pieces of work no thread has begun with."""
+        return self._own().tasks.qsize()
+
+    def submit(self, work: Callable[[], R]) -> "Future[R]":
+        """What becomes of ``work``, which a thread will do."""
+        crew, future = self._own(), Future[R]()
+        crew.tasks.put((work, future))
+        if len(crew.threads) < self._most:
+            thread = threading.Thread(target=crew.work, name=self._name, daemon=True)
+            thread.start()
+            crew.threads.append(thread)
+        return future
+
+    def close(self) -> None:
+        """Ends the threads when they have done what they were asked to."""
+        crew, self._crew = self._own(), _Crew()
+        _end(crew)
+        for thread in crew.threads:
+            thread.join()
+
+    def __del__(self) -> None:
+        crew = getattr(self, "_crew", None)
+        if crew is not None and crew.forks == FORKS.count:
+            _end(crew)
+
+
+def _end(crew: _Crew) -> None:
+    for _ in crew.threads:
+        crew.tasks.put(None)
