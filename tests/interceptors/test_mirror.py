@@ -70,3 +70,19 @@ def test_what_does_not_find_room_is_dropped_and_counted():
         through(mirror, lambda request: Response(), *[Request(Put(str(i), "v"), "u") for i in range(10)])
         assert mirror.dropped >= 7
         second.gate.set()
+
+
+def test_a_forgotten_database_is_forgotten_by_the_second_server_and_keeps_its_data():
+    main, second = FakeTransport(), FakeTransport()
+    with Mirror(second) as mirror, Elevator(transport=main, interceptors=[mirror]) as E:
+        E.createdb("shop")
+        E.connect("shop")
+        E.Put("k", "v")
+        E.forgetdb("shop")
+        mirror.flush()
+        assert (mirror.failed, mirror.dropped) == (0, 0)
+        with Elevator(transport=second) as other:
+            assert other.listdb() == ["default"]
+            other.createdb("shop")
+            other.connect("shop")
+            assert other.Get("k") == "v"
