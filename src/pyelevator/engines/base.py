@@ -2,7 +2,7 @@
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, ClassVar, Final, Self, TypeAlias
 
@@ -30,11 +30,25 @@ class Capability(enum.Enum):
 class EngineError(Exception):
     """The engine failed; the only exception that engines raise on their own (its cause is the library's).
 
+    Args:
+        message: for the log; it may name files.
+        path: of the database, if the message holds it.
+
     Attributes:
         code: the wire's failure code.
     """
 
     code = ErrorCode.DATABASE
+
+    def __init__(self, message: str = "", path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+    @property
+    def told(self) -> str:
+        """The message for clients, who know the database by its name and need not know where it lies."""
+        text = str(self)
+        return text.replace(f"{self.path}/", "").replace(self.path, "the database") if self.path else text
 
 
 class EngineFileError(EngineError):
@@ -267,6 +281,9 @@ class Storage(ABC):
     @abstractmethod
     def resolve(self, path: str) -> str:
         """The one spelling of ``path``, so that no database is open under two."""
+
+    def confine(self, directories: Iterable[str]) -> None:  # noqa: B027 - a storage without files lies nowhere
+        """Has nothing outside of these directories opened, looked at, repaired or destroyed from now on."""
 
     @abstractmethod
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,10 +26,13 @@ _FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
 )
 """Pattern in the library's text -> the error to raise and its text; the first that matches."""
 
+_HELD: Final = re.compile(r"/proc/self/fd/\d+")
+"""What a directory is called while it is held (see ``directories``)."""
+
 
 @frozen
 class Mapped:
-    """As a context: what the binding and the file system raise about ``path`` becomes EngineError."""
+    """As a context: what the binding and the file system raise about ``path`` becomes EngineError, and names that."""
 
     path: str
 
@@ -37,7 +40,9 @@ class Mapped:
         pass
 
     def __exit__(self, _: Any, error: BaseException | None, __: TracebackType | None) -> None:
-        if error is not None and is_foreign(error):
+        if isinstance(error, EngineError):
+            error.args, error.path = (self._unheld(str(error)),), self.path
+        elif error is not None and is_foreign(error):
             raise self.translated(error) from error
 
     def around(self, call: Callable[[], None]) -> Callable[[], None]:
@@ -52,9 +57,12 @@ class Mapped:
     def translated(self, error: BaseException) -> EngineError:
         """The engine's own error for a foreign one."""
         text = error.args[0] if len(error.args) == 1 else str(error)
-        detail = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        detail = self._unheld(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))
         kind, template = next((kind, text) for pattern, kind, text in _FAILURES if re.search(pattern, detail))
-        return kind(template.format(path=self.path, detail=detail))
+        return kind(template.format(path=self.path, detail=detail), self.path)
+
+    def _unheld(self, text: str) -> str:
+        return _HELD.sub(lambda _: self.path, text)
 
 
 def is_foreign(error: BaseException) -> bool:

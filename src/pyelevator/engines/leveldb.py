@@ -2,11 +2,12 @@
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
+from secrets import token_hex
 from typing import Any, Final
 
 from pyelevator.commands import PUT, Op
@@ -24,12 +25,15 @@ from pyelevator.engines.base import (
     Storage,
 )
 from pyelevator.engines.binding import load_binding
+from pyelevator.engines.directories import HeldDirectory
 from pyelevator.engines.failures import Mapped
 from pyelevator.engines.leveldb_inspection import inspect
 from pyelevator.engines.leveldb_lock import DirectoryLock
 from pyelevator.engines.leveldb_reader import LevelDbReader
 from pyelevator.engines.options import OPTION_NAMES, check_options, unknown_option
 from pyelevator.engines.rows import ROW_CACHE, RowCache
+
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _BACKUP_PAIRS: Final = 1000
 
@@ -59,12 +63,14 @@ class LevelDbEngine(LevelDbReader, Engine):
         options: Mapping[str, Any],
         *,
         row_cache: int,
+        directory: HeldDirectory,
         lock: DirectoryLock,
     ) -> None:
         super().__init__(source, Mapped(path), options["paranoid_checks"], source.approximate_size)
         self._storage = storage
         self._path = path
         self._options = options
+        self._directory = directory
         self._lock = lock
         self.rows = RowCache(row_cache)
         self._writing = threading.Lock()
@@ -88,7 +94,7 @@ class LevelDbEngine(LevelDbReader, Engine):
         with self._mapped:
             batch = self._batch(ops, sync)
         if not self._writing.acquire(wait):
-            raise EngineBusy(f"{self._path} is busy with another write")
+            raise EngineBusy(f"{self._path} is busy with another write", self._path)
         try:
             self._write(batch, ops)
         finally:
@@ -106,7 +112,7 @@ class LevelDbEngine(LevelDbReader, Engine):
 
     def _write(self, batch: Any, ops: Sequence[Op]) -> None:
         if self._failure is not None:
-            raise type(self._failure)(str(self._failure))
+            raise type(self._failure)(str(self._failure), self._failure.path)
         self.rows.begin(ops)
         try:
             with self._mapped:
@@ -128,14 +134,14 @@ class LevelDbEngine(LevelDbReader, Engine):
 
     def approximate_size(self) -> int:
         """The sum of the files: LevelDB's own estimate leaves out what is still in the log."""
-        return sum(map(_size, leveldb_directory.data_files(self._path)))
+        return sum(map(_size, leveldb_directory.data_files(self._directory.name)))
 
     def backup(self, path: str) -> None:
         path = self._storage.resolve(path)
         if Path(path).exists():
             raise EngineError(f"{path} exists already; a backup goes into a new directory")
         try:
-            with self._storage.open(path, self._options) as copy:
+            with self._storage.open_anywhere(path, self._options) as copy:
                 self._copy_into(copy)
         except EngineError:
             self._storage.destroy(path)
@@ -155,6 +161,7 @@ class LevelDbEngine(LevelDbReader, Engine):
                 super().close()
             finally:
                 self._lock.release()
+                self._directory.close()
 
 
 class LevelDbStorage(Storage):
@@ -174,7 +181,7 @@ class LevelDbStorage(Storage):
 
     capabilities = frozenset({Capability.DURABLE, Capability.REPAIRABLE, Capability.SNAPSHOT, Capability.BACKUP})
     option_names = OPTION_NAMES
-    files = 4  # LOCK, LOG, the log and the manifest; how many tables are open LevelDB bounds itself
+    files = 5  # the directory, LOCK, LOG, the log and the manifest; how many tables are open LevelDB bounds itself
 
     def __init__(self, default_options: Mapping[str, Any] | None = None, row_cache: int = ROW_CACHE) -> None:
         if unknown := unknown_option(default_options or ()):
@@ -182,6 +189,7 @@ class LevelDbStorage(Storage):
         self._defaults = {"paranoid_checks": True} | check_options(default_options or {})
         self._plyvel: Any = load_binding()
         self._row_cache = row_cache
+        self._within: tuple[str, ...] | None = None
 
     def resolve(self, path: str) -> str:
         return os.path.realpath(path)
@@ -189,58 +197,97 @@ class LevelDbStorage(Storage):
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         return check_options(options)
 
+    def confine(self, directories: Iterable[str]) -> None:
+        self._within = tuple(directories)
+
+    def _check_within(self, path: str) -> None:
+        if self._within is not None and not any(PurePath(path).is_relative_to(one) for one in self._within):
+            raise EngineError(f"{path} is not under an allowed directory; start the server with --allow-path DIR", path)
+
+    @contextmanager
+    def _held(self, path: str) -> Iterator[str]:
+        """A name for the directory that leads nowhere else, for the block; ``path`` itself where nothing is there."""
+        self._check_within(path)
+        with Mapped(path), ExitStack() as stack:
+            name = path
+            with suppress(FileNotFoundError, NotADirectoryError):
+                name = stack.enter_context(HeldDirectory(path))
+            yield name
+
     def open(self, path: str, options: Mapping[str, Any]) -> Engine:
+        self._check_within(path)
+        return self.open_anywhere(path, options)
+
+    def open_anywhere(self, path: str, options: Mapping[str, Any]) -> Engine:
+        """Open a database that need not lie where others have to."""
         options = self._defaults | check_options(options)
         with Mapped(path):
-            seen, lock = leveldb_directory.admit(path, leveldb_directory.check_opening)
+            directory = HeldDirectory(path, create=True)
             try:
-                with leveldb_directory.creating(seen):
-                    source = self._plyvel.DB(os.fsencode(path), create_if_missing=True, **options)
+                source, lock = self._open_in(directory.name, options)
             except BaseException:
-                lock.release()
+                directory.close()
                 raise
-        return LevelDbEngine(self, path, source, options, row_cache=self._row_cache, lock=lock)
+        return LevelDbEngine(self, path, source, options, row_cache=self._row_cache, directory=directory, lock=lock)
+
+    def _open_in(self, name: str, options: Mapping[str, Any]) -> tuple[Any, DirectoryLock]:
+        seen, lock = leveldb_directory.admit(name, leveldb_directory.check_opening)
+        try:
+            with leveldb_directory.creating(seen):
+                return self._plyvel.DB(os.fsencode(name), create_if_missing=True, **options), lock
+        except BaseException:
+            lock.release()
+            raise
 
     def observed_options(self, path: str) -> dict[str, Any]:
         """The compression that its tables show; none where they show none: an opening makes tables of the log."""
-        with Mapped(path):
-            return {"compression": inspect(path).compression}
+        with self._held(path) as name:
+            return {"compression": inspect(name).compression}
 
     def check_room(self, path: str) -> None:
         """Opening writes what is in the log into a table, so there has to be space for that."""
-        log = sum(_size(file) for file in leveldb_directory.data_files(path) if file.suffix == ".log")
-        probe = Path(path, "room.tmp")
-        with Mapped(path):
+        with self._held(path) as name:
+            log = sum(_size(file) for file in leveldb_directory.data_files(name) if file.suffix == ".log")
+            probe = Path(name, f".room-{token_hex(8)}")
             try:
-                with probe.open("wb") as file:
+                with os.fdopen(os.open(probe, _NEW_FILE, 0o600), "wb") as file:
                     os.posix_fallocate(file.fileno(), 0, log + _SPARE)
             finally:
                 probe.unlink(missing_ok=True)
 
     def exists(self, path: str) -> bool:
-        with Mapped(path):
-            return leveldb_directory.has_database(path)
+        with self._held(path) as name:
+            return leveldb_directory.has_database(name)
 
     def prepare(self, path: str) -> Callable[[], None]:
-        with Mapped(path):
-            _, lock = leveldb_directory.look(path, leveldb_directory.check_creation)
+        with self._held(path) as name:
+            _, lock = leveldb_directory.look(name, leveldb_directory.check_creation)
             if lock:
                 lock.release()
-            return Mapped(path).around(leveldb_directory.undo(path))
+            return partial(self._take_back, path, leveldb_directory.undo(name))
+
+    def _take_back(self, path: str, undo: Callable[[str], bool]) -> None:
+        with self._held(path) as name:
+            was_there = undo(name)
+        if not was_there:
+            with suppress(OSError):
+                Path(path).rmdir()
 
     def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:
         library = _Repairs(self._plyvel, self._defaults | check_options(options))
         check = partial(leveldb_directory.check_repair, force=force)
         if not self.exists(path):
-            raise EngineError(f"there is no database at {path}")
-        with Mapped(path):
-            seen, lock = leveldb_directory.admit(path, check, thorough=True)
+            raise EngineError(f"there is no database at {path}", path)
+        with self._held(path) as name:
+            seen, lock = leveldb_directory.admit(name, check, thorough=True)
             with lock:
-                return repairs.repair(path, seen, library, force=force)
+                return repairs.repair(name, seen, library, force=force)
 
     def destroy(self, path: str, *, set_aside: bool = False) -> None:
-        with Mapped(path):
-            leveldb_directory.destroy(path, set_aside=set_aside)
+        with self._held(path) as name:
+            leveldb_directory.destroy(name, set_aside=set_aside)
+        with suppress(OSError):
+            Path(path).rmdir()
 
 
 class _Repairs:

@@ -94,7 +94,7 @@ def admit(
     seen, lock = look(path, check, thorough=thorough)
     if lock is None:
         with suppress(FileExistsError):
-            os.mkdir(path)  # noqa: PTH102 - LevelDB does not say why it cannot
+            os.mkdir(path, 0o700)  # noqa: PTH102 - LevelDB does not say why it cannot
         lock = DirectoryLock(path)
     return seen, lock
 
@@ -210,21 +210,22 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def undo(path: str) -> Callable[[], None]:
-    """Return what takes back, later, what a creation at ``path`` has made there since; see ``Storage.prepare``."""
+def undo(path: str) -> Callable[[str], bool]:
+    """Return what takes back, later, what a creation at ``path`` has made there since; see ``Storage.prepare``.
+
+    It takes the path as it is then, and returns whether the directory was there before.
+    """
     if has_database(path):
-        return lambda: None
+        return lambda _: True
     before = set(os.listdir(path)) if Path(path).is_dir() else None  # noqa: PTH208 - names are all that is needed
-    return partial(_take_back, path, before)
+    return partial(_take_back, before)
 
 
-def _take_back(path: str, before: set[str] | None) -> None:
+def _take_back(before: set[str] | None, path: str) -> bool:
     with suppress(FileNotFoundError), DirectoryLock(path):
         made = set(os.listdir(path)) - (before or set())  # noqa: PTH208
         remove(path, [name for name in made if name == CREATING or parse_file_name(name)])
-    if before is None:
-        with suppress(OSError):
-            Path(path).rmdir()
+    return before is not None
 
 
 def remove(path: str, names: Iterable[str]) -> None:

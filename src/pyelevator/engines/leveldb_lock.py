@@ -43,7 +43,7 @@ class DirectoryLock:
         with _taking:
             if _is_open_here(file):
                 raise EngineError(f"{path} is open already")
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             if not _take(descriptor):
                 os.close(descriptor)
                 raise EngineError(f"{path} is in use by another process")

@@ -60,7 +60,7 @@ def repair(path: str, seen: Inspection, library: Library, *, force: bool) -> Rep
         _prepare(path, seen, library, force=force)
     report = _put_in_place(path, seen)
     _log.warning(
-        "repaired %s: kept %s; set aside %s", path, ", ".join(report.kept) or "nothing", _told(report.set_aside)
+        "repaired %s: kept %s; set aside %s", Path(path).resolve(), _told(report.kept), _told(report.set_aside)
     )
     return report
 
