@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from attrs import evolve
 
 from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
+from pyelevator.commands import Pipeline, Range, Slice
 from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError
 from pyelevator.messages import Request, Response
 from pyelevator.records import record
@@ -194,6 +195,10 @@ class Exchange:
             )
 
 
+_KEPT: Final = frozenset({Range, Slice, Pipeline})
+"""The commands for which something may be kept until the next request over the same connection."""
+
+
 class Reader:
     """Reads messages of either dialect.
 
@@ -207,8 +212,9 @@ class Reader:
         self._codecs: Mapping[str, Codec] = {name: codec(self.limits) for name, codec in DIALECTS.items()}
         self._further = tuple(codecs)
 
-    def read(self, frames: Sequence[bytes], peer: str | None = None) -> Exchange:
-        """The exchange that ``frames`` begin, whatever they hold; ``peer`` is who sent them, where that is known."""
+    def read(self, frames: Sequence[bytes], peer: str | None = None, connection: bytes | None = None) -> Exchange:
+        """The exchange that ``frames`` begin, whatever they hold; ``peer`` is who sent them, where that is known, and
+        ``connection`` the one over which they came."""
         envelope: Sequence[bytes] = ()
         codec = self._recognized(frames) if self._further else None
         if codec is None:
@@ -217,7 +223,9 @@ class Reader:
             codec = (self._recognized(frames) if envelope else None) or self._codecs[dialect_of(frames)]
         try:
             request = codec.decode_request(frames)
-            return Exchange(codec, request if peer is None else evolve(request, peer=peer), None, envelope)
+            if peer is not None or type(request.command) in _KEPT:
+                request = evolve(request, peer=peer, connection=connection)
+            return Exchange(codec, request, None, envelope)
         except ProtocolError as error:
             _log().info("refused a message: %s", error)
             return Exchange(codec, None, Response.failure(error.code, str(error), error.request_id), envelope)

@@ -77,6 +77,10 @@ class Sealed:
         return self.count
 
 
+_ANYBODY: Final = (None, "local")
+"""The peers that may be many: whoever comes without keys, or by a socket file."""
+
+
 @_sparse
 @_frozen
 class Request(Generic[R]):
@@ -89,6 +93,7 @@ class Request(Generic[R]):
             servers do not echo it.
         compression: ask for an lz4-compressed reply (classic only).
         peer: who asks, where a server has made sure of it (see ``Listener.peer``); it never travels.
+        connection: over which it came, where that is known; it never travels.
         deadline: until when the answer is wanted, if that is sooner than the call's own end; it never travels.
         gather: makes what the rows of a long answer are gathered in, if the codec that will write the answer down
             brings its own (see ``codec.packed``); it never travels.
@@ -103,6 +108,12 @@ class Request(Generic[R]):
     deadline: Deadline | None = field(default=None, eq=False, repr=False)
     gather: Callable[[], Any] | None = field(default=None, eq=False, repr=False)
     bin: bool = field(default=False, repr=False)
+    connection: bytes | None = field(default=None, eq=False, repr=False)
+
+    @property
+    def holder(self) -> Any:
+        """Whose is what is kept for it: a user's, or, where one user is not told from another, a connection's."""
+        return self.connection if self.peer in _ANYBODY else self.peer
 
     @classmethod
     def usual(cls, command: Command[R], uid: str | None, id: int) -> Self:

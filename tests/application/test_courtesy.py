@@ -3,6 +3,7 @@
 import pytest
 
 from pyelevator.application import Application, Policy
+from pyelevator.application.context import Context
 from pyelevator.application.courtesy import PIECE, CourteousRows, Courtesy
 from pyelevator.codec.base import pack, pack_pieces
 from pyelevator.commands import PUT, Batch, Range
@@ -31,7 +32,8 @@ def test_who_writes_rows_down_looks_up_between_pieces_and_writes_each_row_once(s
 @pytest.mark.parametrize(("size", "looks"), [(0, 0), (1, 0), (PIECE, 1), (PIECE + 1, 1), (3 * PIECE, 3)])
 def test_who_reads_a_range_looks_up_after_each_full_piece(size, looks):
     courtesy = Looks()
-    application = Application.in_memory(policy=Policy(courtesy=courtesy))
+    application = Application.in_memory()
+    application._serve(application.catalog, Context(Policy(), application.cursors, courtesy))
     uid = application.catalog.uid_of("default")
     application(Request(Batch([(PUT, b"%04d" % i, b"v") for i in range(size)]), uid))
     application(Request(Range(), uid, gather=list))

@@ -4,9 +4,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from attrs import evolve
+from attrs import asdict, evolve
 
-from pyelevator.application import Application, Catalog, Policy
+from pyelevator.application import Application, Catalog, Intercepted, Policy
 from pyelevator.application.cursors import Cursors
 from pyelevator.commands import DELETE, PUT, Batch, DbUmount, Put, Slice
 from pyelevator.engines.base import Bounds, Capability
@@ -14,6 +14,7 @@ from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import CursorExpired, ErrorCode
 from pyelevator.messages import Request
+from pyelevator.server.permissions import Guard
 
 WAIT = 30
 
@@ -30,24 +31,25 @@ class World:
 
     def __init__(self, catalog, most=4):
         self.clock = Clock()
-        self.cursors = Cursors(most, 60, 300, self.clock)
         self.catalog = catalog
-        self.application = Application(catalog, Policy(cursors=self.cursors))
+        policy = Policy(max_cursors=most, cursor_idle=60, cursor_age=300)
+        self.application = Application(catalog, policy, self.clock)
+        self.cursors = self.application.cursors
         self.fill("default")
 
     def fill(self, name):
         self.ask(Batch([(PUT, b"%d" % i, b"old") for i in range(10)]), name)
 
-    def ask(self, command, name="default", peer=None):
-        return self.application(Request(command, self.catalog.uid_of(name), peer=peer))
+    def ask(self, command, name="default", peer=None, over=None):
+        return self.application(Request(command, self.catalog.uid_of(name), peer=peer, connection=over))
 
-    def open(self, name="default", peer=None, count=1):
-        response = self.ask(Slice(None, count, cursor=True), name, peer)
+    def open(self, name="default", peer=None, count=1, over=None):
+        response = self.ask(Slice(None, count, cursor=True), name, peer, over)
         assert response.code is None, response.message
         return response.cursor
 
-    def read(self, cursor, name="default", peer=None):
-        return self.ask(Slice(None, 20, cursor=cursor), name, peer)
+    def read(self, cursor, name="default", peer=None, over=None):
+        return self.ask(Slice(None, 20, cursor=cursor), name, peer, over)
 
     def is_gone(self, cursor, name="default", peer=None):
         response = self.read(cursor, name, peer)
@@ -223,6 +225,9 @@ def test_a_database_that_was_opened_again_by_its_use_does_not_revive_a_cursor(wo
     assert world.is_gone(cursor)
 
 
+ANN = Request(Slice(), peer="ann")
+
+
 class Watched:
     """A snapshot that says when it is closed, and a scan of which waits."""
 
@@ -242,13 +247,12 @@ class Watched:
 @pytest.mark.parametrize("ending", ["close", "expire", "evict"])
 def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
     clock, snapshot, engine = Clock(), Watched(), object()
-    cursors = Cursors(2, 60, 300, clock)
-    cursor = cursors.keep(snapshot, engine, "ann").id
+    cursors = Cursors(1, 60, 300, clock)
+    cursor = cursors.keep(snapshot, engine, ANN).id
     clock.now += 1
-    cursors.keep(Watched(), engine, "ann")
 
     def read():
-        with cursors.reading(cursor, engine, "ann") as found:
+        with cursors.reading(cursor, engine, ANN) as found:
             found.snapshot.scan()
 
     def expire():
@@ -259,13 +263,13 @@ def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
         reading = pool.submit(read)
         assert snapshot.scanning.wait(WAIT)
         endings = {
-            "close": lambda: cursors.close(cursor, engine, "ann"),
+            "close": lambda: cursors.close(cursor, engine, ANN),
             "expire": expire,
-            "evict": lambda: cursors.keep(Watched(), engine, "bob"),
+            "evict": lambda: cursors.keep(Watched(), engine, Request(Slice(), peer="bob")),
         }
         endings[ending]()
         assert not snapshot.closed
-        with pytest.raises(CursorExpired), cursors.reading(cursor, engine, "ann"):
+        with pytest.raises(CursorExpired), cursors.reading(cursor, engine, ANN):
             pass
         snapshot.go_on.set()
         reading.result(WAIT)
@@ -275,13 +279,13 @@ def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
 def test_a_cursor_that_is_in_use_does_not_expire_for_want_of_use():
     clock, engine = Clock(), object()
     cursors = Cursors(1, 60, 300, clock)
-    cursor = cursors.keep(Watched(), engine, None).id
-    with cursors.reading(cursor, engine, None):
+    cursor = cursors.keep(Watched(), engine, ANN).id
+    with cursors.reading(cursor, engine, ANN):
         clock.now += 200
         cursors.expire()
         assert len(cursors) == 1
     clock.now += 59
-    with cursors.reading(cursor, engine, None):
+    with cursors.reading(cursor, engine, ANN):
         pass
 
 
@@ -320,6 +324,115 @@ def test_many_threads_open_read_close_and_unmount(storage, tmp_path):
         assert sum(page.result(WAIT) for page in pages) > 0
     catalog.close()
     assert len(world.cursors) == 0
+
+
+# Connections
+
+
+def test_without_keys_a_connection_is_a_peer(world):
+    hoarded = [world.open(over=b"hoarder") for _ in range(4)]
+    assert world.ask(Slice(None, 1, cursor=True), over=b"hoarder").code is ErrorCode.RUNTIME
+    mine = world.open(over=b"mine")
+    assert [world.is_gone(cursor) for cursor in hoarded] == [True, False, False, False]
+    assert not world.is_gone(mine)
+
+
+def test_socket_files_of_a_server_with_keys_are_peers_as_connections_are(world):
+    for _ in range(4):
+        world.open(peer="local", over=b"hoarder")
+    world.open(peer="local", over=b"mine")
+
+
+def test_a_user_is_one_peer_over_many_connections(world):
+    for number in range(4):
+        world.open(peer="ann", over=b"%d" % number)
+    assert world.ask(Slice(None, 1, cursor=True), peer="ann", over=b"another").code is ErrorCode.RUNTIME
+
+
+def test_what_is_idle_longest_makes_room_for_a_peer_that_has_none(world):
+    cursors = []
+    for number in range(4):
+        cursors.append(world.open(over=b"%d" % number))
+        world.clock.now += 1
+    world.read(cursors[0], over=b"0")
+    world.open(over=b"another")
+    assert [world.is_gone(cursor) for cursor in cursors] == [False, True, False, False]
+
+
+def test_the_text_of_a_refusal_names_the_option_of_the_command_line(world):
+    for _ in range(4):
+        world.open()
+    assert "(--max-cursors)" in world.ask(Slice(None, 1, cursor=True)).message
+
+
+def test_a_cursor_can_be_read_over_another_connection_and_is_then_its(world):
+    cursor = world.open(over=b"first")
+    assert world.read(cursor, over=b"second").code is None
+    world.application.leave(b"first")
+    world.clock.now += 30
+    assert world.read(cursor, over=b"second").code is None
+    world.application.leave(b"second")
+    world.clock.now += 30
+    assert world.is_gone(cursor)
+
+
+def test_what_was_opened_over_a_connection_that_ends_makes_room_at_once(world):
+    theirs = [world.open(over=b"theirs") for _ in range(3)]
+    mine = world.open(over=b"mine")
+    world.application.leave(b"theirs")
+    for _ in range(3):
+        world.open(over=b"mine")
+    assert [world.is_gone(cursor) for cursor in [*theirs, mine]] == [True, True, True, False]
+
+
+def test_what_was_opened_over_a_connection_that_ends_ends_soon_by_itself(world):
+    world.open(over=b"theirs")
+    world.application.leave(b"theirs")
+    world.clock.now += 6
+    world.application.tick()
+    assert len(world.cursors) == 0
+
+
+def test_a_client_that_comes_back_over_another_connection_goes_on(world):
+    cursor = world.open(over=b"first")
+    world.application.leave(b"first")
+    world.clock.now += 3
+    assert world.read(cursor, over=b"second").code is None
+    world.clock.now += 30
+    assert not world.is_gone(cursor)
+
+
+@pytest.mark.parametrize("wrap", [lambda one: Intercepted(one, []), lambda one: Guard(one, dict)])
+def test_applications_around_another_one_share_its_cursors(world, wrap):
+    outer = wrap(world.application)
+    world.open(over=b"mine")
+    assert outer.cursors is world.cursors
+    outer.leave(b"mine")
+    world.clock.now += 6
+    outer.tick()
+    assert len(world.cursors) == 0
+    world.open()
+    world.catalog.unmount("default")
+    assert len(world.cursors) == 0
+
+
+def test_applications_of_one_policy_share_no_cursors_and_a_changed_copy_has_its_own_limit():
+    policy = Policy(max_cursors=1)
+    worlds = [Application.in_memory(one) for one in (policy, policy, evolve(policy, max_cursors=3))]
+    opened = []
+    for application in worlds:
+        uid = application.catalog.uid_of("default")
+        application(Request(Batch([(PUT, b"a", b"1"), (PUT, b"b", b"1")]), uid))
+        some = [application(Request(Slice(None, 1, cursor=True), uid)).cursor for _ in range(4)]
+        opened.append(sum(cursor is not None for cursor in some))
+    assert opened == [1, 1, 3]
+    assert worlds[0]._courtesy is not worlds[1]._courtesy
+
+
+def test_a_policy_holds_values_and_nothing_that_lives():
+    assert all(isinstance(value, (bool, int, float, type(None))) for value in asdict(Policy()).values())
+    assert Policy() == Policy()
+    assert hash(Policy()) == hash(Policy())
 
 
 def test_a_policy_makes_cursors_of_its_limits():

@@ -19,7 +19,7 @@ class World:
     def __init__(self, **limits):
         self.application = Application.in_memory(policy=Policy(max_cursors=2, **limits))
         self.uid = self.application.catalog.uid_of("default")
-        self.cursors = self.application.policy.cursors
+        self.cursors = self.application.cursors
         self.ask(Batch([(PUT, key, value) for key, value in PAIRS]))
 
     def ask(self, command):

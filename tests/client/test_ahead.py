@@ -383,7 +383,7 @@ def test_async_an_iteration_that_is_left_makes_no_noise(end, caplog, recwarn):
         if end == "close":
             await it.close()
             assert [key async for key in it] == []
-            assert len(transport.application.policy.cursors) == 0
+            assert len(transport.application.cursors) == 0
         elif end == "drop":
             del it
             gc.collect()

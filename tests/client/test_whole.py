@@ -35,8 +35,8 @@ class Watched(Application):
         super().__call__(Request(Batch(ops), self.catalog.uid_of("default")))
 
     def lose_cursors(self):
-        for cursor in list(self.policy.cursors._cursors.values()):
-            self.policy.cursors.close(cursor.id, cursor.engine, cursor.peer)
+        for cursor in list(self.cursors._cursors.values()):
+            self.cursors.close(cursor.id, cursor.engine, cursor)
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def test_each_page_begins_behind_the_last_and_the_rows_are_those_of_one_answer(a
     assert client.Range() == PAIRS
     assert starts(application) == [None, b"05\0", b"11\0", b"17\0"]
     assert len({command.cursor for command in application.asked[1:]}) == 1
-    assert len(application.policy.cursors) == 0
+    assert len(application.cursors) == 0
 
 
 def test_bytes_come_as_bytes(application, make):

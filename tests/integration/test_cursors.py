@@ -39,7 +39,7 @@ def one_moment(E, other=None, *, reverse=False):
 
 
 def count(application):
-    return len(application.policy.cursors)
+    return len(application.cursors)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -104,6 +104,64 @@ def test_a_recorded_iteration_can_be_replayed():
     journal.seek(0)
     with Elevator(transport="fake", interceptors=[Replay(journal)]) as E:
         one_moment(E)
+
+
+# Who shuts out whom
+
+
+def leaving(application):
+    """How many cursors are of connections that are there no more."""
+    return sum(cursor.left for cursor in application.cursors._cursors.values())
+
+
+def until(holds):
+    deadline = time.monotonic() + WAIT
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("bind", [ANY_PORT, "ipc"])
+def test_who_holds_all_cursors_shuts_nobody_out(bind, tmp_path):
+    application = Application.in_memory(Policy(max_cursors=8))
+    with serve(application, bind if bind == ANY_PORT else f"ipc://{tmp_path}/socket") as server:
+        with Elevator.from_url(server.urls[0]) as hoarder, Elevator.from_url(server.urls[0]) as E:
+            fill(E)
+            kept = []
+            for _ in range(8):
+                kept.append(hoarder.RangeIter(consistent=True))
+                next(kept[-1])
+            for _ in range(3):
+                assert len(list(E.RangeIter(consistent=True))) == 1000
+            for iteration in kept[3:]:
+                iteration.close()
+
+
+def test_a_connection_that_ends_gives_its_own_back():
+    application = Application.in_memory(Policy(max_cursors=2))
+    with serve(application) as server, Elevator.from_url(server.urls[0]) as E:
+        fill(E)
+        leaver = Elevator.from_url(server.urls[0])
+        kept = [leaver.RangeIter(consistent=True) for _ in range(2)]
+        for iteration in kept:
+            next(iteration)
+        del kept, iteration
+        leaver.disconnect()
+        until(lambda: leaving(application) == 2)
+        mine = [E.RangeIter(consistent=True) for _ in range(2)]
+        for iteration in mine:
+            next(iteration)
+        assert [len(list(iteration)) for iteration in mine] == [999, 999]
+
+
+def test_a_fake_is_as_many_peers_as_it_has_clients():
+    server = FakeTransport(Application.in_memory(Policy(max_cursors=4)))
+    with Elevator(transport=server) as hoarder, Elevator(transport=server) as E:
+        fill(E)
+        kept = [hoarder.RangeIter(consistent=True) for _ in range(4)]
+        for iteration in kept:
+            next(iteration)
+        assert len(list(E.RangeIter(consistent=True))) == 1000
 
 
 def test_a_mirror_repeats_the_reads_without_the_cursor():

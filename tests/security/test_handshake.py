@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+import time
 
 import pytest
 import zmq
@@ -204,6 +205,24 @@ def test_roles_and_patterns_through_the_documented_methods(keys, secured):
         assert E.Get("k") == "w"
     with pytest.raises(PermissionDenied, match="DBCONNECT needs read access to the database default"):
         server.client(reader)
+
+
+def test_a_connection_with_keys_that_ends_gives_its_cursors_back(keys, secured):
+    server = secured()
+    with server.client(keys.let_in("alice")) as A:
+        with A.WriteBatch() as batch:
+            for number in range(300):
+                batch.Put(f"{number:03}", "v")
+        bob = server.client(keys.let_in("bob"))
+        his = bob.RangeIter(consistent=True)
+        next(his)
+        (kept,) = server.application.cursors._cursors.values()
+        del his
+        bob.disconnect()
+        deadline = time.monotonic() + 30
+        while not kept.left:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_a_cursor_is_of_the_client_that_opened_it(keys, secured, dealer):

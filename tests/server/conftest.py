@@ -64,6 +64,9 @@ class Gated:
         self.asked.append(request.command.key[:100])
         return Response(request.command.key, id=request.id)
 
+    def leave(self, connection: bytes) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True
 

@@ -17,6 +17,9 @@ class Stuck:
         print("stuck", flush=True)
         threading.Event().wait()
 
+    def leave(self, connection):
+        pass
+
     def close(self):
         pass
 

@@ -131,6 +131,9 @@ class Broken:
             return Response(object(), id=request.id)
         raise RecursionError("too deep")
 
+    def leave(self, connection):
+        pass
+
     def close(self):
         pass
 

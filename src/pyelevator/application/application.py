@@ -1,9 +1,11 @@
 """Application: a request in, a response out, whatever happens."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
 from typing import Any, Self
 
 from pyelevator.application.catalog import Catalog
+from pyelevator.application.context import Context
 from pyelevator.application.failures import failure
 from pyelevator.application.handlers import HANDLERS
 from pyelevator.application.policy import Policy
@@ -18,17 +20,20 @@ class Application:
     Args:
         catalog: the databases.
         policy: what holds for every request and database.
+        clock: tells the time, in seconds.
 
     >>> from pyelevator.commands import Ping
     >>> Application.in_memory()(Request(Ping(), id=7))
     Response(payload=b'PONG', status=<Status.SUCCESS: 1>, code=None, message='', id=7, more=False, features=())
     """
 
-    def __init__(self, catalog: Catalog, policy: Policy | None = None) -> None:
-        self.catalog = catalog
-        self.policy = policy or Policy()
-        catalog.before_close(self.policy.cursors.drop)
-        self._courtesy = self.policy.courtesy
+    def __init__(self, catalog: Catalog, policy: Policy | None = None, clock: Callable[[], float] = monotonic) -> None:
+        self._serve(catalog, Context.of(policy or Policy(), clock))
+        catalog.before_close(self.cursors.drop)
+
+    def _serve(self, catalog: Catalog, context: Context) -> None:
+        self.catalog, self._context = catalog, context
+        self.policy, self.cursors, self._courtesy = context.policy, context.cursors, context.courtesy
 
     @classmethod
     def in_memory(cls, policy: Policy | None = None) -> Self:
@@ -66,7 +71,7 @@ class Application:
         """The one answer to ``request``. Errors are answers too; nothing is raised."""
         handler = HANDLERS.get(type(request.command), _unhandled)
         try:
-            return handler(self.catalog, request, self.policy)
+            return handler(self.catalog, request, self._context)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             return failure(error, request.id)
 
@@ -82,7 +87,7 @@ class Application:
             return self(request)
         self._courtesy.wanted = True
         try:
-            return handler.at_once(self.catalog, request, self.policy)
+            return handler.at_once(self.catalog, request, self._context)
         except Exception as error:  # noqa: BLE001 - as above
             return failure(error, request.id)
 
@@ -95,13 +100,44 @@ class Application:
 
     def tick(self) -> None:
         """Closes the databases and cursors that have not been used for long. It may take a while."""
-        self.policy.cursors.expire()
+        self.cursors.expire()
         self.catalog.unmount_unused(self.policy.idle_unmount, self.policy.idle_unmount_adopted)
+
+    def leave(self, connection: bytes) -> None:
+        """Takes note that a connection has ended (see ``Request.connection``)."""
+        self.cursors.leave(connection)
 
     def close(self) -> None:
         """Closes the databases, once the requests that use them are answered."""
         self.catalog.close()
 
 
-def _unhandled(_: Catalog, request: Request[Any], __: Policy) -> Response:
+def _unhandled(_: Catalog, request: Request[Any], __: Context) -> Response:
     raise UnknownCommand(f"Command {request.command.verb} not handled")
+
+
+class Wrapper(Application):
+    """An application around another one, with the same databases; it answers as the other does until it is overridden.
+
+    Args:
+        application: the other one.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self._serve(application.catalog, application._context)
+        self._application = application
+
+    def __call__(self, request: Request[Any]) -> Response:
+        return self._application(request)
+
+    def at_once(self, request: Request[Any]) -> Response | None:
+        return self._application.at_once(request)
+
+    def tick(self) -> None:
+        self._application.tick()
+
+    def leave(self, connection: bytes) -> None:
+        self._application.leave(connection)
+
+    def close(self) -> None:
+        self._application.close()

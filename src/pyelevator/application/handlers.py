@@ -6,10 +6,10 @@ from typing import Any, Final, TypeAlias
 
 from pyelevator.application import scans
 from pyelevator.application.catalog import Catalog
+from pyelevator.application.context import Context
 from pyelevator.application.courtesy import CourteousRows
 from pyelevator.application.kinds import LARGE, SLOW, Handler, Managing, Reading, Writing
 from pyelevator.application.pipelines import pipelining
-from pyelevator.application.policy import Policy
 from pyelevator.application.sizes import Seen, check_values, size_of_values
 from pyelevator.commands import (
     DELETE,
@@ -56,7 +56,7 @@ _BYTES_PER_UNIT: Final = 1024
 _SHOWN: Final = 60
 
 
-def _get(engine: Engine, request: Request[Any], _: Policy) -> Response:
+def _get(engine: Engine, request: Request[Any], _: Context) -> Response:
     command: Any = request.command
     value = engine.get(command.key)
     if value is None:
@@ -74,7 +74,7 @@ def _readable(key: bytes) -> str:
     return key[:_SHOWN].decode("utf-8", "replace") + ("..." if len(key) > _SHOWN else "")
 
 
-def _exists(engine: Engine, request: Request[Any], _: Policy) -> Response:
+def _exists(engine: Engine, request: Request[Any], _: Context) -> Response:
     command: Any = request.command
     return Response.success(_is_there(command, engine.get(command.key)), request.id)
 
@@ -83,20 +83,21 @@ def _is_there(_: Any, value: bytes | None) -> bool:
     return value is not None
 
 
-def _mget(engine: Engine, request: Request[Any], policy: Policy) -> Response:
+def _mget(engine: Engine, request: Request[Any], context: Context) -> Response:
     command: Any = request.command
-    if len(command.keys) > policy.max_range:
-        raise WrongValue(f"an MGET of {len(command.keys):,} keys is over the limit of {policy.max_range:,}; split it")
-    values = _values(engine, command, policy)
+    count, most = len(command.keys), context.policy.max_range
+    if count > most:
+        raise WrongValue(f"an MGET of {count:,} keys is over the limit of {most:,}; split it")
+    values = _values(engine, command, context)
     return Response(values, Status.SUCCESS if complete(values) else Status.WARNING, id=request.id)
 
 
-def _values(engine: Engine, command: MGet, policy: Policy) -> list[bytes | None]:
-    seen = Seen(policy)
-    values = CourteousRows(policy.courtesy)
+def _values(engine: Engine, command: MGet, context: Context) -> list[bytes | None]:
+    seen = Seen(context)
+    values = CourteousRows(context.courtesy)
     values.extend(engine.gather(command.keys, seen, fill_cache=command.fill_cache))
     if seen.count < len(values):  # some were asked for twice, or not read
-        check_values(size_of_values(values), policy)
+        check_values(size_of_values(values), context)
     return values
 
 

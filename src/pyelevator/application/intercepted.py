@@ -6,13 +6,13 @@ from typing import Any
 
 from attrs import evolve
 
-from pyelevator.application.application import Application
+from pyelevator.application.application import Application, Wrapper
 from pyelevator.application.failures import failure
 from pyelevator.flows import Effect, Interceptor, Sleep, compose, drive, settled
 from pyelevator.messages import Request, Response
 
 
-class Intercepted(Application):
+class Intercepted(Wrapper):
     """Sends each request through the interceptors to another application.
 
     They may wait, so a server calls this in its workers, never in its own loop.
@@ -26,8 +26,7 @@ class Intercepted(Application):
     """
 
     def __init__(self, application: Application, interceptors: Sequence[Interceptor]) -> None:
-        super().__init__(application.catalog, application.policy)
-        self._application = application
+        super().__init__(application)
         self._way = compose(interceptors)
 
     def __call__(self, request: Request[Any]) -> Response:
@@ -49,9 +48,3 @@ class Intercepted(Application):
 
     def at_once(self, request: Request[Any]) -> Response | None:  # noqa: ARG002
         return None
-
-    def tick(self) -> None:
-        self._application.tick()
-
-    def close(self) -> None:
-        self._application.close()

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from attrs import frozen
 
 from pyelevator.application.catalog import Catalog
-from pyelevator.application.policy import Policy
+from pyelevator.application.context import Context
 from pyelevator.commands import Op
 from pyelevator.engines.base import Engine, EngineBusy
 from pyelevator.errors import WrongValue
@@ -27,10 +27,11 @@ Cost: TypeAlias = Callable[[Any], int]
 """An estimate of a command's work, in lookups of one key (some microseconds each)."""
 
 
-def check_batch(ops: Sequence[Op], policy: Policy) -> None:
+def check_batch(ops: Sequence[Op], context: Context) -> None:
     """Refuses more operations than a batch may have."""
-    if len(ops) > policy.max_batch:
-        raise WrongValue(f"a batch of {len(ops):,} operations is over the limit of {policy.max_batch:,}; split it")
+    most = context.policy.max_batch
+    if len(ops) > most:
+        raise WrongValue(f"a batch of {len(ops):,} operations is over the limit of {most:,}; split it")
 
 
 @frozen
@@ -44,15 +45,15 @@ class Reading:
             such commands then need neither a request nor a response for each, and read many keys in one go.
     """
 
-    call: Callable[[Engine, Request[Any], Policy], Response]
+    call: Callable[[Engine, Request[Any], Context], Response]
     cost: Cost | None = None
     told: Callable[[Any, bytes | None], Any] | None = None
 
-    def __call__(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response:
+    def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
         with catalog.use(request.uid) as engine:
-            return self.call(engine, request, policy)
+            return self.call(engine, request, context)
 
-    def at_once(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response | None:
+    def at_once(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
         """The answer; None if the request costs too much or the database is not at hand."""
         if self.cost is not None and self.cost(request.command) >= SLOW:
             return None
@@ -63,7 +64,7 @@ class Reading:
         try:
             engine = mount.engine
             mount.used_at = monotonic()
-            return None if engine is None else self.call(engine, request, policy)
+            return None if engine is None else self.call(engine, request, context)
         finally:
             lock.release()
 
@@ -80,20 +81,20 @@ class Writing:
     ops: Callable[[Any], Sequence[Op]]
     cost: Cost | None = None
 
-    def __call__(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response:
+    def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
         command: Any = request.command
         ops = self.ops(command)
-        check_batch(ops, policy)
+        check_batch(ops, context)
         mount = catalog.use(request.uid)
         mount.mend()
         with mount as engine:
-            engine.write(ops, sync=command.sync or policy.sync)
+            engine.write(ops, sync=command.sync or context.policy.sync)
         return Response.success(None, request.id)
 
-    def at_once(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response | None:
+    def at_once(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
         """The answer; None also if another write is going on, or this one must be on the disk."""
         command: Any = request.command
-        if command.sync or policy.sync or (self.cost is not None and self.cost(command) >= SLOW):
+        if command.sync or context.policy.sync or (self.cost is not None and self.cost(command) >= SLOW):
             return None
         mount = catalog.use(request.uid)
         if not mount.lock.acquire(False):
@@ -101,13 +102,13 @@ class Writing:
         try:
             engine = mount.engine
             mount.used_at = monotonic()
-            return None if engine is None or engine.broken else self._written(engine, request, policy)
+            return None if engine is None or engine.broken else self._written(engine, request, context)
         finally:
             mount.lock.release()
 
-    def _written(self, engine: Engine, request: Request[Any], policy: Policy) -> Response | None:
+    def _written(self, engine: Engine, request: Request[Any], context: Context) -> Response | None:
         ops = self.ops(request.command)
-        if len(ops) > policy.max_batch:
+        if len(ops) > context.policy.max_batch:
             return None
         try:
             engine.write(ops, wait=False)
@@ -128,10 +129,10 @@ class Managing:
     call: Callable[[Catalog, Request[Any]], Response]
     cost: Cost | None = None
 
-    def __call__(self, catalog: Catalog, request: Request[Any], _: Policy) -> Response:
+    def __call__(self, catalog: Catalog, request: Request[Any], _: Context) -> Response:
         return self.call(catalog, request)
 
-    def at_once(self, catalog: Catalog, request: Request[Any], _: Policy) -> Response | None:
+    def at_once(self, catalog: Catalog, request: Request[Any], _: Context) -> Response | None:
         """The answer; None if the request costs too much."""
         if self.cost is not None and self.cost(request.command) >= SLOW:
             return None

@@ -8,10 +8,10 @@ from typing import Any, Final, TypeAlias
 from attrs import define, field, frozen
 
 from pyelevator.application.catalog import Catalog
+from pyelevator.application.context import Context
 from pyelevator.application.courtesy import PIECE
 from pyelevator.application.failures import failure
 from pyelevator.application.kinds import LARGE, Reading, check_batch
-from pyelevator.application.policy import Policy
 from pyelevator.application.sizes import Seen, size_of
 from pyelevator.commands import Command, Delete, Pipeline, Put
 from pyelevator.engines.base import Engine
@@ -33,21 +33,21 @@ class Pipelining(Reading):
     Once the answers are larger than one answer may be, the commands that follow are refused.
     """
 
-    def __call__(self, catalog: Catalog, request: Request[Any], policy: Policy) -> Response:
+    def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
         if request.command.writes:
             catalog.use(request.uid).mend()
-        return Reading.__call__(self, catalog, request, policy)
+        return Reading.__call__(self, catalog, request, context)
 
 
 def pipelining(handlers: Handlers) -> Pipelining:
     """The handler of pipelines; ``handlers`` are those of the commands in them."""
 
-    def execute(engine: Engine, request: Request[Any], policy: Policy) -> Response:
-        commands, most = request.command.commands, policy.max_batch  # type: ignore[attr-defined]
+    def execute(engine: Engine, request: Request[Any], context: Context) -> Response:
+        commands, most = request.command.commands, context.policy.max_batch  # type: ignore[attr-defined]
         count = len(commands)
         if count > most:
             raise WrongValue(f"a pipeline of {count:,} commands is over the limit of {most:,}; split it")
-        return Response(list(_Execution(engine, handlers, policy, request).answers(commands)), id=request.id)
+        return Response(list(_Execution(engine, handlers, context, request).answers(commands)), id=request.id)
 
     return Pipelining(execute, lambda pipeline: _cost(pipeline, handlers))
 
@@ -68,12 +68,12 @@ class _Execution:
 
     engine: Engine
     handlers: Handlers
-    policy: Policy
+    context: Context
     request: Request[Any]
     room: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.room = self.policy.max_range_bytes
+        self.room = self.context.policy.max_range_bytes
 
     def answers(self, commands: Sequence[Any]) -> Iterator[Any]:
         """What becomes of each command (see ``commands.Pipeline``)."""
@@ -85,7 +85,7 @@ class _Execution:
         for (way, _), group in groupby(commands, lambda one: reading.get(type(one)) or (self._written, _together(one))):
             while portion := list(islice(group, _MOST if way == self._looked_up else PIECE)):
                 yield from way(portion)
-                self.policy.courtesy.look_up()
+                self.context.courtesy.look_up()
 
     def _looked_up(self, portion: list[Any]) -> Iterator[Any]:
         """Many keys in one go; if anything is wrong with that, one by one, and what is wrong with each is its own."""
@@ -93,7 +93,7 @@ class _Execution:
         values: Iterable[bytes | None] = map(self.engine.get, keys)
         if len(keys) >= PIECE and self.room >= 0:
             with suppress(Exception):
-                values = self.engine.gather(keys, Seen(self.policy))
+                values = self.engine.gather(keys, Seen(self.context))
         return map(self._told, portion, repeat(iter(values)))
 
     def _told(self, command: Any, values: Iterator[bytes | None]) -> Any:
@@ -113,8 +113,8 @@ class _Execution:
         if self.room < 0:
             return self._too_large()
         try:
-            request = Request(command, self.request.uid, peer=self.request.peer)
-            response: Response = self.handlers[type(command)].call(self.engine, request, self.policy)
+            request = Request(command, self.request.uid, peer=self.request.peer, connection=self.request.connection)
+            response: Response = self.handlers[type(command)].call(self.engine, request, self.context)
         except Exception as error:  # noqa: BLE001 - as above
             return failure(error)
         self.room -= size_of(response.payload)
@@ -125,14 +125,14 @@ class _Execution:
             return [self._too_large()] * len(portion)
         try:
             ops = list(chain.from_iterable([self.handlers[type(command)].ops(command) for command in portion]))
-            check_batch(ops, self.policy)
-            self.engine.write(ops, sync=portion[0].sync or self.policy.sync)
+            check_batch(ops, self.context)
+            self.engine.write(ops, sync=portion[0].sync or self.context.policy.sync)
         except Exception as error:  # noqa: BLE001 - as above
             return [failure(error)] * len(portion)
         return [None] * len(portion)
 
     def _too_large(self) -> Response:
-        most = self.policy.max_range_bytes
+        most = self.context.policy.max_range_bytes
         message = f"the answers to this pipeline are over the limit of {most:,} bytes; split it"
         return Response.of_error(WrongValue(message))
 

@@ -1,9 +1,7 @@
 """Policy: what an application is told of its work, beside the databases themselves."""
 
-from attrs import field, frozen
+from attrs import frozen
 
-from pyelevator.application.courtesy import Courtesy
-from pyelevator.application.cursors import Cursors
 from pyelevator.engines.rows import ROW_CACHE
 
 
@@ -25,8 +23,6 @@ class Policy:
         cursor_age: seconds that one is kept altogether.
         row_cache: bytes of pairs that an open database on LevelDB keeps in memory of what was read with
             ``fill_cache=True``, about; 0 for none.
-        cursors: keeps them.
-        courtesy: how requests that take long make room for those that do not.
     """
 
     sync: bool = False
@@ -40,9 +36,3 @@ class Policy:
     cursor_idle: float = 60.0
     cursor_age: float = 3600.0
     row_cache: int = ROW_CACHE
-    cursors: Cursors = field(eq=False, repr=False)
-    courtesy: Courtesy = field(factory=Courtesy, eq=False, repr=False)
-
-    @cursors.default
-    def _new_cursors(self) -> Cursors:
-        return Cursors(self.max_cursors, self.cursor_idle, self.cursor_age)

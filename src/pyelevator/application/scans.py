@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
+from pyelevator.application.context import Context
 from pyelevator.application.courtesy import PIECE, CourteousRows
-from pyelevator.application.policy import Policy
 from pyelevator.commands import Slice
 from pyelevator.engines.base import Bounds, Engine, Reader
 from pyelevator.engines.pieces import Pieces
@@ -33,20 +33,20 @@ _PAGE_ROWS: Final = 25_000
 """How many rows a page of a range has at the most, however small they are: the client has work with each."""
 
 
-def range_(engine: Engine, request: Request[Any], policy: Policy) -> Response:
+def range_(engine: Engine, request: Request[Any], context: Context) -> Response:
     """Answers a RANGE."""
     command: Any = request.command
     if command.cursor is False:
-        return Response(_all(engine, request, policy), id=request.id)
+        return Response(_all(engine, request, context), id=request.id)
     if command.reverse or not (command.include_key and command.include_value):
         raise WrongValue("a range that comes in pages goes forwards, and has keys and values")
-    return (_first_page if command.cursor is True else _next_page)(engine, request, policy)
+    return (_first_page if command.cursor is True else _next_page)(engine, request, context)
 
 
-def _all(reader: Reader, request: Request[Any], policy: Policy) -> Any:
+def _all(reader: Reader, request: Request[Any], context: Context) -> Any:
     bounds = _bounds_of_range(request.command)
-    taken = _taken(reader.pieces(bounds), policy.max_range, policy.max_range_bytes, request, policy)
-    _check_all(taken.more, policy)
+    taken = _taken(reader.pieces(bounds), context.policy.max_range, context.policy.max_range_bytes, request, context)
+    _check_all(taken.more, context)
     return taken.rows
 
 
@@ -55,14 +55,14 @@ def _bounds_of_range(command: Any) -> Bounds:
     return Bounds(command.start, command.stop, command.prefix, *parts, command.reverse)
 
 
-def _first_page(engine: Engine, request: Request[Any], policy: Policy) -> Response:
+def _first_page(engine: Engine, request: Request[Any], context: Context) -> Response:
     """As much of a range as the client wants at once, or all of it, if there is no room for a further snapshot."""
     cursor, snapshot = None, engine.snapshot()
     try:
-        taken = _page(snapshot, request, policy, (0, 0))
-        cursor = policy.cursors.keep_if_room(snapshot, engine, request.peer) if taken.more else None
+        taken = _page(snapshot, request, context, (0, 0))
+        cursor = context.cursors.keep_if_room(snapshot, engine, request) if taken.more else None
         if cursor is None:
-            return Response(_all(snapshot, request, policy) if taken.more else taken.rows, id=request.id)
+            return Response(_all(snapshot, request, context) if taken.more else taken.rows, id=request.id)
     finally:
         if cursor is None:
             snapshot.close()
@@ -70,14 +70,14 @@ def _first_page(engine: Engine, request: Request[Any], policy: Policy) -> Respon
     return Response(taken.rows, id=request.id, more=True, cursor=cursor.id)
 
 
-def _next_page(engine: Engine, request: Request[Any], policy: Policy) -> Response:
+def _next_page(engine: Engine, request: Request[Any], context: Context) -> Response:
     """The page that begins at the start of the range; the last one ends the cursor, and so does a failure."""
     command: Any = request.command
     with ExitStack() as ending:
-        ending.callback(policy.cursors.close, command.cursor, engine, request.peer)
-        with policy.cursors.reading(command.cursor, engine, request.peer) as cursor:
+        ending.callback(context.cursors.close, command.cursor, engine, request)
+        with context.cursors.reading(command.cursor, engine, request) as cursor:
             before = cursor.passed.get(command.start, (0, 0))
-            taken = _page(cursor.snapshot, request, policy, before)
+            taken = _page(cursor.snapshot, request, context, before)
             if taken.more:
                 after = before[0] + len(taken.rows), before[1] + taken.size
                 cursor.passed = {command.start: before, _behind(taken): after}  # this page may be asked for again
@@ -85,13 +85,13 @@ def _next_page(engine: Engine, request: Request[Any], policy: Policy) -> Respons
     return Response(taken.rows, id=request.id, more=taken.more, cursor=cursor.id if taken.more else None)
 
 
-def _page(reader: Reader, request: Request[Any], policy: Policy, before: tuple[int, int]) -> Taken:
+def _page(reader: Reader, request: Request[Any], context: Context, before: tuple[int, int]) -> Taken:
     """A page of a range of which so many rows and bytes were given before; the limits are for all of it."""
     command: Any = request.command
-    most, most_bytes = policy.max_range - before[0], policy.max_range_bytes - before[1]
+    most, most_bytes = context.policy.max_range - before[0], context.policy.max_range_bytes - before[1]
     wanted = most_bytes if command.max_bytes is None else min(command.max_bytes, most_bytes)
-    taken = _taken(reader.pieces(_bounds_of_range(command)), min(most, _PAGE_ROWS), wanted, request, policy)
-    _check_all(taken.more and (len(taken.rows) >= most or taken.size >= most_bytes), policy)
+    taken = _taken(reader.pieces(_bounds_of_range(command)), min(most, _PAGE_ROWS), wanted, request, context)
+    _check_all(taken.more and (len(taken.rows) >= most or taken.size >= most_bytes), context)
     return taken
 
 
@@ -101,28 +101,28 @@ def _behind(taken: Taken) -> bytes:
     return key + b"\0"
 
 
-def slice_(engine: Engine, request: Request[Any], policy: Policy) -> Response:
+def slice_(engine: Engine, request: Request[Any], context: Context) -> Response:
     """Answers a SLICE."""
     command: Any = request.command
     if command.cursor is False:
-        return _sliced(engine, request, policy)
+        return _sliced(engine, request, context)
     if command.cursor is True:
-        return _on_new_snapshot(engine, request, policy)
+        return _on_new_snapshot(engine, request, context)
     if command.count < 1:
-        policy.cursors.close(command.cursor, engine, request.peer)
+        context.cursors.close(command.cursor, engine, request)
         return Response([], id=request.id)
-    with policy.cursors.reading(command.cursor, engine, request.peer) as cursor:
-        return evolve(_sliced(cursor.snapshot, request, policy), cursor=command.cursor)
+    with context.cursors.reading(command.cursor, engine, request) as cursor:
+        return evolve(_sliced(cursor.snapshot, request, context), cursor=command.cursor)
 
 
-def _on_new_snapshot(engine: Engine, request: Request[Any], policy: Policy) -> Response:
+def _on_new_snapshot(engine: Engine, request: Request[Any], context: Context) -> Response:
     """A slice of a snapshot, which is kept if there may be more to read from it."""
     command: Any = request.command
     snapshot = engine.snapshot()
     try:
-        response = _sliced(snapshot, request, policy)
+        response = _sliced(snapshot, request, context)
         if response.more or len(response.payload) >= command.count > 0:
-            response = evolve(response, cursor=policy.cursors.keep(snapshot, engine, request.peer).id)
+            response = evolve(response, cursor=context.cursors.keep(snapshot, engine, request).id)
     except BaseException:
         snapshot.close()
         raise
@@ -131,17 +131,17 @@ def _on_new_snapshot(engine: Engine, request: Request[Any], policy: Policy) -> R
     return response
 
 
-def _sliced(reader: Reader, request: Request[Any], policy: Policy) -> Response:
+def _sliced(reader: Reader, request: Request[Any], context: Context) -> Response:
     command: Any = request.command
     if command.count < 1:
         return Response([], id=request.id)
     bounds = _bounds_of(command)
-    most, most_bytes = min(command.count, policy.max_range), policy.max_range_bytes
+    most, most_bytes = min(command.count, context.policy.max_range), context.policy.max_range_bytes
     if command.max_bytes is not None:
-        taken = _taken(reader.pieces(bounds), most, min(command.max_bytes, most_bytes), request, policy)
+        taken = _taken(reader.pieces(bounds), most, min(command.max_bytes, most_bytes), request, context)
         return Response(taken.rows, id=request.id, more=taken.more and len(taken.rows) < command.count)
-    taken = _taken(reader.pieces(bounds), most, most_bytes, request, policy)
-    _check_all(taken.more and len(taken.rows) < command.count, policy)
+    taken = _taken(reader.pieces(bounds), most, most_bytes, request, context)
+    _check_all(taken.more and len(taken.rows) < command.count, context)
     return Response(taken.rows, id=request.id)
 
 
@@ -155,9 +155,9 @@ def _bounds_of(command: Slice) -> Bounds:
     return Bounds(start, None, None, *parts)
 
 
-def _taken(scan: Pieces, most: int, most_bytes: int, request: Request[Any], policy: Policy) -> Taken:
+def _taken(scan: Pieces, most: int, most_bytes: int, request: Request[Any], context: Context) -> Taken:
     """The first rows, at most so many, of about so many bytes but at least one."""
-    courtesy = policy.courtesy
+    courtesy = context.courtesy
     left = room = max(most_bytes, 1)
     with scan:
         rows = request.gather() if request.gather else CourteousRows(courtesy)
@@ -177,9 +177,9 @@ _PIECE_BYTES: Final = 256 << 10
 """Bytes of rows that are there as objects, about, before the request's own gathering has them."""
 
 
-def _check_all(more: bool, policy: Policy) -> None:
+def _check_all(more: bool, context: Context) -> None:
     if more:
+        most, most_bytes = context.policy.max_range, context.policy.max_range_bytes
         raise WrongValue(
-            f"the answer is over the limit of {policy.max_range:,} items or {policy.max_range_bytes:,} bytes; "
-            "use RangeIter, or ask for less"
+            f"the answer is over the limit of {most:,} items or {most_bytes:,} bytes; use RangeIter, or ask for less"
         )

@@ -5,8 +5,8 @@ from typing import Any
 
 from attrs import define
 
+from pyelevator.application.context import Context
 from pyelevator.application.courtesy import PIECE
-from pyelevator.application.policy import Policy
 from pyelevator.errors import WrongValue
 
 
@@ -28,9 +28,9 @@ def size_of_values(values: Iterable[bytes | None]) -> int:
     return sum(map(len, filter(None, values)))
 
 
-def check_values(size: int, policy: Policy) -> int:
+def check_values(size: int, context: Context) -> int:
     """``size`` itself, where one answer may hold so many bytes of values."""
-    most = policy.max_range_bytes
+    most = context.policy.max_range_bytes
     if size > most:
         raise WrongValue(f"the values of this MGET are more than the limit of {most:,} bytes; ask for fewer")
     return size
@@ -41,17 +41,17 @@ class Seen:
     """Looks at values of many keys as they are read, so that too many bytes are noticed before they are all in memory.
 
     Attributes:
-        policy: its limit holds.
+        context: its limit holds.
         count: values so far.
         size: their bytes.
     """
 
-    policy: Policy
+    context: Context
     count: int = 0
     size: int = 0
 
     def __call__(self, values: Sequence[bytes | None]) -> None:
-        self.size = check_values(self.size + size_of_values(values), self.policy)
+        self.size = check_values(self.size + size_of_values(values), self.context)
         if not self.count % PIECE:
-            self.policy.courtesy.look_up()
+            self.context.courtesy.look_up()
         self.count += len(values)

@@ -29,10 +29,10 @@ class Answers:
         self._application = application
         self._reader = reader
 
-    def read(self, frames: Sequence[bytes], peer: str | None) -> Exchange:
+    def read(self, frames: Sequence[bytes], peer: str | None, connection: bytes) -> Exchange:
         """The exchange that a message begins."""
         try:
-            return self._reader.read(frames, peer)
+            return self._reader.read(frames, peer, connection)
         except Exception:  # noqa: BLE001 - see above
             _LOG.exception("a message could not be read")
             refusal = Response.failure(ErrorCode.REQUEST, "the message cannot be read")

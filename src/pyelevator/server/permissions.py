@@ -28,6 +28,7 @@ from typing import Any, Final, TypeVar
 from attrs import evolve, field, frozen
 
 from pyelevator.application import Application
+from pyelevator.application.application import Wrapper
 from pyelevator.commands import Access, DbList, Pipeline
 from pyelevator.errors import PermissionDenied, UsageError
 from pyelevator.flows import gathered
@@ -129,7 +130,7 @@ def rights_by_key(keys: Iterable[tuple[str, str]], table: Mapping[str, Rights] |
     return rights | named | {LOCAL: table.get(LOCAL, EVERYTHING)}
 
 
-class Guard(Application):
+class Guard(Wrapper):
     """An application that knows its clients, and refuses what they may not do.
 
     Who asks is ``Request.peer``; what comes from nobody known is refused.
@@ -140,8 +141,7 @@ class Guard(Application):
     """
 
     def __init__(self, application: Application, rights: Callable[[], Mapping[str, Rights]]) -> None:
-        super().__init__(application.catalog, application.policy)
-        self._application = application
+        super().__init__(application)
         self._rights = rights
 
     def __call__(self, request: Request[Any]) -> Response:
@@ -166,12 +166,6 @@ class Guard(Application):
         """The answer to a pipeline that has something forbidden in it: all but that is executed."""
         pipeline: Any = request.command
         return gathered([self(evolve(request, command=command, id=None)) for command in pipeline.commands], request.id)
-
-    def tick(self) -> None:
-        self._application.tick()
-
-    def close(self) -> None:
-        self._application.close()
 
     def _refusal(self, request: Request[Any], rights: Rights) -> str | None:
         """Why the client may not ask this; None if it may."""

@@ -137,7 +137,7 @@ class Server:
 
     def _loop(self) -> None:
         wait, take, ticks = self._listener.wait, self._take, self._tick_seconds is not None
-        unsent, resting = self._unsent, self._resting
+        unsent, resting, ended = self._unsent, self._resting, self._listener.ended
         self._listener.timeout = self._tick_seconds
         while not self._stopping:
             message = wait()
@@ -145,6 +145,8 @@ class Server:
                 take(*message)
             else:
                 self._deliver()
+            while ended:
+                self._application.leave(ended.popleft())
             if (unsent or resting or ticks) and not self._stopping:
                 self._look_around(monotonic())
             while self._is_full() and not self._stopping:
@@ -167,7 +169,7 @@ class Server:
         """Answers a message, or lets it wait for its turn; the first half is the short way of most requests."""
         peer, exchange = self._listener.peer, None
         if len(frames[-1]) < _LARGE:
-            exchange = self._answers.read(frames, peer)
+            exchange = self._answers.read(frames, peer, identity)
             if identity not in self._order:
                 answer = self._answers.at_once(exchange)
                 if answer is not None:
@@ -189,7 +191,7 @@ class Server:
 
     def _work(self, identity: bytes, job: Job) -> None:
         """What a worker does; it touches no socket."""
-        exchange = job.exchange or self._answers.read(job.frames, job.peer)
+        exchange = job.exchange or self._answers.read(job.frames, job.peer, identity)
         job.frames, job.exchange = (), None  # they may be large, and the answer as well
         self._done.put((identity, job, self._answers.in_time(exchange)))
         self._listener.wake()

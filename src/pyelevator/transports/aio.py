@@ -151,6 +151,7 @@ class FakeConnection(AsyncTransport):
 
     def close(self) -> None:
         self._receiver = None
+        self._lane.close()
 
 
 class ThreadLane(AsyncTransport):

@@ -1,6 +1,7 @@
 """BoundedListener: a listener whose memory and patience have bounds: of servers that ask for keys, and of proxies."""
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -11,6 +12,9 @@ from pyelevator.transports.connections import Connections, cut
 from pyelevator.transports.outbox import Outbox
 from pyelevator.transports.zap import CurveServer
 from pyelevator.transports.zmq import Listener
+
+_ENDED: Final = 1 << 16
+"""Connections that have ended and nobody has looked at."""
 
 _RECEIVED: Final = 32
 """Messages of one peer that libzmq receives ahead; further ones stay with the peer."""
@@ -26,6 +30,7 @@ class BoundedListener(Listener):
 
     Attributes:
         outbox: the answers that have not left yet.
+        ended: the identities of connections that have ended, for whoever keeps something for them to take out.
     """
 
     def __init__(
@@ -40,13 +45,15 @@ class BoundedListener(Listener):
         self._max_unread, self._max_connections = max_unread, max_connections
         self._timeout: float | None = None
         self._descriptor: int | None = None
+        self._identities: dict[int, bytes] = {}
         super().__init__(*urls, max_message=max_message, curve=curve, ipc_mode=ipc_mode)
 
     def _prepare(self) -> None:
         self.socket.set(zmq.RCVHWM, _RECEIVED)
         self.outbox = Outbox(self.socket, self._max_unread)
-        self._notes = self._notes or self.outbox.peers  # the dict itself: true while somebody may be blocked
-        self._connections = Connections(self.socket, self._max_connections)
+        self._notes = True
+        self.ended: deque[bytes] = deque(maxlen=_ENDED)
+        self._connections = Connections(self.socket, self._max_connections, self._note_end)
 
     @property
     def timeout(self) -> float | None:
@@ -108,8 +115,16 @@ class BoundedListener(Listener):
         if self._descriptor is not None:
             cut(self._descriptor)
 
-    def _note(self, frame: zmq.Frame) -> None:
-        super()._note(frame)
+    def _note(self, identity: bytes, frame: zmq.Frame) -> None:
+        super()._note(identity, frame)
         self._descriptor = None
         with suppress(zmq.ZMQError):
             self._descriptor = int(frame.get(zmq.SRCFD))
+            self._identities[self._descriptor] = identity
+
+    def _note_end(self, descriptor: int) -> None:
+        """A connection has ended; called in another thread."""
+        identity = self._identities.pop(descriptor, None)
+        if identity is not None:
+            self.ended.append(identity)
+            self.wake()

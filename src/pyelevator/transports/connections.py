@@ -4,6 +4,7 @@ import logging
 import os
 import socket as sockets
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -22,13 +23,14 @@ class Connections:
     Args:
         socket: a socket that will be bound.
         most: connections at once; each further one is closed as soon as it is made.
+        ended: called with the descriptor of each that has ended, from another thread.
 
     Attributes:
         count: how many there are.
     """
 
-    def __init__(self, socket: "zmq.Socket[bytes]", most: int) -> None:
-        self._most = most
+    def __init__(self, socket: "zmq.Socket[bytes]", most: int, ended: Callable[[int], None] = lambda _: None) -> None:
+        self._most, self._ended = most, ended
         self._open: set[int] = set()
         self._told = False
         socket.monitor(_MONITOR, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED)
@@ -49,6 +51,7 @@ class Connections:
     def _note(self, event: int, descriptor: int) -> None:
         if event == zmq.EVENT_DISCONNECTED:
             self._open.discard(descriptor)
+            self._ended(descriptor)
             self._told = self._told and len(self._open) >= self._most
             return
         self._open.add(descriptor)

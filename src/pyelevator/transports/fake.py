@@ -1,5 +1,6 @@
 """FakeTransport: the server application in process, for tests without a server."""
 
+import os
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -34,6 +35,7 @@ class FakeTransport(Transport):
         self._codecs = codecs
         self._reader = Reader(codecs=codecs)
         self._inbox: deque[Sequence[bytes]] = deque()
+        self._connection = os.urandom(8)
 
     @property
     def url(self) -> str:
@@ -44,7 +46,7 @@ class FakeTransport(Transport):
 
     def answer(self, frames: Sequence[bytes]) -> list[bytes]:
         """The server's answer to a message."""
-        return self._reader.read(frames).answer(self._respond)
+        return self._reader.read(frames, connection=self._connection).answer(self._respond)
 
     def _respond(self, request: Request[Any]) -> Response:
         return self.application.at_once(request) or self.application(request)
@@ -58,10 +60,11 @@ class FakeTransport(Transport):
             ) from None
 
     def discard(self) -> None:
-        self._inbox.clear()
+        self.close()
 
     def close(self) -> None:
         self._inbox.clear()
+        self.application.leave(self._connection)
 
     def sibling(self) -> Self:
         return type(self)(self.application, self._codecs)

@@ -32,6 +32,7 @@ _LATE: Final = 1 << 16  # bytes that wait at most for the next answer to the sam
 _UNFINISHED: Final = 1 << 30  # bytes of messages that have not ended
 _GOODBYE: Final = 1.0  # seconds at the end for what has not left
 _MOMENT: Final = 0.005
+_ENDED: Final = 1 << 16  # connections that have ended and nobody has looked at
 _BEHIND_SECONDS: Final = 1.0  # until one of which more has come than was taken is looked at again
 
 AVAILABLE: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
@@ -56,6 +57,7 @@ class OpenListener:
         urls: what is bound, with the ports that the system chose.
         peer: None: nobody is asked who he is.
         outbox: the answers that have not left yet.
+        ended: the identities of connections that have ended, for whoever keeps something for them to take out.
         timeout: seconds after which ``wait`` returns without a message; None for never.
         due: when (seconds, monotonic) a guest may have been silent for longer than it wanted to be.
 
@@ -77,6 +79,7 @@ class OpenListener:
         self.peer: str | None = None
         self.timeout: float | None = None
         self.outbox = Backlog(max_unread)
+        self.ended: deque[bytes] = deque(maxlen=_ENDED)
         self._max_message, self._max_connections = max_message, max_connections
         self._unfinished = Unfinished(max_unfinished or max(_UNFINISHED, 4 * max_message))
         self._told = False
@@ -318,6 +321,7 @@ class OpenListener:
     def _part(self, guest: Guest) -> None:
         if self._guests.pop(guest.identity, None) is None:
             return
+        self.ended.append(guest.identity)
         for some in (self._late, self._behind, self._strangers, self._expiring):
             some.pop(guest.identity, None)
         self._unfinished.note(guest.identity, 0)

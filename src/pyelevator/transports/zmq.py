@@ -287,10 +287,10 @@ class Listener:
         if identity == self._waker_identity:
             return None
         if self._notes:
-            self._note(frame)
+            self._note(identity, frame)
         return identity, frames
 
-    def _note(self, frame: zmq.Frame) -> None:
+    def _note(self, identity: bytes, frame: zmq.Frame) -> None:  # noqa: ARG002
         """Takes note of what a message came with."""
         if self._curve is not None:
             self.peer = _user_of(frame)
