@@ -393,6 +393,16 @@ def test_what_was_opened_over_a_connection_that_ends_ends_soon_by_itself(world):
     assert len(world.cursors) == 0
 
 
+def test_what_is_still_at_work_for_a_connection_that_has_ended_keeps_nothing(world):
+    read = world.open(over=b"theirs")
+    world.application.leave(b"theirs")
+    world.read(read, over=b"theirs")
+    world.open(over=b"theirs")
+    world.clock.now += 6
+    world.application.tick()
+    assert len(world.cursors) == 0
+
+
 def test_a_client_that_comes_back_over_another_connection_goes_on(world):
     cursor = world.open(over=b"first")
     world.application.leave(b"first")

@@ -46,6 +46,9 @@ class Cursor:
     users: int = 0
 
 
+_ENDED: Final = 10_000
+"""Connections of which it is known that they have ended."""
+
 _GRACE: Final = 5.0
 """Seconds that a cursor is kept whose connection has ended."""
 
@@ -69,6 +72,7 @@ class Cursors:
         self._most, self._idle, self._age, self._clock = most, idle, age, clock
         self._cursors: dict[bytes, Cursor] = {}
         self._lock = threading.Lock()
+        self._ended: dict[bytes | None, None] = {}  # the last connections, of which requests may still be at work
 
     def __len__(self) -> int:
         return len(self._cursors)
@@ -102,6 +106,7 @@ class Cursors:
         now = self._clock()
         owned = request.peer, request.holder, request.connection
         cursor = Cursor(token_hex(16).encode(), snapshot, engine, *owned, now, now)
+        cursor.left = request.connection in self._ended
         self._cursors[cursor.id] = cursor
         return cursor
 
@@ -121,7 +126,8 @@ class Cursors:
                     "its database was closed or the server restarted meanwhile; begin the iteration anew"
                 )
             cursor.users += 1
-            cursor.holder, cursor.connection, cursor.left = request.holder, request.connection, False
+            cursor.holder, cursor.connection = request.holder, request.connection
+            cursor.left = request.connection in self._ended
         try:
             yield cursor
         finally:
@@ -144,6 +150,9 @@ class Cursors:
         Its client may be on its way back over another connection, so it is not lost at once.
         """
         with self._lock:
+            self._ended[connection] = None
+            if len(self._ended) > _ENDED:
+                del self._ended[next(iter(self._ended))]
             for cursor in self._cursors.values():
                 if cursor.connection == connection:
                     cursor.left, cursor.used_at = True, self._clock()
