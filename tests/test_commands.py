@@ -35,6 +35,7 @@ from pyelevator.commands import (
     Pipeline,
     Put,
     Range,
+    RepairReport,
     Shape,
     Slice,
     Unknown,
@@ -215,6 +216,8 @@ WRONG = [
     ],
     (DbCreate, ["d", {}, 1], "tolerant must be bool, not int"),
     (DbDrop, ["d", "yes"], "force must be bool, not str"),
+    (DbRepair, [1], "force must be bool, not int"),
+    (DbRepair, [False, 1], "report must be bool, not int"),
     *[(DbCreate, ["d", bad], "options must be a mapping, not") for bad in ("k", ["k"], 1, True)],
     (DbCreate, ["d", {1: 1}], "the name of an option must be str or bytes, not int"),
     (DbCreate, ["d", {"block_size": [1]}], r"options\['block_size'\] must be a number, a bool or str, not list"),
@@ -344,3 +347,27 @@ def test_a_payload_of_the_wrong_type_is_malformed(command, payload, text):
     with pytest.raises(MalformedMessage) as refused:
         command.result(payload)
     assert str(refused.value) == text
+
+
+# What a repair tells
+
+
+def test_a_report_survives_its_way():
+    report = RepairReport(("000005.ldb",), ("lost/000007.log", "lost/\udcff"), ("lost/000007.log",), 1 << 40)
+    assert RepairReport.decode(report.encode()) == report
+    assert DbRepair(report=True).result(report.encode()) == report
+
+
+@pytest.mark.parametrize("payload", [None, b"", [], {}])
+def test_an_old_servers_answer_to_a_repair_is_none(payload):
+    assert DbRepair(report=True).result(payload) is None
+
+
+@pytest.mark.parametrize("data", [b"x", b"[]", b"{}", b'{"kept": 1}', b"\xff", b"[" * 100_000])
+def test_a_report_that_is_none_is_malformed(data):
+    with pytest.raises(MalformedMessage, match="holds no report"):
+        RepairReport.decode(data)
+
+
+def test_a_newer_servers_report_is_understood():
+    assert RepairReport.decode(b'{"kept": [], "set_aside": [], "lost": [], "size": 3, "rows": 7}').size == 3

@@ -10,8 +10,8 @@ from typing import Any
 
 from pyelevator import Elevator
 from pyelevator.application import Application, Catalog
-from pyelevator.commands import PUT, Op
-from pyelevator.engines.base import Bounds, Capability, Engine, EngineBusy, EngineError, Reader, RepairReport, Storage
+from pyelevator.commands import PUT, Op, RepairReport
+from pyelevator.engines.base import Bounds, Capability, Engine, EngineBusy, EngineError, Reader, Storage
 from pyelevator.engines.options import check_options
 from pyelevator.server import Server
 

@@ -44,6 +44,7 @@ from pyelevator.legacy import install
 if TYPE_CHECKING:
     from pyelevator.client import Elevator, RangeIter, WriteBatch
     from pyelevator.client.aio import AsyncElevator, AsyncRangeIter, AsyncWriteBatch
+    from pyelevator.commands import RepairReport
     from pyelevator.interceptors import Retry
     from pyelevator.transports import Curve
 
@@ -72,6 +73,7 @@ __all__ = [
     "PoolTimeout",
     "ProtocolError",
     "RangeIter",
+    "RepairReport",
     "RequestTimeout",
     "Retry",
     "ServerError",
@@ -96,6 +98,7 @@ _HOMES = {
     "AsyncElevator": "pyelevator.client.aio",
     "AsyncRangeIter": "pyelevator.client.aio",
     "AsyncWriteBatch": "pyelevator.client.aio",
+    "RepairReport": "pyelevator.commands",
     "Curve": "pyelevator.transports",
     "Retry": "pyelevator.interceptors",
     "client": "pyelevator.client",

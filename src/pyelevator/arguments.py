@@ -143,6 +143,11 @@ def sync(value: bool) -> bool:
     return _flag(value, "sync")
 
 
+def report(value: bool) -> bool:
+    """Whether a repair says what it did."""
+    return _flag(value, "report")
+
+
 def force(value: bool) -> bool:
     """Whether a database is dropped that was there before the server."""
     return _flag(value, "force")

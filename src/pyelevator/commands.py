@@ -450,13 +450,70 @@ class DbList(Command[list[str]]):
         return [_expect(name, bytes, self.verb).decode("utf-8", "surrogateescape") for name in names]
 
 
+@attrs.frozen
+class RepairReport:
+    """What a repair did.
+
+    Attributes:
+        kept: names of the files whose data is in the repaired database.
+        set_aside: paths, below the database's directory, of files that were not taken over as they were: damaged ones,
+            of which what could be read was kept, and obsolete ones. They stay until somebody removes them, or drops
+            the database with ``force=True``.
+        lost: those of ``set_aside`` of which nothing could be read.
+        size: bytes of the repaired database.
+    """
+
+    kept: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    size: int = 0
+
+    def encode(self) -> bytes:
+        """Return it as it travels: a JSON object of its attributes."""
+        import json  # few clients repair
+
+        return json.dumps(attrs.asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Return what ``encode`` made; attributes that a newer server adds are passed over.
+
+        Raises:
+            MalformedMessage: it is something else.
+        """
+        import json
+
+        try:
+            told = json.loads(data)
+            names = [tuple(map(str, told[part])) for part in ("kept", "set_aside", "lost")]
+            return cls(names[0], names[1], names[2], int(told["size"]))
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise MalformedMessage("the answer to DBREPAIR holds no report") from error
+
+
 @frozen
-class DbRepair(_Silent):
-    """Repairs the connected database."""
+class DbRepair(Command[RepairReport | None]):
+    """Repairs the connected database.
+
+    Attributes:
+        force: go on even where most of the data would be set aside.
+        report: the answer says what was kept and set aside; without it, and from old servers, it is None.
+    """
 
     verb = "DBREPAIR"
     access = Access.ADMIN
     idempotent = False
+    extras = ("force", "report")
+    force: bool = field(default=False, converter=arguments.force)
+    report: bool = field(default=False, converter=arguments.report)
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]
+        """A string, if a report was asked for."""
+        return Shape.SCALAR if self.report else Shape.NOTHING
+
+    def result(self, payload: Any) -> RepairReport | None:
+        return RepairReport.decode(payload) if isinstance(payload, bytes) and payload else None
 
 
 def _pipelined(commands: Sequence[Command[Any]]) -> tuple[Command[Any], ...]:
@@ -587,6 +644,7 @@ __all__ = [
     "Pipeline",
     "Put",
     "Range",
+    "RepairReport",
     "Shape",
     "Slice",
     "Unknown",

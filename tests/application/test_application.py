@@ -144,7 +144,19 @@ def test_dbconnect_answers_the_uid_and_tells_the_features(application):
     assert application(Request(DbConnect("default"), id=7)) == Response(
         uid.encode(),
         id=7,
-        features=("pyelevator/1", "id", "pages", "sync", "reverse", "cursors", "ranges", "forget", "bin", "pipeline"),
+        features=(
+            "pyelevator/1",
+            "id",
+            "pages",
+            "sync",
+            "reverse",
+            "cursors",
+            "ranges",
+            "forget",
+            "repair",
+            "bin",
+            "pipeline",
+        ),
     )
     assert application(Request(DbConnect("nope"), id=7)) == failure(ErrorCode.DATABASE, "Database nope doesn't exist")
 

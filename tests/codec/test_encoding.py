@@ -18,6 +18,7 @@ from pyelevator.commands import (
     DbCreate,
     DbDrop,
     DbList,
+    DbRepair,
     Delete,
     Exists,
     Get,
@@ -189,6 +190,8 @@ def test_what_flat_has_no_words_for_is_not_sent(command):
         (Slice("a", 1, cursor=b"id"), {"compression": False, "cursor": "id"}),
         (Range(reverse=True), {"compression": False, "reverse": True}),
         (DbDrop("d", force=True), {"compression": False, "force": True}),
+        (DbRepair(), {"compression": False}),
+        (DbRepair(force=True, report=True), {"compression": False, "force": True, "report": True}),
     ],
 )
 def test_extras_only_travel_when_they_differ_from_their_defaults(command, meta):
@@ -208,6 +211,7 @@ def test_every_extra_is_a_field_that_is_off_by_default():
         "cursor": False,
         "tolerant": False,
         "force": False,
+        "report": False,
     }
 
 

@@ -18,7 +18,8 @@ from pyelevator.application.mounts import Mount, absence
 from pyelevator.application.names import DEFAULT, Names
 from pyelevator.application.openings import Openings
 from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, lock
-from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, RepairReport, Storage
+from pyelevator.commands import RepairReport
+from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
 from pyelevator.engines.options import creation, unknown_option
 from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
 

@@ -47,6 +47,7 @@ FEATURES: Final = (
     "cursors",
     "ranges",
     "forget",
+    "repair",
     "bin",
     Pipeline.feature,
 )
@@ -114,6 +115,12 @@ def _list(catalog: Catalog, request: Request[Any]) -> Response:
     return Response(list(map(_encoded, catalog.names())), id=request.id)
 
 
+def _repair(catalog: Catalog, request: Request[Any]) -> Response:
+    command: Any = request.command
+    report = catalog.repair(request.uid, force=command.force)
+    return Response(report.encode() if command.report else None, id=request.id)
+
+
 def _encoded(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
@@ -176,6 +183,6 @@ HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
     ),
     DbDrop: Managing(_silent(lambda catalog, _, c: catalog.drop(c.name, force=c.force)), _always(LARGE)),
     DbForget: Managing(_silent(lambda catalog, _, c: catalog.forget(c.name)), _always(LARGE)),
-    DbRepair: Managing(_silent(lambda catalog, request, _: catalog.repair(request.uid)), _always(LARGE)),
+    DbRepair: Managing(_repair, _always(LARGE)),
 }
 """Command class -> handler; what is not here is not handled."""

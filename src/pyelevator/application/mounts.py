@@ -15,7 +15,8 @@ from attrs import evolve
 
 from pyelevator.application.openings import Openings
 from pyelevator.application.store import Entry
-from pyelevator.engines.base import Engine, EngineDamaged, EngineError, RepairReport, Storage
+from pyelevator.commands import RepairReport
+from pyelevator.engines.base import Engine, EngineDamaged, EngineError, Storage
 from pyelevator.errors import DatabaseError, ServerRuntimeError
 
 _log: Final = logging.getLogger("pyelevator.catalog")

@@ -23,7 +23,6 @@ from pyelevator.commands import (
     DbForget,
     DbList,
     DbMount,
-    DbRepair,
     DbUmount,
     Delete,
     Exists,
@@ -32,6 +31,7 @@ from pyelevator.commands import (
     Ping,
     Put,
     Range,
+    RepairReport,
 )
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import CursorExpired
@@ -88,8 +88,8 @@ class AsyncElevator(AsyncClient[T]):
     async def forgetdb(self, db_name: str, *, timeout: float | None = None) -> None:
         await self._run(operations.forget(self._link, DbForget(db_name)), timeout)
 
-    async def repairdb(self, *, timeout: float | None = None) -> None:
-        await self._run(operations.call(self._link, DbRepair()), timeout)
+    async def repairdb(self, *, force: bool = False, timeout: float | None = None) -> RepairReport | None:
+        return await self._run(operations.repair(self._link, force), timeout)
 
     async def mount(self, db_name: str, *, timeout: float | None = None) -> None:
         await self._run(operations.call(self._link, DbMount(db_name)), timeout)

@@ -29,7 +29,6 @@ from pyelevator.commands import (
     DbForget,
     DbList,
     DbMount,
-    DbRepair,
     DbUmount,
     Delete,
     Exists,
@@ -38,6 +37,7 @@ from pyelevator.commands import (
     Ping,
     Put,
     Range,
+    RepairReport,
 )
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import CursorExpired
@@ -182,9 +182,25 @@ class Elevator(Client[T]):
         """
         self._run(operations.forget(self._link, DbForget(db_name)), timeout)
 
-    def repairdb(self, *, timeout: float | None = None) -> None:
-        """Repairs the connected database: brings back what can be read of its files."""
-        self._run(operations.call(self._link, DbRepair()), timeout)
+    def repairdb(self, *, force: bool = False, timeout: float | None = None) -> RepairReport | None:
+        """Repairs the connected database: brings back what can be read of its files, in its newest version.
+
+        It is closed meanwhile. What could not be read is set aside in its directory, in ``lost``. If the repair fails,
+        everything is as it was.
+
+        Args:
+            force: go on even where most of the data could not be read and would be set aside, or where the server
+                cannot tell that the files are a LevelDB at all.
+            timeout: seconds; a repair reads and writes everything, so give it time.
+
+        Returns:
+            What was kept and what was set aside; None from a server that does not say it.
+
+        Raises:
+            DatabaseError: these are another program's files, or it takes ``force``; nothing was changed.
+            UsageError: an old server, which knows no ``force``; nothing was sent.
+        """
+        return self._run(operations.repair(self._link, force), timeout)
 
     def mount(self, db_name: str, *, timeout: float | None = None) -> None:
         """Opens a database on the server; using one does the same."""

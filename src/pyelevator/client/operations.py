@@ -15,12 +15,14 @@ from pyelevator.commands import (
     DbDrop,
     DbForget,
     DbList,
+    DbRepair,
     Exists,
     Get,
     MGet,
     Ping,
     Pipeline,
     Range,
+    RepairReport,
     Slice,
 )
 from pyelevator.errors import ArgumentTypeError, ErrorCode, KeyNotFound, UsageError
@@ -187,6 +189,19 @@ def forget(link: Link, command: DbForget) -> Flow[None]:
     if "forget" not in link.features:
         raise UnsupportedByDialect("this server takes a database off its list only with its files; nothing was sent")
     yield from call(link, command)
+
+
+def repair(link: Link, force: bool) -> Flow[RepairReport | None]:
+    """Repairs the connected database, and tells what was done, where the server tells it.
+
+    Raises:
+        UnsupportedByDialect: the server knows no ``force``; nothing was sent.
+    """
+    command = DbRepair(force, report=True)
+    link.check_connected()
+    if force and "repair" not in link.features:
+        raise UnsupportedByDialect("this server does not know repairdb(force=True); nothing was sent")
+    return (yield from call(link, command))
 
 
 def get(link: Link, command: Get, compression: bool = False) -> Flow[bytes]:

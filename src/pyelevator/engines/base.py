@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Self, TypeAlias
 from attrs import frozen
 
 from pyelevator.arguments import behind
-from pyelevator.commands import Op
+from pyelevator.commands import Op, RepairReport
 from pyelevator.engines.pieces import Pieces
 from pyelevator.errors import ErrorCode
 
@@ -79,24 +79,6 @@ class OptionValueError(EngineError):
     """A database option is out of range."""
 
     code = ErrorCode.VALUE
-
-
-@frozen
-class RepairReport:
-    """What a repair did.
-
-    Attributes:
-        kept: names of the files whose data is in the repaired database.
-        set_aside: paths below the database's directory of what was not taken over as it was: files that are damaged,
-            of which what could be read was kept, and files that are obsolete. They stay until somebody removes them.
-        lost: the ``set_aside`` ones of which nothing could be read.
-        size: bytes of the repaired database.
-    """
-
-    kept: tuple[str, ...] = ()
-    set_aside: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-    size: int = 0
 
 
 @frozen

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from secrets import token_hex
 from typing import Any, Final
 
-from pyelevator.commands import PUT, Op
+from pyelevator.commands import PUT, Op, RepairReport
 from pyelevator.engines import leveldb_directory, repairs
 from pyelevator.engines.base import (
     Bounds,
@@ -20,7 +20,6 @@ from pyelevator.engines.base import (
     EngineError,
     OptionValueError,
     Reader,
-    RepairReport,
     Seen,
     Storage,
 )

@@ -9,8 +9,8 @@ from weakref import WeakSet
 
 from attrs import define, field
 
-from pyelevator.commands import PUT, Op
-from pyelevator.engines.base import Bounds, Capability, Engine, EngineError, Reader, RepairReport, Storage
+from pyelevator.commands import PUT, Op, RepairReport
+from pyelevator.engines.base import Bounds, Capability, Engine, EngineError, Reader, Storage
 from pyelevator.engines.options import OPTION_NAMES, check_options
 
 _FEW: Final = 16

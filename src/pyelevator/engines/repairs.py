@@ -20,7 +20,8 @@ from typing import Final, Protocol
 
 from attrs import evolve, frozen
 
-from pyelevator.engines.base import EngineError, RepairReport
+from pyelevator.commands import RepairReport
+from pyelevator.engines.base import EngineError
 from pyelevator.engines.leveldb_directory import COMPLETE, LOST, MOVING, PARTIAL, data_files, move_aside, remove
 from pyelevator.engines.leveldb_format import FileKind, FileName, is_cut_off, parse_file_name
 from pyelevator.engines.leveldb_inspection import Inspection

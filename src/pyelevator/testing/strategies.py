@@ -186,7 +186,7 @@ _CLASSIC: Final[_Commands] = {
     "DBDROP": st.builds(DbDrop, _NAMES, st.booleans()),
     "DBFORGET": st.builds(DbForget, _NAMES),
     "DBLIST": st.builds(DbList),
-    "DBREPAIR": st.builds(DbRepair),
+    "DBREPAIR": st.builds(DbRepair, st.booleans(), st.booleans()),
     "PIPELINE": st.deferred(_pipelines),
 }
 
@@ -247,6 +247,7 @@ _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     "MGET": _found,
     "RANGE": _scanned,
     "SLICE": _scanned,
+    "DBREPAIR": lambda command: values() if command.report else st.none(),
     "PING": lambda _: st.just(b"PONG"),
     "DBCONNECT": lambda _: _UIDS.map(str.encode),
     "DBLIST": lambda _: st.lists(_NAMES.map(str.encode), max_size=4),
