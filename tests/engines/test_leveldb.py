@@ -137,6 +137,15 @@ def test_a_damaged_block_ends_pieces_with_an_engine_error(storage, filled):
         assert type(caught.value.__cause__).__name__ == "CorruptionError"
 
 
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_table_that_is_cut_off_is_damaged(storage, filled, share):
+    table = max(files(filled, "*.ldb"))
+    table.write_bytes(table.read_bytes()[: int(table.stat().st_size * share)])
+    with storage.open(filled, {}) as engine:
+        with pytest.raises(EngineDamaged, match=r"is damaged; repair it with repairdb \(a table is cut off: "):
+            engine.get(PAIRS[0][0])
+
+
 def test_a_backup_of_a_damaged_block_says_so_and_leaves_nothing(storage, filled, tmp_path):
     flip(max(files(filled, "*.ldb")), last_block)
     with storage.open(filled, {}) as engine:

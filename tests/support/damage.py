@@ -1,64 +1,93 @@
 """Damage to the files of a LevelDB, byte by byte, at places that are looked up in the files themselves."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any
 
-_FOOTER: Final = 48
-"""Bytes at the end of each table: where its metaindex and its index are, and a magic number."""
+from pyelevator.engines.leveldb_format import HEADER, Handle, Table, masked_crc
 
 
-def flip(file: Path, place: Callable[[bytes], int], bit: int = 0) -> None:
+def flip(file: Path, place: Callable[[Path], int], bit: int = 0) -> None:
     """Changes one bit of the byte at a place of the file."""
+    at = place(file)
     content = bytearray(file.read_bytes())
-    content[place(bytes(content))] ^= 1 << bit
+    content[at] ^= 1 << bit
     file.write_bytes(content)
 
 
-def metaindex(table: bytes) -> int:
-    """Where the metaindex block of a table begins: behind its data, and the filter if there is one."""
-    return _varint(table[-_FOOTER:], 0)[0]
+def blocks(table: Path) -> Sequence[Handle]:
+    """The index block of a table, and its data blocks."""
+    return _of_table(table, lambda open_table: open_table.blocks())
 
 
-def index(table: bytes) -> int:
-    """Where the index block of a table begins."""
-    footer = table[-_FOOTER:]
-    _, after = _varint(footer, 0)
-    _, after = _varint(footer, after)
-    return _varint(footer, after)[0]
+def _of_table(table: Path, call: Callable[[Table], Any]) -> Any:
+    descriptor = os.open(table, os.O_RDONLY)
+    try:
+        return call(Table(descriptor))
+    finally:
+        os.close(descriptor)
 
 
-def _varint(content: bytes, at: int) -> tuple[int, int]:
-    """The number at a place, and the place behind it."""
-    value = shift = 0
-    while True:
-        byte = content[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-
-
-def first_block(_: bytes) -> int:
+def first_block(table: Path) -> int:
     """In the first data block of a table."""
-    return 10
+    return blocks(table)[1].offset + 10
 
 
-def middle_block(table: bytes) -> int:
-    """In a data block in the middle of a table."""
-    return metaindex(table) // 2
+def middle_block(table: Path) -> int:
+    """In the data block in the middle of a table."""
+    data = blocks(table)[1:]
+    return data[(len(data) - 1) // 2].offset + 10
 
 
-def last_block(table: bytes) -> int:
-    """In the last data block of a table, which must have no filter."""
-    return metaindex(table) - 10
+def last_block(table: Path) -> int:
+    """In the last data block of a table."""
+    return blocks(table)[-1].offset + 10
 
 
-TABLE_PLACES: Final[Mapping[str, Callable[[bytes], int]]] = {
-    "first data block": first_block,
-    "middle data block": middle_block,
-    "last data block": last_block,
-    "index block": lambda table: index(table) + 5,
-    "footer": lambda table: len(table) - 1,
-}
-"""Part of a table -> a place in it."""
+def index_block(table: Path) -> int:
+    """In the index of a table."""
+    return blocks(table)[0].offset + 10
+
+
+def filter_block(table: Path) -> int:
+    """In the filter of a table, which comes right behind its data."""
+    last = blocks(table)[-1]
+    return last.offset + last.size + 5 + 10
+
+
+def footer(table: Path) -> int:
+    """In the number that marks a table."""
+    return table.stat().st_size - 1
+
+
+def record(file: Path) -> int:
+    """In the data of the second record of a log or a manifest."""
+    return _second_header(file) + HEADER.size
+
+
+def record_length(file: Path) -> int:
+    """In the length of the second record of a log or a manifest: in the higher byte of two."""
+    return _second_header(file) + 5
+
+
+def _second_header(file: Path) -> int:
+    return HEADER.size + HEADER.unpack_from(file.read_bytes())[1]
+
+
+def retype(table: Path, kind: int) -> None:
+    """Gives the data blocks a type that LevelDB does not know, with the checksums that belong to it."""
+    content = bytearray(table.read_bytes())
+    for block in blocks(table)[1:]:
+        end = block.offset + block.size
+        content[end] = kind
+        content[end + 1 : end + 5] = masked_crc(bytes(content[block.offset : end + 1])).to_bytes(4, "little")
+    table.write_bytes(content)
+
+
+def zero(file: Path, place: Callable[[Path], int], count: int) -> None:
+    """Puts zeros in place of some bytes, from the header of a record on."""
+    start = place(file) - HEADER.size
+    content = bytearray(file.read_bytes())
+    content[start : start + count] = bytes(count)
+    file.write_bytes(content)

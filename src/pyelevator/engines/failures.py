@@ -14,6 +14,11 @@ _FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
     ("already held by process", EngineError, "{path} is open already"),
     ("temporarily unavailable", EngineError, "{path} is in use by another process"),
     ("Corruption", EngineDamaged, "{path} is damaged; repair it with repairdb ({detail})"),
+    (
+        r"\.(ldb|sst): Invalid argument",
+        EngineDamaged,
+        "{path} is damaged; repair it with repairdb (a table is cut off: {detail})",
+    ),
     ("is closed|closed LevelDB", EngineError, "{path} is closed"),
     ("No such file or directory", EngineFileError, "No such file or directory: {path} ({detail})"),
     (

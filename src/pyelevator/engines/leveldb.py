@@ -142,8 +142,11 @@ class LevelDbEngine(LevelDbReader, Engine):
         try:
             with self._storage.open_anywhere(path, self._options) as copy:
                 self._copy_into(copy)
-        except EngineError:
-            self._storage.destroy(path)
+        except BaseException:
+            with suppress(EngineError):  # what has failed first counts
+                self._storage.destroy(path)
+            with suppress(OSError):
+                Path(path).rmdir()
             raise
 
     def _copy_into(self, copy: Engine) -> None:

@@ -185,7 +185,7 @@ class _Look:
 
     def _head(self, name: str, most: int) -> bytes:
         with self._opened(name) as descriptor:
-            return os.pread(descriptor, most, 0)
+            return os.pread(descriptor, min(most, os.fstat(descriptor).st_size), 0)
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:

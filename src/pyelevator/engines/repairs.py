@@ -12,6 +12,7 @@ changed, and a repair that fails or is interrupted leaves it as it was:
 """
 
 import logging
+import mmap
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -131,6 +132,7 @@ def _is_used(file: FileName, seen: Inspection) -> bool:
 
 
 def _fill(path: str, partial: Path, choice: _Choice, library: Library, *, force: bool) -> None:
+    _check_maps(path, choice.tables)
     _link(path, partial, choice.tables)
     library.repair_tables(str(partial))
     aside = partial / LOST
@@ -154,6 +156,18 @@ def _is_read_in_part(log: Path) -> bool:
     """Whether LevelDB passes over some of a log without a word."""
     with log.open("rb") as file:
         return hidden_records(file.fileno()) is not None or is_cut_off(file.read())
+
+
+def _check_maps(path: str, tables: Sequence[str]) -> None:
+    """Refuse to go on if the process has no memory to map a table: LevelDB would set it aside as unreadable."""
+    for name in tables:
+        with Path(path, name).open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                continue
+            try:
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ).close()
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, file.name) from error
 
 
 def _replaced(partial: Path, name: str) -> bool:

@@ -348,12 +348,13 @@ class EngineConformance:
     def test_what_cannot_be_read_is_an_error_and_never_missing(
         self, storage: Storage, path: str, read: str, of_snapshot: bool
     ) -> None:
-        _needs(storage, Capability.DURABLE)
         call, expected = _READS[read]
         with storage.open(path, {}) as engine:
             engine.write([(PUT, *pair) for pair in PAIRS])
             engine.compact()
-            assert call(engine) == expected
+            assert call(engine.snapshot() if of_snapshot else engine) == expected
+        if Capability.DURABLE not in storage.capabilities:
+            return
         self.damage(path)
         with pytest.raises(EngineError), self.reborn(storage).open(path, {}) as engine:
             call(engine.snapshot() if of_snapshot else engine)
@@ -361,8 +362,8 @@ class EngineConformance:
     def test_a_backup_of_what_cannot_be_read_is_an_error_or_as_unreadable(
         self, storage: Storage, path: str, tmp_path: Any
     ) -> None:
-        _needs(storage, Capability.DURABLE)
-        _needs(storage, Capability.BACKUP)
+        if not {Capability.DURABLE, Capability.BACKUP} <= storage.capabilities:
+            return
         with storage.open(path, {}) as engine:
             engine.write([(PUT, *pair) for pair in PAIRS])
             engine.compact()
