@@ -18,7 +18,7 @@ from pyelevator.messages import Request, Response
 from pyelevator.proxy import Proxy
 from pyelevator.server.keys import generate, server_secret
 from pyelevator.testing.servers import ServerProcess
-from pyelevator.transports.zap import CurveServer
+from pyelevator.transports.authentication import CurveServer
 
 DATABASE = "tenants"
 

@@ -28,6 +28,7 @@ ROWS = [
 OWNERS = {
     "msgpack": {"codec"},
     "lz4": {"codec"},
+    "nacl": {"transports"},
     "zmq": {"transports", "server", "proxy"},
     "plyvel": {"engines"},
     "plyvel_next": {"engines"},

@@ -16,6 +16,7 @@ from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage
 from pyelevator.messages import Request, Response, Status
 from pyelevator.transports import zmtp
 from pyelevator.transports.welcome import Welcome
+from vectors.record_curve import SESSIONS, our_client, our_server
 
 LIMITS: Final = Limits(frame_bytes=1 << 16, content_bytes=1 << 16, elements=1 << 12, depth=8)
 CLASSIC: Final = ClassicCodec(LIMITS)
@@ -115,7 +116,17 @@ def zmtp_guest(data: bytes) -> None:
     _pieces_make_no_difference(data, Welcome)
 
 
-def _pieces_make_no_difference(data: bytes, kind: type[zmtp.Handshake | Welcome]) -> None:
+def curve_peer(data: bytes) -> None:
+    """The same as zmtp_peer with keys, where nothing of ours is random."""
+    _pieces_make_no_difference(data, our_client)
+
+
+def curve_guest(data: bytes) -> None:
+    """Likewise, what a client sends."""
+    _pieces_make_no_difference(data, our_server)
+
+
+def _pieces_make_no_difference(data: bytes, kind: Callable[[], zmtp.Handshake | Welcome]) -> None:
     size, sent = data[0] + 1 if data else 1, data[1:]
     whole = _heard([sent], kind())
     pieces = _heard([sent[at : at + size] for at in range(0, len(sent), size)], kind())
@@ -132,7 +143,7 @@ def _heard(pieces: Sequence[bytes], handshake: zmtp.Handshake | Welcome) -> tupl
                 continue
             sent += handshake.receive(piece)
             if handshake.done:
-                decoder = zmtp.Decoder(LIMITS.frame_bytes, getattr(handshake, "read_head", zmtp.read_head))
+                decoder = handshake.incoming(LIMITS.frame_bytes)
                 decoder.feed(handshake.rest)
     except (MalformedMessage, LimitExceeded, zmtp.OtherProtocol, zmtp.Refused) as error:
         return list(decoder.messages), b"", type(error).__name__
@@ -146,6 +157,8 @@ TARGETS: Final[Mapping[str, Target]] = {
     "flat_response": flat_response,
     "zmtp_peer": zmtp_peer,
     "zmtp_guest": zmtp_guest,
+    "curve_peer": curve_peer,
+    "curve_guest": curve_guest,
 }
 """Name -> target."""
 
@@ -153,11 +166,23 @@ TARGETS: Final[Mapping[str, Target]] = {
 def seeds(target: str) -> Iterator[bytes]:
     """The recorded messages as inputs of a target."""
     dialect, _, kind = target.partition("_")
+    if dialect == "curve":
+        yield from _recorded({"peer": "libzmq's server", "guest": "libzmq's client"}[kind])
+        return
     dialect = "classic" if dialect == "zmtp" else dialect
     for line in (VECTORS / f"{dialect}.jsonl").read_text().splitlines():
         row = json.loads(line)
         for frames in [row["request"]] if kind == "request" else row["replies"]:
             yield from _INPUTS[target]([bytes.fromhex(frame) for frame in frames])
+
+
+def _recorded(side: str) -> Iterator[bytes]:
+    """What libzmq sent in its sessions with us."""
+    for session in json.loads(SESSIONS.read_text())[side]:
+        steps = [*session["theirs"], session["then"]]
+        for end in range(1, len(steps) + 1):
+            sent = bytes.fromhex("".join(steps[:end]))
+            yield from (bytes([size]) + sent for size in range(0, 256, 10))
 
 
 def _classic_replies(frames: Sequence[bytes]) -> Iterator[bytes]:

@@ -82,7 +82,7 @@ def dealer() -> Iterator[Callable[..., zmq.Socket]]:
     """Opens DEALER sockets, plain or with keys."""
     context, sockets = zmq.Context(), []
 
-    def connect(url: str, curve: Curve | None = None, routing_id: bytes = b"") -> zmq.Socket:
+    def connect(url: str | None, curve: Curve | None = None, routing_id: bytes = b"") -> zmq.Socket:
         socket = context.socket(zmq.DEALER)
         sockets.append(socket)
         socket.set(zmq.LINGER, 0)
@@ -91,8 +91,11 @@ def dealer() -> Iterator[Callable[..., zmq.Socket]]:
         if routing_id:
             socket.set(zmq.ROUTING_ID, routing_id)
         if curve is not None:
-            curve.secure(socket)
-        socket.connect(url)
+            socket.curve_serverkey = curve.server_public_key.encode()
+            socket.curve_publickey = curve.public_key.encode()
+            socket.curve_secretkey = curve.secret_key.encode()
+        if url is not None:
+            socket.connect(url)
         return socket
 
     yield connect

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from queue import SimpleQueue
 
 import pytest
 import zmq
@@ -15,16 +16,16 @@ from pyelevator import AsyncElevator, Elevator, WriteBatch
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import PUT, Batch, DbList, Get, Ping, Slice
-from pyelevator.errors import ConnectTimeout, CursorExpired, DatabaseError, PermissionDenied, UsageError
+from pyelevator.errors import ConnectTimeout, CursorExpired, DatabaseError, PermissionDenied
 from pyelevator.messages import Request, Response
 from pyelevator.server import Server
 from pyelevator.server.security import Door
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.transports import Curve, Listener
-from pyelevator.transports.bounded import BoundedListener
+from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.curve import Pair
+from pyelevator.transports.open_listener import OpenListener
 from pyelevator.transports.refusals import Refusals
-from pyelevator.transports.zap import CurveServer
 
 CODEC = ClassicCodec()
 
@@ -352,29 +353,49 @@ def test_what_a_peer_says_of_itself_is_not_believed(listener, tmp_path):
         peer.sendall(zmtp_frame(4, b"\x05READY" + b"".join(zmtp_property(*pair) for pair in said.items())))
         read(peer, read(peer, 2)[1])
         peer.sendall(zmtp_frame(0, b"question"))
-        assert door.wait()[1] == [b"question"]
-        assert door.peer == "local"
+        assert door.next() == ([b"question"], "local")
 
 
-def test_without_an_answer_from_the_doorkeeper_nobody_gets_in(dealer):
-    """libzmq would let everybody in, were ZAP_ENFORCE_DOMAIN not set."""
-    pair, mine = Pair.generate(), Pair.generate()
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
-        CurveServer(pair.secret_key, lambda _: True).secure(router, "tcp")
-        router.bind("tcp://127.0.0.1:*")
-        url = router.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
-        curve = Curve(pair.public_key, mine.public_key, mine.secret_key)
-        assert not dealer(url, curve).poll(400, zmq.POLLOUT)
+class Attended:
+    """A listener in a thread, and what has come in."""
+
+    def __init__(self, *urls, allows, secret_key):
+        self.listener = OpenListener(*urls, curve=CurveServer(secret_key, allows))
+        self.urls = self.listener.urls
+        self._messages = SimpleQueue()
+        self._closing = False
+        self._thread = threading.Thread(target=self._attend)
+        self._thread.start()
+
+    def _attend(self):
+        while not self._closing:
+            message = self.listener.wait()
+            if message is not None:
+                self._messages.put((message[1], self.listener.peer))
+
+    def next(self):
+        """The frames of the next message, and who sent it."""
+        return self._messages.get(timeout=20)
+
+    def pause(self):
+        """Leaves the listener to the caller."""
+        self._closing = True
+        self.listener.wake()
+        self._thread.join()
+
+    def close(self):
+        self.pause()
+        self.listener.close()
 
 
-@pytest.fixture(params=[Listener, BoundedListener])
-def listener(request):
-    """Makes listeners whose doorkeeper asks ``allows``, and the client that fits."""
+@pytest.fixture
+def listener():
+    """Makes listeners that ask ``allows``, and the client that fits."""
     listeners = []
 
     def make(allows, *urls):
         pair, mine = Pair.generate(), Pair.generate()
-        listeners.append(request.param(*urls or (ANY_PORT,), curve=CurveServer(pair.secret_key, allows)))
+        listeners.append(Attended(*urls or (ANY_PORT,), allows=allows, secret_key=pair.secret_key))
         return listeners[-1], Curve(pair.public_key, mine.public_key, mine.secret_key)
 
     yield make
@@ -391,22 +412,18 @@ def test_a_doorkeeper_that_fails_lets_nobody_in_and_goes_on(listener, dealer, ca
         return True
 
     door, curve = listener(allows)
-    assert not dealer(door.url, curve).poll(400, zmq.POLLOUT)
-    assert dealer(door.url, curve).poll(10_000, zmq.POLLOUT)
+    assert not dealer(door.urls[0], curve).poll(400, zmq.POLLOUT)
+    assert dealer(door.urls[0], curve).poll(10_000, zmq.POLLOUT)
     assert "who may connect could not be told" in caplog.text
 
 
 def test_the_listener_tells_the_sender_of_messages_of_any_number_of_frames(listener, dealer, tmp_path):
     door, curve = listener(lambda _: True, ANY_PORT, f"ipc://{tmp_path}/socket")
-    assert door.peer is None
     tcp, ipc = dealer(door.urls[0], curve), dealer(door.urls[1])
     for client, peer in ((tcp, curve.public_key), (ipc, "local"), (tcp, curve.public_key)):
         for frames in ([b"one"], [b"one", b"two", b""]):
             client.send_multipart(frames)
-            assert door.wait()[1] == frames
-            assert door.peer == peer
-    door.wake()
-    assert door.wait() is None
+            assert door.next() == (frames, peer)
 
 
 def test_without_keys_nobody_is_told_apart(dealer):
@@ -419,28 +436,14 @@ def test_without_keys_nobody_is_told_apart(dealer):
 
 def test_receive_tells_the_sender_too(listener, dealer):
     door, curve = listener(lambda _: True)
-    dealer(door.url, curve).send(b"question")
-    assert door.socket.poll(10_000)
-    assert door.receive()[1] == [b"question"]
-    assert door.peer == curve.public_key
-    assert door.receive() is None
-
-
-def test_closing_ends_the_doorkeeper(listener):
-    door, _ = listener(lambda _: True)
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "elevator-zap"]
-    door.close()
-    thread.join(10)
-    assert not thread.is_alive()
-
-
-def test_a_bind_that_fails_ends_the_doorkeeper_too(listener, tmp_path):
-    with pytest.raises(UsageError, match="there is no directory"):
-        listener(lambda _: True, ANY_PORT, f"ipc://{tmp_path}/nowhere/socket")
-    for thread in threading.enumerate():
-        if thread.name == "elevator-zap":
-            thread.join(10)
-            assert not thread.is_alive()
+    client = dealer(door.urls[0], curve)
+    assert client.poll(10_000, zmq.POLLOUT)
+    door.pause()
+    client.send(b"question")
+    while (message := door.listener.receive()) is None:
+        pass
+    assert (message[1], door.listener.peer) == ([b"question"], curve.public_key)
+    assert door.listener.receive() is None
 
 
 # What the log says

@@ -14,10 +14,10 @@ from pyelevator.flows import Interceptor
 from pyelevator.proxy.core import Action, Core, Forward, Renew, Reply, Rest, Resume
 from pyelevator.proxy.lines import Key, Lines
 from pyelevator.proxy.routing import Upstream
+from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.listeners import listener_on
 from pyelevator.transports.outgoing import Outgoing, Road
 from pyelevator.transports.watch import READ, Watch
-from pyelevator.transports.zap import CurveServer
 
 _LOG: Final = logging.getLogger("pyelevator.proxy")
 

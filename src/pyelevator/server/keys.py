@@ -18,8 +18,8 @@ from typing import Final
 
 from pyelevator.errors import UsageError
 from pyelevator.server.permissions import EVERY, Rights, read_permissions, rights_by_key
+from pyelevator.transports.authentication import LOCAL
 from pyelevator.transports.curve import PRIVATE, PUBLIC, Pair, read_public_key
-from pyelevator.transports.zap import LOCAL
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 

@@ -34,8 +34,8 @@ from pyelevator.errors import PermissionDenied, UsageError
 from pyelevator.flows import gathered
 from pyelevator.messages import Request, Response
 from pyelevator.server import values
+from pyelevator.transports.authentication import LOCAL
 from pyelevator.transports.curve import is_key
-from pyelevator.transports.zap import LOCAL
 
 _R = TypeVar("_R", Response, Response | None)
 

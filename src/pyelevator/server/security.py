@@ -12,8 +12,8 @@ from pyelevator.errors import UsageError
 from pyelevator.server.gate import Gate
 from pyelevator.server.keys import Clients, server_secret
 from pyelevator.server.permissions import Guard
+from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.bindings import bind_target
-from pyelevator.transports.zap import CurveServer
 
 
 def is_local(url: str) -> bool:

@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pyelevator.errors import TransportError
+from pyelevator.deadlines import Deadline
+from pyelevator.errors import ConnectTimeout, TransportError
 from pyelevator.forks import FORKS
-from pyelevator.transports.base import AsyncTransport, Receiver
+from pyelevator.transports.base import AsyncTransport, Receiver, no_server
 from pyelevator.transports.caller import READ, WRITE, Caller, Outbox
+from pyelevator.transports.curve import Curve, hint
 from pyelevator.transports.direct import closed_early
 from pyelevator.transports.zmq import ZmqTransport
 from pyelevator.transports.zmtp import OtherProtocol
@@ -19,17 +21,18 @@ _NOTHING: Final = (-1, 0)
 
 
 class DirectConnection(AsyncTransport):
-    """A connection to a server without keys, spoken by the loop itself: libzmq's thread is one more to wake up.
+    """A connection to a server, spoken by the loop itself: libzmq's thread is one more to wake up.
 
     One that was up and ends is lost, and what was sent over it with it.
 
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
-        detour: is called if the server speaks another protocol, when this is closed.
+        detour: is called if the server speaks another protocol, when this is closed; never with keys.
+        curve: keys, for a server that asks for them.
     """
 
-    def __init__(self, url: str, detour: Callable[[], None]) -> None:
-        self._url = url
+    def __init__(self, url: str, detour: Callable[[], None], curve: Curve | None = None) -> None:
+        self._url, self._curve = url, curve
         self._detour = detour
         self._caller: Caller | None = None
         self._watched: tuple[int, int] = _NOTHING
@@ -49,7 +52,7 @@ class DirectConnection(AsyncTransport):
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
         self._forks = FORKS.count
-        self._caller = Caller(self._url, before_end=self._unwatch)
+        self._caller = Caller(self._url, before_end=self._unwatch, curve=self._curve)
         self._attend(0)
 
     def send(self, frames: Sequence[bytes]) -> bool:
@@ -128,16 +131,19 @@ class DirectConnection(AsyncTransport):
             caller.close()
             self._look_at(math.inf)
 
+    def unconnected(self, deadline: Deadline) -> ConnectTimeout:
+        return ConnectTimeout(no_server(self._url, deadline) + hint(self._curve))
+
 
 class SocketConnection(AsyncTransport):
-    """A connection over TCP or a Unix socket to a server without keys: a direct one, or over libzmq to an old server.
+    """A connection over TCP or a Unix socket to a server: a direct one, or over libzmq to an old server.
 
     Args:
-        url: as of a :class:`DirectConnection`.
+        url, curve: as of a :class:`DirectConnection`.
     """
 
-    def __init__(self, url: str) -> None:
-        self._way: AsyncTransport = DirectConnection(url, self._turn_off)
+    def __init__(self, url: str, curve: Curve | None = None) -> None:
+        self._way: AsyncTransport = DirectConnection(url, self._turn_off, curve)
 
     @property
     def url(self) -> str:
@@ -161,3 +167,6 @@ class SocketConnection(AsyncTransport):
 
     def close(self) -> None:
         self._way.close()
+
+    def unconnected(self, deadline: Deadline) -> ConnectTimeout:
+        return self._way.unconnected(deadline)

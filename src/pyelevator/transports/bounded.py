@@ -1,4 +1,4 @@
-"""BoundedListener: a listener whose memory and patience have bounds: of servers that ask for keys, and of proxies."""
+"""BoundedListener: a listener whose memory and patience have bounds: where the system has no epoll."""
 
 import math
 from collections import deque
@@ -10,7 +10,6 @@ import zmq
 
 from pyelevator.transports.connections import Connections, cut
 from pyelevator.transports.outbox import Outbox
-from pyelevator.transports.zap import CurveServer
 from pyelevator.transports.zmq import Listener
 
 _ENDED: Final = 1 << 16
@@ -24,7 +23,7 @@ class BoundedListener(Listener):
     """A listener that knows who does not read its answers, counts connections, and need not wait for ever.
 
     Args:
-        urls, max_message, curve, ipc_mode: as :class:`Listener`.
+        urls, max_message, ipc_mode: as :class:`Listener`.
         max_unread: bytes of answers on their way to all peers together, see :class:`Outbox`.
         max_connections: peers at once.
 
@@ -37,7 +36,6 @@ class BoundedListener(Listener):
         self,
         *urls: str,
         max_message: int = 256 << 20,
-        curve: CurveServer | None = None,
         ipc_mode: int = 0o600,
         max_unread: int = 256 << 20,
         max_connections: int = 4096,
@@ -46,7 +44,7 @@ class BoundedListener(Listener):
         self._timeout: float | None = None
         self._descriptor: int | None = None
         self._identities: dict[int, bytes] = {}
-        super().__init__(*urls, max_message=max_message, curve=curve, ipc_mode=ipc_mode)
+        super().__init__(*urls, max_message=max_message, ipc_mode=ipc_mode)
 
     def _prepare(self) -> None:
         self.socket.set(zmq.RCVHWM, _RECEIVED)
@@ -116,7 +114,6 @@ class BoundedListener(Listener):
             cut(self._descriptor)
 
     def _note(self, identity: bytes, frame: zmq.Frame) -> None:
-        super()._note(identity, frame)
         self._descriptor = None
         with suppress(zmq.ZMQError):
             self._descriptor = int(frame.get(zmq.SRCFD))

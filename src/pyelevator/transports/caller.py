@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ProtocolError
 from pyelevator.transports import zmtp
+from pyelevator.transports.curve import Curve, handshake
 from pyelevator.transports.dial import Address, Addresses, LaneSocket, check_connected, opened
 from pyelevator.transports.line import Lost
 from pyelevator.transports.pieces import QUIET, VECTOR, push
@@ -32,12 +33,13 @@ _NOBODY: Final = (Lost, OSError, zmtp.Refused, ProtocolError)
 
 
 class Caller:
-    """A connection to a server without keys, dialled again and again while there is none.
+    """A connection to a server, dialled again and again while there is none.
 
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
         max_message: bytes; a longer one ends the connection.
         before_end: is called before a socket is closed, for a loop that must not watch it any longer then.
+        curve: keys, for a server that asks for them.
 
     Attributes:
         pollable: the descriptor to wait for; None while there is none.
@@ -49,16 +51,21 @@ class Caller:
     """
 
     def __init__(
-        self, url: str, max_message: int = zmtp.MAX_MESSAGE, before_end: Callable[[], None] = lambda: None
+        self,
+        url: str,
+        max_message: int = zmtp.MAX_MESSAGE,
+        before_end: Callable[[], None] = lambda: None,
+        curve: Curve | None = None,
     ) -> None:
-        self._url, self._max_message, self._before_end = url, max_message, before_end
+        self._url, self._max_message, self._before_end, self._curve = url, max_message, before_end, curve
         self._addresses = Addresses(url)
         self._untried: deque[Address] = deque()
         self._patience = _HANDSHAKE
         self._pause = _PAUSE
         self._socket: LaneSocket | None = None
         self._step: Callable[[int], None] = self._connected
-        self._handshake = zmtp.Handshake()
+        self._handshake = handshake(curve)
+        self._encode: Callable[[Sequence[bytes]], list[bytes]] = zmtp.encode
         self._up = self._deaf = False
         self._messages: deque[list[bytes]] = deque()
         self._decoder = zmtp.Decoder(max_message)
@@ -121,7 +128,7 @@ class Caller:
             while outbox and len(leaving) < VECTOR:  # of a message among these nobody can say that it has not left
                 frames, until = outbox.popleft()
                 if until > now:
-                    leaving.extend(zmtp.encode(frames))
+                    leaving.extend(self._encode(frames))
             if not leaving or not self._pushed(leaving):
                 return
 
@@ -162,7 +169,7 @@ class Caller:
         if events & ~READ:
             socket = self._at()
             check_connected(socket)
-            self._handshake = zmtp.Handshake()
+            self._handshake = handshake(self._curve)
             socket.send(self._handshake.opening, QUIET)
             self._step = self._shake
 
@@ -172,15 +179,15 @@ class Caller:
         if reply:
             self._at().send(reply, QUIET)
         if self._handshake.done:
-            self._begin(self._handshake.rest)
+            self._begin(self._handshake)
 
-    def _begin(self, rest: bytes) -> None:
+    def _begin(self, shaken: zmtp.Handshake) -> None:
         self._up, self._step = True, self._read
         self._pause, self.due = _PAUSE, math.inf
         self._untried.clear()
-        self._decoder = zmtp.Decoder(self._max_message)
+        self._encode, self._decoder = shaken.outgoing(), shaken.incoming(self._max_message)
         self._decoder.messages = self._messages  # those of a connection before it, too: they had come whole
-        self._decoder.feed(rest)
+        self._decoder.feed(shaken.rest)
 
     def _at(self) -> LaneSocket:
         if self._socket is None:

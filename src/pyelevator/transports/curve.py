@@ -17,6 +17,7 @@ from attrs import field, frozen
 from zmq.utils import z85
 
 from pyelevator.errors import ArgumentTypeError, UsageError
+from pyelevator.transports.zmtp import Handshake
 
 KEY_LENGTH: Final = 40
 PUBLIC: Final = ".key"
@@ -178,11 +179,15 @@ class Curve:
         pair = Pair.read(key)
         return cls(read_public_key(server_key), pair.public_key, pair.secret_key)
 
-    def secure(self, socket: "zmq.Socket[bytes]") -> None:
-        """Lets the connections that a client's socket opens from now on be encrypted."""
-        socket.set(zmq.CURVE_SERVERKEY, self.server_public_key.encode())
-        socket.set(zmq.CURVE_PUBLICKEY, self.public_key.encode())
-        socket.set(zmq.CURVE_SECRETKEY, self.secret_key.encode())
+    def handshake(self) -> Handshake:
+        """The client's half of a new handshake with these keys.
+
+        Raises:
+            MissingExtra: PyNaCl is missing.
+        """
+        from pyelevator.transports.curvezmq import CurveClient  # clients without keys have no use for it
+
+        return Handshake(CurveClient(self))
 
     @property
     def hint(self) -> str:
@@ -191,3 +196,13 @@ class Curve:
             "; if one runs there, then a key does not fit: the server has to know this client's public key "
             f"{self.public_key}, and its own has to be {self.server_public_key}"
         )
+
+
+def handshake(curve: Curve | None) -> Handshake:
+    """The client's half of a new handshake, with keys or without."""
+    return Handshake() if curve is None else curve.handshake()
+
+
+def hint(curve: Curve | None) -> str:
+    """What the error for a connection that does not come up says beside that; nothing without keys."""
+    return "" if curve is None else curve.hint

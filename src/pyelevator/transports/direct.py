@@ -1,7 +1,7 @@
 """DirectTransport: ZMTP 3 on a blocking lane of its own, without libzmq and the hand-over to its thread.
 
 A sync call has nothing to do while it waits, so it may as well wait in the kernel for the socket itself. What libzmq
-does beside that, it does elsewhere: keys (CURVE), and peers that speak an older ZMTP.
+does beside that, it does elsewhere: peers that speak an older ZMTP.
 """
 
 import time
@@ -19,6 +19,7 @@ from pyelevator.errors import (
 )
 from pyelevator.transports import zmtp
 from pyelevator.transports.base import Transport, no_answer, no_server
+from pyelevator.transports.curve import Curve, hint
 from pyelevator.transports.dial import Addresses
 from pyelevator.transports.line import Late, Line, Lost
 
@@ -28,7 +29,7 @@ _NOBODY: Final = (Late, Lost, OSError, zmtp.Refused, ProtocolError)
 
 
 class DirectTransport(Transport):
-    """A lane over TCP or a Unix socket to a server without keys. It belongs to the process that opened it.
+    """A lane over TCP or a Unix socket. It belongs to the process that opened it.
 
     Nothing is kept for later: a message goes out over a connection that is up, or not at all. Whether it still is up
     is looked at before each message. Nobody reads while the lane is idle, so that a PING is answered with the next
@@ -36,10 +37,11 @@ class DirectTransport(Transport):
 
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
+        curve: keys, for a server that asks for them.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, curve: Curve | None = None) -> None:
+        self._url, self._curve = url, curve
         self._line: Line | None = None
         self._dialing = False
         self._addresses: Addresses | None = None
@@ -54,7 +56,7 @@ class DirectTransport(Transport):
 
     def sibling(self) -> Self:
         lane = type(self).__new__(type(self))
-        DirectTransport.__init__(lane, self._url)
+        DirectTransport.__init__(lane, self._url, self._curve)
         return lane
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
@@ -99,7 +101,7 @@ class DirectTransport(Transport):
         return closed_early(self._url)
 
     def _unconnected(self, deadline: Deadline) -> ConnectTimeout:
-        return ConnectTimeout(no_server(self._url, deadline))
+        return ConnectTimeout(no_server(self._url, deadline) + hint(self._curve))
 
     def _dial(self, deadline: Deadline) -> Line:
         """A new connection, tried for again and again until the deadline."""
@@ -124,7 +126,7 @@ class DirectTransport(Transport):
         for index, address in enumerate(addresses):
             share = Deadline.after(deadline.remaining() / (len(addresses) - index))
             try:
-                return Line.to(address, self._url, deadline.earlier(share))
+                return Line.to(address, self._url, deadline.earlier(share), self._curve)
             except ConnectFailed:
                 raise
             except _NOBODY as error:

@@ -3,7 +3,7 @@
 import select
 import socket as sockets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import inf
 from time import monotonic
@@ -97,8 +97,10 @@ class Guest:
         socket: it is up.
         backlog: counts what has not left.
         max_message: bytes.
+        welcome: the handshake; without keys if None.
 
     Attributes:
+        peer: who it has proved to be; None where nobody asks.
         since: when it came, for who sets an end to handshakes; None once it has been welcomed.
         size: bytes that have not left to it.
         watched: for what its socket is.
@@ -106,8 +108,11 @@ class Guest:
         expires: until when (seconds, monotonic) it wants to be heard of, or given up; infinity for no end.
     """
 
-    def __init__(self, identity: bytes, socket: Any, backlog: Backlog, max_message: int) -> None:
+    def __init__(
+        self, identity: bytes, socket: Any, backlog: Backlog, max_message: int, welcome: Welcome | None = None
+    ) -> None:
         self.identity = identity
+        self.peer: str | None = None
         self.since: float | None = monotonic()
         self.size = 0
         self.watched = READ
@@ -117,9 +122,9 @@ class Guest:
         self.socket = socket
         self._receive = socket.recv
         self._max_message = max_message
-        self._welcome: Welcome | None = Welcome()
+        self._welcome: Welcome | None = welcome or Welcome()
         self._decoder = zmtp.Decoder(max_message, most=_AT_ONCE)
-        self._head = zmtp.head
+        self._encode: Callable[[Sequence[bytes]], list[bytes]] = zmtp.encode
         self._queue: deque[Any] = deque()
         self.put([Welcome.opening])
 
@@ -154,7 +159,11 @@ class Guest:
             self._decoder.feed(data)
         except BlockingIOError:
             return self._decoder.messages
-        except (OSError, ProtocolError, zmtp.Refused) as error:
+        except (OSError, ProtocolError) as error:
+            raise Left from error
+        except zmtp.Refused as error:
+            if error.answer:
+                self.put([error.answer])
             raise Left from error
         if self._decoder.ttl or self.expires < inf:
             self.expires = monotonic() + (self._decoder.ttl or inf)
@@ -177,13 +186,14 @@ class Guest:
         if not welcome.done:
             return b""
         self._welcome = self.since = None
-        self._head = welcome.head
-        self._decoder = zmtp.Decoder(self._max_message, welcome.read_head, _AT_ONCE)
+        self.peer = welcome.peer
+        self._encode = welcome.outgoing()
+        self._decoder = welcome.incoming(self._max_message, _AT_ONCE)
         return welcome.rest
 
     def answer(self, frames: Sequence[bytes]) -> None:
         """Lets a message wait for ``flush``."""
-        pieces = zmtp.encode(frames, self._head)
+        pieces = self._encode(frames)
         self._queue.extend(pieces)
         size = sum(map(len, pieces))
         self.size += size

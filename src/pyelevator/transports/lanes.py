@@ -28,13 +28,13 @@ def tcp_url(endpoint: str) -> str:
 class SocketTransport(Transport):
     """A lane over TCP or a Unix socket, of whichever kind the server at its end takes.
 
-    It is a direct one, unless there are keys; if the server turns out to speak an older ZMTP, as the old Elevator
+    It is a direct one; if there are no keys, and the server turns out to speak an older ZMTP, as the old Elevator
     servers do, it goes on over libzmq, which speaks them all.
     """
 
     def __init__(self, url: str, curve: Curve | None = None) -> None:
         self._curve = curve
-        self._lane: Transport = DirectTransport(url) if curve is None else ZmqTransport(url, curve)
+        self._lane: Transport = DirectTransport(url, curve)
 
     @property
     def url(self) -> str:
@@ -52,7 +52,7 @@ class SocketTransport(Transport):
     def asynchronous(self) -> AsyncTransport:
         from pyelevator.transports.aio_direct import SocketConnection  # asyncio is only imported where it is used
 
-        return SocketConnection(self.url) if self._curve is None else ZmqTransport(self.url, self._curve).asynchronous()
+        return SocketConnection(self.url, self._curve)
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         try:

@@ -9,6 +9,8 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import ProtocolError
 from pyelevator.transports import zmtp
 from pyelevator.transports.base import IDLE
+from pyelevator.transports.curve import Curve
+from pyelevator.transports.curve import handshake as curve_handshake
 from pyelevator.transports.dial import Address, LaneSocket, check_connected, opened
 from pyelevator.transports.pieces import QUIET
 
@@ -35,26 +37,27 @@ class Line:
 
     Args:
         socket: it is up.
-        rest: what came behind the handshake.
+        handshake: it has ended.
 
     Attributes:
         begun: whether something of the last message has left.
     """
 
-    def __init__(self, socket: LaneSocket, rest: bytes = b"") -> None:
+    def __init__(self, socket: LaneSocket, handshake: zmtp.Handshake) -> None:
         self.begun = False
         self._heard = monotonic()
         self._socket = socket
         self._send, self._receive = socket.send, socket.recv
         self._news = _watching(socket, select.POLLIN)
         self._room = _watching(socket, select.POLLIN | select.POLLOUT)
-        self._decoder = zmtp.Decoder()
+        self._encode = handshake.outgoing()
+        self._decoder = handshake.incoming()
         self._messages = self._decoder.messages
-        self._decoder.feed(rest)
+        self._decoder.feed(handshake.rest)
 
     @classmethod
-    def to(cls, address: Address, url: str, deadline: Deadline) -> "Line":
-        """A new connection, ready for messages.
+    def to(cls, address: Address, url: str, deadline: Deadline, curve: Curve | None = None) -> "Line":
+        """A new connection, ready for messages; with keys, encrypted or not at all.
 
         Raises:
             ConnectFailed: there can be no socket.
@@ -64,7 +67,7 @@ class Line:
         deadline = deadline.earlier(Deadline.after(_HANDSHAKE))
         socket = opened(address, url)
         try:
-            return cls(socket, _shaken(socket, deadline))
+            return cls(socket, _shaken(socket, curve_handshake(curve), deadline))
         except BaseException:
             socket.close()
             raise
@@ -98,7 +101,7 @@ class Line:
             ProtocolError: what came meanwhile is no message.
         """
         self.begun = False
-        for piece in zmtp.encode(frames):
+        for piece in self._encode(frames):
             sent = self._pushed(piece)
             self.begun = self.begun or sent > 0
             if sent < len(piece):
@@ -168,11 +171,11 @@ class Line:
             raise Lost
 
 
-def _shaken(socket: LaneSocket, deadline: Deadline) -> bytes:
-    """Shakes hands once the connection is up; what comes behind that."""
+def _shaken(socket: LaneSocket, handshake: zmtp.Handshake, deadline: Deadline) -> zmtp.Handshake:
+    """Shakes hands once the connection is up."""
     _wait(_watching(socket, select.POLLOUT), deadline)
     check_connected(socket)
-    news, handshake = _watching(socket, select.POLLIN), zmtp.Handshake()
+    news = _watching(socket, select.POLLIN)
     socket.send(handshake.opening, QUIET)
     while not handshake.done:
         _wait(news, deadline)
@@ -182,7 +185,7 @@ def _shaken(socket: LaneSocket, deadline: Deadline) -> bytes:
         reply = handshake.receive(data)
         if reply:
             socket.send(reply, QUIET)
-    return handshake.rest
+    return handshake
 
 
 def _watching(socket: LaneSocket, events: int) -> "select.poll":

@@ -1,7 +1,7 @@
-"""OpenListener: a listener without keys that speaks ZMTP itself, in the thread that answers.
+"""OpenListener: a listener that speaks ZMTP itself, in the thread that answers.
 
 libzmq's own thread hands each message over to the one that answers, and takes each answer back, which costs a server
-more than all that it does itself (docs/benchmarks.md). Where nobody is asked for a key it is not needed.
+more than all that it does itself (docs/benchmarks.md); and its bounds are of frames, and not of messages.
 """
 
 import logging
@@ -18,10 +18,11 @@ from typing import Any, Final
 
 from pyelevator.deadlines import Deadline
 from pyelevator.transports import tcp
+from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.doors import Doors
 from pyelevator.transports.guests import READ, WRITE, Backlog, Guest, Left, Unfinished
 from pyelevator.transports.refusals import Refusals
-from pyelevator.transports.zmtp import Foreign
+from pyelevator.transports.zmtp import Foreign, UnknownKey
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
@@ -48,6 +49,7 @@ class OpenListener:
     Args:
         urls: what to bind.
         max_message: bytes; a longer one ends the connection.
+        curve: asks everybody who comes over TCP for a key; socket files stay as they are.
         ipc_mode: who may use the socket files.
         max_unread: bytes of answers on their way to all guests together.
         max_connections: guests at once; for each further one the first leaves that has not ended its handshake, or
@@ -55,7 +57,7 @@ class OpenListener:
 
     Attributes:
         urls: what is bound, with the ports that the system chose.
-        peer: None: nobody is asked who he is.
+        peer: who sent the message that came last: a public key, or ``local`` for a socket file; None without ``curve``.
         outbox: the answers that have not left yet.
         ended: the identities of connections that have ended, for whoever keeps something for them to take out.
         timeout: seconds after which ``wait`` returns without a message; None for never.
@@ -69,11 +71,15 @@ class OpenListener:
         self,
         *urls: str,
         max_message: int = 256 << 20,
+        curve: CurveServer | None = None,
         ipc_mode: int = 0o600,
         max_unread: int = 256 << 20,
         max_connections: int = 4096,
         max_unfinished: int | None = None,
     ) -> None:
+        self._curve = curve
+        if curve is not None:
+            curve.check()
         self._doors = Doors(urls, ipc_mode)
         self.urls = self._doors.urls
         self.peer: str | None = None
@@ -89,7 +95,7 @@ class OpenListener:
         self._guests: dict[bytes, Guest] = {}
         self._strangers: OrderedDict[bytes, Guest] = OrderedDict()  # and some whose handshake has ended meanwhile
         self._on: dict[int, Guest] = {}
-        self._arrived: deque[tuple[bytes, list[bytes]]] = deque()
+        self._arrived: deque[tuple[bytes, list[bytes], str | None]] = deque()
         self._behind: dict[bytes, Guest] = {}
         self._late: dict[bytes, Guest] = {}
         self._expiring: dict[bytes, Guest] = {}
@@ -127,13 +133,17 @@ class OpenListener:
                 return None
         elif self._late and arrived[0][0] not in self._late:
             self.hand_out()
-        return arrived.popleft()
+        identity, frames, self.peer = arrived.popleft()
+        return identity, frames
 
     def receive(self) -> tuple[bytes, Sequence[bytes]] | None:
         """The next message and the identity of its sender; None if there is none right now."""
         if not self._arrived:
             self._look(0)
-        return self._arrived.popleft() if self._arrived else None
+        if not self._arrived:
+            return None
+        identity, frames, self.peer = self._arrived.popleft()
+        return identity, frames
 
     @property
     def at_hand(self) -> bool:
@@ -193,7 +203,7 @@ class OpenListener:
             try:
                 messages = guest.take()
             except Left as left:
-                if isinstance(left.__cause__, Foreign):
+                if isinstance(left.__cause__, (Foreign, UnknownKey)):
                     self._refusals.tell(_address(guest), str(left.__cause__))
                 self._part(guest)
                 return
@@ -202,7 +212,7 @@ class OpenListener:
                 self._expiring[identity] = guest
                 self.due = min(self.due, guest.expires)
             if messages:
-                self._arrived.extend([(identity, message) for message in messages])
+                self._arrived.extend([(identity, message, guest.peer) for message in messages])
                 messages.clear()
                 if self._unfinished.sizes:
                     self._unfinished.note(identity, 0)
@@ -224,7 +234,8 @@ class OpenListener:
     def taken(self) -> Iterator[tuple[bytes, Sequence[bytes]]]:
         """What has come in and was not waited for yet, at the end."""
         while self._arrived:
-            yield self._arrived.popleft()
+            identity, frames, self.peer = self._arrived.popleft()
+            yield identity, frames
 
     def answer(self, identity: bytes, frames: Sequence[bytes]) -> bool:
         """Answers a sender without ever waiting; whether it is blocked now. One who has left gets nothing."""
@@ -295,10 +306,15 @@ class OpenListener:
             return
         connection.setblocking(False)
         tcp.configure(connection)
-        guest = Guest(next(self._names).to_bytes(8, "big"), connection, self.outbox, self._max_message)
+        guest = self._new_guest(connection)
         self._guests[guest.identity] = self._on[connection.fileno()] = self._strangers[guest.identity] = guest
         self._poll.register(connection.fileno(), READ)
         self._note(guest)
+
+    def _new_guest(self, connection: Any) -> Guest:
+        identity = next(self._names).to_bytes(8, "big")
+        welcome = None if self._curve is None else self._curve.welcome(connection)
+        return Guest(identity, connection, self.outbox, self._max_message, welcome)
 
     def _has_room(self) -> bool:
         """Whether one more may come; where all places are taken, a stranger leaves for him: else a few could shut the

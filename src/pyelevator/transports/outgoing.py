@@ -18,7 +18,7 @@ _AHEAD: Final = 100
 
 
 class _ZmqCaller:
-    """A DEALER of libzmq in the terms of a ``Caller``: for servers with keys, and for old ones."""
+    """A DEALER of libzmq in the terms of a ``Caller``, for old servers."""
 
     due: Final = math.inf
     at_hand: Final = False
@@ -26,8 +26,8 @@ class _ZmqCaller:
     large: Final = True
     """Of what comes next nobody can tell."""
 
-    def __init__(self, url: str, curve: Curve | None) -> None:
-        self.pollable = ZmqTransport(url, curve).open_socket(_AHEAD)
+    def __init__(self, url: str) -> None:
+        self.pollable = ZmqTransport(url).open_socket(_AHEAD)
 
     def wanted(self, reading: bool, waits: bool) -> int:
         return (READ if reading else 0) | (WRITE if waits else 0)
@@ -60,17 +60,17 @@ class Road:
 
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
-        curve: keys for it; with them, and once it turns out to be an old one, everything goes over libzmq.
+        curve: keys for it. Without them, once it turns out to be an old one, everything goes over libzmq.
         max_message: bytes that it may send at once where libzmq has no part in it.
     """
 
     def __init__(self, url: str, curve: Curve | None = None, max_message: int = MAX_MESSAGE) -> None:
         self._url, self._curve, self._max_message = url, curve, max_message
-        self._direct = curve is None
+        self._direct = True
 
     def caller(self) -> Caller | _ZmqCaller:
         """A new connection."""
-        return Caller(self._url, self._max_message) if self._direct else _ZmqCaller(self._url, self._curve)
+        return Caller(self._url, self._max_message, curve=self._curve) if self._direct else _ZmqCaller(self._url)
 
     def detour(self) -> Caller | _ZmqCaller:
         """A new connection over libzmq, and so are all that follow."""

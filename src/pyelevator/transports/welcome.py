@@ -1,19 +1,21 @@
-"""Welcome: how a connection begins, seen from a ROUTER that asks for no keys; without a socket or a clock.
+"""Welcome: how a connection begins, seen from a ROUTER; without a socket or a clock.
 
 Peers of every ZMTP come (rfc.zeromq.org/spec/13, 15 and 23)::
 
     ZMTP 1 (libzmq 2)     an identity as its first frame, and messages behind it
     ZMTP 2 (libzmq 3)     signature, revision 1, type of its socket, an identity as a frame
-    ZMTP 3 (libzmq 4)     signature, revision 3, minor, mechanism, zeros, READY
+    ZMTP 3 (libzmq 4)     signature, revision 3, minor, mechanism, zeros, what the mechanism says
 
 Our signature is an empty identity to the first of them, and each is told no more than it can read. What speaks another
 protocol is refused by its first two bytes: a frame of ZMTP 1 that is an identity has no flags, and none begins with a
 zero byte, which ZeroMQ keeps for itself. Else text would be a long identity, and what stands behind it a message: any
-web page can have a browser send that to this machine.
+web page can have a browser send that to this machine. Where keys are asked for, only the last of them can come in.
 """
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
+from math import inf
 from typing import Final
 
 from pyelevator.errors import MalformedMessage
@@ -22,9 +24,8 @@ from pyelevator.transports.zmtp import Foreign, Refused
 
 _OLD_REVISION: Final = 1
 _ROUTER: Final = 6
-_PEERS: Final = (b"DEALER", b"REQ", b"ROUTER")
 _OLD_PEERS: Final = (3, 5, 6)
-"""The same as ZMTP 2 counts them."""
+"""Those who may come, as ZMTP 2 counts them."""
 
 _ZERO: Final = b"\0"
 _NO_IDENTITY: Final = zmtp.first_head(0, 0)
@@ -39,22 +40,27 @@ _FIRST_WORDS: Final[Sequence[tuple["re.Pattern[bytes]", str]]] = (
 """What a peer began with -> what that is; the first that fits."""
 
 _MAX_IDENTITY: Final = 255
-_OURS: Final = bytes((zmtp.MINOR,)) + zmtp.NULL + bytes(32) + zmtp.ready(b"ROUTER")
 
 
 class Welcome:
     """The handshake with one peer.
 
+    Args:
+        mechanism: NULL if None.
+
     Attributes:
         opening: what to send first.
         done: True once messages may come.
         rest: what came behind the handshake.
-        head, read_head: how frames are written and read from then on.
+        head, read_head: how the heads of frames are written and read from then on.
+        peer: who the peer has proved to be; None where nobody asks.
     """
 
     opening: Final = zmtp.SIGNATURE
 
-    def __init__(self) -> None:
+    def __init__(self, mechanism: zmtp.Mechanism | None = None) -> None:
+        self._mechanism = mechanism or zmtp.Null(b"ROUTER", zmtp.CLIENTS)
+        self._null = self._mechanism.name == zmtp.NULL
         self.done = False
         self.rest = b""
         self.head, self.read_head = zmtp.head, zmtp.read_head
@@ -74,6 +80,22 @@ class Welcome:
             replies.append(reply)
         return b"".join(replies)
 
+    @property
+    def peer(self) -> str | None:
+        return self._mechanism.peer
+
+    def outgoing(self) -> Callable[[Sequence[bytes]], list[bytes]]:
+        """What writes messages from now on."""
+        cipher = self._mechanism.cipher
+        if cipher is not None:
+            return cipher.encode
+        return zmtp.encode if self.head is zmtp.head else partial(zmtp.encode, head=self.head)
+
+    def incoming(self, limit: int, most: float = inf) -> zmtp.Decoder:
+        """What reads messages from now on; see there."""
+        cipher = self._mechanism.cipher
+        return zmtp.Decoder(limit, self.read_head, most) if cipher is None else zmtp.SealedDecoder(cipher, limit, most)
+
     # Each step gives what to send, or None if more has to come first.
 
     def _signature(self) -> bytes | None:
@@ -81,10 +103,16 @@ class Welcome:
         if not data or (data[0] == 0xFF and len(data) < len(zmtp.SIGNATURE)):
             return None
         if data[0] != 0xFF or not data[9] & 1:
+            self._refuse_without_keys("ZMTP 1")
             self._step = self._first_identity
             return b""
         self._step = self._revision
         return bytes((zmtp.REVISION,))
+
+    def _refuse_without_keys(self, what: str) -> None:
+        """Refuses a peer whose protocol knows no keys, where they are asked for."""
+        if not self._null:
+            raise Refused(f"{what} has no keys")
 
     def _first_identity(self) -> bytes | None:
         """The one frame before the messages; its flags and its first byte are looked at before the rest has come."""
@@ -94,46 +122,51 @@ class Welcome:
         if data[0] == 0 or flags.strip(_ZERO) or (first == _ZERO and data[:2] != _NO_IDENTITY):
             raise Foreign(next(protocol for words, protocol in _FIRST_WORDS if words.match(data)))
         self.head, self.read_head = zmtp.first_head, zmtp.read_first_head
-        return self._end(0, self._anything)
+        return self._end(0)
 
     def _revision(self) -> bytes | None:
         if len(self._data) < 11:
             return None
         if self._data[10] >= zmtp.REVISION:
-            self._step = self._ready
-            return _OURS
+            self._step = self._greeted
+            return zmtp.greeting(self._mechanism)
         if self._data[10] != _OLD_REVISION:
             raise Refused(f"revision {self._data[10]}")
+        self._refuse_without_keys("ZMTP 2")
         self._step = self._old_identity
         return bytes((_ROUTER,)) + zmtp.frame(b"")
 
     def _old_identity(self) -> bytes | None:
         if len(self._data) > 11 and self._data[11] not in _OLD_PEERS:
             raise Refused(f"a socket of type {self._data[11]}")
-        return self._end(12, self._anything)
+        return self._end(12)
 
-    def _ready(self) -> bytes | None:
+    def _greeted(self) -> bytes | None:
         if len(self._data) < zmtp.GREETING:
             return None
-        if self._data[12:32] != zmtp.NULL:
+        if self._data[12:32] != self._mechanism.name:
             raise Refused(f"mechanism {self._data[12:32].rstrip(bytes(1))!r}")
-        return self._end(zmtp.GREETING, self._check_ready)
+        self._data, self._step = self._data[zmtp.GREETING :], self._agree
+        return b""
 
-    def _end(self, at: int, check: Callable[[int, bytes], None]) -> bytes | None:
-        """The last frame of the handshake; ``check`` looks at its flags and its content."""
+    def _agree(self) -> bytes | None:
+        found = zmtp.read_frame(self._data, 0, zmtp.MAX_COMMAND)
+        if found is None:
+            return None
+        flags, start, stop = found
+        said = self._mechanism.receive(flags, self._data[start:stop])
+        self._data = self._data[stop:]
+        if self._mechanism.done:
+            self.done, self.rest = True, self._data
+        return said
+
+    def _end(self, at: int) -> bytes | None:
+        """The identity that ends the handshake."""
         found = self.read_head(self._data, at, zmtp.MAX_COMMAND)
         if found is None or found[2] > len(self._data):
             return None
-        flags, start, stop = found
-        check(flags, self._data[start:stop])
+        _, start, stop = found
+        if stop - start > _MAX_IDENTITY:
+            raise MalformedMessage(f"an identity of {stop - start} bytes")
         self.done, self.rest = True, self._data[stop:]
         return b""
-
-    def _anything(self, _: int, identity: bytes) -> None:
-        if len(identity) > _MAX_IDENTITY:
-            raise MalformedMessage(f"an identity of {len(identity)} bytes")
-
-    def _check_ready(self, flags: int, body: bytes) -> None:
-        if not flags & zmtp.COMMAND:
-            raise MalformedMessage("a message came before the handshake was over")
-        zmtp.check_ready(body, _PEERS)

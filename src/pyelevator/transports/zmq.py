@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import zmq
 
@@ -15,12 +15,8 @@ from pyelevator.errors import ConnectFailed, ConnectTimeout, RequestTimeout, Tra
 from pyelevator.transports import tcp
 from pyelevator.transports.base import AsyncTransport, Transport, no_answer, no_server
 from pyelevator.transports.bindings import bind_target, cannot_listen, claim_ipc_path, owned
-from pyelevator.transports.curve import Curve
 from pyelevator.transports.dealer import DealerContext
 from pyelevator.transports.endpoint import Target
-
-if TYPE_CHECKING:
-    from pyelevator.transports.zap import CurveServer
 
 _LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
 
@@ -32,9 +28,8 @@ class ZmqTransport(Transport):
     (ZMQ_IMMEDIATE), and closing drops what is queued (ZMQ_LINGER 0).
     """
 
-    def __init__(self, url: str, curve: Curve | None = None) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._curve = curve
         self._socket: zmq.Socket[bytes] | None = None
         self._news = select.poll()
 
@@ -48,7 +43,7 @@ class ZmqTransport(Transport):
 
     def sibling(self) -> Self:
         lane = type(self).__new__(type(self))
-        ZmqTransport.__init__(lane, self._url, self._curve)
+        ZmqTransport.__init__(lane, self._url)
         return lane
 
     def asynchronous(self) -> AsyncTransport:
@@ -71,8 +66,6 @@ class ZmqTransport(Transport):
             tcp.configure_zmq(socket)
             socket.set(zmq.RECONNECT_IVL, 20)
             socket.set(zmq.RECONNECT_IVL_MAX, 500)
-            if self._curve is not None:
-                self._curve.secure(socket)
             socket.connect(self._url)
         except zmq.ZMQError as error:
             raise ConnectFailed(f"{self._url}: {error.strerror}") from error
@@ -109,7 +102,7 @@ class ZmqTransport(Transport):
 
     def unconnected(self, deadline: Deadline) -> ConnectTimeout:
         """The error for a message that could not be sent before the deadline."""
-        return ConnectTimeout(no_server(self._url, deadline) + ("" if self._curve is None else self._curve.hint))
+        return ConnectTimeout(no_server(self._url, deadline))
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         socket = self._socket
@@ -189,32 +182,29 @@ class Listener:
     Args:
         urls: what to bind.
         max_message: bytes.
-        curve: asks everybody who comes over TCP for a key; socket files stay as they are.
         ipc_mode: who may use the socket files; nobody else can at any time, not even while they are made.
 
     Attributes:
         urls: what is bound, with the ports that the system chose.
         url: the first of them.
-        peer: who sent the message that came last: a public key, or ``local`` for a socket file; None without ``curve``.
+        peer: None: nobody is asked who it is.
 
     Raises:
         UsageError: a URL cannot be bound.
     """
 
-    def __init__(
-        self, *urls: str, max_message: int = 256 << 20, curve: "CurveServer | None" = None, ipc_mode: int = 0o600
-    ) -> None:
+    def __init__(self, *urls: str, max_message: int = 256 << 20, ipc_mode: int = 0o600) -> None:
         targets = [bind_target(url) for url in urls]
         self.urls: tuple[str, ...] = ()
         self.peer: str | None = None
-        self._curve, self._ipc_mode = curve, ipc_mode
+        self._ipc_mode = ipc_mode
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
         self.socket.set(zmq.LINGER, 1000)
         self.socket.set(zmq.MAXMSGSIZE, max_message)
         tcp.configure_zmq(self.socket)
         self.socket.set(zmq.SNDHWM, 0)  # a ROUTER drops the answers above its mark, and every request has one
-        self._notes: object = curve is not None  # whether ``_note`` has anything to do
+        self._notes: object = None  # whether ``_note`` has anything to do
         self._spin = Spin()
         self._wakes = threading.RLock()  # reentrant: a signal handler may wake
         self._waker: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
@@ -222,8 +212,7 @@ class Listener:
             self._prepare()
             from pyelevator.transports import zap  # clients have no use for it
 
-            zap.Doorkeeper(self._context, _nobody if curve is None else curve.allows)
-            zap.ask_about(self.socket, zap.OPEN)
+            zap.admit_all(self._context, self.socket)
             for target in targets:
                 self.urls += (self._bind(target),)
             self._waker_identity = self._open_waker()
@@ -243,8 +232,6 @@ class Listener:
         if target.scheme == "ipc":
             claim_ipc_path(target.address)
         self.socket.set(zmq.IPV6, "[" in target.address)  # else IPv4 would be bound, and shown, as mapped into IPv6
-        if self._curve is not None:
-            self._curve.secure(self.socket, target.scheme)
         try:
             self._bind_for_few(target) if target.scheme == "ipc" else self.socket.bind(target.url)
         except zmq.ZMQError as error:
@@ -290,10 +277,8 @@ class Listener:
             self._note(identity, frame)
         return identity, frames
 
-    def _note(self, identity: bytes, frame: zmq.Frame) -> None:  # noqa: ARG002
+    def _note(self, identity: bytes, frame: zmq.Frame) -> None:
         """Takes note of what a message came with."""
-        if self._curve is not None:
-            self.peer = _user_of(frame)
 
     def wake(self) -> None:
         """Makes ``wait`` return; from any thread, and from signal handlers."""
@@ -320,16 +305,3 @@ class Listener:
             Path(path).unlink(missing_ok=True)
         self.socket.close()
         self._context.term()
-
-
-def _nobody(_: str) -> bool:
-    """Allow no key, where nobody is asked for one."""
-    return False
-
-
-def _user_of(frame: zmq.Frame) -> str:
-    """Who the handshake said that the sender is; nobody, whom nothing is allowed, if it said nothing."""
-    try:
-        return str(frame.get("User-Id"))
-    except zmq.ZMQError:
-        return ""

@@ -1,6 +1,7 @@
 """ZMTP 3: what ZeroMQ writes on a connection, without a socket or a clock (rfc.zeromq.org/spec/23).
 
-It is the part that a DEALER needs which speaks to a ROUTER without keys (mechanism NULL)::
+It is the part that DEALERs and ROUTERs need, here with the mechanism NULL, which asks for no keys (CURVE is in
+``curvezmq``)::
 
     both    signature: ff 00 00 00 00 00 00 00 01 7f     10 bytes, which an old peer reads as an empty identity
     both    revision, minor, mechanism, as-server, zeros 54 bytes more, once the peer's revision is known
@@ -14,7 +15,7 @@ Refused, and never holds much more than has come in.
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
 
@@ -37,8 +38,10 @@ MINOR: Final = 1
 """The version is 3.1, from which on peers understand PING."""
 
 NULL: Final = b"NULL".ljust(20, b"\0")
-_REST_OF_GREETING: Final = bytes((REVISION, MINOR)) + NULL + bytes(32)
-_PEERS: Final = (b"ROUTER", b"DEALER", b"REP")
+SERVERS: Final = (b"ROUTER", b"DEALER", b"REP")
+CLIENTS: Final = (b"DEALER", b"REQ", b"ROUTER")
+"""The types of sockets that may be at the other end."""
+
 _FRAME: Final = 64  # what a frame, or a piece of one, counts beside its bytes, as empty ones take memory, too
 MAX_COMMAND: Final = 1 << 16
 _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
@@ -51,7 +54,27 @@ class OtherProtocol(Exception):
 
 
 class Refused(Exception):
-    """The peer speaks ZMTP 3 and wants no such connection: another mechanism, or a reason of its own."""
+    """One side speaks ZMTP 3 and wants no such connection: another mechanism, or a reason of its own.
+
+    Args:
+        reason: why.
+        answer: what to tell the peer before the connection ends.
+    """
+
+    def __init__(self, reason: str, answer: bytes = b"") -> None:
+        super().__init__(reason)
+        self.answer = answer
+
+
+class UnknownKey(Refused):
+    """The peer has proved to have a key, and it is none that may connect.
+
+    Args:
+        key: the public one, as text.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"its public key {key} is not among the server's clients", error(b"400"))
 
 
 class Foreign(Refused):
@@ -90,12 +113,24 @@ def frame(content: bytes, flags: int = 0) -> bytes:
     return head(len(content), flags) + content
 
 
+def properties(kind: bytes) -> bytes:
+    """What a socket of that kind says of itself."""
+    return property_of(b"Socket-Type", kind) + property_of(b"Identity", b"")
+
+
 def ready(kind: bytes) -> bytes:
     """What ends the handshake of a socket of that kind."""
-    return command(b"READY", property_of(b"Socket-Type", kind) + property_of(b"Identity", b""))
+    return command(b"READY", properties(kind))
 
 
-_READY: Final = ready(b"DEALER")
+def error(reason: bytes) -> bytes:
+    """What ends a handshake that does not end well."""
+    return command(b"ERROR", bytes([len(reason)]) + reason)
+
+
+def greeting(mechanism: "Mechanism") -> bytes:
+    """The greeting from the minor version on, and what follows it."""
+    return bytes((MINOR,)) + mechanism.name + bytes((mechanism.as_server,)) + bytes(31) + mechanism.begin()
 
 
 def encode(frames: Sequence[bytes], head: Callable[[int, int], bytes] = head) -> list[bytes]:
@@ -112,11 +147,92 @@ def encode(frames: Sequence[bytes], head: Callable[[int, int], bytes] = head) ->
     return [*pieces, small] if small else pieces
 
 
+class Sealing(Protocol):
+    """What a mechanism that encrypts has for the frames behind the handshake."""
+
+    def encode(self, frames: Sequence[bytes]) -> list[bytes]:
+        """As ``encode``."""
+
+    def command(self, name: bytes, data: bytes) -> bytes:
+        """As ``command``."""
+
+    def open(self, body: bytes) -> tuple[int, bytes]:
+        """The flags and the content of a frame; raises MalformedMessage."""
+
+
+class Mechanism(Protocol):
+    """What happens between the greetings and the messages, on one side of one connection.
+
+    Attributes:
+        name: as the greeting has it.
+        as_server: likewise.
+        done: True once messages may come.
+        cipher: what they are sealed with then; None for nothing.
+        peer: who the other side has proved to be; None where nobody asks.
+    """
+
+    @property
+    def name(self) -> bytes: ...
+    @property
+    def as_server(self) -> bool: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def cipher(self) -> Sealing | None: ...
+    @property
+    def peer(self) -> str | None: ...
+
+    def begin(self) -> bytes:
+        """What to send behind the greeting."""
+
+    def receive(self, flags: int, body: bytes) -> bytes:
+        """Takes a frame; what to send now. Raises MalformedMessage or Refused."""
+
+
+class Null:
+    """The mechanism that asks for no keys: each side says what it is.
+
+    Args:
+        kind: of our socket.
+        peers: kinds that the other may be of.
+        peer: who the other side is, where another way tells that.
+    """
+
+    name: Final = NULL
+    as_server: Final = False
+    cipher: Final = None
+
+    def __init__(self, kind: bytes, peers: Sequence[bytes], peer: str | None = None) -> None:
+        self.done = False
+        self.peer = peer
+        self._kind, self._peers = kind, peers
+
+    def begin(self) -> bytes:
+        """What to send behind the greeting: READY."""
+        return ready(self._kind)
+
+    def receive(self, flags: int, body: bytes) -> bytes:
+        """Takes the other side's READY; there is nothing to send.
+
+        Raises:
+            MalformedMessage: it is none.
+            Refused: see there.
+        """
+        if not flags & COMMAND:
+            raise MalformedMessage("a message came before the handshake was over")
+        check_ready(body, self._peers)
+        self.done = True
+        return b""
+
+
 class Handshake:
     """How a connection begins, seen from a DEALER.
 
     It opens with the signature and says no more until the peer's revision is known: to an old peer (libzmq before 4,
     as old servers have) what follows would be messages, and one bad message could kill its worker.
+
+    Args:
+        mechanism: NULL if None.
 
     Attributes:
         opening: what to send first.
@@ -126,9 +242,10 @@ class Handshake:
 
     opening: Final = SIGNATURE
 
-    def __init__(self) -> None:
+    def __init__(self, mechanism: Mechanism | None = None) -> None:
         self.done = False
         self.rest = b""
+        self._mechanism = mechanism or Null(b"DEALER", SERVERS)
         self._data = b""
         self._greeted = False
 
@@ -143,28 +260,43 @@ class Handshake:
         """
         self._data += data
         if self._data[:1] not in (b"", b"\xff") or (len(self._data) >= 10 and not self._data[9] & 1):
-            raise OtherProtocol
+            raise self._other()
         reply = b"" if self._greeted or len(self._data) < 11 else self._greet(self._data[10])
         if self._greeted and len(self._data) > GREETING:
-            self._finish()
+            reply += self._go_on()
         return reply
 
     def _greet(self, revision: int) -> bytes:
         if revision < REVISION:
-            raise OtherProtocol
+            raise self._other()
         self._greeted = True
-        return _REST_OF_GREETING + _READY
+        return bytes((REVISION,)) + greeting(self._mechanism)
 
-    def _finish(self) -> None:
-        if self._data[12:32] != NULL:
+    def _other(self) -> Exception:
+        """The error for a peer of another protocol: a mechanism with keys must not be left for one without."""
+        return OtherProtocol() if self._mechanism.name == NULL else Refused("the peer has no keys")
+
+    def _go_on(self) -> bytes:
+        """Hands the frames that have come to the mechanism; what it has to say."""
+        mechanism, at, said = self._mechanism, GREETING, b""
+        if self._data[12:32] != mechanism.name:
             raise Refused(f"mechanism {self._data[12:32].rstrip(bytes(1))!r}")
-        found = read_frame(self._data, GREETING, MAX_COMMAND)
-        if found is not None:
-            flags, start, stop = found
-            if not flags & COMMAND:
-                raise MalformedMessage("a message came before the handshake was over")
-            check_ready(self._data[start:stop], _PEERS)
-            self.done, self.rest = True, self._data[stop:]
+        while not mechanism.done and (found := read_frame(self._data, at, MAX_COMMAND)) is not None:
+            flags, start, at = found
+            said += mechanism.receive(flags, self._data[start:at])
+        self._data = self._data[:GREETING] + self._data[at:]
+        if mechanism.done:
+            self.done, self.rest = True, self._data[GREETING:]
+        return said
+
+    def outgoing(self) -> Callable[[Sequence[bytes]], list[bytes]]:
+        """What writes messages from now on."""
+        return encode if self._mechanism.cipher is None else self._mechanism.cipher.encode
+
+    def incoming(self, limit: int = MAX_MESSAGE) -> "Decoder":
+        """What reads messages from now on."""
+        cipher = self._mechanism.cipher
+        return Decoder(limit) if cipher is None else SealedDecoder(cipher, limit)
 
 
 def read_frame(data: bytes, at: int, limit: int) -> tuple[int, int, int] | None:
@@ -212,17 +344,27 @@ def read_first_head(data: bytes, at: int, limit: int) -> tuple[int, int, int] | 
 
 def check_ready(body: bytes, peers: Sequence[bytes]) -> None:
     """Refuses a handshake that does not end well: its last command, and the types of sockets that may send it."""
-    name, data = _read_command(body)
+    name, data = read_command(body)
     if name == b"ERROR":
         raise Refused(data[1:].decode("utf-8", "replace"))
     if name != b"READY":
         raise MalformedMessage(f"the handshake ended with {name!r:.40}")
+    check_properties(data, peers)
+
+
+def check_properties(data: bytes, peers: Sequence[bytes]) -> None:
+    """Refuses a socket of another type than those."""
     peer = dict(_properties(data)).get(b"socket-type", b"")
     if peer not in peers:
         raise Refused(f"a socket of type {peer!r:.40}")
 
 
-def _read_command(body: bytes) -> tuple[bytes, bytes]:
+def read_command(body: bytes) -> tuple[bytes, bytes]:
+    """The name of a command and what follows it.
+
+    Raises:
+        MalformedMessage: it has no name.
+    """
     length = body[0] if body else 0
     if not length or len(body) <= length:
         raise MalformedMessage("a command without a name")
@@ -258,6 +400,7 @@ class Decoder:
 
     def __init__(self, limit: int = MAX_MESSAGE, read_head: ReadHead = read_head, most: float = inf) -> None:
         self._read_head = read_head
+        self._command = command
         self._most = most
         self.behind = False
         self.messages: deque[list[bytes]] = deque()
@@ -342,9 +485,25 @@ class Decoder:
 
     def _obey(self, body: bytes) -> None:
         """A PING is answered, with its context and without its time to live; other commands ask for nothing."""
-        name, data = _read_command(body)
+        name, data = read_command(body)
         if name != b"PING":
             return
         self.ttl = int.from_bytes(data[:2], "big") * _TTL_SECONDS
         if len(self.pongs) < _MAX_PONGS:
-            self.pongs += command(b"PONG", data[2 : 2 + _MAX_CONTEXT])
+            self.pongs += self._command(b"PONG", data[2 : 2 + _MAX_CONTEXT])
+
+
+class SealedDecoder(Decoder):
+    """A decoder of encrypted frames.
+
+    Args:
+        cipher: opens them.
+        limit, most: as of a Decoder.
+    """
+
+    def __init__(self, cipher: Sealing, limit: int = MAX_MESSAGE, most: float = inf) -> None:
+        super().__init__(limit, most=most)
+        self._open, self._command = cipher.open, cipher.command
+
+    def _take(self, _: int, content: bytes) -> None:
+        super()._take(*self._open(content))

@@ -1,0 +1,98 @@
+"""Records how libzmq speaks CurveZMQ with us, both ways, into curve.json: ``python tests/vectors/record_curve.py``.
+
+Our half is not random, so that a test can replay it to the byte; the keys are those of libzmq's manual.
+"""
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from pyelevator.transports.curve import Curve, Pair
+from pyelevator.transports.curvezmq import CurveClient, CurveListener
+from pyelevator.transports.welcome import Welcome
+from pyelevator.transports.zmtp import Handshake
+
+CLIENT = Pair("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs")
+SERVER = Pair("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6")
+KEYS = Curve(SERVER.public_key, CLIENT.public_key, CLIENT.secret_key)
+MESSAGES = [["one"], ["two", "", "frames" * 60]]
+SESSIONS = Path(__file__).with_name("curve.json")
+
+
+def counted(first: int) -> Callable[[int], bytes]:
+    """What is random in a connection, known in advance: so many bytes of ``first``, of the next number..."""
+    numbers = iter(range(first, 256))
+    return lambda size: bytes([next(numbers)]) * size
+
+
+def our_client() -> Handshake:
+    return Handshake(CurveClient(KEYS, counted(1)))
+
+
+def our_server(allows: Callable[[str], bool] = lambda key: key == CLIENT.public_key) -> Welcome:
+    return Welcome(CurveListener(SERVER.secret_key, allows, counted(100)))
+
+
+def session(connection: socket.socket, side: Any, talk: Callable[[], None]) -> dict[str, Any]:
+    """The handshake step by step, and what the peer's messages look like behind it."""
+    theirs, ours, then = [], [side.opening], b""
+    connection.sendall(side.opening)
+    while not side.done:
+        theirs.append(connection.recv(1 << 16))
+        ours.append(side.receive(theirs[-1]))
+        connection.sendall(ours[-1])
+    talk()
+    decoder = side.incoming(1 << 20)
+    decoder.feed(side.rest)
+    while len(decoder.messages) < len(MESSAGES):
+        decoder.feed(data := connection.recv(1 << 16))
+        then += data
+    return {
+        "libzmq": zmq.zmq_version(),
+        "theirs": [data.hex() for data in theirs],
+        "ours": [data.hex() for data in ours],
+        "then": then.hex(),
+        "messages": [[frame.decode() for frame in message] for message in decoder.messages],
+    }
+
+
+def of_their_client(context: "zmq.Context[Any]") -> dict[str, Any]:
+    with socket.create_server(("127.0.0.1", 0)) as door, context.socket(zmq.DEALER) as dealer:
+        dealer.set(zmq.LINGER, 0)
+        dealer.curve_serverkey = KEYS.server_public_key.encode()
+        dealer.curve_publickey, dealer.curve_secretkey = KEYS.public_key.encode(), KEYS.secret_key.encode()
+        dealer.connect(f"tcp://127.0.0.1:{door.getsockname()[1]}")
+        with door.accept()[0] as connection:
+            return session(connection, our_server(), lambda: send(dealer))
+
+
+def of_their_server(context: "zmq.Context[Any]") -> dict[str, Any]:
+    with context.socket(zmq.ROUTER) as router, socket.socket() as connection:
+        router.set(zmq.LINGER, 0)
+        router.curve_server, router.curve_secretkey = True, SERVER.secret_key.encode()
+        connection.connect(("127.0.0.1", router.bind_to_random_port("tcp://127.0.0.1")))
+        side = our_client()
+
+        def talk() -> None:
+            for piece in side.outgoing()([b"question"]):
+                connection.sendall(piece)
+            identity, question = router.recv_multipart()
+            assert question == b"question"
+            send(router, identity)
+
+        return session(connection, side, talk)
+
+
+def send(sender: Any, *before: bytes) -> None:
+    for message in MESSAGES:
+        sender.send_multipart([*before, *[frame.encode() for frame in message]])
+
+
+if __name__ == "__main__":
+    with zmq.Context() as ours:
+        found = {"libzmq's client": [of_their_client(ours)], "libzmq's server": [of_their_server(ours)]}
+    SESSIONS.write_text(json.dumps(found, indent=1) + "\n")
