@@ -55,7 +55,7 @@ def test_every_limit_is_tried_here():
 
 def test_a_message_above_the_limit_is_refused_and_says_how_large_it_may_be(client):
     client.Put("k", "v" * 99_000)
-    with pytest.raises(ValueError, match="a frame of 100,089 bytes is over the limit of 100,000"):
+    with pytest.raises(ValueError, match="a frame of 100,093 bytes is over the limit of 100,000"):
         client.Put("k", "w" * 100_001)
     assert client.Get("k") == "v" * 99_000
 

@@ -66,13 +66,13 @@ def test_an_old_peer_is_served_over_libzmq_and_never_gets_a_bad_message(revision
     assert server.garbage == []
 
 
-def test_keys_go_over_libzmq():
+def test_keys_need_no_libzmq():
     from pyelevator.transports.curve import Curve, Pair
 
     pair = Pair.generate()
     lane = TcpTransport("127.0.0.1:1", Curve(pair.public_key, pair.public_key, pair.secret_key))
-    assert isinstance(lane._lane, ZmqTransport)
-    assert isinstance(lane.sibling()._lane, ZmqTransport)
+    assert isinstance(lane._lane, DirectTransport)
+    assert isinstance(lane.sibling()._lane, DirectTransport)
 
 
 def curve(router):
