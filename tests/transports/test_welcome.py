@@ -194,3 +194,17 @@ def test_messages_in_the_oldest_words_come_back_from_any_pieces(messages, sizes)
 def test_a_frame_that_is_none_or_too_long_is_refused(data, error):
     with pytest.raises(error):
         decoder_of(ZMTP_1).feed(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"\xff\xf7~\x00\x00\x00\xd6a\x00\x00\x00\x01", LimitExceeded),
+        (b"\xff\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00", Refused),
+    ],
+)
+def test_what_is_refused_is_refused_alike_in_any_pieces(data, error):
+    for size in range(1, len(data) + 1):
+        welcome = Welcome()
+        with pytest.raises(error):
+            [welcome.receive(data[at : at + size]) for at in range(0, len(data), size)]

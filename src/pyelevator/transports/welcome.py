@@ -119,7 +119,10 @@ class Welcome:
         data = self._data
         at = 9 if data[0] == 0xFF else 1
         flags, first = data[at : at + 1], data[at + 1 : at + 2]
-        if data[0] == 0 or flags.strip(_ZERO) or (first == _ZERO and data[:2] != _NO_IDENTITY):
+        strange = data[0] == 0 or bool(flags.strip(_ZERO))
+        found = None if strange or at == 1 else zmtp.read_first_head(data, 0, zmtp.MAX_COMMAND)
+        empty = data[:2] == _NO_IDENTITY or (found is not None and found[1] == found[2])
+        if strange or (first == _ZERO and not empty):
             raise Foreign(next(protocol for words, protocol in _FIRST_WORDS if words.match(data)))
         self.head, self.read_head = zmtp.first_head, zmtp.read_first_head
         return self._end(0)
