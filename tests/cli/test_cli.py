@@ -29,7 +29,7 @@ def served(monkeypatch):
     """The settings that ``serve`` would run with; it runs nothing."""
     settings: list[Settings] = []
 
-    def run(given, announce):
+    def run(given, announce, reopen_log):
         settings.append(given)
         return 0
 

@@ -126,14 +126,17 @@ def elevator(context: click.Context) -> None:
 @click.option("-v", "verbose", count=True, help="Log more: -v tells what happens, -vv why.")
 @click.option("--quiet", is_flag=True, help="Log errors only.")
 def serve(config: Path | None, verbose: int, quiet: bool, **given: Any) -> int:
-    """Run a server until SIGTERM or SIGINT."""
+    """Run a server until SIGTERM or SIGINT.
+
+    SIGQUIT stops it as well; SIGHUP reopens the log file, and reads keys and permissions again.
+    """
     changes = {name: value for name, value in given.items() if value not in (None, ())}
     changes |= _log_level(verbose, quiet)
     from_file = usage(lambda: read_config(config)) if config else {}
     settings = Settings().changed(from_file | changes)
     usage(lambda: check(settings))
-    with logging_to(settings.log_file, settings.log_level):
-        return run(settings, click.echo)
+    with logging_to(settings.log_file, settings.log_level) as reopen:
+        return run(settings, click.echo, reopen)
 
 
 def _log_level(verbose: int, quiet: bool) -> dict[str, int]:

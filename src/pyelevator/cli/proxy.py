@@ -1,8 +1,7 @@
 """``elevator proxy``."""
 
 import logging
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from pyelevator.cli.group import usage
 from pyelevator.cli.logs import logging_to
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.proxy.config import DEFAULT_LISTEN, Settings, read_config, socket_mode
-from pyelevator.server.process import blocked_signals, open_all_files, stop_by_signal
+from pyelevator.server.process import open_all_files
 from pyelevator.server.security import Door, check_reach
+from pyelevator.server.signals import attend_to_signals, blocked_signals
 
 _PATH: Any = click.Path(path_type=Path)
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -45,9 +45,12 @@ def _mode(_context: click.Context, _parameter: click.Parameter, value: str | Non
 )
 @click.option("--insecure", is_flag=True, default=None, help="Listen where other machines can reach it, without keys.")
 @click.option("--ipc-mode", callback=_mode, metavar="MODE", help="Who may use the socket files. Default: 0600.")
+@click.option("--log-file", type=_PATH, metavar="FILE", help="Where to log, instead of stderr.")
 @click.option("-v", "verbose", count=True, help="Log more: -v tells what happens, -vv why.")
 def proxy(listen: Sequence[str], upstream: str | None, config: Path | None, verbose: int, **given: Any) -> int:
     """Run a proxy until SIGTERM or SIGINT.
+
+    SIGQUIT stops it as well; SIGHUP reopens the log file, and reads keys and permissions again.
 
     Clients of either dialect reach servers of either dialect through it; old servers never see a message that could
     kill them.
@@ -57,14 +60,13 @@ def proxy(listen: Sequence[str], upstream: str | None, config: Path | None, verb
     settings = evolve(settings, **{name: value for name, value in given.items() if value is not None})
     if not settings.upstreams:
         raise click.UsageError("--upstream URL is missing: say which server to stand in front of")
-    with logging_to(None, _LEVELS[min(verbose, 2)]):
-        return _run(settings)
+    with logging_to(settings.log_file, _LEVELS[min(verbose, 2)]) as reopen:
+        return _run(settings, reopen)
 
 
-def _open(settings: Settings) -> Proxy:
+def _open(settings: Settings, door: Door | None) -> Proxy:
     """The proxy that the settings describe, bound, and not yet running."""
     check_reach(settings.listen, keys=settings.curve_keys is not None, insecure=settings.insecure)
-    door = None if settings.curve_keys is None else Door.of(settings.curve_keys)
     return Proxy(
         settings.listen,
         settings.upstreams,
@@ -75,11 +77,13 @@ def _open(settings: Settings) -> Proxy:
     )
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, reopen_log: Callable[[], None]) -> int:
     open_all_files()
     with blocked_signals():
-        running = usage(lambda: _open(settings))
-        threading.Thread(target=stop_by_signal, args=(running,), daemon=True).start()
+        directory = settings.curve_keys
+        door = None if directory is None else usage(lambda: Door.of(directory))
+        running = usage(lambda: _open(settings, door))
+        attend_to_signals(running, (reopen_log,) if door is None else (reopen_log, door.clients.reload))
         click.echo(f"serving {' '.join(running.urls)} (for {' '.join(u.target.url for u in settings.upstreams)})")
         running.serve_forever()
     return 0

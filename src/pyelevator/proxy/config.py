@@ -7,6 +7,7 @@
     curve_keys = "keys"               # asks clients over TCP for keys, as elevator serve --curve-keys does
     insecure = false                  # listen where other machines can reach it, without keys
     ipc_mode = "0600"                 # who may use the socket files
+    log_file = "proxy.log"            # where to log, instead of stderr
 
     [[upstream]]                      # the first whose patterns fit a database's name serves it
     name = "west"
@@ -48,6 +49,7 @@ class Settings:
         curve_keys: a directory of keys, for clients that come over TCP.
         insecure: listen where other machines can reach it without keys, too.
         ipc_mode: who may use the socket files.
+        log_file: where to log; None for stderr.
     """
 
     listen: tuple[str, ...] = (DEFAULT_LISTEN,)
@@ -56,6 +58,7 @@ class Settings:
     curve_keys: Path | None = None
     insecure: bool = False
     ipc_mode: int = 0o600
+    log_file: Path | None = None
 
 
 def read_config(path: Path) -> Settings:
@@ -102,6 +105,7 @@ _FILE: Final[Mapping[str, tuple[Any, str, Callable[[Any], Any]]]] = {
     "curve_keys": (str, "curve_keys", Path),
     "insecure": (bool, "insecure", bool),
     "ipc_mode": (str, "ipc_mode", socket_mode),
+    "log_file": (str, "log_file", Path),
     "upstream": (list, "upstreams", lambda tables: tuple([_upstream(table) for table in tables])),
 }
 """Key -> its types, the setting, and how it is read."""

@@ -109,6 +109,12 @@ class Clients:
                 _LOG.info("the keys in %s: %d clients", self._directory, len(self._rights) - 1)
             self._seen, self._due = seen, self._clock() + STALE
 
+    def reload(self) -> None:
+        """Reads the files again, whether they have changed or not."""
+        with self._lock:
+            self._seen = None
+        self.refresh()
+
     def _key_files(self) -> list[Path]:
         files = (self._directory / CLIENTS).glob(f"*{PUBLIC}")
         return sorted(file for file in files if not file.name.startswith("."))

@@ -5,13 +5,11 @@ import logging
 import math
 import os
 import resource
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from pyelevator.application import Application, Policy
 from pyelevator.codec import Limits
@@ -20,13 +18,13 @@ from pyelevator.server.capacity import Capacity
 from pyelevator.server.config import Settings
 from pyelevator.server.runner import Server
 from pyelevator.server.security import Door, allowed_roots, check_reach
+from pyelevator.server.signals import attend_to_signals, blocked_signals
 from pyelevator.transports.bindings import bind_target
 
 _LOG = logging.getLogger("pyelevator.server")
 _CONTAINERS: Final = 50_000
 """How many are made before Python looks for cycles among them: requests have none, and it would look for a third of a
 long range's time. What the process has when it begins to serve is not looked through again."""
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 TURN: Final = 0.00002
 """Seconds that a thread may keep Python to itself while others want it; Python's own 5 ms is twenty small requests.
@@ -35,19 +33,14 @@ TURN: Final = 0.00002
 """
 
 
-class Stoppable(Protocol):
-    """A server, or a proxy."""
-
-    def stop(self) -> None:
-        """Asks it to stop, and returns at once."""
-
-
-def run(settings: Settings, announce: Callable[[str], None]) -> int:
-    """Serves until SIGTERM or SIGINT; a second one ends the process at once.
+def run(settings: Settings, announce: Callable[[str], None], reopen_log: Callable[[], None] = lambda: None) -> int:
+    """Serves until SIGTERM, SIGINT or SIGQUIT; a second one ends the process at once. SIGHUP has keys and permissions
+    read again.
 
     Args:
         settings: what to serve, and where.
         announce: called with one line when every URL is bound: ``serving tcp://127.0.0.1:4141 (data /x, leveldb)``.
+        reopen_log: called by SIGHUP as well.
 
     Returns:
         The exit code: 0, or 1 if requests were left unanswered.
@@ -62,7 +55,7 @@ def run(settings: Settings, announce: Callable[[str], None]) -> int:
         gc.set_threshold(_CONTAINERS, *gc.get_threshold()[1:])
         for url in server.urls:
             _LOG.info("listening on %s", url)
-        threading.Thread(target=stop_by_signal, args=(server,), daemon=True).start()
+        attend_to_signals(server, (reopen_log, server.renew))
         place = f"data {settings.data}, " if settings.engine == "leveldb" else ""
         announce(f"serving {' '.join(server.urls)} ({place}{settings.engine})")
         server.serve_forever()
@@ -171,21 +164,3 @@ def check(settings: Settings) -> None:
     check_reach(settings.binds, keys=settings.curve_keys is not None, insecure=settings.insecure)
     if settings.data is None and settings.engine == "leveldb":
         raise UsageError("--data DIR is missing: say where to keep the databases, or serve with --engine memory")
-
-
-@contextmanager
-def blocked_signals() -> Iterator[None]:
-    """Keeps the signals for the thread that waits for them; every thread that starts within inherits this."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def stop_by_signal(server: Stoppable) -> None:
-    """Waits for signals instead of handling them: none is lost, and the loop that serves is never interrupted."""
-    number = signal.sigwait(_SIGNALS)
-    _LOG.info("stopping by %s", signal.Signals(number).name)
-    server.stop()
-    os._exit(128 + signal.sigwait(_SIGNALS))

@@ -93,6 +93,7 @@ class Server:
             max_connections=self._capacity.connections,
         )
         self.urls = self._listener.urls
+        self._door = door
         self._application = application
         self._answers = Answers(application, Reader(limits, codecs))
         self._order = Order(self._answer_at_once, self._submit, workers)
@@ -134,6 +135,11 @@ class Server:
         self._stopping = True
         self._done.put(None)
         self._listener.wake()
+
+    def renew(self) -> None:
+        """Reads keys and permissions again; from any thread."""
+        if self._door is not None:
+            self._door.clients.reload()
 
     def _loop(self) -> None:
         wait, take, ticks = self._listener.wait, self._take, self._tick_seconds is not None
