@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyelevator.errors import (
     ArgumentTypeError,
+    AuthenticationFailed,
     BadRequest,
     ConnectFailed,
     ConnectionLost,
@@ -55,6 +56,7 @@ __all__ = [
     "AsyncElevator",
     "AsyncRangeIter",
     "AsyncWriteBatch",
+    "AuthenticationFailed",
     "BadRequest",
     "ConnectFailed",
     "ConnectTimeout",

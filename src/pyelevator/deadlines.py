@@ -50,8 +50,12 @@ _TOO_LONG: Final = 1e15  # a clock of floats cannot count such seconds; and they
 NEVER: Final = Deadline(math.inf, math.inf)
 
 
-def check_timeout(timeout: float | None) -> float | None:
+def check_timeout(timeout: float | None, name: str = "timeout") -> float | None:
     """``timeout`` itself when it is a number of seconds above zero, or None for no limit.
+
+    Args:
+        timeout: what was given.
+        name: of the argument, for messages.
 
     Raises:
         ArgumentTypeError: not a number.
@@ -60,7 +64,7 @@ def check_timeout(timeout: float | None) -> float | None:
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise ArgumentTypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
+        raise ArgumentTypeError(f"{name} must be a number of seconds or None, not {type(timeout).__name__}")
     if not timeout > 0 or _TOO_LONG < timeout != math.inf:
-        raise UsageError(f"timeout must be above 0 seconds, not {timeout!r:.40}; None waits for ever")
+        raise UsageError(f"{name} must be above 0 seconds, not {timeout!r:.40}; None waits for ever")
     return timeout

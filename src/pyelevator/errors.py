@@ -11,7 +11,8 @@
     │   │   ├── PoolTimeout                 every lane of the client was busy; nothing was sent
     │   │   └── ConnectionLost (also ConnectionError) the server left before it answered
     │   └── ConnectFailed (ConnectionError) nothing could be sent
-    │       └── ConnectTimeout (also RequestTimeout)
+    │       ├── ConnectTimeout (also RequestTimeout)
+    │       └── AuthenticationFailed        the server wants other keys, or none; trying again does not help
     ├── ProtocolError                       bytes that are not a message of the dialect
     │   ├── MalformedMessage
     │   └── LimitExceeded
@@ -97,13 +98,22 @@ class RequestTimeout(TransportError, TimeoutError):
 
 
 class ConnectFailed(TransportError, ConnectionError):
-    """Nothing could be sent, so nothing was executed."""
+    """Nothing could be sent, so nothing was executed.
 
+    Attributes:
+        reason: why, in a few words without an address; empty if that is not known.
+    """
+
+    reason: str = ""
     __str__ = Exception.__str__
 
 
 class ConnectTimeout(ConnectFailed, RequestTimeout):
     """No connection came up in time; nothing was sent."""
+
+
+class AuthenticationFailed(ConnectFailed):
+    """The server does not let this client in: it asks for keys, or for others, or has none. Nothing was sent."""
 
 
 class PoolTimeout(RequestTimeout):

@@ -167,8 +167,8 @@ def test_ping_without_a_server_is_exit_code_1_and_says_what_to_do(elevator, tmp_
     code, out, err = elevator("ping", f"ipc://{tmp_path}/socket?timeout=0.05")
     assert (code, out) == (1, "")
     assert err == (
-        f"elevator: no Elevator server answered at ipc://{tmp_path}/socket within 0.05 s; "
-        "start one with `elevator serve`\n"
+        f"elevator: cannot connect to the Elevator server at ipc://{tmp_path}/socket: there is no such socket file (tried "
+        "for 0.05 s); start one with `elevator serve`\n"
     )
 
 

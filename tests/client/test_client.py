@@ -103,7 +103,8 @@ def test_without_a_server_the_error_says_what_to_do():
         Elevator(endpoint="127.0.0.1:9", timeout=0.2)
     assert time.monotonic() - started < 5
     assert str(caught.value) == (
-        "no Elevator server answered at tcp://127.0.0.1:9 within 0.2 s; start one with `elevator serve`"
+        "cannot connect to the Elevator server at tcp://127.0.0.1:9: connection refused (tried for 0.2 s); start one with "
+        "`elevator serve`"
     )
     assert isinstance(caught.value, (RequestTimeout, ConnectFailed))
     assert isinstance(caught.value, TimeoutError)

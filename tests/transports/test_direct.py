@@ -8,7 +8,15 @@ import time
 import pytest
 import zmq
 
-from pyelevator import ConnectionLost, ConnectTimeout, Elevator, LimitExceeded, MalformedMessage, RequestTimeout
+from pyelevator import (
+    AuthenticationFailed,
+    ConnectionLost,
+    ConnectTimeout,
+    Elevator,
+    LimitExceeded,
+    MalformedMessage,
+    RequestTimeout,
+)
 from pyelevator.application import Application
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import TransportError
@@ -16,7 +24,6 @@ from pyelevator.testing.servers import serve
 from pyelevator.transports import IpcTransport, TcpTransport
 from pyelevator.transports.dial import LaneSocket, check_connected
 from pyelevator.transports.direct import DirectTransport
-from pyelevator.transports.zmq import ZmqTransport
 from support.old_peers import OldPeer
 from support.programs import run
 from support.puppets import silent_listener
@@ -75,24 +82,6 @@ def test_keys_need_no_libzmq():
     assert isinstance(lane.sibling()._lane, DirectTransport)
 
 
-def curve(router):
-    public, secret = zmq.curve_keypair()
-    router.set(zmq.CURVE_SERVER, True)
-    router.set(zmq.CURVE_PUBLICKEY, public)
-    router.set(zmq.CURVE_SECRETKEY, secret)
-
-
-@pytest.mark.parametrize("prepare", [curve, lambda router: router.set(zmq.PLAIN_SERVER, True)], ids=["CURVE", "PLAIN"])
-def test_a_server_that_asks_for_keys_is_the_same_error_as_over_libzmq(prepare):
-    with echoing("tcp://127.0.0.1:*", prepare) as url:
-        texts = []
-        for lane in (TcpTransport(url[6:]), ZmqTransport(url)):
-            with lane, pytest.raises(ConnectTimeout) as caught:
-                lane.send([b"x"], Deadline.after(0.3))
-            texts.append(str(caught.value))
-    assert texts[0] == texts[1] == f"no Elevator server answered at {url} within 0.3 s; start one with `elevator serve`"
-
-
 def refuse(peer):
     peer.sendall(b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32))
     peer.sendall(b"\x04\x0a\x05ERROR\x03400")
@@ -100,12 +89,11 @@ def refuse(peer):
         pass
 
 
-def test_a_server_that_refuses_is_asked_again_until_the_deadline():
+def test_a_server_that_refuses_is_not_asked_again_in_the_same_call():
     with played(refuse, shake_hands) as endpoint, TcpTransport(endpoint) as lane:
+        with pytest.raises(AuthenticationFailed, match="refuses this client: 400"):
+            lane.send([b"x"], soon())
         lane.send([b"x"], soon())
-    with played(refuse) as endpoint, TcpTransport(endpoint) as lane:
-        with pytest.raises(ConnectTimeout):
-            lane.send([b"x"], Deadline.after(0.1))
 
 
 # Heartbeats

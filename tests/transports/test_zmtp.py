@@ -43,12 +43,14 @@ def decoded(data, sizes=(), limit=1 << 20):
 # The handshake
 
 
-def test_we_say_the_signature_first_and_the_rest_once_the_revision_is_known():
+def test_we_end_the_greeting_once_the_mechanism_of_the_peer_is_known():
     handshake = Handshake()
     assert handshake.opening == SIGNATURE
     assert handshake.receive(SIGNATURE) == b""
-    assert handshake.receive(b"\x03") == b"\x03\x01" + NULL + bytes(32) + READY
-    assert handshake.receive(b"\x01" + NULL + bytes(32)) == b""
+    assert handshake.receive(b"\x03") == b"\x03\x01" + NULL + bytes(31)
+    assert handshake.receive(b"\x01" + NULL[:19]) == b""
+    assert handshake.receive(b"\0") == b"\0" + READY
+    assert handshake.receive(bytes(32)) == b""
     assert not handshake.done
     assert handshake.receive(ROUTER) == b""
     assert (handshake.done, handshake.rest) == (True, b"")

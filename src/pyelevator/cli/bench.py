@@ -16,6 +16,7 @@ from pyelevator.cli.works import WORKS, Stock, mixed_at, opened, pairs
 from pyelevator.client import Elevator
 from pyelevator.errors import ElevatorError
 from pyelevator.server.config import DEFAULT_BIND
+from pyelevator.transports.endpoint import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -155,7 +156,7 @@ def summary(plan: Plan, results: list[Result]) -> "Table":
     """The results as a table for people."""
     from rich.table import Table
 
-    title = f"{plan.url}: {plan.pairs:,} pairs of 116 bytes, {plan.seconds:g} s each"
+    title = f"{shown(plan.url)}: {plan.pairs:,} pairs of 116 bytes, {plan.seconds:g} s each"
     table = Table(title=title, title_justify="left", caption_justify="left", caption=_CAPTION, pad_edge=False)
     table.add_column("work", no_wrap=True)
     for heading in ("keys or\npairs/s", "half\nwithin", "99 %\nwithin", "calls"):

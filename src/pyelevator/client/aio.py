@@ -8,10 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from pyelevator.client import operations
-from pyelevator.client.aio_base import Arguments, AsyncClient, documented_by
+from pyelevator.client.aio_base import AsyncClient, documented_by
 from pyelevator.client.aio_batch import AsyncWriteBatch
 from pyelevator.client.aio_pipeline import AsyncPipeline
 from pyelevator.client.aio_ranges import AsyncRangeIter, gathered
+from pyelevator.client.base import Arguments
 from pyelevator.client.batch import BATCH_TIMEOUT
 from pyelevator.client.elevator import Elevator
 from pyelevator.client.ranges import Pager, Scan, check_count, scan

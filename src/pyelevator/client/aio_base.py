@@ -1,43 +1,27 @@
 """What AsyncElevator and AsyncWriteBatch share: the event loop's session, and connecting when it is needed."""
 
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from attrs import evolve
 
 from pyelevator.client import operations
 from pyelevator.client.aio_session import AsyncSession
-from pyelevator.client.base import Client, Facade, Unset
+from pyelevator.client.base import Client, Facade, check_name
 from pyelevator.client.operations import Link
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
-from pyelevator.flows import Flow, Interceptor, drive_async
+from pyelevator.flows import Flow, drive_async
 from pyelevator.messages import Response
-from pyelevator.transports import Curve, Transport
 
 if TYPE_CHECKING:
-    from pyelevator.interceptors import Retry
+    pass
 
 T = TypeVar("T", str, bytes)
 R = TypeVar("R")
 C = TypeVar("C", bound=type)
-
-
-class Arguments(TypedDict, total=False):
-    """The arguments of the constructors, but for ``db_name`` and ``encoding``, for type checkers."""
-
-    transport: str | Transport
-    endpoint: str
-    timeout: float | Unset | None
-    auto_connect: bool
-    dialect: str | Codec
-    max_lanes: int
-    curve: Curve | None
-    interceptors: Sequence[Interceptor]
-    retry: "Retry | None"
-    lane_timeout: float | None
 
 
 def documented_by(original: type) -> Callable[[C], C]:
@@ -80,6 +64,7 @@ class AsyncClient(Facade[T]):
         self._session, self._connects = client._session, client._connects
 
     async def connect(self, db_name: str | None = None, *, timeout: float | None = None) -> None:
+        check_name(db_name, type(self))
         name = self._wanted if db_name is None else db_name
         await self._drive(operations.connect(self._link, name), timeout)
         self._wanted = name

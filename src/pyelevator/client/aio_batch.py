@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from pyelevator.client import operations
-from pyelevator.client.aio_base import Arguments, AsyncClient, documented_by
+from pyelevator.client.aio_base import AsyncClient, documented_by
+from pyelevator.client.base import Arguments
 from pyelevator.client.batch import BATCH_TIMEOUT, WriteBatch, Writes
 from pyelevator.codec import Codec
 from pyelevator.commands import Batch

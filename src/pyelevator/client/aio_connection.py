@@ -14,7 +14,7 @@ from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.conversation import Conversation
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import ProtocolError
+from pyelevator.errors import ConnectFailed, ProtocolError
 from pyelevator.messages import Request, Response
 from pyelevator.transports.base import AsyncTransport
 
@@ -241,8 +241,10 @@ class Connection:
         self._flush()
 
     def lost(self, error: Exception) -> None:
-        """Fails what is in flight."""
+        """Fails what is in flight; where no connection came up, what waited for it as well."""
         self.broken = self.failed = True
+        if isinstance(error, ConnectFailed):
+            self._fail(self.take_back(), error)
         sent, self._sent = self._sent, {}
         self._fail(chain.from_iterable(message.calls for message in sent.values()), error)
         self._on_change(self)

@@ -4,7 +4,7 @@ import enum
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack
 
 from attrs import evolve, frozen
 
@@ -20,6 +20,8 @@ from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.flows import Flow, Forward, Interceptor, compose, drive, through
 from pyelevator.legacy import accept_old_calls
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
+from pyelevator.transports.endpoint import is_url
+from pyelevator.transports.failures import CONNECT_TIMEOUT
 
 if TYPE_CHECKING:
     from pyelevator.interceptors import Retry
@@ -49,38 +51,52 @@ DEFAULT_TIMEOUT: Final = 5.0
 MAX_LANES: Final = 16
 ENVIRONMENT: Final = "ELEVATOR_URL"
 
-_TRANSPORTS: Final[Mapping[str, Callable[[str], Transport]]] = {
-    "tcp": TcpTransport,
+_TRANSPORTS: Final[Mapping[str, Callable[[str, float | None], Transport]]] = {
+    "tcp": lambda endpoint, connect_timeout: TcpTransport(endpoint, connect_timeout=connect_timeout),
     "ipc": IpcTransport,
-    "fake": lambda _: FakeTransport(),
+    "fake": lambda *_: FakeTransport(),
 }
 
 
-def _transport_for(transport: str | Transport, endpoint: str, curve: Curve | None) -> Transport:
+def _transport_for(
+    transport: str | Transport, endpoint: str, curve: Curve | None, connect_timeout: float | None
+) -> Transport:
     if curve is not None:
-        return _curve_transport(transport, endpoint, curve)
+        return _curve_transport(transport, endpoint, curve, connect_timeout)
     if isinstance(transport, Transport):
         if not isinstance(endpoint, Default):
             raise UsageError("endpoint= goes with transport='tcp' or 'ipc'; a Transport object knows its own")
+        if connect_timeout != CONNECT_TIMEOUT:
+            raise UsageError("connect_timeout= goes with transport='tcp' or 'ipc'; a Transport object knows its own")
         return transport
     if not isinstance(transport, str):
         raise ArgumentTypeError(f"transport must be a name or a Transport, not {type(transport).__name__}")
+    if is_url(transport):
+        raise UsageError("transport= is a name such as 'tcp'; for a URL use from_url()")
     if transport not in _TRANSPORTS:
         raise UsageError(f"there is no transport {transport!r}; choose one of {', '.join(_TRANSPORTS)}")
     if transport == "fake" and not isinstance(endpoint, Default):
         raise UsageError("endpoint= goes with transport='tcp' or 'ipc'; a fake has none")
     if transport == "ipc" and isinstance(endpoint, Default):
         raise UsageError("transport='ipc' needs endpoint=, the path of the server's socket file")
-    return _TRANSPORTS[transport](endpoint)
+    return _TRANSPORTS[transport](endpoint, connect_timeout)
 
 
-def _curve_transport(transport: str | Transport, endpoint: str, curve: Curve) -> Transport:
+def _curve_transport(
+    transport: str | Transport, endpoint: str, curve: Curve, connect_timeout: float | None
+) -> Transport:
     """Anything else than TCP would leave the keys aside, and the caller believe that they guard something."""
     if not isinstance(curve, Curve):
         raise ArgumentTypeError(f"curve must be a Curve, not {type(curve).__name__}")
     if transport != "tcp":
         raise UsageError("curve= goes with transport='tcp'; socket files have modes, and a Transport has its own keys")
-    return TcpTransport(endpoint, curve)
+    return TcpTransport(endpoint, curve, connect_timeout)
+
+
+def check_name(db_name: str | None, client: type) -> None:
+    """Refuses a URL in the place of a database's name."""
+    if is_url(db_name):
+        raise UsageError(f"a database's name is wanted, and this is a URL; use {client.__name__}.from_url(url)")
 
 
 def _forward_through(interceptors: Sequence[Interceptor], retry: "Retry | None") -> Forward | None:
@@ -107,6 +123,7 @@ class Options:
     max_lanes: int
     curve: Curve | None = None
     lane_timeout: float | None = None
+    connect_timeout: float | None = CONNECT_TIMEOUT
 
     def completed(self) -> "Options":
         """With what ``ELEVATOR_URL`` says, if neither transport nor endpoint is given, for what is not given."""
@@ -118,12 +135,47 @@ class Options:
         return evolve(self, **{name: told[name] for name in told if _is_open(name, getattr(self, name, None))})
 
 
-_LEFT_OPEN: Final[Mapping[str, Any]] = {"db_name": None, "max_lanes": MAX_LANES, "curve": None, "lane_timeout": None}
+_LEFT_OPEN: Final[Mapping[str, Any]] = {
+    "db_name": None,
+    "max_lanes": MAX_LANES,
+    "curve": None,
+    "lane_timeout": None,
+    "connect_timeout": CONNECT_TIMEOUT,
+}
+"""The defaults of the arguments whose defaults callers may as well give."""
 
 
 def _is_open(name: str, value: object) -> bool:
     """Whether an argument was not given."""
     return isinstance(value, Default) or value is UNSET or (name in _LEFT_OPEN and value == _LEFT_OPEN[name])
+
+
+class _Common(TypedDict, total=False):
+    """The arguments of every constructor, for type checkers, without those that a URL or the result's type says."""
+
+    timeout: float | Unset | None
+    auto_connect: bool
+    dialect: str | Codec
+    max_lanes: int
+    curve: Curve | None
+    interceptors: Sequence[Interceptor]
+    retry: "Retry | None"
+    lane_timeout: float | None
+    connect_timeout: float | None
+
+
+class Arguments(_Common, total=False):
+    """The arguments of the constructors, but for ``db_name`` and ``encoding``, for type checkers."""
+
+    transport: str | Transport
+    endpoint: str
+
+
+class UrlArguments(_Common, total=False):
+    """The arguments of ``from_url`` beside the URL, for type checkers."""
+
+    db_name: str | None
+    encoding: str | None
 
 
 class Facade(Generic[T]):
@@ -147,10 +199,13 @@ class Facade(Generic[T]):
         retry: when to send a request again that got no answer (see :class:`~pyelevator.Retry`); never if None. It
             is the innermost interceptor.
         lane_timeout: seconds that a call may wait for one of ``max_lanes``, within its timeout; None for all of it.
+        connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
+            a call's timeout, because a server may just be starting; None for all of it.
 
     Raises:
         UsageError: an argument makes no sense.
-        ConnectTimeout: no server answered within ``timeout``.
+        ConnectTimeout: no server answered within ``timeout``, or there was none for ``connect_timeout``.
+        AuthenticationFailed: the server asks for keys, or for others.
         DatabaseError: "Database does not exist".
     """
 
@@ -171,17 +226,21 @@ class Facade(Generic[T]):
         interceptors: Sequence[Interceptor] = (),
         retry: "Retry | None" = None,
         lane_timeout: float | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
     ) -> None:
+        check_name(db_name, type(self))
         self._forward = _forward_through(interceptors, retry)
         self._looks_ahead = not interceptors  # else they would see times, and an order, that are nobody's
-        given = Options(transport, endpoint, db_name, timeout, encoding, dialect, max_lanes, curve, lane_timeout)
-        options = given.completed()
-        self._lane_timeout = check_timeout(options.lane_timeout)
+        options = Options(
+            transport, endpoint, db_name, timeout, encoding, dialect, max_lanes, curve, lane_timeout, connect_timeout
+        ).completed()
+        self._lane_timeout = check_timeout(options.lane_timeout, "lane_timeout")
         self.timeout = self._default_timeout if options.timeout is UNSET else options.timeout
         self._text: Text[Any] = text_for(options.encoding)
         codec = codec_for(options.dialect)
         self._link = Link(codec)
-        self._transport = _transport_for(options.transport, options.endpoint, options.curve)
+        connect_timeout = check_timeout(options.connect_timeout, "connect_timeout")
+        self._transport = _transport_for(options.transport, options.endpoint, options.curve, connect_timeout)
         self._wanted = options.db_name or DEFAULT_DATABASE
         self._start(codec, options.max_lanes, auto_connect)
 
@@ -190,12 +249,14 @@ class Facade(Generic[T]):
         """Ends the construction: makes the session, and connects or remembers to."""
 
     @classmethod
-    def from_url(cls, url: str) -> Self:
+    def from_url(cls, url: str, **options: Unpack[UrlArguments]) -> Self:
         """A client for the server, database and options that a URL names.
 
         ``tcp://host:4141/testdb?timeout=5``, ``ipc:///run/elevator.sock?db=testdb``, ``fake://`` (a server of its
         own in this process). Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect, max_lanes,
-        lane_timeout, and for a server that asks for keys curve_key and server_key (see :meth:`Curve.from_files`).
+        lane_timeout, connect_timeout, and for a server that asks for keys curve_key and server_key (see
+        :meth:`Curve.from_files`). Every argument of the constructor but ``transport`` and ``endpoint`` can be given
+        beside the URL, and counts more than what the URL says.
 
         A type checker cannot read the URL, and takes the client for one of str; where the URL says ``encoding=none``,
         ``Elevator[bytes].from_url(url)`` tells it.
@@ -204,7 +265,10 @@ class Facade(Generic[T]):
             UsageError: the URL is not understood.
         """
         target = parse_url(url)
-        return cls(transport=target.scheme, endpoint=target.address or DEFAULT_ENDPOINT, **target.options)
+        place = {"transport": target.scheme, "endpoint": target.address or DEFAULT_ENDPOINT}
+        if told := sorted(place.keys() & options.keys()):
+            raise UsageError(f"the URL says where the server is; leave {told[0]}= away")
+        return cls(**{**place, **target.options, **options})
 
     def _intercepted(self, flow: Flow[R], deadline: Deadline) -> Flow[R]:
         return flow if self._forward is None else through(self._forward, flow, deadline)
@@ -274,6 +338,7 @@ class Client(Facade[T]):
         Raises:
             DatabaseError: "Database does not exist".
         """
+        check_name(db_name, type(self))
         name = self._wanted if db_name is None else db_name
         self._run(operations.connect(self._link, name), timeout)
         self._wanted = name

@@ -21,6 +21,7 @@ from pyelevator.deadlines import check_timeout
 from pyelevator.flows import Flow, Interceptor
 from pyelevator.legacy import accept_old_calls
 from pyelevator.transports import Curve, Transport
+from pyelevator.transports.failures import CONNECT_TIMEOUT
 
 if TYPE_CHECKING:
     from pyelevator.interceptors import Retry
@@ -105,6 +106,7 @@ class WriteBatch(Writes, Client[T]):
         interceptors: Sequence[Interceptor] = ...,
         retry: "Retry | None" = ...,
         lane_timeout: float | None = ...,
+        connect_timeout: float | None = ...,
     ) -> None: ...
 
     @overload
@@ -123,6 +125,7 @@ class WriteBatch(Writes, Client[T]):
         interceptors: Sequence[Interceptor] = ...,
         retry: "Retry | None" = ...,
         lane_timeout: float | None = ...,
+        connect_timeout: float | None = ...,
     ) -> None: ...
 
     def __init__(
@@ -140,6 +143,7 @@ class WriteBatch(Writes, Client[T]):
         interceptors: Sequence[Interceptor] = (),
         retry: "Retry | None" = None,
         lane_timeout: float | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
     ) -> None:
         self._ops: list[Op] = []
         super().__init__(
@@ -155,6 +159,7 @@ class WriteBatch(Writes, Client[T]):
             interceptors=interceptors,
             retry=retry,
             lane_timeout=lane_timeout,
+            connect_timeout=connect_timeout,
         )
 
     @classmethod

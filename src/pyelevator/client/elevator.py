@@ -44,6 +44,7 @@ from pyelevator.errors import CursorExpired
 from pyelevator.flows import Interceptor
 from pyelevator.legacy import accept_old_calls
 from pyelevator.transports import Curve, Transport
+from pyelevator.transports.failures import CONNECT_TIMEOUT
 
 if TYPE_CHECKING:
     from pyelevator.interceptors import Retry
@@ -80,6 +81,7 @@ class Elevator(Client[T]):
         interceptors: Sequence[Interceptor] = ...,
         retry: "Retry | None" = ...,
         lane_timeout: float | None = ...,
+        connect_timeout: float | None = ...,
     ) -> None: ...
 
     @overload
@@ -98,6 +100,7 @@ class Elevator(Client[T]):
         interceptors: Sequence[Interceptor] = ...,
         retry: "Retry | None" = ...,
         lane_timeout: float | None = ...,
+        connect_timeout: float | None = ...,
     ) -> None: ...
 
     def __init__(
@@ -115,6 +118,7 @@ class Elevator(Client[T]):
         interceptors: Sequence[Interceptor] = (),
         retry: "Retry | None" = None,
         lane_timeout: float | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
     ) -> None:
         super().__init__(
             db_name,
@@ -129,6 +133,7 @@ class Elevator(Client[T]):
             interceptors=interceptors,
             retry=retry,
             lane_timeout=lane_timeout,
+            connect_timeout=connect_timeout,
         )
 
     def __exit__(self, *_: object) -> None:

@@ -7,7 +7,15 @@ from typing import Any, Final
 from attrs import evolve, field, frozen
 
 from pyelevator.deadlines import NEVER, Deadline, check_timeout
-from pyelevator.errors import ArgumentTypeError, ConnectFailed, PoolTimeout, RequestTimeout, TransportError, UsageError
+from pyelevator.errors import (
+    ArgumentTypeError,
+    AuthenticationFailed,
+    ConnectFailed,
+    PoolTimeout,
+    RequestTimeout,
+    TransportError,
+    UsageError,
+)
 from pyelevator.flows import Flow, Forward, sleep
 from pyelevator.messages import Request, Response
 
@@ -86,6 +94,8 @@ class Retry:
             limit = self._limit(deadline, self.attempts - len(earlier))
             try:
                 return (yield from forward(evolve(request, deadline=limit)))
+            except AuthenticationFailed:
+                raise
             except _PASSING as error:
                 pause = next(pauses, None)
                 if pause is None or pause >= deadline.remaining() or not self._repeats(request, error):

@@ -5,7 +5,7 @@ It runs until it asks for something: to send (it waits for a lane, then for the 
 
 import heapq
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import Any, Final
 
@@ -161,6 +161,11 @@ class Jobs:
         """None of those in flight on the lane can be answered."""
         jobs, lane.jobs = list(lane.jobs.values()), {}
         for job in jobs:
+            self._step(job, lambda job=job: job.flow.throw(error))  # type: ignore[misc]
+
+    def refuse(self, waiting: Iterable[tuple[Job, Request[Any]]], error: ElevatorError) -> None:
+        """Those that waited for a lane will have none."""
+        for job, _ in waiting:
             self._step(job, lambda job=job: job.flow.throw(error))  # type: ignore[misc]
 
 

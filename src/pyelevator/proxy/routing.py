@@ -19,6 +19,7 @@ from pyelevator.flows import Flow, Forward, Send
 from pyelevator.messages import Request, Response
 from pyelevator.proxy import manners
 from pyelevator.transports import Curve, Target, parse_url
+from pyelevator.transports.endpoint import shown
 
 _SEPARATOR: Final = "~"
 _OPTIONS: Final = frozenset({"dialect", "curve", "max_lanes", "connections"})
@@ -44,22 +45,26 @@ class Upstream:
         codec: of the dialect that it speaks, if that is neither of the two.
     """
 
-    url: str
+    url: str = field(repr=lambda url: repr(shown(url)))
     databases: tuple[str, ...] = ("*",)
     name: str = ""
     max_lanes: int = 4
     curve: Curve | None = None
     codec: Codec | None = None
     connections: int = 1024
-    target: Target = field(init=False)
+    target: Target = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         target = parse_url(self.url, {"connections": int})
         if target.scheme not in ("tcp", "ipc"):
-            raise UsageError(f"{self.url!r} cannot be an upstream; it looks like tcp://host:4141 or ipc:///run/e.sock")
+            raise UsageError(
+                f"{shown(self.url)!r} cannot be an upstream; it looks like tcp://host:4141 or ipc:///run/e.sock"
+            )
         given = target.options
         if unused := sorted(given.keys() - _OPTIONS):
-            raise UsageError(f"{self.url!r}: {unused[0]} says nothing to a proxy, which only takes {', '.join(_TAKEN)}")
+            raise UsageError(
+                f"{shown(self.url)!r}: {unused[0]} says nothing to a proxy, which only takes {', '.join(_TAKEN)}"
+            )
         settled = {
             "target": target,
             "name": self.name or target.address.replace(_SEPARATOR, "_"),
@@ -72,11 +77,13 @@ class Upstream:
 
     def _check(self) -> None:
         if self.dialect not in DIALECTS:
-            raise UsageError(f"{self.url!r}: there is no dialect {self.dialect!r}; there are {', '.join(DIALECTS)}")
+            raise UsageError(
+                f"{shown(self.url)!r}: there is no dialect {self.dialect!r}; there are {', '.join(DIALECTS)}"
+            )
         for name in _COUNTS:
-            _check_count(f"{self.url!r}: {name}", getattr(self, name))
+            _check_count(f"{shown(self.url)!r}: {name}", getattr(self, name))
         if self.curve is not None and self.target.scheme != "tcp":
-            raise UsageError(f"{self.url!r}: keys go with tcp; socket files have modes")
+            raise UsageError(f"{shown(self.url)!r}: keys go with tcp; socket files have modes")
 
     @property
     def dialect(self) -> str:

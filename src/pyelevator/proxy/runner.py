@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 from pyelevator.codec import Codec, Limits
 from pyelevator.deadlines import Deadline
+from pyelevator.errors import ConnectFailed
 from pyelevator.flows import Interceptor
 from pyelevator.proxy.core import Action, Core, Forward, Renew, Reply, Rest, Resume
 from pyelevator.proxy.lines import Key, Lines
@@ -35,6 +36,8 @@ _GOODBYE: Final = 1.0
 
 _PATIENCE: Final = 10.0
 """Seconds that large answers wait for room, after which clients that take it up and do not read lose theirs."""
+
+_REPORT_SECONDS: Final = 60.0
 
 _MOST_CLIENTS: Final = 4096
 
@@ -105,6 +108,7 @@ class Proxy:
         }
         self._ready: Mapping[Any, int] = {}
         self._forsaken: set[bytes] = set()
+        self._reported: dict[tuple[str, str], float] = {}
         self._choked_since, self._sizes = 0.0, dict[bytes, int]()
         self.urls = self._listener.urls
         self._stopping = False
@@ -237,6 +241,10 @@ class Proxy:
             return
         do, now = self._do, time.monotonic()
         line.attend(events, now)
+        if line.failure is not None:
+            self._report(key[0], line.failure, now)
+            self._perform(self._core.upstream_failed(*key, line.failure, now))
+            return
         for _ in range(_burst(busy or line.at_hand)):
             if self._outbox.unsent >= self._unread:
                 self._choke(True, now)
@@ -248,6 +256,12 @@ class Proxy:
             if not self._lines.has(key, line):
                 return
         self._lines.attune(key, line)
+
+    def _report(self, upstream: str, failure: ConnectFailed, now: float) -> None:
+        """Logs that an upstream cannot be reached: each reason once a minute."""
+        if now >= self._reported.get((upstream, str(failure)), -math.inf) + _REPORT_SECONDS:
+            _LOG.warning("upstream %s: %s", upstream, failure)
+            self._reported = {(upstream, str(failure)): now}
 
     def _perform(self, actions: Sequence[Action]) -> None:
         for action in actions:

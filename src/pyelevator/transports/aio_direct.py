@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import ConnectTimeout, TransportError
+from pyelevator.errors import ConnectFailed, ConnectTimeout, TransportError
 from pyelevator.forks import FORKS
-from pyelevator.transports.base import AsyncTransport, Receiver, no_server
+from pyelevator.transports.base import AsyncTransport, Receiver
 from pyelevator.transports.caller import READ, WRITE, Caller, Outbox
-from pyelevator.transports.curve import Curve, hint
+from pyelevator.transports.curve import Curve
 from pyelevator.transports.direct import closed_early
+from pyelevator.transports.failures import CONNECT_TIMEOUT, unconnected
 from pyelevator.transports.zmq import ZmqTransport
 from pyelevator.transports.zmtp import OtherProtocol
 
@@ -29,10 +30,18 @@ class DirectConnection(AsyncTransport):
         url: ``tcp://host:port`` or ``ipc://path``.
         detour: is called if the server speaks another protocol, when this is closed; never with keys.
         curve: keys, for a server that asks for them.
+        connect_timeout: seconds for which a connection that is refused is tried again; None for no end.
     """
 
-    def __init__(self, url: str, detour: Callable[[], None], curve: Curve | None = None) -> None:
-        self._url, self._curve = url, curve
+    def __init__(
+        self,
+        url: str,
+        detour: Callable[[], None],
+        curve: Curve | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+    ) -> None:
+        self._url, self._curve, self._connect_timeout = url, curve, connect_timeout
+        self._failure: Exception | None = None
         self._detour = detour
         self._caller: Caller | None = None
         self._watched: tuple[int, int] = _NOTHING
@@ -52,7 +61,9 @@ class DirectConnection(AsyncTransport):
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
         self._forks = FORKS.count
-        self._caller = Caller(self._url, before_end=self._unwatch, curve=self._curve)
+        self._caller = Caller(
+            self._url, before_end=self._unwatch, curve=self._curve, connect_timeout=self._connect_timeout
+        )
         self._attend(0)
 
     def send(self, frames: Sequence[bytes]) -> bool:
@@ -77,6 +88,11 @@ class DirectConnection(AsyncTransport):
             self.close()
             self._detour()
             return
+        except ConnectFailed as error:
+            self.close()
+            self._receiver.lost(error)
+            return
+        self._failure = caller.failure
         self._hand_over(caller)
         if was_up and not caller.up and self._caller is not None:
             self._receiver.lost(closed_early(self._url))
@@ -125,25 +141,25 @@ class DirectConnection(AsyncTransport):
             if events & event:
                 remove(descriptor)
 
+    def unconnected(self, deadline: Deadline) -> ConnectTimeout:
+        return unconnected(self._url, self._failure, deadline, self._curve)
+
     def close(self) -> None:
         caller, self._caller = self._caller, None
         if caller is not None:
             caller.close()
             self._look_at(math.inf)
 
-    def unconnected(self, deadline: Deadline) -> ConnectTimeout:
-        return ConnectTimeout(no_server(self._url, deadline) + hint(self._curve))
-
 
 class SocketConnection(AsyncTransport):
     """A connection over TCP or a Unix socket to a server: a direct one, or over libzmq to an old server.
 
     Args:
-        url, curve: as of a :class:`DirectConnection`.
+        url, curve, connect_timeout: as of a :class:`DirectConnection`.
     """
 
-    def __init__(self, url: str, curve: Curve | None = None) -> None:
-        self._way: AsyncTransport = DirectConnection(url, self._turn_off, curve)
+    def __init__(self, url: str, curve: Curve | None = None, connect_timeout: float | None = CONNECT_TIMEOUT) -> None:
+        self._way: AsyncTransport = DirectConnection(url, self._turn_off, curve, connect_timeout)
 
     @property
     def url(self) -> str:
@@ -165,8 +181,8 @@ class SocketConnection(AsyncTransport):
     def send(self, frames: Sequence[bytes]) -> bool:
         return self._way.send(frames)
 
-    def close(self) -> None:
-        self._way.close()
-
     def unconnected(self, deadline: Deadline) -> ConnectTimeout:
         return self._way.unconnected(deadline)
+
+    def close(self) -> None:
+        self._way.close()

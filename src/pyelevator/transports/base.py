@@ -6,6 +6,7 @@ from typing import ClassVar, Final, Protocol, Self
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectTimeout, RequestTimeout
+from pyelevator.transports.failures import unconnected
 
 IDLE: Final = 120.0
 """Seconds after which an idle connection is not used again: firewalls forget one that says nothing for minutes."""
@@ -127,16 +128,11 @@ class AsyncTransport(ABC):
 
     def unconnected(self, deadline: Deadline) -> ConnectTimeout:
         """The error for a message that could not be sent before the deadline."""
-        return ConnectTimeout(no_server(self.url, deadline))
+        return unconnected(self.url, None, deadline)
 
     def unanswered(self, deadline: Deadline) -> RequestTimeout:
         """The error for a message that was not answered before the deadline."""
         return RequestTimeout(no_answer(self.url, deadline))
-
-
-def no_server(url: str, deadline: Deadline) -> str:
-    """What a ConnectTimeout says."""
-    return f"no Elevator server answered at {url} within {deadline}; start one with `elevator serve`"
 
 
 def no_answer(url: str, deadline: Deadline) -> str:

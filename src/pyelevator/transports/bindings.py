@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyelevator.errors import UsageError
-from pyelevator.transports.endpoint import Target, parse_url
+from pyelevator.transports.endpoint import Target, is_url, parse_url, shown
 
 _SIOCGIFADDR: Final = 0x8915  # of Linux
 _MAX_IPC_PATH: Final = 107  # sun_path of Linux, without its final NUL
@@ -34,6 +34,8 @@ def check_ipc_path(path: str) -> None:
     """Raises UsageError if the path is longer than a Unix socket's may be."""
     if not isinstance(path, str) or not path or "\0" in path:
         raise UsageError(f"endpoint= of an ipc transport is the path of a socket file, not {path!r}")
+    if is_url(path):
+        raise UsageError("endpoint= of an ipc transport is the path of a socket file; for a URL use from_url()")
     if len(os.fsencode(path)) > _MAX_IPC_PATH:
         raise UsageError(f"the socket path {path!r} is longer than {_MAX_IPC_PATH} bytes; choose a shorter one")
 
@@ -46,7 +48,9 @@ def bind_target(url: str) -> Target:
     """
     target = parse_url(url.replace("://*", "://0.0.0.0", 1))
     if target.scheme not in ("tcp", "ipc") or target.options:
-        raise UsageError(f"cannot listen on {url!r}; it looks like tcp://127.0.0.1:4141 or ipc:///run/elevator.sock")
+        raise UsageError(
+            f"cannot listen on {shown(url)!r}; it looks like tcp://127.0.0.1:4141 or ipc:///run/elevator.sock"
+        )
     return target
 
 

@@ -15,6 +15,7 @@ from pyelevator.errors import ConnectFailed, ProtocolError
 from pyelevator.transports import zmtp
 from pyelevator.transports.curve import Curve, handshake
 from pyelevator.transports.dial import Address, Addresses, LaneSocket, check_connected, opened
+from pyelevator.transports.failures import CONNECT_TIMEOUT, given_up
 from pyelevator.transports.line import Lost
 from pyelevator.transports.pieces import QUIET, VECTOR, push
 from pyelevator.transports.watch import READ, WRITE
@@ -40,11 +41,13 @@ class Caller:
         max_message: bytes; a longer one ends the connection.
         before_end: is called before a socket is closed, for a loop that must not watch it any longer then.
         curve: keys, for a server that asks for them.
+        connect_timeout: seconds for which a connection that is refused is tried again; None for no end.
 
     Attributes:
         pollable: the descriptor to wait for; None while there is none.
         dialled: how many there have been.
         due: when (seconds, monotonic) ``attend`` has something to do, whatever happens.
+        failure: why the last attempt failed; None if that is not known, or there was none.
 
     Raises:
         ConnectFailed: there can be nobody.
@@ -56,6 +59,7 @@ class Caller:
         max_message: int = zmtp.MAX_MESSAGE,
         before_end: Callable[[], None] = lambda: None,
         curve: Curve | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
     ) -> None:
         self._url, self._max_message, self._before_end, self._curve = url, max_message, before_end, curve
         self._addresses = Addresses(url)
@@ -72,6 +76,9 @@ class Caller:
         self._leaving: deque[Any] = deque()
         self.pollable: int | None = None
         self.dialled = 0
+        self.failure: Exception | None = None
+        self._connect_timeout = connect_timeout
+        self._failing_since: float | None = None
         self.due = 0.0
 
     @property
@@ -109,15 +116,16 @@ class Caller:
 
         Raises:
             zmtp.OtherProtocol: the server speaks an older one, or something else; the connection is of no use.
+            ConnectFailed: the server does not let us in, or for ``connect_timeout`` there was none.
         """
         if events and self._socket is not None:
             try:
                 self._step(events)
-            except _NOBODY:
-                self._hang_up(now)
+            except _NOBODY as error:
+                self._hang_up(now, error)
         if now >= self.due:
             if self._socket is not None:  # it took too long
-                self._hang_up(now)
+                self._hang_up(now, None)
             if now >= self.due:
                 self._dial(now)
 
@@ -147,11 +155,13 @@ class Caller:
         """Tries the next address that can be tried; after the last one there is a pause."""
         if not self._untried:
             self._untried.extend(self._addresses.find(Deadline.after(0)))
+            self._note(self._addresses.failure, now)
             self._patience = _HANDSHAKE / max(1, len(self._untried))
         while self._untried:
             try:
                 self._socket = opened(self._untried.popleft(), self._url)
-            except (OSError, ConnectFailed):
+            except (OSError, ConnectFailed) as error:
+                self._note(error, now)
                 continue
             self.pollable, self._step = self._socket.fileno(), self._connected
             self.dialled += 1
@@ -160,10 +170,27 @@ class Caller:
         self._rest(now)
 
     def _rest(self, now: float) -> None:
-        """Waits before the next round, longer each time; for the answer of a resolver it does not wait longer."""
+        """Waits before the next round, longer each time; for the answer of a resolver it does not wait longer.
+
+        Raises:
+            ConnectFailed: another round would be of no use.
+        """
         self.due = now + self._pause
+        if self.failure is not None and self._failing_since is not None:
+            error = given_up(self._url, self.failure, now - self._failing_since, self._connect_timeout, self._curve)
+            if error is not None:
+                raise error from self.failure
+            if self._connect_timeout is not None and isinstance(self.failure, OSError):
+                self.due = min(self.due, self._failing_since + self._connect_timeout)
         if not self._addresses.pending:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+    def _note(self, failure: Exception | None, now: float) -> None:
+        """Takes note of why an attempt failed; that the server wants no such client says more than anything else."""
+        if failure is not None and self._failing_since is None:
+            self._failing_since = now
+        if not isinstance(self.failure, zmtp.Refused):
+            self.failure = failure and failure.with_traceback(None)
 
     def _connected(self, events: int) -> None:
         if events & ~READ:
@@ -184,6 +211,7 @@ class Caller:
     def _begin(self, shaken: zmtp.Handshake) -> None:
         self._up, self._step = True, self._read
         self._pause, self.due = _PAUSE, math.inf
+        self.failure = self._failing_since = None
         self._untried.clear()
         self._encode, self._decoder = shaken.outgoing(), shaken.incoming(self._max_message)
         self._decoder.messages = self._messages  # those of a connection before it, too: they had come whole
@@ -232,9 +260,11 @@ class Caller:
             return False
         return True
 
-    def _hang_up(self, now: float) -> None:
+    def _hang_up(self, now: float, failure: Exception | None) -> None:
         was_up = self._up
         self._end()
+        if not was_up:
+            self._note(failure, now)
         if self._untried and not was_up:
             self.due = now
         else:

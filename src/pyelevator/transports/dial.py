@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed
 from pyelevator.transports import tcp
+from pyelevator.transports.failures import UnknownHost
 
 Address: TypeAlias = tuple[int, Any]
 """A family of addresses, and one of them as ``connect`` takes it."""
@@ -31,6 +32,9 @@ class Addresses:
     A name is looked up in a thread of its own, as nobody can tell the system's resolver until when; while it is under
     way there is no second one.
 
+    Attributes:
+        failure: why the last lookup found nothing; None if it did, or has not ended.
+
     Raises:
         ConnectFailed: there can be nobody.
     """
@@ -39,6 +43,7 @@ class Addresses:
         scheme, _, self._place = url.partition("://")
         self._fixed: list[Address] | None = None
         self._lookup: _Lookup | None = None
+        self.failure: UnknownHost | None = None
         if scheme == "ipc":
             self._fixed = [
                 (sockets.AF_UNIX, self._place.replace("@", "\0", 1) if self._place[0] == "@" else self._place)
@@ -48,7 +53,10 @@ class Addresses:
         self._host, self._port = host.strip("[]"), int(port)
         if not self._port:
             raise ConnectFailed(f"{url}: there is no port 0")
-        self._fixed = _resolved(self._host, self._port, sockets.AI_NUMERICHOST) or None
+        try:
+            self._fixed = _resolved(self._host, self._port, sockets.AI_NUMERICHOST)
+        except UnknownHost:  # a name
+            self._fixed = None
 
     @property
     def pending(self) -> bool:
@@ -56,7 +64,8 @@ class Addresses:
         return self._lookup is not None
 
     def find(self, deadline: Deadline) -> list[Address]:
-        """The addresses; none if the name is unknown, or nobody knows it before the deadline."""
+        """The addresses; none if the name is unknown (``failure``), or nobody knows it before the deadline."""
+        self.failure = None
         if self._fixed is not None:
             return self._fixed
         lookup = self._lookup
@@ -64,7 +73,7 @@ class Addresses:
             lookup = self._lookup = _Lookup(self._host, self._port)
         if not lookup.done.wait(min(deadline.remaining(), threading.TIMEOUT_MAX)):
             return []
-        self._lookup = None
+        self._lookup, self.failure = None, lookup.failure
         return lookup.found
 
 
@@ -72,19 +81,28 @@ class _Lookup:
     def __init__(self, host: str, port: int) -> None:
         self.done = threading.Event()
         self.found: list[Address] = []
+        self.failure: UnknownHost | None = None
         threading.Thread(target=self._work, args=(host, port), name="elevator-lookup", daemon=True).start()
 
     def _work(self, host: str, port: int) -> None:
-        self.found = _resolved(host, port)
+        try:
+            self.found = _resolved(host, port)
+        except UnknownHost as error:
+            self.failure = error.with_traceback(None)
         self.done.set()
 
 
 def _resolved(host: str, port: int, flags: int = 0) -> list[Address]:
-    """The addresses of a host; IPv4 first, where ZeroMQ looks, too."""
+    """The addresses of a host; IPv4 first, where ZeroMQ looks, too.
+
+    Raises:
+        UnknownHost: it has none.
+    """
     try:
         found = sockets.getaddrinfo(host, port, type=sockets.SOCK_STREAM, flags=flags)
-    except (OSError, UnicodeError):  # a name that DNS could not even write down
-        return []
+    except (OSError, UnicodeError) as error:  # the latter for a name that DNS could not even write down
+        reason = getattr(error, "strerror", None) or "no name that can be looked up"
+        raise UnknownHost(f"unknown host {host!r} ({reason})") from error
     return sorted(((family, address) for family, *_, address in found), key=lambda one: one[0] != sockets.AF_INET)
 
 

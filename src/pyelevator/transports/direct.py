@@ -6,21 +6,22 @@ does beside that, it does elsewhere: peers that speak an older ZMTP.
 
 import time
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import Final, Self
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import (
     ConnectFailed,
     ConnectionLost,
-    ConnectTimeout,
     ProtocolError,
     RequestTimeout,
     TransportError,
 )
 from pyelevator.transports import zmtp
-from pyelevator.transports.base import Transport, no_answer, no_server
-from pyelevator.transports.curve import Curve, hint
+from pyelevator.transports.base import Transport, no_answer
+from pyelevator.transports.curve import Curve
 from pyelevator.transports.dial import Addresses
+from pyelevator.transports.failures import CONNECT_TIMEOUT, given_up, unconnected
 from pyelevator.transports.line import Late, Line, Lost
 
 _PAUSE: Final = 0.02
@@ -38,10 +39,12 @@ class DirectTransport(Transport):
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
         curve: keys, for a server that asks for them.
+        connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
+            a call's time; None for all of it.
     """
 
-    def __init__(self, url: str, curve: Curve | None = None) -> None:
-        self._url, self._curve = url, curve
+    def __init__(self, url: str, curve: Curve | None = None, connect_timeout: float | None = CONNECT_TIMEOUT) -> None:
+        self._url, self._curve, self._connect_timeout = url, curve, connect_timeout
         self._line: Line | None = None
         self._dialing = False
         self._addresses: Addresses | None = None
@@ -56,7 +59,7 @@ class DirectTransport(Transport):
 
     def sibling(self) -> Self:
         lane = type(self).__new__(type(self))
-        DirectTransport.__init__(lane, self._url, self._curve)
+        DirectTransport.__init__(lane, self._url, self._curve, self._connect_timeout)
         return lane
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
@@ -78,7 +81,7 @@ class DirectTransport(Transport):
                 if line.begun:
                     raise self._unanswered(error, deadline) from error.__cause__
                 if deadline.expired():
-                    raise self._unconnected(deadline) from error
+                    raise unconnected(self._url, None, deadline, self._curve) from error
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         line = self._line
@@ -100,29 +103,35 @@ class DirectTransport(Transport):
             return RequestTimeout(no_answer(self._url, deadline))
         return closed_early(self._url)
 
-    def _unconnected(self, deadline: Deadline) -> ConnectTimeout:
-        return ConnectTimeout(no_server(self._url, deadline) + hint(self._curve))
-
     def _dial(self, deadline: Deadline) -> Line:
-        """A new connection, tried for again and again until the deadline."""
+        """A new connection, tried for again and again: until the deadline, or where nobody is, for a while."""
         self.close()
         self._dialing = True
+        began = time.monotonic()
         for pause in _pauses():
             found = self._round(deadline)
             if isinstance(found, Line):
                 self._line, self._dialing = found, False
                 return found
-            if deadline.expired():
-                raise self._unconnected(deadline) from found
-            time.sleep(min(pause, deadline.remaining()))
+            if deadline.expired() and not isinstance(found, zmtp.Refused):
+                raise unconnected(self._url, found, deadline, self._curve) from found
+            error = given_up(self._url, found, time.monotonic() - began, self._connect_timeout, self._curve)
+            if error is not None:
+                raise error from found
+            time.sleep(min(pause, deadline.remaining(), self._patience(began)))
         raise AssertionError("there is always one more pause")
+
+    def _patience(self, began: float) -> float:
+        """Seconds until one that is refused is given up, if that is still to come."""
+        left = inf if self._connect_timeout is None else began + self._connect_timeout - time.monotonic()
+        return left if left > 0 else inf
 
     def _round(self, deadline: Deadline) -> Line | Exception:
         """A connection to the first address that has one, each tried for an equal share of the time; or the failure."""
         if self._addresses is None:
             self._addresses = Addresses(self._url)
         addresses = self._addresses.find(deadline)
-        failure: Exception = OSError("the name is unknown")
+        failure: Exception = self._addresses.failure or Late()
         for index, address in enumerate(addresses):
             share = Deadline.after(deadline.remaining() / (len(addresses) - index))
             try:
@@ -130,7 +139,8 @@ class DirectTransport(Transport):
             except ConnectFailed:
                 raise
             except _NOBODY as error:
-                failure = error.with_traceback(None)  # with it, the error would keep this frame, and itself
+                if not isinstance(failure, zmtp.Refused):  # which says more than that nobody is at another address
+                    failure = error.with_traceback(None)  # with it, the error would keep this frame, and itself
         return failure
 
     def discard(self) -> None:

@@ -10,6 +10,7 @@
 Keys are named by their files, because URLs end up in process lists and logs.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -22,6 +23,32 @@ from pyelevator.transports.curve import Curve
 DEFAULT_PORT: Final = 4141
 SCHEMES: Final = ("tcp", "ipc", "fake")
 _Known: TypeAlias = Mapping[str, tuple[str, Callable[[str], Any]]]
+
+
+_NO_PORT: Final = r":(?![0-9]*(/|$))[^]/]*(?=/|$)"  # behind a host, and it may be a password
+
+_WORD: Final = re.compile(r"[a-z_]{1,20}")
+
+
+def is_url(text: object) -> bool:
+    """Whether a text looks like a URL, of whatever kind."""
+    return isinstance(text, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
+
+
+def shown(url: str) -> str:
+    """A URL as messages may show it: without a user, a password, a query or a fragment.
+
+    >>> shown("tcp://ann:secret@db.example:4141/testdb?timeout=5")
+    'tcp://db.example:4141/testdb'
+    """
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        scheme, rest = "", url
+    before, _, behind = rest.rpartition("@") if scheme != "ipc" else ("", "", rest)
+    if re.search("[?#]", before):  # nobody can tell where the secret ends
+        return f"{scheme}{mark}..."
+    place = re.split("[?#]", behind, maxsplit=1)[0]
+    return scheme + mark + (place if scheme == "ipc" else re.sub(_NO_PORT, "", place))
 
 
 @frozen
@@ -61,10 +88,12 @@ def parse_url(url: str, further: Mapping[str, Callable[[str], Any]] | None = Non
         raise ArgumentTypeError(f"a URL is a str, not {type(url).__name__}")
     try:
         parts = urlsplit(url)
-    except ValueError as error:  # what stands in brackets is no address
-        raise UsageError(f"{url!r} is no URL: {error}") from error
+    except ValueError:  # what stands in brackets is no address; its text may show a password
+        raise UsageError(f"{shown(url)!r} is no URL: its host cannot be one") from None
     if parts.scheme not in SCHEMES:
-        raise UsageError(f"{url!r} is no URL of an Elevator server; it starts with one of tcp://, ipc:// and fake://")
+        raise UsageError(
+            f"{shown(url)!r} is no URL of an Elevator server; it starts with one of tcp://, ipc:// and fake://"
+        )
     read = _tcp if parts.scheme == "tcp" else _path
     address, database = read(url)
     options = {"db_name": database} if database else {}
@@ -78,12 +107,12 @@ def _tcp(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     try:
         port = parts.port
-    except ValueError as error:
-        raise UsageError(f"{url!r}: the port is not a number from 0 to 65535") from error
+    except ValueError:
+        raise UsageError(f"{shown(url)!r}: the port is not a number from 0 to 65535") from None
     if parts.username is not None or parts.fragment:
-        raise UsageError(f"{url!r} has a user or a fragment, and an Elevator server knows neither")
+        raise UsageError(f"{shown(url)!r} has a user or a fragment, and an Elevator server knows neither")
     if not parts.hostname:
-        raise UsageError(f"{url!r} names no host; a URL looks like tcp://127.0.0.1:{DEFAULT_PORT}/default")
+        raise UsageError(f"{shown(url)!r} names no host; a URL looks like tcp://127.0.0.1:{DEFAULT_PORT}/default")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{host}:{DEFAULT_PORT if port is None else port}", unquote(parts.path[1:])
 
@@ -92,9 +121,9 @@ def _path(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     path = unquote(parts.netloc + parts.path)
     if parts.scheme == "ipc" and not path:
-        raise UsageError(f"{url!r} names no socket file; a URL looks like ipc:///run/elevator.sock")
+        raise UsageError(f"{shown(url)!r} names no socket file; a URL looks like ipc:///run/elevator.sock")
     if parts.scheme == "fake" and path:
-        raise UsageError(f"{url!r}: a fake has no address; fake:// is a server of its own, with options behind a ?")
+        raise UsageError(f"{shown(url)!r}: a fake has no address; fake:// is a server of its own, options follow a ?")
     return path, ""
 
 
@@ -111,6 +140,7 @@ _OPTIONS: Final[_Known] = {
     "auto_connect": ("auto_connect", _boolean),
     "max_lanes": ("max_lanes", int),
     "lane_timeout": ("lane_timeout", float),
+    "connect_timeout": ("connect_timeout", lambda text: None if text.lower() == "none" else float(text)),
     "curve_key": ("curve_key", str),
     "server_key": ("server_key", str),
 }
@@ -119,17 +149,18 @@ _OPTIONS: Final[_Known] = {
 
 def _option(name: str, text: str, url: str, known: _Known) -> dict[str, Any]:
     if name not in known:
-        raise UsageError(f"{url!r}: there is no option {name!r}; there are {', '.join(known)}")
+        unknown = f"there is no option {name!r}" if _WORD.fullmatch(name) else "an option is unknown"
+        raise UsageError(f"{shown(url)!r}: {unknown}; there are {', '.join(known)}")
     keyword, read = known[name]
     try:
         return {keyword: read(text)}
-    except (ValueError, KeyError) as error:
-        raise UsageError(f"{url!r}: {text!r} is no value for {name}") from error
+    except (ValueError, KeyError):
+        raise UsageError(f"{shown(url)!r}: what stands there for {name} is no value for it") from None
 
 
 def _with_curve(options: dict[str, Any], url: str) -> dict[str, Any]:
     """The options, with the keys in place of the names of their files."""
     files = [options.pop(name) for name in ("curve_key", "server_key") if name in options]
     if len(files) == 1:
-        raise UsageError(f"{url!r}: curve_key, the file of the client's keys, and server_key go together")
+        raise UsageError(f"{shown(url)!r}: curve_key, the file of the client's keys, and server_key go together")
     return {**options, "curve": Curve.from_files(*files)} if files else options

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Self
 
-from pyelevator.deadlines import Deadline
+from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import UsageError
 from pyelevator.transports.base import AsyncTransport, Transport
 from pyelevator.transports.bindings import check_ipc_path
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.direct import DirectTransport
-from pyelevator.transports.endpoint import parse_url
+from pyelevator.transports.endpoint import parse_url, shown
+from pyelevator.transports.failures import CONNECT_TIMEOUT
 from pyelevator.transports.zmq import ZmqTransport
 from pyelevator.transports.zmtp import OtherProtocol
 
@@ -20,8 +21,11 @@ def tcp_url(endpoint: str) -> str:
     Raises:
         UsageError: it is something else, such as a URL.
     """
-    if not isinstance(endpoint, str) or any(mark in endpoint for mark in "/?#@"):
-        raise UsageError(f"endpoint= of a tcp transport is 'host:port', not {endpoint!r}; for a URL use from_url()")
+    if not isinstance(endpoint, str):
+        raise UsageError(f"endpoint= of a tcp transport is 'host:port', not {endpoint!r}")
+    if any(mark in endpoint for mark in "/?#@"):
+        what = shown(endpoint)
+        raise UsageError(f"endpoint= of a tcp transport is 'host:port', not {what!r}; for a URL use from_url()")
     return parse_url(f"tcp://{endpoint}").url
 
 
@@ -32,9 +36,9 @@ class SocketTransport(Transport):
     servers do, it goes on over libzmq, which speaks them all.
     """
 
-    def __init__(self, url: str, curve: Curve | None = None) -> None:
-        self._curve = curve
-        self._lane: Transport = DirectTransport(url, curve)
+    def __init__(self, url: str, curve: Curve | None = None, connect_timeout: float | None = CONNECT_TIMEOUT) -> None:
+        self._curve, self._connect_timeout = curve, check_timeout(connect_timeout, "connect_timeout")
+        self._lane: Transport = DirectTransport(url, curve, connect_timeout)
 
     @property
     def url(self) -> str:
@@ -46,13 +50,13 @@ class SocketTransport(Transport):
 
     def sibling(self) -> Self:
         lane = type(self).__new__(type(self))
-        SocketTransport.__init__(lane, self.url, self._curve)
+        SocketTransport.__init__(lane, self.url, self._curve, self._connect_timeout)
         return lane
 
     def asynchronous(self) -> AsyncTransport:
         from pyelevator.transports.aio_direct import SocketConnection  # asyncio is only imported where it is used
 
-        return SocketConnection(self.url, self._curve)
+        return SocketConnection(self.url, self._curve, self._connect_timeout)
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         try:
@@ -81,10 +85,17 @@ class TcpTransport(SocketTransport):
     Args:
         endpoint: ``host:port``.
         curve: the keys for a server that asks for them.
+        connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
+            a call's time, because a server may just be starting; None for all of it.
     """
 
-    def __init__(self, endpoint: str = "127.0.0.1:4141", curve: Curve | None = None) -> None:
-        super().__init__(tcp_url(endpoint), curve)
+    def __init__(
+        self,
+        endpoint: str = "127.0.0.1:4141",
+        curve: Curve | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+    ) -> None:
+        super().__init__(tcp_url(endpoint), curve, connect_timeout)
 
 
 class IpcTransport(SocketTransport):
@@ -92,8 +103,12 @@ class IpcTransport(SocketTransport):
 
     >>> IpcTransport("/run/elevator.sock").url
     'ipc:///run/elevator.sock'
+
+    Args:
+        endpoint: the path of the server's socket file.
+        connect_timeout: as of a :class:`TcpTransport`; a missing file counts as refused.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, connect_timeout: float | None = CONNECT_TIMEOUT) -> None:
         check_ipc_path(endpoint)
-        super().__init__(f"ipc://{endpoint}")
+        super().__init__(f"ipc://{endpoint}", None, connect_timeout)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import zmq
 
+from pyelevator.errors import ConnectFailed
 from pyelevator.transports.caller import Caller, Outbox
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.watch import READ, WRITE
@@ -88,6 +89,7 @@ class Outgoing:
     Attributes:
         polled: where the loop waits for it, for what, and which connection that is.
         resting: nothing shall be read from it.
+        failure: why there will be no connection; None as long as there may be one.
     """
 
     def __init__(self, road: Road, now: float) -> None:
@@ -96,6 +98,7 @@ class Outgoing:
         self._outbox: Outbox = deque()
         self.polled: tuple[Any, int, int] = (None, 0, 0)
         self.resting = False
+        self.failure: ConnectFailed | None = None
         self.attend(0, now)
 
     @property
@@ -146,6 +149,8 @@ class Outgoing:
         except OtherProtocol:
             self._caller.close()
             self._caller = self._road.detour()
+        except ConnectFailed as error:
+            self.failure = error
         self.flush(now)
 
     def receive(self) -> Sequence[bytes] | None:

@@ -13,10 +13,11 @@ import zmq
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ConnectTimeout, RequestTimeout, TransportError
 from pyelevator.transports import tcp
-from pyelevator.transports.base import AsyncTransport, Transport, no_answer, no_server
+from pyelevator.transports.base import AsyncTransport, Transport, no_answer
 from pyelevator.transports.bindings import bind_target, cannot_listen, claim_ipc_path, owned
 from pyelevator.transports.dealer import DealerContext
 from pyelevator.transports.endpoint import Target
+from pyelevator.transports.failures import unconnected
 
 _LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
 
@@ -102,7 +103,7 @@ class ZmqTransport(Transport):
 
     def unconnected(self, deadline: Deadline) -> ConnectTimeout:
         """The error for a message that could not be sent before the deadline."""
-        return ConnectTimeout(no_server(self._url, deadline))
+        return unconnected(self._url, None, deadline)
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         socket = self._socket

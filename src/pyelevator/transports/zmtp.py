@@ -33,6 +33,7 @@ ReadHead: TypeAlias = Callable[[bytes, int, int], tuple[int, int, int] | None]
 """Data, a place in it and a limit -> the flags of the frame there, and where its content starts and stops."""
 
 GREETING: Final = 64
+_MECHANISM_END: Final = 32  # where that stands in a greeting
 REVISION: Final = 3
 MINOR: Final = 1
 """The version is 3.1, from which on peers understand PING."""
@@ -88,6 +89,29 @@ class Foreign(Refused):
         super().__init__(f"it speaks {protocol}, not ZeroMQ")
 
 
+class WrongMechanism(Refused):
+    """The peer has another mechanism than we.
+
+    Args:
+        mechanism: the peer's, such as CURVE.
+    """
+
+    def __init__(self, mechanism: str) -> None:
+        super().__init__(f"mechanism {mechanism!r:.40}")
+        self.mechanism = mechanism
+
+
+def check_mechanism(greeting: bytes, ours: bytes = NULL) -> None:
+    """Refuses a peer of another mechanism, once so much of its greeting has come.
+
+    Raises:
+        WrongMechanism: it has another.
+    """
+    theirs = greeting[12:_MECHANISM_END]
+    if len(greeting) >= _MECHANISM_END and theirs != ours:
+        raise WrongMechanism(theirs.rstrip(b"\0").decode("ascii", "replace"))
+
+
 def property_of(name: bytes, value: bytes) -> bytes:
     """One property of a READY."""
     return bytes([len(name)]) + name + len(value).to_bytes(4, "big") + value
@@ -130,7 +154,12 @@ def error(reason: bytes) -> bytes:
 
 def greeting(mechanism: "Mechanism") -> bytes:
     """The greeting from the minor version on, and what follows it."""
-    return bytes((MINOR,)) + mechanism.name + bytes((mechanism.as_server,)) + bytes(31) + mechanism.begin()
+    return b"".join(_greeting(mechanism)) + mechanism.begin()
+
+
+def _greeting(mechanism: "Mechanism") -> tuple[bytes, bytes]:
+    """The greeting from the minor version on, and its last byte."""
+    return bytes((MINOR,)) + mechanism.name + bytes((mechanism.as_server,)) + bytes(30), bytes(1)
 
 
 def encode(frames: Sequence[bytes], head: Callable[[int, int], bytes] = head) -> list[bytes]:
@@ -229,7 +258,9 @@ class Handshake:
     """How a connection begins, seen from a DEALER.
 
     It opens with the signature and says no more until the peer's revision is known: to an old peer (libzmq before 4,
-    as old servers have) what follows would be messages, and one bad message could kill its worker.
+    as old servers have) what follows would be messages, and one bad message could kill its worker. The last byte of
+    the greeting comes when the peer's mechanism is known: one that has another ends the connection with that byte, and
+    libzmq does so before it has named its own.
 
     Args:
         mechanism: NULL if None.
@@ -247,7 +278,7 @@ class Handshake:
         self.rest = b""
         self._mechanism = mechanism or Null(b"DEALER", SERVERS)
         self._data = b""
-        self._greeted = False
+        self._greeted = self._agreed = False
 
     def receive(self, data: bytes) -> bytes:
         """Takes what came in; what to send now.
@@ -262,7 +293,9 @@ class Handshake:
         if self._data[:1] not in (b"", b"\xff") or (len(self._data) >= 10 and not self._data[9] & 1):
             raise self._other()
         reply = b"" if self._greeted or len(self._data) < 11 else self._greet(self._data[10])
-        if self._greeted and len(self._data) > GREETING:
+        if self._greeted and not self._agreed and len(self._data) >= _MECHANISM_END:
+            reply += self._agree()
+        if self._agreed and len(self._data) > GREETING:
             reply += self._go_on()
         return reply
 
@@ -270,17 +303,22 @@ class Handshake:
         if revision < REVISION:
             raise self._other()
         self._greeted = True
-        return bytes((REVISION,)) + greeting(self._mechanism)
+        head, _ = _greeting(self._mechanism)
+        return bytes((REVISION,)) + head
+
+    def _agree(self) -> bytes:
+        check_mechanism(self._data, self._mechanism.name)
+        self._agreed = True
+        _, end = _greeting(self._mechanism)
+        return end + self._mechanism.begin()
 
     def _other(self) -> Exception:
         """The error for a peer of another protocol: a mechanism with keys must not be left for one without."""
-        return OtherProtocol() if self._mechanism.name == NULL else Refused("the peer has no keys")
+        return OtherProtocol() if self._mechanism.name == NULL else WrongMechanism("NULL")
 
     def _go_on(self) -> bytes:
         """Hands the frames that have come to the mechanism; what it has to say."""
         mechanism, at, said = self._mechanism, GREETING, b""
-        if self._data[12:32] != mechanism.name:
-            raise Refused(f"mechanism {self._data[12:32].rstrip(bytes(1))!r}")
         while not mechanism.done and (found := read_frame(self._data, at, MAX_COMMAND)) is not None:
             flags, start, at = found
             said += mechanism.receive(flags, self._data[start:at])
