@@ -39,7 +39,7 @@ def test_a_url_says_where_and_how(url, connects_to, options):
         ("tcp://h:x", "port"),
         ("ipc://", "names no socket file"),
         ("tcp://h?speed=9", "there is no option 'speed'"),
-        ("tcp://h?timeout=soon", "'soon' is no value for timeout"),
+        ("tcp://h?timeout=soon", "what stands there is no value for timeout"),
         ("tcp://h?auto_connect=perhaps", "no value for auto_connect"),
     ],
 )

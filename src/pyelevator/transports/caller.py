@@ -155,7 +155,8 @@ class Caller:
         """Tries the next address that can be tried; after the last one there is a pause."""
         if not self._untried:
             self._untried.extend(self._addresses.find(Deadline.after(0)))
-            self._note(self._addresses.failure, now)
+            if self._addresses.failure is not None:
+                self._note(self._addresses.failure, now)
             self._patience = _HANDSHAKE / max(1, len(self._untried))
         while self._untried:
             try:

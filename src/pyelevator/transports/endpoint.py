@@ -155,7 +155,7 @@ def _option(name: str, text: str, url: str, known: _Known) -> dict[str, Any]:
     try:
         return {keyword: read(text)}
     except (ValueError, KeyError):
-        raise UsageError(f"{shown(url)!r}: what stands there for {name} is no value for it") from None
+        raise UsageError(f"{shown(url)!r}: what stands there is no value for {name}") from None
 
 
 def _with_curve(options: dict[str, Any], url: str) -> dict[str, Any]:
