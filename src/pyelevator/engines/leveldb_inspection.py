@@ -349,7 +349,17 @@ class _Look:
         return f"its manifest counts on {', '.join(missing[:3])}{more}, which is not there"
 
     def _strangers(self) -> tuple[str, ...]:
-        return tuple([file.name for file in self.files if not file.canonical or self._is_text(file)])
+        return tuple(
+            [file.name for file in self.files if not file.canonical or self._is_no_file(file) or self._is_text(file)]
+        )
+
+    def _is_no_file(self, file: FileName) -> bool:
+        """Whether a log or a table is a pipe, a directory or the like; LevelDB would wait for a pipe without end."""
+        try:
+            mode = os.stat(os.path.join(self.path, file.name)).st_mode  # noqa: PTH116, PTH118 - there are many
+        except OSError:
+            return False
+        return file.kind in (FileKind.LOG, FileKind.TABLE) and not stat.S_ISREG(mode)
 
     def _is_text(self, file: FileName) -> bool:
         """Whether a log or a table that the manifest does not name is none; without a manifest nobody knows."""
