@@ -3,7 +3,8 @@
 import mmap
 import os
 import sys
-from contextlib import suppress
+import threading
+from contextlib import AbstractContextManager, suppress
 from typing import Final, Protocol
 
 _MADV_WIPEONFORK: Final = 18  # of Linux since 4.14; Python's mmap does not name it
@@ -87,3 +88,24 @@ class Forks:
 
 
 FORKS: Final = Forks()
+
+
+class ProcessLock:
+    """A lock for short sections of code, taken with ``with lock():``.
+
+    It is reentrant, so that a signal handler or a finalizer that comes in between does not wait for its own thread;
+    what the section does must bear that. A forked child has another lock, which no thread of the parent's holds.
+    """
+
+    def __init__(self) -> None:
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._lock = threading.RLock()
+        self._forks = FORKS.count
+
+    def __call__(self) -> AbstractContextManager[bool]:
+        """The lock of this process; it is taken by the ``with`` statement itself, so no interrupt comes in between."""
+        if self._forks != FORKS.count:
+            self._begin_anew()
+        return self._lock

@@ -1,11 +1,11 @@
 """Cache: values that were read, kept near, until a write passes through."""
 
-import threading
 from collections import OrderedDict
 from typing import Any
 
 from pyelevator.commands import Access, Batch, Delete, Get, Put
 from pyelevator.flows import Flow, Forward
+from pyelevator.forks import ProcessLock
 from pyelevator.messages import Request, Response
 
 _OVERHEAD = 200
@@ -37,7 +37,7 @@ class Cache:
         self._bytes = 0
         self._values: OrderedDict[tuple[str | None, bytes], bytes] = OrderedDict()
         self._changes = 0
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         if isinstance(request.command, Get):
@@ -51,7 +51,7 @@ class Cache:
             self._forget(request)
 
     def _get(self, request: Request[Any], key: bytes, forward: Forward) -> Flow[Response]:
-        with self._lock:
+        with self._lock():
             value = self._values.get((request.uid, key))
             changes = self._changes
             self.hits += value is not None
@@ -66,7 +66,7 @@ class Cache:
 
     def _keep(self, place: tuple[str | None, bytes], value: bytes, changes: int) -> None:
         """Keeps a value, unless a write passed while it was on its way."""
-        with self._lock:
+        with self._lock():
             if changes != self._changes:
                 return
             self._drop(place)
@@ -82,7 +82,7 @@ class Cache:
 
     def _forget(self, request: Request[Any]) -> None:
         command = request.command
-        with self._lock:
+        with self._lock():
             self._changes += 1
             if isinstance(command, (Put, Delete)):
                 self._drop((request.uid, command.key))

@@ -2,7 +2,6 @@
 
 import math
 import random
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from attrs import field, frozen
 
 from pyelevator.errors import ErrorCode, MalformedMessage, RequestTimeout, UsageError
 from pyelevator.flows import Flow, Forward, sleep
+from pyelevator.forks import ProcessLock
 from pyelevator.messages import Request, Response
 
 
@@ -105,7 +105,7 @@ class Faults:
     def __init__(self, rules: Sequence[Fault], seed: int = 0) -> None:
         self._rules = tuple(rules)
         self._random = random.Random(seed)  # noqa: S311 - dice for tests
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._passed = 0
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
@@ -126,7 +126,7 @@ class Faults:
 
     def _rule_for(self, request: Request[Any]) -> Fault | None:
         verb = request.command.verb
-        with self._lock:
+        with self._lock():
             for rule in self._rules:
                 if (not rule.verbs or verb in rule.verbs) and self._random.random() < rule.probability:
                     return rule

@@ -1,12 +1,12 @@
 """RateLimit: so many requests a second, and no more."""
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from pyelevator.errors import ErrorCode
 from pyelevator.flows import Flow, Forward, sleep
+from pyelevator.forks import ProcessLock
 from pyelevator.messages import Request, Response
 
 
@@ -34,7 +34,7 @@ class RateLimit:
         self._rate, self._burst, self._max_wait, self._clock = rate, burst, max_wait, clock
         self._free = float(burst)
         self._at = clock()
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         wait = self._take()
@@ -47,7 +47,7 @@ class RateLimit:
 
     def _take(self) -> float:
         """Takes a token if it can be had in time; seconds until it is there."""
-        with self._lock:
+        with self._lock():
             now = self._clock()
             self._free = min(self._burst, self._free + (now - self._at) * self._rate)
             self._at = now

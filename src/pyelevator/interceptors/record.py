@@ -5,7 +5,6 @@ UTF-8 stand as strings, others as ``{"hex": "00ff"}``. A journal holds keys and 
 """
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -15,6 +14,7 @@ from attrs import fields
 from pyelevator.commands import COMMANDS, Command, Unknown
 from pyelevator.errors import ElevatorError, ErrorCode, UsageError
 from pyelevator.flows import Flow, Forward
+from pyelevator.forks import ProcessLock
 from pyelevator.messages import Request, Response, Status
 
 
@@ -96,12 +96,12 @@ class Record:
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         response = yield from forward(request)
         line = line_of(request, response)
-        with self._lock:
+        with self._lock():
             self._file.write(line + "\n")
             self._file.flush()
         return response
@@ -125,7 +125,7 @@ class Replay:
 
     def __init__(self, file: IO[str]) -> None:
         self._lines: Iterator[tuple[int, str]] = enumerate(file, 1)
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
 
     @classmethod
     def of(cls, path: str | Path) -> Self:
@@ -135,7 +135,7 @@ class Replay:
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG002
         yield from ()
-        with self._lock:
+        with self._lock():
             number, line = next(self._lines, (0, ""))
         entry: dict[str, Any] = _parsed(number, line) if line.strip() else {"command": _END}
         asked = {"command": _command(request.command), "uid": request.uid}
