@@ -68,22 +68,23 @@ class Forks:
 
     Attributes:
         count: the number of this process; the same for as long as it lives.
+        here: its item 0 is the count, or 0 in a child that nobody has counted yet; for who cannot wait for a property.
     """
 
     _MOST: Final = 255
     """How many numbers there are; what a process has from an ancestor of the 255th degree it may take for its own."""
 
     def __init__(self, slot: _Slot | None = None) -> None:
-        self._slot = _slot() if slot is None else slot
-        self._slot[0] = self._count = 1
+        self.here = _slot() if slot is None else slot
+        self.here[0] = self._count = 1
 
     @property
     def count(self) -> int:
-        return self._slot[0] or self._counted()
+        return self.here[0] or self._counted()
 
     def _counted(self) -> int:
         self._count = self._count % self._MOST + 1
-        self._slot[0] = self._count
+        self.here[0] = self._count
         return self._count
 
 

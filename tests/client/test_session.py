@@ -176,7 +176,7 @@ def test_close_closes_idle_lanes_at_once_and_busy_ones_when_they_are_given_back(
 def test_after_a_fork_the_child_leaves_the_parent_s_lanes_alone():
     session, lanes = session_over()
     session.exchange(Request(Get("k")), NEVER)
-    FORKS._slot[0] = 0  # as the kernel does it in a child
+    FORKS.here[0] = 0  # as the kernel does it in a child
     session.exchange(Request(Get("k")), NEVER)
     session.close()
     assert len(lanes) == 2
@@ -378,7 +378,7 @@ def test_in_a_forked_child_a_dropped_session_says_nothing():
     session.exchange(Request(Get("k")), NEVER)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        FORKS._slot[0] = 0
+        FORKS.here[0] = 0
         del session
 
 

@@ -13,7 +13,7 @@ from pyelevator.errors import ArgumentTypeError, ElevatorError, MalformedMessage
 from pyelevator.messages import Sealed
 
 if TYPE_CHECKING:
-    from pyelevator.client.pages import Pages
+    from pyelevator.client import pages
 
 T = TypeVar("T")
 
@@ -60,7 +60,10 @@ def check_count(count: int) -> int:
     return count
 
 
-@frozen
+_new: Final = object.__new__
+
+
+@frozen(slots=False)
 class Pager:
     """How far a scan is, sans-I/O: which command fetches the next page, and what of its answer belongs to the scan.
 
@@ -150,18 +153,18 @@ class Pager:
         done = not page or (len(page) < self._asked and not more)
         if self.cursor is not False and cursor is None and not done:
             raise MalformedMessage("the answer names no cursor, so what follows it may be of another moment")
-        taken = evolve(self, done=done, cursor=self.cursor is not False and (cursor or False))
+        kept = self.cursor is not False and (cursor or False)
         if isinstance(page, Sealed):
             if self._contains(page.last):
-                return page, taken._behind(page.last, page.count, page.size)
+                return page, self._behind(page.last, page.count, page.size, done, kept)
             page = page.pairs()
         rows = self._within(page)
-        if len(rows) < len(page):
-            taken = evolve(taken, done=True)
-        elif rows:
-            taken = taken._behind(self._key(rows[-1]), len(rows), self._size(rows))
+        if len(rows) < len(page) or not rows:
+            following = evolve(self, done=True, cursor=kept)
+        else:
+            following = self._behind(self._key(rows[-1]), len(rows), self._size(rows), done, kept)
         as_they_are = self.include_key and self.include_value == self._fetches_values
-        return rows if as_they_are else [self._part(row) for row in rows], taken
+        return rows if as_they_are else [self._part(row) for row in rows], following
 
     def _key(self, row: Any) -> bytes:
         key: bytes = row[0] if self._fetches_values else row
@@ -179,12 +182,17 @@ class Pager:
     def _contains(self, key: bytes) -> bool:
         return key.startswith(self.prefix) and key >= self.start and (self.stop is None or key <= self.stop)
 
-    def _behind(self, last: bytes, rows: int, size: int) -> "Pager":
+    def _behind(self, last: bytes, rows: int, size: int, done: bool, cursor: bytes | bool) -> "Pager":
         at, exclusive = (last, True) if self.reverse else (last + b"\0", False)
         count = max(1, min(4 * self._count, MAX_COUNT, PAGE_BYTES * rows // (size + 1)))
         limit = None if self.limit is None else self.limit - rows
-        done = self.done or (limit is not None and limit < 1)
-        return evolve(self, at=at, exclusive=exclusive, count=count, limit=limit, done=done)
+        done = done or (limit is not None and limit < 1)
+        moved = _new(Pager)  # evolve would take longer than all else here
+        moved.__dict__.update(self.__dict__)
+        moved.__dict__.update(
+            {"_at": at, "_exclusive": exclusive, "_count": count, "limit": limit, "done": done, "cursor": cursor}
+        )
+        return moved
 
     def _part(self, row: Any) -> bytes | None:
         if self.include_key:
@@ -214,24 +222,32 @@ class RangeIter(Generic[T]):
     [['1', 'a']]
     """
 
-    def __init__(self, pager: Pager, pages: "Pages[T]") -> None:
-        self._pages = pages
-        self._page = pages.before(pager)
+    def __init__(self, pager: Pager, source: "pages.Pages[T]") -> None:
+        self._pages = source
+        self._page = source.before(pager)
+        self._rows = self._page.rows
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
         while True:
-            page = self._page
-            for row in page.rows:
+            rows = self._rows
+            for row in rows:
                 return row
-            if page.pager.done:
+            page = self._page
+            if rows is not page.rows:  # the page is what counts, and its rows are only nearer at hand
+                self._rows = page.rows
+            elif page.pager.done:
                 self.close()
                 raise StopIteration
-            following = self._pages.behind(page)
-            if self._page is page:  # else it was closed meanwhile, or another thread has gone on
-                self._page = following
+            else:
+                self._turn_over(page)
+
+    def _turn_over(self, page: "pages.Page[T]") -> None:
+        following = self._pages.behind(page)
+        if self._page is page:  # else it was closed meanwhile, or another thread has gone on
+            self._page = following
 
     def close(self) -> None:
         """Ends the iteration, and tells the server that its snapshot is no longer needed; twice is fine.
@@ -239,6 +255,7 @@ class RangeIter(Generic[T]):
         It does not matter if the server cannot be told: it keeps no snapshot for long.
         """
         page = self._page = self._pages.last(self._page)
+        self._rows = page.rows
         if page.pager.cursor:
             with suppress(ElevatorError):
                 self._pages.release(page)

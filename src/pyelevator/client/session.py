@@ -7,7 +7,6 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -53,15 +52,16 @@ class Lane:
         """True while the transport holds something that has to be given back."""
         return self._transport is not None and self._transport.is_open
 
-    def begin(self, numbered: Callable[[int], Request[Any]], deadline: Deadline) -> Transport:
-        """Sends what ``numbered`` makes of a number; over what the answer comes."""
+    def begin(self, request: Request[Any], deadline: Deadline) -> Transport:
+        """Sends ``request``, which is nobody else's, under a number of its own; over what the answer comes."""
         transport = self._transport
         if transport is None:
             transport = self._transport = self._sibling()
         conversation = self._conversation
         if conversation.pending or conversation.spent:  # an interrupt came before the renewal
             conversation = self._renew(transport)
-        frames = conversation.carry(numbered(next(self.numbers)))
+        request.__dict__["id"] = next(self.numbers)  # no caller has seen it, so it need not be copied
+        frames = conversation.carry(request)
         try:
             transport.send(frames, deadline)
         except BaseException:
@@ -301,17 +301,19 @@ class Session:
             PoolTimeout: all lanes were busy until the deadline.
             TransportError, ProtocolError: the lane's failure.
         """
-        return self._carry(request.numbered, deadline)
+        return self._carry(request.numbered(0), deadline)
 
     def call(self, command: Command[Any], uid: str | None, deadline: Deadline) -> Response:
         """The answer to a request that asks for nothing beside its command; raises as ``exchange``."""
-        return self._carry(partial(Request.usual, command, uid), deadline)
+        return self._carry(Request.usual(command, uid, 0), deadline)
 
-    def _carry(self, numbered: Callable[[int], Request[Any]], deadline: Deadline) -> Response:
-        pool = self._own_pool()
+    def _carry(self, request: Request[Any], deadline: Deadline) -> Response:
+        pool = self._pool
+        if pool.forks != FORKS.here[0]:  # as in ``_own_pool``; it is on the way of every call
+            pool = self._own_pool()
         lane = pool.take(deadline)
         try:
-            return lane.finish(lane.begin(numbered, deadline), deadline)
+            return lane.finish(lane.begin(request, deadline), deadline)
         except TransportError as error:
             pool.suspect(lane, error)
             raise
@@ -329,7 +331,7 @@ class Session:
         if lane is None:
             return None
         try:
-            return Begun(pool, lane, lane.begin(request.numbered, deadline))
+            return Begun(pool, lane, lane.begin(request.numbered(0), deadline))
         except BaseException:
             pool.take_back(lane)
             raise
