@@ -14,7 +14,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectTimeout, RequestTimeout, TransportError
 from pyelevator.forks import FORKS
 from pyelevator.transports.base import AsyncTransport, Receiver, Transport
-from pyelevator.transports.fake import FakeTransport
+from pyelevator.transports.fake import INSIDE, FakeTransport
 from pyelevator.transports.zmq import ZmqTransport
 
 _BURST: Final = 500
@@ -145,7 +145,12 @@ class FakeConnection(AsyncTransport):
         return True
 
     def _answer(self, frames: Sequence[bytes]) -> None:
-        answer = self._lane.answer(frames)
+        thread = threading.get_ident()
+        try:
+            INSIDE.add(thread)
+            answer = self._lane.answer(frames)
+        finally:
+            INSIDE.discard(thread)
         if self._receiver is not None:
             self._receiver.received(answer)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyelevator.application import Application
 
 
-_INSIDE: Final[set[int]] = set()
+INSIDE: Final[set[int]] = set()
 """The threads that are in the middle of an application."""
 _PATIENCE: Final = 5.0
 """Seconds that a call from there may take at the most, as nobody else could end its waiting."""
@@ -50,8 +50,15 @@ class FakeTransport(Transport):
         return "fake://"
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
-        answer = self._answer_aside(frames, deadline) if get_ident() in _INSIDE else self.answer(frames)
-        self._inbox.append(answer)
+        thread = get_ident()
+        if thread in INSIDE:
+            self._inbox.append(self._answer_aside(frames, deadline))
+            return
+        try:
+            INSIDE.add(thread)
+            self._inbox.append(self.answer(frames))
+        finally:
+            INSIDE.discard(thread)
 
     def _answer_aside(self, frames: Sequence[bytes], deadline: Deadline) -> list[bytes]:
         """The answer by way of another thread, for a signal handler or a finalizer that has interrupted an application:
@@ -72,12 +79,7 @@ class FakeTransport(Transport):
         return self._reader.read(frames, connection=self._connection).answer(self._respond)
 
     def _respond(self, request: Request[Any]) -> Response:
-        thread = get_ident()
-        try:
-            _INSIDE.add(thread)
-            return self.application.at_once(request) or self.application(request)
-        finally:
-            _INSIDE.discard(thread)
+        return self.application.at_once(request) or self.application(request)
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         try:
