@@ -2,7 +2,9 @@ import logging
 
 import pytest
 
+from pyelevator.commands import PUT
 from pyelevator.engines.base import OptionTypeError, OptionValueError
+from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.options import OPTION_NAMES, check_options, creation, unknown_option
 
 
@@ -124,3 +126,11 @@ def test_a_wrong_type_is_refused(options):
 def test_a_wrong_value_is_refused(options):
     with pytest.raises(OptionValueError, match=next(iter(options))):
         check_options(options)
+
+
+@pytest.mark.parametrize("size", [1 << 30, 1 << 31, 1 << 32, (1 << 63) - 1])
+def test_a_large_write_buffer_is_large_in_leveldb_too(tmp_path, size):
+    with LevelDbStorage().open(str(tmp_path / "db"), {"write_buffer_size": size}) as engine:
+        for number in range(300):
+            engine.write([(PUT, b"%d" % number, b"v" * 1000)])
+        assert [file.name for file in (tmp_path / "db").glob("*.ldb")] == []  # 64 KiB would have been 4 tables

@@ -67,6 +67,7 @@ EXPECTED = {
         "max_message": 1048576,
         "sync": True,
         "idle_unmount": 2.5,
+        "idle_unmount_adopted": 0.5,
         "max_batch": 1000,
         "max_range": 2000,
         "max_range_bytes": 3000,

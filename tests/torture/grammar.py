@@ -17,7 +17,7 @@ VERBS: Final = (
     *("GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING", "DBCONNECT", "DBMOUNT", "DBUMOUNT"),
     *("DBLIST", "GET", "PUT", "MGET", "SLICE", "BATCH", "FOO", "", "get", "GET\0", "G\xe9T", "DBCREATED"),
 )
-RARE_VERBS: Final = ("DBCREATE", "DBDROP", "DBREPAIR")
+RARE_VERBS: Final = ("DBCREATE", "DBDROP", "DBFORGET", "DBREPAIR")
 """Verbs that are sound too often for their cost: one message in a few hundred is theirs."""
 
 NAMES: Final = ("default", "victim", "nope", "", "a/b", "../x", "/nonexistent/x", "\0", "x" * 300, "default/")
@@ -228,5 +228,6 @@ SOUND: Final[Mapping[str, Sequence[Sequence[Any]]]] = {
     "DBUMOUNT": (["victim"],),
     "DBCREATE": (["victim", {}], ["victim", {"block_size": "x"}]),
     "DBDROP": (["victim"],),
+    "DBFORGET": (["victim"],),
 }
 """Verb -> arguments that it takes, or nearly."""
