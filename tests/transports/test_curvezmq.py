@@ -111,7 +111,7 @@ def test_a_peer_whose_protocol_has_no_keys_is_refused(side, opening):
 
 @pytest.mark.parametrize("side", [our_client, our_server])
 def test_a_peer_without_keys_is_refused(side):
-    with pytest.raises(Refused, match="mechanism b?'NULL'"):
+    with pytest.raises(Refused, match=r"mechanism b?'NULL'"):
         side().receive(zmtp.SIGNATURE + b"\x03\x01" + zmtp.NULL + bytes(32) + zmtp.ready(b"DEALER"))
 
 

@@ -1,5 +1,6 @@
 """Heartbeats: a peer that says how long it may be silent is given up when it is, and TCP looks after the others."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -8,20 +9,21 @@ from contextlib import contextmanager
 import pytest
 import zmq
 
-from pyelevator import Curve, Elevator
+from pyelevator import AsyncElevator, ConnectionLost, Curve, Elevator
 from pyelevator.application import Application
+from pyelevator.deadlines import Deadline
 from pyelevator.proxy import Proxy
 from pyelevator.server import Server
 from pyelevator.server.capacity import Capacity
 from pyelevator.server.keys import generate
 from pyelevator.server.security import Door
 from pyelevator.testing.servers import serve
-from pyelevator.transports import tcp
+from pyelevator.transports import TcpTransport, tcp
 from pyelevator.transports.dial import opened
 from pyelevator.transports.open_listener import OpenListener
 from support import programs
 from support.old_peers import SIGNATURE
-from support.routers import taken
+from support.routers import played, taken
 
 GREETING = SIGNATURE + b"\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
 DEALER = b"\x04\x29\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"
@@ -227,3 +229,120 @@ def test_sockets_of_libzmq_are_kept_alive_by_tcp():
         tcp.configure_zmq(dealer)
         assert [dealer.get(option) for option in (zmq.TCP_KEEPALIVE, zmq.TCP_KEEPALIVE_IDLE)] == [1, 60]
         assert [dealer.get(option) for option in (zmq.TCP_KEEPALIVE_INTVL, zmq.TCP_KEEPALIVE_CNT)] == [15, 4]
+
+
+# What clients ask
+
+READY = DEALER.replace(b"DEALER", b"ROUTER")
+GREETINGS = {minor: SIGNATURE + bytes((3, minor)) + b"NULL".ljust(20, b"\0") + bytes(32) for minor in (0, 1)}
+PING = ping(0)
+REQUEST, REPLY = b"\x00\x01q", b"\x00\x01a"
+
+
+def begin(peer, minor):
+    peer.sendall(GREETINGS[minor] + READY)
+    taken(peer, 64 + len(DEALER))
+    assert taken(peer, len(REQUEST)) == REQUEST
+
+
+def alive(peer):
+    """Answers a few PINGs and then the request."""
+    begin(peer, 1)
+    for _ in range(6):
+        assert taken(peer, len(PING)) == PING
+        peer.sendall(PONG)
+    peer.sendall(REPLY)
+
+
+def old(peer):
+    """Understands no PING, and takes its time."""
+    begin(peer, 0)
+    peer.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        peer.recv(100)
+    peer.sendall(REPLY)
+
+
+def dead(peer):
+    begin(peer, 1)
+    while peer.recv(100):
+        pass
+
+
+def quick(monkeypatch):
+    for module in ("line", "caller"):
+        monkeypatch.setattr(f"pyelevator.transports.{module}.HEARTBEAT", 0.05)
+
+
+@pytest.mark.parametrize("server", [alive, old])
+def test_a_call_that_waits_asks_servers_that_understand_it_whether_they_live(server, monkeypatch):
+    quick(monkeypatch)
+    with played(server) as endpoint, TcpTransport(endpoint) as lane:
+        lane.send([b"q"], Deadline.after(60))
+        assert list(lane.receive(Deadline.after(60))) == [b"a"]
+
+
+def test_a_call_without_an_end_notices_that_its_server_is_gone(monkeypatch):
+    quick(monkeypatch)
+    with played(dead) as endpoint, TcpTransport(endpoint) as lane:
+        lane.send([b"q"], Deadline.after(None))
+        with pytest.raises(ConnectionLost):
+            lane.receive(Deadline.after(None))
+
+
+class Heard:
+    """Takes what an async connection tells."""
+
+    def __init__(self):
+        self.frames, self.got, self.error = asyncio.Event(), None, None
+        self.up = asyncio.Event()
+
+    def received(self, frames):
+        self.got = list(frames)
+        self.frames.set()
+
+    def writable(self):
+        self.up.set()
+
+    def lost(self, error):
+        self.error = error
+        self.frames.set()
+
+
+async def asked(endpoint):
+    heard, connection = Heard(), TcpTransport(endpoint).asynchronous()
+    connection.open(heard)
+    while not connection.send([b"q"]):
+        await heard.up.wait()
+    await asyncio.wait_for(heard.frames.wait(), 60)
+    connection.close()
+    return heard.got or heard.error
+
+
+@pytest.mark.parametrize("server", [alive, old])
+def test_async_connections_ask_servers_that_understand_it_whether_they_live(server, monkeypatch):
+    quick(monkeypatch)
+    with played(server) as endpoint:
+        assert asyncio.run(asked(endpoint)) == [b"a"]
+
+
+def test_an_async_connection_whose_server_is_gone_is_lost(monkeypatch):
+    quick(monkeypatch)
+    with played(dead) as endpoint:
+        assert isinstance(asyncio.run(asked(endpoint)), ConnectionLost)
+
+
+def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys, monkeypatch):
+    quick(monkeypatch)
+    curve = Curve.from_files(keys / "clients" / "ann.key_secret", keys / "server.key")
+
+    async def main(endpoint):
+        async with AsyncElevator(endpoint=endpoint, curve=curve, timeout=60) as E:
+            await E.Put("k", "v")
+            before = E._session._board._shared
+            await asyncio.sleep(0.6)
+            assert await E.Get("k") == "v"
+            return before is E._session._board._shared
+
+    with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], door=Door.of(keys)) as server:
+        assert asyncio.run(main(server.urls[0].removeprefix("tcp://")))

@@ -62,7 +62,11 @@ class DirectConnection(AsyncTransport):
         self._loop = asyncio.get_running_loop()
         self._forks = FORKS.count
         self._caller = Caller(
-            self._url, before_end=self._unwatch, curve=self._curve, connect_timeout=self._connect_timeout
+            self._url,
+            before_end=self._unwatch,
+            curve=self._curve,
+            connect_timeout=self._connect_timeout,
+            heartbeats=True,
         )
         self._attend(0)
 

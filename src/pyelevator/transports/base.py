@@ -11,6 +11,12 @@ from pyelevator.transports.failures import unconnected
 IDLE: Final = 120.0
 """Seconds after which an idle connection is not used again: firewalls forget one that says nothing for minutes."""
 
+HEARTBEAT: Final = 10.0
+"""Seconds of silence after which a server that understands it is asked whether it lives (PING of ZMTP 3.1)."""
+
+HEARTBEATS: Final = 3
+"""How often it is asked before the connection counts as lost."""
+
 
 class Transport(ABC):
     """One lane to a server. Not shared between threads: each thread at work has a lane of its own (see ``sibling``).

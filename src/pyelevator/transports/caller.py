@@ -8,11 +8,13 @@ import math
 import socket as sockets
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ProtocolError
 from pyelevator.transports import zmtp
+from pyelevator.transports.base import HEARTBEAT, HEARTBEATS
 from pyelevator.transports.curve import Curve, handshake
 from pyelevator.transports.dial import Address, Addresses, LaneSocket, check_connected, opened
 from pyelevator.transports.failures import CONNECT_TIMEOUT, given_up
@@ -42,6 +44,7 @@ class Caller:
         before_end: is called before a socket is closed, for a loop that must not watch it any longer then.
         curve: keys, for a server that asks for them.
         connect_timeout: seconds for which a connection that is refused is tried again; None for no end.
+        heartbeats: ask a server that is silent whether it lives, if it understands that.
 
     Attributes:
         pollable: the descriptor to wait for; None while there is none.
@@ -60,6 +63,8 @@ class Caller:
         before_end: Callable[[], None] = lambda: None,
         curve: Curve | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
+        *,
+        heartbeats: bool = False,
     ) -> None:
         self._url, self._max_message, self._before_end, self._curve = url, max_message, before_end, curve
         self._addresses = Addresses(url)
@@ -79,6 +84,9 @@ class Caller:
         self.failure: Exception | None = None
         self._connect_timeout = connect_timeout
         self._failing_since: float | None = None
+        self._heartbeats = heartbeats
+        self._ping: Callable[[], bytes] | None = None
+        self._unheard = 0  # heartbeats since something came in
         self.due = 0.0
 
     @property
@@ -123,6 +131,8 @@ class Caller:
                 self._step(events)
             except _NOBODY as error:
                 self._hang_up(now, error)
+        if self._up and now >= self.due:
+            self._beat(now)
         if now >= self.due:
             if self._socket is not None:  # it took too long
                 self._hang_up(now, None)
@@ -208,6 +218,9 @@ class Caller:
             self._at().send(reply, QUIET)
         if self._handshake.done:
             self._begin(self._handshake)
+            self._ping = self._handshake.pinging() if self._heartbeats else None
+            self._unheard = 0
+            self.due = monotonic() + HEARTBEAT if self._ping is not None else math.inf
 
     def _begin(self, shaken: zmtp.Handshake) -> None:
         self._up, self._step = True, self._read
@@ -232,6 +245,16 @@ class Caller:
         if self._decoder.pongs:
             self._answer()
 
+    def _beat(self, now: float) -> None:
+        """Asks the server whether it lives, if nothing came in since the last time; ends what stays silent."""
+        if self._unheard > HEARTBEATS:
+            self._hang_up(now, None)
+            return
+        if self._unheard and self._ping is not None:
+            self._leaving.append(self._ping())
+        self._unheard += 1
+        self.due = now + HEARTBEAT
+
     def _taken(self, most: int) -> bytes:
         """What has come in; nothing if that was for another."""
         try:
@@ -240,6 +263,7 @@ class Caller:
             return b""
         if not data:
             raise Lost
+        self._unheard = 0
         return data
 
     def _answer(self) -> None:

@@ -2,13 +2,14 @@
 
 import select
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ProtocolError
 from pyelevator.transports import zmtp
-from pyelevator.transports.base import IDLE
+from pyelevator.transports.base import HEARTBEAT, HEARTBEATS, IDLE
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.curve import handshake as curve_handshake
 from pyelevator.transports.dial import Address, LaneSocket, check_connected, opened
@@ -52,6 +53,7 @@ class Line:
         self._room = _watching(socket, select.POLLIN | select.POLLOUT)
         self._encode = handshake.outgoing()
         self._decoder = handshake.incoming()
+        self._ping = handshake.pinging()
         self._messages = self._decoder.messages
         self._decoder.feed(handshake.rest)
 
@@ -142,12 +144,33 @@ class Line:
         """
         messages = self._messages
         while not messages:
-            _wait(self._news, deadline)
+            self._await(deadline)
             self._take()
             if not messages and deadline.expired():
                 raise Late
         self._heard = monotonic()
         return messages.popleft()
+
+    def _await(self, deadline: Deadline) -> None:
+        """Waits until something comes in; a server that is silent for long is asked whether it lives, if it can tell.
+
+        Raises:
+            Late: nothing came.
+            Lost: the server does not even say that it lives.
+        """
+        if self._ping is None or deadline.seconds <= HEARTBEAT:
+            _wait(self._news, deadline)
+            return
+        for _ in range(HEARTBEATS + 1):
+            with suppress(Late):
+                _wait(self._news, deadline.earlier(Deadline.after(HEARTBEAT)))
+                return
+            if deadline.expired():
+                raise Late
+            ping = self._ping()
+            if self._pushed(ping) < len(ping):
+                break
+        raise Lost
 
     def _take(self) -> int:
         """Reads what is there; how many bytes that was."""

@@ -47,6 +47,7 @@ _FRAME: Final = 64  # what a frame, or a piece of one, counts beside its bytes, 
 MAX_COMMAND: Final = 1 << 16
 _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
 _TTL_SECONDS: Final = 0.1  # what its time to live counts
+_NO_TTL: Final = bytes(2)  # a process that is stopped for a while keeps its connections
 _MAX_PONGS: Final = 4096  # bytes of PONGs at once; to a peer that asks so often they say enough
 
 
@@ -330,6 +331,11 @@ class Handshake:
     def outgoing(self) -> Callable[[Sequence[bytes]], list[bytes]]:
         """What writes messages from now on."""
         return encode if self._mechanism.cipher is None else self._mechanism.cipher.encode
+
+    def pinging(self) -> Callable[[], bytes] | None:
+        """What makes a PING; None if the peer does not understand it (before ZMTP 3.1)."""
+        make = command if self._mechanism.cipher is None else self._mechanism.cipher.command
+        return (lambda: make(b"PING", _NO_TTL)) if self._data[11] >= MINOR else None
 
     def incoming(self, limit: int = MAX_MESSAGE) -> "Decoder":
         """What reads messages from now on."""
