@@ -1,12 +1,14 @@
 """Iterations of one moment through everything that may stand in between, and when that fails."""
 
+import asyncio
+import gc
 import io
 import threading
 import time
 
 import pytest
 
-from pyelevator import CursorExpired, Elevator, Retry, TransportError, UsageError
+from pyelevator import AsyncElevator, CursorExpired, Elevator, Retry, TransportError, UsageError
 from pyelevator.application import Application, Policy
 from pyelevator.client.mirror import Mirror
 from pyelevator.flows import compose
@@ -162,6 +164,66 @@ def test_a_fake_is_as_many_peers_as_it_has_clients():
         for iteration in kept:
             next(iteration)
         assert len(list(E.RangeIter(consistent=True))) == 1000
+
+
+@pytest.mark.parametrize("leaves", [1, 3])
+@pytest.mark.parametrize("request_", [lambda E: E.Get("0000"), lambda E: E.listdb(), lambda E: E.MGet(["0000"])])
+def test_the_snapshot_of_a_dropped_iterator_is_given_back_with_the_next_request(request_, leaves):
+    application = Application.in_memory()
+    with serve(application) as server, Elevator.from_url(server.urls[0]) as E:
+        fill(E)
+        dropped = [E.RangeIter(consistent=True) for _ in range(leaves)]
+        for iteration in dropped:
+            next(iteration)
+        assert count(application) == leaves
+        del dropped, iteration
+        gc.collect()
+        assert count(application) == leaves
+        request_(E)
+        assert count(application) == 0
+
+
+def test_iterators_that_are_broken_off_one_after_another_never_fill_the_server():
+    application = Application.in_memory(Policy(max_cursors=4))
+    with serve(application) as server, Elevator.from_url(server.urls[0]) as E:
+        fill(E)
+        for _ in range(64):
+            for _ in E.RangeIter(consistent=True):
+                break
+        assert count(application) <= 2
+
+
+def test_async_iterators_that_are_broken_off_never_fill_the_server():
+    application = Application.in_memory(Policy(max_cursors=4))
+
+    async def session(url):
+        async with AsyncElevator.from_url(url) as E:
+            async with E.WriteBatch() as batch:
+                for key in KEYS:
+                    batch.Put(key, "old")
+            for _ in range(64):
+                async for _ in E.RangeIter(consistent=True):
+                    break
+            gc.collect()
+            await E.Get("0000")
+            assert count(application) <= 1
+            await E.Get("0000")
+
+    with serve(application) as server:
+        asyncio.run(session(server.urls[0]))
+
+
+def test_giving_back_takes_no_more_time_than_the_request_may(tmp_path):
+    with ServerProcess() as server, Elevator.from_url(server.urls[0]) as E:
+        fill(E)
+        iteration = E.RangeIter(consistent=True)
+        next(iteration)
+        server.kill()
+        del iteration
+        begun = time.monotonic()
+        with pytest.raises(TransportError):
+            E.Get("0000", timeout=0.5)
+        assert time.monotonic() - begun < WAIT
 
 
 def test_a_mirror_repeats_the_reads_without_the_cursor():

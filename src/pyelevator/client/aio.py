@@ -270,6 +270,7 @@ class AsyncElevator(AsyncClient[T]):
             lambda pager, deadline: self._page(pager, compression, deadline),
             lambda page: self._rows(pager, page),
             lambda pager: self._run(operations.release(self._link, pager), timeout),
+            drop=self._session.dropped.append,
             looks_ahead=self._looks_ahead,
         )
 

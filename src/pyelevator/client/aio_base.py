@@ -95,7 +95,7 @@ class AsyncClient(Facade[T]):
         Then most of the time and memory is what a flow takes, so there is none where an answer is the result.
         """
         link = self._link
-        if compression is not False or not link.plain or self._forward is not None:
+        if compression is not False or not link.plain or self._forward is not None or self._session.dropped:
             return await self._run(flow(link, command, compression), timeout)
         uid = link.address(command) if command.extras else link.uid
         call = self._session.submit(command, uid, self._timeout if timeout is None else check_timeout(timeout))
@@ -114,6 +114,8 @@ class AsyncClient(Facade[T]):
         return self._drive_until(flow, self._deadline(timeout))
 
     def _drive_until(self, flow: Flow[R], deadline: Deadline) -> Coroutine[Any, Any, R]:
+        dropped = self._session.dropped
+        flow = operations.give_back(self._link, dropped, flow) if dropped else flow
         return drive_async(self._intercepted(flow, deadline), self._session.performer(deadline))
 
     async def __aenter__(self) -> Self:

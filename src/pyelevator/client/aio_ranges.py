@@ -91,7 +91,8 @@ class AsyncRangeIter(Generic[T]):
 
     A task fetches the next page while the caller works on one, unless the client has interceptors. A page that could
     not be fetched is fetched again by the next step. Who does not iterate to the end of a ``consistent`` range awaits
-    :meth:`close`, or uses it in ``async with``.
+    :meth:`close`, or uses it in ``async with``; the snapshot of one that is dropped is given back with the client's
+    next request.
 
     >>> import asyncio
     >>> from pyelevator import AsyncElevator
@@ -111,12 +112,14 @@ class AsyncRangeIter(Generic[T]):
         texts: Callable[[Any], list[T]],
         release: Callable[[Pager], Awaitable[None]],
         *,
+        drop: Callable[[Pager], None],
         looks_ahead: bool,
     ) -> None:
         self._deadline = deadline
         self._fetch = fetch
         self._texts = texts
         self._release = release
+        self._drop = drop
         self._looks_ahead = looks_ahead
         self._page: _Page[T] = _Page(None, pager, pager, FORKS.count)
         self._fetching = False
@@ -198,6 +201,11 @@ class AsyncRangeIter(Generic[T]):
             with suppress(ElevatorError):
                 await self._release(pager)
         self._page.pager = evolve(pager, done=True, cursor=False)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # its construction failed
+            if isinstance(self._page.pager.cursor, bytes) and self._page.forks == FORKS.count:
+                self._drop(self._page.pager)
 
     async def __aenter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from itertools import chain
@@ -234,6 +234,7 @@ class AsyncSession:
         self._max_lanes = max_lanes
         self._lane_timeout = lane_timeout
         self._board: Switchboard | None = None
+        self.dropped: deque[Any] = deque()  # the scans that nobody goes on with, see operations.give_back
 
     async def exchange(self, request: Request[Any], deadline: Deadline) -> Response:
         """The answer to ``request``.

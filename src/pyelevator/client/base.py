@@ -361,7 +361,7 @@ class Client(Facade[T]):
     ) -> R:
         """Does what ``flow`` does for a command of one key; without a flow, where an answer is the result."""
         deadline, link = self._deadline(timeout), self._link
-        if compression is not False or not link.plain or self._forward is not None:
+        if compression is not False or not link.plain or self._forward is not None or self._session.dropped:
             return self._run_until(flow(link, command, compression), deadline)
         uid = link.address(command) if command.extras else link.uid
         response = self._session.call(command, uid, deadline)
@@ -373,6 +373,8 @@ class Client(Facade[T]):
         return Ahead(self._session, self._intercepted(flow, deadline), deadline)
 
     def _run_until(self, flow: Flow[R], deadline: Deadline) -> R:
+        dropped = self._session.dropped
+        flow = operations.give_back(self._link, dropped, flow) if dropped else flow
         return drive(self._intercepted(flow, deadline), self._session.performer(deadline))
 
     def __enter__(self) -> Self:

@@ -452,6 +452,7 @@ class Elevator(Client[T]):
             begin if self._looks_ahead else None,
             lambda rows: self._rows(pager, rows),
             lambda pager: self._run(operations.release(self._link, pager), timeout),
+            self._session.dropped.append,
         )
         return ranges.RangeIter(pager, pages)
 

@@ -1,6 +1,8 @@
 """What each method does, as a flow; the sync and the async client run the same ones."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from attrs import define, evolve
@@ -25,7 +27,7 @@ from pyelevator.commands import (
     RepairReport,
     Slice,
 )
-from pyelevator.errors import ArgumentTypeError, ErrorCode, KeyNotFound, UsageError
+from pyelevator.errors import ArgumentTypeError, ElevatorError, ErrorCode, KeyNotFound, UsageError
 from pyelevator.flows import Flow, send
 from pyelevator.messages import Request, Response
 
@@ -286,6 +288,24 @@ def release(link: Link, pager: Pager) -> Flow[None]:
     """Gives the cursor of a scan back."""
     if isinstance(pager.cursor, bytes):
         yield from exchange(link, Slice(cursor=pager.cursor))
+
+
+def give_back(link: Link, dropped: deque[Pager], flow: Flow[R]) -> Flow[R]:
+    """Gives the cursors of scans back that nobody goes on with, and then does what ``flow`` does.
+
+    It does not matter if the server cannot be told: it keeps none for long.
+    """
+    pagers: list[Pager] = []
+    with suppress(IndexError):
+        while True:
+            pagers.append(dropped.popleft())
+    with suppress(ElevatorError):
+        if len(pagers) > 1 and Pipeline.feature in link.features:
+            yield from exchange(link, Pipeline([Slice(cursor=pager.cursor) for pager in pagers]))
+        else:
+            for pager in pagers:
+                yield from release(link, pager)
+    return (yield from flow)
 
 
 FALLBACKS: Final[Mapping[str, Callable[[Link, Any], Flow[Any]]]] = {

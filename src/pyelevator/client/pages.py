@@ -60,6 +60,7 @@ class Pages(Generic[T]):
         begin: begins to; None for a client that fetches nothing ahead.
         texts: what the caller sees of rows.
         let_go: gives the server's snapshot back.
+        drop: has it given back with the client's next request.
     """
 
     deadline: Callable[[], Deadline]
@@ -67,6 +68,7 @@ class Pages(Generic[T]):
     begin: Callable[[Pager, Deadline], Ahead[Fetched]] | None
     texts: Callable[[Any], list[T]]
     let_go: Callable[[Pager], None]
+    drop: Callable[[Pager], None]
 
     def before(self, pager: Pager) -> Page[T]:
         """A page without rows, which ``pager`` lies behind."""
@@ -120,6 +122,11 @@ class Pages(Generic[T]):
                     if deadline.expired():
                         raise
         return self.fetch(page.pager, deadline)
+
+    def dropped(self, page: Page[T]) -> None:
+        """Takes note of a page that nobody goes on from; it neither waits nor sends."""
+        if isinstance(page.pager.cursor, bytes) and page.forks == FORKS.count:
+            self.drop(page.pager)
 
     def release(self, page: Page[T]) -> None:
         """Gives the server's snapshot back, unless it is that of another process."""

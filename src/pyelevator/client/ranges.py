@@ -213,7 +213,7 @@ class RangeIter(Generic[T]):
     for what a signal handler raises (a KeyboardInterrupt, say) wherever it comes; only the row in hand may be lost.
     Several threads may share an iterator, and each row goes to one of them. Who does not iterate to the end of a
     ``consistent`` range calls :meth:`close`, or uses it in a ``with`` block, so that the server need not keep the
-    snapshot until it expires.
+    snapshot any longer; that of an iterator that is dropped is given back with the client's next request.
 
     >>> from pyelevator import Elevator
     >>> with Elevator.from_url("fake://") as E:
@@ -260,6 +260,10 @@ class RangeIter(Generic[T]):
             with suppress(ElevatorError):
                 self._pages.release(page)
             self._page = self._pages.before(evolve(page.pager, cursor=False))
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # its construction failed
+            self._pages.dropped(self._page)
 
     def __enter__(self) -> Self:
         return self

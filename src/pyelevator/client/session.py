@@ -280,6 +280,7 @@ class Session:
 
     Attributes:
         transport, codec: of its lanes.
+        dropped: the scans that nobody goes on with, see ``operations.give_back``.
     """
 
     def __init__(self, transport: Transport, codec: Codec, max_lanes: int, lane_timeout: float | None = None) -> None:
@@ -289,6 +290,7 @@ class Session:
         self._max_lanes = max_lanes
         self._lane_timeout = lane_timeout
         self._pool = self._new_pool()
+        self.dropped: deque[Any] = deque()
 
     def _new_pool(self) -> Pool:
         sibling, codec = self.transport.sibling, self.codec  # the pool must not keep the session alive
