@@ -7,12 +7,22 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from pyelevator.engines.base import EngineDamaged, EngineError, EngineFileError
+from pyelevator.engines.base import EngineDamaged, EngineError, EngineFileError, EngineForeign
 from pyelevator.engines.binding import DISTRIBUTIONS
 
 _FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
     ("already held by process", EngineError, "{path} is open already"),
     ("temporarily unavailable", EngineError, "{path} is in use by another process"),
+    (
+        "bad block type",  # the checksum was right, or LevelDB would have said that it is not
+        EngineForeign,
+        "{path} has blocks of a compression that this LevelDB lacks ({detail}); a repair would lose them",
+    ),
+    (
+        "does not match existing comparator",
+        EngineForeign,
+        "{path} is in another order of keys than bytewise, which only the program that made it knows ({detail})",
+    ),
     ("Corruption", EngineDamaged, "{path} is damaged; repair it with repairdb ({detail})"),
     (
         r"\.(ldb|sst): Invalid argument",
@@ -24,9 +34,9 @@ _FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
     (
         "No space left|File too large|quota exceeded",
         EngineFileError,
-        "the disk is full ({detail}); free some space, and the database works again without a restart",
+        "{path}: the disk is full ({detail}); free some space, and the database works again without a restart",
     ),
-    ("IO error|Errno", EngineFileError, "{detail}"),
+    ("IO error|Errno", EngineFileError, "{path}: {detail}"),
     ("", EngineError, "{path}: {detail}"),
 )
 """Pattern in the library's text -> the error to raise and its text; the first that matches."""
