@@ -1,10 +1,11 @@
 """From an address to a connected socket, before a deadline."""
 
+import _socket
 import errno
 import os
 import socket as sockets
 import threading
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed
@@ -15,15 +16,22 @@ Address: TypeAlias = tuple[int, Any]
 """A family of addresses, and one of them as ``connect`` takes it."""
 
 
-class LaneSocket(sockets.socket):
+class LaneSocket(_socket.socket):
     """A socket that may simply be dropped: Python would warn of each one, and the session warns once for all of them.
 
-    To close it neither sends nor waits. A forked child that drops it closes its own descriptor, and the parent's
-    connection stays as it is; so nothing here may ever call ``shutdown``.
+    It is the system's own, below the class that Python, and eventlet and gevent in its place, make of it: they have
+    nothing to add, as it never blocks. To close it neither sends nor waits. A forked child that drops it closes its own
+    descriptor, and the parent's connection stays as it is; so nothing here may ever call ``shutdown``.
     """
 
     def __del__(self) -> None:
-        sockets.SocketType.close(self)  # the system's own: an interrupt may have come before Python's was made
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Addresses:

@@ -14,6 +14,7 @@ from pyelevator.transports.curve import Curve
 from pyelevator.transports.curve import handshake as curve_handshake
 from pyelevator.transports.dial import Address, LaneSocket, check_connected, opened
 from pyelevator.transports.pieces import QUIET
+from pyelevator.transports.readiness import Poll, watching
 
 _LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
 _HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
@@ -49,8 +50,8 @@ class Line:
         self._heard = monotonic()
         self._socket = socket
         self._send, self._receive = socket.send, socket.recv
-        self._news = _watching(socket, select.POLLIN)
-        self._room = _watching(socket, select.POLLIN | select.POLLOUT)
+        self._news = watching(socket, select.POLLIN)
+        self._room = watching(socket, select.POLLIN | select.POLLOUT)
         self._encode = handshake.outgoing()
         self._decoder = handshake.incoming()
         self._ping = handshake.pinging()
@@ -196,9 +197,9 @@ class Line:
 
 def _shaken(socket: LaneSocket, handshake: zmtp.Handshake, deadline: Deadline) -> zmtp.Handshake:
     """Shakes hands once the connection is up."""
-    _wait(_watching(socket, select.POLLOUT), deadline)
+    _wait(watching(socket, select.POLLOUT), deadline)
     check_connected(socket)
-    news = _watching(socket, select.POLLIN)
+    news = watching(socket, select.POLLIN)
     socket.send(handshake.opening, QUIET)
     while not handshake.done:
         _wait(news, deadline)
@@ -211,13 +212,7 @@ def _shaken(socket: LaneSocket, handshake: zmtp.Handshake, deadline: Deadline) -
     return handshake
 
 
-def _watching(socket: LaneSocket, events: int) -> "select.poll":
-    poll = select.poll()
-    poll.register(socket, events)
-    return poll
-
-
-def _wait(poll: "select.poll", deadline: Deadline) -> list[tuple[int, int]]:
+def _wait(poll: Poll, deadline: Deadline) -> list[tuple[int, int]]:
     """What happens on the one socket that ``poll`` watches.
 
     Raises:

@@ -18,6 +18,7 @@ from pyelevator.transports.bindings import bind_target, cannot_listen, claim_ipc
 from pyelevator.transports.dealer import DealerContext
 from pyelevator.transports.endpoint import Target
 from pyelevator.transports.failures import unconnected
+from pyelevator.transports.readiness import Poll, Select, watching
 
 _LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
 
@@ -32,7 +33,7 @@ class ZmqTransport(Transport):
     def __init__(self, url: str) -> None:
         self._url = url
         self._socket: zmq.Socket[bytes] | None = None
-        self._news = select.poll()
+        self._news: Poll = Select()
 
     @property
     def url(self) -> str:
@@ -74,8 +75,7 @@ class ZmqTransport(Transport):
 
     def _open(self) -> "zmq.Socket[bytes]":
         socket = self.open_socket()
-        self._news = select.poll()
-        self._news.register(socket.fileno(), select.POLLIN)
+        self._news = watching(socket.fileno(), select.POLLIN)
         self._socket = socket
         return socket
 
