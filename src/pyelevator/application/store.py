@@ -82,10 +82,13 @@ class Store:
         """The databases, in the order of their creation; None if no server has been here before.
 
         Raises:
-            StoreError: the file is not a store file.
+            StoreError: the file is not a store file, or cannot be read.
         """
-        found = next((path for path in (self.path, *self.older) if path.is_file()), None)
-        return None if found is None else _read(found)
+        try:
+            found = next((path for path in (self.path, *self.older) if path.is_file()), None)
+            return None if found is None else _read(found)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Replaces the file, all of it or nothing: a crash leaves the old one or the new one."""
@@ -151,10 +154,19 @@ def _entry(key: str, fields: Mapping[str, Any]) -> Entry:
 
 
 def _has_name(entry: Entry) -> bool:
-    """Old servers let a database without a name be created, on the storage root itself."""
+    """Old servers let a database without a name be created, on the storage root itself.
+
+    What no client could be told is no name either: it would keep the others from being listed.
+    """
     if not entry.name:
         _log.warning("ignoring the database without a name at %s", entry.path)
-    return bool(entry.name)
+        return False
+    try:
+        (entry.name + entry.uid).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        _log.warning("ignoring the database %r: its name or its uid is no text (%s)", entry.name, error.reason)
+        return False
+    return True
 
 
 def _sync_directory(directory: Path) -> None:
