@@ -9,7 +9,7 @@ import pytest
 
 from pyelevator.application import Catalog, CatalogError, CatalogLocked, StoreError
 from pyelevator.commands import PUT
-from pyelevator.engines.base import EngineFileError
+from pyelevator.engines.base import EngineError, EngineFileError
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.errors import DatabaseError
 
@@ -402,3 +402,65 @@ def test_a_directory_that_holds_the_data_directory_is_no_database(reopened, data
         with pytest.raises(DatabaseError, match="holds the data directory"):
             catalog.create(name)
     assert catalog.names() == ["default"]
+
+
+# Allowed directories, after the creation
+
+
+USES = {
+    "mount": lambda catalog, name: catalog.mount(name),
+    "use": lambda catalog, name: catalog.use(catalog.uid_of(name)).__enter__(),
+    "repair": lambda catalog, name: catalog.repair(catalog.uid_of(name)),
+    "drop": lambda catalog, name: catalog.drop(name, force=True),
+}
+
+
+def swapped(tmp_path):
+    """A database in an allowed directory, in whose place there is a link to another one."""
+    (tmp_path / "allowed").mkdir()
+    name = str(tmp_path / "allowed" / "db")
+    foreign = leveldb(tmp_path / "foreign")
+    return name, Path(foreign)
+
+
+def files(path):
+    return sorted((file.name, file.stat().st_size) for file in path.iterdir())
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_link_in_place_of_an_allowed_database_leads_nowhere(reopened, tmp_path, use, restarted):
+    name, foreign = swapped(tmp_path)
+    catalog = reopened(allowed_roots=[str(tmp_path / "allowed")])
+    catalog.create(name)
+    catalog.unmount(name)
+    Path(name).rename(tmp_path / "away")
+    Path(name).symlink_to(foreign)
+    before = files(foreign)
+    if restarted:
+        catalog = reopened(allowed_roots=[str(tmp_path / "allowed")])
+    with pytest.raises((DatabaseError, EngineError)):
+        USES[use](catalog, name)
+    assert files(foreign) == before
+
+
+@pytest.mark.parametrize("use", USES)
+def test_what_is_no_longer_allowed_is_not_used_any_more(reopened, tmp_path, use):
+    name, _ = swapped(tmp_path)
+    reopened(allowed_roots=[str(tmp_path / "allowed")]).create(name)
+    before = files(Path(name))
+    catalog = reopened(allowed_roots=[])
+    with pytest.raises((DatabaseError, EngineError), match="is not under an allowed directory"):
+        USES[use](catalog, name)
+    assert files(Path(name)) == before
+
+
+def test_a_path_outside_is_refused_before_anybody_looks_there(reopened, tmp_path, monkeypatch):
+    catalog, looked = reopened(allowed_roots=[str(tmp_path / "allowed")]), []
+    resolve = LevelDbStorage.resolve
+    monkeypatch.setattr(LevelDbStorage, "resolve", lambda self, path: looked.append(path) or resolve(self, path))
+    with pytest.raises(DatabaseError, match="is not under an allowed directory"):
+        catalog.create("/etc/elsewhere")
+    with pytest.raises(DatabaseError, match="doesn't exist"):
+        catalog.uid_of("/etc/elsewhere")
+    assert "/etc/elsewhere" not in looked

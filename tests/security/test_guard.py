@@ -1,6 +1,7 @@
 """Who may do what, without a socket: every verb by role, patterns of names, and no way around them."""
 
 import inspect
+import threading
 
 import pytest
 from attrs import evolve
@@ -8,54 +9,28 @@ from attrs import evolve
 from pyelevator.application import Application
 from pyelevator.commands import (
     COMMANDS,
-    PUT,
     Access,
-    Batch,
     Command,
     DbConnect,
     DbCreate,
     DbDrop,
-    DbForget,
     DbList,
     DbMount,
     DbRepair,
     DbUmount,
     Delete,
-    Exists,
     Get,
-    MGet,
-    Ping,
     Pipeline,
     Put,
     Range,
-    Slice,
     Unknown,
 )
 from pyelevator.errors import ErrorCode, PermissionDenied
 from pyelevator.messages import Request
-from pyelevator.server.permissions import EVERYTHING, Grant, Guard, Rights
-
-SAMPLES = {
-    "GET": (Access.READ, Get("k")),
-    "PUT": (Access.WRITE, Put("k", "v")),
-    "DELETE": (Access.WRITE, Delete("k")),
-    "EXISTS": (Access.READ, Exists("k")),
-    "MGET": (Access.READ, MGet(["k"])),
-    "RANGE": (Access.READ, Range()),
-    "SLICE": (Access.READ, Slice(None, 5)),
-    "BATCH": (Access.WRITE, Batch([(PUT, b"k", b"v")])),
-    "PING": (Access.NONE, Ping()),
-    "DBCONNECT": (Access.READ, DbConnect("app-1")),
-    "DBMOUNT": (Access.ADMIN, DbMount("app-1")),
-    "DBUMOUNT": (Access.ADMIN, DbUmount("app-1")),
-    "DBCREATE": (Access.ADMIN, DbCreate("app-2")),
-    "DBDROP": (Access.ADMIN, DbDrop("app-1")),
-    "DBFORGET": (Access.ADMIN, DbForget("app-1")),
-    "DBLIST": (Access.NONE, DbList()),
-    "DBREPAIR": (Access.ADMIN, DbRepair()),
-    "PIPELINE": (Access.WRITE, Pipeline([Put("k", "v")])),
-}
-"""Verb -> the access it needs, and a command about app-1 (or app-2, which does not exist yet)."""
+from pyelevator.server.guard import Guard
+from pyelevator.server.permissions import EVERYTHING, Grant, Rights
+from support.links import exchange
+from support.samples import SAMPLES
 
 DENIED = ErrorCode.OS
 
@@ -263,6 +238,49 @@ def test_a_path_that_leads_to_a_database_counts_as_its_name(tmp_path):
         for verb in (DbConnect, DbMount, DbUmount, DbDrop, DbCreate):
             assert guard(Request(verb(path), peer="alice")).code is DENIED
     assert application.catalog.names() == ["default", "secret"]
+    guard.close()
+
+
+def test_a_link_that_is_swapped_all_the_time_drops_nothing_else(tmp_path):
+    """Admin on one database, and a link to swap between it and another: what is dropped is what was checked."""
+    application = Application.on_leveldb(str(tmp_path / "data"))
+    application.catalog.create("secret")
+    guard = Guard(application, lambda: {"alice": Rights((Grant(Access.ADMIN, "mine"),))})
+    link, other, stop = tmp_path / "link", tmp_path / "other", threading.Event()
+    link.symlink_to(tmp_path / "data" / "mine")
+    other.symlink_to(tmp_path / "data" / "secret")
+
+    def swap():
+        while not stop.is_set():
+            exchange(link, other)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    dropped = 0
+    try:
+        for _ in range(100):
+            if "mine" not in application.catalog.names():
+                application.catalog.create("mine")
+            dropped += guard(Request(DbDrop(str(link)), peer="alice")).code is None
+    finally:
+        stop.set()
+        swapping.join()
+    assert dropped
+    assert "secret" in application.catalog.names()
+    guard.close()
+
+
+def test_a_link_gives_no_rights_where_it_leads(tmp_path):
+    application = Application.on_leveldb(str(tmp_path / "data"))
+    guard = Guard(application, lambda: {"alice": Rights((Grant(Access.ADMIN, f"{tmp_path}/alice/*"),))})
+    for name in ("alice", "bob"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "alice" / "link").symlink_to(tmp_path / "bob")
+    refused = guard(Request(DbCreate(f"{tmp_path}/alice/link/db"), peer="alice"))
+    assert refused.message == f"not allowed: DBCREATE needs admin access to the database {tmp_path}/alice/link/db"
+    assert list((tmp_path / "bob").iterdir()) == []
+    assert guard(Request(DbCreate(f"{tmp_path}/alice/./db/"), peer="alice")).code is None
+    assert application.catalog.names() == ["default", f"{tmp_path}/alice/db"]
     guard.close()
 
 

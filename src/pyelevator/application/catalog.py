@@ -15,7 +15,7 @@ from uuid import uuid4
 from attrs import evolve, field, frozen
 
 from pyelevator.application.mounts import Mount, absence
-from pyelevator.application.names import DEFAULT, Names
+from pyelevator.application.names import DEFAULT, Located, Names, normal
 from pyelevator.application.openings import Openings
 from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, lock
 from pyelevator.commands import RepairReport
@@ -97,6 +97,8 @@ class Catalog:
         self._names = Names(_IN_MEMORY, storage.resolve, allowed_roots=roots)
         if Capability.DURABLE in storage.capabilities:
             self._take(directory, store)
+        if self._names.directories is not None:
+            storage.confine(self._names.directories)
         try:
             self._load()
         except BaseException:
@@ -218,10 +220,15 @@ class Catalog:
         mount = self._index.by_uid.get(uid)
         return None if mount is None else mount.entry.name
 
-    def registered(self, name: str) -> str | None:
-        """The name of the database that ``name`` finds: itself, or for an absolute path that of what lies there."""
-        mount = self._named_or_none(name)
-        return None if mount is None else mount.entry.name
+    def located(self, name: str) -> Located:
+        """What a name stands for, found out once: with the result nothing is looked up again by any other method."""
+        mount = self._index.by_name.get(name)
+        if mount is None:
+            path = self._names.lookup(name)
+            mount = self._index.by_path.get(path) if path is not None else None
+            if mount is None:
+                return self._names.unregistered(name, path)
+        return Located(mount.entry.name, mount.entry.path, is_registered=True)
 
     def mount(self, name: str) -> None:
         """Opens a database; one that is open stays so."""
@@ -263,6 +270,7 @@ class Catalog:
         if self._named_or_none(name):
             raise _taken(name)
         path, options = self._names.path_of(name), options or {}
+        name = normal(str(name))
         if not tolerant:
             self._check_names(options)
         allowed, kept = creation(options), self._storage.check_options(options)
@@ -343,9 +351,8 @@ class Catalog:
         index = self._index
         if name in index.by_name:
             return index.by_name[name]
-        if not name.startswith("/") or self._names.refusal(name):
-            return None
-        return index.by_path.get(self._names.locate(name))
+        path = self._names.lookup(name)
+        return None if path is None else index.by_path.get(path)
 
     @contextmanager
     def _reserved(self, name: str, path: str) -> Iterator[None]:

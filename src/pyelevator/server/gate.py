@@ -1,63 +1,167 @@
-"""Gate: what clients may do, asked on the way, for a proxy that stands before servers which do not know its clients."""
+"""Gate: an interceptor that asks the authorizer first, for a proxy before servers which do not know its clients."""
 
-import posixpath
+import hmac
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any
+from secrets import token_bytes
+from typing import Any, Final
 
-from pyelevator.commands import Access, DbList
-from pyelevator.errors import ErrorCode, PermissionDenied
-from pyelevator.flows import Flow, Forward
-from pyelevator.interceptors.names import Names
+from attrs import evolve
+
+from pyelevator.application.names import Located, normal, refusal
+from pyelevator.commands import DbConnect, DbList, Pipeline
+from pyelevator.errors import CursorExpired, DatabaseError, PermissionDenied, ServerError
+from pyelevator.flows import Flow, Forward, gathered
 from pyelevator.messages import Request, Response
-from pyelevator.server.permissions import STRANGER, Rights, shown_to
+from pyelevator.server.authorizer import Authorizer, refused, shown_to
+from pyelevator.server.permissions import Rights
+
+_KNOWN: Final = 1 << 16
+"""Uids whose names are remembered."""
+
+_SEAL: Final = 32
+"""Bytes of a seal."""
 
 
 class Gate:
     """An interceptor that refuses what a client may not do; who asks is ``Request.peer``.
 
-    It has no catalog, so it knows databases by the names that clients give them: their uids by the DBCONNECTs that it
-    saw, which any client's reconnecting brings about, and absolute paths without ``..``; a path that leads elsewhere
-    by a symbolic link is what the server behind must refuse (``--allow-path``).
+    It has no catalog: what a name stands for it asks the server. A path that leads elsewhere by a symbolic link is what
+    the server must refuse (``--allow-path``).
 
     Args:
         rights: what each known client may do, by its user id, as of now; called for each request.
     """
 
     def __init__(self, rights: Callable[[], Mapping[str, Rights]]) -> None:
-        self._rights = rights
-        self._names = Names()
+        self._authorizer = Authorizer(rights)
+        self._names = _Names()
+        self._cursors = _Cursors()
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
-        rights = self._rights().get(request.peer or "")
-        if rights is None:
-            return _denied(STRANGER, request)
-        refusal = self._refusal(request, rights)
-        if refusal is not None:
-            return refusal
-        response = yield from self._names.learn(request, forward)
-        return shown_to(rights, response) if isinstance(request.command, DbList) else response
+        try:
+            rights = self._authorizer.rights_of(request)
+        except PermissionDenied as error:
+            return refused(error, request)
+        if _has_cursors(request):
+            return (yield from self._one_by_one(request, forward))
+        try:
+            found = yield from self._names.found(request, forward)
+            checked = self._cursors.opened(self._authorizer.check(request, rights, found))
+            _check_name(checked.command)
+        except ServerError as error:
+            is_split = isinstance(error, PermissionDenied) and isinstance(request.command, Pipeline)
+            return (yield from self._one_by_one(request, forward)) if is_split else refused(error, request)
+        response = yield from forward(checked)
+        self._names.learn(checked, response)
+        return self._cursors.sealed(request, shown_to(rights, request, response))
 
-    def _refusal(self, request: Request[Any], rights: Rights) -> Response | None:
-        """The answer to a request that is not allowed; None if it is."""
+    def _one_by_one(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+        """The answer to a pipeline that cannot be passed on as a whole: all but what is forbidden is executed."""
+        pipeline: Any = request.command
+        answers = []
+        for command in pipeline.commands:
+            answers.append((yield from self(evolve(request, command=command, id=None), forward)))
+        return gathered(answers, request.id)
+
+
+def _check_name(command: Any) -> None:
+    """Refuse a name that no server of ours takes, and an old one would: it counted as what it is not."""
+    why = refusal(command.name) if command.by_name and command.name.startswith("/") else None
+    if why:
+        raise DatabaseError(why)
+
+
+def _has_cursors(request: Request[Any]) -> bool:
+    """Whether it is a pipeline in which somebody reads from a cursor, or wants one."""
+    commands = request.command.commands if isinstance(request.command, Pipeline) else ()
+    return any(getattr(command, "cursor", False) for command in commands)
+
+
+class _Names:
+    """What the databases of the servers behind are called in their catalogs, as they tell when asked."""
+
+    def __init__(self) -> None:
+        self._of_uids: OrderedDict[str, str] = OrderedDict()
+
+    def found(self, request: Request[Any], forward: Forward) -> Flow[Located | str | None]:
+        """What a request is about, as ``Authorizer.check`` wants it."""
         command: Any = request.command
-        if command.access is Access.NONE:
-            return None
-        if not command.by_name and not command.addressed:
-            granted, what = rights.everywhere, "all databases"
-        else:
-            name = _plain(command.name) if command.by_name else self._names.of(request.uid)
-            if name is None:
-                return Response.failure(ErrorCode.RUNTIME, f"Database {request.uid} doesn't exist", request.id)
-            granted, what = rights.access(name), f"the database {name}"
-        if granted >= command.access:
-            return None
-        return _denied(f"{command.verb} needs {command.access.name.lower()} access to {what}", request)
+        if not command.by_name:
+            return self._of_uids.get(request.uid or "")
+        if not command.name.startswith("/") or refusal(command.name):
+            return Located(command.name, None, is_registered=False, counts_as=(normal(command.name),))
+        return (yield from self._at_path(command.name, forward))
+
+    def _at_path(self, path: str, forward: Forward) -> Flow[Located]:
+        """What lies at a path: it may have another name, which the uids tell."""
+        listed = yield from forward(Request(DbList()))
+        names = [name.decode("utf-8", "surrogateescape") for name in listed.payload or ()]
+        if path in names:
+            return Located(path, None, is_registered=True)
+        uid = yield from self._uid_of(path, forward)
+        if uid is None:
+            return Located(normal(path), None, is_registered=False)
+        for name in names if uid not in self._of_uids else ():
+            other = yield from self._uid_of(name, forward)
+            if other is not None:
+                self._note(other, name)
+            if other == uid:
+                break
+        name = self._of_uids.get(uid)
+        if name is None:
+            raise DatabaseError(f"Database {path} does not exist")  # it has just been dropped
+        return Located(name, None, is_registered=True)
+
+    def _uid_of(self, name: str, forward: Forward) -> Flow[str | None]:
+        response = yield from forward(Request(DbConnect(name)))
+        payload = response.payload
+        return payload.decode("utf-8", "surrogateescape") if isinstance(payload, bytes) else None
+
+    def learn(self, request: Request[Any], response: Response) -> None:
+        """Takes note of the uid that a DBCONNECT was answered with."""
+        if isinstance(request.command, DbConnect) and isinstance(response.payload, bytes):
+            self._note(response.payload.decode("utf-8", "surrogateescape"), str(request.command.name))
+
+    def _note(self, uid: str, name: str) -> None:
+        self._of_uids[uid] = name
+        self._of_uids.move_to_end(uid)
+        if len(self._of_uids) > _KNOWN:
+            self._of_uids.popitem(last=False)
 
 
-def _plain(name: str) -> str:
-    """A database's name as the patterns shall see it: a path without detours."""
-    return posixpath.normpath(name) if name.startswith("/") else name
+class _Cursors:
+    """Has each client use the cursors that it opened itself: to the servers behind, all of them are the proxy's.
 
+    Their ids have a seal behind them that only the client can use to whom they were given.
+    """
 
-def _denied(why: str, request: Request[Any]) -> Response:
-    return Response.of_error(PermissionDenied(f"{PermissionDenied.MARK}{why}"), request.id)
+    def __init__(self) -> None:
+        self._key = token_bytes(32)
+
+    def sealed(self, request: Request[Any], response: Response) -> Response:
+        """The answer with its cursor as the client gets it."""
+        if response.cursor is None:
+            return response
+        return evolve(response, cursor=response.cursor + self._seal(request, response.cursor))
+
+    def opened(self, request: Request[Any]) -> Request[Any]:
+        """The request with its cursor as the server gets it.
+
+        Raises:
+            CursorExpired: it is none, or another client's.
+        """
+        command: Any = request.command
+        sealed = getattr(command, "cursor", None)
+        if not isinstance(sealed, bytes):
+            return request
+        cursor, seal = sealed[:-_SEAL], sealed[-_SEAL:]
+        if not hmac.compare_digest(seal, self._seal(request, cursor)):
+            raise CursorExpired(
+                f"{CursorExpired.MARK}it was opened by another client, or before the proxy was restarted"
+            )
+        return evolve(request, command=evolve(command, cursor=cursor))
+
+    def _seal(self, request: Request[Any], cursor: bytes) -> bytes:
+        whose = f"{request.peer}\n".encode() + cursor
+        return hmac.digest(self._key, whose, "sha256").hex().encode()[:_SEAL]

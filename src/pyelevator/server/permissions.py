@@ -1,4 +1,4 @@
-"""What clients may do: rights per pattern of database names, and the guard that asks before the application does.
+"""What clients may do: rights per pattern of database names.
 
 The file is TOML, a table for each client::
 
@@ -20,24 +20,18 @@ The file is TOML, a table for each client::
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import translate
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
-from pyelevator.application import Application
-from pyelevator.application.application import Wrapper
-from pyelevator.commands import Access, DbList, Pipeline
-from pyelevator.errors import PermissionDenied, UsageError
-from pyelevator.flows import gathered
-from pyelevator.messages import Request, Response
+from pyelevator.commands import Access
+from pyelevator.errors import UsageError
 from pyelevator.server import values
 from pyelevator.transports.authentication import LOCAL
 from pyelevator.transports.curve import is_key
-
-_R = TypeVar("_R", Response, Response | None)
 
 EVERY: Final = "*"
 """The pattern of all databases, and in the file the table of all other clients."""
@@ -128,74 +122,3 @@ def rights_by_key(keys: Iterable[tuple[str, str]], table: Mapping[str, Rights] |
     rights = {key: table.get(name, others) for name, key in keys}
     named = {entry.key: entry for entry in table.values() if entry.key is not None}
     return rights | named | {LOCAL: table.get(LOCAL, EVERYTHING)}
-
-
-class Guard(Wrapper):
-    """An application that knows its clients, and refuses what they may not do.
-
-    Who asks is ``Request.peer``; what comes from nobody known is refused.
-
-    Args:
-        application: what answers the rest.
-        rights: what each known client may do, by its user id, as of now; called for each request.
-    """
-
-    def __init__(self, application: Application, rights: Callable[[], Mapping[str, Rights]]) -> None:
-        super().__init__(application)
-        self._rights = rights
-
-    def __call__(self, request: Request[Any]) -> Response:
-        return self._guarded(request, self._application, self._one_by_one)
-
-    def at_once(self, request: Request[Any]) -> Response | None:
-        return self._guarded(request, self._application.at_once, lambda _: None)
-
-    def _guarded(
-        self, request: Request[Any], answer: Callable[[Request[Any]], _R], split: Callable[[Request[Any]], _R]
-    ) -> _R | Response:
-        rights = self._rights().get(request.peer or "")
-        refusal = STRANGER if rights is None else self._refusal(request, rights)
-        if refusal is not None and rights is not None and isinstance(request.command, Pipeline):
-            return split(request)
-        if rights is None or refusal is not None:
-            return Response.of_error(PermissionDenied(f"{PermissionDenied.MARK}{refusal}"), request.id)
-        response = answer(request)
-        return shown_to(rights, response) if response and isinstance(request.command, DbList) else response
-
-    def _one_by_one(self, request: Request[Any]) -> Response:
-        """The answer to a pipeline that has something forbidden in it: all but that is executed."""
-        pipeline: Any = request.command
-        return gathered([self(evolve(request, command=command, id=None)) for command in pipeline.commands], request.id)
-
-    def _refusal(self, request: Request[Any], rights: Rights) -> str | None:
-        """Why the client may not ask this; None if it may."""
-        needed = request.command.access
-        if needed is Access.NONE:
-            return None
-        granted, what = self._granted(request, rights)
-        return None if granted >= needed else f"{request.command.verb} needs {needed.name.lower()} access to {what}"
-
-    def _granted(self, request: Request[Any], rights: Rights) -> tuple[Access, str]:
-        """What the client may do with what the request is about, and what that is.
-
-        It is the name in the catalog that counts, whatever uid or path leads to it.
-        """
-        command: Any = request.command
-        if not command.by_name and not command.addressed:
-            return rights.everywhere, "all databases"
-        found = self.catalog.registered(command.name) if command.by_name else self.catalog.name_of(request.uid)
-        name = command.name if found is None and command.by_name else found
-        if name is None:
-            return Access.ADMIN, ""  # there is no such uid, and the application says so
-        return rights.access(name), f"the database {name}"
-
-
-STRANGER: Final = "the server does not know this client's key (any more)"
-"""Why somebody without rights is refused."""
-
-
-def shown_to(rights: Rights, response: Response) -> Response:
-    """The list of databases without those that the client may not read."""
-    names = response.payload or []
-    readable = [name for name in names if rights.access(name.decode("utf-8", "surrogateescape")) >= Access.READ]
-    return evolve(response, payload=readable) if response.code is None else response

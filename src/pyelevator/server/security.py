@@ -10,8 +10,8 @@ from attrs import frozen
 from pyelevator.application import Application
 from pyelevator.errors import UsageError
 from pyelevator.server.gate import Gate
+from pyelevator.server.guard import Guard
 from pyelevator.server.keys import Clients, server_secret
-from pyelevator.server.permissions import Guard
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.bindings import bind_target
 

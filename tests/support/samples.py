@@ -1,0 +1,46 @@
+"""One command of each verb, and the access that it needs."""
+
+from pyelevator.commands import (
+    PUT,
+    Access,
+    Batch,
+    DbConnect,
+    DbCreate,
+    DbDrop,
+    DbForget,
+    DbList,
+    DbMount,
+    DbRepair,
+    DbUmount,
+    Delete,
+    Exists,
+    Get,
+    MGet,
+    Ping,
+    Pipeline,
+    Put,
+    Range,
+    Slice,
+)
+
+SAMPLES = {
+    "GET": (Access.READ, Get("k")),
+    "PUT": (Access.WRITE, Put("k", "v")),
+    "DELETE": (Access.WRITE, Delete("k")),
+    "EXISTS": (Access.READ, Exists("k")),
+    "MGET": (Access.READ, MGet(["k"])),
+    "RANGE": (Access.READ, Range()),
+    "SLICE": (Access.READ, Slice(None, 5)),
+    "BATCH": (Access.WRITE, Batch([(PUT, b"k", b"v")])),
+    "PING": (Access.NONE, Ping()),
+    "DBCONNECT": (Access.READ, DbConnect("app-1")),
+    "DBMOUNT": (Access.ADMIN, DbMount("app-1")),
+    "DBUMOUNT": (Access.ADMIN, DbUmount("app-1")),
+    "DBCREATE": (Access.ADMIN, DbCreate("app-2")),
+    "DBDROP": (Access.ADMIN, DbDrop("app-1")),
+    "DBFORGET": (Access.ADMIN, DbForget("app-1")),
+    "DBLIST": (Access.NONE, DbList()),
+    "DBREPAIR": (Access.ADMIN, DbRepair()),
+    "PIPELINE": (Access.WRITE, Pipeline([Put("k", "v")])),
+}
+"""Verb -> the access it needs, and a command about app-1 (or app-2, which does not exist yet)."""
