@@ -135,3 +135,12 @@ def test_flat_knows_no_compression():
     frames = FlatCodec().encode_request(ASKED)
     assert frames == [b"\x93\xa1u\xa3GET\xa1k"]
     assert FlatCodec().encode_response(Response(b"v"), ASKED) == [b"\x94\x01\x00\xa0\xa1v"]
+
+
+def test_a_reply_that_is_compressed_though_nobody_asked_is_refused_unread():
+    codec, asked = ClassicCodec(), Request(Range(), id=7, compression=True)
+    header, content = codec.encode_response(Response([[b"k", b"v" * 1000]], id=7), asked)
+    assert codec.decode_response([header, content], asked).payload == [[b"k", b"v" * 1000]]
+    for unread in (content, b"\xff\xff\xff\x7f" + bytes(100)):
+        with pytest.raises(MalformedMessage, match="compressed, and nobody asked"):
+            codec.decode_response([header, unread], Request(Range(), id=7))

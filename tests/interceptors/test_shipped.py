@@ -402,3 +402,34 @@ def test_spans_have_verb_and_database_and_keys_only_on_request():
     }
     assert shown.attributes["elevator.key"] == "shown"
     provider.shutdown()
+
+
+def test_metrics_have_so_many_labels_whatever_clients_make_up():
+    from contextlib import suppress
+
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    from pyelevator import DatabaseError, Elevator, ElevatorError
+    from pyelevator.client import operations
+    from pyelevator.commands import Unknown
+    from pyelevator.transports import FakeTransport
+
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, databases=3)
+    with Elevator(transport=FakeTransport(), interceptors=[metrics]) as E:
+        for number in range(50):
+            E.createdb(f"db{number}")
+            E.connect(f"db{number}")
+            E.Put("k", "v")
+            with suppress(DatabaseError):
+                E.connect(f"none{number}")
+            with suppress(ElevatorError):
+                E._run(operations.call(E._link, Unknown(f"VERB{number}", [])), None)
+    found = {
+        tuple(sample.labels.get(name) for name in ("verb", "database"))
+        for metric in registry.collect()
+        for sample in metric.samples
+    }
+    assert {database for _, database in found} <= {"default", "db0", "db1", "-", "other"}
+    assert {verb for verb, _ in found} <= {"DBCREATE", "DBCONNECT", "PUT", "other"}
+    assert len(generate_latest(registry)) < 50_000

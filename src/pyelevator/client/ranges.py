@@ -148,16 +148,20 @@ class Pager:
         the server's word that it cut the page short.
 
         Raises:
-            MalformedMessage: there is no ``cursor`` in an answer that needs one.
+            MalformedMessage: there is no ``cursor`` in an answer that needs one, or the page does not lie behind the
+                one before it.
         """
         done = not page or (len(page) < self._asked and not more)
         if self.cursor is not False and cursor is None and not done:
             raise MalformedMessage("the answer names no cursor, so what follows it may be of another moment")
         kept = self.cursor is not False and (cursor or False)
         if isinstance(page, Sealed):
+            self._check_advances(page.last)
             if self._contains(page.last):
                 return page, self._behind(page.last, page.count, page.size, done, kept)
             page = page.pairs()
+        if page:
+            self._check_advances(self._key(page[-1]))
         rows = self._within(page)
         if len(rows) < len(page) or not rows:
             following = evolve(self, done=True, cursor=kept)
@@ -165,6 +169,14 @@ class Pager:
             following = self._behind(self._key(rows[-1]), len(rows), self._size(rows), done, kept)
         as_they_are = self.include_key and self.include_value == self._fetches_values
         return rows if as_they_are else [self._part(row) for row in rows], following
+
+    def _check_advances(self, last: bytes) -> None:
+        """Refuses a page that ends before where it was to begin: a server could send one for ever."""
+        if self._at is not None and (self._precedes(last) or (self._exclusive and last == self._at)):
+            raise MalformedMessage("the page holds what came before it, so the range would never end")
+
+    def _precedes(self, key: bytes) -> bool:
+        return self._at is not None and (key > self._at if self.reverse else key < self._at)
 
     def _key(self, row: Any) -> bytes:
         key: bytes = row[0] if self._fetches_values else row

@@ -8,6 +8,7 @@ from attrs import frozen
 from pyelevator.client.ahead import Ahead
 from pyelevator.client.ranges import Page, Scan
 from pyelevator.commands import Range
+from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Sealed
 
 T = TypeVar("T")
@@ -61,11 +62,14 @@ class WholePager:
 
         Raises:
             Unfinished: the answer does not say how to go on.
+            MalformedMessage: the page does not lie behind the one before it.
         """
         if not more:
             return page, WholePager(self.command, True)
         if not isinstance(page, Sealed) or cursor is None:
             raise Unfinished
+        if self.command.start is not None and page.last < self.command.start:
+            raise MalformedMessage("the page holds what came before it, so the range would never end")
         return page, WholePager(_page_of(self.command, page.last + b"\0", cursor))
 
 

@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 import msgpack
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from msgpack import unpackb
 
 from pyelevator.arguments import kind_of
 from pyelevator.codec.pause import paused
+from pyelevator.codec.weight import FLOOR, LIGHT, PAGE, Tally, check_weight
 from pyelevator.commands import BadSignal, Unknown
 from pyelevator.errors import ArgumentTypeError, ErrorCode, LimitExceeded, MalformedMessage, ProtocolError, UsageError
 from pyelevator.messages import Request, Response, Status
@@ -33,6 +34,7 @@ class Limits:
         frame_bytes: of one frame, as it comes in.
         content_bytes: of a reply's content once decompressed; the claimed size is checked before memory is taken.
         elements: of one array or map.
+        expansion: times its size that the value in a long frame may take in memory, counted before it is made.
         depth: of arrays and maps inside one another, in values that the codec passes on unread.
         harmless: bytes of a frame that cannot be over the first three, as it has no more elements than bytes.
     """
@@ -40,6 +42,7 @@ class Limits:
     frame_bytes: int = 128 << 20
     content_bytes: int = 512 << 20
     elements: int = 16_000_000
+    expansion: int = 6
     depth: int = 16
     harmless: int = field(init=False, repr=False, eq=False)
 
@@ -223,9 +226,9 @@ pack: Final = RAW.pack
 pack_pieces: Final = RAW.pack_pieces
 
 
-def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool = False) -> Any:
+def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool = False, reply: bool = False) -> Any:
     """The one msgpack value in ``frame``; every string is bytes, or with ``texts`` those of the raw family are str.
-    ``most`` bytes, by default ``limits.frame_bytes``.
+    ``most`` bytes, by default ``limits.frame_bytes``; with ``reply`` its memory is counted while it is made.
 
     Raises:
         MalformedMessage: not msgpack, or more or less than one value.
@@ -237,12 +240,19 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool
     try:
         if size <= limits.harmless and not texts:  # msgpack sees to it that there are no more elements than bytes
             return unpackb(frame, raw=True, ext_hook=Extension)
-        if size > _SMALL:
+        if size > (PAGE if reply else LIGHT):
+            check_weight(frame, _memory(limits, size))
+        elif size > _SMALL:
             _check_complete(frame)
-        return _unpacked(frame, limits, texts)
+        tally = Tally(_memory(limits, size)) if reply and LIGHT < size <= PAGE else None
+        return _unpacked(frame, limits, texts) if tally is None else _tallied(frame, limits, texts, tally)
+    except ProtocolError:
+        raise
     except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
         if _STRICT not in str(error):
             raise _unreadable(error, limits, size) from error
+    if size > LIGHT:
+        check_weight(frame, _memory(limits, size))
     try:
         return _unpacked(frame, limits, texts, strict_map_key=False, object_pairs_hook=_any_map)
     except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
@@ -251,6 +261,16 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool
 
 _STRICT: Final = "strict_map_key"
 """What msgpack says where a map has another key than a string: such a message is read again, with more work."""
+
+
+def _memory(limits: Limits, size: int) -> int:
+    """Bytes that the value in a frame of that size may take."""
+    return max(FLOOR, limits.expansion * size)
+
+
+def _tallied(frame: bytes, limits: Limits, texts: bool, tally: Tally) -> Any:
+    limits = evolve(limits, elements=min(limits.elements, tally.elements))
+    return _unpacked(frame, limits, texts, list_hook=tally.array, object_hook=tally.map)
 
 
 def _unpacked(frame: bytes, limits: Limits, texts: bool, **maps: Any) -> Any:

@@ -149,7 +149,7 @@ class ClassicCodec(MapCodec):
             value = _value(content[_AT_VALUE:]) if content[:_AT_VALUE] == ONE_VALUE else None
             if type(value) is bytes:
                 return Response.success(value, number)
-        return Response.success(self._payload(unpack(content, self.limits), request.command), number)
+        return Response.success(self._payload(unpack(content, self.limits, reply=True), request.command), number)
 
 
 def _read(make: Callable[[Any], Command[Any]], rest: bytes) -> Request[Any] | None:

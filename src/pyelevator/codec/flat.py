@@ -202,7 +202,7 @@ class FlatCodec(Codec):
 def _array(frames: Frames, what: str, limits: Limits) -> list[Any]:
     if len(frames) != 1:
         raise MalformedMessage(f"a {what} is one frame, not {len(frames)}")
-    message = unpack(frames[0], limits)
+    message = unpack(frames[0], limits, reply=what == "reply")
     if isinstance(message, list):
         return message
     raise MalformedMessage(f"Invalid {what} message : an array was expected, not {kind_of(message)}")

@@ -120,6 +120,8 @@ class MapCodec(Codec):
         status = reply_status(header.get(b"status"))
         if status is Status.FAILURE:
             return Response.failure(error_code(header.get(b"err_code")), message_of(header), reply_id)
+        if header.get(b"compression") is True and not request.compression:
+            raise MalformedMessage("the answer is compressed, and nobody asked for that")
         if b"page" in header and request.command.shape is Shape.PAIRS:
             page = self._page(header, content)
             payload: Any = page if request.command.sealed else page.pairs()  # type: ignore[attr-defined]
@@ -131,9 +133,11 @@ class MapCodec(Codec):
     def _content(self, frame: bytes, header: dict[Any, Any], *, texts: bool = False) -> Any:
         """The content; by the header's word, as failures are never compressed, and old servers may echo a ``yes``."""
         if header.get(b"compression") is not True:
-            return unpack(frame, self.limits, texts=texts)
+            return unpack(frame, self.limits, texts=texts, reply=True)
         check_size(len(frame), self.limits.frame_bytes)
-        return unpack(lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes, texts=texts)
+        return unpack(
+            lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes, texts=texts, reply=True
+        )
 
     def _page(self, header: dict[Any, Any], content: bytes) -> Sealed:
         """A page whose header says enough to ask for the next one."""

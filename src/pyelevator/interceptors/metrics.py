@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+from pyelevator.commands import COMMANDS, DbConnect
 from pyelevator.errors import MissingExtra
 from pyelevator.flows import Flow, Forward
 from pyelevator.interceptors.names import Names
 from pyelevator.messages import Request, Response
+
+OTHER: Final = "other"
+"""The label of what is not told apart."""
 
 try:
     import prometheus_client
@@ -20,10 +24,12 @@ class Metrics:
 
     ``elevator_requests_total{verb, database, outcome}`` and ``elevator_request_seconds{verb, database}``. The outcome
     is ``success``, ``warning``, the name of a failure code (``key``, ``database``...) or of an exception. Databases
-    are known by name once a DBCONNECT has passed through.
+    are known by name once a DBCONNECT has succeeded; until then, and beyond ``databases`` of them, all are ``other``.
+    So are verbs that this version does not know: clients choose both, and each value takes memory for ever.
 
     Args:
         registry: where the metrics are registered; Prometheus' own default if None.
+        databases: how many databases are told apart.
         clock: tells the time, in seconds.
 
     Raises:
@@ -39,7 +45,9 @@ class Metrics:
     1.0
     """
 
-    def __init__(self, registry: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, registry: Any = None, clock: Callable[[], float] = time.monotonic, *, databases: int = 1000
+    ) -> None:
         if prometheus_client is None:
             raise MissingExtra("Metrics needs prometheus-client; install it with: pip install 'pyelevator[metrics]'")
         registry = registry or prometheus_client.REGISTRY
@@ -50,7 +58,9 @@ class Metrics:
         self._seconds = prometheus_client.Histogram(
             "elevator_request_seconds", "How long requests took.", labels, registry=registry
         )
-        self._names = Names()
+        self._names = Names(2 * databases)
+        self._told: set[str] = {"-"}
+        self._databases = databases
         self._clock = clock
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
@@ -59,11 +69,21 @@ class Metrics:
         try:
             response = yield from self._names.learn(request, forward)
             outcome = (response.code or response.status).name.lower()
+            if isinstance(request.command, DbConnect) and response.code is None and len(self._told) <= self._databases:
+                self._told.add(request.command.name)
         except Exception as error:
             outcome = type(error).__name__
             raise
         finally:
-            labels = (request.command.verb, self._names.database(request))
+            labels = (_verb(request), self._database(request))
             self._requests.labels(*labels, outcome).inc()
             self._seconds.labels(*labels).observe(self._clock() - started)
         return response
+
+    def _database(self, request: Request[Any]) -> str:
+        name = self._names.database(request)
+        return name if name in self._told else OTHER
+
+
+def _verb(request: Request[Any]) -> str:
+    return request.command.verb if request.command.verb in COMMANDS else OTHER

@@ -1,5 +1,6 @@
 """Names: which database a uid stands for, learned from the DBCONNECTs that pass through."""
 
+from collections import OrderedDict
 from typing import Any
 
 from pyelevator.commands import DbConnect
@@ -8,16 +9,23 @@ from pyelevator.messages import Request, Response
 
 
 class Names:
-    """Uid -> database name, as far as it is known."""
+    """Uid -> database name, as far as it is known.
 
-    def __init__(self) -> None:
-        self._names: dict[str, str] = {}
+    Args:
+        most: uids that are remembered; then those that were learned first are forgotten. None for all.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._names: OrderedDict[str, str] = OrderedDict()
+        self._most = most
 
     def learn(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         """Forwards the request; if it is a DBCONNECT, its answer says a name's uid."""
         response = yield from forward(request)
         if isinstance(request.command, DbConnect) and isinstance(response.payload, bytes):
             self._names[response.payload.decode("utf-8", "surrogateescape")] = request.command.name
+            if self._most is not None and len(self._names) > self._most:
+                self._names.popitem(last=False)
         return response
 
     def of(self, uid: str | None) -> str | None:

@@ -1,0 +1,145 @@
+"""Weight: how much memory a msgpack value will take, found out before any of it is made.
+
+An empty array is one byte on the wire and seventy in memory, so the size of a message says little of what it costs.
+"""
+
+from typing import Final
+
+from pyelevator.errors import LimitExceeded, MalformedMessage
+
+FLOOR: Final = 24 << 20
+"""Bytes of memory that any value may take, however short it is."""
+
+LIGHT: Final = 192 << 10
+"""Bytes of a frame that takes no more than that, whatever it holds: no token takes more than 128 times its size."""
+
+PAGE: Final = 4 << 20
+"""Bytes of a reply up to which it is counted while it is made: what is open of it then is not, but that is little."""
+
+_ATOM: Final = 40  # a number with its place in a list; nothing, true and false are the same to be quick
+_STRING: Final = 56  # beside its bytes, with its place in a list
+_ARRAY: Final = 72  # with its place in a list; the places of its elements count there
+_MAP: Final = 72
+_FIRST_ENTRIES: Final = 184  # what a map takes more as soon as it has any
+_ENTRY: Final = 96  # of a map, beside its key and its value
+
+
+def _fixed() -> list[int]:
+    """First byte -> bytes of the token, 0 where more must be looked at."""
+    sizes = [1] * 128 + [0] * 32 + [1 + length for length in range(32)] + [0] * 32 + [1] * 32
+    known = {0xC0: 1, 0xC2: 1, 0xC3: 1, 0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9}
+    known |= {0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9, 0xD4: 3, 0xD5: 4, 0xD6: 6, 0xD7: 10, 0xD8: 18}
+    for first, size in known.items():
+        sizes[first] = size
+    return sizes
+
+
+def _weights() -> list[int]:
+    """First byte -> what a token of fixed size weighs."""
+    small, strings = [8] * 128, [8, 8] + [_STRING + length for length in range(2, 32)]
+    weights = [*small, *[0] * 32, *strings, *[_ATOM] * 32, *[8] * 32]
+    for first in (0xC0, 0xC2, 0xC3):
+        weights[first] = 8
+    for first in range(0xD4, 0xD9):
+        weights[first] = 3 * _STRING
+    return weights
+
+
+_SIZES: Final = _fixed()
+_WEIGHTS: Final = _weights()
+_LENGTHS: Final = {0xD9: 1, 0xDA: 2, 0xDB: 4, 0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4}
+"""First byte of a string, or of an extension -> bytes of its length."""
+
+_EXTENSIONS: Final = frozenset({0xC7, 0xC8, 0xC9})
+
+
+def check_weight(frame: bytes, most: int) -> None:
+    """Refuses a value that would take too much memory, or claims more elements than it has.
+
+    Args:
+        frame: holds the value.
+        most: bytes of memory.
+
+    Raises:
+        LimitExceeded: it would take more.
+        MalformedMessage: it is cut off, or no value.
+    """
+    at, end, left, weight = 0, len(frame), 1, 0
+    while left:
+        if at >= end:
+            raise MalformedMessage("not a msgpack value: it is cut off")
+        first = frame[at]
+        step = _SIZES[first]
+        if step:
+            weight += _WEIGHTS[first]
+            at += step
+            left -= 1
+        else:
+            step, children, more = _token(frame, first, at)
+            at += step
+            left += children - 1
+            weight += more
+            if left > end - at:
+                raise MalformedMessage("not a msgpack value: it is cut off")
+        if weight + 8 * left > most:
+            raise LimitExceeded(
+                f"a frame of {end:,} bytes with so many elements that they would take over {most:,} in memory; "
+                "send it in parts"
+            )
+
+
+def _token(frame: bytes, first: int, at: int) -> tuple[int, int, int]:
+    """The size of a token, how many values follow that belong to it, and what it weighs."""
+    if first <= 0x8F:
+        count = first & 15
+        return 1, 2 * count, _of_map(count)
+    if first <= 0x9F:
+        return 1, first & 15, _ARRAY
+    if first >= 0xDC:
+        width = 4 if first & 1 else 2
+        count = int.from_bytes(frame[at + 1 : at + 1 + width], "big")
+        return (1 + width, count, _ARRAY) if first <= 0xDD else (1 + width, 2 * count, _of_map(count))
+    width = _LENGTHS.get(first, 0)
+    if not width:
+        raise MalformedMessage("not a msgpack value: it has a byte that means nothing")
+    length = int.from_bytes(frame[at + 1 : at + 1 + width], "big")
+    extension = first in _EXTENSIONS
+    return 1 + width + extension + length, 0, _STRING * (3 if extension else 1) + length
+
+
+def _of_map(count: int) -> int:
+    return _MAP + _FIRST_ENTRIES + _ENTRY * count if count else _MAP
+
+
+class Tally:
+    """Counts what a value takes while it is made: for replies, whose pages are one array of strings.
+
+    Args:
+        most: bytes of memory.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+
+    @property
+    def elements(self) -> int:
+        """How many there may be in one array."""
+        return self._most // _STRING
+
+    def array(self, items: list[object]) -> list[object]:
+        """Counts an array; it stays as it is."""
+        self._count(_ARRAY + _STRING * len(items))
+        return items
+
+    def map(self, items: dict[object, object]) -> dict[object, object]:
+        """Counts a map."""
+        self._count(_of_map(len(items)) + 2 * _STRING * len(items))
+        return items
+
+    def _count(self, weight: int) -> None:
+        self._left -= weight
+        if self._left < 0:
+            raise LimitExceeded(
+                f"a reply with so many elements that they would take over {self._most:,} bytes in memory; "
+                "ask for less at once, or raise Limits.expansion"
+            )

@@ -1,0 +1,132 @@
+"""What a message may take in memory, whatever it holds: eight times its size."""
+
+import tracemalloc
+from contextlib import suppress
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyelevator.codec import ClassicCodec, FlatCodec, Limits, base
+from pyelevator.codec.passing import reply_to_pass, request_to_pass
+from pyelevator.codec.weight import LIGHT, Tally, check_weight
+from pyelevator.commands import MGet, Range
+from pyelevator.errors import LimitExceeded, MalformedMessage
+from pyelevator.messages import Request
+
+SIZE = 512 << 10
+
+
+def array(element, size=SIZE):
+    """An array of as many as fit."""
+    count = size // len(element)
+    return b"\xdd" + count.to_bytes(4, "big") + element * count
+
+
+def halves(element, levels=6):
+    """Arrays inside one another, each with a part of the elements before the next one begins."""
+    count = SIZE // levels // len(element)
+    return (b"\xdd" + (count + 1).to_bytes(4, "big") + element * count) * levels + b"\xc0"
+
+
+ELEMENTS = {
+    "empty arrays": b"\x90",
+    "empty maps": b"\x80",
+    "empty arrays of 32 bits": b"\xdd\x00\x00\x00\x00",
+    "arrays of one": b"\x91\xc0",
+    "maps of one": b"\x81\xa1k\xc0",
+    "nothing": b"\xc0",
+    "small numbers": b"\x01",
+    "numbers of 16 bits": b"\xcd\x03\xe8",
+    "numbers of 64 bits": b"\xcf" + bytes(range(1, 9)),
+    "fractions": b"\xca\x01\x02\x03\x04",
+    "short strings": b"\xa2ab",
+    "pairs": b"\x92\xa2ab\xa2cd",
+    "extensions": b"\xd4\x05x",
+}
+SHAPES = {**{name: array(element) for name, element in ELEMENTS.items()}, "nested": halves(b"\xa2ab")}
+SHAPES |= {"one map": b"\xdf" + (SIZE // 4).to_bytes(4, "big") + b"\xcd\x03\xe8\xc0" * (SIZE // 4)}
+MAP = b"\x84\xa3cmd\xa4MGET\xa4meta\x81\xa2id\x07\xa3uid\xa1u\xa4args\x91"
+HEADER = msgpack.packb({"status": 1, "err_msg": None, "compression": False, "err_code": None, "id": 7})
+
+
+def peak(decode):
+    """Bytes that a call takes at most, whether it refuses or not."""
+    tracemalloc.start()
+    try:
+        with suppress(LimitExceeded, MalformedMessage):
+            decode()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda value: ClassicCodec().decode_request([MAP + value]),
+        lambda value: FlatCodec().decode_request([b"\x93\xa1u\xa4MGET" + value]),
+        lambda value: FlatCodec().decode_request([value]),
+        lambda value: request_to_pass([MAP + value], Limits()),
+        lambda value: reply_to_pass([value, b""], Limits()),
+        lambda value: ClassicCodec().decode_response([HEADER, b"\x81\xa5datas" + value], Request(Range())),
+        lambda value: ClassicCodec().decode_response([value, b"\xc0"], Request(Range())),
+        lambda value: FlatCodec().decode_response([value], Request(MGet(["k"]))),
+    ],
+    ids=[
+        *("classic request", "flat request", "flat array", "passed request"),
+        *("passed header", "classic reply", "classic header", "flat reply"),
+    ],
+)
+def test_a_message_takes_seven_times_its_size_beside_itself(shape, read, monkeypatch):
+    monkeypatch.setattr(base, "PAGE", LIGHT)
+    monkeypatch.setattr(base, "FLOOR", 0)  # it is what a long message may take less than
+    value = SHAPES[shape]
+    assert peak(lambda: read(value)) < 7 * SIZE
+
+
+def test_usual_messages_of_many_elements_are_read():
+    keys = [b"%016d" % number for number in range(200_000)]
+    [frame] = ClassicCodec().encode_request(Request(MGet(keys), "u", 7))
+    assert len(frame) > LIGHT
+    assert len(ClassicCodec().decode_request([frame]).command.keys) == 200_000
+    pairs = [[key, b"v" * 100] for key in keys]
+    reply = [HEADER, msgpack.packb({"datas": pairs}, use_bin_type=False)]
+    assert ClassicCodec().decode_response(reply, Request(Range(), id=7)).payload == pairs
+
+
+def test_the_limit_of_a_client_can_be_raised():
+    pairs = [[b"%07d" % number, b"1"] for number in range(400_000)]
+    reply = [HEADER, msgpack.packb({"datas": pairs}, use_bin_type=False)]
+    with pytest.raises(LimitExceeded, match="would take over"):
+        ClassicCodec().decode_response(reply, Request(Range(), id=7))
+    assert ClassicCodec(Limits(expansion=30)).decode_response(reply, Request(Range(), id=7)).payload == pairs
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats() | st.binary(max_size=600),
+    lambda inner: st.lists(inner, max_size=40) | st.dictionaries(st.binary(max_size=5), inner, max_size=20),
+)
+
+
+@given(VALUES, st.booleans())
+def test_a_sound_value_is_never_taken_for_another(value, binary):
+    check_weight(msgpack.packb(value, use_bin_type=binary), 1 << 40)
+
+
+def test_a_claim_is_refused_before_its_elements_are_counted():
+    with pytest.raises(LimitExceeded, match="send it in parts"):
+        check_weight(b"\xdd\x00\x80\x00\x00" + b"\xc0" * (8 << 20), 1 << 20)
+    with pytest.raises(MalformedMessage, match="cut off"):
+        check_weight(b"\xdd\xff\xff\xff\xff", 1 << 20)
+
+
+def test_a_tally_counts_over_the_whole_reply():
+    tally = Tally(980)
+    for _ in range(5):
+        tally.array([b"a", b"b"])
+    with pytest.raises(LimitExceeded):
+        tally.map({})
+    assert tally.elements == 17
