@@ -414,7 +414,9 @@ class DbCreate(_Silent):
 
 @frozen
 class DbDrop(_Silent):
-    """Removes a database and its files; with ``force`` also those of an adopted one, which was there before."""
+    """Removes a database and its files; with ``force`` also those of an adopted one, which was there before, and what
+    repairs have set aside.
+    """
 
     verb = "DBDROP"
     access = Access.ADMIN

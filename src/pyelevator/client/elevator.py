@@ -170,7 +170,8 @@ class Elevator(Client[T]):
 
         Args:
             db_name: of the database.
-            force: also one that was there before ``createdb``, whose files are another program's.
+            force: also one that was there before ``createdb``, whose files are another program's; and what repairs
+                have set aside.
             timeout: seconds.
 
         Raises:
