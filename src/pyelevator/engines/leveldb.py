@@ -183,7 +183,7 @@ class LevelDbStorage(Storage):
 
     capabilities = frozenset({Capability.DURABLE, Capability.REPAIRABLE, Capability.SNAPSHOT, Capability.BACKUP})
     option_names = OPTION_NAMES
-    files = 6  # the directory, LOCK twice, LOG, the log and the manifest; how many tables are open LevelDB bounds itself
+    files = 6  # the directory, LOCK twice, LOG, log, manifest; how many tables are open LevelDB bounds itself
 
     def __init__(self, default_options: Mapping[str, Any] | None = None, row_cache: int = ROW_CACHE) -> None:
         if unknown := unknown_option(default_options or ()):
