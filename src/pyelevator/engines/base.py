@@ -224,7 +224,7 @@ class Engine(Reader):
 
     @abstractmethod
     def backup(self, path: str) -> None:
-        """Writes a consistent copy into the new directory ``path``.
+        """Writes a consistent copy into the new directory ``path``, and makes those above it that are missing.
 
         Raises:
             EngineError: also where the engine lacks the capability.

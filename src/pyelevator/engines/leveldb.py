@@ -18,6 +18,7 @@ from pyelevator.engines.base import (
     Engine,
     EngineBusy,
     EngineError,
+    EngineFileError,
     OptionValueError,
     Reader,
     Seen,
@@ -139,6 +140,10 @@ class LevelDbEngine(LevelDbReader, Engine):
         path = self._storage.resolve(path)
         if Path(path).exists():
             raise EngineError(f"{path} exists already; a backup goes into a new directory")
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EngineFileError(f"{path}: {error.strerror}") from error
         try:
             with self._storage.open_anywhere(path, self._options) as copy:
                 self._copy_into(copy)

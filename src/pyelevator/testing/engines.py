@@ -493,6 +493,19 @@ class EngineConformance:
         with storage.open(target, {}) as engine:
             assert list(engine.scan(Bounds())) == LETTERS
 
+    def test_a_backup_makes_the_directories_above_it(self, storage: Storage, letters: Engine, tmp_path: Any) -> None:
+        _needs(storage, Capability.BACKUP)
+        target = storage.resolve(str(tmp_path / "not" / "there" / "backup"))
+        letters.backup(target)
+        with storage.open(target, {}) as engine:
+            assert list(engine.scan(Bounds())) == LETTERS
+
+    def test_texts_are_there_and_say_which_database(self, storage: Storage, letters: Engine, path: str) -> None:
+        assert letters.get(b"a") == b"1"
+        with pytest.raises(EngineError) as caught:
+            storage.open(path, {})
+        assert path in str(caught.value)
+
     def test_a_backup_overwrites_nothing(self, letters: Engine, tmp_path: Any) -> None:
         (tmp_path / "mine").mkdir()
         with pytest.raises(EngineError):

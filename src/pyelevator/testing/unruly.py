@@ -1,0 +1,157 @@
+"""Unruly peers: a relay before a real server that stalls, drips, closes or dies, for any protocol on streams."""
+
+import socket as sockets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+T = TypeVar("T")
+
+PATIENCE: Final = 20.0
+"""Seconds after which a call that should have ended by its deadline, a fraction of one, counts as hanging."""
+
+_DRIP: Final = 0.5
+_JUNK: Final = b"\xff" * (64 << 10)
+_SIZE: Final = 64 << 10
+
+
+def in_time(call: Callable[[], T]) -> T:
+    """What ``call`` gives or raises, in a thread of its own.
+
+    Raises:
+        AssertionError: it has not ended after ``PATIENCE`` seconds.
+    """
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append(("given", call()))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            outcome.append(("raised", error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert outcome, f"it did not end within {PATIENCE} s, whatever its deadline was"
+    kind, value = outcome[0]
+    if kind == "raised":
+        raise value
+    return value  # type: ignore[no-any-return]
+
+
+class UnrulyRelay:
+    """Stands between a client and a server, and passes bytes on until it is told to misbehave.
+
+    Args:
+        server: ``tcp://host:port`` or ``ipc://path``, a server that behaves.
+
+    Attributes:
+        url: where it listens, in the same words.
+        answer: what it does with each piece that comes from the server: ``passed``, ``stalled``, ``dripped``,
+            ``closed`` (the connection ends in its place), ``died`` (one byte, then a reset) or ``replaced``.
+        replacement: what then comes in its place, once.
+    """
+
+    def __init__(self, server: str) -> None:
+        scheme, _, self._server = server.partition("://")
+        self._family = sockets.AF_UNIX if scheme == "ipc" else sockets.AF_INET
+        self._listening = sockets.socket(self._family)
+        self._listening.bind(f"{self._server}.relay" if scheme == "ipc" else ("127.0.0.1", 0))
+        self._listening.listen()
+        name = self._listening.getsockname()
+        self.url = f"ipc://{name}" if scheme == "ipc" else f"tcp://{name[0]}:{name[1]}"
+        self.answer = "passed"
+        self.replacement = _JUNK
+        self._ended = threading.Event()
+        self._open: list[sockets.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client = self._listening.accept()[0]
+                server = sockets.socket(self._family)
+                self._open += [client, server]
+                host, _, port = self._server.rpartition(":")
+                server.connect(self._server if self._family == sockets.AF_UNIX else (host, int(port)))
+                for take in (
+                    lambda c=client, s=server: self._pass(c, s),
+                    lambda c=client, s=server: self._pass_back(s, c),
+                ):
+                    threading.Thread(target=take, daemon=True).start()
+
+    def _pass(self, client: Any, server: Any) -> None:
+        with suppress(OSError):
+            while data := client.recv(_SIZE):
+                server.sendall(data)
+            server.shutdown(sockets.SHUT_WR)
+
+    def _pass_back(self, server: Any, client: Any) -> None:
+        with suppress(OSError):
+            while data := server.recv(_SIZE):
+                _ANSWERS[self.answer](self, client, data)
+        _end(client)
+
+    def _passed(self, client: Any, data: bytes) -> None:
+        client.sendall(data)
+
+    def _stalled(self, client: Any, data: bytes) -> None:
+        """Nothing comes, and the connection stays."""
+
+    def _dripped(self, client: Any, data: bytes) -> None:
+        for byte in data:
+            client.sendall(bytes([byte]))
+            if self._ended.wait(_DRIP):
+                return
+
+    def _closed(self, client: Any, data: bytes) -> None:
+        _end(client)
+
+    def _died(self, client: Any, data: bytes) -> None:
+        client.sendall(data[:1])
+        client.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        client.close()
+
+    def _replaced(self, client: Any, data: bytes) -> None:
+        client.sendall(self.replacement)
+
+    def close(self) -> None:
+        """Ends all connections, and listens no more: who connects now is refused."""
+        self._ended.set()
+        _end(self._listening)
+        for one in self._open:
+            _end(one)
+        if self._family == sockets.AF_UNIX:
+            Path(self.url.removeprefix("ipc://")).unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+_ANSWERS: Final[dict[str, Callable[[UnrulyRelay, Any, bytes], None]]] = {
+    "passed": UnrulyRelay._passed,
+    "stalled": UnrulyRelay._stalled,
+    "dripped": UnrulyRelay._dripped,
+    "closed": UnrulyRelay._closed,
+    "died": UnrulyRelay._died,
+    "replaced": UnrulyRelay._replaced,
+}
+
+
+def _end(socket: Any) -> None:
+    with suppress(OSError):
+        socket.shutdown(sockets.SHUT_RDWR)
+    socket.close()
+
+
+@contextmanager
+def refusing(server: str) -> Iterator[str]:
+    """A URL like the server's where nobody listens."""
+    relay = UnrulyRelay(server)
+    relay.close()
+    yield relay.url

@@ -1,0 +1,120 @@
+"""The public suites on unruly peers over every transport of ours, and that a transport without deadlines fails them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyelevator.application import Application
+from pyelevator.deadlines import Deadline
+from pyelevator.testing.servers import serve
+from pyelevator.testing.transports import AsyncTransportConformance, DeadlineConformance
+from pyelevator.testing.unruly import UnrulyRelay, in_time
+from pyelevator.transports import IpcTransport, TcpTransport
+from pyelevator.transports.zmq import ZmqTransport
+
+TOO_LARGE = b"\x02" + (1 << 62).to_bytes(8, "big")
+
+
+class OverTcp:
+    @pytest.fixture
+    def server(self):
+        with serve(Application.in_memory()) as server:
+            yield server.urls[0]
+
+    @pytest.fixture(params=[b"\xff" * (64 << 10), TOO_LARGE], ids=["junk", "too large"])
+    def oversized(self, request):
+        return request.param
+
+
+class OverIpc(OverTcp):
+    @pytest.fixture
+    def server(self, tmp_path):
+        with serve(Application.in_memory(), f"ipc://{tmp_path}/e.sock") as server:
+            yield server.urls[0]
+
+
+class TestTcp(OverTcp, DeadlineConformance):
+    @pytest.fixture
+    def connect(self):
+        return lambda url: TcpTransport(url.removeprefix("tcp://"))
+
+
+class TestIpc(OverIpc, DeadlineConformance):
+    @pytest.fixture
+    def connect(self):
+        return lambda url: IpcTransport(url.removeprefix("ipc://"))
+
+
+class TestLibzmq(OverTcp, DeadlineConformance):
+    @pytest.fixture
+    def connect(self):
+        return ZmqTransport
+
+
+class TestAsyncTcp(OverTcp, AsyncTransportConformance):
+    @pytest.fixture
+    def connect(self):
+        return lambda url: TcpTransport(url.removeprefix("tcp://")).asynchronous()
+
+
+class TestAsyncIpc(OverIpc, AsyncTransportConformance):
+    @pytest.fixture
+    def connect(self):
+        return lambda url: IpcTransport(url.removeprefix("ipc://")).asynchronous()
+
+
+@pytest.fixture
+def plain():
+    """The program of docs/howto/transport.md."""
+    programs = str(Path(__file__).parents[2] / "docs" / "programs")
+    sys.path.insert(0, programs)
+    import transport
+
+    yield transport
+    sys.path.remove(programs)
+
+
+class TestTheTransportOfTheHowTo(DeadlineConformance):
+    @pytest.fixture
+    def server(self, tmp_path, plain):
+        with plain.serve(str(tmp_path / "s"), Application.in_memory()):
+            yield f"ipc://{tmp_path}/s"
+
+    @pytest.fixture
+    def connect(self, plain):
+        return lambda url: plain.PlainTransport(url.removeprefix("ipc://"))
+
+
+class Deaf(TcpTransport):
+    """Ignores deadlines."""
+
+    def send(self, frames, deadline):
+        super().send(frames, Deadline.after(None))
+
+    def receive(self, deadline):
+        return super().receive(Deadline.after(None))
+
+
+class PerPiece(TcpTransport):
+    """Counts its time anew whenever some has passed."""
+
+    def receive(self, deadline):
+        while True:
+            try:
+                return super().receive(Deadline.after(deadline.seconds))
+            except TimeoutError:
+                continue
+
+
+@pytest.mark.parametrize("kind", [Deaf, PerPiece])
+@pytest.mark.parametrize("answer", ["stalled", "dripped"])
+def test_a_transport_that_ignores_deadlines_cannot_pass(kind, answer, monkeypatch):
+    monkeypatch.setattr("pyelevator.testing.unruly.PATIENCE", 2.0)
+    suite = DeadlineConformance()
+    with serve(Application.in_memory()) as server, UnrulyRelay(server.urls[0]) as relay:
+        lane = kind(relay.url.removeprefix("tcp://"))
+        in_time(lambda: lane.send([b"\xc0"], Deadline.after(30)))
+        lane.receive(Deadline.after(30))
+        with pytest.raises(AssertionError, match="did not end within"):
+            suite.test_an_answer_that_does_not_come_in_time_is_a_timeout(relay, lane, answer)
