@@ -8,7 +8,7 @@ import pytest
 
 from pyelevator.application import Application, Policy, StoreError
 from pyelevator.codec import ClassicCodec
-from pyelevator.commands import PUT, DbCreate, DbDrop, DbForget, DbList
+from pyelevator.commands import PUT, DbCreate, DbDrop, DbForget, DbList, Get
 from pyelevator.engines.base import Bounds, EngineDamaged, OptionTypeError, OptionValueError
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb_inspection import inspect
@@ -469,3 +469,25 @@ def test_reads_of_an_adopted_log_leave_no_compressed_block(reopened, tmp_path):
         catalog.unmount(path)
     catalog.forget(path)
     assert block_types(path) == {0}
+
+
+# What clients are told
+
+
+def test_errors_name_the_path_of_a_database_that_is_named_by_it_and_of_no_other(tmp_path, data):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "1.log").write_text("started\n")
+    path = damaged(tmp_path / "damaged")
+    damaged(data / "default")
+    application = Application.on_leveldb(str(data))
+    try:
+        refused = application(Request(DbCreate(str(theirs))))
+        assert f"{theirs} is no LevelDB that can be opened" in refused.message
+        assert application(Request(DbCreate(path))).code is None
+        for name, told in ((path, f"{path} is damaged"), ("default", "the database is damaged")):
+            get = Request(Get("k"), application.catalog.uid_of(name))
+            for answer in (application(get), application.at_once(get) or application(get)):
+                assert answer.message.startswith(told)
+    finally:
+        application.close()

@@ -9,6 +9,7 @@ from pyelevator.application.context import Context
 from pyelevator.application.failures import failure
 from pyelevator.application.handlers import HANDLERS
 from pyelevator.application.policy import Policy
+from pyelevator.engines.base import EngineError
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import UnknownCommand
 from pyelevator.messages import Request, Response
@@ -73,7 +74,7 @@ class Application:
         try:
             return handler(self.catalog, request, self._context)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            return failure(error, request.id)
+            return self._failure(error, request)
 
     def at_once(self, request: Request[Any]) -> Response | None:
         """The answer, if it takes little work and nothing has to be waited for; otherwise None, and nothing is done.
@@ -89,7 +90,12 @@ class Application:
         try:
             return handler.at_once(self.catalog, request, self._context)
         except Exception as error:  # noqa: BLE001 - as above
-            return failure(error, request.id)
+            return self._failure(error, request)
+
+    def _failure(self, error: Exception, request: Request[Any]) -> Response:
+        if isinstance(error, EngineError) and self.catalog.is_named_by_path(error.path, request.command):
+            error.path = ""  # a client that names a database by its path may read it
+        return failure(error, request.id)
 
     @property
     def tick_seconds(self) -> float | None:

@@ -18,7 +18,7 @@ from pyelevator.application.mounts import Mount, absence
 from pyelevator.application.names import DEFAULT, Located, Names, normal
 from pyelevator.application.openings import Openings
 from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, lock
-from pyelevator.commands import RepairReport
+from pyelevator.commands import Command, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
 from pyelevator.engines.options import creation, unknown_option
 from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
@@ -206,6 +206,14 @@ class Catalog:
     def names(self) -> list[str]:
         """The names of all databases, 'default' first, then in the order of their creation."""
         return sorted([mount.entry.name for mount in self._index.mounts], key=lambda name: name != DEFAULT)
+
+    def is_named_by_path(self, path: str, command: Command[Any]) -> bool:
+        """Return whether clients know the database at ``path`` by that, or ``command`` has named it so."""
+        mount = self._index.by_path.get(path)
+        if mount is not None:
+            return normal(mount.entry.name) == path
+        name: str = getattr(command, "name", "")
+        return name.startswith("/") and normal(name) == path  # nobody learns where a link leads
 
     def uid_of(self, name: str) -> str:
         """The uid under which requests address the database.
