@@ -6,10 +6,11 @@ import shutil
 import pytest
 
 from pyelevator.commands import PUT
+from pyelevator.engines.base import Bounds, EngineDamaged
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb_format import BLOCK, HEADER, log_records
 from pyelevator.engines.leveldb_inspection import inspect
-from pyelevator.engines.leveldb_logs import hidden_records
+from pyelevator.engines.leveldb_logs import hidden_records, with_true_lengths
 
 ROWS = [(b"k%03d" % i, b"v%03d" % i * 4) for i in range(60)]
 
@@ -71,6 +72,32 @@ def test_a_length_that_reaches_behind_the_end_is_seen(alive, tmp_path, pattern):
             reason = hidden(tmp_path, bytes(damaged))
             if at + HEADER.size + length > len(data):
                 assert reason == f"a record with a damaged length, at byte {at}"
+
+
+def test_lengths_are_corrected_where_checksums_show_them(alive):
+    _, data = content(alive, "*.log")
+    damaged = bytearray(data)
+    for at in list(headers(data))[::3]:
+        damaged[at + 5] ^= 64
+    assert with_true_lengths(bytes(damaged)) == data
+    for sound in (data, data[:-5], data + b"\0" * 50, data.ljust(BLOCK, b"\0"), b""):
+        assert with_true_lengths(sound) == sound
+
+
+def test_a_repair_brings_back_what_lies_behind_a_damaged_length(alive, tmp_path):
+    copy = shutil.copytree(alive, tmp_path / "db")
+    file, data = content(copy, "*.log")
+    damaged = bytearray(data)
+    damaged[list(headers(data))[3] + 5] ^= 64
+    file.write_bytes(damaged)
+    storage = LevelDbStorage()
+    with pytest.raises(EngineDamaged, match="has a record with a damaged length"):
+        storage.open(str(copy), {})
+    report = storage.repair(str(copy), {})
+    with storage.open(str(copy), {}) as engine:
+        assert list(engine.scan(Bounds())) == ROWS
+    assert f"lost/{file.name}" in report.set_aside
+    assert (copy / "lost" / file.name).read_bytes() == damaged
 
 
 def test_records_behind_zeros_are_seen(alive, tmp_path):

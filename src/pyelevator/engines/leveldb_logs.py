@@ -42,6 +42,21 @@ def hidden_records(descriptor: int) -> str | None:
     return None
 
 
+def with_true_lengths(data: bytes) -> bytes:
+    """Return a log with the lengths in its last block that are damaged corrected, as far as checksums show them."""
+    start = len(data) - len(data) % BLOCK
+    block = bytearray(data[start:])
+    while True:
+        at = _end_of_records(block)
+        if at + HEADER.size > len(block) or _is_zero(block, at):
+            break
+        length = _true_length(block, at)
+        if length is None:
+            break
+        block[at + 4 : at + 6] = length.to_bytes(2, "little")
+    return data[:start] + bytes(block)
+
+
 def _blocks(descriptor: int, size: int) -> Iterator[tuple[int, bytes]]:
     """Each block with the place where it begins."""
     for first in range(0, size, _READ):
@@ -50,7 +65,7 @@ def _blocks(descriptor: int, size: int) -> Iterator[tuple[int, bytes]]:
             yield first + start, some[start : start + BLOCK]
 
 
-def _end_of_records(block: bytes) -> int:
+def _end_of_records(block: bytes | bytearray) -> int:
     """Where in a block there are no further records, or one that does not end in it."""
     at, end, unpack = 0, len(block), HEADER.unpack_from
     while at + HEADER.size <= end:
@@ -61,7 +76,7 @@ def _end_of_records(block: bytes) -> int:
     return at
 
 
-def _is_zero(block: bytes, at: int) -> bool:
+def _is_zero(block: bytes | bytearray, at: int) -> bool:
     _, length, kind = HEADER.unpack_from(block, at)
     return bool(length == 0 and kind == 0)
 
@@ -71,8 +86,8 @@ def _has_data(descriptor: int, start: int, size: int) -> bool:
     return any(os.pread(descriptor, _READ, at).strip(b"\0") for at in range(start, size, _READ))
 
 
-def _true_length(block: bytes, at: int) -> int | None:
+def _true_length(block: bytes | bytearray, at: int) -> int | None:
     """The length of the record that its checksum shows; None for one that was not written to its end."""
     crc, *_ = HEADER.unpack_from(block, at)
-    covered = prefix_of_crc(block[at + HEADER.size - 1 :], crc)
+    covered = prefix_of_crc(bytes(block[at + HEADER.size - 1 :]), crc)
     return None if covered is None else covered - 1

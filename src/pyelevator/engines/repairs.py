@@ -26,7 +26,7 @@ from pyelevator.engines.base import EngineError
 from pyelevator.engines.leveldb_directory import COMPLETE, LOST, MOVING, PARTIAL, data_files, move_aside, remove
 from pyelevator.engines.leveldb_format import FileKind, FileName, is_cut_off, parse_file_name
 from pyelevator.engines.leveldb_inspection import Inspection
-from pyelevator.engines.leveldb_logs import hidden_records
+from pyelevator.engines.leveldb_logs import hidden_records, with_true_lengths
 
 _log: Final = logging.getLogger("pyelevator.engines")
 
@@ -144,12 +144,23 @@ def _fill(path: str, partial: Path, choice: _Choice, library: Library, *, force:
     if not force:
         _check_enough_is_left(path, choice.tables, unreadable)
     _link(path, partial, choice.logs)
+    for name in choice.logs:
+        _correct(partial / name)
     sound = library.merge(str(partial))
     passed_over = [name for name in choice.logs if not sound or _is_read_in_part(Path(path, name))]
     _link(path, aside, [*choice.obsolete, *choice.damaged, *passed_over])
     (partial / _UNREADABLE).write_text("\n".join(unreadable))
     kept = [name for name in (*choice.tables, *choice.logs) if name not in unreadable]
     (partial / _KEPT).write_text("\n".join(kept))
+
+
+def _correct(log: Path) -> None:
+    """Replace the link to a log by a corrected copy, where lengths are damaged that its checksums show."""
+    data = log.read_bytes()
+    corrected = with_true_lengths(data)
+    if corrected != data:
+        log.unlink()
+        log.write_bytes(corrected)
 
 
 def _is_read_in_part(log: Path) -> bool:
