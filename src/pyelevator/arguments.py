@@ -89,7 +89,8 @@ def _flag(value: bool, name: str) -> bool:
     raise ArgumentTypeError(f"{name} must be bool, not {kind_of(value)}")
 
 
-def _integer(value: int, name: str) -> int:
+def integer(value: int, name: str) -> int:
+    """A whole number of 64 bits."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise ArgumentTypeError(f"{name} must be int, not {kind_of(value)}")
     if not -(1 << 63) <= value < 1 << 63:
@@ -180,12 +181,12 @@ def cursor(value: Data | bool) -> bytes | bool:
 
 def count(value: int) -> int:
     """How many pairs a slice answers."""
-    return _integer(value, "count")
+    return integer(value, "count")
 
 
 def max_bytes(value: int | None) -> int | None:
     """After how many bytes a slice may be cut, None for never."""
-    return None if value is None else _integer(value, "max_bytes")
+    return None if value is None else integer(value, "max_bytes")
 
 
 def name(value: Data) -> str:
@@ -220,7 +221,7 @@ def _option(value: Any, name: Data) -> Option:
     if value is None or isinstance(value, (bool, float)):
         return value
     if isinstance(value, int):
-        return _integer(value, where)
+        return integer(value, where)
     if isinstance(value, (str, bytes)):
         return to_text(value, where)
     raise ArgumentTypeError(f"{where} must be a number, a bool or str, not {kind_of(value)}")

@@ -128,7 +128,12 @@ class Command(Generic[R]):
             if code is marked.code and message.startswith(marked.MARK):
                 return marked(message)
         kind, text = self.errors.get(code, (SERVER_ERRORS[code], None))
-        return kind(text or message, code, message)
+        error = kind(text or message, code, message)
+        if isinstance(error, KeyNotFound):
+            error.key = getattr(self, "key", None)
+        elif isinstance(error, DatabaseError):
+            error.database = getattr(self, "name", None)
+        return error
 
 
 _MARKED: Final[tuple[type[PermissionDenied | CursorExpired], ...]] = (PermissionDenied, CursorExpired)

@@ -171,7 +171,7 @@ class ServerError(ElevatorError):
         return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.message, self.code, self.detail)
+        return type(self), (self.message, self.code, self.detail), self.__dict__
 
 
 class WrongType(ServerError, TypeError):
@@ -181,9 +181,14 @@ class WrongType(ServerError, TypeError):
 
 
 class KeyNotFound(ServerError, KeyError):
-    """Code 1: the key is not in the database."""
+    """Code 1: the key is not in the database.
+
+    Attributes:
+        key: that was asked for, as the client's results are (str, or bytes); None if that is not known.
+    """
 
     code = ErrorCode.KEY
+    key: str | bytes | None = None
 
 
 class UnknownCommand(ServerError, KeyError):
@@ -232,9 +237,14 @@ class PermissionDenied(ServerOSError, PermissionError):
 
 
 class DatabaseError(ServerError):
-    """Code 6: the database does not exist, exists already, or cannot be used."""
+    """Code 6: the database does not exist, exists already, or cannot be used.
+
+    Attributes:
+        database: its name; None if that is not known.
+    """
 
     code = ErrorCode.DATABASE
+    database: str | None = None
 
 
 class SignalError(ServerError):

@@ -183,6 +183,7 @@ def test_a_batch_s_own_timeout_is_in_force(silent):
         batch.Write()
     assert time.monotonic() - started < 5
     assert len(batch) == 1
+    batch.Clear()
     batch.disconnect()
 
 
@@ -215,6 +216,7 @@ def test_flat_refuses_a_batch_that_its_server_would_misread():
         batch.Put("k", "BPUT")
         with pytest.raises(UsageError, match="BPUT"):
             batch.Write()
+        batch.Clear()
 
 
 def test_repr_says_where_and_what():

@@ -198,13 +198,15 @@ USES = {
     "iterators": """
             rest = list(it)
             assert rest == keys[len(seen):], (len(seen), len(rest))
-            assert list(E.RangeIter(include_value=False, consistent=True, prefix="k")) == keys""",
+            assert list(E.RangeIter(include_value=False, consistent=True, prefix="k")) == keys
+            batch.Clear()""",
     "pipelines": """
             for _ in range(50):
                 with E.pipeline() as p:
                     p.Put(me, me)
                     mine = p.Get(me)
-                assert mine.result() == me""",
+                assert mine.result() == me
+            batch.Clear()""",
 }
 
 

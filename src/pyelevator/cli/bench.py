@@ -72,14 +72,14 @@ def duration(seconds: float) -> str:
 
 
 @click.command()
-@click.argument("url", default=DEFAULT_BIND)
+@click.argument("url", envvar="ELEVATOR_URL", default=DEFAULT_BIND)
 @click.option("--pairs", "count", type=click.IntRange(min=10), default=100_000, show_default=True, metavar="N")
 @click.option("--seconds", type=click.FloatRange(min=0), default=2.0, show_default=True, help="For each work.")
 @click.option(
     "--clients", type=click.IntRange(min=0), default=8, show_default=True, help="Processes that read and write at once."
 )
 def bench(url: str, count: int, seconds: float, clients: int) -> None:
-    """Measure the server at URL (tcp://127.0.0.1:4141 unless told), in a database of its own that is dropped again."""
+    """Measure the server at URL (or ELEVATOR_URL, or tcp://127.0.0.1:4141), in a database that is dropped again."""
     plan = Plan(url, f"bench-{secrets.token_hex(4)}", count, seconds, clients)
     with _database(plan) as client:
         results = _with_progress(plan, client)

@@ -123,7 +123,7 @@ def elevator(context: click.Context) -> None:
     f"Default: {Settings().row_cache}.",
 )
 @click.option("--log-file", type=_PATH, metavar="FILE", help="Where to log, instead of stderr.")
-@click.option("-v", "verbose", count=True, help="Log more: -v tells what happens, -vv why.")
+@click.option("-v", "verbose", count=True, help="Log more: -v tells what happens, -vv of each connection as well.")
 @click.option("--quiet", is_flag=True, help="Log errors only.")
 def serve(config: Path | None, verbose: int, quiet: bool, **given: Any) -> int:
     """Run a server until SIGTERM or SIGINT.
@@ -149,10 +149,14 @@ def _log_level(verbose: int, quiet: bool) -> dict[str, int]:
 
 @elevator.command()
 @click.argument("url", envvar="ELEVATOR_URL", default=DEFAULT_BIND)
-def ping(url: str) -> None:
-    """Ask the server at URL (or ELEVATOR_URL, or tcp://127.0.0.1:4141) for a sign of life; prints PONG."""
-    with usage(lambda: Elevator.from_url(url)) as client:
-        click.echo(client.ping())
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Default: 5.")
+def ping(url: str, timeout: float | None) -> None:
+    """Ask the server at URL (or ELEVATOR_URL, or tcp://127.0.0.1:4141) for a sign of life; prints PONG.
+
+    It needs no database, and no permission but to connect.
+    """
+    with usage(lambda: Elevator.from_url(url, auto_connect=False)) as client:
+        click.echo(client.ping(timeout=timeout))
 
 
 @elevator.command()

@@ -46,7 +46,7 @@ def _mode(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @click.option("--insecure", is_flag=True, default=None, help="Listen where other machines can reach it, without keys.")
 @click.option("--ipc-mode", callback=_mode, metavar="MODE", help="Who may use the socket files. Default: 0600.")
 @click.option("--log-file", type=_PATH, metavar="FILE", help="Where to log, instead of stderr.")
-@click.option("-v", "verbose", count=True, help="Log more: -v tells what happens, -vv why.")
+@click.option("-v", "verbose", count=True, help="Log more: -v tells what happens, -vv of each connection as well.")
 def proxy(listen: Sequence[str], upstream: str | None, config: Path | None, verbose: int, **given: Any) -> int:
     """Run a proxy until SIGTERM or SIGINT.
 

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import cycle
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from attrs import frozen
 
 from pyelevator.cli.crowd import Steps
 from pyelevator.client import Elevator
-from pyelevator.transports import parse_url
 
 _POOL_BYTES: Final = 1 << 20
 _SPREAD: Final = 7919
@@ -51,9 +50,7 @@ def random_keys(among: int, count: int, seed: int = 1) -> list[bytes]:
 
 def opened(url: str, database: str) -> Elevator[bytes]:
     """A client for measuring: bytes, connected to the database, with a long timeout."""
-    target = parse_url(url)
-    options: Any = {**target.options, "encoding": None, "auto_connect": False}
-    client: Elevator[bytes] = Elevator(transport=target.scheme, endpoint=target.address, **options)
+    client: Elevator[bytes] = Elevator[bytes].from_url(url, encoding=None, auto_connect=False)
     client.connect(database)
     client.timeout = _TIMEOUT
     return client

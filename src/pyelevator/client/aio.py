@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
+from pyelevator.arguments import to_text
 from pyelevator.client import operations
 from pyelevator.client.aio_base import AsyncClient, documented_by
 from pyelevator.client.aio_batch import AsyncWriteBatch
@@ -15,7 +16,7 @@ from pyelevator.client.aio_ranges import AsyncRangeIter, gathered
 from pyelevator.client.base import Arguments
 from pyelevator.client.batch import BATCH_TIMEOUT
 from pyelevator.client.elevator import Elevator
-from pyelevator.client.ranges import Pager, Scan, check_count, scan
+from pyelevator.client.ranges import RANGE_ITER, SLICE, Pager, Scan, check_count, scan
 from pyelevator.client.whole import Unfinished, WholePager, comes_in_pages
 from pyelevator.commands import (
     Data,
@@ -35,7 +36,7 @@ from pyelevator.commands import (
     RepairReport,
 )
 from pyelevator.deadlines import Deadline, check_timeout
-from pyelevator.errors import CursorExpired
+from pyelevator.errors import CursorExpired, KeyNotFound
 
 __all__ = ["AsyncElevator", "AsyncRangeIter", "AsyncWriteBatch"]
 
@@ -81,22 +82,22 @@ class AsyncElevator(AsyncClient[T]):
     async def createdb(
         self, db_name: str, options: Mapping[str, Any] | None = None, *, timeout: float | None = None
     ) -> None:
-        await self._run(operations.create(self._link, DbCreate(db_name, options)), timeout)
+        await self._run(operations.create(self._link, DbCreate(to_text(db_name, "db_name"), options)), timeout)
 
     async def dropdb(self, db_name: str, *, force: bool = False, timeout: float | None = None) -> None:
-        await self._run(operations.call(self._link, DbDrop(db_name, force)), timeout)
+        await self._run(operations.call(self._link, DbDrop(to_text(db_name, "db_name"), force)), timeout)
 
     async def forgetdb(self, db_name: str, *, timeout: float | None = None) -> None:
-        await self._run(operations.forget(self._link, DbForget(db_name)), timeout)
+        await self._run(operations.forget(self._link, DbForget(to_text(db_name, "db_name"))), timeout)
 
     async def repairdb(self, *, force: bool = False, timeout: float | None = None) -> RepairReport | None:
         return await self._run(operations.repair(self._link, force), timeout)
 
     async def mount(self, db_name: str, *, timeout: float | None = None) -> None:
-        await self._run(operations.call(self._link, DbMount(db_name)), timeout)
+        await self._run(operations.call(self._link, DbMount(to_text(db_name, "db_name"))), timeout)
 
     async def unmount(self, db_name: str, *, timeout: float | None = None) -> None:
-        await self._run(operations.call(self._link, DbUmount(db_name)), timeout)
+        await self._run(operations.call(self._link, DbUmount(to_text(db_name, "db_name"))), timeout)
 
     async def ping(self, *, timeout: float | None = None) -> str:
         return (await self._run(operations.call(self._link, Ping()), timeout)).decode("ascii", "replace")
@@ -104,7 +105,11 @@ class AsyncElevator(AsyncClient[T]):
     # Keys and values
 
     async def Get(self, key: Data, *, compression: bool = False, timeout: float | None = None) -> T:
-        value: T = self._text.value(await self._call(Get.of(key), timeout, compression, operations.get))
+        try:
+            value: T = self._text.value(await self._call(Get.of(key), timeout, compression, operations.get))
+        except KeyNotFound as error:
+            self._text.tell(error)
+            raise
         return value
 
     async def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
@@ -215,7 +220,7 @@ class AsyncElevator(AsyncClient[T]):
         compression: bool = False,
         timeout: float | None = None,
     ) -> list[Any]:
-        command = scan(key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse)
+        command = scan(key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse, names=SLICE)
         return self._rows(command, await self._run(operations.scan(self._link, command, compression), timeout))
 
     @overload
@@ -261,7 +266,7 @@ class AsyncElevator(AsyncClient[T]):
         compression: bool = False,
         timeout: float | None = None,
     ) -> "AsyncRangeIter[Any]":
-        command = scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse)
+        command = scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=RANGE_ITER)
         pager = Pager.over(command, consistent, sealed=self._looks_ahead)
         check_timeout(timeout)
         return AsyncRangeIter(

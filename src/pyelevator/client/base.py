@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self,
 
 from attrs import evolve, frozen
 
+from pyelevator.arguments import to_text
 from pyelevator.client import operations
 from pyelevator.client.ahead import Ahead
 from pyelevator.client.operations import DEFAULT_DATABASE, Link
@@ -94,7 +95,9 @@ def _curve_transport(
 
 
 def check_name(db_name: str | None, client: type) -> None:
-    """Refuses a URL in the place of a database's name."""
+    """Refuses what is no name of a database, above all a URL."""
+    if db_name is not None:
+        to_text(db_name, "db_name")
     if is_url(db_name):
         raise UsageError(f"a database's name is wanted, and this is a URL; use {client.__name__}.from_url(url)")
 

@@ -1,6 +1,7 @@
 """WriteBatch: many puts and deletes in one message, all of them or none."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar, overload
 
@@ -54,6 +55,15 @@ class Writes:
 
     def __len__(self) -> int:
         return len(self._ops)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, {len(self._ops)} operations>"
+
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        waiting = len(getattr(self, "_ops", ()))
+        if waiting:
+            text = f"a batch with {waiting} operations was dropped; call Write(), or Clear() to discard them"
+            warn(text, ResourceWarning, stacklevel=2, source=self)
 
     @contextmanager
     def _taken(self) -> Iterator[list[Op]]:

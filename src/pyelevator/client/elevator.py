@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from pyelevator.arguments import to_text
 from pyelevator.client import batch, operations, ranges
 from pyelevator.client.ahead import Ahead
 from pyelevator.client.base import (
@@ -19,7 +20,7 @@ from pyelevator.client.base import (
 from pyelevator.client.batch import BATCH_TIMEOUT
 from pyelevator.client.pages import Fetched, Pages
 from pyelevator.client.pipeline import Pipeline
-from pyelevator.client.ranges import Pager, Scan, check_count, scan
+from pyelevator.client.ranges import RANGE_ITER, SLICE, Pager, Scan, check_count, scan
 from pyelevator.client.whole import Unfinished, WholePager, comes_in_pages, gathered
 from pyelevator.codec import Codec
 from pyelevator.commands import (
@@ -40,7 +41,7 @@ from pyelevator.commands import (
     RepairReport,
 )
 from pyelevator.deadlines import Deadline, check_timeout
-from pyelevator.errors import CursorExpired
+from pyelevator.errors import CursorExpired, KeyNotFound
 from pyelevator.flows import Interceptor
 from pyelevator.legacy import accept_old_calls
 from pyelevator.transports import Curve, Transport
@@ -163,7 +164,7 @@ class Elevator(Client[T]):
             DatabaseError: it exists already, or the server refuses the name.
             UsageError: there is no such option; nothing was sent.
         """
-        self._run(operations.create(self._link, DbCreate(db_name, options)), timeout)
+        self._run(operations.create(self._link, DbCreate(to_text(db_name, "db_name"), options)), timeout)
 
     def dropdb(self, db_name: str, *, force: bool = False, timeout: float | None = None) -> None:
         """Removes a database and its files. ``default`` is emptied and stays.
@@ -177,7 +178,7 @@ class Elevator(Client[T]):
         Raises:
             DatabaseError: there is no such database, or it was there before; nothing was removed.
         """
-        self._run(operations.call(self._link, DbDrop(db_name, force)), timeout)
+        self._run(operations.call(self._link, DbDrop(to_text(db_name, "db_name"), force)), timeout)
 
     def forgetdb(self, db_name: str, *, timeout: float | None = None) -> None:
         """Takes a database off the server's list, and leaves its files as they are; ``createdb`` adopts it again.
@@ -186,7 +187,7 @@ class Elevator(Client[T]):
             DatabaseError: there is no such database, or it is ``default``.
             UsageError: an old server, which only drops databases; nothing was sent.
         """
-        self._run(operations.forget(self._link, DbForget(db_name)), timeout)
+        self._run(operations.forget(self._link, DbForget(to_text(db_name, "db_name"))), timeout)
 
     def repairdb(self, *, force: bool = False, timeout: float | None = None) -> RepairReport | None:
         """Repairs the connected database: brings back what can be read of its files, in its newest version.
@@ -210,11 +211,11 @@ class Elevator(Client[T]):
 
     def mount(self, db_name: str, *, timeout: float | None = None) -> None:
         """Opens a database on the server; using one does the same."""
-        self._run(operations.call(self._link, DbMount(db_name)), timeout)
+        self._run(operations.call(self._link, DbMount(to_text(db_name, "db_name"))), timeout)
 
     def unmount(self, db_name: str, *, timeout: float | None = None) -> None:
         """Closes a database on the server and gives its memory back; the next use opens it again."""
-        self._run(operations.call(self._link, DbUmount(db_name)), timeout)
+        self._run(operations.call(self._link, DbUmount(to_text(db_name, "db_name"))), timeout)
 
     def ping(self, *, timeout: float | None = None) -> str:
         """``"PONG"``, if the server is there."""
@@ -228,7 +229,11 @@ class Elevator(Client[T]):
         Raises:
             KeyNotFound: "Key not found"; it is a KeyError.
         """
-        value: T = self._text.value(self._call(Get.of(key), timeout, compression, operations.get))
+        try:
+            value: T = self._text.value(self._call(Get.of(key), timeout, compression, operations.get))
+        except KeyNotFound as error:
+            self._text.tell(error)
+            raise
         return value
 
     def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
@@ -379,7 +384,7 @@ class Elevator(Client[T]):
         >>> E.Slice("c", 2, reverse=True, include_value=False)
         ['c', 'b']
         """
-        command = scan(key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse)
+        command = scan(key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse, names=SLICE)
         return self._rows(command, self._run(operations.scan(self._link, command, compression), timeout))
 
     @overload
@@ -440,7 +445,7 @@ class Elevator(Client[T]):
         ...     next(rows)
         ['a', '1']
         """
-        command = scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse)
+        command = scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=RANGE_ITER)
         pager = Pager.over(command, consistent, sealed=self._looks_ahead)
         check_timeout(timeout)
 

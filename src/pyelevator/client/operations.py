@@ -27,7 +27,7 @@ from pyelevator.commands import (
     RepairReport,
     Slice,
 )
-from pyelevator.errors import ArgumentTypeError, ElevatorError, ErrorCode, KeyNotFound, UsageError
+from pyelevator.errors import ArgumentTypeError, DatabaseError, ElevatorError, ErrorCode, UsageError
 from pyelevator.flows import Flow, send
 from pyelevator.messages import Request, Response
 
@@ -130,7 +130,7 @@ def refused(
         if link.name is not None and link.uid == uid:  # else another thread has connected meanwhile
             yield from connect(link, link.name)
         response = yield from send(Request(command, link.address(command), None, compression))
-    return _succeeded(command, response)
+    return _succeeded(command, response, link.name)
 
 
 _ABOUT_DATABASES: Final = (DbCreate, DbDrop, DbList)
@@ -144,9 +144,12 @@ def _through_default(link: Link, command: Command[Any]) -> Flow[Response]:
     return _succeeded(command, (yield from send(Request(command, way.uid))))
 
 
-def _succeeded(command: Command[Any], response: Response) -> Response:
+def _succeeded(command: Command[Any], response: Response, database: str | None = None) -> Response:
     if response.code is not None:
-        raise command.error(response.code, response.message)
+        error = command.error(response.code, response.message)
+        if isinstance(error, DatabaseError) and error.database is None:
+            error.database = database
+        raise error
     return response
 
 
@@ -210,7 +213,7 @@ def get(link: Link, command: Get, compression: bool = False) -> Flow[bytes]:
     """The value of a key. Where the dialect writes a missing value like an empty one, one more question tells."""
     value = command.result((yield from exchange(link, command, compression)).payload)
     if not value and not link.codec.tells_missing and not (yield from call(link, Exists(command.key))):
-        raise KeyNotFound("Key not found")
+        raise command.error(ErrorCode.KEY, "Key not found")
     return value
 
 

@@ -1,15 +1,16 @@
 """Pipeline: many commands in one message, with a handle on the result of each."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from pyelevator.client.pipelining import pipeline
-from pyelevator.client.ranges import Pager, check_count, scan
+from pyelevator.client.ranges import SLICE, Pager, Scan, check_count, scan
 from pyelevator.client.text import Text
 from pyelevator.commands import Command, Data, Delete, Exists, Get, MGet, Put
 from pyelevator.deadlines import check_timeout
-from pyelevator.errors import ArgumentTypeError, ElevatorError, UsageError
+from pyelevator.errors import ArgumentTypeError, ElevatorError, KeyNotFound, UsageError
 
 if TYPE_CHECKING:
     from pyelevator.client.base import Client
@@ -120,10 +121,7 @@ class Commands(Generic[T]):
         Raises:
             UsageError: a count under a prefix, which takes more than one message.
         """
-        command = scan(start, limit, include_key, include_value, prefix, reverse=reverse)
-        if isinstance(command, Pager):
-            raise UsageError("a count under a prefix takes several messages, and no place in a pipeline; use Slice")
-        return self._add(command, self._text.pairs if include_key and include_value else self._text.values)
+        return self._add_scan(scan(start, limit, include_key, include_value, prefix, reverse=reverse))
 
     def Slice(
         self,
@@ -136,7 +134,13 @@ class Commands(Generic[T]):
     ) -> "Result[list[Any]]":
         """The first ``offset`` pairs from ``key_from`` on, as in :meth:`Elevator.Slice <pyelevator.Elevator.Slice>`."""
         count = check_count(offset)
-        return self.Range(key_from, count, include_key=include_key, include_value=include_value, reverse=reverse)
+        return self._add_scan(scan(key_from, count, include_key, include_value, None, reverse=reverse, names=SLICE))
+
+    def _add_scan(self, command: Scan) -> "Result[list[Any]]":
+        if isinstance(command, Pager):
+            raise UsageError("a count under a prefix takes several messages, and no place in a pipeline; use Slice")
+        pairs = command.include_key and command.include_value
+        return self._add(command, self._text.pairs if pairs else self._text.values)
 
     def Clear(self) -> None:
         """Discards what was not executed."""
@@ -144,6 +148,15 @@ class Commands(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self._queue)} commands queued>"
+
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        queued = len(getattr(self, "_queue", ()))
+        if queued:
+            text = f"a pipeline with {queued} commands was dropped; call execute(), or Clear() to discard them"
+            warn(text, ResourceWarning, stacklevel=2, source=self)
 
     def _add(self, command: Command[Any], show: Callable[[Any], U]) -> "Result[U]":
         result = Result(command, show)
@@ -172,6 +185,8 @@ class Commands(Generic[T]):
         """
         self._executed = results
         for result, outcome in zip(results, outcomes, strict=True):
+            if isinstance(outcome, KeyNotFound):
+                self._text.tell(outcome)
             result.settle(outcome)
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if errors and self._raise_errors:

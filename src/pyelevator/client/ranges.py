@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypeVar
 
 from attrs import evolve, frozen
 
-from pyelevator.arguments import behind
+from pyelevator.arguments import behind, integer
 from pyelevator.commands import Data, Range, Slice, to_bytes
-from pyelevator.errors import ArgumentTypeError, ElevatorError, MalformedMessage
+from pyelevator.errors import ArgumentTypeError, ElevatorError, MalformedMessage, UsageError
 from pyelevator.messages import Sealed
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ FIRST_COUNT: Final = 128
 MAX_COUNT: Final = 32_768
 
 
+SLICE: Final = ("key_from", "offset")
+RANGE_ITER: Final = ("key_from", "key_to")
+"""The names of what ``Range`` has as ``start`` and ``limit``."""
+
+
 def scan(
     start: Data | None,
     limit: Data | int | None,
@@ -35,17 +40,27 @@ def scan(
     prefix: Data | None,
     *,
     reverse: bool = False,
+    names: tuple[str, str] = ("start", "limit"),
 ) -> "Range | Slice | Pager":
     """What a range asks for: up to a key, or so many pairs; a count under a prefix is a matter of pages.
 
+    Args:
+        start, limit, include_key, include_value, prefix, reverse: as of ``Elevator.Range``.
+        names: what the caller knows ``start`` and ``limit`` as.
+
     Raises:
         ArgumentTypeError: ``limit`` is neither a key nor a count, or another argument has the wrong type.
+        UsageError: rows without any part are asked for.
     """
+    if include_key is False and include_value is False:
+        raise UsageError("include_key and include_value are both False, which leaves nothing; ask for one of them")
+    start = None if start is None else to_bytes(start, names[0])
     if isinstance(limit, int) and not isinstance(limit, bool):
-        command = Slice(start, limit, include_key, include_value, reverse=reverse)
+        command = Slice(start, integer(limit, names[1]), include_key, include_value, reverse=reverse)
         return command if prefix is None else Pager.of(command, to_bytes(prefix, "prefix"))
     if limit is not None and not isinstance(limit, Data):
-        raise ArgumentTypeError(f"limit must be a key (str or bytes) or a count (int), not {type(limit).__name__}")
+        raise ArgumentTypeError(f"{names[1]} must be a key (str or bytes) or a count (int), not {type(limit).__name__}")
+    limit = None if limit is None else to_bytes(limit, names[1])
     return Range(start, limit, include_key, include_value, prefix, reverse)
 
 
@@ -238,6 +253,9 @@ class RangeIter(Generic[T]):
         self._pages = source
         self._page = source.before(pager)
         self._rows = self._page.rows
+
+    def __repr__(self) -> str:
+        return f"<RangeIter {'at its last page' if self._page.pager.done else 'with pages to come'}>"
 
     def __iter__(self) -> Self:
         return self

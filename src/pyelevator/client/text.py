@@ -5,7 +5,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
 
-from pyelevator.errors import UsageError
+from pyelevator.errors import KeyNotFound, UsageError
 from pyelevator.messages import Sealed
 
 T = TypeVar("T", str, bytes)
@@ -24,6 +24,11 @@ class Text(Generic[T]):
     value: Callable[[bytes], T]
     values: Callable[[list[bytes | None]], list[T | None]]
     pairs: Callable[[list[list[bytes]] | Sealed], list[list[T]]]
+
+    def tell(self, error: KeyNotFound) -> None:
+        """Has the error tell its key as the caller sees keys."""
+        if isinstance(error.key, bytes):
+            error.key = self.value(error.key)
 
 
 def _decode(data: bytes) -> str:

@@ -113,6 +113,9 @@ class Server:
         """Requests taken and not answered yet; above zero after the end if the grace period was too short."""
         return self._order.pending
 
+    def __repr__(self) -> str:
+        return f"<Server at {' '.join(self.urls)}: {self._listener.count} connections, {self.unanswered} unanswered>"
+
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self.serve_forever, name="elevator-server")
         self._thread.start()

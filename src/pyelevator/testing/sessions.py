@@ -244,7 +244,8 @@ class SessionConformance:
         assert digits.Range("1", "2", include_value=False) == ["1", "2"]
         digits.Put("2", "two")
         assert digits.Range("1", "2", include_key=False) == ["1", "two"]
-        assert digits.Range("1", "2", include_key=False, include_value=False) == [None, None]
+        with pytest.raises(UsageError, match="include_key and include_value are both False"):
+            digits.Range("1", "2", include_key=False, include_value=False)
         assert digits.Slice("1", 2, include_key=False) == ["1", "two"]
 
     def test_prefix_keeps_to_keys_that_start_with_it(self, digits: Elevator[str]) -> None:

@@ -49,6 +49,9 @@ class FakeTransport(Transport):
     def url(self) -> str:
         return "fake://"
 
+    def __repr__(self) -> str:
+        return f"<FakeTransport over {self.application!r}>"
+
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         thread = get_ident()
         if thread in INSIDE:

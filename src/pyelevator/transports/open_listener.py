@@ -205,6 +205,7 @@ class OpenListener:
             except Left as left:
                 if isinstance(left.__cause__, (Foreign, UnknownKey)):
                     self._refusals.tell(_address(guest), str(left.__cause__))
+                _LOG.debug("a connection from %s has ended: %s", _address(guest), left.__cause__ or "its peer left")
                 self._part(guest)
                 return
             identity = guest.identity
@@ -309,6 +310,7 @@ class OpenListener:
         guest = self._new_guest(connection)
         self._guests[guest.identity] = self._on[connection.fileno()] = self._strangers[guest.identity] = guest
         self._poll.register(connection.fileno(), READ)
+        _LOG.debug("a connection from %s has begun", _address(guest))
         self._note(guest)
 
     def _new_guest(self, connection: Any) -> Guest:
