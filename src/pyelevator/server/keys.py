@@ -8,6 +8,7 @@
     keys/permissions.toml      what the clients may do, see :mod:`pyelevator.server.permissions`; without it everything
 """
 
+import errno
 import logging
 import re
 import threading
@@ -83,6 +84,7 @@ class Clients:
         self._table = self._read_table()
         self._due = 0.0
         self._seen: object = None
+        self._failing = False
         self._rights: Mapping[str, Rights] = {}
         self.refresh()
         if self._rights.keys() == {LOCAL}:
@@ -102,12 +104,24 @@ class Clients:
     def refresh(self) -> None:
         """Reads the files again if they have changed."""
         with self._lock:
-            seen = self._look()
-            if seen != self._seen:
-                self._table = self._read_table_again()
-                self._rights = rights_by_key(list(self._keys()), self._table)
-                _LOG.info("the keys in %s: %d clients", self._directory, len(self._rights) - 1)
-            self._seen, self._due = seen, self._clock() + STALE
+            self._due = self._clock() + STALE
+            try:
+                self._read_again()
+            except OSError as error:  # too many open files, say: what was known before holds until it can be read again
+                if self._seen is None:
+                    raise
+                if not self._failing:
+                    _LOG.error("the keys in %s cannot be read now: %s", self._directory, error.strerror)
+                self._failing = True
+
+    def _read_again(self) -> None:
+        seen = self._look()
+        if seen != self._seen:
+            table = self._read_table_again()
+            rights = rights_by_key(list(self._keys()), table)
+            self._table, self._rights = table, rights
+            _LOG.info("the keys in %s: %d clients", self._directory, len(self._rights) - 1)
+        self._seen, self._failing = seen, False
 
     def reload(self) -> None:
         """Reads the files again, whether they have changed or not."""
@@ -116,8 +130,11 @@ class Clients:
         self.refresh()
 
     def _key_files(self) -> list[Path]:
-        files = (self._directory / CLIENTS).glob(f"*{PUBLIC}")
-        return sorted(file for file in files if not file.name.startswith("."))
+        try:  # not glob, which takes a directory that it cannot read for an empty one
+            files = list((self._directory / CLIENTS).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(file for file in files if file.name.endswith(PUBLIC) and not file.name.startswith("."))
 
     def _look(self) -> object:
         """What changes with every change of the files."""
@@ -132,6 +149,7 @@ class Clients:
                     raise UsageError(f"{file}: no client can be called {name}")
                 yield name, read_public_key(file)
             except UsageError as error:
+                _raise_if_out_of_files(error)
                 _LOG.warning("a key is left out: %s", error)
 
     def _read_table(self) -> Mapping[str, Rights] | None:
@@ -145,12 +163,19 @@ class Clients:
         try:
             table = self._read_table()
         except UsageError as error:
+            _raise_if_out_of_files(error)
             _LOG.error("what was allowed before stays allowed: %s", error)
             return self._table
         if table is None and self._table is not None:
             _LOG.error("what was allowed before stays allowed: %s has vanished", self._directory / PERMISSIONS)
             return self._table
         return table
+
+
+def _raise_if_out_of_files(error: UsageError) -> None:
+    """Raises the cause of an error that says nothing of the file: that this process has too many open ones."""
+    if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.EMFILE, errno.ENFILE):
+        raise error.__cause__
 
 
 def _marks(file: Path) -> tuple[int, ...]:

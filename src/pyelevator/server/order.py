@@ -123,6 +123,16 @@ class Order:
         if not client.resting:
             self._go_on(identity, client)
 
+    def put_back(self, identity: bytes, job: Job) -> None:
+        """Lets a job that a worker is done with wait again, before the others; its client is blocked."""
+        client = self._clients[identity]
+        client.running -= 1
+        client.held = client.held and job.tagged
+        self._count(job, -1)
+        client.queue.appendleft(job)
+        self._park(client, job, +1)
+        self.block(identity)
+
     def block(self, identity: bytes) -> None:
         """Nothing of this client's starts until ``unblock``."""
         client = self._clients.setdefault(identity, _Client())

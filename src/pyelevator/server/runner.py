@@ -7,6 +7,7 @@ holds and whatever happens to it, if its sender reads answers at all.
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -16,12 +17,14 @@ from typing import Final, Self, TypeAlias
 
 from pyelevator.application import Application, Intercepted
 from pyelevator.codec import Codec, Limits
-from pyelevator.conversation import Reader
+from pyelevator.commands import Access
+from pyelevator.conversation import Exchange, Reader
 from pyelevator.deadlines import Deadline
 from pyelevator.flows import Interceptor
 from pyelevator.server.answers import Answers
 from pyelevator.server.capacity import Capacity
 from pyelevator.server.order import Job, Order
+from pyelevator.server.room import Room
 from pyelevator.server.security import Door
 from pyelevator.transports.listeners import listener_on
 
@@ -101,6 +104,10 @@ class Server:
         self._done: SimpleQueue[Done | None] = SimpleQueue()
         self._unsent, self._resting = self._listener.outbox.peers, self._order.resting
         self._flush_at = 0.0
+        self._room = Room(self._listener.outbox, self._capacity.unread)
+        self._running = 0
+        self._ready: deque[tuple[bytes, Job]] = deque()
+        self._postponed: dict[bytes, None] = {}
         self._tick_seconds = application.tick_seconds
         self._tick_at = monotonic()
         self._ticking: Future[None] | None = None
@@ -181,7 +188,7 @@ class Server:
             exchange = self._answers.read(frames, peer, identity)
             if identity not in self._order:
                 answer = self._answers.at_once(exchange)
-                if answer is not None:
+                if answer is not None and self._room.takes(answer):
                     self._send(identity, answer)
                     return
         self._order.add(identity, Job(frames, peer, exchange), tried=identity not in self._order)
@@ -190,18 +197,27 @@ class Server:
 
     def _answer_at_once(self, identity: bytes, job: Job) -> bool:
         answer = None if job.exchange is None else self._answers.at_once(job.exchange)
-        if answer is None:
+        if answer is None or not self._room.takes(answer):
             return False
         self._send(identity, answer)
         return True
 
     def _submit(self, identity: bytes, job: Job) -> None:
-        self._workers.submit(self._work, identity, job)
+        self._ready.append((identity, job))
+        self._start()
+
+    def _start(self) -> None:
+        """Has the workers begin what there is room for."""
+        while self._ready and self._room.starts(self._running):
+            self._running += 1
+            self._workers.submit(self._work, *self._ready.popleft())
 
     def _work(self, identity: bytes, job: Job) -> None:
         """What a worker does; it touches no socket."""
         exchange = job.exchange or self._answers.read(job.frames, job.peer, identity)
-        job.frames, job.exchange = (), None  # they may be large, and the answer as well
+        if not _can_be_repeated(job, exchange):
+            job.frames = ()  # they may be large, and the answer as well
+        job.exchange = None
         self._done.put((identity, job, self._answers.in_time(exchange)))
         self._listener.wake()
 
@@ -217,8 +233,14 @@ class Server:
         """Sends one finished answer, and goes on with what waited for it; None only ended a wait."""
         if done is not None:
             identity, job, frames = done
-            self._send(identity, frames)
-            self._order.finished(identity, job)
+            self._running -= 1
+            if self._room.takes(frames) or not job.frames:
+                self._send(identity, frames)
+                self._order.finished(identity, job)
+            else:  # it is made anew when there is room for it
+                self._postponed[identity] = None
+                self._order.put_back(identity, job)
+            self._start()
             if self._resting:
                 self._listener.timeout = _FLUSH
 
@@ -231,7 +253,9 @@ class Server:
     def _cut(self, identity: bytes) -> None:
         """Gives up on a client that sends and does not read."""
         _LOG.warning("closed a connection: its client sends requests and does not read the answers")
-        self._order.drop(identity)
+        if identity in self._order:
+            self._order.drop(identity)
+        self._postponed.pop(identity, None)
         self._listener.cut(identity)
 
     # What comes round
@@ -248,9 +272,18 @@ class Server:
         """Sends what can be sent by now, and serves those again who have read, for a while: then others come first."""
         outbox, order = self._listener.outbox, self._order
         outbox.flush()
+        for identity in self._room.idlers(bool(self._postponed), monotonic()):
+            self._cut(identity)
+        free = self._room.free
         for identity in order.blocked():
             if not self._listener.knows(identity):
                 order.drop(identity)
+                self._postponed.pop(identity, None)
+            elif identity in self._postponed:
+                if free:  # one at a time
+                    free = False
+                    del self._postponed[identity]
+                    order.unblock(identity)
             elif not outbox.blocked(identity):
                 order.unblock(identity)
         while self._resting:
@@ -297,3 +330,9 @@ class Server:
                 left, patience = unsent, Deadline.after(_PATIENCE)
             elif patience.expired():
                 return
+
+
+def _can_be_repeated(job: Job, exchange: Exchange) -> bool:
+    """Whether a request that was executed may be executed once more: it only reads, and is kept for little."""
+    reads = exchange.request is not None and exchange.request.command.access is Access.READ
+    return reads and sum(map(len, job.frames)) < _LARGE

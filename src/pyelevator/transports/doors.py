@@ -2,12 +2,13 @@
 
 import errno
 import logging
+import math
 import os
 import socket as sockets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any, Final
 
 from pyelevator.transports.bindings import bind_target, cannot_listen, claim_ipc_path, interface_address, owned
@@ -18,6 +19,7 @@ _LOG: Final = logging.getLogger("pyelevator.server")
 _QUEUE: Final = 1024  # connections that the system takes before we do
 _AT_ONCE: Final = 64  # connections that are taken before messages are looked at
 _MOMENT: Final = 0.005
+_SAID_AGAIN: Final = 60.0  # seconds
 
 _FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -42,6 +44,7 @@ class Doors:
         self.urls: tuple[str, ...] = ()
         self.at: dict[int, sockets.socket] = {}
         self._ipc_mode = ipc_mode
+        self._told = -math.inf
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
             for target in targets:
@@ -104,7 +107,9 @@ class Doors:
             self._spare = None
         with suppress(OSError):
             door.accept()[0].close()
-            _LOG.warning("refused a connection: this process has too many open files")
+            if monotonic() - self._told > _SAID_AGAIN:
+                self._told = monotonic()
+                _LOG.warning("refused a connection: this process has too many open files; not told again for a minute")
         with suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 

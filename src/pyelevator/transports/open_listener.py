@@ -21,6 +21,7 @@ from pyelevator.transports import tcp
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.doors import Doors
 from pyelevator.transports.guests import READ, WRITE, Backlog, Guest, Left, Unfinished
+from pyelevator.transports.memory import Freed
 from pyelevator.transports.refusals import Refusals
 from pyelevator.transports.zmtp import Foreign, UnknownKey
 
@@ -89,6 +90,7 @@ class OpenListener:
         self._max_message, self._max_connections = max_message, max_connections
         self._unfinished = Unfinished(max_unfinished or max(_UNFINISHED, 4 * max_message))
         self._told = False
+        self._freed = Freed()
         self._refusals = Refusals()
         self._closed = False
         self._names = count()
@@ -157,6 +159,7 @@ class OpenListener:
 
     def _look(self, timeout: float | None) -> bool:
         """Waits until something happens, and sees to it; whether that was a wake."""
+        self._freed.give_back()
         woken, behind = False, list(islice(self._behind.values(), _BEHIND))
         if self._expiring:
             timeout = self._until_due(timeout)
@@ -343,6 +346,7 @@ class OpenListener:
         for some in (self._late, self._behind, self._strangers, self._expiring):
             some.pop(guest.identity, None)
         self._unfinished.note(guest.identity, 0)
+        self._freed.add(guest.unfinished + guest.size)
         del self._on[guest.socket.fileno()]
         if guest.watched:
             self._watch(guest, 0)
