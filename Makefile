@@ -1,10 +1,11 @@
 # Everything happens in a virtual environment that make sets up by itself.
 PYTHON ?= python3
 VENV   ?= .venv
+PYTHON2 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin/python) python2.7)
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: help test lint demo docs bench torture fuzz clean
+.PHONY: help test pythons legacy lint demo docs bench torture fuzz clean
 .DEFAULT_GOAL := help
 
 help:            ## Says what there is to make.
@@ -19,11 +20,24 @@ $(READY): pyproject.toml
 test: $(READY)   ## Sets up, and runs the tests.
 	$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
 
+pythons: $(READY) ## The suites of engines, codecs, clients and transports on every other supported Python here.
+	.ci/pythons
+
 lint: $(READY)   ## Format, lint, types and the direction of imports.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet -p no:cacheprovider tests/test_imports.py
+
+legacy: .legacy/.ready ## Sets up PyPI's Elevator 0.5 and its client on Python 2.7, which tests/legacy then runs.
+
+.legacy/.ready:
+	@$(PYTHON2) -m pip --version >/dev/null || { echo "Elevator 0.5 needs Python 2.7 with pip; say make legacy PYTHON2=/path/to/python2.7"; exit 1; }
+	$(PYTHON2) -m pip install --quiet --target .legacy pyzmq==19.0.2 plyvel==1.2.0 msgpack-python==0.4.7 ujson==2.0.3 procname==0.3 clint==0.5.1 lz4==0.7.0 unittest2==1.1.0 nose==1.3.7
+	PYTHONPATH=$(CURDIR)/.legacy $(PYTHON2) -m pip install --quiet --target .legacy --no-deps elevator==0.5 py-elevator==0.5c
+	PYTHONPATH=$(CURDIR)/.legacy $(PYTHON2) -m pip download --quiet --dest .legacy/sdist --no-deps --no-binary :all: py-elevator==0.5c
+	tar --extract --gzip --file .legacy/sdist/py-elevator-0.5c.tar.gz --directory .legacy/sdist
+	echo $(PYTHON2) > $@
 
 demo: $(READY)   ## Runs the documented session against a real server, over tcp, ipc and the fake.
 	$(BIN)/python examples/session.py
@@ -49,4 +63,4 @@ fuzz: $(READY)   ## Fuzzes both codecs and ZMTP with atheris, guided by coverage
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
 clean:           ## Removes what make set up.
-	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-* .legacy docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
