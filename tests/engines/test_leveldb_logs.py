@@ -80,6 +80,10 @@ def test_lengths_are_corrected_where_checksums_show_them(alive):
     for at in list(headers(data))[::3]:
         damaged[at + 5] ^= 64
     assert with_true_lengths(bytes(damaged)) == data
+    for bit in range(16):
+        damaged = bytearray(data)
+        damaged[4 + bit // 8] ^= 1 << bit % 8
+        assert with_true_lengths(bytes(damaged)) == data
     for sound in (data, data[:-5], data + b"\0" * 50, data.ljust(BLOCK, b"\0"), b""):
         assert with_true_lengths(sound) == sound
 
