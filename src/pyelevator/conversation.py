@@ -182,17 +182,13 @@ class Exchange:
 
     def encode(self, response: Response) -> list[bytes]:
         """The frames of ``response``, or of a failure if it cannot be written down."""
-        frames = self._encode(response)
-        return [*self.envelope, *frames] if self.envelope else frames
-
-    def _encode(self, response: Response) -> list[bytes]:
         try:
-            return self.codec.encode_response(response, self.request)
+            frames = self.codec.encode_response(response, self.request)
         except Exception:  # noqa: BLE001 - whatever it is, the client gets its one answer
             _log().exception("an answer could not be encoded")
-            return self.codec.encode_response(
-                Response.failure(ErrorCode.RUNTIME, "the answer cannot be encoded", response.id), self.request
-            )
+            failure = Response.failure(ErrorCode.RUNTIME, "the answer cannot be encoded", response.id)
+            frames = self.codec.encode_response(failure, self.request)
+        return [*self.envelope, *frames] if self.envelope else frames
 
 
 _KEPT: Final = frozenset({Range, Slice, Pipeline})

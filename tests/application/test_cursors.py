@@ -14,7 +14,7 @@ from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import CursorExpired, ErrorCode
 from pyelevator.messages import Request
-from pyelevator.server.permissions import Guard
+from pyelevator.server.guard import Guard
 
 WAIT = 30
 
@@ -51,8 +51,8 @@ class World:
     def read(self, cursor, name="default", peer=None, over=None):
         return self.ask(Slice(None, 20, cursor=cursor), name, peer, over)
 
-    def is_gone(self, cursor, name="default", peer=None):
-        response = self.read(cursor, name, peer)
+    def is_gone(self, cursor, name="default", peer=None, over=None):
+        response = self.read(cursor, name, peer, over)
         if response.code is None:
             return False
         error = Slice().error(response.code, response.message)
@@ -357,6 +357,14 @@ def test_what_is_idle_longest_makes_room_for_a_peer_that_has_none(world):
     world.read(cursors[0], over=b"0")
     world.open(over=b"another")
     assert [world.is_gone(cursor) for cursor in cursors] == [False, True, False, False]
+
+
+def test_what_is_idle_for_long_makes_room_for_its_own_peer(world):
+    cursors = [world.open(over=b"proxy") for _ in range(4)]
+    world.clock.now += 11
+    world.read(cursors[0], over=b"proxy")
+    world.open(over=b"proxy")
+    assert [world.is_gone(cursor, over=b"proxy") for cursor in cursors] == [False, True, False, False]
 
 
 def test_the_text_of_a_refusal_names_the_option_of_the_command_line(world):

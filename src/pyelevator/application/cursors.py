@@ -49,6 +49,9 @@ class Cursor:
 _ENDED: Final = 10_000
 """Connections of which it is known that they have ended."""
 
+_FORGOTTEN: Final = 10.0
+"""Seconds for which a cursor is idle that makes room for another one of the same peer."""
+
 _GRACE: Final = 5.0
 """Seconds that a cursor is kept whose connection has ended."""
 
@@ -195,11 +198,15 @@ class Cursors:
             self._end_one(cursors)
         elif most > held[holder] + 1:  # to take from each other by turns would help nobody
             self._end_one([one for one in cursors if one.holder == greediest])
-        else:
+        elif not self._end_one([one for one in cursors if one.holder == holder and self._is_forgotten(one)]):
             raise ServerRuntimeError(
                 f"all {self._most} cursors are in use; close iterators that are no longer needed, try again later, "
                 "or let the server have more of them (--max-cursors)"
             )
+
+    def _is_forgotten(self, cursor: Cursor) -> bool:
+        """Whether its own peer may well have done with it. Behind a proxy, one connection is that of many clients."""
+        return not cursor.users and self._clock() - cursor.used_at > _FORGOTTEN
 
     def _end_one(self, cursors: list[Cursor]) -> bool:
         """Ends the one of these that is idle for longest; False if there are none."""
