@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyelevator import ConnectTimeout, Curve, DatabaseError, Elevator, PermissionDenied
+from pyelevator import AuthenticationFailed, Curve, DatabaseError, Elevator, PermissionDenied
 from pyelevator.commands import Access, DbConnect, DbList
 from pyelevator.flows import Flow, Forward, Interceptor, compose
 from pyelevator.interceptors import Prefix, RateLimit
@@ -89,7 +89,7 @@ def visit(endpoint: str, keys: Path) -> None:
             print("bob:", error)
     try:
         Elevator(DATABASE, endpoint=endpoint, curve=curve("stranger"), timeout=1)
-    except ConnectTimeout:
+    except AuthenticationFailed:
         print("a stranger gets no connection")
 
 

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from pyelevator.codec import Codec, Limits
 from pyelevator.conversation import Exchange, Reader
-from pyelevator.errors import ConnectFailed, ElevatorError, ProtocolError
+from pyelevator.errors import ConnectFailed, ElevatorError, ProtocolError, RequestTimeout
 from pyelevator.flows import Interceptor, compose
 from pyelevator.messages import Response
 from pyelevator.proxy.actions import Action, Forward, Renew, Reply, Rest, Resume
@@ -222,10 +222,11 @@ class Core:
         """There is no connection to an upstream, and trying again is of no use to those who wait for it."""
         self._jobs.now = now
         pool = self._pools[upstream]
-        told = ConnectFailed(f"there is no connection to the upstream: {error.reason or 'it does not answer'}")
+        told = f"there is no connection to the upstream: {error.reason or 'it does not answer'}"
         waiting, pool.waiting = pool.waiting, deque()
-        self._give_up(pool, pool.lanes[lane_number], told)
-        self._jobs.refuse(waiting, told)
+        # what is on the lane may have left over a connection before this one, and been executed
+        self._give_up(pool, pool.lanes[lane_number], RequestTimeout(told))
+        self._jobs.refuse(waiting, ConnectFailed(told))
         return self._done()
 
     def _passed(self, passenger: Passenger, reply: Reply) -> None:
