@@ -60,3 +60,23 @@ def test_a_number_is_never_that_of_a_process_without_one():
         seen.append(numbered.count)
     assert seen[:3] == [2, 3, 4]
     assert set(seen) == set(range(1, 256))
+
+
+@pytest.mark.parametrize("fork", WAYS.values(), ids=WAYS.keys())
+def test_ids_begin_at_other_numbers_in_parent_and_child_whatever_they_have_in_common(fork):
+    program = f"""
+    import ctypes, os, random
+    from pyelevator.conversation import first_id
+
+    random.seed(1)
+    pid = {fork}()
+    print(first_id(), first_id(), flush=True)
+    if not pid:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    """
+    ran = run(program)
+    assert (ran.code, ran.err) == (0, "")
+    numbers = list(map(int, ran.out.split()))
+    assert len(set(numbers)) == 4
+    assert all(0 < number <= 1 << 31 for number in numbers)

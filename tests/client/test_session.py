@@ -403,3 +403,29 @@ def test_no_two_requests_of_a_session_have_one_id():
         session.call(Get("k"), "u", NEVER)
         begun.abandon()
     assert len(set(asked)) == len(asked) == 12
+
+
+def test_each_connection_begins_its_ids_at_a_number_of_its_own():
+    entered, gate = threading.Semaphore(0), threading.Event()
+    asked = []
+
+    class Noting(Gate):
+        def send(self, frames, deadline):
+            asked.append(ClassicCodec().decode_request(frames).id)
+            super().send(frames, deadline)
+
+        def sibling(self):
+            return Noting(self.entered, self.gate)
+
+    session = Session(Noting(entered, gate), ClassicCodec(), 3)
+    threads = [threading.Thread(target=session.exchange, args=(Request(Get("k")), NEVER)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert entered.acquire(timeout=30)
+    gate.set()
+    for thread in threads:
+        thread.join()
+    first, second, third = sorted(asked)
+    assert second - first > 1
+    assert third - second > 1
