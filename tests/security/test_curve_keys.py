@@ -1,7 +1,6 @@
 """Keys and their files: what is taken, what is refused, and that no secret is ever shown."""
 
 import os
-import pickle
 
 import pytest
 
@@ -63,11 +62,6 @@ def test_no_repr_shows_a_secret():
     )
     assert [thing for thing in things if SECRET in repr(thing) + str(thing)] == []
     assert PUBLIC in repr(curve)
-
-
-def test_keys_go_to_other_processes():
-    curve = Curve(OTHER, PUBLIC, SECRET)
-    assert pickle.loads(pickle.dumps(curve)) == curve
 
 
 def test_from_files(files):

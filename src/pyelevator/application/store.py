@@ -1,12 +1,17 @@
 """What the catalog keeps on disk: the store file (ours, and those of both old servers) and the lock."""
 
+import errno
 import fcntl
 import json
 import logging
 import os
+import shlex
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 
 from attrs import frozen
@@ -23,6 +28,12 @@ OLD_STORE_FILES: Final = ("store",)
 
 LOCK_FILE: Final = "elevator.lock"
 """Held by the server that uses the data directory."""
+
+
+_NEW: Final = ".new"
+"""How the names of files end that are to replace others."""
+
+_OWN_MODE: Final = 0o600
 
 
 class CatalogError(ElevatorError):
@@ -99,7 +110,7 @@ class Store:
     def replaced(self, entries: Iterable[Entry]) -> Iterator[None]:
         """Writes the new file aside, runs the block, and then replaces the old one; unless the block raises."""
         content = {entry.name: _fields(entry) for entry in entries}
-        temporary = self.path.with_name(f".{self.path.name}.new")
+        temporary = self.path.with_name(f".{self.path.name}.{token_hex(8)}{_NEW}")
         try:
             _write(temporary, content)
             yield
@@ -111,7 +122,9 @@ class Store:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    with path.open("w", encoding="ascii") as file:
+    """Writes a new file, which nobody can have put there before."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, _OWN_MODE), "w", encoding="ascii") as file:
         json.dump(content, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
@@ -185,15 +198,34 @@ def lock(directory: str) -> Callable[[], None]:
         CatalogError: it cannot be created or written.
     """
     try:
-        Path(directory).mkdir(parents=True, exist_ok=True)
-        file = Path(directory, LOCK_FILE).open("a")  # noqa: SIM115 - the lock lives as long as the file is open
+        Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(Path(directory, LOCK_FILE), flags, _OWN_MODE)
     except OSError as error:
-        raise CatalogError(f"the data directory {directory} cannot be used: {error.strerror}") from error
+        raise CatalogError(f"the data directory {directory} cannot be used: {_why(error)}") from error
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        file.close()
+        os.close(descriptor)
         raise CatalogLocked(
             f"{directory} is in use by another server; stop that one, or choose another --data"
         ) from error
-    return file.close
+    _look_over(Path(directory))
+    return partial(os.close, descriptor)
+
+
+def _why(error: OSError) -> str:
+    return f"{LOCK_FILE} in it is a symbolic link" if error.errno == errno.ELOOP else str(error.strerror)
+
+
+def _look_over(directory: Path) -> None:
+    """Warns of a data directory that others can write, and removes what a write left there that was killed."""
+    status = directory.stat()
+    if stat.S_IMODE(status.st_mode) & 0o022 or status.st_uid not in (0, os.geteuid()):
+        _log.warning(
+            "others can write in the data directory %s, and so replace databases; run: chmod go-w %s",
+            directory,
+            shlex.quote(str(directory)),
+        )
+    for left in directory.glob(f".*{_NEW}"):
+        left.unlink(missing_ok=True)

@@ -1,14 +1,38 @@
 """Where the log goes, and how much of it."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from io import TextIOWrapper
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def escaped(text: str) -> str:
+    r"""The text without anything that moves a cursor, begins a line or is no text.
+
+    >>> print(escaped("app\n2026-01-01 INFO forged \x1b[2J"))
+    app\n2026-01-01 INFO forged \x1b[2J
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join([char if char.isprintable() else ascii(char)[1:-1] for char in text])
+
+
+class OneLine(logging.Formatter):
+    """A formatter of which each record is a line of its own, whatever names are in it; tracebacks are indented."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = escaped(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        return "\n".join([f"  {escaped(line)}" for line in super().formatException(ei).split("\n")])
 
 
 class LogFile(WatchedFileHandler):
@@ -16,6 +40,11 @@ class LogFile(WatchedFileHandler):
 
     While it cannot be opened, lines go to stderr: whatever is logged must never fail because of the log.
     """
+
+    def _open(self) -> TextIOWrapper:
+        """Opens the file; a new one is its owner's alone, whatever the umask."""
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.fdopen(descriptor, "a", encoding=self.encoding, errors="backslashreplace")
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -45,7 +74,7 @@ def logging_to(file: Path | None, level: int) -> Iterator[Callable[[], None]]:
         OSError: the file cannot be written.
     """
     handler = logging.StreamHandler() if file is None else LogFile(file, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(OneLine(_FORMAT))
     logger = logging.getLogger("pyelevator")
     before = logger.level
     logger.addHandler(handler)

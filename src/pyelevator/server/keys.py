@@ -10,7 +10,10 @@
 
 import errno
 import logging
+import os
 import re
+import shlex
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -54,12 +57,30 @@ def server_secret(directory: Path) -> str:
     """The server's secret key.
 
     Raises:
-        UsageError: there is none, or others can read it.
+        UsageError: there is none, others can read it, or write in the directory.
     """
     path = directory / f"{SERVER}{PRIVATE}"
     if not path.exists():
         raise UsageError(f"there is no {path}; make the server's keys with `elevator keygen {directory}`")
+    for folder in (directory, directory / CLIENTS):
+        _check_own(folder)
     return Pair.read(path).secret_key
+
+
+def _check_own(folder: Path) -> None:
+    """Refuse a directory that others can write: they would decide who gets in."""
+    try:
+        status = folder.stat()
+    except FileNotFoundError:
+        return
+    if stat.S_IMODE(status.st_mode) & 0o022:
+        raise UsageError(
+            f"others can write in {folder}, and so let clients in; run: chmod go-w {shlex.quote(str(folder))}"
+        )
+    if status.st_uid not in (0, os.geteuid()):
+        raise UsageError(
+            f"{folder} belongs to another user, who can let clients in; make it yours, or serve as that user"
+        )
 
 
 class Clients:

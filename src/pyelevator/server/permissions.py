@@ -31,7 +31,7 @@ from pyelevator.commands import Access
 from pyelevator.errors import UsageError
 from pyelevator.server import values
 from pyelevator.transports.authentication import LOCAL
-from pyelevator.transports.curve import is_key
+from pyelevator.transports.curve import is_key, read_file
 
 EVERY: Final = "*"
 """The pattern of all databases, and in the file the table of all other clients."""
@@ -89,7 +89,7 @@ def read_permissions(path: Path) -> dict[str, Rights]:
         UsageError: it is not understood; the message names file, client and role.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_file(path))
         return {name: _rights(name, table) for name, table in tables.items()}
     except FileNotFoundError:
         raise

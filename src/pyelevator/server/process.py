@@ -49,6 +49,7 @@ def run(settings: Settings, announce: Callable[[str], None], reopen_log: Callabl
         ElevatorError, OSError: it cannot start.
     """
     sys.setswitchinterval(TURN)
+    os.umask(0o077)  # LevelDB asks for files that all can read
     with blocked_signals():
         server = open_server(settings)
         gc.freeze()

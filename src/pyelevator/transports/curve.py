@@ -4,13 +4,14 @@ A key is 32 bytes, written as 40 characters of Z85. A pair is kept in the two fi
 ``NAME.key`` has the public key, and ``NAME.key_secret``, which nobody but its owner may read, has both.
 """
 
+import errno
 import os
 import re
 import shlex
 import stat
 import struct
 from pathlib import Path
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, NoReturn, Self, TypeAlias
 
 import zmq
 from attrs import field, frozen
@@ -22,6 +23,9 @@ from pyelevator.transports.zmtp import Handshake
 KEY_LENGTH: Final = 40
 PUBLIC: Final = ".key"
 PRIVATE: Final = ".key_secret"
+
+_MOST: Final = 1 << 20
+"""Characters of a file that are read; one of keys has some hundred."""
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -40,12 +44,44 @@ def _text(value: Any) -> Any:
     return value.decode("ascii", "replace") if isinstance(value, bytes) else value
 
 
+class Secret:
+    """A secret key that shows itself to nobody who does not ask: not in texts, copies as data, or pickles."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: Any) -> None:
+        self._text: Any = text.reveal() if isinstance(text, Secret) else _text(text)
+
+    def reveal(self) -> str:
+        """The key, as text."""
+        return self._text  # type: ignore[no-any-return]  # checked by who holds it
+
+    def __repr__(self) -> str:
+        return "<secret key>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise ArgumentTypeError("a secret key is not pickled; read it from its file where it is needed")
+
+
 def _is_key(_: Any, attribute: Any, value: Any) -> None:
     """Says what is wrong with a key, without showing it."""
-    if not isinstance(value, str):
-        raise ArgumentTypeError(f"{attribute.name} must be str or bytes, not {type(value).__name__}")
-    if not is_key(value):
-        raise UsageError(f"{attribute.name} is no CURVE key; that is {KEY_LENGTH} characters of Z85")
+    text = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(text, str):
+        raise ArgumentTypeError(f"{attribute.alias} must be str or bytes, not {type(text).__name__}")
+    if not is_key(text):
+        raise UsageError(f"{attribute.alias} is no CURVE key; that is {KEY_LENGTH} characters of Z85")
 
 
 @frozen
@@ -57,11 +93,16 @@ class Pair:
     """
 
     public_key: str = field(converter=_text, validator=_is_key)
-    secret_key: str = field(converter=_text, validator=_is_key, repr=False)
+    _secret: Secret = field(converter=Secret, validator=_is_key, repr=False, alias="secret_key")
 
     def __attrs_post_init__(self) -> None:
         if zmq.curve_public(self.secret_key.encode()).decode() != self.public_key:
-            raise UsageError(f"the secret key does not belong to the public key {self.public_key}")
+            raise UsageError("the secret key does not belong to the public key; are the two in each other's place?")
+
+    @property
+    def secret_key(self) -> str:
+        """The secret key, as text."""
+        return self._secret.reveal()
 
     @classmethod
     def generate(cls) -> Self:
@@ -115,9 +156,29 @@ def read_public_key(key: FilePath) -> str:
 
 def _read(path: FilePath) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return read_file(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not text'}") from error
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise UsageError(f"cannot read {_named(path)}: {why}") from error
+
+
+def _named(path: FilePath) -> str:
+    """The path for an error; not if it is a key, which may be a secret one."""
+    text = os.fspath(path)
+    return f"a file called like a key (of {KEY_LENGTH} characters)" if is_key(text) else text
+
+
+def read_file(path: FilePath) -> str:
+    """The text of a regular file; of a pipe or a device nobody knows when it ends, or whether it begins.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+        UnicodeDecodeError: it is no text.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return file.read(_MOST)
 
 
 def _read_private(path: FilePath) -> str:
@@ -125,7 +186,7 @@ def _read_private(path: FilePath) -> str:
     try:
         mode = stat.S_IMODE(Path(path).stat().st_mode)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read {_named(path)}: {error.strerror}") from error
     if mode & 0o077:
         command = f"chmod 600 {shlex.quote(os.fspath(path))}"
         raise UsageError(f"{path} holds a secret key, and others can use it (mode {mode:04o}); run: {command}")
@@ -160,10 +221,19 @@ class Curve:
 
     server_public_key: str = field(converter=_text, validator=_is_key)
     public_key: str = field(converter=_text, validator=_is_key)
-    secret_key: str = field(converter=_text, validator=_is_key, repr=False)
+    _secret: Secret = field(converter=Secret, validator=_is_key, repr=False, alias="secret_key")
 
     def __attrs_post_init__(self) -> None:
         Pair(self.public_key, self.secret_key)
+        if zmq.curve_public(self.server_public_key.encode()).decode() == self.public_key:
+            raise UsageError(
+                "server_public_key is this client's own secret key; the server's .key file has its public one"
+            )
+
+    @property
+    def secret_key(self) -> str:
+        """The secret key, as text."""
+        return self._secret.reveal()
 
     @classmethod
     def from_files(cls, key: FilePath, server_key: FilePath) -> Self:
@@ -194,7 +264,7 @@ class Curve:
         """What to look at when no connection comes up: nobody tells a client that its keys are refused."""
         return (
             "; if one runs there, then a key does not fit: the server has to know this client's public key "
-            f"{self.public_key}, and its own has to be {self.server_public_key}"
+            f"{self.public_key}, and server_key has to be what the server's own server.key holds"
         )
 
 
