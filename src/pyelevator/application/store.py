@@ -9,7 +9,6 @@ import shlex
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
@@ -200,18 +199,18 @@ def lock(directory: str) -> Callable[[], None]:
     try:
         Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(Path(directory, LOCK_FILE), flags, _OWN_MODE)
+        file = os.fdopen(os.open(Path(directory, LOCK_FILE), flags, _OWN_MODE), "wb")
     except OSError as error:
         raise CatalogError(f"the data directory {directory} cannot be used: {_why(error)}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        os.close(descriptor)
+        file.close()
         raise CatalogLocked(
             f"{directory} is in use by another server; stop that one, or choose another --data"
         ) from error
     _look_over(Path(directory))
-    return partial(os.close, descriptor)
+    return file.close
 
 
 def _why(error: OSError) -> str:
