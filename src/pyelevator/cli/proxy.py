@@ -15,6 +15,7 @@ from pyelevator.proxy.config import DEFAULT_LISTEN, Settings, read_config, socke
 from pyelevator.server.process import open_all_files
 from pyelevator.server.security import Door, check_reach
 from pyelevator.server.signals import attend_to_signals, blocked_signals
+from pyelevator.transports.memory import give_back_large
 
 _PATH: Any = click.Path(path_type=Path)
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -79,6 +80,7 @@ def _open(settings: Settings, door: Door | None) -> Proxy:
 
 def _run(settings: Settings, reopen_log: Callable[[], None]) -> int:
     open_all_files()
+    give_back_large()
     with blocked_signals():
         directory = settings.curve_keys
         door = None if directory is None else usage(lambda: Door.of(directory))

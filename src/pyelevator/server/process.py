@@ -20,6 +20,7 @@ from pyelevator.server.runner import Server
 from pyelevator.server.security import Door, allowed_roots, check_reach
 from pyelevator.server.signals import attend_to_signals, blocked_signals
 from pyelevator.transports.bindings import bind_target
+from pyelevator.transports.memory import give_back_large
 
 _LOG = logging.getLogger("pyelevator.server")
 _CONTAINERS: Final = 50_000
@@ -48,6 +49,7 @@ def run(settings: Settings, announce: Callable[[str], None], reopen_log: Callabl
     Raises:
         ElevatorError, OSError: it cannot start.
     """
+    give_back_large()
     sys.setswitchinterval(TURN)
     os.umask(0o077)  # LevelDB asks for files that all can read
     with blocked_signals():

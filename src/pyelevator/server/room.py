@@ -10,7 +10,7 @@ from typing import Any, Final
 LARGE: Final = 64 << 10
 """Bytes of an answer from which on it waits for room; smaller ones are always sent."""
 
-PATIENCE: Final = 1.0
+PATIENCE: Final = 0.5
 """Seconds that answers wait for room, after which clients that take it up and read nothing lose their connections."""
 
 _FADES: Final = 0.9
@@ -46,7 +46,7 @@ class Room:
         return bool(self._outbox.unsent <= self._most)
 
     def idlers(self, waits: bool, now: float) -> list[bytes]:
-        """Those that have read nothing for a while, where others wait for room; the largest that make room for them.
+        """Those that have read nothing for a while, where others wait for room.
 
         Args:
             waits: whether somebody does.
@@ -59,9 +59,9 @@ class Room:
             self._begin(now)
         if now - self._since < PATIENCE:
             return []
-        still = {i: peer.size for i, peer in self._outbox.peers.items() if peer.size >= self._sizes.get(i, inf)}
+        still = [i for i, peer in self._outbox.peers.items() if peer.size >= max(LARGE, self._sizes.get(i, inf))]
         self._begin(now)
-        return sorted(still, key=still.__getitem__)[-1:]
+        return still
 
     def _begin(self, now: float) -> None:
         self._since = now

@@ -1,0 +1,230 @@
+"""Abuse by peers, in real processes: the server's memory stays within bounds, and those who behave are served.
+
+Memory is the resident size of the server's process. What a bound is compared with leaves room for a noisy machine.
+"""
+
+import shutil
+import socket
+import threading
+import time
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from pyelevator import Curve, Elevator
+from pyelevator.codec import ClassicCodec
+from pyelevator.commands import DbConnect, Get
+from pyelevator.deadlines import Deadline
+from pyelevator.messages import Request
+from pyelevator.server.keys import generate
+from pyelevator.testing.servers import ServerProcess
+from pyelevator.transports import zmtp
+from pyelevator.transports.dial import Addresses
+from pyelevator.transports.line import Late, Line, Lost
+from torture.malformed import resident
+
+MB = 1 << 20
+CODEC = ClassicCodec()
+WAYS = ("plain", "keys", "file")
+
+
+class Abused:
+    """A server, reached over TCP without keys, with them, or over the socket file beside them."""
+
+    def __init__(self, tmp_path, way, *args):
+        self.curve = None
+        self.ipc = f"ipc://{tmp_path}/socket"
+        keys = []
+        if way != "plain":
+            generate(tmp_path / "keys")
+            generate(tmp_path / "secrets", "alice")
+            shutil.copy(tmp_path / "secrets" / "alice.key", tmp_path / "keys" / "clients")
+            keys = ["--curve-keys", str(tmp_path / "keys")]
+            if way == "keys":
+                self.curve = Curve.from_files(
+                    tmp_path / "secrets" / "alice.key_secret", tmp_path / "keys" / "server.key"
+                )
+        binds = ["tcp://127.0.0.1:0", self.ipc]
+        self.process = ServerProcess(tmp_path / "data", binds=binds, args=[*keys, *args])
+        self.url = self.process.urls[0] if way != "file" else self.ipc
+        self.pid = self.process.pid
+
+    def line(self):
+        """A connection that is up."""
+        (address,) = Addresses(self.url).find(Deadline.after(20))
+        return Line.to(address, self.url, Deadline.after(20), self.curve)
+
+    def stranger(self):
+        """A connection over TCP that has said nothing."""
+        host, _, port = self.process.urls[0].removeprefix("tcp://").rpartition(":")
+        return socket.create_connection((host, int(port)), timeout=20)
+
+    def client(self, **options):
+        if self.url.startswith("ipc"):
+            return Elevator(transport="ipc", endpoint=self.url.removeprefix("ipc://"), timeout=30, **options)
+        return Elevator(endpoint=self.url.removeprefix("tcp://"), curve=self.curve, timeout=30, **options)
+
+
+@pytest.fixture
+def abused(tmp_path):
+    with ExitStack() as stack:
+
+        def start(way, *args):
+            found = Abused(tmp_path, way, *args)
+            stack.enter_context(found.process)
+            return found
+
+        yield start
+
+
+def most(pid, done):
+    """The largest size of a process until ``done`` is set."""
+    sizes = [resident(pid)]
+    while not done.wait(0.01):
+        sizes.append(resident(pid))
+    return max(sizes)
+
+
+class Watched:
+    """How much a process grows meanwhile."""
+
+    def __init__(self, pid):
+        self.pid, self._done, self.grown = pid, threading.Event(), 0
+
+    def __enter__(self):
+        self._before = resident(self.pid)
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+        return self
+
+    def _look(self):
+        self.grown = most(self.pid, self._done) - self._before
+
+    def __exit__(self, *_):
+        self._done.set()
+        self._thread.join()
+
+
+def test_strangers_without_keys_take_a_megabyte_each_at_most(abused):
+    server = abused("keys")
+    with ExitStack() as stack, Watched(server.pid) as watched:
+        for _ in range(5):
+            stranger = stack.enter_context(server.stranger())
+            stranger.settimeout(2)
+            greeting = zmtp.SIGNATURE + b"\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32)
+            with suppress(OSError):
+                stranger.sendall(greeting + b"\x06" + (50 * MB).to_bytes(8, "big") + bytes(20 * MB))
+        with server.client() as E:
+            assert E.ping() == "PONG"
+    assert watched.grown < 5 * MB + 16 * MB
+    assert 5 * 20 * MB > 5 * MB + 16 * MB, "what they have sent would not fit"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_message_that_never_ends_costs_its_sender_the_connection(abused, way):
+    server = abused(way, "--max-message", str(MB))
+    with Watched(server.pid) as watched:
+        line = server.line()
+        with pytest.raises((Late, Lost)):
+            send_without_end(line, Deadline.after(20))
+        line.close()
+        with server.client() as E:
+            assert E.ping() == "PONG"
+    assert watched.grown < 64 * MB
+
+
+def send_without_end(line, deadline):
+    """Sends frames of one message, up to 300 MB of them."""
+    for _ in range(300):
+        for piece in line._encode([b"x" * 100_000] * 11)[:-1]:  # the last one has no MORE
+            line._push(memoryview(piece), deadline)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_answers_that_nobody_reads_take_what_they_may_and_one(abused, way):
+    server = abused(way, "--max-unread", str(16 * MB))
+    size, clients = 5 * MB, 80
+    most = 16 * MB + size + 140 * MB  # a value is there a few times while it is read, by a few threads
+    with server.client() as E:
+        E.Put("large", "v" * size)
+        E.Put("small", "v")
+        E.Get("large")
+        with Watched(server.pid) as watched, ExitStack() as stack:
+            for _ in range(clients):
+                line = server.line()
+                stack.callback(line.close)
+                deadline = Deadline.after(20)
+                line.send(CODEC.encode_request(Request(DbConnect("default"), id=1)), deadline)
+                uid = CODEC.decode_response(
+                    line.receive(deadline), Request(DbConnect("default"), id=1)
+                ).payload.decode()
+                line.send(CODEC.encode_request(Request(Get("large"), uid, id=2)), deadline)
+            for _ in range(50):
+                assert E.Get("small") == "v"
+            assert E.Get("large") == "v" * size
+    assert watched.grown < most
+    assert clients * size > 2 * most, "all answers would not fit"
+
+
+def test_silent_strangers_give_way_to_clients_with_keys(abused):
+    server = abused("keys", "--max-connections", "20")
+    with ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(server.stranger())
+        for _ in range(3):
+            E = stack.enter_context(server.client())
+            E.Put("k", "v")
+            assert E.Get("k") == "v"
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("element", [b"\x90", b"\x80", b"\xc0", b"\xa2ab"], ids=["arrays", "maps", "nil", "strings"])
+def test_a_message_of_very_many_elements_takes_eight_times_its_size(abused, way, element):
+    server, size = abused(way), 8 * MB
+    count = size // len(element)
+    message = b"\x84\xa3cmd\xa4MGET\xa4meta\x81\xa2id\x07\xa3uid\xa1u\xa4args\x91\xdd" + count.to_bytes(4, "big")
+    with Watched(server.pid) as watched:
+        line = server.line()
+        line.send([message + element * count], Deadline.after(30))
+        response = CODEC.decode_response(line.receive(Deadline.after(60)), Request(Get("k"), id=7))
+        line.close()
+    assert response.code is not None
+    assert watched.grown < 8 * size + 16 * MB
+
+
+def test_without_files_those_with_keys_who_are_connected_are_served(abused, tmp_path):
+    import resource
+
+    server = abused("keys")
+    with server.client() as E:
+        E.Put("k", "v")
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (3, 4096))
+        until = time.monotonic() + 2.5
+        while time.monotonic() < until:
+            assert E.Get("k") == "v"
+        for _ in range(20):
+            with suppress(OSError):
+                server.stranger().close()
+        assert E.Get("k") == "v"
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (1024, 4096))
+    with server.client() as E:
+        assert E.Get("k") == "v"
+    assert "Traceback" not in server.process.output
+    assert server.process.output.count("too many open files") <= 2 * 3
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_most_of_what_unfinished_messages_took_is_given_back(abused, way):
+    server = abused(way)
+    before = resident(server.pid)
+    lines = [server.line() for _ in range(8)]
+    for line in lines:
+        line._socket.setblocking(True)
+        line._socket.sendall(b"\x02" + (100 * MB).to_bytes(8, "big") + bytes(20 * MB))
+    for line in lines:
+        line.close()
+    until = time.monotonic() + 20
+    while resident(server.pid) - before > 60 * MB and time.monotonic() < until:
+        with server.client() as E:
+            E.ping()
+    assert resident(server.pid) - before < 60 * MB
