@@ -69,6 +69,7 @@ def test_a_batch_above_the_limit_is_refused_as_a_whole(client):
         batch.Put(f"{i:03}", "w")
     with pytest.raises(ValueError, match="a batch of 21 operations is over the limit of 20; split it"):
         batch.Write()
+    batch.Clear()
     assert client.Range() == [[f"{i:03}", "v"] for i in range(20)]
 
 
