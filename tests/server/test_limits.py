@@ -55,7 +55,7 @@ def test_every_limit_is_tried_here():
 
 def test_a_message_above_the_limit_is_refused_and_says_how_large_it_may_be(client):
     client.Put("k", "v" * 99_000)
-    with pytest.raises(ValueError, match="a frame of 100,093 bytes is over the limit of 100,000"):
+    with pytest.raises(ValueError, match="a frame of 100,093 bytes is over the limit of 100,000; --max-message raises"):
         client.Put("k", "w" * 100_001)
     assert client.Get("k") == "v" * 99_000
 
@@ -77,7 +77,10 @@ def test_a_batch_above_the_limit_is_refused_as_a_whole(client):
 @pytest.mark.parametrize(("number", "size"), [(51, 1), (31, 1000)])
 def test_an_answer_above_the_limit_is_refused_and_rangeiter_has_none(client, call, number, size):
     put(client, number, size)
-    with pytest.raises(ValueError, match="over the limit of 50 items or 30,000 bytes; use RangeIter, or ask for less"):
+    with pytest.raises(
+        ValueError,
+        match="over the limit of 50 items or 30,000 bytes; use RangeIter, or ask for less, or raise --max-range",
+    ):
         call(client)
     assert len(list(client.RangeIter())) == number
 

@@ -181,5 +181,6 @@ def _check_all(more: bool, context: Context) -> None:
     if more:
         most, most_bytes = context.policy.max_range, context.policy.max_range_bytes
         raise WrongValue(
-            f"the answer is over the limit of {most:,} items or {most_bytes:,} bytes; use RangeIter, or ask for less"
+            f"the answer is over the limit of {most:,} items or {most_bytes:,} bytes; use RangeIter, or ask for less, "
+            "or raise --max-range or --max-range-bytes"
         )

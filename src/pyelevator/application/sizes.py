@@ -32,7 +32,10 @@ def check_values(size: int, context: Context) -> int:
     """``size`` itself, where one answer may hold so many bytes of values."""
     most = context.policy.max_range_bytes
     if size > most:
-        raise WrongValue(f"the values of this MGET are more than the limit of {most:,} bytes; ask for fewer")
+        raise WrongValue(
+            f"the values of this MGET are more than the limit of {most:,} bytes; ask for fewer, "
+            "or raise --max-range-bytes"
+        )
     return size
 
 

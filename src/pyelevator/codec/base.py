@@ -309,7 +309,9 @@ def _unreadable(error: Exception, limits: Limits, size: int) -> ProtocolError:
 def check_size(size: int, most: int) -> None:
     """Refuses a frame of more than ``most`` bytes."""
     if size > most:
-        raise LimitExceeded(f"a frame of {size:,} bytes is over the limit of {most:,}")
+        raise LimitExceeded(
+            f"a frame of {size:,} bytes is over the limit of {most:,}; --max-message raises that of a server"
+        )
 
 
 def _check_complete(frame: bytes) -> None:
