@@ -163,7 +163,7 @@ def test_without_a_store_file_the_databases_are_found_by_their_directories(reope
 @pytest.mark.parametrize(
     "content",
     [
-        "",
+        " ",
         "not json",
         "[]",
         '"x"',
@@ -184,6 +184,102 @@ def test_a_broken_store_file_is_an_error_and_stays(data, reopened, content):
     assert (data / "store.json").read_text(encoding="latin-1") == content
     (data / "store.json").unlink()
     assert reopened().names() == ["default"]
+
+
+@pytest.mark.parametrize("name", ["store.json", "store"])
+def test_an_empty_store_file_is_a_missing_one(reopened, data, caplog, name):
+    leveldb(data / "x", b"1")
+    (data / name).touch()
+    with caplog.at_level(logging.WARNING):
+        catalog = reopened()
+    assert (catalog.names(), get(catalog, "x")) == (["default", "x"], b"1")
+    assert list(stored(data)) == ["x", "default"]
+    assert caplog.records[0].getMessage() == (
+        f"{data / name} is empty, and taken for missing: an old server was interrupted while it wrote it"
+    )
+
+
+def test_an_empty_store_file_does_not_hide_an_older_one(reopened, data):
+    leveldb(data / "x", b"1")
+    (data / "store.json").touch()
+    store(data, {"x": {"path": str(data / "x"), "uid": UID}}, "store")
+    assert reopened().uid_of("x") == UID
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "BOM"])
+def test_raw_bytes_in_a_store_file_are_read(reopened, data, mark):
+    leveldb(data / "a\udcffb", b"1")
+    leveldb(data / "caf\u00e9", b"2")
+    (data / "store.json").write_bytes(
+        mark
+        + b'{"a\xffb":{"path":"\\/old\\/a\xffb","uid":"1","options":{}},"caf\\u00e9":{"path":"caf\xc3\xa9","uid":"2"}}'
+    )
+    catalog = reopened()
+    assert catalog.names() == ["default", "a\udcffb", "caf\u00e9"]
+    assert (get(catalog, "a\udcffb"), get(catalog, "caf\u00e9")) == (b"1", b"2")
+
+
+# Relative paths
+
+
+RELATIVE = {"rel/sub": {"path": "rel/sub", "uid": UID, "options": {}}}
+
+
+def test_a_relative_path_is_looked_for_in_the_working_directory(reopened, data, tmp_path, monkeypatch):
+    leveldb(tmp_path / "rel" / "sub", b"1")
+    store(data, RELATIVE)
+    monkeypatch.chdir(tmp_path)
+    catalog = reopened()
+    assert (catalog.uid_of("rel/sub"), get(catalog, "rel/sub")) == (UID, b"1")
+    assert stored(data)["rel/sub"]["path"] == str(tmp_path / "rel" / "sub")
+
+
+@pytest.mark.parametrize("root", ["data", "./data"])
+def test_paths_of_other_databases_show_the_old_working_directory(reopened, data, tmp_path, monkeypatch, root):
+    leveldb(tmp_path / "rel" / "sub", b"1")
+    leveldb(data / "default", b"2")
+    store(data, RELATIVE | {"default": {"path": f"{root}/default", "uid": OTHER}})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert get(reopened(), "rel/sub") == b"1"
+
+
+def test_a_relative_path_that_leads_nowhere_stays_as_recorded(reopened, data, tmp_path, monkeypatch, caplog):
+    store(data, RELATIVE)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        with caplog.at_level(logging.WARNING):
+            catalog = reopened()
+        assert f"the database rel/sub cannot be used, the others are: its files are gone ({tmp_path}/rel/sub)" in (
+            caplog.messages
+        )
+        with pytest.raises(DatabaseError, match="its files are gone"):
+            get(catalog, "rel/sub")
+        catalog.create("new")
+        catalog.drop("new")
+        assert stored(data)["rel/sub"] == {"path": "rel/sub", "uid": UID, "options": {}}
+    leveldb(tmp_path / "rel" / "sub", b"1")
+    assert get(reopened(), "rel/sub") == b"1"
+
+
+def test_a_relative_path_that_is_not_allowed_stays_as_recorded(reopened, data, tmp_path, monkeypatch):
+    leveldb(tmp_path / "rel" / "sub", b"1")
+    store(data, RELATIVE)
+    monkeypatch.chdir(tmp_path)
+    catalog = reopened(allowed_roots=())
+    with pytest.raises(EngineError, match="--allow-path"):
+        get(catalog, "rel/sub")
+    assert stored(data)["rel/sub"]["path"] == "rel/sub"
+    assert get(reopened(allowed_roots=(str(tmp_path),)), "rel/sub") == b"1"
+
+
+def test_a_restart_with_a_path_that_leads_nowhere_writes_nothing(reopened, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store(data, RELATIVE)
+    reopened()
+    before = (data / "store.json").stat().st_ino
+    reopened()
+    assert (data / "store.json").stat().st_ino == before
 
 
 def test_databases_that_an_old_server_listed_twice_are_listed_once(reopened, data, caplog):

@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from math import inf
 from pathlib import Path
@@ -17,7 +17,7 @@ from attrs import evolve, field, frozen
 from pyelevator.application.mounts import Mount, absence
 from pyelevator.application.names import DEFAULT, Located, Names, normal
 from pyelevator.application.openings import Openings
-from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, lock
+from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, fields_of, lock
 from pyelevator.commands import Command, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
 from pyelevator.engines.options import creation, unknown_option
@@ -118,12 +118,12 @@ class Catalog:
 
     def _load(self) -> None:
         recorded = self._store.read() if self._store else []
-        entries = self._found() if recorded is None else [self._placed(entry) for entry in recorded]
+        entries = self._found() if recorded is None else self._all_placed(recorded)
         self._index = _Index(tuple([self._mount_of(entry, fresh=_is_to_be(entry)) for entry in _once(entries)]))
         try:
             if DEFAULT not in self._index.by_name:
                 self.create(DEFAULT)
-            elif recorded != self._index.entries():
+            elif recorded is None or list(map(fields_of, recorded)) != list(map(fields_of, self._index.entries())):
                 self._save(self._index)
         except (EngineError, OSError) as error:  # the other databases are served all the same
             _log.error("%s", error)
@@ -156,34 +156,53 @@ class Catalog:
             _log.warning("passing over %s, which cannot be read: %s", path, error)
             return False
 
-    def _placed(self, entry: Entry) -> Entry:
+    def _all_placed(self, recorded: Sequence[Entry]) -> list[Entry]:
+        base = self._working_directory(recorded)
+        return [self._placed(entry, base) for entry in recorded]
+
+    def _working_directory(self, recorded: Sequence[Entry]) -> str:
+        """The directory that an old server recorded relative paths against.
+
+        Where its data directory was a relative one, that shows in the path of every database with a plain name;
+        otherwise it is taken for this server's own.
+        """
+        for entry in recorded:
+            root = f"/{Path(entry.path).parent}"
+            if Path(entry.path).name == entry.name and self._names.directory.endswith(root):
+                return self._names.directory.removesuffix(root) or "/"
+        return os.getcwd()  # noqa: PTH109
+
+    def _placed(self, entry: Entry, base: str) -> Entry:
         """The entry with its resolved path.
 
         A plain name lies in the data directory, wherever that was when the path was recorded (a copied or moved
         directory must not open the original); then where it was recorded; then in the data directory under the last
-        part of the path.
+        part of the path. A name that is a relative path lies where it was recorded. What is nowhere stays recorded as
+        it was, so that the server that recorded it finds it.
         """
         try:
-            recorded, name = self._names.locate(entry.path), self._names.locate(entry.name)
+            recorded, name = self._names.locate(os.path.join(base, entry.path)), self._names.locate(entry.name)  # noqa: PTH118
             moved = self._names.locate(Path(entry.path).name)
         except ValueError as error:
             _log.warning(
                 "the database %s cannot be used, the others are: %r is no path (%s)", entry.name, entry.path, error
             )
             return entry
-        candidates = (recorded,) if entry.name.startswith("/") else (name, recorded, moved)
-        path = next(filter(self._may_be_there, candidates), None)
-        if path is None:
+        candidates = (recorded,) if "/" in entry.name else (name, recorded, moved)
+        path, is_there = next(
+            filter(_may_be_used, ((path, self._look(path)) for path in candidates)), (recorded, False)
+        )
+        if is_there is False:
             _log.warning("the database %s cannot be used, the others are: %s", entry.name, absence(recorded))
-        return evolve(entry, path=path or recorded)
+        return evolve(entry, path=path, recorded=None if is_there else entry.path)
 
-    def _may_be_there(self, path: str) -> bool:
-        """Whether there is a database, or something that cannot be looked at; who uses that hears why."""
+    def _look(self, path: str) -> bool | None:
+        """Whether there is a database; None for something that cannot be looked at: who uses that hears why."""
         try:
             return self._storage.exists(path)
         except (EngineError, OSError) as error:
             _log.warning("the database at %s cannot be used, the others are: %s", path, error)
-            return True
+            return None
 
     def before_close(self, call: Callable[[Engine], None]) -> None:
         """Has ``call`` called with each engine that is about to close, when nobody uses it any more."""
@@ -403,6 +422,10 @@ class Catalog:
     def _save(self, index: _Index) -> None:
         if self._store:
             self._store.write(index.entries())
+
+
+def _may_be_used(found: tuple[str, bool | None]) -> bool:
+    return found[1] is not False
 
 
 def _without(mounts: tuple[Mount, ...], mount: Mount) -> tuple[Mount, ...]:

@@ -7,6 +7,7 @@ import logging
 import os
 import shlex
 import stat
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,8 @@ class Entry:
         options: LevelDB's, under their present names.
         adopted: it was there before this server, so its files are another program's.
         opened: it has been open here at least once; else nobody knows whether it is a database at all.
+        recorded: the path as an old server recorded it, kept in the store file as long as nothing is found there; None
+            where that is ``path``.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Entry:
     options: Mapping[str, Any]
     adopted: bool = False
     opened: bool = True
+    recorded: str | None = None
 
 
 @frozen
@@ -95,7 +99,7 @@ class Store:
             StoreError: the file is not a store file, or cannot be read.
         """
         try:
-            found = next((path for path in (self.path, *self.older) if path.is_file()), None)
+            found = next(filter(_has_content, (self.path, *self.older)), None)
             return None if found is None else _read(found)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
@@ -108,7 +112,7 @@ class Store:
     @contextmanager
     def replaced(self, entries: Iterable[Entry]) -> Iterator[None]:
         """Writes the new file aside, runs the block, and then replaces the old one; unless the block raises."""
-        content = {entry.name: _fields(entry) for entry in entries}
+        content = {entry.name: fields_of(entry) for entry in entries}
         temporary = self.path.with_name(f".{self.path.name}.{token_hex(8)}{_NEW}")
         try:
             _write(temporary, content)
@@ -129,9 +133,20 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
+def _has_content(path: Path) -> bool:
+    """Whether there is a store file. An old server truncates its own before it writes, so an empty one says nothing."""
+    if not path.is_file():
+        return False
+    if path.stat().st_size == 0:
+        _log.warning("%s is empty, and taken for missing: an old server was interrupted while it wrote it", path)
+        return False
+    return True
+
+
 def _read(path: Path) -> list[Entry]:
     try:
-        content = json.loads(path.read_bytes())
+        # An old server wrote some names as the bytes that they are, which need not be UTF-8.
+        content = json.loads(path.read_bytes().removeprefix(BOM_UTF8).decode("utf-8", "surrogateescape"))
         entries = [_entry(key, fields) for key, fields in content.items()]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
@@ -140,8 +155,10 @@ def _read(path: Path) -> list[Entry]:
     return [entry for entry in entries if _has_name(entry)]
 
 
-def _fields(entry: Entry) -> dict[str, Any]:
-    fields: dict[str, Any] = {"path": entry.path, "uid": entry.uid, "options": entry.options}
+def fields_of(entry: Entry) -> dict[str, Any]:
+    """Give what the store file says of a database."""
+    path = entry.path if entry.recorded is None else entry.recorded
+    fields: dict[str, Any] = {"path": path, "uid": entry.uid, "options": entry.options}
     if entry.adopted != _is_outside(entry.name):
         fields["adopted"] = entry.adopted
     return fields if entry.opened else fields | {"opened": False}
