@@ -167,7 +167,7 @@ def fields_of(entry: Entry) -> dict[str, Any]:
 def _is_outside(name: str) -> bool:
     """Whether the database is named by its path. Old servers did not record who made such a one; so it is taken for
     another program's, which only means that dropping it takes one more word."""
-    return name.startswith("/")
+    return "/" in name
 
 
 def _entry(key: str, fields: Mapping[str, Any]) -> Entry:
