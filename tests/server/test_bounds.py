@@ -3,66 +3,24 @@
 Memory is the resident size of the server's process. What a bound is compared with leaves room for a noisy machine.
 """
 
-import shutil
-import socket
 import threading
 import time
 from contextlib import ExitStack, suppress
 
 import pytest
 
-from pyelevator import Curve, Elevator
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import DbConnect, Get
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
-from pyelevator.server.keys import generate
-from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import zmtp
-from pyelevator.transports.dial import Addresses
-from pyelevator.transports.line import Late, Line, Lost
+from pyelevator.transports.line import Late, Lost
+from support.abused import Abused, send_without_end
 from torture.malformed import resident
 
 MB = 1 << 20
 CODEC = ClassicCodec()
 WAYS = ("plain", "keys", "file")
-
-
-class Abused:
-    """A server, reached over TCP without keys, with them, or over the socket file beside them."""
-
-    def __init__(self, tmp_path, way, *args):
-        self.curve = None
-        self.ipc = f"ipc://{tmp_path}/socket"
-        keys = []
-        if way != "plain":
-            generate(tmp_path / "keys")
-            generate(tmp_path / "secrets", "alice")
-            shutil.copy(tmp_path / "secrets" / "alice.key", tmp_path / "keys" / "clients")
-            keys = ["--curve-keys", str(tmp_path / "keys")]
-            if way == "keys":
-                self.curve = Curve.from_files(
-                    tmp_path / "secrets" / "alice.key_secret", tmp_path / "keys" / "server.key"
-                )
-        binds = ["tcp://127.0.0.1:0", self.ipc]
-        self.process = ServerProcess(tmp_path / "data", binds=binds, args=[*keys, *args])
-        self.url = self.process.urls[0] if way != "file" else self.ipc
-        self.pid = self.process.pid
-
-    def line(self):
-        """A connection that is up."""
-        (address,) = Addresses(self.url).find(Deadline.after(20))
-        return Line.to(address, self.url, Deadline.after(20), self.curve)
-
-    def stranger(self):
-        """A connection over TCP that has said nothing."""
-        host, _, port = self.process.urls[0].removeprefix("tcp://").rpartition(":")
-        return socket.create_connection((host, int(port)), timeout=20)
-
-    def client(self, **options):
-        if self.url.startswith("ipc"):
-            return Elevator(transport="ipc", endpoint=self.url.removeprefix("ipc://"), timeout=30, **options)
-        return Elevator(endpoint=self.url.removeprefix("tcp://"), curve=self.curve, timeout=30, **options)
 
 
 @pytest.fixture
@@ -131,13 +89,6 @@ def test_a_message_that_never_ends_costs_its_sender_the_connection(abused, way):
         with server.client() as E:
             assert E.ping() == "PONG"
     assert watched.grown < 64 * MB
-
-
-def send_without_end(line, deadline):
-    """Sends frames of one message, up to 300 MB of them."""
-    for _ in range(300):
-        for piece in line._encode([b"x" * 100_000] * 11)[:-1]:  # the last one has no MORE
-            line._push(memoryview(piece), deadline)
 
 
 @pytest.mark.parametrize("way", WAYS)

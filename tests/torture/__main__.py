@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from torture import frozen, full_disk, fuzzing, histories, kills, malformed, overload, replies, syncs
+from torture import abuse, frozen, full_disk, fuzzing, histories, kills, malformed, overload, replies, syncs
 from torture.disks import available
 from torture.report import Findings, generated, machine, renewed
 
@@ -22,6 +22,7 @@ TRIES: Final[Mapping[str, Callable[[Path, Any], Findings]]] = {
     "replies": lambda _, sizes: replies.run(calls=sizes.calls * 10, seed=sizes.seed),
     "malformed": lambda folder, sizes: malformed.run(folder, messages=sizes.messages, seed=sizes.seed),
     "overload": lambda folder, _: overload.run(folder),
+    "abuse": lambda folder, _: abuse.run(folder),
     "histories": lambda folder, sizes: histories.run(folder, seconds=sizes.seconds, seed=sizes.seed),
     "fuzzing": lambda _, sizes: fuzzing.run(seconds=sizes.fuzz_seconds),
 }

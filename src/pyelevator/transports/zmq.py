@@ -19,6 +19,7 @@ from pyelevator.transports.dealer import DealerContext
 from pyelevator.transports.endpoint import Target
 from pyelevator.transports.failures import unconnected
 from pyelevator.transports.readiness import Poll, Select, watching
+from pyelevator.transports.zmtp import MAX_MESSAGE
 
 _LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
 
@@ -64,6 +65,7 @@ class ZmqTransport(Transport):
             socket.set(zmq.LINGER, 0)
             socket.set(zmq.RCVHWM, received)
             socket.set(zmq.IMMEDIATE, 1)
+            socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE)
             socket.set(zmq.IPV6, "[" in self._url)  # else a name with both addresses is only tried at its IPv6 one
             tcp.configure_zmq(socket)
             socket.set(zmq.RECONNECT_IVL, 20)
