@@ -7,8 +7,9 @@ import pytest
 
 from pyelevator import AsyncElevator, Elevator
 from pyelevator.application import Application
+from pyelevator.codec import ClassicCodec, Limits
 from pyelevator.commands import Range, Slice
-from pyelevator.errors import ProtocolError
+from pyelevator.errors import LimitExceeded, ProtocolError
 from pyelevator.messages import Response
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT
@@ -70,3 +71,13 @@ def test_reverse_ranges_end_with_an_error(endpoint):
     with Elevator(endpoint=endpoint) as E:
         with pytest.raises(ProtocolError, match="the range would never end"):
             list(islice(E.RangeIter(reverse=True), 100))
+
+
+def test_a_client_s_own_limits_are_given_with_its_dialect():
+    with Server(Application.in_memory(), [ANY_PORT]) as server:
+        codec = ClassicCodec(Limits(content_bytes=1000))
+        with Elevator(endpoint=server.urls[0].removeprefix("tcp://"), dialect=codec) as E:
+            E.Put("k", "v" * 2000)
+            assert E.Get("k") == "v" * 2000
+            with pytest.raises(LimitExceeded, match="over the limit of 1,000"):
+                E.Get("k", compression=True)
