@@ -188,7 +188,7 @@ class Server:
             exchange = self._answers.read(frames, peer, identity)
             if identity not in self._order:
                 answer = self._answers.at_once(exchange)
-                if answer is not None and self._room.takes(answer):
+                if answer is not None and (len(answer[-1]) < _LARGE or self._room.takes(answer)):
                     self._send(identity, answer)
                     return
         self._order.add(identity, Job(frames, peer, exchange), tried=identity not in self._order)
@@ -197,7 +197,7 @@ class Server:
 
     def _answer_at_once(self, identity: bytes, job: Job) -> bool:
         answer = None if job.exchange is None else self._answers.at_once(job.exchange)
-        if answer is None or not self._room.takes(answer):
+        if answer is None or not (len(answer[-1]) < _LARGE or self._room.takes(answer)):
             return False
         self._send(identity, answer)
         return True
