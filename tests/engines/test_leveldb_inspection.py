@@ -347,14 +347,14 @@ POINTERS = {
 
 
 @pytest.mark.parametrize("words", POINTERS)
-@pytest.mark.parametrize("pattern", ["CURRENT", "MANIFEST-*", "*.ldb"])
+@pytest.mark.parametrize("pattern", ["CURRENT", "MANIFEST-*", "*.ldb", "*.log"])
 def test_what_stands_in_place_of_the_data_is_named(db, words, pattern):
     for file in db.glob(pattern):
         file.write_bytes(POINTERS[words])
     assert inspect(str(db)).foreign.startswith(f"not all there: {min(db.glob(pattern)).name} is {words}")
 
 
-@pytest.mark.parametrize("pattern", ["CURRENT", "MANIFEST-*", "*.ldb"])
+@pytest.mark.parametrize("pattern", ["CURRENT", "MANIFEST-*", "*.ldb", "*.log"])
 def test_a_link_of_git_annex_whose_content_was_not_fetched_is_named(db, pattern):
     for file in db.glob(pattern):
         file.unlink()

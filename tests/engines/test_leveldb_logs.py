@@ -74,6 +74,33 @@ def test_a_length_that_reaches_behind_the_end_is_seen(alive, tmp_path, pattern):
                 assert reason == f"a record with a damaged length, at byte {at}"
 
 
+RUBBISH = {"text": b"not a log at all, but notes\n" * 9, "noise": bytes(range(250, 0, -1)), "type 0": b"abcdef\0" * 9}
+
+
+@pytest.mark.parametrize("kind", RUBBISH)
+def test_a_log_of_something_else_is_no_unfinished_write(alive, tmp_path, kind):
+    folder = shutil.copytree(alive, tmp_path / "db")
+    log, data = content(folder, "*.log")
+    for before in (b"", data):
+        log.write_bytes(before + RUBBISH[kind])
+        text = f"{log.name} has bytes that are no record, at byte {len(before)}"
+        assert inspect(str(folder)).hidden == text
+        with pytest.raises(EngineDamaged, match=text):
+            LevelDbStorage().open(str(folder), {})
+        assert log.read_bytes() == before + RUBBISH[kind]
+
+
+def test_a_repair_keeps_what_stands_before_rubbish_and_the_log_itself(alive, tmp_path):
+    folder = shutil.copytree(alive, tmp_path / "db")
+    log, data = content(folder, "*.log")
+    log.write_bytes(data + RUBBISH["text"])
+    storage = LevelDbStorage()
+    assert storage.repair(str(folder), {}).set_aside == (f"lost/{log.name}",)
+    with storage.open(str(folder), {}) as engine:
+        assert list(engine.scan(Bounds())) == ROWS
+    assert (folder / "lost" / log.name).read_bytes() == data + RUBBISH["text"]
+
+
 def test_lengths_are_corrected_where_checksums_show_them(alive):
     _, data = content(alive, "*.log")
     damaged = bytearray(data)

@@ -61,6 +61,25 @@ def rows(storage, path):
         return found
 
 
+# Files that are links, as git-annex leaves them
+
+
+@pytest.mark.parametrize("target", ["../elsewhere/{}", "{root}/elsewhere/{}"], ids=["relative", "absolute"])
+def test_a_repair_reads_files_that_are_links_and_leaves_their_targets(storage, path, tmp_path, target):
+    fill(path, ROWS)
+    fill(path, [(b"later", b"in the log")], compact=False)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for file in [*tables(path), *path.glob("*.log")]:
+        shutil.move(file, elsewhere / file.name)
+        file.symlink_to(target.format(file.name, root=tmp_path))
+    before = checksums(elsewhere)
+    report = storage.repair(str(path), {})
+    assert (report.set_aside, report.lost) == ((), ())
+    assert rows(storage, path) == [*ROWS, (b"later", b"in the log")]
+    assert checksums(elsewhere) == before
+
+
 # Healthy databases of several levels
 
 

@@ -141,6 +141,8 @@ BLOCK: Final = 32768
 HEADER: Final = struct.Struct("<IHB")
 """Before each fragment: its checksum, the length of its data, and its type."""
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+RECORD_TYPES: Final = (_FULL, _FIRST, _MIDDLE, _LAST)
+"""Which part of a record a fragment is."""
 
 _Fragment: TypeAlias = tuple[int, bytes]
 """The stored checksum, and the bytes that it covers: the type and the data."""
@@ -172,7 +174,7 @@ def log_records(data: bytes) -> Iterator[LogRecord]:
     parts: list[_Fragment] = []
     for crc, covered, _ in _fragments(data):
         kind = covered[0]
-        if not _FULL <= kind <= _LAST:
+        if kind not in RECORD_TYPES:
             error = ForeignFormat if masked_crc(covered) == crc else FormatError
             raise error(f"a log record of type {kind}")
         if kind in (_FULL, _FIRST):

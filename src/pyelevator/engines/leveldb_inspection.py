@@ -265,6 +265,8 @@ class _Look:
         self.damage = self._hidden_in(self._current())
         oldest = self.manifest.previous_log_number or self.manifest.log_number
         logs = [file.name for file in self.of_kind(FileKind.LOG) if file.number >= oldest]
+        for name in logs:
+            self._look_at_pointer(name)
         self.hidden = next(filter(None, map(self._hidden_in, logs)), None)
 
     def _hidden_in(self, name: str) -> str | None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from pyelevator.engines.leveldb_format import BLOCK, HEADER, masked_crc, prefix_of_crc
+from pyelevator.engines.leveldb_format import BLOCK, HEADER, RECORD_TYPES, masked_crc, prefix_of_crc
 
 _ZEROS: Final = bytes(HEADER.size)
 _READ: Final = 32 * BLOCK
@@ -39,6 +39,8 @@ def hidden_records(descriptor: int) -> str | None:
                 return f"records behind zeros, from byte {start + at} on"
         elif last and _true_length(block, at) is not None:
             return f"a record with a damaged length, at byte {start + at}"
+        elif last and block[at + HEADER.size - 1] not in RECORD_TYPES:
+            return f"bytes that are no record, at byte {start + at}"
     return None
 
 

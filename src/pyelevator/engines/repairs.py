@@ -200,12 +200,13 @@ def _check_enough_is_left(path: str, tables: Sequence[str], unreadable: Sequence
 
 def _link(path: str, target: Path, names: Iterable[str]) -> None:
     for name in names:
+        source = os.path.realpath(Path(path, name))  # a relative link would lead elsewhere from there
         try:
-            os.link(Path(path, name), target / name)
+            os.link(source, target / name)
         except FileExistsError:
             continue
-        except OSError:  # a file system without links
-            shutil.copyfile(Path(path, name), target / name)
+        except OSError:  # a file system without links, or another one
+            shutil.copyfile(source, target / name)
 
 
 # In its place
