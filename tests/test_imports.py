@@ -17,7 +17,7 @@ ROWS = [
     {"messages"},
     {"flows"},
     {"codec", "interceptors", "engines"},
-    {"legacy"},
+    {"legacy", "compat"},
     {"application"},
     {"conversation"},
     {"transports"},

@@ -22,7 +22,7 @@ from pyelevator.interceptors import hooks
 from pyelevator.messages import Request, Response
 from pyelevator.testing.servers import ServerProcess, serve
 from pyelevator.transports import FakeTransport
-from support.old_servers import OldServer
+from support.old_servers import DIALECTS, KINDS, OldServer
 from support.steps import each_step
 
 KEYS = [f"{i:04}" for i in range(1000)]
@@ -167,9 +167,9 @@ def test_a_lost_page_does_not_show_if_the_second_try_is_answered(E, log):
     assert [*it] == KEYS[1:]
 
 
-@pytest.mark.parametrize("dialect", ["classic", "flat"])
-def test_old_servers_are_asked_ahead_too_and_their_second_answers_are_nobody_s(dialect):
-    with Elevator(transport=OldServer(dialect), dialect=dialect) as E:
+@pytest.mark.parametrize("kind", KINDS)
+def test_old_servers_are_asked_ahead_too_and_their_second_answers_are_nobody_s(kind):
+    with Elevator(transport=OldServer(kind), dialect=DIALECTS[kind]) as E:
         fill(E)
         for key in E.RangeIter(include_value=False):
             assert E.Get(key) == key

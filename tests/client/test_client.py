@@ -202,7 +202,7 @@ def test_a_failed_call_leaves_the_client_s_timeout_as_it_was(server):
 
 
 def test_an_old_flat_server_s_empty_answer_is_told_from_a_missing_key():
-    with Elevator(transport=OldServer("flat"), dialect="flat") as E:
+    with Elevator(transport=OldServer("0.7"), dialect="flat") as E:
         E.Put("empty", "")
         assert E.Get("empty") == ""
         with pytest.raises(KeyNotFound):

@@ -92,7 +92,7 @@ def test_a_value_longer_than_an_answer_may_be_hides_no_keys(make):
 
 
 def test_an_old_classic_server_sends_keys_only_too(make):
-    old = OldServer("classic")
+    old = OldServer("0.5")
     fill(old)
     old.sent.clear()
     with make(transport=old) as E:
@@ -103,7 +103,7 @@ def test_an_old_classic_server_sends_keys_only_too(make):
 
 
 def test_the_flat_dialect_knows_whole_pairs_only_and_gives_the_same_keys(make):
-    old = OldServer("flat")
+    old = OldServer("0.7")
     fill(old, "flat")
     with make(transport=old, dialect="flat") as E:
         assert list(E.RangeIter(include_value=False)) == KEYS

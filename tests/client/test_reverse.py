@@ -8,7 +8,7 @@ from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.interceptors import Prefix
 from pyelevator.transports import FakeTransport
-from support.old_servers import OldServer
+from support.old_servers import KINDS, OldServer
 
 keys = st.lists(st.sampled_from([b"", b"a", b"b", b"\xff"]), max_size=3).map(b"".join)
 bounds = st.none() | keys
@@ -52,13 +52,13 @@ def test_counting_down_gives_the_last_pairs_up_to_a_key(database, start, count, 
         assert list(E.RangeIter(start, count, prefix=prefix, reverse=True)) == below
 
 
-@pytest.mark.parametrize("dialect", ["classic", "flat"])
+@pytest.mark.parametrize("kind", KINDS)
 @unhurried
 @given(databases, bounds, bounds, st.none() | keys, st.booleans())
 def test_of_an_old_server_a_range_is_asked_forwards_and_reversed_here(
-    dialect, database, start, stop, prefix, include_value
+    kind, database, start, stop, prefix, include_value
 ):
-    old = OldServer(dialect, Application.in_memory())
-    with client(b"", database, transport=old, dialect=dialect) as E:
+    old = OldServer(kind, Application.in_memory())
+    with client(b"", database, transport=old, dialect=old.dialect) as E:
         forward = E.Range(start, stop, prefix=prefix, include_value=include_value)
         assert E.Range(start, stop, prefix=prefix, include_value=include_value, reverse=True) == forward[::-1]

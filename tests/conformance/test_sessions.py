@@ -15,7 +15,7 @@ from pyelevator.testing.sessions import (
     SessionConformance,
 )
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
-from support.old_servers import OldServer
+from support.old_servers import KINDS, OldServer
 
 LANES = ("tcp", "ipc", "fake")
 ENGINES = ("memory", "leveldb")
@@ -101,7 +101,7 @@ class TestFiles(FilesConformance):
             assert e.Get("from before") == "still here"
 
 
-@pytest.fixture(params=["classic", "flat"])
+@pytest.fixture(params=KINDS)
 def old_server(request):
     return OldServer(request.param)
 

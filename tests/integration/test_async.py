@@ -58,7 +58,7 @@ def transport(request, tmp_path):
     if request.param == "fake":
         yield FakeTransport()
     elif request.param == "old":
-        with OldServerOnSocket("classic") as old:
+        with OldServerOnSocket("0.5") as old:
             yield TcpTransport(old.url.removeprefix("tcp://"))
         assert old.killed == []
     else:
@@ -197,7 +197,7 @@ def test_thousands_of_calls_share_one_connection(new_loop, eager):
 
 
 def test_an_old_server_gets_one_call_at_a_time_on_each_of_max_lanes():
-    with OldServerOnSocket("classic") as old:
+    with OldServerOnSocket("0.5") as old:
 
         async def session():
             async with AsyncElevator(endpoint=old.url.removeprefix("tcp://"), timeout=60, max_lanes=3) as E:
@@ -237,7 +237,7 @@ def given_up(outcome):
 
 
 def test_a_call_within_asyncio_timeout_ends_then_and_the_next_one_gets_its_own_answer():
-    with OldServerOnSocket("classic") as old:
+    with OldServerOnSocket("0.5") as old:
 
         async def session():
             async with AsyncElevator(endpoint=old.url.removeprefix("tcp://"), timeout=60) as E:

@@ -50,8 +50,8 @@ def connect(kind, tmp_path):
         "tcp": client_of_our_server,
         "ipc": lambda: client_over_ipc(tmp_path),
         "fake": lambda: Elevator(transport="fake"),
-        "old classic": lambda: Elevator(transport=OldServer("classic")),
-        "old flat": lambda: Elevator(transport=OldServer("flat"), dialect="flat"),
+        "old classic": lambda: Elevator(transport=OldServer("0.5")),
+        "old flat": lambda: Elevator(transport=OldServer("0.7"), dialect="flat"),
     }[kind]()
 
 

@@ -267,7 +267,7 @@ def test_a_proxy_passes_cursors_on(interceptors):
 
 def test_an_old_server_behind_a_proxy_is_said_to_keep_none():
     with (
-        OldServerOnSocket("classic") as old,
+        OldServerOnSocket("0.5") as old,
         Proxy([ANY_PORT], [Upstream(old.url)]) as proxy,
         Elevator.from_url(proxy.urls[0]) as E,
     ):

@@ -45,7 +45,7 @@ def proxy_with_keys(directory):
 
 @contextmanager
 def proxy_to_an_old_server():
-    with OldServerOnSocket("classic") as old, Proxy([ANY_PORT], old.url) as running:
+    with OldServerOnSocket("0.5") as old, Proxy([ANY_PORT], old.url) as running:
         yield running.urls[0]
 
 

@@ -149,7 +149,7 @@ def test_async_calls_at_an_old_server_suffer_once_from_many_forgotten_connection
                     lost += 1
             return many, lost
 
-    with OldServerOnSocket("classic") as old, Relay(old.url.removeprefix("tcp://")) as relay:
+    with OldServerOnSocket("0.5") as old, Relay(old.url.removeprefix("tcp://")) as relay:
         many, lost = asyncio.run(main())
         assert many > 2
         assert lost <= 1
@@ -191,7 +191,7 @@ def test_idle_connections_of_an_async_client_at_an_old_server_are_closed(monkeyp
             await E.Put("k", "v")
             return len(E._session._board._connections)
 
-    with OldServerOnSocket("classic") as old:
+    with OldServerOnSocket("0.5") as old:
         assert asyncio.run(main()) == 1
 
 

@@ -203,7 +203,10 @@ def test_a_reply_that_nobody_can_read_fails_what_is_on_its_lane_and_replaces_it(
 
 def test_the_second_answer_of_a_flat_upstream_is_never_read():
     core = core_over(dialect="flat")
-    (forward,) = core.client_sent(b"a", asked(MGet(["k"]), 1), 0.0)
+    core.client_sent(b"a", asked(DbConnect("d"), 9, None), 0.0)
+    core.upstream_sent("up", 0, [b"\x94\x01\x00\xa0\xa1u"], 0.0)
+    core.client_sent(b"a", asked(MGet(["k"]), 1), 0.0)
+    (forward,) = core.upstream_sent("up", 0, [b"\x94\x01\x00\xa0\xa1u"], 0.0)  # the uid is still the database's
     assert FlatCodec().decode_request(forward.frames).command == MGet(["k"])
     renew, reply = core.upstream_sent("up", 0, [b"\x94\x01\x00\xa0\xa1v"], 0.0)
     assert renew == Renew("up", 0)

@@ -11,7 +11,7 @@ from pyelevator.commands import DbForget
 from pyelevator.messages import Request
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import ANY_PORT, serve
-from support.old_servers import OldServerOnSocket
+from support.old_servers import KINDS, OldServerOnSocket
 
 
 def through(*upstreams):
@@ -63,9 +63,9 @@ def test_each_database_is_forgotten_by_the_server_that_has_it(two):
             E.forgetdb("west-1")
 
 
-@pytest.mark.parametrize("dialect", ["classic", "flat"])
-def test_our_client_asks_no_old_server_behind_a_proxy_to_forget(dialect):
-    with OldServerOnSocket(dialect) as old, through(old.url) as proxy, Elevator.from_url(proxy.urls[0]) as E:
+@pytest.mark.parametrize("kind", KINDS)
+def test_our_client_asks_no_old_server_behind_a_proxy_to_forget(kind):
+    with OldServerOnSocket(kind) as old, through(old.url) as proxy, Elevator.from_url(proxy.urls[0]) as E:
         with pytest.raises(UsageError, match="off its list only with its files; nothing was sent"):
             E.forgetdb("default")
         assert E.listdb() == ["default"]
@@ -73,12 +73,16 @@ def test_our_client_asks_no_old_server_behind_a_proxy_to_forget(dialect):
 
 
 @pytest.mark.parametrize(
-    ("dialect", "text"),
-    [("classic", "takes a database off its list only with its files"), ("flat", "the flat dialect has no DBFORGET")],
+    ("kind", "text"),
+    [
+        ("0.5", "takes a database off its list only with its files"),
+        ("2014", "takes a database off its list only with its files"),
+        ("0.7", "the flat dialect has no DBFORGET"),
+    ],
 )
 @pytest.mark.parametrize("uid", [None, "u"])
-def test_others_are_told_what_an_old_server_lacks(dialect, text, uid):
-    with OldServerOnSocket(dialect) as old, through(old.url) as proxy:
+def test_others_are_told_what_an_old_server_lacks(kind, text, uid):
+    with OldServerOnSocket(kind) as old, through(old.url) as proxy:
         for frames in (old_client("DBFORGET", ["default"], uid), ClassicCodec().encode_request(_forget(uid, 7))):
             header = msgpack.unpackb(asked(proxy.urls[0], frames)[0])
             assert (header["status"], text in header["err_msg"]) == (-1, True), header

@@ -43,12 +43,13 @@ class TestFlatClientThroughToOurs(SessionConformance):
             yield connector(proxy.urls[0], "flat")
 
 
+@pytest.mark.parametrize("kind", ["0.5", "2014"])
 class TestThroughToAnOldServer(SessionConformance):
     """A classic client, and behind the proxy a server that echoes no ids, and dies of what killed the old one."""
 
     @pytest.fixture
-    def connect(self):
-        with OldServerOnSocket("classic") as old, through(old.url) as proxy:
+    def connect(self, kind):
+        with OldServerOnSocket(kind) as old, through(old.url) as proxy:
             yield connector(proxy.urls[0])
         assert old.killed == []
 
@@ -56,7 +57,7 @@ class TestThroughToAnOldServer(SessionConformance):
 class TestFlatClientThroughToAnOldServer(SessionConformance):
     @pytest.fixture
     def connect(self):
-        with OldServerOnSocket("classic") as old, through(old.url) as proxy:
+        with OldServerOnSocket("0.5") as old, through(old.url) as proxy:
             yield connector(proxy.urls[0], "flat")
         assert old.killed == []
 
@@ -67,7 +68,7 @@ class TestThroughToAnOldFlatServer(SessionConformance):
 
     @pytest.fixture
     def connect(self, dialect):
-        with OldServerOnSocket("flat") as old, through(old.url) as proxy:
+        with OldServerOnSocket("0.7") as old, through(old.url) as proxy:
             yield connector(proxy.urls[0], dialect)
         assert old.killed == []
 
@@ -130,7 +131,7 @@ def test_an_unknown_uid_is_refused_without_asking_anybody(two):
 
 
 def test_silence_upstream_becomes_an_error_in_time():
-    with OldServerOnSocket("classic") as old, through(old.url, timeout=0.3) as proxy:
+    with OldServerOnSocket("0.5") as old, through(old.url, timeout=0.3) as proxy:
         with Elevator.from_url(proxy.urls[0]) as E:
             old.silent = True
             with pytest.raises(ServerRuntimeError, match=r"no answer from upstream within 0\.3 s"):
@@ -159,7 +160,7 @@ def test_nothing_that_was_asked_while_the_server_was_away_is_done_later():
 def test_malformed_requests_are_answered_by_the_proxy_and_never_reach_the_server():
     import zmq
 
-    with OldServerOnSocket("classic") as old, through(old.url) as proxy:
+    with OldServerOnSocket("0.5") as old, through(old.url) as proxy:
         socket = zmq.Context.instance().socket(zmq.DEALER)
         socket.set(zmq.LINGER, 0)
         socket.connect(proxy.urls[0])
@@ -178,7 +179,7 @@ def test_malformed_requests_are_answered_by_the_proxy_and_never_reach_the_server
 
 
 def test_a_client_s_own_timeout_costs_nobody_else_an_answer():
-    with OldServerOnSocket("classic") as old, through(old.url, timeout=1) as proxy:
+    with OldServerOnSocket("0.5") as old, through(old.url, timeout=1) as proxy:
         with Elevator.from_url(proxy.urls[0]) as impatient, Elevator.from_url(proxy.urls[0]) as other:
             other.Put("k", "v")
             old.silent = True

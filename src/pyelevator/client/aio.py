@@ -88,7 +88,7 @@ class AsyncElevator(AsyncClient[T]):
         await self._run(operations.call(self._link, DbDrop(to_text(db_name, "db_name"), force)), timeout)
 
     async def forgetdb(self, db_name: str, *, timeout: float | None = None) -> None:
-        await self._run(operations.forget(self._link, DbForget(to_text(db_name, "db_name"))), timeout)
+        await self._run(operations.call(self._link, DbForget(to_text(db_name, "db_name"))), timeout)
 
     async def repairdb(self, *, force: bool = False, timeout: float | None = None) -> RepairReport | None:
         return await self._run(operations.repair(self._link, force), timeout)
@@ -106,7 +106,7 @@ class AsyncElevator(AsyncClient[T]):
 
     async def Get(self, key: Data, *, compression: bool = False, timeout: float | None = None) -> T:
         try:
-            value: T = self._text.value(await self._call(Get.of(key), timeout, compression, operations.get))
+            value: T = self._text.value(await self._call(Get.of(key), timeout, compression))
         except KeyNotFound as error:
             self._text.tell(error)
             raise

@@ -102,7 +102,7 @@ def check_name(db_name: str | None, client: type) -> None:
         raise UsageError(f"a database's name is wanted, and this is a URL; use {client.__name__}.from_url(url)")
 
 
-def _forward_through(interceptors: Sequence[Interceptor], retry: "Retry | None") -> Forward | None:
+def _chain(interceptors: Sequence[Interceptor], retry: "Retry | None") -> tuple[Interceptor, ...]:
     chain = tuple(interceptors)
     if retry is not None:
         from pyelevator.interceptors import Retry  # the room has much that a client rarely needs
@@ -110,7 +110,7 @@ def _forward_through(interceptors: Sequence[Interceptor], retry: "Retry | None")
         if not isinstance(retry, Retry):
             raise ArgumentTypeError(f"retry must be a Retry, not {type(retry).__name__}")
         chain += (retry,)
-    return compose(chain) if chain else None
+    return chain
 
 
 @frozen
@@ -232,7 +232,8 @@ class Facade(Generic[T]):
         connect_timeout: float | None = CONNECT_TIMEOUT,
     ) -> None:
         check_name(db_name, type(self))
-        self._forward = _forward_through(interceptors, retry)
+        self._interceptors = _chain(interceptors, retry)
+        self._forward = compose(self._interceptors) if self._interceptors else None
         self._looks_ahead = not interceptors  # else they would see times, and an order, that are nobody's
         options = Options(
             transport, endpoint, db_name, timeout, encoding, dialect, max_lanes, curve, lane_timeout, connect_timeout
@@ -274,13 +275,20 @@ class Facade(Generic[T]):
         return cls(**{**place, **target.options, **options})
 
     def _intercepted(self, flow: Flow[R], deadline: Deadline) -> Flow[R]:
-        return flow if self._forward is None else through(self._forward, flow, deadline)
+        forward: Forward | None = self._forward
+        if self._link.needs_adapter:
+            forward = compose(self._interceptors, self._link.forward)
+        return flow if forward is None else through(forward, flow, deadline)
 
     def _adopt(self, client: "Facade[T]", timeout: float | None) -> None:
         """Becomes a client of the same database."""
         self.timeout = timeout
         self._text, self._transport, self._wanted = client._text, client._transport, client._wanted
-        self._forward, self._looks_ahead = client._forward, client._looks_ahead
+        self._interceptors, self._forward, self._looks_ahead = (
+            client._interceptors,
+            client._forward,
+            client._looks_ahead,
+        )
         self._link = evolve(client._link)
 
     @property

@@ -187,7 +187,7 @@ class Elevator(Client[T]):
             DatabaseError: there is no such database, or it is ``default``.
             UsageError: an old server, which only drops databases; nothing was sent.
         """
-        self._run(operations.forget(self._link, DbForget(to_text(db_name, "db_name"))), timeout)
+        self._run(operations.call(self._link, DbForget(to_text(db_name, "db_name"))), timeout)
 
     def repairdb(self, *, force: bool = False, timeout: float | None = None) -> RepairReport | None:
         """Repairs the connected database: brings back what can be read of its files, in its newest version.
@@ -230,7 +230,7 @@ class Elevator(Client[T]):
             KeyNotFound: "Key not found"; it is a KeyError.
         """
         try:
-            value: T = self._text.value(self._call(Get.of(key), timeout, compression, operations.get))
+            value: T = self._text.value(self._call(Get.of(key), timeout, compression))
         except KeyNotFound as error:
             self._text.tell(error)
             raise

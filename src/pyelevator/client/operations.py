@@ -1,11 +1,11 @@
 """What each method does, as a flow; the sync and the async client run the same ones."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from attrs import define, evolve
+from attrs import Factory, define
 
 from pyelevator.client.ranges import Pager
 from pyelevator.client.whole import WholePager
@@ -15,18 +15,15 @@ from pyelevator.commands import (
     DbConnect,
     DbCreate,
     DbDrop,
-    DbForget,
     DbList,
     DbRepair,
-    Exists,
-    Get,
     MGet,
-    Ping,
     Pipeline,
     Range,
     RepairReport,
     Slice,
 )
+from pyelevator.compat import FlatServer, adapt
 from pyelevator.errors import ArgumentTypeError, DatabaseError, ElevatorError, ErrorCode, UsageError
 from pyelevator.flows import Flow, send
 from pyelevator.messages import Request, Response
@@ -45,6 +42,8 @@ class Link:
         codec: of the client's dialect.
         name, uid: of the database; None before the first connect.
         features: what the server can do beyond the old protocol.
+        is_old: whether the server is one of the old ones; None while nothing has been heard of it.
+        flat_server: what is known of a server of the flat dialect.
         plain: there is a database, a command of one key is one message, and its answer is the result or an error.
     """
 
@@ -52,16 +51,34 @@ class Link:
     name: str | None = None
     uid: str | None = None
     features: tuple[str, ...] = ()
+    is_old: bool | None = None
+    flat_server: FlatServer = Factory(FlatServer)
     plain: bool = False
 
     def lead_to(self, name: str | None, uid: str | None, features: tuple[str, ...]) -> None:
         """Takes over what a server answered to DBCONNECT."""
         self.name, self.uid, self.features = name, uid, features
+        self.is_old = not features
         self.plain = uid is not None and Pipeline.feature in features and self.codec.tells_missing
 
     def leave(self) -> None:
-        """Is connected to no database."""
-        self.lead_to(None, None, self.features)
+        """Is connected to no database, and does not know which server will be there next time."""
+        self.name, self.uid, self.plain, self.is_old = None, None, False, None
+
+    def forward(self, request: Request[Any]) -> Flow[Response]:
+        """Send a request as the server takes it (see :mod:`pyelevator.compat`)."""
+        return adapt(self.codec, self._send, lambda: self.is_old, self.flat_server)(request)
+
+    @property
+    def needs_adapter(self) -> bool:
+        """Whether the server may not take every request as it is."""
+        return self.is_old is not False or not self.codec.tells_missing
+
+    def _send(self, request: Request[Any]) -> Flow[Response]:
+        response = yield from send(request)
+        if self.is_old is None:
+            self.is_old = response.id is None  # our server echoes the id of every request
+        return response
 
     def address(self, command: Command[Any]) -> str | None:
         """The uid to send with the command.
@@ -74,11 +91,14 @@ class Link:
             self._check_promised(command)
         if not command.addressed:
             return None
-        self.check_connected()
+        if not isinstance(command, _ABOUT_DATABASES):
+            self.check_connected()
         return self.uid
 
     def _check_promised(self, command: Command[Any]) -> None:
         for extra in command.extras:
+            if extra == "reverse" and isinstance(command, Range):
+                continue  # an old server is asked forwards
             feature, refusal = _PROMISES.get(extra, ("", ""))
             if feature and getattr(command, extra) and feature not in self.features:
                 raise UnsupportedByDialect(f"this server {refusal}; nothing was sent")
@@ -113,8 +133,6 @@ def exchange(link: Link, command: Command[Any], compression: bool = False) -> Fl
     """Sends a command to the connected database; connects again by name, once, where its uid is no longer known."""
     if not isinstance(compression, bool):
         raise ArgumentTypeError(f"compression must be True or False, not {type(compression).__name__}")
-    if link.uid is None and isinstance(command, _ABOUT_DATABASES):
-        return (yield from _through_default(link, command))
     uid = link.address(command)
     response = yield from send(Request(command, uid, None, compression))
     return response if response.code is None else (yield from refused(link, command, uid, response, compression))
@@ -125,23 +143,21 @@ def refused(
 ) -> Flow[Response]:
     """What comes of a command that was sent to ``uid`` and failed: its error, or the answer to another try."""
     if link.lost_by(response, uid):
-        if isinstance(command, _ABOUT_DATABASES):
-            return (yield from _through_default(link, command))
-        if link.name is not None and link.uid == uid:  # else another thread has connected meanwhile
-            yield from connect(link, link.name)
-        response = yield from send(Request(command, link.address(command), None, compression))
+        response = yield from send(Request(command, (yield from _address_anew(link, command, uid)), None, compression))
     return _succeeded(command, response, link.name)
 
 
+def _address_anew(link: Link, command: Command[Any], lost: str | None) -> Flow[str | None]:
+    """The uid to send with a command after the server has lost the one it was sent with."""
+    if isinstance(command, _ABOUT_DATABASES):
+        return None
+    if link.name is not None and link.uid == lost:  # else another thread has connected meanwhile
+        yield from connect(link, link.name)
+    return link.address(command)
+
+
 _ABOUT_DATABASES: Final = (DbCreate, DbDrop, DbList)
-"""Old servers want a uid with these, and it does not matter whose."""
-
-
-def _through_default(link: Link, command: Command[Any]) -> Flow[Response]:
-    """Sends a command that is about databases, for a client that is not connected, or whose database was dropped."""
-    way = Link(link.codec)
-    yield from connect(way, DEFAULT_DATABASE)
-    return _succeeded(command, (yield from send(Request(command, way.uid))))
+"""What needs no connected database: it is about all of them."""
 
 
 def _succeeded(command: Command[Any], response: Response, database: str | None = None) -> Response:
@@ -154,17 +170,9 @@ def _succeeded(command: Command[Any], response: Response, database: str | None =
 
 
 def call(link: Link, command: Command[R], compression: bool = False) -> Flow[R]:
-    """Executes a command; one that the dialect cannot say is put in words that it has, where there are any."""
-    result: R
-    try:
-        response = yield from exchange(link, command, compression)
-    except UnsupportedByDialect:
-        if command.verb not in FALLBACKS:
-            raise
-        result = yield from FALLBACKS[command.verb](link, command)
-    else:
-        result = command.result(response.payload)
-    return result
+    """Executes a command."""
+    response = yield from exchange(link, command, compression)
+    return command.result(response.payload)
 
 
 def create(link: Link, command: DbCreate) -> Flow[None]:
@@ -181,21 +189,6 @@ def create(link: Link, command: DbCreate) -> Flow[None]:
     yield from call(link, command)
 
 
-def forget(link: Link, command: DbForget) -> Flow[None]:
-    """Takes a database off the server's list.
-
-    Raises:
-        UnsupportedByDialect: the dialect or the server does not know the command; nothing was sent.
-    """
-    link.codec.encode_request(Request(command))  # a dialect that cannot say it says so
-    if link.uid is None:
-        link = Link(link.codec)
-        yield from connect(link, DEFAULT_DATABASE)
-    if "forget" not in link.features:
-        raise UnsupportedByDialect("this server takes a database off its list only with its files; nothing was sent")
-    yield from call(link, command)
-
-
 def repair(link: Link, force: bool) -> Flow[RepairReport | None]:
     """Repairs the connected database, and tells what was done, where the server tells it.
 
@@ -209,81 +202,26 @@ def repair(link: Link, force: bool) -> Flow[RepairReport | None]:
     return (yield from call(link, command))
 
 
-def get(link: Link, command: Get, compression: bool = False) -> Flow[bytes]:
-    """The value of a key. Where the dialect writes a missing value like an empty one, one more question tells."""
-    value = command.result((yield from exchange(link, command, compression)).payload)
-    if not value and not link.codec.tells_missing and not (yield from call(link, Exists(command.key))):
-        raise command.error(ErrorCode.KEY, "Key not found")
-    return value
-
-
 def mget(link: Link, command: MGet, compression: bool = False) -> Flow[list[bytes | None]]:
-    """The values of many keys.
-
-    The servers scan from the smallest to the largest key or read point by point, but the old ones lose values of
-    duplicate and unsorted keys (recordings MGET.duplicates, MGET.reversed), so they are asked for each key once, in
-    order. No keys are no question: the old server dies of it.
-    """
-    if not command.keys:
-        return []
-    if "id" in link.features:
-        return (yield from call(link, command, compression))
-    keys = sorted(set(command.keys))
-    values = yield from call(link, evolve(command, keys=keys), compression)
-    found = dict(zip(keys, values, strict=True))
-    if not link.codec.tells_missing:
-        for key in [key for key, value in found.items() if not value]:
-            found[key] = b"" if (yield from call(link, Exists(key))) else None
-    return [found[key] for key in command.keys]
-
-
-def _exists_by_range(link: Link, command: Exists) -> Flow[bool]:
-    return bool((yield from call(link, Range(command.key, command.key))))
-
-
-def _range_otherwise(link: Link, command: Range, compression: bool = False) -> Flow[list[Any]]:
-    """A range for a server that does not go backwards, or in a dialect that lacks what it asks for."""
-    if command.reverse:
-        rows = yield from call(link, evolve(command, reverse=False), compression)
-        return rows[::-1]
-    return (yield from _scan_by_pages(link, command, compression))
-
-
-def _ping_by_list(_link: Link, _ping: Ping) -> Flow[bytes]:
-    command = DbList()
-    _succeeded(command, (yield from send(Request(command))))
-    return b"PONG"
+    """The values of many keys; no keys are no question."""
+    return (yield from call(link, command, compression)) if command.keys else []
 
 
 def scan(link: Link, command: Range | Slice | Pager, compression: bool = False) -> Flow[list[Any]]:
     """All rows of a range."""
-    if isinstance(command, Pager):
-        return (yield from _scan_by_pages(link, command, compression))
-    return (yield from call(link, command, compression))
-
-
-def _scan_by_pages(link: Link, command: Range | Slice | Pager, compression: bool = False) -> Flow[list[Any]]:
-    """A range whose parts, prefix or open end the dialect cannot say: whole pairs, page by page, cut here."""
-    pager = Pager.of(command)
+    if not isinstance(command, Pager):
+        return (yield from call(link, command, compression))
     rows: list[Any] = []
-    while not pager.done:
-        some, pager = yield from page(link, pager, compression)
+    while not command.done:
+        some, command = yield from page(link, command, compression)
         rows += some
     return rows
 
 
 def page(link: Link, pager: P, compression: bool = False) -> Flow[tuple[Any, P]]:
-    """The next rows of a long scan, still packed if the pager lets them be so, and the pager for those behind them.
-
-    Where the dialect cannot ask for keys alone, whole pairs come.
-    """
+    """The next rows of a long scan, still packed if the pager lets them be so, and the pager for those behind them."""
     command = pager.next_command()
-    try:
-        response = yield from exchange(link, command, compression)
-    except UnsupportedByDialect:
-        if not isinstance(pager, Pager) or command.include_value:
-            raise
-        return (yield from page(link, evolve(pager, pairs=True), compression))
+    response = yield from exchange(link, command, compression)
     return pager.take(command.result(response.payload), more=response.more, cursor=response.cursor)
 
 
@@ -309,12 +247,3 @@ def give_back(link: Link, dropped: deque[Pager], flow: Flow[R]) -> Flow[R]:
             for pager in pagers:
                 yield from release(link, pager)
     return (yield from flow)
-
-
-FALLBACKS: Final[Mapping[str, Callable[[Link, Any], Flow[Any]]]] = {
-    "EXISTS": _exists_by_range,
-    "PING": _ping_by_list,
-    "RANGE": _range_otherwise,
-    "SLICE": _scan_by_pages,
-}
-"""Verb -> other words for it, for the dialect that lacks the verb or one of its arguments."""

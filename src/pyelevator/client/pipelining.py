@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pyelevator.client import operations
 from pyelevator.client.operations import Link
-from pyelevator.commands import Batch, Command, Get, MGet, Pipeline, Put, Range, Slice
+from pyelevator.commands import Batch, Command, MGet, Pipeline, Put, Range, Slice
 from pyelevator.errors import (
     ConnectFailed,
     ElevatorError,
@@ -108,7 +108,6 @@ def _one_by_one(link: Link, commands: Sequence[Command[Any]]) -> Flow[list[Any]]
 
 
 _ALONE: Final[Mapping[type, Callable[[Link, Any], Flow[Any]]]] = {
-    Get: operations.get,
     MGet: operations.mget,
     Range: operations.scan,
     Slice: operations.scan,

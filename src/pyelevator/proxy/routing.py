@@ -12,12 +12,12 @@ from typing import Any, Final
 from attrs import evolve, field, frozen
 
 from pyelevator.application.handlers import FEATURES
-from pyelevator.codec import DIALECTS, Codec
+from pyelevator.codec import DIALECTS, Codec, codec_for
 from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbForget, DbList, DbMount, DbUmount
+from pyelevator.compat import FlatServer, adapt
 from pyelevator.errors import DatabaseError, ErrorCode, UsageError
 from pyelevator.flows import Flow, Forward, Send
 from pyelevator.messages import Request, Response
-from pyelevator.proxy import manners
 from pyelevator.transports import Curve, Target, parse_url
 from pyelevator.transports.endpoint import shown
 
@@ -115,11 +115,8 @@ def send_to(upstream: str, request: Request[Any]) -> Flow[Response]:
 
 def _way_to(upstream: Upstream, is_old: Callable[[str], bool | None]) -> Forward:
     send = partial(send_to, upstream.name)
-    if upstream.codec is not None:
-        return send
-    if upstream.dialect == "flat":
-        return manners.flat(send)
-    return manners.classic(send, partial(is_old, upstream.name))
+    codec = codec_for(upstream.dialect) if upstream.codec is None else upstream.codec
+    return adapt(codec, send, partial(is_old, upstream.name), FlatServer())
 
 
 class Router:

@@ -1,0 +1,33 @@
+"""What old servers do not take: asked in other words, or answered without them. One table for the client and the proxy.
+
+Outside of what they take, the Python server (PyPI's 0.5, and its repository's last state) loses a worker thread for
+ever, and the Go server (0.7) the whole process (source: PROTOCOL, "Who has what"). So nothing else is ever sent to one.
+
+An adapter stands around the sending of a request: a :data:`~pyelevator.flows.Forward` made of another.
+"""
+
+from collections.abc import Callable
+
+from pyelevator.codec import Codec, FlatCodec
+from pyelevator.compat.classic import classic
+from pyelevator.compat.flat import FlatServer, flat
+from pyelevator.compat.requests import tell_missing
+from pyelevator.flows import Forward
+
+__all__ = ["FlatServer", "adapt", "classic", "flat"]
+
+
+def adapt(codec: Codec, forward: Forward, is_old: Callable[[], bool | None], server: FlatServer) -> Forward:
+    """Make the adapter for a server that is spoken to in ``codec``.
+
+    Args:
+        codec: The dialect; one of a caller's own is left as it is.
+        forward: Sends a request to the server.
+        is_old: Tells whether a classic server is an old one; None while nothing has been heard of it.
+        server: What is known of a flat server.
+    """
+    if isinstance(codec, FlatCodec):
+        return flat(forward, server)
+    if codec.name == "classic":
+        forward = classic(forward, is_old)
+    return forward if codec.tells_missing else tell_missing(forward)

@@ -1,0 +1,239 @@
+"""The old Python servers: PyPI's 0.5 (no EXISTS, four arguments of RANGE) and the repository's last state.
+
+Both get what 0.5 takes, so nobody has to find out which of them it is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import evolve
+
+from pyelevator.arguments import behind
+from pyelevator.codec.base import UnsupportedByDialect
+from pyelevator.commands import (
+    Batch,
+    Command,
+    DbConnect,
+    DbCreate,
+    DbDrop,
+    DbForget,
+    DbList,
+    DbMount,
+    DbRepair,
+    DbUmount,
+    Delete,
+    Exists,
+    Get,
+    MGet,
+    Ping,
+    Pipeline,
+    Put,
+    Range,
+    Slice,
+)
+from pyelevator.compat.names import refused_name, refused_options
+from pyelevator.compat.requests import (
+    NOT_DOWNWARDS,
+    Adapter,
+    asking,
+    connected,
+    exists,
+    mget,
+    parts,
+    refuse,
+    unknown_database,
+)
+from pyelevator.errors import ErrorCode
+from pyelevator.flows import Flow, Forward
+from pyelevator.messages import Request, Response
+
+_DEFAULT: Final = "default"
+"""The database that every server has."""
+
+
+def classic(send: Forward, is_old: Callable[[], bool | None]) -> Forward:
+    """Make the adapter for a server of the classic dialect.
+
+    Args:
+        send: Sends a request to it.
+        is_old: Tells whether it is one that echoes no ids; None while nothing has been heard of it. Then it is asked
+            for a PING first, which every server answers, unless what is to be sent is as harmless.
+    """
+
+    def adapted(request: Request[Any]) -> Flow[Response]:
+        if is_old() is None and not _is_harmless(request):
+            yield from send(Request(Ping(), deadline=request.deadline))
+        if is_old() is False:
+            return (yield from send(request))
+        return (yield from _ADAPTERS.get(type(request.command), _not_handled)(request.command, request, send))
+
+    return adapted
+
+
+def _is_harmless(request: Request[Any]) -> bool:
+    """Tell whether every server takes the request as it is."""
+    command = request.command
+    if isinstance(command, DbConnect):
+        return refused_name(command.name) is None
+    return isinstance(command, Ping) or (bool(request.uid) and isinstance(command, (Get, Put, Delete, Batch)))
+
+
+def _pass_on(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
+    return (yield from send(request))
+
+
+def _not_handled(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
+    yield from ()
+    return refuse(request, ErrorCode.KEY, f"Command {command.verb} not handled")
+
+
+def _unsupported(text: str) -> Adapter:
+    def refusing(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
+        yield from ()
+        raise UnsupportedByDialect(f"{text}; nothing was sent")
+
+    return refusing
+
+
+# Databases
+
+
+def _in_default(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
+    """Send what is about all databases; an old server needs a uid with it, and it does not matter whose."""
+    if request.uid is not None:
+        return (yield from send(request))
+    answer = yield from connected(request, _DEFAULT, send)
+    if answer.code is not None:
+        return answer
+    return (yield from send(evolve(request, uid=DbConnect(_DEFAULT).result(answer.payload))))
+
+
+def _named(adapter: Adapter) -> Adapter:
+    """Check the name first."""
+
+    def checking(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:
+        refusal = refused_name(command.name)
+        if refusal is not None:
+            return refuse(request, ErrorCode.DATABASE, refusal)
+        return (yield from adapter(command, request, send))
+
+    return checking
+
+
+def _create(command: DbCreate, request: Request[Any], send: Forward) -> Flow[Response]:
+    refusal = refused_options(command.options)
+    return refuse(request, *refusal) if refusal else (yield from _in_default(command, request, send))
+
+
+def _mounted(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:
+    """Mount a database in whatever state: connecting and reading do it, and mounting a mounted one ends a worker."""
+    name = command.name
+    listed = yield from _in_default(DbList(), asking(request, DbList()), send)
+    if listed.code is not None:
+        return listed
+    if name not in DbList().result(listed.payload):
+        return refuse(request, ErrorCode.DATABASE, f"Database {name} does not exist")
+    answer = yield from connected(request, name, send)
+    if answer.code is not None:
+        return answer
+    uid = DbConnect(name).result(answer.payload)
+    read = yield from send(asking(request, Range(b"", b""), uid))
+    return read if read.code is not None else Response(None, id=request.id)
+
+
+def _unmount(command: DbUmount, request: Request[Any], send: Forward) -> Flow[Response]:
+    """Unmount a database that has just been seen to be mounted."""
+    answer = yield from _mounted(command, request, send)
+    return answer if answer.code is not None else (yield from send(evolve(request, uid=None)))
+
+
+# Keys and values
+
+
+def _addressed(adapter: Adapter) -> Adapter:
+    """Refuse a request without a uid, of which a worker ends."""
+
+    def checking(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:
+        if not request.uid:
+            yield from ()
+            return unknown_database(request)
+        return (yield from adapter(command, request, send))
+
+    return checking
+
+
+def _get(command: Get, request: Request[Any], send: Forward) -> Flow[Response]:
+    """Get the value; the old GET takes a stored empty one for a missing one, and RANGE does not."""
+    response = yield from send(request)
+    if response.code is not ErrorCode.KEY or response.id is not None:  # which has an id only from a server of ours
+        return response
+    there = yield from exists(Exists(command.key), request, send)
+    return Response(b"", id=request.id) if there.code is None and there.payload else response
+
+
+def _slice(command: Slice, request: Request[Any], send: Forward) -> Flow[Response]:
+    if command.reverse:
+        raise UnsupportedByDialect(f"{NOT_DOWNWARDS}; nothing was sent")
+    return (yield from send(request))
+
+
+def _range(command: Range, request: Request[Any], send: Forward) -> Flow[Response]:
+    """Say a prefix as start and stop; the one key behind it, which is inclusive, is cut off here."""
+    start, stop, extra = _bounds(command)
+    if start is not None and stop is not None and start > stop:
+        return Response([], id=request.id)
+    keys = command.include_key or extra is not None
+    asked = Range(start, stop, include_key=keys, include_value=command.include_value)
+    response = yield from send(evolve(request, command=asked))
+    if response.code is not None:
+        return response
+    rows: Sequence[Any] = response.payload
+    if extra is not None:
+        rows = _without(extra, rows, asked)
+    whole = keys and command.include_value
+    return evolve(response, payload=parts(rows, command) if whole else _ordered(rows, command))
+
+
+def _bounds(command: Range) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """The first key, the last key, and the key that is in between these and not asked for, if any."""
+    prefix = command.prefix or b""
+    start = command.start if not prefix or (command.start or b"") > prefix else prefix
+    end = behind(prefix)
+    if end is None or (command.stop is not None and command.stop < end):
+        return start, command.stop, None
+    return start, end, end
+
+
+def _without(key: bytes, rows: Sequence[Any], asked: Range) -> Sequence[Any]:
+    if not rows:
+        return rows
+    last = rows[-1][0] if asked.include_value else rows[-1]
+    return rows[:-1] if last == key else rows
+
+
+def _ordered(rows: Sequence[Any], command: Range) -> list[Any]:
+    rows = rows[::-1] if command.reverse else rows
+    return list(rows) if command.include_key or command.include_value else [None] * len(rows)
+
+
+_ADAPTERS: Final[Mapping[type[Command[Any]], Adapter]] = {
+    Ping: _pass_on,
+    DbConnect: _named(_pass_on),
+    DbCreate: _named(_create),
+    DbDrop: _named(_in_default),
+    DbList: _in_default,
+    DbMount: _named(_mounted),
+    DbUmount: _named(_unmount),
+    DbRepair: _unsupported("this server loses a worker by DBREPAIR; open its files with a new server to repair them"),
+    DbForget: _unsupported("this server takes a database off its list only with its files"),
+    Pipeline: _not_handled,
+    Get: _addressed(_get),
+    Put: _addressed(_pass_on),
+    Delete: _addressed(_pass_on),
+    Batch: _addressed(_pass_on),
+    Exists: _addressed(exists),
+    MGet: _addressed(mget),
+    Slice: _addressed(_slice),
+    Range: _addressed(_range),
+}
+"""Command -> how it is put to an old server; any other verb is not handled there."""
