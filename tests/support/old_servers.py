@@ -13,7 +13,7 @@ from attrs import evolve
 
 from pyelevator.application import Application
 from pyelevator.codec import codec_for
-from pyelevator.commands import DbMount, DbUmount, Get
+from pyelevator.commands import DbUmount, Get
 from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.errors import ErrorCode, RequestTimeout
 from pyelevator.messages import Response
@@ -91,7 +91,6 @@ FLAT = {
     "DBCONNECT": 1,
     "DBCREATE": 1,
     "DBDROP": 1,
-    "DBMOUNT": 1,
     "DBUMOUNT": 1,
     "DBLIST": 0,
     "GET": 1,
@@ -138,7 +137,7 @@ class OldServer(Transport):
     def _answer(self, request):
         if isinstance(request.command, DbUmount):
             self.unmounted.add(request.command.name)
-        elif isinstance(request.command, DbMount) or self.dialect == "classic":  # which mounts what is used
+        elif self.dialect == "classic" or request.uid:  # both mount what is read
             self.unmounted -= {getattr(request.command, "name", None), self._name_of(request.uid)}
         answered = self.application(request)
         if self.dialect == "classic" and isinstance(request.command, Get) and answered.payload == b"":
@@ -179,7 +178,7 @@ class OldServer(Transport):
             raise Killed(f"{verb} {args}")
         if verb not in FLAT and not (verb == "BATCH" or (verb == "MGET" and args)):
             raise Killed(f"{verb} {args}")
-        if verb.startswith("DB") != (uid == "") or (uid and self._name_of(uid) in {None, *self.unmounted}):
+        if verb.startswith("DB") != (uid == "") or (uid and self._name_of(uid) is None):
             raise Killed(f"{verb} with uid {uid!r}")
         self._check_mount(verb, *args[:1] or [""])
 

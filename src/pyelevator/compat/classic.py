@@ -4,6 +4,7 @@ Both get what 0.5 takes, so nobody has to find out which of them it is.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from attrs import evolve
@@ -35,10 +36,10 @@ from pyelevator.compat.names import refused_name, refused_options
 from pyelevator.compat.requests import (
     NOT_DOWNWARDS,
     Adapter,
-    asking,
     connected,
     exists,
     mget,
+    mount,
     parts,
     refuse,
     unknown_database,
@@ -74,7 +75,7 @@ def _is_harmless(request: Request[Any]) -> bool:
     """Tell whether every server takes the request as it is."""
     command = request.command
     if isinstance(command, DbConnect):
-        return refused_name(command.name) is None
+        return request.uid is None and refused_name(command.name) is None
     return isinstance(command, Ping) or (bool(request.uid) and isinstance(command, (Get, Put, Delete, Batch)))
 
 
@@ -96,6 +97,15 @@ def _unsupported(text: str) -> Adapter:
 
 
 # Databases
+
+
+def _without_uid(adapter: Adapter) -> Adapter:
+    """Leave a uid away that does not belong there, and of which a worker may end."""
+
+    def leaving(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:
+        return (yield from adapter(command, evolve(request, uid=None), send))
+
+    return leaving
 
 
 def _in_default(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
@@ -125,26 +135,14 @@ def _create(command: DbCreate, request: Request[Any], send: Forward) -> Flow[Res
     return refuse(request, *refusal) if refusal else (yield from _in_default(command, request, send))
 
 
-def _mounted(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:
-    """Mount a database in whatever state: connecting and reading do it, and mounting a mounted one ends a worker."""
-    name = command.name
-    listed = yield from _in_default(DbList(), asking(request, DbList()), send)
-    if listed.code is not None:
-        return listed
-    if name not in DbList().result(listed.payload):
-        return refuse(request, ErrorCode.DATABASE, f"Database {name} does not exist")
-    answer = yield from connected(request, name, send)
-    if answer.code is not None:
-        return answer
-    uid = DbConnect(name).result(answer.payload)
-    read = yield from send(asking(request, Range(b"", b""), uid))
-    return read if read.code is not None else Response(None, id=request.id)
+def _mount(command: DbMount | DbUmount, request: Request[Any], send: Forward) -> Flow[Response]:
+    return (yield from mount(command.name, request, send, partial(_in_default, DbList(), send=send)))
 
 
 def _unmount(command: DbUmount, request: Request[Any], send: Forward) -> Flow[Response]:
     """Unmount a database that has just been seen to be mounted."""
-    answer = yield from _mounted(command, request, send)
-    return answer if answer.code is not None else (yield from send(evolve(request, uid=None)))
+    answer = yield from _mount(command, request, send)
+    return answer if answer.code is not None else (yield from send(request))
 
 
 # Keys and values
@@ -217,13 +215,13 @@ def _ordered(rows: Sequence[Any], command: Range) -> list[Any]:
 
 
 _ADAPTERS: Final[Mapping[type[Command[Any]], Adapter]] = {
-    Ping: _pass_on,
-    DbConnect: _named(_pass_on),
+    Ping: _without_uid(_pass_on),
+    DbConnect: _without_uid(_named(_pass_on)),
     DbCreate: _named(_create),
     DbDrop: _named(_in_default),
     DbList: _in_default,
-    DbMount: _named(_mounted),
-    DbUmount: _named(_unmount),
+    DbMount: _without_uid(_named(_mount)),
+    DbUmount: _without_uid(_named(_unmount)),
     DbRepair: _unsupported("this server loses a worker by DBREPAIR; open its files with a new server to repair them"),
     DbForget: _unsupported("this server takes a database off its list only with its files"),
     Pipeline: _not_handled,

@@ -1,7 +1,7 @@
 """The old Go server, 0.7, and every other server that is spoken to in the flat dialect.
 
 The dialect has no EXISTS, PING, DBREPAIR, no prefix and no parts of rows, and writes a missing value like an empty one.
-The Go server ends with the first request for a uid that it does not know, and with the mounting of a mounted database.
+The Go server ends with the first request for a uid that it does not know, and does not answer DBMOUNT; reading mounts.
 """
 
 from collections.abc import Mapping
@@ -35,6 +35,7 @@ from pyelevator.compat.requests import (
     asking,
     exists,
     mget,
+    mount,
     parts,
     refuse,
     tell_missing,
@@ -54,16 +55,13 @@ class FlatServer:
 
     Attributes:
         uids: Of the databases that it named when somebody connected -> their names.
-        unmounted: Names of databases that were unmounted over this adapter.
     """
 
     uids: dict[str, str] = Factory(dict)
-    unmounted: set[str] = Factory(set)
 
     def drop(self, name: str) -> None:
         """Forget a database; its uid is known no more."""
         self.uids = {uid: owner for uid, owner in self.uids.items() if owner != name}
-        self.unmounted.discard(name)
 
 
 def flat(send: Forward, server: FlatServer) -> Forward:
@@ -112,33 +110,14 @@ def _drop(command: DbDrop, request: Request[Any], send: Forward, server: FlatSer
     return response
 
 
-def _mount(command: DbMount, request: Request[Any], send: Forward, server: FlatServer) -> Flow[Response]:
-    """Mount what was unmounted; every other database is mounted."""
-    missing = yield from _missing(command, request, send)
-    if missing is not None:
-        return missing
-    if command.name not in server.unmounted:
-        return Response(None, id=request.id)
-    server.unmounted.discard(command.name)
-    return (yield from send(request))
+def _mount(command: DbMount | DbUmount, request: Request[Any], send: Forward, _server: FlatServer) -> Flow[Response]:
+    return (yield from mount(command.name, request, send, send))
 
 
 def _unmount(command: DbUmount, request: Request[Any], send: Forward, server: FlatServer) -> Flow[Response]:
-    missing = yield from _missing(command, request, send)
-    if missing is not None or command.name in server.unmounted:
-        return missing or Response(None, id=request.id)
-    server.unmounted.add(command.name)
-    return (yield from send(request))
-
-
-def _missing(command: Any, request: Request[Any], send: Forward) -> Flow[Response | None]:
-    """Answer for a database that is not listed; None for one that is."""
-    listed = yield from send(asking(request, DbList()))
-    if listed.code is not None:
-        return listed
-    if command.name in DbList().result(listed.payload):
-        return None
-    return refuse(request, ErrorCode.DATABASE, f"Database {command.name} does not exist")
+    """Unmount a database that has just been seen to be mounted."""
+    answer = yield from _mount(command, request, send, server)
+    return answer if answer.code is not None else (yield from send(request))
 
 
 _DATABASES: Final[Mapping[type[Command[Any]], Any]] = {
@@ -155,7 +134,7 @@ _DATABASES: Final[Mapping[type[Command[Any]], Any]] = {
 
 
 def _is_there(request: Request[Any], send: Forward, server: FlatServer) -> Flow[bool]:
-    """Tell whether the uid is still its database's, and mount that if it is not mounted.
+    """Tell whether the uid is still its database's.
 
     Another client may have dropped it, and the first request for a uid that is gone ends the server.
     """
@@ -167,9 +146,6 @@ def _is_there(request: Request[Any], send: Forward, server: FlatServer) -> Flow[
     if current.code is not None or command.result(current.payload) != request.uid:
         server.uids.pop(request.uid or "", None)
         return False
-    if name in server.unmounted:
-        server.unmounted.discard(name)
-        yield from send(asking(request, DbMount(name)))
     return True
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeAlias
 
 from attrs import evolve
 
-from pyelevator.commands import Command, DbConnect, Exists, Get, MGet, Range, Slice
+from pyelevator.commands import Command, DbConnect, DbList, Exists, Get, MGet, Range, Slice
 from pyelevator.errors import ErrorCode, KeyNotFound
 from pyelevator.flows import Flow, Forward
 from pyelevator.messages import Request, Response, Status
@@ -91,6 +91,20 @@ _TELLING: Final[Mapping[type, Adapter]] = {Get: _get, MGet: _mget}
 def connected(request: Request[Any], name: str, send: Forward) -> Flow[Response]:
     """Connect to a database; the payload of the answer is its uid."""
     return (yield from send(asking(request, DbConnect(name))))
+
+
+def mount(name: str, request: Request[Any], send: Forward, list_databases: Forward) -> Flow[Response]:
+    """Mount a database in whatever state: reading does it, where mounting a mounted one ends a worker or the server."""
+    listed = yield from list_databases(asking(request, DbList()))
+    if listed.code is not None:
+        return listed
+    if name not in DbList().result(listed.payload):
+        return refuse(request, ErrorCode.DATABASE, f"Database {name} does not exist")
+    answer = yield from connected(request, name, send)
+    if answer.code is not None:
+        return answer
+    read = yield from send(asking(request, Range(b"", b""), DbConnect(name).result(answer.payload)))
+    return read if read.code is not None else Response(None, id=request.id)
 
 
 def parts(pairs: Sequence[Any], command: Range | Slice) -> list[Any]:
