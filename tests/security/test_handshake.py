@@ -102,8 +102,8 @@ def test_another_server_s_key_does_not_get_in_and_the_client_says_where_to_look(
         server.client(curve, timeout=SOON)
     assert str(caught.value) == (
         f"no Elevator server answered at {server.urls[0]} within {SOON} s; it is stopped or busy, or a firewall is between"
-        f"; if one runs there, then a key does not fit: the server has to know this client's public key {curve.public_key}, and its "
-        f"own has to be {curve.server_public_key}"
+        f"; if one runs there, then a key does not fit: the server has to know this client's public key {curve.public_key}, and "
+        "server_key has to be what the server's own server.key holds"
     )
 
 

@@ -158,6 +158,39 @@ def test_files_that_did_not_change_are_not_read_again(keys, clock, monkeypatch):
     assert clients.rights() is before
 
 
+@pytest.fixture
+def dear(keys, clock, monkeypatch):
+    """Clients of whom each look takes a second, and how often they were looked at."""
+    looks, look = [], Clients._look
+    monkeypatch.setattr("pyelevator.server.keys.thread_time", lambda: float(len(looks)))
+    monkeypatch.setattr(Clients, "_look", lambda clients: looks.append(clients) or look(clients))
+    return Clients(keys.directory, clock), looks
+
+
+def test_strangers_do_not_have_thousands_of_files_looked_at_each(dear):
+    clients, looks = dear
+    assert not any(clients.allows(KEY) for _ in range(100))
+    assert len(looks) == 1
+
+
+def test_a_key_that_comes_or_goes_is_seen_at_once_among_thousands(keys, dear):
+    (clients, looks), alice = dear, keys.let_in("alice")
+    assert clients.allows(alice.public_key)
+    keys.file("alice").unlink()
+    os.utime(keys.directory / "clients", ns=(0, 0))  # the clock of file systems may stand still meanwhile
+    assert not clients.allows(alice.public_key)
+    assert len(looks) == 3
+
+
+def test_a_key_that_is_replaced_among_thousands_is_seen_a_moment_later(keys, dear, clock):
+    (clients, _), alice, bob = dear, keys.let_in("alice"), keys.make("bob")
+    assert clients.allows(alice.public_key)
+    keys.file("alice").write_bytes((keys.secrets / "bob.key").read_bytes())
+    assert not clients.allows(bob.public_key)
+    clock.now += 10
+    assert (clients.allows(alice.public_key), clients.allows(bob.public_key)) == (False, True)
+
+
 def test_a_file_that_was_only_touched_is_read_again(keys):
     keys.let_in("alice")
     clients = Clients(keys.directory)

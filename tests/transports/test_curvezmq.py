@@ -95,6 +95,16 @@ def test_a_client_that_is_not_known_is_told_so_as_libzmq_does():
         client.receive(caught.value.answer)
 
 
+@pytest.mark.parametrize("side", [our_client, zmtp.Handshake], ids=["with keys", "without"])
+def test_a_reason_to_refuse_us_is_short_and_a_line_of_its_own(side):
+    client = side()
+    client.receive(zmtp.SIGNATURE + b"\x03\x01" + client._mechanism.name + bytes(32))
+    with pytest.raises(Refused) as caught:
+        client.receive(zmtp.command(b"ERROR", b"\xff" + b"\x1b[2J\nall is well" * 1000))
+    assert len(str(caught.value)) < 300
+    assert str(caught.value).removeprefix("its keys: ").startswith("\\x1b[2J\\nall is well")
+
+
 def test_a_client_of_another_server_is_refused_at_its_first_word():
     client = Handshake(CurveClient(Curve(Pair.generate().public_key, CLIENT.public_key, CLIENT.secret_key)))
     server = our_server()

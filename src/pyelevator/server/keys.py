@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from time import thread_time
 from typing import Final
 
 from pyelevator.errors import UsageError
@@ -33,6 +34,11 @@ PERMISSIONS: Final = "permissions.toml"
 
 STALE: Final = 1.0
 """Seconds after which the files are looked at again."""
+
+_CHEAP: Final = 0.002
+_SHARE: Final = 10
+"""Looking at the files takes a tenth of the time at most, beside looks of ``_CHEAP`` seconds, however many strangers
+come: else each of them would cost a server with thousands of keys a look at all of them."""
 
 
 def generate(directory: Path, name: str = SERVER, *, force: bool = False) -> str:
@@ -103,7 +109,8 @@ class Clients:
         self._clock = clock
         self._lock = threading.Lock()
         self._table = self._read_table()
-        self._due = 0.0
+        self._due = self._rested = 0.0
+        self._places: object = None
         self._seen: object = None
         self._failing = False
         self._rights: Mapping[str, Rights] = {}
@@ -118,8 +125,10 @@ class Clients:
         return self._rights
 
     def allows(self, key: str) -> bool:
-        """Whether the client with this public key is known, as of now."""
-        self.refresh()
+        """Whether the client with this public key is known, as of now; where looking at all files takes long, a file
+        whose content was replaced may be found a moment later."""
+        if self._clock() >= self._rested or self._look_at_places() != self._places:
+            self.refresh()
         return key in self._rights
 
     def refresh(self) -> None:
@@ -136,7 +145,10 @@ class Clients:
                 self._failing = True
 
     def _read_again(self) -> None:
+        places, began = self._look_at_places(), thread_time()
         seen = self._look()
+        self._rested = self._clock() + _SHARE * max(0.0, thread_time() - began - _CHEAP)
+        self._places = places
         if seen != self._seen:
             table = self._read_table_again()
             rights = rights_by_key(list(self._keys()), table)
@@ -150,16 +162,22 @@ class Clients:
             self._seen = None
         self.refresh()
 
-    def _key_files(self) -> list[Path]:
+    def _key_files(self) -> list["os.DirEntry[str]"]:
         try:  # not glob, which takes a directory that it cannot read for an empty one
-            files = list((self._directory / CLIENTS).iterdir())
+            with os.scandir(self._directory / CLIENTS) as files:
+                found = [file for file in files if file.name.endswith(PUBLIC) and not file.name.startswith(".")]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(file for file in files if file.name.endswith(PUBLIC) and not file.name.startswith("."))
+        return sorted(found, key=lambda file: file.name)
+
+    def _look_at_places(self) -> object:
+        """What changes when a file comes or goes."""
+        return _marks(self._directory / CLIENTS), _marks(self._directory / PERMISSIONS)
 
     def _look(self) -> object:
         """What changes with every change of the files."""
-        return [(file.name, *_marks(file)) for file in (self._directory / PERMISSIONS, *self._key_files())]
+        files = [(file.name, *_marks(file)) for file in self._key_files()]
+        return [_marks(self._directory / PERMISSIONS), *files]
 
     def _keys(self) -> Iterator[tuple[str, str]]:
         """Name and key of each client in a file."""
@@ -167,7 +185,7 @@ class Clients:
             name = file.name.removesuffix(PUBLIC)
             try:
                 if name in (LOCAL, EVERY):
-                    raise UsageError(f"{file}: no client can be called {name}")
+                    raise UsageError(f"{file.path}: no client can be called {name}")
                 yield name, read_public_key(file)
             except UsageError as error:
                 _raise_if_out_of_files(error)
@@ -199,7 +217,7 @@ def _raise_if_out_of_files(error: UsageError) -> None:
         raise error.__cause__
 
 
-def _marks(file: Path) -> tuple[int, ...]:
+def _marks(file: "Path | os.DirEntry[str]") -> tuple[int, ...]:
     """When and what the file was when it was written last; nothing if it is not there."""
     try:
         status = file.stat()

@@ -293,7 +293,7 @@ def _data(flags: int, body: bytes, expected: bytes) -> bytes:
     """The data of the command that comes next."""
     name, data = zmtp.read_command(body)
     if name == b"ERROR":
-        raise Refused(f"its keys: {data[1:].decode('ascii', 'replace'):.40}")
+        raise Refused(f"its keys: {zmtp.reason_in(data):.40}")
     if not flags & COMMAND or name != expected:
         raise MalformedMessage(f"the handshake goes on with {name!r:.40} and not {expected!r}")
     return data

@@ -45,6 +45,7 @@ CLIENTS: Final = (b"DEALER", b"REQ", b"ROUTER")
 
 _FRAME: Final = 64  # what a frame, or a piece of one, counts beside its bytes, as empty ones take memory, too
 MAX_COMMAND: Final = 1 << 16
+_MAX_REASON: Final = 255  # characters of why a peer refuses us; it counts them in one byte
 _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
 _TTL_SECONDS: Final = 0.1  # what its time to live counts
 _NO_TTL: Final = bytes(2)  # a process that is stopped for a while keeps its connections
@@ -151,6 +152,11 @@ def ready(kind: bytes) -> bytes:
 def error(reason: bytes) -> bytes:
     """What ends a handshake that does not end well."""
     return command(b"ERROR", bytes([len(reason)]) + reason)
+
+
+def reason_in(data: bytes) -> str:
+    """The reason in the data of an ERROR; it may hold anything, and no line of a log but its own."""
+    return repr(data[1:].decode("utf-8", "replace"))[1:-1][:_MAX_REASON]
 
 
 def greeting(mechanism: "Mechanism") -> bytes:
@@ -390,7 +396,7 @@ def check_ready(body: bytes, peers: Sequence[bytes]) -> None:
     """Refuses a handshake that does not end well: its last command, and the types of sockets that may send it."""
     name, data = read_command(body)
     if name == b"ERROR":
-        raise Refused(data[1:].decode("utf-8", "replace"))
+        raise Refused(reason_in(data))
     if name != b"READY":
         raise MalformedMessage(f"the handshake ended with {name!r:.40}")
     check_properties(data, peers)
