@@ -4,8 +4,9 @@ VENV   ?= .venv
 PYTHON2 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin/python) python2.7)
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
+PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help test pythons legacy lint demo docs bench torture fuzz clean
+.PHONY: help test quick cover pythons legacy lint hooks demo docs bench torture fuzz sdist clean
 .DEFAULT_GOAL := help
 
 help:            ## Says what there is to make.
@@ -14,11 +15,22 @@ help:            ## Says what there is to make.
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("pyelevator needs Python 3.11 or later, and $(PYTHON) is %d.%d; say make PYTHON=python3.11, or whatever you have" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,testing,dev]'
+	$(PIP) --upgrade 'pip>=25.1'  # the first that reads dependency groups
+	$(PIP) --editable '.[all,testing]' --group dev
 	@touch $@
 
 test: $(READY)   ## Sets up, and runs the tests.
 	$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
+
+quick: $(READY)  ## The tests without the slow ones (real processes, faults, long histories): about a minute.
+	$(BIN)/python -m pytest --numprocesses 2 -m 'not slow' $(ARGS)
+
+cover: $(READY)  ## The tests with coverage measured, in all processes; fails below the floor in pyproject.toml.
+	$(PIP) --group cover
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m coverage run -m pytest --numprocesses 2 $(ARGS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 pythons: $(READY) ## The suites of engines, codecs, clients and transports on every other supported Python here.
 	.ci/pythons
@@ -28,6 +40,10 @@ lint: $(READY)   ## Format, lint, types and the direction of imports.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet -p no:cacheprovider tests/test_imports.py
+
+hooks: $(READY)  ## Has git call the project's own tools before each commit.
+	$(PIP) --group hooks
+	$(BIN)/pre-commit install
 
 legacy: .legacy/.ready ## Sets up PyPI's Elevator 0.5 and its client on Python 2.7, which tests/legacy then runs.
 
@@ -47,20 +63,24 @@ docs: $(VENV)/.docs  ## Makes the documentation, in docs/_build/html; a warning 
 	@echo "open docs/_build/html/index.html"
 
 $(VENV)/.docs: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(PIP) --group docs
 	@touch $@
 
 bench: $(READY)  ## Measures this machine beside redis, plyvel and bare pyzmq, and writes docs/benchmarks.md; ARGS=--help tells the sizes.
-	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	-$(PIP) --group bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
 torture: $(READY) ## The fault tests at full length (minutes), and writes docs/reliability.md; ARGS=--help tells the sizes.
-	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	-$(PIP) --group torture
 	PYTHONPATH=tests $(BIN)/python -m torture $(ARGS)
 
 fuzz: $(READY)   ## Fuzzes both codecs and ZMTP with atheris, guided by coverage: each target for FUZZ_SECONDS (60).
-	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	-$(PIP) --group fuzz
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
+sdist: $(READY)  ## Builds the source distribution and the wheel, in dist.
+	$(PIP) --group build
+	$(BIN)/python -m build --quiet
+
 clean:           ## Removes what make set up.
-	rm -rf $(VENV) .venv-* .legacy docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-* .legacy docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist

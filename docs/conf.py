@@ -3,9 +3,12 @@
 import sys
 from pathlib import Path
 
+from pyelevator import __version__
+
 sys.path.insert(0, str(Path(__file__).parent))  # for public_names
 
 project = "pyelevator"
+version = release = __version__
 author = "The pyelevator developers"
 copyright = "the pyelevator developers, MIT License"
 
@@ -20,7 +23,7 @@ default_role = "code"  # in docstrings one backtick means code, as it does in Ma
 python_maximum_signature_line_length = 88
 nitpicky = True
 nitpick_ignore = [  # the options of a constructor, and types that only type checkers import
-    ("py:class", name) for name in ("Arguments", "AsyncClient", "Client", "Pages", "T")
+    ("py:class", name) for name in ("Arguments", "AsyncClient", "Client", "Pages", "T", "pages.Pages")
 ]
 
 autodoc_member_order = "bysource"

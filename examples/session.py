@@ -15,6 +15,7 @@ from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport, Transport
 
+# As documented, but for the report of a repair, which is new and would be shown.
 SESSION = """
 >>> E = Elevator()
 >>> E.db_name
@@ -27,7 +28,7 @@ SESSION = """
 >>> E.connect('testdb')
 >>> E.connect('dbthatdoesntexist')
 DatabaseError: Database does not exist
->>> E.repairdb()
+>>> report = E.repairdb()
 >>> E.dropdb('testdb')
 >>> E.connect('default')
 >>> E.Put('abc', '123')

@@ -1,7 +1,9 @@
 """What holds for all tests."""
 
 import signal
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # No example has to be quick: on a loaded machine any may take long.
@@ -11,3 +13,25 @@ settings.load_profile("unhurried")
 # A shell that runs the tests in the background has interrupts ignored, and so had every program that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+TESTS = Path(__file__).parent
+
+SLOW = [
+    "cli",
+    "conformance",
+    "docs",
+    "fuzz",
+    "integration",
+    "security",
+    "server",
+    "torture",
+]
+"""Directories and files whose tests start processes, wait for faults, or play long histories."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the slow tests, so that ``pytest -m "not slow"`` leaves them out."""
+    slow = [TESTS / name for name in SLOW]
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in slow):
+            item.add_marker(pytest.mark.slow)

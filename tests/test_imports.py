@@ -83,3 +83,10 @@ def test_plyvel_is_imported_by_one_module_only():
     assert [p.name for p in FILES if re.search(r"import plyvel|[\"']plyvel(_next)?[\"']", p.read_text())] == [
         "binding.py"
     ]
+
+
+def test_the_page_for_contributors_shows_these_rooms():
+    page = (SOURCE.parents[1] / "docs" / "contributing.md").read_text()
+    table = page.partition("\n## Rooms\n")[2].partition("\n## ")[0]
+    shown = [set(re.findall(r"`(\w+)`", line.split("|")[1])) for line in table.splitlines() if line.startswith("| `")]
+    assert shown == [row for row in ROWS if row != {"__main__"}]

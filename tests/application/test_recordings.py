@@ -154,7 +154,7 @@ TAKEN_BY_OURS = [
     (Exists(b"k1"), "default", (Status.SUCCESS, None, "", True)),
     (Unknown("FOO", []), None, (Status.FAILURE, ErrorCode.KEY, "Command FOO not handled", None)),
 ]
-"""Requests that one old server or the other does not take (PROTOCOL), and what ours answers."""
+"""Requests that one old server or the other does not take (docs/protocol.md), and what ours answers."""
 
 
 @pytest.mark.parametrize(("command", "database", "expected"), TAKEN_BY_OURS)

@@ -44,7 +44,7 @@ def test_without_arguments_it_shows_its_help(elevator):
 
 
 def test_it_tells_its_version(elevator):
-    assert elevator("--version") == (0, "elevator, version 1.0.0.dev0\n", "")
+    assert elevator("--version") == (0, f"elevator, version {pyelevator.__version__}\n", "")
 
 
 @pytest.mark.parametrize(

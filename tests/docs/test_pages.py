@@ -87,3 +87,7 @@ def test_the_readme_s_links_lead_somewhere():
     links = re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "README.md").read_text())
     assert [link for link in links if not (ROOT / link).exists()] == []
     assert len(links) > 5
+
+
+def test_every_answer_of_the_demo_is_the_documented_one():
+    assert output("examples/session.py").endswith("\nEvery answer is the documented one.\n")

@@ -360,7 +360,7 @@ REFUSALS: Final = {
     "PUT": "Unsupported value type : {}",
     "BATCH": "Invalid type supplied",
 }
-"""How the old server worded its type errors, where callers may know the words (PROTOCOL)."""
+"""How the old server worded its type errors, where callers may know the words (docs/protocol.md)."""
 
 
 def unknown(verb: Any, args: Sequence[Any], limits: Limits) -> Unknown:

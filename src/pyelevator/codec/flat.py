@@ -1,4 +1,4 @@
-"""The flat dialect: the Go rewrite, 0.7 (source: PROTOCOL, recordings in tests/vectors)."""
+"""The flat dialect: the Go rewrite, 0.7 (docs/protocol.md; recordings in tests/vectors)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""Compressed content frames: a 4-byte little-endian size, then one raw LZ4 block (source: PROTOCOL, recordings)."""
+"""Compressed content frames: a 4-byte little-endian size, then one raw LZ4 block (docs/protocol.md)."""
 
 from functools import cache
 from typing import Any

@@ -1,4 +1,4 @@
-"""The classic dialect in full: the Python 2 server and client, 0.5 (source: PROTOCOL, recordings in tests/vectors).
+"""The classic dialect in full: the Python 2 server and client, 0.5 (docs/protocol.md; recordings in tests/vectors).
 
 Its messages are maps, and are written and read as such here; ``classic`` has a quicker way for the usual ones.
 """

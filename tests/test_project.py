@@ -1,0 +1,98 @@
+"""What the project says of itself: one version, groups that are not published, one list of Pythons, files that belong together."""
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import pyelevator
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+MAKEFILE = (ROOT / "Makefile").read_text()
+WORKFLOW = (ROOT / ".github/workflows/test.yml").read_text()
+HOOKS = (ROOT / ".pre-commit-config.yaml").read_text()
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+
+
+def test_the_version_stands_in_one_place():
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert PROJECT["tool"]["hatch"]["version"] == {"path": "src/pyelevator/__init__.py"}
+    assert importlib.metadata.version("pyelevator") == pyelevator.__version__
+
+
+def test_what_only_the_project_needs_is_not_published():
+    assert sorted(PROJECT["project"]["optional-dependencies"]) == [
+        "all", "cli", "curve", "lz4", "metrics", "otel", "server", "testing",
+    ]  # fmt: skip
+    assert {"dev", "docs", "bench", "fuzz", "torture", "cover"} <= set(PROJECT["dependency-groups"])
+
+
+def test_the_extra_all_brings_what_each_optional_feature_needs():
+    extras = PROJECT["project"]["optional-dependencies"]
+    features = [name for name in extras if name not in ("all", "testing")]
+    assert sorted(extras["all"]) == sorted(package for name in features for package in extras[name])
+
+
+def test_each_group_that_make_installs_is_there():
+    installed = re.findall(r"--group (\w+)", MAKEFILE + (ROOT / ".ci/pythons").read_text())
+    assert set(installed) - set(PROJECT["dependency-groups"]) == set()
+    assert len(installed) >= 8
+
+
+@pytest.mark.parametrize("where", [WORKFLOW, (ROOT / ".ci/run").read_text()], ids=["workflow", "ci"])
+def test_ci_calls_targets_that_make_has(where):
+    called = set(re.findall(r"^[ -]*(?:run: )?make (\w+)", where, re.MULTILINE))
+    assert {"lint", "demo", "docs", "test"} <= called
+    assert called - set(re.findall(r"^(\w+):", MAKEFILE, re.MULTILINE)) == set()
+
+
+def test_the_pythons_of_the_workflow_are_those_of_the_package():
+    versions = re.search(r"python: \[(.*)\]", WORKFLOW)
+    assert versions is not None
+    assert re.findall(r"[\d.]+", versions[1]) == PYTHONS
+    classifiers = PROJECT["project"]["classifiers"]
+    assert [c.rpartition(" ")[2] for c in classifiers if re.search(r":: 3\.\d+$", c)] == PYTHONS
+    assert PROJECT["project"]["requires-python"] == f">={PYTHONS[0]}"
+    assert f"for version in {' '.join(PYTHONS)}; do" in (ROOT / ".ci/pythons").read_text()
+
+
+def test_hooks_call_the_project_s_own_tools_only():
+    assert re.findall(r"repo: (\S+)", HOOKS) == ["local"]
+    entries, languages = re.findall(r"entry: (\S+)", HOOKS), re.findall(r"language: (\S+)", HOOKS)
+    assert entries == [".venv/bin/ruff", ".venv/bin/ruff", ".venv/bin/mypy", ".venv/bin/python"]
+    assert languages == ["system"] * len(entries)
+
+
+def test_the_source_distribution_holds_what_make_and_the_pages_need():
+    included = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    missing = [name for name in included if not (ROOT / name.lstrip("/")).exists()]
+    assert missing == []
+    needed = [
+        "src",
+        "tests",
+        "examples",
+        "docs",
+        "benchmarks",
+        "findings",
+        "Makefile",
+        ".ci",
+        "README.md",
+        "CHANGELOG.md",
+    ]
+    assert [name for name in needed if f"/{name}" not in included] == []
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md", ".github/pull_request_template.md"])
+def test_links_from_the_root_s_pages_lead_somewhere(name):
+    page = ROOT / name
+    links = re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_templates_name_files_that_are_there():
+    text = "".join(path.read_text() for path in sorted((ROOT / ".github").rglob("*.*")))
+    named = set(re.findall(r"(?:docs/)?[\w-]+\.md", text))
+    assert {name for name in named if not (ROOT / name).exists()} == set()
