@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import evolve
 
 from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
 from pyelevator.commands import Pipeline, Range, Slice
-from pyelevator.errors import ErrorCode, MalformedMessage, ProtocolError
+from pyelevator.errors import ErrorCode, MalformedMessage, MessageTooLarge, ProtocolError
 from pyelevator.messages import Request, Response
 from pyelevator.records import record
 
@@ -37,6 +38,43 @@ def first_id() -> int:
     return 1 + int.from_bytes(os.urandom(4)) % _RANDOM_IDS
 
 
+class RequestLimits:
+    """How large a request may be: for each database what was told with its uid, as it may be another server's.
+
+    Attributes:
+        smallest: bytes that a request to any database may have.
+    """
+
+    def __init__(self) -> None:
+        self.smallest = inf
+        self._of: dict[str, int] = {}
+
+    def learn(self, response: Response) -> None:
+        """Takes note of the answer to a DBCONNECT."""
+        if response.code is None and isinstance(response.payload, bytes):
+            uid = response.payload.decode("utf-8", "surrogateescape")
+            if response.max_message is None:
+                self._of.pop(uid, None)
+            else:
+                self._of[uid] = response.max_message
+            self.smallest = min(self._of.values(), default=inf)
+
+    def check(self, uid: str | None, frames: Sequence[bytes]) -> None:
+        """Refuses a request that the server would refuse.
+
+        Raises:
+            MessageTooLarge: it is over the limit.
+        """
+        size, limit = max(map(len, frames)), self._of.get(uid or "", inf)
+        if size > limit:
+            error = MessageTooLarge(
+                f"a request of {size:,} bytes is over the server's limit of {limit:,}, and was not sent; "
+                "send it in parts, or raise --max-message of the server"
+            )
+            error.size, error.limit = size, int(limit)
+            raise error
+
+
 class Conversation:
     """The requests in flight on one lane, and the way from each reply to its request.
 
@@ -47,10 +85,12 @@ class Conversation:
     Args:
         codec: of what the server speaks.
         first: the first id; a random one if None.
+        limits: how large the requests may be, where that is known.
     """
 
-    def __init__(self, codec: Codec, first: int | None = None) -> None:
+    def __init__(self, codec: Codec, first: int | None = None, limits: RequestLimits | None = None) -> None:
         self.codec = codec
+        self._limits = limits or RequestLimits()
         self.tagged = False
         self.spent = False
         """True once a reply may still come that answers nothing: the lane must not carry another request."""
@@ -68,6 +108,7 @@ class Conversation:
 
         Raises:
             UnsupportedByDialect, MissingExtra: as the codec; nothing is in flight then.
+            MessageTooLarge: nor then.
         """
         request_id = next(self._ids)
         return request_id, self.carry(request.numbered(request_id))
@@ -76,9 +117,11 @@ class Conversation:
         """The frames of a request that has an id already, and is in flight now; nobody else here may have that id.
 
         Raises:
-            UnsupportedByDialect, MissingExtra: as ``submit``.
+            UnsupportedByDialect, MissingExtra, MessageTooLarge: as ``submit``.
         """
         frames = self.codec.encode_request(request)
+        if len(frames[-1]) > self._limits.smallest:
+            self._limits.check(request.uid, frames)
         self.pending[request.id] = request  # type: ignore[index]
         return frames
 
@@ -183,12 +226,19 @@ class Exchange:
     def encode(self, response: Response) -> list[bytes]:
         """The frames of ``response``, or of a failure if it cannot be written down."""
         try:
+            if response.features:
+                response = self._with_limit(response)
             frames = self.codec.encode_response(response, self.request)
         except Exception:  # noqa: BLE001 - whatever it is, the client gets its one answer
             _log().exception("an answer could not be encoded")
             failure = Response.failure(ErrorCode.RUNTIME, "the answer cannot be encoded", response.id)
             frames = self.codec.encode_response(failure, self.request)
         return [*self.envelope, *frames] if self.envelope else frames
+
+    def _with_limit(self, response: Response) -> Response:
+        """With the size of the largest request that is taken here, and behind here, if there is somebody."""
+        own = self.codec.limits.frame_bytes
+        return evolve(response, max_message=min(own, own if response.max_message is None else response.max_message))
 
 
 _KEPT: Final = frozenset({Range, Slice, Pipeline})

@@ -4,7 +4,8 @@
 
     ElevatorError
     ├── UsageError (ValueError)             the call itself is wrong; nothing was sent
-    │   └── ArgumentTypeError (TypeError)   an argument has a type that the command cannot carry
+    │   ├── ArgumentTypeError (TypeError)   an argument has a type that the command cannot carry
+    │   └── MessageTooLarge                 the server takes no request of that size
     ├── MissingExtra (ImportError)          an optional package is not installed
     ├── TransportError                      the request or its answer did not get through
     │   ├── RequestTimeout (TimeoutError)   no answer in time; the request may have been executed
@@ -73,6 +74,18 @@ class UsageError(ElevatorError, ValueError):
 
 class ArgumentTypeError(UsageError, TypeError):
     """An argument has a type that the command cannot carry; the message names the argument."""
+
+
+class MessageTooLarge(UsageError):
+    """The request is larger than the server has said it takes; nothing was sent.
+
+    Attributes:
+        size: bytes of the request.
+        limit: bytes of the largest one that the server takes.
+    """
+
+    size: int = 0
+    limit: int = 0
 
 
 class MissingExtra(ElevatorError, ImportError):

@@ -11,7 +11,7 @@ async one.
 b'PONG'
 """
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from copy import copy
 from itertools import groupby, takewhile
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -20,12 +20,13 @@ from attrs import evolve
 
 from pyelevator.commands import PIPELINED, Pipeline
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import Id
+from pyelevator.errors import Id, MessageTooLarge
 from pyelevator.messages import Request, Response
 from pyelevator.records import record
 
 R = TypeVar("R")
 P = TypeVar("P")
+T = TypeVar("T")
 
 
 @record
@@ -148,11 +149,27 @@ def _together(requests: Sequence[Request[Any]], pipeline: Request[Any], forward:
     outcomes: list[Any] = []
     for _, grouped in groupby(requests, key=_company):
         group = list(grouped)
-        try:
-            outcomes += yield from _as_one(group, pipeline, forward)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is each one's
-            outcomes += [copy(error) for _ in group]
+        outcomes += yield from _group(group, pipeline, forward)
     return outcomes
+
+
+def _group(group: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
+    try:
+        return (yield from _as_one(group, pipeline, forward))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is each one's
+        if not isinstance(error, MessageTooLarge) or len(group) == 1:
+            return [copy(error) for _ in group]
+        parts = parts_of(group, error)
+    outcomes: list[Any] = []
+    for part in parts:
+        outcomes += yield from _group(part, pipeline, forward)
+    return outcomes
+
+
+def parts_of(items: Sequence[T], error: MessageTooLarge) -> Iterator[Sequence[T]]:
+    """The items, which were too large for one message, for several; some of these may be too large again."""
+    step = max(1, min(len(items) - 1, len(items) * error.limit // (error.size + 1)))
+    return (items[first : first + step] for first in range(0, len(items), step))
 
 
 def _company(request: Request[Any]) -> tuple[Any, ...]:
@@ -160,7 +177,7 @@ def _company(request: Request[Any]) -> tuple[Any, ...]:
     return None if isinstance(request.command, PIPELINED) else id(request), request.uid, request.compression
 
 
-def _as_one(group: list[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
+def _as_one(group: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
     if len(group) == 1:
         return [(yield from forward(group[0]))]
     ends = [request.deadline for request in group if request.deadline is not None]

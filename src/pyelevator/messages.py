@@ -147,6 +147,7 @@ class Response:
         more: a slice was cut at the request's ``max_bytes``; there is more behind the last pair.
         features: what the answering server can do beyond the old protocol; in answers to DBCONNECT.
         cursor: under which the server keeps the snapshot that a slice was read from.
+        max_message: bytes of the largest request that the server takes; beside ``features``.
         plain: True for what :meth:`success` made, so that nobody need look at every field; never for anything else.
     """
 
@@ -158,6 +159,7 @@ class Response:
     more: bool = False
     features: tuple[str, ...] = field(default=())
     cursor: bytes | None = field(default=None, repr=False)
+    max_message: int | None = field(default=None, repr=False)
     plain: ClassVar[bool] = False
 
     @classmethod

@@ -28,6 +28,7 @@ class OneLine(logging.Formatter):
     """A formatter of which each record is a line of its own, whatever names are in it; tracebacks are indented."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
+        """Format the line of a record, in which nothing can end the line or move the cursor."""
         record.message = escaped(record.message)
         return super().formatMessage(record)
 

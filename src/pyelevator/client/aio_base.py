@@ -13,6 +13,7 @@ from pyelevator.client.operations import Link
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
+from pyelevator.errors import MessageTooLarge
 from pyelevator.flows import Flow, drive_async
 from pyelevator.messages import Response
 
@@ -101,6 +102,8 @@ class AsyncClient(Facade[T]):
         call = self._session.submit(command, uid, self._timeout if timeout is None else check_timeout(timeout))
         try:
             outcome = await call.future
+        except MessageTooLarge:
+            return await self._drive_until(flow(link, command, compression), call.deadline)
         except BaseException:
             call.abandon()
             raise

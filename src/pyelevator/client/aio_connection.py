@@ -14,7 +14,7 @@ from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.conversation import Conversation
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import ConnectFailed, ProtocolError
+from pyelevator.errors import ConnectFailed, MessageTooLarge, ProtocolError
 from pyelevator.messages import Request, Response
 from pyelevator.transports.base import AsyncTransport
 
@@ -100,7 +100,7 @@ class Connection:
         self.heard = 0
         self.broken = self.failed = False
         self.idle_since = -math.inf
-        self._conversation = Conversation(codec)
+        self._conversation = Conversation(codec, limits=server.limits)
         self._on_change = on_change
         self._server = server
         self._unsent: dict[Call, None] = {}
@@ -171,8 +171,10 @@ class Connection:
             request = one_request(group)
             request_id, frames = self._conversation.submit(request)
         except Exception as error:  # noqa: BLE001 - what cannot be written down is its callers' matter
-            for call in group:
-                call.fail(copy(error))
+            if isinstance(error, MessageTooLarge) and len(group) > 1:
+                self._send_again(group)
+            else:
+                self._fail(group, error)
             return True
         message = self._sent[request_id] = Message(request_id, request, list(group), self.heard)
         for call in group:
@@ -211,7 +213,7 @@ class Connection:
             self._fail(message.calls, error)
             return
         self.broken = self._conversation.spent
-        self._server.learn(response)
+        self._server.learn(message.request.command, response)
         if is_refused(message, response):
             self._server.pipelines = False
             self._send_again(message.calls)

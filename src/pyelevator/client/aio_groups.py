@@ -3,9 +3,10 @@
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import define
+from attrs import Factory, define
 
 from pyelevator.commands import Command, DbConnect, Delete, Exists, Get, Pipeline, Put
+from pyelevator.conversation import RequestLimits
 from pyelevator.messages import Request, Response
 
 if TYPE_CHECKING:
@@ -28,12 +29,16 @@ class Server:
 
     Attributes:
         pipelines: it knows them.
+        limits: how large requests may be.
     """
 
     pipelines: bool = False
+    limits: RequestLimits = Factory(RequestLimits)
 
-    def learn(self, response: Response) -> None:
-        """Looks at an answer: that to a DBCONNECT tells the server's features."""
+    def learn(self, command: Command[Any], response: Response) -> None:
+        """Looks at the answer to a command: that to a DBCONNECT tells the server's features."""
+        if type(command) is DbConnect:
+            self.limits.learn(response)
         if response.features:
             self.pipelines = Pipeline.feature in response.features
 

@@ -17,7 +17,7 @@ from pyelevator.client.text import Text, text_for
 from pyelevator.codec import Codec, codec_for
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
-from pyelevator.errors import ArgumentTypeError, UsageError
+from pyelevator.errors import ArgumentTypeError, MessageTooLarge, UsageError
 from pyelevator.flows import Flow, Forward, Interceptor, compose, drive, through
 from pyelevator.legacy import accept_old_calls
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
@@ -375,7 +375,10 @@ class Client(Facade[T]):
         if compression is not False or not link.plain or self._forward is not None or self._session.dropped:
             return self._run_until(flow(link, command, compression), deadline)
         uid = link.address(command) if command.extras else link.uid
-        response = self._session.call(command, uid, deadline)
+        try:
+            response = self._session.call(command, uid, deadline)
+        except MessageTooLarge:
+            return self._run_until(flow(link, command, compression), deadline)
         if response.code is not None:
             response = self._run_until(operations.refused(link, command, uid, response), deadline)
         return command.result(response.payload)

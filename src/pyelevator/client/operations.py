@@ -24,7 +24,7 @@ from pyelevator.commands import (
     Slice,
 )
 from pyelevator.compat import FlatServer, adapt
-from pyelevator.errors import ArgumentTypeError, DatabaseError, ElevatorError, ErrorCode, UsageError
+from pyelevator.errors import ArgumentTypeError, DatabaseError, ElevatorError, ErrorCode, MessageTooLarge, UsageError
 from pyelevator.flows import Flow, send
 from pyelevator.messages import Request, Response
 
@@ -134,8 +134,21 @@ def exchange(link: Link, command: Command[Any], compression: bool = False) -> Fl
     if not isinstance(compression, bool):
         raise ArgumentTypeError(f"compression must be True or False, not {type(compression).__name__}")
     uid = link.address(command)
-    response = yield from send(Request(command, uid, None, compression))
+    response = yield from _sent(link, Request(command, uid, None, compression))
     return response if response.code is None else (yield from refused(link, command, uid, response, compression))
+
+
+def _sent(link: Link, request: Request[Any]) -> Flow[Response]:
+    """Sends a request. One that is over the server's limit is only refused if that is what the server says now: it may
+    have been restarted with another limit."""
+    try:
+        return (yield from send(request))
+    except MessageTooLarge:
+        if link.name is None:
+            raise
+    with suppress(ElevatorError):
+        yield from connect(evolve(link), link.name)
+    return (yield from send(request))
 
 
 def refused(

@@ -12,11 +12,12 @@ from pyelevator.errors import (
     ElevatorError,
     ErrorCode,
     MalformedMessage,
+    MessageTooLarge,
     ProtocolError,
     ServerError,
     TransportError,
 )
-from pyelevator.flows import Flow
+from pyelevator.flows import Flow, parts_of
 from pyelevator.messages import Response
 
 _MOST: Final = 50_000
@@ -72,9 +73,23 @@ def _together(link: Link, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
         if _is_unknown(error):  # another server than the one that told its features
             return (yield from _one_by_one(link, commands))
         return [command.error(error.code, error.message) for command in commands]
+    except MessageTooLarge as error:
+        return (yield from _in_parts(link, commands, error))
     except (TransportError, ProtocolError) as error:
         return [copy(error) for _ in commands]
     return [_outcome(*pair) for pair in zip(command.commands, command.result(response.payload), strict=True)]
+
+
+def _in_parts(link: Link, commands: Sequence[Command[Any]], error: MessageTooLarge) -> Flow[list[Any]]:
+    """In several messages, of which each is small enough; the command that is too large by itself has that error."""
+    if len(commands) == 1:
+        return [error]
+    outcomes: list[Any] = []
+    for part in parts_of(commands, error):
+        outcomes += yield from _together(link, part)
+        if isinstance(outcomes[-1], TransportError):
+            break
+    return outcomes
 
 
 def _is_unknown(error: ServerError) -> bool:

@@ -14,8 +14,8 @@ from typing import Any, Final
 from weakref import WeakSet, WeakValueDictionary
 
 from pyelevator.codec import Codec
-from pyelevator.commands import Command
-from pyelevator.conversation import Conversation, first_id
+from pyelevator.commands import Command, DbConnect
+from pyelevator.conversation import Conversation, RequestLimits, first_id
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, PoolTimeout, RequestTimeout, TransportError, UsageError
 from pyelevator.flows import Effect, Send
@@ -39,12 +39,13 @@ class Lane:
         idle_since: when (seconds, monotonic) it was given back last; long ago if it never was.
     """
 
-    def __init__(self, sibling: Callable[[], Transport], codec: Codec) -> None:
+    def __init__(self, sibling: Callable[[], Transport], codec: Codec, limits: RequestLimits | None = None) -> None:
         self.idle_since = -math.inf
         self._sibling = sibling
         self._transport: Transport | None = None
         self._codec = codec
-        self._conversation = Conversation(codec)
+        self._limits = limits
+        self._conversation = Conversation(codec, limits=limits)
         self.numbers: Iterator[int] = count(first_id())
 
     @property
@@ -85,7 +86,7 @@ class Lane:
 
     def _renew(self, transport: Transport) -> Conversation:
         transport.discard()
-        self._conversation = Conversation(self._codec)
+        self._conversation = Conversation(self._codec, limits=self._limits)
         return self._conversation
 
     def close(self) -> None:
@@ -289,21 +290,26 @@ class Session:
         self.codec = codec
         self._max_lanes = max_lanes
         self._lane_timeout = lane_timeout
+        self._limits = RequestLimits()
         self._pool = self._new_pool()
         self.dropped: deque[Any] = deque()
 
     def _new_pool(self) -> Pool:
-        sibling, codec = self.transport.sibling, self.codec  # the pool must not keep the session alive
-        return Pool(lambda: Lane(sibling, codec), self._max_lanes, self._lane_timeout)
+        sibling, codec, limits = self.transport.sibling, self.codec, self._limits  # not self: the pool would keep it
+        return Pool(lambda: Lane(sibling, codec, limits), self._max_lanes, self._lane_timeout)
 
     def exchange(self, request: Request[Any], deadline: Deadline) -> Response:
         """The answer to ``request``.
 
         Raises:
             PoolTimeout: all lanes were busy until the deadline.
+            MessageTooLarge: the server has said that it does not take so much.
             TransportError, ProtocolError: the lane's failure.
         """
-        return self._carry(request.numbered(0), deadline)
+        response = self._carry(request.numbered(0), deadline)
+        if type(request.command) is DbConnect:
+            self._limits.learn(response)
+        return response
 
     def call(self, command: Command[Any], uid: str | None, deadline: Deadline) -> Response:
         """The answer to a request that asks for nothing beside its command; raises as ``exchange``."""

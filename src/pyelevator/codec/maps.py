@@ -128,7 +128,8 @@ class MapCodec(Codec):
         else:
             payload = self._payload(self._content(content, header), request.command)
         features = _features(header[b"features"]) if b"features" in header else ()
-        return Response(payload, status, None, "", reply_id, header.get(b"more") is True, features, cursor_of(header))
+        more, most = header.get(b"more") is True, _max_message(header) if features else None
+        return Response(payload, status, None, "", reply_id, more, features, cursor_of(header), most)
 
     def _content(self, frame: bytes, header: dict[Any, Any], *, texts: bool = False) -> Any:
         """The content; by the header's word, as failures are never compressed, and old servers may echo a ``yes``."""
@@ -271,6 +272,8 @@ def _header(
         header["page"] = page
     if response.features:
         header["features"] = response.features
+        if response.max_message is not None:
+            header["max_message"] = response.max_message
     packed = packing.pack(header)
     return packed if type(response.id) is not bytes else _with_bin_id(packed, response.id)
 
@@ -278,6 +281,12 @@ def _header(
 def _with_bin_id(header: bytes, id: bytes) -> bytes:
     """The header with an id that came as bytes: so its peer can read bin, whatever it can read of the rest."""
     return b"".join((bytes([header[0] + 1]), header[1:], pack("id"), BIN.pack(id)))
+
+
+def _max_message(header: dict[Any, Any]) -> int | None:
+    """The size of the largest request that a server takes, where it tells."""
+    most = header.get(b"max_message")
+    return most if type(most) is int and most > 0 else None
 
 
 def _features(features: Any) -> tuple[str, ...]:

@@ -66,6 +66,7 @@ def line_of(request: Request[Any], response: Response) -> str:
     answer |= {"more": True} if response.more else {}
     answer |= {"cursor": _written(response.cursor)} if response.cursor is not None else {}
     answer |= {"features": list(response.features)} if response.features else {}
+    answer |= {"max_message": response.max_message} if response.max_message is not None else {}
     return json.dumps({"command": _command(request.command), "uid": request.uid, "answer": answer})
 
 
@@ -79,6 +80,7 @@ def _response(answer: dict[str, Any], request: Request[Any]) -> Response:
         more=answer.get("more", False),
         features=tuple(answer.get("features", ())),
         cursor=_read(answer.get("cursor")),
+        max_message=answer.get("max_message"),
     )
 
 

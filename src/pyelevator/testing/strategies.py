@@ -98,6 +98,7 @@ def responses_to(request: Request[Any]) -> SearchStrategy[Response]:
         st.booleans() if isinstance(command, (Range, Slice)) and command.max_bytes is not None else st.just(False),
         _FEATURES if isinstance(command, DbConnect) else st.just(()),
         _CURSORS if isinstance(command, (Range, Slice)) and command.cursor is not False else st.none(),
+        st.none() | st.integers(1, 2**32) if isinstance(command, DbConnect) else st.none(),
     )
     return successes | st.builds(Response.failure, st.sampled_from(ErrorCode), st.text(max_size=24), request_id)
 
@@ -109,11 +110,11 @@ def _success(
     more: bool,
     features: tuple[str, ...],
     cursor: bytes | None,
+    max_message: int | None,
 ) -> Response:
     missing = isinstance(payload, list) and None in payload and shape is not Shape.ANSWERS
-    return Response(
-        payload, Status.WARNING if missing else Status.SUCCESS, None, "", request_id, more, features, cursor
-    )
+    status, most = Status.WARNING if missing else Status.SUCCESS, max_message if features else None
+    return Response(payload, status, None, "", request_id, more, features, cursor, most)
 
 
 def _classic_request(command: Command[Any]) -> SearchStrategy[Request[Any]]:
