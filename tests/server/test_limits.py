@@ -119,7 +119,7 @@ def test_cursors_above_the_limit_are_refused_until_one_is_given_back(server, cli
     with Elevator(endpoint=server.urls[0].partition("://")[2], timeout=20, max_lanes=1) as own:  # one connection
         iterators = [own.RangeIter(consistent=True) for _ in range(3)]
         next(iterators[0]), next(iterators[1])
-        with pytest.raises(ServerRuntimeError, match="all 2 cursors are in use; close iterators .*--max-cursors"):
+        with pytest.raises(ServerRuntimeError, match=r"all 2 cursors are in use; close iterators .*--max-cursors"):
             next(iterators[2])
         iterators[0].close()
         assert len(list(iterators[2])) == 40

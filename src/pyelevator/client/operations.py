@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 
 from pyelevator.client.ranges import Pager
 from pyelevator.client.whole import WholePager
