@@ -145,7 +145,7 @@ def _heard(pieces: Sequence[bytes], handshake: zmtp.Handshake | Welcome) -> tupl
             if handshake.done:
                 decoder = handshake.incoming(LIMITS.frame_bytes)
                 decoder.feed(handshake.rest)
-    except (MalformedMessage, LimitExceeded, zmtp.OtherProtocol, zmtp.Refused) as error:
+    except (MalformedMessage, LimitExceeded, zmtp.Refused) as error:
         return list(decoder.messages), b"", type(error).__name__
     return list(decoder.messages), sent + decoder.pongs, ""
 

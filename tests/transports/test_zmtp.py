@@ -1,4 +1,4 @@
-"""ZMTP 3 without a socket: the bytes on the wire, and that nothing a peer sends does more than refuse itself."""
+"""ZMTP without a socket: the bytes on the wire, and that nothing a peer sends does more than refuse itself."""
 
 import tracemalloc
 from contextlib import suppress
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
 from pyelevator.transports import zmtp
-from pyelevator.transports.zmtp import Decoder, Handshake, OtherProtocol, Refused, command, encode, frame, property_of
+from pyelevator.transports.zmtp import Decoder, Handshake, Refused, command, encode, frame, property_of
 
 SIGNATURE = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
 NULL = b"NULL" + bytes(16)
@@ -65,26 +65,96 @@ def test_a_handshake_may_come_in_any_pieces_and_with_messages_behind_it(sizes):
     assert handshake.rest == b"\x00\x02hi"
 
 
+OLD = {
+    "ZMTP 1": (b"\x01\x00", b""),
+    "ZMTP 1, with an identity": (b"\x06\x00abcde", b""),
+    "ZMTP 1, with a long identity": (b"\xff" + (256).to_bytes(8, "big") + b"\x00" + b"i" * 255, b""),
+    "ZMTP 2": (SIGNATURE + b"\x01\x06\x00\x00", b"\x03\x05\x00\x00"),
+    "ZMTP 2, with an identity": (SIGNATURE + b"\x01\x06\x00\x02id", b"\x03\x05\x00\x00"),
+}
+"""How older peers begin, and what they get beside the signature."""
+
+
+@pytest.mark.parametrize("kind", OLD)
+def test_an_older_peer_gets_no_more_than_it_understands(kind):
+    data, answer = OLD[kind]
+    for cut in range(len(data) + 1):
+        handshake, sent = shake(data + b"rest", [cut])
+        assert (handshake.done, handshake.rest, sent) == (True, b"rest", SIGNATURE + answer)
+        assert handshake.pinging() is None
+    for end in range(len(data)):
+        handshake, sent = shake(data[:end])
+        assert not handshake.done
+        assert (SIGNATURE + answer).startswith(sent)
+
+
+@pytest.mark.parametrize("kind", [*OLD, "ZMTP 3"])
+def test_messages_are_written_as_the_peer_reads_them(kind):
+    data = OLD[kind][0] if kind in OLD else greeting() + ROUTER
+    short, long = {"1": (b"\x02\x01a\x03\x00bc", b"\xff" + (301).to_bytes(8, "big") + b"\x00")}.get(
+        kind[5], (b"\x01\x01a\x00\x02bc", b"\x02" + (300).to_bytes(8, "big"))
+    )
+    handshake, _ = shake(data)
+    assert b"".join(handshake.outgoing()([b"a", b"bc"])) == short
+    assert b"".join(handshake.outgoing()([b"x" * 300])) == long + b"x" * 300
+    decoder = handshake.incoming()
+    decoder.feed(short + long + b"x" * 300)
+    assert list(decoder.messages) == [[b"a", b"bc"], [b"x" * 300]]
+
+
+@pytest.mark.parametrize("kind", [*OLD, "ZMTP 3"])
+@pytest.mark.parametrize("size", [0, 1000, 1 << 17])
+def test_a_message_that_never_ends_is_over_the_limit_whatever_its_age(kind, size):
+    handshake, _ = shake(OLD[kind][0] if kind in OLD else greeting() + ROUTER)
+    decoder = handshake.incoming(1 << 20)
+    first = b"".join(handshake.outgoing()([b"x" * size, b""]))[:-2]
+
+    def feed_for_ever():
+        for _ in range(20_000):
+            decoder.feed(first)
+
+    with pytest.raises(LimitExceeded):
+        feed_for_ever()
+    assert decoder.unfinished <= (1 << 20) + (1 << 17) + 100
+
+
+@pytest.mark.parametrize("kind", OLD)
+def test_a_frame_of_an_older_peer_is_over_the_limit_by_its_head(kind):
+    handshake, _ = shake(OLD[kind][0])
+    head = (
+        b"\xff" + (2 << 30).to_bytes(8, "big") + b"\x00" if kind[5] == "1" else b"\x02" + (2 << 30).to_bytes(8, "big")
+    )
+    with pytest.raises(LimitExceeded):
+        handshake.incoming(1 << 20).feed(head)
+
+
 @pytest.mark.parametrize(
     "data",
     [
-        b"\x01",  # ZMTP 1.0, an empty identity
-        b"\x06\x00abcde",
-        b"\xff\x00\x00\x00\x00\x00\x00\x01\x00\x00",  # ZMTP 1.0, an identity of 255 bytes
         SIGNATURE + b"\x00",
-        SIGNATURE + b"\x01\x06\x00\x00",  # ZMTP 2.0, a ROUTER
         SIGNATURE + b"\x02",
         b"SSH-2.0-OpenSSH",
         b"HTTP/1.1 400 Bad Request\r\n",
+        b"\x16\x03\x01",
+        b"\x05\x01abcd",
+        b"\xff" + (257).to_bytes(8, "big") + b"\x00",
+        SIGNATURE + b"\x01\x06\x01\x00",
+        SIGNATURE + b"\x01\x06\x04\x00",
     ],
 )
-def test_an_older_peer_or_a_stranger_gets_nothing_but_the_signature(data):
+def test_what_begins_otherwise_is_refused_and_gets_nothing_bad(data):
     for cut in range(len(data) + 1):
-        with pytest.raises(OtherProtocol):
+        with pytest.raises((Refused, MalformedMessage, LimitExceeded)):
             shake(data, [cut])
-    for end in range(len(data)):
-        with suppress(OtherProtocol):
-            assert shake(data[:end])[1] == SIGNATURE
+
+
+@pytest.mark.parametrize("kind", OLD)
+def test_with_keys_an_older_peer_is_refused(kind):
+    class Keys(zmtp.Null):
+        name = b"CURVE".ljust(20, b"\0")
+
+    with pytest.raises(Refused, match="NULL"):
+        Handshake(Keys(b"DEALER", zmtp.SERVERS)).receive(OLD[kind][0])
 
 
 def test_a_later_revision_is_spoken_with():
@@ -260,5 +330,5 @@ def test_what_an_unfinished_message_takes_is_known_whatever_the_pieces_and_is_no
 @given(st.binary(max_size=200), st.lists(st.integers(0, 50), max_size=5))
 def test_any_bytes_give_messages_or_an_error_of_ours(data, sizes):
     for read in (lambda: decoded(data, sizes, 1024), lambda: shake(greeting() + data), lambda: shake(data, sizes)):
-        with suppress(MalformedMessage, LimitExceeded, OtherProtocol, Refused):
+        with suppress(MalformedMessage, LimitExceeded, Refused):
             read()

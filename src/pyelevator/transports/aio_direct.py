@@ -1,10 +1,10 @@
-"""Connections on an event loop that speaks ZMTP 3 itself, without libzmq and the hand-over to its thread."""
+"""Connections on an event loop that speaks ZMTP itself, without libzmq and the hand-over to its thread."""
 
 import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pyelevator.deadlines import Deadline
@@ -15,8 +15,6 @@ from pyelevator.transports.caller import READ, WRITE, Caller, Outbox
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.direct import closed_early
 from pyelevator.transports.failures import CONNECT_TIMEOUT, unconnected
-from pyelevator.transports.zmq import ZmqTransport
-from pyelevator.transports.zmtp import OtherProtocol
 
 _NOTHING: Final = (-1, 0)
 
@@ -28,7 +26,6 @@ class DirectConnection(AsyncTransport):
 
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
-        detour: is called if the server speaks another protocol, when this is closed; never with keys.
         curve: keys, for a server that asks for them.
         connect_timeout: seconds for which a connection that is refused is tried again; None for no end.
     """
@@ -36,13 +33,11 @@ class DirectConnection(AsyncTransport):
     def __init__(
         self,
         url: str,
-        detour: Callable[[], None],
         curve: Curve | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
     ) -> None:
         self._url, self._curve, self._connect_timeout = url, curve, connect_timeout
         self._failure: Exception | None = None
-        self._detour = detour
         self._caller: Caller | None = None
         self._watched: tuple[int, int] = _NOTHING
         self._timer: asyncio.TimerHandle | None = None
@@ -88,10 +83,6 @@ class DirectConnection(AsyncTransport):
         was_up = caller.up
         try:
             caller.attend(events, time.monotonic())
-        except OtherProtocol:
-            self.close()
-            self._detour()
-            return
         except ConnectFailed as error:
             self.close()
             self._receiver.lost(error)
@@ -153,40 +144,3 @@ class DirectConnection(AsyncTransport):
         if caller is not None:
             caller.close()
             self._look_at(math.inf)
-
-
-class SocketConnection(AsyncTransport):
-    """A connection over TCP or a Unix socket to a server: a direct one, or over libzmq to an old server.
-
-    Args:
-        url, curve, connect_timeout: as of a :class:`DirectConnection`.
-    """
-
-    def __init__(self, url: str, curve: Curve | None = None, connect_timeout: float | None = CONNECT_TIMEOUT) -> None:
-        self._way: AsyncTransport = DirectConnection(url, self._turn_off, curve, connect_timeout)
-
-    @property
-    def url(self) -> str:
-        return self._way.url
-
-    @property
-    def is_open(self) -> bool:
-        return self._way.is_open
-
-    def open(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-        self._way.open(receiver)
-
-    def _turn_off(self) -> None:
-        self._way = ZmqTransport(self.url).asynchronous()
-        self._way.open(self._receiver)
-        self._receiver.writable()
-
-    def send(self, frames: Sequence[bytes]) -> bool:
-        return self._way.send(frames)
-
-    def unconnected(self, deadline: Deadline) -> ConnectTimeout:
-        return self._way.unconnected(deadline)
-
-    def close(self) -> None:
-        self._way.close()

@@ -123,7 +123,6 @@ class Caller:
         """Goes on as far as that goes without waiting, after ``events`` on ``pollable``.
 
         Raises:
-            zmtp.OtherProtocol: the server speaks an older one, or something else; the connection is of no use.
             ConnectFailed: the server does not let us in, or for ``connect_timeout`` there was none.
         """
         if events and self._socket is not None:

@@ -1,7 +1,6 @@
-"""DirectTransport: ZMTP 3 on a blocking lane of its own, without libzmq and the hand-over to its thread.
+"""DirectTransport: ZMTP on a blocking lane of its own, without libzmq and the hand-over to its thread.
 
-A sync call has nothing to do while it waits, so it may as well wait in the kernel for the socket itself. What libzmq
-does beside that, it does elsewhere: peers that speak an older ZMTP.
+A sync call has nothing to do while it waits, so it may as well wait in the kernel for the socket itself.
 """
 
 import time
@@ -63,11 +62,6 @@ class DirectTransport(Transport):
         return lane
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
-        """As of a Transport.
-
-        Raises:
-            zmtp.OtherProtocol: the server needs another transport; nothing was sent.
-        """
         while True:
             line = self._line
             if line is None or line.has_ended():

@@ -1,4 +1,4 @@
-"""The lanes of clients over TCP and IPC: direct where the server allows it, over libzmq where it does not."""
+"""The lanes of clients over TCP and IPC."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -11,8 +11,6 @@ from pyelevator.transports.curve import Curve
 from pyelevator.transports.direct import DirectTransport
 from pyelevator.transports.endpoint import parse_url, shown
 from pyelevator.transports.failures import CONNECT_TIMEOUT
-from pyelevator.transports.zmq import ZmqTransport
-from pyelevator.transports.zmtp import OtherProtocol
 
 
 def tcp_url(endpoint: str) -> str:
@@ -30,11 +28,7 @@ def tcp_url(endpoint: str) -> str:
 
 
 class SocketTransport(Transport):
-    """A lane over TCP or a Unix socket, of whichever kind the server at its end takes.
-
-    It is a direct one; if there are no keys, and the server turns out to speak an older ZMTP, as the old Elevator
-    servers do, it goes on over libzmq, which speaks them all.
-    """
+    """A lane over TCP or a Unix socket, to a server of any ZMTP."""
 
     def __init__(self, url: str, curve: Curve | None = None, connect_timeout: float | None = CONNECT_TIMEOUT) -> None:
         self._curve, self._connect_timeout = curve, check_timeout(connect_timeout, "connect_timeout")
@@ -54,17 +48,12 @@ class SocketTransport(Transport):
         return lane
 
     def asynchronous(self) -> AsyncTransport:
-        from pyelevator.transports.aio_direct import SocketConnection  # asyncio is only imported where it is used
+        from pyelevator.transports.aio_direct import DirectConnection  # asyncio is only imported where it is used
 
-        return SocketConnection(self.url, self._curve, self._connect_timeout)
+        return DirectConnection(self.url, self._curve, self._connect_timeout)
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
-        try:
-            self._lane.send(frames, deadline)
-        except OtherProtocol:
-            self._lane.close()
-            self._lane = ZmqTransport(self.url)
-            self._lane.send(frames, deadline)
+        self._lane.send(frames, deadline)
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         return self._lane.receive(deadline)

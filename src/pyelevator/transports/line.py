@@ -65,7 +65,7 @@ class Line:
         Raises:
             ConnectFailed: there can be no socket.
             Late, Lost, OSError: it did not come up.
-            zmtp.OtherProtocol, zmtp.Refused, ProtocolError: nobody like us lives there.
+            zmtp.Refused, ProtocolError: nobody like us lives there.
         """
         deadline = deadline.earlier(Deadline.after(_HANDSHAKE))
         socket = opened(address, url)

@@ -1,59 +1,13 @@
-"""Outgoing: what a loop sends to a server and hears of it, over whichever kind of connection the server takes."""
+"""Outgoing: what a loop sends to a server and hears of it."""
 
-import math
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final
-
-import zmq
+from typing import Any
 
 from pyelevator.errors import ConnectFailed
 from pyelevator.transports.caller import Caller, Outbox
 from pyelevator.transports.curve import Curve
-from pyelevator.transports.watch import READ, WRITE
-from pyelevator.transports.zmq import ZmqTransport
-from pyelevator.transports.zmtp import MAX_MESSAGE, OtherProtocol
-
-_AHEAD: Final = 100
-"""Answers that ZeroMQ takes from a server ahead; further ones stay there."""
-
-
-class _ZmqCaller:
-    """A DEALER of libzmq in the terms of a ``Caller``, for old servers."""
-
-    due: Final = math.inf
-    at_hand: Final = False
-    dialled: Final = 0
-    large: Final = True
-    """Of what comes next nobody can tell."""
-
-    def __init__(self, url: str) -> None:
-        self.pollable = ZmqTransport(url).open_socket(_AHEAD)
-
-    def wanted(self, reading: bool, waits: bool) -> int:
-        return (READ if reading else 0) | (WRITE if waits else 0)
-
-    def attend(self, events: int, now: float) -> None:
-        """Nothing: libzmq has a thread for that."""
-
-    def send(self, outbox: Outbox, now: float) -> None:
-        while outbox:
-            frames, until = outbox[0]
-            if until > now:
-                try:
-                    self.pollable.send_multipart(frames, zmq.NOBLOCK)
-                except zmq.Again:
-                    return
-            outbox.popleft()
-
-    def receive(self) -> Sequence[bytes] | None:
-        try:
-            return None if self.pollable.closed else self.pollable.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return None
-
-    def close(self) -> None:
-        self.pollable.close()
+from pyelevator.transports.zmtp import MAX_MESSAGE
 
 
 class Road:
@@ -61,22 +15,16 @@ class Road:
 
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
-        curve: keys for it. Without them, once it turns out to be an old one, everything goes over libzmq.
-        max_message: bytes that it may send at once where libzmq has no part in it.
+        curve: keys for it.
+        max_message: bytes that it may send at once.
     """
 
     def __init__(self, url: str, curve: Curve | None = None, max_message: int = MAX_MESSAGE) -> None:
         self._url, self._curve, self._max_message = url, curve, max_message
-        self._direct = True
 
-    def caller(self) -> Caller | _ZmqCaller:
+    def caller(self) -> Caller:
         """A new connection."""
-        return Caller(self._url, self._max_message, curve=self._curve) if self._direct else _ZmqCaller(self._url)
-
-    def detour(self) -> Caller | _ZmqCaller:
-        """A new connection over libzmq, and so are all that follow."""
-        self._direct = False
-        return self.caller()
+        return Caller(self._url, self._max_message, curve=self._curve)
 
 
 class Outgoing:
@@ -103,7 +51,7 @@ class Outgoing:
 
     @property
     def watched(self) -> Any:
-        """What ``attend`` wants to hear of: a descriptor or a socket of libzmq; None while there is none."""
+        """What ``attend`` wants to hear of: a descriptor; None while there is none."""
         return self._caller.pollable
 
     def place(self, reading: bool) -> tuple[Any, int, int]:
@@ -146,9 +94,6 @@ class Outgoing:
         """Sees to what has happened, and to what is due; then ``receive`` may give messages."""
         try:
             self._caller.attend(events, now)
-        except OtherProtocol:
-            self._caller.close()
-            self._caller = self._road.detour()
         except ConnectFailed as error:
             self.failure = error
         self.flush(now)

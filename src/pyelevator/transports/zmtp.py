@@ -1,4 +1,4 @@
-"""ZMTP 3: what ZeroMQ writes on a connection, without a socket or a clock (rfc.zeromq.org/spec/23).
+"""ZMTP: what ZeroMQ writes on a connection, without a socket or a clock (rfc.zeromq.org/spec/23).
 
 It is the part that DEALERs and ROUTERs need, here with the mechanism NULL, which asks for no keys (CURVE is in
 ``curvezmq``)::
@@ -8,12 +8,15 @@ It is the part that DEALERs and ROUTERs need, here with the mechanism NULL, whic
     both    READY, a command with properties             after which messages go either way
     frame   flags (1: more follow, 2: long, 4: command), size (1 byte, or 8 if long), so many bytes
 
-Whatever bytes come in, what is read here gives messages, or raises MalformedMessage, LimitExceeded, OtherProtocol or
-Refused, and never holds much more than has come in.
+Servers of ZMTP 1 and 2, as the old ones are, begin otherwise (``welcome`` shows how), and are spoken with as well.
+
+Whatever bytes come in, what is read here gives messages, or raises MalformedMessage, LimitExceeded or Refused, and
+never holds much more than has come in.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import inf
 from typing import Final, Protocol, TypeAlias
 
@@ -35,6 +38,9 @@ ReadHead: TypeAlias = Callable[[bytes, int, int], tuple[int, int, int] | None]
 GREETING: Final = 64
 _MECHANISM_END: Final = 32  # where that stands in a greeting
 REVISION: Final = 3
+_OLD_REVISION: Final = 1
+_OLD_DEALER: Final = 5
+_MAX_IDENTITY: Final = 255
 MINOR: Final = 1
 """The version is 3.1, from which on peers understand PING."""
 
@@ -50,10 +56,6 @@ _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
 _TTL_SECONDS: Final = 0.1  # what its time to live counts
 _NO_TTL: Final = bytes(2)  # a process that is stopped for a while keeps its connections
 _MAX_PONGS: Final = 4096  # bytes of PONGs at once; to a peer that asks so often they say enough
-
-
-class OtherProtocol(Exception):
-    """The peer speaks an older ZMTP, or something else; nothing that could disturb it was sent."""
 
 
 class Refused(Exception):
@@ -284,6 +286,9 @@ class Handshake:
         self.done = False
         self.rest = b""
         self._mechanism = mechanism or Null(b"DEALER", SERVERS)
+        self._head, self._read_head = head, read_head
+        self._old_at: int | None = None  # where the identity of an older peer begins
+        self._minor = 0
         self._data = b""
         self._greeted = self._agreed = False
 
@@ -291,15 +296,19 @@ class Handshake:
         """Takes what came in; what to send now.
 
         Raises:
-            OtherProtocol: see there; the connection is of no use here.
             Refused: see there.
             MalformedMessage: the peer began as ZMTP 3 does, and then wrote something else.
             LimitExceeded: its properties are too long.
         """
         self._data += data
         if self._data[:1] not in (b"", b"\xff") or (len(self._data) >= 10 and not self._data[9] & 1):
-            raise self._other()
+            self._refuse_without_keys()
+            self._head, self._read_head, self._greeted = first_head, read_first_head, True
+            self._old_at = 0
         reply = b"" if self._greeted or len(self._data) < 11 else self._greet(self._data[10])
+        if self._old_at is not None:
+            self._end(self._old_at)
+            return reply
         if self._greeted and not self._agreed and len(self._data) >= _MECHANISM_END:
             reply += self._agree()
         if self._agreed and len(self._data) > GREETING:
@@ -307,21 +316,34 @@ class Handshake:
         return reply
 
     def _greet(self, revision: int) -> bytes:
-        if revision < REVISION:
-            raise self._other()
         self._greeted = True
+        if revision < REVISION:
+            self._refuse_without_keys()
+            if revision != _OLD_REVISION:
+                raise Refused(f"revision {revision}")
+            self._old_at = 12
+            return bytes((REVISION, _OLD_DEALER)) + frame(b"")
         head, _ = _greeting(self._mechanism)
         return bytes((REVISION,)) + head
 
     def _agree(self) -> bytes:
         check_mechanism(self._data, self._mechanism.name)
-        self._agreed = True
+        self._agreed, self._minor = True, self._data[11]
         _, end = _greeting(self._mechanism)
         return end + self._mechanism.begin()
 
-    def _other(self) -> Exception:
-        """The error for a peer of another protocol: a mechanism with keys must not be left for one without."""
-        return OtherProtocol() if self._mechanism.name == NULL else WrongMechanism("NULL")
+    def _refuse_without_keys(self) -> None:
+        """Refuses a peer of an older protocol: a mechanism with keys must not be left for one without."""
+        if self._mechanism.name != NULL:
+            raise WrongMechanism("NULL")
+
+    def _end(self, at: int) -> None:
+        """Reads the identity of an older peer, which ends its handshake; it has no flags."""
+        found = self._read_head(self._data, at, _MAX_IDENTITY)
+        if found is not None and found[0]:
+            raise MalformedMessage("it does not begin as ZeroMQ does")
+        if found is not None and found[2] <= len(self._data):
+            self.done, self.rest = True, self._data[found[2] :]
 
     def _go_on(self) -> bytes:
         """Hands the frames that have come to the mechanism; what it has to say."""
@@ -336,17 +358,19 @@ class Handshake:
 
     def outgoing(self) -> Callable[[Sequence[bytes]], list[bytes]]:
         """What writes messages from now on."""
-        return encode if self._mechanism.cipher is None else self._mechanism.cipher.encode
+        if self._mechanism.cipher is not None:
+            return self._mechanism.cipher.encode
+        return encode if self._head is head else partial(encode, head=self._head)
 
     def pinging(self) -> Callable[[], bytes] | None:
         """What makes a PING; None if the peer does not understand it (before ZMTP 3.1)."""
         make = command if self._mechanism.cipher is None else self._mechanism.cipher.command
-        return (lambda: make(b"PING", _NO_TTL)) if self._data[11] >= MINOR else None
+        return (lambda: make(b"PING", _NO_TTL)) if self._minor >= MINOR else None
 
     def incoming(self, limit: int = MAX_MESSAGE) -> "Decoder":
         """What reads messages from now on."""
         cipher = self._mechanism.cipher
-        return Decoder(limit) if cipher is None else SealedDecoder(cipher, limit)
+        return Decoder(limit, self._read_head) if cipher is None else SealedDecoder(cipher, limit)
 
 
 def read_frame(data: bytes, at: int, limit: int) -> tuple[int, int, int] | None:
