@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from attrs import evolve
 
 from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
-from pyelevator.commands import Pipeline, Range, Slice
+from pyelevator.commands import Ping, Pipeline, Range, Slice
 from pyelevator.errors import ErrorCode, MalformedMessage, MessageTooLarge, ProtocolError
 from pyelevator.messages import Request, Response
 from pyelevator.records import record
@@ -210,12 +210,14 @@ class Exchange:
         request: None if the message is not one.
         refusal: then, what to answer.
         envelope: what is put before the answer, see :func:`split_envelope`.
+        compression: whether a message that is no request asks for a compressed answer.
     """
 
     codec: Codec
     request: Request[Any] | None
     refusal: Response | None = None
     envelope: Sequence[bytes] = ()
+    compression: bool = False
 
     def answer(self, application: Application) -> list[bytes]:
         """The frames of the answer; there is always one."""
@@ -225,14 +227,15 @@ class Exchange:
 
     def encode(self, response: Response) -> list[bytes]:
         """The frames of ``response``, or of a failure if it cannot be written down."""
+        request = Request(Ping(), None, response.id, True) if self.compression else self.request
         try:
             if response.features:
                 response = self._with_limit(response)
-            frames = self.codec.encode_response(response, self.request)
+            frames = self.codec.encode_response(response, request)
         except Exception:  # noqa: BLE001 - whatever it is, the client gets its one answer
             _log().exception("an answer could not be encoded")
             failure = Response.failure(ErrorCode.RUNTIME, "the answer cannot be encoded", response.id)
-            frames = self.codec.encode_response(failure, self.request)
+            frames = self.codec.encode_response(failure, request)
         return [*self.envelope, *frames] if self.envelope else frames
 
     def _with_limit(self, response: Response) -> Response:
@@ -274,7 +277,8 @@ class Reader:
             return Exchange(codec, request, None, envelope)
         except ProtocolError as error:
             _log().info("refused a message: %s", error)
-            return Exchange(codec, None, Response.failure(error.code, str(error), error.request_id), envelope)
+            refusal = Response.failure(error.code, str(error), error.request_id)
+            return Exchange(codec, None, refusal, envelope, error.compression)
 
     def _recognized(self, frames: Sequence[bytes]) -> Codec | None:
         return next((codec for codec in self._further if codec.recognizes(frames)), None)

@@ -142,7 +142,8 @@ class ConnectionLost(RequestTimeout, ConnectionError):
 class ProtocolError(ElevatorError):
     """Bytes that are not a message of the dialect.
 
-    ``code`` is what a server answers, ``request_id`` the id to answer it under, where one could be read.
+    ``code`` is what a server answers, ``request_id`` the id to answer it under, where one could be read, and
+    ``compression`` whether a compressed answer was asked for.
     """
 
     code: ErrorCode = ErrorCode.REQUEST
@@ -151,6 +152,7 @@ class ProtocolError(ElevatorError):
         super().__init__(message)
         self.code = self.code if code is None else code
         self.request_id = request_id
+        self.compression = False
 
 
 class MalformedMessage(ProtocolError):

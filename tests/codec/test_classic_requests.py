@@ -1,5 +1,6 @@
 """Every request that was recorded with the old Python server, and what our codec reads in it."""
 
+import msgpack
 import pytest
 
 from pyelevator.codec import ClassicCodec
@@ -282,3 +283,9 @@ def test_the_uid_of_a_request_is_read(classic_lines, name, uid):
 )
 def test_only_true_asks_for_compression(classic_lines, name, asked):
     assert ClassicCodec().decode_request(classic_lines[name].request).compression is asked
+
+
+@pytest.mark.parametrize(("count", "read"), [(b"2", 2), (b"0", 0), (b"007", 7)])
+def test_a_count_of_digits_is_that_count_as_command_lines_send_it(count, read):
+    request = msgpack.packb({"cmd": "SLICE", "meta": {}, "uid": "u", "args": [b"k", count]}, use_bin_type=False)
+    assert ClassicCodec().decode_request([request]).command == Slice(b"k", read)

@@ -164,7 +164,8 @@ def test_an_extension_is_no_answer(extension, command):
     [
         ("SLICE", [b"k", 2**64 - 1], ErrorCode.VALUE),
         ("SLICE", [b"k", 1e300], ErrorCode.VALUE),
-        ("SLICE", [b"k", b"3"], ErrorCode.TYPE),
+        ("SLICE", [b"k", b"three"], ErrorCode.TYPE),
+        ("SLICE", [b"k", b"9" * 19], ErrorCode.TYPE),
         ("DBCREATE", [b"d", {b"block_size": 2**64 - 1}], ErrorCode.VALUE),
         ("DBCREATE", [b"d", {b"block_size": [1]}], ErrorCode.TYPE),
         ("DBCREATE", [b"d", {b"block_size": nest(1000)}], ErrorCode.TYPE),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pyelevator.codec import ClassicCodec, FlatCodec, Limits
 from pyelevator.codec import lz4 as frames_of
 from pyelevator.commands import Get, Range
+from pyelevator.conversation import Reader
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage, MissingExtra
 from pyelevator.messages import Request, Response
 
@@ -38,11 +39,49 @@ def test_a_reply_is_compressed_if_the_request_asked():
     assert ClassicCodec().decode_response([header, content], ASKED).payload == b"v" * 1000
 
 
-def test_a_failure_is_never_compressed():
+def failure_is_compressed(frames):
+    """Whether a failure is, header and content alike."""
+    header, content = frames
+    compressed = msgpack.unpackb(header)["compression"]
+    plain = lz4.block.decompress(content) if compressed else content
+    assert msgpack.unpackb(plain) == {"datas": None}
+    return compressed
+
+
+@pytest.mark.parametrize(("id", "compressed"), [(None, True), (7, False), (b"id", False)])
+def test_a_failure_is_compressed_for_old_clients_only(id, compressed):
+    request = Request(Get("k"), "u", id, compression=True)
+    failure = Response.failure(ErrorCode.KEY, "Key 'k' does not exist", id)
+    frames = ClassicCodec().encode_response(failure, request)
+    assert failure_is_compressed(frames) is compressed
+    answer = ClassicCodec().decode_response(frames, request)
+    assert (answer.code, answer.message) == (ErrorCode.KEY, "Key 'k' does not exist")
+
+
+def test_a_failure_is_not_compressed_where_nobody_asked():
     failure = Response.failure(ErrorCode.KEY, "Key 'k' does not exist")
-    header, content = ClassicCodec().encode_response(failure, ASKED)
-    assert msgpack.unpackb(header)["compression"] is False
-    assert msgpack.unpackb(content) == {"datas": None}
+    assert failure_is_compressed(ClassicCodec().encode_response(failure, Request(Get("k"), "u"))) is False
+
+
+def test_a_failure_is_not_compressed_without_lz4(without_lz4):
+    failure = Response.failure(ErrorCode.KEY, "Key 'k' does not exist")
+    assert failure_is_compressed(ClassicCodec().encode_response(failure, ASKED)) is False
+
+
+@pytest.mark.parametrize(
+    ("meta", "compressed"),
+    [
+        ({"compression": True}, True),
+        ({"compression": True, "id": 7}, False),
+        ({"compression": False}, False),
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize("message", [{"cmd": "PUT", "args": ["k", 123]}, {"cmd": "GET", "args": []}, {"args": []}])
+def test_what_cannot_be_read_is_refused_compressed_where_that_is_asked(message, meta, compressed):
+    exchange = Reader().read([msgpack.packb(message | {"meta": meta, "uid": "u"})])
+    assert exchange.request is None
+    assert failure_is_compressed(exchange.encode(exchange.refusal)) is compressed
 
 
 @pytest.mark.parametrize("compression", [False, None, 1, "yes"])

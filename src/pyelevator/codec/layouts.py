@@ -28,6 +28,10 @@ ANY: Final = math.inf
 """``Layout.most`` where old servers do not look at what follows, and old clients send it."""
 
 
+_DIGITS: Final = 18
+"""How long a count in decimal digits may be."""
+
+
 def _scan(command: Any, end: Any) -> tuple[Any, ...]:
     return command.start, end, command.include_key, command.include_value
 
@@ -43,8 +47,11 @@ def _read_flags(args: list[Any]) -> list[Any]:
 
 
 def _read_slice(args: list[Any]) -> list[Any]:
-    """Nil, true and fractions as a count, as the old server took them (recordings SLICE.*_offset)."""
+    """Nil, true and fractions as a count, as the old server took them (recordings SLICE.*_offset), and decimal
+    digits, which its command line sends."""
     start, count, *flags = _read_flags(args)
+    if isinstance(count, bytes) and len(count) <= _DIGITS and count.isdigit():
+        count = int(count)
     if count is None or isinstance(count, (bool, float)):
         count = math.ceil(count or 0) if count is None or math.isfinite(count) else 0
     return [start, count, *flags]

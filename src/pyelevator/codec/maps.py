@@ -39,6 +39,9 @@ from pyelevator.messages import Request, Response, Sealed, Status
 SUCCESS: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
 """What the header of a success says, beside its id."""
 
+_NOTHING: Final = pack({"datas": None})
+"""The content of a failure."""
+
 _LONGEST_ID: Final = 1024
 """Bytes of an id that is text or bytes."""
 
@@ -70,6 +73,7 @@ class MapCodec(Codec):
         if type(meta) is not dict:
             raise MalformedMessage(f"Invalid request message : meta must be a map, not {kind_of(meta)}")
         request_id = _request_id(meta, frames[0]) if b"id" in meta else None
+        compression, bin = meta.get(b"compression") is True, meta.get(b"bin") is True
         try:
             command = self._command(message, meta)
             if request_id is None and type(command) is DbCreate:
@@ -78,9 +82,8 @@ class MapCodec(Codec):
             if uid is not None:
                 uid = _uid(uid)
         except ProtocolError as error:
-            error.request_id = request_id
+            error.request_id, error.compression = request_id, compression
             raise
-        compression, bin = meta.get(b"compression") is True, meta.get(b"bin") is True
         gather = _gathering(command, bin)
         if gather is None and not bin:
             return Request(command, uid, request_id, compression)
@@ -98,7 +101,9 @@ class MapCodec(Codec):
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         packing = BIN if request and request.bin and type(request.command) in _DATA else RAW
         if response.code is not None:
-            return [_header(response, packing), pack({"datas": None})]
+            if request and request.compression and request.id is None and lz4.available():
+                return [_header(response, packing, compression=True), lz4.compress(_NOTHING)]  # see docs/dialects.md
+            return [_header(response, packing), _NOTHING]
         shape, writers = request.command.shape if request else Shape.NOTHING, WRITERS[packing]
         page = _page(response.payload, request.command) if request and shape is Shape.PAIRS else None
         content = writers.of[shape](response.payload) if page is None else writers.page(response.payload)
