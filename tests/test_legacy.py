@@ -9,6 +9,7 @@ import pytest
 
 import pyelevator
 from pyelevator import Elevator, ElevatorError, RequestTimeout, WriteBatch
+from pyelevator.commands import RepairReport
 from pyelevator.legacy import OLD_ATTRIBUTES, OLD_CALLS, OLD_MODULES
 
 NAMES = {
@@ -137,7 +138,7 @@ def test_every_method_takes_compression(E, call):
     ("call", "result"),
     [
         (lambda E: E.Delete("a", "b", 3), None),
-        (lambda E: E.repairdb("default", 1), None),
+        (lambda E: E.repairdb("default", 1), RepairReport()),
         (lambda E: E.listdb("x"), ["default"]),
         (lambda E: E.Range("a", "b", True), [["a", "1"], ["b", "2"]]),
         (lambda E: E.disconnect("x", 1), None),
@@ -199,6 +200,41 @@ def test_send_raises_what_the_server_answers(E):
         E.send(E.db_uid, "GET", ["x"])
     with pytest.warns(DeprecationWarning, match="py-elevator"), pytest.raises(KeyError, match="not handled"):
         E.send(E.db_uid, "FOO", [])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda E: E.Put("k"),
+        lambda E: E.Put(),
+        lambda E: E.Put("k", None),
+        lambda E: E.Put(None, "v"),
+        lambda E: E.Put(first="k", second="v"),
+        lambda E: E.Put("k", "v", key="k"),
+        lambda E: E.Delete(),
+        lambda E: E.Delete(first="k"),
+    ],
+)
+def test_calls_that_were_never_right_are_refused_as_ever(E, call):
+    with pytest.raises(TypeError):
+        call(E)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda E: E.Range("a", "a"),
+        lambda E: E.Range("a", limit="a"),
+        lambda E: E.Range(start="a", limit="a"),
+        lambda E: E.Range(start=None, limit="a"),
+        lambda E: E.Range(None, "a"),
+        lambda E: E.Slice("a", 1),
+        lambda E: E.Slice("a", offset=1),
+        lambda E: E.Slice(None, 1),
+    ],
+)
+def test_arguments_may_be_given_by_position_and_by_name(E, call):
+    assert call(E) == [["a", "1"]]
 
 
 def test_tools_show_the_signatures_of_today():

@@ -47,6 +47,14 @@ def test_a_refined_error_comes_back_as_itself():
     assert type(Get("k").error(failure.code, failure.message)) is KeyNotFound
 
 
+def test_a_request_asked_by_a_peer_is_a_copy_that_says_so():
+    request = Request(Get("k"), "u", 7, True, bin=True)
+    asked = request.asked_by("alice", b"c1")
+    assert asked == evolve(request, peer="alice", connection=b"c1")
+    assert (asked.peer, asked.connection, asked.bin, asked.compression) == ("alice", b"c1", True, True)
+    assert (request.peer, request.connection) == (None, None)
+
+
 @pytest.mark.parametrize("message", [Request(Get("k"), "u", 7), Response(b"v", id=7)])
 def test_messages_are_frozen_equal_by_value_and_picklable(message):
     with pytest.raises(AttributeError):

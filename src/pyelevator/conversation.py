@@ -10,8 +10,6 @@ from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from attrs import evolve
-
 from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
 from pyelevator.commands import Ping, Pipeline, Range, Slice
 from pyelevator.errors import ErrorCode, MalformedMessage, MessageTooLarge, ProtocolError
@@ -132,7 +130,10 @@ class Conversation:
             MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
         """
         echoed, read = self.codec.open_reply(frames)
-        request_id = self._answered_by(echoed)
+        if echoed is None:
+            request_id = self._answered_by(None)
+        else:  # as there, without a call
+            self.tagged, request_id = True, echoed
         request = self.pending.pop(request_id, None)
         return None if request is None else (request_id, read(request))
 
@@ -273,7 +274,7 @@ class Reader:
         try:
             request = codec.decode_request(frames)
             if peer is not None or type(request.command) in _KEPT:
-                request = evolve(request, peer=peer, connection=connection)
+                request = request.asked_by(peer, connection)
             return Exchange(codec, request, None, envelope)
         except ProtocolError as error:
             _log().info("refused a message: %s", error)

@@ -398,9 +398,9 @@ def test_no_two_requests_of_a_session_have_one_id():
     session = Session(Noting(), ClassicCodec(), 4)
     for _ in range(3):
         session.exchange(Request(Get("k"), "u", 9), NEVER)
-        session.call(Get("k"), "u", NEVER)
+        session.carry(Request.usual(Get("k"), "u", 0), NEVER)
         begun = session.begin(Request(Get("k"), "u"), NEVER)
-        session.call(Get("k"), "u", NEVER)
+        session.carry(Request.usual(Get("k"), "u", 0), NEVER)
         begun.abandon()
     assert len(set(asked)) == len(asked) == 12
 

@@ -20,6 +20,7 @@ from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ArgumentTypeError, MessageTooLarge, UsageError
 from pyelevator.flows import Flow, Forward, Interceptor, compose, drive, through
 from pyelevator.legacy import accept_old_calls
+from pyelevator.messages import Request
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
 from pyelevator.transports.endpoint import is_url
 from pyelevator.transports.failures import CONNECT_TIMEOUT
@@ -371,12 +372,13 @@ class Client(Facade[T]):
         flow: Callable[[Link, Any, bool], Flow[R]] = operations.call,
     ) -> R:
         """Does what ``flow`` does for a command of one key; without a flow, where an answer is the result."""
-        deadline, link = self._deadline(timeout), self._link
+        deadline = Deadline.after(self._timeout if timeout is None else check_timeout(timeout))
+        link = self._link
         if compression is not False or not link.plain or self._forward is not None or self._session.dropped:
             return self._run_until(flow(link, command, compression), deadline)
         uid = link.address(command) if command.extras else link.uid
         try:
-            response = self._session.call(command, uid, deadline)
+            response = self._session.carry(Request.usual(command, uid, 0), deadline)
         except MessageTooLarge:
             return self._run_until(flow(link, command, compression), deadline)
         if response.code is not None:

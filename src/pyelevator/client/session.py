@@ -14,7 +14,7 @@ from typing import Any, Final
 from weakref import WeakSet, WeakValueDictionary
 
 from pyelevator.codec import Codec
-from pyelevator.commands import Command, DbConnect
+from pyelevator.commands import DbConnect
 from pyelevator.conversation import Conversation, RequestLimits, first_id
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, PoolTimeout, RequestTimeout, TransportError, UsageError
@@ -306,20 +306,20 @@ class Session:
             MessageTooLarge: the server has said that it does not take so much.
             TransportError, ProtocolError: the lane's failure.
         """
-        response = self._carry(request.numbered(0), deadline)
+        response = self.carry(request.numbered(0), deadline)
         if type(request.command) is DbConnect:
             self._limits.learn(response)
         return response
 
-    def call(self, command: Command[Any], uid: str | None, deadline: Deadline) -> Response:
-        """The answer to a request that asks for nothing beside its command; raises as ``exchange``."""
-        return self._carry(Request.usual(command, uid, 0), deadline)
-
-    def _carry(self, request: Request[Any], deadline: Deadline) -> Response:
+    def carry(self, request: Request[Any], deadline: Deadline) -> Response:
+        """The answer to a request that is nobody else's, and gets its number here; raises as ``exchange``."""
         pool = self._pool
         if pool.forks != FORKS.here[0]:  # as in ``_own_pool``; it is on the way of every call
             pool = self._own_pool()
-        lane = pool.take(deadline)
+        try:
+            lane = pool._idle.pop()  # as in ``Pool.take``, without a call
+        except IndexError:
+            lane = pool.take(deadline)
         try:
             return lane.finish(lane.begin(request, deadline), deadline)
         except TransportError as error:

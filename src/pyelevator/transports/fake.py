@@ -5,13 +5,12 @@ from collections import deque
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread, get_ident
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pyelevator.codec import Codec
 from pyelevator.conversation import Reader
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import RequestTimeout
-from pyelevator.messages import Request, Response
 from pyelevator.transports.base import AsyncTransport, Transport
 
 if TYPE_CHECKING:
@@ -79,10 +78,11 @@ class FakeTransport(Transport):
 
     def answer(self, frames: Sequence[bytes]) -> list[bytes]:
         """The server's answer to a message."""
-        return self._reader.read(frames, connection=self._connection).answer(self._respond)
-
-    def _respond(self, request: Request[Any]) -> Response:
-        return self.application.at_once(request) or self.application(request)
+        exchange = self._reader.read(frames, None, self._connection)
+        if exchange.request is None:
+            return exchange.answer(self.application)
+        application = self.application
+        return exchange.encode(application.at_once(exchange.request) or application(exchange.request))
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         try:
