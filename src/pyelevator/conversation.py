@@ -10,6 +10,8 @@ from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from attrs import evolve
+
 from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
 from pyelevator.commands import Ping, Pipeline, Range, Slice
 from pyelevator.errors import ErrorCode, MalformedMessage, MessageTooLarge, ProtocolError
