@@ -73,6 +73,7 @@ CASES = {
     "a table cut to half": ("table", cut(TABLE, 0.5), "no"),
     "a table without content": ("table", cut(TABLE, 0), "no"),
     "a table missing": ("table", remove(TABLE), "no"),
+    "a table missing once it is open": ("table", nothing, "tables"),
     "blocks of an unknown type": ("table", lambda database: damage.retype(one(database, TABLE), 4), "no"),
     "a bit in the log": ("log", flip(LOG, damage.record), "no"),
     "a bit in a length in the log": ("log", flip(LOG, damage.record_length), "no"),

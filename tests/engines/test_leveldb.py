@@ -48,6 +48,38 @@ def filled(storage, path):
     return path
 
 
+POINT_READS = {
+    "get": lambda reader: reader.get(PAIRS[7][0]),
+    "get of no key": lambda reader: reader.get(b"00007x"),
+    "multi_get": lambda reader: reader.multi_get([b"a", PAIRS[7][0], b"z"]),
+    "pick far": lambda reader: list(reader.pick([PAIRS[0][0], PAIRS[-1][0]])),
+    "pick near": lambda reader: list(reader.pick([PAIRS[7][0], PAIRS[8][0]])),
+    "pick nothing": lambda reader: list(reader.pick([b"00007x", b"00007y"])),
+}
+
+
+@pytest.mark.parametrize("read", POINT_READS)
+@pytest.mark.parametrize("of_snapshot", [False, True], ids=["engine", "snapshot"])
+def test_a_table_that_is_removed_while_open_is_no_missing_key(storage, filled, read, of_snapshot):
+    with storage.open(filled, {}) as engine:
+        reader = engine.snapshot() if of_snapshot else engine
+        assert reader.get(b"99999") is None  # beside the tables, and the directory is known as it is now
+        (table, *_) = files(filled, "*.ldb")
+        for file in files(filled, "*.ldb"):
+            file.unlink()
+        with pytest.raises(EngineFileError, match=f"No such file or directory: {filled} .*{table.name}"):
+            POINT_READS[read](reader)
+
+
+def test_missing_keys_are_missing_while_compactions_replace_tables(storage, path):
+    with storage.open(path, {"write_buffer_size": 65536}) as engine:
+        for i in range(300):
+            engine.write([(PUT, b"%05d" % (i * 7919 % 100_000), os.urandom(2000))])
+            assert engine.get(b"none") is None
+            assert engine.multi_get([b"none", b"zero"]) == [None, None]
+    assert len(files(path, "*.ldb")) > 1
+
+
 OTHER_PROCESS = f"""
 import sys, {load_binding().__name__} as binding
 database = binding.DB(sys.argv[1], create_if_missing=True)

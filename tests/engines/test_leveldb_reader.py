@@ -72,7 +72,7 @@ class Source:
 
 
 def reader(*iterators):
-    return LevelDbReader(Source(*iterators), Mapped("/db"), verify=True, spread=lambda *_: 0)
+    return LevelDbReader(Source(*iterators), Mapped("/db"), verify=True, spread=lambda *_: 0, check=lambda: None)
 
 
 def test_an_end_behind_which_nothing_can_be_read_again_is_an_error():

@@ -196,6 +196,17 @@ def test_a_table_of_which_nothing_can_be_read_is_lost_and_said_so(storage, many)
     assert set(rows(storage, many)) < set(before)
 
 
+def test_a_repair_goes_on_without_most_tables_only_with_force(storage, many):
+    last = tables(many)[-1]
+    for file in tables(many)[:-1]:
+        file.unlink()
+    before = checksums(many)
+    with pytest.raises(EngineError, match=r"would go on without \d of \d tables, which are not there; nothing was"):
+        storage.repair(str(many), {})
+    assert checksums(many) == before
+    assert last.name in storage.repair(str(many), {}, force=True).kept
+
+
 @pytest.mark.parametrize("damage", ["footer", "empty", "cut off"])
 def test_a_repair_that_would_set_most_aside_stops_and_changes_nothing(storage, many, damage):
     for table in tables(many):

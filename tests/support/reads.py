@@ -187,11 +187,18 @@ def without_maps() -> None:
     resource.setrlimit(resource.RLIMIT_AS, ((size << 10) + (16 << 20),) * 2)
 
 
+def without_tables() -> None:
+    """Removes the tables of the database that this program reads."""
+    for table in Path(sys.argv[2], "default").glob("*.ldb"):
+        table.unlink()
+
+
 STARVED: dict[str, dict[str, Callable[[], None]]] = {
     "no": {},
     "descriptors before": {"before": without_descriptors},
     "descriptors after": {"after": without_descriptors},
     "maps": {"after": without_maps},
+    "tables": {"after": without_tables},
 }
 
 

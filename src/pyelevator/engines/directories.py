@@ -76,6 +76,7 @@ class HeldDirectory:
 
     Attributes:
         path: as given.
+        descriptor: of the open directory.
         name: a path that leads to the directory as long as it is held, whatever ``path`` leads to; or that, where the
             system has no such names.
 
@@ -86,6 +87,7 @@ class HeldDirectory:
     def __init__(self, path: str, *, create: bool = False) -> None:
         descriptor = open_directory(path, create=create)
         self.path: Final = path
+        self.descriptor: Final = descriptor
         self.name: Final = str(_NAMES / str(descriptor)) if (_NAMES / str(descriptor)).is_dir() else path
         self._close = weakref.finalize(self, os.close, descriptor)
         self._close.atexit = False  # what is open in it may still be

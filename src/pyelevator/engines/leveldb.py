@@ -30,6 +30,7 @@ from pyelevator.engines.failures import Mapped
 from pyelevator.engines.leveldb_inspection import inspect
 from pyelevator.engines.leveldb_lock import DirectoryLock
 from pyelevator.engines.leveldb_reader import LevelDbReader
+from pyelevator.engines.leveldb_tables import LiveTables
 from pyelevator.engines.options import OPTION_NAMES, check_options, unknown_option
 from pyelevator.engines.rows import ROW_CACHE, RowCache
 
@@ -66,7 +67,8 @@ class LevelDbEngine(LevelDbReader, Engine):
         directory: HeldDirectory,
         lock: DirectoryLock,
     ) -> None:
-        super().__init__(source, Mapped(path), options["paranoid_checks"], source.approximate_size)
+        check = LiveTables(source, directory).check
+        super().__init__(source, Mapped(path), options["paranoid_checks"], source.approximate_size, check)
         self._storage = storage
         self._path = path
         self._options = options
@@ -125,7 +127,7 @@ class LevelDbEngine(LevelDbReader, Engine):
 
     def snapshot(self) -> Reader:
         with self._mapped:
-            return LevelDbReader(self._source.snapshot(), self._mapped, self._verify, self._spread)
+            return LevelDbReader(self._source.snapshot(), self._mapped, self._verify, self._spread, self._check)
 
     def compact(self) -> None:
         with self._mapped:

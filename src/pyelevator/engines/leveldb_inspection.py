@@ -108,6 +108,12 @@ class Inspection:
         return self.manifest is not None and self.damage is None
 
     @property
+    def missing_tables(self) -> set[int]:
+        """The numbers of tables that the manifest counts on and that are not there."""
+        named = self.manifest.tables if self.manifest else set()
+        return named - {file.number for file in self.files if file.kind is FileKind.TABLE}
+
+    @property
     def compression(self) -> str | None:
         """The compression that its own tables show: "snappy", or None for none (also where there are no tables)."""
         return "snappy" if SNAPPY in self.block_types else None

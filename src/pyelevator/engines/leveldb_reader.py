@@ -7,11 +7,12 @@ the end of the keys cannot be read, an iterator is simply at its end. So ends ar
 - Backwards they look at the status after every step, also at the end.
 - Where there was no row at all, a raw iterator, which always looks, goes to where the first one would be.
 
+Point reads tell every failure but one: that a table is gone (see ``leveldb_tables``).
+
 That costs about a microsecond for each scan that meets the end of the keys, or no key.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, takewhile
 from operator import itemgetter
 from typing import Any, Final
@@ -50,27 +51,46 @@ class LevelDbReader(Reader):
         mapped: maps what the binding raises.
         verify: whether to check the checksum of each block.
         spread: tells how many bytes of files lie between two keys, about.
+        check: raises if a table is gone; called where point reads find nothing.
     """
 
-    def __init__(self, source: Any, mapped: Mapped, verify: bool, spread: Callable[[bytes, bytes], int]) -> None:
+    def __init__(
+        self,
+        source: Any,
+        mapped: Mapped,
+        verify: bool,
+        spread: Callable[[bytes, bytes], int],
+        check: Callable[[], None],
+    ) -> None:
         self._source = source
         self._mapped = mapped
         self._spread = spread
+        self._check = check
         self._verify = verify
         self._get: Final = source.get
 
     def get(self, key: bytes) -> bytes | None:
         try:  # the hot path: a try costs nothing, a context does
-            return self._get(key, verify_checksums=self._verify)  # type: ignore[no-any-return]
+            value: bytes | None = self._get(key, verify_checksums=self._verify)
+            if value is None:
+                self._check()
         except Exception as error:
             if is_foreign(error):
                 raise self._mapped.translated(error) from error
             raise
+        return value
 
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
-        get, verify = self._get, self._verify
         with self._mapped:
-            return [get(key, verify_checksums=verify, fill_cache=fill_cache) for key in keys]
+            return self._got(keys, fill_cache)
+
+    def _got(self, keys: Iterable[bytes], fill_cache: bool) -> list[bytes | None]:
+        """The values by point reads."""
+        get, verify = self._get, self._verify
+        values = [get(key, verify_checksums=verify, fill_cache=fill_cache) for key in keys]
+        if None in values:
+            self._check()
+        return values
 
     def pick(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> Generator[list[bytes | None], None, None]:
         """By one iterator that goes from key to key, if they are near one another; else by point reads.
@@ -82,9 +102,8 @@ class LevelDbReader(Reader):
             return
         with self._mapped:
             if self._spread(keys[0], keys[-1]) > _FAR * len(keys):
-                get = partial(self._get, verify_checksums=self._verify, fill_cache=fill_cache)
                 for some in some_at_once(keys):
-                    yield list(map(get, some))
+                    yield self._got(some, fill_cache)
             else:
                 with self._source.iterator(fill_cache=fill_cache, verify_checksums=self._verify) as pairs:
                     for some in some_at_once(keys):

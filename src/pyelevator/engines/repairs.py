@@ -15,7 +15,7 @@ import logging
 import mmap
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -95,12 +95,14 @@ class _Choice:
 
     Attributes:
         tables, logs: names of the files to read.
+        missing: numbers of tables that the manifest counts on and that are not there.
         obsolete: names of those that a sound manifest does not count on.
         damaged: names of a CURRENT and of manifests that could not be read.
     """
 
     tables: Sequence[str]
     logs: Sequence[str]
+    missing: Collection[int]
     obsolete: Sequence[str]
     damaged: Sequence[str]
 
@@ -112,6 +114,7 @@ class _Choice:
         return cls(
             _names(used, FileKind.TABLE),
             _names(used, FileKind.LOG),
+            seen.missing_tables,
             [file.name for file in read if file not in used],
             [] if seen.is_valid else [*_names(own, FileKind.CURRENT), *_names(own, FileKind.MANIFEST)],
         )
@@ -142,7 +145,7 @@ def _fill(path: str, partial: Path, choice: _Choice, library: Library, *, force:
             file.unlink()
     unreadable = [name for name in choice.tables if (aside / name).exists() and not _replaced(partial, name)]
     if not force:
-        _check_enough_is_left(path, choice.tables, unreadable)
+        _check_enough_is_left(path, choice, unreadable)
     _link(path, partial, choice.logs)
     for name in choice.logs:
         _correct(partial / name)
@@ -186,16 +189,23 @@ def _replaced(partial: Path, name: str) -> bool:
     return any(Path(partial, name).with_suffix(suffix).exists() for suffix in (".ldb", ".sst"))
 
 
-def _check_enough_is_left(path: str, tables: Sequence[str], unreadable: Sequence[str]) -> None:
-    """Refuse to go on if nothing can be read of most tables, by their number or by their bytes."""
-    size = {name: Path(path, name).stat().st_size for name in tables}
+def _check_enough_is_left(path: str, choice: _Choice, unreadable: Sequence[str]) -> None:
+    """Refuse to go on without most tables, by their number or by their bytes."""
+    size = {name: Path(path, name).stat().st_size for name in choice.tables}
+    missing, total = len(choice.missing), len(size) + len(choice.missing)
     lost = sum(size[name] for name in unreadable)
-    if 2 * len(unreadable) > len(tables) or 2 * lost > sum(size.values()):
-        raise EngineError(
-            f"{path}: a repair would set aside {len(unreadable):,} of {len(tables):,} tables ({lost:,} bytes), as "
-            "nothing in them can be read; nothing was changed. If this is a copy, copy it again; to go on all the "
-            "same, call repairdb with force"
-        )
+    if 2 * (len(unreadable) + missing) <= total and 2 * lost <= sum(size.values()):
+        return
+    losses = []
+    if unreadable:
+        number = f"{len(unreadable):,} of {total:,} tables ({lost:,} bytes)"
+        losses.append(f"set aside {number}, as nothing in them can be read")
+    if missing:
+        losses.append(f"go on without {missing:,} of {total:,} tables, which are not there")
+    raise EngineError(
+        f"{path}: a repair would {' and '.join(losses)}; nothing was changed. If this is a copy, copy it again; to go "
+        "on all the same, call repairdb with force"
+    )
 
 
 def _link(path: str, target: Path, names: Iterable[str]) -> None:
