@@ -1,6 +1,9 @@
 """Directories that others made: what createdb refuses, adopts and takes back; nothing of others is touched."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import plyvel
@@ -283,6 +286,56 @@ def test_a_repair_of_an_incomplete_copy_keeps_the_tables_that_its_manifest_does_
     with storage.open(str(copy), {}) as engine:
         assert engine.get(b"first") == b"1"
         assert engine.get(b"00000") == b"v" * 100
+
+
+def with_the_log_of_its_manifest(folder):
+    """A copy whose manifest is early, and whose log was still there; later tables hold what later logs did."""
+    with plyvel.DB(str(folder), create_if_missing=True, write_buffer_size=1 << 16) as db:
+        db.put(b"first", b"1")
+        early = {
+            file.name: file.read_bytes()
+            for pattern in ("CURRENT", "MANIFEST-*", "*.log")
+            for file in folder.glob(pattern)
+        }
+        for i in range(3000):
+            db.put(b"%05d" % i, os.urandom(100))
+    db.close()
+    for name, content in early.items():
+        (folder / name).write_bytes(content)
+
+
+def test_a_table_that_the_manifest_is_too_old_to_name_is_told_of(storage, theirs):
+    with_the_log_of_its_manifest(theirs)
+    before = checksums(theirs)
+    with pytest.raises(
+        EngineDamaged, match=r"its manifest does not name \d+\.ldb, which holds writes that are in no log"
+    ):
+        storage.open(str(theirs), {})
+    assert checksums(theirs) == before
+    storage.repair(str(theirs), {})
+    with storage.open(str(theirs), {}) as engine:
+        assert len(list(engine.scan(Bounds()))) > 2500
+
+
+KILLED = """
+import os, sys, plyvel
+db = plyvel.DB(sys.argv[1], create_if_missing=True, write_buffer_size=1 << 16)
+for i in range(100_000):
+    db.put(b"%06d" % (i * 7919 % 100_000), os.urandom(100))
+    if i % 100 == 0:
+        print(i, flush=True)
+"""
+
+
+def test_tables_that_a_killed_process_leaves_are_no_sign_of_a_copy(storage, theirs):
+    for number in range(12):
+        folder = theirs / str(number)
+        process = subprocess.Popen([sys.executable, "-c", KILLED, folder], stdout=subprocess.PIPE)
+        while int(process.stdout.readline()) < 700 * (number + 1):
+            pass
+        process.kill()
+        process.communicate()
+        storage.open(str(folder), {}).close()
 
 
 def test_a_missing_table_is_told_of(storage, theirs):

@@ -412,6 +412,18 @@ class Table:
         block = os.pread(self._descriptor, handle.size + _TRAILER.size, handle.offset)
         return masked_crc(block[:-4]) == int.from_bytes(block[-4:], "little")
 
+    def content(self, handle: Handle) -> bytes:
+        """Return what a block holds, without its compression; what is damaged ends it.
+
+        Raises:
+            FormatError: it is compressed in another way than LevelDB's.
+        """
+        kind = self.block_type(handle)
+        if kind not in _BLOCK_READERS:
+            raise FormatError(f"a block of type {kind}")
+        content: bytes = _BLOCK_READERS[kind](os.pread(self._descriptor, handle.size, handle.offset), None)
+        return content
+
     def blocks(self, most: int | None = None) -> list[Handle]:
         """Return the handles of the index and of the first ``most`` data blocks, or of all.
 
@@ -421,11 +433,11 @@ class Table:
             FormatError: there is no index where the footer says.
         """
         kind = self.block_type(self._index)
-        if kind not in _INDEX_READERS:
+        if kind not in _BLOCK_READERS:
             return [self._index]
         length = self._index.size if most is None else min(self._index.size, _INDEX_PREFIX)
         raw = os.pread(self._descriptor, length, self._index.offset)
-        content = _INDEX_READERS[kind](raw, None if most is None else _INDEX_PREFIX)
+        content = _BLOCK_READERS[kind](raw, None if most is None else _INDEX_PREFIX)
         return [self._index, *islice(_handles(content, whole=len(raw) == self._index.size and most is None), most)]
 
 
@@ -437,20 +449,36 @@ def _handle(data: bytes, at: int) -> tuple[Handle, int]:
 
 def _handles(content: bytes, *, whole: bool) -> Iterator[Handle]:
     """The handles in the entries of an index, or of the beginning of one."""
+    for _, value in entries(content, whole=whole):
+        try:
+            handle, behind = _handle(value, 0)
+        except IndexError:
+            return
+        if behind != len(value):
+            return
+        yield handle
+
+
+def entries(content: bytes, *, whole: bool = True) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the keys and values of a block, or of its beginning; what is damaged ends them.
+
+    >>> list(entries(bytes([0, 2, 1]) + b"abX" + bytes([1, 1, 1]) + b"cY" + bytes([0, 0, 0, 0, 1, 0, 0, 0])))
+    [(b'ab', b'X'), (b'ac', b'Y')]
+    """
     end = len(content)
     if whole and end >= 4:
         end -= 4 + 4 * int.from_bytes(content[-4:], "little")
-    at = 0
+    at, key = 0, b""
     try:
         while at < end:
-            _, at = _varint(content, at)
+            shared, at = _varint(content, at)
             fresh, at = _varint(content, at)
             length, at = _varint(content, at)
-            handle, behind = _handle(content, at + fresh)
-            at += fresh + length
-            if at > end or behind != at:
+            key = key[:shared] + content[at : at + fresh]
+            value, at = content[at + fresh : at + fresh + length], at + fresh + length
+            if at > end:
                 return
-            yield handle
+            yield key, value
     except IndexError:
         return
 
@@ -494,5 +522,5 @@ def _element(data: bytes, at: int, out: bytearray) -> int:
     return at
 
 
-_INDEX_READERS: Final = {NO_COMPRESSION: lambda data, _: data, SNAPPY: snappy_prefix}
-"""Type of an index block -> what reads it, up to so many bytes or more."""
+_BLOCK_READERS: Final = {NO_COMPRESSION: lambda data, _: data, SNAPPY: snappy_prefix}
+"""Type of a block -> what reads it, up to so many bytes or more."""

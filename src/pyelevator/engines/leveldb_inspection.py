@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 from attrs import define, field, frozen
@@ -33,6 +34,7 @@ from pyelevator.engines.leveldb_format import (
     read_manifest,
 )
 from pyelevator.engines.leveldb_logs import hidden_records
+from pyelevator.engines.leveldb_sequences import holds_others
 
 _SAMPLED_TABLES: Final = 24
 _SAMPLED_BLOCKS: Final = 8
@@ -79,7 +81,8 @@ class Inspection:
         foreign: why these are not files for this LevelDB, though they may be sound; None if they may be.
         damage: why it cannot be opened as it is: CURRENT or the manifest is missing or damaged; None if it can.
         hidden: which records of a log LevelDB would pass over without a word, as it is damaged; None if none.
-        incomplete: which files the manifest counts on that are not there; None if all are.
+        incomplete: which files the manifest counts on that are not there, or which table it is too old to name; None if
+            it fits.
         strangers: names that LevelDB would take for its own and delete, and that are not.
         manifest: what the current manifest says; None if it cannot be read.
         block_types: the types of blocks seen in its tables, each with how often: 0 is no compression, 1 Snappy.
@@ -179,6 +182,14 @@ class _Look:
     def of_kind(self, kind: FileKind) -> list[FileName]:
         return [file for file in self.files if file.kind is kind]
 
+    @cached_property
+    def logs(self) -> list[FileName]:
+        """The logs that the manifest counts on, and later ones."""
+        if self.manifest is None:
+            return []
+        oldest = self.manifest.previous_log_number or self.manifest.log_number
+        return [file for file in self.of_kind(FileKind.LOG) if file.number >= oldest]
+
     def accuse(self, text: str) -> None:
         """Notes that it is foreign; the first reason counts."""
         self.foreign = self.foreign or text
@@ -269,11 +280,10 @@ class _Look:
         if self.manifest is None:
             return
         self.damage = self._hidden_in(self._current())
-        oldest = self.manifest.previous_log_number or self.manifest.log_number
-        logs = [file.name for file in self.of_kind(FileKind.LOG) if file.number >= oldest]
-        for name in logs:
+        names = [file.name for file in self.logs]
+        for name in names:
             self._look_at_pointer(name)
-        self.hidden = next(filter(None, map(self._hidden_in, logs)), None)
+        self.hidden = next(filter(None, map(self._hidden_in, names)), None)
 
     def _hidden_in(self, name: str) -> str | None:
         with suppress(FormatError, FileNotFoundError), self._opened(name) as descriptor:
@@ -352,9 +362,18 @@ class _Look:
         missing = [f"{number:06}.log" for number in sorted(needed - logs)]
         missing += [f"{number:06}.ldb" for number in sorted(self.manifest.tables - tables)]
         if not missing:
-            return None
+            return self._unlogged(self.manifest)
         more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
         return f"its manifest counts on {', '.join(missing[:3])}{more}, which is not there"
+
+    def _unlogged(self, manifest: Manifest) -> str | None:
+        """Which table the manifest is too old to name; LevelDB would delete it, like those of a killed process."""
+        last, number = manifest.last_sequence, manifest.next_file_number
+        tables = [file for file in self.of_kind(FileKind.TABLE) if file.number >= number]
+        later = [file.name for file in tables if not self._is_no_file(file)]
+        logs = [Path(self.path, file.name) for file in self.logs if not self._is_no_file(file)]
+        found = next((name for name in later if holds_others(Path(self.path, name), last, logs)), None)
+        return found and f"its manifest does not name {found}, which holds writes that are in no log"
 
     def _strangers(self) -> tuple[str, ...]:
         return tuple(
