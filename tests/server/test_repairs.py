@@ -11,7 +11,7 @@ from pyelevator.proxy import Proxy, Upstream
 from pyelevator.server import Server
 from pyelevator.transports import FakeTransport
 from support.leveldb_files import checksums
-from support.old_servers import OldServer
+from support.old_servers import KINDS, OldServer
 
 PAIRS = [[f"{i:05}", "x" * 100] for i in range(2000)]
 
@@ -137,10 +137,10 @@ def _later():
     return Deadline.after(60)
 
 
-@pytest.mark.parametrize("dialect", ["classic", "flat"])
-def test_force_is_not_asked_of_an_old_server(dialect):
-    server = OldServer(dialect)
-    with Elevator(transport=server, dialect=dialect) as client:
+@pytest.mark.parametrize("kind", KINDS)
+def test_force_is_not_asked_of_an_old_server(kind):
+    server = OldServer(kind)
+    with Elevator(transport=server, dialect=server.dialect) as client:
         sent = len(server.sent)
         with pytest.raises(UsageError, match=r"does not know repairdb\(force=True\); nothing was sent"):
             client.repairdb(force=True)
