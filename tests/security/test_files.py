@@ -17,6 +17,7 @@ from pyelevator.errors import UsageError
 from pyelevator.server.security import Door
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import Curve
+from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.curve import Pair, read_public_key
 
 
@@ -131,12 +132,20 @@ def alice(keys):
     [repr, str, format, attrs.asdict, attrs.astuple, copy.copy, lambda curve: f"{curve!r:>99}"],
 )
 def test_no_way_of_looking_at_keys_shows_the_secret_one(keys, alice, show):
-    pair = Pair.generate()
+    pair, server = Pair.generate(), CurveServer(alice.secret_key, alice.public_key.__eq__)
     assert alice.secret_key not in str(show(alice))
     assert pair.secret_key not in str(show(pair))
+    assert alice.secret_key not in str(show(server))
 
 
-@pytest.mark.parametrize("make", [lambda curve: curve, lambda curve: Pair(curve.public_key, curve.secret_key)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda curve: curve,
+        lambda curve: Pair(curve.public_key, curve.secret_key),
+        lambda curve: CurveServer(curve.secret_key, curve.public_key.__eq__),
+    ],
+)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_keys_are_not_pickled(alice, make, protocol):
     with pytest.raises(TypeError, match="a secret key is not pickled; read it from its file where it is needed"):

@@ -8,6 +8,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from pyelevator.transports import zmtp
+from pyelevator.transports.curve import Secret
 from pyelevator.transports.welcome import Welcome
 
 _LOG: Final = logging.getLogger("pyelevator.server")
@@ -26,8 +27,13 @@ class CurveServer:
             gets in.
     """
 
-    secret_key: str = field(repr=False)
+    _secret: Secret = field(converter=Secret, repr=False, alias="secret_key")
     allows: Callable[[str], bool]
+
+    @property
+    def secret_key(self) -> str:
+        """The secret key, as text."""
+        return self._secret.reveal()
 
     def check(self) -> None:
         """Raises MissingExtra where the library is missing that it needs."""
