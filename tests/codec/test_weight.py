@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyelevator.codec import ClassicCodec, FlatCodec, Limits, base
+from pyelevator.codec import ClassicCodec, FlatCodec, Limits, base, weight
 from pyelevator.codec.passing import reply_to_pass, request_to_pass
 from pyelevator.codec.weight import LIGHT, Tally, check_weight
 from pyelevator.commands import MGet, Range
@@ -130,3 +130,32 @@ def test_a_tally_counts_over_the_whole_reply():
     with pytest.raises(LimitExceeded):
         tally.map({})
     assert tally.elements == 17
+
+
+RUNS = {"of letters": (b"\xa1x", 8), "of letters like heads": (b"\xa1\xa1", 8), "small": (b"\x07", 8)}
+RUNS |= {"of two": (b"\xa1\xa1\xff", 16), "broken by numbers": (b"\xc0" * 1023 + b"\xcd\x01\x00", 8 * 1023 + 40)}
+
+
+@pytest.mark.parametrize(("run", "weighs"), RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize("times", [1, 1024, 5000])
+def test_many_light_elements_weigh_what_each_of_them_does(run, weighs, times):
+    elements = times * {b"\xa1\xa1\xff": 2}.get(run, 1024 if len(run) > 3 else 1)
+    frame = b"\xdd" + elements.to_bytes(4, "big") + run * times
+    check_weight(frame, 72 + weighs * times)
+    with pytest.raises(LimitExceeded):
+        check_weight(frame, 72 + weighs * times - 1)
+    with pytest.raises(MalformedMessage, match="cut off"):
+        check_weight(b"\xdd" + (elements + 1).to_bytes(4, "big") + run * times, 1 << 40)
+
+
+def test_light_elements_are_not_looked_at_one_by_one(monkeypatch):
+    class Sizes(list):
+        looks = 0
+
+        def __getitem__(self, first):
+            self.looks += 1
+            return super().__getitem__(first)
+
+    monkeypatch.setattr(weight, "_SIZES", sizes := Sizes(weight._SIZES))
+    check_weight(array(b"\xa1x", 1 << 20), 1 << 40)
+    assert sizes.looks < 3000

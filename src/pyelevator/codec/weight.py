@@ -3,6 +3,7 @@
 An empty array is one byte on the wire and seventy in memory, so the size of a message says little of what it costs.
 """
 
+import re
 from typing import Final
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
@@ -50,6 +51,11 @@ _WEIGHTS: Final = _weights()
 _LENGTHS: Final = {0xD9: 1, 0xDA: 2, 0xDB: 4, 0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4}
 """First byte of a string, or of an extension -> bytes of its length."""
 
+_LIGHTEST: Final = 8
+_RUN: Final = 1024
+_LIGHTEST_RUN: Final = re.compile(rb"(?s:[\x00-\x7f\xa0\xc0\xc2\xc3\xe0-\xff]|\xa1.){%d}+" % _RUN)
+"""So many tokens that weigh least, of which a message can have the most; they are counted ten times as quickly."""
+
 _EXTENSIONS: Final = frozenset({0xC7, 0xC8, 0xC9})
 
 
@@ -64,13 +70,18 @@ def check_weight(frame: bytes, most: int) -> None:
         LimitExceeded: it would take more.
         MalformedMessage: it is cut off, or no value.
     """
-    at, end, left, weight = 0, len(frame), 1, 0
+    at, end, left, weight, begins = 0, len(frame), 1, 0, 0
     while left:
         if at >= end:
             raise MalformedMessage("not a msgpack value: it is cut off")
         first = frame[at]
         step = _SIZES[first]
-        if step:
+        if step and left >= _RUN and at >= begins and _WEIGHTS[first] == _LIGHTEST:
+            run = _LIGHTEST_RUN.match(frame, at)
+            begins = at + _RUN if run is None else run.end()
+            if run is not None:
+                at, left, weight = begins, left - _RUN, weight + _RUN * _LIGHTEST
+        elif step:
             weight += _WEIGHTS[first]
             at += step
             left -= 1
