@@ -2,10 +2,13 @@
 
 import os
 import shutil
+from contextlib import closing
 
 import pytest
 
+from pyelevator.application import Catalog
 from pyelevator.commands import PUT
+from pyelevator.engines import leveldb_inspection
 from pyelevator.engines.base import Bounds, EngineDamaged
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb_format import BLOCK, HEADER, log_records
@@ -165,3 +168,17 @@ def test_the_inspection_names_the_file_and_the_place(alive, tmp_path, pattern):
     file.write_bytes(damaged)
     seen = inspect(str(copy))
     assert (seen.damage or seen.hidden) == f"{file.name} has a record with a damaged length, at byte {at}"
+
+
+def test_a_createdb_reads_a_log_from_end_to_end_once(alive, tmp_path, monkeypatch):
+    folder = shutil.copytree(alive, tmp_path / "theirs")
+    read = []
+
+    def noting(descriptor):
+        read.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+        return hidden_records(descriptor)
+
+    with closing(Catalog(LevelDbStorage(), str(tmp_path / "data"))) as catalog:
+        monkeypatch.setattr(leveldb_inspection, "hidden_records", noting)
+        catalog.create(str(folder))
+    assert [name for name in read if name.endswith(".log")] == [content(alive, "*.log")[0].name]

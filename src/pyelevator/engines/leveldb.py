@@ -251,7 +251,7 @@ class LevelDbStorage(Storage):
     def observed_options(self, path: str) -> dict[str, Any]:
         """The compression that its tables show; none where they show none: an opening makes tables of the log."""
         with self._held(path) as name:
-            return {"compression": inspect(name).compression}
+            return {"compression": inspect(name, logs=False).compression}
 
     def check_room(self, path: str) -> None:
         """Opening writes what is in the log into a table, so there has to be space for that."""
@@ -270,7 +270,7 @@ class LevelDbStorage(Storage):
 
     def prepare(self, path: str) -> Callable[[], None]:
         with self._held(path) as name:
-            _, lock = leveldb_directory.look(name, leveldb_directory.check_creation)
+            _, lock = leveldb_directory.look(name, leveldb_directory.check_creation, logs=False)
             if lock:
                 lock.release()
             return partial(self._take_back, path, leveldb_directory.undo(name))

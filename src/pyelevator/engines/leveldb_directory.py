@@ -60,14 +60,14 @@ def _files(path: str) -> Iterator[FileName]:
 
 
 def look(
-    path: str, check: Callable[[Inspection], None], *, thorough: bool = False
+    path: str, check: Callable[[Inspection], None], *, thorough: bool = False, logs: bool = True
 ) -> tuple[Inspection, DirectoryLock | None]:
     """Inspect a directory, under its lock where it has one; nothing is created.
 
     Args:
         path: of the directory.
         check: raises what must not be done to it.
-        thorough: see ``inspect``.
+        thorough, logs: see ``inspect``.
 
     Returns:
         What was seen, and the lock, which is the caller's.
@@ -78,7 +78,7 @@ def look(
     """
     lock = DirectoryLock(path) if Path(path, LOCK).is_file() else None
     try:
-        seen = inspect(path, thorough=thorough)
+        seen = inspect(path, thorough=thorough, logs=logs)
         check(seen)
     except BaseException:
         if lock:

@@ -122,12 +122,13 @@ class Inspection:
         return "snappy" if SNAPPY in self.block_types else None
 
 
-def inspect(path: str, *, thorough: bool = False) -> Inspection:
+def inspect(path: str, *, thorough: bool = False, logs: bool = True) -> Inspection:
     """Return what the directory ``path`` is.
 
     Args:
         path: of a directory; one that is not there is empty.
         thorough: look into every block of every table, rather than into a few.
+        logs: read the logs from end to end, which takes most of the time; without them ``hidden`` is not known.
 
     Raises:
         OSError: it cannot be read, or is no directory.
@@ -136,7 +137,7 @@ def inspect(path: str, *, thorough: bool = False) -> Inspection:
         names = sorted(os.listdir(path))  # noqa: PTH208 - names are all that is needed
     except FileNotFoundError:
         return Inspection(path)
-    return _Look(path, names, thorough).result()
+    return _Look(path, names, thorough, logs).result()
 
 
 @define(eq=False, slots=False)
@@ -146,6 +147,7 @@ class _Look:
     path: str
     names: Sequence[str]
     thorough: bool
+    whole_logs: bool
     foreign: str | None = None
     damage: str | None = None
     hidden: str | None = None
@@ -283,7 +285,8 @@ class _Look:
         names = [file.name for file in self.logs]
         for name in names:
             self._look_at_pointer(name)
-        self.hidden = next(filter(None, map(self._hidden_in, names)), None)
+        if self.whole_logs:
+            self.hidden = next(filter(None, map(self._hidden_in, names)), None)
 
     def _hidden_in(self, name: str) -> str | None:
         with suppress(FormatError, FileNotFoundError), self._opened(name) as descriptor:
