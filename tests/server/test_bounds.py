@@ -13,9 +13,10 @@ from pyelevator.codec import ClassicCodec
 from pyelevator.commands import DbConnect, Get
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
+from pyelevator.testing.servers import ProxyProcess
 from pyelevator.transports import zmtp
 from pyelevator.transports.line import Late, Lost
-from support.abused import Abused, send_without_end
+from support.abused import Abused, connected, send_without_end
 from torture.malformed import resident
 
 MB = 1 << 20
@@ -113,6 +114,31 @@ def test_answers_that_nobody_reads_take_what_they_may_and_one(abused, way):
             for _ in range(50):
                 assert E.Get("small") == "v"
             assert E.Get("large") == "v" * size
+    assert watched.grown < most
+    assert clients * size > 2 * most, "all answers would not fit"
+
+
+@pytest.mark.parametrize("given", ["ids", "no ids"])
+def test_a_proxy_keeps_answers_that_nobody_reads_within_the_same_bound(abused, given):
+    size, clients = 5 * MB, 40
+    most = 16 * MB + size + 50 * MB
+    server = abused("plain")
+    with ProxyProcess(server.url, args=["--max-unread", str(16 * MB)]) as proxy, ExitStack() as stack:
+        server.url = proxy.urls[0]
+        with server.client() as E:
+            E.Put("large", "v" * size)
+            E.Put("small", "v")
+            E.Get("large")
+            uid = connected(server.line())
+            with Watched(proxy.pid) as watched:
+                for _ in range(clients):
+                    line = server.line()
+                    stack.callback(line.close)
+                    request = Request(Get("large"), uid, id=2 if given == "ids" else None)
+                    line.send(CODEC.encode_request(request), Deadline.after(20))
+                for _ in range(50):
+                    assert E.Get("small") == "v"
+                assert E.Get("large", timeout=60) == "v" * size
     assert watched.grown < most
     assert clients * size > 2 * most, "all answers would not fit"
 

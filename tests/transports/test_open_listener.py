@@ -314,7 +314,9 @@ def test_where_no_more_files_can_be_opened_who_comes_is_turned_away_at_once(raw,
         for filler in fillers:
             os.close(filler)
     assert has_ended(knocking)
-    assert caplog.messages == ["refused a connection: this process has too many open files"]
+    assert caplog.messages == [
+        "refused a connection: this process has too many open files; not told again for a minute"
+    ]
     raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
     assert echoed(listener) == [b"a"]
 

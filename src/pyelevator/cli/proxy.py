@@ -46,6 +46,12 @@ def _mode(_context: click.Context, _parameter: click.Parameter, value: str | Non
 )
 @click.option("--insecure", is_flag=True, default=None, help="Listen where other machines can reach it, without keys.")
 @click.option("--ipc-mode", callback=_mode, metavar="MODE", help="Who may use the socket files. Default: 0600.")
+@click.option(
+    "--max-unread",
+    type=click.IntRange(min=1),
+    metavar="BYTES",
+    help="Bytes of answers that clients have not read yet, all together; large ones wait upstream then.",
+)
 @click.option("--log-file", type=_PATH, metavar="FILE", help="Where to log, instead of stderr.")
 @click.option("-v", "verbose", count=True, help="Log more: -v tells what happens, -vv of each connection as well.")
 def proxy(listen: Sequence[str], upstream: str | None, config: Path | None, verbose: int, **given: Any) -> int:
@@ -75,6 +81,7 @@ def _open(settings: Settings, door: Door | None) -> Proxy:
         timeout=settings.timeout,
         curve=None if door is None else door.curve,
         ipc_mode=settings.ipc_mode,
+        unread=settings.max_unread,
     )
 
 

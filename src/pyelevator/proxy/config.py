@@ -7,6 +7,7 @@
     curve_keys = "keys"               # asks clients over TCP for keys, as elevator serve --curve-keys does
     insecure = false                  # listen where other machines can reach it, without keys
     ipc_mode = "0600"                 # who may use the socket files
+    max_unread = 268435456            # bytes of answers that clients have not read yet, all together
     log_file = "proxy.log"            # where to log, instead of stderr
 
     [[upstream]]                      # the first whose patterns fit a database's name serves it
@@ -49,6 +50,7 @@ class Settings:
         curve_keys: a directory of keys, for clients that come over TCP.
         insecure: listen where other machines can reach it without keys, too.
         ipc_mode: who may use the socket files.
+        max_unread: bytes of answers that clients have not read yet, all together.
         log_file: where to log; None for stderr.
     """
 
@@ -58,6 +60,7 @@ class Settings:
     curve_keys: Path | None = None
     insecure: bool = False
     ipc_mode: int = 0o600
+    max_unread: int = 256 << 20
     log_file: Path | None = None
 
 
@@ -99,12 +102,19 @@ def _seconds(number: float) -> float:
     raise UsageError(f"timeout must be more than 0 seconds, not {number}")
 
 
+def _bytes(number: int) -> int:
+    if number > 0:
+        return number
+    raise UsageError(f"max_unread must be more than 0 bytes, not {number}")
+
+
 _FILE: Final[Mapping[str, tuple[Any, str, Callable[[Any], Any]]]] = {
     "listen": (list, "listen", tuple),
     "timeout": ((int, float), "timeout", _seconds),
     "curve_keys": (str, "curve_keys", Path),
     "insecure": (bool, "insecure", bool),
     "ipc_mode": (str, "ipc_mode", socket_mode),
+    "max_unread": (int, "max_unread", _bytes),
     "log_file": (str, "log_file", Path),
     "upstream": (list, "upstreams", lambda tables: tuple([_upstream(table) for table in tables])),
 }

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from pyelevator.proxy.actions import Forward, Renew, Rest, Resume
@@ -11,6 +11,9 @@ from pyelevator.transports.watch import Watch
 
 _TOGETHER: Final = 64
 """Requests that go out in one piece: the upstream works on them while further ones are read, and answers likewise."""
+
+_STALLED: Final = 1.0
+"""Seconds without a byte after which an answer takes up no more room than what has come of it."""
 
 Key: TypeAlias = tuple[str, int]
 """The name of an upstream, and the number of a lane to it."""
@@ -22,14 +25,14 @@ class Lines:
     Args:
         roads: to the upstreams, by their names.
         watch: what the loop waits with.
-
-    Attributes:
-        choked: no large answers are taken.
+        free: tells how many bytes of answers there is room for. What is being read of large ones takes up room as
+            well; one is always read, as long as there is any.
     """
 
-    def __init__(self, roads: Mapping[str, Road], watch: Watch) -> None:
-        self._roads, self._watch = roads, watch
-        self.choked = False
+    def __init__(self, roads: Mapping[str, Road], watch: Watch, free: Callable[[], int]) -> None:
+        self._roads, self._watch, self._free = roads, watch, free
+        self._large: dict[Outgoing, float] = {}  # a large answer is being read, since when some of it came last
+        self._postponed: dict[Outgoing, Key] = {}  # one has begun, for which there is no room
         self._lines: dict[Key, Outgoing] = {}
         self._at: dict[Any, Key] = {}
         self._more: dict[Key, Outgoing] = {}
@@ -57,17 +60,41 @@ class Lines:
 
     def reads(self, line: Outgoing) -> bool:
         """Whether what comes over it may be taken."""
-        return not (line.resting or (self.choked and line.large))
+        return not line.resting and (line not in self._postponed or line.at_hand)
 
     def has(self, key: Key, line: Outgoing) -> bool:
         """Whether that is still the one for the lane."""
         return self._lines.get(key) is line
 
-    def choke(self, wanted: bool) -> None:
-        """Takes no large answers from now on, or all again; small ones pass all the time."""
-        self.choked = wanted
-        for key, line in self._lines.items():
-            self.attune(key, line)
+    @property
+    def choked(self) -> bool:
+        """Whether large answers wait for room; small ones pass all the time."""
+        return bool(self._postponed)
+
+    def relieve(self) -> None:
+        """Reads the large answers for which there is room by now."""
+        for line, key in list(self._postponed.items()):
+            if self._has_room(line):
+                self.attune(key, line)
+
+    def _place_answer(self, key: Key, line: Outgoing) -> None:
+        """Takes note of whether a large answer has begun, and whether it is being read."""
+        if not line.large:
+            self._large.pop(line, None)
+            self._postponed.pop(line, None)
+        elif line in self._large or self._has_room(line):
+            self._postponed.pop(line, None)
+            self._large[line] = time.monotonic()
+        else:
+            self._postponed[line] = key
+
+    def _has_room(self, line: Outgoing) -> bool:
+        free, since = self._free(), time.monotonic() - _STALLED
+        moving = [one for one, at in self._large.items() if at > since]
+        if free >= 0 and not moving:
+            return True
+        stalled = sum([one.unfinished for one, at in self._large.items() if at <= since])
+        return free >= stalled + sum([one.expected for one in moving]) + line.expected
 
     def forward(self, action: Forward) -> None:
         """Lets a message wait for ``send_off``, or sends it, if many do."""
@@ -86,6 +113,8 @@ class Lines:
 
     def attune(self, key: Key, line: Outgoing) -> None:
         """Waits for what is wanted of a line by now."""
+        if self._large or self._postponed or line.large:
+            self._place_answer(key, line)
         _keep(self._more, key, line, line.at_hand)
         _keep(self._dialling, key, line, line.due < math.inf)
         place = line.place(self.reads(line))
@@ -116,6 +145,8 @@ class Lines:
         if line is not None:
             for some in (self._loaded, self._more, self._dialling):
                 some.pop(key, None)
+            self._large.pop(line, None)
+            self._postponed.pop(line, None)
             self._unwatch(line)
             line.close()
 

@@ -34,7 +34,7 @@ _PARKED: Final = 16 << 20
 _GOODBYE: Final = 1.0
 """Seconds at the end for a client that does not read its answers."""
 
-_PATIENCE: Final = 10.0
+_PATIENCE: Final = 1.0
 """Seconds that large answers wait for room, after which clients that take it up and do not read lose theirs."""
 
 _REPORT_SECONDS: Final = 60.0
@@ -57,7 +57,8 @@ class Proxy:
         interceptors: what happens to each request, outermost first.
         timeout: seconds that an upstream may take for a request.
         capacity: requests taken and not answered; at that number nothing is taken from clients.
-        unread: bytes of answers on their way to clients; at that number no large ones are taken from upstreams.
+        unread: bytes of answers on their way to clients, those included that are being read from upstreams; one large
+            answer may come on top.
         limits: what is taken from clients and upstreams.
         curve: asks clients that come over TCP for a key.
         ipc_mode: who may use the socket files.
@@ -98,7 +99,7 @@ class Proxy:
         )
         self._outbox, self._unread = self._listener.outbox, unread
         self._watch = Watch()
-        self._lines = lines = Lines(roads, self._watch)
+        self._lines = lines = Lines(roads, self._watch, self._free)
         self._do: Mapping[type, Callable[[Any], None]] = {
             Reply: self._reply,
             Forward: lines.forward,
@@ -109,7 +110,7 @@ class Proxy:
         self._ready: Mapping[Any, int] = {}
         self._forsaken: set[bytes] = set()
         self._reported: dict[tuple[str, str], float] = {}
-        self._choked_since, self._sizes = 0.0, dict[bytes, int]()
+        self._choked_since, self._sizes = math.inf, dict[bytes, int]()
         self.urls = self._listener.urls
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -184,15 +185,17 @@ class Proxy:
                 self._perform(self._core.drop(identity, now))
             elif not outbox.blocked(identity):
                 self._perform(self._core.release(identity, now))
-        if self._lines.choked and now - self._choked_since > _PATIENCE:
-            self._forsake(now)
-        self._choke(outbox.unsent >= self._unread, now)
-
-    def _choke(self, wanted: bool, now: float) -> None:
-        """Takes no large answers from upstreams while so much waits for clients; small ones pass all the time."""
-        if wanted != self._lines.choked:
+        self._lines.relieve()
+        if not self._lines.choked:
+            self._choked_since = math.inf
+        elif self._choked_since == math.inf:
             self._begin_choke(now)
-            self._lines.choke(wanted)
+        elif now - self._choked_since > _PATIENCE:
+            self._forsake(now)
+
+    def _free(self) -> int:
+        """Bytes of answers that there is room for."""
+        return self._unread - self._outbox.unsent
 
     def _begin_choke(self, now: float) -> None:
         self._choked_since = now
@@ -246,8 +249,6 @@ class Proxy:
             self._perform(self._core.upstream_failed(*key, line.failure, now))
             return
         for _ in range(_burst(busy or line.at_hand)):
-            if self._outbox.unsent >= self._unread:
-                self._choke(True, now)
             frames = line.receive() if self._lines.reads(line) else None
             if frames is None:
                 break

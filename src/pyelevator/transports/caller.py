@@ -113,6 +113,16 @@ class Caller:
         """Whether the message that comes next is a large one."""
         return self._decoder.wanted > zmtp.LARGE
 
+    @property
+    def unfinished(self) -> int:
+        """Bytes of memory, about, that the message takes whose end has not come."""
+        return self._decoder.unfinished
+
+    @property
+    def expected(self) -> int:
+        """Bytes of memory, about, that it will take once the frame has come that has begun."""
+        return self._decoder.expected
+
     def wanted(self, reading: bool, waits: bool) -> int:
         """What to wait for on ``pollable``: where messages may be read, and where some wait to be sent."""
         if self._up:

@@ -36,7 +36,7 @@ class Backlog:
 
     Attributes:
         peers: as of an :class:`~pyelevator.transports.outbox.Outbox`.
-        unsent: bytes on their way.
+        unsent: bytes on their way, with what has left of a piece that has not left as a whole.
     """
 
     def __init__(self, most: int) -> None:
@@ -126,6 +126,7 @@ class Guest:
         self._decoder = zmtp.Decoder(max_message, most=_AT_ONCE)
         self._encode: Callable[[Sequence[bytes]], list[bytes]] = zmtp.encode
         self._queue: deque[Any] = deque()
+        self._kept = 0  # what has left of the first piece there, which is kept until all of it has
         self.put([Welcome.opening])
 
     @property
@@ -219,12 +220,20 @@ class Guest:
             pass
         except OSError:
             self.drop()
+        if queue or self._kept:
+            self._keep(queue[0] if queue else b"")
+
+    def _keep(self, first: Any) -> None:
+        kept = memoryview(first.obj).nbytes - first.nbytes if type(first) is memoryview else 0
+        self._backlog.unsent += kept - self._kept
+        self._kept = kept
 
     def drop(self) -> None:
         """Forgets what has not left. Nothing can follow, as half a frame may have left; so the peer is told the end."""
         if self._queue:
             self._queue.clear()
             self._count(-self.size)
+            self._keep(b"")
             self.lost = True
             with suppress(OSError):
                 self.socket.shutdown(sockets.SHUT_WR)

@@ -73,6 +73,16 @@ class Outgoing:
         """Whether the message that comes next is a large one, or may be."""
         return self._caller.large
 
+    @property
+    def unfinished(self) -> int:
+        """Bytes of memory, about, that the message takes whose end has not come."""
+        return self._caller.unfinished
+
+    @property
+    def expected(self) -> int:
+        """Bytes of memory, about, that it will take once the frame has come that has begun."""
+        return self._caller.expected
+
     def wanted(self, reading: bool) -> int:
         """What to wait for; of messages only where they may be read."""
         return self._caller.wanted(reading, bool(self._outbox)) if self._caller.pollable is not None else 0

@@ -495,6 +495,11 @@ class Decoder:
         """Bytes of memory, about, that the message takes whose end has not come."""
         return self._limit - self._left + self._weight + len(self._rest)
 
+    @property
+    def expected(self) -> int:
+        """Bytes of memory, about, that it will take once the frame has come that has begun."""
+        return self.unfinished + self._missing
+
     def feed(self, data: bytes) -> None:
         """Takes what came in.
 
