@@ -52,20 +52,28 @@ class Row:
     @property
     def cells(self) -> tuple[str, ...]:
         if self.failure:
-            return self.name, self.peer, "", "", f"failed: {self.failure}", "", *self._wanted, "**failed**"
-        unit = self.goal.unit if self.goal else ""
-        value = statistics.median(self.values)
-        spread = f"{min(self.values):.2f} to {max(self.values):.2f}" if len(self.values) > 1 else ""
-        verdict = self.goal.verdict(value) if self.goal else ""
-        return self.name, self.peer, self.ours, self.theirs, f"**{value:.2f}{unit}**", spread, *self._wanted, verdict
+            return self.name, self.peer, "", "", f"failed: {self.failure}", f"**failed**{self._wanted}"
+        spread = f" ({min(self.values):.2f} to {max(self.values):.2f})" if len(self.values) > 1 else ""
+        verdict = self.goal.verdict(self.value) if self.goal else ""
+        return self.name, self.peer, self.ours, self.theirs, f"**{self.shown}**{spread}", f"{verdict}{self._wanted}"
 
     @property
-    def _wanted(self) -> tuple[str, str]:
+    def value(self) -> float:
+        """The median of the values."""
+        return statistics.median(self.values)
+
+    @property
+    def shown(self) -> str:
+        """The median of the values with its unit, to read."""
+        return f"{self.value:.2f}{self.goal.unit if self.goal else ''}"
+
+    @property
+    def _wanted(self) -> str:
         goal = self.goal
-        return ("", "") if goal is None else (f"{goal.bound:g}{goal.unit}", f"{goal.aim:g}{goal.unit}")
+        return "" if goal is None else f" (goal {goal.bound:g}{goal.unit}, aim {goal.aim:g}{goal.unit})"
 
 
-HEADINGS: Final = ("work", "beside", "ours", "the peer", "ratio", "spread", "goal", "aim", "")
+HEADINGS: Final = ("work", "beside", "ours", "the peer", "ratio (spread)", "goal")
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -27,8 +27,68 @@ SECTIONS: Final[Mapping[str, Callable[[Bed, Path], str]]] = {
 
 def document(rows: Sequence[Row], texts: Mapping[str, str], plan: Plan) -> str:
     """The whole document."""
-    head = _HEAD.format(machine=machine(), table=table(HEADINGS, [row.cells for row in rows]), rounds=plan.rounds)
+    shown = table(HEADINGS, [row.cells for row in rows])
+    head = _HEAD.format(machine=machine(), summary=summary(rows), table=shown, rounds=plan.rounds)
     return "\n".join([head, *texts.values()])
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """What the table means, a line for each thing that users do; a row that was not measured leaves its line out."""
+    found = {(row.name, row.peer): row for row in rows if not row.failure}
+    lines = []
+    for sentence, *wanted in _SUMMARY:
+        if all((name, peer) in found for name, peer in wanted):
+            lines.append("- " + sentence.format(*[f"**{found[name, peer].shown}**" for name, peer in wanted]))
+    return "\n".join(lines)
+
+
+_SUMMARY: Final = (
+    (
+        "A sync Get reaches {} of the rate of a bare pyzmq echo, and {} of redis-py's GET, which answers from memory.",
+        ("sync Get over TCP", "bare pyzmq echo"),
+        ("sync Get over TCP", "redis-py GET"),
+    ),
+    (
+        "A sync Put reaches {} of redis-py's SET, although it is written to a log on disk.",
+        ("sync Put over TCP", "redis-py SET"),
+    ),
+    (
+        "A pipeline of 20,000 Gets reaches {} of redis-py's.",
+        ("pipeline of 20,000 Gets", "redis-py pipeline"),
+    ),
+    (
+        "A WriteBatch of 100,000 puts reaches {} of redis-py's MSET, and {} of plyvel in the same process.",
+        ("WriteBatch of 100,000 puts, building included", "redis-py MSET"),
+        ("WriteBatch of 100,000 puts, building included", "plyvel in process"),
+    ),
+    (
+        "An MGet of 10,000 random keys reaches {} of redis-py's, and {} with `fill_cache=True` for keys read before.",
+        ("MGet of 10,000 random keys", "redis-py MGET"),
+        ("MGet of 10,000 random keys, read before with fill_cache=True", "redis-py MGET"),
+    ),
+    (
+        "A Range of 100,000 pairs over the network reaches {} of plyvel's rate in the same process, a RangeIter {}.",
+        ("Range of 100,000", "plyvel in process"),
+        ("RangeIter over 100,000", "plyvel in process"),
+    ),
+    (
+        "Awaited Gets, 128 at once, reach {} times the rate of a bare zmq.asyncio client.",
+        ("Get on asyncio, 128 tasks", "zmq.asyncio, bare echo"),
+    ),
+    (
+        "Eight client processes that read and write reach {} of the rate of the same on redis-server.",
+        ("8 client processes, 4 Gets to a Put", "the same on redis-server"),
+    ),
+    (
+        "Beside endless scans of another client, the 99th percentile of a Get is {} what it is on an idle server.",
+        ("p99 of GET beside endless full scans", "idle p99"),
+    ),
+    (
+        "A proxy in between leaves {} of the direct rate.",
+        ("pass-through proxy, Gets with 1000 in flight", "direct"),
+    ),
+)
+"""Sentence, and the rows (name and peer) whose ratios stand in it."""
 
 
 def machine() -> str:
@@ -51,6 +111,14 @@ def installed(name: str) -> str:
 
 
 _HEAD: Final = """# Benchmarks
+
+![Requests per second by client processes, 4 Gets to a Put](plots/clients.svg)
+
+What it means, in ratios to the peer of the same minutes (1 is as fast; where it says "what it is", smaller is better):
+
+{summary}
+
+## All figures
 
 Written by `make bench` on {machine}.
 Ratios carry over to other machines, absolute numbers do not. `elevator bench URL` measures a server of your own.

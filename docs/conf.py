@@ -17,6 +17,8 @@ exclude_patterns = ["_build", "programs"]
 html_theme = "furo"
 html_title = "pyelevator"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_theme_options = {"navigation_with_keys": True}
 
 default_role = "code"  # in docstrings one backtick means code, as it does in Markdown

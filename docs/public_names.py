@@ -7,6 +7,7 @@ documented in Python (zmq, typing) stays plain text.
 """
 
 import builtins
+import inspect
 import re
 from importlib import import_module
 from typing import Any
@@ -20,6 +21,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.typing import stringify_annotation
 
 from pyelevator import arguments, codec, flows
+from pyelevator.client.base import Facade
 from pyelevator.messages import Response
 
 FOREIGN = {
@@ -39,6 +41,9 @@ FOREIGN = {
     "typing",
     "zmq",
 }
+CLIENTS = [f"pyelevator.{name}" for name in ("Elevator", "WriteBatch", "AsyncElevator", "AsyncWriteBatch")]
+"""The classes whose constructors take the options of a client."""
+
 SEVERAL = re.compile(r"^ +[a-z]\w*(, \w+)+(?=: )")
 """Several names before one colon, in a section of a docstring."""
 
@@ -123,7 +128,19 @@ def short_types(
     for spelled, name in ALIASES.items():
         signature = signature and signature.replace(spelled, name)
         returns = returns and returns.replace(spelled, name)
-    return signature, returns
+    return signature and without_sentinels(signature), returns
+
+
+def without_sentinels(signature: str) -> str:
+    """An argument that was not given is shown as ``...``: what it is then, its description says."""
+    return re.sub(r"[\w.<]*UNSET[^,)\]]*", "...", re.sub(r" \| [~\w.]*\bUnset\b|[~\w.]*\bUnset \| ", "", signature))
+
+
+def with_options(_app: Sphinx, what: str, name: str, _thing: Any, _options: Any, lines: list[str]) -> None:
+    """The clients' constructors are described where users look: under each client, and not under their common base."""
+    if what == "class" and name in CLIENTS:
+        described = inspect.cleandoc(Facade.__doc__ or "").partition("\n\nArgs:")
+        lines += [*"".join(described[1:]).splitlines(), ""]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -132,5 +149,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", one_signature)
     app.connect("autodoc-process-signature", short_types)
     app.connect("missing-reference", resolve)
+    app.connect("autodoc-process-docstring", with_options, priority=300)
     app.connect("autodoc-process-docstring", before_napoleon, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

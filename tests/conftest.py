@@ -17,11 +17,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 TESTS = Path(__file__).parent
 
 SLOW = [
+    "application/test_open_files.py",
     "cli",
+    "client/test_ahead.py",
+    "client/test_interrupts.py",
+    "client/test_reentrancy.py",
+    "codec/test_codec_properties.py",
+    "codec/test_usual.py",
+    "codec/test_weight.py",
     "conformance",
     "docs",
+    "engines/test_damage_matrix.py",
+    "engines/test_engine_model.py",
     "fuzz",
     "integration",
+    "proxy/test_proxy_faults.py",
     "security",
     "server",
     "torture",

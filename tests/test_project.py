@@ -36,6 +36,13 @@ def test_the_extra_all_brings_what_each_optional_feature_needs():
     assert sorted(extras["all"]) == sorted(package for name in features for package in extras[name])
 
 
+def test_coverage_is_measured_in_all_processes_and_has_a_floor():
+    coverage = PROJECT["tool"]["coverage"]
+    assert coverage["run"]["branch"] is coverage["run"]["parallel"] is True
+    assert coverage["run"]["patch"] == ["subprocess"]
+    assert coverage["report"]["fail_under"] >= 69
+
+
 def test_each_group_that_make_installs_is_there():
     installed = re.findall(r"--group (\w+)", MAKEFILE + (ROOT / ".ci/pythons").read_text())
     assert set(installed) - set(PROJECT["dependency-groups"]) == set()
@@ -83,6 +90,33 @@ def test_the_source_distribution_holds_what_make_and_the_pages_need():
         "CHANGELOG.md",
     ]
     assert [name for name in needed if f"/{name}" not in included] == []
+
+
+def test_directories_and_files_marked_slow_are_there():
+    text = (ROOT / "tests/conftest.py").read_text()
+    slow = re.findall(r'^    "([\w/.]+)",$', text.partition("SLOW = [")[2].partition("]")[0], re.MULTILINE)
+    assert {"integration", "torture"} <= set(slow)
+    assert [name for name in slow if not (ROOT / "tests" / name).exists()] == []
+
+
+def test_a_test_is_slow_by_its_directory(request):
+    marked = {item.path.parent.name for item in request.session.items if item.get_closest_marker("slow")}
+    assert request.node.get_closest_marker("slow") is None
+    assert marked <= {
+        "application",
+        "cli",
+        "client",
+        "codec",
+        "conformance",
+        "docs",
+        "engines",
+        "fuzz",
+        "integration",
+        "proxy",
+        "security",
+        "server",
+        "torture",
+    }
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md", ".github/pull_request_template.md"])

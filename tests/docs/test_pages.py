@@ -8,14 +8,16 @@ import sys
 
 import pytest
 
-from support.pages import ROOT, output
+from support.pages import ROOT, load, output
 
 DOCS = ROOT / "docs"
+shown = load("docs/shown.py")
 PAGES = {str(page.relative_to(DOCS)): page.read_text() for page in sorted(DOCS.rglob("*.md"))}
 HOWTOS = [name for name in PAGES if name.startswith("howto/")]
-PROGRAM = re.compile(r"^```\{literalinclude\} (\S+\.py)\n```", re.MULTILINE)
-OUTPUT = re.compile(r"^```\{code-block\} (?:console\n\$ python \w+\.py|text)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-TESTS = re.compile(r"^```\{code-block\} python\n(import pytest\n.*?)^```", re.MULTILINE | re.DOTALL)
+PROGRAM = re.compile(r"^<!-- program: (\S+\.py) -->$", re.MULTILINE)
+OUTPUT = re.compile(r"^```(?:console\n\$ python \w+\.py|text)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+TESTS = re.compile(r"^```python\n(import pytest\n.*?)^```", re.MULTILINE | re.DOTALL)
+DIRECTIVE = re.compile(r"^(?:```+|:::+)\{(\w[\w-]*)\}", re.MULTILINE)
 SESSION = re.compile(r"^```python\n(>>> .*?)^```", re.MULTILINE | re.DOTALL)
 SHOWN = [(name, PROGRAM.findall(page), OUTPUT.findall(page)) for name, page in PAGES.items() if OUTPUT.search(page)]
 
@@ -30,8 +32,8 @@ settings.load_profile("unhurried")
 
 @pytest.mark.parametrize(("name", "programs", "outputs"), SHOWN, ids=[name for name, _, _ in SHOWN])
 def test_a_program_prints_what_its_page_shows(name, programs, outputs):
-    (program,), (shown,) = programs, outputs
-    assert output((DOCS / name).parent / program) == shown
+    (program,), (printed,) = programs, outputs
+    assert output((DOCS / name).parent / program) == printed
 
 
 @pytest.mark.parametrize("name", [name for name in HOWTOS if TESTS.search(PAGES[name])])
@@ -54,6 +56,19 @@ def test_the_sessions_of_a_page_print_what_they_show(name):
         runner.run(example, clear_globs=False)
         assert runner.failures == 0
         names |= example.globs
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if PROGRAM.search(PAGES[name])])
+def test_a_page_shows_its_programs_as_their_files_have_them(name):
+    page = DOCS / name
+    assert len(shown.PROGRAM.findall(PAGES[name])) == len(PROGRAM.findall(PAGES[name]))
+    assert PAGES[name] == shown.renewed(page), f"python docs/shown.py writes the programs into {name}"
+
+
+def test_pages_show_on_a_code_forge_what_they_show_in_the_site():
+    used = {name: set(DIRECTIVE.findall(page)) for name, page in PAGES.items() if not name.startswith("reference/")}
+    of_the_site = {"toctree", "include"}  # navigation, and the changelog, which is a page of its own there
+    assert {name: found - of_the_site for name, found in used.items() if found - of_the_site} == {}
 
 
 def test_every_program_is_shown_and_run():
@@ -90,4 +105,16 @@ def test_the_readme_s_links_lead_somewhere():
 
 
 def test_every_answer_of_the_demo_is_the_documented_one():
-    assert output("examples/session.py").endswith("\nEvery answer is the documented one.\n")
+    ran = subprocess.run(
+        [sys.executable, "examples/session.py"], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout.endswith("\nEvery answer is the documented one.\n")
+
+
+def test_the_benchmarks_begin_with_a_picture_and_what_it_means():
+    page = PAGES["benchmarks.md"]
+    head, _, table = page.partition("\n## All figures\n")
+    assert re.match(r"# Benchmarks\n\n!\[.*\]\((plots/\w+\.svg)\)\n", head)
+    assert len(re.findall(r"^- .*\*\*[\d.]+x?\*\*", head, re.MULTILINE)) == 10
+    assert max(len(line.split("|")) for line in table.splitlines() if line.startswith("| sync Get")) == 8  # six columns

@@ -145,6 +145,17 @@ def test_the_header_of_a_page_is_a_count_and_the_last_key():
     assert codec.decode_response([header, content], request).payload == pairs
 
 
+def test_the_keys_of_the_header_are_those_that_the_codec_writes():
+    shown = {name for heading in ("The header:", "In the header of a reply:") for name in header_keys(heading)}
+    written = re.findall(r'header\["(\w+)"\] =', (ROOT / "src/pyelevator/codec/maps.py").read_text())
+    assert shown == {*written, "status", "err_code", "err_msg", "compression"}
+
+
+def header_keys(heading):
+    _, _, rest = PAGE.partition(f"{heading}\n\n| key | holds |\n")
+    return [name for line in rest.partition("\n\n")[0].splitlines()[1:] for name in code(line.split("|")[1])]
+
+
 def test_strings_are_written_in_the_old_family():
     (frame,) = ClassicCodec().encode_request(Request(Put("k", b"\xff" * 40), uid="u"))
     assert frame.endswith(b"\xda\x00\x28" + b"\xff" * 40)  # raw16: neither str8 (0xd9) nor bin (0xc4)

@@ -15,7 +15,8 @@ from support.pages import ROOT
 from support.puppets import unused_endpoint
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
-BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+PROGRAM = re.compile(r"^<!-- program: (\S+) -->\n```python\n.*?^```", re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```", PROGRAM.sub("", PAGE), re.MULTILINE | re.DOTALL)
 LASTING = re.compile(r"elevator (serve|proxy)")
 INSTALLS = re.compile(r"-m venv|pip install")
 
@@ -94,6 +95,6 @@ def test_the_tutorial_does_what_it_says(tmp_path, monkeypatch):
     assert reader.steps > 15
 
 
-@pytest.mark.parametrize("program", re.findall(r"literalinclude} (\S+)", PAGE))
+@pytest.mark.parametrize("program", PROGRAM.findall(PAGE))
 def test_the_programs_that_it_shows_are_there(program):
     assert (ROOT / "docs" / program).exists()
