@@ -37,6 +37,7 @@ ELEMENTS = {
     "arrays of one": b"\x91\xc0",
     "maps of one": b"\x81\xa1k\xc0",
     "nothing": b"\xc0",
+    "letters": b"\xa1x",
     "small numbers": b"\x01",
     "numbers of 16 bits": b"\xcd\x03\xe8",
     "numbers of 64 bits": b"\xcf" + bytes(range(1, 9)),
@@ -132,8 +133,8 @@ def test_a_tally_counts_over_the_whole_reply():
     assert tally.elements == 17
 
 
-RUNS = {"of letters": (b"\xa1x", 8), "of letters like heads": (b"\xa1\xa1", 8), "small": (b"\x07", 8)}
-RUNS |= {"of two": (b"\xa1\xa1\xff", 16), "broken by numbers": (b"\xc0" * 1023 + b"\xcd\x01\x00", 8 * 1023 + 40)}
+RUNS = {"of letters": (b"\xa1x", 16), "of letters like heads": (b"\xa1\xa1", 16), "small": (b"\x07", 16)}
+RUNS |= {"of two": (b"\xa1\xa1\xff", 32), "broken by numbers": (b"\xc0" * 1023 + b"\xcd\x01\x00", 16 * 1023 + 40)}
 
 
 @pytest.mark.parametrize(("run", "weighs"), RUNS.values(), ids=RUNS)

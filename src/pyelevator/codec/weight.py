@@ -17,6 +17,7 @@ LIGHT: Final = 192 << 10
 PAGE: Final = 4 << 20
 """Bytes of a reply up to which it is counted while it is made: what is open of it then is not, but that is little."""
 
+_LIGHTEST: Final = 16  # what there is but once, like short strings: its places in a list and in what is made of that
 _ATOM: Final = 40  # a number with its place in a list; nothing, true and false are the same to be quick
 _STRING: Final = 56  # beside its bytes, with its place in a list
 _ARRAY: Final = 72  # with its place in a list; the places of its elements count there
@@ -37,10 +38,10 @@ def _fixed() -> list[int]:
 
 def _weights() -> list[int]:
     """First byte -> what a token of fixed size weighs."""
-    small, strings = [8] * 128, [8, 8] + [_STRING + length for length in range(2, 32)]
-    weights = [*small, *[0] * 32, *strings, *[_ATOM] * 32, *[8] * 32]
+    small, strings = [_LIGHTEST] * 128, [_LIGHTEST] * 2 + [_STRING + length for length in range(2, 32)]
+    weights = [*small, *[0] * 32, *strings, *[_ATOM] * 32, *[_LIGHTEST] * 32]
     for first in (0xC0, 0xC2, 0xC3):
-        weights[first] = 8
+        weights[first] = _LIGHTEST
     for first in range(0xD4, 0xD9):
         weights[first] = 3 * _STRING
     return weights
@@ -51,7 +52,6 @@ _WEIGHTS: Final = _weights()
 _LENGTHS: Final = {0xD9: 1, 0xDA: 2, 0xDB: 4, 0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4}
 """First byte of a string, or of an extension -> bytes of its length."""
 
-_LIGHTEST: Final = 8
 _RUN: Final = 1024
 _LIGHTEST_RUN: Final = re.compile(rb"(?s:[\x00-\x7f\xa0\xc0\xc2\xc3\xe0-\xff]|\xa1.){%d}+" % _RUN)
 """So many tokens that weigh least, of which a message can have the most; they are counted ten times as quickly."""
