@@ -260,15 +260,24 @@ def test_destroy_removes_the_directory_after_a_repair_that_set_nothing_aside(sto
     assert not Path(filled).exists()
 
 
-def test_destroy_leaves_foreign_files(storage, filled):
+@pytest.mark.parametrize("set_aside", [False, True])
+def test_destroy_leaves_foreign_files(storage, filled, set_aside):
     storage.repair(filled, {})
     Path(filled, "lost").mkdir()
-    mine = ["notes.txt", "app.log", "lost/notes.txt", "backup.ldb", "CURRENT.old"]
+    mine = ["notes.txt", "app.log", "lost/notes.txt", "lost/12.log", "lost/7.sst.2", "backup.ldb", "CURRENT.old"]
     for name in mine:
         Path(filled, name).write_text("mine")
-    storage.destroy(filled)
+    storage.destroy(filled, set_aside=set_aside)
     assert sorted(str(file.relative_to(filled)) for file in Path(filled).rglob("*.*")) == sorted(mine)
     assert not storage.exists(filled)
+
+
+def test_destroy_leaves_what_a_link_called_lost_leads_to(storage, filled, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "000012.log").write_text("theirs")
+    Path(filled, "lost").symlink_to(tmp_path / "theirs")
+    storage.destroy(filled, set_aside=True)
+    assert (tmp_path / "theirs" / "000012.log").read_text() == "theirs"
 
 
 def test_destroy_leaves_another_database_called_lost(storage, filled):

@@ -272,7 +272,8 @@ def _remove_repairs(path: str, *, set_aside: bool) -> None:
     for name in (PARTIAL, COMPLETE, MOVING):
         shutil.rmtree(Path(path, name), ignore_errors=True)
     lost = Path(path, LOST)
-    if set_aside and lost.is_dir() and not (lost / "CURRENT").exists():  # that would be another database
+    theirs = lost.is_symlink() or (lost / "CURRENT").exists()  # another directory, or another database
+    if set_aside and lost.is_dir() and not theirs:
         remove(str(lost), [file.name for file in _files_set_aside(lost)])
         with suppress(OSError):
             lost.rmdir()
@@ -282,7 +283,8 @@ def _files_set_aside(lost: Path) -> Iterator[Path]:
     """What repairs have put there; a second file of one name has a number behind it."""
     for file in lost.iterdir():
         stem = file.name.rstrip("0123456789").removesuffix(".") if file.suffix[1:].isdigit() else file.name
-        if parse_file_name(stem):
+        name = parse_file_name(stem)
+        if name and name.canonical:
             yield file
 
 
