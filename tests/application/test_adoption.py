@@ -2,13 +2,15 @@
 
 import json
 import logging
+from contextlib import closing
+from pathlib import Path
 
 import plyvel
 import pytest
 
 from pyelevator.application import Application, Policy, StoreError
 from pyelevator.codec import ClassicCodec
-from pyelevator.commands import PUT, DbCreate, DbDrop, DbForget, DbList, Get
+from pyelevator.commands import PUT, DbCreate, DbDrop, DbForget, DbList, Exists, Get, MGet, Pipeline, Range
 from pyelevator.engines.base import Bounds, EngineDamaged, OptionTypeError, OptionValueError
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb_inspection import inspect
@@ -491,3 +493,19 @@ def test_errors_name_the_path_of_a_database_that_is_named_by_it_and_of_no_other(
                 assert answer.message.startswith(told)
     finally:
         application.close()
+
+
+@pytest.mark.parametrize("command", [Get("k"), Exists("k"), MGet(["k"]), Range()], ids=lambda one: one.verb)
+def test_errors_in_a_pipeline_name_the_path_like_all_others(tmp_path, data, command):
+    path = str(tmp_path / "theirs")
+    with plyvel.DB(path, create_if_missing=True) as db:
+        db.put(b"k", b"v")
+        db.compact_range(start=b"", stop=b"z")
+    with closing(Application.on_leveldb(str(data))) as application:
+        assert application(Request(DbCreate(path))).code is None
+        for table in Path(path).glob("*.ldb"):
+            table.unlink()
+        alone = application(Request(command, application.catalog.uid_of(path)))
+        (answer,) = application(Request(Pipeline([command]), application.catalog.uid_of(path))).payload
+        assert f"No such file or directory: {path}" in alone.message
+        assert answer.message == alone.message

@@ -6,10 +6,8 @@ from typing import Any, Self
 
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
-from pyelevator.application.failures import failure
 from pyelevator.application.handlers import HANDLERS
 from pyelevator.application.policy import Policy
-from pyelevator.engines.base import EngineError
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import UnknownCommand
 from pyelevator.messages import Request, Response
@@ -29,7 +27,7 @@ class Application:
     """
 
     def __init__(self, catalog: Catalog, policy: Policy | None = None, clock: Callable[[], float] = monotonic) -> None:
-        self._serve(catalog, Context.of(policy or Policy(), clock))
+        self._serve(catalog, Context.of(policy or Policy(), catalog.is_named_by_path, clock))
         catalog.before_close(self.cursors.drop)
 
     def _serve(self, catalog: Catalog, context: Context) -> None:
@@ -93,9 +91,7 @@ class Application:
             return self._failure(error, request)
 
     def _failure(self, error: Exception, request: Request[Any]) -> Response:
-        if isinstance(error, EngineError) and self.catalog.is_named_by_path(error.path, request.command):
-            error.path = ""  # a client that names a database by its path may read it
-        return failure(error, request.id)
+        return self._context.failure(error, request.command, request.id)
 
     @property
     def tick_seconds(self) -> float | None:

@@ -10,7 +10,6 @@ from attrs import define, field, frozen
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
 from pyelevator.application.courtesy import PIECE
-from pyelevator.application.failures import failure
 from pyelevator.application.kinds import LARGE, Reading, check_batch
 from pyelevator.application.sizes import Seen, size_of
 from pyelevator.commands import Command, Delete, Pipeline, Put
@@ -102,7 +101,7 @@ class _Execution:
         try:
             payload = self.handlers[type(command)].told(command, next(values))
         except Exception as error:  # noqa: BLE001 - every command gets its answer
-            return failure(error)
+            return self.context.failure(error, command)
         self.room -= len(payload) if type(payload) is bytes else 0
         return payload
 
@@ -116,7 +115,7 @@ class _Execution:
             request = Request(command, self.request.uid, peer=self.request.peer, connection=self.request.connection)
             response: Response = self.handlers[type(command)].call(self.engine, request, self.context)
         except Exception as error:  # noqa: BLE001 - as above
-            return failure(error)
+            return self.context.failure(error, command)
         self.room -= size_of(response.payload)
         return response
 
@@ -128,7 +127,7 @@ class _Execution:
             check_batch(ops, self.context)
             self.engine.write(ops, sync=portion[0].sync or self.context.policy.sync)
         except Exception as error:  # noqa: BLE001 - as above
-            return [failure(error)] * len(portion)
+            return [self.context.failure(error, portion[0])] * len(portion)
         return [None] * len(portion)
 
     def _too_large(self) -> Response:
