@@ -4,6 +4,7 @@ import importlib
 import inspect
 import subprocess
 import sys
+from itertools import islice
 
 import pytest
 
@@ -166,6 +167,64 @@ def test_db_options_may_stand_second(E):
 def test_a_slice_without_a_count_is_empty(E):
     assert (E.Slice(), E.Slice("a"), E.Slice("a", None)) == ([], [], [])
     assert E.Slice("a", 1) == E.Slice(key_from="a", offset=1) == [["a", "1"]]
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 0.0, -0.5])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda E, **timeout: E.Get("a", **timeout),
+        lambda E, **timeout: E.MGet(["a"], **timeout),
+        lambda E, **timeout: E.listdb(**timeout),
+        lambda E, **timeout: E.Range("a", "b", **timeout),
+        lambda E, **timeout: list(E.RangeIter("a", "b", **timeout)),
+        lambda E, **timeout: E.connect("default", **timeout),
+        lambda E, **timeout: E.disconnect(**timeout),
+        lambda E, **timeout: E.WriteBatch().Write(**timeout),
+    ],
+)
+def test_a_timeout_of_0_or_below_is_the_clients_own(E, call, timeout):
+    with pytest.warns(DeprecationWarning, match=r"^a timeout of 0 or below is py-elevator's word") as warned:
+        call(E, timeout=timeout)
+    assert warned[0].filename == __file__
+
+
+def test_a_timeout_that_is_no_number_of_seconds_is_still_an_error(E):
+    for timeout in ("1", True, float("nan")):
+        with pytest.raises((TypeError, ValueError), match="timeout must be"):
+            E.Get("a", timeout=timeout)
+
+
+# Iterators
+
+
+def test_a_range_that_one_loop_has_exhausted_starts_anew_in_the_next(E):
+    rows = E.RangeIter("a", "b")
+    assert [list(rows) for _ in range(3)] == [[["a", "1"], ["b", "2"]]] * 3
+    E.Put("aa", "3")
+    assert list(rows) == [["a", "1"], ["aa", "3"], ["b", "2"]]
+
+
+def test_an_iterator_of_a_range_never_starts_anew(E):
+    plain = iter(E.RangeIter("a", "b"))
+    assert (list(plain), list(plain)) == ([["a", "1"], ["b", "2"]], [])
+
+
+def test_a_range_that_several_loops_share_ends_once(E):
+    rows = E.RangeIter("a", "b")
+    assert [list(islice(rows, 1)) for _ in range(4)] == [[["a", "1"]], [["b", "2"]], [], []]
+    rows = E.RangeIter("a", "b")
+    assert next(rows) == ["a", "1"]
+    assert (list(rows), list(rows)) == ([["b", "2"]], [])
+    assert next(rows, None) is None
+
+
+def test_a_range_that_was_closed_stays_so(E):
+    rows = E.RangeIter("a", "b")
+    list(rows)
+    rows.close()
+    assert list(rows) == []
+    assert next(E.RangeIter("x", "y"), None) is None
 
 
 def test_a_client_tells_where_its_server_is():

@@ -13,6 +13,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
+from pyelevator.deadlines import check_timeout
+
 C = TypeVar("C", bound=type)
 
 _STATUSES: Final = {"SUCCESS_STATUS": 1, "FAILURE_STATUS": -1, "WARNING_STATUS": -2}
@@ -306,6 +308,22 @@ def _renamed(
 def _completed(defaults: Mapping[str, Any], args: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     given = {**dict(zip(defaults, args, strict=False)), **options}
     return given | {name: value for name, value in defaults.items() if given.get(name) is None}
+
+
+def call_timeout(timeout: float | None) -> float | None:
+    """Check the timeout of one call; 0 and below stood for the client's own, which is None here.
+
+    Args:
+        timeout: Seconds.
+
+    Raises:
+        ArgumentTypeError: It is not a number.
+        UsageError: It is not a number of seconds.
+    """
+    if type(timeout) in (int, float) and timeout <= 0:  # type: ignore[operator]
+        _warn("a timeout of 0 or below is py-elevator's word for the client's own timeout; leave it out")
+        return None
+    return check_timeout(timeout)
 
 
 # Attributes

@@ -109,4 +109,4 @@ def test_a_page_that_failed_is_fetched_again_and_nothing_is_skipped():
 
 def test_a_wrong_timeout_is_told_at_the_call():
     with Elevator(transport="fake") as E, pytest.raises(UsageError, match="timeout"):
-        E.RangeIter(timeout=-1)
+        E.RangeIter(timeout=float("nan"))

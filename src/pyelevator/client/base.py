@@ -19,7 +19,7 @@ from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ArgumentTypeError, MessageTooLarge, UsageError
 from pyelevator.flows import Flow, Forward, Interceptor, compose, drive, through
-from pyelevator.legacy import accept_old_calls
+from pyelevator.legacy import accept_old_calls, call_timeout
 from pyelevator.messages import Request
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
 from pyelevator.transports.endpoint import is_url
@@ -357,9 +357,13 @@ class Client(Facade[T]):
 
     def disconnect(self, *, timeout: float | None = None) -> None:
         """Closes every connection at once, so a ``timeout`` has nothing to limit; ``connect`` opens new ones."""
-        check_timeout(timeout)
+        call_timeout(timeout)
         self._link.leave()
         self._session.close()
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        told = None if timeout is None else call_timeout(timeout)
+        return Deadline.after(self._timeout if told is None else told)
 
     def _run(self, flow: Flow[R], timeout: float | None) -> R:
         return self._run_until(flow, self._deadline(timeout))
@@ -372,7 +376,7 @@ class Client(Facade[T]):
         flow: Callable[[Link, Any, bool], Flow[R]] = operations.call,
     ) -> R:
         """Does what ``flow`` does for a command of one key; without a flow, where an answer is the result."""
-        deadline = Deadline.after(self._timeout if timeout is None else check_timeout(timeout))
+        deadline = self._deadline(timeout) if timeout is not None else Deadline.after(self._timeout)
         link = self._link
         if compression is not False or not link.plain or self._forward is not None or self._session.dropped:
             return self._run_until(flow(link, command, compression), deadline)

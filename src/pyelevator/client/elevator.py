@@ -40,10 +40,10 @@ from pyelevator.commands import (
     Range,
     RepairReport,
 )
-from pyelevator.deadlines import Deadline, check_timeout
+from pyelevator.deadlines import Deadline
 from pyelevator.errors import CursorExpired, KeyNotFound
 from pyelevator.flows import Interceptor
-from pyelevator.legacy import accept_old_calls
+from pyelevator.legacy import accept_old_calls, call_timeout
 from pyelevator.transports import Curve, Transport
 from pyelevator.transports.failures import CONNECT_TIMEOUT
 
@@ -447,7 +447,7 @@ class Elevator(Client[T]):
         """
         command = scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=RANGE_ITER)
         pager = Pager.over(command, consistent, sealed=self._looks_ahead)
-        check_timeout(timeout)
+        timeout = call_timeout(timeout)
 
         def begin(pager: Pager, deadline: Deadline) -> Ahead[Fetched]:
             return self._begin(operations.page(self._link, pager, compression), deadline)

@@ -242,6 +242,10 @@ class RangeIter(Generic[T]):
     ``consistent`` range calls :meth:`close`, or uses it in a ``with`` block, so that the server need not keep the
     snapshot any longer; that of an iterator that is dropped is given back with the client's next request.
 
+    As py-elevator's could be iterated again, one that a single loop has exhausted starts anew in the next loop, and
+    fetches everything again. To take rows in portions, call ``iter(rows)`` first: that never starts anew, nor does an
+    iterator that was closed, or stepped by hand, or that several loops have shared.
+
     >>> from pyelevator import Elevator
     >>> with Elevator.from_url("fake://") as E:
     ...     E.Put("1", "a")
@@ -251,13 +255,23 @@ class RangeIter(Generic[T]):
 
     def __init__(self, pager: Pager, source: "pages.Pages[T]") -> None:
         self._pages = source
-        self._page = source.before(pager)
+        self._pager = pager
+        self._exhausted = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._page = self._beginning = self._pages.before(self._pager)
         self._rows = self._page.rows
+        self._loops = 0
 
     def __repr__(self) -> str:
         return f"<RangeIter {'at its last page' if self._page.pager.done else 'with pages to come'}>"
 
     def __iter__(self) -> Self:
+        if self._exhausted and self._loops == 1:
+            self._exhausted = False
+            self._begin()
+        self._loops += 1 if self._loops or self._page is self._beginning else 2  # else it was stepped by hand before
         return self
 
     def __next__(self) -> T:
@@ -270,6 +284,7 @@ class RangeIter(Generic[T]):
                 self._rows = page.rows
             elif page.pager.done:
                 self.close()
+                self._exhausted = True
                 raise StopIteration
             else:
                 self._turn_over(page)
@@ -284,6 +299,7 @@ class RangeIter(Generic[T]):
 
         It does not matter if the server cannot be told: it keeps no snapshot for long.
         """
+        self._exhausted = False
         page = self._page = self._pages.last(self._page)
         self._rows = page.rows
         if page.pager.cursor:
