@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -15,7 +17,8 @@ from pyelevator.testing.servers import ProxyProcess, ServerProcess
 from pyelevator.transports import Curve
 
 WAIT = 30
-HARMLESS = ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO"]
+URL = "tcp://127.0.0.1:9"
+HARMLESS = ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGSTKFLT", "SIGRTMIN"]
 
 
 def until(holds):
@@ -59,13 +62,44 @@ def test_a_server_goes_on_answering_whatever_signals_come():
 
 
 @pytest.mark.parametrize("start", [server, proxy])
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGQUIT"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGQUIT", "SIGPWR", "SIGXCPU"])
 def test_what_stops_stops_gracefully_after_other_signals_too(start, name, tmp_path):
     path = tmp_path / "log"
     with start("-v", "--log-file", str(path)) as process:
         noted(process, path, signal.SIGHUP, "SIGHUP")
         assert process.stop(getattr(signal, name)) == 0
         assert f"stopping by {name}" in path.read_text()
+
+
+@pytest.mark.parametrize("start", [server, proxy])
+def test_a_realtime_signal_without_a_name_is_named_by_its_number(start, tmp_path):
+    path = tmp_path / "log"
+    with start("--log-file", str(path)) as process:
+        noted(process, path, signal.SIGRTMIN + 2, f"signal {signal.SIGRTMIN + 2} means nothing here")
+        assert process.stop() == 0
+
+
+STARTING = """
+import os, signal, sys
+from pyelevator.__main__ import main
+
+for name in ("SIGHUP", "SIGUSR1", "SIGUSR2"):  # as soon as the command's own first words have been read
+    sys.meta_path.insert(0, type("Sender", (), {"find_spec": staticmethod(
+        lambda module, *_, number=getattr(signal, name): os.kill(os.getpid(), number)
+        if module == "pyelevator.cli.commands" else None)}))
+main()
+"""
+
+
+@pytest.mark.parametrize("command", [["serve", "--engine", "memory", "--bind"], ["proxy", "--upstream", URL, "--listen"]])
+def test_signals_that_come_while_it_starts_end_nothing(command):
+    arguments = [sys.executable, "-u", "-c", STARTING, *command, "tcp://127.0.0.1:0"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout.readline().startswith("serving tcp://127.0.0.1:")
+        process.terminate()
+        output = process.stdout.read()
+    assert process.returncode == 0
+    assert "SIGUSR1 means nothing here" in output
 
 
 @pytest.mark.parametrize("start", [server, proxy])

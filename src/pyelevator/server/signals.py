@@ -10,15 +10,18 @@ from typing import Final, Protocol
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
-_STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+def _known(*names: str) -> tuple[int, ...]:
+    """The numbers of those signals that this system has."""
+    return tuple(int(getattr(signal, name)) for name in names if hasattr(signal, name))
+
+
+_STOPPING: Final = _known("SIGTERM", "SIGINT", "SIGQUIT", "SIGPWR", "SIGXCPU")
+"""SIGPWR: the power fails, or a container's host wants it to end; SIGXCPU: the limit of processor time is near."""
 
 _MEANINGLESS: Final = (
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-    signal.SIGVTALRM,
-    signal.SIGPROF,
-    signal.SIGIO,
+    *_known("SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGSTKFLT"),
+    *(range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else ()),
 )
 """Those that would end a process which does not expect them."""
 
@@ -46,7 +49,7 @@ def attend_to_signals(server: Stoppable, renewals: Sequence[Callable[[], None]])
     """Attends to signals in a thread of its own, which ends with the process; within ``blocked_signals``.
 
     Args:
-        server: SIGTERM, SIGINT and SIGQUIT stop it; the second of them ends the process at once.
+        server: SIGTERM, SIGINT, SIGQUIT, SIGPWR and SIGXCPU stop it; the second of them ends the process at once.
         renewals: what SIGHUP calls, one after the other: each reads something anew.
     """
     threading.Thread(target=_attend, args=(server, renewals), name="elevator-signals", daemon=True).start()
@@ -81,4 +84,5 @@ def _renew(renewals: Sequence[Callable[[], None]]) -> None:
 
 
 def _name(number: int) -> str:
-    return signal.Signals(number).name
+    """A signal's name; most of the realtime signals have none."""
+    return next((known.name for known in signal.Signals if known == number), f"signal {number}")
