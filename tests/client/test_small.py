@@ -171,12 +171,34 @@ def test_reprs_tell_what_there_is_and_how_much(E):
     batch.Clear()
     p.Clear()
     rows = E.RangeIter()
-    assert repr(rows) == "<RangeIter with pages to come>"
+    assert repr(rows) == "<RangeIter: 0 rows at hand, pages to come>"
     assert list(rows) == []
-    assert repr(rows) == "<RangeIter at its last page>"
-    assert repr(FakeTransport()).startswith("<FakeTransport over ")
+    assert repr(rows) == "<RangeIter: 0 rows at hand, no page to come>"
+    E.Put("a", "1")
+    E.Put("b", "2")
+    rows = E.RangeIter()
+    next(rows)
+    assert repr(rows) == "<RangeIter: 1 rows at hand, no page to come>"
+    assert repr(FakeTransport()) == "<FakeTransport of <Application: 1 databases, 0 cursors>>"
     with serve(Application.in_memory()) as server:
         assert repr(server) == f"<Server at {server.urls[0]}: 0 connections, 0 unanswered>"
+
+
+def test_reprs_of_async_things_tell_the_same():
+    async def main():
+        async with AsyncElevator(transport="fake") as E:
+            await E.Put("a", "1")
+            await E.Put("b", "2")
+            rows = E.RangeIter()
+            before = repr(rows)
+            await anext(rows)
+            return before, repr(rows), repr(E.pipeline())
+
+    assert asyncio.run(main()) == (
+        "<AsyncRangeIter: 0 rows at hand, pages to come>",
+        "<AsyncRangeIter: 1 rows at hand, no page to come>",
+        "<AsyncPipeline: 0 commands queued>",
+    )
 
 
 def test_ping_needs_no_database_and_takes_a_timeout():

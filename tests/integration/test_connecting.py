@@ -333,6 +333,9 @@ SECRETS += ["tcp://host/?timeout=hunter2", "tcp://[hunter2@host/", "tcp://?hunte
 SECRETS += [
     "tcp://host/#hunter2",
     "ipc://?hunter2",
+    "ipc://ann:hunter2@/run/e.sock",
+    "ipc://hunter2@e.sock",
+    "ipc://ann:hunter2@",
     "fake://x?hunter2",
     "tcp://h/?curve_key=hunter2",
     "tcp://\u2100:hunter2@h",

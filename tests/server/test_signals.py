@@ -91,7 +91,9 @@ main()
 """
 
 
-@pytest.mark.parametrize("command", [["serve", "--engine", "memory", "--bind"], ["proxy", "--upstream", URL, "--listen"]])
+@pytest.mark.parametrize(
+    "command", [["serve", "--engine", "memory", "--bind"], ["proxy", "--upstream", URL, "--listen"]]
+)
 def test_signals_that_come_while_it_starts_end_nothing(command):
     arguments = [sys.executable, "-u", "-c", STARTING, *command, "tcp://127.0.0.1:0"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:

@@ -34,6 +34,9 @@ class Application:
         self.catalog, self._context = catalog, context
         self.policy, self.cursors, self._courtesy = context.policy, context.cursors, context.courtesy
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self.catalog.names())} databases, {len(self.cursors)} cursors>"
+
     @classmethod
     def in_memory(cls, policy: Policy | None = None) -> Self:
         """An application with one empty database, 'default', that is gone with the process."""

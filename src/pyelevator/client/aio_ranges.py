@@ -8,7 +8,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from attrs import evolve
 
-from pyelevator.client.ranges import Pager
+from pyelevator.client.ranges import Pager, shown
 from pyelevator.client.whole import WholePager
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ElevatorError, TransportError, UsageError
@@ -123,6 +123,9 @@ class AsyncRangeIter(Generic[T]):
         self._looks_ahead = looks_ahead
         self._page: _Page[T] = _Page(None, pager, pager, FORKS.count)
         self._fetching = False
+
+    def __repr__(self) -> str:
+        return shown("AsyncRangeIter", len(self._page.rows), self._page.pager)
 
     def __aiter__(self) -> Self:
         return self

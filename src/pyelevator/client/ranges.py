@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from contextlib import suppress
 from itertools import chain
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypeVar
 
 from attrs import evolve, frozen
@@ -231,6 +232,11 @@ Scan: TypeAlias = Range | Slice | Pager
 """A range as one command, or as pages."""
 
 
+def shown(name: str, rows: int, pager: Pager) -> str:
+    """What the repr of an iterator says: the rows at hand, and whether there are others."""
+    return f"<{name}: {rows} rows at hand, {'no page' if pager.done else 'pages'} to come>"
+
+
 class RangeIter(Generic[T]):
     """An iterator over a range, lazy: it fetches nothing before the first step, and then one page ahead.
 
@@ -265,7 +271,7 @@ class RangeIter(Generic[T]):
         self._loops = 0
 
     def __repr__(self) -> str:
-        return f"<RangeIter {'at its last page' if self._page.pager.done else 'with pages to come'}>"
+        return shown("RangeIter", length_hint(self._rows), self._page.pager)
 
     def __iter__(self) -> Self:
         if self._exhausted and self._loops == 1:

@@ -35,6 +35,11 @@ def is_url(text: object) -> bool:
     return isinstance(text, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
 
 
+def _has_user(rest: str) -> bool:
+    """Whether what follows ``ipc://`` begins with a user, as no path of a socket file does; ``@name`` is one."""
+    return rest.find("@") > 0 and "/" not in rest[: rest.find("@")]
+
+
 def shown(url: str) -> str:
     """A URL as messages may show it: without a user, a password, a query or a fragment.
 
@@ -44,7 +49,7 @@ def shown(url: str) -> str:
     scheme, mark, rest = url.partition("://")
     if not mark:
         scheme, rest = "", url
-    before, _, behind = rest.rpartition("@") if scheme != "ipc" else ("", "", rest)
+    before, _, behind = rest.rpartition("@") if scheme != "ipc" or _has_user(rest) else ("", "", rest)
     if re.search("[?#]", before):  # nobody can tell where the secret ends
         return f"{scheme}{mark}..."
     place = re.split("[?#]", behind, maxsplit=1)[0]
@@ -120,6 +125,8 @@ def _tcp(url: str) -> tuple[str, str]:
 def _path(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     path = unquote(parts.netloc + parts.path)
+    if _has_user(parts.netloc):
+        raise UsageError(f"{shown(url)!r} has a user, and an Elevator server knows none; a path may begin with ./")
     if parts.scheme == "ipc" and not path:
         raise UsageError(f"{shown(url)!r} names no socket file; a URL looks like ipc:///run/elevator.sock")
     if parts.scheme == "fake" and path:

@@ -49,7 +49,7 @@ class FakeTransport(Transport):
         return "fake://"
 
     def __repr__(self) -> str:
-        return f"<FakeTransport over {self.application!r}>"
+        return f"<{type(self).__name__} of {self.application!r}>"
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         thread = get_ident()
