@@ -97,9 +97,13 @@ main()
 def test_signals_that_come_while_it_starts_end_nothing(command):
     arguments = [sys.executable, "-u", "-c", STARTING, *command, "tcp://127.0.0.1:0"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout.readline().startswith("serving tcp://127.0.0.1:")
+        output = ""
+        while not output.rpartition("\n")[0].rpartition("\n")[2].startswith("serving tcp://127.0.0.1:"):
+            line = process.stdout.readline()
+            assert line, output
+            output += line
         process.terminate()
-        output = process.stdout.read()
+        output += process.stdout.read()
     assert process.returncode == 0
     assert "SIGUSR1 means nothing here" in output
 
