@@ -40,7 +40,7 @@ def test_coverage_is_measured_in_all_processes_and_has_a_floor():
     coverage = PROJECT["tool"]["coverage"]
     assert coverage["run"]["branch"] is coverage["run"]["parallel"] is True
     assert coverage["run"]["patch"] == ["subprocess"]
-    assert coverage["report"]["fail_under"] >= 69
+    assert coverage["report"]["fail_under"] >= 89
 
 
 def test_each_group_that_make_installs_is_there():
