@@ -126,6 +126,11 @@ def test_importing_the_package_imports_no_server_and_no_extra():
     assert run_without([], f"import sys\nfrom pyelevator import Elevator\nprint({loaded})").stdout == "[]\n"
 
 
+def test_a_client_loads_no_engine_and_no_logging():
+    loaded = "[m for m in ('pyelevator.engines', 'logging', 'difflib') if m in sys.modules]"
+    assert run_without([], f"import sys\nfrom pyelevator import Elevator\nprint({loaded})").stdout == "[]\n"
+
+
 def test_the_client_is_loaded_when_it_is_first_used_and_the_application_when_a_fake_is_made():
     seen = "[m for m in ('zmq', 'pyelevator.application') if m in sys.modules]"
     uses = ("import sys, pyelevator", "pyelevator.Elevator", "pyelevator.Elevator(transport='fake')")

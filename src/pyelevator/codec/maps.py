@@ -209,6 +209,8 @@ def _is_number(value: Any) -> bool:
 def _request_id(meta: dict[Any, Any], frame: bytes) -> Id:
     """The id in the meta of a request, whoever sent it. Some languages have no whole numbers above 2**32 but floats."""
     value = meta[b"id"]
+    if type(value) is int and value >= 0:  # msgpack has none from 2**64 on
+        return value
     if type(value) is float and value.is_integer():
         value = int(value)
     if _is_number(value):

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from pyelevator.engines.base import EngineError
-from pyelevator.engines.options import check_options
 from pyelevator.errors import ErrorCode
 
 _OWN_FILES: Final = frozenset({"store.json", "store"})
@@ -44,6 +42,9 @@ def refused_name(name: str) -> str | None:
 
 def refused_options(options: Mapping[str, Any]) -> tuple[ErrorCode, str] | None:
     """Say why an old server is not asked to create a database with these options; None if it is."""
+    from pyelevator.engines.base import EngineError  # few clients create databases
+    from pyelevator.engines.options import check_options
+
     unknown = sorted(options.keys() - _KNOWN)
     if unknown:
         return ErrorCode.VALUE, f"this server does not know the option {unknown[0]!r}; nothing was sent"
