@@ -366,7 +366,7 @@ def test_a_database_whose_files_are_gone_says_so_and_can_be_dropped(reopened, da
     catalog = reopened()
     assert catalog.names() == ["default", "x"]
     for call in (lambda: get(catalog, "x"), lambda: catalog.mount("x"), lambda: catalog.repair(UID)):
-        with pytest.raises(DatabaseError, match=r"^Database x: its files are gone \(/gone/x\)$"):
+        with pytest.raises(DatabaseError, match=r"^Database x: its files are gone$"):
             call()
     assert not Path("/gone").exists()
     catalog.drop("x")

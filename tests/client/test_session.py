@@ -9,6 +9,8 @@ from contextlib import suppress
 
 import pytest
 
+from pyelevator import Elevator
+from pyelevator.application import Application
 from pyelevator.client.session import Lane, Session
 from pyelevator.codec import ClassicCodec, FlatCodec
 from pyelevator.commands import Get, Ping, Range
@@ -18,6 +20,7 @@ from pyelevator.errors import MalformedMessage, PoolTimeout, RequestTimeout
 from pyelevator.flows import Send, Sleep
 from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
+from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, Transport
 
 OK = ClassicCodec().encode_response(Response(b"v"), Request(Get("k")))
@@ -429,3 +432,19 @@ def test_each_connection_begins_its_ids_at_a_number_of_its_own():
     first, second, third = sorted(asked)
     assert second - first > 1
     assert third - second > 1
+
+
+@pytest.mark.parametrize("consumed", [1, 500])
+def test_disconnect_closes_the_connection_of_a_page_on_its_way(consumed):
+    with serve(Application.in_memory()) as server, Elevator.from_url(server.urls[0]) as E:
+        with E.WriteBatch() as batch:
+            for number in range(1000):
+                batch.Put(f"{number:04}", "v" * 10_000)
+        rows = E.RangeIter()
+        for _ in range(consumed):
+            next(rows)
+        pool = E._session._pool
+        E.disconnect()
+        assert not pool.is_open
+        E.connect()
+        assert len(list(rows)) == 1000 - consumed

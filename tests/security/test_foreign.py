@@ -116,11 +116,13 @@ def test_another_protocol_gets_nothing_done_and_loses_its_connection(place, appl
 
 
 @pytest.mark.parametrize(("opening", "protocol"), [("POST", "HTTP"), ("TLS", "TLS"), ("text", "some text protocol")])
-def test_the_log_says_once_a_minute_what_was_refused_and_nothing_of_it(application, caplog, opening, protocol):
+@pytest.mark.parametrize("place", ["server", "proxy"], indirect=True)
+@pytest.mark.parametrize("way", ["open", "keys"], indirect=True)
+def test_the_log_says_once_a_minute_what_was_refused_and_nothing_of_it(place, application, caplog, opening, protocol):
     data = OPENINGS[opening](application)
-    with caplog.at_level(logging.DEBUG), Server(application, [ANY_PORT]) as server:
+    with caplog.at_level(logging.DEBUG):
         for _ in range(3):
-            say(server.urls[0], data)
+            say(place, data)
     told = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
     assert told == [f"refused a client at 127.0.0.1: it speaks {protocol}, not ZeroMQ"]
 

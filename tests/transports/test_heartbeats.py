@@ -11,14 +11,17 @@ import zmq
 
 from pyelevator import AsyncElevator, ConnectionLost, Curve, Elevator
 from pyelevator.application import Application
+from pyelevator.codec import ClassicCodec
+from pyelevator.commands import Ping
 from pyelevator.deadlines import Deadline
+from pyelevator.messages import Request, Response
 from pyelevator.proxy import Proxy
 from pyelevator.server import Server
 from pyelevator.server.capacity import Capacity
 from pyelevator.server.keys import generate
 from pyelevator.server.security import Door
 from pyelevator.testing.servers import serve
-from pyelevator.transports import TcpTransport, tcp
+from pyelevator.transports import TcpTransport, tcp, zmtp
 from pyelevator.transports.dial import opened
 from pyelevator.transports.open_listener import OpenListener
 from support import programs
@@ -346,3 +349,32 @@ def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys, monk
 
     with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], door=Door.of(keys)) as server:
         assert asyncio.run(main(server.urls[0].removeprefix("tcp://")))
+
+
+@pytest.mark.parametrize("server", [alive, old])
+def test_a_proxy_asks_servers_that_understand_it_whether_they_live(server, monkeypatch):
+    quick(monkeypatch)
+    monkeypatch.setattr("pyelevator.proxy.lines._ROUND", 0.02)
+
+    def answering(peer):
+        peer.sendall(GREETINGS[1 if server is alive else 0] + READY)
+        taken(peer, 64 + len(DEALER))
+        head = taken(peer, 2)
+        taken(peer, head[1])
+        if server is alive:
+            for _ in range(6):
+                assert taken(peer, len(PING)) == PING
+                peer.sendall(PONG)
+        else:
+            peer.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                peer.recv(100)
+        peer.sendall(zmtp_message(ClassicCodec().encode_response(Response(b"PONG"), Request(Ping()))))
+
+    with played(answering) as endpoint, Proxy(["tcp://127.0.0.1:0"], f"tcp://{endpoint}") as proxy:
+        with Elevator.from_url(proxy.urls[0], auto_connect=False, timeout=60) as E:
+            assert E.ping() == "PONG"
+
+
+def zmtp_message(frames):
+    return b"".join(zmtp.encode(frames))

@@ -193,7 +193,8 @@ class Catalog:
             filter(_may_be_used, ((path, self._look(path)) for path in candidates)), (recorded, False)
         )
         if is_there is False:
-            _log.warning("the database %s cannot be used, the others are: %s", entry.name, absence(recorded))
+            why = f"{absence(recorded)} ({recorded})"
+            _log.warning("the database %s cannot be used, the others are: %s", entry.name, why)
         return evolve(entry, path=path, recorded=None if is_there else entry.path)
 
     def _look(self, path: str) -> bool | None:

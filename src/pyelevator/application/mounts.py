@@ -23,14 +23,14 @@ _log: Final = logging.getLogger("pyelevator.catalog")
 
 
 def absence(path: str) -> str:
-    """What to say of a path where there is no database."""
+    """What to say of a path where there is no database, without the path: a client may know it by another name."""
     try:
         is_directory = stat.S_ISDIR(Path(path).stat().st_mode)
     except FileNotFoundError:
         is_directory = True  # once
     except OSError as error:
-        return f"{error.strerror}: {path}"
-    return f"its files are gone ({path})" if is_directory else f"Not a directory: {path}"
+        return str(error.strerror)
+    return "its files are gone" if is_directory else "Not a directory"
 
 
 class Mount:
@@ -140,7 +140,7 @@ class Mount:
         try:
             return self._storage.exists(self.entry.path)
         except ValueError as error:  # a store file can hold any text
-            raise DatabaseError(f"Database {self.entry.name}: {self.entry.path!r} is no path ({error})") from error
+            raise DatabaseError(f"Database {self.entry.name}: what is recorded for it is no path") from error
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -192,6 +192,10 @@ class Pool:
         self._lent.add(lane)
         return lane
 
+    def occupy(self, lane: Lane) -> None:
+        """Takes note that somebody waits for an answer on a lane that was lent."""
+        self._lent.discard(lane)
+
     def take_back(self, lane: Lane) -> None:
         """Ends the use of a lane that was lent."""
         self._lent.discard(lane)
@@ -226,8 +230,11 @@ class Pool:
                 lane.close()
 
     def close(self) -> None:
-        """Closes the idle lanes at once; a busy one follows when it is given back."""
+        """Closes the idle lanes at once, and those whose answers nobody waits for; a busy one follows when it is given
+        back."""
         self._closed = True
+        for lane in list(self._lent):
+            lane.close()
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
@@ -255,6 +262,7 @@ class Begun:
         """Waits for the answer; once."""
         if self._lane is None:
             raise UsageError("the answer was received already, or given up")
+        self._pool.occupy(self._lane)
         try:
             return self._lane.finish(self._transport, deadline)
         except TransportError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from pyelevator.proxy.actions import Forward, Renew, Rest, Resume
+from pyelevator.transports.base import HEARTBEAT
 from pyelevator.transports.outgoing import Outgoing, Road
 from pyelevator.transports.watch import Watch
 
@@ -14,6 +15,9 @@ _TOGETHER: Final = 64
 
 _STALLED: Final = 1.0
 """Seconds without a byte after which an answer takes up no more room than what has come of it."""
+
+_ROUND: Final = HEARTBEAT / 4
+"""Seconds after which the connections are looked through for those whose servers are to be asked whether they live."""
 
 Key: TypeAlias = tuple[str, int]
 """The name of an upstream, and the number of a lane to it."""
@@ -38,6 +42,7 @@ class Lines:
         self._more: dict[Key, Outgoing] = {}
         self._dialling: dict[Key, Outgoing] = {}
         self._loaded: dict[Key, Outgoing] = {}
+        self._round_at = math.inf
 
     def stirring(self, ready: Mapping[Any, int], now: float) -> list[tuple[Key, Outgoing, int]]:
         """Those on which something happened, or is due, or waits to be taken."""
@@ -45,6 +50,9 @@ class Lines:
         if self._more or self._dialling:
             keys += [key for key, line in (self._more | self._dialling).items() if line.at_hand or line.due <= now]
             keys = list(dict.fromkeys(keys))
+        if now >= self._round_at:
+            keys = list(dict.fromkeys(keys + [key for key, line in self._lines.items() if line.due <= now]))
+            self._round_at = now + _ROUND if self._lines else math.inf
         lines = [(key, self._lines[key]) for key in keys]
         return [(key, line, ready.get(line.watched, 0)) for key, line in lines]
 
@@ -56,7 +64,8 @@ class Lines:
     @property
     def due(self) -> float:
         """When one of them has something to do, whatever happens."""
-        return min([line.due for line in self._dialling.values()], default=math.inf)
+        dialling = min([line.due for line in self._dialling.values()], default=math.inf)
+        return min(dialling, self._round_at)
 
     def reads(self, line: Outgoing) -> bool:
         """Whether what comes over it may be taken."""
@@ -116,7 +125,7 @@ class Lines:
         if self._large or self._postponed or line.large:
             self._place_answer(key, line)
         _keep(self._more, key, line, line.at_hand)
-        _keep(self._dialling, key, line, line.due < math.inf)
+        _keep(self._dialling, key, line, line.due < math.inf and not line.up)
         place = line.place(self.reads(line))
         if place != line.polled:
             at, wanted, dialled = place
@@ -135,7 +144,9 @@ class Lines:
             self._watch.want(before, 0)
 
     def _connect(self, key: Key) -> Outgoing:
-        line = self._lines[key] = Outgoing(self._roads[key[0]], time.monotonic())
+        now = time.monotonic()
+        line = self._lines[key] = Outgoing(self._roads[key[0]], now)
+        self._round_at = min(self._round_at, now + _ROUND)
         return line
 
     def renew(self, action: Renew) -> None:

@@ -24,7 +24,7 @@ class Road:
 
     def caller(self) -> Caller:
         """A new connection."""
-        return Caller(self._url, self._max_message, curve=self._curve)
+        return Caller(self._url, self._max_message, curve=self._curve, heartbeats=True)
 
 
 class Outgoing:
@@ -62,6 +62,11 @@ class Outgoing:
     def due(self) -> float:
         """When ``attend`` has something to do, whatever happens."""
         return self._caller.due
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a connection: then it is only due to ask whether the server lives."""
+        return self._caller.up
 
     @property
     def at_hand(self) -> bool:

@@ -103,7 +103,8 @@ class Welcome:
         if not data or (data[0] == 0xFF and len(data) < len(zmtp.SIGNATURE)):
             return None
         if data[0] != 0xFF or not data[9] & 1:
-            self._refuse_without_keys("ZMTP 1")
+            if data[0] == 0xFF:
+                self._refuse_without_keys("ZMTP 1")
             self._step = self._first_identity
             return b""
         self._step = self._revision
@@ -124,6 +125,7 @@ class Welcome:
         empty = data[:2] == _NO_IDENTITY or (found is not None and found[1] == found[2])
         if strange or (first == _ZERO and not empty):
             raise Foreign(next(protocol for words, protocol in _FIRST_WORDS if words.match(data)))
+        self._refuse_without_keys("ZMTP 1")
         self.head, self.read_head = zmtp.first_head, zmtp.read_first_head
         return self._end(0)
 
