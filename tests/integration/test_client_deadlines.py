@@ -29,7 +29,10 @@ GRACE = 2.0
 def batch(client, timeout):
     writes = client.WriteBatch()
     writes.Put("k", "v")
-    writes.Write(timeout=timeout)
+    try:
+        writes.Write(timeout=timeout)
+    finally:
+        writes.Clear()
 
 
 CALLS = {
@@ -246,6 +249,7 @@ def test_connecting_and_waiting_share_one_deadline_on_a_socket():
         writes.Put("k", "v")
         error = ends_in_time(lambda timeout: writes.Write(timeout=timeout), RequestTimeout, timeout=0.5)
         assert "within 0.5 s" in str(error)
+        writes.Clear()
         writes.disconnect()
 
 

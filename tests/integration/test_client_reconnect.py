@@ -70,6 +70,7 @@ def test_what_was_asked_while_the_server_was_down_is_never_executed(server):
         batch.Put("down too", "v")
         with pytest.raises(ConnectTimeout):
             batch.Write(timeout=0.02)
+        batch.Clear()
         server.restart()
         E.Put("after", "v", timeout=30)
         with Elevator.from_url(server.urls[0]) as other:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from attrs import define, field
 
-from pyelevator import AsyncElevator, Elevator, ElevatorError
+from pyelevator import AsyncElevator, AsyncWriteBatch, Elevator, ElevatorError
 from torture.report import count, ms, percentile
 
 PAIRS: Final = 500
@@ -35,7 +35,21 @@ def value(number: int) -> str:
 def _batch(client: Any, number: int, timeout: float) -> Any:
     batch = client.WriteBatch(timeout=timeout)
     batch.Put(name(number), value(number))
-    return batch.Write()
+    return _written_async(batch) if isinstance(batch, AsyncWriteBatch) else _written(batch)
+
+
+def _written(batch: Any) -> None:
+    try:
+        batch.Write()
+    finally:
+        batch.Clear()
+
+
+async def _written_async(batch: Any) -> None:
+    try:
+        await batch.Write()
+    finally:
+        batch.Clear()
 
 
 COLUMNS: Final = ("server", "calls", "timeouts", "right answers", "worst over timeout", "99 %", "within 50 ms")

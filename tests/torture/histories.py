@@ -90,7 +90,10 @@ def _write(client: Client, writes: Mapping[str, str | None]) -> None:
             client.Delete(key)
         else:
             client.Put(key, value)
-    batch.Write()
+    try:
+        batch.Write()
+    finally:
+        batch.Clear()
 
 
 def call(client: Client, what: str, keys: Pair, word: str) -> Operation | None:

@@ -75,7 +75,7 @@ class Application:
         try:
             return handler(self.catalog, request, self._context)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            return self._failure(error, request)
+            return self._context.failure(error, request.command, request.id)
 
     def at_once(self, request: Request[Any]) -> Response | None:
         """The answer, if it takes little work and nothing has to be waited for; otherwise None, and nothing is done.
@@ -91,10 +91,7 @@ class Application:
         try:
             return handler.at_once(self.catalog, request, self._context)
         except Exception as error:  # noqa: BLE001 - as above
-            return self._failure(error, request)
-
-    def _failure(self, error: Exception, request: Request[Any]) -> Response:
-        return self._context.failure(error, request.command, request.id)
+            return self._context.failure(error, request.command, request.id)
 
     @property
     def tick_seconds(self) -> float | None:
