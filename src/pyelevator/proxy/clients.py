@@ -21,6 +21,7 @@ class Client:
         under_way: requests that are not answered.
         size: bytes of these.
         held: it does not read.
+        left: its connection has ended.
         queue: messages that wait, because it has as much under way as it may, or does not read; and who sent them.
         weight: bytes of memory that these take, about.
         ordered: where it sends no ids, and so is answered in order, requests that wait for the one before them.
@@ -30,6 +31,7 @@ class Client:
     under_way: int = 0
     size: int = 0
     held: bool = False
+    left: bool = False
     queue: deque[tuple[Sequence[bytes], str | None]] = field(factory=deque)
     weight: int = 0
     ordered: deque[Exchange] | None = None
@@ -92,6 +94,10 @@ class Clients:
         if client is None:
             client = self._known[identity] = Client(identity)
         return client
+
+    def known(self, identity: bytes) -> Client | None:
+        """The client of that identity, if there is something of it that matters."""
+        return self._known.get(identity)
 
     def leave(self, client: Client) -> None:
         """Forgets the client, unless there is something of it that matters."""

@@ -8,17 +8,19 @@ lanes, and a lane whose request was given up is replaced (:mod:`pyelevator.proxy
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from attrs import evolve
 
-from pyelevator.codec import Codec, Limits
+from pyelevator.codec import ClassicCodec, Codec, Limits
+from pyelevator.commands import Ping
 from pyelevator.conversation import Exchange, Reader
 from pyelevator.errors import ConnectFailed, ElevatorError, ProtocolError, RequestTimeout
 from pyelevator.flows import Interceptor, compose
-from pyelevator.messages import Response
+from pyelevator.messages import Request, Response
 from pyelevator.proxy.actions import Action, Forward, Renew, Reply, Rest, Resume
 from pyelevator.proxy.clients import Client, Clients
+from pyelevator.proxy.cursors import Cursors
 from pyelevator.proxy.jobs import Jobs
 from pyelevator.proxy.lanes import Lane, Passenger, Pool
 from pyelevator.proxy.relay import Relay
@@ -69,6 +71,7 @@ class Core:
             None if interceptors or codecs else Relay.over(list(self._pools.values()), timeout, self._reader.limits)
         )
         self._sizes: dict[int, int] = {}
+        self._cursors = Cursors()
         self._freed: deque[Client] = deque()
         self._done_with: deque[Client] = deque()
         self._actions: list[Action] = []
@@ -178,6 +181,16 @@ class Core:
         self._go_on(client, _FEW)
         return self._done()
 
+    def left(self, identity: bytes, now: float) -> list[Action]:
+        """The connection of a client has ended: what servers keep for it is given back."""
+        self._jobs.now = now
+        known = self._clients.known(identity)
+        if known is not None:
+            known.left = True
+        if self._cursors.holds(identity):
+            self._give_back(self._clients.of(identity))
+        return self._done()
+
     def drop(self, identity: bytes, now: float) -> list[Action]:
         """Gives up on a client: forgets what waits, and what is under way on lanes that are its alone."""
         self._jobs.now = now
@@ -232,6 +245,10 @@ class Core:
     def _passed(self, passenger: Passenger, reply: Reply) -> None:
         """A request that was passed on has its answer."""
         self._actions.append(reply)
+        if passenger.cursor:
+            uid = passenger.uid
+            request = Request(Ping(), uid.decode("utf-8", "surrogateescape") if isinstance(uid, bytes) else None)
+            self._note_cursor(passenger.client, request, passenger.cursor, passenger.kept)
         self._answered(passenger.client, passenger.size)
 
     def tick(self, now: float) -> list[Action]:
@@ -269,12 +286,28 @@ class Core:
 
     def _reply(self, client: Client, exchange: Exchange, response: Response) -> None:
         """The one answer, under the client's own id; then the client's next request, if it keeps an order."""
-        if exchange.request is not None:
-            response = evolve(response, id=exchange.request.id)
+        request = exchange.request
+        if request is not None:
+            response = evolve(response, id=request.id)
+            if cursor := getattr(request.command, "cursor", None):
+                self._note_cursor(client, request, cursor, response.cursor)
         self._actions.append(Reply(client.identity, exchange.encode(response)))
         if not _is_tagged(exchange):
             self._done_with.append(client)
         self._answered(client, self._sizes.pop(id(exchange)))
+
+    def _note_cursor(self, client: Client, request: Request[Any], asked: Any, kept: bytes | None) -> None:
+        self._cursors.note(client.identity, request, asked, kept)
+        if client.left:
+            self._give_back(client)
+
+    def _give_back(self, client: Client) -> None:
+        """Gives back the cursors that a client has left behind; what is answered to that goes to nobody."""
+        for request in self._cursors.left_by(client.identity):
+            exchange = Exchange(ClassicCodec(), request)
+            self._sizes[id(exchange)] = 0
+            self._clients.begun(client, 0)
+            self._begin(client, exchange)
 
     def _next_of(self, client: Client) -> None:
         if client.ordered:

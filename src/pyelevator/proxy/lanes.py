@@ -44,12 +44,17 @@ class Passenger:
         client, id: who sent it, and its id there.
         size: of its frame.
         until: when the upstream's time for it is over.
+        uid, cursor: that it was sent with, if it was about a cursor.
+        kept: the cursor that the server keeps.
     """
 
     client: Client
     id: int
     size: int
     until: float
+    uid: bytes | None = None
+    cursor: bytes | bool | None = None
+    kept: bytes | None = None
 
 
 @define(eq=False)

@@ -12,6 +12,7 @@ from typing import Self, TypeAlias
 
 from pyelevator.codec import ClassicCodec, Limits
 from pyelevator.codec.passing import renumbered, reply_to_pass, request_to_pass, request_under, success
+from pyelevator.codec.payloads import cursor_of
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
 from pyelevator.proxy.actions import Forward, Reply
@@ -59,7 +60,9 @@ class Relay:
         except (TypeError, ValueError, OverflowError):
             return None
         until = now + self._timeout
-        lane.passengers[success(number)] = Passenger(client, given, len(frames[0]), until)
+        lane.passengers[success(number)] = passenger = Passenger(client, given, len(frames[0]), until)
+        if b"cursor" in message[b"meta"]:
+            passenger.uid, passenger.cursor = message[b"uid"], message[b"meta"][b"cursor"]
         if not lane.timed:
             self._set_alarm(lane, until)
         return Forward(self._name, lane.number, [frame], until)
@@ -77,6 +80,7 @@ class Relay:
         passenger = None if header is None else lane.passengers.pop(success(header[b"id"]), None)
         if header is None or passenger is None:
             return None
+        passenger.kept = cursor_of(header)
         try:
             frames = [renumbered(header, passenger.id, header), frames[1]]
         except (TypeError, ValueError, OverflowError):

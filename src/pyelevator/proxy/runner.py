@@ -158,6 +158,8 @@ class Proxy:
         self._lines.send_off(now)
         for identity in listener.hand_out():
             self._perform(self._core.hold(identity))
+        while listener.ended:
+            self._perform(self._core.left(listener.ended.popleft(), now))
 
     @property
     def _has_more(self) -> bool:

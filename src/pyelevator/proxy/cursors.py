@@ -1,0 +1,47 @@
+"""Cursors: the snapshots that servers keep for the clients of a proxy.
+
+A server sees a connection of the proxy's, and not the client behind it: what a client leaves behind when it goes is
+given back by the proxy.
+"""
+
+from typing import Any, Final
+
+from pyelevator.commands import Slice
+from pyelevator.messages import Request
+
+_MOST: Final = 64
+"""Cursors of one client that are remembered; earlier ones end in the server's own time."""
+
+
+class Cursors:
+    """Which cursors each client has."""
+
+    def __init__(self) -> None:
+        self._of: dict[bytes, dict[bytes, Request[Any]]] = {}
+
+    def note(self, identity: bytes, request: Request[Any], asked: Any, kept: bytes | None) -> None:
+        """Takes note of an answer.
+
+        Args:
+            identity: of the client that it is for.
+            request: whose uid and peer are those of the client.
+            asked: the cursor that was asked for, if it was one that is there.
+            kept: the one that is there from now on; None if there is none.
+        """
+        held = self._of.setdefault(identity, {})
+        if isinstance(asked, bytes):
+            held.pop(asked, None)
+        if kept is not None:
+            held[kept] = Request(Slice(cursor=kept), request.uid, 0, peer=request.peer, connection=request.connection)
+            if len(held) > _MOST:
+                del held[next(iter(held))]
+        if not held:
+            del self._of[identity]
+
+    def holds(self, identity: bytes) -> bool:
+        """Whether a client has some."""
+        return identity in self._of
+
+    def left_by(self, identity: bytes) -> list[Request[Any]]:
+        """What gives back the cursors that a client leaves behind."""
+        return list(self._of.pop(identity, {}).values())
