@@ -80,6 +80,16 @@ def test_a_repair_reads_files_that_are_links_and_leaves_their_targets(storage, p
     assert checksums(elsewhere) == before
 
 
+@pytest.mark.parametrize("make", [Path.touch, lambda lost: lost.symlink_to("nowhere")], ids=["file", "dangling link"])
+def test_a_repair_with_no_place_for_what_it_sets_aside_changes_nothing(storage, path, make):
+    fill(path, ROWS)
+    make(path / "lost")
+    before = checksums(path)
+    with pytest.raises(EngineError, match=f"{path}/lost is no directory, and what a repair sets aside goes there"):
+        storage.repair(str(path), {})
+    assert checksums(path) == before
+
+
 # Healthy databases of several levels
 
 

@@ -56,8 +56,11 @@ def repair(path: str, seen: Inspection, library: Library, *, force: bool) -> Rep
         force: go on even where most of the data would be set aside.
 
     Raises:
-        EngineError: most of the data would be set aside.
+        EngineError: most of the data would be set aside, or there is no place for it.
     """
+    lost = Path(path, LOST)
+    if os.path.lexists(lost) and not lost.is_dir():
+        raise EngineError(f"{lost} is no directory, and what a repair sets aside goes there; move it elsewhere")
     if not any(Path(path, name).is_dir() for name in (COMPLETE, MOVING)):
         _prepare(path, seen, library, force=force)
     report = _put_in_place(path, seen)
