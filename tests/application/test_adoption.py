@@ -5,17 +5,19 @@ import logging
 from contextlib import closing
 from pathlib import Path
 
-import plyvel
 import pytest
 
 from pyelevator.application import Application, Policy, StoreError
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import PUT, DbCreate, DbDrop, DbForget, DbList, Exists, Get, MGet, Pipeline, Range
 from pyelevator.engines.base import Bounds, EngineDamaged, OptionTypeError, OptionValueError
+from pyelevator.engines.binding import load_binding
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb_inspection import inspect
 from pyelevator.errors import DatabaseError, ErrorCode, ServerRuntimeError
 from pyelevator.messages import Request
+
+plyvel = load_binding()
 
 ADOPTED = "was there before this server, and its files are another program's; forgetdb takes it off the list"
 NEVER_OPENED = "has never opened, so its files may be another program's and are left as they are"

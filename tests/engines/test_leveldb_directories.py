@@ -6,15 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import plyvel
 import pytest
 
 from pyelevator.application import Catalog
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineForeign
+from pyelevator.engines.binding import load_binding
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.errors import DatabaseError
 from support.leveldb_files import LFS_POINTER, MERGE_MARKERS, checksums, comparator, place_manifest, set_block_type
+
+plyvel = load_binding()
 
 ROWS = [(b"%05d" % i, b"v" * 100) for i in range(500)]
 

@@ -3,9 +3,9 @@
 import os
 import random
 
-import plyvel
 import pytest
 
+from pyelevator.engines.binding import load_binding
 from pyelevator.engines.leveldb_format import FileKind, FormatError, log_records, parse_file_name, snappy_prefix
 from pyelevator.engines.leveldb_inspection import inspect
 from support.leveldb_files import (
@@ -19,6 +19,8 @@ from support.leveldb_files import (
     place_manifest,
     set_block_type,
 )
+
+plyvel = load_binding()
 
 ROWS = [(b"%05d" % i, b"value %d " % i * 10) for i in range(3000)]
 BYTEWISE = b"leveldb.BytewiseComparator"

@@ -8,13 +8,15 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import plyvel
 import pytest
 
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineError
+from pyelevator.engines.binding import load_binding
 from pyelevator.engines.leveldb import LevelDbStorage
 from support.leveldb_files import checksums
+
+plyvel = load_binding()
 
 HOLD = """
 import fcntl, sys

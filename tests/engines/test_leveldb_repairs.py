@@ -5,14 +5,16 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
-import plyvel
 import pytest
 
 from pyelevator.commands import PUT
 from pyelevator.engines import repairs
 from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineFileError, EngineForeign
+from pyelevator.engines.binding import load_binding
 from pyelevator.engines.leveldb import LevelDbStorage
 from support.leveldb_files import blocks_of, checksums
+
+plyvel = load_binding()
 
 ROWS = [(b"%05d" % i, b"value %d" % i * 10) for i in range(2000)]
 PLAIN = {"compression": None}

@@ -5,11 +5,13 @@ import os
 import sys
 import time
 
-import plyvel
 import pytest
 
 from pyelevator import DatabaseError, Elevator
+from pyelevator.engines.binding import load_binding
 from pyelevator.testing.servers import ServerProcess
+
+plyvel = load_binding()
 
 ROWS = [(b"%05d" % number, b"value " * 10) for number in range(3000)]
 

@@ -3,12 +3,14 @@
 import json
 import os
 
-import plyvel
 import pytest
 
 from pyelevator import Elevator, ElevatorError
+from pyelevator.engines.binding import load_binding
 from pyelevator.testing.servers import ServerProcess
 from support.rights import without_overrides
+
+plyvel = load_binding()
 
 
 def leveldb(path):
