@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from attrs import evolve
 
 from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
+from pyelevator.codec.weight import LIGHT
 from pyelevator.commands import Ping, Pipeline, Range, Slice
 from pyelevator.errors import ErrorCode, MalformedMessage, MessageTooLarge, ProtocolError
 from pyelevator.messages import Request, Response
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 Application: TypeAlias = Callable[[Request[Any]], Response]
 """Answers requests; never raises."""
 
+
+Refuses: TypeAlias = Callable[[Request[Any]], Response | None]
+"""Gives the answer to a request that is not allowed, of which only the outline is known; else None."""
 
 _RANDOM_IDS: Final = 1 << 31
 """Half of what a proxy passes on as it is; the other half is to count on."""
@@ -257,9 +261,13 @@ class Reader:
     Args:
         limits: what is taken from peers.
         codecs: of further dialects; each message belongs to the first that recognizes it.
+        refuses: takes the outline of a large request and gives the answer to one that is not allowed, else None.
     """
 
-    def __init__(self, limits: Limits | None = None, codecs: Sequence[Codec] = ()) -> None:
+    def __init__(
+        self, limits: Limits | None = None, codecs: Sequence[Codec] = (), refuses: Refuses | None = None
+    ) -> None:
+        self._refuses = refuses
         self.limits = limits or Limits()
         self._codecs: Mapping[str, Codec] = {name: codec(self.limits) for name, codec in DIALECTS.items()}
         self._further = tuple(codecs)
@@ -274,6 +282,9 @@ class Reader:
                 envelope, frames = split_envelope(frames)
             codec = (self._recognized(frames) if envelope else None) or self._codecs[dialect_of(frames)]
         try:
+            refusal = self._refusal(codec, frames, peer, connection)
+            if refusal is not None:
+                return Exchange(codec, None, refusal, envelope)
             request = codec.decode_request(frames)
             if peer is not None or type(request.command) in _KEPT:
                 request = request.asked_by(peer, connection)
@@ -282,6 +293,15 @@ class Reader:
             _log().info("refused a message: %s", error)
             refusal = Response.failure(error.code, str(error), error.request_id)
             return Exchange(codec, None, refusal, envelope, error.compression)
+
+    def _refusal(
+        self, codec: Codec, frames: Sequence[bytes], peer: str | None, connection: bytes | None
+    ) -> Response | None:
+        """The answer to a large request that its client may not make, before anything is made of its arguments."""
+        if self._refuses is None or len(frames[-1]) <= LIGHT:
+            return None
+        outline = codec.outline(frames)
+        return None if outline is None else self._refuses(evolve(outline, peer=peer, connection=connection))
 
     def _recognized(self, frames: Sequence[bytes]) -> Codec | None:
         return next((codec for codec in self._further if codec.recognizes(frames)), None)

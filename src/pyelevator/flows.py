@@ -52,7 +52,8 @@ Forward: TypeAlias = Callable[[Request[Any]], Flow[Response]]
 
 Interceptor: TypeAlias = Callable[[Request[Any], Forward], Flow[Response]]
 """Something around each request: it may change it, answer it, forward it once, again or not at all, and look at or
-change the response. What goes wrong further in is raised where it waits for ``yield from forward(request)``."""
+change the response. What goes wrong further in is raised where it waits for ``yield from forward(request)``. If the
+outermost one has a method ``refuses``, a proxy asks that before the arguments of a large request are read."""
 
 
 def send(request: Request[Any]) -> Flow[Response]:

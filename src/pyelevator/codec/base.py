@@ -106,6 +106,11 @@ class Codec(ABC):
             LimitExceeded: likewise.
         """
 
+    def outline(self, frames: Frames) -> Request[Any] | None:  # noqa: ARG002
+        """A request with these frames, which may hold anything, as far as it tells who may ask for it: its command has
+        no arguments but the name of a database. None if it has to be decoded, as by default."""
+        return None
+
     @abstractmethod
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         """The frames of an answer to ``request``, which is None if it could not be decoded."""

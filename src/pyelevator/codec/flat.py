@@ -26,6 +26,7 @@ from pyelevator.codec.base import (
     unknown,
     unpack,
 )
+from pyelevator.codec.outline import flat_outline
 from pyelevator.commands import COMMANDS, DELETE, PUT, BadSignal, Command, Get, Op, Range, Shape, Slice
 from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
 from pyelevator.messages import Request, Response, Status
@@ -161,6 +162,9 @@ class FlatCodec(Codec):
             raise MalformedMessage("Invalid request message : uid, command and arguments were expected")
         uid, verb, *args = message
         return Request(self._command(verb, args), text(uid) or None)
+
+    def outline(self, frames: Frames) -> Request[Any] | None:
+        return flat_outline(frames[0]) if len(frames) == 1 else None
 
     def _command(self, verb: Any, args: list[Any]) -> Command[Any]:
         name = text(verb) if isinstance(verb, bytes) else ""

@@ -29,6 +29,7 @@ from pyelevator.codec.base import (
     unpack,
 )
 from pyelevator.codec.layouts import ARGS, KNOWN, array_of, built, extras_of, map_of
+from pyelevator.codec.outline import classic_outline
 from pyelevator.codec.packed import PackedBinPage, PackedBinRows, PackedPage, PackedRows
 from pyelevator.codec.pause import paused
 from pyelevator.codec.payloads import READERS, WRITERS, answers, cursor_of, message_of, page_of
@@ -88,6 +89,9 @@ class MapCodec(Codec):
         if gather is None and not bin:
             return Request(command, uid, request_id, compression)
         return Request(command, uid, request_id, compression, gather=gather, bin=bin)
+
+    def outline(self, frames: Frames) -> Request[Any] | None:
+        return classic_outline(frames[0]) if len(frames) == 1 else None
 
     def _command(self, message: dict[Any, Any], meta: dict[Any, Any]) -> Command[Any]:
         if b"cmd" not in message:

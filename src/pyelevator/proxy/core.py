@@ -66,7 +66,7 @@ class Core:
         answer = compose(interceptors, router.forward)
         self._jobs = Jobs(answer, self._pools, timeout, self._act, self._reply)
         self._clients = Clients(capacity, capacity_bytes)
-        self._reader = Reader(limits, codecs)
+        self._reader = Reader(limits, codecs, getattr(interceptors[0], "refuses", None) if interceptors else None)
         self._relay = (
             None if interceptors or codecs else Relay.over(list(self._pools.values()), timeout, self._reader.limits)
         )

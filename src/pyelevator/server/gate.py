@@ -56,6 +56,18 @@ class Gate:
         self._names.learn(checked, response)
         return self._cursors.sealed(request, shown_to(rights, request, response))
 
+    def refuses(self, outline: Request[Any]) -> Response | None:
+        """The answer to a request that is not allowed, of which only the outline is known; else None, and so where
+        a server would have to be asked."""
+        command: Any = outline.command
+        if command.by_name and command.name.startswith("/"):
+            return None
+        try:
+            self._authorizer.check(outline, self._authorizer.rights_of(outline), self._names.known(outline))
+        except ServerError as error:
+            return refused(error, outline)
+        return None
+
     def _one_by_one(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         """The answer to a pipeline that cannot be passed on as a whole: all but what is forbidden is executed."""
         pipeline: Any = request.command
@@ -87,11 +99,16 @@ class _Names:
     def found(self, request: Request[Any], forward: Forward) -> Flow[Located | str | None]:
         """What a request is about, as ``Authorizer.check`` wants it."""
         command: Any = request.command
+        if command.by_name and command.name.startswith("/") and not refusal(command.name):
+            return (yield from self._at_path(command.name, forward))
+        return self.known(request)
+
+    def known(self, request: Request[Any]) -> Located | str | None:
+        """The same, where no path is named."""
+        command: Any = request.command
         if not command.by_name:
             return self._of_uids.get(request.uid or "")
-        if not command.name.startswith("/") or refusal(command.name):
-            return Located(command.name, None, is_registered=False, counts_as=(normal(command.name),))
-        return (yield from self._at_path(command.name, forward))
+        return Located(command.name, None, is_registered=False, counts_as=(normal(command.name),))
 
     def _at_path(self, path: str, forward: Forward) -> Flow[Located]:
         """What lies at a path: it may have another name, which the uids tell."""

@@ -38,6 +38,10 @@ class Guard(Wrapper):
     def at_once(self, request: Request[Any]) -> Response | None:
         return self._guarded(request, self._application.at_once, lambda _: None)
 
+    def refuses(self, outline: Request[Any]) -> Response | None:
+        """The answer to a request that is not allowed, of which only the outline is known; else None."""
+        return self._guarded(outline, _nothing, _nothing)
+
     def _guarded(
         self, request: Request[Any], answer: Callable[[Request[Any]], _R], split: Callable[[Request[Any]], _R]
     ) -> _R | Response:
@@ -61,3 +65,7 @@ class Guard(Wrapper):
         """The answer to a pipeline that has something forbidden in it: all but that is executed."""
         pipeline: Any = request.command
         return gathered([self(evolve(request, command=command, id=None)) for command in pipeline.commands], request.id)
+
+
+def _nothing(_: Request[Any]) -> Response | None:
+    return None

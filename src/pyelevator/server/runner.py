@@ -84,8 +84,10 @@ class Server:
         codecs: Sequence[Codec] = (),
     ) -> None:
         application = Intercepted(application, interceptors) if interceptors else application
+        refuses = None
         if door is not None:  # outermost, so that no interceptor (a cache...) answers whom the guard would refuse
-            application = door.guard(application)
+            application = guard = door.guard(application)
+            refuses = guard.refuses
         limits, self._capacity = limits or Limits(), capacity or Capacity()
         self._listener = listener_on(
             binds,
@@ -98,7 +100,7 @@ class Server:
         self.urls = self._listener.urls
         self._door = door
         self._application = application
-        self._answers = Answers(application, Reader(limits, codecs))
+        self._answers = Answers(application, Reader(limits, codecs, refuses))
         self._order = Order(self._answer_at_once, self._submit, workers)
         self._workers = ThreadPoolExecutor(workers, "elevator-worker")
         self._done: SimpleQueue[Done | None] = SimpleQueue()
