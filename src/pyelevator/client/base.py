@@ -14,7 +14,7 @@ from pyelevator.client.ahead import Ahead
 from pyelevator.client.operations import DEFAULT_DATABASE, Link
 from pyelevator.client.session import Session
 from pyelevator.client.text import Text, text_for
-from pyelevator.codec import Codec, codec_for
+from pyelevator.codec import Codec, Limits, codec_for
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ArgumentTypeError, MessageTooLarge, UsageError
@@ -53,18 +53,18 @@ DEFAULT_TIMEOUT: Final = 5.0
 MAX_LANES: Final = 16
 ENVIRONMENT: Final = "ELEVATOR_URL"
 
-_TRANSPORTS: Final[Mapping[str, Callable[[str, float | None], Transport]]] = {
-    "tcp": lambda endpoint, connect_timeout: TcpTransport(endpoint, connect_timeout=connect_timeout),
+_TRANSPORTS: Final[Mapping[str, Callable[[str, float | None, int], Transport]]] = {
+    "tcp": lambda endpoint, *options: TcpTransport(endpoint, None, *options),
     "ipc": IpcTransport,
     "fake": lambda *_: FakeTransport(),
 }
 
 
 def _transport_for(
-    transport: str | Transport, endpoint: str, curve: Curve | None, connect_timeout: float | None
+    transport: str | Transport, endpoint: str, curve: Curve | None, connect_timeout: float | None, max_message: int
 ) -> Transport:
     if curve is not None:
-        return _curve_transport(transport, endpoint, curve, connect_timeout)
+        return _curve_transport(transport, endpoint, curve, connect_timeout, max_message)
     if isinstance(transport, Transport):
         if not isinstance(endpoint, Default):
             raise UsageError("endpoint= goes with transport='tcp' or 'ipc'; a Transport object knows its own")
@@ -81,18 +81,18 @@ def _transport_for(
         raise UsageError("endpoint= goes with transport='tcp' or 'ipc'; a fake has none")
     if transport == "ipc" and isinstance(endpoint, Default):
         raise UsageError("transport='ipc' needs endpoint=, the path of the server's socket file")
-    return _TRANSPORTS[transport](endpoint, connect_timeout)
+    return _TRANSPORTS[transport](endpoint, connect_timeout, max_message)
 
 
 def _curve_transport(
-    transport: str | Transport, endpoint: str, curve: Curve, connect_timeout: float | None
+    transport: str | Transport, endpoint: str, curve: Curve, connect_timeout: float | None, max_message: int
 ) -> Transport:
     """Anything else than TCP would leave the keys aside, and the caller believe that they guard something."""
     if not isinstance(curve, Curve):
         raise ArgumentTypeError(f"curve must be a Curve, not {type(curve).__name__}")
     if transport != "tcp":
         raise UsageError("curve= goes with transport='tcp'; socket files have modes, and a Transport has its own keys")
-    return TcpTransport(endpoint, curve, connect_timeout)
+    return TcpTransport(endpoint, curve, connect_timeout, max_message)
 
 
 def check_name(db_name: str | None, client: type) -> None:
@@ -166,6 +166,7 @@ class _Common(TypedDict, total=False):
     retry: "Retry | None"
     lane_timeout: float | None
     connect_timeout: float | None
+    limits: Limits | None
 
 
 class Arguments(_Common, total=False):
@@ -205,6 +206,8 @@ class Facade(Generic[T]):
         lane_timeout: seconds that a call may wait for one of ``max_lanes``, within its timeout; None for all of it.
         connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
             a call's timeout, because a server may just be starting; None for all of it.
+        limits: what the client takes from a server before it raises LimitExceeded, see
+            :class:`~pyelevator.codec.Limits`; a connection that brings more than twice a frame at once ends.
 
     Raises:
         UsageError: an argument makes no sense.
@@ -231,6 +234,7 @@ class Facade(Generic[T]):
         retry: "Retry | None" = None,
         lane_timeout: float | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
+        limits: Limits | None = None,
     ) -> None:
         check_name(db_name, type(self))
         self._interceptors = _chain(interceptors, retry)
@@ -242,10 +246,12 @@ class Facade(Generic[T]):
         self._lane_timeout = check_timeout(options.lane_timeout, "lane_timeout")
         self.timeout = self._default_timeout if options.timeout is UNSET else options.timeout
         self._text: Text[Any] = text_for(options.encoding)
-        codec = codec_for(options.dialect)
+        codec = codec_for(options.dialect, limits)
         self._link = Link(codec)
         connect_timeout = check_timeout(options.connect_timeout, "connect_timeout")
-        self._transport = _transport_for(options.transport, options.endpoint, options.curve, connect_timeout)
+        self._transport = _transport_for(
+            options.transport, options.endpoint, options.curve, connect_timeout, 2 * codec.limits.frame_bytes
+        )
         self._wanted = options.db_name or DEFAULT_DATABASE
         self._start(codec, options.max_lanes, auto_connect)
 

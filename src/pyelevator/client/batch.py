@@ -16,7 +16,7 @@ from pyelevator.client.base import (
     Client,
     Unset,
 )
-from pyelevator.codec import Codec
+from pyelevator.codec import Codec, Limits
 from pyelevator.commands import DELETE, PUT, Batch, Data, Op, to_bytes
 from pyelevator.deadlines import check_timeout
 from pyelevator.flows import Flow, Interceptor
@@ -117,6 +117,7 @@ class WriteBatch(Writes, Client[T]):
         retry: "Retry | None" = ...,
         lane_timeout: float | None = ...,
         connect_timeout: float | None = ...,
+        limits: Limits | None = ...,
     ) -> None: ...
 
     @overload
@@ -136,6 +137,7 @@ class WriteBatch(Writes, Client[T]):
         retry: "Retry | None" = ...,
         lane_timeout: float | None = ...,
         connect_timeout: float | None = ...,
+        limits: Limits | None = ...,
     ) -> None: ...
 
     def __init__(
@@ -154,6 +156,7 @@ class WriteBatch(Writes, Client[T]):
         retry: "Retry | None" = None,
         lane_timeout: float | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
+        limits: Limits | None = None,
     ) -> None:
         self._ops: list[Op] = []
         super().__init__(
@@ -170,6 +173,7 @@ class WriteBatch(Writes, Client[T]):
             retry=retry,
             lane_timeout=lane_timeout,
             connect_timeout=connect_timeout,
+            limits=limits,
         )
 
     @classmethod

@@ -22,7 +22,7 @@ from pyelevator.client.pages import Fetched, Pages
 from pyelevator.client.pipeline import Pipeline
 from pyelevator.client.ranges import RANGE_ITER, SLICE, Pager, Scan, check_count, scan
 from pyelevator.client.whole import Unfinished, WholePager, comes_in_pages, gathered
-from pyelevator.codec import Codec
+from pyelevator.codec import Codec, Limits
 from pyelevator.commands import (
     Data,
     DbCreate,
@@ -83,6 +83,7 @@ class Elevator(Client[T]):
         retry: "Retry | None" = ...,
         lane_timeout: float | None = ...,
         connect_timeout: float | None = ...,
+        limits: Limits | None = ...,
     ) -> None: ...
 
     @overload
@@ -102,6 +103,7 @@ class Elevator(Client[T]):
         retry: "Retry | None" = ...,
         lane_timeout: float | None = ...,
         connect_timeout: float | None = ...,
+        limits: Limits | None = ...,
     ) -> None: ...
 
     def __init__(
@@ -120,6 +122,7 @@ class Elevator(Client[T]):
         retry: "Retry | None" = None,
         lane_timeout: float | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__(
             db_name,
@@ -135,6 +138,7 @@ class Elevator(Client[T]):
             retry=retry,
             lane_timeout=lane_timeout,
             connect_timeout=connect_timeout,
+            limits=limits,
         )
 
     def __exit__(self, *_: object) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 from pyelevator.codec.base import Codec, Frames, Limits, Reply, UnsupportedByDialect
 from pyelevator.codec.classic import ClassicCodec
 from pyelevator.codec.flat import FlatCodec
-from pyelevator.errors import UsageError
+from pyelevator.errors import ArgumentTypeError, UsageError
 
 DIALECTS: Final[Mapping[str, type[Codec]]] = {"classic": ClassicCodec, "flat": FlatCodec}
 """Dialect -> codec class."""
@@ -16,9 +16,13 @@ def codec_for(dialect: str | Codec, limits: Limits | None = None) -> Codec:
     """A codec of the dialect; a codec, of any dialect, is its own.
 
     Raises:
-        UsageError: there is no such dialect.
+        UsageError: there is no such dialect, or a codec comes with limits, as it has its own.
     """
+    if limits is not None and not isinstance(limits, Limits):
+        raise ArgumentTypeError(f"limits must be Limits, not {type(limits).__name__}")
     if isinstance(dialect, Codec):
+        if limits is not None:
+            raise UsageError("limits= goes with the name of a dialect; a Codec has its own")
         return dialect
     if not isinstance(dialect, str) or dialect not in DIALECTS:
         raise UsageError(f"there is no dialect {dialect!r:.40}; choose one of {', '.join(DIALECTS)}, or give a Codec")

@@ -62,7 +62,7 @@ class Core:
         codecs: Sequence[Codec] = (),
     ) -> None:
         router = Router(upstreams, lambda name: self._pools[name].is_old())
-        self._pools = {name: Pool(upstream, self._act) for name, upstream in router.upstreams.items()}
+        self._pools = {name: Pool(upstream, self._act, limits) for name, upstream in router.upstreams.items()}
         answer = compose(interceptors, router.forward)
         self._jobs = Jobs(answer, self._pools, timeout, self._act, self._reply)
         self._clients = Clients(capacity, capacity_bytes)

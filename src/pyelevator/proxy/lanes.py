@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from attrs import define, field
 
-from pyelevator.codec import codec_for
+from pyelevator.codec import Limits, codec_for
 from pyelevator.conversation import Conversation, Exchange
 from pyelevator.flows import Flow
 from pyelevator.messages import Request, Response
@@ -101,6 +101,7 @@ class Pool:
     Args:
         upstream: what it is.
         act: takes what is to be done.
+        limits: what is taken from it.
 
     Attributes:
         heard: an answer has come that could be read.
@@ -110,6 +111,7 @@ class Pool:
 
     upstream: Upstream
     act: Callable[[Action], None]
+    limits: Limits | None = None
     lanes: list[Lane] = field(factory=list)
     waiting: deque[tuple[Job, Request[Any]]] = field(factory=deque)
     heard: bool = False
@@ -231,6 +233,6 @@ class Pool:
 
     def conversation(self) -> Conversation:
         """A new one, with what is known of the upstream."""
-        conversation = Conversation(self.upstream.codec or codec_for(self.upstream.dialect))
+        conversation = Conversation(self.upstream.codec or codec_for(self.upstream.dialect, self.limits))
         conversation.tagged = self.tagged
         return conversation

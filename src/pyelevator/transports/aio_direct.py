@@ -15,6 +15,7 @@ from pyelevator.transports.caller import READ, WRITE, Caller, Outbox
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.direct import closed_early
 from pyelevator.transports.failures import CONNECT_TIMEOUT, unconnected
+from pyelevator.transports.zmtp import MAX_MESSAGE
 
 _NOTHING: Final = (-1, 0)
 
@@ -28,6 +29,7 @@ class DirectConnection(AsyncTransport):
         url: ``tcp://host:port`` or ``ipc://path``.
         curve: keys, for a server that asks for them.
         connect_timeout: seconds for which a connection that is refused is tried again; None for no end.
+        max_message: bytes that the server may send at once.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class DirectConnection(AsyncTransport):
         url: str,
         curve: Curve | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
+        max_message: int = MAX_MESSAGE,
     ) -> None:
+        self._max_message = max_message
         self._url, self._curve, self._connect_timeout = url, curve, connect_timeout
         self._failure: Exception | None = None
         self._caller: Caller | None = None
@@ -58,6 +62,7 @@ class DirectConnection(AsyncTransport):
         self._forks = FORKS.count
         self._caller = Caller(
             self._url,
+            self._max_message,
             before_end=self._unwatch,
             curve=self._curve,
             connect_timeout=self._connect_timeout,

@@ -40,10 +40,17 @@ class DirectTransport(Transport):
         curve: keys, for a server that asks for them.
         connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
             a call's time; None for all of it.
+        max_message: bytes that the server may send at once.
     """
 
-    def __init__(self, url: str, curve: Curve | None = None, connect_timeout: float | None = CONNECT_TIMEOUT) -> None:
-        self._url, self._curve, self._connect_timeout = url, curve, connect_timeout
+    def __init__(
+        self,
+        url: str,
+        curve: Curve | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+        max_message: int = zmtp.MAX_MESSAGE,
+    ) -> None:
+        self._url, self._curve, self._connect_timeout, self._max_message = url, curve, connect_timeout, max_message
         self._line: Line | None = None
         self._dialing = False
         self._addresses: Addresses | None = None
@@ -58,7 +65,7 @@ class DirectTransport(Transport):
 
     def sibling(self) -> Self:
         lane = type(self).__new__(type(self))
-        DirectTransport.__init__(lane, self._url, self._curve, self._connect_timeout)
+        DirectTransport.__init__(lane, self._url, self._curve, self._connect_timeout, self._max_message)
         return lane
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
@@ -129,7 +136,7 @@ class DirectTransport(Transport):
         for index, address in enumerate(addresses):
             share = Deadline.after(deadline.remaining() / (len(addresses) - index))
             try:
-                return Line.to(address, self._url, deadline.earlier(share), self._curve)
+                return Line.to(address, self._url, deadline.earlier(share), self._curve, self._max_message)
             except ConnectFailed:
                 raise
             except _NOBODY as error:

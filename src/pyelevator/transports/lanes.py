@@ -11,6 +11,7 @@ from pyelevator.transports.curve import Curve
 from pyelevator.transports.direct import DirectTransport
 from pyelevator.transports.endpoint import parse_url, shown
 from pyelevator.transports.failures import CONNECT_TIMEOUT
+from pyelevator.transports.zmtp import MAX_MESSAGE
 
 
 def tcp_url(endpoint: str) -> str:
@@ -30,9 +31,16 @@ def tcp_url(endpoint: str) -> str:
 class SocketTransport(Transport):
     """A lane over TCP or a Unix socket, to a server of any ZMTP."""
 
-    def __init__(self, url: str, curve: Curve | None = None, connect_timeout: float | None = CONNECT_TIMEOUT) -> None:
+    def __init__(
+        self,
+        url: str,
+        curve: Curve | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+        max_message: int = MAX_MESSAGE,
+    ) -> None:
         self._curve, self._connect_timeout = curve, check_timeout(connect_timeout, "connect_timeout")
-        self._lane: Transport = DirectTransport(url, curve, connect_timeout)
+        self._max_message = max_message
+        self._lane: Transport = DirectTransport(url, curve, connect_timeout, max_message)
 
     @property
     def url(self) -> str:
@@ -44,13 +52,13 @@ class SocketTransport(Transport):
 
     def sibling(self) -> Self:
         lane = type(self).__new__(type(self))
-        SocketTransport.__init__(lane, self.url, self._curve, self._connect_timeout)
+        SocketTransport.__init__(lane, self.url, self._curve, self._connect_timeout, self._max_message)
         return lane
 
     def asynchronous(self) -> AsyncTransport:
         from pyelevator.transports.aio_direct import DirectConnection  # asyncio is only imported where it is used
 
-        return DirectConnection(self.url, self._curve, self._connect_timeout)
+        return DirectConnection(self.url, self._curve, self._connect_timeout, self._max_message)
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         self._lane.send(frames, deadline)
@@ -76,6 +84,7 @@ class TcpTransport(SocketTransport):
         curve: the keys for a server that asks for them.
         connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
             a call's time, because a server may just be starting; None for all of it.
+        max_message: bytes that the server may send at once.
     """
 
     def __init__(
@@ -83,8 +92,9 @@ class TcpTransport(SocketTransport):
         endpoint: str = "127.0.0.1:4141",
         curve: Curve | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
+        max_message: int = MAX_MESSAGE,
     ) -> None:
-        super().__init__(tcp_url(endpoint), curve, connect_timeout)
+        super().__init__(tcp_url(endpoint), curve, connect_timeout, max_message)
 
 
 class IpcTransport(SocketTransport):
@@ -96,8 +106,11 @@ class IpcTransport(SocketTransport):
     Args:
         endpoint: the path of the server's socket file.
         connect_timeout: as of a :class:`TcpTransport`; a missing file counts as refused.
+        max_message: bytes that the server may send at once.
     """
 
-    def __init__(self, endpoint: str, connect_timeout: float | None = CONNECT_TIMEOUT) -> None:
+    def __init__(
+        self, endpoint: str, connect_timeout: float | None = CONNECT_TIMEOUT, max_message: int = MAX_MESSAGE
+    ) -> None:
         check_ipc_path(endpoint)
-        super().__init__(f"ipc://{endpoint}", None, connect_timeout)
+        super().__init__(f"ipc://{endpoint}", None, connect_timeout, max_message)

@@ -39,12 +39,13 @@ class Line:
     Args:
         socket: it is up.
         handshake: it has ended.
+        max_message: bytes; a longer one ends the connection.
 
     Attributes:
         begun: whether something of the last message has left.
     """
 
-    def __init__(self, socket: LaneSocket, handshake: zmtp.Handshake) -> None:
+    def __init__(self, socket: LaneSocket, handshake: zmtp.Handshake, max_message: int = zmtp.MAX_MESSAGE) -> None:
         self.begun = False
         self._heard = monotonic()
         self._socket = socket
@@ -52,13 +53,20 @@ class Line:
         self._news = watching(socket, select.POLLIN)
         self._room = watching(socket, select.POLLIN | select.POLLOUT)
         self._encode = handshake.outgoing()
-        self._decoder = handshake.incoming()
+        self._decoder = handshake.incoming(max_message)
         self._ping = handshake.pinging()
         self._messages = self._decoder.messages
         self._decoder.feed(handshake.rest)
 
     @classmethod
-    def to(cls, address: Address, url: str, deadline: Deadline, curve: Curve | None = None) -> "Line":
+    def to(
+        cls,
+        address: Address,
+        url: str,
+        deadline: Deadline,
+        curve: Curve | None = None,
+        max_message: int = zmtp.MAX_MESSAGE,
+    ) -> "Line":
         """A new connection, ready for messages; with keys, encrypted or not at all.
 
         Raises:
@@ -69,7 +77,7 @@ class Line:
         deadline = deadline.earlier(Deadline.after(_HANDSHAKE))
         socket = opened(address, url)
         try:
-            return cls(socket, _shaken(socket, curve_handshake(curve), deadline))
+            return cls(socket, _shaken(socket, curve_handshake(curve), deadline), max_message)
         except BaseException:
             socket.close()
             raise
