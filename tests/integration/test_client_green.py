@@ -10,6 +10,7 @@ from support.programs import run
 
 OPTIONS = ("-X", "faulthandler", "-W", "error::ResourceWarning", "-W", "ignore::DeprecationWarning")
 
+EVERYTHING = "pyelevator.client, pyelevator.transports.zmq, pyelevator.transports.direct, pyelevator.transports.fake"
 WITHOUT = "import select; del select.poll, select.epoll"
 EVENTLET = (
     "import eventlet; eventlet.monkey_patch(); spawn, wait = eventlet.spawn, eventlet.greenthread.GreenThread.wait"
@@ -65,7 +66,7 @@ def test_without_poll_a_client_waits_by_select(url):
 def test_green_threads_share_a_client(url, library, patch, order):
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
-    before = "    import pyelevator.transports.zmq, pyelevator.transports.direct\n" if "after" in order else ""
+    before = f"    import {EVERYTHING}\n" if "after" in order else ""
     ran = run(f"{before}    {patch}" + SESSION + TASKS + END, url, options=OPTIONS)
     assert (ran.code, ran.out) == (0, "nobody there\nTrue\nover\n"), ran.err
     assert "Exception ignored" not in ran.err

@@ -1,6 +1,7 @@
 """Session: the lanes of one client, and the exchange of one request over one of them."""
 
 import math
+import queue
 import threading
 import time
 import warnings
@@ -8,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Final
 from weakref import WeakSet, WeakValueDictionary
@@ -130,7 +130,9 @@ class Pool:
         self._closed = False
         self._idle: deque[Lane] = deque()  # in the order in which they were given back
         self._waiting: dict[int, None] = {}  # the threads that wait for a lane
-        self._given: SimpleQueue[None] = SimpleQueue()  # wakes one of them
+        self._given: queue.SimpleQueue[None] = (
+            queue.SimpleQueue()
+        )  # wakes one of them; looked up when it is made, as libraries of green threads patch late
         self._ages = count()
         self._lanes: WeakValueDictionary[int, Lane] = WeakValueDictionary()
         self._lent: WeakSet[Lane] = WeakSet()
@@ -175,7 +177,7 @@ class Pool:
                 lane = self._opened()
                 if lane is not None:
                     return lane
-                with suppress(Empty):
+                with suppress(queue.Empty):
                     self._given.get(timeout=min(deadline.remaining(), _LOOK_AGAIN))
         finally:
             self._waiting.pop(thread, None)
