@@ -26,7 +26,7 @@ from support.old_servers import DIALECTS, KINDS, OldServer
 from support.steps import each_step
 
 KEYS = [f"{i:04}" for i in range(1000)]
-WAIT = 30
+WAIT = 120
 
 
 class Log(FakeTransport):

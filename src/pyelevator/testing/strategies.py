@@ -40,6 +40,7 @@ from pyelevator.commands import (
     Pipeline,
     Put,
     Range,
+    RepairReport,
     Shape,
     Slice,
 )
@@ -140,6 +141,9 @@ _UIDS: Final = st.uuids().map(str)
 _NAMES: Final = st.text(max_size=12)
 _BOUNDS: Final = st.none() | keys()
 _FEATURES: Final = st.tuples() | st.tuples(st.text(max_size=8), st.text(max_size=8))
+_REPORTS: Final = st.builds(RepairReport, *[st.lists(st.text(max_size=8), max_size=2).map(tuple)] * 3).map(
+    RepairReport.encode
+)
 _CURSORS: Final = st.none() | st.binary(max_size=32)
 _COUNTS: Final = st.integers(-2, 8) | st.integers(-(2**63), 2**63 - 1)
 _NUMBERS: Final = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
@@ -248,7 +252,7 @@ _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     "MGET": _found,
     "RANGE": _scanned,
     "SLICE": _scanned,
-    "DBREPAIR": lambda command: values() if command.report else st.none(),
+    "DBREPAIR": lambda command: _REPORTS if command.report else st.none(),
     "PING": lambda _: st.just(b"PONG"),
     "DBCONNECT": lambda _: _UIDS.map(str.encode),
     "DBLIST": lambda _: st.lists(_NAMES.map(str.encode), max_size=4),
