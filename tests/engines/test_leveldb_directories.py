@@ -320,7 +320,9 @@ def test_a_table_that_the_manifest_is_too_old_to_name_is_told_of(storage, theirs
 
 
 KILLED = """
-import os, sys, plyvel
+import os, sys
+from pyelevator.engines.binding import load_binding
+plyvel = load_binding()
 db = plyvel.DB(sys.argv[1], create_if_missing=True, write_buffer_size=1 << 16)
 for i in range(100_000):
     db.put(b"%06d" % (i * 7919 % 100_000), os.urandom(100))
