@@ -33,7 +33,9 @@ def test_who_writes_rows_down_looks_up_between_pieces_and_writes_each_row_once(s
 def test_who_reads_a_range_looks_up_after_each_full_piece(size, looks):
     courtesy = Looks()
     application = Application.in_memory()
-    application._serve(application.catalog, Context(Policy(), application.cursors, courtesy=courtesy))
+    application._serve(
+        application.catalog, Context(Policy(), application.cursors, application.catalog.is_named_by_path, courtesy)
+    )
     uid = application.catalog.uid_of("default")
     application(Request(Batch([(PUT, b"%04d" % i, b"v") for i in range(size)]), uid))
     application(Request(Range(), uid, gather=list))
