@@ -83,7 +83,7 @@ def in_flat(response, request):
     payload = response.payload
     if isinstance(request.command, MGet):
         payload = [value or b"" for value in payload]
-    return evolve(response, payload=payload, status=Status.SUCCESS, features=())
+    return evolve(response, payload=payload, status=Status.SUCCESS, features=(), max_message=None)
 
 
 @given(st.data())
