@@ -125,6 +125,8 @@ class Welcome:
         empty = data[:2] == _NO_IDENTITY or (found is not None and found[1] == found[2])
         if strange or (first == _ZERO and not empty):
             raise Foreign(next(protocol for words, protocol in _FIRST_WORDS if words.match(data)))
+        if not first and not empty:
+            return None  # what it speaks can be told from the next byte
         self._refuse_without_keys("ZMTP 1")
         self.head, self.read_head = zmtp.first_head, zmtp.read_first_head
         return self._end(0)
