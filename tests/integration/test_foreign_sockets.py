@@ -80,7 +80,8 @@ def peer(request, tmp_path, curve):
             for option in options:
                 socket.set(option, 1)
             if keyed:
-                curve.secure(socket)
+                socket.curve_serverkey = curve.server_public_key.encode()
+                socket.curve_publickey, socket.curve_secretkey = curve.public_key.encode(), curve.secret_key.encode()
             socket.connect(url)
             return socket
 
