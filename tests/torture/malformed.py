@@ -87,6 +87,8 @@ class Client:
         return True
 
     def _note(self, frames: Sequence[bytes]) -> None:
+        while b"" in frames:  # the envelope that came, as REQ sockets have it, stands before the answer
+            frames = frames[frames.index(b"") + 1 :]
         header: Any = msgpack.unpackb(frames[0], raw=True, strict_map_key=False)
         if len(frames) == 2 and isinstance(header, dict) and b"status" in header:
             self.outcomes[header[b"err_code"]] += 1
