@@ -56,6 +56,15 @@ _RUN: Final = 1024
 _LIGHTEST_RUN: Final = re.compile(rb"(?s:[\x00-\x7f\xa0\xc0\xc2\xc3\xe0-\xff]|\xa1.){%d}+" % _RUN)
 """So many tokens that weigh least, of which a message can have the most; they are counted ten times as quickly."""
 
+_ALIKE: Final = 1000
+"""Elements of an array from which on it is worth while to look whether they are alike, as those of a batch are."""
+_TRIES: Final = 8
+"""Elements of a frame that are compared with those behind them."""
+_LONGEST: Final = 1 << 16
+"""Bytes of such an element."""
+_TOKENS: Final = 16
+"""Tokens of one: its pattern takes long to make, and so does a long one."""
+
 _EXTENSIONS: Final = frozenset({0xC7, 0xC8, 0xC9})
 
 
@@ -71,7 +80,14 @@ def check_weight(frame: bytes, most: int) -> None:
         MalformedMessage: it is cut off, or no value.
     """
     at, end, left, weight, begins = 0, len(frame), 1, 0, 0
+    first_at, left_then, weight_then, tries = 0, 0, 0, 0
     while left:
+        if left == left_then:  # an element of a long array has ended
+            alike = _alike(frame, first_at, at, left - 1) if left >= _ALIKE else 0
+            left, at, weight = left - alike, at + alike * (at - first_at), weight + alike * (weight - weight_then)
+            tries += 1
+            first_at, left_then, weight_then = at, left - 1 if tries < _TRIES else 0, weight
+            continue
         if at >= end:
             raise MalformedMessage("not a msgpack value: it is cut off")
         first = frame[at]
@@ -92,11 +108,39 @@ def check_weight(frame: bytes, most: int) -> None:
             weight += more
             if left > end - at:
                 raise MalformedMessage("not a msgpack value: it is cut off")
+            if children >= _ALIKE and tries < _TRIES:
+                first_at, left_then, weight_then = at, left - 1, weight
         if weight + 8 * left > most:
             raise LimitExceeded(
                 f"a frame of {end:,} bytes with so many elements that they would take over {most:,} in memory; "
                 "send it in parts"
             )
+
+
+def _alike(frame: bytes, start: int, end: int, most: int) -> int:
+    """Count the values behind the one from ``start`` to ``end`` that differ from it only in what its strings hold."""
+    if end - start > _LONGEST:
+        return 0
+    pattern: list[bytes] = []
+    at = start
+    while at < end:
+        if len(pattern) == _TOKENS:
+            return 0
+        first = frame[at]
+        size = _SIZES[first] or _token(frame, first, at)[0]
+        content = _content(frame, first, at)
+        pattern.append(re.escape(frame[at : at + size - content]) + b".{%d}" % content)
+        at += size
+    run = re.compile(b"(?s:%b)*+" % b"".join(pattern)).match(frame, end)
+    return min((run.end() - end) // (end - start), most) if run else 0
+
+
+def _content(frame: bytes, first: int, at: int) -> int:
+    """Count the bytes of a token that matter neither for where the next one begins nor for what it weighs."""
+    if 0xA2 <= first <= 0xBF:
+        return first & 31
+    width = _LENGTHS.get(first, 0)
+    return int.from_bytes(frame[at + 1 : at + 1 + width], "big") if width else 0
 
 
 def _token(frame: bytes, first: int, at: int) -> tuple[int, int, int]:
