@@ -50,6 +50,7 @@ class Steps:
 
     def __enter__(self):
         self._before = sys.gettrace()
+        sys._getframe().f_trace_opcodes = self.kind == "opcode"  # without it there Python 3.12 has no such events
         sys.settrace(self._enter)
         return self
 
