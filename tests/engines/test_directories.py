@@ -5,10 +5,12 @@ import os
 import stat
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from pyelevator.commands import PUT
+from pyelevator.engines import leveldb
 from pyelevator.engines.base import EngineError, EngineFileError, Storage
 from pyelevator.engines.directories import HeldDirectory, open_directory
 from pyelevator.engines.leveldb import LevelDbStorage
@@ -73,6 +75,20 @@ def test_nothing_outside_of_the_directories_is_touched(storage, foreign, tmp_pat
     assert listing(foreign) == before
 
 
+@pytest.mark.parametrize("call", sorted(CALLS.keys() - {"open"}))
+def test_a_link_that_comes_where_nothing_was_is_not_followed(storage, foreign, tmp_path, monkeypatch, call):
+    before = listing(foreign)
+
+    def missing(path):
+        Path(path).symlink_to(foreign)
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(leveldb, "HeldDirectory", missing)
+    with suppress(EngineError):
+        assert CALLS[call](storage, str(tmp_path / "db")) is not True
+    assert listing(foreign) == before
+
+
 def test_every_call_with_a_path_is_tried_here():
     methods = inspect.getmembers(Storage, inspect.isfunction)
     calls = {name for name, method in methods if "path" in inspect.signature(method).parameters}
@@ -95,19 +111,21 @@ def test_an_open_database_stays_where_it_is_whatever_its_path_leads_to(storage, 
 
 
 def test_a_link_that_is_swapped_all_the_time_never_opens_or_empties_another(storage, foreign, tmp_path):
-    path, link, stop = tmp_path / "db", tmp_path / "link", threading.Event()
+    path, link, stop, swaps = tmp_path / "db", tmp_path / "link", threading.Event(), []
     path.mkdir()
     link.symlink_to(foreign)
 
     def swap():
         while not stop.is_set():
-            exchange(path, link)
+            with suppress(FileNotFoundError):  # between a destroy and the next open there is no directory
+                exchange(path, link)
+                swaps.append(1)
 
     swapping = threading.Thread(target=swap)
     swapping.start()
     seen = set()
     try:
-        for _ in range(60):
+        for _ in range(200):
             with suppress(EngineError), storage.open(str(path), OPTIONS) as engine:
                 seen.add(engine.get(b"k"))
             with suppress(EngineError):
@@ -116,6 +134,7 @@ def test_a_link_that_is_swapped_all_the_time_never_opens_or_empties_another(stor
         stop.set()
         swapping.join()
     assert seen <= {None}
+    assert len(swaps) > 10
     with storage.open(str(foreign), OPTIONS) as engine:
         assert engine.get(b"k") == b"secret"
 

@@ -1,5 +1,6 @@
 """The LevelDB engine, on plyvel or plyvel-next: the only place that uses it (what it raises, ``failures`` maps)."""
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -214,13 +215,24 @@ class LevelDbStorage(Storage):
             raise EngineError(f"{path} is not under an allowed directory; start the server with --allow-path DIR", path)
 
     @contextmanager
-    def _held(self, path: str) -> Iterator[str]:
-        """A name for the directory that leads nowhere else, for the block; ``path`` itself where nothing is there."""
+    def _held(self, path: str) -> Iterator[str | None]:
+        """A name for the directory that leads nowhere else, for the block; None where there is no directory.
+
+        ``path`` is not used again in its place: a link may have come there meanwhile.
+        """
         self._check_within(path)
         with Mapped(path), ExitStack() as stack:
-            name = path
+            name = None
             with suppress(FileNotFoundError, NotADirectoryError):
                 name = stack.enter_context(HeldDirectory(path))
+            yield name
+
+    @contextmanager
+    def _held_there(self, path: str) -> Iterator[str]:
+        """As ``_held``, of a directory that has to be there."""
+        with self._held(path) as name:
+            if name is None:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
             yield name
 
     def open(self, path: str, options: Mapping[str, Any]) -> Engine:
@@ -250,12 +262,12 @@ class LevelDbStorage(Storage):
 
     def observed_options(self, path: str) -> dict[str, Any]:
         """The compression that its tables show; none where they show none: an opening makes tables of the log."""
-        with self._held(path) as name:
+        with self._held_there(path) as name:
             return {"compression": inspect(name, logs=False).compression}
 
     def check_room(self, path: str) -> None:
         """Opening writes what is in the log into a table, so there has to be space for that."""
-        with self._held(path) as name:
+        with self._held_there(path) as name:
             log = sum(_size(file) for file in leveldb_directory.data_files(name) if file.suffix == ".log")
             probe = Path(name, f".room-{token_hex(8)}")
             try:
@@ -266,10 +278,12 @@ class LevelDbStorage(Storage):
 
     def exists(self, path: str) -> bool:
         with self._held(path) as name:
-            return leveldb_directory.has_database(name)
+            return name is not None and leveldb_directory.has_database(name)
 
     def prepare(self, path: str) -> Callable[[], None]:
         with self._held(path) as name:
+            if name is None:
+                return partial(self._take_back, path, leveldb_directory.undo_new)
             _, lock = leveldb_directory.look(name, leveldb_directory.check_creation, logs=False)
             if lock:
                 lock.release()
@@ -277,7 +291,7 @@ class LevelDbStorage(Storage):
 
     def _take_back(self, path: str, undo: Callable[[str], bool]) -> None:
         with self._held(path) as name:
-            was_there = undo(name)
+            was_there = name is None or undo(name)
         if not was_there:
             with suppress(OSError):
                 Path(path).rmdir()
@@ -285,16 +299,17 @@ class LevelDbStorage(Storage):
     def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:
         library = _Repairs(self._plyvel, self._defaults | check_options(options))
         check = partial(leveldb_directory.check_repair, force=force)
-        if not self.exists(path):
-            raise EngineError(f"there is no database at {path}", path)
         with self._held(path) as name:
+            if name is None or not leveldb_directory.has_database(name):
+                raise EngineError(f"there is no database at {path}", path)
             seen, lock = leveldb_directory.admit(name, check, thorough=True)
             with lock:
                 return repairs.repair(name, seen, library, force=force)
 
     def destroy(self, path: str, *, set_aside: bool = False) -> None:
         with self._held(path) as name:
-            leveldb_directory.destroy(name, set_aside=set_aside)
+            if name is not None:
+                leveldb_directory.destroy(name, set_aside=set_aside)
         with suppress(OSError):
             Path(path).rmdir()
 

@@ -217,15 +217,20 @@ def undo(path: str) -> Callable[[str], bool]:
     """
     if has_database(path):
         return lambda _: True
-    before = set(os.listdir(path)) if Path(path).is_dir() else None  # noqa: PTH208 - names are all that is needed
-    return partial(_take_back, before)
+    return partial(_take_back, set(os.listdir(path)))  # noqa: PTH208 - names are all that is needed
 
 
-def _take_back(before: set[str] | None, path: str) -> bool:
+def undo_new(path: str) -> bool:
+    """Take back what a creation has made in a directory that was not there before; see ``undo``."""
+    _take_back(set(), path)
+    return False
+
+
+def _take_back(before: set[str], path: str) -> bool:
     with suppress(FileNotFoundError), DirectoryLock(path):
-        made = set(os.listdir(path)) - (before or set())  # noqa: PTH208
+        made = set(os.listdir(path)) - before  # noqa: PTH208
         remove(path, [name for name in made if name == CREATING or parse_file_name(name)])
-    return before is not None
+    return True
 
 
 def remove(path: str, names: Iterable[str]) -> None:

@@ -65,6 +65,7 @@ class UnrulyRelay:
         self.answer = "passed"
         self.replacement = _JUNK
         self._ended = threading.Event()
+        self._lock = threading.Lock()
         self._open: list[sockets.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -73,7 +74,8 @@ class UnrulyRelay:
             while True:
                 client = self._listening.accept()[0]
                 server = sockets.socket(self._family)
-                self._open += [client, server]
+                if not self._keep(client, server):
+                    return
                 host, _, port = self._server.rpartition(":")
                 server.connect(self._server if self._family == sockets.AF_UNIX else (host, int(port)))
                 for take in (
@@ -81,6 +83,16 @@ class UnrulyRelay:
                     lambda c=client, s=server: self._pass_back(s, c),
                 ):
                     threading.Thread(target=take, daemon=True).start()
+
+    def _keep(self, *both: sockets.socket) -> bool:
+        """Notes sockets for ``close()``, or closes them if it was called while they came up."""
+        with self._lock:
+            if ended := self._ended.is_set():
+                for one in both:
+                    one.close()
+            else:
+                self._open += both
+        return not ended
 
     def _pass(self, client: Any, server: Any) -> None:
         with suppress(OSError):
@@ -119,7 +131,8 @@ class UnrulyRelay:
 
     def close(self) -> None:
         """Ends all connections, and listens no more: who connects now is refused."""
-        self._ended.set()
+        with self._lock:
+            self._ended.set()
         _end(self._listening)
         for one in self._open:
             _end(one)
