@@ -87,7 +87,7 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial(
         "adapts",
         "blocks",
-        "**kept** (`Spin` in transports/zmq.py), for listeners with keys: gains on an idle machine what 200 tries gain, and "
+        "**kept** (`Spin` in transports/libzmq/listener.py), for listeners with keys: gains on an idle machine what 200 tries gain, and "
         "burns next to nothing under a trickle; it takes every try that succeeds for a gain, and so still tries where "
         "blocking would be quicker",
     ),
@@ -102,7 +102,7 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial(
         "blocks",
         "direct",
-        "**kept** (transports/direct.py), for sync clients without keys: two of the four hand-overs are gone, the "
+        "**kept** (transports/sockets/transport.py), for sync clients without keys: two of the four hand-overs are gone, the "
         "client's; slower than libzmq under none of these loads",
     ),
     Trial("adapts", "direct", "what sync clients do where a listener is libzmq's"),
@@ -115,7 +115,7 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial(
         "direct",
         "blocks",
-        "**kept** (transports/open_listener.py), for listeners without keys: gains for every client that there is, and most "
+        "**kept** (transports/sockets/listener.py), for listeners without keys: gains for every client that there is, and most "
         "with several",
     ),
     Trial(

@@ -17,8 +17,8 @@ from pyelevator import Elevator
 from pyelevator.cli.crowd import Crowd, Steps
 from pyelevator.cli.works import Stock, batches, gets, pairs, random_keys, ranges
 from pyelevator.testing.servers import ServerProcess
-from pyelevator.transports.direct import DirectTransport
-from pyelevator.transports.zmq import ZmqTransport
+from pyelevator.transports.libzmq.transport import ZmqTransport
+from pyelevator.transports.sockets.transport import DirectTransport
 
 KINDS: Final = {"direct": DirectTransport, "libzmq": ZmqTransport}
 

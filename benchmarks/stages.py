@@ -30,8 +30,8 @@ from pyelevator.conversation import Conversation, Reader
 from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.messages import Request, Response
 from pyelevator.transports import FakeTransport, Transport
-from pyelevator.transports.direct import DirectTransport
-from pyelevator.transports.open_listener import OpenListener
+from pyelevator.transports.sockets.listener import OpenListener
+from pyelevator.transports.sockets.transport import DirectTransport
 
 _REPEATS: Final = 9
 _LOOPS: Final = 1_000

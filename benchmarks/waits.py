@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 import zmq
 
-from pyelevator.transports.zmq import Spin
+from pyelevator.transports.libzmq.listener import Spin
 
 First: TypeAlias = Callable[[Callable[..., Any]], Any]
 """Receives the first frame of a message, given the socket's ``recv``."""

@@ -1,6 +1,6 @@
 """Minimal ZMTP 3.0 peers without a thread between the program and its socket: trials, for both sides.
 
-What became of the client's is transports/direct.py; these stay as small as the other trials are. They do what a DEALER and a ROUTER need of the protocol (rfc.zeromq.org/spec/23): the greeting with the mechanism NULL,
+What became of the client's is transports/sockets/transport.py; these stay as small as the other trials are. They do what a DEALER and a ROUTER need of the protocol (rfc.zeromq.org/spec/23): the greeting with the mechanism NULL,
 READY, and message frames. They never answer a PING, know no other command, no CURVE, and do not reconnect.
 """
 

@@ -6,7 +6,7 @@ from pyelevator.application import Application
 from pyelevator.testing.servers import serve
 from pyelevator.testing.transports import TransportConformance
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
-from pyelevator.transports.zmq import ZmqTransport
+from pyelevator.transports.libzmq.transport import ZmqTransport
 from support.old_peers import OldPeer
 
 

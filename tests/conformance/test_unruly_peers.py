@@ -11,7 +11,7 @@ from pyelevator.testing.servers import serve
 from pyelevator.testing.transports import AsyncTransportConformance, DeadlineConformance
 from pyelevator.testing.unruly import UnrulyRelay, in_time
 from pyelevator.transports import IpcTransport, TcpTransport
-from pyelevator.transports.zmq import ZmqTransport
+from pyelevator.transports.libzmq.transport import ZmqTransport
 
 TOO_LARGE = b"\x02" + (1 << 62).to_bytes(8, "big")
 

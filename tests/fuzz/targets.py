@@ -14,8 +14,8 @@ from pyelevator.codec import ClassicCodec, Codec, FlatCodec, Limits, Unsupported
 from pyelevator.commands import COMMANDS, DbConnect, Exists, Get, MGet, Ping, Pipeline, Put, Range, Slice, Unknown
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage
 from pyelevator.messages import Request, Response, Status
-from pyelevator.transports import zmtp
-from pyelevator.transports.welcome import Welcome
+from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.zmtp.handshake import Welcome
 from vectors.record_curve import SESSIONS, our_client, our_server
 
 LIMITS: Final = Limits(frame_bytes=1 << 16, content_bytes=1 << 16, elements=1 << 12, depth=8)

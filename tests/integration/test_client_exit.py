@@ -227,7 +227,7 @@ def test_clients_that_are_made_and_dropped_give_their_descriptors_back(url):
 def test_more_lanes_than_zeromq_has_sockets_by_default_may_be_open_at_once():
     program = """
     import resource
-    from pyelevator.transports.zmq import ZmqTransport
+    from pyelevator.transports.libzmq.transport import ZmqTransport
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192) if hard > 0 else 8192, hard))
     print(len([ZmqTransport(f'tcp://{url}').open_socket() for _ in range(1100)]))

@@ -98,7 +98,7 @@ SPY = """
 
 def test_the_child_never_touches_the_parents_sockets(forking, url):
     program = """
-    from pyelevator.transports.dial import LaneSocket
+    from pyelevator.transports.sockets.resolver import LaneSocket
     spy(LaneSocket, ("send", "recv", "shutdown", "connect", "connect_ex", "getsockopt", "setsockopt"))
     with Elevator.from_url(sys.argv[1]) as E:
         E.Put("k", "v")
@@ -125,8 +125,8 @@ def test_the_child_never_touches_the_parents_sockets(forking, url):
 
 def test_the_child_never_touches_the_parents_sockets_of_libzmq(forking, url):
     program = """
-    from pyelevator.transports.dealer import DealerContext, DealerSocket
-    from pyelevator.transports.zmq import ZmqTransport
+    from pyelevator.transports.libzmq.context import DealerContext, DealerSocket
+    from pyelevator.transports.libzmq.transport import ZmqTransport
     spy(DealerSocket, ("send", "recv", "get", "set", "poll", "connect", "send_multipart", "recv_multipart"))
     with Elevator(transport=ZmqTransport(sys.argv[1])) as E:
         E.Put("k", "v")
@@ -420,8 +420,9 @@ def test_a_fork_in_the_middle_of_a_call_of_the_same_thread(forking, url, kind):
     """As when a signal handler forks: the parent still gets its answer, and the child does not."""
     program = """
     import signal
-    from pyelevator.transports import direct, line, zmq
-    kind = {"DirectTransport": direct.DirectTransport, "ZmqTransport": zmq.ZmqTransport}[sys.argv[2]]
+    from pyelevator.transports.libzmq.transport import ZmqTransport
+    from pyelevator.transports.sockets import blocking, transport as direct
+    kind = {"DirectTransport": direct.DirectTransport, "ZmqTransport": ZmqTransport}[sys.argv[2]]
     with Elevator(transport=kind(sys.argv[1])) as E:
         E.Put("k", "v")
         E.Put("l", "w")
@@ -433,7 +434,7 @@ def test_a_fork_in_the_middle_of_a_call_of_the_same_thread(forking, url, kind):
         def handler(*_):
             pids.append(in_child(work))
 
-        home = line if kind is direct.DirectTransport else kind
+        home = blocking if kind is direct.DirectTransport else kind
         wait = home._wait
 
         def waiting(*args):

@@ -10,8 +10,8 @@ from pyelevator import AsyncElevator, ConnectionLost, Elevator, RequestTimeout, 
 from pyelevator.application import Application
 from pyelevator.client import aio_session
 from pyelevator.server import Server
-from pyelevator.transports import line
 from pyelevator.transports.base import IDLE
+from pyelevator.transports.sockets import blocking as line
 from support.old_servers import OldServerOnSocket
 from support.puppets import Relay
 

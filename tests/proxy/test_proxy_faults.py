@@ -18,7 +18,7 @@ from pyelevator.commands import Get, Ping, Put
 from pyelevator.messages import Request
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
-from pyelevator.transports import zmtp
+from pyelevator.transports.zmtp import frames as zmtp
 from support.plain import plain_client, receive_exactly
 
 MB = 1 << 20

@@ -10,7 +10,7 @@ from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.server.keys import generate
 from pyelevator.transports import Curve, FakeTransport, TcpTransport, parse_url
 from pyelevator.transports.curve import Pair, is_key, read_public_key
-from pyelevator.transports.zmtp import Handshake
+from pyelevator.transports.zmtp.frames import Handshake
 
 PUBLIC = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"
 SECRET = "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs"

@@ -21,7 +21,8 @@ from pyelevator.proxy import Proxy
 from pyelevator.server import Server
 from pyelevator.server.security import Door
 from pyelevator.testing.servers import ANY_PORT
-from pyelevator.transports import listeners, zmtp
+from pyelevator.transports import listeners
+from pyelevator.transports.zmtp import frames as zmtp
 
 MARK = "made-by-a-stranger"
 

@@ -24,8 +24,8 @@ from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.transports import Curve, Listener
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.curve import Pair
-from pyelevator.transports.open_listener import OpenListener
-from pyelevator.transports.refusals import Refusals
+from pyelevator.transports.sockets.listener import OpenListener
+from pyelevator.transports.sockets.refusal_log import Refusals
 
 CODEC = ClassicCodec()
 

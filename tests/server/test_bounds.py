@@ -14,8 +14,8 @@ from pyelevator.commands import DbConnect, Get
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.testing.servers import ProxyProcess
-from pyelevator.transports import zmtp
-from pyelevator.transports.line import Late, Lost
+from pyelevator.transports.sockets.blocking import Late, Lost
+from pyelevator.transports.zmtp import frames as zmtp
 from support.abused import Abused, connected, send_without_end
 from torture.malformed import resident
 

@@ -12,7 +12,7 @@ from pyelevator.messages import Request
 from pyelevator.server import Server
 from pyelevator.server.capacity import Capacity
 from pyelevator.testing.servers import ANY_PORT, serve
-from pyelevator.transports import zmtp
+from pyelevator.transports.zmtp import frames as zmtp
 from support.plain import plain_client, receive_exactly
 
 CODEC = ClassicCodec()

@@ -10,9 +10,9 @@ from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.server.keys import generate
 from pyelevator.testing.servers import ServerProcess
-from pyelevator.transports import zmtp
-from pyelevator.transports.dial import Addresses
-from pyelevator.transports.line import Line
+from pyelevator.transports.sockets.blocking import Line
+from pyelevator.transports.sockets.resolver import Addresses
+from pyelevator.transports.zmtp import frames as zmtp
 
 MB = 1 << 20
 CODEC = ClassicCodec()

@@ -2,7 +2,7 @@
 
 import socket
 
-from pyelevator.transports import zmtp
+from pyelevator.transports.zmtp import frames as zmtp
 
 
 def plain_client(url: str) -> socket.socket:

@@ -11,7 +11,7 @@ from attrs import frozen
 from pyelevator.commands import Get
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
-from pyelevator.transports.line import Late, Lost
+from pyelevator.transports.sockets.blocking import Late, Lost
 from support.abused import CODEC, ENDLESS_HANDSHAKE, MB, Abused, connected, of_elements, send_without_end
 from torture.malformed import Beside, resident
 from torture.report import Findings, megabytes

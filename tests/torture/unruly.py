@@ -13,7 +13,7 @@ from attrs import define, evolve, field, frozen
 
 from pyelevator.application import Application
 from pyelevator.codec import Codec, codec_for
-from pyelevator.transports.zmq import Listener
+from pyelevator.transports.libzmq.listener import Listener
 
 
 @frozen

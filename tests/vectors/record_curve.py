@@ -12,9 +12,9 @@ from typing import Any
 import zmq
 
 from pyelevator.transports.curve import Curve, Pair
-from pyelevator.transports.curvezmq import CurveClient, CurveListener
-from pyelevator.transports.welcome import Welcome
-from pyelevator.transports.zmtp import Handshake
+from pyelevator.transports.zmtp.curvezmq import CurveClient, CurveListener
+from pyelevator.transports.zmtp.frames import Handshake
+from pyelevator.transports.zmtp.handshake import Welcome
 
 CLIENT = Pair("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs")
 SERVER = Pair("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6")

@@ -16,7 +16,7 @@ from pyelevator.cli.works import WORKS, Stock, mixed_at, opened, pairs
 from pyelevator.client import Elevator
 from pyelevator.errors import ElevatorError
 from pyelevator.server.config import DEFAULT_BIND
-from pyelevator.transports.endpoint import shown
+from pyelevator.transports.url import shown
 
 if TYPE_CHECKING:
     from rich.console import Console

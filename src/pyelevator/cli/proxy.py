@@ -15,7 +15,7 @@ from pyelevator.proxy.config import DEFAULT_LISTEN, Settings, read_config, socke
 from pyelevator.server.process import open_all_files
 from pyelevator.server.security import Door, check_reach
 from pyelevator.server.signals import attend_to_signals, blocked_signals
-from pyelevator.transports.memory import give_back_large
+from pyelevator.transports.sockets.memory import give_back_large
 
 _PATH: Any = click.Path(path_type=Path)
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)

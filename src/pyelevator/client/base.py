@@ -22,8 +22,8 @@ from pyelevator.flows import Flow, Forward, Interceptor, compose, drive, through
 from pyelevator.legacy import accept_old_calls, call_timeout
 from pyelevator.messages import Request
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
-from pyelevator.transports.endpoint import is_url
-from pyelevator.transports.failures import CONNECT_TIMEOUT
+from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
+from pyelevator.transports.url import is_url
 
 if TYPE_CHECKING:
     from pyelevator.interceptors import Retry

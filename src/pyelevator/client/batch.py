@@ -22,7 +22,7 @@ from pyelevator.deadlines import check_timeout
 from pyelevator.flows import Flow, Interceptor
 from pyelevator.legacy import accept_old_calls
 from pyelevator.transports import Curve, Transport
-from pyelevator.transports.failures import CONNECT_TIMEOUT
+from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
 
 if TYPE_CHECKING:
     from pyelevator.interceptors import Retry

@@ -45,7 +45,7 @@ from pyelevator.errors import CursorExpired, KeyNotFound
 from pyelevator.flows import Interceptor
 from pyelevator.legacy import accept_old_calls, call_timeout
 from pyelevator.transports import Curve, Transport
-from pyelevator.transports.failures import CONNECT_TIMEOUT
+from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
 
 if TYPE_CHECKING:
     from pyelevator.interceptors import Retry

@@ -7,8 +7,8 @@ from typing import Any, Final, TypeAlias
 
 from pyelevator.proxy.actions import Forward, Renew, Rest, Resume
 from pyelevator.transports.base import HEARTBEAT
-from pyelevator.transports.outgoing import Outgoing, Road
-from pyelevator.transports.watch import Watch
+from pyelevator.transports.poller import Watch
+from pyelevator.transports.sockets.upstream import Outgoing, Road
 
 _TOGETHER: Final = 64
 """Requests that go out in one piece: the upstream works on them while further ones are read, and answers likewise."""

@@ -19,7 +19,7 @@ from pyelevator.errors import DatabaseError, ErrorCode, UsageError
 from pyelevator.flows import Flow, Forward, Send
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Curve, Target, parse_url
-from pyelevator.transports.endpoint import shown
+from pyelevator.transports.url import shown
 
 _SEPARATOR: Final = "~"
 _OPTIONS: Final = frozenset({"dialect", "curve", "max_lanes", "connections"})

@@ -17,8 +17,8 @@ from pyelevator.proxy.lines import Key, Lines
 from pyelevator.proxy.routing import Upstream
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.listeners import listener_on
-from pyelevator.transports.outgoing import Outgoing, Road
-from pyelevator.transports.watch import READ, Watch
+from pyelevator.transports.poller import READ, Watch
+from pyelevator.transports.sockets.upstream import Outgoing, Road
 
 _LOG: Final = logging.getLogger("pyelevator.proxy")
 

@@ -19,8 +19,8 @@ from pyelevator.server.config import Settings
 from pyelevator.server.runner import Server
 from pyelevator.server.security import Door, allowed_roots, check_reach
 from pyelevator.server.signals import attend_to_signals, blocked_signals
-from pyelevator.transports.bindings import bind_target
-from pyelevator.transports.memory import give_back_large
+from pyelevator.transports.bind import bind_target
+from pyelevator.transports.sockets.memory import give_back_large
 
 _LOG = logging.getLogger("pyelevator.server")
 _CONTAINERS: Final = 50_000

@@ -13,7 +13,7 @@ from pyelevator.server.gate import Gate
 from pyelevator.server.guard import Guard
 from pyelevator.server.keys import Clients, server_secret
 from pyelevator.transports.authentication import CurveServer
-from pyelevator.transports.bindings import bind_target
+from pyelevator.transports.bind import bind_target
 
 
 def is_local(url: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.options import OPTIONS
 from pyelevator.errors import UsageError
-from pyelevator.transports.bindings import bind_target
+from pyelevator.transports.bind import bind_target
 
 ENGINES: Final = ("leveldb", "memory")
 

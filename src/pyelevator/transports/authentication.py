@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from pyelevator.transports import zmtp
 from pyelevator.transports.curve import Secret
-from pyelevator.transports.welcome import Welcome
+from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.zmtp.handshake import Welcome
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
@@ -37,11 +37,11 @@ class CurveServer:
 
     def check(self) -> None:
         """Raises MissingExtra where the library is missing that it needs."""
-        import pyelevator.transports.curvezmq  # noqa: F401 - clients and servers without keys have no use for it
+        import pyelevator.transports.zmtp.curvezmq  # noqa: F401 - clients and servers without keys have no use for it
 
     def welcome(self, connection: Any) -> Welcome:
         """The handshake with a peer: over TCP it needs a key; over a socket file it is what the file's mode says."""
-        from pyelevator.transports.curvezmq import CurveListener
+        from pyelevator.transports.zmtp.curvezmq import CurveListener
 
         if connection.family == sockets.AF_UNIX:
             return Welcome(zmtp.Null(b"ROUTER", zmtp.CLIENTS, LOCAL))

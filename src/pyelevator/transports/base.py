@@ -6,7 +6,7 @@ from typing import ClassVar, Final, Protocol, Self
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectTimeout, RequestTimeout
-from pyelevator.transports.failures import unconnected
+from pyelevator.transports.connect_errors import unconnected
 
 IDLE: Final = 120.0
 """Seconds after which an idle connection is not used again: firewalls forget one that says nothing for minutes."""
@@ -67,7 +67,7 @@ class Transport(ABC):
 
     def asynchronous(self) -> "AsyncTransport":
         """A further way to the same place, for an event loop; by default a sibling in a thread of its own."""
-        from pyelevator.transports.aio import ThreadLane  # asyncio is only imported where it is used
+        from pyelevator.transports.threaded import ThreadLane  # asyncio is only imported where it is used
 
         return ThreadLane(self.sibling())
 

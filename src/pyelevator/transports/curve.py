@@ -18,7 +18,7 @@ from attrs import field, frozen
 from zmq.utils import z85
 
 from pyelevator.errors import ArgumentTypeError, UsageError
-from pyelevator.transports.zmtp import Handshake
+from pyelevator.transports.zmtp.frames import Handshake
 
 KEY_LENGTH: Final = 40
 PUBLIC: Final = ".key"
@@ -255,7 +255,7 @@ class Curve:
         Raises:
             MissingExtra: PyNaCl is missing.
         """
-        from pyelevator.transports.curvezmq import CurveClient  # clients without keys have no use for it
+        from pyelevator.transports.zmtp.curvezmq import CurveClient  # clients without keys have no use for it
 
         return Handshake(CurveClient(self))
 

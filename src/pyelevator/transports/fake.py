@@ -103,7 +103,7 @@ class FakeTransport(Transport):
         return type(self)(self.application, self._codecs)
 
     def asynchronous(self) -> AsyncTransport:
-        from pyelevator.transports.aio import FakeConnection
+        from pyelevator.transports.fake_aio import FakeConnection
 
         return FakeConnection(self.sibling())
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyelevator.errors import UsageError
-from pyelevator.transports.bounded import BoundedListener
-from pyelevator.transports.open_listener import AVAILABLE, OpenListener
+from pyelevator.transports.libzmq.bounded import BoundedListener
+from pyelevator.transports.sockets.listener import AVAILABLE, OpenListener
 
 if TYPE_CHECKING:
     from pyelevator.transports.authentication import CurveServer

@@ -1,0 +1,93 @@
+"""What there is to say and to see to where a listener is bound, whoever binds it."""
+
+import errno
+import fcntl
+import os
+import socket as sockets
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from pyelevator.errors import UsageError
+from pyelevator.transports.url import Target, is_url, parse_url, shown
+
+_SIOCGIFADDR: Final = 0x8915  # of Linux
+_MAX_IPC_PATH: Final = 107  # sun_path of Linux, without its final NUL
+
+_BIND_HINTS: Final = {
+    errno.EADDRINUSE: "; another program listens there: stop it, or choose another port",
+    errno.EACCES: "; ports below 1024 and foreign directories need other rights: choose another",
+    errno.EADDRNOTAVAIL: "; this machine has no such address",
+    errno.ENODEV: "; this machine has no such address",
+}
+"""What to do about a bind that failed."""
+
+
+def cannot_listen(url: str, number: int) -> UsageError:
+    """The error for a bind that failed with an errno."""
+    return UsageError(f"cannot listen on {url}: {os.strerror(number)}{_BIND_HINTS.get(number, '')}")
+
+
+def check_ipc_path(path: str) -> None:
+    """Raises UsageError if the path is longer than a Unix socket's may be."""
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise UsageError(f"endpoint= of an ipc transport is the path of a socket file, not {path!r}")
+    if is_url(path):
+        raise UsageError("endpoint= of an ipc transport is the path of a socket file; for a URL use from_url()")
+    if len(os.fsencode(path)) > _MAX_IPC_PATH:
+        raise UsageError(f"the socket path {path!r} is longer than {_MAX_IPC_PATH} bytes; choose a shorter one")
+
+
+def bind_target(url: str) -> Target:
+    """What a URL to listen on says; ``*`` as a host is every IPv4 address.
+
+    Raises:
+        UsageError: nothing can be bound there.
+    """
+    target = parse_url(url.replace("://*", "://0.0.0.0", 1))
+    if target.scheme not in ("tcp", "ipc") or target.options:
+        raise UsageError(
+            f"cannot listen on {shown(url)!r}; it looks like tcp://127.0.0.1:4141 or ipc:///run/elevator.sock"
+        )
+    return target
+
+
+def claim_ipc_path(path: str) -> None:
+    """Refuses a path that a living server listens on: binding would silently take it away from that server."""
+    check_ipc_path(path)
+    if path.startswith("@"):
+        raise UsageError(f"cannot listen on ipc://{path}: an abstract socket has no mode, so everybody could use it")
+    if not Path(path).parent.is_dir():
+        raise UsageError(f"cannot listen on ipc://{path}: there is no directory {str(Path(path).parent)!r}")
+    if os.path.lexists(path) and not Path(path).is_socket():  # binding would silently remove it
+        raise UsageError(f"cannot listen on ipc://{path}: it exists, and is not a socket; choose another path")
+    probe: Any = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+    with probe:
+        if Path(path).exists() and probe.connect_ex(path) == 0:
+            raise UsageError(f"cannot listen on ipc://{path}: another server listens there")
+
+
+def interface_address(name: str) -> str | None:
+    """The IPv4 address of a network interface of this machine (``lo``, ``eth0``), which ZeroMQ takes for a host, too.
+
+    Raises:
+        OSError: it has none.
+    """
+    if name not in {interface for _, interface in sockets.if_nameindex()}:
+        return None
+    with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as asking:
+        answer = fcntl.ioctl(asking.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()))
+    return sockets.inet_ntoa(answer[20:24])
+
+
+@contextmanager
+def owned(path: str, mode: int) -> Iterator[None]:
+    """A socket file that is made meanwhile, in this thread, is for its owner alone until it has its mode."""
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)
+    Path(path).chmod(mode)

@@ -1,0 +1,116 @@
+"""The lanes of clients over TCP and IPC."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from pyelevator.deadlines import Deadline, check_timeout
+from pyelevator.errors import UsageError
+from pyelevator.transports.base import AsyncTransport, Transport
+from pyelevator.transports.bind import check_ipc_path
+from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
+from pyelevator.transports.curve import Curve
+from pyelevator.transports.sockets.transport import DirectTransport
+from pyelevator.transports.url import parse_url, shown
+from pyelevator.transports.zmtp.frames import MAX_MESSAGE
+
+
+def tcp_url(endpoint: str) -> str:
+    """The URL of ``host:port``.
+
+    Raises:
+        UsageError: it is something else, such as a URL.
+    """
+    if not isinstance(endpoint, str):
+        raise UsageError(f"endpoint= of a tcp transport is 'host:port', not {endpoint!r}")
+    if any(mark in endpoint for mark in "/?#@"):
+        what = shown(endpoint)
+        raise UsageError(f"endpoint= of a tcp transport is 'host:port', not {what!r}; for a URL use from_url()")
+    return parse_url(f"tcp://{endpoint}").url
+
+
+class SocketTransport(Transport):
+    """A lane over TCP or a Unix socket, to a server of any ZMTP."""
+
+    def __init__(
+        self,
+        url: str,
+        curve: Curve | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+        max_message: int = MAX_MESSAGE,
+    ) -> None:
+        self._curve, self._connect_timeout = curve, check_timeout(connect_timeout, "connect_timeout")
+        self._max_message = max_message
+        self._lane: Transport = DirectTransport(url, curve, connect_timeout, max_message)
+
+    @property
+    def url(self) -> str:
+        return self._lane.url
+
+    @property
+    def is_open(self) -> bool:
+        return self._lane.is_open
+
+    def sibling(self) -> Self:
+        lane = type(self).__new__(type(self))
+        SocketTransport.__init__(lane, self.url, self._curve, self._connect_timeout, self._max_message)
+        return lane
+
+    def asynchronous(self) -> AsyncTransport:
+        from pyelevator.transports.sockets.aio import DirectConnection  # asyncio is only imported where it is used
+
+        return DirectConnection(self.url, self._curve, self._connect_timeout, self._max_message)
+
+    def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
+        self._lane.send(frames, deadline)
+
+    def receive(self, deadline: Deadline) -> Sequence[bytes]:
+        return self._lane.receive(deadline)
+
+    def discard(self) -> None:
+        self._lane.discard()
+
+    def close(self) -> None:
+        self._lane.close()
+
+
+class TcpTransport(SocketTransport):
+    """A lane over TCP.
+
+    >>> TcpTransport("127.0.0.1:4141").url
+    'tcp://127.0.0.1:4141'
+
+    Args:
+        endpoint: ``host:port``.
+        curve: the keys for a server that asks for them.
+        connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
+            a call's time, because a server may just be starting; None for all of it.
+        max_message: bytes that the server may send at once.
+    """
+
+    def __init__(
+        self,
+        endpoint: str = "127.0.0.1:4141",
+        curve: Curve | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+        max_message: int = MAX_MESSAGE,
+    ) -> None:
+        super().__init__(tcp_url(endpoint), curve, connect_timeout, max_message)
+
+
+class IpcTransport(SocketTransport):
+    """A lane over a Unix socket.
+
+    >>> IpcTransport("/run/elevator.sock").url
+    'ipc:///run/elevator.sock'
+
+    Args:
+        endpoint: the path of the server's socket file.
+        connect_timeout: as of a :class:`TcpTransport`; a missing file counts as refused.
+        max_message: bytes that the server may send at once.
+    """
+
+    def __init__(
+        self, endpoint: str, connect_timeout: float | None = CONNECT_TIMEOUT, max_message: int = MAX_MESSAGE
+    ) -> None:
+        check_ipc_path(endpoint)
+        super().__init__(f"ipc://{endpoint}", None, connect_timeout, max_message)

@@ -1,0 +1,168 @@
+"""DirectTransport: ZMTP on a blocking lane of its own, without libzmq and the hand-over to its thread.
+
+A sync call has nothing to do while it waits, so it may as well wait in the kernel for the socket itself.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from math import inf
+from typing import Final, Self
+
+from pyelevator.deadlines import Deadline
+from pyelevator.errors import (
+    ConnectFailed,
+    ConnectionLost,
+    ProtocolError,
+    RequestTimeout,
+    TransportError,
+)
+from pyelevator.transports.base import Transport, no_answer
+from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, given_up, unconnected
+from pyelevator.transports.curve import Curve
+from pyelevator.transports.sockets.blocking import Late, Line, Lost
+from pyelevator.transports.sockets.resolver import Addresses
+from pyelevator.transports.zmtp import frames as zmtp
+
+_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.5
+_NOBODY: Final = (Late, Lost, OSError, zmtp.Refused, ProtocolError)
+
+
+class DirectTransport(Transport):
+    """A lane over TCP or a Unix socket. It belongs to the process that opened it.
+
+    Nothing is kept for later: a message goes out over a connection that is up, or not at all. Whether it still is up
+    is looked at before each message. Nobody reads while the lane is idle, so that a PING is answered with the next
+    call; our servers send none.
+
+    Args:
+        url: ``tcp://host:port`` or ``ipc://path``.
+        curve: keys, for a server that asks for them.
+        connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
+            a call's time; None for all of it.
+        max_message: bytes that the server may send at once.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        curve: Curve | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+        max_message: int = zmtp.MAX_MESSAGE,
+    ) -> None:
+        self._url, self._curve, self._connect_timeout, self._max_message = url, curve, connect_timeout, max_message
+        self._line: Line | None = None
+        self._dialing = False
+        self._addresses: Addresses | None = None
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    @property
+    def is_open(self) -> bool:
+        return self._line is not None or self._dialing
+
+    def sibling(self) -> Self:
+        lane = type(self).__new__(type(self))
+        DirectTransport.__init__(lane, self._url, self._curve, self._connect_timeout, self._max_message)
+        return lane
+
+    def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
+        while True:
+            line = self._line
+            if line is None or line.has_ended():
+                line = self._dial(deadline)
+            try:
+                return line.send(frames, deadline)
+            except BaseException as error:
+                self.close()
+                if not isinstance(error, (Lost, Late)):
+                    raise
+                if line.begun:
+                    raise self._unanswered(error, deadline) from error.__cause__
+                if deadline.expired():
+                    raise unconnected(self._url, None, deadline, self._curve) from error
+
+    def receive(self, deadline: Deadline) -> Sequence[bytes]:
+        line = self._line
+        if line is None:
+            raise TransportError(f"nothing was sent to {self._url}, so nothing can be received")
+        try:
+            return line.receive(deadline)
+        except Late as error:
+            raise self._unanswered(error, deadline) from None
+        except BaseException as error:
+            self.close()
+            if isinstance(error, Lost):
+                raise self._unanswered(error, deadline) from error.__cause__
+            raise
+
+    def _unanswered(self, error: BaseException, deadline: Deadline) -> RequestTimeout:
+        """The error for a message that has left, or a part of it."""
+        if isinstance(error, Late):
+            return RequestTimeout(no_answer(self._url, deadline))
+        return closed_early(self._url)
+
+    def _dial(self, deadline: Deadline) -> Line:
+        """A new connection, tried for again and again: until the deadline, or where nobody is, for a while."""
+        self.close()
+        self._dialing = True
+        began = time.monotonic()
+        for pause in _pauses():
+            found = self._round(deadline)
+            if isinstance(found, Line):
+                self._line, self._dialing = found, False
+                return found
+            if deadline.expired() and not isinstance(found, zmtp.Refused):
+                raise unconnected(self._url, found, deadline, self._curve) from found
+            error = given_up(self._url, found, time.monotonic() - began, self._connect_timeout, self._curve)
+            if error is not None:
+                raise error from found
+            time.sleep(min(pause, deadline.remaining(), self._patience(began)))
+        raise AssertionError("there is always one more pause")
+
+    def _patience(self, began: float) -> float:
+        """Seconds until one that is refused is given up, if that is still to come."""
+        left = inf if self._connect_timeout is None else began + self._connect_timeout - time.monotonic()
+        return left if left > 0 else inf
+
+    def _round(self, deadline: Deadline) -> Line | Exception:
+        """A connection to the first address that has one, each tried for an equal share of the time; or the failure."""
+        if self._addresses is None:
+            self._addresses = Addresses(self._url)
+        addresses = self._addresses.find(deadline)
+        failure: Exception = self._addresses.failure or Late()
+        for index, address in enumerate(addresses):
+            share = Deadline.after(deadline.remaining() / (len(addresses) - index))
+            try:
+                return Line.to(address, self._url, deadline.earlier(share), self._curve, self._max_message)
+            except ConnectFailed:
+                raise
+            except _NOBODY as error:
+                if not isinstance(failure, zmtp.Refused):  # which says more than that nobody is at another address
+                    failure = error.with_traceback(None)  # with it, the error would keep this frame, and itself
+        return failure
+
+    def discard(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        line, self._line, self._dialing = self._line, None, False
+        if line is not None:
+            line.close()
+
+
+def closed_early(url: str) -> ConnectionLost:
+    """The error for a message whose answer was still to come when the connection ended."""
+    return ConnectionLost(
+        f"the Elevator server at {url} closed the connection before it answered; "
+        "whether it executed the request is not known"
+    )
+
+
+def _pauses() -> Iterator[float]:
+    pause = _PAUSE
+    while True:
+        yield pause
+        pause = min(2 * pause, _LONGEST_PAUSE)

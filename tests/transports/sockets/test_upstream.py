@@ -1,0 +1,357 @@
+"""Connections of a loop to a server: dialled again and again, never waited for, to servers of any ZMTP."""
+
+import gc
+import os
+import socket
+import threading
+import time
+import warnings
+from contextlib import closing
+
+import pytest
+import zmq
+
+from pyelevator.application import Application
+from pyelevator.codec import ClassicCodec
+from pyelevator.commands import Ping
+from pyelevator.deadlines import Deadline
+from pyelevator.messages import Request
+from pyelevator.testing.servers import serve
+from pyelevator.transports.poller import READ, WRITE
+from pyelevator.transports.sockets.nonblocking import Caller
+from pyelevator.transports.sockets.upstream import Outgoing, Road
+from support.old_peers import OldPeer
+from support.puppets import silent_listener, unused_endpoint
+from support.routers import GREETING, echoing, played, shake_hands, taken
+
+CODEC = ClassicCodec()
+
+
+class Loop:
+    """Does for one line what the runner of a proxy does for many."""
+
+    def __init__(self, url, **options):
+        self.road = Road(url, **options)
+        self.line = Outgoing(self.road, time.monotonic())
+        self.first = getattr(self.line._caller, "_socket", None)
+        self.reading = True
+        self.turns = 0
+
+    def turn(self, most=1.0):
+        self.turns += 1
+        poller = zmq.Poller()
+        wanted = self.line.wanted(self.reading)
+        if wanted:
+            poller.register(self.line.watched, wanted)
+        left = 0 if self.line.at_hand else min(most, max(0.0, self.line.due - time.monotonic()))
+        ready = dict(poller.poll(left * 1000 + 1)) if wanted else time.sleep(left)
+        self.line.attend((ready or {}).get(self.line.watched, 0), time.monotonic())
+
+    def put(self, frames, seconds=30.0):
+        now = time.monotonic()
+        self.line.put(frames, now + seconds)
+        self.line.flush(now)
+
+    def until(self, true):
+        patience = Deadline.after(30)
+        while not (found := true()):
+            assert not patience.expired()
+            self.turn()
+        return found
+
+    def answer(self):
+        return self.until(self.line.receive)
+
+    def echoed(self, *frames):
+        self.put(frames)
+        return list(self.answer())
+
+    def has_lost_the_first(self):
+        return self.line._caller._socket is not self.first
+
+    def is_up(self):
+        return self.line._caller._up
+
+    def close(self):
+        self.line.close()
+
+
+def loop(url, **options):
+    return closing(Loop(url, **options))
+
+
+def is_direct(on):
+    return isinstance(on.line._caller, Caller)
+
+
+# Which way it goes
+
+
+@pytest.mark.parametrize("url", ["tcp://127.0.0.1:*", "tcp://[::1]:*", "ipc://{}/socket", "ipc://@pyelevator-up-{pid}"])
+def test_a_router_of_libzmq_is_spoken_with_directly(url, tmp_path):
+    with echoing(url.format(tmp_path, pid=os.getpid()), lambda router: router.set(zmq.IPV6, "[" in url)) as bound:
+        with loop(bound) as on:
+            assert on.echoed(b"a", b"", b"c" * 300, b"d" * (1 << 20)) == [b"a", b"", b"c" * 300, b"d" * (1 << 20)]
+            assert is_direct(on)
+
+
+def test_many_messages_of_all_sizes_come_whole_and_in_order():
+    with echoing("tcp://127.0.0.1:*") as url, loop(url) as on:
+        messages = [[b"%d" % number, b"x" * (number * number // 4)] for number in range(600)]
+        for message in messages:
+            on.line.put(message, time.monotonic() + 60)
+        on.line.flush(time.monotonic())
+        assert [list(on.answer()) for _ in messages] == messages
+
+
+@pytest.mark.parametrize("revision", [0, 1], ids=["ZMTP 1.0", "ZMTP 2.0"])
+def test_an_old_peer_is_spoken_with(revision):
+    def pinged(on):
+        return CODEC.decode_response(on.echoed(*CODEC.encode_request(Request(Ping(), id=7))), Request(Ping()))
+
+    with OldPeer(revision) as server, loop(f"tcp://{server.endpoint}") as on:
+        assert pinged(on).payload == b"PONG"
+    assert server.garbage == []
+
+
+def test_keys_need_no_libzmq():
+    from pyelevator.transports.curve import Curve, Pair
+
+    pair = Pair.generate()
+    with loop("tcp://127.0.0.1:1", curve=Curve(pair.public_key, pair.public_key, pair.secret_key)) as on:
+        assert is_direct(on)
+
+
+# Where nobody answers
+
+
+def test_what_waits_for_a_connection_goes_out_once_there_is_one_and_what_is_late_never():
+    endpoint = unused_endpoint()
+    with loop(f"tcp://{endpoint}") as on:
+        on.put([b"late"], seconds=0.01)
+        on.put([b"in time"])
+        late = Deadline.after(0.01)
+        on.until(late.expired)
+        with echoing(f"tcp://{endpoint}"):
+            assert list(on.answer()) == [b"in time"]
+
+
+def test_dialling_in_vain_is_no_work(monkeypatch):
+    import pyelevator.transports.sockets.nonblocking as module
+
+    dialled = []
+    before = module.opened
+    monkeypatch.setattr(module, "opened", lambda *args: dialled.append(args) or before(*args))
+    with loop(f"tcp://{unused_endpoint()}") as on:
+        pauses, last = [], 0.0
+        while len(pauses) < 7:
+            on.turn(30)
+            if on.line.watched is None and on.line.due != last:
+                pauses.append(on.line._caller._pause)
+                last = on.line.due
+        assert pauses == [0.04, 0.08, 0.16, 0.32, 0.5, 0.5, 0.5]
+        assert len(dialled) <= 8
+        assert on.turns <= 4 * len(dialled)
+
+
+def test_a_server_that_is_silent_in_the_handshake_is_given_up_in_time(monkeypatch):
+    monkeypatch.setattr("pyelevator.transports.sockets.nonblocking._HANDSHAKE", 0.05)
+    with silent_listener() as endpoint, loop(f"tcp://{endpoint}") as on:
+        on.until(lambda: on.line._caller._socket not in (on.first, None))
+        assert on.first.fileno() < 0
+
+
+@pytest.mark.parametrize("last", [GREETING + b"\x04\x0a\x05ERROR\x03400", GREETING + b"\x00\x05hello", b""])
+def test_one_who_refuses_or_leaves_in_the_handshake_is_asked_again(last):
+    def refuse(peer):
+        peer.sendall(last)
+
+    def answer(peer):
+        shake_hands(peer)
+        peer.sendall(taken(peer, 3))
+
+    with played(refuse, refuse, answer) as endpoint, loop(f"tcp://{endpoint}") as on:
+        assert on.echoed(b"1") == [b"1"]
+
+
+# When a connection ends
+
+
+def answer_one(peer):
+    shake_hands(peer)
+    peer.sendall(taken(peer, 3))
+
+
+def test_one_that_ended_is_dialled_again_and_what_was_in_flight_is_never_sent_twice():
+    def lose(peer):
+        shake_hands(peer)
+        assert taken(peer, 3) == b"\x00\x011"
+
+    with played(lose, answer_one) as endpoint, loop(f"tcp://{endpoint}") as on:
+        on.put([b"1"])
+        on.until(on.has_lost_the_first)
+        assert on.echoed(b"2") == [b"2"]
+
+
+def test_answers_that_came_before_the_end_are_heard():
+    def answer_and_leave(peer):
+        shake_hands(peer)
+        peer.sendall(b"\x00\x011\x00\x012\x00\x013")
+
+    with played(answer_and_leave, answer_one) as endpoint, loop(f"tcp://{endpoint}") as on:
+        assert [list(on.answer()) for _ in range(3)] == [[b"1"], [b"2"], [b"3"]]
+        on.until(on.has_lost_the_first)
+        assert on.echoed(b"4") == [b"4"]
+
+
+@pytest.mark.parametrize("garbage", [b"\xff" * 20, b"\x02" + b"\xff" * 8, b"\x04\x00", b"\x02" + bytes(7) + b"\x05"])
+def test_garbage_costs_the_connection_and_nothing_else(garbage):
+    def part(peer):
+        shake_hands(peer)
+        peer.sendall(b"\x00\x011" + garbage)
+
+    with played(part, answer_one) as endpoint, loop(f"tcp://{endpoint}") as on:
+        assert list(on.answer()) == [b"1"]
+        on.until(on.has_lost_the_first)
+        assert on.echoed(b"2") == [b"2"]
+
+
+def test_a_message_over_the_limit_costs_the_connection():
+    def part(peer):
+        shake_hands(peer)
+        peer.sendall(b"\x00\x65" + bytes(101))
+        assert peer.recv(1) == b""
+
+    with played(part, answer_one) as endpoint, loop(f"tcp://{endpoint}", max_message=100) as on:
+        on.until(on.has_lost_the_first)
+        assert on.echoed(b"2") == [b"2"]
+
+
+def test_one_who_asks_whether_we_live_is_answered():
+    def part(peer):
+        shake_hands(peer)
+        peer.sendall(b"\x04\x0b\x04PING\x00\x0aabcd")
+        assert taken(peer, 11) == b"\x04\x09\x04PONGabcd"
+        peer.sendall(b"\x00\x011")
+
+    with played(part) as endpoint, loop(f"tcp://{endpoint}") as on:
+        assert list(on.answer()) == [b"1"]
+
+
+# Who does not read, on either side
+
+
+def test_a_server_that_takes_nothing_holds_up_nobody_and_gets_what_is_late_not_at_all():
+    reads, lates = threading.Event(), []
+
+    def part(peer):
+        shake_hands(peer)
+        assert reads.wait(30)
+        while (head := taken(peer, 9))[8:]:
+            content = taken(peer, int.from_bytes(head[1:], "big"))
+            lates.append(content[:4])
+            if content[:4] != b"late":
+                peer.sendall(b"\x00\x04" + content[:4])
+                return
+
+    large = bytes(1 << 18)
+    with played(part) as endpoint, loop(f"tcp://{endpoint}") as on:
+        on.until(on.is_up)
+        now = time.monotonic()
+        for _ in range(300):  # more than goes out in one call, and than the system takes
+            on.line.put([b"late" + large], now + 1)
+        on.line.flush(now)
+        assert on.line.wanted(True) == READ | WRITE
+        assert len(on.line._outbox) > 100
+        on.line.put([b"then" + large], now + 60)
+        on.line.flush(now + 2)
+        reads.set()
+        assert list(on.answer()) == [b"then"]
+        assert 0 < len(lates) < 300
+        assert on.line.wanted(True) == READ
+
+
+def test_while_nothing_may_be_read_nothing_is_and_the_loop_rests():
+    with echoing("tcp://127.0.0.1:*") as url, loop(url) as on:
+        assert on.echoed(b"1") == [b"1"]
+        on.put([b"2"])
+        on.reading = False
+        assert on.line.wanted(False) == 0
+        assert on.line.receive() is None
+        on.reading = True
+        assert list(on.answer()) == [b"2"]
+
+
+# Where a name leads
+
+
+def resolving(monkeypatch, answer):
+    before = socket.getaddrinfo
+
+    def getaddrinfo(host, *args, **options):
+        if host != "db.example":
+            return before(host, *args, **options)
+        if options["flags"] & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "no number")
+        return answer()
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+def test_every_address_of_a_name_is_tried_once_it_is_known_and_nobody_waits_for_that(monkeypatch):
+    known = threading.Event()
+    with serve(Application.in_memory()) as server:
+        port = int(server.urls[0].rpartition(":")[2])
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{last}", port)) for last in (9, 8, 1)]
+        resolving(monkeypatch, lambda: known.wait(30) and found)
+        with loop(f"tcp://db.example:{port}") as on:
+            on.put(CODEC.encode_request(Request(Ping(), id=7)))
+            for _ in range(5):
+                on.turn()
+            assert on.line.watched is None
+            known.set()
+            assert CODEC.decode_response(on.answer(), Request(Ping())).payload == b"PONG"
+
+
+def test_a_name_that_nobody_knows_is_asked_for_again(monkeypatch):
+    asked = []
+
+    def answer():
+        asked.append(1)
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    resolving(monkeypatch, answer)
+    with loop("tcp://db.example:1") as on:
+        on.until(lambda: len(asked) == 3)
+        assert on.line.watched is None
+
+
+# At the end
+
+
+def test_one_that_is_closed_or_dropped_leaves_nothing_behind():
+    with echoing("tcp://127.0.0.1:*") as url, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with loop(url) as on:
+            assert on.echoed(b"1") == [b"1"]
+            connection = on.line._caller._socket
+        assert connection.fileno() < 0
+        assert on.line.watched is None
+        assert on.line.due == float("inf")
+        on.line.attend(READ, time.monotonic())
+        assert on.line.receive() is None
+        dropped = Loop(url)
+        assert dropped.echoed(b"2") == [b"2"]
+        del dropped
+        gc.collect()
+
+
+def test_a_forked_child_that_closes_its_copy_costs_the_parent_nothing():
+    with echoing("tcp://127.0.0.1:*") as url, loop(url) as on:
+        assert on.echoed(b"1") == [b"1"]
+        child = os.fork()
+        if not child:
+            on.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert on.echoed(b"2") == [b"2"]

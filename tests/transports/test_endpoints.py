@@ -1,0 +1,187 @@
+"""The client's sockets: their deadlines, their errors, and that none is left behind."""
+
+import gc
+import os
+import signal
+import threading
+import time
+import warnings
+
+import pytest
+import zmq
+
+from pyelevator.deadlines import NEVER, Deadline
+from pyelevator.errors import ConnectFailed, ConnectTimeout, RequestTimeout, TransportError
+from pyelevator.transports import IpcTransport, TcpTransport
+from pyelevator.transports.endpoints import tcp_url
+from pyelevator.transports.libzmq.context import DealerContext
+from pyelevator.transports.libzmq.transport import ZmqTransport
+from support.programs import run
+from support.puppets import Puppet, silent_listener, unused_endpoint
+
+
+@pytest.fixture
+def puppet():
+    with Puppet(lambda request, reply: [reply]) as server:
+        yield server
+
+
+def over_libzmq(endpoint):
+    return ZmqTransport(tcp_url(endpoint))
+
+
+@pytest.fixture(params=[TcpTransport, over_libzmq], ids=["direct", "libzmq"])
+def tcp(request):
+    """Makes lanes of one kind or the other."""
+    return request.param
+
+
+def answers(lane, deadline=NEVER):
+    """Whether a ping is answered."""
+    lane.send([b"\x84\xa3cmd\xa4PING\xa4meta\x80\xa3uid\xc0\xa4args\x90"], deadline)
+    return lane.receive(deadline)[1] == b"\x81\xa5datas\x91\xa4PONG"
+
+
+@pytest.mark.parametrize("seconds", [1e9, 1e300, float("inf")])
+def test_a_deadline_may_be_as_far_as_one_likes(tcp, puppet, seconds):
+    with tcp(puppet.endpoint) as lane:
+        assert answers(lane, Deadline.after(seconds))
+
+
+def test_a_deadline_that_is_over_ends_a_wait_at_once(tcp, puppet):
+    with tcp(puppet.endpoint) as lane:
+        assert answers(lane)
+        with pytest.raises(RequestTimeout):
+            lane.receive(Deadline.after(1e-9))
+
+
+def test_a_lane_takes_no_notice_of_signals(tcp, puppet):
+    """A signal interrupts system calls; ZeroMQ's own timeouts would begin anew with every one."""
+    main, over = threading.get_ident(), threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+
+    def disturb():
+        while not over.wait(0.02):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    disturber = threading.Thread(target=disturb)
+    disturber.start()
+    try:
+        with silent_listener() as silent, tcp(puppet.endpoint) as lane, tcp(silent) as other:
+            assert answers(lane)
+            started = time.monotonic()
+            with pytest.raises(RequestTimeout):
+                lane.receive(Deadline.after(0.2))
+            with pytest.raises(ConnectTimeout):
+                other.send([b"never"], Deadline.after(0.2))
+            assert time.monotonic() - started < 2.5
+    finally:
+        over.set()
+        disturber.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_lane_waits_for_a_connection_and_no_longer(tmp_path):
+    path = str(tmp_path / "nobody")
+    tcp, ipc = unused_endpoint(), f"ipc://{path}"
+    for lane in (TcpTransport(tcp), over_libzmq(tcp), IpcTransport(path), ZmqTransport(ipc)):
+        told = r"(no Elevator server answered at|cannot connect to the Elevator server at) .* 0\.05 s"
+        with lane, pytest.raises(ConnectTimeout, match=told):
+            lane.send([b"never"], Deadline.after(0.05))
+
+
+@pytest.mark.parametrize("endpoint", ["no-such-host.invalid:4141", "127.0.0.1:0", "[::1]:9"])
+def test_what_cannot_be_reached_is_an_error_of_our_own(tcp, endpoint):
+    with tcp(endpoint) as lane, pytest.raises(ConnectFailed):
+        lane.send([b"never"], Deadline.after(0.1))
+
+
+def test_receiving_without_having_sent_is_an_error_of_our_own(tcp, puppet):
+    with pytest.raises(TransportError, match="nothing was sent"):
+        tcp(puppet.endpoint).receive(NEVER)
+
+
+def test_an_error_of_zeromq_becomes_one_of_our_own(puppet):
+    with over_libzmq(puppet.endpoint) as lane:
+        assert answers(lane)
+        lane._socket.close()
+        with pytest.raises(TransportError, match=r"^tcp://.*: Socket operation on non-socket") as caught:
+            lane.send([b"x"], NEVER)
+        assert isinstance(caught.value.__cause__, zmq.ZMQError)
+        with pytest.raises(TransportError):
+            lane.receive(NEVER)
+
+
+def test_a_lane_is_open_from_its_first_message_until_it_is_closed(tcp, puppet):
+    lane = tcp(puppet.endpoint)
+    assert not lane.is_open
+    assert answers(lane)
+    assert lane.is_open
+    lane.discard()
+    assert not lane.is_open
+    assert answers(lane)
+    lane.close()
+    lane.close()
+    assert not lane.is_open
+
+
+def test_the_applications_own_context_may_be_terminated(tcp, puppet):
+    with tcp(puppet.endpoint) as lane:
+        assert answers(lane)
+        assert DealerContext.instance() is DealerContext.instance()
+        assert DealerContext.instance() is not zmq.Context.instance()
+        zmq.Context.instance().term()
+        assert answers(lane)
+
+
+def test_a_dropped_lane_gives_its_descriptors_back_without_a_word(tcp, puppet):
+    with tcp(puppet.endpoint) as lane:
+        assert answers(lane)
+        before = descriptors()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for _ in range(50):
+                assert answers(tcp(puppet.endpoint))
+            gc.collect()
+        settles_at(before + 10)
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def settles_at(most):
+    """ZeroMQ's thread takes sockets down a moment after they are closed; the server sees it after that."""
+    deadline = Deadline.after(20)
+    while descriptors() > most:
+        assert not deadline.expired(), f"{descriptors()} descriptors are open, not {most}"
+        time.sleep(0.01)
+
+
+def test_without_descriptors_left_it_is_an_error_of_our_own():
+    ran = run(
+        """
+        import os, resource, sys
+        from pyelevator import Elevator, TransportError
+        E = Elevator(endpoint=sys.argv[1], auto_connect=False)
+        try:
+            E.connect(timeout=0.01)
+        except TransportError:
+            pass
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        files = []
+        try:
+            while True:
+                files.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError:
+            pass
+        try:
+            E.connect(timeout=0.5)
+        except TransportError as error:
+            print(type(error).__name__, error)
+        """,
+        unused_endpoint(),
+    )
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("ConnectFailed tcp://127.0.0.1:")
+    assert "Too many open files" in ran.out

@@ -1,0 +1,218 @@
+"""Listeners, with libzmq and without: several URLs, waited on together."""
+
+import socket
+import threading
+
+import pytest
+import zmq
+
+from pyelevator.errors import UsageError
+from pyelevator.transports import Listener
+from pyelevator.transports.libzmq.bounded import BoundedListener
+from pyelevator.transports.sockets.listener import OpenListener
+
+ANY_PORT = "tcp://127.0.0.1:0"
+
+
+@pytest.fixture
+def dealer():
+    """Opens DEALER sockets."""
+    with zmq.Context() as context:
+        sockets = []
+
+        def connect(url):
+            sockets.append(context.socket(zmq.DEALER))
+            sockets[-1].set(zmq.LINGER, 0)
+            sockets[-1].set(zmq.RCVTIMEO, 10_000)
+            if url is not None:
+                sockets[-1].connect(url)
+            return sockets[-1]
+
+        yield connect
+        for socket in sockets:
+            socket.close(0)
+
+
+@pytest.fixture(params=[Listener, BoundedListener, OpenListener])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def listener(kind, tmp_path):
+    listener = kind(ANY_PORT, f"ipc://{tmp_path}/socket")
+    yield listener
+    listener.close()
+
+
+def arrived(listener):
+    """The next message; a wait may end for other reasons, too."""
+    while (message := listener.wait()) is None:
+        pass
+    return message
+
+
+def answer(listener, identity, frames):
+    (listener.send if type(listener) is Listener else listener.answer)(identity, frames)
+
+
+def test_it_tells_the_ports_that_the_system_chose(listener, tmp_path):
+    url = listener.urls[0]
+    assert url.startswith("tcp://127.0.0.1:")
+    assert not url.endswith(":0")
+    assert listener.urls == (url, f"ipc://{tmp_path}/socket")
+
+
+def test_messages_come_from_every_url_and_answers_find_their_way_back(listener, dealer):
+    for number, url in enumerate(listener.urls):
+        client = dealer(url)
+        client.send_multipart([b"question", b"%d" % number])
+        identity, frames = arrived(listener)
+        assert frames == [b"question", b"%d" % number]
+        answer(listener, identity, [b"answer", b"", b"%d" % number])
+        assert client.recv_multipart() == [b"answer", b"", b"%d" % number]
+
+
+def test_receive_does_not_wait():
+    listener = Listener(ANY_PORT)
+    assert listener.receive() is None
+    listener.close()
+
+
+def test_wake_ends_a_wait_from_another_thread(listener):
+    threading.Timer(0, listener.wake).start()
+    assert listener.wait() is None
+
+
+def test_a_wake_before_the_wait_counts(listener):
+    listener.wake()
+    assert listener.wait() is None
+
+
+def test_any_number_of_wakes_is_fine(listener):
+    for _ in range(10_000):
+        listener.wake()
+    assert listener.wait() is None
+
+
+def test_answers_to_strangers_are_dropped(listener):
+    answer(listener, b"nobody", [b"answer"])
+
+
+@pytest.mark.parametrize("kind", [Listener, BoundedListener], indirect=True)
+def test_to_libzmq_a_peer_that_calls_itself_like_another_is_not_heard(listener, dealer):
+    for text in (b"first", b"second"):
+        client = dealer(listener.url)
+        client.disconnect(listener.url)
+        client.set(zmq.ROUTING_ID, b"same")
+        client.connect(listener.url)
+        client.send(text)
+        if text == b"first":
+            assert arrived(listener) == (b"same", [b"first"])
+    other = dealer(listener.url)
+    other.send(b"third")
+    assert arrived(listener)[1] == [b"third"]
+
+
+def test_without_it_names_that_peers_give_themselves_mean_nothing(dealer):
+    listener = OpenListener(ANY_PORT)
+    for text in (b"first", b"second"):
+        client = dealer(listener.urls[0])
+        client.disconnect(listener.urls[0])
+        client.set(zmq.ROUTING_ID, b"same")
+        client.connect(listener.urls[0])
+        client.send(text)
+        identity, frames = arrived(listener)
+        assert frames == [text]
+        answer(listener, identity, [b"to", text])
+        assert client.recv_multipart() == [b"to", text]
+    listener.close()
+
+
+def test_a_url_that_cannot_be_bound_frees_those_before_it(kind, tmp_path):
+    path = tmp_path / "socket"
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"nowhere"):
+            kind(f"ipc://{path}", f"ipc://{tmp_path}/nowhere/socket")
+        assert not path.exists()
+
+
+def test_closing_frees_the_urls_and_twice_is_fine(kind, tmp_path):
+    urls = (ANY_PORT, f"ipc://{tmp_path}/socket")
+    for _ in range(3):
+        listener = kind(*urls)
+        urls = listener.urls
+        listener.close()
+        assert not (tmp_path / "socket").exists()
+    kind(*urls).close()
+    listener.close()
+    listener.wake()
+
+
+def test_closing_a_second_time_leaves_the_socket_of_a_successor_alone(kind, tmp_path, dealer):
+    url = f"ipc://{tmp_path}/socket"
+    first = kind(url)
+    first.close()
+    second = kind(url)
+    first.close()
+    dealer(url).send(b"question")
+    assert arrived(second)[1] == [b"question"]
+    second.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["tcp://[*]:0", "fake://", "tcp://127.0.0.1:4141/db", "here", "tcp://127.0.0.1:4141?timeout=5"]
+)
+def test_what_nothing_can_be_bound_to_is_refused(kind, url):
+    with pytest.raises(UsageError):
+        kind(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("tcp://192.0.2.1:0", "this machine has no such address"),
+        ("tcp://no.such.host.invalid:0", "this machine has no such address"),
+    ],
+)
+def test_an_address_of_another_machine_is_refused_with_a_reason(kind, url, why):
+    with pytest.raises(UsageError, match=why):
+        kind(url)
+
+
+def test_a_port_in_use_is_refused_with_a_reason(kind, listener):
+    with pytest.raises(UsageError, match="another program listens there"):
+        kind(listener.urls[0])
+
+
+def test_a_stale_socket_file_is_taken_over_and_a_living_one_is_not(kind, tmp_path, dealer):
+    path = tmp_path / "socket"
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(str(path))
+    stale.close()
+    listener = kind(f"ipc://{path}")
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(UsageError, match="another server listens there"):
+        kind(f"ipc://{path}")
+    dealer(f"ipc://{path}").send(b"question")
+    assert arrived(listener)[1] == [b"question"]
+    listener.close()
+
+
+def test_ipv6_is_bound_and_shown_as_it_is(kind, dealer):
+    listener = kind("tcp://[::1]:0")
+    assert listener.urls[0].startswith("tcp://[::1]:")
+    client = dealer(None)
+    client.set(zmq.IPV6, 1)
+    client.connect(listener.urls[0])
+    client.send(b"question")
+    assert arrived(listener)[1] == [b"question"]
+    listener.close()
+
+
+def test_an_interface_of_this_machine_is_a_host_too(kind, dealer):
+    listener = kind("tcp://lo:0")
+    assert listener.urls[0].startswith("tcp://127.0.0.1:")
+    dealer(listener.urls[0]).send(b"question")
+    assert arrived(listener)[1] == [b"question"]
+    listener.close()
