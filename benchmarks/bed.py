@@ -16,7 +16,7 @@ from benchmarks import peers
 from pyelevator import Elevator
 from pyelevator.cli.crowd import Crowd
 from pyelevator.cli.works import opened, pairs
-from pyelevator.engines.binding import load_binding
+from pyelevator.engines.leveldb.binding import load_binding
 from pyelevator.testing.servers import ServerProcess
 
 PAIRS: Final = 100_000

@@ -12,7 +12,7 @@ import zmq
 from benchmarks import curves, handover, idle, lanes, spread, stages
 from benchmarks.bed import Bed, Plan
 from benchmarks.measure import HEADINGS, Row, table
-from pyelevator.engines.binding import DISTRIBUTIONS, load_binding
+from pyelevator.engines.leveldb.binding import DISTRIBUTIONS, load_binding
 
 SECTIONS: Final[Mapping[str, Callable[[Bed, Path], str]]] = {
     "stages": stages.section,

@@ -10,19 +10,19 @@ from typing import Any, Final
 from benchmarks.bed import PAIRS, Bed
 from benchmarks.measure import in_turn, rate, table
 from pyelevator.cli.works import key
-from pyelevator.engines import leveldb, leveldb_reader
+from pyelevator.engines.leveldb import LevelDbStorage, reader
 
 _MOST: Final = 10_000
 _SHARES: Final = (1, 2, 4, 10, 20, 40, 60, 100, 300)
-_ALWAYS: Final = {"one iterator": 1 << 40, "point reads": -1, "as chosen": leveldb_reader._FAR}
+_ALWAYS: Final = {"one iterator": 1 << 40, "point reads": -1, "as chosen": reader._FAR}
 
 
 def section(bed: Bed, _folder: Path) -> str:
     """The table for docs/benchmarks.md: one key of so many, in the same database."""
-    storage = leveldb.LevelDbStorage()
+    storage = LevelDbStorage()
     with closing(storage.open(str(bed.copy(PAIRS)), {})) as engine:
         rows = [_measured(engine, share, bed.plan.rounds) for share in _SHARES]
-    return f"{_INTRODUCTION.format(far=leveldb_reader._FAR)}\n\n{table(('keys', 'bytes of files from one to the next', *_ALWAYS), rows)}\n"
+    return f"{_INTRODUCTION.format(far=reader._FAR)}\n\n{table(('keys', 'bytes of files from one to the next', *_ALWAYS), rows)}\n"
 
 
 def _measured(engine: Any, share: int, rounds: int) -> Sequence[str]:
@@ -30,11 +30,11 @@ def _measured(engine: Any, share: int, rounds: int) -> Sequence[str]:
     keys = sorted(map(key, random.Random(1).sample(range(among), among // share)))
 
     def picked(far: int) -> float:
-        leveldb_reader._FAR = far  # type: ignore[misc]
+        reader._FAR = far  # type: ignore[misc]
         try:
             return 1e6 / rate(lambda: list(engine.pick(keys)), len(keys))
         finally:
-            leveldb_reader._FAR = _ALWAYS["as chosen"]  # type: ignore[misc]
+            reader._FAR = _ALWAYS["as chosen"]  # type: ignore[misc]
 
     times = in_turn([lambda far=far: picked(far) for far in _ALWAYS.values()], rounds)
     apart = engine._spread(keys[0], keys[-1]) / len(keys)

@@ -27,7 +27,7 @@ SLOW = [
     "codec/test_weight.py",
     "conformance",
     "docs",
-    "engines/test_damage_matrix.py",
+    "engines/leveldb/test_damage_matrix.py",
     "engines/test_engine_model.py",
     "fuzz",
     "integration",

@@ -4,7 +4,7 @@ import pytest
 
 from pyelevator.application import Application, Policy
 from pyelevator.commands import DELETE, PUT, Batch, Range, Slice
-from pyelevator.engines.pieces import Pieces
+from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Request
 
@@ -157,14 +157,14 @@ def test_a_large_range_is_gathered_in_pieces_of_few_rows_and_few_bytes(size):
 )
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_scan_is_closed_when_enough_was_read_and_when_reading_fails(world, command, fails, monkeypatch):
-    closed, take, close = [], Pieces.take, Pieces.close
+    closed, take, close = [], ChunkedScan.take, ChunkedScan.close
 
     def taking(pieces, most, enough):
         if fails:
             raise OSError("cannot be read")
         return take(pieces, most, enough)
 
-    monkeypatch.setattr(Pieces, "take", taking)
-    monkeypatch.setattr(Pieces, "close", lambda pieces: closed.append(pieces) or close(pieces))
+    monkeypatch.setattr(ChunkedScan, "take", taking)
+    monkeypatch.setattr(ChunkedScan, "close", lambda pieces: closed.append(pieces) or close(pieces))
     response = world.ask(command)
     assert (response.code is None, len(closed)) == (not fails, 1)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pyelevator import DatabaseError, Elevator
-from pyelevator.engines.binding import load_binding
+from pyelevator.engines.leveldb.binding import load_binding
 from pyelevator.testing.servers import ServerProcess
 
 plyvel = load_binding()

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyelevator.engines.leveldb_format import HEADER, Handle, Table, masked_crc
+from pyelevator.engines.leveldb.format.checksums import masked_crc
+from pyelevator.engines.leveldb.format.records import HEADER
+from pyelevator.engines.leveldb.format.tables import BlockHandle, Table
 
 
 def flip(file: Path, place: Callable[[Path], int], bit: int = 0) -> None:
@@ -16,7 +18,7 @@ def flip(file: Path, place: Callable[[Path], int], bit: int = 0) -> None:
     file.write_bytes(content)
 
 
-def blocks(table: Path) -> Sequence[Handle]:
+def blocks(table: Path) -> Sequence[BlockHandle]:
     """The index block of a table, and its data blocks."""
     return _of_table(table, lambda open_table: open_table.blocks())
 

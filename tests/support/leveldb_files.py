@@ -5,7 +5,8 @@ import os
 import struct
 from pathlib import Path
 
-from pyelevator.engines.leveldb_format import Table, masked_crc
+from pyelevator.engines.leveldb.format.checksums import masked_crc
+from pyelevator.engines.leveldb.format.tables import Table
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 2097152\n" % (b"4d7a" * 16)
 ANNEX_POINTER = b"/annex/objects/SHA256E-s2097152--" + b"4d7a" * 16 + b"\n"

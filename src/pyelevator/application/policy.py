@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from pyelevator.engines.rows import ROW_CACHE
+from pyelevator.engines.row_cache import ROW_CACHE
 
 
 @frozen

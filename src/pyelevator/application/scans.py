@@ -9,7 +9,7 @@ from pyelevator.application.context import Context
 from pyelevator.application.courtesy import PIECE, CourteousRows
 from pyelevator.commands import Slice
 from pyelevator.engines.base import Bounds, Engine, Reader
-from pyelevator.engines.pieces import Pieces
+from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import WrongValue
 from pyelevator.messages import Request, Response
 
@@ -155,7 +155,7 @@ def _bounds_of(command: Slice) -> Bounds:
     return Bounds(start, None, None, *parts)
 
 
-def _taken(scan: Pieces, most: int, most_bytes: int, request: Request[Any], context: Context) -> Taken:
+def _taken(scan: ChunkedScan, most: int, most_bytes: int, request: Request[Any], context: Context) -> Taken:
     """The first rows, at most so many, of about so many bytes but at least one."""
     courtesy = context.courtesy
     left = room = max(most_bytes, 1)

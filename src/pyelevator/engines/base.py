@@ -10,7 +10,7 @@ from attrs import frozen
 
 from pyelevator.arguments import behind
 from pyelevator.commands import Op, RepairReport
-from pyelevator.engines.pieces import Pieces
+from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import ErrorCode
 
 
@@ -157,9 +157,9 @@ class Reader(ABC):
     def scan(self, bounds: Bounds) -> Iterator[Any]:
         """The pairs in key order, as of the moment of the call; see :class:`Bounds` for what each item is."""
 
-    def pieces(self, bounds: Bounds) -> Pieces:
+    def pieces(self, bounds: Bounds) -> ChunkedScan:
         """What ``scan`` gives, to be taken some at a time; to be closed. For an engine that is quicker so."""
-        return Pieces(self.scan(bounds), bounds.parts)
+        return ChunkedScan(self.scan(bounds), bounds.parts)
 
     @abstractmethod
     def close(self) -> None:

@@ -15,7 +15,7 @@ from pyelevator.transports.zmtp import frames as zmtp
 from pyelevator.transports.zmtp.handshake import Welcome
 
 HIGH_WATER: Final = 500
-"""Pieces on their way to one guest from which on it is blocked, however small they are."""
+"""ChunkedScan on their way to one guest from which on it is blocked, however small they are."""
 
 READ: Final = getattr(select, "EPOLLIN", 1)
 WRITE: Final = getattr(select, "EPOLLOUT", 4)

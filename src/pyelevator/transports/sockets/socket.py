@@ -1,4 +1,4 @@
-"""Pieces: bytes on their way out over a socket that never blocks."""
+"""ChunkedScan: bytes on their way out over a socket that never blocks."""
 
 import socket as sockets
 from collections import deque
@@ -8,7 +8,7 @@ QUIET: Final = getattr(
     sockets, "MSG_NOSIGNAL", 0
 )  # else a program that takes SIGPIPE as the system does would end with its peer
 VECTOR: Final = 256
-"""Pieces that go out in one call."""
+"""ChunkedScan that go out in one call."""
 
 
 def push(socket: Any, pieces: "deque[Any]") -> int:

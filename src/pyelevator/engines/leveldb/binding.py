@@ -1,0 +1,55 @@
+"""The binding to LevelDB's C++ library: plyvel or plyvel-next, the same code under two import names."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Final
+
+from pyelevator.errors import MissingExtra
+
+DISTRIBUTIONS: Final[Mapping[str, str]] = {"plyvel": "plyvel", "plyvel_next": "plyvel-next"}
+"""Import name -> name on PyPI."""
+
+LAST_KEY: Final = b"\xff" * 65536
+"""A key after all others, for all practical purposes: without bounds plyvel 1.5.1 compacts nothing."""
+
+_NEXT_SINCE: Final = (3, 12)
+"""The first Python that plyvel-next (2.1.2) has wheels for; plyvel 1.5.1 has them for earlier ones."""
+_NEXT_UNTIL: Final = (3, 15)
+"""The first Python that plyvel-next (2.1.2) refuses."""
+
+
+def load_binding() -> ModuleType:
+    """Import this process's binding.
+
+    Each binding carries a copy of LevelDB, and two copies in one process do not exclude each other from a database.
+    So a binding that the process has imported already comes first; then the one that the extra installs for this
+    Python; then the other.
+
+    Returns:
+        The module ``plyvel`` or ``plyvel_next``.
+
+    Raises:
+        MissingExtra: Neither is installed.
+    """
+    names = binding_names(sys.version_info[:2], sys.modules)
+    first: ImportError | None = None
+    for name in names:
+        try:
+            return import_module(name)
+        except ImportError as error:
+            first = first or error
+    raise MissingExtra(
+        f"the LevelDB engine needs {DISTRIBUTIONS[names[0]]}; install it with: pip install 'pyelevator[server]'"
+    ) from first
+
+
+def binding_names(version: tuple[int, int], loaded: Mapping[str, ModuleType | None]) -> Sequence[str]:
+    """Order the import names for a Python of ``version``, of whose modules ``loaded`` are there already.
+
+    >>> binding_names((3, 11), {}), binding_names((3, 14), {}), binding_names((3, 15), {})
+    (['plyvel', 'plyvel_next'], ['plyvel_next', 'plyvel'], ['plyvel', 'plyvel_next'])
+    """
+    names = ["plyvel_next", "plyvel"] if _NEXT_SINCE <= version < _NEXT_UNTIL else ["plyvel", "plyvel_next"]
+    return sorted(names, key=lambda name: loaded.get(name) is None)

@@ -1,0 +1,85 @@
+"""What LevelDB's library and the file system say when they fail, as the errors of this seam: the one place for it."""
+
+import re
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Final
+
+from attrs import frozen
+
+from pyelevator.engines.base import EngineDamaged, EngineError, EngineFileError, EngineForeign
+from pyelevator.engines.leveldb.binding import DISTRIBUTIONS
+
+_FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
+    ("already held by process", EngineError, "{path} is open already"),
+    ("temporarily unavailable", EngineError, "{path} is in use by another process"),
+    (
+        "bad block type",  # the checksum was right, or LevelDB would have said that it is not
+        EngineForeign,
+        "{path} has blocks of a compression that this LevelDB lacks ({detail}); a repair would lose them",
+    ),
+    (
+        "does not match existing comparator",
+        EngineForeign,
+        "{path} is in another order of keys than bytewise, which only the program that made it knows ({detail})",
+    ),
+    ("Corruption", EngineDamaged, "{path} is damaged; repair it with repairdb ({detail})"),
+    (
+        r"\.(ldb|sst): Invalid argument",
+        EngineDamaged,
+        "{path} is damaged; repair it with repairdb (a table is cut off: {detail})",
+    ),
+    ("is closed|closed LevelDB", EngineError, "{path} is closed"),
+    ("No such file or directory", EngineFileError, "No such file or directory: {path} ({detail})"),
+    (
+        "No space left|File too large|quota exceeded",
+        EngineFileError,
+        "{path}: the disk is full ({detail}); free some space, and the database works again without a restart",
+    ),
+    ("IO error|Errno", EngineFileError, "{path}: {detail}"),
+    ("", EngineError, "{path}: {detail}"),
+)
+"""Pattern in the library's text -> the error to raise and its text; the first that matches."""
+
+_HELD: Final = re.compile(r"/proc/self/fd/\d+")
+"""What a directory is called while it is held (see ``directories``)."""
+
+
+@frozen
+class Mapped:
+    """As a context: what the binding and the file system raise about ``path`` becomes EngineError, and names that."""
+
+    path: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: Any, error: BaseException | None, __: TracebackType | None) -> None:
+        if isinstance(error, EngineError):
+            error.args, error.path = (self._unheld(str(error)),), self.path
+        elif error is not None and is_foreign(error):
+            raise self.translated(error) from error
+
+    def around(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Return ``call`` with its errors translated."""
+
+        def translating() -> None:
+            with self:
+                call()
+
+        return translating
+
+    def translated(self, error: BaseException) -> EngineError:
+        """The engine's own error for a foreign one."""
+        text = error.args[0] if len(error.args) == 1 else str(error)
+        detail = self._unheld(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))
+        kind, template = next((kind, text) for pattern, kind, text in _FAILURES if re.search(pattern, detail))
+        return kind(template.format(path=self.path, detail=detail), self.path)
+
+    def _unheld(self, text: str) -> str:
+        return _HELD.sub(lambda _: self.path, text)
+
+
+def is_foreign(error: BaseException) -> bool:
+    """OSError, the classes of LevelDB's binding (not imported here), and its RuntimeError about closed handles."""
+    return isinstance(error, (OSError, RuntimeError)) or type(error).__module__.partition(".")[0] in DISTRIBUTIONS

@@ -1,0 +1,73 @@
+"""The names of LevelDB's files."""
+
+import enum
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from attrs import frozen
+
+
+class FileKind(enum.Enum):
+    """What LevelDB takes a file for, by its name."""
+
+    CURRENT = "CURRENT"
+    LOCK = "LOCK"
+    INFO_LOG = "LOG"
+    MANIFEST = "MANIFEST"
+    TABLE = "table"
+    LOG = "log"
+    TEMPORARY = "temporary"
+
+
+_FIXED: Final[Mapping[str, FileKind]] = {
+    "CURRENT": FileKind.CURRENT,
+    "LOCK": FileKind.LOCK,
+    "LOG": FileKind.INFO_LOG,
+    "LOG.old": FileKind.INFO_LOG,
+}
+_SUFFIXES: Final[Mapping[str, FileKind]] = {
+    "log": FileKind.LOG,
+    "sst": FileKind.TABLE,
+    "ldb": FileKind.TABLE,
+    "dbtmp": FileKind.TEMPORARY,
+}
+_NUMBERED: Final = re.compile(r"(MANIFEST-)?([0-9]+)(?:\.(log|sst|ldb|dbtmp))?")
+_MAX_NUMBER: Final = (1 << 64) - 1
+
+
+@frozen
+class FileName:
+    """A name that LevelDB takes for one of its own.
+
+    Attributes:
+        name: as it is in the directory.
+        kind: what LevelDB takes it for.
+        number: the number in it; 0 without one.
+        canonical: whether LevelDB itself would have written it so, with six digits or as many as it needs.
+    """
+
+    name: str
+    kind: FileKind
+    number: int = 0
+    canonical: bool = True
+
+
+def parse_file_name(name: str) -> FileName | None:
+    """Return what LevelDB takes the file for; None for a name that it leaves alone.
+
+    >>> parse_file_name("000012.ldb")
+    FileName(name='000012.ldb', kind=<FileKind.TABLE: 'table'>, number=12, canonical=True)
+    >>> parse_file_name("7.log").canonical
+    False
+    >>> parse_file_name("notes.txt")
+    """
+    if name in _FIXED:
+        return FileName(name, _FIXED[name])
+    match = _NUMBERED.fullmatch(name)
+    if match is None or (match[1] is None) == (match[3] is None):
+        return None
+    number = int(match[2])
+    if number > _MAX_NUMBER:
+        return None
+    return FileName(name, _SUFFIXES.get(match[3], FileKind.MANIFEST), number, match[2] == f"{number:06}")

@@ -1,0 +1,289 @@
+"""How a LevelDB is repaired so that nothing wrong comes back, nothing is lost, and all reads agree.
+
+A repair works on links to the files, in a directory of its own; until that is complete nothing of the database has
+changed, and a repair that fails or is interrupted leaves it as it was:
+
+- LevelDB's own repair does not look at the checksums of a log, and takes over what a machine that was killed has left
+  of its end; opening a database does look at them. So it gets the tables only, and an opening reads the logs.
+- It puts every table on level 0, where point reads trust the higher file number; but a compaction of old data may have
+  a higher number than a younger table. So the whole range is compacted before anything reads.
+- It takes every table that it finds. Where the manifest is sound, what that does not name is obsolete, and would bring
+  back what was deleted since; so it is set aside.
+"""
+
+import logging
+import mmap
+import os
+import shutil
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import evolve, frozen
+
+from pyelevator.commands import RepairReport
+from pyelevator.engines.base import EngineError
+from pyelevator.engines.leveldb.binding import LAST_KEY
+from pyelevator.engines.leveldb.directory import COMPLETE, LOST, MOVING, PARTIAL, data_files, move_aside, remove
+from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
+from pyelevator.engines.leveldb.format.records import is_cut_off
+from pyelevator.engines.leveldb.inspection import Inspection
+from pyelevator.engines.leveldb.inspection.hidden_records import hidden_records, with_true_lengths
+
+_log: Final = logging.getLogger("pyelevator.engines")
+
+_KEPT: Final = "kept.txt"
+"""In the directory of a repair: the names of the files whose data it has."""
+_UNREADABLE: Final = "unreadable.txt"
+"""The same of those of which nothing could be read."""
+
+
+class RepairLibrary:
+    """The parts of LevelDB that a repair uses.
+
+    Args:
+        binding: the module of the binding.
+        options: of the database.
+    """
+
+    def __init__(self, binding: Any, options: Mapping[str, Any]) -> None:
+        self._binding = binding
+        self._strict = {**options, "paranoid_checks": True}  # or damaged blocks are taken over as they are
+        self._loose = {**options, "paranoid_checks": False}  # or the first damaged record of a log ends it
+
+    def repair_tables(self, path: str) -> None:
+        """Run LevelDB's own repair on a directory of tables."""
+        self._binding.repair_db(os.fsencode(path), **self._strict)
+
+    def merge(self, path: str) -> bool:
+        """Read the logs and compact everything; return whether the logs were sound."""
+        try:
+            self._binding.DB(os.fsencode(path), **self._strict).close()
+            sound = True
+        except self._binding.CorruptionError:
+            self._binding.DB(os.fsencode(path), **self._loose).close()
+            sound = False
+        with closing(self._binding.DB(os.fsencode(path), **self._strict)) as source:
+            source.compact_range(start=b"", stop=LAST_KEY)
+            if source.get_property(b"leveldb.num-files-at-level0") != b"0":
+                source.write_batch().write()  # raises why LevelDB has stopped
+                raise EngineError("the tables could not be merged")
+        return sound
+
+
+def repair(path: str, seen: Inspection, library: RepairLibrary, *, force: bool) -> RepairReport:
+    """Repair the directory, whose lock is held; or end what an interrupted repair of it has left to do.
+
+    Args:
+        path: of the database.
+        seen: a thorough inspection of it.
+        library: LevelDB.
+        force: go on even where most of the data would be set aside.
+
+    Raises:
+        EngineError: most of the data would be set aside, or there is no place for it.
+    """
+    lost = Path(path, LOST)
+    if os.path.lexists(lost) and not lost.is_dir():
+        raise EngineError(f"{lost} is no directory, and what a repair sets aside goes there; move it elsewhere")
+    if not any(Path(path, name).is_dir() for name in (COMPLETE, MOVING)):
+        _prepare(path, seen, library, force=force)
+    report = _put_in_place(path, seen)
+    _log.warning(
+        "repaired %s: kept %s; set aside %s", Path(path).resolve(), _told(report.kept), _told(report.set_aside)
+    )
+    return report
+
+
+def _told(names: Sequence[str]) -> str:
+    return ", ".join(names) or "nothing"
+
+
+# In a directory of its own
+
+
+def _prepare(path: str, seen: Inspection, library: RepairLibrary, *, force: bool) -> None:
+    """Make the repaired database in ``PARTIAL``, and what is to be set aside in its ``LOST``; then it is complete."""
+    partial = Path(path, PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        _fill(path, partial, _Choice.of(seen), library, force=force)
+        _sync(partial)
+        partial.rename(Path(path, COMPLETE))
+        _sync(Path(path))
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+@frozen
+class _Choice:
+    """What is taken over, and what is set aside as it is.
+
+    Attributes:
+        tables, logs: names of the files to read.
+        missing: numbers of tables that the manifest counts on and that are not there.
+        obsolete: names of those that a sound manifest does not count on.
+        damaged: names of a CURRENT and of manifests that could not be read.
+    """
+
+    tables: Sequence[str]
+    logs: Sequence[str]
+    missing: Collection[int]
+    obsolete: Sequence[str]
+    damaged: Sequence[str]
+
+    @classmethod
+    def of(cls, seen: Inspection) -> "_Choice":
+        own = [file for file in seen.files if file.name not in seen.strangers]
+        read = [file for file in own if file.kind in (FileKind.TABLE, FileKind.LOG)]
+        used = [file for file in read if _is_used(file, seen)]
+        return cls(
+            _names(used, FileKind.TABLE),
+            _names(used, FileKind.LOG),
+            seen.missing_tables,
+            [file.name for file in read if file not in used],
+            [] if seen.is_valid else [*_names(own, FileKind.CURRENT), *_names(own, FileKind.MANIFEST)],
+        )
+
+
+def _names(files: Iterable[FileName], kind: FileKind) -> list[str]:
+    return [file.name for file in files if file.kind is kind]
+
+
+def _is_used(file: FileName, seen: Inspection) -> bool:
+    """Whether it may hold data. Only a manifest of which every file is there can tell that one is obsolete."""
+    manifest = seen.manifest
+    if manifest is None or not seen.is_valid or seen.incomplete or file.number >= manifest.next_file_number:
+        return True
+    if file.kind is FileKind.TABLE:
+        return file.number in manifest.tables
+    return file.number >= manifest.log_number or file.number == manifest.previous_log_number
+
+
+def _fill(path: str, partial: Path, choice: _Choice, library: RepairLibrary, *, force: bool) -> None:
+    _check_maps(path, choice.tables)
+    _link(path, partial, choice.tables)
+    library.repair_tables(str(partial))
+    aside = partial / LOST
+    aside.mkdir(exist_ok=True)
+    for file in aside.iterdir():
+        if file.name not in choice.tables:  # manifests that LevelDB itself made on its way
+            file.unlink()
+    unreadable = [name for name in choice.tables if (aside / name).exists() and not _replaced(partial, name)]
+    if not force:
+        _check_enough_is_left(path, choice, unreadable)
+    _link(path, partial, choice.logs)
+    for name in choice.logs:
+        _correct(partial / name)
+    sound = library.merge(str(partial))
+    passed_over = [name for name in choice.logs if not sound or _is_read_in_part(Path(path, name))]
+    _link(path, aside, [*choice.obsolete, *choice.damaged, *passed_over])
+    (partial / _UNREADABLE).write_text("\n".join(unreadable))
+    kept = [name for name in (*choice.tables, *choice.logs) if name not in unreadable]
+    (partial / _KEPT).write_text("\n".join(kept))
+
+
+def _correct(log: Path) -> None:
+    """Replace the link to a log by a corrected copy, where lengths are damaged that its checksums show."""
+    data = log.read_bytes()
+    corrected = with_true_lengths(data)
+    if corrected != data:
+        log.unlink()
+        log.write_bytes(corrected)
+
+
+def _is_read_in_part(log: Path) -> bool:
+    """Whether LevelDB passes over some of a log without a word."""
+    with log.open("rb") as file:
+        return hidden_records(file.fileno()) is not None or is_cut_off(file.read())
+
+
+def _check_maps(path: str, tables: Sequence[str]) -> None:
+    """Refuse to go on if the process has no memory to map a table: LevelDB would set it aside as unreadable."""
+    for name in tables:
+        with Path(path, name).open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                continue
+            try:
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ).close()
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, file.name) from error
+
+
+def _replaced(partial: Path, name: str) -> bool:
+    """Whether LevelDB has made a new table of what it could read of a damaged one."""
+    return any(Path(partial, name).with_suffix(suffix).exists() for suffix in (".ldb", ".sst"))
+
+
+def _check_enough_is_left(path: str, choice: _Choice, unreadable: Sequence[str]) -> None:
+    """Refuse to go on without most tables, by their number or by their bytes."""
+    size = {name: Path(path, name).stat().st_size for name in choice.tables}
+    missing, total = len(choice.missing), len(size) + len(choice.missing)
+    lost = sum(size[name] for name in unreadable)
+    if 2 * (len(unreadable) + missing) <= total and 2 * lost <= sum(size.values()):
+        return
+    losses = []
+    if unreadable:
+        number = f"{len(unreadable):,} of {total:,} tables ({lost:,} bytes)"
+        losses.append(f"set aside {number}, as nothing in them can be read")
+    if missing:
+        losses.append(f"go on without {missing:,} of {total:,} tables, which are not there")
+    raise EngineError(
+        f"{path}: a repair would {' and '.join(losses)}; nothing was changed. If this is a copy, copy it again; to go "
+        "on all the same, call repairdb with force"
+    )
+
+
+def _link(path: str, target: Path, names: Iterable[str]) -> None:
+    for name in names:
+        source = os.path.realpath(Path(path, name))  # a relative link would lead elsewhere from there
+        try:
+            os.link(source, target / name)
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without links, or another one
+            shutil.copyfile(source, target / name)
+
+
+# In its place
+
+
+def _put_in_place(path: str, seen: Inspection) -> RepairReport:
+    """Set aside what has to be, remove the old files, move the new ones in; each step can be repeated."""
+    complete, moving = Path(path, COMPLETE), Path(path, MOVING)
+    report = RepairReport()
+    if complete.is_dir():
+        report = evolve(report, set_aside=tuple(move_aside(path, complete / LOST)))
+        remove(path, [file.name for file in data_files(path) if file.name not in seen.strangers])
+        complete.rename(moving)
+        _sync(Path(path))
+    unreadable, kept = _lines(moving / _UNREADABLE), _lines(moving / _KEPT)
+    for file in sorted(data_files(str(moving)), key=lambda file: file.name == "CURRENT"):
+        file.rename(Path(path, file.name))
+    _sync(Path(path))
+    shutil.rmtree(moving)
+    size = sum(file.stat().st_size for file in data_files(path))
+    lost = [name for name in report.set_aside if _first_name(name) in unreadable]
+    return evolve(report, kept=tuple(kept), lost=tuple(lost), size=size)
+
+
+def _lines(file: Path) -> list[str]:
+    """What was noted; nothing where an interrupted repair has removed it already."""
+    return file.read_text().split() if file.exists() else []
+
+
+def _first_name(name: str) -> str:
+    """The name that a file in ``lost`` had before."""
+    name = name.removeprefix(f"{LOST}/")
+    return name if parse_file_name(name) else name.rpartition(".")[0]
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

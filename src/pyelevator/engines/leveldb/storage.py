@@ -1,0 +1,173 @@
+"""LevelDB directories as storage, on plyvel or plyvel-next."""
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from copy import copy
+from functools import partial
+from pathlib import Path, PurePath
+from secrets import token_hex
+from typing import Any, Final, Self
+
+from pyelevator.commands import RepairReport
+from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
+from pyelevator.engines.leveldb import directory as directories
+from pyelevator.engines.leveldb.binding import load_binding
+from pyelevator.engines.leveldb.directory_handle import DirectoryHandle
+from pyelevator.engines.leveldb.engine import LevelDbEngine
+from pyelevator.engines.leveldb.errors import Mapped
+from pyelevator.engines.leveldb.inspection import inspect
+from pyelevator.engines.leveldb.lock import DirectoryLock
+from pyelevator.engines.leveldb.repair import RepairLibrary, repair
+from pyelevator.engines.options import OPTION_NAMES, check_options, unknown_option
+from pyelevator.engines.row_cache import ROW_CACHE
+
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_SPARE: Final = 1 << 20
+"""Bytes that an opening takes besides what it writes of the log: a new log, a new manifest."""
+
+
+class LevelDbStorage(Storage):
+    """LevelDB directories of this machine.
+
+    Args:
+        default_options: hold where a database has no option of its own; they are not recorded with it.
+            ``paranoid_checks`` is on unless they, or a database, say otherwise: else LevelDB passes over what it
+            cannot read of a damaged log, and answers damaged blocks as they are.
+        row_cache: bytes of pairs that an open database keeps in memory of what was read with ``fill_cache=True``;
+            0 for none.
+
+    Raises:
+        MissingExtra: no binding to LevelDB is installed.
+        OptionTypeError, OptionValueError: of a default option; also of one that does not exist.
+    """
+
+    capabilities = frozenset({Capability.DURABLE, Capability.REPAIRABLE, Capability.SNAPSHOT, Capability.BACKUP})
+    option_names = OPTION_NAMES
+    files = 6  # the directory, LOCK twice, LOG, log, manifest; how many tables are open LevelDB bounds itself
+
+    def __init__(self, default_options: Mapping[str, Any] | None = None, row_cache: int = ROW_CACHE) -> None:
+        if unknown := unknown_option(default_options or ()):
+            raise OptionValueError(unknown)
+        self._defaults = {"paranoid_checks": True} | check_options(default_options or {})
+        self._plyvel: Any = load_binding()
+        self._row_cache = row_cache
+        self._within: tuple[str, ...] | None = None
+
+    def resolve(self, path: str) -> str:
+        return os.path.realpath(path)
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        return check_options(options)
+
+    def confine(self, directories: Iterable[str]) -> None:
+        self._within = tuple(directories)
+
+    def _check_within(self, path: str) -> None:
+        if self._within is not None and not any(PurePath(path).is_relative_to(one) for one in self._within):
+            raise EngineError(f"{path} is not under an allowed directory; start the server with --allow-path DIR", path)
+
+    @contextmanager
+    def _held(self, path: str) -> Iterator[str | None]:
+        """A name for the directory that leads nowhere else, for the block; None where there is no directory.
+
+        ``path`` is not used again in its place: a link may have come there meanwhile.
+        """
+        self._check_within(path)
+        with Mapped(path), ExitStack() as stack:
+            name = None
+            with suppress(FileNotFoundError, NotADirectoryError):
+                name = stack.enter_context(DirectoryHandle(path))
+            yield name
+
+    @contextmanager
+    def _held_there(self, path: str) -> Iterator[str]:
+        """As ``_held``, of a directory that has to be there."""
+        with self._held(path) as name:
+            if name is None:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+            yield name
+
+    def open(self, path: str, options: Mapping[str, Any]) -> Engine:
+        self._check_within(path)
+        options = self._defaults | check_options(options)
+        with Mapped(path):
+            handle = DirectoryHandle(path, create=True)
+            try:
+                source, lock = self._open_in(handle.name, options)
+            except BaseException:
+                handle.close()
+                raise
+        return LevelDbEngine(
+            self._unconfined(), path, source, options, row_cache=self._row_cache, directory=handle, lock=lock
+        )
+
+    def _unconfined(self) -> Self:
+        """Return a storage for backups, which may lie outside of the directories that databases are confined to."""
+        storage = copy(self)
+        storage._within = None
+        return storage
+
+    def _open_in(self, name: str, options: Mapping[str, Any]) -> tuple[Any, DirectoryLock]:
+        seen, lock = directories.admit(name, directories.check_opening)
+        try:
+            with directories.creating(seen):
+                return self._plyvel.DB(os.fsencode(name), create_if_missing=True, **options), lock
+        except BaseException:
+            lock.release()
+            raise
+
+    def observed_options(self, path: str) -> dict[str, Any]:
+        """The compression that its tables show; none where they show none: an opening makes tables of the log."""
+        with self._held_there(path) as name:
+            return {"compression": inspect(name, logs=False).compression}
+
+    def check_room(self, path: str) -> None:
+        """Opening writes what is in the log into a table, so there has to be space for that."""
+        with self._held_there(path) as name:
+            log = sum(directories.file_size(file) for file in directories.data_files(name) if file.suffix == ".log")
+            probe = Path(name, f".room-{token_hex(8)}")
+            try:
+                with os.fdopen(os.open(probe, _NEW_FILE, 0o600), "wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, log + _SPARE)
+            finally:
+                probe.unlink(missing_ok=True)
+
+    def exists(self, path: str) -> bool:
+        with self._held(path) as name:
+            return name is not None and directories.has_database(name)
+
+    def prepare(self, path: str) -> Callable[[], None]:
+        with self._held(path) as name:
+            if name is None:
+                return partial(self._take_back, path, directories.undo_new)
+            _, lock = directories.look(name, directories.check_creation, logs=False)
+            if lock:
+                lock.release()
+            return partial(self._take_back, path, directories.undo(name))
+
+    def _take_back(self, path: str, undo: Callable[[str], bool]) -> None:
+        with self._held(path) as name:
+            was_there = name is None or undo(name)
+        if not was_there:
+            with suppress(OSError):
+                Path(path).rmdir()
+
+    def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:
+        library = RepairLibrary(self._plyvel, self._defaults | check_options(options))
+        check = partial(directories.check_repair, force=force)
+        with self._held(path) as name:
+            if name is None or not directories.has_database(name):
+                raise EngineError(f"there is no database at {path}", path)
+            seen, lock = directories.admit(name, check, thorough=True)
+            with lock:
+                return repair(name, seen, library, force=force)
+
+    def destroy(self, path: str, *, set_aside: bool = False) -> None:
+        with self._held(path) as name:
+            if name is not None:
+                directories.destroy(name, set_aside=set_aside)
+        with suppress(OSError):
+            Path(path).rmdir()
