@@ -21,7 +21,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.typing import stringify_annotation
 
 from pyelevator import arguments, codec, flows
-from pyelevator.client.base import Facade
+from pyelevator.client.facade import Facade
 from pyelevator.messages import Response
 
 FOREIGN = {
@@ -116,7 +116,7 @@ def whole(docstring: Any) -> list[str]:
 def one_signature(_app: Sphinx) -> None:
     """Overloads are for type checkers; a reader wants each signature once, as it is written."""
     for module in ("elevator", "batch"):
-        analyzer = ModuleAnalyzer.for_module(f"pyelevator.client.{module}")
+        analyzer = ModuleAnalyzer.for_module(f"pyelevator.client.sync.{module}")
         analyzer.analyze()
         analyzer.overloads.clear()
 

@@ -19,7 +19,7 @@ from typing import Any
 from attrs import evolve
 
 from pyelevator import Elevator
-from pyelevator.client.mirror import Mirror
+from pyelevator.client.interceptors.mirror import Mirror
 from pyelevator.commands import DbConnect
 from pyelevator.flows import Flow, Forward, sleep
 from pyelevator.messages import Request, Response

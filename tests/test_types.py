@@ -45,7 +45,7 @@ def test_an_expression_has_its_type(seen, expression):
     number = 2 + list(REVEALED).index(expression)
     (note,) = about(seen, number)
     shown = note.partition('"')[2].removesuffix('"')
-    for module in ("client.elevator.", "client.batch."):
+    for module in ("client.sync.elevator.", "client.sync.batch."):
         shown = shown.replace(f"pyelevator.{module}", "")
     assert shown.replace("builtins.", "").replace("Union[str, None]", "str | None") == REVEALED[expression]
 

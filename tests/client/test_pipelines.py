@@ -7,9 +7,9 @@ import pytest
 from pyelevator import AsyncElevator, ConnectFailed, Elevator, KeyNotFound, RequestTimeout, UsageError
 from pyelevator.application import Application
 from pyelevator.application.policy import Policy
-from pyelevator.client import aio_groups
+from pyelevator.client.aio import coalescing as aio_groups
 from pyelevator.client.operations import Link
-from pyelevator.client.pipelining import pipeline
+from pyelevator.client.pipelines import pipeline
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Batch, Exists, Get, Pipeline, Put
 from pyelevator.errors import ErrorCode

@@ -10,8 +10,8 @@ import pytest
 
 from pyelevator import Elevator, TransportError
 from pyelevator.application import Application
-from pyelevator.client.mirror import Mirror
-from pyelevator.client.route import Route
+from pyelevator.client.interceptors.mirror import Mirror
+from pyelevator.client.interceptors.route import Route
 from pyelevator.codec.pause import Pause
 from pyelevator.interceptors import Cache, Faults, Metrics, RateLimit
 from pyelevator.testing.servers import serve

@@ -11,7 +11,7 @@ import pytest
 
 from pyelevator import Elevator
 from pyelevator.application import Application
-from pyelevator.client.session import Lane, Session
+from pyelevator.client.sync.session import Lane, Session
 from pyelevator.codec import ClassicCodec, FlatCodec
 from pyelevator.commands import Get, Ping, Range
 from pyelevator.conversation import Conversation

@@ -352,7 +352,7 @@ def test_parent_and_children_get_their_own_answers_everywhere(forking, place):
 
 def test_a_mirror_copies_what_the_child_writes_as_well(forking, url):
     program = """
-    from pyelevator.client.mirror import Mirror
+    from pyelevator.client.interceptors.mirror import Mirror
     from pyelevator.transports import TcpTransport, IpcTransport
     scheme, _, address = sys.argv[1].partition("://")
     second = {"tcp": TcpTransport, "ipc": IpcTransport}[scheme](address)
@@ -378,7 +378,7 @@ def test_a_mirror_copies_what_the_child_writes_as_well(forking, url):
 
 def test_a_route_leads_the_child_to_the_other_server_as_well(forking, url):
     program = """
-    from pyelevator.client.route import Route
+    from pyelevator.client.interceptors.route import Route
     from pyelevator.transports import TcpTransport, IpcTransport
     scheme, _, address = sys.argv[1].partition("://")
     west = {"tcp": TcpTransport, "ipc": IpcTransport}[scheme](address)
@@ -396,8 +396,8 @@ def test_a_route_leads_the_child_to_the_other_server_as_well(forking, url):
 def test_a_child_made_by_c_can_end_as_any_program_does(url):
     """Python waits for some threads at its end, and in such a child it thinks that the parent's are still there."""
     program = """
-    from pyelevator.client.mirror import Mirror
-    from pyelevator.client.route import Route
+    from pyelevator.client.interceptors.mirror import Mirror
+    from pyelevator.client.interceptors.route import Route
     from pyelevator.transports import FakeTransport
     mirror, route = Mirror(FakeTransport()), Route({"west-*": FakeTransport()})
     E = Elevator.from_url(sys.argv[1])

@@ -10,7 +10,7 @@ import pytest
 
 from pyelevator import AsyncElevator, CursorExpired, Elevator, Retry, TransportError, UsageError
 from pyelevator.application import Application, Policy
-from pyelevator.client.mirror import Mirror
+from pyelevator.client.interceptors.mirror import Mirror
 from pyelevator.flows import compose
 from pyelevator.interceptors import Cache, Fault, Faults, Logged, Prefix, Record, Replay, hooks, read_only
 from pyelevator.proxy import Proxy, Upstream

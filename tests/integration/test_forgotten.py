@@ -8,7 +8,7 @@ import pytest
 
 from pyelevator import AsyncElevator, ConnectionLost, Elevator, RequestTimeout, Retry, WriteBatch
 from pyelevator.application import Application
-from pyelevator.client import aio_session
+from pyelevator.client.aio import session as aio_session
 from pyelevator.server import Server
 from pyelevator.transports.base import IDLE
 from pyelevator.transports.sockets import blocking as line

@@ -1,5 +1,5 @@
 from pyelevator import Elevator
-from pyelevator.client.mirror import Mirror
+from pyelevator.client.interceptors.mirror import Mirror
 from pyelevator.commands import DbConnect, Get, Put
 from pyelevator.flows import compose, drive
 from pyelevator.messages import Request, Response

@@ -11,8 +11,8 @@ import pytest
 import pyelevator.interceptors as shipped
 from pyelevator import Elevator, KeyNotFound, PermissionDenied, ServerRuntimeError
 from pyelevator.application import Application
-from pyelevator.client.mirror import Mirror
-from pyelevator.client.route import Route
+from pyelevator.client.interceptors.mirror import Mirror
+from pyelevator.client.interceptors.route import Route
 from pyelevator.errors import ElevatorError, RequestTimeout
 from pyelevator.interceptors import (
     Cache,

@@ -14,7 +14,7 @@ from pyelevator.errors import ArgumentTypeError, ElevatorError, MalformedMessage
 from pyelevator.messages import Sealed
 
 if TYPE_CHECKING:
-    from pyelevator.client import pages
+    from pyelevator.client.sync import pages
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from typing import Any, Final, Self, TypeVar
 
 from attrs import frozen
 
-from pyelevator.client.ahead import Ahead
 from pyelevator.client.ranges import Page, Scan
+from pyelevator.client.sync.prefetch import Ahead
 from pyelevator.commands import Range
 from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Sealed

@@ -11,8 +11,8 @@ without forwarding, forward it again, look at the response, wait, or fail::
     Elevator(interceptors=[loud])
 
 One object may serve many threads, and clients, servers and proxies alike, sync and async. :func:`hooks` makes one from
-plain functions. Those that need transports of their own are elsewhere: :class:`pyelevator.client.mirror.Mirror` copies
-to a second server, :class:`pyelevator.client.route.Route` finds one of several by the database's name.
+plain functions. Those that need transports of their own are elsewhere: :class:`pyelevator.client.interceptors.Mirror`
+copies to a second server, :class:`pyelevator.client.interceptors.Route` finds one of several by the database's name.
 """
 
 from pyelevator.interceptors.cache import Cache

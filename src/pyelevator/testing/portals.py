@@ -17,8 +17,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Self, TypeVar
 
 from pyelevator import AsyncElevator, AsyncRangeIter, AsyncWriteBatch, Elevator, WriteBatch
-from pyelevator.client.aio_base import AsyncClient
-from pyelevator.client.aio_pipeline import AsyncPipeline
+from pyelevator.client.aio.client import AsyncClient
+from pyelevator.client.aio.pipeline import AsyncPipeline
 
 R = TypeVar("R")
 

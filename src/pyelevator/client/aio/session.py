@@ -14,9 +14,9 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any, Final
 
-from pyelevator.client.aio_connection import Call, Connection
-from pyelevator.client.aio_groups import Server
-from pyelevator.client.session import all_busy, check_lanes
+from pyelevator.client.aio.coalescing import Server
+from pyelevator.client.aio.connection import Call, Connection
+from pyelevator.client.sync.session import all_busy, check_lanes
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline
@@ -132,7 +132,7 @@ class Switchboard:
         return max(idle, key=lambda connection: connection.idle_since, default=None)
 
     def _close_idle(self, since: float) -> None:
-        """Closes the connections that have been idle since then or longer (see client.session.Pool)."""
+        """Closes the connections that have been idle since then or longer (see the pool of the sync client)."""
         for connection in [one for one in self._connections if one.idle and one.idle_since <= since]:
             self._retire(connection)
 

@@ -2,20 +2,20 @@
 
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pyelevator.client.aio_base import documented_by
-from pyelevator.client.pipeline import Commands, Pipeline
-from pyelevator.client.pipelining import pipeline
+from pyelevator.client.aio.client import documented_by
+from pyelevator.client.pipelines import pipeline
+from pyelevator.client.sync.pipeline import Commands, Pipeline
 from pyelevator.deadlines import check_timeout
 
 if TYPE_CHECKING:
-    from pyelevator.client.aio_base import AsyncClient
+    from pyelevator.client.aio.client import AsyncClient
 
 T = TypeVar("T", str, bytes)
 
 
 @documented_by(Pipeline)
 class AsyncPipeline(Commands[T]):
-    """Commands that travel together, for an event loop; :class:`~pyelevator.client.pipeline.Pipeline`, to be awaited.
+    """Commands that travel together; :class:`~pyelevator.client.sync.pipeline.Pipeline`, to be awaited.
 
     >>> import asyncio
     >>> from pyelevator import AsyncElevator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from pyelevator.client.aio_groups import MOST, Server, groups, is_refused, is_too_much, one_request, outcomes
+from pyelevator.client.aio.coalescing import MOST, Server, groups, is_refused, is_too_much, one_request, outcomes
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.conversation import Conversation
@@ -19,7 +19,7 @@ from pyelevator.messages import Request, Response
 from pyelevator.transports.base import AsyncTransport
 
 if TYPE_CHECKING:
-    from pyelevator.client.aio_session import Switchboard
+    from pyelevator.client.aio.session import Switchboard
 
 
 @define(eq=False)

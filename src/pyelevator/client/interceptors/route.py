@@ -10,9 +10,9 @@ from typing import Any, Final
 from attrs import evolve
 
 from pyelevator.client import operations
+from pyelevator.client.interceptors.workers import Workers
 from pyelevator.client.operations import Link
-from pyelevator.client.session import Session
-from pyelevator.client.workers import Workers
+from pyelevator.client.sync.session import Session
 from pyelevator.codec import Codec, codec_for
 from pyelevator.commands import DbConnect, DbList
 from pyelevator.deadlines import Deadline

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, Generic, TypeVar
 
-from pyelevator.client.session import Begun, Session
+from pyelevator.client.sync.session import Begun, Session
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import TransportError
 from pyelevator.flows import Effect, Flow, Send, drive, resumed

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from pyelevator.arguments import to_text
 from pyelevator.client import operations
-from pyelevator.client.aio_base import AsyncClient, documented_by
-from pyelevator.client.aio_batch import AsyncWriteBatch
-from pyelevator.client.aio_pipeline import AsyncPipeline
-from pyelevator.client.aio_ranges import AsyncRangeIter, gathered
-from pyelevator.client.base import Arguments
-from pyelevator.client.batch import BATCH_TIMEOUT
-from pyelevator.client.elevator import Elevator
+from pyelevator.client.aio.batch import AsyncWriteBatch
+from pyelevator.client.aio.client import AsyncClient, documented_by
+from pyelevator.client.aio.pipeline import AsyncPipeline
+from pyelevator.client.aio.ranges import AsyncRangeIter, gathered
+from pyelevator.client.facade import Arguments
 from pyelevator.client.ranges import RANGE_ITER, SLICE, Pager, Scan, check_count, scan
+from pyelevator.client.sync.batch import BATCH_TIMEOUT
+from pyelevator.client.sync.elevator import Elevator
 from pyelevator.client.whole import Unfinished, WholePager, comes_in_pages
 from pyelevator.commands import (
     Data,
@@ -37,8 +37,6 @@ from pyelevator.commands import (
 )
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import CursorExpired, KeyNotFound
-
-__all__ = ["AsyncElevator", "AsyncRangeIter", "AsyncWriteBatch"]
 
 T = TypeVar("T", str, bytes)
 P = TypeVar("P", Pager, WholePager)

@@ -7,8 +7,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import Factory, define, evolve
 
-from pyelevator.client.ahead import Ahead
 from pyelevator.client.ranges import Pager
+from pyelevator.client.sync.prefetch import Ahead
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import TransportError
 from pyelevator.forks import FORKS

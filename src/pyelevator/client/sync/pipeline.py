@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
-from pyelevator.client.pipelining import pipeline
+from pyelevator.client.decoding import Text
+from pyelevator.client.pipelines import pipeline
 from pyelevator.client.ranges import SLICE, Pager, Scan, check_count, scan
-from pyelevator.client.text import Text
 from pyelevator.commands import Command, Data, Delete, Exists, Get, MGet, Put
 from pyelevator.deadlines import check_timeout
 from pyelevator.errors import ArgumentTypeError, ElevatorError, KeyNotFound, UsageError
 
 if TYPE_CHECKING:
-    from pyelevator.client.base import Client
+    from pyelevator.client.facade import Client
 
 T = TypeVar("T", str, bytes)
 R = TypeVar("R")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from attrs import evolve
 
 from pyelevator.client import operations
-from pyelevator.client.aio_session import AsyncSession
-from pyelevator.client.base import Client, Facade, check_name
+from pyelevator.client.aio.session import AsyncSession
+from pyelevator.client.facade import Client, Facade, check_name
 from pyelevator.client.operations import Link
 from pyelevator.codec import Codec
 from pyelevator.commands import Command

@@ -5,9 +5,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pyelevator.arguments import to_text
-from pyelevator.client import batch, operations, ranges
-from pyelevator.client.ahead import Ahead
-from pyelevator.client.base import (
+from pyelevator.client import operations, ranges
+from pyelevator.client.facade import (
     DEFAULT_DIALECT,
     DEFAULT_ENCODING,
     DEFAULT_ENDPOINT,
@@ -17,10 +16,12 @@ from pyelevator.client.base import (
     Client,
     Unset,
 )
-from pyelevator.client.batch import BATCH_TIMEOUT
-from pyelevator.client.pages import Fetched, Pages
-from pyelevator.client.pipeline import Pipeline
 from pyelevator.client.ranges import RANGE_ITER, SLICE, Pager, Scan, check_count, scan
+from pyelevator.client.sync import batch
+from pyelevator.client.sync.batch import BATCH_TIMEOUT
+from pyelevator.client.sync.pages import Fetched, Pages
+from pyelevator.client.sync.pipeline import Pipeline
+from pyelevator.client.sync.prefetch import Ahead
 from pyelevator.client.whole import Unfinished, WholePager, comes_in_pages, gathered
 from pyelevator.codec import Codec, Limits
 from pyelevator.commands import (
@@ -478,7 +479,7 @@ class Elevator(Client[T]):
         """A pipeline: commands that travel together, in one round trip where the server knows how.
 
         ``with E.pipeline() as p: p.Put("a", "1"); f = p.Get("a")``, and then ``f.result()`` or ``p.results``. It is
-        not a transaction, see :class:`~pyelevator.client.pipeline.Pipeline`.
+        not a transaction, see :class:`~pyelevator.client.sync.pipeline.Pipeline`.
 
         Args:
             raise_errors: raise the first error at the end; False leaves all of them to the handles and the results.

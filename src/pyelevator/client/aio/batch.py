@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from pyelevator.client import operations
-from pyelevator.client.aio_base import AsyncClient, documented_by
-from pyelevator.client.base import Arguments
-from pyelevator.client.batch import BATCH_TIMEOUT, WriteBatch, Writes
+from pyelevator.client.aio.client import AsyncClient, documented_by
+from pyelevator.client.facade import Arguments
+from pyelevator.client.sync.batch import BATCH_TIMEOUT, WriteBatch, Writes
 from pyelevator.codec import Codec
 from pyelevator.commands import Batch
 

@@ -10,10 +10,10 @@ from attrs import evolve, frozen
 
 from pyelevator.arguments import to_text
 from pyelevator.client import operations
-from pyelevator.client.ahead import Ahead
+from pyelevator.client.decoding import Text, text_for
 from pyelevator.client.operations import DEFAULT_DATABASE, Link
-from pyelevator.client.session import Session
-from pyelevator.client.text import Text, text_for
+from pyelevator.client.sync.prefetch import Ahead
+from pyelevator.client.sync.session import Session
 from pyelevator.codec import Codec, Limits, codec_for
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar, overload
 
 from pyelevator.client import operations
-from pyelevator.client.base import (
+from pyelevator.client.facade import (
     DEFAULT_DIALECT,
     DEFAULT_ENCODING,
     DEFAULT_ENDPOINT,

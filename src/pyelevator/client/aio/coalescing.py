@@ -10,7 +10,7 @@ from pyelevator.conversation import RequestLimits
 from pyelevator.messages import Request, Response
 
 if TYPE_CHECKING:
-    from pyelevator.client.aio_connection import Call, Message
+    from pyelevator.client.aio.connection import Call, Message
 
 _ALIKE: Final = frozenset({Get, Put, Delete, Exists})
 """What takes little work each; a range would hold up the others' answers."""

@@ -1,0 +1,1 @@
+"""The sync client: threads share it, each with a connection of its own."""
