@@ -12,15 +12,15 @@ from attrs import frozen
 
 from benchmarks.bed import PAIRS, Bed
 from benchmarks.handover import LOADS, Load, busy
+from benchmarks.libzmq import ZmqTransport
 from benchmarks.measure import in_turn, table
 from pyelevator import Elevator
 from pyelevator.cli.crowd import Crowd, Steps
 from pyelevator.cli.works import Stock, batches, gets, pairs, random_keys, ranges
 from pyelevator.testing.servers import ServerProcess
-from pyelevator.transports.libzmq.transport import ZmqTransport
-from pyelevator.transports.sockets.transport import DirectTransport
+from pyelevator.transports.sockets.transport import ZmtpTransport
 
-KINDS: Final = {"direct": DirectTransport, "libzmq": ZmqTransport}
+KINDS: Final = {"direct": ZmtpTransport, "libzmq": ZmqTransport}
 
 
 def large(size: int) -> Callable[[Elevator[bytes], Stock], Steps]:

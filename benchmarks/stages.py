@@ -31,7 +31,7 @@ from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.messages import Request, Response
 from pyelevator.transports import FakeTransport, Transport
 from pyelevator.transports.sockets.listener import OpenListener
-from pyelevator.transports.sockets.transport import DirectTransport
+from pyelevator.transports.sockets.transport import ZmtpTransport
 
 _REPEATS: Final = 9
 _LOOPS: Final = 1_000
@@ -62,13 +62,13 @@ class Canned(Transport):
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         return self.frames
 
-    def discard(self) -> None:
+    def reset(self) -> None:
         pass
 
     def close(self) -> None:
         pass
 
-    def sibling(self) -> Self:
+    def clone(self) -> Self:
         return self
 
 
@@ -137,7 +137,7 @@ def server_stages(example: Example, application: Application) -> list[Stage]:
 def socket_stages(example: Example, calls: int) -> list[Stage]:
     """The calls into the sockets alone: each receive begins when the message is there already."""
     taken: dict[str, list[float]] = {"send": [], "receive": [], "answer": [], "take": []}
-    with closing(OpenListener("tcp://127.0.0.1:0")) as listener, closing(DirectTransport(listener.urls[0])) as lane:
+    with closing(OpenListener("tcp://127.0.0.1:0")) as listener, closing(ZmtpTransport(listener.urls[0])) as lane:
         _shake_hands(lane, listener, example)
         for _ in range(calls):
             _timed(taken["send"], lambda: lane.send(example.asked, _FOREVER))
@@ -155,7 +155,7 @@ def socket_stages(example: Example, calls: int) -> list[Stage]:
     ]
 
 
-def _shake_hands(lane: DirectTransport, listener: OpenListener, example: Example) -> None:
+def _shake_hands(lane: ZmtpTransport, listener: OpenListener, example: Example) -> None:
     """Both sides of it at once, with a first message behind it."""
     first = threading.Thread(target=lane.send, args=(example.asked, _FOREVER))
     first.start()

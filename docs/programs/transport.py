@@ -44,7 +44,7 @@ class PlainTransport(Transport):
     def is_open(self) -> bool:
         return self._socket is not None
 
-    def sibling(self) -> Self:
+    def clone(self) -> Self:
         return type(self)(self._path)
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
@@ -60,7 +60,7 @@ class PlainTransport(Transport):
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         return [self._read(self._number(deadline, MOST), deadline) for _ in range(self._number(deadline, FRAMES))]
 
-    def discard(self) -> None:
+    def reset(self) -> None:
         self.close()  # what still comes over the old connection is read by nobody
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ class Log(FakeTransport):
         self.log = [] if log is None else log
         self.state = state or {"silent": False, "lanes": 0, "discards": 0}
 
-    def sibling(self):
+    def clone(self):
         self.state["lanes"] += 1
         return type(self)(self.application, self.log, self.state)
 
@@ -53,9 +53,9 @@ class Log(FakeTransport):
         self.log.append(("received", len(frames)))
         return frames
 
-    def discard(self):
+    def reset(self):
         self.state["discards"] += 1
-        super().discard()
+        super().reset()
 
     def count(self, what):
         return sum(1 for kind, verb in self.log if kind == "sent" and verb == what)
@@ -163,7 +163,7 @@ def test_a_lost_page_does_not_show_if_the_second_try_is_answered(E, log):
     it = E.RangeIter(include_value=False)
     assert next(it) == "0000"
     for lane in E._session._pool._lent:
-        lane._transport.discard()  # the answer will never come
+        lane._transport.reset()  # the answer will never come
     assert [*it] == KEYS[1:]
 
 
@@ -181,7 +181,7 @@ def test_a_retry_repeats_what_was_asked_ahead(log):
         it = E.RangeIter(include_value=False)
         next(it)
         for lane in E._session._pool._lent:
-            lane._transport.discard()
+            lane._transport.reset()
         log.log.clear()
         assert list(it) == KEYS[1:]
         assert log.count("SLICE") == 2
@@ -479,8 +479,8 @@ def test_async_a_page_is_unpacked_while_the_next_one_comes(monkeypatch):
     monkeypatch.setattr(ClassicCodec, "_opened", lambda *args, **how: order.append("unpacked") or opened(*args, **how))
 
     class Told(FakeTransport):
-        def asynchronous(self):
-            connection = super().asynchronous()
+        def to_async(self):
+            connection = super().to_async()
             send = connection.send
             connection.send = lambda frames: order.append("asked") or send(frames)
             return connection

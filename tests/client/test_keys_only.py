@@ -30,7 +30,7 @@ class Weighing(FakeTransport):
         self.bytes += sum(map(len, answer))
         return answer
 
-    def sibling(self):
+    def clone(self):
         return self
 
     def slices(self):

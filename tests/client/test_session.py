@@ -47,14 +47,14 @@ class Scripted(Transport):
             raise reply
         return reply
 
-    def discard(self):
+    def reset(self):
         self.inbox.clear()
         self.discards += 1
 
     def close(self):
         self.closed = True
 
-    def sibling(self):
+    def clone(self):
         child = Scripted(*self.script, born=self.born)
         self.born.append(child)
         return child
@@ -125,7 +125,7 @@ class Gate(Scripted):
         assert self.gate.wait(30)
         return super().receive(deadline)
 
-    def sibling(self):
+    def clone(self):
         child = Gate(self.entered, self.gate)
         self.born.append(child)
         return child
@@ -187,13 +187,13 @@ def test_after_a_fork_the_child_leaves_the_parent_s_lanes_alone():
     assert lanes[1].closed
 
 
-@pytest.mark.parametrize("step", ["sibling", "send", "receive", "discard", "close"])
+@pytest.mark.parametrize("step", ["clone", "send", "receive", "reset", "close"])
 def test_no_lock_is_held_over_anything_that_a_transport_does(step):
     """One thread stands in that step; another one makes its calls, and even closes the client."""
     entered, gate = threading.Event(), threading.Event()
 
     class Stuck(Scripted):
-        def sibling(self):
+        def clone(self):
             child = Stuck(*self.script, born=self.born)
             self.born.append(child)
             return child
@@ -210,7 +210,7 @@ def test_no_lock_is_held_over_anything_that_a_transport_does(step):
         session.close()
 
     setattr(Stuck, step, stand_still)
-    session = Session(Stuck([RequestTimeout("late")] if step == "discard" else [OK]), ClassicCodec(), 2)
+    session = Session(Stuck([RequestTimeout("late")] if step == "reset" else [OK]), ClassicCodec(), 2)
     stuck = threading.Thread(target=work)
     stuck.start()
     assert entered.wait(30)
@@ -281,7 +281,7 @@ def test_replies_that_answer_nothing_do_not_hold_a_call_beyond_its_deadline():
         def receive(self, deadline):
             return ClassicCodec().encode_response(Response(b"stale", id=999), Request(Get("k")))
 
-        def sibling(self):
+        def clone(self):
             return Flood()
 
     session = Session(Flood(), ClassicCodec(), 1)
@@ -297,7 +297,7 @@ def test_a_request_may_be_wanted_sooner_than_the_call_ends():
             deadlines.append(deadline)
             super().send(frames, deadline)
 
-        def sibling(self):
+        def clone(self):
             return Noting()
 
     call, sooner, later = Deadline.after(10), Deadline.after(5), Deadline.after(20)
@@ -326,7 +326,7 @@ class Holding(Scripted):
         self.is_open = False
         super().close()
 
-    def sibling(self):
+    def clone(self):
         child = Holding(born=self.born)
         self.born.append(child)
         return child
@@ -395,7 +395,7 @@ def test_no_two_requests_of_a_session_have_one_id():
         def receive(self, deadline):
             return ClassicCodec().encode_response(Response.success(b"v", asked[-1]), Request(Get("k")))
 
-        def sibling(self):
+        def clone(self):
             return Noting()
 
     session = Session(Noting(), ClassicCodec(), 4)
@@ -417,7 +417,7 @@ def test_each_connection_begins_its_ids_at_a_number_of_its_own():
             asked.append(ClassicCodec().decode_request(frames).id)
             super().send(frames, deadline)
 
-        def sibling(self):
+        def clone(self):
             return Noting(self.entered, self.gate)
 
     session = Session(Noting(entered, gate), ClassicCodec(), 3)

@@ -86,7 +86,7 @@ def test_a_constructor_names_db_name():
 
 @pytest.mark.parametrize(("encoding", "key"), [("utf-8", "missing"), (None, b"missing")])
 def test_key_not_found_knows_its_key(encoding, key):
-    async def asynchronous():
+    async def to_async():
         async with AsyncElevator(transport="fake", encoding=encoding) as client:
             await client.Get("missing")
 
@@ -98,7 +98,7 @@ def test_key_not_found_knows_its_key(encoding, key):
         with Elevator(transport="fake", encoding=encoding) as client:
             client.Get("missing")
 
-    for call in (sync, lambda: asyncio.run(asynchronous()), in_a_pipeline):
+    for call in (sync, lambda: asyncio.run(to_async()), in_a_pipeline):
         with pytest.raises(KeyNotFound) as caught:
             call()
         assert (caught.value.key, str(caught.value)) == (key, "Key not found")

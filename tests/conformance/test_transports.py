@@ -6,7 +6,6 @@ from pyelevator.application import Application
 from pyelevator.testing.servers import serve
 from pyelevator.testing.transports import TransportConformance
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
-from pyelevator.transports.libzmq.transport import ZmqTransport
 from support.old_peers import OldPeer
 
 
@@ -30,15 +29,6 @@ class TestIpc(TransportConformance):
     def transport(self, tmp_path):
         with serve(Application.in_memory(), f"ipc://{tmp_path}/e.sock") as server:
             with IpcTransport(server.urls[0].partition("://")[2]) as lane:
-                yield lane
-
-
-@pytest.mark.parametrize("bind", ["tcp://127.0.0.1:0", "ipc://{}/e.sock"], ids=["tcp", "ipc"])
-class TestOverLibzmq(TransportConformance):
-    @pytest.fixture
-    def transport(self, bind, tmp_path):
-        with serve(Application.in_memory(), bind.format(tmp_path)) as server:
-            with ZmqTransport(server.urls[0]) as lane:
                 yield lane
 
 

@@ -11,7 +11,6 @@ from pyelevator.testing.servers import serve
 from pyelevator.testing.transports import AsyncTransportConformance, DeadlineConformance
 from pyelevator.testing.unruly import UnrulyRelay, in_time
 from pyelevator.transports import IpcTransport, TcpTransport
-from pyelevator.transports.libzmq.transport import ZmqTransport
 
 TOO_LARGE = b"\x02" + (1 << 62).to_bytes(8, "big")
 
@@ -46,22 +45,16 @@ class TestIpc(OverIpc, DeadlineConformance):
         return lambda url: IpcTransport(url.removeprefix("ipc://"))
 
 
-class TestLibzmq(OverTcp, DeadlineConformance):
-    @pytest.fixture
-    def connect(self):
-        return ZmqTransport
-
-
 class TestAsyncTcp(OverTcp, AsyncTransportConformance):
     @pytest.fixture
     def connect(self):
-        return lambda url: TcpTransport(url.removeprefix("tcp://")).asynchronous()
+        return lambda url: TcpTransport(url.removeprefix("tcp://")).to_async()
 
 
 class TestAsyncIpc(OverIpc, AsyncTransportConformance):
     @pytest.fixture
     def connect(self):
-        return lambda url: IpcTransport(url.removeprefix("ipc://")).asynchronous()
+        return lambda url: IpcTransport(url.removeprefix("ipc://")).to_async()
 
 
 @pytest.fixture

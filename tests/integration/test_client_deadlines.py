@@ -217,7 +217,7 @@ class Noting(FakeTransport):
         self.noted.append(deadline)
         return super().receive(deadline)
 
-    def sibling(self):
+    def clone(self):
         return Noting(self.application, self.noted)
 
 

@@ -222,15 +222,3 @@ def test_clients_that_are_made_and_dropped_give_their_descriptors_back(url):
     """
     ran = run(HEAD + COUNT + program, url, options=())
     assert (ran.code, ran.out, ran.err) == (0, "True\n", "")
-
-
-def test_more_lanes_than_zeromq_has_sockets_by_default_may_be_open_at_once():
-    program = """
-    import resource
-    from pyelevator.transports.libzmq.transport import ZmqTransport
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192) if hard > 0 else 8192, hard))
-    print(len([ZmqTransport(f'tcp://{url}').open_socket() for _ in range(1100)]))
-    """
-    ran = run(HEAD + program, unused_endpoint(), options=())
-    assert (ran.code, ran.out, ran.err) == (0, "1100\n", "")

@@ -102,7 +102,7 @@ def test_the_child_never_touches_the_parents_sockets(forking, url):
     spy(LaneSocket, ("send", "recv", "shutdown", "connect", "connect_ex", "getsockopt", "setsockopt"))
     with Elevator.from_url(sys.argv[1]) as E:
         E.Put("k", "v")
-        lines = [lane._transport._lane._line for lane in E._session._pool.lanes()]
+        lines = [lane._transport._line for lane in E._session._pool.lanes()]
         parents.update(id(line._socket) for line in lines)
         for line in lines:  # it took the methods before anybody could listen in
             line._send, line._receive = line._socket.send, line._socket.recv
@@ -114,33 +114,6 @@ def test_the_child_never_touches_the_parents_sockets(forking, url):
             assert E.Get("k") == "v"
             assert all(line._socket.fileno() >= 0 for line in lines)
             del lines[:]  # what the child drops is its own descriptor
-            assert touched == [], touched
-
-        join(in_child(work))
-        assert E.Get("k") == "v"
-        assert touched
-    """
-    assert forking(SPY + program, url) == []
-
-
-def test_the_child_never_touches_the_parents_sockets_of_libzmq(forking, url):
-    program = """
-    from pyelevator.transports.libzmq.context import DealerContext, DealerSocket
-    from pyelevator.transports.libzmq.transport import ZmqTransport
-    spy(DealerSocket, ("send", "recv", "get", "set", "poll", "connect", "send_multipart", "recv_multipart"))
-    with Elevator(transport=ZmqTransport(sys.argv[1])) as E:
-        E.Put("k", "v")
-        sockets = [lane._transport._socket for lane in E._session._pool.lanes()]
-        parents.update(map(id, sockets))
-        context = DealerContext.instance()
-
-        def work():
-            assert E.Get("k") == "v"
-            assert DealerContext.instance() is not context
-            E.disconnect()
-            E.connect()
-            assert E.Get("k") == "v"
-            assert not any(socket._closed for socket in sockets)
             assert touched == [], touched
 
         join(in_child(work))
@@ -415,15 +388,12 @@ def test_a_child_made_by_c_can_end_as_any_program_does(url):
     assert (ran.code, ran.out, ran.err) == (0, "over\nover\n", "")
 
 
-@pytest.mark.parametrize("kind", ["DirectTransport", "ZmqTransport"])
-def test_a_fork_in_the_middle_of_a_call_of_the_same_thread(forking, url, kind):
+def test_a_fork_in_the_middle_of_a_call_of_the_same_thread(forking, url):
     """As when a signal handler forks: the parent still gets its answer, and the child does not."""
     program = """
     import signal
-    from pyelevator.transports.libzmq.transport import ZmqTransport
-    from pyelevator.transports.sockets import blocking, transport as direct
-    kind = {"DirectTransport": direct.DirectTransport, "ZmqTransport": ZmqTransport}[sys.argv[2]]
-    with Elevator(transport=kind(sys.argv[1])) as E:
+    from pyelevator.transports.sockets import blocking
+    with Elevator.from_url(sys.argv[1]) as E:
         E.Put("k", "v")
         E.Put("l", "w")
         pids = []
@@ -434,21 +404,20 @@ def test_a_fork_in_the_middle_of_a_call_of_the_same_thread(forking, url, kind):
         def handler(*_):
             pids.append(in_child(work))
 
-        home = blocking if kind is direct.DirectTransport else kind
-        wait = home._wait
+        wait = blocking._wait
 
         def waiting(*args):
-            home._wait = wait
+            blocking._wait = wait
             os.kill(os.getpid(), signal.SIGUSR1)
             return wait(*args)
 
         signal.signal(signal.SIGUSR1, handler)
-        home._wait = waiting
+        blocking._wait = waiting
         assert E.Get("k") == "v"
         assert len(pids) == 1
         join(*pids)
     """
-    assert forking(program, url, kind) == []
+    assert forking(program, url) == []
 
 
 def test_children_of_children(forking, url):

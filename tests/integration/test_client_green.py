@@ -10,10 +10,7 @@ from support.programs import run
 
 OPTIONS = ("-X", "faulthandler", "-W", "error::ResourceWarning", "-W", "ignore::DeprecationWarning")
 
-EVERYTHING = (
-    "pyelevator.client, pyelevator.transports.libzmq.transport, pyelevator.transports.sockets.transport, "
-    "pyelevator.transports.fake"
-)
+EVERYTHING = "pyelevator.client, pyelevator.transports.sockets.transport, pyelevator.transports.fake"
 WITHOUT = "import select; del select.poll, select.epoll"
 EVENTLET = (
     "import eventlet; eventlet.monkey_patch(); spawn, wait = eventlet.spawn, eventlet.greenthread.GreenThread.wait"

@@ -60,7 +60,7 @@ class Stuck(FakeTransport):
         assert self.gate.wait(30)
         super().send(frames, deadline)
 
-    def sibling(self):
+    def clone(self):
         return Stuck(self.application, self.gate)
 
 

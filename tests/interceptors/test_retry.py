@@ -283,7 +283,7 @@ class Losing(FakeTransport):
             self.lost[verb] -= 1
             self._inbox.pop()
 
-    def sibling(self):
+    def clone(self):
         return Losing(self.application, self.lost)
 
 

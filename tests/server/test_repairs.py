@@ -117,7 +117,7 @@ def test_an_old_client_gets_the_answer_that_it_always_got(data):
         with Elevator(transport=transport) as client:
             uid = application.catalog.uid_of("default")
             client.Put("k", "v")
-        raw = transport.sibling()
+        raw = transport.clone()
         raw.send([msgpack.packb({"meta": {}, "cmd": "DBREPAIR", "uid": uid, "args": {}}, use_bin_type=False)], _later())
         header, content = raw.receive(_later())
         assert msgpack.unpackb(header, raw=False) == {

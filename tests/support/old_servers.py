@@ -187,12 +187,12 @@ class OldServer(Transport):
             raise RequestTimeout("silence")
         return self.inbox.popleft()
 
-    def discard(self):
+    def reset(self):
         self.inbox.clear()
 
-    close = discard
+    close = reset
 
-    def sibling(self):
+    def clone(self):
         lane = type(self)(self.kind, self.application, self.unmounted)
         lane.sent = self.sent
         return lane

@@ -73,14 +73,14 @@ class TransportConformance:
     def test_a_discarded_lane_never_receives_what_was_asked_before(self, transport: Transport) -> None:
         for number in range(50):
             transport.send(ping(number), soon())
-        transport.discard()
+        transport.reset()
         transport.send(ping(1000), soon())
         assert answered(transport.receive(soon())) == 1000
         with pytest.raises(RequestTimeout):
             transport.receive(Deadline.after(0.05))
 
     def test_siblings_share_nothing_but_the_server(self, transport: Transport) -> None:
-        with transport.sibling() as other:
+        with transport.clone() as other:
             transport.send(ping(1), soon())
             other.send(ping(2), soon())
             assert answered(other.receive(soon())) == 2
@@ -98,7 +98,7 @@ class TransportConformance:
 
     def test_a_lane_knows_where_it_leads(self, transport: Transport) -> None:
         assert "://" in transport.url
-        assert transport.sibling().url == transport.url
+        assert transport.clone().url == transport.url
 
 
 BRIEF = 0.5
@@ -209,7 +209,7 @@ class DeadlineConformance(_BehindARelay):
         with pytest.raises(ElevatorError):
             in_time(lambda: exchange(lane, 2, BRIEF))
         relay.answer = "passed"
-        in_time(lane.discard)
+        in_time(lane.reset)
         assert in_time(lambda: exchange(lane, 3)) == 3
 
     def test_a_deadline_that_is_over_is_kept_as_well(self, relay: UnrulyRelay, lane: Transport) -> None:
@@ -237,16 +237,16 @@ class Told:
         self.errors: list[Exception] = []
         self.news = asyncio.Event()
 
-    def received(self, frames: Sequence[bytes]) -> None:
+    def message_received(self, frames: Sequence[bytes]) -> None:
         """Keeps a message."""
         self.messages.append(frames)
         self.news.set()
 
-    def writable(self) -> None:
+    def resume_writing(self) -> None:
         """Ends a wait."""
         self.news.set()
 
-    def lost(self, error: Exception) -> None:
+    def connection_lost(self, error: Exception) -> None:
         """Keeps the error."""
         self.errors.append(error)
         self.news.set()

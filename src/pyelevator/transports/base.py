@@ -6,7 +6,7 @@ from typing import ClassVar, Final, Protocol, Self
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectTimeout, RequestTimeout
-from pyelevator.transports.connect_errors import unconnected
+from pyelevator.transports.connect_errors import connect_timeout_error
 
 IDLE: Final = 120.0
 """Seconds after which an idle connection is not used again: firewalls forget one that says nothing for minutes."""
@@ -19,7 +19,7 @@ HEARTBEATS: Final = 3
 
 
 class Transport(ABC):
-    """One lane to a server. Not shared between threads: each thread at work has a lane of its own (see ``sibling``).
+    """One lane to a server. Not shared between threads: each thread at work has a lane of its own (see ``clone``).
 
     A lane opens itself with the first ``send``. To write a transport of your own, subclass this and run
     :class:`pyelevator.testing.transports.TransportConformance` over it.
@@ -54,7 +54,7 @@ class Transport(ABC):
         """
 
     @abstractmethod
-    def discard(self) -> None:
+    def reset(self) -> None:
         """Cuts the lane off from its past: no message sent to it so far is ever received, none unsent is sent."""
 
     @abstractmethod
@@ -62,14 +62,12 @@ class Transport(ABC):
         """Lets go of everything at once, unsent messages included; twice is fine, and a later send opens it anew."""
 
     @abstractmethod
-    def sibling(self) -> Self:
+    def clone(self) -> Self:
         """A further lane to the same place, which shares nothing with this one."""
 
-    def asynchronous(self) -> "AsyncTransport":
-        """A further way to the same place, for an event loop; by default a sibling in a thread of its own."""
-        from pyelevator.transports.threaded import ThreadLane  # asyncio is only imported where it is used
-
-        return ThreadLane(self.sibling())
+    def to_async(self) -> "AsyncTransport | None":
+        """Return a new transport to the same place for an event loop; None if a thread has to use a clone there."""
+        return None
 
     def __enter__(self) -> Self:
         return self
@@ -81,13 +79,13 @@ class Transport(ABC):
 class Receiver(Protocol):
     """Who is told what happens on an :class:`AsyncTransport`; always on its event loop, never from within ``send``."""
 
-    def received(self, frames: Sequence[bytes]) -> None:
+    def message_received(self, frames: Sequence[bytes]) -> None:
         """A message came in."""
 
-    def writable(self) -> None:
+    def resume_writing(self) -> None:
         """A ``send`` that was refused is worth another try."""
 
-    def lost(self, error: Exception) -> None:
+    def connection_lost(self, error: Exception) -> None:
         """The transport is of no more use."""
 
 
@@ -97,10 +95,10 @@ class AsyncTransport(ABC):
     It belongs to the event loop that runs when it is opened, and is only called from there.
 
     Attributes:
-        shared: True if messages may be sent while earlier ones are not answered yet.
+        multiplexed: True if messages may be sent while earlier ones are not answered yet.
     """
 
-    shared: ClassVar[bool] = True
+    multiplexed: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -132,16 +130,16 @@ class AsyncTransport(ABC):
     def close(self) -> None:
         """Lets go of everything at once, unsent messages included, and tells the receiver no more; twice is fine."""
 
-    def unconnected(self, deadline: Deadline) -> ConnectTimeout:
+    def connect_timeout_error(self, deadline: Deadline) -> ConnectTimeout:
         """The error for a message that could not be sent before the deadline."""
-        return unconnected(self.url, None, deadline)
+        return connect_timeout_error(self.url, None, deadline)
 
-    def unanswered(self, deadline: Deadline) -> RequestTimeout:
+    def request_timeout_error(self, deadline: Deadline) -> RequestTimeout:
         """The error for a message that was not answered before the deadline."""
-        return RequestTimeout(no_answer(self.url, deadline))
+        return RequestTimeout(request_timeout_message(self.url, deadline))
 
 
-def no_answer(url: str, deadline: Deadline) -> str:
+def request_timeout_message(url: str, deadline: Deadline) -> str:
     """What a RequestTimeout says."""
     return (
         f"no answer came from the Elevator server at {url} within {deadline}; "

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import AuthenticationFailed, ConnectFailed, ConnectTimeout, ProtocolError
+from pyelevator.errors import AuthenticationFailed, ConnectFailed, ConnectionLost, ConnectTimeout, ProtocolError
 from pyelevator.transports.curve import Curve, hint
 from pyelevator.transports.zmtp.frames import Refused, WrongMechanism
 
@@ -47,7 +47,9 @@ def refused(url: str, error: Refused, curve: Curve | None = None) -> Authenticat
     return _because(f"it {said}", AuthenticationFailed(f"the server at {url} {said}{advice}"))
 
 
-def unconnected(url: str, cause: BaseException | None, tried: Deadline, curve: Curve | None = None) -> ConnectTimeout:
+def connect_timeout_error(
+    url: str, cause: BaseException | None, tried: Deadline, curve: Curve | None = None
+) -> ConnectTimeout:
     """The error for a connection that did not come up within ``tried``, because of ``cause`` if that is known."""
     if isinstance(cause, ProtocolError):
         said = f"what answers at {url} is no Elevator server: {cause}"
@@ -88,5 +90,13 @@ def given_up(
     if isinstance(cause, Refused):
         return refused(url, cause, curve)
     if isinstance(cause, OSError) and connect_timeout is not None and tried >= connect_timeout:
-        return unconnected(url, cause, Deadline.after(connect_timeout), curve)
+        return connect_timeout_error(url, cause, Deadline.after(connect_timeout), curve)
     return None
+
+
+def connection_lost_error(url: str) -> ConnectionLost:
+    """The error for a message whose answer was still to come when the connection ended."""
+    return ConnectionLost(
+        f"the Elevator server at {url} closed the connection before it answered; "
+        "whether it executed the request is not known"
+    )

@@ -1,15 +1,10 @@
 """The lanes of clients over TCP and IPC."""
 
-from collections.abc import Sequence
-from typing import Self
-
-from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import UsageError
-from pyelevator.transports.base import AsyncTransport, Transport
 from pyelevator.transports.bind import check_ipc_path
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
 from pyelevator.transports.curve import Curve
-from pyelevator.transports.sockets.transport import DirectTransport
+from pyelevator.transports.sockets.transport import ZmtpTransport
 from pyelevator.transports.url import parse_url, shown
 from pyelevator.transports.zmtp.frames import MAX_MESSAGE
 
@@ -28,52 +23,7 @@ def tcp_url(endpoint: str) -> str:
     return parse_url(f"tcp://{endpoint}").url
 
 
-class SocketTransport(Transport):
-    """A lane over TCP or a Unix socket, to a server of any ZMTP."""
-
-    def __init__(
-        self,
-        url: str,
-        curve: Curve | None = None,
-        connect_timeout: float | None = CONNECT_TIMEOUT,
-        max_message: int = MAX_MESSAGE,
-    ) -> None:
-        self._curve, self._connect_timeout = curve, check_timeout(connect_timeout, "connect_timeout")
-        self._max_message = max_message
-        self._lane: Transport = DirectTransport(url, curve, connect_timeout, max_message)
-
-    @property
-    def url(self) -> str:
-        return self._lane.url
-
-    @property
-    def is_open(self) -> bool:
-        return self._lane.is_open
-
-    def sibling(self) -> Self:
-        lane = type(self).__new__(type(self))
-        SocketTransport.__init__(lane, self.url, self._curve, self._connect_timeout, self._max_message)
-        return lane
-
-    def asynchronous(self) -> AsyncTransport:
-        from pyelevator.transports.sockets.aio import DirectConnection  # asyncio is only imported where it is used
-
-        return DirectConnection(self.url, self._curve, self._connect_timeout, self._max_message)
-
-    def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
-        self._lane.send(frames, deadline)
-
-    def receive(self, deadline: Deadline) -> Sequence[bytes]:
-        return self._lane.receive(deadline)
-
-    def discard(self) -> None:
-        self._lane.discard()
-
-    def close(self) -> None:
-        self._lane.close()
-
-
-class TcpTransport(SocketTransport):
+class TcpTransport(ZmtpTransport):
     """A lane over TCP.
 
     >>> TcpTransport("127.0.0.1:4141").url
@@ -97,7 +47,7 @@ class TcpTransport(SocketTransport):
         super().__init__(tcp_url(endpoint), curve, connect_timeout, max_message)
 
 
-class IpcTransport(SocketTransport):
+class IpcTransport(ZmtpTransport):
     """A lane over a Unix socket.
 
     >>> IpcTransport("/run/elevator.sock").url

@@ -52,15 +52,10 @@ class FakeTransport(Transport):
         return f"<{type(self).__name__} of {self.application!r}>"
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
-        thread = get_ident()
-        if thread in INSIDE:
+        if get_ident() in INSIDE:
             self._inbox.append(self._answer_aside(frames, deadline))
-            return
-        try:
-            INSIDE.add(thread)
+        else:
             self._inbox.append(self.answer(frames))
-        finally:
-            INSIDE.discard(thread)
 
     def _answer_aside(self, frames: Sequence[bytes], deadline: Deadline) -> list[bytes]:
         """The answer by way of another thread, for a signal handler or a finalizer that has interrupted an application:
@@ -77,12 +72,17 @@ class FakeTransport(Transport):
             ) from None
 
     def answer(self, frames: Sequence[bytes]) -> list[bytes]:
-        """The server's answer to a message."""
-        exchange = self._reader.read(frames, None, self._connection)
-        if exchange.request is None:
-            return exchange.answer(self.application)
-        application = self.application
-        return exchange.encode(application.at_once(exchange.request) or application(exchange.request))
+        """Return the server's answer to a message."""
+        thread = get_ident()
+        try:
+            INSIDE.add(thread)
+            exchange = self._reader.read(frames, None, self._connection)
+            if exchange.request is None:
+                return exchange.answer(self.application)
+            application = self.application
+            return exchange.encode(application.at_once(exchange.request) or application(exchange.request))
+        finally:
+            INSIDE.discard(thread)
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         try:
@@ -92,20 +92,21 @@ class FakeTransport(Transport):
                 f"no answer is on its way from {self.url} (waiting {deadline.seconds} s would not help)"
             ) from None
 
-    def discard(self) -> None:
+    def reset(self) -> None:
         self.close()
 
     def close(self) -> None:
         self._inbox.clear()
         self.application.leave(self._connection)
 
-    def sibling(self) -> Self:
+    def clone(self) -> Self:
         return type(self)(self.application, self._codecs)
 
-    def asynchronous(self) -> AsyncTransport:
-        from pyelevator.transports.fake_aio import FakeConnection
+    def to_async(self) -> AsyncTransport:
+        from pyelevator.transports.fake_aio import AsyncFakeTransport  # asyncio is only imported where it is used
 
-        return FakeConnection(self.sibling())
+        clone = self.clone()
+        return AsyncFakeTransport(clone.url, clone.answer, clone.close)
 
 
 def _in_memory() -> "Application":

@@ -16,10 +16,10 @@ _SLICE: Final = 0.05
 """Seconds after which a thread that waits for an answer looks whether it is still wanted."""
 
 
-class ThreadLane(AsyncTransport):
+class ThreadedTransport(AsyncTransport):
     """Any other transport, used by a thread of its own: one message at a time, and its one answer."""
 
-    shared = False
+    multiplexed = False
 
     def __init__(self, lane: Transport) -> None:
         self._lane = lane
@@ -49,8 +49,8 @@ class ThreadLane(AsyncTransport):
         self._closed.set()
         self._messages.put(None)
 
-    def unanswered(self, deadline: Deadline) -> RequestTimeout:
-        return self.unconnected(deadline) if self._unsent else super().unanswered(deadline)
+    def request_timeout_error(self, deadline: Deadline) -> RequestTimeout:
+        return self.connect_timeout_error(deadline) if self._unsent else super().request_timeout_error(deadline)
 
     def _work(self) -> None:
         """What the thread does, until the lane is closed."""
@@ -61,9 +61,9 @@ class ThreadLane(AsyncTransport):
                     self._unsent = False
                     answer = self._insist(self._lane.receive)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
-                    self._tell(self._receiver.lost, error)
+                    self._tell(self._receiver.connection_lost, error)
                 else:
-                    self._tell(self._receiver.received, answer)
+                    self._tell(self._receiver.message_received, answer)
 
     def _insist(self, step: Callable[[Deadline], Any]) -> Any:
         """Does a step of the exchange, for as long as somebody waits for it."""

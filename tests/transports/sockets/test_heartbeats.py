@@ -301,20 +301,20 @@ class Heard:
         self.frames, self.got, self.error = asyncio.Event(), None, None
         self.up = asyncio.Event()
 
-    def received(self, frames):
+    def message_received(self, frames):
         self.got = list(frames)
         self.frames.set()
 
-    def writable(self):
+    def resume_writing(self):
         self.up.set()
 
-    def lost(self, error):
+    def connection_lost(self, error):
         self.error = error
         self.frames.set()
 
 
 async def asked(endpoint):
-    heard, connection = Heard(), TcpTransport(endpoint).asynchronous()
+    heard, connection = Heard(), TcpTransport(endpoint).to_async()
     connection.open(heard)
     while not connection.send([b"q"]):
         await heard.up.wait()

@@ -23,7 +23,7 @@ from pyelevator.errors import TransportError
 from pyelevator.testing.servers import serve
 from pyelevator.transports import IpcTransport, TcpTransport
 from pyelevator.transports.sockets.resolver import LaneSocket, check_connected
-from pyelevator.transports.sockets.transport import DirectTransport
+from pyelevator.transports.sockets.transport import ZmtpTransport
 from support.old_peers import OldPeer
 from support.programs import run
 from support.puppets import silent_listener
@@ -41,12 +41,12 @@ def echoed(lane, frames):
 
 def idles(lane):
     """Until something comes, its end at least, and long enough to count as idle."""
-    assert lane._lane._line._news.poll(30_000)
+    assert lane._line._news.poll(30_000)
     time.sleep(0.01)
 
 
 def is_direct(lane):
-    return isinstance(lane._lane, DirectTransport)
+    return isinstance(lane, ZmtpTransport)
 
 
 # Which way a lane takes
@@ -77,8 +77,8 @@ def test_keys_need_no_libzmq():
 
     pair = Pair.generate()
     lane = TcpTransport("127.0.0.1:1", Curve(pair.public_key, pair.public_key, pair.secret_key))
-    assert isinstance(lane._lane, DirectTransport)
-    assert isinstance(lane.sibling()._lane, DirectTransport)
+    assert isinstance(lane, ZmtpTransport)
+    assert isinstance(lane.clone(), ZmtpTransport)
 
 
 def refuse(peer):
@@ -116,14 +116,14 @@ def is_up(connection):
 def test_a_server_that_gave_an_idle_lane_up_is_connected_again():
     with echoing("tcp://127.0.0.1:*", beating) as url, TcpTransport(url[6:]) as lane:
         assert echoed(lane, [b"1"]) == [b"1"]
-        line = lane._lane._line
+        line = lane._line
         assert line._news.poll(10_000)  # PINGs, that nobody reads
         patience = Deadline.after(20)
         while is_up(line._socket):
             assert not patience.expired()
             time.sleep(0.01)
         assert echoed(lane, [b"2"]) == [b"2"]
-        assert lane._lane._line is not line
+        assert lane._line is not line
 
 
 def test_pings_that_came_while_the_lane_was_idle_are_answered_before_the_next_message():
@@ -194,8 +194,8 @@ def test_a_message_of_which_nothing_left_is_sent_over_a_new_connection():
 
     with played(answer_once, answer_once) as endpoint, TcpTransport(endpoint) as lane:
         assert echoed(lane, [b"1"]) == [b"1"]
-        lane._lane._line._send = broken
-        lane._lane._line.has_ended = lambda: False
+        lane._line._send = broken
+        lane._line.has_ended = lambda: False
         assert echoed(lane, [b"2"]) == [b"2"]
 
 
@@ -213,7 +213,7 @@ def test_a_program_that_dies_of_sigpipe_does_not_die_of_a_server_that_left():
     with TcpTransport(sys.argv[1]) as lane:
         lane.send([b"1"], Deadline.after(30))
         lane.receive(Deadline.after(30))
-        line = lane._lane._line
+        line = lane._line
         line._news.poll(30000)
         for _ in range(3):
             try:
@@ -325,7 +325,7 @@ def test_a_name_that_nobody_resolves_in_time_is_asked_for_once_and_holds_no_call
     for _ in range(5):
         with pytest.raises(ConnectTimeout, match=r"no Elevator server answered at tcp://db\.example:4141"):
             lane.send([b"x"], Deadline.after(0.1))
-        lane.discard()
+        lane.reset()
     assert time.monotonic() - started < 5
     over.set()
     assert asked == ["db.example"]

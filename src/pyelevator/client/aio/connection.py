@@ -122,7 +122,7 @@ class Connection:
     @property
     def many(self) -> bool:
         """The server is known to echo ids, so that any number of requests may be in flight."""
-        return self._conversation.tagged and self.transport.shared
+        return self._conversation.tagged and self.transport.multiplexed
 
     def silent_since(self, call: Call) -> bool:
         """Nothing has come in since the call was sent; or it was not, and nothing was under way that held it up."""
@@ -182,7 +182,7 @@ class Connection:
         try:
             taken = self.transport.send(frames)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing more can be sent here
-            self.lost(error)
+            self.connection_lost(error)
             return True
         if not taken:
             self._conversation.forget(request_id, sent=False)
@@ -191,7 +191,7 @@ class Connection:
                 call.message = None
         return taken
 
-    def received(self, frames: Sequence[bytes]) -> None:
+    def message_received(self, frames: Sequence[bytes]) -> None:
         """Hands an answer to its calls."""
         self.heard += 1
         try:
@@ -199,7 +199,7 @@ class Connection:
         except ProtocolError as error:
             if not self.many and not self._sent:  # unasked, it would come again on each connection that is tried
                 self._fail(self.take_back(), error)
-            self.lost(error)
+            self.connection_lost(error)
             return
         if matched is not None:
             self._answer(self._sent.pop(matched[0]), matched[1])
@@ -238,11 +238,11 @@ class Connection:
                 call.message, call.alone = None, True
                 self.add(call)
 
-    def writable(self) -> None:
+    def resume_writing(self) -> None:
         """Sends what had to wait for the connection."""
         self._flush()
 
-    def lost(self, error: Exception) -> None:
+    def connection_lost(self, error: Exception) -> None:
         """Fails what is in flight; where no connection came up, what waited for it as well."""
         self.broken = self.failed = True
         if isinstance(error, ConnectFailed):

@@ -26,6 +26,7 @@ from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Transport
 from pyelevator.transports.base import IDLE
+from pyelevator.transports.threaded import ThreadedTransport
 
 _TICK: Final = 0.002
 """Seconds between two looks at the deadlines, at least."""
@@ -120,7 +121,8 @@ class Switchboard:
         if connection is not None:
             return connection
         if len(self._connections) < (self._max_lanes if self._serial else 1):
-            connection = Connection(self._transport.asynchronous(), self._codec, self._changed, self._server)
+            transport = self._transport.to_async() or ThreadedTransport(self._transport.clone())
+            connection = Connection(transport, self._codec, self._changed, self._server)
             self._connections.append(connection)
             return connection
         return None
@@ -204,10 +206,10 @@ class Switchboard:
 
     def _timeout(self, call: Call) -> RequestTimeout:
         if call.connection is not None and call.message is not None:
-            return call.connection.transport.unanswered(call.deadline)
+            return call.connection.transport.request_timeout_error(call.deadline)
         for connection in self._connections:
             if connection.blocked:
-                return connection.transport.unconnected(call.deadline)
+                return connection.transport.connect_timeout_error(call.deadline)
         if self._serial:
             return all_busy(self._max_lanes, call.deadline)
         return PoolTimeout(

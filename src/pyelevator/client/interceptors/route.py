@@ -20,7 +20,7 @@ from pyelevator.errors import RequestTimeout, ServerError
 from pyelevator.flows import Flow, Forward, drive, send, sleep
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Transport
-from pyelevator.transports.base import no_answer
+from pyelevator.transports.base import request_timeout_message
 
 _FIRST_LOOK: Final = 0.0005
 _LONGEST: Final = 0.02
@@ -156,7 +156,7 @@ def _awaited(future: "Future[Response]", deadline: Deadline, url: str) -> Flow[R
     pause = _FIRST_LOOK
     while not future.done():
         if deadline.at + _GRACE < monotonic():
-            raise RequestTimeout(no_answer(url, deadline))
+            raise RequestTimeout(request_timeout_message(url, deadline))
         yield from sleep(pause)
         pause = min(1.5 * pause, _LONGEST)
     return future.result()

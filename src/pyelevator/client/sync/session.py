@@ -22,7 +22,7 @@ from pyelevator.flows import Effect, Send
 from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Transport
-from pyelevator.transports.base import IDLE, no_answer
+from pyelevator.transports.base import IDLE, request_timeout_message
 
 _LOOK_AGAIN: Final = 0.1
 """Seconds after which who waits for a lane looks whether one was lost (see Pool)."""
@@ -39,9 +39,9 @@ class Lane:
         idle_since: when (seconds, monotonic) it was given back last; long ago if it never was.
     """
 
-    def __init__(self, sibling: Callable[[], Transport], codec: Codec, limits: RequestLimits | None = None) -> None:
+    def __init__(self, clone: Callable[[], Transport], codec: Codec, limits: RequestLimits | None = None) -> None:
         self.idle_since = -math.inf
-        self._sibling = sibling
+        self._sibling = clone
         self._transport: Transport | None = None
         self._codec = codec
         self._limits = limits
@@ -76,7 +76,7 @@ class Lane:
         try:
             while (answered := conversation.receive(transport.receive(deadline))) is None:
                 if deadline.expired():  # a server that sends no end of other replies must not hold the call either
-                    raise RequestTimeout(no_answer(transport.url, deadline))
+                    raise RequestTimeout(request_timeout_message(transport.url, deadline))
         except BaseException:
             self._renew(transport)
             raise
@@ -85,7 +85,7 @@ class Lane:
         return answered[1]
 
     def _renew(self, transport: Transport) -> Conversation:
-        transport.discard()
+        transport.reset()
         self._conversation = Conversation(self._codec, limits=self._limits)
         return self._conversation
 
@@ -305,8 +305,8 @@ class Session:
         self.dropped: deque[Any] = deque()
 
     def _new_pool(self) -> Pool:
-        sibling, codec, limits = self.transport.sibling, self.codec, self._limits  # not self: the pool would keep it
-        return Pool(lambda: Lane(sibling, codec, limits), self._max_lanes, self._lane_timeout)
+        clone, codec, limits = self.transport.clone, self.codec, self._limits  # not self: the pool would keep it
+        return Pool(lambda: Lane(clone, codec, limits), self._max_lanes, self._lane_timeout)
 
     def exchange(self, request: Request[Any], deadline: Deadline) -> Response:
         """The answer to ``request``.

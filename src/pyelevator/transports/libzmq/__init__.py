@@ -1,1 +1,1 @@
-"""ZMTP by libzmq: a listener for systems without epoll, and a DEALER to compare with."""
+"""ZMTP by libzmq: a listener for systems without epoll."""

@@ -11,16 +11,15 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ConnectTimeout, TransportError
 from pyelevator.forks import FORKS
 from pyelevator.transports.base import AsyncTransport, Receiver
-from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, unconnected
+from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, connect_timeout_error, connection_lost_error
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.sockets.nonblocking import READ, WRITE, Caller, Outbox
-from pyelevator.transports.sockets.transport import closed_early
 from pyelevator.transports.zmtp.frames import MAX_MESSAGE
 
 _NOTHING: Final = (-1, 0)
 
 
-class DirectConnection(AsyncTransport):
+class AsyncZmtpTransport(AsyncTransport):
     """A connection to a server, spoken by the loop itself: libzmq's thread is one more to wake up.
 
     One that was up and ends is lost, and what was sent over it with it.
@@ -90,25 +89,25 @@ class DirectConnection(AsyncTransport):
             caller.attend(events, time.monotonic())
         except ConnectFailed as error:
             self.close()
-            self._receiver.lost(error)
+            self._receiver.connection_lost(error)
             return
         self._failure = caller.failure
         self._hand_over(caller)
         if was_up and not caller.up and self._caller is not None:
-            self._receiver.lost(closed_early(self._url))
+            self._receiver.connection_lost(connection_lost_error(self._url))
         if self._caller is not None:
             self._go_on(caller)
 
     def _hand_over(self, caller: Caller) -> None:
         while self._caller is not None and (frames := caller.receive()) is not None:
-            self._receiver.received(frames)
+            self._receiver.message_received(frames)
 
     def _go_on(self, caller: Caller) -> None:
         """Sends what could not be sent before, and waits for what comes next."""
         caller.send(deque(), 0.0)
         if self._blocked and caller.up:
             self._blocked = False
-            self._receiver.writable()
+            self._receiver.resume_writing()
         if self._caller is not None:
             self._watch(caller)
 
@@ -141,8 +140,8 @@ class DirectConnection(AsyncTransport):
             if events & event:
                 remove(descriptor)
 
-    def unconnected(self, deadline: Deadline) -> ConnectTimeout:
-        return unconnected(self._url, self._failure, deadline, self._curve)
+    def connect_timeout_error(self, deadline: Deadline) -> ConnectTimeout:
+        return connect_timeout_error(self._url, self._failure, deadline, self._curve)
 
     def close(self) -> None:
         caller, self._caller = self._caller, None

@@ -1,4 +1,4 @@
-"""DirectTransport: ZMTP on a blocking lane of its own, without libzmq and the hand-over to its thread.
+"""ZmtpTransport: ZMTP on a blocking lane of its own, without libzmq and the hand-over to its thread.
 
 A sync call has nothing to do while it waits, so it may as well wait in the kernel for the socket itself.
 """
@@ -8,16 +8,15 @@ from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Final, Self
 
-from pyelevator.deadlines import Deadline
+from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import (
     ConnectFailed,
-    ConnectionLost,
     ProtocolError,
     RequestTimeout,
     TransportError,
 )
-from pyelevator.transports.base import Transport, no_answer
-from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, given_up, unconnected
+from pyelevator.transports.base import AsyncTransport, Transport, request_timeout_message
+from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, connect_timeout_error, connection_lost_error, given_up
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.sockets.blocking import Late, Line, Lost
 from pyelevator.transports.sockets.resolver import Addresses
@@ -28,7 +27,7 @@ _LONGEST_PAUSE: Final = 0.5
 _NOBODY: Final = (Late, Lost, OSError, zmtp.Refused, ProtocolError)
 
 
-class DirectTransport(Transport):
+class ZmtpTransport(Transport):
     """A lane over TCP or a Unix socket. It belongs to the process that opened it.
 
     Nothing is kept for later: a message goes out over a connection that is up, or not at all. Whether it still is up
@@ -50,7 +49,8 @@ class DirectTransport(Transport):
         connect_timeout: float | None = CONNECT_TIMEOUT,
         max_message: int = zmtp.MAX_MESSAGE,
     ) -> None:
-        self._url, self._curve, self._connect_timeout, self._max_message = url, curve, connect_timeout, max_message
+        self._url, self._curve, self._max_message = url, curve, max_message
+        self._connect_timeout = check_timeout(connect_timeout, "connect_timeout")
         self._line: Line | None = None
         self._dialing = False
         self._addresses: Addresses | None = None
@@ -63,10 +63,15 @@ class DirectTransport(Transport):
     def is_open(self) -> bool:
         return self._line is not None or self._dialing
 
-    def sibling(self) -> Self:
+    def clone(self) -> Self:
         lane = type(self).__new__(type(self))
-        DirectTransport.__init__(lane, self._url, self._curve, self._connect_timeout, self._max_message)
+        ZmtpTransport.__init__(lane, self._url, self._curve, self._connect_timeout, self._max_message)
         return lane
+
+    def to_async(self) -> AsyncTransport:
+        from pyelevator.transports.sockets.aio import AsyncZmtpTransport  # asyncio is only imported where it is used
+
+        return AsyncZmtpTransport(self._url, self._curve, self._connect_timeout, self._max_message)
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         while True:
@@ -82,7 +87,7 @@ class DirectTransport(Transport):
                 if line.begun:
                     raise self._unanswered(error, deadline) from error.__cause__
                 if deadline.expired():
-                    raise unconnected(self._url, None, deadline, self._curve) from error
+                    raise connect_timeout_error(self._url, None, deadline, self._curve) from error
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         line = self._line
@@ -101,8 +106,8 @@ class DirectTransport(Transport):
     def _unanswered(self, error: BaseException, deadline: Deadline) -> RequestTimeout:
         """The error for a message that has left, or a part of it."""
         if isinstance(error, Late):
-            return RequestTimeout(no_answer(self._url, deadline))
-        return closed_early(self._url)
+            return RequestTimeout(request_timeout_message(self._url, deadline))
+        return connection_lost_error(self._url)
 
     def _dial(self, deadline: Deadline) -> Line:
         """A new connection, tried for again and again: until the deadline, or where nobody is, for a while."""
@@ -115,7 +120,7 @@ class DirectTransport(Transport):
                 self._line, self._dialing = found, False
                 return found
             if deadline.expired() and not isinstance(found, zmtp.Refused):
-                raise unconnected(self._url, found, deadline, self._curve) from found
+                raise connect_timeout_error(self._url, found, deadline, self._curve) from found
             error = given_up(self._url, found, time.monotonic() - began, self._connect_timeout, self._curve)
             if error is not None:
                 raise error from found
@@ -144,21 +149,13 @@ class DirectTransport(Transport):
                     failure = error.with_traceback(None)  # with it, the error would keep this frame, and itself
         return failure
 
-    def discard(self) -> None:
+    def reset(self) -> None:
         self.close()
 
     def close(self) -> None:
         line, self._line, self._dialing = self._line, None, False
         if line is not None:
             line.close()
-
-
-def closed_early(url: str) -> ConnectionLost:
-    """The error for a message whose answer was still to come when the connection ended."""
-    return ConnectionLost(
-        f"the Elevator server at {url} closed the connection before it answered; "
-        "whether it executed the request is not known"
-    )
 
 
 def _pauses() -> Iterator[float]:

@@ -15,12 +15,11 @@ a nonce that grows, so nothing can be repeated.
 import os
 from collections.abc import Callable, Sequence
 from hmac import compare_digest
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from zmq.utils import z85
 
 from pyelevator.errors import MalformedMessage, MissingExtra
-from pyelevator.transports.curve import Curve
 from pyelevator.transports.zmtp import frames as zmtp
 from pyelevator.transports.zmtp.frames import COMMAND, LARGE, MORE, Refused
 
@@ -143,11 +142,22 @@ def _decoded(key: str) -> bytes:
     return bytes(z85.decode(key))
 
 
+class ClientKeys(Protocol):
+    """The keys of a client, as text: 40 characters of Z85 each."""
+
+    @property
+    def server_public_key(self) -> str: ...
+    @property
+    def public_key(self) -> str: ...
+    @property
+    def secret_key(self) -> str: ...
+
+
 class CurveClient:
     """The client's half of the handshake, as a mechanism of a :class:`~pyelevator.transports.zmtp.frames.Handshake`.
 
     Args:
-        curve: the keys.
+        keys: the client's, and the server's public one.
         random: makes the short-term key and the nonces.
     """
 
@@ -155,11 +165,11 @@ class CurveClient:
     as_server: Final = False
     peer: Final = None
 
-    def __init__(self, curve: Curve, random: Random = os.urandom) -> None:
+    def __init__(self, keys: ClientKeys, random: Random = os.urandom) -> None:
         self.cipher: Cipher | None = None
         self._random = random
-        self._server = _decoded(curve.server_public_key)
-        self._public, self._secret = _decoded(curve.public_key), _decoded(curve.secret_key)
+        self._server = _decoded(keys.server_public_key)
+        self._public, self._secret = _decoded(keys.public_key), _decoded(keys.secret_key)
         self._short = random(_KEY)
         self._step: Callable[[bytes], bytes] = self._welcomed
         self._key = b""
