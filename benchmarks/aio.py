@@ -18,9 +18,9 @@ from benchmarks import peers
 from benchmarks.bed import PAIRS, Bed
 from benchmarks.measure import Goal, Row, compare, rate
 from pyelevator import AsyncElevator
-from pyelevator.cli.works import random_keys
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
+from pyelevator.loadtest.workloads import random_keys
 from pyelevator.messages import Request, Response
 
 REQUESTS: Final = 20_000

@@ -14,9 +14,9 @@ from attrs import frozen
 
 from benchmarks import peers
 from pyelevator import Elevator
-from pyelevator.cli.crowd import Crowd
-from pyelevator.cli.works import opened, pairs
 from pyelevator.engines.leveldb.binding import load_binding
+from pyelevator.loadtest.processes import LoadProcesses
+from pyelevator.loadtest.workloads import connect, pairs
 from pyelevator.testing.servers import ServerProcess
 
 PAIRS: Final = 100_000
@@ -99,7 +99,7 @@ class Bed:
         return self.client(self.registered(self.copy(PAIRS)))
 
     def client(self, database: str) -> Elevator[bytes]:
-        return self._stack.enter_context(opened(self.server.urls[0], database))
+        return self._stack.enter_context(connect(self.server.urls[0], database))
 
     def registered(self, path: Path) -> str:
         """The name under which the server serves the LevelDB at ``path``."""
@@ -156,9 +156,9 @@ class Bed:
         return peers.redis_client(self.redis[0])
 
     @cached_property
-    def crowd(self) -> Crowd:
+    def processes(self) -> LoadProcesses:
         """Sixteen client processes; a row takes as many as it needs, and the rest sleeps."""
-        return self._stack.enter_context(Crowd(16))
+        return self._stack.enter_context(LoadProcesses(16))
 
     def settle(self) -> None:
         """Waits until the server computes no more: LevelDB compacts in the background after large writes."""

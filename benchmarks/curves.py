@@ -13,10 +13,10 @@ from attrs import frozen
 from benchmarks import peers, plots
 from benchmarks.bed import CHECKED, PAIRS, Bed, Missing
 from benchmarks.rows import each, each_checked, each_pair
-from pyelevator.cli.crowd import joined, quantile, timed
-from pyelevator.cli.works import key, mixed_at, random_keys, value
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
+from pyelevator.loadtest.processes import measure_steps, merge, percentile
+from pyelevator.loadtest.workloads import key, mixed_workload, random_keys, value
 from pyelevator.messages import Request, Response
 
 CLIENTS: Final = (1, 2, 4, 8, 16)
@@ -68,12 +68,14 @@ def throughput(bed: Bed) -> Curve:
     database = bed.registered(bed.copy(PAIRS))
     with echo(bed) as (url, frames):
         sides = {
-            "Elevator": partial(bed.crowd.measure, mixed_at, bed.server.urls[0], database, PAIRS),
-            "bare pyzmq echo": partial(bed.crowd.measure, peers.echoes_at, url, frames),
+            "Elevator": partial(bed.processes.measure, mixed_workload, bed.server.urls[0], database, PAIRS),
+            "bare pyzmq echo": partial(bed.processes.measure, peers.echo_workload, url, frames),
         }
-        sides = with_redis(bed, sides, lambda: partial(bed.crowd.measure, peers.redis_mixed_at, bed.redis[0], PAIRS))
+        sides = with_redis(
+            bed, sides, lambda: partial(bed.processes.measure, peers.redis_mixed_workload, bed.redis[0], PAIRS)
+        )
         series = {
-            name: [joined(measure(seconds=bed.plan.seconds, size=size)).rate for size in CLIENTS]
+            name: [merge(measure(seconds=bed.plan.seconds, size=size)).rate for size in CLIENTS]
             for name, measure in sides.items()
         }
     return Curve(
@@ -83,7 +85,7 @@ def throughput(bed: Bed) -> Curve:
 
 def latencies(bed: Bed) -> Curve:
     keys = random_keys(PAIRS, 10_000)
-    with echo(bed) as (url, frames), peers.echoes_at(url, frames) as steps:
+    with echo(bed) as (url, frames), peers.echo_workload(url, frames) as steps:
         sides = {
             "Elevator Get": calls(bed.reader.Get, keys),
             "Elevator Put": calls(partial(bed.writer.Put, value=value(7)), keys),
@@ -91,7 +93,7 @@ def latencies(bed: Bed) -> Curve:
         }
         sides = with_redis(bed, sides, lambda: calls(bed.redis_client.get, keys))
         taken = {name: one_run(steps, bed.plan.seconds * 3) for name, steps in sides.items()}
-    series = {name: [quantile(times, part / 100) * 1e6 for part in PERCENTILES] for name, times in taken.items()}
+    series = {name: [percentile(times, part / 100) * 1e6 for part in PERCENTILES] for name, times in taken.items()}
     points = [f"{part} %" for part in PERCENTILES]
     return Curve("latencies.svg", "Latency of one client's calls by percentile", points, "µs", series)
 
@@ -106,7 +108,7 @@ def calls(call: Callable[[bytes], object], keys: Sequence[bytes]) -> Iterator[in
 def one_run(steps: Iterator[int], seconds: float) -> list[float]:
     next(steps)
     begin = time.perf_counter()
-    return timed(steps, begin=begin, end=begin + seconds).latencies
+    return measure_steps(steps, begin=begin, end=begin + seconds).latencies
 
 
 def micros_each(work: Callable[[], object], count: int) -> float:

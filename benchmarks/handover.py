@@ -25,7 +25,7 @@ from benchmarks.bed import Bed
 from benchmarks.measure import table
 from benchmarks.peers import SPAWN
 from benchmarks.waits import WAITS, First
-from pyelevator.cli.crowd import Crowd, Steps
+from pyelevator.loadtest.processes import LoadProcesses, Workload
 
 REQUEST: Final = (b"r" * 110,)
 REPLY: Final = (b"h" * 60, b"c" * 110)
@@ -189,8 +189,8 @@ def _bound(listener: sockets.socket, url: str) -> str:
 
 
 @contextmanager
-def round_trips(trial: Trial, url: str) -> Iterator[Steps]:
-    """The round trips of one client (a crowd.Work)."""
+def round_trips(trial: Trial, url: str) -> Iterator[Workload]:
+    """The round trips of one client (a processes.OpenWorkload)."""
     _pin(trial, trial.pinned or 0)
     if trial.client == "direct":
         with zmtp.Direct(url) as lane:
@@ -204,14 +204,14 @@ def round_trips(trial: Trial, url: str) -> Iterator[Steps]:
         yield _over(socket, WAITS[trial.client]())
 
 
-def _direct(lane: zmtp.Direct) -> Steps:
+def _direct(lane: zmtp.Direct) -> Workload:
     while True:
         lane.send(REQUEST)
         lane.receive()
         yield 1
 
 
-def _over(socket: "zmq.Socket[bytes]", first: First) -> Steps:
+def _over(socket: "zmq.Socket[bytes]", first: First) -> Workload:
     receive = socket.recv
     while True:
         socket.send_multipart(REQUEST)
@@ -256,14 +256,14 @@ def busy(cores: int) -> Iterator[None]:
         yield
 
 
-def rates(trial: Trial, crowd: Crowd, folder: str, seconds: float, numbers: Iterator[int]) -> list[float]:
+def rates(trial: Trial, processes: LoadProcesses, folder: str, seconds: float, numbers: Iterator[int]) -> list[float]:
     """Round trips per second of all clients together, for each load."""
     url = "tcp://127.0.0.1:*" if trial.scheme == "tcp" else f"ipc://{folder}/{next(numbers)}"
     given = []
     with served(trial, url) as (bound, _):
         for load in LOADS:
             with busy(load.busy):
-                shares = crowd.measure(round_trips, trial, bound, seconds=seconds, size=load.clients)
+                shares = processes.measure(round_trips, trial, bound, seconds=seconds, size=load.clients)
             given.append(sum(share.rate for share in shares))
     return given
 
@@ -272,10 +272,13 @@ def trials(rounds: int, seconds: float) -> list[list[float]]:
     """The median rates of each trial, under each load."""
     given: list[list[list[float]]] = [[] for _ in TRIALS]
     numbers = count()
-    with tempfile.TemporaryDirectory(prefix="elevator-") as folder, Crowd(max(load.clients for load in LOADS)) as crowd:
+    with (
+        tempfile.TemporaryDirectory(prefix="elevator-") as folder,
+        LoadProcesses(max(load.clients for load in LOADS)) as processes,
+    ):
         for _ in range(rounds):
             for rates_of_trial, trial in zip(given, TRIALS, strict=True):
-                rates_of_trial.append(rates(trial, crowd, folder, seconds, numbers))
+                rates_of_trial.append(rates(trial, processes, folder, seconds, numbers))
     return [[median(column) for column in zip(*rounds_of_trial, strict=True)] for rounds_of_trial in given]
 
 

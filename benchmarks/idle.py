@@ -11,7 +11,7 @@ from benchmarks.handover import REQUEST, Trial, served
 from benchmarks.measure import table
 from benchmarks.peers import dealer
 from benchmarks.waits import WAITS
-from pyelevator.cli.works import opened
+from pyelevator.loadtest.workloads import connect
 from pyelevator.testing.servers import ServerProcess
 
 _PAUSE: Final = 0.001
@@ -20,7 +20,7 @@ _PAUSE: Final = 0.001
 @contextmanager
 def elevator() -> Iterator[tuple[int, Callable[[], object]]]:
     """`elevator serve`: its process id, and one request to it."""
-    with ServerProcess() as server, opened(server.urls[0], "default") as client:
+    with ServerProcess() as server, connect(server.urls[0], "default") as client:
         client.Put("key", "value")
         yield server.pid, lambda: client.Get("key")
 

@@ -15,18 +15,18 @@ from benchmarks.handover import LOADS, Load, busy
 from benchmarks.libzmq import ZmqTransport
 from benchmarks.measure import in_turn, table
 from pyelevator import Elevator
-from pyelevator.cli.crowd import Crowd, Steps
-from pyelevator.cli.works import Stock, batches, gets, pairs, random_keys, ranges
+from pyelevator.loadtest.processes import LoadProcesses, Workload
+from pyelevator.loadtest.workloads import Dataset, batches, gets, pairs, random_keys, ranges
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports.sockets.transport import ZmtpTransport
 
 KINDS: Final = {"direct": ZmtpTransport, "libzmq": ZmqTransport}
 
 
-def large(size: int) -> Callable[[Elevator[bytes], Stock], Steps]:
+def large(size: int) -> Callable[[Elevator[bytes], Dataset], Workload]:
     """A Put and a Get of one value a step."""
 
-    def steps(client: Elevator[bytes], _stock: Stock) -> Steps:
+    def steps(client: Elevator[bytes], _stock: Dataset) -> Workload:
         content = bytes(size)
         while True:
             client.Put(b"large", content)
@@ -36,7 +36,7 @@ def large(size: int) -> Callable[[Elevator[bytes], Stock], Steps]:
     return steps
 
 
-WORKS: Final[Mapping[str, Callable[[Elevator[bytes], Stock], Steps]]] = {
+WORKS: Final[Mapping[str, Callable[[Elevator[bytes], Dataset], Workload]]] = {
     "Get": gets,
     "Put and Get of 1 MB": large(1 << 20),
     "Put and Get of 64 MB": large(64 << 20),
@@ -47,11 +47,11 @@ WORKS: Final[Mapping[str, Callable[[Elevator[bytes], Stock], Steps]]] = {
 
 
 @contextmanager
-def steps_of(work: str, kind: str, url: str) -> Iterator[Steps]:
-    """The work of one client (a crowd.Work)."""
-    stock = Stock(pairs(0, PAIRS) if work.startswith("batch") else (), random_keys(PAIRS, 10_000))
+def steps_of(work: str, kind: str, url: str) -> Iterator[Workload]:
+    """The work of one client (a processes.OpenWorkload)."""
+    dataset = Dataset(pairs(0, PAIRS) if work.startswith("batch") else (), random_keys(PAIRS, 10_000))
     with Elevator("default", transport=KINDS[kind](url), encoding=None, timeout=120) as client:
-        yield WORKS[work](client, stock)
+        yield WORKS[work](client, dataset)
 
 
 @frozen
@@ -95,9 +95,9 @@ CASES: Final = (
 )
 
 
-def compared(crowd: Crowd, case: Case, url: str, seconds: float) -> Compared:
+def compared(processes: LoadProcesses, case: Case, url: str, seconds: float) -> Compared:
     def side(kind: str) -> Callable[[], float]:
-        work = partial(crowd.measure, steps_of, case.work, kind, url, seconds=seconds, size=case.load.clients)
+        work = partial(processes.measure, steps_of, case.work, kind, url, seconds=seconds, size=case.load.clients)
         return lambda: sum(share.rate for share in work())
 
     with busy(case.load.busy):
@@ -109,11 +109,11 @@ def section(bed: Bed, _folder: Path) -> str:
     """The table for docs/benchmarks.md."""
     binds = ["tcp://127.0.0.1:0", f"ipc://{bed.folder}/lanes.sock"]
     rows = []
-    with ServerProcess(data=bed.folder / "lanes", binds=binds) as server, Crowd(8) as crowd:
+    with ServerProcess(data=bed.folder / "lanes", binds=binds) as server, LoadProcesses(8) as processes:
         urls = {url.partition("://")[0]: url for url in server.urls}
         fill(server.urls[0])
         for case in CASES:
-            found = compared(crowd, case, urls[case.scheme], bed.plan.trial[1] / 2)
+            found = compared(processes, case, urls[case.scheme], bed.plan.trial[1] / 2)
             rows.append((f"{case.work}, {case.load.name}", case.scheme, *found.cells))
             print(" ".join(rows[-1]), file=sys.stderr, flush=True)
     return f"{_INTRODUCTION}\n\n{table(('work', 'over', 'direct', 'libzmq', 'ratio', 'spread'), rows)}\n"

@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import frozen
 
-from pyelevator.cli.works import opened
+from pyelevator.loadtest.workloads import connect
 from pyelevator.testing.servers import ServerProcess
 
 _EVERY: Final = 0.01
@@ -49,7 +49,7 @@ def range_iter_growth(path: Path) -> Growth:
     """A client in a fresh process iterates over the LevelDB at ``path``, which a fresh server serves."""
     with tempfile.TemporaryDirectory(prefix="elevator-bench-") as folder, ServerProcess(data=folder) as server:
         address = server.urls[0].partition("://")[2]
-        with opened(server.urls[0], "default") as client:
+        with connect(server.urls[0], "default") as client:
             client.createdb(str(path))
             client.connect(str(path))
             client.Slice(None, 100)

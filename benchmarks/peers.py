@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import zmq
 
-from pyelevator.cli.crowd import Steps
-from pyelevator.cli.works import random_keys, value
+from pyelevator.loadtest.processes import Workload
+from pyelevator.loadtest.workloads import random_keys, value
 
 SPAWN = multiprocessing.get_context("spawn")
 _MIX: Final = 5
@@ -56,13 +56,13 @@ def dealer(url: str) -> Iterator["zmq.Socket[bytes]"]:
 
 
 @contextmanager
-def echoes_at(url: str, frames: Sequence[bytes]) -> Iterator[Steps]:
-    """The round trips of one process of a crowd (a crowd.Work)."""
+def echo_workload(url: str, frames: Sequence[bytes]) -> Iterator[Workload]:
+    """The round trips of one process of a processes (a processes.OpenWorkload)."""
     with dealer(url) as socket:
         yield _echoes(socket, frames)
 
 
-def _echoes(socket: "zmq.Socket[bytes]", frames: Sequence[bytes]) -> Steps:
+def _echoes(socket: "zmq.Socket[bytes]", frames: Sequence[bytes]) -> Workload:
     while True:
         socket.send_multipart(frames)
         socket.recv_multipart()
@@ -105,8 +105,8 @@ def redis_client(port: int) -> Any:
 
 
 @contextmanager
-def redis_mixed_at(port: int, among: int) -> Iterator[Steps]:
-    """The same mix as works.mixed_at, on redis (a crowd.Work)."""
+def redis_mixed_workload(port: int, among: int) -> Iterator[Workload]:
+    """The same mix as workloads.mixed_workload, on redis (a processes.OpenWorkload)."""
     client = redis_client(port)
     try:
         yield _mixed(client, random_keys(among, 10_000, seed=os.getpid()))
@@ -114,7 +114,7 @@ def redis_mixed_at(port: int, among: int) -> Iterator[Steps]:
         client.close()
 
 
-def _mixed(client: Any, keys: Sequence[bytes]) -> Steps:
+def _mixed(client: Any, keys: Sequence[bytes]) -> Workload:
     for turn, some in enumerate(cycle(keys)):
         if turn % _MIX:
             client.get(some)

@@ -20,9 +20,9 @@ from benchmarks.bed import PAIRS, Bed
 from benchmarks.measure import Goal, Row, compare, in_turn, rate
 from benchmarks.peers import SPAWN, dealer
 from pyelevator import Elevator
-from pyelevator.cli.works import opened, random_keys
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
+from pyelevator.loadtest.workloads import connect, random_keys
 from pyelevator.messages import Request
 
 WINDOW: Final = 1000
@@ -134,7 +134,7 @@ def _pipelined(bed: Bed, direct: str, through: str) -> Row:
     """The same with a client of ours, whose commands travel in one message."""
     keys = random_keys(PAIRS, 20_000)
     with ExitStack() as stack:
-        clients = [stack.enter_context(opened(url, bed.reader.db_name)) for url in (through, direct)]
+        clients = [stack.enter_context(connect(url, bed.reader.db_name)) for url in (through, direct)]
         ours, theirs = (partial(rate, partial(pipelined, client, keys), len(keys)) for client in clients)
         goal = Goal(0.6, 0.9)
         return compare(

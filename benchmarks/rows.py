@@ -13,10 +13,10 @@ from benchmarks.bed import CHECKED, PAIRS, Bed, Missing
 from benchmarks.measure import Goal, Row, compare, rate
 from pyelevator import Elevator
 from pyelevator.application import Application
-from pyelevator.cli.crowd import joined, quantile, timed
-from pyelevator.cli.works import Stock, gets, mixed_at, pairs, random_keys
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Command, Get, Put, Range
+from pyelevator.loadtest.processes import measure_steps, merge, percentile
+from pyelevator.loadtest.workloads import Dataset, gets, mixed_workload, pairs, random_keys
 from pyelevator.messages import Request, Response
 from pyelevator.transports import FakeTransport
 
@@ -210,7 +210,7 @@ def clients(bed: Bed) -> Rows:
     """Client processes over a database of their own on both servers, each pair there from the start."""
     name, peer, goal = f"{CLIENTS} client processes, 4 Gets to a Put", "the same on redis-server", Goal(0.5, 1.0)
     database, seconds = bed.registered(bed.copy(PAIRS)), bed.plan.seconds
-    measure = partial(bed.crowd.measure, seconds=seconds, size=CLIENTS)
+    measure = partial(bed.processes.measure, seconds=seconds, size=CLIENTS)
     try:
         port, _ = bed.redis
     except Missing as missing:
@@ -219,8 +219,8 @@ def clients(bed: Bed) -> Rows:
     yield compare(
         name,
         peer,
-        lambda: joined(measure(mixed_at, bed.server.urls[0], database, PAIRS)).rate,
-        lambda: joined(measure(peers.redis_mixed_at, port, PAIRS)).rate,
+        lambda: merge(measure(mixed_workload, bed.server.urls[0], database, PAIRS)).rate,
+        lambda: merge(measure(peers.redis_mixed_workload, port, PAIRS)).rate,
         goal,
         bed.plan.rounds,
         settle=bed.settle,
@@ -251,8 +251,8 @@ def p99(bed: Bed) -> Rows:
 def get_p99(bed: Bed, seconds: float) -> float:
     """Microseconds."""
     begin = time.perf_counter()
-    stock = Stock((), random_keys(PAIRS, 10_000))
-    return quantile(timed(gets(bed.reader, stock), begin=begin, end=begin + seconds).latencies, 0.99) * 1e6
+    dataset = Dataset((), random_keys(PAIRS, 10_000))
+    return percentile(measure_steps(gets(bed.reader, dataset), begin=begin, end=begin + seconds).latencies, 0.99) * 1e6
 
 
 def streamed(bed: Bed) -> Rows:

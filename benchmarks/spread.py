@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from benchmarks.bed import PAIRS, Bed
 from benchmarks.measure import in_turn, rate, table
-from pyelevator.cli.works import key
 from pyelevator.engines.leveldb import LevelDbStorage, reader
+from pyelevator.loadtest.workloads import key
 
 _MOST: Final = 10_000
 _SHARES: Final = (1, 2, 4, 10, 20, 40, 60, 100, 300)

@@ -23,11 +23,11 @@ from benchmarks.measure import table
 from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.application.handlers import FEATURES
-from pyelevator.cli.works import key, random_keys, value
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
 from pyelevator.conversation import Conversation, Reader
 from pyelevator.deadlines import NEVER, Deadline
+from pyelevator.loadtest.workloads import key, random_keys, value
 from pyelevator.messages import Request, Response
 from pyelevator.transports import FakeTransport, Transport
 from pyelevator.transports.sockets.listener import OpenListener

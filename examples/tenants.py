@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pyelevator import AuthenticationFailed, Curve, DatabaseError, Elevator, PermissionDenied
+from pyelevator.auth.keys import generate_keys, server_secret
 from pyelevator.commands import Access, DbConnect, DbList
 from pyelevator.flows import Flow, Forward, Interceptor, compose
 from pyelevator.interceptors import Prefix, RateLimit
 from pyelevator.messages import Request, Response
 from pyelevator.proxy import Proxy
-from pyelevator.server.keys import generate, server_secret
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports.authentication import CurveServer
 
@@ -55,9 +55,9 @@ def main() -> None:
         with Elevator.from_url(server.urls[0]) as E:
             E.createdb(DATABASE)
         keys = Path(folder, "keys")
-        generate(keys)  # the proxy's own; the same as `elevator keygen keys`
-        tenants = {generate(keys, name): name for name in ("ann", "bob")}
-        stranger = generate(keys, "stranger")
+        generate_keys(keys)  # the proxy's own; the same as `elevator keygen keys`
+        tenants = {generate_keys(keys, name): name for name in ("ann", "bob")}
+        stranger = generate_keys(keys, "stranger")
         curve = CurveServer(server_secret(keys), tenants.__contains__)
         with Proxy(["tcp://127.0.0.1:0"], server.urls[0], [ByTenant(tenants)], curve=curve) as proxy:
             assert stranger not in tenants

@@ -18,6 +18,7 @@ TESTS = Path(__file__).parent
 
 SLOW = [
     "application/test_open_files.py",
+    "auth",
     "cli",
     "client/test_ahead.py",
     "client/test_interrupts.py",
@@ -32,7 +33,6 @@ SLOW = [
     "fuzz",
     "integration",
     "proxy/test_proxy_faults.py",
-    "security",
     "server",
     "torture",
 ]

@@ -21,7 +21,9 @@ ROWS = [
     {"application"},
     {"conversation"},
     {"transports"},
+    {"auth"},
     {"client", "server", "proxy"},
+    {"config", "loadtest"},
     {"cli", "testing"},
     {"__main__"},
 ]

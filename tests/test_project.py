@@ -104,6 +104,7 @@ def test_a_test_is_slow_by_its_directory(request):
     assert request.node.get_closest_marker("slow") is None
     assert marked <= {
         "application",
+        "auth",
         "cli",
         "client",
         "codec",

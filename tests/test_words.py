@@ -48,17 +48,14 @@ INSTEAD = {
 
 PENDING = {
     "application",
-    "cli",
     "client",
     "codec",
     "compat",
     "conversation",
     "engines",
-    "flows",
     "interceptors",
     "messages",
     "proxy",
-    "server",
     "testing",
     "transports",
 }

@@ -14,7 +14,7 @@ def main() -> None:
     if sys.argv[1:2] in (["serve"], ["proxy"]):
         _keep_signals()  # before all that takes time: imports do
     try:
-        from pyelevator.cli.commands import elevator
+        from pyelevator.cli.main import elevator
     except ImportError as error:
         if error.name != "click":
             raise

@@ -110,10 +110,10 @@ def side_by_side(pipeline: Request[Any], begin: Forward, forward: Forward) -> Fl
     finally:
         for step in flows:
             step.flow.close()
-    return gathered([step.outcome for step in flows], pipeline.id)
+    return collect_responses([step.outcome for step in flows], pipeline.id)
 
 
-def gathered(outcomes: list[Any], request_id: Id | None) -> Response:
+def collect_responses(outcomes: list[Any], request_id: Id | None) -> Response:
     """One answer of many; what failed all of them in one way (there is no such database, say) failed the pipeline."""
     first = outcomes[0] if outcomes else None
     if isinstance(first, Response) and first.code is not None and all(outcome == first for outcome in outcomes):

@@ -8,13 +8,13 @@ from attrs import asdict, evolve
 
 from pyelevator.application import Application, Catalog, Intercepted, Policy
 from pyelevator.application.cursors import Cursors
+from pyelevator.auth.authorizing_application import AuthorizingApplication
 from pyelevator.commands import DELETE, PUT, Batch, DbUmount, Put, Slice
 from pyelevator.engines.base import Bounds, Capability
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import CursorExpired, ErrorCode
 from pyelevator.messages import Request
-from pyelevator.server.guard import Guard
 
 WAIT = 30
 
@@ -420,7 +420,7 @@ def test_a_client_that_comes_back_over_another_connection_goes_on(world):
     assert not world.is_gone(cursor)
 
 
-@pytest.mark.parametrize("wrap", [lambda one: Intercepted(one, []), lambda one: Guard(one, dict)])
+@pytest.mark.parametrize("wrap", [lambda one: Intercepted(one, []), lambda one: AuthorizingApplication(one, dict)])
 def test_applications_around_another_one_share_its_cursors(world, wrap):
     outer = wrap(world.application)
     world.open(over=b"mine")

@@ -4,11 +4,12 @@ import pytest
 from click.testing import CliRunner
 
 from pyelevator import Elevator
-from pyelevator.cli import bench, works
+from pyelevator.cli import bench
 from pyelevator.cli.bench import Result, attempt, duration
-from pyelevator.cli.commands import elevator
-from pyelevator.cli.crowd import Crowd, Share, joined, quantile, timed
+from pyelevator.cli.main import elevator
 from pyelevator.errors import UsageError
+from pyelevator.loadtest import workloads
+from pyelevator.loadtest.processes import LoadProcesses, Measurement, measure_steps, merge, percentile
 from pyelevator.testing.servers import ServerProcess
 
 
@@ -46,11 +47,11 @@ def test_a_short_run_prints_a_line_for_every_work_and_drops_its_database(url):
 
 
 def test_a_work_that_fails_is_told_in_its_line_and_by_the_exit_code(url, monkeypatch):
-    def refused(client, stock):
+    def refused(client, dataset):
         raise UsageError("not today")
         yield 0
 
-    monkeypatch.setattr(bench, "WORKS", {"Get": works.gets, "Nothing": refused})
+    monkeypatch.setattr(bench, "WORKLOADS", {"Get": workloads.gets, "Nothing": refused})
     code, out, _ = run(url, "--pairs", "10", "--seconds", "0", "--clients", "0")
     assert code == 1
     assert "not today" in " ".join(out.split())
@@ -68,8 +69,8 @@ def test_what_is_no_url_is_exit_code_2():
 
 
 def test_a_result_reads_as_a_line():
-    share = Share(operations=3000, seconds=1.5, latencies=[0.000_05] * 98 + [0.002] * 2)
-    assert Result("Get", share).cells() == ("Get", "2,000", "50 µs", "2.0 ms", "100")
+    measurement = Measurement(operations=3000, seconds=1.5, latencies=[0.000_05] * 98 + [0.002] * 2)
+    assert Result("Get", measurement).cells() == ("Get", "2,000", "50 µs", "2.0 ms", "100")
 
 
 def test_a_failure_is_one_line():
@@ -85,32 +86,35 @@ def test_durations_are_for_people(seconds, text):
 
 
 def test_at_least_one_step_is_taken_whatever_the_clock_says():
-    share = timed(iter([10, 20]), begin=0.0, end=0.0)
-    assert (share.operations, len(share.latencies)) == (10, 1)
+    measurement = measure_steps(iter([10, 20]), begin=0.0, end=0.0)
+    assert (measurement.operations, len(measurement.latencies)) == (10, 1)
 
 
 def test_shares_of_the_same_time_add_up():
-    assert joined([Share(10, 2.0, [0.1]), Share(20, 2.0, [0.2])]) == Share(30, 2.0, [0.1, 0.2])
+    assert merge([Measurement(10, 2.0, [0.1]), Measurement(20, 2.0, [0.2])]) == Measurement(30, 2.0, [0.1, 0.2])
 
 
-@pytest.mark.parametrize(("share", "latency"), [(0.5, 3), (0.99, 5), (0.0, 1), (1.0, 5)])
-def test_a_quantile_is_one_of_the_latencies(share, latency):
-    assert quantile([5, 1, 4, 2, 3], share) == latency
+@pytest.mark.parametrize(("measurement", "latency"), [(0.5, 3), (0.99, 5), (0.0, 1), (1.0, 5)])
+def test_a_quantile_is_one_of_the_latencies(measurement, latency):
+    assert percentile([5, 1, 4, 2, 3], measurement) == latency
 
 
 def test_a_process_that_fails_is_told_of():
-    with Crowd(1) as crowd, pytest.raises(RuntimeError, match="a client process failed: UsageError: 'here' is no"):
-        crowd.measure(works.mixed_at, "here", "default", 10, seconds=0)
+    with (
+        LoadProcesses(1) as processes,
+        pytest.raises(RuntimeError, match="a client process failed: UsageError: 'here' is no"),
+    ):
+        processes.measure(workloads.mixed_workload, "here", "default", 10, seconds=0)
 
 
 def test_values_are_the_same_in_every_run_and_half_of_them_can_be_compressed_away():
-    value = works.value(7)
+    value = workloads.value(7)
     assert len(value) == 100
     assert value[:50] == value[50:]
-    assert value == works.value(7) != works.value(8)
-    assert [len(works.value(1, size)) for size in (1, 10, 11, 1_000_000)] == [1, 10, 11, 1_000_000]
+    assert value == workloads.value(7) != workloads.value(8)
+    assert [len(workloads.value(1, size)) for size in (1, 10, 11, 1_000_000)] == [1, 10, 11, 1_000_000]
 
 
 def test_random_keys_are_distinct_while_there_are_enough():
-    assert sorted(works.random_keys(5, 5)) == [works.key(number) for number in range(5)]
-    assert set(works.random_keys(2, 50)) == {works.key(0), works.key(1)}
+    assert sorted(workloads.random_keys(5, 5)) == [workloads.key(number) for number in range(5)]
+    assert set(workloads.random_keys(2, 50)) == {workloads.key(0), workloads.key(1)}

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 import pyelevator.__main__
 from pyelevator.application import Application
-from pyelevator.cli import commands
-from pyelevator.server import Settings
+from pyelevator.cli import main
+from pyelevator.config import ServerSettings
 from pyelevator.testing.servers import serve
 
 
@@ -18,7 +18,7 @@ def elevator():
     """Runs the command; its exit code, stdout and stderr."""
 
     def run(*args):
-        result = CliRunner().invoke(commands.elevator, [str(arg) for arg in args])
+        result = CliRunner().invoke(main.elevator, [str(arg) for arg in args])
         return result.exit_code, result.stdout, result.stderr
 
     return run
@@ -27,13 +27,13 @@ def elevator():
 @pytest.fixture
 def served(monkeypatch):
     """The settings that ``serve`` would run with; it runs nothing."""
-    settings: list[Settings] = []
+    settings: list[ServerSettings] = []
 
     def run(given, announce, reopen_log):
         settings.append(given)
         return 0
 
-    monkeypatch.setattr(commands, "run", run)
+    monkeypatch.setattr(main, "run_server", run)
     return settings
 
 
@@ -100,7 +100,7 @@ def test_a_log_file_that_cannot_be_written_is_one_line(elevator, tmp_path):
 
 def test_the_defaults(elevator, served, tmp_path):
     assert elevator("serve", "--data", tmp_path) == (0, "", "")
-    assert served == [Settings(data=tmp_path, binds=("tcp://127.0.0.1:4141",), engine="leveldb", workers=4)]
+    assert served == [ServerSettings(data=tmp_path, binds=("tcp://127.0.0.1:4141",), engine="leveldb", workers=4)]
 
 
 def test_the_command_line_overrides_the_file_and_the_file_the_defaults(elevator, served, tmp_path):

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from pyelevator import Elevator
 from pyelevator.application import Application
-from pyelevator.cli.commands import elevator
-from pyelevator.proxy.config import Settings, read_config
+from pyelevator.cli.main import elevator
+from pyelevator.config.proxy_settings import ProxySettings, read_proxy_config
 from pyelevator.proxy.routing import Upstream
 from pyelevator.testing.servers import ANY_PORT, serve
 
@@ -44,7 +44,7 @@ def test_a_proxy_process_opens_all_the_files_that_it_may():
 FEW = """
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (50, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-from pyelevator.cli.commands import elevator
+from pyelevator.cli.main import elevator
 elevator()
 """
 
@@ -67,7 +67,7 @@ def test_a_config_file_says_it_all(tmp_path):
         max_lanes = 2
         """
     )
-    assert read_config(path) == Settings(
+    assert read_proxy_config(path) == ProxySettings(
         ("tcp://127.0.0.1:0",),
         (
             Upstream("tcp://west.example", ("west-*",), "west", connections=1),

@@ -21,7 +21,7 @@ from pyelevator import (
     WriteBatch,
 )
 from pyelevator.application import Application
-from pyelevator.cli.commands import elevator
+from pyelevator.cli.main import elevator
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport
 

@@ -11,7 +11,7 @@ import pytest
 
 from pyelevator import Elevator
 from pyelevator.application import Application
-from pyelevator.server.keys import generate
+from pyelevator.auth.keys import generate_keys
 from pyelevator.testing.servers import ProxyProcess, ServerProcess, serve
 from support.programs import run
 
@@ -288,8 +288,8 @@ def place(request, tmp_path):
     """The URL of a server or a proxy in a process of its own."""
     args, query = [], ""
     if "keys" in request.param:
-        generate(tmp_path / "keys")
-        generate(tmp_path / "keys" / "clients", "client")
+        generate_keys(tmp_path / "keys")
+        generate_keys(tmp_path / "keys" / "clients", "client")
         args = ["--curve-keys", str(tmp_path / "keys")]
         query = f"?curve_key={tmp_path}/keys/clients/client.key_secret&server_key={tmp_path}/keys/server.key"
     with ExitStack() as stack:

@@ -8,11 +8,11 @@ import zmq
 
 from pyelevator import Elevator
 from pyelevator.application import Application
+from pyelevator.auth import ClientAuth
+from pyelevator.auth.keys import generate_keys
 from pyelevator.conversation import split_envelope
 from pyelevator.proxy import Proxy
 from pyelevator.server import Server
-from pyelevator.server.keys import generate
-from pyelevator.server.security import Door
 from pyelevator.testing.servers import ANY_PORT
 from pyelevator.transports import Curve
 from support.old_servers import OldServerOnSocket
@@ -26,7 +26,7 @@ def server():
 
 @contextmanager
 def server_with_keys(directory):
-    with Server(Application.in_memory(), [ANY_PORT], door=Door.of(directory)) as running:
+    with Server(Application.in_memory(), [ANY_PORT], auth=ClientAuth.from_directory(directory)) as running:
         yield running.urls[0]
 
 
@@ -38,8 +38,8 @@ def proxy():
 
 @contextmanager
 def proxy_with_keys(directory):
-    door = Door.of(directory)
-    with server() as url, Proxy([ANY_PORT], url, (door.gate(),), curve=door.curve) as running:
+    auth = ClientAuth.from_directory(directory)
+    with server() as url, Proxy([ANY_PORT], url, (auth.interceptor(),), curve=auth.curve) as running:
         yield running.urls[0]
 
 
@@ -51,8 +51,8 @@ def proxy_to_an_old_server():
 
 @pytest.fixture
 def curve(tmp_path):
-    generate(tmp_path / "keys")
-    generate(tmp_path / "keys" / "clients", "ann")
+    generate_keys(tmp_path / "keys")
+    generate_keys(tmp_path / "keys" / "clients", "ann")
     return Curve.from_files(tmp_path / "keys" / "clients" / "ann.key_secret", tmp_path / "keys" / "server.key")
 
 

@@ -15,8 +15,8 @@ from pyelevator import (
     PermissionDenied,
     ServerRuntimeError,
 )
-from pyelevator.cli.commands import elevator
-from pyelevator.server.keys import generate
+from pyelevator.auth.keys import generate_keys
+from pyelevator.cli.main import elevator
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
 from pyelevator.transports import Curve
 
@@ -28,10 +28,10 @@ class Keys:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        generate(directory)
+        generate_keys(directory)
 
     def client(self, name, *, known=True):
-        generate(self.directory / ("clients" if known else "strangers"), name)
+        generate_keys(self.directory / ("clients" if known else "strangers"), name)
         return self.files(name, "clients" if known else "strangers")
 
     def files(self, name, folder="clients"):
@@ -151,7 +151,7 @@ def test_a_public_address_is_refused_without_keys_and_taken_with_insecure(keys):
     words = ["proxy", "--listen", "tcp://0.0.0.0:0", "--upstream", "tcp://127.0.0.1:9"]
     ran = CliRunner().invoke(elevator, words)
     assert ran.exit_code == 2
-    assert "nobody there would be asked for a key" in ran.stderr
+    assert "they would not be asked for a key" in ran.stderr
     elsewhere = ["proxy", "--insecure", "--listen", "tcp://203.0.113.1:0", "--upstream", "tcp://127.0.0.1:9"]
     assert "this machine has no such address" in CliRunner().invoke(elevator, elsewhere).stderr
 

@@ -4,7 +4,8 @@ import logging
 import sys
 import threading
 
-from pyelevator.server import Settings, process
+from pyelevator.cli import server_process
+from pyelevator.config import ServerSettings
 
 
 class Stuck:
@@ -27,6 +28,6 @@ class Stuck:
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
     logging.getLogger("pyelevator.server").addFilter(lambda record: not record.msg.startswith("listening"))
-    process.open_application = lambda settings: Stuck()
-    settings = Settings(engine="memory", binds=("tcp://127.0.0.1:0",))
-    sys.exit(process.run(settings, lambda line: print(line, flush=True)))
+    server_process.open_application = lambda settings: Stuck()
+    settings = ServerSettings(engine="memory", binds=("tcp://127.0.0.1:0",))
+    sys.exit(server_process.run_server(settings, lambda line: print(line, flush=True)))

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from pyelevator import CursorExpired, Elevator, ServerRuntimeError, TransportError
-from pyelevator.server.config import LIMITS
+from pyelevator.config.server_settings import LIMITS
 from pyelevator.testing.servers import ServerProcess
 
 ARGS = {

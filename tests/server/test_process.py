@@ -72,7 +72,7 @@ def test_verbose_logs_what_it_listens_on_and_never_what_is_stored(raw):
         put(raw(process.urls[0]), "a secret key", "a secret value")
         assert process.stop() == 0
         assert f"INFO pyelevator.server: listening on {process.urls[0]}" in process.output
-        assert "INFO pyelevator.server: stopping by SIGTERM" in process.output
+        assert "INFO pyelevator.server: stopping on SIGTERM" in process.output
         assert "secret" not in process.output
 
 
@@ -136,7 +136,7 @@ def test_a_file_of_configuration_is_carried_out_and_what_is_not_is_named(raw, tm
         process.terminate()
         assert process.wait(20) == 0
         assert process.stderr.read().endswith(
-            "WARNING pyelevator.server: these keys of the configuration are not carried out: daemonize\n"
+            "WARNING pyelevator.server: these keys of the configuration are ignored: daemonize\n"
         )
 
 
@@ -184,7 +184,7 @@ def test_a_second_signal_ends_it_at_once(raw):
         raw(process.stdout.readline().split(" ")[1]).ask(Ping())
         assert process.stdout.readline() == "stuck\n"
         process.terminate()
-        assert "stopping by SIGTERM" in process.stdout.readline()
+        assert "stopping on SIGTERM" in process.stdout.readline()
         process.terminate()
         assert process.wait(20) == 128 + signal.SIGTERM
 
@@ -193,8 +193,8 @@ FILES = """
 import logging, resource
 logging.basicConfig()
 resource.setrlimit(resource.RLIMIT_NOFILE, (50, 200))
-from pyelevator.server.process import connections
-print(connections(80), connections(4096), resource.getrlimit(resource.RLIMIT_NOFILE))
+from pyelevator.cli.server_process import limit_connections
+print(limit_connections(80), connections(4096), resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 
 

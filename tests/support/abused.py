@@ -4,11 +4,11 @@ import shutil
 import socket
 
 from pyelevator import Curve, Elevator
+from pyelevator.auth.keys import generate_keys
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import DbConnect
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
-from pyelevator.server.keys import generate
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports.sockets.blocking import Line
 from pyelevator.transports.sockets.resolver import Addresses
@@ -28,8 +28,8 @@ class Abused:
         self.ipc = f"ipc://{tmp_path}/socket"
         keys = []
         if way != "plain":
-            generate(tmp_path / "keys")
-            generate(tmp_path / "secrets", "alice")
+            generate_keys(tmp_path / "keys")
+            generate_keys(tmp_path / "secrets", "alice")
             shutil.copy(tmp_path / "secrets" / "alice.key", tmp_path / "keys" / "clients")
             keys = ["--curve-keys", str(tmp_path / "keys")]
             if way == "keys":

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 import click
 from attrs import frozen
 
-from pyelevator.cli.crowd import Crowd, Share, Steps, joined, quantile, timed
-from pyelevator.cli.group import usage
-from pyelevator.cli.works import WORKS, Stock, mixed_at, opened, pairs
+from pyelevator.cli.errors import usage
 from pyelevator.client import Elevator
+from pyelevator.config.server_settings import DEFAULT_BIND
 from pyelevator.errors import ElevatorError
-from pyelevator.server.config import DEFAULT_BIND
+from pyelevator.loadtest.processes import LoadProcesses, Measurement, Workload, measure_steps, merge, percentile
+from pyelevator.loadtest.workloads import WORKLOADS, Dataset, connect, mixed_workload, pairs
 from pyelevator.transports.url import shown
 
 if TYPE_CHECKING:
@@ -47,19 +47,19 @@ class Plan:
 
 @frozen
 class Result:
-    """What came of one work: its share, or why there is none."""
+    """What came of one work: its measurement, or why there is none."""
 
     name: str
-    share: Share | None
+    measurement: Measurement | None
     failure: str = ""
 
     def cells(self) -> tuple[str, ...]:
         """The texts of its line in the summary."""
-        if self.share is None:
+        if self.measurement is None:
             return self.name, f"failed: {self.failure}", "", "", ""
-        latencies = self.share.latencies
-        times = [duration(quantile(latencies, part)) for part in (0.5, 0.99)]
-        return self.name, f"{self.share.rate:,.0f}", *times, f"{len(latencies):,}"
+        latencies = self.measurement.latencies
+        times = [duration(percentile(latencies, part)) for part in (0.5, 0.99)]
+        return self.name, f"{self.measurement.rate:,.0f}", *times, f"{len(latencies):,}"
 
 
 def duration(seconds: float) -> str:
@@ -84,13 +84,13 @@ def bench(url: str, count: int, seconds: float, clients: int) -> None:
     with _database(plan) as client:
         results = _with_progress(plan, client)
     _console().print(summary(plan, results))
-    if any(result.share is None for result in results):
+    if any(result.measurement is None for result in results):
         raise click.exceptions.Exit(1)
 
 
 @contextmanager
 def _database(plan: Plan) -> Iterator[Elevator[bytes]]:
-    with usage(lambda: opened(plan.url, "default")) as client:
+    with usage(lambda: connect(plan.url, "default")) as client:
         client.createdb(plan.database)
         try:
             client.connect(plan.database)
@@ -121,30 +121,30 @@ def fill(client: Elevator[bytes], count: int) -> None:
                 batch.Put(key, value)
 
 
-def steps(plan: Plan, client: Elevator[bytes]) -> list[tuple[str, Callable[[], Share]]]:
+def steps(plan: Plan, client: Elevator[bytes]) -> list[tuple[str, Callable[[], Measurement]]]:
     """What is measured, in order: its name, and the call that measures it."""
-    stock = Stock.of(plan.pairs)
-    todo: list[tuple[str, Callable[[], Share]]] = [
-        (name.format(pairs=plan.pairs, keys=len(stock.keys)), partial(_alone, work(client, stock), plan.seconds))
-        for name, work in WORKS.items()
+    dataset = Dataset.generate(plan.pairs)
+    todo: list[tuple[str, Callable[[], Measurement]]] = [
+        (name.format(pairs=plan.pairs, keys=len(dataset.keys)), partial(_alone, work(client, dataset), plan.seconds))
+        for name, work in WORKLOADS.items()
     ]
     if plan.clients:
         todo.append((f"{plan.clients} client processes, 4 Gets to a Put", partial(_together, plan)))
     return todo
 
 
-def _alone(work: Steps, seconds: float) -> Share:
+def _alone(work: Workload, seconds: float) -> Measurement:
     next(work)  # to warm up
     begin = time.perf_counter()
-    return timed(work, begin=begin, end=begin + seconds)
+    return measure_steps(work, begin=begin, end=begin + seconds)
 
 
-def _together(plan: Plan) -> Share:
-    with Crowd(plan.clients) as crowd:
-        return joined(crowd.measure(mixed_at, plan.url, plan.database, plan.pairs, seconds=plan.seconds))
+def _together(plan: Plan) -> Measurement:
+    with LoadProcesses(plan.clients) as processes:
+        return merge(processes.measure(mixed_workload, plan.url, plan.database, plan.pairs, seconds=plan.seconds))
 
 
-def attempt(name: str, step: Callable[[], Share]) -> Result:
+def attempt(name: str, step: Callable[[], Measurement]) -> Result:
     """The result of a step; one that the server refuses does not end the rest."""
     try:
         return Result(name, step())
@@ -162,7 +162,7 @@ def summary(plan: Plan, results: list[Result]) -> "Table":
     for heading in ("keys or\npairs/s", "half\nwithin", "99 %\nwithin", "calls"):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
-        table.add_row(*result.cells(), style="red" if result.share is None else None)
+        table.add_row(*result.cells(), style="red" if result.measurement is None else None)
     return table
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import click
 from attrs import evolve
 
-from pyelevator.cli.group import usage
+from pyelevator.auth import ClientAuth
+from pyelevator.auth.exposure import check_exposure
+from pyelevator.cli.daemon import blocked_signals, handle_signals, raise_file_limit
+from pyelevator.cli.errors import usage
 from pyelevator.cli.logs import logging_to
+from pyelevator.config.proxy_settings import DEFAULT_LISTEN, ProxySettings, read_proxy_config, socket_mode
 from pyelevator.proxy import Proxy, Upstream
-from pyelevator.proxy.config import DEFAULT_LISTEN, Settings, read_config, socket_mode
-from pyelevator.server.process import open_all_files
-from pyelevator.server.security import Door, check_reach
-from pyelevator.server.signals import attend_to_signals, blocked_signals
 from pyelevator.transports.sockets.memory import give_back_large
 
 _PATH: Any = click.Path(path_type=Path)
@@ -62,7 +62,7 @@ def proxy(listen: Sequence[str], upstream: str | None, config: Path | None, verb
     Clients of either dialect reach servers of either dialect through it; old servers never see a message that could
     kill them.
     """
-    settings = usage(lambda: read_config(config)) if config else Settings()
+    settings = usage(lambda: read_proxy_config(config)) if config else ProxySettings()
     given |= {"listen": listen or None, "upstreams": upstream and usage(lambda: (Upstream(upstream),))}
     settings = evolve(settings, **{name: value for name, value in given.items() if value is not None})
     if not settings.upstreams:
@@ -71,28 +71,28 @@ def proxy(listen: Sequence[str], upstream: str | None, config: Path | None, verb
         return _run(settings, reopen)
 
 
-def _open(settings: Settings, door: Door | None) -> Proxy:
+def _open(settings: ProxySettings, auth: ClientAuth | None) -> Proxy:
     """The proxy that the settings describe, bound, and not yet running."""
-    check_reach(settings.listen, keys=settings.curve_keys is not None, insecure=settings.insecure)
+    check_exposure(settings.listen, keys=settings.curve_keys is not None, insecure=settings.insecure)
     return Proxy(
         settings.listen,
         settings.upstreams,
-        () if door is None else (door.gate(),),
+        () if auth is None else (auth.interceptor(),),
         timeout=settings.timeout,
-        curve=None if door is None else door.curve,
+        curve=None if auth is None else auth.curve,
         ipc_mode=settings.ipc_mode,
         unread=settings.max_unread,
     )
 
 
-def _run(settings: Settings, reopen_log: Callable[[], None]) -> int:
-    open_all_files()
+def _run(settings: ProxySettings, reopen_log: Callable[[], None]) -> int:
+    raise_file_limit()
     give_back_large()
     with blocked_signals():
         directory = settings.curve_keys
-        door = None if directory is None else usage(lambda: Door.of(directory))
-        running = usage(lambda: _open(settings, door))
-        attend_to_signals(running, (reopen_log,) if door is None else (reopen_log, door.clients.reload))
+        auth = None if directory is None else usage(lambda: ClientAuth.from_directory(directory))
+        running = usage(lambda: _open(settings, auth))
+        handle_signals(running, (reopen_log,) if auth is None else (reopen_log, auth.clients.reload))
         click.echo(f"serving {' '.join(running.urls)} (for {' '.join(u.target.url for u in settings.upstreams)})")
         running.serve_forever()
     return 0

@@ -1,7 +1,10 @@
-"""The server: an application behind sockets, its settings, and the process that runs it."""
+"""The server: an application behind sockets."""
 
-from pyelevator.server.config import Settings, read_config
-from pyelevator.server.process import run
-from pyelevator.server.runner import Server
+from pyelevator.server.limits import ServerLimits
+from pyelevator.server.server import Server
 
-__all__ = ["Server", "Settings", "read_config", "run"]
+__all__ = ["Server", "ServerLimits"]
+"""The server: an application behind sockets."""
+
+
+__all__ = ["Server", "ServerLimits"]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from pyelevator.application import Application
-from pyelevator.server.runner import Server
+from pyelevator.server.server import Server
 
 ANY_PORT: Final = "tcp://127.0.0.1:0"
 

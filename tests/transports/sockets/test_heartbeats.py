@@ -11,15 +11,15 @@ import zmq
 
 from pyelevator import AsyncElevator, ConnectionLost, Curve, Elevator
 from pyelevator.application import Application
+from pyelevator.auth import ClientAuth
+from pyelevator.auth.keys import generate_keys
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Ping
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request, Response
 from pyelevator.proxy import Proxy
 from pyelevator.server import Server
-from pyelevator.server.capacity import Capacity
-from pyelevator.server.keys import generate
-from pyelevator.server.security import Door
+from pyelevator.server.limits import ServerLimits
 from pyelevator.testing.servers import serve
 from pyelevator.transports import TcpTransport, socket_options
 from pyelevator.transports.sockets.listener import OpenListener
@@ -78,13 +78,15 @@ def stopped(count, url, *keys):
 @pytest.fixture
 def keys(tmp_path):
     """The directory of a server's keys, with one client."""
-    generate(tmp_path, "server")
-    generate(tmp_path / "clients", "ann")
+    generate_keys(tmp_path, "server")
+    generate_keys(tmp_path / "clients", "ann")
     return tmp_path
 
 
 def test_stopped_peers_make_room_for_others_when_their_time_to_live_is_over():
-    with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], capacity=Capacity(connections=3)) as server:
+    with Server(
+        Application.in_memory(), ["tcp://127.0.0.1:0"], server_limits=ServerLimits(max_connections=3)
+    ) as server:
         with stopped(3, server.urls[0]):
             with Elevator.from_url(server.urls[0] + "?timeout=60") as E:
                 assert E.ping() == "PONG"
@@ -92,9 +94,9 @@ def test_stopped_peers_make_room_for_others_when_their_time_to_live_is_over():
 
 def test_stopped_peers_with_keys_make_room_for_others(keys):
     curve = Curve.from_files(keys / "clients" / "ann.key_secret", keys / "server.key")
-    door = Door.of(keys)
-    capacity = Capacity(connections=3)
-    with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], capacity=capacity, door=door) as server:
+    auth = ClientAuth.from_directory(keys)
+    capacity = ServerLimits(max_connections=3)
+    with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], capacity=capacity, auth=auth) as server:
         endpoint = server.urls[0].removeprefix("tcp://")
         with stopped(3, server.urls[0], curve.server_public_key, curve.public_key, curve.secret_key):
             with Elevator(endpoint=endpoint, curve=curve, timeout=60) as E:
@@ -348,7 +350,7 @@ def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys, monk
             assert await E.Get("k") == "v"
             return before is E._session._board._shared
 
-    with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], door=Door.of(keys)) as server:
+    with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], auth=ClientAuth.from_directory(keys)) as server:
         assert asyncio.run(main(server.urls[0].removeprefix("tcp://")))
 
 

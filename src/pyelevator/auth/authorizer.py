@@ -1,0 +1,117 @@
+"""The authorizer: decides whether a client may execute a request, for a server and for a proxy.
+
+The caller first finds the database that a request is about. Its name in the catalog counts, whichever uid or path was
+used to address it. The request that is executed is the one that was checked, so that nothing is looked up twice. A
+refusal reveals only what the client asked: not what the database is called, where it is, or whether it exists.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Any, Final
+
+from attrs import evolve
+
+from pyelevator.application.names import Located, normal
+from pyelevator.auth.permissions import Permissions
+from pyelevator.commands import Access, DbConnect, DbCreate, DbList, Unknown
+from pyelevator.errors import DatabaseError, PermissionDenied, ServerError, ServerRuntimeError, UnknownCommand
+from pyelevator.messages import Request, Response
+
+UNKNOWN_CLIENT: Final = "the server does not know this client's key (any more)"
+"""The reason for refusing a client without permissions."""
+
+
+class Authorizer:
+    """Decides what each client may do.
+
+    Args:
+        permissions: returns the current permissions of each known client, by its user id; called for each request.
+    """
+
+    def __init__(self, permissions: Callable[[], Mapping[str, Permissions]]) -> None:
+        self._permissions = permissions
+
+    def permissions_of(self, request: Request[Any]) -> Permissions:
+        """Return the permissions of the client that sent a request.
+
+        Raises:
+            PermissionDenied: the client is unknown.
+        """
+        permissions = self._permissions().get(request.peer or "")
+        if permissions is None:
+            raise _denied(UNKNOWN_CLIENT)
+        return permissions
+
+    def check(self, request: Request[Any], permissions: Permissions, found: Located | str | None) -> Request[Any]:
+        """Check a request and return it, addressed to the database that was found.
+
+        Args:
+            request: the request to check.
+            permissions: of the client that sent it.
+            found: the database it is about. For a command that names a database, what the name stands for; for the
+                others the name behind the uid, or None if the uid is unknown.
+
+        Raises:
+            PermissionDenied: the client may not do that.
+            ServerError: the request cannot be executed, for a reason that the client may know.
+        """
+        command: Any = request.command
+        if isinstance(command, Unknown) and permissions.on_all < Access.ADMIN:
+            raise UnknownCommand(f"Command {command.verb} not handled")
+        if command.access is Access.NONE:
+            return request
+        if isinstance(found, Located):
+            return _check_name(request, permissions, found)
+        if not command.addressed:
+            _check_access(permissions.on_all, command, "all databases")
+        elif found is None:
+            raise ServerRuntimeError(f"Database {request.uid or '(no uid)'} doesn't exist")
+        else:
+            _check_access(permissions.access(found), command, f"the database {found}")
+        return request
+
+
+def _check_name(request: Request[Any], permissions: Permissions, found: Located) -> Request[Any]:
+    """Check a command that names a database; return it with the name replaced by the database found."""
+    command: Any = request.command
+    granted = min(map(permissions.access, found.counts_as))
+    if (
+        granted < command.access
+        and _is_hidden(found, command)
+        and permissions.access(normal(command.name)) >= command.access
+    ):
+        absent = "doesn't" if isinstance(command, DbConnect) else "does not"
+        raise DatabaseError(f"Database {command.name} {absent} exist")
+    _check_access(granted, command, f"the database {command.name}")
+    renamed = copy(command)
+    object.__setattr__(renamed, "name", found)  # not by evolve, which would convert it to plain text
+    return evolve(request, command=renamed)
+
+
+def _is_hidden(found: Located, command: Any) -> bool:
+    """Return True if the database is reported as missing: a proxy cannot tell what a path would stand for."""
+    is_alias = found.is_registered and found != command.name
+    return is_alias and found.path is None and not isinstance(command, DbCreate)
+
+
+def _check_access(granted: Access, command: Any, what: str) -> None:
+    if granted < command.access:
+        raise _denied(f"{command.verb} needs {command.access.name.lower()} access to {what}")
+
+
+def _denied(why: str) -> PermissionDenied:
+    return PermissionDenied(f"{PermissionDenied.MARK}{why}")
+
+
+def refusal_response(error: ServerError, request: Request[Any]) -> Response:
+    """Return the response to a request that is refused."""
+    return Response.of_error(error, request.id)
+
+
+def filter_databases(permissions: Permissions, request: Request[Any], response: Response) -> Response:
+    """Return the response as the client may see it: a list of databases without those that it may not read."""
+    if not isinstance(request.command, DbList) or response.code is not None:
+        return response
+    names = response.payload or []
+    readable = [name for name in names if permissions.access(name.decode("utf-8", "surrogateescape")) >= Access.READ]
+    return evolve(response, payload=readable)

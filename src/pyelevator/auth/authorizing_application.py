@@ -1,0 +1,73 @@
+"""Authorization in a server: an application around the application."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from attrs import evolve
+
+from pyelevator.application import Application
+from pyelevator.application.application import Wrapper
+from pyelevator.application.names import Located
+from pyelevator.auth.authorizer import Authorizer, filter_databases, refusal_response
+from pyelevator.auth.permissions import Permissions
+from pyelevator.commands import Pipeline
+from pyelevator.errors import PermissionDenied, ServerError
+from pyelevator.flows import collect_responses
+from pyelevator.messages import Request, Response
+
+_R = TypeVar("_R", Response, Response | None)
+
+
+class AuthorizingApplication(Wrapper):
+    """An application that executes only what the client may do.
+
+    The client is ``Request.peer``; requests of unknown clients are refused.
+
+    Args:
+        application: executes what is allowed.
+        permissions: returns the current permissions of each known client, by its user id; called for each request.
+    """
+
+    def __init__(self, application: Application, permissions: Callable[[], Mapping[str, Permissions]]) -> None:
+        super().__init__(application)
+        self._authorizer = Authorizer(permissions)
+
+    def __call__(self, request: Request[Any]) -> Response:
+        return self._authorize(request, self._application, self._execute_each)
+
+    def at_once(self, request: Request[Any]) -> Response | None:
+        return self._authorize(request, self._application.at_once, lambda _: None)
+
+    def refuses(self, outline: Request[Any]) -> Response | None:
+        """Return the refusal of a request of which only the outline is decoded; None if it may be decoded further."""
+        return self._authorize(outline, _no_response, _no_response)
+
+    def _authorize(
+        self, request: Request[Any], execute: Callable[[Request[Any]], _R], split: Callable[[Request[Any]], _R]
+    ) -> _R | Response:
+        try:
+            permissions = self._authorizer.permissions_of(request)
+        except PermissionDenied as error:
+            return refusal_response(error, request)
+        try:
+            checked = self._authorizer.check(request, permissions, self._find(request))
+        except ServerError as error:
+            is_split = isinstance(error, PermissionDenied) and isinstance(request.command, Pipeline)
+            return split(request) if is_split else refusal_response(error, request)
+        response = execute(checked)
+        return filter_databases(permissions, request, response) if response else response
+
+    def _find(self, request: Request[Any]) -> Located | str | None:
+        command: Any = request.command
+        return self.catalog.located(command.name) if command.by_name else self.catalog.name_of(request.uid)
+
+    def _execute_each(self, request: Request[Any]) -> Response:
+        """Execute each command of a pipeline by itself, so that only the forbidden ones fail."""
+        pipeline: Any = request.command
+        return collect_responses(
+            [self(evolve(request, command=command, id=None)) for command in pipeline.commands], request.id
+        )
+
+
+def _no_response(_: Request[Any]) -> Response | None:
+    return None

@@ -1,0 +1,189 @@
+"""Authorization in a proxy: an interceptor, for servers that do not know the proxy's clients."""
+
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from secrets import token_bytes
+from typing import Any, Final
+
+from attrs import evolve
+
+from pyelevator.application.names import Located, normal, refusal
+from pyelevator.auth.authorizer import Authorizer, filter_databases, refusal_response
+from pyelevator.auth.permissions import Permissions
+from pyelevator.commands import DbConnect, DbList, Pipeline
+from pyelevator.errors import CursorExpired, DatabaseError, PermissionDenied, ServerError
+from pyelevator.flows import Flow, Forward, collect_responses
+from pyelevator.messages import Request, Response
+
+_MAX_UIDS: Final = 1 << 16
+"""The number of uids whose database names are remembered."""
+
+_SIGNATURE_BYTES: Final = 32
+
+
+class AuthorizingInterceptor:
+    """An interceptor that forwards only what the client may do; the client is ``Request.peer``.
+
+    It has no catalog, so it asks the server what a name stands for. Paths that lead elsewhere through symbolic links
+    must be refused by the server (``--allow-path``).
+
+    Args:
+        permissions: returns the current permissions of each known client, by its user id; called for each request.
+    """
+
+    def __init__(self, permissions: Callable[[], Mapping[str, Permissions]]) -> None:
+        self._authorizer = Authorizer(permissions)
+        self._names = _NameCache()
+        self._cursors = _CursorSigner()
+
+    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+        try:
+            permissions = self._authorizer.permissions_of(request)
+        except PermissionDenied as error:
+            return refusal_response(error, request)
+        if _has_cursors(request):
+            return (yield from self._forward_each(request, forward))
+        try:
+            found = yield from self._names.find(request, forward)
+            checked = self._cursors.verify(self._authorizer.check(request, permissions, found))
+            _check_name(checked.command)
+        except ServerError as error:
+            if isinstance(error, PermissionDenied) and isinstance(request.command, Pipeline):
+                return (yield from self._forward_each(request, forward))
+            return refusal_response(error, request)
+        response = yield from forward(checked)
+        self._names.observe(checked, response)
+        return self._cursors.sign(request, filter_databases(permissions, request, response))
+
+    def refuses(self, outline: Request[Any]) -> Response | None:
+        """Return the refusal of a request of which only the outline is decoded.
+
+        None means that it may be decoded further, or that only the server could tell.
+        """
+        command: Any = outline.command
+        if command.by_name and command.name.startswith("/"):
+            return None
+        try:
+            self._authorizer.check(outline, self._authorizer.permissions_of(outline), self._names.find_cached(outline))
+        except ServerError as error:
+            return refusal_response(error, outline)
+        return None
+
+    def _forward_each(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+        """Forward each command of a pipeline by itself, so that only the forbidden ones fail."""
+        pipeline: Any = request.command
+        responses = []
+        for command in pipeline.commands:
+            responses.append((yield from self(evolve(request, command=command, id=None), forward)))
+        return collect_responses(responses, request.id)
+
+
+def _check_name(command: Any) -> None:
+    """Refuse a name that servers of today refuse and an old one would open under another name."""
+    why = refusal(command.name) if command.by_name and command.name.startswith("/") else None
+    if why:
+        raise DatabaseError(why)
+
+
+def _has_cursors(request: Request[Any]) -> bool:
+    """Return True for a pipeline in which a command reads from a cursor or opens one."""
+    commands = request.command.commands if isinstance(request.command, Pipeline) else ()
+    return any(getattr(command, "cursor", False) for command in commands)
+
+
+class _NameCache:
+    """The names of the servers' databases by uid, learned from DBCONNECT replies.
+
+    It is empty after a restart of the proxy, so that clients must reconnect to their databases then.
+    """
+
+    def __init__(self) -> None:
+        self._by_uid: OrderedDict[str, str] = OrderedDict()
+
+    def find(self, request: Request[Any], forward: Forward) -> Flow[Located | str | None]:
+        """Find the database that a request is about, as ``Authorizer.check`` takes it."""
+        command: Any = request.command
+        if command.by_name and command.name.startswith("/") and not refusal(command.name):
+            return (yield from self._find_path(command.name, forward))
+        return self.find_cached(request)
+
+    def find_cached(self, request: Request[Any]) -> Located | str | None:
+        """Find the same without asking the server, for a request that names no path."""
+        command: Any = request.command
+        if not command.by_name:
+            return self._by_uid.get(request.uid or "")
+        return Located(command.name, None, is_registered=False, counts_as=(normal(command.name),))
+
+    def _find_path(self, path: str, forward: Forward) -> Flow[Located]:
+        """Find the database at a path. It may be registered under another name; equal uids show that."""
+        listed = yield from forward(Request(DbList()))
+        names = [name.decode("utf-8", "surrogateescape") for name in listed.payload or ()]
+        if path in names:
+            return Located(path, None, is_registered=True)
+        uid = yield from self._connect(path, forward)
+        if uid is None:
+            return Located(normal(path), None, is_registered=False)
+        for name in names if uid not in self._by_uid else ():
+            other = yield from self._connect(name, forward)
+            if other is not None:
+                self._add(other, name)
+            if other == uid:
+                break
+        found = self._by_uid.get(uid)
+        if found is None:
+            raise DatabaseError(f"Database {path} does not exist")  # it has just been dropped
+        return Located(found, None, is_registered=True)
+
+    def _connect(self, name: str, forward: Forward) -> Flow[str | None]:
+        response = yield from forward(Request(DbConnect(name)))
+        payload = response.payload
+        return payload.decode("utf-8", "surrogateescape") if isinstance(payload, bytes) else None
+
+    def observe(self, request: Request[Any], response: Response) -> None:
+        """Remember the uid in the response to a DBCONNECT."""
+        if isinstance(request.command, DbConnect) and isinstance(response.payload, bytes):
+            self._add(response.payload.decode("utf-8", "surrogateescape"), str(request.command.name))
+
+    def _add(self, uid: str, name: str) -> None:
+        self._by_uid[uid] = name
+        self._by_uid.move_to_end(uid)
+        if len(self._by_uid) > _MAX_UIDS:
+            self._by_uid.popitem(last=False)
+
+
+class _CursorSigner:
+    """Binds each cursor to the client that opened it: the servers see only one client, the proxy.
+
+    Clients get cursors with a signature, which is valid for one client only.
+    """
+
+    def __init__(self) -> None:
+        self._key = token_bytes(32)
+
+    def sign(self, request: Request[Any], response: Response) -> Response:
+        """Return the response with its cursor signed for the client."""
+        if response.cursor is None:
+            return response
+        return evolve(response, cursor=response.cursor + self._signature(request, response.cursor))
+
+    def verify(self, request: Request[Any]) -> Request[Any]:
+        """Return the request with the cursor as the server knows it.
+
+        Raises:
+            CursorExpired: the cursor is invalid, or belongs to another client.
+        """
+        command: Any = request.command
+        signed = getattr(command, "cursor", None)
+        if not isinstance(signed, bytes):
+            return request
+        cursor, signature = signed[:-_SIGNATURE_BYTES], signed[-_SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._signature(request, cursor)):
+            raise CursorExpired(
+                f"{CursorExpired.MARK}it was opened by another client, or before the proxy was restarted"
+            )
+        return evolve(request, command=evolve(command, cursor=cursor))
+
+    def _signature(self, request: Request[Any], cursor: bytes) -> bytes:
+        signed = f"{request.peer}\n".encode() + cursor
+        return hmac.digest(self._key, signed, "sha256").hex().encode()[:_SIGNATURE_BYTES]

@@ -1,0 +1,167 @@
+"""The process of ``elevator serve``: from its settings until a signal stops it."""
+
+import gc
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pyelevator.application import Application, Policy
+from pyelevator.auth import ClientAuth
+from pyelevator.auth.exposure import allowed_roots, check_exposure
+from pyelevator.cli.daemon import blocked_signals, handle_signals, raise_file_limit
+from pyelevator.codec import Limits
+from pyelevator.config import ServerSettings
+from pyelevator.errors import UsageError
+from pyelevator.server import Server, ServerLimits
+from pyelevator.transports.bind import bind_target
+from pyelevator.transports.sockets.memory import give_back_large
+
+_LOG = logging.getLogger("pyelevator.server")
+
+_GC_THRESHOLD: Final = 50_000
+"""Allocations between two collections: requests create no cycles, and full collections cost a third of a long range."""
+
+SWITCH_INTERVAL: Final = 0.00002
+"""Seconds before a thread must release the GIL; the default of 5 ms is as long as twenty small requests.
+
+(Measured: docs/decisions.md.)
+"""
+
+
+def run_server(
+    settings: ServerSettings, on_ready: Callable[[str], None], reopen_log: Callable[[], None] = lambda: None
+) -> int:
+    """Run a server until SIGTERM, SIGINT or SIGQUIT.
+
+    A second signal ends the process at once. SIGHUP reads keys and permissions again.
+
+    Args:
+        settings: what to serve, and where.
+        on_ready: called with one line when every URL is bound: ``serving tcp://127.0.0.1:4141 (data /x, leveldb)``.
+        reopen_log: called on SIGHUP as well.
+
+    Returns:
+        The exit code: 0, or 1 if requests were left unanswered.
+
+    Raises:
+        ElevatorError, OSError: the server cannot start.
+    """
+    give_back_large()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    os.umask(0o077)  # LevelDB creates files that every user may read
+    with blocked_signals():
+        server = open_server(settings)
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
+        for url in server.urls:
+            _LOG.info("listening on %s", url)
+        handle_signals(server, (reopen_log, server.reload_keys))
+        place = f"data {settings.data}, " if settings.engine == "leveldb" else ""
+        on_ready(f"serving {' '.join(server.urls)} ({place}{settings.engine})")
+        server.serve_forever()
+    if server.unanswered:  # busy workers would keep the process alive
+        logging.shutdown()
+        os._exit(1)
+    return 0
+
+
+def open_server(settings: ServerSettings) -> Server:
+    """Open the application and bind the server that the settings describe, without running it.
+
+    Args:
+        settings: what to serve, and where.
+
+    Raises:
+        ElevatorError, OSError: it cannot start.
+    """
+    if settings.ignored:
+        _LOG.warning("these keys of the configuration are ignored: %s", ", ".join(settings.ignored))
+    auth = None if settings.curve_keys is None else ClientAuth.from_directory(settings.curve_keys)
+    application = open_application(settings)
+    try:
+        return Server(
+            application,
+            settings.binds,
+            limits=Limits(frame_bytes=settings.max_message),
+            workers=settings.workers,
+            server_limits=ServerLimits(
+                max_unsent_bytes=settings.max_unread, max_connections=limit_connections(settings.max_connections)
+            ),
+            auth=auth,
+            ipc_mode=settings.ipc_mode,
+        )
+    except BaseException:
+        application.close()
+        raise
+
+
+def limit_connections(wanted: int) -> int:
+    """Return the number of connections that the server accepts: at most half of the files this process may open.
+
+    The other half is for the databases, which need them more.
+    """
+    files = raise_file_limit()
+    if 2 * wanted <= files:
+        return wanted
+    limit = int(files) // 2
+    _LOG.warning("no more than %d connections, because this process may have only %d files open", limit, files)
+    return limit
+
+
+def open_application(settings: ServerSettings) -> Application:
+    """Open the application that the settings describe; a missing data directory is created."""
+    policy = build_policy(settings)
+    if settings.engine == "memory":
+        return Application.in_memory(policy)
+    roots = allowed_roots(settings.binds, settings.allow_paths)
+    return Application.on_leveldb(
+        str(_data_directory(settings)),
+        store=None if settings.store is None else str(settings.store),
+        allowed_roots=None if roots is None else [str(root) for root in roots],
+        default_options=settings.options,
+        policy=policy,
+    )
+
+
+def build_policy(settings: ServerSettings) -> Policy:
+    """Return the application's policy."""
+    return Policy(
+        sync=settings.sync,
+        max_batch=settings.max_batch,
+        max_range=settings.max_range,
+        max_range_bytes=settings.max_range_bytes,
+        max_open=settings.max_open,
+        idle_unmount=60 * settings.idle_unmount or None,
+        idle_unmount_adopted=60 * settings.idle_unmount_adopted or None,
+        max_cursors=settings.max_cursors,
+        cursor_idle=settings.cursor_idle,
+        cursor_age=settings.cursor_age,
+        row_cache=settings.row_cache,
+    )
+
+
+def _data_directory(settings: ServerSettings) -> Path:
+    """Return the directory of the databases, created for its owner only if it is missing."""
+    validate(settings)
+    directory = Path(settings.data or "")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory
+
+
+def validate(settings: ServerSettings) -> None:
+    """Refuse settings that cannot be served.
+
+    Args:
+        settings: to check.
+
+    Raises:
+        UsageError: a URL cannot be listened on, or not without keys, or the engine needs a data directory.
+    """
+    for url in settings.binds:
+        bind_target(url)
+    check_exposure(settings.binds, keys=settings.curve_keys is not None, insecure=settings.insecure)
+    if settings.data is None and settings.engine == "leveldb":
+        raise UsageError("--data DIR is missing: say where to keep the databases, or serve with --engine memory")

@@ -1,0 +1,319 @@
+"""Who may do what, without a socket: every verb by role, patterns of names, and no way around them."""
+
+import inspect
+import threading
+
+import pytest
+from attrs import evolve
+
+from pyelevator.application import Application
+from pyelevator.auth.authorizing_application import AuthorizingApplication
+from pyelevator.auth.permissions import FULL_ACCESS, Grant, Permissions
+from pyelevator.commands import (
+    COMMANDS,
+    Access,
+    Command,
+    DbConnect,
+    DbCreate,
+    DbDrop,
+    DbList,
+    DbMount,
+    DbRepair,
+    DbUmount,
+    Delete,
+    Get,
+    Pipeline,
+    Put,
+    Range,
+    Unknown,
+)
+from pyelevator.errors import ErrorCode, PermissionDenied
+from pyelevator.messages import Request
+from support.links import exchange
+from support.samples import SAMPLES
+
+DENIED = ErrorCode.OS
+
+
+@pytest.fixture
+def application():
+    application = Application.in_memory()
+    for name in ("app-1", "other"):
+        application.catalog.create(name)
+    application(Request(Put("k", "v"), application.catalog.uid_of("app-1")))
+    return application
+
+
+@pytest.fixture
+def guard(application):
+    """Makes the guard of one client, "alice", with these grants: pattern=access."""
+
+    def make(grants):
+        rights = Permissions(tuple(Grant(access, pattern) for pattern, access in grants.items()))
+        return AuthorizingApplication(application, lambda: {"alice": rights})
+
+    return make
+
+
+def ask(guard, command, db="app-1", peer="alice"):
+    """The answer, asked for as the server's loop does; what it may not do at once is answered by a worker's call."""
+    request = Request(command, guard.catalog.uid_of(db), 7, peer=peer)
+    return guard.at_once(request) or guard(request)
+
+
+def test_no_way_to_the_application_leads_past_the_guard():
+    """The guard is an Application by inheritance: what takes a request there has to be said anew here."""
+    ways = [
+        name
+        for name, method in vars(Application).items()
+        if inspect.isfunction(method) and "request" in inspect.signature(method).parameters
+    ]
+    assert "__call__" in ways
+    assert [name for name in ways if name not in vars(AuthorizingApplication)] == []
+
+
+def test_every_verb_has_a_sample_here():
+    assert SAMPLES.keys() == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("verb", SAMPLES)
+@pytest.mark.parametrize("role", Access)
+def test_a_role_may_do_what_it_includes_and_nothing_else(guard, role, verb):
+    needed, command = SAMPLES[verb]
+    response = ask(guard({"app-*": role}), command)
+    assert (response.code is None) == (role >= needed), response
+    assert response.code in (None, DENIED)
+
+
+@pytest.mark.parametrize("verb", SAMPLES)
+@pytest.mark.parametrize("role", Access)
+def test_a_worker_refuses_the_same_as_the_loop(guard, application, role, verb):
+    needed, command = SAMPLES[verb]
+    request = Request(command, application.catalog.uid_of("app-1"), 7, peer="alice")
+    assert (guard({"app-*": role})(request).code is DENIED) == (role < needed)
+
+
+@pytest.mark.parametrize("verb", SAMPLES)
+@pytest.mark.parametrize("role", Access)
+def test_what_is_refused_changes_nothing(guard, application, role, verb):
+    needed, command = SAMPLES[verb]
+    ask(guard({"other": Access.ADMIN, "app-*": role}), command)
+    if role < needed:
+        assert application.catalog.names() == ["default", "app-1", "other"]
+        assert ask(AuthorizingApplication(application, lambda: {"alice": FULL_ACCESS}), Get("k")).payload == b"v"
+
+
+def test_of_a_pipeline_what_is_allowed_is_executed_and_the_rest_refused(guard):
+    response = ask(guard({"app-1": Access.READ}), Pipeline([Get("k"), Put("k", "changed"), Get("k")]))
+    assert (response.code, response.id) == (None, 7)
+    before, refused, after = response.payload
+    assert (before.payload, refused.code, after.payload) == (b"v", DENIED, b"v")
+    assert refused.message == "not allowed: PUT needs write access to the database app-1"
+
+
+def test_a_pipeline_with_something_forbidden_is_not_answered_in_the_loop(guard, application):
+    request = Request(Pipeline([Get("k"), Delete("k")]), application.catalog.uid_of("app-1"), 7, peer="alice")
+    assert guard({"app-1": Access.READ}).at_once(request) is None
+
+
+@pytest.mark.parametrize("verb", SAMPLES)
+@pytest.mark.parametrize("peer", [None, "", "bob", "local", "Alice"])
+def test_nobody_but_the_known_may_do_anything(guard, verb, peer):
+    response = ask(guard({"*": Access.ADMIN}), SAMPLES[verb][1], peer=peer)
+    assert (response.code, response.message, response.id) == (
+        DENIED,
+        "not allowed: the server does not know this client's key (any more)",
+        7,
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (Put("k", "v"), "not allowed: PUT needs write access to the database app-1"),
+        (DbDrop("other"), "not allowed: DBDROP needs admin access to the database other"),
+        (DbConnect("nothing"), "not allowed: DBCONNECT needs read access to the database nothing"),
+    ],
+)
+def test_a_refusal_names_verb_access_and_database(guard, command, message):
+    response = ask(guard({"app-*": Access.READ}), command)
+    assert response.message == message
+    error = command.error(response.code, response.message)
+    assert type(error) is PermissionDenied
+    assert isinstance(error, PermissionError)
+    assert isinstance(error, OSError)
+
+
+def test_a_database_that_is_out_of_bounds_is_refused_whether_it_exists_or_not(guard):
+    answers = [ask(guard({"app-*": Access.ADMIN}), DbConnect(name)) for name in ("other", "nothing")]
+    assert [answer.message.replace("nothing", "other") for answer in answers] == [answers[0].message] * 2
+
+
+@pytest.mark.parametrize("verb", [verb for verb, (needed, _) in SAMPLES.items() if needed is not Access.NONE])
+def test_a_pattern_leaves_other_databases_out(guard, verb):
+    command = SAMPLES[verb][1]
+    if command.by_name:
+        command = evolve(command, name="other")
+    assert ask(guard({"app-*": Access.ADMIN}), command, db="other").code is DENIED
+
+
+def test_a_uid_is_no_way_around_a_pattern(guard, application):
+    uid = application.catalog.uid_of("other")
+    for command in (Get("k"), Put("k", "v"), Range(), DbRepair()):
+        assert guard({"app-*": Access.ADMIN})(Request(command, uid, peer="alice")).code is DENIED
+
+
+def test_a_uid_from_before_is_no_way_around_what_changed(application):
+    rights = {"alice": FULL_ACCESS}
+    guard = AuthorizingApplication(application, lambda: rights)
+    uid = ask(guard, DbConnect("app-1")).payload.decode()
+    assert guard(Request(Get("k"), uid, peer="alice")).payload == b"v"
+    rights["alice"] = Permissions((Grant(Access.READ, "other"),))
+    assert guard(Request(Get("k"), uid, peer="alice")).code is DENIED
+    del rights["alice"]
+    assert guard(Request(Get("k"), uid, peer="alice")).code is DENIED
+
+
+def test_a_uid_that_does_not_exist_is_answered_as_ever_so_that_clients_connect_again(guard, application):
+    request = Request(Get("k"), "no-such-uid", 7, peer="alice")
+    assert guard({"app-*": Access.READ})(request) == application(request)
+
+
+def test_the_name_of_a_uid_is_the_one_of_now(guard, application):
+    uid = application.catalog.uid_of("app-1")
+    application.catalog.drop("app-1")
+    application.catalog.create("app-1")
+    assert guard({"app-*": Access.READ})(Request(Get("k"), uid, peer="alice")).code is ErrorCode.RUNTIME
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("app-*", "app-1", True),
+        ("app-*", "app-", True),
+        ("app-*", "my-app-1", False),
+        ("app-*", "APP-1", False),
+        ("app", "app-1", False),
+        ("app-[12]", "app-2", True),
+        ("app-[!12]", "app-2", False),
+        ("app-?", "app-10", False),
+        ("*", "/srv/any", True),
+        ("*", "two\nlines", True),
+        ("app-1", "app-1\n", False),
+        ("", "app", False),
+        ("\udcff*", "\udcffx", True),
+    ],
+)
+def test_patterns_are_those_of_a_shell_and_fit_whole_names(pattern, name, fits):
+    assert Grant(Access.READ, pattern).matches(name) == fits
+
+
+def test_the_highest_grant_that_fits_counts():
+    rights = Permissions((Grant(Access.WRITE, "app-*"), Grant(Access.READ, "*"), Grant(Access.ADMIN, "app-1")))
+    assert [rights.access(name) for name in ("x", "app-2", "app-1")] == [Access.READ, Access.WRITE, Access.ADMIN]
+
+
+@pytest.mark.parametrize(
+    ("grants", "names"),
+    [
+        ({"*": Access.READ}, [b"default", b"app-1", b"other"]),
+        ({"app-*": Access.READ}, [b"app-1"]),
+        ({"app-*": Access.ADMIN, "default": Access.WRITE}, [b"default", b"app-1"]),
+        ({"app-*": Access.NONE}, []),
+        ({}, []),
+    ],
+)
+def test_the_list_holds_what_may_be_read(guard, grants, names):
+    response = ask(guard(grants), DbList())
+    assert (response.payload, response.code, response.id) == (names, None, 7)
+
+
+def test_a_path_that_leads_to_a_database_counts_as_its_name(tmp_path):
+    application = Application.on_leveldb(str(tmp_path))
+    application.catalog.create("secret")
+    rights = Permissions((Grant(Access.ADMIN, "/*"),))
+    guard = AuthorizingApplication(application, lambda: {"alice": rights})
+    (tmp_path / "link").symlink_to(tmp_path / "secret")
+    for path in (f"{tmp_path}/secret", f"{tmp_path}/./secret/", f"{tmp_path}//secret", f"{tmp_path}/link"):
+        for verb in (DbConnect, DbMount, DbUmount, DbDrop, DbCreate):
+            assert guard(Request(verb(path), peer="alice")).code is DENIED
+    assert application.catalog.names() == ["default", "secret"]
+    guard.close()
+
+
+def test_a_link_that_is_swapped_all_the_time_drops_nothing_else(tmp_path):
+    """Admin on one database, and a link to swap between it and another: what is dropped is what was checked."""
+    application = Application.on_leveldb(str(tmp_path / "data"))
+    application.catalog.create("secret")
+    guard = AuthorizingApplication(application, lambda: {"alice": Permissions((Grant(Access.ADMIN, "mine"),))})
+    link, other, stop = tmp_path / "link", tmp_path / "other", threading.Event()
+    link.symlink_to(tmp_path / "data" / "mine")
+    other.symlink_to(tmp_path / "data" / "secret")
+
+    def swap():
+        while not stop.is_set():
+            exchange(link, other)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    dropped = 0
+    try:
+        for _ in range(100):
+            if "mine" not in application.catalog.names():
+                application.catalog.create("mine")
+            dropped += guard(Request(DbDrop(str(link)), peer="alice")).code is None
+    finally:
+        stop.set()
+        swapping.join()
+    assert dropped
+    assert "secret" in application.catalog.names()
+    guard.close()
+
+
+def test_a_link_gives_no_rights_where_it_leads(tmp_path):
+    application = Application.on_leveldb(str(tmp_path / "data"))
+    guard = AuthorizingApplication(
+        application, lambda: {"alice": Permissions((Grant(Access.ADMIN, f"{tmp_path}/alice/*"),))}
+    )
+    for name in ("alice", "bob"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "alice" / "link").symlink_to(tmp_path / "bob")
+    refused = guard(Request(DbCreate(f"{tmp_path}/alice/link/db"), peer="alice"))
+    assert refused.message == f"not allowed: DBCREATE needs admin access to the database {tmp_path}/alice/link/db"
+    assert list((tmp_path / "bob").iterdir()) == []
+    assert guard(Request(DbCreate(f"{tmp_path}/alice/./db/"), peer="alice")).code is None
+    assert application.catalog.names() == ["default", f"{tmp_path}/alice/db"]
+    guard.close()
+
+
+class Forgotten(Command[None]):
+    """A verb of tomorrow whose author did not say who may use it."""
+
+    verb = "FORGOTTEN"
+
+
+class Global(Command[None]):
+    """A verb of tomorrow that is about no database in particular."""
+
+    verb = "GLOBAL"
+    addressed = False
+
+
+def test_a_verb_that_does_not_say_what_it_needs_is_for_admins(guard):
+    assert ask(guard({"*": Access.WRITE}), Forgotten()).code is DENIED
+    assert ask(guard({"*": Access.ADMIN}), Forgotten()).code is ErrorCode.KEY
+
+
+def test_what_is_about_no_database_is_for_those_who_may_do_it_with_all(guard):
+    refused = ask(guard({"app-*": Access.ADMIN, "*": Access.WRITE}), Global())
+    assert refused.message == "not allowed: GLOBAL needs admin access to all databases"
+    assert ask(guard({"*": Access.ADMIN}), Global()).code is ErrorCode.KEY
+
+
+def test_a_verb_that_nobody_knows_is_told_so(guard):
+    assert ask(guard({}), Unknown("FLY")).message == "Command FLY not handled"
+
+
+def test_closing_closes_the_application(guard, application):
+    guard({}).close()
+    assert application.catalog.names() == []
