@@ -1,12 +1,11 @@
 """Servers with ZeroMQ as it was: ROUTERs that speak ZMTP 1.0 (libzmq 2) or 2.0 (libzmq 3), and nothing newer."""
 
-import socket
-import threading
 from contextlib import suppress
 
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
 from pyelevator.errors import ProtocolError
+from support.accepting import Accepting
 
 SIGNATURE = b"\xff\0\0\0\0\0\0\0\x01\x7f"
 ROUTER = 6
@@ -16,39 +15,23 @@ class Gone(Exception):
     pass
 
 
-class OldPeer:
+class OldPeer(Accepting):
     """A server whose connections begin as they did with that revision (0: ZMTP 1.0, 1: ZMTP 2.0).
 
     Attributes:
-        endpoint: host:port.
-        connections: how many came.
         garbage: messages that are no requests: what kills an old server's worker.
     """
 
     def __init__(self, revision):
+        super().__init__(self._converse)
         self.revision = revision
-        self.connections = 0
         self.garbage = []
         self.codec = ClassicCodec()
         self.application = Application.in_memory()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"127.0.0.1:{self._listening.getsockname()[1]}"
-        self._sockets = []
-        self._threads = [threading.Thread(target=self._accept)]
 
-    def _accept(self):
-        with suppress(OSError):
-            while True:
-                peer = self._listening.accept()[0]
-                self.connections += 1
-                self._sockets.append(peer)
-                thread = threading.Thread(target=self._serve, args=(peer,))
-                self._threads.append(thread)
-                thread.start()
-
-    def _serve(self, peer):
+    def _converse(self, peer):
         connection = (Old, Older)[self.revision == 0](peer)
-        with suppress(OSError, Gone):
+        with suppress(Gone):
             connection.begin()
             while True:
                 self._answer(connection, connection.message())
@@ -61,21 +44,8 @@ class OldPeer:
             return
         connection.send(self.codec.encode_response(self.application(request), request))
 
-    def __enter__(self):
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_):
-        with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        for each in self._sockets:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        for each in self._sockets:
-            each.close()
+    def __exit__(self, *exception):
+        super().__exit__(*exception)
         self.application.close()
 
 

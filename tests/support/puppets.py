@@ -1,5 +1,6 @@
 """Servers on real sockets that do what a test tells them."""
 
+import select
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -7,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
 from pyelevator.transports import Listener
+from support.accepting import Accepting, end
 
 
 class Puppet:
@@ -63,28 +65,25 @@ def losing(**verbs):
     return behave
 
 
-class Relay:
+class Relay(Accepting):
     """A TCP connection to a server that passes on so many bytes of each direction, and then no more."""
 
     def __init__(self, endpoint):
+        super().__init__(self._relay)
         host, _, port = endpoint.rpartition(":")
         self._target = host, int(port)
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"127.0.0.1:{self._listening.getsockname()[1]}"
         self.up = self.down = float("inf")
         self.stalled = threading.Event()
-        self._sockets = []
+        self._pairs = []
         self._forgotten = set()
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    def _accept(self):
-        with suppress(OSError):
-            while True:
-                client = self._listening.accept()[0]
-                server = socket.create_connection(self._target)
-                self._sockets += [client, server]
-                for source, sink, way in ((client, server, "up"), (server, client, "down")):
-                    threading.Thread(target=self._pass_on, args=(source, sink, way), daemon=True).start()
+    def _relay(self, client):
+        with socket.create_connection(self._target) as server:
+            self._pairs.append((client, server))
+            back = threading.Thread(target=self._pass_on, args=(server, client, "down"))
+            back.start()
+            self._pass_on(client, server, "up")
+            back.join()
 
     def _pass_on(self, source, sink, way):
         with suppress(OSError):
@@ -95,18 +94,21 @@ class Relay:
                 if len(data) > left:
                     sink.sendall(data[: int(left)])
                     self.stalled.set()
+                    until_ended(source)
                     return
                 setattr(self, way, left - len(data))
                 sink.sendall(data)
+        if source not in self._forgotten:
+            end(sink)
 
     @property
     def connections(self):
         """How many there have been that were not cut."""
-        return len(self._sockets) // 2
+        return len(self._pairs)
 
     def forget(self):
         """Drops what comes over the connections that there are, without a word, as a firewall does; new ones work."""
-        self._forgotten |= set(self._sockets)
+        self._forgotten.update(*self._pairs)
 
     def heal(self):
         """Cuts what is stalled, and lets new connections through."""
@@ -114,21 +116,17 @@ class Relay:
         self.cut()
 
     def cut(self):
-        """Ends all connections."""
-        sockets, self._sockets = self._sockets, []
-        for each in sockets:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        while self._pairs:
+            for each in self._pairs.pop():
+                end(each)
+        super().cut()  # also what has no server yet
 
-    def __enter__(self):
-        return self
 
-    def __exit__(self, *_):
-        with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        self.cut()
+def until_ended(connection):
+    """Waits, without taking anything, until it is shut down."""
+    waiting = select.poll()
+    waiting.register(connection, 0)  # whatever is asked for, POLLHUP is told
+    waiting.poll()
 
 
 @contextmanager
@@ -138,7 +136,13 @@ def silent_listener():
         yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
+_reserved = []
+
+
 def unused_endpoint():
-    """An address where nobody listens."""
-    with silent_listener() as endpoint:
-        return endpoint
+    """An address where nobody listens, and that the system gives nobody else: a server has to ask for it by number."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    _reserved.append(reserved)
+    return f"127.0.0.1:{reserved.getsockname()[1]}"
