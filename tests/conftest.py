@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from support.forking import warn_as_later_pythons_do
+
 # No example has to be quick: on a loaded machine any may take long.
 settings.register_profile("unhurried", settings.default, deadline=None)
 settings.load_profile("unhurried")
@@ -13,6 +15,8 @@ settings.load_profile("unhurried")
 # A shell that runs the tests in the background has interrupts ignored, and so had every program that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+warn_as_later_pythons_do()
 
 TESTS = Path(__file__).parent
 

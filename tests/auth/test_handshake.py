@@ -26,6 +26,7 @@ from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.curve import Pair
 from pyelevator.transports.sockets.listener import OpenListener
 from pyelevator.transports.sockets.refusal_log import Refusals
+from support.forking import forks_with_threads
 
 CODEC = ClassicCodec()
 
@@ -488,6 +489,7 @@ def test_refusals_are_told_once_a_minute_for_each_key_and_not_without_end(caplog
     assert len(caplog.records) == 2 + Refusals.MOST + 2
 
 
+@forks_with_threads
 def test_a_fork_does_not_share_keys_wrongly(keys, secured):
     """Parent and child use the same client; both are let in."""
     with secured().client(keys.let_in("alice")) as E:

@@ -22,6 +22,7 @@ from pyelevator.interceptors import hooks
 from pyelevator.messages import Request, Response
 from pyelevator.testing.servers import ServerProcess, serve
 from pyelevator.transports import FakeTransport
+from support.forking import forks_with_threads
 from support.old_servers import DIALECTS, KINDS, OldServer
 from support.steps import each_step
 
@@ -113,7 +114,7 @@ def test_other_calls_within_the_loop_get_their_own_answers(E, log):
 
 @pytest.mark.parametrize("max_lanes", [1, 2, 3])
 def test_few_lanes_leave_one_for_the_calls_in_the_loop(log, max_lanes):
-    with Elevator(transport=log, max_lanes=max_lanes, lane_timeout=1) as E:
+    with Elevator(transport=log, max_lanes=max_lanes, lane_timeout=WAIT) as E:
         fill(E)
         log.log.clear()
         iterators = [E.RangeIter(include_value=False) for _ in range(5)]
@@ -195,6 +196,7 @@ def test_a_client_with_interceptors_asks_when_it_wants(log):
         assert log.count("SLICE") == 1
 
 
+@forks_with_threads
 def test_a_page_begun_before_a_fork_is_the_parent_s(tmp_path):
     with ServerProcess(tmp_path / "data") as server, Elevator.from_url(server.urls[0]) as E:
         fill(E)
@@ -264,10 +266,10 @@ def test_many_threads_iterate_over_few_lanes(tmp_path):
         assert results == [KEYS] * 8
 
 
-def test_a_server_that_went_away_costs_the_iteration_one_timeout_and_the_rows_at_hand_come_first(tmp_path):
+def test_a_server_that_went_away_costs_the_iteration_one_error_and_the_rows_at_hand_come_first(tmp_path):
     with ServerProcess(tmp_path / "data") as server, Elevator.from_url(server.urls[0]) as E:
         fill(E)
-        it = E.RangeIter(include_value=False, timeout=0.5)
+        it = E.RangeIter(include_value=False, timeout=WAIT)
         assert next(it) == "0000"
         server.kill()
         assert [next(it) for _ in KEYS[1:128]] == KEYS[1:128]

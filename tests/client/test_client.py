@@ -100,8 +100,8 @@ def test_arguments_that_make_no_sense_are_refused_with_a_reason(options, says):
 def test_without_a_server_the_error_says_what_to_do():
     started = time.monotonic()
     with pytest.raises(ConnectTimeout) as caught:
-        Elevator(endpoint="127.0.0.1:9", timeout=0.2)
-    assert time.monotonic() - started < 5
+        Elevator(endpoint="127.0.0.1:9", timeout=0.2, connect_timeout=60)
+    assert time.monotonic() - started < 30
     assert str(caught.value) == (
         "cannot connect to the Elevator server at tcp://127.0.0.1:9: connection refused (tried for 0.2 s); start one with "
         "`elevator serve`"
@@ -176,12 +176,12 @@ def test_a_batch_of_a_client_stays_with_the_database_it_was_made_for():
 
 
 def test_a_batch_s_own_timeout_is_in_force(silent):
-    batch = WriteBatch(endpoint=silent, timeout=0.2, auto_connect=False)
+    batch = WriteBatch(endpoint=silent, timeout=0.2, connect_timeout=60, auto_connect=False)
     batch.Put("k", "v")
     started = time.monotonic()
     with pytest.raises(RequestTimeout, match=r"within 0\.2 s"):
         batch.Write()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert len(batch) == 1
     batch.Clear()
     batch.disconnect()

@@ -52,7 +52,7 @@ def handler_of(E):
 
     def handle():
         try:
-            assert E.Get("k", timeout=1) == "v"
+            assert E.Get("k", timeout=20) == "v"
         except TransportError:
             refused.append(1)
 

@@ -9,6 +9,7 @@ import pytest
 from pyelevator.codec.base import Limits, pack, unpack
 from pyelevator.codec.pause import Pause
 from pyelevator.errors import MalformedMessage
+from support.forking import forks_with_threads
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +60,7 @@ def test_the_collector_is_off_until_the_last_thread_has_left():
     assert gc.isenabled()
 
 
+@forks_with_threads
 def test_a_child_that_was_forked_meanwhile_collects():
     pause, entered, leave = Pause(), threading.Event(), threading.Event()
 

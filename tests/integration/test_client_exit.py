@@ -4,11 +4,12 @@ import pytest
 
 from pyelevator.application import Application
 from pyelevator.testing.servers import ServerProcess, serve
+from support.forking import FORKING
 from support.programs import run
 from support.puppets import silent_listener, unused_endpoint
 
 LOUD = ("-X", "faulthandler", "-W", "always")
-BOUND = 10.0
+BOUND = 40.0
 """Seconds that a process may take from start to end on a busy machine; a hang takes for ever."""
 
 HEAD = """
@@ -156,7 +157,7 @@ def test_parent_and_child_of_a_fork_both_end(url, end):
         assert E.Get("k") == "v"
         E.disconnect()
     """
-    ran = run_quickly(program, url, options=(*LOUD, "-W", "ignore::DeprecationWarning"))
+    ran = run_quickly(program, url, options=(*LOUD, *FORKING))
     assert (ran.code, ran.err) == (0, "")
 
 
@@ -173,7 +174,7 @@ def test_a_forked_child_that_never_uses_the_client_says_nothing_of_it(url):
         del E
         sys.exit(0)
     """
-    ran = run_quickly(program, url, options=(*LOUD, "-W", "ignore::DeprecationWarning"))
+    ran = run_quickly(program, url, options=(*LOUD, *FORKING))
     assert (ran.code, ran.err) == (0, "")
 
 

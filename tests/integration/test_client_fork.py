@@ -13,10 +13,10 @@ from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.auth.keys import generate_keys
 from pyelevator.testing.servers import ProxyProcess, ServerProcess, serve
+from support.forking import FORKING
 from support.programs import run
 
-# Python warns of forks with threads, and ZeroMQ has some; that it works nevertheless is what is shown here.
-OPTIONS = ("-X", "faulthandler", "-W", "always", "-W", "ignore::DeprecationWarning")
+OPTIONS = ("-X", "faulthandler", "-W", "always", *FORKING)
 
 HEAD = """
     import asyncio, ctypes, multiprocessing, os, sys, threading, traceback
@@ -522,7 +522,7 @@ MAIN = """
 def test_multiprocessing(url, tmp_path, method):
     """After a fork the client is there already; what is spawned makes its own."""
     (tmp_path / "pool.py").write_text(POOL)
-    ran = run(HEAD + MAIN, "os", url, tmp_path, method, options=("-X", "faulthandler"))
+    ran = run(HEAD + MAIN, "os", url, tmp_path, method, options=("-X", "faulthandler", *FORKING))
     assert (ran.code, ran.out, ran.err) == (0, "31\n", "")
 
 

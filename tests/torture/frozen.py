@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from random import Random
 
 from pyelevator import Elevator
 from pyelevator.testing.servers import ServerProcess
+from support.puppets import silent_listener, unused_endpoint
 from torture.calls import COLUMNS, THREADS, Calls, fill, in_threads
 from torture.report import Findings
 
@@ -57,19 +57,6 @@ def stuttering(pid: int, stop: float = 0.06, go: float = 0.02, seed: int = 1) ->
         thread.join()
 
 
-@contextmanager
-def silent_listener() -> Iterator[str]:
-    """An address where connections are taken and nobody says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-
-
-def unused() -> str:
-    """An address where nobody listens."""
-    with silent_listener() as address:
-        return address
-
-
 def connects(address: str, calls: int, timeout: float) -> Calls:
     """New clients for an address where no server answers."""
 
@@ -93,7 +80,7 @@ def run(folder: Path, *, calls: int, timeout: float = 0.1, seed: int = 1) -> Fin
     found: dict[str, Calls] = {}
     with ServerProcess(folder / "data") as server:
         address = server.urls[0].partition("://")[2]
-        with Elevator(endpoint=address) as client:
+        with Elevator(endpoint=address, timeout=60) as client:
             fill(client)
 
             def some(calls: int, *timeouts: float) -> Calls:
@@ -110,7 +97,7 @@ def run(folder: Path, *, calls: int, timeout: float = 0.1, seed: int = 1) -> Fin
             found["killed"] = some(calls, timeout)
     with silent_listener() as address:
         found["takes connections, says nothing"] = connects(address, calls, timeout)
-    found["nobody listens"] = connects(unused(), calls, timeout)
+    found["nobody listens"] = connects(unused_endpoint(), calls, timeout)
     return _findings(found)
 
 

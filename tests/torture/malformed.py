@@ -30,7 +30,7 @@ SILENCE: Final = 300
 """Milliseconds in which nothing more may come after the last answer."""
 
 MEMORY_BOUND: Final = 64 << 20
-LATENCY_BOUND: Final = 1.0
+LATENCY_BOUND: Final = 5.0
 
 
 @frozen

@@ -1,6 +1,6 @@
 from pyelevator import Elevator
 from torture import frozen
-from torture.calls import CALLS, Calls, fill
+from torture.calls import BOUND, CALLS, Calls, fill
 
 
 def test_calls_to_a_frozen_slow_or_dead_server_end_in_time_and_get_no_answer_but_their_own(tmp_path):
@@ -17,7 +17,7 @@ def test_each_call_has_one_right_result():
 
 def test_another_calls_answer_and_a_late_end_are_seen():
     calls = Calls()
-    calls.make("Get", lambda: "value of 0008", -2.0, "value of 0007")
+    calls.make("Get", lambda: "value of 0008", -BOUND - 1, "value of 0007")
     assert (calls.right, calls.timeouts) == (0, 0)
     assert calls.violations("x")[0] == "x: Get gave 'value of 0008' instead of 'value of 0007'"
     assert "after its timeout" in calls.violations("x")[1]

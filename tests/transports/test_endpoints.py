@@ -61,7 +61,7 @@ def test_a_lane_takes_no_notice_of_signals(puppet):
                 lane.receive(Deadline.after(0.2))
             with pytest.raises(ConnectTimeout):
                 other.send([b"never"], Deadline.after(0.2))
-            assert time.monotonic() - started < 2.5
+            assert time.monotonic() - started < 20
     finally:
         over.set()
         disturber.join()

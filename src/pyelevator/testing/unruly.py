@@ -72,17 +72,20 @@ class UnrulyRelay:
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                client = self._listening.accept()[0]
-                server = sockets.socket(self._family)
-                if not self._keep(client, server):
-                    return
-                host, _, port = self._server.rpartition(":")
-                server.connect(self._server if self._family == sockets.AF_UNIX else (host, int(port)))
-                for take in (
-                    lambda c=client, s=server: self._pass(c, s),
-                    lambda c=client, s=server: self._pass_back(s, c),
-                ):
-                    threading.Thread(target=take, daemon=True).start()
+                self._relay(self._listening.accept()[0])
+
+    def _relay(self, client: sockets.socket) -> None:
+        server = sockets.socket(self._family)
+        if not self._keep(client, server):
+            return
+        host, _, port = self._server.rpartition(":")
+        try:
+            server.connect(self._server if self._family == sockets.AF_UNIX else (host, int(port)))
+        except OSError:  # then the client finds it as it is
+            _end(client)
+            return
+        for take in (self._pass, client, server), (self._pass_back, server, client):
+            threading.Thread(target=take[0], args=take[1:], daemon=True).start()
 
     def _keep(self, *both: sockets.socket) -> bool:
         """Notes sockets for ``close()``, or closes them if it was called while they came up."""

@@ -14,6 +14,7 @@ from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineError
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb.binding import load_binding
+from support.forking import forks_with_threads
 from support.leveldb_files import checksums
 
 plyvel = load_binding()
@@ -147,6 +148,7 @@ def _wait(event):
     event.wait(60)
 
 
+@forks_with_threads
 def test_a_forked_child_holds_no_lock_after_the_database_closed(storage, path):
     context = multiprocessing.get_context("fork")
     engine, end = storage.open(path, {}), context.Event()

@@ -263,7 +263,7 @@ def alive(peer):
 def old(peer):
     """Understands no PING, and takes its time."""
     begin(peer, 0)
-    peer.settimeout(0.5)
+    peer.settimeout(1.5)
     with pytest.raises(TimeoutError):
         peer.recv(100)
     peer.sendall(REPLY)
@@ -277,7 +277,7 @@ def dead(peer):
 
 def quick(monkeypatch):
     for module in ("sockets.blocking", "sockets.nonblocking"):
-        monkeypatch.setattr(f"pyelevator.transports.{module}.HEARTBEAT", 0.05)
+        monkeypatch.setattr(f"pyelevator.transports.{module}.HEARTBEAT", 0.25)
 
 
 @pytest.mark.parametrize("server", [alive, old])
@@ -346,7 +346,7 @@ def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys, monk
         async with AsyncElevator(endpoint=endpoint, curve=curve, timeout=60) as E:
             await E.Put("k", "v")
             before = E._session._board._shared
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(1.5)
             assert await E.Get("k") == "v"
             return before is E._session._board._shared
 
@@ -369,7 +369,7 @@ def test_a_proxy_asks_servers_that_understand_it_whether_they_live(server, monke
                 assert taken(peer, len(PING)) == PING
                 peer.sendall(PONG)
         else:
-            peer.settimeout(0.5)
+            peer.settimeout(1.5)
             with pytest.raises(TimeoutError):
                 peer.recv(100)
         peer.sendall(zmtp_message(ClassicCodec().encode_response(Response(b"PONG"), Request(Ping()))))

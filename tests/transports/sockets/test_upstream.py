@@ -20,6 +20,7 @@ from pyelevator.testing.servers import serve
 from pyelevator.transports.poller import READ, WRITE
 from pyelevator.transports.sockets.nonblocking import Caller
 from pyelevator.transports.sockets.upstream import Outgoing, Road
+from support.forking import forks_with_threads
 from support.old_peers import OldPeer
 from support.puppets import silent_listener, unused_endpoint
 from support.routers import GREETING, echoing, played, shake_hands, taken
@@ -346,6 +347,7 @@ def test_one_that_is_closed_or_dropped_leaves_nothing_behind():
         gc.collect()
 
 
+@forks_with_threads
 def test_a_forked_child_that_closes_its_copy_costs_the_parent_nothing():
     with echoing("tcp://127.0.0.1:*") as url, loop(url) as on:
         assert on.echoed(b"1") == [b"1"]
