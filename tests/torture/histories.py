@@ -130,7 +130,7 @@ def record(client: Client, name: str, begin: float, end: float) -> list[Operatio
 
 def record_alone(address: str, name: str, begin: float, end: float, timeout: float) -> list[Operation]:
     """The same with a client of its own; for a process."""
-    with Elevator(endpoint=address, timeout=10) as client:
+    with Elevator(endpoint=address, timeout=30, connect_timeout=30) as client:
         client.timeout = timeout
         return record(client, name, begin, end)
 
@@ -141,7 +141,7 @@ def record_all(address: str, seconds: float, timeout: float, seed: int) -> list[
     begin = time.monotonic() + START
     end = begin + seconds
     with (
-        Elevator(endpoint=address, timeout=10) as client,
+        Elevator(endpoint=address, timeout=30, connect_timeout=30) as client,
         ProcessPoolExecutor(PROCESSES, spawn) as processes,
         ThreadPoolExecutor(THREADS) as threads,
     ):

@@ -432,6 +432,7 @@ def test_one_who_asks_for_ever_whether_we_live_and_does_not_read_costs_bounded_m
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     look_around(listener)
     listener.timeout = 0.05
+    client.settimeout(None)
     asking = threading.Thread(target=client.sendall, args=(b"\x04\x07\x04PING\x00\x0a" * 3_000_000,))
     asking.start()
     while asking.is_alive():
