@@ -24,7 +24,7 @@ SLOW = [
     "application/test_open_files.py",
     "auth",
     "cli",
-    "client/test_ahead.py",
+    "client/test_prefetch.py",
     "client/test_interrupts.py",
     "client/test_reentrancy.py",
     "codec/test_codec_properties.py",

@@ -6,7 +6,8 @@ Deterministic: each instruction of the client's own code is tried in turn.
 import pytest
 
 from pyelevator import Elevator
-from pyelevator.client import whole
+from pyelevator.client import paging
+from pyelevator.commands import Range
 from pyelevator.transports import FakeTransport
 from support.steps import Interrupt, each_step
 
@@ -74,7 +75,7 @@ def test_the_end_of_an_iteration_can_be_interrupted_too(client):
 
 
 def test_an_interrupted_range_in_pages_leaves_the_client_as_it_was(client, monkeypatch):
-    monkeypatch.setattr(whole, "PAGE_BYTES", 3000)
+    monkeypatch.setitem(paging.PAGE_BYTES, Range, 3000)
 
     def work(steps):
         try:

@@ -6,7 +6,7 @@ import pytest
 
 from pyelevator import Elevator
 from pyelevator.application import Application, Policy
-from pyelevator.client import ranges
+from pyelevator.client import paging
 from pyelevator.codec import ClassicCodec
 from pyelevator.interceptors import hooks
 from pyelevator.testing.portals import Portal
@@ -121,4 +121,6 @@ def test_pages_of_keys_grow_to_thousands(make):
     weighing = Weighing(application)
     with make(transport=weighing) as E:
         assert list(E.RangeIter(include_value=False)) == keys
-    assert [command.count for command in weighing.slices()] == [ranges.FIRST_COUNT * 4**n for n in range(4)] + [32_768]
+    assert [command.count for command in weighing.slices()] == [paging.INITIAL_PAGE_ROWS * 4**n for n in range(4)] + [
+        32_768
+    ]

@@ -12,7 +12,8 @@ from pyelevator.arguments import to_text
 from pyelevator.client import operations
 from pyelevator.client.decoding import Text, text_for
 from pyelevator.client.operations import DEFAULT_DATABASE, Link
-from pyelevator.client.sync.prefetch import Ahead
+from pyelevator.client.paging import RangePager, ScanCommand, ScanPager
+from pyelevator.client.sync.prefetch import PrefetchedFlow
 from pyelevator.client.sync.session import Session
 from pyelevator.codec import Codec, Limits, codec_for
 from pyelevator.commands import Command
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", str, bytes)
 R = TypeVar("R")
+P = TypeVar("P", ScanPager, RangePager)
 
 
 class Default(str):
@@ -287,6 +289,11 @@ class Facade(Generic[T]):
             forward = compose(self._interceptors, self._link.forward)
         return flow if forward is None else through(forward, flow, deadline)
 
+    def _decode_rows(self, command: ScanCommand, rows: list[Any]) -> list[Any]:
+        """Decode the rows that a scan has fetched."""
+        pairs = command.include_key and command.include_value
+        return self._text.pairs(rows) if pairs else self._text.values(rows)
+
     def _adopt(self, client: "Facade[T]", timeout: float | None) -> None:
         """Becomes a client of the same database."""
         self.timeout = timeout
@@ -395,8 +402,17 @@ class Client(Facade[T]):
             response = self._run_until(operations.refused(link, command, uid, response), deadline)
         return command.result(response.payload)
 
-    def _begin(self, flow: Flow[R], deadline: Deadline) -> Ahead[R]:
-        return Ahead(self._session, self._intercepted(flow, deadline), deadline)
+    def _fetch_page(self, pager: P, compression: bool, deadline: Deadline) -> tuple[Any, P]:
+        """Return the rows of a page, which may still be encoded, and the pager of the next page."""
+        return self._run_until(operations.fetch_page(self._link, pager, compression), deadline)
+
+    def _prefetch_page(self, pager: P, compression: bool, deadline: Deadline) -> PrefetchedFlow[tuple[Any, P]]:
+        """Begin to fetch a page."""
+        flow = operations.fetch_page(self._link, pager, compression)
+        return PrefetchedFlow(self._session, self._intercepted(flow, deadline), deadline)
+
+    def _release_cursor(self, pager: ScanPager, timeout: float | None) -> None:
+        self._run(operations.release_cursor(self._link, pager), timeout)
 
     def _run_until(self, flow: Flow[R], deadline: Deadline) -> R:
         dropped = self._session.dropped

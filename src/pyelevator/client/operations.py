@@ -7,8 +7,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import Factory, define, evolve
 
-from pyelevator.client.ranges import Pager
-from pyelevator.client.whole import WholePager
+from pyelevator.client.paging import RangePager, ScanPager
 from pyelevator.codec import Codec, UnsupportedByDialect
 from pyelevator.commands import (
     Command,
@@ -29,7 +28,7 @@ from pyelevator.flows import Flow, send
 from pyelevator.messages import Request, Response
 
 R = TypeVar("R")
-P = TypeVar("P", Pager, WholePager)
+P = TypeVar("P", ScanPager, RangePager)
 
 DEFAULT_DATABASE: Final = "default"
 
@@ -220,36 +219,36 @@ def mget(link: Link, command: MGet, compression: bool = False) -> Flow[list[byte
     return (yield from call(link, command, compression)) if command.keys else []
 
 
-def scan(link: Link, command: Range | Slice | Pager, compression: bool = False) -> Flow[list[Any]]:
+def scan(link: Link, command: Range | Slice | ScanPager, compression: bool = False) -> Flow[list[Any]]:
     """All rows of a range."""
-    if not isinstance(command, Pager):
+    if not isinstance(command, ScanPager):
         return (yield from call(link, command, compression))
     rows: list[Any] = []
     while not command.done:
-        some, command = yield from page(link, command, compression)
-        rows += some
+        page, command = yield from fetch_page(link, command, compression)
+        rows += page
     return rows
 
 
-def page(link: Link, pager: P, compression: bool = False) -> Flow[tuple[Any, P]]:
+def fetch_page(link: Link, pager: P, compression: bool = False) -> Flow[tuple[Any, P]]:
     """The next rows of a long scan, still packed if the pager lets them be so, and the pager for those behind them."""
     command = pager.next_command()
     response = yield from exchange(link, command, compression)
-    return pager.take(command.result(response.payload), more=response.more, cursor=response.cursor)
+    return pager.feed(command.result(response.payload), more=response.more, cursor=response.cursor)
 
 
-def release(link: Link, pager: Pager) -> Flow[None]:
+def release_cursor(link: Link, pager: ScanPager) -> Flow[None]:
     """Gives the cursor of a scan back."""
     if isinstance(pager.cursor, bytes):
         yield from exchange(link, Slice(cursor=pager.cursor))
 
 
-def give_back(link: Link, dropped: deque[Pager], flow: Flow[R]) -> Flow[R]:
+def give_back(link: Link, dropped: deque[ScanPager], flow: Flow[R]) -> Flow[R]:
     """Gives the cursors of scans back that nobody goes on with, and then does what ``flow`` does.
 
     It does not matter if the server cannot be told: it keeps none for long.
     """
-    pagers: list[Pager] = []
+    pagers: list[ScanPager] = []
     with suppress(IndexError):
         while True:
             pagers.append(dropped.popleft())
@@ -258,5 +257,5 @@ def give_back(link: Link, dropped: deque[Pager], flow: Flow[R]) -> Flow[R]:
             yield from exchange(link, Pipeline([Slice(cursor=pager.cursor) for pager in pagers]))
         else:
             for pager in pagers:
-                yield from release(link, pager)
+                yield from release_cursor(link, pager)
     return (yield from flow)

@@ -10,6 +10,7 @@ from pyelevator.client import operations
 from pyelevator.client.aio.session import AsyncSession
 from pyelevator.client.facade import Client, Facade, check_name
 from pyelevator.client.operations import Link
+from pyelevator.client.paging import RangePager, ScanPager
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", str, bytes)
 R = TypeVar("R")
+P = TypeVar("P", ScanPager, RangePager)
 C = TypeVar("C", bound=type)
 
 
@@ -112,6 +114,13 @@ class AsyncClient(Facade[T]):
                 outcome = await self._drive_until(operations.refused(link, command, uid, outcome), call.deadline)
             outcome = outcome.payload
         return command.result(outcome)
+
+    def _fetch_page(self, pager: P, compression: bool, deadline: Deadline) -> Coroutine[Any, Any, tuple[Any, P]]:
+        """Return the rows of a page, which may still be encoded, and the pager of the next page."""
+        return self._run_until(operations.fetch_page(self._link, pager, compression), deadline)
+
+    async def _release_cursor(self, pager: ScanPager, timeout: float | None) -> None:
+        await self._run(operations.release_cursor(self._link, pager), timeout)
 
     def _drive(self, flow: Flow[R], timeout: float | None) -> Coroutine[Any, Any, R]:
         return self._drive_until(flow, self._deadline(timeout))

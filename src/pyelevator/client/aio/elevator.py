@@ -3,7 +3,7 @@
 The docstrings are Elevator's.
 """
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
@@ -12,12 +12,20 @@ from pyelevator.client import operations
 from pyelevator.client.aio.batch import AsyncWriteBatch
 from pyelevator.client.aio.client import AsyncClient, documented_by
 from pyelevator.client.aio.pipeline import AsyncPipeline
-from pyelevator.client.aio.ranges import AsyncRangeIter, gathered
+from pyelevator.client.aio.ranges import AsyncRangeIter, collect_range
 from pyelevator.client.facade import Arguments
-from pyelevator.client.ranges import RANGE_ITER, SLICE, Pager, Scan, check_count, scan
+from pyelevator.client.paging import (
+    ITER_NAMES,
+    SLICE_NAMES,
+    IncompleteRange,
+    RangePager,
+    ScanPager,
+    build_scan,
+    can_page,
+    check_count,
+)
 from pyelevator.client.sync.batch import BATCH_TIMEOUT
 from pyelevator.client.sync.elevator import Elevator
-from pyelevator.client.whole import Unfinished, WholePager, comes_in_pages
 from pyelevator.commands import (
     Data,
     DbCreate,
@@ -35,11 +43,10 @@ from pyelevator.commands import (
     Range,
     RepairReport,
 )
-from pyelevator.deadlines import Deadline, check_timeout
+from pyelevator.deadlines import check_timeout
 from pyelevator.errors import CursorExpired, KeyNotFound
 
 T = TypeVar("T", str, bytes)
-P = TypeVar("P", Pager, WholePager)
 
 
 @documented_by(Elevator)
@@ -170,13 +177,14 @@ class AsyncElevator(AsyncClient[T]):
         compression: bool = False,
         timeout: float | None = None,
     ) -> list[Any]:
-        command = scan(start, limit, include_key, include_value, prefix, reverse=reverse)
+        command = build_scan(start, limit, include_key, include_value, prefix, reverse=reverse)
         deadline = self._deadline(timeout)
-        if self._looks_ahead and isinstance(command, Range) and comes_in_pages(command, self._link.features):
-            with suppress(CursorExpired, Unfinished):  # nobody has seen anything of it yet
-                pager = WholePager.of(command)
-                return await gathered(pager, lambda pager: self._page(pager, compression, deadline), self._text.pairs)
-        return self._rows(command, await self._run_until(operations.scan(self._link, command, compression), deadline))
+        if self._looks_ahead and isinstance(command, Range) and can_page(command, self._link.features):
+            with suppress(CursorExpired, IncompleteRange):  # the caller has seen nothing of it yet
+                return await collect_range(self, RangePager.from_command(command), compression, deadline)
+        return self._decode_rows(
+            command, await self._run_until(operations.scan(self._link, command, compression), deadline)
+        )
 
     @overload
     async def Slice(
@@ -218,8 +226,10 @@ class AsyncElevator(AsyncClient[T]):
         compression: bool = False,
         timeout: float | None = None,
     ) -> list[Any]:
-        command = scan(key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse, names=SLICE)
-        return self._rows(command, await self._run(operations.scan(self._link, command, compression), timeout))
+        command = build_scan(
+            key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse, names=SLICE_NAMES
+        )
+        return self._decode_rows(command, await self._run(operations.scan(self._link, command, compression), timeout))
 
     @overload
     def RangeIter(
@@ -264,25 +274,9 @@ class AsyncElevator(AsyncClient[T]):
         compression: bool = False,
         timeout: float | None = None,
     ) -> "AsyncRangeIter[Any]":
-        command = scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=RANGE_ITER)
-        pager = Pager.over(command, consistent, sealed=self._looks_ahead)
-        check_timeout(timeout)
-        return AsyncRangeIter(
-            pager,
-            lambda: self._deadline(timeout),
-            lambda pager, deadline: self._page(pager, compression, deadline),
-            lambda page: self._rows(pager, page),
-            lambda pager: self._run(operations.release(self._link, pager), timeout),
-            drop=self._session.dropped.append,
-            looks_ahead=self._looks_ahead,
-        )
-
-    def _page(self, pager: P, compression: bool, deadline: Deadline) -> Coroutine[Any, Any, tuple[Any, P]]:
-        return self._run_until(operations.page(self._link, pager, compression), deadline)
-
-    def _rows(self, command: Scan, rows: list[Any]) -> list[Any]:
-        pairs = command.include_key and command.include_value
-        return self._text.pairs(rows) if pairs else self._text.values(rows)
+        command = build_scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=ITER_NAMES)
+        pager = ScanPager.for_iterator(command, consistent, sealed=self._looks_ahead)
+        return AsyncRangeIter(self, pager, compression, check_timeout(timeout))
 
     def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":
         return AsyncWriteBatch.borrowing(self, timeout)

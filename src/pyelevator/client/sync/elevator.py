@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pyelevator.arguments import to_text
-from pyelevator.client import operations, ranges
+from pyelevator.client import operations
 from pyelevator.client.facade import (
     DEFAULT_DIALECT,
     DEFAULT_ENCODING,
@@ -16,13 +16,19 @@ from pyelevator.client.facade import (
     Client,
     Unset,
 )
-from pyelevator.client.ranges import RANGE_ITER, SLICE, Pager, Scan, check_count, scan
-from pyelevator.client.sync import batch
+from pyelevator.client.paging import (
+    ITER_NAMES,
+    SLICE_NAMES,
+    IncompleteRange,
+    RangePager,
+    ScanPager,
+    build_scan,
+    can_page,
+    check_count,
+)
+from pyelevator.client.sync import batch, ranges
 from pyelevator.client.sync.batch import BATCH_TIMEOUT
-from pyelevator.client.sync.pages import Fetched, Pages
 from pyelevator.client.sync.pipeline import Pipeline
-from pyelevator.client.sync.prefetch import Ahead
-from pyelevator.client.whole import Unfinished, WholePager, comes_in_pages, gathered
 from pyelevator.codec import Codec, Limits
 from pyelevator.commands import (
     Data,
@@ -41,7 +47,6 @@ from pyelevator.commands import (
     Range,
     RepairReport,
 )
-from pyelevator.deadlines import Deadline
 from pyelevator.errors import CursorExpired, KeyNotFound
 from pyelevator.flows import Interceptor
 from pyelevator.legacy import accept_old_calls, call_timeout
@@ -324,20 +329,12 @@ class Elevator(Client[T]):
             compression: ask for an lz4-compressed answer.
             timeout: seconds.
         """
-        command = scan(start, limit, include_key, include_value, prefix, reverse=reverse)
+        command = build_scan(start, limit, include_key, include_value, prefix, reverse=reverse)
         deadline = self._deadline(timeout)
-        if self._looks_ahead and isinstance(command, Range) and comes_in_pages(command, self._link.features):
-            with suppress(CursorExpired, Unfinished):  # nobody has seen anything of it yet
-                return self._gathered(WholePager.of(command), compression, deadline)
-        return self._rows(command, self._run_until(operations.scan(self._link, command, compression), deadline))
-
-    def _gathered(self, pager: WholePager, compression: bool, deadline: Deadline) -> list[Any]:
-        first = self._run_until(operations.page(self._link, pager, compression), deadline)
-        return gathered(
-            first,
-            lambda pager: self._begin(operations.page(self._link, pager, compression), deadline),
-            self._text.pairs,
-        )
+        if self._looks_ahead and isinstance(command, Range) and can_page(command, self._link.features):
+            with suppress(CursorExpired, IncompleteRange):  # the caller has seen nothing of it yet
+                return ranges.collect_range(self, RangePager.from_command(command), compression, deadline)
+        return self._decode_rows(command, self._run_until(operations.scan(self._link, command, compression), deadline))
 
     @overload
     def Slice(
@@ -389,8 +386,10 @@ class Elevator(Client[T]):
         >>> E.Slice("c", 2, reverse=True, include_value=False)
         ['c', 'b']
         """
-        command = scan(key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse, names=SLICE)
-        return self._rows(command, self._run(operations.scan(self._link, command, compression), timeout))
+        command = build_scan(
+            key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse, names=SLICE_NAMES
+        )
+        return self._decode_rows(command, self._run(operations.scan(self._link, command, compression), timeout))
 
     @overload
     def RangeIter(
@@ -450,26 +449,9 @@ class Elevator(Client[T]):
         ...     next(rows)
         ['a', '1']
         """
-        command = scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=RANGE_ITER)
-        pager = Pager.over(command, consistent, sealed=self._looks_ahead)
-        timeout = call_timeout(timeout)
-
-        def begin(pager: Pager, deadline: Deadline) -> Ahead[Fetched]:
-            return self._begin(operations.page(self._link, pager, compression), deadline)
-
-        pages: Pages[Any] = Pages(
-            lambda: self._deadline(timeout),
-            lambda pager, deadline: self._run_until(operations.page(self._link, pager, compression), deadline),
-            begin if self._looks_ahead else None,
-            lambda rows: self._rows(pager, rows),
-            lambda pager: self._run(operations.release(self._link, pager), timeout),
-            self._session.dropped.append,
-        )
-        return ranges.RangeIter(pager, pages)
-
-    def _rows(self, command: Scan, rows: list[Any]) -> list[Any]:
-        pairs = command.include_key and command.include_value
-        return self._text.pairs(rows) if pairs else self._text.values(rows)
+        command = build_scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=ITER_NAMES)
+        pager = ScanPager.for_iterator(command, consistent, sealed=self._looks_ahead)
+        return ranges.RangeIter(self, pager, compression, call_timeout(timeout))
 
     def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "batch.WriteBatch[T]":
         """A batch for the connected database, over this client's connections, with a timeout of its own."""

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from pyelevator.client.decoding import Text
+from pyelevator.client.paging import SLICE_NAMES, ScanCommand, ScanPager, build_scan, check_count
 from pyelevator.client.pipelines import pipeline
-from pyelevator.client.ranges import SLICE, Pager, Scan, check_count, scan
 from pyelevator.commands import Command, Data, Delete, Exists, Get, MGet, Put
 from pyelevator.deadlines import check_timeout
 from pyelevator.errors import ArgumentTypeError, ElevatorError, KeyNotFound, UsageError
@@ -121,7 +121,7 @@ class Commands(Generic[T]):
         Raises:
             UsageError: a count under a prefix, which takes more than one message.
         """
-        return self._add_scan(scan(start, limit, include_key, include_value, prefix, reverse=reverse))
+        return self._add_scan(build_scan(start, limit, include_key, include_value, prefix, reverse=reverse))
 
     def Slice(
         self,
@@ -134,10 +134,12 @@ class Commands(Generic[T]):
     ) -> "Result[list[Any]]":
         """The first ``offset`` pairs from ``key_from`` on, as in :meth:`Elevator.Slice <pyelevator.Elevator.Slice>`."""
         count = check_count(offset)
-        return self._add_scan(scan(key_from, count, include_key, include_value, None, reverse=reverse, names=SLICE))
+        return self._add_scan(
+            build_scan(key_from, count, include_key, include_value, None, reverse=reverse, names=SLICE_NAMES)
+        )
 
-    def _add_scan(self, command: Scan) -> "Result[list[Any]]":
-        if isinstance(command, Pager):
+    def _add_scan(self, command: ScanCommand) -> "Result[list[Any]]":
+        if isinstance(command, ScanPager):
             raise UsageError("a count under a prefix takes several messages, and no place in a pipeline; use Slice")
         pairs = command.include_key and command.include_value
         return self._add(command, self._text.pairs if pairs else self._text.values)

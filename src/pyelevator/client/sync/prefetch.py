@@ -1,4 +1,4 @@
-"""Ahead: a call that is begun now and ended later, by the same thread, which does something else meanwhile."""
+"""Prefetch: send a request now, and read its response later on the same thread."""
 
 from typing import Any, Final, Generic, TypeVar
 
@@ -9,11 +9,11 @@ from pyelevator.flows import Effect, Flow, Send, drive, resumed
 
 R = TypeVar("R")
 
-AT_ONCE: Final = Deadline(0.0, 0.0)
+NO_WAIT: Final = Deadline(0.0, 0.0)
 """What cannot be sent without waiting is not sent ahead."""
 
 
-class Ahead(Generic[R]):
+class PrefetchedFlow(Generic[R]):
     """A flow whose first request is sent, if that takes no waiting, and whose answer is not waited for yet.
 
     Whatever goes wrong at the beginning is told at the end, so that a caller who is busy with something else is not
@@ -28,12 +28,12 @@ class Ahead(Generic[R]):
     def __init__(self, session: Session, flow: Flow[R], deadline: Deadline) -> None:
         self._session, self._flow, self._deadline = session, flow, deadline
         self._effect: Effect | None = None
-        self._begun: Begun | None = None
-        self._ended: BaseException | None = None
+        self._pending: Begun | None = None
+        self._outcome: BaseException | None = None
         try:
             self._effect = next(flow)
         except Exception as error:  # noqa: BLE001 - StopIteration with the result, or what the caller shall be told
-            self._ended = error
+            self._outcome = error
         else:
             self._send()
 
@@ -41,28 +41,28 @@ class Ahead(Generic[R]):
         """Sends the first request; where that fails, it is sent when its answer is wanted."""
         if isinstance(self._effect, Send):
             try:
-                self._begun = self._session.begin(self._effect.request, AT_ONCE)
+                self._pending = self._session.begin(self._effect.request, NO_WAIT)
             except TransportError:
-                self._begun = None
+                self._pending = None
 
     @property
     def is_of_this_process(self) -> bool:
         """False after a fork: the lane is the parent's."""
-        return self._begun is None or self._begun.is_of_this_process
+        return self._pending is None or self._pending.is_of_this_process
 
     def finish(self) -> R:
         """What the flow gives or raises; waits for it."""
-        if isinstance(self._ended, StopIteration):
-            result: R = self._ended.value
+        if isinstance(self._outcome, StopIteration):
+            result: R = self._outcome.value
             return result
-        if self._ended is not None or self._effect is None:
-            raise self._ended or RuntimeError("it has been given up")
+        if self._outcome is not None or self._effect is None:
+            raise self._outcome or RuntimeError("it has been given up")
         perform, first = self._session.performer(self._deadline), self._effect
 
         def perform_or_receive(effect: Effect) -> Any:
-            if effect is first and self._begun is not None:
-                begun, self._begun = self._begun, None
-                return begun.finish(self._deadline)
+            if effect is first and self._pending is not None:
+                pending, self._pending = self._pending, None
+                return pending.finish(self._deadline)
             return perform(effect)
 
         return drive(resumed(self._flow, first), perform_or_receive)
@@ -71,5 +71,5 @@ class Ahead(Generic[R]):
         """Gives it up."""
         self._flow.close()
         self._effect = None
-        if self._begun is not None:
-            self._begun.abandon()
+        if self._pending is not None:
+            self._pending.abandon()

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from pyelevator import Elevator, MalformedMessage
 from pyelevator.application import Application, Policy
-from pyelevator.client import whole
+from pyelevator.client import paging
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import PUT, Batch, Range, Slice
 from pyelevator.interceptors import hooks
@@ -41,7 +41,7 @@ class Watched(Application):
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch):
-    monkeypatch.setattr(whole, "PAGE_BYTES", 30)
+    monkeypatch.setitem(paging.PAGE_BYTES, Range, 30)
 
 
 @pytest.fixture

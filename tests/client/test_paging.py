@@ -4,8 +4,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pyelevator import Elevator, RequestTimeout, UsageError
-from pyelevator.client import ranges
-from pyelevator.client.ranges import Pager, scan
+from pyelevator.client import paging
+from pyelevator.client.paging import ScanPager, build_scan
 from pyelevator.commands import Range, Slice
 from pyelevator.interceptors import Fault, Faults
 
@@ -31,7 +31,7 @@ def drained(pager, database):
         command = pager.next_command()
         commands += 1
         assert commands <= len(database) + 3, "the pager does not come to an end"
-        some, pager = pager.take(served(database, command), more=False)
+        some, pager = pager.feed(served(database, command), more=False)
         rows += some
     return rows
 
@@ -50,7 +50,10 @@ def test_pages_give_what_one_range_gives(
     database, start, limit, prefix, include_key, include_value, first_count, reverse
 ):
     assume(include_key or include_value)
-    pager = evolve(Pager.of(scan(start, limit, include_key, include_value, prefix, reverse=reverse)), count=first_count)
+    pager = evolve(
+        ScanPager.from_command(build_scan(start, limit, include_key, include_value, prefix, reverse=reverse)),
+        count=first_count,
+    )
     low, high = (None, start) if reverse and isinstance(limit, int) else (start, limit)
     pairs = [
         [k, v]
@@ -63,30 +66,30 @@ def test_pages_give_what_one_range_gives(
 
 
 def test_a_page_that_the_server_cut_is_not_the_last():
-    rows, pager = Pager.of(Range()).take([[b"a", b"1"]], more=True)
+    rows, pager = ScanPager.from_command(Range()).feed([[b"a", b"1"]], more=True)
     assert rows == [[b"a", b"1"]]
     assert not pager.done
     assert pager.next_command().start == b"a\0"
 
 
-def test_pages_aim_at_a_size_whatever_the_values():
-    _, pager = Pager.of(Range()).take([[b"%04d" % i, b"x" * 100_000] for i in range(128)], more=False)
+def test_pages_aim_at_a_size():
+    _, pager = ScanPager.from_command(Range()).feed([[b"%04d" % i, b"x" * 100_000] for i in range(128)], more=False)
     assert pager.next_command().count == 20
-    _, pager = Pager.of(Range()).take([[b"%04d" % i, b"x"] for i in range(128)], more=False)
+    _, pager = ScanPager.from_command(Range()).feed([[b"%04d" % i, b"x"] for i in range(128)], more=False)
     assert pager.next_command().count == 512
-    _, pager = pager.take([[b"1%04d" % i, b"x" * 2_000_000] for i in range(512)], more=False)
+    _, pager = pager.feed([[b"1%04d" % i, b"x" * 2_000_000] for i in range(512)], more=False)
     assert pager.next_command().count == 1
 
 
 def test_a_pager_never_changes_so_a_page_that_was_not_taken_over_comes_again():
-    pager = Pager.of(Range())
+    pager = ScanPager.from_command(Range())
     first = pager.next_command()
-    pager.take([[b"a", b"1"]], more=True)
+    pager.feed([[b"a", b"1"]], more=True)
     assert pager.next_command() == first
 
 
 def test_a_server_with_pages_is_told_the_size():
-    assert Pager.of(Range()).next_command() == Slice(b"", ranges.FIRST_COUNT, max_bytes=2 << 20)
+    assert ScanPager.from_command(Range()).next_command() == Slice(b"", paging.INITIAL_PAGE_ROWS, max_bytes=2 << 20)
 
 
 def test_a_page_that_failed_is_fetched_again_and_nothing_is_skipped():
