@@ -50,8 +50,8 @@ def fill(path: Path, options: Mapping[str, Any]) -> None:
 def scan(engine: Engine) -> int:
     """Reads all of it as the server does, and counts the rows."""
     count = 0
-    with engine.pieces(Bounds()) as pieces:
-        while some := pieces.take(256, 256 << 10)[0]:
+    with engine.chunks(Bounds()) as pieces:
+        while some := pieces.read(256, 256 << 10)[0]:
             count += len(some)
     return count
 

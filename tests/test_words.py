@@ -52,7 +52,6 @@ PENDING = {
     "codec",
     "compat",
     "conversation",
-    "engines",
     "interceptors",
     "messages",
     "proxy",

@@ -11,7 +11,7 @@ from typing import Any
 from pyelevator import Elevator
 from pyelevator.application import Application, Catalog
 from pyelevator.commands import PUT, Op, RepairReport
-from pyelevator.engines.base import Bounds, Capability, Engine, EngineBusy, EngineError, Reader, Storage
+from pyelevator.engines.base import Bounds, Capability, Engine, EngineBusy, EngineError, ReadView, Storage
 from pyelevator.engines.options import check_options
 from pyelevator.server import Server
 
@@ -39,7 +39,7 @@ def readable(damaged: sqlite3.Connection, order: str) -> Iterator[Any]:
         yield from damaged.execute(f"SELECT key, value FROM pairs ORDER BY key {order}")
 
 
-class Snapshot(Reader):
+class Snapshot(ReadView):
     """A transaction that reads: in WAL mode it sees the moment of its first read, whatever is written meanwhile."""
 
     _connection: Any = None
@@ -112,7 +112,7 @@ class SqliteEngine(Engine):
     def scan(self, bounds: Bounds) -> Iterator[Any]:
         return self.snapshot().scan(bounds)
 
-    def snapshot(self) -> Reader:
+    def snapshot(self) -> ReadView:
         if self._closed:
             raise EngineError("the database is closed")
         return Snapshot(self._path)

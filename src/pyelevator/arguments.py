@@ -69,10 +69,10 @@ def to_text(value: Data, name: str) -> str:
     return to_bytes(value, name).decode("utf-8", "surrogateescape")
 
 
-def behind(prefix: bytes) -> bytes | None:
-    r"""The smallest key that follows every key with the prefix; None if there is none.
+def prefix_successor(prefix: bytes) -> bytes | None:
+    r"""Return the smallest key that follows every key with the prefix; None if there is none.
 
-    >>> behind(b"user:"), behind(b"a\xff"), behind(b"\xff")
+    >>> prefix_successor(b"user:"), prefix_successor(b"a\xff"), prefix_successor(b"\xff")
     (b'user;', b'b', None)
     """
     kept = prefix.rstrip(b"\xff")

@@ -139,10 +139,10 @@ class Cracked(MemoryEngine):
             raise EngineFileError("bad block")
         return super().get(key)
 
-    def gather(self, keys, *args, **kwargs):
+    def collect(self, keys, *args, **kwargs):
         if b"0007" in keys:
             raise EngineFileError("bad block")
-        return super().gather(keys, *args, **kwargs)
+        return super().collect(keys, *args, **kwargs)
 
 
 KEYS = [b"%04d" % i for i in range(600)]

@@ -157,14 +157,14 @@ def test_a_large_range_is_gathered_in_pieces_of_few_rows_and_few_bytes(size):
 )
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_scan_is_closed_when_enough_was_read_and_when_reading_fails(world, command, fails, monkeypatch):
-    closed, take, close = [], ChunkedScan.take, ChunkedScan.close
+    closed, read, close = [], ChunkedScan.read, ChunkedScan.close
 
-    def taking(pieces, most, enough):
+    def reading(scan, max_rows, target_bytes):
         if fails:
             raise OSError("cannot be read")
-        return take(pieces, most, enough)
+        return read(scan, max_rows, target_bytes)
 
-    monkeypatch.setattr(ChunkedScan, "take", taking)
-    monkeypatch.setattr(ChunkedScan, "close", lambda pieces: closed.append(pieces) or close(pieces))
+    monkeypatch.setattr(ChunkedScan, "read", reading)
+    monkeypatch.setattr(ChunkedScan, "close", lambda scan: closed.append(scan) or close(scan))
     response = world.ask(command)
     assert (response.code is None, len(closed)) == (not fails, 1)

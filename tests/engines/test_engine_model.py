@@ -67,13 +67,13 @@ class EngineMachine(RuleBasedStateMachine):
     def multi_get(self, keys, fill):
         assert self.engine.multi_get(keys, fill_cache=fill) == [self.model.get(key) for key in keys]
         ordered = sorted(set(keys))
-        assert list(chain.from_iterable(self.engine.pick(ordered))) == [self.model.get(key) for key in ordered]
+        assert list(chain.from_iterable(self.engine.iter_values(ordered))) == [self.model.get(key) for key in ordered]
 
     @rule(bounds=BOUNDS)
     def scan(self, bounds):
         assert list(self.engine.scan(bounds)) == expected(self.model, bounds)
-        with self.engine.pieces(bounds) as pieces:
-            taken = iter(lambda: pieces.take(3, 10)[0], [])
+        with self.engine.chunks(bounds) as chunks:
+            taken = iter(lambda: chunks.read(3, 10)[0], [])
             assert list(chain.from_iterable(taken)) == expected(self.model, bounds)
 
     @rule(target=scans, bounds=BOUNDS)

@@ -5,7 +5,7 @@ import pytest
 from pyelevator.commands import PUT
 from pyelevator.engines.base import OptionTypeError, OptionValueError
 from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.options import OPTION_NAMES, check_options, creation, unknown_option
+from pyelevator.engines.options import OPTION_NAMES, check_options, describe_unknown_option, parse_creation
 
 
 def test_old_names_become_the_present_ones():
@@ -67,7 +67,7 @@ def test_what_leveldb_cannot_do_becomes_the_nearest_it_can(given, kept):
     ],
 )
 def test_an_option_that_does_not_exist_is_named(options, text):
-    found = unknown_option(options)
+    found = describe_unknown_option(options)
     assert found is text or (text is not None and found.startswith(text))
 
 
@@ -81,13 +81,13 @@ def test_an_option_that_does_not_exist_is_named(options, text):
     ],
 )
 def test_creation_options_hold_where_they_are_given(options, expected):
-    assert tuple(creation(options).values()) == expected
+    assert tuple(parse_creation(options).values()) == expected
 
 
 @pytest.mark.parametrize("name", ["create_if_missing", "error_if_exists"])
 def test_creation_options_are_bools(name):
     with pytest.raises(OptionTypeError, match=f"option {name} must be a boolean, not int"):
-        creation({name: 1})
+        parse_creation({name: 1})
 
 
 def test_unknown_options_are_ignored_with_one_line(caplog):

@@ -50,7 +50,7 @@ class World:
 
     def read(self, *keys, fill=True):
         self.reads = []
-        return list(self.rows.gather(self, keys, self.seen, fill_cache=fill))
+        return list(self.rows.collect(self, keys, self.seen, fill_cache=fill))
 
     def seen(self, values):
         self.reads += values
@@ -58,11 +58,11 @@ class World:
 
     def steps(self, key, value):
         ops = [(DELETE, key) if value is None else (PUT, key, value)]
-        self.rows.begin(ops)
+        self.rows.begin_write(ops)
         yield
         self.database.write(ops)
         yield
-        self.rows.end()
+        self.rows.end_write()
 
     def write(self, key, value):
         for _ in self.steps(key, value):
@@ -140,7 +140,7 @@ def test_a_write_meanwhile_does_not_keep_other_keys_from_the_cache(world):
 def test_two_reads_at_a_time_are_both_told_of_a_write(world):
     def inner():
         world.while_reading = lambda: world.write(b"a", b"2")
-        world.rows.gather(world, [b"a", b"b"], world.seen, fill_cache=True)
+        world.rows.collect(world, [b"a", b"b"], world.seen, fill_cache=True)
         world.while_reading = lambda: None
 
     world.while_reading = inner
@@ -173,7 +173,7 @@ def test_keys_that_are_written_and_kept_again_between_two_looks_are_of_one_momen
             yield self[1]
 
     world.read(b"a", b"b")
-    assert world.rows.gather(world, Keys([b"a", b"b"]), world.seen, fill_cache=True) == [b"2", b"2"]
+    assert world.rows.collect(world, Keys([b"a", b"b"]), world.seen, fill_cache=True) == [b"2", b"2"]
 
 
 KEYS = st.sampled_from([b"a", b"b", b"c"])

@@ -20,7 +20,7 @@ from pyelevator.application.openings import Openings
 from pyelevator.application.store import LOCK_FILE, STORE_FILE, Entry, Store, fields_of, lock
 from pyelevator.commands import Command, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
-from pyelevator.engines.options import creation, unknown_option
+from pyelevator.engines.options import describe_unknown_option, parse_creation
 from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
 
 _log: Final = logging.getLogger("pyelevator.catalog")
@@ -87,7 +87,7 @@ class Catalog:
         max_open: int = 256,
     ) -> None:
         self._storage = storage
-        self._openings = Openings(max_open, storage.files)
+        self._openings = Openings(max_open, storage.files_per_database)
         self._lock = threading.Lock()
         self._creating: set[str] = set()
         self._index = _Index()
@@ -301,18 +301,18 @@ class Catalog:
         name = normal(str(name))
         if not tolerant:
             self._check_names(options)
-        allowed, kept = creation(options), self._storage.check_options(options)
+        allowed, kept = parse_creation(options), self._storage.check_options(options)
         with self._reserved(name, path):
             adopted = self._storage.exists(path)
             _check_creation(name, adopted, **allowed)
-            shown = self._storage.observed_options(path) if adopted else {}
+            shown = self._storage.detect_options(path) if adopted else {}
             mount = self._mount_of(Entry(name, str(uuid4()), path, shown | kept, adopted), fresh=not adopted)
             with mount.created():
                 self._change(lambda mounts: (*mounts, mount))
 
     def _check_names(self, options: Iterable[str]) -> None:
         names = self._storage.option_names
-        unknown = None if names is None else unknown_option(options, names)
+        unknown = None if names is None else describe_unknown_option(options, names)
         if unknown is not None:
             raise OptionValueError(unknown)
 

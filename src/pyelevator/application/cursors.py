@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from attrs import Factory, define
 
-from pyelevator.engines.base import Engine, Reader
+from pyelevator.engines.base import Engine, ReadView
 from pyelevator.errors import CursorExpired, ServerRuntimeError
 from pyelevator.messages import Request
 
@@ -33,7 +33,7 @@ class Cursor:
     """
 
     id: bytes
-    snapshot: Reader
+    snapshot: ReadView
     engine: Engine
     peer: str | None
     holder: Any
@@ -80,7 +80,7 @@ class Cursors:
     def __len__(self) -> int:
         return len(self._cursors)
 
-    def keep(self, snapshot: Reader, engine: Engine, request: Request[Any]) -> Cursor:
+    def keep(self, snapshot: ReadView, engine: Engine, request: Request[Any]) -> Cursor:
         """Keeps a snapshot.
 
         Raises:
@@ -91,7 +91,7 @@ class Cursors:
                 self._make_room(request.holder)
             return self._keep(snapshot, engine, request)
 
-    def keep_if_room(self, snapshot: Reader, engine: Engine, request: Request[Any]) -> Cursor | None:
+    def keep_if_room(self, snapshot: ReadView, engine: Engine, request: Request[Any]) -> Cursor | None:
         """Keeps a snapshot for somebody who can do without, and only until another needs the room; None if there is
         no room now, and the snapshot is still the caller's."""
         with self._lock:
@@ -105,7 +105,7 @@ class Cursors:
         self._expire(self._clock())
         return len(self._cursors) >= self._most
 
-    def _keep(self, snapshot: Reader, engine: Engine, request: Request[Any]) -> Cursor:
+    def _keep(self, snapshot: ReadView, engine: Engine, request: Request[Any]) -> Cursor:
         now = self._clock()
         owned = request.peer, request.holder, request.connection
         cursor = Cursor(token_hex(16).encode(), snapshot, engine, *owned, now, now)

@@ -24,7 +24,7 @@ def _internal(error: Exception) -> tuple[ErrorCode, str]:
 
 _ANSWERS: Final[Sequence[tuple[type[Exception], Callable[[Any], tuple[ErrorCode, str]]]]] = (
     (ServerError, lambda error: (error.code, error.message)),
-    (EngineError, lambda error: (error.code, error.told)),
+    (EngineError, lambda error: (error.code, error.client_message)),
     (OSError, lambda error: (ErrorCode.OS, error.strerror or str(error))),
     (Exception, _internal),
 )

@@ -34,7 +34,7 @@ from pyelevator.commands import (
     Range,
     Slice,
 )
-from pyelevator.engines.base import Engine, complete
+from pyelevator.engines.base import Engine, is_complete
 from pyelevator.errors import KeyNotFound, WrongValue
 from pyelevator.messages import Request, Response, Status
 
@@ -90,13 +90,13 @@ def _mget(engine: Engine, request: Request[Any], context: Context) -> Response:
     if count > most:
         raise WrongValue(f"an MGET of {count:,} keys is over the limit of {most:,}; split it")
     values = _values(engine, command, context)
-    return Response(values, Status.SUCCESS if complete(values) else Status.WARNING, id=request.id)
+    return Response(values, Status.SUCCESS if is_complete(values) else Status.WARNING, id=request.id)
 
 
 def _values(engine: Engine, command: MGet, context: Context) -> list[bytes | None]:
     seen = Seen(context)
     values = CourteousRows(context.courtesy)
-    values.extend(engine.gather(command.keys, seen, fill_cache=command.fill_cache))
+    values.extend(engine.collect(command.keys, seen, fill_cache=command.fill_cache))
     if seen.count < len(values):  # some were asked for twice, or not read
         check_values(size_of_values(values), context)
     return values

@@ -102,7 +102,7 @@ class Writing:
         try:
             engine = mount.engine
             mount.used_at = monotonic()
-            return None if engine is None or engine.broken else self._written(engine, request, context)
+            return None if engine is None or engine.write_failed else self._written(engine, request, context)
         finally:
             mount.lock.release()
 

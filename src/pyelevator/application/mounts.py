@@ -125,7 +125,7 @@ class Mount:
     def _settle_options(self) -> None:
         """Keeps what the files of an adopted database show, where an older catalog has not recorded it."""
         if self.entry.adopted and "compression" not in self.entry.options:
-            shown = self._storage.observed_options(self.entry.path)
+            shown = self._storage.detect_options(self.entry.path)
             if shown:
                 self.entry = evolve(self.entry, options=shown | dict(self.entry.options))
                 self._record()
@@ -192,8 +192,8 @@ class Mount:
             EngineError: it could not be opened again, for want of space; so it stays open, for reads.
         """
         engine = self.engine
-        if engine is not None and engine.broken:
-            self._storage.check_room(self.entry.path)
+        if engine is not None and engine.write_failed:
+            self._storage.check_free_space(self.entry.path)
             _log.warning("a write to %s had failed; opening it anew", self.entry.name)
             self.unmount()
 

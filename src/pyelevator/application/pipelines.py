@@ -92,7 +92,7 @@ class _Execution:
         values: Iterable[bytes | None] = map(self.engine.get, keys)
         if len(keys) >= PIECE and self.room >= 0:
             with suppress(Exception):
-                values = self.engine.gather(keys, Seen(self.context))
+                values = self.engine.collect(keys, Seen(self.context))
         return map(self._told, portion, repeat(iter(values)))
 
     def _told(self, command: Any, values: Iterator[bytes | None]) -> Any:

@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from pyelevator.engines.row_cache import ROW_CACHE
+from pyelevator.engines.row_cache import ROW_CACHE_BYTES
 
 
 @frozen
@@ -35,4 +35,4 @@ class Policy:
     max_cursors: int = 256
     cursor_idle: float = 60.0
     cursor_age: float = 3600.0
-    row_cache: int = ROW_CACHE
+    row_cache: int = ROW_CACHE_BYTES

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from pyelevator.application.context import Context
 from pyelevator.application.courtesy import PIECE, CourteousRows
 from pyelevator.commands import Slice
-from pyelevator.engines.base import Bounds, Engine, Reader
+from pyelevator.engines.base import Bounds, Engine, ReadView
 from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import WrongValue
 from pyelevator.messages import Request, Response
@@ -43,9 +43,9 @@ def range_(engine: Engine, request: Request[Any], context: Context) -> Response:
     return (_first_page if command.cursor is True else _next_page)(engine, request, context)
 
 
-def _all(reader: Reader, request: Request[Any], context: Context) -> Any:
+def _all(reader: ReadView, request: Request[Any], context: Context) -> Any:
     bounds = _bounds_of_range(request.command)
-    taken = _taken(reader.pieces(bounds), context.policy.max_range, context.policy.max_range_bytes, request, context)
+    taken = _taken(reader.chunks(bounds), context.policy.max_range, context.policy.max_range_bytes, request, context)
     _check_all(taken.more, context)
     return taken.rows
 
@@ -85,12 +85,12 @@ def _next_page(engine: Engine, request: Request[Any], context: Context) -> Respo
     return Response(taken.rows, id=request.id, more=taken.more, cursor=cursor.id if taken.more else None)
 
 
-def _page(reader: Reader, request: Request[Any], context: Context, before: tuple[int, int]) -> Taken:
+def _page(reader: ReadView, request: Request[Any], context: Context, before: tuple[int, int]) -> Taken:
     """A page of a range of which so many rows and bytes were given before; the limits are for all of it."""
     command: Any = request.command
     most, most_bytes = context.policy.max_range - before[0], context.policy.max_range_bytes - before[1]
     wanted = most_bytes if command.max_bytes is None else min(command.max_bytes, most_bytes)
-    taken = _taken(reader.pieces(_bounds_of_range(command)), min(most, _PAGE_ROWS), wanted, request, context)
+    taken = _taken(reader.chunks(_bounds_of_range(command)), min(most, _PAGE_ROWS), wanted, request, context)
     _check_all(taken.more and (len(taken.rows) >= most or taken.size >= most_bytes), context)
     return taken
 
@@ -131,16 +131,16 @@ def _on_new_snapshot(engine: Engine, request: Request[Any], context: Context) ->
     return response
 
 
-def _sliced(reader: Reader, request: Request[Any], context: Context) -> Response:
+def _sliced(reader: ReadView, request: Request[Any], context: Context) -> Response:
     command: Any = request.command
     if command.count < 1:
         return Response([], id=request.id)
     bounds = _bounds_of(command)
     most, most_bytes = min(command.count, context.policy.max_range), context.policy.max_range_bytes
     if command.max_bytes is not None:
-        taken = _taken(reader.pieces(bounds), most, min(command.max_bytes, most_bytes), request, context)
+        taken = _taken(reader.chunks(bounds), most, min(command.max_bytes, most_bytes), request, context)
         return Response(taken.rows, id=request.id, more=taken.more and len(taken.rows) < command.count)
-    taken = _taken(reader.pieces(bounds), most, most_bytes, request, context)
+    taken = _taken(reader.chunks(bounds), most, most_bytes, request, context)
     _check_all(taken.more and len(taken.rows) < command.count, context)
     return Response(taken.rows, id=request.id)
 
@@ -163,13 +163,13 @@ def _taken(scan: ChunkedScan, most: int, most_bytes: int, request: Request[Any],
         rows = request.gather() if request.gather else CourteousRows(courtesy)
         while left > 0 and len(rows) < most:
             wanted, enough = min(PIECE, most - len(rows)), min(left, _PIECE_BYTES)
-            some, size = scan.take(wanted, enough)
+            some, size = scan.read(wanted, enough)
             rows.extend(some)
             left -= size
             if len(some) < wanted and size < enough:
                 break
             courtesy.look_up()
-        further, _ = scan.take(1, 1)
+        further, _ = scan.read(1, 1)
     return Taken(rows, room - left, bool(further))
 
 

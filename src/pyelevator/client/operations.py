@@ -193,9 +193,9 @@ def create(link: Link, command: DbCreate) -> Flow[None]:
     Raises:
         UsageError: an option does not exist; nothing was sent.
     """
-    from pyelevator.engines.options import unknown_option  # few clients create databases
+    from pyelevator.engines.options import describe_unknown_option  # few clients create databases
 
-    unknown = unknown_option(command.options)
+    unknown = describe_unknown_option(command.options)
     if unknown is not None:
         raise UsageError(unknown)
     yield from call(link, command)

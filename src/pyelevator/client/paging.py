@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeAlias
 
 from attrs import evolve, frozen
 
-from pyelevator.arguments import behind, integer
+from pyelevator.arguments import integer, prefix_successor
 from pyelevator.commands import Data, Range, Slice, to_bytes
 from pyelevator.errors import ArgumentTypeError, MalformedMessage, UsageError
 from pyelevator.messages import Sealed
@@ -151,7 +151,7 @@ class ScanPager:
 
     def _last_place(self) -> tuple[bytes | None, bool]:
         """Return where a reverse scan starts, and whether it leaves that key out: the prefix's end is no key of it."""
-        end = behind(self.prefix)
+        end = prefix_successor(self.prefix)
         exclusive = end is not None and (self.stop is None or end <= self.stop)
         return (end, True) if exclusive else (self.stop, False)
 

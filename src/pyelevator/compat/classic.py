@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from pyelevator.arguments import behind
+from pyelevator.arguments import prefix_successor
 from pyelevator.codec.base import UnsupportedByDialect
 from pyelevator.commands import (
     Batch,
@@ -196,7 +196,7 @@ def _bounds(command: Range) -> tuple[bytes | None, bytes | None, bytes | None]:
     """The first key, the last key, and the key that is in between these and not asked for, if any."""
     prefix = command.prefix or b""
     start = command.start if not prefix or (command.start or b"") > prefix else prefix
-    end = behind(prefix)
+    end = prefix_successor(prefix)
     if end is None or (command.stop is not None and command.stop < end):
         return start, command.stop, None
     return start, end, end

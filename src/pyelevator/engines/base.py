@@ -1,4 +1,4 @@
-"""The engine seam: one open database of ordered bytes keys, and the storage that opens, repairs and destroys them."""
+"""The engine seam: an open database of ordered bytes keys, and the storage that opens, repairs and destroys it."""
 
 import enum
 from abc import ABC, abstractmethod
@@ -8,19 +8,19 @@ from typing import Any, ClassVar, Final, Self, TypeAlias
 
 from attrs import frozen
 
-from pyelevator.arguments import behind
+from pyelevator.arguments import prefix_successor
 from pyelevator.commands import Op, RepairReport
 from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import ErrorCode
 
 
 class Capability(enum.Enum):
-    """What an engine can do beyond the seam's minimum; conformance suites ask for these, never for names."""
+    """What an engine can do beyond the minimum of the seam; conformance suites ask for these, never for names."""
 
     DURABLE = "durable"
-    """What was written is there after close and open, and in another process."""
+    """Written data is there after close and open, and in another process."""
     REPAIRABLE = "repairable"
-    """``Storage.repair`` brings back what can be brought back of damaged files."""
+    """``Storage.repair`` recovers what can be recovered of damaged files."""
     SNAPSHOT = "snapshot"
     """A snapshot covers the whole key space at one moment."""
     BACKUP = "backup"
@@ -45,8 +45,8 @@ class EngineError(Exception):
         self.path = path
 
     @property
-    def told(self) -> str:
-        """The message for clients, who know the database by its name and need not know where it lies."""
+    def client_message(self) -> str:
+        """The message for clients, which know the database by its name: without the path."""
         text = str(self)
         return text.replace(f"{self.path}/", "").replace(self.path, "the database") if self.path else text
 
@@ -58,15 +58,15 @@ class EngineFileError(EngineError):
 
 
 class EngineDamaged(EngineError):
-    """The files are damaged; what can be brought back of them, ``Storage.repair`` brings back."""
+    """The files are damaged; ``Storage.repair`` recovers what can be recovered."""
 
 
 class EngineForeign(EngineError):
-    """The files are another program's, sound or not; this engine would lose or delete what is in them."""
+    """The files are another program's, sound or not; this engine would lose or delete their contents."""
 
 
 class EngineBusy(EngineError):
-    """A write that was not to wait would have had to; nothing was written."""
+    """A write that must not wait would have had to wait; nothing was written."""
 
 
 class OptionTypeError(EngineError):
@@ -83,15 +83,16 @@ class OptionValueError(EngineError):
 
 @frozen
 class Bounds:
-    """Which pairs a scan gives.
+    """The pairs that a scan returns.
 
     Attributes:
         start: first key, inclusive; None for the beginning.
         stop: last key, inclusive unless ``include_stop`` says otherwise; None for the end.
         prefix: only keys that start with it, within start and stop.
-        include_key, include_value: which parts; both give ``(key, value)``, one gives that part alone, none gives None.
+        include_key, include_value: the parts of each item. Both give ``(key, value)``, one gives that part alone, none
+            gives None.
         reverse: from stop down to start.
-        fill_cache: whether the blocks read stay in the engine's cache.
+        fill_cache: keep the blocks that are read in the engine's cache.
     """
 
     start: bytes | None = None
@@ -109,7 +110,7 @@ class Bounds:
         return self.include_key, self.include_value
 
     def interval(self) -> tuple[bytes | None, bytes | None, bool]:
-        """``start``, ``stop`` with the prefix worked in, and whether ``stop`` itself belongs to the interval.
+        """Return ``start`` and ``stop`` narrowed to the prefix, and whether ``stop`` itself belongs to the interval.
 
         >>> Bounds(b"a", b"z", b"k").interval()
         (b'k', b'l', False)
@@ -118,52 +119,78 @@ class Bounds:
         """
         if not self.prefix:
             return self.start, self.stop, self.include_stop
-        start, end = max(self.start or b"", self.prefix), behind(self.prefix)
+        start, end = max(self.start or b"", self.prefix), prefix_successor(self.prefix)
         if end is None or (self.stop is not None and self.stop < end):
             return start, self.stop, self.include_stop
         return start, end, False
 
 
-PICKED_AT_ONCE: Final = 64
+READ_BATCH: Final = 64
 """Keys that are read before their values are counted; few, since values may be large."""
 
 
-Seen: TypeAlias = Callable[[Sequence[bytes | None]], None]
-"""Looks at values that were just read, and may raise."""
+OnValues: TypeAlias = Callable[[Sequence[bytes | None]], None]
+"""Called with values that were just read; it may raise to end the reading."""
 
 
-def some_at_once(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """The keys in pieces of ``PICKED_AT_ONCE``."""
-    return (keys[first : first + PICKED_AT_ONCE] for first in range(0, len(keys), PICKED_AT_ONCE))
+def batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Split the keys into batches of ``READ_BATCH``."""
+    return (keys[first : first + READ_BATCH] for first in range(0, len(keys), READ_BATCH))
 
 
-class Reader(ABC):
-    """Reads: of an engine as it is now, or of a snapshot."""
+class ReadView(ABC):
+    """Reads of an engine as it is now, or of a snapshot."""
 
     @abstractmethod
     def get(self, key: bytes) -> bytes | None:
-        """The value, or None."""
+        """Return the value of ``key``, None if it is missing.
+
+        Raises:
+            EngineError: it could not be read.
+        """
 
     @abstractmethod
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
-        """The values in the order of the keys, all as of one moment; duplicates are fine."""
+        """Return the values in the order of the keys, all as of one moment.
 
-    def pick(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> Generator[list[bytes | None], None, None]:
-        """The values of ``keys``, which are in order and none twice, in lists of a few, read as they are taken."""
-        for some in some_at_once(keys):
-            yield self.multi_get(some, fill_cache=fill_cache)
+        Args:
+            keys: in any order; duplicates are fine.
+            fill_cache: keep what is read in the engine's caches.
+
+        Raises:
+            EngineError: one of them could not be read.
+        """
+
+    def iter_values(
+        self, keys: Sequence[bytes], *, fill_cache: bool = False
+    ) -> Generator[list[bytes | None], None, None]:
+        """Yield the values in short lists, each read when it is asked for.
+
+        Args:
+            keys: in order, without duplicates.
+            fill_cache: as of ``multi_get``.
+        """
+        for batch in batched(keys):
+            yield self.multi_get(batch, fill_cache=fill_cache)
 
     @abstractmethod
     def scan(self, bounds: Bounds) -> Iterator[Any]:
-        """The pairs in key order, as of the moment of the call; see :class:`Bounds` for what each item is."""
+        """Return the items in key order, as of the moment of the call; see :class:`Bounds` for what an item is.
 
-    def pieces(self, bounds: Bounds) -> ChunkedScan:
-        """What ``scan`` gives, to be taken some at a time; to be closed. For an engine that is quicker so."""
+        Raises:
+            EngineError: now or while iterating: what cannot be read is never left out.
+        """
+
+    def chunks(self, bounds: Bounds) -> ChunkedScan:
+        """Return the items of ``scan``, to be read in chunks; the caller closes it.
+
+        Engines may override this with a faster scan.
+        """
         return ChunkedScan(self.scan(bounds), bounds.parts)
 
     @abstractmethod
     def close(self) -> None:
-        """Releases what it holds; twice is fine. Reading afterwards raises EngineError."""
+        """Release what it holds; closing twice is fine. Reading afterwards raises EngineError."""
 
     def __enter__(self) -> Self:
         return self
@@ -172,78 +199,91 @@ class Reader(ABC):
         self.close()
 
 
-class Engine(Reader):
+class Engine(ReadView):
     """One open database.
 
-    Every method may be called from any thread, but for ``close``, which must wait until the others have returned
-    and the scans are done (the application's leases see to that).
+    Every method may be called from any thread, except ``close``, which must wait until the other calls have returned
+    and the scans have ended (the application's leases ensure that).
     """
 
-    broken: bool = False
+    write_failed: bool = False
     """True once a write has failed. Reads go on; writes are refused until the database was closed and opened again."""
 
-    def gather(
-        self, keys: Sequence[bytes], seen: Seen = lambda _: None, *, fill_cache: bool = False
+    def collect(
+        self, keys: Sequence[bytes], on_values: OnValues = lambda _: None, *, fill_cache: bool = False
     ) -> Sequence[bytes | None]:
-        """The values in the order of the keys, all as of one moment; duplicates are fine.
+        """Return the values as ``multi_get`` does, and show them to the caller while they are read.
 
         Args:
-            keys: in any order.
-            seen: gets the values as they are read, some at a time; what it raises ends the reading.
-            fill_cache: whether what is read stays in the engine's caches.
+            keys: in any order; duplicates are fine.
+            on_values: called with each batch of values; what it raises ends the reading.
+            fill_cache: keep what is read in the engine's caches.
+
+        Raises:
+            EngineError: one of them could not be read.
         """
         with self.snapshot() as snapshot:
-            found = found_by(snapshot, sorted(set(keys)), seen, fill_cache=fill_cache)
+            found = collect_values(snapshot, sorted(set(keys)), on_values, fill_cache=fill_cache)
         return list(map(found.__getitem__, keys))
 
     @abstractmethod
     def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:
-        """Executes the operations in order, all of them or none; returns when they are written.
+        """Execute the operations in order, all of them or none, and return when they are written.
 
         Args:
             ops: the operations.
             sync: return only when they survive a crash of the machine, not only of the process.
-            wait: False raises where another write is going on, rather than to wait for its end.
+            wait: False raises instead of waiting for another write to end.
 
         Raises:
             EngineBusy: only without ``wait``.
-            EngineError: they may be written or not, whole or not at all; see ``broken``.
+            EngineError: all operations or none may have been written; see ``write_failed``.
         """
 
     @abstractmethod
-    def snapshot(self) -> Reader:
-        """The database as it is now, unmoved by later writes; to be closed."""
+    def snapshot(self) -> ReadView:
+        """Return the database as it is now, unaffected by later writes; the caller closes it.
+
+        Raises:
+            EngineError: the database is closed.
+        """
 
     @abstractmethod
     def compact(self) -> None:
-        """Gives back the space of what was deleted and overwritten."""
+        """Reclaim the space of deleted and overwritten pairs.
+
+        Raises:
+            EngineError: it failed; the data is as it was.
+        """
 
     @abstractmethod
     def approximate_size(self) -> int:
-        """Bytes that the database takes, about."""
+        """Return about how many bytes the database takes."""
 
     @abstractmethod
     def backup(self, path: str) -> None:
-        """Writes a consistent copy into the new directory ``path``, and makes those above it that are missing.
+        """Write a consistent copy into the new directory ``path``, and create its missing parents.
 
         Raises:
-            EngineError: also where the engine lacks the capability.
+            EngineError: it failed, or the engine lacks the capability.
         """
 
 
-def complete(values: Sequence[bytes | None]) -> bool:
-    """Whether none is None; ``in`` compares one after the other, so that is asked only where some are empty."""
+def is_complete(values: Sequence[bytes | None]) -> bool:
+    """Return True if none of the values is None. ``in`` compares one by one, so it is used only if some are empty."""
     return all(values) or None not in values
 
 
-def found_by(reader: Reader, keys: Sequence[bytes], seen: Seen, *, fill_cache: bool) -> dict[bytes, bytes | None]:
-    """What ``pick`` gives for the keys."""
-    read: list[bytes | None] = []
-    with closing(reader.pick(keys, fill_cache=fill_cache)) as pieces:
-        for some in pieces:
-            seen(some)
-            read += some
-    return dict(zip(keys, read, strict=True))
+def collect_values(
+    view: ReadView, keys: Sequence[bytes], on_values: OnValues, *, fill_cache: bool
+) -> dict[bytes, bytes | None]:
+    """Return what ``iter_values`` yields for the keys."""
+    values: list[bytes | None] = []
+    with closing(view.iter_values(keys, fill_cache=fill_cache)) as batches:
+        for batch in batches:
+            on_values(batch)
+            values += batch
+    return dict(zip(keys, values, strict=True))
 
 
 class Storage(ABC):
@@ -251,25 +291,25 @@ class Storage(ABC):
 
     Attributes:
         capabilities: what this storage and its engines can do, see :class:`Capability`.
-        option_names: every name that an option may have, older ones included; None where that is not known, and so
-            none is refused.
-        files: file descriptors that an open database holds, about; 0 where it holds none.
+        option_names: every name that an option may have, including older ones; None if that is not known, and so none
+            is refused.
+        files_per_database: about how many file descriptors an open database holds; 0 for none.
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     option_names: ClassVar[frozenset[str] | None] = None
-    files: ClassVar[int] = 0
+    files_per_database: ClassVar[int] = 0
 
     @abstractmethod
     def resolve(self, path: str) -> str:
-        """The one spelling of ``path``, so that no database is open under two."""
+        """Return the one spelling of ``path``, so that no database is open under two."""
 
     def confine(self, directories: Iterable[str]) -> None:  # noqa: B027 - a storage without files lies nowhere
-        """Has nothing outside of these directories opened, looked at, repaired or destroyed from now on."""
+        """Refuse to open, inspect, repair or destroy anything outside of these directories from now on."""
 
     @abstractmethod
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options under their present names, ready for JSON; what this storage does not know is left out.
+        """Return the options under their present names, ready for JSON; unknown ones are left out.
 
         Raises:
             OptionTypeError, OptionValueError: a known option with a wrong value.
@@ -277,23 +317,23 @@ class Storage(ABC):
 
     @abstractmethod
     def open(self, path: str, options: Mapping[str, Any]) -> Engine:
-        """Opens the database at ``path``, and creates it where there is none.
+        """Open the database at ``path``, or create it if there is none.
 
         Raises:
             EngineDamaged: it is damaged; the files are left as they are.
             EngineError: it is open already, here or in another process; the file system refused.
         """
 
-    def observed_options(self, path: str) -> dict[str, Any]:  # noqa: ARG002
-        """The options that the files of a database show, which another program has made; for it, they hold on.
+    def detect_options(self, path: str) -> dict[str, Any]:  # noqa: ARG002
+        """Return the options that the files of another program's database show, and that have to be kept for it.
 
         Raises:
             EngineError: the file system refused.
         """
         return {}
 
-    def check_room(self, path: str) -> None:  # noqa: B027 - a storage without files always has room
-        """Says whether a database that is ``broken`` may be closed, because it could be opened again.
+    def check_free_space(self, path: str) -> None:  # noqa: B027 - a storage without files always has space
+        """Check that a database of which a write failed could be opened again if it were closed.
 
         Raises:
             EngineFileError: there is no space to open it.
@@ -301,13 +341,17 @@ class Storage(ABC):
 
     @abstractmethod
     def exists(self, path: str) -> bool:
-        """Whether there is a database at ``path``, sound or damaged."""
+        """Return True if there is a database at ``path``, sound or damaged.
+
+        Raises:
+            EngineError: the file system refused.
+        """
 
     def prepare(self, path: str) -> Callable[[], None]:
-        """Check that a database may be created at ``path``, or that the one there may be opened; nothing is touched.
+        """Check that a database may be created at ``path``, or that the one there may be opened; change nothing.
 
         Returns:
-            What takes back, on a closed database, what opening it has created since; and nothing that was there.
+            A function that undoes, on a closed database, what opening it has created since, and keeps what was there.
 
         Raises:
             EngineError: there are files that are not a database of this kind, and that it would overwrite or delete.
@@ -316,27 +360,27 @@ class Storage(ABC):
 
     @abstractmethod
     def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:
-        """Brings back what can be brought back; afterwards all reads agree on the newest version that survived.
+        """Recover what can be recovered; afterwards all reads agree on the newest version that survived.
 
         Args:
             path: of the closed database.
             options: as for ``open``.
-            force: go on even where most of the data could not be read, and would be set aside.
+            force: go on even if most of the data could not be read, and would be set aside.
 
         Raises:
-            EngineForeign: these are no files of this kind.
-            EngineError: there is no database, or it is open; or nothing was changed, as ``force`` is needed.
+            EngineForeign: the files are not of this kind.
+            EngineError: there is no database, or it is open; or nothing was changed, because ``force`` is needed.
         """
 
     @abstractmethod
     def destroy(self, path: str, *, set_aside: bool = False) -> None:
-        """Removes the database's own files and nothing else; the directory only if that leaves it empty.
+        """Remove the database's own files and nothing else; the directory only if that leaves it empty.
 
         Args:
-            path: of the closed database.
-            set_aside: remove what repairs have set aside as well.
+            path: of the closed database. It is no error if there is none.
+            set_aside: also remove what repairs have set aside.
 
         Raises:
-            EngineForeign: these are no files of this kind.
-            EngineError: the database is open. That there is none is no error.
+            EngineForeign: the files are not of this kind.
+            EngineError: the database is open.
         """

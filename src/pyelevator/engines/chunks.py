@@ -4,32 +4,37 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, Self, TypeAlias
 
-Piece: TypeAlias = tuple[list[Any], int]
+Chunk: TypeAlias = tuple[list[Any], int]
 """Some rows, and how many bytes they have."""
 
 
 class ChunkedScan:
-    """The rows of a scan, in lists; as a context, it is closed at the end.
+    """The rows of a scan, in lists; as a context manager, it is closed at the end.
 
     Args:
-        rows: what the scan gives, from its first row on.
-        parts: of each, see ``Bounds.parts``.
+        rows: the rows of the scan, from the first one on.
+        parts: of each row, see ``Bounds.parts``.
     """
 
     def __init__(self, rows: Iterator[Any], parts: tuple[bool, bool]) -> None:
         self._rows = rows
-        self._counted = _COUNTED[parts]
+        self._take = _TAKE[parts]
 
-    def take(self, most: int, enough: int) -> Piece:
-        """The next rows: at most ``most``, and none behind the one that makes them ``enough`` bytes.
+    def read(self, max_rows: int, target_bytes: int) -> Chunk:
+        """Return the next rows, and their bytes.
 
-        Where it is less of both, or nothing, that was the end.
+        The scan is exhausted if there are fewer rows and fewer bytes than asked for.
+
+        Args:
+            max_rows: at most so many rows.
+            target_bytes: the row that reaches this size is the last one.
         """
-        return self._counted(islice(self._rows, most), enough)
+        return self._take(islice(self._rows, max_rows), target_bytes)
 
     def close(self) -> None:
-        """Lets go of the rows, so that a generator of them ends; twice is fine. What else has to be closed, a subclass
-        closes.
+        """Release the rows, so that a generator of them ends; closing twice is fine.
+
+        A subclass closes what else has to be closed.
         """
         self._rows = iter(())
 
@@ -40,8 +45,11 @@ class ChunkedScan:
         self.close()
 
 
-def _counted_pairs(rows: Iterator[Any], enough: int) -> Piece:
-    """One flat loop, as ranges are long. It counts row by row, so that no second large one is read in vain."""
+def _take_pairs(rows: Iterator[Any], target_bytes: int) -> Chunk:
+    """Take pairs in one flat loop, as ranges are long.
+
+    They are counted row by row, so that no second large one is read in vain.
+    """
     taken: list[Any] = []
     add = taken.append
     size = 0
@@ -49,27 +57,27 @@ def _counted_pairs(rows: Iterator[Any], enough: int) -> Piece:
         add(row)
         key, value = row
         size += len(key) + len(value)
-        if size >= enough:
+        if size >= target_bytes:
             break
     return taken, size
 
 
-def _counted_strings(rows: Iterator[Any], enough: int) -> Piece:
+def _take_strings(rows: Iterator[Any], target_bytes: int) -> Chunk:
     taken: list[Any] = []
     add = taken.append
     size = 0
     for row in rows:
         add(row)
         size += len(row)
-        if size >= enough:
+        if size >= target_bytes:
             break
     return taken, size
 
 
-_COUNTED: Final[Mapping[tuple[bool, bool], Callable[[Iterator[Any], int], Piece]]] = {
-    (True, True): _counted_pairs,
-    (True, False): _counted_strings,
-    (False, True): _counted_strings,
+_TAKE: Final[Mapping[tuple[bool, bool], Callable[[Iterator[Any], int], Chunk]]] = {
+    (True, True): _take_pairs,
+    (True, False): _take_strings,
+    (False, True): _take_strings,
     (False, False): lambda rows, _: (list(rows), 0),
 }
-"""``Bounds.parts`` -> what takes rows until they have so many bytes."""
+"""``Bounds.parts`` -> the function that takes rows until they have so many bytes."""

@@ -1,4 +1,4 @@
-"""The memory engine: a dict and its keys in order. For tests, fakes and caches; nothing outlives the process."""
+"""The memory engine: a dict and its sorted keys. For tests, fakes and caches; nothing outlives the process."""
 
 import threading
 from bisect import bisect_left, bisect_right, insort
@@ -10,58 +10,58 @@ from weakref import WeakSet
 from attrs import define, field
 
 from pyelevator.commands import PUT, Op, RepairReport
-from pyelevator.engines.base import Bounds, Capability, Engine, EngineError, Reader, Storage
+from pyelevator.engines.base import Bounds, Capability, Engine, EngineError, ReadView, Storage
 from pyelevator.engines.options import OPTION_NAMES, check_options
 
-_FEW: Final = 16
-"""Up to so many new keys are cheaper to insert one by one than to sort in."""
+_INSORT_MAX: Final = 16
+"""Up to so many new keys, inserting them one by one is cheaper than sorting."""
 
 
 @define(eq=False)
 class _Table:
     """The pairs of one database.
 
-    ``order`` and ``fresh`` together hold every key of ``data`` once, and those of ``stale``, which were deleted
-    since. Keys are sorted in only when somebody scans, so that loading many stays cheap. A table that a snapshot
-    shares has no fresh keys and never changes: the next write goes to a copy.
+    ``order`` and ``unsorted`` together hold every key of ``data`` once, and the keys of ``deleted``, which are not in
+    ``data`` any more. Keys are sorted only for a scan, so that loading many stays cheap. A table that a snapshot
+    shares has no unsorted keys and never changes: the next write goes to a copy.
     """
 
     data: dict[bytes, bytes] = field(factory=dict)
     order: list[bytes] = field(factory=list)
-    stale: set[bytes] = field(factory=set)
-    fresh: list[bytes] = field(factory=list)
-    sharers: "WeakSet[_Snapshot]" = field(factory=WeakSet)
+    deleted: set[bytes] = field(factory=set)
+    unsorted: list[bytes] = field(factory=list)
+    snapshots: "WeakSet[_Snapshot]" = field(factory=WeakSet)
 
     def copy(self) -> "_Table":
-        return _Table(self.data.copy(), self.order.copy(), self.stale.copy())
+        return _Table(self.data.copy(), self.order.copy(), self.deleted.copy())
 
     def apply(self, changes: Iterable[tuple[bytes, bytes | None]]) -> None:
         for key, value in changes:
             if value is None:
                 if self.data.pop(key, None) is not None:
-                    self.stale.add(key)
+                    self.deleted.add(key)
             else:
                 if key not in self.data:
-                    self._appear(key)
+                    self._add_key(key)
                 self.data[key] = value
 
-    def _appear(self, key: bytes) -> None:
-        if key in self.stale:
-            self.stale.remove(key)
+    def _add_key(self, key: bytes) -> None:
+        if key in self.deleted:
+            self.deleted.remove(key)
         else:
-            self.fresh.append(key)
+            self.unsorted.append(key)
 
     def sort(self) -> None:
-        if len(self.fresh) <= _FEW:
-            for key in self.fresh:
+        if len(self.unsorted) <= _INSORT_MAX:
+            for key in self.unsorted:
                 insort(self.order, key)
         else:
-            self.order += self.fresh
+            self.order += self.unsorted
             self.order.sort()
-        self.fresh.clear()
-        if len(self.stale) * 2 > len(self.order):
-            self.order = [key for key in self.order if key not in self.stale]
-            self.stale.clear()
+        self.unsorted.clear()
+        if len(self.deleted) * 2 > len(self.order):
+            self.order = [key for key in self.order if key not in self.deleted]
+            self.deleted.clear()
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
         start, stop, include_stop = bounds.interval()
@@ -81,30 +81,30 @@ _PARTS: Final[Mapping[tuple[bool, bool], Callable[[Iterator[bytes], dict[bytes, 
 """``Bounds.parts`` -> the items of a scan."""
 
 
-class _Snapshot(Reader):
-    """A table as it is now. While this object lives (a scan keeps it alive too), the table does not change."""
+class _Snapshot(ReadView):
+    """A table as it is now; the table does not change while this object exists (a scan keeps a reference to it)."""
 
     def __init__(self, table: _Table) -> None:
         table.sort()
-        table.sharers.add(self)
+        table.snapshots.add(self)
         self._table: _Table | None = table
 
-    def _open(self) -> _Table:
+    def _require_open(self) -> _Table:
         if self._table is None:
             raise EngineError("the snapshot is closed")
         return self._table
 
     def get(self, key: bytes) -> bytes | None:
-        return self._open().data.get(key)
+        return self._require_open().data.get(key)
 
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:  # noqa: ARG002
-        return list(map(self._open().data.get, keys))
+        return list(map(self._require_open().data.get, keys))
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
-        return self._walk(self._open().scan(bounds))
+        return self._iterate_rows(self._require_open().scan(bounds))
 
-    def _walk(self, items: Iterator[Any]) -> Iterator[Any]:
-        """A generator, because it holds ``self``."""
+    def _iterate_rows(self, items: Iterator[Any]) -> Iterator[Any]:
+        """Yield the items, as a generator, because it holds ``self``."""
         yield from items
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class _Snapshot(Reader):
 
 @define(eq=False)
 class _Database:
-    """What stays between close and open."""
+    """The part of a database that remains between close and open."""
 
     table: _Table = field(factory=_Table)
     lock: threading.Lock = field(factory=threading.Lock)
@@ -126,42 +126,42 @@ class MemoryEngine(Engine):
     def __init__(self, database: _Database) -> None:
         self._database: _Database | None = database
 
-    def _open(self) -> _Database:
+    def _require_open(self) -> _Database:
         if self._database is None:
             raise EngineError("the database is closed")
         return self._database
 
     def get(self, key: bytes) -> bytes | None:
-        database = self._open()
+        database = self._require_open()
         with database.lock:
             return database.table.data.get(key)
 
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:  # noqa: ARG002
-        database = self._open()
+        database = self._require_open()
         with database.lock:
             return list(map(database.table.data.get, keys))
 
     def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:  # noqa: ARG002
-        database = self._open()
+        database = self._require_open()
         changes = [(op[1], op[2] if op[0] == PUT else None) for op in ops]  # type: ignore[misc]
         with database.lock:
-            if database.table.sharers:
+            if database.table.snapshots:
                 database.table = database.table.copy()
             database.table.apply(changes)
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
         return self.snapshot().scan(bounds)
 
-    def snapshot(self) -> Reader:
-        database = self._open()
+    def snapshot(self) -> ReadView:
+        database = self._require_open()
         with database.lock:
             return _Snapshot(database.table)
 
     def compact(self) -> None:
-        self._open()
+        self._require_open()
 
     def approximate_size(self) -> int:
-        database = self._open()
+        database = self._require_open()
         with database.lock:
             return sum(map(len, database.table.data)) + sum(map(len, database.table.data.values()))
 
@@ -177,7 +177,7 @@ class MemoryEngine(Engine):
 class MemoryStorage(Storage):
     """Databases that live as long as this object; closing one and opening it again keeps its data.
 
-    Options are checked, so that a test against memory fails where LevelDB would, and have no effect.
+    Options have no effect, but they are checked, so that a test against memory fails where LevelDB would.
     """
 
     capabilities = frozenset({Capability.SNAPSHOT, Capability.REPAIRABLE})
@@ -196,7 +196,7 @@ class MemoryStorage(Storage):
     def open(self, path: str, options: Mapping[str, Any]) -> Engine:
         check_options(options)
         with self._lock:
-            database = self._idle(path) or self._databases.setdefault(path, _Database())
+            database = self._closed_database(path) or self._databases.setdefault(path, _Database())
             database.in_use = True
             return MemoryEngine(database)
 
@@ -206,16 +206,16 @@ class MemoryStorage(Storage):
     def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:  # noqa: ARG002
         check_options(options)
         with self._lock:
-            if self._idle(path) is None:
+            if self._closed_database(path) is None:
                 raise EngineError(f"there is no database at {path}")
         return RepairReport()
 
     def destroy(self, path: str, *, set_aside: bool = False) -> None:  # noqa: ARG002
         with self._lock:
-            self._idle(path)
+            self._closed_database(path)
             self._databases.pop(path, None)
 
-    def _idle(self, path: str) -> _Database | None:
+    def _closed_database(self, path: str) -> _Database | None:
         database = self._databases.get(path)
         if database is not None and database.in_use:
             raise EngineError(f"{path} is open already")

@@ -15,40 +15,40 @@ _KIB: Final = 1 << 10
 _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
 _SHOWN: Final = 40
-"""Characters of an unknown name that a message repeats."""
+"""Characters of an unknown name that a message shows."""
 
 Check = Callable[[str, Any], Any]
 
 
-def _number(least: int, most: int) -> Check:
+def _integer(minimum: int, maximum: int) -> Check:
     def check(name: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise OptionTypeError(f"option {name} must be an integer, not {type(value).__name__}")
-        if not least <= value <= most:
-            raise OptionValueError(f"option {name} must be from {least} to {most}, not {value}")
+        if not minimum <= value <= maximum:
+            raise OptionValueError(f"option {name} must be from {minimum} to {maximum}, not {value}")
         return value
 
     return check
 
 
-def _clipped(least: int, most: int, lowest: int, highest: int) -> Check:
-    """A check of a number from ``least`` to ``most`` that gives the nearest one from ``lowest`` to ``highest``.
+def _clamped_integer(minimum: int, maximum: int, lowest: int, highest: int) -> Check:
+    """Return a check of a number from ``minimum`` to ``maximum`` that clamps it to ``lowest`` and ``highest``.
 
-    LevelDB has these limits as well, but cuts a size to 32 bits before it looks at them, so that 2 GiB became 64 KiB.
+    LevelDB has these limits as well, but truncates a size to 32 bits first, so that 2 GiB became 64 KiB.
     """
-    number = _number(least, most)
+    check_integer = _integer(minimum, maximum)
 
     def check(name: str, value: Any) -> int:
-        wanted: int = number(name, value)
-        nearest = max(lowest, min(wanted, highest))
-        if nearest != wanted:
-            _log.info("option %s is %d, the nearest to %d that LevelDB can do", name, nearest, wanted)
+        requested: int = check_integer(name, value)
+        nearest = max(lowest, min(requested, highest))
+        if nearest != requested:
+            _log.info("option %s is %d, the nearest to %d that LevelDB can do", name, nearest, requested)
         return nearest
 
     return check
 
 
-def _flag(name: str, value: Any) -> bool:
+def _boolean(name: str, value: Any) -> bool:
     if isinstance(value, bool):
         return value
     raise OptionTypeError(f"option {name} must be a boolean, not {type(value).__name__}")
@@ -67,17 +67,17 @@ def _compression(name: str, value: Any) -> str | None:
 
 
 OPTIONS: Final[Mapping[str, Check]] = {
-    "block_size": _clipped(0, _SIZE, _KIB, 4 * _MIB),
-    "block_restart_interval": _number(1, _INT),
-    "bloom_filter_bits": _number(0, 1024),
+    "block_size": _clamped_integer(0, _SIZE, _KIB, 4 * _MIB),
+    "block_restart_interval": _integer(1, _INT),
+    "bloom_filter_bits": _integer(0, 1024),
     "compression": _compression,
-    "lru_cache_size": _number(0, _SIZE),
-    "max_file_size": _clipped(0, _SIZE, _MIB, _GIB),
-    "max_open_files": _clipped(-_INT, _INT, 74, 50_000),
-    "paranoid_checks": _flag,
-    "write_buffer_size": _clipped(0, _SIZE, 64 * _KIB, _GIB),
+    "lru_cache_size": _integer(0, _SIZE),
+    "max_file_size": _clamped_integer(0, _SIZE, _MIB, _GIB),
+    "max_open_files": _clamped_integer(-_INT, _INT, 74, 50_000),
+    "paranoid_checks": _boolean,
+    "write_buffer_size": _clamped_integer(0, _SIZE, 64 * _KIB, _GIB),
 }
-"""Option -> check; sizes are bytes. What LevelDB cannot do becomes the nearest that it can."""
+"""Option -> check; sizes are bytes. A size that LevelDB cannot do becomes the nearest that it can."""
 
 ALIASES: Final[Mapping[str, str]] = {
     "block_cache_size": "lru_cache_size",
@@ -86,15 +86,18 @@ ALIASES: Final[Mapping[str, str]] = {
 }
 """Older name -> present name."""
 
-CREATION: Final[Mapping[str, bool]] = {"create_if_missing": True, "error_if_exists": False}
-"""Options that are about the moment of creation, and are not kept -> what holds where they are not given."""
+CREATION_DEFAULTS: Final[Mapping[str, bool]] = {"create_if_missing": True, "error_if_exists": False}
+"""Options that apply to the creation only, and are not recorded -> their defaults."""
 
-OPTION_NAMES: Final = frozenset({*OPTIONS, *ALIASES, *CREATION})
+OPTION_NAMES: Final = frozenset({*OPTIONS, *ALIASES, *CREATION_DEFAULTS})
 """Every name that an option may have."""
 
 
 def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options under their present names, ready for JSON; None is "not given", but for ``compression``.
+    """Return the options under their present names, ready for JSON; unknown ones are left out, and logged.
+
+    Args:
+        options: under present or older names. None means "not given", except for ``compression``.
 
     >>> check_options({"cache_size": 1024, "compression": b"snappy", "create_if_missing": True})
     {'lru_cache_size': 1024, 'compression': 'snappy'}
@@ -105,43 +108,50 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
         OptionTypeError, OptionValueError: the message names the option.
     """
     named = {ALIASES.get(name, name): value for name, value in options.items()}
-    unknown = sorted(named.keys() - OPTIONS.keys() - CREATION.keys())
+    unknown = sorted(named.keys() - OPTIONS.keys() - CREATION_DEFAULTS.keys())
     if unknown:
         _log.warning("ignoring unknown database options: %s", ", ".join(unknown))
-    return {name: _checked(name, value) for name, value in named.items() if _given(name, value)}
+    return {name: _check(name, value) for name, value in named.items() if _is_given(name, value)}
 
 
-def creation(options: Mapping[str, Any]) -> dict[str, bool]:
-    """What holds of ``create_if_missing`` and ``error_if_exists``.
+def parse_creation(options: Mapping[str, Any]) -> dict[str, bool]:
+    """Return ``create_if_missing`` and ``error_if_exists``, or their defaults.
 
-    >>> creation({"create_if_missing": False, "block_size": 4096})
+    Args:
+        options: all options of the creation.
+
+    >>> parse_creation({"create_if_missing": False, "block_size": 4096})
     {'create_if_missing': False, 'error_if_exists': False}
 
     Raises:
-        OptionTypeError: one is no bool.
+        OptionTypeError: one is not a boolean.
     """
-    given = {name: options.get(name) for name in CREATION}
-    return {name: CREATION[name] if value is None else _flag(name, value) for name, value in given.items()}
+    given = {name: options.get(name) for name in CREATION_DEFAULTS}
+    return {name: CREATION_DEFAULTS[name] if value is None else _boolean(name, value) for name, value in given.items()}
 
 
-def unknown_option(options: Iterable[str], known: Iterable[str] = OPTION_NAMES) -> str | None:
-    """What to say of the first option that does not exist; None if all do.
+def describe_unknown_option(options: Iterable[str], known: Iterable[str] = OPTION_NAMES) -> str | None:
+    """Return an error text about the first option that does not exist; None if all do.
 
-    >>> unknown_option({"blok_size": 4096})
+    Args:
+        options: names.
+        known: every name that exists.
+
+    >>> describe_unknown_option({"blok_size": 4096})
     "there is no option 'blok_size'; did you mean block_size?"
     """
     names = sorted(known)
     wrong = next((name for name in options if name not in names), None)
     if wrong is None:
         return None
-    alike = get_close_matches(wrong, names, 1)
-    hint = f"did you mean {alike[0]}?" if alike else f"there are {', '.join(names)}"
+    matches = get_close_matches(wrong, names, 1)
+    hint = f"did you mean {matches[0]}?" if matches else f"there are {', '.join(names)}"
     return f"there is no option {wrong[:_SHOWN]!r}; {hint}"
 
 
-def _given(name: str, value: Any) -> bool:
+def _is_given(name: str, value: Any) -> bool:
     return name in OPTIONS and (value is not None or name == "compression")
 
 
-def _checked(name: str, value: Any) -> Any:
+def _check(name: str, value: Any) -> Any:
     return None if value is None else OPTIONS[name](name, value)

@@ -80,7 +80,7 @@ def _slice(prefix: bytes, request: Request[Any], forward: Forward) -> Flow[Respo
 def _first(prefix: bytes, command: Slice) -> dict[str, Any]:
     """Where a slice starts; one from the end down starts before what lies behind the prefix."""
     if command.reverse and command.start is None:
-        return {"start": arguments.behind(prefix), "exclusive": True}
+        return {"start": arguments.prefix_successor(prefix), "exclusive": True}
     return {"start": prefix + (command.start or b"")}
 
 

@@ -28,7 +28,7 @@ from pyelevator.engines.base import (
     EngineError,
     OptionTypeError,
     OptionValueError,
-    Reader,
+    ReadView,
     Storage,
 )
 
@@ -38,19 +38,19 @@ PAIRS = [(b"%04d" % i, b"%d" % i * 100) for i in range(2000)]
 LETTERS = [(b"a", b"1"), (b"b", b"2"), (b"ba", b"3"), (b"c", b"4"), (b"\xff", b"5"), (b"\xff\xff", b"6")]
 
 
-def _taken(reader: Reader, bounds: Bounds) -> list[Any]:
-    with reader.pieces(bounds) as pieces:
-        return list(chain.from_iterable(pieces.take(300, 1 << 30)[0] for _ in range(8)))
+def _read_chunks(reader: ReadView, bounds: Bounds) -> list[Any]:
+    with reader.chunks(bounds) as chunks:
+        return list(chain.from_iterable(chunks.read(300, 1 << 30)[0] for _ in range(8)))
 
 
-_READS: dict[str, tuple[Callable[[Reader], Any], Any]] = {
+_READS: dict[str, tuple[Callable[[ReadView], Any], Any]] = {
     "get": (lambda reader: reader.get(b"1999"), PAIRS[-1][1]),
     "multi_get": (lambda reader: reader.multi_get([b"1999", b"1998"]), [PAIRS[-1][1], PAIRS[-2][1]]),
     "multi_get of many": (
         lambda reader: reader.multi_get([key for key, _ in PAIRS]),
         [value for _, value in PAIRS],
     ),
-    "pick": (lambda reader: list(reader.pick([b"1998", b"1999"])), [[PAIRS[-2][1], PAIRS[-1][1]]]),
+    "iter_values": (lambda reader: list(reader.iter_values([b"1998", b"1999"])), [[PAIRS[-2][1], PAIRS[-1][1]]]),
     "scan": (lambda reader: list(reader.scan(Bounds())), PAIRS),
     "scan of the last": (lambda reader: list(reader.scan(Bounds(b"1999"))), PAIRS[-1:]),
     "scan to the last": (lambda reader: list(reader.scan(Bounds(b"1990", b"1999"))), PAIRS[1990:]),
@@ -63,9 +63,9 @@ _READS: dict[str, tuple[Callable[[Reader], Any], Any]] = {
     ),
     "scan backwards": (lambda reader: list(reader.scan(Bounds(reverse=True))), PAIRS[::-1]),
     "scan backwards to a start": (lambda reader: list(reader.scan(Bounds(b"1999", reverse=True))), PAIRS[-1:]),
-    "pieces": (lambda reader: _taken(reader, Bounds()), PAIRS),
-    "pieces of keys": (lambda reader: _taken(reader, Bounds(include_value=False)), [key for key, _ in PAIRS]),
-    "pieces backwards": (lambda reader: _taken(reader, Bounds(reverse=True)), PAIRS[::-1]),
+    "chunks": (lambda reader: _read_chunks(reader, Bounds()), PAIRS),
+    "chunks of keys": (lambda reader: _read_chunks(reader, Bounds(include_value=False)), [key for key, _ in PAIRS]),
+    "chunks backwards": (lambda reader: _read_chunks(reader, Bounds(reverse=True)), PAIRS[::-1]),
 }
 """Each way to read the last pair -> the call, and what it gives."""
 
@@ -162,12 +162,12 @@ class EngineConformance:
         assert letters.multi_get([]) == []
 
     @pytest.mark.parametrize("fill_cache", [False, True])
-    def test_pick_gives_the_values_of_ordered_keys_there_or_not(self, letters: Engine, fill_cache: bool) -> None:
+    def test_iter_values_yields_the_values_of_ordered_keys(self, letters: Engine, fill_cache: bool) -> None:
         keys = [b"", b"a", b"a0", b"d", b"e", b"zz"]
         expected = letters.multi_get(keys)
-        assert list(chain.from_iterable(letters.pick(keys, fill_cache=fill_cache))) == expected
+        assert list(chain.from_iterable(letters.iter_values(keys, fill_cache=fill_cache))) == expected
         assert expected[1] == b"1"
-        assert list(letters.pick([])) == []
+        assert list(letters.iter_values([])) == []
 
     # Scans
 
@@ -261,24 +261,24 @@ class EngineConformance:
         letters.write([(DELETE, b"a")])
         assert next(letters.scan(Bounds())) == (b"b", b"2")
 
-    # Scans in pieces
+    # Scans in chunks
 
-    def test_pieces_have_at_most_so_many_rows_and_say_their_bytes(self, letters: Engine) -> None:
-        with letters.pieces(Bounds()) as pieces:
-            assert pieces.take(2, 1000) == ([(b"a", b"1"), (b"b", b"2")], 4)
-            assert pieces.take(1, 1000) == ([(b"ba", b"3")], 3)
-            assert pieces.take(9, 1000) == ([(b"c", b"4"), (b"\xff", b"5"), (b"\xff\xff", b"6")], 7)
-            assert pieces.take(9, 1000) == ([], 0)
-            assert pieces.take(1, 1) == ([], 0)
+    def test_chunks_have_at_most_so_many_rows_and_say_their_bytes(self, letters: Engine) -> None:
+        with letters.chunks(Bounds()) as chunks:
+            assert chunks.read(2, 1000) == ([(b"a", b"1"), (b"b", b"2")], 4)
+            assert chunks.read(1, 1000) == ([(b"ba", b"3")], 3)
+            assert chunks.read(9, 1000) == ([(b"c", b"4"), (b"\xff", b"5"), (b"\xff\xff", b"6")], 7)
+            assert chunks.read(9, 1000) == ([], 0)
+            assert chunks.read(1, 1) == ([], 0)
 
-    def test_a_piece_ends_with_the_row_that_makes_it_large_enough(self, engine: Engine) -> None:
+    def test_a_chunk_ends_with_the_row_that_makes_it_large_enough(self, engine: Engine) -> None:
         rows = [(b"a", b"1"), (b"b", b"22"), (b"c", b"3" * 5000), (b"d", b"4"), (b"e", b"5")]
         engine.write([(PUT, *row) for row in rows])
-        with engine.pieces(Bounds()) as pieces:
-            assert pieces.take(9, 5) == (rows[:2], 5)
-            assert pieces.take(9, 5) == (rows[2:3], 5001)
-            assert pieces.take(9, 4) == (rows[3:], 4)
-            assert pieces.take(9, 4) == ([], 0)
+        with engine.chunks(Bounds()) as chunks:
+            assert chunks.read(9, 5) == (rows[:2], 5)
+            assert chunks.read(9, 5) == (rows[2:3], 5001)
+            assert chunks.read(9, 4) == (rows[3:], 4)
+            assert chunks.read(9, 4) == ([], 0)
 
     @pytest.mark.parametrize(
         ("parts", "first", "second"),
@@ -289,11 +289,11 @@ class EngineConformance:
             ((False, False), ([None, None, None], 0), ([None], 0)),
         ],
     )
-    def test_pieces_count_the_parts_that_they_have(
+    def test_chunks_count_the_parts_that_they_have(
         self, letters: Engine, parts: tuple[bool, bool], first: Any, second: Any
     ) -> None:
-        with letters.pieces(Bounds(None, b"c", None, *parts)) as pieces:
-            assert (pieces.take(3, 1000), pieces.take(3, 1000)) == (first, second)
+        with letters.chunks(Bounds(None, b"c", None, *parts)) as chunks:
+            assert (chunks.read(3, 1000), chunks.read(3, 1000)) == (first, second)
 
     @pytest.mark.parametrize(
         ("parts", "first", "second"),
@@ -305,11 +305,11 @@ class EngineConformance:
         ],
     )
     @pytest.mark.parametrize("start", [None, b"a"])
-    def test_pieces_backwards_count_the_parts_that_they_have(
+    def test_chunks_backwards_count_the_parts_that_they_have(
         self, letters: Engine, start: bytes | None, parts: tuple[bool, bool], first: Any, second: Any
     ) -> None:
-        with letters.pieces(Bounds(start, b"ba", None, *parts, reverse=True)) as pieces:
-            assert (pieces.take(9, 4), pieces.take(9, 4)) == (first, second)
+        with letters.chunks(Bounds(start, b"ba", None, *parts, reverse=True)) as chunks:
+            assert (chunks.read(9, 4), chunks.read(9, 4)) == (first, second)
 
     @pytest.mark.parametrize(("key", "value"), list(product([True, False], repeat=2)))
     @pytest.mark.parametrize(
@@ -317,27 +317,27 @@ class EngineConformance:
         [Bounds(), Bounds(b"b", b"c"), Bounds(b"c", b"a"), Bounds(prefix=b"b"), Bounds(None, b"c", include_stop=False)],
         ids=str,
     )
-    def test_pieces_together_are_the_scan(self, letters: Engine, bounds: Bounds, key: bool, value: bool) -> None:
+    def test_chunks_together_are_the_scan(self, letters: Engine, bounds: Bounds, key: bool, value: bool) -> None:
         for backwards in (False, True):
             asked = evolve(bounds, include_key=key, include_value=value, reverse=backwards)
             for reader in (letters, letters.snapshot()):
-                with reader.pieces(asked) as pieces:
-                    taken = [pieces.take(2, 1000)[0] for _ in range(4)]
+                with reader.chunks(asked) as chunks:
+                    taken = [chunks.read(2, 1000)[0] for _ in range(4)]
                 assert list(chain.from_iterable(taken)) == list(reader.scan(asked))
 
-    def test_pieces_show_the_moment_of_the_call(self, letters: Engine) -> None:
-        with letters.pieces(Bounds()) as untouched, letters.pieces(Bounds()) as started:
-            assert started.take(1, 1) == ([(b"a", b"1")], 2)
+    def test_chunks_show_the_moment_of_the_call(self, letters: Engine) -> None:
+        with letters.chunks(Bounds()) as untouched, letters.chunks(Bounds()) as started:
+            assert started.read(1, 1) == ([(b"a", b"1")], 2)
             letters.write([(DELETE, b"a"), (PUT, b"aa", b"new"), (PUT, b"c", b"new"), (DELETE, b"\xff\xff")])
-            assert untouched.take(9, 1000) == (LETTERS, 14)
-            assert started.take(9, 1000) == (LETTERS[1:], 12)
+            assert untouched.read(9, 1000) == (LETTERS, 14)
+            assert started.read(9, 1000) == (LETTERS[1:], 12)
 
-    def test_pieces_need_not_be_taken_to_the_end_and_closed_there_are_none(self, letters: Engine) -> None:
-        pieces = letters.pieces(Bounds())
-        assert pieces.take(1, 1) == ([(b"a", b"1")], 2)
-        pieces.close()
-        pieces.close()
-        assert pieces.take(1, 1) == ([], 0)
+    def test_chunks_need_not_be_read_to_the_end(self, letters: Engine) -> None:
+        chunks = letters.chunks(Bounds())
+        assert chunks.read(1, 1) == ([(b"a", b"1")], 2)
+        chunks.close()
+        chunks.close()
+        assert chunks.read(1, 1) == ([], 0)
         letters.write([(DELETE, b"a")])
         assert next(letters.scan(Bounds())) == (b"b", b"2")
 
@@ -376,11 +376,11 @@ class EngineConformance:
 
     def test_a_scan_that_begins_empty_stays_so(self, engine: Engine) -> None:
         for bounds in (Bounds(), Bounds(reverse=True), Bounds(b"a", b"z"), Bounds(b"a", b"z", reverse=True)):
-            scan, pieces = engine.scan(bounds), engine.pieces(bounds)
+            scan, chunks = engine.scan(bounds), engine.chunks(bounds)
             engine.write([(PUT, b"k", b"v")])
             assert list(scan) == []
-            with pieces:
-                assert pieces.take(9, 100) == ([], 0)
+            with chunks:
+                assert chunks.read(9, 100) == ([], 0)
             engine.write([(DELETE, b"k")])
 
     # Snapshots
@@ -396,7 +396,7 @@ class EngineConformance:
 
     def test_snapshots_keep_their_own_moments(self, storage: Storage, engine: Engine) -> None:
         _needs(storage, Capability.SNAPSHOT)
-        snapshots: list[Reader] = []
+        snapshots: list[ReadView] = []
         for i in range(4):
             engine.write([(PUT, b"k", b"%d" % i)])
             snapshots.append(engine.snapshot())
@@ -406,7 +406,7 @@ class EngineConformance:
 
     # Closing
 
-    def test_a_closed_reader_raises_engine_error(self, engine: Engine) -> None:
+    def test_a_closed_view_raises_engine_error(self, engine: Engine) -> None:
         for reader in (engine.snapshot(), engine):
             reader.close()
             reader.close()
@@ -416,8 +416,8 @@ class EngineConformance:
                 reader.multi_get([b"k"])
             with pytest.raises(EngineError):
                 list(reader.scan(Bounds()))
-            with pytest.raises(EngineError), reader.pieces(Bounds()) as pieces:
-                pieces.take(1, 1)
+            with pytest.raises(EngineError), reader.chunks(Bounds()) as chunks:
+                chunks.read(1, 1)
 
     def test_a_closed_engine_refuses_everything(self, engine: Engine) -> None:
         engine.close()
@@ -514,7 +514,7 @@ class EngineConformance:
 
     # Options
 
-    def test_the_options_of_the_old_protocol_are_taken(self, storage: Storage, path: str) -> None:
+    def test_the_options_of_the_old_protocol_are_accepted(self, storage: Storage, path: str) -> None:
         options = {"block_size": 8192, "lru_cache_size": 1 << 20, "write_buffer_size": 1 << 20, "foo": 1}
         with storage.open(path, storage.check_options(options)) as engine:
             engine.write([(PUT, b"k", b"v")])

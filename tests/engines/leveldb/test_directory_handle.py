@@ -46,8 +46,8 @@ CALLS = {
     "repair": lambda storage, path: storage.repair(path, OPTIONS),
     "destroy": lambda storage, path: storage.destroy(path),
     "prepare": lambda storage, path: storage.prepare(path),
-    "check_room": lambda storage, path: storage.check_room(path),
-    "observed_options": lambda storage, path: storage.observed_options(path),
+    "check_free_space": lambda storage, path: storage.check_free_space(path),
+    "detect_options": lambda storage, path: storage.detect_options(path),
 }
 
 
@@ -152,7 +152,7 @@ def test_a_probe_for_room_follows_no_link(storage, tmp_path):
     fill(storage, tmp_path / "db")
     (tmp_path / "mine").write_text("precious")
     (tmp_path / "db" / "room.tmp").symlink_to(tmp_path / "mine")
-    storage.check_room(str(tmp_path / "db"))
+    storage.check_free_space(str(tmp_path / "db"))
     assert (tmp_path / "mine").read_text() == "precious"
 
 
@@ -164,7 +164,7 @@ def test_errors_name_the_path_and_not_the_descriptor(storage, tmp_path):
         storage.open(str(path), OPTIONS)
     assert str(path) in str(caught.value)
     assert "/proc/" not in str(caught.value)
-    assert str(tmp_path) not in caught.value.told
+    assert str(tmp_path) not in caught.value.client_message
 
 
 def test_a_directory_that_was_let_go_of_twice_is_closed_once(tmp_path):

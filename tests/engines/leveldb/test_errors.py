@@ -5,7 +5,7 @@ import pytest
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineFileError, EngineForeign
 from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.leveldb.errors import Mapped
+from pyelevator.engines.leveldb.errors import ErrorTranslator
 from support.leveldb_files import blocks_of, set_block_type
 
 TEXTS = [
@@ -26,7 +26,7 @@ TEXTS = [
 
 @pytest.mark.parametrize(("text", "kind", "told"), TEXTS)
 def test_each_failure_is_told_with_the_path(text, kind, told):
-    with pytest.raises(kind) as caught, Mapped("/db"):
+    with pytest.raises(kind) as caught, ErrorTranslator("/db"):
         raise OSError(text)
     assert str(caught.value).startswith(told)
     assert type(caught.value) is kind

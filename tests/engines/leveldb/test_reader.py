@@ -3,7 +3,7 @@
 import pytest
 
 from pyelevator.engines.base import Bounds, EngineFileError
-from pyelevator.engines.leveldb.errors import Mapped
+from pyelevator.engines.leveldb.errors import ErrorTranslator
 from pyelevator.engines.leveldb.reader import LevelDbReader
 
 PAIRS = [(b"%d" % i, b"v%d" % i) for i in range(6)]
@@ -72,19 +72,25 @@ class Source:
 
 
 def reader(*iterators):
-    return LevelDbReader(Source(*iterators), Mapped("/db"), verify=True, spread=lambda *_: 0, check=lambda: None)
+    return LevelDbReader(
+        Source(*iterators),
+        ErrorTranslator("/db"),
+        verify=True,
+        approximate_size=lambda *_: 0,
+        check_tables=lambda: None,
+    )
 
 
 def test_an_end_behind_which_nothing_can_be_read_again_is_an_error():
-    for read in (lambda source: list(source.scan(Bounds())), lambda source: source.pieces(Bounds()).take(9, 1000)):
+    for read in (lambda source: list(source.scan(Bounds())), lambda source: source.chunks(Bounds()).read(9, 1000)):
         with pytest.raises(EngineFileError, match=r"^/db could not be read to its end; .*: try again$"):
             read(reader(Iterator(PAIRS[:3], spent=True)))
 
 
 def test_an_end_behind_which_the_first_row_is_read_again_is_one():
-    with reader(Iterator(PAIRS)).pieces(Bounds()) as pieces:
-        assert pieces.take(9, 1000) == (PAIRS, 18)
-        assert pieces.take(9, 1000) == ([], 0)
+    with reader(Iterator(PAIRS)).chunks(Bounds()) as chunks:
+        assert chunks.read(9, 1000) == (PAIRS, 18)
+        assert chunks.read(9, 1000) == ([], 0)
     assert list(reader(Iterator(PAIRS)).scan(Bounds())) == PAIRS
 
 
@@ -115,8 +121,8 @@ def test_a_scan_of_what_is_empty_for_certain_is_empty(bounds):
 
 
 def test_keys_that_an_iterator_does_not_find_are_read_one_by_one():
-    assert list(reader(Iterator([])).pick([b"1", b"2", b"9"])) == [[b"v1", b"v2", None]]
-    assert list(reader(Iterator(PAIRS)).pick([b"4", b"5", b"9"])) == [[b"v4", b"v5", None]]
+    assert list(reader(Iterator([])).iter_values([b"1", b"2", b"9"])) == [[b"v1", b"v2", None]]
+    assert list(reader(Iterator(PAIRS)).iter_values([b"4", b"5", b"9"])) == [[b"v4", b"v5", None]]
 
 
 def test_keys_behind_an_end_that_cannot_be_reached_again_are_an_error():
@@ -127,4 +133,4 @@ def test_keys_behind_an_end_that_cannot_be_reached_again_are_an_error():
             self.pairs = [] if self.spent else self.pairs
 
     with pytest.raises(EngineFileError, match="could not be read to its end"):
-        list(reader(Failing(PAIRS)).pick([b"3", b"5", b"6"]))
+        list(reader(Failing(PAIRS)).iter_values([b"3", b"5", b"6"]))

@@ -58,7 +58,7 @@ def rows(storage, path):
         found = list(engine.scan(Bounds()))
         assert found == list(engine.scan(Bounds(reverse=True)))[::-1]
         assert [engine.get(key) for key, _ in found] == [value for _, value in found]
-        assert list(engine.gather([key for key, _ in found])) == [value for _, value in found]
+        assert list(engine.collect([key for key, _ in found])) == [value for _, value in found]
         return found
 
 
@@ -123,7 +123,7 @@ def test_after_a_repair_all_reads_agree_on_the_newest_version(storage, path):
     storage.repair(str(path), {})
     with storage.open(str(path), {}) as engine:
         assert (engine.get(b"changed"), engine.get(b"deleted")) == (b"new", None)
-        assert list(engine.gather([b"changed", b"deleted"])) == [b"new", None]
+        assert list(engine.collect([b"changed", b"deleted"])) == [b"new", None]
         assert list(engine.scan(Bounds())) == [(b"a", b"0"), (b"b", b"1"), (b"changed", b"new"), (b"z", b"0")]
 
 

@@ -52,9 +52,9 @@ POINT_READS = {
     "get": lambda reader: reader.get(PAIRS[7][0]),
     "get of no key": lambda reader: reader.get(b"00007x"),
     "multi_get": lambda reader: reader.multi_get([b"a", PAIRS[7][0], b"z"]),
-    "pick far": lambda reader: list(reader.pick([PAIRS[0][0], PAIRS[-1][0]])),
-    "pick near": lambda reader: list(reader.pick([PAIRS[7][0], PAIRS[8][0]])),
-    "pick nothing": lambda reader: list(reader.pick([b"00007x", b"00007y"])),
+    "iter_values far": lambda reader: list(reader.iter_values([PAIRS[0][0], PAIRS[-1][0]])),
+    "iter_values near": lambda reader: list(reader.iter_values([PAIRS[7][0], PAIRS[8][0]])),
+    "iter_values nothing": lambda reader: list(reader.iter_values([b"00007x", b"00007y"])),
 }
 
 
@@ -161,11 +161,11 @@ def test_a_damaged_block_ends_pieces_with_an_engine_error(storage, filled):
     content[100_000:100_100] = b"\0" * 100
     table.write_bytes(content)
     with storage.open(filled, {}) as engine:
-        pieces = engine.pieces(Bounds())
-        assert pieces.take(2, 1000) == (PAIRS[:2], 210)
-        with pytest.raises(EngineError, match="is damaged; repair it with repairdb") as caught, pieces:
-            pieces.take(10_000, 10_000_000)
-        assert pieces.take(1, 1) == ([], 0)
+        chunks = engine.chunks(Bounds())
+        assert chunks.read(2, 1000) == (PAIRS[:2], 210)
+        with pytest.raises(EngineError, match="is damaged; repair it with repairdb") as caught, chunks:
+            chunks.read(10_000, 10_000_000)
+        assert chunks.read(1, 1) == ([], 0)
         assert type(caught.value.__cause__).__name__ == "CorruptionError"
 
 
@@ -199,11 +199,11 @@ def test_a_compaction_that_cannot_read_says_so(storage, filled):
 def test_pieces_hold_the_files_that_they_read_until_they_are_closed(storage, filled, bounds):
     read_from = files(filled, "*.ldb")
     with storage.open(filled, {}) as engine:
-        pieces = engine.pieces(bounds)
-        pieces.take(1, 1)
+        chunks = engine.chunks(bounds)
+        chunks.read(1, 1)
         _rewrite(engine, b"1")
         assert set(read_from) <= set(files(filled, "*.ldb"))
-        pieces.close()
+        chunks.close()
         _rewrite(engine, b"2")
         assert not set(read_from) & set(files(filled, "*.ldb"))
 
@@ -399,14 +399,14 @@ def spread(storage, path):
 
 
 def picked(engine, keys):
-    return list(chain.from_iterable(engine.pick(keys)))
+    return list(chain.from_iterable(engine.iter_values(keys)))
 
 
 @pytest.mark.parametrize("far", [-1, 1 << 40], ids=["points", "walk"])
 @pytest.mark.parametrize("step", [1, 2, 9, 400])
 def test_picking_finds_the_same_by_point_reads_and_by_one_iterator(spread, monkeypatch, far, step):
     engine, model = spread
-    monkeypatch.setattr("pyelevator.engines.leveldb.reader._FAR", far)
+    monkeypatch.setattr("pyelevator.engines.leveldb.reader._SCAN_MAX_GAP", far)
     keys = [b"", *(b"%04d" % i for i in range(0, 1000, step)), b"9999", b"zz"]
     assert picked(engine, keys) == [model.get(key) for key in keys]
 
@@ -415,7 +415,7 @@ def test_picking_finds_the_same_by_point_reads_and_by_one_iterator(spread, monke
 @pytest.mark.parametrize("start", [100, 20_000])
 @pytest.mark.parametrize("step", [1, 7])
 def test_picking_from_a_damaged_block_says_so(storage, filled, monkeypatch, far, start, step):
-    monkeypatch.setattr("pyelevator.engines.leveldb.reader._FAR", far)
+    monkeypatch.setattr("pyelevator.engines.leveldb.reader._SCAN_MAX_GAP", far)
     table = files(filled, "*.ldb")[0]
     content = bytearray(table.read_bytes())
     content[start : start + 100] = b"\0" * 100
@@ -427,7 +427,7 @@ def test_picking_from_a_damaged_block_says_so(storage, filled, monkeypatch, far,
 
 def test_a_pick_that_is_left_half_way_leaves_nothing_open(spread):
     engine, model = spread
-    pieces = engine.pick(sorted(model))
-    assert next(pieces)[0] == model[min(model)]
-    pieces.close()
+    chunks = engine.iter_values(sorted(model))
+    assert next(chunks)[0] == model[min(model)]
+    chunks.close()
     engine.close()

@@ -31,7 +31,7 @@ def load_binding() -> ModuleType:
         The module ``plyvel`` or ``plyvel_next``.
 
     Raises:
-        MissingExtra: Neither is installed.
+        MissingExtra: neither is installed.
     """
     names = binding_names(sys.version_info[:2], sys.modules)
     first: ImportError | None = None
@@ -46,7 +46,11 @@ def load_binding() -> ModuleType:
 
 
 def binding_names(version: tuple[int, int], loaded: Mapping[str, ModuleType | None]) -> Sequence[str]:
-    """Order the import names for a Python of ``version``, of whose modules ``loaded`` are there already.
+    """Return the import names in the order in which a process tries them.
+
+    Args:
+        version: of Python, major and minor.
+        loaded: ``sys.modules`` of the process.
 
     >>> binding_names((3, 11), {}), binding_names((3, 14), {}), binding_names((3, 15), {})
     (['plyvel', 'plyvel_next'], ['plyvel_next', 'plyvel'], ['plyvel', 'plyvel_next'])

@@ -1,4 +1,4 @@
-"""What may be done to a LevelDB directory, given what an inspection has seen in it."""
+"""Operations on a LevelDB directory, and the checks of an inspection that precede them."""
 
 import os
 import shutil
@@ -14,43 +14,43 @@ from pyelevator.engines.leveldb.inspection import Inspection, inspect
 from pyelevator.engines.leveldb.lock import LOCK, DirectoryLock
 
 CREATING: Final = "pyelevator-creating"
-"""A file that is there while a database is created, in a directory that held none of LevelDB's names before."""
+"""A file that exists while a database is created in a directory without files of LevelDB's names."""
 
-PARTIAL: Final = "pyelevator-repair.partial"
-COMPLETE: Final = "pyelevator-repair.complete"
-MOVING: Final = "pyelevator-repair.moving"
+PARTIAL_DIR: Final = "pyelevator-repair.partial"
+COMPLETE_DIR: Final = "pyelevator-repair.complete"
+MOVING_DIR: Final = "pyelevator-repair.moving"
 """Directories of a repair; see ``repair``."""
 
-LOST: Final = "lost"
-"""Where repairs put what they set aside; LevelDB's own do, too."""
+LOST_DIR: Final = "lost"
+"""The directory for files that a repair sets aside; LevelDB's own repair uses it, too."""
 
-DATA: Final = (FileKind.CURRENT, FileKind.MANIFEST, FileKind.TABLE, FileKind.LOG)
+DATABASE_KINDS: Final = (FileKind.CURRENT, FileKind.MANIFEST, FileKind.TABLE, FileKind.LOG)
 """The kinds of files that a database consists of, in the order in which they are removed."""
 
 _SHOWN: Final = 3
 
 
 def is_unfinished(path: str) -> bool:
-    """Return whether a repair was interrupted while it put its result in place."""
-    return any(Path(path, name).is_dir() for name in (COMPLETE, MOVING))
+    """Return True if a repair was interrupted while it installed its result."""
+    return any(Path(path, name).is_dir() for name in (COMPLETE_DIR, MOVING_DIR))
 
 
 def has_database(path: str) -> bool:
-    """Return whether there is a database at ``path``, sound, damaged or foreign; or what LevelDB would take for one."""
+    """Return True if there is a database at ``path``, sound, damaged or foreign, or what LevelDB takes for one."""
     try:
-        return any(file.kind in DATA for file in _files(path)) or is_unfinished(path)
+        return any(file.kind in DATABASE_KINDS for file in _files(path)) or is_unfinished(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
 
 
 def data_files(path: str) -> list[Path]:
-    """Return the files of a database; none where there is no directory.
+    """Return the files of a database; none if there is no directory.
 
     Raises:
         OSError: the directory cannot be read.
     """
     try:
-        return [Path(path, file.name) for file in _files(path) if file.kind in DATA]
+        return [Path(path, file.name) for file in _files(path) if file.kind in DATABASE_KINDS]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -67,18 +67,18 @@ def _files(path: str) -> Iterator[FileName]:
     return filter(None, map(parse_file_name, os.listdir(path)))  # noqa: PTH208 - names are all that is needed
 
 
-def look(
+def inspect_under_lock(
     path: str, check: Callable[[Inspection], None], *, thorough: bool = False, logs: bool = True
 ) -> tuple[Inspection, DirectoryLock | None]:
-    """Inspect a directory, under its lock where it has one; nothing is created.
+    """Inspect a directory, under its lock if it has one; nothing is created.
 
     Args:
         path: of the directory.
-        check: raises what must not be done to it.
+        check: raises if the intended operation is not safe.
         thorough, logs: see ``inspect``.
 
     Returns:
-        What was seen, and the lock, which is the caller's.
+        The inspection, and the lock, which the caller releases.
 
     Raises:
         EngineError: it is open already, or what ``check`` raises.
@@ -86,155 +86,160 @@ def look(
     """
     lock = DirectoryLock(path) if Path(path, LOCK).is_file() else None
     try:
-        seen = inspect(path, thorough=thorough, logs=logs)
-        check(seen)
+        inspection = inspect(path, thorough=thorough, logs=logs)
+        check(inspection)
     except BaseException:
         if lock:
             lock.release()
         raise
-    return seen, lock
+    return inspection, lock
 
 
-def admit(
+def lock_and_inspect(
     path: str, check: Callable[[Inspection], None], *, thorough: bool = False
 ) -> tuple[Inspection, DirectoryLock]:
-    """Inspect a directory as ``look`` does, and then create what is missing of it, so that it is locked in any case."""
-    seen, lock = look(path, check, thorough=thorough)
+    """Inspect a directory as ``inspect_under_lock`` does, then create it if it is missing, and lock it in any case."""
+    inspection, lock = inspect_under_lock(path, check, thorough=thorough)
     if lock is None:
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)  # noqa: PTH102 - LevelDB does not say why it cannot
         lock = DirectoryLock(path)
-    return seen, lock
+    return inspection, lock
 
 
 @contextmanager
-def creating(seen: Inspection) -> Iterator[None]:
-    """Mark the directory while LevelDB begins a database in it, so that an interrupted beginning is known as one."""
-    mark = Path(seen.path, CREATING)
-    if not seen.is_valid:
+def mark_creation(inspection: Inspection) -> Iterator[None]:
+    """Mark the directory while LevelDB creates a database in it, so that an interrupted creation is recognized."""
+    mark = Path(inspection.path, CREATING)
+    if not inspection.is_valid:
         mark.touch()
-    shutil.rmtree(Path(seen.path, PARTIAL), ignore_errors=True)  # of a repair that was killed
+    shutil.rmtree(Path(inspection.path, PARTIAL_DIR), ignore_errors=True)  # of a repair that was killed
     yield
     mark.unlink(missing_ok=True)
 
 
-# What must not be done
+# Checks
 
 
-def check_opening(seen: Inspection) -> None:
-    """Refuse to open what LevelDB would lose or delete.
+def check_opening(inspection: Inspection) -> None:
+    """Refuse to open a directory of which LevelDB would lose or delete something.
 
     Raises:
-        EngineForeign, EngineDamaged: the text says what it is, and what to do.
+        EngineForeign, EngineDamaged: the text says what is there, and what to do.
     """
-    _check_own(seen)
-    if not seen.is_valid and not is_vacant(seen):
-        raise _damaged(seen, str(seen.damage)) if seen.proven else _occupied(seen)
-    if seen.hidden:
-        raise _damaged(seen, seen.hidden)
-    if seen.incomplete:
-        raise _damaged(seen, f"{seen.incomplete}; if this is a copy, copy it again instead")
+    _check_own(inspection)
+    if not inspection.is_valid and not is_vacant(inspection):
+        raise (
+            _damage_error(inspection, str(inspection.damage)) if inspection.is_leveldb else _occupied_error(inspection)
+        )
+    if inspection.hidden:
+        raise _damage_error(inspection, inspection.hidden)
+    if inspection.incomplete:
+        raise _damage_error(inspection, f"{inspection.incomplete}; if this is a copy, copy it again instead")
 
 
-def check_creation(seen: Inspection) -> None:
-    """Refuse to create or adopt a database among files that are no valid one.
+def check_creation(inspection: Inspection) -> None:
+    """Refuse to create or adopt a database among files that are not a valid one.
 
     Raises:
         EngineForeign: LevelDB would overwrite or delete them.
     """
-    if is_unfinished(seen.path):
+    if is_unfinished(inspection.path):
         return
-    _check_own(seen)
-    if seen.files and not seen.is_valid and not Path(seen.path, CREATING).exists():
-        raise _occupied(seen)
+    _check_own(inspection)
+    if inspection.files and not inspection.is_valid and not Path(inspection.path, CREATING).exists():
+        raise _occupied_error(inspection)
 
 
-def check_repair(seen: Inspection, *, force: bool) -> None:
-    """Refuse to repair what is not certainly a LevelDB of this kind; ``force`` is enough where it only is not certain.
+def check_repair(inspection: Inspection, *, force: bool) -> None:
+    """Refuse to repair what is not certainly a LevelDB of this kind; ``force`` permits it if there is only doubt.
 
     Raises:
         EngineForeign: a repair would lose the data.
         EngineError: there is no database.
     """
-    if is_unfinished(seen.path):
+    if is_unfinished(inspection.path):
         return
-    if seen.foreign:
-        raise EngineForeign(f"{seen.path} is {seen.foreign}; a repair would lose it, so nothing was changed")
-    if not any(file.kind in DATA for file in seen.files):
-        raise EngineError(f"there is no database at {seen.path}")
-    if not seen.proven and not force:
+    if inspection.foreign:
         raise EngineForeign(
-            f"{seen.path} holds {_listed_files(seen)}, and nothing in it is surely LevelDB's; nothing was changed. "
-            "To go on all the same, call repairdb with force"
+            f"{inspection.path} is {inspection.foreign}; a repair would lose it, so nothing was changed"
+        )
+    if not any(file.kind in DATABASE_KINDS for file in inspection.files):
+        raise EngineError(f"there is no database at {inspection.path}")
+    if not inspection.is_leveldb and not force:
+        raise EngineForeign(
+            f"{inspection.path} holds {_format_files(inspection)}, and nothing in it is surely LevelDB's; nothing was "
+            "changed. To go on all the same, call repairdb with force"
         )
 
 
-def check_removal(seen: Inspection) -> None:
+def check_removal(inspection: Inspection) -> None:
     """Refuse to remove what is not certainly a LevelDB of this kind.
 
     Raises:
-        EngineForeign: it is another program's, or may be.
+        EngineForeign: it is or may be another program's.
     """
-    if seen.foreign:
-        raise EngineForeign(f"{seen.path} is {seen.foreign}; its files are not removed")
-    if not seen.proven and not is_vacant(seen) and any(map(file_size, data_files(seen.path))):
-        raise _occupied(seen)
+    if inspection.foreign:
+        raise EngineForeign(f"{inspection.path} is {inspection.foreign}; its files are not removed")
+    if not inspection.is_leveldb and not is_vacant(inspection) and any(map(file_size, data_files(inspection.path))):
+        raise _occupied_error(inspection)
 
 
-def _check_own(seen: Inspection) -> None:
-    if is_unfinished(seen.path):
-        raise _damaged(seen, "a repair was interrupted")
-    if seen.foreign:
-        raise EngineForeign(f"{seen.path} is {seen.foreign}")
-    if seen.is_valid and seen.strangers:
+def _check_own(inspection: Inspection) -> None:
+    if is_unfinished(inspection.path):
+        raise _damage_error(inspection, "a repair was interrupted")
+    if inspection.foreign:
+        raise EngineForeign(f"{inspection.path} is {inspection.foreign}")
+    if inspection.is_valid and inspection.lookalikes:
         raise EngineForeign(
-            f"{seen.path} holds {_listed(seen.strangers)}, which LevelDB would take for its own and delete; "
-            "move them elsewhere"
+            f"{inspection.path} holds {_format_names(inspection.lookalikes)}, which LevelDB would take for its own "
+            "and delete; move them elsewhere"
         )
 
 
-def is_vacant(seen: Inspection) -> bool:
-    """Return whether LevelDB may begin a database here: it finds none, or what an interrupted beginning left."""
-    return not any(file.kind in DATA for file in seen.files) or Path(seen.path, CREATING).exists()
+def is_vacant(inspection: Inspection) -> bool:
+    """Return True if LevelDB may create a database here: there is none, or what an interrupted creation has left."""
+    return not any(file.kind in DATABASE_KINDS for file in inspection.files) or Path(inspection.path, CREATING).exists()
 
 
-def _damaged(seen: Inspection, why: str) -> EngineDamaged:
-    return EngineDamaged(f"{seen.path} is damaged; repair it with repairdb ({why})")
+def _damage_error(inspection: Inspection, why: str) -> EngineDamaged:
+    return EngineDamaged(f"{inspection.path} is damaged; repair it with repairdb ({why})")
 
 
-def _occupied(seen: Inspection) -> EngineForeign:
+def _occupied_error(inspection: Inspection) -> EngineForeign:
     return EngineForeign(
-        f"{seen.path} is no LevelDB that can be opened ({seen.damage}), and holds {_listed_files(seen)}, which LevelDB "
-        "would take for its own and delete; choose another directory, or move them elsewhere"
+        f"{inspection.path} is no LevelDB that can be opened ({inspection.damage}), and holds "
+        f"{_format_files(inspection)}, which LevelDB would take for its own and delete; choose another "
+        "directory, or move them elsewhere"
     )
 
 
-def _listed_files(seen: Inspection) -> str:
-    return _listed([file.name for file in seen.files])
+def _format_files(inspection: Inspection) -> str:
+    return _format_names([file.name for file in inspection.files])
 
 
-def _listed(names: Sequence[str]) -> str:
+def _format_names(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
 
-def undo(path: str) -> Callable[[str], bool]:
-    """Return what takes back, later, what a creation at ``path`` has made there since; see ``Storage.prepare``.
+def prepare_undo(path: str) -> Callable[[str], bool]:
+    """Return a function that later undoes what a creation at ``path`` has made since; see ``Storage.prepare``.
 
-    It takes the path as it is then, and returns whether the directory was there before.
+    It takes the path at that time, and returns True if the directory existed before.
     """
     if has_database(path):
         return lambda _: True
-    return partial(_take_back, set(os.listdir(path)))  # noqa: PTH208 - names are all that is needed
+    return partial(_remove_new_files, set(os.listdir(path)))  # noqa: PTH208 - names are all that is needed
 
 
-def undo_new(path: str) -> bool:
-    """Take back what a creation has made in a directory that was not there before; see ``undo``."""
-    _take_back(set(), path)
+def undo_new_directory(path: str) -> bool:
+    """Undo a creation in a directory that did not exist before; see ``prepare_undo``."""
+    _remove_new_files(set(), path)
     return False
 
 
-def _take_back(before: set[str], path: str) -> bool:
+def _remove_new_files(before: set[str], path: str) -> bool:
     with suppress(FileNotFoundError), DirectoryLock(path):
         made = set(os.listdir(path)) - before  # noqa: PTH208
         remove(path, [name for name in made if name == CREATING or parse_file_name(name)])
@@ -242,9 +247,9 @@ def _take_back(before: set[str], path: str) -> bool:
 
 
 def remove(path: str, names: Iterable[str]) -> None:
-    """Remove files of a directory whose lock is held: first what makes it a database, at last the lock."""
+    """Remove files of a locked directory: first those that make it a database, the lock last."""
     kinds = {name: parse_file_name(name) for name in names}
-    order = [*DATA, None, FileKind.TEMPORARY, FileKind.INFO_LOG, FileKind.LOCK]
+    order = [*DATABASE_KINDS, None, FileKind.TEMPORARY, FileKind.INFO_LOG, FileKind.LOCK]
     for name in sorted(kinds, key=lambda name: order.index(kind.kind if (kind := kinds[name]) else None)):
         Path(path, name).unlink(missing_ok=True)
 
@@ -253,13 +258,13 @@ def destroy(path: str, *, set_aside: bool) -> None:
     """Remove the files of a closed database; see ``Storage.destroy``.
 
     Raises:
-        EngineError, OSError: as ``admit`` and ``check_removal``.
+        EngineError, OSError: as ``lock_and_inspect`` and ``check_removal``.
     """
-    if not Path(path).is_dir() or not _has_anything(path, set_aside=set_aside):
+    if not Path(path).is_dir() or not _has_own_files(path, set_aside=set_aside):
         return
-    seen, lock = admit(path, check_removal)
+    inspection, lock = lock_and_inspect(path, check_removal)
     with lock:
-        remove(path, [file.name for file in seen.files if file.name not in {LOCK, *seen.strangers}])
+        remove(path, [file.name for file in inspection.files if file.name not in {LOCK, *inspection.lookalikes}])
         Path(path, CREATING).unlink(missing_ok=True)
         _remove_repairs(path, set_aside=set_aside)
         Path(path, LOCK).unlink()
@@ -267,26 +272,26 @@ def destroy(path: str, *, set_aside: bool) -> None:
         Path(path).rmdir()
 
 
-def _has_anything(path: str, *, set_aside: bool) -> bool:
-    names = [CREATING, PARTIAL, COMPLETE, MOVING, *([LOST] if set_aside else [])]
+def _has_own_files(path: str, *, set_aside: bool) -> bool:
+    names = [CREATING, PARTIAL_DIR, COMPLETE_DIR, MOVING_DIR, *([LOST_DIR] if set_aside else [])]
     return any(_files(path)) or any(Path(path, name).exists() for name in names)
 
 
 def _remove_repairs(path: str, *, set_aside: bool) -> None:
-    for name in (COMPLETE, MOVING):
-        move_aside(path, Path(path, name, LOST))
-    for name in (PARTIAL, COMPLETE, MOVING):
+    for name in (COMPLETE_DIR, MOVING_DIR):
+        move_aside(path, Path(path, name, LOST_DIR))
+    for name in (PARTIAL_DIR, COMPLETE_DIR, MOVING_DIR):
         shutil.rmtree(Path(path, name), ignore_errors=True)
-    lost = Path(path, LOST)
-    theirs = lost.is_symlink() or (lost / "CURRENT").exists()  # another directory, or another database
-    if set_aside and lost.is_dir() and not theirs:
+    lost = Path(path, LOST_DIR)
+    is_foreign = lost.is_symlink() or (lost / "CURRENT").exists()  # another directory, or another database
+    if set_aside and lost.is_dir() and not is_foreign:
         remove(str(lost), [file.name for file in _files_set_aside(lost)])
         with suppress(OSError):
             lost.rmdir()
 
 
 def _files_set_aside(lost: Path) -> Iterator[Path]:
-    """What repairs have put there; a second file of one name has a number behind it."""
+    """Yield the files that repairs have put there; a second file of one name has a number after it."""
     for file in lost.iterdir():
         stem = file.name.rstrip("0123456789").removesuffix(".") if file.suffix[1:].isdigit() else file.name
         name = parse_file_name(stem)
@@ -295,20 +300,20 @@ def _files_set_aside(lost: Path) -> Iterator[Path]:
 
 
 def move_aside(path: str, source: Path) -> list[str]:
-    """Move the files of a directory into ``lost``, under names that are free there; return where they are now."""
+    """Move the files of a directory into ``lost``, under names that are unused there; return their new names."""
     files = sorted(source.iterdir()) if source.is_dir() else []
-    lost = Path(path, LOST)
+    lost = Path(path, LOST_DIR)
     if files:
         lost.mkdir(exist_ok=True)
     moved = []
     for file in files:
-        target = _free(lost / file.name)
+        target = _unused_name(lost / file.name)
         file.rename(target)
-        moved.append(f"{LOST}/{target.name}")
+        moved.append(f"{LOST_DIR}/{target.name}")
     return moved
 
 
-def _free(path: Path) -> Path:
+def _unused_name(path: Path) -> Path:
     number = 1
     target = path
     while target.exists():

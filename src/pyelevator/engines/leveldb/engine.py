@@ -8,11 +8,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyelevator.commands import PUT, Op
-from pyelevator.engines.base import Bounds, Engine, EngineBusy, EngineError, EngineFileError, Reader, Seen, Storage
+from pyelevator.engines.base import (
+    Bounds,
+    Engine,
+    EngineBusy,
+    EngineError,
+    EngineFileError,
+    OnValues,
+    ReadView,
+    Storage,
+)
 from pyelevator.engines.leveldb.binding import LAST_KEY
 from pyelevator.engines.leveldb.directory import data_files, file_size
 from pyelevator.engines.leveldb.directory_handle import DirectoryHandle
-from pyelevator.engines.leveldb.errors import Mapped
+from pyelevator.engines.leveldb.errors import ErrorTranslator
 from pyelevator.engines.leveldb.live_tables import LiveTables
 from pyelevator.engines.leveldb.lock import DirectoryLock
 from pyelevator.engines.leveldb.reader import LevelDbReader
@@ -24,9 +33,18 @@ _BACKUP_PAIRS: Final = 1000
 class LevelDbEngine(LevelDbReader, Engine):
     """One open LevelDB.
 
-    LevelDB goes on after a failed append to its log, behind half a record; and when it reads the log the next time
-    it skips what follows that half. So after a failed write no other one is taken (``broken``), not even one that is
-    under way in another thread: one write at a time.
+    LevelDB goes on after a failed append to its log, after half a record. When it reads the log the next time it skips
+    what follows that half. So no write is accepted after a failed one (``write_failed``), not even one that another
+    thread has begun: there is one write at a time.
+
+    Args:
+        storage: opens the databases of backups.
+        path: of the database, for errors.
+        source: the binding's database.
+        options: that it was opened with.
+        row_cache: bytes of pairs to cache.
+        directory: of the database; closed with it.
+        lock: of the directory; released with it.
 
     Attributes:
         rows: the pairs that were read with ``fill_cache=True``.
@@ -44,42 +62,42 @@ class LevelDbEngine(LevelDbReader, Engine):
         lock: DirectoryLock,
     ) -> None:
         check = LiveTables(source, directory).check
-        super().__init__(source, Mapped(path), options["paranoid_checks"], source.approximate_size, check)
+        super().__init__(source, ErrorTranslator(path), options["paranoid_checks"], source.approximate_size, check)
         self._storage = storage
         self._path = path
         self._options = options
         self._directory = directory
         self._lock = lock
         self.rows = RowCache(row_cache)
-        self._writing = threading.Lock()
+        self._write_lock = threading.Lock()
         self._failure: EngineError | None = None
 
     @property
-    def broken(self) -> bool:  # type: ignore[override]
+    def write_failed(self) -> bool:  # type: ignore[override]
         return self._failure is not None
 
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
-        return list(self.gather(keys, fill_cache=fill_cache))
+        return list(self.collect(keys, fill_cache=fill_cache))
 
-    def gather(
-        self, keys: Sequence[bytes], seen: Seen = lambda _: None, *, fill_cache: bool = False
+    def collect(
+        self, keys: Sequence[bytes], on_values: OnValues = lambda _: None, *, fill_cache: bool = False
     ) -> Sequence[bytes | None]:
         if fill_cache or self.rows:
-            return self.rows.gather(self, keys, seen, fill_cache=fill_cache)
-        return super().gather(keys, seen)
+            return self.rows.collect(self, keys, on_values, fill_cache=fill_cache)
+        return super().collect(keys, on_values)
 
     def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:
-        with self._mapped:
+        with self._errors:
             batch = self._batch(ops, sync)
-        if not self._writing.acquire(wait):
+        if not self._write_lock.acquire(wait):
             raise EngineBusy(f"{self._path} is busy with another write", self._path)
         try:
             self._write(batch, ops)
         finally:
-            self._writing.release()
+            self._write_lock.release()
 
     def _batch(self, ops: Sequence[Op], sync: bool) -> Any:
-        batch = self._source.write_batch(sync=sync)  # not as a context: that would write half a batch
+        batch = self._source.write_batch(sync=sync)  # not as a context manager, which would write half a batch
         put, delete = batch.put, batch.delete
         for op in ops:
             if op[0] == PUT:
@@ -91,27 +109,28 @@ class LevelDbEngine(LevelDbReader, Engine):
     def _write(self, batch: Any, ops: Sequence[Op]) -> None:
         if self._failure is not None:
             raise type(self._failure)(str(self._failure), self._failure.path)
-        self.rows.begin(ops)
+        self.rows.begin_write(ops)
         try:
-            with self._mapped:
+            with self._errors:
                 batch.write()
         except EngineError as error:
             self._failure = error
             raise
         finally:
-            self.rows.end()
+            self.rows.end_write()
 
-    def snapshot(self) -> Reader:
-        with self._mapped:
-            return LevelDbReader(self._source.snapshot(), self._mapped, self._verify, self._spread, self._check)
+    def snapshot(self) -> ReadView:
+        with self._errors:
+            snapshot = self._source.snapshot()
+            return LevelDbReader(snapshot, self._errors, self._verify, self._approximate_size, self._check_tables)
 
     def compact(self) -> None:
-        with self._mapped:
-            self._source.compact_range(start=b"", stop=LAST_KEY)  # without bounds plyvel 1.5.1 compacts nothing
-        self.write([])  # LevelDB keeps to itself that a compaction could not read, until the next write
+        with self._errors:
+            self._source.compact_range(start=b"", stop=LAST_KEY)
+        self.write([])  # LevelDB reports that a compaction could not read only at the next write
 
     def approximate_size(self) -> int:
-        """The sum of the files: LevelDB's own estimate leaves out what is still in the log."""
+        """Return the sum of the files: LevelDB's own estimate leaves out what is still in the log."""
         return sum(map(file_size, data_files(self._directory.name)))
 
     def backup(self, path: str) -> None:
@@ -126,7 +145,7 @@ class LevelDbEngine(LevelDbReader, Engine):
             with self._storage.open(path, self._options) as copy:
                 self._copy_into(copy)
         except BaseException:
-            with suppress(EngineError):  # what has failed first counts
+            with suppress(EngineError):  # the first error counts
                 self._storage.destroy(path)
             with suppress(OSError):
                 Path(path).rmdir()

@@ -1,4 +1,4 @@
-"""What LevelDB's library and the file system say when they fail, as the errors of this seam: the one place for it."""
+"""Translates errors of LevelDB's library and of the file system to the errors of the engine seam."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -42,12 +42,12 @@ _FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
 """Pattern in the library's text -> the error to raise and its text; the first that matches."""
 
 _HELD: Final = re.compile(r"/proc/self/fd/\d+")
-"""What a directory is called while it is held (see ``directories``)."""
+"""The name of a directory while it is open (see ``directory_handle``)."""
 
 
 @frozen
-class Mapped:
-    """As a context: what the binding and the file system raise about ``path`` becomes EngineError, and names that."""
+class ErrorTranslator:
+    """As a context manager, turns what the binding and the file system raise into EngineError that names ``path``."""
 
     path: str
 
@@ -56,11 +56,11 @@ class Mapped:
 
     def __exit__(self, _: Any, error: BaseException | None, __: TracebackType | None) -> None:
         if isinstance(error, EngineError):
-            error.args, error.path = (self._unheld(str(error)),), self.path
-        elif error is not None and is_foreign(error):
-            raise self.translated(error) from error
+            error.args, error.path = (self._with_real_path(str(error)),), self.path
+        elif error is not None and is_backend_error(error):
+            raise self.translate(error) from error
 
-    def around(self, call: Callable[[], None]) -> Callable[[], None]:
+    def wrap(self, call: Callable[[], None]) -> Callable[[], None]:
         """Return ``call`` with its errors translated."""
 
         def translating() -> None:
@@ -69,17 +69,17 @@ class Mapped:
 
         return translating
 
-    def translated(self, error: BaseException) -> EngineError:
-        """The engine's own error for a foreign one."""
+    def translate(self, error: BaseException) -> EngineError:
+        """Return the engine's error for one of the binding or the file system."""
         text = error.args[0] if len(error.args) == 1 else str(error)
-        detail = self._unheld(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))
+        detail = self._with_real_path(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))
         kind, template = next((kind, text) for pattern, kind, text in _FAILURES if re.search(pattern, detail))
         return kind(template.format(path=self.path, detail=detail), self.path)
 
-    def _unheld(self, text: str) -> str:
+    def _with_real_path(self, text: str) -> str:
         return _HELD.sub(lambda _: self.path, text)
 
 
-def is_foreign(error: BaseException) -> bool:
-    """OSError, the classes of LevelDB's binding (not imported here), and its RuntimeError about closed handles."""
+def is_backend_error(error: BaseException) -> bool:
+    """Return True for OSError, errors of LevelDB's binding (not imported here), and its RuntimeError if closed."""
     return isinstance(error, (OSError, RuntimeError)) or type(error).__module__.partition(".")[0] in DISTRIBUTIONS

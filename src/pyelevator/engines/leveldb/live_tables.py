@@ -1,6 +1,6 @@
-"""Whether the tables that an open LevelDB counts on are there: point reads take their keys for missing.
+"""Checks that the tables of an open LevelDB exist, because point reads take the keys of a lost table for missing.
 
-A file that is not there is NotFound to LevelDB, and so is a key. Iterators do not make that mistake.
+LevelDB has one status, NotFound, for a missing file and for a missing key. Iterators do not confuse them.
 """
 
 import errno
@@ -15,11 +15,11 @@ from pyelevator.engines.leveldb.format.file_names import FileKind, parse_file_na
 _LIVE: Final = re.compile(r"^ ([0-9]+):", re.MULTILINE)
 
 _SETTLED: Final = 1_000_000_000
-"""Nanoseconds after which a directory that changes again has another time of its last change, for certain."""
+"""Nanoseconds after which a further change of a directory certainly has another modification time."""
 
 
 class LiveTables:
-    """The tables of an open database. As long as its directory has not changed, a check takes about a microsecond.
+    """The tables of an open database. A check takes about a microsecond while the directory has not changed.
 
     Args:
         source: the binding's database.
@@ -30,31 +30,31 @@ class LiveTables:
         self._source = source
         self._directory = directory
         self._descriptor = directory.descriptor
-        self._checked = 0
+        self._check = 0
 
     def check(self) -> None:
-        """Check that all are there.
+        """Check that all of them exist.
 
         Raises:
-            FileNotFoundError: one is gone.
+            FileNotFoundError: one is missing.
             OSError: the directory cannot be read.
         """
         changed = os.fstat(self._descriptor).st_mtime_ns
-        if changed != self._checked:
-            self._compare()
+        if changed != self._check:
+            self._check_directory()
             if time.time_ns() - changed > _SETTLED:
-                self._checked = changed
+                self._check = changed
 
-    def _compare(self) -> None:
-        live = self._live()
+    def _check_directory(self) -> None:
+        live = self._read_live_numbers()
         files = map(parse_file_name, os.listdir(self._directory.name))  # noqa: PTH208 - names are all that is needed
         missing = live - {file.number for file in files if file and file.kind is FileKind.TABLE}
         if missing:
-            missing &= self._live()  # a compaction may have replaced them meanwhile
+            missing &= self._read_live_numbers()  # a compaction may have replaced them since
         if missing:
             name = f"{self._directory.name}/{min(missing):06}.ldb"
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
-    def _live(self) -> set[int]:
-        """The numbers of the tables of the current version; such a number is never used again."""
+    def _read_live_numbers(self) -> set[int]:
+        """Return the numbers of the tables of the current version; such a number is never used again."""
         return set(map(int, _LIVE.findall(self._source.get_property(b"leveldb.sstables").decode("latin-1"))))

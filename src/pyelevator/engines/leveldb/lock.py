@@ -1,9 +1,9 @@
 """The lock of a LevelDB directory, against every other implementation and against this process itself.
 
-LevelDB takes a lock of fcntl(2) on the file LOCK, goleveldb one of flock(2), and on Linux neither sees the other; so
-both are held here. A lock of fcntl belongs to the process: it does not keep a second copy of LevelDB in this process
-out, and it is gone as soon as the process closes any descriptor of the file. So the descriptor is opened only when no
-other one of this process is, before LevelDB opens, and is closed only after LevelDB has closed.
+LevelDB takes a lock of fcntl(2) on the file LOCK, goleveldb one of flock(2), and on Linux neither sees the other. So
+both are taken here. A lock of fcntl belongs to the process: it does not exclude a second copy of LevelDB in this
+process, and it is lost as soon as the process closes any descriptor of the file. So the descriptor is opened only
+while this process has no other one of the file, before LevelDB opens, and is closed only after LevelDB has closed.
 """
 
 import errno
@@ -23,15 +23,15 @@ LOCK: Final = "LOCK"
 _DESCRIPTORS: Final = "/dev/fd"
 _UNSUPPORTED: Final = (errno.ENOTSUP, errno.EINVAL, errno.ENOLCK, errno.ENOSYS)
 
-_taking: Final = threading.Lock()
-_held: Final["weakref.WeakSet[DirectoryLock]"] = weakref.WeakSet()
+_acquiring: Final = threading.Lock()
+_open_directory: Final["weakref.WeakSet[DirectoryLock]"] = weakref.WeakSet()
 
 
 class DirectoryLock:
-    """The exclusive lock of a directory; as a context, it is released at the end.
+    """The exclusive lock of a directory; as a context manager, it is released at the end.
 
     Args:
-        path: of the directory, which must be there.
+        path: of the directory, which must exist.
 
     Raises:
         EngineError: the database is open already, in this process or in another one.
@@ -40,8 +40,8 @@ class DirectoryLock:
 
     def __init__(self, path: str) -> None:
         file = Path(path, LOCK)
-        with _taking:
-            if _is_open_here(file):
+        with _acquiring:
+            if _is_open_in_process(file):
                 raise EngineError(f"{path} is open already")
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             if not _take(descriptor):
@@ -50,18 +50,18 @@ class DirectoryLock:
             self._descriptor: Final = descriptor
             self._close: Final = weakref.finalize(self, os.close, descriptor)
             self._close.atexit = False  # LevelDB may still be open then
-            _held.add(self)
+            _open_directory.add(self)
 
     def release(self) -> None:
-        """Give the lock back; twice is fine. LevelDB must have closed the directory before."""
+        """Release the lock; releasing twice is fine. LevelDB must have closed the directory before."""
         if self._close.alive:
             with suppress(OSError):
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile may have it still
-            self.forget()
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # a forked child may still share it
+            self.close()
 
-    def forget(self) -> None:
+    def close(self) -> None:
         """Close the descriptor, but leave the lock to others that share it: the parent of a forked child."""
-        _held.discard(self)
+        _open_directory.discard(self)
         self._close()
 
     def __enter__(self) -> Self:
@@ -72,7 +72,7 @@ class DirectoryLock:
 
 
 def _take(descriptor: int) -> bool:
-    """Take both locks; where the file system makes one of the other, as NFS does, that one lock is enough."""
+    """Take both locks; on a file system that maps one to the other, such as NFS, that one lock is enough."""
     if not _try(fcntl.flock, descriptor):
         return False
     if _try(fcntl.lockf, descriptor):
@@ -82,7 +82,7 @@ def _take(descriptor: int) -> bool:
 
 
 def _try(lock: Callable[[int, int], None], descriptor: int) -> bool:
-    """Take one of the locks, and return whether nobody else has it; a kind that the file system lacks nobody has."""
+    """Take one of the locks; return False if another process has it. A file system without this kind has no holder."""
     try:
         lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -90,8 +90,8 @@ def _try(lock: Callable[[int, int], None], descriptor: int) -> bool:
     return True
 
 
-def _is_open_here(file: Path) -> bool:
-    """Return whether this process has a descriptor of the file, under whatever path, by whatever library."""
+def _is_open_in_process(file: Path) -> bool:
+    """Return True if this process has a descriptor of the file, under any path and opened by any library."""
     try:
         status = file.stat()
         descriptors = os.listdir(_DESCRIPTORS)  # noqa: PTH208 - numbers
@@ -104,10 +104,10 @@ def _is_open_here(file: Path) -> bool:
     return False
 
 
-def _forget_all() -> None:
-    for lock in list(_held):
-        lock.forget()
+def _close_after_fork() -> None:
+    for lock in list(_open_directory):
+        lock.close()
 
 
-os.register_at_fork(before=_taking.acquire, after_in_parent=_taking.release, after_in_child=_taking.release)
-os.register_at_fork(after_in_child=_forget_all)
+os.register_at_fork(before=_acquiring.acquire, after_in_parent=_acquiring.release, after_in_child=_acquiring.release)
+os.register_at_fork(after_in_child=_close_after_fork)

@@ -1,13 +1,13 @@
-"""Reads of one LevelDB, by the objects of the binding, such that what could not be read is never taken for missing.
+"""Reads of one LevelDB by the binding's objects; data that cannot be read is never taken for missing.
 
-The binding's iterators look at LevelDB's status only while they stand at a pair. Where everything from a failure to
-the end of the keys cannot be read, an iterator is simply at its end. So ends are checked here:
+The binding's iterators check LevelDB's status only while they are positioned at a pair. If everything from a failure
+to the last key cannot be read, an iterator just ends. So ends are checked here:
 
-- A failure stays with its iterator. One that has given rows is put at the first of them again, and then tells it.
-- Backwards they look at the status after every step, also at the end.
-- Where there was no row at all, a raw iterator, which always looks, goes to where the first one would be.
+- A failure stays with its iterator. One that has yielded rows seeks the first of them again, and then raises it.
+- Backwards, iterators check the status after every step, also at the end.
+- If there was no row at all, a raw iterator, which always checks, seeks the position of the first one.
 
-Point reads tell every failure but one: that a table is gone (see ``leveldb_tables``).
+Point reads raise every failure except one: that a table is missing (see ``live_tables``).
 
 That costs about a microsecond for each scan that meets the end of the keys, or no key.
 """
@@ -17,19 +17,18 @@ from itertools import chain, takewhile
 from operator import itemgetter
 from typing import Any, Final
 
-from pyelevator.engines.base import Bounds, EngineFileError, Reader, some_at_once
-from pyelevator.engines.chunks import ChunkedScan, Piece
-from pyelevator.engines.leveldb.errors import Mapped, is_foreign
+from pyelevator.engines.base import Bounds, EngineFileError, ReadView, batched
+from pyelevator.engines.chunks import Chunk, ChunkedScan
+from pyelevator.engines.leveldb.errors import ErrorTranslator, is_backend_error
 
-_FAR: Final = 4096
-"""Bytes of files from key to key from which on point reads are cheaper (measured: benchmarks/spread.py)."""
+_SCAN_MAX_GAP: Final = 4096
+"""Bytes of files between keys; above it, point reads are cheaper than an iterator (see benchmarks/spread.py)."""
 
 _ATTEMPTS: Final = 8
-"""How often a scan is begun that finds nothing where there is something, because it was just written or because the
-iterator could not read."""
+"""How often a scan is opened again that finds no row although there is one: it was just written, or not readable."""
 
-_NOTHING: Final = object()
-"""Beside all rows: those of a scan without keys and values are None."""
+_EXHAUSTED: Final = object()
+"""Different from all rows: a row of a scan without keys and values is None."""
 
 _KEY: Final[Callable[[Any], bytes]] = itemgetter(0)
 _VALUE: Final[Callable[[Any], bytes]] = itemgetter(1)
@@ -40,32 +39,32 @@ _BACKWARDS: Final[Mapping[tuple[bool, bool], tuple[Callable[[Any], bytes], Calla
     (False, True): (_KEY, _VALUE),
     (False, False): (bytes, lambda _: None),
 }
-"""``Bounds.parts`` -> the key, and the item, of what an iterator gives that always has the keys."""
+"""``Bounds.parts`` -> functions that return the key and the item of a row of an iterator that includes the keys."""
 
 
-class LevelDbReader(Reader):
-    """What a database and a snapshot share.
+class LevelDbReader(ReadView):
+    """The reads that a database and a snapshot share.
 
     Args:
         source: the binding's object.
-        mapped: maps what the binding raises.
-        verify: whether to check the checksum of each block.
-        spread: tells how many bytes of files lie between two keys, about.
-        check: raises if a table is gone; called where point reads find nothing.
+        errors: translates errors of the binding.
+        verify: True to check the checksum of each block.
+        approximate_size: returns about how many bytes of files lie between two keys.
+        check_tables: raises if a table is missing; called if a point read finds nothing.
     """
 
     def __init__(
         self,
         source: Any,
-        mapped: Mapped,
+        errors: ErrorTranslator,
         verify: bool,
-        spread: Callable[[bytes, bytes], int],
-        check: Callable[[], None],
+        approximate_size: Callable[[bytes, bytes], int],
+        check_tables: Callable[[], None],
     ) -> None:
         self._source = source
-        self._mapped = mapped
-        self._spread = spread
-        self._check = check
+        self._errors = errors
+        self._approximate_size = approximate_size
+        self._check_tables = check_tables
         self._verify = verify
         self._get: Final = source.get
 
@@ -73,72 +72,77 @@ class LevelDbReader(Reader):
         try:  # the hot path: a try costs nothing, a context does
             value: bytes | None = self._get(key, verify_checksums=self._verify)
             if value is None:
-                self._check()
+                self._check_tables()
         except Exception as error:
-            if is_foreign(error):
-                raise self._mapped.translated(error) from error
+            if is_backend_error(error):
+                raise self._errors.translate(error) from error
             raise
         return value
 
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
-        with self._mapped:
-            return self._got(keys, fill_cache)
+        with self._errors:
+            return self._point_read(keys, fill_cache)
 
-    def _got(self, keys: Iterable[bytes], fill_cache: bool) -> list[bytes | None]:
-        """The values by point reads."""
+    def _point_read(self, keys: Iterable[bytes], fill_cache: bool) -> list[bytes | None]:
+        """Return the values, read one by one."""
         get, verify = self._get, self._verify
         values = [get(key, verify_checksums=verify, fill_cache=fill_cache) for key in keys]
         if None in values:
-            self._check()
+            self._check_tables()
         return values
 
-    def pick(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> Generator[list[bytes | None], None, None]:
-        """By one iterator that goes from key to key, if they are near one another; else by point reads.
+    def iter_values(
+        self, keys: Sequence[bytes], *, fill_cache: bool = False
+    ) -> Generator[list[bytes | None], None, None]:
+        """Yield the values, read by one iterator that seeks from key to key if they are near, else by point reads.
 
-        Keys of one block cost an iterator one look at the block, and point reads one each; where each key has blocks
-        of its own, the iterator reads one on every level, and a point read ends where it finds the key.
+        For keys of one block, an iterator reads the block once, and point reads read it once for each key. If each key
+        has blocks of its own, the iterator reads one on every level, and a point read ends where it finds the key.
         """
         if not keys:
             return
-        with self._mapped:
-            if self._spread(keys[0], keys[-1]) > _FAR * len(keys):
-                for some in some_at_once(keys):
-                    yield self._got(some, fill_cache)
+        with self._errors:
+            if self._approximate_size(keys[0], keys[-1]) > _SCAN_MAX_GAP * len(keys):
+                for batch in batched(keys):
+                    yield self._point_read(batch, fill_cache)
             else:
                 with self._source.iterator(fill_cache=fill_cache, verify_checksums=self._verify) as pairs:
-                    for some in some_at_once(keys):
-                        yield self._sought(pairs, some)
+                    for batch in batched(keys):
+                        yield self._seek_values(pairs, batch)
 
-    def _sought(self, pairs: Any, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The values of keys in order. Whatever pair an iterator stands at after a seek is a true one, so nobody needs
-        to compare keys; and where it is at its end, all the other keys are missing, or cannot be read."""
+    def _seek_values(self, pairs: Any, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of keys in order.
+
+        Any pair that an iterator yields after a seek exists, so keys need not be compared. If it is at its end, all
+        the other keys are missing, or cannot be read.
+        """
         found = list(map(itemgetter(1), zip(map(pairs.seek, keys), pairs, strict=False)))
         if len(found) < len(keys):
             if found:
-                _check_end(pairs, found[-1][0], self._mapped)
+                _check_end(pairs, found[-1][0], self._errors)
             elif not self._is_empty(Bounds(start=keys[0], fill_cache=False)):
                 return self.multi_get(keys)
         return list(map(dict(found).get, keys))
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
-        return self._pieces(bounds).each()
+        return self._open_scan(bounds).iter_rows()
 
-    def pieces(self, bounds: Bounds) -> ChunkedScan:
-        return self._pieces(bounds)
+    def chunks(self, bounds: Bounds) -> ChunkedScan:
+        return self._open_scan(bounds)
 
-    def _pieces(self, bounds: Bounds) -> "_LevelDbChunks":
-        """Reads the first row at once, so that what there is to read, if anything, is what there is at the call."""
-        with self._mapped:
+    def _open_scan(self, bounds: Bounds) -> "_LevelDbScan":
+        """Return a scan whose first row is read already, so that it shows the moment of the call."""
+        with self._errors:
             for _ in range(_ATTEMPTS):
                 source, rows = self._iterate(bounds)
-                first = next(rows, _NOTHING)
-                if first is not _NOTHING or self._is_empty(bounds):
-                    return _LevelDbChunks(source, first, rows, bounds, self._mapped)
+                first = next(rows, _EXHAUSTED)
+                if first is not _EXHAUSTED or self._is_empty(bounds):
+                    return _LevelDbScan(source, first, rows, bounds, self._errors)
                 source.close()
-        raise _unreadable(self._mapped)
+        raise _incomplete_scan_error(self._errors)
 
     def _is_empty(self, bounds: Bounds) -> bool:
-        """Whether no key is within the bounds, for certain."""
+        """Return True if certainly no key is within the bounds."""
         start, stop, include_stop = bounds.interval()
         with self._source.raw_iterator(fill_cache=bounds.fill_cache, verify_checksums=self._verify) as raw:
             raw.seek(start or b"")
@@ -148,10 +152,10 @@ class LevelDbReader(Reader):
         return stop is not None and (key > stop if include_stop else key >= stop)
 
     def _iterate(self, bounds: Bounds) -> tuple[Any, Iterator[Any]]:
-        """The binding's iterator, which is to be closed, and the rows that come from it.
+        """Return the binding's iterator, which the caller closes, and the rows that come from it.
 
-        Backwards it never gets a start, because plyvel 1.5.1 does not find a first key that is also the last; and an
-        empty start is none.
+        Backwards it never gets a start, because plyvel 1.5.1 does not find a first key that is also the last. An empty
+        start is treated as none.
         """
         start, stop, include_stop = bounds.interval()
         if bounds.reverse and start:
@@ -176,41 +180,41 @@ class LevelDbReader(Reader):
         )
 
     def close(self) -> None:
-        with self._mapped:
+        with self._errors:
             self._source.close()
 
 
-class _LevelDbChunks(ChunkedScan):
-    """Rows that come from the iterator ``source``, which is closed with them; ``first`` has come already."""
+class _LevelDbScan(ChunkedScan):
+    """A scan of the iterator ``source``, which is closed with it; ``first`` is the row that was read already."""
 
-    def __init__(self, source: Any, first: Any, rest: Iterator[Any], bounds: Bounds, mapped: Mapped) -> None:
-        empty = first is _NOTHING
+    def __init__(self, source: Any, first: Any, rest: Iterator[Any], bounds: Bounds, errors: ErrorTranslator) -> None:
+        empty = first is _EXHAUSTED
         super().__init__(iter(()) if empty else chain((first,), rest), bounds.parts)
         self._rest = iter(()) if empty else rest
         self._source = source
-        self._mapped = mapped
+        self._errors = errors
         self._unchecked = not empty and not bounds.reverse
 
-    def take(self, most: int, enough: int) -> Piece:
-        with self._mapped:
-            rows, size = super().take(most, enough)
+    def read(self, max_rows: int, target_bytes: int) -> Chunk:
+        with self._errors:
+            rows, size = super().read(max_rows, target_bytes)
             if rows:
-                self._rows = self._rest  # without the chain, which costs a little for each row
-            if len(rows) < most and size < enough:
-                self._end()
+                self._rows = self._rest  # without the chain, which costs some time for each row
+            if len(rows) < max_rows and size < target_bytes:
+                self._finish()
         return rows, size
 
-    def each(self) -> Iterator[Any]:
-        """The rows one by one."""
-        with self, self._mapped:
+    def iter_rows(self) -> Iterator[Any]:
+        """Yield the rows one by one."""
+        with self, self._errors:
             yield from self._rows
-            self._end()
+            self._finish()
 
-    def _end(self) -> None:
+    def _finish(self) -> None:
         if self._unchecked:
             self._unchecked = False
             self._rows = self._rest = iter(())
-            _check_end(self._source, b"", self._mapped)
+            _check_end(self._source, b"", self._errors)
 
     def close(self) -> None:
         super().close()
@@ -219,14 +223,20 @@ class _LevelDbChunks(ChunkedScan):
         self._source.close()
 
 
-def _check_end(iterator: Any, key: bytes, mapped: Mapped) -> None:
-    """Raises what has failed in an iterator that is at its end; it has been at ``key``, or behind it, before."""
-    iterator.seek(key)  # tells a failure, if there is still something that can be read
-    if next(iterator, _NOTHING) is _NOTHING:
-        raise _unreadable(mapped)
+def _check_end(iterator: Any, key: bytes, errors: ErrorTranslator) -> None:
+    """Raise the failure of an iterator that is at its end, if there was one.
+
+    Args:
+        iterator: of the binding.
+        key: at which it has been, or after which.
+        errors: names the database.
+    """
+    iterator.seek(key)  # raises a failure, if something can still be read
+    if next(iterator, _EXHAUSTED) is _EXHAUSTED:
+        raise _incomplete_scan_error(errors)
 
 
-def _unreadable(mapped: Mapped) -> EngineFileError:
+def _incomplete_scan_error(errors: ErrorTranslator) -> EngineFileError:
     return EngineFileError(
-        f"{mapped.path} could not be read to its end; the process may be short of file descriptors or memory: try again"
+        f"{errors.path} could not be read to its end; the process may be short of file descriptors or memory: try again"
     )

@@ -1,14 +1,14 @@
-"""How a LevelDB is repaired so that nothing wrong comes back, nothing is lost, and all reads agree.
+"""Repairs of a LevelDB: no wrong data comes back, none is lost, and all reads agree.
 
-A repair works on links to the files, in a directory of its own; until that is complete nothing of the database has
-changed, and a repair that fails or is interrupted leaves it as it was:
+A repair works on links to the files, in a directory of its own. The database does not change until that directory is
+complete, so a repair that fails or is interrupted leaves the database as it was:
 
-- LevelDB's own repair does not look at the checksums of a log, and takes over what a machine that was killed has left
-  of its end; opening a database does look at them. So it gets the tables only, and an opening reads the logs.
-- It puts every table on level 0, where point reads trust the higher file number; but a compaction of old data may have
-  a higher number than a younger table. So the whole range is compacted before anything reads.
-- It takes every table that it finds. Where the manifest is sound, what that does not name is obsolete, and would bring
-  back what was deleted since; so it is set aside.
+- LevelDB's own repair ignores the checksums of a log, and accepts what a machine that crashed has left of its end.
+  Opening a database verifies them. So LevelDB's repair gets the tables only, and an opening reads the logs.
+- It puts every table on level 0, where point reads trust the higher file number. But a compaction of old data may have
+  a higher number than a younger table. So the whole range is compacted before anything is read.
+- It accepts every table that it finds. If the manifest is sound, tables that it does not name are obsolete and would
+  restore what was deleted since. So they are set aside.
 """
 
 import logging
@@ -25,18 +25,26 @@ from attrs import evolve, frozen
 from pyelevator.commands import RepairReport
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.leveldb.binding import LAST_KEY
-from pyelevator.engines.leveldb.directory import COMPLETE, LOST, MOVING, PARTIAL, data_files, move_aside, remove
+from pyelevator.engines.leveldb.directory import (
+    COMPLETE_DIR,
+    LOST_DIR,
+    MOVING_DIR,
+    PARTIAL_DIR,
+    data_files,
+    move_aside,
+    remove,
+)
 from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
-from pyelevator.engines.leveldb.format.records import is_cut_off
+from pyelevator.engines.leveldb.format.records import is_truncated
 from pyelevator.engines.leveldb.inspection import Inspection
-from pyelevator.engines.leveldb.inspection.hidden_records import hidden_records, with_true_lengths
+from pyelevator.engines.leveldb.inspection.hidden_records import correct_lengths, find_hidden_records
 
 _log: Final = logging.getLogger("pyelevator.engines")
 
-_KEPT: Final = "kept.txt"
-"""In the directory of a repair: the names of the files whose data it has."""
-_UNREADABLE: Final = "unreadable.txt"
-"""The same of those of which nothing could be read."""
+_KEPT_FILE: Final = "kept.txt"
+"""In the directory of a repair: the names of the files whose data it contains."""
+_UNREADABLE_FILE: Final = "unreadable.txt"
+"""In the directory of a repair: the names of the files of which nothing could be read."""
 
 
 class RepairLibrary:
@@ -72,46 +80,49 @@ class RepairLibrary:
         return sound
 
 
-def repair(path: str, seen: Inspection, library: RepairLibrary, *, force: bool) -> RepairReport:
-    """Repair the directory, whose lock is held; or end what an interrupted repair of it has left to do.
+def repair(path: str, inspection: Inspection, library: RepairLibrary, *, force: bool) -> RepairReport:
+    """Repair a locked directory, or finish an interrupted repair of it.
 
     Args:
         path: of the database.
-        seen: a thorough inspection of it.
+        inspection: a thorough one of it.
         library: LevelDB.
-        force: go on even where most of the data would be set aside.
+        force: go on even if most of the data would be set aside.
 
     Raises:
         EngineError: most of the data would be set aside, or there is no place for it.
     """
-    lost = Path(path, LOST)
+    lost = Path(path, LOST_DIR)
     if os.path.lexists(lost) and not lost.is_dir():
         raise EngineError(f"{lost} is no directory, and what a repair sets aside goes there; move it elsewhere")
-    if not any(Path(path, name).is_dir() for name in (COMPLETE, MOVING)):
-        _prepare(path, seen, library, force=force)
-    report = _put_in_place(path, seen)
+    if not any(Path(path, name).is_dir() for name in (COMPLETE_DIR, MOVING_DIR)):
+        _prepare(path, inspection, library, force=force)
+    report = _install(path, inspection)
     _log.warning(
-        "repaired %s: kept %s; set aside %s", Path(path).resolve(), _told(report.kept), _told(report.set_aside)
+        "repaired %s: kept %s; set aside %s",
+        Path(path).resolve(),
+        _format_names(report.kept),
+        _format_names(report.set_aside),
     )
     return report
 
 
-def _told(names: Sequence[str]) -> str:
+def _format_names(names: Sequence[str]) -> str:
     return ", ".join(names) or "nothing"
 
 
-# In a directory of its own
+# Building, in a directory of its own
 
 
-def _prepare(path: str, seen: Inspection, library: RepairLibrary, *, force: bool) -> None:
-    """Make the repaired database in ``PARTIAL``, and what is to be set aside in its ``LOST``; then it is complete."""
-    partial = Path(path, PARTIAL)
+def _prepare(path: str, inspection: Inspection, library: RepairLibrary, *, force: bool) -> None:
+    """Build the repaired database in ``PARTIAL_DIR``, with the files to set aside in its ``LOST_DIR``."""
+    partial = Path(path, PARTIAL_DIR)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir()
-        _fill(path, partial, _Choice.of(seen), library, force=force)
+        _build(path, partial, _Plan.of(inspection), library, force=force)
         _sync(partial)
-        partial.rename(Path(path, COMPLETE))
+        partial.rename(Path(path, COMPLETE_DIR))
         _sync(Path(path))
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -119,14 +130,14 @@ def _prepare(path: str, seen: Inspection, library: RepairLibrary, *, force: bool
 
 
 @frozen
-class _Choice:
-    """What is taken over, and what is set aside as it is.
+class _Plan:
+    """The files that a repair reads, and those that it sets aside.
 
     Attributes:
         tables, logs: names of the files to read.
-        missing: numbers of tables that the manifest counts on and that are not there.
-        obsolete: names of those that a sound manifest does not count on.
-        damaged: names of a CURRENT and of manifests that could not be read.
+        missing: numbers of tables that the manifest names and that do not exist.
+        obsolete: names of the files that a sound manifest does not name.
+        damaged: names of CURRENT and of manifests, if they could not be read.
     """
 
     tables: Sequence[str]
@@ -136,16 +147,16 @@ class _Choice:
     damaged: Sequence[str]
 
     @classmethod
-    def of(cls, seen: Inspection) -> "_Choice":
-        own = [file for file in seen.files if file.name not in seen.strangers]
+    def of(cls, inspection: Inspection) -> "_Plan":
+        own = [file for file in inspection.files if file.name not in inspection.lookalikes]
         read = [file for file in own if file.kind in (FileKind.TABLE, FileKind.LOG)]
-        used = [file for file in read if _is_used(file, seen)]
+        used = [file for file in read if _is_used(file, inspection)]
         return cls(
             _names(used, FileKind.TABLE),
             _names(used, FileKind.LOG),
-            seen.missing_tables,
+            inspection.missing_tables,
             [file.name for file in read if file not in used],
-            [] if seen.is_valid else [*_names(own, FileKind.CURRENT), *_names(own, FileKind.MANIFEST)],
+            [] if inspection.is_valid else [*_names(own, FileKind.CURRENT), *_names(own, FileKind.MANIFEST)],
         )
 
 
@@ -153,56 +164,56 @@ def _names(files: Iterable[FileName], kind: FileKind) -> list[str]:
     return [file.name for file in files if file.kind is kind]
 
 
-def _is_used(file: FileName, seen: Inspection) -> bool:
-    """Whether it may hold data. Only a manifest of which every file is there can tell that one is obsolete."""
-    manifest = seen.manifest
-    if manifest is None or not seen.is_valid or seen.incomplete or file.number >= manifest.next_file_number:
+def _is_used(file: FileName, inspection: Inspection) -> bool:
+    """Return True if the file may hold data. Only a manifest whose files all exist shows that one is obsolete."""
+    manifest = inspection.manifest
+    if manifest is None or not inspection.is_valid or inspection.incomplete or file.number >= manifest.next_file_number:
         return True
     if file.kind is FileKind.TABLE:
         return file.number in manifest.tables
     return file.number >= manifest.log_number or file.number == manifest.previous_log_number
 
 
-def _fill(path: str, partial: Path, choice: _Choice, library: RepairLibrary, *, force: bool) -> None:
+def _build(path: str, partial: Path, choice: _Plan, library: RepairLibrary, *, force: bool) -> None:
     _check_maps(path, choice.tables)
     _link(path, partial, choice.tables)
     library.repair_tables(str(partial))
-    aside = partial / LOST
+    aside = partial / LOST_DIR
     aside.mkdir(exist_ok=True)
     for file in aside.iterdir():
         if file.name not in choice.tables:  # manifests that LevelDB itself made on its way
             file.unlink()
-    unreadable = [name for name in choice.tables if (aside / name).exists() and not _replaced(partial, name)]
+    unreadable = [name for name in choice.tables if (aside / name).exists() and not _is_rebuilt(partial, name)]
     if not force:
-        _check_enough_is_left(path, choice, unreadable)
+        _check_remaining_share(path, choice, unreadable)
     _link(path, partial, choice.logs)
     for name in choice.logs:
-        _correct(partial / name)
+        _correct_log(partial / name)
     sound = library.merge(str(partial))
-    passed_over = [name for name in choice.logs if not sound or _is_read_in_part(Path(path, name))]
+    passed_over = [name for name in choice.logs if not sound or _is_partly_read(Path(path, name))]
     _link(path, aside, [*choice.obsolete, *choice.damaged, *passed_over])
-    (partial / _UNREADABLE).write_text("\n".join(unreadable))
+    (partial / _UNREADABLE_FILE).write_text("\n".join(unreadable))
     kept = [name for name in (*choice.tables, *choice.logs) if name not in unreadable]
-    (partial / _KEPT).write_text("\n".join(kept))
+    (partial / _KEPT_FILE).write_text("\n".join(kept))
 
 
-def _correct(log: Path) -> None:
-    """Replace the link to a log by a corrected copy, where lengths are damaged that its checksums show."""
+def _correct_log(log: Path) -> None:
+    """Replace the link to a log by a corrected copy, if lengths are damaged that its checksums show."""
     data = log.read_bytes()
-    corrected = with_true_lengths(data)
+    corrected = correct_lengths(data)
     if corrected != data:
         log.unlink()
         log.write_bytes(corrected)
 
 
-def _is_read_in_part(log: Path) -> bool:
-    """Whether LevelDB passes over some of a log without a word."""
+def _is_partly_read(log: Path) -> bool:
+    """Return True if LevelDB silently skips some of a log."""
     with log.open("rb") as file:
-        return hidden_records(file.fileno()) is not None or is_cut_off(file.read())
+        return find_hidden_records(file.fileno()) is not None or is_truncated(file.read())
 
 
 def _check_maps(path: str, tables: Sequence[str]) -> None:
-    """Refuse to go on if the process has no memory to map a table: LevelDB would set it aside as unreadable."""
+    """Raise OSError if the process has no memory to map a table: LevelDB would set it aside as unreadable."""
     for name in tables:
         with Path(path, name).open("rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
@@ -213,13 +224,13 @@ def _check_maps(path: str, tables: Sequence[str]) -> None:
                 raise OSError(error.errno, error.strerror, file.name) from error
 
 
-def _replaced(partial: Path, name: str) -> bool:
-    """Whether LevelDB has made a new table of what it could read of a damaged one."""
+def _is_rebuilt(partial: Path, name: str) -> bool:
+    """Return True if LevelDB has made a new table of what it could read of a damaged one."""
     return any(Path(partial, name).with_suffix(suffix).exists() for suffix in (".ldb", ".sst"))
 
 
-def _check_enough_is_left(path: str, choice: _Choice, unreadable: Sequence[str]) -> None:
-    """Refuse to go on without most tables, by their number or by their bytes."""
+def _check_remaining_share(path: str, choice: _Plan, unreadable: Sequence[str]) -> None:
+    """Refuse to continue without most of the tables, by their number or by their bytes."""
     size = {name: Path(path, name).stat().st_size for name in choice.tables}
     missing, total = len(choice.missing), len(size) + len(choice.missing)
     lost = sum(size[name] for name in unreadable)
@@ -248,36 +259,36 @@ def _link(path: str, target: Path, names: Iterable[str]) -> None:
             shutil.copyfile(source, target / name)
 
 
-# In its place
+# Installation
 
 
-def _put_in_place(path: str, seen: Inspection) -> RepairReport:
-    """Set aside what has to be, remove the old files, move the new ones in; each step can be repeated."""
-    complete, moving = Path(path, COMPLETE), Path(path, MOVING)
+def _install(path: str, inspection: Inspection) -> RepairReport:
+    """Set files aside, remove the old ones, move the new ones in; each step can be repeated."""
+    complete, moving = Path(path, COMPLETE_DIR), Path(path, MOVING_DIR)
     report = RepairReport()
     if complete.is_dir():
-        report = evolve(report, set_aside=tuple(move_aside(path, complete / LOST)))
-        remove(path, [file.name for file in data_files(path) if file.name not in seen.strangers])
+        report = evolve(report, set_aside=tuple(move_aside(path, complete / LOST_DIR)))
+        remove(path, [file.name for file in data_files(path) if file.name not in inspection.lookalikes])
         complete.rename(moving)
         _sync(Path(path))
-    unreadable, kept = _lines(moving / _UNREADABLE), _lines(moving / _KEPT)
+    unreadable, kept = _read_names(moving / _UNREADABLE_FILE), _read_names(moving / _KEPT_FILE)
     for file in sorted(data_files(str(moving)), key=lambda file: file.name == "CURRENT"):
         file.rename(Path(path, file.name))
     _sync(Path(path))
     shutil.rmtree(moving)
     size = sum(file.stat().st_size for file in data_files(path))
-    lost = [name for name in report.set_aside if _first_name(name) in unreadable]
+    lost = [name for name in report.set_aside if _original_name(name) in unreadable]
     return evolve(report, kept=tuple(kept), lost=tuple(lost), size=size)
 
 
-def _lines(file: Path) -> list[str]:
-    """What was noted; nothing where an interrupted repair has removed it already."""
+def _read_names(file: Path) -> list[str]:
+    """Return the names in a file; none if an interrupted repair has removed it already."""
     return file.read_text().split() if file.exists() else []
 
 
-def _first_name(name: str) -> str:
-    """The name that a file in ``lost`` had before."""
-    name = name.removeprefix(f"{LOST}/")
+def _original_name(name: str) -> str:
+    """Return the name that a file in ``lost`` had before."""
+    name = name.removeprefix(f"{LOST_DIR}/")
     return name if parse_file_name(name) else name.rpartition(".")[0]
 
 

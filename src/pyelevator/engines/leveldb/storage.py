@@ -16,28 +16,28 @@ from pyelevator.engines.leveldb import directory as directories
 from pyelevator.engines.leveldb.binding import load_binding
 from pyelevator.engines.leveldb.directory_handle import DirectoryHandle
 from pyelevator.engines.leveldb.engine import LevelDbEngine
-from pyelevator.engines.leveldb.errors import Mapped
+from pyelevator.engines.leveldb.errors import ErrorTranslator
 from pyelevator.engines.leveldb.inspection import inspect
 from pyelevator.engines.leveldb.lock import DirectoryLock
 from pyelevator.engines.leveldb.repair import RepairLibrary, repair
-from pyelevator.engines.options import OPTION_NAMES, check_options, unknown_option
-from pyelevator.engines.row_cache import ROW_CACHE
+from pyelevator.engines.options import OPTION_NAMES, check_options, describe_unknown_option
+from pyelevator.engines.row_cache import ROW_CACHE_BYTES
 
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-_SPARE: Final = 1 << 20
-"""Bytes that an opening takes besides what it writes of the log: a new log, a new manifest."""
+_OPEN_HEADROOM: Final = 1 << 20
+"""Bytes that opening takes besides those of the log that it writes into a table: a new log, a new manifest."""
 
 
 class LevelDbStorage(Storage):
     """LevelDB directories of this machine.
 
     Args:
-        default_options: hold where a database has no option of its own; they are not recorded with it.
-            ``paranoid_checks`` is on unless they, or a database, say otherwise: else LevelDB passes over what it
-            cannot read of a damaged log, and answers damaged blocks as they are.
-        row_cache: bytes of pairs that an open database keeps in memory of what was read with ``fill_cache=True``;
-            0 for none.
+        default_options: used for options that a database does not have; they are not recorded with it.
+            ``paranoid_checks`` is on unless they, or a database, say otherwise: without it, LevelDB skips what it
+            cannot read of a damaged log, and returns damaged blocks as they are.
+        row_cache: bytes of pairs that an open database keeps in memory after they were read with
+            ``fill_cache=True``; 0 for none.
 
     Raises:
         MissingExtra: no binding to LevelDB is installed.
@@ -46,15 +46,15 @@ class LevelDbStorage(Storage):
 
     capabilities = frozenset({Capability.DURABLE, Capability.REPAIRABLE, Capability.SNAPSHOT, Capability.BACKUP})
     option_names = OPTION_NAMES
-    files = 6  # the directory, LOCK twice, LOG, log, manifest; how many tables are open LevelDB bounds itself
+    files_per_database = 6  # the directory, LOCK twice, LOG, log, manifest; LevelDB itself limits its open tables
 
-    def __init__(self, default_options: Mapping[str, Any] | None = None, row_cache: int = ROW_CACHE) -> None:
-        if unknown := unknown_option(default_options or ()):
+    def __init__(self, default_options: Mapping[str, Any] | None = None, row_cache: int = ROW_CACHE_BYTES) -> None:
+        if unknown := describe_unknown_option(default_options or ()):
             raise OptionValueError(unknown)
         self._defaults = {"paranoid_checks": True} | check_options(default_options or {})
         self._plyvel: Any = load_binding()
         self._row_cache = row_cache
-        self._within: tuple[str, ...] | None = None
+        self._confined_to: tuple[str, ...] | None = None
 
     def resolve(self, path: str) -> str:
         return os.path.realpath(path)
@@ -63,37 +63,37 @@ class LevelDbStorage(Storage):
         return check_options(options)
 
     def confine(self, directories: Iterable[str]) -> None:
-        self._within = tuple(directories)
+        self._confined_to = tuple(directories)
 
-    def _check_within(self, path: str) -> None:
-        if self._within is not None and not any(PurePath(path).is_relative_to(one) for one in self._within):
+    def _check_confined(self, path: str) -> None:
+        if self._confined_to is not None and not any(PurePath(path).is_relative_to(one) for one in self._confined_to):
             raise EngineError(f"{path} is not under an allowed directory; start the server with --allow-path DIR", path)
 
     @contextmanager
-    def _held(self, path: str) -> Iterator[str | None]:
-        """A name for the directory that leads nowhere else, for the block; None where there is no directory.
+    def _open_directory(self, path: str) -> Iterator[str | None]:
+        """Open the directory for the block, and yield a name that always leads to it; None if it is missing.
 
-        ``path`` is not used again in its place: a link may have come there meanwhile.
+        ``path`` is not used again instead of it: a link may have taken its place.
         """
-        self._check_within(path)
-        with Mapped(path), ExitStack() as stack:
+        self._check_confined(path)
+        with ErrorTranslator(path), ExitStack() as stack:
             name = None
             with suppress(FileNotFoundError, NotADirectoryError):
                 name = stack.enter_context(DirectoryHandle(path))
             yield name
 
     @contextmanager
-    def _held_there(self, path: str) -> Iterator[str]:
-        """As ``_held``, of a directory that has to be there."""
-        with self._held(path) as name:
+    def _open_existing_directory(self, path: str) -> Iterator[str]:
+        """Open the directory as ``_open_directory`` does, and raise if it is missing."""
+        with self._open_directory(path) as name:
             if name is None:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
             yield name
 
     def open(self, path: str, options: Mapping[str, Any]) -> Engine:
-        self._check_within(path)
+        self._check_confined(path)
         options = self._defaults | check_options(options)
-        with Mapped(path):
+        with ErrorTranslator(path):
             handle = DirectoryHandle(path, create=True)
             try:
                 source, lock = self._open_in(handle.name, options)
@@ -107,49 +107,49 @@ class LevelDbStorage(Storage):
     def _unconfined(self) -> Self:
         """Return a storage for backups, which may lie outside of the directories that databases are confined to."""
         storage = copy(self)
-        storage._within = None
+        storage._confined_to = None
         return storage
 
     def _open_in(self, name: str, options: Mapping[str, Any]) -> tuple[Any, DirectoryLock]:
-        seen, lock = directories.admit(name, directories.check_opening)
+        inspection, lock = directories.lock_and_inspect(name, directories.check_opening)
         try:
-            with directories.creating(seen):
+            with directories.mark_creation(inspection):
                 return self._plyvel.DB(os.fsencode(name), create_if_missing=True, **options), lock
         except BaseException:
             lock.release()
             raise
 
-    def observed_options(self, path: str) -> dict[str, Any]:
-        """The compression that its tables show; none where they show none: an opening makes tables of the log."""
-        with self._held_there(path) as name:
+    def detect_options(self, path: str) -> dict[str, Any]:
+        """Return the compression that its tables show; none without tables, as opening turns the log into one."""
+        with self._open_existing_directory(path) as name:
             return {"compression": inspect(name, logs=False).compression}
 
-    def check_room(self, path: str) -> None:
-        """Opening writes what is in the log into a table, so there has to be space for that."""
-        with self._held_there(path) as name:
+    def check_free_space(self, path: str) -> None:
+        """Check that there is space for a table with what is in the log, since opening writes one."""
+        with self._open_existing_directory(path) as name:
             log = sum(directories.file_size(file) for file in directories.data_files(name) if file.suffix == ".log")
-            probe = Path(name, f".room-{token_hex(8)}")
+            probe = Path(name, f".space-{token_hex(8)}")
             try:
                 with os.fdopen(os.open(probe, _NEW_FILE, 0o600), "wb") as file:
-                    os.posix_fallocate(file.fileno(), 0, log + _SPARE)
+                    os.posix_fallocate(file.fileno(), 0, log + _OPEN_HEADROOM)
             finally:
                 probe.unlink(missing_ok=True)
 
     def exists(self, path: str) -> bool:
-        with self._held(path) as name:
+        with self._open_directory(path) as name:
             return name is not None and directories.has_database(name)
 
     def prepare(self, path: str) -> Callable[[], None]:
-        with self._held(path) as name:
+        with self._open_directory(path) as name:
             if name is None:
-                return partial(self._take_back, path, directories.undo_new)
-            _, lock = directories.look(name, directories.check_creation, logs=False)
+                return partial(self._undo_creation, path, directories.undo_new_directory)
+            _, lock = directories.inspect_under_lock(name, directories.check_creation, logs=False)
             if lock:
                 lock.release()
-            return partial(self._take_back, path, directories.undo(name))
+            return partial(self._undo_creation, path, directories.prepare_undo(name))
 
-    def _take_back(self, path: str, undo: Callable[[str], bool]) -> None:
-        with self._held(path) as name:
+    def _undo_creation(self, path: str, undo: Callable[[str], bool]) -> None:
+        with self._open_directory(path) as name:
             was_there = name is None or undo(name)
         if not was_there:
             with suppress(OSError):
@@ -158,15 +158,15 @@ class LevelDbStorage(Storage):
     def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:
         library = RepairLibrary(self._plyvel, self._defaults | check_options(options))
         check = partial(directories.check_repair, force=force)
-        with self._held(path) as name:
+        with self._open_directory(path) as name:
             if name is None or not directories.has_database(name):
                 raise EngineError(f"there is no database at {path}", path)
-            seen, lock = directories.admit(name, check, thorough=True)
+            inspection, lock = directories.lock_and_inspect(name, check, thorough=True)
             with lock:
-                return repair(name, seen, library, force=force)
+                return repair(name, inspection, library, force=force)
 
     def destroy(self, path: str, *, set_aside: bool = False) -> None:
-        with self._held(path) as name:
+        with self._open_directory(path) as name:
             if name is not None:
                 directories.destroy(name, set_aside=set_aside)
         with suppress(OSError):

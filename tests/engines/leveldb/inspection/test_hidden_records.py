@@ -10,9 +10,9 @@ from pyelevator.application import Catalog
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineDamaged
 from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.leveldb.format.records import BLOCK, HEADER, read_records
+from pyelevator.engines.leveldb.format.records import BLOCK_SIZE, HEADER, read_records
 from pyelevator.engines.leveldb.inspection import inspect, inspector
-from pyelevator.engines.leveldb.inspection.hidden_records import hidden_records, with_true_lengths
+from pyelevator.engines.leveldb.inspection.hidden_records import correct_lengths, find_hidden_records
 
 ROWS = [(b"k%03d" % i, b"v%03d" % i * 4) for i in range(60)]
 
@@ -41,7 +41,7 @@ def hidden(tmp_path, data):
     file.write_bytes(data)
     descriptor = os.open(file, os.O_RDONLY)
     try:
-        return hidden_records(descriptor)
+        return find_hidden_records(descriptor)
     finally:
         os.close(descriptor)
 
@@ -108,13 +108,13 @@ def test_lengths_are_corrected_where_checksums_show_them(alive):
     damaged = bytearray(data)
     for at in list(headers(data))[::3]:
         damaged[at + 5] ^= 64
-    assert with_true_lengths(bytes(damaged)) == data
+    assert correct_lengths(bytes(damaged)) == data
     for bit in range(16):
         damaged = bytearray(data)
         damaged[4 + bit // 8] ^= 1 << bit % 8
-        assert with_true_lengths(bytes(damaged)) == data
-    for sound in (data, data[:-5], data + b"\0" * 50, data.ljust(BLOCK, b"\0"), b""):
-        assert with_true_lengths(sound) == sound
+        assert correct_lengths(bytes(damaged)) == data
+    for sound in (data, data[:-5], data + b"\0" * 50, data.ljust(BLOCK_SIZE, b"\0"), b""):
+        assert correct_lengths(sound) == sound
 
 
 def test_a_repair_brings_back_what_lies_behind_a_damaged_length(alive, tmp_path):
@@ -138,7 +138,7 @@ def test_records_behind_zeros_are_seen(alive, tmp_path):
     _, second, third, *_ = headers(data)
     damaged = data[:second] + b"\0" * (third - second) + data[third:]
     assert hidden(tmp_path, damaged) == f"records behind zeros, from byte {second} on"
-    whole = data.ljust(BLOCK, b"\0")
+    whole = data.ljust(BLOCK_SIZE, b"\0")
     assert hidden(tmp_path, whole) is None
     assert hidden(tmp_path, whole + data) == f"records behind zeros, from byte {len(data)} on"
     assert hidden(tmp_path, whole * 40) == f"records behind zeros, from byte {len(data)} on"
@@ -152,7 +152,7 @@ def test_values_of_zeros_hide_nothing(tmp_path):
             engine.write([(PUT, b"%d" % i, bytes(i * 13 % 1000))])
         engine.write([(PUT, b"long", bytes(100_000))])
         _, data = content(path, "*.log")
-    assert len(data) > 5 * BLOCK
+    assert len(data) > 5 * BLOCK_SIZE
     assert hidden(tmp_path, data) is None
     assert len(list(read_records(data))) == 301
 
@@ -175,9 +175,9 @@ def test_a_createdb_reads_a_log_from_end_to_end_once(alive, tmp_path, monkeypatc
 
     def noting(descriptor):
         read.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
-        return hidden_records(descriptor)
+        return find_hidden_records(descriptor)
 
     with closing(Catalog(LevelDbStorage(), str(tmp_path / "data"))) as catalog:
-        monkeypatch.setattr(inspector, "hidden_records", noting)
+        monkeypatch.setattr(inspector, "find_hidden_records", noting)
         catalog.create(str(folder))
     assert [name for name in read if name.endswith(".log")] == [content(alive, "*.log")[0].name]

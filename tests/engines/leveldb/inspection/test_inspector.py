@@ -65,9 +65,9 @@ def manifest_of(db):
 @pytest.mark.parametrize("compression", [None, "snappy"])
 def test_a_sound_database_is_valid_and_shows_its_compression(path, compression, thorough):
     seen = inspect(str(make(path, compression=compression)), thorough=thorough)
-    assert (seen.is_valid, seen.foreign, seen.damage, seen.incomplete, seen.strangers) == (True, None, None, None, ())
+    assert (seen.is_valid, seen.foreign, seen.damage, seen.incomplete, seen.lookalikes) == (True, None, None, None, ())
     assert seen.compression == compression
-    assert seen.proven
+    assert seen.is_leveldb
     assert seen.manifest.comparator == "leveldb.BytewiseComparator"
     assert seen.manifest.tables == {int(file.stem) for file in path.glob("*.ldb")}
 
@@ -107,8 +107,8 @@ def test_nothing_is_written_or_locked(db):
 
 
 def test_a_directory_that_is_missing_or_empty_is_empty(tmp_path):
-    assert inspect(str(tmp_path)).is_empty
-    assert inspect(str(tmp_path / "none")).is_empty
+    assert inspect(str(tmp_path)).files == ()
+    assert inspect(str(tmp_path / "none")).files == ()
 
 
 def test_a_file_is_an_os_error(tmp_path):
@@ -167,7 +167,7 @@ def test_names_that_leveldb_leaves_alone(name):
 def test_files_with_names_of_leveldbs_are_strangers(db, name):
     (db / name).write_text("started\nended\n")
     seen = inspect(str(db))
-    assert seen.strangers == (name,)
+    assert seen.lookalikes == (name,)
     assert seen.is_valid
 
 
@@ -175,7 +175,7 @@ def test_an_own_log_is_no_stranger_whatever_is_in_it(db):
     (log,) = db.glob("*.log")
     for content in (b"", b"\0" * 100, os.urandom(8) + b"\x01\xff\x00" + os.urandom(100)):
         log.write_bytes(content)
-        assert inspect(str(db)).strangers == ()
+        assert inspect(str(db)).lookalikes == ()
 
 
 # Damage
@@ -188,7 +188,7 @@ def test_a_current_that_names_no_manifest_is_shown(db, content):
     (db / "CURRENT").write_bytes(content)
     seen = inspect(str(db))
     assert seen.damage == f"CURRENT names no manifest, it holds {content!r}".replace("holds b", "holds ")
-    assert (seen.is_valid, seen.foreign, seen.proven) == (False, None, True)
+    assert (seen.is_valid, seen.foreign, seen.is_leveldb) == (False, None, True)
 
 
 def test_a_missing_current_or_manifest_is_named(db):
@@ -197,7 +197,7 @@ def test_a_missing_current_or_manifest_is_named(db):
     assert inspect(str(db)).damage == f"CURRENT names {name}, which is missing"
     (db / "CURRENT").unlink()
     assert inspect(str(db)).damage == "CURRENT is missing"
-    assert inspect(str(db)).proven
+    assert inspect(str(db)).is_leveldb
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,12 @@ def test_names_alone_prove_nothing(path, name):
     path.mkdir()
     (path / name).write_text("mine")
     seen = inspect(str(path))
-    assert (seen.is_empty, seen.is_valid, seen.proven, seen.damage) == (False, False, False, "CURRENT is missing")
+    assert (seen.files == (), seen.is_valid, seen.is_leveldb, seen.damage) == (
+        False,
+        False,
+        False,
+        "CURRENT is missing",
+    )
 
 
 @pytest.mark.parametrize("pattern", ["*.ldb", "*.log"])
@@ -232,7 +237,7 @@ def test_a_table_or_a_log_alone_proves_a_leveldb(path, pattern):
     make(path, compact=pattern == "*.ldb", rows=ROWS[:100])
     for file in set(path.iterdir()) - set(path.glob(pattern)):
         file.unlink()
-    assert inspect(str(path)).proven
+    assert inspect(str(path)).is_leveldb
 
 
 @pytest.mark.parametrize("name", ["CURRENT", "000099.log", "000098.ldb"])

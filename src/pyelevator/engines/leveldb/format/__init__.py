@@ -6,7 +6,7 @@ its LOG, rewrites its logs and deletes what it considers obsolete.
 
 
 class FormatError(ValueError):
-    """The bytes are not what LevelDB writes: damaged, cut off, or another program's."""
+    """The bytes are not LevelDB's: damaged, truncated, or another program's."""
 
 
 class ForeignFormat(FormatError):

@@ -26,10 +26,10 @@ def masked_crc(data: bytes) -> int:
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def prefix_of_crc(data: bytes, masked: int) -> int | None:
-    """Return the length of the shortest prefix of ``data`` with the checksum, as LevelDB stores it; None without one.
+def find_prefix_by_crc(data: bytes, masked: int) -> int | None:
+    """Return the length of the shortest prefix of ``data`` with this checksum, as LevelDB stores it; None without one.
 
-    >>> prefix_of_crc(b"123456789abc", 0xc78ab0e5), prefix_of_crc(b"abc", 0xc78ab0e5)
+    >>> find_prefix_by_crc(b"123456789abc", 0xc78ab0e5), find_prefix_by_crc(b"abc", 0xc78ab0e5)
     (9, None)
     """
     rotated = (masked - 0xA282EAD8) & 0xFFFFFFFF

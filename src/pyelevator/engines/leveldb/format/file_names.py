@@ -9,7 +9,7 @@ from attrs import frozen
 
 
 class FileKind(enum.Enum):
-    """What LevelDB takes a file for, by its name."""
+    """The kinds of files that LevelDB distinguishes by their names."""
 
     CURRENT = "CURRENT"
     LOCK = "LOCK"
@@ -42,9 +42,9 @@ class FileName:
 
     Attributes:
         name: as it is in the directory.
-        kind: what LevelDB takes it for.
+        kind: of the file.
         number: the number in it; 0 without one.
-        canonical: whether LevelDB itself would have written it so, with six digits or as many as it needs.
+        canonical: True if LevelDB itself would have written it so, with six digits or as many as it needs.
     """
 
     name: str
@@ -54,7 +54,7 @@ class FileName:
 
 
 def parse_file_name(name: str) -> FileName | None:
-    """Return what LevelDB takes the file for; None for a name that it leaves alone.
+    """Return what LevelDB takes the file for; None for a name that it ignores.
 
     >>> parse_file_name("000012.ldb")
     FileName(name='000012.ldb', kind=<FileKind.TABLE: 'table'>, number=12, canonical=True)

@@ -14,14 +14,14 @@ BYTEWISE: Final = "leveldb.BytewiseComparator"
 
 @define
 class Manifest:
-    """What a manifest says of its database.
+    """The contents of a manifest.
 
     Attributes:
-        comparator: the name of the order of the keys; empty where it says none.
-        log_number: the oldest log whose records are not in tables; 0 for all that there are.
+        comparator: the name of the order of the keys; empty if it names none.
+        log_number: the oldest log whose records are not in tables; 0 for all logs.
         previous_log_number: one older log that is needed as well; 0 for none.
-        next_file_number: numbers from this one on had not been used.
-        last_sequence: the sequence number of the last write then.
+        next_file_number: numbers from this one on were not used when it was written.
+        last_sequence: the sequence number of the last write at that time.
         tables: the numbers of the tables.
     """
 
@@ -34,11 +34,11 @@ class Manifest:
 
 
 def read_manifest(data: bytes) -> Manifest:
-    """Return what the manifest says.
+    """Read a manifest.
 
     Raises:
-        ForeignFormat: a sound record that LevelDB would not write.
-        FormatError: it is damaged, or no manifest.
+        ForeignFormat: it has a sound record that LevelDB would not write.
+        FormatError: it is damaged, or not a manifest.
     """
     manifest = Manifest()
     empty = True
@@ -67,7 +67,7 @@ _COMPARATOR, _COMPACT_POINTER, _DELETED_FILE, _NEW_FILE = 1, 5, 6, 7
 
 
 def _apply(manifest: Manifest, edit: bytes) -> None:
-    """Apply one version edit: tags, each with what belongs to it."""
+    """Apply one version edit: tags, each with its values."""
     at, end = 0, len(edit)
     while at < end:
         tag, at = read_varint(edit, at)

@@ -9,13 +9,13 @@ from attrs import frozen
 from pyelevator.engines.leveldb.format import ForeignFormat, FormatError
 from pyelevator.engines.leveldb.format.checksums import masked_crc
 
-BLOCK: Final = 32768
-"""Bytes of a block of a log; no record's fragment goes beyond one."""
+BLOCK_SIZE: Final = 32768
+"""Bytes of a block of a log; no fragment of a record crosses the end of a block."""
 HEADER: Final = struct.Struct("<IHB")
-"""Before each fragment: its checksum, the length of its data, and its type."""
+"""The header of each fragment: its checksum, the length of its data, and its type."""
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 RECORD_TYPES: Final = (_FULL, _FIRST, _MIDDLE, _LAST)
-"""Which part of a record a fragment is."""
+"""The types of fragments: which part of a record they are."""
 
 _Fragment: TypeAlias = tuple[int, bytes]
 """The stored checksum, and the bytes that it covers: the type and the data."""
@@ -23,7 +23,7 @@ _Fragment: TypeAlias = tuple[int, bytes]
 
 @frozen
 class LogRecord:
-    """A record of a log or a manifest, put together from its fragments."""
+    """A record of a log or a manifest, assembled from its fragments."""
 
     fragments: tuple[_Fragment, ...]
 
@@ -33,16 +33,16 @@ class LogRecord:
         return b"".join([covered[1:] for _, covered in self.fragments])
 
     def is_sound(self) -> bool:
-        """Return whether the checksums are right. This takes about 0.1 ms for each KiB."""
+        """Return True if the checksums are right. It takes about 0.1 ms per KiB."""
         return all(masked_crc(covered) == crc for crc, covered in self.fragments)
 
 
 def read_records(data: bytes) -> Iterator[LogRecord]:
-    """Yield the records; a record that is cut off at the end is none, as for LevelDB. Checksums are not verified.
+    """Yield the records, without those that are truncated at the end, as LevelDB does. Checksums are not verified.
 
     Raises:
         ForeignFormat: a sound record of a type that LevelDB does not know.
-        FormatError: what stands there is no record.
+        FormatError: the bytes are not a record.
     """
     parts: list[_Fragment] = []
     for crc, covered, _ in _fragments(data):
@@ -59,8 +59,8 @@ def read_records(data: bytes) -> Iterator[LogRecord]:
             yield LogRecord(tuple(parts))
 
 
-def is_cut_off(data: bytes) -> bool:
-    """Return whether a log ends within a record, or in rubbish, which LevelDB passes over without a word."""
+def is_truncated(data: bytes) -> bool:
+    """Return True if a log ends within a record, or in garbage, which LevelDB silently skips."""
     end = 0
     try:
         for _, covered, end in _fragments(data):  # noqa: B007 - the last one counts
@@ -71,10 +71,10 @@ def is_cut_off(data: bytes) -> bool:
 
 
 def _fragments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """The fragments, each with where it ends."""
+    """Yield the fragments, each with the offset of its end."""
     at, end = 0, len(data)
     while at + HEADER.size <= end:
-        room = BLOCK - at % BLOCK
+        room = BLOCK_SIZE - at % BLOCK_SIZE
         if room < HEADER.size:
             at += room
             continue
@@ -90,14 +90,14 @@ def _fragments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
         yield crc, data[start - 1 : at], at
 
 
-def begins_as_log(head: bytes) -> bool:
-    """Return whether a file with this beginning holds a log record."""
+def starts_with_record(head: bytes) -> bool:
+    """Return True if a file with this beginning holds a log record."""
     if len(head) < HEADER.size:
         return False
     _, length, kind = HEADER.unpack_from(head)
-    return kind in (_FULL, _FIRST) and 0 < length <= BLOCK - HEADER.size
+    return kind in (_FULL, _FIRST) and 0 < length <= BLOCK_SIZE - HEADER.size
 
 
 def is_text(head: bytes) -> bool:
-    """Return whether a file with this beginning is text, which nothing that LevelDB writes into numbered files is."""
+    """Return True if a file with this beginning is text, which LevelDB never writes into numbered files."""
     return bool(head) and not any(byte < 32 and byte not in b"\t\n\r" for byte in head)

@@ -3,8 +3,8 @@
 from pyelevator.engines.leveldb.format.varints import read_varint
 
 
-def decompress_prefix(data: bytes, most: int | None) -> bytes:
-    """Return what a Snappy block holds, or at least its first ``most`` bytes; what is damaged ends it.
+def decompress_prefix(data: bytes, min_bytes: int | None) -> bytes:
+    """Return the content of a Snappy block, or at least its first ``min_bytes``, up to the first damage.
 
     >>> decompress_prefix(bytes([6, 4, 97, 98, 1, 2]), None)
     b'ababab'
@@ -12,16 +12,16 @@ def decompress_prefix(data: bytes, most: int | None) -> bytes:
     out = bytearray()
     try:
         length, at = read_varint(data, 0)
-        wanted = length if most is None else min(most, length)
-        while len(out) < wanted and at < len(data):
-            at = _element(data, at, out)
+        target = length if min_bytes is None else min(min_bytes, length)
+        while len(out) < target and at < len(data):
+            at = _read_element(data, at, out)
     except IndexError:
         pass
     return bytes(out)
 
 
-def _element(data: bytes, at: int, out: bytearray) -> int:
-    """Read one literal or copy, and return where it ends."""
+def _read_element(data: bytes, at: int, out: bytearray) -> int:
+    """Read one literal or copy, and return the offset of its end."""
     tag = data[at]
     kind, high = tag & 3, tag >> 2
     at += 1

@@ -18,15 +18,15 @@ _MAGIC: Final = 0xDB4775248B80FB57
 _ROCKSDB_MAGICS: Final = frozenset({0x88E241B785F4CFF7, 0x8242229663BF9564, 0x7A8B29F5A2B0A4F9})
 _TRAILER: Final = struct.Struct("<BI")
 _INDEX_PREFIX: Final = 1 << 14
-"""Bytes of an index that are read where a few of its entries will do."""
+"""Bytes of an index that are read if a few of its entries are enough."""
 
 NO_COMPRESSION, SNAPPY = 0, 1
-"""The types of blocks that every LevelDB reads."""
+"""The types of blocks that every LevelDB can read."""
 
 
 @frozen
 class BlockHandle:
-    """Where a block lies in its table, without the trailer."""
+    """The position of a block in its table, without its trailer."""
 
     offset: int
     size: int
@@ -36,7 +36,7 @@ class Table:
     """A table file, open for reading.
 
     Args:
-        descriptor: of the open file, which stays the caller's.
+        descriptor: of the open file, which the caller closes.
 
     Raises:
         ForeignFormat: the footer is RocksDB's.
@@ -55,16 +55,16 @@ class Table:
         if magic != _MAGIC:
             raise FormatError("it does not end as a table does")
         try:
-            _, at = _handle(footer, 0)
-            self._index, _ = _handle(footer, at)
+            _, at = _read_handle(footer, 0)
+            self._index, _ = _read_handle(footer, at)
         except IndexError:
             raise FormatError("its footer is damaged") from None
 
     def block_type(self, handle: BlockHandle) -> int:
-        """Return how the block is compressed.
+        """Return the type of the block, which is its compression.
 
         Raises:
-            FormatError: no block lies there.
+            FormatError: there is no block at that position.
         """
         end = handle.offset + handle.size
         if end + _TRAILER.size > self.size:
@@ -72,15 +72,15 @@ class Table:
         return os.pread(self._descriptor, 1, end)[0]
 
     def is_sound(self, handle: BlockHandle) -> bool:
-        """Return whether the block's checksum is right. This takes about 0.1 ms for each KiB."""
+        """Return True if the block's checksum is right. It takes about 0.1 ms per KiB."""
         block = os.pread(self._descriptor, handle.size + _TRAILER.size, handle.offset)
         return masked_crc(block[:-4]) == int.from_bytes(block[-4:], "little")
 
     def content(self, handle: BlockHandle) -> bytes:
-        """Return what a block holds, without its compression; what is damaged ends it.
+        """Return the decompressed content of a block, up to the first damage.
 
         Raises:
-            FormatError: it is compressed in another way than LevelDB's.
+            FormatError: it is compressed in a way that LevelDB does not know.
         """
         kind = self.block_type(handle)
         if kind not in _BLOCK_READERS:
@@ -88,58 +88,59 @@ class Table:
         content: bytes = _BLOCK_READERS[kind](os.pread(self._descriptor, handle.size, handle.offset), None)
         return content
 
-    def blocks(self, most: int | None = None) -> list[BlockHandle]:
-        """Return the handles of the index and of the first ``most`` data blocks, or of all.
+    def blocks(self, max_count: int | None = None) -> list[BlockHandle]:
+        """Return the handles of the index and of the first ``max_count`` data blocks, or of all.
 
         An index that cannot be read has no data blocks.
 
         Raises:
-            FormatError: there is no index where the footer says.
+            FormatError: there is no index at the position in the footer.
         """
         kind = self.block_type(self._index)
         if kind not in _BLOCK_READERS:
             return [self._index]
-        length = self._index.size if most is None else min(self._index.size, _INDEX_PREFIX)
+        length = self._index.size if max_count is None else min(self._index.size, _INDEX_PREFIX)
         raw = os.pread(self._descriptor, length, self._index.offset)
-        content = _BLOCK_READERS[kind](raw, None if most is None else _INDEX_PREFIX)
-        return [self._index, *islice(_handles(content, whole=len(raw) == self._index.size and most is None), most)]
+        content = _BLOCK_READERS[kind](raw, None if max_count is None else _INDEX_PREFIX)
+        is_complete = len(raw) == self._index.size and max_count is None
+        return [self._index, *islice(_read_handles(content, complete=is_complete), max_count)]
 
 
-def _handle(data: bytes, at: int) -> tuple[BlockHandle, int]:
+def _read_handle(data: bytes, at: int) -> tuple[BlockHandle, int]:
     offset, at = read_varint(data, at)
     size, at = read_varint(data, at)
     return BlockHandle(offset, size), at
 
 
-def _handles(content: bytes, *, whole: bool) -> Iterator[BlockHandle]:
-    """The handles in the entries of an index, or of the beginning of one."""
-    for _, value in entries(content, whole=whole):
+def _read_handles(content: bytes, *, complete: bool) -> Iterator[BlockHandle]:
+    """Yield the handles in the entries of an index, or of its beginning."""
+    for _, value in read_entries(content, complete=complete):
         try:
-            handle, behind = _handle(value, 0)
+            handle, end = _read_handle(value, 0)
         except IndexError:
             return
-        if behind != len(value):
+        if end != len(value):
             return
         yield handle
 
 
-def entries(content: bytes, *, whole: bool = True) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the keys and values of a block, or of its beginning; what is damaged ends them.
+def read_entries(content: bytes, *, complete: bool = True) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the keys and values of a block, or of its beginning, up to the first damage.
 
-    >>> list(entries(bytes([0, 2, 1]) + b"abX" + bytes([1, 1, 1]) + b"cY" + bytes([0, 0, 0, 0, 1, 0, 0, 0])))
+    >>> list(read_entries(bytes([0, 2, 1]) + b"abX" + bytes([1, 1, 1]) + b"cY" + bytes([0, 0, 0, 0, 1, 0, 0, 0])))
     [(b'ab', b'X'), (b'ac', b'Y')]
     """
     end = len(content)
-    if whole and end >= 4:
+    if complete and end >= 4:
         end -= 4 + 4 * int.from_bytes(content[-4:], "little")
     at, key = 0, b""
     try:
         while at < end:
             shared, at = read_varint(content, at)
-            fresh, at = read_varint(content, at)
+            unshared, at = read_varint(content, at)
             length, at = read_varint(content, at)
-            key = key[:shared] + content[at : at + fresh]
-            value, at = content[at + fresh : at + fresh + length], at + fresh + length
+            key = key[:shared] + content[at : at + unshared]
+            value, at = content[at + unshared : at + unshared + length], at + unshared + length
             if at > end:
                 return
             yield key, value
@@ -148,4 +149,4 @@ def entries(content: bytes, *, whole: bool = True) -> Iterator[tuple[bytes, byte
 
 
 _BLOCK_READERS: Final = {NO_COMPRESSION: lambda data, _: data, SNAPPY: decompress_prefix}
-"""Type of a block -> what reads it, up to so many bytes or more."""
+"""Type of a block -> the function that reads at least so many bytes of it."""

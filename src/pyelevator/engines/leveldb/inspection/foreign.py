@@ -10,7 +10,7 @@ FOREIGN_NAMES: Final[Sequence[tuple[re.Pattern[str], str]]] = (
     (re.compile(r"OPTIONS-[0-9]+(\.dbtmp)?"), ROCKSDB),
     (re.compile(r"IDENTITY"), ROCKSDB),
 )
-"""Name of a file that LevelDB never makes -> what it shows."""
+"""Name of a file that LevelDB never creates -> what it shows."""
 
 POINTERS: Final[Sequence[tuple[re.Pattern[bytes], str]]] = (
     (
@@ -23,10 +23,10 @@ POINTERS: Final[Sequence[tuple[re.Pattern[bytes], str]]] = (
     ),
     (re.compile(rb"<{7} "), "two versions between git's merge markers; check one of them out"),
 )
-"""Beginning of a file that stands in place of the data -> what it is."""
+"""Beginning of a file that is a placeholder for the data -> what it is."""
 
 COMPARATORS: Final[Mapping[str, str]] = {"idb_cmp1": "Chromium's IndexedDB"}
 """Comparator -> the program that it belongs to."""
 
 COMPRESSIONS: Final[Mapping[int, str]] = {2: "zstd, or Mojang's zlib", 4: "Mojang's raw zlib, or LZ4"}
-"""Type of a block that not every LevelDB reads -> its compression."""
+"""Type of a block that not every LevelDB can read -> its compression."""

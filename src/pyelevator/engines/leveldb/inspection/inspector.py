@@ -18,12 +18,12 @@ from attrs import define, field
 from pyelevator.engines.leveldb.format import ForeignFormat, FormatError
 from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
 from pyelevator.engines.leveldb.format.manifest import BYTEWISE, Manifest, read_manifest
-from pyelevator.engines.leveldb.format.records import begins_as_log, is_text
+from pyelevator.engines.leveldb.format.records import is_text, starts_with_record
 from pyelevator.engines.leveldb.format.tables import NO_COMPRESSION, SNAPPY, BlockHandle, Table
 from pyelevator.engines.leveldb.inspection.foreign import COMPARATORS, COMPRESSIONS, FOREIGN_NAMES, POINTERS, ROCKSDB
-from pyelevator.engines.leveldb.inspection.hidden_records import hidden_records
+from pyelevator.engines.leveldb.inspection.hidden_records import find_hidden_records
 from pyelevator.engines.leveldb.inspection.result import Inspection
-from pyelevator.engines.leveldb.inspection.unlisted_tables import holds_others
+from pyelevator.engines.leveldb.inspection.unlisted_tables import has_unlogged_writes
 
 _SAMPLED_TABLES: Final = 24
 _SAMPLED_BLOCKS: Final = 8
@@ -34,58 +34,58 @@ _MANIFEST_NAME: Final = re.compile(rb"MANIFEST-[0-9]+\n")
 
 
 def inspect(path: str, *, thorough: bool = False, logs: bool = True) -> Inspection:
-    """Return what the directory ``path`` is.
+    """Inspect the directory ``path``.
 
     Args:
-        path: of a directory; one that is not there is empty.
-        thorough: look into every block of every table, rather than into a few.
+        path: of a directory; a missing one is empty.
+        thorough: check every block of every table instead of a few.
         logs: read the logs from end to end, which takes most of the time; without them ``hidden`` is not known.
 
     Raises:
-        OSError: it cannot be read, or is no directory.
+        OSError: it cannot be read, or is not a directory.
     """
     try:
         names = sorted(os.listdir(path))  # noqa: PTH208 - names are all that is needed
     except FileNotFoundError:
         return Inspection(path)
-    return _Look(path, names, thorough, logs).result()
+    return _Inspector(path, names, thorough, logs).result()
 
 
 @define(eq=False, slots=False)
-class _Look:
-    """One inspection under way; findings are made in the order of ``result``."""
+class _Inspector:
+    """One inspection; its steps are taken in the order of ``result``."""
 
     path: str
     names: Sequence[str]
     thorough: bool
-    whole_logs: bool
+    scan_logs: bool
     foreign: str | None = None
     damage: str | None = None
     hidden: str | None = None
-    proven: bool = False
+    is_leveldb: bool = False
     manifest: Manifest | None = None
     block_types: Counter[int] = field(factory=Counter)
     manifests_read: set[str] = field(factory=set)
 
     def result(self) -> Inspection:
         if self.files:
-            self._look_at_names()
-            self._look_at_current()
-            self._look_at_other_manifests()
-            self._look_at_hidden_records()
-            self._look_at_tables()
-            self._prove_by_logs()
+            self._check_names()
+            self._load_current_manifest()
+            self._read_other_manifests()
+            self._check_hidden_records()
+            self._check_tables()
+            self._check_logs()
         return Inspection(
             self.path,
             self.files,
             self.foreign,
             self.damage,
             self.hidden,
-            self._incomplete(),
-            self._strangers(),
+            self._find_missing_files(),
+            self._find_lookalikes(),
             self.manifest,
             dict(self.block_types),
-            self.proven,
+            self.is_leveldb,
         )
 
     @cached_property
@@ -97,29 +97,29 @@ class _Look:
 
     @cached_property
     def logs(self) -> list[FileName]:
-        """The logs that the manifest counts on, and later ones."""
+        """The logs that the manifest needs, and later ones."""
         if self.manifest is None:
             return []
         oldest = self.manifest.previous_log_number or self.manifest.log_number
         return [file for file in self.of_kind(FileKind.LOG) if file.number >= oldest]
 
-    def accuse(self, text: str) -> None:
-        """Notes that it is foreign; the first reason counts."""
+    def mark_foreign(self, text: str) -> None:
+        """Record that the directory is foreign; the first reason counts."""
         self.foreign = self.foreign or text
 
-    def _look_at_names(self) -> None:
+    def _check_names(self) -> None:
         for pattern, text in FOREIGN_NAMES:
             found = next(filter(pattern.fullmatch, self.names), None)
             if found:
-                self.accuse(f"{text} ({found})")
+                self.mark_foreign(f"{text} ({found})")
 
-    def _head(self, name: str, most: int) -> bytes:
+    def _read_start(self, name: str, most: int) -> bytes:
         with self._opened(name) as descriptor:
             return os.pread(descriptor, min(most, os.fstat(descriptor).st_size), 0)
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:
-        """The descriptor of a file; a pipe or a device is none, and is not waited for."""
+        """Open a file and yield its descriptor; a pipe or a device is refused, without waiting for it."""
         path = os.path.join(self.path, name)  # noqa: PTH118 - there are many
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -131,7 +131,7 @@ class _Look:
 
     # CURRENT and manifests
 
-    def _look_at_current(self) -> None:
+    def _load_current_manifest(self) -> None:
         try:
             self.manifest = self._current_manifest()
         except FormatError as error:
@@ -148,126 +148,126 @@ class _Look:
         if "CURRENT" not in self.names:
             raise FormatError("CURRENT is missing")
         try:
-            content = self._pointed_or_read("CURRENT", _MAX_CURRENT)
+            content = self._read_content("CURRENT", _MAX_CURRENT)
         except FileNotFoundError:
             raise FormatError("CURRENT is a link to nothing") from None
         if not _MANIFEST_NAME.fullmatch(content):
-            raise FormatError(f"CURRENT names no manifest, it holds {_shown(content)}")
+            raise FormatError(f"CURRENT names no manifest, it holds {_quote(content)}")
         return content[:-1].decode()
 
     def _manifest(self, name: str) -> Manifest:
         self.manifests_read.add(name)
-        content = self._pointed_or_read(name, _MAX_MANIFEST)
+        content = self._read_content(name, _MAX_MANIFEST)
         try:
             manifest = read_manifest(content)
-            if len(content) == _MAX_MANIFEST:  # what stands behind is not known, so nothing is missed
+            if len(content) == _MAX_MANIFEST:  # the rest is not known, so nothing is missing
                 manifest.tables.clear()
                 manifest.log_number = manifest.previous_log_number = 0
         except ForeignFormat as error:
-            self.accuse(f"made by another program than LevelDB, such as RocksDB ({name} has {error})")
+            self.mark_foreign(f"made by another program than LevelDB, such as RocksDB ({name} has {error})")
             raise FormatError(f"{name} is foreign") from None
         except FormatError as error:
             raise FormatError(f"{name} is damaged: {error}") from None
         self._check_comparator(name, manifest)
-        self.proven = True
+        self.is_leveldb = True
         return manifest
 
     def _check_comparator(self, name: str, manifest: Manifest) -> None:
         comparator = manifest.comparator
         if comparator not in ("", BYTEWISE):
             owner = COMPARATORS.get(comparator, "the program that made it")
-            self.accuse(
+            self.mark_foreign(
                 f"not in bytewise order, as this server's databases are: its keys are in the order {comparator!r} of "
                 f"{owner} ({name}), which only that program knows; nothing in it is damaged"
             )
 
-    def _look_at_other_manifests(self) -> None:
-        """Old and lost ones tell of another comparator, too, and that this is a LevelDB."""
+    def _read_other_manifests(self) -> None:
+        """Read old and lost ones, too: they may show another comparator, and that this is a LevelDB."""
         for file in self.of_kind(FileKind.MANIFEST):
             if file.name not in self.manifests_read:
                 with suppress(FormatError, FileNotFoundError):
                     self._manifest(file.name)
 
-    def _look_at_hidden_records(self) -> None:
-        """LevelDB passes over some damage of the logs, and of the manifest, without a word."""
+    def _check_hidden_records(self) -> None:
+        """Find the damage of the logs and of the manifest that LevelDB silently skips."""
         if self.manifest is None:
             return
-        self.damage = self._hidden_in(self._current())
+        self.damage = self._find_hidden_records(self._current())
         names = [file.name for file in self.logs]
         for name in names:
-            self._look_at_pointer(name)
-        if self.whole_logs:
-            self.hidden = next(filter(None, map(self._hidden_in, names)), None)
+            self._check_pointer(name)
+        if self.scan_logs:
+            self.hidden = next(filter(None, map(self._find_hidden_records, names)), None)
 
-    def _hidden_in(self, name: str) -> str | None:
+    def _find_hidden_records(self, name: str) -> str | None:
         with suppress(FormatError, FileNotFoundError), self._opened(name) as descriptor:
-            reason = hidden_records(descriptor)
+            reason = find_hidden_records(descriptor)
             return None if reason is None else f"{name} has {reason}"
         return None
 
-    def _pointed_or_read(self, name: str, most: int) -> bytes:
-        """The content; what stands in place of it is foreign."""
+    def _read_content(self, name: str, most: int) -> bytes:
+        """Return the content of a file; a placeholder for it is marked as foreign."""
         try:
-            content = self._head(name, most)
+            content = self._read_start(name, most)
         except FileNotFoundError:
             target = os.fsencode(os.readlink(os.path.join(self.path, name)))  # noqa: PTH115, PTH118
-            self._accuse_pointer(name, target)
+            self._mark_pointer(name, target)
             raise
-        self._accuse_pointer(name, content)
+        self._mark_pointer(name, content)
         return content
 
-    def _accuse_pointer(self, name: str, content: bytes) -> None:
+    def _mark_pointer(self, name: str, content: bytes) -> None:
         for pattern, text in POINTERS:
             if pattern.match(content):
-                self.accuse(f"not all there: {name} is {text}")
+                self.mark_foreign(f"not all there: {name} is {text}")
 
     # Tables
 
-    def _look_at_tables(self) -> None:
+    def _check_tables(self) -> None:
         tables = self.of_kind(FileKind.TABLE)
         if self.manifest is not None and not self.thorough:
             tables = [file for file in tables if file.number in self.manifest.tables] or tables
         step = 1 if self.thorough else max(1, -(-len(tables) // _SAMPLED_TABLES))
         for file in tables[::step]:
-            self._look_at_table(file.name)
+            self._check_table(file.name)
 
-    def _look_at_table(self, name: str) -> None:
+    def _check_table(self, name: str) -> None:
         try:
             with self._opened(name) as descriptor:
-                self._look_at_blocks(name, Table(descriptor))
+                self._check_blocks(name, Table(descriptor))
         except FileNotFoundError:
-            self._look_at_pointer(name)
+            self._check_pointer(name)
         except ForeignFormat:
-            self.accuse(f"{ROCKSDB} ({name})")
+            self.mark_foreign(f"{ROCKSDB} ({name})")
         except FormatError:
-            self._look_at_pointer(name)
+            self._check_pointer(name)
 
-    def _look_at_pointer(self, name: str) -> None:
+    def _check_pointer(self, name: str) -> None:
         with suppress(OSError, FormatError):
-            self._pointed_or_read(name, 256)
+            self._read_content(name, 256)
 
-    def _look_at_blocks(self, name: str, table: Table) -> None:
+    def _check_blocks(self, name: str, table: Table) -> None:
         handles: dict[int, list[BlockHandle]] = {}
         for handle in table.blocks(None if self.thorough else _SAMPLED_BLOCKS):
             with suppress(FormatError):
                 handles.setdefault(table.block_type(handle), []).append(handle)
         for kind, some in handles.items():
-            self._note_blocks(name, table, kind, some)
+            self._record_blocks(name, table, kind, some)
 
-    def _note_blocks(self, name: str, table: Table, kind: int, handles: Sequence[BlockHandle]) -> None:
+    def _record_blocks(self, name: str, table: Table, kind: int, handles: Sequence[BlockHandle]) -> None:
         if kind in (NO_COMPRESSION, SNAPPY):
             self.block_types[kind] += len(handles)
-            self.proven = True
+            self.is_leveldb = True
         elif any(map(table.is_sound, sorted(handles, key=lambda handle: handle.size)[:3])):
             self.block_types[kind] += len(handles)
-            self.accuse(
+            self.mark_foreign(
                 f"made with a compression that this LevelDB lacks: {name} has blocks of type {kind} "
                 f"({COMPRESSIONS.get(kind, 'of another program')}); nothing in it is damaged"
             )
 
-    # What does not belong together
+    # Files that do not belong together
 
-    def _incomplete(self) -> str | None:
+    def _find_missing_files(self) -> str | None:
         if self.manifest is None:
             return None
         logs = {file.number for file in self.of_kind(FileKind.LOG)}
@@ -276,26 +276,26 @@ class _Look:
         missing = [f"{number:06}.log" for number in sorted(needed - logs)]
         missing += [f"{number:06}.ldb" for number in sorted(self.manifest.tables - tables)]
         if not missing:
-            return self._unlogged(self.manifest)
+            return self._find_unlogged_table(self.manifest)
         more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
         return f"its manifest counts on {', '.join(missing[:3])}{more}, which is not there"
 
-    def _unlogged(self, manifest: Manifest) -> str | None:
-        """Which table the manifest is too old to name; LevelDB would delete it, like those of a killed process."""
+    def _find_unlogged_table(self, manifest: Manifest) -> str | None:
+        """Return why the manifest is older than a table; LevelDB would delete that, like those of a killed process."""
         last, number = manifest.last_sequence, manifest.next_file_number
         tables = [file for file in self.of_kind(FileKind.TABLE) if file.number >= number]
-        later = [file.name for file in tables if not self._is_no_file(file)]
-        logs = [Path(self.path, file.name) for file in self.logs if not self._is_no_file(file)]
-        found = next((name for name in later if holds_others(Path(self.path, name), last, logs)), None)
+        later = [file.name for file in tables if not self._is_irregular(file)]
+        logs = [Path(self.path, file.name) for file in self.logs if not self._is_irregular(file)]
+        found = next((name for name in later if has_unlogged_writes(Path(self.path, name), last, logs)), None)
         return found and f"its manifest does not name {found}, which holds writes that are in no log"
 
-    def _strangers(self) -> tuple[str, ...]:
+    def _find_lookalikes(self) -> tuple[str, ...]:
         return tuple(
-            [file.name for file in self.files if not file.canonical or self._is_no_file(file) or self._is_text(file)]
+            [file.name for file in self.files if not file.canonical or self._is_irregular(file) or self._is_text(file)]
         )
 
-    def _is_no_file(self, file: FileName) -> bool:
-        """Whether a log or a table is a pipe, a directory or the like; LevelDB would wait for a pipe without end."""
+    def _is_irregular(self, file: FileName) -> bool:
+        """Return True if a log or a table is a pipe, a directory or the like; LevelDB would wait for a pipe forever."""
         try:
             mode = os.stat(os.path.join(self.path, file.name)).st_mode  # noqa: PTH116, PTH118 - there are many
         except OSError:
@@ -303,24 +303,24 @@ class _Look:
         return file.kind in (FileKind.LOG, FileKind.TABLE) and not stat.S_ISREG(mode)
 
     def _is_text(self, file: FileName) -> bool:
-        """Whether a log or a table that the manifest does not name is none; without a manifest nobody knows."""
+        """Return True if a log or a table is text, and the manifest does not name it; unknown without a manifest."""
         if self.manifest is None or file.kind not in (FileKind.LOG, FileKind.TABLE):
             return False
         logs = {self.manifest.log_number, self.manifest.previous_log_number}
         named = self.manifest.tables if file.kind is FileKind.TABLE else logs
-        return file.number not in named and is_text(self._beginning(file))
+        return file.number not in named and is_text(self._read_head(file))
 
-    def _prove_by_logs(self) -> None:
-        """Proves that there is a LevelDB where nothing else does."""
-        if not self.proven:
-            self.proven = any(begins_as_log(self._beginning(file)) for file in self.of_kind(FileKind.LOG))
+    def _check_logs(self) -> None:
+        """Use the logs as evidence of a LevelDB if there is no other."""
+        if not self.is_leveldb:
+            self.is_leveldb = any(starts_with_record(self._read_head(file)) for file in self.of_kind(FileKind.LOG))
 
-    def _beginning(self, file: FileName) -> bytes:
+    def _read_head(self, file: FileName) -> bytes:
         try:
-            return self._head(file.name, 64)
+            return self._read_start(file.name, 64)
         except (OSError, FormatError):
             return b""
 
 
-def _shown(content: bytes) -> str:
+def _quote(content: bytes) -> str:
     return repr(content[:_SHOWN])[1:] + ("..." if len(content) > _SHOWN else "")
