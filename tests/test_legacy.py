@@ -200,9 +200,20 @@ def test_a_timeout_that_is_no_number_of_seconds_is_still_an_error(E):
 
 def test_a_range_that_one_loop_has_exhausted_starts_anew_in_the_next(E):
     rows = E.RangeIter("a", "b")
-    assert [list(rows) for _ in range(3)] == [[["a", "1"], ["b", "2"]]] * 3
+    assert list(rows) == [["a", "1"], ["b", "2"]]
     E.Put("aa", "3")
-    assert list(rows) == [["a", "1"], ["aa", "3"], ["b", "2"]]
+    with pytest.warns(DeprecationWarning, match=r"^this RangeIter was read to its end; it starts over") as warned:
+        assert [list(rows) for _ in range(2)] == [[["a", "1"], ["aa", "3"], ["b", "2"]]] * 2
+    assert {warning.filename for warning in warned} == {__file__}
+
+
+def test_parts_of_a_range_that_fits_into_one_do_not_start_over_unsaid(E):
+    rows = E.RangeIter("a", "b")
+    assert list(islice(rows, 3)) == [["a", "1"], ["b", "2"]]
+    with pytest.raises(DeprecationWarning, match=r"rows = iter\(rows\) before you take parts"):
+        list(islice(rows, 3))
+    rows = iter(E.RangeIter("a", "b"))
+    assert [list(islice(rows, 3)) for _ in range(2)] == [[["a", "1"], ["b", "2"]], []]
 
 
 def test_an_iterator_of_a_range_never_starts_anew(E):

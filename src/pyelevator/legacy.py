@@ -326,6 +326,14 @@ def call_timeout(timeout: float | None) -> float | None:
     return check_timeout(timeout)
 
 
+def warn_of_another_loop() -> None:
+    """Warn that a range which was read to its end is fetched again, as py-elevator's could be iterated again."""
+    _warn(
+        "this RangeIter was read to its end; it starts over, as py-elevator's did. Make another one, or say "
+        "rows = iter(rows) before you take parts of it"
+    )
+
+
 # Attributes
 
 

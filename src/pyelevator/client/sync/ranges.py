@@ -14,6 +14,7 @@ from pyelevator.client.sync.prefetch import PrefetchedFlow
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ElevatorError, TransportError
 from pyelevator.forks import FORKS
+from pyelevator.legacy import warn_of_another_loop
 
 T = TypeVar("T")
 
@@ -83,8 +84,8 @@ class RangeIter(Generic[T]):
     keep the snapshot any longer; that of an iterator that is dropped is given back with the client's next request.
 
     As py-elevator's could be iterated again, one that a single loop has exhausted starts over in the next loop, and
-    fetches everything again. To take rows in parts, call ``iter(rows)`` first: that never starts over, nor does an
-    iterator that was closed, or stepped by hand, or that several loops have shared.
+    fetches everything again, with a DeprecationWarning. To take rows in parts, call ``iter(rows)`` first: that never
+    starts over, nor does an iterator that was closed, or stepped by hand, or that several loops have shared.
 
     >>> from pyelevator import Elevator
     >>> with Elevator.from_url("fake://") as E:
@@ -113,6 +114,7 @@ class RangeIter(Generic[T]):
 
     def __iter__(self) -> Self:
         if self._exhausted and self._loops == 1:
+            warn_of_another_loop()
             self._exhausted = False
             self._rewind()
         self._loops += 1 if self._loops or self._page is self._beginning else 2  # else it was stepped by hand before
