@@ -7,7 +7,7 @@ import pytest
 from pyelevator import AsyncElevator, ConnectFailed, Elevator, KeyNotFound, RequestTimeout, UsageError
 from pyelevator.application import Application
 from pyelevator.application.policy import Policy
-from pyelevator.client.aio import coalescing as aio_groups
+from pyelevator.client.aio import coalescing
 from pyelevator.client.operations import Link
 from pyelevator.client.pipelines import pipeline
 from pyelevator.codec import ClassicCodec
@@ -185,8 +185,8 @@ def test_each_call_that_travels_with_others_has_its_own_error(messages):
 
 
 def test_what_travels_together_is_limited_in_number_and_bytes(messages, monkeypatch):
-    monkeypatch.setattr(aio_groups, "MOST", 3)
-    monkeypatch.setattr(aio_groups, "_MOST_BYTES", 100)
+    monkeypatch.setattr(coalescing, "MAX_BATCH", 3)
+    monkeypatch.setattr(coalescing, "_MAX_BATCH_BYTES", 100)
 
     async def main(E):
         await asyncio.gather(*[E.Exists("k") for _ in range(7)])

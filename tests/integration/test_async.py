@@ -203,7 +203,7 @@ def test_an_old_server_gets_one_call_at_a_time_on_each_of_max_lanes():
             async with AsyncElevator(endpoint=old.url.removeprefix("tcp://"), timeout=60, max_lanes=3) as E:
                 await asyncio.gather(*[E.Put(str(i), str(i)) for i in range(100)])
                 values = await asyncio.gather(*[E.Get(str(i)) for i in range(100)])
-                return values, len(E._session._board._connections)
+                return values, len(E._session._dispatcher._connections)
 
         assert run(session) == ([str(i) for i in range(100)], 3)
 

@@ -8,7 +8,7 @@ import pytest
 
 from pyelevator import AsyncElevator, ConnectionLost, Elevator, RequestTimeout, Retry, WriteBatch
 from pyelevator.application import Application
-from pyelevator.client.aio import session as aio_session
+from pyelevator.client.aio import dispatcher
 from pyelevator.server import Server
 from pyelevator.transports.base import IDLE
 from pyelevator.transports.sockets import blocking as line
@@ -187,9 +187,9 @@ def test_idle_connections_of_an_async_client_at_an_old_server_are_closed(monkeyp
     async def main():
         async with AsyncElevator(endpoint=old.url.removeprefix("tcp://"), timeout=60) as E:
             await asyncio.gather(*[E.Put("k", "v") for _ in range(200)])
-            monkeypatch.setattr(aio_session, "IDLE", 0.0)
+            monkeypatch.setattr(dispatcher, "IDLE", 0.0)
             await E.Put("k", "v")
-            return len(E._session._board._connections)
+            return len(E._session._dispatcher._connections)
 
     with OldServerOnSocket("0.5") as old:
         assert asyncio.run(main()) == 1

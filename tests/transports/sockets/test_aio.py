@@ -140,7 +140,7 @@ def test_a_connection_that_an_interrupt_has_left_half_done_is_given_up_after_a_t
     async def main(server):
         async with client(server) as E:
             await E.Put("k", "v")
-            E._session._board._shared._flushing = True  # and nothing will ever send
+            E._session._dispatcher._shared._is_flush_scheduled = True  # and nothing will ever send
             with pytest.raises(RequestTimeout):
                 await E.Get("k", timeout=0.2)
             return await E.Get("k")

@@ -95,8 +95,8 @@ def test_stopped_peers_make_room_for_others_when_their_time_to_live_is_over():
 def test_stopped_peers_with_keys_make_room_for_others(keys):
     curve = Curve.from_files(keys / "clients" / "ann.key_secret", keys / "server.key")
     auth = ClientAuth.from_directory(keys)
-    capacity = ServerLimits(max_connections=3)
-    with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], capacity=capacity, auth=auth) as server:
+    limits = ServerLimits(max_connections=3)
+    with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], server_limits=limits, auth=auth) as server:
         endpoint = server.urls[0].removeprefix("tcp://")
         with stopped(3, server.urls[0], curve.server_public_key, curve.public_key, curve.secret_key):
             with Elevator(endpoint=endpoint, curve=curve, timeout=60) as E:
@@ -345,10 +345,10 @@ def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys, monk
     async def main(endpoint):
         async with AsyncElevator(endpoint=endpoint, curve=curve, timeout=60) as E:
             await E.Put("k", "v")
-            before = E._session._board._shared
+            before = E._session._dispatcher._shared
             await asyncio.sleep(1.5)
             assert await E.Get("k") == "v"
-            return before is E._session._board._shared
+            return before is E._session._dispatcher._shared
 
     with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], auth=ClientAuth.from_directory(keys)) as server:
         assert asyncio.run(main(server.urls[0].removeprefix("tcp://")))

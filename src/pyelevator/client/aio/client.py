@@ -107,7 +107,7 @@ class AsyncClient(Facade[T]):
         except MessageTooLarge:
             return await self._drive_until(flow(link, command, compression), call.deadline)
         except BaseException:
-            call.abandon()
+            self._session.cancel(call)
             raise
         if isinstance(outcome, Response):
             if outcome.code is not None:
@@ -128,7 +128,7 @@ class AsyncClient(Facade[T]):
     def _drive_until(self, flow: Flow[R], deadline: Deadline) -> Coroutine[Any, Any, R]:
         dropped = self._session.dropped
         flow = operations.give_back(self._link, dropped, flow) if dropped else flow
-        return drive_async(self._intercepted(flow, deadline), self._session.performer(deadline))
+        return drive_async(self._intercepted(flow, deadline), self._session.effect_handler(deadline))
 
     async def __aenter__(self) -> Self:
         if self._connects and self._link.uid is None:

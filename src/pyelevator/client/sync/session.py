@@ -13,11 +13,12 @@ from time import monotonic
 from typing import Any, Final
 from weakref import WeakSet, WeakValueDictionary
 
+from pyelevator.client.pooling import check_max_connections, pool_timeout_error
 from pyelevator.codec import Codec
 from pyelevator.commands import DbConnect
 from pyelevator.conversation import Conversation, RequestLimits, first_id
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import ConnectFailed, PoolTimeout, RequestTimeout, TransportError, UsageError
+from pyelevator.errors import ConnectFailed, RequestTimeout, TransportError, UsageError
 from pyelevator.flows import Effect, Send
 from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
@@ -95,17 +96,6 @@ class Lane:
             self._transport.close()
 
 
-def check_lanes(max_lanes: int) -> None:
-    """Refuses a limit that leaves no lane."""
-    if isinstance(max_lanes, bool) or not isinstance(max_lanes, int) or max_lanes < 1:
-        raise UsageError(f"max_lanes must be 1 or more, not {max_lanes!r:.40}")
-
-
-def all_busy(lanes: int, deadline: Deadline) -> PoolTimeout:
-    """The error for a call that got no lane."""
-    return PoolTimeout(f"all {lanes} lanes of the client were busy for {deadline}; raise max_lanes= or timeout=")
-
-
 class Pool:
     """Up to ``size`` lanes. The one that was used last is taken first; those that stay idle are closed after a while.
 
@@ -181,7 +171,7 @@ class Pool:
                     self._given.get(timeout=min(deadline.remaining(), _LOOK_AGAIN))
         finally:
             self._waiting.pop(thread, None)
-        raise all_busy(self._size, deadline)
+        raise pool_timeout_error(self._size, deadline)
 
     def lend(self) -> Lane | None:
         """An idle lane for as long as its user likes, if there is one; no more than half of all, or others starve."""
@@ -295,7 +285,7 @@ class Session:
     """
 
     def __init__(self, transport: Transport, codec: Codec, max_lanes: int, lane_timeout: float | None = None) -> None:
-        check_lanes(max_lanes)
+        check_max_connections(max_lanes)
         self.transport = transport
         self.codec = codec
         self._max_lanes = max_lanes
