@@ -101,6 +101,7 @@ class Conversation:
         self.pending: dict[int, Request[Any]] = {}
         """The requests in flight, by their ids; whoever uses the lane only looks."""
         self._ids: Iterator[int] = count(first_id() if first is None else first)
+        self._last: Request[Any] | None = None
         self._forgotten = False
 
     def number(self) -> int:
@@ -126,7 +127,7 @@ class Conversation:
         frames = self.codec.encode_request(request)
         if len(frames[-1]) > self._limits.smallest:
             self._limits.check(request.uid, frames)
-        self.pending[request.id] = request  # type: ignore[index]
+        self.pending[request.id] = self._last = request  # type: ignore[index]
         return frames
 
     def receive(self, frames: Sequence[bytes]) -> tuple[int, Response] | None:
@@ -135,11 +136,13 @@ class Conversation:
         Raises:
             MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
         """
+        last = self._last
+        response = None if last is None else self.codec.minimal_response(frames, last)
+        if last is not None and response is not None:  # nearly always, where one waits for each answer
+            self.tagged, self._last = True, None
+            return None if self.pending.pop(last.id, None) is None else (last.id, response)  # type: ignore[arg-type,return-value]
         echoed, read = self.codec.open_reply(frames)
-        if echoed is None:
-            request_id = self._answered_by(None)
-        else:  # as there, without a call
-            self.tagged, request_id = True, echoed
+        request_id = self._answered_by(echoed)
         request = self.pending.pop(request_id, None)
         return None if request is None else (request_id, read(request))
 
@@ -270,11 +273,20 @@ class Reader:
         self._refuses = refuses
         self.limits = limits or Limits()
         self._codecs: Mapping[str, Codec] = {name: codec(self.limits) for name, codec in DIALECTS.items()}
+        self._classic = self._codecs["classic"]
         self._further = tuple(codecs)
 
     def read(self, frames: Sequence[bytes], peer: str | None = None, connection: bytes | None = None) -> Exchange:
         """The exchange that ``frames`` begin, whatever they hold; ``peer`` is who sent them, where that is known, and
         ``connection`` the one over which they came."""
+        request = None if self._further else self._classic.minimal_request(frames)
+        if request is None:
+            return self._read(frames, peer, connection)
+        if peer is not None or type(request.command) in _KEPT:
+            request = request.asked_by(peer, connection)
+        return Exchange(self._classic, request)
+
+    def _read(self, frames: Sequence[bytes], peer: str | None, connection: bytes | None) -> Exchange:
         envelope: Sequence[bytes] = ()
         codec = self._recognized(frames) if self._further else None
         if codec is None:

@@ -98,6 +98,7 @@ class Request(Generic[R]):
         gather: makes what the rows of a long answer are gathered in, if the codec that will write the answer down
             brings its own (see ``codec.packed``); it never travels.
         bin: ask for keys and values of the reply as msgpack's bin, and not as text (classic only).
+        is_minimal: True for what :meth:`usual` made, so that nobody need look at every field; else False.
     """
 
     command: Command[R]
@@ -109,6 +110,7 @@ class Request(Generic[R]):
     gather: Callable[[], Any] | None = field(default=None, eq=False, repr=False)
     bin: bool = field(default=False, repr=False)
     connection: bytes | None = field(default=None, eq=False, repr=False)
+    is_minimal: ClassVar[bool] = False
 
     @property
     def holder(self) -> Any:
@@ -116,13 +118,16 @@ class Request(Generic[R]):
         return self.connection if self.peer in _ANYBODY else self.peer
 
     @classmethod
-    def usual(cls, command: Command[R], uid: str | None, id: int) -> Self:
+    def usual(cls, command: Command[R], uid: str | None, id: int, gather: Callable[[], Any] | None = None) -> Self:
         """A request that asks for nothing beside its command, as nearly every one; quicker than the constructor."""
         request = _new(cls)
         held = request.__dict__
         held["command"] = command
         held["uid"] = uid
         held["id"] = id
+        held["is_minimal"] = True
+        if gather is not None:
+            held["gather"] = gather
         return request
 
     def numbered(self, id: int) -> Self:
@@ -157,7 +162,7 @@ class Response:
         features: what the answering server can do beyond the old protocol; in answers to DBCONNECT.
         cursor: under which the server keeps the snapshot that a slice was read from.
         max_message: bytes of the largest request that the server takes; beside ``features``.
-        plain: True for what :meth:`success` made, so that nobody need look at every field; never for anything else.
+        is_minimal: True for what :meth:`success` made, so that nobody need look at every field; else False.
     """
 
     payload: Any = None
@@ -169,7 +174,7 @@ class Response:
     features: tuple[str, ...] = field(default=())
     cursor: bytes | None = field(default=None, repr=False)
     max_message: int | None = field(default=None, repr=False)
-    plain: ClassVar[bool] = False
+    is_minimal: ClassVar[bool] = False
 
     @classmethod
     def success(cls, payload: Any, id: Id | None) -> Self:
@@ -178,7 +183,7 @@ class Response:
         held = response.__dict__
         held["payload"] = payload
         held["id"] = id
-        held["plain"] = True
+        held["is_minimal"] = True
         return response
 
     @classmethod

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pyelevator.codec import ClassicCodec, Limits
 from pyelevator.codec.maps import MapCodec
-from pyelevator.commands import Exists, Get, MGet, Ping, Put, Range
+from pyelevator.commands import Exists, Get, MGet, Ping, Put, Range, Slice
 from pyelevator.errors import ErrorCode, ProtocolError
 from pyelevator.messages import Request, Response
 from pyelevator.testing.strategies import requests, responses_to
@@ -48,7 +48,9 @@ def read_alike(frames):
         assert outcome(quick.decode_request, frames) == outcome(full.decode_request, frames)
         assert outcome(quick.reply_id, frames) == outcome(full.reply_id, frames)
         for request in ASKING:
-            assert outcome(quick.decode_response, frames, request) == outcome(full.decode_response, frames, request)
+            response = outcome(full.decode_response, frames, request)
+            assert outcome(quick.decode_response, frames, request) == response
+            assert outcome(quick.minimal_response, frames, request) in (None, response)
 
 
 @st.composite
@@ -85,6 +87,17 @@ def test_both_write_the_same_bytes_for_a_plain_success(compression, request, pay
     response = Response.success([(b"k", b"v")] if isinstance(request.command, Range) else payload, id)
     assert ClassicCodec().encode_response(response, request) == MapCodec().encode_response(response, request)
     assert ClassicCodec().encode_response(response, None) == MapCodec().encode_response(response, None)
+
+
+@given(st.data())
+def test_both_write_the_same_answer_to_what_they_have_read(data):
+    request = data.draw(requests("classic"))
+    succeeded = data.draw(responses_to(request).filter(lambda response: response.code is None))
+    asked, response = MapCodec().encode_request(request), Response.success(succeeded.payload, 7)
+    quick, full = ClassicCodec(), MapCodec()
+    read, read_in_full = quick.decode_request(asked), full.decode_request(asked)
+    assert read.gather == read_in_full.gather
+    assert quick.encode_response(response, read) == full.encode_response(response, read_in_full)
 
 
 @given(st.data())
@@ -146,7 +159,7 @@ def test_both_make_the_same_of_a_reply_that_begins_as_usual(datas, id):
     read_alike([msgpack.packb(part, use_bin_type=False) for part in (header, {"datas": datas})])
 
 
-def test_a_usual_request_is_refused_in_the_words_and_under_the_id_of_the_full_way():
+def test_a_minimal_request_is_refused_in_the_words_and_under_the_id_of_the_full_way():
     frame = msgpack.packb(
         {"cmd": "GET", "meta": {"compression": False, "id": 7}, "uid": "u", "args": [5]}, use_bin_type=False
     )
@@ -177,10 +190,27 @@ def test_buffers_are_read_as_bytes_are(kind):
 
 
 def test_usual_messages_are_not_read_as_maps(monkeypatch):
-    request, codec = Request(Get("k"), "u", 7), ClassicCodec()
-    asked, answer = codec.encode_request(request), codec.encode_response(Response.success(b"v", 7), request)
+    codec, request = ClassicCodec(), Request(Get("k"), "u", 7)
+    asked, answer = MapCodec().encode_request(request), MapCodec().encode_response(Response(b"v", id=7), request)
     for name in ("encode_request", "decode_request", "encode_response", "open_reply", "_payload"):
         monkeypatch.delattr(MapCodec, name)
     assert (codec.encode_request(request), codec.decode_request(asked)) == (asked, request)
-    assert codec.encode_response(Response.success(b"v", 7), request) == answer
+    assert codec.encode_response(Response.success(b"v", 7), codec.decode_request(asked)) == answer
     assert codec.decode_response(answer, request) == Response(b"v", id=7)
+    assert codec.minimal_response(answer, request) == Response(b"v", id=7)
+
+
+@pytest.mark.parametrize("command", [Range("a", "b"), Slice("a", 2), Range("a", "b", include_key=False)])
+def test_usual_scans_are_not_read_or_answered_as_maps(monkeypatch, command):
+    codec, request = ClassicCodec(), Request(command, "u", 7)
+    asked, answer = MapCodec().encode_request(request), MapCodec().encode_response(Response([b"v"], id=7), request)
+    for name in ("encode_request", "decode_request", "encode_response", "open_reply"):
+        monkeypatch.delattr(MapCodec, name)
+    assert (codec.encode_request(request), codec.decode_request(asked)) == (asked, request)
+    assert codec.encode_response(Response.success([b"v"], 7), codec.decode_request(asked)) == answer
+
+
+@pytest.mark.parametrize("number", [None, 8, "7", True, 7.0])
+def test_an_answer_to_another_request_is_not_taken_for_its_own(number):
+    request = Request(Get("k"), "u", number)
+    assert ClassicCodec().minimal_response(MapCodec().encode_response(Response(b"v", id=7), None), request) is None

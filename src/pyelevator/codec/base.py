@@ -111,6 +111,20 @@ class Codec(ABC):
         no arguments but the name of a database. None if it has to be decoded, as by default."""
         return None
 
+    def minimal_request(self, frames: Frames) -> Request[Any] | None:  # noqa: ARG002
+        """The request that ``decode_request`` reads from these frames, which may hold anything, where that is quick to
+        tell: it is small, and of this codec without doubt. Else None, as by default."""
+        return None
+
+    def minimal_response(self, frames: Frames, request: Request[Any]) -> Response | None:  # noqa: ARG002
+        """The answer to ``request``, where the frames hold it under its id, and that is quick to tell; else None, as by
+        default: then ``open_reply`` has to find out what they answer.
+
+        Raises:
+            MalformedMessage, LimitExceeded, MissingExtra: as ``decode_response``.
+        """
+        return None
+
     @abstractmethod
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         """The frames of an answer to ``request``, which is None if it could not be decoded."""

@@ -4,17 +4,18 @@ Nearly all are usual. What is the same in each of them is packed once, and what 
 map. Whatever is not usual, or not as it should be, is left to the full way, which knows what to make of it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from msgpack import unpackb
 
-from pyelevator.codec.base import RAW, Extension, Frames, Reply, pack, text, unpack
+from pyelevator.codec.base import RAW, Extension, Frames, Reply, pack, unpack
 from pyelevator.codec.layouts import ARGS, Layout, extras_of
 from pyelevator.codec.maps import SUCCESS, MapCodec
+from pyelevator.codec.packed import PackedRows
 from pyelevator.codec.payloads import ONE_VALUE, WRITERS
-from pyelevator.commands import COMMANDS, Command, Keyed, Shape
+from pyelevator.commands import COMMANDS, Command, Keyed, Range, Shape, Slice
 from pyelevator.messages import Request, Response
 
 NUMBERED: Final = b"\x82" + pack({"compression": False})[1:] + pack("id")
@@ -48,11 +49,14 @@ _WRITING: Final[dict[type[Command[Any]], _Writing]] = {
 }
 """Class -> what a request begins with, what writes its arguments, and the extras that it must not have."""
 
+_SCANS: Final = frozenset({Range, Slice})
+"""The commands whose answers are rows, of pairs or of parts of them; usual ones ask for no page."""
+
 OPENINGS: Final = frozenset([begin for begin, _, _ in _WRITING.values()])
 """What the requests of our clients begin with, up to their ids."""
 
 
-def _making(kind: type[Command[Any]], layout: Layout) -> Callable[[Any], Command[Any]]:
+def _making(kind: type[Command[Any]], layout: Layout) -> Callable[[list[Any]], Command[Any]]:
     def make(args: list[Any]) -> Command[Any]:
         if not layout.least <= len(args) <= layout.most:
             raise ValueError
@@ -61,7 +65,7 @@ def _making(kind: type[Command[Any]], layout: Layout) -> Callable[[Any], Command
     return make
 
 
-def _making_keyed(kind: type[Keyed[Any]]) -> Callable[[Any], Command[Any]]:
+def _making_keyed(kind: type[Keyed[Any]]) -> Callable[[list[Any]], Command[Any]]:
     of = kind.of
 
     def make(args: list[Any]) -> Command[Any]:
@@ -71,15 +75,23 @@ def _making_keyed(kind: type[Keyed[Any]]) -> Callable[[Any], Command[Any]]:
     return make
 
 
-_MAKING: Final = {
-    _opening(verb): _making_keyed(kind) if issubclass(kind, Keyed) else _making(kind, ARGS[verb])
+_Making: TypeAlias = tuple[Callable[[list[Any]], Command[Any]], type[PackedRows] | None]
+
+_MAKING: Final[Mapping[bytes, _Making]] = {
+    _opening(verb).removesuffix(NUMBERED): (
+        _making_keyed(kind) if issubclass(kind, Keyed) else _making(kind, ARGS[verb]),
+        PackedRows if kind in _SCANS else None,
+    )
     for verb, kind in COMMANDS.items()
-    if kind.shape in _CONTENT  # of others the request brings what their rows are gathered in
+    if kind.shape in _CONTENT or kind in _SCANS
 }
-"""What a request begins with -> what makes its command of the arguments, or raises anything."""
+"""What a request begins with, up to its meta -> what makes its command of the arguments, or raises anything; and what
+the rows of its answer are gathered in."""
 
 _ANSWERING: Final = {
-    kind: _CONTENT[kind.shape] for kind in COMMANDS.values() if kind.shape in _CONTENT and kind.shape is not Shape.PAIRS
+    kind: _CONTENT[Shape.PAIRS if kind in _SCANS else kind.shape]
+    for kind in COMMANDS.values()
+    if kind.shape in _CONTENT or kind in _SCANS
 }
 """Class -> what writes the content of an answer."""
 
@@ -105,7 +117,7 @@ class ClassicCodec(MapCodec):
 
     def encode_request(self, request: Request[Any]) -> list[bytes]:
         command, number = request.command, request.id
-        special = number is None or request.compression or request.bin
+        special = not request.is_minimal and (number is None or request.compression or request.bin)
         writing = None if special else _WRITING.get(type(command))
         if writing is not None:
             begin, write, extras = writing
@@ -114,26 +126,28 @@ class ClassicCodec(MapCodec):
         return super().encode_request(request)
 
     def decode_request(self, frames: Frames) -> Request[Any]:
-        if len(frames) == 1 and type(frames[0]) is bytes and len(frames[0]) <= self.limits.harmless:
-            begin, numbered, rest = frames[0].partition(NUMBERED)
-            make = _MAKING.get(begin + numbered)
-            request = None if make is None else _read(make, rest)
-            if request is not None:
-                return request
-        return super().decode_request(frames)
+        return self.minimal_request(frames) or super().decode_request(frames)
+
+    def minimal_request(self, frames: Frames) -> Request[Any] | None:
+        if len(frames) != 1 or type(frame := frames[0]) is not bytes or len(frame) > self.limits.harmless:
+            return None
+        begin, _, rest = frame.partition(NUMBERED)
+        making = _MAKING.get(begin)
+        return None if making is None else _read(making, rest)
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
-        if (
-            response.plain
-            and request is not None
-            and not request.compression
-            and not request.bin
-            and type(response.id) is int
-        ):
+        if response.is_minimal and request is not None and request.is_minimal and type(response.id) is int:
             write = _ANSWERING.get(type(request.command))
             if write is not None:
                 return [SUCCEEDED + pack(response.id), write(response.payload)]
         return super().encode_response(response, request)
+
+    def minimal_response(self, frames: Frames, request: Request[Any]) -> Response | None:
+        if len(frames) != 2 or type(number := request.id) is not int:
+            return None
+        header, content = frames
+        usual = header == SUCCEEDED + pack(number) and len(header) <= self.limits.harmless
+        return self._succeeded(number, content, request) if usual else None
 
     def open_reply(self, frames: Frames) -> Reply:
         if len(frames) == 2:
@@ -152,11 +166,12 @@ class ClassicCodec(MapCodec):
         return Response.success(self._payload(unpack(content, self.limits, reply=True), request.command), number)
 
 
-def _read(make: Callable[[Any], Command[Any]], rest: bytes) -> Request[Any] | None:
+def _read(making: _Making, rest: bytes) -> Request[Any] | None:
     """The request that goes on with ``rest`` behind its opening, as the rest of an array; None where it is refused."""
+    make, gather = making
     try:
         number, uid_name, uid, args_name, args = unpackb(_ARRAY_OF_FIVE + rest, raw=True, ext_hook=Extension)
-        request = Request.usual(make(args), text(uid), number)
+        request = Request.usual(make(args), uid.decode("utf-8", "surrogateescape"), number, gather)
     except Exception:  # noqa: BLE001 - whatever it is: who reads it in full knows what to say of it
         return None
     named = uid_name == b"uid" and args_name == b"args"

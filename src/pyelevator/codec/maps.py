@@ -86,8 +86,8 @@ class MapCodec(Codec):
             error.request_id, error.compression = request_id, compression
             raise
         gather = _gathering(command, bin)
-        if gather is None and not bin:
-            return Request(command, uid, request_id, compression)
+        if gather is None and type(request_id) is int and not (compression or bin):
+            return Request.usual(command, uid, request_id)
         return Request(command, uid, request_id, compression, gather=gather, bin=bin)
 
     def outline(self, frames: Frames) -> Request[Any] | None:

@@ -21,6 +21,7 @@ from pyelevator.client.paging import (
     SLICE_NAMES,
     IncompleteRange,
     RangePager,
+    ScanCommand,
     ScanPager,
     build_scan,
     can_page,
@@ -330,11 +331,19 @@ class Elevator(Client[T]):
             timeout: seconds.
         """
         command = build_scan(start, limit, include_key, include_value, prefix, reverse=reverse)
+        if not (self._looks_ahead and isinstance(command, Range) and can_page(command, self._link.features)):
+            return self._scan(command, timeout, compression)
         deadline = self._deadline(timeout)
-        if self._looks_ahead and isinstance(command, Range) and can_page(command, self._link.features):
-            with suppress(CursorExpired, IncompleteRange):  # the caller has seen nothing of it yet
-                return ranges.collect_range(self, RangePager.from_command(command), compression, deadline)
+        with suppress(CursorExpired, IncompleteRange):  # the caller has seen nothing of it yet
+            return ranges.collect_range(self, RangePager.from_command(command), compression, deadline)
         return self._decode_rows(command, self._run_until(operations.scan(self._link, command, compression), deadline))
+
+    def _scan(self, command: ScanCommand, timeout: float | None, compression: bool) -> list[Any]:
+        if isinstance(command, ScanPager):
+            rows = self._run(operations.scan(self._link, command, compression), timeout)
+        else:
+            rows = self._call(command, timeout, compression)
+        return self._decode_rows(command, rows)
 
     @overload
     def Slice(
@@ -389,7 +398,7 @@ class Elevator(Client[T]):
         command = build_scan(
             key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse, names=SLICE_NAMES
         )
-        return self._decode_rows(command, self._run(operations.scan(self._link, command, compression), timeout))
+        return self._scan(command, timeout, compression)
 
     @overload
     def RangeIter(
