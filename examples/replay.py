@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pyelevator import Elevator
-from pyelevator.interceptors import Record, Replay, ReplayMismatch
+from pyelevator.interceptors import Recorder, Replayer, ReplayMismatch
 from pyelevator.testing.servers import ServerProcess
 
 Rename = Callable[[Elevator[str], str, str], None]
@@ -45,13 +45,13 @@ def session(db: Elevator[str], rename: Rename) -> str:
 def record(endpoint: str, journal: Path) -> str:
     """Where it happens: at a real server, with the journal switched on. A journal holds keys and values."""
     with journal.open("w", encoding="utf-8") as file:
-        with Elevator(endpoint=endpoint, interceptors=[Record(file)]) as db:
+        with Elevator(endpoint=endpoint, interceptors=[Recorder(file)]) as db:
             return session(db, rename)
 
 
 def replay(journal: Path, rename: Rename) -> str:
     """At home: the journal answers, and nothing is forwarded to anywhere."""
-    with Elevator(transport="fake", interceptors=[Replay.of(journal)]) as db:
+    with Elevator(transport="fake", interceptors=[Replayer.from_file(journal)]) as db:
         return session(db, rename)
 
 

@@ -52,7 +52,6 @@ PENDING = {
     "codec",
     "compat",
     "conversation",
-    "interceptors",
     "messages",
     "proxy",
     "testing",

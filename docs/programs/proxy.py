@@ -7,7 +7,7 @@ from pyelevator import Elevator, PermissionDenied
 from pyelevator.application import Application
 from pyelevator.commands import Access
 from pyelevator.flows import Flow, Forward
-from pyelevator.interceptors import Cache, Logged
+from pyelevator.interceptors import Cache, RequestLog
 from pyelevator.messages import Request, Response
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.server import Server
@@ -33,7 +33,7 @@ def main() -> None:
                     Upstream(west.urls[0], databases=("west-*",), name="west"),
                     Upstream(east.urls[0], name="east"),  # everything else
                 ],
-                interceptors=[Logged(slow=0.5), no_admin, Cache()],
+                interceptors=[RequestLog(slow=0.5), no_admin, Cache()],
             )
         )
         visit(proxy.urls[0])

@@ -12,7 +12,7 @@ from pyelevator import AsyncElevator, CursorExpired, Elevator, Retry, TransportE
 from pyelevator.application import Application, Policy
 from pyelevator.client.interceptors.mirror import Mirror
 from pyelevator.flows import compose
-from pyelevator.interceptors import Cache, Fault, Faults, Logged, Prefix, Record, Replay, hooks, read_only
+from pyelevator.interceptors import Cache, Fault, Faults, Prefix, Recorder, Replayer, RequestLog, hooks, read_only
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import ANY_PORT, ServerProcess, serve
 from pyelevator.transports import FakeTransport
@@ -51,7 +51,7 @@ def count(application):
         [Prefix("a:")],
         [Prefix("b:"), Prefix(b"\xff\xff")],
         [Cache()],
-        [Logged()],
+        [RequestLog()],
         [Retry()],
         [hooks(on_request=lambda request: request)],
     ],
@@ -101,10 +101,10 @@ def test_lost_answers_are_asked_for_again_and_nothing_is_skipped():
 
 def test_a_recorded_iteration_can_be_replayed():
     journal = io.StringIO()
-    with Elevator(transport="fake", interceptors=[Record(journal)]) as E:
+    with Elevator(transport="fake", interceptors=[Recorder(journal)]) as E:
         one_moment(E)
     journal.seek(0)
-    with Elevator(transport="fake", interceptors=[Replay(journal)]) as E:
+    with Elevator(transport="fake", interceptors=[Replayer(journal)]) as E:
         one_moment(E)
 
 
@@ -252,7 +252,7 @@ def test_a_cursor_lives_at_its_server_behind_a_proxy(reverse):
             assert (count(near), count(far)) == (0, 0)
 
 
-@pytest.mark.parametrize("interceptors", [[], [Logged()]], ids=["the short way", "looked into"])
+@pytest.mark.parametrize("interceptors", [[], [RequestLog()]], ids=["the short way", "looked into"])
 def test_a_proxy_passes_cursors_on(interceptors):
     application = Application.in_memory()
     with (

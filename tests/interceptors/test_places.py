@@ -18,14 +18,14 @@ from pyelevator.interceptors import (
     Cache,
     Fault,
     Faults,
-    Logged,
     Metrics,
     Prefix,
     RateLimit,
-    Record,
-    Replay,
+    Recorder,
+    Replayer,
+    RequestLog,
     Retry,
-    Traced,
+    Tracing,
     hooks,
     read_only,
 )
@@ -109,7 +109,7 @@ def test_logged(place):
     lines = []
     logger = logging.Logger("test", logging.DEBUG)
     logger.addHandler(type("Lines", (logging.Handler,), {"emit": lambda _, record: lines.append(record)})())
-    E = place.connect(Logged(slow=0.0, logger=logger))
+    E = place.connect(RequestLog(slow=0.0, logger=logger))
     E.Put("secret", "secret")
     assert [record.getMessage().split()[0] for record in lines] == ["DBCONNECT", "PUT"]
     assert {record.levelno for record in lines} == {logging.WARNING}
@@ -206,13 +206,13 @@ def test_reorder_lets_the_next_request_pass(place):
 
 def test_record_and_replay(place):
     journal = io.StringIO()
-    E = place.connect(Record(journal))
+    E = place.connect(Recorder(journal))
     E.Put("k", "v")
     assert E.Get("k") == "v"
     assert [json.loads(line)["command"][0] for line in journal.getvalue().splitlines()] == ["DBCONNECT", "PUT", "GET"]
     journal.seek(0)
     with Place(place.kind) as again:
-        R = again.connect(Replay(journal))
+        R = again.connect(Replayer(journal))
         R.Put("k", "v")
         assert R.Get("k") == "v"
         assert again.plain().Range() == []
@@ -220,7 +220,7 @@ def test_record_and_replay(place):
 
 def test_replay_names_the_first_request_that_differs(place):
     line = {"command": ["DBCONNECT", {"name": "default"}], "uid": None, "answer": {"payload": "u"}}
-    E = place.connect(Replay(io.StringIO(json.dumps(line) + "\n")))
+    E = place.connect(Replayer(io.StringIO(json.dumps(line) + "\n")))
     with pytest.raises(ElevatorError, match=r"behind the last|ReplayMismatch"):
         E.Get("k")
 
@@ -244,7 +244,7 @@ def test_traced(place):
     spans = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
-    E = place.connect(Traced(provider.get_tracer("test")))
+    E = place.connect(Tracing(provider.get_tracer("test")))
     E.Put("secret", "v")
     assert [span.name for span in spans.get_finished_spans()] == ["DBCONNECT", "PUT"]
     assert "secret" not in str([dict(span.attributes) for span in spans.get_finished_spans()])
@@ -272,5 +272,16 @@ def test_one_that_returns_no_response_is_a_clear_error(place, wrong, caplog):
 
 
 def test_this_file_has_a_test_for_each_that_is_shipped():
-    tested = {"Retry", "Logged", "read_only", "Prefix", "Cache", "RateLimit", "Faults", "Fault", "Record", "Replay"}
-    assert set(shipped.__all__) == tested | {"Metrics", "Traced", "hooks", "ReplayMismatch"}
+    tested = {
+        "Retry",
+        "RequestLog",
+        "read_only",
+        "Prefix",
+        "Cache",
+        "RateLimit",
+        "Faults",
+        "Fault",
+        "Recorder",
+        "Replayer",
+    }
+    assert set(shipped.__all__) == tested | {"Metrics", "Tracing", "hooks", "ReplayMismatch"}

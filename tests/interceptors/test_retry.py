@@ -187,8 +187,8 @@ def test_the_waits_grow():
     seed=st.integers(),
 )
 def test_chance_only_shortens_a_wait_and_by_no_more_than_its_part(attempts, backoff, factor, jitter, seed):
-    pauses = list(Retry(attempts, backoff, factor, jitter, seed=seed).pauses())
-    longest = list(Retry(attempts, backoff, factor, 0, seed=seed).pauses())
+    pauses = list(Retry(attempts, backoff, factor, jitter, seed=seed).delays())
+    longest = list(Retry(attempts, backoff, factor, 0, seed=seed).delays())
     assert len(pauses) == attempts - 1
     assert all(
         most * (1 - jitter) <= pause <= most or pause == most for pause, most in zip(pauses, longest, strict=True)
@@ -196,8 +196,8 @@ def test_chance_only_shortens_a_wait_and_by_no_more_than_its_part(attempts, back
 
 
 def test_a_seed_fixes_the_chance_and_without_one_clients_differ():
-    assert list(Retry(10, seed=1).pauses()) == list(Retry(10, seed=1).pauses())
-    assert list(Retry(10).pauses()) != list(Retry(10).pauses())
+    assert list(Retry(10, seed=1).delays()) == list(Retry(10, seed=1).delays())
+    assert list(Retry(10).delays()) != list(Retry(10).delays())
 
 
 def test_each_attempt_has_its_part_of_the_time_and_the_last_one_all_that_is_left():

@@ -31,14 +31,14 @@ from pyelevator.interceptors import (
     Cache,
     Fault,
     Faults,
-    Logged,
     Metrics,
     Prefix,
     RateLimit,
-    Record,
-    Replay,
+    Recorder,
+    Replayer,
     ReplayMismatch,
-    Traced,
+    RequestLog,
+    Tracing,
     hooks,
     read_only,
 )
@@ -106,12 +106,12 @@ def test_a_hook_s_wrong_return_type_is_named(options):
         Bench(hooks(**options))(Ping())
 
 
-# Logged
+# RequestLog
 
 
 def test_a_line_has_verb_time_and_outcome_and_no_key_or_value(caplog):
     with caplog.at_level(logging.DEBUG, "pyelevator.requests"):
-        bench = Bench(Logged(slow=1.0, clock=iter([0.0, 0.5, 1.0, 3.0]).__next__))
+        bench = Bench(RequestLog(slow=1.0, clock=iter([0.0, 0.5, 1.0, 3.0]).__next__))
         bench(Put("secret key", "secret value"))
         bench(Get("secret missing"))
     texts = [(record.levelname, record.getMessage()) for record in caplog.records if "took" in record.getMessage()]
@@ -300,7 +300,7 @@ def test_an_unknown_fault_names_the_known_ones():
         Fault("gremlin")
 
 
-# Record and Replay
+# Recorder and Replayer
 
 
 JOURNEY = [
@@ -319,10 +319,10 @@ JOURNEY = [
 
 def test_what_was_recorded_is_answered_again_without_a_server():
     journal = io.StringIO()
-    bench = Bench(Record(journal))
+    bench = Bench(Recorder(journal))
     answers = [bench(command) for command in JOURNEY]
     journal.seek(0)
-    again = Bench(Replay(journal))
+    again = Bench(Replayer(journal))
     again.uid = bench.uid
     assert [again(command) for command in JOURNEY] == answers
     assert again.reached == []
@@ -330,7 +330,7 @@ def test_what_was_recorded_is_answered_again_without_a_server():
 
 def test_a_journal_is_readable():
     journal = io.StringIO()
-    bench = Bench(Record(journal))
+    bench = Bench(Recorder(journal))
     bench(Put("k", b"\xff"))
     assert json.loads(journal.getvalue()) == {
         "command": ["PUT", {"key": "k", "value": {"hex": "ff"}, "sync": False}],
@@ -341,11 +341,11 @@ def test_a_journal_is_readable():
 
 def test_replay_names_the_first_request_that_differs():
     journal = io.StringIO()
-    bench = Bench(Record(journal))
+    bench = Bench(Recorder(journal))
     bench(Put("k", "v"))
     bench(Get("k"))
     journal.seek(0)
-    again = Bench(Replay(journal))
+    again = Bench(Replayer(journal))
     again.uid = bench.uid
     again(Put("k", "v"))
     with pytest.raises(ReplayMismatch, match=r"line 2: .*'k'.* was expected, not .*'other'"):
@@ -354,9 +354,9 @@ def test_replay_names_the_first_request_that_differs():
 
 def test_replay_says_when_the_journal_is_over_or_cannot_be_read():
     with pytest.raises(ReplayMismatch, match="behind the last"):
-        Bench(Replay(io.StringIO("")))(Ping())
+        Bench(Replayer(io.StringIO("")))(Ping())
     with pytest.raises(UsageError, match="line 1 of the journal cannot be read"):
-        Bench(Replay(io.StringIO("garbage\n")))(Ping())
+        Bench(Replayer(io.StringIO("garbage\n")))(Ping())
 
 
 # Metrics and traces
@@ -388,10 +388,10 @@ def test_spans_have_verb_and_database_and_keys_only_on_request():
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
     tracer = provider.get_tracer("test")
-    bench = Bench(Traced(tracer))
+    bench = Bench(Tracing(tracer))
     bench(DbConnect("default"))
     bench(Get("secret"))
-    Bench(Traced(tracer, keys=True))(Get("shown"))
+    Bench(Tracing(tracer, keys=True))(Get("shown"))
     connect, get, shown = spans.get_finished_spans()
     assert connect.name == "DBCONNECT"
     assert dict(get.attributes) == {

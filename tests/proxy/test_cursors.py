@@ -7,12 +7,12 @@ import pytest
 
 from pyelevator import AsyncElevator, Elevator
 from pyelevator.application import Application, Policy
-from pyelevator.interceptors import Logged
+from pyelevator.interceptors import RequestLog
 from pyelevator.proxy import Proxy
 from pyelevator.testing.servers import ANY_PORT, serve
 
 
-@pytest.fixture(params=[(), (Logged(),)], ids=["passed on", "with an interceptor"])
+@pytest.fixture(params=[(), (RequestLog(),)], ids=["passed on", "with an interceptor"])
 def proxied(request):
     application = Application.in_memory(Policy(max_cursors=3))
     with serve(application) as server, Proxy([ANY_PORT], server.urls[0], request.param) as proxy:

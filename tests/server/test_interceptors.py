@@ -4,7 +4,7 @@ import pytest
 
 from pyelevator import Elevator, PermissionDenied, ServerRuntimeError
 from pyelevator.application import Application
-from pyelevator.interceptors import Logged, Prefix, RateLimit, read_only
+from pyelevator.interceptors import Prefix, RateLimit, RequestLog, read_only
 from pyelevator.messages import Response
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT
@@ -16,7 +16,7 @@ def server_with(*interceptors):
 
 def test_a_server_s_interceptors_stand_around_every_request(caplog):
     with caplog.at_level(logging.DEBUG, "pyelevator.requests"):
-        with server_with(Logged(), Prefix("t:")) as server, Elevator.from_url(server.urls[0]) as E:
+        with server_with(RequestLog(), Prefix("t:")) as server, Elevator.from_url(server.urls[0]) as E:
             E.Put("k", "v")
             assert E.Range() == [["k", "v"]]
             assert server._application.catalog.names() == ["default"]

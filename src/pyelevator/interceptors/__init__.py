@@ -1,7 +1,7 @@
-"""Interceptors: small things that stand around each request of a client, a server or a proxy.
+"""Interceptors: functions or objects that wrap each request of a client, a server or a proxy.
 
-An interceptor is called with the request and with ``forward``, and is a flow: it may change the request, answer it
-without forwarding, forward it again, look at the response, wait, or fail::
+An interceptor is called with the request and with ``forward``, and is a flow. It may change the request, respond
+without forwarding, forward it again, inspect the response, wait, or fail::
 
     def loud(request, forward):
         print(request.command.verb)
@@ -10,36 +10,37 @@ without forwarding, forward it again, look at the response, wait, or fail::
 
     Elevator(interceptors=[loud])
 
-One object may serve many threads, and clients, servers and proxies alike, sync and async. :func:`hooks` makes one from
-plain functions. Those that need transports of their own are elsewhere: :class:`pyelevator.client.interceptors.Mirror`
-copies to a second server, :class:`pyelevator.client.interceptors.Route` finds one of several by the database's name.
+One object can serve many threads, and clients, servers and proxies alike, sync and async. :func:`hooks` makes one from
+plain functions. Interceptors that need transports of their own are in the client:
+:class:`pyelevator.client.interceptors.Mirror` copies requests to a second server, and
+:class:`pyelevator.client.interceptors.Route` chooses one of several servers by the database's name.
 """
 
 from pyelevator.interceptors.cache import Cache
 from pyelevator.interceptors.faults import Fault, Faults
 from pyelevator.interceptors.hooks import hooks
-from pyelevator.interceptors.log import Logged
 from pyelevator.interceptors.metrics import Metrics
-from pyelevator.interceptors.otel import Traced
 from pyelevator.interceptors.prefix import Prefix
-from pyelevator.interceptors.ratelimit import RateLimit
+from pyelevator.interceptors.rate_limit import RateLimit
 from pyelevator.interceptors.readonly import read_only
-from pyelevator.interceptors.record import Record, Replay, ReplayMismatch
+from pyelevator.interceptors.recording import Recorder, Replayer, ReplayMismatch
+from pyelevator.interceptors.request_log import RequestLog
 from pyelevator.interceptors.retry import Retry
+from pyelevator.interceptors.tracing import Tracing
 
 __all__ = [
     "Cache",
     "Fault",
     "Faults",
-    "Logged",
     "Metrics",
     "Prefix",
     "RateLimit",
-    "Record",
-    "Replay",
+    "Recorder",
     "ReplayMismatch",
+    "Replayer",
+    "RequestLog",
     "Retry",
-    "Traced",
+    "Tracing",
     "hooks",
     "read_only",
 ]

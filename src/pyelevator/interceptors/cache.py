@@ -1,4 +1,4 @@
-"""Cache: values that were read, kept near, until a write passes through."""
+"""A cache of values that were read, invalidated by the writes that pass through it."""
 
 from collections import OrderedDict
 from typing import Any
@@ -9,18 +9,22 @@ from pyelevator.forks import ProcessLock
 from pyelevator.messages import Request, Response
 
 _OVERHEAD = 200
-"""What an entry takes beside its key and value, about."""
+"""Approximate bytes that an entry takes beside its key and value."""
 
 
 class Cache:
-    """Answers GETs from values that it has seen, the least recently used of which go first.
+    """An LRU cache that responds to GETs with values it has seen.
 
-    A PUT, DELETE or BATCH that passes through takes out what it touches, everything else that changes something takes
-    out everything. It sees only what passes through it: put it where all writers pass (a proxy, the server), or accept
-    values as old as the last write elsewhere.
+    A PUT, DELETE or BATCH that passes through removes the keys it changes; any other change empties the cache. Writes
+    that do not pass through are not noticed: put the cache where all writers pass (a proxy, the server), or accept
+    stale values.
 
     Args:
-        max_bytes: of keys and values together, with what Python takes for keeping them.
+        max_bytes: of keys and values together, with Python's overhead.
+
+    Attributes:
+        hits: GETs answered from the cache.
+        misses: GETs that were forwarded.
 
     >>> from pyelevator import Elevator
     >>> cache = Cache(max_bytes=1 << 20)
@@ -44,11 +48,11 @@ class Cache:
             return (yield from self._get(request, request.command.key, forward))
         if request.command.access <= Access.READ:
             return (yield from forward(request))
-        self._forget(request)
+        self._invalidate(request)
         try:
             return (yield from forward(request))
         finally:
-            self._forget(request)
+            self._invalidate(request)
 
     def _get(self, request: Request[Any], key: bytes, forward: Forward) -> Flow[Response]:
         with self._lock():
@@ -61,34 +65,34 @@ class Cache:
                 return Response(value, id=request.id)
         response = yield from forward(request)
         if response.code is None and isinstance(response.payload, bytes):
-            self._keep((request.uid, key), response.payload, changes)
+            self._add((request.uid, key), response.payload, changes)
         return response
 
-    def _keep(self, place: tuple[str | None, bytes], value: bytes, changes: int) -> None:
-        """Keeps a value, unless a write passed while it was on its way."""
+    def _add(self, entry: tuple[str | None, bytes], value: bytes, changes: int) -> None:
+        """Store a value, unless a write passed since it was requested."""
         with self._lock():
             if changes != self._changes:
                 return
-            self._drop(place)
-            self._values[place] = value
-            self._bytes += len(place[1]) + len(value) + _OVERHEAD
+            self._remove(entry)
+            self._values[entry] = value
+            self._bytes += len(entry[1]) + len(value) + _OVERHEAD
             while self._bytes > self._max_bytes:
-                self._drop(next(iter(self._values)))
+                self._remove(next(iter(self._values)))
 
-    def _drop(self, place: tuple[str | None, bytes]) -> None:
-        value = self._values.pop(place, None)
+    def _remove(self, entry: tuple[str | None, bytes]) -> None:
+        value = self._values.pop(entry, None)
         if value is not None:
-            self._bytes -= len(place[1]) + len(value) + _OVERHEAD
+            self._bytes -= len(entry[1]) + len(value) + _OVERHEAD
 
-    def _forget(self, request: Request[Any]) -> None:
+    def _invalidate(self, request: Request[Any]) -> None:
         command = request.command
         with self._lock():
             self._changes += 1
             if isinstance(command, (Put, Delete)):
-                self._drop((request.uid, command.key))
+                self._remove((request.uid, command.key))
             elif isinstance(command, Batch):
                 for op in command.ops:
-                    self._drop((request.uid, op[1]))
+                    self._remove((request.uid, op[1]))
             else:
                 self._values.clear()
                 self._bytes = 0

@@ -1,4 +1,4 @@
-"""Faults: what goes wrong in the world, by rule and by seed, for tests."""
+"""Fault injection for tests, by rules and reproducible by a seed."""
 
 import math
 import random
@@ -18,8 +18,8 @@ def _delay(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Respo
     return (yield from forward(request))
 
 
-_LOOK: Final = 0.002
-"""Seconds between two looks whether another request has passed."""
+_POLL_INTERVAL: Final = 0.002
+"""Seconds between two checks whether another request has passed."""
 
 
 def _drop_request(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
@@ -32,7 +32,7 @@ def _drop_response(rule: "Fault", request: Request[Any], forward: Forward) -> Fl
     raise RequestTimeout(f"the answer to {request.command.verb} was dropped by a fault on its way back")
 
 
-def _pass(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
+def _forward(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
     return (yield from forward(request))
 
 
@@ -51,12 +51,12 @@ def _fail(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Respon
     return Response.failure(rule.code, rule.message, request.id)
 
 
-_KINDS: Final[Mapping[str, Callable[["Fault", Request[Any], Forward], Flow[Response]]]] = {
+_INJECTIONS: Final[Mapping[str, Callable[["Fault", Request[Any], Forward], Flow[Response]]]] = {
     "delay": _delay,
     "drop_request": _drop_request,
     "drop_response": _drop_response,
     "duplicate": _duplicate,
-    "reorder": _pass,
+    "reorder": _forward,
     "corrupt": _corrupt,
     "fail": _fail,
 }
@@ -64,15 +64,21 @@ _KINDS: Final[Mapping[str, Callable[["Fault", Request[Any], Forward], Flow[Respo
 
 @frozen
 class Fault:
-    """One rule: what goes wrong, with whom, how often.
+    """A rule: which fault is injected into which requests, and how often.
 
     Attributes:
-        kind: ``delay`` (by ``seconds``), ``drop_request`` (never executed), ``drop_response`` (executed, and nobody
-            hears of it), ``duplicate`` (executed twice), ``reorder`` (executed after the next request that passes, if
-            one does within ``seconds``), ``corrupt`` (executed, and the answer cannot be read), ``fail`` (answered with
-            ``code`` and ``message``).
-        verbs: which commands; all if empty.
-        probability: how often, from 0 to 1.
+        kind: ``delay`` (by ``seconds``), ``drop_request`` (never executed), ``drop_response`` (executed, without a
+            response), ``duplicate`` (executed twice), ``reorder`` (executed after the next request that passes, if one
+            does within ``seconds``), ``corrupt`` (executed, and the response cannot be decoded), ``fail`` (a failure
+            with ``code`` and ``message``).
+        verbs: of the commands that it applies to; empty for all.
+        probability: from 0 to 1.
+        seconds: the length of a ``delay``, or the longest wait of a ``reorder``.
+        code: the error code of a ``fail``.
+        message: the error text of a ``fail``.
+
+    Raises:
+        UsageError: the kind is unknown.
     """
 
     kind: str = field()
@@ -83,13 +89,17 @@ class Fault:
     message: str = "a fault was asked for"
 
     @kind.validator
-    def _known(self, _: Any, kind: str) -> None:
-        if kind not in _KINDS:
-            raise UsageError(f"there is no fault {kind!r}; there are {', '.join(_KINDS)}")
+    def _check_kind(self, _: Any, kind: str) -> None:
+        if kind not in _INJECTIONS:
+            raise UsageError(f"there is no fault {kind!r}; there are {', '.join(_INJECTIONS)}")
 
 
 class Faults:
-    """Applies the first rule that fits a request and whose dice say so; equal seeds give equal runs.
+    """An interceptor that injects faults: the first rule that matches a request and whose probability hits.
+
+    Args:
+        rules: tried in order.
+        seed: of the random numbers; equal seeds give equal runs.
 
     >>> from pyelevator import Elevator
     >>> with Elevator(transport="fake", interceptors=[Faults([Fault("drop_response", ("PUT",))])]) as E:
@@ -104,25 +114,25 @@ class Faults:
 
     def __init__(self, rules: Sequence[Fault], seed: int = 0) -> None:
         self._rules = tuple(rules)
-        self._random = random.Random(seed)  # noqa: S311 - dice for tests
+        self._random = random.Random(seed)  # noqa: S311 - for tests
         self._lock = ProcessLock()
         self._passed = 0
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         rule = self._rule_for(request)
         if rule is not None and rule.kind == "reorder":
-            yield from self._let_pass(rule.seconds)
-        response = yield from forward(request) if rule is None else _KINDS[rule.kind](rule, request, forward)
+            yield from self._wait_for_another(rule.seconds)
+        response = yield from forward(request) if rule is None else _INJECTIONS[rule.kind](rule, request, forward)
         self._passed += 1
         return response
 
-    def _let_pass(self, seconds: float) -> Flow[None]:
-        """Waits until another request has its answer, or the time is over."""
+    def _wait_for_another(self, seconds: float) -> Flow[None]:
+        """Wait until another request has its response, or the time is over."""
         before = self._passed
-        for _ in range(math.ceil(seconds / _LOOK)):
+        for _ in range(math.ceil(seconds / _POLL_INTERVAL)):
             if self._passed != before:
                 return
-            yield from sleep(_LOOK)
+            yield from sleep(_POLL_INTERVAL)
 
     def _rule_for(self, request: Request[Any]) -> Fault | None:
         verb = request.command.verb

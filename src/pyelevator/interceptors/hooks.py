@@ -1,4 +1,4 @@
-"""Hooks: an interceptor from two plain functions, for those who do not want a generator."""
+"""Hooks: an interceptor made of two plain functions instead of a generator."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -11,15 +11,15 @@ OnResponse: TypeAlias = Callable[[Request[Any], Response], Response | None]
 
 
 def hooks(on_request: OnRequest | None = None, on_response: OnResponse | None = None) -> Interceptor:
-    """An interceptor that calls plain functions.
+    """Make an interceptor that calls plain functions.
 
     Args:
-        on_request: gets the request; gives another request to forward, a response to answer without forwarding, or
-            None to leave it as it is.
-        on_response: gets the request and its response; gives another response, or None to leave it as it is.
+        on_request: called with the request; returns another request to forward, a response to use without forwarding,
+            or None to forward the request unchanged.
+        on_response: called with the request and its response; returns another response, or None to keep it.
 
-    Raises, when a function gives something else:
-        TypeError: it names the function.
+    Returns:
+        The interceptor. It raises a TypeError that names the function if one returns anything else.
 
     >>> from pyelevator import Elevator
     >>> seen = []
@@ -29,20 +29,20 @@ def hooks(on_request: OnRequest | None = None, on_response: OnResponse | None = 
     ['DBCONNECT', 'PUT']
     """
 
-    def hooked(request: Request[Any], forward: Forward) -> Flow[Response]:
-        changed = _called("on_request", on_request, (request,), (Request, Response))
+    def call_hooks(request: Request[Any], forward: Forward) -> Flow[Response]:
+        changed = _call("on_request", on_request, (request,), (Request, Response))
         if isinstance(changed, Response):
             return changed
         request = changed or request
         response = yield from forward(request)
-        return _called("on_response", on_response, (request, response), (Response,)) or response
+        return _call("on_response", on_response, (request, response), (Response,)) or response
 
-    return hooked
+    return call_hooks
 
 
-def _called(name: str, function: Any, arguments: tuple[Any, ...], kinds: tuple[type, ...]) -> Any:
-    given = function(*arguments) if function is not None else None
-    if given is not None and not isinstance(given, kinds):
-        wanted = " or ".join(f"a {kind.__name__}" for kind in kinds)
-        raise TypeError(f"{name} must return {wanted} or None, not {type(given).__name__}")
-    return given
+def _call(name: str, function: Any, arguments: tuple[Any, ...], types: tuple[type, ...]) -> Any:
+    result = function(*arguments) if function is not None else None
+    if result is not None and not isinstance(result, types):
+        expected = " or ".join(f"a {kind.__name__}" for kind in types)
+        raise TypeError(f"{name} must return {expected} or None, not {type(result).__name__}")
+    return result

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: how many requests, how they ended, how long they took (extra ``metrics``)."""
+"""Metrics for Prometheus: the number of requests by outcome, and their durations (extra ``metrics``)."""
 
 import time
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from typing import Any, Final
 from pyelevator.commands import COMMANDS, DbConnect
 from pyelevator.errors import MissingExtra
 from pyelevator.flows import Flow, Forward
-from pyelevator.interceptors.names import Names
+from pyelevator.interceptors.database_names import DatabaseNames
 from pyelevator.messages import Request, Response
 
 OTHER: Final = "other"
-"""The label of what is not told apart."""
+"""The label of databases and verbs that have no label of their own."""
 
 try:
     import prometheus_client
@@ -20,17 +20,18 @@ except ImportError:
 
 
 class Metrics:
-    """Counts requests and times them, by verb, database and outcome.
+    """An interceptor that counts requests and measures their durations, by verb, database and outcome.
 
-    ``elevator_requests_total{verb, database, outcome}`` and ``elevator_request_seconds{verb, database}``. The outcome
-    is ``success``, ``warning``, the name of a failure code (``key``, ``database``...) or of an exception. Databases
-    are known by name once a DBCONNECT has succeeded; until then, and beyond ``databases`` of them, all are ``other``.
-    So are verbs that this version does not know: clients choose both, and each value takes memory for ever.
+    The metrics are ``elevator_requests_total{verb, database, outcome}`` and
+    ``elevator_request_seconds{verb, database}``. The outcome is ``success``, ``warning``, the name of a failure code
+    (``key``, ``database``...) or of an exception. Databases have a label of their own once a DBCONNECT has succeeded.
+    Until then, and beyond ``databases`` of them, the label is ``other``, as it is for unknown verbs. Clients choose
+    both, and each label value takes memory for ever.
 
     Args:
-        registry: where the metrics are registered; Prometheus' own default if None.
-        databases: how many databases are told apart.
-        clock: tells the time, in seconds.
+        registry: where the metrics are registered; Prometheus' default registry if None.
+        clock: returns seconds.
+        databases: the highest number of databases with a label of their own.
 
     Raises:
         MissingExtra: prometheus-client is not installed.
@@ -53,13 +54,13 @@ class Metrics:
         registry = registry or prometheus_client.REGISTRY
         labels = ("verb", "database")
         self._requests = prometheus_client.Counter(
-            "elevator_requests", "Requests, by how they ended.", (*labels, "outcome"), registry=registry
+            "elevator_requests", "Requests by outcome.", (*labels, "outcome"), registry=registry
         )
         self._seconds = prometheus_client.Histogram(
-            "elevator_request_seconds", "How long requests took.", labels, registry=registry
+            "elevator_request_seconds", "Durations of requests in seconds.", labels, registry=registry
         )
-        self._names = Names(2 * databases)
-        self._told: set[str] = {"-"}
+        self._names = DatabaseNames(2 * databases)
+        self._labels: set[str] = {"-"}
         self._databases = databases
         self._clock = clock
 
@@ -67,10 +68,14 @@ class Metrics:
         started = self._clock()
         outcome = "abandoned"
         try:
-            response = yield from self._names.learn(request, forward)
+            response = yield from self._names.observe(request, forward)
             outcome = (response.code or response.status).name.lower()
-            if isinstance(request.command, DbConnect) and response.code is None and len(self._told) <= self._databases:
-                self._told.add(request.command.name)
+            if (
+                isinstance(request.command, DbConnect)
+                and response.code is None
+                and len(self._labels) <= self._databases
+            ):
+                self._labels.add(request.command.name)
         except Exception as error:
             outcome = type(error).__name__
             raise
@@ -82,7 +87,7 @@ class Metrics:
 
     def _database(self, request: Request[Any]) -> str:
         name = self._names.database(request)
-        return name if name in self._told else OTHER
+        return name if name in self._labels else OTHER
 
 
 def _verb(request: Request[Any]) -> str:

@@ -1,4 +1,4 @@
-"""read_only: lets nothing through that changes anything."""
+"""An interceptor that refuses everything but reading."""
 
 from typing import Any
 
@@ -9,7 +9,11 @@ from pyelevator.messages import Request, Response
 
 
 def read_only(request: Request[Any], forward: Forward) -> Flow[Response]:
-    """Answers every command that writes or administers with PermissionDenied, and forwards the others.
+    """Refuse every command that writes or administers with PermissionDenied, and forward the others.
+
+    Args:
+        request: the request to check.
+        forward: forwards it.
 
     >>> from pyelevator import Elevator
     >>> with Elevator(transport="fake", interceptors=[read_only]) as E:

@@ -16,7 +16,7 @@ from pyelevator.commands import Batch, Command, DbCreate, DbDrop, DbForget, Dele
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import DatabaseError, ElevatorError
 from pyelevator.flows import Flow, Forward, drive
-from pyelevator.interceptors.names import Names
+from pyelevator.interceptors.database_names import DatabaseNames
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Transport
 
@@ -75,15 +75,15 @@ class Mirror:
         self._codec = codec_for(dialect)
         self._session = Session(transport, self._codec, 1)
         self._links: dict[str, Link] = {}
-        self._names = Names()
+        self._names = DatabaseNames()
         self._random = random.Random(0)  # noqa: S311 - which reads to repeat is no secret
         self._backlog = backlog
         self._worker = Workers(1, "elevator-mirror")
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
-        response = yield from self._names.learn(request, forward)
+        response = yield from self._names.observe(request, forward)
         if response.code is None and self._wants(request.command):
-            self._enqueue(self._names.of(request.uid) or "default", _of_no_snapshot(request.command))
+            self._enqueue(self._names.find(request.uid) or "default", _of_no_snapshot(request.command))
         return response
 
     def _wants(self, command: Command[Any]) -> bool:

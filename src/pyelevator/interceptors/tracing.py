@@ -1,10 +1,10 @@
-"""Traced: an OpenTelemetry span for each request (extra ``otel``)."""
+"""Traces for OpenTelemetry: a span for each request (extra ``otel``)."""
 
 from typing import Any
 
 from pyelevator.errors import MissingExtra
 from pyelevator.flows import Flow, Forward
-from pyelevator.interceptors.names import Names
+from pyelevator.interceptors.database_names import DatabaseNames
 from pyelevator.messages import Request, Response
 
 try:
@@ -13,27 +13,28 @@ except ImportError:
     trace = None  # type: ignore[assignment]
 
 
-class Traced:
-    """Makes a client span of each request, named by its verb and database; keys only if ``keys`` says so.
+class Tracing:
+    """An interceptor that makes a client span of each request, with its verb and database.
 
     Args:
         tracer: makes the spans; the global provider's if None.
-        keys: record the key of commands that have one, as ``elevator.key``. Keys may be secrets; values never travel.
+        keys: record the key of commands that have one, as ``elevator.key``. Keys may be secrets; values are never
+            recorded.
 
     Raises:
         MissingExtra: opentelemetry-api is not installed.
 
     >>> from pyelevator import Elevator
-    >>> with Elevator(transport="fake", interceptors=[Traced()]) as E:  # to the global provider, if there is one
+    >>> with Elevator(transport="fake", interceptors=[Tracing()]) as E:  # to the global provider, if there is one
     ...     E.Put("k", "v")
     """
 
     def __init__(self, tracer: Any = None, *, keys: bool = False) -> None:
         if trace is None:
-            raise MissingExtra("Traced needs opentelemetry-api; install it with: pip install 'pyelevator[otel]'")
+            raise MissingExtra("Tracing needs opentelemetry-api; install it with: pip install 'pyelevator[otel]'")
         self._tracer = tracer or trace.get_tracer("pyelevator")
         self._keys = keys
-        self._names = Names()
+        self._names = DatabaseNames()
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         span = self._tracer.start_span(request.command.verb, kind=trace.SpanKind.CLIENT)
@@ -43,7 +44,7 @@ class Traced:
         if self._keys and hasattr(request.command, "key"):
             span.set_attribute("elevator.key", request.command.key.decode("utf-8", "backslashreplace"))
         try:
-            response = yield from self._names.learn(request, forward)
+            response = yield from self._names.observe(request, forward)
         except BaseException as error:
             self._fail(span, type(error).__name__)
             raise

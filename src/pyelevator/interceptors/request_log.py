@@ -1,4 +1,4 @@
-"""Logged: a line for each request, without keys and values."""
+"""A log of requests: one line each, without keys and values."""
 
 import logging
 import time
@@ -12,13 +12,18 @@ from pyelevator.messages import Request, Response
 
 
 @frozen
-class Logged:
-    """Logs each request at debug level, and those that took longer than ``slow`` seconds at warning level.
+class RequestLog:
+    """An interceptor that logs each request at debug level, and slow ones at warning level.
 
-    A line says the verb, the database's uid, the time and the outcome; never a key or a value.
+    A line has the verb, the database's uid, the duration and the outcome; never a key or a value.
+
+    Attributes:
+        slow: seconds above which a request is slow; None for no such level.
+        logger: ``pyelevator.requests`` by default.
+        clock: returns seconds.
 
     >>> from pyelevator import Elevator
-    >>> with Elevator(transport="fake", interceptors=[Logged(slow=0.5)]) as E:
+    >>> with Elevator(transport="fake", interceptors=[RequestLog(slow=0.5)]) as E:
     ...     E.Put("k", "v")
     """
 
@@ -40,7 +45,7 @@ class Logged:
         return response
 
     def _log(self, request: Request[Any], seconds: float, outcome: str) -> None:
-        slow = self.slow is not None and seconds > self.slow
-        level = logging.WARNING if slow else logging.DEBUG
+        is_slow = self.slow is not None and seconds > self.slow
+        level = logging.WARNING if is_slow else logging.DEBUG
         text = "%s of %s took %.1f ms: %s"
         self.logger.log(level, text, request.command.verb, request.uid or "-", seconds * 1000, outcome)

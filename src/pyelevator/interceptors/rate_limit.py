@@ -1,4 +1,4 @@
-"""RateLimit: so many requests a second, and no more."""
+"""A limit on the rate of requests."""
 
 import time
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from pyelevator.messages import Request, Response
 
 
 class RateLimit:
-    """Holds up requests above a rate, and refuses those that would wait too long (a token bucket).
+    """An interceptor that delays requests above a rate, and refuses those that would wait too long (a token bucket).
 
     Args:
-        rate: requests a second.
-        burst: how many may come at once after a pause.
-        max_wait: seconds; a request that would wait longer is answered with a failure (code 4).
-        clock: tells the time, in seconds.
+        rate: requests per second.
+        burst: the number of requests that may come at once after a pause.
+        max_wait: seconds; a request that would wait longer gets a failure (code 4).
+        clock: returns seconds.
 
     >>> from pyelevator import Elevator
     >>> with Elevator(transport="fake", interceptors=[RateLimit(rate=1, burst=2, max_wait=0)]) as E:
@@ -32,12 +32,12 @@ class RateLimit:
         self, rate: float, burst: int = 1, max_wait: float = 1.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._rate, self._burst, self._max_wait, self._clock = rate, burst, max_wait, clock
-        self._free = float(burst)
-        self._at = clock()
+        self._tokens = float(burst)
+        self._updated_at = clock()
         self._lock = ProcessLock()
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
-        wait = self._take()
+        wait = self._take_token()
         if wait > self._max_wait:
             text = f"over the limit of {self._rate:g} requests a second; try again later"
             return Response.failure(ErrorCode.RUNTIME, text, request.id)
@@ -45,13 +45,13 @@ class RateLimit:
             yield from sleep(wait)
         return (yield from forward(request))
 
-    def _take(self) -> float:
-        """Takes a token if it can be had in time; seconds until it is there."""
+    def _take_token(self) -> float:
+        """Take a token unless that would take longer than ``max_wait``; return the seconds until it is available."""
         with self._lock():
             now = self._clock()
-            self._free = min(self._burst, self._free + (now - self._at) * self._rate)
-            self._at = now
-            wait = max(0.0, (1 - self._free) / self._rate)
+            self._tokens = min(self._burst, self._tokens + (now - self._updated_at) * self._rate)
+            self._updated_at = now
+            wait = max(0.0, (1 - self._tokens) / self._rate)
             if wait <= self._max_wait:
-                self._free -= 1
+                self._tokens -= 1
             return wait
