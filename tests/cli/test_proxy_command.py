@@ -60,18 +60,18 @@ def test_a_config_file_says_it_all(tmp_path):
         name = "west"
         url = "tcp://west.example"
         databases = ["west-*"]
-        connections = 1
+        max_connections = 1
 
         [[upstream]]
         url = "ipc:///run/old.sock?dialect=flat"
-        max_lanes = 2
+        max_serial_connections = 2
         """
     )
     assert read_proxy_config(path) == ProxySettings(
         ("tcp://127.0.0.1:0",),
         (
-            Upstream("tcp://west.example", ("west-*",), "west", connections=1),
-            Upstream("ipc:///run/old.sock?dialect=flat", max_lanes=2),
+            Upstream("tcp://west.example", ("west-*",), "west", max_connections=1),
+            Upstream("ipc:///run/old.sock?dialect=flat", max_serial_connections=2),
         ),
         2.0,
     )
@@ -84,8 +84,8 @@ def test_a_config_file_says_it_all(tmp_path):
         ("timeout = 'soon'", "timeout in the file cannot be 'soon'"),
         ("[[upstream]]\nname = 'x'", "each [[upstream]] needs a url"),
         ("[[upstream]]\nurl = 'tcp://h'\nspeed = 9", "[[upstream]] has no 'speed'"),
-        ("[[upstream]]\nurl = 'tcp://h'\nconnections = 0", "connections must be 1 or more, not 0"),
-        ("[[upstream]]\nurl = 'tcp://h'\nconnections = 'few'", "connections in [[upstream]] cannot be 'few'"),
+        ("[[upstream]]\nurl = 'tcp://h'\nmax_connections = 0", "max_connections must be 1 or more, not 0"),
+        ("[[upstream]]\nurl = 'tcp://h'\nmax_connections = 'few'", "max_connections in [[upstream]] cannot be 'few'"),
         ("[[upstream]]\nurl = 'http://h'", "'http://h'"),
         ("[[upstream]]\nurl = 'tcp://h'\ncurve_key = 'x'", "needs both curve_key and server_key"),
         ("not toml", "proxy.toml"),

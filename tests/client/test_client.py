@@ -88,7 +88,7 @@ def test_a_client_takes_5_seconds_and_a_batch_10():
         ({"transport": "fake", "encoding": "latin-1"}, "encoding must be 'utf-8', or None for bytes"),
         ({"transport": "fake", "timeout": -1}, "timeout must be above 0"),
         ({"transport": "fake", "timeout": "1"}, "timeout must be a number of seconds"),
-        ({"transport": "fake", "max_lanes": 0}, "max_lanes must be 1 or more"),
+        ({"transport": "fake", "max_connections": 0}, "max_connections must be 1 or more"),
         ({"transport": "ipc", "endpoint": "/" + "x" * 120}, "longer than 107 bytes"),
     ],
 )
@@ -285,7 +285,7 @@ def test_compression_is_a_flag(compression):
         E.Range(compression=compression)
 
 
-@pytest.mark.parametrize("options", [{"max_lanes": "4"}, {"max_lanes": True}, {"dialect": ["classic"]}])
+@pytest.mark.parametrize("options", [{"max_connections": "4"}, {"max_connections": True}, {"dialect": ["classic"]}])
 def test_options_of_the_wrong_type_are_refused(options):
     with pytest.raises(UsageError, match=next(iter(options))):
         Elevator(transport="fake", **options)

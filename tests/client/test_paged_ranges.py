@@ -145,7 +145,7 @@ def test_limits_hold_for_all_pages_together(make):
 
 
 def test_a_lane_is_enough(application, make):
-    with make(transport=FakeTransport(application), max_lanes=1) as client:
+    with make(transport=FakeTransport(application), max_connections=1) as client:
         assert client.Range() == PAIRS
 
 

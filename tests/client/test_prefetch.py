@@ -112,14 +112,14 @@ def test_other_calls_within_the_loop_get_their_own_answers(E, log):
     assert log.state["lanes"] == 2
 
 
-@pytest.mark.parametrize("max_lanes", [1, 2, 3])
-def test_few_lanes_leave_one_for_the_calls_in_the_loop(log, max_lanes):
-    with Elevator(transport=log, max_lanes=max_lanes, lane_timeout=WAIT) as E:
+@pytest.mark.parametrize("max_connections", [1, 2, 3])
+def test_few_lanes_leave_one_for_the_calls_in_the_loop(log, max_connections):
+    with Elevator(transport=log, max_connections=max_connections, pool_timeout=WAIT) as E:
         fill(E)
         log.log.clear()
         iterators = [E.RangeIter(include_value=False) for _ in range(5)]
         assert [next(it) for it in iterators] == ["0000"] * 5
-        assert log.count("SLICE") == 5 + max_lanes // 2
+        assert log.count("SLICE") == 5 + max_connections // 2
         assert E.Get("0500") == "0500"
         assert [list(it) for it in iterators] == [KEYS[1:]] * 5
 
@@ -128,7 +128,7 @@ def test_few_lanes_leave_one_for_the_calls_in_the_loop(log, max_lanes):
 def test_an_iteration_that_is_left_gives_its_lane_back_and_no_call_reads_its_page(log, end):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        E = Elevator(transport=log, max_lanes=2)
+        E = Elevator(transport=log, max_connections=2)
         fill(E)
         for _ in range(5):
             it = E.RangeIter(include_value=False)
@@ -214,8 +214,8 @@ def test_a_page_begun_before_a_fork_is_the_parent_s(tmp_path):
 
 
 @pytest.mark.parametrize("how", [{}, {"include_value": False}, {"consistent": True}])
-@pytest.mark.parametrize("max_lanes", [1, 16])
-def test_of_threads_that_share_an_iterator_each_row_goes_to_one(max_lanes, how):
+@pytest.mark.parametrize("max_connections", [1, 16])
+def test_of_threads_that_share_an_iterator_each_row_goes_to_one(max_connections, how):
     from pyelevator.application import Application
 
     keys = [f"{i:05}" for i in range(20_000)]
@@ -223,7 +223,7 @@ def test_of_threads_that_share_an_iterator_each_row_goes_to_one(max_lanes, how):
         with filling.WriteBatch() as batch:
             for key in keys:
                 batch.Put(key, key)
-        with Elevator.from_url(f"{server.urls[0]}?max_lanes={max_lanes}&timeout=60") as E:
+        with Elevator.from_url(f"{server.urls[0]}?max_connections={max_connections}&timeout=60") as E:
             it, shares = E.RangeIter(**how), [[], [], [], []]
             threads = [threading.Thread(target=share.extend, args=(it,)) for share in shares]
             for thread in threads:
@@ -253,7 +253,10 @@ def test_a_signal_handler_may_go_on_with_the_iterator_that_it_interrupts():
 def test_many_threads_iterate_over_few_lanes(tmp_path):
     from pyelevator.application import Application
 
-    with serve(Application.in_memory()) as server, Elevator.from_url(server.urls[0] + "?max_lanes=4&timeout=60") as E:
+    with (
+        serve(Application.in_memory()) as server,
+        Elevator.from_url(server.urls[0] + "?max_connections=4&timeout=60") as E,
+    ):
         fill(E)
         results = []
         work = [

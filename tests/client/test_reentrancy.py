@@ -60,10 +60,10 @@ def handler_of(E):
     return handle, refused
 
 
-@pytest.mark.parametrize("max_lanes", [2, 16])
-def test_while_connections_are_opened(server, max_lanes):
+@pytest.mark.parametrize("max_connections", [2, 16])
+def test_while_connections_are_opened(server, max_connections):
     def work(steps):
-        with Elevator.from_url(f"{server}?max_lanes={max_lanes}&timeout=20") as E:
+        with Elevator.from_url(f"{server}?max_connections={max_connections}&timeout=20") as E:
             steps.action, refused = handler_of(E)
             E._session.close()  # the next call opens a connection
             with steps:
@@ -75,7 +75,7 @@ def test_while_connections_are_opened(server, max_lanes):
 
 def test_with_one_lane_the_call_says_in_time_that_there_is_none(server):
     def work(steps):
-        with Elevator.from_url(f"{server}?max_lanes=1&timeout=20&lane_timeout=0.01") as E:
+        with Elevator.from_url(f"{server}?max_connections=1&timeout=20&pool_timeout=0.01") as E:
             steps.action, _ = handler_of(E)
             E._session.close()
             with steps:

@@ -60,9 +60,9 @@ class Scripted(Transport):
         return child
 
 
-def session_over(*script, codec=None, max_lanes=4):
+def session_over(*script, codec=None, max_connections=4):
     transport = Scripted(*script)
-    return Session(transport, codec or ClassicCodec(), max_lanes), transport.born
+    return Session(transport, codec or ClassicCodec(), max_connections), transport.born
 
 
 def test_the_given_transport_itself_is_never_used():
@@ -131,10 +131,12 @@ class Gate(Scripted):
         return child
 
 
-def busy_session(max_lanes):
+def busy_session(max_connections):
     entered, gate = threading.Semaphore(0), threading.Event()
-    session = Session(Gate(entered, gate), ClassicCodec(), max_lanes)
-    threads = [threading.Thread(target=session.exchange, args=(Request(Get("k")), NEVER)) for _ in range(max_lanes)]
+    session = Session(Gate(entered, gate), ClassicCodec(), max_connections)
+    threads = [
+        threading.Thread(target=session.exchange, args=(Request(Get("k")), NEVER)) for _ in range(max_connections)
+    ]
     for thread in threads:
         thread.start()
     for _ in threads:
@@ -145,7 +147,9 @@ def busy_session(max_lanes):
 def test_threads_at_work_have_lanes_of_their_own_up_to_the_limit():
     session, gate, threads = busy_session(3)
     assert len(session.transport.born) == 3
-    with pytest.raises(PoolTimeout, match=r"all 3 lanes of the client were busy for 0\.05 s; raise max_lanes="):
+    with pytest.raises(
+        PoolTimeout, match=r"all 3 connections of the client were busy for 0\.05 s; raise max_connections="
+    ):
         session.exchange(Request(Get("k")), Deadline.after(0.05))
     gate.set()
     for thread in threads:
@@ -224,18 +228,18 @@ def test_no_lock_is_held_over_anything_that_a_transport_does(step):
 
 def test_waiting_for_a_lane_may_have_an_end_of_its_own():
     entered, gate = threading.Semaphore(0), threading.Event()
-    session = Session(Gate(entered, gate), ClassicCodec(), 1, lane_timeout=0.05)
+    session = Session(Gate(entered, gate), ClassicCodec(), 1, pool_timeout=0.05)
     busy = threading.Thread(target=session.exchange, args=(Request(Get("k")), NEVER))
     busy.start()
     assert entered.acquire(timeout=30)
-    with pytest.raises(PoolTimeout, match=r"all 1 lanes of the client were busy for 0\.05 s"):
+    with pytest.raises(PoolTimeout, match=r"all 1 connections of the client were busy for 0\.05 s"):
         session.exchange(Request(Get("k")), Deadline.after(60))
     gate.set()
     busy.join()
 
 
 def test_a_lane_that_is_lost_on_the_way_makes_room_for_another():
-    session, _ = session_over(max_lanes=1)
+    session, _ = session_over(max_connections=1)
     session._pool.take(NEVER)  # an interrupt comes before it is stored anywhere
     assert session.exchange(Request(Get("k")), Deadline.after(30)).payload == b"v"
 

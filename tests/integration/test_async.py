@@ -196,11 +196,11 @@ def test_thousands_of_calls_share_one_connection(new_loop, eager):
         assert run(session, new_loop, eager, debug=False) == ([str(i) for i in range(1500)], 1)
 
 
-def test_an_old_server_gets_one_call_at_a_time_on_each_of_max_lanes():
+def test_an_old_server_gets_one_call_at_a_time_on_each_of_max_connections():
     with OldServerOnSocket("0.5") as old:
 
         async def session():
-            async with AsyncElevator(endpoint=old.url.removeprefix("tcp://"), timeout=60, max_lanes=3) as E:
+            async with AsyncElevator(endpoint=old.url.removeprefix("tcp://"), timeout=60, max_connections=3) as E:
                 await asyncio.gather(*[E.Put(str(i), str(i)) for i in range(100)])
                 values = await asyncio.gather(*[E.Get(str(i)) for i in range(100)])
                 return values, len(E._session._dispatcher._connections)

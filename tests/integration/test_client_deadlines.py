@@ -186,7 +186,10 @@ def its_one_lane_is_busy(**options):
             over.wait(LONG)
         return [reply]
 
-    with Puppet(behave) as server, Elevator(endpoint=server.endpoint, timeout=LONG, max_lanes=1, **options) as client:
+    with (
+        Puppet(behave) as server,
+        Elevator(endpoint=server.endpoint, timeout=LONG, max_connections=1, **options) as client,
+    ):
         busy = threading.Thread(target=client.ping)
         busy.start()
         try:
@@ -200,11 +203,11 @@ def its_one_lane_is_busy(**options):
 def test_waiting_for_a_lane_ends_with_the_call():
     with its_one_lane_is_busy() as client:
         error = ends_in_time(lambda timeout: client.ping(timeout=timeout), PoolTimeout)
-    assert str(error) == "all 1 lanes of the client were busy for 0.15 s; raise max_lanes= or timeout="
+    assert str(error) == "all 1 connections of the client were busy for 0.15 s; raise max_connections= or timeout="
 
 
-def test_lane_timeout_ends_it_earlier():
-    with its_one_lane_is_busy(lane_timeout=0.05) as client:
+def test_pool_timeout_ends_it_earlier():
+    with its_one_lane_is_busy(pool_timeout=0.05) as client:
         error = ends_in_time(lambda _: client.ping(), PoolTimeout)
     assert "busy for 0.05 s" in str(error)
 

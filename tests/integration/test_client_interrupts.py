@@ -30,7 +30,7 @@ STORM = """
         except KeyboardInterrupt:
             interrupted[0] += 1
 
-    with Elevator(endpoint=sys.argv[1], dialect=sys.argv[2], max_lanes=1, timeout=30) as E:
+    with Elevator(endpoint=sys.argv[1], dialect=sys.argv[2], max_connections=1, timeout=30) as E:
         for number in range(10):
             E.Put(f"key {number}", f"value {number}")
         calls = [
@@ -93,7 +93,7 @@ def test_an_interrupt_ends_a_wait_at_once():
 def test_an_interrupt_that_comes_while_waiting_for_a_lane_takes_none_away():
     with serve(Application.in_memory()) as server:
         program = """
-    with Elevator(endpoint=sys.argv[1], max_lanes=1, timeout=30) as E:
+    with Elevator(endpoint=sys.argv[1], max_connections=1, timeout=30) as E:
         lane = E._session._pool.take(E._deadline(None))
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:

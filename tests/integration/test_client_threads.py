@@ -76,7 +76,7 @@ def test_no_thread_gets_anothers_answer_of_a_server_that_answers_late_doubled_an
 
 
 def test_32_threads_share_the_lanes_that_there_are():
-    with client_of_our_server(max_lanes=3) as client:
+    with client_of_our_server(max_connections=3) as client:
         fill(client)
         calls = in_threads(client, (60, 60), 10)
         assert len(client._session._pool.lanes()) <= 3

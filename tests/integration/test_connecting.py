@@ -311,7 +311,7 @@ def test_a_url_in_the_place_of_a_name_or_endpoint_says_from_url():
 
 
 def test_from_url_takes_every_argument_beside_the_url():
-    options = {"timeout": 7, "encoding": None, "max_lanes": 3, "lane_timeout": 2.0, "connect_timeout": 3.0}
+    options = {"timeout": 7, "encoding": None, "max_connections": 3, "pool_timeout": 2.0, "connect_timeout": 3.0}
     with Elevator.from_url("fake://?timeout=5&db=default", auto_connect=False, retry=Retry(), **options) as E:
         assert (E.timeout, E.db_name) == (7, None)
         E.connect()

@@ -30,7 +30,7 @@ def told(reply, command=Get("k"), codec=CLASSIC):  # noqa: B008
 
 def core_over(*interceptors, dialect="classic", connections=1024, **options):
     options = {"timeout": 5.0, **options}
-    upstream = Upstream(f"{URL}?dialect={dialect}", name="up", max_lanes=2, connections=connections)
+    upstream = Upstream(f"{URL}?dialect={dialect}", name="up", max_serial_connections=2, max_connections=connections)
     return Core([upstream], interceptors, **options)
 
 

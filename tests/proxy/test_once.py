@@ -38,7 +38,7 @@ class Traffic(RuleBasedStateMachine):
         connections=st.sampled_from([1, 2, 1024]),
     )
     def start(self, echoes, interceptors, connections):
-        upstream = Upstream("tcp://h:1", name="up", max_lanes=3, connections=connections)
+        upstream = Upstream("tcp://h:1", name="up", max_serial_connections=3, max_connections=connections)
         self.core = Core([upstream], interceptors, timeout=TIMEOUT)
         self.connections = connections
         self.resting = set()

@@ -234,7 +234,10 @@ def test_many_clients_share_the_connections_that_there_may_be_and_get_their_own_
     async def sessions(url):
         return await asyncio.gather(*[session(url, str(n)) for n in range(30)])
 
-    with serve(Application.in_memory()) as server, through(Upstream(server.urls[0], connections=connections)) as proxy:
+    with (
+        serve(Application.in_memory()) as server,
+        through(Upstream(server.urls[0], max_connections=connections)) as proxy,
+    ):
         answers = asyncio.run(sessions(proxy.urls[0] + "?timeout=30"))
         assert answers == [[str(n)] * 100 for n in range(30)]
         assert counts == seen

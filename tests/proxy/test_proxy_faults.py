@@ -232,7 +232,7 @@ def test_large_answers_wait_for_room_until_those_who_take_it_up_have_lost_theirs
 
 def test_on_one_connection_for_all_patience_with_one_who_does_not_read_ends_too(server, dealer, monkeypatch):
     monkeypatch.setattr("pyelevator.proxy.runner._PATIENCE", 0.5)
-    shared = Upstream(server.urls[0], connections=1)
+    shared = Upstream(server.urls[0], max_connections=1)
     with Proxy(["tcp://127.0.0.1:0"], shared, unread=4 * MB) as proxy, Elevator(endpoint=address(proxy)) as E:
         E.Put("large", "v" * MB)
         E.Put("k", "v")

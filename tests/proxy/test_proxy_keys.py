@@ -173,9 +173,9 @@ def test_socket_files_have_the_mode_that_was_asked_for(tmp_path):
     [
         ("tcp://h?curve_key=/nowhere&server_key=/nowhere", "cannot read /nowhere"),
         ("tcp://h?timeout=5", "timeout says nothing to a proxy"),
-        ("tcp://h?max_lanes=0", "max_lanes must be 1 or more"),
-        ("tcp://h?connections=0", "connections must be 1 or more, not 0"),
-        ("tcp://h?connections=few", "what stands there is no value for connections"),
+        ("tcp://h?max_serial_connections=0", "max_serial_connections must be 1 or more"),
+        ("tcp://h?max_connections=0", "max_connections must be 1 or more, not 0"),
+        ("tcp://h?max_connections=few", "what stands there is no value for max_connections"),
     ],
 )
 def test_an_upstream_that_is_not_understood_is_one_line(upstream, says):

@@ -116,7 +116,7 @@ def test_of_more_databases_than_may_be_open_the_one_unused_for_longest_makes_roo
 
 def test_cursors_above_the_limit_are_refused_until_one_is_given_back(server, client):
     put(client, 40, 1000)
-    with Elevator(endpoint=server.urls[0].partition("://")[2], timeout=20, max_lanes=1) as own:  # one connection
+    with Elevator(endpoint=server.urls[0].partition("://")[2], timeout=20, max_connections=1) as own:  # one connection
         iterators = [own.RangeIter(consistent=True) for _ in range(3)]
         next(iterators[0]), next(iterators[1])
         with pytest.raises(ServerRuntimeError, match=r"all 2 cursors are in use; close iterators .*--max-cursors"):

@@ -69,7 +69,7 @@ def attempt(manners: Manners, calls: int, seed: int) -> Result:
     with unruly(manners, seed) as server:
         address = server.url.partition("://")[2]
         options = {"endpoint": address, "dialect": manners.dialect, "timeout": 20.0}
-        with Elevator(**options, max_lanes=3) as shared, Elevator(**options) as other:
+        with Elevator(**options, max_connections=3) as shared, Elevator(**options) as other:
             fill(shared)
             made = in_threads(partial(work, (shared, other), calls, manners.latest, seed))
     return Result(made, server)

@@ -33,7 +33,7 @@ def _mode(_context: click.Context, _parameter: click.Parameter, value: str | Non
     "--upstream",
     metavar="URL",
     help="The server behind it; ?dialect=flat for a 0.7 server, ?curve_key=FILE&server_key=FILE for one that asks for "
-    "keys, ?connections=1 for a single connection that all clients share.",
+    "keys, ?max_connections=1 for a single connection that all clients share.",
 )
 @click.option("--config", type=_PATH, metavar="FILE", help="TOML, for several upstreams, and for all of the below.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for each request upstream.")

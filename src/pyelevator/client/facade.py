@@ -52,7 +52,7 @@ DEFAULT_ENDPOINT: Final = Default("127.0.0.1:4141")
 DEFAULT_ENCODING: Final = Default("utf-8")
 DEFAULT_DIALECT: Final = Default("classic")
 DEFAULT_TIMEOUT: Final = 5.0
-MAX_LANES: Final = 16
+DEFAULT_MAX_CONNECTIONS: Final = 16
 ENVIRONMENT: Final = "ELEVATOR_URL"
 
 _TRANSPORTS: Final[Mapping[str, Callable[[str, float | None, int], Transport]]] = {
@@ -126,9 +126,9 @@ class Options:
     timeout: float | Unset | None
     encoding: str | None
     dialect: str | Codec
-    max_lanes: int
+    max_connections: int
     curve: Curve | None = None
-    lane_timeout: float | None = None
+    pool_timeout: float | None = None
     connect_timeout: float | None = CONNECT_TIMEOUT
 
     def completed(self) -> "Options":
@@ -143,9 +143,9 @@ class Options:
 
 _LEFT_OPEN: Final[Mapping[str, Any]] = {
     "db_name": None,
-    "max_lanes": MAX_LANES,
+    "max_connections": DEFAULT_MAX_CONNECTIONS,
     "curve": None,
-    "lane_timeout": None,
+    "pool_timeout": None,
     "connect_timeout": CONNECT_TIMEOUT,
 }
 """The defaults of the arguments whose defaults callers may as well give."""
@@ -162,11 +162,11 @@ class _Common(TypedDict, total=False):
     timeout: float | Unset | None
     auto_connect: bool
     dialect: str | Codec
-    max_lanes: int
+    max_connections: int
     curve: Curve | None
     interceptors: Sequence[Interceptor]
     retry: "Retry | None"
-    lane_timeout: float | None
+    pool_timeout: float | None
     connect_timeout: float | None
     limits: Limits | None
 
@@ -199,13 +199,14 @@ class Facade(Generic[T]):
             its first call.
         encoding: ``"utf-8"`` for str results, None for bytes.
         dialect: ``"classic"``, or ``"flat"`` for a 0.7 server; or a :class:`~pyelevator.codec.Codec` of another.
-        max_lanes: how many threads may have a request under way at the same time; in an async client, how many
+        max_connections: how many threads may have a request under way at the same time; in an async client, how many
             calls at a server that cannot tell them apart.
         curve: the keys for a server over TCP that asks for them.
         interceptors: what stands around each request, outermost first (see :mod:`pyelevator.interceptors`).
         retry: when to send a request again that got no answer (see :class:`~pyelevator.Retry`); never if None. It
             is the innermost interceptor.
-        lane_timeout: seconds that a call may wait for one of ``max_lanes``, within its timeout; None for all of it.
+        pool_timeout: seconds that a call may wait for one of ``max_connections``, within its timeout; None for all
+            of it.
         connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
             a call's timeout, because a server may just be starting; None for all of it.
         limits: what the client takes from a server before it raises LimitExceeded, see
@@ -230,11 +231,11 @@ class Facade(Generic[T]):
         auto_connect: bool = True,
         encoding: str | None = DEFAULT_ENCODING,
         dialect: str | Codec = DEFAULT_DIALECT,
-        max_lanes: int = MAX_LANES,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
         curve: Curve | None = None,
         interceptors: Sequence[Interceptor] = (),
         retry: "Retry | None" = None,
-        lane_timeout: float | None = None,
+        pool_timeout: float | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
         limits: Limits | None = None,
     ) -> None:
@@ -243,9 +244,18 @@ class Facade(Generic[T]):
         self._forward = compose(self._interceptors) if self._interceptors else None
         self._looks_ahead = not interceptors  # else they would see times, and an order, that are nobody's
         options = Options(
-            transport, endpoint, db_name, timeout, encoding, dialect, max_lanes, curve, lane_timeout, connect_timeout
+            transport,
+            endpoint,
+            db_name,
+            timeout,
+            encoding,
+            dialect,
+            max_connections,
+            curve,
+            pool_timeout,
+            connect_timeout,
         ).completed()
-        self._lane_timeout = check_timeout(options.lane_timeout, "lane_timeout")
+        self._pool_timeout = check_timeout(options.pool_timeout, "pool_timeout")
         self.timeout = self._default_timeout if options.timeout is UNSET else options.timeout
         self._text: Text[Any] = text_for(options.encoding)
         codec = codec_for(options.dialect, limits)
@@ -255,10 +265,10 @@ class Facade(Generic[T]):
             options.transport, options.endpoint, options.curve, connect_timeout, 2 * codec.limits.frame_bytes
         )
         self._wanted = options.db_name or DEFAULT_DATABASE
-        self._start(codec, options.max_lanes, auto_connect)
+        self._start(codec, options.max_connections, auto_connect)
 
     @abstractmethod
-    def _start(self, codec: Codec, max_lanes: int, auto_connect: bool) -> None:
+    def _start(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
         """Ends the construction: makes the session, and connects or remembers to."""
 
     @classmethod
@@ -266,10 +276,10 @@ class Facade(Generic[T]):
         """A client for the server, database and options that a URL names.
 
         ``tcp://host:4141/testdb?timeout=5``, ``ipc:///run/elevator.sock?db=testdb``, ``fake://`` (a server of its
-        own in this process). Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect, max_lanes,
-        lane_timeout, connect_timeout, and for a server that asks for keys curve_key and server_key (see
-        :meth:`Curve.from_files`). Every argument of the constructor but ``transport`` and ``endpoint`` can be given
-        beside the URL, and counts more than what the URL says.
+        own in this process). Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect,
+        max_connections, pool_timeout, connect_timeout, and for a server that asks for keys curve_key and server_key
+        (see :meth:`Curve.from_files`). Every argument of the constructor but ``transport`` and ``endpoint`` can be
+        given beside the URL, and counts more than what the URL says.
 
         A type checker cannot read the URL, and takes the client for one of str; where the URL says ``encoding=none``,
         ``Elevator[bytes].from_url(url)`` tells it.
@@ -341,8 +351,8 @@ class Facade(Generic[T]):
 class Client(Facade[T]):
     """A sync client: any number of threads share it."""
 
-    def _start(self, codec: Codec, max_lanes: int, auto_connect: bool) -> None:
-        self._session = Session(self._transport, codec, max_lanes, self._lane_timeout)
+    def _start(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
+        self._session = Session(self._transport, codec, max_connections, self._pool_timeout)
         if auto_connect:
             try:
                 self.connect()

@@ -14,12 +14,12 @@
     name = "west"
     url = "tcp://west.example:4141"
     databases = ["west-*"]
-    connections = 1                   # shared by all clients; if not given, each has one of its own, up to 1024
+    max_connections = 1               # shared by all clients; if not given, each has one of its own, up to 1024
 
     [[upstream]]
     name = "old"
     url = "tcp://old.example:4141?dialect=flat"
-    max_lanes = 4                     # connections to a server that takes one request at a time on each
+    max_serial_connections = 4        # connections to a server that takes one request at a time on each
     curve_key = "client.key_secret"   # files, for an upstream that asks for keys
     server_key = "server.key"
 """
@@ -125,8 +125,8 @@ _UPSTREAM: Final[Mapping[str, tuple[Any, ...]]] = {
     "url": (str,),
     "name": (str,),
     "databases": (list,),
-    "max_lanes": (int,),
-    "connections": (int,),
+    "max_serial_connections": (int,),
+    "max_connections": (int,),
     "curve_key": (str,),
     "server_key": (str,),
 }

@@ -210,18 +210,19 @@ class Pool:
     @property
     def _many(self) -> list[Lane]:
         """Those that there may be where ids are echoed."""
-        return self.lanes[: self.upstream.connections]
+        return self.lanes[: self.upstream.max_connections]
 
     def _another(self) -> Lane:
         """A new one, or one to share: rather not with those who do not read."""
-        most, good = self.upstream.connections, [lane for lane in self.lanes if not lane.retired]
+        most, good = self.upstream.max_connections, [lane for lane in self.lanes if not lane.retired]
         if len(good) < most and len(self.lanes) < _OVER * most:
             return self._open()
         return min(good or self.lanes, key=lambda lane: (lane.resting, lane.deaf, lane.riders))
 
     def _free_lane(self) -> Lane | None:
         """One of the few with nothing in flight."""
-        most = self.upstream.max_lanes if self.heard else min(self.upstream.max_lanes, self.upstream.connections)
+        most = self.upstream.max_serial_connections
+        most = most if self.heard else min(most, self.upstream.max_connections)
         few = self.lanes[:most]
         lane = next((lane for lane in few if lane.empty), None)
         return self._open() if lane is None and len(few) < most else lane

@@ -22,9 +22,9 @@ from pyelevator.transports import Curve, Target, parse_url
 from pyelevator.transports.url import shown
 
 _SEPARATOR: Final = "~"
-_OPTIONS: Final = frozenset({"dialect", "curve", "max_lanes", "connections"})
-_TAKEN: Final = ("dialect", "max_lanes", "connections", "curve_key", "server_key")
-_COUNTS: Final = ("max_lanes", "connections")
+_OPTIONS: Final = frozenset({"dialect", "curve", "max_serial_connections", "max_connections"})
+_TAKEN: Final = ("dialect", "max_serial_connections", "max_connections", "curve_key", "server_key")
+_COUNTS: Final = ("max_serial_connections", "max_connections")
 _NAMED: Final = (DbConnect, DbMount, DbUmount, DbCreate, DbDrop, DbForget)
 
 
@@ -34,13 +34,13 @@ class Upstream:
 
     Attributes:
         url: where it is; ``?dialect=flat`` for a 0.7 server, ``?curve_key=FILE&server_key=FILE`` for one that asks for
-            keys, ``?connections=N``, ``?max_lanes=N``.
+            keys, ``?max_connections=N``, ``?max_serial_connections=N``.
         databases: patterns of the names that it serves; with several upstreams the first that fits is taken.
         name: how uids tell it apart; its address if not given.
-        connections: to a server that echoes ids, and so takes any number of requests on each. Each client that has
+        max_connections: to a server that echoes ids, and so takes any number of requests on each. Each client that has
             something under way has one of its own, as long as there are enough; with 1 all share it. One over which an
             answer came that nobody awaits is only waited for beside them, until what is in flight there is answered.
-        max_lanes: connections to a server that does not echo ids, and so takes one request at a time on each.
+        max_serial_connections: to a server that does not echo ids, and so takes one request at a time on each.
         curve: keys for it.
         codec: of the dialect that it speaks, if that is neither of the two.
     """
@@ -48,14 +48,14 @@ class Upstream:
     url: str = field(repr=lambda url: repr(shown(url)))
     databases: tuple[str, ...] = ("*",)
     name: str = ""
-    max_lanes: int = 4
+    max_serial_connections: int = 4
     curve: Curve | None = None
     codec: Codec | None = None
-    connections: int = 1024
+    max_connections: int = 1024
     target: Target = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        target = parse_url(self.url, {"connections": int})
+        target = parse_url(self.url, {"max_serial_connections": int})
         if target.scheme not in ("tcp", "ipc"):
             raise UsageError(
                 f"{shown(self.url)!r} cannot be an upstream; it looks like tcp://host:4141 or ipc:///run/e.sock"

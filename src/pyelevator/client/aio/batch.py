@@ -49,8 +49,8 @@ class AsyncWriteBatch(Writes, AsyncClient[T]):
 
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 
-    def _start(self, codec: Codec, max_lanes: int, auto_connect: bool) -> None:
-        super()._start(codec, max_lanes, auto_connect)
+    def _start(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
+        super()._start(codec, max_connections, auto_connect)
         self._ops = []
 
     @classmethod

@@ -58,8 +58,8 @@ class AsyncClient(Facade[T]):
     :meth:`connect`. After its event loop has ended it may be used on another one.
     """
 
-    def _start(self, codec: Codec, max_lanes: int, auto_connect: bool) -> None:
-        self._session = AsyncSession(self._transport, codec, max_lanes, self._lane_timeout)
+    def _start(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
+        self._session = AsyncSession(self._transport, codec, max_connections, self._pool_timeout)
         self._connects = auto_connect
 
     def _borrow(self, client: "AsyncClient[T]", timeout: float | None) -> None:

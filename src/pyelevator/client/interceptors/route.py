@@ -81,7 +81,7 @@ class Route:
         routes: pattern of database names (as in a shell) -> the way to their server; the first that fits is taken.
         dialect: of the other servers, or a codec.
         timeout: seconds for each request there.
-        max_lanes: requests under way at each of them.
+        max_connections: requests under way at each of them.
 
     >>> from pyelevator import Elevator
     >>> from pyelevator.transports import FakeTransport
@@ -103,10 +103,11 @@ class Route:
         *,
         dialect: str | Codec = "classic",
         timeout: float = 5.0,
-        max_lanes: int = 4,
+        max_connections: int = 4,
     ) -> None:
         self._places = {
-            pattern: _Place(transport, codec_for(dialect), timeout, max_lanes) for pattern, transport in routes.items()
+            pattern: _Place(transport, codec_for(dialect), timeout, max_connections)
+            for pattern, transport in routes.items()
         }
         self._homes: dict[str, _Place] = {}
 

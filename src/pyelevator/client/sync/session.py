@@ -274,7 +274,7 @@ class Begun:
 
 
 class Session:
-    """The way to one server: any number of threads exchange at once, over up to ``max_lanes`` lanes.
+    """The way to one server: any number of threads exchange at once, over up to ``max_connections`` lanes.
 
     After a fork the child leaves the parent's lanes alone and opens its own. A session that is dropped with open
     lanes gives the ResourceWarning of its client; there is none for a fake, which holds nothing.
@@ -284,19 +284,21 @@ class Session:
         dropped: the scans that nobody goes on with, see ``operations.give_back``.
     """
 
-    def __init__(self, transport: Transport, codec: Codec, max_lanes: int, lane_timeout: float | None = None) -> None:
-        check_max_connections(max_lanes)
+    def __init__(
+        self, transport: Transport, codec: Codec, max_connections: int, pool_timeout: float | None = None
+    ) -> None:
+        check_max_connections(max_connections)
         self.transport = transport
         self.codec = codec
-        self._max_lanes = max_lanes
-        self._lane_timeout = lane_timeout
+        self._max_connections = max_connections
+        self._pool_timeout = pool_timeout
         self._limits = RequestLimits()
         self._pool = self._new_pool()
         self.dropped: deque[Any] = deque()
 
     def _new_pool(self) -> Pool:
         clone, codec, limits = self.transport.clone, self.codec, self._limits  # not self: the pool would keep it
-        return Pool(lambda: Lane(clone, codec, limits), self._max_lanes, self._lane_timeout)
+        return Pool(lambda: Lane(clone, codec, limits), self._max_connections, self._pool_timeout)
 
     def exchange(self, request: Request[Any], deadline: Deadline) -> Response:
         """The answer to ``request``.
