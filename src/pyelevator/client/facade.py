@@ -23,6 +23,7 @@ from pyelevator.flows import Flow, Forward, Interceptor, compose, drive, through
 from pyelevator.legacy import accept_old_calls, call_timeout
 from pyelevator.messages import Request
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
+from pyelevator.transports.base import HEARTBEAT, check_heartbeat
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
 from pyelevator.transports.url import is_url
 
@@ -55,23 +56,27 @@ DEFAULT_TIMEOUT: Final = 5.0
 DEFAULT_MAX_CONNECTIONS: Final = 16
 ENVIRONMENT: Final = "ELEVATOR_URL"
 
-_TRANSPORTS: Final[Mapping[str, Callable[[str, float | None, int], Transport]]] = {
+_TRANSPORTS: Final[Mapping[str, Callable[..., Transport]]] = {
     "tcp": lambda endpoint, *options: TcpTransport(endpoint, None, *options),
     "ipc": IpcTransport,
     "fake": lambda *_: FakeTransport(),
 }
 
 
-def _transport_for(
-    transport: str | Transport, endpoint: str, curve: Curve | None, connect_timeout: float | None, max_message: int
-) -> Transport:
+def _transport_for(transport: str | Transport, endpoint: str, curve: Curve | None, *options: Any) -> Transport:
+    """What carries the messages; ``options`` are those of a TcpTransport after its keys, in their order there."""
     if curve is not None:
-        return _curve_transport(transport, endpoint, curve, connect_timeout, max_message)
+        return _curve_transport(transport, endpoint, curve, *options)
     if isinstance(transport, Transport):
         if not isinstance(endpoint, Default):
             raise UsageError("endpoint= goes with transport='tcp' or 'ipc'; a Transport object knows its own")
-        if connect_timeout != CONNECT_TIMEOUT:
-            raise UsageError("connect_timeout= goes with transport='tcp' or 'ipc'; a Transport object knows its own")
+        connect_timeout, _, heartbeat = options
+        for name, given in (
+            ("connect_timeout", connect_timeout != CONNECT_TIMEOUT),
+            ("heartbeat", heartbeat != HEARTBEAT),
+        ):
+            if given:
+                raise UsageError(f"{name}= goes with transport='tcp' or 'ipc'; a Transport object knows its own")
         return transport
     if not isinstance(transport, str):
         raise ArgumentTypeError(f"transport must be a name or a Transport, not {type(transport).__name__}")
@@ -83,18 +88,16 @@ def _transport_for(
         raise UsageError("endpoint= goes with transport='tcp' or 'ipc'; a fake has none")
     if transport == "ipc" and isinstance(endpoint, Default):
         raise UsageError("transport='ipc' needs endpoint=, the path of the server's socket file")
-    return _TRANSPORTS[transport](endpoint, connect_timeout, max_message)
+    return _TRANSPORTS[transport](endpoint, *options)
 
 
-def _curve_transport(
-    transport: str | Transport, endpoint: str, curve: Curve, connect_timeout: float | None, max_message: int
-) -> Transport:
+def _curve_transport(transport: str | Transport, endpoint: str, curve: Curve, *options: Any) -> Transport:
     """Anything else than TCP would leave the keys aside, and the caller believe that they guard something."""
     if not isinstance(curve, Curve):
         raise ArgumentTypeError(f"curve must be a Curve, not {type(curve).__name__}")
     if transport != "tcp":
         raise UsageError("curve= goes with transport='tcp'; socket files have modes, and a Transport has its own keys")
-    return TcpTransport(endpoint, curve, connect_timeout, max_message)
+    return TcpTransport(endpoint, curve, *options)
 
 
 def check_name(db_name: str | None, client: type) -> None:
@@ -130,6 +133,7 @@ class Options:
     curve: Curve | None = None
     pool_timeout: float | None = None
     connect_timeout: float | None = CONNECT_TIMEOUT
+    heartbeat: float | None = HEARTBEAT
 
     def completed(self) -> "Options":
         """With what ``ELEVATOR_URL`` says, if neither transport nor endpoint is given, for what is not given."""
@@ -147,6 +151,7 @@ _LEFT_OPEN: Final[Mapping[str, Any]] = {
     "curve": None,
     "pool_timeout": None,
     "connect_timeout": CONNECT_TIMEOUT,
+    "heartbeat": HEARTBEAT,
 }
 """The defaults of the arguments whose defaults callers may as well give."""
 
@@ -168,6 +173,7 @@ class _Common(TypedDict, total=False):
     retry: "Retry | None"
     pool_timeout: float | None
     connect_timeout: float | None
+    heartbeat: float | None
     limits: Limits | None
 
 
@@ -209,6 +215,9 @@ class Facade(Generic[T]):
             of it.
         connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
             a call's timeout, because a server may just be starting; None for all of it.
+        heartbeat: seconds after which a connection that waits or is idle asks the server whether it lives, so that
+            neither takes the other for gone; 0 or None for never. A sync client looks after its idle connections in
+            a thread, one for all clients of the process.
         limits: what the client takes from a server before it raises LimitExceeded, see
             :class:`~pyelevator.codec.Limits`; a connection that brings more than twice a frame at once ends.
 
@@ -237,6 +246,7 @@ class Facade(Generic[T]):
         retry: "Retry | None" = None,
         pool_timeout: float | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
+        heartbeat: float | None = HEARTBEAT,
         limits: Limits | None = None,
     ) -> None:
         check_name(db_name, type(self))
@@ -254,6 +264,7 @@ class Facade(Generic[T]):
             curve,
             pool_timeout,
             connect_timeout,
+            heartbeat,
         ).completed()
         self._pool_timeout = check_timeout(options.pool_timeout, "pool_timeout")
         self.timeout = self._default_timeout if options.timeout is UNSET else options.timeout
@@ -261,8 +272,14 @@ class Facade(Generic[T]):
         codec = codec_for(options.dialect, limits)
         self._link = Link(codec)
         connect_timeout = check_timeout(options.connect_timeout, "connect_timeout")
+        check_heartbeat(options.heartbeat)
         self._transport = _transport_for(
-            options.transport, options.endpoint, options.curve, connect_timeout, 2 * codec.limits.frame_bytes
+            options.transport,
+            options.endpoint,
+            options.curve,
+            connect_timeout,
+            2 * codec.limits.frame_bytes,
+            options.heartbeat,
         )
         self._wanted = options.db_name or DEFAULT_DATABASE
         self._start(codec, options.max_connections, auto_connect)
@@ -277,9 +294,9 @@ class Facade(Generic[T]):
 
         ``tcp://host:4141/testdb?timeout=5``, ``ipc:///run/elevator.sock?db=testdb``, ``fake://`` (a server of its
         own in this process). Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect,
-        max_connections, pool_timeout, connect_timeout, and for a server that asks for keys curve_key and server_key
-        (see :meth:`Curve.from_files`). Every argument of the constructor but ``transport`` and ``endpoint`` can be
-        given beside the URL, and counts more than what the URL says.
+        max_connections, pool_timeout, connect_timeout, heartbeat, and for a server that asks for keys curve_key and
+        server_key (see :meth:`Curve.from_files`). Every argument of the constructor but ``transport`` and ``endpoint``
+        can be given beside the URL, and counts more than what the URL says.
 
         A type checker cannot read the URL, and takes the client for one of str; where the URL says ``encoding=none``,
         ``Elevator[bytes].from_url(url)`` tells it.

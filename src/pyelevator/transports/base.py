@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Final, Protocol, Self
 
-from pyelevator.deadlines import Deadline
+from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ConnectTimeout, RequestTimeout
 from pyelevator.transports.connect_errors import connect_timeout_error
 
@@ -12,10 +12,27 @@ IDLE: Final = 120.0
 """Seconds after which an idle connection is not used again: firewalls forget one that says nothing for minutes."""
 
 HEARTBEAT: Final = 10.0
-"""Seconds of silence after which a server that understands it is asked whether it lives (PING of ZMTP 3.1)."""
+"""Seconds after which a connection that waits or is idle asks the server whether it lives (PING of ZMTP 3.1)."""
 
 HEARTBEATS: Final = 3
 """How often it is asked before the connection counts as lost."""
+
+
+def check_heartbeat(heartbeat: float | None) -> float | None:
+    """``heartbeat`` itself when it is a number of seconds above zero, None where it is 0 or None, for none.
+
+    Raises:
+        ArgumentTypeError: not a number.
+        UsageError: negative or not a number (NaN).
+    """
+    if heartbeat == 0 and not isinstance(heartbeat, bool):
+        return None
+    return check_timeout(heartbeat, "heartbeat")
+
+
+def time_to_live(heartbeat: float) -> float:
+    """Seconds of silence after which a server may end a connection with such heartbeats, as we do on our side."""
+    return (HEARTBEATS + 1) * heartbeat
 
 
 class Transport(ABC):
@@ -34,6 +51,21 @@ class Transport(ABC):
     def is_open(self) -> bool:
         """True while it holds something of the system's that ``close`` gives back; a client that is dropped warns."""
         return False
+
+    @property
+    def heartbeat(self) -> float | None:
+        """Seconds after which a client calls ``keep_alive`` on an idle connection, again and again; None for never."""
+        return None
+
+    def keep_alive(self, expecting: bool) -> None:  # noqa: B027 - most have nothing to do
+        """Looks after a connection that no call is using, without waiting, from a thread of the client's.
+
+        It answers what the server asks, asks whether the server lives, and closes the connection where it has ended or
+        stays without an answer; here it does nothing.
+
+        Args:
+            expecting: the answer to a request is still to come; else a message that comes is a reason to close.
+        """
 
     @abstractmethod
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:

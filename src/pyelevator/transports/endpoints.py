@@ -1,6 +1,7 @@
 """The lanes of clients over TCP and IPC."""
 
 from pyelevator.errors import UsageError
+from pyelevator.transports.base import HEARTBEAT
 from pyelevator.transports.bind import check_ipc_path
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
 from pyelevator.transports.curve import Curve
@@ -35,6 +36,8 @@ class TcpTransport(ZmtpTransport):
         connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
             a call's time, because a server may just be starting; None for all of it.
         max_message: bytes that the server may send at once.
+        heartbeat: seconds after which a connection that waits or is idle asks the server whether it lives; 0 or None
+            for never.
     """
 
     def __init__(
@@ -43,8 +46,9 @@ class TcpTransport(ZmtpTransport):
         curve: Curve | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
         max_message: int = MAX_MESSAGE,
+        heartbeat: float | None = HEARTBEAT,
     ) -> None:
-        super().__init__(tcp_url(endpoint), curve, connect_timeout, max_message)
+        super().__init__(tcp_url(endpoint), curve, connect_timeout, max_message, heartbeat)
 
 
 class IpcTransport(ZmtpTransport):
@@ -56,11 +60,15 @@ class IpcTransport(ZmtpTransport):
     Args:
         endpoint: the path of the server's socket file.
         connect_timeout: as of a :class:`TcpTransport`; a missing file counts as refused.
-        max_message: bytes that the server may send at once.
+        max_message, heartbeat: likewise.
     """
 
     def __init__(
-        self, endpoint: str, connect_timeout: float | None = CONNECT_TIMEOUT, max_message: int = MAX_MESSAGE
+        self,
+        endpoint: str,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+        max_message: int = MAX_MESSAGE,
+        heartbeat: float | None = HEARTBEAT,
     ) -> None:
         check_ipc_path(endpoint)
-        super().__init__(f"ipc://{endpoint}", None, connect_timeout, max_message)
+        super().__init__(f"ipc://{endpoint}", None, connect_timeout, max_message, heartbeat)

@@ -148,6 +148,7 @@ _OPTIONS: Final[_Known] = {
     "max_connections": ("max_connections", int),
     "pool_timeout": ("pool_timeout", float),
     "connect_timeout": ("connect_timeout", lambda text: None if text.lower() == "none" else float(text)),
+    "heartbeat": ("heartbeat", lambda text: None if text.lower() == "none" else float(text)),
     "curve_key": ("curve_key", str),
     "server_key": ("server_key", str),
 }

@@ -241,7 +241,8 @@ def test_sockets_of_libzmq_are_kept_alive_by_tcp():
 
 READY = DEALER.replace(b"DEALER", b"ROUTER")
 GREETINGS = {minor: SIGNATURE + bytes((3, minor)) + b"NULL".ljust(20, b"\0") + bytes(32) for minor in (0, 1)}
-PING = ping(0)
+PING = ping(10)  # a connection with heartbeats of 0.25 s may be ended after 1 s without one
+QUICK = 0.25
 REQUEST, REPLY = b"\x00\x01q", b"\x00\x01a"
 
 
@@ -275,22 +276,15 @@ def dead(peer):
         pass
 
 
-def quick(monkeypatch):
-    for module in ("sockets.blocking", "sockets.nonblocking"):
-        monkeypatch.setattr(f"pyelevator.transports.{module}.HEARTBEAT", 0.25)
-
-
 @pytest.mark.parametrize("server", [alive, old])
-def test_a_call_that_waits_asks_servers_that_understand_it_whether_they_live(server, monkeypatch):
-    quick(monkeypatch)
-    with played(server) as endpoint, TcpTransport(endpoint) as lane:
+def test_a_call_that_waits_asks_servers_that_understand_it_whether_they_live(server):
+    with played(server) as endpoint, TcpTransport(endpoint, heartbeat=QUICK) as lane:
         lane.send([b"q"], Deadline.after(60))
         assert list(lane.receive(Deadline.after(60))) == [b"a"]
 
 
-def test_a_call_without_an_end_notices_that_its_server_is_gone(monkeypatch):
-    quick(monkeypatch)
-    with played(dead) as endpoint, TcpTransport(endpoint) as lane:
+def test_a_call_without_an_end_notices_that_its_server_is_gone():
+    with played(dead) as endpoint, TcpTransport(endpoint, heartbeat=QUICK) as lane:
         lane.send([b"q"], Deadline.after(None))
         with pytest.raises(ConnectionLost):
             lane.receive(Deadline.after(None))
@@ -316,7 +310,7 @@ class Heard:
 
 
 async def asked(endpoint):
-    heard, connection = Heard(), TcpTransport(endpoint).to_async()
+    heard, connection = Heard(), TcpTransport(endpoint, heartbeat=QUICK).to_async()
     connection.open(heard)
     while not connection.send([b"q"]):
         await heard.up.wait()
@@ -326,24 +320,21 @@ async def asked(endpoint):
 
 
 @pytest.mark.parametrize("server", [alive, old])
-def test_async_connections_ask_servers_that_understand_it_whether_they_live(server, monkeypatch):
-    quick(monkeypatch)
+def test_async_connections_ask_servers_that_understand_it_whether_they_live(server):
     with played(server) as endpoint:
         assert asyncio.run(asked(endpoint)) == [b"a"]
 
 
-def test_an_async_connection_whose_server_is_gone_is_lost(monkeypatch):
-    quick(monkeypatch)
+def test_an_async_connection_whose_server_is_gone_is_lost():
     with played(dead) as endpoint:
         assert isinstance(asyncio.run(asked(endpoint)), ConnectionLost)
 
 
-def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys, monkeypatch):
-    quick(monkeypatch)
+def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys):
     curve = Curve.from_files(keys / "clients" / "ann.key_secret", keys / "server.key")
 
     async def main(endpoint):
-        async with AsyncElevator(endpoint=endpoint, curve=curve, timeout=60) as E:
+        async with AsyncElevator(endpoint=endpoint, curve=curve, timeout=60, heartbeat=QUICK) as E:
             await E.Put("k", "v")
             before = E._session._dispatcher._shared
             await asyncio.sleep(1.5)
@@ -356,7 +347,7 @@ def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys, monk
 
 @pytest.mark.parametrize("server", [alive, old])
 def test_a_proxy_asks_servers_that_understand_it_whether_they_live(server, monkeypatch):
-    quick(monkeypatch)
+    monkeypatch.setattr("pyelevator.transports.sockets.upstream.HEARTBEAT", QUICK)
     monkeypatch.setattr("pyelevator.proxy.lines._ROUND", 0.02)
 
     def answering(peer):

@@ -377,7 +377,7 @@ def test_no_thread_of_zeromq_is_started_for_it():
     program = """
     import os, sys
     from pyelevator import Elevator
-    with Elevator.from_url(sys.argv[1]) as E:
+    with Elevator.from_url(sys.argv[1], heartbeat=0) as E:
         E.Put("k", "v")
         print(len(os.listdir("/proc/self/task")))
     """

@@ -81,7 +81,7 @@ def test_an_older_peer_gets_no_more_than_it_understands(kind):
     for cut in range(len(data) + 1):
         handshake, sent = shake(data + b"rest", [cut])
         assert (handshake.done, handshake.rest, sent) == (True, b"rest", SIGNATURE + answer)
-        assert handshake.pinging() is None
+        assert handshake.pinging(30.0) is None
     for end in range(len(data)):
         handshake, sent = shake(data[:end])
         assert not handshake.done

@@ -22,6 +22,7 @@ from pyelevator.deadlines import check_timeout
 from pyelevator.flows import Flow, Interceptor
 from pyelevator.legacy import accept_old_calls
 from pyelevator.transports import Curve, Transport
+from pyelevator.transports.base import HEARTBEAT
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class WriteBatch(Writes, Client[T]):
         retry: "Retry | None" = ...,
         pool_timeout: float | None = ...,
         connect_timeout: float | None = ...,
+        heartbeat: float | None = ...,
         limits: Limits | None = ...,
     ) -> None: ...
 
@@ -137,6 +139,7 @@ class WriteBatch(Writes, Client[T]):
         retry: "Retry | None" = ...,
         pool_timeout: float | None = ...,
         connect_timeout: float | None = ...,
+        heartbeat: float | None = ...,
         limits: Limits | None = ...,
     ) -> None: ...
 
@@ -156,6 +159,7 @@ class WriteBatch(Writes, Client[T]):
         retry: "Retry | None" = None,
         pool_timeout: float | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
+        heartbeat: float | None = HEARTBEAT,
         limits: Limits | None = None,
     ) -> None:
         self._ops: list[Op] = []
@@ -173,6 +177,7 @@ class WriteBatch(Writes, Client[T]):
             retry=retry,
             pool_timeout=pool_timeout,
             connect_timeout=connect_timeout,
+            heartbeat=heartbeat,
             limits=limits,
         )
 

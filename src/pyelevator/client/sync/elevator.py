@@ -52,6 +52,7 @@ from pyelevator.errors import CursorExpired, KeyNotFound
 from pyelevator.flows import Interceptor
 from pyelevator.legacy import accept_old_calls, call_timeout
 from pyelevator.transports import Curve, Transport
+from pyelevator.transports.base import HEARTBEAT
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Elevator(Client[T]):
         retry: "Retry | None" = ...,
         pool_timeout: float | None = ...,
         connect_timeout: float | None = ...,
+        heartbeat: float | None = ...,
         limits: Limits | None = ...,
     ) -> None: ...
 
@@ -110,6 +112,7 @@ class Elevator(Client[T]):
         retry: "Retry | None" = ...,
         pool_timeout: float | None = ...,
         connect_timeout: float | None = ...,
+        heartbeat: float | None = ...,
         limits: Limits | None = ...,
     ) -> None: ...
 
@@ -129,6 +132,7 @@ class Elevator(Client[T]):
         retry: "Retry | None" = None,
         pool_timeout: float | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
+        heartbeat: float | None = HEARTBEAT,
         limits: Limits | None = None,
     ) -> None:
         super().__init__(
@@ -145,6 +149,7 @@ class Elevator(Client[T]):
             retry=retry,
             pool_timeout=pool_timeout,
             connect_timeout=connect_timeout,
+            heartbeat=heartbeat,
             limits=limits,
         )
 

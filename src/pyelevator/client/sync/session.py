@@ -14,6 +14,7 @@ from typing import Any, Final
 from weakref import WeakSet, WeakValueDictionary
 
 from pyelevator.client.pooling import check_max_connections, pool_timeout_error
+from pyelevator.client.sync.heartbeats import HEARTBEATS
 from pyelevator.codec import Codec
 from pyelevator.commands import DbConnect
 from pyelevator.conversation import Conversation, RequestLimits, first_id
@@ -24,6 +25,9 @@ from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
 from pyelevator.transports import Transport
 from pyelevator.transports.base import IDLE, request_timeout_message
+
+_BEAT: Final = 0.005
+"""Seconds that a call waits for a connection with a heartbeat under way."""
 
 _LOOK_AGAIN: Final = 0.1
 """Seconds after which who waits for a lane looks whether one was lost (see Pool)."""
@@ -38,10 +42,13 @@ class Lane:
     Attributes:
         numbers: the ids of its requests; none comes twice, whatever becomes of the conversation.
         idle_since: when (seconds, monotonic) it was given back last; long ago if it never was.
+        beat_at: when its last heartbeat was.
+        beating: whether one is under way.
     """
 
     def __init__(self, clone: Callable[[], Transport], codec: Codec, limits: RequestLimits | None = None) -> None:
-        self.idle_since = -math.inf
+        self.idle_since = self.beat_at = -math.inf
+        self.beating = False
         self._sibling = clone
         self._transport: Transport | None = None
         self._codec = codec
@@ -85,6 +92,17 @@ class Lane:
             self._renew(transport)
         return answered[1]
 
+    def keep_alive(self) -> bool:
+        """Sees to its heartbeat, without waiting; whether there still is a connection."""
+        transport = self._transport
+        if transport is None:
+            return False
+        try:
+            transport.keep_alive(bool(self._conversation.pending))
+        except Exception:  # noqa: BLE001 - it is a transport of somebody else's, and this no call of anybody's
+            transport.close()
+        return transport.is_open
+
     def _renew(self, transport: Transport) -> Conversation:
         transport.reset()
         self._conversation = Conversation(self._codec, limits=self._limits)
@@ -110,9 +128,19 @@ class Pool:
         open_lane: makes a lane; it must not block.
         size: how many there may be.
         patience: seconds to wait for one to become idle; None for as long as the call may take.
+        heartbeat: seconds after which one without a call gets a heartbeat (see there); None for never.
     """
 
-    def __init__(self, open_lane: Callable[[], Lane], size: int, patience: float | None = None) -> None:
+    def __init__(
+        self,
+        open_lane: Callable[[], Lane],
+        size: int,
+        patience: float | None = None,
+        heartbeat: float | None = None,
+    ) -> None:
+        self.heartbeat = math.inf if heartbeat is None else heartbeat
+        self._watched = heartbeat is None
+        self._beating: Lane | None = None  # it has left the idle ones for a heartbeat
         self.forks = FORKS.count
         self._open_lane = open_lane
         self._size = size
@@ -146,10 +174,24 @@ class Pool:
             return self._idle.pop()
         except IndexError:
             pass
+        if self._beating is not None and (lane := self._restored()) is not None:
+            return lane
         return self._opened() or self._awaited(deadline.earlier(Deadline.after(self._patience)))
+
+    def _restored(self) -> Lane | None:
+        """The lane whose heartbeat is under way, once that is over; it takes microseconds, and a new one takes more."""
+        end = monotonic() + _BEAT
+        while self._beating is not None and monotonic() < end:
+            time.sleep(0)
+        with suppress(IndexError):
+            return self._idle.pop()
+        return None
 
     def _opened(self) -> Lane | None:
         """A new lane, if it is one of the first ``size``; of those that are made at one time, the older ones stay."""
+        if not self._watched:
+            self._watched = True
+            HEARTBEATS.watch(self)
         age = next(self._ages)
         lane = self._lanes[age] = self._open_lane()
         return lane if self._is_among_first(age) else None
@@ -184,14 +226,17 @@ class Pool:
         self._lent.add(lane)
         return lane
 
-    def occupy(self, lane: Lane) -> None:
+    def occupy(self, lane: Lane, deadline: Deadline) -> None:
         """Takes note that somebody waits for an answer on a lane that was lent."""
         self._lent.discard(lane)
+        while lane.beating and not deadline.expired():  # it takes microseconds
+            time.sleep(0)
 
     def take_back(self, lane: Lane) -> None:
-        """Ends the use of a lane that was lent."""
+        """Ends the use of a lane that was lent; one with a heartbeat under way is dropped instead, without waiting."""
         self._lent.discard(lane)
-        self.give_back(lane)
+        if not lane.beating:
+            self.give_back(lane)
 
     def give_back(self, lane: Lane) -> None:
         """Ends the use of a lane."""
@@ -200,10 +245,57 @@ class Pool:
         idle.append(lane)
         if len(idle) > 1:
             self._close_idle(now - IDLE)
+        if self._waiting or self._closed:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Tells of a lane that has become idle."""
         if self._waiting and self._given.qsize() < len(self._waiting):
             self._given.put(None)
         if self._closed:
             self.close()
+
+    def beat(self, now: float) -> float:
+        """Gives a heartbeat to each lane that has been without a call for long; when the next one will be due."""
+        due = []
+        for lane in self.lanes():
+            at = max(lane.idle_since, lane.beat_at) + self.heartbeat
+            if at <= now:
+                self._beat(lane, now)
+            due.append(at if at > now else now + self.heartbeat)
+        return min(due, default=now + self.heartbeat)
+
+    def _beat(self, lane: Lane, now: float) -> None:
+        try:
+            self._idle.remove(lane)  # as a call would take it
+        except ValueError:
+            self._beat_lent(lane, now)
+            return
+        self._beating, lane.beat_at = lane, now
+        try:
+            if lane.keep_alive():
+                self._restore(lane)
+        finally:
+            self._beating = None
+
+    def _beat_lent(self, lane: Lane, now: float) -> None:
+        """The same for a lane that was lent. Who goes on with it leaves the lent ones first, and then sees this."""
+        lane.beating = True
+        try:
+            if lane in self._lent:
+                lane.beat_at = now
+                lane.keep_alive()
+        finally:
+            lane.beating = False
+
+    def _restore(self, lane: Lane) -> None:
+        """Puts an idle lane back to its place."""
+        place = 0
+        with suppress(IndexError):
+            while self._idle[place].idle_since < lane.idle_since:
+                place += 1
+        self._idle.insert(place, lane)
+        self._pass_on()
 
     def suspect(self, lane: Lane, error: TransportError) -> None:
         """Closes what was idle for as long as the lane, or longer, if the error may say that it was forgotten."""
@@ -254,7 +346,7 @@ class Begun:
         """Waits for the answer; once."""
         if self._lane is None:
             raise UsageError("the answer was received already, or given up")
-        self._pool.occupy(self._lane)
+        self._pool.occupy(self._lane, deadline)
         try:
             return self._lane.finish(self._transport, deadline)
         except TransportError as error:
@@ -297,8 +389,9 @@ class Session:
         self.dropped: deque[Any] = deque()
 
     def _new_pool(self) -> Pool:
-        clone, codec, limits = self.transport.clone, self.codec, self._limits  # not self: the pool would keep it
-        return Pool(lambda: Lane(clone, codec, limits), self._max_connections, self._pool_timeout)
+        transport, codec, limits = self.transport, self.codec, self._limits  # not self: the pool would keep it
+        clone, heartbeat = transport.clone, transport.heartbeat
+        return Pool(lambda: Lane(clone, codec, limits), self._max_connections, self._pool_timeout, heartbeat)
 
     def exchange(self, request: Request[Any], deadline: Deadline) -> Response:
         """The answer to ``request``.

@@ -10,7 +10,7 @@ from typing import Final
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ConnectTimeout, TransportError
 from pyelevator.forks import FORKS
-from pyelevator.transports.base import AsyncTransport, Receiver
+from pyelevator.transports.base import HEARTBEAT, AsyncTransport, Receiver
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, connect_timeout_error, connection_lost_error
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.sockets.nonblocking import READ, WRITE, Caller, Outbox
@@ -29,6 +29,7 @@ class AsyncZmtpTransport(AsyncTransport):
         curve: keys, for a server that asks for them.
         connect_timeout: seconds for which a connection that is refused is tried again; None for no end.
         max_message: bytes that the server may send at once.
+        heartbeat: seconds after which the server is asked whether it lives, again and again; None for never.
     """
 
     def __init__(
@@ -37,7 +38,9 @@ class AsyncZmtpTransport(AsyncTransport):
         curve: Curve | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
         max_message: int = MAX_MESSAGE,
+        heartbeat: float | None = HEARTBEAT,
     ) -> None:
+        self._heartbeat = heartbeat
         self._max_message = max_message
         self._url, self._curve, self._connect_timeout = url, curve, connect_timeout
         self._failure: Exception | None = None
@@ -65,7 +68,7 @@ class AsyncZmtpTransport(AsyncTransport):
             before_end=self._unwatch,
             curve=self._curve,
             connect_timeout=self._connect_timeout,
-            heartbeats=True,
+            heartbeat=self._heartbeat,
         )
         self._attend(0)
 

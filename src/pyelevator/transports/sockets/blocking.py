@@ -1,13 +1,14 @@
 """Line: one connection to a ROUTER, spoken by the thread that uses it."""
 
 import select
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import inf
 from time import monotonic
 from typing import Any, Final
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ProtocolError
-from pyelevator.transports.base import HEARTBEAT, HEARTBEATS, IDLE
+from pyelevator.transports.base import HEARTBEAT, HEARTBEATS, IDLE, time_to_live
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.curve import handshake as curve_handshake
 from pyelevator.transports.readiness import Poll, watching
@@ -40,21 +41,30 @@ class Line:
         socket: it is up.
         handshake: it has ended.
         max_message: bytes; a longer one ends the connection.
+        heartbeat: seconds after which the server is asked whether it lives; None for never.
 
     Attributes:
         begun: whether something of the last message has left.
     """
 
-    def __init__(self, socket: LaneSocket, handshake: zmtp.Handshake, max_message: int = zmtp.MAX_MESSAGE) -> None:
+    def __init__(
+        self,
+        socket: LaneSocket,
+        handshake: zmtp.Handshake,
+        max_message: int = zmtp.MAX_MESSAGE,
+        heartbeat: float | None = HEARTBEAT,
+    ) -> None:
         self.begun = False
-        self._heard = monotonic()
+        self._heard = self._pinged = monotonic()
+        self._unanswered = 0  # PINGs of an idle connection
+        self._heartbeat = heartbeat or inf
         self._socket = socket
         self._send, self._receive = socket.send, socket.recv
         self._news = watching(socket, select.POLLIN)
         self._room = watching(socket, select.POLLIN | select.POLLOUT)
         self._encode = handshake.outgoing()
         self._decoder = handshake.incoming(max_message)
-        self._ping = handshake.pinging()
+        self._ping = None if heartbeat is None else handshake.pinging(time_to_live(heartbeat))
         self._messages = self._decoder.messages
         self._decoder.feed(handshake.rest)
 
@@ -66,6 +76,8 @@ class Line:
         deadline: Deadline,
         curve: Curve | None = None,
         max_message: int = zmtp.MAX_MESSAGE,
+        *,
+        heartbeat: float | None = HEARTBEAT,
     ) -> "Line":
         """A new connection, ready for messages; with keys, encrypted or not at all.
 
@@ -77,7 +89,7 @@ class Line:
         deadline = deadline.earlier(Deadline.after(_HANDSHAKE))
         socket = opened(address, url)
         try:
-            return cls(socket, _shaken(socket, curve_handshake(curve), deadline), max_message)
+            return cls(socket, _shaken(socket, curve_handshake(curve), deadline), max_message, heartbeat)
         except BaseException:
             socket.close()
             raise
@@ -96,12 +108,52 @@ class Line:
         if silent < _FRESH or silent > IDLE:
             return silent > IDLE
         try:
-            for _ in range(_LOOKS):
-                if not self._take():
-                    return False
+            self._take_all()
         except (Lost, ProtocolError):
             return True
         return False
+
+    def _take_all(self) -> bool:
+        """Reads what is there, within reason; whether there was anything."""
+        for looks in range(_LOOKS):
+            if not self._take():
+                return looks > 0
+        return True
+
+    @property
+    def has_message(self) -> bool:
+        """Whether one has come that nobody has received."""
+        return bool(self._messages)
+
+    def keep_alive(self, expecting: bool) -> None:
+        """See :meth:`Transport.keep_alive`.
+
+        Raises:
+            Lost: the connection has ended, or the server no longer answers, or sends what nobody asked for.
+            ProtocolError: what came is no message.
+        """
+        if self._take_all():
+            self._heard = monotonic()
+        if self._messages and not expecting:
+            raise Lost
+        if self._heard > self._pinged:
+            self._unanswered = 0
+        if self._unanswered >= HEARTBEATS:
+            raise Lost
+        if self._ping is not None:
+            self._unanswered += 1
+            self._send_ping(self._ping)
+
+    def _send_ping(self, ping: Callable[[], bytes]) -> None:
+        """Asks the server whether it lives, if there is room; half a PING would leave none for anything else.
+
+        Raises:
+            Lost: the connection has ended.
+        """
+        data = ping()
+        self._pinged = monotonic()
+        if 0 < self._pushed(data) < len(data):
+            raise Lost
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         """Sends a message; the line is of no more use if that fails.
@@ -154,8 +206,10 @@ class Line:
         while not messages:
             self._await(deadline)
             self._take()
-            if not messages and deadline.expired():
-                raise Late
+            if not messages:
+                if deadline.expired():
+                    raise Late
+                self._show_life()
         self._heard = monotonic()
         return messages.popleft()
 
@@ -166,18 +220,23 @@ class Line:
             Late: nothing came.
             Lost: the server does not even say that it lives.
         """
-        if self._ping is None or deadline.seconds <= HEARTBEAT:
+        if self._ping is None or deadline.seconds <= self._heartbeat:
             _wait(self._news, deadline)
             return
         for _ in range(HEARTBEATS + 1):
-            if self._news.poll(min(deadline.remaining(), HEARTBEAT) * 1000):  # mostly at once, so without a Deadline
+            if self._news.poll(
+                min(deadline.remaining(), self._heartbeat) * 1000
+            ):  # mostly at once, so without a Deadline
                 return
             if deadline.expired():
                 raise Late
-            ping = self._ping()
-            if self._pushed(ping) < len(ping):
-                break
+            self._send_ping(self._ping)
         raise Lost
+
+    def _show_life(self) -> None:
+        """Has a server whose answer takes its time hear of us, too."""
+        if self._ping is not None and monotonic() - self._pinged > self._heartbeat:
+            self._send_ping(self._ping)
 
     def _take(self) -> int:
         """Reads what is there; how many bytes that was."""

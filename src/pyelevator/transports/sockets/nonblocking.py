@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ProtocolError
-from pyelevator.transports.base import HEARTBEAT, HEARTBEATS
+from pyelevator.transports.base import HEARTBEATS, time_to_live
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, given_up
 from pyelevator.transports.curve import Curve, handshake
 from pyelevator.transports.poller import READ, WRITE
@@ -44,7 +44,7 @@ class Caller:
         before_end: is called before a socket is closed, for a loop that must not watch it any longer then.
         curve: keys, for a server that asks for them.
         connect_timeout: seconds for which a connection that is refused is tried again; None for no end.
-        heartbeats: ask a server that is silent whether it lives, if it understands that.
+        heartbeat: seconds after which the server is asked whether it lives, if it understands that; None for never.
 
     Attributes:
         pollable: the descriptor to wait for; None while there is none.
@@ -64,7 +64,7 @@ class Caller:
         curve: Curve | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
         *,
-        heartbeats: bool = False,
+        heartbeat: float | None = None,
     ) -> None:
         self._url, self._max_message, self._before_end, self._curve = url, max_message, before_end, curve
         self._addresses = Addresses(url)
@@ -84,7 +84,7 @@ class Caller:
         self.failure: Exception | None = None
         self._connect_timeout = connect_timeout
         self._failing_since: float | None = None
-        self._heartbeats = heartbeats
+        self._heartbeat = heartbeat
         self._ping: Callable[[], bytes] | None = None
         self._unheard = 0  # heartbeats since something came in
         self.due = 0.0
@@ -107,6 +107,13 @@ class Caller:
             return False
         except OSError:
             return True
+
+    def _has_unread(self) -> bool:
+        """Whether something has come in that nobody has read, as it may be where a client of a proxy does not read."""
+        try:
+            return bool(self._at().recv(1, sockets.MSG_PEEK))
+        except (OSError, Lost):
+            return False
 
     @property
     def large(self) -> bool:
@@ -227,9 +234,13 @@ class Caller:
             self._at().send(reply, QUIET)
         if self._handshake.done:
             self._begin(self._handshake)
-            self._ping = self._handshake.pinging() if self._heartbeats else None
-            self._unheard = 0
-            self.due = monotonic() + HEARTBEAT if self._ping is not None else math.inf
+            self._begin_heartbeats(self._handshake)
+
+    def _begin_heartbeats(self, shaken: zmtp.Handshake) -> None:
+        heartbeat = self._heartbeat
+        self._unheard = 0
+        self._ping = None if heartbeat is None else shaken.pinging(time_to_live(heartbeat))
+        self.due = math.inf if heartbeat is None or self._ping is None else monotonic() + heartbeat
 
     def _begin(self, shaken: zmtp.Handshake) -> None:
         self._up, self._step = True, self._read
@@ -255,14 +266,13 @@ class Caller:
             self._answer()
 
     def _beat(self, now: float) -> None:
-        """Asks the server whether it lives, if nothing came in since the last time; ends what stays silent."""
-        if self._unheard > HEARTBEATS:
+        """Asks the server whether it lives, which shows it that we do; ends what stays silent."""
+        if self._ping is None or self._heartbeat is None or (self._unheard >= HEARTBEATS and not self._has_unread()):
             self._hang_up(now, None)
             return
-        if self._unheard and self._ping is not None:
-            self._leaving.append(self._ping())
+        self._leaving.append(self._ping())
         self._unheard += 1
-        self.due = now + HEARTBEAT
+        self.due = now + self._heartbeat
 
     def _taken(self, most: int) -> bytes:
         """What has come in; nothing if that was for another."""

@@ -15,7 +15,7 @@ from pyelevator.errors import (
     RequestTimeout,
     TransportError,
 )
-from pyelevator.transports.base import AsyncTransport, Transport, request_timeout_message
+from pyelevator.transports.base import HEARTBEAT, AsyncTransport, Transport, check_heartbeat, request_timeout_message
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, connect_timeout_error, connection_lost_error, given_up
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.sockets.blocking import Late, Line, Lost
@@ -31,8 +31,8 @@ class ZmtpTransport(Transport):
     """A lane over TCP or a Unix socket. It belongs to the process that opened it.
 
     Nothing is kept for later: a message goes out over a connection that is up, or not at all. Whether it still is up
-    is looked at before each message. Nobody reads while the lane is idle, so that a PING is answered with the next
-    call; our servers send none.
+    is looked at before each message. While the lane is idle, PINGs are answered with each heartbeat (``keep_alive``);
+    our servers send none.
 
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
@@ -40,6 +40,8 @@ class ZmtpTransport(Transport):
         connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
             a call's time; None for all of it.
         max_message: bytes that the server may send at once.
+        heartbeat: seconds after which a connection that waits or is idle asks the server whether it lives; None for
+            never.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class ZmtpTransport(Transport):
         curve: Curve | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
         max_message: int = zmtp.MAX_MESSAGE,
+        heartbeat: float | None = HEARTBEAT,
     ) -> None:
+        self._heartbeat = check_heartbeat(heartbeat)
         self._url, self._curve, self._max_message = url, curve, max_message
         self._connect_timeout = check_timeout(connect_timeout, "connect_timeout")
         self._line: Line | None = None
-        self._dialing = False
+        self._dialing = self._lost = False
         self._addresses: Addresses | None = None
 
     @property
@@ -63,15 +67,29 @@ class ZmtpTransport(Transport):
     def is_open(self) -> bool:
         return self._line is not None or self._dialing
 
+    @property
+    def heartbeat(self) -> float | None:
+        return self._heartbeat
+
+    def keep_alive(self, expecting: bool) -> None:
+        line = self._line
+        if line is not None:
+            try:
+                line.keep_alive(expecting)
+            except (Lost, ProtocolError):
+                if not (expecting and line.has_message):  # else the answer has come before the end
+                    self.close()
+                    self._lost = expecting
+
     def clone(self) -> Self:
         lane = type(self).__new__(type(self))
-        ZmtpTransport.__init__(lane, self._url, self._curve, self._connect_timeout, self._max_message)
+        ZmtpTransport.__init__(lane, self._url, self._curve, self._connect_timeout, self._max_message, self._heartbeat)
         return lane
 
     def to_async(self) -> AsyncTransport:
         from pyelevator.transports.sockets.aio import AsyncZmtpTransport  # asyncio is only imported where it is used
 
-        return AsyncZmtpTransport(self._url, self._curve, self._connect_timeout, self._max_message)
+        return AsyncZmtpTransport(self._url, self._curve, self._connect_timeout, self._max_message, self._heartbeat)
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         while True:
@@ -92,6 +110,8 @@ class ZmtpTransport(Transport):
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         line = self._line
         if line is None:
+            if self._lost:
+                raise connection_lost_error(self._url)
             raise TransportError(f"nothing was sent to {self._url}, so nothing can be received")
         try:
             return line.receive(deadline)
@@ -112,7 +132,7 @@ class ZmtpTransport(Transport):
     def _dial(self, deadline: Deadline) -> Line:
         """A new connection, tried for again and again: until the deadline, or where nobody is, for a while."""
         self.close()
-        self._dialing = True
+        self._lost, self._dialing = False, True
         began = time.monotonic()
         for pause in _pauses():
             found = self._round(deadline)
@@ -141,7 +161,14 @@ class ZmtpTransport(Transport):
         for index, address in enumerate(addresses):
             share = Deadline.after(deadline.remaining() / (len(addresses) - index))
             try:
-                return Line.to(address, self._url, deadline.earlier(share), self._curve, self._max_message)
+                return Line.to(
+                    address,
+                    self._url,
+                    deadline.earlier(share),
+                    self._curve,
+                    self._max_message,
+                    heartbeat=self._heartbeat,
+                )
             except ConnectFailed:
                 raise
             except _NOBODY as error:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyelevator.errors import ConnectFailed
+from pyelevator.transports.base import HEARTBEAT
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.sockets.nonblocking import Caller, Outbox
 from pyelevator.transports.zmtp.frames import MAX_MESSAGE
@@ -24,7 +25,7 @@ class Road:
 
     def caller(self) -> Caller:
         """A new connection."""
-        return Caller(self._url, self._max_message, curve=self._curve, heartbeats=True)
+        return Caller(self._url, self._max_message, curve=self._curve, heartbeat=HEARTBEAT)
 
 
 class Outgoing:

@@ -17,7 +17,7 @@ never holds much more than has come in.
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from math import inf
+from math import ceil, inf
 from typing import Final, Protocol, TypeAlias
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
@@ -54,7 +54,7 @@ MAX_COMMAND: Final = 1 << 16
 _MAX_REASON: Final = 255  # characters of why a peer refuses us; it counts them in one byte
 _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
 _TTL_SECONDS: Final = 0.1  # what its time to live counts
-_NO_TTL: Final = bytes(2)  # a process that is stopped for a while keeps its connections
+_MAX_TTL: Final = 0xFFFF
 _MAX_PONGS: Final = 4096  # bytes of PONGs at once; to a peer that asks so often they say enough
 
 
@@ -362,10 +362,15 @@ class Handshake:
             return self._mechanism.cipher.encode
         return encode if self._head is head else partial(encode, head=self._head)
 
-    def pinging(self) -> Callable[[], bytes] | None:
-        """What makes a PING; None if the peer does not understand it (before ZMTP 3.1)."""
+    def pinging(self, ttl: float) -> Callable[[], bytes] | None:
+        """What makes a PING; None if the peer does not understand it (before ZMTP 3.1).
+
+        Args:
+            ttl: seconds of silence after which the peer may end the connection.
+        """
         make = command if self._mechanism.cipher is None else self._mechanism.cipher.command
-        return (lambda: make(b"PING", _NO_TTL)) if self._minor >= MINOR else None
+        data = min(ceil(ttl / _TTL_SECONDS), _MAX_TTL).to_bytes(2, "big")
+        return (lambda: make(b"PING", data)) if self._minor >= MINOR else None
 
     def incoming(self, limit: int = MAX_MESSAGE) -> "Decoder":
         """What reads messages from now on."""

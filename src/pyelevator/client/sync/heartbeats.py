@@ -1,0 +1,120 @@
+"""Heartbeats of the connections that no call is using: one thread for all sync clients of a process.
+
+A sync client reads and writes in the threads of its callers, and between two calls there is none. So that servers and
+firewalls hear of its idle connections, and it hears of a server that is gone, this thread looks after them. It takes
+a connection out of its pool for the few microseconds of that, as a call would; a call meanwhile takes another.
+"""
+
+import _thread
+import os
+import queue
+from contextlib import suppress
+from itertools import count
+from math import inf
+from time import monotonic
+from typing import Final, Protocol
+from weakref import WeakValueDictionary
+
+from pyelevator.forks import FORKS
+
+_LEAST: Final = 0.001
+"""Seconds between two rounds, at least."""
+
+_PATIENCE: Final = 0.1
+"""Seconds to wait for the end of the thread, which takes microseconds."""
+
+
+class Beating(Protocol):
+    """What has connections with heartbeats."""
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds between two of them."""
+
+    def beat(self, now: float) -> float:
+        """Looks after the connections whose turn it is; when (seconds, monotonic) the next one has its turn."""
+
+
+class Heartbeats:
+    """The thread, and what it looks after; it begins with the first pool, and ends with the last one.
+
+    It is a bare thread of the system's: one of ``threading`` is started with locks held, for which a signal handler
+    that opens a connection could wait for ever. It is no reason for a program not to end. Where no thread can be
+    started there are no heartbeats, as long as that is so. It ends while Python forks, and is started again: Python
+    warns of forks of a process that has several threads.
+    """
+
+    def __init__(self) -> None:
+        self._is_told_of_forks = False
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._forks = FORKS.count
+        self._pools: WeakValueDictionary[int, Beating] = WeakValueDictionary()
+        self._numbers = count()
+        self._running: object | None = None  # the thread that goes on; another one ends at its next turn
+        self._sleep = 0.0
+        self._thread = 0
+
+    def watch(self, pool: Beating) -> None:
+        """Looks after the connections of a pool from now on, for as long as somebody else refers to it."""
+        if self._forks != FORKS.count:  # the parent's thread and its pools are no concern of a child
+            self._begin_anew()
+        self._pools[next(self._numbers)] = pool
+        if self._running is None:
+            self._start()
+        elif pool.heartbeat < self._sleep:
+            self._news.put(None)
+
+    def pause(self) -> None:
+        """Ends the thread, and waits for its end, if there is one."""
+        if self._forks == FORKS.count and self._running is not None and self._thread != _thread.get_ident():
+            self._running = None
+            self._news.put(None)
+            with suppress(queue.Empty):
+                self._ended.get(timeout=_PATIENCE)
+
+    def resume(self) -> None:
+        """Starts it again, if there is something to look after."""
+        if self._forks == FORKS.count and self._running is None and self._pools:
+            self._start()
+
+    def _start(self) -> None:
+        if not self._is_told_of_forks:
+            self._is_told_of_forks = True
+            os.register_at_fork(before=self.pause, after_in_parent=self.resume)
+        running = self._running = object()
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()  # made here, as libraries of green threads patch late
+        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        try:
+            _thread.start_new_thread(self._work, (running, self._news, self._ended))
+        except RuntimeError:  # there are too many, or the interpreter is about to end
+            self._running = None
+
+    def _work(self, running: object, news: "queue.SimpleQueue[None]", ended: "queue.SimpleQueue[None]") -> None:
+        """What the thread does."""
+        self._thread = _thread.get_ident()
+        while self._running is running:
+            self._sleep = inf  # who comes during the round has another one follow it
+            pause = self._round()
+            if pause is None:
+                self._running = None
+                if not self._pools:
+                    break
+                self._running = running  # one has come meanwhile, and found the thread running
+                continue
+            self._sleep = pause
+            with suppress(queue.Empty):
+                news.get(timeout=pause)
+        ended.put(None)
+
+    def _round(self) -> float | None:
+        """Looks after every connection whose turn it is; the seconds until the next round, None if there is no pool."""
+        now = monotonic()
+        pools = [pool for pool in (reference() for reference in self._pools.valuerefs()) if pool is not None]
+        if not pools:
+            return None
+        return max(_LEAST, min([pool.beat(now) for pool in pools]) - now)
+
+
+HEARTBEATS: Final = Heartbeats()
