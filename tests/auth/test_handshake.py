@@ -257,9 +257,11 @@ def test_a_cursor_is_of_the_client_that_opened_it(keys, secured, dealer):
 
 
 def test_a_client_that_is_refused_while_it_is_made_leaves_nothing_open(keys, secured, recwarn):
-    alice = keys.let_in("alice")
+    alice, server = keys.let_in("alice"), secured()
+    gc.collect()
+    recwarn.clear()  # of what other tests have left
     with pytest.raises(DatabaseError):
-        secured().client(alice, "nothing")
+        server.client(alice, "nothing")
     gc.collect()
     assert [str(warning.message) for warning in recwarn] == []
 

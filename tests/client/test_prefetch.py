@@ -375,6 +375,8 @@ def test_async_a_last_page_that_came_early_is_not_forgotten():
 
 @pytest.mark.parametrize("end", ["close", "drop", "cancel", "disconnect", "end of the loop"])
 def test_async_an_iteration_that_is_left_makes_no_noise(end, caplog, recwarn):
+    gc.collect()
+    recwarn.clear()  # of what other tests have left
     transport = FakeTransport()
 
     async def main():

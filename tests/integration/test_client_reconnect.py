@@ -164,7 +164,7 @@ def test_calls_during_many_restarts_give_the_right_answer_or_an_error_of_ours(se
         for thread in threads:
             thread.join()
     assert wrong == []
-    assert len(right) > 80
+    assert len(right) >= 80
 
 
 def test_a_retry_bridges_a_restart(server):

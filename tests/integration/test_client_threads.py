@@ -88,12 +88,13 @@ def test_threads_may_come_and_go_connect_and_disconnect():
     with client_of_our_server() as client:
         client.createdb("other")
         fill(client)
-        wrong, over = [], threading.Event()
+        wrong, over, rounds = [], threading.Event(), []
 
         def restless():
-            while not over.is_set():
+            while not (over.is_set() and rounds):
                 client.disconnect()
                 client.connect("default")
+                rounds.append(1)
 
         def work():
             for _ in range(100):

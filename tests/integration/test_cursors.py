@@ -378,14 +378,13 @@ def test_writers_do_not_disturb_an_iteration_from_another_thread(tmp_path):
     application = Application.on_leveldb(str(tmp_path))
     with serve(application) as server, Elevator.from_url(server.urls[0]) as E:
         fill(E, "0")
-        stop = threading.Event()
+        stop, rounds = threading.Event(), []
 
         def write():
-            round_ = 0
             with Elevator.from_url(server.urls[0]) as W:
                 while not stop.is_set():
-                    round_ += 1
-                    fill(W, str(round_))
+                    fill(W, str(len(rounds)))
+                    rounds.append(1)
 
         writer = threading.Thread(target=write)
         writer.start()
@@ -394,6 +393,7 @@ def test_writers_do_not_disturb_an_iteration_from_another_thread(tmp_path):
                 rows = list(E.RangeIter(consistent=True, reverse=bool(round_ % 2)))
                 assert len(rows) == 1000
                 assert len({value for _, value in rows}) == 1, "batches are whole, so one moment has one value"
+            until(lambda: len(rounds) > 2)
         finally:
             stop.set()
             writer.join()

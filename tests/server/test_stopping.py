@@ -59,7 +59,7 @@ def test_what_writers_were_told_is_there_and_no_write_is_half_done(server):
                     return
                 told.append((number, version))
 
-    clients = [Elevator(endpoint=address(server), timeout=2) for _ in range(4)]  # all are connected before it stops
+    clients = [Elevator(endpoint=address(server), timeout=20) for _ in range(4)]  # all are connected before it stops
     threads = [threading.Thread(target=write, args=each) for each in enumerate(clients)]
     for thread in threads:
         thread.start()
@@ -68,6 +68,7 @@ def test_what_writers_were_told_is_there_and_no_write_is_half_done(server):
     stops_well(server)
     for thread in threads:
         thread.join()
+    assert len(told) >= 200
     server.restart()
     with Elevator(endpoint=address(server), timeout=20) as client:
         there = set(client.Range(include_value=False))

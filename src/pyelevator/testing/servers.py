@@ -13,11 +13,12 @@
 
 import os
 import signal
+import socket as sockets
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -25,6 +26,7 @@ from pyelevator.application import Application
 from pyelevator.server.server import Server
 
 ANY_PORT: Final = "tcp://127.0.0.1:0"
+_LOOPBACK: Final = "tcp://127.0.0.1:"
 
 
 @contextmanager
@@ -111,7 +113,8 @@ class ServerProcess:
     def restart(self) -> None:
         """Starts it again, with the same data and on the same URLs; kills it first if it still runs."""
         self.kill()
-        self._start()
+        with _ports_kept(self.urls):
+            self._start()
 
     def _words(self) -> list[str]:
         """The command, for the URLs that it has, or had before."""
@@ -147,6 +150,22 @@ class ServerProcess:
         if not any(line.startswith("serving ") for line in self._lines):
             self.kill()
             raise RuntimeError(f"the server did not come up: {self.output}")
+
+
+@contextmanager
+def _ports_kept(urls: Sequence[str]) -> Iterator[None]:
+    """Sees to it that the system gives the ports of these URLs to nobody who asks for any.
+
+    On Linux a server can listen on a port that a socket that does not listen is bound to; elsewhere it could not.
+    """
+    with ExitStack() as stack:
+        for url in urls:
+            if url.startswith(_LOOPBACK) and sys.platform == "linux":
+                kept = stack.enter_context(sockets.socket())
+                kept.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+                with suppress(OSError):  # somebody was faster, which the server will say
+                    kept.bind(("127.0.0.1", int(url.removeprefix(_LOOPBACK))))
+        yield
 
 
 class ProxyProcess(ServerProcess):
