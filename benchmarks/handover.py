@@ -87,7 +87,7 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial(
         "adapts",
         "blocks",
-        "**kept** (`Spin` in transports/libzmq/listener.py), for listeners with keys: gains on an idle machine what 200 tries gain, and "
+        "**kept** (`AdaptiveSpin` in transports/libzmq/listener.py), for listeners with keys: gains on an idle machine what 200 tries gain, and "
         "burns next to nothing under a trickle; it takes every try that succeeds for a gain, and so still tries where "
         "blocking would be quicker",
     ),

@@ -30,7 +30,7 @@ from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.loadtest.workloads import key, random_keys, value
 from pyelevator.messages import Request, Response
 from pyelevator.transports import FakeTransport, Transport
-from pyelevator.transports.sockets.listener import OpenListener
+from pyelevator.transports.sockets.listener import ZmtpListener
 from pyelevator.transports.sockets.transport import ZmtpTransport
 
 _REPEATS: Final = 9
@@ -137,14 +137,14 @@ def server_stages(example: Example, application: Application) -> list[Stage]:
 def socket_stages(example: Example, calls: int) -> list[Stage]:
     """The calls into the sockets alone: each receive begins when the message is there already."""
     taken: dict[str, list[float]] = {"send": [], "receive": [], "answer": [], "take": []}
-    with closing(OpenListener("tcp://127.0.0.1:0")) as listener, closing(ZmtpTransport(listener.urls[0])) as lane:
+    with closing(ZmtpListener("tcp://127.0.0.1:0")) as listener, closing(ZmtpTransport(listener.urls[0])) as lane:
         _shake_hands(lane, listener, example)
         for _ in range(calls):
             _timed(taken["send"], lambda: lane.send(example.asked, _FOREVER))
             line = lane._line
             select.select([listener.pollable], [], [])
             identity = _timed(taken["receive"], listener.wait)[0]
-            _timed(taken["answer"], lambda to=identity: listener.answer(to, example.answer))
+            _timed(taken["answer"], lambda to=identity: listener.send(to, example.answer))
             line._news.poll()
             _timed(taken["take"], lambda: lane.receive(_FOREVER))
     return [
@@ -155,14 +155,14 @@ def socket_stages(example: Example, calls: int) -> list[Stage]:
     ]
 
 
-def _shake_hands(lane: ZmtpTransport, listener: OpenListener, example: Example) -> None:
+def _shake_hands(lane: ZmtpTransport, listener: ZmtpListener, example: Example) -> None:
     """Both sides of it at once, with a first message behind it."""
     first = threading.Thread(target=lane.send, args=(example.asked, _FOREVER))
     first.start()
     while (message := listener.wait()) is None:
         pass
     first.join()
-    listener.answer(message[0], example.answer)
+    listener.send(message[0], example.answer)
     lane.receive(_FOREVER)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 import zmq
 
-from pyelevator.transports.libzmq.listener import Spin
+from pyelevator.transports.libzmq.listener import AdaptiveSpin
 
 First: TypeAlias = Callable[[Callable[..., Any]], Any]
 """Receives the first frame of a message, given the socket's ``recv``."""
@@ -19,7 +19,7 @@ def blocking(receive: Callable[..., Any]) -> Any:
 def trying(tries: int) -> First:
     """Tries so many times before it blocks, always."""
 
-    def first(receive: Callable[..., Any]) -> Any:
+    def receive(receive: Callable[..., Any]) -> Any:
         for _ in range(tries):
             try:
                 return receive(zmq.NOBLOCK)
@@ -27,13 +27,13 @@ def trying(tries: int) -> First:
                 continue
         return receive()
 
-    return first
+    return receive
 
 
 class Measuring:
     """Blocks, or tries before it blocks, whichever brought messages sooner when both were last compared.
 
-    ``Spin`` takes a try that succeeds for a gain. It is one only where blocking would have taken longer: where another
+    ``AdaptiveSpin`` takes a try that succeeds for a gain. It is one only where blocking would have taken longer: where another
     process keeps the cores awake, a blocked thread is woken in no time, and the tries take the core from those that
     have work to do. So this one looks at the clock: from time to time it measures some messages the usual way, then as
     many the other way, and goes on with the better. A pause of the clients in one of the two misleads it until the
@@ -57,7 +57,7 @@ class Measuring:
         self._way, self._left = blocking, self.PHASES[1]
         self._begin = perf_counter()
 
-    def first(self, receive: Callable[..., Any]) -> Any:
+    def receive(self, receive: Callable[..., Any]) -> Any:
         """The first frame of the next message."""
         self._left -= 1
         if not self._left:
@@ -80,7 +80,7 @@ class Measuring:
 WAITS: Final[Mapping[str, Callable[[], First]]] = {
     "blocks": lambda: blocking,
     "tries 200 times": lambda: trying(200),
-    "adapts": lambda: Spin().first,
-    "measures": lambda: Measuring().first,
+    "adapts": lambda: AdaptiveSpin().receive,
+    "measures": lambda: Measuring().receive,
 }
 """How one side waits for a message -> what makes the waiting; "adapts" is what the package does."""

@@ -116,12 +116,12 @@ import sys
 sys.modules["nacl"] = None
 from pyelevator import Curve, Elevator, MissingExtra
 from pyelevator.transports.curve import Pair
-from pyelevator.transports.listeners import listener_on
+from pyelevator.transports.listeners import open_listener
 from pyelevator.transports.authentication import CurveServer
 pair = Pair.generate()
 for use in (
     lambda: Elevator(curve=Curve(pair.public_key, pair.public_key, pair.secret_key)),
-    lambda: listener_on(["tcp://127.0.0.1:0"], CurveServer(pair.secret_key, lambda _: True)),
+    lambda: open_listener(["tcp://127.0.0.1:0"], CurveServer(pair.secret_key, lambda _: True)),
 ):
     try:
         use()

@@ -67,7 +67,7 @@ def application():
 def way(request, keys, tmp_path, monkeypatch):
     """The URL to bind, and the auth, of each kind of listener."""
     if request.param.startswith("libzmq"):
-        monkeypatch.setattr(listeners, "AVAILABLE", False)
+        monkeypatch.setattr(listeners, "SUPPORTED", False)
     url = f"ipc://{tmp_path}/socket" if "ipc" in request.param else ANY_PORT
     return url, ClientAuth.from_directory(keys.directory) if "keys" in request.param else None
 

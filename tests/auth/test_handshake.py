@@ -21,11 +21,12 @@ from pyelevator.errors import ConnectTimeout, CursorExpired, DatabaseError, Perm
 from pyelevator.messages import Request, Response
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT, serve
-from pyelevator.transports import Curve, Listener
+from pyelevator.transports import Curve
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.curve import Pair
-from pyelevator.transports.sockets.listener import OpenListener
-from pyelevator.transports.sockets.refusal_log import Refusals
+from pyelevator.transports.libzmq.listener import ZmqListener
+from pyelevator.transports.sockets.listener import ZmtpListener
+from pyelevator.transports.sockets.refusal_log import RefusalLog
 from support.forking import forks_with_threads
 
 CODEC = ClassicCodec()
@@ -373,7 +374,7 @@ class Attended:
     """A listener in a thread, and what has come in."""
 
     def __init__(self, *urls, allows, secret_key):
-        self.listener = OpenListener(*urls, curve=CurveServer(secret_key, allows))
+        self.listener = ZmtpListener(*urls, curve=CurveServer(secret_key, allows))
         self.urls = self.listener.urls
         self._messages = SimpleQueue()
         self._closing = False
@@ -393,7 +394,7 @@ class Attended:
     def pause(self):
         """Leaves the listener to the caller."""
         self._closing = True
-        self.listener.wake()
+        self.listener.wakeup()
         self._thread.join()
 
     def close(self):
@@ -416,7 +417,7 @@ def listener():
         each.close()
 
 
-def test_a_doorkeeper_that_fails_lets_nobody_in_and_goes_on(listener, dealer, caplog):
+def test_a_check_of_keys_that_fails_refuses_the_client_and_goes_on(listener, dealer, caplog):
     answers = iter([KeyError("broken")])
 
     def allows(_):
@@ -427,7 +428,7 @@ def test_a_doorkeeper_that_fails_lets_nobody_in_and_goes_on(listener, dealer, ca
     listening, curve = listener(allows)
     assert not dealer(listening.urls[0], curve).poll(400, zmq.POLLOUT)
     assert dealer(listening.urls[0], curve).poll(10_000, zmq.POLLOUT)
-    assert "who may connect could not be told" in caplog.text
+    assert "a client was refused, because its key could not be checked" in caplog.text
 
 
 def test_the_listener_tells_the_sender_of_messages_of_any_number_of_frames(listener, dealer, tmp_path):
@@ -440,7 +441,7 @@ def test_the_listener_tells_the_sender_of_messages_of_any_number_of_frames(liste
 
 
 def test_without_keys_nobody_is_told_apart(dealer):
-    listener = Listener(ANY_PORT)
+    listener = ZmqListener(ANY_PORT)
     dealer(listener.url).send(b"question")
     assert listener.wait()[1] == [b"question"]
     assert listener.peer is None
@@ -476,19 +477,19 @@ def test_a_refused_handshake_is_logged_with_address_and_key(keys, secured, caplo
 
 def test_refusals_are_told_once_a_minute_for_each_key_and_not_without_end(caplog):
     now = [0.0]
-    refusals = Refusals(lambda: now[0])
+    refusals = RefusalLog(lambda: now[0])
     for _ in range(5):
-        refusals.tell("10.0.0.1", "key a")
-        refusals.tell("10.0.0.1", "key b")
+        refusals.log("10.0.0.1", "key a")
+        refusals.log("10.0.0.1", "key b")
     assert len(caplog.records) == 2
     now[0] = 61.0
     for i in range(1000):
-        refusals.tell("10.0.0.1", f"key {i}")
-    assert len(caplog.records) == 2 + Refusals.MOST + 1
-    assert caplog.messages[-1] == "refused more clients than are named here; the next minute is told again"
+        refusals.log("10.0.0.1", f"key {i}")
+    assert len(caplog.records) == 2 + RefusalLog.MAX_PER_PERIOD + 1
+    assert caplog.messages[-1] == "refused more clients than are logged; logging goes on in a minute"
     now[0] = 122.0
-    refusals.tell("10.0.0.1", "key a")
-    assert len(caplog.records) == 2 + Refusals.MOST + 2
+    refusals.log("10.0.0.1", "key a")
+    assert len(caplog.records) == 2 + RefusalLog.MAX_PER_PERIOD + 2
 
 
 @forks_with_threads

@@ -13,7 +13,7 @@ from pyelevator.client import Elevator
 from pyelevator.config import ServerSettings, read_server_config
 from pyelevator.errors import AuthenticationFailed, UsageError
 from pyelevator.testing.servers import ServerProcess
-from pyelevator.transports import Listener
+from pyelevator.transports.libzmq.listener import ZmqListener
 
 LOCAL = ["tcp://127.0.0.1:4141", "tcp://localhost:4141", "tcp://[::1]:4141", "ipc:///run/elevator.sock"]
 PUBLIC = ["tcp://0.0.0.0:4141", "tcp://*:4141", "tcp://[::]:4141", "tcp://10.0.0.1:4141", "tcp://db.example:4141"]
@@ -119,7 +119,7 @@ def test_a_socket_file_is_its_owner_s_alone_from_the_first_moment_on(tmp_path, m
     monkeypatch.setattr(type(tmp_path), "chmod", lambda path, *a, **k: (seen.append(mode(path)), chmod(path, *a, **k)))
     before = os.umask(0)
     try:
-        listener = Listener(f"ipc://{tmp_path}/socket", ipc_mode=0o666)
+        listener = ZmqListener(f"ipc://{tmp_path}/socket", ipc_mode=0o666)
     finally:
         os.umask(before)
     assert seen == [0o600]
@@ -130,9 +130,9 @@ def test_a_socket_file_is_its_owner_s_alone_from_the_first_moment_on(tmp_path, m
 def test_making_a_socket_file_leaves_the_umask_as_it_was(tmp_path):
     before = os.umask(0o027)
     try:
-        Listener(f"ipc://{tmp_path}/socket").close()
+        ZmqListener(f"ipc://{tmp_path}/socket").close()
         with pytest.raises(UsageError):
-            Listener(f"ipc://{tmp_path}")
+            ZmqListener(f"ipc://{tmp_path}")
         assert os.umask(0o027) == 0o027
     finally:
         os.umask(before)
@@ -140,4 +140,4 @@ def test_making_a_socket_file_leaves_the_umask_as_it_was(tmp_path):
 
 def test_an_abstract_socket_is_refused_because_it_has_no_mode():
     with pytest.raises(UsageError, match="an abstract socket has no mode, so everybody could use it"):
-        Listener("ipc://@elevator")
+        ZmqListener("ipc://@elevator")

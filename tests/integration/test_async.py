@@ -191,7 +191,7 @@ def test_thousands_of_calls_share_one_connection(new_loop, eager):
             async with AsyncElevator(transport=transport, timeout=60) as E:
                 await asyncio.gather(*[E.Put(str(i), str(i)) for i in range(1500)])
                 values = await asyncio.gather(*[E.Get(str(i)) for i in range(1500)])
-                return values, server._listener.count
+                return values, server._listener.connection_count
 
         assert run(session, new_loop, eager, debug=False) == ([str(i) for i in range(1500)], 1)
 

@@ -228,7 +228,7 @@ def test_many_clients_share_the_connections_that_there_may_be_and_get_their_own_
         async with AsyncElevator.from_url(url) as E:
             await E.Put(name, name)
             answers = await asyncio.gather(*[E.Get(name) for _ in range(100)])
-            counts.add(server._listener.count)
+            counts.add(server._listener.connection_count)
             return answers
 
     async def sessions(url):

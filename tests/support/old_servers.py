@@ -17,7 +17,8 @@ from pyelevator.commands import DbUmount, Get
 from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.errors import ErrorCode, RequestTimeout
 from pyelevator.messages import Response
-from pyelevator.transports import Listener, Transport
+from pyelevator.transports import Transport
+from pyelevator.transports.libzmq.listener import ZmqListener
 
 OPTIONS = {
     "bloom_filter_bits": int,
@@ -209,7 +210,7 @@ class OldServerOnSocket:
 
     def __init__(self, kind):
         self.server = OldServer(kind)
-        self.listener = Listener("tcp://127.0.0.1:0")
+        self.listener = ZmqListener("tcp://127.0.0.1:0")
         suffix = "" if self.server.dialect == "classic" else f"?dialect={self.server.dialect}"
         self.url = self.listener.url + suffix
         self.silent = self.stopping = False
@@ -240,6 +241,6 @@ class OldServerOnSocket:
 
     def __exit__(self, *_):
         self.stopping = True
-        self.listener.wake()
+        self.listener.wakeup()
         self.thread.join()
         self.listener.close()

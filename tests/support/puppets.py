@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
-from pyelevator.transports import Listener
+from pyelevator.transports.libzmq.listener import ZmqListener
 from support.accepting import Accepting, end
 
 
@@ -19,7 +19,7 @@ class Puppet:
         self.behave = behave
         self.codec = ClassicCodec()
         self.application = Application.in_memory()
-        self.listener = Listener(url)
+        self.listener = ZmqListener(url)
         self.url = self.listener.url
         self.over = threading.Event()
         self.verbs = []
@@ -48,7 +48,7 @@ class Puppet:
 
     def __exit__(self, *_):
         self.over.set()
-        self.listener.wake()
+        self.listener.wakeup()
         self._thread.join()
 
 

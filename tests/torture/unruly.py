@@ -13,7 +13,7 @@ from attrs import define, evolve, field, frozen
 
 from pyelevator.application import Application
 from pyelevator.codec import Codec, codec_for
-from pyelevator.transports.libzmq.listener import Listener
+from pyelevator.transports.libzmq.listener import ZmqListener
 
 
 @frozen
@@ -52,7 +52,7 @@ class Unruly:
 
     manners: Manners
     seed: int
-    listener: Listener = field(factory=lambda: Listener("tcp://127.0.0.1:0"))
+    listener: ZmqListener = field(factory=lambda: ZmqListener("tcp://127.0.0.1:0"))
     application: Application = field(factory=Application.in_memory)
     over: threading.Event = field(factory=threading.Event)
     replies: int = 0

@@ -7,9 +7,8 @@ import pytest
 import zmq
 
 from pyelevator.errors import UsageError
-from pyelevator.transports import Listener
-from pyelevator.transports.libzmq.bounded import BoundedListener
-from pyelevator.transports.sockets.listener import OpenListener
+from pyelevator.transports.libzmq.listener import ZmqListener
+from pyelevator.transports.sockets.listener import ZmtpListener
 
 ANY_PORT = "tcp://127.0.0.1:0"
 
@@ -33,7 +32,7 @@ def dealer():
             socket.close(0)
 
 
-@pytest.fixture(params=[Listener, BoundedListener, OpenListener])
+@pytest.fixture(params=[ZmqListener, ZmtpListener])
 def kind(request):
     return request.param
 
@@ -52,10 +51,6 @@ def arrived(listener):
     return message
 
 
-def answer(listener, identity, frames):
-    (listener.send if type(listener) is Listener else listener.answer)(identity, frames)
-
-
 def test_it_tells_the_ports_that_the_system_chose(listener, tmp_path):
     url = listener.urls[0]
     assert url.startswith("tcp://127.0.0.1:")
@@ -69,37 +64,44 @@ def test_messages_come_from_every_url_and_answers_find_their_way_back(listener, 
         client.send_multipart([b"question", b"%d" % number])
         identity, frames = arrived(listener)
         assert frames == [b"question", b"%d" % number]
-        answer(listener, identity, [b"answer", b"", b"%d" % number])
+        listener.send(identity, [b"answer", b"", b"%d" % number])
         assert client.recv_multipart() == [b"answer", b"", b"%d" % number]
 
 
-def test_receive_does_not_wait():
-    listener = Listener(ANY_PORT)
+def test_receive_does_not_wait(listener):
     assert listener.receive() is None
-    listener.close()
 
 
 def test_wake_ends_a_wait_from_another_thread(listener):
-    threading.Timer(0, listener.wake).start()
+    threading.Timer(0, listener.wakeup).start()
     assert listener.wait() is None
 
 
 def test_a_wake_before_the_wait_counts(listener):
-    listener.wake()
+    listener.wakeup()
     assert listener.wait() is None
 
 
 def test_any_number_of_wakes_is_fine(listener):
     for _ in range(10_000):
-        listener.wake()
+        listener.wakeup()
     assert listener.wait() is None
 
 
-def test_answers_to_strangers_are_dropped(listener):
-    answer(listener, b"nobody", [b"answer"])
+def test_answers_to_unknown_peers_are_dropped(listener, dealer):
+    assert not listener.send(b"unknown", [b"answer"])
+    assert not listener.send_buffered(b"unknown", [bytes(1 << 20)])
+    assert listener.flush() == []
+    listener.send_queues.flush()
+    assert (dict(listener.send_queues.peers), listener.send_queues.unsent_bytes) == ({}, 0)
+    client = dealer(listener.url)
+    client.send(b"question")
+    identity, _ = arrived(listener)
+    listener.send(identity, [b"its own"])
+    assert client.recv() == b"its own"
 
 
-@pytest.mark.parametrize("kind", [Listener, BoundedListener], indirect=True)
+@pytest.mark.parametrize("kind", [ZmqListener], indirect=True)
 def test_to_libzmq_a_peer_that_calls_itself_like_another_is_not_heard(listener, dealer):
     for text in (b"first", b"second"):
         client = dealer(listener.url)
@@ -115,7 +117,7 @@ def test_to_libzmq_a_peer_that_calls_itself_like_another_is_not_heard(listener, 
 
 
 def test_without_it_names_that_peers_give_themselves_mean_nothing(dealer):
-    listener = OpenListener(ANY_PORT)
+    listener = ZmtpListener(ANY_PORT)
     for text in (b"first", b"second"):
         client = dealer(listener.urls[0])
         client.disconnect(listener.urls[0])
@@ -124,7 +126,7 @@ def test_without_it_names_that_peers_give_themselves_mean_nothing(dealer):
         client.send(text)
         identity, frames = arrived(listener)
         assert frames == [text]
-        answer(listener, identity, [b"to", text])
+        listener.send(identity, [b"to", text])
         assert client.recv_multipart() == [b"to", text]
     listener.close()
 
@@ -146,7 +148,7 @@ def test_closing_frees_the_urls_and_twice_is_fine(kind, tmp_path):
         assert not (tmp_path / "socket").exists()
     kind(*urls).close()
     listener.close()
-    listener.wake()
+    listener.wakeup()
 
 
 def test_closing_a_second_time_leaves_the_socket_of_a_successor_alone(kind, tmp_path, dealer):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pyelevator.errors import UsageError
-from pyelevator.transports.bind import bind_target
+from pyelevator.transports.bind import parse_bind_url
 
 
 def is_loopback(url: str) -> bool:
@@ -14,7 +14,7 @@ def is_loopback(url: str) -> bool:
     >>> is_loopback("tcp://127.0.0.1:4141"), is_loopback("ipc:///run/elevator.sock"), is_loopback("tcp://*:4141")
     (True, True, False)
     """
-    target = bind_target(url)
+    target = parse_bind_url(url)
     host = target.address.rpartition(":")[0].strip("[]")
     if target.scheme == "ipc" or host == "localhost":
         return True

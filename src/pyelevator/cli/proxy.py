@@ -15,7 +15,7 @@ from pyelevator.cli.errors import usage
 from pyelevator.cli.logs import logging_to
 from pyelevator.config.proxy_settings import DEFAULT_LISTEN, ProxySettings, read_proxy_config, socket_mode
 from pyelevator.proxy import Proxy, Upstream
-from pyelevator.transports.sockets.memory import give_back_large
+from pyelevator.transports.sockets.memory import map_large_blocks
 
 _PATH: Any = click.Path(path_type=Path)
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -87,7 +87,7 @@ def _open(settings: ProxySettings, auth: ClientAuth | None) -> Proxy:
 
 def _run(settings: ProxySettings, reopen_log: Callable[[], None]) -> int:
     raise_file_limit()
-    give_back_large()
+    map_large_blocks()
     with blocked_signals():
         directory = settings.curve_keys
         auth = None if directory is None else usage(lambda: ClientAuth.from_directory(directory))

@@ -16,8 +16,8 @@ from pyelevator.codec import Limits
 from pyelevator.config import ServerSettings
 from pyelevator.errors import UsageError
 from pyelevator.server import Server, ServerLimits
-from pyelevator.transports.bind import bind_target
-from pyelevator.transports.sockets.memory import give_back_large
+from pyelevator.transports.bind import parse_bind_url
+from pyelevator.transports.sockets.memory import map_large_blocks
 
 _LOG = logging.getLogger("pyelevator.server")
 
@@ -49,7 +49,7 @@ def run_server(
     Raises:
         ElevatorError, OSError: the server cannot start.
     """
-    give_back_large()
+    map_large_blocks()
     sys.setswitchinterval(SWITCH_INTERVAL)
     os.umask(0o077)  # LevelDB creates files that every user may read
     with blocked_signals():
@@ -161,7 +161,7 @@ def validate(settings: ServerSettings) -> None:
         UsageError: a URL cannot be listened on, or not without keys, or the engine needs a data directory.
     """
     for url in settings.binds:
-        bind_target(url)
+        parse_bind_url(url)
     check_exposure(settings.binds, keys=settings.curve_keys is not None, insecure=settings.insecure)
     if settings.data is None and settings.engine == "leveldb":
         raise UsageError("--data DIR is missing: say where to keep the databases, or serve with --engine memory")

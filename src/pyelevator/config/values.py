@@ -12,7 +12,7 @@ from typing import Any, Final
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.options import OPTIONS
 from pyelevator.errors import UsageError
-from pyelevator.transports.bind import bind_target
+from pyelevator.transports.bind import parse_bind_url
 
 ENGINES: Final = ("leveldb", "memory")
 
@@ -110,7 +110,7 @@ def option(name: str, before: Callable[[Any], Any] = lambda value: value) -> Cal
 def bind_url(value: Any) -> str:
     """A URL to listen on."""
     try:
-        bind_target(text(value))
+        parse_bind_url(text(value))
     except UsageError as error:
         raise ValueError(str(error)) from error
     return str(value)

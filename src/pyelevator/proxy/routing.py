@@ -18,7 +18,7 @@ from pyelevator.compat import FlatServer, adapt
 from pyelevator.errors import DatabaseError, ErrorCode, UsageError
 from pyelevator.flows import Flow, Forward, Send
 from pyelevator.messages import Request, Response
-from pyelevator.transports import Curve, Target, parse_url
+from pyelevator.transports import Curve, ParsedUrl, parse_url
 from pyelevator.transports.url import shown
 
 _SEPARATOR: Final = "~"
@@ -52,7 +52,7 @@ class Upstream:
     curve: Curve | None = None
     codec: Codec | None = None
     max_connections: int = 1024
-    target: Target = field(init=False, repr=False)
+    target: ParsedUrl = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         target = parse_url(self.url, {"max_serial_connections": int})

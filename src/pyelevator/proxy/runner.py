@@ -16,7 +16,7 @@ from pyelevator.proxy.core import Action, Core, Forward, Renew, Reply, Rest, Res
 from pyelevator.proxy.lines import Key, Lines
 from pyelevator.proxy.routing import Upstream
 from pyelevator.transports.authentication import CurveServer
-from pyelevator.transports.listeners import listener_on
+from pyelevator.transports.listeners import open_listener
 from pyelevator.transports.poller import READ, Watch
 from pyelevator.transports.sockets.upstream import Outgoing, Road
 
@@ -89,7 +89,7 @@ class Proxy:
         limits = limits or Limits()
         self._core = Core(upstreams, interceptors, timeout=timeout, capacity=capacity, limits=limits, codecs=codecs)
         roads = {each.name: Road(each.target.url, each.curve, 2 * limits.frame_bytes) for each in upstreams}
-        self._listener = listener_on(
+        self._listener = open_listener(
             listen,
             curve,
             max_message=2 * limits.frame_bytes,
@@ -97,7 +97,7 @@ class Proxy:
             max_connections=_connections(),
             max_unread=unread // 2,  # to those who do not read; the answers that are under way come on top
         )
-        self._outbox, self._unread = self._listener.outbox, unread
+        self._send_queues, self._unread = self._listener.send_queues, unread
         self._watch = Watch()
         self._lines = lines = Lines(roads, self._watch, self._free)
         self._do: Mapping[type, Callable[[Any], None]] = {
@@ -128,12 +128,12 @@ class Proxy:
     def stop(self) -> None:
         """Asks the proxy to stop, and returns at once; from any thread, and from signal handlers."""
         self._stopping = True
-        self._listener.wake()
+        self._listener.wakeup()
 
     def serve_forever(self) -> None:
         """Serves until ``stop`` is called, then answers what it took, for as long as its upstreams may take."""
         try:
-            while not (self._stopping and self._core.idle and not self._listener.at_hand):
+            while not (self._stopping and self._core.idle and not self._listener.has_message):
                 self._turn()
             self._see_off(Deadline.after(_GOODBYE))
         finally:
@@ -146,33 +146,33 @@ class Proxy:
         self._watch.want(listener.pollable, 0 if self._core.full or self._stopping else READ)
         before, self._ready = self._ready, self._watch.wait(self._patience())
         ready = self._ready
-        if self._has_more or listener.pollable in ready or listener.due <= time.monotonic():
+        if self._has_more or listener.pollable in ready or listener.next_timeout <= time.monotonic():
             self._take(_burst(self._has_more or listener.pollable in before))
         now = time.monotonic()
         for key, line, events in self._lines.stirring(ready, now):
             self._serve(key, line, events, line.watched in before)
         now = time.monotonic()
         self._perform(self._core.tick(now))
-        if self._outbox.peers or self._lines.choked:
+        if self._send_queues.peers or self._lines.choked:
             self._look_after_readers(now)
         self._lines.send_off(now)
-        for identity in listener.hand_out():
+        for identity in listener.flush():
             self._perform(self._core.hold(identity))
-        while listener.ended:
-            self._perform(self._core.left(listener.ended.popleft(), now))
+        while listener.disconnected:
+            self._perform(self._core.left(listener.disconnected.popleft(), now))
 
     @property
     def _has_more(self) -> bool:
         """Whether there are messages of which no poll tells; at the end, only those that were taken count."""
-        return self._listener.at_hand or (self._listener.behind and not self._stopping)
+        return self._listener.has_message or (self._listener.has_backlog and not self._stopping)
 
     def _patience(self) -> float:
         """Seconds to wait for a message."""
         if (self._has_more and not self._core.full) or self._lines.at_hand:
             return 0
-        most = _FLUSH if self._outbox.peers else 1.0 if self._stopping else math.inf
+        most = _FLUSH if self._send_queues.peers else 1.0 if self._stopping else math.inf
         first = self._core.next_due()
-        listening = math.inf if self._core.full or self._stopping else self._listener.due
+        listening = math.inf if self._core.full or self._stopping else self._listener.next_timeout
         due = min(self._lines.due, listening, math.inf if first is None else first)
         return most if due == math.inf else min(most, max(0.0, due - time.monotonic()))
 
@@ -180,12 +180,12 @@ class Proxy:
 
     def _look_after_readers(self, now: float) -> None:
         """Sends what can be sent by now, and serves those again who have read."""
-        outbox = self._outbox
-        outbox.flush()
+        send_queues = self._send_queues
+        send_queues.flush()
         for identity in list(self._core.held):
-            if not self._listener.knows(identity):
+            if not self._listener.is_connected(identity):
                 self._perform(self._core.drop(identity, now))
-            elif not outbox.blocked(identity):
+            elif not send_queues.is_blocked(identity):
                 self._perform(self._core.release(identity, now))
         self._lines.relieve()
         if not self._lines.choked:
@@ -197,27 +197,31 @@ class Proxy:
 
     def _free(self) -> int:
         """Bytes of answers that there is room for."""
-        return self._unread - self._outbox.unsent
+        return self._unread - self._send_queues.unsent_bytes
 
     def _begin_choke(self, now: float) -> None:
         self._choked_since = now
-        self._sizes = {identity: peer.size for identity, peer in self._outbox.peers.items()}
+        self._sizes = {identity: peer.unsent_bytes for identity, peer in self._send_queues.peers.items()}
 
     def _forsake(self, now: float) -> None:
         """Gives up on those who have read nothing while others waited, or else on the one with the most to read."""
-        sizes = {identity: peer.size for identity, peer in self._outbox.peers.items() if self._outbox.blocked(identity)}
+        sizes = {
+            identity: peer.unsent_bytes
+            for identity, peer in self._send_queues.peers.items()
+            if self._send_queues.is_blocked(identity)
+        }
         deaf = [identity for identity, size in sizes.items() if size >= self._sizes.get(identity, math.inf)]
         for identity in deaf or sorted(sizes, key=sizes.__getitem__)[-1:]:
             _LOG.warning("dropped the answers to a client that does not read them and held up the others")
             self._forsaken.add(identity)
-            self._outbox.forget(identity)
+            self._send_queues.discard(identity)
             self._perform(self._core.drop(identity, now))
         self._begin_choke(now)
 
     def _see_off(self, deadline: Deadline) -> None:
-        while self._outbox.peers and not deadline.expired():
+        while self._send_queues.peers and not deadline.expired():
             time.sleep(_FLUSH)
-            self._outbox.flush()
+            self._send_queues.flush()
 
     # Messages
 
@@ -238,7 +242,7 @@ class Proxy:
         if self._core.parked(identity) > _PARKED or identity in self._forsaken:
             _LOG.warning("closed a connection: its client sends requests and does not read the answers")
             self._forsaken.discard(identity)
-            self._listener.cut(identity)
+            self._listener.disconnect(identity)
             self._perform(self._core.drop(identity, now))
 
     def _serve(self, key: Key, line: Outgoing, events: int, busy: bool) -> None:
@@ -274,9 +278,9 @@ class Proxy:
         identity, frames = action.identity, action.frames
         if identity in self._forsaken:
             return
-        if self._listener.answer_later(identity, frames):
+        if self._listener.send_buffered(identity, frames):
             self._perform(self._core.hold(identity))
-        elif len(frames[-1]) >= _LARGE and not self._listener.knows(identity):
+        elif len(frames[-1]) >= _LARGE and not self._listener.is_connected(identity):
             self._perform(self._core.drop(identity, time.monotonic()))
 
 

@@ -20,19 +20,19 @@ class ResponseBudget:
     """Tells whether there is room for one more answer: what is on its way is ``most`` bytes, and one answer, at most.
 
     Args:
-        outbox: what is on its way: its size is ``unsent``, and its ``peers`` are those that it is for.
+        send_queues: what is on its way: its size is ``unsent``, and its ``peers`` are those that it is for.
         most: bytes.
     """
 
-    def __init__(self, outbox: Any, most: int) -> None:
-        self._outbox, self._most = outbox, most
+    def __init__(self, send_queues: Any, most: int) -> None:
+        self._send_queues, self._most = send_queues, most
         self._expected = 0.0
         self._since = inf
         self._sizes: Mapping[bytes, int] = {}
 
     def starts(self, running: int) -> bool:
         """Whether one more request may be executed beside so many, if their answers are as large as those of late."""
-        return not running or self._outbox.unsent + (running + 1) * self._expected <= self._most
+        return not running or self._send_queues.unsent_bytes + (running + 1) * self._expected <= self._most
 
     def takes(self, frames: Sequence[bytes]) -> bool:
         """Whether an answer may be sent now."""
@@ -43,7 +43,7 @@ class ResponseBudget:
     @property
     def free(self) -> bool:
         """Whether there is room for one more, however large."""
-        return bool(self._outbox.unsent <= self._most)
+        return bool(self._send_queues.unsent_bytes <= self._most)
 
     def idlers(self, waits: bool, now: float) -> list[bytes]:
         """Those that have read nothing for a while, where others wait for room.
@@ -59,10 +59,12 @@ class ResponseBudget:
             self._begin(now)
         if now - self._since < PATIENCE:
             return []
-        still = [i for i, peer in self._outbox.peers.items() if peer.size >= max(LARGE, self._sizes.get(i, inf))]
+        still = [
+            i for i, peer in self._send_queues.peers.items() if peer.unsent_bytes >= max(LARGE, self._sizes.get(i, inf))
+        ]
         self._begin(now)
         return still
 
     def _begin(self, now: float) -> None:
         self._since = now
-        self._sizes = {identity: peer.size for identity, peer in self._outbox.peers.items()}
+        self._sizes = {identity: peer.unsent_bytes for identity, peer in self._send_queues.peers.items()}

@@ -26,7 +26,7 @@ from pyelevator.server.limits import ServerLimits
 from pyelevator.server.responder import Responder
 from pyelevator.server.response_budget import ResponseBudget
 from pyelevator.server.scheduler import Job, Scheduler
-from pyelevator.transports.listeners import listener_on
+from pyelevator.transports.listeners import open_listener
 
 _LOG = logging.getLogger("pyelevator.server")
 
@@ -89,7 +89,7 @@ class Server:
             application = guard = auth.wrap(application)
             refuses = guard.refuses
         limits, self._limits = limits or Limits(), server_limits or ServerLimits()
-        self._listener = listener_on(
+        self._listener = open_listener(
             binds,
             None if auth is None else auth.curve,
             max_message=2 * limits.frame_bytes,
@@ -104,9 +104,9 @@ class Server:
         self._order = Scheduler(self._answer_at_once, self._submit, workers)
         self._workers = ThreadPoolExecutor(workers, "elevator-worker")
         self._done: SimpleQueue[Done | None] = SimpleQueue()
-        self._unsent, self._resting = self._listener.outbox.peers, self._order.resting
+        self._unsent, self._resting = self._listener.send_queues.peers, self._order.resting
         self._flush_at = 0.0
-        self._room = ResponseBudget(self._listener.outbox, self._limits.max_unsent_bytes)
+        self._room = ResponseBudget(self._listener.send_queues, self._limits.max_unsent_bytes)
         self._running = 0
         self._ready: deque[tuple[bytes, Job]] = deque()
         self._postponed: dict[bytes, None] = {}
@@ -123,7 +123,8 @@ class Server:
         return self._order.pending
 
     def __repr__(self) -> str:
-        return f"<Server at {' '.join(self.urls)}: {self._listener.count} connections, {self.unanswered} unanswered>"
+        count = self._listener.connection_count
+        return f"<Server at {' '.join(self.urls)}: {count} connections, {self.unanswered} unanswered>"
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self.serve_forever, name="elevator-server")
@@ -146,7 +147,7 @@ class Server:
         """Asks the server to stop, and returns at once; from any thread, and from signal handlers."""
         self._stopping = True
         self._done.put(None)
-        self._listener.wake()
+        self._listener.wakeup()
 
     def reload_keys(self) -> None:
         """Read keys and permissions again; from any thread."""
@@ -155,7 +156,7 @@ class Server:
 
     def _loop(self) -> None:
         wait, take, ticks = self._listener.wait, self._take, self._tick_seconds is not None
-        unsent, resting, ended = self._unsent, self._resting, self._listener.ended
+        unsent, resting, ended = self._unsent, self._resting, self._listener.disconnected
         self._listener.timeout = self._tick_seconds
         while not self._stopping:
             message = wait()
@@ -172,7 +173,7 @@ class Server:
 
     def _wait_for_room(self) -> None:
         """Takes nothing until a worker is done; what is on its way to others goes on meanwhile."""
-        self._listener.hand_out()
+        self._listener.flush()
         with suppress(Empty):
             self._settle(self._done.get(timeout=_FLUSH if self._unsent or self._resting else None))
         if self._unsent or self._resting:
@@ -221,7 +222,7 @@ class Server:
             job.frames = ()  # they may be large, and the answer as well
         job.exchange = None
         self._done.put((identity, job, self._responder.respond(exchange)))
-        self._listener.wake()
+        self._listener.wakeup()
 
     # Responder
 
@@ -247,7 +248,7 @@ class Server:
                 self._listener.timeout = _FLUSH
 
     def _send(self, identity: bytes, frames: Sequence[bytes]) -> None:
-        if self._listener.answer(identity, frames):
+        if self._listener.send(identity, frames):
             self._order.block(identity)
         if self._unsent:
             self._listener.timeout = _FLUSH
@@ -258,7 +259,7 @@ class Server:
         if identity in self._order:
             self._order.drop(identity)
         self._postponed.pop(identity, None)
-        self._listener.cut(identity)
+        self._listener.disconnect(identity)
 
     # What comes round
 
@@ -272,13 +273,13 @@ class Server:
 
     def _flush(self, until: float) -> None:
         """Sends what can be sent by now, and serves those again who have read, for a while: then others come first."""
-        outbox, order = self._listener.outbox, self._order
-        outbox.flush()
+        send_queues, order = self._listener.send_queues, self._order
+        send_queues.flush()
         for identity in self._room.idlers(bool(self._postponed), monotonic()):
             self._cut(identity)
         free = self._room.free
         for identity in order.blocked():
-            if not self._listener.knows(identity):
+            if not self._listener.is_connected(identity):
                 order.drop(identity)
                 self._postponed.pop(identity, None)
             elif identity in self._postponed:
@@ -286,7 +287,7 @@ class Server:
                     free = False
                     del self._postponed[identity]
                     order.unblock(identity)
-            elif not outbox.blocked(identity):
+            elif not send_queues.is_blocked(identity):
                 order.unblock(identity)
         while self._resting:
             order.resume()
@@ -308,9 +309,9 @@ class Server:
 
         The URLs stay bound meanwhile: to unbind one would cut the connections that the answers go out on.
         """
-        for message in self._listener.taken():
+        for message in self._listener.drain():
             self._take(*message)
-        self._listener.hand_out()
+        self._listener.flush()
         self._answer_the_rest(Deadline.after(self._grace))
         self._workers.shutdown(wait=not self.unanswered, cancel_futures=True)
         self._listener.close()
@@ -327,7 +328,7 @@ class Server:
                 soon = self._unsent or self._resting
                 self._settle(self._done.get(timeout=_FLUSH if soon else deadline.remaining()))
             self._flush(monotonic() + _FLUSH)
-            unsent = self._listener.outbox.unsent
+            unsent = self._listener.send_queues.unsent_bytes
             if unsent != left or self.unanswered:
                 left, patience = unsent, Deadline.after(_PATIENCE)
             elif patience.expired():

@@ -1,4 +1,4 @@
-"""Authentication: who may connect to a listener that asks for keys."""
+"""Authentication: which clients may connect to a listener that asks for keys."""
 
 import logging
 import socket as sockets
@@ -14,21 +14,21 @@ from pyelevator.transports.zmtp.handshake import Welcome
 _LOG: Final = logging.getLogger("pyelevator.server")
 
 LOCAL: Final = "local"
-"""The user id of everybody who comes over a socket file: its mode says who can."""
+"""The user id of all clients over a socket file: the file's mode says which programs can connect."""
 
 
 @frozen
 class CurveServer:
-    """What a listener needs to ask for keys.
+    """The keys of a listener that asks its clients for theirs.
 
     Attributes:
         secret_key: of the server, as text.
-        allows: whether the client with this public key may connect; called at every handshake. While it raises, nobody
-            gets in.
+        is_allowed: returns True if the client with this public key may connect; called at every handshake. A client
+            is refused while it raises.
     """
 
     _secret: Secret = field(converter=Secret, repr=False, alias="secret_key")
-    allows: Callable[[str], bool]
+    is_allowed: Callable[[str], bool]
 
     @property
     def secret_key(self) -> str:
@@ -36,20 +36,28 @@ class CurveServer:
         return self._secret.reveal()
 
     def check(self) -> None:
-        """Raises MissingExtra where the library is missing that it needs."""
-        import pyelevator.transports.zmtp.curvezmq  # noqa: F401 - clients and servers without keys have no use for it
+        """Check that the library for keys is installed.
 
-    def welcome(self, connection: Any) -> Welcome:
-        """The handshake with a peer: over TCP it needs a key; over a socket file it is what the file's mode says."""
+        Raises:
+            MissingExtra: it is not.
+        """
+        import pyelevator.transports.zmtp.curvezmq  # noqa: F401 - only needed with keys
+
+    def handshake(self, connection: Any) -> Welcome:
+        """Return the handshake with the peer of a connection: with keys over TCP, without over a socket file.
+
+        Args:
+            connection: its socket.
+        """
         from pyelevator.transports.zmtp.curvezmq import CurveListener
 
         if connection.family == sockets.AF_UNIX:
             return Welcome(zmtp.Null(b"ROUTER", zmtp.CLIENTS, LOCAL))
-        return Welcome(CurveListener(self.secret_key, self._lets_in))
+        return Welcome(CurveListener(self.secret_key, self._is_allowed))
 
-    def _lets_in(self, key: str) -> bool:
+    def _is_allowed(self, key: str) -> bool:
         try:
-            return self.allows(key)
-        except Exception:  # noqa: BLE001 - the door stays shut, and the next one is asked about again
-            _LOG.exception("who may connect could not be told")
+            return self.is_allowed(key)
+        except Exception:  # noqa: BLE001 - deny on any error; the next handshake calls it again
+            _LOG.exception("a client was refused, because its key could not be checked")
             return False

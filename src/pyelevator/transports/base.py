@@ -1,8 +1,9 @@
 """The transport seam: whole multipart messages from one place to another, without a look inside."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Final, Protocol, Self
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Protocol, Self
 
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ConnectTimeout, RequestTimeout
@@ -177,3 +178,142 @@ def request_timeout_message(url: str, deadline: Deadline) -> str:
         f"no answer came from the Elevator server at {url} within {deadline}; "
         "it is down, stopped or busy, or the call needs a larger timeout="
     )
+
+
+MAX_DISCONNECTED: Final = 1 << 16
+"""Identities of ended connections that a listener keeps until they are taken out."""
+
+
+class SendQueue(Protocol):
+    """What has not been sent to one peer yet."""
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that have not been sent."""
+
+
+class SendQueues(ABC):
+    """The messages of a listener that have not been sent yet.
+
+    A peer is blocked while it does not read what it is sent. No more requests of a blocked peer should be executed.
+
+    Attributes:
+        unsent_bytes: bytes on their way to all peers.
+        peers: the peers that something was on its way to when ``flush`` was last called, or is now. While there are
+            any, ``flush`` has to be called every few milliseconds. A blocked peer stays among them until a ``flush``
+            has found it free, so that whatever waits for that does not miss it.
+    """
+
+    unsent_bytes: int
+    peers: Mapping[bytes, SendQueue]
+
+    @abstractmethod
+    def is_blocked(self, identity: bytes) -> bool:
+        """Return True if the peer does not read what it is sent."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Send what can be sent now, and remove the peers that nothing is on its way to any more."""
+
+    @abstractmethod
+    def discard(self, identity: bytes) -> None:
+        """Drop the messages to a peer that have not been sent."""
+
+
+class Listener(ABC):
+    """Listening sockets and the connections that they accepted; servers and proxies receive messages from it.
+
+    Everything but ``wakeup`` belongs to one thread at a time.
+
+    Attributes:
+        urls: what is bound, with the ports that the system chose.
+        peer: identity of the client that sent the last message, as its handshake proved it: a public key, or ``local``
+            for a socket file; None without keys.
+        timeout: seconds after which ``wait`` returns without a message; None for never.
+        send_queues: the messages that have not been sent yet.
+        disconnected: identities of connections that have ended, to be taken out by the caller.
+    """
+
+    urls: tuple[str, ...]
+    peer: str | None
+    timeout: float | None
+    send_queues: SendQueues
+    disconnected: deque[bytes]
+
+    @property
+    def url(self) -> str:
+        """The first URL that is bound."""
+        return self.urls[0]
+
+    @property
+    @abstractmethod
+    def pollable(self) -> Any:
+        """What a :class:`~pyelevator.transports.poller.Poller` waits for instead of ``wait``."""
+
+    @property
+    @abstractmethod
+    def connection_count(self) -> int:
+        """The number of connections."""
+
+    @property
+    @abstractmethod
+    def has_message(self) -> bool:
+        """True if a message has been read already, of which ``pollable`` does not tell."""
+
+    @property
+    @abstractmethod
+    def has_backlog(self) -> bool:
+        """True if more of what has been read already may be messages."""
+
+    @property
+    @abstractmethod
+    def next_timeout(self) -> float:
+        """The time (seconds, monotonic) at which ``receive`` has to be called, whatever ``pollable`` tells."""
+
+    @abstractmethod
+    def is_connected(self, identity: bytes) -> bool:
+        """Return False if nothing can be sent to a peer any more."""
+
+    @abstractmethod
+    def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
+        """Wait for the next message.
+
+        Returns:
+            The identity of its peer, and its frames; None if something else ended the wait.
+        """
+
+    @abstractmethod
+    def receive(self) -> tuple[bytes, Sequence[bytes]] | None:
+        """Return the next message as ``wait`` does, without waiting; None if there is none now."""
+
+    @abstractmethod
+    def drain(self) -> Iterable[tuple[bytes, Sequence[bytes]]]:
+        """Return the messages that have been read already, and read no more."""
+
+    @abstractmethod
+    def send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
+        """Send a message without waiting; it is dropped if the peer has left.
+
+        Returns:
+            True if the peer is blocked now.
+        """
+
+    @abstractmethod
+    def send_buffered(self, identity: bytes, frames: Sequence[bytes]) -> bool:
+        """Do the same, where more may be sent to the same peer before the next ``flush``: all of it leaves together."""
+
+    @abstractmethod
+    def flush(self) -> list[bytes]:
+        """Send what is buffered; return the identities of the peers among those that are blocked now."""
+
+    @abstractmethod
+    def disconnect(self, identity: bytes) -> None:
+        """Close a connection, and drop the messages to its peer."""
+
+    @abstractmethod
+    def wakeup(self) -> None:
+        """Make ``wait`` return; callable from any thread, and from signal handlers."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the URLs and close all connections, after what is queued has been sent, or a second."""

@@ -1,4 +1,4 @@
-"""What there is to say and to see to where a listener is bound, whoever binds it."""
+"""Binding: the URLs that a listener can have, and its socket files."""
 
 import errno
 import fcntl
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyelevator.errors import UsageError
-from pyelevator.transports.url import Target, is_url, parse_url, shown
+from pyelevator.transports.url import ParsedUrl, is_url, parse_url, shown
 
 _SIOCGIFADDR: Final = 0x8915  # of Linux
 _MAX_IPC_PATH: Final = 107  # sun_path of Linux, without its final NUL
@@ -25,13 +25,17 @@ _BIND_HINTS: Final = {
 """What to do about a bind that failed."""
 
 
-def cannot_listen(url: str, number: int) -> UsageError:
-    """The error for a bind that failed with an errno."""
+def bind_error(url: str, number: int) -> UsageError:
+    """Return the error for a bind that failed with an errno."""
     return UsageError(f"cannot listen on {url}: {os.strerror(number)}{_BIND_HINTS.get(number, '')}")
 
 
 def check_ipc_path(path: str) -> None:
-    """Raises UsageError if the path is longer than a Unix socket's may be."""
+    """Check that a socket file can have this path.
+
+    Raises:
+        UsageError: it cannot; the path may be too long.
+    """
     if not isinstance(path, str) or not path or "\0" in path:
         raise UsageError(f"endpoint= of an ipc transport is the path of a socket file, not {path!r}")
     if is_url(path):
@@ -40,11 +44,11 @@ def check_ipc_path(path: str) -> None:
         raise UsageError(f"the socket path {path!r} is longer than {_MAX_IPC_PATH} bytes; choose a shorter one")
 
 
-def bind_target(url: str) -> Target:
-    """What a URL to listen on says; ``*`` as a host is every IPv4 address.
+def parse_bind_url(url: str) -> ParsedUrl:
+    """Parse a URL to listen on; ``*`` as its host means every IPv4 address.
 
     Raises:
-        UsageError: nothing can be bound there.
+        UsageError: it cannot be bound.
     """
     target = parse_url(url.replace("://*", "://0.0.0.0", 1))
     if target.scheme not in ("tcp", "ipc") or target.options:
@@ -54,14 +58,18 @@ def bind_target(url: str) -> Target:
     return target
 
 
-def claim_ipc_path(path: str) -> None:
-    """Refuses a path that a living server listens on: binding would silently take it away from that server."""
+def check_ipc_path_free(path: str) -> None:
+    """Check that a socket file can be created, and that no server listens on it: binding would take it away.
+
+    Raises:
+        UsageError: it cannot, or one does.
+    """
     check_ipc_path(path)
     if path.startswith("@"):
         raise UsageError(f"cannot listen on ipc://{path}: an abstract socket has no mode, so everybody could use it")
     if not Path(path).parent.is_dir():
         raise UsageError(f"cannot listen on ipc://{path}: there is no directory {str(Path(path).parent)!r}")
-    if os.path.lexists(path) and not Path(path).is_socket():  # binding would silently remove it
+    if os.path.lexists(path) and not Path(path).is_socket():  # binding would remove it
         raise UsageError(f"cannot listen on ipc://{path}: it exists, and is not a socket; choose another path")
     probe: Any = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
     with probe:
@@ -70,21 +78,26 @@ def claim_ipc_path(path: str) -> None:
 
 
 def interface_address(name: str) -> str | None:
-    """The IPv4 address of a network interface of this machine (``lo``, ``eth0``), which ZeroMQ takes for a host, too.
+    """Return the IPv4 address of a network interface (``lo``, ``eth0``), which is a host to ZeroMQ; None for others.
 
     Raises:
-        OSError: it has none.
+        OSError: the interface has none.
     """
     if name not in {interface for _, interface in sockets.if_nameindex()}:
         return None
-    with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as asking:
-        answer = fcntl.ioctl(asking.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()))
-    return sockets.inet_ntoa(answer[20:24])
+    with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as socket:
+        reply = fcntl.ioctl(socket.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()))
+    return sockets.inet_ntoa(reply[20:24])
 
 
 @contextmanager
-def owned(path: str, mode: int) -> Iterator[None]:
-    """A socket file that is made meanwhile, in this thread, is for its owner alone until it has its mode."""
+def private_socket_file(path: str, mode: int) -> Iterator[None]:
+    """Keep a socket file that this thread creates in the block private to its owner, and then set its mode.
+
+    Args:
+        path: of the file.
+        mode: permissions that it gets at the end of the block.
+    """
     before = os.umask(0o177)
     try:
         yield

@@ -1,27 +1,35 @@
-"""What servers and proxies listen with."""
+"""The listener of servers and proxies: which one the system can have."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyelevator.errors import UsageError
-from pyelevator.transports.libzmq.bounded import BoundedListener
-from pyelevator.transports.sockets.listener import AVAILABLE, OpenListener
+from pyelevator.transports.base import Listener
+from pyelevator.transports.sockets.listener import SUPPORTED, ZmtpListener
 
 if TYPE_CHECKING:
     from pyelevator.transports.authentication import CurveServer
 
 
-def listener_on(
-    urls: Sequence[str], curve: "CurveServer | None" = None, **bounds: int
-) -> BoundedListener | OpenListener:
-    """A listener on the URLs; over libzmq only where the system has no epoll, and then without keys.
+def open_listener(urls: Sequence[str], curve: "CurveServer | None" = None, **limits: int) -> Listener:
+    """Listen on URLs; by libzmq only where the system has no epoll, and then without keys.
+
+    Args:
+        urls: what to bind.
+        curve: keys to ask clients for.
+        limits: ``max_message``, ``max_unread``, ``max_connections`` and ``ipc_mode``, as of a listener's class.
+
+    Returns:
+        A listener, to be closed by the caller.
 
     Raises:
         UsageError: a URL cannot be bound.
         MissingExtra: keys are asked for, and PyNaCl is missing.
     """
-    if AVAILABLE:
-        return OpenListener(*urls, curve=curve, **bounds)
+    if SUPPORTED:
+        return ZmtpListener(*urls, curve=curve, **limits)
     if curve is not None:
         raise UsageError("this system has no epoll, and a listener that asks for keys needs it")
-    return BoundedListener(*urls, **bounds)
+    from pyelevator.transports.libzmq.listener import ZmqListener
+
+    return ZmqListener(*urls, **limits)

@@ -57,7 +57,7 @@ def shown(url: str) -> str:
 
 
 @frozen
-class Target:
+class ParsedUrl:
     """What a URL says.
 
     Attributes:
@@ -76,11 +76,11 @@ class Target:
         return f"{self.scheme}://{self.address}"
 
 
-def parse_url(url: str, further: Mapping[str, Callable[[str], Any]] | None = None) -> Target:
+def parse_url(url: str, further: Mapping[str, Callable[[str], Any]] | None = None) -> ParsedUrl:
     """Reads a URL.
 
     >>> parse_url("tcp://db.example/testdb?timeout=5")
-    Target(scheme='tcp', address='db.example:4141', options={'db_name': 'testdb', 'timeout': 5.0})
+    ParsedUrl(scheme='tcp', address='db.example:4141', options={'db_name': 'testdb', 'timeout': 5.0})
 
     Args:
         url: the text.
@@ -105,7 +105,7 @@ def parse_url(url: str, further: Mapping[str, Callable[[str], Any]] | None = Non
     known = {**_OPTIONS, **{name: (name, read) for name, read in (further or {}).items()}}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         options |= _option(name, value, url, known)
-    return Target(parts.scheme, address, _with_curve(options, url))
+    return ParsedUrl(parts.scheme, address, _with_curve(options, url))
 
 
 def _tcp(url: str) -> tuple[str, str]:

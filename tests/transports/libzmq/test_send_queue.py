@@ -1,12 +1,12 @@
-"""The outbox of answers over a real ROUTER: who is blocked, and that nobody stays so unseen."""
+"""The queues of answers over a real ROUTER: who is blocked, and that nobody stays so unseen."""
 
 import pytest
 import zmq
 
-from pyelevator.transports.libzmq.send_queue import HIGH_WATER, LARGE, Outbox
+from pyelevator.transports.libzmq.send_queue import HIGH_WATER, ZERO_COPY_BYTES, ZmqSendQueues
 
 FRAMES = [b"header", b"answer"]
-LARGE_FRAMES = [b"header", bytes(LARGE)]
+LARGE_FRAMES = [b"header", bytes(ZERO_COPY_BYTES)]
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ def router(context):
 
 
 @pytest.fixture
-def outbox(router):
-    return Outbox(router, 1 << 20)
+def queues(router):
+    return ZmqSendQueues(router, 1 << 20)
 
 
 @pytest.fixture
-def peer(context, router, outbox):
+def peer(context, router, queues):
     """A peer that has said its name, and takes next to nothing ahead."""
     port = router.bind_to_random_port("tcp://127.0.0.1")
     with context.socket(zmq.DEALER) as peer:
@@ -42,10 +42,10 @@ def peer(context, router, outbox):
         yield peer
 
 
-def fill(outbox, frames):
+def fill(queues, frames):
     """Sends until the peer is blocked; how many messages that took."""
     sent = 1
-    while not outbox.send(b"peer", frames):
+    while not queues.send(b"peer", frames):
         sent += 1
     return sent
 
@@ -55,48 +55,48 @@ def take(peer, count):
         peer.recv_multipart()
 
 
-def test_small_answers_to_one_who_reads_leave_nothing_to_look_after(outbox, peer):
-    assert not outbox.send(b"peer", FRAMES)
-    assert (outbox.peers, outbox.unsent) == ({}, 0)
+def test_small_answers_to_one_who_reads_leave_nothing_to_look_after(queues, peer):
+    assert not queues.send(b"peer", FRAMES)
+    assert (queues.peers, queues.unsent_bytes) == ({}, 0)
 
 
 @pytest.mark.parametrize("frames", [FRAMES, LARGE_FRAMES])
-def test_one_who_does_not_read_is_blocked_and_one_who_has_read_is_found_free_by_the_next_flush(outbox, peer, frames):
-    sent = fill(outbox, frames)
-    assert b"peer" in outbox.peers
-    assert outbox.blocked(b"peer")
+def test_one_who_does_not_read_is_blocked_and_one_who_has_read_is_found_free_by_the_next_flush(queues, peer, frames):
+    sent = fill(queues, frames)
+    assert b"peer" in queues.peers
+    assert queues.is_blocked(b"peer")
     for _ in range(sent):
-        outbox.flush()
+        queues.flush()
         peer.recv_multipart()
-    while outbox.peers:
-        outbox.flush()
-    assert not outbox.blocked(b"peer")
-    assert outbox.unsent == 0
+    while queues.peers:
+        queues.flush()
+    assert not queues.is_blocked(b"peer")
+    assert queues.unsent_bytes == 0
 
 
-def test_one_whom_a_later_answer_finds_free_is_still_shown_to_the_next_flush(outbox, peer):
+def test_one_whom_a_later_answer_finds_free_is_still_shown_to_the_next_flush(queues, peer):
     """Else who waits for the flush that finds it free would wait for ever."""
-    sent = fill(outbox, FRAMES)
+    sent = fill(queues, FRAMES)
     take(peer, sent - 1)
-    while outbox.send(b"peer", FRAMES):
+    while queues.send(b"peer", FRAMES):
         peer.recv_multipart()
-    assert not outbox.blocked(b"peer")
-    assert b"peer" in outbox.peers
-    outbox.flush()
-    assert b"peer" not in outbox.peers
+    assert not queues.is_blocked(b"peer")
+    assert b"peer" in queues.peers
+    queues.flush()
+    assert b"peer" not in queues.peers
 
 
-def test_what_waits_for_one_who_has_left_is_dropped_and_the_next_flush_is_shown_that_too(outbox, peer):
-    fill(outbox, FRAMES)
+def test_what_waits_for_one_who_has_left_is_dropped_and_the_next_flush_is_shown_that_too(queues, peer):
+    fill(queues, FRAMES)
     peer.close()
-    while outbox.send(b"peer", FRAMES):
+    while queues.send(b"peer", FRAMES):
         pass
-    assert outbox.unsent == 0
-    assert b"peer" in outbox.peers
-    outbox.flush()
-    assert outbox.peers == {}
+    assert queues.unsent_bytes == 0
+    assert b"peer" in queues.peers
+    queues.flush()
+    assert queues.peers == {}
 
 
-def test_libzmq_holds_no_more_small_answers_than_the_high_water_mark_and_what_buffers_take(outbox, peer):
-    assert fill(outbox, [b"header", bytes(LARGE - 1)]) > HIGH_WATER
-    assert outbox.unsent == 6 + LARGE - 1
+def test_libzmq_holds_no_more_small_answers_than_the_high_water_mark_and_what_buffers_take(queues, peer):
+    assert fill(queues, [b"header", bytes(ZERO_COPY_BYTES - 1)]) > HIGH_WATER
+    assert queues.unsent_bytes == 6 + ZERO_COPY_BYTES - 1

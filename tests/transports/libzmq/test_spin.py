@@ -1,6 +1,6 @@
 import zmq
 
-from pyelevator.transports.libzmq.listener import Spin
+from pyelevator.transports.libzmq.listener import AdaptiveSpin
 
 
 class Receiver:
@@ -20,23 +20,23 @@ class Receiver:
 
 def test_a_message_that_is_there_is_found_at_the_first_try():
     receiver = Receiver(finds=True)
-    assert Spin().first(receiver) == b"frame"
+    assert AdaptiveSpin().receive(receiver) == b"frame"
     assert receiver.tries == 1
 
 
 def test_tries_in_vain_become_rare():
-    spin, receiver = Spin(), Receiver(finds=False)
-    for _ in range(Spin.CREDIT + 160):
-        assert spin.first(receiver) == b"frame"
-    assert receiver.tries == (Spin.CREDIT + 160 // Spin.PROBE) * Spin.TRIES
+    spin, receiver = AdaptiveSpin(), Receiver(finds=False)
+    for _ in range(AdaptiveSpin.CREDIT + 160):
+        assert spin.receive(receiver) == b"frame"
+    assert receiver.tries == (AdaptiveSpin.CREDIT + 160 // AdaptiveSpin.PROBE) * AdaptiveSpin.TRIES
 
 
 def test_a_probe_that_finds_brings_the_tries_back():
-    spin = Spin()
-    for _ in range(Spin.CREDIT):
-        spin.first(Receiver(finds=False))
-    for _ in range(Spin.PROBE):
-        spin.first(Receiver(finds=True))
+    spin = AdaptiveSpin()
+    for _ in range(AdaptiveSpin.CREDIT):
+        spin.receive(Receiver(finds=False))
+    for _ in range(AdaptiveSpin.PROBE):
+        spin.receive(Receiver(finds=True))
     receiver = Receiver(finds=False)
-    spin.first(receiver)
-    assert receiver.tries == Spin.TRIES
+    spin.receive(receiver)
+    assert receiver.tries == AdaptiveSpin.TRIES

@@ -22,7 +22,7 @@ from pyelevator.server import Server
 from pyelevator.server.limits import ServerLimits
 from pyelevator.testing.servers import serve
 from pyelevator.transports import TcpTransport, socket_options
-from pyelevator.transports.sockets.listener import OpenListener
+from pyelevator.transports.sockets.listener import ZmtpListener
 from pyelevator.transports.sockets.resolver import opened
 from pyelevator.transports.zmtp import frames as zmtp
 from support import programs
@@ -106,7 +106,7 @@ def test_stopped_peers_with_keys_make_room_for_others(keys):
 def test_a_proxy_gives_up_stopped_peers(until):
     with serve(Application.in_memory()) as server, Proxy(["tcp://127.0.0.1:0"], server.urls[0]) as proxy:
         with stopped(2, proxy.urls[0]):
-            until(lambda: proxy._listener.count == 0)
+            until(lambda: proxy._listener.connection_count == 0)
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def until():
 
 @pytest.fixture
 def listener():
-    listener = OpenListener("tcp://127.0.0.1:0")
+    listener = ZmtpListener("tcp://127.0.0.1:0")
     listener.timeout = 0.01
     yield listener
     listener.close()
@@ -150,7 +150,7 @@ def test_a_peer_whose_ping_has_no_time_to_live_stays(listener, peer, monkeypatch
     look(listener)
     clock.now += 1e6
     look(listener)
-    assert listener.count == 1
+    assert listener.connection_count == 1
 
 
 def test_whatever_a_peer_sends_extends_its_time_to_live(listener, peer, monkeypatch):
@@ -162,10 +162,10 @@ def test_whatever_a_peer_sends_extends_its_time_to_live(listener, peer, monkeypa
     look(listener)
     clock.now += 9
     look(listener)
-    assert listener.count == 1
+    assert listener.connection_count == 1
     clock.now += 2
     look(listener)
-    assert listener.count == 0
+    assert listener.connection_count == 0
     taken(peer, ANSWER)
     assert peer.recv(100) == PONG
     assert peer.recv(100) == b""
@@ -178,7 +178,7 @@ def test_what_came_while_the_server_was_busy_counts_as_heard(listener, peer, mon
     clock.now += 11
     peer.sendall(ping(100))
     look(listener)
-    assert listener.count == 1
+    assert listener.connection_count == 1
 
 
 def test_a_time_to_live_can_be_taken_back(listener, peer, monkeypatch):
@@ -187,7 +187,7 @@ def test_a_time_to_live_can_be_taken_back(listener, peer, monkeypatch):
     look(listener)
     clock.now += 1e6
     look(listener)
-    assert listener.count == 1
+    assert listener.connection_count == 1
 
 
 class Clock:
@@ -224,8 +224,8 @@ def is_kept_alive(connection):
 
 def test_both_sides_of_a_connection_are_kept_alive_by_tcp(listener, peer):
     look(listener)
-    (guest,) = listener._guests.values()
-    assert is_kept_alive(guest.socket)
+    (connection,) = listener._peers.values()
+    assert is_kept_alive(connection.socket)
     with opened((socket.AF_INET, peer.getpeername()), listener.urls[0]) as connection:
         assert is_kept_alive(connection)
 

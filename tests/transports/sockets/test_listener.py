@@ -1,4 +1,4 @@
-"""OpenListener over real sockets: peers of every ZMTP, those that misbehave, and answers that find nobody reading."""
+"""ZmtpListener over real sockets: peers of every ZMTP, those that misbehave, and answers that find nobody reading."""
 
 import os
 import resource
@@ -10,8 +10,8 @@ import pytest
 import zmq
 
 from pyelevator.transports.sockets import listener as open_listener
-from pyelevator.transports.sockets.listener import OpenListener
-from pyelevator.transports.sockets.peer import Unfinished
+from pyelevator.transports.sockets.buffers import PartialMessages, SendBuffers
+from pyelevator.transports.sockets.listener import ZmtpListener
 from support.routers import taken
 
 SIGNATURE = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
@@ -22,7 +22,7 @@ NULL = b"NULL" + bytes(16) + bytes(32)
 
 @pytest.fixture
 def listener():
-    listener = OpenListener("tcp://127.0.0.1:0", max_message=1 << 20)
+    listener = ZmtpListener("tcp://127.0.0.1:0", max_message=1 << 20)
     listener.timeout = 20.0
     yield listener
     listener.close()
@@ -63,7 +63,7 @@ def arrived(listener):
 def echoed(listener):
     """Answers the next message with itself."""
     identity, frames = arrived(listener)
-    listener.answer(identity, [b"re", *frames])
+    listener.send(identity, [b"re", *frames])
     return frames
 
 
@@ -122,7 +122,7 @@ def test_a_dealer_s_and_a_req_s_messages_come_as_libzmq_s_router_gives_them(list
         req.send(b"question")
         identity, frames = arrived(listener)
         assert frames == [b"", b"question"]
-        listener.answer(identity, [b"", b"answer"])
+        listener.send(identity, [b"", b"answer"])
         assert req.recv() == b"answer"
 
 
@@ -132,14 +132,14 @@ def test_what_one_peer_sends_at_once_is_answered_in_order(listener, dealer):
         dealer.send(b"%d" % number)
     for _ in range(1000):
         echoed(listener)
-    listener.hand_out()
+    listener.flush()
     assert [dealer.recv_multipart()[1] for _ in range(1000)] == [b"%d" % number for number in range(1000)]
 
 
 def test_an_answer_that_waits_for_the_next_one_goes_out_before_the_listener_waits(listener, raw):
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a\x00\x01b")
     identity, _ = arrived(listener)
-    listener.answer(identity, [b"1"])
+    listener.send(identity, [b"1"])
     assert arrived(listener) == (identity, [b"b"])
     look_around(listener)
     assert taken(client, 64 + len(ROUTER) + 3)[-3:] == b"\x00\x011"
@@ -184,17 +184,17 @@ def test_who_speaks_something_else_is_shown_the_door_and_nobody_else(listener, r
     assert has_ended(bad)
     good.sendall(b"\x00\x01a")
     assert echoed(listener) == [b"a"]
-    assert listener.count == 1
+    assert listener.connection_count == 1
 
 
 def test_who_never_ends_a_handshake_has_to_leave_when_others_come(listener, raw, monkeypatch):
     slow = raw(SIGNATURE)
     look_around(listener)
-    monkeypatch.setattr(open_listener, "_HANDSHAKE", 0.0)
+    monkeypatch.setattr(open_listener, "_HANDSHAKE_TIMEOUT", 0.0)
     raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     look_around(listener)
     assert has_ended(slow)
-    assert listener.count == 1
+    assert listener.connection_count == 1
 
 
 def test_one_more_than_there_may_be_is_turned_away_and_told_of_once(raw, listener, caplog):
@@ -231,7 +231,7 @@ def test_where_no_more_may_come_the_first_who_has_not_ended_its_handshake_gives_
     refused = raw(SIGNATURE)
     look_around(listener)
     assert has_ended(refused)
-    assert listener.count == 3
+    assert listener.connection_count == 3
 
 
 def test_nothing_is_kept_of_those_who_left_before_their_handshake_ended(raw, listener):
@@ -240,7 +240,7 @@ def test_nothing_is_kept_of_those_who_left_before_their_handshake_ended(raw, lis
     for _ in range(20):
         raw(SIGNATURE).close()
         look_around(listener)
-    assert len(listener._strangers) == listener.count == 1
+    assert len(listener._handshaking) == listener.connection_count == 1
     waiting.sendall(b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
     assert echoed(listener) == [b"a"]
 
@@ -251,7 +251,7 @@ def begun(listener, client, size):
     sending = threading.Thread(target=client.sendall, args=(bytes(size),))
     sending.start()
     listener.timeout = 0.05
-    while max(listener._unfinished.sizes.values(), default=0) < size:
+    while max(listener._partial.sizes.values(), default=0) < size:
         assert listener.wait() is None
     sending.join()
     listener.timeout = 20.0
@@ -259,38 +259,36 @@ def begun(listener, client, size):
 
 def test_where_too_much_has_come_of_messages_that_have_not_ended_the_one_with_the_most_leaves(caplog, raw, listener):
     caplog.set_level("INFO")
-    listener._unfinished = Unfinished(2_500_000)
+    listener._partial = PartialMessages(2_500_000)
     one, two, three, four = (raw(SIGNATURE + b"\x03\x00" + NULL + DEALER) for _ in range(4))
     look_around(listener)
     for client, size in [(one, 700_000), (two, 800_000), (three, 900_000)]:
         begun(listener, client, size)
     four.sendall(b"\x02" + (1_000_000).to_bytes(8, "big") + bytes(200_000))
-    while listener.count == 4:
+    while listener.connection_count == 4:
         listener.timeout = 0.05
         assert listener.wait() is None
     listener.timeout = 20.0
     assert has_ended(three)
-    assert caplog.messages == [
-        "cut a connection: too much has come of messages that have not ended, and the most over it"
-    ]
+    assert caplog.messages == ["closed a connection: incomplete messages are over their limit, and its was the largest"]
     for client, missing in [(one, 300_000), (two, 200_000), (four, 800_000)]:
         client.sendall(bytes(missing))
         assert echoed(listener) == [bytes(1_000_000)]
-    assert listener._unfinished.sizes == {}
+    assert listener._partial.sizes == {}
 
 
 def test_one_who_has_sent_too_much_by_itself_leaves_and_nothing_is_kept_of_it(raw, listener):
-    listener._unfinished = Unfinished(500_000)
+    listener._partial = PartialMessages(500_000)
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     look_around(listener)
     frames = (b"\x03" + (60_000).to_bytes(8, "big") + bytes(60_000)) * 10  # more follow, without end
     sending = threading.Thread(target=has_ended_after, args=(client, frames))
     sending.start()
     listener.timeout = 0.05
-    while listener.count:
+    while listener.connection_count:
         assert listener.wait() is None
     sending.join()
-    assert listener._unfinished.sizes == {}
+    assert listener._partial.sizes == {}
 
 
 def has_ended_after(client, data):
@@ -314,9 +312,7 @@ def test_where_no_more_files_can_be_opened_who_comes_is_turned_away_at_once(raw,
         for filler in fillers:
             os.close(filler)
     assert has_ended(knocking)
-    assert caplog.messages == [
-        "refused a connection: this process has too many open files; not told again for a minute"
-    ]
+    assert caplog.messages == ["refused a connection: this process has too many open files; logged once a minute"]
     raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
     assert echoed(listener) == [b"a"]
 
@@ -331,54 +327,54 @@ def deaf_peer(listener, dealer):
 
 @pytest.mark.parametrize("answer", [b"small", bytes(100_000)])
 def test_one_who_does_not_read_is_blocked_and_one_who_has_read_is_found_free_by_a_flush(tmp_path, dealer, answer):
-    listener = OpenListener(f"ipc://{tmp_path}/socket", max_unread=8 << 20)  # TCP is slow with a window this small
+    listener = ZmtpListener(f"ipc://{tmp_path}/socket", max_unread=8 << 20)  # TCP is slow with a window this small
     identity, sent = deaf_peer(listener, dealer), 1
-    while not listener.answer(identity, [answer]):
+    while not listener.send(identity, [answer]):
         sent += 1
-    assert identity in listener.outbox.peers
-    assert listener.outbox.unsent >= 500 * len(b"small")
+    assert identity in listener.send_queues.peers
+    assert listener.send_queues.unsent_bytes >= 500 * len(b"small")
     for _ in range(sent):
         while not dealer.poll(1):
-            listener.outbox.flush()
+            listener.send_queues.flush()
         assert dealer.recv() == answer
-    listener.outbox.flush()
-    assert (listener.outbox.peers, listener.outbox.unsent) == ({}, 0)
-    assert not listener.answer(identity, [answer])
+    listener.send_queues.flush()
+    assert (listener.send_queues.peers, listener.send_queues.unsent_bytes) == ({}, 0)
+    assert not listener.send(identity, [answer])
     listener.close()
 
 
 def test_one_who_is_blocked_and_leaves_leaves_nothing_behind(dealer):
-    listener = OpenListener("tcp://127.0.0.1:0", max_unread=1 << 20)
+    listener = ZmtpListener("tcp://127.0.0.1:0", max_unread=1 << 20)
     identity = deaf_peer(listener, dealer)
-    while not listener.answer(identity, [bytes(100_000)]):
+    while not listener.send(identity, [bytes(100_000)]):
         pass
     dealer.close(0)
     listener.timeout = 20.0
-    while listener.count:
+    while listener.connection_count:
         listener.timeout = 0.05
         assert listener.wait() is None
-    assert identity in listener.outbox.peers, "who waits for it to be free is still to be told"
-    listener.outbox.flush()
-    assert (listener.outbox.peers, listener.outbox.unsent) == ({}, 0)
+    assert identity in listener.send_queues.peers, "who waits for it to be free is still to be told"
+    listener.send_queues.flush()
+    assert (listener.send_queues.peers, listener.send_queues.unsent_bytes) == ({}, 0)
     listener.close()
 
 
 def test_one_who_is_cut_is_gone(listener, dealer, raw):
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
     identity, _ = arrived(listener)
-    listener.cut(identity)
-    listener.cut(identity)
+    listener.disconnect(identity)
+    listener.disconnect(identity)
     assert has_ended(client)
-    assert not listener.answer(identity, [b"answer"])
+    assert not listener.send(identity, [b"answer"])
 
 
 def test_closing_sends_what_is_on_its_way_to_those_who_read(dealer):
-    listener = OpenListener("tcp://127.0.0.1:0")
+    listener = ZmtpListener("tcp://127.0.0.1:0")
     dealer.connect(listener.urls[0])
     dealer.send_multipart([b"a"])
     identity, _ = arrived(listener)
     for _ in range(50):
-        listener.answer(identity, [bytes(1_000_000)])
+        listener.send(identity, [bytes(1_000_000)])
     received = []
     reader = threading.Thread(target=lambda: received.extend(len(dealer.recv()) for _ in range(50)))
     reader.start()
@@ -391,41 +387,41 @@ def test_what_has_come_in_and_was_not_waited_for_can_still_be_taken(listener, ra
     raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a\x00\x01b\x00\x01c")
     identity, frames = arrived(listener)
     assert frames == [b"a"]
-    assert list(listener.taken()) == [(identity, [b"b"]), (identity, [b"c"])]
-    assert list(listener.taken()) == []
+    assert list(listener.drain()) == [(identity, [b"b"]), (identity, [b"c"])]
+    assert list(listener.drain()) == []
 
 
 def deaf(listener, raw):
     """A client that has sent a and does not read, blocked, and its identity here."""
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
     identity, _ = arrived(listener)
-    while not listener.answer(identity, [bytes(100_000)]):
+    while not listener.send(identity, [bytes(100_000)]):
         pass
     return client, identity
 
 
 def test_one_who_is_cut_while_an_answer_waits_for_the_next_one_is_gone_all_the_same(listener, raw):
-    listener.outbox = open_listener.Backlog(1 << 20)
+    listener.send_queues = SendBuffers(1 << 20)
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
     identity, _ = arrived(listener)
-    listener.answer_later(identity, [b"answer"])
-    while not listener.answer_later(identity, [bytes(100_000)]):
+    listener.send_buffered(identity, [b"answer"])
+    while not listener.send_buffered(identity, [bytes(100_000)]):
         pass
-    listener.cut(identity)
-    assert listener.hand_out() == []
+    listener.disconnect(identity)
+    assert listener.flush() == []
     assert has_ended(client)
 
 
 def test_those_who_have_to_leave_may_have_sent_something_at_the_same_moment(listener, raw, monkeypatch):
     slow = [raw(SIGNATURE) for _ in range(3)]
     look_around(listener)
-    monkeypatch.setattr(open_listener, "_HANDSHAKE", 0.0)
+    monkeypatch.setattr(open_listener, "_HANDSHAKE_TIMEOUT", 0.0)
     raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     for connection in slow:
         connection.sendall(b"\x03")
     look_around(listener)
     assert all(map(has_ended, slow))
-    assert listener.count == 1
+    assert listener.connection_count == 1
 
 
 def test_one_who_asks_for_ever_whether_we_live_and_does_not_read_costs_bounded_memory(listener, raw):
@@ -437,15 +433,15 @@ def test_one_who_asks_for_ever_whether_we_live_and_does_not_read_costs_bounded_m
     asking.start()
     while asking.is_alive():
         assert listener.wait() is None
-    assert listener.outbox.unsent < 1 << 17
-    assert listener.count == 1
+    assert listener.send_queues.unsent_bytes < 1 << 17
+    assert listener.connection_count == 1
 
 
 def test_one_who_is_forgotten_with_half_an_answer_gets_no_other_half(listener, raw):
-    listener.outbox = open_listener.Backlog(1 << 20)
+    listener.send_queues = SendBuffers(1 << 20)
     client, identity = deaf(listener, raw)
-    listener.outbox.forget(identity)
-    listener.answer(identity, [b"another"])
+    listener.send_queues.discard(identity)
+    listener.send(identity, [b"another"])
     client.sendall(b"\x04\x07\x04PING\x00\x0a")
     look_around(listener)
     received = b"".join(iter(lambda: client.recv(1 << 20), b""))
@@ -455,7 +451,7 @@ def test_one_who_is_forgotten_with_half_an_answer_gets_no_other_half(listener, r
 
 
 def test_what_one_has_sent_who_left_without_the_answers_is_taken_to_the_end(tmp_path):
-    listener = OpenListener(f"ipc://{tmp_path}/socket")
+    listener = ZmtpListener(f"ipc://{tmp_path}/socket")
     client = socket.socket(socket.AF_UNIX)
     client.connect(f"{tmp_path}/socket")
     client.sendall(SIGNATURE + b"\x03\x00" + NULL + DEALER + (b"\x00\xff" + bytes(255)) * 400)
@@ -463,7 +459,7 @@ def test_what_one_has_sent_who_left_without_the_answers_is_taken_to_the_end(tmp_
     for _ in range(400):
         assert echoed(listener) == [bytes(255)]
     look_around(listener)
-    assert (listener.count, listener.outbox.unsent) == (0, 0)
+    assert (listener.connection_count, listener.send_queues.unsent_bytes) == (0, 0)
     listener.close()
 
 
@@ -473,7 +469,7 @@ def test_no_more_than_a_few_are_read_from_before_the_messages_are_answered(liste
     for client in clients:
         client.sendall(b"\x00\x00" * 1000)
     arrived(listener)
-    assert len(list(listener.taken())) < 20_000
+    assert len(list(listener.drain())) < 20_000
 
 
 def test_where_not_even_a_spare_file_can_be_had_who_comes_waits_until_there_is(listener, raw, caplog, monkeypatch):
@@ -512,7 +508,7 @@ def test_one_who_sends_much_at_once_does_not_hold_up_the_others(listener, raw):
     frames = [echoed(listener) for _ in range(1000)]
     assert [b"l"] in frames
     assert [echoed(listener) for _ in range(10_000 - 1000)] == [[b"m"]] * 9000
-    assert not listener.behind
+    assert not listener.has_backlog
     look_around(listener)
 
 
@@ -522,7 +518,7 @@ def test_one_who_sends_much_and_leaves_is_answered_to_the_end_and_parts(listener
     for _ in range(1000):
         assert echoed(listener) == [b"m"]
     look_around(listener)
-    assert (listener.count, listener.behind) == (0, False)
+    assert (listener.connection_count, listener.has_backlog) == (0, False)
 
 
 def test_those_who_have_sent_much_and_left_hold_up_nobody_either(listener, raw):
@@ -534,6 +530,6 @@ def test_those_who_have_sent_much_and_left_hold_up_nobody_either(listener, raw):
     assert echoed(listener) == [b"m"]
     raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01l")
     assert [b"l"] in [echoed(listener) for _ in range(10_000)]
-    while listener.count > 1:
+    while listener.connection_count > 1:
         listener.timeout = 0.05
         listener.wait()

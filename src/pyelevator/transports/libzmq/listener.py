@@ -1,8 +1,10 @@
-"""ROUTER sockets of libzmq."""
+"""A listener over a ROUTER of libzmq, for systems without epoll."""
 
+import math
 import os
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -10,17 +12,24 @@ from typing import Any, Final
 import zmq
 
 from pyelevator.transports import socket_options
-from pyelevator.transports.bind import bind_target, cannot_listen, claim_ipc_path, owned
-from pyelevator.transports.url import Target
+from pyelevator.transports.base import MAX_DISCONNECTED, Listener
+from pyelevator.transports.bind import bind_error, check_ipc_path_free, parse_bind_url, private_socket_file
+from pyelevator.transports.libzmq import zap
+from pyelevator.transports.libzmq.monitor import ConnectionMonitor, shutdown_descriptor
+from pyelevator.transports.libzmq.send_queue import ZmqSendQueues
+from pyelevator.transports.url import ParsedUrl
+
+_MAX_RECEIVED: Final = 32
+"""Messages of one peer that libzmq receives in advance; further ones stay with the peer."""
 
 
-class Spin:
-    """Receives by trying for a moment before it blocks, while that pays.
+class AdaptiveSpin:
+    """Receives by trying repeatedly before it blocks, while that pays.
 
-    A blocking receive costs a hand-over from the I/O thread, a third of a sync client's round trip; ``TRIES`` tries
-    take about half of one. Each message that was found so earns a credit, each run of tries in vain costs one, and
-    without credit only one wait in ``PROBE`` tries, so that an idle or slow server burns next to nothing.
-    (Measured: docs/benchmarks.md.)
+    A blocking receive waits for the I/O thread to hand the message over, which takes a third of a sync client's round
+    trip; ``TRIES`` tries take about half of that. Each message found by trying earns a credit, and each run of tries
+    without a message costs one. Without credit only one wait in ``PROBE`` tries, so that an idle or slow server uses
+    next to no CPU time. (Measured: docs/benchmarks.md.)
     """
 
     TRIES: Final = 40
@@ -31,9 +40,13 @@ class Spin:
         self._credit = self.CREDIT
         self._waits = 0
 
-    def first(self, receive: Any) -> Any:
-        """The first frame of the next message."""
-        if self._credit or self._probes():
+    def receive(self, receive: Callable[..., Any]) -> Any:
+        """Return the first frame of the next message.
+
+        Args:
+            receive: ``recv`` of the socket.
+        """
+        if self._credit or self._should_probe():
             for _ in range(self.TRIES):
                 try:
                     frame = receive(zmq.NOBLOCK)
@@ -44,140 +57,193 @@ class Spin:
             self._credit = max(self._credit - 1, 0)
         return receive()
 
-    def _probes(self) -> bool:
+    def _should_probe(self) -> bool:
         self._waits = (self._waits + 1) % self.PROBE
         return not self._waits
 
 
-class Listener:
-    """A ROUTER socket, bound to one URL or several: what a server or a proxy takes messages from.
+class ZmqListener(Listener):
+    """A ROUTER socket, bound to one URL or several.
 
-    One socket for all URLs, because waiting on it alone (``wait``) costs half of what polling several does, and
-    because identities are unique across it. A frame above ``max_message`` bytes closes the connection that sent it.
-    Everything but ``wake`` belongs to one thread at a time.
+    It has one socket for all URLs, because waiting for it alone costs half of what polling several does, and because
+    identities are unique across it. A frame above ``max_message`` bytes closes the connection that sent it.
 
     Args:
         urls: what to bind.
-        max_message: bytes.
-        ipc_mode: who may use the socket files; nobody else can at any time, not even while they are made.
-
-    Attributes:
-        urls: what is bound, with the ports that the system chose.
-        url: the first of them.
-        peer: None: nobody is asked who it is.
+        max_message: bytes of a frame.
+        ipc_mode: permissions of the socket files.
+        max_unread: bytes of unsent messages to all peers together, see :class:`ZmqSendQueues`.
+        max_connections: connections at once; each further one is closed.
 
     Raises:
         UsageError: a URL cannot be bound.
     """
 
-    def __init__(self, *urls: str, max_message: int = 256 << 20, ipc_mode: int = 0o600) -> None:
-        targets = [bind_target(url) for url in urls]
+    send_queues: ZmqSendQueues
+
+    def __init__(
+        self,
+        *urls: str,
+        max_message: int = 256 << 20,
+        ipc_mode: int = 0o600,
+        max_unread: int = 256 << 20,
+        max_connections: int = 4096,
+    ) -> None:
+        targets = [parse_bind_url(url) for url in urls]
         self.urls: tuple[str, ...] = ()
         self.peer: str | None = None
+        self.disconnected: deque[bytes] = deque(maxlen=MAX_DISCONNECTED)
+        self._timeout: float | None = None
+        self._descriptor: int | None = None
+        self._identities: dict[int, bytes] = {}
         self._ipc_mode = ipc_mode
+        self._spin = AdaptiveSpin()
+        self._wakeup_lock = threading.RLock()  # reentrant: a signal handler may call ``wakeup``
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
-        self.socket.set(zmq.LINGER, 1000)
-        self.socket.set(zmq.MAXMSGSIZE, max_message)
-        socket_options.configure_zmq(self.socket)
-        self.socket.set(zmq.SNDHWM, 0)  # a ROUTER drops the answers above its mark, and every request has one
-        self._notes: object = None  # whether ``_note`` has anything to do
-        self._spin = Spin()
-        self._wakes = threading.RLock()  # reentrant: a signal handler may wake
-        self._waker: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        self.socket = self._create_socket(max_message)
+        self._wakeup_socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         try:
-            self._prepare()
-            from pyelevator.transports.libzmq import zap  # clients have no use for it
-
+            self.send_queues = ZmqSendQueues(self.socket, max_unread)
+            self._monitor = ConnectionMonitor(self.socket, max_connections, self._on_disconnect)
             zap.admit_all(self._context, self.socket)
             for target in targets:
                 self.urls += (self._bind(target),)
-            self._waker_identity = self._open_waker()
+            self._wakeup_identity = self._connect_wakeup_socket()
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self) -> None:
-        """What a subclass does before anything is bound."""
+    def _create_socket(self, max_message: int) -> "zmq.Socket[bytes]":
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
+        socket.set(zmq.LINGER, 1000)
+        socket.set(zmq.MAXMSGSIZE, max_message)
+        socket.set(zmq.RCVHWM, _MAX_RECEIVED)
+        socket_options.configure_zmq(socket)
+        return socket
 
-    @property
-    def url(self) -> str:
-        """The first URL that is bound."""
-        return self.urls[0]
-
-    def _bind(self, target: Target) -> str:
+    def _bind(self, target: ParsedUrl) -> str:
         if target.scheme == "ipc":
-            claim_ipc_path(target.address)
+            check_ipc_path_free(target.address)
         self.socket.set(zmq.IPV6, "[" in target.address)  # else IPv4 would be bound, and shown, as mapped into IPv6
         try:
-            self._bind_for_few(target) if target.scheme == "ipc" else self.socket.bind(target.url)
+            self._bind_private(target) if target.scheme == "ipc" else self.socket.bind(target.url)
         except zmq.ZMQError as error:
-            raise cannot_listen(target.url, error.errno or 0) from error
+            raise bind_error(target.url, error.errno or 0) from error
         return self.socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
 
-    def _bind_for_few(self, target: Target) -> None:
-        """Binds a socket file, which is for its owner alone until it has its mode. (libzmq makes it in this thread.)"""
-        with owned(target.address, self._ipc_mode):
+    def _bind_private(self, target: ParsedUrl) -> None:
+        """Bind a socket file, which libzmq creates in this thread."""
+        with private_socket_file(target.address, self._ipc_mode):
             self.socket.bind(target.url)
 
-    def _open_waker(self) -> bytes:
-        """Connects the other end of ``wake``, under an identity that no peer can guess."""
+    def _connect_wakeup_socket(self) -> bytes:
+        """Connect the socket of ``wakeup``, under an identity that no peer can guess."""
         identity = b"wake" + os.urandom(16)
         self.socket.bind("inproc://wake")
-        self._waker.set(zmq.LINGER, 0)
-        self._waker.set(zmq.ROUTING_ID, identity)
-        self._waker.connect("inproc://wake")
+        self._wakeup_socket.set(zmq.LINGER, 0)
+        self._wakeup_socket.set(zmq.ROUTING_ID, identity)
+        self._wakeup_socket.connect("inproc://wake")
         return identity
 
+    @property
+    def timeout(self) -> float | None:
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        if seconds != self._timeout:
+            self.socket.set(zmq.RCVTIMEO, -1 if seconds is None else round(seconds * 1000))
+            self._timeout = seconds
+
+    @property
+    def pollable(self) -> "zmq.Socket[bytes]":
+        return self.socket
+
+    @property
+    def connection_count(self) -> int:
+        return self._monitor.count
+
+    @property
+    def has_message(self) -> bool:
+        return False
+
+    @property
+    def has_backlog(self) -> bool:
+        return False
+
+    @property
+    def next_timeout(self) -> float:
+        return math.inf
+
+    def is_connected(self, identity: bytes) -> bool:  # noqa: ARG002 - libzmq tells when something is sent
+        return True
+
     def receive(self) -> tuple[bytes, Sequence[bytes]] | None:
-        """The next message and the identity of its sender; None if there is none right now."""
         receive = self.socket.recv
         try:
-            return self._message(receive(zmq.NOBLOCK), receive)
+            return self._read_message(receive(zmq.NOBLOCK), receive)
         except zmq.Again:
             return None
 
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
-        """The next message and the identity of its sender, waited for; None if ``wake`` was called."""
         receive = self.socket.recv
-        return self._message(self._spin.first(receive), receive)
+        try:
+            return self._read_message(self._spin.receive(receive), receive)
+        except zmq.Again:
+            return None
 
-    def _message(self, identity: bytes, receive: Any) -> tuple[bytes, Sequence[bytes]] | None:
+    def _read_message(self, identity: bytes, receive: Callable[..., Any]) -> tuple[bytes, Sequence[bytes]] | None:
         frame = receive(copy=False)  # as a Frame, which knows whether more follow: asking the socket costs more
         frames = [frame.bytes]
         while frame.more:
             frame = receive(copy=False)
             frames.append(frame.bytes)
-        if identity == self._waker_identity:
+        if identity == self._wakeup_identity:
             return None
-        if self._notes:
-            self._note(identity, frame)
+        self._read_metadata(identity, frame)
         return identity, frames
 
-    def _note(self, identity: bytes, frame: zmq.Frame) -> None:
-        """Takes note of what a message came with."""
+    def _read_metadata(self, identity: bytes, frame: zmq.Frame) -> None:
+        self._descriptor = None
+        with suppress(zmq.ZMQError):
+            self._descriptor = int(frame.get(zmq.SRCFD))
+            self._identities[self._descriptor] = identity
 
-    def wake(self) -> None:
-        """Makes ``wait`` return; from any thread, and from signal handlers."""
-        with self._wakes:
-            if not self._waker.closed:
+    def drain(self) -> tuple[()]:
+        return ()
+
+    def send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
+        return self.send_queues.send(identity, frames)
+
+    send_buffered = send
+
+    def flush(self) -> list[bytes]:
+        return []
+
+    def disconnect(self, identity: bytes) -> None:
+        """Close the connection over which the last message came."""
+        self.send_queues.discard(identity)
+        if self._descriptor is not None:
+            shutdown_descriptor(self._descriptor)
+
+    def _on_disconnect(self, descriptor: int) -> None:
+        """Record that a connection has ended; called in another thread."""
+        identity = self._identities.pop(descriptor, None)
+        if identity is not None:
+            self.disconnected.append(identity)
+            self.wakeup()
+
+    def wakeup(self) -> None:
+        with self._wakeup_lock:
+            if not self._wakeup_socket.closed:
                 with suppress(zmq.Again):  # so many are on their way that one more makes no difference
-                    self._waker.send(b"", zmq.NOBLOCK)
-
-    def send(self, identity: bytes, frames: Sequence[bytes]) -> None:
-        """Answers a sender; if it has left, the answer is dropped."""
-        send = self.socket.send
-        send(identity, zmq.SNDMORE)
-        for frame in frames[:-1]:
-            send(frame, zmq.SNDMORE)
-        send(frames[-1])
+                    self._wakeup_socket.send(b"", zmq.NOBLOCK)
 
     def close(self) -> None:
-        """Closes the socket; returns when what is queued has gone out, within a second, and the URLs are free."""
         if self.socket.closed:
             return
-        with self._wakes:
-            self._waker.close(0)
+        with self._wakeup_lock:
+            self._wakeup_socket.close(0)
         for path in [url.removeprefix("ipc://") for url in self.urls if url.startswith("ipc://")]:
             Path(path).unlink(missing_ok=True)
         self.socket.close()

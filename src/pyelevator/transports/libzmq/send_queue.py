@@ -1,4 +1,4 @@
-"""Outbox: answers on their way to peers that may not read them."""
+"""Send queues over a ROUTER of libzmq."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,8 +7,10 @@ from typing import Any, Final
 import zmq
 from attrs import define, field
 
-LARGE: Final = 8192
-"""From so many bytes on a frame is sent without a copy, and known to be unsent until it has left.
+from pyelevator.transports.base import SendQueues
+
+ZERO_COPY_BYTES: Final = 8192
+"""Size of a frame in bytes from which on it is sent without a copy, and tracked until it has been sent.
 
 Of smaller ones libzmq holds at most ``HIGH_WATER`` for each peer; more wait here.
 """
@@ -17,120 +19,114 @@ HIGH_WATER: Final = 500
 
 
 @define
-class _Peer:
-    """What has not left to one peer: what waits to be handed to libzmq, and what that has not sent yet."""
+class _PeerQueue:
+    """Messages to one peer: those that wait for libzmq, and those that libzmq has not sent yet."""
 
-    waiting: "deque[Sequence[bytes]]" = field(factory=deque)
-    handed: "deque[tuple[zmq.MessageTracker, int]]" = field(factory=deque)
-    size: int = 0
+    queued: "deque[Sequence[bytes]]" = field(factory=deque)
+    in_libzmq: "deque[tuple[zmq.MessageTracker, int]]" = field(factory=deque)
+    unsent_bytes: int = 0
 
 
-class Outbox:
-    """Sends answers through a ROUTER socket without ever waiting, and knows who does not read.
+class ZmqSendQueues(SendQueues):
+    """Sends messages through a ROUTER socket without waiting, and knows which peers do not read.
 
-    ZeroMQ does not tell what a peer has read, but when a large message has left this process, and when the queue of
-    small ones to a peer is full. A peer is ``blocked`` while messages wait for it here, or while more bytes than are
-    free of ``most`` are on their way to it: one that does not read can take half of them, a hundred of those a
-    hundred and first each, and one that reads always has some left. Who answers should execute nothing more for a
-    blocked peer.
+    ZeroMQ does not tell what a peer has read, but it tells when a large message has left this process, and when the
+    queue of small ones to a peer is full. A peer is blocked while messages to it are queued here, or while more bytes
+    are on their way to it than ``max_unsent`` has left: one peer that does not read can take half of them, a hundred
+    of those a hundred and first each, and a peer that reads always has some left.
 
     Args:
         socket: the ROUTER.
-        most: bytes on their way to all peers together, about.
-
-    Attributes:
-        peers: those to whom something was known to be on its way when ``flush`` was last called, or is by now; as
-            long as there are any, ``flush`` wants to be called every few milliseconds. One that was blocked stays
-            among them until a ``flush`` has found it free, so that who waits for that never misses it.
-        unsent: bytes on their way.
+        max_unsent: bytes on their way to all peers together, about.
     """
 
-    def __init__(self, socket: "zmq.Socket[bytes]", most: int) -> None:
+    def __init__(self, socket: "zmq.Socket[bytes]", max_unsent: int) -> None:
         socket.set(zmq.ROUTER_MANDATORY, 1)
         socket.set(zmq.SNDHWM, HIGH_WATER)
-        self._send = socket.send
-        self._most = most
-        self.unsent = 0
-        self.peers: dict[bytes, _Peer] = {}
+        self._send_frame = socket.send
+        self._max_unsent = max_unsent
+        self.unsent_bytes = 0
+        self.peers: dict[bytes, _PeerQueue] = {}
 
     def send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
-        """Sends a message, or keeps it for ``flush``; whether the peer is blocked now. One who left gets nothing."""
-        if len(frames[-1]) < LARGE and identity not in self.peers:
-            if self._hand(identity, frames):
+        """Send a message, or queue it for ``flush``; drop it if the peer has left.
+
+        Returns:
+            True if the peer is blocked now.
+        """
+        if len(frames[-1]) < ZERO_COPY_BYTES and identity not in self.peers:
+            if self._send(identity, frames):
                 return False
-            self._peer(identity).waiting.append(frames)
+            self._queue_of(identity).queued.append(frames)
             self._count(self.peers[identity], _size(frames))
             return True
-        peer = self._peer(identity)
+        peer = self._queue_of(identity)
         self._count(peer, _size(frames))
-        peer.waiting.append(frames)
+        peer.queued.append(frames)
         self._flush(identity, peer)
-        return self.blocked(identity)
+        return self.is_blocked(identity)
 
-    def blocked(self, identity: bytes) -> bool:
-        """Whether the peer does not read what it is sent."""
+    def is_blocked(self, identity: bytes) -> bool:
         peer = self.peers.get(identity)
-        return peer is not None and (bool(peer.waiting) or peer.size > self._most - self.unsent)
+        return peer is not None and (bool(peer.queued) or peer.unsent_bytes > self._max_unsent - self.unsent_bytes)
 
     def flush(self) -> None:
-        """Sends what can be sent by now, and strikes off the peers to whom nothing is on its way any more."""
         for identity, peer in list(self.peers.items()):
             self._flush(identity, peer)
-            if not peer.waiting and not peer.handed:
-                self.forget(identity)
+            if not peer.queued and not peer.in_libzmq:
+                self.discard(identity)
 
-    def forget(self, identity: bytes) -> None:
-        """Gives up on a peer: what waits for it is dropped."""
+    def discard(self, identity: bytes) -> None:
         peer = self.peers.pop(identity, None)
         if peer is not None:
-            self._drop(peer)
+            self._discard(peer)
 
-    def _drop(self, peer: _Peer) -> None:
-        peer.waiting.clear()
-        peer.handed.clear()
-        self._count(peer, -peer.size)
+    def _discard(self, peer: _PeerQueue) -> None:
+        peer.queued.clear()
+        peer.in_libzmq.clear()
+        self._count(peer, -peer.unsent_bytes)
 
-    def _peer(self, identity: bytes) -> _Peer:
-        return self.peers.setdefault(identity, _Peer())
+    def _queue_of(self, identity: bytes) -> _PeerQueue:
+        return self.peers.setdefault(identity, _PeerQueue())
 
-    def _count(self, peer: _Peer, size: int) -> None:
-        peer.size += size
-        self.unsent += size
+    def _count(self, peer: _PeerQueue, size: int) -> None:
+        peer.unsent_bytes += size
+        self.unsent_bytes += size
 
-    def _flush(self, identity: bytes, peer: _Peer) -> None:
-        while peer.handed and peer.handed[0][0].done:
-            self._count(peer, -peer.handed.popleft()[1])
-        while peer.waiting and self._hand(identity, peer.waiting[0]):
-            if not peer.waiting:  # it has left
+    def _flush(self, identity: bytes, peer: _PeerQueue) -> None:
+        while peer.in_libzmq and peer.in_libzmq[0][0].done:
+            self._count(peer, -peer.in_libzmq.popleft()[1])
+        while peer.queued and self._send(identity, peer.queued[0]):
+            if not peer.queued:  # it has left
                 return
-            frames = peer.waiting.popleft()
-            if len(frames[-1]) < LARGE:
+            frames = peer.queued.popleft()
+            if len(frames[-1]) < ZERO_COPY_BYTES:
                 self._count(peer, -_size(frames))
 
-    def _hand(self, identity: bytes, frames: Sequence[bytes]) -> bool:
-        """Hands a message to libzmq, or drops it because the peer has left; False if the peer's queue is full."""
-        send = self._send
+    def _send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
+        """Pass a message to libzmq, or drop it if the peer has left; False if the peer's queue there is full."""
+        send = self._send_frame
         try:
             send(identity, zmq.SNDMORE | zmq.NOBLOCK)
             for frame in frames[:-1]:
                 send(frame, zmq.SNDMORE)
-            if len(frames[-1]) < LARGE:
+            if len(frames[-1]) < ZERO_COPY_BYTES:
                 send(frames[-1])
             else:
-                self._hand_large(identity, frames)
+                self._send_tracked(identity, frames)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
             if identity in self.peers:
-                self._drop(self.peers[identity])
+                self._discard(self.peers[identity])
         return True
 
-    def _hand_large(self, identity: bytes, frames: Sequence[bytes]) -> None:
+    def _send_tracked(self, identity: bytes, frames: Sequence[bytes]) -> None:
         last: Any = zmq.Frame(frames[-1], copy=False, copy_threshold=0, track=True)
-        tracker = self._send(last, copy=False, track=True)
-        self.peers[identity].handed.append((tracker, _size(frames)))
+        tracker = self._send_frame(last, copy=False, track=True)
+        self.peers[identity].in_libzmq.append((tracker, _size(frames)))
 
 
 def _size(frames: Sequence[bytes]) -> int:

@@ -1,6 +1,6 @@
-"""ZAP (RFC 27): libzmq asks at every handshake who may connect, and this lets everybody in who speaks ZMTP 3.
+"""ZAP (RFC 27): libzmq asks at every handshake which peers may connect; this admits each that speaks ZMTP 3.
 
-Where nobody is asked, libzmq takes anything for ZMTP 1, text with a message in it, too.
+Without an answer of ZAP, libzmq takes any input for ZMTP 1, including text that contains a message.
 """
 
 import threading
@@ -14,20 +14,24 @@ _ADMITTED: Final = (b"200", b"OK", b"anybody", b"")
 
 
 def admit_all(context: "zmq.Context[zmq.Socket[bytes]]", socket: "zmq.Socket[bytes]") -> None:
-    """Has a socket of the context, before it is bound, take no older protocol, and everybody else.
+    """Have a socket refuse protocols older than ZMTP 3, and admit every other peer.
 
-    A thread answers libzmq until the context ends; while nobody answers, nobody gets in.
+    A thread answers libzmq until the context ends; without its answers no peer is admitted.
+
+    Args:
+        context: of the socket.
+        socket: one that is not bound yet.
     """
     socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
     socket.set(zmq.ZAP_DOMAIN, b"open")
-    asked: zmq.Socket[bytes] = context.socket(zmq.REP)
-    asked.set(zmq.LINGER, 0)
-    asked.bind(_ENDPOINT)
-    threading.Thread(target=_serve, args=(asked,), name="elevator-zap", daemon=True).start()
+    requests: zmq.Socket[bytes] = context.socket(zmq.REP)
+    requests.set(zmq.LINGER, 0)
+    requests.bind(_ENDPOINT)
+    threading.Thread(target=_serve, args=(requests,), name="elevator-zap", daemon=True).start()
 
 
-def _serve(asked: "zmq.Socket[bytes]") -> None:
-    with asked as socket:
+def _serve(requests: "zmq.Socket[bytes]") -> None:
+    with requests as socket:
         while True:
             try:
                 version, request_id, *_ = socket.recv_multipart()

@@ -1,4 +1,4 @@
-"""Doors: the URLs on which a listener that speaks ZMTP itself takes connections."""
+"""The listening sockets of a server."""
 
 import errno
 import logging
@@ -11,41 +11,47 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
 
-from pyelevator.transports.bind import bind_target, cannot_listen, claim_ipc_path, interface_address, owned
-from pyelevator.transports.url import Target
+from pyelevator.transports.bind import (
+    bind_error,
+    check_ipc_path_free,
+    interface_address,
+    parse_bind_url,
+    private_socket_file,
+)
+from pyelevator.transports.url import ParsedUrl
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
-_QUEUE: Final = 1024  # connections that the system takes before we do
-_AT_ONCE: Final = 64  # connections that are taken before messages are looked at
-_MOMENT: Final = 0.005
-_SAID_AGAIN: Final = 60.0  # seconds
+_BACKLOG: Final = 1024  # connections that the system accepts in advance
+_MAX_ACCEPTED: Final = 64  # connections that are accepted before messages are read
+_ACCEPT_PAUSE: Final = 0.005  # seconds
+_LOG_INTERVAL: Final = 60.0  # seconds
 
-_FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-class Doors:
-    """The sockets that listen. They never block.
+class ListeningSockets:
+    """The sockets that listen on a server's URLs. They never block.
 
     Args:
         urls: what to bind.
-        ipc_mode: who may use the socket files.
+        ipc_mode: permissions of the socket files.
 
     Attributes:
         urls: what is bound, with the ports that the system chose.
-        at: the sockets by their descriptors.
+        by_fd: the sockets by their descriptors.
 
     Raises:
         UsageError: a URL cannot be bound.
     """
 
     def __init__(self, urls: Sequence[str], ipc_mode: int) -> None:
-        targets = [bind_target(url) for url in urls]
+        targets = [parse_bind_url(url) for url in urls]
         self.urls: tuple[str, ...] = ()
-        self.at: dict[int, sockets.socket] = {}
+        self.by_fd: dict[int, sockets.socket] = {}
         self._ipc_mode = ipc_mode
-        self._told = -math.inf
-        self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._last_logged = -math.inf
+        self._reserve_fd: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
             for target in targets:
                 self.urls += (self._open(target),)
@@ -53,72 +59,79 @@ class Doors:
             self.close()
             raise
 
-    def _open(self, target: Target) -> str:
+    def _open(self, target: ParsedUrl) -> str:
         try:
-            door, url = self._ipc(target) if target.scheme == "ipc" else self._tcp(target)
+            listening, url = self._ipc(target) if target.scheme == "ipc" else self._tcp(target)
         except OSError as error:
             number = error.errno or 0
-            raise cannot_listen(target.url, errno.ENODEV if number < 0 else number) from error  # below 0: no such name
-        door.setblocking(False)
-        self.at[door.fileno()] = door
+            raise bind_error(target.url, errno.ENODEV if number < 0 else number) from error  # below 0: no such name
+        listening.setblocking(False)
+        self.by_fd[listening.fileno()] = listening
         return url
 
-    def _tcp(self, target: Target) -> tuple[sockets.socket, str]:
+    def _tcp(self, target: ParsedUrl) -> tuple[sockets.socket, str]:
         host, _, port = target.address.rpartition(":")
         family = sockets.AF_INET6 if host.startswith("[") else sockets.AF_INET
         host = interface_address(host) or host.strip("[]")
         both = family == sockets.AF_INET6 and sockets.has_dualstack_ipv6()
-        door = sockets.create_server((host, int(port)), family=family, backlog=_QUEUE, dualstack_ipv6=both)
-        bound = door.getsockname()
-        return door, f"tcp://[{bound[0]}]:{bound[1]}" if family == sockets.AF_INET6 else f"tcp://{bound[0]}:{bound[1]}"
+        listening = sockets.create_server((host, int(port)), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
+        host, port, *_ = listening.getsockname()
+        return listening, f"tcp://[{host}]:{port}" if family == sockets.AF_INET6 else f"tcp://{host}:{port}"
 
-    def _ipc(self, target: Target) -> tuple[sockets.socket, str]:
-        claim_ipc_path(target.address)
+    def _ipc(self, target: ParsedUrl) -> tuple[sockets.socket, str]:
+        check_ipc_path_free(target.address)
         Path(target.address).unlink(missing_ok=True)
-        door = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+        listening = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
         try:
-            with owned(target.address, self._ipc_mode):
-                door.bind(target.address)
-            door.listen(_QUEUE)
+            with private_socket_file(target.address, self._ipc_mode):
+                listening.bind(target.address)
+            listening.listen(_BACKLOG)
         except BaseException:
-            door.close()
+            listening.close()
             raise
-        return door, target.url
+        return listening, target.url
 
-    def enter(self, door: sockets.socket) -> Iterator[Any]:
-        """The connections of those who knock there, a few at once."""
-        for _ in range(_AT_ONCE):
+    def accept(self, listening: sockets.socket) -> Iterator[Any]:
+        """Accept up to 64 pending connections.
+
+        Args:
+            listening: one of the sockets.
+
+        Yields:
+            The socket of each connection.
+        """
+        for _ in range(_MAX_ACCEPTED):
             try:
-                connection = door.accept()[0]
+                connection = listening.accept()[0]
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in _FULL:
-                    self._refuse_one(door)
-                return  # else one who knocked is gone
+                if error.errno in _OUT_OF_FILES:
+                    self._reject_one(listening)
+                return  # else the connection has ended already
             yield connection
 
-    def _refuse_one(self, door: sockets.socket) -> None:
-        """Takes a connection and ends it, where there are too many open files: it would knock for ever."""
-        if self._spare is None:  # another thread, or program, was faster
-            sleep(_MOMENT)
+    def _reject_one(self, listening: sockets.socket) -> None:
+        """Accept and close one connection without free descriptors; else the listening socket would stay readable."""
+        if self._reserve_fd is None:  # another thread, or program, was faster
+            sleep(_ACCEPT_PAUSE)
         else:
-            os.close(self._spare)
-            self._spare = None
+            os.close(self._reserve_fd)
+            self._reserve_fd = None
         with suppress(OSError):
-            door.accept()[0].close()
-            if monotonic() - self._told > _SAID_AGAIN:
-                self._told = monotonic()
-                _LOG.warning("refused a connection: this process has too many open files; not told again for a minute")
+            listening.accept()[0].close()
+            if monotonic() - self._last_logged > _LOG_INTERVAL:
+                self._last_logged = monotonic()
+                _LOG.warning("refused a connection: this process has too many open files; logged once a minute")
         with suppress(OSError):
-            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            self._reserve_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
-        """Frees the URLs."""
+        """Free the URLs."""
         for url in self.urls:
             if url.startswith("ipc://"):
                 Path(url.removeprefix("ipc://")).unlink(missing_ok=True)
-        for door in self.at.values():
-            door.close()
-        if self._spare is not None:
-            os.close(self._spare)
+        for listening in self.by_fd.values():
+            listening.close()
+        if self._reserve_fd is not None:
+            os.close(self._reserve_fd)

@@ -13,7 +13,7 @@ from pyelevator.transports.curve import Curve
 from pyelevator.transports.curve import handshake as curve_handshake
 from pyelevator.transports.readiness import Poll, watching
 from pyelevator.transports.sockets.resolver import Address, LaneSocket, check_connected, opened
-from pyelevator.transports.sockets.socket import QUIET
+from pyelevator.transports.sockets.socket import SEND_FLAGS
 from pyelevator.transports.zmtp import frames as zmtp
 
 _LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
@@ -172,7 +172,7 @@ class Line:
     def _pushed(self, data: Any) -> int:
         """How many bytes the system takes now."""
         try:
-            return self._send(data, QUIET)
+            return self._send(data, SEND_FLAGS)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -265,7 +265,7 @@ def _shaken(socket: LaneSocket, handshake: zmtp.Handshake, deadline: Deadline) -
     _wait(watching(socket, select.POLLOUT), deadline)
     check_connected(socket)
     news = watching(socket, select.POLLIN)
-    socket.send(handshake.opening, QUIET)
+    socket.send(handshake.opening, SEND_FLAGS)
     while not handshake.done:
         _wait(news, deadline)
         data = socket.recv(_CHUNK)
@@ -273,7 +273,7 @@ def _shaken(socket: LaneSocket, handshake: zmtp.Handshake, deadline: Deadline) -
             raise Lost
         reply = handshake.receive(data)
         if reply:
-            socket.send(reply, QUIET)
+            socket.send(reply, SEND_FLAGS)
     return handshake
 
 

@@ -1,7 +1,7 @@
-"""OpenListener: a listener that speaks ZMTP itself, in the thread that answers.
+"""A listener that speaks ZMTP itself, in the thread that answers.
 
 libzmq's own thread hands each message over to the one that answers, and takes each answer back, which costs a server
-more than all that it does itself (docs/benchmarks.md); and its bounds are of frames, and not of messages.
+more than all that it does itself (docs/benchmarks.md); and its limits are on frames, not on messages.
 """
 
 import logging
@@ -19,54 +19,52 @@ from typing import Any, Final
 from pyelevator.deadlines import Deadline
 from pyelevator.transports import socket_options
 from pyelevator.transports.authentication import CurveServer
-from pyelevator.transports.sockets.acceptor import Doors
-from pyelevator.transports.sockets.memory import Freed
-from pyelevator.transports.sockets.peer import READ, WRITE, Backlog, Guest, Left, Unfinished
-from pyelevator.transports.sockets.refusal_log import Refusals
+from pyelevator.transports.base import MAX_DISCONNECTED, Listener
+from pyelevator.transports.sockets.acceptor import ListeningSockets
+from pyelevator.transports.sockets.buffers import PartialMessages, SendBuffers
+from pyelevator.transports.sockets.memory import FreedMemory
+from pyelevator.transports.sockets.peer import READ, WRITE, Disconnected, PeerConnection
+from pyelevator.transports.sockets.refusal_log import RefusalLog
 from pyelevator.transports.zmtp.frames import Foreign, UnknownKey
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
-_TOGETHER: Final = 16  # connections that are read from before the messages are answered
-_BEHIND: Final = 4  # those of them that had more at hand than their share
-_HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
-_LATE: Final = 1 << 16  # bytes that wait at most for the next answer to the same guest
-_UNFINISHED: Final = 1 << 30  # bytes of messages that have not ended
-_GOODBYE: Final = 1.0  # seconds at the end for what has not left
-_MOMENT: Final = 0.005
-_ENDED: Final = 1 << 16  # connections that have ended and nobody has looked at
-_BEHIND_SECONDS: Final = 1.0  # until one of which more has come than was taken is looked at again
+_MAX_EVENTS: Final = 16  # connections that are read from before the messages are answered
+_MAX_BACKLOGGED: Final = 4  # those of them that have unread messages already
+_HANDSHAKE_TIMEOUT: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
+_FLUSH_BYTES: Final = 1 << 16  # that are buffered at most for one peer
+_MAX_PARTIAL: Final = 1 << 30  # bytes of incomplete messages
+_DRAIN_TIMEOUT: Final = 1.0  # seconds
+_DRAIN_PAUSE: Final = 0.005  # seconds
+_BACKLOG_GRACE: Final = 1.0  # seconds until a peer with unread messages is checked for silence again
 
-AVAILABLE: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
-"""Whether the system has what it takes."""
+SUPPORTED: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
+"""True if the system has what this listener needs."""
 
 
-class OpenListener:
-    """Takes messages from everybody who comes, in the terms of a ``BoundedListener`` of libzmq.
+class ZmtpListener(Listener):
+    """Listens with sockets of the system, by epoll.
 
-    What one connection brings at once is answered at once, in one piece, if it is little; if it is much, others have
-    their turn in between.
+    Messages that one connection sends together are answered together, with one system call, up to a limit; then other
+    connections have their turn.
 
     Args:
         urls: what to bind.
         max_message: bytes; a longer one ends the connection.
-        curve: asks everybody who comes over TCP for a key; socket files stay as they are.
-        ipc_mode: who may use the socket files.
-        max_unread: bytes of answers on their way to all guests together.
-        max_connections: guests at once; for each further one the first leaves that has not ended its handshake, or
-            else he is closed as soon as he comes.
-
-    Attributes:
-        urls: what is bound, with the ports that the system chose.
-        peer: who sent the message that came last: a public key, or ``local`` for a socket file; None without ``curve``.
-        outbox: the answers that have not left yet.
-        ended: the identities of connections that have ended, for whoever keeps something for them to take out.
-        timeout: seconds after which ``wait`` returns without a message; None for never.
-        due: when (seconds, monotonic) a guest may have been silent for longer than it wanted to be.
+        curve: asks for keys over TCP; connections over socket files have none.
+        ipc_mode: permissions of the socket files.
+        max_unread: bytes of unsent messages to all peers together.
+        max_connections: connections at once. Above the limit the oldest connection still in its handshake is closed,
+            or else the new one.
+        max_unfinished: bytes of incomplete messages of all peers together; by default 1 GiB, or four times
+            ``max_message`` if that is more.
 
     Raises:
         UsageError: a URL cannot be bound.
+        MissingExtra: ``curve`` is given, and PyNaCl is missing.
     """
+
+    send_queues: SendBuffers
 
     def __init__(
         self,
@@ -81,315 +79,309 @@ class OpenListener:
         self._curve = curve
         if curve is not None:
             curve.check()
-        self._doors = Doors(urls, ipc_mode)
-        self.urls = self._doors.urls
+        self._listening = ListeningSockets(urls, ipc_mode)
+        self.urls = self._listening.urls
         self.peer: str | None = None
         self.timeout: float | None = None
-        self.outbox = Backlog(max_unread)
-        self.ended: deque[bytes] = deque(maxlen=_ENDED)
+        self.send_queues = SendBuffers(max_unread)
+        self.disconnected: deque[bytes] = deque(maxlen=MAX_DISCONNECTED)
         self._max_message, self._max_connections = max_message, max_connections
-        self._unfinished = Unfinished(max_unfinished or max(_UNFINISHED, 4 * max_message))
-        self._told = False
-        self._freed = Freed()
-        self._refusals = Refusals()
+        self._partial = PartialMessages(max_unfinished or max(_MAX_PARTIAL, 4 * max_message))
+        self._limit_logged = False
+        self._freed_memory = FreedMemory()
+        self._refusal_log = RefusalLog()
         self._closed = False
-        self._names = count()
-        self._guests: dict[bytes, Guest] = {}
-        self._strangers: OrderedDict[bytes, Guest] = OrderedDict()  # and some whose handshake has ended meanwhile
-        self._on: dict[int, Guest] = {}
-        self._arrived: deque[tuple[bytes, list[bytes], str | None]] = deque()
-        self._behind: dict[bytes, Guest] = {}
-        self._late: dict[bytes, Guest] = {}
-        self._expiring: dict[bytes, Guest] = {}
-        self.due = math.inf
-        self._poll = select.epoll()
-        self._wakes = threading.RLock()  # reentrant: a signal handler may wake
-        self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._poll.register(self._waker, READ)
-        for descriptor in self._doors.at:
-            self._poll.register(descriptor, READ)
+        self._ids = count()
+        self._peers: dict[bytes, PeerConnection] = {}
+        self._handshaking: OrderedDict[bytes, PeerConnection] = OrderedDict()  # and some whose handshake has ended
+        self._by_fd: dict[int, PeerConnection] = {}
+        self._received: deque[tuple[bytes, list[bytes], str | None]] = deque()
+        self._backlogged: dict[bytes, PeerConnection] = {}
+        self._buffered: dict[bytes, PeerConnection] = {}
+        self._expiring: dict[bytes, PeerConnection] = {}
+        self._next_timeout = math.inf
+        self._epoll = select.epoll()
+        self._wakeup_lock = threading.RLock()  # reentrant: a signal handler may call ``wakeup``
+        self._wakeup_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wakeup_fd, READ)
+        for descriptor in self._listening.by_fd:
+            self._epoll.register(descriptor, READ)
 
     # Messages
 
     @property
     def pollable(self) -> int:
-        """A descriptor that is ready when ``wait`` would find something, for who waits for other things, too."""
-        return self._poll.fileno()
+        return self._epoll.fileno()
 
     @property
-    def count(self) -> int:
-        """How many are connected."""
-        return len(self._guests)
+    def connection_count(self) -> int:
+        return len(self._peers)
 
-    def knows(self, identity: bytes) -> bool:
-        """Whether a sender may still be there for answers."""
-        guest = self._guests.get(identity)
-        return guest is not None and not guest.lost
+    @property
+    def has_message(self) -> bool:
+        return bool(self._received)
+
+    @property
+    def has_backlog(self) -> bool:
+        return bool(self._backlogged)
+
+    @property
+    def next_timeout(self) -> float:
+        return self._next_timeout
+
+    def is_connected(self, identity: bytes) -> bool:
+        peer = self._peers.get(identity)
+        return peer is not None and not peer.is_broken
 
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
-        """The next message and the identity of its sender, waited for; None if something else ended the wait."""
-        arrived = self._arrived
-        if not arrived:
-            self.hand_out()
-            if self._look(self.timeout) or not arrived:
+        received = self._received
+        if not received:
+            self.flush()
+            if self._poll(self.timeout) or not received:
                 return None
-        elif self._late and arrived[0][0] not in self._late:
-            self.hand_out()
-        identity, frames, self.peer = arrived.popleft()
+        elif self._buffered and received[0][0] not in self._buffered:
+            self.flush()
+        identity, frames, self.peer = received.popleft()
         return identity, frames
 
     def receive(self) -> tuple[bytes, Sequence[bytes]] | None:
-        """The next message and the identity of its sender; None if there is none right now."""
-        if not self._arrived:
-            self._look(0)
-        if not self._arrived:
+        if not self._received:
+            self._poll(0)
+        if not self._received:
             return None
-        identity, frames, self.peer = self._arrived.popleft()
+        identity, frames, self.peer = self._received.popleft()
         return identity, frames
 
-    @property
-    def at_hand(self) -> bool:
-        """Whether a message has come in already, which nothing tells who waits for ``pollable``."""
-        return bool(self._arrived)
-
-    @property
-    def behind(self) -> bool:
-        """Whether there may be further messages of which the same is true."""
-        return bool(self._behind)
-
-    def _look(self, timeout: float | None) -> bool:
-        """Waits until something happens, and sees to it; whether that was a wake."""
-        self._freed.give_back()
-        woken, behind = False, list(islice(self._behind.values(), _BEHIND))
+    def _poll(self, timeout: float | None) -> bool:
+        """Wait for events and handle them; return True if ``wakeup`` was called."""
+        self._freed_memory.trim()
+        woken, backlogged = False, list(islice(self._backlogged.values(), _MAX_BACKLOGGED))
         if self._expiring:
-            timeout = self._until_due(timeout)
-        for descriptor, event in self._poll.poll(0 if behind else timeout, _TOGETHER):
-            guest = self._on.get(descriptor)
-            if guest is not None:
-                self._attend(guest, event)
-            elif descriptor == self._waker:
+            timeout = self._until_next_timeout(timeout)
+        for descriptor, event in self._epoll.poll(0 if backlogged else timeout, _MAX_EVENTS):
+            peer = self._by_fd.get(descriptor)
+            if peer is not None:
+                self._on_ready(peer, event)
+            elif descriptor == self._wakeup_fd:
                 woken = True
-                os.eventfd_read(self._waker)
-            elif descriptor in self._doors.at:  # else somebody had to leave when a door was seen to
-                self._admit(self._doors.at[descriptor])
-        for guest in behind:
-            if self._behind.pop(guest.identity, None) is not None:
-                self._attend(guest, READ)
-        if self._expiring and monotonic() >= self.due:
-            self._end_silent()
+                os.eventfd_read(self._wakeup_fd)
+            elif descriptor in self._listening.by_fd:  # else a connection that was evicted by an event before this one
+                self._accept(self._listening.by_fd[descriptor])
+        for peer in backlogged:
+            if self._backlogged.pop(peer.identity, None) is not None:
+                self._on_ready(peer, READ)
+        if self._expiring and monotonic() >= self._next_timeout:
+            self._close_silent_peers()
         return woken
 
-    def _until_due(self, timeout: float | None) -> float:
-        left = max(0.0, self.due - monotonic())
+    def _until_next_timeout(self, timeout: float | None) -> float:
+        left = max(0.0, self._next_timeout - monotonic())
         return left if timeout is None else min(timeout, left)
 
-    def _end_silent(self) -> None:
-        """Gives up the guests that have been silent for longer than they wanted to be (the TTL of a PING).
+    def _close_silent_peers(self) -> None:
+        """Close the connections whose peers were silent for longer than the TTL of their PING.
 
-        What they have sent may not have been read yet, because there was something else to do.
+        What such a peer has sent is read first, because it may not have been read for lack of time.
         """
         now = monotonic()
-        for guest in [guest for guest in self._expiring.values() if guest.expires <= now]:
-            if guest.behind:
-                guest.expires = now + _BEHIND_SECONDS
+        for peer in [peer for peer in self._expiring.values() if peer.expires_at <= now]:
+            if peer.has_unread:
+                peer.expires_at = now + _BACKLOG_GRACE
             else:
-                self._attend(guest, READ)
-            if guest.expires <= now:
+                self._on_ready(peer, READ)
+            if peer.expires_at <= now:
                 _LOG.info("closed a connection: its peer was silent for longer than the time to live of its PING")
-                self._part(guest)
-        self.due = min([guest.expires for guest in self._expiring.values()], default=math.inf)
+                self._remove(peer)
+        self._next_timeout = min([peer.expires_at for peer in self._expiring.values()], default=math.inf)
 
-    def _attend(self, guest: Guest, event: int) -> None:
+    def _on_ready(self, peer: PeerConnection, event: int) -> None:
         if event & WRITE:
-            guest.flush()
+            peer.flush()
         if event & ~WRITE:
             try:
-                messages = guest.take()
-            except Left as left:
-                if isinstance(left.__cause__, (Foreign, UnknownKey)):
-                    self._refusals.tell(_address(guest), str(left.__cause__))
-                _LOG.debug("a connection from %s has ended: %s", _address(guest), left.__cause__ or "its peer left")
-                self._part(guest)
+                messages = peer.receive()
+            except Disconnected as error:
+                if isinstance(error.__cause__, (Foreign, UnknownKey)):
+                    self._refusal_log.log(_address(peer), str(error.__cause__))
+                _LOG.debug("a connection from %s has ended: %s", _address(peer), error.__cause__ or "its peer left")
+                self._remove(peer)
                 return
-            identity = guest.identity
-            if guest.expires < math.inf:
-                self._expiring[identity] = guest
-                self.due = min(self.due, guest.expires)
+            identity = peer.identity
+            if peer.expires_at < math.inf:
+                self._expiring[identity] = peer
+                self._next_timeout = min(self._next_timeout, peer.expires_at)
             if messages:
-                self._arrived.extend([(identity, message, guest.peer) for message in messages])
+                self._received.extend([(identity, message, peer.peer) for message in messages])
                 messages.clear()
-                if self._unfinished.sizes:
-                    self._unfinished.note(identity, 0)
-            elif not self._bears(guest):
+                if self._partial.sizes:
+                    self._partial.record(identity, 0)
+            elif not self._is_within_partial_limit(peer):
                 return
-            if guest.behind:
-                self._behind[identity] = guest
-        self._note(guest)
+            if peer.has_unread:
+                self._backlogged[identity] = peer
+        self._update_interest(peer)
 
-    def _bears(self, guest: Guest) -> bool:
-        """Whether there is room for what the guest has sent of a message that has not ended; others may have to leave
-        for it. (Where a message has come in, no more than one piece of the next one can have.)"""
-        self._unfinished.note(guest.identity, guest.unfinished)
-        while (heaviest := self._unfinished.too_much()) is not None:
-            _LOG.info("cut a connection: too much has come of messages that have not ended, and the most over it")
-            self._part(self._guests[heaviest])
-        return guest.identity in self._guests
+    def _is_within_partial_limit(self, peer: PeerConnection) -> bool:
+        """Return False if the connection was closed because incomplete messages are over their limit.
 
-    def taken(self) -> Iterator[tuple[bytes, Sequence[bytes]]]:
-        """What has come in and was not waited for yet, at the end."""
-        while self._arrived:
-            identity, frames, self.peer = self._arrived.popleft()
+        The connections with the largest ones are closed. After a complete message there is no need to ask, because no
+        more than one buffer of the next one can have been read.
+        """
+        self._partial.record(peer.identity, peer.partial_bytes)
+        while (largest := self._partial.largest_over_limit()) is not None:
+            _LOG.info("closed a connection: incomplete messages are over their limit, and its was the largest")
+            self._remove(self._peers[largest])
+        return peer.identity in self._peers
+
+    def drain(self) -> Iterator[tuple[bytes, Sequence[bytes]]]:
+        while self._received:
+            identity, frames, self.peer = self._received.popleft()
             yield identity, frames
 
-    def answer(self, identity: bytes, frames: Sequence[bytes]) -> bool:
-        """Answers a sender without ever waiting; whether it is blocked now. One who has left gets nothing."""
-        if self._arrived and self._arrived[0][0] == identity:
-            return self.answer_later(identity, frames)
-        guest = self._guests.get(identity)
-        if guest is None:
+    def send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
+        if self._received and self._received[0][0] == identity:
+            return self.send_buffered(identity, frames)
+        peer = self._peers.get(identity)
+        if peer is None:
             return False
-        guest.answer(frames)
-        return self._flush(guest)
+        peer.enqueue(frames)
+        return self._flush(peer)
 
-    def answer_later(self, identity: bytes, frames: Sequence[bytes]) -> bool:
-        """The same, where more may follow to the same guest before ``hand_out``: all that goes out together."""
-        guest = self._guests.get(identity)
-        if guest is None:
+    def send_buffered(self, identity: bytes, frames: Sequence[bytes]) -> bool:
+        peer = self._peers.get(identity)
+        if peer is None:
             return False
-        guest.answer(frames)
-        if guest.size >= _LATE:
-            return self._flush(guest)
-        self._late[identity] = guest
+        peer.enqueue(frames)
+        if peer.unsent_bytes >= _FLUSH_BYTES:
+            return self._flush(peer)
+        self._buffered[identity] = peer
         return False
 
-    def hand_out(self) -> list[bytes]:
-        """Sends the answers that waited for further ones; who is blocked now of those that they were for."""
-        late, self._late = self._late, {}
-        return [identity for identity, guest in late.items() if self._flush(guest)]
+    def flush(self) -> list[bytes]:
+        buffered, self._buffered = self._buffered, {}
+        return [identity for identity, peer in buffered.items() if self._flush(peer)]
 
-    def _flush(self, guest: Guest) -> bool:
-        guest.flush()
-        return self._note(guest) and self.outbox.blocked(guest.identity)
+    def _flush(self, peer: PeerConnection) -> bool:
+        peer.flush()
+        return self._update_interest(peer) and self.send_queues.is_blocked(peer.identity)
 
-    def _note(self, guest: Guest) -> bool:
-        """Sees to it that what has not left will, and that no more comes of one who is behind; whether some waits."""
-        waits = guest.waits
-        if waits:
-            self.outbox.peers[guest.identity] = guest
-        wanted = (0 if guest.behind else READ) | (WRITE if waits else 0)
-        if wanted != guest.watched:
-            self._watch(guest, wanted)
-        return waits
+    def _update_interest(self, peer: PeerConnection) -> bool:
+        """Poll for what the connection waits for now; return True if it has unsent messages."""
+        has_unsent = peer.has_unsent
+        if has_unsent:
+            self.send_queues.peers[peer.identity] = peer
+        events = (0 if peer.has_unread else READ) | (WRITE if has_unsent else 0)
+        if events != peer.registered_events:
+            self._register(peer, events)
+        return has_unsent
 
-    def _watch(self, guest: Guest, wanted: int) -> None:
-        """Waits for something else; where that is nothing, not even for the end, which cannot be left out."""
-        descriptor = guest.socket.fileno()
-        if not wanted:
-            self._poll.unregister(descriptor)
-        elif not guest.watched:
-            self._poll.register(descriptor, wanted)
+    def _register(self, peer: PeerConnection, events: int) -> None:
+        """Poll for other events; 0 for none, not even for the end, which epoll always tells of otherwise."""
+        descriptor = peer.socket.fileno()
+        if not events:
+            self._epoll.unregister(descriptor)
+        elif not peer.registered_events:
+            self._epoll.register(descriptor, events)
         else:
-            self._poll.modify(descriptor, wanted)
-        guest.watched = wanted
+            self._epoll.modify(descriptor, events)
+        peer.registered_events = events
 
-    # Who comes and goes
+    # Connections
 
-    def _admit(self, door: sockets.socket) -> None:
-        self._end_slow_handshakes()
-        for connection in self._doors.enter(door):
-            self._welcome(connection)
+    def _accept(self, listening: sockets.socket) -> None:
+        self._evict_slow_handshakes()
+        for connection in self._listening.accept(listening):
+            self._add_peer(connection)
 
-    def _welcome(self, connection: Any) -> None:
-        if not self._has_room():
+    def _add_peer(self, connection: Any) -> None:
+        if not self._make_room():
             connection.close()
-            if not self._told:
+            if not self._limit_logged:
                 _LOG.warning(
                     "more than %d connections; further ones are closed (--max-connections)", self._max_connections
                 )
-                self._told = True
+                self._limit_logged = True
             return
         connection.setblocking(False)
         socket_options.configure(connection)
-        guest = self._new_guest(connection)
-        self._guests[guest.identity] = self._on[connection.fileno()] = self._strangers[guest.identity] = guest
-        self._poll.register(connection.fileno(), READ)
-        _LOG.debug("a connection from %s has begun", _address(guest))
-        self._note(guest)
+        peer = self._new_peer(connection)
+        self._peers[peer.identity] = self._by_fd[connection.fileno()] = self._handshaking[peer.identity] = peer
+        self._epoll.register(connection.fileno(), READ)
+        _LOG.debug("a connection from %s has begun", _address(peer))
+        self._update_interest(peer)
 
-    def _new_guest(self, connection: Any) -> Guest:
-        identity = next(self._names).to_bytes(8, "big")
-        welcome = None if self._curve is None else self._curve.welcome(connection)
-        return Guest(identity, connection, self.outbox, self._max_message, welcome)
+    def _new_peer(self, connection: Any) -> PeerConnection:
+        identity = next(self._ids).to_bytes(8, "big")
+        handshake = None if self._curve is None else self._curve.handshake(connection)
+        return PeerConnection(identity, connection, self.send_queues, self._max_message, handshake)
 
-    def _has_room(self) -> bool:
-        """Whether one more may come; where all places are taken, a stranger leaves for him: else a few could shut the
-        doors by never ending their handshakes."""
-        while len(self._guests) >= self._max_connections and self._strangers:
-            self._dismiss()
-        return len(self._guests) < self._max_connections
+    def _make_room(self) -> bool:
+        """Return True if one more connection is within the limit, after evicting one still in its handshake if needed.
 
-    def _end_slow_handshakes(self) -> None:
-        since = monotonic() - _HANDSHAKE
-        while self._strangers and (next(iter(self._strangers.values())).since or 0.0) < since:
-            self._dismiss()
+        Otherwise a few peers that never end their handshakes could keep all others out.
+        """
+        while len(self._peers) >= self._max_connections and self._handshaking:
+            self._evict_oldest_handshake()
+        return len(self._peers) < self._max_connections
 
-    def _dismiss(self) -> None:
-        """Ends the connection of the first stranger, if it still is one."""
-        _, guest = self._strangers.popitem(last=False)
-        if guest.since is not None:
-            self._part(guest)
+    def _evict_slow_handshakes(self) -> None:
+        since = monotonic() - _HANDSHAKE_TIMEOUT
+        while self._handshaking and (next(iter(self._handshaking.values())).handshake_started or 0.0) < since:
+            self._evict_oldest_handshake()
 
-    def _part(self, guest: Guest) -> None:
-        if self._guests.pop(guest.identity, None) is None:
+    def _evict_oldest_handshake(self) -> None:
+        _, peer = self._handshaking.popitem(last=False)
+        if peer.handshake_started is not None:
+            self._remove(peer)
+
+    def _remove(self, peer: PeerConnection) -> None:
+        if self._peers.pop(peer.identity, None) is None:
             return
-        self.ended.append(guest.identity)
-        for some in (self._late, self._behind, self._strangers, self._expiring):
-            some.pop(guest.identity, None)
-        self._unfinished.note(guest.identity, 0)
-        self._freed.add(guest.unfinished + guest.size)
-        del self._on[guest.socket.fileno()]
-        if guest.watched:
-            self._watch(guest, 0)
-        guest.close()  # the backlog sees that nothing waits for it any more
-        self._told = self._told and len(self._guests) >= self._max_connections
+        self.disconnected.append(peer.identity)
+        for group in (self._buffered, self._backlogged, self._handshaking, self._expiring):
+            group.pop(peer.identity, None)
+        self._partial.record(peer.identity, 0)
+        self._freed_memory.add(peer.partial_bytes + peer.unsent_bytes)
+        del self._by_fd[peer.socket.fileno()]
+        if peer.registered_events:
+            self._register(peer, 0)
+        peer.close()  # the next flush of the send queues finds that nothing is unsent
+        self._limit_logged = self._limit_logged and len(self._peers) >= self._max_connections
 
-    def cut(self, identity: bytes) -> None:
-        """Ends the connection of a guest."""
-        self.outbox.forget(identity)
-        guest = self._guests.get(identity)
-        if guest is not None:
-            self._part(guest)
+    def disconnect(self, identity: bytes) -> None:
+        self.send_queues.discard(identity)
+        peer = self._peers.get(identity)
+        if peer is not None:
+            self._remove(peer)
 
-    def wake(self) -> None:
-        """Makes ``wait`` return; from any thread, and from signal handlers."""
-        with self._wakes:
+    def wakeup(self) -> None:
+        with self._wakeup_lock:
             if not self._closed:
-                os.eventfd_write(self._waker, 1)
+                os.eventfd_write(self._wakeup_fd, 1)
 
     def close(self) -> None:
-        """Ends everything; returns when what is queued has gone out, within a second, and the URLs are free."""
-        with self._wakes:
+        with self._wakeup_lock:
             if self._closed:
                 return
             self._closed = True
-        self._doors.close()
-        self._see_off(Deadline.after(_GOODBYE))
-        for guest in list(self._guests.values()):
-            self._part(guest)
-        self._poll.close()
-        os.close(self._waker)
+        self._listening.close()
+        self._flush_all(Deadline.after(_DRAIN_TIMEOUT))
+        for peer in list(self._peers.values()):
+            self._remove(peer)
+        self._epoll.close()
+        os.close(self._wakeup_fd)
 
-    def _see_off(self, deadline: Deadline) -> None:
-        self.hand_out()
-        self.outbox.flush()
-        while self.outbox.peers and not deadline.expired():
-            sleep(_MOMENT)
-            self.outbox.flush()
+    def _flush_all(self, deadline: Deadline) -> None:
+        self.flush()
+        self.send_queues.flush()
+        while self.send_queues.peers and not deadline.expired():
+            sleep(_DRAIN_PAUSE)
+            self.send_queues.flush()
 
 
-def _address(guest: Guest) -> str:
-    """Where a guest comes from, for the log."""
+def _address(peer: PeerConnection) -> str:
+    """Return the address of a peer, for the log."""
     try:
-        return str(guest.socket.getpeername()[0]) if guest.socket.family != sockets.AF_UNIX else "a socket file"
+        return str(peer.socket.getpeername()[0]) if peer.socket.family != sockets.AF_UNIX else "a socket file"
     except OSError:  # it has left
         return "an unknown address"

@@ -1,47 +1,50 @@
-"""Memory: given back to the system once much of it has become free."""
+"""Memory: given back to the system after much of it has become free."""
 
 import ctypes
 from contextlib import suppress
 from typing import Any, Final
 
-LARGE: Final = 16 << 20
-"""Bytes that have become free, from which on it is worth the time."""
-
+TRIM_BYTES: Final = 16 << 20
+"""Freed bytes from which on the time for trimming is well spent."""
 
 _M_MMAP_THRESHOLD: Final = -3
-_PIECE: Final = 4 << 20  # bytes; pages of ranges are smaller, and stay quick
+_MMAP_BYTES: Final = 4 << 20  # pages of ranges are smaller, and stay quick
 
 
-def _trim() -> Any:
+def _malloc_trim() -> Any:
     with suppress(OSError, AttributeError, TypeError):
-        return ctypes.CDLL(None).malloc_trim  # of glibc; others give back what they like
+        return ctypes.CDLL(None).malloc_trim  # of glibc; other allocators decide by themselves
     return None
 
 
-def give_back_large() -> None:
-    """Has the allocator give back each large piece as soon as it is free, in a process that is nothing but a server.
+def map_large_blocks() -> None:
+    """Have the allocator map each large block by itself, so that it is given back as soon as it is free.
 
-    Otherwise it keeps such for each thread, up to 32 MB a piece.
+    It is for processes that do nothing but serve. Otherwise the allocator keeps blocks of up to 32 MB for each thread.
     """
     with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _PIECE)
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
 
 
-class Freed:
-    """Counts what has become free, and has the allocator give it back, which keeps it otherwise."""
+class FreedMemory:
+    """Counts bytes that become free, and has the allocator give them back to the system."""
 
     def __init__(self) -> None:
-        self._trim = _trim()
+        self._malloc_trim = _malloc_trim()
         self._bytes = 0
 
     def add(self, size: int) -> None:
-        """So many bytes are about to become free."""
+        """Count bytes that are about to become free."""
         self._bytes += size
 
-    def give_back(self) -> bool:
-        """Gives back what has become free since, if it is much; whether it did."""
-        if self._bytes < LARGE or self._trim is None:
+    def trim(self) -> bool:
+        """Give back what has become free since the last time, if it is much.
+
+        Returns:
+            True if it was much.
+        """
+        if self._bytes < TRIM_BYTES or self._malloc_trim is None:
             return False
         self._bytes = 0
-        self._trim(0)
+        self._malloc_trim(0)
         return True

@@ -19,7 +19,7 @@ from pyelevator.transports.curve import Curve, handshake
 from pyelevator.transports.poller import READ, WRITE
 from pyelevator.transports.sockets.blocking import Lost
 from pyelevator.transports.sockets.resolver import Address, Addresses, LaneSocket, check_connected, opened
-from pyelevator.transports.sockets.socket import QUIET, VECTOR, push
+from pyelevator.transports.sockets.socket import MAX_IOVEC, SEND_FLAGS, send_some
 from pyelevator.transports.zmtp import frames as zmtp
 
 __all__ = ["READ", "WRITE", "Caller", "Outbox"]
@@ -159,7 +159,7 @@ class Caller:
         """Sends what can be sent of the messages, if the connection is up; those of no use any more are dropped."""
         leaving = self._leaving
         while self._up and not self._deaf:
-            while outbox and len(leaving) < VECTOR:  # of a message among these nobody can say that it has not left
+            while outbox and len(leaving) < MAX_IOVEC:  # of a message among these nobody can say that it has not left
                 frames, until = outbox.popleft()
                 if until > now:
                     leaving.extend(self._encode(frames))
@@ -224,14 +224,14 @@ class Caller:
             socket = self._at()
             check_connected(socket)
             self._handshake = handshake(self._curve)
-            socket.send(self._handshake.opening, QUIET)
+            socket.send(self._handshake.opening, SEND_FLAGS)
             self._step = self._shake
 
     def _shake(self, _: int) -> None:
         data = self._taken(zmtp.LARGE)
         reply = self._handshake.receive(data) if data else b""
         if reply:
-            self._at().send(reply, QUIET)
+            self._at().send(reply, SEND_FLAGS)
         if self._handshake.done:
             self._begin(self._handshake)
             self._begin_heartbeats(self._handshake)
@@ -288,14 +288,14 @@ class Caller:
     def _answer(self) -> None:
         """Tells a server that asked that we live, if it reads what it is sent."""
         pongs, self._decoder.pongs = self._decoder.pongs, b""
-        if len(self._leaving) > 2 * VECTOR:
+        if len(self._leaving) > 2 * MAX_IOVEC:
             raise Lost
         self._leaving.append(pongs)
 
     def _pushed(self, leaving: "deque[Any]") -> bool:
         """Sends some; whether more can be tried."""
         try:
-            push(self._at(), leaving)
+            send_some(self._at(), leaving)
         except BlockingIOError:
             return False
         except OSError:  # what it has answered before can still be read, and then its end

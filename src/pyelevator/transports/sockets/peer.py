@@ -1,4 +1,4 @@
-"""Guests: the connections of a listener that speaks ZMTP itself, and what has not left to them."""
+"""One connection of a listener that speaks ZMTP itself."""
 
 import select
 import socket as sockets
@@ -7,153 +7,101 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import inf
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pyelevator.errors import ProtocolError
-from pyelevator.transports.sockets.socket import push
+from pyelevator.transports.sockets.socket import send_some
 from pyelevator.transports.zmtp import frames as zmtp
 from pyelevator.transports.zmtp.handshake import Welcome
 
 HIGH_WATER: Final = 500
-"""ChunkedScan on their way to one guest from which on it is blocked, however small they are."""
+"""Buffers on their way to one peer from which on it is blocked, however small they are."""
 
 READ: Final = getattr(select, "EPOLLIN", 1)
 WRITE: Final = getattr(select, "EPOLLOUT", 4)
 
-_AT_ONCE: Final = 64  # messages of one guest that are answered before those of others
-_LAST_READS: Final = 64
+_MAX_MESSAGES: Final = 64  # of one peer that are answered before those of others
+_MAX_FINAL_READS: Final = 64
 
 
-class Left(Exception):
-    """The guest has left, or is of no more use."""
+class Disconnected(Exception):
+    """The peer has closed the connection, or the connection cannot be used any more."""
 
 
-class Backlog:
-    """What has not left to all guests together, and who does not read; in the terms of an ``Outbox``.
+class ByteCounter(Protocol):
+    """Counts the bytes that have not been sent to all peers."""
 
-    Args:
-        most: bytes, about.
-
-    Attributes:
-        peers: as of an :class:`~pyelevator.transports.libzmq.send_queue.Outbox`.
-        unsent: bytes on their way, with what has left of a piece that has not left as a whole.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.unsent = 0
-        self.peers: dict[bytes, Guest] = {}
-
-    def blocked(self, identity: bytes) -> bool:
-        """Whether a guest does not read what it is sent."""
-        guest = self.peers.get(identity)
-        return guest is not None and (guest.lags or guest.size > self._most - self.unsent)
-
-    def flush(self) -> None:
-        """Sends what can be sent by now, and strikes off the guests to whom nothing is on its way any more."""
-        for identity, guest in list(self.peers.items()):
-            guest.flush()
-            if not guest.waits:
-                del self.peers[identity]
-
-    def forget(self, identity: bytes) -> None:
-        """Gives up on a guest: what waits for it is dropped."""
-        guest = self.peers.pop(identity, None)
-        if guest is not None:
-            guest.drop()
+    unsent_bytes: int
 
 
-class Unfinished:
-    """What all guests together have sent of messages whose ends have not come.
+class PeerConnection:
+    """One connection, beginning with its handshake. The socket never blocks.
 
     Args:
-        most: bytes, about.
+        identity: its name in this process.
+        socket: a connected one.
+        counter: counts what has not been sent.
+        max_message: bytes of a message.
+        handshake: None for one without keys.
 
     Attributes:
-        sizes: of whom it was more than nothing when it was last noted, how much.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._total = 0
-        self.sizes: dict[bytes, int] = {}
-
-    def note(self, identity: bytes, size: int) -> None:
-        """A guest has sent so much by now."""
-        self._total += size - self.sizes.pop(identity, 0)
-        if size:
-            self.sizes[identity] = size
-
-    def too_much(self) -> bytes | None:
-        """Who has sent the most, if it is more than there may be."""
-        return max(self.sizes, key=self.sizes.__getitem__) if self._total > self._most else None
-
-
-class Guest:
-    """One connection, from its handshake on. The socket never blocks.
-
-    Args:
-        identity: what it is called here.
-        socket: it is up.
-        backlog: counts what has not left.
-        max_message: bytes.
-        welcome: the handshake; without keys if None.
-
-    Attributes:
-        peer: who it has proved to be; None where nobody asks.
-        since: when it came, for who sets an end to handshakes; None once it has been welcomed.
-        size: bytes that have not left to it.
-        watched: for what its socket is.
-        lost: some of what was for it was dropped, and nothing can follow.
-        expires: until when (seconds, monotonic) it wants to be heard of, or given up; infinity for no end.
+        peer: identity of the client, as its handshake proved it; None without keys.
+        handshake_started: time (seconds, monotonic) when the connection was accepted; None after its handshake.
+        unsent_bytes: bytes that have not been sent to it.
+        registered_events: what its socket is polled for.
+        is_broken: some messages to it were dropped, and none can follow.
+        expires_at: time (seconds, monotonic) at which it is closed unless it sends something; infinity for never.
     """
 
     def __init__(
-        self, identity: bytes, socket: Any, backlog: Backlog, max_message: int, welcome: Welcome | None = None
+        self, identity: bytes, socket: Any, counter: ByteCounter, max_message: int, handshake: Welcome | None = None
     ) -> None:
         self.identity = identity
         self.peer: str | None = None
-        self.since: float | None = monotonic()
-        self.size = 0
-        self.watched = READ
-        self.lost = False
-        self.expires = inf
-        self._backlog = backlog
+        self.handshake_started: float | None = monotonic()
+        self.unsent_bytes = 0
+        self.registered_events = READ
+        self.is_broken = False
+        self.expires_at = inf
+        self._counter = counter
         self.socket = socket
-        self._receive = socket.recv
+        self._recv = socket.recv
         self._max_message = max_message
-        self._welcome: Welcome | None = welcome or Welcome()
-        self._decoder = zmtp.Decoder(max_message, most=_AT_ONCE)
+        self._handshake: Welcome | None = handshake or Welcome()
+        self._decoder = zmtp.Decoder(max_message, most=_MAX_MESSAGES)
         self._encode: Callable[[Sequence[bytes]], list[bytes]] = zmtp.encode
-        self._queue: deque[Any] = deque()
-        self._kept = 0  # what has left of the first piece there, which is kept until all of it has
-        self.put([Welcome.opening])
+        self._send_buffer: deque[Any] = deque()
+        self._sent_of_first = 0  # bytes that were sent of the first buffer, which is kept until all of it is sent
+        self.send_raw([Welcome.opening])
 
     @property
-    def waits(self) -> bool:
-        """Whether something has not left to it."""
-        return bool(self._queue)
+    def has_unsent(self) -> bool:
+        """True if something has not been sent to it."""
+        return bool(self._send_buffer)
 
     @property
-    def lags(self) -> bool:
-        """Whether much has not left to it."""
-        return len(self._queue) > HIGH_WATER
+    def is_slow(self) -> bool:
+        """True if many buffers have not been sent to it."""
+        return len(self._send_buffer) > HIGH_WATER
 
     @property
-    def behind(self) -> bool:
-        """Whether more has been read than was taken; nothing is read from the socket as long as that is so."""
+    def has_unread(self) -> bool:
+        """True if more was read from the socket than ``receive`` returned; while it is, nothing more is read."""
         return self._decoder.behind
 
     @property
-    def unfinished(self) -> int:
-        """Bytes of memory, about, that the message takes whose end has not come."""
+    def partial_bytes(self) -> int:
+        """Bytes of memory, about, that its incomplete message takes."""
         return self._decoder.unfinished
 
-    def take(self) -> "deque[list[bytes]]":
-        """Reads what is there; the next few messages that are complete now, for the caller to empty.
+    def receive(self) -> "deque[list[bytes]]":
+        """Read from the socket without waiting.
+
+        Returns:
+            The next few complete messages, to be taken out by the caller.
 
         Raises:
-            Left: nothing comes any more.
+            Disconnected: no more messages will come.
         """
         try:
             data = b"" if self._decoder.behind else self._read()  # which may change the decoder
@@ -161,89 +109,89 @@ class Guest:
         except BlockingIOError:
             return self._decoder.messages
         except (OSError, ProtocolError) as error:
-            raise Left from error
+            raise Disconnected from error
         except zmtp.Refused as error:
             if error.answer:
-                self.put([error.answer])
-            raise Left from error
-        if self._decoder.ttl or self.expires < inf:
-            self.expires = monotonic() + (self._decoder.ttl or inf)
+                self.send_raw([error.answer])
+            raise Disconnected from error
+        if self._decoder.ttl or self.expires_at < inf:
+            self.expires_at = monotonic() + (self._decoder.ttl or inf)
         if self._decoder.pongs:
             pongs, self._decoder.pongs = self._decoder.pongs, b""
-            if self.size < zmtp.LARGE:  # else what is on its way already says that we live, if it is read at all
-                self.put([pongs])
+            if self.unsent_bytes < zmtp.LARGE:  # else what is on its way shows already that this process lives
+                self.send_raw([pongs])
         return self._decoder.messages
 
     def _read(self) -> bytes:
-        data = self._receive(self._decoder.wanted)
+        data = self._recv(self._decoder.wanted)
         if not data:
-            raise Left
-        return data if self._welcome is None else self._shake(self._welcome, data)
+            raise Disconnected
+        return data if self._handshake is None else self._continue_handshake(self._handshake, data)
 
-    def _shake(self, welcome: Welcome, data: bytes) -> bytes:
-        reply = welcome.receive(data)
+    def _continue_handshake(self, handshake: Welcome, data: bytes) -> bytes:
+        reply = handshake.receive(data)
         if reply:
-            self.put([reply])
-        if not welcome.done:
+            self.send_raw([reply])
+        if not handshake.done:
             return b""
-        self._welcome = self.since = None
-        self.peer = welcome.peer
-        self._encode = welcome.outgoing()
-        self._decoder = welcome.incoming(self._max_message, _AT_ONCE)
-        return welcome.rest
+        self._handshake = self.handshake_started = None
+        self.peer = handshake.peer
+        self._encode = handshake.outgoing()
+        self._decoder = handshake.incoming(self._max_message, _MAX_MESSAGES)
+        return handshake.rest
 
-    def answer(self, frames: Sequence[bytes]) -> None:
-        """Lets a message wait for ``flush``."""
-        pieces = self._encode(frames)
-        self._queue.extend(pieces)
-        size = sum(map(len, pieces))
-        self.size += size
-        self._backlog.unsent += size
+    def enqueue(self, frames: Sequence[bytes]) -> None:
+        """Queue a message for ``flush``."""
+        buffers = self._encode(frames)
+        self._send_buffer.extend(buffers)
+        size = sum(map(len, buffers))
+        self.unsent_bytes += size
+        self._counter.unsent_bytes += size
 
     def _count(self, size: int) -> None:
-        self.size += size
-        self._backlog.unsent += size
+        self.unsent_bytes += size
+        self._counter.unsent_bytes += size
 
-    def put(self, pieces: Sequence[bytes]) -> None:
-        """Sends bytes of the protocol, or lets them wait."""
-        self._queue.extend(pieces)
-        self._count(sum(map(len, pieces)))
+    def send_raw(self, buffers: Sequence[bytes]) -> None:
+        """Send bytes of the protocol, or queue what cannot be sent now."""
+        self._send_buffer.extend(buffers)
+        self._count(sum(map(len, buffers)))
         self.flush()
 
     def flush(self) -> None:
-        """Sends what can be sent by now. One who has left is seen when he is read from."""
-        queue = self._queue
+        """Send what can be sent now. A closed peer is detected by the next read."""
+        buffers = self._send_buffer
         try:
-            while queue:
-                self._count(-push(self.socket, queue))
+            while buffers:
+                self._count(-send_some(self.socket, buffers))
         except BlockingIOError:
             pass
         except OSError:
-            self.drop()
-        if queue or self._kept:
-            self._keep(queue[0] if queue else b"")
+            self.discard_unsent()
+        if buffers or self._sent_of_first:
+            self._count_partly_sent(buffers[0] if buffers else b"")
 
-    def _keep(self, first: Any) -> None:
-        kept = memoryview(first.obj).nbytes - first.nbytes if type(first) is memoryview else 0
-        self._backlog.unsent += kept - self._kept
-        self._kept = kept
+    def _count_partly_sent(self, first: Any) -> None:
+        sent = memoryview(first.obj).nbytes - first.nbytes if type(first) is memoryview else 0
+        self._counter.unsent_bytes += sent - self._sent_of_first
+        self._sent_of_first = sent
 
-    def drop(self) -> None:
-        """Forgets what has not left. Nothing can follow, as half a frame may have left; so the peer is told the end."""
-        if self._queue:
-            self._queue.clear()
-            self._count(-self.size)
-            self._keep(b"")
-            self.lost = True
+    def discard_unsent(self) -> None:
+        """Drop what has not been sent, and shut the sending side down, because half a frame may have been sent."""
+        if self._send_buffer:
+            self._send_buffer.clear()
+            self._count(-self.unsent_bytes)
+            self._count_partly_sent(b"")
+            self.is_broken = True
             with suppress(OSError):
                 self.socket.shutdown(sockets.SHUT_WR)
 
     def close(self) -> None:
-        """Ends the connection. What it has sent is read first: else the system might take back what it was sent."""
-        self.drop()
+        """Close the connection, after reading what the peer has sent: else the system may drop what was sent to it."""
+        self.discard_unsent()
         try:
             self.socket.shutdown(sockets.SHUT_WR)
-            for _ in range(_LAST_READS):
+            for _ in range(_MAX_FINAL_READS):
                 if not self.socket.recv(zmtp.LARGE):
                     break
         except OSError:

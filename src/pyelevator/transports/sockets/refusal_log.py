@@ -1,4 +1,4 @@
-"""Refusals: what the log says of clients that are not let in, and how often."""
+"""Log entries for clients that are refused, with a limit on how many there are."""
 
 import logging
 import time
@@ -8,34 +8,34 @@ from typing import Final
 _LOG: Final = logging.getLogger("pyelevator.server")
 
 
-class Refusals:
-    """Logs who was refused: for the same reason each address once a minute, and not more than ``MOST`` in that time.
+class RefusalLog:
+    """Logs each address and reason once a minute, and at most ``MAX_PER_PERIOD`` entries in that time.
 
     Args:
-        clock: seconds, monotonic.
+        clock: returns seconds, monotonic.
     """
 
-    SECONDS: Final = 60.0
-    MOST: Final = 50
+    PERIOD: Final = 60.0
+    MAX_PER_PERIOD: Final = 50
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._since = clock()
-        self._told: set[tuple[str, str]] = set()
+        self._period_start = clock()
+        self._logged: set[tuple[str, str]] = set()
 
-    def tell(self, address: str, why: str) -> None:
-        """Logs a refusal, unless that was done not long ago.
+    def log(self, address: str, reason: str) -> None:
+        """Log a refusal, unless that was done within the period.
 
         Args:
             address: the client's, without its port.
-            why: it was refused.
+            reason: why it was refused.
         """
-        if self._clock() - self._since >= self.SECONDS:
-            self._told, self._since = set(), self._clock()
-        if (address, why) in self._told or len(self._told) > self.MOST:
+        if self._clock() - self._period_start >= self.PERIOD:
+            self._logged, self._period_start = set(), self._clock()
+        if (address, reason) in self._logged or len(self._logged) > self.MAX_PER_PERIOD:
             return
-        self._told.add((address, why))
-        if len(self._told) > self.MOST:
-            _LOG.warning("refused more clients than are named here; the next minute is told again")
+        self._logged.add((address, reason))
+        if len(self._logged) > self.MAX_PER_PERIOD:
+            _LOG.warning("refused more clients than are logged; logging goes on in a minute")
         else:
-            _LOG.warning("refused a client at %s: %s", address, why)
+            _LOG.warning("refused a client at %s: %s", address, reason)

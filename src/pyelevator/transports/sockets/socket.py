@@ -1,32 +1,39 @@
-"""ChunkedScan: bytes on their way out over a socket that never blocks."""
+"""Sending over sockets that never block."""
 
 import socket as sockets
 from collections import deque
 from typing import Any, Final
 
-QUIET: Final = getattr(
+SEND_FLAGS: Final = getattr(
     sockets, "MSG_NOSIGNAL", 0
 )  # else a program that takes SIGPIPE as the system does would end with its peer
-VECTOR: Final = 256
-"""ChunkedScan that go out in one call."""
+MAX_IOVEC: Final = 256
+"""Buffers that are sent in one call."""
 
 
-def push(socket: Any, pieces: "deque[Any]") -> int:
-    """Sends what the system takes of the first pieces, and takes it out of them; how many bytes that was.
+def send_some(socket: Any, buffers: "deque[Any]") -> int:
+    """Send what the system takes of the first buffers, and remove it from them.
+
+    Args:
+        socket: one that never blocks.
+        buffers: bytes, or views of such; must not be empty.
+
+    Returns:
+        The number of bytes that were sent.
 
     Raises:
         BlockingIOError: nothing can be sent now.
         OSError: nothing can be sent any more.
     """
-    if len(pieces) == 1:  # the quicker call
-        sent: int = socket.send(pieces[0], QUIET)
+    if len(buffers) == 1:  # the quicker call
+        sent: int = socket.send(buffers[0], SEND_FLAGS)
     else:
-        sent = socket.sendmsg([pieces[i] for i in range(min(len(pieces), VECTOR))], (), QUIET)
+        sent = socket.sendmsg([buffers[i] for i in range(min(len(buffers), MAX_IOVEC))], (), SEND_FLAGS)
     count = sent
     while count:
-        piece = pieces.popleft()
-        if count < len(piece):
-            pieces.appendleft(memoryview(piece)[count:])
+        buffer = buffers.popleft()
+        if count < len(buffer):
+            buffers.appendleft(memoryview(buffer)[count:])
             break
-        count -= len(piece)
+        count -= len(buffer)
     return sent

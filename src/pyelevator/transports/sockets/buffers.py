@@ -1,0 +1,61 @@
+"""What a listener holds for all of its peers together: unsent messages, and messages that are incomplete."""
+
+from pyelevator.transports.base import SendQueues
+from pyelevator.transports.sockets.peer import PeerConnection
+
+
+class SendBuffers(SendQueues):
+    """The messages to all peers that have not been sent.
+
+    Args:
+        max_unsent: bytes, about.
+
+    Attributes:
+        unsent_bytes: bytes on their way, with what has been sent of a buffer that has not been sent completely.
+    """
+
+    def __init__(self, max_unsent: int) -> None:
+        self._max_unsent = max_unsent
+        self.unsent_bytes = 0
+        self.peers: dict[bytes, PeerConnection] = {}
+
+    def is_blocked(self, identity: bytes) -> bool:
+        peer = self.peers.get(identity)
+        return peer is not None and (peer.is_slow or peer.unsent_bytes > self._max_unsent - self.unsent_bytes)
+
+    def flush(self) -> None:
+        for identity, peer in list(self.peers.items()):
+            peer.flush()
+            if not peer.has_unsent:
+                del self.peers[identity]
+
+    def discard(self, identity: bytes) -> None:
+        peer = self.peers.pop(identity, None)
+        if peer is not None:
+            peer.discard_unsent()
+
+
+class PartialMessages:
+    """Bytes of incomplete messages, over all peers.
+
+    Args:
+        max_bytes: bytes, about.
+
+    Attributes:
+        sizes: bytes of each peer that had an incomplete message when it was last recorded.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._total = 0
+        self.sizes: dict[bytes, int] = {}
+
+    def record(self, identity: bytes, size: int) -> None:
+        """Record how many bytes of an incomplete message a peer has sent."""
+        self._total += size - self.sizes.pop(identity, 0)
+        if size:
+            self.sizes[identity] = size
+
+    def largest_over_limit(self) -> bytes | None:
+        """Return the peer with the largest message if all together are over the limit, else None."""
+        return max(self.sizes, key=self.sizes.__getitem__) if self._total > self._max_bytes else None
