@@ -76,14 +76,14 @@ def test_the_command_serves_a_public_address_with_keys(keys):
 
 def test_the_settings_come_from_a_file_too(tmp_path):
     (tmp_path / "e.toml").write_text('curve_keys = "/etc/keys"\ninsecure = true\nipc_mode = "0660"\n')
-    settings = ServerSettings().changed(read_server_config(tmp_path / "e.toml"))
+    settings = ServerSettings().with_changes(read_server_config(tmp_path / "e.toml"))
     assert (str(settings.curve_keys), settings.insecure, settings.ipc_mode) == ("/etc/keys", True, 0o660)
 
 
 def test_a_public_bind_in_an_old_configuration_is_refused_as_well(tmp_path):
     (tmp_path / "e.conf").write_text(f"[global]\ndatabases_storage_path = {tmp_path}\nbind = 0.0.0.0\nport = 4141\n")
     with pytest.raises(UsageError, match=r"other machines can reach tcp://0\.0\.0\.0:4141"):
-        validate(ServerSettings().changed(read_server_config(tmp_path / "e.conf")))
+        validate(ServerSettings().with_changes(read_server_config(tmp_path / "e.conf")))
 
 
 @pytest.mark.parametrize("value", ['"600x"', '"rw"', '"1000"', "600", "0o600", '""', "true"])
@@ -96,7 +96,9 @@ def test_a_mode_is_octal_digits(tmp_path, value):
 def test_a_wrong_mode_on_the_command_line_is_one_line():
     ran = elevator("serve", "--engine", "memory", "--ipc-mode", "rw")
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == "elevator: Invalid value for '--ipc-mode': must be the mode of a file, as text: \"0600\"\n"
+    assert (
+        ran.stderr == "elevator: Invalid value for '--ipc-mode': 'rw': must be the mode of a file, as text: \"0600\"\n"
+    )
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077], ids=oct)

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from pyelevator import Elevator
 from pyelevator.cli import bench
-from pyelevator.cli.bench import Result, attempt, duration
+from pyelevator.cli.bench import Result, duration, run_step
 from pyelevator.cli.main import elevator
 from pyelevator.errors import UsageError
 from pyelevator.loadtest import workloads
@@ -77,7 +77,7 @@ def test_a_failure_is_one_line():
     def fail():
         raise UsageError("no\nluck")
 
-    assert attempt("Get", fail).cells() == ("Get", "failed: no luck", "", "", "")
+    assert run_step("Get", fail).cells() == ("Get", "failed: no luck", "", "", "")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.000_085_4, "85 µs"), (0.0123, "12.3 ms"), (1.5, "1,500.0 ms")])

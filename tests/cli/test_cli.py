@@ -33,14 +33,14 @@ def served(monkeypatch):
         settings.append(given)
         return 0
 
-    monkeypatch.setattr(main, "run_server", run)
+    monkeypatch.setattr("pyelevator.cli.serve.run_server", run)
     return settings
 
 
 def test_without_arguments_it_shows_its_help(elevator):
     code, out, _ = elevator()
     assert code == 0
-    assert "serve   Run a server until SIGTERM or SIGINT." in out
+    assert "serve   Run a server until SIGTERM, SIGINT or SIGQUIT." in out
 
 
 def test_it_tells_its_version(elevator):
@@ -53,14 +53,23 @@ def test_it_tells_its_version(elevator):
         (["serv"], "No such command 'serv'."),
         (["serve", "--prot", "1"], "No such option"),
         (["serve"], "--data DIR is missing: say where to keep the databases, or serve with --engine memory"),
-        (["serve", "--engine", "sql"], "Invalid value for '--engine': 'sql' is not one of 'leveldb', 'memory'."),
-        (["serve", "--engine", "memory", "--workers", "0"], "Invalid value for '--workers': 0 is not in the range"),
+        (
+            ["serve", "--engine", "sql"],
+            "Invalid value for '--engine': 'sql': must be one of leveldb, memory",
+        ),
+        (
+            ["serve", "--engine", "memory", "--workers", "0"],
+            "'--workers': '0': must be an integer from 1",
+        ),
         (["serve", "--engine", "memory", "--bind", "here"], "'here' is no URL of an Elevator server"),
         (["serve", "--engine", "memory", "--bind", "fake://"], "cannot listen on 'fake://'"),
         (["serve", "--engine", "memory", "--bind", "tcp://127.0.0.1:port"], "the port is not a number"),
         (["serve", "--engine", "memory", "--config", "/nowhere/x"], "cannot read /nowhere/x: No such file"),
         (["serve", "--engine", "memory", "--idle-unmount", "-1"], "must be a number of minutes, or 0 for never"),
-        (["serve", "--engine", "memory", "--max-open", "0"], "'--max-open': 0 is not in the range x>=1"),
+        (
+            ["serve", "--engine", "memory", "--max-open", "0"],
+            "'--max-open': '0': must be an integer from 1",
+        ),
         (["serve", "--engine", "memory", "-v", "--quiet"], "-v and --quiet contradict one another"),
     ],
 )
@@ -74,7 +83,7 @@ def test_a_mistake_on_the_command_line_is_one_line_and_exit_code_2(elevator, arg
 
 def test_a_mistake_in_the_configuration_names_file_key_and_value(elevator, tmp_path):
     (tmp_path / "e.conf").write_text("[global]\nport = http\n")
-    message = f"elevator: {tmp_path}/e.conf: port = 'http': must be a whole number from 0 to 65535\n"
+    message = f"elevator: {tmp_path}/e.conf: port = 'http': must be an integer from 0 to 65535\n"
     assert elevator("serve", "--config", tmp_path / "e.conf") == (2, "", message)
 
 

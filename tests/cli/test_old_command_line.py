@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from pyelevator.cli import main, old_command_line
-from pyelevator.cli.old_command_line import new_line
+from pyelevator.cli.old_command_line import suggest_command_line
 
 SAID = "this is the old server's command line; use: elevator serve "
 
@@ -31,23 +31,23 @@ def no_default_config(monkeypatch, tmp_path):
     ],
 )
 def test_an_old_line_is_said_anew(old, new):
-    assert new_line(shlex.split(old)) == SAID + new
+    assert suggest_command_line(shlex.split(old)) == SAID + new
 
 
 def test_flags_that_are_gone_are_explained():
-    said = new_line(["--daemon", "-P", "-c", "/etc/e.conf"])
+    said = suggest_command_line(["--daemon", "-P", "-c", "/etc/e.conf"])
     assert said.startswith(f"{SAID}--config /etc/e.conf (-d: run it under systemd")
     assert said.endswith("; -P: unexpected errors are answered and logged)")
 
 
 def test_the_old_default_configuration_is_named_where_it_is(monkeypatch, tmp_path):
     (tmp_path / "elevator.conf").touch()
-    assert new_line(["-d"]).startswith(f"{SAID}--config {tmp_path / 'elevator.conf'} (-d: ")
+    assert suggest_command_line(["-d"]).startswith(f"{SAID}--config {tmp_path / 'elevator.conf'} (-d: ")
 
 
 @pytest.mark.parametrize("words", [["--data", "d"], ["-x"], ["-c"], ["-t", "udp"], ["--daemonize"]])
 def test_other_unknown_options_are_told_as_always(words):
-    assert new_line(words) is None
+    assert suggest_command_line(words) is None
     result = CliRunner().invoke(main.elevator, words)
     assert result.exit_code == 2
     assert "No such option" in result.stderr
@@ -62,9 +62,9 @@ def test_the_command_answers_an_old_line_with_the_new_one():
 @pytest.mark.parametrize("old", ["-c FILE -t tcp -b 127.0.0.1 -p 4242 -w 2 -v INFO", "-c FILE -v DEBUG"])
 def test_what_is_said_can_be_typed(old, monkeypatch, tmp_path):
     served = []
-    monkeypatch.setattr(main, "run_server", lambda settings, *_: served.append(settings) or 0)
+    monkeypatch.setattr("pyelevator.cli.serve.run_server", lambda settings, *_: served.append(settings) or 0)
     (tmp_path / "e.conf").write_text(f"[global]\ndatabases_storage_path = {tmp_path / 'data'}\n")
-    said = new_line(shlex.split(old.replace("FILE", str(tmp_path / "e.conf"))))
+    said = suggest_command_line(shlex.split(old.replace("FILE", str(tmp_path / "e.conf"))))
     words = shlex.split(said.removeprefix(SAID))
     assert CliRunner().invoke(main.elevator, ["serve", *words]).exit_code == 0
     assert [settings.data for settings in served] == [tmp_path / "data"]

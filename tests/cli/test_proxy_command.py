@@ -3,14 +3,11 @@ import signal
 import subprocess
 import sys
 
-import pytest
 from click.testing import CliRunner
 
 from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.cli.main import elevator
-from pyelevator.config.proxy_settings import ProxySettings, read_proxy_config
-from pyelevator.proxy.routing import Upstream
 from pyelevator.testing.servers import ANY_PORT, serve
 
 
@@ -47,57 +44,6 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (50, resource.getrlimit(resource.RLIM
 from pyelevator.cli.main import elevator
 elevator()
 """
-
-
-def test_a_config_file_says_it_all(tmp_path):
-    path = tmp_path / "proxy.toml"
-    path.write_text(
-        """
-        listen = ["tcp://127.0.0.1:0"]
-        timeout = 2
-
-        [[upstream]]
-        name = "west"
-        url = "tcp://west.example"
-        databases = ["west-*"]
-        max_connections = 1
-
-        [[upstream]]
-        url = "ipc:///run/old.sock?dialect=flat"
-        max_serial_connections = 2
-        """
-    )
-    assert read_proxy_config(path) == ProxySettings(
-        ("tcp://127.0.0.1:0",),
-        (
-            Upstream("tcp://west.example", ("west-*",), "west", max_connections=1),
-            Upstream("ipc:///run/old.sock?dialect=flat", max_serial_connections=2),
-        ),
-        2.0,
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("lisen = []", "the file has no 'lisen'; there are listen, timeout, curve_keys"),
-        ("timeout = 'soon'", "timeout in the file cannot be 'soon'"),
-        ("[[upstream]]\nname = 'x'", "each [[upstream]] needs a url"),
-        ("[[upstream]]\nurl = 'tcp://h'\nspeed = 9", "[[upstream]] has no 'speed'"),
-        ("[[upstream]]\nurl = 'tcp://h'\nmax_connections = 0", "max_connections must be 1 or more, not 0"),
-        ("[[upstream]]\nurl = 'tcp://h'\nmax_connections = 'few'", "max_connections in [[upstream]] cannot be 'few'"),
-        ("[[upstream]]\nurl = 'http://h'", "'http://h'"),
-        ("[[upstream]]\nurl = 'tcp://h'\ncurve_key = 'x'", "needs both curve_key and server_key"),
-        ("not toml", "proxy.toml"),
-    ],
-)
-def test_a_config_file_that_is_not_understood_is_named_with_the_reason(tmp_path, text, says):
-    path = tmp_path / "proxy.toml"
-    path.write_text(text)
-    ran = CliRunner().invoke(elevator, ["proxy", "--config", str(path)])
-    assert ran.exit_code == 2
-    assert str(path) in ran.stderr
-    assert says in ran.stderr
 
 
 def test_without_an_upstream_it_says_what_is_missing():

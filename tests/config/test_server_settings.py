@@ -106,7 +106,7 @@ def test_the_name_of_the_file_does_not_matter(name, config):
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_what_a_file_gives_are_settings(name):
-    changed = ServerSettings().changed(EXPECTED[name])
+    changed = ServerSettings().with_changes(EXPECTED[name])
     assert changed.data == Path("/var/lib/elevator")
     assert changed.binds == EXPECTED[name]["binds"]
 
@@ -143,8 +143,8 @@ ERRORS = {
     "prot = 4141": "there is no key 'prot' here; there are data, bind, engine, store, ",
     "[options]\nblocksize = 1": "there is no key 'blocksize' here; there are block_size, ",
     "[other]\na = 1": "there is no section [other]; there are options",
-    "[global]\nport = http": "port = 'http': must be a whole number from 0 to 65535",
-    "[global]\nport = 70000": "port = '70000': must be a whole number from 0 to 65535",
+    "[global]\nport = http": "port = 'http': must be an integer from 0 to 65535",
+    "[global]\nport = 70000": "port = '70000': must be an integer from 0 to 65535",
     "[global]\nport = 0": "port = 0 and no unixsocket leave nothing to listen on",
     "[global]\ntransport = udp": "transport = 'udp': must be tcp or ipc",
     "[global]\ntransport = tcp\nport = 0\nunixsocket = /a": "transport = tcp and port = 0 leave nothing to listen on",
@@ -152,16 +152,16 @@ ERRORS = {
     "[global]\nmajordome_interval = often": "majordome_interval = 'often': must be a number of minutes",
     "idle_unmount = -1": "idle_unmount = -1: must be a number of minutes, or 0 for never",
     "idle_unmount = nan": "idle_unmount = nan: must be a number of minutes, or 0 for never",
-    "max_batch = 0": "max_batch = 0: must be a whole number from 1",
+    "max_batch = 0": "max_batch = 0: must be an integer from 1",
     "sync = 2": "sync = 2: must be true or false",
     "[core]\nlog_level = LOUD": "log_level = 'LOUD': must be one of DEBUG, FINEST, FINE, TRACE, INFO, ",
     "[core]\nendpoint = here": "endpoint = 'here': 'here' is no URL of an Elevator server",
     "[storage_engine]\nverify_checksums = maybe": "verify_checksums = 'maybe': must be true or false",
-    "[storage_engine]\nblock_size = -1": "block_size = '-1': must be a whole number from 0",
+    "[storage_engine]\nblock_size = -1": "block_size = '-1': must be an integer from 0",
     "[storage_engine]\nbloom_filter_bits = 9999": "option bloom_filter_bits must be from 0 to 1024, not 9999",
     'engine = "sql"': "engine = 'sql': must be one of leveldb, memory",
-    "workers = 0": "workers = 0: must be a whole number from 1",
-    "workers = true": "workers = True: must be a whole number from 1",
+    "workers = 0": "workers = 0: must be an integer from 1",
+    "workers = true": "workers = True: must be an integer from 1",
     "data = 3": "data = 3: must be text",
     'bind = ["fake://"]': "bind = ['fake://']: cannot listen on 'fake://'",
     '[options]\nblock_size = "big"': "block_size = 'big': option block_size must be an integer, not str",

@@ -1,1 +1,1 @@
-"""The command line: click commands, each a thin call into the rooms above."""
+"""The command line: click commands, and the processes of server and proxy."""

@@ -1,4 +1,4 @@
-"""``elevator bench``: what a server gives to one client and to several, with progress and a summary."""
+"""``elevator bench``: a server's throughput and latency with one client and with several."""
 
 import secrets
 import time
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from attrs import frozen
 
-from pyelevator.cli.errors import usage
+from pyelevator.cli.errors import as_usage_error
 from pyelevator.client import Elevator
 from pyelevator.config.server_settings import DEFAULT_BIND
 from pyelevator.errors import ElevatorError
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _FILL: Final = 10_000
-_CAPTION: Final = "one client, one call after the other, where nothing else is said; the times are of whole calls"
+_CAPTION: Final = "one client with sequential calls, unless noted; latencies are per call"
 
 
 @frozen
-class Plan:
-    """What is measured.
+class BenchmarkPlan:
+    """The plan of a benchmark.
 
     Attributes:
         url: of the server.
-        database: created for this, and dropped afterwards.
-        pairs: how many it holds.
-        seconds: for each work.
-        clients: processes that read and write at the same time at the end; 0 for none.
+        database: created for the benchmark and dropped afterwards.
+        pairs: the number of pairs in it.
+        seconds: for each workload.
+        clients: the number of processes of the last workload; 0 to leave it out.
     """
 
     url: str
@@ -47,14 +47,14 @@ class Plan:
 
 @frozen
 class Result:
-    """What came of one work: its measurement, or why there is none."""
+    """The result of one workload: its measurement, or why it failed."""
 
     name: str
     measurement: Measurement | None
     failure: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        """The texts of its line in the summary."""
+        """Return the texts of its row in the table."""
         if self.measurement is None:
             return self.name, f"failed: {self.failure}", "", "", ""
         latencies = self.measurement.latencies
@@ -63,7 +63,7 @@ class Result:
 
 
 def duration(seconds: float) -> str:
-    """A time to read: in microseconds, or in milliseconds from one on.
+    """Format a time in microseconds, or in milliseconds from 1 ms on.
 
     >>> duration(0.0000854), duration(0.0123)
     ('85 µs', '12.3 ms')
@@ -73,24 +73,42 @@ def duration(seconds: float) -> str:
 
 @click.command()
 @click.argument("url", envvar="ELEVATOR_URL", default=DEFAULT_BIND)
-@click.option("--pairs", "count", type=click.IntRange(min=10), default=100_000, show_default=True, metavar="N")
-@click.option("--seconds", type=click.FloatRange(min=0), default=2.0, show_default=True, help="For each work.")
 @click.option(
-    "--clients", type=click.IntRange(min=0), default=8, show_default=True, help="Processes that read and write at once."
+    "--pairs",
+    "count",
+    type=click.IntRange(min=10),
+    default=100_000,
+    show_default=True,
+    metavar="N",
+    help="Number of pairs in the database.",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Time to run each workload."
+)
+@click.option(
+    "--clients",
+    type=click.IntRange(min=0),
+    default=8,
+    show_default=True,
+    help="Number of client processes of the last workload; 0 to leave it out.",
 )
 def bench(url: str, count: int, seconds: float, clients: int) -> None:
-    """Measure the server at URL (or ELEVATOR_URL, or tcp://127.0.0.1:4141), in a database that is dropped again."""
-    plan = Plan(url, f"bench-{secrets.token_hex(4)}", count, seconds, clients)
+    """Measure the throughput and latency of the server at URL.
+
+    URL defaults to the environment variable ELEVATOR_URL, or tcp://127.0.0.1:4141. The benchmark runs in a database of
+    its own, which is dropped at the end.
+    """
+    plan = BenchmarkPlan(url, f"bench-{secrets.token_hex(4)}", count, seconds, clients)
     with _database(plan) as client:
         results = _with_progress(plan, client)
-    _console().print(summary(plan, results))
+    _console().print(results_table(plan, results))
     if any(result.measurement is None for result in results):
         raise click.exceptions.Exit(1)
 
 
 @contextmanager
-def _database(plan: Plan) -> Iterator[Elevator[bytes]]:
-    with usage(lambda: connect(plan.url, "default")) as client:
+def _database(plan: BenchmarkPlan) -> Iterator[Elevator[bytes]]:
+    with as_usage_error(lambda: connect(plan.url, "default")) as client:
         client.createdb(plan.database)
         try:
             client.connect(plan.database)
@@ -99,7 +117,7 @@ def _database(plan: Plan) -> Iterator[Elevator[bytes]]:
             client.dropdb(plan.database)
 
 
-def _with_progress(plan: Plan, client: Elevator[bytes]) -> list[Result]:
+def _with_progress(plan: BenchmarkPlan, client: Elevator[bytes]) -> list[Result]:
     from rich.progress import Progress
 
     with Progress(console=_console(stderr=True), transient=True) as progress:
@@ -109,56 +127,59 @@ def _with_progress(plan: Plan, client: Elevator[bytes]) -> list[Result]:
         results = []
         for done, (name, step) in enumerate(todo):
             progress.update(task, description=name, completed=done, total=len(todo))
-            results.append(attempt(name, step))
+            results.append(run_step(name, step))
     return results
 
 
 def fill(client: Elevator[bytes], count: int) -> None:
-    """Writes the pairs, some at a time."""
+    """Write the pairs, in several batches."""
     for first in range(0, count, _FILL):
         with client.WriteBatch(timeout=60) as batch:
             for key, value in pairs(first, min(_FILL, count - first)):
                 batch.Put(key, value)
 
 
-def steps(plan: Plan, client: Elevator[bytes]) -> list[tuple[str, Callable[[], Measurement]]]:
-    """What is measured, in order: its name, and the call that measures it."""
+def steps(plan: BenchmarkPlan, client: Elevator[bytes]) -> list[tuple[str, Callable[[], Measurement]]]:
+    """Return the titles of the workloads in order, each with the function that measures it."""
     dataset = Dataset.generate(plan.pairs)
     todo: list[tuple[str, Callable[[], Measurement]]] = [
-        (name.format(pairs=plan.pairs, keys=len(dataset.keys)), partial(_alone, work(client, dataset), plan.seconds))
+        (
+            name.format(pairs=plan.pairs, keys=len(dataset.keys)),
+            partial(_measure_one, work(client, dataset), plan.seconds),
+        )
         for name, work in WORKLOADS.items()
     ]
     if plan.clients:
-        todo.append((f"{plan.clients} client processes, 4 Gets to a Put", partial(_together, plan)))
+        todo.append((f"{plan.clients} client processes, 4 Gets to a Put", partial(_measure_many, plan)))
     return todo
 
 
-def _alone(work: Workload, seconds: float) -> Measurement:
+def _measure_one(work: Workload, seconds: float) -> Measurement:
     next(work)  # to warm up
     begin = time.perf_counter()
     return measure_steps(work, begin=begin, end=begin + seconds)
 
 
-def _together(plan: Plan) -> Measurement:
+def _measure_many(plan: BenchmarkPlan) -> Measurement:
     with LoadProcesses(plan.clients) as processes:
         return merge(processes.measure(mixed_workload, plan.url, plan.database, plan.pairs, seconds=plan.seconds))
 
 
-def attempt(name: str, step: Callable[[], Measurement]) -> Result:
-    """The result of a step; one that the server refuses does not end the rest."""
+def run_step(name: str, step: Callable[[], Measurement]) -> Result:
+    """Run a step and return its result; a failure does not end the benchmark."""
     try:
         return Result(name, step())
     except (ElevatorError, RuntimeError) as error:
         return Result(name, None, " ".join(str(error).split()))
 
 
-def summary(plan: Plan, results: list[Result]) -> "Table":
-    """The results as a table for people."""
+def results_table(plan: BenchmarkPlan, results: list[Result]) -> "Table":
+    """Return the results as a table."""
     from rich.table import Table
 
     title = f"{shown(plan.url)}: {plan.pairs:,} pairs of 116 bytes, {plan.seconds:g} s each"
     table = Table(title=title, title_justify="left", caption_justify="left", caption=_CAPTION, pad_edge=False)
-    table.add_column("work", no_wrap=True)
+    table.add_column("workload", no_wrap=True)
     for heading in ("keys or\npairs/s", "half\nwithin", "99 %\nwithin", "calls"):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results:

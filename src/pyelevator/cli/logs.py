@@ -1,4 +1,4 @@
-"""Where the log goes, and how much of it."""
+"""Logging of the commands: format, file and rotation."""
 
 import logging
 import os
@@ -13,10 +13,10 @@ from typing import Any, Final
 _FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def escaped(text: str) -> str:
-    r"""The text without anything that moves a cursor, begins a line or is no text.
+def escape(text: str) -> str:
+    r"""Escape everything in a text that ends a line, moves the cursor or is not printable.
 
-    >>> print(escaped("app\n2026-01-01 INFO forged \x1b[2J"))
+    >>> print(escape("app\n2026-01-01 INFO forged \x1b[2J"))
     app\n2026-01-01 INFO forged \x1b[2J
     """
     if text.isascii() and text.isprintable():
@@ -25,25 +25,25 @@ def escaped(text: str) -> str:
 
 
 class OneLine(logging.Formatter):
-    """A formatter of which each record is a line of its own, whatever names are in it; tracebacks are indented."""
+    """A formatter that writes each record as one line, whatever its text; tracebacks are indented."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Format the line of a record, in which nothing can end the line or move the cursor."""
-        record.message = escaped(record.message)
+        """Format the line of a record with its message escaped."""
+        record.message = escape(record.message)
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:
-        return "\n".join([f"  {escaped(line)}" for line in super().formatException(ei).split("\n")])
+        return "\n".join([f"  {escape(line)}" for line in super().formatException(ei).split("\n")])
 
 
 class LogFile(WatchedFileHandler):
-    """A log file that is opened anew when another one is at its path, or none: somebody has rotated it.
+    """A log file that is reopened after rotation, when its path is gone or leads to another file.
 
-    While it cannot be opened, lines go to stderr: whatever is logged must never fail because of the log.
+    While it cannot be opened, lines go to stderr: a failing log must not fail the program.
     """
 
     def _open(self) -> TextIOWrapper:
-        """Opens the file; a new one is its owner's alone, whatever the umask."""
+        """Open the file; only the owner can read a new one, whatever the umask."""
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return os.fdopen(descriptor, "a", encoding=self.encoding, errors="backslashreplace")
 
@@ -54,10 +54,10 @@ class LogFile(WatchedFileHandler):
             print(f"{self.format(record)} [the log file cannot be opened: {error}]", file=sys.stderr)
 
     def reopen(self) -> None:
-        """Opens the file at the path, whichever is open by now.
+        """Close the file and open the one at its path.
 
         Raises:
-            OSError: it cannot be opened; each line tries again.
+            OSError: it cannot be opened; each further line tries again.
         """
         with self.lock or nullcontext():
             if self.stream is not None:
@@ -69,7 +69,14 @@ class LogFile(WatchedFileHandler):
 
 @contextmanager
 def logging_to(file: Path | None, level: int) -> Iterator[Callable[[], None]]:
-    """Writes what this package logs from ``level`` on to the file, or to stderr; gives what opens the file anew.
+    """Log records of this package to a file or to stderr within the block.
+
+    Args:
+        file: to append to; None for stderr.
+        level: of the least severe records.
+
+    Yields:
+        A function that reopens the file, or does nothing for stderr.
 
     Raises:
         OSError: the file cannot be written.
@@ -81,12 +88,12 @@ def logging_to(file: Path | None, level: int) -> Iterator[Callable[[], None]]:
     logger.addHandler(handler)
     logger.setLevel(level)
     try:
-        yield handler.reopen if isinstance(handler, LogFile) else _nothing_to_reopen
+        yield handler.reopen if isinstance(handler, LogFile) else _reopen_nothing
     finally:
         logger.setLevel(before)
         logger.removeHandler(handler)
         handler.close()
 
 
-def _nothing_to_reopen() -> None:
-    """Stands for opening stderr anew."""
+def _reopen_nothing() -> None:
+    """Do nothing: stderr needs no reopening."""

@@ -1,4 +1,4 @@
-"""The command line of the old Python server, as init scripts have it, and the new one to use instead.
+"""The command line of the old Python server, found in init scripts, and the new one to use instead.
 
 Source: PyPI's ``elevator`` 0.5 to 0.5d: ``elevator -d -c FILE -t tcp -b IP -p PORT -w N -P -v LEVEL``.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 DEFAULT_CONFIG: Final = Path("/etc/elevator/elevator.conf")
-"""Where the old server looked for its configuration if it was not told."""
+"""The old server's default configuration file."""
 
 _LOGGED: Final[Mapping[str, Sequence[str]]] = {
     "DEBUG": ["-vv"],
@@ -18,17 +18,17 @@ _LOGGED: Final[Mapping[str, Sequence[str]]] = {
     "ERROR": ["--quiet"],
     "CRITICAL": ["--quiet"],
 }
-"""Old log level -> the options that say the same."""
+"""Old log level -> the options with the same meaning."""
 
 _REMARKS: Final[Mapping[str, str]] = {
     "daemon": "-d: run it under systemd or another supervisor, which also keeps the pid",
     "paranoid": "-P: unexpected errors are answered and logged",
 }
-"""Old flag without a new one -> what to know."""
+"""Old flag without a new one -> a remark."""
 
 
 class NotOldError(Exception):
-    """The words are not an old command line."""
+    """The arguments are not an old command line."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -49,16 +49,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def new_line(words: Sequence[str]) -> str | None:
-    """Say what to type instead of an old command line.
+def suggest_command_line(words: Sequence[str]) -> str | None:
+    """Suggest the new command line for an old one.
 
     Args:
-        words: What follows ``elevator``.
+        words: the arguments after ``elevator``.
 
     Returns:
-        A message that names the new command line; None if the words are not an old one.
+        A message with the new command line; None if the arguments are not an old one.
 
-    >>> print(new_line(["-d", "-c", "/etc/elevator.conf", "-t", "tcp", "-b", "10.0.0.1", "-w", "8"]))
+    >>> print(suggest_command_line(["-d", "-c", "/etc/elevator.conf", "-t", "tcp", "-b", "10.0.0.1", "-w", "8"]))
     this is the old server's command line; use: elevator serve --config /etc/elevator.conf --bind tcp://10.0.0.1:4141 \
 --workers 8 (-d: run it under systemd or another supervisor, which also keeps the pid)
     """
@@ -80,7 +80,7 @@ def _config(path: str | None) -> Sequence[str]:
 
 
 def _binds(old: argparse.Namespace) -> Sequence[str]:
-    """The URL that the old options say; the configuration's own where they say none."""
+    """Return the option for the URL of the old options; empty to use the configuration's URL."""
     if old.transport == "ipc":
         return ["--bind", "ipc:///run/elevator.sock"]
     if old.transport is None and old.bind is None and old.port is None:

@@ -1,13 +1,16 @@
-"""How the values of a configuration file are read.
+"""Parsers of setting values.
 
-Each reader takes text, as an ``elevator.conf`` has it, or the value that TOML has. Its ValueError says what it must be.
+Each takes text, as command lines, environment variables and ``elevator.conf`` have it, or the value that TOML has. Its
+ValueError says what the value must be.
 """
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from attrs import frozen
 
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.options import OPTIONS
@@ -16,61 +19,110 @@ from pyelevator.transports.bind import parse_bind_url
 
 ENGINES: Final = ("leveldb", "memory")
 
-_A_CENTURY: Final = 100 * 366 * 24 * 60.0
-"""In minutes."""
+_CENTURY_MINUTES: Final = 100 * 366 * 24 * 60.0
+
+
+class EntryError(ValueError):
+    """An entry of a table is invalid; the message names the key and the value."""
+
+
+@frozen
+class Table:
+    """A parser of tables with known keys.
+
+    Attributes:
+        readers: the parser of each key.
+    """
+
+    readers: Mapping[str, Callable[[Any], Any]]
+
+    def __call__(self, value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValueError("must be a table")  # noqa: TRY004 - a mistake in the file
+        return {key: self._read(key, entry) for key, entry in value.items()}
+
+    def _read(self, key: str, value: Any) -> Any:
+        if key not in self.readers:
+            raise EntryError(self._unknown(key, value))
+        try:
+            return self.readers[key](value)
+        except EntryError:
+            raise
+        except ValueError as error:
+            raise EntryError(f"{key} = {value!r}: {error}") from error
+
+    def _unknown(self, key: str, value: Any) -> str:
+        sections = [name for name, reader in self.readers.items() if isinstance(reader, Table)]
+        if isinstance(value, dict) and sections:
+            return f"there is no section [{key}]; there are {', '.join(sections)}"
+        return f"there is no key {key!r} here; there are {', '.join(self.readers)}"
 
 
 def text(value: Any) -> str:
-    """Text that is not empty."""
+    """Parse text that is not empty."""
     if isinstance(value, str) and value:
         return value
     raise ValueError("must be text")
 
 
 def path(value: Any) -> Path:
-    """A path; ``~`` is the home directory."""
+    """Parse a path; ``~`` is the home directory."""
     return Path(text(value)).expanduser()
 
 
 def each(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
-    """A reader of a list, or of a single value instead, whose elements ``read`` reads."""
+    """Make a parser of a list, or of a single value instead."""
     return lambda value: tuple([read(item) for item in (value if isinstance(value, list) else [value])])
 
 
-def integer(least: int, most: int | None = None) -> Callable[[Any], int]:
-    """A reader of whole numbers."""
+def integer(minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
+    """Make a parser of integers within a range."""
 
     def read(value: Any) -> int:
         try:
             number = int(value) if isinstance(value, str) else value
         except ValueError:
             number = None
-        if type(number) is int and number >= least and (most is None or number <= most):
+        if type(number) is int and number >= minimum and (maximum is None or number <= maximum):
             return number
-        raise ValueError(f"must be a whole number from {least}" + ("" if most is None else f" to {most}"))
+        raise ValueError(f"must be an integer from {minimum}" + ("" if maximum is None else f" to {maximum}"))
 
     return read
 
 
 def mode(value: Any) -> int:
-    """The mode of a file, in octal digits; as text, so that nobody's 600 is taken for a decimal number."""
+    """Parse a file mode in octal; it must be text, so that 600 is not taken for a decimal number."""
     if isinstance(value, str) and re.fullmatch("0?[0-7]{3}", value):
         return int(value, 8)
     raise ValueError('must be the mode of a file, as text: "0600"')
 
 
 def minutes(value: Any) -> float:
-    """Minutes, with fractions; 0 means never."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = -1.0
-    if not 0 <= number <= _A_CENTURY:  # also what is no number at all
+    """Parse minutes, with fractions; 0 means never."""
+    number = _number(value)
+    if number is None or not 0 <= number <= _CENTURY_MINUTES:
         raise ValueError("must be a number of minutes, or 0 for never")
     return number
 
 
-_WORDS: Final = {
+def seconds(value: Any) -> float:
+    """Parse seconds above 0, with fractions."""
+    number = _number(value)
+    if number is None or not number > 0:
+        raise ValueError("must be a number of seconds above 0")
+    return number
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+_FLAGS: Final = {
     "true": True,
     "yes": True,
     "on": True,
@@ -83,24 +135,29 @@ _WORDS: Final = {
 
 
 def flag(value: Any) -> bool:
-    """True or false, in the words that the old files have."""
+    """Parse true or false, also in the words of the old files."""
     word = str(value).lower()
-    if word in _WORDS:
-        return _WORDS[word]
+    if word in _FLAGS:
+        return _FLAGS[word]
     raise ValueError("must be true or false")
 
 
 def compression(value: Any) -> Any:
-    """A LevelDB compression by name, or whether there is one."""
+    """Parse a LevelDB compression by name, or whether there is one."""
     return value if value in ("snappy", "none") else flag(value)
 
 
-def option(name: str, before: Callable[[Any], Any] = lambda value: value) -> Callable[[Any], Any]:
-    """A reader of the option of this name, as the engines take it; text is read by ``before``."""
+def engine_option(name: str, parse: Callable[[Any], Any] = lambda value: value) -> Callable[[Any], Any]:
+    """Make a parser of the engine option of this name.
+
+    Args:
+        name: of the option.
+        parse: converts text to what the engines take.
+    """
 
     def read(value: Any) -> Any:
         try:
-            return OPTIONS[name](name, before(value))
+            return OPTIONS[name](name, parse(value))
         except EngineError as error:
             raise ValueError(str(error)) from error
 
@@ -108,7 +165,7 @@ def option(name: str, before: Callable[[Any], Any] = lambda value: value) -> Cal
 
 
 def bind_url(value: Any) -> str:
-    """A URL to listen on."""
+    """Parse a URL to listen on."""
     try:
         parse_bind_url(text(value))
     except UsageError as error:
@@ -117,14 +174,14 @@ def bind_url(value: Any) -> str:
 
 
 def engine(value: Any) -> str:
-    """The name of an engine."""
+    """Parse the name of an engine."""
     if value in ENGINES:
         return str(value)
     raise ValueError(f"must be one of {', '.join(ENGINES)}")
 
 
 def transport(value: Any) -> str:
-    """Read what a classic server listens on."""
+    """Parse what a classic server listens on."""
     if value in ("tcp", "ipc"):
         return str(value)
     raise ValueError("must be tcp or ipc")
@@ -143,7 +200,7 @@ _LEVELS: Final = {
 
 
 def log_level(value: Any) -> int:
-    """A level as the ``logging`` module counts, by the names of both old servers."""
+    """Parse a log level of the ``logging`` module, also by the names of both old servers."""
     if str(value).upper() in _LEVELS:
         return _LEVELS[str(value).upper()]
     raise ValueError(f"must be one of {', '.join(_LEVELS)}")

@@ -1,0 +1,138 @@
+"""The schema of settings: fields of an attrs class from which file keys, environment variables and options are made."""
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from attrs import evolve, field, fields, frozen
+
+from pyelevator.config import values
+from pyelevator.server.limits import ServerLimits
+
+_METADATA: Final = "setting"
+
+Reader: TypeAlias = Callable[[Any], Any]
+"""Parses a value; its ValueError says what the value must be."""
+
+
+@frozen
+class Setting:
+    """One setting of a program.
+
+    Attributes:
+        read: parses a value, or one value of a list.
+        help: a sentence for the command line and the documentation.
+        metavar: the name of the value there; flags have none.
+        is_list: several values may be given.
+        is_option: it is also an option and an environment variable, not only a key of the file.
+        key: in the file; the option and the environment variable are made of it.
+        name: of the field.
+        default: of the field.
+    """
+
+    read: Reader
+    help: str
+    metavar: str = ""
+    is_list: bool = False
+    is_option: bool = True
+    key: str = ""
+    name: str = ""
+    default: Any = None
+
+    @property
+    def option(self) -> str:
+        """The option: ``--max-batch``."""
+        return f"--{self.key.replace('_', '-')}"
+
+    @property
+    def is_flag(self) -> bool:
+        """True for a setting that is on or off."""
+        return self.read is values.flag
+
+    @property
+    def default_text(self) -> str:
+        """The default for humans; empty if there is none."""
+        if self.default is None or self.default is False or self.default in ((), {}):
+            return ""
+        if self.is_list:
+            return " ".join(map(str, self.default))
+        return _FORMATS.get(self.read, str)(self.default)
+
+    def environment(self, prefix: str) -> str:
+        """Return the name of the environment variable: ``ELEVATOR_MAX_BATCH``."""
+        return f"{prefix}{self.key.upper()}"
+
+    @property
+    def read_entry(self) -> Reader:
+        """The parser of the value in a file: one, or a list of them."""
+        return values.each(self.read) if self.is_list else self.read
+
+
+_FORMATS: Final[Mapping[Reader, Callable[[Any], str]]] = {
+    values.mode: "{:04o}".format,
+    values.log_level: logging.getLevelName,
+    values.minutes: "{:g}".format,
+    values.seconds: "{:g}".format,
+}
+"""Parser -> how a default is shown."""
+
+
+def setting(default: Any, read: Reader, help: str, metavar: str = "", **traits: Any) -> Any:
+    """Make a field of a settings class.
+
+    Args:
+        default: of the field.
+        read: see :class:`Setting`, as the others.
+        help: a sentence.
+        metavar: the name of the value.
+        traits: ``is_list``, ``is_option``, and ``key`` where it is not the field's name.
+    """
+    return field(default=default, metadata={_METADATA: Setting(read, help, metavar, **traits)})
+
+
+@cache
+def settings_of(settings_class: type) -> tuple[Setting, ...]:
+    """Return the settings of a class: its own, then the inherited ones."""
+    found = [one for one in fields(settings_class) if _METADATA in one.metadata]
+    return tuple(
+        evolve(made, name=one.name, key=made.key or one.name, default=one.default)
+        for one in sorted(found, key=lambda one: one.inherited)
+        for made in [one.metadata[_METADATA]]
+    )
+
+
+def readers_of(settings_class: type) -> Mapping[str, Reader]:
+    """Return the parser of each key of a program's file."""
+    return {one.key: one.read_entry for one in settings_of(settings_class)}
+
+
+def names_by_key(settings_class: type) -> Mapping[str, str]:
+    """Return the field of each key of a program's file."""
+    return {one.key: one.name for one in settings_of(settings_class)}
+
+
+@frozen(kw_only=True)
+class ProgramSettings:
+    """The settings that server and proxy have in common."""
+
+    curve_keys: Path | None = setting(
+        None,
+        values.path,
+        "Ask clients over TCP for keys. DIR is made by `elevator keygen`; its directory `clients` holds the keys of "
+        "those that may connect, and its permissions.toml, if there is one, says what they may do.",
+        "DIR",
+    )
+    insecure: bool = setting(False, values.flag, "Listen without keys where other machines can connect.")
+    ipc_mode: int = setting(0o600, values.mode, "File mode of the socket files, in octal.", "MODE")
+    max_unread: int = setting(
+        ServerLimits().max_unsent_bytes,
+        values.integer(1),
+        "Maximum size of responses that clients have not read yet, over all clients. Clients with more of them wait.",
+        "BYTES",
+    )
+    log_file: Path | None = setting(None, values.path, "File to log to instead of stderr.", "FILE")
+    log_level: int = setting(
+        logging.WARNING, values.log_level, "Least severe level to log: DEBUG, INFO, WARNING or ERROR.", "LEVEL"
+    )
