@@ -148,5 +148,5 @@ How this was measured:
 - p99 beside full scans: a second process asks for Range over 100,000 pairs again and again and throws the answers away undecoded.
 - Memory of the long RangeIter: the client's peak resident memory, and the server's own (anonymous) memory sampled every 10 ms; table files that LevelDB maps
   belong to the system's cache and are not counted.
-- Imports: fresh processes, timed inside. `import pyelevator` and its dependencies load the same compiled files from the system's cache.
+- Imports: fresh processes, timed inside. `import pyelevator` and its dependencies find their files compiled, as those of installed packages are.
 """

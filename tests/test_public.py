@@ -10,6 +10,8 @@ import pytest
 
 import pyelevator
 from pyelevator import Elevator, WriteBatch
+from pyelevator.application import Application
+from pyelevator.server import Server
 
 MODULES = sorted(
     module.name
@@ -80,6 +82,12 @@ def test_all_lists_what_the_package_exports():
     assert list(pyelevator.__all__) == sorted(pyelevator.__all__)
 
 
+@pytest.fixture
+def server():
+    with Server(Application.in_memory(), ["tcp://127.0.0.1:0"]) as server:
+        yield server.urls[0]
+
+
 WITHOUT = """
 import sys
 for name in {missing!r}: sys.modules[name] = None
@@ -132,7 +140,13 @@ def test_a_client_loads_no_engine_and_no_logging():
 
 
 def test_the_client_is_loaded_when_it_is_first_used_and_the_application_when_a_fake_is_made():
-    seen = "[m for m in ('zmq', 'pyelevator.application') if m in sys.modules]"
+    seen = "[m for m in ('attrs', 'msgpack', 'pyelevator.application') if m in sys.modules]"
     uses = ("import sys, pyelevator", "pyelevator.Elevator", "pyelevator.Elevator(transport='fake')")
     program = "\n".join(f"{use}\nprint({seen})" for use in uses)
-    assert run_without([], program).stdout == "[]\n['zmq']\n['zmq', 'pyelevator.application']\n"
+    loaded = ["[]", "['attrs', 'msgpack']", "['attrs', 'msgpack', 'pyelevator.application']"]
+    assert run_without([], program).stdout.splitlines() == loaded
+
+
+def test_a_client_without_keys_does_not_load_libzmq(server):
+    program = f"import sys\nfrom pyelevator import Elevator\nElevator.from_url({server!r}).disconnect()\n"
+    assert run_without([], f"{program}print('zmq' in sys.modules)").stdout == "False\n"

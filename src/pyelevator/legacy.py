@@ -13,8 +13,6 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from pyelevator.deadlines import check_timeout
-
 C = TypeVar("C", bound=type)
 
 _STATUSES: Final = {"SUCCESS_STATUS": 1, "FAILURE_STATUS": -1, "WARNING_STATUS": -2}
@@ -323,6 +321,8 @@ def call_timeout(timeout: float | None) -> float | None:
     if type(timeout) in (int, float) and timeout <= 0:  # type: ignore[operator]
         _warn("a timeout of 0 or below is py-elevator's word for the client's own timeout; leave it out")
         return None
+    from pyelevator.deadlines import check_timeout  # it loads attrs, which those do without who only catch errors
+
     return check_timeout(timeout)
 
 

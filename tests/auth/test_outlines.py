@@ -113,6 +113,7 @@ def reader(monkeypatch):
 
     for codec in DIALECTS.values():
         monkeypatch.setattr(codec, "decode_request", unread)
+        monkeypatch.setattr(codec, "minimal_request", lambda *_: None)
     return lambda refuses: Reader(refuses=refuses)
 
 

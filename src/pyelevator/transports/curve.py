@@ -13,9 +13,7 @@ import struct
 from pathlib import Path
 from typing import Any, Final, NoReturn, Self, TypeAlias
 
-import zmq
 from attrs import field, frozen
-from zmq.utils import z85
 
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.transports.zmtp.frames import Handshake
@@ -34,10 +32,19 @@ _FIELD: Final = re.compile(r"""^\s*(public|secret)-key\s*=\s*["']?([^\s"']+)""",
 
 def is_key(text: str) -> bool:
     """Whether ``text`` is a key: 40 characters of Z85 that stand for 32 bytes."""
+    from zmq.utils import z85  # clients without keys have no use for it
+
     try:
         return len(text) == KEY_LENGTH and bool(z85.decode(text))
     except (ValueError, KeyError, struct.error):
         return False
+
+
+def derive_public_key(secret_key: str) -> str:
+    """Return the public key that belongs to a secret one."""
+    import zmq  # as above
+
+    return zmq.curve_public(secret_key.encode()).decode()
 
 
 def _text(value: Any) -> Any:
@@ -96,7 +103,7 @@ class Pair:
     _secret: Secret = field(converter=Secret, validator=_is_key, repr=False, alias="secret_key")
 
     def __attrs_post_init__(self) -> None:
-        if zmq.curve_public(self.secret_key.encode()).decode() != self.public_key:
+        if derive_public_key(self.secret_key) != self.public_key:
             raise UsageError("the secret key does not belong to the public key; are the two in each other's place?")
 
     @property
@@ -107,6 +114,8 @@ class Pair:
     @classmethod
     def generate(cls) -> Self:
         """A new pair."""
+        import zmq  # as above
+
         return cls(*zmq.curve_keypair())
 
     @classmethod
@@ -225,7 +234,7 @@ class Curve:
 
     def __attrs_post_init__(self) -> None:
         Pair(self.public_key, self.secret_key)
-        if zmq.curve_public(self.server_public_key.encode()).decode() == self.public_key:
+        if derive_public_key(self.server_public_key) == self.public_key:
             raise UsageError(
                 "server_public_key is this client's own secret key; the server's .key file has its public one"
             )

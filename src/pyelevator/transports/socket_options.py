@@ -2,9 +2,10 @@
 
 import socket as sockets
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import zmq
+if TYPE_CHECKING:
+    import zmq
 
 KEEPALIVE_IDLE: Final = 60
 """Seconds of silence after which the system asks whether the other side is still there. Firewalls take note of it."""
@@ -37,6 +38,8 @@ def configure(socket: Any) -> None:
 
 def configure_zmq(socket: "zmq.Socket[bytes]") -> None:
     """Tells a socket of libzmq, for all its connections, what ``configure`` tells one of the system's."""
+    import zmq  # clients have no use for it
+
     socket.set(zmq.TCP_KEEPALIVE, 1)
     socket.set(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE)
     socket.set(zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL)
