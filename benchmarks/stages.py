@@ -123,9 +123,9 @@ def server_stages(example: Example, application: Application) -> list[Stage]:
     """The server's part but for its socket."""
     reader = Reader()
     exchange = reader.read(example.asked)
-    with application.catalog.use(example.request.uid) as engine:
+    with application.catalog.get_database(example.request.uid) as engine:
         found = micros(lambda: engine.get(example.command.key))
-    answered = micros(lambda: application.at_once(example.request))
+    answered = micros(lambda: application.try_handle(example.request))
     return [
         Stage("server", "decode: dialect, msgpack, command", micros(lambda: reader.read(example.asked))),
         Stage("server", "application: policy, handler, catalog", answered - found),

@@ -21,7 +21,7 @@ warn_as_later_pythons_do()
 TESTS = Path(__file__).parent
 
 SLOW = [
-    "application/test_open_files.py",
+    "application/catalog/test_open_limit.py",
     "auth",
     "cli",
     "client/test_prefetch.py",

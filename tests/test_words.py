@@ -47,7 +47,6 @@ INSTEAD = {
 """House word -> what the field says, of which the fitting one is taken; see "Words" in docs/contributing.md."""
 
 PENDING = {
-    "application",
     "client",
     "codec",
     "compat",

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from attrs import asdict, evolve
 
-from pyelevator.application import Application, Catalog, Intercepted, Policy
+from pyelevator.application import Application, Catalog, InterceptedApplication, Policy
 from pyelevator.application.cursors import Cursors
 from pyelevator.auth.authorizing_application import AuthorizingApplication
 from pyelevator.commands import DELETE, PUT, Batch, DbUmount, Put, Slice
@@ -145,17 +145,17 @@ def test_no_cursor_grows_older_than_the_limit(world):
 
 def test_a_tick_closes_the_snapshots_that_nobody_asks_for_any_more(world):
     world.open()
-    world.application.tick()
+    world.application.run_maintenance()
     assert len(world.cursors) == 1
     world.clock.now += 61
-    world.application.tick()
+    world.application.run_maintenance()
     assert len(world.cursors) == 0
 
 
 def test_ticks_are_wanted_often_enough_for_the_cursors():
-    assert Application.in_memory().tick_seconds == 5
-    assert Application.in_memory(Policy(cursor_idle=2)).tick_seconds == 0.5
-    assert Application.in_memory(Policy(cursor_idle=2, idle_unmount=1)).tick_seconds == 0.25
+    assert Application.in_memory().maintenance_interval == 5
+    assert Application.in_memory(Policy(cursor_idle=2)).maintenance_interval == 0.5
+    assert Application.in_memory(Policy(cursor_idle=2, idle_unmount=1)).maintenance_interval == 0.25
 
 
 def test_above_the_limit_a_new_cursor_is_refused_and_the_old_ones_go_on(world):
@@ -194,7 +194,7 @@ CLOSINGS = {
     "unmount": lambda world: world.catalog.unmount("default"),
     "drop": lambda world: world.catalog.drop("default"),
     "repair": lambda world: world.catalog.repair(world.catalog.uid_of("default")),
-    "idle unmount": lambda world: world.catalog.unmount_unused(-WAIT),
+    "idle unmount": lambda world: world.catalog.unmount_idle(-WAIT),
 }
 
 
@@ -248,7 +248,7 @@ class Watched:
 def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
     clock, snapshot, engine = Clock(), Watched(), object()
     cursors = Cursors(1, 60, 300, clock)
-    cursor = cursors.keep(snapshot, engine, ANN).id
+    cursor = cursors.add(snapshot, engine, ANN).id
     clock.now += 1
 
     def read():
@@ -265,7 +265,7 @@ def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
         endings = {
             "close": lambda: cursors.close(cursor, engine, ANN),
             "expire": expire,
-            "evict": lambda: cursors.keep(Watched(), engine, Request(Slice(), peer="bob")),
+            "evict": lambda: cursors.add(Watched(), engine, Request(Slice(), peer="bob")),
         }
         endings[ending]()
         assert not snapshot.closed
@@ -279,7 +279,7 @@ def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
 def test_a_cursor_that_is_in_use_does_not_expire_for_want_of_use():
     clock, engine = Clock(), object()
     cursors = Cursors(1, 60, 300, clock)
-    cursor = cursors.keep(Watched(), engine, ANN).id
+    cursor = cursors.add(Watched(), engine, ANN).id
     with cursors.reading(cursor, engine, ANN):
         clock.now += 200
         cursors.expire()
@@ -316,7 +316,7 @@ def test_many_threads_open_read_close_and_unmount(storage, tmp_path):
         start.wait(WAIT)
         for _ in range(60):
             catalog.unmount("default")
-            world.application.tick()
+            world.application.run_maintenance()
 
     with ThreadPoolExecutor(5) as pool:
         pages = [pool.submit(iterate, peer) for peer in ("ann", "bob", None, "eve")]
@@ -376,10 +376,10 @@ def test_the_text_of_a_refusal_names_the_option_of_the_command_line(world):
 def test_a_cursor_can_be_read_over_another_connection_and_is_then_its(world):
     cursor = world.open(over=b"first")
     assert world.read(cursor, over=b"second").code is None
-    world.application.leave(b"first")
+    world.application.connection_ended(b"first")
     world.clock.now += 30
     assert world.read(cursor, over=b"second").code is None
-    world.application.leave(b"second")
+    world.application.connection_ended(b"second")
     world.clock.now += 30
     assert world.is_gone(cursor)
 
@@ -387,7 +387,7 @@ def test_a_cursor_can_be_read_over_another_connection_and_is_then_its(world):
 def test_what_was_opened_over_a_connection_that_ends_makes_room_at_once(world):
     theirs = [world.open(over=b"theirs") for _ in range(3)]
     mine = world.open(over=b"mine")
-    world.application.leave(b"theirs")
+    world.application.connection_ended(b"theirs")
     for _ in range(3):
         world.open(over=b"mine")
     assert [world.is_gone(cursor) for cursor in [*theirs, mine]] == [True, True, True, False]
@@ -395,39 +395,41 @@ def test_what_was_opened_over_a_connection_that_ends_makes_room_at_once(world):
 
 def test_what_was_opened_over_a_connection_that_ends_ends_soon_by_itself(world):
     world.open(over=b"theirs")
-    world.application.leave(b"theirs")
+    world.application.connection_ended(b"theirs")
     world.clock.now += 6
-    world.application.tick()
+    world.application.run_maintenance()
     assert len(world.cursors) == 0
 
 
 def test_what_is_still_at_work_for_a_connection_that_has_ended_keeps_nothing(world):
     read = world.open(over=b"theirs")
-    world.application.leave(b"theirs")
+    world.application.connection_ended(b"theirs")
     world.read(read, over=b"theirs")
     world.open(over=b"theirs")
     world.clock.now += 6
-    world.application.tick()
+    world.application.run_maintenance()
     assert len(world.cursors) == 0
 
 
 def test_a_client_that_comes_back_over_another_connection_goes_on(world):
     cursor = world.open(over=b"first")
-    world.application.leave(b"first")
+    world.application.connection_ended(b"first")
     world.clock.now += 3
     assert world.read(cursor, over=b"second").code is None
     world.clock.now += 30
     assert not world.is_gone(cursor)
 
 
-@pytest.mark.parametrize("wrap", [lambda one: Intercepted(one, []), lambda one: AuthorizingApplication(one, dict)])
+@pytest.mark.parametrize(
+    "wrap", [lambda one: InterceptedApplication(one, []), lambda one: AuthorizingApplication(one, dict)]
+)
 def test_applications_around_another_one_share_its_cursors(world, wrap):
     outer = wrap(world.application)
     world.open(over=b"mine")
     assert outer.cursors is world.cursors
-    outer.leave(b"mine")
+    outer.connection_ended(b"mine")
     world.clock.now += 6
-    outer.tick()
+    outer.run_maintenance()
     assert len(world.cursors) == 0
     world.open()
     world.catalog.unmount("default")
@@ -444,7 +446,7 @@ def test_applications_of_one_policy_share_no_cursors_and_a_changed_copy_has_its_
         some = [application(Request(Slice(None, 1, cursor=True), uid)).cursor for _ in range(4)]
         opened.append(sum(cursor is not None for cursor in some))
     assert opened == [1, 1, 3]
-    assert worlds[0]._courtesy is not worlds[1]._courtesy
+    assert worlds[0]._cooperation is not worlds[1]._cooperation
 
 
 def test_a_policy_holds_values_and_nothing_that_lives():
@@ -467,7 +469,7 @@ def test_a_snapshot_of_an_open_cursor_survives_compaction(tmp_path):
     world = World(Catalog(LevelDbStorage(), str(tmp_path)))
     cursor = world.open()
     world.ask(Batch([(DELETE, b"%d" % i) for i in range(10)]))
-    with world.catalog.use(world.catalog.uid_of("default")) as engine:
+    with world.catalog.get_database(world.catalog.uid_of("default")) as engine:
         engine.compact()
         assert list(engine.scan(Bounds())) == []
     assert len(world.read(cursor).payload) == 10

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyelevator.application import Application, Intercepted, Policy
+from pyelevator.application import Application, InterceptedApplication, Policy
 from pyelevator.commands import PUT, Batch, Delete, Exists, Get, MGet, Pipeline, Put, Range, Slice
 from pyelevator.engines.base import EngineFileError
 from pyelevator.engines.memory import MemoryEngine
@@ -120,12 +120,12 @@ def test_only_few_reads_are_answered_in_the_server_s_loop(commands, at_once):
     application = Application.in_memory()
     uid = application.catalog.uid_of("default")
     application(Request(Put("k", "v"), uid))
-    answer = application.at_once(Request(Pipeline(commands), uid))
+    answer = application.try_handle(Request(Pipeline(commands), uid))
     assert (answer is not None) == at_once
 
 
 def test_an_interceptor_of_the_server_refuses_single_commands():
-    application = Intercepted(Application.in_memory(), [read_only])
+    application = InterceptedApplication(Application.in_memory(), [read_only])
     uid = application.catalog.uid_of("default")
     exists, put, again = outcomes(application(Request(Pipeline([Exists("k"), Put("k", "v"), Exists("k")]), uid, 7)))
     assert (exists, put.code, again) == (False, ErrorCode.OS, False)

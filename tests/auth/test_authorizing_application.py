@@ -59,7 +59,7 @@ def guard(application):
 def ask(guard, command, db="app-1", peer="alice"):
     """The answer, asked for as the server's loop does; what it may not do at once is answered by a worker's call."""
     request = Request(command, guard.catalog.uid_of(db), 7, peer=peer)
-    return guard.at_once(request) or guard(request)
+    return guard.try_handle(request) or guard(request)
 
 
 def test_no_way_to_the_application_leads_past_the_guard():
@@ -114,7 +114,7 @@ def test_of_a_pipeline_what_is_allowed_is_executed_and_the_rest_refused(guard):
 
 def test_a_pipeline_with_something_forbidden_is_not_answered_in_the_loop(guard, application):
     request = Request(Pipeline([Get("k"), Delete("k")]), application.catalog.uid_of("app-1"), 7, peer="alice")
-    assert guard({"app-1": Access.READ}).at_once(request) is None
+    assert guard({"app-1": Access.READ}).try_handle(request) is None
 
 
 @pytest.mark.parametrize("verb", SAMPLES)

@@ -233,7 +233,7 @@ def test_a_connection_with_keys_that_ends_gives_its_cursors_back(keys, secured):
         del his
         bob.disconnect()
         deadline = time.monotonic() + 30
-        while not kept.left:
+        while not kept.is_disconnected:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 

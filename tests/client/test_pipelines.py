@@ -226,7 +226,7 @@ def test_a_server_that_does_not_know_pipelines_gets_the_calls_one_by_one(message
 
         return old
 
-    for way in ("__call__", "at_once"):
+    for way in ("__call__", "try_handle"):
         monkeypatch.setattr(Application, way, without_pipelines(getattr(Application, way)))
 
     async def main(E):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyelevator.application import Application, Intercepted
+from pyelevator.application import Application, InterceptedApplication
 from pyelevator.codec import ClassicCodec
 from pyelevator.codec.packed import PackedPage, PackedRows
 from pyelevator.commands import PUT, Batch, Range, Slice
@@ -105,5 +105,5 @@ def test_interceptors_see_a_list_and_change_it(application):
 
     request = Request(Range(include_value=False), application.catalog.uid_of("default"), 7)
     exchange = Reader().read(ClassicCodec().encode_request(request))
-    frames = exchange.answer(Intercepted(application, [without_the_first]))
+    frames = exchange.answer(InterceptedApplication(application, [without_the_first]))
     assert ClassicCodec().decode_response(frames, request).payload == [b"%03d" % i for i in range(590, 600)]

@@ -351,7 +351,7 @@ def test_readers_never_go_back_and_never_miss_what_was_acknowledged(engine):
 @pytest.mark.parametrize(("most", "kept"), [(0, False), (1000, True)])
 def test_the_policy_says_how_much_is_kept(tmp_path, most, kept):
     application = Application.on_leveldb(str(tmp_path), policy=Policy(row_cache=most))
-    with application.catalog.use(application.catalog.uid_of("default")) as engine:
+    with application.catalog.get_database(application.catalog.uid_of("default")) as engine:
         engine.write([(PUT, b"k", b"v")])
         engine.multi_get([b"k"], fill_cache=True)
         assert (engine.rows.size > 0) == kept

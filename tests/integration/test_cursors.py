@@ -113,7 +113,7 @@ def test_a_recorded_iteration_can_be_replayed():
 
 def leaving(application):
     """How many cursors are of connections that are there no more."""
-    return sum(cursor.left for cursor in application.cursors._cursors.values())
+    return sum(cursor.is_disconnected for cursor in application.cursors._cursors.values())
 
 
 def until(holds):

@@ -45,7 +45,7 @@ class Raw:
 class Gated:
     """Answers every command with its own key; a RANGE is slow, and waits until the gate is open."""
 
-    tick_seconds = None
+    maintenance_interval = None
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -53,7 +53,7 @@ class Gated:
         self.asked: list[bytes] = []
         self.closed = False
 
-    def at_once(self, request: Request) -> Response | None:
+    def try_handle(self, request: Request) -> Response | None:
         return None if isinstance(request.command, Range) else self(request)
 
     def __call__(self, request: Request) -> Response:
@@ -64,7 +64,7 @@ class Gated:
         self.asked.append(request.command.key[:100])
         return Response(request.command.key, id=request.id)
 
-    def leave(self, connection: bytes) -> None:
+    def connection_ended(self, connection: bytes) -> None:
         pass
 
     def close(self) -> None:

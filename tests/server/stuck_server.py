@@ -9,16 +9,16 @@ from pyelevator.config import ServerSettings
 
 
 class Stuck:
-    tick_seconds = None
+    maintenance_interval = None
 
-    def at_once(self, request):
+    def try_handle(self, request):
         return None
 
     def __call__(self, request):
         print("stuck", flush=True)
         threading.Event().wait()
 
-    def leave(self, connection):
+    def connection_ended(self, connection):
         pass
 
     def close(self):

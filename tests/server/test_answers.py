@@ -118,12 +118,12 @@ def test_a_client_that_sends_thousands_of_requests_before_it_reads_gets_all_answ
 class Broken:
     """An application that breaks its word in every way."""
 
-    tick_seconds = None
+    maintenance_interval = None
 
     def __init__(self, slow):
         self.slow = slow
 
-    def at_once(self, request):
+    def try_handle(self, request):
         return None if self.slow else self(request)
 
     def __call__(self, request):
@@ -131,7 +131,7 @@ class Broken:
             return Response(object(), id=request.id)
         raise RecursionError("too deep")
 
-    def leave(self, connection):
+    def connection_ended(self, connection):
         pass
 
     def close(self):

@@ -163,7 +163,7 @@ def _backup(application: Application, target: str, rows: Rows) -> str:
     """The same of a backup, which must leave nothing where it is an error."""
     storage = LevelDbStorage()
     try:
-        with application.catalog.use(application.catalog.uid_of("default")) as engine:
+        with application.catalog.get_database(application.catalog.uid_of("default")) as engine:
             engine.backup(target)
     except EngineError:
         return "wrong" if os.path.lexists(target) else "error"

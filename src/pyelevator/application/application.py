@@ -1,4 +1,4 @@
-"""Application: a request in, a response out, whatever happens."""
+"""The application: turns each request into one response."""
 
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
@@ -18,8 +18,8 @@ class Application:
 
     Args:
         catalog: the databases.
-        policy: what holds for every request and database.
-        clock: tells the time, in seconds.
+        policy: the limits and rules for every request and database.
+        clock: returns the time for cursors, in seconds.
 
     >>> from pyelevator.commands import Ping
     >>> Application.in_memory()(Request(Ping(), id=7))
@@ -28,18 +28,22 @@ class Application:
 
     def __init__(self, catalog: Catalog, policy: Policy | None = None, clock: Callable[[], float] = monotonic) -> None:
         self._serve(catalog, Context.of(policy or Policy(), catalog.is_named_by_path, clock))
-        catalog.before_close(self.cursors.drop)
+        catalog.on_close(self.cursors.close_engine)
 
     def _serve(self, catalog: Catalog, context: Context) -> None:
         self.catalog, self._context = catalog, context
-        self.policy, self.cursors, self._courtesy = context.policy, context.cursors, context.courtesy
+        self.policy, self.cursors, self._cooperation = context.policy, context.cursors, context.cooperation
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self.catalog.names())} databases, {len(self.cursors)} cursors>"
 
     @classmethod
     def in_memory(cls, policy: Policy | None = None) -> Self:
-        """An application with one empty database, 'default', that is gone with the process."""
+        """Return an application with one empty database, 'default', that ends with the process.
+
+        Args:
+            policy: the limits and rules.
+        """
         policy = policy or Policy()
         return cls(Catalog(MemoryStorage(), max_open=policy.max_open), policy)
 
@@ -53,13 +57,17 @@ class Application:
         default_options: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
     ) -> Self:
-        """An application on the LevelDB databases of a data directory.
+        """Return an application on the LevelDB databases of a data directory.
 
-        See :class:`Catalog` for the arguments; ``default_options`` hold where a database has no option of its own.
+        Args:
+            directory: the data directory, created if it is missing.
+            store, allowed_roots: see :class:`Catalog`.
+            default_options: LevelDB's, for those that a database does not have.
+            policy: the limits and rules.
 
         Raises:
             MissingExtra: no binding to LevelDB is installed.
-            CatalogError: another server uses the directory, or its store file is broken.
+            CatalogError: another server uses the directory, or its store file is damaged.
         """
         from pyelevator.engines.leveldb import LevelDbStorage
 
@@ -70,47 +78,46 @@ class Application:
         )
 
     def __call__(self, request: Request[Any]) -> Response:
-        """The one answer to ``request``. Errors are answers too; nothing is raised."""
+        """Return the one response to ``request``; errors become responses, and nothing is raised."""
         handler = HANDLERS.get(type(request.command), _unhandled)
         try:
             return handler(self.catalog, request, self._context)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             return self._context.failure(error, request.command, request.id)
 
-    def at_once(self, request: Request[Any]) -> Response | None:
-        """The answer, if it takes little work and nothing has to be waited for; otherwise None, and nothing is done.
+    def try_handle(self, request: Request[Any]) -> Response | None:
+        """Return the response if it takes little work and no waiting; otherwise None, and nothing is done.
 
-        For a server's own loop. A request that gets None here is answered by calling the application, in another
-        thread: it is much work, its database is not open or somebody else is about to close it, or another write to
-        it is going on.
+        This is for a server's own loop. After None, the server calls the application in another thread: the request is
+        much work, its database is not open or is being closed, or another write to it is running.
         """
         handler = HANDLERS.get(type(request.command))
         if handler is None:
             return self(request)
-        self._courtesy.wanted = True
+        self._cooperation.requested = True
         try:
-            return handler.at_once(self.catalog, request, self._context)
+            return handler.try_handle(self.catalog, request, self._context)
         except Exception as error:  # noqa: BLE001 - as above
             return self._context.failure(error, request.command, request.id)
 
     @property
-    def tick_seconds(self) -> float | None:
-        """How often ``tick`` wants to be called; None for never."""
+    def maintenance_interval(self) -> float | None:
+        """Seconds between two calls of ``run_maintenance``; None for never."""
         limits = (self.policy.cursor_idle, self.policy.idle_unmount, self.policy.idle_unmount_adopted)
         soonest = min([seconds for seconds in limits if seconds is not None])
         return max(0.05, min(soonest / 4, 5.0))
 
-    def tick(self) -> None:
-        """Closes the databases and cursors that have not been used for long. It may take a while."""
+    def run_maintenance(self) -> None:
+        """Close the databases and cursors that have been idle for long; it may take seconds."""
         self.cursors.expire()
-        self.catalog.unmount_unused(self.policy.idle_unmount, self.policy.idle_unmount_adopted)
+        self.catalog.unmount_idle(self.policy.idle_unmount, self.policy.idle_unmount_adopted)
 
-    def leave(self, connection: bytes) -> None:
-        """Takes note that a connection has ended (see ``Request.connection``)."""
-        self.cursors.leave(connection)
+    def connection_ended(self, connection: bytes) -> None:
+        """Note that a connection has ended (see ``Request.connection``); its cursors are closed soon."""
+        self.cursors.connection_ended(connection)
 
     def close(self) -> None:
-        """Closes the databases, once the requests that use them are answered."""
+        """Close the databases, once the requests that use them are answered."""
         self.catalog.close()
 
 
@@ -118,8 +125,8 @@ def _unhandled(_: Catalog, request: Request[Any], __: Context) -> Response:
     raise UnknownCommand(f"Command {request.command.verb} not handled")
 
 
-class Wrapper(Application):
-    """An application around another one, with the same databases; it answers as the other does until it is overridden.
+class ApplicationWrapper(Application):
+    """An application around another one, with the same databases; its methods call the other's until overridden.
 
     Args:
         application: the other one.
@@ -132,14 +139,14 @@ class Wrapper(Application):
     def __call__(self, request: Request[Any]) -> Response:
         return self._application(request)
 
-    def at_once(self, request: Request[Any]) -> Response | None:
-        return self._application.at_once(request)
+    def try_handle(self, request: Request[Any]) -> Response | None:
+        return self._application.try_handle(request)
 
-    def tick(self) -> None:
-        self._application.tick()
+    def run_maintenance(self) -> None:
+        self._application.run_maintenance()
 
-    def leave(self, connection: bytes) -> None:
-        self._application.leave(connection)
+    def connection_ended(self, connection: bytes) -> None:
+        self._application.connection_ended(connection)
 
     def close(self) -> None:
         self._application.close()

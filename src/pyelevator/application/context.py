@@ -1,4 +1,4 @@
-"""Context: what the handlers of one application work with."""
+"""The context of one application's handlers."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -6,9 +6,9 @@ from typing import Any, Self
 
 from attrs import field, frozen
 
-from pyelevator.application.courtesy import Courtesy
 from pyelevator.application.cursors import Cursors
-from pyelevator.application.failures import failure
+from pyelevator.application.errors import failure_response
+from pyelevator.application.fairness import Cooperation
 from pyelevator.application.policy import Policy
 from pyelevator.commands import Command
 from pyelevator.engines.base import EngineError
@@ -21,16 +21,16 @@ class Context:
     """The policy of an application, and the services that it shares with no other.
 
     Attributes:
-        policy: what holds for every request and database.
+        policy: the limits and rules of the application.
         cursors: snapshots that are kept from one request to the next.
-        is_named_by_path: whether clients know the database at a path by that, or a command has named it so.
-        courtesy: how requests that take long make room for those that do not.
+        is_named_by_path: returns True if clients know the database at a path by that, or a command has named it so.
+        cooperation: the checkpoints at which long requests yield to short ones.
     """
 
     policy: Policy
     cursors: Cursors
     is_named_by_path: Callable[[str, Command[Any]], bool]
-    courtesy: Courtesy = field(factory=Courtesy)
+    cooperation: Cooperation = field(factory=Cooperation)
 
     @classmethod
     def of(
@@ -39,12 +39,18 @@ class Context:
         is_named_by_path: Callable[[str, Command[Any]], bool],
         clock: Callable[[], float] = monotonic,
     ) -> Self:
-        """A new one with this policy; ``clock`` tells the time of its cursors, in seconds."""
+        """Return a new context.
+
+        Args:
+            policy: of the application.
+            is_named_by_path: the catalog's.
+            clock: returns the time for the cursors, in seconds.
+        """
         cursors = Cursors(policy.max_cursors, policy.cursor_idle, policy.cursor_age, clock)
         return cls(policy, cursors, is_named_by_path)
 
     def failure(self, error: Exception, command: Command[Any], request_id: Id | None = None) -> Response:
-        """What a client is told of an error; who names a database by its path may read that."""
+        """Return the response for an error; only a client that names the database by its path gets to see the path."""
         if isinstance(error, EngineError) and self.is_named_by_path(error.path, command):
             error.path = ""
-        return failure(error, request_id)
+        return failure_response(error, request_id)

@@ -1,4 +1,4 @@
-"""Cursors: snapshots that are kept from one request to the next, for those who know their ids, and not for long."""
+"""Cursors: snapshots that are kept from one request to the next, for a limited time."""
 
 import threading
 from collections import Counter
@@ -17,19 +17,19 @@ from pyelevator.messages import Request
 
 @define(eq=False)
 class Cursor:
-    """One snapshot that is kept.
+    """One kept snapshot.
 
     Attributes:
-        id: nobody can guess it.
-        engine: of which it is a snapshot. A database that was closed and opened again has another one.
-        peer: who may read from it, where that is known.
-        holder: whose it is, see ``Request.holder``.
-        connection: over which it was used last.
+        id: a random one, which cannot be guessed.
+        engine: of the snapshot. A database that was closed and opened again has another one.
+        peer: the client that may read from it, if that is known.
+        holder: the client that it counts for, see ``Request.holder``.
+        connection: the last one that used it.
         opened_at, used_at: seconds of the clock.
-        passed: of a range in pages, how many rows and bytes come before a page, by the key that it begins at.
-        spare: it may be ended to make room; its client can do without.
-        left: its connection has ended; it is kept for a moment, as its client may come back over another one.
-        users: requests that read from it right now.
+        progress: for a range in pages, how many rows and bytes precede a page, by the key that the page begins at.
+        is_evictable: True if it may be closed to make room, because its client can continue without it.
+        is_disconnected: True if its connection has ended; it is kept for some seconds, as its client may reconnect.
+        users: requests that are reading from it.
     """
 
     id: bytes
@@ -40,97 +40,111 @@ class Cursor:
     connection: bytes | None
     opened_at: float
     used_at: float
-    passed: dict[bytes | None, tuple[int, int]] = Factory(dict)
-    spare: bool = False
-    left: bool = False
+    progress: dict[bytes | None, tuple[int, int]] = Factory(dict)
+    is_evictable: bool = False
+    is_disconnected: bool = False
     users: int = 0
 
 
-_ENDED: Final = 10_000
-"""Connections of which it is known that they have ended."""
+_MAX_ENDED: Final = 10_000
+"""The number of ended connections that are remembered."""
 
-_FORGOTTEN: Final = 10.0
-"""Seconds for which a cursor is idle that makes room for another one of the same peer."""
+_ABANDONED: Final = 10.0
+"""Seconds of idleness after which a cursor may be evicted for another one of the same peer."""
 
 _GRACE: Final = 5.0
-"""Seconds that a cursor is kept whose connection has ended."""
+"""Seconds that a cursor is kept after its connection has ended."""
 
 
 class Cursors:
     """The cursors of one application; may be called from many threads at once.
 
-    A cursor ends when its client says so, when it was not used for ``idle`` seconds or is older than ``age``, and when
-    its database is closed, for whatever reason: a snapshot holds up nothing and nobody. It is given back when its
-    connection ends. Where there are ``most``, one of the peer that has the most of them makes room for a peer that has
-    fewer, and any one for a peer that has none, whichever is idle for longest; so nobody can keep the others out.
+    A cursor is closed when its client asks for that, when it was not used for ``max_idle`` seconds or is older than
+    ``max_age``, and when its database is closed for any reason: a snapshot never blocks anything. It is also closed
+    some seconds after its connection has ended. If there are ``max_count``, one of the peer with the most cursors is
+    evicted for a peer that has fewer, and any one for a peer that has none, always the one that is idle for longest.
+    So no client can exclude the others.
 
     Args:
-        most: how many there may be.
-        idle: seconds that one is kept between two requests.
-        age: seconds that one is kept altogether; LevelDB cannot give back space that a snapshot holds.
-        clock: tells the time, in seconds.
+        max_count: how many there may be.
+        max_idle: seconds that one is kept between two requests.
+        max_age: seconds that one is kept at most; LevelDB cannot reclaim space that a snapshot needs.
+        clock: returns the time, in seconds.
     """
 
-    def __init__(self, most: int, idle: float, age: float, clock: Callable[[], float] = monotonic) -> None:
-        self._most, self._idle, self._age, self._clock = most, idle, age, clock
+    def __init__(self, max_count: int, max_idle: float, max_age: float, clock: Callable[[], float] = monotonic) -> None:
+        self._max_count, self._max_idle, self._max_age, self._clock = max_count, max_idle, max_age, clock
         self._cursors: dict[bytes, Cursor] = {}
         self._lock = threading.Lock()
-        self._ended: dict[bytes | None, None] = {}  # the last connections, of which requests may still be at work
+        self._ended: dict[bytes | None, None] = {}  # the latest ones, whose requests may still be running
 
     def __len__(self) -> int:
         return len(self._cursors)
 
-    def keep(self, snapshot: ReadView, engine: Engine, request: Request[Any]) -> Cursor:
-        """Keeps a snapshot.
+    def add(self, snapshot: ReadView, engine: Engine, request: Request[Any]) -> Cursor:
+        """Keep a snapshot.
+
+        Args:
+            snapshot: is closed with the cursor.
+            engine: of the snapshot.
+            request: says which client may use it.
 
         Raises:
-            ServerRuntimeError: there are as many as may be; the snapshot is still the caller's.
+            ServerRuntimeError: there are too many; the caller still has to close the snapshot.
         """
         with self._lock:
             if self._is_full():
-                self._make_room(request.holder)
-            return self._keep(snapshot, engine, request)
+                self._evict(request.holder)
+            return self._add(snapshot, engine, request)
 
-    def keep_if_room(self, snapshot: ReadView, engine: Engine, request: Request[Any]) -> Cursor | None:
-        """Keeps a snapshot for somebody who can do without, and only until another needs the room; None if there is
-        no room now, and the snapshot is still the caller's."""
+    def add_if_room(self, snapshot: ReadView, engine: Engine, request: Request[Any]) -> Cursor | None:
+        """Keep a snapshot that may be evicted, because its client can continue without it.
+
+        Returns:
+            None if there is no room; the caller still has to close the snapshot.
+        """
         with self._lock:
-            if self._is_full() and not self._end_one([one for one in self._cursors.values() if one.left]):
+            if self._is_full() and not self._end_one([one for one in self._cursors.values() if one.is_disconnected]):
                 return None
-            cursor = self._keep(snapshot, engine, request)
-            cursor.spare = True
+            cursor = self._add(snapshot, engine, request)
+            cursor.is_evictable = True
             return cursor
 
     def _is_full(self) -> bool:
         self._expire(self._clock())
-        return len(self._cursors) >= self._most
+        return len(self._cursors) >= self._max_count
 
-    def _keep(self, snapshot: ReadView, engine: Engine, request: Request[Any]) -> Cursor:
+    def _add(self, snapshot: ReadView, engine: Engine, request: Request[Any]) -> Cursor:
         now = self._clock()
         owned = request.peer, request.holder, request.connection
         cursor = Cursor(token_hex(16).encode(), snapshot, engine, *owned, now, now)
-        cursor.left = request.connection in self._ended
+        cursor.is_disconnected = request.connection in self._ended
         self._cursors[cursor.id] = cursor
         return cursor
 
     @contextmanager
     def reading(self, id: bytes, engine: Engine, request: Request[Any]) -> Iterator[Cursor]:
-        """The cursor, whose snapshot stays open for the block.
+        """Yield the cursor, whose snapshot stays open for the block.
+
+        Args:
+            id: of the cursor.
+            engine: of the database that the request addresses.
+            request: of the client that the cursor belongs to.
 
         Raises:
-            CursorExpired: there is none under that id, or none of this engine, or it is somebody else's.
+            CursorExpired: there is none with that id, or none of this engine, or it belongs to another client.
         """
         with self._lock:
             self._expire(self._clock())
-            cursor = self._owned(id, engine, request)
+            cursor = self._find(id, engine, request)
             if cursor is None:
                 raise CursorExpired(
-                    f"{CursorExpired.MARK}it was not used for {self._idle:g} s, or is older than {self._age:g} s, or "
-                    "its database was closed or the server restarted meanwhile; begin the iteration anew"
+                    f"{CursorExpired.MARK}it was not used for {self._max_idle:g} s, or is older than {self._max_age:g} "
+                    "s, or its database was closed or the server restarted meanwhile; begin the iteration anew"
                 )
             cursor.users += 1
             cursor.holder, cursor.connection = request.holder, request.connection
-            cursor.left = request.connection in self._ended
+            cursor.is_disconnected = request.connection in self._ended
         try:
             yield cursor
         finally:
@@ -141,75 +155,77 @@ class Cursors:
                     cursor.snapshot.close()
 
     def close(self, id: bytes, engine: Engine, request: Request[Any]) -> None:
-        """Ends a cursor. That there is none is no error."""
+        """Close a cursor; it is no error if there is none."""
         with self._lock:
-            cursor = self._owned(id, engine, request)
+            cursor = self._find(id, engine, request)
             if cursor is not None:
                 self._end(cursor)
 
-    def leave(self, connection: bytes) -> None:
-        """A connection has ended: what was used over it last is given back, to whoever needs the room or in a moment.
+    def connection_ended(self, connection: bytes) -> None:
+        """Mark the cursors that a connection has used last, so that they are closed soon, or evicted.
 
-        Its client may be on its way back over another connection, so it is not lost at once.
+        They are not closed immediately, because the client may reconnect.
         """
         with self._lock:
             self._ended[connection] = None
-            if len(self._ended) > _ENDED:
+            if len(self._ended) > _MAX_ENDED:
                 del self._ended[next(iter(self._ended))]
             for cursor in self._cursors.values():
                 if cursor.connection == connection:
-                    cursor.left, cursor.used_at = True, self._clock()
+                    cursor.is_disconnected, cursor.used_at = True, self._clock()
 
-    def drop(self, engine: Engine) -> None:
-        """Ends the cursors of an engine that is about to close, of which nobody reads any more."""
+    def close_engine(self, engine: Engine) -> None:
+        """Close the cursors of an engine that is about to close, and that no request reads any more."""
         with self._lock:
             for cursor in [cursor for cursor in self._cursors.values() if cursor.engine is engine]:
                 self._end(cursor)
 
     def expire(self) -> None:
-        """Ends the cursors whose time is over."""
+        """Close the cursors that are too old or idle for too long."""
         with self._lock:
             self._expire(self._clock())
 
-    def _owned(self, id: bytes, engine: Engine, request: Request[Any]) -> Cursor | None:
+    def _find(self, id: bytes, engine: Engine, request: Request[Any]) -> Cursor | None:
         cursor = self._cursors.get(id)
         return cursor if cursor is not None and cursor.engine is engine and cursor.peer == request.peer else None
 
     def _expire(self, now: float) -> None:
         for cursor in list(self._cursors.values()):
-            idle = min(self._idle, _GRACE) if cursor.left else self._idle
-            unused = not cursor.users and now - cursor.used_at > idle
-            if unused or now - cursor.opened_at > self._age:
+            max_idle = min(self._max_idle, _GRACE) if cursor.is_disconnected else self._max_idle
+            is_idle = not cursor.users and now - cursor.used_at > max_idle
+            if is_idle or now - cursor.opened_at > self._max_age:
                 self._end(cursor)
 
     def _end(self, cursor: Cursor) -> None:
-        """Forgets it, with the lock; who still reads from it closes it."""
+        """Remove the cursor, with the lock held; the last request that reads from it closes the snapshot."""
         del self._cursors[cursor.id]
         if not cursor.users:
             cursor.snapshot.close()
 
-    def _make_room(self, holder: Any) -> None:
+    def _evict(self, holder: Any) -> None:
         cursors = list(self._cursors.values())
-        if self._end_one([one for one in cursors if one.left]) or self._end_one([one for one in cursors if one.spare]):
+        if self._end_one([one for one in cursors if one.is_disconnected]):
+            return
+        if self._end_one([one for one in cursors if one.is_evictable]):
             return
         held = Counter(one.holder for one in cursors)
         ((greediest, most),) = held.most_common(1)
         if most <= 1 and not held[holder]:
             self._end_one(cursors)
-        elif most > held[holder] + 1:  # to take from each other by turns would help nobody
+        elif most > held[holder] + 1:  # two peers must not evict each other's by turns
             self._end_one([one for one in cursors if one.holder == greediest])
-        elif not self._end_one([one for one in cursors if one.holder == holder and self._is_forgotten(one)]):
+        elif not self._end_one([one for one in cursors if one.holder == holder and self._is_abandoned(one)]):
             raise ServerRuntimeError(
-                f"all {self._most} cursors are in use; close iterators that are no longer needed, try again later, "
-                "or let the server have more of them (--max-cursors)"
+                f"all {self._max_count} cursors are in use; close iterators that are no longer needed, try again "
+                "later, or let the server have more of them (--max-cursors)"
             )
 
-    def _is_forgotten(self, cursor: Cursor) -> bool:
-        """Whether its own peer may well have done with it. Behind a proxy, one connection is that of many clients."""
-        return not cursor.users and self._clock() - cursor.used_at > _FORGOTTEN
+    def _is_abandoned(self, cursor: Cursor) -> bool:
+        """Return True if its own peer has probably finished with it; a proxy's peer stands for many clients."""
+        return not cursor.users and self._clock() - cursor.used_at > _ABANDONED
 
     def _end_one(self, cursors: list[Cursor]) -> bool:
-        """Ends the one of these that is idle for longest; False if there are none."""
+        """Close the one of these that is idle for longest; return False if there are none."""
         if cursors:
             self._end(min(cursors, key=lambda one: (one.users > 0, one.used_at)))
         return bool(cursors)

@@ -7,10 +7,10 @@ from typing import Any, Final, TypeAlias
 from pyelevator.application import scans
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
-from pyelevator.application.courtesy import CourteousRows
+from pyelevator.application.fairness import CheckpointedRows
 from pyelevator.application.kinds import LARGE, SLOW, Handler, Managing, Reading, Writing
+from pyelevator.application.limits import ByteCounter, check_values_size, size_of_values
 from pyelevator.application.pipelines import pipelining
-from pyelevator.application.sizes import Seen, check_values, size_of_values
 from pyelevator.commands import (
     DELETE,
     PUT,
@@ -94,11 +94,11 @@ def _mget(engine: Engine, request: Request[Any], context: Context) -> Response:
 
 
 def _values(engine: Engine, command: MGet, context: Context) -> list[bytes | None]:
-    seen = Seen(context)
-    values = CourteousRows(context.courtesy)
+    seen = ByteCounter(context)
+    values = CheckpointedRows(context.cooperation)
     values.extend(engine.collect(command.keys, seen, fill_cache=command.fill_cache))
     if seen.count < len(values):  # some were asked for twice, or not read
-        check_values(size_of_values(values), context)
+        check_values_size(size_of_values(values), context)
     return values
 
 

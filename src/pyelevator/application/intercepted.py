@@ -1,4 +1,4 @@
-"""Intercepted: an application with interceptors around it, as a server has them."""
+"""An application with interceptors, as a server has them."""
 
 import time
 from collections.abc import Sequence
@@ -6,39 +6,45 @@ from typing import Any
 
 from attrs import evolve
 
-from pyelevator.application.application import Application, Wrapper
-from pyelevator.application.failures import failure
+from pyelevator.application.application import Application, ApplicationWrapper
+from pyelevator.application.errors import failure_response
 from pyelevator.flows import Effect, Interceptor, Sleep, compose, drive, settled
 from pyelevator.messages import Request, Response
 
 
-class Intercepted(Wrapper):
+class InterceptedApplication(ApplicationWrapper):
     """Sends each request through the interceptors to another application.
 
     They may wait, so a server calls this in its workers, never in its own loop.
 
+    Args:
+        application: the other one.
+        interceptors: the first one gets each request first.
+
     >>> from pyelevator.commands import Get
     >>> def closed(request, forward):
     ...     yield from ()
-    ...     return Response(b"nobody home")
-    >>> Intercepted(Application.in_memory(), [closed])(Request(Get("k"), "uid")).payload
-    b'nobody home'
+    ...     return Response(b"closed")
+    >>> InterceptedApplication(Application.in_memory(), [closed])(Request(Get("k"), "uid")).payload
+    b'closed'
     """
 
     def __init__(self, application: Application, interceptors: Sequence[Interceptor]) -> None:
         super().__init__(application)
-        self._way = compose(interceptors)
+        self._forward = compose(interceptors)
 
     def __call__(self, request: Request[Any]) -> Response:
-        if request.gather is not None:  # they look at rows, and change them
+        if request.gather is not None:  # interceptors read and change rows
             request = evolve(request, gather=None)
         try:
-            response: Any = drive(self._way(request), self._perform)
+            response: Any = drive(self._forward(request), self._perform)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            return failure(error, request.id)
+            return failure_response(error, request.id)
         if isinstance(response, Response):
-            return settled(request, response, failure)
-        return failure(TypeError(f"an interceptor answered {type(response).__name__}, not a Response"), request.id)
+            return settled(request, response, failure_response)
+        return failure_response(
+            TypeError(f"an interceptor answered {type(response).__name__}, not a Response"), request.id
+        )
 
     def _perform(self, effect: Effect) -> Response | None:
         if isinstance(effect, Sleep):
@@ -46,5 +52,5 @@ class Intercepted(Wrapper):
             return None
         return self._application(effect.request)
 
-    def at_once(self, request: Request[Any]) -> Response | None:  # noqa: ARG002
+    def try_handle(self, request: Request[Any]) -> Response | None:  # noqa: ARG002
         return None

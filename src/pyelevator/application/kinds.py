@@ -1,6 +1,6 @@
 """The three kinds of handlers: what reads a database, what writes one, and what manages databases.
 
-Each is called in one of two ways: as itself it may wait, for a database to open or for another write; ``at_once`` it
+Each is called in one of two ways: as itself it may wait, for a database to open or for another write; ``try_handle`` it
 waits for nothing, and gives up instead.
 """
 
@@ -50,20 +50,20 @@ class Reading:
     told: Callable[[Any, bytes | None], Any] | None = None
 
     def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
-        with catalog.use(request.uid) as engine:
+        with catalog.get_database(request.uid) as engine:
             return self.call(engine, request, context)
 
-    def at_once(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
+    def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
         """The answer; None if the request costs too much or the database is not at hand."""
         if self.cost is not None and self.cost(request.command) >= SLOW:
             return None
-        mount = catalog.use(request.uid)
-        lock = mount.lock
+        database = catalog.get_database(request.uid)
+        lock = database.lock
         if not lock.acquire(False):
             return None
         try:
-            engine = mount.engine
-            mount.used_at = monotonic()
+            engine = database.engine
+            database.used_at = monotonic()
             return None if engine is None else self.call(engine, request, context)
         finally:
             lock.release()
@@ -85,26 +85,26 @@ class Writing:
         command: Any = request.command
         ops = self.ops(command)
         check_batch(ops, context)
-        mount = catalog.use(request.uid)
-        mount.mend()
-        with mount as engine:
+        database = catalog.get_database(request.uid)
+        database.reopen_after_failure()
+        with database as engine:
             engine.write(ops, sync=command.sync or context.policy.sync)
         return Response.success(None, request.id)
 
-    def at_once(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
+    def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
         """The answer; None also if another write is going on, or this one must be on the disk."""
         command: Any = request.command
         if command.sync or context.policy.sync or (self.cost is not None and self.cost(command) >= SLOW):
             return None
-        mount = catalog.use(request.uid)
-        if not mount.lock.acquire(False):
+        database = catalog.get_database(request.uid)
+        if not database.lock.acquire(False):
             return None
         try:
-            engine = mount.engine
-            mount.used_at = monotonic()
+            engine = database.engine
+            database.used_at = monotonic()
             return None if engine is None or engine.write_failed else self._written(engine, request, context)
         finally:
-            mount.lock.release()
+            database.lock.release()
 
     def _written(self, engine: Engine, request: Request[Any], context: Context) -> Response | None:
         ops = self.ops(request.command)
@@ -132,7 +132,7 @@ class Managing:
     def __call__(self, catalog: Catalog, request: Request[Any], _: Context) -> Response:
         return self.call(catalog, request)
 
-    def at_once(self, catalog: Catalog, request: Request[Any], _: Context) -> Response | None:
+    def try_handle(self, catalog: Catalog, request: Request[Any], _: Context) -> Response | None:
         """The answer; None if the request costs too much."""
         if self.cost is not None and self.cost(request.command) >= SLOW:
             return None

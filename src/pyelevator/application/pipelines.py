@@ -9,9 +9,9 @@ from attrs import define, field, frozen
 
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
-from pyelevator.application.courtesy import PIECE
+from pyelevator.application.fairness import CHUNK_ROWS
 from pyelevator.application.kinds import LARGE, Reading, check_batch
-from pyelevator.application.sizes import Seen, size_of
+from pyelevator.application.limits import ByteCounter, size_of
 from pyelevator.commands import Command, Delete, Pipeline, Put
 from pyelevator.engines.base import Engine
 from pyelevator.errors import WrongValue
@@ -34,7 +34,7 @@ class Pipelining(Reading):
 
     def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
         if request.command.writes:
-            catalog.use(request.uid).mend()
+            catalog.get_database(request.uid).reopen_after_failure()
         return Reading.__call__(self, catalog, request, context)
 
 
@@ -82,17 +82,17 @@ class _Execution:
             if not kind.writes
         }
         for (way, _), group in groupby(commands, lambda one: reading.get(type(one)) or (self._written, _together(one))):
-            while portion := list(islice(group, _MOST if way == self._looked_up else PIECE)):
+            while portion := list(islice(group, _MOST if way == self._looked_up else CHUNK_ROWS)):
                 yield from way(portion)
-                self.context.courtesy.look_up()
+                self.context.cooperation.checkpoint()
 
     def _looked_up(self, portion: list[Any]) -> Iterator[Any]:
         """Many keys in one go; if anything is wrong with that, one by one, and what is wrong with each is its own."""
         keys = [command.key for command in portion]
         values: Iterable[bytes | None] = map(self.engine.get, keys)
-        if len(keys) >= PIECE and self.room >= 0:
+        if len(keys) >= CHUNK_ROWS and self.room >= 0:
             with suppress(Exception):
-                values = self.engine.collect(keys, Seen(self.context))
+                values = self.engine.collect(keys, ByteCounter(self.context))
         return map(self._told, portion, repeat(iter(values)))
 
     def _told(self, command: Any, values: Iterator[bytes | None]) -> Any:

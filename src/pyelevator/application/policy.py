@@ -1,4 +1,4 @@
-"""Policy: what an application is told of its work, beside the databases themselves."""
+"""The policy of an application: its limits and rules."""
 
 from attrs import frozen
 
@@ -7,22 +7,22 @@ from pyelevator.engines.row_cache import ROW_CACHE_BYTES
 
 @frozen
 class Policy:
-    """What holds for every request and every database of an application.
+    """The limits and rules for every request and every database of an application.
 
     Attributes:
         sync: every write survives a crash of the machine before it is answered, not only those that ask for it.
         max_batch: operations in one batch.
         max_range: items in one answer to RANGE, SLICE or MGET.
-        max_range_bytes: bytes of keys and values in one such answer, about; a single item may be larger.
-        max_open: databases that are open at once; the one unused for longest makes room.
+        max_range_bytes: about how many bytes of keys and values one such answer may have; a single item may be larger.
+        max_open: databases that are open at once; the least recently used one is closed to make room.
         idle_unmount: seconds after which an unused database is closed; None for never.
-        idle_unmount_adopted: the same for a database that was there before this server, so that the program that made
+        idle_unmount_adopted: the same for a database that existed before this server, so that the program that created
             it can open it again.
         max_cursors: snapshots that are kept for clients that iterate with ``consistent=True``.
-        cursor_idle: seconds that one is kept between two requests.
-        cursor_age: seconds that one is kept altogether.
-        row_cache: bytes of pairs that an open database on LevelDB keeps in memory of what was read with
-            ``fill_cache=True``, about; 0 for none.
+        cursor_idle: seconds that a cursor is kept between two requests.
+        cursor_age: seconds that a cursor is kept at most.
+        row_cache: about how many bytes of pairs an open LevelDB keeps in memory after they were read with
+            ``fill_cache=True``; 0 for none.
     """
 
     sync: bool = False

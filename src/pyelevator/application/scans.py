@@ -6,7 +6,7 @@ from typing import Any, Final
 from attrs import evolve, frozen
 
 from pyelevator.application.context import Context
-from pyelevator.application.courtesy import PIECE, CourteousRows
+from pyelevator.application.fairness import CHUNK_ROWS, CheckpointedRows
 from pyelevator.commands import Slice
 from pyelevator.engines.base import Bounds, Engine, ReadView
 from pyelevator.engines.chunks import ChunkedScan
@@ -60,13 +60,13 @@ def _first_page(engine: Engine, request: Request[Any], context: Context) -> Resp
     cursor, snapshot = None, engine.snapshot()
     try:
         taken = _page(snapshot, request, context, (0, 0))
-        cursor = context.cursors.keep_if_room(snapshot, engine, request) if taken.more else None
+        cursor = context.cursors.add_if_room(snapshot, engine, request) if taken.more else None
         if cursor is None:
             return Response(_all(snapshot, request, context) if taken.more else taken.rows, id=request.id)
     finally:
         if cursor is None:
             snapshot.close()
-    cursor.passed = {_behind(taken): (len(taken.rows), taken.size)}
+    cursor.progress = {_behind(taken): (len(taken.rows), taken.size)}
     return Response(taken.rows, id=request.id, more=True, cursor=cursor.id)
 
 
@@ -76,11 +76,11 @@ def _next_page(engine: Engine, request: Request[Any], context: Context) -> Respo
     with ExitStack() as ending:
         ending.callback(context.cursors.close, command.cursor, engine, request)
         with context.cursors.reading(command.cursor, engine, request) as cursor:
-            before = cursor.passed.get(command.start, (0, 0))
+            before = cursor.progress.get(command.start, (0, 0))
             taken = _page(cursor.snapshot, request, context, before)
             if taken.more:
                 after = before[0] + len(taken.rows), before[1] + taken.size
-                cursor.passed = {command.start: before, _behind(taken): after}  # this page may be asked for again
+                cursor.progress = {command.start: before, _behind(taken): after}  # this page may be asked for again
                 ending.pop_all()
     return Response(taken.rows, id=request.id, more=taken.more, cursor=cursor.id if taken.more else None)
 
@@ -122,7 +122,7 @@ def _on_new_snapshot(engine: Engine, request: Request[Any], context: Context) ->
     try:
         response = _sliced(snapshot, request, context)
         if response.more or len(response.payload) >= command.count > 0:
-            response = evolve(response, cursor=context.cursors.keep(snapshot, engine, request).id)
+            response = evolve(response, cursor=context.cursors.add(snapshot, engine, request).id)
     except BaseException:
         snapshot.close()
         raise
@@ -157,18 +157,18 @@ def _bounds_of(command: Slice) -> Bounds:
 
 def _taken(scan: ChunkedScan, most: int, most_bytes: int, request: Request[Any], context: Context) -> Taken:
     """The first rows, at most so many, of about so many bytes but at least one."""
-    courtesy = context.courtesy
+    cooperation = context.cooperation
     left = room = max(most_bytes, 1)
     with scan:
-        rows = request.gather() if request.gather else CourteousRows(courtesy)
+        rows = request.gather() if request.gather else CheckpointedRows(cooperation)
         while left > 0 and len(rows) < most:
-            wanted, enough = min(PIECE, most - len(rows)), min(left, _PIECE_BYTES)
+            wanted, enough = min(CHUNK_ROWS, most - len(rows)), min(left, _PIECE_BYTES)
             some, size = scan.read(wanted, enough)
             rows.extend(some)
             left -= size
             if len(some) < wanted and size < enough:
                 break
-            courtesy.look_up()
+            cooperation.checkpoint()
         further, _ = scan.read(1, 1)
     return Taken(rows, room - left, bool(further))
 

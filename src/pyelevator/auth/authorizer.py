@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from pyelevator.application.names import Located, normal
+from pyelevator.application.catalog.names import LocatedName, normalize_name
 from pyelevator.auth.permissions import Permissions
 from pyelevator.commands import Access, DbConnect, DbCreate, DbList, Unknown
 from pyelevator.errors import DatabaseError, PermissionDenied, ServerError, ServerRuntimeError, UnknownCommand
@@ -42,7 +42,7 @@ class Authorizer:
             raise _denied(UNKNOWN_CLIENT)
         return permissions
 
-    def check(self, request: Request[Any], permissions: Permissions, found: Located | str | None) -> Request[Any]:
+    def check(self, request: Request[Any], permissions: Permissions, found: LocatedName | str | None) -> Request[Any]:
         """Check a request and return it, addressed to the database that was found.
 
         Args:
@@ -60,7 +60,7 @@ class Authorizer:
             raise UnknownCommand(f"Command {command.verb} not handled")
         if command.access is Access.NONE:
             return request
-        if isinstance(found, Located):
+        if isinstance(found, LocatedName):
             return _check_name(request, permissions, found)
         if not command.addressed:
             _check_access(permissions.on_all, command, "all databases")
@@ -71,14 +71,14 @@ class Authorizer:
         return request
 
 
-def _check_name(request: Request[Any], permissions: Permissions, found: Located) -> Request[Any]:
+def _check_name(request: Request[Any], permissions: Permissions, found: LocatedName) -> Request[Any]:
     """Check a command that names a database; return it with the name replaced by the database found."""
     command: Any = request.command
-    granted = min(map(permissions.access, found.counts_as))
+    granted = min(map(permissions.access, found.permission_names))
     if (
         granted < command.access
         and _is_hidden(found, command)
-        and permissions.access(normal(command.name)) >= command.access
+        and permissions.access(normalize_name(command.name)) >= command.access
     ):
         absent = "doesn't" if isinstance(command, DbConnect) else "does not"
         raise DatabaseError(f"Database {command.name} {absent} exist")
@@ -88,7 +88,7 @@ def _check_name(request: Request[Any], permissions: Permissions, found: Located)
     return evolve(request, command=renamed)
 
 
-def _is_hidden(found: Located, command: Any) -> bool:
+def _is_hidden(found: LocatedName, command: Any) -> bool:
     """Return True if the database is reported as missing: a proxy cannot tell what a path would stand for."""
     is_alias = found.is_registered and found != command.name
     return is_alias and found.path is None and not isinstance(command, DbCreate)

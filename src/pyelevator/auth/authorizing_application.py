@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from pyelevator.application import Application
-from pyelevator.application.application import Wrapper
-from pyelevator.application.names import Located
+from pyelevator.application.application import ApplicationWrapper
+from pyelevator.application.catalog.names import LocatedName
 from pyelevator.auth.authorizer import Authorizer, filter_databases, refusal_response
 from pyelevator.auth.permissions import Permissions
 from pyelevator.commands import Pipeline
@@ -18,7 +18,7 @@ from pyelevator.messages import Request, Response
 _R = TypeVar("_R", Response, Response | None)
 
 
-class AuthorizingApplication(Wrapper):
+class AuthorizingApplication(ApplicationWrapper):
     """An application that executes only what the client may do.
 
     The client is ``Request.peer``; requests of unknown clients are refused.
@@ -35,8 +35,8 @@ class AuthorizingApplication(Wrapper):
     def __call__(self, request: Request[Any]) -> Response:
         return self._authorize(request, self._application, self._execute_each)
 
-    def at_once(self, request: Request[Any]) -> Response | None:
-        return self._authorize(request, self._application.at_once, lambda _: None)
+    def try_handle(self, request: Request[Any]) -> Response | None:
+        return self._authorize(request, self._application.try_handle, lambda _: None)
 
     def refuses(self, outline: Request[Any]) -> Response | None:
         """Return the refusal of a request of which only the outline is decoded; None if it may be decoded further."""
@@ -57,9 +57,9 @@ class AuthorizingApplication(Wrapper):
         response = execute(checked)
         return filter_databases(permissions, request, response) if response else response
 
-    def _find(self, request: Request[Any]) -> Located | str | None:
+    def _find(self, request: Request[Any]) -> LocatedName | str | None:
         command: Any = request.command
-        return self.catalog.located(command.name) if command.by_name else self.catalog.name_of(request.uid)
+        return self.catalog.locate(command.name) if command.by_name else self.catalog.name_of(request.uid)
 
     def _execute_each(self, request: Request[Any]) -> Response:
         """Execute each command of a pipeline by itself, so that only the forbidden ones fail."""

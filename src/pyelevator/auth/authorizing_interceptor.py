@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from pyelevator.application.names import Located, normal, refusal
+from pyelevator.application.catalog.names import LocatedName, normalize_name, reason_to_refuse
 from pyelevator.auth.authorizer import Authorizer, filter_databases, refusal_response
 from pyelevator.auth.permissions import Permissions
 from pyelevator.commands import DbConnect, DbList, Pipeline
@@ -81,7 +81,7 @@ class AuthorizingInterceptor:
 
 def _check_name(command: Any) -> None:
     """Refuse a name that servers of today refuse and an old one would open under another name."""
-    why = refusal(command.name) if command.by_name and command.name.startswith("/") else None
+    why = reason_to_refuse(command.name) if command.by_name and command.name.startswith("/") else None
     if why:
         raise DatabaseError(why)
 
@@ -101,29 +101,29 @@ class _NameCache:
     def __init__(self) -> None:
         self._by_uid: OrderedDict[str, str] = OrderedDict()
 
-    def find(self, request: Request[Any], forward: Forward) -> Flow[Located | str | None]:
+    def find(self, request: Request[Any], forward: Forward) -> Flow[LocatedName | str | None]:
         """Find the database that a request is about, as ``Authorizer.check`` takes it."""
         command: Any = request.command
-        if command.by_name and command.name.startswith("/") and not refusal(command.name):
+        if command.by_name and command.name.startswith("/") and not reason_to_refuse(command.name):
             return (yield from self._find_path(command.name, forward))
         return self.find_cached(request)
 
-    def find_cached(self, request: Request[Any]) -> Located | str | None:
+    def find_cached(self, request: Request[Any]) -> LocatedName | str | None:
         """Find the same without asking the server, for a request that names no path."""
         command: Any = request.command
         if not command.by_name:
             return self._by_uid.get(request.uid or "")
-        return Located(command.name, None, is_registered=False, counts_as=(normal(command.name),))
+        return LocatedName(command.name, None, is_registered=False, permission_names=(normalize_name(command.name),))
 
-    def _find_path(self, path: str, forward: Forward) -> Flow[Located]:
+    def _find_path(self, path: str, forward: Forward) -> Flow[LocatedName]:
         """Find the database at a path. It may be registered under another name; equal uids show that."""
         listed = yield from forward(Request(DbList()))
         names = [name.decode("utf-8", "surrogateescape") for name in listed.payload or ()]
         if path in names:
-            return Located(path, None, is_registered=True)
+            return LocatedName(path, None, is_registered=True)
         uid = yield from self._connect(path, forward)
         if uid is None:
-            return Located(normal(path), None, is_registered=False)
+            return LocatedName(normalize_name(path), None, is_registered=False)
         for name in names if uid not in self._by_uid else ():
             other = yield from self._connect(name, forward)
             if other is not None:
@@ -133,7 +133,7 @@ class _NameCache:
         found = self._by_uid.get(uid)
         if found is None:
             raise DatabaseError(f"Database {path} does not exist")  # it has just been dropped
-        return Located(found, None, is_registered=True)
+        return LocatedName(found, None, is_registered=True)
 
     def _connect(self, name: str, forward: Forward) -> Flow[str | None]:
         response = yield from forward(Request(DbConnect(name)))

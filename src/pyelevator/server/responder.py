@@ -43,7 +43,7 @@ class Responder:
         if exchange.request is None:
             return exchange.encode(exchange.refusal or Response())
         try:
-            response = self._application.at_once(exchange.request)
+            response = self._application.try_handle(exchange.request)
         except Exception:  # noqa: BLE001 - see above
             response = self._failed(exchange)
         return None if response is None else exchange.encode(response)

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final, Self, TypeAlias
 
-from pyelevator.application import Application, Intercepted
+from pyelevator.application import Application, InterceptedApplication
 from pyelevator.auth import ClientAuth
 from pyelevator.codec import Codec, Limits
 from pyelevator.commands import Access
@@ -83,7 +83,7 @@ class Server:
         interceptors: Sequence[Interceptor] = (),
         codecs: Sequence[Codec] = (),
     ) -> None:
-        application = Intercepted(application, interceptors) if interceptors else application
+        application = InterceptedApplication(application, interceptors) if interceptors else application
         refuses = None
         if auth is not None:  # outermost, so that no interceptor (a cache...) answers whom the guard would refuse
             application = guard = auth.wrap(application)
@@ -110,7 +110,7 @@ class Server:
         self._running = 0
         self._ready: deque[tuple[bytes, Job]] = deque()
         self._postponed: dict[bytes, None] = {}
-        self._tick_seconds = application.tick_seconds
+        self._tick_seconds = application.maintenance_interval
         self._tick_at = monotonic()
         self._ticking: Future[None] | None = None
         self._grace = grace
@@ -165,7 +165,7 @@ class Server:
             else:
                 self._deliver()
             while ended:
-                self._application.leave(ended.popleft())
+                self._application.connection_ended(ended.popleft())
             if (unsent or resting or ticks) and not self._stopping:
                 self._look_around(monotonic())
             while self._is_full() and not self._stopping:
@@ -298,7 +298,7 @@ class Server:
 
     def _tick(self) -> None:
         try:
-            self._application.tick()
+            self._application.run_maintenance()
         except Exception:  # noqa: BLE001 - an application must not raise; the next tick tries again
             _LOG.exception("the application raised")
 

@@ -80,7 +80,7 @@ class FakeTransport(Transport):
             if exchange.request is None:
                 return exchange.answer(self.application)
             application = self.application
-            return exchange.encode(application.at_once(exchange.request) or application(exchange.request))
+            return exchange.encode(application.try_handle(exchange.request) or application(exchange.request))
         finally:
             INSIDE.discard(thread)
 
@@ -97,7 +97,7 @@ class FakeTransport(Transport):
 
     def close(self) -> None:
         self._inbox.clear()
-        self.application.leave(self._connection)
+        self.application.connection_ended(self._connection)
 
     def clone(self) -> Self:
         return type(self)(self.application, self._codecs)

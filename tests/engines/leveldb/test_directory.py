@@ -91,7 +91,7 @@ def test_createdb_among_other_names_succeeds_and_leaves_them(catalog, theirs, na
     fill(theirs, names)
     before = checksums(theirs)
     catalog.create(str(theirs))
-    with catalog.use(catalog.uid_of(str(theirs))) as engine:
+    with catalog.get_database(catalog.uid_of(str(theirs))) as engine:
         engine.write([(PUT, b"k", b"v")])
     catalog.drop(str(theirs), force=True)
     assert checksums(theirs) == before if names else True
@@ -124,7 +124,7 @@ def test_an_adopted_database_stays_after_a_failure(catalog, theirs, monkeypatch)
         catalog.create(str(theirs))
     monkeypatch.undo()
     catalog.create(str(theirs))
-    with catalog.use(catalog.uid_of(str(theirs))) as engine:
+    with catalog.get_database(catalog.uid_of(str(theirs))) as engine:
         assert list(engine.scan(Bounds())) == ROWS
 
 
@@ -276,7 +276,7 @@ def test_createdb_registers_an_incomplete_copy_which_says_so_in_its_use(catalog,
     before = checksums(copy)
     catalog.create(str(copy))
     assert checksums(copy) == before
-    with pytest.raises(EngineDamaged, match="which is not there"), catalog.use(catalog.uid_of(str(copy))):
+    with pytest.raises(EngineDamaged, match="which is not there"), catalog.get_database(catalog.uid_of(str(copy))):
         pass
     assert checksums(copy) == before
 
@@ -358,7 +358,7 @@ def test_a_beginning_that_was_interrupted_is_begun_again(catalog, theirs):
     fill(theirs, ["LOCK", "LOG", "000001.dbtmp"])
     (theirs / "pyelevator-creating").touch()
     catalog.create(str(theirs))
-    with catalog.use(catalog.uid_of(str(theirs))) as engine:
+    with catalog.get_database(catalog.uid_of(str(theirs))) as engine:
         engine.write([(PUT, b"k", b"v")])
         assert engine.get(b"k") == b"v"
     assert not (theirs / "pyelevator-creating").exists()

@@ -23,7 +23,7 @@ def pool():
 
 def until_held_up(catalog, uid):
     """Returns once somebody waits for the leases of the database."""
-    while catalog.use(uid).engine:
+    while catalog.get_database(uid).engine:
         threading.Event().wait(0.001)
 
 
@@ -37,7 +37,7 @@ def test_what_closes_a_database_waits_for_its_leases(catalog, pool, call):
         "repair": lambda: catalog.repair(uid),
         "close": catalog.close,
     }
-    mount = catalog.use(uid)
+    mount = catalog.get_database(uid)
     with mount as engine:
         engine.write([(PUT, b"k", b"v")])
         scan = engine.scan(Bounds())
@@ -54,10 +54,10 @@ def test_new_leases_wait_until_the_database_has_been_closed(catalog, pool):
     uid = catalog.uid_of("default")
 
     def read():
-        with catalog.use(uid) as engine:
+        with catalog.get_database(uid) as engine:
             return engine.get(b"k")
 
-    with catalog.use(uid) as engine:
+    with catalog.get_database(uid) as engine:
         engine.write([(PUT, b"k", b"v")])
         dropped = pool.submit(catalog.drop, "default")
         until_held_up(catalog, uid)
@@ -70,10 +70,10 @@ def test_new_leases_wait_until_the_database_has_been_closed(catalog, pool):
 def test_other_databases_go_on_while_one_waits(catalog, pool):
     uid = catalog.uid_of("default")
     catalog.create("other")
-    with catalog.use(uid):
+    with catalog.get_database(uid):
         dropped = pool.submit(catalog.drop, "default")
         until_held_up(catalog, uid)
-        with catalog.use(catalog.uid_of("other")) as engine:
+        with catalog.get_database(catalog.uid_of("other")) as engine:
             assert engine.get(b"k") is None
         catalog.create("third")
         catalog.drop("other")
@@ -94,7 +94,7 @@ def test_a_slow_open_holds_up_no_other_database(pool):
     catalog = Catalog(SlowStorage())
     created = pool.submit(catalog.create, "slow")
     assert opening.wait(WAIT)
-    with catalog.use(catalog.uid_of("default")) as engine:
+    with catalog.get_database(catalog.uid_of("default")) as engine:
         assert engine.get(b"k") is None
     catalog.create("quick")
     assert catalog.names() == ["default", "quick"]
@@ -123,7 +123,7 @@ def test_of_many_creations_of_one_name_one_succeeds(catalog, pool):
 
 def test_of_two_drops_one_succeeds_and_spares_what_is_created_after_it(catalog, pool):
     catalog.create("x")
-    mount = catalog.use(catalog.uid_of("x"))
+    mount = catalog.get_database(catalog.uid_of("x"))
     with mount:
         drops = [pool.submit(catalog.drop, "x") for _ in range(2)]
         while mount._exclusive < 2:
@@ -147,7 +147,7 @@ def test_a_database_is_opened_once_for_many_first_uses(pool):
 
     def read():
         start.wait(WAIT)
-        with catalog.use(catalog.uid_of("default")) as engine:
+        with catalog.get_database(catalog.uid_of("default")) as engine:
             return engine.get(b"k")
 
     assert [future.result(WAIT) for future in [pool.submit(read) for _ in range(8)]] == [None] * 8
@@ -159,9 +159,9 @@ def test_a_failed_open_leaves_the_database_usable(catalog, monkeypatch):
     catalog.unmount("default")
     with monkeypatch.context() as patch:
         patch.setattr(catalog._storage, "exists", lambda path: False)
-        with pytest.raises(DatabaseError, match="its files are gone"), catalog.use(uid):
+        with pytest.raises(DatabaseError, match="its files are gone"), catalog.get_database(uid):
             pass
-    with catalog.use(uid) as engine:
+    with catalog.get_database(uid) as engine:
         assert engine.get(b"k") is None
     catalog.unmount("default")
 
@@ -181,7 +181,7 @@ def test_use_unmount_drop_and_repair_from_many_threads(tmp_path, pool):
         return outcomes
 
     def write(i):
-        with catalog.use(catalog.uid_of("x")) as engine:
+        with catalog.get_database(catalog.uid_of("x")) as engine:
             engine.write([(PUT, b"%d" % i, b"v" * 1000)])
             assert engine.get(b"%d" % i) == b"v" * 1000
             assert (b"%d" % i, b"v" * 1000) in list(engine.scan(Bounds()))

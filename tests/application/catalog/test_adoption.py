@@ -49,7 +49,7 @@ def stored(catalog_directory):
 
 
 def get(catalog, name):
-    with catalog.use(catalog.uid_of(name)) as engine:
+    with catalog.get_database(catalog.uid_of(name)) as engine:
         return engine.get(b"k")
 
 
@@ -130,14 +130,14 @@ def test_a_forgotten_database_is_off_the_list_and_untouched(reopened, tmp_path):
     assert content(tmp_path / "theirs") == before
     assert catalog.names() == reopened().names() == ["default"]
     with pytest.raises(ServerRuntimeError, match="doesn't exist"):
-        catalog.use(uid)
+        catalog.get_database(uid)
 
 
 def test_an_open_database_is_closed_before_it_is_forgotten(reopened, tmp_path):
     path = leveldb(tmp_path / "theirs")
     catalog = reopened()
     catalog.create(path)
-    mount = catalog.use(catalog.uid_of(path))
+    mount = catalog.get_database(catalog.uid_of(path))
     catalog.forget(path)
     with LevelDbStorage().open(path, {}) as engine:
         assert engine.get(b"k") == b"v"
@@ -147,7 +147,7 @@ def test_an_open_database_is_closed_before_it_is_forgotten(reopened, tmp_path):
 
 def test_a_forgotten_database_can_be_adopted_again(catalog):
     catalog.create("x")
-    with catalog.use(catalog.uid_of("x")) as engine:
+    with catalog.get_database(catalog.uid_of("x")) as engine:
         engine.write([(PUT, b"k", b"v")])
     catalog.forget("x")
     with pytest.raises(DatabaseError, match="does not exist"):
@@ -345,13 +345,13 @@ def test_unused_adopted_databases_are_closed_and_others_stay_open(reopened, tmp_
     catalog = reopened()
     catalog.create(path)
     catalog.create("ours")
-    mounts = [catalog.use(catalog.uid_of(name)) for name in (path, "ours")]
+    mounts = [catalog.get_database(catalog.uid_of(name)) for name in (path, "ours")]
     assert [mount.engine is None for mount in mounts] == [False, False]
-    catalog.unmount_unused(None, 60)
+    catalog.unmount_idle(None, 60)
     assert [mount.engine is None for mount in mounts] == [False, False]
-    catalog.unmount_unused(None, -1)  # as after any time
+    catalog.unmount_idle(None, -1)  # as after any time
     assert [mount.engine is None for mount in mounts] == [True, False]
-    catalog.unmount_unused(-1, None)
+    catalog.unmount_idle(-1, None)
     assert [mount.engine is None for mount in mounts] == [True, True]
     assert get(catalog, path) == b"v"
 
@@ -360,15 +360,15 @@ def test_the_shorter_time_holds_for_an_adopted_database(reopened, tmp_path):
     path = leveldb(tmp_path / "theirs")
     catalog = reopened()
     catalog.create(path)
-    mount = catalog.use(catalog.uid_of(path))
-    catalog.unmount_unused(-1, 60)
+    mount = catalog.get_database(catalog.uid_of(path))
+    catalog.unmount_idle(-1, 60)
     assert mount.engine is None
 
 
 def test_an_adopted_database_is_closed_after_a_minute_by_default():
     assert Policy().idle_unmount_adopted == 60.0
-    assert Application.in_memory().tick_seconds == 5.0
-    assert Application.in_memory(Policy(idle_unmount_adopted=2)).tick_seconds == 0.5
+    assert Application.in_memory().maintenance_interval == 5.0
+    assert Application.in_memory(Policy(idle_unmount_adopted=2)).maintenance_interval == 0.5
 
 
 # Compression
@@ -402,7 +402,7 @@ def block_types(path):
 
 def used(catalog, name):
     """Makes LevelDB write: the log becomes a table, and then all tables new ones."""
-    with catalog.use(catalog.uid_of(name)) as engine:
+    with catalog.get_database(catalog.uid_of(name)) as engine:
         engine.write([(PUT, b"k", b"v" * 1000)])
         engine.compact()
     catalog.unmount(name)
@@ -427,7 +427,7 @@ def test_a_database_of_the_server_s_own_is_compressed(reopened, data, tmp_path):
     path = str(tmp_path / "ours")
     catalog = reopened()
     catalog.create(path)
-    with catalog.use(catalog.uid_of(path)) as engine:
+    with catalog.get_database(catalog.uid_of(path)) as engine:
         engine.write([(PUT, *pair) for pair in rows()])
     used(catalog, path)
     assert stored(data)[path]["options"] == {}
@@ -458,7 +458,7 @@ def test_a_repair_of_an_adopted_database_keeps_its_compression(reopened, data, t
     catalog = reopened()
     catalog.repair("u")
     used(catalog, path)
-    with catalog.use("u") as engine:
+    with catalog.get_database("u") as engine:
         assert engine.multi_get([b"000000", b"001999", b"k"]) == [b"value " * 20, b"value " * 20, b"v" * 1000]
     assert block_types(path) == {0}
 
@@ -468,7 +468,7 @@ def test_reads_of_an_adopted_log_leave_no_compressed_block(reopened, tmp_path):
     catalog = reopened()
     catalog.create(path)
     for _ in range(3):
-        with catalog.use(catalog.uid_of(path)) as engine:
+        with catalog.get_database(catalog.uid_of(path)) as engine:
             assert len(list(engine.scan(Bounds()))) == len(rows())
         catalog.unmount(path)
     catalog.forget(path)
@@ -491,7 +491,7 @@ def test_errors_name_the_path_of_a_database_that_is_named_by_it_and_of_no_other(
         assert application(Request(DbCreate(path))).code is None
         for name, told in ((path, f"{path} is damaged"), ("default", "the database is damaged")):
             get = Request(Get("k"), application.catalog.uid_of(name))
-            for answer in (application(get), application.at_once(get) or application(get)):
+            for answer in (application(get), application.try_handle(get) or application(get)):
                 assert answer.message.startswith(told)
     finally:
         application.close()

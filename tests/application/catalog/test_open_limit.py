@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pyelevator.application.openings import Openings
+from pyelevator.application.catalog.open_limit import OpenDatabases
 from pyelevator.errors import DatabaseError
 
 
@@ -18,15 +18,15 @@ class Database:
     def __init__(self, used_at=0.0, idle=True):
         self.used_at, self.idle = used_at, idle
 
-    def close_if_unused(self, before):
+    def close_if_idle(self, before):
         if self.idle:
-            self.openings.leave(self)
+            self.open_databases.remove(self)
         return self.idle
 
 
-def entered(openings, database):
-    database.openings = openings
-    openings.enter(database)
+def add(open_databases, database):
+    database.open_databases = open_databases
+    open_databases.add(database)
     return database
 
 
@@ -39,7 +39,7 @@ def limited(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("files", "most", "expected"),
+    ("files", "max_open", "expected"),
     [
         (1024, 256, 72),
         (256, 256, 15),
@@ -50,40 +50,40 @@ def limited(monkeypatch):
         (resource.RLIM_INFINITY, 256, 256),
     ],
 )
-def test_the_limit_of_files_bounds_the_open_databases(limited, files, most, expected):
+def test_the_limit_of_files_bounds_the_open_databases(limited, files, max_open, expected):
     limited(files)
-    openings = Openings(most, 4)
+    open_databases = OpenDatabases(max_open, 4)
     for _ in range(expected):
-        entered(openings, Database(idle=False))
+        add(open_databases, Database(idle=False))
     with pytest.raises(DatabaseError, match=f"^{expected} databases are in use already; try again, or raise "):
-        openings.enter(Database())
+        open_databases.add(Database())
 
 
 def test_the_error_names_the_limit_that_was_reached(limited):
     limited(64)
-    openings = Openings(256, 4)
-    entered(openings, Database(idle=False))
+    open_databases = OpenDatabases(256, 4)
+    add(open_databases, Database(idle=False))
     with pytest.raises(DatabaseError, match=r"or raise the limit of open files \(ulimit -n\)$"):
-        openings.enter(Database())
-    openings = Openings(1, 4)
-    entered(openings, Database(idle=False))
+        open_databases.add(Database())
+    open_databases = OpenDatabases(1, 4)
+    add(open_databases, Database(idle=False))
     with pytest.raises(DatabaseError, match=r"or raise --max-open$"):
-        openings.enter(Database())
+        open_databases.add(Database())
 
 
 def test_a_storage_without_files_is_not_bounded_by_them(limited):
     limited(8)
-    openings = Openings(3)
+    open_databases = OpenDatabases(3)
     for _ in range(3):
-        entered(openings, Database(idle=False))
+        add(open_databases, Database(idle=False))
 
 
 def test_that_fewer_are_open_than_wanted_is_logged_once(limited, caplog):
     limited(256)
-    openings = Openings(256, 4)
+    open_databases = OpenDatabases(256, 4)
     with caplog.at_level(logging.WARNING, "pyelevator.catalog"):
         for _ in range(40):
-            entered(openings, Database())
+            add(open_databases, Database())
     assert [record.getMessage() for record in caplog.records] == [
         "no more than 15 databases are open at once, as this process may open 256 files"
     ]

@@ -10,12 +10,12 @@ from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
 
 
 def put(catalog, name, value=b"v"):
-    with catalog.use(catalog.uid_of(name)) as engine:
+    with catalog.get_database(catalog.uid_of(name)) as engine:
         engine.write([(PUT, b"k", value)])
 
 
 def get(catalog, name):
-    with catalog.use(catalog.uid_of(name)) as engine:
+    with catalog.get_database(catalog.uid_of(name)) as engine:
         return engine.get(b"k")
 
 
@@ -64,7 +64,7 @@ def test_connecting_to_an_unknown_name_has_the_old_text(catalog, name):
 
 @pytest.mark.parametrize(("uid", "text"), [("nouid", "nouid"), (None, r"\(no uid\)")])
 def test_an_unknown_uid_does_not_exist(catalog, uid, text):
-    for call in (catalog.use, catalog.repair):
+    for call in (catalog.get_database, catalog.repair):
         with pytest.raises(ServerRuntimeError, match=f"^Database {text} doesn't exist$"):
             call(uid)
 
@@ -101,7 +101,7 @@ def test_mounting_and_unmounting_are_idempotent_and_keep_the_data(catalog):
 
 
 def test_an_engine_is_at_hand_while_the_database_is_mounted(catalog):
-    mount = catalog.use(catalog.uid_of("default"))
+    mount = catalog.get_database(catalog.uid_of("default"))
     catalog.mount("default")
     assert mount.engine
     catalog.unmount("default")
@@ -111,7 +111,7 @@ def test_an_engine_is_at_hand_while_the_database_is_mounted(catalog):
 def test_repair_keeps_the_data_and_closes_the_database(catalog):
     put(catalog, "default")
     catalog.repair(catalog.uid_of("default"))
-    assert not catalog.use(catalog.uid_of("default")).engine
+    assert not catalog.get_database(catalog.uid_of("default")).engine
     assert get(catalog, "default") == b"v"
 
 
@@ -122,7 +122,7 @@ def test_a_dropped_database_is_gone_and_its_name_free(catalog):
     catalog.drop("x")
     assert catalog.names() == ["default"]
     with pytest.raises(ServerRuntimeError):
-        catalog.use(uid)
+        catalog.get_database(uid)
     catalog.create("x")
     assert catalog.uid_of("x") != uid
     assert get(catalog, "x") is None
@@ -130,7 +130,7 @@ def test_a_dropped_database_is_gone_and_its_name_free(catalog):
 
 def test_a_use_that_was_looked_up_before_the_drop_fails(catalog):
     catalog.create("x")
-    mount = catalog.use(catalog.uid_of("x"))
+    mount = catalog.get_database(catalog.uid_of("x"))
     catalog.drop("x")
     with pytest.raises(ServerRuntimeError, match="doesn't exist"), mount:
         pass
@@ -169,10 +169,10 @@ def _refuse(path, options):
 
 def test_after_close_there_is_no_database(catalog):
     uid = catalog.uid_of("default")
-    mount = catalog.use(uid)
+    mount = catalog.get_database(uid)
     catalog.close()
     with pytest.raises(ServerRuntimeError):
-        catalog.use(uid)
+        catalog.get_database(uid)
     with pytest.raises(ServerRuntimeError), mount:
         pass
 
@@ -184,7 +184,7 @@ def test_memory_needs_no_directory_and_knows_paths_by_their_spelling():
     with pytest.raises(DatabaseError, match="already exists"):
         catalog.create("/path/to//db/")
     assert catalog.uid_of("/path/to/db/") == catalog.uid_of("/path/to/db")
-    with catalog.use(catalog.uid_of("/path/to/db")) as engine:
+    with catalog.get_database(catalog.uid_of("/path/to/db")) as engine:
         assert list(engine.scan(Bounds())) == []
 
 

@@ -1,4 +1,4 @@
-"""Failures: what a client is told of an error."""
+"""The responses for errors."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -11,10 +11,15 @@ from pyelevator.messages import Response
 _log: Final = logging.getLogger("pyelevator.application")
 
 
-def failure(error: Exception, request_id: Id | None = None) -> Response:
-    """What a client is told of an error, whatever it is; one that is nobody's mistake is logged."""
-    answer = next(answer for kind, answer in _ANSWERS if isinstance(error, kind))
-    return Response.failure(*answer(error), request_id)
+def failure_response(error: Exception, request_id: Id | None = None) -> Response:
+    """Return the response for an error, of any class; an error of the server itself is logged.
+
+    Args:
+        error: what a handler or an interceptor raised.
+        request_id: of the request.
+    """
+    describe = next(describe for kind, describe in _FAILURES if isinstance(error, kind))
+    return Response.failure(*describe(error), request_id)
 
 
 def _internal(error: Exception) -> tuple[ErrorCode, str]:
@@ -22,10 +27,10 @@ def _internal(error: Exception) -> tuple[ErrorCode, str]:
     return ErrorCode.RUNTIME, f"internal error: {type(error).__name__}"
 
 
-_ANSWERS: Final[Sequence[tuple[type[Exception], Callable[[Any], tuple[ErrorCode, str]]]]] = (
+_FAILURES: Final[Sequence[tuple[type[Exception], Callable[[Any], tuple[ErrorCode, str]]]]] = (
     (ServerError, lambda error: (error.code, error.message)),
     (EngineError, lambda error: (error.code, error.client_message)),
     (OSError, lambda error: (ErrorCode.OS, error.strerror or str(error))),
     (Exception, _internal),
 )
-"""What was raised -> the failure's code and message; the first that fits."""
+"""Class of the error -> its code and message; the first that matches."""

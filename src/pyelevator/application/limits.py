@@ -1,4 +1,4 @@
-"""Sizes: how many bytes answers have, and who looks at that while they are read."""
+"""The size limits of responses, checked while values are read."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from attrs import define
 
 from pyelevator.application.context import Context
-from pyelevator.application.courtesy import PIECE
+from pyelevator.application.fairness import CHUNK_ROWS
 from pyelevator.errors import WrongValue
 
 
 def size_of(payload: Any) -> int:
-    """Bytes of the keys and values in what a command answers.
+    """Return the bytes of the keys and values in the payload of a response.
 
     >>> size_of(b"abc"), size_of([b"ab", None]), size_of([(b"k", b"v")]), size_of(True)
     (3, 2, 2, 0)
@@ -24,27 +24,31 @@ def size_of(payload: Any) -> int:
 
 
 def size_of_values(values: Iterable[bytes | None]) -> int:
-    """Bytes of the values that are there."""
+    """Return the bytes of the values that exist."""
     return sum(map(len, filter(None, values)))
 
 
-def check_values(size: int, context: Context) -> int:
-    """``size`` itself, where one answer may hold so many bytes of values."""
-    most = context.policy.max_range_bytes
-    if size > most:
+def check_values_size(size: int, context: Context) -> int:
+    """Return ``size``, if one response may have so many bytes of values.
+
+    Raises:
+        WrongValue: it may not.
+    """
+    limit = context.policy.max_range_bytes
+    if size > limit:
         raise WrongValue(
-            f"the values of this MGET are more than the limit of {most:,} bytes; ask for fewer, "
+            f"the values of this MGET are more than the limit of {limit:,} bytes; ask for fewer, "
             "or raise --max-range-bytes"
         )
     return size
 
 
 @define
-class Seen:
-    """Looks at values of many keys as they are read, so that too many bytes are noticed before they are all in memory.
+class ByteCounter:
+    """Counts the values of many keys while they are read, so that the limit is checked before all are in memory.
 
     Attributes:
-        context: its limit holds.
+        context: has the limit.
         count: values so far.
         size: their bytes.
     """
@@ -54,7 +58,7 @@ class Seen:
     size: int = 0
 
     def __call__(self, values: Sequence[bytes | None]) -> None:
-        self.size = check_values(self.size + size_of_values(values), self.context)
-        if not self.count % PIECE:
-            self.context.courtesy.look_up()
+        self.size = check_values_size(self.size + size_of_values(values), self.context)
+        if not self.count % CHUNK_ROWS:
+            self.context.cooperation.checkpoint()
         self.count += len(values)

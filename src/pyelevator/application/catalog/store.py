@@ -1,4 +1,4 @@
-"""What the catalog keeps on disk: the store file (ours, and those of both old servers) and the lock."""
+"""The files of a catalog: the store file (this server's, and those of both old servers) and the lock."""
 
 import errno
 import fcntl
@@ -24,14 +24,13 @@ STORE_FILE: Final = "store.json"
 """The store file in the data directory, unless another path is given."""
 
 OLD_STORE_FILES: Final = ("store",)
-"""What else an old server may have called it; read if there is no ``store.json``, and left alone."""
+"""Other names that an old server may have given it; read if there is no ``store.json``, and not changed."""
 
 LOCK_FILE: Final = "elevator.lock"
-"""Held by the server that uses the data directory."""
+"""Locked by the server that uses the data directory."""
 
-
-_NEW: Final = ".new"
-"""How the names of files end that are to replace others."""
+_NEW_SUFFIX: Final = ".new"
+"""The suffix of files that are to replace others."""
 
 _OWN_MODE: Final = 0o600
 
@@ -45,7 +44,7 @@ class CatalogLocked(CatalogError):
 
 
 class StoreError(CatalogError):
-    """The store file is broken; it has been left as it is."""
+    """The store file is damaged; it has been left as it is."""
 
 
 @frozen
@@ -55,12 +54,12 @@ class Entry:
     Attributes:
         name: as clients know it.
         uid: as requests address it; it survives restarts.
-        path: where it lies; resolved by the catalog, in a store file as it was recorded.
+        path: of the files; resolved by the catalog, in a store file as it was recorded.
         options: LevelDB's, under their present names.
-        adopted: it was there before this server, so its files are another program's.
-        opened: it has been open here at least once; else nobody knows whether it is a database at all.
+        adopted: it existed before this server, so its files are another program's.
+        opened: it has been open here at least once; otherwise it may not be a database at all.
         recorded: the path as an old server recorded it, kept in the store file as long as nothing is found there; None
-            where that is ``path``.
+            if that is ``path``.
     """
 
     name: str
@@ -74,46 +73,47 @@ class Entry:
 
 @frozen
 class Store:
-    """The store file: JSON, ``{name: {"path", "uid", "options"}}``, and ``adopted`` and ``opened`` where they differ
-    from what an entry without them means.
+    """The store file: JSON, ``{name: {"path", "uid", "options"}}``.
+
+    An entry has ``adopted`` and ``opened`` as well if they differ from what an entry without them means.
 
     Attributes:
         path: of the file that is written.
-        older: read in its place while there is none.
+        legacy_paths: files that are read as long as it does not exist.
     """
 
     path: Path
-    older: tuple[Path, ...] = ()
+    legacy_paths: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, directory: str, path: str | None) -> "Store":
-        """The store at ``path``, or the one of the data directory."""
+    def open(cls, directory: str, path: str | None) -> "Store":
+        """Return the store at ``path``, or if None the one of the data directory."""
         if path is not None:
             return cls(Path(path))
         return cls(Path(directory, STORE_FILE), tuple([Path(directory, name) for name in OLD_STORE_FILES]))
 
     def read(self) -> list[Entry] | None:
-        """The databases, in the order of their creation; None if no server has been here before.
+        """Return the databases, in the order of their creation; None if there is no store file.
 
         Raises:
             StoreError: the file is not a store file, or cannot be read.
         """
         try:
-            found = next(filter(_has_content, (self.path, *self.older)), None)
+            found = next(filter(_has_content, (self.path, *self.legacy_paths)), None)
             return None if found is None else _read(found)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
 
     def write(self, entries: Iterable[Entry]) -> None:
-        """Replaces the file, all of it or nothing: a crash leaves the old one or the new one."""
-        with self.replaced(entries):
+        """Replace the file atomically: a crash leaves the old one or the new one."""
+        with self.replacing(entries):
             pass
 
     @contextmanager
-    def replaced(self, entries: Iterable[Entry]) -> Iterator[None]:
-        """Writes the new file aside, runs the block, and then replaces the old one; unless the block raises."""
-        content = {entry.name: fields_of(entry) for entry in entries}
-        temporary = self.path.with_name(f".{self.path.name}.{token_hex(8)}{_NEW}")
+    def replacing(self, entries: Iterable[Entry]) -> Iterator[None]:
+        """Write the new file under another name, run the block, and replace the old one unless the block raises."""
+        content = {entry.name: entry_fields(entry) for entry in entries}
+        temporary = self.path.with_name(f".{self.path.name}.{token_hex(8)}{_NEW_SUFFIX}")
         try:
             _write(temporary, content)
             yield
@@ -125,7 +125,7 @@ class Store:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a new file, which nobody can have put there before."""
+    """Write a new file; an existing one, or a link, is refused."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags, _OWN_MODE), "w", encoding="ascii") as file:
         json.dump(content, file, indent=1)
@@ -134,7 +134,7 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _has_content(path: Path) -> bool:
-    """Whether there is a store file. An old server truncates its own before it writes, so an empty one says nothing."""
+    """Return True if there is a store file. An old server truncates it before writing, so an empty one is ignored."""
     if not path.is_file():
         return False
     if path.stat().st_size == 0:
@@ -145,7 +145,7 @@ def _has_content(path: Path) -> bool:
 
 def _read(path: Path) -> list[Entry]:
     try:
-        # An old server wrote some names as the bytes that they are, which need not be UTF-8.
+        # An old server wrote some names as raw bytes, which need not be UTF-8.
         content = json.loads(path.read_bytes().removeprefix(BOM_UTF8).decode("utf-8", "surrogateescape"))
         entries = [_entry(key, fields) for key, fields in content.items()]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -155,8 +155,8 @@ def _read(path: Path) -> list[Entry]:
     return [entry for entry in entries if _has_name(entry)]
 
 
-def fields_of(entry: Entry) -> dict[str, Any]:
-    """Give what the store file says of a database."""
+def entry_fields(entry: Entry) -> dict[str, Any]:
+    """Return the fields of an entry in the store file."""
     path = entry.path if entry.recorded is None else entry.recorded
     fields: dict[str, Any] = {"path": path, "uid": entry.uid, "options": entry.options}
     if entry.adopted != _is_outside(entry.name):
@@ -165,13 +165,16 @@ def fields_of(entry: Entry) -> dict[str, Any]:
 
 
 def _is_outside(name: str) -> bool:
-    """Whether the database is named by its path. Old servers did not record who made such a one; so it is taken for
-    another program's, which only means that dropping it takes one more word."""
+    """Return True if the database is named by its path.
+
+    Old servers did not record which program had created such a database. So it counts as another program's, which only
+    means that dropping it takes ``force``.
+    """
     return "/" in name
 
 
 def _entry(key: str, fields: Mapping[str, Any]) -> Entry:
-    """An entry of either old server: ``{name: {"path", "uid", "options"}}`` or ``{uid: {"name", "uid", "path"}}``."""
+    """Parse an entry of any server: ``{name: {"path", "uid", "options"}}`` or ``{uid: {"name", "uid", "path"}}``."""
     name, uid = (fields["name"], fields.get("uid", key)) if "name" in fields else (key, fields["uid"])
     path, options = fields["path"], fields.get("options") or {}
     if not all(isinstance(text, str) for text in (name, uid, path)) or not isinstance(options, dict):
@@ -183,9 +186,10 @@ def _entry(key: str, fields: Mapping[str, Any]) -> Entry:
 
 
 def _has_name(entry: Entry) -> bool:
-    """Old servers let a database without a name be created, on the storage root itself.
+    """Return False for a name that is empty or cannot be encoded; such databases are ignored.
 
-    What no client could be told is no name either: it would keep the others from being listed.
+    Old servers allowed a database without a name to be created, on the storage root itself. A name that cannot be sent
+    to clients would prevent them from listing the others.
     """
     if not entry.name:
         _log.warning("ignoring the database without a name at %s", entry.path)
@@ -206,11 +210,14 @@ def _sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
-def lock(directory: str) -> Callable[[], None]:
-    """Takes the data directory for this server, creating it where it is missing; the result gives it back.
+def lock_directory(directory: str) -> Callable[[], None]:
+    """Lock the data directory for this server, creating it if it is missing.
+
+    Returns:
+        A function that releases it.
 
     Raises:
-        CatalogLocked: another server has it.
+        CatalogLocked: another server uses it.
         CatalogError: it cannot be created or written.
     """
     try:
@@ -226,7 +233,7 @@ def lock(directory: str) -> Callable[[], None]:
         raise CatalogLocked(
             f"{directory} is in use by another server; stop that one, or choose another --data"
         ) from error
-    _look_over(Path(directory))
+    _check_directory(Path(directory))
     return file.close
 
 
@@ -234,8 +241,8 @@ def _why(error: OSError) -> str:
     return f"{LOCK_FILE} in it is a symbolic link" if error.errno == errno.ELOOP else str(error.strerror)
 
 
-def _look_over(directory: Path) -> None:
-    """Warns of a data directory that others can write, and removes what a write left there that was killed."""
+def _check_directory(directory: Path) -> None:
+    """Warn of a data directory that other users can write, and remove what interrupted writes have left in it."""
     status = directory.stat()
     if stat.S_IMODE(status.st_mode) & 0o022 or status.st_uid not in (0, os.geteuid()):
         _log.warning(
@@ -243,5 +250,5 @@ def _look_over(directory: Path) -> None:
             directory,
             shlex.quote(str(directory)),
         )
-    for left in directory.glob(f".*{_NEW}"):
-        left.unlink(missing_ok=True)
+    for leftover in directory.glob(f".*{_NEW_SUFFIX}"):
+        leftover.unlink(missing_ok=True)

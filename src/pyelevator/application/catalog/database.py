@@ -1,4 +1,4 @@
-"""Mount: one database, its engine while it is open, and who is using it."""
+"""One database of a catalog: its entry, its engine while it is open, and the leases on it."""
 
 import logging
 import stat
@@ -13,8 +13,8 @@ from typing import Final
 
 from attrs import evolve
 
-from pyelevator.application.openings import Openings
-from pyelevator.application.store import Entry
+from pyelevator.application.catalog.open_limit import OpenDatabases
+from pyelevator.application.catalog.store import Entry
 from pyelevator.commands import RepairReport
 from pyelevator.engines.base import Engine, EngineDamaged, EngineError, Storage
 from pyelevator.errors import DatabaseError, ServerRuntimeError
@@ -22,68 +22,70 @@ from pyelevator.errors import DatabaseError, ServerRuntimeError
 _log: Final = logging.getLogger("pyelevator.catalog")
 
 
-def absence(path: str) -> str:
-    """What to say of a path where there is no database, without the path: a client may know it by another name."""
+def describe_absence(path: str) -> str:
+    """Return why there is no database at a path, without the path: a client may know it by another name."""
     try:
         is_directory = stat.S_ISDIR(Path(path).stat().st_mode)
     except FileNotFoundError:
-        is_directory = True  # once
+        is_directory = True  # it was one
     except OSError as error:
         return str(error.strerror)
     return "its files are gone" if is_directory else "Not a directory"
 
 
-class Mount:
-    """A database that opens on demand. As a context it leases the engine::
+class Database:
+    """A database that opens on demand.
 
-        with mount as engine:
+    As a context manager, it leases the engine::
+
+        with database as engine:
             engine.get(key)
 
-    Many threads may hold leases. ``unmount``, ``repair``, ``dropped``, ``forgotten`` and ``empty`` wait until all of
-    them are gone and hold up new ones meanwhile; so a thread that holds a lease must not call them, nor take a second
-    lease.
+    Many threads may hold leases. ``unmount``, ``repair``, ``dropping``, ``forgetting`` and ``clear`` wait until all
+    leases have ended, and block new ones until they are done. So a thread that holds a lease must not call them, nor
+    take a second lease.
 
     Args:
         storage: opens it.
-        entry: what the catalog knows of it.
-        openings: counts what is open.
-        record: called when ``entry`` has changed, so that it survives.
-        fresh: True for one that has no files yet, and may be created by its first use.
+        entry: what the catalog records of it.
+        open_databases: counts the open ones.
+        record: called when ``entry`` has changed, to save it.
+        is_new: True for one that has no files yet, and may be created by its first use.
 
     Attributes:
-        entry: as given; ``opened`` once it has been.
-        lock: who can have it at once and finds an ``engine`` may use that, quickly, while holding the lock; then
-            sets ``used_at``. It is the cheaper half of a lease, and the one that never waits.
-        engine: None while the database is closed, or somebody waits to have it alone.
-        used_at: when it was last used, as ``time.monotonic`` counts.
+        entry: as given; ``opened`` once it has been open.
+        lock: a thread that acquires it without waiting, and finds an ``engine``, may use that for a short time while it
+            holds the lock; then it sets ``used_at``. This is a cheaper lease that never waits.
+        engine: None while the database is closed, or an exclusive operation waits.
+        used_at: time of the last use, by ``time.monotonic``.
     """
 
     def __init__(
         self,
         storage: Storage,
         entry: Entry,
-        openings: Openings,
+        open_databases: OpenDatabases,
         record: Callable[[], None] = lambda: None,
         *,
-        fresh: bool = False,
+        is_new: bool = False,
     ) -> None:
         self.entry = entry
         self.engine: Engine | None = None
         self.lock: Final = threading.Lock()
         self.used_at = monotonic()
         self._storage = storage
-        self._openings = openings
+        self._open_databases = open_databases
         self._record = record
-        self._fresh = fresh
+        self._is_new = is_new
         self._open_engine: Engine | None = None
         self._leases = 0
         self._exclusive = 0
-        self._gone = False
+        self._dropped = False
         self._changed = threading.Condition(self.lock)
 
     @property
     def adopted(self) -> bool:
-        """Whether another program has made it."""
+        """True if another program has created it."""
         return self.entry.adopted
 
     def __enter__(self) -> Engine:
@@ -109,42 +111,42 @@ class Mount:
         return self._open_engine  # type: ignore[return-value]
 
     def _open(self) -> None:
-        self._openings.enter(self)
+        self._open_databases.add(self)
         try:
-            self._settle_options()
+            self._adopt_options()
             self._open_engine = self._storage.open(self.entry.path, self.entry.options)
         except BaseException:
-            self._openings.leave(self)
+            self._open_databases.remove(self)
             raise
-        self._fresh = False
+        self._is_new = False
         _log.info("mounted %s", self.entry.name)
         if not self.entry.opened:
             self.entry = evolve(self.entry, opened=True)
             self._record()
 
-    def _settle_options(self) -> None:
-        """Keeps what the files of an adopted database show, where an older catalog has not recorded it."""
+    def _adopt_options(self) -> None:
+        """Record the options that the files of an adopted database show, if an older catalog has not recorded them."""
         if self.entry.adopted and "compression" not in self.entry.options:
-            shown = self._storage.detect_options(self.entry.path)
-            if shown:
-                self.entry = evolve(self.entry, options=shown | dict(self.entry.options))
+            detected = self._storage.detect_options(self.entry.path)
+            if detected:
+                self.entry = evolve(self.entry, options=detected | dict(self.entry.options))
                 self._record()
 
     def _check_files(self) -> None:
-        if self._gone:
+        if self._dropped:
             raise ServerRuntimeError(f"Database {self.entry.uid} doesn't exist")
-        if not self._fresh and not self._is_there():
-            raise DatabaseError(f"Database {self.entry.name}: {absence(self.entry.path)}")
+        if not self._is_new and not self._exists():
+            raise DatabaseError(f"Database {self.entry.name}: {describe_absence(self.entry.path)}")
 
-    def _is_there(self) -> bool:
+    def _exists(self) -> bool:
         try:
             return self._storage.exists(self.entry.path)
         except ValueError as error:  # a store file can hold any text
             raise DatabaseError(f"Database {self.entry.name}: what is recorded for it is no path") from error
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Without leases, and with the lock, so that new ones wait; the engine is closed."""
+    def _exclusively(self) -> Iterator[None]:
+        """Hold the database exclusively: wait for leases, block new ones, close the engine."""
         with self.lock:
             self._exclusive += 1
             self.engine = None
@@ -162,14 +164,14 @@ class Mount:
         if engine is not None:
             self.engine = None
             try:
-                self._openings.before_close(engine)
+                self._open_databases.on_close(engine)
                 engine.close()
             finally:
-                self._openings.leave(self)
+                self._open_databases.remove(self)
             _log.info("unmounted %s", self.entry.name)
 
-    def close_if_unused(self, before: float) -> bool:
-        """Closes the engine unless it is in use, or was since ``before``; waits for nobody."""
+    def close_if_idle(self, before: float) -> bool:
+        """Close the engine unless it is in use or was used since ``before``; return True if it did. It never waits."""
         if not self.lock.acquire(blocking=False):
             return False
         try:
@@ -181,112 +183,115 @@ class Mount:
             self.lock.release()
 
     def unmount(self) -> None:
-        """Closes the engine; the next lease opens it again."""
-        with self._alone():
+        """Close the engine; the next lease opens it again."""
+        with self._exclusively():
             pass
 
-    def mend(self) -> None:
-        """Closes an engine of which a write failed, so that the next lease opens it anew, and writes are taken again.
+    def reopen_after_failure(self) -> None:
+        """Close an engine of which a write failed; the next lease opens it again, and writes are accepted again.
 
         Raises:
-            EngineError: it could not be opened again, for want of space; so it stays open, for reads.
+            EngineError: there is no space to open it again; so it stays open, for reads.
         """
         engine = self.engine
         if engine is not None and engine.write_failed:
             self._storage.check_free_space(self.entry.path)
-            _log.warning("a write to %s had failed; opening it anew", self.entry.name)
+            _log.warning("a write to %s had failed; opening it again", self.entry.name)
             self.unmount()
 
     def repair(self, *, force: bool = False) -> RepairReport:
-        """Repairs the files; the next lease opens them. See ``Storage.repair``."""
-        with self._alone():
+        """Repair the files; the next lease opens them. See ``Storage.repair``."""
+        with self._exclusively():
             self._check_files()
-            self._settle_options()
+            self._adopt_options()
             report = self._storage.repair(self.entry.path, self.entry.options, force=force)
             _log.info("repaired %s", self.entry.name)
             return report
 
     @contextmanager
-    def created(self) -> Iterator[None]:
-        """Opens the database, there or not; what the block raises takes back what was created.
+    def creating(self) -> Iterator[None]:
+        """Open the database, creating it if it is missing; if the block raises, what was created is removed.
 
-        One that is there and damaged stays closed: only what the catalog knows can be repaired.
+        An existing one that is damaged stays closed: only what is in the catalog can be repaired.
         """
-        with self._alone():
-            take_back = self._storage.prepare(self.entry.path)
+        with self._exclusively():
+            undo = self._storage.prepare(self.entry.path)
             try:
-                self._open_or_leave(self._fresh)
+                self._open_or_register(self._is_new)
                 yield
             except BaseException:
                 self._close()
                 with suppress(EngineError):
-                    take_back()
+                    undo()
                 raise
 
-    def _open_or_leave(self, fresh: bool) -> None:
+    def _open_or_register(self, is_new: bool) -> None:
         try:
             self._open()
         except EngineDamaged as error:
-            if fresh:
+            if is_new:
                 raise
             self.entry = evolve(self.entry, opened=False)
             _log.warning("registering %s as it is: %s", self.entry.name, error)
 
     @contextmanager
-    def dropped(self, *, force: bool = False) -> Iterator[Callable[[], None]]:
-        """Gives what removes the files to a block that has the database for itself; afterwards it is gone.
+    def dropping(self, *, force: bool = False) -> Iterator[Callable[[], None]]:
+        """Hold the database exclusively for a block, and yield what removes its files; afterwards it does not exist.
 
         Args:
-            force: also those of an adopted database, and what repairs have set aside.
+            force: also remove the files of an adopted database, and what repairs have set aside.
 
         Raises:
-            DatabaseError: somebody else dropped it meanwhile, and what lies there now is another database; it is
-                adopted; it has never opened, and does not now.
+            DatabaseError: another request has dropped it, so there may be another database at its path; or it is
+                adopted; or it has never opened, and does not open now.
         """
-        with self._alone():
+        with self._exclusively():
             self._check_may_be_destroyed(force)
             yield partial(self._destroy, set_aside=force)
-            self._gone = True
+            self._dropped = True
 
-    def empty(self, *, force: bool = False) -> None:
-        """Removes the files, and opens the database anew.
+    def clear(self, *, force: bool = False) -> None:
+        """Remove the files, and create the database again.
+
+        Args:
+            force: as of ``dropping``.
 
         Raises:
-            DatabaseError: as ``dropped``.
+            DatabaseError: as of ``dropping``.
         """
-        with self._alone():
+        with self._exclusively():
             self._check_may_be_destroyed(force)
             self._destroy(set_aside=force)
             self._open()
 
     @contextmanager
-    def forgotten(self) -> Iterator[None]:
-        """Closes the database for a block; afterwards it is gone, and its files are as they were.
+    def forgetting(self) -> Iterator[None]:
+        """Hold the database exclusively for a block; afterwards it is not in the catalog, and its files are unchanged.
 
         Raises:
-            DatabaseError: somebody else dropped it meanwhile.
+            DatabaseError: another request has dropped it.
         """
-        with self._alone():
-            self._check_there()
+        with self._exclusively():
+            self._check_exists()
             yield
-            self._gone = True
+            self._dropped = True
 
-    def _check_there(self) -> None:
-        if self._gone:
+    def _check_exists(self) -> None:
+        if self._dropped:
             raise DatabaseError(f"Database {self.entry.name} does not exist")
 
     def _check_may_be_destroyed(self, force: bool) -> None:
-        self._check_there()
+        self._check_exists()
         if self.entry.adopted and not force:
             raise DatabaseError(
                 f"Database {self.entry.name} was there before this server, and its files are another program's; "
                 "forgetdb takes it off the list and leaves them, dropdb with force=True deletes them"
             )
-        if self._is_there() and not self.entry.opened:
-            self._open_once()
+        if self._exists() and not self.entry.opened:
+            self._check_opens()
 
-    def _open_once(self) -> None:
-        """Finds out whether what has never been open here is a database at all."""
+    def _check_opens(self) -> None:
+        """Open a database that has never been open here, to check that it is one."""
         try:
             self._open()
         except EngineError as error:
@@ -297,10 +302,10 @@ class Mount:
         self._close()
 
     def _destroy(self, *, set_aside: bool) -> None:
-        if self.entry.opened and not self._fresh:
+        if self.entry.opened and not self._is_new:
             self._storage.destroy(self.entry.path, set_aside=set_aside)
 
     def close(self) -> None:
-        """Closes the engine for good; leases raise from now on."""
-        with self._alone():
-            self._gone = True
+        """Close the engine permanently; leases raise from now on."""
+        with self._exclusively():
+            self._dropped = True

@@ -33,7 +33,7 @@ def leveldb(path, value=b"v"):
 
 
 def get(catalog, name):
-    with catalog.use(catalog.uid_of(name)) as engine:
+    with catalog.get_database(catalog.uid_of(name)) as engine:
         return engine.get(b"k")
 
 
@@ -505,7 +505,7 @@ def test_a_directory_that_holds_the_data_directory_is_no_database(reopened, data
 
 USES = {
     "mount": lambda catalog, name: catalog.mount(name),
-    "use": lambda catalog, name: catalog.use(catalog.uid_of(name)).__enter__(),
+    "use": lambda catalog, name: catalog.get_database(catalog.uid_of(name)).__enter__(),
     "repair": lambda catalog, name: catalog.repair(catalog.uid_of(name)),
     "drop": lambda catalog, name: catalog.drop(name, force=True),
 }

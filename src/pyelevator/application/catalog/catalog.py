@@ -1,0 +1,373 @@
+"""The catalog of one server."""
+
+import errno
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from math import inf
+from time import monotonic
+from typing import Any, Final, TypeAlias
+from uuid import uuid4
+
+from attrs import evolve
+
+from pyelevator.application.catalog.database import Database
+from pyelevator.application.catalog.index import Index
+from pyelevator.application.catalog.names import DEFAULT, LocatedName, NamePolicy, normalize_name
+from pyelevator.application.catalog.open_limit import OpenDatabases
+from pyelevator.application.catalog.recorded import RecordedDatabases
+from pyelevator.application.catalog.store import LOCK_FILE, STORE_FILE, Entry, Store, entry_fields, lock_directory
+from pyelevator.commands import Command, RepairReport
+from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
+from pyelevator.engines.options import describe_unknown_option, parse_creation
+from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
+
+_log: Final = logging.getLogger("pyelevator.catalog")
+
+_IN_MEMORY: Final = "memory:"
+"""The data directory of databases that have no files."""
+
+_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+_Change: TypeAlias = Callable[[Index], tuple[Database, ...]]
+"""Returns the databases that there are to be."""
+
+
+class Catalog:
+    """The databases of one server.
+
+    Requests run in several threads: the use of one database never waits for another database. With a storage that is
+    durable the catalog survives in the store file, and the data directory is locked against other servers.
+
+    Args:
+        storage: opens the databases.
+        directory: the data directory, created if it is missing; not used by a storage that is not durable.
+        store: path of the store file; None for ``store.json`` in the data directory.
+        allowed_roots: directories under which absolute paths may be created; None for everywhere, () for nowhere.
+        max_open: databases that are open at once; the least recently used one is closed to make room.
+
+    Raises:
+        CatalogLocked: another server uses the directory.
+        CatalogError: the directory cannot be used.
+        StoreError: the store file is damaged.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        directory: str | None = None,
+        *,
+        store: str | None = None,
+        allowed_roots: Iterable[str] | None = None,
+        max_open: int = 256,
+    ) -> None:
+        self._storage = storage
+        self._open_databases = OpenDatabases(max_open, storage.files_per_database)
+        self._lock = threading.Lock()
+        self._creating: set[str] = set()
+        self._index = Index()
+        self._store: Store | None = None
+        self._unlock_directory: Callable[[], None] = lambda: None
+        roots = None if allowed_roots is None else tuple(allowed_roots)
+        self._names = NamePolicy(_IN_MEMORY, storage.resolve, allowed_roots=roots)
+        if Capability.DURABLE in storage.capabilities:
+            self._lock_directory(directory, store)
+        if self._names.directories is not None:
+            storage.confine(self._names.directories)
+        try:
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    def _lock_directory(self, directory: str | None, store: str | None) -> None:
+        if directory is None:
+            raise UsageError("a storage that keeps files needs a data directory")
+        resolved = self._storage.resolve(directory)
+        self._unlock_directory = lock_directory(resolved)
+        self._store = Store.open(resolved, store)
+        reserved = frozenset({STORE_FILE, LOCK_FILE, self._store.path.name})
+        self._names = evolve(self._names, directory=resolved, reserved=reserved)
+
+    def _load(self) -> None:
+        recorded = self._store.read() if self._store else []
+        entries = RecordedDatabases(self._storage, self._names).load(recorded)
+        self._index = Index(tuple([self._database(entry, is_new=_is_uncreated_default(entry)) for entry in entries]))
+        try:
+            if DEFAULT not in self._index.by_name:
+                self.create(DEFAULT)
+            elif recorded is None or list(map(entry_fields, recorded)) != list(
+                map(entry_fields, self._index.entries())
+            ):
+                self._save(self._index)
+        except (EngineError, OSError) as error:  # the other databases are served all the same
+            _log.error("%s", error)
+            self._ensure_default()
+
+    def _database(self, entry: Entry, *, is_new: bool = False) -> Database:
+        return Database(self._storage, entry, self._open_databases, self._record, is_new=is_new)
+
+    def _ensure_default(self) -> None:
+        """Register a default database even if there is none; its first use says why, or creates it."""
+        if DEFAULT not in self._index.by_name:
+            entry = Entry(DEFAULT, str(uuid4()), self._names.path_for(DEFAULT), {}, opened=False)
+            self._index = Index((*self._index.databases, self._database(entry, is_new=True)))
+
+    def on_close(self, callback: Callable[[Engine], None]) -> None:
+        """Register a callback that runs with each engine before it is closed, when no request uses it any more."""
+        self._open_databases.on_close = callback
+
+    # Requests of clients
+
+    def get_database(self, uid: str | None) -> Database:
+        """Return the database with this uid: as a context manager, it leases its engine, opening it on demand.
+
+        Args:
+            uid: as requests address it.
+
+        Raises:
+            ServerRuntimeError: there is no such database, or not any more.
+            DatabaseError, EngineError: on entering, if it cannot be opened.
+        """
+        database = self._index.by_uid.get(uid)
+        if database is None:
+            raise ServerRuntimeError(f"Database {uid or '(no uid)'} doesn't exist")
+        return database
+
+    def names(self) -> list[str]:
+        """Return the names of all databases, 'default' first, then in the order of their creation."""
+        return sorted([database.entry.name for database in self._index.databases], key=lambda name: name != DEFAULT)
+
+    def is_named_by_path(self, path: str, command: Command[Any]) -> bool:
+        """Return True if clients know the database at ``path`` by that, or if ``command`` has named it so."""
+        database = self._index.by_path.get(path)
+        if database is not None:
+            return normalize_name(database.entry.name) == path
+        name: str = getattr(command, "name", "")
+        return name.startswith("/") and normalize_name(name) == path  # the target of a link is not shown
+
+    def uid_of(self, name: str) -> str:
+        """Return the uid by which requests address the database.
+
+        Raises:
+            DatabaseError: there is no such database.
+        """
+        return self._find(name, "Database {} doesn't exist").entry.uid
+
+    def name_of(self, uid: str | None) -> str | None:
+        """Return the name of the database with this uid; None if there is none, or not any more."""
+        database = self._index.by_uid.get(uid)
+        return None if database is None else database.entry.name
+
+    def locate(self, name: str) -> LocatedName:
+        """Find out what a name stands for; with the result no other method looks up anything again."""
+        database = self._index.by_name.get(name)
+        if database is None:
+            path = self._names.resolve_absolute(name)
+            database = self._index.by_path.get(path) if path is not None else None
+            if database is None:
+                return self._names.locate_unregistered(name, path)
+        return LocatedName(database.entry.name, database.entry.path, is_registered=True)
+
+    def mount(self, name: str) -> None:
+        """Open a database; one that is open stays so.
+
+        Raises:
+            DatabaseError, EngineError: there is no such database, or it cannot be opened.
+        """
+        with self._find(name):
+            pass
+
+    def unmount(self, name: str) -> None:
+        """Close a database once its requests are done; one that is closed stays so.
+
+        Raises:
+            DatabaseError: there is no such database.
+        """
+        self._find(name).unmount()
+
+    def unmount_idle(self, seconds: float | None, adopted_seconds: float | None = None) -> None:
+        """Close the databases that have not been used for some time.
+
+        Args:
+            seconds: since the last use; None for never.
+            adopted_seconds: the same for adopted databases; the shorter of the two counts for them.
+        """
+        now = monotonic()
+        limit = inf if seconds is None else seconds
+        adopted_limit = min(limit, inf if adopted_seconds is None else adopted_seconds)
+        self._open_databases.close_idle(now - limit, now - adopted_limit)
+
+    def repair(self, uid: str | None, *, force: bool = False) -> RepairReport:
+        """Repair a database, which closes it.
+
+        Args:
+            uid: of the database.
+            force: go on even if most of the data would be set aside.
+
+        Raises:
+            ServerRuntimeError: there is no such database.
+            EngineError: nothing was changed; see ``Storage.repair``.
+        """
+        return self.get_database(uid).repair(force=force)
+
+    def create(self, name: str, options: Mapping[str, Any] | None = None, *, tolerant: bool = False) -> None:
+        """Create a database in the data directory, or at an absolute path; one that exists there is adopted.
+
+        An adopted database keeps its data, and the options that its files show. One that is damaged is registered as it
+        is, so that it can be repaired.
+
+        Args:
+            name: a plain name or an absolute path.
+            options: LevelDB's. ``create_if_missing=False`` only adopts, ``error_if_exists=True`` never does.
+            tolerant: True ignores options that do not exist.
+
+        Raises:
+            DatabaseError: the name is not allowed, or there is such a database.
+            EngineError: an option is wrong, or the storage refuses.
+        """
+        if self._find_or_none(name):
+            raise _already_exists(name)
+        path, options = self._names.path_for_creation(name), options or {}
+        name = normalize_name(str(name))
+        if not tolerant:
+            self._check_option_names(options)
+        allowed, recorded = parse_creation(options), self._storage.check_options(options)
+        with self._reserved(name, path):
+            adopted = self._storage.exists(path)
+            _check_creation(name, adopted, **allowed)
+            detected = self._storage.detect_options(path) if adopted else {}
+            entry = Entry(name, str(uuid4()), path, detected | recorded, adopted)
+            database = self._database(entry, is_new=not adopted)
+            with database.creating():
+                self._update(lambda index: (*index.databases, database))
+
+    def _check_option_names(self, options: Iterable[str]) -> None:
+        names = self._storage.option_names
+        unknown = None if names is None else describe_unknown_option(options, names)
+        if unknown is not None:
+            raise OptionValueError(unknown)
+
+    def drop(self, name: str, *, force: bool = False) -> None:
+        """Remove a database and its files, once its requests are done; 'default' is cleared instead.
+
+        Args:
+            name: of the database.
+            force: also remove the files of an adopted one, and what repairs have set aside.
+
+        Raises:
+            DatabaseError: there is no such database, or it is adopted, or it has never opened; nothing is removed.
+        """
+        database = self._find(name)
+        if database.entry.name == DEFAULT:
+            database.clear(force=force)
+        else:
+            self._drop(database, force)
+
+    def forget(self, name: str) -> None:
+        """Remove a database from the catalog, once its requests are done; its files stay as they are.
+
+        Raises:
+            DatabaseError: there is no such database, or it is 'default', which always exists.
+        """
+        database = self._find(name)
+        if database.entry.name == DEFAULT:
+            raise DatabaseError(f"Database {DEFAULT} is always there, and cannot be forgotten")
+        with database.forgetting():
+            self._update(lambda index: index.without(database))
+
+    def _drop(self, database: Database, force: bool) -> None:
+        """Remove the files once it is certain that this can be recorded; on a full disk, to free space for that."""
+        with database.dropping(force=force) as destroy:
+            try:
+                with self._updating(lambda index: index.without(database)):
+                    destroy()
+            except OSError as error:
+                if error.errno not in _DISK_FULL:
+                    raise
+                destroy()
+                self._update(lambda index: index.without(database))
+
+    def close(self) -> None:
+        """Close every database once its requests are done, and release the data directory."""
+        index, self._index = self._index, Index()
+        for database in index.databases:
+            try:
+                database.close()
+            except EngineError as error:
+                _log.error("closing %s: %s", database.entry.name, error)
+        self._unlock_directory()
+
+    # Lookups and updates
+
+    def _find(self, name: str, refusal: str = "Database {} does not exist") -> Database:
+        database = self._find_or_none(name)
+        if database is None:
+            raise DatabaseError(refusal.format(name))
+        return database
+
+    def _find_or_none(self, name: str) -> Database | None:
+        """Return the database of that name, or for an absolute path the one at it."""
+        index = self._index
+        if name in index.by_name:
+            return index.by_name[name]
+        path = self._names.resolve_absolute(name)
+        return None if path is None else index.by_path.get(path)
+
+    @contextmanager
+    def _reserved(self, name: str, path: str) -> Iterator[None]:
+        """Prevent other creations with that name or path during the block."""
+        with self._lock:
+            taken = self._creating | self._index.by_name.keys() | self._index.by_path.keys()
+            if not taken.isdisjoint((name, path)):
+                raise _already_exists(name)
+            self._creating |= {name, path}
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._creating -= {name, path}
+
+    def _record(self) -> None:
+        """Record changes of the databases' entries; if that fails, they are known until the server stops."""
+        try:
+            self._update(lambda index: index.databases)
+        except OSError as error:
+            _log.warning("the catalog could not be written: %s", error)
+
+    def _update(self, change: _Change) -> None:
+        with self._updating(change):
+            pass
+
+    @contextmanager
+    def _updating(self, change: _Change) -> Iterator[None]:
+        """Write the new store file, run the block, put the file in place, and then publish the change.
+
+        So nothing is published that a restart would forget, and the block runs only if the file could be written.
+        """
+        with self._lock:
+            index = Index(change(self._index))
+            with self._store.replacing(index.entries()) if self._store else nullcontext():
+                yield
+            self._index = index
+
+    def _save(self, index: Index) -> None:
+        if self._store:
+            self._store.write(index.entries())
+
+
+def _already_exists(name: str) -> DatabaseError:
+    return DatabaseError(f"Database {name} already exists")
+
+
+def _is_uncreated_default(entry: Entry) -> bool:
+    """Return True for the default database if a server recorded it without having been able to create it."""
+    return entry.name == DEFAULT and not entry.opened
+
+
+def _check_creation(name: str, exists: bool, *, create_if_missing: bool, error_if_exists: bool) -> None:
+    if not exists and not create_if_missing:
+        raise DatabaseError(f"There is no database at {name}, and create_if_missing is False")
+    if exists and error_if_exists:
+        raise DatabaseError(f"There is a database at {name} already, and error_if_exists is True")
