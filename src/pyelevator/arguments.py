@@ -5,7 +5,8 @@ the argument.
 """
 
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import singledispatch
 from typing import Any, Final, TypeAlias, TypeVar
@@ -24,6 +25,24 @@ PUT: Final = 1
 DELETE: Final = 0
 Op: TypeAlias = tuple[int, bytes, bytes] | tuple[int, bytes]
 """One operation of a batch: ``(PUT, key, value)`` or ``(DELETE, key)``; the numbers are the wire's signals."""
+
+
+class CheckedSequence(Sequence[T]):
+    """Arguments that a codec has looked through, and that a command holds as they are: as they may be very many, they
+    are made a chunk at a time whenever they are taken."""
+
+    @abstractmethod
+    def chunks(self, most: int) -> Iterator[Sequence[T]]:
+        """Return the items in lists of ``most``, and one of what is left."""
+
+
+class CheckedList(list[T]):
+    """The same, where they are few."""
+
+
+def _is_checked(values: Any) -> bool:
+    kind = type(values)  # nearly always one of these two, and to ask an abstract class takes long
+    return kind is not list and kind is not tuple and isinstance(values, (CheckedList, CheckedSequence))
 
 
 class BadSignal(UsageError):
@@ -194,8 +213,10 @@ def name(value: Data) -> str:
     return to_text(value, "name")
 
 
-def keys(values: Iterable[Data]) -> tuple[bytes, ...]:
+def keys(values: Iterable[Data]) -> Sequence[bytes]:
     """Many keys, in a list or a tuple."""
+    if _is_checked(values):
+        return values  # type: ignore[return-value]
     if not isinstance(values, (list, tuple)):
         raise ArgumentTypeError(f"keys must be a list or a tuple, not {kind_of(values)}")
     kinds = set(map(type, values))
@@ -229,13 +250,15 @@ def _option(value: Any, name: Data) -> Option:
 
 def ops(values: Iterable[Op]) -> Sequence[Op]:
     """The operations of a batch. A sound batch is passed on as it is; only another one is built anew."""
+    if _is_checked(values):
+        return values  # type: ignore[return-value]
     if not isinstance(values, (list, tuple)):
         raise ArgumentTypeError(f"ops must be a list or a tuple, not {kind_of(values)}")
-    return values if _sound(values) else [_op(op, i) for i, op in enumerate(values)]
+    return values if are_ops(values) else [_op(op, i) for i, op in enumerate(values)]
 
 
-def _sound(ops: Sequence[Any]) -> bool:
-    """Whether all operations are exactly ``Op``. One flat loop: batches are long, and calls would double its time."""
+def are_ops(ops: Sequence[Any]) -> bool:
+    """Tell whether all are exactly ``Op``. One flat loop: batches are long, and calls would double its time."""
     for op in ops:
         if type(op) is not tuple and type(op) is not list:
             return False

@@ -245,7 +245,7 @@ class MGet(_Listing):
     access = Access.READ
     shape = Shape.LIST
     extras = ("fill_cache",)
-    keys: tuple[bytes, ...] = field(converter=arguments.keys)
+    keys: Sequence[bytes] = field(converter=arguments.keys, eq=tuple)
     fill_cache: bool = field(default=False, converter=arguments.fill_cache)
 
     def result(self, payload: Any) -> list[bytes | None]:

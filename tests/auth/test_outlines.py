@@ -18,6 +18,7 @@ from pyelevator.commands import (
     DbCreate,
     DbDrop,
     DbList,
+    Delete,
     Get,
     MGet,
     Ping,
@@ -74,8 +75,19 @@ def test_an_outline_names_the_database_that_the_command_names(command):
         assert (found.command.verb, found.command.name) == (command.verb, "name")
 
 
-def test_of_a_pipeline_the_least_is_asked():
-    assert outline(CLASSIC, Pipeline([Put("k", "v")]), "uid", 7).command.access is Access.READ
+@pytest.mark.parametrize(
+    ("commands", "least"),
+    [
+        ([Put("k", "v")], Access.WRITE),
+        ([Put("k", "v"), Get("k"), Put("k", "v")], Access.READ),
+        ([Get("k")], Access.READ),
+        ([], Access.READ),
+        ([Put("k", "v"), Delete("k")] * 20, Access.READ),
+    ],
+    ids=["a write", "reads and writes", "a read", "nothing", "too many runs to look at"],
+)
+def test_of_a_pipeline_the_least_is_asked(commands, least):
+    assert outline(CLASSIC, Pipeline(commands), "uid", 7).command.access is least
 
 
 @pytest.mark.parametrize(
@@ -142,7 +154,10 @@ def test_a_large_request_that_is_not_allowed_is_refused_unread(application, read
     authorizing = (
         AuthorizingApplication(application, lambda: permissions) if kind == "server" else interceptor(permissions, uid)
     )
-    for command in (Put("k", LARGE), Batch([(PUT, "k", LARGE)])):
+    pipelines = (
+        () if codec is FLAT else (Pipeline([Put("k", LARGE)]), Pipeline([Delete("k"), Batch([(PUT, "k", LARGE)])]))
+    )
+    for command in (Put("k", LARGE), Batch([(PUT, "k", LARGE)]), *pipelines):
         frames = codec.encode_request(Request(command, uid, 7))
         exchange = reader(authorizing.refuses).read(frames, peer)
         assert (exchange.request, exchange.refusal.code) == (None, ErrorCode.OS)
@@ -156,7 +171,7 @@ def test_what_is_allowed_or_small_is_read(application, reader, kind):
     authorizing = (
         AuthorizingApplication(application, lambda: permissions) if kind == "server" else interceptor(permissions, uid)
     )
-    for command in (MGet([LARGE]), Pipeline([Put("k", LARGE)]), Put("k", "v")):
+    for command in (MGet([LARGE]), Pipeline([Put("k", LARGE), Get("k")]), Put("k", "v", sync=True)):
         with pytest.raises(Unread):
             reader(authorizing.refuses).read(CLASSIC.encode_request(Request(command, uid, 7)), "reader")
 

@@ -271,8 +271,8 @@ def test_what_is_no_value_is_told_in_words_of_the_format(frame, text):
 
 
 def test_many_keys_of_one_hash_cost_no_more_than_others():
-    frame = b"\xdf" + (30_000).to_bytes(4, "big")
-    frame += b"".join(msgpack.packb(i * (2**61 - 1) % 2**63) + b"\xc0" for i in range(30_000))
+    frame = b"\xdf" + (3_000).to_bytes(4, "big")
+    frame += b"".join(msgpack.packb(i * (2**61 - 1) % 2**63) + b"\xc0" for i in range(3_000))
     assert "it has no cmd" in str(refused([frame]))
 
 

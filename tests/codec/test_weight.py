@@ -83,6 +83,7 @@ def peak(decode):
 )
 def test_a_message_takes_seven_times_its_size_beside_itself(shape, read, monkeypatch):
     monkeypatch.setattr(base, "PAGE", LIGHT)
+    monkeypatch.setattr(base, "ASKED", 0)
     monkeypatch.setattr(base, "FLOOR", 0)  # it is what a long message may take less than
     value = SHAPES[shape]
     assert peak(lambda: read(value)) < 7 * SIZE

@@ -20,8 +20,9 @@ from pyelevator.errors import (
 from pyelevator.flows import Flow, parts_of
 from pyelevator.messages import Response
 
-_MOST: Final = 50_000
-"""Commands in one message."""
+_MOST: Final = 16_000
+"""Commands in one message, with the operations and keys of such as have many. A server has them all in memory at once,
+which is more than it gives to larger messages of small commands; a single command it takes in whatever size."""
 _MOST_BYTES: Final = 16 << 20
 """Bytes of values in one message, about."""
 
@@ -35,7 +36,8 @@ def pipeline(link: Link, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
         link.check_connected()
     outcomes: list[Any] = []
     for some in _messages(commands):
-        outcomes += yield from (_together(link, some) if Pipeline.feature in link.features else _one_by_one(link, some))
+        as_one = Pipeline.feature in link.features and sum(map(_count, some)) <= _MOST
+        outcomes += yield from (_together(link, some) if as_one else _one_by_one(link, some))
         if isinstance(outcomes[-1], TransportError):
             break
     unsent = len(commands) - len(outcomes)
@@ -48,14 +50,23 @@ def _not_sent(lost: Exception) -> ConnectFailed:
 
 def _messages(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]:
     """The commands in pieces that fit into one message."""
-    first = size = 0
+    first = size = count = 0
     for at, command in enumerate(commands):
-        if at - first >= _MOST or size > _MOST_BYTES:
+        more = _count(command)
+        if first < at and (count + more > _MOST or size > _MOST_BYTES):
             yield commands[first:at]
-            first, size = at, 0
+            first, size, count = at, 0, 0
         size += _weight(command)
+        count += more
     if first < len(commands):
         yield commands[first:]
+
+
+def _count(command: Command[Any]) -> int:
+    """The command, or what it has many of."""
+    if isinstance(command, Batch):
+        return max(1, len(command.ops))
+    return max(1, len(command.keys)) if isinstance(command, MGet) else 1
 
 
 def _weight(command: Command[Any]) -> int:

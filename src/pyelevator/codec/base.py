@@ -10,9 +10,9 @@ import msgpack
 from attrs import evolve, field, frozen
 from msgpack import unpackb
 
-from pyelevator.arguments import kind_of
+from pyelevator.arguments import CheckedSequence, kind_of
 from pyelevator.codec.pause import paused
-from pyelevator.codec.weight import FLOOR, LIGHT, PAGE, Tally, check_weight
+from pyelevator.codec.weight import ASKED, FLOOR, LIGHT, PAGE, Tally, check_weight
 from pyelevator.commands import BadSignal, Unknown
 from pyelevator.errors import ArgumentTypeError, ErrorCode, LimitExceeded, MalformedMessage, ProtocolError, UsageError
 from pyelevator.messages import Request, Response, Status
@@ -191,6 +191,8 @@ def _packable(value: Any) -> Any:
     """What stands in a message for a value that msgpack does not know."""
     if type(value) is MapKey:
         return value.key
+    if isinstance(value, CheckedSequence):
+        return list(value)
     raise TypeError(f"{kind_of(value)} cannot be written down")
 
 
@@ -260,10 +262,10 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool
         if size <= limits.harmless and not texts:  # msgpack sees to it that there are no more elements than bytes
             return unpackb(frame, raw=True, ext_hook=Extension)
         if size > (PAGE if reply else LIGHT):
-            check_weight(frame, _memory(limits, size))
+            check_weight(frame, _memory(limits, size, reply))
         elif size > _SMALL:
             _check_complete(frame)
-        tally = Tally(_memory(limits, size)) if reply and LIGHT < size <= PAGE else None
+        tally = Tally(_memory(limits, size, reply)) if reply and _LIGHT_REPLY < size <= PAGE else None
         return _unpacked(frame, limits, texts) if tally is None else _tallied(frame, limits, texts, tally)
     except ProtocolError:
         raise
@@ -271,20 +273,23 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool
         if _STRICT not in str(error):
             raise _unreadable(error, limits, size) from error
     if size > LIGHT:
-        check_weight(frame, _memory(limits, size))
+        check_weight(frame, _memory(limits, size, reply))
     try:
         return _unpacked(frame, limits, texts, strict_map_key=False, object_pairs_hook=_any_map)
     except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
         raise _unreadable(error, limits, size) from error
 
 
+_LIGHT_REPLY: Final = ASKED // 128
+"""Bytes of a reply that may take what it likes, see ``LIGHT``."""
+
 _STRICT: Final = "strict_map_key"
 """What msgpack says where a map has another key than a string: such a message is read again, with more work."""
 
 
-def _memory(limits: Limits, size: int) -> int:
+def _memory(limits: Limits, size: int, reply: bool) -> int:
     """Bytes that the value in a frame of that size may take."""
-    return max(FLOOR, limits.expansion * size)
+    return max(ASKED if reply else FLOOR, limits.expansion * size)
 
 
 def _tallied(frame: bytes, limits: Limits, texts: bool, tally: Tally) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from msgpack import unpackb
 
 from pyelevator.codec.base import RAW, Extension, Frames, Reply, pack, unpack
+from pyelevator.codec.elements import packed_args
 from pyelevator.codec.layouts import ARGS, Layout, extras_of
 from pyelevator.codec.maps import SUCCESS, MapCodec
 from pyelevator.codec.packed import PackedRows
@@ -122,7 +123,12 @@ class ClassicCodec(MapCodec):
         if writing is not None:
             begin, write, extras = writing
             if not extras or not extras_of(command):
-                return [b"".join((begin, pack(number), _UID, pack(request.uid), _ARGS, pack(write(command))))]
+                args = write(command)
+                try:
+                    packed = pack(args)
+                except TypeError:  # some are packed already
+                    packed = packed_args(args)
+                return [b"".join((begin, pack(number), _UID, pack(request.uid), _ARGS, packed))]
         return super().encode_request(request)
 
     def decode_request(self, frames: Frames) -> Request[Any]:

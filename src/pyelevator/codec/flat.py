@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 from attrs import frozen
 
-from pyelevator.arguments import kind_of
+from pyelevator.arguments import CheckedSequence, kind_of
 from pyelevator.codec.base import (
     RAW,
     Codec,
@@ -26,7 +27,9 @@ from pyelevator.codec.base import (
     unknown,
     unpack,
 )
-from pyelevator.codec.outline import flat_outline
+from pyelevator.codec.elements import packed_elements
+from pyelevator.codec.outline import flat_message, flat_outline
+from pyelevator.codec.weight import LIGHT
 from pyelevator.commands import COMMANDS, DELETE, PUT, BadSignal, Command, Get, Op, Range, Shape, Slice
 from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
 from pyelevator.messages import Request, Response, Status
@@ -36,6 +39,9 @@ _DELETE: Final = b"BDEL"
 
 PROMISES: Final = ("sync", "reverse", "exclusive", "cursor")
 """Extras that mean something else if they are not understood; the others are hints, and are left out."""
+
+_MANY_OF: Final = {"BATCH": "ops", "MGET": "keys"}
+"""Verb -> what there may be very many of."""
 
 _MANY: Final = 16
 """Elements of a reply from which on it may be large."""
@@ -89,17 +95,20 @@ def _write_ops(command: Any) -> Iterator[bytes]:
         yield from op[1:]
 
 
-def _read_ops(args: Sequence[Any]) -> tuple[list[Op]]:
-    ops: list[Any] = []
-    rest = iter(args)
-    for signal in rest:
+def _read_ops(args: Sequence[Any]) -> tuple[Sequence[Op]]:
+    ops = _ops(iter(args))
+    return (packed_elements(ops) if isinstance(args, CheckedSequence) else list(ops),)
+
+
+def _ops(args: Iterator[Any]) -> Iterator[Any]:
+    for signal in args:
         if signal not in (_PUT, _DELETE):
             raise MalformedMessage(str(BadSignal(signal)), code=ErrorCode.SIGNAL)
         try:
-            ops.append((PUT, next(rest), next(rest)) if signal == _PUT else (DELETE, next(rest)))
+            op = (PUT, next(args), next(args)) if signal == _PUT else (DELETE, next(args))
         except StopIteration:
             raise MalformedMessage("the batch ends within an operation", code=ErrorCode.VALUE) from None
-    return (ops,)
+        yield op
 
 
 def _read_slice(args: Sequence[Any]) -> tuple[Any, int]:
@@ -154,19 +163,27 @@ class FlatCodec(Codec):
             if getattr(command, promise, False):
                 raise UnsupportedByDialect(f"the flat dialect has no {promise}=True; connect with dialect='classic'")
         uid = "" if command.verb.startswith("DB") else request.uid
+        if isinstance(getattr(command, _MANY_OF.get(command.verb, ""), None), CheckedSequence):
+            return [packed_elements(chain((uid or "", command.verb), layout.write(command))).packed()]
         return [pack([uid or "", command.verb, *layout.write(command)])]
 
     def decode_request(self, frames: Frames) -> Request[Any]:
+        large = (
+            flat_message(frames[0]) if len(frames) == 1 and LIGHT < len(frames[0]) <= self.limits.frame_bytes else None
+        )
+        uid, verb, args = large or self._parts(frames)
+        return Request(self._command(verb, args), text(uid) or None)
+
+    def _parts(self, frames: Frames) -> tuple[bytes, Any, Sequence[Any]]:
         message = _array(frames, "request", self.limits)
         if len(message) < 2 or not isinstance(message[0], bytes):
             raise MalformedMessage("Invalid request message : uid, command and arguments were expected")
-        uid, verb, *args = message
-        return Request(self._command(verb, args), text(uid) or None)
+        return message[0], message[1], message[2:]
 
     def outline(self, frames: Frames) -> Request[Any] | None:
         return flat_outline(frames[0]) if len(frames) == 1 else None
 
-    def _command(self, verb: Any, args: list[Any]) -> Command[Any]:
+    def _command(self, verb: Any, args: Sequence[Any]) -> Command[Any]:
         name = text(verb) if isinstance(verb, bytes) else ""
         layout = ARGS.get(name)
         if layout is None or layout.read is None:

@@ -28,11 +28,13 @@ from pyelevator.codec.base import (
     unknown,
     unpack,
 )
+from pyelevator.codec.elements import PackedElements, packed_args
 from pyelevator.codec.layouts import ARGS, KNOWN, array_of, built, extras_of, map_of
-from pyelevator.codec.outline import classic_outline
+from pyelevator.codec.outline import classic_message, classic_outline, meta_of
 from pyelevator.codec.packed import PackedBinPage, PackedBinRows, PackedPage, PackedRows
 from pyelevator.codec.pause import paused
 from pyelevator.codec.payloads import READERS, WRITERS, answers, cursor_of, message_of, page_of
+from pyelevator.codec.weight import LIGHT
 from pyelevator.commands import PIPELINED, Command, DbCreate, Pipeline, Range, Shape, Slice
 from pyelevator.errors import Id, MalformedMessage, ProtocolError
 from pyelevator.messages import Request, Response, Sealed, Status
@@ -61,13 +63,20 @@ class MapCodec(Codec):
             lz4.require()
         layout = ARGS.get(command.verb)
         args = layout.write(command) if layout else command.args  # type: ignore[attr-defined]
+        if any(isinstance(arg, PackedElements) for arg in args):
+            said = pack({"cmd": command.verb, "meta": _meta(request), "uid": request.uid})
+            return [b"".join((b"\x84", memoryview(said)[1:], pack("args"), packed_args(args)))]
         written = pack if layout else RAW.pack_passed_on
         return [written({"cmd": command.verb, "meta": _meta(request), "uid": request.uid, "args": args})]
 
     def decode_request(self, frames: Frames) -> Request[Any]:
         if len(frames) != 1:
             raise MalformedMessage(f"a request is one frame, not {len(frames)}")
-        message = unpack(frames[0], self.limits)
+        try:
+            message = self._large(frames[0]) or unpack(frames[0], self.limits)
+        except ProtocolError as error:
+            error.request_id, error.compression = meta_of(frames[0]) if len(frames[0]) > LIGHT else (None, False)
+            raise
         if type(message) is not dict:
             raise MalformedMessage(f"Invalid request message : a map was expected, not {kind_of(message)}")
         meta = map_of(message.get(b"meta") or {})
@@ -89,6 +98,10 @@ class MapCodec(Codec):
         if gather is None and type(request_id) is int and not (compression or bin):
             return Request.usual(command, uid, request_id)
         return Request(command, uid, request_id, compression, gather=gather, bin=bin)
+
+    def _large(self, frame: bytes) -> dict[bytes, Any] | None:
+        """A large message that need not be unpacked."""
+        return classic_message(frame) if LIGHT < len(frame) <= self.limits.frame_bytes else None
 
     def outline(self, frames: Frames) -> Request[Any] | None:
         return classic_outline(frames[0]) if len(frames) == 1 else None

@@ -1,25 +1,103 @@
-"""Outlines: what a request asks for and about which database, read without its arguments.
+"""Outlines: what a large request asks for and about which database, read without its arguments.
 
-A large request of a client that may not ask for it is refused by its outline; nothing is made of the rest.
+A large request of a client that may not ask for it is refused by its outline, and a proxy passes it on by its outline;
+nothing is made of the rest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgpack
+from attrs import frozen
 
 from pyelevator.codec.base import text
-from pyelevator.commands import COMMANDS, Command, Get, Pipeline, Unknown
+from pyelevator.codec.elements import SOUND, elements_at, reader_at
+from pyelevator.commands import COMMANDS, PIPELINED, Command, Get, Pipeline, Unknown
+from pyelevator.errors import ProtocolError
 from pyelevator.messages import Request
 
 _LONGEST: Final = 1024
 """Bytes of a part that is read; what is longer is left to who reads the whole message."""
 
-_READ: Final = (b"cmd", b"meta", b"uid")
+_PARTS: Final = 16
+"""Parts that a request has at most, and runs of a pipeline that are looked at."""
+
+_READ: Final = frozenset({b"cmd", b"meta", b"uid"})
+
+UNREADABLE: Final = (ValueError, TypeError, KeyError, OverflowError, msgpack.OutOfData, ProtocolError)
+"""What is raised where something has no clear outline."""
 
 
 class _Unclear(ValueError):
     """The message has to be read in full."""
+
+
+@frozen
+class Outline:
+    """A request whose arguments stay packed.
+
+    Attributes:
+        frame: all of it.
+        parts: what it says beside its arguments, by its names.
+        start: where its arguments begin: the array of a classic request, 0 if it has none; the first of a flat one.
+        stop: where they end.
+        count: how many parts it has, those that are not read among them.
+        arguments: of a flat request, how many.
+    """
+
+    frame: bytes
+    parts: Mapping[bytes, Any]
+    start: int
+    stop: int
+    count: int
+    arguments: int = 0
+
+
+def classic_parts(frame: bytes) -> Outline:
+    """The parts of a classic request; arguments that come last, as those of our clients do, are not looked at.
+
+    Raises:
+        one of UNREADABLE: it has to be read in full.
+    """
+    reader, start, stop = reader_at(frame), 0, 0
+    parts: dict[bytes, Any] = {}
+    count = reader.read_map_header()
+    if count > _PARTS:
+        raise _Unclear
+    for left in reversed(range(count)):
+        name = _part(reader, frame, 0)
+        if name in _READ:
+            parts[name] = _part(reader, frame, 0)
+        else:
+            begin = reader.tell()
+            if not left and name == b"args":
+                return Outline(frame, parts, begin, len(frame), count)
+            reader.skip()
+            start, stop = (begin, reader.tell()) if name == b"args" else (start, stop)
+    if reader.tell() != len(frame):
+        raise _Unclear
+    return Outline(frame, parts, start, stop, count)
+
+
+def flat_parts(frame: bytes) -> Outline:
+    """The same of a flat request, which is not looked at further than to its arguments."""
+    reader = reader_at(frame)
+    count = reader.read_array_header()
+    uid, verb = _part(reader, frame, 0), _part(reader, frame, 0)
+    return Outline(frame, {b"uid": uid, b"cmd": verb}, reader.tell(), len(frame), 2, count - 2)
+
+
+def _part(reader: msgpack.Unpacker, frame: bytes, at: int) -> Any:
+    """The next value of a reader that began at ``at``, if it is short."""
+    start = at + reader.tell()
+    reader.skip()
+    if at + reader.tell() - start > _LONGEST:
+        raise _Unclear
+    return msgpack.unpackb(frame[start : at + reader.tell()], raw=True)
+
+
+# Who may ask for it
 
 
 def classic_outline(frame: bytes) -> Request[Any] | None:
@@ -32,61 +110,57 @@ def classic_outline(frame: bytes) -> Request[Any] | None:
     ('MGET', 'u', 7)
     """
     try:
-        reader = _reader(frame)
-        parts: dict[bytes, Any] = {}
-        for _ in range(reader.read_map_header()):
-            name = _part(reader, frame)
-            if name in _READ:
-                parts[name] = _part(reader, frame)
-            elif name == b"args" and _kind(parts.get(b"cmd")).by_name:
-                parts[name] = _only(reader, frame)
-            else:
-                reader.skip()
-        meta = parts.get(b"meta")
+        found = classic_parts(frame)
+        verb, meta = found.parts.get(b"cmd"), found.parts.get(b"meta")
         number = meta.get(b"id") if isinstance(meta, Mapping) else None
         if number is not None and type(number) is not int:
             raise _Unclear
-        return _outline(parts.get(b"cmd"), parts.get(b"args"), parts.get(b"uid"), number)
-    except (ValueError, TypeError, OverflowError, msgpack.OutOfData):
+        kind = _kind(verb)
+        name = _only(found) if kind.by_name else None
+        return _request(_least(found) if kind is Pipeline else kind, verb, name, found.parts.get(b"uid"), number)
+    except UNREADABLE:
         return None
 
 
 def flat_outline(frame: bytes) -> Request[Any] | None:
     """The same of a flat request."""
     try:
-        reader = _reader(frame)
-        count = reader.read_array_header()
-        uid, verb = _part(reader, frame), _part(reader, frame)
-        name = _part(reader, frame) if count > 2 and _kind(verb).by_name else None
-        return _outline(verb, name, uid or None, None)
-    except (ValueError, TypeError, OverflowError, msgpack.OutOfData):
+        found = flat_parts(frame)
+        uid, verb = found.parts[b"uid"], found.parts[b"cmd"]
+        kind = _kind(verb)
+        name = _part(reader_at(frame, found.start), frame, found.start) if found.arguments and kind.by_name else None
+        return _request(Get if kind is Pipeline else kind, verb, name, uid or None, None)
+    except UNREADABLE:
         return None
 
 
-def _reader(frame: bytes) -> msgpack.Unpacker:
-    reader = msgpack.Unpacker(raw=True, max_buffer_size=len(frame))
-    reader.feed(frame)
-    return reader
+def _only(found: Outline) -> Any:
+    """The first of one or two arguments."""
+    reader = reader_at(found.frame, found.start)
+    if reader.read_array_header() not in (1, 2):
+        raise _Unclear
+    return _part(reader, found.frame, found.start)
 
 
-def _part(reader: msgpack.Unpacker, frame: bytes) -> Any:
-    """The next value, if it is short."""
-    start = reader.tell()
+def _least(found: Outline) -> type[Command[Any]]:
+    """The command of a pipeline that needs the least: who may not ask for that may ask for nothing in it."""
+    reader = reader_at(found.frame, found.start)
+    if reader.read_array_header() != 1:
+        raise _Unclear
+    runs = reader.read_array_header()
+    if not 0 < runs <= _PARTS:
+        return Get
+    return min([_run(reader, found) for _ in range(runs)], key=lambda kind: kind.access)
+
+
+def _run(reader: msgpack.Unpacker, found: Outline) -> type[Command[Any]]:
+    """The command of the next run."""
+    if reader.read_array_header() != 3:
+        raise _Unclear
+    kind = _kind(_part(reader, found.frame, found.start))
     reader.skip()
-    if reader.tell() - start > _LONGEST:
-        raise _Unclear
-    return msgpack.unpackb(frame[start : reader.tell()], raw=True)
-
-
-def _only(reader: msgpack.Unpacker, frame: bytes) -> Any:
-    """The first of the next value's one or two elements."""
-    count = reader.read_array_header()
-    if count not in (1, 2):
-        raise _Unclear
-    first = _part(reader, frame)
-    if count == 2:
-        reader.skip()
-    return first
+    reader.skip()
+    return kind if kind in PIPELINED else Get
 
 
 def _kind(verb: Any) -> type[Command[Any]]:
@@ -95,9 +169,8 @@ def _kind(verb: Any) -> type[Command[Any]]:
     return COMMANDS.get(text(verb), Unknown)
 
 
-def _outline(verb: Any, name: Any, uid: Any, number: int | None) -> Request[Any]:
+def _request(kind: type[Command[Any]], verb: Any, name: Any, uid: Any, number: int | None) -> Request[Any]:
     """The request, its command without arguments but for the name of a database."""
-    kind = _kind(verb)
     if uid is not None and type(uid) is not bytes:
         raise _Unclear
     if kind.by_name:
@@ -105,8 +178,64 @@ def _outline(verb: Any, name: Any, uid: Any, number: int | None) -> Request[Any]
             raise _Unclear
         make: Any = kind
         command = make(name)
-    elif kind is Unknown:
-        command = Unknown(verb)
-    else:  # of a pipeline it is asked whether its client may do anything there at all
-        command = object.__new__(Get if kind is Pipeline else kind)
+    else:
+        command = Unknown(verb) if kind is Unknown else object.__new__(kind)
     return Request(command, None if uid is None else text(uid), number)
+
+
+# What it holds
+
+
+def meta_of(frame: bytes) -> tuple[int | None, bool]:
+    """Tell under which id a classic request that cannot be read is answered, and whether compressed."""
+    with suppress(*UNREADABLE):
+        meta = classic_parts(frame).parts.get(b"meta")
+        if isinstance(meta, Mapping):
+            number = meta.get(b"id")
+            return number if type(number) is int and number >= 0 else None, meta.get(b"compression") is True
+    return None, False
+
+
+def classic_message(frame: bytes) -> dict[bytes, Any] | None:
+    """A large classic request, its many elements still packed.
+
+    Returns:
+        The message; None if it has to be read in full, as of other verbs.
+    """
+    with suppress(*UNREADABLE):
+        found = classic_parts(frame)
+        return {**found.parts, b"args": [_elements_of(found)]}
+    return None
+
+
+def checked_parts(frame: bytes) -> Outline | None:
+    """The parts of a large classic request of which ``classic_message`` would read the arguments."""
+    with suppress(*UNREADABLE):
+        found = classic_parts(frame)
+        _elements_of(found)
+        return found
+    return None
+
+
+def _elements_of(found: Outline) -> Sequence[Any]:
+    """The one argument, checked.
+
+    Raises:
+        one of UNREADABLE: it is something else.
+    """
+    are_sound = SOUND[found.parts[b"cmd"]]
+    reader = reader_at(found.frame, found.start)
+    if reader.read_array_header() != 1:
+        raise _Unclear
+    count = reader.read_array_header()
+    return elements_at(found.frame, found.start + reader.tell(), found.stop, count, are_sound)
+
+
+def flat_message(frame: bytes) -> tuple[bytes, bytes, Sequence[bytes]] | None:
+    """The same of a flat request: its uid, its verb and its arguments."""
+    with suppress(*UNREADABLE):
+        found = flat_parts(frame)
+        uid, verb = found.parts[b"uid"], found.parts[b"cmd"]
+        if type(uid) is bytes and verb in SOUND and found.arguments >= 0:
+            return uid, verb, elements_at(frame, found.start, len(frame), found.arguments, SOUND[b"MGET"])
+    return None

@@ -9,6 +9,8 @@ from typing import Any, Final, TypeAlias
 
 from pyelevator.codec.base import RAW, Limits, pack, unpack
 from pyelevator.codec.classic import NUMBERED, OPENINGS, SUCCEEDED
+from pyelevator.codec.outline import checked_parts
+from pyelevator.codec.weight import LIGHT
 from pyelevator.errors import ProtocolError
 
 Message: TypeAlias = dict[Any, Any]
@@ -16,8 +18,13 @@ Message: TypeAlias = dict[Any, Any]
 _LOOKED_AT: Final = frozenset({b"DBCONNECT"})
 """Verbs whose answers a proxy has something to say about."""
 
-_PARTS: Final = (4, 2)
-"""How many parts a request has (verb, meta, uid, arguments), and its meta (compression, id)."""
+_PARTS: Final = 4
+"""How many parts a request has: verb, meta, uid, arguments."""
+
+_PARTS_OF_META: Final = 2
+"""Compression and id."""
+
+_LONGEST_OPENING: Final = max(map(len, OPENINGS))
 
 
 def request_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
@@ -35,7 +42,7 @@ def request_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
     if len(frames) != 1:
         return None
     try:
-        message = unpack(frames[0], limits)
+        message = _large(frames[0], limits) or unpack(frames[0], limits)
     except ProtocolError:
         return None
     meta = message.get(b"meta") if type(message) is dict else None
@@ -43,6 +50,19 @@ def request_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
         return None
     verb = message.get(b"cmd")
     return message if type(verb) is bytes and verb not in _LOOKED_AT else None
+
+
+def _large(frame: bytes, limits: Limits) -> Message | None:
+    """A large request as our clients write it, without its arguments; nothing is made of them."""
+    if not LIGHT < len(frame) <= limits.frame_bytes:
+        return None
+    found = checked_parts(frame)
+    if found is None:
+        return None
+    message = {**found.parts, b"args": None}
+    if found.count != _PARTS or len(message) != _PARTS:
+        return None
+    return message if _after_opening(frame, message[b"meta"]) is not None else None
 
 
 def reply_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
@@ -88,12 +108,23 @@ def request_under(number: int, frame: bytes, message: Message) -> bytes:
     5
     """
     meta = message[b"meta"]
-    if (len(message), len(meta)) == _PARTS:  # as many as the opening says: none of them comes twice
-        opening, numbered, rest = frame.partition(NUMBERED)
-        given = pack(meta[b"id"])
-        if opening + numbered in OPENINGS and rest.startswith(given):
-            return b"".join((opening, numbered, pack(number), rest[len(given) :]))
+    if len(message) == _PARTS:  # as many as the opening says: none of them comes twice
+        given = _after_opening(frame, meta)
+        if given is not None:
+            opening, rest = given
+            return b"".join((opening, pack(number), rest))
     return renumbered(meta, number, message)
+
+
+def _after_opening(frame: bytes, meta: Any) -> tuple[bytes, memoryview] | None:
+    """What a request begins with, up to its id, and what comes behind that; None if our clients write it otherwise."""
+    if type(meta) is not dict or len(meta) != _PARTS_OF_META:
+        return None
+    at = frame.find(NUMBERED, 0, _LONGEST_OPENING) + len(NUMBERED)
+    given = pack(meta.get(b"id"))
+    if frame[:at] in OPENINGS and frame.startswith(given, at):
+        return frame[:at], memoryview(frame)[at + len(given) :]
+    return None
 
 
 def renumbered(place: Message, number: int, whole: Message) -> bytes:

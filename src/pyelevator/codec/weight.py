@@ -4,15 +4,20 @@ An empty array is one byte on the wire and seventy in memory, so the size of a m
 """
 
 import re
-from typing import Final
+from typing import Final, TypeAlias
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
 
-FLOOR: Final = 24 << 20
-"""Bytes of memory that any value may take, however short it is."""
+Bytes: TypeAlias = bytes | memoryview
 
-LIGHT: Final = 192 << 10
+LIGHT: Final = 32 << 10
 """Bytes of a frame that takes no more than that, whatever it holds: no token takes more than 128 times its size."""
+
+FLOOR: Final = 128 * LIGHT
+"""Bytes of memory that what a request holds may take, however short it is."""
+
+ASKED: Final = 24 << 20
+"""The same of a reply: its reader has asked for that."""
 
 PAGE: Final = 4 << 20
 """Bytes of a reply up to which it is counted while it is made: what is open of it then is not, but that is little."""
@@ -68,18 +73,19 @@ _TOKENS: Final = 16
 _EXTENSIONS: Final = frozenset({0xC7, 0xC8, 0xC9})
 
 
-def check_weight(frame: bytes, most: int) -> None:
+def check_weight(frame: Bytes, most: int, count: int = 1) -> None:
     """Refuses a value that would take too much memory, or claims more elements than it has.
 
     Args:
         frame: holds the value.
         most: bytes of memory.
+        count: how many values the frame holds, next to one another.
 
     Raises:
         LimitExceeded: it would take more.
         MalformedMessage: it is cut off, or no value.
     """
-    at, end, left, weight, begins = 0, len(frame), 1, 0, 0
+    at, end, left, weight, begins = 0, len(frame), count, 0, 0
     first_at, left_then, weight_then, tries = 0, 0, 0, 0
     while left:
         if left == left_then:  # an element of a long array has ended
@@ -117,7 +123,7 @@ def check_weight(frame: bytes, most: int) -> None:
             )
 
 
-def _alike(frame: bytes, start: int, end: int, most: int) -> int:
+def _alike(frame: Bytes, start: int, end: int, most: int) -> int:
     """Count the values behind the one from ``start`` to ``end`` that differ from it only in what its strings hold."""
     if end - start > _LONGEST:
         return 0
@@ -129,13 +135,13 @@ def _alike(frame: bytes, start: int, end: int, most: int) -> int:
         first = frame[at]
         size = _SIZES[first] or _token(frame, first, at)[0]
         content = _content(frame, first, at)
-        pattern.append(re.escape(frame[at : at + size - content]) + b".{%d}" % content)
+        pattern.append(re.escape(bytes(frame[at : at + size - content])) + b".{%d}" % content)
         at += size
     run = re.compile(b"(?s:%b)*+" % b"".join(pattern)).match(frame, end)
     return min((run.end() - end) // (end - start), most) if run else 0
 
 
-def _content(frame: bytes, first: int, at: int) -> int:
+def _content(frame: Bytes, first: int, at: int) -> int:
     """Count the bytes of a token that matter neither for where the next one begins nor for what it weighs."""
     if 0xA2 <= first <= 0xBF:
         return first & 31
@@ -143,7 +149,7 @@ def _content(frame: bytes, first: int, at: int) -> int:
     return int.from_bytes(frame[at + 1 : at + 1 + width], "big") if width else 0
 
 
-def _token(frame: bytes, first: int, at: int) -> tuple[int, int, int]:
+def _token(frame: Bytes, first: int, at: int) -> tuple[int, int, int]:
     """The size of a token, how many values follow that belong to it, and what it weighs."""
     if first <= 0x8F:
         count = first & 15

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Self, TypeAlias
 
 from attrs import frozen
 
-from pyelevator.arguments import prefix_successor
+from pyelevator.arguments import CheckedSequence, prefix_successor
 from pyelevator.commands import Op, RepairReport
 from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import ErrorCode
@@ -138,6 +138,15 @@ def batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     return (keys[first : first + READ_BATCH] for first in range(0, len(keys), READ_BATCH))
 
 
+_CHUNK: Final = 1 << 14
+"""Keys of a request that are unpacked, sorted and read before the next."""
+
+
+def chunks_of(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+    """Return the keys in chunks that are read one after the other; in one, if they are in memory already."""
+    return keys.chunks(_CHUNK) if isinstance(keys, CheckedSequence) else (keys,)
+
+
 class ReadView(ABC):
     """Reads of an engine as it is now, or of a snapshot."""
 
@@ -222,9 +231,12 @@ class Engine(ReadView):
         Raises:
             EngineError: one of them could not be read.
         """
+        values: list[bytes | None] = []
         with self.snapshot() as snapshot:
-            found = collect_values(snapshot, sorted(set(keys)), on_values, fill_cache=fill_cache)
-        return list(map(found.__getitem__, keys))
+            for chunk in chunks_of(keys):
+                found = collect_values(snapshot, sorted(set(chunk)), on_values, fill_cache=fill_cache)
+                values += map(found.__getitem__, chunk)
+        return values
 
     @abstractmethod
     def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:

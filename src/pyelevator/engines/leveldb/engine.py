@@ -29,6 +29,9 @@ from pyelevator.engines.row_cache import RowCache
 
 _BACKUP_PAIRS: Final = 1000
 
+_MOST_CACHED: Final = 1 << 16
+"""Keys of one request that are looked up among the rows; of more, all of them would have to be in memory at once."""
+
 
 class LevelDbEngine(LevelDbReader, Engine):
     """One open LevelDB.
@@ -82,9 +85,9 @@ class LevelDbEngine(LevelDbReader, Engine):
     def collect(
         self, keys: Sequence[bytes], on_values: OnValues = lambda _: None, *, fill_cache: bool = False
     ) -> Sequence[bytes | None]:
-        if fill_cache or self.rows:
-            return self.rows.collect(self, keys, on_values, fill_cache=fill_cache)
-        return super().collect(keys, on_values)
+        if (fill_cache or self.rows) and len(keys) <= _MOST_CACHED:
+            return self.rows.collect(self, list(keys), on_values, fill_cache=fill_cache)
+        return super().collect(keys, on_values, fill_cache=fill_cache)
 
     def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:
         with self._errors:
