@@ -242,6 +242,16 @@ class Core:
         self._jobs.refuse(waiting, ConnectFailed(told))
         return self._done()
 
+    def upstream_lost(self, upstream: str, lane_number: int, error: ElevatorError, now: float) -> list[Action]:
+        """The connection of a lane has ended: whether what was under way there was executed, nobody knows."""
+        self._jobs.now = now
+        pool = self._pools[upstream]
+        lane = pool.lanes[lane_number]
+        if not lane.empty:
+            self._give_up(pool, lane, error)
+            self._jobs.serve_waiting(pool)
+        return self._done()
+
     def _passed(self, passenger: Passenger, reply: Reply) -> None:
         """A request that was passed on has its answer."""
         self._actions.append(reply)

@@ -262,7 +262,11 @@ class Proxy:
                 do[type(action)](action)
             if not self._lines.has(key, line):
                 return
-        self._lines.attune(key, line)
+        lost = line.take_loss()
+        if lost is not None:
+            self._perform(self._core.upstream_lost(*key, lost, now))
+        if self._lines.has(key, line):
+            self._lines.attune(key, line)
 
     def _report(self, upstream: str, failure: ConnectFailed, now: float) -> None:
         """Logs that an upstream cannot be reached: each reason once a minute."""

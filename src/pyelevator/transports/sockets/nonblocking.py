@@ -51,6 +51,7 @@ class Caller:
         dialled: how many there have been.
         due: when (seconds, monotonic) ``attend`` has something to do, whatever happens.
         failure: why the last attempt failed; None if that is not known, or there was none.
+        lost: why a connection that was up has ended, for the owner to take note of and set to None.
 
     Raises:
         ConnectFailed: there can be nobody.
@@ -82,6 +83,7 @@ class Caller:
         self.pollable: int | None = None
         self.dialled = 0
         self.failure: Exception | None = None
+        self.lost: Exception | None = None
         self._connect_timeout = connect_timeout
         self._failing_since: float | None = None
         self._heartbeat = heartbeat
@@ -307,7 +309,9 @@ class Caller:
     def _hang_up(self, now: float, failure: Exception | None) -> None:
         was_up = self._up
         self._end()
-        if not was_up:
+        if was_up:
+            self.lost = failure or Lost()
+        else:
             self._note(failure, now)
         if self._untried and not was_up:
             self.due = now

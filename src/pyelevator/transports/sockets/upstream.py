@@ -4,8 +4,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from pyelevator.errors import ConnectFailed
+from pyelevator.errors import ConnectFailed, ElevatorError
 from pyelevator.transports.base import HEARTBEAT
+from pyelevator.transports.connect_errors import connection_lost_error
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.sockets.nonblocking import Caller, Outbox
 from pyelevator.transports.zmtp.frames import MAX_MESSAGE
@@ -21,11 +22,11 @@ class Road:
     """
 
     def __init__(self, url: str, curve: Curve | None = None, max_message: int = MAX_MESSAGE) -> None:
-        self._url, self._curve, self._max_message = url, curve, max_message
+        self.url, self._curve, self._max_message = url, curve, max_message
 
     def caller(self) -> Caller:
         """A new connection."""
-        return Caller(self._url, self._max_message, curve=self._curve, heartbeat=HEARTBEAT)
+        return Caller(self.url, self._max_message, curve=self._curve, heartbeat=HEARTBEAT)
 
 
 class Outgoing:
@@ -113,6 +114,14 @@ class Outgoing:
         except ConnectFailed as error:
             self.failure = error
         self.flush(now)
+
+    def take_loss(self) -> ElevatorError | None:
+        """Why a connection that was up has ended, once all has been received that came over it; once for each."""
+        lost = self._caller.lost
+        if lost is None or self._caller.at_hand:
+            return None
+        self._caller.lost = None
+        return lost if isinstance(lost, ElevatorError) else connection_lost_error(self._road.url)
 
     def receive(self) -> Sequence[bytes] | None:
         """The next message that has come in; None if there is none right now."""
