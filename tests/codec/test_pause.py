@@ -47,11 +47,11 @@ def test_the_collector_is_off_until_the_last_thread_has_left():
     def stay():
         with pause:
             entered.set()
-            leave.wait(10)
+            leave.wait(60)
 
     thread = threading.Thread(target=stay)
     thread.start()
-    entered.wait(10)
+    assert entered.wait(60)
     with pause:
         pass
     assert not gc.isenabled()
@@ -67,14 +67,14 @@ def test_a_child_that_was_forked_meanwhile_collects():
     def stay():
         with pause:
             entered.set()
-            leave.wait(10)
+            leave.wait(60)
 
     thread = threading.Thread(target=stay)
     thread.start()
-    entered.wait(10)
+    assert entered.wait(60)
     process = multiprocessing.get_context("fork").Process(target=exit_by, args=(pause,))
     process.start()
-    process.join(10)
+    process.join(60)
     leave.set()
     thread.join()
     assert process.exitcode == 7

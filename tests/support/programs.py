@@ -29,7 +29,7 @@ def start(program, *args, options=STRICT):
     )
 
 
-def finish(process, timeout=60):
+def finish(process, timeout=200):
     """Waits for its end, and gives what came of it."""
     began = time.monotonic()
     with process:
@@ -42,6 +42,6 @@ def finish(process, timeout=60):
     return Ran(process.returncode, out, err, time.monotonic() - began)
 
 
-def run(program, *args, options=STRICT, timeout=60):
+def run(program, *args, options=STRICT, timeout=200):
     """Runs a program to its end."""
     return finish(start(program, *args, options=options), timeout)

@@ -66,7 +66,7 @@ class ServerProcess:
         binds: Sequence[str] = (ANY_PORT,),
         engine: str | None = None,
         args: Sequence[str] = (),
-        timeout: float = 20.0,
+        timeout: float = 60.0,
     ) -> None:
         engine = engine or ("memory" if data is None else "leveldb")
         self._args = ["--engine", engine, *(() if data is None else ("--data", str(data))), *args]
@@ -183,7 +183,7 @@ class ProxyProcess(ServerProcess):
         *,
         listen: Sequence[str] = (ANY_PORT,),
         args: Sequence[str] = (),
-        timeout: float = 20.0,
+        timeout: float = 60.0,
     ) -> None:
         self._args = [*(() if upstream is None else ("--upstream", upstream)), *args]
         self._timeout = timeout
