@@ -7,9 +7,14 @@ import pytest
 
 from pyelevator import AsyncElevator, Elevator
 from pyelevator.application import Application, Policy
+from pyelevator.codec import ClassicCodec
+from pyelevator.commands import Get, Pipeline, Put, Range, Slice
+from pyelevator.deadlines import Deadline
 from pyelevator.interceptors import RequestLog
+from pyelevator.messages import Request
 from pyelevator.proxy import Proxy
 from pyelevator.testing.servers import ANY_PORT, serve
+from pyelevator.transports import TcpTransport
 
 
 @pytest.fixture(params=[(), (RequestLog(),)], ids=["passed on", "with an interceptor"])
@@ -65,4 +70,65 @@ def test_many_clients_that_leave_shut_nobody_out(proxied):
             rows = E.RangeIter(consistent=True)
             next(rows)
             del rows
+    assert becomes(0, application.cursors)
+
+
+def pipelined(*commands):
+    """What opens cursors for a client that does not go on, over a connection to ``url`` that stays; the answers."""
+
+    def ask(url, lane):
+        codec = ClassicCodec()
+        with Elevator.from_url(url, timeout=30) as E:
+            request = Request(Pipeline(commands), E.db_uid, 77)
+        lane.send(codec.encode_request(request), Deadline.after(30))
+        return codec.decode_response(lane.receive(Deadline.after(30)), request).payload
+
+    return ask
+
+
+def opening(verb):
+    return {
+        "SLICE": Slice("0", 2, cursor=True),
+        "RANGE": Range("0", "9", max_bytes=1, cursor=True),
+    }[verb]
+
+
+@pytest.mark.parametrize("padding", [0, 1_000_000], ids=["small", "large"])
+@pytest.mark.parametrize("verb", ["SLICE", "RANGE"])
+def test_cursors_opened_in_a_pipeline_are_given_back_when_its_client_leaves(proxied, verb, padding):
+    application, url = proxied
+    ask = pipelined(Put("x", "v" * padding), opening(verb), Get("000"), opening(verb))
+    lane = TcpTransport(url.removeprefix("tcp://"))
+    answers = ask(url, lane)
+    assert [getattr(answer, "cursor", None) is not None for answer in answers] == [False, True, False, True]
+    assert becomes(2, application.cursors)
+    lane.close()
+    assert becomes(0, application.cursors)
+
+
+def test_a_cursor_given_back_in_a_pipeline_is_given_back_once(proxied):
+    application, url = proxied
+    lane = TcpTransport(url.removeprefix("tcp://"))
+    _, opened = pipelined(Get("000"), opening("SLICE"))(url, lane)
+    assert becomes(1, application.cursors)
+    pipelined(Get("000"), Slice(cursor=opened.cursor))(url, lane)
+    assert becomes(0, application.cursors)
+    with Elevator.from_url(url, timeout=30) as other:
+        kept = other.RangeIter(consistent=True)
+        next(kept)
+        lane.close()
+        assert len(list(kept)) == 99
+
+
+def test_cursors_of_async_iterators_that_begin_together_are_given_back(proxied):
+    application, url = proxied
+
+    async def main():
+        async with AsyncElevator.from_url(url, timeout=30) as E:
+            await E.Get("000")
+            iterators = [E.RangeIter(consistent=True) for _ in range(3)]
+            await asyncio.gather(*[anext(iterator) for iterator in iterators])
+            assert becomes(3, application.cursors)
+
+    asyncio.run(main())
     assert becomes(0, application.cursors)

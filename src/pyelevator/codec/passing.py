@@ -18,6 +18,10 @@ Message: TypeAlias = dict[Any, Any]
 _LOOKED_AT: Final = frozenset({b"DBCONNECT"})
 """Verbs whose answers a proxy has something to say about."""
 
+_PIPELINE: Final = b"PIPELINE"
+_CURSOR: Final = b"cursor"
+"""A pipeline with this anywhere in it may open cursors, and its answer says which."""
+
 _PARTS: Final = 4
 """How many parts a request has: verb, meta, uid, arguments."""
 
@@ -49,7 +53,9 @@ def request_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
     if type(meta) is not dict or not _is_id(meta.get(b"id")) or meta.get(b"bin") is True:  # headers pass as raw
         return None
     verb = message.get(b"cmd")
-    return message if type(verb) is bytes and verb not in _LOOKED_AT else None
+    if type(verb) is not bytes or verb in _LOOKED_AT or (verb == _PIPELINE and _CURSOR in frames[0]):
+        return None
+    return message
 
 
 def _large(frame: bytes, limits: Limits) -> Message | None:

@@ -20,7 +20,7 @@ from pyelevator.flows import Interceptor, compose
 from pyelevator.messages import Request, Response
 from pyelevator.proxy.actions import Action, Forward, Renew, Reply, Rest, Resume
 from pyelevator.proxy.clients import Client, Clients
-from pyelevator.proxy.cursors import Cursors
+from pyelevator.proxy.cursors import Cursors, cursors_in
 from pyelevator.proxy.jobs import Jobs
 from pyelevator.proxy.lanes import Lane, Passenger, Pool
 from pyelevator.proxy.relay import Relay
@@ -299,8 +299,8 @@ class Core:
         request = exchange.request
         if request is not None:
             response = evolve(response, id=request.id)
-            if cursor := getattr(request.command, "cursor", None):
-                self._note_cursor(client, request, cursor, response.cursor)
+            for cursor, kept in cursors_in(request.command, response):
+                self._note_cursor(client, request, cursor, kept)
         self._actions.append(Reply(client.identity, exchange.encode(response)))
         if not _is_tagged(exchange):
             self._done_with.append(client)

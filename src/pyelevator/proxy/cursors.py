@@ -4,13 +4,29 @@ A server sees a connection of the proxy's, and not the client behind it: what a 
 given back by the proxy.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
-from pyelevator.commands import Slice
-from pyelevator.messages import Request
+from pyelevator.commands import Command, Pipeline, Slice
+from pyelevator.messages import Request, Response
 
 _MOST: Final = 64
 """Cursors of one client that are remembered; earlier ones end in the server's own time."""
+
+
+def cursors_in(command: Command[Any], outcome: Any) -> Iterator[tuple[Any, bytes | None]]:
+    """What a request says of cursors, and which of them the server keeps: one pair for each command that does.
+
+    Args:
+        command: of the request.
+        outcome: the response; in a pipeline what stands for one, which is a bare payload where there is no more to say.
+    """
+    if isinstance(command, Pipeline):
+        payload = outcome.payload if isinstance(outcome.payload, list) else ()
+        for each, one in zip(command.commands, payload, strict=False):
+            yield from cursors_in(each, one)
+    elif asked := getattr(command, "cursor", None):
+        yield asked, outcome.cursor if isinstance(outcome, Response) else None
 
 
 class Cursors:
