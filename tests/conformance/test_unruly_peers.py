@@ -1,10 +1,12 @@
 """The public suites on unruly peers over every transport of ours, and that a transport without deadlines fails them."""
 
+import asyncio
 import sys
 from pathlib import Path
 
 import pytest
 
+from pyelevator import AsyncElevator, Elevator, LimitExceeded, MalformedMessage
 from pyelevator.application import Application
 from pyelevator.deadlines import Deadline
 from pyelevator.testing.servers import serve
@@ -55,6 +57,44 @@ class TestAsyncIpc(OverIpc, AsyncTransportConformance):
     @pytest.fixture
     def connect(self):
         return lambda url: IpcTransport(url.removeprefix("ipc://")).to_async()
+
+
+def sync_ping(relay, url):
+    with Elevator.from_url(url, timeout=20) as E:
+        assert E.ping() == "PONG"
+        relay.answer = "replaced"
+        E.ping()
+
+
+def async_ping(relay, url):
+    async def main():
+        async with AsyncElevator.from_url(url, timeout=20) as E:
+            assert await E.ping() == "PONG"
+            relay.answer = "replaced"
+            await E.ping()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("replacement", "error"),
+    [
+        (b"\xff" * 100, MalformedMessage),
+        (b"\x04\x00", MalformedMessage),
+        (TOO_LARGE, LimitExceeded),
+        (b"\x00\x01x", MalformedMessage),
+        (b"\x01\x01x\x00\x01x", MalformedMessage),
+    ],
+    ids=["junk", "an empty command", "too large", "one frame", "no header"],
+)
+@pytest.mark.parametrize("ping", [sync_ping, async_ping], ids=["sync", "async"])
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+def test_an_answer_that_makes_no_sense_is_the_same_error_everywhere(transport, ping, replacement, error, tmp_path):
+    bind = {"tcp": "tcp://127.0.0.1:0", "ipc": f"ipc://{tmp_path}/e.sock"}[transport]
+    with serve(Application.in_memory(), bind) as server, UnrulyRelay(server.urls[0]) as relay:
+        relay.replacement = replacement
+        with pytest.raises(error):
+            ping(relay, relay.url)
 
 
 @pytest.fixture

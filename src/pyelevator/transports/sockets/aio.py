@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import ConnectFailed, ConnectTimeout, TransportError
+from pyelevator.errors import ConnectFailed, ConnectTimeout, ProtocolError, TransportError
 from pyelevator.forks import FORKS
 from pyelevator.transports.base import HEARTBEAT, AsyncTransport, Receiver
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, connect_timeout_error, connection_lost_error
@@ -97,7 +97,9 @@ class AsyncZmtpTransport(AsyncTransport):
         self._failure = caller.failure
         self._hand_over(caller)
         if was_up and not caller.up and self._caller is not None:
-            self._receiver.connection_lost(connection_lost_error(self._url))
+            reason, caller.lost = caller.lost, None
+            lost = reason if isinstance(reason, ProtocolError) else connection_lost_error(self._url)
+            self._receiver.connection_lost(lost)
         if self._caller is not None:
             self._go_on(caller)
 
