@@ -145,7 +145,7 @@ def test_a_refusal_names_verb_access_and_database(guard, command, message):
     assert isinstance(error, OSError)
 
 
-def test_a_database_that_is_out_of_bounds_is_refused_whether_it_exists_or_not(guard):
+def test_a_forbidden_database_is_refused_whether_it_exists_or_not(guard):
     answers = [ask(guard({"app-*": Access.ADMIN}), DbConnect(name)) for name in ("other", "nothing")]
     assert [answer.message.replace("nothing", "other") for answer in answers] == [answers[0].message] * 2
 
@@ -175,7 +175,7 @@ def test_a_uid_from_before_is_no_way_around_what_changed(application):
     assert guard(Request(Get("k"), uid, peer="alice")).code is DENIED
 
 
-def test_a_uid_that_does_not_exist_is_answered_as_ever_so_that_clients_connect_again(guard, application):
+def test_an_unknown_uid_is_answered_so_that_clients_connect_again(guard, application):
     request = Request(Get("k"), "no-such-uid", 7, peer="alice")
     assert guard({"app-*": Access.READ})(request) == application(request)
 

@@ -77,7 +77,7 @@ def test_the_server_s_key_may_be_given_as_it_is(files):
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o620, 0o666, 0o777])
-def test_a_secret_that_others_can_use_is_refused_with_the_command_that_helps(files, mode):
+def test_a_secret_that_others_can_use_is_refused_with_advice(files, mode):
     path = files / "alice.key_secret"
     os.chmod(path, mode)
     with pytest.raises(UsageError) as caught:

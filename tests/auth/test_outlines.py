@@ -176,7 +176,7 @@ def test_what_is_allowed_or_small_is_read(application, reader, kind):
             reader(authorizing.refuses).read(CLASSIC.encode_request(Request(command, uid, 7)), "reader")
 
 
-def test_eight_megabytes_of_a_client_without_rights_cost_a_server_its_bytes(tmp_path):
+def test_a_large_request_without_permission_costs_only_its_bytes(tmp_path):
     server = Abused(tmp_path, "keys")
     with server.process:
         line = server.line()

@@ -89,12 +89,12 @@ def test_what_is_no_text_is_told(tmp_path):
         read_permissions(tmp_path / "p.toml")
 
 
-def test_without_a_file_of_permissions_every_known_client_may_do_everything(keys):
+def test_without_permissions_every_known_client_has_full_access(keys):
     alice = keys.let_in("alice")
     assert ClientKeys(keys.directory).permissions() == {alice.public_key: FULL_ACCESS, "local": FULL_ACCESS}
 
 
-def test_with_one_a_client_may_do_what_its_table_says_and_others_what_theirs_says(keys):
+def test_each_client_has_the_permissions_of_its_table_or_of_others(keys):
     alice, bob = keys.let_in("alice"), keys.let_in("bob")
     keys.permit("[alice]\nread = 'app-*'\n['*']\nadmin = 'scratch'")
     assert ClientKeys(keys.directory).permissions() == {
@@ -167,7 +167,7 @@ def dear(keys, clock, monkeypatch):
     return ClientKeys(keys.directory, clock), looks
 
 
-def test_strangers_do_not_have_thousands_of_files_looked_at_each(dear):
+def test_unknown_clients_do_not_cause_a_check_of_all_files_each(dear):
     clients, looks = dear
     assert not any(clients.is_known(KEY) for _ in range(100))
     assert len(looks) == 1
@@ -201,7 +201,7 @@ def test_a_file_that_was_only_touched_is_read_again(keys):
 
 
 @pytest.mark.parametrize("text", ["[alice", "[alice]\nfly = '*'"])
-def test_permissions_that_somebody_breaks_leave_those_before_in_force(keys, caplog, text):
+def test_malformed_permissions_leave_the_previous_ones_in_force(keys, caplog, text):
     alice = keys.let_in("alice")
     keys.permit("[alice]\nread = 'app-*'")
     clients = ClientKeys(keys.directory)
@@ -251,7 +251,7 @@ def test_broken_permissions_keep_a_server_from_starting(keys):
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\xff", b'public-key = "short"'])
-def test_a_key_file_that_cannot_be_read_lets_nobody_in_and_keeps_nobody_out(keys, caplog, content):
+def test_an_unreadable_key_file_admits_no_client_and_rejects_no_other(keys, caplog, content):
     alice = keys.let_in("alice")
     keys.file("broken").write_bytes(content)
     assert ClientKeys(keys.directory).permissions().keys() == {alice.public_key, "local"}
@@ -268,7 +268,7 @@ def test_a_client_cannot_have_the_name_of_a_table_that_means_others(keys, caplog
 
 
 @pytest.mark.parametrize("name", [".alice.key", "alice.key~", "alice.key.swp", "alice.key_secret", "alice"])
-def test_other_files_let_nobody_in(keys, name):
+def test_other_files_admit_no_client(keys, name):
     alice = keys.let_in("alice")
     keys.file("alice").rename(keys.file("alice").with_name(name))
     assert not ClientKeys(keys.directory).is_known(alice.public_key)

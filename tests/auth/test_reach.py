@@ -34,7 +34,7 @@ def test_loopback_and_socket_files_need_no_keys(url):
 
 
 @pytest.mark.parametrize("url", PUBLIC)
-def test_a_public_address_without_keys_is_refused_and_the_message_says_what_to_do(url):
+def test_a_public_address_without_keys_is_refused_with_advice(url):
     with pytest.raises(UsageError) as caught:
         check_exposure([*LOCAL, url], keys=False, insecure=False)
     assert str(caught.value) == (

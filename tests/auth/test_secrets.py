@@ -44,7 +44,7 @@ def test_the_server_s_objects_show_no_secret(keys):
     assert secret not in repr(auth) + repr(auth.curve) + str(auth.clients.permissions())
 
 
-def test_a_loose_server_secret_keeps_the_server_from_starting_with_the_command_that_helps(keys):
+def test_a_server_secret_that_others_can_read_is_refused_with_advice(keys):
     keys.let_in("alice")
     path = keys.directory / "server.key_secret"
     os.chmod(path, 0o644)

@@ -107,7 +107,7 @@ def test_a_process_that_fails_is_told_of():
         processes.measure(workloads.mixed_workload, "here", "default", 10, seconds=0)
 
 
-def test_values_are_the_same_in_every_run_and_half_of_them_can_be_compressed_away():
+def test_values_are_equal_in_every_run_and_compress_to_a_half():
     value = workloads.value(7)
     assert len(value) == 100
     assert value[:50] == value[50:]

@@ -11,7 +11,7 @@ def through(mirror, application, *requests):
     return [drive(way(request), lambda effect: application(effect.request)) for request in requests]
 
 
-def test_successful_writes_arrive_at_the_second_server_under_the_database_s_name():
+def test_successful_writes_reach_the_second_server_by_database_name():
     main, second = FakeTransport(), FakeTransport()
     with Elevator(transport=main) as E:
         E.createdb("shop")
@@ -72,7 +72,7 @@ def test_what_does_not_find_room_is_dropped_and_counted():
         second.gate.set()
 
 
-def test_a_forgotten_database_is_forgotten_by_the_second_server_and_keeps_its_data():
+def test_a_forgotten_database_is_also_forgotten_by_the_second_server():
     main, second = FakeTransport(), FakeTransport()
     with Mirror(second) as mirror, Elevator(transport=main, interceptors=[mirror]) as E:
         E.createdb("shop")

@@ -200,7 +200,7 @@ def test_a_seed_fixes_the_chance_and_without_one_clients_differ():
     assert list(Retry(10).delays()) != list(Retry(10).delays())
 
 
-def test_each_attempt_has_its_part_of_the_time_and_the_last_one_all_that_is_left():
+def test_each_attempt_has_its_part_of_the_time_and_the_last_the_rest():
     deadline = Deadline.after(30)
     wire = Wire(RequestTimeout("lost"), RequestTimeout("lost"), OK)
     attempt(Retry(attempts=3), wire, deadline=deadline)

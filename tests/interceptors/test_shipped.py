@@ -206,7 +206,7 @@ def test_dropping_a_database_empties_the_cache():
     assert bench(Get("k")).code is ErrorCode.KEY
 
 
-def test_the_cache_keeps_to_its_bytes_and_the_least_recently_used_goes_first():
+def test_the_cache_evicts_the_least_recently_used_above_its_limit():
     cache = Cache(max_bytes=3 * (200 + 1 + 100))
     bench = Bench(cache)
     for key in "abcd":

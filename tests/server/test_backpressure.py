@@ -76,9 +76,7 @@ def watched(server, seconds, during):
     return largest
 
 
-def test_a_client_that_asks_for_gigabytes_and_never_reads_costs_bounded_memory_and_nobody_waits(
-    server, client, dealers
-):
+def test_a_client_that_never_reads_costs_bounded_memory_and_no_waits(server, client, dealers):
     client.Put("large", "v" * MB)
     client.Put("small", "v")
     before = resident(server.pid)

@@ -70,7 +70,7 @@ def filled(data):
 
 @pytest.mark.parametrize("damage", WHOLE)
 @pytest.mark.parametrize("name", ["victim", "default"])
-def test_a_damaged_database_is_told_of_and_repaired_while_others_are_served(tmp_path, damage, name):
+def test_a_damaged_database_is_reported_and_others_are_served(tmp_path, damage, name):
     with filled(tmp_path) as server:
         damage(tmp_path / name)
         server.restart()
@@ -129,7 +129,7 @@ def read_only(folder):
         folder.chmod(mode)
 
 
-def test_a_database_in_an_unwritable_directory_is_told_of_while_others_are_served(tmp_path):
+def test_an_unwritable_database_is_reported_and_others_are_served(tmp_path):
     with filled(tmp_path), read_only(tmp_path / "victim"):
         with without_overrides(lambda: ServerProcess(tmp_path)) as server:
             with connected(server, "default") as other, connected(server, "victim") as client:
@@ -142,7 +142,7 @@ def test_a_database_in_an_unwritable_directory_is_told_of_while_others_are_serve
                 assert client.Range() == PAIRS
 
 
-def test_a_server_starts_in_an_unwritable_data_directory_and_serves_what_is_there(tmp_path):
+def test_a_server_starts_and_serves_in_an_unwritable_data_directory(tmp_path):
     with filled(tmp_path), read_only(tmp_path):
         with without_overrides(lambda: ServerProcess(tmp_path)) as server, connected(server, "victim") as client:
             client.Put("more", "1")

@@ -99,7 +99,7 @@ def test_an_mget_of_too_many_keys_or_too_many_bytes_is_refused(client):
         client.MGet(["000", "001", "002", "003"])
 
 
-def test_of_more_databases_than_may_be_open_the_one_unused_for_longest_makes_room(client):
+def test_above_max_open_the_least_recently_used_database_is_closed(client):
     names = [f"db{i}" for i in range(6)]
     for name in names:
         client.createdb(name)

@@ -101,7 +101,7 @@ def test_a_port_in_use_is_named(tmp_path):
         assert ServerProcess(tmp_path).stop() == 0
 
 
-def test_the_socket_file_of_a_living_server_is_refused_and_a_stale_one_is_taken_over(raw, tmp_path):
+def test_a_stale_socket_file_is_replaced_and_one_in_use_refused(raw, tmp_path):
     url = f"ipc://{tmp_path}/socket"
     with ServerProcess(binds=[url]) as process:
         second = elevator("serve", "--engine", "memory", "--bind", url)

@@ -69,7 +69,7 @@ def test_a_repair_tells_what_it_kept(connect, data):
         assert client.Range() == PAIRS
 
 
-def test_a_repair_that_would_lose_most_takes_force_and_dropping_keeps_what_it_set_aside(connect, data):
+def test_a_repair_that_would_lose_most_needs_force(connect, data):
     with connect(Elevator) as client:
         filled(client)
         lose_tables(data)

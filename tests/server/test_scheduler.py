@@ -1,4 +1,4 @@
-"""Order: who waits behind whom."""
+"""The scheduler: which requests wait for which."""
 
 import pytest
 from hypothesis import given, settings
@@ -27,28 +27,37 @@ def slow(name, id=None):
 
 
 class World:
-    """An order whose workers are done when the test says so; a GET is answered at once, a RANGE never is."""
+    """A scheduler whose workers are done when the test says so; a GET is answered without waiting, a RANGE never is."""
 
-    def __init__(self, most=2):
-        self.order = Scheduler(self.answer, self.work, most)
+    def __init__(self, max_running=2):
+        self.scheduler = Scheduler(max_running)
         self.done, self.running = [], []
 
-    def answer(self, identity, job):
+    def respond(self, identity, job):
         if job.exchange is None or isinstance(job.exchange.request.command, Range):
             return False
         self.done.append((identity, self.name(job)))
         return True
 
-    def work(self, identity, job):
-        self.running.append((identity, job))
+    def execute(self):
+        while (ready := self.scheduler.next_job()) is not None:
+            identity, job = ready
+            if (job.is_tried or not self.respond(identity, job)) and self.scheduler.start(identity, job):
+                self.running.append(ready)
 
     def add(self, job, identity=A):
-        self.order.add(identity, job)
+        self.scheduler.submit(identity, job)
+        self.execute()
+
+    def resume(self):
+        self.scheduler.resume()
+        self.execute()
 
     def finish(self, index=0):
         identity, job = self.running.pop(index)
         self.done.append((identity, self.name(job)))
-        self.order.finished(identity, job)
+        self.scheduler.complete(identity, job)
+        self.execute()
 
     @staticmethod
     def name(job):
@@ -64,7 +73,7 @@ def world():
     return World()
 
 
-def test_the_id_counts_whether_the_request_could_be_read_or_not():
+def test_the_id_counts_whether_the_request_could_be_decoded_or_not():
     refusal = Response.failure(ErrorCode.REQUEST, "what?", 0)
     assert carries_id(exchange(Get("k"), id=0))
     assert not carries_id(exchange(Get("k")))
@@ -72,10 +81,10 @@ def test_the_id_counts_whether_the_request_could_be_read_or_not():
     assert not carries_id(Exchange(ClassicCodec(), None, Response.failure(ErrorCode.REQUEST, "what?")))
 
 
-def test_what_is_quick_is_answered_and_leaves_nothing_behind(world):
+def test_a_fast_request_is_answered_and_leaves_nothing_behind(world):
     world.add(quick("1"))
     assert world.answered == ["1"]
-    assert (A in world.order, world.order.pending, world.order.load) == (False, 0, 0)
+    assert (A in world.scheduler, world.scheduler.pending_count, world.scheduler.pending_bytes) == (False, 0, 0)
 
 
 def test_behind_a_slow_request_only_requests_with_ids_are_answered(world):
@@ -84,10 +93,10 @@ def test_behind_a_slow_request_only_requests_with_ids_are_answered(world):
     world.add(quick("overtakes", id=1))
     world.add(quick("of another client"), B)
     assert world.answered == ["overtakes", "of another client"]
-    assert world.order.pending == 2
+    assert world.scheduler.pending_count == 2
     world.finish()
     assert world.answered[2:] == ["slow", "waits"]
-    assert world.order.pending == 0
+    assert world.scheduler.pending_count == 0
 
 
 def test_a_second_slow_request_without_an_id_waits_for_the_first(world):
@@ -102,7 +111,7 @@ def test_a_second_slow_request_without_an_id_waits_for_the_first(world):
     assert world.answered == ["1", "2", "3", "4"]
 
 
-def test_a_message_that_is_not_read_yet_counts_as_one_without_an_id(world):
+def test_a_message_that_is_not_decoded_counts_as_one_without_an_id(world):
     world.add(slow("slow"))
     world.add(Job([b"unread"]))
     assert len(world.running) == 1
@@ -125,73 +134,88 @@ def test_one_client_has_only_so_many_requests_at_the_workers(world):
     assert world.answered[1:] == ["0", "1", "of another client", "2", "3", "4"]
 
 
-def test_a_request_that_was_tried_is_not_tried_again(world):
-    world.order.add(A, quick("1"), tried=True)
+def test_a_request_that_has_been_tried_is_not_tried_again(world):
+    job = quick("1")
+    job.is_tried = True
+    world.add(job)
     assert world.answered == []
     assert len(world.running) == 1
 
 
-def test_for_a_client_that_does_not_read_nothing_is_executed(world):
-    world.order.block(A)
+def test_nothing_is_executed_for_a_client_that_does_not_read(world):
+    world.scheduler.block(A)
     for job in (quick("1"), quick("2", id=2), slow("3", id=3)):
         world.add(job)
     assert (world.answered, world.running) == ([], [])
-    assert world.order.blocked() == [A]
-    assert world.order.parked(A) == 3 * 1025
-    assert (world.order.pending, world.order.load) == (0, 0)
-    world.order.unblock(A)
-    assert (world.answered, list(world.order.resting)) == ([], [A])
-    world.order.resume()
+    assert world.scheduler.blocked_clients() == [A]
+    assert world.scheduler.blocked_bytes(A) == 3 * 1025
+    assert (world.scheduler.pending_count, world.scheduler.pending_bytes) == (0, 0)
+    world.scheduler.unblock(A)
+    assert (world.answered, list(world.scheduler.paused)) == ([], [A])
+    world.resume()
     assert world.answered == ["1", "2"]
-    assert world.order.parked(A) == 0
+    assert world.scheduler.blocked_bytes(A) == 0
     world.finish()
-    assert A not in world.order
+    assert A not in world.scheduler
 
 
-def test_of_much_that_waited_a_part_goes_on_at_a_time_and_the_clients_take_turns(world):
+def test_clients_with_many_waiting_requests_take_turns(world):
     for identity in (A, B):
-        world.order.block(identity)
+        world.scheduler.block(identity)
         for i in range(100):
             world.add(quick(f"{i}", id=i), identity)
-        world.order.unblock(identity)
+        world.scheduler.unblock(identity)
     for identity, done in ((B, 64), (A, 128), (B, 164), (None, 200)):
-        world.order.resume()
+        world.resume()
         assert len(world.answered) == done
-        assert next(iter(world.order.resting), None) == identity
-    assert (world.order.pending, world.order.load) == (0, 0)
-    assert A not in world.order
+        assert next(iter(world.scheduler.paused), None) == identity
+    assert (world.scheduler.pending_count, world.scheduler.pending_bytes) == (0, 0)
+    assert A not in world.scheduler
 
 
-def test_one_whose_turn_has_not_come_sends_no_more_than_goes_on(world):
-    world.order.block(A)
+def test_a_paused_client_cannot_grow_its_queue(world):
+    world.scheduler.block(A)
     for i in range(100):
         world.add(quick(f"{i}", id=i))
-    world.order.unblock(A)
+    world.scheduler.unblock(A)
     for i in range(100, 200):
         world.add(quick(f"{i}", id=i))
     assert world.answered == [f"{i}" for i in range(200)]
-    assert not world.order.resting
+    assert not world.scheduler.paused
 
 
 def test_a_client_may_be_blocked_by_its_own_answer(world):
     world.add(slow("slow"))
     for i in range(3):
         world.add(quick(f"{i}"))
-    world.order._answer = lambda identity, job: world.answer(identity, job) and (world.order.block(A) or True)
+    respond = world.respond
+    world.respond = lambda identity, job: respond(identity, job) and (world.scheduler.block(A) or True)
     world.finish()
     assert world.answered == ["slow", "0"]
-    assert (world.order.pending, world.order.parked(A)) == (0, 2 * 1025)
+    assert (world.scheduler.pending_count, world.scheduler.blocked_bytes(A)) == (0, 2 * 1025)
 
 
 def test_a_dropped_client_is_forgotten_once_its_workers_are_done(world):
     world.add(slow("slow"))
-    world.order.block(A)
+    world.scheduler.block(A)
     world.add(quick("1"))
-    world.order.drop(A)
-    assert A in world.order
+    world.scheduler.discard(A)
+    assert A in world.scheduler
     world.finish()
     assert world.answered == ["slow"]
-    assert (A in world.order, world.order.pending, world.order.load) == (False, 0, 0)
+    assert (A in world.scheduler, world.scheduler.pending_count, world.scheduler.pending_bytes) == (False, 0, 0)
+
+
+@pytest.mark.parametrize("is_blocked", [False, True])
+def test_a_client_that_is_dropped_leaves_no_count_behind(world, is_blocked):
+    for number in range(3):
+        world.add(slow(f"{number}"))
+    if is_blocked:
+        world.scheduler.block(A)
+    world.scheduler.discard(A)
+    world.finish()
+    assert (world.answered, A in world.scheduler) == (["0"], False)
+    assert (world.scheduler.pending_count, world.scheduler.pending_bytes) == (0, 0)
 
 
 _STEPS = st.one_of(
@@ -204,7 +228,7 @@ _STEPS = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(steps=st.lists(_STEPS, max_size=40))
-def test_whatever_happens_everything_is_answered_once_and_what_has_no_id_in_order(steps):
+def test_every_job_is_answered_once_and_those_without_ids_in_order(steps):
     world, added = World(), []
     for number, (what, *details) in enumerate(steps):
         if what == "add":
@@ -215,21 +239,26 @@ def test_whatever_happens_everything_is_answered_once_and_what_has_no_id_in_orde
         elif what == "finish" and world.running:
             world.finish(details[0] % len(world.running))
         elif what == "block":
-            world.order.block(details[0])
-        elif what == "unblock" and details[0] in world.order.blocked():
-            world.order.unblock(details[0])
-        elif what == "resume" and world.order.resting:
-            world.order.resume()
+            world.scheduler.block(details[0])
+        elif what == "unblock" and details[0] in world.scheduler.blocked_clients():
+            world.scheduler.unblock(details[0])
+        elif what == "resume" and world.scheduler.paused:
+            world.resume()
         assert max([sum(who == client for who, _ in world.running) for client in (A, B)]) <= 2
-    for identity in world.order.blocked():
-        world.order.unblock(identity)
-    while world.running or world.order.resting:
-        if world.order.resting:
-            world.order.resume()
+    for identity in world.scheduler.blocked_clients():
+        world.scheduler.unblock(identity)
+    while world.running or world.scheduler.paused:
+        if world.scheduler.paused:
+            world.resume()
         else:
             world.finish()
     assert sorted(world.done) == sorted(added)
     assert [entry for entry in world.done if entry[1].endswith("u") and entry[0] == A] == [
         entry for entry in added if entry[1].endswith("u") and entry[0] == A
     ]
-    assert (A in world.order, B in world.order, world.order.pending, world.order.load) == (False, False, 0, 0)
+    assert (
+        A in world.scheduler,
+        B in world.scheduler,
+        world.scheduler.pending_count,
+        world.scheduler.pending_bytes,
+    ) == (False, False, 0, 0)

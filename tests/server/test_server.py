@@ -109,7 +109,7 @@ def test_stopping_answers_what_was_taken(raw, gated):
     assert server.unanswered == 0
 
 
-def test_stopping_gives_up_after_the_grace_period_and_leaves_the_databases_open(raw, gated):
+def test_stopping_after_the_grace_period_leaves_databases_open(raw, gated):
     with Server(gated, [ANY_PORT], grace=0.01) as server:
         raw(server.urls[0]).ask(Range("slow"))
         gated.entered.acquire()
@@ -117,7 +117,7 @@ def test_stopping_gives_up_after_the_grace_period_and_leaves_the_databases_open(
     assert not gated.closed
 
 
-def test_a_server_above_its_backlog_takes_nothing_more_until_an_answer_is_out(raw, gated):
+def test_a_server_at_its_request_limit_reads_nothing_until_it_answers(raw, gated):
     with Server(gated, [ANY_PORT], server_limits=ServerLimits(max_requests=1)) as server:
         client = raw(server.urls[0])
         for i in range(20):
@@ -152,9 +152,9 @@ def blocked_client(url):
     return client
 
 
-def test_what_waits_for_one_to_read_is_not_executed_when_he_has_left(raw, gated):
+def test_requests_of_a_client_that_has_left_are_not_executed(raw, gated):
     with Server(gated, [ANY_PORT], server_limits=ServerLimits(max_unsent_bytes=1 << 20)) as server:
-        other, order = raw(server.urls[0]), server._order
+        other, scheduler = raw(server.urls[0]), server._scheduler
 
         def ask_something():
             other.ask(Get("quick"))
@@ -162,15 +162,15 @@ def test_what_waits_for_one_to_read_is_not_executed_when_he_has_left(raw, gated)
 
         with blocked_client(server.urls[0]) as leaving:
             leaving.sendall(zmtp.frame(*CODEC.encode_request(Request(Get("parked"), id=2))))
-            while not any(map(order.parked, order.blocked())):
+            while not any(map(scheduler.blocked_bytes, scheduler.blocked_clients())):
                 ask_something()
-        while order.blocked():
+        while scheduler.blocked_clients():
             ask_something()
         assert b"parked" not in gated.asked
 
 
-def test_all_who_read_again_are_served_again_though_not_at_the_same_moment(gated, monkeypatch):
-    monkeypatch.setattr("pyelevator.server.server._FLUSH", 0.0)
+def test_all_clients_that_read_again_are_served_in_turns(gated, monkeypatch):
+    monkeypatch.setattr("pyelevator.server.server._FLUSH_INTERVAL", 0.0)
     with Server(gated, [ANY_PORT], server_limits=ServerLimits(max_unsent_bytes=1 << 20)) as server:
         clients = [blocked_client(server.urls[0]) for _ in range(3)]
         parked = zmtp.frame(*CODEC.encode_request(Request(Get("parked"), id=2)))

@@ -47,7 +47,7 @@ def outcomes(E):
     return {name: reads.outcome(E, calls(ROWS)) for name, calls in reads.READS.items()}
 
 
-def test_without_descriptors_each_read_is_an_error_and_with_them_right_again(filled, connect):
+def test_reads_fail_without_descriptors_and_work_again_with_them(filled, connect):
     with ServerProcess(filled) as server, connect(endpoint=address(server), timeout=20) as E:
         E.mount("default")
         recover = without_descriptors(server.pid)

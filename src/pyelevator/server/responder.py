@@ -1,4 +1,4 @@
-"""Responder: from the frames of a message to the frames of its answer, whatever happens on the way."""
+"""The responder: from the frames of a message to the frames of its response, whatever fails on the way."""
 
 import logging
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ _FAILED: Final = "the server failed on this request; its log says more"
 
 
 class Responder:
-    """Reads messages, has an application answer them, and writes the answers.
+    """Decodes messages, has an application respond, and encodes the responses.
 
-    Codecs and applications must not raise; where they do, the client still gets its answer.
+    Codecs and applications must not raise; if they do, the client still gets a response.
 
     Args:
-        application: what answers.
-        reader: reads messages.
+        application: responds to the requests.
+        reader: decodes messages.
     """
 
     def __init__(self, application: Application, reader: Reader) -> None:
@@ -30,7 +30,13 @@ class Responder:
         self._reader = reader
 
     def decode(self, frames: Sequence[bytes], peer: str | None, connection: bytes) -> Exchange:
-        """The exchange that a message begins."""
+        """Decode a message.
+
+        Args:
+            frames: of the message.
+            peer: the client's identity as its handshake proved it; None without keys.
+            connection: the connection that it came from.
+        """
         try:
             return self._reader.read(frames, peer, connection)
         except Exception:  # noqa: BLE001 - see above
@@ -39,25 +45,25 @@ class Responder:
             return Exchange(ClassicCodec(), None, refusal, split_envelope(frames)[0])
 
     def try_respond(self, exchange: Exchange) -> list[bytes] | None:
-        """The answer's frames, if nothing has to be waited for; otherwise None."""
+        """Return the frames of the response, or None if that would take waiting."""
         if exchange.request is None:
             return exchange.encode(exchange.refusal or Response())
         try:
             response = self._application.try_handle(exchange.request)
         except Exception:  # noqa: BLE001 - see above
-            response = self._failed(exchange)
+            response = self._failure(exchange)
         return None if response is None else exchange.encode(response)
 
     def respond(self, exchange: Exchange) -> list[bytes]:
-        """The answer's frames, however long it takes."""
+        """Return the frames of the response, however long that takes."""
         if exchange.request is None:
             return exchange.encode(exchange.refusal or Response())
         try:
             response = self._application(exchange.request)
         except Exception:  # noqa: BLE001 - see above
-            response = self._failed(exchange)
+            response = self._failure(exchange)
         return exchange.encode(response)
 
-    def _failed(self, exchange: Exchange) -> Response:
+    def _failure(self, exchange: Exchange) -> Response:
         _LOG.exception("the application raised")
         return Response.failure(ErrorCode.RUNTIME, _FAILED, exchange.request.id if exchange.request else None)

@@ -1,70 +1,81 @@
-"""Room: how many answers may be in memory, so that those that nobody reads never take much more than they may.
+"""The response budget: limits the memory of responses that clients do not read.
 
-Sans-I/O: no socket, no clock.
+Sans-I/O: it has no socket and no clock.
 """
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Any, Final
+from typing import Final
+
+from pyelevator.transports.base import SendQueues
 
 LARGE: Final = 64 << 10
-"""Bytes of an answer from which on it waits for room; smaller ones are always sent."""
+"""Bytes from which on a response waits for space; smaller ones are always sent."""
 
-PATIENCE: Final = 0.5
-"""Seconds that answers wait for room, after which clients that take it up and read nothing lose their connections."""
+STALL_TIMEOUT: Final = 0.5
+"""Seconds that responses wait for space; then clients that use it up and read nothing are disconnected."""
 
-_FADES: Final = 0.9
+_DECAY: Final = 0.9
 
 
 class ResponseBudget:
-    """Tells whether there is room for one more answer: what is on its way is ``most`` bytes, and one answer, at most.
+    """Decides whether there is space for one more response.
+
+    The unsent responses have ``max_bytes`` together, and one more response in addition.
 
     Args:
-        send_queues: what is on its way: its size is ``unsent``, and its ``peers`` are those that it is for.
-        most: bytes.
+        send_queues: the unsent responses.
+        max_bytes: of them.
     """
 
-    def __init__(self, send_queues: Any, most: int) -> None:
-        self._send_queues, self._most = send_queues, most
-        self._expected = 0.0
-        self._since = inf
+    def __init__(self, send_queues: SendQueues, max_bytes: int) -> None:
+        self._send_queues, self._max_bytes = send_queues, max_bytes
+        self._expected_bytes = 0.0
+        self._stalled_since = inf
         self._sizes: Mapping[bytes, int] = {}
 
-    def starts(self, running: int) -> bool:
-        """Whether one more request may be executed beside so many, if their answers are as large as those of late."""
-        return not running or self._send_queues.unsent_bytes + (running + 1) * self._expected <= self._most
-
-    def takes(self, frames: Sequence[bytes]) -> bool:
-        """Whether an answer may be sent now."""
-        size = sum(map(len, frames))
-        self._expected = max(float(size), _FADES * self._expected)
-        return size < LARGE or self.free
-
-    @property
-    def free(self) -> bool:
-        """Whether there is room for one more, however large."""
-        return bool(self._send_queues.unsent_bytes <= self._most)
-
-    def idlers(self, waits: bool, now: float) -> list[bytes]:
-        """Those that have read nothing for a while, where others wait for room.
+    def can_start(self, running: int) -> bool:
+        """Return True if one more request may be executed.
 
         Args:
-            waits: whether somebody does.
+            running: the number of those that are being executed; their responses are expected to be as large as the
+                latest ones.
+        """
+        return not running or self._send_queues.unsent_bytes + (running + 1) * self._expected_bytes <= self._max_bytes
+
+    def admits(self, frames: Sequence[bytes]) -> bool:
+        """Return True if a response may be sent now."""
+        size = sum(map(len, frames))
+        self._expected_bytes = max(float(size), _DECAY * self._expected_bytes)
+        return size < LARGE or self.has_space
+
+    @property
+    def has_space(self) -> bool:
+        """True if there is space for one more response, whatever its size."""
+        return self._send_queues.unsent_bytes <= self._max_bytes
+
+    def stalled_clients(self, is_needed: bool, now: float) -> list[bytes]:
+        """Return the clients that have read nothing for a while although others wait for space.
+
+        Args:
+            is_needed: a response waits for space.
             now: seconds, monotonic.
         """
-        if not waits or self.free:
-            self._since = inf
+        if not is_needed or self.has_space:
+            self._stalled_since = inf
             return []
-        if self._since == inf:
-            self._begin(now)
-        if now - self._since < PATIENCE:
+        if self._stalled_since == inf:
+            self._observe(now)
+        if now - self._stalled_since < STALL_TIMEOUT:
             return []
-        still = [
-            i for i, peer in self._send_queues.peers.items() if peer.unsent_bytes >= max(LARGE, self._sizes.get(i, inf))
+        stalled = [
+            identity
+            for identity, queue in self._send_queues.peers.items()
+            if queue.unsent_bytes >= max(LARGE, self._sizes.get(identity, inf))
         ]
-        self._begin(now)
-        return still
+        self._observe(now)
+        return stalled
 
-    def _begin(self, now: float) -> None:
-        self._since = now
-        self._sizes = {identity: peer.unsent_bytes for identity, peer in self._send_queues.peers.items()}
+    def _observe(self, now: float) -> None:
+        self._stalled_since = now
+        self._sizes = {identity: queue.unsent_bytes for identity, queue in self._send_queues.peers.items()}

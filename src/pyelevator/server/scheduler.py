@@ -1,11 +1,12 @@
-"""Which requests may be executed now, and which have to wait: for an answer that is due first, for a worker, for a
-client that reads.
+"""The scheduler: decides which requests may be executed now, and which must wait.
 
-Sans-I/O: no socket, no thread, no clock.
+A request waits for earlier responses that are due first, for a worker, or for its client to read. The scheduler is
+sans-I/O: it has no socket, thread or clock, and calls nothing back. Its caller reports events (``submit``,
+``complete``, ``block``...) and then executes what ``next_job`` returns, until that is None.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from attrs import define, field
@@ -13,215 +14,260 @@ from attrs import define, field
 from pyelevator.conversation import Exchange
 
 _OVERHEAD: Final = 1024
-"""What a waiting request weighs beside its bytes."""
+"""Bookkeeping bytes added to each request."""
 
-_TURN: Final = 64
-"""Requests of one client that have waited and go on before others have their turn."""
+_QUANTUM: Final = 64
+"""The number of waiting requests of one client that are executed before other clients have their turn."""
+
+_PAUSED_QUANTUM: Final = 2
+"""The same for a paused client that sends one more request, so that its queue does not grow."""
 
 
 @define(eq=False)
 class Job:
-    """One message that was taken.
+    """A message that was received.
 
     Attributes:
-        frames: as it came.
-        peer: who sent it, where that is known.
-        exchange: None until it has been read, which a worker does with large ones.
-        has_id: the client sent an id, and so knows its answers in any order; False while it is not read.
-        weight: bytes of memory, about.
+        frames: of the message.
+        peer: the client's identity as its handshake proved it; None without keys.
+        exchange: the decoded request; None until it has been decoded, which a worker does with large messages.
+        is_tried: it has just been tried, and cannot be answered without waiting.
+        has_id: the client sent an id, and so can match responses in any order. False until it is decoded.
+        nbytes: approximate bytes of memory.
     """
 
     frames: Sequence[bytes]
     peer: str | None = None
     exchange: Exchange | None = None
+    is_tried: bool = False
     has_id: bool = field(init=False)
-    weight: int = field(init=False)
+    nbytes: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.has_id = self.exchange is not None and carries_id(self.exchange)
-        self.weight = _OVERHEAD + sum(map(len, self.frames))
+        self.nbytes = _OVERHEAD + sum(map(len, self.frames))
 
 
 def carries_id(exchange: Exchange) -> bool:
-    """Whether the client sent an id."""
-    said = exchange.request or exchange.refusal
-    return said is not None and said.id is not None
+    """Return True if the client sent an id."""
+    message = exchange.request or exchange.refusal
+    return message is not None and message.id is not None
 
 
 @define(eq=False)
-class _Client:
-    """One client of whom something is under way.
+class _ClientState:
+    """A client with requests that run or wait.
 
     Attributes:
-        running: its requests at the workers.
-        held: one of them has no id, so that further ones without an id wait for it.
-        blocked: it does not read its answers, so that everything waits.
-        resting: it has had its turn, and what waits goes on at its next one.
-        queue: what waits, in order.
-        parked: what that weighs.
+        running: the number of its requests at the workers.
+        is_ordered_running: one of them has no id, so that further ones without an id wait for it.
+        is_blocked: it does not read its responses, so that all its requests wait.
+        is_paused: it has had its turn, and its requests wait for the next one.
+        queue: the waiting requests, in order.
+        queued_bytes: their size.
     """
 
     running: int = 0
-    held: bool = False
-    blocked: bool = False
-    resting: bool = False
+    is_ordered_running: bool = False
+    is_blocked: bool = False
+    is_paused: bool = False
     queue: deque[Job] = field(factory=deque)
-    parked: int = 0
+    queued_bytes: int = 0
 
-    def lets(self, job: Job, *, first: bool) -> bool:
-        """Whether the job may start; ``first`` if none without an id waits before it."""
-        return not self.blocked and (job.has_id or (first and not self.held))
+    def can_start(self, job: Job, *, is_first: bool) -> bool:
+        """Return True if the job may start; ``is_first`` if no job without an id waits before it."""
+        return not self.is_blocked and (job.has_id or (is_first and not self.is_ordered_running))
+
+
+@define(eq=False)
+class _Turn:
+    """The turn of a client.
+
+    Attributes:
+        identity: of the client.
+        client: whose turn it is.
+        remaining: the number of waiting jobs that may start; None for a turn of one job that has just been submitted.
+        job: that job, until it is returned.
+    """
+
+    identity: bytes
+    client: _ClientState
+    remaining: int | None = None
+    job: Job | None = None
 
 
 class Scheduler:
-    """The clients of whom something is under way, and what of theirs has to wait.
+    """The clients with requests that run or wait.
 
-    A client without ids gets its answers in the order of its requests; one with ids gets quick answers before slow
-    ones. No client has more than ``most`` requests at the workers, so that one that sends many leaves some to others;
-    and for one that does not read nothing is executed.
+    Requests without ids are answered in order; for clients that send ids, fast responses overtake slow ones. No client
+    has more than ``max_running`` requests at the workers, so that a client with many requests leaves workers to others.
+    Nothing is executed for a client that does not read.
 
     Args:
-        answer: answers a job at once, if it can; whether it did.
-        work: hands a job to the workers.
-        most: jobs of one client at the workers.
+        max_running: jobs of one client at the workers.
 
     Attributes:
-        pending: requests that run or wait, but for those of blocked and resting clients.
-        load: what they weigh.
-        resting: the clients that wait for ``resume``.
+        pending_count: requests that run or wait, without those of blocked and paused clients.
+        pending_bytes: their size.
+        paused: the clients that wait for ``resume``.
     """
 
-    def __init__(self, answer: Callable[[bytes, Job], bool], work: Callable[[bytes, Job], None], most: int) -> None:
-        self._answer, self._work, self._most = answer, work, most
-        self._clients: dict[bytes, _Client] = {}
-        self.resting: dict[bytes, _Client] = {}
-        self.pending = 0
-        self.load = 0
+    def __init__(self, max_running: int) -> None:
+        self._max_running = max_running
+        self._clients: dict[bytes, _ClientState] = {}
+        self._turn: _Turn | None = None
+        self.paused: dict[bytes, _ClientState] = {}
+        self.pending_count = 0
+        self.pending_bytes = 0
 
     def __contains__(self, identity: bytes) -> bool:
         return identity in self._clients
 
-    def add(self, identity: bytes, job: Job, *, tried: bool = False) -> None:
-        """Starts the job, or lets it wait; ``tried`` if it cannot be answered at once."""
-        client = self._clients.setdefault(identity, _Client())
-        if client.resting:
-            client.queue.append(job)
-            self._park(client, job, +1)
-            self._wake(identity, client, 2)  # so that no more can come than goes
-            return
-        if not (client.lets(job, first=not client.queue) and self._start(identity, client, job, tried)):
-            client.queue.append(job)
-            self._park(client, job, +1)
-        self._tidy(identity, client)
+    # Events
 
-    def finished(self, identity: bytes, job: Job) -> None:
-        """A worker is done with the job, and its answer is sent; what waited for that goes on."""
-        client = self._clients[identity]
-        client.running -= 1
-        client.held = client.held and job.has_id
-        self._count(job, -1)
-        if not client.resting:
-            self._go_on(identity, client)
+    def submit(self, identity: bytes, job: Job) -> None:
+        """Add a job: it is the next one, or it waits."""
+        client = self._clients.setdefault(identity, _ClientState())
+        if not client.is_paused and client.can_start(job, is_first=not client.queue):
+            self._turn = _Turn(identity, client, job=job)
+            return
+        job.is_tried = False
+        client.queue.append(job)
+        self._count_queued(client, job, +1)
+        if client.is_paused:
+            self._unpause(identity, client, _PAUSED_QUANTUM)
+
+    def complete(self, identity: bytes, job: Job) -> None:
+        """Report that a worker has finished a job and its response is sent; jobs that waited for that are next."""
+        client = self._end_run(identity, job)
+        if not client.is_paused:
+            self._turn = _Turn(identity, client, _QUANTUM)
 
     def put_back(self, identity: bytes, job: Job) -> None:
-        """Lets a job that a worker is done with wait again, before the others; its client is blocked."""
-        client = self._clients[identity]
-        client.running -= 1
-        client.held = client.held and job.has_id
-        self._count(job, -1)
+        """Let a job that a worker has finished wait again, before all others, and block its client."""
+        client = self._end_run(identity, job)
         client.queue.appendleft(job)
-        self._park(client, job, +1)
+        self._count_queued(client, job, +1)
         self.block(identity)
 
     def block(self, identity: bytes) -> None:
-        """Nothing of this client's starts until ``unblock``."""
-        client = self._clients.setdefault(identity, _Client())
-        if not client.blocked:
-            self._rest(identity, client)
-            del self.resting[identity]
-            client.blocked, client.resting = True, False
+        """Report that a client does not read: none of its jobs starts until ``unblock``."""
+        client = self._clients.setdefault(identity, _ClientState())
+        if not client.is_blocked:
+            self._pause(identity, client)
+            del self.paused[identity]
+            client.is_blocked, client.is_paused = True, False
 
     def unblock(self, identity: bytes) -> None:
-        """The client reads again; what waits goes on with ``resume``."""
+        """Report that a client reads again; its jobs continue with ``resume``."""
         client = self._clients[identity]
-        client.blocked = False
+        client.is_blocked = False
         if client.queue:
-            client.resting = True
-            self.resting[identity] = client
-        self._tidy(identity, client)
+            client.is_paused = True
+            self.paused[identity] = client
+        self._forget_if_idle(identity, client)
 
     def resume(self) -> None:
-        """Gives one of the resting clients its turn: who has waited longest for it."""
-        identity, client = next(iter(self.resting.items()))
-        self._wake(identity, client, _TURN)
+        """Give the paused client that has waited longest its turn."""
+        identity, client = next(iter(self.paused.items()))
+        self._unpause(identity, client, _QUANTUM)
 
-    def _rest(self, identity: bytes, client: _Client) -> None:
-        if not client.resting:
-            client.resting = True
-            self.resting[identity] = client
+    def discard(self, identity: bytes) -> None:
+        """Drop the waiting jobs of a client."""
+        client = self._clients[identity]
+        if not client.is_blocked:
+            self._pause(identity, client)
+            del self.paused[identity]
+        client.queue.clear()
+        client.queued_bytes = 0
+        client.is_blocked = client.is_paused = False
+        self._forget_if_idle(identity, client)
+
+    # Decisions
+
+    def next_job(self) -> tuple[bytes, Job] | None:
+        """Return the next job to execute and its client; None if there is none.
+
+        The caller answers the job without waiting or calls ``start``, and then calls this method again.
+        """
+        turn = self._turn
+        if turn is None:
+            return None
+        identity, client = turn.identity, turn.client
+        if turn.job is not None:
+            job, turn.job = turn.job, None
+            return identity, job
+        if turn.remaining is not None and client.queue and client.can_start(client.queue[0], is_first=True):
+            if turn.remaining:
+                turn.remaining -= 1
+                job = client.queue.popleft()
+                self._count_queued(client, job, -1)
+                return identity, job
+            self._pause(identity, client)
+        self._turn = None
+        self._forget_if_idle(identity, client)
+        return None
+
+    def start(self, identity: bytes, job: Job) -> bool:
+        """Return True if a worker is to execute the job; otherwise the job waits, as too many of its client run."""
+        client = self._clients[identity]
+        if client.running < self._max_running:
+            client.running += 1
+            client.is_ordered_running = client.is_ordered_running or not job.has_id
+            self._count(job, +1)
+            return True
+        job.is_tried = False
+        if self._turn is not None and self._turn.remaining is None:
+            client.queue.append(job)
+        else:
+            client.queue.appendleft(job)
+        self._count_queued(client, job, +1)
+        self._turn = None
+        return False
+
+    # Clients
+
+    def blocked_clients(self) -> list[bytes]:
+        """Return the clients that do not read."""
+        return [identity for identity, client in self._clients.items() if client.is_blocked]
+
+    def blocked_bytes(self, identity: bytes) -> int:
+        """Return the size of a client's waiting jobs if it does not read; otherwise 0."""
+        client = self._clients.get(identity)
+        return client.queued_bytes if client is not None and client.is_blocked else 0
+
+    def _end_run(self, identity: bytes, job: Job) -> _ClientState:
+        client = self._clients[identity]
+        client.running -= 1
+        client.is_ordered_running = client.is_ordered_running and job.has_id
+        self._count(job, -1)
+        return client
+
+    def _pause(self, identity: bytes, client: _ClientState) -> None:
+        if not client.is_paused:
+            client.is_paused = True
+            self.paused[identity] = client
             self._count_queue(client, -1)
 
-    def _wake(self, identity: bytes, client: _Client, most: int) -> None:
-        client.resting = False
-        del self.resting[identity]
+    def _unpause(self, identity: bytes, client: _ClientState, quantum: int) -> None:
+        client.is_paused = False
+        del self.paused[identity]
         self._count_queue(client, +1)
-        self._go_on(identity, client, most)
+        self._turn = _Turn(identity, client, quantum)
 
-    def blocked(self) -> list[bytes]:
-        """The clients that do not read."""
-        return [identity for identity, client in self._clients.items() if client.blocked]
+    def _forget_if_idle(self, identity: bytes, client: _ClientState) -> None:
+        if not (client.running or client.queue or client.is_blocked):
+            del self._clients[identity]
 
-    def parked(self, identity: bytes) -> int:
-        """What the client's waiting requests weigh if it does not read; otherwise 0."""
-        client = self._clients.get(identity)
-        return client.parked if client is not None and client.blocked else 0
-
-    def drop(self, identity: bytes) -> None:
-        """Forgets what waits of a blocked client."""
-        client = self._clients[identity]
-        client.queue.clear()
-        client.parked = 0
-        client.blocked = False
-        self._tidy(identity, client)
-
-    def _go_on(self, identity: bytes, client: _Client, most: int = _TURN) -> None:
-        while client.queue and client.lets(client.queue[0], first=True):
-            if not most:
-                self._rest(identity, client)
-                return
-            most -= 1
-            job = client.queue.popleft()
-            self._park(client, job, -1)
-            if not self._start(identity, client, job):
-                client.queue.appendleft(job)
-                self._park(client, job, +1)
-                break
-        self._tidy(identity, client)
-
-    def _start(self, identity: bytes, client: _Client, job: Job, tried: bool = False) -> bool:
-        if not tried and self._answer(identity, job):
-            return True
-        if client.running >= self._most:
-            return False
-        client.running += 1
-        client.held = client.held or not job.has_id
-        self._count(job, +1)
-        self._work(identity, job)
-        return True
-
-    def _park(self, client: _Client, job: Job, sign: int) -> None:
-        client.parked += sign * job.weight
-        if not (client.blocked or client.resting):
+    def _count_queued(self, client: _ClientState, job: Job, sign: int) -> None:
+        client.queued_bytes += sign * job.nbytes
+        if not (client.is_blocked or client.is_paused):
             self._count(job, sign)
 
     def _count(self, job: Job, sign: int) -> None:
-        self.pending += sign
-        self.load += sign * job.weight
+        self.pending_count += sign
+        self.pending_bytes += sign * job.nbytes
 
-    def _count_queue(self, client: _Client, sign: int) -> None:
-        self.pending += sign * len(client.queue)
-        self.load += sign * client.parked
-
-    def _tidy(self, identity: bytes, client: _Client) -> None:
-        if not (client.running or client.queue or client.blocked):
-            del self._clients[identity]
+    def _count_queue(self, client: _ClientState, sign: int) -> None:
+        self.pending_count += sign * len(client.queue)
+        self.pending_bytes += sign * client.queued_bytes

@@ -1,8 +1,8 @@
-"""The server: an application behind a ROUTER socket.
+"""The server: an application behind sockets.
 
-One thread owns the socket. It reads, and answers at once what is quick; what may be slow goes to a few workers, which
-execute and encode, and whose frames come back through a queue. Every message gets exactly one answer, whatever it
-holds and whatever happens to it, if its sender reads answers at all.
+One thread owns the sockets. It decodes requests and answers the fast ones. The slow ones are executed and encoded by a
+few workers, whose frames come back through a queue. Every message gets exactly one response, whatever it contains and
+whatever fails, if its sender reads responses at all.
 """
 
 import logging
@@ -31,39 +31,39 @@ from pyelevator.transports.listeners import open_listener
 _LOG = logging.getLogger("pyelevator.server")
 
 _LARGE: Final = 64 << 10
-"""Bytes of a message from which on a worker reads it."""
+"""Bytes from which on a worker decodes a message."""
 
-_FLUSH: Final = 0.005
-"""Seconds between two looks at answers that have not left."""
+_FLUSH_INTERVAL: Final = 0.005
+"""Seconds between two attempts to send what could not be sent."""
 
-_PATIENCE: Final = 1.0
-"""Seconds at the end for a client that does not read its answers."""
+_DRAIN_TIMEOUT: Final = 1.0
+"""Seconds at the end for clients that do not read their responses."""
 
-Done: TypeAlias = tuple[bytes, Job, list[bytes]]
-"""Whom to answer, what was asked, and the frames of the answer."""
+CompletedJob: TypeAlias = tuple[bytes, Job, list[bytes]]
+"""The client, the job, and the frames of the response."""
 
 
 class Server:
-    """Serves an application on one URL or several.
+    """A server for an application on one or several URLs.
 
-    In a program or a test, ``with`` runs it in a thread of its own; a process that is nothing but a server calls
-    ``serve_forever``. Stopping is graceful: what was taken is answered, for as long as ``grace`` allows.
+    In a program or a test, ``with`` runs it in a thread of its own; a process that only serves calls
+    ``serve_forever``. It stops gracefully: received requests are answered for as long as ``grace`` allows.
 
     Args:
-        application: what answers; it is closed when the server has stopped.
-        binds: URLs, ``tcp://127.0.0.1:4141`` or ``ipc:///run/elevator.sock``; port 0 lets the system choose.
-        limits: what is taken from clients; a message of twice its frame size closes the connection that sent it.
-        workers: threads for requests that may be slow.
-        server_limits: what is in memory at once.
-        grace: seconds for the answers that are due when the server is stopped.
-        auth: asks everybody who comes over TCP for a key, and lets each client do what it may; None for everybody.
-        ipc_mode: who may use the socket files.
-        interceptors: what stands around each request that may be executed, outermost first; with any, the workers
-            answer everything.
-        codecs: of dialects that it reads beside the two, see :meth:`Codec.recognizes`.
+        application: responds to the requests; it is closed when the server has stopped.
+        binds: URLs, ``tcp://127.0.0.1:4141`` or ``ipc:///run/elevator.sock``; with port 0 the system chooses one.
+        limits: limits on messages; one of twice the frame size closes the connection that sent it.
+        workers: number of threads for requests that may be slow.
+        server_limits: limits on what is in memory at once.
+        grace: seconds for the pending responses when the server is stopped.
+        auth: asks clients over TCP for keys, and authorizes their requests; None to allow everything.
+        ipc_mode: file mode of the socket files.
+        interceptors: wrap each request that may be executed, the outermost first; with any, the workers execute
+            everything.
+        codecs: of further dialects, see :meth:`Codec.recognizes`.
 
     Attributes:
-        urls: what is bound, with the ports that the system chose.
+        urls: the bound URLs, with the ports that the system chose.
 
     Raises:
         UsageError: a URL cannot be bound; the application stays open then.
@@ -85,9 +85,9 @@ class Server:
     ) -> None:
         application = InterceptedApplication(application, interceptors) if interceptors else application
         refuses = None
-        if auth is not None:  # outermost, so that no interceptor (a cache...) answers whom the guard would refuse
-            application = guard = auth.wrap(application)
-            refuses = guard.refuses
+        if auth is not None:  # outermost, so that no interceptor (for instance a cache) answers unauthorized requests
+            application = authorizing = auth.wrap(application)
+            refuses = authorizing.refuses
         limits, self._limits = limits or Limits(), server_limits or ServerLimits()
         self._listener = open_listener(
             binds,
@@ -101,26 +101,25 @@ class Server:
         self._auth = auth
         self._application = application
         self._responder = Responder(application, Reader(limits, codecs, refuses))
-        self._order = Scheduler(self._answer_at_once, self._submit, workers)
+        self._scheduler = Scheduler(workers)
         self._workers = ThreadPoolExecutor(workers, "elevator-worker")
-        self._done: SimpleQueue[Done | None] = SimpleQueue()
-        self._unsent, self._resting = self._listener.send_queues.peers, self._order.resting
+        self._completed: SimpleQueue[CompletedJob | None] = SimpleQueue()
         self._flush_at = 0.0
-        self._room = ResponseBudget(self._listener.send_queues, self._limits.max_unsent_bytes)
+        self._budget = ResponseBudget(self._listener.send_queues, self._limits.max_unsent_bytes)
         self._running = 0
-        self._ready: deque[tuple[bytes, Job]] = deque()
+        self._startable: deque[tuple[bytes, Job]] = deque()
         self._postponed: dict[bytes, None] = {}
-        self._tick_seconds = application.maintenance_interval
-        self._tick_at = monotonic()
-        self._ticking: Future[None] | None = None
+        self._maintenance_interval = application.maintenance_interval
+        self._maintenance_at = monotonic()
+        self._maintenance: Future[None] | None = None
         self._grace = grace
-        self._stopping = False
+        self._is_stopping = False
         self._thread: threading.Thread | None = None
 
     @property
     def unanswered(self) -> int:
-        """Requests taken and not answered yet; above zero after the end if the grace period was too short."""
-        return self._order.pending
+        """The number of pending requests; above 0 after the end if the grace period was too short."""
+        return self._scheduler.pending_count
 
     def __repr__(self) -> str:
         count = self._listener.connection_count
@@ -137,16 +136,16 @@ class Server:
             self._thread.join()
 
     def serve_forever(self) -> None:
-        """Serves until ``stop`` is called, then answers what is due and closes the socket and the application."""
+        """Serve until ``stop`` is called, then answer pending requests and close the sockets and the application."""
         try:
             self._loop()
         finally:
             self._finish()
 
     def stop(self) -> None:
-        """Asks the server to stop, and returns at once; from any thread, and from signal handlers."""
-        self._stopping = True
-        self._done.put(None)
+        """Ask the server to stop, and return at once; from any thread, and from signal handlers."""
+        self._is_stopping = True
+        self._completed.put(None)
         self._listener.wakeup()
 
     def reload_keys(self) -> None:
@@ -155,187 +154,207 @@ class Server:
             self._auth.clients.reload()
 
     def _loop(self) -> None:
-        wait, take, ticks = self._listener.wait, self._take, self._tick_seconds is not None
-        unsent, resting, ended = self._unsent, self._resting, self._listener.disconnected
-        self._listener.timeout = self._tick_seconds
-        while not self._stopping:
+        wait, on_message, has_maintenance = (
+            self._listener.wait,
+            self._on_message,
+            self._maintenance_interval is not None,
+        )
+        unsent, paused = self._listener.send_queues.peers, self._scheduler.paused  # live views, empty most of the time
+        disconnected = self._listener.disconnected
+        self._listener.timeout = self._maintenance_interval
+        while not self._is_stopping:
             message = wait()
             if message is not None:
-                take(*message)
+                on_message(*message)
             else:
-                self._deliver()
-            while ended:
-                self._application.connection_ended(ended.popleft())
-            if (unsent or resting or ticks) and not self._stopping:
-                self._look_around(monotonic())
-            while self._is_full() and not self._stopping:
-                self._wait_for_room()
+                self._process_completed()
+            while disconnected:
+                self._application.connection_ended(disconnected.popleft())
+            if (unsent or paused or has_maintenance) and not self._is_stopping:
+                self._housekeeping(monotonic())
+            while self._is_full() and not self._is_stopping:
+                self._wait_for_capacity()
 
-    def _wait_for_room(self) -> None:
-        """Takes nothing until a worker is done; what is on its way to others goes on meanwhile."""
+    def _wait_for_capacity(self) -> None:
+        """Read nothing until a worker is done; meanwhile responses are sent."""
         self._listener.flush()
         with suppress(Empty):
-            self._settle(self._done.get(timeout=_FLUSH if self._unsent or self._resting else None))
-        if self._unsent or self._resting:
-            self._look_around(monotonic())
+            self._complete(self._completed.get(timeout=_FLUSH_INTERVAL if self._has_waiting else None))
+        if self._has_waiting:
+            self._housekeeping(monotonic())
 
     def _is_full(self) -> bool:
-        return self._order.pending >= self._limits.max_requests or self._order.load >= self._limits.max_request_bytes
+        scheduler, limits = self._scheduler, self._limits
+        return scheduler.pending_count >= limits.max_requests or scheduler.pending_bytes >= limits.max_request_bytes
 
-    # One message
+    @property
+    def _has_waiting(self) -> bool:
+        """True if responses or paused clients wait for the next flush."""
+        return bool(self._listener.send_queues.peers or self._scheduler.paused)
 
-    def _take(self, identity: bytes, frames: Sequence[bytes]) -> None:
-        """Responder a message, or lets it wait for its turn; the first half is the short way of most requests."""
+    # Requests
+
+    def _on_message(self, identity: bytes, frames: Sequence[bytes]) -> None:
+        """Respond to a message, or schedule it; the first half is the fast path of most requests."""
         peer, exchange = self._listener.peer, None
         if len(frames[-1]) < _LARGE:
             exchange = self._responder.decode(frames, peer, identity)
-            if identity not in self._order:
-                answer = self._responder.try_respond(exchange)
-                if answer is not None and (len(answer[-1]) < _LARGE or self._room.takes(answer)):
-                    self._send(identity, answer)
+            if identity not in self._scheduler:
+                response = self._responder.try_respond(exchange)
+                if response is not None and (len(response[-1]) < _LARGE or self._budget.admits(response)):
+                    self._send(identity, response)
                     return
-        self._order.add(identity, Job(frames, peer, exchange), tried=identity not in self._order)
-        if self._order.parked(identity) > self._limits.max_blocked_bytes:
-            self._cut(identity)
+        self._scheduler.submit(identity, Job(frames, peer, exchange, is_tried=identity not in self._scheduler))
+        self._execute()
+        if self._scheduler.blocked_bytes(identity) > self._limits.max_blocked_bytes:
+            self._disconnect_slow_client(identity)
 
-    def _answer_at_once(self, identity: bytes, job: Job) -> bool:
-        answer = None if job.exchange is None else self._responder.try_respond(job.exchange)
-        if answer is None or not (len(answer[-1]) < _LARGE or self._room.takes(answer)):
+    def _execute(self) -> None:
+        """Execute the jobs that the scheduler releases: here if they are fast, otherwise in a worker."""
+        while (ready := self._scheduler.next_job()) is not None:
+            identity, job = ready
+            if (job.is_tried or not self._try_respond(identity, job)) and self._scheduler.start(identity, job):
+                self._startable.append(ready)
+                self._start_workers()
+
+    def _try_respond(self, identity: bytes, job: Job) -> bool:
+        response = None if job.exchange is None else self._responder.try_respond(job.exchange)
+        if response is None or not (len(response[-1]) < _LARGE or self._budget.admits(response)):
             return False
-        self._send(identity, answer)
+        self._send(identity, response)
         return True
 
-    def _submit(self, identity: bytes, job: Job) -> None:
-        self._ready.append((identity, job))
-        self._start()
-
-    def _start(self) -> None:
-        """Has the workers begin what there is room for."""
-        while self._ready and self._room.starts(self._running):
+    def _start_workers(self) -> None:
+        """Start the jobs for whose responses there is space."""
+        while self._startable and self._budget.can_start(self._running):
             self._running += 1
-            self._workers.submit(self._work, *self._ready.popleft())
+            self._workers.submit(self._work, *self._startable.popleft())
 
     def _work(self, identity: bytes, job: Job) -> None:
-        """What a worker does; it touches no socket."""
+        """Execute a job in a worker, without touching a socket."""
         exchange = job.exchange or self._responder.decode(job.frames, job.peer, identity)
-        if not _can_be_repeated(job, exchange):
-            job.frames = ()  # they may be large, and the answer as well
+        if not _is_repeatable(job, exchange):
+            job.frames = ()  # they may be large, as may the response
         job.exchange = None
-        self._done.put((identity, job, self._responder.respond(exchange)))
+        self._completed.put((identity, job, self._responder.respond(exchange)))
         self._listener.wakeup()
 
-    # Responder
+    # Responses
 
-    def _deliver(self) -> None:
-        """Sends what the workers have finished."""
+    def _process_completed(self) -> None:
         with suppress(Empty):
             while True:
-                self._settle(self._done.get_nowait())
+                self._complete(self._completed.get_nowait())
 
-    def _settle(self, done: Done | None) -> None:
-        """Sends one finished answer, and goes on with what waited for it; None only ended a wait."""
-        if done is not None:
-            identity, job, frames = done
+    def _complete(self, completed: CompletedJob | None) -> None:
+        """Send the response of a job, and execute the jobs that waited for it; None only ends a wait."""
+        if completed is not None:
+            identity, job, frames = completed
             self._running -= 1
-            if self._room.takes(frames) or not job.frames:
+            if self._budget.admits(frames) or not job.frames:
                 self._send(identity, frames)
-                self._order.finished(identity, job)
-            else:  # it is made anew when there is room for it
+                self._scheduler.complete(identity, job)
+                self._execute()
+            else:  # it is executed again when there is space
                 self._postponed[identity] = None
-                self._order.put_back(identity, job)
-            self._start()
-            if self._resting:
-                self._listener.timeout = _FLUSH
+                self._scheduler.put_back(identity, job)
+            self._start_workers()
+            if self._scheduler.paused:
+                self._listener.timeout = _FLUSH_INTERVAL
 
     def _send(self, identity: bytes, frames: Sequence[bytes]) -> None:
         if self._listener.send(identity, frames):
-            self._order.block(identity)
-        if self._unsent:
-            self._listener.timeout = _FLUSH
+            self._scheduler.block(identity)
+        if self._listener.send_queues.peers:
+            self._listener.timeout = _FLUSH_INTERVAL
 
-    def _cut(self, identity: bytes) -> None:
-        """Gives up on a client that sends and does not read."""
+    def _disconnect_slow_client(self, identity: bytes) -> None:
         _LOG.warning("closed a connection: its client sends requests and does not read the answers")
-        if identity in self._order:
-            self._order.drop(identity)
+        if identity in self._scheduler:
+            self._scheduler.discard(identity)
         self._postponed.pop(identity, None)
         self._listener.disconnect(identity)
 
-    # What comes round
+    # Periodic work
 
-    def _look_around(self, now: float) -> None:
-        if (self._unsent or self._resting) and now >= self._flush_at:
-            self._flush(now + _FLUSH)
-            self._flush_at = monotonic() + _FLUSH
-        if self._tick_seconds is not None and now >= self._tick_at and (not self._ticking or self._ticking.done()):
-            self._tick_at = now + self._tick_seconds
-            self._ticking = self._workers.submit(self._tick)
+    def _housekeeping(self, now: float) -> None:
+        if self._has_waiting and now >= self._flush_at:
+            self._flush(now + _FLUSH_INTERVAL)
+            self._flush_at = monotonic() + _FLUSH_INTERVAL
+        if (
+            self._maintenance_interval is not None
+            and now >= self._maintenance_at
+            and (not self._maintenance or self._maintenance.done())
+        ):
+            self._maintenance_at = now + self._maintenance_interval
+            self._maintenance = self._workers.submit(self._run_maintenance)
 
     def _flush(self, until: float) -> None:
-        """Sends what can be sent by now, and serves those again who have read, for a while: then others come first."""
-        send_queues, order = self._listener.send_queues, self._order
+        """Send what can be sent now, and serve the clients that have read again, until a point in time."""
+        send_queues, scheduler = self._listener.send_queues, self._scheduler
         send_queues.flush()
-        for identity in self._room.idlers(bool(self._postponed), monotonic()):
-            self._cut(identity)
-        free = self._room.free
-        for identity in order.blocked():
+        for identity in self._budget.stalled_clients(bool(self._postponed), monotonic()):
+            self._disconnect_slow_client(identity)
+        has_space = self._budget.has_space
+        for identity in scheduler.blocked_clients():
             if not self._listener.is_connected(identity):
-                order.drop(identity)
+                scheduler.discard(identity)
                 self._postponed.pop(identity, None)
             elif identity in self._postponed:
-                if free:  # one at a time
-                    free = False
+                if has_space:  # one at a time
+                    has_space = False
                     del self._postponed[identity]
-                    order.unblock(identity)
+                    scheduler.unblock(identity)
             elif not send_queues.is_blocked(identity):
-                order.unblock(identity)
-        while self._resting:
-            order.resume()
+                scheduler.unblock(identity)
+        while scheduler.paused:
+            scheduler.resume()
+            self._execute()
             if monotonic() >= until:
                 break
-        if not self._unsent and not self._resting:
-            self._listener.timeout = self._tick_seconds
+        if not self._has_waiting:
+            self._listener.timeout = self._maintenance_interval
 
-    def _tick(self) -> None:
+    def _run_maintenance(self) -> None:
         try:
             self._application.run_maintenance()
-        except Exception:  # noqa: BLE001 - an application must not raise; the next tick tries again
+        except Exception:  # noqa: BLE001 - an application must not raise; the next run tries again
             _LOG.exception("the application raised")
 
     # The end
 
     def _finish(self) -> None:
-        """Takes nothing more, answers what is due, and closes everything.
+        """Read nothing more, answer pending requests, and close everything.
 
-        The URLs stay bound meanwhile: to unbind one would cut the connections that the answers go out on.
+        The URLs stay bound until then: to unbind one would close the connections that responses are sent on.
         """
         for message in self._listener.drain():
-            self._take(*message)
+            self._on_message(*message)
         self._listener.flush()
-        self._answer_the_rest(Deadline.after(self._grace))
+        self._drain(Deadline.after(self._grace))
         self._workers.shutdown(wait=not self.unanswered, cancel_futures=True)
         self._listener.close()
-        if self.unanswered:  # a worker is still in the engine, which must not vanish under it
+        if self.unanswered:  # a worker is still in the engine, which must stay open
             _LOG.error("gave up on %d requests after %s s; the databases are left open", self.unanswered, self._grace)
         else:
             self._application.close()
 
-    def _answer_the_rest(self, deadline: Deadline) -> None:
-        """Until all is answered and has left, or the time is over; a client that does not read is not waited for."""
-        left, patience = -1, deadline
-        while (self.unanswered or self._unsent or self._resting) and not deadline.expired():
+    def _drain(self, deadline: Deadline) -> None:
+        """Send all responses, or until the deadline; clients that do not read are not waited for."""
+        previous, drain_deadline = -1, deadline
+        while (self.unanswered or self._has_waiting) and not deadline.expired():
             with suppress(Empty):
-                soon = self._unsent or self._resting
-                self._settle(self._done.get(timeout=_FLUSH if soon else deadline.remaining()))
-            self._flush(monotonic() + _FLUSH)
+                timeout = _FLUSH_INTERVAL if self._has_waiting else deadline.remaining()
+                self._complete(self._completed.get(timeout=timeout))
+            self._flush(monotonic() + _FLUSH_INTERVAL)
             unsent = self._listener.send_queues.unsent_bytes
-            if unsent != left or self.unanswered:
-                left, patience = unsent, Deadline.after(_PATIENCE)
-            elif patience.expired():
+            if unsent != previous or self.unanswered:
+                previous, drain_deadline = unsent, Deadline.after(_DRAIN_TIMEOUT)
+            elif drain_deadline.expired():
                 return
 
 
-def _can_be_repeated(job: Job, exchange: Exchange) -> bool:
-    """Whether a request that was executed may be executed once more: it only reads, and is kept for little."""
-    reads = exchange.request is not None and exchange.request.command.access is Access.READ
-    return reads and sum(map(len, job.frames)) < _LARGE
+def _is_repeatable(job: Job, exchange: Exchange) -> bool:
+    """Return True if a request may be executed once more: it only reads, and is small enough to be kept."""
+    is_read = exchange.request is not None and exchange.request.command.access is Access.READ
+    return is_read and sum(map(len, job.frames)) < _LARGE

@@ -87,7 +87,7 @@ class SessionConformance:
         with pytest.raises(DatabaseError, match="Database does not exist"):
             E.connect("testdb")
 
-    def test_databases_can_be_listed_and_created_without_being_connected_to_one(self, connect: Connect) -> None:
+    def test_databases_can_be_listed_and_created_without_a_connected_one(self, connect: Connect) -> None:
         E = connect(Elevator, auto_connect=False)
         E.createdb("testdb")
         assert E.listdb() == ["default", "testdb"]
@@ -115,7 +115,7 @@ class SessionConformance:
         E.Put("k", "again")
         assert E.Get("k") == "again"
 
-    def test_a_database_created_again_under_its_name_is_found_by_a_connected_client(
+    def test_a_connected_client_finds_a_database_that_is_created_again(
         self, E: Elevator[str], connect: Connect
     ) -> None:
         E.createdb("testdb")
@@ -377,7 +377,7 @@ class SessionConformance:
         ]  # fmt: skip
         assert len(p) == 0
 
-    def test_commands_of_a_pipeline_fail_each_by_itself_and_the_first_error_is_raised(self, E: Elevator[str]) -> None:
+    def test_commands_of_a_pipeline_fail_alone_and_the_first_error_is_raised(self, E: Elevator[str]) -> None:
         with pytest.raises(KeyNotFound, match="Key not found") as caught, E.pipeline() as p:
             first, put, second, got = p.Get("nope"), p.Put("k", "v"), p.Get("nor this"), p.Get("k")
         assert (put.result(), got.result()) == (None, "v")
