@@ -86,7 +86,7 @@ class Example:
         self.codec = ClassicCodec()
         self.command = Get(key(7))
         self.request = Request(self.command, uid, _ID)
-        self.response = Response.success(value(7), _ID)
+        self.response = Response.ok(value(7), _ID)
         self.asked = self.codec.encode_request(self.request)
         self.answer = self.codec.encode_response(self.response, self.request)
 

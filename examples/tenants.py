@@ -29,9 +29,11 @@ def data_only(request: Request[Any], forward: Forward) -> Flow[Response]:
     if isinstance(command, DbList):
         return Response([DATABASE.encode()])
     if isinstance(command, DbConnect) and command.name != DATABASE:
-        return Response.of_error(DatabaseError("Database does not exist"))
+        return Response.from_error(DatabaseError("Database does not exist"))
     if command.access is Access.ADMIN:
-        return Response.of_error(PermissionDenied(f"{PermissionDenied.MARK}{command.verb} is for the operators"))
+        return Response.from_error(
+            PermissionDenied(f"{PermissionDenied.MESSAGE_PREFIX}{command.verb} is for the operators")
+        )
     return (yield from forward(request))
 
 

@@ -31,12 +31,12 @@ from pyelevator.commands import (
     Get,
     Keyed,
     MGet,
+    PayloadKind,
     Ping,
     Pipeline,
     Put,
     Range,
     RepairReport,
-    Shape,
     Slice,
     Unknown,
     to_bytes,
@@ -98,7 +98,7 @@ def test_a_command_is_frozen_and_equal_by_value(command):
             | {"PIPELINE"},
         ),
         (
-            "addressed",
+            "needs_uid",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH"}
             | {"DBCREATE", "DBDROP", "DBLIST", "DBREPAIR", "PIPELINE"},
         ),
@@ -132,7 +132,12 @@ def test_an_answer_to_a_pipeline_has_as_many_parts_as_it_has_commands():
 
 def test_an_unknown_verb_is_a_command_that_may_not_be_repeated():
     command = Unknown("FOO", [b"k"])
-    assert (command.verb, command.args, command.shape, command.idempotent) == ("FOO", [b"k"], Shape.OPAQUE, False)
+    assert (command.verb, command.args, command.payload_kind, command.idempotent) == (
+        "FOO",
+        [b"k"],
+        PayloadKind.RAW,
+        False,
+    )
 
 
 @pytest.mark.parametrize("given_", ["k\xe9", b"k\xc3\xa9", bytearray(b"k\xc3\xa9"), memoryview(b"k\xc3\xa9")])
@@ -195,7 +200,7 @@ WRONG = [
     (Range, ["a", "b", True, True, None, None], "reverse must be bool, not NoneType"),
     (Range, ["a", "b", True, True, None, False, "1"], "max_bytes must be int, not str"),
     (Range, ["a", "b", True, True, None, False, 1, 1], "cursor must be str or bytes, not int"),
-    (partial(Slice, sealed=1), [], "sealed must be bool, not int"),
+    (partial(Slice, lazy=1), [], "lazy must be bool, not int"),
     *[(Batch, [bad], "ops must be a list or a tuple, not") for bad in ("k", {"k": 1}, 1, None, iter(()))],
     *[
         (Batch, [[bad]], r"ops\[0\] must be \(PUT, key, value\) or \(DELETE, key\), not")
@@ -291,21 +296,21 @@ def test_options_hold_text_and_numbers():
 
 
 @pytest.mark.parametrize(
-    ("command", "shape"),
+    ("command", "payload_kind"),
     [
-        (Range("a", "b"), Shape.PAIRS),
-        (Range("a", "b", include_key=False), Shape.LIST),
-        (Range("a", "b", include_value=False), Shape.LIST),
-        (Slice("a", 1), Shape.PAIRS),
-        (Slice("a", 1, include_key=False, include_value=False), Shape.LIST),
-        (MGet(["k"]), Shape.LIST),
-        (Get("k"), Shape.SCALAR),
-        (Put("k", "v"), Shape.NOTHING),
-        (Pipeline([]), Shape.ANSWERS),
+        (Range("a", "b"), PayloadKind.PAIRS),
+        (Range("a", "b", include_key=False), PayloadKind.LIST),
+        (Range("a", "b", include_value=False), PayloadKind.LIST),
+        (Slice("a", 1), PayloadKind.PAIRS),
+        (Slice("a", 1, include_key=False, include_value=False), PayloadKind.LIST),
+        (MGet(["k"]), PayloadKind.LIST),
+        (Get("k"), PayloadKind.SCALAR),
+        (Put("k", "v"), PayloadKind.EMPTY),
+        (Pipeline([]), PayloadKind.RESPONSES),
     ],
 )
-def test_the_shape_of_the_answer_is_told_by_the_command(command, shape):
-    assert command.shape is shape
+def test_a_command_tells_the_kind_of_its_payload(command, payload_kind):
+    assert command.payload_kind is payload_kind
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from pyelevator.commands import Get, Ping, Pipeline
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ErrorCode, RequestTimeout
-from pyelevator.flows import Send, Sleep, compose, drive, drive_async, send, settled, sleep, through
+from pyelevator.flows import Send, Sleep, compose, drive, drive_async, encode_failures, intercept, send, sleep
 from pyelevator.messages import Request, Response
 
 PING = Request(Ping())
@@ -166,7 +166,7 @@ def test_every_request_of_a_flow_goes_through_and_knows_the_deadline():
         performed.append(effect)
         return None if isinstance(effect, Sleep) else Response(b"v")
 
-    assert drive(through(compose([watching]), flow(), deadline), perform) == Response(b"v")
+    assert drive(intercept(compose([watching]), flow(), deadline), perform) == Response(b"v")
     assert seen == [(Get("a"), deadline), (Get("b"), deadline)]
     assert performed == [Send(Request(Get("a"))), Sleep(0), Send(Request(Get("b")))]
 
@@ -182,7 +182,7 @@ def test_what_an_interceptor_raises_is_thrown_into_the_flow():
         except PermissionError:
             return "refused"
 
-    assert drive(through(compose([refusing]), flow(), Deadline.after(1)), pong) == "refused"
+    assert drive(intercept(compose([refusing]), flow(), Deadline.after(1)), pong) == "refused"
 
 
 def test_the_async_loop_does_the_same():
@@ -345,6 +345,6 @@ def test_an_answer_that_is_no_response_is_that_command_s_error():
 def test_settled_turns_exceptions_into_failures():
     request = Request(Pipeline([Get("a"), Get("b")]))
     response = Response([Response(b"a"), ValueError("no")])
-    assert settled(request, response, lambda error: Response.failure(ErrorCode.VALUE, str(error))) == Response(
+    assert encode_failures(request, response, lambda error: Response.failure(ErrorCode.VALUE, str(error))) == Response(
         [Response(b"a"), Response.failure(ErrorCode.VALUE, "no")]
     )

@@ -36,20 +36,20 @@ def test_a_failure_has_a_code_a_message_and_no_payload():
 
 
 def test_a_failure_may_be_made_of_the_error_that_it_raises():
-    failure = Response.of_error(DatabaseError("Database d already exists"), 7)
+    failure = Response.from_error(DatabaseError("Database d already exists"), 7)
     assert failure == Response.failure(ErrorCode.DATABASE, "Database d already exists", 7)
     error = Get("k").error(failure.code, failure.message)
     assert (type(error), str(error)) == (DatabaseError, "Database d already exists")
 
 
 def test_a_refined_error_comes_back_as_itself():
-    failure = Response.of_error(KeyNotFound("Key 'k' does not exist"))
+    failure = Response.from_error(KeyNotFound("Key 'k' does not exist"))
     assert type(Get("k").error(failure.code, failure.message)) is KeyNotFound
 
 
 def test_a_request_asked_by_a_peer_is_a_copy_that_says_so():
     request = Request(Get("k"), "u", 7, True, bin=True)
-    asked = request.asked_by("alice", b"c1")
+    asked = request.with_peer("alice", b"c1")
     assert asked == evolve(request, peer="alice", connection=b"c1")
     assert (asked.peer, asked.connection, asked.bin, asked.compression) == ("alice", b"c1", True, True)
     assert (request.peer, request.connection) == (None, None)

@@ -51,7 +51,6 @@ PENDING = {
     "codec",
     "compat",
     "conversation",
-    "messages",
     "proxy",
     "testing",
     "transports",

@@ -10,7 +10,7 @@ from pyelevator import Elevator, ErrorCode, MalformedMessage, UsageError
 from pyelevator.application import Application
 from pyelevator.codec import Codec, Frames, Reply, UnsupportedByDialect
 from pyelevator.codec.base import check_size, error_code, refused, reply_status, scalar, strings
-from pyelevator.commands import COMMANDS, Command, Pipeline, Put, Shape, Unknown
+from pyelevator.commands import COMMANDS, Command, PayloadKind, Pipeline, Put, Unknown
 from pyelevator.messages import Request, Response
 from pyelevator.server import Server
 
@@ -58,13 +58,13 @@ def pairs(value: Any) -> Any:
     return value
 
 
-CHECKS: Mapping[Shape, Callable[[Any], Any]] = {
-    Shape.NOTHING: lambda _: None,
-    Shape.SCALAR: lambda value: scalar([value]),
-    Shape.LIST: lambda value: strings(listed(value)),
-    Shape.PAIRS: pairs,
-    Shape.OPAQUE: lambda value: strings(listed(value)),
-    Shape.ANSWERS: listed,
+CHECKS: Mapping[PayloadKind, Callable[[Any], Any]] = {
+    PayloadKind.EMPTY: lambda _: None,
+    PayloadKind.SCALAR: lambda value: scalar([value]),
+    PayloadKind.LIST: lambda value: strings(listed(value)),
+    PayloadKind.PAIRS: pairs,
+    PayloadKind.RAW: lambda value: strings(listed(value)),
+    PayloadKind.RESPONSES: listed,
 }
 """What kind of answer a command has -> what checks that it is one, because a server may send anything."""
 
@@ -129,9 +129,9 @@ class JsonCodec(Codec):
 
     def open_reply(self, frames: Frames) -> Reply:
         message = self._read(frames)
-        return number_of(message), lambda request: self._response(message, request.command.shape)
+        return number_of(message), lambda request: self._response(message, request.command.payload_kind)
 
-    def _response(self, message: dict[str, Any], shape: Shape) -> Response:
+    def _response(self, message: dict[str, Any], shape: PayloadKind) -> Response:
         number, status = number_of(message), reply_status(message.get("status"))
         if "code" in message:
             return Response.failure(error_code(message["code"]), text(message.get("message")), number)

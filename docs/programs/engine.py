@@ -10,7 +10,7 @@ from typing import Any
 
 from pyelevator import Elevator
 from pyelevator.application import Application, Catalog
-from pyelevator.commands import PUT, Op, RepairReport
+from pyelevator.commands import PUT, BatchOp, RepairReport
 from pyelevator.engines.base import Bounds, Capability, Engine, EngineBusy, EngineError, ReadView, Storage
 from pyelevator.engines.options import check_options
 from pyelevator.server import Server
@@ -117,7 +117,7 @@ class SqliteEngine(Engine):
             raise EngineError("the database is closed")
         return Snapshot(self._path)
 
-    def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:
+    def write(self, ops: Sequence[BatchOp], *, sync: bool = False, wait: bool = True) -> None:
         if not self._lock.acquire(wait):
             raise EngineBusy("another write is going on")
         try:
@@ -126,7 +126,7 @@ class SqliteEngine(Engine):
         finally:
             self._lock.release()
 
-    def _write(self, ops: Sequence[Op], synchronous: str) -> None:
+    def _write(self, ops: Sequence[BatchOp], synchronous: str) -> None:
         self._connection.execute(f"PRAGMA synchronous = {synchronous}")
         self._connection.execute("BEGIN IMMEDIATE")
         try:

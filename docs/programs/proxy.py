@@ -16,7 +16,9 @@ from pyelevator.server import Server
 def no_admin(request: Request[Any], forward: Forward) -> Flow[Response]:
     """An interceptor: what creates, drops or repairs databases is answered here, and no server ever sees it."""
     if request.command.access is Access.ADMIN:
-        return Response.of_error(PermissionDenied(f"{PermissionDenied.MARK}{request.command.verb} through this proxy"))
+        return Response.from_error(
+            PermissionDenied(f"{PermissionDenied.MESSAGE_PREFIX}{request.command.verb} through this proxy")
+        )
     return (yield from forward(request))
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import evolve
 
+from pyelevator._attrs import hot_value
 from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
 from pyelevator.codec.weight import LIGHT
 from pyelevator.commands import Ping, Pipeline, Range, Slice
 from pyelevator.errors import ErrorCode, MalformedMessage, MessageTooLarge, ProtocolError
 from pyelevator.messages import Request, Response
-from pyelevator.records import record
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -116,7 +116,7 @@ class Conversation:
             MessageTooLarge: nor then.
         """
         request_id = next(self._ids)
-        return request_id, self.carry(request.numbered(request_id))
+        return request_id, self.carry(request.with_id(request_id))
 
     def carry(self, request: Request[Any]) -> list[bytes]:
         """The frames of a request that has an id already, and is in flight now; nobody else here may have that id.
@@ -211,7 +211,7 @@ def split_envelope(frames: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[b
     return (), frames
 
 
-@record
+@hot_value
 class Exchange:
     """One message that came in, read as far as it can be read, and the way to its one answer.
 
@@ -283,7 +283,7 @@ class Reader:
         if request is None:
             return self._read(frames, peer, connection)
         if peer is not None or type(request.command) in _KEPT:
-            request = request.asked_by(peer, connection)
+            request = request.with_peer(peer, connection)
         return Exchange(self._classic, request)
 
     def _read(self, frames: Sequence[bytes], peer: str | None, connection: bytes | None) -> Exchange:
@@ -299,7 +299,7 @@ class Reader:
                 return Exchange(codec, None, refusal, envelope)
             request = codec.decode_request(frames)
             if peer is not None or type(request.command) in _KEPT:
-                request = request.asked_by(peer, connection)
+                request = request.with_peer(peer, connection)
             return Exchange(codec, request, None, envelope)
         except ProtocolError as error:
             _log().info("refused a message: %s", error)

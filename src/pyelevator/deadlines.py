@@ -4,11 +4,11 @@ import math
 import time
 from typing import Final, Self
 
+from pyelevator._attrs import hot_value
 from pyelevator.errors import ArgumentTypeError, UsageError
-from pyelevator.records import record
 
 
-@record
+@hot_value
 class Deadline:
     """A point on the monotonic clock.
 

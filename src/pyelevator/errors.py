@@ -231,12 +231,12 @@ class ServerRuntimeError(ServerError, RuntimeError):
 
 
 class CursorExpired(ServerRuntimeError):
-    """Code 4 with a text that begins with ``MARK``: the server no longer keeps the snapshot that is iterated over.
+    """Code 4 with a text that begins with ``MESSAGE_PREFIX``: the server no longer keeps the snapshot of an iterator.
 
     What was read so far is right, and of one moment; the rest of that moment is gone. Begin the iteration anew.
     """
 
-    MARK: Final = "the cursor is gone: "
+    MESSAGE_PREFIX: Final = "the cursor is gone: "
 
 
 class ServerOSError(ServerError, OSError):
@@ -246,9 +246,9 @@ class ServerOSError(ServerError, OSError):
 
 
 class PermissionDenied(ServerOSError, PermissionError):
-    """Code 5 with a text that begins with ``MARK``: this client may not do that. Nothing was executed."""
+    """Code 5 with a text that begins with ``MESSAGE_PREFIX``: this client may not do that. Nothing was executed."""
 
-    MARK: Final = "not allowed: "
+    MESSAGE_PREFIX: Final = "not allowed: "
 
 
 class DatabaseError(ServerError):

@@ -18,25 +18,25 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import evolve
 
+from pyelevator._attrs import hot_value
 from pyelevator.commands import PIPELINED, Pipeline
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import Id, MessageTooLarge
 from pyelevator.messages import Request, Response
-from pyelevator.records import record
 
 R = TypeVar("R")
 P = TypeVar("P")
 T = TypeVar("T")
 
 
-@record
+@hot_value
 class Send(Generic[P]):
     """The effect of sending a request; its outcome is the response."""
 
     request: Request[P]
 
 
-@record
+@hot_value
 class Sleep:
     """The effect of waiting; it has no outcome. Who performs it waits no longer than the call may take."""
 
@@ -74,22 +74,22 @@ def compose(interceptors: Iterable[Interceptor], exchange: Forward = send) -> Fo
     """
     forward = exchange
     for interceptor in reversed(tuple(interceptors)):
-        forward = _around(interceptor, forward)
+        forward = _wrap(interceptor, forward)
     return forward
 
 
-def _around(interceptor: Interceptor, forward: Forward) -> Forward:
+def _wrap(interceptor: Interceptor, forward: Forward) -> Forward:
     """Interceptors see single commands: those of a pipeline go through it side by side, and on as pipelines."""
 
     def intercepted(request: Request[Any]) -> Flow[Response]:
         if isinstance(request.command, Pipeline):
-            return side_by_side(request, lambda one: _started(interceptor, one, send), forward)
-        return _started(interceptor, request, forward)
+            return run_concurrently(request, lambda one: _call_interceptor(interceptor, one, send), forward)
+        return _call_interceptor(interceptor, request, forward)
 
     return intercepted
 
 
-def _started(interceptor: Interceptor, request: Request[Any], forward: Forward) -> Flow[Response]:
+def _call_interceptor(interceptor: Interceptor, request: Request[Any], forward: Forward) -> Flow[Response]:
     flow: Any = interceptor(request, forward)
     if not isinstance(flow, Generator):
         name = getattr(interceptor, "__name__", type(interceptor).__name__)
@@ -97,20 +97,20 @@ def _started(interceptor: Interceptor, request: Request[Any], forward: Forward) 
     return flow
 
 
-def side_by_side(pipeline: Request[Any], begin: Forward, forward: Forward) -> Flow[Response]:
+def run_concurrently(pipeline: Request[Any], begin: Forward, forward: Forward) -> Flow[Response]:
     """The commands of a pipeline as flows of their own, each made by ``begin``; what they send at one time goes
     together through ``forward``.
 
     A flow that sleeps holds up the sends of those after it, so that the commands keep their order; all sleep at once.
     """
-    flows = [_Step(begin, evolve(pipeline, command=command, id=None)) for command in pipeline.command.commands]  # type: ignore[attr-defined]
+    flows = [_Task(begin, evolve(pipeline, command=command, id=None)) for command in pipeline.command.commands]  # type: ignore[attr-defined]
     try:
-        while any(step.effect is not None for step in flows):
-            yield from _one_round([step for step in flows if step.effect is not None], pipeline, forward)
+        while any(task.effect is not None for task in flows):
+            yield from _advance([task for task in flows if task.effect is not None], pipeline, forward)
     finally:
-        for step in flows:
-            step.flow.close()
-    return collect_responses([step.outcome for step in flows], pipeline.id)
+        for task in flows:
+            task.flow.close()
+    return collect_responses([task.outcome for task in flows], pipeline.id)
 
 
 def collect_responses(outcomes: list[Any], request_id: Id | None) -> Response:
@@ -121,21 +121,23 @@ def collect_responses(outcomes: list[Any], request_id: Id | None) -> Response:
     return Response(outcomes, id=request_id)
 
 
-def _one_round(waiting: "list[_Step]", pipeline: Request[Any], forward: Forward) -> Flow[None]:
-    sending = list(takewhile(lambda step: isinstance(step.effect, Send), waiting))
+def _advance(waiting: "list[_Task]", pipeline: Request[Any], forward: Forward) -> Flow[None]:
+    sending = list(takewhile(lambda task: isinstance(task.effect, Send), waiting))
     if sending:
-        requests = [step.effect.request for step in sending]  # type: ignore[union-attr]
-        for step, outcome in zip(sending, (yield from _together(requests, pipeline, forward)), strict=True):
-            step.resume(outcome)
+        requests = [task.effect.request for task in sending]  # type: ignore[union-attr]
+        for task, outcome in zip(sending, (yield from _send_batches(requests, pipeline, forward)), strict=True):
+            task.resume(outcome)
         return
     pause = waiting[0].effect.seconds  # type: ignore[union-attr]
     yield from sleep(pause)
-    for step in waiting:
-        if isinstance(step.effect, Sleep):
-            step.slept(pause)
+    for task in waiting:
+        if isinstance(task.effect, Sleep):
+            task.elapse(pause)
 
 
-def settled(request: Request[Any] | None, response: Response, failure: Callable[[Exception], Response]) -> Response:
+def encode_failures(
+    request: Request[Any] | None, response: Response, failure: Callable[[Exception], Response]
+) -> Response:
     """The response as it can be written down: what interceptors raised for single commands of a pipeline are failures
     in it.
     """
@@ -145,10 +147,10 @@ def settled(request: Request[Any] | None, response: Response, failure: Callable[
     return evolve(response, payload=outcomes)
 
 
-def _together(requests: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
+def _send_batches(requests: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
     """What becomes of each request, where those next to one another go out as one if they can."""
     outcomes: list[Any] = []
-    for _, grouped in groupby(requests, key=_company):
+    for _, grouped in groupby(requests, key=_batch_key):
         group = list(grouped)
         outcomes += yield from _group(group, pipeline, forward)
     return outcomes
@@ -156,29 +158,29 @@ def _together(requests: Sequence[Request[Any]], pipeline: Request[Any], forward:
 
 def _group(group: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
     try:
-        return (yield from _as_one(group, pipeline, forward))
+        return (yield from _send_batch(group, pipeline, forward))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is each one's
         if not isinstance(error, MessageTooLarge) or len(group) == 1:
             return [copy(error) for _ in group]
-        parts = parts_of(group, error)
+        parts = split_batch(group, error)
     outcomes: list[Any] = []
     for part in parts:
         outcomes += yield from _group(part, pipeline, forward)
     return outcomes
 
 
-def parts_of(items: Sequence[T], error: MessageTooLarge) -> Iterator[Sequence[T]]:
+def split_batch(items: Sequence[T], error: MessageTooLarge) -> Iterator[Sequence[T]]:
     """The items, which were too large for one message, for several; some of these may be too large again."""
     step = max(1, min(len(items) - 1, len(items) * error.limit // (error.size + 1)))
     return (items[first : first + step] for first in range(0, len(items), step))
 
 
-def _company(request: Request[Any]) -> tuple[Any, ...]:
+def _batch_key(request: Request[Any]) -> tuple[Any, ...]:
     """What the requests of one pipeline have in common; what no pipeline takes has nothing with anybody."""
     return None if isinstance(request.command, PIPELINED) else id(request), request.uid, request.compression
 
 
-def _as_one(group: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
+def _send_batch(group: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
     if len(group) == 1:
         return [(yield from forward(group[0]))]
     ends = [request.deadline for request in group if request.deadline is not None]
@@ -191,7 +193,7 @@ def _as_one(group: Sequence[Request[Any]], pipeline: Request[Any], forward: Forw
     return [outcome if isinstance(outcome, (Response, Exception)) else Response(outcome) for outcome in outcomes]
 
 
-class _Step:
+class _Task:
     """One of many flows side by side: what it waits for, or what became of it."""
 
     def __init__(self, begin: Forward, request: Request[Any]) -> None:
@@ -210,7 +212,7 @@ class _Step:
         except Exception as error:  # noqa: BLE001 - it is this command's, and no other's
             self.outcome = error
 
-    def slept(self, seconds: float) -> None:
+    def elapse(self, seconds: float) -> None:
         """Some of its sleep is over, or all."""
         left = self.effect.seconds - seconds  # type: ignore[union-attr]
         if left > 0:
@@ -219,7 +221,7 @@ class _Step:
             self.resume(None)
 
 
-def through(forward: Forward, flow: Flow[R], deadline: Deadline) -> Flow[R]:
+def intercept(forward: Forward, flow: Flow[R], deadline: Deadline) -> Flow[R]:
     """``flow``, with each of its requests sent through ``forward``: the interceptors of a client.
 
     The requests carry ``deadline``, so that an interceptor knows how much time there is.
@@ -271,11 +273,11 @@ def drive(flow: Flow[R], perform: Callable[[Effect], Any]) -> R:
         flow.close()
 
 
-def resumed(flow: Flow[R], effect: Effect) -> Flow[R]:
+def resume(flow: Flow[R], effect: Effect) -> Flow[R]:
     """The rest of a flow that stands at ``effect``, for a loop that begins with that effect.
 
     >>> flow = sleep(1)
-    >>> drive(resumed(flow, next(flow)), print)
+    >>> drive(resume(flow, next(flow)), print)
     Sleep(seconds=1)
     """
     try:

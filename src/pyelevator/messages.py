@@ -2,35 +2,18 @@
 
 import enum
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
-from attrs import NOTHING, field, fields, frozen
+from attrs import field, frozen
 
+from pyelevator._attrs import message
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ErrorCode, Id, ServerError
 
 R = TypeVar("R")
 
-if TYPE_CHECKING:
-    from attrs import frozen as _frozen
-else:
-    _frozen = partial(frozen, slots=False)  # several are made for each call, and filling a dict takes half the time
-
-
 _new: Final = object.__new__
-C = TypeVar("C", bound=type[Any])
-
-
-def _sparse(kind: C) -> C:
-    """The class has the defaults of its fields, so an instance need not hold them: what is made for nearly every call
-    has two or three fields that say something. All instances share these defaults, so none of them may be a factory.
-    """
-    for each in fields(kind):
-        if each.default is not NOTHING:
-            setattr(kind, each.name, each.default)
-    return kind
 
 
 class Status(enum.IntEnum):
@@ -42,36 +25,36 @@ class Status(enum.IntEnum):
     """A success with a reservation: an MGET in which at least one key is missing."""
 
 
-class Rows(list[Any]):
-    """A list that may be very long, and is taken apart piece by piece when nobody needs it any more.
+class GradualList(list[Any]):
+    """A list that may be very long, and is freed in chunks.
 
-    Freeing a million objects in one go would hold up the other threads of the process for tenths of a second.
+    To free a million objects in one go would hold up the other threads of the process for tenths of a second.
     """
 
-    _PIECE = 1000
+    _CHUNK = 1000
 
     def __del__(self) -> None:
-        while len(self) > self._PIECE:
-            del self[-self._PIECE :]
+        while len(self) > self._CHUNK:
+            del self[-self._CHUNK :]
 
 
 @frozen(eq=False)
-class Sealed:
-    """Pairs of a page as they came, still packed: they can be unpacked while the next page is on its way.
+class LazyPage:
+    """The pairs of a page, still encoded: they can be decoded while the next page is on its way.
 
     Attributes:
         count: how many there are.
-        last: the key of the last one.
-        size: bytes of all of them, about.
-        pairs, texts: unpack them, as bytes or as str (UTF-8 with surrogateescape); MalformedMessage if they are not
-            what was said of them.
+        last_key: the key of the last one.
+        nbytes: bytes of all of them, about.
+        decode_bytes, decode_str: return them as bytes or as str (UTF-8 with surrogateescape). They raise
+            MalformedMessage if the page is not as it was said to be.
     """
 
     count: int
-    last: bytes
-    size: int
-    pairs: Callable[[], list[list[bytes]]]
-    texts: Callable[[], list[list[str]]]
+    last_key: bytes
+    nbytes: int
+    decode_bytes: Callable[[], list[list[bytes]]]
+    decode_str: Callable[[], list[list[str]]]
 
     def __len__(self) -> int:
         return self.count
@@ -81,8 +64,7 @@ _ANYBODY: Final = (None, "local")
 """The peers that may be many: whoever comes without keys, or by a socket file."""
 
 
-@_sparse
-@_frozen
+@message
 class Request(Generic[R]):
     """One command on its way to a database.
 
@@ -95,10 +77,10 @@ class Request(Generic[R]):
         peer: who asks, where a server has made sure of it (see ``Listener.peer``); it never travels.
         connection: over which it came, where that is known; it never travels.
         deadline: until when the answer is wanted, if that is sooner than the call's own end; it never travels.
-        gather: makes what the rows of a long answer are gathered in, if the codec that will write the answer down
+        row_sink: makes what the rows of a long answer are collected in, if the codec that will write the answer down
             brings its own (see ``codec.packed``); it never travels.
         bin: ask for keys and values of the reply as msgpack's bin, and not as text (classic only).
-        is_minimal: True for what :meth:`usual` made, so that nobody need look at every field; else False.
+        is_minimal: True for what :meth:`minimal` made, so that codecs need not look at every field; else False.
     """
 
     command: Command[R]
@@ -107,7 +89,7 @@ class Request(Generic[R]):
     compression: bool = False
     peer: str | None = None
     deadline: Deadline | None = field(default=None, eq=False, repr=False)
-    gather: Callable[[], Any] | None = field(default=None, eq=False, repr=False)
+    row_sink: Callable[[], Any] | None = field(default=None, eq=False, repr=False)
     bin: bool = field(default=False, repr=False)
     connection: bytes | None = field(default=None, eq=False, repr=False)
     is_minimal: ClassVar[bool] = False
@@ -118,7 +100,7 @@ class Request(Generic[R]):
         return self.connection if self.peer in _ANYBODY else self.peer
 
     @classmethod
-    def usual(cls, command: Command[R], uid: str | None, id: int, gather: Callable[[], Any] | None = None) -> Self:
+    def minimal(cls, command: Command[R], uid: str | None, id: int, row_sink: Callable[[], Any] | None = None) -> Self:
         """A request that asks for nothing beside its command, as nearly every one; quicker than the constructor."""
         request = _new(cls)
         held = request.__dict__
@@ -126,11 +108,11 @@ class Request(Generic[R]):
         held["uid"] = uid
         held["id"] = id
         held["is_minimal"] = True
-        if gather is not None:
-            held["gather"] = gather
+        if row_sink is not None:
+            held["row_sink"] = row_sink
         return request
 
-    def numbered(self, id: int) -> Self:
+    def with_id(self, id: int) -> Self:
         """The same request under an id."""
         copy = _new(type(self))
         held = copy.__dict__
@@ -138,7 +120,7 @@ class Request(Generic[R]):
         held["id"] = id
         return copy
 
-    def asked_by(self, peer: str | None, connection: bytes | None) -> Self:
+    def with_peer(self, peer: str | None, connection: bytes | None) -> Self:
         """The same request from a peer, over a connection; a tenth of what ``attrs.evolve`` takes."""
         copy = _new(type(self))
         held = copy.__dict__
@@ -148,13 +130,12 @@ class Request(Generic[R]):
         return copy
 
 
-@_sparse
-@_frozen
+@message
 class Response:
     """One answer.
 
     Attributes:
-        payload: the command's plain result (see ``Command.shape``); None in a failure.
+        payload: the command's plain result (see ``Command.payload_kind``); None in a failure.
         status: success, failure, or success with a reservation.
         code, message: of a failure.
         id: the request's id, if the peer echoed it.
@@ -162,7 +143,7 @@ class Response:
         features: what the answering server can do beyond the old protocol; in answers to DBCONNECT.
         cursor: under which the server keeps the snapshot that a slice was read from.
         max_message: bytes of the largest request that the server takes; beside ``features``.
-        is_minimal: True for what :meth:`success` made, so that nobody need look at every field; else False.
+        is_minimal: True for what :meth:`ok` made, so that nobody need look at every field; else False.
     """
 
     payload: Any = None
@@ -177,7 +158,7 @@ class Response:
     is_minimal: ClassVar[bool] = False
 
     @classmethod
-    def success(cls, payload: Any, id: Id | None) -> Self:
+    def ok(cls, payload: Any, id: Id | None) -> Self:
         """An answer that says nothing but a payload, as nearly every one does; quicker than the constructor."""
         response = _new(cls)
         held = response.__dict__
@@ -192,6 +173,6 @@ class Response:
         return cls(None, Status.FAILURE, code, message, id)
 
     @classmethod
-    def of_error(cls, error: ServerError, id: Id | None = None) -> Self:
+    def from_error(cls, error: ServerError, id: Id | None = None) -> Self:
         """The answer that makes a client raise ``error``."""
         return cls.failure(error.code, error.message, id)

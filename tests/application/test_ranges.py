@@ -136,7 +136,7 @@ def test_a_large_range_is_gathered_in_pieces_of_few_rows_and_few_bytes(size):
 
     world = World()
     world.ask(Batch([(PUT, b"%04d" % number, bytes(size)) for number in range(60)]))
-    request = Request(Range(b"0000", b"9999"), world.uid, gather=Gathered)
+    request = Request(Range(b"0000", b"9999"), world.uid, row_sink=Gathered)
     rows = world.application(request).payload
     assert [key for key, _ in rows if len(key) == 4] == [b"%04d" % number for number in range(60)]
     assert [row for piece in pieces for row in piece] == rows

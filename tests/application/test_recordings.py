@@ -98,7 +98,7 @@ def replay(dialect):
     for recording in recordings(dialect):
         sent = frames(recording["request"])
         try:
-            request = evolve(codec_for(dialect_of(sent)).decode_request(sent), gather=None)
+            request = evolve(codec_for(dialect_of(sent)).decode_request(sent), row_sink=None)
         except ProtocolError:
             succeeded = recorded(recording, None).status is not Status.FAILURE
             assert not succeeded or recording["name"] in REFUSED, recording["name"]

@@ -130,7 +130,7 @@ def test_every_verb_is_allowed_to_those_who_have_its_role(way, role, dialect):
             assert dialect == "flat"
             continue
         allowed = role >= needed
-        if way.place == "proxy" and role is Access.NONE and needed is not Access.NONE and not command.by_name:
+        if way.place == "proxy" and role is Access.NONE and needed is not Access.NONE and not command.names_database:
             assert response.code in {DENIED, ErrorCode.RUNTIME}, verb  # nobody has told the proxy what it is called
         else:
             assert (response.code is DENIED) == (not allowed), (verb, response)

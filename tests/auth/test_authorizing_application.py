@@ -153,7 +153,7 @@ def test_a_forbidden_database_is_refused_whether_it_exists_or_not(guard):
 @pytest.mark.parametrize("verb", [verb for verb, (needed, _) in SAMPLES.items() if needed is not Access.NONE])
 def test_a_pattern_leaves_other_databases_out(guard, verb):
     command = SAMPLES[verb][1]
-    if command.by_name:
+    if command.names_database:
         command = evolve(command, name="other")
     assert ask(guard({"app-*": Access.ADMIN}), command, db="other").code is DENIED
 
@@ -299,7 +299,7 @@ class Global(Command[None]):
     """A verb of tomorrow that is about no database in particular."""
 
     verb = "GLOBAL"
-    addressed = False
+    needs_uid = False
 
 
 def test_a_verb_that_does_not_say_what_it_needs_is_for_admins(guard):

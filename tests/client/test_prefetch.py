@@ -17,7 +17,7 @@ from pyelevator import (
     UsageError,
 )
 from pyelevator.codec import ClassicCodec
-from pyelevator.flows import Send, drive, resumed, send, sleep
+from pyelevator.flows import Send, drive, resume, send, sleep
 from pyelevator.interceptors import hooks
 from pyelevator.messages import Request, Response
 from pyelevator.testing.servers import ServerProcess, serve
@@ -298,7 +298,7 @@ def test_a_flow_that_stands_at_an_effect_goes_on_from_it():
     effect = next(flow)
     assert effect == Send(Request("a"))
     given = iter([1, None, 2])
-    assert drive(resumed(flow, effect), lambda _: next(given)) == (1, 2)
+    assert drive(resume(flow, effect), lambda _: next(given)) == (1, 2)
 
 
 def test_an_error_reaches_the_flow_where_it_stands():
@@ -317,7 +317,7 @@ def test_an_error_reaches_the_flow_where_it_stands():
             raise outcome
         return outcome
 
-    assert drive(resumed(flow, next(flow)), perform) == Response(b"b")
+    assert drive(resume(flow, next(flow)), perform) == Response(b"b")
 
 
 # Async

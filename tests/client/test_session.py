@@ -397,7 +397,7 @@ def test_no_two_requests_of_a_session_have_one_id():
             asked.append(ClassicCodec().decode_request(frames).id)
 
         def receive(self, deadline):
-            return ClassicCodec().encode_response(Response.success(b"v", asked[-1]), Request(Get("k")))
+            return ClassicCodec().encode_response(Response.ok(b"v", asked[-1]), Request(Get("k")))
 
         def clone(self):
             return Noting()
@@ -405,9 +405,9 @@ def test_no_two_requests_of_a_session_have_one_id():
     session = Session(Noting(), ClassicCodec(), 4)
     for _ in range(3):
         session.exchange(Request(Get("k"), "u", 9), NEVER)
-        session.carry(Request.usual(Get("k"), "u", 0), NEVER)
+        session.carry(Request.minimal(Get("k"), "u", 0), NEVER)
         begun = session.begin(Request(Get("k"), "u"), NEVER)
-        session.carry(Request.usual(Get("k"), "u", 0), NEVER)
+        session.carry(Request.minimal(Get("k"), "u", 0), NEVER)
         begun.abandon()
     assert len(set(asked)) == len(asked) == 12
 

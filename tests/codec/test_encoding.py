@@ -201,7 +201,7 @@ def test_extras_only_travel_when_they_differ_from_their_defaults(command, meta):
 
 
 def test_every_extra_is_a_field_that_is_off_by_default():
-    extras = {extra: attrs.fields_dict(kind)[extra].default for kind in COMMANDS.values() for extra in kind.extras}
+    extras = {extra: attrs.fields_dict(kind)[extra].default for kind in COMMANDS.values() for extra in kind.meta_fields}
     assert extras == {
         "fill_cache": False,
         "max_bytes": None,

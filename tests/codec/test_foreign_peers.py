@@ -62,7 +62,7 @@ def refused(frames, codec=CODEC):
 def test_an_id_is_a_number_or_text_or_bytes_as_it_came(sent, read):
     found = CODEC.decode_request(asked(meta={"compression": False, "id": sent})).id
     assert (type(found), found) == (type(read), read)
-    header = msgpack.unpackb(CODEC.encode_response(Response.success(b"v", found), Request(Get("k")))[0])
+    header = msgpack.unpackb(CODEC.encode_response(Response.ok(b"v", found), Request(Get("k")))[0])
     assert (type(header["id"]), header["id"]) == (type(read), read)
 
 
@@ -284,8 +284,8 @@ BINARY = b"\xff\x00"
 def content(response, command):
     request = CODEC.decode_request(CODEC.encode_request(Request(command, "u", 7, bin=True)))
     assert request.bin
-    if request.gather is not None and isinstance(response.payload, list):
-        rows = request.gather()
+    if request.row_sink is not None and isinstance(response.payload, list):
+        rows = request.row_sink()
         rows.extend(response.payload)
         response = Response(rows, id=7)
     header, body = CODEC.encode_response(response, request)

@@ -6,11 +6,11 @@ import pytest
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Range, Slice
 from pyelevator.errors import MalformedMessage
-from pyelevator.messages import Request, Response, Sealed
+from pyelevator.messages import LazyPage, Request, Response
 
 PAIRS = [[b"a", b"1"], [b"\xff", b"\xc3\xa9"]]
 HEADER = {"status": 1, "err_msg": None, "compression": False, "err_code": None, "id": 7, "more": True}
-SEALED = Request(Range(max_bytes=1, cursor=True, sealed=True), "u", 7)
+SEALED = Request(Range(max_bytes=1, cursor=True, lazy=True), "u", 7)
 CONTENT = {"datas": [b"a", b"1", b"\xff", b"\xc3\xa9"]}
 
 
@@ -20,7 +20,7 @@ def reply(page, content=CONTENT):
 
 def opened(page=(2, b"\xff"), content=CONTENT):
     response = ClassicCodec().decode_response(reply(page, content), SEALED)
-    assert isinstance(response.payload, Sealed)
+    assert isinstance(response.payload, LazyPage)
     return response.payload
 
 
@@ -65,15 +65,15 @@ def test_a_page_of_no_pairs_names_no_key():
 
 def test_a_page_stays_packed_for_who_wants_it_so_and_opens_as_bytes_or_as_str():
     page = opened()
-    assert (len(page), page.last) == (2, b"\xff")
-    assert page.pairs() == [[b"a", b"1"], [b"\xff", b"\xc3\xa9"]]
-    assert page.texts() == [["a", "1"], ["\udcff", "é"]]
+    assert (len(page), page.last_key) == (2, b"\xff")
+    assert page.decode_bytes() == [[b"a", b"1"], [b"\xff", b"\xc3\xa9"]]
+    assert page.decode_str() == [["a", "1"], ["\udcff", "é"]]
 
 
 def test_a_compressed_page_opens_as_well():
     request = Request(SEALED.command, "u", 7, True)
     frames = ClassicCodec().encode_response(Response(PAIRS, id=7, more=True), request)
-    assert ClassicCodec().decode_response(frames, request).payload.texts() == [["a", "1"], ["\udcff", "é"]]
+    assert ClassicCodec().decode_response(frames, request).payload.decode_str() == [["a", "1"], ["\udcff", "é"]]
 
 
 def test_who_does_not_want_it_packed_gets_pairs():
@@ -107,16 +107,16 @@ def test_what_is_no_count_and_key_is_refused(page):
         ([1, b"a"], [], "the content of a reply is a map"),
     ],
 )
-@pytest.mark.parametrize("form", ["pairs", "texts"])
+@pytest.mark.parametrize("form", ["decode_bytes", "decode_str"])
 def test_a_page_that_is_not_what_was_said_of_it_is_refused_when_it_is_opened(page, content, text, form):
-    sealed = opened(page, content)
+    lazy = opened(page, content)
     with pytest.raises(MalformedMessage, match=text):
-        getattr(sealed, form)()
+        getattr(lazy, form)()
 
 
-@pytest.mark.parametrize("form", ["pairs", "texts"])
+@pytest.mark.parametrize("form", ["decode_bytes", "decode_str"])
 def test_a_page_that_is_no_msgpack_is_refused_when_it_is_opened(form):
     frames = [reply([2, b"\xff"])[0], b"\xdd\xff\xff\xff\xff" + bytes(2000)]
-    sealed = ClassicCodec().decode_response(frames, SEALED).payload
+    lazy = ClassicCodec().decode_response(frames, SEALED).payload
     with pytest.raises(MalformedMessage, match="not a msgpack value"):
-        getattr(sealed, form)()
+        getattr(lazy, form)()

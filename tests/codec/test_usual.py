@@ -84,7 +84,7 @@ def test_both_write_the_same_bytes_for_a_response(data):
 )
 def test_both_write_the_same_bytes_for_a_plain_success(compression, request, payload, id):
     request = evolve(request, compression=compression)
-    response = Response.success([(b"k", b"v")] if isinstance(request.command, Range) else payload, id)
+    response = Response.ok([(b"k", b"v")] if isinstance(request.command, Range) else payload, id)
     assert ClassicCodec().encode_response(response, request) == MapCodec().encode_response(response, request)
     assert ClassicCodec().encode_response(response, None) == MapCodec().encode_response(response, None)
 
@@ -93,7 +93,7 @@ def test_both_write_the_same_bytes_for_a_plain_success(compression, request, pay
 def test_both_write_the_same_answer_to_what_they_have_read(data):
     request = data.draw(requests("classic"))
     succeeded = data.draw(responses_to(request).filter(lambda response: response.code is None))
-    asked, response = MapCodec().encode_request(request), Response.success(succeeded.payload, 7)
+    asked, response = MapCodec().encode_request(request), Response.ok(succeeded.payload, 7)
     quick, full = ClassicCodec(), MapCodec()
     read, read_in_full = quick.decode_request(asked), full.decode_request(asked)
     assert read.gather == read_in_full.gather
@@ -169,14 +169,14 @@ def test_a_minimal_request_is_refused_in_the_words_and_under_the_id_of_the_full_
 
 
 def test_what_only_begins_like_a_usual_header_is_read_in_full():
-    succeeded = ClassicCodec().encode_response(Response.success(None, 7), ASKING[2])[0]
+    succeeded = ClassicCodec().encode_response(Response.ok(None, 7), ASKING[2])[0]
     for header in (succeeded + b"\x00", succeeded[:-1], succeeded[:-1] + b"\xdd\xff\xff\xff\xff" + b"\x00" * 9):
         with pytest.raises(ProtocolError, match="msgpack"):
             ClassicCodec().open_reply([header, b"\xc0"])
 
 
 def test_a_long_header_that_begins_as_usual_is_checked_before_memory_is_taken():
-    succeeded = ClassicCodec().encode_response(Response.success(None, 7), ASKING[2])[0]
+    succeeded = ClassicCodec().encode_response(Response.ok(None, 7), ASKING[2])[0]
     with pytest.raises(ProtocolError, match="not a msgpack value"):
         ClassicCodec().open_reply([succeeded[:-1] + b"\xdd\x00\x0f\xff\xff" * 1000, b"\xc0"])
 
@@ -185,7 +185,7 @@ def test_a_long_header_that_begins_as_usual_is_checked_before_memory_is_taken():
 def test_buffers_are_read_as_bytes_are(kind):
     codec, request = ClassicCodec(), Request(Get("k"), "u", 7)
     assert codec.decode_request([kind(frame) for frame in codec.encode_request(request)]) == request
-    frames = codec.encode_response(Response.success(b"v", 7), request)
+    frames = codec.encode_response(Response.ok(b"v", 7), request)
     assert codec.decode_response([kind(frame) for frame in frames], request) == Response(b"v", id=7)
 
 
@@ -195,7 +195,7 @@ def test_usual_messages_are_not_read_as_maps(monkeypatch):
     for name in ("encode_request", "decode_request", "encode_response", "open_reply", "_payload"):
         monkeypatch.delattr(MapCodec, name)
     assert (codec.encode_request(request), codec.decode_request(asked)) == (asked, request)
-    assert codec.encode_response(Response.success(b"v", 7), codec.decode_request(asked)) == answer
+    assert codec.encode_response(Response.ok(b"v", 7), codec.decode_request(asked)) == answer
     assert codec.decode_response(answer, request) == Response(b"v", id=7)
     assert codec.minimal_response(answer, request) == Response(b"v", id=7)
 
@@ -207,7 +207,7 @@ def test_usual_scans_are_not_read_or_answered_as_maps(monkeypatch, command):
     for name in ("encode_request", "decode_request", "encode_response", "open_reply"):
         monkeypatch.delattr(MapCodec, name)
     assert (codec.encode_request(request), codec.decode_request(asked)) == (asked, request)
-    assert codec.encode_response(Response.success([b"v"], 7), codec.decode_request(asked)) == answer
+    assert codec.encode_response(Response.ok([b"v"], 7), codec.decode_request(asked)) == answer
 
 
 @pytest.mark.parametrize("number", [None, 8, "7", True, 7.0])

@@ -54,18 +54,20 @@ def test_a_verb_takes_as_many_arguments_as_the_page_says(verb):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_knows_the_keys_of_meta_that_the_page_says(verb):
-    assert tuple(code(VERBS[verb][2])) == COMMANDS[verb].extras
+    assert tuple(code(VERBS[verb][2])) == COMMANDS[verb].meta_fields
 
 
 def test_each_key_of_meta_is_explained_once():
     explained = [code(row[0])[0] for row in table("In `meta`:")]
-    assert sorted(explained) == sorted({"id", "bin"} | {extra for kind in COMMANDS.values() for extra in kind.extras})
+    assert sorted(explained) == sorted(
+        {"id", "bin"} | {extra for kind in COMMANDS.values() for extra in kind.meta_fields}
+    )
 
 
 def test_verbs_without_a_uid_are_those_of_the_page():
     (holds,) = [row[1] for row in table("## Classic") if row[0] == "`uid`"]
     named = re.findall(r"[A-Z]{4,}", holds.partition("nil for ")[2].partition(".")[0])
-    assert sorted(named) == sorted(verb for verb, kind in COMMANDS.items() if not kind.addressed)
+    assert sorted(named) == sorted(verb for verb, kind in COMMANDS.items() if not kind.needs_uid)
 
 
 def test_the_features_are_those_that_the_server_says():
@@ -85,7 +87,7 @@ def test_codes_and_exceptions_are_those_of_the_page():
 
 @pytest.mark.parametrize("kind", [CursorExpired, PermissionDenied])
 def test_texts_that_mark_a_failure_are_on_the_page(kind):
-    assert f"`{kind.MARK}`" in PAGE
+    assert f"`{kind.MESSAGE_PREFIX}`" in PAGE
 
 
 @pytest.mark.parametrize("row", table("## Flat"), ids=lambda row: row[0])

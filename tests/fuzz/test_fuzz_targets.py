@@ -66,8 +66,8 @@ def test_a_decoder_to_which_the_pieces_make_a_difference_is_found_out(monkeypatc
 
 
 def test_replies_are_read_as_answers_to_every_kind_of_command():
-    shapes = {command.shape for command in COMMANDS.values() if not isinstance(command.shape, property)}
-    assert shapes <= {request.command.shape for request in ASKED if isinstance(request, Request)}
+    shapes = {command.payload_kind for command in COMMANDS.values() if not isinstance(command.payload_kind, property)}
+    assert shapes <= {request.command.payload_kind for request in ASKED if isinstance(request, Request)}
 
 
 def test_without_atheris_it_says_what_to_install(monkeypatch, capsys):

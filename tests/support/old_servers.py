@@ -129,7 +129,7 @@ class OldServer(Transport):
     def send(self, frames, deadline: Deadline):
         self.sent.append(frames)
         {"classic": self._check_classic, "flat": self._check_flat}[self.dialect](frames)
-        request = evolve(self.codec.decode_request(frames), id=None, gather=None, bin=False)
+        request = evolve(self.codec.decode_request(frames), id=None, row_sink=None, bin=False)
         reply = self.codec.encode_response(self._answer(request), request)
         self.inbox.append(reply)
         if request.command.verb in self.codec.answered_twice:

@@ -37,7 +37,7 @@ def test_flat_requests_can_be_said(request):
 
 @given(requests())
 def test_a_classic_request_has_a_uid_where_it_needs_one(request):
-    assert (request.uid is not None) == request.command.addressed
+    assert (request.uid is not None) == request.command.needs_uid
 
 
 def test_keys_and_values_may_be_empty():

@@ -62,7 +62,7 @@ def _get(engine: Engine, request: Request[Any], _: Context) -> Response:
     value = engine.get(command.key)
     if value is None:
         value = _found(command, value)  # only here: every GET passes, and most find what they look for
-    return Response.success(value, request.id)
+    return Response.ok(value, request.id)
 
 
 def _found(command: Any, value: bytes | None) -> bytes:
@@ -77,7 +77,7 @@ def _readable(key: bytes) -> str:
 
 def _exists(engine: Engine, request: Request[Any], _: Context) -> Response:
     command: Any = request.command
-    return Response.success(_is_there(command, engine.get(command.key)), request.id)
+    return Response.ok(_is_there(command, engine.get(command.key)), request.id)
 
 
 def _is_there(_: Any, value: bytes | None) -> bool:

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
-from pyelevator.commands import Op
+from pyelevator.commands import BatchOp
 from pyelevator.engines.base import Engine, EngineBusy
 from pyelevator.errors import WrongValue
 from pyelevator.messages import Request, Response
@@ -27,7 +27,7 @@ Cost: TypeAlias = Callable[[Any], int]
 """An estimate of a command's work, in lookups of one key (some microseconds each)."""
 
 
-def check_batch(ops: Sequence[Op], context: Context) -> None:
+def check_batch(ops: Sequence[BatchOp], context: Context) -> None:
     """Refuses more operations than a batch may have."""
     most = context.policy.max_batch
     if len(ops) > most:
@@ -78,7 +78,7 @@ class Writing:
         cost: as in :class:`Reading`.
     """
 
-    ops: Callable[[Any], Sequence[Op]]
+    ops: Callable[[Any], Sequence[BatchOp]]
     cost: Cost | None = None
 
     def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
@@ -89,7 +89,7 @@ class Writing:
         database.reopen_after_failure()
         with database as engine:
             engine.write(ops, sync=command.sync or context.policy.sync)
-        return Response.success(None, request.id)
+        return Response.ok(None, request.id)
 
     def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
         """The answer; None also if another write is going on, or this one must be on the disk."""
@@ -114,7 +114,7 @@ class Writing:
             engine.write(ops, wait=False)
         except EngineBusy:
             return None
-        return Response.success(None, request.id)
+        return Response.ok(None, request.id)
 
 
 @frozen

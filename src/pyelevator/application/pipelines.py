@@ -133,7 +133,7 @@ class _Execution:
     def _too_large(self) -> Response:
         most = self.context.policy.max_range_bytes
         message = f"the answers to this pipeline are over the limit of {most:,} bytes; split it"
-        return Response.of_error(WrongValue(message))
+        return Response.from_error(WrongValue(message))
 
 
 def _together(command: Any) -> Any:

@@ -62,7 +62,7 @@ class Authorizer:
             return request
         if isinstance(found, LocatedName):
             return _check_name(request, permissions, found)
-        if not command.addressed:
+        if not command.needs_uid:
             _check_access(permissions.on_all, command, "all databases")
         elif found is None:
             raise ServerRuntimeError(f"Database {request.uid or '(no uid)'} doesn't exist")
@@ -100,12 +100,12 @@ def _check_access(granted: Access, command: Any, what: str) -> None:
 
 
 def _denied(why: str) -> PermissionDenied:
-    return PermissionDenied(f"{PermissionDenied.MARK}{why}")
+    return PermissionDenied(f"{PermissionDenied.MESSAGE_PREFIX}{why}")
 
 
 def refusal_response(error: ServerError, request: Request[Any]) -> Response:
     """Return the response to a request that is refused."""
-    return Response.of_error(error, request.id)
+    return Response.from_error(error, request.id)
 
 
 def filter_databases(permissions: Permissions, request: Request[Any], response: Response) -> Response:

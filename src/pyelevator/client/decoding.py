@@ -6,7 +6,7 @@ from typing import Any, Final, Generic, TypeVar
 from attrs import frozen
 
 from pyelevator.errors import KeyNotFound, UsageError
-from pyelevator.messages import Sealed
+from pyelevator.messages import LazyPage
 
 T = TypeVar("T", str, bytes)
 
@@ -23,7 +23,7 @@ class Text(Generic[T]):
 
     value: Callable[[bytes], T]
     values: Callable[[list[bytes | None]], list[T | None]]
-    pairs: Callable[[list[list[bytes]] | Sealed], list[list[T]]]
+    pairs: Callable[[list[list[bytes]] | LazyPage], list[list[T]]]
 
     def tell(self, error: KeyNotFound) -> None:
         """Has the error tell its key as the caller sees keys."""
@@ -39,9 +39,9 @@ def _decode_values(values: list[bytes | None]) -> list[str | None]:
     return [None if value is None else value.decode("utf-8", "surrogateescape") for value in values]
 
 
-def _decode_pairs(pairs: list[list[bytes]] | Sealed) -> list[list[str]]:
-    if isinstance(pairs, Sealed):
-        return pairs.texts()
+def _decode_pairs(pairs: list[list[bytes]] | LazyPage) -> list[list[str]]:
+    if isinstance(pairs, LazyPage):
+        return pairs.decode_str()
     return [[key.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")] for key, value in pairs]
 
 
@@ -49,8 +49,8 @@ def _same(data: Any) -> Any:
     return data
 
 
-def _same_pairs(pairs: list[list[bytes]] | Sealed) -> list[list[bytes]]:
-    return pairs.pairs() if isinstance(pairs, Sealed) else pairs
+def _same_pairs(pairs: list[list[bytes]] | LazyPage) -> list[list[bytes]]:
+    return pairs.decode_bytes() if isinstance(pairs, LazyPage) else pairs
 
 
 UTF8: Final[Text[str]] = Text(_decode, _decode_values, _decode_pairs)

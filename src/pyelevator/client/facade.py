@@ -19,7 +19,7 @@ from pyelevator.codec import Codec, Limits, codec_for
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ArgumentTypeError, MessageTooLarge, UsageError
-from pyelevator.flows import Flow, Forward, Interceptor, compose, drive, through
+from pyelevator.flows import Flow, Forward, Interceptor, compose, drive, intercept
 from pyelevator.legacy import accept_old_calls, call_timeout
 from pyelevator.messages import Request
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
@@ -314,7 +314,7 @@ class Facade(Generic[T]):
         forward: Forward | None = self._forward
         if self._link.needs_adapter:
             forward = compose(self._interceptors, self._link.forward)
-        return flow if forward is None else through(forward, flow, deadline)
+        return flow if forward is None else intercept(forward, flow, deadline)
 
     def _decode_rows(self, command: ScanCommand, rows: list[Any]) -> list[Any]:
         """Decode the rows that a scan has fetched."""
@@ -420,9 +420,9 @@ class Client(Facade[T]):
         link = self._link
         if compression is not False or not link.plain or self._forward is not None or self._session.dropped:
             return self._run_until(flow(link, command, compression), deadline)
-        uid = link.address(command) if command.extras else link.uid
+        uid = link.address(command) if command.meta_fields else link.uid
         try:
-            response = self._session.carry(Request.usual(command, uid, 0), deadline)
+            response = self._session.carry(Request.minimal(command, uid, 0), deadline)
         except MessageTooLarge:
             return self._run_until(flow(link, command, compression), deadline)
         if response.code is not None:

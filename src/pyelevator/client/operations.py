@@ -86,16 +86,16 @@ class Link:
             UsageError: the command needs a database, and there is none.
             UnsupportedByDialect: the command asks for what the server does not know, and would pass over.
         """
-        if command.extras:
+        if command.meta_fields:
             self._check_promised(command)
-        if not command.addressed:
+        if not command.needs_uid:
             return None
         if not isinstance(command, _ABOUT_DATABASES):
             self.check_connected()
         return self.uid
 
     def _check_promised(self, command: Command[Any]) -> None:
-        for extra in command.extras:
+        for extra in command.meta_fields:
             if extra == "reverse" and isinstance(command, Range):
                 continue  # an old server is asked forwards
             feature, refusal = _PROMISES.get(extra, ("", ""))

@@ -13,9 +13,9 @@ from attrs import evolve, frozen
 from pyelevator.arguments import integer, prefix_successor
 from pyelevator.commands import Data, Range, Slice, to_bytes
 from pyelevator.errors import ArgumentTypeError, MalformedMessage, UsageError
-from pyelevator.messages import Sealed
+from pyelevator.messages import LazyPage
 
-PageRows: TypeAlias = list[Any] | Sealed
+PageRows: TypeAlias = list[Any] | LazyPage
 """The pairs of a page, decoded or not yet, or its keys."""
 
 PAGE_BYTES: Final[dict[type, int]] = {Slice: 2 << 20, Range: 3 << 20}
@@ -95,7 +95,7 @@ class ScanPager:
         limit: the maximum number of rows; None for no limit.
         reverse: from stop down to start.
         cursor: True to have the server keep a snapshot for the pages, then the id of that; False for neither.
-        sealed: pages may stay encoded until their pairs are used.
+        lazy: pages may stay encoded until their pairs are used.
         pairs: fetch whole pairs where keys would do, because the dialect has no other answer.
         done: True once no page is left.
     """
@@ -108,7 +108,7 @@ class ScanPager:
     limit: int | None
     reverse: bool = False
     cursor: bytes | bool = False
-    sealed: bool = False
+    lazy: bool = False
     pairs: bool = False
     done: bool = False
     _at: bytes | None = None
@@ -127,13 +127,13 @@ class ScanPager:
         return cls(start, stop, prefix, *parts, scan.count, scan.reverse)._at_first_page()
 
     @classmethod
-    def for_iterator(cls, scan: "Range | Slice | ScanPager", consistent: bool, *, sealed: bool = False) -> "ScanPager":
+    def for_iterator(cls, scan: "Range | Slice | ScanPager", consistent: bool, *, lazy: bool = False) -> "ScanPager":
         """Make the pager of an iterator.
 
         Args:
             scan: the range.
             consistent: read all pages from one snapshot.
-            sealed: whole pairs may stay encoded until they are used.
+            lazy: whole pairs may stay encoded until they are used.
 
         Raises:
             ArgumentTypeError: ``consistent`` is not a bool.
@@ -141,7 +141,7 @@ class ScanPager:
         if not isinstance(consistent, bool):
             raise ArgumentTypeError(f"consistent must be bool, not {type(consistent).__name__}")
         whole_pairs = scan.include_key and scan.include_value
-        return evolve(cls.from_command(scan), cursor=consistent, sealed=sealed and whole_pairs)
+        return evolve(cls.from_command(scan), cursor=consistent, lazy=lazy and whole_pairs)
 
     def _at_first_page(self) -> "ScanPager":
         start = max(self.start, self.prefix)
@@ -166,7 +166,7 @@ class ScanPager:
     def next_command(self) -> Slice:
         """Return the command that fetches the page. It always asks for the keys: the next page starts at the last."""
         how = self.reverse, self._exclusive, self.cursor
-        return Slice(self._at, self._asked, True, self._fetches_values, PAGE_BYTES[Slice], *how, sealed=self.sealed)
+        return Slice(self._at, self._asked, True, self._fetches_values, PAGE_BYTES[Slice], *how, lazy=self.lazy)
 
     def feed(self, page: PageRows, *, more: bool, cursor: bytes | None = None) -> "tuple[Any, ScanPager]":
         """Return the rows of the scan in a fetched page, and the pager of the next page.
@@ -183,11 +183,11 @@ class ScanPager:
         if self.cursor is not False and cursor is None and not done:
             raise MalformedMessage("the answer names no cursor, so what follows it may be of another moment")
         kept = self.cursor is not False and (cursor or False)
-        if isinstance(page, Sealed):
-            self._check_advances(page.last)
-            if self._in_bounds(page.last):
-                return page, self._advance(page.last, page.count, page.size, done, kept)
-            page = page.pairs()
+        if isinstance(page, LazyPage):
+            self._check_advances(page.last_key)
+            if self._in_bounds(page.last_key):
+                return page, self._advance(page.last_key, page.count, page.nbytes, done, kept)
+            page = page.decode_bytes()
         if page:
             self._check_advances(self._key(page[-1]))
         rows = self._trim(page)
@@ -295,15 +295,15 @@ class RangePager:
         """
         if not more:
             return page, RangePager(self.command, True)
-        if not isinstance(page, Sealed) or cursor is None:
+        if not isinstance(page, LazyPage) or cursor is None:
             raise IncompleteRange
-        if self.command.start is not None and page.last < self.command.start:
+        if self.command.start is not None and page.last_key < self.command.start:
             raise MalformedMessage("the page holds what came before it, so the range would never end")
-        return page, RangePager(_page_of(self.command, page.last + b"\0", cursor))
+        return page, RangePager(_page_of(self.command, page.last_key + b"\0", cursor))
 
 
 def _page_of(command: Range, start: bytes | None, cursor: bytes | bool) -> Range:
-    return Range(start, command.stop, True, True, command.prefix, False, PAGE_BYTES[Range], cursor, sealed=True)
+    return Range(start, command.stop, True, True, command.prefix, False, PAGE_BYTES[Range], cursor, lazy=True)
 
 
 def describe_iterator(name: str, rows: int, pager: ScanPager) -> str:

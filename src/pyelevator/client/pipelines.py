@@ -17,7 +17,7 @@ from pyelevator.errors import (
     ServerError,
     TransportError,
 )
-from pyelevator.flows import Flow, parts_of
+from pyelevator.flows import Flow, split_batch
 from pyelevator.messages import Response
 
 _MOST: Final = 16_000
@@ -96,7 +96,7 @@ def _in_parts(link: Link, commands: Sequence[Command[Any]], error: MessageTooLar
     if len(commands) == 1:
         return [error]
     outcomes: list[Any] = []
-    for part in parts_of(commands, error):
+    for part in split_batch(commands, error):
         outcomes += yield from _together(link, part)
         if isinstance(outcomes[-1], TransportError):
             break

@@ -16,7 +16,7 @@ from pyelevator.codec.layouts import ARGS, Layout, extras_of
 from pyelevator.codec.maps import SUCCESS, MapCodec
 from pyelevator.codec.packed import PackedRows
 from pyelevator.codec.payloads import ONE_VALUE, WRITERS
-from pyelevator.commands import COMMANDS, Command, Keyed, Range, Shape, Slice
+from pyelevator.commands import COMMANDS, Command, Keyed, PayloadKind, Range, Slice
 from pyelevator.messages import Request, Response
 
 NUMBERED: Final = b"\x82" + pack({"compression": False})[1:] + pack("id")
@@ -46,7 +46,7 @@ _Writing: TypeAlias = tuple[bytes, Callable[[Any], Sequence[Any]], Sequence[str]
 _CONTENT: Final = WRITERS[RAW].of
 
 _WRITING: Final[dict[type[Command[Any]], _Writing]] = {
-    COMMANDS[verb]: (_opening(verb), layout.write, COMMANDS[verb].extras) for verb, layout in ARGS.items()
+    COMMANDS[verb]: (_opening(verb), layout.write, COMMANDS[verb].meta_fields) for verb, layout in ARGS.items()
 }
 """Class -> what a request begins with, what writes its arguments, and the extras that it must not have."""
 
@@ -67,11 +67,11 @@ def _making(kind: type[Command[Any]], layout: Layout) -> Callable[[list[Any]], C
 
 
 def _making_keyed(kind: type[Keyed[Any]]) -> Callable[[list[Any]], Command[Any]]:
-    of = kind.of
+    build = kind.make
 
     def make(args: list[Any]) -> Command[Any]:
         (key,) = args
-        return of(key)
+        return build(key)
 
     return make
 
@@ -84,19 +84,19 @@ _MAKING: Final[Mapping[bytes, _Making]] = {
         PackedRows if kind in _SCANS else None,
     )
     for verb, kind in COMMANDS.items()
-    if kind.shape in _CONTENT or kind in _SCANS
+    if kind.payload_kind in _CONTENT or kind in _SCANS
 }
 """What a request begins with, up to its meta -> what makes its command of the arguments, or raises anything; and what
 the rows of its answer are gathered in."""
 
 _ANSWERING: Final = {
-    kind: _CONTENT[Shape.PAIRS if kind in _SCANS else kind.shape]
+    kind: _CONTENT[PayloadKind.PAIRS if kind in _SCANS else kind.payload_kind]
     for kind in COMMANDS.values()
-    if kind.shape in _CONTENT or kind in _SCANS
+    if kind.payload_kind in _CONTENT or kind in _SCANS
 }
 """Class -> what writes the content of an answer."""
 
-_SCALAR: Final = frozenset([kind for kind in COMMANDS.values() if kind.shape is Shape.SCALAR])
+_SCALAR: Final = frozenset([kind for kind in COMMANDS.values() if kind.payload_kind is PayloadKind.SCALAR])
 """The classes whose answers hold one value."""
 
 
@@ -168,16 +168,16 @@ class ClassicCodec(MapCodec):
         if type(request.command) in _SCALAR and len(content) <= self.limits.harmless:
             value = _value(content[_AT_VALUE:]) if content[:_AT_VALUE] == ONE_VALUE else None
             if type(value) is bytes:
-                return Response.success(value, number)
-        return Response.success(self._payload(unpack(content, self.limits, reply=True), request.command), number)
+                return Response.ok(value, number)
+        return Response.ok(self._payload(unpack(content, self.limits, reply=True), request.command), number)
 
 
 def _read(making: _Making, rest: bytes) -> Request[Any] | None:
     """The request that goes on with ``rest`` behind its opening, as the rest of an array; None where it is refused."""
-    make, gather = making
+    make, row_sink = making
     try:
         number, uid_name, uid, args_name, args = unpackb(_ARRAY_OF_FIVE + rest, raw=True, ext_hook=Extension)
-        request = Request.usual(make(args), uid.decode("utf-8", "surrogateescape"), number, gather)
+        request = Request.minimal(make(args), uid.decode("utf-8", "surrogateescape"), number, row_sink)
     except Exception:  # noqa: BLE001 - whatever it is: who reads it in full knows what to say of it
         return None
     named = uid_name == b"uid" and args_name == b"args"

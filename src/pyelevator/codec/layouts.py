@@ -95,7 +95,7 @@ def _write_pipeline(pipeline: Any) -> tuple[list[Any]]:
 
 
 def _run_of(command: Command[Any]) -> tuple[str, tuple[Any, ...]]:
-    return command.verb, tuple(extras_of(command).items()) if command.extras else ()
+    return command.verb, tuple(extras_of(command).items()) if command.meta_fields else ()
 
 
 def _read_pipeline(args: list[Any]) -> list[Any]:
@@ -154,7 +154,7 @@ def built(kind: type[Command[Any]], layout: Layout, args: list[Any], meta: dict[
     if not layout.least <= len(args) <= layout.most:
         raise _wrong_count(kind, len(args))
     try:
-        return kind(*layout.read(args), **_told(kind, meta)) if kind.extras else kind(*layout.read(args))
+        return kind(*layout.read(args), **_told(kind, meta)) if kind.meta_fields else kind(*layout.read(args))
     except UsageError as error:
         raise refused(kind.verb, error) from error
 
@@ -179,10 +179,10 @@ def _wrong_count(kind: type[Command[Any]], count: int) -> MalformedMessage:
 
 def _told(kind: type[Command[Any]], meta: dict[Any, Any]) -> dict[str, Any]:
     """The extras of a command that a peer has given."""
-    return {name: meta[name.encode()] for name in kind.extras if name.encode() in meta} if kind.extras else {}
+    return {name: meta[name.encode()] for name in kind.meta_fields if name.encode() in meta} if kind.meta_fields else {}
 
 
 def extras_of(command: Command[Any]) -> dict[str, Any]:
     """The extras that are not at their defaults: every one is off by default."""
-    values = {extra: getattr(command, extra) for extra in command.extras}
+    values = {extra: getattr(command, extra) for extra in command.meta_fields}
     return {extra: value for extra, value in values.items() if value is not None and value is not False}

@@ -1,4 +1,4 @@
-"""How the classic dialect writes and reads the content of answers, by the shape of their payloads."""
+"""How the classic dialect writes and reads the content of answers, by the kinds of their payloads."""
 
 from collections.abc import Callable, Mapping
 from itertools import chain
@@ -7,7 +7,7 @@ from typing import Any, Final
 from pyelevator.arguments import kind_of
 from pyelevator.codec.base import BIN, RAW, Packing, error_code, plain, reply_status, scalar, strings, text
 from pyelevator.codec.packed import DATAS, PackedPage, PackedRows
-from pyelevator.commands import Shape
+from pyelevator.commands import PayloadKind
 from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Response, Status
 
@@ -37,35 +37,35 @@ def answers(datas: Any, pipeline: Any) -> list[Any]:
         raise MalformedMessage(f"the answer to {len(commands)} pipelined commands holds {len(entries)}")
     if set(map(type, entries)) <= _SIMPLE:
         return entries
-    return [_outcome(entry, command.shape) for entry, command in zip(entries, commands, strict=True)]
+    return [_outcome(entry, command.payload_kind) for entry, command in zip(entries, commands, strict=True)]
 
 
 _SIMPLE: Final = frozenset({bytes, bool, type(None)})
 
 
-def _outcome(entry: Any, shape: Shape) -> Any:
+def _outcome(entry: Any, payload_kind: PayloadKind) -> Any:
     if type(entry) is not dict:
-        return _PLAIN[shape](entry)
+        return _PLAIN[payload_kind](entry)
     status = reply_status(entry.get(b"status"))
     if status is Status.FAILURE:
         return Response.failure(error_code(entry.get(b"err_code")), message_of(entry))
     more, cursor = entry.get(b"more") is True, cursor_of(entry)
-    return Response(_PLAIN[shape](entry.get(b"datas")), status, more=more, cursor=cursor)
+    return Response(_PLAIN[payload_kind](entry.get(b"datas")), status, more=more, cursor=cursor)
 
 
 class _Writers:
-    """What writes the content frame of an answer, by the shape of its payload, in one way to write strings."""
+    """What writes the content frame of an answer, by the kind of its payload, in one way to write strings."""
 
     def __init__(self, packing: Packing) -> None:
         self._pack, self._pack_pieces = packing.pack, packing.pack_pieces
         self._pack_passed_on = packing.pack_passed_on
-        self.of: Mapping[Shape, Callable[[Any], bytes]] = {
-            Shape.NOTHING: self._bare,
-            Shape.SCALAR: self._scalar,
-            Shape.LIST: self._rows,
-            Shape.PAIRS: self._rows,
-            Shape.ANSWERS: self._answers,
-            Shape.OPAQUE: self._passed_on,
+        self.of: Mapping[PayloadKind, Callable[[Any], bytes]] = {
+            PayloadKind.EMPTY: self._bare,
+            PayloadKind.SCALAR: self._scalar,
+            PayloadKind.LIST: self._rows,
+            PayloadKind.PAIRS: self._rows,
+            PayloadKind.RESPONSES: self._answers,
+            PayloadKind.RAW: self._passed_on,
         }
 
     def _scalar(self, payload: Any) -> bytes:
@@ -141,17 +141,17 @@ def _all_pairs(rows: list[list[Any]]) -> bool:
     return True
 
 
-READERS: Final[Mapping[Shape, Callable[[Any], Any]]] = {
-    Shape.NOTHING: lambda _: None,
-    Shape.SCALAR: _scalar,
-    Shape.LIST: lambda datas: strings(_list(datas)),
-    Shape.PAIRS: _pairs,
+READERS: Final[Mapping[PayloadKind, Callable[[Any], Any]]] = {
+    PayloadKind.EMPTY: lambda _: None,
+    PayloadKind.SCALAR: _scalar,
+    PayloadKind.LIST: lambda datas: strings(_list(datas)),
+    PayloadKind.PAIRS: _pairs,
 }
-"""Shape -> what reads the datas of an answer, where it takes nothing else to do so."""
+"""PayloadKind -> what reads the datas of an answer, where it takes nothing else to do so."""
 
 
-_PLAIN: Final[Mapping[Shape, Callable[[Any], Any]]] = {**READERS, Shape.SCALAR: plain}
-"""Shape -> what reads it within the answer to a pipeline, where scalars are not wrapped."""
+_PLAIN: Final[Mapping[PayloadKind, Callable[[Any], Any]]] = {**READERS, PayloadKind.SCALAR: plain}
+"""PayloadKind -> what reads it within the answer to a pipeline, where scalars are not wrapped."""
 
 
 def cursor_of(header: dict[Any, Any]) -> bytes | None:

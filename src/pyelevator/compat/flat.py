@@ -73,7 +73,7 @@ def flat(send: Forward, server: FlatServer) -> Forward:
             return (yield from _about_database(command, request, send, server))
         if type(command) not in _ADAPTERS:
             raise UnsupportedByDialect(f"the flat dialect has no {command.verb}; connect with dialect='classic'")
-        if command.addressed and type(command) is not DbList and not (yield from _is_there(request, send, server)):
+        if command.needs_uid and type(command) is not DbList and not (yield from _is_there(request, send, server)):
             return unknown_database(request)
         return (yield from _ADAPTERS[type(command)](command, request, send))
 

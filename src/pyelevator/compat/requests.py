@@ -67,7 +67,7 @@ def _get(command: Get, request: Request[Any], send: Forward) -> Flow[Response]:
     there = yield from send(asking(request, Exists(command.key)))
     if there.code is None and not there.payload:
         name = command.key.decode("utf-8", "backslashreplace")
-        return Response.of_error(KeyNotFound(f"Key '{name}' does not exist"), request.id)
+        return Response.from_error(KeyNotFound(f"Key '{name}' does not exist"), request.id)
     return response if there.code is None else there
 
 

@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 from attrs import define, field
 
-from pyelevator.commands import PUT, Op, RepairReport
+from pyelevator.commands import PUT, BatchOp, RepairReport
 from pyelevator.engines.base import Bounds, Capability, Engine, EngineError, ReadView, Storage
 from pyelevator.engines.options import OPTION_NAMES, check_options
 
@@ -141,7 +141,7 @@ class MemoryEngine(Engine):
         with database.lock:
             return list(map(database.table.data.get, keys))
 
-    def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:  # noqa: ARG002
+    def write(self, ops: Sequence[BatchOp], *, sync: bool = False, wait: bool = True) -> None:  # noqa: ARG002
         database = self._require_open()
         changes = [(op[1], op[2] if op[0] == PUT else None) for op in ops]  # type: ignore[misc]
         with database.lock:

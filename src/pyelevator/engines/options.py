@@ -77,7 +77,7 @@ OPTIONS: Final[Mapping[str, Check]] = {
     "paranoid_checks": _boolean,
     "write_buffer_size": _clamped_integer(0, _SIZE, 64 * _KIB, _GIB),
 }
-"""Option -> check; sizes are bytes. A size that LevelDB cannot do becomes the nearest that it can."""
+"""OptionValue -> check; sizes are bytes. A size that LevelDB cannot do becomes the nearest that it can."""
 
 ALIASES: Final[Mapping[str, str]] = {
     "block_cache_size": "lru_cache_size",

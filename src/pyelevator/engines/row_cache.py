@@ -7,7 +7,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Final
 
-from pyelevator.arguments import Op
+from pyelevator.arguments import BatchOp
 from pyelevator.engines.base import Engine, OnValues, collect_values, is_complete
 
 ROW_CACHE_BYTES: Final = 32 << 20
@@ -43,7 +43,7 @@ class RowCache:
         self._young: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
         self._weight = 0  # of the young ones, or more: removed pairs still count
-        self._pending_ops: Sequence[Op] = ()
+        self._pending_ops: Sequence[BatchOp] = ()
         self._tracked: dict[int, set[bytes]] = {}
 
     def __bool__(self) -> bool:
@@ -57,14 +57,14 @@ class RowCache:
 
     # Writing
 
-    def begin_write(self, ops: Sequence[Op]) -> None:
+    def begin_write(self, ops: Sequence[BatchOp]) -> None:
         """Invalidate the keys of ``ops``, which are about to be written, and nothing else until ``end_write``."""
         with self._lock:
             self._pending_ops = ops
             if self._tracked or self._young or self._old:
                 self._invalidate(ops)
 
-    def _invalidate(self, ops: Sequence[Op]) -> None:
+    def _invalidate(self, ops: Sequence[BatchOp]) -> None:
         for written in self._tracked.values():
             written.update(map(_KEY, ops))
         for op in ops:

@@ -23,6 +23,6 @@ def read_only(request: Request[Any], forward: Forward) -> Flow[Response]:
     pyelevator.errors.PermissionDenied: not allowed: PUT where only reading is
     """
     if request.command.access > Access.READ:
-        text = f"{PermissionDenied.MARK}{request.command.verb} where only reading is"
-        return Response.of_error(PermissionDenied(text), request.id)
+        text = f"{PermissionDenied.MESSAGE_PREFIX}{request.command.verb} where only reading is"
+        return Response.from_error(PermissionDenied(text), request.id)
     return (yield from forward(request))

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from pyelevator.records import record
+from pyelevator._attrs import hot_value
 
 
-@record
+@hot_value
 class Reply:
     """Answer a client."""
 
@@ -14,7 +14,7 @@ class Reply:
     frames: Sequence[bytes]
 
 
-@record
+@hot_value
 class Forward:
     """Send to an upstream, on one of its lanes; not after ``until``, when nobody waits for the answer any more."""
 
@@ -24,7 +24,7 @@ class Forward:
     until: float
 
 
-@record
+@hot_value
 class Renew:
     """Replace the connection of a lane: what still comes over the old one is for nobody."""
 
@@ -32,7 +32,7 @@ class Renew:
     lane: int
 
 
-@record
+@hot_value
 class Rest:
     """Read nothing more from a lane: it is all for clients who do not read."""
 
@@ -40,7 +40,7 @@ class Rest:
     lane: int
 
 
-@record
+@hot_value
 class Resume:
     """Read from a lane again."""
 

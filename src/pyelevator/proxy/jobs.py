@@ -12,7 +12,7 @@ from typing import Any, Final
 from pyelevator.conversation import Exchange
 from pyelevator.errors import ElevatorError, ErrorCode, RequestTimeout, ServerError
 from pyelevator.flows import Forward as Answer
-from pyelevator.flows import Sleep, settled
+from pyelevator.flows import Sleep, encode_failures
 from pyelevator.messages import Request, Response
 from pyelevator.proxy.actions import Action, Forward
 from pyelevator.proxy.clients import Client
@@ -71,7 +71,7 @@ class Jobs:
         if not isinstance(response, Response):
             _LOG.error("an interceptor answered %s, not a Response", type(response).__name__)
             response = Response.failure(ErrorCode.RUNTIME, "the proxy failed on this request; its log says more")
-        self._finished(job.client, job.exchange, settled(job.exchange.request, response, _failure))
+        self._finished(job.client, job.exchange, encode_failures(job.exchange.request, response, _failure))
 
     def tick(self) -> None:
         """Does what is due."""
@@ -180,7 +180,7 @@ _PERFORM: Final[Mapping[type, Callable[[Jobs, Job, Any], None]]] = {SendTo: Jobs
 def _failure(error: Exception) -> Response:
     """What a client is told of an error on the way."""
     if isinstance(error, ServerError):
-        return Response.of_error(error)
+        return Response.from_error(error)
     if isinstance(error, ElevatorError):
         return Response.failure(ErrorCode.RUNTIME, f"proxy: {error}")
     _LOG.error("a request failed", exc_info=error)

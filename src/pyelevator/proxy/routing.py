@@ -189,7 +189,7 @@ def _comes_from(request: Request[Any], upstream: Upstream) -> bool:
 
 def _unknown(request: Request[Any]) -> Response:
     if isinstance(request.command, _NAMED):
-        return Response.of_error(DatabaseError(f"Database {request.command.name} doesn't exist"), request.id)
+        return Response.from_error(DatabaseError(f"Database {request.command.name} doesn't exist"), request.id)
     return Response.failure(ErrorCode.RUNTIME, f"Database {request.uid} doesn't exist", request.id)
 
 

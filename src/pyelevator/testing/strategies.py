@@ -22,6 +22,7 @@ from pyelevator.commands import (
     PIPELINED,
     PUT,
     Batch,
+    BatchOp,
     Command,
     DbConnect,
     DbCreate,
@@ -35,13 +36,12 @@ from pyelevator.commands import (
     Exists,
     Get,
     MGet,
-    Op,
+    PayloadKind,
     Ping,
     Pipeline,
     Put,
     Range,
     RepairReport,
-    Shape,
     Slice,
 )
 from pyelevator.errors import ErrorCode, MissingExtra, UsageError
@@ -93,7 +93,7 @@ def responses_to(request: Request[Any]) -> SearchStrategy[Response]:
     command, request_id = request.command, st.just(request.id)
     successes = st.builds(
         _success,
-        st.just(command.shape),
+        st.just(command.payload_kind),
         _PAYLOADS[command.verb](command) if command.verb in _PAYLOADS else st.none(),
         request_id,
         st.booleans() if isinstance(command, (Range, Slice)) and command.max_bytes is not None else st.just(False),
@@ -105,7 +105,7 @@ def responses_to(request: Request[Any]) -> SearchStrategy[Response]:
 
 
 def _success(
-    shape: Shape,
+    payload_kind: PayloadKind,
     payload: Any,
     request_id: int | None,
     more: bool,
@@ -113,13 +113,13 @@ def _success(
     cursor: bytes | None,
     max_message: int | None,
 ) -> Response:
-    missing = isinstance(payload, list) and None in payload and shape is not Shape.ANSWERS
+    missing = isinstance(payload, list) and None in payload and payload_kind is not PayloadKind.RESPONSES
     status, most = Status.WARNING if missing else Status.SUCCESS, max_message if features else None
     return Response(payload, status, None, "", request_id, more, features, cursor, most)
 
 
 def _classic_request(command: Command[Any]) -> SearchStrategy[Request[Any]]:
-    uid = _UIDS if command.addressed else st.none()
+    uid = _UIDS if command.needs_uid else st.none()
     ids = st.none() | st.integers(0, 2**64 - 1)
     return st.builds(Request, st.just(command), uid, ids, st.booleans() if lz4.available() else st.just(False))
 
@@ -132,7 +132,7 @@ def _pipelines() -> SearchStrategy[Pipeline]:
     return st.lists(st.one_of([_CLASSIC[kind.verb] for kind in PIPELINED]), max_size=5).map(Pipeline)
 
 
-def _batches(data: SearchStrategy[bytes]) -> SearchStrategy[list[Op]]:
+def _batches(data: SearchStrategy[bytes]) -> SearchStrategy[list[BatchOp]]:
     puts, deletes = st.tuples(st.just(PUT), data, data), st.tuples(st.just(DELETE), data)
     return st.lists(puts | deletes, max_size=6)
 
@@ -226,7 +226,7 @@ def _scanned(command: Range | Slice) -> SearchStrategy[list[Any]]:
     pairs = st.dictionaries(keys(), values(), max_size=most).map(
         lambda held: [[key, held[key]] for key in sorted(held)]
     )
-    if command.shape is Shape.PAIRS:
+    if command.payload_kind is PayloadKind.PAIRS:
         return pairs
     return pairs.map(lambda found: [_part(pair, command) for pair in found])
 

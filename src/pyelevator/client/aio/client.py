@@ -100,7 +100,7 @@ class AsyncClient(Facade[T]):
         link = self._link
         if compression is not False or not link.plain or self._forward is not None or self._session.dropped:
             return await self._run(flow(link, command, compression), timeout)
-        uid = link.address(command) if command.extras else link.uid
+        uid = link.address(command) if command.meta_fields else link.uid
         call = self._session.submit(command, uid, self._timeout if timeout is None else check_timeout(timeout))
         try:
             outcome = await call.future

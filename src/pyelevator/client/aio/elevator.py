@@ -111,7 +111,7 @@ class AsyncElevator(AsyncClient[T]):
 
     async def Get(self, key: Data, *, compression: bool = False, timeout: float | None = None) -> T:
         try:
-            value: T = self._text.value(await self._call(Get.of(key), timeout, compression))
+            value: T = self._text.value(await self._call(Get.make(key), timeout, compression))
         except KeyNotFound as error:
             self._text.tell(error)
             raise
@@ -124,7 +124,7 @@ class AsyncElevator(AsyncClient[T]):
         await self._call(Delete(key, sync), timeout)
 
     async def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
-        return await self._call(Exists.of(key), timeout)
+        return await self._call(Exists.make(key), timeout)
 
     async def MGet(
         self,
@@ -275,7 +275,7 @@ class AsyncElevator(AsyncClient[T]):
         timeout: float | None = None,
     ) -> "AsyncRangeIter[Any]":
         command = build_scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=ITER_NAMES)
-        pager = ScanPager.for_iterator(command, consistent, sealed=self._looks_ahead)
+        pager = ScanPager.for_iterator(command, consistent, lazy=self._looks_ahead)
         return AsyncRangeIter(self, pager, compression, check_timeout(timeout))
 
     def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":

@@ -51,13 +51,13 @@ class _Place:
     def _answer(self, request: Request[Any]) -> Flow[Response]:
         """One request; about databases in general, through the connection to the default one that old servers want."""
         try:
-            if request.command.addressed and request.uid is None:
+            if request.command.needs_uid and request.uid is None:
                 link = Link(self._codec)
                 yield from operations.connect(link, operations.DEFAULT_DATABASE)
                 request = evolve(request, uid=link.uid)
             response = yield from send(evolve(request, id=None, peer=None, deadline=None))
         except ServerError as error:
-            return Response.of_error(error, request.id)
+            return Response.from_error(error, request.id)
         return evolve(response, id=request.id)
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class Route:
         command = request.command
         if isinstance(command, DbList):
             return (yield from self._list(request, forward))
-        place = self._place_of(command.name) if command.by_name else self._homes.get(request.uid or "")  # type: ignore[attr-defined]
+        place = self._place_of(command.name) if command.names_database else self._homes.get(request.uid or "")  # type: ignore[attr-defined]
         if place is None:
             return (yield from forward(request))
         response = yield from place.ask(request)

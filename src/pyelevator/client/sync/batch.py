@@ -17,7 +17,7 @@ from pyelevator.client.facade import (
     Unset,
 )
 from pyelevator.codec import Codec, Limits
-from pyelevator.commands import DELETE, PUT, Batch, Data, Op, to_bytes
+from pyelevator.commands import DELETE, PUT, Batch, BatchOp, Data, to_bytes
 from pyelevator.deadlines import check_timeout
 from pyelevator.flows import Flow, Interceptor
 from pyelevator.legacy import accept_old_calls
@@ -36,7 +36,7 @@ BATCH_TIMEOUT: Final = 10.0
 class Writes:
     """The puts and deletes of a batch, before they are written; the same for sync and async."""
 
-    _ops: list[Op]
+    _ops: list[BatchOp]
 
     def Put(self, key: Data, value: Data, *, timeout: float | None = None) -> None:
         """Adds a put to the batch; nothing is sent before Write, so a ``timeout`` has nothing to limit."""
@@ -67,7 +67,7 @@ class Writes:
             warn(text, ResourceWarning, stacklevel=2, source=self)
 
     @contextmanager
-    def _taken(self) -> Iterator[list[Op]]:
+    def _taken(self) -> Iterator[list[BatchOp]]:
         """The operations, which are no longer in the batch unless something is raised.
 
         It is one list for good: what is added meanwhile, by another thread say, is for the next Write.
@@ -162,7 +162,7 @@ class WriteBatch(Writes, Client[T]):
         heartbeat: float | None = HEARTBEAT,
         limits: Limits | None = None,
     ) -> None:
-        self._ops: list[Op] = []
+        self._ops: list[BatchOp] = []
         super().__init__(
             db_name,
             transport=transport,
@@ -199,7 +199,7 @@ class WriteBatch(Writes, Client[T]):
         with self._taken() as ops:
             self._run(self._written(ops, sync), timeout)
 
-    def _written(self, ops: list[Op], sync: bool) -> Flow[None]:
+    def _written(self, ops: list[BatchOp], sync: bool) -> Flow[None]:
         if self._link.uid is None:
             yield from operations.connect(self._link, self._wanted)
         if ops:

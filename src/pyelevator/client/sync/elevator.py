@@ -246,7 +246,7 @@ class Elevator(Client[T]):
             KeyNotFound: "Key not found"; it is a KeyError.
         """
         try:
-            value: T = self._text.value(self._call(Get.of(key), timeout, compression))
+            value: T = self._text.value(self._call(Get.make(key), timeout, compression))
         except KeyNotFound as error:
             self._text.tell(error)
             raise
@@ -265,7 +265,7 @@ class Elevator(Client[T]):
 
     def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
         """Whether ``key`` is there; a key with an empty value is."""
-        return self._call(Exists.of(key), timeout)
+        return self._call(Exists.make(key), timeout)
 
     def MGet(
         self,
@@ -464,7 +464,7 @@ class Elevator(Client[T]):
         ['a', '1']
         """
         command = build_scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=ITER_NAMES)
-        pager = ScanPager.for_iterator(command, consistent, sealed=self._looks_ahead)
+        pager = ScanPager.for_iterator(command, consistent, lazy=self._looks_ahead)
         return ranges.RangeIter(self, pager, compression, call_timeout(timeout))
 
     def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "batch.WriteBatch[T]":

@@ -88,7 +88,7 @@ class Commands(Generic[T]):
 
     def Get(self, key: Data) -> "Result[T]":
         """The value of ``key``; its result raises KeyNotFound where there is none."""
-        return self._add(Get.of(key), self._text.value)
+        return self._add(Get.make(key), self._text.value)
 
     def Put(self, key: Data, value: Data, *, sync: bool = False) -> "Result[None]":
         """Sets the value of ``key``; ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`."""
@@ -100,7 +100,7 @@ class Commands(Generic[T]):
 
     def Exists(self, key: Data) -> "Result[bool]":
         """Whether ``key`` is there."""
-        return self._add(Exists.of(key), _same)
+        return self._add(Exists.make(key), _same)
 
     def MGet(self, keys: Sequence[Data], fill_cache: bool = False) -> "Result[list[T | None]]":
         """The values of ``keys``, in their order; None for a missing one."""

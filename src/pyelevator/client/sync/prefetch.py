@@ -5,7 +5,7 @@ from typing import Any, Final, Generic, TypeVar
 from pyelevator.client.sync.session import Begun, Session
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import TransportError
-from pyelevator.flows import Effect, Flow, Send, drive, resumed
+from pyelevator.flows import Effect, Flow, Send, drive, resume
 
 R = TypeVar("R")
 
@@ -65,7 +65,7 @@ class PrefetchedFlow(Generic[R]):
                 return pending.finish(self._deadline)
             return perform(effect)
 
-        return drive(resumed(self._flow, first), perform_or_receive)
+        return drive(resume(self._flow, first), perform_or_receive)
 
     def abandon(self) -> None:
         """Gives it up."""

@@ -401,7 +401,7 @@ class Session:
             MessageTooLarge: the server has said that it does not take so much.
             TransportError, ProtocolError: the lane's failure.
         """
-        response = self.carry(request.numbered(0), deadline)
+        response = self.carry(request.with_id(0), deadline)
         if type(request.command) is DbConnect:
             self._limits.learn(response)
         return response
@@ -434,7 +434,7 @@ class Session:
         if lane is None:
             return None
         try:
-            return Begun(pool, lane, lane.begin(request.numbered(0), deadline))
+            return Begun(pool, lane, lane.begin(request.with_id(0), deadline))
         except BaseException:
             pool.take_back(lane)
             raise

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from pyelevator.commands import PUT, Op
+from pyelevator.commands import PUT, BatchOp
 from pyelevator.engines.base import (
     Bounds,
     Engine,
@@ -89,7 +89,7 @@ class LevelDbEngine(LevelDbReader, Engine):
             return self.rows.collect(self, list(keys), on_values, fill_cache=fill_cache)
         return super().collect(keys, on_values, fill_cache=fill_cache)
 
-    def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:
+    def write(self, ops: Sequence[BatchOp], *, sync: bool = False, wait: bool = True) -> None:
         with self._errors:
             batch = self._batch(ops, sync)
         if not self._write_lock.acquire(wait):
@@ -99,7 +99,7 @@ class LevelDbEngine(LevelDbReader, Engine):
         finally:
             self._write_lock.release()
 
-    def _batch(self, ops: Sequence[Op], sync: bool) -> Any:
+    def _batch(self, ops: Sequence[BatchOp], sync: bool) -> Any:
         batch = self._source.write_batch(sync=sync)  # not as a context manager, which would write half a batch
         put, delete = batch.put, batch.delete
         for op in ops:
@@ -109,7 +109,7 @@ class LevelDbEngine(LevelDbReader, Engine):
                 delete(op[1])
         return batch
 
-    def _write(self, batch: Any, ops: Sequence[Op]) -> None:
+    def _write(self, batch: Any, ops: Sequence[BatchOp]) -> None:
         if self._failure is not None:
             raise type(self._failure)(str(self._failure), self._failure.path)
         self.rows.begin_write(ops)
