@@ -42,5 +42,5 @@ def test_a_range_passes_a_checkpoint_after_each_full_chunk(size, checkpoints):
     )
     uid = application.catalog.uid_of("default")
     application(Request(Batch([(PUT, b"%04d" % i, b"v") for i in range(size)]), uid))
-    application(Request(Range(), uid, gather=list))
+    application(Request(Range(), uid, row_sink=list))
     assert cooperation.count == checkpoints

@@ -139,8 +139,9 @@ class Cursors:
             cursor = self._find(id, engine, request)
             if cursor is None:
                 raise CursorExpired(
-                    f"{CursorExpired.MARK}it was not used for {self._max_idle:g} s, or is older than {self._max_age:g} "
-                    "s, or its database was closed or the server restarted meanwhile; begin the iteration anew"
+                    f"{CursorExpired.MESSAGE_PREFIX}it was not used for {self._max_idle:g} s, or is older than "
+                    f"{self._max_age:g} s, or its database was closed or the server restarted meanwhile; "
+                    "begin the iteration anew"
                 )
             cursor.users += 1
             cursor.holder, cursor.connection = request.holder, request.connection

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from pyelevator.messages import Rows
+from pyelevator.messages import GradualList
 
 CHUNK_ROWS: Final = 256
 """Rows between two checkpoints; about a tenth of a millisecond of work. A request with fewer rows is not a long one."""
@@ -34,7 +34,7 @@ class Cooperation:
             time.sleep(_YIELD_SECONDS)
 
 
-class CheckpointedRows(Rows):
+class CheckpointedRows(GradualList):
     """Rows of an answer, with a checkpoint after each chunk of them when they are iterated for encoding."""
 
     def __init__(self, cooperation: Cooperation) -> None:

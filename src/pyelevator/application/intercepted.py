@@ -8,7 +8,7 @@ from attrs import evolve
 
 from pyelevator.application.application import Application, ApplicationWrapper
 from pyelevator.application.errors import failure_response
-from pyelevator.flows import Effect, Interceptor, Sleep, compose, drive, settled
+from pyelevator.flows import Effect, Interceptor, Sleep, compose, drive, encode_failures
 from pyelevator.messages import Request, Response
 
 
@@ -34,14 +34,14 @@ class InterceptedApplication(ApplicationWrapper):
         self._forward = compose(interceptors)
 
     def __call__(self, request: Request[Any]) -> Response:
-        if request.gather is not None:  # interceptors read and change rows
-            request = evolve(request, gather=None)
+        if request.row_sink is not None:  # interceptors read and change rows
+            request = evolve(request, row_sink=None)
         try:
             response: Any = drive(self._forward(request), self._perform)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             return failure_response(error, request.id)
         if isinstance(response, Response):
-            return settled(request, response, failure_response)
+            return encode_failures(request, response, failure_response)
         return failure_response(
             TypeError(f"an interceptor answered {type(response).__name__}, not a Response"), request.id
         )

@@ -37,7 +37,7 @@ def range_(engine: Engine, request: Request[Any], context: Context) -> Response:
     """Answers a RANGE."""
     command: Any = request.command
     if command.cursor is False:
-        return Response.success(_all(engine, request, context), request.id)
+        return Response.ok(_all(engine, request, context), request.id)
     if command.reverse or not (command.include_key and command.include_value):
         raise WrongValue("a range that comes in pages goes forwards, and has keys and values")
     return (_first_page if command.cursor is True else _next_page)(engine, request, context)
@@ -142,7 +142,7 @@ def _sliced(reader: ReadView, request: Request[Any], context: Context) -> Respon
         return Response(taken.rows, id=request.id, more=taken.more and len(taken.rows) < command.count)
     taken = _taken(reader.chunks(bounds), most, most_bytes, request, context)
     _check_all(taken.more and len(taken.rows) < command.count, context)
-    return Response.success(taken.rows, request.id)
+    return Response.ok(taken.rows, request.id)
 
 
 def _bounds_of(command: Slice) -> Bounds:
@@ -160,7 +160,7 @@ def _taken(scan: ChunkedScan, most: int, most_bytes: int, request: Request[Any],
     cooperation = context.cooperation
     left = room = max(most_bytes, 1)
     with scan:
-        rows = request.gather() if request.gather else CheckpointedRows(cooperation)
+        rows = request.row_sink() if request.row_sink else CheckpointedRows(cooperation)
         while left > 0 and len(rows) < most:
             wanted, enough = min(CHUNK_ROWS, most - len(rows)), min(left, _PIECE_BYTES)
             some, size = scan.read(wanted, enough)

@@ -59,7 +59,7 @@ class AuthorizingApplication(ApplicationWrapper):
 
     def _find(self, request: Request[Any]) -> LocatedName | str | None:
         command: Any = request.command
-        return self.catalog.locate(command.name) if command.by_name else self.catalog.name_of(request.uid)
+        return self.catalog.locate(command.name) if command.names_database else self.catalog.name_of(request.uid)
 
     def _execute_each(self, request: Request[Any]) -> Response:
         """Execute each command of a pipeline by itself, so that only the forbidden ones fail."""

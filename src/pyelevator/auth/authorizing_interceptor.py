@@ -62,7 +62,7 @@ class AuthorizingInterceptor:
         None means that it may be decoded further, or that only the server could tell.
         """
         command: Any = outline.command
-        if command.by_name and command.name.startswith("/"):
+        if command.names_database and command.name.startswith("/"):
             return None
         try:
             self._authorizer.check(outline, self._authorizer.permissions_of(outline), self._names.find_cached(outline))
@@ -81,7 +81,7 @@ class AuthorizingInterceptor:
 
 def _check_name(command: Any) -> None:
     """Refuse a name that servers of today refuse and an old one would open under another name."""
-    why = reason_to_refuse(command.name) if command.by_name and command.name.startswith("/") else None
+    why = reason_to_refuse(command.name) if command.names_database and command.name.startswith("/") else None
     if why:
         raise DatabaseError(why)
 
@@ -104,14 +104,14 @@ class _NameCache:
     def find(self, request: Request[Any], forward: Forward) -> Flow[LocatedName | str | None]:
         """Find the database that a request is about, as ``Authorizer.check`` takes it."""
         command: Any = request.command
-        if command.by_name and command.name.startswith("/") and not reason_to_refuse(command.name):
+        if command.names_database and command.name.startswith("/") and not reason_to_refuse(command.name):
             return (yield from self._find_path(command.name, forward))
         return self.find_cached(request)
 
     def find_cached(self, request: Request[Any]) -> LocatedName | str | None:
         """Find the same without asking the server, for a request that names no path."""
         command: Any = request.command
-        if not command.by_name:
+        if not command.names_database:
             return self._by_uid.get(request.uid or "")
         return LocatedName(command.name, None, is_registered=False, permission_names=(normalize_name(command.name),))
 
@@ -180,7 +180,7 @@ class _CursorSigner:
         cursor, signature = signed[:-_SIGNATURE_BYTES], signed[-_SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._signature(request, cursor)):
             raise CursorExpired(
-                f"{CursorExpired.MARK}it was opened by another client, or before the proxy was restarted"
+                f"{CursorExpired.MESSAGE_PREFIX}it was opened by another client, or before the proxy was restarted"
             )
         return evolve(request, command=evolve(command, cursor=cursor))
 
