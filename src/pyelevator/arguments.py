@@ -18,12 +18,12 @@ T = TypeVar("T")
 Data: TypeAlias = str | bytes | bytearray | memoryview
 """What callers may give as a key or a value; str is encoded as UTF-8, with surrogateescape."""
 
-Option: TypeAlias = bool | int | float | str | None
+OptionValue: TypeAlias = bool | int | float | str | None
 """The value of one LevelDB option."""
 
 PUT: Final = 1
 DELETE: Final = 0
-Op: TypeAlias = tuple[int, bytes, bytes] | tuple[int, bytes]
+BatchOp: TypeAlias = tuple[int, bytes, bytes] | tuple[int, bytes]
 """One operation of a batch: ``(PUT, key, value)`` or ``(DELETE, key)``; the numbers are the wire's signals."""
 
 
@@ -178,9 +178,9 @@ def tolerant(value: bool) -> bool:
     return _flag(value, "tolerant")
 
 
-def sealed(value: bool) -> bool:
+def lazy(value: bool) -> bool:
     """Whether pages may stay packed for now."""
-    return _flag(value, "sealed")
+    return _flag(value, "lazy")
 
 
 def reverse(value: bool) -> bool:
@@ -228,7 +228,7 @@ def keys(values: Iterable[Data]) -> Sequence[bytes]:
     return tuple([to_bytes(key, f"keys[{i}]") for i, key in enumerate(values)])
 
 
-def options(values: Mapping[str, Option] | None) -> dict[str, Option]:
+def options(values: Mapping[str, OptionValue] | None) -> dict[str, OptionValue]:
     """LevelDB options: names and plain values."""
     if values is None:
         return {}
@@ -237,7 +237,7 @@ def options(values: Mapping[str, Option] | None) -> dict[str, Option]:
     return {to_text(name, "the name of an option"): _option(value, name) for name, value in values.items()}
 
 
-def _option(value: Any, name: Data) -> Option:
+def _option(value: Any, name: Data) -> OptionValue:
     where = f"options[{to_text(name, 'name')!r}]"
     if value is None or isinstance(value, (bool, float)):
         return value
@@ -248,17 +248,17 @@ def _option(value: Any, name: Data) -> Option:
     raise ArgumentTypeError(f"{where} must be a number, a bool or str, not {kind_of(value)}")
 
 
-def ops(values: Iterable[Op]) -> Sequence[Op]:
+def ops(values: Iterable[BatchOp]) -> Sequence[BatchOp]:
     """The operations of a batch. A sound batch is passed on as it is; only another one is built anew."""
     if _is_checked(values):
         return values  # type: ignore[return-value]
     if not isinstance(values, (list, tuple)):
         raise ArgumentTypeError(f"ops must be a list or a tuple, not {kind_of(values)}")
-    return values if are_ops(values) else [_op(op, i) for i, op in enumerate(values)]
+    return values if are_ops(values) else [_convert_op(op, i) for i, op in enumerate(values)]
 
 
 def are_ops(ops: Sequence[Any]) -> bool:
-    """Tell whether all are exactly ``Op``. One flat loop: batches are long, and calls would double its time."""
+    """Tell whether all are exactly ``BatchOp``. One flat loop: batches are long, and calls would double its time."""
     for op in ops:
         if type(op) is not tuple and type(op) is not list:
             return False
@@ -271,9 +271,9 @@ def are_ops(ops: Sequence[Any]) -> bool:
     return True
 
 
-def _op(op: Any, index: int) -> Op:
+def _convert_op(op: Any, index: int) -> BatchOp:
     """One operation, converted. A string has its first character for a signal, as in the old server."""
-    signal = op[:1] if isinstance(op, (str, bytes)) and op else _head(op, index)
+    signal = op[:1] if isinstance(op, (str, bytes)) and op else _signal_of(op, index)
     if signal not in (PUT, DELETE):
         raise BadSignal(signal)
     if len(op) != (3 if signal else 2):
@@ -282,7 +282,7 @@ def _op(op: Any, index: int) -> Op:
     return (PUT, key, to_bytes(op[2], f"ops[{index}][2]")) if signal else (DELETE, key)
 
 
-def _head(op: Any, index: int) -> Any:
+def _signal_of(op: Any, index: int) -> Any:
     if isinstance(op, (list, tuple)) and op and not isinstance(op[0], (list, tuple, dict)):
         return op[0]
     raise ArgumentTypeError(f"ops[{index}] must be (PUT, key, value) or (DELETE, key), not {reprlib.repr(op)}")

@@ -13,14 +13,14 @@ pyelevator.errors.ArgumentTypeError: value must be str or bytes, not int
 
 import enum
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 import attrs
 from attrs import field
 
 from pyelevator import arguments
-from pyelevator.arguments import DELETE, PUT, BadSignal, Data, Op, Option, to_bytes
+from pyelevator._attrs import command
+from pyelevator.arguments import DELETE, PUT, BadSignal, BatchOp, Data, OptionValue, to_bytes
 from pyelevator.errors import (
     SERVER_ERRORS,
     ArgumentTypeError,
@@ -36,21 +36,16 @@ from pyelevator.errors import (
 
 R = TypeVar("R")
 
-if TYPE_CHECKING:
-    from attrs import frozen
-else:  # Command compares and shows them all; attrs would write these methods anew for each class, at every import
-    frozen = partial(attrs.frozen, eq=False, repr=False)
 
-
-class Shape(enum.Enum):
+class PayloadKind(enum.Enum):
     """What kind of payload answers a command; the codecs write each kind in their own way."""
 
-    NOTHING = "nothing"
+    EMPTY = "empty"
     SCALAR = "scalar"
     LIST = "list"
     PAIRS = "pairs"
-    ANSWERS = "answers"
-    OPAQUE = "opaque"
+    RESPONSES = "responses"
+    RAW = "raw"
 
     __hash__ = object.__hash__  # Enum's is written in Python, and each reply looks its reader up by its shape
 
@@ -68,33 +63,33 @@ class Access(enum.IntEnum):
     """To create, drop, repair, open and close databases."""
 
 
-@frozen
+@command
 class Command(Generic[R]):
     """Base of the commands; ``R`` is what :meth:`result` gives.
 
     Attributes:
         verb: the name on the wire.
-        shape: what kind of payload answers it.
+        payload_kind: what kind of payload answers it.
         idempotent: executing it twice leaves what executing it once leaves, and answers the same, if nothing else
             writes in between. So it may be repeated when its fate is unknown, a write only with that reservation
             (see ``interceptors.Retry``). Administration may not: old servers die of some of it, and a repair that has
             not been answered is still at work.
         writes: it changes keys and values of the connected database.
-        addressed: it travels with the connected database's uid (old servers die without it).
-        by_name: the database that it is about is the one it names, not the connected one.
+        needs_uid: it travels with the connected database's uid (old servers die without it).
+        names_database: the database that it is about is the one it names, not the connected one.
         access: what a client must be allowed to do with that database; a verb that does not say is for admins.
-        extras: fields that travel in ``meta``, when they differ from their defaults; old servers ignore them.
+        meta_fields: fields that travel in ``meta``, when they differ from their defaults; old servers ignore them.
         errors: how this command refines a failure code: the class, and the documented text if there is one.
     """
 
     verb: ClassVar[str]
-    shape: ClassVar[Shape] = Shape.NOTHING
+    payload_kind: ClassVar[PayloadKind] = PayloadKind.EMPTY
     idempotent: ClassVar[bool] = True
     writes: ClassVar[bool] = False
-    addressed: ClassVar[bool] = True
-    by_name: ClassVar[bool] = False
+    needs_uid: ClassVar[bool] = True
+    names_database: ClassVar[bool] = False
     access: ClassVar[Access] = Access.ADMIN
-    extras: ClassVar[tuple[str, ...]] = ()
+    meta_fields: ClassVar[tuple[str, ...]] = ()
     errors: ClassVar[Mapping[ErrorCode, tuple[type[ServerError], str | None]]] = {}
 
     def _fields(self) -> tuple[Any, ...]:
@@ -124,8 +119,8 @@ class Command(Generic[R]):
 
     def error(self, code: ErrorCode, message: str) -> ServerError:
         """The exception for a failure that the server answered."""
-        for marked in _MARKED:
-            if code is marked.code and message.startswith(marked.MARK):
+        for marked in _BY_MESSAGE_PREFIX:
+            if code is marked.code and message.startswith(marked.MESSAGE_PREFIX):
                 return marked(message)
         kind, text = self.errors.get(code, (SERVER_ERRORS[code], None))
         error = kind(text or message, code, message)
@@ -136,43 +131,43 @@ class Command(Generic[R]):
         return error
 
 
-_MARKED: Final[tuple[type[PermissionDenied | CursorExpired], ...]] = (PermissionDenied, CursorExpired)
+_BY_MESSAGE_PREFIX: Final[tuple[type[PermissionDenied | CursorExpired], ...]] = (PermissionDenied, CursorExpired)
 """What is told from others of its code by its text."""
 
 
-def _expect(payload: Any, kind: type[R], verb: str) -> R:
+def _check_type(payload: Any, kind: type[R], verb: str) -> R:
     if isinstance(payload, kind):
         return payload
     raise MalformedMessage(f"the answer to {verb} holds {type(payload).__name__}, not {kind.__name__}")
 
 
-@frozen
-class _Silent(Command[None]):
+@command
+class _NoResult(Command[None]):
     """A command without a result: old servers answer nil, and what they answer is not looked at."""
 
     def result(self, payload: Any) -> None:  # noqa: ARG002
         return None
 
 
-@frozen
-class _Listing(Command[list[Any]]):
+@command
+class _ListResult(Command[list[Any]]):
     def result(self, payload: Any) -> list[Any]:
-        return _expect(payload, list, self.verb)
+        return _check_type(payload, list, self.verb)
 
 
-@frozen
+@command
 class Keyed(Command[R]):
     """A command that has one key, and nothing else."""
 
     key: bytes = field(converter=arguments.key)
 
     @classmethod
-    def of(cls, key: Data) -> Self:
+    def make(cls, key: Data) -> Self:
         """As the constructor, and in half the time: clients and servers make one for each call.
 
         Not for subclasses with fields or converters of their own.
 
-        >>> Get.of("abc")
+        >>> Get.make("abc")
         Get(key=b'abc')
         """
         command = _new(cls)
@@ -184,58 +179,58 @@ _new: Final = object.__new__
 _set_key: Final = Keyed.key.__set__  # type: ignore[attr-defined]
 
 
-@frozen
+@command
 class Get(Keyed[bytes]):
     """The value of one key. KeyNotFound if there is none."""
 
     verb = "GET"
     access = Access.READ
-    shape = Shape.SCALAR
+    payload_kind = PayloadKind.SCALAR
     errors = {ErrorCode.KEY: (KeyNotFound, "Key not found")}
 
     def result(self, payload: Any) -> bytes:
-        return payload if type(payload) is bytes else _expect(payload, bytes, self.verb)
+        return payload if type(payload) is bytes else _check_type(payload, bytes, self.verb)
 
 
-@frozen
-class Put(_Silent):
+@command
+class Put(_NoResult):
     """Sets the value of one key. ``sync`` asks for an answer only when it survives a crash of the machine."""
 
     verb = "PUT"
     access = Access.WRITE
     writes = True
-    extras = ("sync",)
+    meta_fields = ("sync",)
     key: bytes = field(converter=arguments.key)
     value: bytes = field(converter=arguments.value)
     sync: bool = field(default=False, converter=arguments.sync)
 
 
-@frozen
-class Delete(_Silent):
+@command
+class Delete(_NoResult):
     """Removes one key; a missing key is no error. ``sync`` as in :class:`Put`."""
 
     verb = "DELETE"
     access = Access.WRITE
     writes = True
-    extras = ("sync",)
+    meta_fields = ("sync",)
     key: bytes = field(converter=arguments.key)
     sync: bool = field(default=False, converter=arguments.sync)
 
 
-@frozen
+@command
 class Exists(Keyed[bool]):
     """Whether a key is there; an empty value counts."""
 
     verb = "EXISTS"
     access = Access.READ
-    shape = Shape.SCALAR
+    payload_kind = PayloadKind.SCALAR
 
     def result(self, payload: Any) -> bool:
-        return _expect(payload, bool, self.verb)
+        return _check_type(payload, bool, self.verb)
 
 
-@frozen
-class MGet(_Listing):
+@command
+class MGet(_ListResult):
     """The values of many keys, in the order of the keys; None for a missing one.
 
     ``fill_cache`` asks the server to keep what it reads in its caches: the pairs, and LevelDB's blocks.
@@ -243,37 +238,37 @@ class MGet(_Listing):
 
     verb = "MGET"
     access = Access.READ
-    shape = Shape.LIST
-    extras = ("fill_cache",)
+    payload_kind = PayloadKind.LIST
+    meta_fields = ("fill_cache",)
     keys: Sequence[bytes] = field(converter=arguments.keys, eq=tuple)
     fill_cache: bool = field(default=False, converter=arguments.fill_cache)
 
     def result(self, payload: Any) -> list[bytes | None]:
-        values = _expect(payload, list, self.verb)
+        values = _check_type(payload, list, self.verb)
         if len(values) == len(self.keys) and set(map(type, values)) <= {bytes, type(None)}:
             return values
         raise MalformedMessage(f"the answer to {len(self.keys)} keys holds {len(values)} values, or some are not bytes")
 
 
-@frozen
-class _Scan(Command[list[Any]]):
+@command
+class _RangeCommand(Command[list[Any]]):
     """What RANGE and SLICE share. The result is ``[[key, value], ...]``, or a flat list if one part is left out."""
 
     @property
-    def shape(self) -> Shape:  # type: ignore[override]
-        return Shape.PAIRS if self.include_key and self.include_value else Shape.LIST
+    def payload_kind(self) -> PayloadKind:  # type: ignore[override]
+        return PayloadKind.PAIRS if self.include_key and self.include_value else PayloadKind.LIST
 
     include_key: bool
     include_value: bool
-    sealed: bool = field(default=False, converter=arguments.sealed, kw_only=True, eq=False, repr=False)
-    """Whether a page may stay packed for now (see :class:`~pyelevator.messages.Sealed`); it never travels."""
+    lazy: bool = field(default=False, converter=arguments.lazy, kw_only=True, eq=False, repr=False)
+    """Whether a page may stay packed for now (see :class:`~pyelevator.messages.LazyPage`); it never travels."""
 
     def result(self, payload: Any) -> list[Any]:
-        return payload if self.sealed and type(payload) is not list else _expect(payload, list, self.verb)
+        return payload if self.lazy and type(payload) is not list else _check_type(payload, list, self.verb)
 
 
-@frozen
-class Range(_Scan):
+@command
+class Range(_RangeCommand):
     """The pairs from ``start`` to ``stop``, both inclusive, None for an open end, under ``prefix`` if given.
 
     ``reverse`` asks for the same pairs in the opposite order, of a server with the feature of that name.
@@ -285,7 +280,7 @@ class Range(_Scan):
 
     verb = "RANGE"
     access = Access.READ
-    extras = ("reverse", "max_bytes", "cursor")
+    meta_fields = ("reverse", "max_bytes", "cursor")
     start: bytes | None = field(default=None, converter=arguments.start)
     stop: bytes | None = field(default=None, converter=arguments.stop)
     include_key: bool = field(default=True, converter=arguments.include_key)
@@ -296,8 +291,8 @@ class Range(_Scan):
     cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)  # who knows it may use it
 
 
-@frozen
-class Slice(_Scan):
+@command
+class Slice(_RangeCommand):
     """The first ``count`` pairs from ``start`` on; none if ``count`` is below one.
 
     ``max_bytes`` lets a server with the feature ``pages`` cut the answer after about so many bytes (never before
@@ -313,7 +308,7 @@ class Slice(_Scan):
 
     verb = "SLICE"
     access = Access.READ
-    extras = ("max_bytes", "reverse", "exclusive", "cursor")
+    meta_fields = ("max_bytes", "reverse", "exclusive", "cursor")
     start: bytes | None = field(default=None, converter=arguments.start)
     count: int = field(default=0, converter=arguments.count)
     include_key: bool = field(default=True, converter=arguments.include_key)
@@ -324,13 +319,13 @@ class Slice(_Scan):
     cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)  # who knows it may use it
 
 
-def _comparable(ops: Sequence[Op]) -> tuple[Op, ...]:
+def _comparable(ops: Sequence[BatchOp]) -> tuple[BatchOp, ...]:
     """Callers give tuples and the wire lists; they are the same operations."""
     return tuple(map(tuple, ops))  # type: ignore[arg-type]
 
 
-@frozen
-class Batch(_Silent):
+@command
+class Batch(_NoResult):
     """Many puts and deletes, in order, all of them or none; ``sync`` as in :class:`Put`.
 
     >>> Batch([(PUT, b"a", b"1"), (DELETE, b"b")])
@@ -340,67 +335,67 @@ class Batch(_Silent):
     verb = "BATCH"
     access = Access.WRITE
     writes = True
-    extras = ("sync",)
+    meta_fields = ("sync",)
     errors = {ErrorCode.SIGNAL: (SignalError, None)}
-    ops: Sequence[Op] = field(converter=arguments.ops, eq=_comparable)
+    ops: Sequence[BatchOp] = field(converter=arguments.ops, eq=_comparable)
     sync: bool = field(default=False, converter=arguments.sync)
 
 
-@frozen
+@command
 class Ping(Command[bytes]):
     """Asks the server for a sign of life; the answer is ``PONG``."""
 
     verb = "PING"
     access = Access.NONE
-    shape = Shape.SCALAR
-    addressed = False
+    payload_kind = PayloadKind.SCALAR
+    needs_uid = False
 
     def result(self, payload: Any) -> bytes:
-        return _expect(payload, bytes, self.verb)
+        return _check_type(payload, bytes, self.verb)
 
 
-@frozen
+@command
 class DbConnect(Command[str]):
     """The uid of a database, under which the other commands address it."""
 
     verb = "DBCONNECT"
     access = Access.READ
-    by_name = True
-    shape = Shape.SCALAR
-    addressed = False
+    names_database = True
+    payload_kind = PayloadKind.SCALAR
+    needs_uid = False
     errors = {ErrorCode.DATABASE: (DatabaseError, "Database does not exist")}
     name: str = field(converter=arguments.name)
 
     def result(self, payload: Any) -> str:
-        return _expect(payload, bytes, self.verb).decode("utf-8", "surrogateescape")
+        return _check_type(payload, bytes, self.verb).decode("utf-8", "surrogateescape")
 
 
-@frozen
-class DbMount(_Silent):
+@command
+class DbMount(_NoResult):
     """Opens a database."""
 
     verb = "DBMOUNT"
     access = Access.ADMIN
     idempotent = False
-    by_name = True
-    addressed = False
+    names_database = True
+    needs_uid = False
     name: str = field(converter=arguments.name)
 
 
-@frozen
-class DbUmount(_Silent):
+@command
+class DbUmount(_NoResult):
     """Closes a database; the next use opens it again."""
 
     verb = "DBUMOUNT"
     access = Access.ADMIN
     idempotent = False
-    by_name = True
-    addressed = False
+    names_database = True
+    needs_uid = False
     name: str = field(converter=arguments.name)
 
 
-@frozen
-class DbCreate(_Silent):
+@command
+class DbCreate(_NoResult):
     """Creates a database, or adopts the one at an absolute path, with LevelDB options.
 
     ``tolerant`` lets the server pass over options that do not exist. A codec says so for clients without ids, because
@@ -409,52 +404,52 @@ class DbCreate(_Silent):
 
     verb = "DBCREATE"
     access = Access.ADMIN
-    by_name = True
+    names_database = True
     idempotent = False
-    extras = ("tolerant",)
+    meta_fields = ("tolerant",)
     name: str = field(converter=arguments.name)
-    options: dict[str, Option] = field(factory=dict, converter=arguments.options)
+    options: dict[str, OptionValue] = field(factory=dict, converter=arguments.options)
     tolerant: bool = field(default=False, converter=arguments.tolerant, eq=False, repr=False)
 
 
-@frozen
-class DbDrop(_Silent):
+@command
+class DbDrop(_NoResult):
     """Removes a database and its files; with ``force`` also those of an adopted one, which was there before, and what
     repairs have set aside.
     """
 
     verb = "DBDROP"
     access = Access.ADMIN
-    by_name = True
+    names_database = True
     idempotent = False
-    extras = ("force",)
+    meta_fields = ("force",)
     name: str = field(converter=arguments.name)
     force: bool = field(default=False, converter=arguments.force)
 
 
-@frozen
-class DbForget(_Silent):
+@command
+class DbForget(_NoResult):
     """Takes a database off the list, and touches none of its files. A server with the feature ``forget`` knows it."""
 
     verb = "DBFORGET"
     access = Access.ADMIN
     idempotent = False
-    by_name = True
-    addressed = False
+    names_database = True
+    needs_uid = False
     name: str = field(converter=arguments.name)
 
 
-@frozen
+@command
 class DbList(Command[list[str]]):
     """The names of all databases."""
 
     verb = "DBLIST"
     access = Access.NONE
-    shape = Shape.LIST
+    payload_kind = PayloadKind.LIST
 
     def result(self, payload: Any) -> list[str]:
-        names = _expect(payload, list, self.verb)
-        return [_expect(name, bytes, self.verb).decode("utf-8", "surrogateescape") for name in names]
+        names = _check_type(payload, list, self.verb)
+        return [_check_type(name, bytes, self.verb).decode("utf-8", "surrogateescape") for name in names]
 
 
 @attrs.frozen
@@ -498,7 +493,7 @@ class RepairReport:
             raise MalformedMessage("the answer to DBREPAIR holds no report") from error
 
 
-@frozen
+@command
 class DbRepair(Command[RepairReport | None]):
     """Repairs the connected database.
 
@@ -510,20 +505,20 @@ class DbRepair(Command[RepairReport | None]):
     verb = "DBREPAIR"
     access = Access.ADMIN
     idempotent = False
-    extras = ("force", "report")
+    meta_fields = ("force", "report")
     force: bool = field(default=False, converter=arguments.force)
     report: bool = field(default=False, converter=arguments.report)
 
     @property
-    def shape(self) -> Shape:  # type: ignore[override]
+    def payload_kind(self) -> PayloadKind:  # type: ignore[override]
         """A string, if a report was asked for."""
-        return Shape.SCALAR if self.report else Shape.NOTHING
+        return PayloadKind.SCALAR if self.report else PayloadKind.EMPTY
 
     def result(self, payload: Any) -> RepairReport | None:
         return RepairReport.decode(payload) if isinstance(payload, bytes) and payload else None
 
 
-def _pipelined(commands: Sequence[Command[Any]]) -> tuple[Command[Any], ...]:
+def _convert_commands(commands: Sequence[Command[Any]]) -> tuple[Command[Any], ...]:
     """The commands of a pipeline, each of which reads or writes keys of the connected database."""
     if not isinstance(commands, (list, tuple)):
         raise ArgumentTypeError(f"commands must be a list or a tuple, not {type(commands).__name__}")
@@ -533,7 +528,7 @@ def _pipelined(commands: Sequence[Command[Any]]) -> tuple[Command[Any], ...]:
     return tuple(commands)
 
 
-@frozen
+@command
 class Pipeline(Command[list[Any]]):
     """Many commands to one database in one message, executed in order, each with an answer of its own.
 
@@ -551,8 +546,8 @@ class Pipeline(Command[list[Any]]):
 
     verb = "PIPELINE"
     feature: ClassVar[str] = "pipeline"
-    shape = Shape.ANSWERS
-    commands: tuple[Command[Any], ...] = field(converter=_pipelined)
+    payload_kind = PayloadKind.RESPONSES
+    commands: tuple[Command[Any], ...] = field(converter=_convert_commands)
 
     @property
     def idempotent(self) -> bool:  # type: ignore[override]
@@ -575,7 +570,7 @@ class Pipeline(Command[list[Any]]):
         return max([command.access for command in self.commands], default=Access.NONE)
 
     def result(self, payload: Any) -> list[Any]:
-        answers = _expect(payload, list, self.verb)
+        answers = _check_type(payload, list, self.verb)
         if len(answers) == len(self.commands):
             return answers
         raise MalformedMessage(f"the answer to {len(self.commands)} pipelined commands holds {len(answers)}")
@@ -585,11 +580,11 @@ PIPELINED: Final = (Get, Put, Delete, Exists, MGet, Range, Slice, Batch)
 """What a pipeline takes: the commands that read and write keys."""
 
 
-@frozen
+@command
 class Unknown(Command[Any]):
     """A verb that this version does not know, with its arguments as they came; proxies pass it on."""
 
-    shape = Shape.OPAQUE
+    payload_kind = PayloadKind.RAW
     idempotent = False
     access = Access.NONE  # the answer is that it is not handled, which is nobody's secret
     name: str = field(converter=arguments.name)
@@ -631,6 +626,7 @@ __all__ = [
     "Access",
     "BadSignal",
     "Batch",
+    "BatchOp",
     "Command",
     "Data",
     "DbConnect",
@@ -645,14 +641,13 @@ __all__ = [
     "Exists",
     "Get",
     "MGet",
-    "Op",
-    "Option",
+    "OptionValue",
+    "PayloadKind",
     "Ping",
     "Pipeline",
     "Put",
     "Range",
     "RepairReport",
-    "Shape",
     "Slice",
     "Unknown",
     "to_bytes",

@@ -30,7 +30,7 @@ from pyelevator.codec.base import (
 from pyelevator.codec.elements import packed_elements
 from pyelevator.codec.outline import flat_message, flat_outline
 from pyelevator.codec.weight import LIGHT
-from pyelevator.commands import COMMANDS, DELETE, PUT, BadSignal, Command, Get, Op, Range, Shape, Slice
+from pyelevator.commands import COMMANDS, DELETE, PUT, BadSignal, BatchOp, Command, Get, PayloadKind, Range, Slice
 from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
 from pyelevator.messages import Request, Response, Status
 
@@ -95,7 +95,7 @@ def _write_ops(command: Any) -> Iterator[bytes]:
         yield from op[1:]
 
 
-def _read_ops(args: Sequence[Any]) -> tuple[Sequence[Op]]:
+def _read_ops(args: Sequence[Any]) -> tuple[Sequence[BatchOp]]:
     ops = _ops(iter(args))
     return (packed_elements(ops) if isinstance(args, CheckedSequence) else list(ops),)
 
@@ -200,9 +200,9 @@ class FlatCodec(Codec):
             return [pack([int(Status.SUCCESS), 0, "", ""])]  # how this dialect says that a key is missing
         if response.code is not None:
             return [pack([int(Status.FAILURE), int(response.code), response.message])]
-        shape = request.command.shape if request else Shape.NOTHING
-        reply = [int(Status.SUCCESS), 0, "", *_WRITERS[shape](response.payload)]
-        small = len(reply) < _MANY and shape is not Shape.OPAQUE
+        payload_kind = request.command.payload_kind if request else PayloadKind.EMPTY
+        reply = [int(Status.SUCCESS), 0, "", *_WRITERS[payload_kind](response.payload)]
+        small = len(reply) < _MANY and payload_kind is not PayloadKind.RAW
         return [pack(reply) if small else pack_pieces(reply)]
 
     def open_reply(self, frames: Frames) -> Reply:
@@ -215,9 +215,9 @@ class FlatCodec(Codec):
         status, code, reason, *data = message
         if reply_status(status) is Status.FAILURE:
             return Response.failure(error_code(code), text(reason))
-        if request.command.shape is Shape.OPAQUE:
+        if request.command.payload_kind is PayloadKind.RAW:
             check_plain(data, self.limits)
-        return Response(_READERS[request.command.shape](data), reply_status(status))
+        return Response(_READERS[request.command.payload_kind](data), reply_status(status))
 
 
 def _array(frames: Frames, what: str, limits: Limits) -> list[Any]:
@@ -239,20 +239,20 @@ def _no_answers(_: Any) -> Any:
     raise MalformedMessage("the flat dialect has no PIPELINE, and no answers to it")
 
 
-_WRITERS: Final[Mapping[Shape, Callable[[Any], Iterable[Any]]]] = {
-    Shape.NOTHING: lambda _: (),
-    Shape.SCALAR: lambda payload: (payload,),
-    Shape.LIST: lambda payload: ["" if item is None else item for item in payload],
-    Shape.PAIRS: lambda payload: (item for pair in payload for item in pair),
-    Shape.ANSWERS: _no_answers,
-    Shape.OPAQUE: lambda payload: payload if isinstance(payload, list) else (),
+_WRITERS: Final[Mapping[PayloadKind, Callable[[Any], Iterable[Any]]]] = {
+    PayloadKind.EMPTY: lambda _: (),
+    PayloadKind.SCALAR: lambda payload: (payload,),
+    PayloadKind.LIST: lambda payload: ["" if item is None else item for item in payload],
+    PayloadKind.PAIRS: lambda payload: (item for pair in payload for item in pair),
+    PayloadKind.RESPONSES: _no_answers,
+    PayloadKind.RAW: lambda payload: payload if isinstance(payload, list) else (),
 }
 
-_READERS: Final[Mapping[Shape, Callable[[list[Any]], Any]]] = {
-    Shape.NOTHING: lambda _: None,
-    Shape.SCALAR: scalar,
-    Shape.LIST: strings,
-    Shape.PAIRS: _pairs,
-    Shape.ANSWERS: _no_answers,
-    Shape.OPAQUE: lambda data: data,
+_READERS: Final[Mapping[PayloadKind, Callable[[list[Any]], Any]]] = {
+    PayloadKind.EMPTY: lambda _: None,
+    PayloadKind.SCALAR: scalar,
+    PayloadKind.LIST: strings,
+    PayloadKind.PAIRS: _pairs,
+    PayloadKind.RESPONSES: _no_answers,
+    PayloadKind.RAW: lambda data: data,
 }

@@ -35,9 +35,9 @@ from pyelevator.codec.packed import PackedBinPage, PackedBinRows, PackedPage, Pa
 from pyelevator.codec.pause import paused
 from pyelevator.codec.payloads import READERS, WRITERS, answers, cursor_of, message_of, page_of
 from pyelevator.codec.weight import LIGHT
-from pyelevator.commands import PIPELINED, Command, DbCreate, Pipeline, Range, Shape, Slice
+from pyelevator.commands import PIPELINED, Command, DbCreate, PayloadKind, Pipeline, Range, Slice
 from pyelevator.errors import Id, MalformedMessage, ProtocolError
-from pyelevator.messages import Request, Response, Sealed, Status
+from pyelevator.messages import LazyPage, Request, Response, Status
 
 SUCCESS: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
 """What the header of a success says, beside its id."""
@@ -94,10 +94,10 @@ class MapCodec(Codec):
         except ProtocolError as error:
             error.request_id, error.compression = request_id, compression
             raise
-        gather = _gathering(command, bin)
-        if gather is None and type(request_id) is int and not (compression or bin):
-            return Request.usual(command, uid, request_id)
-        return Request(command, uid, request_id, compression, gather=gather, bin=bin)
+        row_sink = _gathering(command, bin)
+        if row_sink is None and type(request_id) is int and not (compression or bin):
+            return Request.minimal(command, uid, request_id)
+        return Request(command, uid, request_id, compression, row_sink=row_sink, bin=bin)
 
     def _large(self, frame: bytes) -> dict[bytes, Any] | None:
         """A large message that need not be unpacked."""
@@ -121,9 +121,9 @@ class MapCodec(Codec):
             if request and request.compression and request.id is None and lz4.available():
                 return [_header(response, packing, compression=True), lz4.compress(_NOTHING)]  # see docs/dialects.md
             return [_header(response, packing), _NOTHING]
-        shape, writers = request.command.shape if request else Shape.NOTHING, WRITERS[packing]
-        page = _page(response.payload, request.command) if request and shape is Shape.PAIRS else None
-        content = writers.of[shape](response.payload) if page is None else writers.page(response.payload)
+        payload_kind, writers = request.command.payload_kind if request else PayloadKind.EMPTY, WRITERS[packing]
+        page = _page(response.payload, request.command) if request and payload_kind is PayloadKind.PAIRS else None
+        content = writers.of[payload_kind](response.payload) if page is None else writers.page(response.payload)
         if request and request.compression and lz4.available():
             return [_header(response, packing, compression=True, page=page), lz4.compress(content)]
         return [_header(response, packing, page=page), content]
@@ -144,9 +144,9 @@ class MapCodec(Codec):
             return Response.failure(error_code(header.get(b"err_code")), message_of(header), reply_id)
         if header.get(b"compression") is True and not request.compression:
             raise MalformedMessage("the answer is compressed, and nobody asked for that")
-        if b"page" in header and request.command.shape is Shape.PAIRS:
+        if b"page" in header and request.command.payload_kind is PayloadKind.PAIRS:
             page = self._page(header, content)
-            payload: Any = page if request.command.sealed else page.pairs()  # type: ignore[attr-defined]
+            payload: Any = page if request.command.lazy else page.decode_bytes()  # type: ignore[attr-defined]
         else:
             payload = self._payload(self._content(content, header), request.command)
         features = _features(header[b"features"]) if b"features" in header else ()
@@ -162,13 +162,13 @@ class MapCodec(Codec):
             lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes, texts=texts, reply=True
         )
 
-    def _page(self, header: dict[Any, Any], content: bytes) -> Sealed:
+    def _page(self, header: dict[Any, Any], content: bytes) -> LazyPage:
         """A page whose header says enough to ask for the next one."""
         page = header[b"page"]
         if type(page) is not list or list(map(type, page)) != [int, bytes] or page[0] < 1:
             raise MalformedMessage(f"the page of a reply is a count and a key, not {reprlib.repr(page)}")
         opened = partial(self._opened, header, content)
-        return Sealed(page[0], page[1], len(content), opened, partial(opened, texts=True))
+        return LazyPage(page[0], page[1], len(content), opened, partial(opened, texts=True))
 
     def _opened(self, header: dict[Any, Any], content: bytes, *, texts: bool = False) -> list[list[Any]]:
         """The pairs of a page, which must be those that its header spoke of."""
@@ -186,10 +186,10 @@ class MapCodec(Codec):
         if type(content) is not dict:
             raise MalformedMessage(f"the content of a reply is a map, not {kind_of(content)}")
         datas = content.get(b"datas")
-        read = READERS.get(command.shape)
+        read = READERS.get(command.payload_kind)
         if read is not None:
             return read(datas)
-        if command.shape is Shape.ANSWERS:
+        if command.payload_kind is PayloadKind.RESPONSES:
             return answers(datas, command)
         check_plain(datas, self.limits)
         return datas
@@ -199,7 +199,7 @@ def _gathering(command: Any, bin: bool) -> type[PackedRows] | None:
     """What the rows of a command's answer are gathered in."""
     if not isinstance(command, (Range, Slice)):
         return None
-    if command.shape is Shape.PAIRS and command.max_bytes is not None:
+    if command.payload_kind is PayloadKind.PAIRS and command.max_bytes is not None:
         return PackedBinPage if bin else PackedPage
     return PackedBinRows if bin else PackedRows
 

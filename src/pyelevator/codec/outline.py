@@ -116,7 +116,7 @@ def classic_outline(frame: bytes) -> Request[Any] | None:
         if number is not None and type(number) is not int:
             raise _Unclear
         kind = _kind(verb)
-        name = _only(found) if kind.by_name else None
+        name = _only(found) if kind.names_database else None
         return _request(_least(found) if kind is Pipeline else kind, verb, name, found.parts.get(b"uid"), number)
     except UNREADABLE:
         return None
@@ -128,7 +128,11 @@ def flat_outline(frame: bytes) -> Request[Any] | None:
         found = flat_parts(frame)
         uid, verb = found.parts[b"uid"], found.parts[b"cmd"]
         kind = _kind(verb)
-        name = _part(reader_at(frame, found.start), frame, found.start) if found.arguments and kind.by_name else None
+        name = (
+            _part(reader_at(frame, found.start), frame, found.start)
+            if found.arguments and kind.names_database
+            else None
+        )
         return _request(Get if kind is Pipeline else kind, verb, name, uid or None, None)
     except UNREADABLE:
         return None
@@ -173,7 +177,7 @@ def _request(kind: type[Command[Any]], verb: Any, name: Any, uid: Any, number: i
     """The request, its command without arguments but for the name of a database."""
     if uid is not None and type(uid) is not bytes:
         raise _Unclear
-    if kind.by_name:
+    if kind.names_database:
         if type(name) is not bytes:
             raise _Unclear
         make: Any = kind

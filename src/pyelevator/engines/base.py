@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Self, TypeAlias
 from attrs import frozen
 
 from pyelevator.arguments import CheckedSequence, prefix_successor
-from pyelevator.commands import Op, RepairReport
+from pyelevator.commands import BatchOp, RepairReport
 from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import ErrorCode
 
@@ -239,7 +239,7 @@ class Engine(ReadView):
         return values
 
     @abstractmethod
-    def write(self, ops: Sequence[Op], *, sync: bool = False, wait: bool = True) -> None:
+    def write(self, ops: Sequence[BatchOp], *, sync: bool = False, wait: bool = True) -> None:
         """Execute the operations in order, all of them or none, and return when they are written.
 
         Args:
