@@ -1,13 +1,17 @@
+import os
 import resource
 import signal
 import subprocess
 import sys
 
+import pytest
 from click.testing import CliRunner
 
 from pyelevator import Elevator
 from pyelevator.application import Application
+from pyelevator.auth.keys import generate_keys
 from pyelevator.cli.main import elevator
+from pyelevator.proxy import Upstream
 from pyelevator.testing.servers import ANY_PORT, serve
 
 
@@ -47,9 +51,63 @@ elevator()
 
 
 def test_without_an_upstream_it_says_what_is_missing():
-    ran = CliRunner().invoke(elevator, ["proxy"])
+    ran = CliRunner().invoke(elevator, ["proxy"], env={"ELEVATOR_URL": None})
     assert ran.exit_code == 2
     assert "--upstream URL is missing" in ran.stderr
+
+
+def test_without_an_upstream_it_stands_before_the_server_of_the_environment():
+    with serve(Application.in_memory()) as server:
+        url = f"{server.urls[0]}/testdb?timeout=7&max_connections=1&heartbeat=0&encoding=none"
+        command = [sys.executable, "-m", "pyelevator", "proxy", "--listen", ANY_PORT]
+        environment = {**os.environ, "ELEVATOR_URL": url}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+            line = process.stdout.readline()
+            assert line.endswith(f"(for {server.urls[0]})\n")
+            with Elevator.from_url(line.split()[1]) as E:
+                assert E.ping(timeout=30) == "PONG"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["--upstream", "tcp://127.0.0.1:9"], ["--config", "proxy.toml"], {"ELEVATOR_PROXY_UPSTREAM": "tcp://127.0.0.1:9"}],
+)
+def test_an_upstream_that_is_given_counts_more_than_the_environment(given, tmp_path):
+    (tmp_path / "proxy.toml").write_text('upstream = [{url = "tcp://127.0.0.1:9"}]')
+    arguments = given if isinstance(given, list) else []
+    environment = {**os.environ, "ELEVATOR_URL": "tcp://127.0.0.1:10", **(given if isinstance(given, dict) else {})}
+    command = [sys.executable, "-m", "pyelevator", "proxy", "--listen", ANY_PORT, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as process:
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert line.endswith("(for tcp://127.0.0.1:9)\n")
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("tcp://127.0.0.1:4140/testdb", "ELEVATOR_URL is where this proxy listens, and --upstream URL is missing"),
+        ("fake://", "'fake://' cannot be an upstream"),
+        ("tcp://ann:secret@host", "has a user or a fragment"),
+        ("", "--upstream URL is missing"),
+    ],
+)
+def test_an_environment_that_names_no_server_behind_a_proxy_is_told_of(url, told):
+    ran = CliRunner().invoke(elevator, ["proxy"], env={"ELEVATOR_URL": url})
+    assert ran.exit_code == 2
+    assert told in ran.stderr
+    assert "secret" not in ran.stderr
+
+
+def test_keys_of_the_environment_are_those_for_the_upstream(tmp_path):
+    generate_keys(tmp_path, "server")
+    generate_keys(tmp_path / "clients", "ann")
+    url = f"tcp://127.0.0.1:9?curve_key={tmp_path}/clients/ann.key_secret&server_key={tmp_path}/server.key&dialect=flat"
+    upstream = Upstream.from_client_url(url)
+    assert (upstream.target.url, upstream.dialect, upstream.curve is not None) == ("tcp://127.0.0.1:9", "flat", True)
 
 
 def test_a_port_in_use_is_one_line():

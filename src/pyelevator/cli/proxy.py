@@ -1,9 +1,11 @@
 """``elevator proxy``."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from attrs import evolve
 
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.exposure import check_exposure
@@ -11,8 +13,9 @@ from pyelevator.cli.daemon import blocked_signals, handle_signals, raise_file_li
 from pyelevator.cli.errors import as_usage_error
 from pyelevator.cli.logs import logging_to
 from pyelevator.cli.options import load_settings, settings_options
+from pyelevator.client.facade import ENVIRONMENT
 from pyelevator.config import ProxySettings, read_proxy_config
-from pyelevator.proxy import Proxy
+from pyelevator.proxy import Proxy, Upstream
 from pyelevator.transports.sockets.memory import map_large_blocks
 
 
@@ -27,13 +30,34 @@ def proxy(**given: Any) -> int:
     crash them.
 
     Each option can also be set by an environment variable or in the configuration file. The command line overrides the
-    environment, and the environment overrides the file.
+    environment, and the environment overrides the file. Without any upstream, requests are forwarded to the server at
+    ELEVATOR_URL.
     """
     settings = load_settings(ProxySettings, read_proxy_config, given)
     if not settings.upstreams:
-        raise click.UsageError("--upstream URL is missing: say which server to stand in front of")
+        settings = evolve(settings, upstreams=(_upstream_for_clients(settings.listen),))
     with logging_to(settings.log_file, settings.log_level) as reopen:
         return _run(settings, reopen)
+
+
+def _upstream_for_clients(listen: Sequence[str]) -> Upstream:
+    """Return the server that clients would connect to without the proxy.
+
+    Raises:
+        click.UsageError: the environment does not say which, or says that it is the proxy.
+    """
+    url = os.environ.get(ENVIRONMENT)
+    if not url:
+        raise click.UsageError(
+            f"--upstream URL is missing: say which server to stand in front of, or set {ENVIRONMENT}"
+        )
+    upstream: Upstream = as_usage_error(lambda: Upstream.from_client_url(url))
+    if upstream.target.url in listen:
+        raise click.UsageError(
+            f"{ENVIRONMENT} is where this proxy listens, and --upstream URL is missing: say which server to stand in "
+            "front of"
+        )
+    return upstream
 
 
 def _open(settings: ProxySettings, auth: ClientAuth | None) -> Proxy:

@@ -7,7 +7,7 @@ With one upstream nothing is changed. With several, the uid that a DBCONNECT ans
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from attrs import evolve, field, frozen
 
@@ -84,6 +84,19 @@ class Upstream:
             _check_count(f"{shown(self.url)!r}: {name}", getattr(self, name))
         if self.curve is not None and self.target.scheme != "tcp":
             raise UsageError(f"{shown(self.url)!r}: keys go with tcp; socket files have modes")
+
+    @classmethod
+    def from_client_url(cls, url: str) -> Self:
+        """Return the server that clients with this URL connect to; what the URL says of the clients does not matter.
+
+        Raises:
+            UsageError: the URL is not understood, or is that of a fake.
+        """
+        target = parse_url(url)
+        dialect = target.options.get("dialect")
+        return cls(
+            target.url if dialect is None else f"{target.url}?dialect={dialect}", curve=target.options.get("curve")
+        )
 
     @property
     def dialect(self) -> str:
