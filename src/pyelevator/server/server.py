@@ -159,7 +159,8 @@ class Server:
             self._on_message,
             self._maintenance_interval is not None,
         )
-        unsent, paused = self._listener.send_queues.peers, self._scheduler.paused  # live views, empty most of the time
+        scheduler = self._scheduler
+        unsent, paused = self._listener.send_queues.peers, scheduler.paused  # live views, empty most of the time
         disconnected = self._listener.disconnected
         self._listener.timeout = self._maintenance_interval
         while not self._is_stopping:
@@ -170,9 +171,11 @@ class Server:
                 self._process_completed()
             while disconnected:
                 self._application.connection_ended(disconnected.popleft())
-            if (unsent or paused or has_maintenance) and not self._is_stopping:
+            if (
+                unsent or paused or (has_maintenance and monotonic() >= self._maintenance_at)
+            ) and not self._is_stopping:
                 self._housekeeping(monotonic())
-            while self._is_full() and not self._is_stopping:
+            while scheduler.pending_count and self._is_full() and not self._is_stopping:
                 self._wait_for_capacity()
 
     def _wait_for_capacity(self) -> None:

@@ -224,9 +224,7 @@ class Line:
             _wait(self._news, deadline)
             return
         for _ in range(HEARTBEATS + 1):
-            if self._news.poll(
-                min(deadline.remaining(), self._heartbeat) * 1000
-            ):  # mostly at once, so without a Deadline
+            if self._news.poll(max(0.0, min(deadline.at - monotonic(), self._heartbeat)) * 1000):
                 return
             if deadline.expired():
                 raise Late

@@ -5,7 +5,6 @@ more than all that it does itself (docs/benchmarks.md); and its limits are on fr
 """
 
 import logging
-import math
 import os
 import select
 import socket as sockets
@@ -13,6 +12,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
+from math import inf
 from time import monotonic, sleep
 from typing import Any, Final
 
@@ -99,7 +99,7 @@ class ZmtpListener(Listener):
         self._backlogged: dict[bytes, PeerConnection] = {}
         self._buffered: dict[bytes, PeerConnection] = {}
         self._expiring: dict[bytes, PeerConnection] = {}
-        self._next_timeout = math.inf
+        self._next_timeout = inf
         self._epoll = select.epoll()
         self._wakeup_lock = threading.RLock()  # reentrant: a signal handler may call ``wakeup``
         self._wakeup_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -136,7 +136,8 @@ class ZmtpListener(Listener):
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
         received = self._received
         if not received:
-            self.flush()
+            if self._buffered:
+                self.flush()
             if self._poll(self.timeout) or not received:
                 return None
         elif self._buffered and received[0][0] not in self._buffered:
@@ -154,8 +155,9 @@ class ZmtpListener(Listener):
 
     def _poll(self, timeout: float | None) -> bool:
         """Wait for events and handle them; return True if ``wakeup`` was called."""
-        self._freed_memory.trim()
-        woken, backlogged = False, list(islice(self._backlogged.values(), _MAX_BACKLOGGED))
+        if self._freed_memory.is_much:
+            self._freed_memory.trim()
+        woken, backlogged = False, list(islice(self._backlogged.values(), _MAX_BACKLOGGED)) if self._backlogged else []
         if self._expiring:
             timeout = self._until_next_timeout(timeout)
         for descriptor, event in self._epoll.poll(0 if backlogged else timeout, _MAX_EVENTS):
@@ -192,7 +194,7 @@ class ZmtpListener(Listener):
             if peer.expires_at <= now:
                 _LOG.info("closed a connection: its peer was silent for longer than the time to live of its PING")
                 self._remove(peer)
-        self._next_timeout = min([peer.expires_at for peer in self._expiring.values()], default=math.inf)
+        self._next_timeout = min([peer.expires_at for peer in self._expiring.values()], default=inf)
 
     def _on_ready(self, peer: PeerConnection, event: int) -> None:
         if event & WRITE:
@@ -207,19 +209,20 @@ class ZmtpListener(Listener):
                 self._remove(peer)
                 return
             identity = peer.identity
-            if peer.expires_at < math.inf:
+            if peer.expires_at < inf:
                 self._expiring[identity] = peer
                 self._next_timeout = min(self._next_timeout, peer.expires_at)
             if messages:
-                self._received.extend([(identity, message, peer.peer) for message in messages])
-                messages.clear()
+                while messages:
+                    self._received.append((identity, messages.popleft(), peer.peer))
                 if self._partial.sizes:
                     self._partial.record(identity, 0)
             elif not self._is_within_partial_limit(peer):
                 return
             if peer.has_unread:
                 self._backlogged[identity] = peer
-        self._update_interest(peer)
+        if not peer.is_settled:
+            self._update_interest(peer)
 
     def _is_within_partial_limit(self, peer: PeerConnection) -> bool:
         """Return False if the connection was closed because incomplete messages are over their limit.
@@ -263,7 +266,7 @@ class ZmtpListener(Listener):
 
     def _flush(self, peer: PeerConnection) -> bool:
         peer.flush()
-        return self._update_interest(peer) and self.send_queues.is_blocked(peer.identity)
+        return not peer.is_settled and self._update_interest(peer) and self.send_queues.is_blocked(peer.identity)
 
     def _update_interest(self, peer: PeerConnection) -> bool:
         """Poll for what the connection waits for now; return True if it has unsent messages."""

@@ -27,15 +27,21 @@ def map_large_blocks() -> None:
 
 
 class FreedMemory:
-    """Counts bytes that become free, and has the allocator give them back to the system."""
+    """Counts bytes that become free, and has the allocator give them back to the system.
+
+    Attributes:
+        is_much: True when it is time to ``trim``.
+    """
 
     def __init__(self) -> None:
         self._malloc_trim = _malloc_trim()
         self._bytes = 0
+        self.is_much = False
 
     def add(self, size: int) -> None:
         """Count bytes that are about to become free."""
         self._bytes += size
+        self.is_much = self._bytes >= TRIM_BYTES and self._malloc_trim is not None
 
     def trim(self) -> bool:
         """Give back what has become free since the last time, if it is much.
@@ -43,8 +49,8 @@ class FreedMemory:
         Returns:
             True if it was much.
         """
-        if self._bytes < TRIM_BYTES or self._malloc_trim is None:
+        if not self.is_much or self._malloc_trim is None:
             return False
-        self._bytes = 0
+        self._bytes, self.is_much = 0, False
         self._malloc_trim(0)
         return True

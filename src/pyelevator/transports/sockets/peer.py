@@ -94,6 +94,11 @@ class PeerConnection:
         """Bytes of memory, about, that its incomplete message takes."""
         return self._decoder.unfinished
 
+    @property
+    def is_settled(self) -> bool:
+        """True while nothing is unsent or unread, and the socket is polled for just that: what comes next."""
+        return not self._send_buffer and not self._decoder.behind and self.registered_events == READ
+
     def receive(self) -> "deque[list[bytes]]":
         """Read from the socket without waiting.
 
@@ -144,7 +149,7 @@ class PeerConnection:
         """Queue a message for ``flush``."""
         buffers = self._encode(frames)
         self._send_buffer.extend(buffers)
-        size = sum(map(len, buffers))
+        size = len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
         self.unsent_bytes += size
         self._counter.unsent_bytes += size
 

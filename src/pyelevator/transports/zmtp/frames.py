@@ -131,6 +131,10 @@ def head(size: int, flags: int) -> bytes:
     return bytes((flags | LONG, *size.to_bytes(8, "big"))) if size > 255 else bytes((flags, size))
 
 
+_SHORT_HEADS: Final = [head(size, flags) for flags in (0, MORE) for size in range(256)]
+"""The heads of short frames: the last ones of their messages, then the others."""
+
+
 def first_head(size: int, flags: int) -> bytes:
     """The same in ZMTP 1, where the flags are counted with the content."""
     return bytes((255, *(size + 1).to_bytes(8, "big"), flags)) if size > 253 else bytes((size + 1, flags))
@@ -171,13 +175,17 @@ def _greeting(mechanism: "Mechanism") -> tuple[bytes, bytes]:
     return bytes((MINOR,)) + mechanism.name + bytes((mechanism.as_server,)) + bytes(30), bytes(1)
 
 
+_head: Final = head
+
+
 def encode(frames: Sequence[bytes], head: Callable[[int, int], bytes] = head) -> list[bytes]:
     """A message in pieces to be sent one after the other; a short one is a single piece, a large frame its own."""
     pieces, small = [], b""
-    last = len(frames) - 1
+    last, heads = len(frames) - 1, _SHORT_HEADS if head is _head else ()
     for index, content in enumerate(frames):
-        small += head(len(content), MORE if index < last else 0)
-        if len(content) < LARGE:
+        size, flags = len(content), MORE if index < last else 0
+        small += heads[size + 256 * flags] if size < 256 and heads else head(size, flags)
+        if size < LARGE:
             small += content
         else:
             pieces += [small, content]
@@ -538,7 +546,7 @@ class Decoder:
         """Takes the frames of ``data``; where the first begins that is not complete."""
         at, end = 0, len(data)
         self.behind = False
-        while (found := self._read_head(data, at, self._left)) is not None:
+        while at < end and (found := self._read_head(data, at, self._left)) is not None:
             if len(self.messages) >= self._most:
                 self.behind = True
                 break
