@@ -52,7 +52,6 @@ PENDING = {
     "compat",
     "conversation",
     "proxy",
-    "testing",
     "transports",
 }
 """Rooms that are not read through yet."""

@@ -143,7 +143,7 @@ class PerPiece(TcpTransport):
 @pytest.mark.parametrize("kind", [Deaf, PerPiece])
 @pytest.mark.parametrize("answer", ["stalled", "dripped"])
 def test_a_transport_that_ignores_deadlines_cannot_pass(kind, answer, monkeypatch):
-    monkeypatch.setattr("pyelevator.testing.unruly.PATIENCE", 2.0)
+    monkeypatch.setattr("pyelevator.testing.unruly.HANG_TIMEOUT", 2.0)
     suite = DeadlineConformance()
     with serve(Application.in_memory()) as server, UnrulyRelay(server.urls[0]) as relay:
         lane = kind(relay.url.removeprefix("tcp://"))

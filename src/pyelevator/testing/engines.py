@@ -10,7 +10,7 @@ Subclass it, give it a storage, and pytest runs it::
         def damage(self, path):  # for a storage that is DURABLE
             ...
 
-The suite asks for capabilities, never for an engine's name.
+The suite checks capabilities, never an engine's name.
 """
 
 from collections.abc import Callable, Iterator
@@ -67,41 +67,46 @@ _READS: dict[str, tuple[Callable[[ReadView], Any], Any]] = {
     "chunks of keys": (lambda reader: _read_chunks(reader, Bounds(include_value=False)), [key for key, _ in PAIRS]),
     "chunks backwards": (lambda reader: _read_chunks(reader, Bounds(reverse=True)), PAIRS[::-1]),
 }
-"""Each way to read the last pair -> the call, and what it gives."""
+"""Each way to read the last pair -> the call, and its result."""
 
 
 class EngineConformance:
-    """What every engine does; override :meth:`storage`, and :meth:`path` where a path is no path of this machine."""
+    """Tests of what every engine does.
+
+    Override :meth:`storage`, and :meth:`path` if paths are not paths of this machine.
+    """
 
     @pytest.fixture
     def storage(self) -> Storage:
-        """The storage to test; a new and empty one for every test."""
+        """Return the storage to test, a new and empty one for every test."""
         raise NotImplementedError("override the fixture 'storage'")
 
     @pytest.fixture
     def path(self, storage: Storage, tmp_path: Any) -> str:
-        """Where the database of the test lies; nothing is there yet."""
+        """Return the path of the test's database, where nothing exists yet."""
         return storage.resolve(str(tmp_path / "database"))
 
     @pytest.fixture
     def engine(self, storage: Storage, path: str) -> Iterator[Engine]:
-        """An open and empty database."""
+        """Yield an open and empty database."""
         with storage.open(path, {}) as engine:
             yield engine
 
     @pytest.fixture
     def letters(self, engine: Engine) -> Engine:
-        """The database with the pairs of ``LETTERS``."""
+        """Return the database with the pairs of ``LETTERS``."""
         engine.write([(PUT, key, value) for key, value in reversed(LETTERS)])
         return engine
 
     def reborn(self, storage: Storage) -> Storage:
-        """The storage as another process would see it."""
+        """Return the storage as another process would see it."""
         return type(storage)()
 
     def damage(self, path: str) -> None:
-        """Damages the files of the closed database at ``path``, which has ``PAIRS``, so that the last of them, or more,
-        cannot be read. To be overridden for a storage that is DURABLE.
+        """Damage the files of a closed database; override it for a storage that is DURABLE.
+
+        Args:
+            path: of the database, which has ``PAIRS``. At least the last of them must not be readable any more.
         """
         raise NotImplementedError("override 'damage': what a durable engine cannot read has to be an error")
 

@@ -7,7 +7,7 @@
         E.Put("abc", "123")              # awaited on the portal's loop
         assert list(E.RangeIter()) == [["abc", "123"]]
 
-So the conformance suites run over both facades: override the fixture ``connect`` with :meth:`Portal.connect`.
+The conformance suites run over async clients like this: override the fixture ``connect`` with :meth:`Portal.connect`.
 """
 
 import asyncio
@@ -39,20 +39,26 @@ class Portal:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        """What the coroutine returns or raises, on the portal's loop."""
+        """Run a coroutine on the portal's loop, and return its result or raise its error."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
     def connect(self, kind: type, *args: Any, **options: Any) -> "Driven":
-        """A client, connected unless ``auto_connect`` is False; of Elevator and WriteBatch, the async counterpart."""
-        return self.run(self._connected(ASYNC.get(kind, kind)(*args, **options), options.get("auto_connect", True)))
+        """Make an async client that looks like a sync one.
 
-    async def _connected(self, client: Any, connects: bool) -> "Driven":
-        if connects:
+        Args:
+            kind: of the client; ``Elevator`` and ``WriteBatch`` stand for their async counterparts.
+            args: of its constructor.
+            options: of its constructor; it is connected unless ``auto_connect`` is False.
+        """
+        return self.run(self._open(ASYNC.get(kind, kind)(*args, **options), options.get("auto_connect", True)))
+
+    async def _open(self, client: Any, is_connected: bool) -> "Driven":
+        if is_connected:
             await client.__aenter__()
         return Driven(self, client)
 
     def close(self) -> None:
-        """Stops the loop, and closes it when it has stopped."""
+        """Stop the loop and close it."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
@@ -79,14 +85,14 @@ class DrivenRows:
         raise StopIteration
 
     async def _step(self) -> list[Any]:
-        """The next row, or nothing at the end: StopAsyncIteration would not pass through a future."""
+        """Return the next row in a list; an empty one at the end, as futures cannot raise StopAsyncIteration."""
         try:
             return [await anext(self._rows)]
         except StopAsyncIteration:
             return []
 
     def close(self) -> None:
-        """Ends the iteration."""
+        """End the iteration."""
         self._portal.run(self._rows.close())
 
     def __enter__(self) -> Self:
@@ -97,26 +103,26 @@ class DrivenRows:
 
 
 class Driven:
-    """An async client that looks like a sync one: what its methods return is awaited on the portal's loop."""
+    """An async client that looks like a sync one: its methods' results are awaited on the portal's loop."""
 
     def __init__(self, portal: Portal, client: Any) -> None:
         vars(self).update(_portal=portal, _client=client)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._client, name)
-        return self._driving(found) if callable(found) else found
+        return self._drive(found) if callable(found) else found
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._client, name, value)
 
-    def _driving(self, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _drive(self, method: Callable[..., Any]) -> Callable[..., Any]:
         async def call(*args: Any, **options: Any) -> Any:
             result = method(*args, **options)
             return await result if inspect.isawaitable(result) else result
 
-        return lambda *args, **options: self._plain(self._portal.run(call(*args, **options)))
+        return lambda *args, **options: self._wrap(self._portal.run(call(*args, **options)))
 
-    def _plain(self, result: Any) -> Any:
+    def _wrap(self, result: Any) -> Any:
         if isinstance(result, (AsyncClient, AsyncPipeline)):
             return Driven(self._portal, result)
         return DrivenRows(self._portal, result) if isinstance(result, AsyncRangeIter) else result

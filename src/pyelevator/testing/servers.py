@@ -31,10 +31,10 @@ _LOOPBACK: Final = "tcp://127.0.0.1:"
 
 @contextmanager
 def serve(application: Application, *binds: str) -> Iterator[Server]:
-    """A server that runs in a thread for as long as the block; it closes the application.
+    """Run a server in a thread within the block; it closes the application.
 
     Args:
-        application: what answers.
+        application: responds to the requests.
         binds: URLs to listen on; by default TCP on loopback, with a port that the system chooses (``server.urls``).
     """
     with Server(application, binds or (ANY_PORT,)) as server:
@@ -42,21 +42,21 @@ def serve(application: Application, *binds: str) -> Iterator[Server]:
 
 
 class ServerProcess:
-    """``elevator serve`` as a process of its own; it is up when the constructor returns.
+    """A process that runs ``elevator serve``; it is ready when the constructor returns.
 
     Args:
         data: the directory of the databases; None for the memory engine.
         binds: URLs to listen on.
-        engine: ``leveldb`` or ``memory``; by default what ``data`` says.
+        engine: ``leveldb`` or ``memory``; by default leveldb if there is a data directory.
         args: further arguments of ``elevator serve``.
-        timeout: seconds to wait for it to come up, and to stop.
+        timeout: seconds to wait for the start, and for the end.
 
     Attributes:
-        urls: what it listens on, with the ports that the system chose.
+        urls: the bound URLs, with the ports that the system chose.
         pid: of the process.
 
     Raises:
-        RuntimeError: it did not come up; the message holds what it printed.
+        RuntimeError: it did not start; the message contains its output.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The id of the process."""
         return self._process.pid
 
     @property
     def output(self) -> str:
-        """What it has printed and logged so far, since its (re)start."""
+        """The output and the log since the last start."""
         return "".join(self._lines)
 
     def __enter__(self) -> Self:
@@ -91,17 +91,24 @@ class ServerProcess:
         self.kill()
 
     def kill(self) -> None:
-        """Ends it at once, with SIGKILL; nothing is answered and nothing is closed."""
+        """End the process at once with SIGKILL; nothing is answered and nothing is closed."""
         self._process.kill()
         self.wait()
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
-        """Asks it to stop, and waits; the exit code."""
+        """Send a signal, wait for the end, and return the exit code.
+
+        Args:
+            signal_number: SIGTERM stops gracefully.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end in time.
+        """
         self._process.send_signal(signal_number)
         return self.wait()
 
     def wait(self) -> int:
-        """Waits for its end; the exit code.
+        """Wait for the end, and return the exit code.
 
         Raises:
             subprocess.TimeoutExpired: it did not end in time.
@@ -111,20 +118,20 @@ class ServerProcess:
         return code
 
     def restart(self) -> None:
-        """Starts it again, with the same data and on the same URLs; kills it first if it still runs."""
+        """Start the process again with the same data and URLs; kill it first if it still runs."""
         self.kill()
-        with _ports_kept(self.urls):
+        with _reserved_ports(self.urls):
             self._start()
 
-    def _words(self) -> list[str]:
-        """The command, for the URLs that it has, or had before."""
+    def _arguments(self) -> list[str]:
+        """Return the arguments of the command, with the URLs of the previous start."""
         return ["serve", *[word for url in self.urls for word in ("--bind", url)], *self._args]
 
     def _start(self) -> None:
         self._lines: list[str] = []
         self._serving = threading.Event()
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, and no shell
-            [sys.executable, "-m", "pyelevator", *self._words()],
+            [sys.executable, "-m", "pyelevator", *self._arguments()],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -136,7 +143,7 @@ class ServerProcess:
         self._await_serving()
 
     def _read(self) -> None:
-        """Collects the output, and knows from it when the server is up; at its end, nobody need wait any more."""
+        """Collect the output, and notice in it when the server is ready; the end of the output also ends the wait."""
         with self._process:
             for line in self._process.stdout or ():
                 self._lines.append(line)
@@ -149,31 +156,31 @@ class ServerProcess:
         self._serving.wait(self._timeout)
         if not any(line.startswith("serving ") for line in self._lines):
             self.kill()
-            raise RuntimeError(f"the server did not come up: {self.output}")
+            raise RuntimeError(f"the server did not start: {self.output}")
 
 
 @contextmanager
-def _ports_kept(urls: Sequence[str]) -> Iterator[None]:
-    """Sees to it that the system gives the ports of these URLs to nobody who asks for any.
+def _reserved_ports(urls: Sequence[str]) -> Iterator[None]:
+    """Prevent the system from choosing the ports of these URLs for other sockets.
 
     On Linux a server can listen on a port that a socket that does not listen is bound to; elsewhere it could not.
     """
     with ExitStack() as stack:
         for url in urls:
             if url.startswith(_LOOPBACK) and sys.platform == "linux":
-                kept = stack.enter_context(sockets.socket())
-                kept.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
-                with suppress(OSError):  # somebody was faster, which the server will say
-                    kept.bind(("127.0.0.1", int(url.removeprefix(_LOOPBACK))))
+                reserved = stack.enter_context(sockets.socket())
+                reserved.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+                with suppress(OSError):  # the port is in use by now, which the server will report
+                    reserved.bind(("127.0.0.1", int(url.removeprefix(_LOOPBACK))))
         yield
 
 
 class ProxyProcess(ServerProcess):
-    """``elevator proxy`` as a process of its own.
+    """A process that runs ``elevator proxy``.
 
     Args:
-        upstream: the URL of the server behind it; None if a ``--config`` in ``args`` says so.
-        listen: URLs to take clients from.
+        upstream: the URL of the server; None if ``args`` has a ``--config`` that names it.
+        listen: URLs to accept clients on.
         args, timeout: as of a :class:`ServerProcess`.
     """
 
@@ -190,5 +197,5 @@ class ProxyProcess(ServerProcess):
         self.urls = tuple(listen)
         self._start()
 
-    def _words(self) -> list[str]:
+    def _arguments(self) -> list[str]:
         return ["proxy", *[word for url in self.urls for word in ("--listen", url)], *self._args]

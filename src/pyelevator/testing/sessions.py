@@ -20,26 +20,26 @@ from pyelevator import (
 )
 
 Connect: TypeAlias = Callable[..., Any]
-"""Called with a class (Elevator or WriteBatch), its positional arguments and options; gives a connected client."""
+"""Makes a connected client of a class (Elevator or WriteBatch), its positional arguments and options."""
 
 
 class SessionConformance:
-    """What the documentation page shows, line by line, and what it leaves to be asked."""
+    """Tests of the documented API, and of details that its page leaves open."""
 
     @pytest.fixture
     def connect(self) -> Connect:
-        """Connects clients to one empty server: ``connect(Elevator, "db", timeout=3)``."""
+        """Return a function that connects clients to one empty server: ``connect(Elevator, "db", timeout=3)``."""
         raise NotImplementedError("override the fixture connect")
 
     @pytest.fixture
     def E(self, connect: Connect) -> Iterator[Elevator[str]]:
-        """A client of the default database."""
+        """Yield a client of the default database."""
         with connect(Elevator) as client:
             yield client
 
     @pytest.fixture
     def digits(self, E: Elevator[str]) -> Elevator[str]:
-        """The same, with the keys '0' to '9', each its own value."""
+        """Return the same client, with the keys '0' to '9' in the database, each its own value."""
         for i in range(10):
             E.Put(str(i), str(i))
         return E
@@ -527,13 +527,13 @@ class ReverseConformance:
 
 
 class CursorConformance:
-    """What a server with the feature ``cursors`` can do: a long range of one moment."""
+    """Tests of a server with the feature ``cursors``: long ranges of one snapshot."""
 
     KEYS: Final = [f"{i:05}" for i in range(1500)]
 
     @pytest.fixture
     def many(self, E: Elevator[str]) -> Elevator[str]:
-        """The keys of ``KEYS``, more than one page of them, each with the value ``old``."""
+        """Return a client of a database with the keys of ``KEYS``, more than a page, each with the value ``old``."""
         with E.WriteBatch() as batch:
             for key in self.KEYS:
                 batch.Put(key, "old")
@@ -593,7 +593,7 @@ class CursorConformance:
 
 
 class ClassicConformance:
-    """What only the classic dialect can say."""
+    """Tests of what only the classic dialect can express."""
 
     def test_repair_keeps_the_data(self, E: Elevator[str]) -> None:
         E.Put("k", "v")
@@ -645,11 +645,11 @@ class ClassicConformance:
 
 
 class FilesConformance:
-    """What only a server on an engine with files can do; ``outside`` is a directory that it may use."""
+    """Tests of what only a server on an engine with files can do."""
 
     @pytest.fixture
     def outside(self, tmp_path: Path) -> Path:
-        """A directory outside the server's data directory."""
+        """Return a directory outside the server's data directory that the server may use."""
         return tmp_path
 
     def test_a_path_registers_a_database_there(self, E: Elevator[str], connect: Connect, outside: Path) -> None:

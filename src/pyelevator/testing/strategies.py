@@ -57,19 +57,19 @@ except ImportError as error:
 
 
 def keys() -> SearchStrategy[bytes]:
-    """Keys: any bytes, the empty key among them."""
+    """Make a strategy of keys: any bytes, including the empty key."""
     return st.binary(max_size=24)
 
 
 def values() -> SearchStrategy[bytes]:
-    """Values: any bytes, the empty value among them, and some past each size at which the wire changes its form."""
+    """Make a strategy of values: any bytes, also none, and sizes around those at which the encoding changes."""
     return st.binary(max_size=24) | st.builds(
         bytes.__mul__, st.binary(min_size=1, max_size=1), st.sampled_from([31, 32, 255, 256])
     )
 
 
 def commands(dialect: str = "classic") -> SearchStrategy[Command[Any]]:
-    """Every command that the dialect can say.
+    """Make a strategy of all commands that the dialect can express.
 
     Raises:
         UsageError: there is no such dialect.
@@ -80,7 +80,7 @@ def commands(dialect: str = "classic") -> SearchStrategy[Command[Any]]:
 
 
 def requests(dialect: str = "classic") -> SearchStrategy[Request[Any]]:
-    """Requests as our client sends them: with a uid where the command needs one.
+    """Make a strategy of requests as the client sends them: with a uid if the command needs one.
 
     A classic request has an id or not, and asks for compression or not (never without the extra ``lz4``). A flat one
     has neither, and no uid with a DB* verb.
@@ -89,7 +89,7 @@ def requests(dialect: str = "classic") -> SearchStrategy[Request[Any]]:
 
 
 def responses_to(request: Request[Any]) -> SearchStrategy[Response]:
-    """Answers that a server may give to the request: successes of the right shape, and any failure."""
+    """Make a strategy of responses to a request: successes of the right shape, and any failure."""
     command, request_id = request.command, st.just(request.id)
     successes = st.builds(
         _success,
@@ -221,7 +221,7 @@ def _found(command: MGet) -> SearchStrategy[list[bytes | None]]:
 
 
 def _scanned(command: Range | Slice) -> SearchStrategy[list[Any]]:
-    """Pairs sorted by key, or what the flags leave of them: nil for each where they leave neither part."""
+    """Make a strategy of pairs sorted by key, reduced to what the flags include; nil if they include nothing."""
     most = min(max(command.count, 0), 5) if isinstance(command, Slice) else 5
     pairs = st.dictionaries(keys(), values(), max_size=most).map(
         lambda held: [[key, held[key]] for key in sorted(held)]
@@ -237,7 +237,7 @@ def _part(pair: list[bytes], command: Range | Slice) -> bytes | None:
 
 
 def _answers(pipeline: Pipeline) -> SearchStrategy[list[Any]]:
-    """What becomes of each command: the payload of a success, or a failure."""
+    """Make a strategy of the outcomes of a pipeline's commands: payloads of successes, or failures."""
     return st.tuples(*map(_outcome, pipeline.commands)).map(list)
 
 

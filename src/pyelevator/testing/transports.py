@@ -1,8 +1,9 @@
 """The conformance suites of transports, sync and async.
 
-:class:`TransportConformance` asks for whole messages, lanes that share nothing, and a clean cut with the past: subclass
-it and override the fixture ``transport``. :class:`DeadlineConformance` asks that deadlines are kept whatever the other
-side does, and :class:`AsyncTransportConformance` that nothing ever waits: override ``server`` and ``connect``.
+:class:`TransportConformance` checks that messages are complete, connections are independent, and a reset forgets what
+was sent: subclass it and override the fixture ``transport``. :class:`DeadlineConformance` checks that deadlines are
+kept whatever the peer does, and :class:`AsyncTransportConformance` that nothing waits: override ``server`` and
+``connect``.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from pyelevator.commands import DbConnect, Get, Ping, Put
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ElevatorError, Id, RequestTimeout, TransportError
 from pyelevator.messages import Request
-from pyelevator.testing.unruly import PATIENCE, UnrulyRelay, in_time, refusing
+from pyelevator.testing.unruly import HANG_TIMEOUT, UnrulyRelay, in_time, refusing
 from pyelevator.transports import Transport
 from pyelevator.transports.base import AsyncTransport
 
@@ -24,38 +25,38 @@ CODEC = ClassicCodec()
 
 
 def ping(number: int) -> list[bytes]:
-    """The frames of a PING with an id of its own."""
+    """Return the frames of a PING with an id."""
     return CODEC.encode_request(Request(Ping(), id=number))
 
 
-def answered(frames: Sequence[bytes]) -> Id | None:
-    """The id that a reply answers."""
+def reply_id(frames: Sequence[bytes]) -> Id | None:
+    """Return the id of a reply."""
     return CODEC.decode_response(frames, Request(Ping())).id
 
 
 def soon() -> Deadline:
-    """Time enough for a loaded machine."""
+    """Return a deadline that is long enough for a loaded machine."""
     return Deadline.after(30)
 
 
 class TransportConformance:
-    """What a client relies on. The transport leads to a pyelevator server that speaks classic."""
+    """Tests of what a client relies on. The transport connects to a pyelevator server that speaks classic."""
 
     @pytest.fixture
     def transport(self) -> Transport:
-        """A fresh lane to a running server."""
+        """Return a new transport to a running server."""
         raise NotImplementedError("override the fixture transport")
 
     def test_an_answer_follows_a_message(self, transport: Transport) -> None:
         transport.send(ping(1), soon())
-        assert answered(transport.receive(soon())) == 1
+        assert reply_id(transport.receive(soon())) == 1
 
-    def test_messages_in_flight_are_all_answered(self, transport: Transport) -> None:
+    def test_messages_in_flight_are_all_reply_id(self, transport: Transport) -> None:
         for number in range(100):
             transport.send(ping(number), soon())
-        assert sorted(answered(transport.receive(soon())) or 0 for _ in range(100)) == list(range(100))
+        assert sorted(reply_id(transport.receive(soon())) or 0 for _ in range(100)) == list(range(100))
 
-    def test_large_frames_arrive_whole(self, transport: Transport) -> None:
+    def test_large_frames_arrive_complete(self, transport: Transport) -> None:
         transport.send(CODEC.encode_request(Request(DbConnect("default"), id=1)), soon())
         uid = CODEC.decode_response(transport.receive(soon()), Request(DbConnect("default"))).payload.decode()
         value = bytes(range(256)) * 20_000
@@ -70,12 +71,12 @@ class TransportConformance:
         with pytest.raises(RequestTimeout):
             transport.receive(Deadline.after(0.05))
 
-    def test_a_discarded_lane_never_receives_what_was_asked_before(self, transport: Transport) -> None:
+    def test_a_reset_connection_never_receives_earlier_replies(self, transport: Transport) -> None:
         for number in range(50):
             transport.send(ping(number), soon())
         transport.reset()
         transport.send(ping(1000), soon())
-        assert answered(transport.receive(soon())) == 1000
+        assert reply_id(transport.receive(soon())) == 1000
         with pytest.raises(RequestTimeout):
             transport.receive(Deadline.after(0.05))
 
@@ -83,20 +84,20 @@ class TransportConformance:
         with transport.clone() as other:
             transport.send(ping(1), soon())
             other.send(ping(2), soon())
-            assert answered(other.receive(soon())) == 2
-            assert answered(transport.receive(soon())) == 1
+            assert reply_id(other.receive(soon())) == 2
+            assert reply_id(transport.receive(soon())) == 1
             transport.close()
             other.send(ping(3), soon())
-            assert answered(other.receive(soon())) == 3
+            assert reply_id(other.receive(soon())) == 3
 
     def test_close_twice_is_fine_and_send_opens_again(self, transport: Transport) -> None:
         transport.send(ping(1), soon())
         transport.close()
         transport.close()
         transport.send(ping(2), soon())
-        assert answered(transport.receive(soon())) == 2
+        assert reply_id(transport.receive(soon())) == 2
 
-    def test_a_lane_knows_where_it_leads(self, transport: Transport) -> None:
+    def test_a_connection_has_the_url_of_its_server(self, transport: Transport) -> None:
         assert "://" in transport.url
         assert transport.clone().url == transport.url
 
@@ -105,200 +106,202 @@ BRIEF = 0.5
 """Seconds of the deadlines that must be kept."""
 
 
-def exchange(transport: Transport, number: int, seconds: float = 30.0) -> Id | None:
-    """Sends a PING and receives its answer, within one deadline."""
+def roundtrip(transport: Transport, number: int, seconds: float = 30.0) -> Id | None:
+    """Send a PING and receive its reply within one deadline; return the reply's id."""
     deadline = Deadline.after(seconds)
     transport.send(ping(number), deadline)
-    return answered(transport.receive(deadline))
+    return reply_id(transport.receive(deadline))
 
 
-class _BehindARelay:
-    """What both suites on unruly peers have in common."""
+class _RelayFixtures:
+    """The fixtures of both suites on unruly peers."""
 
     @pytest.fixture
     def server(self) -> str:
-        """Where a running pyelevator server listens on a stream socket: ``tcp://host:port`` or ``ipc://path``."""
+        """Return the URL of a running pyelevator server: ``tcp://host:port`` or ``ipc://path``."""
         raise NotImplementedError("override the fixture server")
 
     @pytest.fixture
     def oversized(self) -> bytes:
-        """What an announcement of a message looks like in the transport's protocol that is larger than any may be; by
-        default bytes that have no meaning in most."""
+        """Return the beginning of a message that is larger than allowed, in the transport's protocol.
+
+        By default it is bytes without a meaning in most protocols.
+        """
         return b"\xff" * (64 << 10)
 
     @pytest.fixture
     def relay(self, server: str, oversized: bytes) -> Iterator[UnrulyRelay]:
-        """Stands before the server."""
+        """Yield a relay before the server."""
         with UnrulyRelay(server) as relay:
             relay.replacement = oversized
             yield relay
 
 
-class DeadlineConformance(_BehindARelay):
-    """What a client relies on when the other side misbehaves: no call takes longer than its deadline.
+class DeadlineConformance(_RelayFixtures):
+    """Tests of what a client relies on when the peer misbehaves: no call takes longer than its deadline.
 
     A transport that ignores deadlines, in ``send`` or ``receive``, as a whole or for each byte, cannot pass.
     """
 
     @pytest.fixture
     def connect(self) -> Callable[[str], Transport]:
-        """Makes a fresh lane to a URL like that of ``server``."""
+        """Return a function that makes a new transport to a URL like that of ``server``."""
         raise NotImplementedError("override the fixture connect")
 
     @pytest.fixture
-    def lane(self, relay: UnrulyRelay, connect: Callable[[str], Transport]) -> Iterator[Transport]:
-        """A lane that has had one answer already."""
-        with connect(relay.url) as lane:
-            assert in_time(lambda: exchange(lane, 1)) == 1
-            yield lane
+    def connected(self, relay: UnrulyRelay, connect: Callable[[str], Transport]) -> Iterator[Transport]:
+        """Yield a transport that has received a reply."""
+        with connect(relay.url) as connected:
+            assert in_time(lambda: roundtrip(connected, 1)) == 1
+            yield connected
 
     @pytest.mark.parametrize("answer", ["stalled", "dripped"])
     def test_an_answer_that_does_not_come_in_time_is_a_timeout(
-        self, relay: UnrulyRelay, lane: Transport, answer: str
+        self, relay: UnrulyRelay, connected: Transport, answer: str
     ) -> None:
         relay.answer = answer
         with pytest.raises(RequestTimeout):
-            in_time(lambda: exchange(lane, 2, BRIEF))
+            in_time(lambda: roundtrip(connected, 2, BRIEF))
 
     @pytest.mark.parametrize("answer", ["stalled", "dripped"])
     def test_a_connection_that_does_not_come_up_in_time_is_a_timeout(
         self, relay: UnrulyRelay, connect: Callable[[str], Transport], answer: str
     ) -> None:
         relay.answer = answer
-        with connect(relay.url) as lane, pytest.raises(RequestTimeout):
-            in_time(lambda: exchange(lane, 1, BRIEF))
+        with connect(relay.url) as connected, pytest.raises(RequestTimeout):
+            in_time(lambda: roundtrip(connected, 1, BRIEF))
 
-    def test_a_peer_that_takes_nothing_holds_up_no_call(self, relay: UnrulyRelay, lane: Transport) -> None:
+    def test_a_peer_that_takes_nothing_holds_up_no_call(self, relay: UnrulyRelay, connected: Transport) -> None:
         relay.answer = "stalled"
 
         def send_much() -> None:
             for number in range(100_000):
-                lane.send([*ping(number)[:1]], Deadline.after(BRIEF if number else 30.0))
+                connected.send([*ping(number)[:1]], Deadline.after(BRIEF if number else 30.0))
                 if number > 1000:
                     break
-            lane.receive(Deadline.after(BRIEF))
+            connected.receive(Deadline.after(BRIEF))
 
         with pytest.raises(RequestTimeout):
             in_time(send_much)
 
-    def test_where_nobody_listens_a_call_fails_in_time(self, server: str, connect: Callable[[str], Transport]) -> None:
-        with refusing(server) as url, connect(url) as lane, pytest.raises(TransportError):
-            in_time(lambda: exchange(lane, 1, BRIEF))
+    def test_a_refused_connection_fails_in_time(self, server: str, connect: Callable[[str], Transport]) -> None:
+        with refusing(server) as url, connect(url) as connected, pytest.raises(TransportError):
+            in_time(lambda: roundtrip(connected, 1, BRIEF))
 
     @pytest.mark.parametrize("answer", ["closed", "died", "replaced"])
     def test_a_connection_that_ends_or_makes_no_sense_is_an_error_in_time(
-        self, relay: UnrulyRelay, lane: Transport, answer: str
+        self, relay: UnrulyRelay, connected: Transport, answer: str
     ) -> None:
         relay.answer = answer
         with pytest.raises(ElevatorError):
-            in_time(lambda: exchange(lane, 2, BRIEF))
+            in_time(lambda: roundtrip(connected, 2, BRIEF))
 
     @pytest.mark.parametrize("answer", ["closed", "died", "replaced"])
     def test_a_connection_that_ends_as_it_comes_up_is_an_error_in_time(
         self, relay: UnrulyRelay, connect: Callable[[str], Transport], answer: str
     ) -> None:
         relay.answer = answer
-        with connect(relay.url) as lane, pytest.raises(ElevatorError):
-            in_time(lambda: exchange(lane, 1, BRIEF))
+        with connect(relay.url) as connected, pytest.raises(ElevatorError):
+            in_time(lambda: roundtrip(connected, 1, BRIEF))
 
     @pytest.mark.parametrize("answer", ["stalled", "dripped", "closed", "died", "replaced"])
-    def test_a_lane_that_was_discarded_works_again_and_brings_nothing_old(
-        self, relay: UnrulyRelay, lane: Transport, answer: str
+    def test_a_reset_connection_works_again_and_brings_nothing_old(
+        self, relay: UnrulyRelay, connected: Transport, answer: str
     ) -> None:
         relay.answer = answer
         with pytest.raises(ElevatorError):
-            in_time(lambda: exchange(lane, 2, BRIEF))
+            in_time(lambda: roundtrip(connected, 2, BRIEF))
         relay.answer = "passed"
-        in_time(lane.reset)
-        assert in_time(lambda: exchange(lane, 3)) == 3
+        in_time(connected.reset)
+        assert in_time(lambda: roundtrip(connected, 3)) == 3
 
-    def test_a_deadline_that_is_over_is_kept_as_well(self, relay: UnrulyRelay, lane: Transport) -> None:
+    def test_a_deadline_that_is_over_is_kept_as_well(self, relay: UnrulyRelay, connected: Transport) -> None:
         relay.answer = "stalled"
-        lane.send(ping(2), soon())
+        connected.send(ping(2), soon())
         with pytest.raises(RequestTimeout):
-            in_time(lambda: lane.receive(Deadline.after(0)))
+            in_time(lambda: connected.receive(Deadline.after(0)))
 
     @pytest.mark.parametrize("answer", ["stalled", "dripped"])
-    def test_close_waits_for_nobody(self, relay: UnrulyRelay, lane: Transport, answer: str) -> None:
+    def test_close_does_not_wait_for_the_peer(self, relay: UnrulyRelay, connected: Transport, answer: str) -> None:
         relay.answer = answer
-        lane.send(ping(2), soon())
-        in_time(lane.close)
+        connected.send(ping(2), soon())
+        in_time(connected.close)
 
-    def test_receive_with_nothing_asked_ends_with_its_deadline(self, lane: Transport) -> None:
+    def test_receive_without_a_request_ends_with_its_deadline(self, connected: Transport) -> None:
         with pytest.raises(RequestTimeout):
-            in_time(lambda: lane.receive(Deadline.after(BRIEF)))
+            in_time(lambda: connected.receive(Deadline.after(BRIEF)))
 
 
-class Told:
-    """A receiver that keeps what it is told."""
+class RecordingReceiver:
+    """A receiver that records its events."""
 
     def __init__(self) -> None:
         self.messages: list[Sequence[bytes]] = []
         self.errors: list[Exception] = []
-        self.news = asyncio.Event()
+        self.changed = asyncio.Event()
 
     def message_received(self, frames: Sequence[bytes]) -> None:
-        """Keeps a message."""
+        """Record a message."""
         self.messages.append(frames)
-        self.news.set()
+        self.changed.set()
 
     def resume_writing(self) -> None:
-        """Ends a wait."""
-        self.news.set()
+        """Record that sending may continue."""
+        self.changed.set()
 
     def connection_lost(self, error: Exception) -> None:
-        """Keeps the error."""
+        """Record the error."""
         self.errors.append(error)
-        self.news.set()
+        self.changed.set()
 
 
-async def sent(transport: AsyncTransport, told: Told, number: int) -> bool:
-    """Sends a PING as soon as it is taken; False if the transport is lost before."""
-    while not told.errors:
-        told.news.clear()
+async def send_ping(transport: AsyncTransport, receiver: RecordingReceiver, number: int) -> bool:
+    """Send a PING as soon as the transport accepts it; return False if the connection is lost before."""
+    while not receiver.errors:
+        receiver.changed.clear()
         if transport.send(ping(number)):
             return True
-        await asyncio.wait_for(told.news.wait(), PATIENCE)
+        await asyncio.wait_for(receiver.changed.wait(), HANG_TIMEOUT)
     return False
 
 
-async def outcome(told: Told, count: int) -> None:
-    """Waits until so many messages have come, or the transport is lost."""
-    while len(told.messages) < count and not told.errors:
-        told.news.clear()
-        await asyncio.wait_for(told.news.wait(), PATIENCE)
+async def wait_for_messages(receiver: RecordingReceiver, count: int) -> None:
+    """Wait until so many messages have been received, or the connection is lost."""
+    while len(receiver.messages) < count and not receiver.errors:
+        receiver.changed.clear()
+        await asyncio.wait_for(receiver.changed.wait(), HANG_TIMEOUT)
 
 
-class AsyncTransportConformance(_BehindARelay):
-    """What an async client relies on: nothing waits, whatever the other side does; what happens is told.
+class AsyncTransportConformance(_RelayFixtures):
+    """Tests of what an async client relies on: nothing waits, whatever the peer does, and events are reported.
 
     A transport whose ``open``, ``send`` or ``close`` waits for an unruly peer cannot pass.
     """
 
     @pytest.fixture
     def connect(self) -> Callable[[str], AsyncTransport]:
-        """Makes a fresh transport to a URL like that of ``server``; it is not opened yet."""
+        """Return a function that makes a new transport, not opened, to a URL like that of ``server``."""
         raise NotImplementedError("override the fixture connect")
 
     def _run(
-        self, main: Callable[[AsyncTransport, Told], Coroutine[Any, Any, None]], transport: AsyncTransport
+        self, main: Callable[[AsyncTransport, RecordingReceiver], Coroutine[Any, Any, None]], transport: AsyncTransport
     ) -> None:
-        async def opened() -> None:
-            told = Told()
-            transport.open(told)
+        async def run() -> None:
+            receiver = RecordingReceiver()
+            transport.open(receiver)
             try:
-                await main(transport, told)
+                await main(transport, receiver)
             finally:
                 transport.close()
 
-        in_time(lambda: asyncio.run(opened()))
+        in_time(lambda: asyncio.run(run()))
 
     def test_answers_are_pushed(self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]) -> None:
-        async def main(transport: AsyncTransport, told: Told) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
             for number in (1, 2, 3):
-                assert await sent(transport, told, number)
-                await outcome(told, number)
-            assert [answered(frames) for frames in told.messages] == [1, 2, 3]
+                assert await send_ping(transport, receiver, number)
+                await wait_for_messages(receiver, number)
+            assert [reply_id(frames) for frames in receiver.messages] == [1, 2, 3]
 
         self._run(main, connect(relay.url))
 
@@ -306,13 +309,13 @@ class AsyncTransportConformance(_BehindARelay):
     def test_nothing_waits_for_a_peer_that_does_not_answer(
         self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport], answer: str
     ) -> None:
-        async def main(transport: AsyncTransport, told: Told) -> None:
-            assert await sent(transport, told, 1)
-            await outcome(told, 1)
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            assert await send_ping(transport, receiver, 1)
+            await wait_for_messages(receiver, 1)
             relay.answer = answer
             transport.send(ping(2))
             await asyncio.sleep(BRIEF)
-            assert len(told.messages) == 1
+            assert len(receiver.messages) == 1
 
         self._run(main, connect(relay.url))
 
@@ -320,19 +323,21 @@ class AsyncTransportConformance(_BehindARelay):
     def test_nothing_waits_for_a_connection_that_does_not_come_up(
         self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport], answer: str
     ) -> None:
-        async def main(transport: AsyncTransport, told: Told) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
             transport.send(ping(1))
             await asyncio.sleep(BRIEF)
-            assert told.messages == []
+            assert receiver.messages == []
 
         relay.answer = answer
         self._run(main, connect(relay.url))
 
-    def test_nothing_waits_where_nobody_listens(self, server: str, connect: Callable[[str], AsyncTransport]) -> None:
-        async def main(transport: AsyncTransport, told: Told) -> None:
+    def test_nothing_waits_for_a_refused_connection(
+        self, server: str, connect: Callable[[str], AsyncTransport]
+    ) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
             transport.send(ping(1))
             await asyncio.sleep(BRIEF)
-            assert told.messages == []
+            assert receiver.messages == []
 
         with refusing(server) as url:
             self._run(main, connect(url))
@@ -341,25 +346,25 @@ class AsyncTransportConformance(_BehindARelay):
     def test_no_answer_is_made_of_a_connection_that_ends_or_makes_no_sense(
         self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport], answer: str
     ) -> None:
-        async def main(transport: AsyncTransport, told: Told) -> None:
-            assert await sent(transport, told, 1)
-            await outcome(told, 1)
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            assert await send_ping(transport, receiver, 1)
+            await wait_for_messages(receiver, 1)
             relay.answer = answer
             transport.send(ping(2))
             await asyncio.sleep(BRIEF)
-            assert len(told.messages) == 1
+            assert len(receiver.messages) == 1
 
         self._run(main, connect(relay.url))
 
-    def test_after_close_nothing_is_told_and_close_twice_is_fine(
+    def test_after_close_nothing_is_reported_and_close_twice_is_fine(
         self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]
     ) -> None:
-        async def main(transport: AsyncTransport, told: Told) -> None:
-            assert await sent(transport, told, 1)
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            assert await send_ping(transport, receiver, 1)
             transport.close()
             transport.close()
-            before = len(told.messages), len(told.errors)
+            before = len(receiver.messages), len(receiver.errors)
             await asyncio.sleep(BRIEF)
-            assert (len(told.messages), len(told.errors)) == before
+            assert (len(receiver.messages), len(receiver.errors)) == before
 
         self._run(main, connect(relay.url))

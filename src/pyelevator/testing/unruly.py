@@ -1,4 +1,4 @@
-"""Unruly peers: a relay before a real server that stalls, drips, closes or dies, for any protocol on streams."""
+"""Unruly peers: a relay before a real server that stalls, drips, closes or resets, for any protocol on streams."""
 
 import socket as sockets
 import threading
@@ -9,8 +9,8 @@ from typing import Any, Final, Self, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE: Final = 20.0
-"""Seconds after which a call that should have ended by its deadline, a fraction of one, counts as hanging."""
+HANG_TIMEOUT: Final = 20.0
+"""Seconds after which a call that should have ended by its much shorter deadline counts as hanging."""
 
 _DRIP: Final = 0.5
 _JUNK: Final = b"\xff" * (64 << 10)
@@ -18,23 +18,23 @@ _SIZE: Final = 64 << 10
 
 
 def in_time(call: Callable[[], T]) -> T:
-    """What ``call`` gives or raises, in a thread of its own.
+    """Call a function in a thread of its own, and return its result or raise its error.
 
     Raises:
-        AssertionError: it has not ended after ``PATIENCE`` seconds.
+        AssertionError: it has not ended after ``HANG_TIMEOUT`` seconds.
     """
     outcome: list[Any] = []
 
     def run() -> None:
         try:
-            outcome.append(("given", call()))
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            outcome.append(("returned", call()))
+        except BaseException as error:  # noqa: BLE001 - raised by the caller
             outcome.append(("raised", error))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(PATIENCE)
-    assert outcome, f"it did not end within {PATIENCE} s, whatever its deadline was"
+    thread.join(HANG_TIMEOUT)
+    assert outcome, f"it did not end within {HANG_TIMEOUT} s, whatever its deadline was"
     kind, value = outcome[0]
     if kind == "raised":
         raise value
@@ -42,16 +42,16 @@ def in_time(call: Callable[[], T]) -> T:
 
 
 class UnrulyRelay:
-    """Stands between a client and a server, and passes bytes on until it is told to misbehave.
+    """A relay between a client and a server, which forwards bytes until it is told to misbehave.
 
     Args:
-        server: ``tcp://host:port`` or ``ipc://path``, a server that behaves.
+        server: URL of a well-behaved server, ``tcp://host:port`` or ``ipc://path``.
 
     Attributes:
-        url: where it listens, in the same words.
-        answer: what it does with each piece that comes from the server: ``passed``, ``stalled``, ``dripped``,
-            ``closed`` (the connection ends in its place), ``died`` (one byte, then a reset) or ``replaced``.
-        replacement: what then comes in its place, once.
+        url: where the relay listens, of the same kind.
+        answer: what happens to each chunk from the server: ``passed``, ``stalled``, ``dripped``, ``closed`` (the
+            connection ends instead), ``died`` (one byte, then a reset) or ``replaced``.
+        replacement: what is sent instead if it is ``replaced``.
     """
 
     def __init__(self, server: str) -> None:
@@ -88,7 +88,7 @@ class UnrulyRelay:
             threading.Thread(target=take[0], args=take[1:], daemon=True).start()
 
     def _keep(self, *both: sockets.socket) -> bool:
-        """Notes sockets for ``close()``, or closes them if it was called while they came up."""
+        """Remember sockets for ``close()``, or close them if it has been called; return True if they stay open."""
         with self._lock:
             if ended := self._ended.is_set():
                 for one in both:
@@ -113,7 +113,7 @@ class UnrulyRelay:
         client.sendall(data)
 
     def _stalled(self, client: Any, data: bytes) -> None:
-        """Nothing comes, and the connection stays."""
+        """Send nothing, and keep the connection open."""
 
     def _dripped(self, client: Any, data: bytes) -> None:
         for byte in data:
@@ -133,7 +133,7 @@ class UnrulyRelay:
         client.sendall(self.replacement)
 
     def close(self) -> None:
-        """Ends all connections, and listens no more: who connects now is refused."""
+        """Close all connections and stop listening, so that new connections are refused."""
         with self._lock:
             self._ended.set()
         _end(self._listening)
@@ -167,7 +167,7 @@ def _end(socket: Any) -> None:
 
 @contextmanager
 def refusing(server: str) -> Iterator[str]:
-    """A URL like the server's where nobody listens."""
+    """Yield a URL like the server's that refuses connections."""
     relay = UnrulyRelay(server)
     relay.close()
     yield relay.url
