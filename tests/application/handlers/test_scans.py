@@ -117,7 +117,7 @@ def test_pages_go_forwards_and_have_keys_and_values(world, how):
 
 
 def test_a_page_has_no_more_rows_than_one_may_have_however_small_they_are(world, monkeypatch):
-    monkeypatch.setattr("pyelevator.application.scans._PAGE_ROWS", 8)
+    monkeypatch.setattr("pyelevator.application.handlers.scans._MAX_PAGE_ROWS", 8)
     first = world.page(max_bytes=1_000)
     second = world.page(b"07\0", first.cursor, max_bytes=1_000)
     third = world.page(b"15\0", first.cursor, max_bytes=1_000)

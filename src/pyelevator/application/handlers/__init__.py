@@ -1,0 +1,67 @@
+"""What each command does: the table of all handlers."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pyelevator.application.handlers import admin, keys, scans
+from pyelevator.application.handlers.admin import FEATURES
+from pyelevator.application.handlers.kinds import UNBOUNDED, AdminHandler, Handler, ReadHandler, WriteHandler
+from pyelevator.application.handlers.pipelines import pipeline_handler
+from pyelevator.commands import (
+    Batch,
+    Command,
+    DbConnect,
+    DbCreate,
+    DbDrop,
+    DbForget,
+    DbList,
+    DbMount,
+    DbRepair,
+    DbUmount,
+    Delete,
+    Exists,
+    Get,
+    MGet,
+    Ping,
+    Pipeline,
+    Put,
+    Range,
+    Slice,
+)
+
+__all__ = ["FEATURES", "HANDLERS"]
+
+
+def _unbounded_cost(_: Any) -> int:
+    return UNBOUNDED
+
+
+_PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
+    Get: ReadHandler(keys.get, from_value=keys.value_or_raise),
+    Exists: ReadHandler(keys.exists, from_value=keys.is_value),
+    MGet: ReadHandler(keys.multi_get, lambda c: len(c.keys)),
+    Range: ReadHandler(scans.scan_range, _unbounded_cost),
+    Slice: ReadHandler(scans.scan_slice, lambda c: c.count),
+    Put: WriteHandler(keys.put_ops, keys.put_cost),
+    Delete: WriteHandler(keys.delete_ops),
+    Batch: WriteHandler(lambda c: c.ops, keys.batch_cost),
+}
+"""The commands that a pipeline may contain."""
+
+HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
+    **_PIPELINED,
+    Pipeline: pipeline_handler(_PIPELINED),
+    Ping: AdminHandler(admin.ping),
+    DbConnect: AdminHandler(admin.connect),
+    DbList: AdminHandler(admin.list_databases),
+    DbMount: AdminHandler(admin.without_result(lambda catalog, c: catalog.mount(c.name)), _unbounded_cost),
+    DbUmount: AdminHandler(admin.without_result(lambda catalog, c: catalog.unmount(c.name)), _unbounded_cost),
+    DbCreate: AdminHandler(
+        admin.without_result(lambda catalog, c: catalog.create(c.name, c.options, tolerant=c.tolerant)),
+        _unbounded_cost,
+    ),
+    DbDrop: AdminHandler(admin.without_result(lambda catalog, c: catalog.drop(c.name, force=c.force)), _unbounded_cost),
+    DbForget: AdminHandler(admin.without_result(lambda catalog, c: catalog.forget(c.name)), _unbounded_cost),
+    DbRepair: AdminHandler(admin.repair, _unbounded_cost),
+}
+"""Command class -> its handler; other commands are not handled."""

@@ -1,0 +1,58 @@
+"""Handlers of the commands about databases, and of PING."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pyelevator.application.catalog import Catalog
+from pyelevator.commands import Command, DbConnect, DbRepair, Pipeline
+from pyelevator.messages import Request, Response
+
+FEATURES: Final = (
+    "pyelevator/1",
+    "id",
+    "pages",
+    "sync",
+    "reverse",
+    "cursors",
+    "ranges",
+    "forget",
+    "repair",
+    "bin",
+    Pipeline.feature,
+)
+"""What this server can do beyond the old protocol, as in the response to DBCONNECT."""
+
+
+def ping(_: Catalog, __: Command[Any], request: Request[Any]) -> Response:
+    """Handle a PING."""
+    return Response(b"PONG", id=request.id)
+
+
+def connect(catalog: Catalog, command: DbConnect, request: Request[Any]) -> Response:
+    """Handle a DBCONNECT."""
+    return Response(_encode_name(catalog.uid_of(command.name)), id=request.id, features=FEATURES)
+
+
+def list_databases(catalog: Catalog, _: Command[Any], request: Request[Any]) -> Response:
+    """Handle a DBLIST."""
+    return Response(list(map(_encode_name, catalog.names())), id=request.id)
+
+
+def repair(catalog: Catalog, command: DbRepair, request: Request[Any]) -> Response:
+    """Handle a DBREPAIR."""
+    report = catalog.repair(request.uid, force=command.force)
+    return Response(report.encode() if command.report else None, id=request.id)
+
+
+def without_result(call: Callable[[Catalog, Any], object]) -> Callable[[Catalog, Any, Request[Any]], Response]:
+    """Return a handler with an empty response for a call with the catalog and the command."""
+
+    def handle(catalog: Catalog, command: Any, request: Request[Any]) -> Response:
+        call(catalog, command)
+        return Response(id=request.id)
+
+    return handle
+
+
+def _encode_name(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")

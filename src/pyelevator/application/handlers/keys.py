@@ -1,0 +1,91 @@
+"""Handlers of the commands about keys: GET, EXISTS, MGET, PUT, DELETE and BATCH."""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Final
+
+from pyelevator.application.context import Context
+from pyelevator.application.fairness import CheckpointedRows
+from pyelevator.application.handlers.kinds import MAX_INLINE_COST
+from pyelevator.application.limits import ByteCounter, check_values_size, size_of_values
+from pyelevator.commands import DELETE, PUT, Batch, Delete, Exists, Get, MGet, Put
+from pyelevator.engines.base import Engine, is_complete
+from pyelevator.errors import KeyNotFound, WrongValue
+from pyelevator.messages import Request, Response, Status
+
+_BYTES_PER_UNIT: Final = 1024
+"""Bytes to write that cost as much as the lookup of a key."""
+
+_MAX_KEY_SHOWN: Final = 60
+
+
+def get(engine: Engine, command: Get, request: Request[Any], _: Context) -> Response:
+    """Handle a GET."""
+    value = engine.get(command.key)
+    if value is None:
+        value = value_or_raise(command, value)  # only here, because most keys exist
+    return Response.ok(value, request.id)
+
+
+def value_or_raise(command: Get, value: bytes | None) -> bytes:
+    """Return the value that a GET has read.
+
+    Raises:
+        KeyNotFound: there is none.
+    """
+    if value is None:
+        key = command.key[:_MAX_KEY_SHOWN].decode("utf-8", "replace")
+        more = "..." if len(command.key) > _MAX_KEY_SHOWN else ""
+        raise KeyNotFound(f"Key '{key}{more}' does not exist")
+    return value
+
+
+def exists(engine: Engine, command: Exists, request: Request[Any], _: Context) -> Response:
+    """Handle an EXISTS."""
+    return Response.ok(is_value(command, engine.get(command.key)), request.id)
+
+
+def is_value(_: Exists, value: bytes | None) -> bool:
+    """Return the payload of an EXISTS."""
+    return value is not None
+
+
+def multi_get(engine: Engine, command: MGet, request: Request[Any], context: Context) -> Response:
+    """Handle an MGET."""
+    count, limit = len(command.keys), context.policy.max_range
+    if count > limit:
+        raise WrongValue(f"an MGET of {count:,} keys is over the limit of {limit:,}; split it")
+    values = _read_values(engine, command, context)
+    return Response(values, Status.SUCCESS if is_complete(values) else Status.WARNING, id=request.id)
+
+
+def _read_values(engine: Engine, command: MGet, context: Context) -> list[bytes | None]:
+    counter = ByteCounter(context)
+    values = CheckpointedRows(context.cooperation)
+    values.extend(engine.collect(command.keys, counter, fill_cache=command.fill_cache))
+    if counter.count < len(values):  # there are duplicates, or cached values
+        check_values_size(size_of_values(values), context)
+    return values
+
+
+def put_ops(command: Put) -> Sequence[Any]:
+    """Return the operations of a PUT."""
+    return ((PUT, command.key, command.value),)
+
+
+def put_cost(command: Put) -> int:
+    """Estimate the work of a PUT by its bytes."""
+    return (len(command.key) + len(command.value)) // _BYTES_PER_UNIT
+
+
+def delete_ops(command: Delete) -> Sequence[Any]:
+    """Return the operations of a DELETE."""
+    return ((DELETE, command.key),)
+
+
+def batch_cost(batch: Batch) -> int:
+    """Estimate the work of a BATCH by its operations, and by its bytes unless the operations alone make it slow."""
+    count = len(batch.ops)
+    if count >= MAX_INLINE_COST:
+        return count
+    return count + sum(map(len, chain.from_iterable(op[1:] for op in batch.ops))) // _BYTES_PER_UNIT

@@ -1,0 +1,147 @@
+"""The three kinds of handlers: they read a database, write to one, or manage the catalog.
+
+Each is called in one of two ways. As a function, it may wait for a database to open or for another write. Its
+``try_handle`` never waits, and returns None instead.
+"""
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any, Final, TypeAlias
+
+from attrs import frozen
+
+from pyelevator.application.catalog import Catalog
+from pyelevator.application.context import Context
+from pyelevator.commands import BatchOp
+from pyelevator.engines.base import Engine, EngineBusy
+from pyelevator.errors import WrongValue
+from pyelevator.messages import Request, Response
+
+UNBOUNDED: Final = 1_000_000
+"""The cost of a command that may take any time."""
+
+MAX_INLINE_COST: Final = 256
+"""From this cost on (about a millisecond), ``try_handle`` leaves a request to a worker."""
+
+CostEstimate: TypeAlias = Callable[[Any], int]
+"""Estimates the work of a command, in lookups of one key (some microseconds each)."""
+
+
+def check_batch_size(ops: Sequence[BatchOp], context: Context) -> None:
+    """Refuse more operations than a batch may have.
+
+    Raises:
+        WrongValue: there are more.
+    """
+    limit = context.policy.max_batch
+    if len(ops) > limit:
+        raise WrongValue(f"a batch of {len(ops):,} operations is over the limit of {limit:,}; split it")
+
+
+@frozen
+class ReadHandler:
+    """Reads one database.
+
+    Attributes:
+        handle: returns the response; raises errors for the client.
+        cost: of a command; None if it is always quick.
+        from_value: computes the payload from the command and the value of its one key, if that is all it needs.
+            Pipelines of many such commands then need neither a request nor a response for each, and read many keys at
+            once.
+    """
+
+    handle: Callable[[Engine, Any, Request[Any], Context], Response]
+    cost: CostEstimate | None = None
+    from_value: Callable[[Any, bytes | None], Any] | None = None
+
+    def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
+        with catalog.get_database(request.uid) as engine:
+            return self.handle(engine, request.command, request, context)
+
+    def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
+        """Return the response; None if the request costs too much or the database is not available now."""
+        if self.cost is not None and self.cost(request.command) >= MAX_INLINE_COST:
+            return None
+        database = catalog.get_database(request.uid)
+        lock = database.lock
+        if not lock.acquire(False):
+            return None
+        try:
+            engine = database.engine
+            database.used_at = monotonic()
+            return None if engine is None else self.handle(engine, request.command, request, context)
+        finally:
+            lock.release()
+
+
+@frozen
+class WriteHandler:
+    """Writes to one database.
+
+    Attributes:
+        to_ops: returns the operations of a command.
+        cost: as of :class:`ReadHandler`.
+    """
+
+    to_ops: Callable[[Any], Sequence[BatchOp]]
+    cost: CostEstimate | None = None
+
+    def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
+        command: Any = request.command
+        ops = self.to_ops(command)
+        check_batch_size(ops, context)
+        database = catalog.get_database(request.uid)
+        database.reopen_after_failure()
+        with database as engine:
+            engine.write(ops, sync=command.sync or context.policy.sync)
+        return Response.ok(None, request.id)
+
+    def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
+        """Return the response; None also if another write is running, or this one must be synced to the disk."""
+        command: Any = request.command
+        if command.sync or context.policy.sync or (self.cost is not None and self.cost(command) >= MAX_INLINE_COST):
+            return None
+        database = catalog.get_database(request.uid)
+        if not database.lock.acquire(False):
+            return None
+        try:
+            engine = database.engine
+            database.used_at = monotonic()
+            return None if engine is None or engine.write_failed else self._try_write(engine, request, context)
+        finally:
+            database.lock.release()
+
+    def _try_write(self, engine: Engine, request: Request[Any], context: Context) -> Response | None:
+        ops = self.to_ops(request.command)
+        if len(ops) > context.policy.max_batch:
+            return None
+        try:
+            engine.write(ops, wait=False)
+        except EngineBusy:
+            return None
+        return Response.ok(None, request.id)
+
+
+@frozen
+class AdminHandler:
+    """Reads or changes the catalog.
+
+    Attributes:
+        handle: returns the response; raises errors for the client.
+        cost: as of :class:`ReadHandler`.
+    """
+
+    handle: Callable[[Catalog, Any, Request[Any]], Response]
+    cost: CostEstimate | None = None
+
+    def __call__(self, catalog: Catalog, request: Request[Any], _: Context) -> Response:
+        return self.handle(catalog, request.command, request)
+
+    def try_handle(self, catalog: Catalog, request: Request[Any], _: Context) -> Response | None:
+        """Return the response; None if the request costs too much."""
+        if self.cost is not None and self.cost(request.command) >= MAX_INLINE_COST:
+            return None
+        return self.handle(catalog, request.command, request)
+
+
+Handler: TypeAlias = ReadHandler | WriteHandler | AdminHandler

@@ -1,0 +1,148 @@
+"""The handler of PIPELINE: many commands to one database, executed in order, each with a response of its own."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, groupby, islice, repeat
+from typing import Any, Final, TypeAlias
+
+from attrs import define, field, frozen
+
+from pyelevator.application.catalog import Catalog
+from pyelevator.application.context import Context
+from pyelevator.application.fairness import CHUNK_ROWS
+from pyelevator.application.handlers.kinds import UNBOUNDED, ReadHandler, check_batch_size
+from pyelevator.application.limits import ByteCounter, size_of
+from pyelevator.commands import Command, Delete, Pipeline, Put
+from pyelevator.engines.base import Engine
+from pyelevator.errors import WrongValue
+from pyelevator.messages import Request, Response
+
+_MAX_KEYS: Final = 1 << 16
+"""Keys that are read at once."""
+
+Handlers: TypeAlias = Mapping[type[Command[Any]], Any]
+"""Command class -> its handler."""
+
+
+@frozen
+class PipelineHandler(ReadHandler):
+    """Executes a pipeline under one lease.
+
+    Consecutive puts and deletes are written together, which is quicker; they fail together. Once the responses are
+    larger than one response may be, the commands that follow are refused.
+    """
+
+    def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
+        if request.command.writes:
+            catalog.get_database(request.uid).reopen_after_failure()
+        return ReadHandler.__call__(self, catalog, request, context)
+
+
+def pipeline_handler(handlers: Handlers) -> PipelineHandler:
+    """Return the handler of pipelines.
+
+    Args:
+        handlers: those of the commands that a pipeline may contain.
+    """
+
+    def handle(engine: Engine, command: Pipeline, request: Request[Any], context: Context) -> Response:
+        count, limit = len(command.commands), context.policy.max_batch
+        if count > limit:
+            raise WrongValue(f"a pipeline of {count:,} commands is over the limit of {limit:,}; split it")
+        outcomes = _PipelineRun(engine, handlers, context, request).run(command.commands)
+        return Response(list(outcomes), id=request.id)
+
+    return PipelineHandler(handle, lambda pipeline: _cost(pipeline, handlers))
+
+
+def _cost(pipeline: Pipeline, handlers: Handlers) -> int:
+    """Estimate the work of a pipeline; one that writes is unbounded, because it must not wait half-way."""
+    if pipeline.writes:
+        return UNBOUNDED
+    costs = {kind: handler.cost for kind, handler in handlers.items() if handler.cost is not None}
+    commands = pipeline.commands
+    total: int = sum([costs[type(one)](one) for one in commands if type(one) in costs], len(commands))
+    return total
+
+
+@define
+class _PipelineRun:
+    """One run of a pipeline; ``bytes_left`` is what its responses may still have."""
+
+    engine: Engine
+    handlers: Handlers
+    context: Context
+    request: Request[Any]
+    bytes_left: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.bytes_left = self.context.policy.max_range_bytes
+
+    def run(self, commands: Sequence[Any]) -> Iterator[Any]:
+        """Yield the outcome of each command (see ``commands.Pipeline``)."""
+        reads = {
+            kind: (self._multi_get if handler.from_value else self._run_reads, None)
+            for kind, handler in self.handlers.items()
+            if not kind.writes
+        }
+        for (run, _), group in groupby(
+            commands, lambda one: reads.get(type(one)) or (self._run_writes, _write_batch_key(one))
+        ):
+            size = _MAX_KEYS if run == self._multi_get else CHUNK_ROWS
+            while batch := list(islice(group, size)):
+                yield from run(batch)
+                self.context.cooperation.checkpoint()
+
+    def _multi_get(self, batch: list[Any]) -> Iterator[Any]:
+        """Read many keys at once; if that fails, one by one, so that each command has an error of its own."""
+        keys = [command.key for command in batch]
+        values: Iterable[bytes | None] = map(self.engine.get, keys)
+        if len(keys) >= CHUNK_ROWS and self.bytes_left >= 0:
+            with suppress(Exception):
+                values = self.engine.collect(keys, ByteCounter(self.context))
+        return map(self._value_outcome, batch, repeat(iter(values)))
+
+    def _value_outcome(self, command: Any, values: Iterator[bytes | None]) -> Any:
+        if self.bytes_left < 0:
+            return self._over_limit()
+        try:
+            payload = self.handlers[type(command)].from_value(command, next(values))
+        except Exception as error:  # noqa: BLE001 - every command gets a response
+            return self.context.failure(error, command)
+        self.bytes_left -= len(payload) if type(payload) is bytes else 0
+        return payload
+
+    def _run_reads(self, batch: list[Any]) -> Iterator[Any]:
+        return map(self._run_read, batch)
+
+    def _run_read(self, command: Any) -> Any:
+        if self.bytes_left < 0:
+            return self._over_limit()
+        try:
+            request = Request(command, self.request.uid, peer=self.request.peer, connection=self.request.connection)
+            response: Response = self.handlers[type(command)].handle(self.engine, command, request, self.context)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self.context.failure(error, command)
+        self.bytes_left -= size_of(response.payload)
+        return response
+
+    def _run_writes(self, batch: list[Any]) -> list[Any]:
+        if self.bytes_left < 0:
+            return [self._over_limit()] * len(batch)
+        try:
+            ops = list(chain.from_iterable([self.handlers[type(command)].to_ops(command) for command in batch]))
+            check_batch_size(ops, self.context)
+            self.engine.write(ops, sync=batch[0].sync or self.context.policy.sync)
+        except Exception as error:  # noqa: BLE001 - as above
+            return [self.context.failure(error, batch[0])] * len(batch)
+        return [None] * len(batch)
+
+    def _over_limit(self) -> Response:
+        limit = self.context.policy.max_range_bytes
+        message = f"the answers to this pipeline are over the limit of {limit:,} bytes; split it"
+        return Response.from_error(WrongValue(message))
+
+
+def _write_batch_key(command: Any) -> Any:
+    """Return a key that consecutive writes share if they can be written together."""
+    return command.sync if isinstance(command, (Put, Delete)) else id(command)

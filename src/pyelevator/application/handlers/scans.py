@@ -1,0 +1,199 @@
+"""Handlers of RANGE and SLICE: a response has all rows, or those up to a limit, or one page of a snapshot."""
+
+from contextlib import ExitStack
+from typing import Any, Final
+
+from attrs import evolve, frozen
+
+from pyelevator.application.context import Context
+from pyelevator.application.fairness import CHUNK_ROWS, CheckpointedRows
+from pyelevator.commands import Range, Slice
+from pyelevator.engines.base import Bounds, Engine, ReadView
+from pyelevator.engines.chunks import ChunkedScan
+from pyelevator.errors import WrongValue
+from pyelevator.messages import Request, Response
+
+_MAX_PAGE_ROWS: Final = 25_000
+"""Rows in a page of a range, however small they are: the client has work with each."""
+
+_CHUNK_BYTES: Final = 256 << 10
+"""About how many bytes of rows are Python objects before the request's own row sink has packed them."""
+
+
+@frozen
+class ScanResult:
+    """The first rows of a scan.
+
+    Attributes:
+        rows: in the request's own row sink, or in a list.
+        size: their bytes.
+        more: True if there are further rows.
+    """
+
+    rows: Any
+    size: int
+    more: bool
+
+
+# RANGE
+
+
+def scan_range(engine: Engine, command: Range, request: Request[Any], context: Context) -> Response:
+    """Handle a RANGE."""
+    if command.cursor is False:
+        return Response.ok(_collect_all(engine, command, request, context), request.id)
+    if command.reverse or not (command.include_key and command.include_value):
+        raise WrongValue("a range that comes in pages goes forwards, and has keys and values")
+    if command.cursor is True:
+        return _first_page(engine, command, request, context)
+    return _next_page(engine, command, command.cursor, request, context)
+
+
+def _collect_all(view: ReadView, command: Range, request: Request[Any], context: Context) -> Any:
+    policy = context.policy
+    scan = view.chunks(_range_bounds(command))
+    result = _collect(scan, policy.max_range, policy.max_range_bytes, request, context)
+    _check_limit(result.more, context)
+    return result.rows
+
+
+def _range_bounds(command: Range) -> Bounds:
+    parts = command.include_key, command.include_value
+    return Bounds(command.start, command.stop, command.prefix, *parts, command.reverse)
+
+
+def _first_page(engine: Engine, command: Range, request: Request[Any], context: Context) -> Response:
+    """Return the first page of a range, or all of it if there is no room for a further snapshot."""
+    cursor, snapshot = None, engine.snapshot()
+    try:
+        page = _collect_page(snapshot, command, request, context, (0, 0))
+        cursor = context.cursors.add_if_room(snapshot, engine, request) if page.more else None
+        if cursor is None:
+            rows = _collect_all(snapshot, command, request, context) if page.more else page.rows
+            return Response(rows, id=request.id)
+    finally:
+        if cursor is None:
+            snapshot.close()
+    cursor.progress = {_next_start(page): (len(page.rows), page.size)}
+    return Response(page.rows, id=request.id, more=True, cursor=cursor.id)
+
+
+def _next_page(engine: Engine, command: Range, cursor_id: bytes, request: Request[Any], context: Context) -> Response:
+    """Return the page that begins at the start of the range; the last page or a failure closes the cursor."""
+    with ExitStack() as closing_cursor:
+        closing_cursor.callback(context.cursors.close, cursor_id, engine, request)
+        with context.cursors.reading(cursor_id, engine, request) as cursor:
+            before = cursor.progress.get(command.start, (0, 0))
+            page = _collect_page(cursor.snapshot, command, request, context, before)
+            if page.more:
+                after = before[0] + len(page.rows), before[1] + page.size
+                cursor.progress = {command.start: before, _next_start(page): after}  # this page may be requested again
+                closing_cursor.pop_all()
+    return Response(page.rows, id=request.id, more=page.more, cursor=cursor.id if page.more else None)
+
+
+def _collect_page(
+    view: ReadView, command: Range, request: Request[Any], context: Context, before: tuple[int, int]
+) -> ScanResult:
+    """Return a page of a range.
+
+    Args:
+        view: the cursor's snapshot.
+        command, request, context: of the page.
+        before: rows and bytes of the pages before it; the limits of the policy are for all pages together.
+    """
+    max_rows, max_bytes = context.policy.max_range - before[0], context.policy.max_range_bytes - before[1]
+    page_bytes = max_bytes if command.max_bytes is None else min(command.max_bytes, max_bytes)
+    page = _collect(view.chunks(_range_bounds(command)), min(max_rows, _MAX_PAGE_ROWS), page_bytes, request, context)
+    _check_limit(page.more and (len(page.rows) >= max_rows or page.size >= max_bytes), context)
+    return page
+
+
+def _next_start(page: ScanResult) -> bytes:
+    """Return the start of the page after this one."""
+    key: bytes = page.rows[-1][0]
+    return key + b"\0"
+
+
+# SLICE
+
+
+def scan_slice(engine: Engine, command: Slice, request: Request[Any], context: Context) -> Response:
+    """Handle a SLICE."""
+    if command.cursor is False:
+        return _slice(engine, command, request, context)
+    if command.cursor is True:
+        return _slice_new_snapshot(engine, command, request, context)
+    if command.count < 1:
+        context.cursors.close(command.cursor, engine, request)
+        return Response([], id=request.id)
+    with context.cursors.reading(command.cursor, engine, request) as cursor:
+        return evolve(_slice(cursor.snapshot, command, request, context), cursor=command.cursor)
+
+
+def _slice_new_snapshot(engine: Engine, command: Slice, request: Request[Any], context: Context) -> Response:
+    """Return a slice of a new snapshot, which is kept if there may be more to read from it."""
+    snapshot = engine.snapshot()
+    try:
+        response = _slice(snapshot, command, request, context)
+        if response.more or len(response.payload) >= command.count > 0:
+            response = evolve(response, cursor=context.cursors.add(snapshot, engine, request).id)
+    except BaseException:
+        snapshot.close()
+        raise
+    if response.cursor is None:
+        snapshot.close()
+    return response
+
+
+def _slice(view: ReadView, command: Slice, request: Request[Any], context: Context) -> Response:
+    if command.count < 1:
+        return Response([], id=request.id)
+    bounds = _slice_bounds(command)
+    max_rows, max_bytes = min(command.count, context.policy.max_range), context.policy.max_range_bytes
+    if command.max_bytes is not None:
+        result = _collect(view.chunks(bounds), max_rows, min(command.max_bytes, max_bytes), request, context)
+        return Response(result.rows, id=request.id, more=result.more and len(result.rows) < command.count)
+    result = _collect(view.chunks(bounds), max_rows, max_bytes, request, context)
+    _check_limit(result.more and len(result.rows) < command.count, context)
+    return Response.ok(result.rows, request.id)
+
+
+def _slice_bounds(command: Slice) -> Bounds:
+    """Return the bounds from the start up to the end, or down to the beginning."""
+    start, parts = command.start, (command.include_key, command.include_value)
+    if command.reverse:
+        return Bounds(None, start, None, *parts, reverse=True, include_stop=not command.exclusive)
+    if command.exclusive and start is not None:
+        start += b"\0"  # the next possible key
+    return Bounds(start, None, None, *parts)
+
+
+# Both
+
+
+def _collect(scan: ChunkedScan, max_rows: int, max_bytes: int, request: Request[Any], context: Context) -> ScanResult:
+    """Return the first rows of a scan, at most so many, until they have so many bytes, but at least one."""
+    cooperation = context.cooperation
+    remaining = budget = max(max_bytes, 1)
+    with scan:
+        rows = request.row_sink() if request.row_sink else CheckpointedRows(cooperation)
+        while remaining > 0 and len(rows) < max_rows:
+            chunk_rows, chunk_bytes = min(CHUNK_ROWS, max_rows - len(rows)), min(remaining, _CHUNK_BYTES)
+            chunk, size = scan.read(chunk_rows, chunk_bytes)
+            rows.extend(chunk)
+            remaining -= size
+            if len(chunk) < chunk_rows and size < chunk_bytes:
+                break
+            cooperation.checkpoint()
+        further, _ = scan.read(1, 1)
+    return ScanResult(rows, budget - remaining, bool(further))
+
+
+def _check_limit(more: bool, context: Context) -> None:
+    if more:
+        max_rows, max_bytes = context.policy.max_range, context.policy.max_range_bytes
+        raise WrongValue(
+            f"the answer is over the limit of {max_rows:,} items or {max_bytes:,} bytes; use RangeIter, or ask for "
+            "less, or raise --max-range or --max-range-bytes"
+        )
