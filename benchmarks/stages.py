@@ -94,10 +94,10 @@ class Example:
 def client_stages(example: Example) -> list[Stage]:
     """The client's part but for its socket: the whole over a transport that costs nothing, and its pieces."""
     client: Elevator[bytes] = Elevator(transport=Canned(example.answer), encoding=None, auto_connect=False)
-    lane = client._session._pool.take(NEVER)
+    lane = client._session._pool.acquire(NEVER)
     lane.numbers = repeat(_ID)
-    client._session._pool.give_back(lane)
-    client._link.lead_to("default", example.request.uid, FEATURES)
+    client._session._pool.release(lane)
+    client._handle.set("default", example.request.uid, FEATURES)
     whole = micros(lambda: client.Get(b"0000000000000007"))
     command = micros(lambda: Get(b"0000000000000007"))
     result = micros(lambda: client._text.value(example.command.result(example.response.payload)))

@@ -21,7 +21,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.typing import stringify_annotation
 
 from pyelevator import arguments, codec, flows
-from pyelevator.client.facade import Facade
+from pyelevator.client.facade import BaseClient
 from pyelevator.messages import Response
 
 FOREIGN = {
@@ -139,7 +139,7 @@ def without_sentinels(signature: str) -> str:
 def with_options(_app: Sphinx, what: str, name: str, _thing: Any, _options: Any, lines: list[str]) -> None:
     """The clients' constructors are described where users look: under each client, and not under their common base."""
     if what == "class" and name in CLIENTS:
-        described = inspect.cleandoc(Facade.__doc__ or "").partition("\n\nArgs:")
+        described = inspect.cleandoc(BaseClient.__doc__ or "").partition("\n\nArgs:")
         lines += [*"".join(described[1:]).splitlines(), ""]
 
 

@@ -62,10 +62,10 @@ class ElevatorError(Exception):
     """Base of every exception of this package.
 
     Attributes:
-        others: the errors of later commands of the same pipeline.
+        other_errors: the errors of later commands of the same pipeline.
     """
 
-    others: "tuple[Exception, ...]" = ()
+    other_errors: "tuple[Exception, ...]" = ()
 
 
 class UsageError(ElevatorError, ValueError):

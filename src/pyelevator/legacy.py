@@ -364,8 +364,8 @@ def _send(
         The ``datas`` of the answer: a single value in a list, if it is true; None where the command has no result.
     """
     _warn("send() is py-elevator's; call the method of the command")
-    payload = client._run(_exchange(db_uid, _command(command, arguments), compression), timeout)
-    return _datas(_decoded(payload, client._text.value))
+    payload = client._execute(_exchange(db_uid, _command(command, arguments), compression), timeout)
+    return _datas(_decoded(payload, client._decoder.value))
 
 
 def _command(verb: str, arguments: Any) -> Any:

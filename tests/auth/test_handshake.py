@@ -283,7 +283,7 @@ def test_no_interceptor_answers_whom_the_guard_would_refuse(keys, secured):
         A.createdb("other")
         with server.client(bob, "other") as B:
             assert B.Get("k") == "what alice read"
-            B._link.uid = A.db_uid
+            B._handle.uid = A.db_uid
             with pytest.raises(PermissionDenied):
                 B.Get("k")
 

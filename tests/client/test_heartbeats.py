@@ -97,7 +97,7 @@ def session_over(monkeypatch):
 
 
 def ask(session):
-    return session.exchange(Request(Get("k")), NEVER).payload
+    return session.send(Request(Get("k")), NEVER).payload
 
 
 def beat(session, seconds):
@@ -158,7 +158,7 @@ def test_a_call_waits_for_the_heartbeat_of_the_only_connection(session_over):
     looking.start()
     assert entered.wait(20)
     with pytest.raises(PoolTimeout):
-        session.exchange(Request(Get("k")), Deadline.after(0.01))
+        session.send(Request(Get("k")), Deadline.after(0.01))
     leave.set()
     assert ask(session) == b"v"
     looking.join()
@@ -167,10 +167,10 @@ def test_a_call_waits_for_the_heartbeat_of_the_only_connection(session_over):
 
 def test_heartbeats_do_not_change_which_connection_is_used_next(session_over):
     session, made = session_over(Quiet())
-    lanes = [session._pool.take(NEVER) for _ in range(3)]
+    lanes = [session._pool.acquire(NEVER) for _ in range(3)]
     for lane in lanes:
-        lane.finish(lane.begin(Request(Ping()), NEVER), NEVER)
-        session._pool.give_back(lane)
+        lane.receive(lane.send(Request(Ping()), NEVER), NEVER)
+        session._pool.release(lane)
     beat(session, 11)
     assert [lane.idle_since for lane in session._pool._idle] == sorted(lane.idle_since for lane in lanes)
     assert list(session._pool._idle) == lanes
@@ -180,17 +180,17 @@ def test_heartbeats_do_not_change_which_connection_is_used_next(session_over):
 def test_a_connection_whose_answer_nobody_has_asked_for_yet_gets_them_too(session_over):
     session, made = session_over(Quiet())
     ask(session)
-    begun = session.begin(Request(Get("k")), NEVER)
+    begun = session.send_nowait(Request(Get("k")), NEVER)
     beat(session, 11)
     assert made[0].beats == [True]
-    assert begun.finish(NEVER).payload == b"v"
-    assert list(session._pool._idle) == session._pool.lanes()
+    assert begun.receive(NEVER).payload == b"v"
+    assert list(session._pool._idle) == session._pool.connections()
 
 
 def test_a_request_given_up_during_a_heartbeat_takes_its_connection_along(session_over):
     session, made = session_over(Quiet(during=lambda: (begun.abandon(), None)))
     ask(session)
-    begun = session.begin(Request(Get("k")), NEVER)
+    begun = session.send_nowait(Request(Get("k")), NEVER)
     beat(session, 11)
     assert not session._pool._idle
     assert ask(session) == b"v"
@@ -207,12 +207,12 @@ def test_an_answer_is_received_after_the_heartbeat_that_is_under_way(session_ove
 
     session, _ = session_over(Quiet(during=during))
     ask(session)
-    begun = session.begin(Request(Get("k")), NEVER)
+    begun = session.send_nowait(Request(Get("k")), NEVER)
     looking = threading.Thread(target=beat, args=(session, 11))
     looking.start()
     assert entered.wait(20)
     threading.Timer(0.05, leave.set).start()
-    begun.finish(NEVER)
+    begun.receive(NEVER)
     order.append("answer")
     looking.join()
     assert order == ["heartbeat", "answer"]
@@ -393,12 +393,12 @@ def server_and_client(request, tmp_path):
 def test_an_idle_client_of_a_server_of_ours_stays_connected(server_and_client):
     _, E = server_and_client
     E.Put("k", "v")
-    (lane,) = E._session._pool.lanes()
+    (lane,) = E._session._pool.connections()
     before = lane._transport._line
     beats, end = set(), time.monotonic() + 60
     while len(beats) < 8:
         assert time.monotonic() < end
-        beats.add(lane.beat_at)
+        beats.add(lane.heartbeat_at)
         time.sleep(0.01)
     assert E.Get("k") == "v"
     assert lane._transport._line is before
@@ -409,8 +409,8 @@ STOPPED = {
     import sys, time
     from pyelevator import Elevator
     E = Elevator.from_url(sys.argv[1], heartbeat=0.2)
-    (lane,) = E._session._pool.lanes()
-    while lane.beat_at < 0:
+    (lane,) = E._session._pool.connections()
+    while lane.heartbeat_at < 0:
         time.sleep(0.01)
     time.sleep(0.1)
     print("up", flush=True)
@@ -458,12 +458,12 @@ FORKING = """
         return len(os.listdir("/proc/self/task"))
 
     def looked_after(E):
-        (lane,) = E._session._pool.lanes()
-        first = lane.beat_at
+        (lane,) = E._session._pool.connections()
+        first = lane.heartbeat_at
         end = time.monotonic() + 30
-        while lane.beat_at == first and time.monotonic() < end:
+        while lane.heartbeat_at == first and time.monotonic() < end:
             time.sleep(0.01)
-        return lane.beat_at > first
+        return lane.heartbeat_at > first
 
     E = Elevator.from_url(sys.argv[1], heartbeat=0.3, timeout=30)
     assert looked_after(E)
@@ -528,7 +528,7 @@ def test_where_no_thread_can_be_started_calls_are_answered(monkeypatch):
 
     monkeypatch.setattr("_thread.start_new_thread", refuse)
     own = heartbeats.Heartbeats()
-    monkeypatch.setattr("pyelevator.client.sync.session.HEARTBEATS", own)
+    monkeypatch.setattr("pyelevator.client.sync.pool.HEARTBEATS", own)
     with serve_before(monkeypatch) as url, Elevator.from_url(url) as E:
         assert E.ping() == "PONG"
     assert own._running is None
@@ -541,7 +541,7 @@ def serve_before(monkeypatch):
     monkeypatch.undo()
     with serve(Application.in_memory()) as server:
         monkeypatch.setattr("_thread.start_new_thread", refusing)
-        monkeypatch.setattr("pyelevator.client.sync.session.HEARTBEATS", heartbeats.Heartbeats())
+        monkeypatch.setattr("pyelevator.client.sync.pool.HEARTBEATS", heartbeats.Heartbeats())
         yield server.urls[0]
         monkeypatch.undo()
 

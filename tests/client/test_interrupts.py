@@ -28,7 +28,7 @@ def client():
 def check_usable(E):
     """The client answers rightly, and no connection is kept by what was left."""
     assert E.Get("0005") == "0005"
-    assert len(E._session._pool._lent) == 0
+    assert len(E._session._pool._prefetching) == 0
 
 
 @pytest.mark.parametrize(

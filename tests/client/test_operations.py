@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyelevator.client.operations import Link, call
+from pyelevator.client.operations import DatabaseHandle, execute
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
 from pyelevator.errors import DatabaseError, ErrorCode
@@ -21,11 +21,11 @@ def result_of(flow, outcome):
 
 @pytest.fixture
 def link():
-    return Link(ClassicCodec(), "testdb", "uid1")
+    return DatabaseHandle(ClassicCodec(), "testdb", "uid1")
 
 
 def test_a_database_whose_uid_is_no_longer_known_is_connected_again_by_name(link):
-    flow = call(link, Get("k"))
+    flow = execute(link, Get("k"))
     assert next(flow).request.uid == "uid1"
     assert flow.send(lost("uid1")).request.command.name == "testdb"
     assert flow.send(Response(b"uid2")).request.uid == "uid2"
@@ -34,7 +34,7 @@ def test_a_database_whose_uid_is_no_longer_known_is_connected_again_by_name(link
 
 
 def test_of_two_calls_that_lose_the_database_one_connects_and_both_go_on(link):
-    first, second = call(link, Get("k")), call(link, Get("l"))
+    first, second = execute(link, Get("k")), execute(link, Get("l"))
     next(first)
     next(second)
     first.send(lost("uid1"))
@@ -46,7 +46,7 @@ def test_of_two_calls_that_lose_the_database_one_connects_and_both_go_on(link):
 
 
 def test_a_database_that_is_gone_for_good_is_said_to_be(link):
-    flow = call(link, Get("k"))
+    flow = execute(link, Get("k"))
     next(flow)
     flow.send(lost("uid1"))
     with pytest.raises(DatabaseError, match="Database does not exist"):

@@ -129,7 +129,7 @@ def test_interceptors_see_one_request(application, make):
 
 
 def test_a_server_without_the_feature_is_asked_for_all(application, client):
-    client._link.features = ("id", "pages", "cursors")
+    client._handle.features = ("id", "pages", "cursors")
     assert client.Range() == PAIRS
     assert application.asked == [Range()]
 

@@ -8,8 +8,8 @@ from pyelevator import AsyncElevator, ConnectFailed, Elevator, KeyNotFound, Requ
 from pyelevator.application import Application
 from pyelevator.application.policy import Policy
 from pyelevator.client.aio import coalescing
-from pyelevator.client.operations import Link
-from pyelevator.client.pipelines import pipeline
+from pyelevator.client.operations import DatabaseHandle
+from pyelevator.client.pipelines import execute_pipeline
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Batch, Exists, Get, Pipeline, Put
 from pyelevator.errors import ErrorCode
@@ -20,7 +20,7 @@ from pyelevator.transports import FakeTransport
 
 
 def link(*features):
-    return Link(ClassicCodec(), "default", "u", features)
+    return DatabaseHandle(ClassicCodec(), "default", "u", features)
 
 
 class Server:
@@ -48,7 +48,7 @@ COMMANDS = [Put("k", "v"), Get("k"), Get("nope"), Exists("k")]
 
 def test_a_server_with_the_feature_gets_one_message():
     server = Server()
-    outcomes = drive(pipeline(link("pipeline"), COMMANDS), server)
+    outcomes = drive(execute_pipeline(link("pipeline"), COMMANDS), server)
     assert server.log == [Pipeline(COMMANDS)]
     assert (outcomes[:2], outcomes[3]) == ([None, b"v"], True)
     assert isinstance(outcomes[2], KeyNotFound)
@@ -57,7 +57,7 @@ def test_a_server_with_the_feature_gets_one_message():
 @pytest.mark.parametrize("features", [(), ("id",), ("pipelines",)])
 def test_another_server_gets_one_command_after_the_other(features):
     server = Server()
-    outcomes = drive(pipeline(link(*features), COMMANDS), server)
+    outcomes = drive(execute_pipeline(link(*features), COMMANDS), server)
     assert server.log == COMMANDS
     assert (outcomes[:2], outcomes[3]) == ([None, b"v"], True)
     assert isinstance(outcomes[2], KeyNotFound)
@@ -65,13 +65,13 @@ def test_another_server_gets_one_command_after_the_other(features):
 
 def test_a_server_that_does_not_know_pipelines_after_all_gets_the_commands_too():
     server = Server(refuses="PIPELINE")
-    assert drive(pipeline(link("pipeline"), COMMANDS[:2]), server) == [None, b"v"]
+    assert drive(execute_pipeline(link("pipeline"), COMMANDS[:2]), server) == [None, b"v"]
     assert server.log == [Pipeline(COMMANDS[:2]), *COMMANDS[:2]]
 
 
 def test_after_a_lost_answer_nothing_more_is_sent_one_by_one():
     server = Server(dies=1)
-    done, lost, *unsent = drive(pipeline(link(), COMMANDS), server)
+    done, lost, *unsent = drive(execute_pipeline(link(), COMMANDS), server)
     assert (done, type(lost)) == (None, RequestTimeout)
     assert [(type(error), str(error)) for error in unsent] == [
         (ConnectFailed, "not sent, after a RequestTimeout earlier in the pipeline")
@@ -82,7 +82,7 @@ def test_after_a_lost_answer_nothing_more_is_sent_one_by_one():
 def test_large_pipelines_go_in_several_messages_and_after_a_lost_one_no_more():
     value = "v" * (6 << 20)
     server = Server(dies=1)
-    outcomes = drive(pipeline(link("pipeline"), [Put(str(i), value) for i in range(9)]), server)
+    outcomes = drive(execute_pipeline(link("pipeline"), [Put(str(i), value) for i in range(9)]), server)
     assert [len(message.commands) for message in server.log] == [3, 3]
     assert outcomes[:3] == [None] * 3
     assert [type(error) for error in outcomes[3:]] == [RequestTimeout] * 3 + [ConnectFailed] * 3
@@ -91,7 +91,7 @@ def test_large_pipelines_go_in_several_messages_and_after_a_lost_one_no_more():
 def test_batches_count_for_the_size_of_a_message():
     server = Server()
     batch = Batch([(1, b"k", b"v" * (9 << 20))])
-    assert drive(pipeline(link("pipeline"), [batch] * 3), server) == [None] * 3
+    assert drive(execute_pipeline(link("pipeline"), [batch] * 3), server) == [None] * 3
     assert [len(message.commands) for message in server.log] == [2, 1]
 
 

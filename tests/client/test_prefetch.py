@@ -143,7 +143,7 @@ def test_an_iteration_that_is_left_gives_its_lane_back_and_no_call_reads_its_pag
                 E.connect()
             del it
             gc.collect()
-            assert len(E._session._pool._lent) == 0
+            assert len(E._session._pool._prefetching) == 0
             for key in KEYS[:5]:
                 assert E.Get(key) == key
         E.disconnect()
@@ -163,7 +163,7 @@ def test_a_page_that_came_to_nothing_is_fetched_again_when_it_is_wanted(E, log):
 def test_a_lost_page_does_not_show_if_the_second_try_is_answered(E, log):
     it = E.RangeIter(include_value=False)
     assert next(it) == "0000"
-    for lane in E._session._pool._lent:
+    for lane in E._session._pool._prefetching:
         lane._transport.reset()  # the answer will never come
     assert [*it] == KEYS[1:]
 
@@ -181,7 +181,7 @@ def test_a_retry_repeats_what_was_asked_ahead(log):
         fill(E)
         it = E.RangeIter(include_value=False)
         next(it)
-        for lane in E._session._pool._lent:
+        for lane in E._session._pool._prefetching:
             lane._transport.reset()
         log.log.clear()
         assert list(it) == KEYS[1:]

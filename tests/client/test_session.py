@@ -11,7 +11,8 @@ import pytest
 
 from pyelevator import Elevator
 from pyelevator.application import Application
-from pyelevator.client.sync.session import Lane, Session
+from pyelevator.client.sync.pool import PooledConnection
+from pyelevator.client.sync.session import Session
 from pyelevator.codec import ClassicCodec, FlatCodec
 from pyelevator.commands import Get, Ping, Range
 from pyelevator.conversation import Conversation
@@ -67,7 +68,7 @@ def session_over(*script, codec=None, max_connections=4):
 
 def test_the_given_transport_itself_is_never_used():
     session, lanes = session_over()
-    assert session.exchange(Request(Get("k")), NEVER).payload == b"v"
+    assert session.send(Request(Get("k")), NEVER).payload == b"v"
     assert not session.transport.inbox
     assert len(lanes) == 1
 
@@ -75,7 +76,7 @@ def test_the_given_transport_itself_is_never_used():
 def test_one_thread_uses_one_lane():
     session, lanes = session_over()
     for _ in range(3):
-        session.exchange(Request(Get("k")), NEVER)
+        session.send(Request(Get("k")), NEVER)
     assert len(lanes) == 1
 
 
@@ -84,32 +85,32 @@ def test_a_lane_whose_exchange_failed_is_cut_off_from_its_past(failure):
     late = ClassicCodec().encode_response(Response(b"late"), Request(Get("k")))
     session, lanes = session_over([failure, late], [OK])
     with pytest.raises(type(failure)):
-        session.exchange(Request(Get("k")), NEVER)
+        session.send(Request(Get("k")), NEVER)
     assert lanes[0].discards == 1
-    assert session.exchange(Request(Get("k")), NEVER).payload == b"v"
+    assert session.send(Request(Get("k")), NEVER).payload == b"v"
     assert len(lanes) == 1
 
 
 def test_a_reply_that_cannot_be_read_cuts_the_lane_off():
     session, lanes = session_over([[b"\xc1", b"\xc1"]], [OK])
     with pytest.raises(MalformedMessage):
-        session.exchange(Request(Get("k")), NEVER)
+        session.send(Request(Get("k")), NEVER)
     assert lanes[0].discards == 1
-    assert session.exchange(Request(Get("k")), NEVER).payload == b"v"
+    assert session.send(Request(Get("k")), NEVER).payload == b"v"
 
 
 def test_the_second_reply_of_a_flat_server_is_never_read_as_the_next_answer():
     pairs = [b"\x95\x01\x00\xa0\xa1a\xa11"]
     session, lanes = session_over([pairs, pairs], [[b"\x94\x01\x00\xa0\xa1v"]], codec=FlatCodec())
-    assert session.exchange(Request(Range("a", "a"), "u"), NEVER).payload == [[b"a", b"1"]]
+    assert session.send(Request(Range("a", "a"), "u"), NEVER).payload == [[b"a", b"1"]]
     assert lanes[0].discards == 1
-    assert session.exchange(Request(Get("k"), "u"), NEVER).payload == b"v"
+    assert session.send(Request(Get("k"), "u"), NEVER).payload == b"v"
 
 
 def test_nothing_is_discarded_where_nothing_was_sent():
     session, lanes = session_over(codec=FlatCodec())
     with pytest.raises(ValueError, match="flat dialect"):
-        session.exchange(Request(Range("a", None), "u"), NEVER)
+        session.send(Request(Range("a", None), "u"), NEVER)
     assert lanes[0].discards == 0
 
 
@@ -134,9 +135,7 @@ class Gate(Scripted):
 def busy_session(max_connections):
     entered, gate = threading.Semaphore(0), threading.Event()
     session = Session(Gate(entered, gate), ClassicCodec(), max_connections)
-    threads = [
-        threading.Thread(target=session.exchange, args=(Request(Get("k")), NEVER)) for _ in range(max_connections)
-    ]
+    threads = [threading.Thread(target=session.send, args=(Request(Get("k")), NEVER)) for _ in range(max_connections)]
     for thread in threads:
         thread.start()
     for _ in threads:
@@ -150,18 +149,18 @@ def test_threads_at_work_have_lanes_of_their_own_up_to_the_limit():
     with pytest.raises(
         PoolTimeout, match=r"all 3 connections of the client were busy for 0\.05 s; raise max_connections="
     ):
-        session.exchange(Request(Get("k")), Deadline.after(0.05))
+        session.send(Request(Get("k")), Deadline.after(0.05))
     gate.set()
     for thread in threads:
         thread.join()
-    session.exchange(Request(Get("k")), NEVER)
+    session.send(Request(Get("k")), NEVER)
     assert len(session.transport.born) == 3
 
 
 def test_a_waiting_thread_gets_the_lane_that_is_given_back():
     session, gate, threads = busy_session(1)
     answers = []
-    waiter = threading.Thread(target=lambda: answers.append(session.exchange(Request(Get("k")), Deadline.after(30))))
+    waiter = threading.Thread(target=lambda: answers.append(session.send(Request(Get("k")), Deadline.after(30))))
     waiter.start()
     gate.set()
     waiter.join()
@@ -182,9 +181,9 @@ def test_close_closes_idle_lanes_at_once_and_busy_ones_when_they_are_given_back(
 
 def test_after_a_fork_the_child_leaves_the_parent_s_lanes_alone():
     session, lanes = session_over()
-    session.exchange(Request(Get("k")), NEVER)
+    session.send(Request(Get("k")), NEVER)
     FORKS.here[0] = 0  # as the kernel does it in a child
-    session.exchange(Request(Get("k")), NEVER)
+    session.send(Request(Get("k")), NEVER)
     session.close()
     assert len(lanes) == 2
     assert not lanes[0].closed
@@ -210,7 +209,7 @@ def test_no_lock_is_held_over_anything_that_a_transport_does(step):
 
     def work():
         with suppress(RequestTimeout):
-            session.exchange(Request(Get("k")), NEVER)
+            session.send(Request(Get("k")), NEVER)
         session.close()
 
     setattr(Stuck, step, stand_still)
@@ -219,9 +218,9 @@ def test_no_lock_is_held_over_anything_that_a_transport_does(step):
     stuck.start()
     assert entered.wait(30)
     session.transport.script.clear()
-    assert session.exchange(Request(Get("k")), Deadline.after(30)).payload == b"v"
+    assert session.send(Request(Get("k")), Deadline.after(30)).payload == b"v"
     session.close()
-    assert session.exchange(Request(Get("k")), Deadline.after(30)).payload == b"v"
+    assert session.send(Request(Get("k")), Deadline.after(30)).payload == b"v"
     gate.set()
     stuck.join()
 
@@ -229,19 +228,19 @@ def test_no_lock_is_held_over_anything_that_a_transport_does(step):
 def test_waiting_for_a_lane_may_have_an_end_of_its_own():
     entered, gate = threading.Semaphore(0), threading.Event()
     session = Session(Gate(entered, gate), ClassicCodec(), 1, pool_timeout=0.05)
-    busy = threading.Thread(target=session.exchange, args=(Request(Get("k")), NEVER))
+    busy = threading.Thread(target=session.send, args=(Request(Get("k")), NEVER))
     busy.start()
     assert entered.acquire(timeout=30)
     with pytest.raises(PoolTimeout, match=r"all 1 connections of the client were busy for 0\.05 s"):
-        session.exchange(Request(Get("k")), Deadline.after(60))
+        session.send(Request(Get("k")), Deadline.after(60))
     gate.set()
     busy.join()
 
 
 def test_a_lane_that_is_lost_on_the_way_makes_room_for_another():
     session, _ = session_over(max_connections=1)
-    session._pool.take(NEVER)  # an interrupt comes before it is stored anywhere
-    assert session.exchange(Request(Get("k")), Deadline.after(30)).payload == b"v"
+    session._pool.acquire(NEVER)  # an interrupt comes before it is stored anywhere
+    assert session.send(Request(Get("k")), Deadline.after(30)).payload == b"v"
 
 
 MOMENTS = ["submit", "send", "receive", "match"]
@@ -262,7 +261,7 @@ def test_an_interrupt_at_any_moment_leaves_a_lane_that_answers_rightly(codec, mo
         "send": (Scripted, "send"),
         "receive": (Scripted, "receive"),
         "match": (Conversation, "receive"),
-        "renew": (Lane, "_renew"),
+        "renew": (PooledConnection, "_reset"),
     }[moment]
     done = getattr(where, name)
 
@@ -274,10 +273,10 @@ def test_an_interrupt_at_any_moment_leaves_a_lane_that_answers_rightly(codec, mo
 
     monkeypatch.setattr(where, name, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        session.exchange(Request(Range("a", "a"), "u"), NEVER)
+        session.send(Request(Range("a", "a"), "u"), NEVER)
     if moment == "submit":
         lanes[0].script.popleft()
-    assert session.exchange(Request(Range("b", "b"), "u"), NEVER).payload == [[b"b", b"2"]]
+    assert session.send(Request(Range("b", "b"), "u"), NEVER).payload == [[b"b", b"2"]]
 
 
 def test_replies_that_answer_nothing_do_not_hold_a_call_beyond_its_deadline():
@@ -290,7 +289,7 @@ def test_replies_that_answer_nothing_do_not_hold_a_call_beyond_its_deadline():
 
     session = Session(Flood(), ClassicCodec(), 1)
     with pytest.raises(RequestTimeout, match=r"no answer came .* within 0\.05 s"):
-        session.exchange(Request(Get("k")), Deadline.after(0.05))
+        session.send(Request(Get("k")), Deadline.after(0.05))
 
 
 def test_a_request_may_be_wanted_sooner_than_the_call_ends():
@@ -305,14 +304,14 @@ def test_a_request_may_be_wanted_sooner_than_the_call_ends():
             return Noting()
 
     call, sooner, later = Deadline.after(10), Deadline.after(5), Deadline.after(20)
-    perform = Session(Noting(), ClassicCodec(), 1).performer(call)
+    perform = Session(Noting(), ClassicCodec(), 1).effect_handler(call)
     for own in (None, sooner, later):
         perform(Send(Request(Get("k"), deadline=own)))
     assert deadlines == [call, sooner, call]
 
 
 def test_sleep_ends_with_the_call():
-    perform = Session(Scripted(), ClassicCodec(), 1).performer(Deadline.after(0.05))
+    perform = Session(Scripted(), ClassicCodec(), 1).effect_handler(Deadline.after(0.05))
     assert perform(Sleep(3600)) is None
     assert perform(Sleep(float("inf"))) is None
 
@@ -341,7 +340,7 @@ def test_a_session_that_is_dropped_open_warns_once_and_says_what_to_do():
 
     def work():
         gate.wait(30)
-        session.exchange(Request(Get("k")), NEVER)
+        session.send(Request(Get("k")), NEVER)
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
@@ -364,7 +363,7 @@ def test_a_session_that_is_closed_or_never_used_or_holds_nothing_does_not_warn()
         for transport, uses in ((Holding(), 0), (Holding(), 1), (Scripted(), 1), (FakeTransport(), 1)):
             session = Session(transport, ClassicCodec(), 4)
             for _ in range(uses):
-                session.exchange(Request(Ping()), NEVER)
+                session.send(Request(Ping()), NEVER)
             if isinstance(transport, Holding):
                 session.close()
             del session
@@ -373,7 +372,7 @@ def test_a_session_that_is_closed_or_never_used_or_holds_nothing_does_not_warn()
 
 def test_no_reference_circle_keeps_a_dropped_session_open():
     session = Session(Holding(), ClassicCodec(), 4)
-    session.exchange(Request(Get("k")), NEVER)
+    session.send(Request(Get("k")), NEVER)
     gone = weakref.ref(session)
     with pytest.warns(ResourceWarning):
         del session
@@ -382,7 +381,7 @@ def test_no_reference_circle_keeps_a_dropped_session_open():
 
 def test_in_a_forked_child_a_dropped_session_says_nothing():
     session = Session(Holding(), ClassicCodec(), 4)
-    session.exchange(Request(Get("k")), NEVER)
+    session.send(Request(Get("k")), NEVER)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         FORKS.here[0] = 0
@@ -404,10 +403,10 @@ def test_no_two_requests_of_a_session_have_one_id():
 
     session = Session(Noting(), ClassicCodec(), 4)
     for _ in range(3):
-        session.exchange(Request(Get("k"), "u", 9), NEVER)
-        session.carry(Request.minimal(Get("k"), "u", 0), NEVER)
-        begun = session.begin(Request(Get("k"), "u"), NEVER)
-        session.carry(Request.minimal(Get("k"), "u", 0), NEVER)
+        session.send(Request(Get("k"), "u", 9), NEVER)
+        session.send_in_place(Request.minimal(Get("k"), "u", 0), NEVER)
+        begun = session.send_nowait(Request(Get("k"), "u"), NEVER)
+        session.send_in_place(Request.minimal(Get("k"), "u", 0), NEVER)
         begun.abandon()
     assert len(set(asked)) == len(asked) == 12
 
@@ -425,7 +424,7 @@ def test_each_connection_begins_its_ids_at_a_number_of_its_own():
             return Noting(self.entered, self.gate)
 
     session = Session(Noting(entered, gate), ClassicCodec(), 3)
-    threads = [threading.Thread(target=session.exchange, args=(Request(Get("k")), NEVER)) for _ in range(3)]
+    threads = [threading.Thread(target=session.send, args=(Request(Get("k")), NEVER)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for _ in threads:

@@ -65,7 +65,7 @@ def ends_in_time(call, error=TransportError, timeout=TIMEOUT):
 def connected(endpoint):
     """A client that believes that it is connected."""
     with Elevator(endpoint=endpoint, auto_connect=False, timeout=LONG, connect_timeout=LONG) as client:
-        client._link.name, client._link.uid = "default", "some-uid"
+        client._handle.name, client._handle.uid = "default", "some-uid"
         yield client
 
 

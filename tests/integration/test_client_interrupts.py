@@ -94,14 +94,14 @@ def test_an_interrupt_that_comes_while_waiting_for_a_lane_takes_none_away():
     with serve(Application.in_memory()) as server:
         program = """
     with Elevator(endpoint=sys.argv[1], max_connections=1, timeout=30) as E:
-        lane = E._session._pool.take(E._deadline(None))
+        lane = E._session._pool.acquire(E._deadline(None))
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:
             E.ping()
         except KeyboardInterrupt:
             print("interrupted")
-        E._session._pool.give_back(lane)
-        print(E.ping(), len(E._session._pool.lanes()))
+        E._session._pool.release(lane)
+        print(E.ping(), len(E._session._pool.connections()))
         """
         ran = run(HEAD + program, server.urls[0].partition("://")[2], options=())
     assert (ran.code, ran.out, ran.err) == (0, "interrupted\nPONG 1\n", "")

@@ -79,7 +79,7 @@ def test_32_threads_share_the_lanes_that_there_are():
     with client_of_our_server(max_connections=3) as client:
         fill(client)
         calls = in_threads(client, (60, 60), 10)
-        assert len(client._session._pool.lanes()) <= 3
+        assert len(client._session._pool.connections()) <= 3
     assert (calls.wrong, calls.right) == ([], THREADS * 10)
 
 

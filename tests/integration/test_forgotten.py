@@ -176,7 +176,7 @@ def test_connections_that_stay_idle_are_closed():
         for lane in E._session._pool._idle:
             lane.idle_since -= IDLE + 1
         E.Put("k", "v")
-        assert sum(lane.is_open for lane in E._session._pool.lanes()) == 1
+        assert sum(lane.is_open for lane in E._session._pool.connections()) == 1
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch):

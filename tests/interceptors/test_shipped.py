@@ -424,7 +424,7 @@ def test_metrics_have_so_many_labels_whatever_clients_make_up():
             with suppress(DatabaseError):
                 E.connect(f"none{number}")
             with suppress(ElevatorError):
-                E._run(operations.call(E._link, Unknown(f"VERB{number}", [])), None)
+                E._execute(operations.execute(E._handle, Unknown(f"VERB{number}", [])), None)
     found = {
         tuple(sample.labels.get(name) for name in ("verb", "database"))
         for metric in registry.collect()

@@ -125,7 +125,7 @@ def test_a_uid_leads_to_its_server_after_the_proxy_was_restarted(two):
 
 def test_an_unknown_uid_is_refused_without_asking_anybody(two):
     with Elevator.from_url(two.urls[0]) as E:
-        E._link.uid, E._link.name = "nowhere~1", None
+        E._handle.uid, E._handle.name = "nowhere~1", None
         with pytest.raises(ServerRuntimeError, match="Database nowhere~1 doesn't exist"):
             E.Get("k")
 

@@ -130,10 +130,10 @@ def test_permissions_hold_at_the_proxy_which_the_server_cannot_look_behind(keys)
                 ):
                     with pytest.raises(PermissionDenied, match="not allowed"):
                         forbidden()
-                B._link.uid = private
+                B._handle.uid = private
                 with pytest.raises(PermissionDenied, match="GET needs read access to the database private"):
                     B.Get("k")
-                B._link.uid = "made-up"
+                B._handle.uid = "made-up"
                 assert B.Get("k") == "v"  # nobody knows the uid, so the client connects again by name
             assert A.listdb() == ["default", "private"]
 

@@ -21,4 +21,4 @@ def test_a_server_without_ids_sends_none():
         with Elevator(endpoint=server.url.partition("://")[2]) as client:
             client.Put("a", "1")
             assert client.Get("a") == "1"
-            assert "id" not in client._link.features
+            assert "id" not in client._handle.features

@@ -12,7 +12,7 @@ T = TypeVar("T", str, bytes)
 
 
 @frozen
-class Text(Generic[T]):
+class ResultDecoder(Generic[T]):
     """Turns results into what the caller wants to see.
 
     Attributes:
@@ -25,7 +25,7 @@ class Text(Generic[T]):
     values: Callable[[list[bytes | None]], list[T | None]]
     pairs: Callable[[list[list[bytes]] | LazyPage], list[list[T]]]
 
-    def tell(self, error: KeyNotFound) -> None:
+    def decode_key_of(self, error: KeyNotFound) -> None:
         """Has the error tell its key as the caller sees keys."""
         if isinstance(error.key, bytes):
             error.key = self.value(error.key)
@@ -53,11 +53,11 @@ def _same_pairs(pairs: list[list[bytes]] | LazyPage) -> list[list[bytes]]:
     return pairs.decode_bytes() if isinstance(pairs, LazyPage) else pairs
 
 
-UTF8: Final[Text[str]] = Text(_decode, _decode_values, _decode_pairs)
-BYTES: Final[Text[bytes]] = Text(_same, _same, _same_pairs)
+UTF8: Final[ResultDecoder[str]] = ResultDecoder(_decode, _decode_values, _decode_pairs)
+BYTES: Final[ResultDecoder[bytes]] = ResultDecoder(_same, _same, _same_pairs)
 
 
-def text_for(encoding: str | None) -> Text[Any]:
+def decoder_for(encoding: str | None) -> ResultDecoder[Any]:
     """The policy for an ``encoding`` argument.
 
     Raises:

@@ -34,7 +34,7 @@ DEFAULT_DATABASE: Final = "default"
 
 
 @define
-class Link:
+class DatabaseHandle:
     """The database that a client is connected to.
 
     Attributes:
@@ -43,7 +43,7 @@ class Link:
         features: what the server can do beyond the old protocol.
         is_old: whether the server is one of the old ones; None while nothing has been heard of it.
         flat_server: what is known of a server of the flat dialect.
-        plain: there is a database, a command of one key is one message, and its answer is the result or an error.
+        is_modern: there is a database, a command of one key is one message, and its answer is the result or an error.
     """
 
     codec: Codec
@@ -52,17 +52,17 @@ class Link:
     features: tuple[str, ...] = ()
     is_old: bool | None = None
     flat_server: FlatServer = Factory(FlatServer)
-    plain: bool = False
+    is_modern: bool = False
 
-    def lead_to(self, name: str | None, uid: str | None, features: tuple[str, ...]) -> None:
+    def set(self, name: str | None, uid: str | None, features: tuple[str, ...]) -> None:
         """Takes over what a server answered to DBCONNECT."""
         self.name, self.uid, self.features = name, uid, features
         self.is_old = not features
-        self.plain = uid is not None and Pipeline.feature in features and self.codec.tells_missing
+        self.is_modern = uid is not None and Pipeline.feature in features and self.codec.tells_missing
 
-    def leave(self) -> None:
+    def clear(self) -> None:
         """Is connected to no database, and does not know which server will be there next time."""
-        self.name, self.uid, self.plain, self.is_old = None, None, False, None
+        self.name, self.uid, self.is_modern, self.is_old = None, None, False, None
 
     def forward(self, request: Request[Any]) -> Flow[Response]:
         """Send a request as the server takes it (see :mod:`pyelevator.compat`)."""
@@ -79,7 +79,7 @@ class Link:
             self.is_old = response.id is None  # our server echoes the id of every request
         return response
 
-    def address(self, command: Command[Any]) -> str | None:
+    def uid_for(self, command: Command[Any]) -> str | None:
         """The uid to send with the command.
 
         Raises:
@@ -87,18 +87,18 @@ class Link:
             UnsupportedByDialect: the command asks for what the server does not know, and would pass over.
         """
         if command.meta_fields:
-            self._check_promised(command)
+            self._check_features(command)
         if not command.needs_uid:
             return None
-        if not isinstance(command, _ABOUT_DATABASES):
+        if not isinstance(command, _SERVER_WIDE):
             self.check_connected()
         return self.uid
 
-    def _check_promised(self, command: Command[Any]) -> None:
+    def _check_features(self, command: Command[Any]) -> None:
         for extra in command.meta_fields:
             if extra == "reverse" and isinstance(command, Range):
                 continue  # an old server is asked forwards
-            feature, refusal = _PROMISES.get(extra, ("", ""))
+            feature, refusal = _REQUIRED_FEATURES.get(extra, ("", ""))
             if feature and getattr(command, extra) and feature not in self.features:
                 raise UnsupportedByDialect(f"this server {refusal}; nothing was sent")
 
@@ -107,13 +107,13 @@ class Link:
         if self.uid is None:
             raise UsageError("not connected to a database; call connect() first")
 
-    def lost_by(self, response: Response, uid: str | None) -> bool:
+    def is_lost_by(self, response: Response, uid: str | None) -> bool:
         """True if the server says that it does not know the uid (any more); nothing was executed then."""
         lost = response.code is ErrorCode.RUNTIME and response.message == f"Database {uid} doesn't exist"
         return lost and self.name is not None
 
 
-_PROMISES: Final[Mapping[str, tuple[str, str]]] = {
+_REQUIRED_FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     "sync": ("sync", "does not know sync=True"),
     "reverse": ("reverse", "does not count downwards; Range(..., reverse=True) up to a key is understood"),
     "cursor": ("cursors", "keeps no snapshots, so consistent=True cannot be had"),
@@ -121,23 +121,23 @@ _PROMISES: Final[Mapping[str, tuple[str, str]]] = {
 """Extra -> the feature that it takes, and what to say of a server that lacks it."""
 
 
-def connect(link: Link, name: str) -> Flow[None]:
+def connect(link: DatabaseHandle, name: str) -> Flow[None]:
     """Connects to another database; the link stays as it was if that fails."""
     command = DbConnect(name)
-    response = _succeeded(command, (yield from send(Request(command))))
-    link.lead_to(command.name, command.result(response.payload), response.features)
+    response = _raise_for_error(command, (yield from send(Request(command))))
+    link.set(command.name, command.result(response.payload), response.features)
 
 
-def exchange(link: Link, command: Command[Any], compression: bool = False) -> Flow[Response]:
+def send_command(link: DatabaseHandle, command: Command[Any], compression: bool = False) -> Flow[Response]:
     """Sends a command to the connected database; connects again by name, once, where its uid is no longer known."""
     if not isinstance(compression, bool):
         raise ArgumentTypeError(f"compression must be True or False, not {type(compression).__name__}")
-    uid = link.address(command)
-    response = yield from _sent(link, Request(command, uid, None, compression))
-    return response if response.code is None else (yield from refused(link, command, uid, response, compression))
+    uid = link.uid_for(command)
+    response = yield from _send_again_if_stale(link, Request(command, uid, None, compression))
+    return response if response.code is None else (yield from recover(link, command, uid, response, compression))
 
 
-def _sent(link: Link, request: Request[Any]) -> Flow[Response]:
+def _send_again_if_stale(link: DatabaseHandle, request: Request[Any]) -> Flow[Response]:
     """Sends a request. One that is over the server's limit is only refused if that is what the server says now: it may
     have been restarted with another limit."""
     try:
@@ -150,29 +150,29 @@ def _sent(link: Link, request: Request[Any]) -> Flow[Response]:
     return (yield from send(request))
 
 
-def refused(
-    link: Link, command: Command[Any], uid: str | None, response: Response, compression: bool = False
+def recover(
+    link: DatabaseHandle, command: Command[Any], uid: str | None, response: Response, compression: bool = False
 ) -> Flow[Response]:
     """What comes of a command that was sent to ``uid`` and failed: its error, or the answer to another try."""
-    if link.lost_by(response, uid):
-        response = yield from send(Request(command, (yield from _address_anew(link, command, uid)), None, compression))
-    return _succeeded(command, response, link.name)
+    if link.is_lost_by(response, uid):
+        response = yield from send(Request(command, (yield from _reconnect(link, command, uid)), None, compression))
+    return _raise_for_error(command, response, link.name)
 
 
-def _address_anew(link: Link, command: Command[Any], lost: str | None) -> Flow[str | None]:
+def _reconnect(link: DatabaseHandle, command: Command[Any], lost: str | None) -> Flow[str | None]:
     """The uid to send with a command after the server has lost the one it was sent with."""
-    if isinstance(command, _ABOUT_DATABASES):
+    if isinstance(command, _SERVER_WIDE):
         return None
     if link.name is not None and link.uid == lost:  # else another thread has connected meanwhile
         yield from connect(link, link.name)
-    return link.address(command)
+    return link.uid_for(command)
 
 
-_ABOUT_DATABASES: Final = (DbCreate, DbDrop, DbList)
+_SERVER_WIDE: Final = (DbCreate, DbDrop, DbList)
 """What needs no connected database: it is about all of them."""
 
 
-def _succeeded(command: Command[Any], response: Response, database: str | None = None) -> Response:
+def _raise_for_error(command: Command[Any], response: Response, database: str | None = None) -> Response:
     if response.code is not None:
         error = command.error(response.code, response.message)
         if isinstance(error, DatabaseError) and error.database is None:
@@ -181,13 +181,13 @@ def _succeeded(command: Command[Any], response: Response, database: str | None =
     return response
 
 
-def call(link: Link, command: Command[R], compression: bool = False) -> Flow[R]:
+def execute(link: DatabaseHandle, command: Command[R], compression: bool = False) -> Flow[R]:
     """Executes a command."""
-    response = yield from exchange(link, command, compression)
+    response = yield from send_command(link, command, compression)
     return command.result(response.payload)
 
 
-def create(link: Link, command: DbCreate) -> Flow[None]:
+def create(link: DatabaseHandle, command: DbCreate) -> Flow[None]:
     """Creates a database.
 
     Raises:
@@ -198,10 +198,10 @@ def create(link: Link, command: DbCreate) -> Flow[None]:
     unknown = describe_unknown_option(command.options)
     if unknown is not None:
         raise UsageError(unknown)
-    yield from call(link, command)
+    yield from execute(link, command)
 
 
-def repair(link: Link, force: bool) -> Flow[RepairReport | None]:
+def repair(link: DatabaseHandle, force: bool) -> Flow[RepairReport | None]:
     """Repairs the connected database, and tells what was done, where the server tells it.
 
     Raises:
@@ -211,18 +211,18 @@ def repair(link: Link, force: bool) -> Flow[RepairReport | None]:
     link.check_connected()
     if force and "repair" not in link.features:
         raise UnsupportedByDialect("this server does not know repairdb(force=True); nothing was sent")
-    return (yield from call(link, command))
+    return (yield from execute(link, command))
 
 
-def mget(link: Link, command: MGet, compression: bool = False) -> Flow[list[bytes | None]]:
+def mget(link: DatabaseHandle, command: MGet, compression: bool = False) -> Flow[list[bytes | None]]:
     """The values of many keys; no keys are no question."""
-    return (yield from call(link, command, compression)) if command.keys else []
+    return (yield from execute(link, command, compression)) if command.keys else []
 
 
-def scan(link: Link, command: Range | Slice | ScanPager, compression: bool = False) -> Flow[list[Any]]:
+def scan(link: DatabaseHandle, command: Range | Slice | ScanPager, compression: bool = False) -> Flow[list[Any]]:
     """All rows of a range."""
     if not isinstance(command, ScanPager):
-        return (yield from call(link, command, compression))
+        return (yield from execute(link, command, compression))
     rows: list[Any] = []
     while not command.done:
         page, command = yield from fetch_page(link, command, compression)
@@ -230,20 +230,20 @@ def scan(link: Link, command: Range | Slice | ScanPager, compression: bool = Fal
     return rows
 
 
-def fetch_page(link: Link, pager: P, compression: bool = False) -> Flow[tuple[Any, P]]:
+def fetch_page(link: DatabaseHandle, pager: P, compression: bool = False) -> Flow[tuple[Any, P]]:
     """The next rows of a long scan, still packed if the pager lets them be so, and the pager for those behind them."""
     command = pager.next_command()
-    response = yield from exchange(link, command, compression)
+    response = yield from send_command(link, command, compression)
     return pager.feed(command.result(response.payload), more=response.more, cursor=response.cursor)
 
 
-def release_cursor(link: Link, pager: ScanPager) -> Flow[None]:
+def release_cursor(link: DatabaseHandle, pager: ScanPager) -> Flow[None]:
     """Gives the cursor of a scan back."""
     if isinstance(pager.cursor, bytes):
-        yield from exchange(link, Slice(cursor=pager.cursor))
+        yield from send_command(link, Slice(cursor=pager.cursor))
 
 
-def give_back(link: Link, dropped: deque[ScanPager], flow: Flow[R]) -> Flow[R]:
+def release_dropped(link: DatabaseHandle, dropped: deque[ScanPager], flow: Flow[R]) -> Flow[R]:
     """Gives the cursors of scans back that nobody goes on with, and then does what ``flow`` does.
 
     It does not matter if the server cannot be told: it keeps none for long.
@@ -254,7 +254,7 @@ def give_back(link: Link, dropped: deque[ScanPager], flow: Flow[R]) -> Flow[R]:
             pagers.append(dropped.popleft())
     with suppress(ElevatorError):
         if len(pagers) > 1 and Pipeline.feature in link.features:
-            yield from exchange(link, Pipeline([Slice(cursor=pager.cursor) for pager in pagers]))
+            yield from send_command(link, Pipeline([Slice(cursor=pager.cursor) for pager in pagers]))
         else:
             for pager in pagers:
                 yield from release_cursor(link, pager)

@@ -140,8 +140,8 @@ class ScanPager:
         """
         if not isinstance(consistent, bool):
             raise ArgumentTypeError(f"consistent must be bool, not {type(consistent).__name__}")
-        whole_pairs = scan.include_key and scan.include_value
-        return evolve(cls.from_command(scan), cursor=consistent, lazy=lazy and whole_pairs)
+        both_parts = scan.include_key and scan.include_value
+        return evolve(cls.from_command(scan), cursor=consistent, lazy=lazy and both_parts)
 
     def _at_first_page(self) -> "ScanPager":
         start = max(self.start, self.prefix)

@@ -5,7 +5,7 @@ from copy import copy
 from typing import Any, Final
 
 from pyelevator.client import operations
-from pyelevator.client.operations import Link
+from pyelevator.client.operations import DatabaseHandle
 from pyelevator.commands import Batch, Command, MGet, Pipeline, Put, Range, Slice
 from pyelevator.errors import (
     ConnectFailed,
@@ -20,14 +20,14 @@ from pyelevator.errors import (
 from pyelevator.flows import Flow, split_batch
 from pyelevator.messages import Response
 
-_MOST: Final = 16_000
+_MAX_COMMANDS: Final = 16_000
 """Commands in one message, with the operations and keys of such as have many. A server has them all in memory at once,
 which is more than it gives to larger messages of small commands; a single command it takes in whatever size."""
-_MOST_BYTES: Final = 16 << 20
+_MAX_BYTES: Final = 16 << 20
 """Bytes of values in one message, about."""
 
 
-def pipeline(link: Link, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
+def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
     """What becomes of each command: its result, or the exception that it would have raised by itself.
 
     After a lost answer nothing more is sent: it would come too late, or before what was sent and is still on its way.
@@ -35,28 +35,28 @@ def pipeline(link: Link, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
     if commands:
         link.check_connected()
     outcomes: list[Any] = []
-    for some in _messages(commands):
-        as_one = Pipeline.feature in link.features and sum(map(_count, some)) <= _MOST
-        outcomes += yield from (_together(link, some) if as_one else _one_by_one(link, some))
+    for some in _split(commands):
+        as_one = Pipeline.feature in link.features and sum(map(_count, some)) <= _MAX_COMMANDS
+        outcomes += yield from (_send_as_pipeline(link, some) if as_one else _send_individually(link, some))
         if isinstance(outcomes[-1], TransportError):
             break
     unsent = len(commands) - len(outcomes)
-    return outcomes + [_not_sent(outcomes[-1]) for _ in range(unsent)]
+    return outcomes + [_unsent_error(outcomes[-1]) for _ in range(unsent)]
 
 
-def _not_sent(lost: Exception) -> ConnectFailed:
+def _unsent_error(lost: Exception) -> ConnectFailed:
     return ConnectFailed(f"not sent, after a {type(lost).__name__} earlier in the pipeline")
 
 
-def _messages(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]:
+def _split(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]:
     """The commands in pieces that fit into one message."""
     first = size = count = 0
     for at, command in enumerate(commands):
         more = _count(command)
-        if first < at and (count + more > _MOST or size > _MOST_BYTES):
+        if first < at and (count + more > _MAX_COMMANDS or size > _MAX_BYTES):
             yield commands[first:at]
             first, size, count = at, 0, 0
-        size += _weight(command)
+        size += _nbytes(command)
         count += more
     if first < len(commands):
         yield commands[first:]
@@ -69,20 +69,20 @@ def _count(command: Command[Any]) -> int:
     return max(1, len(command.keys)) if isinstance(command, MGet) else 1
 
 
-def _weight(command: Command[Any]) -> int:
+def _nbytes(command: Command[Any]) -> int:
     """Bytes of what may be large."""
     if isinstance(command, Put):
         return len(command.value)
     return sum(sum(map(len, op[1:])) for op in command.ops) if isinstance(command, Batch) else 0
 
 
-def _together(link: Link, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
+def _send_as_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
     command = Pipeline(commands)
     try:
-        response = yield from operations.exchange(link, command)
+        response = yield from operations.send_command(link, command)
     except ServerError as error:
-        if _is_unknown(error):  # another server than the one that told its features
-            return (yield from _one_by_one(link, commands))
+        if _is_unsupported(error):  # another server than the one that told its features
+            return (yield from _send_individually(link, commands))
         return [command.error(error.code, error.message) for command in commands]
     except MessageTooLarge as error:
         return (yield from _in_parts(link, commands, error))
@@ -91,19 +91,19 @@ def _together(link: Link, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
     return [_outcome(*pair) for pair in zip(command.commands, command.result(response.payload), strict=True)]
 
 
-def _in_parts(link: Link, commands: Sequence[Command[Any]], error: MessageTooLarge) -> Flow[list[Any]]:
+def _in_parts(link: DatabaseHandle, commands: Sequence[Command[Any]], error: MessageTooLarge) -> Flow[list[Any]]:
     """In several messages, of which each is small enough; the command that is too large by itself has that error."""
     if len(commands) == 1:
         return [error]
     outcomes: list[Any] = []
     for part in split_batch(commands, error):
-        outcomes += yield from _together(link, part)
+        outcomes += yield from _send_as_pipeline(link, part)
         if isinstance(outcomes[-1], TransportError):
             break
     return outcomes
 
 
-def _is_unknown(error: ServerError) -> bool:
+def _is_unsupported(error: ServerError) -> bool:
     return error.code is ErrorCode.KEY and error.message == f"Command {Pipeline.verb} not handled"
 
 
@@ -120,12 +120,12 @@ def _outcome(command: Command[Any], outcome: Any) -> Any:
         return error
 
 
-def _one_by_one(link: Link, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
+def _send_individually(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
     """For servers that do not know pipelines; it ends early with a lost answer."""
     outcomes: list[Any] = []
     for command in commands:
         try:
-            outcomes.append((yield from _ALONE.get(type(command), operations.call)(link, command)))
+            outcomes.append((yield from _SINGLE_FLOWS.get(type(command), operations.execute)(link, command)))
         except ElevatorError as error:
             outcomes.append(error)
             if isinstance(error, TransportError):
@@ -133,7 +133,7 @@ def _one_by_one(link: Link, commands: Sequence[Command[Any]]) -> Flow[list[Any]]
     return outcomes
 
 
-_ALONE: Final[Mapping[type, Callable[[Link, Any], Flow[Any]]]] = {
+_SINGLE_FLOWS: Final[Mapping[type, Callable[[DatabaseHandle, Any], Flow[Any]]]] = {
     MGet: operations.mget,
     Range: operations.scan,
     Slice: operations.scan,

@@ -382,7 +382,7 @@ class SessionConformance:
             first, put, second, got = p.Get("nope"), p.Put("k", "v"), p.Get("nor this"), p.Get("k")
         assert (put.result(), got.result()) == (None, "v")
         assert caught.value is first.exception()
-        assert caught.value.others == (second.exception(),)
+        assert caught.value.other_errors == (second.exception(),)
         with pytest.raises(KeyError):
             second.result()
 

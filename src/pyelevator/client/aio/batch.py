@@ -3,17 +3,17 @@
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from pyelevator.client import operations
-from pyelevator.client.aio.client import AsyncClient, documented_by
-from pyelevator.client.facade import Arguments
-from pyelevator.client.sync.batch import BATCH_TIMEOUT, WriteBatch, Writes
+from pyelevator.client.aio.client import AsyncClient, copy_docstrings
+from pyelevator.client.options import ClientKwargs
+from pyelevator.client.sync.batch import BATCH_TIMEOUT, BatchBuilder, WriteBatch
 from pyelevator.codec import Codec
 from pyelevator.commands import Batch
 
 T = TypeVar("T", str, bytes)
 
 
-@documented_by(WriteBatch)
-class AsyncWriteBatch(Writes, AsyncClient[T]):
+@copy_docstrings(WriteBatch)
+class AsyncWriteBatch(BatchBuilder, AsyncClient[T]):
     """A batch of writes to one database for an event loop: :class:`~pyelevator.WriteBatch`, written by an await.
 
     >>> import asyncio
@@ -29,7 +29,7 @@ class AsyncWriteBatch(Writes, AsyncClient[T]):
     """
 
     _default_timeout = BATCH_TIMEOUT
-    _borrowed = False
+    _shares_session = False
 
     if TYPE_CHECKING:  # at run time the constructor is inherited
 
@@ -39,34 +39,38 @@ class AsyncWriteBatch(Writes, AsyncClient[T]):
             db_name: str | None = ...,
             *,
             encoding: str = ...,
-            **options: Unpack[Arguments],
+            **options: Unpack[ClientKwargs],
         ) -> None: ...
 
         @overload
         def __init__(
-            self: "AsyncWriteBatch[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[Arguments]
+            self: "AsyncWriteBatch[bytes]",
+            db_name: str | None = ...,
+            *,
+            encoding: None,
+            **options: Unpack[ClientKwargs],
         ) -> None: ...
 
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 
-    def _start(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
-        super()._start(codec, max_connections, auto_connect)
+    def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
+        super()._open_session(codec, max_connections, auto_connect)
         self._ops = []
 
     @classmethod
-    def borrowing(cls, client: AsyncClient[T], timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":
+    def for_client(cls, client: AsyncClient[T], timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":
         """A batch for the database that ``client`` is connected to, over its connections."""
         batch = cls.__new__(cls)
-        batch._borrow(client, timeout)
-        batch._borrowed = True
+        batch._share_session(client, timeout)
+        batch._shares_session = True
         batch._ops = []
         return batch
 
     async def Write(self, *, sync: bool = False, timeout: float | None = None) -> None:
-        self._connects = True
-        with self._taken() as ops:
+        self._auto_connect = True
+        with self._take() as ops:
             if ops:
-                await self._run(operations.call(self._link, Batch(ops, sync)), timeout)
+                await self._execute(operations.execute(self._handle, Batch(ops, sync)), timeout)
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
@@ -77,5 +81,5 @@ class AsyncWriteBatch(Writes, AsyncClient[T]):
             await self.disconnect()
 
     async def disconnect(self, *, timeout: float | None = None) -> None:
-        if not self._borrowed:
+        if not self._shares_session:
             await super().disconnect(timeout=timeout)

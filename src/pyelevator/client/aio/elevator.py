@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 from pyelevator.arguments import to_text
 from pyelevator.client import operations
 from pyelevator.client.aio.batch import AsyncWriteBatch
-from pyelevator.client.aio.client import AsyncClient, documented_by
+from pyelevator.client.aio.client import AsyncClient, copy_docstrings
 from pyelevator.client.aio.pipeline import AsyncPipeline
 from pyelevator.client.aio.ranges import AsyncRangeIter, collect_range
-from pyelevator.client.facade import Arguments
+from pyelevator.client.options import ClientKwargs
 from pyelevator.client.paging import (
     ITER_NAMES,
     SLICE_NAMES,
@@ -49,7 +49,7 @@ from pyelevator.errors import CursorExpired, KeyNotFound
 T = TypeVar("T", str, bytes)
 
 
-@documented_by(Elevator)
+@copy_docstrings(Elevator)
 class AsyncElevator(AsyncClient[T]):
     """A client of one database for an event loop: :class:`~pyelevator.Elevator` with methods to await.
 
@@ -66,12 +66,16 @@ class AsyncElevator(AsyncClient[T]):
 
         @overload
         def __init__(
-            self: "AsyncElevator[str]", db_name: str | None = ..., *, encoding: str = ..., **options: Unpack[Arguments]
+            self: "AsyncElevator[str]",
+            db_name: str | None = ...,
+            *,
+            encoding: str = ...,
+            **options: Unpack[ClientKwargs],
         ) -> None: ...
 
         @overload
         def __init__(
-            self: "AsyncElevator[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[Arguments]
+            self: "AsyncElevator[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[ClientKwargs]
         ) -> None: ...
 
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
@@ -82,49 +86,49 @@ class AsyncElevator(AsyncClient[T]):
     # Databases
 
     async def listdb(self, *, timeout: float | None = None) -> list[str]:
-        return await self._run(operations.call(self._link, DbList()), timeout)
+        return await self._execute(operations.execute(self._handle, DbList()), timeout)
 
     async def createdb(
         self, db_name: str, options: Mapping[str, Any] | None = None, *, timeout: float | None = None
     ) -> None:
-        await self._run(operations.create(self._link, DbCreate(to_text(db_name, "db_name"), options)), timeout)
+        await self._execute(operations.create(self._handle, DbCreate(to_text(db_name, "db_name"), options)), timeout)
 
     async def dropdb(self, db_name: str, *, force: bool = False, timeout: float | None = None) -> None:
-        await self._run(operations.call(self._link, DbDrop(to_text(db_name, "db_name"), force)), timeout)
+        await self._execute(operations.execute(self._handle, DbDrop(to_text(db_name, "db_name"), force)), timeout)
 
     async def forgetdb(self, db_name: str, *, timeout: float | None = None) -> None:
-        await self._run(operations.call(self._link, DbForget(to_text(db_name, "db_name"))), timeout)
+        await self._execute(operations.execute(self._handle, DbForget(to_text(db_name, "db_name"))), timeout)
 
     async def repairdb(self, *, force: bool = False, timeout: float | None = None) -> RepairReport | None:
-        return await self._run(operations.repair(self._link, force), timeout)
+        return await self._execute(operations.repair(self._handle, force), timeout)
 
     async def mount(self, db_name: str, *, timeout: float | None = None) -> None:
-        await self._run(operations.call(self._link, DbMount(to_text(db_name, "db_name"))), timeout)
+        await self._execute(operations.execute(self._handle, DbMount(to_text(db_name, "db_name"))), timeout)
 
     async def unmount(self, db_name: str, *, timeout: float | None = None) -> None:
-        await self._run(operations.call(self._link, DbUmount(to_text(db_name, "db_name"))), timeout)
+        await self._execute(operations.execute(self._handle, DbUmount(to_text(db_name, "db_name"))), timeout)
 
     async def ping(self, *, timeout: float | None = None) -> str:
-        return (await self._run(operations.call(self._link, Ping()), timeout)).decode("ascii", "replace")
+        return (await self._execute(operations.execute(self._handle, Ping()), timeout)).decode("ascii", "replace")
 
     # Keys and values
 
     async def Get(self, key: Data, *, compression: bool = False, timeout: float | None = None) -> T:
         try:
-            value: T = self._text.value(await self._call(Get.make(key), timeout, compression))
+            value: T = self._decoder.value(await self._execute_command(Get.make(key), timeout, compression))
         except KeyNotFound as error:
-            self._text.tell(error)
+            self._decoder.decode_key_of(error)
             raise
         return value
 
     async def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
-        await self._call(Put(key, value, sync), timeout)
+        await self._execute_command(Put(key, value, sync), timeout)
 
     async def Delete(self, key: Data, *, sync: bool = False, timeout: float | None = None) -> None:
-        await self._call(Delete(key, sync), timeout)
+        await self._execute_command(Delete(key, sync), timeout)
 
     async def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
-        return await self._call(Exists.make(key), timeout)
+        return await self._execute_command(Exists.make(key), timeout)
 
     async def MGet(
         self,
@@ -135,7 +139,7 @@ class AsyncElevator(AsyncClient[T]):
         timeout: float | None = None,
     ) -> list[T | None]:
         command = MGet(keys, fill_cache)
-        return self._text.values(await self._run(operations.mget(self._link, command, compression), timeout))
+        return self._decoder.values(await self._execute(operations.mget(self._handle, command, compression), timeout))
 
     @overload
     async def Range(
@@ -179,11 +183,11 @@ class AsyncElevator(AsyncClient[T]):
     ) -> list[Any]:
         command = build_scan(start, limit, include_key, include_value, prefix, reverse=reverse)
         deadline = self._deadline(timeout)
-        if self._looks_ahead and isinstance(command, Range) and can_page(command, self._link.features):
+        if self._prefetches and isinstance(command, Range) and can_page(command, self._handle.features):
             with suppress(CursorExpired, IncompleteRange):  # the caller has seen nothing of it yet
                 return await collect_range(self, RangePager.from_command(command), compression, deadline)
         return self._decode_rows(
-            command, await self._run_until(operations.scan(self._link, command, compression), deadline)
+            command, await self._execute_until(operations.scan(self._handle, command, compression), deadline)
         )
 
     @overload
@@ -229,7 +233,9 @@ class AsyncElevator(AsyncClient[T]):
         command = build_scan(
             key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse, names=SLICE_NAMES
         )
-        return self._decode_rows(command, await self._run(operations.scan(self._link, command, compression), timeout))
+        return self._decode_rows(
+            command, await self._execute(operations.scan(self._handle, command, compression), timeout)
+        )
 
     @overload
     def RangeIter(
@@ -275,11 +281,11 @@ class AsyncElevator(AsyncClient[T]):
         timeout: float | None = None,
     ) -> "AsyncRangeIter[Any]":
         command = build_scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=ITER_NAMES)
-        pager = ScanPager.for_iterator(command, consistent, lazy=self._looks_ahead)
+        pager = ScanPager.for_iterator(command, consistent, lazy=self._prefetches)
         return AsyncRangeIter(self, pager, compression, check_timeout(timeout))
 
     def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":
-        return AsyncWriteBatch.borrowing(self, timeout)
+        return AsyncWriteBatch.for_client(self, timeout)
 
     def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "AsyncPipeline[T]":
         return AsyncPipeline(self, raise_errors, timeout)

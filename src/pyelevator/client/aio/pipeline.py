@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pyelevator.client.aio.client import documented_by
-from pyelevator.client.pipelines import pipeline
-from pyelevator.client.sync.pipeline import Commands, Pipeline
+from pyelevator.client.aio.client import copy_docstrings
+from pyelevator.client.pipelines import execute_pipeline
+from pyelevator.client.sync.pipeline import Pipeline, PipelineBuilder
 from pyelevator.deadlines import check_timeout
 
 if TYPE_CHECKING:
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 T = TypeVar("T", str, bytes)
 
 
-@documented_by(Pipeline)
-class AsyncPipeline(Commands[T]):
+@copy_docstrings(Pipeline)
+class AsyncPipeline(PipelineBuilder[T]):
     """Commands that travel together; :class:`~pyelevator.client.sync.pipeline.Pipeline`, to be awaited.
 
     >>> import asyncio
@@ -30,7 +30,7 @@ class AsyncPipeline(Commands[T]):
     """
 
     def __init__(self, client: "AsyncClient[T]", raise_errors: bool, timeout: float | None) -> None:
-        super().__init__(client._text, raise_errors)
+        super().__init__(client._decoder, raise_errors)
         self._client: AsyncClient[T] = client
         self._timeout = check_timeout(timeout)
 
@@ -39,9 +39,9 @@ class AsyncPipeline(Commands[T]):
         return self.results
 
     async def _execute(self, timeout: float | None) -> None:
-        with self._taken() as results:
-            flow = pipeline(self._client._link, [result.command for result in results])
-            self._settle(results, await self._client._run(flow, timeout))
+        with self._take() as results:
+            flow = execute_pipeline(self._client._handle, [result.command for result in results])
+            self._resolve(results, await self._client._execute(flow, timeout))
 
     async def __aenter__(self) -> Self:
         return self

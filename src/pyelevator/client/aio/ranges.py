@@ -37,7 +37,7 @@ async def collect_range(
 ) -> list[Any]:
     """Return all pairs of a range: while one page is decoded, the next one comes."""
     page, pager = await client._fetch_page(pager, compression, deadline)
-    decode = client._text.pairs
+    decode = client._decoder.pairs
     rows: list[Any] = []
     while not pager.done:
         prefetched = asyncio.create_task(client._fetch_page(pager, compression, deadline))
@@ -154,7 +154,7 @@ class AsyncRangeIter(Generic[T]):
         following: _Page[T] = _Page(
             encoded, page.pager, pager, page.forks if isinstance(page.pager.cursor, bytes) else FORKS.count
         )
-        if self._client._looks_ahead and not pager.done:
+        if self._client._prefetches and not pager.done:
             following.prefetched = asyncio.create_task(self._fetch_page(pager, self._client._deadline(self._timeout)))
             following.prefetched.add_done_callback(_retrieve_exception)
         return following

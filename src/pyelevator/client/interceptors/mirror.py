@@ -9,7 +9,7 @@ from attrs import evolve
 
 from pyelevator.client import operations
 from pyelevator.client.interceptors.workers import Workers
-from pyelevator.client.operations import Link
+from pyelevator.client.operations import DatabaseHandle
 from pyelevator.client.sync.session import Session
 from pyelevator.codec import Codec, codec_for
 from pyelevator.commands import Batch, Command, DbCreate, DbDrop, DbForget, Delete, Exists, Get, MGet, Put, Range, Slice
@@ -74,7 +74,7 @@ class Mirror:
         self._reads, self._timeout = reads, timeout
         self._codec = codec_for(dialect)
         self._session = Session(transport, self._codec, 1)
-        self._links: dict[str, Link] = {}
+        self._links: dict[str, DatabaseHandle] = {}
         self._names = DatabaseNames()
         self._random = random.Random(0)  # noqa: S311 - which reads to repeat is no secret
         self._backlog = backlog
@@ -98,25 +98,25 @@ class Mirror:
 
     def _work(self, database: str, command: Command[Any]) -> None:
         try:
-            drive(self._copy(database, command), self._session.performer(Deadline.after(self._timeout)))
+            drive(self._copy(database, command), self._session.effect_handler(Deadline.after(self._timeout)))
             self.copied += 1
         except ElevatorError as error:
             self.failed += 1
             _LOG.warning("a %s could not be copied: %s", command.verb, error)
 
     def _copy(self, database: str, command: Command[Any]) -> Flow[None]:
-        link = self._links.setdefault(database, Link(self._codec))
+        link = self._links.setdefault(database, DatabaseHandle(self._codec))
         if link.uid is None:
             yield from self._connect(link, database)
-        yield from operations.call(link, command)
+        yield from operations.execute(link, command)
 
-    def _connect(self, link: Link, database: str) -> Flow[None]:
+    def _connect(self, link: DatabaseHandle, database: str) -> Flow[None]:
         try:
             yield from operations.connect(link, database)
         except DatabaseError:
-            default = Link(self._codec)
+            default = DatabaseHandle(self._codec)
             yield from operations.connect(default, "default")
-            yield from operations.call(default, DbCreate(database))
+            yield from operations.execute(default, DbCreate(database))
             yield from operations.connect(link, database)
 
     def flush(self) -> None:

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from pyelevator.client import operations
 from pyelevator.client.interceptors.workers import Workers
-from pyelevator.client.operations import Link
+from pyelevator.client.operations import DatabaseHandle
 from pyelevator.client.sync.session import Session
 from pyelevator.codec import Codec, codec_for
 from pyelevator.commands import DbConnect, DbList
@@ -32,10 +32,10 @@ _GRACE: Final = 1.0
 class _Place:
     """One of the other servers: threads that ask it, each over a lane of its own."""
 
-    def __init__(self, transport: Transport, codec: Codec, timeout: float, lanes: int) -> None:
+    def __init__(self, transport: Transport, codec: Codec, timeout: float, max_connections: int) -> None:
         self._codec, self._timeout = codec, timeout
-        self._session = Session(transport, codec, lanes)
-        self._workers = Workers(lanes, "elevator-route")
+        self._session = Session(transport, codec, max_connections)
+        self._workers = Workers(max_connections, "elevator-route")
 
     def ask(self, request: Request[Any]) -> Flow[Response]:
         """The answer, looked for until it is there.
@@ -45,14 +45,14 @@ class _Place:
         """
         deadline = Deadline.after(self._timeout)
         deadline = deadline if request.deadline is None else deadline.earlier(request.deadline)
-        asking = self._workers.submit(partial(drive, self._answer(request), self._session.performer(deadline)))
+        asking = self._workers.submit(partial(drive, self._answer(request), self._session.effect_handler(deadline)))
         return _awaited(asking, deadline, self._session.transport.url)
 
     def _answer(self, request: Request[Any]) -> Flow[Response]:
         """One request; about databases in general, through the connection to the default one that old servers want."""
         try:
             if request.command.needs_uid and request.uid is None:
-                link = Link(self._codec)
+                link = DatabaseHandle(self._codec)
                 yield from operations.connect(link, operations.DEFAULT_DATABASE)
                 request = evolve(request, uid=link.uid)
             response = yield from send(evolve(request, id=None, peer=None, deadline=None))

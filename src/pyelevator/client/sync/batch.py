@@ -1,39 +1,25 @@
 """WriteBatch: many puts and deletes in one message, all of them or none."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, overload
 
 from pyelevator.client import operations
-from pyelevator.client.facade import (
-    DEFAULT_DIALECT,
-    DEFAULT_ENCODING,
-    DEFAULT_ENDPOINT,
-    DEFAULT_MAX_CONNECTIONS,
-    DEFAULT_TRANSPORT,
-    UNSET,
-    Client,
-    Unset,
-)
-from pyelevator.codec import Codec, Limits
+from pyelevator.client.options import ClientKwargs
+from pyelevator.client.sync.client import SyncClient
+from pyelevator.codec import Codec
 from pyelevator.commands import DELETE, PUT, Batch, BatchOp, Data, to_bytes
 from pyelevator.deadlines import check_timeout
-from pyelevator.flows import Flow, Interceptor
+from pyelevator.flows import Flow
 from pyelevator.legacy import accept_old_calls
-from pyelevator.transports import Curve, Transport
-from pyelevator.transports.base import HEARTBEAT
-from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
-
-if TYPE_CHECKING:
-    from pyelevator.interceptors import Retry
 
 T = TypeVar("T", str, bytes)
 
 BATCH_TIMEOUT: Final = 10.0
 
 
-class Writes:
+class BatchBuilder:
     """The puts and deletes of a batch, before they are written; the same for sync and async."""
 
     _ops: list[BatchOp]
@@ -67,7 +53,7 @@ class Writes:
             warn(text, ResourceWarning, stacklevel=2, source=self)
 
     @contextmanager
-    def _taken(self) -> Iterator[list[BatchOp]]:
+    def _take(self) -> Iterator[list[BatchOp]]:
         """The operations, which are no longer in the batch unless something is raised.
 
         It is one list for good: what is added meanwhile, by another thread say, is for the next Write.
@@ -83,7 +69,7 @@ class Writes:
 
 
 @accept_old_calls
-class WriteBatch(Writes, Client[T]):
+class WriteBatch(BatchBuilder, SyncClient[T]):
     """A batch of writes to one database.
 
     It takes the same arguments as :class:`~pyelevator.Elevator`; its timeout is 10 s unless it says otherwise. In a
@@ -99,94 +85,32 @@ class WriteBatch(Writes, Client[T]):
     """
 
     _default_timeout = BATCH_TIMEOUT
-    _borrowed = False
+    _shares_session = False
 
-    @overload
-    def __init__(
-        self: "WriteBatch[str]",
-        db_name: str | None = ...,
-        *,
-        transport: str | Transport = ...,
-        endpoint: str = ...,
-        timeout: float | Unset | None = ...,
-        auto_connect: bool = ...,
-        encoding: str = ...,
-        dialect: str | Codec = ...,
-        max_connections: int = ...,
-        curve: Curve | None = ...,
-        interceptors: Sequence[Interceptor] = ...,
-        retry: "Retry | None" = ...,
-        pool_timeout: float | None = ...,
-        connect_timeout: float | None = ...,
-        heartbeat: float | None = ...,
-        limits: Limits | None = ...,
-    ) -> None: ...
+    if TYPE_CHECKING:  # at run time the constructor is inherited
 
-    @overload
-    def __init__(
-        self: "WriteBatch[bytes]",
-        db_name: str | None = ...,
-        *,
-        transport: str | Transport = ...,
-        endpoint: str = ...,
-        timeout: float | Unset | None = ...,
-        auto_connect: bool = ...,
-        encoding: None,
-        dialect: str | Codec = ...,
-        max_connections: int = ...,
-        curve: Curve | None = ...,
-        interceptors: Sequence[Interceptor] = ...,
-        retry: "Retry | None" = ...,
-        pool_timeout: float | None = ...,
-        connect_timeout: float | None = ...,
-        heartbeat: float | None = ...,
-        limits: Limits | None = ...,
-    ) -> None: ...
+        @overload
+        def __init__(
+            self: "WriteBatch[str]", db_name: str | None = ..., *, encoding: str = ..., **options: Unpack[ClientKwargs]
+        ) -> None: ...
 
-    def __init__(
-        self,
-        db_name: str | None = None,
-        *,
-        transport: str | Transport = DEFAULT_TRANSPORT,
-        endpoint: str = DEFAULT_ENDPOINT,
-        timeout: float | Unset | None = UNSET,
-        auto_connect: bool = True,
-        encoding: str | None = DEFAULT_ENCODING,
-        dialect: str | Codec = DEFAULT_DIALECT,
-        max_connections: int = DEFAULT_MAX_CONNECTIONS,
-        curve: Curve | None = None,
-        interceptors: Sequence[Interceptor] = (),
-        retry: "Retry | None" = None,
-        pool_timeout: float | None = None,
-        connect_timeout: float | None = CONNECT_TIMEOUT,
-        heartbeat: float | None = HEARTBEAT,
-        limits: Limits | None = None,
-    ) -> None:
-        self._ops: list[BatchOp] = []
-        super().__init__(
-            db_name,
-            transport=transport,
-            endpoint=endpoint,
-            timeout=timeout,
-            auto_connect=auto_connect,
-            encoding=encoding,
-            dialect=dialect,
-            max_connections=max_connections,
-            curve=curve,
-            interceptors=interceptors,
-            retry=retry,
-            pool_timeout=pool_timeout,
-            connect_timeout=connect_timeout,
-            heartbeat=heartbeat,
-            limits=limits,
-        )
+        @overload
+        def __init__(
+            self: "WriteBatch[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[ClientKwargs]
+        ) -> None: ...
+
+        def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
+
+    def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
+        self._ops = []
+        super()._open_session(codec, max_connections, auto_connect)
 
     @classmethod
-    def borrowing(cls, client: Client[T], timeout: float | None = BATCH_TIMEOUT) -> "WriteBatch[T]":
+    def for_client(cls, client: SyncClient[T], timeout: float | None = BATCH_TIMEOUT) -> "WriteBatch[T]":
         """A batch for the database that ``client`` is connected to, over its connections."""
         batch = cls.__new__(cls)
-        batch._borrow(client, timeout)
-        batch._borrowed = True
+        batch._share_session(client, timeout)
+        batch._shares_session = True
         batch._ops = []
         return batch
 
@@ -196,14 +120,14 @@ class WriteBatch(Writes, Client[T]):
         ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.
         If it fails the operations stay, and Write may be called again. A batch that is not connected connects first.
         """
-        with self._taken() as ops:
-            self._run(self._written(ops, sync), timeout)
+        with self._take() as ops:
+            self._execute(self._write(ops, sync), timeout)
 
-    def _written(self, ops: list[BatchOp], sync: bool) -> Flow[None]:
-        if self._link.uid is None:
-            yield from operations.connect(self._link, self._wanted)
+    def _write(self, ops: list[BatchOp], sync: bool) -> Flow[None]:
+        if self._handle.uid is None:
+            yield from operations.connect(self._handle, self._database_name)
         if ops:
-            yield from operations.call(self._link, Batch(ops, sync))
+            yield from operations.execute(self._handle, Batch(ops, sync))
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
@@ -215,5 +139,5 @@ class WriteBatch(Writes, Client[T]):
 
     def disconnect(self, *, timeout: float | None = None) -> None:
         """Closes every connection of its own; borrowed ones stay open. Write connects again."""
-        if not self._borrowed:
+        if not self._shares_session:
             super().disconnect(timeout=timeout)

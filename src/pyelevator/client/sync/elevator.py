@@ -2,20 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from pyelevator.arguments import to_text
 from pyelevator.client import operations
-from pyelevator.client.facade import (
-    DEFAULT_DIALECT,
-    DEFAULT_ENCODING,
-    DEFAULT_ENDPOINT,
-    DEFAULT_MAX_CONNECTIONS,
-    DEFAULT_TRANSPORT,
-    UNSET,
-    Client,
-    Unset,
-)
+from pyelevator.client.options import ClientKwargs
 from pyelevator.client.paging import (
     ITER_NAMES,
     SLICE_NAMES,
@@ -29,8 +20,8 @@ from pyelevator.client.paging import (
 )
 from pyelevator.client.sync import batch, ranges
 from pyelevator.client.sync.batch import BATCH_TIMEOUT
+from pyelevator.client.sync.client import SyncClient
 from pyelevator.client.sync.pipeline import Pipeline
-from pyelevator.codec import Codec, Limits
 from pyelevator.commands import (
     Data,
     DbCreate,
@@ -49,20 +40,13 @@ from pyelevator.commands import (
     RepairReport,
 )
 from pyelevator.errors import CursorExpired, KeyNotFound
-from pyelevator.flows import Interceptor
 from pyelevator.legacy import accept_old_calls, call_timeout
-from pyelevator.transports import Curve, Transport
-from pyelevator.transports.base import HEARTBEAT
-from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
-
-if TYPE_CHECKING:
-    from pyelevator.interceptors import Retry
 
 T = TypeVar("T", str, bytes)
 
 
 @accept_old_calls
-class Elevator(Client[T]):
+class Elevator(SyncClient[T]):
     """A client of one database.
 
     >>> E = Elevator(transport="fake")
@@ -74,84 +58,19 @@ class Elevator(Client[T]):
     >>> E.disconnect()
     """
 
-    @overload
-    def __init__(
-        self: "Elevator[str]",
-        db_name: str | None = ...,
-        *,
-        transport: str | Transport = ...,
-        endpoint: str = ...,
-        timeout: float | Unset | None = ...,
-        auto_connect: bool = ...,
-        encoding: str = ...,
-        dialect: str | Codec = ...,
-        max_connections: int = ...,
-        curve: Curve | None = ...,
-        interceptors: Sequence[Interceptor] = ...,
-        retry: "Retry | None" = ...,
-        pool_timeout: float | None = ...,
-        connect_timeout: float | None = ...,
-        heartbeat: float | None = ...,
-        limits: Limits | None = ...,
-    ) -> None: ...
+    if TYPE_CHECKING:  # at run time the constructor is inherited
 
-    @overload
-    def __init__(
-        self: "Elevator[bytes]",
-        db_name: str | None = ...,
-        *,
-        transport: str | Transport = ...,
-        endpoint: str = ...,
-        timeout: float | Unset | None = ...,
-        auto_connect: bool = ...,
-        encoding: None,
-        dialect: str | Codec = ...,
-        max_connections: int = ...,
-        curve: Curve | None = ...,
-        interceptors: Sequence[Interceptor] = ...,
-        retry: "Retry | None" = ...,
-        pool_timeout: float | None = ...,
-        connect_timeout: float | None = ...,
-        heartbeat: float | None = ...,
-        limits: Limits | None = ...,
-    ) -> None: ...
+        @overload
+        def __init__(
+            self: "Elevator[str]", db_name: str | None = ..., *, encoding: str = ..., **options: Unpack[ClientKwargs]
+        ) -> None: ...
 
-    def __init__(
-        self,
-        db_name: str | None = None,
-        *,
-        transport: str | Transport = DEFAULT_TRANSPORT,
-        endpoint: str = DEFAULT_ENDPOINT,
-        timeout: float | Unset | None = UNSET,
-        auto_connect: bool = True,
-        encoding: str | None = DEFAULT_ENCODING,
-        dialect: str | Codec = DEFAULT_DIALECT,
-        max_connections: int = DEFAULT_MAX_CONNECTIONS,
-        curve: Curve | None = None,
-        interceptors: Sequence[Interceptor] = (),
-        retry: "Retry | None" = None,
-        pool_timeout: float | None = None,
-        connect_timeout: float | None = CONNECT_TIMEOUT,
-        heartbeat: float | None = HEARTBEAT,
-        limits: Limits | None = None,
-    ) -> None:
-        super().__init__(
-            db_name,
-            transport=transport,
-            endpoint=endpoint,
-            timeout=timeout,
-            auto_connect=auto_connect,
-            encoding=encoding,
-            dialect=dialect,
-            max_connections=max_connections,
-            curve=curve,
-            interceptors=interceptors,
-            retry=retry,
-            pool_timeout=pool_timeout,
-            connect_timeout=connect_timeout,
-            heartbeat=heartbeat,
-            limits=limits,
-        )
+        @overload
+        def __init__(
+            self: "Elevator[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[ClientKwargs]
+        ) -> None: ...
+
+        def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 
     def __exit__(self, *_: object) -> None:
         self.disconnect()
@@ -160,12 +79,12 @@ class Elevator(Client[T]):
 
     def listdb(self, *, timeout: float | None = None) -> list[str]:
         """The names of the server's databases, ``default`` first."""
-        return self._run(operations.call(self._link, DbList()), timeout)
+        return self._execute(operations.execute(self._handle, DbList()), timeout)
 
     def createdb(self, db_name: str, options: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> None:
         """Creates a database; an absolute path adopts the LevelDB there, with its data, under that path as name.
 
-        An adopted database, one that was there before, keeps the compression that its tables show (none if they show
+        An adopted database, one that was there before, keeps the compression that its tables show (none if they decode
         none), so that its own program can read it afterwards; see also :meth:`forgetdb`.
 
         Args:
@@ -180,7 +99,7 @@ class Elevator(Client[T]):
             DatabaseError: it exists already, or the server refuses the name.
             UsageError: there is no such option; nothing was sent.
         """
-        self._run(operations.create(self._link, DbCreate(to_text(db_name, "db_name"), options)), timeout)
+        self._execute(operations.create(self._handle, DbCreate(to_text(db_name, "db_name"), options)), timeout)
 
     def dropdb(self, db_name: str, *, force: bool = False, timeout: float | None = None) -> None:
         """Removes a database and its files. ``default`` is emptied and stays.
@@ -194,7 +113,7 @@ class Elevator(Client[T]):
         Raises:
             DatabaseError: there is no such database, or it was there before; nothing was removed.
         """
-        self._run(operations.call(self._link, DbDrop(to_text(db_name, "db_name"), force)), timeout)
+        self._execute(operations.execute(self._handle, DbDrop(to_text(db_name, "db_name"), force)), timeout)
 
     def forgetdb(self, db_name: str, *, timeout: float | None = None) -> None:
         """Takes a database off the server's list, and leaves its files as they are; ``createdb`` adopts it again.
@@ -203,7 +122,7 @@ class Elevator(Client[T]):
             DatabaseError: there is no such database, or it is ``default``.
             UsageError: an old server, which only drops databases; nothing was sent.
         """
-        self._run(operations.call(self._link, DbForget(to_text(db_name, "db_name"))), timeout)
+        self._execute(operations.execute(self._handle, DbForget(to_text(db_name, "db_name"))), timeout)
 
     def repairdb(self, *, force: bool = False, timeout: float | None = None) -> RepairReport | None:
         """Repairs the connected database: brings back what can be read of its files, in its newest version.
@@ -223,19 +142,19 @@ class Elevator(Client[T]):
             DatabaseError: these are another program's files, or it takes ``force``; nothing was changed.
             UsageError: an old server, which knows no ``force``; nothing was sent.
         """
-        return self._run(operations.repair(self._link, force), timeout)
+        return self._execute(operations.repair(self._handle, force), timeout)
 
     def mount(self, db_name: str, *, timeout: float | None = None) -> None:
         """Opens a database on the server; using one does the same."""
-        self._run(operations.call(self._link, DbMount(to_text(db_name, "db_name"))), timeout)
+        self._execute(operations.execute(self._handle, DbMount(to_text(db_name, "db_name"))), timeout)
 
     def unmount(self, db_name: str, *, timeout: float | None = None) -> None:
         """Closes a database on the server and gives its memory back; the next use opens it again."""
-        self._run(operations.call(self._link, DbUmount(to_text(db_name, "db_name"))), timeout)
+        self._execute(operations.execute(self._handle, DbUmount(to_text(db_name, "db_name"))), timeout)
 
     def ping(self, *, timeout: float | None = None) -> str:
         """``"PONG"``, if the server is there."""
-        return self._run(operations.call(self._link, Ping()), timeout).decode("ascii", "replace")
+        return self._execute(operations.execute(self._handle, Ping()), timeout).decode("ascii", "replace")
 
     # Keys and values
 
@@ -246,9 +165,9 @@ class Elevator(Client[T]):
             KeyNotFound: "Key not found"; it is a KeyError.
         """
         try:
-            value: T = self._text.value(self._call(Get.make(key), timeout, compression))
+            value: T = self._decoder.value(self._execute_command(Get.make(key), timeout, compression))
         except KeyNotFound as error:
-            self._text.tell(error)
+            self._decoder.decode_key_of(error)
             raise
         return value
 
@@ -257,15 +176,15 @@ class Elevator(Client[T]):
 
         What is written survives the server's process. ``sync=True`` waits until it survives the machine, too.
         """
-        self._call(Put(key, value, sync), timeout)
+        self._execute_command(Put(key, value, sync), timeout)
 
     def Delete(self, key: Data, *, sync: bool = False, timeout: float | None = None) -> None:
         """Removes ``key``; a missing one is no error. ``sync`` as in :meth:`Put`."""
-        self._call(Delete(key, sync), timeout)
+        self._execute_command(Delete(key, sync), timeout)
 
     def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
         """Whether ``key`` is there; a key with an empty value is."""
-        return self._call(Exists.make(key), timeout)
+        return self._execute_command(Exists.make(key), timeout)
 
     def MGet(
         self,
@@ -281,7 +200,7 @@ class Elevator(Client[T]):
         reading them once more is several times as quick, until they are written.
         """
         command = MGet(keys, fill_cache)
-        return self._text.values(self._run(operations.mget(self._link, command, compression), timeout))
+        return self._decoder.values(self._execute(operations.mget(self._handle, command, compression), timeout))
 
     @overload
     def Range(
@@ -336,18 +255,20 @@ class Elevator(Client[T]):
             timeout: seconds.
         """
         command = build_scan(start, limit, include_key, include_value, prefix, reverse=reverse)
-        if not (self._looks_ahead and isinstance(command, Range) and can_page(command, self._link.features)):
+        if not (self._prefetches and isinstance(command, Range) and can_page(command, self._handle.features)):
             return self._scan(command, timeout, compression)
         deadline = self._deadline(timeout)
         with suppress(CursorExpired, IncompleteRange):  # the caller has seen nothing of it yet
             return ranges.collect_range(self, RangePager.from_command(command), compression, deadline)
-        return self._decode_rows(command, self._run_until(operations.scan(self._link, command, compression), deadline))
+        return self._decode_rows(
+            command, self._execute_until(operations.scan(self._handle, command, compression), deadline)
+        )
 
     def _scan(self, command: ScanCommand, timeout: float | None, compression: bool) -> list[Any]:
         if isinstance(command, ScanPager):
-            rows = self._run(operations.scan(self._link, command, compression), timeout)
+            rows = self._execute(operations.scan(self._handle, command, compression), timeout)
         else:
-            rows = self._call(command, timeout, compression)
+            rows = self._execute_command(command, timeout, compression)
         return self._decode_rows(command, rows)
 
     @overload
@@ -464,12 +385,12 @@ class Elevator(Client[T]):
         ['a', '1']
         """
         command = build_scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=ITER_NAMES)
-        pager = ScanPager.for_iterator(command, consistent, lazy=self._looks_ahead)
+        pager = ScanPager.for_iterator(command, consistent, lazy=self._prefetches)
         return ranges.RangeIter(self, pager, compression, call_timeout(timeout))
 
     def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "batch.WriteBatch[T]":
         """A batch for the connected database, over this client's connections, with a timeout of its own."""
-        return batch.WriteBatch.borrowing(self, timeout)
+        return batch.WriteBatch.for_client(self, timeout)
 
     def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "Pipeline[T]":
         """A pipeline: commands that travel together, in one round trip where the server knows how.

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
-from pyelevator.client.decoding import Text
+from pyelevator.client.decoding import ResultDecoder
 from pyelevator.client.paging import SLICE_NAMES, ScanCommand, ScanPager, build_scan, check_count
-from pyelevator.client.pipelines import pipeline
+from pyelevator.client.pipelines import execute_pipeline
 from pyelevator.commands import Command, Data, Delete, Exists, Get, MGet, Put
 from pyelevator.deadlines import check_timeout
 from pyelevator.errors import ArgumentTypeError, ElevatorError, KeyNotFound, UsageError
 
 if TYPE_CHECKING:
-    from pyelevator.client.facade import Client
+    from pyelevator.client.sync.client import SyncClient
 
 T = TypeVar("T", str, bytes)
 R = TypeVar("R")
@@ -30,14 +30,14 @@ class _Pending:
 PENDING: Final = _Pending()
 
 
-class Result(Generic[R]):
+class PipelineResult(Generic[R]):
     """What becomes of one command of a pipeline."""
 
-    __slots__ = ("_outcome", "_show", "command")
+    __slots__ = ("_decode", "_outcome", "command")
 
-    def __init__(self, command: Command[Any], show: Callable[[Any], R]) -> None:
+    def __init__(self, command: Command[Any], decode: Callable[[Any], R]) -> None:
         self.command = command
-        self._show = show
+        self._decode = decode
         self._outcome: Any = PENDING
 
     def done(self) -> bool:
@@ -55,7 +55,7 @@ class Result(Generic[R]):
             raise outcome
         if outcome is PENDING:
             raise UsageError("there is no result yet; leave the with block, or call execute()")
-        return self._show(outcome)
+        return self._decode(outcome)
 
     def exception(self) -> Exception | None:
         """The exception that ``result`` raises; None if it gives a result.
@@ -67,44 +67,44 @@ class Result(Generic[R]):
             raise UsageError("there is no result yet; leave the with block, or call execute()")
         return self._outcome if isinstance(self._outcome, Exception) else None
 
-    def settle(self, outcome: Any) -> None:
+    def set_outcome(self, outcome: Any) -> None:
         """Sets the outcome, as the wire has it."""
         self._outcome = outcome
 
     def __repr__(self) -> str:
-        return f"<Result of {self.command.verb}: {'done' if self.done() else 'pending'}>"
+        return f"<PipelineResult of {self.command.verb}: {'done' if self.done() else 'pending'}>"
 
 
-class Commands(Generic[T]):
+class PipelineBuilder(Generic[T]):
     """The commands of a pipeline before it is executed, and their results afterwards; the same for sync and async."""
 
-    def __init__(self, text: Text[T], raise_errors: bool) -> None:
-        self._text: Text[T] = text
+    def __init__(self, text: ResultDecoder[T], raise_errors: bool) -> None:
+        self._decoder: ResultDecoder[T] = text
         if not isinstance(raise_errors, bool):
             raise ArgumentTypeError(f"raise_errors must be bool, not {type(raise_errors).__name__}")
         self._raise_errors = raise_errors
-        self._queue: list[Result[Any]] = []
-        self._executed: Sequence[Result[Any]] = ()
+        self._queue: list[PipelineResult[Any]] = []
+        self._executed: Sequence[PipelineResult[Any]] = ()
 
-    def Get(self, key: Data) -> "Result[T]":
+    def Get(self, key: Data) -> "PipelineResult[T]":
         """The value of ``key``; its result raises KeyNotFound where there is none."""
-        return self._add(Get.make(key), self._text.value)
+        return self._add(Get.make(key), self._decoder.value)
 
-    def Put(self, key: Data, value: Data, *, sync: bool = False) -> "Result[None]":
+    def Put(self, key: Data, value: Data, *, sync: bool = False) -> "PipelineResult[None]":
         """Sets the value of ``key``; ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`."""
         return self._add(Put(key, value, sync), _same)
 
-    def Delete(self, key: Data, *, sync: bool = False) -> "Result[None]":
+    def Delete(self, key: Data, *, sync: bool = False) -> "PipelineResult[None]":
         """Removes ``key``; a missing one is no error."""
         return self._add(Delete(key, sync), _same)
 
-    def Exists(self, key: Data) -> "Result[bool]":
+    def Exists(self, key: Data) -> "PipelineResult[bool]":
         """Whether ``key`` is there."""
         return self._add(Exists.make(key), _same)
 
-    def MGet(self, keys: Sequence[Data], fill_cache: bool = False) -> "Result[list[T | None]]":
+    def MGet(self, keys: Sequence[Data], fill_cache: bool = False) -> "PipelineResult[list[T | None]]":
         """The values of ``keys``, in their order; None for a missing one."""
-        return self._add(MGet(keys, fill_cache), self._text.values)
+        return self._add(MGet(keys, fill_cache), self._decoder.values)
 
     def Range(
         self,
@@ -115,7 +115,7 @@ class Commands(Generic[T]):
         include_value: bool = True,
         prefix: Data | None = None,
         reverse: bool = False,
-    ) -> "Result[list[Any]]":
+    ) -> "PipelineResult[list[Any]]":
         """The pairs from ``start`` on, as in :meth:`Elevator.Range <pyelevator.Elevator.Range>`.
 
         Raises:
@@ -131,18 +131,18 @@ class Commands(Generic[T]):
         include_key: bool = True,
         include_value: bool = True,
         reverse: bool = False,
-    ) -> "Result[list[Any]]":
+    ) -> "PipelineResult[list[Any]]":
         """The first ``offset`` pairs from ``key_from`` on, as in :meth:`Elevator.Slice <pyelevator.Elevator.Slice>`."""
         count = check_count(offset)
         return self._add_scan(
             build_scan(key_from, count, include_key, include_value, None, reverse=reverse, names=SLICE_NAMES)
         )
 
-    def _add_scan(self, command: ScanCommand) -> "Result[list[Any]]":
+    def _add_scan(self, command: ScanCommand) -> "PipelineResult[list[Any]]":
         if isinstance(command, ScanPager):
             raise UsageError("a count under a prefix takes several messages, and no place in a pipeline; use Slice")
         pairs = command.include_key and command.include_value
-        return self._add(command, self._text.pairs if pairs else self._text.values)
+        return self._add(command, self._decoder.pairs if pairs else self._decoder.values)
 
     def Clear(self) -> None:
         """Discards what was not executed."""
@@ -160,13 +160,13 @@ class Commands(Generic[T]):
             text = f"a pipeline with {queued} commands was dropped; call execute(), or Clear() to discard them"
             warn(text, ResourceWarning, stacklevel=2, source=self)
 
-    def _add(self, command: Command[Any], show: Callable[[Any], U]) -> "Result[U]":
-        result = Result(command, show)
+    def _add(self, command: Command[Any], decode: Callable[[Any], U]) -> "PipelineResult[U]":
+        result = PipelineResult(command, decode)
         self._queue.append(result)
         return result
 
     @contextmanager
-    def _taken(self) -> Iterator[list[Result[Any]]]:
+    def _take(self) -> Iterator[list[PipelineResult[Any]]]:
         """What is queued, and no longer is. Whatever has no outcome in the end (there is no database, say, or a signal
         handler raised) is queued again."""
         results = self._queue
@@ -178,21 +178,21 @@ class Commands(Generic[T]):
             self._queue = [result for result in results if not result.done()] + added
             raise
 
-    def _settle(self, results: Sequence[Result[Any]], outcomes: Sequence[Any]) -> None:
+    def _resolve(self, results: Sequence[PipelineResult[Any]], outcomes: Sequence[Any]) -> None:
         """Hands out what became of the commands.
 
         Raises:
-            ElevatorError: what the first command that failed raised, if errors are to be raised; ``others`` has those
-                of the later ones.
+            ElevatorError: what the first command that failed raised, if errors are to be raised; ``other_errors`` has
+                those of the later ones.
         """
         self._executed = results
         for result, outcome in zip(results, outcomes, strict=True):
             if isinstance(outcome, KeyNotFound):
-                self._text.tell(outcome)
-            result.settle(outcome)
+                self._decoder.decode_key_of(outcome)
+            result.set_outcome(outcome)
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if errors and self._raise_errors:
-            raise _first(errors, len(outcomes))
+            raise _first_error(errors, len(outcomes))
 
     @property
     def results(self) -> list[Any]:
@@ -204,16 +204,16 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _first(errors: list[Exception], count: int) -> Exception:
+def _first_error(errors: list[Exception], count: int) -> Exception:
     first = errors[0]
     if isinstance(first, ElevatorError):
-        first.others = tuple(errors[1:])
+        first.other_errors = tuple(errors[1:])
     if len(errors) > 1:
         first.add_note(f"{len(errors)} of the {count} commands of the pipeline failed; this was the first")
     return first
 
 
-class Pipeline(Commands[T]):
+class Pipeline(PipelineBuilder[T]):
     """Commands that travel together: one round trip for all of them, where the server knows how.
 
     Made by :meth:`Elevator.pipeline <pyelevator.Elevator.pipeline>`. Each method queues a command and gives a handle;
@@ -232,9 +232,9 @@ class Pipeline(Commands[T]):
     ('1', [None, '1'])
     """
 
-    def __init__(self, client: "Client[T]", raise_errors: bool, timeout: float | None) -> None:
-        super().__init__(client._text, raise_errors)
-        self._client: Client[T] = client
+    def __init__(self, client: "SyncClient[T]", raise_errors: bool, timeout: float | None) -> None:
+        super().__init__(client._decoder, raise_errors)
+        self._client: SyncClient[T] = client
         self._timeout = check_timeout(timeout)
 
     def execute(self, *, timeout: float | None = None) -> list[Any]:
@@ -244,16 +244,16 @@ class Pipeline(Commands[T]):
             timeout: seconds for all of it.
 
         Raises:
-            ElevatorError: what the first command that failed raised (not with ``raise_errors=False``); its ``others``
-                are the errors of later commands. The other handles have their results nevertheless.
+            ElevatorError: what the first command that failed raised (not with ``raise_errors=False``); its
+                ``other_errors`` are those of later commands. The other handles have their results nevertheless.
         """
         self._execute(self._timeout if timeout is None else timeout)
         return self.results
 
     def _execute(self, timeout: float | None) -> None:
-        with self._taken() as results:
-            flow = pipeline(self._client._link, [result.command for result in results])
-            self._settle(results, self._client._run(flow, timeout))
+        with self._take() as results:
+            flow = execute_pipeline(self._client._handle, [result.command for result in results])
+            self._resolve(results, self._client._execute(flow, timeout))
 
     def __enter__(self) -> Self:
         return self

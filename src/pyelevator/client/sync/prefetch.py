@@ -2,7 +2,8 @@
 
 from typing import Any, Final, Generic, TypeVar
 
-from pyelevator.client.sync.session import Begun, Session
+from pyelevator.client.sync.pool import PendingResponse
+from pyelevator.client.sync.session import Session
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import TransportError
 from pyelevator.flows import Effect, Flow, Send, drive, resume
@@ -28,7 +29,7 @@ class PrefetchedFlow(Generic[R]):
     def __init__(self, session: Session, flow: Flow[R], deadline: Deadline) -> None:
         self._session, self._flow, self._deadline = session, flow, deadline
         self._effect: Effect | None = None
-        self._pending: Begun | None = None
+        self._pending: PendingResponse | None = None
         self._outcome: BaseException | None = None
         try:
             self._effect = next(flow)
@@ -41,7 +42,7 @@ class PrefetchedFlow(Generic[R]):
         """Sends the first request; where that fails, it is sent when its answer is wanted."""
         if isinstance(self._effect, Send):
             try:
-                self._pending = self._session.begin(self._effect.request, NO_WAIT)
+                self._pending = self._session.send_nowait(self._effect.request, NO_WAIT)
             except TransportError:
                 self._pending = None
 
@@ -57,12 +58,12 @@ class PrefetchedFlow(Generic[R]):
             return result
         if self._outcome is not None or self._effect is None:
             raise self._outcome or RuntimeError("it has been given up")
-        perform, first = self._session.performer(self._deadline), self._effect
+        perform, first = self._session.effect_handler(self._deadline), self._effect
 
         def perform_or_receive(effect: Effect) -> Any:
             if effect is first and self._pending is not None:
                 pending, self._pending = self._pending, None
-                return pending.finish(self._deadline)
+                return pending.receive(self._deadline)
             return perform(effect)
 
         return drive(resume(self._flow, first), perform_or_receive)

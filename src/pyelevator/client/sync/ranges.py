@@ -8,8 +8,8 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from attrs import Factory, define, evolve
 
-from pyelevator.client.facade import Client
 from pyelevator.client.paging import RangePager, ScanPager, describe_iterator
+from pyelevator.client.sync.client import SyncClient
 from pyelevator.client.sync.prefetch import PrefetchedFlow
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ElevatorError, TransportError
@@ -22,10 +22,10 @@ _Fetched: TypeAlias = tuple[Any, ScanPager]
 """The rows of a page, which may still be encoded, and the pager of the next page."""
 
 
-def collect_range(client: Client[Any], pager: RangePager, compression: bool, deadline: Deadline) -> list[Any]:
+def collect_range(client: SyncClient[Any], pager: RangePager, compression: bool, deadline: Deadline) -> list[Any]:
     """Return all pairs of a range: while one page is decoded, the next one comes."""
     page, pager = client._fetch_page(pager, compression, deadline)
-    decode = client._text.pairs
+    decode = client._decoder.pairs
     rows: list[Any] = []
     while not pager.done:
         prefetched = client._prefetch_page(pager, compression, deadline)
@@ -97,7 +97,7 @@ class RangeIter(Generic[T]):
     # Whatever is raised here, and wherever, changes nothing: a page counts from the moment at which it stands behind
     # the one before it, which is one instruction of Python's.
 
-    def __init__(self, client: Client[Any], pager: ScanPager, compression: bool, timeout: float | None) -> None:
+    def __init__(self, client: SyncClient[Any], pager: ScanPager, compression: bool, timeout: float | None) -> None:
         self._client, self._compression, self._timeout = client, compression, timeout
         self._pager = pager
         self._exhausted = False
@@ -163,7 +163,7 @@ class RangeIter(Generic[T]):
         forks = page.forks if isinstance(page.pager.cursor, bytes) else FORKS.count
         loaded: _Page[T] = _Page.before(pager, forks)
         try:
-            if client._looks_ahead and not pager.done:
+            if client._prefetches and not pager.done:
                 end = client._deadline(self._timeout)
                 loaded.prefetched.append(client._prefetch_page(pager, self._compression, end))
             loaded.rows = iter(client._decode_rows(pager, rows))
