@@ -13,7 +13,7 @@ from pyelevator.cli.daemon import blocked_signals, handle_signals, raise_file_li
 from pyelevator.cli.errors import as_usage_error
 from pyelevator.cli.logs import logging_to
 from pyelevator.cli.options import load_settings, settings_options
-from pyelevator.client.facade import ENVIRONMENT
+from pyelevator.client.options import URL_VARIABLE
 from pyelevator.config import ProxySettings, read_proxy_config
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.transports.sockets.memory import map_large_blocks
@@ -46,15 +46,15 @@ def _upstream_for_clients(listen: Sequence[str]) -> Upstream:
     Raises:
         click.UsageError: the environment does not say which, or says that it is the proxy.
     """
-    url = os.environ.get(ENVIRONMENT)
+    url = os.environ.get(URL_VARIABLE)
     if not url:
         raise click.UsageError(
-            f"--upstream URL is missing: say which server to stand in front of, or set {ENVIRONMENT}"
+            f"--upstream URL is missing: say which server to stand in front of, or set {URL_VARIABLE}"
         )
     upstream: Upstream = as_usage_error(lambda: Upstream.from_client_url(url))
     if upstream.target.url in listen:
         raise click.UsageError(
-            f"{ENVIRONMENT} is where this proxy listens, and --upstream URL is missing: say which server to stand in "
+            f"{URL_VARIABLE} is where this proxy listens, and --upstream URL is missing: say which server to stand in "
             "front of"
         )
     return upstream
