@@ -139,7 +139,7 @@ def test_ping_needs_no_database(application):
     assert application(Request(Ping(), id=7)) == done(b"PONG")
 
 
-def test_dbconnect_answers_the_uid_and_tells_the_features(application):
+def test_dbconnect_returns_the_uid_and_the_features(application):
     uid = application.catalog.uid_of("default")
     assert application(Request(DbConnect("default"), id=7)) == Response(
         uid.encode(),
@@ -295,7 +295,7 @@ def test_only_the_end_of_the_process_passes(monkeypatch, error):
     ],
     ids=lambda value: f"{value!r:.40}",
 )
-def test_slow_requests_are_told_by_their_cost(application, command, slow):
+def test_slow_requests_are_recognized_by_their_cost(application, command, slow):
     application.catalog.mount("default")
     assert (application.try_handle(Request(command, application.catalog.uid_of("default"))) is None) is slow
 

@@ -83,7 +83,7 @@ def test_ids_are_long_and_never_the_same(world):
 
 
 @pytest.mark.parametrize("count", [11, 0, -1])
-def test_a_slice_with_nothing_behind_it_keeps_nothing(world, count):
+def test_a_slice_up_to_the_last_key_keeps_no_cursor(world, count):
     assert world.ask(Slice(None, count, cursor=True)).cursor is None
     assert len(world.cursors) == 0
 
@@ -93,7 +93,7 @@ def test_a_page_cut_by_bytes_keeps_its_snapshot(world):
     assert (len(response.payload), response.more, response.cursor is None) == (1, True, False)
 
 
-def test_a_count_below_one_gives_the_cursor_back_and_again_is_no_error(world):
+def test_a_count_below_one_closes_the_cursor_even_twice(world):
     cursor = world.open()
     for _ in range(2):
         response = world.ask(Slice(cursor=cursor))
@@ -124,7 +124,7 @@ def test_a_cursor_is_of_one_peer(world):
     assert not world.is_gone(cursor, peer="ann")
 
 
-def test_a_cursor_that_is_used_lives_on_and_one_that_is_not_expires(world):
+def test_a_used_cursor_stays_and_an_idle_one_expires(world):
     used, unused = world.open(), world.open()
     for _ in range(3):
         world.clock.now += 59
@@ -143,7 +143,7 @@ def test_no_cursor_grows_older_than_the_limit(world):
     assert world.is_gone(cursor)
 
 
-def test_a_tick_closes_the_snapshots_that_nobody_asks_for_any_more(world):
+def test_maintenance_closes_idle_snapshots(world):
     world.open()
     world.application.run_maintenance()
     assert len(world.cursors) == 1
@@ -158,7 +158,7 @@ def test_ticks_are_wanted_often_enough_for_the_cursors():
     assert Application.in_memory(Policy(cursor_idle=2, idle_unmount=1)).maintenance_interval == 0.25
 
 
-def test_above_the_limit_a_new_cursor_is_refused_and_the_old_ones_go_on(world):
+def test_above_the_limit_a_new_cursor_is_refused_and_others_stay(world):
     cursors = [world.open() for _ in range(4)]
     response = world.ask(Slice(None, 1, cursor=True))
     assert (response.code, response.cursor) == (ErrorCode.RUNTIME, None)
@@ -176,7 +176,7 @@ def test_expired_cursors_make_room(world):
     assert len(world.cursors) == 1
 
 
-def test_who_has_most_makes_room_for_others_with_what_was_unused_for_longest(world):
+def test_the_longest_idle_cursor_of_the_peer_with_most_is_evicted(world):
     hoarded = []
     for _ in range(4):
         hoarded.append(world.open(peer="hoarder"))
@@ -218,7 +218,7 @@ def test_the_end_of_the_application_ends_all_cursors(tmp_path):
     assert len(world.cursors) == 0
 
 
-def test_a_database_that_was_opened_again_by_its_use_does_not_revive_a_cursor(world):
+def test_a_database_that_is_opened_again_does_not_revive_a_cursor(world):
     cursor = world.open()
     world.ask(DbUmount("default"))
     world.ask(Put("k", "v"))
@@ -401,7 +401,7 @@ def test_what_was_opened_over_a_connection_that_ends_ends_soon_by_itself(world):
     assert len(world.cursors) == 0
 
 
-def test_what_is_still_at_work_for_a_connection_that_has_ended_keeps_nothing(world):
+def test_a_running_request_of_an_ended_connection_keeps_no_cursor(world):
     read = world.open(over=b"theirs")
     world.application.connection_ended(b"theirs")
     world.read(read, over=b"theirs")
@@ -436,7 +436,7 @@ def test_applications_around_another_one_share_its_cursors(world, wrap):
     assert len(world.cursors) == 0
 
 
-def test_applications_of_one_policy_share_no_cursors_and_a_changed_copy_has_its_own_limit():
+def test_applications_of_one_policy_share_no_cursors():
     policy = Policy(max_cursors=1)
     worlds = [Application.in_memory(one) for one in (policy, policy, evolve(policy, max_cursors=3))]
     opened = []
@@ -446,7 +446,7 @@ def test_applications_of_one_policy_share_no_cursors_and_a_changed_copy_has_its_
         some = [application(Request(Slice(None, 1, cursor=True), uid)).cursor for _ in range(4)]
         opened.append(sum(cursor is not None for cursor in some))
     assert opened == [1, 1, 3]
-    assert worlds[0]._cooperation is not worlds[1]._cooperation
+    assert worlds[0].cursors is not worlds[1].cursors
 
 
 def test_a_policy_holds_values_and_nothing_that_lives():

@@ -2,8 +2,7 @@
 
 import pytest
 
-from pyelevator.application import Application, Policy
-from pyelevator.application.context import Context
+from pyelevator.application import Application
 from pyelevator.application.fairness import CHUNK_ROWS, CheckpointedRows, Cooperation
 from pyelevator.codec.base import pack, pack_pieces
 from pyelevator.commands import PUT, Batch, Range
@@ -34,13 +33,14 @@ def test_encoding_passes_a_checkpoint_between_chunks_of_rows(size, checkpoints):
 @pytest.mark.parametrize(
     ("size", "checkpoints"), [(0, 0), (1, 0), (CHUNK_ROWS, 1), (CHUNK_ROWS + 1, 1), (3 * CHUNK_ROWS, 3)]
 )
-def test_a_range_passes_a_checkpoint_after_each_full_chunk(size, checkpoints):
-    cooperation = Counting()
-    application = Application.in_memory()
-    application._serve(
-        application.catalog, Context(Policy(), application.cursors, application.catalog.is_named_by_path, cooperation)
-    )
+def test_a_range_passes_a_checkpoint_after_each_full_chunk(size, checkpoints, monkeypatch):
+    application, passed = Application.in_memory(), []
+
+    def count(cooperation):
+        passed.append(cooperation)
+
+    monkeypatch.setattr(Cooperation, "checkpoint", count)
     uid = application.catalog.uid_of("default")
     application(Request(Batch([(PUT, b"%04d" % i, b"v") for i in range(size)]), uid))
     application(Request(Range(), uid, row_sink=list))
-    assert cooperation.count == checkpoints
+    assert len(passed) == checkpoints

@@ -129,7 +129,7 @@ def test_every_recorded_request_gets_one_answer_that_can_be_sent(dialect):
 
 
 @pytest.mark.parametrize("dialect", ["classic", "flat"])
-def test_our_answers_are_the_old_ones_where_those_were_sensible(dialect):
+def test_recorded_requests_get_the_recorded_responses(dialect):
     compared = 0
     for recording, request, answer in replay(dialect):
         name = recording["name"]

@@ -22,7 +22,7 @@ def test_compression_is_snappy_or_nothing(given, kept):
     assert check_options({"compression": given}) == {"compression": kept}
 
 
-def test_what_the_catalog_decides_and_what_is_not_given_is_left_out():
+def test_creation_options_and_missing_ones_are_left_out():
     assert check_options({"create_if_missing": False, "error_if_exists": True, "block_size": None}) == {}
 
 

@@ -90,7 +90,7 @@ def test_only_what_is_missing_is_read(world):
     assert world.reads == [b"1", None]
 
 
-def test_a_read_that_does_not_ask_for_it_fills_nothing_and_uses_what_is_there(world):
+def test_a_read_without_fill_cache_uses_the_cache_and_adds_nothing(world):
     world.read(b"a", fill=False)
     assert world.rows.size == 0
     world.read(b"a")
@@ -99,7 +99,7 @@ def test_a_read_that_does_not_ask_for_it_fills_nothing_and_uses_what_is_there(wo
 
 
 @pytest.mark.parametrize("value", [b"2", b"", None])
-def test_a_written_key_is_read_anew_and_no_other(world, value):
+def test_a_written_key_is_read_again_and_no_other(world, value):
     world.read(b"a", b"b")
     world.write(b"a", value)
     assert world.read(b"a", b"b") == [value, b"1"]
@@ -117,27 +117,27 @@ def test_a_key_that_is_being_written_is_not_kept(world, done):
     assert world.reads == [b"2"]
 
 
-def test_a_key_that_is_written_before_the_snapshot_is_taken_from_the_snapshot(world):
+def test_a_key_written_before_the_snapshot_is_read_from_it(world):
     world.read(b"a")
     world.before_snapshot = lambda: world.write(b"a", b"2")
     assert world.read(b"a", b"b") == [b"2", b"1"]
 
 
-def test_a_key_that_is_written_while_others_are_read_is_as_old_as_they_are_and_not_kept(world):
+def test_a_key_written_during_a_read_is_of_its_moment_and_not_cached(world):
     world.while_reading = lambda: (world.write(b"a", b"2"), world.write(b"b", b"2"))
     assert world.read(b"a", b"b") == [b"1", b"1"]
     world.while_reading = lambda: None
     assert world.read(b"a", b"b") == [b"2", b"2"]
 
 
-def test_a_write_meanwhile_does_not_keep_other_keys_from_the_cache(world):
+def test_a_write_during_a_read_does_not_keep_other_keys_uncached(world):
     world.while_reading = lambda: world.write(b"a", b"2")
     world.read(b"a", b"b")
     assert world.read(b"b") == [b"1"]
     assert world.reads == []
 
 
-def test_two_reads_at_a_time_are_both_told_of_a_write(world):
+def test_two_reads_at_a_time_both_track_a_write(world):
     def inner():
         world.while_reading = lambda: world.write(b"a", b"2")
         world.rows.collect(world, [b"a", b"b"], world.seen, fill_cache=True)
@@ -148,7 +148,7 @@ def test_two_reads_at_a_time_are_both_told_of_a_write(world):
     assert world.read(b"a", b"b") == [b"2", b"1"]
 
 
-def test_a_read_that_fails_half_way_leaves_nothing_behind(world):
+def test_a_read_that_fails_half_way_caches_nothing(world):
     def fail():
         raise EngineError("no")
 
@@ -160,7 +160,7 @@ def test_a_read_that_fails_half_way_leaves_nothing_behind(world):
     assert world.read(b"a") == [b"1"]
 
 
-def test_keys_that_are_written_and_kept_again_between_two_looks_are_of_one_moment(world):
+def test_keys_written_and_cached_between_two_lookups_are_of_one_moment(world):
     class Keys(list):
         """Between its two keys others write both and read the second."""
 
@@ -182,7 +182,7 @@ READS = st.tuples(st.lists(KEYS, max_size=4), st.booleans(), st.integers(0, 7), 
 
 
 @given(st.lists(WRITES, max_size=60), st.lists(READS, max_size=25), st.sampled_from([0, 800, 1 << 20]))
-def test_every_read_is_of_one_moment_between_its_begin_and_its_end(writes, reads, most):
+def test_every_read_is_of_one_moment_between_its_start_and_end(writes, reads, most):
     world, history = World(most), [{}]
 
     def all_steps():
@@ -251,7 +251,7 @@ def test_what_is_about_to_go_is_removed_by_writes_too(others):
     assert world.read(b"00000") == [b"new"]
 
 
-def test_one_read_that_is_larger_than_half_of_it_changes_nothing():
+def test_a_read_larger_than_half_of_the_cache_changes_nothing():
     world = World(100_000)
     used = fill(world, 0, 50)
     fill(world, 50, 60, size=10_000)

@@ -72,7 +72,7 @@ def test_without_it_no_database_is_closed(idle_unmount, stays_open):
     application = Application.in_memory(Policy(idle_unmount=idle_unmount))
     uid = application.catalog.uid_of("default")
     application(Request(Put("k", "v"), uid))
-    mount = application.catalog.get_database(uid)
-    mount.used_at -= 3600
+    database = application.catalog.get_database(uid)
+    database.used_at -= 3600
     application.run_maintenance()
-    assert (mount.engine is not None) is stays_open
+    assert (database.engine is not None) is stays_open

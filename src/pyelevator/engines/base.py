@@ -316,7 +316,7 @@ class Storage(ABC):
     def resolve(self, path: str) -> str:
         """Return the one spelling of ``path``, so that no database is open under two."""
 
-    def confine(self, directories: Iterable[str]) -> None:  # noqa: B027 - a storage without files lies nowhere
+    def confine(self, directories: Iterable[str]) -> None:  # noqa: B027 - a storage without files has no directories
         """Refuse to open, inspect, repair or destroy anything outside of these directories from now on."""
 
     @abstractmethod

@@ -48,7 +48,7 @@ class ChunkedScan:
 def _take_pairs(rows: Iterator[Any], target_bytes: int) -> Chunk:
     """Take pairs in one flat loop, as ranges are long.
 
-    They are counted row by row, so that no second large one is read in vain.
+    They are counted row by row, so that no second large one is read without need.
     """
     taken: list[Any] = []
     add = taken.append

@@ -268,7 +268,7 @@ class EngineConformance:
 
     # Scans in chunks
 
-    def test_chunks_have_at_most_so_many_rows_and_say_their_bytes(self, letters: Engine) -> None:
+    def test_chunks_have_at_most_so_many_rows_and_count_their_bytes(self, letters: Engine) -> None:
         with letters.chunks(Bounds()) as chunks:
             assert chunks.read(2, 1000) == ([(b"a", b"1"), (b"b", b"2")], 4)
             assert chunks.read(1, 1000) == ([(b"ba", b"3")], 3)

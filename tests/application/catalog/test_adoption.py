@@ -91,7 +91,7 @@ def test_a_directory_in_the_data_directory_is_adopted_by_its_name(reopened, data
     assert get(catalog, "copy") == b"v"
 
 
-def test_a_path_in_an_old_store_file_is_dropped_only_if_told(reopened, data, tmp_path):
+def test_a_path_in_an_old_store_file_is_dropped_only_with_force(reopened, data, tmp_path):
     path = leveldb(tmp_path / "theirs")
     leveldb(data / "x")
     old = {name: {"path": str(place), "uid": name, "options": {}} for name, place in ((path, path), ("x", data / "x"))}
@@ -137,11 +137,11 @@ def test_an_open_database_is_closed_before_it_is_forgotten(reopened, tmp_path):
     path = leveldb(tmp_path / "theirs")
     catalog = reopened()
     catalog.create(path)
-    mount = catalog.get_database(catalog.uid_of(path))
+    database = catalog.get_database(catalog.uid_of(path))
     catalog.forget(path)
     with LevelDbStorage().open(path, {}) as engine:
         assert engine.get(b"k") == b"v"
-    with pytest.raises(ServerRuntimeError, match="doesn't exist"), mount:
+    with pytest.raises(ServerRuntimeError, match="doesn't exist"), database:
         pass
 
 
@@ -179,7 +179,7 @@ def test_a_forgetting_that_cannot_be_recorded_changes_nothing(reopened, tmp_path
     assert catalog.names() == ["default"]
 
 
-def test_a_database_whose_directory_is_gone_can_be_forgotten(reopened, tmp_path):
+def test_a_database_without_its_directory_can_be_forgotten(reopened, tmp_path):
     path = leveldb(tmp_path / "theirs")
     catalog = reopened()
     catalog.create(path)
@@ -192,7 +192,7 @@ def test_a_database_whose_directory_is_gone_can_be_forgotten(reopened, tmp_path)
 # What has never opened
 
 
-def test_what_never_opened_is_not_destroyed_even_if_told(reopened, data, tmp_path):
+def test_a_database_that_never_opened_is_not_destroyed_with_force(reopened, data, tmp_path):
     path = damaged(tmp_path / "theirs")
     before = content(tmp_path / "theirs")
     reopened().create(path)
@@ -319,7 +319,7 @@ def test_the_tolerance_of_a_client_without_ids_travels_on_with_an_id():
 # As commands
 
 
-def test_the_commands_drop_if_told_and_forget(application, ask):
+def test_the_commands_drop_with_force_and_forget(application, ask):
     for command in (DbCreate("x"), DbForget("x"), DbCreate("x")):
         assert ask(command).code is None
     refused = ask(DbDrop("x"))
@@ -329,7 +329,7 @@ def test_the_commands_drop_if_told_and_forget(application, ask):
     assert ask(DbList()).payload == [b"default"]
 
 
-def test_a_damaged_one_is_named_in_the_error_of_its_use(reopened, tmp_path):
+def test_a_damaged_database_is_named_in_the_error_of_its_use(reopened, tmp_path):
     path = damaged(tmp_path / "theirs")
     catalog = reopened()
     catalog.create(path)
@@ -345,14 +345,14 @@ def test_unused_adopted_databases_are_closed_and_others_stay_open(reopened, tmp_
     catalog = reopened()
     catalog.create(path)
     catalog.create("ours")
-    mounts = [catalog.get_database(catalog.uid_of(name)) for name in (path, "ours")]
-    assert [mount.engine is None for mount in mounts] == [False, False]
+    databases = [catalog.get_database(catalog.uid_of(name)) for name in (path, "ours")]
+    assert [database.engine is None for database in databases] == [False, False]
     catalog.unmount_idle(None, 60)
-    assert [mount.engine is None for mount in mounts] == [False, False]
+    assert [database.engine is None for database in databases] == [False, False]
     catalog.unmount_idle(None, -1)  # as after any time
-    assert [mount.engine is None for mount in mounts] == [True, False]
+    assert [database.engine is None for database in databases] == [True, False]
     catalog.unmount_idle(-1, None)
-    assert [mount.engine is None for mount in mounts] == [True, True]
+    assert [database.engine is None for database in databases] == [True, True]
     assert get(catalog, path) == b"v"
 
 
@@ -360,9 +360,9 @@ def test_the_shorter_time_holds_for_an_adopted_database(reopened, tmp_path):
     path = leveldb(tmp_path / "theirs")
     catalog = reopened()
     catalog.create(path)
-    mount = catalog.get_database(catalog.uid_of(path))
+    database = catalog.get_database(catalog.uid_of(path))
     catalog.unmount_idle(-1, 60)
-    assert mount.engine is None
+    assert database.engine is None
 
 
 def test_an_adopted_database_is_closed_after_a_minute_by_default():
@@ -434,7 +434,7 @@ def test_a_database_of_the_server_s_own_is_compressed(reopened, data, tmp_path):
     assert 1 in block_types(path)
 
 
-def test_a_compression_that_is_asked_for_is_taken(reopened, data, tmp_path):
+def test_an_explicit_compression_is_used(reopened, data, tmp_path):
     path = in_tables(tmp_path / "theirs", None)
     catalog = reopened()
     catalog.create(path, {"compression": True})
@@ -478,7 +478,7 @@ def test_reads_of_an_adopted_log_leave_no_compressed_block(reopened, tmp_path):
 # What clients are told
 
 
-def test_errors_name_the_path_of_a_database_that_is_named_by_it_and_of_no_other(tmp_path, data):
+def test_errors_name_the_path_only_of_a_database_named_by_it(tmp_path, data):
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "1.log").write_text("started\n")

@@ -101,11 +101,11 @@ def test_mounting_and_unmounting_are_idempotent_and_keep_the_data(catalog):
 
 
 def test_an_engine_is_at_hand_while_the_database_is_mounted(catalog):
-    mount = catalog.get_database(catalog.uid_of("default"))
+    database = catalog.get_database(catalog.uid_of("default"))
     catalog.mount("default")
-    assert mount.engine
+    assert database.engine
     catalog.unmount("default")
-    assert not mount.engine
+    assert not database.engine
 
 
 def test_repair_keeps_the_data_and_closes_the_database(catalog):
@@ -115,7 +115,7 @@ def test_repair_keeps_the_data_and_closes_the_database(catalog):
     assert get(catalog, "default") == b"v"
 
 
-def test_a_dropped_database_is_gone_and_its_name_free(catalog):
+def test_a_dropped_database_does_not_exist_and_its_name_is_free(catalog):
     catalog.create("x")
     put(catalog, "x")
     uid = catalog.uid_of("x")
@@ -128,11 +128,11 @@ def test_a_dropped_database_is_gone_and_its_name_free(catalog):
     assert get(catalog, "x") is None
 
 
-def test_a_use_that_was_looked_up_before_the_drop_fails(catalog):
+def test_a_lease_of_a_database_found_before_its_drop_fails(catalog):
     catalog.create("x")
-    mount = catalog.get_database(catalog.uid_of("x"))
+    database = catalog.get_database(catalog.uid_of("x"))
     catalog.drop("x")
-    with pytest.raises(ServerRuntimeError, match="doesn't exist"), mount:
+    with pytest.raises(ServerRuntimeError, match="doesn't exist"), database:
         pass
 
 
@@ -169,11 +169,11 @@ def _refuse(path, options):
 
 def test_after_close_there_is_no_database(catalog):
     uid = catalog.uid_of("default")
-    mount = catalog.get_database(uid)
+    database = catalog.get_database(uid)
     catalog.close()
     with pytest.raises(ServerRuntimeError):
         catalog.get_database(uid)
-    with pytest.raises(ServerRuntimeError), mount:
+    with pytest.raises(ServerRuntimeError), database:
         pass
 
 

@@ -37,12 +37,12 @@ def test_what_closes_a_database_waits_for_its_leases(catalog, pool, call):
         "repair": lambda: catalog.repair(uid),
         "close": catalog.close,
     }
-    mount = catalog.get_database(uid)
-    with mount as engine:
+    database = catalog.get_database(uid)
+    with database as engine:
         engine.write([(PUT, b"k", b"v")])
         scan = engine.scan(Bounds())
         done = pool.submit(closing[call])
-        while mount.engine:
+        while database.engine:
             threading.Event().wait(0.001)
         assert not done.done()
         assert engine.get(b"k") == b"v"
@@ -121,12 +121,12 @@ def test_of_many_creations_of_one_name_one_succeeds(catalog, pool):
     assert catalog.names() == ["default", "x"]
 
 
-def test_of_two_drops_one_succeeds_and_spares_what_is_created_after_it(catalog, pool):
+def test_of_two_drops_one_succeeds_and_keeps_what_is_created_later(catalog, pool):
     catalog.create("x")
-    mount = catalog.get_database(catalog.uid_of("x"))
-    with mount:
+    database = catalog.get_database(catalog.uid_of("x"))
+    with database:
         drops = [pool.submit(catalog.drop, "x") for _ in range(2)]
-        while mount._exclusive < 2:
+        while database._exclusive < 2:
             threading.Event().wait(0.001)
     errors = [drop.exception(WAIT) for drop in drops]
     assert sorted(map(str, errors)) == ["Database x does not exist", "None"]

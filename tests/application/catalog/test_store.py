@@ -314,7 +314,7 @@ def test_a_crash_before_the_rename_leaves_the_old_store(reopened, data, monkeypa
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), PermissionError(13, "Permission denied")])
-def test_a_drop_that_cannot_be_recorded_changes_nothing_and_can_be_repeated(reopened, data, monkeypatch, error):
+def test_a_drop_that_cannot_be_recorded_changes_nothing(reopened, data, monkeypatch, error):
     catalog = reopened()
     leveldb(data / "x")
     catalog.create("x")
@@ -361,7 +361,7 @@ def test_a_drop_on_a_full_disk_frees_the_space_that_recording_it_takes(reopened,
 # Files that vanished
 
 
-def test_a_database_whose_files_are_gone_says_so_and_can_be_dropped(reopened, data):
+def test_a_database_without_its_files_reports_that_and_can_be_dropped(reopened, data):
     store(data, {"x": {"path": "/gone/x", "uid": UID}})
     catalog = reopened()
     assert catalog.names() == ["default", "x"]
@@ -472,7 +472,7 @@ def test_paths_into_the_data_directory_are_refused(reopened, data, tmp_path, ins
     (tmp_path / "link").symlink_to(data)
     catalog = reopened()
     for path in (f"{data}{inside}", f"{tmp_path}/link{inside}"):
-        with pytest.raises(DatabaseError, match="lies in the data directory"):
+        with pytest.raises(DatabaseError, match="is in the data directory"):
             catalog.create(path)
     with pytest.raises(DatabaseError, match="already exists"):
         catalog.create(str(data / "default"))
@@ -551,7 +551,7 @@ def test_what_is_no_longer_allowed_is_not_used_any_more(reopened, tmp_path, use)
     assert files(Path(name)) == before
 
 
-def test_a_path_outside_is_refused_before_anybody_looks_there(reopened, tmp_path, monkeypatch):
+def test_a_path_outside_is_refused_before_it_is_looked_up(reopened, tmp_path, monkeypatch):
     catalog, looked = reopened(allowed_roots=[str(tmp_path / "allowed")]), []
     resolve = LevelDbStorage.resolve
     monkeypatch.setattr(LevelDbStorage, "resolve", lambda self, path: looked.append(path) or resolve(self, path))

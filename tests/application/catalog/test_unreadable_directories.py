@@ -66,7 +66,7 @@ def test_a_disk_that_fails_under_one_database_stops_no_other(reopened, data, cap
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_who_uses_it_gets_the_failure_as_an_answer(data, failure):
+def test_the_failure_is_the_response_to_its_use(data, failure):
     store(data, "default", "bad")
     application = Application(Catalog(Failing(FAILURES[failure]), str(data)))
     answer = application(Request(Get("k"), "bad", 7))
@@ -75,7 +75,7 @@ def test_who_uses_it_gets_the_failure_as_an_answer(data, failure):
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_without_a_store_file_what_cannot_be_looked_at_is_passed_over(reopened, data, caplog, failure):
+def test_without_a_store_file_unreadable_directories_are_ignored(reopened, data, caplog, failure):
     for name in ("good", "bad"):
         with LevelDbStorage().open(str(data / name), {}):
             pass
@@ -95,7 +95,7 @@ def test_without_a_store_file_what_cannot_be_looked_at_is_passed_over(reopened, 
     ],
     ids=["name", "uid", "flat"],
 )
-def test_a_name_that_nobody_could_be_told_does_not_keep_others_from_the_list(data, caplog, entry):
+def test_a_name_that_cannot_be_sent_does_not_hide_the_others(data, caplog, entry):
     (data / "store.json").write_text(json.dumps(entry))
     with caplog.at_level(logging.WARNING, "pyelevator.catalog"):
         application = Application.on_leveldb(str(data))

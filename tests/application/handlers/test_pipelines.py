@@ -63,7 +63,7 @@ def test_a_batch_in_a_pipeline_has_its_limit_too():
     assert (batch.code, put) == (ErrorCode.VALUE, None)
 
 
-def test_after_too_many_bytes_the_rest_is_refused_and_nothing_of_it_executed():
+def test_commands_over_the_byte_limit_are_refused_and_not_executed():
     ask = with_policy(max_range_bytes=100)
     ask(Put("k", "v" * 60))
     answers = outcomes(ask(Pipeline([Get("k"), Get("k"), Get("k"), Put("l", "1")])))
@@ -88,13 +88,13 @@ def written(monkeypatch):
     return writes
 
 
-def test_writes_next_to_one_another_are_written_in_one_go_and_only_those(written):
+def test_only_consecutive_writes_are_written_together(written):
     ask = with_policy()
     ask(Pipeline([Put("a", "1"), Delete("b"), Put("c", "3"), Get("a"), Put("d", "4"), Put("e", "5", sync=True)]))
     assert written == [(3, False), (1, False), (1, True)]
 
 
-def test_a_write_that_fails_is_an_error_of_what_was_written_with_it_and_the_rest_goes_on(written):
+def test_a_failed_write_fails_the_commands_written_with_it_only(written):
     ask = with_policy()
     answers = outcomes(ask(Pipeline([Put("a", "1"), Get("a"), Put("bad", "2"), Put("with it", "3"), Get("a")])))
     refused = Response.failure(ErrorCode.OS, "no space left on device")
@@ -149,7 +149,7 @@ KEYS = [b"%04d" % i for i in range(600)]
 
 
 @pytest.mark.parametrize("commands", [KEYS, KEYS[::-1], KEYS[:300] * 2])
-def test_many_keys_that_are_looked_up_are_answered_one_by_one_in_order(ask, commands):
+def test_many_keys_read_at_once_have_outcomes_in_order(ask, commands):
     ask(Batch([(PUT, key, b"v" + key) for key in KEYS[::2]]))
     there = set(KEYS[::2])
     answer = ask(Pipeline([kind(key) for key in commands for kind in (Get, Exists)]))
@@ -158,7 +158,7 @@ def test_many_keys_that_are_looked_up_are_answered_one_by_one_in_order(ask, comm
     ]
 
 
-def test_reads_see_the_writes_before_them_and_not_those_behind(ask):
+def test_reads_see_the_writes_before_them_and_not_later_ones(ask):
     gets = [Get(key) for key in KEYS]
     puts = [Put(key, b"new") for key in KEYS]
     ask(Batch([(PUT, key, b"old") for key in KEYS]))

@@ -48,7 +48,7 @@ def test_pages_follow_one_another_and_are_of_one_moment(world):
     ("bounds", "keys"),
     [({"stop": b"03"}, KEYS[:4]), ({"start": b"18"}, KEYS[18:]), ({"prefix": b"1", "stop": b"12"}, KEYS[10:13])],
 )
-def test_a_range_that_fits_one_page_is_whole_and_keeps_nothing(world, bounds, keys):
+def test_a_range_that_fits_one_page_is_complete_and_keeps_no_cursor(world, bounds, keys):
     response = world.page(**bounds)
     assert ([key for key, _ in response.payload], response.more, response.cursor) == (keys, False, None)
     assert len(world.cursors) == 0
@@ -73,7 +73,7 @@ def test_without_room_for_a_snapshot_all_pairs_come_at_once(world):
     assert len(world.cursors) == 2
 
 
-def test_an_iteration_that_needs_the_room_ends_a_range_which_can_begin_anew(world):
+def test_an_iterator_without_room_evicts_the_cursor_of_a_paged_range(world):
     first, second = world.page().cursor, world.page().cursor
     kept = world.ask(Slice(None, 1, cursor=True)).cursor
     assert len(world.cursors) == 2
@@ -93,7 +93,7 @@ def test_an_iteration_that_needs_the_room_ends_a_range_which_can_begin_anew(worl
         ({"max_range_bytes": 1}, ErrorCode.VALUE),
     ],
 )
-def test_the_limits_are_for_all_pages_together_and_a_page_asked_for_twice_counts_once(limits, code):
+def test_limits_are_for_all_pages_and_a_repeated_page_counts_once(limits, code):
     world = World(**limits)
     response, rows = world.page(), []
     while response.more:
@@ -126,7 +126,7 @@ def test_a_page_has_no_more_rows_than_one_may_have_however_small_they_are(world,
 
 
 @pytest.mark.parametrize("size", [0, 10, 100_000, 300_000, 1_000_000])
-def test_a_large_range_is_gathered_in_pieces_of_few_rows_and_few_bytes(size):
+def test_a_large_range_is_collected_in_chunks_of_few_rows_and_bytes(size):
     pieces = []
 
     class Gathered(list):

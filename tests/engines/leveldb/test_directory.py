@@ -226,7 +226,7 @@ def test_no_dropping_removes_files_that_only_have_the_names(storage, theirs, nam
     assert checksums(theirs) == before
 
 
-def test_refused_openings_do_not_turn_the_log_of_another_program_over(storage, theirs):
+def test_refused_openings_do_not_rotate_another_program_s_log(storage, theirs):
     leveldb(theirs)
     (theirs / "LOG.old").write_text("what it said before\n")
     with plyvel.DB(str(theirs)):
@@ -263,7 +263,7 @@ def copy(theirs):
     return theirs
 
 
-def test_an_incomplete_copy_is_told_of_and_untouched(storage, copy):
+def test_an_incomplete_copy_is_reported_and_untouched(storage, copy):
     before = checksums(copy)
     with pytest.raises(
         EngineDamaged, match=r"its manifest counts on \d{6}\.log, which is not there; if this is a copy"
@@ -281,7 +281,7 @@ def test_createdb_registers_an_incomplete_copy_which_says_so_in_its_use(catalog,
     assert checksums(copy) == before
 
 
-def test_a_repair_of_an_incomplete_copy_keeps_the_tables_that_its_manifest_does_not_name(storage, copy):
+def test_a_repair_of_an_incomplete_copy_keeps_unnamed_tables(storage, copy):
     tables = sorted(file.name for file in copy.glob("*.ldb"))
     report = storage.repair(str(copy), {})
     assert set(tables) <= set(report.kept)
@@ -306,7 +306,7 @@ def with_the_log_of_its_manifest(folder):
         (folder / name).write_bytes(content)
 
 
-def test_a_table_that_the_manifest_is_too_old_to_name_is_told_of(storage, theirs):
+def test_a_table_newer_than_the_manifest_is_reported(storage, theirs):
     with_the_log_of_its_manifest(theirs)
     before = checksums(theirs)
     with pytest.raises(
@@ -342,7 +342,7 @@ def test_tables_that_a_killed_process_leaves_are_no_sign_of_a_copy(storage, thei
         storage.open(str(folder), {}).close()
 
 
-def test_a_missing_table_is_told_of(storage, theirs):
+def test_a_missing_table_is_reported(storage, theirs):
     leveldb(theirs)
     next(theirs.glob("*.ldb")).unlink()
     before = checksums(theirs)
@@ -364,7 +364,7 @@ def test_a_beginning_that_was_interrupted_is_begun_again(catalog, theirs):
     assert not (theirs / "pyelevator-creating").exists()
 
 
-def test_a_name_of_the_data_directory_is_looked_at_as_well(catalog, tmp_path):
+def test_a_directory_with_a_plain_name_is_inspected_too(catalog, tmp_path):
     folder = Path(tmp_path / "data" / "x")
     folder.mkdir()
     fill(folder, ["1.log"])

@@ -25,7 +25,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize(("text", "kind", "told"), TEXTS)
-def test_each_failure_is_told_with_the_path(text, kind, told):
+def test_each_failure_is_reported_with_the_path(text, kind, told):
     with pytest.raises(kind) as caught, ErrorTranslator("/db"):
         raise OSError(text)
     assert str(caught.value).startswith(told)
@@ -41,7 +41,7 @@ def filled(tmp_path):
     return path
 
 
-def test_a_block_of_another_compression_among_many_is_named_when_it_is_read(filled):
+def test_one_block_of_another_compression_is_named_when_it_is_read(filled):
     (table,) = filled.glob("*.ldb")
     set_block_type(table, 4, blocks_of(table)[-3:-2])  # behind those that are looked at before
     storage = LevelDbStorage()

@@ -94,7 +94,7 @@ def test_an_open_database_is_held_under_both_locks_until_it_has_closed(storage, 
 
 
 @pytest.mark.parametrize("call", ["open", "repair", "destroy", "prepare"])
-def test_a_refused_second_opening_gives_no_lock_away(storage, path, call):
+def test_a_refused_second_opening_releases_no_lock(storage, path, call):
     with storage.open(path, {}):
         for again in (storage, LevelDbStorage()):
             with pytest.raises(EngineError, match="is open already"):
@@ -103,7 +103,7 @@ def test_a_refused_second_opening_gives_no_lock_away(storage, path, call):
 
 
 @pytest.mark.parametrize("call", ["open", "repair", "destroy"])
-def test_a_database_that_another_library_of_this_process_has_open_is_refused(storage, path, call):
+def test_a_database_open_by_another_library_of_the_process_is_refused(storage, path, call):
     with plyvel.DB(path) as db:
         with pytest.raises(EngineError, match="is open already"):
             everything(storage, path)[call]()

@@ -81,20 +81,20 @@ def reader(*iterators):
     )
 
 
-def test_an_end_behind_which_nothing_can_be_read_again_is_an_error():
+def test_an_end_without_a_readable_first_row_is_an_error():
     for read in (lambda source: list(source.scan(Bounds())), lambda source: source.chunks(Bounds()).read(9, 1000)):
         with pytest.raises(EngineFileError, match=r"^/db could not be read to its end; .*: try again$"):
             read(reader(Iterator(PAIRS[:3], spent=True)))
 
 
-def test_an_end_behind_which_the_first_row_is_read_again_is_one():
+def test_an_end_with_a_readable_first_row_is_an_end():
     with reader(Iterator(PAIRS)).chunks(Bounds()) as chunks:
         assert chunks.read(9, 1000) == (PAIRS, 18)
         assert chunks.read(9, 1000) == ([], 0)
     assert list(reader(Iterator(PAIRS)).scan(Bounds())) == PAIRS
 
 
-def test_a_scan_that_finds_nothing_where_something_is_begins_anew():
+def test_a_scan_that_misses_an_existing_row_is_opened_again():
     blind = [Iterator([]) for _ in range(7)]
     assert list(reader(*blind, Iterator(PAIRS)).scan(Bounds())) == PAIRS
     assert all(iterator.closed for iterator in blind)
@@ -125,7 +125,7 @@ def test_keys_that_an_iterator_does_not_find_are_read_one_by_one():
     assert list(reader(Iterator(PAIRS)).iter_values([b"4", b"5", b"9"])) == [[b"v4", b"v5", None]]
 
 
-def test_keys_behind_an_end_that_cannot_be_reached_again_are_an_error():
+def test_keys_after_an_unreadable_end_are_an_error():
     class Failing(Iterator):
         def seek(self, key):
             super().seek(key)

@@ -147,7 +147,7 @@ def test_leveldbs_own_repair_makes_such_reads_disagree(path):
 
 
 @pytest.mark.parametrize("again", [1, 3])
-def test_a_repair_of_a_healthy_database_keeps_everything_and_sets_nothing_aside(storage, many, again):
+def test_a_repair_of_a_sound_database_sets_nothing_aside(storage, many, again):
     before = rows(storage, many)
     for _ in range(again):
         report = storage.repair(str(many), PLAIN)
@@ -367,7 +367,7 @@ def test_an_interrupted_repair_can_be_dropped_and_what_it_set_aside_stays(storag
     assert [str(file.relative_to(many)) for file in sorted(many.rglob("*"))] == ["lost", f"lost/{table.name}"]
 
 
-def test_what_a_killed_repair_has_begun_goes_with_the_next_opening(storage, many):
+def test_the_next_opening_removes_an_interrupted_repair(storage, many):
     before = rows(storage, many)
     (many / "pyelevator-repair.partial").mkdir()
     os.link(tables(many)[0], many / "pyelevator-repair.partial" / "000005.ldb")

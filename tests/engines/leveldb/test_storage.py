@@ -155,7 +155,7 @@ def test_reading_a_damaged_block_says_so(storage, filled):
             engine.get(PAIRS[0][0])
 
 
-def test_a_damaged_block_ends_pieces_with_an_engine_error(storage, filled):
+def test_a_damaged_block_ends_chunks_with_an_engine_error(storage, filled):
     table = files(filled, "*.ldb")[0]
     content = bytearray(table.read_bytes())
     content[100_000:100_100] = b"\0" * 100
@@ -178,7 +178,7 @@ def test_a_table_that_is_cut_off_is_damaged(storage, filled, share):
             engine.get(PAIRS[0][0])
 
 
-def test_a_backup_of_a_damaged_block_says_so_and_leaves_nothing(storage, filled, tmp_path):
+def test_a_backup_of_a_damaged_block_fails_and_leaves_nothing(storage, filled, tmp_path):
     flip(max(files(filled, "*.ldb")), last_block)
     with storage.open(filled, {}) as engine:
         with pytest.raises(EngineDamaged, match="is damaged; repair it with repairdb"):
@@ -196,7 +196,7 @@ def test_a_compaction_that_cannot_read_says_so(storage, filled):
 
 
 @pytest.mark.parametrize("bounds", [Bounds(), Bounds(start=PAIRS[1][0], reverse=True)], ids=str)
-def test_pieces_hold_the_files_that_they_read_until_they_are_closed(storage, filled, bounds):
+def test_chunked_scans_keep_their_files_until_they_are_closed(storage, filled, bounds):
     read_from = files(filled, "*.ldb")
     with storage.open(filled, {}) as engine:
         chunks = engine.chunks(bounds)
@@ -243,7 +243,7 @@ def test_a_file_in_the_place_of_a_database_is_an_engine_error(storage, tmp_path)
     assert (tmp_path / "db").read_text() == "mine"
 
 
-def test_destroy_leaves_what_repairs_set_aside_unless_told(storage, filled):
+def test_destroy_keeps_files_that_repairs_set_aside_by_default(storage, filled):
     (log,) = files(filled, "*.log")
     log.write_bytes(b"\x5a" * 1000)
     storage.repair(filled, {})
@@ -254,7 +254,7 @@ def test_destroy_leaves_what_repairs_set_aside_unless_told(storage, filled):
     assert not Path(filled).exists()
 
 
-def test_destroy_removes_the_directory_after_a_repair_that_set_nothing_aside(storage, filled):
+def test_destroy_removes_the_directory_if_nothing_was_set_aside(storage, filled):
     storage.repair(filled, {})
     storage.destroy(filled)
     assert not Path(filled).exists()
@@ -272,7 +272,7 @@ def test_destroy_leaves_foreign_files(storage, filled, set_aside):
     assert not storage.exists(filled)
 
 
-def test_destroy_leaves_what_a_link_called_lost_leads_to(storage, filled, tmp_path):
+def test_destroy_keeps_the_target_of_a_link_called_lost(storage, filled, tmp_path):
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "000012.log").write_text("theirs")
     Path(filled, "lost").symlink_to(tmp_path / "theirs")
@@ -369,9 +369,7 @@ def test_a_log_that_was_cut_anywhere_gives_the_batches_before_that(storage, path
 
 @pytest.mark.parametrize("filling", [b"\0", b"\x5a"])
 @pytest.mark.parametrize("cut", [10, 50, 99])
-def test_a_log_whose_end_was_never_written_gives_the_batches_before_that_at_the_latest_after_a_repair(
-    storage, path, log, filling, cut
-):
+def test_a_log_without_its_end_has_the_batches_before_it_after_a_repair(storage, path, log, filling, cut):
     file, content = log
     kept = len(content) * cut // 100
     file.write_bytes(content[:kept] + filling * (len(content) - kept))
@@ -404,7 +402,7 @@ def picked(engine, keys):
 
 @pytest.mark.parametrize("far", [-1, 1 << 40], ids=["points", "walk"])
 @pytest.mark.parametrize("step", [1, 2, 9, 400])
-def test_picking_finds_the_same_by_point_reads_and_by_one_iterator(spread, monkeypatch, far, step):
+def test_point_reads_and_one_iterator_find_the_same_values(spread, monkeypatch, far, step):
     engine, model = spread
     monkeypatch.setattr("pyelevator.engines.leveldb.reader._SCAN_MAX_GAP", far)
     keys = [b"", *(b"%04d" % i for i in range(0, 1000, step)), b"9999", b"zz"]
@@ -425,7 +423,7 @@ def test_picking_from_a_damaged_block_says_so(storage, filled, monkeypatch, far,
             picked(engine, [key for key, _ in PAIRS[::step]])
 
 
-def test_a_pick_that_is_left_half_way_leaves_nothing_open(spread):
+def test_iter_values_that_is_closed_early_leaves_nothing_open(spread):
     engine, model = spread
     chunks = engine.iter_values(sorted(model))
     assert next(chunks)[0] == model[min(model)]

@@ -139,7 +139,7 @@ class NamePolicy:
         if path is None:
             raise _not_allowed_error(name)
         if name.startswith("/") and _is_within(path, self.directory):
-            raise DatabaseError(f"{name} lies in the data directory; databases there are created by their plain names")
+            raise DatabaseError(f"{name} is in the data directory; databases there are created by their plain names")
         if _is_within(self.directory, path):
             raise DatabaseError(f"{name} holds the data directory, and cannot be a database; choose a directory for it")
         if not _is_within(path, self.directory):

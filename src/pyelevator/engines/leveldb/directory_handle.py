@@ -27,7 +27,7 @@ def open_directory(path: str, *, create: bool = False) -> int:
         Its file descriptor.
 
     Raises:
-        OSError: it is missing, or not a directory, or a symbolic link stands on the way.
+        OSError: it is missing, or not a directory, or its path has a symbolic link.
     """
     root, *parts = Path(os.path.abspath(path)).parts  # noqa: PTH100 - which would follow links
     here = os.open(root, _PARENT_FLAGS if parts else _DIRECTORY_FLAGS)
@@ -59,7 +59,7 @@ def _open(here: int, part: str, flags: int) -> int:
         return os.open(part, flags, dir_fd=here)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR) and _is_symlink(here, part):
-            raise OSError(errno.ELOOP, "a symbolic link stands in place of a directory") from error
+            raise OSError(errno.ELOOP, "there is a symbolic link instead of a directory") from error
         raise
 
 

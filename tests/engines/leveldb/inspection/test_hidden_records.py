@@ -55,7 +55,7 @@ def headers(data):
 
 
 @pytest.mark.parametrize("pattern", ["*.log", "MANIFEST-*"])
-def test_a_sound_file_hides_nothing_and_neither_does_one_that_was_cut(alive, tmp_path, pattern):
+def test_a_sound_or_truncated_file_hides_nothing(alive, tmp_path, pattern):
     _, data = content(alive, pattern)
     assert hidden(tmp_path, data) is None
     for end in range(0, len(data), 3):
@@ -64,7 +64,7 @@ def test_a_sound_file_hides_nothing_and_neither_does_one_that_was_cut(alive, tmp
 
 
 @pytest.mark.parametrize("pattern", ["*.log", "MANIFEST-*"])
-def test_a_length_that_reaches_behind_the_end_is_seen(alive, tmp_path, pattern):
+def test_a_length_past_the_end_is_detected(alive, tmp_path, pattern):
     _, data = content(alive, pattern)
     for at in headers(data):
         for bit in range(16):
@@ -92,7 +92,7 @@ def test_a_log_of_something_else_is_no_unfinished_write(alive, tmp_path, kind):
         assert log.read_bytes() == before + RUBBISH[kind]
 
 
-def test_a_repair_keeps_what_stands_before_rubbish_and_the_log_itself(alive, tmp_path):
+def test_a_repair_keeps_the_records_before_garbage_and_the_log(alive, tmp_path):
     folder = shutil.copytree(alive, tmp_path / "db")
     log, data = content(folder, "*.log")
     log.write_bytes(data + RUBBISH["text"])
@@ -117,7 +117,7 @@ def test_lengths_are_corrected_where_checksums_show_them(alive):
         assert correct_lengths(sound) == sound
 
 
-def test_a_repair_brings_back_what_lies_behind_a_damaged_length(alive, tmp_path):
+def test_a_repair_recovers_what_follows_a_damaged_length(alive, tmp_path):
     copy = shutil.copytree(alive, tmp_path / "db")
     file, data = content(copy, "*.log")
     damaged = bytearray(data)
@@ -133,7 +133,7 @@ def test_a_repair_brings_back_what_lies_behind_a_damaged_length(alive, tmp_path)
     assert (copy / "lost" / file.name).read_bytes() == damaged
 
 
-def test_records_behind_zeros_are_seen(alive, tmp_path):
+def test_records_after_zeros_are_detected(alive, tmp_path):
     _, data = content(alive, "*.log")
     _, second, third, *_ = headers(data)
     damaged = data[:second] + b"\0" * (third - second) + data[third:]

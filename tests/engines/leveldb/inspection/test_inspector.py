@@ -72,7 +72,7 @@ def test_a_sound_database_is_valid_and_shows_its_compression(path, compression, 
     assert seen.manifest.tables == {int(file.stem) for file in path.glob("*.ldb")}
 
 
-def test_a_thorough_look_counts_every_block(db):
+def test_a_thorough_inspection_counts_every_block(db):
     assert sum(inspect(str(db), thorough=True).block_types.values()) == sum(
         len(blocks_of(table)) + 1 for table in db.glob("*.ldb")
     )
@@ -157,21 +157,21 @@ def test_names_that_leveldb_takes(name, kind, number, canonical):
         "-1.log",
     ],
 )
-def test_names_that_leveldb_leaves_alone(name):
+def test_names_that_leveldb_ignores(name):
     assert parse_file_name(name) is None
 
 
 @pytest.mark.parametrize(
     "name", ["1.log", "0000012.ldb", "7.sst", "99.dbtmp", "MANIFEST-4", "20240101.log", "777777.sst"]
 )
-def test_files_with_names_of_leveldbs_are_strangers(db, name):
+def test_other_files_with_names_of_leveldb_are_lookalikes(db, name):
     (db / name).write_text("started\nended\n")
     seen = inspect(str(db))
     assert seen.lookalikes == (name,)
     assert seen.is_valid
 
 
-def test_an_own_log_is_no_stranger_whatever_is_in_it(db):
+def test_an_own_log_is_never_a_lookalike(db):
     (log,) = db.glob("*.log")
     for content in (b"", b"\0" * 100, os.urandom(8) + b"\x01\xff\x00" + os.urandom(100)):
         log.write_bytes(content)
@@ -338,7 +338,7 @@ def test_a_compression_that_leveldb_lacks_is_named(db, kind, words, thorough):
     )
 
 
-def test_one_foreign_block_among_many_is_found_by_a_thorough_look(db):
+def test_one_foreign_block_is_found_by_a_thorough_inspection(db):
     table = table_of(db)
     set_block_type(table, 4, blocks_of(table)[-1:])
     assert "blocks of type 4" in inspect(str(db), thorough=True).foreign
@@ -358,7 +358,7 @@ POINTERS = {
 
 @pytest.mark.parametrize("words", POINTERS)
 @pytest.mark.parametrize("pattern", ["CURRENT", "MANIFEST-*", "*.ldb", "*.log"])
-def test_what_stands_in_place_of_the_data_is_named(db, words, pattern):
+def test_placeholders_of_the_data_are_named(db, words, pattern):
     for file in db.glob(pattern):
         file.write_bytes(POINTERS[words])
     assert inspect(str(db)).foreign.startswith(f"not all there: {min(db.glob(pattern)).name} is {words}")
@@ -391,7 +391,7 @@ def test_a_record_that_is_cut_off_is_none():
     assert [record.payload for record in read_records(whole[:-1])] == [b"abc"]
 
 
-def test_a_record_behind_its_block_is_an_error():
+def test_a_record_that_crosses_its_block_is_an_error():
     with pytest.raises(FormatError, match="longer than its block"):
         list(read_records(b"\0\0\0\0\xff\xff\x01" + b"x" * 10))
 

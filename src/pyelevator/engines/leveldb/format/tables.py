@@ -68,7 +68,7 @@ class Table:
         """
         end = handle.offset + handle.size
         if end + _TRAILER.size > self.size:
-            raise FormatError("a block lies behind the end")
+            raise FormatError("a block is past the end")
         return os.pread(self._descriptor, 1, end)[0]
 
     def is_sound(self, handle: BlockHandle) -> bool:
