@@ -114,7 +114,7 @@ who does not use asyncio not for its import."""
 if not TYPE_CHECKING:  # a type checker would take it to allow any name
 
     def __getattr__(name):
-        """A name of ``_HOMES``, loaded; from then on it stands here like any other."""
+        """Load a name of ``_HOMES``; from then on it stands here like any other."""
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         home = import_module(_HOMES[name])

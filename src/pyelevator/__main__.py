@@ -5,12 +5,12 @@ import sys
 
 
 def _keep_signals() -> None:
-    """Keeps what means nothing yet, or is no reason to end, until the server or the proxy runs and attends to it."""
+    """Ignore signals that mean nothing yet until the server or the proxy handles them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2))
 
 
 def main() -> None:
-    """Runs the command line; without click, says what to install."""
+    """Run the command line; without click, say what to install."""
     if sys.argv[1:2] in (["serve"], ["proxy"]):
         _keep_signals()  # before all that takes time: imports do
     try:

@@ -1,4 +1,4 @@
-"""What callers may give as arguments: the converters of the commands, which take much and hold bytes.
+"""Arguments: the converters of the commands, which accept str or bytes-like and return bytes.
 
 Each one raises ArgumentTypeError for a type and UsageError for a value that no command can carry; the message names
 the argument.
@@ -28,8 +28,10 @@ BatchOp: TypeAlias = tuple[int, bytes, bytes] | tuple[int, bytes]
 
 
 class CheckedSequence(Sequence[T]):
-    """Arguments that a codec has looked through, and that a command holds as they are: as they may be very many, they
-    are made a chunk at a time whenever they are taken."""
+    """Arguments that a codec has checked, and that a command holds as they are.
+
+    They may be very many, and are made a chunk at a time whenever they are iterated over.
+    """
 
     @abstractmethod
     def chunks(self, most: int) -> Iterator[Sequence[T]]:
@@ -46,7 +48,7 @@ def _is_checked(values: Any) -> bool:
 
 
 class BadSignal(UsageError):
-    """An operation of a batch starts with something else than PUT or DELETE."""
+    """An operation of a batch that starts with something else than PUT or DELETE."""
 
     def __init__(self, signal: object) -> None:
         self.signal = signal.decode("utf-8", "replace") if isinstance(signal, bytes) else signal
@@ -58,12 +60,12 @@ class BadSignal(UsageError):
 
 @singledispatch
 def kind_of(value: object) -> str:
-    """What texts, for callers and for peers, call the type of a value; whoever has further types registers them."""
+    """Return the name of a value's type for error texts; modules with further types register them."""
     return type(value).__name__
 
 
 def to_bytes(value: Data, name: str) -> bytes:
-    """``value`` as bytes.
+    """Return ``value`` as bytes.
 
     Raises:
         ArgumentTypeError: not str or bytes-like; the message names the argument.
@@ -84,7 +86,7 @@ def to_bytes(value: Data, name: str) -> bytes:
 
 
 def to_text(value: Data, name: str) -> str:
-    """``value`` as str, UTF-8 with surrogateescape; raises as :func:`to_bytes` does."""
+    """Return ``value`` as str, UTF-8 with surrogateescape; raise as :func:`to_bytes` does."""
     return to_bytes(value, name).decode("utf-8", "surrogateescape")
 
 
@@ -109,7 +111,7 @@ def _flag(value: bool, name: str) -> bool:
 
 
 def integer(value: int, name: str) -> int:
-    """A whole number of 64 bits."""
+    """Check an integer of 64 bits."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise ArgumentTypeError(f"{name} must be int, not {kind_of(value)}")
     if not -(1 << 63) <= value < 1 << 63:
@@ -119,102 +121,102 @@ def integer(value: int, name: str) -> int:
 
 # One converter per argument name: attrs wants named functions, and the messages name the argument.
 def key(value: Data) -> bytes:
-    """A key."""
+    """Convert a key."""
     return value if type(value) is bytes else to_bytes(value, "key")
 
 
 def value(value: Data) -> bytes:
-    """A value."""
+    """Convert a value."""
     return value if type(value) is bytes else to_bytes(value, "value")
 
 
 def start(value: Data | None) -> bytes | None:
-    """The first key of a scan, None for an open end."""
+    """Convert the first key of a scan; None is an open end."""
     return _optional(value, "start")
 
 
 def stop(value: Data | None) -> bytes | None:
-    """The last key of a scan, None for an open end."""
+    """Convert the last key of a scan; None is an open end."""
     return _optional(value, "stop")
 
 
 def prefix(value: Data | None) -> bytes | None:
-    """What all keys of a scan begin with, None for anything."""
+    """Convert the prefix of all keys of a scan; None is any."""
     return _optional(value, "prefix")
 
 
 def include_key(value: bool) -> bool:
-    """Whether a scan answers the keys."""
+    """Check whether a scan answers the keys."""
     return _flag(value, "include_key")
 
 
 def include_value(value: bool) -> bool:
-    """Whether a scan answers the values."""
+    """Check whether a scan answers the values."""
     return _flag(value, "include_value")
 
 
 def fill_cache(value: bool) -> bool:
-    """Whether the server keeps what it reads in its caches."""
+    """Check whether the server keeps in its caches what it reads."""
     return _flag(value, "fill_cache")
 
 
 def sync(value: bool) -> bool:
-    """Whether a write is answered only when it survives a crash of the machine."""
+    """Check whether a write is answered only when it survives a crash of the machine."""
     return _flag(value, "sync")
 
 
 def report(value: bool) -> bool:
-    """Whether a repair says what it did."""
+    """Check whether a repair reports what it did."""
     return _flag(value, "report")
 
 
 def force(value: bool) -> bool:
-    """Whether a database is dropped that was there before the server."""
+    """Check whether a database is dropped that was there before the server."""
     return _flag(value, "force")
 
 
 def tolerant(value: bool) -> bool:
-    """Whether options that do not exist are passed over."""
+    """Check whether options that do not exist are passed over."""
     return _flag(value, "tolerant")
 
 
 def lazy(value: bool) -> bool:
-    """Whether pages may stay packed for now."""
+    """Check whether pages may stay encoded for now."""
     return _flag(value, "lazy")
 
 
 def reverse(value: bool) -> bool:
-    """Whether a scan goes from the last key down to the first."""
+    """Check whether a scan goes from the last key down to the first."""
     return _flag(value, "reverse")
 
 
 def exclusive(value: bool) -> bool:
-    """Whether a slice leaves the key out that it starts from."""
+    """Check whether a slice leaves out the key that it starts from."""
     return _flag(value, "exclusive")
 
 
 def cursor(value: Data | bool) -> bytes | bool:
-    """The id of a cursor, True for a new one, False for none."""
+    """Convert the id of a cursor; True is a new one, False none."""
     return value if isinstance(value, bool) else to_bytes(value, "cursor")
 
 
 def count(value: int) -> int:
-    """How many pairs a slice answers."""
+    """Check the number of pairs that a slice answers."""
     return integer(value, "count")
 
 
 def max_bytes(value: int | None) -> int | None:
-    """After how many bytes a slice may be cut, None for never."""
+    """Check the bytes after which a slice may be cut; None is never."""
     return None if value is None else integer(value, "max_bytes")
 
 
 def name(value: Data) -> str:
-    """The name of a database, or of a verb."""
+    """Convert the name of a database, or of a verb."""
     return to_text(value, "name")
 
 
 def keys(values: Iterable[Data]) -> Sequence[bytes]:
-    """Many keys, in a list or a tuple."""
+    """Convert many keys, in a list or a tuple."""
     if _is_checked(values):
         return values  # type: ignore[return-value]
     if not isinstance(values, (list, tuple)):
@@ -229,7 +231,7 @@ def keys(values: Iterable[Data]) -> Sequence[bytes]:
 
 
 def options(values: Mapping[str, OptionValue] | None) -> dict[str, OptionValue]:
-    """LevelDB options: names and plain values."""
+    """Convert LevelDB options: names and plain values."""
     if values is None:
         return {}
     if not isinstance(values, Mapping):
@@ -249,7 +251,7 @@ def _option(value: Any, name: Data) -> OptionValue:
 
 
 def ops(values: Iterable[BatchOp]) -> Sequence[BatchOp]:
-    """The operations of a batch. A sound batch is passed on as it is; only another one is built anew."""
+    """Convert the operations of a batch; a canonical batch is returned as it is."""
     if _is_checked(values):
         return values  # type: ignore[return-value]
     if not isinstance(values, (list, tuple)):
@@ -258,7 +260,7 @@ def ops(values: Iterable[BatchOp]) -> Sequence[BatchOp]:
 
 
 def are_ops(ops: Sequence[Any]) -> bool:
-    """Tell whether all are exactly ``BatchOp``. One flat loop: batches are long, and calls would double its time."""
+    """Return whether all are exactly ``BatchOp``. One flat loop: batches are long, and calls would double its time."""
     for op in ops:
         if type(op) is not tuple and type(op) is not list:
             return False
@@ -272,7 +274,7 @@ def are_ops(ops: Sequence[Any]) -> bool:
 
 
 def _convert_op(op: Any, index: int) -> BatchOp:
-    """One operation, converted. A string has its first character for a signal, as in the old server."""
+    """Convert one operation. A string has its first character for a signal, as in the old server."""
     signal = op[:1] if isinstance(op, (str, bytes)) and op else _signal_of(op, index)
     if signal not in (PUT, DELETE):
         raise BadSignal(signal)

@@ -38,7 +38,7 @@ R = TypeVar("R")
 
 
 class PayloadKind(enum.Enum):
-    """What kind of payload answers a command; the codecs write each kind in their own way."""
+    """The kind of payload that answers a command; the codecs encode each kind in their own way."""
 
     EMPTY = "empty"
     SCALAR = "scalar"
@@ -51,9 +51,7 @@ class PayloadKind(enum.Enum):
 
 
 class Access(enum.IntEnum):
-    """What a client must be allowed, before a server that knows its clients executes a command; each includes those
-    before it.
-    """
+    """What a client must be allowed before a server executes a command; each level includes those before it."""
 
     NONE = 0
     """Nothing more than to be known to the server."""
@@ -93,7 +91,7 @@ class Command(Generic[R]):
     errors: ClassVar[Mapping[ErrorCode, tuple[type[ServerError], str | None]]] = {}
 
     def _fields(self) -> tuple[Any, ...]:
-        """What is compared."""
+        """Return what is compared."""
         found = [(field.eq_key, getattr(self, field.name)) for field in attrs.fields(type(self)) if field.eq]
         return tuple([value if key is None else key(value) for key, value in found])
 
@@ -110,7 +108,7 @@ class Command(Generic[R]):
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def result(self, payload: Any) -> R:
-        """The result for a caller, in bytes.
+        """Return the result for a caller, in bytes.
 
         Raises:
             MalformedMessage: the payload has the wrong type.
@@ -118,7 +116,7 @@ class Command(Generic[R]):
         return payload  # type: ignore[no-any-return]
 
     def error(self, code: ErrorCode, message: str) -> ServerError:
-        """The exception for a failure that the server answered."""
+        """Return the exception for a failure that the server answered."""
         for marked in _BY_MESSAGE_PREFIX:
             if code is marked.code and message.startswith(marked.MESSAGE_PREFIX):
                 return marked(message)
@@ -157,13 +155,13 @@ class _ListResult(Command[list[Any]]):
 
 @command
 class Keyed(Command[R]):
-    """A command that has one key, and nothing else."""
+    """A command with one key and no other field."""
 
     key: bytes = field(converter=arguments.key)
 
     @classmethod
     def make(cls, key: Data) -> Self:
-        """As the constructor, and in half the time: clients and servers make one for each call.
+        """Make it in half the time of the constructor: clients and servers make one for each call.
 
         Not for subclasses with fields or converters of their own.
 
@@ -194,7 +192,7 @@ class Get(Keyed[bytes]):
 
 @command
 class Put(_NoResult):
-    """Sets the value of one key. ``sync`` asks for an answer only when it survives a crash of the machine."""
+    """Set the value of one key. ``sync`` asks for an answer only when it survives a crash of the machine."""
 
     verb = "PUT"
     access = Access.WRITE
@@ -207,7 +205,7 @@ class Put(_NoResult):
 
 @command
 class Delete(_NoResult):
-    """Removes one key; a missing key is no error. ``sync`` as in :class:`Put`."""
+    """Remove one key; a missing key is no error. ``sync`` as in :class:`Put`."""
 
     verb = "DELETE"
     access = Access.WRITE
@@ -219,7 +217,7 @@ class Delete(_NoResult):
 
 @command
 class Exists(Keyed[bool]):
-    """Whether a key is there; an empty value counts."""
+    """Tell whether a key is there; an empty value counts."""
 
     verb = "EXISTS"
     access = Access.READ
@@ -252,7 +250,7 @@ class MGet(_ListResult):
 
 @command
 class _RangeCommand(Command[list[Any]]):
-    """What RANGE and SLICE share. The result is ``[[key, value], ...]``, or a flat list if one part is left out."""
+    """The base of RANGE and SLICE. Their result is ``[[key, value], ...]``, or a flat list if one part is left out."""
 
     @property
     def payload_kind(self) -> PayloadKind:  # type: ignore[override]
@@ -288,7 +286,8 @@ class Range(_RangeCommand):
     prefix: bytes | None = field(default=None, converter=arguments.prefix)
     reverse: bool = field(default=False, converter=arguments.reverse)
     max_bytes: int | None = field(default=None, converter=arguments.max_bytes)
-    cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)  # who knows it may use it
+    # not shown: a client that knows the cursor of another one may use it
+    cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)
 
 
 @command
@@ -316,11 +315,12 @@ class Slice(_RangeCommand):
     max_bytes: int | None = field(default=None, converter=arguments.max_bytes)
     reverse: bool = field(default=False, converter=arguments.reverse)
     exclusive: bool = field(default=False, converter=arguments.exclusive)
-    cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)  # who knows it may use it
+    # not shown: a client that knows the cursor of another one may use it
+    cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)
 
 
 def _comparable(ops: Sequence[BatchOp]) -> tuple[BatchOp, ...]:
-    """Callers give tuples and the wire lists; they are the same operations."""
+    """Return the operations as tuples: callers give tuples and the wire lists."""
     return tuple(map(tuple, ops))  # type: ignore[arg-type]
 
 
@@ -372,7 +372,7 @@ class DbConnect(Command[str]):
 
 @command
 class DbMount(_NoResult):
-    """Opens a database."""
+    """Open a database."""
 
     verb = "DBMOUNT"
     access = Access.ADMIN
@@ -384,7 +384,7 @@ class DbMount(_NoResult):
 
 @command
 class DbUmount(_NoResult):
-    """Closes a database; the next use opens it again."""
+    """Close a database; the next use opens it again."""
 
     verb = "DBUMOUNT"
     access = Access.ADMIN
@@ -396,7 +396,7 @@ class DbUmount(_NoResult):
 
 @command
 class DbCreate(_NoResult):
-    """Creates a database, or adopts the one at an absolute path, with LevelDB options.
+    """Create a database, or adopt the one at an absolute path, with LevelDB options.
 
     ``tolerant`` lets the server pass over options that do not exist. A codec says so for clients without ids, because
     old servers did it; it travels on from a proxy, which has ids of its own.
@@ -414,8 +414,9 @@ class DbCreate(_NoResult):
 
 @command
 class DbDrop(_NoResult):
-    """Removes a database and its files; with ``force`` also those of an adopted one, which was there before, and what
-    repairs have set aside.
+    """Remove a database and its files.
+
+    With ``force`` also those of an adopted one, which was there before, and what repairs have set aside.
     """
 
     verb = "DBDROP"
@@ -429,7 +430,7 @@ class DbDrop(_NoResult):
 
 @command
 class DbForget(_NoResult):
-    """Takes a database off the list, and touches none of its files. A server with the feature ``forget`` knows it."""
+    """Take a database off the list, and touch none of its files. A server with the feature ``forget`` knows it."""
 
     verb = "DBFORGET"
     access = Access.ADMIN
@@ -454,13 +455,13 @@ class DbList(Command[list[str]]):
 
 @attrs.frozen
 class RepairReport:
-    """What a repair did.
+    """The report of a repair.
 
     Attributes:
         kept: names of the files whose data is in the repaired database.
         set_aside: paths, below the database's directory, of files that were not taken over as they were: damaged ones,
-            of which what could be read was kept, and obsolete ones. They stay until somebody removes them, or drops
-            the database with ``force=True``.
+            of which what could be read was kept, and obsolete ones. They stay until they are
+            removed, or the database is dropped with ``force=True``.
         lost: those of ``set_aside`` of which nothing could be read.
         size: bytes of the repaired database.
     """
@@ -495,7 +496,7 @@ class RepairReport:
 
 @command
 class DbRepair(Command[RepairReport | None]):
-    """Repairs the connected database.
+    """Repair the connected database.
 
     Attributes:
         force: go on even where most of the data would be set aside.
@@ -511,7 +512,7 @@ class DbRepair(Command[RepairReport | None]):
 
     @property
     def payload_kind(self) -> PayloadKind:  # type: ignore[override]
-        """A string, if a report was asked for."""
+        """The kind of its answer: a string, if a report was asked for."""
         return PayloadKind.SCALAR if self.report else PayloadKind.EMPTY
 
     def result(self, payload: Any) -> RepairReport | None:
@@ -519,7 +520,7 @@ class DbRepair(Command[RepairReport | None]):
 
 
 def _convert_commands(commands: Sequence[Command[Any]]) -> tuple[Command[Any], ...]:
-    """The commands of a pipeline, each of which reads or writes keys of the connected database."""
+    """Check the commands of a pipeline, each of which reads or writes keys of the connected database."""
     if not isinstance(commands, (list, tuple)):
         raise ArgumentTypeError(f"commands must be a list or a tuple, not {type(commands).__name__}")
     for kind in set(map(type, commands)):
@@ -551,22 +552,22 @@ class Pipeline(Command[list[Any]]):
 
     @property
     def idempotent(self) -> bool:  # type: ignore[override]
-        """Each of its commands is."""
+        """True if each of its commands is."""
         return all(command.idempotent for command in self.commands)
 
     @property
     def writes(self) -> bool:  # type: ignore[override]
-        """One of its commands does."""
+        """True if one of its commands does."""
         return any(command.writes for command in self.commands)
 
     @property
     def sync(self) -> bool:
-        """One of its commands asks for it."""
+        """True if one of its commands asks for it."""
         return any(getattr(command, "sync", False) for command in self.commands)
 
     @property
     def access(self) -> Access:  # type: ignore[override]
-        """The highest that one of its commands needs."""
+        """The highest level that one of its commands needs."""
         return max([command.access for command in self.commands], default=Access.NONE)
 
     def result(self, payload: Any) -> list[Any]:
@@ -582,11 +583,11 @@ PIPELINED: Final = (Get, Put, Delete, Exists, MGet, Range, Slice, Batch)
 
 @command
 class Unknown(Command[Any]):
-    """A verb that this version does not know, with its arguments as they came; proxies pass it on."""
+    """A verb unknown to this version, with its arguments as they came; proxies pass it on."""
 
     payload_kind = PayloadKind.RAW
     idempotent = False
-    access = Access.NONE  # the answer is that it is not handled, which is nobody's secret
+    access = Access.NONE  # the answer is that it is not handled, which is no secret
     name: str = field(converter=arguments.name)
     args: Sequence[Any] = ()
 

@@ -1,4 +1,4 @@
-"""Which reply answers which request (the client's half), and the reply to a request's frames (the server's half).
+"""The two halves of the protocol: which reply answers which request, and the reply to a request's frames.
 
 Sans-I/O: no socket, no clock.
 """
@@ -34,7 +34,7 @@ _RANDOM_IDS: Final = 1 << 31
 
 
 def first_id() -> int:
-    """A number to begin with, which nobody else begins with.
+    """Return a random id to begin with.
 
     Should an answer ever come to another connection or another process than its own, it answers nothing there. A
     generator of Python's would not do: a forked process has its state in common with its parent.
@@ -43,7 +43,7 @@ def first_id() -> int:
 
 
 class RequestLimits:
-    """How large a request may be: for each database what was told with its uid, as it may be another server's.
+    """How large a request to each database may be, as the server said with the database's uid.
 
     Attributes:
         smallest: bytes that a request to any database may have.
@@ -54,7 +54,7 @@ class RequestLimits:
         self._of: dict[str, int] = {}
 
     def learn(self, response: Response) -> None:
-        """Takes note of the answer to a DBCONNECT."""
+        """Take note of the answer to a DBCONNECT."""
         if response.code is None and isinstance(response.payload, bytes):
             uid = response.payload.decode("utf-8", "surrogateescape")
             if response.max_message is None:
@@ -64,7 +64,7 @@ class RequestLimits:
             self.smallest = min(self._of.values(), default=inf)
 
     def check(self, uid: str | None, frames: Sequence[bytes]) -> None:
-        """Refuses a request that the server would refuse.
+        """Refuse a request that the server would refuse.
 
         Raises:
             MessageTooLarge: it is over the limit.
@@ -80,10 +80,10 @@ class RequestLimits:
 
 
 class Conversation:
-    """The requests in flight on one lane, and the way from each reply to its request.
+    """The client's half: the requests in flight on one connection, and the request of each reply.
 
     Every request gets an id. A server that echoes ids may answer in any order (``tagged``). One that does not gets
-    one request at a time, and its reply is that request's, because a lane whose request was given up is replaced and
+    one request at a time, and its reply is that request's: a connection whose request was given up is replaced and
     never used again.
 
     Args:
@@ -97,19 +97,19 @@ class Conversation:
         self._limits = limits or RequestLimits()
         self.tagged = False
         self.spent = False
-        """True once a reply may still come that answers nothing: the lane must not carry another request."""
+        """True once a reply may still come that answers nothing: the connection must not carry another request."""
         self.pending: dict[int, Request[Any]] = {}
-        """The requests in flight, by their ids; whoever uses the lane only looks."""
+        """The requests in flight, by their ids; for reading only."""
         self._ids: Iterator[int] = count(first_id() if first is None else first)
         self._last: Request[Any] | None = None
         self._forgotten = False
 
     def number(self) -> int:
-        """An id of its own for a message that is none of the conversation's, on the same lane."""
+        """Return an id for a message on the same connection that is sent past this object."""
         return next(self._ids)
 
     def submit(self, request: Request[Any]) -> tuple[int, list[bytes]]:
-        """The id under which the request is now in flight, and its frames.
+        """Register a request; return its id and its frames.
 
         Raises:
             UnsupportedByDialect, MissingExtra: as the codec; nothing is in flight then.
@@ -119,7 +119,7 @@ class Conversation:
         return request_id, self.carry(request.with_id(request_id))
 
     def carry(self, request: Request[Any]) -> list[bytes]:
-        """The frames of a request that has an id already, and is in flight now; nobody else here may have that id.
+        """Register a request under the id that it has, which no other here may have; return its frames.
 
         Raises:
             UnsupportedByDialect, MissingExtra, MessageTooLarge: as ``submit``.
@@ -131,10 +131,10 @@ class Conversation:
         return frames
 
     def receive(self, frames: Sequence[bytes]) -> tuple[int, Response] | None:
-        """The reply and the id of the request that it answers; None if it answers none in flight.
+        """Return the id of the request that a reply answers, and the response; None if it answers none in flight.
 
         Raises:
-            MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
+            MalformedMessage, LimitExceeded: it is not known what the frames answer; the connection is of no more use.
         """
         last = self._last
         response = None if last is None else self.codec.minimal_response(frames, last)
@@ -147,12 +147,12 @@ class Conversation:
         return None if request is None else (request_id, read(request))
 
     def match(self, frames: Sequence[bytes]) -> tuple[int, Callable[[], Response]] | None:
-        """The id of the request that the reply answers, and what reads the answer.
+        """Return the id of the request that a reply answers, and a function that decodes the response.
 
         So a reply that cannot be read costs its own request the answer, and no other.
 
         Raises:
-            MalformedMessage, LimitExceeded: nobody can tell what the frames answer; the lane is of no more use.
+            MalformedMessage, LimitExceeded: it is not known what the frames answer; the connection is of no more use.
         """
         echoed, read = self.codec.open_reply(frames)
         request_id = self._answered_by(echoed)
@@ -160,12 +160,12 @@ class Conversation:
         return None if request is None else (request_id, partial(read, request))
 
     def forget(self, request_id: int, *, sent: bool = True) -> None:
-        """Gives a request up: should its reply still come (not if it was never sent), it answers nothing."""
+        """Give up a request: should its reply still come (not if it was never sent), it answers nothing."""
         if self.pending.pop(request_id, None) is not None:
             self._forgotten = self._forgotten or sent
 
     def _answered_by(self, echoed: int | None) -> int:
-        """The id of what a reply answers: the one that it echoes, or of the only request in flight."""
+        """Return the id of the request that a reply answers: the echoed one, or that of the only one in flight."""
         if echoed is not None:
             self.tagged = True
             return echoed
@@ -176,7 +176,7 @@ class Conversation:
 
     def _only_one(self) -> int:
         if self._forgotten:
-            raise MalformedMessage("a reply without an id came, and may be one that nobody waits for any more")
+            raise MalformedMessage("a reply without an id came, and may answer a request that was given up")
         if len(self.pending) != 1:
             raise MalformedMessage(f"a reply without an id came while {len(self.pending)} requests were in flight")
         (request_id,) = self.pending
@@ -194,7 +194,7 @@ _LONGEST_ADDRESS: Final = 255
 
 
 def split_envelope(frames: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
-    """The envelope of a message, up to its empty delimiter, and the message itself.
+    """Split a message into its envelope, up to its empty delimiter, and the message itself.
 
     A REQ socket sends a delimiter, and knows its replies by it; devices between it and us put the addresses before it
     that the reply takes back. So the envelope has to be put before each reply as it came. Peers of other kinds send
@@ -213,7 +213,7 @@ def split_envelope(frames: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[b
 
 @hot_value
 class Exchange:
-    """One message that came in, read as far as it can be read, and the way to its one answer.
+    """One incoming message, decoded as far as possible, and the way to its one answer.
 
     Attributes:
         codec: of the dialect that the message is in.
@@ -230,13 +230,13 @@ class Exchange:
     compression: bool = False
 
     def answer(self, application: Application) -> list[bytes]:
-        """The frames of the answer; there is always one."""
+        """Return the frames of the answer; there is always one."""
         if self.request is None:
             return self.encode(self.refusal or Response())
         return self.encode(application(self.request))
 
     def encode(self, response: Response) -> list[bytes]:
-        """The frames of ``response``, or of a failure if it cannot be written down."""
+        """Return the frames of ``response``, or of a failure if it cannot be encoded."""
         request = Request(Ping(), None, response.id, True) if self.compression else self.request
         try:
             if response.features:
@@ -249,7 +249,7 @@ class Exchange:
         return [*self.envelope, *frames] if self.envelope else frames
 
     def _with_limit(self, response: Response) -> Response:
-        """With the size of the largest request that is taken here, and behind here, if there is somebody."""
+        """Add the size of the largest request that is taken here, and by servers behind."""
         own = self.codec.limits.frame_bytes
         return evolve(response, max_message=min(own, own if response.max_message is None else response.max_message))
 
@@ -259,7 +259,7 @@ _KEPT: Final = frozenset({Range, Slice, Pipeline})
 
 
 class Reader:
-    """Reads messages of either dialect.
+    """Decodes messages of any dialect.
 
     Args:
         limits: what is taken from peers.
@@ -277,8 +277,16 @@ class Reader:
         self._further = tuple(codecs)
 
     def read(self, frames: Sequence[bytes], peer: str | None = None, connection: bytes | None = None) -> Exchange:
-        """The exchange that ``frames`` begin, whatever they hold; ``peer`` is who sent them, where that is known, and
-        ``connection`` the one over which they came."""
+        """Decode a message, whatever it holds.
+
+        Args:
+            frames: of the message.
+            peer: the client that sent it, where that is known.
+            connection: over which it came.
+
+        Returns:
+            The request or its refusal.
+        """
         request = None if self._further else self._classic.minimal_request(frames)
         if request is None:
             return self._read(frames, peer, connection)
@@ -309,7 +317,7 @@ class Reader:
     def _refusal(
         self, codec: Codec, frames: Sequence[bytes], peer: str | None, connection: bytes | None
     ) -> Response | None:
-        """The answer to a large request that its client may not make, before anything is made of its arguments."""
+        """Return the answer to a large request that its client may not make, before its arguments are decoded."""
         if self._refuses is None or len(frames[-1]) <= LIGHT:
             return None
         outline = codec.outline(frames)

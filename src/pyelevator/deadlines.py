@@ -1,4 +1,4 @@
-"""Deadline: seconds become a point in time once, at the edge, and everything below shares it."""
+"""Deadline: a timeout in seconds becomes a point in time once, and everything below shares it."""
 
 import math
 import time
@@ -22,7 +22,7 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float | None) -> Self:
-        """The deadline that many seconds from now; None means never.
+        """Return the deadline that many seconds from now; None means never.
 
         >>> Deadline.after(None).remaining()
         inf
@@ -34,15 +34,15 @@ class Deadline:
         return f"{round(self.seconds, 3) or self.seconds} s"
 
     def remaining(self) -> float:
-        """Seconds left, never negative; infinity if there is no end."""
+        """Return the seconds left, never negative; infinity if there is no end."""
         return max(0.0, self.at - time.monotonic())
 
     def earlier(self, other: "Deadline") -> "Deadline":
-        """The one of the two that comes first."""
+        """Return the one of the two that comes first."""
         return self if self.at <= other.at else other
 
     def expired(self) -> bool:
-        """True once nothing is left."""
+        """Return True once nothing is left."""
         return time.monotonic() >= self.at
 
 
@@ -51,7 +51,7 @@ NEVER: Final = Deadline(math.inf, math.inf)
 
 
 def check_timeout(timeout: float | None, name: str = "timeout") -> float | None:
-    """``timeout`` itself when it is a number of seconds above zero, or None for no limit.
+    """Return ``timeout`` itself when it is a number of seconds above zero, or None for no limit.
 
     Args:
         timeout: what was given.

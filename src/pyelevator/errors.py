@@ -9,7 +9,7 @@
     ├── MissingExtra (ImportError)          an optional package is not installed
     ├── TransportError                      the request or its answer did not get through
     │   ├── RequestTimeout (TimeoutError)   no answer in time; the request may have been executed
-    │   │   ├── PoolTimeout                 every lane of the client was busy; nothing was sent
+    │   │   ├── PoolTimeout                 every connection of the client was busy; nothing was sent
     │   │   └── ConnectionLost (also ConnectionError) the server left before it answered
     │   └── ConnectFailed (ConnectionError) nothing could be sent
     │       ├── ConnectTimeout (also RequestTimeout)
@@ -130,7 +130,7 @@ class AuthenticationFailed(ConnectFailed):
 
 
 class PoolTimeout(RequestTimeout):
-    """Every lane of the client stayed busy; nothing was sent."""
+    """Every connection of the client stayed busy; nothing was sent."""
 
 
 class ConnectionLost(RequestTimeout, ConnectionError):

@@ -1,6 +1,6 @@
-"""Flows: what a method does, written once for sync and async, as a generator of effects.
+"""Flows: the work of a method, written once for sync and async, as a generator of effects.
 
-A flow yields what it wants done and gets back what came of it. :func:`drive` is the sync loop, :func:`drive_async` the
+A flow yields what it wants done and gets back the outcome. :func:`drive` is the sync loop, :func:`drive_async` the
 async one.
 
 >>> from pyelevator.commands import Ping
@@ -38,7 +38,7 @@ class Send(Generic[P]):
 
 @hot_value
 class Sleep:
-    """The effect of waiting; it has no outcome. Who performs it waits no longer than the call may take."""
+    """The effect of waiting; it has no outcome, and ends no later than the call."""
 
     seconds: float
 
@@ -57,18 +57,18 @@ outermost one has a method ``refuses``, a proxy asks that before the arguments o
 
 
 def send(request: Request[Any]) -> Flow[Response]:
-    """Sends ``request``; the flow's result is the response."""
+    """Send ``request``; the flow's result is the response."""
     response: Response = yield Send(request)
     return response
 
 
 def sleep(seconds: float) -> Flow[None]:
-    """Waits."""
+    """Wait."""
     yield Sleep(seconds)
 
 
 def compose(interceptors: Iterable[Interceptor], exchange: Forward = send) -> Forward:
-    """One way for requests through all interceptors, the first one outermost, to ``exchange``.
+    """Join interceptors, the first one outermost, to one function that carries requests on to ``exchange``.
 
     An outcome, an exception included, reaches the innermost first, and the outer ones by what it returns or raises.
     """
@@ -79,7 +79,7 @@ def compose(interceptors: Iterable[Interceptor], exchange: Forward = send) -> Fo
 
 
 def _wrap(interceptor: Interceptor, forward: Forward) -> Forward:
-    """Interceptors see single commands: those of a pipeline go through it side by side, and on as pipelines."""
+    """Wrap ``forward`` in an interceptor. It sees single commands: those of a pipeline run concurrently through it."""
 
     def intercepted(request: Request[Any]) -> Flow[Response]:
         if isinstance(request.command, Pipeline):
@@ -98,8 +98,9 @@ def _call_interceptor(interceptor: Interceptor, request: Request[Any], forward: 
 
 
 def run_concurrently(pipeline: Request[Any], begin: Forward, forward: Forward) -> Flow[Response]:
-    """The commands of a pipeline as flows of their own, each made by ``begin``; what they send at one time goes
-    together through ``forward``.
+    """Run the commands of a pipeline as flows of their own.
+
+    Each is made by ``begin``; what they send at one time goes together through ``forward``.
 
     A flow that sleeps holds up the sends of those after it, so that the commands keep their order; all sleep at once.
     """
@@ -114,7 +115,7 @@ def run_concurrently(pipeline: Request[Any], begin: Forward, forward: Forward) -
 
 
 def collect_responses(outcomes: list[Any], request_id: Id | None) -> Response:
-    """One answer of many; what failed all of them in one way (there is no such database, say) failed the pipeline."""
+    """Return one response of many; an error that all of them share (no such database, say) is the pipeline's."""
     first = outcomes[0] if outcomes else None
     if isinstance(first, Response) and first.code is not None and all(outcome == first for outcome in outcomes):
         return evolve(first, id=request_id)
@@ -138,8 +139,9 @@ def _advance(waiting: "list[_Task]", pipeline: Request[Any], forward: Forward) -
 def encode_failures(
     request: Request[Any] | None, response: Response, failure: Callable[[Exception], Response]
 ) -> Response:
-    """The response as it can be written down: what interceptors raised for single commands of a pipeline are failures
-    in it.
+    """Return the response as it can be encoded.
+
+    What interceptors raised for single commands of a pipeline becomes failures in it.
     """
     if request is None or not isinstance(request.command, Pipeline) or response.code is not None:
         return response
@@ -148,7 +150,7 @@ def encode_failures(
 
 
 def _send_batches(requests: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
-    """What becomes of each request, where those next to one another go out as one if they can."""
+    """Send requests, those next to one another as one message if they can; return the outcome of each."""
     outcomes: list[Any] = []
     for _, grouped in groupby(requests, key=_batch_key):
         group = list(grouped)
@@ -170,13 +172,13 @@ def _group(group: Sequence[Request[Any]], pipeline: Request[Any], forward: Forwa
 
 
 def split_batch(items: Sequence[T], error: MessageTooLarge) -> Iterator[Sequence[T]]:
-    """The items, which were too large for one message, for several; some of these may be too large again."""
+    """Split items that were too large for one message; some of the parts may be too large again."""
     step = max(1, min(len(items) - 1, len(items) * error.limit // (error.size + 1)))
     return (items[first : first + step] for first in range(0, len(items), step))
 
 
 def _batch_key(request: Request[Any]) -> tuple[Any, ...]:
-    """What the requests of one pipeline have in common; what no pipeline takes has nothing with anybody."""
+    """Return what the requests of one pipeline have in common; a command that cannot be in one has a key of its own."""
     return None if isinstance(request.command, PIPELINED) else id(request), request.uid, request.compression
 
 
@@ -194,7 +196,7 @@ def _send_batch(group: Sequence[Request[Any]], pipeline: Request[Any], forward: 
 
 
 class _Task:
-    """One of many flows side by side: what it waits for, or what became of it."""
+    """One of several concurrent flows: the effect that it waits for, or its outcome."""
 
     def __init__(self, begin: Forward, request: Request[Any]) -> None:
         self.effect: Effect | None = None
@@ -203,7 +205,7 @@ class _Task:
         self.resume(None)
 
     def resume(self, outcome: Any) -> None:
-        """Goes on with the outcome of the last effect; an exception is raised there."""
+        """Go on with the outcome of the last effect; an exception is raised there."""
         self.effect = None
         try:
             self.effect = self.flow.throw(outcome) if isinstance(outcome, Exception) else self.flow.send(outcome)
@@ -213,7 +215,7 @@ class _Task:
             self.outcome = error
 
     def elapse(self, seconds: float) -> None:
-        """Some of its sleep is over, or all."""
+        """Let some of its sleep pass, or all."""
         left = self.effect.seconds - seconds  # type: ignore[union-attr]
         if left > 0:
             self.effect = Sleep(left)
@@ -222,7 +224,7 @@ class _Task:
 
 
 def intercept(forward: Forward, flow: Flow[R], deadline: Deadline) -> Flow[R]:
-    """``flow``, with each of its requests sent through ``forward``: the interceptors of a client.
+    """Run ``flow``, with each of its requests sent through ``forward``: the interceptors of a client.
 
     The requests carry ``deadline``, so that an interceptor knows how much time there is.
     """
@@ -256,7 +258,7 @@ def _no_response(value: object) -> TypeError:
 
 
 def drive(flow: Flow[R], perform: Callable[[Effect], Any]) -> R:
-    """Runs a flow to its end; ``perform`` carries out each effect, and what it raises is thrown into the flow."""
+    """Run a flow to its end; ``perform`` carries out each effect, and what it raises is thrown into the flow."""
     try:
         effect = next(flow)
         while True:
@@ -274,7 +276,7 @@ def drive(flow: Flow[R], perform: Callable[[Effect], Any]) -> R:
 
 
 def resume(flow: Flow[R], effect: Effect) -> Flow[R]:
-    """The rest of a flow that stands at ``effect``, for a loop that begins with that effect.
+    """Run the rest of a flow that stands at ``effect``, in a loop that begins with that effect.
 
     >>> flow = sleep(1)
     >>> drive(resume(flow, next(flow)), print)

@@ -1,4 +1,4 @@
-"""Forks: whether this is still the process in which something was made, however the process was forked."""
+"""Forks: tells whether this is still the process in which something was made, however it was forked."""
 
 import mmap
 import os
@@ -12,7 +12,7 @@ _NO_ADVICE: Final = -1
 
 
 class _Slot(Protocol):
-    """A place for one small number, which is 0 after each fork until somebody writes it."""
+    """A place for one small number, which is 0 after each fork until it is written."""
 
     def __getitem__(self, index: int, /) -> int: ...
 
@@ -61,14 +61,14 @@ def _slot() -> _Slot:
 
 
 class Forks:
-    """Numbers the processes on the way from fork to fork.
+    """A count of the forks between the first process and this one.
 
-    What notes the number when it is made belongs to the processes in which that is still the number. Python's own
-    hooks tell only of forks that Python makes; uWSGI, say, forks its workers without them.
+    An object that stored the count belongs to this process if the count is unchanged. Python's own hooks tell only of
+    forks that Python makes; uWSGI, say, forks its workers without them.
 
     Attributes:
         count: the number of this process; the same for as long as it lives.
-        here: its item 0 is the count, or 0 in a child that nobody has counted yet; for who cannot wait for a property.
+        here: its item 0 is the count, or 0 in a child that has not been counted yet; faster than a property.
     """
 
     _MOST: Final = 255
@@ -106,7 +106,7 @@ class ProcessLock:
         self._forks = FORKS.count
 
     def __call__(self) -> AbstractContextManager[bool]:
-        """The lock of this process; it is taken by the ``with`` statement itself, so no interrupt comes in between."""
+        """Return the lock of this process; the ``with`` statement itself takes it, so no interrupt comes in between."""
         if self._forks != FORKS.count:
             self._begin_anew()
         return self._lock

@@ -1,4 +1,4 @@
-"""Request and Response: what travels, without a word about how it is written down."""
+"""Request and Response: what travels, however it is encoded."""
 
 import enum
 from collections.abc import Callable
@@ -74,7 +74,7 @@ class Request(Generic[R]):
         id: under what the answer comes back (``meta.id``): a number, as our clients have it, or text or bytes; old
             servers do not echo it.
         compression: ask for an lz4-compressed reply (classic only).
-        peer: who asks, where a server has made sure of it (see ``Listener.peer``); it never travels.
+        peer: the client that asks, where a server has made sure of it (see ``Listener.peer``); it never travels.
         connection: over which it came, where that is known; it never travels.
         deadline: until when the answer is wanted, if that is sooner than the call's own end; it never travels.
         row_sink: makes what the rows of a long answer are collected in, if the codec that will write the answer down
@@ -96,12 +96,12 @@ class Request(Generic[R]):
 
     @property
     def holder(self) -> Any:
-        """Whose is what is kept for it: a user's, or, where one user is not told from another, a connection's."""
+        """The owner of what is kept for it: a user, or a connection where users are not told from one another."""
         return self.connection if self.peer in _ANYBODY else self.peer
 
     @classmethod
     def minimal(cls, command: Command[R], uid: str | None, id: int, row_sink: Callable[[], Any] | None = None) -> Self:
-        """A request that asks for nothing beside its command, as nearly every one; quicker than the constructor."""
+        """Make a request that asks for nothing beside its command, as nearly every one; faster than the constructor."""
         request = _new(cls)
         held = request.__dict__
         held["command"] = command
@@ -113,7 +113,7 @@ class Request(Generic[R]):
         return request
 
     def with_id(self, id: int) -> Self:
-        """The same request under an id."""
+        """Return the same request under an id."""
         copy = _new(type(self))
         held = copy.__dict__
         held.update(self.__dict__)
@@ -121,7 +121,7 @@ class Request(Generic[R]):
         return copy
 
     def with_peer(self, peer: str | None, connection: bytes | None) -> Self:
-        """The same request from a peer, over a connection; a tenth of what ``attrs.evolve`` takes."""
+        """Return the same request from a peer, over a connection; takes a tenth of ``attrs.evolve``."""
         copy = _new(type(self))
         held = copy.__dict__
         held.update(self.__dict__)
@@ -143,7 +143,7 @@ class Response:
         features: what the answering server can do beyond the old protocol; in answers to DBCONNECT.
         cursor: under which the server keeps the snapshot that a slice was read from.
         max_message: bytes of the largest request that the server takes; beside ``features``.
-        is_minimal: True for what :meth:`ok` made, so that nobody need look at every field; else False.
+        is_minimal: True for what :meth:`ok` made, so that codecs need not look at every field; else False.
     """
 
     payload: Any = None
@@ -159,7 +159,7 @@ class Response:
 
     @classmethod
     def ok(cls, payload: Any, id: Id | None) -> Self:
-        """An answer that says nothing but a payload, as nearly every one does; quicker than the constructor."""
+        """Make a response of a payload only, as nearly every one is; faster than the constructor."""
         response = _new(cls)
         held = response.__dict__
         held["payload"] = payload
@@ -169,10 +169,10 @@ class Response:
 
     @classmethod
     def failure(cls, code: ErrorCode, message: str, id: Id | None = None) -> Self:
-        """An answer that says what went wrong."""
+        """Make the response of a failure."""
         return cls(None, Status.FAILURE, code, message, id)
 
     @classmethod
     def from_error(cls, error: ServerError, id: Id | None = None) -> Self:
-        """The answer that makes a client raise ``error``."""
+        """Make the response that has a client raise ``error``."""
         return cls.failure(error.code, error.message, id)

@@ -1,4 +1,4 @@
-"""The text policy: how the bytes of keys and values look to the caller."""
+"""Decoding: keys and values as str, or left as bytes."""
 
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
@@ -13,7 +13,7 @@ T = TypeVar("T", str, bytes)
 
 @frozen
 class ResultDecoder(Generic[T]):
-    """Turns results into what the caller wants to see.
+    """Decodes keys and values as str, or leaves them bytes.
 
     Attributes:
         value: one key or value.
@@ -26,7 +26,7 @@ class ResultDecoder(Generic[T]):
     pairs: Callable[[list[list[bytes]] | LazyPage], list[list[T]]]
 
     def decode_key_of(self, error: KeyNotFound) -> None:
-        """Has the error tell its key as the caller sees keys."""
+        """Decode the key of an error as the caller sees keys."""
         if isinstance(error.key, bytes):
             error.key = self.value(error.key)
 
@@ -58,7 +58,7 @@ BYTES: Final[ResultDecoder[bytes]] = ResultDecoder(_same, _same, _same_pairs)
 
 
 def decoder_for(encoding: str | None) -> ResultDecoder[Any]:
-    """The policy for an ``encoding`` argument.
+    """Return the decoder for an ``encoding`` argument.
 
     Raises:
         UsageError: neither UTF-8 nor None.

@@ -92,11 +92,11 @@ class BaseClient(Generic[T]):
 
     @abstractmethod
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
-        """Ends the construction: makes the session, and connects or remembers to."""
+        """End the construction: make the session, and connect or remember to."""
 
     @classmethod
     def from_url(cls, url: str, **options: Unpack[UrlKwargs]) -> Self:
-        """A client for the server, database and options that a URL names.
+        """Make a client for the server, database and options that a URL names.
 
         ``tcp://host:4141/testdb?timeout=5``, ``ipc:///run/elevator.sock?db=testdb``, ``fake://`` (a server of its
         own in this process). Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect,
@@ -128,7 +128,7 @@ class BaseClient(Generic[T]):
         return self._decoder.pairs(rows) if pairs else self._decoder.values(rows)
 
     def _copy_settings(self, client: "BaseClient[T]", timeout: float | None) -> None:
-        """Becomes a client of the same database."""
+        """Become a client of the same database."""
         self.timeout = timeout
         self._decoder, self._transport, self._database_name = client._decoder, client._transport, client._database_name
         self._interceptors, self._forward, self._prefetches = (

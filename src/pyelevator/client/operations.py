@@ -1,4 +1,4 @@
-"""What each method does, as a flow; the sync and the async client run the same ones."""
+"""Operations: what each method does, as a flow; the sync and the async client run the same ones."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -55,13 +55,13 @@ class DatabaseHandle:
     is_modern: bool = False
 
     def set(self, name: str | None, uid: str | None, features: tuple[str, ...]) -> None:
-        """Takes over what a server answered to DBCONNECT."""
+        """Take over what a server answered to DBCONNECT."""
         self.name, self.uid, self.features = name, uid, features
         self.is_old = not features
         self.is_modern = uid is not None and Pipeline.feature in features and self.codec.tells_missing
 
     def clear(self) -> None:
-        """Is connected to no database, and does not know which server will be there next time."""
+        """Be connected to no database, and forget the server."""
         self.name, self.uid, self.is_modern, self.is_old = None, None, False, None
 
     def forward(self, request: Request[Any]) -> Flow[Response]:
@@ -70,7 +70,7 @@ class DatabaseHandle:
 
     @property
     def needs_adapter(self) -> bool:
-        """Whether the server may not take every request as it is."""
+        """True if the server may not take every request as it is."""
         return self.is_old is not False or not self.codec.tells_missing
 
     def _send(self, request: Request[Any]) -> Flow[Response]:
@@ -80,7 +80,7 @@ class DatabaseHandle:
         return response
 
     def uid_for(self, command: Command[Any]) -> str | None:
-        """The uid to send with the command.
+        """Return the uid to send with the command.
 
         Raises:
             UsageError: the command needs a database, and there is none.
@@ -103,12 +103,12 @@ class DatabaseHandle:
                 raise UnsupportedByDialect(f"this server {refusal}; nothing was sent")
 
     def check_connected(self) -> None:
-        """Refuses to go on without a database."""
+        """Refuse to go on without a database."""
         if self.uid is None:
             raise UsageError("not connected to a database; call connect() first")
 
     def is_lost_by(self, response: Response, uid: str | None) -> bool:
-        """True if the server says that it does not know the uid (any more); nothing was executed then."""
+        """Return whether the server no longer knows the uid; nothing was executed then."""
         lost = response.code is ErrorCode.RUNTIME and response.message == f"Database {uid} doesn't exist"
         return lost and self.name is not None
 
@@ -122,14 +122,14 @@ _REQUIRED_FEATURES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def connect(link: DatabaseHandle, name: str) -> Flow[None]:
-    """Connects to another database; the link stays as it was if that fails."""
+    """Connect to another database; the handle stays as it was if that fails."""
     command = DbConnect(name)
     response = _raise_for_error(command, (yield from send(Request(command))))
     link.set(command.name, command.result(response.payload), response.features)
 
 
 def send_command(link: DatabaseHandle, command: Command[Any], compression: bool = False) -> Flow[Response]:
-    """Sends a command to the connected database; connects again by name, once, where its uid is no longer known."""
+    """Send a command to the connected database; reconnect by name, once, where its uid is no longer known."""
     if not isinstance(compression, bool):
         raise ArgumentTypeError(f"compression must be True or False, not {type(compression).__name__}")
     uid = link.uid_for(command)
@@ -138,8 +138,7 @@ def send_command(link: DatabaseHandle, command: Command[Any], compression: bool 
 
 
 def _send_again_if_stale(link: DatabaseHandle, request: Request[Any]) -> Flow[Response]:
-    """Sends a request. One that is over the server's limit is only refused if that is what the server says now: it may
-    have been restarted with another limit."""
+    """Send a request. One over the server's limit is refused only if the server still has that limit."""
     try:
         return (yield from send(request))
     except MessageTooLarge:
@@ -153,14 +152,14 @@ def _send_again_if_stale(link: DatabaseHandle, request: Request[Any]) -> Flow[Re
 def recover(
     link: DatabaseHandle, command: Command[Any], uid: str | None, response: Response, compression: bool = False
 ) -> Flow[Response]:
-    """What comes of a command that was sent to ``uid`` and failed: its error, or the answer to another try."""
+    """Return the response of another try where the uid was lost; raise the error of a failure otherwise."""
     if link.is_lost_by(response, uid):
         response = yield from send(Request(command, (yield from _reconnect(link, command, uid)), None, compression))
     return _raise_for_error(command, response, link.name)
 
 
 def _reconnect(link: DatabaseHandle, command: Command[Any], lost: str | None) -> Flow[str | None]:
-    """The uid to send with a command after the server has lost the one it was sent with."""
+    """Return the uid to send with a command after the server has lost the one it was sent with."""
     if isinstance(command, _SERVER_WIDE):
         return None
     if link.name is not None and link.uid == lost:  # else another thread has connected meanwhile
@@ -182,13 +181,13 @@ def _raise_for_error(command: Command[Any], response: Response, database: str | 
 
 
 def execute(link: DatabaseHandle, command: Command[R], compression: bool = False) -> Flow[R]:
-    """Executes a command."""
+    """Execute a command."""
     response = yield from send_command(link, command, compression)
     return command.result(response.payload)
 
 
 def create(link: DatabaseHandle, command: DbCreate) -> Flow[None]:
-    """Creates a database.
+    """Create a database.
 
     Raises:
         UsageError: an option does not exist; nothing was sent.
@@ -202,7 +201,7 @@ def create(link: DatabaseHandle, command: DbCreate) -> Flow[None]:
 
 
 def repair(link: DatabaseHandle, force: bool) -> Flow[RepairReport | None]:
-    """Repairs the connected database, and tells what was done, where the server tells it.
+    """Repair the connected database, and return the server's report, if it makes one.
 
     Raises:
         UnsupportedByDialect: the server knows no ``force``; nothing was sent.
@@ -215,12 +214,12 @@ def repair(link: DatabaseHandle, force: bool) -> Flow[RepairReport | None]:
 
 
 def mget(link: DatabaseHandle, command: MGet, compression: bool = False) -> Flow[list[bytes | None]]:
-    """The values of many keys; no keys are no question."""
+    """Return the values of many keys; for no keys, nothing is sent."""
     return (yield from execute(link, command, compression)) if command.keys else []
 
 
 def scan(link: DatabaseHandle, command: Range | Slice | ScanPager, compression: bool = False) -> Flow[list[Any]]:
-    """All rows of a range."""
+    """Return all rows of a range."""
     if not isinstance(command, ScanPager):
         return (yield from execute(link, command, compression))
     rows: list[Any] = []
@@ -231,20 +230,20 @@ def scan(link: DatabaseHandle, command: Range | Slice | ScanPager, compression: 
 
 
 def fetch_page(link: DatabaseHandle, pager: P, compression: bool = False) -> Flow[tuple[Any, P]]:
-    """The next rows of a long scan, still packed if the pager lets them be so, and the pager for those behind them."""
+    """Return the rows of a page, still encoded if the pager lets them be so, and the pager of the next page."""
     command = pager.next_command()
     response = yield from send_command(link, command, compression)
     return pager.feed(command.result(response.payload), more=response.more, cursor=response.cursor)
 
 
 def release_cursor(link: DatabaseHandle, pager: ScanPager) -> Flow[None]:
-    """Gives the cursor of a scan back."""
+    """Give back the cursor of a scan."""
     if isinstance(pager.cursor, bytes):
         yield from send_command(link, Slice(cursor=pager.cursor))
 
 
 def release_dropped(link: DatabaseHandle, dropped: deque[ScanPager], flow: Flow[R]) -> Flow[R]:
-    """Gives the cursors of scans back that nobody goes on with, and then does what ``flow`` does.
+    """Give back the cursors of abandoned scans, and then run ``flow``.
 
     It does not matter if the server cannot be told: it keeps none for long.
     """

@@ -177,7 +177,7 @@ class ClientOptions:
 
 
 _REPEATABLE: Final = frozenset({"db_name", "max_connections", "curve", "pool_timeout", "connect_timeout", "heartbeat"})
-"""The options whose defaults callers may as well give: they count as not given."""
+"""The options for which a caller may give the default: they count as not given."""
 
 
 def constructor_signature() -> Signature:

@@ -1,4 +1,4 @@
-"""What a pipeline does, as a flow: one message where the server knows how, otherwise one command after the other."""
+"""Pipelines: one message where the server supports them, otherwise one command after the other."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
@@ -28,7 +28,7 @@ _MAX_BYTES: Final = 16 << 20
 
 
 def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
-    """What becomes of each command: its result, or the exception that it would have raised by itself.
+    """Return the outcome of each command: its result, or the exception that it would have raised by itself.
 
     After a lost answer nothing more is sent: it would come too late, or before what was sent and is still on its way.
     """
@@ -49,7 +49,7 @@ def _unsent_error(lost: Exception) -> ConnectFailed:
 
 
 def _split(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]:
-    """The commands in pieces that fit into one message."""
+    """Return the commands in parts that fit into one message."""
     first = size = count = 0
     for at, command in enumerate(commands):
         more = _count(command)
@@ -63,14 +63,14 @@ def _split(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]
 
 
 def _count(command: Command[Any]) -> int:
-    """The command, or what it has many of."""
+    """Return how many elements a command has."""
     if isinstance(command, Batch):
         return max(1, len(command.ops))
     return max(1, len(command.keys)) if isinstance(command, MGet) else 1
 
 
 def _nbytes(command: Command[Any]) -> int:
-    """Bytes of what may be large."""
+    """Return the bytes of what may be large."""
     if isinstance(command, Put):
         return len(command.value)
     return sum(sum(map(len, op[1:])) for op in command.ops) if isinstance(command, Batch) else 0
@@ -92,7 +92,7 @@ def _send_as_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) ->
 
 
 def _in_parts(link: DatabaseHandle, commands: Sequence[Command[Any]], error: MessageTooLarge) -> Flow[list[Any]]:
-    """In several messages, of which each is small enough; the command that is too large by itself has that error."""
+    """Send several messages, each small enough; a command that is too large by itself has that error."""
     if len(commands) == 1:
         return [error]
     outcomes: list[Any] = []
@@ -121,7 +121,7 @@ def _outcome(command: Command[Any], outcome: Any) -> Any:
 
 
 def _send_individually(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
-    """For servers that do not know pipelines; it ends early with a lost answer."""
+    """Send commands one by one, to a server without pipelines; end early when an answer is lost."""
     outcomes: list[Any] = []
     for command in commands:
         try:

@@ -193,7 +193,7 @@ def _range(command: Range, request: Request[Any], send: Forward) -> Flow[Respons
 
 
 def _bounds(command: Range) -> tuple[bytes | None, bytes | None, bytes | None]:
-    """The first key, the last key, and the key that is in between these and not asked for, if any."""
+    """Return the first key, the last key, and the key that is in between these and not asked for, if any."""
     prefix = command.prefix or b""
     start = command.start if not prefix or (command.start or b"") > prefix else prefix
     end = prefix_successor(prefix)

@@ -59,7 +59,7 @@ class AsyncWriteBatch(BatchBuilder, AsyncClient[T]):
 
     @classmethod
     def for_client(cls, client: AsyncClient[T], timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":
-        """A batch for the database that ``client`` is connected to, over its connections."""
+        """Make a batch for the database that ``client`` is connected to, over its connections."""
         batch = cls.__new__(cls)
         batch._share_session(client, timeout)
         batch._shares_session = True

@@ -1,4 +1,4 @@
-"""What AsyncElevator and AsyncWriteBatch share: the event loop's session, and connecting when it is needed."""
+"""AsyncClient: what AsyncElevator and AsyncWriteBatch share."""
 
 import inspect
 from collections.abc import Callable, Coroutine
@@ -30,7 +30,7 @@ C = TypeVar("C", bound=type)
 
 
 def copy_docstrings(original: type) -> Callable[[C], C]:
-    """Gives each method without a docstring that of the method of the same name in ``original``."""
+    """Give each method without a docstring that of the method of the same name in ``original``."""
 
     def document(copy: C) -> C:
         for name, method in vars(copy).items():
@@ -42,7 +42,7 @@ def copy_docstrings(original: type) -> Callable[[C], C]:
 
 
 def connect_first(link: DatabaseHandle, name: str, flow: Flow[R]) -> Flow[R]:
-    """Connects before ``flow``, where nothing has done so yet. What another call connects to meanwhile stays."""
+    """Connect before ``flow``, unless another call has connected meanwhile."""
     if link.uid is None:
         found = evolve(link)
         yield from operations.connect(found, name)
@@ -95,9 +95,9 @@ class AsyncClient(BaseClient[T]):
         compression: bool = False,
         flow: Callable[[DatabaseHandle, Any, bool], Flow[R]] = operations.execute,
     ) -> R:
-        """Does what ``flow`` does for a command of one key, of which thousands may be under way.
+        """Execute a command of one message; without a flow, where its response is the result.
 
-        Then most of the time and memory is what a flow takes, so there is none where an answer is the result.
+        Thousands of calls may be under way, and a flow would take most of the time and memory of each.
         """
         link = self._handle
         if compression is not False or not link.is_modern or self._forward is not None or self._session.dropped:

@@ -1,6 +1,6 @@
 """AsyncElevator: the documented API, one line per method over the operations that Elevator runs, too.
 
-The docstrings are Elevator's.
+The docstrings are copied from Elevator's at run time.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Mirror: copies what passes through to a second server, in the background."""
+"""Mirror: repeats requests at a second server, in the background."""
 
 import logging
 import random
@@ -27,7 +27,7 @@ _READS: Final = (Get, Exists, MGet, Range, Slice)
 
 
 def _of_no_snapshot(command: Command[Any]) -> Command[Any]:
-    """The command without a cursor, which leads to a snapshot of the first server."""
+    """Return the command without a cursor, which belongs to a snapshot of the first server."""
     return evolve(command, cursor=False) if isinstance(command, (Range, Slice)) else command
 
 
@@ -120,11 +120,11 @@ class Mirror:
             yield from operations.connect(link, database)
 
     def flush(self) -> None:
-        """Waits until every copy so far is made, refused or lost."""
+        """Wait until every copy so far is made, refused or lost."""
         self._worker.submit(lambda: None).result()
 
     def close(self) -> None:
-        """Makes the copies that wait, and ends the thread."""
+        """Make the copies that wait, and end the thread."""
         self._worker.close()
         self._session.close()
 

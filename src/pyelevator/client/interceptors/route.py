@@ -1,4 +1,4 @@
-"""Route: databases of some names lie at other servers."""
+"""Route: sends what is about databases of some names to other servers."""
 
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -30,7 +30,7 @@ _GRACE: Final = 1.0
 
 
 class _Place:
-    """One of the other servers: threads that ask it, each over a lane of its own."""
+    """One of the other servers: threads that send requests to it, each over a connection of its own."""
 
     def __init__(self, transport: Transport, codec: Codec, timeout: float, max_connections: int) -> None:
         self._codec, self._timeout = codec, timeout
@@ -38,7 +38,7 @@ class _Place:
         self._workers = Workers(max_connections, "elevator-route")
 
     def ask(self, request: Request[Any]) -> Flow[Response]:
-        """The answer, looked for until it is there.
+        """Send a request, and poll for its response.
 
         Raises:
             RequestTimeout: no thread could ask in time.
@@ -49,7 +49,7 @@ class _Place:
         return _awaited(asking, deadline, self._session.transport.url)
 
     def _answer(self, request: Request[Any]) -> Flow[Response]:
-        """One request; about databases in general, through the connection to the default one that old servers want."""
+        """Send one request; old servers want one about databases in general over a connection to the default one."""
         try:
             if request.command.needs_uid and request.uid is None:
                 link = DatabaseHandle(self._codec)
@@ -68,7 +68,7 @@ class _Place:
 class Route:
     """An interceptor that sends what is about databases of some names to other servers, and the rest on.
 
-    Where a DBCONNECT was answered is where its uid leads from then on; a uid that was learned by nobody here (after a
+    Where a DBCONNECT was answered is where its uid leads from then on; a uid that this instance has not seen (after a
     restart) is unknown to the server behind, and the client connects again by name. The list of databases is that of
     all servers together.
 
@@ -127,7 +127,7 @@ class Route:
         return next((place for pattern, place in self._places.items() if fnmatchcase(name, pattern)), None)
 
     def _list(self, request: Request[Any], forward: Forward) -> Flow[Response]:
-        """The databases of all servers: of each those that it would be asked for."""
+        """List the databases of all servers: of each those that it would be asked for."""
         main = request if request.uid not in self._homes else evolve(request, uid=None)
         response = yield from forward(main)
         names = self._own(response, None)
@@ -142,7 +142,7 @@ class Route:
         return [name for name in names if self._place_of(name.decode("utf-8", "surrogateescape")) is place]
 
     def close(self) -> None:
-        """Ends the threads and closes the connections."""
+        """End the threads and close the connections."""
         for place in self._places.values():
             place.close()
 

@@ -1,4 +1,4 @@
-"""Workers: threads that do one piece of work after the other, in whichever process they are asked."""
+"""Workers: threads that run functions one after the other, in whichever process they are used."""
 
 import threading
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class _Crew:
         self.threads: list[threading.Thread] = []
 
     def work(self) -> None:
-        """Does what is in the queue; is run by each thread."""
+        """Run what is in the queue; each thread does this."""
         while (task := self.tasks.get()) is not None:
             work, future = task
             try:
@@ -55,11 +55,11 @@ class Workers:
 
     @property
     def waiting(self) -> int:
-        """How many pieces of work no thread has begun with."""
+        """The number of functions that no thread has begun."""
         return self._own().tasks.qsize()
 
     def submit(self, work: Callable[[], R]) -> "Future[R]":
-        """What becomes of ``work``, which a thread will do."""
+        """Have a thread run ``work``; return the future of its outcome."""
         crew, future = self._own(), Future[R]()
         crew.tasks.put((work, future))
         if len(crew.threads) < self._most:
@@ -69,7 +69,7 @@ class Workers:
         return future
 
     def close(self) -> None:
-        """Ends the threads when they have done what they were asked to."""
+        """End the threads after what they were asked to run."""
         crew, self._crew = self._own(), _Crew()
         _end(crew)
         for thread in crew.threads:

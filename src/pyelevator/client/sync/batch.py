@@ -20,24 +20,40 @@ BATCH_TIMEOUT: Final = 10.0
 
 
 class BatchBuilder:
-    """The puts and deletes of a batch, before they are written; the same for sync and async."""
+    """The puts and deletes of a batch before they are written; the same for sync and async."""
 
     _ops: list[BatchOp]
 
     def Put(self, key: Data, value: Data, *, timeout: float | None = None) -> None:
-        """Adds a put to the batch; nothing is sent before Write, so a ``timeout`` has nothing to limit."""
+        """Add a put to the batch; nothing is sent before Write.
+
+        Args:
+            key, value: str or bytes-like.
+            timeout: has no effect.
+
+        Raises:
+            ArgumentTypeError: an argument has the wrong type.
+        """
         if timeout is not None:
             check_timeout(timeout)
         self._ops.append((PUT, to_bytes(key, "key"), to_bytes(value, "value")))
 
     def Delete(self, key: Data, *, timeout: float | None = None) -> None:
-        """Adds a delete to the batch; nothing is sent before Write, so a ``timeout`` has nothing to limit."""
+        """Add a delete to the batch; nothing is sent before Write.
+
+        Args:
+            key: str or bytes-like.
+            timeout: has no effect.
+
+        Raises:
+            ArgumentTypeError: the key has the wrong type.
+        """
         if timeout is not None:
             check_timeout(timeout)
         self._ops.append((DELETE, to_bytes(key, "key")))
 
     def Clear(self) -> None:
-        """Discards the operations."""
+        """Discard the operations."""
         self._ops.clear()
 
     def __len__(self) -> int:
@@ -54,7 +70,7 @@ class BatchBuilder:
 
     @contextmanager
     def _take(self) -> Iterator[list[BatchOp]]:
-        """The operations, which are no longer in the batch unless something is raised.
+        """Return the operations, which are no longer in the batch unless something is raised.
 
         It is one list for good: what is added meanwhile, by another thread say, is for the next Write.
         """
@@ -107,7 +123,7 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
 
     @classmethod
     def for_client(cls, client: SyncClient[T], timeout: float | None = BATCH_TIMEOUT) -> "WriteBatch[T]":
-        """A batch for the database that ``client`` is connected to, over its connections."""
+        """Make a batch for the database that ``client`` is connected to, over its connections."""
         batch = cls.__new__(cls)
         batch._share_session(client, timeout)
         batch._shares_session = True
@@ -115,10 +131,18 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
         return batch
 
     def Write(self, *, sync: bool = False, timeout: float | None = None) -> None:
-        """Writes the batch: all of it or none. Afterwards it is empty, and may be filled again.
+        """Write the batch: all of it or none. Afterwards it is empty, and may be filled again.
 
-        ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.
         If it fails the operations stay, and Write may be called again. A batch that is not connected connects first.
+
+        Args:
+            sync: as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.
+            timeout: seconds; the batch's (10 unless it says otherwise) if None.
+
+        Raises:
+            MessageTooLarge: it is over the server's limit; nothing was written.
+            TransportError: no answer came; unless it is a ConnectFailed, the batch may have been written.
+            ServerError: the server refused it; nothing was written.
         """
         with self._take() as ops:
             self._execute(self._write(ops, sync), timeout)
@@ -138,6 +162,6 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
             self.disconnect()
 
     def disconnect(self, *, timeout: float | None = None) -> None:
-        """Closes every connection of its own; borrowed ones stay open. Write connects again."""
+        """Close every connection of its own; those of another client stay open. Write connects again."""
         if not self._shares_session:
             super().disconnect(timeout=timeout)

@@ -32,22 +32,27 @@ class SyncClient(BaseClient[T]):
         if auto_connect:
             try:
                 self.connect()
-            except BaseException:  # nobody gets the client, so nobody could close it
+            except BaseException:  # the caller does not get the client, and could not close it
                 self._session.close()
                 raise
 
     def _share_session(self, client: "SyncClient[T]", timeout: float | None) -> None:
-        """Becomes a client of the same database over the same connections."""
+        """Become a client of the same database over the same connections."""
         self._copy_settings(client, timeout)
         self._session = client._session
 
     def connect(self, db_name: str | None = None, *, timeout: float | None = None) -> None:
-        """Connects to a database: the named one, or again to the last one (at first the constructor's).
+        """Connect to a database: the named one, or again to the last one (at first the constructor's).
 
         The client stays connected to where it was if that fails.
 
+        Args:
+            db_name: the database's name; None for the last one.
+            timeout: seconds; the client's if None.
+
         Raises:
             DatabaseError: "Database does not exist".
+            TransportError: no answer came.
         """
         check_name(db_name, type(self))
         name = self._database_name if db_name is None else db_name
@@ -55,7 +60,11 @@ class SyncClient(BaseClient[T]):
         self._database_name = name
 
     def disconnect(self, *, timeout: float | None = None) -> None:
-        """Closes every connection at once, so a ``timeout`` has nothing to limit; ``connect`` opens new ones."""
+        """Close every connection at once; ``connect`` opens new ones.
+
+        Args:
+            timeout: has no effect, as nothing is waited for.
+        """
         call_timeout(timeout)
         self._handle.clear()
         self._session.close()
@@ -74,7 +83,7 @@ class SyncClient(BaseClient[T]):
         compression: bool = False,
         flow: Callable[[DatabaseHandle, Any, bool], Flow[R]] = operations.execute,
     ) -> R:
-        """Does what ``flow`` does for a command of one key; without a flow, where an answer is the result."""
+        """Execute a command of one message; without a flow, where its response is the result."""
         deadline = self._deadline(timeout) if timeout is not None else Deadline.after(self._timeout)
         link = self._handle
         if compression is not False or not link.is_modern or self._forward is not None or self._session.dropped:

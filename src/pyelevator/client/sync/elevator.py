@@ -49,6 +49,12 @@ T = TypeVar("T", str, bytes)
 class Elevator(SyncClient[T]):
     """A client of one database.
 
+    Every method that talks to the server also raises :class:`~pyelevator.ConnectFailed` (nothing was sent),
+    :class:`~pyelevator.RequestTimeout` (no answer came in time), another :class:`~pyelevator.TransportError`, or
+    :class:`~pyelevator.ServerError` for what the server refuses. A ``timeout`` is in seconds, and limits all of the
+    call; the client's is taken if it is None. Keys and values are str or bytes-like; another type is an
+    ArgumentTypeError.
+
     >>> E = Elevator(transport="fake")
     >>> E.db_name
     'default'
@@ -78,11 +84,18 @@ class Elevator(SyncClient[T]):
     # Databases
 
     def listdb(self, *, timeout: float | None = None) -> list[str]:
-        """The names of the server's databases, ``default`` first."""
+        """Return the names of the server's databases, ``default`` first.
+
+        Args:
+            timeout: seconds; the client's if None.
+
+        Returns:
+            The names, as str in either encoding.
+        """
         return self._execute(operations.execute(self._handle, DbList()), timeout)
 
     def createdb(self, db_name: str, options: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> None:
-        """Creates a database; an absolute path adopts the LevelDB there, with its data, under that path as name.
+        """Create a database; an absolute path adopts the LevelDB there, with its data, under that path as name.
 
         An adopted database, one that was there before, keeps the compression that its tables show (none if they decode
         none), so that its own program can read it afterwards; see also :meth:`forgetdb`.
@@ -102,13 +115,13 @@ class Elevator(SyncClient[T]):
         self._execute(operations.create(self._handle, DbCreate(to_text(db_name, "db_name"), options)), timeout)
 
     def dropdb(self, db_name: str, *, force: bool = False, timeout: float | None = None) -> None:
-        """Removes a database and its files. ``default`` is emptied and stays.
+        """Remove a database and its files. ``default`` is emptied and stays.
 
         Args:
             db_name: of the database.
             force: also one that was there before ``createdb``, whose files are another program's; and what repairs
                 have set aside.
-            timeout: seconds.
+            timeout: seconds; the client's if None.
 
         Raises:
             DatabaseError: there is no such database, or it was there before; nothing was removed.
@@ -116,7 +129,11 @@ class Elevator(SyncClient[T]):
         self._execute(operations.execute(self._handle, DbDrop(to_text(db_name, "db_name"), force)), timeout)
 
     def forgetdb(self, db_name: str, *, timeout: float | None = None) -> None:
-        """Takes a database off the server's list, and leaves its files as they are; ``createdb`` adopts it again.
+        """Take a database off the server's list, and leave its files as they are; ``createdb`` adopts it again.
+
+        Args:
+            db_name: of the database.
+            timeout: seconds; the client's if None.
 
         Raises:
             DatabaseError: there is no such database, or it is ``default``.
@@ -125,7 +142,7 @@ class Elevator(SyncClient[T]):
         self._execute(operations.execute(self._handle, DbForget(to_text(db_name, "db_name"))), timeout)
 
     def repairdb(self, *, force: bool = False, timeout: float | None = None) -> RepairReport | None:
-        """Repairs the connected database: brings back what can be read of its files, in its newest version.
+        """Repair the connected database: bring back what can be read of its files, in its newest version.
 
         It is closed meanwhile. What could not be read is set aside in its directory, in ``lost``. If the repair fails,
         everything is as it was.
@@ -145,21 +162,52 @@ class Elevator(SyncClient[T]):
         return self._execute(operations.repair(self._handle, force), timeout)
 
     def mount(self, db_name: str, *, timeout: float | None = None) -> None:
-        """Opens a database on the server; using one does the same."""
+        """Open a database on the server; using one does the same.
+
+        Args:
+            db_name: of the database.
+            timeout: seconds; the client's if None.
+
+        Raises:
+            DatabaseError: there is no such database, or it cannot be opened.
+        """
         self._execute(operations.execute(self._handle, DbMount(to_text(db_name, "db_name"))), timeout)
 
     def unmount(self, db_name: str, *, timeout: float | None = None) -> None:
-        """Closes a database on the server and gives its memory back; the next use opens it again."""
+        """Close a database on the server and give its memory back; the next use opens it again.
+
+        Args:
+            db_name: of the database.
+            timeout: seconds; the client's if None.
+
+        Raises:
+            DatabaseError: there is no such database.
+        """
         self._execute(operations.execute(self._handle, DbUmount(to_text(db_name, "db_name"))), timeout)
 
     def ping(self, *, timeout: float | None = None) -> str:
-        """``"PONG"``, if the server is there."""
+        """Ask the server for a sign of life.
+
+        Args:
+            timeout: seconds; the client's if None.
+
+        Returns:
+            ``"PONG"``.
+        """
         return self._execute(operations.execute(self._handle, Ping()), timeout).decode("ascii", "replace")
 
     # Keys and values
 
     def Get(self, key: Data, *, compression: bool = False, timeout: float | None = None) -> T:
-        """The value of ``key``.
+        """Return the value of ``key``.
+
+        Args:
+            key: str or bytes-like.
+            compression: ask for an lz4-compressed answer.
+            timeout: seconds; the client's if None.
+
+        Returns:
+            The value, as str or bytes by the client's encoding.
 
         Raises:
             KeyNotFound: "Key not found"; it is a KeyError.
@@ -172,18 +220,41 @@ class Elevator(SyncClient[T]):
         return value
 
     def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
-        """Sets the value of ``key``; it is written when this returns.
+        """Set the value of ``key``; it is written when this returns.
 
         What is written survives the server's process. ``sync=True`` waits until it survives the machine, too.
+
+        Args:
+            key, value: str or bytes-like.
+            sync: answer only when the disk has it.
+            timeout: seconds; the client's if None.
+
+        Raises:
+            MessageTooLarge: it is over the server's limit; nothing was sent.
+            UsageError: ``sync=True`` at an old server; nothing was sent.
         """
         self._execute_command(Put(key, value, sync), timeout)
 
     def Delete(self, key: Data, *, sync: bool = False, timeout: float | None = None) -> None:
-        """Removes ``key``; a missing one is no error. ``sync`` as in :meth:`Put`."""
+        """Remove ``key``; a missing one is no error.
+
+        Args:
+            key: str or bytes-like.
+            sync: as in :meth:`Put`.
+            timeout: seconds; the client's if None.
+        """
         self._execute_command(Delete(key, sync), timeout)
 
     def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
-        """Whether ``key`` is there; a key with an empty value is."""
+        """Tell whether ``key`` is there; a key with an empty value is.
+
+        Args:
+            key: str or bytes-like.
+            timeout: seconds; the client's if None.
+
+        Returns:
+            True if it is.
+        """
         return self._execute_command(Exists.make(key), timeout)
 
     def MGet(
@@ -194,10 +265,20 @@ class Elevator(SyncClient[T]):
         compression: bool = False,
         timeout: float | None = None,
     ) -> list[T | None]:
-        """The values of ``keys``, in their order; None for a missing one.
+        """Return the values of many keys.
 
-        ``fill_cache=True`` keeps what is read in the server's memory, for random keys that are read again and again:
-        reading them once more is several times as quick, until they are written.
+        Args:
+            keys: a list or a tuple of str or bytes-like.
+            fill_cache: keep what is read in the server's memory, for random keys that are read again and again: reading
+                them once more is several times as fast, until they are written.
+            compression: ask for an lz4-compressed answer.
+            timeout: seconds; the client's if None.
+
+        Returns:
+            The values in the order of the keys, with None for a missing one.
+
+        Raises:
+            WrongValue: there are more keys than the server's ``--max-range``.
         """
         command = MGet(keys, fill_cache)
         return self._decoder.values(self._execute(operations.mget(self._handle, command, compression), timeout))
@@ -242,17 +323,24 @@ class Elevator(SyncClient[T]):
         compression: bool = False,
         timeout: float | None = None,
     ) -> list[Any]:
-        """The pairs from ``start`` on, in one answer: ``[[key, value], ...]``.
+        """Return the pairs from ``start`` on, in one answer.
 
         Args:
             start: the first key; None for the beginning.
             limit: the last key, inclusive, or an int: how many pairs; None for the end.
-            include_key, include_value: False leaves that part out; the rest comes as a flat list.
+            include_key, include_value: False leaves that part out.
             prefix: only keys that start with it.
             reverse: the same pairs in the opposite order; with a count, so many pairs from ``start`` down (None for
                 the end).
             compression: ask for an lz4-compressed answer.
-            timeout: seconds.
+            timeout: seconds; the client's if None.
+
+        Returns:
+            ``[[key, value], ...]``, or a flat list of keys or of values if the other part is left out.
+
+        Raises:
+            UsageError: both parts are left out; nothing was sent.
+            WrongValue: it is over the server's ``--max-range``; :meth:`RangeIter` has no limit.
         """
         command = build_scan(start, limit, include_key, include_value, prefix, reverse=reverse)
         if not (self._prefetches and isinstance(command, Range) and can_page(command, self._handle.features)):
@@ -311,9 +399,19 @@ class Elevator(SyncClient[T]):
         compression: bool = False,
         timeout: float | None = None,
     ) -> list[Any]:
-        """The first ``offset`` pairs from ``key_from`` on, or with ``reverse`` down; the rest as in :meth:`Range`.
+        """Return the first ``offset`` pairs from ``key_from`` on, or down with ``reverse``.
 
-        An old server does not count downwards (UsageError; nothing is sent).
+        Args:
+            key_from: the first key; None for the beginning, or with ``reverse`` for the end.
+            offset: how many pairs.
+            include_key, include_value, prefix, compression, timeout: as in :meth:`Range`.
+            reverse: go down. An old server does not (UsageError; nothing is sent).
+
+        Returns:
+            As :meth:`Range`.
+
+        Raises:
+            UsageError, WrongValue: as :meth:`Range`.
 
         >>> E = Elevator(transport="fake")
         >>> for key in "abcd":
@@ -369,14 +467,21 @@ class Elevator(SyncClient[T]):
         compression: bool = False,
         timeout: float | None = None,
     ) -> "ranges.RangeIter[Any]":
-        """An iterator over what :meth:`Range` gives, for ranges of any length: it fetches page by page as it goes.
+        """Return an iterator over what :meth:`Range` gives, of any length: it fetches page by page as it goes.
 
-        ``timeout`` is each page's. Writes between two pages are seen or not, as they come; with ``consistent=True``
-        all pages are of one moment, that of the first page. The server keeps a snapshot for that, as long as the pages
-        follow one another within a minute (its ``--cursor-idle``); an old server does not (UsageError).
+        Writes between two pages are seen or not, as they come; with ``consistent=True`` all pages are of one moment,
+        that of the first page. The server keeps a snapshot for that, as long as the pages follow one another within a
+        minute (its ``--cursor-idle``); an old server does not (UsageError).
 
-        Raises, from the iterator:
-            CursorExpired: the snapshot is gone.
+        Args:
+            key_from: the first key; None for the beginning.
+            key_to: the last key, inclusive, or an int: how many pairs; None for the end.
+            include_key, include_value, prefix, reverse, compression: as in :meth:`Range`.
+            consistent: read all pages from one snapshot.
+            timeout: seconds for each page; the client's if None.
+
+        Returns:
+            The iterator. Its steps raise what :meth:`Range` raises, and CursorExpired when the snapshot is gone.
 
         >>> E = Elevator(transport="fake")
         >>> E.Put("a", "1")
@@ -389,17 +494,27 @@ class Elevator(SyncClient[T]):
         return ranges.RangeIter(self, pager, compression, call_timeout(timeout))
 
     def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "batch.WriteBatch[T]":
-        """A batch for the connected database, over this client's connections, with a timeout of its own."""
+        """Return a batch for the connected database, over this client's connections.
+
+        Args:
+            timeout: seconds for each Write.
+
+        Returns:
+            The batch; in a ``with`` block it is written at the end.
+        """
         return batch.WriteBatch.for_client(self, timeout)
 
     def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "Pipeline[T]":
-        """A pipeline: commands that travel together, in one round trip where the server knows how.
+        """Return a pipeline: commands that travel together, in one round trip where the server knows how.
 
-        ``with E.pipeline() as p: p.Put("a", "1"); f = p.Get("a")``, and then ``f.result()`` or ``p.results``. It is
-        not a transaction, see :class:`~pyelevator.client.sync.pipeline.Pipeline`.
+        ``with E.pipeline() as p: p.Put("a", "1"); f = p.Get("a")``, and then ``f.result()`` or ``p.results``. It is not
+        a transaction, see :class:`~pyelevator.client.sync.pipeline.Pipeline`.
 
         Args:
             raise_errors: raise the first error at the end; False leaves all of them to the handles and the results.
             timeout: seconds for all of it; the client's if None.
+
+        Returns:
+            The pipeline.
         """
         return Pipeline(self, raise_errors, timeout)

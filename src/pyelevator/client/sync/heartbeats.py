@@ -29,14 +29,14 @@ class Beating(Protocol):
 
     @property
     def heartbeat(self) -> float:
-        """Seconds between two of them."""
+        """The seconds between two of them."""
 
     def beat(self, now: float) -> float:
-        """Looks after the connections whose turn it is; when (seconds, monotonic) the next one has its turn."""
+        """Send the heartbeats that are due; return when (seconds, monotonic) the next one is."""
 
 
 class Heartbeats:
-    """The thread, and what it looks after; it begins with the first pool, and ends with the last one.
+    """The thread, and its pools; it begins with the first pool, and ends with the last one.
 
     It is a bare thread of the system's: one of ``threading`` is started with locks held, for which a signal handler
     that opens a connection could wait for ever. It is no reason for a program not to end. Where no thread can be
@@ -57,7 +57,7 @@ class Heartbeats:
         self._thread = 0
 
     def watch(self, pool: Beating) -> None:
-        """Looks after the connections of a pool from now on, for as long as somebody else refers to it."""
+        """Send heartbeats for a pool from now on, for as long as something else refers to it."""
         if self._forks != FORKS.count:  # the parent's thread and its pools are no concern of a child
             self._begin_anew()
         self._pools[next(self._numbers)] = pool
@@ -67,7 +67,7 @@ class Heartbeats:
             self._news.put(None)
 
     def pause(self) -> None:
-        """Ends the thread, and waits for its end, if there is one."""
+        """End the thread, if there is one, and wait for its end."""
         if self._forks == FORKS.count and self._running is not None and self._thread != _thread.get_ident():
             self._running = None
             self._news.put(None)
@@ -75,7 +75,7 @@ class Heartbeats:
                 self._ended.get(timeout=_PATIENCE)
 
     def resume(self) -> None:
-        """Starts it again, if there is something to look after."""
+        """Start the thread again, if there is a pool."""
         if self._forks == FORKS.count and self._running is None and self._pools:
             self._start()
 
@@ -92,10 +92,10 @@ class Heartbeats:
             self._running = None
 
     def _work(self, running: object, news: "queue.SimpleQueue[None]", ended: "queue.SimpleQueue[None]") -> None:
-        """What the thread does."""
+        """Run until no pool is left."""
         self._thread = _thread.get_ident()
         while self._running is running:
-            self._sleep = inf  # who comes during the round has another one follow it
+            self._sleep = inf  # a pool that comes during the round has another one follow it
             pause = self._round()
             if pause is None:
                 self._running = None
@@ -109,7 +109,7 @@ class Heartbeats:
         ended.put(None)
 
     def _round(self) -> float | None:
-        """Looks after every connection whose turn it is; the seconds until the next round, None if there is no pool."""
+        """Send the heartbeats that are due; return the seconds until the next round, None if there is no pool."""
         now = monotonic()
         pools = [pool for pool in (reference() for reference in self._pools.valuerefs()) if pool is not None]
         if not pools:

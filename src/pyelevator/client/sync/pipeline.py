@@ -31,7 +31,7 @@ PENDING: Final = _Pending()
 
 
 class PipelineResult(Generic[R]):
-    """What becomes of one command of a pipeline."""
+    """The handle on the outcome of one command of a pipeline, in the manner of a Future."""
 
     __slots__ = ("_decode", "_outcome", "command")
 
@@ -41,11 +41,11 @@ class PipelineResult(Generic[R]):
         self._outcome: Any = PENDING
 
     def done(self) -> bool:
-        """Whether the pipeline was executed."""
+        """Return whether the pipeline was executed."""
         return self._outcome is not PENDING
 
     def result(self) -> R:
-        """The result of the command, or its exception raised.
+        """Return the result of the command, or raise its exception.
 
         Raises:
             UsageError: the pipeline has not been executed.
@@ -58,7 +58,7 @@ class PipelineResult(Generic[R]):
         return self._decode(outcome)
 
     def exception(self) -> Exception | None:
-        """The exception that ``result`` raises; None if it gives a result.
+        """Return the exception that ``result`` raises; None if it gives a result.
 
         Raises:
             UsageError: the pipeline has not been executed.
@@ -68,7 +68,7 @@ class PipelineResult(Generic[R]):
         return self._outcome if isinstance(self._outcome, Exception) else None
 
     def set_outcome(self, outcome: Any) -> None:
-        """Sets the outcome, as the wire has it."""
+        """Set the outcome, as the wire has it."""
         self._outcome = outcome
 
     def __repr__(self) -> str:
@@ -76,7 +76,7 @@ class PipelineResult(Generic[R]):
 
 
 class PipelineBuilder(Generic[T]):
-    """The commands of a pipeline before it is executed, and their results afterwards; the same for sync and async."""
+    """The commands of a pipeline before it is executed, and their results afterwards; for sync and async."""
 
     def __init__(self, text: ResultDecoder[T], raise_errors: bool) -> None:
         self._decoder: ResultDecoder[T] = text
@@ -87,23 +87,43 @@ class PipelineBuilder(Generic[T]):
         self._executed: Sequence[PipelineResult[Any]] = ()
 
     def Get(self, key: Data) -> "PipelineResult[T]":
-        """The value of ``key``; its result raises KeyNotFound where there is none."""
+        """Get the value of ``key``.
+
+        Returns:
+            A handle; its result raises KeyNotFound where there is none.
+        """
         return self._add(Get.make(key), self._decoder.value)
 
     def Put(self, key: Data, value: Data, *, sync: bool = False) -> "PipelineResult[None]":
-        """Sets the value of ``key``; ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`."""
+        """Set the value of ``key``; ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.
+
+        Returns:
+            A handle; its result is None.
+        """
         return self._add(Put(key, value, sync), _same)
 
     def Delete(self, key: Data, *, sync: bool = False) -> "PipelineResult[None]":
-        """Removes ``key``; a missing one is no error."""
+        """Remove ``key``; a missing one is no error.
+
+        Returns:
+            A handle; its result is None.
+        """
         return self._add(Delete(key, sync), _same)
 
     def Exists(self, key: Data) -> "PipelineResult[bool]":
-        """Whether ``key`` is there."""
+        """Tell whether ``key`` is there.
+
+        Returns:
+            A handle on a bool.
+        """
         return self._add(Exists.make(key), _same)
 
     def MGet(self, keys: Sequence[Data], fill_cache: bool = False) -> "PipelineResult[list[T | None]]":
-        """The values of ``keys``, in their order; None for a missing one."""
+        """Get the values of ``keys``.
+
+        Returns:
+            A handle on a list in the order of the keys, with None for a missing one.
+        """
         return self._add(MGet(keys, fill_cache), self._decoder.values)
 
     def Range(
@@ -116,7 +136,10 @@ class PipelineBuilder(Generic[T]):
         prefix: Data | None = None,
         reverse: bool = False,
     ) -> "PipelineResult[list[Any]]":
-        """The pairs from ``start`` on, as in :meth:`Elevator.Range <pyelevator.Elevator.Range>`.
+        """Get the pairs from ``start`` on, as in :meth:`Elevator.Range <pyelevator.Elevator.Range>`.
+
+        Returns:
+            A handle on a list.
 
         Raises:
             UsageError: a count under a prefix, which takes more than one message.
@@ -132,7 +155,11 @@ class PipelineBuilder(Generic[T]):
         include_value: bool = True,
         reverse: bool = False,
     ) -> "PipelineResult[list[Any]]":
-        """The first ``offset`` pairs from ``key_from`` on, as in :meth:`Elevator.Slice <pyelevator.Elevator.Slice>`."""
+        """Get ``offset`` pairs from ``key_from`` on, as in :meth:`Elevator.Slice <pyelevator.Elevator.Slice>`.
+
+        Returns:
+            A handle on a list.
+        """
         count = check_count(offset)
         return self._add_scan(
             build_scan(key_from, count, include_key, include_value, None, reverse=reverse, names=SLICE_NAMES)
@@ -145,7 +172,7 @@ class PipelineBuilder(Generic[T]):
         return self._add(command, self._decoder.pairs if pairs else self._decoder.values)
 
     def Clear(self) -> None:
-        """Discards what was not executed."""
+        """Discard what was not executed."""
         self._queue.clear()
 
     def __len__(self) -> int:
@@ -167,8 +194,10 @@ class PipelineBuilder(Generic[T]):
 
     @contextmanager
     def _take(self) -> Iterator[list[PipelineResult[Any]]]:
-        """What is queued, and no longer is. Whatever has no outcome in the end (there is no database, say, or a signal
-        handler raised) is queued again."""
+        """Return the queue, and leave an empty one.
+
+        Whatever has no outcome in the end (there is no database, say, or a signal handler raised) is queued again.
+        """
         results = self._queue
         try:
             self._queue = []
@@ -179,7 +208,7 @@ class PipelineBuilder(Generic[T]):
             raise
 
     def _resolve(self, results: Sequence[PipelineResult[Any]], outcomes: Sequence[Any]) -> None:
-        """Hands out what became of the commands.
+        """Set the outcomes of the commands.
 
         Raises:
             ElevatorError: what the first command that failed raised, if errors are to be raised; ``other_errors`` has
@@ -196,7 +225,7 @@ class PipelineBuilder(Generic[T]):
 
     @property
     def results(self) -> list[Any]:
-        """Of the last execution, in the order of the commands; what failed has its exception there."""
+        """The results of the last execution, in the order of the commands; what failed has its exception there."""
         return [result.exception() or result.result() for result in self._executed]
 
 
@@ -238,10 +267,13 @@ class Pipeline(PipelineBuilder[T]):
         self._timeout = check_timeout(timeout)
 
     def execute(self, *, timeout: float | None = None) -> list[Any]:
-        """Sends what is queued; the results in order. Afterwards it is empty, and may be filled again.
+        """Send what is queued. Afterwards the queue is empty, and may be filled again.
 
         Args:
-            timeout: seconds for all of it.
+            timeout: seconds for all of it; the pipeline's if None.
+
+        Returns:
+            The results, in the order of the commands.
 
         Raises:
             ElevatorError: what the first command that failed raised (not with ``raise_errors=False``); its

@@ -15,10 +15,10 @@ NO_WAIT: Final = Deadline(0.0, 0.0)
 
 
 class PrefetchedFlow(Generic[R]):
-    """A flow whose first request is sent, if that takes no waiting, and whose answer is not waited for yet.
+    """A flow whose first request is sent, if that takes no waiting, and whose response is read later.
 
-    Whatever goes wrong at the beginning is told at the end, so that a caller who is busy with something else is not
-    disturbed. An object that is dropped gives its lane back; the answer is never read by another call.
+    Errors raised while sending are raised again by :meth:`finish`. An object that is dropped gives its connection back;
+    the answer is never read by another call.
 
     Args:
         session: the way to the server.
@@ -39,7 +39,7 @@ class PrefetchedFlow(Generic[R]):
             self._send()
 
     def _send(self) -> None:
-        """Sends the first request; where that fails, it is sent when its answer is wanted."""
+        """Send the first request; where that fails, it is sent when its response is wanted."""
         if isinstance(self._effect, Send):
             try:
                 self._pending = self._session.send_nowait(self._effect.request, NO_WAIT)
@@ -48,11 +48,11 @@ class PrefetchedFlow(Generic[R]):
 
     @property
     def is_of_this_process(self) -> bool:
-        """False after a fork: the lane is the parent's."""
+        """True until a fork: then the connection is the parent's."""
         return self._pending is None or self._pending.is_of_this_process
 
     def finish(self) -> R:
-        """What the flow gives or raises; waits for it."""
+        """Wait for the flow's end; return its result or raise its error."""
         if isinstance(self._outcome, StopIteration):
             result: R = self._outcome.value
             return result
@@ -69,7 +69,7 @@ class PrefetchedFlow(Generic[R]):
         return drive(resume(self._flow, first), perform_or_receive)
 
     def abandon(self) -> None:
-        """Gives it up."""
+        """Give it up."""
         self._flow.close()
         self._effect = None
         if self._pending is not None:
