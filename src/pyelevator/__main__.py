@@ -4,15 +4,15 @@ import signal
 import sys
 
 
-def _keep_signals() -> None:
-    """Ignore signals that mean nothing yet until the server or the proxy handles them."""
+def _block_signals() -> None:
+    """Block signals that must not end the process until the server or the proxy handles them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2))
 
 
 def main() -> None:
-    """Run the command line; without click, say what to install."""
+    """Run the command line; without click, print what to install."""
     if sys.argv[1:2] in (["serve"], ["proxy"]):
-        _keep_signals()  # before all that takes time: imports do
+        _block_signals()  # before the imports, which take time
     try:
         from pyelevator.cli.main import elevator
     except ImportError as error:

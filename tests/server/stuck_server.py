@@ -1,4 +1,4 @@
-"""A server whose requests never end; run as a process by test_process."""
+"""A server whose requests never end; run as a process by test_server_process."""
 
 import logging
 import sys
