@@ -155,6 +155,20 @@ def test_an_added_key_is_accepted_without_a_restart(keys, secured):
         assert E.ping() == "PONG"
 
 
+def test_without_default_a_client_names_its_database_or_creates_it(keys, secured):
+    owner = keys.let_in("owner")
+    keys.permit("[owner]\nadmin = 'mine'")
+    server = secured()
+    with pytest.raises(PermissionDenied, match="DBCONNECT needs read access to the database default"):
+        server.client(owner)
+    with server.client(owner, auto_connect=False) as E:
+        E.createdb("mine")
+        E.connect("mine")
+        E.Put("k", "v")
+    with server.client(owner, "mine") as E:
+        assert E.Get("k") == "v"
+
+
 def test_a_key_removed_while_connected_is_refused_at_the_next_request(keys, secured):
     server, alice = secured(), keys.let_in("alice")
     with server.client(alice) as E:
