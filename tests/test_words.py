@@ -77,7 +77,6 @@ PENDING = {
     "compat",
     "conversation",
     "proxy",
-    "transports",
 }
 """Rooms that are not read through yet."""
 

@@ -17,7 +17,7 @@ from pyelevator.errors import ConnectTimeout
 from pyelevator.messages import Request
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.transports import Curve
-from pyelevator.transports.curve import Pair
+from pyelevator.transports.curve import KeyPair
 
 LARGE = "v" * (5 << 20)
 
@@ -26,7 +26,7 @@ class LibzmqServer:
     """An application behind a ROUTER of libzmq that asks for keys, in a thread."""
 
     def __init__(self):
-        pair, mine = Pair.generate(), Pair.generate()
+        pair, mine = KeyPair.generate(), KeyPair.generate()
         self.curve = Curve(pair.public_key, mine.public_key, mine.secret_key)
         self._application, self._reader = Application.in_memory(), Reader()
         self._context = zmq.Context()
@@ -81,7 +81,7 @@ def test_a_proxy_of_ours_talks_to_libzmq(libzmq):
 
 
 def test_a_client_of_ours_does_not_talk_to_libzmq_with_another_key(libzmq):
-    curve = Curve(Pair.generate().public_key, libzmq.curve.public_key, libzmq.curve.secret_key)
+    curve = Curve(KeyPair.generate().public_key, libzmq.curve.public_key, libzmq.curve.secret_key)
     with pytest.raises(ConnectTimeout, match="a key does not fit"):
         Elevator(endpoint=libzmq.endpoint, curve=curve, timeout=0.3)
 
@@ -115,10 +115,10 @@ PROGRAM = """
 import sys
 sys.modules["nacl"] = None
 from pyelevator import Curve, Elevator, MissingExtra
-from pyelevator.transports.curve import Pair
+from pyelevator.transports.curve import KeyPair
 from pyelevator.transports.listeners import open_listener
 from pyelevator.transports.authentication import CurveServer
-pair = Pair.generate()
+pair = KeyPair.generate()
 for use in (
     lambda: Elevator(curve=Curve(pair.public_key, pair.public_key, pair.secret_key)),
     lambda: open_listener(["tcp://127.0.0.1:0"], CurveServer(pair.secret_key, lambda _: True)),

@@ -9,10 +9,10 @@ from pyelevator.auth.keys import generate_keys
 from pyelevator.client import Elevator
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.transports import Curve, FakeTransport, TcpTransport, parse_url
-from pyelevator.transports.curve import Pair, is_key, read_public_key
-from pyelevator.transports.zmtp.frames import Handshake
+from pyelevator.transports.curve import KeyPair, is_key, read_public_key
+from pyelevator.transports.zmtp.handshake import ClientHandshake
 
-PUBLIC = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"
+PUBLIC_SUFFIX = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"
 SECRET = "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs"
 OTHER = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
 """The keys of the examples in ZeroMQ's manual (zmq_curve): a server's pair, and a client's public key."""
@@ -26,14 +26,14 @@ def files(tmp_path):
 
 
 def test_keys_may_be_text_or_bytes():
-    assert Curve(OTHER, PUBLIC, SECRET) == Curve(OTHER.encode(), PUBLIC.encode(), SECRET.encode())
+    assert Curve(OTHER, PUBLIC_SUFFIX, SECRET) == Curve(OTHER.encode(), PUBLIC_SUFFIX.encode(), SECRET.encode())
 
 
 @pytest.mark.parametrize("text", ["", "short", "a" * 39, "a" * 41, " " * 40, "é" * 40, "#" * 40, '"' * 40])
 def test_what_is_no_key_is_told(text):
     assert not is_key(text)
     with pytest.raises(UsageError, match="server_public_key is no CURVE key; that is 40 characters of Z85"):
-        Curve(text, PUBLIC, SECRET)
+        Curve(text, PUBLIC_SUFFIX, SECRET)
 
 
 @pytest.mark.parametrize("value", [None, 1, ["x"]])
@@ -44,26 +44,26 @@ def test_a_key_of_another_type_is_told(value):
 
 def test_a_secret_key_of_another_pair_is_refused():
     with pytest.raises(UsageError, match="does not belong to the public key"):
-        Curve(PUBLIC, OTHER, SECRET)
+        Curve(PUBLIC_SUFFIX, OTHER, SECRET)
 
 
 @pytest.mark.parametrize("secret", [SECRET[:-1], SECRET + "x", SECRET.replace("D", '"')])
 def test_a_wrong_secret_is_not_shown_either(secret):
     with pytest.raises(UsageError) as caught:
-        Curve(OTHER, PUBLIC, secret)
+        Curve(OTHER, PUBLIC_SUFFIX, secret)
     assert SECRET[5:-5] not in str(caught.value)
 
 
 def test_no_repr_shows_a_secret():
-    curve = Curve(OTHER, PUBLIC, SECRET)
+    curve = Curve(OTHER, PUBLIC_SUFFIX, SECRET)
     things = (
         curve,
-        Pair(PUBLIC, SECRET),
+        KeyPair(PUBLIC_SUFFIX, SECRET),
         TcpTransport("127.0.0.1:1", curve),
         Elevator(curve=curve, auto_connect=False),
     )
     assert [thing for thing in things if SECRET in repr(thing) + str(thing)] == []
-    assert PUBLIC in repr(curve)
+    assert PUBLIC_SUFFIX in repr(curve)
 
 
 def test_from_files(files):
@@ -92,14 +92,14 @@ def test_the_command_that_helps_is_safe_to_paste(tmp_path):
     path = tmp_path / "my keys; rm x" / "server.key_secret"
     os.chmod(path, 0o644)
     with pytest.raises(UsageError) as caught:
-        Pair.read(path)
+        KeyPair.read(path)
     assert str(caught.value).endswith(f"run: chmod 600 '{path}'")
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400])
 def test_a_secret_for_its_owner_alone_is_taken(files, mode):
     os.chmod(files / "alice.key_secret", mode)
-    assert Pair.read(files / "alice.key_secret").public_key
+    assert KeyPair.read(files / "alice.key_secret").public_key
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_secret_for_its_owner_alone_is_taken(files, mode):
     [
         ("", "is no key file; `elevator keygen` writes such"),
         ("hello", "is no key file"),
-        (f'curve\n    public-key = "{PUBLIC}"\n', "does not hold a public and a secret key"),
+        (f'curve\n    public-key = "{PUBLIC_SUFFIX}"\n', "does not hold a public and a secret key"),
         (f'curve\n    public-key = "{OTHER}"\n    secret-key = "{SECRET}"\n', "does not belong to the public key"),
         (f'curve\n    public-key = "x"\n    secret-key = "{SECRET}"\n', "public_key is no CURVE key"),
     ],
@@ -117,7 +117,7 @@ def test_a_file_without_a_pair_is_told_without_its_secret(tmp_path, content, mes
     path.write_text(content)
     os.chmod(path, 0o600)
     with pytest.raises(UsageError) as caught:
-        Pair.read(path)
+        KeyPair.read(path)
     assert message in str(caught.value)
     assert SECRET not in str(caught.value)
 
@@ -154,7 +154,7 @@ def test_a_url_with_half_of_the_keys_is_refused(parameter):
 def test_the_environment_s_url_brings_its_keys(files, monkeypatch):
     url = f"tcp://127.0.0.1:1?curve_key={files}/alice.key_secret&server_key={files}/server.key"
     seen = []
-    monkeypatch.setattr(Curve, "handshake", lambda curve: seen.append(curve) or Handshake())
+    monkeypatch.setattr(Curve, "client_handshake", lambda curve: seen.append(curve) or ClientHandshake())
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("ELEVATOR_URL", url.replace(":1?", f":{silent.getsockname()[1]}?"))
         with pytest.raises(TimeoutError):
@@ -165,9 +165,9 @@ def test_the_environment_s_url_brings_its_keys(files, monkeypatch):
 @pytest.mark.parametrize("where", [{"transport": "ipc", "endpoint": "/x"}, {"transport": FakeTransport()}])
 def test_keys_without_tcp_are_refused(where):
     with pytest.raises(UsageError, match="curve= goes with transport='tcp'"):
-        Elevator(curve=Curve(OTHER, PUBLIC, SECRET), **where)
+        Elevator(curve=Curve(OTHER, PUBLIC_SUFFIX, SECRET), **where)
 
 
 def test_something_else_than_keys_is_refused():
     with pytest.raises(ArgumentTypeError, match="curve must be a Curve, not tuple"):
-        Elevator(curve=(OTHER, PUBLIC, SECRET))
+        Elevator(curve=(OTHER, PUBLIC_SUFFIX, SECRET))

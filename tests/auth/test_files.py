@@ -18,7 +18,7 @@ from pyelevator.errors import UsageError
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import Curve
 from pyelevator.transports.authentication import CurveServer
-from pyelevator.transports.curve import Pair, read_public_key
+from pyelevator.transports.curve import KeyPair, read_public_key
 
 
 def mode(path):
@@ -132,7 +132,7 @@ def alice(keys):
     [repr, str, format, attrs.asdict, attrs.astuple, copy.copy, lambda curve: f"{curve!r:>99}"],
 )
 def test_no_way_of_looking_at_keys_shows_the_secret_one(keys, alice, show):
-    pair, server = Pair.generate(), CurveServer(alice.secret_key, alice.public_key.__eq__)
+    pair, server = KeyPair.generate(), CurveServer(alice.secret_key, alice.public_key.__eq__)
     assert alice.secret_key not in str(show(alice))
     assert pair.secret_key not in str(show(pair))
     assert alice.secret_key not in str(show(server))
@@ -142,7 +142,7 @@ def test_no_way_of_looking_at_keys_shows_the_secret_one(keys, alice, show):
     "make",
     [
         lambda curve: curve,
-        lambda curve: Pair(curve.public_key, curve.secret_key),
+        lambda curve: KeyPair(curve.public_key, curve.secret_key),
         lambda curve: CurveServer(curve.secret_key, curve.public_key.__eq__),
     ],
 )
@@ -164,8 +164,8 @@ def test_a_secret_in_the_wrong_parameter_is_not_repeated(keys, alice):
         lambda: Curve(server, secret, public),
         lambda: Curve(secret, public, secret),
         lambda: Curve(server, public, secret[:-1]),
-        lambda: Pair(secret, public),
-        lambda: Pair.read(secret),
+        lambda: KeyPair(secret, public),
+        lambda: KeyPair.read(secret),
         lambda: Curve.from_files(secret, server),
         lambda: read_public_key(f"{secret}x"[:39]),
         lambda: Elevator(curve=secret),
@@ -177,5 +177,5 @@ def test_a_secret_in_the_wrong_parameter_is_not_repeated(keys, alice):
 
 
 def test_a_server_s_secret_given_as_its_public_key_is_not_shown(keys, alice):
-    secret = Pair.read(keys.directory / "server.key_secret").secret_key
+    secret = KeyPair.read(keys.directory / "server.key_secret").secret_key
     assert secret not in Curve(secret, alice.public_key, alice.secret_key).hint

@@ -22,7 +22,7 @@ from pyelevator.proxy import Proxy
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT
 from pyelevator.transports import listeners
-from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.zmtp.frames import encode_message, frame_header_v1
 
 MARK = "made-by-a-stranger"
 
@@ -32,7 +32,7 @@ def commands(application):
     uid = application.catalog.uid_of("default")
     requests = [Request(DbCreate(MARK), uid, 1), Request(DbDrop("victim"), uid, 2), Request(Put("k", "v"), uid, 3)]
     messages = [codec.encode_request(request) for codec in (ClassicCodec(), FlatCodec()) for request in requests[:2]]
-    return b"".join(piece for frames in messages for piece in zmtp.encode(frames, zmtp.first_head))
+    return b"".join(piece for frames in messages for piece in encode_message(frames, frame_header_v1))
 
 
 def http_request(application, method=b"POST"):

@@ -23,7 +23,7 @@ from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.transports import Curve
 from pyelevator.transports.authentication import CurveServer
-from pyelevator.transports.curve import Pair
+from pyelevator.transports.curve import KeyPair
 from pyelevator.transports.libzmq.listener import ZmqListener
 from pyelevator.transports.sockets.listener import ZmtpListener
 from pyelevator.transports.sockets.refusal_log import RefusalLog
@@ -79,11 +79,11 @@ def stranger(keys):
 
 def with_another_server_s_key(keys):
     alice = keys.let_in("alice")
-    return Curve(Pair.generate().public_key, alice.public_key, alice.secret_key)
+    return Curve(KeyPair.generate().public_key, alice.public_key, alice.secret_key)
 
 
 def with_the_server_s_own_key_as_a_client(keys):
-    server = Pair.read(keys.directory / "server.key_secret")
+    server = KeyPair.read(keys.directory / "server.key_secret")
     return Curve(server.public_key, server.public_key, server.secret_key)
 
 
@@ -420,7 +420,7 @@ def listener():
     listeners = []
 
     def make(allows, *urls):
-        pair, mine = Pair.generate(), Pair.generate()
+        pair, mine = KeyPair.generate(), KeyPair.generate()
         listeners.append(Attended(*urls or (ANY_PORT,), allows=allows, secret_key=pair.secret_key))
         return listeners[-1], Curve(pair.public_key, mine.public_key, mine.secret_key)
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pyelevator.auth.keys import generate_keys
 from pyelevator.cli.main import elevator
 from pyelevator.errors import UsageError
-from pyelevator.transports.curve import Pair
+from pyelevator.transports.curve import KeyPair
 
 
 @pytest.fixture
@@ -52,13 +52,13 @@ def test_pyzmq_reads_what_it_writes(keygen, tmp_path):
     public, none = zmq.auth.load_certificate(tmp_path / "server.key")
     both = zmq.auth.load_certificate(tmp_path / "server.key_secret")
     assert (public, none) == (out.strip().encode(), None)
-    assert both == (public, Pair.read(tmp_path / "server.key_secret").secret_key.encode())
+    assert both == (public, KeyPair.read(tmp_path / "server.key_secret").secret_key.encode())
 
 
 def test_what_pyzmq_writes_is_read(tmp_path):
     public, secret = zmq.auth.create_certificates(tmp_path, "theirs", {"who": "them"})
     os.chmod(secret, 0o600)
-    assert Pair.read(secret).public_key == zmq.auth.load_certificate(public)[0].decode()
+    assert KeyPair.read(secret).public_key == zmq.auth.load_certificate(public)[0].decode()
 
 
 def test_the_secret_is_for_its_owner_alone_whatever_the_umask(umask, tmp_path):
@@ -70,7 +70,7 @@ def test_the_secret_is_for_its_owner_alone_whatever_the_umask(umask, tmp_path):
 
 def test_the_secret_is_printed_nowhere(keygen, tmp_path):
     code, out, err = keygen(tmp_path)
-    assert Pair.read(tmp_path / "server.key_secret").secret_key not in out + err
+    assert KeyPair.read(tmp_path / "server.key_secret").secret_key not in out + err
     assert code == 0
 
 
@@ -82,7 +82,7 @@ def test_keys_that_are_there_are_not_replaced_in_part_or_whole(keygen, tmp_path,
     before = {path.name: path.read_bytes() for path in tmp_path.glob("server.*")}
     code, out, err = keygen(tmp_path)
     assert (code, out) == (2, "")
-    assert "exists; whoever uses that key would be locked out; to replace it say --force" in err
+    assert "exists; what uses that key would be locked out; to replace it, add --force" in err
     assert {path.name: path.read_bytes() for path in tmp_path.glob("server.*")} == before
 
 
@@ -91,7 +91,7 @@ def test_force_replaces_them(keygen, tmp_path):
     code, second, _ = keygen(tmp_path, "--force")
     assert code == 0
     assert first != second
-    assert Pair.read(tmp_path / "server.key_secret").public_key == second.strip()
+    assert KeyPair.read(tmp_path / "server.key_secret").public_key == second.strip()
 
 
 def test_force_neither_keeps_a_loose_mode_nor_writes_through_a_link(keygen, tmp_path):

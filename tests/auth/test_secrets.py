@@ -9,12 +9,12 @@ from pyelevator.auth import ClientAuth
 from pyelevator.client import Elevator
 from pyelevator.errors import AuthenticationFailed, PermissionDenied
 from pyelevator.testing.servers import ServerProcess
-from pyelevator.transports.curve import Pair
+from pyelevator.transports.curve import KeyPair
 
 
 def secrets_of(keys):
     files = [keys.directory / "server.key_secret", *keys.secrets.glob("*.key_secret")]
-    return [Pair.read(file).secret_key for file in files]
+    return [KeyPair.read(file).secret_key for file in files]
 
 
 def test_a_server_and_its_clients_show_no_secret_anywhere(keys):

@@ -24,7 +24,7 @@ from pyelevator.server import Server
 from pyelevator.server.limits import ServerLimits
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, TcpTransport, Transport
-from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.zmtp.frames import COMMAND, encode_message
 from support import programs
 from support.old_peers import SIGNATURE
 from support.routers import played, taken
@@ -253,12 +253,12 @@ def idle_client(part, **options):
 
 def answer(peer):
     """Answers a request for a PONG, and before it what asks for a sign of life."""
-    while (head := taken(peer, 2))[0] & zmtp.COMMAND:
+    while (head := taken(peer, 2))[0] & COMMAND:
         if b"PING" in taken(peer, head[1]):
             peer.sendall(PONG)
     request = ClassicCodec().decode_request([taken(peer, head[1])])
     reply = Response(b"PONG", id=request.id)
-    peer.sendall(b"".join(zmtp.encode(ClassicCodec().encode_response(reply, request))))
+    peer.sendall(b"".join(encode_message(ClassicCodec().encode_response(reply, request))))
 
 
 OVER = threading.Event()
@@ -394,14 +394,14 @@ def test_an_idle_client_of_a_server_of_ours_stays_connected(server_and_client):
     _, E = server_and_client
     E.Put("k", "v")
     (lane,) = E._session._pool.connections()
-    before = lane._transport._line
+    before = lane._transport._connection
     beats, end = set(), time.monotonic() + 60
     while len(beats) < 8:
         assert time.monotonic() < end
         beats.add(lane.heartbeat_at)
         time.sleep(0.01)
     assert E.Get("k") == "v"
-    assert lane._transport._line is before
+    assert lane._transport._connection is before
 
 
 STOPPED = {

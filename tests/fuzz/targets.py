@@ -14,8 +14,10 @@ from pyelevator.codec import ClassicCodec, Codec, FlatCodec, Limits, Unsupported
 from pyelevator.commands import COMMANDS, DbConnect, Exists, Get, MGet, Ping, Pipeline, Put, Range, Slice, Unknown
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage
 from pyelevator.messages import Request, Response, Status
-from pyelevator.transports.zmtp import frames as zmtp
-from pyelevator.transports.zmtp.handshake import Welcome
+from pyelevator.transports.zmtp.decoder import Decoder
+from pyelevator.transports.zmtp.frames import encode_command, encode_message, frame_header_v1
+from pyelevator.transports.zmtp.handshake import SIGNATURE, ClientHandshake, ServerHandshake
+from pyelevator.transports.zmtp.mechanism import HandshakeRefused, encode_ready
 from vectors.record_curve import SESSIONS, our_client, our_server
 
 LIMITS: Final = Limits(frame_bytes=1 << 16, content_bytes=1 << 16, elements=1 << 12, depth=8)
@@ -108,12 +110,12 @@ def told_in_flat(response: Response, request: Request[Any]) -> Response:
 
 def zmtp_peer(data: bytes) -> None:
     """The bytes are the size of the pieces, and what a server sends on a new connection; pieces make no difference."""
-    _pieces_make_no_difference(data, zmtp.Handshake)
+    _pieces_make_no_difference(data, ClientHandshake)
 
 
 def zmtp_guest(data: bytes) -> None:
     """Likewise, what a client sends."""
-    _pieces_make_no_difference(data, Welcome)
+    _pieces_make_no_difference(data, ServerHandshake)
 
 
 def curve_peer(data: bytes) -> None:
@@ -126,28 +128,30 @@ def curve_guest(data: bytes) -> None:
     _pieces_make_no_difference(data, our_server)
 
 
-def _pieces_make_no_difference(data: bytes, kind: Callable[[], zmtp.Handshake | Welcome]) -> None:
+def _pieces_make_no_difference(data: bytes, kind: Callable[[], ClientHandshake | ServerHandshake]) -> None:
     size, sent = data[0] + 1 if data else 1, data[1:]
     whole = _heard([sent], kind())
     pieces = _heard([sent[at : at + size] for at in range(0, len(sent), size)], kind())
     assert whole == pieces, f"{whole} is not {pieces}"
 
 
-def _heard(pieces: Sequence[bytes], handshake: zmtp.Handshake | Welcome) -> tuple[list[list[bytes]], bytes, str]:
+def _heard(
+    pieces: Sequence[bytes], handshake: ClientHandshake | ServerHandshake
+) -> tuple[list[list[bytes]], bytes, str]:
     """The messages, what is sent back, and how it ended."""
-    decoder, sent = zmtp.Decoder(LIMITS.frame_bytes), b""
+    decoder, sent = Decoder(LIMITS.frame_bytes), b""
     try:
         for piece in pieces:
-            if handshake.done:
-                decoder.feed(piece)
+            if handshake.is_done:
+                decoder.receive_data(piece)
                 continue
-            sent += handshake.receive(piece)
-            if handshake.done:
-                decoder = handshake.incoming(LIMITS.frame_bytes)
-                decoder.feed(handshake.rest)
-    except (MalformedMessage, LimitExceeded, zmtp.Refused) as error:
+            sent += handshake.receive_data(piece)
+            if handshake.is_done:
+                decoder = handshake.decoder(LIMITS.frame_bytes)
+                decoder.receive_data(handshake.remaining)
+    except (MalformedMessage, LimitExceeded, HandshakeRefused) as error:
         return list(decoder.messages), b"", type(error).__name__
-    return list(decoder.messages), sent + decoder.pongs, ""
+    return list(decoder.messages), sent + decoder.pending_pongs, ""
 
 
 TARGETS: Final[Mapping[str, Target]] = {
@@ -194,19 +198,19 @@ def _flat_replies(frames: Sequence[bytes]) -> Iterator[bytes]:
     return (bytes([choice]) + frames[0] for choice in range(len(ASKED)))
 
 
-_GREETING: Final = zmtp.SIGNATURE + b"\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
-_PING: Final = zmtp.command(b"PING", b"\x00\x0acontext")
+_GREETING: Final = SIGNATURE + b"\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
+_PING: Final = encode_command(b"PING", b"\x00\x0acontext")
 
 
 def _zmtp_peers(frames: Sequence[bytes]) -> Iterator[bytes]:
-    return _sized(_GREETING + zmtp.ready(b"ROUTER") + b"".join(zmtp.encode(frames)) + _PING)
+    return _sized(_GREETING + encode_ready(b"ROUTER") + b"".join(encode_message(frames)) + _PING)
 
 
 def _zmtp_guests(frames: Sequence[bytes]) -> Iterator[bytes]:
-    message = b"".join(zmtp.encode(frames))
-    yield from _sized(_GREETING + zmtp.ready(b"DEALER") + message + _PING)
-    yield from _sized(zmtp.SIGNATURE + b"\x01\x05\x00\x00" + message)
-    yield from _sized(b"\x01\x00" + b"".join(zmtp.encode(frames, zmtp.first_head)))
+    message = b"".join(encode_message(frames))
+    yield from _sized(_GREETING + encode_ready(b"DEALER") + message + _PING)
+    yield from _sized(SIGNATURE + b"\x01\x05\x00\x00" + message)
+    yield from _sized(b"\x01\x00" + b"".join(encode_message(frames, frame_header_v1)))
 
 
 def _sized(sent: bytes) -> Iterator[bytes]:

@@ -195,8 +195,8 @@ def test_an_unreachable_network_is_said_and_no_server_is_to_be_started(connect, 
     def unreachable(*_):
         raise OSError(101, "Network is unreachable")
 
-    monkeypatch.setattr("pyelevator.transports.sockets.blocking.opened", unreachable)
-    monkeypatch.setattr("pyelevator.transports.sockets.nonblocking.opened", unreachable)
+    monkeypatch.setattr("pyelevator.transports.sockets.blocking.start_connect", unreachable)
+    monkeypatch.setattr("pyelevator.transports.sockets.nonblocking.start_connect", unreachable)
     assert text_of(connect, endpoint="192.0.2.1:4141", connect_timeout=0.1) == (
         "cannot connect to the Elevator server at tcp://192.0.2.1:4141: network is unreachable (tried for 0.1 s)"
     )

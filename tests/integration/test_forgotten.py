@@ -11,7 +11,7 @@ from pyelevator.application import Application
 from pyelevator.client.aio import dispatcher
 from pyelevator.server import Server
 from pyelevator.transports.base import IDLE
-from pyelevator.transports.sockets import blocking as line
+from pyelevator.transports.sockets import blocking
 from support.old_servers import OldServerOnSocket
 from support.puppets import Relay
 
@@ -183,8 +183,8 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch):
     with relayed() as relay, Elevator(endpoint=relay.endpoint, timeout=60) as E:
         E.Put("k", "v")
         relay.forget()
-        monkeypatch.setattr(line, "IDLE", 0.0)
-        monkeypatch.setattr(line, "_FRESH", 0.0)
+        monkeypatch.setattr(blocking, "IDLE", 0.0)
+        monkeypatch.setattr(blocking, "_RECENT", 0.0)
         assert E.Get("k", timeout=60) == "v"
 
 

@@ -133,7 +133,7 @@ def answer_and_leave(peer):
     head = taken(peer, 2)
     request = ClassicCodec().decode_request([taken(peer, head[1])])
     reply = Response(b"PONG", id=request.id)
-    peer.sendall(b"".join(zmtp.encode(ClassicCodec().encode_response(reply, request))))
+    peer.sendall(b"".join(zmtp.encode_message(ClassicCodec().encode_response(reply, request))))
 
 
 def test_an_answer_that_came_before_the_end_is_passed_on():

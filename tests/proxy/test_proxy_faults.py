@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import threading
 import time
@@ -18,12 +19,12 @@ from pyelevator.commands import Get, Ping, Put
 from pyelevator.messages import Request
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
-from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.zmtp.frames import encode_frame, encode_message
 from support.plain import plain_client, receive_exactly
 
 MB = 1 << 20
 CODEC = ClassicCodec()
-GARBAGE = zmtp.frame(b"garbage")
+GARBAGE = encode_frame(b"garbage")
 
 
 @pytest.fixture
@@ -75,7 +76,10 @@ async def gathered(client, count):
 @pytest.mark.parametrize(
     ("number", "told"),
     [
-        (signal.SIGKILL, "there is no connection to the upstream: connection refused"),
+        (
+            signal.SIGKILL,
+            "there is no connection to the upstream: connection refused|closed the connection before it answered",
+        ),
         (signal.SIGSTOP, "no answer from upstream within 2.0 s"),
     ],
 )
@@ -93,7 +97,7 @@ def test_each_request_to_a_server_that_died_or_froze_is_answered_in_time(server,
     with proxy_of(server, "--timeout", "2") as proxy:
         lost, again = asyncio.run(session())
         assert {type(outcome) for outcome in lost} == {ServerRuntimeError}
-        assert told in str(lost[0])
+        assert re.search(told, str(lost[0]))
         assert again == "v"
         assert proxy.stop() == 0
 
@@ -191,7 +195,7 @@ def test_the_others_wait_no_longer_than_a_proxy_s_patience_with_one_who_does_not
 
 @pytest.mark.parametrize(("message", "reads"), [("garbage", True), ("ping", False)])
 def test_the_others_wait_neither_for_those_who_do_not_read_nor_for_those_who_send_without_end(server, message, reads):
-    ping = b"".join(zmtp.encode(CODEC.encode_request(Request(Ping(), id=1))))
+    ping = b"".join(encode_message(CODEC.encode_request(Request(Ping(), id=1))))
     flood = {"garbage": GARBAGE, "ping": ping}[message]
     with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=8 * MB) as proxy, Elevator(endpoint=address(proxy)) as E:
         E.Put("large", "v" * MB)
@@ -199,7 +203,7 @@ def test_the_others_wait_neither_for_those_who_do_not_read_nor_for_those_who_sen
         deaf = [plain_client(proxy.urls[0]) for _ in range(4)]
         for client in deaf:
             for number in range(1, 100):
-                client.sendall(b"".join(zmtp.encode(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))))
+                client.sendall(b"".join(encode_message(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))))
         for client in deaf:
             receive_exactly(client, 1000)  # so the answers are on their way
         pushing = [plain_client(proxy.urls[0]) for _ in range(2)]
@@ -223,7 +227,7 @@ def test_large_answers_wait_for_room_until_those_who_take_it_up_have_lost_theirs
         E.Put("large", "v" * 16 * MB)
         deaf = [plain_client(proxy.urls[0]) for _ in range(2)]
         for client in deaf:
-            client.sendall(b"".join(zmtp.encode(CODEC.encode_request(Request(Get("large"), E.db_uid, 1)))))
+            client.sendall(b"".join(encode_message(CODEC.encode_request(Request(Get("large"), E.db_uid, 1)))))
             receive_exactly(client, 1000)
         assert E.Get("large", timeout=20) == "v" * 16 * MB
         for client in deaf:
@@ -238,7 +242,7 @@ def test_on_one_connection_for_all_patience_with_one_who_does_not_read_ends_too(
         E.Put("k", "v")
         with plain_client(proxy.urls[0]) as deaf:
             for number in range(1, 100):
-                deaf.sendall(b"".join(zmtp.encode(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))))
+                deaf.sendall(b"".join(encode_message(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))))
             receive_exactly(deaf, 1000)  # so the answers are on their way
             assert [E.Get("k", timeout=20) for _ in range(20)] == ["v"] * 20
 
@@ -269,8 +273,8 @@ def test_a_message_that_waited_for_its_sender_to_read_is_answered_when_he_has_an
     with Elevator(endpoint=address(server), timeout=30) as direct:
         direct.Put("large", "v" * 16 * MB)
         asked, question = (
-            zmtp.encode(CODEC.encode_request(Request(Get("large"), direct.db_uid, 1))),
-            zmtp.frame(b"\xc1"),
+            encode_message(CODEC.encode_request(Request(Get("large"), direct.db_uid, 1))),
+            encode_frame(b"\xc1"),
         )
     with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=2 * MB) as proxy, plain_client(proxy.urls[0]) as client:
         for _ in range(10):

@@ -14,8 +14,8 @@ from pyelevator.commands import DbConnect, Get
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.testing.servers import ProxyProcess
-from pyelevator.transports.sockets.blocking import Late, Lost
-from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.sockets.blocking import ConnectionClosed, DeadlineExceeded
+from pyelevator.transports.zmtp.handshake import SIGNATURE
 from support.abused import Abused, connected, send_without_end
 from torture.malformed import resident
 
@@ -70,7 +70,7 @@ def test_strangers_without_keys_take_a_megabyte_each_at_most(abused):
         for _ in range(5):
             stranger = stack.enter_context(server.stranger())
             stranger.settimeout(2)
-            greeting = zmtp.SIGNATURE + b"\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32)
+            greeting = SIGNATURE + b"\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32)
             with suppress(OSError):
                 stranger.sendall(greeting + b"\x06" + (50 * MB).to_bytes(8, "big") + bytes(20 * MB))
         with server.client() as E:
@@ -84,7 +84,7 @@ def test_a_message_that_never_ends_costs_its_sender_the_connection(abused, way):
     server = abused(way, "--max-message", str(MB))
     with Watched(server.pid) as watched:
         line = server.line()
-        with pytest.raises((Late, Lost)):
+        with pytest.raises((ConnectionClosed, DeadlineExceeded)):
             send_without_end(line, Deadline.after(20))
         line.close()
         with server.client() as E:

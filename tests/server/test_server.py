@@ -12,7 +12,7 @@ from pyelevator.messages import Request
 from pyelevator.server import Server
 from pyelevator.server.limits import ServerLimits
 from pyelevator.testing.servers import ANY_PORT, serve
-from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.zmtp.frames import encode_frame, encode_message
 from support.plain import plain_client, receive_exactly
 
 CODEC = ClassicCodec()
@@ -133,7 +133,7 @@ def test_a_server_above_its_backlog_goes_on_sending_what_others_are_to_get(raw, 
         Server(gated, [ANY_PORT], server_limits=ServerLimits(max_requests=1)) as server,
         plain_client(server.urls[0]) as reader,
     ):
-        for piece in zmtp.encode(CODEC.encode_request(Request(Get(bytes(32 << 20)), id=1))):
+        for piece in encode_message(CODEC.encode_request(Request(Get(bytes(32 << 20)), id=1))):
             reader.sendall(piece)
         receive_exactly(reader, 1000)  # the answer has begun to leave, and cannot leave at once
         raw(server.urls[0]).ask(Range("slow"))
@@ -146,7 +146,7 @@ def test_a_server_above_its_backlog_goes_on_sending_what_others_are_to_get(raw, 
 def blocked_client(url):
     """A client that does not read an answer of 16 MB, of which some is there."""
     client = plain_client(url)
-    for piece in zmtp.encode(CODEC.encode_request(Request(Get(bytes(16 << 20)), id=1))):
+    for piece in encode_message(CODEC.encode_request(Request(Get(bytes(16 << 20)), id=1))):
         client.sendall(piece)
     receive_exactly(client, 1000)
     return client
@@ -161,7 +161,7 @@ def test_requests_of_a_client_that_has_left_are_not_executed(raw, gated):
             assert other.answer(Get("quick")).payload == b"quick"
 
         with blocked_client(server.urls[0]) as leaving:
-            leaving.sendall(zmtp.frame(*CODEC.encode_request(Request(Get("parked"), id=2))))
+            leaving.sendall(encode_frame(*CODEC.encode_request(Request(Get("parked"), id=2))))
             while not any(map(scheduler.blocked_bytes, scheduler.blocked_clients())):
                 ask_something()
         while scheduler.blocked_clients():
@@ -173,7 +173,7 @@ def test_all_clients_that_read_again_are_served_in_turns(gated, monkeypatch):
     monkeypatch.setattr("pyelevator.server.server._FLUSH_INTERVAL", 0.0)
     with Server(gated, [ANY_PORT], server_limits=ServerLimits(max_unsent_bytes=1 << 20)) as server:
         clients = [blocked_client(server.urls[0]) for _ in range(3)]
-        parked = zmtp.frame(*CODEC.encode_request(Request(Get("parked"), id=2)))
+        parked = encode_frame(*CODEC.encode_request(Request(Get("parked"), id=2)))
         for client in clients:
             client.sendall(parked)
         answers = []

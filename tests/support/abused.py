@@ -10,13 +10,13 @@ from pyelevator.commands import DbConnect
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.testing.servers import ServerProcess
-from pyelevator.transports.sockets.blocking import Line
-from pyelevator.transports.sockets.resolver import Addresses
-from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.sockets.blocking import BlockingConnection
+from pyelevator.transports.sockets.resolver import Resolver
+from pyelevator.transports.zmtp.handshake import SIGNATURE
 
 MB = 1 << 20
 CODEC = ClassicCodec()
-ENDLESS_HANDSHAKE = zmtp.SIGNATURE + b"\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32) + b"\x06"
+ENDLESS_HANDSHAKE = SIGNATURE + b"\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32) + b"\x06"
 """What a stranger says before so many bytes that belong to one command."""
 
 
@@ -43,8 +43,8 @@ class Abused:
 
     def line(self):
         """A connection that is up."""
-        (address,) = Addresses(self.url).find(Deadline.after(20))
-        return Line.to(address, self.url, Deadline.after(20), self.curve)
+        (address,) = Resolver(self.url).resolve(Deadline.after(20))
+        return BlockingConnection.open(address, self.url, Deadline.after(20), self.curve)
 
     def stranger(self):
         """A connection over TCP that has said nothing."""
@@ -68,7 +68,7 @@ def send_without_end(line, deadline):
     """Sends frames of one message, up to 300 MB of them."""
     for _ in range(300):
         for piece in line._encode([b"x" * 100_000] * 11)[:-1]:  # the last one has no MORE
-            line._push(memoryview(piece), deadline)
+            line._send_rest(memoryview(piece), deadline)
 
 
 def of_elements(element, size):

@@ -2,7 +2,8 @@
 
 import socket
 
-from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.zmtp.handshake import GREETING_SIZE, REVISION, SIGNATURE
+from pyelevator.transports.zmtp.mechanism import NULL, encode_ready
 
 
 def plain_client(url: str) -> socket.socket:
@@ -12,8 +13,8 @@ def plain_client(url: str) -> socket.socket:
     connection.settimeout(20)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     connection.connect((host, int(port)))
-    connection.sendall(zmtp.SIGNATURE + bytes((zmtp.REVISION, 0)) + zmtp.NULL + bytes(32) + zmtp.ready(b"DEALER"))
-    receive_exactly(connection, zmtp.GREETING + len(zmtp.ready(b"ROUTER")))
+    connection.sendall(SIGNATURE + bytes((REVISION, 0)) + NULL + bytes(32) + encode_ready(b"DEALER"))
+    receive_exactly(connection, GREETING_SIZE + len(encode_ready(b"ROUTER")))
     return connection
 
 

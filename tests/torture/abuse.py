@@ -11,7 +11,7 @@ from attrs import frozen
 from pyelevator.commands import Get
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
-from pyelevator.transports.sockets.blocking import Late, Lost
+from pyelevator.transports.sockets.blocking import ConnectionClosed, DeadlineExceeded
 from support.abused import CODEC, ENDLESS_HANDSHAKE, MB, Abused, connected, of_elements, send_without_end
 from torture.malformed import Beside, resident
 from torture.report import Findings, megabytes
@@ -36,7 +36,7 @@ def silent_strangers(server: Any, stack: ExitStack) -> None:
 def endless_message(server: Any, _: ExitStack) -> None:
     """Frames of one message, one after the other."""
     line = server.line()
-    with suppress(Late, Lost):
+    with suppress(ConnectionClosed, DeadlineExceeded):
         send_without_end(line, Deadline.after(20))
     line.close()
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import zmq
 
-from pyelevator.transports.curve import Curve, Pair
-from pyelevator.transports.zmtp.curvezmq import CurveClient, CurveListener
-from pyelevator.transports.zmtp.frames import Handshake
-from pyelevator.transports.zmtp.handshake import Welcome
+from pyelevator.transports.curve import Curve, KeyPair
+from pyelevator.transports.zmtp.curvezmq import CurveClientMechanism, CurveServerMechanism
+from pyelevator.transports.zmtp.handshake import ClientHandshake, ServerHandshake
 
-CLIENT = Pair("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs")
-SERVER = Pair("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6")
+CLIENT = KeyPair("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs")
+SERVER = KeyPair("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6")
 KEYS = Curve(SERVER.public_key, CLIENT.public_key, CLIENT.secret_key)
 MESSAGES = [["one"], ["two", "", "frames" * 60]]
 SESSIONS = Path(__file__).with_name("curve.json")
@@ -29,27 +28,27 @@ def counted(first: int) -> Callable[[int], bytes]:
     return lambda size: bytes([next(numbers)]) * size
 
 
-def our_client() -> Handshake:
-    return Handshake(CurveClient(KEYS, counted(1)))
+def our_client() -> ClientHandshake:
+    return ClientHandshake(CurveClientMechanism(KEYS, counted(1)))
 
 
-def our_server(allows: Callable[[str], bool] = lambda key: key == CLIENT.public_key) -> Welcome:
-    return Welcome(CurveListener(SERVER.secret_key, allows, counted(100)))
+def our_server(allows: Callable[[str], bool] = lambda key: key == CLIENT.public_key) -> ServerHandshake:
+    return ServerHandshake(CurveServerMechanism(SERVER.secret_key, allows, counted(100)))
 
 
 def session(connection: socket.socket, side: Any, talk: Callable[[], None]) -> dict[str, Any]:
     """The handshake step by step, and what the peer's messages look like behind it."""
-    theirs, ours, then = [], [side.opening], b""
-    connection.sendall(side.opening)
-    while not side.done:
+    theirs, ours, then = [], [side.signature], b""
+    connection.sendall(side.signature)
+    while not side.is_done:
         theirs.append(connection.recv(1 << 16))
-        ours.append(side.receive(theirs[-1]))
+        ours.append(side.receive_data(theirs[-1]))
         connection.sendall(ours[-1])
     talk()
-    decoder = side.incoming(1 << 20)
-    decoder.feed(side.rest)
+    decoder = side.decoder(1 << 20)
+    decoder.receive_data(side.remaining)
     while len(decoder.messages) < len(MESSAGES):
-        decoder.feed(data := connection.recv(1 << 16))
+        decoder.receive_data(data := connection.recv(1 << 16))
         then += data
     return {
         "libzmq": zmq.zmq_version(),
@@ -78,7 +77,7 @@ def of_their_server(context: "zmq.Context[Any]") -> dict[str, Any]:
         side = our_client()
 
         def talk() -> None:
-            for piece in side.outgoing()([b"question"]):
+            for piece in side.encoder()([b"question"]):
                 connection.sendall(piece)
             identity, question = router.recv_multipart()
             assert question == b"question"

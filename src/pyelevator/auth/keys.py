@@ -24,7 +24,7 @@ from typing import Final
 from pyelevator.auth.permissions import ANY_DATABASE, Permissions, permissions_by_key, read_permissions
 from pyelevator.errors import UsageError
 from pyelevator.transports.authentication import LOCAL
-from pyelevator.transports.curve import PRIVATE, PUBLIC, Pair, read_public_key
+from pyelevator.transports.curve import PUBLIC_SUFFIX, SECRET_SUFFIX, KeyPair, read_public_key
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
@@ -64,7 +64,7 @@ def generate_keys(directory: Path, name: str = SERVER, *, force: bool = False) -
         raise UsageError(f"{name!r} is no name for a key; take letters, digits, and _ . @ - (and not {LOCAL!r})")
     for path in (directory, directory / CLIENTS) if name == SERVER else (directory,):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    pair = Pair.generate()
+    pair = KeyPair.generate()
     pair.write(directory, name, force=force)
     return pair.public_key
 
@@ -78,12 +78,12 @@ def server_secret(directory: Path) -> str:
     Raises:
         UsageError: it is missing, other users can read it, or they can write to the directory.
     """
-    path = directory / f"{SERVER}{PRIVATE}"
+    path = directory / f"{SERVER}{SECRET_SUFFIX}"
     if not path.exists():
         raise UsageError(f"there is no {path}; make the server's keys with `elevator keygen {directory}`")
     for folder in (directory, directory / CLIENTS):
         _check_owner(folder)
-    return Pair.read(path).secret_key
+    return KeyPair.read(path).secret_key
 
 
 def _check_owner(folder: Path) -> None:
@@ -184,7 +184,7 @@ class ClientKeys:
     def _key_files(self) -> list["os.DirEntry[str]"]:
         try:  # not glob, which treats an unreadable directory as empty
             with os.scandir(self._directory / CLIENTS) as files:
-                found = [file for file in files if file.name.endswith(PUBLIC) and not file.name.startswith(".")]
+                found = [file for file in files if file.name.endswith(PUBLIC_SUFFIX) and not file.name.startswith(".")]
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(found, key=lambda file: file.name)
@@ -201,7 +201,7 @@ class ClientKeys:
     def _read_keys(self) -> Iterator[tuple[str, str]]:
         """Yield the name and key of each client file; files that cannot be read are logged and skipped."""
         for file in self._key_files():
-            name = file.name.removesuffix(PUBLIC)
+            name = file.name.removesuffix(PUBLIC_SUFFIX)
             try:
                 if name in (LOCAL, ANY_DATABASE):
                     raise UsageError(f"{file.path}: no client can be called {name}")

@@ -7,8 +7,8 @@ from typing import Any, Final, TypeAlias
 
 from pyelevator.proxy.actions import Forward, Renew, Rest, Resume
 from pyelevator.transports.base import HEARTBEAT
-from pyelevator.transports.poller import Watch
-from pyelevator.transports.sockets.upstream import Outgoing, Road
+from pyelevator.transports.poller import Poller
+from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
 
 _TOGETHER: Final = 64
 """Requests that go out in one piece: the upstream works on them while further ones are read, and answers likewise."""
@@ -27,34 +27,40 @@ class Lines:
     """One for each lane on which something has gone out since it was new.
 
     Args:
-        roads: to the upstreams, by their names.
+        dialers: to the upstreams, by their names.
         watch: what the loop waits with.
         free: tells how many bytes of answers there is room for. What is being read of large ones takes up room as
             well; one is always read, as long as there is any.
     """
 
-    def __init__(self, roads: Mapping[str, Road], watch: Watch, free: Callable[[], int]) -> None:
-        self._roads, self._watch, self._free = roads, watch, free
-        self._large: dict[Outgoing, float] = {}  # a large answer is being read, since when some of it came last
-        self._postponed: dict[Outgoing, Key] = {}  # one has begun, for which there is no room
-        self._lines: dict[Key, Outgoing] = {}
+    def __init__(self, dialers: Mapping[str, Dialer], poller: Poller, free: Callable[[], int]) -> None:
+        self._dialers, self._poller, self._free = dialers, poller, free
+        self._large: dict[
+            UpstreamConnection, float
+        ] = {}  # a large answer is being read, since when some of it came last
+        self._postponed: dict[UpstreamConnection, Key] = {}  # one has begun, for which there is no room
+        self._lines: dict[Key, UpstreamConnection] = {}
         self._at: dict[Any, Key] = {}
-        self._more: dict[Key, Outgoing] = {}
-        self._dialling: dict[Key, Outgoing] = {}
-        self._loaded: dict[Key, Outgoing] = {}
+        self._more: dict[Key, UpstreamConnection] = {}
+        self._dialling: dict[Key, UpstreamConnection] = {}
+        self._loaded: dict[Key, UpstreamConnection] = {}
         self._round_at = math.inf
 
-    def stirring(self, ready: Mapping[Any, int], now: float) -> list[tuple[Key, Outgoing, int]]:
+    def stirring(self, ready: Mapping[Any, int], now: float) -> list[tuple[Key, UpstreamConnection, int]]:
         """Those on which something happened, or is due, or waits to be taken."""
         keys = [self._at[at] for at in ready if at in self._at]
         if self._more or self._dialling:
-            keys += [key for key, line in (self._more | self._dialling).items() if line.at_hand or line.due <= now]
+            keys += [
+                key
+                for key, line in (self._more | self._dialling).items()
+                if line.has_message or line.next_timeout <= now
+            ]
             keys = list(dict.fromkeys(keys))
         if now >= self._round_at:
-            keys = list(dict.fromkeys(keys + [key for key, line in self._lines.items() if line.due <= now]))
+            keys = list(dict.fromkeys(keys + [key for key, line in self._lines.items() if line.next_timeout <= now]))
             self._round_at = now + _ROUND if self._lines else math.inf
         lines = [(key, self._lines[key]) for key in keys]
-        return [(key, line, ready.get(line.watched, 0)) for key, line in lines]
+        return [(key, line, ready.get(line.pollable, 0)) for key, line in lines]
 
     @property
     def at_hand(self) -> bool:
@@ -64,14 +70,14 @@ class Lines:
     @property
     def due(self) -> float:
         """When one of them has something to do, whatever happens."""
-        dialling = min([line.due for line in self._dialling.values()], default=math.inf)
+        dialling = min([line.next_timeout for line in self._dialling.values()], default=math.inf)
         return min(dialling, self._round_at)
 
-    def reads(self, line: Outgoing) -> bool:
+    def reads(self, line: UpstreamConnection) -> bool:
         """Whether what comes over it may be taken."""
-        return not line.resting and (line not in self._postponed or line.at_hand)
+        return not line.read_paused and (line not in self._postponed or line.has_message)
 
-    def has(self, key: Key, line: Outgoing) -> bool:
+    def has(self, key: Key, line: UpstreamConnection) -> bool:
         """Whether that is still the one for the lane."""
         return self._lines.get(key) is line
 
@@ -86,9 +92,9 @@ class Lines:
             if self._has_room(line):
                 self.attune(key, line)
 
-    def _place_answer(self, key: Key, line: Outgoing) -> None:
+    def _place_answer(self, key: Key, line: UpstreamConnection) -> None:
         """Takes note of whether a large answer has begun, and whether it is being read."""
-        if not line.large:
+        if not line.next_is_large:
             self._large.pop(line, None)
             self._postponed.pop(line, None)
         elif line in self._large or self._has_room(line):
@@ -97,19 +103,19 @@ class Lines:
         else:
             self._postponed[line] = key
 
-    def _has_room(self, line: Outgoing) -> bool:
+    def _has_room(self, line: UpstreamConnection) -> bool:
         free, since = self._free(), time.monotonic() - _STALLED
         moving = [one for one, at in self._large.items() if at > since]
         if free >= 0 and not moving:
             return True
-        stalled = sum([one.unfinished for one, at in self._large.items() if at <= since])
-        return free >= stalled + sum([one.expected for one in moving]) + line.expected
+        stalled = sum([one.buffered_bytes for one, at in self._large.items() if at <= since])
+        return free >= stalled + sum([one.expected_bytes for one in moving]) + line.expected_bytes
 
     def forward(self, action: Forward) -> None:
         """Lets a message wait for ``send_off``, or sends it, if many do."""
         key = (action.upstream, action.lane)
         line = self._lines.get(key) or self._connect(key)
-        if line.put(action.frames, action.until) >= _TOGETHER:
+        if line.enqueue(action.frames, action.until) >= _TOGETHER:
             line.flush(time.monotonic())
         self._loaded[key] = line
 
@@ -120,32 +126,32 @@ class Lines:
             line.flush(now)
             self.attune(key, line)
 
-    def attune(self, key: Key, line: Outgoing) -> None:
+    def attune(self, key: Key, line: UpstreamConnection) -> None:
         """Waits for what is wanted of a line by now."""
-        if self._large or self._postponed or line.large:
+        if self._large or self._postponed or line.next_is_large:
             self._place_answer(key, line)
-        _keep(self._more, key, line, line.at_hand)
-        _keep(self._dialling, key, line, line.due < math.inf and not line.up)
-        place = line.place(self.reads(line))
-        if place != line.polled:
+        _keep(self._more, key, line, line.has_message)
+        _keep(self._dialling, key, line, line.next_timeout < math.inf and not line.is_connected)
+        place = line.poll_key(self.reads(line))
+        if place != line.registered:
             at, wanted, dialled = place
-            if line.polled[::2] != (at, dialled):
+            if line.registered[::2] != (at, dialled):
                 self._unwatch(line)
-            line.polled = place
+            line.registered = place
             if at is not None:
                 self._at[at] = key
-                self._watch.want(at, wanted)
+                self._poller.set_interest(at, wanted)
 
-    def _unwatch(self, line: Outgoing) -> None:
+    def _unwatch(self, line: UpstreamConnection) -> None:
         """Waits no longer where a line was."""
-        before, *_ = line.polled
+        before, *_ = line.registered
         if before is not None:
             del self._at[before]
-            self._watch.want(before, 0)
+            self._poller.set_interest(before, 0)
 
-    def _connect(self, key: Key) -> Outgoing:
+    def _connect(self, key: Key) -> UpstreamConnection:
         now = time.monotonic()
-        line = self._lines[key] = Outgoing(self._roads[key[0]], now)
+        line = self._lines[key] = UpstreamConnection(self._dialers[key[0]], now)
         self._round_at = min(self._round_at, now + _ROUND)
         return line
 
@@ -165,7 +171,7 @@ class Lines:
         """Reads nothing more from it, or reads again."""
         key = (action.upstream, action.lane)
         line = self._lines.get(key) or self._connect(key)
-        line.resting = isinstance(action, Rest)
+        line.read_paused = isinstance(action, Rest)
         self.attune(key, line)
 
     def close(self) -> None:

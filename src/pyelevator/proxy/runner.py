@@ -17,8 +17,9 @@ from pyelevator.proxy.lines import Key, Lines
 from pyelevator.proxy.routing import Upstream
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.listeners import open_listener
-from pyelevator.transports.poller import READ, Watch
-from pyelevator.transports.sockets.upstream import Outgoing, Road
+from pyelevator.transports.poller import Poller
+from pyelevator.transports.readiness import READ
+from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
 
 _LOG: Final = logging.getLogger("pyelevator.proxy")
 
@@ -88,7 +89,7 @@ class Proxy:
         upstreams = [_upstream(each) for each in ([upstream] if isinstance(upstream, (str, Upstream)) else upstream)]
         limits = limits or Limits()
         self._core = Core(upstreams, interceptors, timeout=timeout, capacity=capacity, limits=limits, codecs=codecs)
-        roads = {each.name: Road(each.target.url, each.curve, 2 * limits.frame_bytes) for each in upstreams}
+        dialers = {each.name: Dialer(each.target.url, each.curve, 2 * limits.frame_bytes) for each in upstreams}
         self._listener = open_listener(
             listen,
             curve,
@@ -98,8 +99,8 @@ class Proxy:
             max_unread=unread // 2,  # to those who do not read; the answers that are under way come on top
         )
         self._send_queues, self._unread = self._listener.send_queues, unread
-        self._watch = Watch()
-        self._lines = lines = Lines(roads, self._watch, self._free)
+        self._poller = Poller()
+        self._lines = lines = Lines(dialers, self._poller, self._free)
         self._do: Mapping[type, Callable[[Any], None]] = {
             Reply: self._reply,
             Forward: lines.forward,
@@ -139,18 +140,18 @@ class Proxy:
         finally:
             self._listener.close()
             self._lines.close()
-            self._watch.close()
+            self._poller.close()
 
     def _turn(self) -> None:
         listener = self._listener
-        self._watch.want(listener.pollable, 0 if self._core.full or self._stopping else READ)
-        before, self._ready = self._ready, self._watch.wait(self._patience())
+        self._poller.set_interest(listener.pollable, 0 if self._core.full or self._stopping else READ)
+        before, self._ready = self._ready, self._poller.wait(self._patience())
         ready = self._ready
         if self._has_more or listener.pollable in ready or listener.next_timeout <= time.monotonic():
             self._take(_burst(self._has_more or listener.pollable in before))
         now = time.monotonic()
         for key, line, events in self._lines.stirring(ready, now):
-            self._serve(key, line, events, line.watched in before)
+            self._serve(key, line, events, line.pollable in before)
         now = time.monotonic()
         self._perform(self._core.tick(now))
         if self._send_queues.peers or self._lines.choked:
@@ -245,16 +246,16 @@ class Proxy:
             self._listener.disconnect(identity)
             self._perform(self._core.drop(identity, now))
 
-    def _serve(self, key: Key, line: Outgoing, events: int, busy: bool) -> None:
+    def _serve(self, key: Key, line: UpstreamConnection, events: int, busy: bool) -> None:
         if not self._lines.has(key, line):
             return
         do, now = self._do, time.monotonic()
-        line.attend(events, now)
+        line.on_ready(events, now)
         if line.failure is not None:
             self._report(key[0], line.failure, now)
             self._perform(self._core.upstream_failed(*key, line.failure, now))
             return
-        for _ in range(_burst(busy or line.at_hand)):
+        for _ in range(_burst(busy or line.has_message)):
             frames = line.receive() if self._lines.reads(line) else None
             if frames is None:
                 break

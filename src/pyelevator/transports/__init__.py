@@ -1,4 +1,4 @@
-"""Transports: what carries whole messages between a client and a server."""
+"""Transports: carry messages between a client and a server."""
 
 from pyelevator.transports.base import AsyncTransport, Listener, Receiver, Transport
 from pyelevator.transports.curve import Curve

@@ -8,8 +8,8 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from pyelevator.transports.curve import Secret
-from pyelevator.transports.zmtp import frames as zmtp
-from pyelevator.transports.zmtp.handshake import Welcome
+from pyelevator.transports.zmtp.handshake import ServerHandshake
+from pyelevator.transports.zmtp.mechanism import CLIENTS, NullMechanism
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
@@ -43,17 +43,17 @@ class CurveServer:
         """
         import pyelevator.transports.zmtp.curvezmq  # noqa: F401 - only needed with keys
 
-    def handshake(self, connection: Any) -> Welcome:
+    def handshake(self, connection: Any) -> ServerHandshake:
         """Return the handshake with the peer of a connection: with keys over TCP, without over a socket file.
 
         Args:
             connection: its socket.
         """
-        from pyelevator.transports.zmtp.curvezmq import CurveListener
+        from pyelevator.transports.zmtp.curvezmq import CurveServerMechanism
 
         if connection.family == sockets.AF_UNIX:
-            return Welcome(zmtp.Null(b"ROUTER", zmtp.CLIENTS, LOCAL))
-        return Welcome(CurveListener(self.secret_key, self._is_allowed))
+            return ServerHandshake(NullMechanism(b"ROUTER", CLIENTS, LOCAL))
+        return ServerHandshake(CurveServerMechanism(self.secret_key, self._is_allowed))
 
     def _is_allowed(self, key: str) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""The transport seam: whole multipart messages from one place to another, without a look inside."""
+"""The interfaces of transports and listeners, which carry multipart messages and do not read them."""
 
 from abc import ABC, abstractmethod
 from collections import deque
@@ -10,21 +10,21 @@ from pyelevator.errors import ConnectTimeout, RequestTimeout
 from pyelevator.transports.connect_errors import connect_timeout_error
 
 IDLE: Final = 120.0
-"""Seconds after which an idle connection is not used again: firewalls forget one that says nothing for minutes."""
+"""Seconds after which an idle connection is not used again: firewalls forget connections after minutes of silence."""
 
 HEARTBEAT: Final = 10.0
-"""Seconds after which a connection that waits or is idle asks the server whether it lives (PING of ZMTP 3.1)."""
+"""Seconds after which a connection that waits or is idle sends a PING (of ZMTP 3.1)."""
 
 HEARTBEATS: Final = 3
-"""How often it is asked before the connection counts as lost."""
+"""PINGs without an answer after which the connection counts as lost."""
 
 
 def check_heartbeat(heartbeat: float | None) -> float | None:
-    """``heartbeat`` itself when it is a number of seconds above zero, None where it is 0 or None, for none.
+    """Return ``heartbeat`` if it is a number of seconds above zero, None for 0 or None.
 
     Raises:
-        ArgumentTypeError: not a number.
-        UsageError: negative or not a number (NaN).
+        ArgumentTypeError: it is no number.
+        UsageError: it is negative, or NaN.
     """
     if heartbeat == 0 and not isinstance(heartbeat, bool):
         return None
@@ -32,25 +32,25 @@ def check_heartbeat(heartbeat: float | None) -> float | None:
 
 
 def time_to_live(heartbeat: float) -> float:
-    """Seconds of silence after which a server may end a connection with such heartbeats, as we do on our side."""
+    """Return the seconds of silence after which a server may close a connection with such heartbeats."""
     return (HEARTBEATS + 1) * heartbeat
 
 
 class Transport(ABC):
-    """One lane to a server. Not shared between threads: each thread at work has a lane of its own (see ``clone``).
+    """One connection to a server. It is not shared between threads: each thread uses its own (see ``clone``).
 
-    A lane opens itself with the first ``send``. To write a transport of your own, subclass this and run
+    It connects with the first ``send``. To write a transport of your own, subclass this and run
     :class:`pyelevator.testing.transports.TransportConformance` over it.
     """
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where the lane leads, for messages: ``tcp://127.0.0.1:4141``."""
+        """The URL of the server, for messages: ``tcp://127.0.0.1:4141``."""
 
     @property
     def is_open(self) -> bool:
-        """True while it holds something of the system's that ``close`` gives back; a client that is dropped warns."""
+        """True while it holds resources that ``close`` frees; a client that is dropped warns of them."""
         return False
 
     @property
@@ -59,47 +59,57 @@ class Transport(ABC):
         return None
 
     def keep_alive(self, expecting: bool) -> None:  # noqa: B027 - most have nothing to do
-        """Looks after a connection that no call is using, without waiting, from a thread of the client's.
+        """Keep an idle connection alive, without waiting; called in a thread of the client.
 
-        It answers what the server asks, asks whether the server lives, and closes the connection where it has ended or
-        stays without an answer; here it does nothing.
+        It answers PINGs, sends one, and closes the connection if it has ended or the server does not answer. Here it
+        does nothing.
 
         Args:
-            expecting: the answer to a request is still to come; else a message that comes is a reason to close.
+            expecting: a request is not answered yet; otherwise a message that comes is a reason to close.
         """
 
     @abstractmethod
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
-        """Hands one message over.
+        """Send one message.
+
+        Args:
+            frames: the message's.
+            deadline: until when to wait.
 
         Raises:
             ConnectTimeout: there was no connection before the deadline; nothing was sent.
-            TransportError: anything else that went wrong.
+            TransportError: any other failure.
         """
 
     @abstractmethod
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
-        """The next message.
+        """Return the next message.
+
+        Args:
+            deadline: until when to wait.
 
         Raises:
             RequestTimeout: none came before the deadline.
-            TransportError: anything else that went wrong.
+            TransportError: any other failure.
         """
 
     @abstractmethod
     def reset(self) -> None:
-        """Cuts the lane off from its past: no message sent to it so far is ever received, none unsent is sent."""
+        """Reset the connection: replies to earlier messages are never received, unsent messages are dropped."""
 
     @abstractmethod
     def close(self) -> None:
-        """Lets go of everything at once, unsent messages included; twice is fine, and a later send opens it anew."""
+        """Close the connection at once, and drop unsent messages; a later ``send`` connects again.
+
+        It may be called twice.
+        """
 
     @abstractmethod
     def clone(self) -> Self:
-        """A further lane to the same place, which shares nothing with this one."""
+        """Return a new transport to the same server, which shares nothing with this one."""
 
     def to_async(self) -> "AsyncTransport | None":
-        """Return a new transport to the same place for an event loop; None if a thread has to use a clone there."""
+        """Return a new transport to the same server for an event loop; None if a thread has to use a clone there."""
         return None
 
     def __enter__(self) -> Self:
@@ -110,22 +120,22 @@ class Transport(ABC):
 
 
 class Receiver(Protocol):
-    """Who is told what happens on an :class:`AsyncTransport`; always on its event loop, never from within ``send``."""
+    """Receives the events of an :class:`AsyncTransport`, on its event loop, and never during ``send``."""
 
     def message_received(self, frames: Sequence[bytes]) -> None:
-        """A message came in."""
+        """Take a message."""
 
     def resume_writing(self) -> None:
-        """A ``send`` that was refused is worth another try."""
+        """Send again, after a ``send`` that returned False."""
 
     def connection_lost(self, error: Exception) -> None:
-        """The transport is of no more use."""
+        """Handle the end of the transport, which cannot be used any more."""
 
 
 class AsyncTransport(ABC):
-    """A way to a server on an event loop. Nothing waits: ``send`` takes a message or refuses it, answers are pushed.
+    """A connection to a server on an event loop. Nothing waits: messages are sent at once or refused, answers pushed.
 
-    It belongs to the event loop that runs when it is opened, and is only called from there.
+    It belongs to the event loop that runs when it is opened, and is only called there.
 
     Attributes:
         multiplexed: True if messages may be sent while earlier ones are not answered yet.
@@ -136,44 +146,50 @@ class AsyncTransport(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where it leads, for messages: ``tcp://127.0.0.1:4141``."""
+        """The URL of the server, for messages: ``tcp://127.0.0.1:4141``."""
 
     @property
     def is_open(self) -> bool:
-        """As of a :class:`Transport`."""
+        """True while it holds resources that ``close`` frees."""
         return False
 
     @abstractmethod
     def open(self, receiver: Receiver) -> None:
-        """Begins to connect, without waiting for it; once.
+        """Begin to connect, without waiting; called once.
+
+        Args:
+            receiver: takes the events.
 
         Raises:
-            TransportError: what can be told at once to be impossible.
+            TransportError: it is impossible.
         """
 
     @abstractmethod
     def send(self, frames: Sequence[bytes]) -> bool:
-        """Hands one message over; False if there is no connection or no room, and nothing was sent.
+        """Send one message.
+
+        Returns:
+            False if there is no connection or no room; then nothing was sent.
 
         Raises:
-            TransportError: anything else that went wrong.
+            TransportError: any other failure.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Lets go of everything at once, unsent messages included, and tells the receiver no more; twice is fine."""
+        """Close the connection at once, drop unsent messages, and call the receiver no more; may be called twice."""
 
     def connect_timeout_error(self, deadline: Deadline) -> ConnectTimeout:
-        """The error for a message that could not be sent before the deadline."""
+        """Return the error for a message that could not be sent before the deadline."""
         return connect_timeout_error(self.url, None, deadline)
 
     def request_timeout_error(self, deadline: Deadline) -> RequestTimeout:
-        """The error for a message that was not answered before the deadline."""
+        """Return the error for a message that was not answered before the deadline."""
         return RequestTimeout(request_timeout_message(self.url, deadline))
 
 
 def request_timeout_message(url: str, deadline: Deadline) -> str:
-    """What a RequestTimeout says."""
+    """Return the text of a RequestTimeout."""
     return (
         f"no answer came from the Elevator server at {url} within {deadline}; "
         "it is down, stopped or busy, or the call needs a larger timeout="

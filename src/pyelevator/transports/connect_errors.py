@@ -1,4 +1,4 @@
-"""What is said of a connection that did not come up: the reason, and what to do about that one."""
+"""The errors for connections that fail: the reason, and what to do about it."""
 
 import errno
 import os
@@ -7,8 +7,8 @@ from typing import Final, TypeVar
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import AuthenticationFailed, ConnectFailed, ConnectionLost, ConnectTimeout, ProtocolError
-from pyelevator.transports.curve import Curve, hint
-from pyelevator.transports.zmtp.frames import Refused, WrongMechanism
+from pyelevator.transports.curve import Curve, connect_hint
+from pyelevator.transports.zmtp.mechanism import HandshakeRefused, WrongMechanism
 
 CONNECT_TIMEOUT: Final = 1.0
 """Seconds for which a connection that is refused is tried again by default: a server may just be starting."""
@@ -36,66 +36,75 @@ class UnknownHost(OSError):
     """A name that the resolver does not know, or cannot look up now."""
 
 
-def refused(url: str, error: Refused, curve: Curve | None = None) -> AuthenticationFailed:
-    """The error for a server that does not let this client in, however often it tries."""
+def refused_error(url: str, error: HandshakeRefused, curve: Curve | None = None) -> AuthenticationFailed:
+    """Return the error for a server that refuses this client, however often it tries."""
     if not isinstance(error, WrongMechanism):
         known = "" if curve is None else f"; the server has to know its public key {curve.public_key}"
-        return _because(str(error), AuthenticationFailed(f"the server at {url} refuses this client: {error}{known}"))
-    said, advice = _MECHANISMS.get(
+        return _with_reason(
+            str(error), AuthenticationFailed(f"the server at {url} refuses this client: {error}{known}")
+        )
+    text, advice = _MECHANISMS.get(
         error.mechanism, (f"asks for the mechanism {error.mechanism!r:.40}", ", which this client does not know")
     )
-    return _because(f"it {said}", AuthenticationFailed(f"the server at {url} {said}{advice}"))
+    return _with_reason(f"it {text}", AuthenticationFailed(f"the server at {url} {text}{advice}"))
 
 
 def connect_timeout_error(
     url: str, cause: BaseException | None, tried: Deadline, curve: Curve | None = None
 ) -> ConnectTimeout:
-    """The error for a connection that did not come up within ``tried``, because of ``cause`` if that is known."""
+    """Return the error for a connection that was not made in time.
+
+    Args:
+        url: of the server.
+        cause: why the last attempt failed; None if that is not known.
+        tried: the deadline that has passed.
+        curve: the client's keys.
+    """
     if isinstance(cause, ProtocolError):
-        said = f"what answers at {url} is no Elevator server: {cause}"
-        return _because("what answers is no Elevator server", ConnectTimeout(said))
+        text = f"what answers at {url} is no Elevator server: {cause}"
+        return _with_reason("what answers is no Elevator server", ConnectTimeout(text))
     if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
-        reason, advice = _reason(cause)
-        said = f"cannot connect to the Elevator server at {url}: {reason} (tried for {tried}){advice}"
-        return _because(reason, ConnectTimeout(said))
-    said = f"no Elevator server answered at {url} within {tried}; it is stopped or busy, or a firewall is between"
-    return _because("it does not answer", ConnectTimeout(said + hint(curve)))
+        reason, advice = _reason_of(cause)
+        text = f"cannot connect to the Elevator server at {url}: {reason} (tried for {tried}){advice}"
+        return _with_reason(reason, ConnectTimeout(text))
+    text = f"no Elevator server answered at {url} within {tried}; it is stopped or busy, or a firewall is between"
+    return _with_reason("it does not answer", ConnectTimeout(text + connect_hint(curve)))
 
 
-def _because(reason: str, error: E) -> E:
+def _with_reason(reason: str, error: E) -> E:
     error.reason = reason
     return error
 
 
-def _reason(cause: OSError) -> tuple[str, str]:
-    """Why, and what to do about it."""
+def _reason_of(cause: OSError) -> tuple[str, str]:
+    """Return the reason, and what to do about it."""
     if isinstance(cause, UnknownHost):
         return str(cause), ""
     number = cause.errno or 0
     return _REASONS.get(number, ((cause.strerror or os.strerror(number)).lower(), ""))
 
 
-def given_up(
+def final_connect_error(
     url: str, cause: Exception, tried: float, connect_timeout: float | None, curve: Curve | None = None
 ) -> ConnectFailed | None:
-    """The error for a connection that is not worth a further attempt; None if it is.
+    """Return the error for a connection that is not worth another attempt; None if it is.
 
     Args:
-        url: where to.
+        url: of the server.
         cause: why the last attempt failed.
         tried: seconds since the first one.
-        connect_timeout: seconds for which one is tried that fails at once; None for no end.
+        connect_timeout: seconds for which a refused connection is tried again; None for no end.
         curve: the client's keys.
     """
-    if isinstance(cause, Refused):
-        return refused(url, cause, curve)
+    if isinstance(cause, HandshakeRefused):
+        return refused_error(url, cause, curve)
     if isinstance(cause, OSError) and connect_timeout is not None and tried >= connect_timeout:
         return connect_timeout_error(url, cause, Deadline.after(connect_timeout), curve)
     return None
 
 
 def connection_lost_error(url: str) -> ConnectionLost:
-    """The error for a message whose answer was still to come when the connection ended."""
+    """Return the error for a message whose answer had not come when the connection ended."""
     return ConnectionLost(
         f"the Elevator server at {url} closed the connection before it answered; "
         "whether it executed the request is not known"

@@ -1,7 +1,7 @@
-"""CURVE: the keys that encrypt TCP and tell who a client is, and the files that they are kept in.
+"""CURVE: the keys that encrypt TCP and identify clients, and the files that they are kept in.
 
 A key is 32 bytes, written as 40 characters of Z85. A pair is kept in the two files that pyzmq and czmq write:
-``NAME.key`` has the public key, and ``NAME.key_secret``, which nobody but its owner may read, has both.
+``NAME.key`` has the public key, and ``NAME.key_secret``, which only its owner may read, has both.
 """
 
 import errno
@@ -16,13 +16,13 @@ from typing import Any, Final, NoReturn, Self, TypeAlias
 from attrs import field, frozen
 
 from pyelevator.errors import ArgumentTypeError, UsageError
-from pyelevator.transports.zmtp.frames import Handshake
+from pyelevator.transports.zmtp.handshake import ClientHandshake
 
 KEY_LENGTH: Final = 40
-PUBLIC: Final = ".key"
-PRIVATE: Final = ".key_secret"
+PUBLIC_SUFFIX: Final = ".key"
+SECRET_SUFFIX: Final = ".key_secret"  # noqa: S105 - of a file
 
-_MOST: Final = 1 << 20
+_MAX_FILE: Final = 1 << 20
 """Characters of a file that are read; one of keys has some hundred."""
 
 FilePath: TypeAlias = str | os.PathLike[str]
@@ -31,8 +31,8 @@ _FIELD: Final = re.compile(r"""^\s*(public|secret)-key\s*=\s*["']?([^\s"']+)""",
 
 
 def is_key(text: str) -> bool:
-    """Whether ``text`` is a key: 40 characters of Z85 that stand for 32 bytes."""
-    from zmq.utils import z85  # clients without keys have no use for it
+    """Return True if ``text`` is a key: 40 characters of Z85 that stand for 32 bytes."""
+    from zmq.utils import z85  # only needed with keys
 
     try:
         return len(text) == KEY_LENGTH and bool(z85.decode(text))
@@ -42,7 +42,7 @@ def is_key(text: str) -> bool:
 
 def derive_public_key(secret_key: str) -> str:
     """Return the public key that belongs to a secret one."""
-    import zmq  # as above
+    import zmq  # only needed with keys
 
     return zmq.curve_public(secret_key.encode()).decode()
 
@@ -52,7 +52,7 @@ def _text(value: Any) -> Any:
 
 
 class Secret:
-    """A secret key that shows itself to nobody who does not ask: not in texts, copies as data, or pickles."""
+    """A secret key that is not shown in texts, copies as data, or pickles."""
 
     __slots__ = ("_text",)
 
@@ -60,8 +60,8 @@ class Secret:
         self._text: Any = text.reveal() if isinstance(text, Secret) else _text(text)
 
     def reveal(self) -> str:
-        """The key, as text."""
-        return self._text  # type: ignore[no-any-return]  # checked by who holds it
+        """Return the key, as text."""
+        return self._text  # type: ignore[no-any-return]  # checked by the class that holds it
 
     def __repr__(self) -> str:
         return "<secret key>"
@@ -83,7 +83,7 @@ class Secret:
 
 
 def _is_key(_: Any, attribute: Any, value: Any) -> None:
-    """Says what is wrong with a key, without showing it."""
+    """Check a key, without showing it in the error."""
     text = value.reveal() if isinstance(value, Secret) else value
     if not isinstance(text, str):
         raise ArgumentTypeError(f"{attribute.alias} must be str or bytes, not {type(text).__name__}")
@@ -92,7 +92,7 @@ def _is_key(_: Any, attribute: Any, value: Any) -> None:
 
 
 @frozen
-class Pair:
+class KeyPair:
     """A public key and the secret one that belongs to it, as text.
 
     Raises:
@@ -113,51 +113,62 @@ class Pair:
 
     @classmethod
     def generate(cls) -> Self:
-        """A new pair."""
-        import zmq  # as above
+        """Return a new pair."""
+        import zmq  # only needed with keys
 
         return cls(*zmq.curve_keypair())
 
     @classmethod
     def read(cls, path: FilePath) -> Self:
-        """The pair in a ``.key_secret`` file.
+        """Return the pair in a ``.key_secret`` file.
 
         Raises:
             UsageError: it cannot be read, has no pair, or others can read it too.
         """
-        keys = _keys_in(path, _read_private(path))
+        keys = _parse_keys(path, _read_private(path))
         if keys.keys() != {"public", "secret"}:
-            raise UsageError(f"{path} does not hold a public and a secret key; the file that does ends in {PRIVATE}")
+            raise UsageError(
+                f"{path} does not hold a public and a secret key; the file that does ends in {SECRET_SUFFIX}"
+            )
         return cls(keys["public"], keys["secret"])
 
     def write(self, directory: Path, name: str, *, force: bool = False) -> None:
-        """Writes ``name.key`` and ``name.key_secret``.
+        """Write ``name.key`` and ``name.key_secret``.
+
+        Args:
+            directory: where to.
+            name: of the files.
+            force: replace files that exist.
 
         Raises:
-            UsageError: one of them exists, and ``force`` was not said.
+            UsageError: one of them exists, without ``force``.
             OSError: they cannot be written.
         """
-        files = {PRIVATE: 0o600, PUBLIC: 0o644}
-        taken = [directory / (name + suffix) for suffix in files if os.path.lexists(directory / (name + suffix))]
-        if taken and not force:
-            raise UsageError(f"{taken[0]} exists; whoever uses that key would be locked out; to replace it say --force")
-        for path in taken:
+        files = {SECRET_SUFFIX: 0o600, PUBLIC_SUFFIX: 0o644}
+        existing = [directory / (name + suffix) for suffix in files if os.path.lexists(directory / (name + suffix))]
+        if existing and not force:
+            raise UsageError(
+                f"{existing[0]} exists; what uses that key would be locked out; to replace it, add --force"
+            )
+        for path in existing:
             path.unlink()
         for suffix, mode in files.items():
-            secret = f'    secret-key = "{self.secret_key}"\n' if suffix == PRIVATE else ""
-            _write_new(directory / (name + suffix), f'curve\n    public-key = "{self.public_key}"\n{secret}', mode)
+            secret = f'    secret-key = "{self.secret_key}"\n' if suffix == SECRET_SUFFIX else ""
+            _write_exclusive(
+                directory / (name + suffix), f'curve\n    public-key = "{self.public_key}"\n{secret}', mode
+            )
 
 
 def read_public_key(key: FilePath) -> str:
-    """A public key, from a file (of either kind) or as it is.
+    """Return a public key, from a file (of either kind) or given as text.
 
     Raises:
-        UsageError: neither a file with a key, nor a key.
+        UsageError: it is neither a file with a key, nor a key.
     """
     text = os.fspath(key)
     if not Path(text).exists() and is_key(text):
         return text
-    keys = _keys_in(text, _read(text))
+    keys = _parse_keys(text, _read(text))
     if not is_key(keys.get("public", "")):
         raise UsageError(f"{text} does not hold a public key")
     return keys["public"]
@@ -168,17 +179,17 @@ def _read(path: FilePath) -> str:
         return read_file(path)
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not text"
-        raise UsageError(f"cannot read {_named(path)}: {why}") from error
+        raise UsageError(f"cannot read {_shown_path(path)}: {why}") from error
 
 
-def _named(path: FilePath) -> str:
-    """The path for an error; not if it is a key, which may be a secret one."""
+def _shown_path(path: FilePath) -> str:
+    """Return the path for an error; not if it is a key, which may be a secret one."""
     text = os.fspath(path)
     return f"a file called like a key (of {KEY_LENGTH} characters)" if is_key(text) else text
 
 
 def read_file(path: FilePath) -> str:
-    """The text of a regular file; of a pipe or a device nobody knows when it ends, or whether it begins.
+    """Return the text of a regular file; reading a pipe or a device might never end.
 
     Raises:
         OSError: it cannot be read, or is no regular file.
@@ -187,37 +198,37 @@ def read_file(path: FilePath) -> str:
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
-        return file.read(_MOST)
+        return file.read(_MAX_FILE)
 
 
 def _read_private(path: FilePath) -> str:
-    """The text of a file, if nobody but its owner can do anything with it."""
+    """Return the text of a file that only its owner can access."""
     try:
         mode = stat.S_IMODE(Path(path).stat().st_mode)
     except OSError as error:
-        raise UsageError(f"cannot read {_named(path)}: {error.strerror}") from error
+        raise UsageError(f"cannot read {_shown_path(path)}: {error.strerror}") from error
     if mode & 0o077:
         command = f"chmod 600 {shlex.quote(os.fspath(path))}"
         raise UsageError(f"{path} holds a secret key, and others can use it (mode {mode:04o}); run: {command}")
     return _read(path)
 
 
-def _keys_in(path: FilePath, text: str) -> dict[str, str]:
+def _parse_keys(path: FilePath, text: str) -> dict[str, str]:
     keys = dict(_FIELD.findall(text))
     if not keys:
         raise UsageError(f"{path} is no key file; `elevator keygen` writes such")
     return keys
 
 
-def _write_new(path: Path, text: str, mode: int) -> None:
-    """Creates a file that has its mode from the first moment on."""
+def _write_exclusive(path: Path, text: str, mode: int) -> None:
+    """Create a file that has its mode from the first moment on."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
         file.write(text)
 
 
 @frozen
 class Curve:
-    """What a client needs for a server that asks for keys: the server's public key, and a pair of its own.
+    """The keys of a client for a server that asks for them: the server's public key, and a pair of its own.
 
     Args:
         server_public_key: of the server; a connection to any other server never comes up.
@@ -233,7 +244,7 @@ class Curve:
     _secret: Secret = field(converter=Secret, validator=_is_key, repr=False, alias="secret_key")
 
     def __attrs_post_init__(self) -> None:
-        Pair(self.public_key, self.secret_key)
+        KeyPair(self.public_key, self.secret_key)
         if derive_public_key(self.server_public_key) == self.public_key:
             raise UsageError(
                 "server_public_key is this client's own secret key; the server's .key file has its public one"
@@ -246,7 +257,7 @@ class Curve:
 
     @classmethod
     def from_files(cls, key: FilePath, server_key: FilePath) -> Self:
-        """The keys in files.
+        """Return the keys in files.
 
         Args:
             key: this client's ``.key_secret`` file.
@@ -255,33 +266,33 @@ class Curve:
         Raises:
             UsageError: a file cannot be read, holds no key, or holds a secret that others can read.
         """
-        pair = Pair.read(key)
+        pair = KeyPair.read(key)
         return cls(read_public_key(server_key), pair.public_key, pair.secret_key)
 
-    def handshake(self) -> Handshake:
-        """The client's half of a new handshake with these keys.
+    def client_handshake(self) -> ClientHandshake:
+        """Return a new handshake with these keys.
 
         Raises:
             MissingExtra: PyNaCl is missing.
         """
-        from pyelevator.transports.zmtp.curvezmq import CurveClient  # clients without keys have no use for it
+        from pyelevator.transports.zmtp.curvezmq import CurveClientMechanism  # only needed with keys
 
-        return Handshake(CurveClient(self))
+        return ClientHandshake(CurveClientMechanism(self))
 
     @property
-    def hint(self) -> str:
-        """What to look at when no connection comes up: nobody tells a client that its keys are refused."""
+    def connect_hint(self) -> str:
+        """What to check when no connection is made: libzmq does not tell a client that its keys are refused."""
         return (
             "; if one runs there, then a key does not fit: the server has to know this client's public key "
             f"{self.public_key}, and server_key has to be what the server's own server.key holds"
         )
 
 
-def handshake(curve: Curve | None) -> Handshake:
-    """The client's half of a new handshake, with keys or without."""
-    return Handshake() if curve is None else curve.handshake()
+def client_handshake(curve: Curve | None) -> ClientHandshake:
+    """Return a new handshake, with keys or without."""
+    return ClientHandshake() if curve is None else curve.client_handshake()
 
 
-def hint(curve: Curve | None) -> str:
-    """What the error for a connection that does not come up says beside that; nothing without keys."""
-    return "" if curve is None else curve.hint
+def connect_hint(curve: Curve | None) -> str:
+    """Return what the error for a failed connection says about keys; nothing without keys."""
+    return "" if curve is None else curve.connect_hint

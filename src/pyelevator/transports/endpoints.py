@@ -1,4 +1,4 @@
-"""The lanes of clients over TCP and IPC."""
+"""The transports of clients over TCP and Unix sockets."""
 
 from pyelevator.errors import UsageError
 from pyelevator.transports.base import HEARTBEAT
@@ -11,7 +11,7 @@ from pyelevator.transports.zmtp.frames import MAX_MESSAGE
 
 
 def tcp_url(endpoint: str) -> str:
-    """The URL of ``host:port``.
+    """Return the URL of ``host:port``.
 
     Raises:
         UsageError: it is something else, such as a URL.
@@ -25,7 +25,7 @@ def tcp_url(endpoint: str) -> str:
 
 
 class TcpTransport(ZmtpTransport):
-    """A lane over TCP.
+    """A connection over TCP.
 
     >>> TcpTransport("127.0.0.1:4141").url
     'tcp://127.0.0.1:4141'
@@ -33,9 +33,9 @@ class TcpTransport(ZmtpTransport):
     Args:
         endpoint: ``host:port``.
         curve: the keys for a server that asks for them.
-        connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
-            a call's time, because a server may just be starting; None for all of it.
-        max_message: bytes that the server may send at once.
+        connect_timeout: seconds for which a refused connection, or one to an unknown host, is tried again within a
+            call's time, because a server may just be starting; None for all of it.
+        max_message: bytes of a message that the server may send.
         heartbeat: seconds after which a connection that waits or is idle asks the server whether it lives; 0 or None
             for never.
     """
@@ -52,7 +52,7 @@ class TcpTransport(ZmtpTransport):
 
 
 class IpcTransport(ZmtpTransport):
-    """A lane over a Unix socket.
+    """A connection over a Unix socket.
 
     >>> IpcTransport("/run/elevator.sock").url
     'ipc:///run/elevator.sock'

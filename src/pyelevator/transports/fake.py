@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from pyelevator.application import Application
 
 
-INSIDE: Final[set[int]] = set()
-"""The threads that are in the middle of an application."""
-_PATIENCE: Final = 5.0
-"""Seconds that a call from there may take at the most, as nobody else could end its waiting."""
+EXECUTING: Final[set[int]] = set()
+"""The threads that execute a request of a fake."""
+_MAX_WAIT: Final = 5.0
+"""Seconds that a call from such a thread may take."""
 
 
 class FakeTransport(Transport):
-    """A server in process. Clients that are given the same object share it; another object is another, empty server.
+    """A server in process. Clients with the same object share it; another object is another, empty server.
 
-    Everything but the socket is the real thing: the requests are encoded and decoded, and the application that the
-    server runs answers them, on the memory engine unless an ``application`` says otherwise; ``codecs`` are of dialects
-    that it reads beside the two.
+    Everything but the socket is real: requests are encoded and decoded, and the application that the server runs
+    answers them.
+
+    Args:
+        application: answers the requests; a new one on the memory engine if None.
+        codecs: of dialects that it reads beside the two.
 
     >>> from pyelevator import Elevator
     >>> with Elevator(transport=FakeTransport()) as E:
@@ -41,7 +44,7 @@ class FakeTransport(Transport):
         self.application = application or _in_memory()
         self._codecs = codecs
         self._reader = Reader(codecs=codecs)
-        self._inbox: deque[Sequence[bytes]] = deque()
+        self._replies: deque[Sequence[bytes]] = deque()
         self._connection = os.urandom(8)
 
     @property
@@ -52,51 +55,53 @@ class FakeTransport(Transport):
         return f"<{type(self).__name__} of {self.application!r}>"
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
-        if get_ident() in INSIDE:
-            self._inbox.append(self._answer_aside(frames, deadline))
+        if get_ident() in EXECUTING:
+            self._replies.append(self._answer_in_thread(frames, deadline))
         else:
-            self._inbox.append(self.answer(frames))
+            self._replies.append(self.answer(frames))
 
-    def _answer_aside(self, frames: Sequence[bytes], deadline: Deadline) -> list[bytes]:
-        """The answer by way of another thread, for a signal handler or a finalizer that has interrupted an application:
-        what it waits for may be what its own thread holds.
+    def _answer_in_thread(self, frames: Sequence[bytes], deadline: Deadline) -> list[bytes]:
+        """Return the answer, executed in another thread.
+
+        It is for a signal handler or a finalizer that has interrupted an application: what it waits for may be a lock
+        that its own thread holds.
         """
         answers: SimpleQueue[list[bytes]] = SimpleQueue()
         Thread(target=lambda: answers.put(self.answer(frames)), name="elevator-fake", daemon=True).start()
         try:
-            return answers.get(timeout=min(deadline.remaining(), _PATIENCE))
+            return answers.get(timeout=min(deadline.remaining(), _MAX_WAIT))
         except Empty:
             raise RequestTimeout(
-                f"{self.url} is in the middle of a request that a signal handler or a finalizer has interrupted; "
-                "it cannot be asked from there"
+                f"{self.url} executes a request that a signal handler or a finalizer has interrupted; "
+                "it cannot be used from there"
             ) from None
 
     def answer(self, frames: Sequence[bytes]) -> list[bytes]:
         """Return the server's answer to a message."""
         thread = get_ident()
         try:
-            INSIDE.add(thread)
+            EXECUTING.add(thread)
             exchange = self._reader.read(frames, None, self._connection)
             if exchange.request is None:
                 return exchange.answer(self.application)
             application = self.application
             return exchange.encode(application.try_handle(exchange.request) or application(exchange.request))
         finally:
-            INSIDE.discard(thread)
+            EXECUTING.discard(thread)
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         try:
-            return self._inbox.popleft()
+            return self._replies.popleft()
         except IndexError:
             raise RequestTimeout(
-                f"no answer is on its way from {self.url} (waiting {deadline.seconds} s would not help)"
+                f"no answer of {self.url} is pending (waiting {deadline.seconds} s would not help)"
             ) from None
 
     def reset(self) -> None:
         self.close()
 
     def close(self) -> None:
-        self._inbox.clear()
+        self._replies.clear()
         self.application.connection_ended(self._connection)
 
     def clone(self) -> Self:
@@ -110,7 +115,7 @@ class FakeTransport(Transport):
 
 
 def _in_memory() -> "Application":
-    """An application of its own; imported here, because a client of a real server has no use for one."""
+    """Return a new application; imported here, because a client of a real server does not need it."""
     from pyelevator.application import Application
 
     return Application.in_memory()

@@ -1,4 +1,4 @@
-"""Watch: waits for descriptors, and for sockets of libzmq, if there are any."""
+"""Waiting for many descriptors, with sockets of libzmq among them."""
 
 import math
 import select
@@ -7,65 +7,65 @@ from typing import Any, Final
 
 import zmq
 
-READ: Final = int(zmq.POLLIN)
-WRITE: Final = int(zmq.POLLOUT)
-OTHER: Final = int(zmq.POLLERR)
+from pyelevator.transports.readiness import READ
 
-_AT_ONCE: Final = 64  # things that are told at once; the system begins with others next time
-_EPOLL: Final = hasattr(select, "epoll")
-_ASKED: Final = (0, 1, 4, 5)  # READ and WRITE in the numbers of epoll
-_HEARD: Final = tuple([(e & 1) | (e & 4) >> 1 | (OTHER if e & ~5 else 0) for e in range(32)])  # and the other way round
+ERROR: Final = int(zmq.POLLERR)
+
+_MAX_EVENTS: Final = 64  # that are returned together; the system begins with others next time
+_HAS_EPOLL: Final = hasattr(select, "epoll")
+_TO_EPOLL: Final = (0, 1, 4, 5)  # READ and WRITE in the numbers of epoll
+_FROM_EPOLL: Final = tuple([(e & 1) | (e & 4) >> 1 | (ERROR if e & ~5 else 0) for e in range(32)])
 
 
-class Watch:
-    """Tells what happens on many descriptors.
+class Poller:
+    """Waits for events of many descriptors.
 
-    The system's epoll waits for those, where there is one: however many there are, that costs the same. libzmq's
-    poller waits for its own sockets, and for the epoll as a whole.
+    It uses the system's epoll, where there is one: its cost does not depend on the number of descriptors. libzmq's
+    poller waits for sockets of libzmq, and for the epoll as a whole.
     """
 
     def __init__(self) -> None:
-        self._wanted: dict[Any, int] = {}
+        self._interest: dict[Any, int] = {}
         self._poller = zmq.Poller()
-        self._epoll = select.epoll() if _EPOLL else None
+        self._epoll = select.epoll() if _HAS_EPOLL else None
         self._sockets = 0
         if self._epoll is not None:
             self._poller.register(self._epoll.fileno(), READ)
 
-    def want(self, at: Any, events: int) -> None:
-        """Waits for something on a descriptor or a socket, 0 for nothing."""
-        before = self._wanted.pop(at, 0)
+    def set_interest(self, pollable: Any, events: int) -> None:
+        """Set the events to wait for of a descriptor, or of a socket of libzmq; 0 for none."""
+        before = self._interest.pop(pollable, 0)
         if events:
-            self._wanted[at] = events
+            self._interest[pollable] = events
         if before == events:
             return
-        if self._epoll is None or not isinstance(at, int):
+        if self._epoll is None or not isinstance(pollable, int):
             self._sockets += bool(events) - bool(before)
-            self._poller.register(at, events)  # with nothing to wait for, it is taken out
+            self._poller.register(pollable, events)  # without events, it is removed
         elif not events:
             with suppress(OSError):  # it has been closed
-                self._epoll.unregister(at)
+                self._epoll.unregister(pollable)
         elif before:
-            self._epoll.modify(at, _ASKED[events])
+            self._epoll.modify(pollable, _TO_EPOLL[events])
         else:
-            self._epoll.register(at, _ASKED[events])
+            self._epoll.register(pollable, _TO_EPOLL[events])
 
     def wait(self, seconds: float) -> dict[Any, int]:
-        """What has happened where, as soon as something has, or the time is over."""
+        """Return descriptors and sockets with their events, as soon as there are some, or the time is over."""
         if self._epoll is None or self._sockets:
             timeout = None if seconds == math.inf else math.ceil(seconds * 1000)
             ready = dict(self._poller.poll(timeout))
             if self._epoll is None or not ready.pop(self._epoll.fileno(), 0):
                 return ready
-            return ready | self._heard(0)
-        return self._heard(-1 if seconds == math.inf else seconds)
+            return ready | self._poll_epoll(0)
+        return self._poll_epoll(-1 if seconds == math.inf else seconds)
 
-    def _heard(self, seconds: float) -> dict[Any, int]:
+    def _poll_epoll(self, seconds: float) -> dict[Any, int]:
         if self._epoll is None:
             return {}
-        return {at: _HEARD[events & 31] for at, events in self._epoll.poll(seconds, _AT_ONCE)}
+        return {fd: _FROM_EPOLL[events & 31] for fd, events in self._epoll.poll(seconds, _MAX_EVENTS)}
 
     def close(self) -> None:
-        """Nothing can be waited for any more."""
+        """Free the descriptor of the poller itself."""
         if self._epoll is not None:
             self._epoll.close()

@@ -1,4 +1,4 @@
-"""What every TCP connection of ours is told, on both sides."""
+"""The options of all TCP connections, of clients and of servers."""
 
 import socket as sockets
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     import zmq
 
 KEEPALIVE_IDLE: Final = 60
-"""Seconds of silence after which the system asks whether the other side is still there. Firewalls take note of it."""
+"""Seconds of silence after which the system probes the connection, which also keeps it known to firewalls."""
 
 KEEPALIVE_INTERVAL: Final = 15
-"""Seconds between two such questions."""
+"""Seconds between two probes."""
 
 KEEPALIVE_COUNT: Final = 4
-"""Questions without an answer after which the connection has ended."""
+"""Unanswered probes after which the connection has ended."""
 
 _OPTIONS: Final[Iterable[tuple[str, int]]] = (
     ("TCP_NODELAY", 1),
@@ -26,7 +26,11 @@ _OPTIONS: Final[Iterable[tuple[str, int]]] = (
 
 
 def configure(socket: Any) -> None:
-    """Sets what a TCP socket shall do: send small messages at once, and notice that its peer is gone. Others stay."""
+    """Set the options of a TCP socket: send small messages at once, and detect that its peer is gone.
+
+    Args:
+        socket: of any family; others than TCP stay as they are.
+    """
     if socket.family not in (sockets.AF_INET, sockets.AF_INET6):
         return
     socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
@@ -37,8 +41,8 @@ def configure(socket: Any) -> None:
 
 
 def configure_zmq(socket: "zmq.Socket[bytes]") -> None:
-    """Tells a socket of libzmq, for all its connections, what ``configure`` tells one of the system's."""
-    import zmq  # clients have no use for it
+    """Set the same options of a socket of libzmq, for all its connections."""
+    import zmq  # only needed by listeners of libzmq
 
     socket.set(zmq.TCP_KEEPALIVE, 1)
     socket.set(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE)

@@ -1,4 +1,4 @@
-"""Any transport on an event loop, by a thread."""
+"""Any transport on an event loop, in a thread."""
 
 import asyncio
 import threading
@@ -12,24 +12,28 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import RequestTimeout
 from pyelevator.transports.base import AsyncTransport, Receiver, Transport
 
-_SLICE: Final = 0.05
-"""Seconds after which a thread that waits for an answer looks whether it is still wanted."""
+_POLL_INTERVAL: Final = 0.05
+"""Seconds after which a thread that waits checks that the transport is still open."""
 
 
 class ThreadedTransport(AsyncTransport):
-    """Any other transport, used by a thread of its own: one message at a time, and its one answer."""
+    """Uses another transport in a thread: one message at a time, and its one answer.
+
+    Args:
+        transport: must not be used elsewhere.
+    """
 
     multiplexed = False
 
-    def __init__(self, lane: Transport) -> None:
-        self._lane = lane
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
         self._closed = threading.Event()
         self._messages: SimpleQueue[Sequence[bytes] | None] = SimpleQueue()
         self._unsent = False
 
     @property
     def url(self) -> str:
-        return self._lane.url
+        return self._transport.url
 
     @property
     def is_open(self) -> bool:
@@ -38,7 +42,7 @@ class ThreadedTransport(AsyncTransport):
     def open(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
-        threading.Thread(target=self._work, name="elevator-lane", daemon=True).start()
+        threading.Thread(target=self._run, name="elevator-transport", daemon=True).start()
 
     def send(self, frames: Sequence[bytes]) -> bool:
         self._unsent = True
@@ -52,33 +56,33 @@ class ThreadedTransport(AsyncTransport):
     def request_timeout_error(self, deadline: Deadline) -> RequestTimeout:
         return self.connect_timeout_error(deadline) if self._unsent else super().request_timeout_error(deadline)
 
-    def _work(self) -> None:
-        """What the thread does, until the lane is closed."""
-        with self._lane:
+    def _run(self) -> None:
+        """Send and receive, until the transport is closed."""
+        with self._transport:
             while (frames := self._messages.get()) is not None:
                 try:
-                    self._insist(partial(self._lane.send, frames))
+                    self._retry_until_closed(partial(self._transport.send, frames))
                     self._unsent = False
-                    answer = self._insist(self._lane.receive)
+                    answer = self._retry_until_closed(self._transport.receive)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
-                    self._tell(self._receiver.connection_lost, error)
+                    self._post(self._receiver.connection_lost, error)
                 else:
-                    self._tell(self._receiver.message_received, answer)
+                    self._post(self._receiver.message_received, answer)
 
-    def _insist(self, step: Callable[[Deadline], Any]) -> Any:
-        """Does a step of the exchange, for as long as somebody waits for it."""
+    def _retry_until_closed(self, step: Callable[[Deadline], Any]) -> Any:
+        """Send or receive with short deadlines, until the transport is closed."""
         while not self._closed.is_set():
-            patience = Deadline.after(_SLICE)
+            deadline = Deadline.after(_POLL_INTERVAL)
             try:
-                return step(patience)
+                return step(deadline)
             except RequestTimeout:  # a transport that cannot wait says so at once
-                self._closed.wait(patience.remaining())
+                self._closed.wait(deadline.remaining())
         return None
 
-    def _tell(self, report: Callable[[Any], None], outcome: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
-            self._loop.call_soon_threadsafe(self._told, report, outcome)
+    def _post(self, callback: Callable[[Any], None], outcome: Any) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._deliver, callback, outcome)
 
-    def _told(self, report: Callable[[Any], None], outcome: Any) -> None:
+    def _deliver(self, callback: Callable[[Any], None], outcome: Any) -> None:
         if not self._closed.is_set():
-            report(outcome)
+            callback(outcome)

@@ -1,4 +1,4 @@
-"""URLs: which transport, where to, and which database with which options.
+"""URLs: the transport, the address, the database and options of a client.
 
 ::
 
@@ -22,7 +22,7 @@ from pyelevator.transports.curve import Curve
 
 DEFAULT_PORT: Final = 4141
 SCHEMES: Final = ("tcp", "ipc", "fake")
-_Known: TypeAlias = Mapping[str, tuple[str, Callable[[str], Any]]]
+_OptionParsers: TypeAlias = Mapping[str, tuple[str, Callable[[str], Any]]]
 
 
 _NO_PORT: Final = r":(?![0-9]*(/|$))[^]/]*(?=/|$)"  # behind a host, and it may be a password
@@ -31,17 +31,17 @@ _WORD: Final = re.compile(r"[a-z_]{1,20}")
 
 
 def is_url(text: object) -> bool:
-    """Whether a text looks like a URL, of whatever kind."""
+    """Return True if a text looks like a URL of any kind."""
     return isinstance(text, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
 
 
 def _has_user(rest: str) -> bool:
-    """Whether what follows ``ipc://`` begins with a user, as no path of a socket file does; ``@name`` is one."""
+    """Return True if what follows ``ipc://`` begins with a user; ``@name`` is a path."""
     return rest.find("@") > 0 and "/" not in rest[: rest.find("@")]
 
 
 def shown(url: str) -> str:
-    """A URL as messages may show it: without a user, a password, a query or a fragment.
+    """Return a URL as messages may show it: without a user, a password, a query or a fragment.
 
     >>> shown("tcp://ann:secret@db.example:4141/testdb?timeout=5")
     'tcp://db.example:4141/testdb'
@@ -50,7 +50,7 @@ def shown(url: str) -> str:
     if not mark:
         scheme, rest = "", url
     before, _, behind = rest.rpartition("@") if scheme != "ipc" or _has_user(rest) else ("", "", rest)
-    if re.search("[?#]", before):  # nobody can tell where the secret ends
+    if re.search("[?#]", before):  # it is unknown where the secret ends
         return f"{scheme}{mark}..."
     place = re.split("[?#]", behind, maxsplit=1)[0]
     return scheme + mark + (place if scheme == "ipc" else re.sub(_NO_PORT, "", place))
@@ -58,11 +58,11 @@ def shown(url: str) -> str:
 
 @frozen
 class ParsedUrl:
-    """What a URL says.
+    """The parts of a URL.
 
     Attributes:
         scheme: ``tcp``, ``ipc`` or ``fake``.
-        address: ``host:port``, the path of a socket file, or nothing.
+        address: ``host:port``, the path of a socket file, or empty.
         options: keyword arguments of the client, ``db_name`` among them.
     """
 
@@ -76,15 +76,15 @@ class ParsedUrl:
         return f"{self.scheme}://{self.address}"
 
 
-def parse_url(url: str, further: Mapping[str, Callable[[str], Any]] | None = None) -> ParsedUrl:
-    """Reads a URL.
+def parse_url(url: str, extra_options: Mapping[str, Callable[[str], Any]] | None = None) -> ParsedUrl:
+    """Parse a URL.
 
     >>> parse_url("tcp://db.example/testdb?timeout=5")
     ParsedUrl(scheme='tcp', address='db.example:4141', options={'db_name': 'testdb', 'timeout': 5.0})
 
     Args:
         url: the text.
-        further: options that no client has, and how the text of each is read.
+        extra_options: further options that are allowed, with what converts the text of each.
 
     Raises:
         UsageError: the scheme, the address or an option is not understood, or a file of keys cannot be used.
@@ -93,7 +93,7 @@ def parse_url(url: str, further: Mapping[str, Callable[[str], Any]] | None = Non
         raise ArgumentTypeError(f"a URL is a str, not {type(url).__name__}")
     try:
         parts = urlsplit(url)
-    except ValueError:  # what stands in brackets is no address; its text may show a password
+    except ValueError:  # no address in brackets; its text may show a password
         raise UsageError(f"{shown(url)!r} is no URL: its host cannot be one") from None
     if parts.scheme not in SCHEMES:
         raise UsageError(
@@ -102,10 +102,10 @@ def parse_url(url: str, further: Mapping[str, Callable[[str], Any]] | None = Non
     read = _tcp if parts.scheme == "tcp" else _path
     address, database = read(url)
     options = {"db_name": database} if database else {}
-    known = {**_OPTIONS, **{name: (name, read) for name, read in (further or {}).items()}}
+    known = {**_OPTIONS, **{name: (name, read) for name, read in (extra_options or {}).items()}}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         options |= _option(name, value, url, known)
-    return ParsedUrl(parts.scheme, address, _with_curve(options, url))
+    return ParsedUrl(parts.scheme, address, _load_keys(options, url))
 
 
 def _tcp(url: str) -> tuple[str, str]:
@@ -139,7 +139,7 @@ def _boolean(text: str) -> bool:
     return words[text.lower()]
 
 
-_OPTIONS: Final[_Known] = {
+_OPTIONS: Final[_OptionParsers] = {
     "db": ("db_name", str),
     "timeout": ("timeout", lambda text: None if text.lower() == "none" else float(text)),
     "dialect": ("dialect", str),
@@ -155,7 +155,7 @@ _OPTIONS: Final[_Known] = {
 """Query parameter -> keyword argument and how its text is read."""
 
 
-def _option(name: str, text: str, url: str, known: _Known) -> dict[str, Any]:
+def _option(name: str, text: str, url: str, known: _OptionParsers) -> dict[str, Any]:
     if name not in known:
         unknown = f"there is no option {name!r}" if _WORD.fullmatch(name) else "an option is unknown"
         raise UsageError(f"{shown(url)!r}: {unknown}; there are {', '.join(known)}")
@@ -166,8 +166,8 @@ def _option(name: str, text: str, url: str, known: _Known) -> dict[str, Any]:
         raise UsageError(f"{shown(url)!r}: what stands there is no value for {name}") from None
 
 
-def _with_curve(options: dict[str, Any], url: str) -> dict[str, Any]:
-    """The options, with the keys in place of the names of their files."""
+def _load_keys(options: dict[str, Any], url: str) -> dict[str, Any]:
+    """Return the options, with the keys in place of the names of their files."""
     files = [options.pop(name) for name in ("curve_key", "server_key") if name in options]
     if len(files) == 1:
         raise UsageError(f"{shown(url)!r}: curve_key, the file of the client's keys, and server_key go together")

@@ -23,8 +23,8 @@ from pyelevator.server.limits import ServerLimits
 from pyelevator.testing.servers import serve
 from pyelevator.transports import TcpTransport, socket_options
 from pyelevator.transports.sockets.listener import ZmtpListener
-from pyelevator.transports.sockets.resolver import opened
-from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.sockets.socket import start_connect
+from pyelevator.transports.zmtp.frames import encode_message
 from support import programs
 from support.old_peers import SIGNATURE
 from support.routers import played, taken
@@ -226,7 +226,7 @@ def test_both_sides_of_a_connection_are_kept_alive_by_tcp(listener, peer):
     look(listener)
     (connection,) = listener._peers.values()
     assert is_kept_alive(connection.socket)
-    with opened((socket.AF_INET, peer.getpeername()), listener.urls[0]) as connection:
+    with start_connect((socket.AF_INET, peer.getpeername()), listener.urls[0]) as connection:
         assert is_kept_alive(connection)
 
 
@@ -371,4 +371,4 @@ def test_a_proxy_asks_servers_that_understand_it_whether_they_live(server, monke
 
 
 def zmtp_message(frames):
-    return b"".join(zmtp.encode(frames))
+    return b"".join(encode_message(frames))

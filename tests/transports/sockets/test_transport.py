@@ -22,7 +22,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import TransportError
 from pyelevator.testing.servers import serve
 from pyelevator.transports import IpcTransport, TcpTransport
-from pyelevator.transports.sockets.resolver import LaneSocket, check_connected
+from pyelevator.transports.sockets.socket import ClientSocket, finish_connect
 from pyelevator.transports.sockets.transport import ZmtpTransport
 from support.old_peers import OldPeer
 from support.programs import run
@@ -41,7 +41,7 @@ def echoed(lane, frames):
 
 def idles(lane):
     """Until something comes, its end at least, and long enough to count as idle."""
-    assert lane._line._news.poll(30_000)
+    assert lane._connection._readable.poll(30_000)
     time.sleep(0.01)
 
 
@@ -73,9 +73,9 @@ def test_an_old_peer_is_spoken_with_and_never_gets_a_bad_message(revision):
 
 
 def test_keys_need_no_libzmq():
-    from pyelevator.transports.curve import Curve, Pair
+    from pyelevator.transports.curve import Curve, KeyPair
 
-    pair = Pair.generate()
+    pair = KeyPair.generate()
     lane = TcpTransport("127.0.0.1:1", Curve(pair.public_key, pair.public_key, pair.secret_key))
     assert isinstance(lane, ZmtpTransport)
     assert isinstance(lane.clone(), ZmtpTransport)
@@ -116,14 +116,14 @@ def is_up(connection):
 def test_a_server_that_gave_an_idle_lane_up_is_connected_again():
     with echoing("tcp://127.0.0.1:*", beating) as url, TcpTransport(url[6:]) as lane:
         assert echoed(lane, [b"1"]) == [b"1"]
-        line = lane._line
-        assert line._news.poll(10_000)  # PINGs, that nobody reads
+        line = lane._connection
+        assert line._readable.poll(10_000)  # PINGs, that nobody reads
         patience = Deadline.after(20)
         while is_up(line._socket):
             assert not patience.expired()
             time.sleep(0.01)
         assert echoed(lane, [b"2"]) == [b"2"]
-        assert lane._line is not line
+        assert lane._connection is not line
 
 
 def test_pings_that_came_while_the_lane_was_idle_are_answered_before_the_next_message():
@@ -194,8 +194,8 @@ def test_a_message_of_which_nothing_left_is_sent_over_a_new_connection():
 
     with played(answer_once, answer_once) as endpoint, TcpTransport(endpoint) as lane:
         assert echoed(lane, [b"1"]) == [b"1"]
-        lane._line._send = broken
-        lane._line.has_ended = lambda: False
+        lane._connection._send = broken
+        lane._connection.has_ended = lambda: False
         assert echoed(lane, [b"2"]) == [b"2"]
 
 
@@ -213,8 +213,8 @@ def test_a_program_that_dies_of_sigpipe_does_not_die_of_a_server_that_left():
     with TcpTransport(sys.argv[1]) as lane:
         lane.send([b"1"], Deadline.after(30))
         lane.receive(Deadline.after(30))
-        line = lane._line
-        line._news.poll(30000)
+        line = lane._connection
+        line._readable.poll(30000)
         for _ in range(3):
             try:
                 line.send([b"2"], Deadline.after(1))
@@ -224,7 +224,7 @@ def test_a_program_that_dies_of_sigpipe_does_not_die_of_a_server_that_left():
     with played(part) as endpoint:
         ran = run(program, endpoint)
     assert (ran.code, ran.err) == (0, "")
-    assert "Lost" in ran.out
+    assert "ConnectionClosed" in ran.out
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_localhost_and_ipv6():
 
 
 def test_a_socket_whose_making_was_interrupted_is_dropped_without_noise():
-    half_made = LaneSocket.__new__(LaneSocket)
+    half_made = ClientSocket.__new__(ClientSocket)
     socket.SocketType.__init__(half_made, socket.AF_INET, socket.SOCK_STREAM)  # as far as Python's own had come
     descriptor = half_made.fileno()
     del half_made
@@ -351,11 +351,11 @@ def test_a_socket_whose_making_was_interrupted_is_dropped_without_noise():
 
 
 def test_a_connection_that_met_itself_is_none():
-    with LaneSocket(socket.AF_INET) as lonely:
+    with ClientSocket(socket.AF_INET) as lonely:
         lonely.bind(("127.0.0.1", 0))
         lonely.connect(lonely.getsockname())
         with pytest.raises(ConnectionRefusedError):
-            check_connected(lonely)
+            finish_connect(lonely)
 
 
 # What it costs

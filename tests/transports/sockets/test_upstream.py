@@ -17,9 +17,9 @@ from pyelevator.commands import Ping
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.testing.servers import serve
-from pyelevator.transports.poller import READ, WRITE
-from pyelevator.transports.sockets.nonblocking import Caller
-from pyelevator.transports.sockets.upstream import Outgoing, Road
+from pyelevator.transports.readiness import READ, WRITE
+from pyelevator.transports.sockets.nonblocking import NonblockingConnection
+from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
 from support.forking import forks_with_threads
 from support.old_peers import OldPeer
 from support.puppets import silent_listener, unused_endpoint
@@ -32,25 +32,25 @@ class Loop:
     """Does for one line what the runner of a proxy does for many."""
 
     def __init__(self, url, **options):
-        self.road = Road(url, **options)
-        self.line = Outgoing(self.road, time.monotonic())
-        self.first = getattr(self.line._caller, "_socket", None)
+        self.dialer = Dialer(url, **options)
+        self.line = UpstreamConnection(self.dialer, time.monotonic())
+        self.first = getattr(self.line._connection, "_socket", None)
         self.reading = True
         self.turns = 0
 
     def turn(self, most=1.0):
         self.turns += 1
         poller = zmq.Poller()
-        wanted = self.line.wanted(self.reading)
+        wanted = self.line.interest(self.reading)
         if wanted:
-            poller.register(self.line.watched, wanted)
-        left = 0 if self.line.at_hand else min(most, max(0.0, self.line.due - time.monotonic()))
+            poller.register(self.line.pollable, wanted)
+        left = 0 if self.line.has_message else min(most, max(0.0, self.line.next_timeout - time.monotonic()))
         ready = dict(poller.poll(left * 1000 + 1)) if wanted else time.sleep(left)
-        self.line.attend((ready or {}).get(self.line.watched, 0), time.monotonic())
+        self.line.on_ready((ready or {}).get(self.line.pollable, 0), time.monotonic())
 
     def put(self, frames, seconds=30.0):
         now = time.monotonic()
-        self.line.put(frames, now + seconds)
+        self.line.enqueue(frames, now + seconds)
         self.line.flush(now)
 
     def until(self, true):
@@ -68,10 +68,10 @@ class Loop:
         return list(self.answer())
 
     def has_lost_the_first(self):
-        return self.line._caller._socket is not self.first
+        return self.line._connection._socket is not self.first
 
     def is_up(self):
-        return self.line._caller._up
+        return self.line._connection._connected
 
     def close(self):
         self.line.close()
@@ -82,7 +82,7 @@ def loop(url, **options):
 
 
 def is_direct(on):
-    return isinstance(on.line._caller, Caller)
+    return isinstance(on.line._connection, NonblockingConnection)
 
 
 # Which way it goes
@@ -100,7 +100,7 @@ def test_many_messages_of_all_sizes_come_whole_and_in_order():
     with echoing("tcp://127.0.0.1:*") as url, loop(url) as on:
         messages = [[b"%d" % number, b"x" * (number * number // 4)] for number in range(600)]
         for message in messages:
-            on.line.put(message, time.monotonic() + 60)
+            on.line.enqueue(message, time.monotonic() + 60)
         on.line.flush(time.monotonic())
         assert [list(on.answer()) for _ in messages] == messages
 
@@ -116,9 +116,9 @@ def test_an_old_peer_is_spoken_with(revision):
 
 
 def test_keys_need_no_libzmq():
-    from pyelevator.transports.curve import Curve, Pair
+    from pyelevator.transports.curve import Curve, KeyPair
 
-    pair = Pair.generate()
+    pair = KeyPair.generate()
     with loop("tcp://127.0.0.1:1", curve=Curve(pair.public_key, pair.public_key, pair.secret_key)) as on:
         assert is_direct(on)
 
@@ -141,24 +141,24 @@ def test_dialling_in_vain_is_no_work(monkeypatch):
     import pyelevator.transports.sockets.nonblocking as module
 
     dialled = []
-    before = module.opened
-    monkeypatch.setattr(module, "opened", lambda *args: dialled.append(args) or before(*args))
+    before = module.start_connect
+    monkeypatch.setattr(module, "start_connect", lambda *args: dialled.append(args) or before(*args))
     with loop(f"tcp://{unused_endpoint()}") as on:
         pauses, last = [], 0.0
         while len(pauses) < 7:
             on.turn(30)
-            if on.line.watched is None and on.line.due != last:
-                pauses.append(on.line._caller._pause)
-                last = on.line.due
+            if on.line.pollable is None and on.line.next_timeout != last:
+                pauses.append(on.line._connection._pause)
+                last = on.line.next_timeout
         assert pauses == [0.04, 0.08, 0.16, 0.32, 0.5, 0.5, 0.5]
         assert len(dialled) <= 8
         assert on.turns <= 4 * len(dialled)
 
 
 def test_a_server_that_is_silent_in_the_handshake_is_given_up_in_time(monkeypatch):
-    monkeypatch.setattr("pyelevator.transports.sockets.nonblocking._HANDSHAKE", 0.05)
+    monkeypatch.setattr("pyelevator.transports.sockets.nonblocking._HANDSHAKE_TIMEOUT", 0.05)
     with silent_listener() as endpoint, loop(f"tcp://{endpoint}") as on:
-        on.until(lambda: on.line._caller._socket not in (on.first, None))
+        on.until(lambda: on.line._connection._socket not in (on.first, None))
         assert on.first.fileno() < 0
 
 
@@ -260,16 +260,16 @@ def test_a_server_that_takes_nothing_holds_up_nobody_and_gets_what_is_late_not_a
         on.until(on.is_up)
         now = time.monotonic()
         for _ in range(300):  # more than goes out in one call, and than the system takes
-            on.line.put([b"late" + large], now + 1)
+            on.line.enqueue([b"late" + large], now + 1)
         on.line.flush(now)
-        assert on.line.wanted(True) == READ | WRITE
-        assert len(on.line._outbox) > 100
-        on.line.put([b"then" + large], now + 60)
+        assert on.line.interest(True) == READ | WRITE
+        assert len(on.line._queue) > 100
+        on.line.enqueue([b"then" + large], now + 60)
         on.line.flush(now + 2)
         reads.set()
         assert list(on.answer()) == [b"then"]
         assert 0 < len(lates) < 300
-        assert on.line.wanted(True) == READ
+        assert on.line.interest(True) == READ
 
 
 def test_while_nothing_may_be_read_nothing_is_and_the_loop_rests():
@@ -277,7 +277,7 @@ def test_while_nothing_may_be_read_nothing_is_and_the_loop_rests():
         assert on.echoed(b"1") == [b"1"]
         on.put([b"2"])
         on.reading = False
-        assert on.line.wanted(False) == 0
+        assert on.line.interest(False) == 0
         assert on.line.receive() is None
         on.reading = True
         assert list(on.answer()) == [b"2"]
@@ -309,7 +309,7 @@ def test_every_address_of_a_name_is_tried_once_it_is_known_and_nobody_waits_for_
             on.put(CODEC.encode_request(Request(Ping(), id=7)))
             for _ in range(5):
                 on.turn()
-            assert on.line.watched is None
+            assert on.line.pollable is None
             known.set()
             assert CODEC.decode_response(on.answer(), Request(Ping())).payload == b"PONG"
 
@@ -324,7 +324,7 @@ def test_a_name_that_nobody_knows_is_asked_for_again(monkeypatch):
     resolving(monkeypatch, answer)
     with loop("tcp://db.example:1") as on:
         on.until(lambda: len(asked) == 3)
-        assert on.line.watched is None
+        assert on.line.pollable is None
 
 
 # At the end
@@ -335,11 +335,11 @@ def test_one_that_is_closed_or_dropped_leaves_nothing_behind():
         warnings.simplefilter("error")
         with loop(url) as on:
             assert on.echoed(b"1") == [b"1"]
-            connection = on.line._caller._socket
+            connection = on.line._connection._socket
         assert connection.fileno() < 0
-        assert on.line.watched is None
-        assert on.line.due == float("inf")
-        on.line.attend(READ, time.monotonic())
+        assert on.line.pollable is None
+        assert on.line.next_timeout == float("inf")
+        on.line.on_ready(READ, time.monotonic())
         assert on.line.receive() is None
         dropped = Loop(url)
         assert dropped.echoed(b"2") == [b"2"]

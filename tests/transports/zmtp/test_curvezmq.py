@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from zmq.utils import z85
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
-from pyelevator.transports.curve import Curve, Pair
-from pyelevator.transports.zmtp import frames as zmtp
-from pyelevator.transports.zmtp.curvezmq import NAME, Cipher, CurveClient
-from pyelevator.transports.zmtp.frames import Handshake, Refused, SealedDecoder
+from pyelevator.transports.curve import Curve, KeyPair
+from pyelevator.transports.zmtp.curvezmq import NAME, Cipher, CurveClientMechanism
+from pyelevator.transports.zmtp.decoder import EncryptedDecoder
+from pyelevator.transports.zmtp.frames import LARGE, MORE, encode_command
+from pyelevator.transports.zmtp.handshake import SIGNATURE, ClientHandshake
+from pyelevator.transports.zmtp.mechanism import NULL, HandshakeRefused, encode_ready
 from vectors.record_curve import CLIENT, SERVER, SESSIONS, our_client, our_server
 
 RECORDED = [(kind, session) for kind, sessions in json.loads(SESSIONS.read_text()).items() for session in sessions]
@@ -22,20 +24,20 @@ LIMIT = 1 << 20
 
 def greeted(client, server):
     """Both sides once the greetings are over, and the client's HELLO."""
-    answer = server.receive(client.opening)
-    greeting = client.receive(server.opening + answer)  # all of it but the last byte
-    hello = client.receive(server.receive(greeting))
-    assert server.receive(hello[:1]) == b""
+    answer = server.receive_data(client.signature)
+    greeting = client.receive_data(server.signature + answer)  # all of it but the last byte
+    hello = client.receive_data(server.receive_data(greeting))
+    assert server.receive_data(hello[:1]) == b""
     return hello[1:]
 
 
 def shaken(client, server):
     """Both sides once the handshake is over."""
-    welcome = server.receive(greeted(client, server))
-    ready = server.receive(client.receive(welcome))
-    assert client.receive(ready) == b""
-    assert client.done
-    assert server.done
+    welcome = server.receive_data(greeted(client, server))
+    ready = server.receive_data(client.receive_data(welcome))
+    assert client.receive_data(ready) == b""
+    assert client.is_done
+    assert server.is_done
     return client, server
 
 
@@ -52,19 +54,19 @@ def test_two_of_ours_understand_each_other_and_the_server_knows_the_client():
     client, server = shaken(our_client(), our_server())
     assert server.peer == CLIENT.public_key
     for one, other in ((client, server), (server, client)):
-        send, decoder = one.outgoing(), other.incoming(LIMIT)
-        for message in ([b"a", b"", b"b" * 300], [bytes(zmtp.LARGE), b"c"], [b""]):
-            decoder.feed(b"".join(send(message)))
+        send, decoder = one.encoder(), other.decoder(LIMIT)
+        for message in ([b"a", b"", b"b" * 300], [bytes(LARGE), b"c"], [b""]):
+            decoder.receive_data(b"".join(send(message)))
             assert decoder.messages.popleft() == message
 
 
 @pytest.mark.parametrize(("kind", "session"), RECORDED, ids=[f"{kind} {s['libzmq']}" for kind, s in RECORDED])
 def test_a_recorded_session_with_libzmq_is_answered_to_the_byte(kind, session):
     side = our_server() if kind == "libzmq's client" else our_client()
-    said = [side.opening.hex(), *[side.receive(bytes.fromhex(d)).hex() for d in session["theirs"]]]
+    said = [side.signature.hex(), *[side.receive_data(bytes.fromhex(d)).hex() for d in session["theirs"]]]
     assert "".join(said) == "".join(session["ours"])
-    decoder = side.incoming(LIMIT)
-    decoder.feed(side.rest + bytes.fromhex(session["then"]))
+    decoder = side.decoder(LIMIT)
+    decoder.receive_data(side.remaining + bytes.fromhex(session["then"]))
     assert [[frame.decode() for frame in message] for message in decoder.messages] == session["messages"]
     assert session["messages"] == [["one"], ["two", "", "frames" * 60]]
 
@@ -81,48 +83,50 @@ def test_a_hello_is_what_the_library_s_own_classes_make():
 @pytest.mark.parametrize(("side", "role"), [(our_client, 0), (our_server, 1)])
 def test_the_greeting_names_the_mechanism_and_the_role(side, role):
     handshake = side()
-    said = handshake.opening + handshake.receive(zmtp.SIGNATURE + b"\x03")
-    assert (said[:10], said[12:32], said[32], said[33:63]) == (zmtp.SIGNATURE, NAME, role, bytes(30))
+    said = handshake.signature + handshake.receive_data(SIGNATURE + b"\x03")
+    assert (said[:10], said[12:32], said[32], said[33:63]) == (SIGNATURE, NAME, role, bytes(30))
 
 
 def test_a_client_that_is_not_known_is_told_so_as_libzmq_does():
     client, server = our_client(), our_server(lambda _: False)
-    initiate = client.receive(server.receive(greeted(client, server)))
-    with pytest.raises(Refused, match="is not among the server's clients") as caught:
-        server.receive(initiate)
+    initiate = client.receive_data(server.receive_data(greeted(client, server)))
+    with pytest.raises(HandshakeRefused, match="is not among the server's clients") as caught:
+        server.receive_data(initiate)
     assert caught.value.answer == b"\x04\x0a\x05ERROR\x03400"
-    with pytest.raises(Refused, match="400"):
-        client.receive(caught.value.answer)
+    with pytest.raises(HandshakeRefused, match="400"):
+        client.receive_data(caught.value.answer)
 
 
-@pytest.mark.parametrize("side", [our_client, zmtp.Handshake], ids=["with keys", "without"])
+@pytest.mark.parametrize("side", [our_client, ClientHandshake], ids=["with keys", "without"])
 def test_a_reason_to_refuse_us_is_short_and_a_line_of_its_own(side):
     client = side()
-    client.receive(zmtp.SIGNATURE + b"\x03\x01" + client._mechanism.name + bytes(32))
-    with pytest.raises(Refused) as caught:
-        client.receive(zmtp.command(b"ERROR", b"\xff" + b"\x1b[2J\nall is well" * 1000))
+    client.receive_data(SIGNATURE + b"\x03\x01" + client._mechanism.name + bytes(32))
+    with pytest.raises(HandshakeRefused) as caught:
+        client.receive_data(encode_command(b"ERROR", b"\xff" + b"\x1b[2J\nall is well" * 1000))
     assert len(str(caught.value)) < 300
     assert str(caught.value).removeprefix("its keys: ").startswith("\\x1b[2J\\nall is well")
 
 
 def test_a_client_of_another_server_is_refused_at_its_first_word():
-    client = Handshake(CurveClient(Curve(Pair.generate().public_key, CLIENT.public_key, CLIENT.secret_key)))
+    client = ClientHandshake(
+        CurveClientMechanism(Curve(KeyPair.generate().public_key, CLIENT.public_key, CLIENT.secret_key))
+    )
     server = our_server()
     with pytest.raises(MalformedMessage, match="cannot be opened"):
-        server.receive(greeted(client, server))
+        server.receive_data(greeted(client, server))
 
 
-@pytest.mark.parametrize("opening", [b"\x01\x00", b"\xff" + bytes(9), zmtp.SIGNATURE + b"\x01\x05\x00\x00"])
+@pytest.mark.parametrize("opening", [b"\x01\x00", b"\xff" + bytes(9), SIGNATURE + b"\x01\x05\x00\x00"])
 @pytest.mark.parametrize("side", [our_client, our_server])
 def test_a_peer_whose_protocol_has_no_keys_is_refused(side, opening):
-    with pytest.raises(Refused, match=r"has no keys|NULL"):
-        side().receive(opening)
+    with pytest.raises(HandshakeRefused, match=r"has no keys|NULL"):
+        side().receive_data(opening)
 
 
 @pytest.mark.parametrize("side", [our_client, our_server])
 def test_a_peer_without_keys_is_refused(side):
-    with pytest.raises(Refused, match=r"mechanism b?'NULL'"):
-        side().receive(zmtp.SIGNATURE + b"\x03\x01" + zmtp.NULL + bytes(32) + zmtp.ready(b"DEALER"))
+    with pytest.raises(HandshakeRefused, match=r"mechanism b?'NULL'"):
+        side().receive_data(SIGNATURE + b"\x03\x01" + NULL + bytes(32) + encode_ready(b"DEALER"))
 
 
 @pytest.mark.parametrize("at", [*range(10), 82, 100, 120, 125, 170, 201])
@@ -130,40 +134,40 @@ def test_a_changed_byte_in_a_hello_is_refused(at):
     server = our_server()
     hello = bytearray(greeted(our_client(), server))
     hello[at] ^= 1
-    with pytest.raises((MalformedMessage, Refused)):
-        server.receive(bytes(hello) + bytes(2))
+    with pytest.raises((MalformedMessage, HandshakeRefused)):
+        server.receive_data(bytes(hello) + bytes(2))
 
 
 @pytest.mark.parametrize("at", [12, 40, 107, 108, 116, 140, 300, -1])
 def test_a_changed_byte_in_an_initiate_is_refused(at):
     client, server = our_client(), our_server()
-    initiate = bytearray(client.receive(server.receive(greeted(client, server))))
+    initiate = bytearray(client.receive_data(server.receive_data(greeted(client, server))))
     initiate[at] ^= 1
     with pytest.raises(MalformedMessage):
-        server.receive(bytes(initiate))
+        server.receive_data(bytes(initiate))
 
 
 @pytest.mark.parametrize("at", [3, 9, 11, 30, -1])
 def test_a_changed_byte_in_a_welcome_or_a_ready_is_refused(at):
     client, server = our_client(), our_server()
-    welcome = bytearray(server.receive(greeted(client, server)))
+    welcome = bytearray(server.receive_data(greeted(client, server)))
     welcome[at] ^= 1
     with pytest.raises(MalformedMessage):
-        client.receive(bytes(welcome))
+        client.receive_data(bytes(welcome))
     client, server = our_client(), our_server()
-    ready = bytearray(server.receive(client.receive(server.receive(greeted(client, server)))))
+    ready = bytearray(server.receive_data(client.receive_data(server.receive_data(greeted(client, server)))))
     ready[at] ^= 1
     with pytest.raises(MalformedMessage):
-        client.receive(bytes(ready))
+        client.receive_data(bytes(ready))
 
 
 def test_an_initiate_of_another_connection_is_refused():
     client, server, other = our_client(), our_server(), our_server()
-    initiate = client.receive(server.receive(greeted(client, server)))
-    other.receive(greeted(our_client(), other))
+    initiate = client.receive_data(server.receive_data(greeted(client, server)))
+    other.receive_data(greeted(our_client(), other))
     other._mechanism._cookie = b"another"
     with pytest.raises(MalformedMessage, match="another cookie"):
-        other.receive(initiate)
+        other.receive_data(initiate)
 
 
 def test_a_key_of_small_order_is_refused():
@@ -171,31 +175,31 @@ def test_a_key_of_small_order_is_refused():
     hello = bytearray(greeted(our_client(), server))
     hello[82:114] = bytes(32)
     with pytest.raises(MalformedMessage):
-        server.receive(bytes(hello))
+        server.receive_data(bytes(hello))
 
 
-@pytest.mark.parametrize("said", [b"\x00\x05hello", zmtp.ready(b"DEALER"), zmtp.command(b"MESSAGE", bytes(40))])
+@pytest.mark.parametrize("said", [b"\x00\x05hello", encode_ready(b"DEALER"), encode_command(b"MESSAGE", bytes(40))])
 def test_what_comes_before_its_time_is_refused(said):
     server = our_server()
     greeted(our_client(), server)
     with pytest.raises(MalformedMessage):
-        server.receive(said)
+        server.receive_data(said)
 
 
 def test_a_handshake_takes_no_more_memory_than_its_longest_command():
     server = our_server()
     greeted(our_client(), server)
     with pytest.raises(LimitExceeded):
-        server.receive(b"\x06" + (50 << 20).to_bytes(8, "big"))
+        server.receive_data(b"\x06" + (50 << 20).to_bytes(8, "big"))
 
 
 @given(st.lists(st.binary(max_size=300), max_size=4))
 def test_whatever_comes_in_a_handshake_is_one_of_three_errors_or_waited_for(pieces):
     server = our_server()
     greeted(our_client(), server)
-    with suppress(Refused, MalformedMessage, LimitExceeded):
+    with suppress(HandshakeRefused, MalformedMessage, LimitExceeded):
         for piece in pieces:
-            server.receive(piece)
+            server.receive_data(piece)
 
 
 # Messages
@@ -203,7 +207,7 @@ def test_whatever_comes_in_a_handshake_is_one_of_three_errors_or_waited_for(piec
 
 def test_an_encrypted_message_hides_how_many_frames_it_has_from_the_frame_s_own_flags():
     cipher, _ = ciphers()
-    (data,) = cipher.encode([b"one", b"two"])
+    (data,) = cipher.encode_message([b"one", b"two"])
     assert data[:2] == bytes((0, 3 + 33))
     assert data[38:40] == bytes((0, 3 + 33))
 
@@ -211,43 +215,43 @@ def test_an_encrypted_message_hides_how_many_frames_it_has_from_the_frame_s_own_
 @pytest.mark.parametrize("at", [2, 9, 10, 17, 18, 40])
 def test_a_changed_byte_in_a_message_ends_the_connection(at):
     cipher, other = ciphers()
-    data = bytearray(b"".join(cipher.encode([b"some content of a frame"])))
+    data = bytearray(b"".join(cipher.encode_message([b"some content of a frame"])))
     data[at] ^= 1
     with pytest.raises(MalformedMessage):
-        SealedDecoder(other, LIMIT).feed(bytes(data))
+        EncryptedDecoder(other, LIMIT).receive_data(bytes(data))
 
 
 def test_a_message_that_comes_again_ends_the_connection():
     cipher, other = ciphers()
-    data, decoder = b"".join(cipher.encode([b"once"])), SealedDecoder(other, LIMIT)
-    decoder.feed(data)
+    data, decoder = b"".join(cipher.encode_message([b"once"])), EncryptedDecoder(other, LIMIT)
+    decoder.receive_data(data)
     with pytest.raises(MalformedMessage, match="a second time"):
-        decoder.feed(data)
+        decoder.receive_data(data)
 
 
 def test_a_message_in_the_clear_ends_the_connection():
     with pytest.raises(MalformedMessage, match="not encrypted"):
-        SealedDecoder(ciphers()[1], LIMIT).feed(b"\x00\x05hello")
+        EncryptedDecoder(ciphers()[1], LIMIT).receive_data(b"\x00\x05hello")
 
 
 def test_a_message_of_many_frames_is_bounded_over_all_of_them():
     cipher, other = ciphers()
-    decoder = SealedDecoder(other, LIMIT)
-    one = b"".join(cipher.encode([bytes(LIMIT // 2 - 100), b"more"]))
-    decoder.feed(one)
+    decoder = EncryptedDecoder(other, LIMIT)
+    one = b"".join(cipher.encode_message([bytes(LIMIT // 2 - 100), b"more"]))
+    decoder.receive_data(one)
     assert len(decoder.messages) == 1
-    endless = b"".join([b"".join(cipher._sealed(bytes(100), zmtp.MORE)) for _ in range(20_000)])
+    endless = b"".join([b"".join(cipher._encrypt(bytes(100), MORE)) for _ in range(20_000)])
     with pytest.raises(LimitExceeded):
-        decoder.feed(endless)
-    assert decoder.unfinished < 2 * LIMIT
+        decoder.receive_data(endless)
+    assert decoder.buffered_bytes < 2 * LIMIT
 
 
 def test_a_ping_is_answered_under_the_same_seal():
     cipher, other = ciphers()
-    decoder = SealedDecoder(other, LIMIT)
-    decoder.feed(cipher.command(b"PING", b"\x00\x0acontext"))
-    pong = SealedDecoder(cipher, LIMIT)
+    decoder = EncryptedDecoder(other, LIMIT)
+    decoder.receive_data(cipher.encode_command(b"PING", b"\x00\x0acontext"))
+    pong = EncryptedDecoder(cipher, LIMIT)
     heard = []
-    pong._obey = heard.append
-    pong.feed(decoder.pongs)
+    pong._on_command = heard.append
+    pong.receive_data(decoder.pending_pongs)
     assert heard == [b"\x04PONGcontext"]

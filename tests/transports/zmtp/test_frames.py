@@ -8,8 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
-from pyelevator.transports.zmtp import frames as zmtp
-from pyelevator.transports.zmtp.frames import Decoder, Handshake, Refused, command, encode, frame, property_of
+from pyelevator.transports.zmtp.decoder import Decoder
+from pyelevator.transports.zmtp.frames import (
+    COMMAND,
+    LARGE,
+    MAX_MESSAGE,
+    encode_command,
+    encode_frame,
+    encode_message,
+    encode_property,
+)
+from pyelevator.transports.zmtp.handshake import ClientHandshake
+from pyelevator.transports.zmtp.mechanism import SERVERS, HandshakeRefused, NullMechanism
 
 SIGNATURE = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
 NULL = b"NULL" + bytes(16)
@@ -23,20 +33,20 @@ def greeting(major=3, minor=1, mechanism=NULL):
 
 def shake(data, sizes=()):
     """The handshake after ``data``, which comes in pieces of those sizes and then the rest, and what it sent."""
-    handshake, sent = Handshake(), [Handshake.opening]
+    handshake, sent = ClientHandshake(), [ClientHandshake.signature]
     for size in sizes:
-        sent.append(handshake.receive(data[:size]))
+        sent.append(handshake.receive_data(data[:size]))
         data = data[size:]
-    sent.append(handshake.receive(data))
+    sent.append(handshake.receive_data(data))
     return handshake, b"".join(sent)
 
 
 def decoded(data, sizes=(), limit=1 << 20):
     decoder = Decoder(limit)
     for size in sizes:
-        decoder.feed(data[:size])
+        decoder.receive_data(data[:size])
         data = data[size:]
-    decoder.feed(data)
+    decoder.receive_data(data)
     return decoder
 
 
@@ -44,25 +54,25 @@ def decoded(data, sizes=(), limit=1 << 20):
 
 
 def test_we_end_the_greeting_once_the_mechanism_of_the_peer_is_known():
-    handshake = Handshake()
-    assert handshake.opening == SIGNATURE
-    assert handshake.receive(SIGNATURE) == b""
-    assert handshake.receive(b"\x03") == b"\x03\x01" + NULL + bytes(31)
-    assert handshake.receive(b"\x01" + NULL[:19]) == b""
-    assert handshake.receive(b"\0") == b"\0" + READY
-    assert handshake.receive(bytes(32)) == b""
-    assert not handshake.done
-    assert handshake.receive(ROUTER) == b""
-    assert (handshake.done, handshake.rest) == (True, b"")
+    handshake = ClientHandshake()
+    assert handshake.signature == SIGNATURE
+    assert handshake.receive_data(SIGNATURE) == b""
+    assert handshake.receive_data(b"\x03") == b"\x03\x01" + NULL + bytes(31)
+    assert handshake.receive_data(b"\x01" + NULL[:19]) == b""
+    assert handshake.receive_data(b"\0") == b"\0" + READY
+    assert handshake.receive_data(bytes(32)) == b""
+    assert not handshake.is_done
+    assert handshake.receive_data(ROUTER) == b""
+    assert (handshake.is_done, handshake.remaining) == (True, b"")
 
 
 @given(st.lists(st.integers(0, 30), max_size=20))
 def test_a_handshake_may_come_in_any_pieces_and_with_messages_behind_it(sizes):
     handshake, sent = shake(greeting() + ROUTER, sizes)
-    assert handshake.done
+    assert handshake.is_done
     assert sent == SIGNATURE + b"\x03\x01" + NULL + bytes(32) + READY
     handshake, _ = shake(greeting() + ROUTER + b"\x00\x02hi")
-    assert handshake.rest == b"\x00\x02hi"
+    assert handshake.remaining == b"\x00\x02hi"
 
 
 OLD = {
@@ -80,11 +90,11 @@ def test_an_older_peer_gets_no_more_than_it_understands(kind):
     data, answer = OLD[kind]
     for cut in range(len(data) + 1):
         handshake, sent = shake(data + b"rest", [cut])
-        assert (handshake.done, handshake.rest, sent) == (True, b"rest", SIGNATURE + answer)
-        assert handshake.pinging(30.0) is None
+        assert (handshake.is_done, handshake.remaining, sent) == (True, b"rest", SIGNATURE + answer)
+        assert handshake.ping_encoder(30.0) is None
     for end in range(len(data)):
         handshake, sent = shake(data[:end])
-        assert not handshake.done
+        assert not handshake.is_done
         assert (SIGNATURE + answer).startswith(sent)
 
 
@@ -95,10 +105,10 @@ def test_messages_are_written_as_the_peer_reads_them(kind):
         kind[5], (b"\x01\x01a\x00\x02bc", b"\x02" + (300).to_bytes(8, "big"))
     )
     handshake, _ = shake(data)
-    assert b"".join(handshake.outgoing()([b"a", b"bc"])) == short
-    assert b"".join(handshake.outgoing()([b"x" * 300])) == long + b"x" * 300
-    decoder = handshake.incoming()
-    decoder.feed(short + long + b"x" * 300)
+    assert b"".join(handshake.encoder()([b"a", b"bc"])) == short
+    assert b"".join(handshake.encoder()([b"x" * 300])) == long + b"x" * 300
+    decoder = handshake.decoder()
+    decoder.receive_data(short + long + b"x" * 300)
     assert list(decoder.messages) == [[b"a", b"bc"], [b"x" * 300]]
 
 
@@ -106,16 +116,16 @@ def test_messages_are_written_as_the_peer_reads_them(kind):
 @pytest.mark.parametrize("size", [0, 1000, 1 << 17])
 def test_a_message_that_never_ends_is_over_the_limit_whatever_its_age(kind, size):
     handshake, _ = shake(OLD[kind][0] if kind in OLD else greeting() + ROUTER)
-    decoder = handshake.incoming(1 << 20)
-    first = b"".join(handshake.outgoing()([b"x" * size, b""]))[:-2]
+    decoder = handshake.decoder(1 << 20)
+    first = b"".join(handshake.encoder()([b"x" * size, b""]))[:-2]
 
     def feed_for_ever():
         for _ in range(20_000):
-            decoder.feed(first)
+            decoder.receive_data(first)
 
     with pytest.raises(LimitExceeded):
         feed_for_ever()
-    assert decoder.unfinished <= (1 << 20) + (1 << 17) + 100
+    assert decoder.buffered_bytes <= (1 << 20) + (1 << 17) + 100
 
 
 @pytest.mark.parametrize("kind", OLD)
@@ -125,7 +135,7 @@ def test_a_frame_of_an_older_peer_is_over_the_limit_by_its_head(kind):
         b"\xff" + (2 << 30).to_bytes(8, "big") + b"\x00" if kind[5] == "1" else b"\x02" + (2 << 30).to_bytes(8, "big")
     )
     with pytest.raises(LimitExceeded):
-        handshake.incoming(1 << 20).feed(head)
+        handshake.decoder(1 << 20).receive_data(head)
 
 
 @pytest.mark.parametrize(
@@ -144,45 +154,45 @@ def test_a_frame_of_an_older_peer_is_over_the_limit_by_its_head(kind):
 )
 def test_what_begins_otherwise_is_refused_and_gets_nothing_bad(data):
     for cut in range(len(data) + 1):
-        with pytest.raises((Refused, MalformedMessage, LimitExceeded)):
+        with pytest.raises((HandshakeRefused, MalformedMessage, LimitExceeded)):
             shake(data, [cut])
 
 
 @pytest.mark.parametrize("kind", OLD)
 def test_with_keys_an_older_peer_is_refused(kind):
-    class Keys(zmtp.Null):
+    class Keys(NullMechanism):
         name = b"CURVE".ljust(20, b"\0")
 
-    with pytest.raises(Refused, match="NULL"):
-        Handshake(Keys(b"DEALER", zmtp.SERVERS)).receive(OLD[kind][0])
+    with pytest.raises(HandshakeRefused, match="NULL"):
+        ClientHandshake(Keys(b"DEALER", SERVERS)).receive_data(OLD[kind][0])
 
 
 def test_a_later_revision_is_spoken_with():
-    assert shake(greeting(major=4) + ROUTER)[0].done
+    assert shake(greeting(major=4) + ROUTER)[0].is_done
 
 
 @pytest.mark.parametrize("mechanism", [b"CURVE", b"PLAIN", b"GSSAPI", b"NULLX", b"", b"XNULL"])
 def test_another_mechanism_is_refused(mechanism):
-    with pytest.raises(Refused):
+    with pytest.raises(HandshakeRefused):
         shake(greeting(mechanism=mechanism.ljust(20, b"\0")) + b"\x04")
 
 
 @pytest.mark.parametrize("kind", [b"ROUTER", b"DEALER", b"REP"])
 def test_the_names_of_properties_are_read_in_any_case(kind):
-    assert shake(greeting() + command(b"READY", property_of(b"SOCKET-type", kind)))[0].done
+    assert shake(greeting() + encode_command(b"READY", encode_property(b"SOCKET-type", kind)))[0].is_done
 
 
 @pytest.mark.parametrize(
     "ready",
     [
-        command(b"READY", property_of(b"Socket-Type", b"PUB")),
-        command(b"READY", b""),
-        command(b"ERROR", b"\x0fno more than ten"),
-        command(b"ERROR", b""),
+        encode_command(b"READY", encode_property(b"Socket-Type", b"PUB")),
+        encode_command(b"READY", b""),
+        encode_command(b"ERROR", b"\x0fno more than ten"),
+        encode_command(b"ERROR", b""),
     ],
 )
 def test_a_peer_may_refuse(ready):
-    with pytest.raises(Refused):
+    with pytest.raises(HandshakeRefused):
         shake(greeting() + ready)
 
 
@@ -194,9 +204,9 @@ def test_a_peer_may_refuse(ready):
         b"\x05\x00",
         b"\x04\x00",
         b"\x04\x02\x05R",
-        command(b"HELLO", b""),
-        command(b"READY", b"\x0bSocket-Type\x00\x00\x00\x07ROUTER"),
-        command(b"READY", b"\xff"),
+        encode_command(b"HELLO", b""),
+        encode_command(b"READY", b"\x0bSocket-Type\x00\x00\x00\x07ROUTER"),
+        encode_command(b"READY", b"\xff"),
     ],
 )
 def test_what_is_no_ready_is_malformed(ready):
@@ -224,13 +234,13 @@ def test_properties_have_a_limit():
     ],
 )
 def test_a_message_on_the_wire(frames, wire):
-    assert encode(frames) == [wire]
+    assert encode_message(frames) == [wire]
     assert list(decoded(wire).messages) == [frames]
 
 
 def test_large_frames_are_pieces_of_their_own_and_not_copied():
-    large = bytes(zmtp.LARGE)
-    pieces = encode([b"a", large, b"b", large])
+    large = bytes(LARGE)
+    pieces = encode_message([b"a", large, b"b", large])
     assert [len(piece) for piece in pieces] == [12, len(large), 12, len(large)]
     assert pieces[1] is large
     assert list(decoded(b"".join(pieces)).messages) == [[b"a", large, b"b", large]]
@@ -241,16 +251,18 @@ MESSAGES = st.lists(st.lists(st.binary(max_size=400), min_size=1, max_size=5), m
 
 @given(MESSAGES, st.lists(st.integers(0, 300), max_size=30), st.booleans())
 def test_messages_come_out_as_they_went_in_whatever_the_pieces(messages, sizes, pinged):
-    data = b"".join(b"".join(encode(frames)) + (b"\x04\x07\x04PING\x00\x0a" if pinged else b"") for frames in messages)
+    data = b"".join(
+        b"".join(encode_message(frames)) + (b"\x04\x07\x04PING\x00\x0a" if pinged else b"") for frames in messages
+    )
     decoder = decoded(data, sizes)
     assert list(decoder.messages) == messages
-    assert decoder.pongs == (b"\x04\x05\x04PONG" * len(messages) if pinged else b"")
+    assert decoder.pending_pongs == (b"\x04\x05\x04PONG" * len(messages) if pinged else b"")
 
 
-@given(st.integers(zmtp.LARGE - 3, 3 * zmtp.LARGE), st.lists(st.integers(1, 2 * zmtp.LARGE), max_size=6))
+@given(st.integers(LARGE - 3, 3 * LARGE), st.lists(st.integers(1, 2 * LARGE), max_size=6))
 def test_large_frames_come_out_as_they_went_in_whatever_the_pieces(size, sizes):
     messages = [[b"h", bytes([1]) * size], [bytes([2]) * size, b"t"]]
-    assert list(decoded(b"".join(b"".join(encode(m)) for m in messages), sizes).messages) == messages
+    assert list(decoded(b"".join(b"".join(encode_message(m)) for m in messages), sizes).messages) == messages
 
 
 def test_a_long_frame_may_be_short():
@@ -266,19 +278,21 @@ def test_flags_that_there_are_not_are_malformed(flags):
 @pytest.mark.parametrize("body", [b"", b"\x00", b"\x05PING"])
 def test_a_command_without_a_name_is_malformed(body):
     with pytest.raises(MalformedMessage):
-        decoded(frame(body, zmtp.COMMAND))
+        decoded(encode_frame(body, COMMAND))
 
 
 def test_a_ping_is_answered_with_its_context_cut_to_what_it_may_have():
-    assert decoded(command(b"PING", b"\x00\x0a" + b"who?")).pongs == b"\x04\x09\x04PONGwho?"
-    assert decoded(command(b"PING", b"\x00\x0a" + b"x" * 5000)).pongs == command(b"PONG", b"x" * 16)
-    assert decoded(command(b"PING", b"")).pongs == command(b"PONG", b"")
+    assert decoded(encode_command(b"PING", b"\x00\x0a" + b"who?")).pending_pongs == b"\x04\x09\x04PONGwho?"
+    assert decoded(encode_command(b"PING", b"\x00\x0a" + b"x" * 5000)).pending_pongs == encode_command(
+        b"PONG", b"x" * 16
+    )
+    assert decoded(encode_command(b"PING", b"")).pending_pongs == encode_command(b"PONG", b"")
 
 
 @pytest.mark.parametrize("name", [b"PONG", b"SUBSCRIBE", b"CANCEL", b"JOIN", b"ERROR", b"X" * 200])
 def test_other_commands_ask_for_nothing(name):
-    decoder = decoded(command(name, b"...") + b"\x00\x02hi")
-    assert (list(decoder.messages), decoder.pongs) == ([[b"hi"]], b"")
+    decoder = decoded(encode_command(name, b"...") + b"\x00\x02hi")
+    assert (list(decoder.messages), decoder.pending_pongs) == ([[b"hi"]], b"")
 
 
 # Limits
@@ -305,30 +319,30 @@ def test_the_limit_is_of_one_message():
 def test_a_frame_that_is_announced_takes_no_memory_before_it_comes():
     decoder = Decoder()
     tracemalloc.start()
-    decoder.feed(b"\x02" + zmtp.MAX_MESSAGE.to_bytes(8, "big") + bytes(1 << 16))
+    decoder.receive_data(b"\x02" + MAX_MESSAGE.to_bytes(8, "big") + bytes(1 << 16))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1 << 20
-    assert decoder.wanted <= 1 << 20
+    assert decoder.read_size <= 1 << 20
 
 
-@pytest.mark.parametrize("size", [2, 1000, zmtp.LARGE])
+@pytest.mark.parametrize("size", [2, 1000, LARGE])
 def test_what_an_unfinished_message_takes_is_known_whatever_the_pieces_and_is_nothing_at_its_end(size):
-    decoder, whole = Decoder(), frame(bytes(size * 1000 + zmtp.LARGE))
+    decoder, whole = Decoder(), encode_frame(bytes(size * 1000 + LARGE))
     pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
     tracemalloc.start()
     for piece in pieces[:-1]:
-        decoder.feed(bytes(bytearray(piece)))  # a copy, which counts
+        decoder.receive_data(bytes(bytearray(piece)))  # a copy, which counts
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert 1.1 * decoder.unfinished > held
-    decoder.feed(pieces[-1])
-    assert [len(content) for content in decoder.messages[0]] == [size * 1000 + zmtp.LARGE]
-    assert decoder.unfinished == 0
+    assert 1.1 * decoder.buffered_bytes > held
+    decoder.receive_data(pieces[-1])
+    assert [len(content) for content in decoder.messages[0]] == [size * 1000 + LARGE]
+    assert decoder.buffered_bytes == 0
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 50), max_size=5))
 def test_any_bytes_give_messages_or_an_error_of_ours(data, sizes):
     for read in (lambda: decoded(data, sizes, 1024), lambda: shake(greeting() + data), lambda: shake(data, sizes)):
-        with suppress(MalformedMessage, LimitExceeded, Refused):
+        with suppress(MalformedMessage, LimitExceeded, HandshakeRefused):
             read()

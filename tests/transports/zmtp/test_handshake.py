@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
-from pyelevator.transports.zmtp.frames import Decoder, Foreign, Refused, encode, first_head
-from pyelevator.transports.zmtp.handshake import Welcome
+from pyelevator.transports.zmtp.decoder import Decoder
+from pyelevator.transports.zmtp.frames import encode_message, frame_header_v1
+from pyelevator.transports.zmtp.handshake import ServerHandshake
+from pyelevator.transports.zmtp.mechanism import HandshakeRefused, UnsupportedProtocol
 
 SIGNATURE = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
 NULL = b"NULL" + bytes(16)
@@ -25,12 +27,12 @@ ZMTP_3 = SIGNATURE + b"\x03\x01" + NULL + bytes(32) + DEALER
 
 def shake(data):
     """The handshake after ``data``, and what was answered."""
-    welcome = Welcome()
-    return welcome, welcome.receive(data)
+    welcome = ServerHandshake()
+    return welcome, welcome.receive_data(data)
 
 
 def test_it_opens_with_the_signature_which_is_an_empty_identity_to_the_oldest_peers():
-    assert Welcome().opening == SIGNATURE
+    assert ServerHandshake().signature == SIGNATURE
 
 
 @pytest.mark.parametrize(
@@ -46,20 +48,20 @@ def test_it_opens_with_the_signature_which_is_an_empty_identity_to_the_oldest_pe
 def test_each_peer_is_told_what_it_can_read_and_what_follows_is_left_for_later(peer, answer):
     welcome, said = shake(peer + b"rest")
     assert said == answer
-    assert (welcome.done, welcome.rest) == (True, b"rest")
+    assert (welcome.is_done, welcome.remaining) == (True, b"rest")
 
 
 @pytest.mark.parametrize("peer", [ZMTP_1, ZMTP_1_NAMED, ZMTP_2, ZMTP_2_NAMED, ZMTP_3])
 def test_a_handshake_may_come_byte_by_byte(peer):
-    welcome = Welcome()
+    welcome = ServerHandshake()
     for at in range(len(peer)):
-        assert not welcome.done
-        welcome.receive(peer[at : at + 1])
-    assert (welcome.done, welcome.rest) == (True, b"")
+        assert not welcome.is_done
+        welcome.receive_data(peer[at : at + 1])
+    assert (welcome.is_done, welcome.remaining) == (True, b"")
 
 
 def test_a_peer_that_waits_for_our_revision_hears_it_after_its_signature():
-    assert Welcome().receive(SIGNATURE) == b"\x03"
+    assert ServerHandshake().receive_data(SIGNATURE) == b"\x03"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_a_peer_that_waits_for_our_revision_hears_it_after_its_signature():
     ],
 )
 def test_who_wants_another_kind_of_connection_is_refused(peer, why):
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(HandshakeRefused, match=why):
         shake(peer)
 
 
@@ -118,22 +120,22 @@ def test_what_is_no_handshake_is_refused_before_memory_is_taken_for_it(peer, err
     ],
 )
 def test_another_protocol_is_refused_by_its_first_bytes(opening, protocol):
-    with pytest.raises(Foreign, match=f"it speaks {protocol}, not ZeroMQ"):
+    with pytest.raises(UnsupportedProtocol, match=f"it speaks {protocol}, not ZeroMQ"):
         shake(opening)
-    welcome = Welcome()
-    with pytest.raises(Foreign):
-        list(map(welcome.receive, [opening[at : at + 1] for at in range(len(opening))]))
+    welcome = ServerHandshake()
+    with pytest.raises(UnsupportedProtocol):
+        list(map(welcome.receive_data, [opening[at : at + 1] for at in range(len(opening))]))
 
 
 @given(
     st.lists(st.binary(max_size=100), max_size=5), st.sampled_from([b"", SIGNATURE, ZMTP_1, ZMTP_2[:12], ZMTP_3[:64]])
 )
 def test_whatever_comes_in_is_a_handshake_or_one_of_three_errors(pieces, start):
-    welcome = Welcome()
-    with suppress(Refused, MalformedMessage, LimitExceeded):
+    welcome = ServerHandshake()
+    with suppress(HandshakeRefused, MalformedMessage, LimitExceeded):
         for piece in [start, *pieces]:
-            if not welcome.done:
-                welcome.receive(piece)
+            if not welcome.is_done:
+                welcome.receive_data(piece)
 
 
 # Frames of ZMTP 1
@@ -141,7 +143,7 @@ def test_whatever_comes_in_is_a_handshake_or_one_of_three_errors(pieces, start):
 
 def decoder_of(peer):
     welcome, _ = shake(peer)
-    return Decoder(1 << 20, welcome.read_head)
+    return Decoder(1 << 20, welcome._read_header)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def decoder_of(peer):
 )
 def test_frames_of_the_oldest_peers_count_their_flags(data, message):
     decoder = decoder_of(ZMTP_1)
-    decoder.feed(data)
+    decoder.receive_data(data)
     assert list(decoder.messages) == [message]
 
 
@@ -169,17 +171,17 @@ def test_frames_of_the_oldest_peers_count_their_flags(data, message):
     ],
 )
 def test_frames_to_the_oldest_peers_count_their_flags(frames, data):
-    assert b"".join(encode(frames, first_head)) == data
+    assert b"".join(encode_message(frames, frame_header_v1)) == data
 
 
 @given(st.lists(st.lists(st.binary(max_size=600), min_size=1, max_size=3), max_size=4), st.lists(st.integers(1, 300)))
 def test_messages_in_the_oldest_words_come_back_from_any_pieces(messages, sizes):
-    data = b"".join(piece for message in messages for piece in encode(message, first_head))
+    data = b"".join(piece for message in messages for piece in encode_message(message, frame_header_v1))
     decoder = decoder_of(ZMTP_1)
     for size in sizes:
-        decoder.feed(data[:size])
+        decoder.receive_data(data[:size])
         data = data[size:]
-    decoder.feed(data)
+    decoder.receive_data(data)
     assert list(decoder.messages) == messages
 
 
@@ -193,18 +195,18 @@ def test_messages_in_the_oldest_words_come_back_from_any_pieces(messages, sizes)
 )
 def test_a_frame_that_is_none_or_too_long_is_refused(data, error):
     with pytest.raises(error):
-        decoder_of(ZMTP_1).feed(data)
+        decoder_of(ZMTP_1).receive_data(data)
 
 
 @pytest.mark.parametrize(
     ("data", "error"),
     [
         (b"\xff\xf7~\x00\x00\x00\xd6a\x00\x00\x00\x01", LimitExceeded),
-        (b"\xff\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00", Refused),
+        (b"\xff\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00", HandshakeRefused),
     ],
 )
 def test_what_is_refused_is_refused_alike_in_any_pieces(data, error):
     for size in range(1, len(data) + 1):
-        welcome = Welcome()
+        welcome = ServerHandshake()
         with pytest.raises(error):
-            [welcome.receive(data[at : at + size]) for at in range(0, len(data), size)]
+            [welcome.receive_data(data[at : at + size]) for at in range(0, len(data), size)]

@@ -1,4 +1,4 @@
-"""Connections on an event loop that speaks ZMTP itself, without libzmq and the hand-over to its thread."""
+"""A transport on an event loop that speaks ZMTP itself, without libzmq and its thread."""
 
 import asyncio
 import math
@@ -13,23 +13,22 @@ from pyelevator.forks import FORKS
 from pyelevator.transports.base import HEARTBEAT, AsyncTransport, Receiver
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, connect_timeout_error, connection_lost_error
 from pyelevator.transports.curve import Curve
-from pyelevator.transports.sockets.nonblocking import READ, WRITE, Caller, Outbox
+from pyelevator.transports.readiness import READ, WRITE
+from pyelevator.transports.sockets.nonblocking import MessageQueue, NonblockingConnection
 from pyelevator.transports.zmtp.frames import MAX_MESSAGE
 
-_NOTHING: Final = (-1, 0)
+_NO_INTEREST: Final = (-1, 0)
 
 
 class AsyncZmtpTransport(AsyncTransport):
-    """A connection to a server, spoken by the loop itself: libzmq's thread is one more to wake up.
-
-    One that was up and ends is lost, and what was sent over it with it.
+    """A connection to a server. When it ends, it is lost, and the messages that were sent over it.
 
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
         curve: keys, for a server that asks for them.
-        connect_timeout: seconds for which a connection that is refused is tried again; None for no end.
-        max_message: bytes that the server may send at once.
-        heartbeat: seconds after which the server is asked whether it lives, again and again; None for never.
+        connect_timeout: seconds for which a refused connection is tried again; None for no end.
+        max_message: bytes of a message that the server may send.
+        heartbeat: seconds after which the server is sent a PING; None for never.
     """
 
     def __init__(
@@ -44,11 +43,11 @@ class AsyncZmtpTransport(AsyncTransport):
         self._max_message = max_message
         self._url, self._curve, self._connect_timeout = url, curve, connect_timeout
         self._failure: Exception | None = None
-        self._caller: Caller | None = None
-        self._watched: tuple[int, int] = _NOTHING
+        self._connection: NonblockingConnection | None = None
+        self._registered: tuple[int, int] = _NO_INTEREST
         self._timer: asyncio.TimerHandle | None = None
-        self._due = math.inf
-        self._blocked = False
+        self._wake_at = math.inf
+        self._has_unsent = False
 
     @property
     def url(self) -> str:
@@ -56,100 +55,101 @@ class AsyncZmtpTransport(AsyncTransport):
 
     @property
     def is_open(self) -> bool:
-        return self._caller is not None
+        return self._connection is not None
 
     def open(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
         self._forks = FORKS.count
-        self._caller = Caller(
+        self._connection = NonblockingConnection(
             self._url,
             self._max_message,
-            before_end=self._unwatch,
+            before_close=self._unregister,
             curve=self._curve,
             connect_timeout=self._connect_timeout,
             heartbeat=self._heartbeat,
         )
-        self._attend(0)
+        self._on_ready(0)
 
     def send(self, frames: Sequence[bytes]) -> bool:
-        caller = self._caller
-        if caller is None:
+        connection = self._connection
+        if connection is None:
             raise TransportError(f"the connection to {self._url} is closed")
-        outbox: Outbox = deque(((frames, math.inf),))
-        if not caller.has_ended():  # the loop may not have had a turn since
-            caller.send(outbox, 0.0)
-        self._blocked = self._blocked or bool(outbox)
-        self._watch(caller)
-        return not outbox
+        queue: MessageQueue = deque(((frames, math.inf),))
+        if not connection.has_ended():  # the loop may not have had a turn since
+            connection.send(queue, 0.0)
+        self._has_unsent = self._has_unsent or bool(queue)
+        self._update_interest(connection)
+        return not queue
 
-    def _attend(self, events: int) -> None:
-        caller = self._caller
-        if caller is None or self._forks != FORKS.count:  # in a child the loop still watches what is the parent's
+    def _on_ready(self, events: int) -> None:
+        connection = self._connection
+        if connection is None or self._forks != FORKS.count:  # in a child the loop polls what is the parent's
             return
-        was_up = caller.up
+        was_connected = connection.is_connected
         try:
-            caller.attend(events, time.monotonic())
+            connection.on_ready(events, time.monotonic())
         except ConnectFailed as error:
             self.close()
             self._receiver.connection_lost(error)
             return
-        self._failure = caller.failure
-        self._hand_over(caller)
-        if was_up and not caller.up and self._caller is not None:
-            reason, caller.lost = caller.lost, None
+        self._failure = connection.failure
+        self._deliver(connection)
+        if was_connected and not connection.is_connected and self._connection is not None:
+            reason, connection.loss = connection.loss, None
             lost = reason if isinstance(reason, ProtocolError) else connection_lost_error(self._url)
             self._receiver.connection_lost(lost)
-        if self._caller is not None:
-            self._go_on(caller)
+        if self._connection is not None:
+            self._flush(connection)
 
-    def _hand_over(self, caller: Caller) -> None:
-        while self._caller is not None and (frames := caller.receive()) is not None:
+    def _deliver(self, connection: NonblockingConnection) -> None:
+        while self._connection is not None and (frames := connection.receive()) is not None:
             self._receiver.message_received(frames)
 
-    def _go_on(self, caller: Caller) -> None:
-        """Sends what could not be sent before, and waits for what comes next."""
-        caller.send(deque(), 0.0)
-        if self._blocked and caller.up:
-            self._blocked = False
+    def _flush(self, connection: NonblockingConnection) -> None:
+        """Send what could not be sent before, and wait for what comes next."""
+        connection.send(deque(), 0.0)
+        if self._has_unsent and connection.is_connected:
+            self._has_unsent = False
             self._receiver.resume_writing()
-        if self._caller is not None:
-            self._watch(caller)
+        if self._connection is not None:
+            self._update_interest(connection)
 
-    def _watch(self, caller: Caller) -> None:
-        """Has the loop tell what happens next."""
-        descriptor = caller.pollable
-        wanted = _NOTHING if descriptor is None else (descriptor, caller.wanted(True, self._blocked))
-        if wanted != self._watched:
-            self._unwatch()
-            self._watched = wanted
+    def _update_interest(self, connection: NonblockingConnection) -> None:
+        """Have the loop wait for the next event, and for the next timeout."""
+        fd = connection.pollable
+        interest = _NO_INTEREST if fd is None else (fd, connection.interest(True, self._has_unsent))
+        if interest != self._registered:
+            self._unregister()
+            self._registered = interest
             for event, add in ((READ, self._loop.add_reader), (WRITE, self._loop.add_writer)):
-                if wanted[1] & event:
-                    add(wanted[0], self._attend, event)
-        if caller.due != self._due:
-            self._look_at(caller.due)
+                if interest[1] & event:
+                    add(interest[0], self._on_ready, event)
+        if connection.next_timeout != self._wake_at:
+            self._schedule(connection.next_timeout)
 
-    def _look_at(self, due: float) -> None:
-        self._due = due
+    def _schedule(self, wake_at: float) -> None:
+        self._wake_at = wake_at
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if due == math.inf else self._loop.call_later(due - time.monotonic(), self._wake)
+        seconds = wake_at - time.monotonic()
+        self._timer = None if wake_at == math.inf else self._loop.call_later(seconds, self._on_timer)
 
-    def _wake(self) -> None:
-        self._due, self._timer = math.inf, None
-        self._attend(0)
+    def _on_timer(self) -> None:
+        self._wake_at, self._timer = math.inf, None
+        self._on_ready(0)
 
-    def _unwatch(self) -> None:
-        (descriptor, events), self._watched = self._watched, _NOTHING
+    def _unregister(self) -> None:
+        (fd, events), self._registered = self._registered, _NO_INTEREST
         for event, remove in ((READ, self._loop.remove_reader), (WRITE, self._loop.remove_writer)):
             if events & event:
-                remove(descriptor)
+                remove(fd)
 
     def connect_timeout_error(self, deadline: Deadline) -> ConnectTimeout:
         return connect_timeout_error(self._url, self._failure, deadline, self._curve)
 
     def close(self) -> None:
-        caller, self._caller = self._caller, None
-        if caller is not None:
-            caller.close()
-            self._look_at(math.inf)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+            self._schedule(math.inf)

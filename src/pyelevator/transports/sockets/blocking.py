@@ -1,4 +1,4 @@
-"""Line: one connection to a ROUTER, spoken by the thread that uses it."""
+"""A blocking client connection, used by one thread."""
 
 import select
 from collections.abc import Callable, Sequence
@@ -9,282 +9,281 @@ from typing import Any, Final
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ProtocolError
 from pyelevator.transports.base import HEARTBEAT, HEARTBEATS, IDLE, time_to_live
-from pyelevator.transports.curve import Curve
-from pyelevator.transports.curve import handshake as curve_handshake
-from pyelevator.transports.readiness import Poll, watching
-from pyelevator.transports.sockets.resolver import Address, LaneSocket, check_connected, opened
-from pyelevator.transports.sockets.socket import SEND_FLAGS
-from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.curve import Curve, client_handshake
+from pyelevator.transports.readiness import Poll, poll_for
+from pyelevator.transports.sockets.socket import SEND_FLAGS, Address, ClientSocket, finish_connect, start_connect
+from pyelevator.transports.zmtp.frames import LARGE, MAX_MESSAGE
+from pyelevator.transports.zmtp.handshake import ClientHandshake
 
-_LONGEST_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
-_HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
-_CHUNK: Final = zmtp.LARGE
-_LOOKS: Final = 16
-_FRESH: Final = 0.0002  # seconds; ZeroMQ's own thread needs about as long to notice that a connection has ended
+_MAX_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
+_HANDSHAKE_TIMEOUT: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
+_MAX_READS: Final = 16
+_RECENT: Final = 0.0002  # seconds; ZeroMQ's own thread needs about as long to notice that a connection has ended
 
 
-class Lost(Exception):
+class ConnectionClosed(Exception):
     """The connection has ended."""
 
 
-class Late(Exception):
-    """The deadline came first."""
+class DeadlineExceeded(Exception):
+    """The deadline has passed."""
 
 
-class Line:
-    """A connection that is up. It ends when it is closed, or dropped.
+class BlockingConnection:
+    """A connection to a server, after its handshake.
 
     The socket never blocks; ``poll`` does, because its timeout is a real one: Python goes on with what is left of it
     after a signal.
 
     Args:
-        socket: it is up.
-        handshake: it has ended.
-        max_message: bytes; a longer one ends the connection.
-        heartbeat: seconds after which the server is asked whether it lives; None for never.
+        socket: a connected one.
+        handshake: one that is done.
+        max_message: bytes; a longer message ends the connection.
+        heartbeat: seconds after which the server is sent a PING; None for never.
 
     Attributes:
-        begun: whether something of the last message has left.
+        partially_sent: True if some bytes of the last message were sent.
     """
 
     def __init__(
         self,
-        socket: LaneSocket,
-        handshake: zmtp.Handshake,
-        max_message: int = zmtp.MAX_MESSAGE,
+        socket: ClientSocket,
+        handshake: ClientHandshake,
+        max_message: int = MAX_MESSAGE,
         heartbeat: float | None = HEARTBEAT,
     ) -> None:
-        self.begun = False
-        self._heard = self._pinged = monotonic()
-        self._unanswered = 0  # PINGs of an idle connection
+        self.partially_sent = False
+        self._last_received = self._last_ping = monotonic()
+        self._unanswered_pings = 0  # of an idle connection
         self._heartbeat = heartbeat or inf
         self._socket = socket
-        self._send, self._receive = socket.send, socket.recv
-        self._news = watching(socket, select.POLLIN)
-        self._room = watching(socket, select.POLLIN | select.POLLOUT)
-        self._encode = handshake.outgoing()
-        self._decoder = handshake.incoming(max_message)
-        self._ping = None if heartbeat is None else handshake.pinging(time_to_live(heartbeat))
+        self._send, self._recv = socket.send, socket.recv
+        self._readable = poll_for(socket, select.POLLIN)
+        self._writable = poll_for(socket, select.POLLIN | select.POLLOUT)
+        self._encode = handshake.encoder()
+        self._decoder = handshake.decoder(max_message)
+        self._encode_ping = None if heartbeat is None else handshake.ping_encoder(time_to_live(heartbeat))
         self._messages = self._decoder.messages
-        self._decoder.feed(handshake.rest)
+        self._decoder.receive_data(handshake.remaining)
 
     @classmethod
-    def to(
+    def open(
         cls,
         address: Address,
         url: str,
         deadline: Deadline,
         curve: Curve | None = None,
-        max_message: int = zmtp.MAX_MESSAGE,
+        max_message: int = MAX_MESSAGE,
         *,
         heartbeat: float | None = HEARTBEAT,
-    ) -> "Line":
-        """A new connection, ready for messages; with keys, encrypted or not at all.
+    ) -> "BlockingConnection":
+        """Connect, and do the handshake; with keys, the connection is encrypted or fails.
 
         Raises:
             ConnectFailed: there can be no socket.
-            Late, Lost, OSError: it did not come up.
-            zmtp.Refused, ProtocolError: nobody like us lives there.
+            DeadlineExceeded, ConnectionClosed, OSError: the connection failed.
+            HandshakeRefused, ProtocolError: the peer is no server for this client.
         """
-        deadline = deadline.earlier(Deadline.after(_HANDSHAKE))
-        socket = opened(address, url)
+        deadline = deadline.earlier(Deadline.after(_HANDSHAKE_TIMEOUT))
+        socket = start_connect(address, url)
         try:
-            return cls(socket, _shaken(socket, curve_handshake(curve), deadline), max_message, heartbeat)
+            return cls(socket, _handshake(socket, client_handshake(curve), deadline), max_message, heartbeat)
         except BaseException:
             socket.close()
             raise
 
     def close(self) -> None:
-        """Ends the connection, whoever else still refers to it: the traceback of an error, say."""
+        """Close the socket, even if something else still refers to it, such as the traceback of an error."""
         self._socket.close()
 
     def has_ended(self) -> bool:
-        """Whether the server is known to have left, so that nothing is lost on a lane that was idle meanwhile.
+        """Return True if the server is known to have closed the connection, or it was silent for too long.
 
-        One that answered just now is not asked: that costs as much as sending. One that was silent for long may have
-        been forgotten by a firewall, of which nothing can be known.
+        It is asked before each message, so that none is lost on a connection that was idle. A connection that received
+        something just now is not checked: that costs as much as sending. One that was silent for long may have been
+        forgotten by a firewall, which cannot be found out.
         """
-        silent = monotonic() - self._heard
-        if silent < _FRESH or silent > IDLE:
+        silent = monotonic() - self._last_received
+        if silent < _RECENT or silent > IDLE:
             return silent > IDLE
         try:
-            self._take_all()
-        except (Lost, ProtocolError):
+            self._read_all()
+        except (ConnectionClosed, ProtocolError):
             return True
         return False
 
-    def _take_all(self) -> bool:
-        """Reads what is there, within reason; whether there was anything."""
-        for looks in range(_LOOKS):
-            if not self._take():
-                return looks > 0
+    def _read_all(self) -> bool:
+        """Read what is there, up to a limit; return True if there was something."""
+        for reads in range(_MAX_READS):
+            if not self._read():
+                return reads > 0
         return True
 
     @property
     def has_message(self) -> bool:
-        """Whether one has come that nobody has received."""
+        """True if a message was read that was not received yet."""
         return bool(self._messages)
 
     def keep_alive(self, expecting: bool) -> None:
         """See :meth:`Transport.keep_alive`.
 
         Raises:
-            Lost: the connection has ended, or the server no longer answers, or sends what nobody asked for.
-            ProtocolError: what came is no message.
+            ConnectionClosed: the connection has ended, or the server no longer answers, or sends unexpected messages.
+            ProtocolError: what was received is no message.
         """
-        if self._take_all():
-            self._heard = monotonic()
+        if self._read_all():
+            self._last_received = monotonic()
         if self._messages and not expecting:
-            raise Lost
-        if self._heard > self._pinged:
-            self._unanswered = 0
-        if self._unanswered >= HEARTBEATS:
-            raise Lost
-        if self._ping is not None:
-            self._unanswered += 1
-            self._send_ping(self._ping)
+            raise ConnectionClosed
+        if self._last_received > self._last_ping:
+            self._unanswered_pings = 0
+        if self._unanswered_pings >= HEARTBEATS:
+            raise ConnectionClosed
+        if self._encode_ping is not None:
+            self._unanswered_pings += 1
+            self._send_ping(self._encode_ping)
 
-    def _send_ping(self, ping: Callable[[], bytes]) -> None:
-        """Asks the server whether it lives, if there is room; half a PING would leave none for anything else.
+    def _send_ping(self, encode_ping: Callable[[], bytes]) -> None:
+        """Send a PING, if there is room; half a PING would leave none for anything else.
 
         Raises:
-            Lost: the connection has ended.
+            ConnectionClosed: the connection has ended.
         """
-        data = ping()
-        self._pinged = monotonic()
-        if 0 < self._pushed(data) < len(data):
-            raise Lost
+        data = encode_ping()
+        self._last_ping = monotonic()
+        if 0 < self._try_send(data) < len(data):
+            raise ConnectionClosed
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
-        """Sends a message; the line is of no more use if that fails.
+        """Send a message; after a failure the connection cannot be used any more.
 
         Raises:
-            Late, Lost: it did not leave, or not all of it.
-            ProtocolError: what came meanwhile is no message.
+            DeadlineExceeded, ConnectionClosed: it was not sent, or not all of it.
+            ProtocolError: what was received is no message.
         """
-        self.begun = False
-        for piece in self._encode(frames):
-            sent = self._pushed(piece)
-            self.begun = self.begun or sent > 0
-            if sent < len(piece):
-                self._push(memoryview(piece)[sent:], deadline)
+        self.partially_sent = False
+        for buffer in self._encode(frames):
+            sent = self._try_send(buffer)
+            self.partially_sent = self.partially_sent or sent > 0
+            if sent < len(buffer):
+                self._send_rest(memoryview(buffer)[sent:], deadline)
 
-    def _pushed(self, data: Any) -> int:
-        """How many bytes the system takes now."""
+    def _try_send(self, data: Any) -> int:
+        """Send what the system takes now; return the number of bytes."""
         try:
             return self._send(data, SEND_FLAGS)
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise Lost from error
+            raise ConnectionClosed from error
 
-    def _push(self, data: memoryview, deadline: Deadline) -> None:
-        """Waits for room, and reads meanwhile: the server may wait for the same on its side.
+    def _send_rest(self, data: memoryview, deadline: Deadline) -> None:
+        """Send while reading: the server may wait for the same on its side.
 
-        Who sends more than a message may have while it takes nothing is no server of ours.
+        A peer that sends more than MAX_MESSAGE while it reads nothing is treated as failed.
         """
         unread = 0
         while data:
-            ((_, events),) = _wait(self._room, deadline)
+            ((_, events),) = _wait(self._writable, deadline)
             if events & select.POLLOUT:
-                sent = self._pushed(data)
-                self.begun = self.begun or sent > 0
+                sent = self._try_send(data)
+                self.partially_sent = self.partially_sent or sent > 0
                 data = data[sent:]
-            elif not (taken := self._take()) or (unread := unread + taken) > zmtp.MAX_MESSAGE:
-                raise Lost
+            elif not (received := self._read()) or (unread := unread + received) > MAX_MESSAGE:
+                raise ConnectionClosed
             if data and deadline.expired():
-                raise Late
+                raise DeadlineExceeded
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
-        """The next message.
+        """Return the next message.
 
         Raises:
-            Late, Lost: none came.
-            ProtocolError: what came is none.
+            DeadlineExceeded, ConnectionClosed: none came.
+            ProtocolError: what was received is no message.
         """
         messages = self._messages
         while not messages:
-            self._await(deadline)
-            self._take()
+            self._wait_readable(deadline)
+            self._read()
             if not messages:
                 if deadline.expired():
-                    raise Late
-                self._show_life()
-        self._heard = monotonic()
+                    raise DeadlineExceeded
+                self._ping_if_due()
+        self._last_received = monotonic()
         return messages.popleft()
 
-    def _await(self, deadline: Deadline) -> None:
-        """Waits until something comes in; a server that is silent for long is asked whether it lives, if it can tell.
+    def _wait_readable(self, deadline: Deadline) -> None:
+        """Wait until something comes in; send PINGs to a server that is silent for long, if it understands them.
 
         Raises:
-            Late: nothing came.
-            Lost: the server does not even say that it lives.
+            DeadlineExceeded: nothing came.
+            ConnectionClosed: the server did not answer the PINGs.
         """
-        if self._ping is None or deadline.seconds <= self._heartbeat:
-            _wait(self._news, deadline)
+        if self._encode_ping is None or deadline.seconds <= self._heartbeat:
+            _wait(self._readable, deadline)
             return
         for _ in range(HEARTBEATS + 1):
-            if self._news.poll(max(0.0, min(deadline.at - monotonic(), self._heartbeat)) * 1000):
+            if self._readable.poll(max(0.0, min(deadline.at - monotonic(), self._heartbeat)) * 1000):
                 return
             if deadline.expired():
-                raise Late
-            self._send_ping(self._ping)
-        raise Lost
+                raise DeadlineExceeded
+            self._send_ping(self._encode_ping)
+        raise ConnectionClosed
 
-    def _show_life(self) -> None:
-        """Has a server whose answer takes its time hear of us, too."""
-        if self._ping is not None and monotonic() - self._pinged > self._heartbeat:
-            self._send_ping(self._ping)
+    def _ping_if_due(self) -> None:
+        """Send a PING while a long answer comes in, so that the server knows that this side lives."""
+        if self._encode_ping is not None and monotonic() - self._last_ping > self._heartbeat:
+            self._send_ping(self._encode_ping)
 
-    def _take(self) -> int:
-        """Reads what is there; how many bytes that was."""
+    def _read(self) -> int:
+        """Read what is there; return the number of bytes."""
         try:
-            data = self._receive(self._decoder.wanted)
+            data = self._recv(self._decoder.read_size)
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise Lost from error
+            raise ConnectionClosed from error
         if not data:
-            raise Lost
-        self._decoder.feed(data)
-        if self._decoder.pongs:
-            self._answer()
+            raise ConnectionClosed
+        self._decoder.receive_data(data)
+        if self._decoder.pending_pongs:
+            self._send_pongs()
         return len(data)
 
-    def _answer(self) -> None:
-        """Tells a peer that asked that we live. One that never reads it will not be told."""
-        pongs, self._decoder.pongs = self._decoder.pongs, b""
-        if self._pushed(pongs) < len(pongs):
-            raise Lost
+    def _send_pongs(self) -> None:
+        """Answer PINGs; a peer that does not read is treated as failed."""
+        pongs, self._decoder.pending_pongs = self._decoder.pending_pongs, b""
+        if self._try_send(pongs) < len(pongs):
+            raise ConnectionClosed
 
 
-def _shaken(socket: LaneSocket, handshake: zmtp.Handshake, deadline: Deadline) -> zmtp.Handshake:
-    """Shakes hands once the connection is up."""
-    _wait(watching(socket, select.POLLOUT), deadline)
-    check_connected(socket)
-    news = watching(socket, select.POLLIN)
-    socket.send(handshake.opening, SEND_FLAGS)
-    while not handshake.done:
-        _wait(news, deadline)
-        data = socket.recv(_CHUNK)
+def _handshake(socket: ClientSocket, handshake: ClientHandshake, deadline: Deadline) -> ClientHandshake:
+    """Wait for the connection, and do the handshake."""
+    _wait(poll_for(socket, select.POLLOUT), deadline)
+    finish_connect(socket)
+    readable = poll_for(socket, select.POLLIN)
+    socket.send(handshake.signature, SEND_FLAGS)
+    while not handshake.is_done:
+        _wait(readable, deadline)
+        data = socket.recv(LARGE)
         if not data:
-            raise Lost
-        reply = handshake.receive(data)
+            raise ConnectionClosed
+        reply = handshake.receive_data(data)
         if reply:
             socket.send(reply, SEND_FLAGS)
     return handshake
 
 
 def _wait(poll: Poll, deadline: Deadline) -> list[tuple[int, int]]:
-    """What happens on the one socket that ``poll`` watches.
+    """Return what happens on the one socket that ``poll`` watches.
 
     Raises:
-        Late: nothing, before the deadline.
+        DeadlineExceeded: nothing happened before the deadline.
     """
     while True:
         left = deadline.remaining()
-        events = poll.poll(min(left, _LONGEST_POLL) * 1000)
+        events = poll.poll(min(left, _MAX_POLL) * 1000)
         if events:
             return events
-        if left <= _LONGEST_POLL:
-            raise Late
+        if left <= _MAX_POLL:
+            raise DeadlineExceeded

@@ -25,7 +25,7 @@ from pyelevator.transports.sockets.buffers import PartialMessages, SendBuffers
 from pyelevator.transports.sockets.memory import FreedMemory
 from pyelevator.transports.sockets.peer import READ, WRITE, Disconnected, PeerConnection
 from pyelevator.transports.sockets.refusal_log import RefusalLog
-from pyelevator.transports.zmtp.frames import Foreign, UnknownKey
+from pyelevator.transports.zmtp.mechanism import UnknownKey, UnsupportedProtocol
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
@@ -203,7 +203,7 @@ class ZmtpListener(Listener):
             try:
                 messages = peer.receive()
             except Disconnected as error:
-                if isinstance(error.__cause__, (Foreign, UnknownKey)):
+                if isinstance(error.__cause__, (UnsupportedProtocol, UnknownKey)):
                     self._refusal_log.log(_address(peer), str(error.__cause__))
                 _LOG.debug("a connection from %s has ended: %s", _address(peer), error.__cause__ or "its peer left")
                 self._remove(peer)

@@ -1,7 +1,7 @@
-"""Caller: a connection to a server that never blocks, for who waits for other things, too; ZMTP 3 without libzmq.
+"""A nonblocking client connection for use in an event loop.
 
-What a ``Line`` is to a call that has nothing else to do, this is to a loop: it is told
-what happens on its descriptor and what time it is, and says what it waits for.
+What a ``BlockingConnection`` is to a call that has nothing else to do, this is to a loop: the loop passes the events of
+its descriptor and the time, and asks what to wait for.
 """
 
 import math
@@ -14,314 +14,331 @@ from typing import Any, Final, TypeAlias
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ProtocolError
 from pyelevator.transports.base import HEARTBEATS, time_to_live
-from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, given_up
-from pyelevator.transports.curve import Curve, handshake
-from pyelevator.transports.poller import READ, WRITE
-from pyelevator.transports.sockets.blocking import Lost
-from pyelevator.transports.sockets.resolver import Address, Addresses, LaneSocket, check_connected, opened
-from pyelevator.transports.sockets.socket import MAX_IOVEC, SEND_FLAGS, send_some
-from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, final_connect_error
+from pyelevator.transports.curve import Curve, client_handshake
+from pyelevator.transports.readiness import READ, WRITE
+from pyelevator.transports.sockets.blocking import ConnectionClosed
+from pyelevator.transports.sockets.resolver import Resolver
+from pyelevator.transports.sockets.socket import (
+    MAX_IOVEC,
+    SEND_FLAGS,
+    Address,
+    ClientSocket,
+    finish_connect,
+    send_some,
+    start_connect,
+)
+from pyelevator.transports.zmtp.decoder import Decoder
+from pyelevator.transports.zmtp.frames import LARGE, MAX_MESSAGE, encode_message
+from pyelevator.transports.zmtp.handshake import ClientHandshake
+from pyelevator.transports.zmtp.mechanism import HandshakeRefused
 
-__all__ = ["READ", "WRITE", "Caller", "Outbox"]
+MessageQueue: TypeAlias = "deque[tuple[Sequence[bytes], float]]"
+"""Messages to be sent, and the time (seconds, monotonic) at which each is dropped instead."""
 
-Outbox: TypeAlias = "deque[tuple[Sequence[bytes], float]]"
-"""Messages that wait for their turn, and until when (seconds, monotonic) they are of use."""
-
-_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 0.5
-_HANDSHAKE: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
+_MIN_PAUSE: Final = 0.02  # seconds
+_MAX_PAUSE: Final = 0.5  # seconds
+_HANDSHAKE_TIMEOUT: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
 
 
-_NOBODY: Final = (Lost, OSError, zmtp.Refused, ProtocolError)
+_CONNECT_ERRORS: Final = (ConnectionClosed, OSError, HandshakeRefused, ProtocolError)
 
 
-class Caller:
-    """A connection to a server, dialled again and again while there is none.
+class NonblockingConnection:
+    """A connection to a server, which is made again whenever it has ended.
 
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
-        max_message: bytes; a longer one ends the connection.
-        before_end: is called before a socket is closed, for a loop that must not watch it any longer then.
+        max_message: bytes; a longer message ends the connection.
+        before_close: called before a socket is closed, for a loop that has to stop polling it first.
         curve: keys, for a server that asks for them.
-        connect_timeout: seconds for which a connection that is refused is tried again; None for no end.
-        heartbeat: seconds after which the server is asked whether it lives, if it understands that; None for never.
+        connect_timeout: seconds for which a refused connection is tried again; None for no end.
+        heartbeat: seconds after which the server is sent a PING, if it understands that; None for never.
 
     Attributes:
         pollable: the descriptor to wait for; None while there is none.
-        dialled: how many there have been.
-        due: when (seconds, monotonic) ``attend`` has something to do, whatever happens.
+        connect_count: the number of descriptors so far.
+        next_timeout: time (seconds, monotonic) at which ``on_ready`` has to be called without an event.
         failure: why the last attempt failed; None if that is not known, or there was none.
-        lost: why a connection that was up has ended, for the owner to take note of and set to None.
+        loss: why the last connection has ended, to be taken and set to None by the owner.
 
     Raises:
-        ConnectFailed: there can be nobody.
+        ConnectFailed: the URL has no address.
     """
 
     def __init__(
         self,
         url: str,
-        max_message: int = zmtp.MAX_MESSAGE,
-        before_end: Callable[[], None] = lambda: None,
+        max_message: int = MAX_MESSAGE,
+        before_close: Callable[[], None] = lambda: None,
         curve: Curve | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
         *,
         heartbeat: float | None = None,
     ) -> None:
-        self._url, self._max_message, self._before_end, self._curve = url, max_message, before_end, curve
-        self._addresses = Addresses(url)
-        self._untried: deque[Address] = deque()
-        self._patience = _HANDSHAKE
-        self._pause = _PAUSE
-        self._socket: LaneSocket | None = None
-        self._step: Callable[[int], None] = self._connected
-        self._handshake = handshake(curve)
-        self._encode: Callable[[Sequence[bytes]], list[bytes]] = zmtp.encode
-        self._up = self._deaf = False
+        self._url, self._max_message, self._before_close, self._curve = url, max_message, before_close, curve
+        self._resolver = Resolver(url)
+        self._remaining_addresses: deque[Address] = deque()
+        self._attempt_timeout = _HANDSHAKE_TIMEOUT
+        self._pause = _MIN_PAUSE
+        self._socket: ClientSocket | None = None
+        self._step: Callable[[int], None] = self._finish_connect
+        self._handshake = client_handshake(curve)
+        self._encode: Callable[[Sequence[bytes]], list[bytes]] = encode_message
+        self._connected = self._write_closed = False
         self._messages: deque[list[bytes]] = deque()
-        self._decoder = zmtp.Decoder(max_message)
-        self._leaving: deque[Any] = deque()
+        self._decoder = Decoder(max_message)
+        self._send_buffer: deque[Any] = deque()
         self.pollable: int | None = None
-        self.dialled = 0
+        self.connect_count = 0
         self.failure: Exception | None = None
-        self.lost: Exception | None = None
+        self.loss: Exception | None = None
         self._connect_timeout = connect_timeout
         self._failing_since: float | None = None
         self._heartbeat = heartbeat
-        self._ping: Callable[[], bytes] | None = None
-        self._unheard = 0  # heartbeats since something came in
-        self.due = 0.0
+        self._encode_ping: Callable[[], bytes] | None = None
+        self._unanswered_pings = 0
+        self.next_timeout = 0.0
 
     @property
-    def at_hand(self) -> bool:
-        """Whether a message has come in already, which nothing tells who waits for ``pollable``."""
+    def has_message(self) -> bool:
+        """True if a message has been read already, of which ``pollable`` does not tell."""
         return bool(self._messages)
 
     @property
-    def up(self) -> bool:
-        """Whether messages can go either way."""
-        return self._up
+    def is_connected(self) -> bool:
+        """True while messages can be sent and received."""
+        return self._connected
 
     def has_ended(self) -> bool:
-        """Whether the connection was up, and has ended without anybody having looked."""
+        """Return True if the connection has ended since the last call of ``on_ready``."""
         try:
-            return self._up and not self._at().recv(1, sockets.MSG_PEEK)
+            return self._connected and not self._require_socket().recv(1, sockets.MSG_PEEK)
         except BlockingIOError:
             return False
         except OSError:
             return True
 
     def _has_unread(self) -> bool:
-        """Whether something has come in that nobody has read, as it may be where a client of a proxy does not read."""
+        """Return True if the socket has data, as it may while a client of a proxy does not read."""
         try:
-            return bool(self._at().recv(1, sockets.MSG_PEEK))
-        except (OSError, Lost):
+            return bool(self._require_socket().recv(1, sockets.MSG_PEEK))
+        except (OSError, ConnectionClosed):
             return False
 
     @property
-    def large(self) -> bool:
-        """Whether the message that comes next is a large one."""
-        return self._decoder.wanted > zmtp.LARGE
+    def next_is_large(self) -> bool:
+        """True if the next message is a large one."""
+        return self._decoder.read_size > LARGE
 
     @property
-    def unfinished(self) -> int:
-        """Bytes of memory, about, that the message takes whose end has not come."""
-        return self._decoder.unfinished
+    def buffered_bytes(self) -> int:
+        """Bytes of memory, about, that the incomplete message takes."""
+        return self._decoder.buffered_bytes
 
     @property
-    def expected(self) -> int:
-        """Bytes of memory, about, that it will take once the frame has come that has begun."""
-        return self._decoder.expected
+    def expected_bytes(self) -> int:
+        """Bytes of memory, about, that the incomplete message will take after the frame that has begun."""
+        return self._decoder.expected_bytes
 
-    def wanted(self, reading: bool, waits: bool) -> int:
-        """What to wait for on ``pollable``: where messages may be read, and where some wait to be sent."""
-        if self._up:
-            return (READ if reading else 0) | (WRITE if (waits or self._leaving) and not self._deaf else 0)
-        return READ if self._step == self._shake else WRITE
+    def interest(self, reading: bool, has_unsent: bool) -> int:
+        """Return the events of ``pollable`` to wait for.
 
-    def attend(self, events: int, now: float) -> None:
-        """Goes on as far as that goes without waiting, after ``events`` on ``pollable``.
+        Args:
+            reading: messages may be read.
+            has_unsent: messages wait to be sent.
+        """
+        if self._connected:
+            writing = (has_unsent or self._send_buffer) and not self._write_closed
+            return (READ if reading else 0) | (WRITE if writing else 0)
+        return READ if self._step == self._continue_handshake else WRITE
+
+    def on_ready(self, events: int, now: float) -> None:
+        """Do what can be done without waiting, after ``events`` of ``pollable``.
 
         Raises:
-            ConnectFailed: the server does not let us in, or for ``connect_timeout`` there was none.
+            ConnectFailed: the server refuses the client, or no connection was made within ``connect_timeout``.
         """
         if events and self._socket is not None:
             try:
                 self._step(events)
-            except _NOBODY as error:
-                self._hang_up(now, error)
-        if self._up and now >= self.due:
-            self._beat(now)
-        if now >= self.due:
+            except _CONNECT_ERRORS as error:
+                self._disconnect(now, error)
+        if self._connected and now >= self.next_timeout:
+            self._ping(now)
+        if now >= self.next_timeout:
             if self._socket is not None:  # it took too long
-                self._hang_up(now, None)
-            if now >= self.due:
-                self._dial(now)
+                self._disconnect(now, None)
+            if now >= self.next_timeout:
+                self._connect(now)
 
-    def send(self, outbox: Outbox, now: float) -> None:
-        """Sends what can be sent of the messages, if the connection is up; those of no use any more are dropped."""
-        leaving = self._leaving
-        while self._up and not self._deaf:
-            while outbox and len(leaving) < MAX_IOVEC:  # of a message among these nobody can say that it has not left
-                frames, until = outbox.popleft()
+    def send(self, queue: MessageQueue, now: float) -> None:
+        """Send what can be sent of the queue, if the connection is open; drop what is too late."""
+        buffers = self._send_buffer
+        while self._connected and not self._write_closed:
+            while queue and len(buffers) < MAX_IOVEC:  # a message among these may have been sent at any time
+                frames, until = queue.popleft()
                 if until > now:
-                    leaving.extend(self._encode(frames))
-            if not leaving or not self._pushed(leaving):
+                    buffers.extend(self._encode(frames))
+            if not buffers or not self._flush(buffers):
                 return
 
     def receive(self) -> Sequence[bytes] | None:
-        """The next message that has come in; None if there is none."""
+        """Return the next message; None if there is none now."""
         return self._messages.popleft() if self._messages else None
 
     def close(self) -> None:
-        """Ends the connection; what has not left is dropped."""
-        self._end()
-        self.due = math.inf
+        """Close the connection, and drop what has not been sent."""
+        self._close_socket()
+        self.next_timeout = math.inf
 
-    # To a connection
+    # Connecting
 
-    def _dial(self, now: float) -> None:
-        """Tries the next address that can be tried; after the last one there is a pause."""
-        if not self._untried:
-            self._untried.extend(self._addresses.find(Deadline.after(0)))
-            if self._addresses.failure is not None:
-                self._note(self._addresses.failure, now)
-            self._patience = _HANDSHAKE / max(1, len(self._untried))
-        while self._untried:
+    def _connect(self, now: float) -> None:
+        """Connect to the next address; after the last one there is a pause."""
+        if not self._remaining_addresses:
+            self._remaining_addresses.extend(self._resolver.resolve(Deadline.after(0)))
+            if self._resolver.failure is not None:
+                self._record_failure(self._resolver.failure, now)
+            self._attempt_timeout = _HANDSHAKE_TIMEOUT / max(1, len(self._remaining_addresses))
+        while self._remaining_addresses:
             try:
-                self._socket = opened(self._untried.popleft(), self._url)
+                self._socket = start_connect(self._remaining_addresses.popleft(), self._url)
             except (OSError, ConnectFailed) as error:
-                self._note(error, now)
+                self._record_failure(error, now)
                 continue
-            self.pollable, self._step = self._socket.fileno(), self._connected
-            self.dialled += 1
-            self.due = now + self._patience
+            self.pollable, self._step = self._socket.fileno(), self._finish_connect
+            self.connect_count += 1
+            self.next_timeout = now + self._attempt_timeout
             return
-        self._rest(now)
+        self._schedule_retry(now)
 
-    def _rest(self, now: float) -> None:
-        """Waits before the next round, longer each time; for the answer of a resolver it does not wait longer.
+    def _schedule_retry(self, now: float) -> None:
+        """Wait before the next attempt, longer each time, except while the resolver is at work.
 
         Raises:
-            ConnectFailed: another round would be of no use.
+            ConnectFailed: another attempt is pointless.
         """
-        self.due = now + self._pause
+        self.next_timeout = now + self._pause
         if self.failure is not None and self._failing_since is not None:
-            error = given_up(self._url, self.failure, now - self._failing_since, self._connect_timeout, self._curve)
+            seconds = now - self._failing_since
+            error = final_connect_error(self._url, self.failure, seconds, self._connect_timeout, self._curve)
             if error is not None:
                 raise error from self.failure
             if self._connect_timeout is not None and isinstance(self.failure, OSError):
-                self.due = min(self.due, self._failing_since + self._connect_timeout)
-        if not self._addresses.pending:
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+                self.next_timeout = min(self.next_timeout, self._failing_since + self._connect_timeout)
+        if not self._resolver.is_pending:
+            self._pause = min(2 * self._pause, _MAX_PAUSE)
 
-    def _note(self, failure: Exception | None, now: float) -> None:
-        """Takes note of why an attempt failed; that the server wants no such client says more than anything else."""
+    def _record_failure(self, failure: Exception | None, now: float) -> None:
+        """Record why an attempt failed; a refusal by the server says more than anything else."""
         if failure is not None and self._failing_since is None:
             self._failing_since = now
-        if not isinstance(self.failure, zmtp.Refused):
+        if not isinstance(self.failure, HandshakeRefused):
             self.failure = failure and failure.with_traceback(None)
 
-    def _connected(self, events: int) -> None:
+    def _finish_connect(self, events: int) -> None:
         if events & ~READ:
-            socket = self._at()
-            check_connected(socket)
-            self._handshake = handshake(self._curve)
-            socket.send(self._handshake.opening, SEND_FLAGS)
-            self._step = self._shake
+            socket = self._require_socket()
+            finish_connect(socket)
+            self._handshake = client_handshake(self._curve)
+            socket.send(self._handshake.signature, SEND_FLAGS)
+            self._step = self._continue_handshake
 
-    def _shake(self, _: int) -> None:
-        data = self._taken(zmtp.LARGE)
-        reply = self._handshake.receive(data) if data else b""
+    def _continue_handshake(self, _: int) -> None:
+        data = self._recv(LARGE)
+        reply = self._handshake.receive_data(data) if data else b""
         if reply:
-            self._at().send(reply, SEND_FLAGS)
-        if self._handshake.done:
-            self._begin(self._handshake)
+            self._require_socket().send(reply, SEND_FLAGS)
+        if self._handshake.is_done:
+            self._begin_messages(self._handshake)
             self._begin_heartbeats(self._handshake)
 
-    def _begin_heartbeats(self, shaken: zmtp.Handshake) -> None:
+    def _begin_heartbeats(self, handshake: ClientHandshake) -> None:
         heartbeat = self._heartbeat
-        self._unheard = 0
-        self._ping = None if heartbeat is None else shaken.pinging(time_to_live(heartbeat))
-        self.due = math.inf if heartbeat is None or self._ping is None else monotonic() + heartbeat
+        self._unanswered_pings = 0
+        self._encode_ping = None if heartbeat is None else handshake.ping_encoder(time_to_live(heartbeat))
+        self.next_timeout = math.inf if heartbeat is None or self._encode_ping is None else monotonic() + heartbeat
 
-    def _begin(self, shaken: zmtp.Handshake) -> None:
-        self._up, self._step = True, self._read
-        self._pause, self.due = _PAUSE, math.inf
+    def _begin_messages(self, handshake: ClientHandshake) -> None:
+        self._connected, self._step = True, self._read
+        self._pause, self.next_timeout = _MIN_PAUSE, math.inf
         self.failure = self._failing_since = None
-        self._untried.clear()
-        self._encode, self._decoder = shaken.outgoing(), shaken.incoming(self._max_message)
-        self._decoder.messages = self._messages  # those of a connection before it, too: they had come whole
-        self._decoder.feed(shaken.rest)
+        self._remaining_addresses.clear()
+        self._encode, self._decoder = handshake.encoder(), handshake.decoder(self._max_message)
+        self._decoder.messages = self._messages  # with those of the connection before it, which are complete
+        self._decoder.receive_data(handshake.remaining)
 
-    def _at(self) -> LaneSocket:
+    def _require_socket(self) -> ClientSocket:
         if self._socket is None:
-            raise Lost
+            raise ConnectionClosed
         return self._socket
 
-    # On a connection
+    # Connected
 
     def _read(self, events: int) -> None:
         if not events & ~WRITE or self._messages:
             return
-        self._decoder.feed(self._taken(self._decoder.wanted))
-        if self._decoder.pongs:
-            self._answer()
+        self._decoder.receive_data(self._recv(self._decoder.read_size))
+        if self._decoder.pending_pongs:
+            self._send_pongs()
 
-    def _beat(self, now: float) -> None:
-        """Asks the server whether it lives, which shows it that we do; ends what stays silent."""
-        if self._ping is None or self._heartbeat is None or (self._unheard >= HEARTBEATS and not self._has_unread()):
-            self._hang_up(now, None)
+    def _ping(self, now: float) -> None:
+        """Send a PING, which also shows the server that this side lives; disconnect from a silent server."""
+        is_silent = self._unanswered_pings >= HEARTBEATS and not self._has_unread()
+        if self._encode_ping is None or self._heartbeat is None or is_silent:
+            self._disconnect(now, None)
             return
-        self._leaving.append(self._ping())
-        self._unheard += 1
-        self.due = now + self._heartbeat
+        self._send_buffer.append(self._encode_ping())
+        self._unanswered_pings += 1
+        self.next_timeout = now + self._heartbeat
 
-    def _taken(self, most: int) -> bytes:
-        """What has come in; nothing if that was for another."""
+    def _recv(self, size: int) -> bytes:
+        """Return what has been received; nothing if there is nothing now."""
         try:
-            data = self._at().recv(most)
+            data = self._require_socket().recv(size)
         except BlockingIOError:
             return b""
         if not data:
-            raise Lost
-        self._unheard = 0
+            raise ConnectionClosed
+        self._unanswered_pings = 0
         return data
 
-    def _answer(self) -> None:
-        """Tells a server that asked that we live, if it reads what it is sent."""
-        pongs, self._decoder.pongs = self._decoder.pongs, b""
-        if len(self._leaving) > 2 * MAX_IOVEC:
-            raise Lost
-        self._leaving.append(pongs)
+    def _send_pongs(self) -> None:
+        """Answer PINGs; a server that does not read is treated as failed."""
+        pongs, self._decoder.pending_pongs = self._decoder.pending_pongs, b""
+        if len(self._send_buffer) > 2 * MAX_IOVEC:
+            raise ConnectionClosed
+        self._send_buffer.append(pongs)
 
-    def _pushed(self, leaving: "deque[Any]") -> bool:
-        """Sends some; whether more can be tried."""
+    def _flush(self, buffers: "deque[Any]") -> bool:
+        """Send some; return True if more can be tried."""
         try:
-            send_some(self._at(), leaving)
+            send_some(self._require_socket(), buffers)
         except BlockingIOError:
             return False
-        except OSError:  # what it has answered before can still be read, and then its end
-            self._deaf = True
-            leaving.clear()
+        except OSError:  # its answers so far can still be read, and then its end
+            self._write_closed = True
+            buffers.clear()
             return False
         return True
 
-    def _hang_up(self, now: float, failure: Exception | None) -> None:
-        was_up = self._up
-        self._end()
-        if was_up:
-            self.lost = failure or Lost()
+    def _disconnect(self, now: float, failure: Exception | None) -> None:
+        was_connected = self._connected
+        self._close_socket()
+        if was_connected:
+            self.loss = failure or ConnectionClosed()
         else:
-            self._note(failure, now)
-        if self._untried and not was_up:
-            self.due = now
+            self._record_failure(failure, now)
+        if self._remaining_addresses and not was_connected:
+            self.next_timeout = now
         else:
-            self._rest(now)
+            self._schedule_retry(now)
 
-    def _end(self) -> None:
+    def _close_socket(self) -> None:
         socket, self._socket, self.pollable = self._socket, None, None
-        self._up = self._deaf = False
-        self._leaving.clear()
+        self._connected = self._write_closed = False
+        self._send_buffer.clear()
         if socket is not None:
-            self._before_end()
+            self._before_close()
             socket.close()

@@ -11,8 +11,10 @@ from typing import Any, Final, Protocol
 
 from pyelevator.errors import ProtocolError
 from pyelevator.transports.sockets.socket import send_some
-from pyelevator.transports.zmtp import frames as zmtp
-from pyelevator.transports.zmtp.handshake import Welcome
+from pyelevator.transports.zmtp.decoder import Decoder
+from pyelevator.transports.zmtp.frames import LARGE, encode_message
+from pyelevator.transports.zmtp.handshake import ServerHandshake
+from pyelevator.transports.zmtp.mechanism import HandshakeRefused
 
 HIGH_WATER: Final = 500
 """Buffers on their way to one peer from which on it is blocked, however small they are."""
@@ -54,7 +56,12 @@ class PeerConnection:
     """
 
     def __init__(
-        self, identity: bytes, socket: Any, counter: ByteCounter, max_message: int, handshake: Welcome | None = None
+        self,
+        identity: bytes,
+        socket: Any,
+        counter: ByteCounter,
+        max_message: int,
+        handshake: ServerHandshake | None = None,
     ) -> None:
         self.identity = identity
         self.peer: str | None = None
@@ -67,12 +74,12 @@ class PeerConnection:
         self.socket = socket
         self._recv = socket.recv
         self._max_message = max_message
-        self._handshake: Welcome | None = handshake or Welcome()
-        self._decoder = zmtp.Decoder(max_message, most=_MAX_MESSAGES)
-        self._encode: Callable[[Sequence[bytes]], list[bytes]] = zmtp.encode
+        self._handshake: ServerHandshake | None = handshake or ServerHandshake()
+        self._decoder = Decoder(max_message, max_messages=_MAX_MESSAGES)
+        self._encode: Callable[[Sequence[bytes]], list[bytes]] = encode_message
         self._send_buffer: deque[Any] = deque()
         self._sent_of_first = 0  # bytes that were sent of the first buffer, which is kept until all of it is sent
-        self.send_raw([Welcome.opening])
+        self.send_raw([ServerHandshake.signature])
 
     @property
     def has_unsent(self) -> bool:
@@ -87,17 +94,17 @@ class PeerConnection:
     @property
     def has_unread(self) -> bool:
         """True if more was read from the socket than ``receive`` returned; while it is, nothing more is read."""
-        return self._decoder.behind
+        return self._decoder.has_unread
 
     @property
     def partial_bytes(self) -> int:
         """Bytes of memory, about, that its incomplete message takes."""
-        return self._decoder.unfinished
+        return self._decoder.buffered_bytes
 
     @property
     def is_settled(self) -> bool:
         """True while nothing is unsent or unread, and the socket is polled for just that: what comes next."""
-        return not self._send_buffer and not self._decoder.behind and self.registered_events == READ
+        return not self._send_buffer and not self._decoder.has_unread and self.registered_events == READ
 
     def receive(self) -> "deque[list[bytes]]":
         """Read from the socket without waiting.
@@ -109,41 +116,41 @@ class PeerConnection:
             Disconnected: no more messages will come.
         """
         try:
-            data = b"" if self._decoder.behind else self._read()  # which may change the decoder
-            self._decoder.feed(data)
+            data = b"" if self._decoder.has_unread else self._read()  # which may change the decoder
+            self._decoder.receive_data(data)
         except BlockingIOError:
             return self._decoder.messages
         except (OSError, ProtocolError) as error:
             raise Disconnected from error
-        except zmtp.Refused as error:
+        except HandshakeRefused as error:
             if error.answer:
                 self.send_raw([error.answer])
             raise Disconnected from error
         if self._decoder.ttl or self.expires_at < inf:
             self.expires_at = monotonic() + (self._decoder.ttl or inf)
-        if self._decoder.pongs:
-            pongs, self._decoder.pongs = self._decoder.pongs, b""
-            if self.unsent_bytes < zmtp.LARGE:  # else what is on its way shows already that this process lives
+        if self._decoder.pending_pongs:
+            pongs, self._decoder.pending_pongs = self._decoder.pending_pongs, b""
+            if self.unsent_bytes < LARGE:  # else what is on its way shows already that this process lives
                 self.send_raw([pongs])
         return self._decoder.messages
 
     def _read(self) -> bytes:
-        data = self._recv(self._decoder.wanted)
+        data = self._recv(self._decoder.read_size)
         if not data:
             raise Disconnected
         return data if self._handshake is None else self._continue_handshake(self._handshake, data)
 
-    def _continue_handshake(self, handshake: Welcome, data: bytes) -> bytes:
-        reply = handshake.receive(data)
+    def _continue_handshake(self, handshake: ServerHandshake, data: bytes) -> bytes:
+        reply = handshake.receive_data(data)
         if reply:
             self.send_raw([reply])
-        if not handshake.done:
+        if not handshake.is_done:
             return b""
         self._handshake = self.handshake_started = None
         self.peer = handshake.peer
-        self._encode = handshake.outgoing()
-        self._decoder = handshake.incoming(self._max_message, _MAX_MESSAGES)
-        return handshake.rest
+        self._encode = handshake.encoder()
+        self._decoder = handshake.decoder(self._max_message, _MAX_MESSAGES)
+        return handshake.remaining
 
     def enqueue(self, frames: Sequence[bytes]) -> None:
         """Queue a message for ``flush``."""
@@ -197,7 +204,7 @@ class PeerConnection:
         try:
             self.socket.shutdown(sockets.SHUT_WR)
             for _ in range(_MAX_FINAL_READS):
-                if not self.socket.recv(zmtp.LARGE):
+                if not self.socket.recv(LARGE):
                     break
         except OSError:
             pass

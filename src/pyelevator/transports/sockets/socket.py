@@ -1,14 +1,81 @@
-"""Sending over sockets that never block."""
+"""Sockets of the system that never block."""
 
+import _socket
+import errno
+import os
 import socket as sockets
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, Self, TypeAlias
 
-SEND_FLAGS: Final = getattr(
-    sockets, "MSG_NOSIGNAL", 0
-)  # else a program that takes SIGPIPE as the system does would end with its peer
+from pyelevator.errors import ConnectFailed
+from pyelevator.transports import socket_options
+
+Address: TypeAlias = tuple[int, Any]
+"""A family of addresses, and one of them as ``connect`` takes it."""
+
+SEND_FLAGS: Final = getattr(sockets, "MSG_NOSIGNAL", 0)
+"""Without it, a program with the system's default for SIGPIPE would end with its peer."""
+
 MAX_IOVEC: Final = 256
 """Buffers that are sent in one call."""
+
+
+class ClientSocket(_socket.socket):
+    """A socket that may be dropped without a warning: Python would warn of each, the session warns once for all.
+
+    It is the system's own, below the class that Python, and eventlet and gevent in its place, make of it: they have
+    nothing to add, because it never blocks. Closing it neither sends nor waits. A forked child that drops it closes its
+    own descriptor, and the parent's connection stays as it is; so nothing here may ever call ``shutdown``.
+    """
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def start_connect(address: Address, url: str) -> ClientSocket:
+    """Return a socket that begins to connect to ``address``.
+
+    Args:
+        address: of the server.
+        url: of the server, for messages.
+
+    Raises:
+        ConnectFailed: there can be no socket.
+        OSError: the connection failed at once.
+    """
+    try:
+        socket = ClientSocket(address[0], sockets.SOCK_STREAM)
+    except OSError as error:
+        raise ConnectFailed(f"{url}: {error.strerror}") from error
+    socket.setblocking(False)
+    socket_options.configure(socket)
+    number = socket.connect_ex(address[1])
+    if number in (0, errno.EINPROGRESS):
+        return socket
+    socket.close()
+    raise OSError(number, os.strerror(number))
+
+
+def finish_connect(socket: ClientSocket) -> None:
+    """Check that a socket that is writable now is connected.
+
+    A connection to a port of this machine that no program listens on may be one to itself, if the system happens to
+    give its own end the same port; it would keep the server from coming back to that port.
+
+    Raises:
+        OSError: why the connection failed.
+    """
+    number = socket.getsockopt(sockets.SOL_SOCKET, sockets.SO_ERROR)
+    if not number and socket.family != sockets.AF_UNIX and socket.getsockname() == socket.getpeername():
+        number = errno.ECONNREFUSED
+    if number:
+        raise OSError(number, os.strerror(number))
 
 
 def send_some(socket: Any, buffers: "deque[Any]") -> int:

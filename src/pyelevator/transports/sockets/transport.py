@@ -1,6 +1,6 @@
-"""ZmtpTransport: ZMTP on a blocking lane of its own, without libzmq and the hand-over to its thread.
+"""A blocking transport that speaks ZMTP itself, without libzmq and its thread.
 
-A sync call has nothing to do while it waits, so it may as well wait in the kernel for the socket itself.
+A sync call has nothing to do while it waits, so it waits in the kernel for the socket itself.
 """
 
 import time
@@ -16,32 +16,37 @@ from pyelevator.errors import (
     TransportError,
 )
 from pyelevator.transports.base import HEARTBEAT, AsyncTransport, Transport, check_heartbeat, request_timeout_message
-from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, connect_timeout_error, connection_lost_error, given_up
+from pyelevator.transports.connect_errors import (
+    CONNECT_TIMEOUT,
+    connect_timeout_error,
+    connection_lost_error,
+    final_connect_error,
+)
 from pyelevator.transports.curve import Curve
-from pyelevator.transports.sockets.blocking import Late, Line, Lost
-from pyelevator.transports.sockets.resolver import Addresses
-from pyelevator.transports.zmtp import frames as zmtp
+from pyelevator.transports.sockets.blocking import BlockingConnection, ConnectionClosed, DeadlineExceeded
+from pyelevator.transports.sockets.resolver import Resolver
+from pyelevator.transports.zmtp.frames import MAX_MESSAGE
+from pyelevator.transports.zmtp.mechanism import HandshakeRefused
 
-_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 0.5
-_NOBODY: Final = (Late, Lost, OSError, zmtp.Refused, ProtocolError)
+_MIN_PAUSE: Final = 0.02  # seconds
+_MAX_PAUSE: Final = 0.5  # seconds
+_CONNECT_ERRORS: Final = (DeadlineExceeded, ConnectionClosed, OSError, HandshakeRefused, ProtocolError)
 
 
 class ZmtpTransport(Transport):
-    """A lane over TCP or a Unix socket. It belongs to the process that opened it.
+    """A connection over TCP or a Unix socket. It belongs to the process that opened it.
 
-    Nothing is kept for later: a message goes out over a connection that is up, or not at all. Whether it still is up
-    is looked at before each message. While the lane is idle, PINGs are answered with each heartbeat (``keep_alive``);
-    our servers send none.
+    No message is kept for later: it is sent over an open connection, or not at all. Before each message the transport
+    checks that the connection has not ended. While the connection is idle, PINGs of the server are answered with each
+    heartbeat (``keep_alive``); our servers send none.
 
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
         curve: keys, for a server that asks for them.
-        connect_timeout: seconds for which a connection that is refused, or to an unknown host, is tried again within
-            a call's time; None for all of it.
-        max_message: bytes that the server may send at once.
-        heartbeat: seconds after which a connection that waits or is idle asks the server whether it lives; None for
-            never.
+        connect_timeout: seconds for which a refused connection, or one to an unknown host, is tried again within a
+            call's time; None for all of it.
+        max_message: bytes of a message that the server may send.
+        heartbeat: seconds after which a connection that waits or is idle sends a PING; 0 or None for never.
     """
 
     def __init__(
@@ -49,15 +54,15 @@ class ZmtpTransport(Transport):
         url: str,
         curve: Curve | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
-        max_message: int = zmtp.MAX_MESSAGE,
+        max_message: int = MAX_MESSAGE,
         heartbeat: float | None = HEARTBEAT,
     ) -> None:
         self._heartbeat = check_heartbeat(heartbeat)
         self._url, self._curve, self._max_message = url, curve, max_message
         self._connect_timeout = check_timeout(connect_timeout, "connect_timeout")
-        self._line: Line | None = None
-        self._dialing = self._lost = False
-        self._addresses: Addresses | None = None
+        self._connection: BlockingConnection | None = None
+        self._connecting = self._lost = False
+        self._resolver: Resolver | None = None
 
     @property
     def url(self) -> str:
@@ -65,26 +70,27 @@ class ZmtpTransport(Transport):
 
     @property
     def is_open(self) -> bool:
-        return self._line is not None or self._dialing
+        return self._connection is not None or self._connecting
 
     @property
     def heartbeat(self) -> float | None:
         return self._heartbeat
 
     def keep_alive(self, expecting: bool) -> None:
-        line = self._line
-        if line is not None:
+        connection = self._connection
+        if connection is not None:
             try:
-                line.keep_alive(expecting)
-            except (Lost, ProtocolError):
-                if not (expecting and line.has_message):  # else the answer has come before the end
+                connection.keep_alive(expecting)
+            except (ConnectionClosed, ProtocolError):
+                if not (expecting and connection.has_message):  # else the answer has come before the end
                     self.close()
                     self._lost = expecting
 
     def clone(self) -> Self:
-        lane = type(self).__new__(type(self))
-        ZmtpTransport.__init__(lane, self._url, self._curve, self._connect_timeout, self._max_message, self._heartbeat)
-        return lane
+        clone = type(self).__new__(type(self))
+        options = (self._curve, self._connect_timeout, self._max_message, self._heartbeat)
+        ZmtpTransport.__init__(clone, self._url, *options)
+        return clone
 
     def to_async(self) -> AsyncTransport:
         from pyelevator.transports.sockets.aio import AsyncZmtpTransport  # asyncio is only imported where it is used
@@ -93,100 +99,95 @@ class ZmtpTransport(Transport):
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         while True:
-            line = self._line
-            if line is None or line.has_ended():
-                line = self._dial(deadline)
+            connection = self._connection
+            if connection is None or connection.has_ended():
+                connection = self._connect(deadline)
             try:
-                return line.send(frames, deadline)
+                return connection.send(frames, deadline)
             except BaseException as error:
                 self.close()
-                if not isinstance(error, (Lost, Late)):
+                if not isinstance(error, (ConnectionClosed, DeadlineExceeded)):
                     raise
-                if line.begun:
-                    raise self._unanswered(error, deadline) from error.__cause__
+                if connection.partially_sent:
+                    raise self._response_error(error, deadline) from error.__cause__
                 if deadline.expired():
                     raise connect_timeout_error(self._url, None, deadline, self._curve) from error
 
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
-        line = self._line
-        if line is None:
+        connection = self._connection
+        if connection is None:
             if self._lost:
                 raise connection_lost_error(self._url)
             raise TransportError(f"nothing was sent to {self._url}, so nothing can be received")
         try:
-            return line.receive(deadline)
-        except Late as error:
-            raise self._unanswered(error, deadline) from None
+            return connection.receive(deadline)
+        except DeadlineExceeded as error:
+            raise self._response_error(error, deadline) from None
         except BaseException as error:
             self.close()
-            if isinstance(error, Lost):
-                raise self._unanswered(error, deadline) from error.__cause__
+            if isinstance(error, ConnectionClosed):
+                raise self._response_error(error, deadline) from error.__cause__
             raise
 
-    def _unanswered(self, error: BaseException, deadline: Deadline) -> RequestTimeout:
-        """The error for a message that has left, or a part of it."""
-        if isinstance(error, Late):
+    def _response_error(self, error: BaseException, deadline: Deadline) -> RequestTimeout:
+        """Return the error for a message that was sent, or a part of it."""
+        if isinstance(error, DeadlineExceeded):
             return RequestTimeout(request_timeout_message(self._url, deadline))
         return connection_lost_error(self._url)
 
-    def _dial(self, deadline: Deadline) -> Line:
-        """A new connection, tried for again and again: until the deadline, or where nobody is, for a while."""
+    def _connect(self, deadline: Deadline) -> BlockingConnection:
+        """Connect, trying again until the deadline, or for ``connect_timeout`` if connections are refused."""
         self.close()
-        self._lost, self._dialing = False, True
-        began = time.monotonic()
+        self._lost, self._connecting = False, True
+        start = time.monotonic()
         for pause in _pauses():
-            found = self._round(deadline)
-            if isinstance(found, Line):
-                self._line, self._dialing = found, False
+            found = self._try_addresses(deadline)
+            if isinstance(found, BlockingConnection):
+                self._connection, self._connecting = found, False
                 return found
-            if deadline.expired() and not isinstance(found, zmtp.Refused):
+            if deadline.expired() and not isinstance(found, HandshakeRefused):
                 raise connect_timeout_error(self._url, found, deadline, self._curve) from found
-            error = given_up(self._url, found, time.monotonic() - began, self._connect_timeout, self._curve)
+            error = final_connect_error(self._url, found, time.monotonic() - start, self._connect_timeout, self._curve)
             if error is not None:
                 raise error from found
-            time.sleep(min(pause, deadline.remaining(), self._patience(began)))
+            time.sleep(min(pause, deadline.remaining(), self._seconds_to_try(start)))
         raise AssertionError("there is always one more pause")
 
-    def _patience(self, began: float) -> float:
-        """Seconds until one that is refused is given up, if that is still to come."""
-        left = inf if self._connect_timeout is None else began + self._connect_timeout - time.monotonic()
+    def _seconds_to_try(self, start: float) -> float:
+        """Return the seconds until ``connect_timeout`` ends, or infinity if it has ended or there is none."""
+        left = inf if self._connect_timeout is None else start + self._connect_timeout - time.monotonic()
         return left if left > 0 else inf
 
-    def _round(self, deadline: Deadline) -> Line | Exception:
-        """A connection to the first address that has one, each tried for an equal share of the time; or the failure."""
-        if self._addresses is None:
-            self._addresses = Addresses(self._url)
-        addresses = self._addresses.find(deadline)
-        failure: Exception = self._addresses.failure or Late()
+    def _try_addresses(self, deadline: Deadline) -> BlockingConnection | Exception:
+        """Connect to the first address that accepts, each tried for an equal share of the time; or return the error."""
+        if self._resolver is None:
+            self._resolver = Resolver(self._url)
+        addresses = self._resolver.resolve(deadline)
+        failure: Exception = self._resolver.failure or DeadlineExceeded()
         for index, address in enumerate(addresses):
-            share = Deadline.after(deadline.remaining() / (len(addresses) - index))
+            share = deadline.earlier(Deadline.after(deadline.remaining() / (len(addresses) - index)))
             try:
-                return Line.to(
-                    address,
-                    self._url,
-                    deadline.earlier(share),
-                    self._curve,
-                    self._max_message,
-                    heartbeat=self._heartbeat,
+                return BlockingConnection.open(
+                    address, self._url, share, self._curve, self._max_message, heartbeat=self._heartbeat
                 )
             except ConnectFailed:
                 raise
-            except _NOBODY as error:
-                if not isinstance(failure, zmtp.Refused):  # which says more than that nobody is at another address
-                    failure = error.with_traceback(None)  # with it, the error would keep this frame, and itself
+            except _CONNECT_ERRORS as error:
+                if not isinstance(failure, HandshakeRefused):  # which says more than an error at another address
+                    failure = error.with_traceback(None)  # a traceback would keep this frame, and the error itself
         return failure
 
     def reset(self) -> None:
         self.close()
 
     def close(self) -> None:
-        line, self._line, self._dialing = self._line, None, False
-        if line is not None:
-            line.close()
+        connection, self._connection, self._connecting = self._connection, None, False
+        if connection is not None:
+            connection.close()
 
 
 def _pauses() -> Iterator[float]:
-    pause = _PAUSE
+    pause = _MIN_PAUSE
     while True:
         yield pause
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause = min(2 * pause, _MAX_PAUSE)

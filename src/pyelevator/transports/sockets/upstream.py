@@ -1,4 +1,4 @@
-"""Outgoing: what a loop sends to a server and hears of it."""
+"""A connection of an event loop to a server, with a queue of messages."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -8,126 +8,132 @@ from pyelevator.errors import ConnectFailed, ElevatorError
 from pyelevator.transports.base import HEARTBEAT
 from pyelevator.transports.connect_errors import connection_lost_error
 from pyelevator.transports.curve import Curve
-from pyelevator.transports.sockets.nonblocking import Caller, Outbox
+from pyelevator.transports.sockets.nonblocking import MessageQueue, NonblockingConnection
 from pyelevator.transports.zmtp.frames import MAX_MESSAGE
 
 
-class Road:
-    """How a server is reached, for all connections to it.
+class Dialer:
+    """Makes connections to one server.
 
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
         curve: keys for it.
-        max_message: bytes that it may send at once.
+        max_message: bytes of a message that it may send.
     """
 
     def __init__(self, url: str, curve: Curve | None = None, max_message: int = MAX_MESSAGE) -> None:
         self.url, self._curve, self._max_message = url, curve, max_message
 
-    def caller(self) -> Caller:
-        """A new connection."""
-        return Caller(self.url, self._max_message, curve=self._curve, heartbeat=HEARTBEAT)
+    def dial(self) -> NonblockingConnection:
+        """Return a new connection."""
+        return NonblockingConnection(self.url, self._max_message, curve=self._curve, heartbeat=HEARTBEAT)
 
 
-class Outgoing:
-    """One connection to a server, and what could not be sent over it yet. Nothing here ever waits.
+class UpstreamConnection:
+    """A connection to a server, and the messages that could not be sent over it yet. Nothing here ever waits.
 
     Args:
-        road: to the server.
+        dialer: makes the connection.
         now: seconds, monotonic.
 
     Attributes:
-        polled: where the loop waits for it, for what, and which connection that is.
-        resting: nothing shall be read from it.
+        registered: what the loop polls for it: descriptor, events, and the number of the connection.
+        read_paused: nothing may be read from it.
         failure: why there will be no connection; None as long as there may be one.
     """
 
-    def __init__(self, road: Road, now: float) -> None:
-        self._road = road
-        self._caller = road.caller()
-        self._outbox: Outbox = deque()
-        self.polled: tuple[Any, int, int] = (None, 0, 0)
-        self.resting = False
+    def __init__(self, dialer: Dialer, now: float) -> None:
+        self._url = dialer.url
+        self._connection = dialer.dial()
+        self._queue: MessageQueue = deque()
+        self.registered: tuple[Any, int, int] = (None, 0, 0)
+        self.read_paused = False
         self.failure: ConnectFailed | None = None
-        self.attend(0, now)
+        self.on_ready(0, now)
 
     @property
-    def watched(self) -> Any:
-        """What ``attend`` wants to hear of: a descriptor; None while there is none."""
-        return self._caller.pollable
+    def pollable(self) -> Any:
+        """The descriptor whose events ``on_ready`` takes; None while there is none."""
+        return self._connection.pollable
 
-    def place(self, reading: bool) -> tuple[Any, int, int]:
-        """What ``polled`` should be by now; of messages the loop wants to hear only where they may be read."""
-        return self._caller.pollable, self.wanted(reading), self._caller.dialled
-
-    @property
-    def due(self) -> float:
-        """When ``attend`` has something to do, whatever happens."""
-        return self._caller.due
+    def poll_key(self, reading: bool) -> tuple[Any, int, int]:
+        """Return what ``registered`` should be now, where messages may be read or not."""
+        return self._connection.pollable, self.interest(reading), self._connection.connect_count
 
     @property
-    def up(self) -> bool:
-        """Whether there is a connection: then it is only due to ask whether the server lives."""
-        return self._caller.up
+    def next_timeout(self) -> float:
+        """The time at which ``on_ready`` has to be called without an event."""
+        return self._connection.next_timeout
 
     @property
-    def at_hand(self) -> bool:
-        """Whether a message has come in already, of which the loop will not hear."""
-        return self._caller.at_hand
+    def is_connected(self) -> bool:
+        """True while messages can be sent and received: then ``next_timeout`` is that of a heartbeat."""
+        return self._connection.is_connected
 
     @property
-    def large(self) -> bool:
-        """Whether the message that comes next is a large one, or may be."""
-        return self._caller.large
+    def has_message(self) -> bool:
+        """True if a message has been read already, of which ``pollable`` does not tell."""
+        return self._connection.has_message
 
     @property
-    def unfinished(self) -> int:
-        """Bytes of memory, about, that the message takes whose end has not come."""
-        return self._caller.unfinished
+    def next_is_large(self) -> bool:
+        """True if the next message is a large one, or may be."""
+        return self._connection.next_is_large
 
     @property
-    def expected(self) -> int:
-        """Bytes of memory, about, that it will take once the frame has come that has begun."""
-        return self._caller.expected
+    def buffered_bytes(self) -> int:
+        """Bytes of memory, about, that the incomplete message takes."""
+        return self._connection.buffered_bytes
 
-    def wanted(self, reading: bool) -> int:
-        """What to wait for; of messages only where they may be read."""
-        return self._caller.wanted(reading, bool(self._outbox)) if self._caller.pollable is not None else 0
+    @property
+    def expected_bytes(self) -> int:
+        """Bytes of memory, about, that the incomplete message will take after the frame that has begun."""
+        return self._connection.expected_bytes
 
-    def put(self, frames: Sequence[bytes], until: float) -> int:
-        """Lets a message wait for ``flush``; how many wait. It leaves over a connection that is up, and before
-        ``until``, or never."""
-        self._outbox.append((frames, until))
-        return len(self._outbox)
+    def interest(self, reading: bool) -> int:
+        """Return the events to wait for, where messages may be read or not."""
+        if self._connection.pollable is None:
+            return 0
+        return self._connection.interest(reading, bool(self._queue))
+
+    def enqueue(self, frames: Sequence[bytes], until: float) -> int:
+        """Queue a message for ``flush``; return the length of the queue.
+
+        Args:
+            frames: the message's.
+            until: time (seconds, monotonic) at which it is dropped if it could not be sent.
+        """
+        self._queue.append((frames, until))
+        return len(self._queue)
 
     def flush(self, now: float) -> None:
-        """Sends what can be sent; what nobody waits for any more is dropped."""
-        outbox = self._outbox
-        while outbox and outbox[0][1] <= now:
-            outbox.popleft()
-        self._caller.send(outbox, now)
+        """Send what can be sent, and drop what is too late."""
+        queue = self._queue
+        while queue and queue[0][1] <= now:
+            queue.popleft()
+        self._connection.send(queue, now)
 
-    def attend(self, events: int, now: float) -> None:
-        """Sees to what has happened, and to what is due; then ``receive`` may give messages."""
+    def on_ready(self, events: int, now: float) -> None:
+        """Handle events and timeouts; then ``receive`` may return messages."""
         try:
-            self._caller.attend(events, now)
+            self._connection.on_ready(events, now)
         except ConnectFailed as error:
             self.failure = error
         self.flush(now)
 
     def take_loss(self) -> ElevatorError | None:
-        """Why a connection that was up has ended, once all has been received that came over it; once for each."""
-        lost = self._caller.lost
-        if lost is None or self._caller.at_hand:
+        """Return why a connection has ended, once for each, and not before its messages have been received."""
+        loss = self._connection.loss
+        if loss is None or self._connection.has_message:
             return None
-        self._caller.lost = None
-        return lost if isinstance(lost, ElevatorError) else connection_lost_error(self._road.url)
+        self._connection.loss = None
+        return loss if isinstance(loss, ElevatorError) else connection_lost_error(self._url)
 
     def receive(self) -> Sequence[bytes] | None:
-        """The next message that has come in; None if there is none right now."""
-        return self._caller.receive()
+        """Return the next message; None if there is none now."""
+        return self._connection.receive()
 
     def close(self) -> None:
-        """Ends the connection; what has not left is dropped."""
-        self._outbox.clear()
-        self._caller.close()
+        """Close the connection, and drop what has not been sent."""
+        self._queue.clear()
+        self._connection.close()

@@ -1,1 +1,14 @@
-"""The ZMTP protocol without sockets and clocks: frames, handshakes, CURVE, and a decoder."""
+"""The ZMTP protocol without sockets and clocks (rfc.zeromq.org/spec/23): what DEALERs and ROUTERs need of it.
+
+::
+
+    both    signature: ff 00 00 00 00 00 00 00 01 7f     10 bytes, which an old peer reads as an empty identity
+    both    revision, minor, mechanism, as-server, zeros 54 bytes more, once the peer's revision is known
+    both    READY, a command with properties             after which messages go either way
+    frame   flags (1: more follow, 2: long, 4: command), size (1 byte, or 8 if long), so many bytes
+
+A :class:`~pyelevator.transports.zmtp.handshake.ClientHandshake` or ``ServerHandshake`` reads and writes the beginning
+of a connection, with a mechanism: NULL asks for no keys, CURVE is in ``curvezmq``. After it, its ``encoder`` writes
+messages, and its ``decoder`` reads them. Any input gives messages, or raises MalformedMessage, LimitExceeded or
+HandshakeRefused, and never makes them hold much more than has come in.
+"""

@@ -20,8 +20,16 @@ from typing import Final, Protocol, TypeAlias
 from zmq.utils import z85
 
 from pyelevator.errors import MalformedMessage, MissingExtra
-from pyelevator.transports.zmtp import frames as zmtp
-from pyelevator.transports.zmtp.frames import COMMAND, LARGE, MORE, Refused
+from pyelevator.transports.zmtp.frames import COMMAND, LARGE, MORE, encode_command, frame_header, read_command
+from pyelevator.transports.zmtp.mechanism import (
+    CLIENTS,
+    SERVERS,
+    HandshakeRefused,
+    UnknownKey,
+    check_properties,
+    error_reason,
+    socket_properties,
+)
 
 try:
     from nacl.bindings import (
@@ -37,25 +45,25 @@ except ImportError:
 NAME: Final = b"CURVE".ljust(20, b"\0")
 
 Random: TypeAlias = Callable[[int], bytes]
-"""So many bytes that nobody can guess."""
+"""Returns so many bytes that cannot be guessed."""
 
 _KEY: Final = 32
 _MAC: Final = 16
-_SHORT: Final = 8  # bytes of a nonce that grows
-_LONG: Final = 16  # bytes of a random one
+_SHORT_NONCE: Final = 8  # bytes of a nonce that grows
+_LONG_NONCE: Final = 16  # bytes of a random one
 _COOKIE: Final = 96
-_VOUCH: Final = _LONG + 2 * _KEY + _MAC
+_VOUCH: Final = _LONG_NONCE + 2 * _KEY + _MAC
 _MESSAGE: Final = b"\x07MESSAGE"
-_AT_BOX: Final = len(_MESSAGE) + _SHORT
-OVERHEAD: Final = _AT_BOX + _MAC + 1
+_BOX_OFFSET: Final = len(_MESSAGE) + _SHORT_NONCE
+OVERHEAD: Final = _BOX_OFFSET + _MAC + 1
 """Bytes that a frame has more than its content."""
 
 _FLAGS: Final = {0: 0, 1: MORE, 2: COMMAND}
-"""The flags inside of a box -> those of a frame."""
+"""The flags in a box -> those of a frame."""
 
 
 class Cipher:
-    """What seals and opens the frames of one connection once its handshake has ended.
+    """Encrypts and decrypts the frames of one connection after its handshake.
 
     Args:
         key: that both sides have agreed on.
@@ -68,53 +76,53 @@ class Cipher:
         self._key, self._ours, self._theirs = key, ours, theirs
         self._sent, self._seen = sent, seen
 
-    def encode(self, frames: Sequence[bytes]) -> list[bytes]:
-        """A message in pieces to be sent one after the other, and after all that were encoded before."""
-        pieces: list[bytes] = []
+    def encode_message(self, frames: Sequence[bytes]) -> list[bytes]:
+        """Return a message as buffers to be sent one after the other, after all that were encoded before."""
+        buffers: list[bytes] = []
         small, last = b"", len(frames) - 1
         for index, content in enumerate(frames):
-            head, box = self._sealed(content, MORE if index < last else 0)
+            header, box = self._encrypt(content, MORE if index < last else 0)
             if len(box) < LARGE:
-                small += head + box
+                small += header + box
             else:
-                pieces += [small + head, box]
+                buffers += [small + header, box]
                 small = b""
-        return [*pieces, small] if small else pieces
+        return [*buffers, small] if small else buffers
 
-    def command(self, name: bytes, data: bytes) -> bytes:
-        """A command as a frame."""
-        return b"".join(self._sealed(bytes([len(name)]) + name + data, 2))
+    def encode_command(self, name: bytes, data: bytes) -> bytes:
+        """Return a command as a frame."""
+        return b"".join(self._encrypt(bytes([len(name)]) + name + data, 2))
 
-    def _sealed(self, content: bytes, flags: int) -> tuple[bytes, bytes]:
+    def _encrypt(self, content: bytes, flags: int) -> tuple[bytes, bytes]:
         self._sent += 1
-        nonce = self._sent.to_bytes(_SHORT, "big")
+        nonce = self._sent.to_bytes(_SHORT_NONCE, "big")
         box = crypto_box_easy_afternm(bytes((flags,)) + content, self._ours + nonce, self._key)
-        return zmtp.head(_AT_BOX + len(box), 0) + _MESSAGE + nonce, box
+        return frame_header(_BOX_OFFSET + len(box), 0) + _MESSAGE + nonce, box
 
-    def open(self, body: bytes) -> tuple[int, bytes]:
-        """The flags and the content of the frame that a MESSAGE holds.
+    def decrypt(self, body: bytes) -> tuple[int, bytes]:
+        """Return the flags and the content of the frame in a MESSAGE.
 
         Raises:
-            MalformedMessage: it is none, was changed, or came before.
+            MalformedMessage: it is no MESSAGE, was changed, or was received before.
         """
         if body[: len(_MESSAGE)] != _MESSAGE:
             raise MalformedMessage("a frame is not encrypted")
-        nonce = body[len(_MESSAGE) : _AT_BOX]
+        nonce = body[len(_MESSAGE) : _BOX_OFFSET]
         number = int.from_bytes(nonce, "big")
         if number <= self._seen:
             raise MalformedMessage("an encrypted frame came a second time")
-        content = _opened(body[_AT_BOX:], self._theirs + nonce, self._key)
+        content = _open_box(body[_BOX_OFFSET:], self._theirs + nonce, self._key)
         self._seen = number
         if content[:1] not in (b"\0", b"\1", b"\2"):
             raise MalformedMessage("an encrypted frame has no flags")
         return _FLAGS[content[0]], content[1:]
 
 
-def _opened(box: bytes, nonce: bytes, key: bytes) -> bytes:
-    """What is in a box.
+def _open_box(box: bytes, nonce: bytes, key: bytes) -> bytes:
+    """Return the content of a box.
 
     Raises:
-        MalformedMessage: it is none of the two keys', or was changed.
+        MalformedMessage: it belongs to other keys, or was changed.
     """
     if len(box) < _MAC:
         raise MalformedMessage("an encrypted frame is cut short")
@@ -125,11 +133,11 @@ def _opened(box: bytes, nonce: bytes, key: bytes) -> bytes:
     return content
 
 
-def _shared(theirs: bytes, ours: bytes) -> bytes:
-    """The key for boxes between the owners of a public and of a secret key.
+def _shared_key(theirs: bytes, ours: bytes) -> bytes:
+    """Return the key for boxes between the owners of a public and of a secret key.
 
     Raises:
-        MalformedMessage: the public key is none that a secret one can belong to.
+        MalformedMessage: no secret key can belong to the public one.
     """
     try:
         key: bytes = crypto_box_beforenm(theirs, ours)
@@ -138,7 +146,7 @@ def _shared(theirs: bytes, ours: bytes) -> bytes:
     return key
 
 
-def _decoded(key: str) -> bytes:
+def _decode_key(key: str) -> bytes:
     return bytes(z85.decode(key))
 
 
@@ -153,8 +161,8 @@ class ClientKeys(Protocol):
     def secret_key(self) -> str: ...
 
 
-class CurveClient:
-    """The client's half of the handshake, as a mechanism of a :class:`~pyelevator.transports.zmtp.frames.Handshake`.
+class CurveClientMechanism:
+    """The client's side of the mechanism.
 
     Args:
         keys: the client's, and the server's public one.
@@ -168,66 +176,68 @@ class CurveClient:
     def __init__(self, keys: ClientKeys, random: Random = os.urandom) -> None:
         self.cipher: Cipher | None = None
         self._random = random
-        self._server = _decoded(keys.server_public_key)
-        self._public, self._secret = _decoded(keys.public_key), _decoded(keys.secret_key)
-        self._short = random(_KEY)
-        self._step: Callable[[bytes], bytes] = self._welcomed
+        self._server = _decode_key(keys.server_public_key)
+        self._public, self._secret = _decode_key(keys.public_key), _decode_key(keys.secret_key)
+        self._short_secret = random(_KEY)
+        self._step: Callable[[bytes], bytes] = self._send_initiate
         self._key = b""
 
     @property
-    def done(self) -> bool:
-        """Whether the handshake has ended well."""
+    def is_done(self) -> bool:
+        """True once messages may come."""
         return self.cipher is not None
 
     def begin(self) -> bytes:
-        """What follows the greeting: HELLO."""
-        nonce = (1).to_bytes(_SHORT, "big")
-        key = _shared(self._server, self._short)
+        """Return what to send after the greeting: HELLO."""
+        nonce = (1).to_bytes(_SHORT_NONCE, "big")
+        key = _shared_key(self._server, self._short_secret)
         box = crypto_box_easy_afternm(bytes(64), b"CurveZMQHELLO---" + nonce, key)
-        public = crypto_scalarmult_base(self._short)
-        return zmtp.command(b"HELLO", b"\1\0" + bytes(72) + public + nonce + box)
+        public = crypto_scalarmult_base(self._short_secret)
+        return encode_command(b"HELLO", b"\1\0" + bytes(72) + public + nonce + box)
 
-    def receive(self, flags: int, body: bytes) -> bytes:
-        """Takes what the server says; what to send now.
+    def receive_frame(self, flags: int, body: bytes) -> bytes:
+        """Take a frame of the server; return what to send.
 
         Raises:
             MalformedMessage: it is not what comes next.
-            Refused: the server does not want this client.
+            HandshakeRefused: the server refuses this client.
         """
-        return self._step(_data(flags, body, b"READY" if self._key else b"WELCOME"))
+        return self._step(_command_data(flags, body, b"READY" if self._key else b"WELCOME"))
 
-    def _welcomed(self, data: bytes) -> bytes:
-        _check_size(data, _LONG + _KEY + _COOKIE + _MAC)
-        content = _opened(data[_LONG:], b"WELCOME-" + data[:_LONG], _shared(self._server, self._short))
+    def _send_initiate(self, data: bytes) -> bytes:
+        _check_size(data, _LONG_NONCE + _KEY + _COOKIE + _MAC)
+        content = _open_box(
+            data[_LONG_NONCE:], b"WELCOME-" + data[:_LONG_NONCE], _shared_key(self._server, self._short_secret)
+        )
         server, cookie = content[:_KEY], content[_KEY:]
-        self._key = _shared(server, self._short)
-        self._step = self._let_in
+        self._key = _shared_key(server, self._short_secret)
+        self._step = self._finish
         vouch = self._vouch(server)
-        nonce = (2).to_bytes(_SHORT, "big")
-        content = self._public + vouch + zmtp.properties(b"DEALER")
+        nonce = (2).to_bytes(_SHORT_NONCE, "big")
+        content = self._public + vouch + socket_properties(b"DEALER")
         box = crypto_box_easy_afternm(content, b"CurveZMQINITIATE" + nonce, self._key)
-        return zmtp.command(b"INITIATE", cookie + nonce + box)
+        return encode_command(b"INITIATE", cookie + nonce + box)
 
     def _vouch(self, server: bytes) -> bytes:
-        """That the owner of the long-term key has made the short-term one for this server."""
-        nonce = self._random(_LONG)
-        content = crypto_scalarmult_base(self._short) + self._server
-        return nonce + crypto_box_easy_afternm(content, b"VOUCH---" + nonce, _shared(server, self._secret))
+        """Return the proof that the owner of the long-term key made the short-term one for this server."""
+        nonce = self._random(_LONG_NONCE)
+        content = crypto_scalarmult_base(self._short_secret) + self._server
+        return nonce + crypto_box_easy_afternm(content, b"VOUCH---" + nonce, _shared_key(server, self._secret))
 
-    def _let_in(self, data: bytes) -> bytes:
-        nonce = data[:_SHORT]
-        zmtp.check_properties(_opened(data[_SHORT:], b"CurveZMQREADY---" + nonce, self._key), zmtp.SERVERS)
+    def _finish(self, data: bytes) -> bytes:
+        nonce = data[:_SHORT_NONCE]
+        check_properties(_open_box(data[_SHORT_NONCE:], b"CurveZMQREADY---" + nonce, self._key), SERVERS)
         seen = int.from_bytes(nonce, "big")
         self.cipher = Cipher(self._key, b"CurveZMQMESSAGEC", b"CurveZMQMESSAGES", 2, seen)
         return b""
 
 
-class CurveListener:
-    """The server's half of the handshake, as a mechanism of a :class:`~pyelevator.transports.zmtp.handshake.Welcome`.
+class CurveServerMechanism:
+    """The server's side of the mechanism.
 
     Args:
         secret_key: of the server, as text.
-        allows: whether the client with this public key (as text) may connect.
+        is_allowed: returns True if the client with this public key (as text) may connect.
         random: makes the short-term key, the cookie and the nonces.
 
     Attributes:
@@ -237,73 +247,75 @@ class CurveListener:
     name: Final = NAME
     as_server: Final = True
 
-    def __init__(self, secret_key: str, allows: Callable[[str], bool], random: Random = os.urandom) -> None:
+    def __init__(self, secret_key: str, is_allowed: Callable[[str], bool], random: Random = os.urandom) -> None:
         self.cipher: Cipher | None = None
         self.peer: str | None = None
-        self._secret, self._allows, self._random = _decoded(secret_key), allows, random
-        self._step: Callable[[bytes], bytes] = self._greeted
-        self._short = self._client = self._cookie = b""
+        self._secret, self._is_allowed, self._random = _decode_key(secret_key), is_allowed, random
+        self._step: Callable[[bytes], bytes] = self._on_hello
+        self._short_secret = self._client = self._cookie = b""
 
     @property
-    def done(self) -> bool:
-        """Whether the handshake has ended well."""
+    def is_done(self) -> bool:
+        """True once messages may come."""
         return self.cipher is not None
 
     def begin(self) -> bytes:
-        """What follows the greeting: nothing; the client begins."""
+        """Return what to send after the greeting: nothing, as the client begins."""
         return b""
 
-    def receive(self, flags: int, body: bytes) -> bytes:
-        """Takes what the client says; what to send now.
+    def receive_frame(self, flags: int, body: bytes) -> bytes:
+        """Take a frame of the client; return what to send.
 
         Raises:
-            MalformedMessage: it is not what comes next, or of other keys.
-            Refused: the client is not let in; ``answer`` is what it is told.
+            MalformedMessage: it is not what comes next, or belongs to other keys.
+            HandshakeRefused: the client is refused; ``answer`` is what to send to it.
         """
-        return self._step(_data(flags, body, b"INITIATE" if self._cookie else b"HELLO"))
+        return self._step(_command_data(flags, body, b"INITIATE" if self._cookie else b"HELLO"))
 
-    def _greeted(self, data: bytes) -> bytes:
-        _check_size(data, 2 + 72 + _KEY + _SHORT + 64 + _MAC)
+    def _on_hello(self, data: bytes) -> bytes:
+        _check_size(data, 2 + 72 + _KEY + _SHORT_NONCE + 64 + _MAC)
         if data[:2] != b"\1\0":
-            raise Refused(f"CurveZMQ {data[0]}.{data[1]}")
+            raise HandshakeRefused(f"CurveZMQ {data[0]}.{data[1]}")
         self._client, nonce, box = data[74:106], data[106:114], data[114:]
-        key = _shared(self._client, self._secret)
-        if _opened(box, b"CurveZMQHELLO---" + nonce, key) != bytes(64):
+        key = _shared_key(self._client, self._secret)
+        if _open_box(box, b"CurveZMQHELLO---" + nonce, key) != bytes(64):
             raise MalformedMessage("a HELLO says something else")
-        self._short, self._cookie, nonce = self._random(_KEY), self._random(_COOKIE), self._random(_LONG)
-        self._step = self._initiated
-        content = crypto_scalarmult_base(self._short) + self._cookie
-        return zmtp.command(b"WELCOME", nonce + crypto_box_easy_afternm(content, b"WELCOME-" + nonce, key))
+        self._short_secret, self._cookie, nonce = self._random(_KEY), self._random(_COOKIE), self._random(_LONG_NONCE)
+        self._step = self._on_initiate
+        content = crypto_scalarmult_base(self._short_secret) + self._cookie
+        return encode_command(b"WELCOME", nonce + crypto_box_easy_afternm(content, b"WELCOME-" + nonce, key))
 
-    def _initiated(self, data: bytes) -> bytes:
-        cookie, nonce, box = data[:_COOKIE], data[_COOKIE : _COOKIE + _SHORT], data[_COOKIE + _SHORT :]
+    def _on_initiate(self, data: bytes) -> bytes:
+        cookie, nonce, box = data[:_COOKIE], data[_COOKIE : _COOKIE + _SHORT_NONCE], data[_COOKIE + _SHORT_NONCE :]
         if not compare_digest(cookie, self._cookie):
             raise MalformedMessage("an INITIATE has another cookie")
-        key = _shared(self._client, self._short)
-        content = _opened(box, b"CurveZMQINITIATE" + nonce, key)
+        key = _shared_key(self._client, self._short_secret)
+        content = _open_box(box, b"CurveZMQINITIATE" + nonce, key)
         public, vouch = content[:_KEY], content[_KEY : _KEY + _VOUCH]
         _check_size(vouch, _VOUCH)
-        vouched = _opened(vouch[_LONG:], b"VOUCH---" + vouch[:_LONG], _shared(public, self._short))
+        vouched = _open_box(
+            vouch[_LONG_NONCE:], b"VOUCH---" + vouch[:_LONG_NONCE], _shared_key(public, self._short_secret)
+        )
         if not compare_digest(vouched, self._client + crypto_scalarmult_base(self._secret)):
             raise MalformedMessage("an INITIATE vouches for something else")
-        zmtp.check_properties(content[_KEY + _VOUCH :], zmtp.CLIENTS)
+        check_properties(content[_KEY + _VOUCH :], CLIENTS)
         self.peer = z85.encode(public).decode()
-        if not self._allows(self.peer):
-            raise zmtp.UnknownKey(self.peer)
-        return self._let_in(key, int.from_bytes(nonce, "big"))
+        if not self._is_allowed(self.peer):
+            raise UnknownKey(self.peer)
+        return self._send_ready(key, int.from_bytes(nonce, "big"))
 
-    def _let_in(self, key: bytes, seen: int) -> bytes:
-        nonce = (1).to_bytes(_SHORT, "big")
-        box = crypto_box_easy_afternm(zmtp.properties(b"ROUTER"), b"CurveZMQREADY---" + nonce, key)
+    def _send_ready(self, key: bytes, seen: int) -> bytes:
+        nonce = (1).to_bytes(_SHORT_NONCE, "big")
+        box = crypto_box_easy_afternm(socket_properties(b"ROUTER"), b"CurveZMQREADY---" + nonce, key)
         self.cipher = Cipher(key, b"CurveZMQMESSAGES", b"CurveZMQMESSAGEC", 1, seen)
-        return zmtp.command(b"READY", nonce + box)
+        return encode_command(b"READY", nonce + box)
 
 
-def _data(flags: int, body: bytes, expected: bytes) -> bytes:
-    """The data of the command that comes next."""
-    name, data = zmtp.read_command(body)
+def _command_data(flags: int, body: bytes, expected: bytes) -> bytes:
+    """Return the data of a command, which has to be the expected one."""
+    name, data = read_command(body)
     if name == b"ERROR":
-        raise Refused(f"its keys: {zmtp.reason_in(data):.40}")
+        raise HandshakeRefused(f"its keys: {error_reason(data):.40}")
     if not flags & COMMAND or name != expected:
         raise MalformedMessage(f"the handshake goes on with {name!r:.40} and not {expected!r}")
     return data

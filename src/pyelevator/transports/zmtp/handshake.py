@@ -1,34 +1,64 @@
-"""Welcome: how a connection begins, seen from a ROUTER; without a socket or a clock.
+"""Handshakes: the beginning of a connection, as a client (DEALER) and as a server (ROUTER), with peers of every ZMTP.
 
-Peers of every ZMTP come (rfc.zeromq.org/spec/13, 15 and 23)::
+The versions (rfc.zeromq.org/spec/13, 15 and 23) begin with::
 
-    ZMTP 1 (libzmq 2)     an identity as its first frame, and messages behind it
+    ZMTP 1 (libzmq 2)     an identity as its first frame, and messages after it
     ZMTP 2 (libzmq 3)     signature, revision 1, type of its socket, an identity as a frame
     ZMTP 3 (libzmq 4)     signature, revision 3, minor, mechanism, zeros, what the mechanism says
 
-Our signature is an empty identity to the first of them, and each is told no more than it can read. What speaks another
-protocol is refused by its first two bytes: a frame of ZMTP 1 that is an identity has no flags, and none begins with a
-zero byte, which ZeroMQ keeps for itself. Else text would be a long identity, and what stands behind it a message: any
-web page can have a browser send that to this machine. Where keys are asked for, only the last of them can come in.
+The signature is an empty identity in ZMTP 1. Each side sends its greeting step by step, so that an old peer receives
+only what it can parse.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import inf
+from math import ceil, inf
 from typing import Final
 
 from pyelevator.errors import MalformedMessage
-from pyelevator.transports.zmtp import frames as zmtp
-from pyelevator.transports.zmtp.frames import Foreign, Refused
+from pyelevator.transports.zmtp.decoder import TTL_SECONDS, Decoder, EncryptedDecoder
+from pyelevator.transports.zmtp.frames import (
+    MAX_COMMAND,
+    MAX_MESSAGE,
+    HeaderReader,
+    encode_command,
+    encode_frame,
+    encode_message,
+    frame_header,
+    frame_header_v1,
+    read_frame,
+    read_header,
+    read_header_v1,
+)
+from pyelevator.transports.zmtp.mechanism import (
+    CLIENTS,
+    NULL,
+    SERVERS,
+    HandshakeRefused,
+    Mechanism,
+    NullMechanism,
+    UnsupportedProtocol,
+    WrongMechanism,
+)
 
-_OLD_REVISION: Final = 1
-_ROUTER: Final = 6
-_OLD_PEERS: Final = (3, 5, 6)
-"""Those who may come, as ZMTP 2 counts them."""
+SIGNATURE: Final = b"\xff" + (1).to_bytes(8, "big") + b"\x7f"
+GREETING_SIZE: Final = 64
+REVISION: Final = 3
+MINOR: Final = 1
+"""The version is 3.1, from which on peers understand PING."""
+
+_REVISION_2: Final = 1  # of ZMTP 2
+_MECHANISM_END: Final = 32  # its offset in a greeting
+_MAX_IDENTITY: Final = 255
+_MAX_TTL: Final = 0xFFFF
+_DEALER_2: Final = 5
+_ROUTER_2: Final = 6
+_CLIENTS_2: Final = (3, 5, 6)
+"""The types of sockets in ZMTP 2."""
 
 _ZERO: Final = b"\0"
-_NO_IDENTITY: Final = zmtp.first_head(0, 0)
+_NO_IDENTITY: Final = frame_header_v1(0, 0)
 
 _FIRST_WORDS: Final[Sequence[tuple["re.Pattern[bytes]", str]]] = (
     (re.compile(rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|PRI)\b"), "HTTP"),
@@ -37,143 +67,266 @@ _FIRST_WORDS: Final[Sequence[tuple["re.Pattern[bytes]", str]]] = (
     (re.compile(rb"[\t\r\n -~]{2}"), "some text protocol"),
     (re.compile(b""), "another protocol"),
 )
-"""What a peer began with -> what that is; the first that fits."""
-
-_MAX_IDENTITY: Final = 255
+"""What a peer begins with -> the protocol; the first that matches."""
 
 
-class Welcome:
-    """The handshake with one peer.
+class Handshake:
+    """What both sides of a handshake have in common.
 
     Args:
-        mechanism: NULL if None.
+        mechanism: of this side.
 
     Attributes:
-        opening: what to send first.
-        done: True once messages may come.
-        rest: what came behind the handshake.
-        head, read_head: how the heads of frames are written and read from then on.
-        peer: who the peer has proved to be; None where nobody asks.
+        signature: what to send first.
+        is_done: True once messages may be sent.
+        remaining: what was received after the handshake.
     """
 
-    opening: Final = zmtp.SIGNATURE
+    signature: Final = SIGNATURE
 
-    def __init__(self, mechanism: zmtp.Mechanism | None = None) -> None:
-        self._mechanism = mechanism or zmtp.Null(b"ROUTER", zmtp.CLIENTS)
-        self._null = self._mechanism.name == zmtp.NULL
-        self.done = False
-        self.rest = b""
-        self.head, self.read_head = zmtp.head, zmtp.read_head
+    def __init__(self, mechanism: Mechanism) -> None:
+        self.is_done = False
+        self.remaining = b""
+        self._mechanism = mechanism
+        self._header: Callable[[int, int], bytes] = frame_header
+        self._read_header: HeaderReader = read_header
+        self._minor = 0
         self._data = b""
-        self._step: Callable[[], bytes | None] = self._signature
-
-    def receive(self, data: bytes) -> bytes:
-        """Takes what came in; what to send now.
-
-        Raises:
-            Refused: the peer wants no such connection, or speaks another protocol (Foreign).
-            MalformedMessage, LimitExceeded: it speaks something else.
-        """
-        self._data += data
-        replies = []
-        while not self.done and (reply := self._step()) is not None:
-            replies.append(reply)
-        return b"".join(replies)
 
     @property
     def peer(self) -> str | None:
+        """The identity that the peer has proved; None without keys."""
         return self._mechanism.peer
 
-    def outgoing(self) -> Callable[[Sequence[bytes]], list[bytes]]:
-        """What writes messages from now on."""
+    def encoder(self) -> Callable[[Sequence[bytes]], list[bytes]]:
+        """Return what writes messages after the handshake."""
+        if self._mechanism.cipher is not None:
+            return self._mechanism.cipher.encode_message
+        return encode_message if self._header is frame_header else partial(encode_message, header=self._header)
+
+    def decoder(self, limit: int = MAX_MESSAGE, max_messages: float = inf) -> Decoder:
+        """Return what reads messages after the handshake.
+
+        Args:
+            limit: bytes of a message.
+            max_messages: messages that are read at once.
+        """
+        if self._mechanism.cipher is not None:
+            return EncryptedDecoder(self._mechanism.cipher, limit, max_messages)
+        return Decoder(limit, self._read_header, max_messages)
+
+    def ping_encoder(self, ttl: float) -> Callable[[], bytes] | None:
+        """Return what writes PINGs; None if the peer does not understand them (before ZMTP 3.1).
+
+        Args:
+            ttl: seconds of silence after which the peer may close the connection.
+        """
         cipher = self._mechanism.cipher
-        if cipher is not None:
-            return cipher.encode
-        return zmtp.encode if self.head is zmtp.head else partial(zmtp.encode, head=self.head)
+        encode = encode_command if cipher is None else cipher.encode_command
+        data = min(ceil(ttl / TTL_SECONDS), _MAX_TTL).to_bytes(2, "big")
+        return (lambda: encode(b"PING", data)) if self._minor >= MINOR else None
 
-    def incoming(self, limit: int, most: float = inf) -> zmtp.Decoder:
-        """What reads messages from now on; see there."""
-        cipher = self._mechanism.cipher
-        return zmtp.Decoder(limit, self.read_head, most) if cipher is None else zmtp.SealedDecoder(cipher, limit, most)
+    def _greeting(self) -> bytes:
+        """Return the greeting from the minor version on, without its last byte."""
+        mechanism = self._mechanism
+        return bytes((MINOR,)) + mechanism.name + bytes((mechanism.as_server,)) + bytes(30)
 
-    # Each step gives what to send, or None if more has to come first.
+    def _finish(self, remaining: bytes) -> None:
+        self.is_done, self.remaining = True, remaining
 
-    def _signature(self) -> bytes | None:
+
+class ClientHandshake(Handshake):
+    """The handshake as a DEALER.
+
+    It sends the signature, and no more until the peer's revision is known: to an old peer (libzmq before 4, as old
+    servers have) what follows would be messages, and one bad message could crash its worker. The last byte of the
+    greeting is sent when the peer's mechanism is known: a peer with another one closes the connection at that byte,
+    and libzmq does so before it has named its own.
+
+    Args:
+        mechanism: NULL if None.
+    """
+
+    def __init__(self, mechanism: Mechanism | None = None) -> None:
+        super().__init__(mechanism or NullMechanism(b"DEALER", SERVERS))
+        self._old_at: int | None = None  # where the identity of an older peer begins
+        self._revision_known = self._mechanism_known = False
+
+    def receive_data(self, data: bytes) -> bytes:
+        """Take what was received; return what to send.
+
+        Raises:
+            HandshakeRefused: the peer refuses the connection, or has another mechanism.
+            MalformedMessage: the peer began as ZMTP 3 does, and then sent something else.
+            LimitExceeded: its properties are too long.
+        """
+        self._data += data
+        if self._data[:1] not in (b"", b"\xff") or (len(self._data) >= 10 and not self._data[9] & 1):
+            self._refuse_without_keys()
+            self._header, self._read_header, self._revision_known = frame_header_v1, read_header_v1, True
+            self._old_at = 0
+        reply = b"" if self._revision_known or len(self._data) < 11 else self._send_greeting(self._data[10])
+        if self._old_at is not None:
+            self._read_identity(self._old_at)
+            return reply
+        if self._revision_known and not self._mechanism_known and len(self._data) >= _MECHANISM_END:
+            reply += self._end_greeting()
+        if self._mechanism_known and len(self._data) > GREETING_SIZE:
+            reply += self._read_frames()
+        return reply
+
+    def _send_greeting(self, revision: int) -> bytes:
+        self._revision_known = True
+        if revision < REVISION:
+            self._refuse_without_keys()
+            if revision != _REVISION_2:
+                raise HandshakeRefused(f"revision {revision}")
+            self._old_at = 12
+            return bytes((REVISION, _DEALER_2)) + encode_frame(b"")
+        return bytes((REVISION,)) + self._greeting()
+
+    def _end_greeting(self) -> bytes:
+        """Check the peer's mechanism, and begin this side's."""
+        theirs = self._data[12:_MECHANISM_END]
+        if theirs != self._mechanism.name:
+            raise WrongMechanism(theirs.rstrip(_ZERO).decode("ascii", "replace"))
+        self._mechanism_known, self._minor = True, self._data[11]
+        return _ZERO + self._mechanism.begin()
+
+    def _refuse_without_keys(self) -> None:
+        """Refuse a peer of an older protocol: a mechanism with keys must not be given up for one without."""
+        if self._mechanism.name != NULL:
+            raise WrongMechanism("NULL")
+
+    def _read_identity(self, offset: int) -> None:
+        """Read the identity of an older peer, which ends its handshake; it has no flags."""
+        found = self._read_header(self._data, offset, _MAX_IDENTITY)
+        if found is not None and found[0]:
+            raise MalformedMessage("it does not begin as ZeroMQ does")
+        if found is not None and found[2] <= len(self._data):
+            self._finish(self._data[found[2] :])
+
+    def _read_frames(self) -> bytes:
+        """Pass the received frames to the mechanism; return what it has to say."""
+        mechanism, offset, reply = self._mechanism, GREETING_SIZE, b""
+        while not mechanism.is_done and (found := read_frame(self._data, offset, MAX_COMMAND)) is not None:
+            flags, start, offset = found
+            reply += mechanism.receive_frame(flags, self._data[start:offset])
+        self._data = self._data[:GREETING_SIZE] + self._data[offset:]
+        if mechanism.is_done:
+            self._finish(self._data[GREETING_SIZE:])
+        return reply
+
+
+class ServerHandshake(Handshake):
+    """The handshake as a ROUTER.
+
+    A peer of another protocol is refused by its first two bytes: a frame of ZMTP 1 that is an identity has no flags,
+    and no identity begins with a zero byte, which ZeroMQ reserves. Otherwise text would be a long identity, and what
+    follows it a message: any web page can have a browser send that to this machine. With keys, only peers of ZMTP 3
+    are admitted.
+
+    Args:
+        mechanism: NULL if None.
+    """
+
+    def __init__(self, mechanism: Mechanism | None = None) -> None:
+        super().__init__(mechanism or NullMechanism(b"ROUTER", CLIENTS))
+        self._step: Callable[[], bytes | None] = self._read_signature
+
+    def receive_data(self, data: bytes) -> bytes:
+        """Take what was received; return what to send.
+
+        Raises:
+            HandshakeRefused: the peer refuses the connection, or speaks another protocol (UnsupportedProtocol).
+            MalformedMessage, LimitExceeded: it sends something else.
+        """
+        self._data += data
+        replies = []
+        while not self.is_done and (reply := self._step()) is not None:
+            replies.append(reply)
+        return b"".join(replies)
+
+    # Each step returns what to send, or None if more has to be received first.
+
+    def _read_signature(self) -> bytes | None:
         data = self._data
-        if not data or (data[0] == 0xFF and len(data) < len(zmtp.SIGNATURE)):
+        if not data or (data[0] == 0xFF and len(data) < len(SIGNATURE)):
             return None
         if data[0] != 0xFF or not data[9] & 1:
             if data[0] == 0xFF:
                 self._refuse_without_keys("ZMTP 1")
-            self._step = self._first_identity
+            self._step = self._zmtp1_identity
             return b""
-        self._step = self._revision
-        return bytes((zmtp.REVISION,))
+        self._step = self._read_revision
+        return bytes((REVISION,))
 
-    def _refuse_without_keys(self, what: str) -> None:
-        """Refuses a peer whose protocol knows no keys, where they are asked for."""
-        if not self._null:
-            raise Refused(f"{what} has no keys")
+    def _refuse_without_keys(self, version: str) -> None:
+        """Refuse a peer whose protocol has no keys, if this side has them."""
+        if self._mechanism.name != NULL:
+            raise HandshakeRefused(f"{version} has no keys")
 
-    def _first_identity(self) -> bytes | None:
-        """The one frame before the messages; its flags and its first byte are looked at before the rest has come."""
+    def _zmtp1_identity(self) -> bytes | None:
+        """Read the one frame before the messages; its flags and its first byte are checked before the rest has come."""
         data = self._data
         at = 9 if data[0] == 0xFF else 1
         flags, first = data[at : at + 1], data[at + 1 : at + 2]
-        strange = data[0] == 0 or bool(flags.strip(_ZERO))
-        found = None if strange or at == 1 else zmtp.read_first_head(data, 0, zmtp.MAX_COMMAND)
-        empty = data[:2] == _NO_IDENTITY or (found is not None and found[1] == found[2])
-        if strange or (first == _ZERO and not empty):
-            raise Foreign(next(protocol for words, protocol in _FIRST_WORDS if words.match(data)))
-        if not first and not empty:
-            return None  # what it speaks can be told from the next byte
+        is_foreign = data[0] == 0 or bool(flags.strip(_ZERO))
+        found = None if is_foreign or at == 1 else read_header_v1(data, 0, MAX_COMMAND)
+        is_empty = data[:2] == _NO_IDENTITY or (found is not None and found[1] == found[2])
+        if is_foreign or (first == _ZERO and not is_empty):
+            raise UnsupportedProtocol(next(protocol for words, protocol in _FIRST_WORDS if words.match(data)))
+        if not first and not is_empty:
+            return None  # the next byte shows what it speaks
         self._refuse_without_keys("ZMTP 1")
-        self.head, self.read_head = zmtp.first_head, zmtp.read_first_head
-        return self._end(0)
+        self._header, self._read_header = frame_header_v1, read_header_v1
+        return self._read_identity(0)
 
-    def _revision(self) -> bytes | None:
+    def _read_revision(self) -> bytes | None:
         if len(self._data) < 11:
             return None
-        if self._data[10] >= zmtp.REVISION:
-            self._step = self._greeted
-            return zmtp.greeting(self._mechanism)
-        if self._data[10] != _OLD_REVISION:
-            raise Refused(f"revision {self._data[10]}")
+        if self._data[10] >= REVISION:
+            self._step = self._read_greeting
+            return self._greeting() + _ZERO + self._mechanism.begin()
+        if self._data[10] != _REVISION_2:
+            raise HandshakeRefused(f"revision {self._data[10]}")
         self._refuse_without_keys("ZMTP 2")
-        self._step = self._old_identity
-        return bytes((_ROUTER,)) + zmtp.frame(b"")
+        self._step = self._zmtp2_identity
+        return bytes((_ROUTER_2,)) + encode_frame(b"")
 
-    def _old_identity(self) -> bytes | None:
-        if len(self._data) > 11 and self._data[11] not in _OLD_PEERS:
-            raise Refused(f"a socket of type {self._data[11]}")
-        return self._end(12)
+    def _zmtp2_identity(self) -> bytes | None:
+        if len(self._data) > 11 and self._data[11] not in _CLIENTS_2:
+            raise HandshakeRefused(f"a socket of type {self._data[11]}")
+        return self._read_identity(12)
 
-    def _greeted(self) -> bytes | None:
-        if len(self._data) < zmtp.GREETING:
+    def _read_greeting(self) -> bytes | None:
+        if len(self._data) < GREETING_SIZE:
             return None
-        if self._data[12:32] != self._mechanism.name:
-            raise Refused(f"mechanism {self._data[12:32].rstrip(bytes(1))!r}")
-        self._data, self._step = self._data[zmtp.GREETING :], self._agree
+        theirs = self._data[12:_MECHANISM_END]
+        if theirs != self._mechanism.name:
+            raise HandshakeRefused(f"mechanism {theirs.rstrip(_ZERO)!r}")
+        self._minor = self._data[11]
+        self._data, self._step = self._data[GREETING_SIZE:], self._read_mechanism_frame
         return b""
 
-    def _agree(self) -> bytes | None:
-        found = zmtp.read_frame(self._data, 0, zmtp.MAX_COMMAND)
+    def _read_mechanism_frame(self) -> bytes | None:
+        found = read_frame(self._data, 0, MAX_COMMAND)
         if found is None:
             return None
         flags, start, stop = found
-        said = self._mechanism.receive(flags, self._data[start:stop])
+        reply = self._mechanism.receive_frame(flags, self._data[start:stop])
         self._data = self._data[stop:]
-        if self._mechanism.done:
-            self.done, self.rest = True, self._data
-        return said
+        if self._mechanism.is_done:
+            self._finish(self._data)
+        return reply
 
-    def _end(self, at: int) -> bytes | None:
-        """The identity that ends the handshake."""
-        found = self.read_head(self._data, at, zmtp.MAX_COMMAND)
+    def _read_identity(self, offset: int) -> bytes | None:
+        """Read the identity that ends the handshake."""
+        found = self._read_header(self._data, offset, MAX_COMMAND)
         if found is None or found[2] > len(self._data):
             return None
         _, start, stop = found
         if stop - start > _MAX_IDENTITY:
             raise MalformedMessage(f"an identity of {stop - start} bytes")
-        self.done, self.rest = True, self._data[stop:]
+        self._finish(self._data[stop:])
         return b""
