@@ -39,25 +39,29 @@ class World:
         self.done.append((identity, self.name(job)))
         return True
 
-    def execute(self):
-        while (ready := self.scheduler.next_job()) is not None:
-            identity, job = ready
-            if (job.is_tried or not self.respond(identity, job)) and self.scheduler.start(identity, job):
-                self.running.append(ready)
+    def execute(self, identity, job, is_tried=False):
+        if (is_tried or not self.respond(identity, job)) and self.scheduler.start(identity, job):
+            self.running.append((identity, job))
 
-    def add(self, job, identity=A):
-        self.scheduler.submit(identity, job)
-        self.execute()
+    def execute_waiting(self):
+        while (released := self.scheduler.next_job()) is not None:
+            self.execute(*released)
+
+    def add(self, job, identity=A, is_tried=False):
+        if self.scheduler.submit(identity, job):
+            self.execute(identity, job, is_tried)
+        else:
+            self.execute_waiting()
 
     def resume(self):
         self.scheduler.resume()
-        self.execute()
+        self.execute_waiting()
 
     def finish(self, index=0):
         identity, job = self.running.pop(index)
         self.done.append((identity, self.name(job)))
         self.scheduler.complete(identity, job)
-        self.execute()
+        self.execute_waiting()
 
     @staticmethod
     def name(job):
@@ -135,9 +139,7 @@ def test_one_client_has_only_so_many_requests_at_the_workers(world):
 
 
 def test_a_request_that_has_been_tried_is_not_tried_again(world):
-    job = quick("1")
-    job.is_tried = True
-    world.add(job)
+    world.add(quick("1"), is_tried=True)
     assert world.answered == []
     assert len(world.running) == 1
 

@@ -2,7 +2,7 @@
 
 A request waits for earlier responses that are due first, for a worker, or for its client to read. The scheduler is
 sans-I/O: it has no socket, thread or clock, and calls nothing back. Its caller reports events (``submit``,
-``complete``, ``block``...) and then executes what ``next_job`` returns, until that is None.
+``complete``, ``block``...), and executes the jobs that ``submit`` and ``next_job`` release.
 """
 
 from collections import deque
@@ -31,7 +31,7 @@ class Job:
         frames: of the message.
         peer: the client's identity as its handshake proved it; None without keys.
         exchange: the decoded request; None until it has been decoded, which a worker does with large messages.
-        is_tried: it has just been tried, and cannot be answered without waiting.
+
         has_id: the client sent an id, and so can match responses in any order. False until it is decoded.
         nbytes: approximate bytes of memory.
     """
@@ -39,7 +39,7 @@ class Job:
     frames: Sequence[bytes]
     peer: str | None = None
     exchange: Exchange | None = None
-    is_tried: bool = False
+
     has_id: bool = field(init=False)
     nbytes: int = field(init=False)
 
@@ -85,15 +85,13 @@ class _Turn:
 
     Attributes:
         identity: of the client.
-        client: whose turn it is.
-        remaining: the number of waiting jobs that may start; None for a turn of one job that has just been submitted.
-        job: that job, until it is returned.
+        client: its state.
+        remaining: the number of waiting jobs that may start.
     """
 
     identity: bytes
     client: _ClientState
-    remaining: int | None = None
-    job: Job | None = None
+    remaining: int
 
 
 class Scheduler:
@@ -125,17 +123,18 @@ class Scheduler:
 
     # Events
 
-    def submit(self, identity: bytes, job: Job) -> None:
-        """Add a job: it is the next one, or it waits."""
-        client = self._clients.setdefault(identity, _ClientState())
+    def submit(self, identity: bytes, job: Job) -> bool:
+        """Return True if a new job is to be executed now; otherwise it waits, and others may be next."""
+        client = self._clients.get(identity)
+        if client is None:
+            return True
         if not client.is_paused and client.can_start(job, is_first=not client.queue):
-            self._turn = _Turn(identity, client, job=job)
-            return
-        job.is_tried = False
+            return True
         client.queue.append(job)
         self._count_queued(client, job, +1)
         if client.is_paused:
             self._unpause(identity, client, _PAUSED_QUANTUM)
+        return False
 
     def complete(self, identity: bytes, job: Job) -> None:
         """Report that a worker has finished a job and its response is sent; jobs that waited for that are next."""
@@ -186,18 +185,15 @@ class Scheduler:
     # Decisions
 
     def next_job(self) -> tuple[bytes, Job] | None:
-        """Return the next job to execute and its client; None if there is none.
+        """Return the next waiting job to execute and its client; None if there is none.
 
-        The caller answers the job without waiting or calls ``start``, and then calls this method again.
+        The caller answers the job without waiting, or calls ``start``. Then it calls this method again.
         """
         turn = self._turn
         if turn is None:
             return None
         identity, client = turn.identity, turn.client
-        if turn.job is not None:
-            job, turn.job = turn.job, None
-            return identity, job
-        if turn.remaining is not None and client.queue and client.can_start(client.queue[0], is_first=True):
+        if client.queue and client.can_start(client.queue[0], is_first=True):
             if turn.remaining:
                 turn.remaining -= 1
                 job = client.queue.popleft()
@@ -209,15 +205,14 @@ class Scheduler:
         return None
 
     def start(self, identity: bytes, job: Job) -> bool:
-        """Return True if a worker is to execute the job; otherwise the job waits, as too many of its client run."""
-        client = self._clients[identity]
+        """Return True if a worker is to execute the job; otherwise it waits, as too many of its client's run."""
+        client = self._clients.setdefault(identity, _ClientState())
         if client.running < self._max_running:
             client.running += 1
             client.is_ordered_running = client.is_ordered_running or not job.has_id
             self._count(job, +1)
             return True
-        job.is_tried = False
-        if self._turn is not None and self._turn.remaining is None:
+        if self._turn is None:  # it is new
             client.queue.append(job)
         else:
             client.queue.appendleft(job)

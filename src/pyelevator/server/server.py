@@ -207,18 +207,24 @@ class Server:
                 if response is not None and (len(response[-1]) < _LARGE or self._budget.admits(response)):
                     self._send(identity, response)
                     return
-        self._scheduler.submit(identity, Job(frames, peer, exchange, is_tried=identity not in self._scheduler))
-        self._execute()
+        job, is_tried = Job(frames, peer, exchange), identity not in self._scheduler
+        if self._scheduler.submit(identity, job):
+            self._execute(identity, job, is_tried)
+        else:
+            self._execute_waiting()
         if self._scheduler.blocked_bytes(identity) > self._limits.max_blocked_bytes:
             self._disconnect_slow_client(identity)
 
-    def _execute(self) -> None:
-        """Execute the jobs that the scheduler releases: here if they are fast, otherwise in a worker."""
-        while (ready := self._scheduler.next_job()) is not None:
-            identity, job = ready
-            if (job.is_tried or not self._try_respond(identity, job)) and self._scheduler.start(identity, job):
-                self._startable.append(ready)
-                self._start_workers()
+    def _execute(self, identity: bytes, job: Job, is_tried: bool = False) -> None:
+        """Execute a job that the scheduler has released: here if it is fast, otherwise in a worker."""
+        if (is_tried or not self._try_respond(identity, job)) and self._scheduler.start(identity, job):
+            self._startable.append((identity, job))
+            self._start_workers()
+
+    def _execute_waiting(self) -> None:
+        """Execute the waiting jobs that may start now."""
+        while (released := self._scheduler.next_job()) is not None:
+            self._execute(*released)
 
     def _try_respond(self, identity: bytes, job: Job) -> bool:
         response = None if job.exchange is None else self._responder.try_respond(job.exchange)
@@ -257,7 +263,7 @@ class Server:
             if self._budget.admits(frames) or not job.frames:
                 self._send(identity, frames)
                 self._scheduler.complete(identity, job)
-                self._execute()
+                self._execute_waiting()
             else:  # it is executed again when there is space
                 self._postponed[identity] = None
                 self._scheduler.put_back(identity, job)
@@ -312,7 +318,7 @@ class Server:
                 scheduler.unblock(identity)
         while scheduler.paused:
             scheduler.resume()
-            self._execute()
+            self._execute_waiting()
             if monotonic() >= until:
                 break
         if not self._has_waiting:
