@@ -2,15 +2,16 @@
 
 import math
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, groupby
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain, groupby, starmap
 from typing import Any, Final
 
 from attrs import frozen
 
 from pyelevator.arguments import kind_of
 from pyelevator.codec.base import refused
-from pyelevator.commands import COMMANDS, PIPELINED, Command, Range, Unknown
+from pyelevator.commands import COMMANDS, PIPELINED, Command, Keyed, Range, Unknown
 from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
 
 
@@ -88,14 +89,17 @@ def _read_nothing(args: list[Any]) -> list[Any]:  # noqa: ARG001
 
 def _write_pipeline(pipeline: Any) -> tuple[list[Any]]:
     """Commands of one kind next to one another as a run: ``[verb, extras, [args, ...]]``."""
-    runs = []
-    for (verb, extras), run in groupby(pipeline.commands, _run_of):
-        runs.append((verb, dict(extras), list(map(ARGS[verb].write, run))))
+    runs: list[Any] = []
+    kinds: Iterator[tuple[Any, Iterator[Any]]] = groupby(pipeline.commands, type)
+    for kind, alike in kinds:
+        write = ARGS[kind.verb].write
+        for extras, run in groupby(alike, _extras_of) if kind.meta_fields else [((), alike)]:
+            runs.append((kind.verb, dict(extras), list(map(write, run))))
     return (runs,)
 
 
-def _run_of(command: Command[Any]) -> tuple[str, tuple[Any, ...]]:
-    return command.verb, tuple(extras_of(command).items()) if command.meta_fields else ()
+def _extras_of(command: Command[Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(extras_of(command).items())
 
 
 def _read_pipeline(args: list[Any]) -> list[Any]:
@@ -166,9 +170,10 @@ def _build_all(
     for count in set(map(len, calls)):
         if not layout.least <= count <= layout.most:
             raise _wrong_count(kind, count)
-    extras, read = _told(kind, meta), layout.read
+    extras = _told(kind, meta)
+    make: Callable[..., Any] = kind.make if issubclass(kind, Keyed) else partial(kind, **extras) if extras else kind
     try:
-        return [kind(*read(args), **extras) for args in calls]
+        return list(starmap(make, calls if layout.read is list else map(layout.read, calls)))
     except UsageError as error:
         raise refused(kind.verb, error) from error
 

@@ -3,6 +3,7 @@
 import pytest
 
 from pyelevator.application import Application, InterceptedApplication, Policy
+from pyelevator.application.handlers import pipelines
 from pyelevator.commands import PUT, Batch, Delete, Exists, Get, MGet, Pipeline, Put, Range, Slice
 from pyelevator.engines.base import EngineFileError
 from pyelevator.engines.memory import MemoryEngine
@@ -156,6 +157,14 @@ def test_many_keys_read_at_once_have_outcomes_in_order(ask, commands):
     assert outcomes(answer) == [
         one for key in commands for one in ((b"v" + key, True) if key in there else (missing(key.decode()), False))
     ]
+
+
+@pytest.mark.parametrize("commands", [KEYS, KEYS[::-1], KEYS[:300] * 2])
+def test_many_values_that_exist_are_the_outcomes_as_they_are(ask, commands, monkeypatch):
+    ask(Batch([(PUT, key, key[:-4] if key == KEYS[5] else b"v" + key) for key in KEYS]))
+    monkeypatch.delattr(pipelines._PipelineRun, "_value_outcome")
+    answer = ask(Pipeline([Get(key) for key in commands]))
+    assert outcomes(answer) == [b"" if key == KEYS[5] else b"v" + key for key in commands]
 
 
 def test_reads_see_the_writes_before_them_and_not_later_ones(ask):

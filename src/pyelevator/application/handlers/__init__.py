@@ -37,7 +37,7 @@ def _unbounded_cost(_: Any) -> int:
 
 
 _PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
-    Get: ReadHandler(keys.get, from_value=keys.value_or_raise),
+    Get: ReadHandler(keys.get, from_value=keys.value_or_raise, returns_value=True),
     Exists: ReadHandler(keys.exists, from_value=keys.is_value),
     MGet: ReadHandler(keys.multi_get, lambda c: len(c.keys)),
     Range: ReadHandler(scans.scan_range, _unbounded_cost),

@@ -48,11 +48,13 @@ class ReadHandler:
         from_value: computes the payload from the command and the value of its one key, if that is all it needs.
             Pipelines of many such commands then need neither a request nor a response for each, and read many keys at
             once.
+        returns_value: True if that payload is the value itself, where there is one.
     """
 
     handle: Callable[[Engine, Any, Request[Any], Context], Response]
     cost: CostEstimate | None = None
     from_value: Callable[[Any, bytes | None], Any] | None = None
+    returns_value: bool = False
 
     def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
         with catalog.get_database(request.uid) as engine:

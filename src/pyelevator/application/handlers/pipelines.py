@@ -11,9 +11,9 @@ from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
 from pyelevator.application.fairness import CHUNK_ROWS
 from pyelevator.application.handlers.kinds import UNBOUNDED, ReadHandler, check_batch_size
-from pyelevator.application.limits import ByteCounter, size_of
+from pyelevator.application.limits import ByteCounter, size_of, size_of_values
 from pyelevator.commands import Command, Delete, Pipeline, Put
-from pyelevator.engines.base import Engine
+from pyelevator.engines.base import Engine, is_complete
 from pyelevator.errors import WrongValue
 from pyelevator.messages import Request, Response
 
@@ -93,14 +93,26 @@ class _PipelineRun:
                 yield from run(batch)
                 self.context.cooperation.checkpoint()
 
-    def _multi_get(self, batch: list[Any]) -> Iterator[Any]:
+    def _multi_get(self, batch: list[Any]) -> Iterable[Any]:
         """Read many keys at once; if that fails, one by one, so that each command has an error of its own."""
         keys = [command.key for command in batch]
         values: Iterable[bytes | None] = map(self.engine.get, keys)
         if len(keys) >= CHUNK_ROWS and self.bytes_left >= 0:
             with suppress(Exception):
-                values = self.engine.collect(keys, ByteCounter(self.context))
+                values = collected = self.engine.collect(keys, ByteCounter(self.context))
+                if self._are_outcomes(batch, collected):
+                    return collected
         return map(self._value_outcome, batch, repeat(iter(values)))
+
+    def _are_outcomes(self, batch: list[Any], values: Sequence[bytes | None]) -> bool:
+        """Whether nothing is to be done with the values: they are what was asked for, all there, and not too large."""
+        size = size_of_values(values)
+        if size > self.bytes_left or not is_complete(values):
+            return False
+        if not all(self.handlers[kind].returns_value for kind in set(map(type, batch))):
+            return False
+        self.bytes_left -= size
+        return True
 
     def _value_outcome(self, command: Any, values: Iterator[bytes | None]) -> Any:
         if self.bytes_left < 0:
