@@ -12,7 +12,7 @@ from pyelevator.server import Server
 
 
 def use_another_program(path: Path) -> None:
-    """Stands for the program whose data we want to see: it opens its LevelDB, writes, and closes it."""
+    """Play the other program: open its LevelDB, write, and close it."""
     with LevelDbStorage().open(str(path), {}) as database:
         database.write([(PUT, b"user:ann", b"Ann"), (PUT, b"user:bob", b"Bob"), (PUT, b"version", b"3")])
 

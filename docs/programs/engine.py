@@ -21,8 +21,8 @@ COLUMNS = {(True, True): "key, value", (True, False): "key", (False, True): "val
 
 
 @contextmanager
-def mapped() -> Iterator[None]:
-    """Whatever SQLite raises is an EngineError to the application, which answers with its text."""
+def translated_errors() -> Iterator[None]:
+    """Translate errors of SQLite to EngineError, whose text the application sends to the client."""
     try:
         yield
     except sqlite3.Error as error:
@@ -30,7 +30,7 @@ def mapped() -> Iterator[None]:
 
 
 def connect(path: str, file: str = FILE) -> sqlite3.Connection:
-    # No transactions but our own, and any thread: what must not overlap, the engine's lock keeps apart.
+    # No implicit transactions, and any thread: the engine's lock serializes what must not overlap.
     return sqlite3.connect(Path(path, file), isolation_level=None, check_same_thread=False, timeout=10)
 
 
@@ -40,25 +40,25 @@ def readable(damaged: sqlite3.Connection, order: str) -> Iterator[Any]:
 
 
 class Snapshot(ReadView):
-    """A transaction that reads: in WAL mode it sees the moment of its first read, whatever is written meanwhile."""
+    """A read transaction: in WAL mode it sees the moment of its first read, unaffected by later writes."""
 
     _connection: Any = None
 
     def __init__(self, path: str) -> None:
         self._lock = threading.Lock()
-        with mapped():
+        with translated_errors():
             self._connection = connect(path)
             self._connection.execute("BEGIN")
             self._connection.execute("SELECT 1 FROM pairs LIMIT 1").fetchone()
 
     def get(self, key: bytes) -> bytes | None:
-        with self._lock, mapped():
+        with self._lock, translated_errors():
             row = self._connection.execute("SELECT value FROM pairs WHERE key = ?", (key,)).fetchone()
         return None if row is None else row[0]
 
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
-        with mapped():
-            self._connection.execute("SELECT 1")  # raises if it is closed, also where there are no keys
+        with translated_errors():
+            self._connection.execute("SELECT 1")  # raises if it is closed, also without keys
         return [self.get(key) for key in keys]
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
@@ -71,15 +71,15 @@ class Snapshot(ReadView):
         parts = COLUMNS[bounds.include_key, bounds.include_value]
         order = "DESC" if bounds.reverse else "ASC"
         query = f"SELECT {parts} FROM pairs WHERE {' AND '.join(conditions)} ORDER BY key {order}"
-        with mapped():
+        with translated_errors():
             rows = self._connection.execute(query, values)
-        return self._items(rows, whole=bounds.include_key and bounds.include_value)
+        return self._items(rows, as_pairs=bounds.include_key and bounds.include_value)
 
-    def _items(self, rows: sqlite3.Cursor, *, whole: bool) -> Iterator[Any]:
-        """A generator, because it keeps this snapshot alive until somebody has read it, or lets go of it."""
-        with mapped():
+    def _items(self, rows: sqlite3.Cursor, *, as_pairs: bool) -> Iterator[Any]:
+        """Yield the items, as a generator, because it keeps this snapshot alive until it is exhausted or closed."""
+        with translated_errors():
             for row in rows:
-                yield row if whole else row[0]
+                yield row if as_pairs else row[0]
 
     def close(self) -> None:
         if self._connection is not None:
@@ -95,13 +95,13 @@ class SqliteEngine(Engine):
         self._path, self._leave = path, leave
         self._lock = threading.Lock()
         self._closed = False
-        with mapped():
+        with translated_errors():
             self._connection = connect(path)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute(TABLE)
 
     def get(self, key: bytes) -> bytes | None:
-        with self._lock, mapped():
+        with self._lock, translated_errors():
             row = self._connection.execute("SELECT value FROM pairs WHERE key = ?", (key,)).fetchone()
         return None if row is None else row[0]
 
@@ -121,7 +121,7 @@ class SqliteEngine(Engine):
         if not self._lock.acquire(wait):
             raise EngineBusy("another write is going on")
         try:
-            with mapped():
+            with translated_errors():
                 self._write(ops, "FULL" if sync else "NORMAL")
         finally:
             self._lock.release()
@@ -141,16 +141,16 @@ class SqliteEngine(Engine):
             raise
 
     def compact(self) -> None:
-        with self._lock, mapped():
+        with self._lock, translated_errors():
             self._connection.execute("VACUUM")
 
     def approximate_size(self) -> int:
-        with self._lock, mapped():
+        with self._lock, translated_errors():
             (pages,), (size,) = (self._connection.execute(f"PRAGMA page_{it}").fetchone() for it in ("count", "size"))
         return int(pages * size)
 
     def backup(self, path: str) -> None:
-        with suppress(FileExistsError), mapped():
+        with suppress(FileExistsError), translated_errors():
             Path(path).mkdir(parents=True)
             with self._lock:
                 copy = connect(path)
@@ -212,7 +212,7 @@ class SqliteStorage(Storage):
             raise EngineError(f"there is no database at {path}")
         self._enter(path)
         try:
-            with mapped(), closing(connect(path)) as damaged, closing(connect(path, SAVED)) as saved:
+            with translated_errors(), closing(connect(path)) as damaged, closing(connect(path, SAVED)) as saved:
                 saved.execute(TABLE)
                 saved.execute("BEGIN")
                 for order in ("ASC", "DESC"):  # from both ends, each as far as it can be read
@@ -228,7 +228,7 @@ class SqliteStorage(Storage):
         self._check_closed(path)
         for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", SAVED, *([DAMAGED] if set_aside else [])):
             Path(path, name).unlink(missing_ok=True)
-        with suppress(OSError):  # somebody else has something in it, or there is none
+        with suppress(OSError):  # it has other files, or does not exist
             Path(path).rmdir()
 
 
