@@ -25,10 +25,10 @@ from pyelevator.application import Application
 from pyelevator.application.handlers import FEATURES
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
-from pyelevator.conversation import Conversation, Reader
 from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.loadtest.workloads import key, random_keys, value
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import ClientProtocol, RequestDecoder
 from pyelevator.transports import FakeTransport, Transport
 from pyelevator.transports.sockets.listener import ZmtpListener
 from pyelevator.transports.sockets.transport import ZmtpTransport
@@ -102,8 +102,8 @@ def client_stages(example: Example) -> list[Stage]:
     command = micros(lambda: Get(b"0000000000000007"))
     result = micros(lambda: client._text.value(example.command.result(example.response.payload)))
     encode = micros(lambda: example.codec.encode_request(example.request))
-    conversation = Conversation(example.codec)
-    decode = micros(lambda: _passed(conversation, example)) - encode
+    protocol = ClientProtocol(example.codec)
+    decode = micros(lambda: _passed(protocol, example)) - encode
     lane = whole - command - result - encode - decode
     return [
         Stage("client", "command: arguments become a frozen Get", command),
@@ -114,14 +114,14 @@ def client_stages(example: Example) -> list[Stage]:
     ]
 
 
-def _passed(conversation: Conversation, example: Example) -> None:
-    conversation.carry(example.request)
-    conversation.receive(example.answer)
+def _passed(protocol: ClientProtocol, example: Example) -> None:
+    protocol.carry(example.request)
+    protocol.receive(example.answer)
 
 
 def server_stages(example: Example, application: Application) -> list[Stage]:
     """The server's part but for its socket."""
-    reader = Reader()
+    reader = RequestDecoder()
     exchange = reader.read(example.asked)
     with application.catalog.get_database(example.request.uid) as engine:
         found = micros(lambda: engine.get(example.command.key))

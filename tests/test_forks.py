@@ -66,7 +66,7 @@ def test_a_number_is_never_that_of_a_process_without_one():
 def test_ids_begin_at_other_numbers_in_parent_and_child_whatever_they_have_in_common(fork):
     program = f"""
     import ctypes, os, random
-    from pyelevator.conversation import first_id
+    from pyelevator.protocol import first_id
 
     random.seed(1)
     pid = {fork}()

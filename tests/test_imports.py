@@ -19,7 +19,7 @@ ROWS = [
     {"codec", "interceptors", "engines"},
     {"legacy", "compat"},
     {"application"},
-    {"conversation"},
+    {"protocol"},
     {"transports"},
     {"auth"},
     {"client", "server", "proxy"},

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from pyelevator import ConnectTimeout, Elevator, RequestTimeout, TransportError
 from pyelevator.application import Application
-from pyelevator.conversation import Reader
 from pyelevator.deadlines import Deadline
+from pyelevator.protocol import RequestDecoder
 from pyelevator.transports import Transport
 
 NUMBER = struct.Struct(">I")
@@ -114,7 +114,7 @@ def seconds(deadline: Deadline) -> float | None:
 class Handler(StreamRequestHandler):
     """The other end: the reader turns whatever comes into a request, and the application's answer into frames."""
 
-    reader = Reader()
+    reader = RequestDecoder()
     application: Application
 
     def handle(self) -> None:

@@ -12,9 +12,9 @@ from pyelevator import AsyncElevator, Elevator
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import DbConnect, Get, Put
-from pyelevator.conversation import Reader
 from pyelevator.errors import ConnectTimeout
 from pyelevator.messages import Request
+from pyelevator.protocol import RequestDecoder
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.transports import Curve
 from pyelevator.transports.curve import KeyPair
@@ -28,7 +28,7 @@ class LibzmqServer:
     def __init__(self):
         pair, mine = KeyPair.generate(), KeyPair.generate()
         self.curve = Curve(pair.public_key, mine.public_key, mine.secret_key)
-        self._application, self._reader = Application.in_memory(), Reader()
+        self._application, self._reader = Application.in_memory(), RequestDecoder()
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.set(zmq.LINGER, 0)

@@ -44,7 +44,7 @@ def http_request(application, method=b"POST"):
     return head % (path, len(body)) + body
 
 
-OPENINGS = {
+REQUEST_PREFIXES = {
     "POST": http_request,
     "PUT": lambda application: http_request(application, b"PUT"),
     "a method of its own": lambda application: http_request(application, b"zAP"),
@@ -110,9 +110,9 @@ def say(url, data):
         return has_ended(connection)
 
 
-@pytest.mark.parametrize("opening", OPENINGS)
+@pytest.mark.parametrize("opening", REQUEST_PREFIXES)
 def test_another_protocol_gets_nothing_done_and_loses_its_connection(place, application, opening):
-    assert say(place, OPENINGS[opening](application))
+    assert say(place, REQUEST_PREFIXES[opening](application))
     assert application.catalog.names() == ["default", "victim"]
 
 
@@ -120,7 +120,7 @@ def test_another_protocol_gets_nothing_done_and_loses_its_connection(place, appl
 @pytest.mark.parametrize("place", ["server", "proxy"], indirect=True)
 @pytest.mark.parametrize("way", ["open", "keys"], indirect=True)
 def test_the_log_says_once_a_minute_what_was_refused_and_nothing_of_it(place, application, caplog, opening, protocol):
-    data = OPENINGS[opening](application)
+    data = REQUEST_PREFIXES[opening](application)
     with caplog.at_level(logging.DEBUG):
         for _ in range(3):
             say(place, data)

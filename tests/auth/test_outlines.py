@@ -27,10 +27,10 @@ from pyelevator.commands import (
     Range,
     Unknown,
 )
-from pyelevator.conversation import Reader
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import RequestDecoder
 from support.abused import CODEC, MB, Abused, connected
 from torture.malformed import resident
 
@@ -126,7 +126,7 @@ def reader(monkeypatch):
     for codec in DIALECTS.values():
         monkeypatch.setattr(codec, "decode_request", unread)
         monkeypatch.setattr(codec, "minimal_request", lambda *_: None)
-    return lambda refuses: Reader(refuses=refuses)
+    return lambda refuses: RequestDecoder(refuses=refuses)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from support.steps import Interrupt, each_step
 
 KEYS = [f"{i:04}" for i in range(700)]
 PAIRS = [[key, key] for key in KEYS]
-FILES = ("client", "flows.py", "conversation.py")
+FILES = ("client", "flows.py", "protocol.py")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pyelevator import (
 )
 from pyelevator.application import Application
 from pyelevator.codec import Limits
-from pyelevator.conversation import Reader
+from pyelevator.protocol import RequestDecoder
 from pyelevator.proxy import Proxy
 from pyelevator.server import Server
 from pyelevator.transports import FakeTransport
@@ -47,7 +47,7 @@ def url(request, caplog):
         "proxy before it": lambda: proxied(SMALL, ROOMY),
         "narrower proxy": lambda: proxied(ROOMY, SMALL),
     }
-    with ways[request.param]() as url, caplog.at_level(logging.INFO, "pyelevator.conversation"):
+    with ways[request.param]() as url, caplog.at_level(logging.INFO, "pyelevator.protocol"):
         yield url
     assert "refused a message" not in caplog.text
 
@@ -157,7 +157,7 @@ def test_a_request_just_at_the_limit_is_sent_and_answered():
 
 def test_a_fake_tells_its_limit_too():
     transport = FakeTransport()
-    transport._reader = Reader(SMALL)
+    transport._reader = RequestDecoder(SMALL)
     transport.clone = lambda: transport
     with Elevator(transport=transport) as E, pytest.raises(MessageTooLarge, match=TOO_LARGE):
         E.Put("k", LARGE)

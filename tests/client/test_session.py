@@ -15,12 +15,12 @@ from pyelevator.client.sync.pool import PooledConnection
 from pyelevator.client.sync.session import Session
 from pyelevator.codec import ClassicCodec, FlatCodec
 from pyelevator.commands import Get, Ping, Range
-from pyelevator.conversation import Conversation
 from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.errors import MalformedMessage, PoolTimeout, RequestTimeout
 from pyelevator.flows import Send, Sleep
 from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import ClientProtocol
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, Transport
 
@@ -257,10 +257,10 @@ def test_an_interrupt_at_any_moment_leaves_a_lane_that_answers_rightly(codec, mo
     times = 2 if codec is FlatCodec else 1
     session, lanes = session_over([reply([[b"a", b"1"]])] * times, [reply([[b"b", b"2"]])], codec=codec())
     where, name = {
-        "submit": (Conversation, "carry"),
+        "submit": (ClientProtocol, "carry"),
         "send": (Scripted, "send"),
         "receive": (Scripted, "receive"),
-        "match": (Conversation, "receive"),
+        "match": (ClientProtocol, "receive"),
         "renew": (PooledConnection, "_reset"),
     }[moment]
     done = getattr(where, name)

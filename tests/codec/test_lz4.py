@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pyelevator.codec import ClassicCodec, FlatCodec, Limits
 from pyelevator.codec import lz4 as frames_of
 from pyelevator.commands import Get, Range
-from pyelevator.conversation import Reader
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage, MissingExtra
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import RequestDecoder
 
 ASKED = Request(Get("k"), "u", compression=True)
 HEADER = msgpack.packb({"status": 1, "err_msg": None, "compression": True, "err_code": None})
@@ -79,7 +79,7 @@ def test_a_failure_is_not_compressed_without_lz4(without_lz4):
 )
 @pytest.mark.parametrize("message", [{"cmd": "PUT", "args": ["k", 123]}, {"cmd": "GET", "args": []}, {"args": []}])
 def test_what_cannot_be_read_is_refused_compressed_where_that_is_asked(message, meta, compressed):
-    exchange = Reader().read([msgpack.packb(message | {"meta": meta, "uid": "u"})])
+    exchange = RequestDecoder().read([msgpack.packb(message | {"meta": meta, "uid": "u"})])
     assert exchange.request is None
     assert failure_is_compressed(exchange.encode(exchange.refusal)) is compressed
 

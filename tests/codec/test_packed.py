@@ -6,8 +6,8 @@ from pyelevator.application import Application, InterceptedApplication
 from pyelevator.codec import ClassicCodec
 from pyelevator.codec.packed import PackedPage, PackedRows
 from pyelevator.commands import PUT, Batch, Range, Slice
-from pyelevator.conversation import Reader
 from pyelevator.messages import Request
+from pyelevator.protocol import RequestDecoder
 
 DATAS = b"\x81\xa5datas"
 
@@ -86,7 +86,7 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
 def test_an_answer_with_packed_rows_says_what_one_with_a_list_says(application, command, compression):
     request = Request(command, application.catalog.uid_of("default"), 7, compression)
-    codec, exchange = ClassicCodec(), Reader().read(ClassicCodec().encode_request(request))
+    codec, exchange = ClassicCodec(), RequestDecoder().read(ClassicCodec().encode_request(request))
     from_list = application(request)
     assert isinstance(application(exchange.request).payload, PackedRows)
     answer = codec.decode_response(exchange.answer(application), request)
@@ -104,6 +104,6 @@ def test_interceptors_see_a_list_and_change_it(application):
         return response
 
     request = Request(Range(include_value=False), application.catalog.uid_of("default"), 7)
-    exchange = Reader().read(ClassicCodec().encode_request(request))
+    exchange = RequestDecoder().read(ClassicCodec().encode_request(request))
     frames = exchange.answer(InterceptedApplication(application, [without_the_first]))
     assert ClassicCodec().decode_response(frames, request).payload == [b"%03d" % i for i in range(590, 600)]

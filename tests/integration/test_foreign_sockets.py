@@ -10,7 +10,7 @@ from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.keys import generate_keys
-from pyelevator.conversation import split_envelope
+from pyelevator.protocol import split_envelope
 from pyelevator.proxy import Proxy
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pyelevator.application import Application
 from pyelevator.codec import Limits
 from pyelevator.commands import Get, Ping, Put, Unknown
-from pyelevator.conversation import split_envelope
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
+from pyelevator.protocol import split_envelope
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT, serve
 

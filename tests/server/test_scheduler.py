@@ -6,16 +6,16 @@ from hypothesis import strategies as st
 
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, Range
-from pyelevator.conversation import Exchange
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import IncomingRequest
 from pyelevator.server.scheduler import Job, Scheduler, carries_id
 
 A, B = b"client a", b"client b"
 
 
 def exchange(command, id=None):
-    return Exchange(ClassicCodec(), Request(command, id=id))
+    return IncomingRequest(ClassicCodec(), Request(command, id=id))
 
 
 def quick(name, id=None):
@@ -81,8 +81,8 @@ def test_the_id_counts_whether_the_request_could_be_decoded_or_not():
     refusal = Response.failure(ErrorCode.REQUEST, "what?", 0)
     assert carries_id(exchange(Get("k"), id=0))
     assert not carries_id(exchange(Get("k")))
-    assert carries_id(Exchange(ClassicCodec(), None, refusal))
-    assert not carries_id(Exchange(ClassicCodec(), None, Response.failure(ErrorCode.REQUEST, "what?")))
+    assert carries_id(IncomingRequest(ClassicCodec(), None, refusal))
+    assert not carries_id(IncomingRequest(ClassicCodec(), None, Response.failure(ErrorCode.REQUEST, "what?")))
 
 
 def test_a_fast_request_is_answered_and_leaves_nothing_behind(world):

@@ -4,7 +4,7 @@ from itertools import islice
 import pytest
 
 from pyelevator.application import Application
-from pyelevator.conversation import Reader
+from pyelevator.protocol import RequestDecoder
 from pyelevator.testing.servers import serve
 from torture import malformed
 from torture.grammar import Grammar
@@ -26,7 +26,7 @@ def test_the_same_seed_gives_the_same_messages():
 def test_most_messages_are_refused_and_some_of_each_outcome_are_there():
     application = Application.in_memory()
     uid = application.catalog.uid_of("default")
-    reader, outcomes = Reader(), Counter()
+    reader, outcomes = RequestDecoder(), Counter()
     for frames in islice(Grammar(1, [uid]), 5000):
         exchange = reader.read(frames)
         response = application(exchange.request) if exchange.request else exchange.refusal

@@ -133,11 +133,11 @@ def send_command(link: DatabaseHandle, command: Command[Any], compression: bool 
     if not isinstance(compression, bool):
         raise ArgumentTypeError(f"compression must be True or False, not {type(compression).__name__}")
     uid = link.uid_for(command)
-    response = yield from _send_again_if_stale(link, Request(command, uid, None, compression))
+    response = yield from _send_within_limit(link, Request(command, uid, None, compression))
     return response if response.code is None else (yield from recover(link, command, uid, response, compression))
 
 
-def _send_again_if_stale(link: DatabaseHandle, request: Request[Any]) -> Flow[Response]:
+def _send_within_limit(link: DatabaseHandle, request: Request[Any]) -> Flow[Response]:
     """Send a request. One over the server's limit is refused only if the server still has that limit."""
     try:
         return (yield from send(request))

@@ -53,7 +53,7 @@ _WRITING: Final[dict[type[Command[Any]], _Writing]] = {
 _SCANS: Final = frozenset({Range, Slice})
 """The commands whose answers are rows, of pairs or of parts of them; usual ones ask for no page."""
 
-OPENINGS: Final = frozenset([begin for begin, _, _ in _WRITING.values()])
+REQUEST_PREFIXES: Final = frozenset([begin for begin, _, _ in _WRITING.values()])
 """What the requests of our clients begin with, up to their ids."""
 
 
@@ -152,8 +152,8 @@ class ClassicCodec(MapCodec):
         if len(frames) != 2 or type(number := request.id) is not int:
             return None
         header, content = frames
-        usual = header == SUCCEEDED + pack(number) and len(header) <= self.limits.harmless
-        return self._succeeded(number, content, request) if usual else None
+        is_minimal = header == SUCCEEDED + pack(number) and len(header) <= self.limits.harmless
+        return self._succeeded(number, content, request) if is_minimal else None
 
     def open_reply(self, frames: Frames) -> Reply:
         if len(frames) == 2:

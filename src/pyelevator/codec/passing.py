@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from pyelevator.codec.base import RAW, Limits, pack, unpack
-from pyelevator.codec.classic import NUMBERED, OPENINGS, SUCCEEDED
+from pyelevator.codec.classic import NUMBERED, REQUEST_PREFIXES, SUCCEEDED
 from pyelevator.codec.outline import checked_parts
 from pyelevator.codec.weight import LIGHT
 from pyelevator.errors import ProtocolError
@@ -28,7 +28,7 @@ _PARTS: Final = 4
 _PARTS_OF_META: Final = 2
 """Compression and id."""
 
-_LONGEST_OPENING: Final = max(map(len, OPENINGS))
+_LONGEST_OPENING: Final = max(map(len, REQUEST_PREFIXES))
 
 
 def request_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
@@ -128,16 +128,16 @@ def _after_opening(frame: bytes, meta: Any) -> tuple[bytes, memoryview] | None:
         return None
     at = frame.find(NUMBERED, 0, _LONGEST_OPENING) + len(NUMBERED)
     given = pack(meta.get(b"id"))
-    if frame[:at] in OPENINGS and frame.startswith(given, at):
+    if frame[:at] in REQUEST_PREFIXES and frame.startswith(given, at):
         return frame[:at], memoryview(frame)[at + len(given) :]
     return None
 
 
-def renumbered(place: Message, number: int, whole: Message) -> bytes:
-    """The frame of ``whole`` with another id in ``place``, which is a part of it.
+def renumbered(place: Message, number: int, message: Message) -> bytes:
+    """The frame of ``message`` with another id in ``place``, which is a part of it.
 
     Raises:
         TypeError, ValueError: it holds something that peers of ours never send, such as an extension type.
     """
     place[b"id"] = number
-    return RAW.pack_passed_on(whole)
+    return RAW.pack_passed_on(message)

@@ -188,8 +188,8 @@ def _range(command: Range, request: Request[Any], send: Forward) -> Flow[Respons
     rows: Sequence[Any] = response.payload
     if extra is not None:
         rows = _without(extra, rows, asked)
-    whole = keys and command.include_value
-    return evolve(response, payload=parts(rows, command) if whole else _ordered(rows, command))
+    both_parts = keys and command.include_value
+    return evolve(response, payload=parts(rows, command) if both_parts else _ordered(rows, command))
 
 
 def _bounds(command: Range) -> tuple[bytes | None, bytes | None, bytes | None]:

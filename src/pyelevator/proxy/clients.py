@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import define, field
 
-from pyelevator.conversation import Exchange
+from pyelevator.protocol import IncomingRequest
 
 _OVERHEAD: Final = 1024
 """What a waiting message weighs beside its bytes."""
@@ -34,7 +34,7 @@ class Client:
     left: bool = False
     queue: deque[tuple[Sequence[bytes], str | None]] = field(factory=deque)
     weight: int = 0
-    ordered: deque[Exchange] | None = None
+    ordered: deque[IncomingRequest] | None = None
 
     @property
     def idle(self) -> bool:

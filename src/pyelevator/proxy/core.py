@@ -14,10 +14,10 @@ from attrs import evolve
 
 from pyelevator.codec import ClassicCodec, Codec, Limits
 from pyelevator.commands import Ping
-from pyelevator.conversation import Exchange, Reader
 from pyelevator.errors import ConnectFailed, ElevatorError, ProtocolError, RequestTimeout
 from pyelevator.flows import Interceptor, compose
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import IncomingRequest, RequestDecoder
 from pyelevator.proxy.actions import Action, Forward, Renew, Reply, Rest, Resume
 from pyelevator.proxy.clients import Client, Clients
 from pyelevator.proxy.cursors import Cursors, cursors_in
@@ -66,7 +66,9 @@ class Core:
         answer = compose(interceptors, router.forward)
         self._jobs = Jobs(answer, self._pools, timeout, self._act, self._reply)
         self._clients = Clients(capacity, capacity_bytes)
-        self._reader = Reader(limits, codecs, getattr(interceptors[0], "refuses", None) if interceptors else None)
+        self._reader = RequestDecoder(
+            limits, codecs, getattr(interceptors[0], "refuses", None) if interceptors else None
+        )
         self._relay = (
             None if interceptors or codecs else Relay.over(list(self._pools.values()), timeout, self._reader.limits)
         )
@@ -218,7 +220,7 @@ class Core:
                 self._jobs.serve_waiting(pool)
                 return self._done()
         try:
-            reply = lane.conversation.receive(frames)
+            reply = lane.protocol.receive(frames)
         except ProtocolError as error:
             pool.doubt()
             self._give_up(pool, lane, error)
@@ -288,13 +290,13 @@ class Core:
 
     # The way of a request
 
-    def _begin(self, client: Client, exchange: Exchange) -> None:
+    def _begin(self, client: Client, exchange: IncomingRequest) -> None:
         if exchange.request is None:
             self._reply(client, exchange, exchange.refusal or Response())
         else:
             self._jobs.begin(client, exchange, exchange.request)
 
-    def _reply(self, client: Client, exchange: Exchange, response: Response) -> None:
+    def _reply(self, client: Client, exchange: IncomingRequest, response: Response) -> None:
         """The one answer, under the client's own id; then the client's next request, if it keeps an order."""
         request = exchange.request
         if request is not None:
@@ -314,7 +316,7 @@ class Core:
     def _give_back(self, client: Client) -> None:
         """Gives back the cursors that a client has left behind; what is answered to that goes to nobody."""
         for request in self._cursors.left_by(client.identity):
-            exchange = Exchange(ClassicCodec(), request)
+            exchange = IncomingRequest(ClassicCodec(), request)
             self._sizes[id(exchange)] = 0
             self._clients.begun(client, 0)
             self._begin(client, exchange)
@@ -333,6 +335,6 @@ class Core:
             self._passed(*lost)
 
 
-def _is_tagged(exchange: Exchange) -> bool:
+def _is_tagged(exchange: IncomingRequest) -> bool:
     said = exchange.request or exchange.refusal
     return said is not None and said.id is not None

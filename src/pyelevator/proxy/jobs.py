@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import Any, Final
 
-from pyelevator.conversation import Exchange
 from pyelevator.errors import ElevatorError, ErrorCode, RequestTimeout, ServerError
 from pyelevator.flows import Forward as Answer
 from pyelevator.flows import Sleep, encode_failures
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import IncomingRequest
 from pyelevator.proxy.actions import Action, Forward
 from pyelevator.proxy.clients import Client
 from pyelevator.proxy.lanes import Job, Lane, Pool
@@ -42,7 +42,7 @@ class Jobs:
         pools: Mapping[str, Pool],
         timeout: float,
         act: Callable[[Action], None],
-        finished: Callable[[Client, Exchange, Response], None],
+        finished: Callable[[Client, IncomingRequest, Response], None],
     ) -> None:
         self._answer, self._pools, self._timeout = answer, pools, timeout
         self._act, self._finished = act, finished
@@ -50,7 +50,7 @@ class Jobs:
         self._order = count()
         self.now = 0.0
 
-    def begin(self, client: Client, exchange: Exchange, request: Request[Any]) -> None:
+    def begin(self, client: Client, exchange: IncomingRequest, request: Request[Any]) -> None:
         """Takes up a request of a client."""
         job = Job(client, exchange, self._answer(request))
         self._step(job, lambda: next(job.flow))
@@ -126,7 +126,7 @@ class Jobs:
 
     def _put_on(self, pool: Pool, lane: Lane, job: Job, request: Request[Any]) -> None:
         try:
-            number, frames = lane.conversation.submit(request)
+            number, frames = lane.protocol.submit(request)
         except ElevatorError as failed:
             error = failed
             self._step(job, lambda: job.flow.throw(error))
@@ -138,8 +138,8 @@ class Jobs:
 
     def deliver(self, pool: Pool, lane: Lane, number: int, response: Response) -> None:
         """Gives a job the answer that has come on a lane."""
-        pool.learn(lane.conversation.tagged)
-        if lane.conversation.spent:
+        pool.learn(lane.protocol.echoes_ids)
+        if lane.protocol.spent:
             pool.renew(lane)
         job = lane.jobs.pop(number)
         pool.attune(lane)
@@ -148,8 +148,8 @@ class Jobs:
     def _abandon(self, pool: Pool, lane: Lane, number: int) -> None:
         """Gives up a request in flight: forgotten where replies carry ids, else the lane goes with it."""
         lane.jobs.pop(number)
-        if lane.conversation.tagged:
-            lane.conversation.forget(number)
+        if lane.protocol.echoes_ids:
+            lane.protocol.forget(number)
             lane.late = True
             pool.attune(lane)
             pool.settle(lane)

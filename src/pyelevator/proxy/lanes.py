@@ -7,9 +7,9 @@ from typing import Any, Final
 from attrs import define, field
 
 from pyelevator.codec import Limits, codec_for
-from pyelevator.conversation import Conversation, Exchange
 from pyelevator.flows import Flow
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import ClientProtocol, IncomingRequest
 from pyelevator.proxy.actions import Action, Renew, Rest, Resume
 from pyelevator.proxy.clients import Client
 from pyelevator.proxy.routing import Upstream
@@ -29,7 +29,7 @@ class Job:
     """
 
     client: Client
-    exchange: Exchange
+    exchange: IncomingRequest
     flow: Flow[Response]
     turn: int = 0
     until: float = 0.0
@@ -73,7 +73,7 @@ class Lane:
     """
 
     number: int
-    conversation: Conversation
+    protocol: ClientProtocol
     jobs: dict[int, Job] = field(factory=dict)
     passengers: dict[bytes, Passenger] = field(factory=dict)
     timed: bool = False
@@ -180,7 +180,7 @@ class Pool:
 
     def renew(self, lane: Lane) -> None:
         """Replaces the connection of a lane; what was in flight there is for nobody."""
-        lane.conversation = self.conversation()
+        lane.protocol = self.protocol()
         lane.late = lane.resting = lane.retired = False
         self.act(Renew(self.upstream.name, lane.number))
 
@@ -228,12 +228,12 @@ class Pool:
         return self._open() if lane is None and len(few) < most else lane
 
     def _open(self) -> Lane:
-        lane = Lane(len(self.lanes), self.conversation())
+        lane = Lane(len(self.lanes), self.protocol())
         self.lanes.append(lane)
         return lane
 
-    def conversation(self) -> Conversation:
+    def protocol(self) -> ClientProtocol:
         """A new one, with what is known of the upstream."""
-        conversation = Conversation(self.upstream.codec or codec_for(self.upstream.dialect, self.limits))
-        conversation.tagged = self.tagged
-        return conversation
+        protocol = ClientProtocol(self.upstream.codec or codec_for(self.upstream.dialect, self.limits))
+        protocol.echoes_ids = self.tagged
+        return protocol

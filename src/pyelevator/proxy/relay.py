@@ -54,7 +54,7 @@ class Relay:
         if message is None:
             return None
         lane, given = self._pool.seat(client), message[b"meta"][b"id"]
-        number = lane.conversation.number()
+        number = lane.protocol.number()
         try:
             frame = request_under(number, frames[0], message)
         except (TypeError, ValueError, OverflowError):

@@ -6,9 +6,9 @@ from typing import Final
 
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
-from pyelevator.conversation import Exchange, Reader, split_envelope
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
+from pyelevator.protocol import IncomingRequest, RequestDecoder, split_envelope
 
 _LOG = logging.getLogger("pyelevator.server")
 
@@ -25,11 +25,11 @@ class Responder:
         reader: decodes messages.
     """
 
-    def __init__(self, application: Application, reader: Reader) -> None:
+    def __init__(self, application: Application, reader: RequestDecoder) -> None:
         self._application = application
         self._reader = reader
 
-    def decode(self, frames: Sequence[bytes], peer: str | None, connection: bytes) -> Exchange:
+    def decode(self, frames: Sequence[bytes], peer: str | None, connection: bytes) -> IncomingRequest:
         """Decode a message.
 
         Args:
@@ -42,9 +42,9 @@ class Responder:
         except Exception:  # noqa: BLE001 - see above
             _LOG.exception("a message could not be read")
             refusal = Response.failure(ErrorCode.REQUEST, "the message cannot be read")
-            return Exchange(ClassicCodec(), None, refusal, split_envelope(frames)[0])
+            return IncomingRequest(ClassicCodec(), None, refusal, split_envelope(frames)[0])
 
-    def try_respond(self, exchange: Exchange) -> list[bytes] | None:
+    def try_respond(self, exchange: IncomingRequest) -> list[bytes] | None:
         """Return the frames of the response, or None if that would take waiting."""
         if exchange.request is None:
             return exchange.encode(exchange.refusal or Response())
@@ -54,7 +54,7 @@ class Responder:
             response = self._failure(exchange)
         return None if response is None else exchange.encode(response)
 
-    def respond(self, exchange: Exchange) -> list[bytes]:
+    def respond(self, exchange: IncomingRequest) -> list[bytes]:
         """Return the frames of the response, however long that takes."""
         if exchange.request is None:
             return exchange.encode(exchange.refusal or Response())
@@ -64,6 +64,6 @@ class Responder:
             response = self._failure(exchange)
         return exchange.encode(response)
 
-    def _failure(self, exchange: Exchange) -> Response:
+    def _failure(self, exchange: IncomingRequest) -> Response:
         _LOG.exception("the application raised")
         return Response.failure(ErrorCode.RUNTIME, _FAILED, exchange.request.id if exchange.request else None)

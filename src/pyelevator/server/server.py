@@ -19,9 +19,9 @@ from pyelevator.application import Application, InterceptedApplication
 from pyelevator.auth import ClientAuth
 from pyelevator.codec import Codec, Limits
 from pyelevator.commands import Access
-from pyelevator.conversation import Exchange, Reader
 from pyelevator.deadlines import Deadline
 from pyelevator.flows import Interceptor
+from pyelevator.protocol import IncomingRequest, RequestDecoder
 from pyelevator.server.limits import ServerLimits
 from pyelevator.server.responder import Responder
 from pyelevator.server.response_budget import ResponseBudget
@@ -100,7 +100,7 @@ class Server:
         self.urls = self._listener.urls
         self._auth = auth
         self._application = application
-        self._responder = Responder(application, Reader(limits, codecs, refuses))
+        self._responder = Responder(application, RequestDecoder(limits, codecs, refuses))
         self._scheduler = Scheduler(workers)
         self._workers = ThreadPoolExecutor(workers, "elevator-worker")
         self._completed: SimpleQueue[CompletedJob | None] = SimpleQueue()
@@ -363,7 +363,7 @@ class Server:
                 return
 
 
-def _is_repeatable(job: Job, exchange: Exchange) -> bool:
+def _is_repeatable(job: Job, exchange: IncomingRequest) -> bool:
     """Return True if a request may be executed once more: it only reads, and is small enough to be kept."""
     is_read = exchange.request is not None and exchange.request.command.access is Access.READ
     return is_read and sum(map(len, job.frames)) < _LARGE

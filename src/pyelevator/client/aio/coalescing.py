@@ -7,8 +7,8 @@ from attrs import Factory, define
 
 from pyelevator.client.aio.call import PendingCall, SentMessage
 from pyelevator.commands import Command, DbConnect, Delete, Exists, Get, Pipeline, Put
-from pyelevator.conversation import RequestLimits
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import RequestLimits
 
 _BATCHABLE: Final = frozenset({Get, Put, Delete, Exists})
 """The commands that take little work each; a range would hold up the others' answers."""

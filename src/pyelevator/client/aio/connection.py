@@ -17,9 +17,9 @@ from pyelevator.client.aio.coalescing import (
     outcomes,
 )
 from pyelevator.codec import Codec
-from pyelevator.conversation import Conversation
 from pyelevator.errors import ConnectFailed, MessageTooLarge, ProtocolError
 from pyelevator.messages import Response
+from pyelevator.protocol import ClientProtocol
 from pyelevator.transports.base import AsyncTransport
 
 
@@ -47,7 +47,7 @@ class MultiplexedConnection:
         self.received_count = 0
         self.is_closed = self.has_failed = False
         self.idle_since = -math.inf
-        self._conversation = Conversation(codec, limits=peer.limits)
+        self._protocol = ClientProtocol(codec, limits=peer.limits)
         self._on_change = on_change
         self._peer = peer
         self._unsent: dict[PendingCall, None] = {}
@@ -69,7 +69,7 @@ class MultiplexedConnection:
     @property
     def multiplexes(self) -> bool:
         """True once the server is known to echo ids, so that any number of requests may be in flight."""
-        return self._conversation.tagged and self.transport.multiplexed
+        return self._protocol.echoes_ids and self.transport.multiplexed
 
     def is_silent_since(self, call: PendingCall) -> bool:
         """Return True if nothing was received since the call was sent, or if an unsent call had nothing before it."""
@@ -110,7 +110,7 @@ class MultiplexedConnection:
         """Send calls in one message, if the transport takes it."""
         try:
             request = build_request(batch)
-            request_id, frames = self._conversation.submit(request)
+            request_id, frames = self._protocol.submit(request)
         except Exception as error:  # noqa: BLE001 - what cannot be encoded fails its own calls only
             if isinstance(error, MessageTooLarge) and len(batch) > 1:
                 self._resend(batch)
@@ -126,7 +126,7 @@ class MultiplexedConnection:
             self.connection_lost(error)
             return True
         if not is_taken:
-            self._conversation.forget(request_id, sent=False)
+            self._protocol.forget(request_id, sent=False)
             del self._sent[request_id]
             for call in batch:
                 call.message = None
@@ -136,7 +136,7 @@ class MultiplexedConnection:
         """Hand an answer to its calls."""
         self.received_count += 1
         try:
-            matched = self._conversation.match(frames)
+            matched = self._protocol.match(frames)
         except ProtocolError as error:
             if not self.multiplexes and not self._sent:  # unasked, it would come again on each connection
                 self._fail(self.detach_unsent(), error)
@@ -153,7 +153,7 @@ class MultiplexedConnection:
             self.is_closed = not self.multiplexes
             self._fail(message.calls, error)
             return
-        self.is_closed = self._conversation.spent
+        self.is_closed = self._protocol.spent
         self._peer.observe(message.request.command, response)
         if is_unsupported(message, response):
             self._peer.pipelines = False
@@ -207,7 +207,7 @@ class MultiplexedConnection:
     def _forget(self, message: SentMessage) -> None:
         """Forget a message that no call waits for. Without ids its late answer would pass for another one's."""
         del self._sent[message.id]
-        self._conversation.forget(message.id)
+        self._protocol.forget(message.id)
         self.has_failed = self.has_failed or not self.multiplexes
         self.is_closed = self.is_closed or self.has_failed
 

@@ -20,7 +20,7 @@ from pyelevator.forks import FORKS
 _LEAST: Final = 0.001
 """Seconds between two rounds, at least."""
 
-_PATIENCE: Final = 0.1
+_JOIN_TIMEOUT: Final = 0.1
 """Seconds to wait for the end of the thread, which takes microseconds."""
 
 
@@ -72,7 +72,7 @@ class Heartbeats:
             self._running = None
             self._news.put(None)
             with suppress(queue.Empty):
-                self._ended.get(timeout=_PATIENCE)
+                self._ended.get(timeout=_JOIN_TIMEOUT)
 
     def resume(self) -> None:
         """Start the thread again, if there is a pool."""

@@ -15,11 +15,11 @@ from weakref import WeakSet, WeakValueDictionary
 from pyelevator.client.pooling import pool_timeout_error
 from pyelevator.client.sync.heartbeats import HEARTBEATS
 from pyelevator.codec import Codec
-from pyelevator.conversation import Conversation, RequestLimits, first_id
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, RequestTimeout, TransportError, UsageError
 from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import ClientProtocol, RequestLimits, first_id
 from pyelevator.transports import Transport
 from pyelevator.transports.base import IDLE, request_timeout_message
 
@@ -50,7 +50,7 @@ class PooledConnection:
         self._transport: Transport | None = None
         self._codec = codec
         self._limits = limits
-        self._conversation = Conversation(codec, limits=limits)
+        self._protocol = ClientProtocol(codec, limits=limits)
         self.ids: Iterator[int] = count(first_id())
 
     @property
@@ -63,11 +63,11 @@ class PooledConnection:
         transport = self._transport
         if transport is None:
             transport = self._transport = self._clone()
-        conversation = self._conversation
-        if conversation.pending or conversation.spent:  # an interrupt came before the reset
-            conversation = self._reset(transport)
+        protocol = self._protocol
+        if protocol.pending or protocol.spent:  # an interrupt came before the reset
+            protocol = self._reset(transport)
         request.__dict__["id"] = next(self.ids)  # no caller has seen it, so it need not be copied
-        frames = conversation.carry(request)
+        frames = protocol.carry(request)
         try:
             transport.send(frames, deadline)
         except BaseException:
@@ -77,15 +77,15 @@ class PooledConnection:
 
     def receive(self, transport: Transport, deadline: Deadline) -> Response:
         """Wait for the response to the request that was sent."""
-        conversation = self._conversation
+        protocol = self._protocol
         try:
-            while (answered := conversation.receive(transport.receive(deadline))) is None:
+            while (answered := protocol.receive(transport.receive(deadline))) is None:
                 if deadline.expired():  # a server that sends no end of other replies must not hold the call either
                     raise RequestTimeout(request_timeout_message(transport.url, deadline))
         except BaseException:
             self._reset(transport)
             raise
-        if conversation.spent:
+        if protocol.spent:
             self._reset(transport)
         return answered[1]
 
@@ -95,15 +95,15 @@ class PooledConnection:
         if transport is None:
             return False
         try:
-            transport.keep_alive(bool(self._conversation.pending))
+            transport.keep_alive(bool(self._protocol.pending))
         except Exception:  # noqa: BLE001 - the transport may be a caller's own, and no call is there to get the error
             transport.close()
         return transport.is_open
 
-    def _reset(self, transport: Transport) -> Conversation:
+    def _reset(self, transport: Transport) -> ClientProtocol:
         transport.reset()
-        self._conversation = Conversation(self._codec, limits=self._limits)
-        return self._conversation
+        self._protocol = ClientProtocol(self._codec, limits=self._limits)
+        return self._protocol
 
     def close(self) -> None:
         """Close the transport."""

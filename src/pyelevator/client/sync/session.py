@@ -11,12 +11,12 @@ from pyelevator.client.pooling import check_max_connections
 from pyelevator.client.sync.pool import ConnectionPool, PendingResponse, PooledConnection
 from pyelevator.codec import Codec
 from pyelevator.commands import DbConnect
-from pyelevator.conversation import RequestLimits
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import TransportError
 from pyelevator.flows import Effect, Send
 from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import RequestLimits
 from pyelevator.transports import Transport
 
 

@@ -2,9 +2,9 @@ import pytest
 
 from pyelevator.codec import ClassicCodec, FlatCodec
 from pyelevator.commands import Get, MGet, Ping
-from pyelevator.conversation import Conversation, Reader
 from pyelevator.errors import ErrorCode, MalformedMessage
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import ClientProtocol, RequestDecoder
 
 
 def reply(payload, request_id):
@@ -12,64 +12,64 @@ def reply(payload, request_id):
 
 
 def test_every_request_gets_an_id_of_its_own():
-    conversation = Conversation(ClassicCodec(), 1)
-    ids = [conversation.submit(Request(Get("k")))[0] for _ in range(3)]
+    protocol = ClientProtocol(ClassicCodec(), 1)
+    ids = [protocol.submit(Request(Get("k")))[0] for _ in range(3)]
     assert ids == [1, 2, 3]
 
 
 def test_replies_with_ids_find_their_requests_in_any_order():
-    conversation = Conversation(ClassicCodec(), 1)
+    protocol = ClientProtocol(ClassicCodec(), 1)
     for _ in range(3):
-        conversation.submit(Request(Get("k")))
-    assert [conversation.receive(reply(b"v%d" % i, i))[1].payload for i in (2, 3, 1)] == [b"v2", b"v3", b"v1"]
-    assert conversation.tagged
+        protocol.submit(Request(Get("k")))
+    assert [protocol.receive(reply(b"v%d" % i, i))[1].payload for i in (2, 3, 1)] == [b"v2", b"v3", b"v1"]
+    assert protocol.echoes_ids
 
 
 def test_a_reply_to_an_unknown_id_answers_nothing():
-    conversation = Conversation(ClassicCodec(), 1)
-    conversation.submit(Request(Get("k")))
-    assert conversation.receive(reply(b"late", 99)) is None
-    assert conversation.receive(reply(b"v", 1))[1].payload == b"v"
+    protocol = ClientProtocol(ClassicCodec(), 1)
+    protocol.submit(Request(Get("k")))
+    assert protocol.receive(reply(b"late", 99)) is None
+    assert protocol.receive(reply(b"v", 1))[1].payload == b"v"
 
 
 def test_a_second_reply_to_the_same_id_answers_nothing():
-    conversation = Conversation(ClassicCodec(), 1)
-    conversation.submit(Request(Get("k")))
-    conversation.submit(Request(Get("l")))
-    assert conversation.receive(reply(b"v", 1)) is not None
-    assert conversation.receive(reply(b"v", 1)) is None
+    protocol = ClientProtocol(ClassicCodec(), 1)
+    protocol.submit(Request(Get("k")))
+    protocol.submit(Request(Get("l")))
+    assert protocol.receive(reply(b"v", 1)) is not None
+    assert protocol.receive(reply(b"v", 1)) is None
 
 
 def test_a_reply_without_id_answers_the_only_request():
-    conversation = Conversation(ClassicCodec(), 1)
-    conversation.submit(Request(Get("k")))
-    assert conversation.receive(reply(b"v", None))[1].payload == b"v"
-    assert not conversation.tagged
+    protocol = ClientProtocol(ClassicCodec(), 1)
+    protocol.submit(Request(Get("k")))
+    assert protocol.receive(reply(b"v", None))[1].payload == b"v"
+    assert not protocol.echoes_ids
 
 
 def test_the_reply_to_a_forgotten_request_answers_nothing_and_the_others_are_answered():
-    conversation = Conversation(ClassicCodec(), 1)
+    protocol = ClientProtocol(ClassicCodec(), 1)
     for _ in range(3):
-        conversation.submit(Request(Get("k")))
-    conversation.forget(2)
-    assert conversation.receive(reply(b"late", 2)) is None
-    assert conversation.receive(reply(b"v", 3))[1].payload == b"v"
+        protocol.submit(Request(Get("k")))
+    protocol.forget(2)
+    assert protocol.receive(reply(b"late", 2)) is None
+    assert protocol.receive(reply(b"v", 3))[1].payload == b"v"
 
 
 def test_a_reply_without_id_is_malformed_once_a_request_was_forgotten():
-    conversation = Conversation(ClassicCodec(), 1)
-    conversation.submit(Request(Get("old")))
-    conversation.forget(1)
-    conversation.submit(Request(Get("k")))
+    protocol = ClientProtocol(ClassicCodec(), 1)
+    protocol.submit(Request(Get("old")))
+    protocol.forget(1)
+    protocol.submit(Request(Get("k")))
     with pytest.raises(MalformedMessage, match="given up"):
-        conversation.receive(reply(b"whose?", None))
+        protocol.receive(reply(b"whose?", None))
 
 
 def test_a_match_tells_whose_a_reply_is_that_cannot_be_read():
-    conversation = Conversation(ClassicCodec(), 1)
-    conversation.submit(Request(Get("k")))
+    protocol = ClientProtocol(ClassicCodec(), 1)
+    protocol.submit(Request(Get("k")))
     header, _ = reply(b"v", 1)
-    request_id, read = conversation.match([header, b"\xc1"])
+    request_id, read = protocol.match([header, b"\xc1"])
     assert request_id == 1
     with pytest.raises(MalformedMessage):
         read()
@@ -77,25 +77,25 @@ def test_a_match_tells_whose_a_reply_is_that_cannot_be_read():
 
 @pytest.mark.parametrize("in_flight", [0, 2])
 def test_a_reply_without_id_is_malformed_unless_one_request_is_in_flight(in_flight):
-    conversation = Conversation(ClassicCodec(), 1)
+    protocol = ClientProtocol(ClassicCodec(), 1)
     for _ in range(in_flight):
-        conversation.submit(Request(Get("k")))
+        protocol.submit(Request(Get("k")))
     with pytest.raises(MalformedMessage, match="without an id"):
-        conversation.receive(reply(b"v", None))
+        protocol.receive(reply(b"v", None))
 
 
 def test_a_flat_conversation_is_spent_after_a_verb_that_is_answered_twice():
-    conversation = Conversation(FlatCodec(), 1)
-    conversation.submit(Request(Get("k"), "u"))
-    conversation.receive([b"\x94\x01\x00\xa0\xa1v"])
-    assert not conversation.spent
-    conversation.submit(Request(MGet(["k"]), "u"))
-    assert conversation.receive([b"\x94\x01\x00\xa0\xa1v"])[1].payload == [b"v"]
-    assert conversation.spent
+    protocol = ClientProtocol(FlatCodec(), 1)
+    protocol.submit(Request(Get("k"), "u"))
+    protocol.receive([b"\x94\x01\x00\xa0\xa1v"])
+    assert not protocol.spent
+    protocol.submit(Request(MGet(["k"]), "u"))
+    assert protocol.receive([b"\x94\x01\x00\xa0\xa1v"])[1].payload == [b"v"]
+    assert protocol.spent
 
 
 def test_reader_answers_classic_in_classic_and_flat_in_flat():
-    reader = Reader()
+    reader = RequestDecoder()
 
     def pong(request):
         return Response(b"PONG", id=request.id)
@@ -107,7 +107,7 @@ def test_reader_answers_classic_in_classic_and_flat_in_flat():
 
 @pytest.mark.parametrize("frames", [[b""], [b"\xc1"], [b"\x80"], [b"\x90"], [b"a", b"b"], []])
 def test_reader_answers_what_is_no_request_with_a_failure(frames):
-    exchange = Reader().read(frames)
+    exchange = RequestDecoder().read(frames)
     assert exchange.request is None
     answer = exchange.answer(lambda request: pytest.fail("nothing to execute"))
     decoded = exchange.codec.decode_response(answer, Request(Ping()))
@@ -115,7 +115,7 @@ def test_reader_answers_what_is_no_request_with_a_failure(frames):
 
 
 def test_an_answer_that_cannot_be_encoded_becomes_a_failure():
-    exchange = Reader().read(ClassicCodec().encode_request(Request(Ping(), id=7)))
+    exchange = RequestDecoder().read(ClassicCodec().encode_request(Request(Ping(), id=7)))
     answer = exchange.answer(lambda request: Response(object(), id=request.id))
     decoded = exchange.codec.decode_response(answer, Request(Ping()))
     assert (decoded.code, decoded.id) == (ErrorCode.RUNTIME, 7)
@@ -130,8 +130,8 @@ def test_a_reply_is_opened_once(codec, monkeypatch):
         return done(self, frames)
 
     monkeypatch.setattr(codec, "open_reply", counting)
-    conversation = Conversation(codec(), 1)
-    conversation.submit(Request(Get("k"), "u"))
+    protocol = ClientProtocol(codec(), 1)
+    protocol.submit(Request(Get("k"), "u"))
     frames = codec().encode_response(Response(b"v"), Request(Get("k")))
-    assert conversation.receive(frames)[1].payload == b"v"
+    assert protocol.receive(frames)[1].payload == b"v"
     assert opened == [frames]

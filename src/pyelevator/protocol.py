@@ -79,10 +79,10 @@ class RequestLimits:
             raise error
 
 
-class Conversation:
+class ClientProtocol:
     """The client's half: the requests in flight on one connection, and the request of each reply.
 
-    Every request gets an id. A server that echoes ids may answer in any order (``tagged``). One that does not gets
+    Every request gets an id. A server that echoes ids may answer in any order (``echoes_ids``). One that does not gets
     one request at a time, and its reply is that request's: a connection whose request was given up is replaced and
     never used again.
 
@@ -95,7 +95,7 @@ class Conversation:
     def __init__(self, codec: Codec, first: int | None = None, limits: RequestLimits | None = None) -> None:
         self.codec = codec
         self._limits = limits or RequestLimits()
-        self.tagged = False
+        self.echoes_ids = False
         self.spent = False
         """True once a reply may still come that answers nothing: the connection must not carry another request."""
         self.pending: dict[int, Request[Any]] = {}
@@ -139,7 +139,7 @@ class Conversation:
         last = self._last
         response = None if last is None else self.codec.minimal_response(frames, last)
         if last is not None and response is not None:  # nearly always, where one waits for each answer
-            self.tagged, self._last = True, None
+            self.echoes_ids, self._last = True, None
             return None if self.pending.pop(last.id, None) is None else (last.id, response)  # type: ignore[arg-type,return-value]
         echoed, read = self.codec.open_reply(frames)
         request_id = self._answered_by(echoed)
@@ -167,7 +167,7 @@ class Conversation:
     def _answered_by(self, echoed: int | None) -> int:
         """Return the id of the request that a reply answers: the echoed one, or that of the only one in flight."""
         if echoed is not None:
-            self.tagged = True
+            self.echoes_ids = True
             return echoed
         request_id = self._only_one()
         if self.pending[request_id].command.verb in self.codec.answered_twice:
@@ -186,7 +186,7 @@ class Conversation:
 def _log() -> "Logger":
     import logging  # which is no quick import, and clients have no use for it
 
-    return logging.getLogger("pyelevator.conversation")
+    return logging.getLogger("pyelevator.protocol")
 
 
 _MOST_HOPS: Final = 16
@@ -212,7 +212,7 @@ def split_envelope(frames: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[b
 
 
 @hot_value
-class Exchange:
+class IncomingRequest:
     """One incoming message, decoded as far as possible, and the way to its one answer.
 
     Attributes:
@@ -258,7 +258,7 @@ _KEPT: Final = frozenset({Range, Slice, Pipeline})
 """The commands for which something may be kept until the next request over the same connection."""
 
 
-class Reader:
+class RequestDecoder:
     """Decodes messages of any dialect.
 
     Args:
@@ -276,7 +276,9 @@ class Reader:
         self._classic = self._codecs["classic"]
         self._further = tuple(codecs)
 
-    def read(self, frames: Sequence[bytes], peer: str | None = None, connection: bytes | None = None) -> Exchange:
+    def read(
+        self, frames: Sequence[bytes], peer: str | None = None, connection: bytes | None = None
+    ) -> IncomingRequest:
         """Decode a message, whatever it holds.
 
         Args:
@@ -292,9 +294,9 @@ class Reader:
             return self._read(frames, peer, connection)
         if peer is not None or type(request.command) in _KEPT:
             request = request.with_peer(peer, connection)
-        return Exchange(self._classic, request)
+        return IncomingRequest(self._classic, request)
 
-    def _read(self, frames: Sequence[bytes], peer: str | None, connection: bytes | None) -> Exchange:
+    def _read(self, frames: Sequence[bytes], peer: str | None, connection: bytes | None) -> IncomingRequest:
         envelope: Sequence[bytes] = ()
         codec = self._recognized(frames) if self._further else None
         if codec is None:
@@ -304,15 +306,15 @@ class Reader:
         try:
             refusal = self._refusal(codec, frames, peer, connection)
             if refusal is not None:
-                return Exchange(codec, None, refusal, envelope)
+                return IncomingRequest(codec, None, refusal, envelope)
             request = codec.decode_request(frames)
             if peer is not None or type(request.command) in _KEPT:
                 request = request.with_peer(peer, connection)
-            return Exchange(codec, request, None, envelope)
+            return IncomingRequest(codec, request, None, envelope)
         except ProtocolError as error:
             _log().info("refused a message: %s", error)
             refusal = Response.failure(error.code, str(error), error.request_id)
-            return Exchange(codec, None, refusal, envelope, error.compression)
+            return IncomingRequest(codec, None, refusal, envelope, error.compression)
 
     def _refusal(
         self, codec: Codec, frames: Sequence[bytes], peer: str | None, connection: bytes | None
