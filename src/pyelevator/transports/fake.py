@@ -8,9 +8,9 @@ from threading import Thread, get_ident
 from typing import TYPE_CHECKING, Final, Self
 
 from pyelevator.codec import Codec
-from pyelevator.conversation import Reader
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import RequestTimeout
+from pyelevator.protocol import RequestDecoder
 from pyelevator.transports.base import AsyncTransport, Transport
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class FakeTransport(Transport):
     def __init__(self, application: "Application | None" = None, codecs: Sequence[Codec] = ()) -> None:
         self.application = application or _in_memory()
         self._codecs = codecs
-        self._reader = Reader(codecs=codecs)
+        self._reader = RequestDecoder(codecs=codecs)
         self._replies: deque[Sequence[bytes]] = deque()
         self._connection = os.urandom(8)
 
