@@ -11,7 +11,7 @@ from typing import Final
 
 from attrs import define, field
 
-from pyelevator.conversation import Exchange
+from pyelevator.protocol import IncomingRequest
 
 _OVERHEAD: Final = 1024
 """Bookkeeping bytes added to each request."""
@@ -38,7 +38,7 @@ class Job:
 
     frames: Sequence[bytes]
     peer: str | None = None
-    exchange: Exchange | None = None
+    exchange: IncomingRequest | None = None
 
     has_id: bool = field(init=False)
     nbytes: int = field(init=False)
@@ -48,7 +48,7 @@ class Job:
         self.nbytes = _OVERHEAD + sum(map(len, self.frames))
 
 
-def carries_id(exchange: Exchange) -> bool:
+def carries_id(exchange: IncomingRequest) -> bool:
     """Return True if the client sent an id."""
     message = exchange.request or exchange.refusal
     return message is not None and message.id is not None
