@@ -7,7 +7,11 @@ kept whatever the peer does, and :class:`AsyncTransportConformance` that nothing
 """
 
 import asyncio
+import math
+import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,7 +21,8 @@ from pyelevator.commands import DbConnect, Get, Ping, Put
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ElevatorError, Id, RequestTimeout, TransportError
 from pyelevator.messages import Request
-from pyelevator.testing.unruly import HANG_TIMEOUT, UnrulyRelay, in_time, refusing
+from pyelevator.testing import unruly
+from pyelevator.testing.unruly import PROMPT, TRIES, UnrulyRelay, full, in_time, promptly, refusing
 from pyelevator.transports import Transport
 from pyelevator.transports.base import AsyncTransport
 
@@ -97,6 +102,16 @@ class TransportConformance:
         transport.send(ping(2), soon())
         assert reply_id(transport.receive(soon())) == 2
 
+    def test_a_closed_connection_is_not_open(self, transport: Transport) -> None:
+        transport.send(ping(1), soon())
+        transport.receive(soon())
+        transport.close()
+        assert not transport.is_open
+
+    def test_a_call_may_have_no_end(self, transport: Transport) -> None:
+        transport.send(ping(1), Deadline.after(None))
+        assert reply_id(transport.receive(Deadline.after(None))) == 1
+
     def test_a_connection_has_the_url_of_its_server(self, transport: Transport) -> None:
         assert "://" in transport.url
         assert transport.clone().url == transport.url
@@ -104,6 +119,10 @@ class TransportConformance:
 
 BRIEF = 0.5
 """Seconds of the deadlines that must be kept."""
+
+_MUCH = bytes(1 << 20)
+_MOST = 64
+"""How many messages of so much may be sent to a peer that takes nothing: more than any system keeps for it."""
 
 
 def roundtrip(transport: Transport, number: int, seconds: float = 30.0) -> Id | None:
@@ -140,7 +159,8 @@ class _RelayFixtures:
 class DeadlineConformance(_RelayFixtures):
     """Tests of what a client relies on when the peer misbehaves: no call takes longer than its deadline.
 
-    A transport that ignores deadlines, in ``send`` or ``receive``, as a whole or for each byte, cannot pass.
+    A transport that ignores deadlines, where it connects, sends, receives or closes, as a whole or for each byte,
+    cannot pass, nor can one that has timeouts of its own in their place.
     """
 
     @pytest.fixture
@@ -151,9 +171,12 @@ class DeadlineConformance(_RelayFixtures):
     @pytest.fixture
     def connected(self, relay: UnrulyRelay, connect: Callable[[str], Transport]) -> Iterator[Transport]:
         """Yield a transport that has received a reply."""
-        with connect(relay.url) as connected:
+        connected = connect(relay.url)
+        try:
             assert in_time(lambda: roundtrip(connected, 1)) == 1
             yield connected
+        finally:
+            in_time(connected.close)
 
     @pytest.mark.parametrize("answer", ["stalled", "dripped"])
     def test_an_answer_that_does_not_come_in_time_is_a_timeout(
@@ -171,18 +194,47 @@ class DeadlineConformance(_RelayFixtures):
         with connect(relay.url) as connected, pytest.raises(RequestTimeout):
             in_time(lambda: roundtrip(connected, 1, BRIEF))
 
-    def test_a_peer_that_takes_nothing_holds_up_no_call(self, relay: UnrulyRelay, connected: Transport) -> None:
+    def test_a_call_ends_with_its_own_deadline_and_no_other(
+        self, relay: UnrulyRelay, connect: Callable[[str], Transport]
+    ) -> None:
+        def call() -> None:
+            with connect(relay.url) as connected:
+                roundtrip(connected, 1, BRIEF)
+
         relay.answer = "stalled"
+        took = promptly(call)
+        assert took < PROMPT, f"a call with {BRIEF} s ended after {took:.1f} s, {TRIES} times"
+
+    def test_an_answer_that_takes_its_time_is_received(self, relay: UnrulyRelay, connected: Transport) -> None:
+        relay.answer = "delayed"
+        assert in_time(lambda: roundtrip(connected, 2)) == 2
+
+    def test_a_peer_that_takes_nothing_holds_up_no_call(self, relay: UnrulyRelay, connected: Transport) -> None:
+        relay.reads = False
 
         def send_much() -> None:
-            for number in range(100_000):
-                connected.send([*ping(number)[:1]], Deadline.after(BRIEF if number else 30.0))
-                if number > 1000:
-                    break
+            for _ in range(_MOST):
+                connected.send([_MUCH], Deadline.after(BRIEF))
             connected.receive(Deadline.after(BRIEF))
 
-        with pytest.raises(RequestTimeout):
+        with pytest.raises(TransportError):
             in_time(send_much)
+
+    def test_close_does_not_wait_for_a_peer_that_takes_nothing(self, relay: UnrulyRelay, connected: Transport) -> None:
+        def send_much() -> None:
+            with suppress(TransportError):
+                for _ in range(_MOST):
+                    connected.send([_MUCH], Deadline.after(BRIEF))
+
+        relay.reads = False
+        in_time(send_much)
+        in_time(connected.close)
+
+    def test_a_peer_that_accepts_no_connection_holds_up_no_call(
+        self, server: str, connect: Callable[[str], Transport]
+    ) -> None:
+        with full(server) as url, connect(url) as connected, pytest.raises(TransportError):
+            in_time(lambda: roundtrip(connected, 1, BRIEF))
 
     def test_a_refused_connection_fails_in_time(self, server: str, connect: Callable[[str], Transport]) -> None:
         with refusing(server) as url, connect(url) as connected, pytest.raises(TransportError):
@@ -233,35 +285,67 @@ class DeadlineConformance(_RelayFixtures):
 
 
 class RecordingReceiver:
-    """A receiver that records its events."""
+    """A receiver that records its events, and whether they came as they should."""
 
     def __init__(self) -> None:
         self.messages: list[Sequence[bytes]] = []
         self.errors: list[Exception] = []
         self.changed = asyncio.Event()
+        self.sending = False
+        self.wrong: set[str] = set()
+        self._thread = threading.get_ident()
+
+    def _note(self, call: str) -> None:
+        if threading.get_ident() != self._thread:
+            self.wrong.add(f"{call} was called in another thread than the event loop's")
+        elif self.sending:
+            self.wrong.add(f"{call} was called within send, and not in a later turn of the event loop")
+        self.changed.set()
 
     def message_received(self, frames: Sequence[bytes]) -> None:
         """Record a message."""
         self.messages.append(frames)
-        self.changed.set()
+        self._note("message_received")
 
     def resume_writing(self) -> None:
         """Record that sending may continue."""
-        self.changed.set()
+        self._note("resume_writing")
 
     def connection_lost(self, error: Exception) -> None:
         """Record the error."""
         self.errors.append(error)
-        self.changed.set()
+        self._note("connection_lost")
+
+    def send(self, transport: AsyncTransport, frames: Sequence[bytes]) -> bool:
+        """Send a message; events meanwhile are wrong."""
+        self.sending = True
+        try:
+            return transport.send(frames)
+        finally:
+            self.sending = False
+
+    async def wait(self, event: str) -> None:
+        """Wait for a change.
+
+        Args:
+            event: the call that would be one, for the error.
+
+        Raises:
+            AssertionError: there is none.
+        """
+        try:
+            await asyncio.wait_for(self.changed.wait(), unruly.HANG_TIMEOUT)
+        except TimeoutError:
+            raise AssertionError(f"{event} was not called within {unruly.HANG_TIMEOUT} s") from None
 
 
 async def send_ping(transport: AsyncTransport, receiver: RecordingReceiver, number: int) -> bool:
     """Send a PING as soon as the transport accepts it; return False if the connection is lost before."""
     while not receiver.errors:
         receiver.changed.clear()
-        if transport.send(ping(number)):
+        if receiver.send(transport, ping(number)):
             return True
-        await asyncio.wait_for(receiver.changed.wait(), HANG_TIMEOUT)
+        await receiver.wait("send refused a message, and resume_writing")
     return False
 
 
@@ -269,13 +353,21 @@ async def wait_for_messages(receiver: RecordingReceiver, count: int) -> None:
     """Wait until so many messages have been received, or the connection is lost."""
     while len(receiver.messages) < count and not receiver.errors:
         receiver.changed.clear()
-        await asyncio.wait_for(receiver.changed.wait(), HANG_TIMEOUT)
+        await receiver.wait("message_received")
+
+
+async def wait_for_loss(receiver: RecordingReceiver) -> None:
+    """Wait until the transport reports that its connection is lost."""
+    while not receiver.errors:
+        receiver.changed.clear()
+        await receiver.wait("connection_lost")
 
 
 class AsyncTransportConformance(_RelayFixtures):
     """Tests of what an async client relies on: nothing waits, whatever the peer does, and events are reported.
 
-    A transport whose ``open``, ``send`` or ``close`` waits for an unruly peer cannot pass.
+    A transport whose ``open``, ``send`` or ``close`` waits for an unruly peer cannot pass, nor can one that keeps the
+    end of its connection to itself.
     """
 
     @pytest.fixture
@@ -293,8 +385,78 @@ class AsyncTransportConformance(_RelayFixtures):
                 await main(transport, receiver)
             finally:
                 transport.close()
+            assert receiver.wrong == set()
 
         in_time(lambda: asyncio.run(run()))
+
+    def _longest(self, make: Callable[[], AsyncTransport], sends: int) -> float:
+        """Return the longest time of ``open``, a ``send`` or ``close``, in seconds, in the best of some tries."""
+
+        async def tried() -> float:
+            transport, times = make(), []
+
+            def timed(call: Callable[[], object]) -> object:
+                began = time.monotonic()
+                done = call()
+                times.append(time.monotonic() - began)
+                return done
+
+            receiver = RecordingReceiver()
+            timed(lambda: transport.open(receiver))
+            await asyncio.sleep(BRIEF)
+            for _ in range(sends):
+                if receiver.errors or not timed(lambda: transport.send([_MUCH])):
+                    break
+                await asyncio.sleep(0)
+            timed(transport.close)
+            return max(times)
+
+        longest = math.inf
+        for _ in range(TRIES):
+            longest = min(longest, in_time(lambda: asyncio.run(tried())))
+            if longest < PROMPT:
+                break
+        return longest
+
+    def test_neither_open_nor_close_waits_for_a_peer_that_accepts_no_connection(
+        self, server: str, connect: Callable[[str], AsyncTransport]
+    ) -> None:
+        with full(server) as url:
+            assert self._longest(lambda: connect(url), 1) < PROMPT
+
+    def test_neither_open_nor_close_waits_for_a_peer_that_says_nothing(
+        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]
+    ) -> None:
+        relay.answer = "stalled"
+        assert self._longest(lambda: connect(relay.url), 1) < PROMPT
+
+    def test_send_does_not_wait_for_a_peer_that_takes_nothing(
+        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]
+    ) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            assert await send_ping(transport, receiver, 1)
+            await wait_for_messages(receiver, 1)
+            relay.reads = False
+            for _ in range(_MOST):
+                if receiver.errors or not receiver.send(transport, [_MUCH]):
+                    break
+                await asyncio.sleep(0)
+
+        self._run(main, connect(relay.url))
+
+    @pytest.mark.parametrize("answer", ["closed", "died"])
+    def test_the_end_of_a_connection_is_reported(
+        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport], answer: str
+    ) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            assert await send_ping(transport, receiver, 1)
+            await wait_for_messages(receiver, 1)
+            relay.answer = answer
+            receiver.send(transport, ping(2))
+            await wait_for_loss(receiver)
+            assert len(receiver.messages) == 1
+
+        self._run(main, connect(relay.url))
 
     def test_answers_are_pushed(self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]) -> None:
         async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:

@@ -1,18 +1,29 @@
 """Unruly peers: a relay before a real server that stalls, drips, closes or resets, for any protocol on streams."""
 
+import math
 import socket as sockets
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
+
+from pyelevator.errors import ElevatorError
 
 T = TypeVar("T")
 
 HANG_TIMEOUT: Final = 20.0
 """Seconds after which a call that should have ended by its much shorter deadline counts as hanging."""
 
-_DRIP: Final = 0.5
+PROMPT: Final = 3.0
+"""Seconds within which a call with a much shorter deadline ends, at least in one of ``TRIES``."""
+
+TRIES: Final = 3
+"""Number of tries, because a loaded machine may be late."""
+
+_DRIP: Final = 0.1
+_DELAY: Final = 1.0
 _JUNK: Final = b"\xff" * (64 << 10)
 _SIZE: Final = 64 << 10
 
@@ -41,6 +52,26 @@ def in_time(call: Callable[[], T]) -> T:
     return value  # type: ignore[no-any-return]
 
 
+def promptly(call: Callable[[], object]) -> float:
+    """Call a function that may fail, up to ``TRIES`` times while it is late.
+
+    Returns:
+        The least time that it took, in seconds.
+
+    Raises:
+        AssertionError: it has not ended after ``HANG_TIMEOUT`` seconds.
+    """
+    took = math.inf
+    for _ in range(TRIES):
+        began = time.monotonic()
+        with suppress(ElevatorError):
+            in_time(call)
+        took = min(took, time.monotonic() - began)
+        if took < PROMPT:
+            break
+    return took
+
+
 class UnrulyRelay:
     """A relay between a client and a server, which forwards bytes until it is told to misbehave.
 
@@ -49,9 +80,10 @@ class UnrulyRelay:
 
     Attributes:
         url: where the relay listens, of the same kind.
-        answer: what happens to each chunk from the server: ``passed``, ``stalled``, ``dripped``, ``closed`` (the
-            connection ends instead), ``died`` (one byte, then a reset) or ``replaced``.
+        answer: what happens to each chunk from the server: ``passed``, ``delayed`` (by a second), ``stalled``,
+            ``dripped``, ``closed`` (the connection ends instead), ``died`` (one byte, then a reset) or ``replaced``.
         replacement: what is sent instead if it is ``replaced``.
+        reads: whether the relay reads what the client sends; a chunk may be on its way.
     """
 
     def __init__(self, server: str) -> None:
@@ -64,6 +96,7 @@ class UnrulyRelay:
         self.url = f"ipc://{name}" if scheme == "ipc" else f"tcp://{name[0]}:{name[1]}"
         self.answer = "passed"
         self.replacement = _JUNK
+        self.reads = True
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._open: list[sockets.socket] = []
@@ -100,6 +133,8 @@ class UnrulyRelay:
     def _pass(self, client: Any, server: Any) -> None:
         with suppress(OSError):
             while data := client.recv(_SIZE):
+                while not self.reads and not self._ended.wait(_DRIP):
+                    pass
                 server.sendall(data)
             server.shutdown(sockets.SHUT_WR)
 
@@ -107,10 +142,16 @@ class UnrulyRelay:
         with suppress(OSError):
             while data := server.recv(_SIZE):
                 _ANSWERS[self.answer](self, client, data)
+            if self.answer == "stalled":
+                self._ended.wait()
         _end(client)
 
     def _passed(self, client: Any, data: bytes) -> None:
         client.sendall(data)
+
+    def _delayed(self, client: Any, data: bytes) -> None:
+        if not self._ended.wait(_DELAY):
+            client.sendall(data)
 
     def _stalled(self, client: Any, data: bytes) -> None:
         """Send nothing, and keep the connection open."""
@@ -127,6 +168,7 @@ class UnrulyRelay:
     def _died(self, client: Any, data: bytes) -> None:
         client.sendall(data[:1])
         client.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        client.shutdown(sockets.SHUT_RD)  # else the system keeps it for the thread that reads from it
         client.close()
 
     def _replaced(self, client: Any, data: bytes) -> None:
@@ -151,6 +193,7 @@ class UnrulyRelay:
 
 _ANSWERS: Final[dict[str, Callable[[UnrulyRelay, Any, bytes], None]]] = {
     "passed": UnrulyRelay._passed,
+    "delayed": UnrulyRelay._delayed,
     "stalled": UnrulyRelay._stalled,
     "dripped": UnrulyRelay._dripped,
     "closed": UnrulyRelay._closed,
@@ -171,3 +214,29 @@ def refusing(server: str) -> Iterator[str]:
     relay = UnrulyRelay(server)
     relay.close()
     yield relay.url
+
+
+@contextmanager
+def full(server: str) -> Iterator[str]:
+    """Yield a URL like the server's whose listener accepts no more connections, so that to connect takes forever."""
+    scheme, _, address = server.partition("://")
+    family = sockets.AF_UNIX if scheme == "ipc" else sockets.AF_INET
+    with sockets.socket(family) as listening, ExitStack() as waiting:
+        listening.bind(f"{address}.full" if scheme == "ipc" else ("127.0.0.1", 0))
+        listening.listen(0)
+        name = listening.getsockname()
+        while _fits_in(waiting.enter_context(sockets.socket(family)), name):
+            pass
+        yield f"ipc://{name}" if scheme == "ipc" else f"tcp://{name[0]}:{name[1]}"
+    if scheme == "ipc":
+        Path(name).unlink()
+
+
+def _fits_in(client: sockets.socket, name: Any) -> bool:
+    """Return True if one more connection can be established; it stays open."""
+    client.settimeout(_DRIP)
+    try:
+        client.connect(name)
+    except (TimeoutError, BlockingIOError):
+        return False
+    return True

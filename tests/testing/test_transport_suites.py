@@ -1,0 +1,77 @@
+"""The public suites of transports tell sound transports of others from bad ones, and name the fault."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from support.foreign_transports import ASYNC, BASIC, DEADLINES, FAULTS
+from support.pages import ROOT
+
+pytestmark = pytest.mark.slow
+
+MODULE = '''
+import pytest
+from pyelevator.application import Application
+from pyelevator.testing import transports, unruly
+from support import foreign_transports as foreign
+
+unruly.HANG_TIMEOUT = {patience}
+
+
+class _Served:
+    @pytest.fixture
+    def server(self, tmp_path):
+        with foreign.plain.serve(str(tmp_path / "s"), Application.in_memory()):
+            yield f"ipc://{{tmp_path}}/s"
+
+
+def suite(name, transport):
+    """The suite of that name over a transport."""
+
+    def connect(self):
+        return lambda url: transport(url.removeprefix("ipc://"))
+
+    def over_server(self, server):
+        with transport(server.removeprefix("ipc://")) as lane:
+            yield lane
+
+    kind = getattr(transports, name)
+    return type("Test", (_Served, kind), {{"connect": pytest.fixture(connect), "transport": pytest.fixture(over_server)}})
+
+
+'''
+
+
+def run(tmp_path, classes, tests, patience):
+    """The names of the tests that failed, and what pytest said."""
+    module = tmp_path / "test_foreign.py"
+    module.write_text(MODULE.format(patience=patience) + classes)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=short"]
+    command += ["-c", str(tmp_path / "pytest.ini"), *(f"{module}::{test}" for test in tests)]
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {ROOT}/tests {ROOT}/src\n")
+    ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=110, cwd=tmp_path)
+    return set(re.findall(r"^(?:FAILED|ERROR) \S*?::(\S+)", ran.stdout, re.MULTILINE)), ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("transport", "suite"), [("Good", BASIC), ("Good", DEADLINES), ("AsyncGood", ASYNC)], ids=["basic", "sync", "async"]
+)
+def test_a_sound_transport_of_somebody_else_passes(tmp_path, transport, suite):
+    failed, said = run(tmp_path, f"Test = suite('{suite}', foreign.{transport})\n", ["Test"], 20)
+    assert failed == set(), said
+    assert " passed" in said
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault[0].__name__)
+def test_a_bad_transport_fails_at_the_test_that_names_its_fault(tmp_path, fault):
+    transport, suite, test = fault
+    failed, said = run(tmp_path, f"Test = suite('{suite}', foreign.{transport.__name__})\n", [f"Test::{test}"], 4)
+    assert f"Test::{test}" in failed, said
+
+
+def test_every_test_of_an_unruly_peer_that_is_named_exists():
+    from pyelevator.testing import transports
+
+    assert [test for _, suite, test in FAULTS if not hasattr(getattr(transports, suite), test.partition("[")[0])] == []
