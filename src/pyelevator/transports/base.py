@@ -201,7 +201,7 @@ MAX_DISCONNECTED: Final = 1 << 16
 
 
 class SendQueue(Protocol):
-    """What has not been sent to one peer yet."""
+    """The messages to one peer that have not been sent yet."""
 
     @property
     def unsent_bytes(self) -> int:
@@ -264,7 +264,7 @@ class Listener(ABC):
     @property
     @abstractmethod
     def pollable(self) -> Any:
-        """What a :class:`~pyelevator.transports.poller.Poller` waits for instead of ``wait``."""
+        """The descriptor or socket for a :class:`~pyelevator.transports.poller.Poller`, instead of ``wait``."""
 
     @property
     @abstractmethod

@@ -20,7 +20,7 @@ _START: Final = "; start one with `elevator serve`"
 _REASONS: Final[Mapping[int, tuple[str, str]]] = {
     errno.ECONNREFUSED: ("connection refused", _START),
     errno.ENOENT: ("there is no such socket file", _START),
-    errno.EACCES: ("permission denied", "; `elevator serve --ipc-mode` says who may use a socket file"),
+    errno.EACCES: ("permission denied", "; `elevator serve --ipc-mode` sets the permissions of a socket file"),
 }
 """An errno of connect -> the reason, and what to do; for others the system's words are all there is to say."""
 

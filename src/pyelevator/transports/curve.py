@@ -281,7 +281,7 @@ class Curve:
 
     @property
     def connect_hint(self) -> str:
-        """What to check when no connection is made: libzmq does not tell a client that its keys are refused."""
+        """The checks to make when no connection is made: libzmq does not say to a client that its keys are refused."""
         return (
             "; if one runs there, then a key does not fit: the server has to know this client's public key "
             f"{self.public_key}, and server_key has to be what the server's own server.key holds"

@@ -60,7 +60,7 @@ class IpcTransport(ZmtpTransport):
     Args:
         endpoint: the path of the server's socket file.
         connect_timeout: as of a :class:`TcpTransport`; a missing file counts as refused.
-        max_message, heartbeat: likewise.
+        max_message, heartbeat: as of a :class:`TcpTransport`.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ WRITE: Final = 2
 
 
 class Poll(Protocol):
-    """What :func:`select.poll` returns."""
+    """The interface of :func:`select.poll`."""
 
     def register(self, descriptor: Any, events: int, /) -> None:
         """Wait for events of a descriptor."""

@@ -61,7 +61,7 @@ def test_small_answers_to_one_who_reads_leave_nothing_to_look_after(queues, peer
 
 
 @pytest.mark.parametrize("frames", [FRAMES, LARGE_FRAMES])
-def test_one_who_does_not_read_is_blocked_and_one_who_has_read_is_found_free_by_the_next_flush(queues, peer, frames):
+def test_a_peer_that_does_not_read_is_blocked_until_a_flush_finds_it_free(queues, peer, frames):
     sent = fill(queues, frames)
     assert b"peer" in queues.peers
     assert queues.is_blocked(b"peer")
@@ -74,7 +74,7 @@ def test_one_who_does_not_read_is_blocked_and_one_who_has_read_is_found_free_by_
     assert queues.unsent_bytes == 0
 
 
-def test_one_whom_a_later_answer_finds_free_is_still_shown_to_the_next_flush(queues, peer):
+def test_a_peer_freed_by_a_later_answer_is_still_shown_to_the_next_flush(queues, peer):
     """Else who waits for the flush that finds it free would wait for ever."""
     sent = fill(queues, FRAMES)
     take(peer, sent - 1)
@@ -86,7 +86,7 @@ def test_one_whom_a_later_answer_finds_free_is_still_shown_to_the_next_flush(que
     assert b"peer" not in queues.peers
 
 
-def test_what_waits_for_one_who_has_left_is_dropped_and_the_next_flush_is_shown_that_too(queues, peer):
+def test_messages_to_a_peer_that_left_are_dropped_and_the_flush_sees_it(queues, peer):
     fill(queues, FRAMES)
     peer.close()
     while queues.send(b"peer", FRAMES):
@@ -97,6 +97,6 @@ def test_what_waits_for_one_who_has_left_is_dropped_and_the_next_flush_is_shown_
     assert queues.peers == {}
 
 
-def test_libzmq_holds_no_more_small_answers_than_the_high_water_mark_and_what_buffers_take(queues, peer):
+def test_libzmq_queues_no_more_small_answers_than_its_high_water_mark(queues, peer):
     assert fill(queues, [b"header", bytes(ZERO_COPY_BYTES - 1)]) > HIGH_WATER
     assert queues.unsent_bytes == 6 + ZERO_COPY_BYTES - 1

@@ -97,7 +97,7 @@ def test_a_server_that_comes_later_is_found(run):
     assert run(main()) == "PONG"
 
 
-def test_a_server_that_says_at_once_what_nobody_asked_is_not_dialled_again_and_again(run):
+def test_a_server_that_sends_unexpected_replies_is_not_dialled_repeatedly(run):
     def part(peer):
         peer.sendall(GREETING + READY + b"\x00\x012")
         while peer.recv(1000):
@@ -136,7 +136,7 @@ def test_a_server_that_takes_nothing_holds_up_nobody_beyond_his_time(run):
         assert run(main(server)) == ({True}, "v")
 
 
-def test_a_connection_that_an_interrupt_has_left_half_done_is_given_up_after_a_timeout(run):
+def test_a_connection_left_half_done_by_an_interrupt_times_out(run):
     async def main(server):
         async with client(server) as E:
             await E.Put("k", "v")
@@ -161,7 +161,7 @@ def test_what_is_closed_leaves_no_descriptor_behind(run):
         assert run(main(server)) == 0
 
 
-def test_a_client_that_is_dropped_open_warns_and_its_loop_keeps_nothing_of_it(run):
+def test_a_client_that_is_dropped_open_warns_and_leaves_the_loop_clean(run):
     async def dropped(server):
         for _ in range(3):
             await client(server).Put("k", "v")

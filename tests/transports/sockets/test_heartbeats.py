@@ -83,7 +83,7 @@ def keys(tmp_path):
     return tmp_path
 
 
-def test_stopped_peers_make_room_for_others_when_their_time_to_live_is_over():
+def test_stopped_peers_make_room_for_others_after_their_time_to_live():
     with Server(
         Application.in_memory(), ["tcp://127.0.0.1:0"], server_limits=ServerLimits(max_connections=3)
     ) as server:
@@ -277,7 +277,7 @@ def dead(peer):
 
 
 @pytest.mark.parametrize("server", [alive, old])
-def test_a_call_that_waits_asks_servers_that_understand_it_whether_they_live(server):
+def test_a_waiting_call_sends_pings_to_servers_that_understand_them(server):
     with played(server) as endpoint, TcpTransport(endpoint, heartbeat=QUICK) as lane:
         lane.send([b"q"], Deadline.after(60))
         assert list(lane.receive(Deadline.after(60))) == [b"a"]
@@ -320,7 +320,7 @@ async def asked(endpoint):
 
 
 @pytest.mark.parametrize("server", [alive, old])
-def test_async_connections_ask_servers_that_understand_it_whether_they_live(server):
+def test_async_connections_send_pings_to_servers_that_understand_them(server):
     with played(server) as endpoint:
         assert asyncio.run(asked(endpoint)) == [b"a"]
 

@@ -112,7 +112,7 @@ def test_clients_of_every_zmtp_are_answered_in_their_own_words(listener, raw, he
     assert taken(client, len(answer)) == answer
 
 
-def test_a_dealer_s_and_a_req_s_messages_come_as_libzmq_s_router_gives_them(listener, dealer):
+def test_messages_of_a_dealer_and_a_req_come_as_from_a_router_of_libzmq(listener, dealer):
     dealer.connect(listener.urls[0])
     dealer.send_multipart([b"question"])
     assert echoed(listener) == [b"question"]
@@ -136,7 +136,7 @@ def test_what_one_peer_sends_at_once_is_answered_in_order(listener, dealer):
     assert [dealer.recv_multipart()[1] for _ in range(1000)] == [b"%d" % number for number in range(1000)]
 
 
-def test_an_answer_that_waits_for_the_next_one_goes_out_before_the_listener_waits(listener, raw):
+def test_a_buffered_answer_is_sent_before_the_listener_waits(listener, raw):
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a\x00\x01b")
     identity, _ = arrived(listener)
     listener.send(identity, [b"1"])
@@ -212,7 +212,7 @@ def test_one_more_than_there_may_be_is_turned_away_and_told_of_once(raw, listene
     assert echoed(listener) == [b"a"]
 
 
-def test_where_no_more_may_come_the_first_who_has_not_ended_its_handshake_gives_way(raw, listener, caplog):
+def test_at_the_limit_the_oldest_connection_in_its_handshake_is_evicted(raw, listener, caplog):
     listener._max_connections = 3
     kept = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     look_around(listener)
@@ -257,7 +257,7 @@ def begun(listener, client, size):
     listener.timeout = 20.0
 
 
-def test_where_too_much_has_come_of_messages_that_have_not_ended_the_one_with_the_most_leaves(caplog, raw, listener):
+def test_over_the_limit_of_partial_messages_the_largest_is_disconnected(caplog, raw, listener):
     caplog.set_level("INFO")
     listener._partial = PartialMessages(2_500_000)
     one, two, three, four = (raw(SIGNATURE + b"\x03\x00" + NULL + DEALER) for _ in range(4))
@@ -277,7 +277,7 @@ def test_where_too_much_has_come_of_messages_that_have_not_ended_the_one_with_th
     assert listener._partial.sizes == {}
 
 
-def test_one_who_has_sent_too_much_by_itself_leaves_and_nothing_is_kept_of_it(raw, listener):
+def test_a_peer_over_the_limit_alone_is_disconnected_and_nothing_kept(raw, listener):
     listener._partial = PartialMessages(500_000)
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     look_around(listener)
@@ -297,7 +297,7 @@ def has_ended_after(client, data):
     return has_ended(client)
 
 
-def test_where_no_more_files_can_be_opened_who_comes_is_turned_away_at_once(raw, listener, caplog):
+def test_without_free_descriptors_connections_are_rejected_at_once(raw, listener, caplog):
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     knocking = raw(SIGNATURE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))), limits[1]))
@@ -326,7 +326,7 @@ def deaf_peer(listener, dealer):
 
 
 @pytest.mark.parametrize("answer", [b"small", bytes(100_000)])
-def test_one_who_does_not_read_is_blocked_and_one_who_has_read_is_found_free_by_a_flush(tmp_path, dealer, answer):
+def test_a_peer_that_does_not_read_is_blocked_until_flush_finds_it_free(tmp_path, dealer, answer):
     listener = ZmtpListener(f"ipc://{tmp_path}/socket", max_unread=8 << 20)  # TCP is slow with a window this small
     identity, sent = deaf_peer(listener, dealer), 1
     while not listener.send(identity, [answer]):
@@ -400,7 +400,7 @@ def deaf(listener, raw):
     return client, identity
 
 
-def test_one_who_is_cut_while_an_answer_waits_for_the_next_one_is_gone_all_the_same(listener, raw):
+def test_a_peer_is_disconnected_even_with_a_buffered_answer(listener, raw):
     listener.send_queues = SendBuffers(1 << 20)
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
     identity, _ = arrived(listener)
@@ -412,7 +412,7 @@ def test_one_who_is_cut_while_an_answer_waits_for_the_next_one_is_gone_all_the_s
     assert has_ended(client)
 
 
-def test_those_who_have_to_leave_may_have_sent_something_at_the_same_moment(listener, raw, monkeypatch):
+def test_an_evicted_peer_may_have_sent_something_at_the_same_moment(listener, raw, monkeypatch):
     slow = [raw(SIGNATURE) for _ in range(3)]
     look_around(listener)
     monkeypatch.setattr(open_listener, "_HANDSHAKE_TIMEOUT", 0.0)
@@ -424,7 +424,7 @@ def test_those_who_have_to_leave_may_have_sent_something_at_the_same_moment(list
     assert listener.connection_count == 1
 
 
-def test_one_who_asks_for_ever_whether_we_live_and_does_not_read_costs_bounded_memory(listener, raw):
+def test_endless_pings_of_a_peer_that_does_not_read_cost_bounded_memory(listener, raw):
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     look_around(listener)
     listener.timeout = 0.05
@@ -450,7 +450,7 @@ def test_one_who_is_forgotten_with_half_an_answer_gets_no_other_half(listener, r
     assert received.endswith(bytes(1000))
 
 
-def test_what_one_has_sent_who_left_without_the_answers_is_taken_to_the_end(tmp_path):
+def test_messages_of_a_peer_that_left_before_the_answers_are_all_received(tmp_path):
     listener = ZmtpListener(f"ipc://{tmp_path}/socket")
     client = socket.socket(socket.AF_UNIX)
     client.connect(f"{tmp_path}/socket")
@@ -472,7 +472,7 @@ def test_no_more_than_a_few_are_read_from_before_the_messages_are_answered(liste
     assert len(list(listener.drain())) < 20_000
 
 
-def test_where_not_even_a_spare_file_can_be_had_who_comes_waits_until_there_is(listener, raw, caplog, monkeypatch):
+def test_without_a_reserve_descriptor_connections_wait_until_there_is_one(listener, raw, caplog, monkeypatch):
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     knocking = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))), limits[1]))

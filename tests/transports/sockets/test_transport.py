@@ -126,7 +126,7 @@ def test_a_server_that_gave_an_idle_lane_up_is_connected_again():
         assert lane._connection is not line
 
 
-def test_pings_that_came_while_the_lane_was_idle_are_answered_before_the_next_message():
+def test_pings_to_an_idle_connection_are_answered_before_the_next_message():
     idle = threading.Event()
 
     def part(peer):
@@ -152,7 +152,7 @@ def answer_once(peer):
     peer.sendall(taken(peer, 3))
 
 
-def test_a_connection_that_ended_while_idle_is_noticed_before_anything_is_sent_on_it():
+def test_an_end_while_idle_is_detected_before_anything_is_sent():
     with played(answer_once, answer_once, answer_once) as endpoint, TcpTransport(endpoint) as lane:
         for number in (b"1", b"2", b"3"):
             assert echoed(lane, [number]) == [number]
@@ -162,7 +162,7 @@ def test_a_connection_that_ended_while_idle_is_noticed_before_anything_is_sent_o
 @pytest.mark.parametrize(
     "answer", [b"", b"\x01", b"\x01\x05hi", b"\x01\x02hi", b"\x02" + (1 << 20).to_bytes(8, "big") + b"x"]
 )
-def test_a_connection_that_ends_before_the_answer_is_whole_is_an_error_at_once(answer):
+def test_an_end_before_the_whole_answer_is_an_error_at_once(answer):
     def part(peer):
         shake_hands(peer)
         taken(peer, 3)
@@ -317,7 +317,7 @@ def test_every_address_of_a_name_is_tried(monkeypatch):
     assert asked == ["db.example"]
 
 
-def test_a_name_that_nobody_resolves_in_time_is_asked_for_once_and_holds_no_call(monkeypatch):
+def test_a_name_not_resolved_in_time_is_looked_up_once_and_blocks_no_call(monkeypatch):
     over = threading.Event()
     asked = resolving(monkeypatch, lambda: over.wait(60) and [])
     lane = TcpTransport("db.example:4141")

@@ -126,7 +126,7 @@ def test_keys_need_no_libzmq():
 # Where nobody answers
 
 
-def test_what_waits_for_a_connection_goes_out_once_there_is_one_and_what_is_late_never():
+def test_queued_messages_are_sent_once_connected_and_late_ones_never():
     endpoint = unused_endpoint()
     with loop(f"tcp://{endpoint}") as on:
         on.put([b"late"], seconds=0.01)
@@ -183,7 +183,7 @@ def answer_one(peer):
     peer.sendall(taken(peer, 3))
 
 
-def test_one_that_ended_is_dialled_again_and_what_was_in_flight_is_never_sent_twice():
+def test_an_ended_connection_is_made_again_and_nothing_is_sent_twice():
     def lose(peer):
         shake_hands(peer)
         assert taken(peer, 3) == b"\x00\x011"
@@ -242,7 +242,7 @@ def test_one_who_asks_whether_we_live_is_answered():
 # Who does not read, on either side
 
 
-def test_a_server_that_takes_nothing_holds_up_nobody_and_gets_what_is_late_not_at_all():
+def test_a_server_that_does_not_read_blocks_no_loop_and_gets_no_late_ones():
     reads, lates = threading.Event(), []
 
     def part(peer):
@@ -299,7 +299,7 @@ def resolving(monkeypatch, answer):
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
-def test_every_address_of_a_name_is_tried_once_it_is_known_and_nobody_waits_for_that(monkeypatch):
+def test_every_address_of_a_name_is_tried_without_waiting_for_the_resolver(monkeypatch):
     known = threading.Event()
     with serve(Application.in_memory()) as server:
         port = int(server.urls[0].rpartition(":")[2])

@@ -194,7 +194,7 @@ def test_a_handshake_takes_no_more_memory_than_its_longest_command():
 
 
 @given(st.lists(st.binary(max_size=300), max_size=4))
-def test_whatever_comes_in_a_handshake_is_one_of_three_errors_or_waited_for(pieces):
+def test_any_input_in_a_handshake_is_one_of_three_errors_or_incomplete(pieces):
     server = our_server()
     greeted(our_client(), server)
     with suppress(HandshakeRefused, MalformedMessage, LimitExceeded):
@@ -205,7 +205,7 @@ def test_whatever_comes_in_a_handshake_is_one_of_three_errors_or_waited_for(piec
 # Messages
 
 
-def test_an_encrypted_message_hides_how_many_frames_it_has_from_the_frame_s_own_flags():
+def test_the_flags_of_an_encrypted_frame_hide_the_number_of_frames():
     cipher, _ = ciphers()
     (data,) = cipher.encode_message([b"one", b"two"])
     assert data[:2] == bytes((0, 3 + 33))

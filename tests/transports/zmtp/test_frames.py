@@ -327,7 +327,7 @@ def test_a_frame_that_is_announced_takes_no_memory_before_it_comes():
 
 
 @pytest.mark.parametrize("size", [2, 1000, LARGE])
-def test_what_an_unfinished_message_takes_is_known_whatever_the_pieces_and_is_nothing_at_its_end(size):
+def test_the_memory_of_a_partial_message_is_known_in_any_chunks(size):
     decoder, whole = Decoder(), encode_frame(bytes(size * 1000 + LARGE))
     pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
     tracemalloc.start()

@@ -31,7 +31,7 @@ def shake(data):
     return welcome, welcome.receive_data(data)
 
 
-def test_it_opens_with_the_signature_which_is_an_empty_identity_to_the_oldest_peers():
+def test_the_signature_comes_first_and_is_an_empty_identity_in_zmtp_1():
     assert ServerHandshake().signature == SIGNATURE
 
 
@@ -45,7 +45,7 @@ def test_it_opens_with_the_signature_which_is_an_empty_identity_to_the_oldest_pe
         (ZMTP_3, OURS),
     ],
 )
-def test_each_peer_is_told_what_it_can_read_and_what_follows_is_left_for_later(peer, answer):
+def test_each_peer_is_sent_what_it_can_parse_and_the_rest_remains(peer, answer):
     welcome, said = shake(peer + b"rest")
     assert said == answer
     assert (welcome.is_done, welcome.remaining) == (True, b"rest")

@@ -1,4 +1,4 @@
-"""What a listener holds for all of its peers together: unsent messages, and messages that are incomplete."""
+"""The buffers of a listener for all of its peers together: unsent messages, and messages that are incomplete."""
 
 from pyelevator.transports.base import SendQueues
 from pyelevator.transports.sockets.peer import PeerConnection

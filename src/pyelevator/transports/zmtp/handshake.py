@@ -71,7 +71,7 @@ _FIRST_WORDS: Final[Sequence[tuple["re.Pattern[bytes]", str]]] = (
 
 
 class Handshake:
-    """What both sides of a handshake have in common.
+    """The common base of both sides of a handshake.
 
     Args:
         mechanism: of this side.

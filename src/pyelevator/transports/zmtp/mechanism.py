@@ -48,7 +48,7 @@ class UnsupportedProtocol(HandshakeRefused):
     """The peer does not speak ZMTP.
 
     Args:
-        protocol: what it speaks instead, as far as its first bytes tell.
+        protocol: the one it speaks instead, as far as its first bytes show.
     """
 
     def __init__(self, protocol: str) -> None:
