@@ -105,7 +105,7 @@ class _PipelineRun:
         return map(self._value_outcome, batch, repeat(iter(values)))
 
     def _are_outcomes(self, batch: list[Any], values: Sequence[bytes | None]) -> bool:
-        """Whether nothing is to be done with the values: they are what was asked for, all there, and not too large."""
+        """Return True if the values are the outcomes themselves: all exist, and they are not too large together."""
         size = size_of_values(values)
         if size > self.bytes_left or not is_complete(values):
             return False

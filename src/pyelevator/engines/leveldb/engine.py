@@ -29,8 +29,8 @@ from pyelevator.engines.row_cache import RowCache
 
 _BACKUP_PAIRS: Final = 1000
 
-_MOST_CACHED: Final = 1 << 16
-"""Keys of one request that are looked up among the rows; of more, all of them would have to be in memory at once."""
+_MAX_CACHED_KEYS: Final = 1 << 16
+"""Keys of one request that are looked up in the row cache; more would all have to be in memory at once."""
 
 
 class LevelDbEngine(LevelDbReader, Engine):
@@ -85,7 +85,7 @@ class LevelDbEngine(LevelDbReader, Engine):
     def collect(
         self, keys: Sequence[bytes], on_values: OnValues = lambda _: None, *, fill_cache: bool = False
     ) -> Sequence[bytes | None]:
-        if (fill_cache or self.rows) and len(keys) <= _MOST_CACHED:
+        if (fill_cache or self.rows) and len(keys) <= _MAX_CACHED_KEYS:
             return self.rows.collect(self, list(keys), on_values, fill_cache=fill_cache)
         return super().collect(keys, on_values, fill_cache=fill_cache)
 
@@ -157,8 +157,8 @@ class LevelDbEngine(LevelDbReader, Engine):
     def _copy_into(self, copy: Engine) -> None:
         with self.snapshot() as snapshot:
             pairs = snapshot.scan(Bounds(fill_cache=False))
-            while some := [(PUT, *pair) for pair in islice(pairs, _BACKUP_PAIRS)]:
-                copy.write(some)
+            while batch := [(PUT, *pair) for pair in islice(pairs, _BACKUP_PAIRS)]:
+                copy.write(batch)
         copy.write([], sync=True)
 
     def close(self) -> None:

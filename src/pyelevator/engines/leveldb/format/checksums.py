@@ -33,10 +33,10 @@ def find_prefix_by_crc(data: bytes, masked: int) -> int | None:
     (9, None)
     """
     rotated = (masked - 0xA282EAD8) & 0xFFFFFFFF
-    wanted = ((rotated >> 17) | (rotated << 15)) & 0xFFFFFFFF ^ 0xFFFFFFFF
+    unmasked = ((rotated >> 17) | (rotated << 15)) & 0xFFFFFFFF ^ 0xFFFFFFFF
     table, crc = _crc_table(), 0xFFFFFFFF
     for length, byte in enumerate(data, 1):
         crc = table[(crc ^ byte) & 255] ^ (crc >> 8)
-        if crc == wanted:
+        if crc == unmasked:
             return length
     return None

@@ -74,16 +74,16 @@ def _fragments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
     """Yield the fragments, each with the offset of its end."""
     at, end = 0, len(data)
     while at + HEADER.size <= end:
-        room = BLOCK_SIZE - at % BLOCK_SIZE
-        if room < HEADER.size:
-            at += room
+        block_rest = BLOCK_SIZE - at % BLOCK_SIZE
+        if block_rest < HEADER.size:
+            at += block_rest
             continue
         crc, length, kind = HEADER.unpack_from(data, at)
         if kind == 0 and length == 0:  # space that was allocated and never written
-            at += room
+            at += block_rest
             continue
         start, at = at + HEADER.size, at + HEADER.size + length
-        if HEADER.size + length > room:
+        if HEADER.size + length > block_rest:
             raise FormatError("a log record that is longer than its block")
         if at > end:
             return

@@ -71,9 +71,9 @@ def _correct_block(block: bytearray) -> None:
 def _blocks(descriptor: int, size: int) -> Iterator[tuple[int, bytes]]:
     """Yield each block with its offset."""
     for first in range(0, size, _READ):
-        some = os.pread(descriptor, _READ, first)
-        for start in range(0, len(some), BLOCK_SIZE):
-            yield first + start, some[start : start + BLOCK_SIZE]
+        data = os.pread(descriptor, _READ, first)
+        for start in range(0, len(data), BLOCK_SIZE):
+            yield first + start, data[start : start + BLOCK_SIZE]
 
 
 def _end_of_records(block: bytes) -> int:

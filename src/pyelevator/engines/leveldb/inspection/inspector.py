@@ -113,9 +113,9 @@ class _Inspector:
             if found:
                 self.mark_foreign(f"{text} ({found})")
 
-    def _read_start(self, name: str, most: int) -> bytes:
+    def _read_start(self, name: str, max_bytes: int) -> bytes:
         with self._opened(name) as descriptor:
-            return os.pread(descriptor, min(most, os.fstat(descriptor).st_size), 0)
+            return os.pread(descriptor, min(max_bytes, os.fstat(descriptor).st_size), 0)
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:
@@ -205,10 +205,10 @@ class _Inspector:
             return None if reason is None else f"{name} has {reason}"
         return None
 
-    def _read_content(self, name: str, most: int) -> bytes:
+    def _read_content(self, name: str, max_bytes: int) -> bytes:
         """Return the content of a file; a placeholder for it is marked as foreign."""
         try:
-            content = self._read_start(name, most)
+            content = self._read_start(name, max_bytes)
         except FileNotFoundError:
             target = os.fsencode(os.readlink(os.path.join(self.path, name)))  # noqa: PTH115, PTH118
             self._mark_pointer(name, target)
@@ -251,8 +251,8 @@ class _Inspector:
         for handle in table.blocks(None if self.thorough else _SAMPLED_BLOCKS):
             with suppress(FormatError):
                 handles.setdefault(table.block_type(handle), []).append(handle)
-        for kind, some in handles.items():
-            self._record_blocks(name, table, kind, some)
+        for kind, same_kind in handles.items():
+            self._record_blocks(name, table, kind, same_kind)
 
     def _record_blocks(self, name: str, table: Table, kind: int, handles: Sequence[BlockHandle]) -> None:
         if kind in (NO_COMPRESSION, SNAPPY):

@@ -31,7 +31,7 @@ def has_unlogged_writes(path: Path, last: int, logs: Iterable[Path]) -> bool:
     with path.open("rb") as file:
         later = {number for number in _read_table_sequences(file.fileno()) if number > last}
     ranges = [_read_log_sequences(log) for log in logs] if later else []
-    return any(not any(number in some for some in ranges) for number in later)
+    return any(not any(number in logged for logged in ranges) for number in later)
 
 
 def _read_table_sequences(descriptor: int) -> Iterator[int]:
