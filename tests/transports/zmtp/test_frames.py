@@ -259,6 +259,32 @@ def test_messages_come_out_as_they_went_in_whatever_the_pieces(messages, sizes, 
     assert decoder.pending_pongs == (b"\x04\x05\x04PONG" * len(messages) if pinged else b"")
 
 
+@pytest.mark.parametrize("limit", [100, 200, 400, 1000])
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=3), st.binary(max_size=3), st.sampled_from([0, 1, 2, 4]))
+def test_both_ways_read_a_short_message_alike(limit, frames, behind, flags):
+    data = b"".join(encode_message(frames)) + behind
+    found = []
+    for given_data in (data, bytes([data[0] | flags]) + data[1:]):
+        for is_plain in (True, False):
+            decoder, refused = Decoder(limit), None
+            decoder._is_plain = is_plain
+            try:
+                decoder.receive_data(given_data)
+            except (LimitExceeded, MalformedMessage) as error:
+                refused = type(error), str(error)
+            found.append((refused, list(decoder.messages), decoder.buffered_bytes, decoder.has_unread))
+    assert found[0] == found[1]
+    assert found[2] == found[3]
+
+
+@pytest.mark.parametrize("frames", [[b""], [b"v" * 255], [b"header", b"v" * 255], [b"", b""]])
+def test_a_short_message_that_comes_alone_is_read_at_once(frames, monkeypatch):
+    monkeypatch.delattr(Decoder, "_read")
+    decoder = Decoder()
+    decoder.receive_data(b"".join(encode_message(frames)))
+    assert list(decoder.messages) == [frames]
+
+
 @given(st.integers(LARGE - 3, 3 * LARGE), st.lists(st.integers(1, 2 * LARGE), max_size=6))
 def test_large_frames_come_out_as_they_went_in_whatever_the_pieces(size, sizes):
     messages = [[b"h", bytes([1]) * size], [bytes([2]) * size, b"t"]]

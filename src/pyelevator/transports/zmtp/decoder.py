@@ -25,6 +25,9 @@ _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
 _MAX_PONGS: Final = 4096  # bytes of PONGs at once; they are enough for a peer that asks so often
 
 
+_READ_HEADER: Final = read_header
+
+
 class Decoder:
     """Reads the frames of a connection after its handshake.
 
@@ -45,6 +48,7 @@ class Decoder:
         self, limit: int = MAX_MESSAGE, read_header: HeaderReader = read_header, max_messages: float = inf
     ) -> None:
         self._read_header = read_header
+        self._is_plain = read_header is _READ_HEADER
         self._encode_command = encode_command
         self._max_messages = max_messages
         self.has_unread = False
@@ -81,7 +85,24 @@ class Decoder:
             data = self._fill_large(data)
         if self._unread:
             data = self._unread + data
+        elif self._is_plain and self._read_short(data):
+            return
         self._unread = data[self._read(data) :]
+
+    def _read_short(self, data: bytes) -> bool:
+        """Fast path: read ``data`` if it is just one message, of one or two short frames."""
+        end = len(data)
+        if end < 2 or self._frames or end + 2 * _FRAME_BYTES > self._limit or self.messages:
+            return False
+        stop = 2 + data[1]
+        if data[0] == 0 and stop == end:
+            self.messages.append([data[2:]])
+        elif data[0] == MORE and end - stop >= 2 and data[stop] == 0 and stop + 2 + data[stop + 1] == end:
+            self.messages.append([data[2:stop], data[stop + 2 :]])
+        else:
+            return False
+        self.has_unread = False
+        return True
 
     def _fill_large(self, data: bytes) -> bytes:
         """Add to a large frame; return what is left."""
@@ -153,6 +174,7 @@ class EncryptedDecoder(Decoder):
 
     def __init__(self, cipher: FrameCipher, limit: int = MAX_MESSAGE, max_messages: float = inf) -> None:
         super().__init__(limit, max_messages=max_messages)
+        self._is_plain = False
         self._decrypt, self._encode_command = cipher.decrypt, cipher.encode_command
 
     def _on_frame(self, _: int, content: bytes) -> None:
