@@ -49,9 +49,14 @@ class LogFile(WatchedFileHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            super().emit(record)
+            if self.stream is None:
+                self.reopen()
+            else:
+                self.reopenIfNeeded()
         except OSError as error:
             print(f"{self.format(record)} [the log file cannot be opened: {error}]", file=sys.stderr)
+        else:  # not the emit() between, which from Python 3.14 on prints a traceback instead
+            logging.StreamHandler.emit(self, record)
 
     def reopen(self) -> None:
         """Close the file and open the one at its path.

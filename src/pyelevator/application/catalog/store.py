@@ -17,6 +17,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from pyelevator.errors import ElevatorError
+from pyelevator.paths import is_file
 
 _log: Final = logging.getLogger("pyelevator.catalog")
 
@@ -135,7 +136,7 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 def _has_content(path: Path) -> bool:
     """Return True if there is a store file. An old server truncates it before writing, so an empty one is ignored."""
-    if not path.is_file():
+    if not is_file(path):
         return False
     if path.stat().st_size == 0:
         _log.warning("%s is empty, and taken for missing: an old server was interrupted while it wrote it", path)

@@ -12,6 +12,7 @@ from pyelevator.engines.base import EngineDamaged, EngineError, EngineForeign
 from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
 from pyelevator.engines.leveldb.inspection import Inspection, inspect
 from pyelevator.engines.leveldb.lock import LOCK, DirectoryLock
+from pyelevator.paths import exists, is_directory, is_file
 
 CREATING: Final = "pyelevator-creating"
 """A file that exists while a database is created in a directory without files of LevelDB's names."""
@@ -32,7 +33,7 @@ _SHOWN: Final = 3
 
 def is_unfinished(path: str) -> bool:
     """Return True if a repair was interrupted while it installed its result."""
-    return any(Path(path, name).is_dir() for name in (COMPLETE_DIR, MOVING_DIR))
+    return any(is_directory(Path(path, name)) for name in (COMPLETE_DIR, MOVING_DIR))
 
 
 def has_database(path: str) -> bool:
@@ -84,7 +85,7 @@ def inspect_under_lock(
         EngineError: it is open already, or what ``check`` raises.
         OSError: it cannot be read.
     """
-    lock = DirectoryLock(path) if Path(path, LOCK).is_file() else None
+    lock = DirectoryLock(path) if is_file(Path(path, LOCK)) else None
     try:
         inspection = inspect(path, thorough=thorough, logs=logs)
         check(inspection)
@@ -147,7 +148,7 @@ def check_creation(inspection: Inspection) -> None:
     if is_unfinished(inspection.path):
         return
     _check_own(inspection)
-    if inspection.files and not inspection.is_valid and not Path(inspection.path, CREATING).exists():
+    if inspection.files and not inspection.is_valid and not exists(Path(inspection.path, CREATING)):
         raise _occupied_error(inspection)
 
 
@@ -199,7 +200,7 @@ def _check_own(inspection: Inspection) -> None:
 
 def is_vacant(inspection: Inspection) -> bool:
     """Return True if LevelDB may create a database here: there is none, or what an interrupted creation has left."""
-    return not any(file.kind in DATABASE_KINDS for file in inspection.files) or Path(inspection.path, CREATING).exists()
+    return not any(file.kind in DATABASE_KINDS for file in inspection.files) or exists(Path(inspection.path, CREATING))
 
 
 def _damage_error(inspection: Inspection, why: str) -> EngineDamaged:
@@ -260,7 +261,7 @@ def destroy(path: str, *, set_aside: bool) -> None:
     Raises:
         EngineError, OSError: as ``lock_and_inspect`` and ``check_removal``.
     """
-    if not Path(path).is_dir() or not _has_own_files(path, set_aside=set_aside):
+    if not is_directory(path) or not _has_own_files(path, set_aside=set_aside):
         return
     inspection, lock = lock_and_inspect(path, check_removal)
     with lock:
@@ -274,7 +275,7 @@ def destroy(path: str, *, set_aside: bool) -> None:
 
 def _has_own_files(path: str, *, set_aside: bool) -> bool:
     names = [CREATING, PARTIAL_DIR, COMPLETE_DIR, MOVING_DIR, *([LOST_DIR] if set_aside else [])]
-    return any(_files(path)) or any(Path(path, name).exists() for name in names)
+    return any(_files(path)) or any(exists(Path(path, name)) for name in names)
 
 
 def _remove_repairs(path: str, *, set_aside: bool) -> None:
@@ -283,8 +284,8 @@ def _remove_repairs(path: str, *, set_aside: bool) -> None:
     for name in (PARTIAL_DIR, COMPLETE_DIR, MOVING_DIR):
         shutil.rmtree(Path(path, name), ignore_errors=True)
     lost = Path(path, LOST_DIR)
-    is_foreign = lost.is_symlink() or (lost / "CURRENT").exists()  # another directory, or another database
-    if set_aside and lost.is_dir() and not is_foreign:
+    is_foreign = lost.is_symlink() or exists(lost / "CURRENT")  # another directory, or another database
+    if set_aside and is_directory(lost) and not is_foreign:
         remove(str(lost), [file.name for file in _files_set_aside(lost)])
         with suppress(OSError):
             lost.rmdir()
@@ -301,7 +302,7 @@ def _files_set_aside(lost: Path) -> Iterator[Path]:
 
 def move_aside(path: str, source: Path) -> list[str]:
     """Move the files of a directory into ``lost``, under names that are unused there; return their new names."""
-    files = sorted(source.iterdir()) if source.is_dir() else []
+    files = sorted(source.iterdir()) if is_directory(source) else []
     lost = Path(path, LOST_DIR)
     if files:
         lost.mkdir(exist_ok=True)
@@ -316,7 +317,7 @@ def move_aside(path: str, source: Path) -> list[str]:
 def _unused_name(path: Path) -> Path:
     number = 1
     target = path
-    while target.exists():
+    while exists(target):
         number += 1
         target = path.with_name(f"{path.name}.{number}")
     return target

@@ -26,6 +26,7 @@ from pyelevator.engines.leveldb.live_tables import LiveTables
 from pyelevator.engines.leveldb.lock import DirectoryLock
 from pyelevator.engines.leveldb.reader import LevelDbReader
 from pyelevator.engines.row_cache import RowCache
+from pyelevator.paths import exists
 
 _BACKUP_PAIRS: Final = 1000
 
@@ -138,7 +139,7 @@ class LevelDbEngine(LevelDbReader, Engine):
 
     def backup(self, path: str) -> None:
         path = self._storage.resolve(path)
-        if Path(path).exists():
+        if exists(path):
             raise EngineError(f"{path} exists already; a backup goes into a new directory")
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,7 @@ from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, par
 from pyelevator.engines.leveldb.format.records import is_truncated
 from pyelevator.engines.leveldb.inspection import Inspection
 from pyelevator.engines.leveldb.inspection.hidden_records import correct_lengths, find_hidden_records
+from pyelevator.paths import exists, is_directory
 
 _log: Final = logging.getLogger("pyelevator.engines")
 
@@ -93,9 +94,9 @@ def repair(path: str, inspection: Inspection, library: RepairLibrary, *, force: 
         EngineError: most of the data would be set aside, or there is no place for it.
     """
     lost = Path(path, LOST_DIR)
-    if os.path.lexists(lost) and not lost.is_dir():
+    if os.path.lexists(lost) and not is_directory(lost):
         raise EngineError(f"{lost} is no directory, and what a repair sets aside goes there; move it elsewhere")
-    if not any(Path(path, name).is_dir() for name in (COMPLETE_DIR, MOVING_DIR)):
+    if not any(is_directory(Path(path, name)) for name in (COMPLETE_DIR, MOVING_DIR)):
         _prepare(path, inspection, library, force=force)
     report = _install(path, inspection)
     _log.warning(
@@ -183,7 +184,7 @@ def _build(path: str, partial: Path, choice: _Plan, library: RepairLibrary, *, f
     for file in aside.iterdir():
         if file.name not in choice.tables:  # manifests that LevelDB itself made on its way
             file.unlink()
-    unreadable = [name for name in choice.tables if (aside / name).exists() and not _is_rebuilt(partial, name)]
+    unreadable = [name for name in choice.tables if exists(aside / name) and not _is_rebuilt(partial, name)]
     if not force:
         _check_remaining_share(path, choice, unreadable)
     _link(path, partial, choice.logs)
@@ -226,7 +227,7 @@ def _check_maps(path: str, tables: Sequence[str]) -> None:
 
 def _is_rebuilt(partial: Path, name: str) -> bool:
     """Return True if LevelDB has made a new table of what it could read of a damaged one."""
-    return any(Path(partial, name).with_suffix(suffix).exists() for suffix in (".ldb", ".sst"))
+    return any(exists(Path(partial, name).with_suffix(suffix)) for suffix in (".ldb", ".sst"))
 
 
 def _check_remaining_share(path: str, choice: _Plan, unreadable: Sequence[str]) -> None:
@@ -266,7 +267,7 @@ def _install(path: str, inspection: Inspection) -> RepairReport:
     """Set files aside, remove the old ones, move the new ones in; each step can be repeated."""
     complete, moving = Path(path, COMPLETE_DIR), Path(path, MOVING_DIR)
     report = RepairReport()
-    if complete.is_dir():
+    if is_directory(complete):
         report = evolve(report, set_aside=tuple(move_aside(path, complete / LOST_DIR)))
         remove(path, [file.name for file in data_files(path) if file.name not in inspection.lookalikes])
         complete.rename(moving)
@@ -283,7 +284,7 @@ def _install(path: str, inspection: Inspection) -> RepairReport:
 
 def _read_names(file: Path) -> list[str]:
     """Return the names in a file; none if an interrupted repair has removed it already."""
-    return file.read_text().split() if file.exists() else []
+    return file.read_text().split() if exists(file) else []
 
 
 def _original_name(name: str) -> str:
