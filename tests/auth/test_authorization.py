@@ -1,4 +1,4 @@
-"""Who may do what, over real sockets: verb by role by dialect by way, and no way around it, by one suite for all.
+"""Permissions over real sockets: verb by role by dialect by way, and no way around it, by one suite for all.
 
 Ways: a server and a proxy before a server without keys, over TCP with keys, and over a socket file beside keys.
 """
@@ -155,7 +155,7 @@ def test_of_a_pipeline_all_is_executed_but_what_is_forbidden(way):
     assert refused.message == "not allowed: PUT needs write access to the database app-1"
 
 
-def test_an_unknown_verb_reaches_nobody_behind(way):
+def test_an_unknown_verb_reaches_no_server_behind(way):
     way.start('[alice]\nwrite = "*"\n')
     response = way.ask(Unknown("FLY", ["app-1"]), uid_of(way, "app-1"))
     assert (response.code, response.message) == (ErrorCode.KEY, "Command FLY not handled")
@@ -211,7 +211,7 @@ def test_a_cursor_is_of_the_client_that_opened_it(way_of_two):
     assert len(way.ask(Slice(b"5", 5, cursor=cursor), uid).payload) == 5  # 5 to 8, and k
 
 
-def test_a_key_that_nobody_knows_any_more_may_do_nothing(way_of_two):
+def test_a_key_that_is_not_known_any_more_may_do_nothing(way_of_two):
     way = way_of_two
     way.start('["*"]\nadmin = "*"\n')
     assert way.ask(DbConnect("app-1")).code is None

@@ -1,4 +1,4 @@
-"""Who may do what, without a socket: every verb by role, patterns of names, and no way around them."""
+"""Permissions without a socket: every verb by role, patterns of names, and no way around them."""
 
 import inspect
 import threading
@@ -119,7 +119,7 @@ def test_a_pipeline_with_something_forbidden_is_not_answered_in_the_loop(guard, 
 
 @pytest.mark.parametrize("verb", SAMPLES)
 @pytest.mark.parametrize("peer", [None, "", "bob", "local", "Alice"])
-def test_nobody_but_the_known_may_do_anything(guard, verb, peer):
+def test_an_unknown_client_may_do_nothing(guard, verb, peer):
     response = ask(guard({"*": Access.ADMIN}), SAMPLES[verb][1], peer=peer)
     assert (response.code, response.message, response.id) == (
         DENIED,
@@ -313,7 +313,7 @@ def test_what_is_about_no_database_is_for_those_who_may_do_it_with_all(guard):
     assert ask(guard({"*": Access.ADMIN}), Global()).code is ErrorCode.KEY
 
 
-def test_a_verb_that_nobody_knows_is_told_so(guard):
+def test_an_unknown_verb_is_answered_as_unknown(guard):
     assert ask(guard({}), Unknown("FLY")).message == "Command FLY not handled"
 
 

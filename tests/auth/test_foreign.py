@@ -1,4 +1,4 @@
-"""What speaks another protocol gets nothing done at any listener, and the log says once who it was."""
+"""A peer with another protocol is refused by every listener, and logged once with its address."""
 
 import base64
 import http.server
@@ -24,7 +24,7 @@ from pyelevator.testing.servers import ANY_PORT
 from pyelevator.transports import listeners
 from pyelevator.transports.zmtp.frames import encode_message, frame_header_v1
 
-MARK = "made-by-a-stranger"
+MARK = "made-by-another-program"
 
 
 def commands(application):

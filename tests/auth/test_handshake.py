@@ -73,7 +73,7 @@ def test_the_async_client_takes_keys_too(keys, secured):
         asyncio.run(session(mallory, 60))
 
 
-def stranger(keys):
+def unknown_client(keys):
     return keys.make("mallory")
 
 
@@ -87,7 +87,7 @@ def with_the_server_s_own_key_as_a_client(keys):
     return Curve(server.public_key, server.public_key, server.secret_key)
 
 
-@pytest.mark.parametrize("make", [stranger, with_the_server_s_own_key_as_a_client])
+@pytest.mark.parametrize("make", [unknown_client, with_the_server_s_own_key_as_a_client])
 def test_a_key_that_the_server_does_not_know_is_refused_at_once(keys, secured, make):
     curve, server = make(keys), secured()
     with pytest.raises(AuthenticationFailed) as caught:
@@ -281,7 +281,7 @@ def test_a_client_that_is_refused_while_it_is_made_leaves_nothing_open(keys, sec
     assert [str(warning.message) for warning in recwarn] == []
 
 
-def test_no_interceptor_answers_whom_the_guard_would_refuse(keys, secured):
+def test_no_interceptor_answers_before_authorization(keys, secured):
     """A cache that stood before the guard would give one client what another one read."""
     alice, bob = keys.let_in("alice"), keys.let_in("bob")
     keys.permit("[alice]\nadmin = '*'\n[bob]\nread = 'other'")
@@ -452,7 +452,7 @@ def test_the_listener_tells_the_sender_of_messages_of_any_number_of_frames(liste
             assert listening.next() == (frames, peer)
 
 
-def test_without_keys_nobody_is_told_apart(dealer):
+def test_without_keys_clients_have_no_identity(dealer):
     listener = ZmqListener(ANY_PORT)
     dealer(listener.url).send(b"question")
     assert listener.wait()[1] == [b"question"]

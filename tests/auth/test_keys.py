@@ -35,7 +35,7 @@ def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_it_writes_a_server_s_pair_and_a_directory_for_the_clients(keygen, tmp_path):
+def test_it_writes_a_server_s_pair_and_a_directory_for_clients(keygen, tmp_path):
     code, out, err = keygen(tmp_path / "keys")
     assert (code, err) == (0, "")
     assert sorted(os.listdir(tmp_path / "keys")) == ["clients", "server.key", "server.key_secret"]

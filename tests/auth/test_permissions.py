@@ -160,7 +160,7 @@ def test_files_that_did_not_change_are_not_read_again(keys, clock, monkeypatch):
 
 @pytest.fixture
 def dear(keys, clock, monkeypatch):
-    """Clients of whom each look takes a second, and how often they were looked at."""
+    """Client keys whose check takes a second, and a list of the checks."""
     looks, look = [], ClientKeys._fingerprint_files
     monkeypatch.setattr("pyelevator.auth.keys.thread_time", lambda: float(len(looks)))
     monkeypatch.setattr(ClientKeys, "_fingerprint_files", lambda clients: looks.append(clients) or look(clients))

@@ -1,4 +1,4 @@
-"""Signals to a server and a proxy as processes, and log files that somebody rotates."""
+"""Signals to a server and a proxy as processes, and log files that are rotated."""
 
 import logging
 import os

@@ -95,7 +95,7 @@ def config(tmp_path):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_file_of_each_flavour_gives_its_settings(name):
+def test_a_file_of_each_format_has_its_settings(name):
     assert read_server_config(CONFIGS / name) == EXPECTED[name]
 
 
@@ -105,7 +105,7 @@ def test_the_name_of_the_file_does_not_matter(name, config):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_what_a_file_gives_are_settings(name):
+def test_the_values_of_a_file_are_settings(name):
     changed = ServerSettings().with_changes(EXPECTED[name])
     assert changed.data == Path("/var/lib/elevator")
     assert changed.binds == EXPECTED[name]["binds"]
@@ -172,7 +172,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("text", ERRORS)
-def test_what_is_not_understood_is_refused_by_file_key_and_value(config, tmp_path, text):
+def test_an_error_names_file_key_and_value(config, tmp_path, text):
     with pytest.raises(UsageError) as caught:
         config(text)
     assert str(caught.value).startswith(f"{tmp_path}/a.conf: ")

@@ -31,8 +31,8 @@ class Keys:
         generate_keys(directory)
 
     def client(self, name, *, known=True):
-        generate_keys(self.directory / ("clients" if known else "strangers"), name)
-        return self.files(name, "clients" if known else "strangers")
+        generate_keys(self.directory / ("clients" if known else "unknown"), name)
+        return self.files(name, "clients" if known else "unknown")
 
     def files(self, name, folder="clients"):
         return self.directory / folder / f"{name}.key_secret", self.directory / "server.key"

@@ -1,4 +1,4 @@
-"""Abuse by peers, in real processes: the server's memory stays within bounds, and those who behave are served.
+"""Abuse by peers, in real processes: the server's memory stays within bounds, and well-behaved clients are served.
 
 Memory is the resident size of the server's process. What a bound is compared with leaves room for a noisy machine.
 """
@@ -64,15 +64,15 @@ class Watched:
         self._thread.join()
 
 
-def test_strangers_without_keys_take_a_megabyte_each_at_most(abused):
+def test_unknown_clients_take_a_megabyte_each_at_most(abused):
     server = abused("keys")
     with ExitStack() as stack, Watched(server.pid) as watched:
         for _ in range(5):
-            stranger = stack.enter_context(server.stranger())
-            stranger.settimeout(2)
+            unknown = stack.enter_context(server.unknown_client())
+            unknown.settimeout(2)
             greeting = SIGNATURE + b"\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32)
             with suppress(OSError):
-                stranger.sendall(greeting + b"\x06" + (50 * MB).to_bytes(8, "big") + bytes(20 * MB))
+                unknown.sendall(greeting + b"\x06" + (50 * MB).to_bytes(8, "big") + bytes(20 * MB))
         with server.client() as E:
             assert E.ping() == "PONG"
     assert watched.grown < 5 * MB + 16 * MB
@@ -93,7 +93,7 @@ def test_a_message_that_never_ends_costs_its_sender_the_connection(abused, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_answers_that_nobody_reads_take_what_they_may_and_one(abused, way):
+def test_unread_answers_take_their_limit_and_one_more(abused, way):
     server = abused(way, "--max-unread", str(16 * MB))
     size, clients = 5 * MB, 80
     most = 16 * MB + size + 140 * MB  # a value is there a few times while it is read, by a few threads
@@ -119,7 +119,7 @@ def test_answers_that_nobody_reads_take_what_they_may_and_one(abused, way):
 
 
 @pytest.mark.parametrize("given", ["ids", "no ids"])
-def test_a_proxy_keeps_answers_that_nobody_reads_within_the_same_bound(abused, given):
+def test_a_proxy_keeps_unread_answers_within_the_same_limit(abused, given):
     size, clients = 5 * MB, 40
     most = 16 * MB + size + 50 * MB
     server = abused("plain")
@@ -143,11 +143,11 @@ def test_a_proxy_keeps_answers_that_nobody_reads_within_the_same_bound(abused, g
     assert clients * size > 2 * most, "all answers would not fit"
 
 
-def test_silent_strangers_give_way_to_clients_with_keys(abused):
+def test_silent_handshaking_peers_are_evicted_for_clients_with_keys(abused):
     server = abused("keys", "--max-connections", "20")
     with ExitStack() as stack:
         for _ in range(60):
-            stack.enter_context(server.stranger())
+            stack.enter_context(server.unknown_client())
         for _ in range(3):
             E = stack.enter_context(server.client())
             E.Put("k", "v")
@@ -181,7 +181,7 @@ def test_without_files_those_with_keys_who_are_connected_are_served(abused, tmp_
             assert E.Get("k") == "v"
         for _ in range(20):
             with suppress(OSError):
-                server.stranger().close()
+                server.unknown_client().close()
         assert E.Get("k") == "v"
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (1024, 4096))
     with server.client() as E:

@@ -1,4 +1,4 @@
-"""Damaged and unwritable databases: who uses them is told so, the others are served, and the server starts anyway."""
+"""Damaged and unwritable databases: their clients get an error, the others are served, and the server starts anyway."""
 
 import stat
 from contextlib import contextmanager

@@ -246,7 +246,7 @@ def test_every_job_is_answered_once_and_those_without_ids_in_order(steps):
             world.scheduler.unblock(details[0])
         elif what == "resume" and world.scheduler.paused:
             world.resume()
-        assert max([sum(who == client for who, _ in world.running) for client in (A, B)]) <= 2
+        assert max([sum(one == client for one, _ in world.running) for client in (A, B)]) <= 2
     for identity in world.scheduler.blocked_clients():
         world.scheduler.unblock(identity)
     while world.running or world.scheduler.paused:

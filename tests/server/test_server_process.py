@@ -123,7 +123,7 @@ def test_a_socket_file_is_gone_after_a_graceful_stop(tmp_path):
         assert not (tmp_path / "socket").exists()
 
 
-def test_a_file_of_configuration_is_carried_out_and_what_is_not_is_named(raw, tmp_path):
+def test_ignored_keys_of_a_configuration_file_are_logged(raw, tmp_path):
     (tmp_path / "e.conf").write_text(
         f"[global]\ndaemonize = yes\ndatabases_storage_path = {tmp_path}/data\nport = 0\n"
         f"unixsocket = {tmp_path}/socket\nmajordome_interval = 5\n"
@@ -157,7 +157,7 @@ def test_default_options_reach_the_databases(raw, tmp_path):
         ([ANY_PORT], ["--allow-path", "/nowhere"], 6),
     ],
 )
-def test_who_can_reach_it_decides_which_paths_are_allowed(raw, tmp_path, binds, args, code):
+def test_exposure_decides_which_paths_are_allowed(raw, tmp_path, binds, args, code):
     args = [arg.format(allowed=tmp_path / "allowed") for arg in args]
     (tmp_path / "allowed").mkdir()
     with ServerProcess(tmp_path / "data", binds=binds, args=args) as process:

@@ -17,7 +17,7 @@ from pyelevator.transports.zmtp.handshake import SIGNATURE
 MB = 1 << 20
 CODEC = ClassicCodec()
 ENDLESS_HANDSHAKE = SIGNATURE + b"\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32) + b"\x06"
-"""What a stranger says before so many bytes that belong to one command."""
+"""The beginning of a command of so many bytes, sent before authentication."""
 
 
 class Abused:
@@ -46,7 +46,7 @@ class Abused:
         (address,) = Resolver(self.url).resolve(Deadline.after(20))
         return BlockingConnection.open(address, self.url, Deadline.after(20), self.curve)
 
-    def stranger(self):
+    def unknown_client(self):
         """A connection over TCP that has said nothing."""
         host, _, port = self.process.urls[0].removeprefix("tcp://").rpartition(":")
         return socket.create_connection((host, int(port)), timeout=20)
