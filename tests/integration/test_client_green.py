@@ -71,3 +71,28 @@ def test_green_threads_share_a_client(url, library, patch, order):
     assert (ran.code, ran.out) == (0, "nobody there\nTrue\nover\n"), ran.err
     assert "Exception ignored" not in ran.err
     assert "Error" not in ran.err
+
+
+HEARTBEATS = """
+    import sys, time
+    from pyelevator import Elevator
+    E = Elevator.from_url(sys.argv[1], heartbeat=0.3)
+    E.Put("k", "v")
+    (connection,) = E._session._pool.connections()
+    beats, end = set(), time.monotonic() + 60
+    while len(beats) < 6 and time.monotonic() < end:
+        time.sleep(0.02)
+        beats.add(connection.heartbeat_at)
+    assert E.Get("k") == "v"
+    print(len(beats), connection.is_open)
+"""
+
+
+@pytest.mark.parametrize("order", ["patched before the import", "patched after the import"])
+@pytest.mark.parametrize(("library", "patch"), [("eventlet", EVENTLET), ("gevent", GEVENT)])
+def test_idle_connections_of_green_programs_have_heartbeats(url, library, patch, order):
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed")
+    before = f"    import {EVERYTHING}\n" if "after" in order else ""
+    ran = run(f"{before}    {patch}" + HEARTBEATS + END, url, options=OPTIONS)
+    assert (ran.code, ran.out) == (0, "6 True\nover\n"), ran.err

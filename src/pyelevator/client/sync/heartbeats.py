@@ -8,6 +8,7 @@ a connection out of its pool for the few microseconds of that, as a call would; 
 import _thread
 import os
 import queue
+import time
 from contextlib import suppress
 from itertools import count
 from math import inf
@@ -72,7 +73,7 @@ class Heartbeats:
             self._running = None
             self._news.put(None)
             with suppress(queue.Empty):
-                self._ended.get(timeout=_JOIN_TIMEOUT)
+                _wait_for_end(self._ended.get(timeout=_JOIN_TIMEOUT))
 
     def resume(self) -> None:
         """Start the thread again, if there is a pool."""
@@ -85,13 +86,13 @@ class Heartbeats:
             os.register_at_fork(before=self.pause, after_in_parent=self.resume)
         running = self._running = object()
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()  # made here, as libraries of green threads patch late
-        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[int] = queue.SimpleQueue()
         try:
             _thread.start_new_thread(self._work, (running, self._news, self._ended))
         except RuntimeError:  # there are too many, or the interpreter is about to end
             self._running = None
 
-    def _work(self, running: object, news: "queue.SimpleQueue[None]", ended: "queue.SimpleQueue[None]") -> None:
+    def _work(self, running: object, news: "queue.SimpleQueue[None]", ended: "queue.SimpleQueue[int]") -> None:
         """Run until no pool is left."""
         self._thread = _thread.get_ident()
         while self._running is running:
@@ -106,7 +107,7 @@ class Heartbeats:
             self._sleep = pause
             with suppress(queue.Empty):
                 news.get(timeout=pause)
-        ended.put(None)
+        ended.put(_thread.get_native_id())
 
     def _round(self) -> float | None:
         """Send the heartbeats that are due; return the seconds until the next round, None if there is no pool."""
@@ -115,6 +116,14 @@ class Heartbeats:
         if not pools:
             return None
         return max(_LEAST, min([pool.beat(now) for pool in pools]) - now)
+
+
+def _wait_for_end(native_id: int) -> None:
+    """Wait until the system has no such thread any more, where it tells; it counts those when it warns of a fork."""
+    end = monotonic() + _JOIN_TIMEOUT
+    if native_id != _thread.get_native_id():  # as that of a green thread is
+        while os.path.exists(f"/proc/self/task/{native_id}") and monotonic() < end:  # noqa: PTH110 - loads less
+            time.sleep(0)
 
 
 HEARTBEATS: Final = Heartbeats()
