@@ -50,9 +50,9 @@ def fill(path: Path, options: Mapping[str, Any]) -> None:
 def scan(engine: Engine) -> int:
     """Reads all of it as the server does, and counts the rows."""
     count = 0
-    with engine.chunks(Bounds()) as pieces:
-        while some := pieces.read(256, 256 << 10)[0]:
-            count += len(some)
+    with engine.chunks(Bounds()) as chunks:
+        while rows := chunks.read(256, 256 << 10)[0]:
+            count += len(rows)
     return count
 
 

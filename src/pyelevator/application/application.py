@@ -90,6 +90,9 @@ class Application:
 
         This is for a server's own loop. After None, the server calls the application in another thread: the request is
         much work, its database is not open or is being closed, or another write to it is running.
+
+        Args:
+            request: of any client.
         """
         handler = HANDLERS.get(type(request.command))
         if handler is None:
@@ -113,7 +116,11 @@ class Application:
         self.catalog.unmount_idle(self.policy.idle_unmount, self.policy.idle_unmount_adopted)
 
     def connection_ended(self, connection: bytes) -> None:
-        """Note that a connection has ended (see ``Request.connection``); its cursors are closed soon."""
+        """Note that a connection has ended; its cursors are closed soon.
+
+        Args:
+            connection: see ``Request.connection``.
+        """
         self.cursors.connection_ended(connection)
 
     def close(self) -> None:

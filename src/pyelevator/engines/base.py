@@ -184,7 +184,10 @@ class ReadView(ABC):
 
     @abstractmethod
     def scan(self, bounds: Bounds) -> Iterator[Any]:
-        """Return the items in key order, as of the moment of the call; see :class:`Bounds` for what an item is.
+        """Return the items in key order, as of the moment of the call.
+
+        Args:
+            bounds: which pairs, and which parts of them an item has.
 
         Raises:
             EngineError: now or while iterating: what cannot be read is never left out.
@@ -274,7 +277,10 @@ class Engine(ReadView):
 
     @abstractmethod
     def backup(self, path: str) -> None:
-        """Write a consistent copy into the new directory ``path``, and create its missing parents.
+        """Write a consistent copy into a new directory, and create its missing parents.
+
+        Args:
+            path: of the directory; it must not exist.
 
         Raises:
             EngineError: it failed, or the engine lacks the capability.
@@ -330,6 +336,10 @@ class Storage(ABC):
     @abstractmethod
     def open(self, path: str, options: Mapping[str, Any]) -> Engine:
         """Open the database at ``path``, or create it if there is none.
+
+        Args:
+            path: resolved.
+            options: as ``check_options`` returns them.
 
         Raises:
             EngineDamaged: it is damaged; the files are left as they are.

@@ -150,6 +150,9 @@ class Catalog:
     def uid_of(self, name: str) -> str:
         """Return the uid by which requests address the database.
 
+        Args:
+            name: of the database, or its absolute path.
+
         Raises:
             DatabaseError: there is no such database.
         """
@@ -173,6 +176,9 @@ class Catalog:
     def mount(self, name: str) -> None:
         """Open a database; one that is open stays so.
 
+        Args:
+            name: of the database.
+
         Raises:
             DatabaseError, EngineError: there is no such database, or it cannot be opened.
         """
@@ -181,6 +187,9 @@ class Catalog:
 
     def unmount(self, name: str) -> None:
         """Close a database once its requests are done; one that is closed stays so.
+
+        Args:
+            name: of the database.
 
         Raises:
             DatabaseError: there is no such database.
@@ -267,6 +276,9 @@ class Catalog:
 
     def forget(self, name: str) -> None:
         """Remove a database from the catalog, once its requests are done; its files stay as they are.
+
+        Args:
+            name: of the database.
 
         Raises:
             DatabaseError: there is no such database, or it is 'default', which always exists.
