@@ -92,7 +92,7 @@ def test_an_exception_reaches_the_innermost_first_and_then_the_outer_ones():
     assert log == ["outer in", "inner in", "inner TimeoutError", "outer TimeoutError"]
 
 
-def test_an_exception_that_an_inner_interceptor_handles_is_none_for_the_outer_ones():
+def test_outer_interceptors_do_not_see_a_handled_exception():
     log = []
 
     def excusing(request, forward):
@@ -234,7 +234,7 @@ def piped(interceptor, script, keys="abc"):
     return drive(compose([interceptor])(request), script)
 
 
-def test_interceptors_see_the_single_commands_of_a_pipeline_and_it_goes_on_as_one():
+def test_interceptors_see_single_commands_and_the_pipeline_goes_on():
     seen, script = [], Script()
 
     def watching(request, forward):
@@ -247,7 +247,7 @@ def test_interceptors_see_the_single_commands_of_a_pipeline_and_it_goes_on_as_on
     assert response == Response([Response(b"a"), Response(b"b"), Response(b"c")], id=7)
 
 
-def test_what_an_interceptor_answers_itself_is_not_sent_and_keeps_its_place():
+def test_what_an_interceptor_answers_is_not_sent_and_keeps_its_place():
     def answering(request, forward):
         if request.command.key == b"b":
             return Response(b"mine")

@@ -63,7 +63,7 @@ def test_a_number_is_never_that_of_a_process_without_one():
 
 
 @pytest.mark.parametrize("fork", WAYS.values(), ids=WAYS.keys())
-def test_ids_begin_at_other_numbers_in_parent_and_child_whatever_they_have_in_common(fork):
+def test_ids_begin_at_other_numbers_in_parent_and_child(fork):
     program = f"""
     import ctypes, os, random
     from pyelevator.protocol import first_id

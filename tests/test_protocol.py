@@ -47,7 +47,7 @@ def test_a_reply_without_id_answers_the_only_request():
     assert not protocol.echoes_ids
 
 
-def test_the_reply_to_a_forgotten_request_answers_nothing_and_the_others_are_answered():
+def test_the_reply_to_a_discarded_request_answers_nothing():
     protocol = ClientProtocol(ClassicCodec(), 1)
     for _ in range(3):
         protocol.submit(Request(Get("k")))

@@ -59,7 +59,7 @@ def test_a_client_of_bytes_from_a_url_can_say_so_to_a_type_checker():
         assert client.Get("k") == b"v"
 
 
-def test_the_environment_says_nothing_where_a_transport_or_endpoint_is_given(monkeypatch, server):
+def test_the_environment_is_ignored_where_a_transport_is_given(monkeypatch, server):
     monkeypatch.setenv("ELEVATOR_URL", "tcp://127.0.0.1:9/nowhere?timeout=0.01")
     address = server.urls[0].partition("://")[2]
     for options in ({"transport": FakeTransport()}, {"transport": "fake"}, {"endpoint": address}):

@@ -24,7 +24,7 @@ def link():
     return DatabaseHandle(ClassicCodec(), "testdb", "uid1")
 
 
-def test_a_database_whose_uid_is_no_longer_known_is_connected_again_by_name(link):
+def test_a_database_whose_uid_was_lost_is_connected_again_by_name(link):
     flow = execute(link, Get("k"))
     assert next(flow).request.uid == "uid1"
     assert flow.send(lost("uid1")).request.command.name == "testdb"

@@ -72,7 +72,7 @@ def starts(application):
     return [command.start for command in application.asked]
 
 
-def test_each_page_begins_behind_the_last_and_the_rows_are_those_of_one_answer(application, client):
+def test_pages_follow_one_another_and_have_the_rows_of_one_answer(application, client):
     assert client.Range() == PAIRS
     assert starts(application) == [None, b"05\0", b"11\0", b"17\0"]
     assert len({command.cursor for command in application.asked[1:]}) == 1
@@ -97,13 +97,13 @@ def test_all_pages_are_of_one_moment(application, client):
 
 
 @pytest.mark.parametrize("lost_at", [2, 3, 4])
-def test_where_the_snapshot_is_lost_the_range_is_asked_for_as_a_whole(application, client, lost_at):
+def test_where_the_snapshot_is_lost_the_range_is_fetched_at_once(application, client, lost_at):
     application.before[lost_at] = Watched.lose_cursors
     assert client.Range() == PAIRS
     assert application.asked[-1] == Range()
 
 
-def test_where_the_answer_says_nothing_of_the_next_page_the_range_is_asked_for_as_a_whole(application, client):
+def test_without_a_word_on_the_next_page_the_range_is_fetched_at_once(application, client):
     application.names_cursors = False
     assert client.Range() == PAIRS
     assert application.asked[-1] == Range()
@@ -161,7 +161,7 @@ def test_a_page_that_cannot_be_read_is_an_error_and_the_client_goes_on(applicati
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", None])
-def test_an_iteration_whose_page_cannot_be_read_asks_for_it_again_and_skips_nothing(monkeypatch, encoding, make):
+def test_a_page_that_cannot_be_read_is_fetched_again(monkeypatch, encoding, make):
     def refuse(*_, **__):
         raise MalformedMessage("damaged")
 

@@ -81,7 +81,7 @@ def test_pages_aim_at_a_size():
     assert pager.next_command().count == 1
 
 
-def test_a_pager_never_changes_so_a_page_that_was_not_taken_over_comes_again():
+def test_a_pager_never_changes_so_a_page_may_be_fetched_again():
     pager = ScanPager.from_command(Range())
     first = pager.next_command()
     pager.feed([[b"a", b"1"]], more=True)

@@ -63,7 +63,7 @@ def test_another_server_gets_one_command_after_the_other(features):
     assert isinstance(outcomes[2], KeyNotFound)
 
 
-def test_a_server_that_does_not_know_pipelines_after_all_gets_the_commands_too():
+def test_a_server_without_pipelines_after_all_gets_single_commands():
     server = Server(refuses="PIPELINE")
     assert drive(execute_pipeline(link("pipeline"), COMMANDS[:2]), server) == [None, b"v"]
     assert server.log == [Pipeline(COMMANDS[:2]), *COMMANDS[:2]]
@@ -79,7 +79,7 @@ def test_after_a_lost_answer_nothing_more_is_sent_one_by_one():
     assert len(server.log) == 2
 
 
-def test_large_pipelines_go_in_several_messages_and_after_a_lost_one_no_more():
+def test_large_pipelines_go_in_several_messages_until_one_is_lost():
     value = "v" * (6 << 20)
     server = Server(dies=1)
     outcomes = drive(execute_pipeline(link("pipeline"), [Put(str(i), value) for i in range(9)]), server)
@@ -100,7 +100,7 @@ def test_a_count_under_a_prefix_has_no_place_in_a_pipeline():
         E.pipeline().Range(None, 5, prefix="p")
 
 
-def test_interceptors_of_a_client_see_the_commands_and_the_server_one_message():
+def test_interceptors_see_the_commands_and_the_server_one_message():
     server = FakeTransport()
     verbs = []
 
@@ -162,7 +162,7 @@ def run(main, **options):
     return asyncio.run(connected())
 
 
-def test_calls_of_one_turn_of_the_loop_travel_together_reads_apart_from_writes(messages):
+def test_calls_of_one_turn_travel_together_reads_apart_from_writes(messages):
     async def main(E):
         await asyncio.gather(*[E.Put(str(i), str(i)) for i in range(10)])
         gets = [E.Get(str(i)) for i in range(10)]
@@ -282,7 +282,7 @@ def test_many_first_calls_at_once_connect_together(messages):
     assert messages == ["DBCONNECT", "DBCONNECT", "EXISTS", ("PIPELINE", 49)]
 
 
-def test_calls_to_connect_to_different_databases_at_once_do_not_share_an_answer():
+def test_connects_to_different_databases_at_once_share_no_answer():
     async def main(E):
         await E.createdb("other")
         clients = [AsyncElevator(name, transport=E._transport) for name in ("default", "other") * 5]
@@ -351,7 +351,7 @@ class Blank(ClassicCodec):
     tells_missing = False
 
 
-def test_an_empty_value_is_asked_about_where_the_dialect_does_not_tell_it_from_a_missing_one(messages):
+def test_an_empty_value_is_told_from_a_missing_one_by_another_request(messages):
     async def main(E):
         await E.Put("empty", "")
         return await E.Get("empty")

@@ -113,7 +113,7 @@ def test_other_calls_within_the_loop_get_their_own_answers(E, log):
 
 
 @pytest.mark.parametrize("max_connections", [1, 2, 3])
-def test_few_lanes_leave_one_for_the_calls_in_the_loop(log, max_connections):
+def test_few_connections_leave_one_for_the_calls_in_the_loop(log, max_connections):
     with Elevator(transport=log, max_connections=max_connections, pool_timeout=WAIT) as E:
         fill(E)
         log.log.clear()
@@ -125,7 +125,7 @@ def test_few_lanes_leave_one_for_the_calls_in_the_loop(log, max_connections):
 
 
 @pytest.mark.parametrize("end", ["close", "drop", "exception", "disconnect"])
-def test_an_iteration_that_is_left_gives_its_lane_back_and_no_call_reads_its_page(log, end):
+def test_an_iteration_that_is_left_gives_its_connection_back(log, end):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         E = Elevator(transport=log, max_connections=2)
@@ -169,7 +169,7 @@ def test_a_lost_page_does_not_show_if_the_second_try_is_answered(E, log):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_old_servers_are_asked_ahead_too_and_their_second_answers_are_nobody_s(kind):
+def test_pages_of_old_servers_are_prefetched_and_second_answers_dropped(kind):
     with Elevator(transport=OldServer(kind), dialect=DIALECTS[kind]) as E:
         fill(E)
         for key in E.RangeIter(include_value=False):
@@ -269,7 +269,7 @@ def test_many_threads_iterate_over_few_lanes(tmp_path):
         assert results == [KEYS] * 8
 
 
-def test_a_server_that_went_away_costs_the_iteration_one_error_and_the_rows_at_hand_come_first(tmp_path):
+def test_a_lost_server_costs_one_error_after_the_rows_at_hand(tmp_path):
     with ServerProcess(tmp_path / "data") as server, Elevator.from_url(server.urls[0]) as E:
         fill(E)
         it = E.RangeIter(include_value=False, timeout=WAIT)
@@ -528,7 +528,7 @@ def test_async_a_step_cancelled_at_any_turn_of_the_loop_skips_nothing(how):
     run(main())
 
 
-def test_async_a_step_that_is_cancelled_while_the_next_page_is_asked_for_keeps_its_rows():
+def test_async_a_cancelled_step_keeps_its_rows():
     async def main():
         async with AsyncElevator(transport=FakeTransport()) as E:
             await filled(E)

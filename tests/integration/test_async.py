@@ -236,7 +236,7 @@ def given_up(outcome):
     return isinstance(outcome, (asyncio.CancelledError, RequestTimeout))
 
 
-def test_a_call_within_asyncio_timeout_ends_then_and_the_next_one_gets_its_own_answer():
+def test_a_call_in_asyncio_timeout_ends_and_the_next_gets_its_own_answer():
     with OldServerOnSocket("0.5") as old:
 
         async def session():

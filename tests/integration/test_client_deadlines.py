@@ -267,7 +267,7 @@ def test_connecting_and_waiting_share_one_deadline_on_a_socket():
 LARGE = "x" * (8 << 20)
 
 
-def test_a_large_request_that_is_only_partly_taken_ends_in_time_and_is_not_executed():
+def test_a_large_request_that_is_partly_sent_is_not_executed():
     with serve(Application.in_memory()) as server, Relay(server.urls[0].partition("://")[2]) as relay:
         with Elevator(endpoint=relay.endpoint) as client:
             relay.up = 1 << 20
@@ -279,7 +279,7 @@ def test_a_large_request_that_is_only_partly_taken_ends_in_time_and_is_not_execu
             assert client.Get("large", timeout=30) == "small"
 
 
-def test_a_large_answer_that_comes_only_partly_ends_in_time_and_is_no_answer_to_the_next_call():
+def test_a_large_answer_that_comes_partly_is_no_answer_to_the_next_call():
     with serve(Application.in_memory()) as server, Relay(server.urls[0].partition("://")[2]) as relay:
         with Elevator(endpoint=relay.endpoint) as client:
             client.Put("large", LARGE, timeout=30)
@@ -291,7 +291,7 @@ def test_a_large_answer_that_comes_only_partly_ends_in_time_and_is_no_answer_to_
             assert client.Get("large", timeout=30) == LARGE
 
 
-def test_one_lost_answer_does_not_cost_the_whole_deadline_of_a_call_that_is_retried():
+def test_one_lost_answer_leaves_time_for_a_retry():
     with Puppet(losing(GET=1)) as server:
         with Elevator(endpoint=server.endpoint, retry=Retry(attempts=20, attempt_timeout=0.2)) as client:
             client.Put("k", "v")

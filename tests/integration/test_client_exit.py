@@ -55,7 +55,7 @@ WAYS_TO_DROP = {
 
 
 @pytest.mark.parametrize("way", WAYS_TO_DROP)
-def test_a_client_that_is_dropped_open_gives_one_warning_of_ours_and_none_of_others(way, url):
+def test_a_client_that_is_dropped_open_warns_once(way, url):
     ran = run_quickly("    " + WAYS_TO_DROP[way], url, options=LOUD)
     assert ran.code == 0
     (warning,) = warnings_in(ran.err)

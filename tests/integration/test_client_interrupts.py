@@ -56,7 +56,7 @@ def storm(endpoint, dialect="classic"):
     assert int(ran.out) > 250
 
 
-def test_after_any_number_of_interrupts_the_one_lane_of_a_client_answers_rightly():
+def test_the_only_connection_answers_rightly_after_many_interrupts():
     with serve(Application.in_memory()) as server:
         storm(server.urls[0].partition("://")[2])
 

@@ -78,7 +78,7 @@ def test_what_was_asked_while_the_server_was_down_is_never_executed(server):
             assert other.Range(include_value=False) == ["after", "before", "much later"]
 
 
-def test_what_was_asked_while_a_new_connection_was_frozen_is_never_executed(server):
+def test_what_was_sent_over_a_frozen_connection_is_never_executed(server):
     """The system takes the connection, but nobody shakes hands, so nothing is sent that could wait there."""
     with Elevator.from_url(server.urls[0]) as E, Elevator.from_url(server.urls[0] + "?auto_connect=no") as frozen:
         frozen._handle.name, frozen._handle.uid = E.db_name, E.db_uid
@@ -92,7 +92,7 @@ def test_what_was_asked_while_a_new_connection_was_frozen_is_never_executed(serv
         assert E.Range(prefix="frozen") == []
 
 
-def test_the_database_is_connected_again_by_name_where_its_uid_is_no_longer_known():
+def test_a_lost_uid_is_replaced_by_connecting_again_by_name():
     with ServerProcess() as server, Elevator.from_url(server.urls[0]) as E:
         E.createdb("testdb")
         E.connect("testdb")
@@ -138,7 +138,7 @@ def test_threads_that_lose_the_database_together_all_go_on():
     assert wrong == []
 
 
-def test_calls_during_many_restarts_give_the_right_answer_or_an_error_of_ours(server):
+def test_calls_during_restarts_give_the_right_answer_or_our_error(server):
     with Elevator.from_url(server.urls[0]) as E:
         for number in range(50):
             E.Put(str(number), f"value {number}")

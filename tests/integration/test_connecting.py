@@ -78,7 +78,7 @@ PLAIN = "asks for a user and a password (PLAIN), which no Elevator server does; 
 
 @BOTH
 @pytest.mark.parametrize(("prepare", "says"), [(curve_server, CURVE), (plain_server, PLAIN)], ids=["CURVE", "PLAIN"])
-def test_a_client_without_keys_learns_at_once_that_the_server_asks_for_them(connect, prepare, says):
+def test_a_client_without_keys_is_told_at_once_that_they_are_needed(connect, prepare, says):
     with echoing("tcp://127.0.0.1:*", prepare) as url:
         assert text_of(connect, AuthenticationFailed, endpoint=url[6:]) == f"the server at {url} {says}"
 
@@ -141,7 +141,7 @@ def test_a_retry_does_not_try_again_what_a_server_refuses():
     assert caught.value.attempts == 1
 
 
-def test_all_async_calls_that_wait_for_a_connection_learn_why_there_is_none():
+def test_async_calls_that_wait_are_told_why_there_is_no_connection():
     async def main(endpoint):
         E = AsyncElevator(endpoint=endpoint, timeout=LONG)
         errors = await asyncio.gather(*[E.Get("k") for _ in range(20)], return_exceptions=True)

@@ -168,7 +168,7 @@ def test_a_fake_is_as_many_peers_as_it_has_clients():
 
 @pytest.mark.parametrize("leaves", [1, 3])
 @pytest.mark.parametrize("request_", [lambda E: E.Get("0000"), lambda E: E.listdb(), lambda E: E.MGet(["0000"])])
-def test_the_snapshot_of_a_dropped_iterator_is_given_back_with_the_next_request(request_, leaves):
+def test_the_next_request_gives_back_a_dropped_iterators_snapshot(request_, leaves):
     application = Application.in_memory()
     with serve(application) as server, Elevator.from_url(server.urls[0]) as E:
         fill(E)
@@ -183,7 +183,7 @@ def test_the_snapshot_of_a_dropped_iterator_is_given_back_with_the_next_request(
         assert count(application) == 0
 
 
-def test_iterators_that_are_broken_off_one_after_another_never_fill_the_server():
+def test_iterators_that_are_broken_off_never_fill_the_server():
     application = Application.in_memory(Policy(max_cursors=4))
     with serve(application) as server, Elevator.from_url(server.urls[0]) as E:
         fill(E)

@@ -103,7 +103,7 @@ def test_a_batch_suffers_once_from_forgotten_connections():
         assert failures(call) == 1
 
 
-def test_an_iterator_goes_on_after_one_error_where_all_connections_are_forgotten():
+def test_an_iterator_goes_on_after_one_error_of_forgotten_connections():
     with relayed() as relay, Elevator(endpoint=relay.endpoint, timeout=60) as E:
         for number in range(1000):
             E.Put(f"{number:04}", "x")
@@ -139,7 +139,7 @@ def test_async_calls_suffer_once_from_a_forgotten_connection():
         assert asyncio.run(main(relay.endpoint)) <= 1
 
 
-def test_async_calls_at_an_old_server_suffer_once_from_many_forgotten_connections():
+def test_async_calls_at_an_old_server_suffer_once_from_forgetting():
     async def main():
         async with AsyncElevator(endpoint=relay.endpoint, timeout=60) as E:
             await E.Put("k", "v")

@@ -352,7 +352,7 @@ def test_an_answer_that_comes_in_pieces_does_not_keep_the_client_silent():
             lane.receive(Deadline.after(60))
 
 
-def test_a_connection_that_ends_while_its_answer_is_awaited_by_nobody_is_lost():
+def test_a_connection_that_ends_during_a_prefetch_is_lost():
     def part(peer):
         peer.sendall(GREETINGS[1] + READY)
         taken(peer, 64 + len(READY))

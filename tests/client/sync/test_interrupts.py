@@ -103,7 +103,7 @@ def test_an_interrupted_call_leaves_the_client_as_it_was(client):
     assert each_step(FILES, work) > 500
 
 
-def test_a_batch_whose_write_is_interrupted_keeps_its_operations_or_has_written_them(client):
+def test_an_interrupted_batch_keeps_its_operations_or_has_written_them(client):
     def work(steps):
         client.Delete("new")
         batch = client.WriteBatch()
@@ -126,7 +126,7 @@ def test_a_batch_whose_write_is_interrupted_keeps_its_operations_or_has_written_
     assert each_step(FILES, work) > 40
 
 
-def test_a_pipeline_whose_execution_is_interrupted_can_be_executed_again_or_has_its_results(client):
+def test_an_interrupted_pipeline_has_its_results_or_can_be_executed_again(client):
     def work(steps):
         p = client.pipeline()
         get = p.Get("0001")

@@ -99,7 +99,7 @@ def test_a_reply_that_cannot_be_read_cuts_the_lane_off():
     assert session.send(Request(Get("k")), NEVER).payload == b"v"
 
 
-def test_the_second_reply_of_a_flat_server_is_never_read_as_the_next_answer():
+def test_the_second_reply_of_a_flat_server_is_no_answer_to_the_next():
     pairs = [b"\x95\x01\x00\xa0\xa1a\xa11"]
     session, lanes = session_over([pairs, pairs], [[b"\x94\x01\x00\xa0\xa1v"]], codec=FlatCodec())
     assert session.send(Request(Range("a", "a"), "u"), NEVER).payload == [[b"a", b"1"]]
@@ -169,7 +169,7 @@ def test_a_waiting_thread_gets_the_lane_that_is_given_back():
     assert len(session.transport.born) == 1
 
 
-def test_close_closes_idle_lanes_at_once_and_busy_ones_when_they_are_given_back():
+def test_close_closes_busy_connections_when_they_are_released():
     session, gate, threads = busy_session(2)
     session.close()
     assert [lane.closed for lane in session.transport.born] == [False, False]
@@ -279,7 +279,7 @@ def test_an_interrupt_at_any_moment_leaves_a_lane_that_answers_rightly(codec, mo
     assert session.send(Request(Range("b", "b"), "u"), NEVER).payload == [[b"b", b"2"]]
 
 
-def test_replies_that_answer_nothing_do_not_hold_a_call_beyond_its_deadline():
+def test_replies_that_answer_nothing_do_not_extend_a_deadline():
     class Flood(Scripted):
         def receive(self, deadline):
             return ClassicCodec().encode_response(Response(b"stale", id=999), Request(Get("k")))
@@ -357,7 +357,7 @@ def test_a_session_that_is_dropped_open_warns_once_and_says_what_to_do():
     ]
 
 
-def test_a_session_that_is_closed_or_never_used_or_holds_nothing_does_not_warn():
+def test_a_session_that_holds_nothing_does_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for transport, uses in ((Holding(), 0), (Holding(), 1), (Scripted(), 1), (FakeTransport(), 1)):
