@@ -9,7 +9,8 @@ from attrs import NOTHING, fields
 from pyelevator import Elevator, ErrorCode, MalformedMessage, UsageError
 from pyelevator.application import Application
 from pyelevator.codec import Codec, Frames, Reply, UnsupportedByDialect
-from pyelevator.codec.base import check_size, error_code, refused, reply_status, scalar, strings
+from pyelevator.codec.packing import check_size
+from pyelevator.codec.values import error_code, malformed_arguments, reply_status, scalar, string_list
 from pyelevator.commands import COMMANDS, Command, PayloadKind, Pipeline, Put, Unknown
 from pyelevator.messages import Request, Response
 from pyelevator.server import Server
@@ -53,7 +54,7 @@ def listed(value: Any) -> list[Any]:
 
 def pairs(value: Any) -> Any:
     for pair in listed(value):
-        if len(listed(pair)) != 2 or None in strings(pair):
+        if len(listed(pair)) != 2 or None in string_list(pair):
             raise MalformedMessage("the answer holds something else than keys and values")
     return value
 
@@ -61,9 +62,9 @@ def pairs(value: Any) -> Any:
 CHECKS: Mapping[PayloadKind, Callable[[Any], Any]] = {
     PayloadKind.EMPTY: lambda _: None,
     PayloadKind.SCALAR: lambda value: scalar([value]),
-    PayloadKind.LIST: lambda value: strings(listed(value)),
+    PayloadKind.LIST: lambda value: string_list(listed(value)),
     PayloadKind.PAIRS: pairs,
-    PayloadKind.RAW: lambda value: strings(listed(value)),
+    PayloadKind.RAW: lambda value: string_list(listed(value)),
     PayloadKind.RESPONSES: listed,
 }
 """What kind of answer a command has -> what checks that it is one, because a server may send anything."""
@@ -115,11 +116,11 @@ class JsonCodec(Codec):
         if not needed <= args.keys() <= names:
             raise MalformedMessage(f"the arguments of {text(verb)} are wrong", code=ErrorCode.VALUE)
         if kind is Unknown:
-            strings(listed(args.get("args", [])))  # a proxy may have to say them in another dialect
+            string_list(listed(args.get("args", [])))  # a proxy may have to say them in another dialect
         try:
             return kind(**args)
         except UsageError as error:  # becomes a MalformedMessage with the right code
-            raise refused(text(verb), error) from error
+            raise malformed_arguments(text(verb), error) from error
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         answer = {"id": response.id, "status": int(response.status), "payload": response.payload}

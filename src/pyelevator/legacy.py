@@ -159,7 +159,7 @@ def encode_request(
     >>> encode_request(command="PING", args=[]).hex()
     '84a46d65746181ab636f6d7072657373696f6ec2a3756964c0a3636d64a450494e47a46172677390'
     """
-    from pyelevator.codec.base import pack
+    from pyelevator.codec.packing import pack
 
     return pack({"meta": {"compression": False} if meta is None else meta, "uid": db_uid, "cmd": command, "args": args})
 
@@ -188,7 +188,7 @@ class OldResponseHeader:
 
 def _fields(raw: bytes, *names: str) -> Sequence[Any]:
     from pyelevator.codec import Limits
-    from pyelevator.codec.base import unpack
+    from pyelevator.codec.packing import unpack
     from pyelevator.errors import MalformedMessage
 
     message = unpack(raw, Limits())

@@ -4,7 +4,7 @@ import pytest
 
 from pyelevator.application import Application
 from pyelevator.application.fairness import CHUNK_ROWS, CheckpointedRows, Cooperation
-from pyelevator.codec.base import pack, pack_pieces
+from pyelevator.codec.packing import pack, pack_array
 from pyelevator.commands import PUT, Batch, Range
 from pyelevator.messages import Request
 
@@ -25,7 +25,7 @@ def test_encoding_passes_a_checkpoint_between_chunks_of_rows(size, checkpoints):
     cooperation = Counting()
     rows = CheckpointedRows(cooperation)
     rows.extend((b"%d" % i, b"v") for i in range(size))
-    written = bytes(pack_pieces(rows))
+    written = bytes(pack_array(rows))
     assert cooperation.count == checkpoints
     assert written == pack([(b"%d" % i, b"v") for i in range(size)])
 

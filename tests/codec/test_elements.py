@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyelevator.codec import ClassicCodec, FlatCodec, Limits
+from pyelevator.codec.classic.forwarding import peek_request, request_with_id
 from pyelevator.codec.elements import PackedElements, elements_at, packed_elements
-from pyelevator.codec.passing import request_to_pass, request_under
 from pyelevator.codec.weight import FLOOR, LIGHT
 from pyelevator.commands import DELETE, PUT, Batch, MGet
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage
@@ -208,7 +208,7 @@ def test_strings_of_any_size_are_what_they_were(keys):
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_a_proxy_passes_a_large_request_on_without_its_arguments(command):
     (frame,) = ClassicCodec().encode_request(Request(command, "u", 7))
-    message = request_to_pass([frame], Limits())
+    message = peek_request([frame], Limits())
     assert message == {
         b"cmd": command.verb.encode(),
         b"meta": {b"compression": False, b"id": 7},
@@ -216,14 +216,14 @@ def test_a_proxy_passes_a_large_request_on_without_its_arguments(command):
         b"args": None,
     }
     (expected,) = ClassicCodec().encode_request(Request(command, "u", 1 << 40))
-    assert request_under(1 << 40, frame, message) == expected
+    assert request_with_id(1 << 40, frame, message) == expected
 
 
 def test_a_proxy_passes_nothing_on_that_is_cut_off_or_too_long():
     (frame,) = ClassicCodec().encode_request(Request(Batch(OPS), "u", 7))
-    assert request_to_pass([frame[:-1]], Limits()) is None
-    assert request_to_pass([frame + b"\xc0"], Limits()) is None
-    assert request_to_pass([frame], Limits(frame_bytes=100_000)) is None
+    assert peek_request([frame[:-1]], Limits()) is None
+    assert peek_request([frame + b"\xc0"], Limits()) is None
+    assert peek_request([frame], Limits(frame_bytes=100_000)) is None
 
 
 @pytest.mark.parametrize("element", CRAFTED.values(), ids=CRAFTED)
@@ -231,7 +231,7 @@ def test_a_proxy_passes_nothing_on_that_is_cut_off_or_too_long():
 def test_a_crafted_request_is_refused_under_its_id_and_never_passed_on(name, element):
     count = (400 << 10) // len(element) + 1
     frame = TINY[name][0] + b"\xdd" + count.to_bytes(4, "big") + element * count
-    assert request_to_pass([frame], Limits()) is None
+    assert peek_request([frame], Limits()) is None
     with pytest.raises((LimitExceeded, MalformedMessage)) as caught:
         ClassicCodec().decode_request([frame])
     assert caught.value.request_id == 7

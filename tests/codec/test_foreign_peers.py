@@ -4,8 +4,8 @@ import msgpack
 import pytest
 
 from pyelevator.codec import ClassicCodec, FlatCodec
-from pyelevator.codec.base import Limits
-from pyelevator.codec.passing import renumbered, request_to_pass
+from pyelevator.codec.classic.forwarding import peek_request, with_id
+from pyelevator.codec.limits import Limits
 from pyelevator.commands import (
     Batch,
     DbConnect,
@@ -189,8 +189,8 @@ def test_the_answer_to_an_unknown_verb_is_passed_on_with_any_map(odd, codec):
 @pytest.mark.parametrize("odd", ODD_MAPS)
 def test_a_proxy_passes_any_map_on_under_another_id(odd):
     frames = [_map([("cmd", "GET"), ("uid", "u"), ("args", ["k"]), ("meta", {"id": 7, **odd})])]
-    message = request_to_pass(frames, Limits())
-    assert CODEC.decode_request([renumbered(message[b"meta"], 9, message)]) == Request(Get("k"), "u", 9)
+    message = peek_request(frames, Limits())
+    assert CODEC.decode_request([with_id(message[b"meta"], 9, message)]) == Request(Get("k"), "u", 9)
 
 
 @pytest.mark.parametrize("odd", ODD_MAPS)

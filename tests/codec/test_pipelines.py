@@ -58,7 +58,7 @@ def test_a_slice_that_was_cut_says_so_within_the_answer():
 
 
 def request(args):
-    from pyelevator.codec.base import pack
+    from pyelevator.codec.packing import pack
 
     return [pack({"cmd": "PIPELINE", "meta": {"id": 7}, "uid": "u", "args": args})]
 

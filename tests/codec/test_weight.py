@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyelevator.codec import ClassicCodec, FlatCodec, Limits, base, weight
-from pyelevator.codec.passing import reply_to_pass, request_to_pass
+from pyelevator.codec.classic.forwarding import peek_reply, peek_request
 from pyelevator.codec.weight import LIGHT, Tally, check_weight
 from pyelevator.commands import MGet, Range
 from pyelevator.errors import LimitExceeded, MalformedMessage
@@ -70,8 +70,8 @@ def peak(decode):
         lambda value: ClassicCodec().decode_request([MAP + value]),
         lambda value: FlatCodec().decode_request([b"\x93\xa1u\xa4MGET" + value]),
         lambda value: FlatCodec().decode_request([value]),
-        lambda value: request_to_pass([MAP + value], Limits()),
-        lambda value: reply_to_pass([value, b""], Limits()),
+        lambda value: peek_request([MAP + value], Limits()),
+        lambda value: peek_reply([value, b""], Limits()),
         lambda value: ClassicCodec().decode_response([HEADER, b"\x81\xa5datas" + value], Request(Range())),
         lambda value: ClassicCodec().decode_response([value, b"\xc0"], Request(Range())),
         lambda value: FlatCodec().decode_response([value], Request(MGet(["k"]))),

@@ -9,7 +9,7 @@ import pytest
 from pyelevator import errors
 from pyelevator.application.handlers import FEATURES
 from pyelevator.codec import ClassicCodec, FlatCodec, UnsupportedByDialect, dialect_of, flat, layouts
-from pyelevator.codec.base import pack
+from pyelevator.codec.packing import pack
 from pyelevator.commands import COMMANDS, PIPELINED, Batch, Put, Range
 from pyelevator.errors import SERVER_ERRORS, CursorExpired, ErrorCode, MalformedMessage, PermissionDenied
 from pyelevator.messages import Request, Response
@@ -149,7 +149,7 @@ def test_the_header_of_a_page_is_a_count_and_the_last_key():
 
 def test_the_keys_of_the_header_are_those_that_the_codec_writes():
     shown = {name for heading in ("The header:", "In the header of a reply:") for name in header_keys(heading)}
-    written = re.findall(r'header\["(\w+)"\] =', (ROOT / "src/pyelevator/codec/maps.py").read_text())
+    written = re.findall(r'header\["(\w+)"\] =', (ROOT / "src/pyelevator/codec/classic/full.py").read_text())
     assert shown == {*written, "status", "err_code", "err_msg", "compression"}
 
 

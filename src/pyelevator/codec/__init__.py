@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pyelevator.codec.base import Codec, Frames, Limits, Reply, UnsupportedByDialect
+from pyelevator.codec.base import Codec, Frames, Reply, UnsupportedByDialect
 from pyelevator.codec.classic import ClassicCodec
 from pyelevator.codec.flat import FlatCodec
+from pyelevator.codec.limits import Limits
 from pyelevator.errors import ArgumentTypeError, UsageError
 
 DIALECTS: Final[Mapping[str, type[Codec]]] = {"classic": ClassicCodec, "flat": FlatCodec}

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar, overload
 import msgpack
 
 from pyelevator.arguments import CheckedList, CheckedSequence, are_ops
-from pyelevator.codec.base import RAW
-from pyelevator.codec.pause import paused
+from pyelevator.codec.gc_pause import gc_paused
+from pyelevator.codec.packing import RAW
 from pyelevator.codec.weight import FLOOR, LIGHT, check_weight
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ def elements_at(
         ValueError, OverflowError, LimitExceeded: some are not sound.
     """
     few = count * _HEAVIEST + len(frame) <= FLOOR
-    with paused(stop - start):
+    with gc_paused(stop - start):
         found = _found(_even_pieces(frame, start, stop), are_sound, few)
         if found is None:
             found = _found(_pieces_by_element(frame, start, stop, count), are_sound, few)

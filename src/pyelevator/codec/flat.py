@@ -8,27 +8,21 @@ from typing import Any, Final
 from attrs import frozen
 
 from pyelevator.arguments import CheckedSequence, kind_of
-from pyelevator.codec.base import (
-    RAW,
-    Codec,
-    Frames,
-    Limits,
-    Reply,
-    UnsupportedByDialect,
-    check_plain,
+from pyelevator.codec.base import Codec, Frames, Reply, UnsupportedByDialect
+from pyelevator.codec.elements import packed_elements
+from pyelevator.codec.limits import Limits
+from pyelevator.codec.outline import flat_message, flat_outline
+from pyelevator.codec.packing import RAW, pack, pack_array, unpack
+from pyelevator.codec.values import (
+    check_portable,
     error_code,
-    pack,
-    pack_pieces,
-    refused,
+    malformed_arguments,
     reply_status,
     scalar,
-    strings,
+    string_list,
     text,
-    unknown,
-    unpack,
+    unknown_command,
 )
-from pyelevator.codec.elements import packed_elements
-from pyelevator.codec.outline import flat_message, flat_outline
 from pyelevator.codec.weight import LIGHT
 from pyelevator.commands import COMMANDS, DELETE, PUT, BadSignal, BatchOp, Command, Get, PayloadKind, Range, Slice
 from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
@@ -37,57 +31,57 @@ from pyelevator.messages import Request, Response, Status
 _PUT: Final = b"BPUT"
 _DELETE: Final = b"BDEL"
 
-PROMISES: Final = ("sync", "reverse", "exclusive", "cursor")
+UNSUPPORTED_FLAGS: Final = ("sync", "reverse", "exclusive", "cursor")
 """Extras that mean something else if they are not understood; the others are hints, and are left out."""
 
 _MANY_OF: Final = {"BATCH": "ops", "MGET": "keys"}
 """Verb -> what there may be very many of."""
 
-_MANY: Final = 16
+_LARGE_REPLY: Final = 16
 """Elements of a reply from which on it may be large."""
 
 
 @frozen
-class Layout:
+class ArgumentSpec:
     """How a verb's arguments are written and read.
 
-    ``write`` is None where an old server would die of the verb, ``read`` where the dialect has no such verb at all.
+    ``encode`` is None where an old server would die of the verb, ``decode`` where the dialect has no such verb at all.
     """
 
-    write: Callable[[Any], Iterable[Any]] | None
-    least: int
-    read: Callable[[Sequence[Any]], Sequence[Any]] | None
+    encode: Callable[[Any], Iterable[Any]] | None
+    min_args: int
+    decode: Callable[[Sequence[Any]], Sequence[Any]] | None
 
 
-def _first(count: int) -> Callable[[Sequence[Any]], Sequence[Any]]:
+def _take(count: int) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """Reads the first ``count`` arguments: the old server ignores what follows (recording GET.extra)."""
     return lambda args: args[:count]
 
 
-def _write_range(command: Range) -> tuple[bytes, bytes]:
-    _refuse_parts(command, command.prefix is not None)
+def _encode_range(command: Range) -> tuple[bytes, bytes]:
+    _reject_parts(command, command.prefix is not None)
     if command.stop is None:
         raise UnsupportedByDialect("the flat dialect has no RANGE with an open end")
     return command.start or b"", command.stop
 
 
-def _write_slice(command: Slice) -> tuple[bytes, str]:
-    _refuse_parts(command, False)
+def _encode_slice(command: Slice) -> tuple[bytes, str]:
+    _reject_parts(command, False)
     return command.start or b"", str(command.count)
 
 
-def _refuse_parts(command: Any, prefix: bool) -> None:
+def _reject_parts(command: Any, prefix: bool) -> None:
     if prefix or not (command.include_key and command.include_value):
         raise UnsupportedByDialect("the flat dialect has no include_key, include_value or prefix")
 
 
-def _write_create(command: Any) -> tuple[str]:
+def _encode_create(command: Any) -> tuple[str]:
     if command.options:
         raise UnsupportedByDialect("the flat dialect creates databases without options; use dialect='classic'")
     return (command.name,)
 
 
-def _write_ops(command: Any) -> Iterator[bytes]:
+def _encode_ops(command: Any) -> Iterator[bytes]:
     for op in command.ops:
         if _PUT in op or _DELETE in op:
             raise UnsupportedByDialect("a key or value of b'BPUT' or b'BDEL' cannot be told from a signal in flat")
@@ -95,7 +89,7 @@ def _write_ops(command: Any) -> Iterator[bytes]:
         yield from op[1:]
 
 
-def _read_ops(args: Sequence[Any]) -> tuple[Sequence[BatchOp]]:
+def _decode_ops(args: Sequence[Any]) -> tuple[Sequence[BatchOp]]:
     ops = _ops(iter(args))
     return (packed_elements(ops) if isinstance(args, CheckedSequence) else list(ops),)
 
@@ -111,34 +105,34 @@ def _ops(args: Iterator[Any]) -> Iterator[Any]:
         yield op
 
 
-def _read_slice(args: Sequence[Any]) -> tuple[Any, int]:
+def _decode_slice(args: Sequence[Any]) -> tuple[Any, int]:
     try:
         return args[0], int(text(args[1]))
     except (ValueError, AttributeError) as error:
         raise MalformedMessage("the count of a SLICE is a decimal string", code=ErrorCode.VALUE) from error
 
 
-ARGS: Final[Mapping[str, Layout]] = {
-    "GET": Layout(lambda c: (c.key,), 1, _first(1)),
-    "PUT": Layout(lambda c: (c.key, c.value), 2, _first(2)),
-    "DELETE": Layout(lambda c: (c.key,), 1, _first(1)),
-    "EXISTS": Layout(None, 1, _first(1)),
-    "MGET": Layout(lambda c: c.keys, 0, lambda args: (args,)),
-    "RANGE": Layout(_write_range, 2, _first(2)),
-    "SLICE": Layout(_write_slice, 2, _read_slice),
-    "BATCH": Layout(_write_ops, 0, _read_ops),
-    "PING": Layout(None, 0, _first(0)),
-    "DBCONNECT": Layout(lambda c: (c.name,), 1, _first(1)),
-    "DBMOUNT": Layout(lambda c: (c.name,), 1, _first(1)),
-    "DBUMOUNT": Layout(lambda c: (c.name,), 1, _first(1)),
-    "DBCREATE": Layout(_write_create, 1, _first(1)),
-    "DBDROP": Layout(lambda c: (c.name,), 1, _first(1)),
-    "DBFORGET": Layout(None, 1, _first(1)),
-    "DBLIST": Layout(lambda _: (), 0, _first(0)),
-    "DBREPAIR": Layout(None, 0, _first(0)),
-    "PIPELINE": Layout(None, 0, None),
+ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
+    "GET": ArgumentSpec(lambda c: (c.key,), 1, _take(1)),
+    "PUT": ArgumentSpec(lambda c: (c.key, c.value), 2, _take(2)),
+    "DELETE": ArgumentSpec(lambda c: (c.key,), 1, _take(1)),
+    "EXISTS": ArgumentSpec(None, 1, _take(1)),
+    "MGET": ArgumentSpec(lambda c: c.keys, 0, lambda args: (args,)),
+    "RANGE": ArgumentSpec(_encode_range, 2, _take(2)),
+    "SLICE": ArgumentSpec(_encode_slice, 2, _decode_slice),
+    "BATCH": ArgumentSpec(_encode_ops, 0, _decode_ops),
+    "PING": ArgumentSpec(None, 0, _take(0)),
+    "DBCONNECT": ArgumentSpec(lambda c: (c.name,), 1, _take(1)),
+    "DBMOUNT": ArgumentSpec(lambda c: (c.name,), 1, _take(1)),
+    "DBUMOUNT": ArgumentSpec(lambda c: (c.name,), 1, _take(1)),
+    "DBCREATE": ArgumentSpec(_encode_create, 1, _take(1)),
+    "DBDROP": ArgumentSpec(lambda c: (c.name,), 1, _take(1)),
+    "DBFORGET": ArgumentSpec(None, 1, _take(1)),
+    "DBLIST": ArgumentSpec(lambda _: (), 0, _take(0)),
+    "DBREPAIR": ArgumentSpec(None, 0, _take(0)),
+    "PIPELINE": ArgumentSpec(None, 0, None),
 }
-"""Verb -> layout. Our server reads all of them; a client sends only what the old server survives."""
+"""Verb -> spec. Our server reads all of them; a client sends only what the old server survives."""
 
 
 class FlatCodec(Codec):
@@ -154,18 +148,18 @@ class FlatCodec(Codec):
 
     def encode_request(self, request: Request[Any]) -> list[bytes]:
         command = request.command
-        layout = ARGS.get(command.verb)
-        if layout is None:
+        spec = ARGUMENTS.get(command.verb)
+        if spec is None:
             return [RAW.pack_passed_on([request.uid or "", command.verb, *command.args])]  # type: ignore[attr-defined]
-        if layout.write is None:
+        if spec.encode is None:
             raise UnsupportedByDialect(f"the flat dialect has no {command.verb}; connect with dialect='classic'")
-        for promise in PROMISES:
-            if getattr(command, promise, False):
-                raise UnsupportedByDialect(f"the flat dialect has no {promise}=True; connect with dialect='classic'")
+        for flag in UNSUPPORTED_FLAGS:
+            if getattr(command, flag, False):
+                raise UnsupportedByDialect(f"the flat dialect has no {flag}=True; connect with dialect='classic'")
         uid = "" if command.verb.startswith("DB") else request.uid
         if isinstance(getattr(command, _MANY_OF.get(command.verb, ""), None), CheckedSequence):
-            return [packed_elements(chain((uid or "", command.verb), layout.write(command))).packed()]
-        return [pack([uid or "", command.verb, *layout.write(command)])]
+            return [packed_elements(chain((uid or "", command.verb), spec.encode(command))).packed()]
+        return [pack([uid or "", command.verb, *spec.encode(command)])]
 
     def decode_request(self, frames: Frames) -> Request[Any]:
         large = (
@@ -185,15 +179,15 @@ class FlatCodec(Codec):
 
     def _command(self, verb: Any, args: Sequence[Any]) -> Command[Any]:
         name = text(verb) if isinstance(verb, bytes) else ""
-        layout = ARGS.get(name)
-        if layout is None or layout.read is None:
-            return unknown(verb, args, self.limits)
-        if len(args) < layout.least:
+        spec = ARGUMENTS.get(name)
+        if spec is None or spec.decode is None:
+            return unknown_command(verb, args, self.limits)
+        if len(args) < spec.min_args:
             raise MalformedMessage(f"{name} does not take {len(args)} arguments", code=ErrorCode.VALUE)
         try:
-            return COMMANDS[name](*layout.read(args))
+            return COMMANDS[name](*spec.decode(args))
         except UsageError as error:
-            raise refused(name, error) from error
+            raise malformed_arguments(name, error) from error
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         if response.code is ErrorCode.KEY and request and isinstance(request.command, Get):
@@ -201,9 +195,9 @@ class FlatCodec(Codec):
         if response.code is not None:
             return [pack([int(Status.FAILURE), int(response.code), response.message])]
         payload_kind = request.command.payload_kind if request else PayloadKind.EMPTY
-        reply = [int(Status.SUCCESS), 0, "", *_WRITERS[payload_kind](response.payload)]
-        small = len(reply) < _MANY and payload_kind is not PayloadKind.RAW
-        return [pack(reply) if small else pack_pieces(reply)]
+        reply = [int(Status.SUCCESS), 0, "", *_ENCODERS[payload_kind](response.payload)]
+        small = len(reply) < _LARGE_REPLY and payload_kind is not PayloadKind.RAW
+        return [pack(reply) if small else pack_array(reply)]
 
     def open_reply(self, frames: Frames) -> Reply:
         return None, partial(self._response, frames)
@@ -216,8 +210,8 @@ class FlatCodec(Codec):
         if reply_status(status) is Status.FAILURE:
             return Response.failure(error_code(code), text(reason))
         if request.command.payload_kind is PayloadKind.RAW:
-            check_plain(data, self.limits)
-        return Response(_READERS[request.command.payload_kind](data), reply_status(status))
+            check_portable(data, self.limits)
+        return Response(_DECODERS[request.command.payload_kind](data), reply_status(status))
 
 
 def _array(frames: Frames, what: str, limits: Limits) -> list[Any]:
@@ -235,24 +229,24 @@ def _pairs(data: list[Any]) -> list[list[Any]]:
     return [list(pair) for pair in zip(data[::2], data[1::2], strict=True)]
 
 
-def _no_answers(_: Any) -> Any:
+def _no_pipeline(_: Any) -> Any:
     raise MalformedMessage("the flat dialect has no PIPELINE, and no answers to it")
 
 
-_WRITERS: Final[Mapping[PayloadKind, Callable[[Any], Iterable[Any]]]] = {
+_ENCODERS: Final[Mapping[PayloadKind, Callable[[Any], Iterable[Any]]]] = {
     PayloadKind.EMPTY: lambda _: (),
     PayloadKind.SCALAR: lambda payload: (payload,),
     PayloadKind.LIST: lambda payload: ["" if item is None else item for item in payload],
     PayloadKind.PAIRS: lambda payload: (item for pair in payload for item in pair),
-    PayloadKind.RESPONSES: _no_answers,
+    PayloadKind.RESPONSES: _no_pipeline,
     PayloadKind.RAW: lambda payload: payload if isinstance(payload, list) else (),
 }
 
-_READERS: Final[Mapping[PayloadKind, Callable[[list[Any]], Any]]] = {
+_DECODERS: Final[Mapping[PayloadKind, Callable[[list[Any]], Any]]] = {
     PayloadKind.EMPTY: lambda _: None,
     PayloadKind.SCALAR: scalar,
-    PayloadKind.LIST: strings,
+    PayloadKind.LIST: string_list,
     PayloadKind.PAIRS: _pairs,
-    PayloadKind.RESPONSES: _no_answers,
+    PayloadKind.RESPONSES: _no_pipeline,
     PayloadKind.RAW: lambda data: data,
 }

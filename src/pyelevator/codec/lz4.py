@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from pyelevator.codec.base import Limits
+from pyelevator.codec.limits import Limits
 from pyelevator.errors import LimitExceeded, MalformedMessage, MissingExtra
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgpack
 from attrs import frozen
 
-from pyelevator.codec.base import text
 from pyelevator.codec.elements import SOUND, elements_at, reader_at
+from pyelevator.codec.values import text
 from pyelevator.commands import COMMANDS, PIPELINED, Command, Get, Pipeline, Unknown
 from pyelevator.errors import ProtocolError
 from pyelevator.messages import Request

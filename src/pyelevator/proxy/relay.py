@@ -11,8 +11,8 @@ from itertools import takewhile
 from typing import Self, TypeAlias
 
 from pyelevator.codec import ClassicCodec, Limits
-from pyelevator.codec.passing import renumbered, reply_to_pass, request_to_pass, request_under, success
-from pyelevator.codec.payloads import cursor_of
+from pyelevator.codec.classic.forwarding import peek_reply, peek_request, request_with_id, success_header, with_id
+from pyelevator.codec.classic.payloads import cursor_of
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
 from pyelevator.proxy.actions import Forward, Reply
@@ -50,17 +50,17 @@ class Relay:
 
     def board(self, client: Client, frames: Sequence[bytes], now: float) -> Forward | None:
         """What to forward; None if the request has to take the long way."""
-        message = request_to_pass(frames, self._limits) if self._pool.tagged else None
+        message = peek_request(frames, self._limits) if self._pool.tagged else None
         if message is None:
             return None
         lane, given = self._pool.seat(client), message[b"meta"][b"id"]
         number = lane.protocol.number()
         try:
-            frame = request_under(number, frames[0], message)
+            frame = request_with_id(number, frames[0], message)
         except (TypeError, ValueError, OverflowError):
             return None
         until = now + self._timeout
-        lane.passengers[success(number)] = passenger = Passenger(client, given, len(frames[0]), until)
+        lane.passengers[success_header(number)] = passenger = Passenger(client, given, len(frames[0]), until)
         if b"cursor" in message[b"meta"]:
             passenger.uid, passenger.cursor = message[b"uid"], message[b"meta"][b"cursor"]
         if not lane.timed:
@@ -72,17 +72,17 @@ class Relay:
         passenger = lane.passengers.pop(frames[0], None) if len(frames) == 2 else None
         if passenger is None:
             return self._alight(lane, frames)
-        return passenger, Reply(passenger.client.identity, [success(passenger.id), frames[1]])
+        return passenger, Reply(passenger.client.identity, [success_header(passenger.id), frames[1]])
 
     def _alight(self, lane: Lane, frames: Sequence[bytes]) -> Arrival | None:
         """The same for an answer with a header of its own."""
-        header = reply_to_pass(frames, self._limits)
-        passenger = None if header is None else lane.passengers.pop(success(header[b"id"]), None)
+        header = peek_reply(frames, self._limits)
+        passenger = None if header is None else lane.passengers.pop(success_header(header[b"id"]), None)
         if header is None or passenger is None:
             return None
         passenger.kept = cursor_of(header)
         try:
-            frames = [renumbered(header, passenger.id, header), frames[1]]
+            frames = [with_id(header, passenger.id, header), frames[1]]
         except (TypeError, ValueError, OverflowError):
             return self._failed(passenger, "the answer from upstream cannot be passed on")
         return passenger, Reply(passenger.client.identity, frames)

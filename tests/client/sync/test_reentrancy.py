@@ -12,13 +12,13 @@ from pyelevator import Elevator, TransportError
 from pyelevator.application import Application
 from pyelevator.client.interceptors.mirror import Mirror
 from pyelevator.client.interceptors.route import Route
-from pyelevator.codec.pause import Pause
+from pyelevator.codec.gc_pause import Pause
 from pyelevator.interceptors import Cache, Faults, Metrics, RateLimit
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport
 from support.steps import each_step
 
-FILES = ("client", "flows.py", "protocol.py", "transports", "interceptors", "codec/pause.py", "forks.py")
+FILES = ("client", "flows.py", "conversation.py", "transports", "interceptors", "codec/gc_pause.py", "forks.py")
 
 
 def in_time(work, seconds=100):
@@ -147,7 +147,7 @@ def test_a_pause_of_the_collector_ends_whatever_comes_in_between():
             pass
         assert gc.isenabled()
 
-    in_time(lambda: each_step(("codec/pause.py",), work))
+    in_time(lambda: each_step(("codec/gc_pause.py",), work))
     gc.enable()
 
 

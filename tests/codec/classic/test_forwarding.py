@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyelevator.codec import ClassicCodec, Limits
-from pyelevator.codec.classic import SUCCEEDED
-from pyelevator.codec.passing import renumbered, reply_to_pass, success
+from pyelevator.codec.classic.fast_path import SUCCEEDED
+from pyelevator.codec.classic.forwarding import peek_reply, success_header, with_id
 from pyelevator.messages import Response
 
 LIMITS = Limits()
@@ -16,19 +16,19 @@ IDS = st.integers(0, (1 << 64) - 1)
 @given(IDS, IDS)
 def test_a_success_gets_the_same_header_either_way(number, other):
     frames = ClassicCodec().encode_response(Response(id=number), None)
-    header = reply_to_pass(frames, LIMITS)
-    assert frames[0] == success(number)
+    header = peek_reply(frames, LIMITS)
+    assert frames[0] == success_header(number)
     assert header[b"id"] == number
-    assert success(other) == renumbered(header, other, header)
+    assert success_header(other) == with_id(header, other, header)
 
 
 @pytest.mark.parametrize(
     "tail", [b"", b"\xff", b"\xc3", b"\xc0", b"\x01\x01", b"\xcd\x01", b"\xa11", b"\xc1", b"\xca\0\0\0\0"]
 )
 def test_what_is_no_id_is_none(tail):
-    assert reply_to_pass([SUCCEEDED + tail, b""], LIMITS) is None
+    assert peek_reply([SUCCEEDED + tail, b""], LIMITS) is None
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_reply_has_two_frames(count):
-    assert reply_to_pass([success(7)] * count, LIMITS) is None
+    assert peek_reply([success_header(7)] * count, LIMITS) is None

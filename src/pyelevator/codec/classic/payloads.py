@@ -5,20 +5,21 @@ from itertools import chain
 from typing import Any, Final
 
 from pyelevator.arguments import kind_of
-from pyelevator.codec.base import BIN, RAW, Packing, error_code, plain, reply_status, scalar, strings, text
-from pyelevator.codec.packed import DATAS, PackedPage, PackedRows
+from pyelevator.codec.classic.row_packer import CONTENT_PREFIX, PagePacker, RowPacker
+from pyelevator.codec.packing import BIN, RAW, Packing
+from pyelevator.codec.values import error_code, reply_status, scalar, scalar_value, string_list, text
 from pyelevator.commands import PayloadKind
 from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Response, Status
 
-ONE_VALUE: Final = DATAS + b"\x91"
+SINGLE_VALUE_PREFIX: Final = CONTENT_PREFIX + b"\x91"
 """What the content of an answer with one value begins with."""
 
 _LARGE: Final = 64 << 10
 """Bytes of a value that is not copied once more than needed."""
 
 
-def _entry(outcome: Any) -> Any:
+def _encode_outcome(outcome: Any) -> Any:
     """An answer within an answer: the datas of a plain success, or a map of header and datas together."""
     if not isinstance(outcome, Response):
         return outcome
@@ -30,34 +31,34 @@ def _entry(outcome: Any) -> Any:
     return said if outcome.cursor is None else {**said, "cursor": text(outcome.cursor)}
 
 
-def answers(datas: Any, pipeline: Any) -> list[Any]:
+def decode_outcomes(datas: Any, pipeline: Any) -> list[Any]:
     """What became of each command of a pipeline."""
     entries, commands = _list(datas), pipeline.commands
     if len(entries) != len(commands):
         raise MalformedMessage(f"the answer to {len(commands)} pipelined commands holds {len(entries)}")
-    if set(map(type, entries)) <= _SIMPLE:
+    if set(map(type, entries)) <= _PASS_THROUGH_TYPES:
         return entries
-    return [_outcome(entry, command.payload_kind) for entry, command in zip(entries, commands, strict=True)]
+    return [_decode_outcome(entry, command.payload_kind) for entry, command in zip(entries, commands, strict=True)]
 
 
-_SIMPLE: Final = frozenset({bytes, bool, type(None)})
+_PASS_THROUGH_TYPES: Final = frozenset({bytes, bool, type(None)})
 
 
-def _outcome(entry: Any, payload_kind: PayloadKind) -> Any:
+def _decode_outcome(entry: Any, payload_kind: PayloadKind) -> Any:
     if type(entry) is not dict:
-        return _PLAIN[payload_kind](entry)
+        return _NESTED_DECODERS[payload_kind](entry)
     status = reply_status(entry.get(b"status"))
     if status is Status.FAILURE:
         return Response.failure(error_code(entry.get(b"err_code")), message_of(entry))
     more, cursor = entry.get(b"more") is True, cursor_of(entry)
-    return Response(_PLAIN[payload_kind](entry.get(b"datas")), status, more=more, cursor=cursor)
+    return Response(_NESTED_DECODERS[payload_kind](entry.get(b"datas")), status, more=more, cursor=cursor)
 
 
-class _Writers:
+class _Encoders:
     """What writes the content frame of an answer, by the kind of its payload, in one way to write strings."""
 
     def __init__(self, packing: Packing) -> None:
-        self._pack, self._pack_pieces = packing.pack, packing.pack_pieces
+        self._pack, self._pack_array = packing.pack, packing.pack_array
         self._pack_passed_on = packing.pack_passed_on
         self.of: Mapping[PayloadKind, Callable[[Any], bytes]] = {
             PayloadKind.EMPTY: self._bare,
@@ -73,36 +74,36 @@ class _Writers:
         if type(payload) is not bytes:
             return self._bare(payload if payload is False else [payload])
         small = len(payload) < _LARGE
-        return ONE_VALUE + self._pack(payload) if small else self._pack_pieces([payload], "datas")
+        return SINGLE_VALUE_PREFIX + self._pack(payload) if small else self._pack_array([payload], "datas")
 
     def _rows(self, payload: Any) -> bytes:
-        if isinstance(payload, PackedRows):
-            return payload.content()
-        return self._pack_pieces(payload, "datas") if isinstance(payload, list) else self._bare(payload)
+        if isinstance(payload, RowPacker):
+            return payload.finish()
+        return self._pack_array(payload, "datas") if isinstance(payload, list) else self._bare(payload)
 
     def _passed_on(self, payload: Any) -> bytes:
-        return self._rows(payload) if isinstance(payload, list) else DATAS + self._pack_passed_on(payload)
+        return self._rows(payload) if isinstance(payload, list) else CONTENT_PREFIX + self._pack_passed_on(payload)
 
     def _answers(self, payload: Any) -> bytes:
-        return self._pack_pieces(list(map(_entry, payload)), "datas")
+        return self._pack_array(list(map(_encode_outcome, payload)), "datas")
 
     def _bare(self, payload: Any) -> bytes:
-        return DATAS + self._pack(payload)
+        return CONTENT_PREFIX + self._pack(payload)
 
     def page(self, pairs: Any) -> bytes:
         """The content of a page of pairs."""
-        if isinstance(pairs, PackedPage):
-            return pairs.content()
-        return self._pack_pieces(list(chain.from_iterable(pairs)), "datas")
+        if isinstance(pairs, PagePacker):
+            return pairs.finish()
+        return self._pack_array(list(chain.from_iterable(pairs)), "datas")
 
 
-WRITERS: Final = {RAW: _Writers(RAW), BIN: _Writers(BIN)}
+ENCODERS: Final = {RAW: _Encoders(RAW), BIN: _Encoders(BIN)}
 """Packing -> what writes the content frame."""
 
 
 def _scalar(datas: Any) -> bytes | bool | None:
     if type(datas) is not list:
-        return plain(datas)
+        return scalar_value(datas)
     if len(datas) == 1 and type(datas[0]) is bytes:  # nearly every one
         return datas[0]
     return scalar(datas)
@@ -121,7 +122,7 @@ def _pairs(datas: Any) -> list[list[bytes]]:
     raise MalformedMessage("the answer holds something else than pairs of strings")
 
 
-def page_of(datas: Any, kind: type) -> list[list[Any]]:
+def decode_page(datas: Any, kind: type) -> list[list[Any]]:
     """The pairs of a page, whose strings are of one kind: bytes, or str."""
     items = _list(datas)
     if len(items) % 2 or not set(map(type, items)) <= {kind}:
@@ -141,16 +142,16 @@ def _all_pairs(rows: list[list[Any]]) -> bool:
     return True
 
 
-READERS: Final[Mapping[PayloadKind, Callable[[Any], Any]]] = {
+DECODERS: Final[Mapping[PayloadKind, Callable[[Any], Any]]] = {
     PayloadKind.EMPTY: lambda _: None,
     PayloadKind.SCALAR: _scalar,
-    PayloadKind.LIST: lambda datas: strings(_list(datas)),
+    PayloadKind.LIST: lambda datas: string_list(_list(datas)),
     PayloadKind.PAIRS: _pairs,
 }
 """PayloadKind -> what reads the datas of an answer, where it takes nothing else to do so."""
 
 
-_PLAIN: Final[Mapping[PayloadKind, Callable[[Any], Any]]] = {**READERS, PayloadKind.SCALAR: plain}
+_NESTED_DECODERS: Final[Mapping[PayloadKind, Callable[[Any], Any]]] = {**DECODERS, PayloadKind.SCALAR: scalar_value}
 """PayloadKind -> what reads it within the answer to a pipeline, where scalars are not wrapped."""
 
 

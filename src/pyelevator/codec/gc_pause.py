@@ -59,6 +59,6 @@ _LARGE: Final = 64 << 10
 _PAUSE: Final = Pause()
 
 
-def paused(size: int) -> AbstractContextManager[None]:
+def gc_paused(size: int) -> AbstractContextManager[None]:
     """The pause of this process while a message of so many bytes is taken apart; none for a small one."""
     return _PAUSE if size > _LARGE else nullcontext()

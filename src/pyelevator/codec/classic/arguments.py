@@ -10,23 +10,23 @@ from typing import Any, Final
 from attrs import frozen
 
 from pyelevator.arguments import kind_of
-from pyelevator.codec.base import refused
+from pyelevator.codec.values import malformed_arguments
 from pyelevator.commands import COMMANDS, PIPELINED, Command, Keyed, Range, Unknown
 from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
 
 
 @frozen
-class Layout:
+class ArgumentSpec:
     """How a verb's ``args`` are written and read, and how many of them a peer must and may send."""
 
-    write: Callable[[Any], Sequence[Any]]
-    least: int
-    most: float
-    read: Callable[[list[Any]], Sequence[Any]] = list
+    encode: Callable[[Any], Sequence[Any]]
+    min_args: int
+    max_args: float
+    decode: Callable[[list[Any]], Sequence[Any]] = list
 
 
-ANY: Final = math.inf
-"""``Layout.most`` where old servers do not look at what follows, and old clients send it."""
+UNLIMITED: Final = math.inf
+"""``ArgumentSpec.max_args`` where old servers do not look at what follows, and old clients send it."""
 
 
 _DIGITS: Final = 18
@@ -37,20 +37,20 @@ def _scan(command: Any, end: Any) -> tuple[Any, ...]:
     return command.start, end, command.include_key, command.include_value
 
 
-def _write_range(command: Range) -> tuple[Any, ...]:
+def _encode_range(command: Range) -> tuple[Any, ...]:
     scan = _scan(command, command.stop)
     return scan if command.prefix is None else (*scan, command.prefix)
 
 
-def _read_flags(args: list[Any]) -> list[Any]:
+def _decode_flags(args: list[Any]) -> list[Any]:
     """Old clients may leave a flag nil, which the old server took for false (recording RANGE.nil_flags)."""
     return [False if i in (2, 3) and arg is None else arg for i, arg in enumerate(args)]
 
 
-def _read_slice(args: list[Any]) -> list[Any]:
+def _decode_slice(args: list[Any]) -> list[Any]:
     """Nil, true and fractions as a count, as the old server took them (recordings SLICE.*_offset), and decimal
     digits, which its command line sends."""
-    start, count, *flags = _read_flags(args)
+    start, count, *flags = _decode_flags(args)
     if isinstance(count, bytes) and len(count) <= _DIGITS and count.isdigit():
         count = int(count)
     if count is None or isinstance(count, (bool, float)):
@@ -68,33 +68,33 @@ def array_of(value: Any) -> Any:
     return [] if value == {} else value
 
 
-def _read_keys(args: list[Any]) -> list[Any]:
+def _decode_keys(args: list[Any]) -> list[Any]:
     return [array_of(args[0])]
 
 
-def _read_ops(args: list[Any]) -> list[Any]:
+def _decode_ops(args: list[Any]) -> list[Any]:
     """The old server looked at the first argument only, and took a string for the operations that its characters
     are (recordings BATCH.flat_ops, BATCH.collection_string)."""
     ops = array_of(args[0])
     return [[ops[:1]] if isinstance(ops, bytes) else ops]
 
 
-def _read_create(args: list[Any]) -> list[Any]:
+def _decode_create(args: list[Any]) -> list[Any]:
     return [args[0], *map(map_of, args[1:])]
 
 
-def _read_nothing(args: list[Any]) -> list[Any]:  # noqa: ARG001
+def _no_arguments(args: list[Any]) -> list[Any]:  # noqa: ARG001
     return []
 
 
-def _write_pipeline(pipeline: Any) -> tuple[list[Any]]:
+def _encode_pipeline(pipeline: Any) -> tuple[list[Any]]:
     """Commands of one kind next to one another as a run: ``[verb, extras, [args, ...]]``."""
     runs: list[Any] = []
     kinds: Iterator[tuple[Any, Iterator[Any]]] = groupby(pipeline.commands, type)
     for kind, alike in kinds:
-        write = ARGS[kind.verb].write
+        encode = ARGUMENTS[kind.verb].encode
         for extras, run in groupby(alike, _extras_of) if kind.meta_fields else [((), alike)]:
-            runs.append((kind.verb, dict(extras), list(map(write, run))))
+            runs.append((kind.verb, dict(extras), list(map(encode, run))))
     return (runs,)
 
 
@@ -102,87 +102,87 @@ def _extras_of(command: Command[Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(extras_of(command).items())
 
 
-def _read_pipeline(args: list[Any]) -> list[Any]:
+def _decode_pipeline(args: list[Any]) -> list[Any]:
     runs = array_of(args[0])
     if not isinstance(runs, list):
         raise MalformedMessage(f"PIPELINE takes an array, not {kind_of(runs)}", code=ErrorCode.TYPE)
-    return [list(chain.from_iterable(map(_read_run, runs)))]
+    return [list(chain.from_iterable(map(_decode_run, runs)))]
 
 
-def _read_run(run: Any) -> Sequence[Command[Any]]:
+def _decode_run(run: Any) -> Sequence[Command[Any]]:
     if not isinstance(run, list) or len(run) != 3:
         raise _no_run()
     verb, extras, calls = run[0], map_of(run[1]), array_of(run[2])
     if not isinstance(extras, dict) or not isinstance(calls, list):
         raise _no_run()
-    kind, layout = KNOWN.get(verb, (Unknown, None)) if type(verb) is bytes else (Unknown, None)
-    if layout is None or not issubclass(kind, PIPELINED):
+    kind, spec = BY_WIRE_VERB.get(verb, (Unknown, None)) if type(verb) is bytes else (Unknown, None)
+    if spec is None or not issubclass(kind, PIPELINED):
         raise MalformedMessage(f"a pipeline does not take {reprlib.repr(verb)}", code=ErrorCode.KEY)
     if not set(map(type, calls)) <= {list}:
         raise MalformedMessage("the args of a command in a pipeline are an array", code=ErrorCode.TYPE)
-    return _build_all(kind, layout, calls, extras)
+    return build_commands(kind, spec, calls, extras)
 
 
 def _no_run() -> MalformedMessage:
     return MalformedMessage("a pipeline consists of runs, [verb, extras, [args, ...]]", code=ErrorCode.TYPE)
 
 
-ARGS: Final[Mapping[str, Layout]] = {
-    "GET": Layout(lambda c: (c.key,), 1, 1),
-    "PUT": Layout(lambda c: (c.key, c.value), 2, 2),
-    "DELETE": Layout(lambda c: (c.key,), 1, 1),
-    "EXISTS": Layout(lambda c: (c.key,), 1, 1),
-    "MGET": Layout(lambda c: (c.keys,), 1, 1, _read_keys),
-    "RANGE": Layout(_write_range, 2, 5, _read_flags),
-    "SLICE": Layout(lambda c: _scan(c, c.count), 2, 4, _read_slice),
-    "BATCH": Layout(lambda c: (c.ops,), 1, ANY, _read_ops),
-    "PING": Layout(lambda _: (), 0, ANY, _read_nothing),
-    "DBCONNECT": Layout(lambda c: (c.name,), 1, 1),
-    "DBMOUNT": Layout(lambda c: (c.name,), 1, 1),
-    "DBUMOUNT": Layout(lambda c: (c.name,), 1, 1),
-    "DBCREATE": Layout(lambda c: (c.name, c.options), 1, 2, _read_create),
-    "DBDROP": Layout(lambda c: (c.name,), 1, 1),
-    "DBFORGET": Layout(lambda c: (c.name,), 1, 1),
-    "DBLIST": Layout(lambda _: (), 0, ANY, _read_nothing),
-    "DBREPAIR": Layout(lambda _: (), 0, ANY, _read_nothing),
-    "PIPELINE": Layout(_write_pipeline, 1, 1, _read_pipeline),
+ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
+    "GET": ArgumentSpec(lambda c: (c.key,), 1, 1),
+    "PUT": ArgumentSpec(lambda c: (c.key, c.value), 2, 2),
+    "DELETE": ArgumentSpec(lambda c: (c.key,), 1, 1),
+    "EXISTS": ArgumentSpec(lambda c: (c.key,), 1, 1),
+    "MGET": ArgumentSpec(lambda c: (c.keys,), 1, 1, _decode_keys),
+    "RANGE": ArgumentSpec(_encode_range, 2, 5, _decode_flags),
+    "SLICE": ArgumentSpec(lambda c: _scan(c, c.count), 2, 4, _decode_slice),
+    "BATCH": ArgumentSpec(lambda c: (c.ops,), 1, UNLIMITED, _decode_ops),
+    "PING": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
+    "DBCONNECT": ArgumentSpec(lambda c: (c.name,), 1, 1),
+    "DBMOUNT": ArgumentSpec(lambda c: (c.name,), 1, 1),
+    "DBUMOUNT": ArgumentSpec(lambda c: (c.name,), 1, 1),
+    "DBCREATE": ArgumentSpec(lambda c: (c.name, c.options), 1, 2, _decode_create),
+    "DBDROP": ArgumentSpec(lambda c: (c.name,), 1, 1),
+    "DBFORGET": ArgumentSpec(lambda c: (c.name,), 1, 1),
+    "DBLIST": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
+    "DBREPAIR": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
+    "PIPELINE": ArgumentSpec(_encode_pipeline, 1, 1, _decode_pipeline),
 }
-"""Verb -> layout."""
+"""Verb -> spec."""
 
-KNOWN: Final = {verb.encode(): (COMMANDS[verb], layout) for verb, layout in ARGS.items()}
-"""Verb as it comes -> class and layout."""
+BY_WIRE_VERB: Final = {verb.encode(): (COMMANDS[verb], spec) for verb, spec in ARGUMENTS.items()}
+"""Verb as it comes -> class and spec."""
 
 
-def built(kind: type[Command[Any]], layout: Layout, args: list[Any], meta: dict[Any, Any]) -> Command[Any]:
+def build_command(kind: type[Command[Any]], spec: ArgumentSpec, args: list[Any], meta: dict[Any, Any]) -> Command[Any]:
     """The command that a peer's arguments make."""
-    if not layout.least <= len(args) <= layout.most:
+    if not spec.min_args <= len(args) <= spec.max_args:
         raise _wrong_count(kind, len(args))
     try:
-        return kind(*layout.read(args), **_told(kind, meta)) if kind.meta_fields else kind(*layout.read(args))
+        return kind(*spec.decode(args), **_meta_values(kind, meta)) if kind.meta_fields else kind(*spec.decode(args))
     except UsageError as error:
-        raise refused(kind.verb, error) from error
+        raise malformed_arguments(kind.verb, error) from error
 
 
-def _build_all(
-    kind: type[Command[Any]], layout: Layout, calls: list[list[Any]], meta: dict[Any, Any]
+def build_commands(
+    kind: type[Command[Any]], spec: ArgumentSpec, calls: list[list[Any]], meta: dict[Any, Any]
 ) -> list[Command[Any]]:
     """The commands of one kind that a peer's arguments, one after the other, make."""
     for count in set(map(len, calls)):
-        if not layout.least <= count <= layout.most:
+        if not spec.min_args <= count <= spec.max_args:
             raise _wrong_count(kind, count)
-    extras = _told(kind, meta)
+    extras = _meta_values(kind, meta)
     make: Callable[..., Any] = kind.make if issubclass(kind, Keyed) else partial(kind, **extras) if extras else kind
     try:
-        return list(starmap(make, calls if layout.read is list else map(layout.read, calls)))
+        return list(starmap(make, calls if spec.decode is list else map(spec.decode, calls)))
     except UsageError as error:
-        raise refused(kind.verb, error) from error
+        raise malformed_arguments(kind.verb, error) from error
 
 
 def _wrong_count(kind: type[Command[Any]], count: int) -> MalformedMessage:
     return MalformedMessage(f"{kind.verb} does not take {count} arguments", code=ErrorCode.VALUE)
 
 
-def _told(kind: type[Command[Any]], meta: dict[Any, Any]) -> dict[str, Any]:
+def _meta_values(kind: type[Command[Any]], meta: dict[Any, Any]) -> dict[str, Any]:
     """The extras of a command that a peer has given."""
     return {name: meta[name.encode()] for name in kind.meta_fields if name.encode() in meta} if kind.meta_fields else {}
 

@@ -7,15 +7,16 @@ nothing is made of the arguments, and the content of a reply is not even looked 
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from pyelevator.codec.base import RAW, Limits, pack, unpack
-from pyelevator.codec.classic import NUMBERED, REQUEST_PREFIXES, SUCCEEDED
+from pyelevator.codec.classic.fast_path import META_PREFIX, REQUEST_PREFIXES, SUCCESS_PREFIX
+from pyelevator.codec.limits import Limits
 from pyelevator.codec.outline import checked_parts
+from pyelevator.codec.packing import RAW, pack, unpack
 from pyelevator.codec.weight import LIGHT
 from pyelevator.errors import ProtocolError
 
 Message: TypeAlias = dict[Any, Any]
 
-_LOOKED_AT: Final = frozenset({b"DBCONNECT"})
+_NEVER_FORWARDED: Final = frozenset({b"DBCONNECT"})
 """Verbs whose answers a proxy has something to say about."""
 
 _PIPELINE: Final = b"PIPELINE"
@@ -28,18 +29,18 @@ _PARTS: Final = 4
 _PARTS_OF_META: Final = 2
 """Compression and id."""
 
-_LONGEST_OPENING: Final = max(map(len, REQUEST_PREFIXES))
+_MAX_PREFIX: Final = max(map(len, REQUEST_PREFIXES))
 
 
-def request_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
+def peek_request(frames: Sequence[bytes], limits: Limits) -> Message | None:
     """A classic request with an id that can be passed on unread; None for everything else, malformed or not.
 
     >>> from pyelevator.codec import ClassicCodec
     >>> from pyelevator.commands import Get
     >>> from pyelevator.messages import Request
     >>> codec = ClassicCodec()
-    >>> message = request_to_pass(codec.encode_request(Request(Get("k"), "u", 77)), Limits())
-    >>> frame = renumbered(message[b"meta"], 5, message)
+    >>> message = peek_request(codec.encode_request(Request(Get("k"), "u", 77)), Limits())
+    >>> frame = with_id(message[b"meta"], 5, message)
     >>> message[b"meta"][b"id"], codec.decode_request([frame]).id
     (5, 5)
     """
@@ -53,7 +54,7 @@ def request_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
     if type(meta) is not dict or not _is_id(meta.get(b"id")) or meta.get(b"bin") is True:  # headers pass as raw
         return None
     verb = message.get(b"cmd")
-    if type(verb) is not bytes or verb in _LOOKED_AT or (verb == _PIPELINE and _CURSOR in frames[0]):
+    if type(verb) is not bytes or verb in _NEVER_FORWARDED or (verb == _PIPELINE and _CURSOR in frames[0]):
         return None
     return message
 
@@ -68,10 +69,10 @@ def _large(frame: bytes, limits: Limits) -> Message | None:
     message = {**found.parts, b"args": None}
     if found.count != _PARTS or len(message) != _PARTS:
         return None
-    return message if _after_opening(frame, message[b"meta"]) is not None else None
+    return message if _after_prefix(frame, message[b"meta"]) is not None else None
 
 
-def reply_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
+def peek_reply(frames: Sequence[bytes], limits: Limits) -> Message | None:
     """The header of a classic reply with an id; None for everything else."""
     if len(frames) != 2:
         return None
@@ -82,62 +83,62 @@ def reply_to_pass(frames: Sequence[bytes], limits: Limits) -> Message | None:
     return header if type(header) is dict and _is_id(header.get(b"id")) else None
 
 
-def success(number: int) -> bytes:
+def success_header(number: int) -> bytes:
     """The header of a classic reply with this id that says what that of nearly every success says.
 
     >>> from pyelevator.codec import ClassicCodec
     >>> from pyelevator.messages import Response
-    >>> success(77) == ClassicCodec().encode_response(Response(id=77), None)[0]
+    >>> success_header(77) == ClassicCodec().encode_response(Response(id=77), None)[0]
     True
     """
-    return SUCCEEDED + pack(number)
+    return SUCCESS_PREFIX + pack(number)
 
 
 def _is_id(value: Any) -> bool:
     return type(value) is int and 0 <= value < 1 << 64
 
 
-def request_under(number: int, frame: bytes, message: Message) -> bytes:
+def request_with_id(number: int, frame: bytes, message: Message) -> bytes:
     """The frame of a request, which was read as ``message``, under another id.
 
     A request as our clients write it keeps all its bytes but the id's; any other one is packed anew.
 
     Raises:
-        TypeError, ValueError: as ``renumbered``.
+        TypeError, ValueError: as ``with_id``.
 
     >>> from pyelevator.codec import ClassicCodec
     >>> from pyelevator.commands import Get
     >>> from pyelevator.messages import Request
     >>> codec = ClassicCodec()
     >>> (frame,) = codec.encode_request(Request(Get("k"), "u", 77))
-    >>> codec.decode_request([request_under(5, frame, request_to_pass([frame], Limits()))]).id
+    >>> codec.decode_request([request_with_id(5, frame, peek_request([frame], Limits()))]).id
     5
     """
     meta = message[b"meta"]
-    if len(message) == _PARTS:  # as many as the opening says: none of them comes twice
-        given = _after_opening(frame, meta)
+    if len(message) == _PARTS:  # as many as the prefix says: none of them comes twice
+        given = _after_prefix(frame, meta)
         if given is not None:
-            opening, rest = given
-            return b"".join((opening, pack(number), rest))
-    return renumbered(meta, number, message)
+            prefix, rest = given
+            return b"".join((prefix, pack(number), rest))
+    return with_id(meta, number, message)
 
 
-def _after_opening(frame: bytes, meta: Any) -> tuple[bytes, memoryview] | None:
+def _after_prefix(frame: bytes, meta: Any) -> tuple[bytes, memoryview] | None:
     """What a request begins with, up to its id, and what comes behind that; None if our clients write it otherwise."""
     if type(meta) is not dict or len(meta) != _PARTS_OF_META:
         return None
-    at = frame.find(NUMBERED, 0, _LONGEST_OPENING) + len(NUMBERED)
+    at = frame.find(META_PREFIX, 0, _MAX_PREFIX) + len(META_PREFIX)
     given = pack(meta.get(b"id"))
     if frame[:at] in REQUEST_PREFIXES and frame.startswith(given, at):
         return frame[:at], memoryview(frame)[at + len(given) :]
     return None
 
 
-def renumbered(place: Message, number: int, message: Message) -> bytes:
-    """The frame of ``message`` with another id in ``place``, which is a part of it.
+def with_id(container: Message, number: int, message: Message) -> bytes:
+    """Return the frame of ``message`` with another id in ``container``, which is a part of it.
 
     Raises:
         TypeError, ValueError: it holds something that peers of ours never send, such as an extension type.
     """
-    place[b"id"] = number
+    container[b"id"] = number
     return RAW.pack_passed_on(message)

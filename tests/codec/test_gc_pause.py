@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from pyelevator.codec.base import Limits, pack, unpack
-from pyelevator.codec.pause import Pause
+from pyelevator.codec.gc_pause import Pause
+from pyelevator.codec.limits import Limits
+from pyelevator.codec.packing import pack, unpack
 from pyelevator.errors import MalformedMessage
 from support.forking import forks_with_threads
 

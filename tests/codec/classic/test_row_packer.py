@@ -4,7 +4,7 @@ import pytest
 
 from pyelevator.application import Application, InterceptedApplication
 from pyelevator.codec import ClassicCodec
-from pyelevator.codec.packed import PackedPage, PackedRows
+from pyelevator.codec.classic.row_packer import PagePacker, RowPacker
 from pyelevator.commands import PUT, Batch, Range, Slice
 from pyelevator.messages import Request
 from pyelevator.protocol import RequestDecoder
@@ -13,7 +13,7 @@ DATAS = b"\x81\xa5datas"
 
 
 def packed(*pieces):
-    rows = PackedRows()
+    rows = RowPacker()
     for piece in pieces:
         rows.extend(piece)
     return rows
@@ -47,7 +47,7 @@ def test_pieces_become_one_array(pieces, content):
     ],
 )
 def test_pieces_of_pairs_become_one_flat_array(pieces, content):
-    page = PackedPage()
+    page = PagePacker()
     for piece in pieces:
         page.extend(piece)
     assert page.content() == content
@@ -88,7 +88,7 @@ def test_an_answer_with_packed_rows_says_what_one_with_a_list_says(application, 
     request = Request(command, application.catalog.uid_of("default"), 7, compression)
     codec, exchange = ClassicCodec(), RequestDecoder().read(ClassicCodec().encode_request(request))
     from_list = application(request)
-    assert isinstance(application(exchange.request).payload, PackedRows)
+    assert isinstance(application(exchange.request).payload, RowPacker)
     answer = codec.decode_response(exchange.answer(application), request)
     assert (answer.payload, answer.more) == (
         [list(row) if type(row) is tuple else row for row in from_list.payload],

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyelevator.codec import ClassicCodec, Limits
-from pyelevator.codec.maps import MapCodec
+from pyelevator.codec.classic.full import FullClassicCodec
 from pyelevator.commands import Exists, Get, MGet, Ping, Put, Range, Slice
 from pyelevator.errors import ErrorCode, ProtocolError
 from pyelevator.messages import Request, Response
@@ -44,7 +44,7 @@ def outcome(call, *args):
 
 def read_alike(frames):
     for limits in SEVERAL:
-        quick, full = ClassicCodec(limits), MapCodec(limits)
+        quick, full = ClassicCodec(limits), FullClassicCodec(limits)
         assert outcome(quick.decode_request, frames) == outcome(full.decode_request, frames)
         assert outcome(quick.reply_id, frames) == outcome(full.reply_id, frames)
         for request in ASKING:
@@ -66,14 +66,14 @@ def damaged(draw, frames):
 
 @given(requests("classic"))
 def test_both_write_the_same_bytes_for_a_request(request):
-    assert ClassicCodec().encode_request(request) == MapCodec().encode_request(request)
+    assert ClassicCodec().encode_request(request) == FullClassicCodec().encode_request(request)
 
 
 @given(st.data())
 def test_both_write_the_same_bytes_for_a_response(data):
     request = data.draw(requests("classic"))
     response = data.draw(responses_to(request))
-    assert ClassicCodec().encode_response(response, request) == MapCodec().encode_response(response, request)
+    assert ClassicCodec().encode_response(response, request) == FullClassicCodec().encode_response(response, request)
 
 
 @pytest.mark.parametrize("compression", [False, True])
@@ -85,16 +85,16 @@ def test_both_write_the_same_bytes_for_a_response(data):
 def test_both_write_the_same_bytes_for_a_plain_success(compression, request, payload, id):
     request = evolve(request, compression=compression)
     response = Response.ok([(b"k", b"v")] if isinstance(request.command, Range) else payload, id)
-    assert ClassicCodec().encode_response(response, request) == MapCodec().encode_response(response, request)
-    assert ClassicCodec().encode_response(response, None) == MapCodec().encode_response(response, None)
+    assert ClassicCodec().encode_response(response, request) == FullClassicCodec().encode_response(response, request)
+    assert ClassicCodec().encode_response(response, None) == FullClassicCodec().encode_response(response, None)
 
 
 @given(st.data())
 def test_both_write_the_same_answer_to_what_they_have_read(data):
     request = data.draw(requests("classic"))
     succeeded = data.draw(responses_to(request).filter(lambda response: response.code is None))
-    asked, response = MapCodec().encode_request(request), Response.ok(succeeded.payload, 7)
-    quick, full = ClassicCodec(), MapCodec()
+    asked, response = FullClassicCodec().encode_request(request), Response.ok(succeeded.payload, 7)
+    quick, full = ClassicCodec(), FullClassicCodec()
     read, read_in_full = quick.decode_request(asked), full.decode_request(asked)
     assert read.row_sink == read_in_full.row_sink
     assert quick.encode_response(response, read) == full.encode_response(response, read_in_full)
@@ -102,13 +102,15 @@ def test_both_write_the_same_answer_to_what_they_have_read(data):
 
 @given(st.data())
 def test_both_make_the_same_of_a_damaged_request(data):
-    read_alike(data.draw(damaged(MapCodec().encode_request(data.draw(st.sampled_from(ASKING) | requests("classic"))))))
+    read_alike(
+        data.draw(damaged(FullClassicCodec().encode_request(data.draw(st.sampled_from(ASKING) | requests("classic")))))
+    )
 
 
 @given(st.data())
 def test_both_make_the_same_of_a_damaged_reply(data):
     request = data.draw(st.sampled_from(ASKING) | requests("classic"))
-    read_alike(data.draw(damaged(MapCodec().encode_response(data.draw(responses_to(request)), request))))
+    read_alike(data.draw(damaged(FullClassicCodec().encode_response(data.draw(responses_to(request)), request))))
 
 
 @given(
@@ -191,9 +193,12 @@ def test_buffers_are_read_as_bytes_are(kind):
 
 def test_usual_messages_are_not_read_as_maps(monkeypatch):
     codec, request = ClassicCodec(), Request(Get("k"), "u", 7)
-    asked, answer = MapCodec().encode_request(request), MapCodec().encode_response(Response(b"v", id=7), request)
+    asked, answer = (
+        FullClassicCodec().encode_request(request),
+        FullClassicCodec().encode_response(Response(b"v", id=7), request),
+    )
     for name in ("encode_request", "decode_request", "encode_response", "open_reply", "_payload"):
-        monkeypatch.delattr(MapCodec, name)
+        monkeypatch.delattr(FullClassicCodec, name)
     assert (codec.encode_request(request), codec.decode_request(asked)) == (asked, request)
     assert codec.encode_response(Response.ok(b"v", 7), codec.decode_request(asked)) == answer
     assert codec.decode_response(answer, request) == Response(b"v", id=7)
@@ -203,9 +208,12 @@ def test_usual_messages_are_not_read_as_maps(monkeypatch):
 @pytest.mark.parametrize("command", [Range("a", "b"), Slice("a", 2), Range("a", "b", include_key=False)])
 def test_usual_scans_are_not_read_or_answered_as_maps(monkeypatch, command):
     codec, request = ClassicCodec(), Request(command, "u", 7)
-    asked, answer = MapCodec().encode_request(request), MapCodec().encode_response(Response([b"v"], id=7), request)
+    asked, answer = (
+        FullClassicCodec().encode_request(request),
+        FullClassicCodec().encode_response(Response([b"v"], id=7), request),
+    )
     for name in ("encode_request", "decode_request", "encode_response", "open_reply"):
-        monkeypatch.delattr(MapCodec, name)
+        monkeypatch.delattr(FullClassicCodec, name)
     assert (codec.encode_request(request), codec.decode_request(asked)) == (asked, request)
     assert codec.encode_response(Response.ok([b"v"], 7), codec.decode_request(asked)) == answer
 
@@ -213,4 +221,6 @@ def test_usual_scans_are_not_read_or_answered_as_maps(monkeypatch, command):
 @pytest.mark.parametrize("number", [None, 8, "7", True, 7.0])
 def test_an_answer_to_another_request_is_not_taken_for_its_own(number):
     request = Request(Get("k"), "u", number)
-    assert ClassicCodec().minimal_response(MapCodec().encode_response(Response(b"v", id=7), None), request) is None
+    assert (
+        ClassicCodec().minimal_response(FullClassicCodec().encode_response(Response(b"v", id=7), None), request) is None
+    )

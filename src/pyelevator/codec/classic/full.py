@@ -12,34 +12,21 @@ from attrs import evolve
 
 from pyelevator.arguments import kind_of
 from pyelevator.codec import lz4
-from pyelevator.codec.base import (
-    BIN,
-    RAW,
-    Codec,
-    Frames,
-    Packing,
-    Reply,
-    check_plain,
-    check_size,
-    error_code,
-    pack,
-    reply_status,
-    text,
-    unknown,
-    unpack,
-)
+from pyelevator.codec.base import Codec, Frames, Reply
+from pyelevator.codec.classic.arguments import ARGUMENTS, BY_WIRE_VERB, array_of, build_command, extras_of, map_of
+from pyelevator.codec.classic.payloads import DECODERS, ENCODERS, cursor_of, decode_outcomes, decode_page, message_of
+from pyelevator.codec.classic.row_packer import BinPagePacker, BinRowPacker, PagePacker, RowPacker
 from pyelevator.codec.elements import PackedElements, packed_args
-from pyelevator.codec.layouts import ARGS, KNOWN, array_of, built, extras_of, map_of
+from pyelevator.codec.gc_pause import gc_paused
 from pyelevator.codec.outline import classic_message, classic_outline, meta_of
-from pyelevator.codec.packed import PackedBinPage, PackedBinRows, PackedPage, PackedRows
-from pyelevator.codec.pause import paused
-from pyelevator.codec.payloads import READERS, WRITERS, answers, cursor_of, message_of, page_of
+from pyelevator.codec.packing import BIN, RAW, Packing, check_size, pack, unpack
+from pyelevator.codec.values import check_portable, error_code, reply_status, text, unknown_command
 from pyelevator.codec.weight import LIGHT
 from pyelevator.commands import PIPELINED, Command, DbCreate, PayloadKind, Pipeline, Range, Slice
 from pyelevator.errors import Id, MalformedMessage, ProtocolError
 from pyelevator.messages import LazyPage, Request, Response, Status
 
-SUCCESS: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
+SUCCESS_HEADER: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
 """What the header of a success says, beside its id."""
 
 _NOTHING: Final = pack({"datas": None})
@@ -52,7 +39,7 @@ _DATA: Final = frozenset({*PIPELINED, Pipeline})
 """The commands that are answered with keys and values; the others with names."""
 
 
-class MapCodec(Codec):
+class FullClassicCodec(Codec):
     """One frame per request, two per reply, whatever they say."""
 
     name = "classic"
@@ -61,12 +48,12 @@ class MapCodec(Codec):
         command = request.command
         if request.compression:
             lz4.require()
-        layout = ARGS.get(command.verb)
-        args = layout.write(command) if layout else command.args  # type: ignore[attr-defined]
+        spec = ARGUMENTS.get(command.verb)
+        args = spec.encode(command) if spec else command.args  # type: ignore[attr-defined]
         if any(isinstance(arg, PackedElements) for arg in args):
             said = pack({"cmd": command.verb, "meta": _meta(request), "uid": request.uid})
             return [b"".join((b"\x84", memoryview(said)[1:], pack("args"), packed_args(args)))]
-        written = pack if layout else RAW.pack_passed_on
+        written = pack if spec else RAW.pack_passed_on
         return [written({"cmd": command.verb, "meta": _meta(request), "uid": request.uid, "args": args})]
 
     def decode_request(self, frames: Frames) -> Request[Any]:
@@ -94,7 +81,7 @@ class MapCodec(Codec):
         except ProtocolError as error:
             error.request_id, error.compression = request_id, compression
             raise
-        row_sink = _gathering(command, bin)
+        row_sink = _row_packer_for(command, bin)
         if row_sink is None and type(request_id) is int and not (compression or bin):
             return Request.minimal(command, uid, request_id)
         return Request(command, uid, request_id, compression, row_sink=row_sink, bin=bin)
@@ -112,8 +99,8 @@ class MapCodec(Codec):
         verb, args = message[b"cmd"], array_of(message.get(b"args") or [])
         if type(args) is not list:
             raise MalformedMessage(f"Invalid request message : args must be an array, not {kind_of(args)}")
-        known = KNOWN.get(verb) if type(verb) is bytes else None
-        return unknown(verb, args, self.limits) if known is None else built(*known, args, meta)
+        known = BY_WIRE_VERB.get(verb) if type(verb) is bytes else None
+        return unknown_command(verb, args, self.limits) if known is None else build_command(*known, args, meta)
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
         packing = BIN if request and request.bin and type(request.command) in _DATA else RAW
@@ -121,9 +108,11 @@ class MapCodec(Codec):
             if request and request.compression and request.id is None and lz4.available():
                 return [_header(response, packing, compression=True), lz4.compress(_NOTHING)]  # see docs/dialects.md
             return [_header(response, packing), _NOTHING]
-        payload_kind, writers = request.command.payload_kind if request else PayloadKind.EMPTY, WRITERS[packing]
-        page = _page(response.payload, request.command) if request and payload_kind is PayloadKind.PAIRS else None
-        content = writers.of[payload_kind](response.payload) if page is None else writers.page(response.payload)
+        payload_kind, encoders = request.command.payload_kind if request else PayloadKind.EMPTY, ENCODERS[packing]
+        page = (
+            _page_header(response.payload, request.command) if request and payload_kind is PayloadKind.PAIRS else None
+        )
+        content = encoders.of[payload_kind](response.payload) if page is None else encoders.page(response.payload)
         if request and request.compression and lz4.available():
             return [_header(response, packing, compression=True, page=page), lz4.compress(content)]
         return [_header(response, packing, page=page), content]
@@ -145,7 +134,7 @@ class MapCodec(Codec):
         if header.get(b"compression") is True and not request.compression:
             raise MalformedMessage("the answer is compressed, and nobody asked for that")
         if b"page" in header and request.command.payload_kind is PayloadKind.PAIRS:
-            page = self._page(header, content)
+            page = self._lazy_page(header, content)
             payload: Any = page if request.command.lazy else page.decode_bytes()  # type: ignore[attr-defined]
         else:
             payload = self._payload(self._content(content, header), request.command)
@@ -162,22 +151,22 @@ class MapCodec(Codec):
             lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes, texts=texts, reply=True
         )
 
-    def _page(self, header: dict[Any, Any], content: bytes) -> LazyPage:
+    def _lazy_page(self, header: dict[Any, Any], content: bytes) -> LazyPage:
         """A page whose header says enough to ask for the next one."""
         page = header[b"page"]
         if type(page) is not list or list(map(type, page)) != [int, bytes] or page[0] < 1:
             raise MalformedMessage(f"the page of a reply is a count and a key, not {reprlib.repr(page)}")
-        opened = partial(self._opened, header, content)
+        opened = partial(self._decode_page, header, content)
         return LazyPage(page[0], page[1], len(content), opened, partial(opened, texts=True))
 
-    def _opened(self, header: dict[Any, Any], content: bytes, *, texts: bool = False) -> list[list[Any]]:
+    def _decode_page(self, header: dict[Any, Any], content: bytes, *, texts: bool = False) -> list[list[Any]]:
         """The pairs of a page, which must be those that its header spoke of."""
         count, last = header[b"page"]
         found = self._content(content, header, texts=texts)
         if type(found) is not dict:
             raise MalformedMessage(f"the content of a reply is a map, not {kind_of(found)}")
-        with paused(len(content)):
-            pairs = page_of(found.get("datas" if texts else b"datas"), str if texts else bytes)
+        with gc_paused(len(content)):
+            pairs = decode_page(found.get("datas" if texts else b"datas"), str if texts else bytes)
         if len(pairs) != count or pairs[-1][0] != (text(last) if texts else last):
             raise MalformedMessage("the answer holds another page than its header says")
         return pairs
@@ -186,22 +175,22 @@ class MapCodec(Codec):
         if type(content) is not dict:
             raise MalformedMessage(f"the content of a reply is a map, not {kind_of(content)}")
         datas = content.get(b"datas")
-        read = READERS.get(command.payload_kind)
+        read = DECODERS.get(command.payload_kind)
         if read is not None:
             return read(datas)
         if command.payload_kind is PayloadKind.RESPONSES:
-            return answers(datas, command)
-        check_plain(datas, self.limits)
+            return decode_outcomes(datas, command)
+        check_portable(datas, self.limits)
         return datas
 
 
-def _gathering(command: Any, bin: bool) -> type[PackedRows] | None:
+def _row_packer_for(command: Any, bin: bool) -> type[RowPacker] | None:
     """What the rows of a command's answer are gathered in."""
     if not isinstance(command, (Range, Slice)):
         return None
     if command.payload_kind is PayloadKind.PAIRS and command.max_bytes is not None:
-        return PackedBinPage if bin else PackedPage
-    return PackedBinRows if bin else PackedRows
+        return BinPagePacker if bin else PagePacker
+    return BinRowPacker if bin else RowPacker
 
 
 def _meta(request: Request[Any]) -> dict[str, Any]:
@@ -269,7 +258,7 @@ def _uid(uid: Any) -> str:
     raise MalformedMessage(f"Invalid request message : uid must be a string, not {kind_of(uid)}")
 
 
-def _page(pairs: Any, command: Any) -> tuple[int, bytes] | None:
+def _page_header(pairs: Any, command: Any) -> tuple[int, bytes] | None:
     """How many pairs a page has, and its last key: the client can ask for the next one before it unpacks this one."""
     return (len(pairs), pairs[-1][0]) if pairs and command.max_bytes is not None else None
 
@@ -278,7 +267,7 @@ def _header(
     response: Response, packing: Packing, *, compression: bool = False, page: tuple[int, bytes] | None = None
 ) -> bytes:
     if response.status is Status.SUCCESS and not compression:
-        header: dict[str, Any] = SUCCESS.copy()
+        header: dict[str, Any] = SUCCESS_HEADER.copy()
     else:
         header = {
             "status": int(response.status),

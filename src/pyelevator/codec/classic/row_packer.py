@@ -9,15 +9,15 @@ from typing import Any, ClassVar, Final
 
 from msgpack import Packer
 
-from pyelevator.codec.base import BIN, RAW, Packing
+from pyelevator.codec.packing import BIN, RAW, Packing
 
-DATAS: Final = b"\x81" + RAW.pack("datas")
+CONTENT_PREFIX: Final = b"\x81" + RAW.pack("datas")
 """What the content of an answer in the classic dialect begins with."""
 
 _HEADERS: Final = Packer()
 
 
-class PackedRows:
+class RowPacker:
     """Rows of an answer that are added some at a time and packed at once.
 
     So no more than some of them are ever there as objects: they are read, packed and given up within the processor's
@@ -26,14 +26,14 @@ class PackedRows:
     """
 
     def __init__(self) -> None:
-        self._pieces: list[Any] = []
+        self._chunks: list[Any] = []
         self._count = 0
         self._last: Any = None
 
     def extend(self, rows: Sequence[Any]) -> None:
         """Adds some rows."""
         if rows:
-            self._pieces.append(self._packed(rows))
+            self._chunks.append(self._packed(rows))
             self._count += len(rows)
             self._last = rows[-1]
 
@@ -45,9 +45,9 @@ class PackedRows:
             raise IndexError("only the last row is at hand")
         return self._last
 
-    def content(self) -> bytes:
+    def finish(self) -> bytes:
         """The content frame of an answer with these rows."""
-        return b"".join((DATAS, _HEADERS.pack_array_header(self._count * self._items), *self._pieces))
+        return b"".join((CONTENT_PREFIX, _HEADERS.pack_array_header(self._count * self._items), *self._chunks))
 
     _items: ClassVar[int] = 1
     """Of the array, for each row."""
@@ -58,7 +58,7 @@ class PackedRows:
         return memoryview(self.packing.pack(rows))[len(_HEADERS.pack_array_header(len(rows))) :]
 
 
-class PackedPage(PackedRows):
+class PagePacker(RowPacker):
     """The pairs of a page, likewise."""
 
     _items = 2
@@ -68,13 +68,13 @@ class PackedPage(PackedRows):
         return memoryview(self.packing.pack_map_pairs(rows))[len(_HEADERS.pack_map_header(len(rows))) :]
 
 
-class PackedBinRows(PackedRows):
+class BinRowPacker(RowPacker):
     """The same for peers that ask for bin."""
 
     packing = BIN
 
 
-class PackedBinPage(PackedPage):
+class BinPagePacker(PagePacker):
     """Likewise."""
 
     packing = BIN

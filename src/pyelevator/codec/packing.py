@@ -1,0 +1,210 @@
+"""Msgpack values to bytes and back, within limits."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgpack
+from attrs import evolve, frozen
+from msgpack import unpackb
+
+from pyelevator.arguments import CheckedSequence, kind_of
+from pyelevator.codec.gc_pause import gc_paused
+from pyelevator.codec.limits import SMALL, Limits
+from pyelevator.codec.weight import ASKED, FLOOR, LIGHT, PAGE, Tally, check_weight
+from pyelevator.errors import LimitExceeded, MalformedMessage, ProtocolError
+
+
+@frozen
+class Extension:
+    """A msgpack extension value of a peer. Neither dialect has any, so this is of no type that a command takes."""
+
+    code: int
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"<extension type {self.code}>"
+
+
+@frozen(eq=False)
+class MapKey:
+    """A key of a peer's map that is no string. Each is another key than every other, as none of them means anything."""
+
+    key: Any
+
+    def __repr__(self) -> str:
+        return repr(self.key)
+
+
+@kind_of.register(Extension)
+@kind_of.register(msgpack.Timestamp)
+def _kind_of_extension(_: object) -> str:
+    return "a msgpack extension type"
+
+
+@kind_of.register
+def _kind_of_key(key: MapKey) -> str:
+    return kind_of(key.key)
+
+
+def _packable(value: Any) -> Any:
+    """What stands in a message for a value that msgpack does not know."""
+    if type(value) is MapKey:
+        return value.key
+    if isinstance(value, CheckedSequence):
+        return list(value)
+    raise TypeError(f"{kind_of(value)} cannot be written down")
+
+
+class Packing:
+    """How strings are written: bytes as text in msgpack's old raw family, or as its bin.
+
+    Args:
+        use_bin_type: write bin, and text of 32 bytes and more as str8.
+
+    Attributes:
+        pack: writes a value. It is shared by all threads, and so must never call anything in Python.
+        pack_map_pairs: writes a map of the pairs; likewise.
+    """
+
+    def __init__(self, *, use_bin_type: bool) -> None:
+        self._new: Callable[..., msgpack.Packer] = partial(
+            msgpack.Packer, use_bin_type=use_bin_type, unicode_errors="surrogateescape"
+        )
+        packer = self._new()
+        self.pack: Callable[[Any], bytes] = packer.pack
+        self.pack_map_pairs: Callable[[Sequence[Any]], bytes] = packer.pack_map_pairs
+
+    def pack_passed_on(self, value: Any) -> bytes:
+        """Writes a value of a peer's that nobody has looked into, whose maps may have any keys."""
+        return self._new(default=_packable).pack(value)  # type: ignore[no-any-return]
+
+    def pack_array(self, items: Sequence[Any], name: str | None = None) -> bytes:
+        """The array of ``items``, alone or as the only value of a map, under ``name``; packed piece by piece.
+
+        For what may be large: other threads get their turns between the pieces, nothing is copied at the end, and the
+        memory is gone with the frame (which is a memoryview, as good as bytes for whoever sends or unpacks it).
+        """
+        packer = self._new(autoreset=False, default=_packable)
+        if name is not None:
+            packer.pack_map_header(1)
+            packer.pack(name)
+        packer.pack_array_header(len(items))
+        add = packer.pack
+        for item in items:
+            add(item)
+        frame: Any = packer.getbuffer()
+        return frame  # type: ignore[no-any-return]
+
+
+RAW: Final = Packing(use_bin_type=False)
+"""The old raw family alone (never str8 or bin), which the peers built on msgpack 0.1 to 0.3 can read."""
+
+BIN: Final = Packing(use_bin_type=True)
+"""For peers that ask for it (``meta.bin``), because they cannot read bytes that are said to be text."""
+
+pack: Final = RAW.pack
+pack_array: Final = RAW.pack_array
+
+
+def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool = False, reply: bool = False) -> Any:
+    """The one msgpack value in ``frame``; every string is bytes, or with ``texts`` those of the raw family are str.
+    ``most`` bytes, by default ``limits.frame_bytes``; with ``reply`` its memory is counted while it is made.
+
+    Raises:
+        MalformedMessage: not msgpack, or more or less than one value.
+        LimitExceeded: too large, too deep, too many elements.
+    """
+    size = len(frame)
+    if size > limits.harmless:
+        check_size(size, limits.frame_bytes if most is None else most)
+    try:
+        if size <= limits.harmless and not texts:  # msgpack sees to it that there are no more elements than bytes
+            return unpackb(frame, raw=True, ext_hook=Extension)
+        if size > (PAGE if reply else LIGHT):
+            check_weight(frame, _memory(limits, size, reply))
+        elif size > SMALL:
+            _check_complete(frame)
+        tally = Tally(_memory(limits, size, reply)) if reply and _LIGHT_REPLY < size <= PAGE else None
+        return _unpacked(frame, limits, texts) if tally is None else _tallied(frame, limits, texts, tally)
+    except ProtocolError:
+        raise
+    except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
+        if _STRICT not in str(error):
+            raise _unreadable(error, limits, size) from error
+    if size > LIGHT:
+        check_weight(frame, _memory(limits, size, reply))
+    try:
+        return _unpacked(frame, limits, texts, strict_map_key=False, object_pairs_hook=_any_map)
+    except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
+        raise _unreadable(error, limits, size) from error
+
+
+_LIGHT_REPLY: Final = ASKED // 128
+"""Bytes of a reply that may take what it likes, see ``LIGHT``."""
+
+_STRICT: Final = "strict_map_key"
+"""What msgpack says where a map has another key than a string: such a message is read again, with more work."""
+
+
+def _memory(limits: Limits, size: int, reply: bool) -> int:
+    """Bytes that the value in a frame of that size may take."""
+    return max(ASKED if reply else FLOOR, limits.expansion * size)
+
+
+def _tallied(frame: bytes, limits: Limits, texts: bool, tally: Tally) -> Any:
+    limits = evolve(limits, elements=min(limits.elements, tally.elements))
+    return _unpacked(frame, limits, texts, list_hook=tally.array, object_hook=tally.map)
+
+
+def _unpacked(frame: bytes, limits: Limits, texts: bool, **maps: Any) -> Any:
+    size = len(frame)
+    elements = min(size, limits.elements)
+    with gc_paused(size):
+        return unpackb(
+            frame,
+            raw=not texts,
+            unicode_errors="surrogateescape",
+            max_array_len=elements,
+            max_map_len=elements,
+            ext_hook=Extension,
+            **maps,
+        )
+
+
+def _any_map(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A map with any keys; those that are no strings are not compared, as a peer could choose many of one hash."""
+    return {key if type(key) is bytes or type(key) is str else MapKey(key): value for key, value in pairs}
+
+
+def _unreadable(error: Exception, limits: Limits, size: int) -> ProtocolError:
+    """What to say of a frame that msgpack could not read; its own words are for programmers."""
+    if isinstance(error, msgpack.StackError):
+        return LimitExceeded("nested too deeply")
+    if "exceeds max_" in str(error) and size > limits.elements:
+        return LimitExceeded(f"more than {limits.elements:,} elements in one array or map")
+    if isinstance(error, msgpack.ExtraData):
+        return MalformedMessage("not a msgpack value: something follows behind it")
+    if isinstance(error, msgpack.OutOfData) or "incomplete" in str(error) or "exceeds max_" in str(error):
+        return MalformedMessage("not a msgpack value: it is cut off")
+    return MalformedMessage("not a msgpack value")
+
+
+def check_size(size: int, most: int) -> None:
+    """Refuses a frame of more than ``most`` bytes."""
+    if size > most:
+        raise LimitExceeded(
+            f"a frame of {size:,} bytes is over the limit of {most:,}; --max-message raises that of a server"
+        )
+
+
+def _check_complete(frame: bytes) -> None:
+    """Refuses a frame that claims more elements than it holds, before any memory is taken for them.
+
+    msgpack makes room for an array when it reads the claim: headers nested in one another, each claiming as many
+    elements as the frame has bytes, would take a thousand times the frame's size, eightfold. Frames up to ``SMALL``
+    bytes cannot do harm. Skipping makes no objects and costs about a tenth of unpacking.
+    """
+    unpacker = msgpack.Unpacker(max_buffer_size=len(frame))
+    unpacker.feed(frame)
+    unpacker.skip()
