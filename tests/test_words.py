@@ -83,7 +83,6 @@ INSTEAD = {
 """House word -> what the field says, of which the fitting one is taken; see "Words" in docs/contributing.md."""
 
 PENDING = {
-    "codec",
     "proxy",
 }
 """Rooms that are not read through yet."""

@@ -78,7 +78,7 @@ class Request(Generic[R]):
         connection: over which it came, where that is known; it never travels.
         deadline: until when the answer is wanted, if that is sooner than the call's own end; it never travels.
         row_sink: makes what the rows of a long answer are collected in, if the codec that will write the answer down
-            brings its own (see ``codec.packed``); it never travels.
+            brings its own (see ``codec.classic.row_packer``); it never travels.
         bin: ask for keys and values of the reply as msgpack's bin, and not as text (classic only).
         is_minimal: True for what :meth:`minimal` made, so that codecs need not look at every field; else False.
     """

@@ -14,7 +14,7 @@ DIALECTS: Final[Mapping[str, type[Codec]]] = {"classic": ClassicCodec, "flat": F
 
 
 def codec_for(dialect: str | Codec, limits: Limits | None = None) -> Codec:
-    """A codec of the dialect; a codec, of any dialect, is its own.
+    """Return a codec of the dialect; a codec, of any dialect, is its own.
 
     Raises:
         UsageError: there is no such dialect, or a codec comes with limits, as it has its own.
@@ -31,7 +31,7 @@ def codec_for(dialect: str | Codec, limits: Limits | None = None) -> Codec:
 
 
 def dialect_of(frames: Frames) -> str:
-    """The dialect of a request, by its first byte: flat is a msgpack array; everything else is for classic to judge.
+    """Return the dialect of a request, by its first byte: an array is flat; the classic codec judges everything else.
 
     >>> dialect_of([b"\\x92\\xa0\\xa6DBLIST"])
     'flat'

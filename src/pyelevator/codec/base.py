@@ -51,7 +51,7 @@ class Codec(ABC):
 
     @abstractmethod
     def encode_request(self, request: Request[Any]) -> list[bytes]:
-        """The frames of a request.
+        """Return the frames of a request.
 
         Raises:
             UnsupportedByDialect: the dialect cannot say it.
@@ -60,7 +60,7 @@ class Codec(ABC):
 
     @abstractmethod
     def decode_request(self, frames: Frames) -> Request[Any]:
-        """The request that the frames hold; a verb without a class becomes :class:`~pyelevator.commands.Unknown`.
+        """Return the request in the frames; a verb without a class becomes :class:`~pyelevator.commands.Unknown`.
 
         Raises:
             MalformedMessage: with the code to answer, and the id to answer under where one could be read.
@@ -68,18 +68,25 @@ class Codec(ABC):
         """
 
     def outline(self, frames: Frames) -> Request[Any] | None:  # noqa: ARG002
-        """A request with these frames, which may hold anything, as far as it tells who may ask for it: its command has
-        no arguments but the name of a database. None if it has to be decoded, as by default."""
+        """Return what the frames ask for, as far as authorization needs it: the arguments are left out.
+
+        The frames may hold anything. The command has no arguments but the name of a database. None if the request has
+        to be decoded for that, as by default.
+        """
         return None
 
     def minimal_request(self, frames: Frames) -> Request[Any] | None:  # noqa: ARG002
-        """The request that ``decode_request`` reads from these frames, which may hold anything, where that is quick to
-        tell: it is small, and of this codec without doubt. Else None, as by default."""
+        """Return the request on the fast path: where it is small and certainly of this codec.
+
+        The frames may hold anything. The request is the one that ``decode_request`` returns. None if the frames have
+        to be decoded in full, as by default.
+        """
         return None
 
     def minimal_response(self, frames: Frames, request: Request[Any]) -> Response | None:  # noqa: ARG002
-        """The answer to ``request``, where the frames hold it under its id, and that is quick to tell; else None, as by
-        default: then ``open_reply`` has to find out what they answer.
+        """Return the answer to ``request`` on the fast path: where the frames hold it under its id.
+
+        None if ``open_reply`` has to find out what they answer, as by default.
 
         Raises:
             MalformedMessage, LimitExceeded, MissingExtra: as ``decode_response``.
@@ -88,18 +95,18 @@ class Codec(ABC):
 
     @abstractmethod
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
-        """The frames of an answer to ``request``, which is None if it could not be decoded."""
+        """Return the frames of an answer to ``request``, which is None if it could not be decoded."""
 
     @abstractmethod
     def open_reply(self, frames: Frames) -> Reply:
-        """The reply that the frames hold, its content still to be read for the request that it answers.
+        """Read a reply as far as its id; its content is read for the request that it answers.
 
         Raises:
             MalformedMessage, LimitExceeded: the part that would hold the id cannot be read.
         """
 
     def reply_id(self, frames: Frames) -> int | None:
-        """The id of the request that the frames answer, None where the peer does not echo ids.
+        """Return the id of the request that the frames answer, None where the peer does not echo ids.
 
         Raises:
             MalformedMessage, LimitExceeded: as ``open_reply``.
@@ -107,7 +114,7 @@ class Codec(ABC):
         return self.open_reply(frames)[0]
 
     def decode_response(self, frames: Frames, request: Request[Any]) -> Response:
-        """The answer to ``request`` that the frames hold.
+        """Return the answer to ``request`` that the frames hold.
 
         Raises:
             MalformedMessage, LimitExceeded: whatever a hostile or broken server sent.

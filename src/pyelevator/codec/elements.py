@@ -20,7 +20,7 @@ from pyelevator.codec.weight import FLOOR, LIGHT, check_weight
 T = TypeVar("T")
 
 _CHUNK: Final = 512
-"""Elements that are unpacked at once when somebody takes them, so that they stay within the processor's caches."""
+"""Elements that are unpacked at once when they are taken, so that they stay within the processor's caches."""
 
 _READ: Final = 16 << 10
 """Bytes that are looked through at once, about."""

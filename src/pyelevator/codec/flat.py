@@ -45,7 +45,8 @@ _LARGE_REPLY: Final = 16
 class ArgumentSpec:
     """How a verb's arguments are written and read.
 
-    ``encode`` is None where an old server would die of the verb, ``decode`` where the dialect has no such verb at all.
+    ``encode`` is None where the verb would kill a worker of an old server, ``decode`` where the dialect has no such
+    verb.
     """
 
     encode: Callable[[Any], Iterable[Any]] | None
@@ -54,7 +55,7 @@ class ArgumentSpec:
 
 
 def _take(count: int) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """Reads the first ``count`` arguments: the old server ignores what follows (recording GET.extra)."""
+    """Make a decoder of the first ``count`` arguments: the old server ignores what follows (recording GET.extra)."""
     return lambda args: args[:count]
 
 

@@ -28,7 +28,7 @@ class Pause(AbstractContextManager[None]):
         self._was_on = False
 
     def _leave_all(self) -> None:
-        """Those inside, and who held the lock, are threads of the parent's."""
+        """Forget the threads inside, and the lock: they are the parent's."""
         was_on = self._inside and self._was_on
         self._begin_anew()
         if was_on:
@@ -60,5 +60,5 @@ _PAUSE: Final = Pause()
 
 
 def gc_paused(size: int) -> AbstractContextManager[None]:
-    """The pause of this process while a message of so many bytes is taken apart; none for a small one."""
+    """Return the pause of this process while a message of so many bytes is taken apart; none for a small one."""
     return _PAUSE if size > _LARGE else nullcontext()

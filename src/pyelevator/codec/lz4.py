@@ -9,7 +9,7 @@ from pyelevator.errors import LimitExceeded, MalformedMessage, MissingExtra
 
 @cache
 def _block() -> Any:
-    """The library, None where it is missing; it is loaded when it is first asked for."""
+    """Load the library when it is first asked for; None where it is missing."""
     try:
         import lz4.block
     except ImportError:
@@ -22,25 +22,25 @@ _MAX_RATIO = 255
 
 
 def available() -> bool:
-    """True if the extra ``lz4`` is installed."""
+    """Return whether the extra ``lz4`` is installed."""
     return _block() is not None
 
 
 def require() -> None:
-    """Raises MissingExtra if the extra ``lz4`` is not installed."""
+    """Raise MissingExtra if the extra ``lz4`` is not installed."""
     if not available():
         raise MissingExtra("compression=True needs lz4; install it with: pip install 'pyelevator[lz4]'")
 
 
 def compress(content: bytes) -> bytes:
-    """The compressed frame."""
+    """Compress a frame."""
     require()
     block: bytes = _block().compress(content, store_size=False)
     return len(content).to_bytes(4, "little") + block
 
 
 def decompress(frame: bytes, limits: Limits) -> bytes:
-    """The content of a compressed frame; its size prefix is checked before memory is taken.
+    """Return the content of a compressed frame; its size prefix is checked before memory is taken.
 
     Raises:
         MalformedMessage: not a size and a block, or the block has another size.

@@ -18,7 +18,7 @@ from pyelevator.errors import ProtocolError
 from pyelevator.messages import Request
 
 _LONGEST: Final = 1024
-"""Bytes of a part that is read; what is longer is left to who reads the whole message."""
+"""Bytes of a part that is read; what is longer is left to the full decoder."""
 
 _PARTS: Final = 16
 """Parts that a request has at most, and runs of a pipeline that are looked at."""
@@ -55,7 +55,7 @@ class Outline:
 
 
 def classic_parts(frame: bytes) -> Outline:
-    """The parts of a classic request; arguments that come last, as those of our clients do, are not looked at.
+    """Read the parts of a classic request; arguments that come last, as those of our clients do, are not looked at.
 
     Raises:
         one of UNREADABLE: it has to be read in full.
@@ -81,7 +81,7 @@ def classic_parts(frame: bytes) -> Outline:
 
 
 def flat_parts(frame: bytes) -> Outline:
-    """The same of a flat request, which is not looked at further than to its arguments."""
+    """Read those of a flat request, which is not looked at further than to its arguments."""
     reader = reader_at(frame)
     count = reader.read_array_header()
     uid, verb = _part(reader, frame, 0), _part(reader, frame, 0)
@@ -89,7 +89,7 @@ def flat_parts(frame: bytes) -> Outline:
 
 
 def _part(reader: msgpack.Unpacker, frame: bytes, at: int) -> Any:
-    """The next value of a reader that began at ``at``, if it is short."""
+    """Return the next value of a reader that began at ``at``, if it is short."""
     start = at + reader.tell()
     reader.skip()
     if at + reader.tell() - start > _LONGEST:
@@ -101,7 +101,7 @@ def _part(reader: msgpack.Unpacker, frame: bytes, at: int) -> Any:
 
 
 def classic_outline(frame: bytes) -> Request[Any] | None:
-    """The outline of a classic request; None if it has to be read in full.
+    """Return the outline of a classic request; None if it has to be read in full.
 
     >>> from pyelevator.codec import ClassicCodec
     >>> from pyelevator.commands import MGet
@@ -123,7 +123,7 @@ def classic_outline(frame: bytes) -> Request[Any] | None:
 
 
 def flat_outline(frame: bytes) -> Request[Any] | None:
-    """The same of a flat request."""
+    """Return that of a flat request."""
     try:
         found = flat_parts(frame)
         uid, verb = found.parts[b"uid"], found.parts[b"cmd"]
@@ -139,7 +139,7 @@ def flat_outline(frame: bytes) -> Request[Any] | None:
 
 
 def _only(found: Outline) -> Any:
-    """The first of one or two arguments."""
+    """Return the first of one or two arguments."""
     reader = reader_at(found.frame, found.start)
     if reader.read_array_header() not in (1, 2):
         raise _Unclear
@@ -147,7 +147,7 @@ def _only(found: Outline) -> Any:
 
 
 def _least(found: Outline) -> type[Command[Any]]:
-    """The command of a pipeline that needs the least: who may not ask for that may ask for nothing in it."""
+    """Return the command of a pipeline that needs the least: a client without that right has none of the others."""
     reader = reader_at(found.frame, found.start)
     if reader.read_array_header() != 1:
         raise _Unclear
@@ -158,7 +158,7 @@ def _least(found: Outline) -> type[Command[Any]]:
 
 
 def _run(reader: msgpack.Unpacker, found: Outline) -> type[Command[Any]]:
-    """The command of the next run."""
+    """Return the command of the next run."""
     if reader.read_array_header() != 3:
         raise _Unclear
     kind = _kind(_part(reader, found.frame, found.start))
@@ -174,7 +174,7 @@ def _kind(verb: Any) -> type[Command[Any]]:
 
 
 def _request(kind: type[Command[Any]], verb: Any, name: Any, uid: Any, number: int | None) -> Request[Any]:
-    """The request, its command without arguments but for the name of a database."""
+    """Return the request, its command without arguments but for the name of a database."""
     if uid is not None and type(uid) is not bytes:
         raise _Unclear
     if kind.names_database:
@@ -201,7 +201,7 @@ def meta_of(frame: bytes) -> tuple[int | None, bool]:
 
 
 def classic_message(frame: bytes) -> dict[bytes, Any] | None:
-    """A large classic request, its many elements still packed.
+    """Return a large classic request, its many elements still packed.
 
     Returns:
         The message; None if it has to be read in full, as of other verbs.
@@ -213,7 +213,7 @@ def classic_message(frame: bytes) -> dict[bytes, Any] | None:
 
 
 def checked_parts(frame: bytes) -> Outline | None:
-    """The parts of a large classic request of which ``classic_message`` would read the arguments."""
+    """Return the parts of a large classic request of which ``classic_message`` would read the arguments."""
     with suppress(*UNREADABLE):
         found = classic_parts(frame)
         _elements_of(found)
@@ -222,7 +222,7 @@ def checked_parts(frame: bytes) -> Outline | None:
 
 
 def _elements_of(found: Outline) -> Sequence[Any]:
-    """The one argument, checked.
+    """Return the one argument, checked.
 
     Raises:
         one of UNREADABLE: it is something else.
@@ -236,7 +236,7 @@ def _elements_of(found: Outline) -> Sequence[Any]:
 
 
 def flat_message(frame: bytes) -> tuple[bytes, bytes, Sequence[bytes]] | None:
-    """The same of a flat request: its uid, its verb and its arguments."""
+    """Return those of a flat request: its uid, its verb and its arguments."""
     with suppress(*UNREADABLE):
         found = flat_parts(frame)
         uid, verb = found.parts[b"uid"], found.parts[b"cmd"]

@@ -48,7 +48,7 @@ def _kind_of_key(key: MapKey) -> str:
 
 
 def _packable(value: Any) -> Any:
-    """What stands in a message for a value that msgpack does not know."""
+    """Return what stands in a message for a value that msgpack does not know."""
     if type(value) is MapKey:
         return value.key
     if isinstance(value, CheckedSequence):
@@ -76,14 +76,14 @@ class Packing:
         self.pack_map_pairs: Callable[[Sequence[Any]], bytes] = packer.pack_map_pairs
 
     def pack_passed_on(self, value: Any) -> bytes:
-        """Writes a value of a peer's that nobody has looked into, whose maps may have any keys."""
+        """Write a value of a peer's that was not looked into, whose maps may have any keys."""
         return self._new(default=_packable).pack(value)  # type: ignore[no-any-return]
 
     def pack_array(self, items: Sequence[Any], name: str | None = None) -> bytes:
-        """The array of ``items``, alone or as the only value of a map, under ``name``; packed piece by piece.
+        """Pack the array of ``items``, alone or as the only value of a map, under ``name``; item by item.
 
-        For what may be large: other threads get their turns between the pieces, nothing is copied at the end, and the
-        memory is gone with the frame (which is a memoryview, as good as bytes for whoever sends or unpacks it).
+        For what may be large: other threads get their turns between the items, nothing is copied at the end, and the
+        memory is gone with the frame (a memoryview, which can be sent and unpacked as bytes can).
         """
         packer = self._new(autoreset=False, default=_packable)
         if name is not None:
@@ -108,8 +108,14 @@ pack_array: Final = RAW.pack_array
 
 
 def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool = False, reply: bool = False) -> Any:
-    """The one msgpack value in ``frame``; every string is bytes, or with ``texts`` those of the raw family are str.
-    ``most`` bytes, by default ``limits.frame_bytes``; with ``reply`` its memory is counted while it is made.
+    """Return the one msgpack value in ``frame``.
+
+    Args:
+        frame: what came.
+        limits: of the codec.
+        most: bytes of the frame; by default ``limits.frame_bytes``.
+        texts: strings of the raw family are str; else every string is bytes.
+        reply: the memory of the value is counted while it is made.
 
     Raises:
         MalformedMessage: not msgpack, or more or less than one value.
@@ -173,12 +179,12 @@ def _unpacked(frame: bytes, limits: Limits, texts: bool, **maps: Any) -> Any:
 
 
 def _any_map(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
-    """A map with any keys; those that are no strings are not compared, as a peer could choose many of one hash."""
+    """Return a map with any keys; only strings are compared, as a peer could choose many others of one hash."""
     return {key if type(key) is bytes or type(key) is str else MapKey(key): value for key, value in pairs}
 
 
 def _unreadable(error: Exception, limits: Limits, size: int) -> ProtocolError:
-    """What to say of a frame that msgpack could not read; its own words are for programmers."""
+    """Return the error for a frame that msgpack could not read; its own words are for programmers."""
     if isinstance(error, msgpack.StackError):
         return LimitExceeded("nested too deeply")
     if "exceeds max_" in str(error) and size > limits.elements:
@@ -191,7 +197,7 @@ def _unreadable(error: Exception, limits: Limits, size: int) -> ProtocolError:
 
 
 def check_size(size: int, most: int) -> None:
-    """Refuses a frame of more than ``most`` bytes."""
+    """Refuse a frame of more than ``most`` bytes."""
     if size > most:
         raise LimitExceeded(
             f"a frame of {size:,} bytes is over the limit of {most:,}; --max-message raises that of a server"
@@ -199,7 +205,7 @@ def check_size(size: int, most: int) -> None:
 
 
 def _check_complete(frame: bytes) -> None:
-    """Refuses a frame that claims more elements than it holds, before any memory is taken for them.
+    """Refuse a frame that claims more elements than it holds, before any memory is taken for them.
 
     msgpack makes room for an array when it reads the claim: headers nested in one another, each claiming as many
     elements as the frame has bytes, would take a thousand times the frame's size, eightfold. Frames up to ``SMALL``

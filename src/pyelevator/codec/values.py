@@ -13,7 +13,7 @@ from pyelevator.messages import Status
 
 
 def check_portable(value: Any, limits: Limits) -> None:
-    """Refuses what cannot be passed on: nested deeper than ``limits.depth``, or types that old peers cannot read."""
+    """Refuse what cannot be passed on: nested deeper than ``limits.depth``, or types that old peers cannot read."""
     level = [value]
     for _ in range(limits.depth + 1):
         if not set(map(type, level)) <= _PORTABLE:
@@ -34,7 +34,7 @@ def _children(container: list[Any] | dict[Any, Any]) -> Sequence[Any]:
 
 
 def malformed_arguments(verb: str, error: UsageError) -> MalformedMessage:
-    """What a command's converters refused of a peer's arguments, with the code to answer."""
+    """Return the error for arguments of a peer that a command refused, with the code to answer."""
     if isinstance(error, BadSignal):
         return MalformedMessage(str(error), code=ErrorCode.SIGNAL)
     if isinstance(error, ArgumentTypeError):
@@ -50,18 +50,18 @@ TYPE_ERROR_TEXTS: Final = {
 
 
 def unknown_command(verb: Any, args: Sequence[Any], limits: Limits) -> Unknown:
-    """The command for a verb without a class."""
+    """Return the command for a verb without a class."""
     check_portable(args, limits)
     return Unknown(verb if isinstance(verb, bytes) else reprlib.repr(verb), args)
 
 
 def text(data: bytes) -> str:
-    """A peer's name, uid or message as str."""
+    """Return a peer's name, uid or message as str."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def error_code(code: Any) -> ErrorCode:
-    """The failure code, or RUNTIME for one that this version does not know."""
+    """Return the failure code, or RUNTIME for one that this version does not know."""
     return _CODES.get(code, ErrorCode.RUNTIME) if type(code) is int else ErrorCode.RUNTIME
 
 
@@ -69,7 +69,7 @@ _CODES: Final = {int(code): code for code in ErrorCode}
 
 
 def reply_status(status: Any) -> Status:
-    """The status of a reply.
+    """Return the status of a reply.
 
     Raises:
         MalformedMessage: there is no such status.
@@ -83,10 +83,10 @@ _STATUSES: Final = {int(status): status for status in Status}
 
 
 def scalar(data: list[Any]) -> bytes | bool | None:
-    """The one plain value in a reply's data.
+    """Return the one value in a reply's data.
 
     Raises:
-        MalformedMessage: it is not one, or not plain.
+        MalformedMessage: it is not one, or not a scalar.
     """
     if len(data) != 1:
         raise MalformedMessage(f"a scalar answer holds {len(data)} values")
@@ -94,10 +94,10 @@ def scalar(data: list[Any]) -> bytes | bool | None:
 
 
 def scalar_value(value: Any) -> bytes | bool | None:
-    """``value`` itself, where a scalar was expected.
+    """Return ``value``, where a scalar was expected.
 
     Raises:
-        MalformedMessage: it is not plain.
+        MalformedMessage: it is not one.
     """
     if type(value) in _SCALARS:
         return value  # type: ignore[no-any-return]
@@ -108,7 +108,7 @@ _SCALARS: Final = frozenset({bytes, bool, type(None)})
 
 
 def string_list(data: list[Any]) -> list[bytes | None]:
-    """A reply's data, all of them strings or nil.
+    """Return a reply's data, all of them strings or nil.
 
     Raises:
         MalformedMessage: some are something else.

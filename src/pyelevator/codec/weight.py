@@ -150,7 +150,7 @@ def _content(frame: Bytes, first: int, at: int) -> int:
 
 
 def _token(frame: Bytes, first: int, at: int) -> tuple[int, int, int]:
-    """The size of a token, how many values follow that belong to it, and what it weighs."""
+    """Return the size of a token, how many values follow that belong to it, and what it weighs."""
     if first <= 0x8F:
         count = first & 15
         return 1, 2 * count, _of_map(count)
@@ -188,12 +188,12 @@ class Tally:
         return self._most // _STRING
 
     def array(self, items: list[object]) -> list[object]:
-        """Counts an array; it stays as it is."""
+        """Count an array; it stays as it is."""
         self._count(_ARRAY + _STRING * len(items))
         return items
 
     def map(self, items: dict[object, object]) -> dict[object, object]:
-        """Counts a map."""
+        """Count a map."""
         self._count(_of_map(len(items)) + 2 * _STRING * len(items))
         return items
 

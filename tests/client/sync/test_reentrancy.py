@@ -18,7 +18,7 @@ from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport
 from support.steps import each_step
 
-FILES = ("client", "flows.py", "conversation.py", "transports", "interceptors", "codec/gc_pause.py", "forks.py")
+FILES = ("client", "flows.py", "protocol.py", "transports", "interceptors", "codec/gc_pause.py", "forks.py")
 
 
 def in_time(work, seconds=100):

@@ -43,13 +43,15 @@ def _encode_range(command: Range) -> tuple[Any, ...]:
 
 
 def _decode_flags(args: list[Any]) -> list[Any]:
-    """Old clients may leave a flag nil, which the old server took for false (recording RANGE.nil_flags)."""
+    """Take nil for false, as the old server did of old clients (recording RANGE.nil_flags)."""
     return [False if i in (2, 3) and arg is None else arg for i, arg in enumerate(args)]
 
 
 def _decode_slice(args: list[Any]) -> list[Any]:
-    """Nil, true and fractions as a count, as the old server took them (recordings SLICE.*_offset), and decimal
-    digits, which its command line sends."""
+    """Take nil, true and fractions as a count, as the old server did, and decimal digits.
+
+    Recordings SLICE.*_offset; the old command line sends digits.
+    """
     start, count, *flags = _decode_flags(args)
     if isinstance(count, bytes) and len(count) <= _DIGITS and count.isdigit():
         count = int(count)
@@ -59,12 +61,12 @@ def _decode_slice(args: list[Any]) -> list[Any]:
 
 
 def map_of(value: Any) -> Any:
-    """``value`` itself, or an empty map where it is an empty array: some languages have one word for both."""
+    """Return ``value``, or an empty map for an empty array: some languages have one word for both."""
     return {} if value == [] else value
 
 
 def array_of(value: Any) -> Any:
-    """``value`` itself, or an empty array where it is an empty map; likewise."""
+    """Return ``value``, or an empty array for an empty map; likewise."""
     return [] if value == {} else value
 
 
@@ -73,8 +75,10 @@ def _decode_keys(args: list[Any]) -> list[Any]:
 
 
 def _decode_ops(args: list[Any]) -> list[Any]:
-    """The old server looked at the first argument only, and took a string for the operations that its characters
-    are (recordings BATCH.flat_ops, BATCH.collection_string)."""
+    """Take the first argument only, and a string for the operations that its characters are.
+
+    So did the old server (recordings BATCH.flat_ops, BATCH.collection_string).
+    """
     ops = array_of(args[0])
     return [[ops[:1]] if isinstance(ops, bytes) else ops]
 
@@ -88,7 +92,7 @@ def _no_arguments(args: list[Any]) -> list[Any]:  # noqa: ARG001
 
 
 def _encode_pipeline(pipeline: Any) -> tuple[list[Any]]:
-    """Commands of one kind next to one another as a run: ``[verb, extras, [args, ...]]``."""
+    """Write commands of one kind next to one another as a run: ``[verb, extras, [args, ...]]``."""
     runs: list[Any] = []
     kinds: Iterator[tuple[Any, Iterator[Any]]] = groupby(pipeline.commands, type)
     for kind, alike in kinds:
@@ -154,7 +158,7 @@ BY_WIRE_VERB: Final = {verb.encode(): (COMMANDS[verb], spec) for verb, spec in A
 
 
 def build_command(kind: type[Command[Any]], spec: ArgumentSpec, args: list[Any], meta: dict[Any, Any]) -> Command[Any]:
-    """The command that a peer's arguments make."""
+    """Build the command that a peer's arguments make."""
     if not spec.min_args <= len(args) <= spec.max_args:
         raise _wrong_count(kind, len(args))
     try:
@@ -166,7 +170,7 @@ def build_command(kind: type[Command[Any]], spec: ArgumentSpec, args: list[Any],
 def build_commands(
     kind: type[Command[Any]], spec: ArgumentSpec, calls: list[list[Any]], meta: dict[Any, Any]
 ) -> list[Command[Any]]:
-    """The commands of one kind that a peer's arguments, one after the other, make."""
+    """Build the commands of one kind that a peer's lists of arguments make."""
     for count in set(map(len, calls)):
         if not spec.min_args <= count <= spec.max_args:
             raise _wrong_count(kind, count)
@@ -183,11 +187,11 @@ def _wrong_count(kind: type[Command[Any]], count: int) -> MalformedMessage:
 
 
 def _meta_values(kind: type[Command[Any]], meta: dict[Any, Any]) -> dict[str, Any]:
-    """The extras of a command that a peer has given."""
+    """Return the extras of a command that a peer has given."""
     return {name: meta[name.encode()] for name in kind.meta_fields if name.encode() in meta} if kind.meta_fields else {}
 
 
 def extras_of(command: Command[Any]) -> dict[str, Any]:
-    """The extras that are not at their defaults: every one is off by default."""
+    """Return the extras that are not at their defaults: every one is off by default."""
     values = {extra: getattr(command, extra) for extra in command.meta_fields}
     return {extra: value for extra, value in values.items() if value is not None and value is not False}

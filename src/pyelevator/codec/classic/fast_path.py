@@ -38,7 +38,7 @@ _FIVE_ITEMS: Final = b"\x95"
 
 
 def _request_prefix(verb: str) -> bytes:
-    """What a request begins with, up to its id."""
+    """Return what a request begins with, up to its id."""
     return b"".join((b"\x84", pack("cmd"), pack(verb), pack("meta"), META_PREFIX))
 
 
@@ -102,10 +102,10 @@ _SCALAR: Final = frozenset([kind for kind in COMMANDS.values() if kind.payload_k
 
 
 def _value(packed: bytes) -> Any:
-    """The value in a few bytes; None also for what is none."""
+    """Return the value in a few bytes; None also for what is none."""
     try:
         return unpackb(packed, raw=True)
-    except Exception:  # noqa: BLE001 - whatever it is: who reads it in full knows what to say of it
+    except Exception:  # noqa: BLE001 - the full codec has the error for it
         return None
 
 
@@ -174,12 +174,12 @@ class ClassicCodec(FullClassicCodec):
 
 
 def _decode_tail(builder: _Builder, rest: bytes) -> Request[Any] | None:
-    """The request that goes on with ``rest`` behind its opening, as the rest of an array; None where it is refused."""
+    """Decode the request that has ``rest`` behind its prefix, as the rest of an array; None where it is refused."""
     make, row_sink = builder
     try:
         number, uid_name, uid, args_name, args = unpackb(_FIVE_ITEMS + rest, raw=True, ext_hook=Extension)
         request = Request.minimal(make(args), uid.decode("utf-8", "surrogateescape"), number, row_sink)
-    except Exception:  # noqa: BLE001 - whatever it is: who reads it in full knows what to say of it
+    except Exception:  # noqa: BLE001 - the full codec has the error for it
         return None
     named = uid_name == b"uid" and args_name == b"args"
     return request if named and type(args) is list and type(number) is int and number >= 0 else None

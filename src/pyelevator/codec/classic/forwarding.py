@@ -33,7 +33,7 @@ _MAX_PREFIX: Final = max(map(len, REQUEST_PREFIXES))
 
 
 def peek_request(frames: Sequence[bytes], limits: Limits) -> Message | None:
-    """A classic request with an id that can be passed on unread; None for everything else, malformed or not.
+    """Return a classic request with an id that can be passed on unread; None for everything else, malformed or not.
 
     >>> from pyelevator.codec import ClassicCodec
     >>> from pyelevator.commands import Get
@@ -60,7 +60,7 @@ def peek_request(frames: Sequence[bytes], limits: Limits) -> Message | None:
 
 
 def _large(frame: bytes, limits: Limits) -> Message | None:
-    """A large request as our clients write it, without its arguments; nothing is made of them."""
+    """Return a large request as our clients write it, without its arguments; nothing is made of them."""
     if not LIGHT < len(frame) <= limits.frame_bytes:
         return None
     found = checked_parts(frame)
@@ -73,7 +73,7 @@ def _large(frame: bytes, limits: Limits) -> Message | None:
 
 
 def peek_reply(frames: Sequence[bytes], limits: Limits) -> Message | None:
-    """The header of a classic reply with an id; None for everything else."""
+    """Return the header of a classic reply with an id; None for everything else."""
     if len(frames) != 2:
         return None
     try:
@@ -84,7 +84,7 @@ def peek_reply(frames: Sequence[bytes], limits: Limits) -> Message | None:
 
 
 def success_header(number: int) -> bytes:
-    """The header of a classic reply with this id that says what that of nearly every success says.
+    """Return the header of a plain success with this id.
 
     >>> from pyelevator.codec import ClassicCodec
     >>> from pyelevator.messages import Response
@@ -99,7 +99,7 @@ def _is_id(value: Any) -> bool:
 
 
 def request_with_id(number: int, frame: bytes, message: Message) -> bytes:
-    """The frame of a request, which was read as ``message``, under another id.
+    """Return the frame of a request, which was read as ``message``, under another id.
 
     A request as our clients write it keeps all its bytes but the id's; any other one is packed anew.
 
@@ -124,7 +124,7 @@ def request_with_id(number: int, frame: bytes, message: Message) -> bytes:
 
 
 def _after_prefix(frame: bytes, meta: Any) -> tuple[bytes, memoryview] | None:
-    """What a request begins with, up to its id, and what comes behind that; None if our clients write it otherwise."""
+    """Split a request at its id: what is before it, and behind; None if our clients write it otherwise."""
     if type(meta) is not dict or len(meta) != _PARTS_OF_META:
         return None
     at = frame.find(META_PREFIX, 0, _MAX_PREFIX) + len(META_PREFIX)

@@ -87,7 +87,7 @@ class FullClassicCodec(Codec):
         return Request(command, uid, request_id, compression, row_sink=row_sink, bin=bin)
 
     def _large(self, frame: bytes) -> dict[bytes, Any] | None:
-        """A large message that need not be unpacked."""
+        """Return a large message that need not be unpacked."""
         return classic_message(frame) if LIGHT < len(frame) <= self.limits.frame_bytes else None
 
     def outline(self, frames: Frames) -> Request[Any] | None:
@@ -132,7 +132,7 @@ class FullClassicCodec(Codec):
         if status is Status.FAILURE:
             return Response.failure(error_code(header.get(b"err_code")), message_of(header), reply_id)
         if header.get(b"compression") is True and not request.compression:
-            raise MalformedMessage("the answer is compressed, and nobody asked for that")
+            raise MalformedMessage("the answer is compressed, and the request did not ask for that")
         if b"page" in header and request.command.payload_kind is PayloadKind.PAIRS:
             page = self._lazy_page(header, content)
             payload: Any = page if request.command.lazy else page.decode_bytes()  # type: ignore[attr-defined]
@@ -143,7 +143,7 @@ class FullClassicCodec(Codec):
         return Response(payload, status, None, "", reply_id, more, features, cursor_of(header), most)
 
     def _content(self, frame: bytes, header: dict[Any, Any], *, texts: bool = False) -> Any:
-        """The content; by the header's word, as failures are never compressed, and old servers may echo a ``yes``."""
+        """Read the content as its header says: failures are never compressed, and old servers may echo a ``yes``."""
         if header.get(b"compression") is not True:
             return unpack(frame, self.limits, texts=texts, reply=True)
         check_size(len(frame), self.limits.frame_bytes)
@@ -152,7 +152,7 @@ class FullClassicCodec(Codec):
         )
 
     def _lazy_page(self, header: dict[Any, Any], content: bytes) -> LazyPage:
-        """A page whose header says enough to ask for the next one."""
+        """Return a page whose header says enough to ask for the next one."""
         page = header[b"page"]
         if type(page) is not list or list(map(type, page)) != [int, bytes] or page[0] < 1:
             raise MalformedMessage(f"the page of a reply is a count and a key, not {reprlib.repr(page)}")
@@ -160,7 +160,7 @@ class FullClassicCodec(Codec):
         return LazyPage(page[0], page[1], len(content), opened, partial(opened, texts=True))
 
     def _decode_page(self, header: dict[Any, Any], content: bytes, *, texts: bool = False) -> list[list[Any]]:
-        """The pairs of a page, which must be those that its header spoke of."""
+        """Read the pairs of a page, which must be those that its header spoke of."""
         count, last = header[b"page"]
         found = self._content(content, header, texts=texts)
         if type(found) is not dict:
@@ -185,7 +185,7 @@ class FullClassicCodec(Codec):
 
 
 def _row_packer_for(command: Any, bin: bool) -> type[RowPacker] | None:
-    """What the rows of a command's answer are gathered in."""
+    """Choose what packs the rows of a command's answer."""
     if not isinstance(command, (Range, Slice)):
         return None
     if command.payload_kind is PayloadKind.PAIRS and command.max_bytes is not None:
@@ -203,7 +203,7 @@ def _meta(request: Request[Any]) -> dict[str, Any]:
 
 
 def _id(fields: dict[Any, Any]) -> int | None:
-    """The id in the header of a reply: ours are numbers."""
+    """Return the id in the header of a reply: ours are numbers."""
     value = fields.get(b"id")
     return value if _is_number(value) else None
 
@@ -213,7 +213,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _request_id(meta: dict[Any, Any], frame: bytes) -> Id:
-    """The id in the meta of a request, whoever sent it. Some languages have no whole numbers above 2**32 but floats."""
+    """Return the id in the meta of a request; some languages write integers above 2**32 as floats."""
     value = meta[b"id"]
     if type(value) is int and value >= 0:  # msgpack has none from 2**64 on
         return value
@@ -230,7 +230,7 @@ def _request_id(meta: dict[Any, Any], frame: bytes) -> Id:
 
 
 def _id_as_it_came(frame: bytes) -> Id:
-    """The id in the meta of a request, in which text is str; everything else is passed over."""
+    """Read the id in the meta of a request, in which text is str; everything else is passed over."""
     reader = msgpack.Unpacker(
         raw=False,
         unicode_errors="surrogateescape",
@@ -259,7 +259,7 @@ def _uid(uid: Any) -> str:
 
 
 def _page_header(pairs: Any, command: Any) -> tuple[int, bytes] | None:
-    """How many pairs a page has, and its last key: the client can ask for the next one before it unpacks this one."""
+    """Return the number of pairs of a page and its last key, with which a client can prefetch the next one."""
     return (len(pairs), pairs[-1][0]) if pairs and command.max_bytes is not None else None
 
 
@@ -292,12 +292,12 @@ def _header(
 
 
 def _with_bin_id(header: bytes, id: bytes) -> bytes:
-    """The header with an id that came as bytes: so its peer can read bin, whatever it can read of the rest."""
+    """Add an id that came as bytes to a header: its peer can read bin, whatever it can read of the rest."""
     return b"".join((bytes([header[0] + 1]), header[1:], pack("id"), BIN.pack(id)))
 
 
 def _max_message(header: dict[Any, Any]) -> int | None:
-    """The size of the largest request that a server takes, where it tells."""
+    """Return the size of the largest request that a server takes, where it says so."""
     most = header.get(b"max_message")
     return most if type(most) is int and most > 0 else None
 

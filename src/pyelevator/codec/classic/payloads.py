@@ -20,7 +20,7 @@ _LARGE: Final = 64 << 10
 
 
 def _encode_outcome(outcome: Any) -> Any:
-    """An answer within an answer: the datas of a plain success, or a map of header and datas together."""
+    """Write an answer within an answer: the datas of a plain success, or a map of header and datas together."""
     if not isinstance(outcome, Response):
         return outcome
     if outcome.code is not None:
@@ -32,7 +32,7 @@ def _encode_outcome(outcome: Any) -> Any:
 
 
 def decode_outcomes(datas: Any, pipeline: Any) -> list[Any]:
-    """What became of each command of a pipeline."""
+    """Read what became of each command of a pipeline."""
     entries, commands = _list(datas), pipeline.commands
     if len(entries) != len(commands):
         raise MalformedMessage(f"the answer to {len(commands)} pipelined commands holds {len(entries)}")
@@ -70,7 +70,7 @@ class _Encoders:
         }
 
     def _scalar(self, payload: Any) -> bytes:
-        """Wrapped in a list, but for false, which the old server leaves bare."""
+        """Wrap a value in a list, but for false, which the old server leaves bare."""
         if type(payload) is not bytes:
             return self._bare(payload if payload is False else [payload])
         small = len(payload) < _LARGE
@@ -91,7 +91,7 @@ class _Encoders:
         return CONTENT_PREFIX + self._pack(payload)
 
     def page(self, pairs: Any) -> bytes:
-        """The content of a page of pairs."""
+        """Return the content of a page of pairs."""
         if isinstance(pairs, PagePacker):
             return pairs.finish()
         return self._pack_array(list(chain.from_iterable(pairs)), "datas")
@@ -123,7 +123,7 @@ def _pairs(datas: Any) -> list[list[bytes]]:
 
 
 def decode_page(datas: Any, kind: type) -> list[list[Any]]:
-    """The pairs of a page, whose strings are of one kind: bytes, or str."""
+    """Return the pairs of a page, whose strings are of one kind: bytes, or str."""
     items = _list(datas)
     if len(items) % 2 or not set(map(type, items)) <= {kind}:
         raise MalformedMessage("the page holds something else than pairs of strings")
@@ -132,7 +132,7 @@ def decode_page(datas: Any, kind: type) -> list[list[Any]]:
 
 
 def _all_pairs(rows: list[list[Any]]) -> bool:
-    """Whether each row is two strings. A large range passes here, and chains of iterators take twice the time."""
+    """Return whether each row is two strings; chains of iterators would take twice the time."""
     try:
         for key, value in rows:
             if type(key) is not bytes or type(value) is not bytes:
@@ -156,12 +156,12 @@ _NESTED_DECODERS: Final[Mapping[PayloadKind, Callable[[Any], Any]]] = {**DECODER
 
 
 def cursor_of(header: dict[Any, Any]) -> bytes | None:
-    """The cursor in a header, or in an entry."""
+    """Return the cursor in a header, or in an entry."""
     cursor = header.get(b"cursor")
     return cursor if isinstance(cursor, bytes) else None
 
 
 def message_of(header: dict[Any, Any]) -> str:
-    """The message of a failure in a header, or in an entry."""
+    """Return the message of a failure in a header, or in an entry."""
     message = header.get(b"err_msg")
     return text(message) if isinstance(message, bytes) else ""

@@ -31,7 +31,7 @@ class RowPacker:
         self._last: Any = None
 
     def extend(self, rows: Sequence[Any]) -> None:
-        """Adds some rows."""
+        """Add some rows."""
         if rows:
             self._chunks.append(self._packed(rows))
             self._count += len(rows)
@@ -46,7 +46,7 @@ class RowPacker:
         return self._last
 
     def finish(self) -> bytes:
-        """The content frame of an answer with these rows."""
+        """Return the content frame of an answer with these rows."""
         return b"".join((CONTENT_PREFIX, _HEADERS.pack_array_header(self._count * self._items), *self._chunks))
 
     _items: ClassVar[int] = 1
@@ -64,7 +64,7 @@ class PagePacker(RowPacker):
     _items = 2
 
     def _packed(self, rows: Sequence[Any]) -> memoryview:
-        """What stands in a map of the pairs; in an array it is the same."""
+        """Pack the pairs as a map does; in an array they are the same."""
         return memoryview(self.packing.pack_map_pairs(rows))[len(_HEADERS.pack_map_header(len(rows))) :]
 
 
