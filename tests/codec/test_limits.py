@@ -6,7 +6,7 @@ import tracemalloc
 import msgpack
 import pytest
 
-from pyelevator.codec import ClassicCodec, FlatCodec, Limits, base
+from pyelevator.codec import ClassicCodec, FlatCodec, Limits, packing, values
 from pyelevator.commands import Batch, Get, MGet, Range, Unknown
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage
 from pyelevator.messages import Request, Response
@@ -107,7 +107,7 @@ def test_the_answer_to_an_unknown_verb_may_be_nested_to_the_limit(codec):
 
 def test_nesting_in_maps_counts_too():
     with pytest.raises(LimitExceeded, match="nested deeper than 2"):
-        base.check_plain({b"a": {b"b": {b"c": None}}}, Limits(depth=2))
+        values.check_portable({b"a": {b"b": {b"c": None}}}, Limits(depth=2))
 
 
 # Python's own repr gives up at about a thousand levels, which msgpack still reads.
@@ -257,4 +257,4 @@ def test_a_short_frame_is_held_to_the_limit_of_bytes():
 
 def test_short_content_is_held_to_its_own_limit():
     with pytest.raises(LimitExceeded, match="a frame of 40 bytes is over the limit of 39"):
-        base.unpack(b"\xda\x00\x25" + b"v" * 37, Limits(content_bytes=39), 39)
+        packing.unpack(b"\xda\x00\x25" + b"v" * 37, Limits(content_bytes=39), 39)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyelevator.codec import ClassicCodec, FlatCodec, Limits, base, weight
+from pyelevator.codec import ClassicCodec, FlatCodec, Limits, packing, weight
 from pyelevator.codec.classic.forwarding import peek_reply, peek_request
 from pyelevator.codec.weight import LIGHT, Tally, check_weight
 from pyelevator.commands import MGet, Range
@@ -82,9 +82,9 @@ def peak(decode):
     ],
 )
 def test_a_message_takes_seven_times_its_size_beside_itself(shape, read, monkeypatch):
-    monkeypatch.setattr(base, "PAGE", LIGHT)
-    monkeypatch.setattr(base, "ASKED", 0)
-    monkeypatch.setattr(base, "FLOOR", 0)  # it is what a long message may take less than
+    monkeypatch.setattr(packing, "PAGE", LIGHT)
+    monkeypatch.setattr(packing, "ASKED", 0)
+    monkeypatch.setattr(packing, "FLOOR", 0)  # it is what a long message may take less than
     value = SHAPES[shape]
     assert peak(lambda: read(value)) < 7 * SIZE
 

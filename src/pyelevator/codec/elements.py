@@ -1,7 +1,7 @@
 """Elements: the many small values of a large request, which stay packed and are unpacked some at a time.
 
 An operation of a batch is four bytes on the wire and a hundred in memory, or more. So a large batch, and an MGET of
-many keys, keep the bytes that came: they are checked once when they are read, in pieces, and unpacked again in pieces
+many keys, keep the bytes that came: they are checked once when they are read, in chunks, and unpacked again in chunks
 whenever they are taken. That needs little memory, and is quicker than to make all of them at once.
 """
 
@@ -113,9 +113,9 @@ def elements_at(
     """
     few = count * _HEAVIEST + len(frame) <= FLOOR
     with gc_paused(stop - start):
-        found = _found(_even_pieces(frame, start, stop), are_sound, few)
+        found = _found(_even_chunks(frame, start, stop), are_sound, few)
         if found is None:
-            found = _found(_pieces_by_element(frame, start, stop, count), are_sound, few)
+            found = _found(_chunks_by_element(frame, start, stop, count), are_sound, few)
     if found is None or found[0] != count:
         raise ValueError("not as many as there have to be")
     return CheckedList(found[1]) if few else PackedElements(frame, start, stop, count)
@@ -126,13 +126,13 @@ _END: Final = b"\xc0"
 
 
 def _found(
-    pieces: Iterable[memoryview], are_sound: Callable[[list[Any]], bool], few: bool
+    chunks: Iterable[memoryview], are_sound: Callable[[list[Any]], bool], few: bool
 ) -> tuple[int, list[Any]] | None:
-    """How many elements are in the pieces, and the elements, if they are few; None if one fills a whole piece."""
+    """How many elements are in the chunks, and the elements, if they are few; None if one fills a whole chunk."""
     unpacker = msgpack.Unpacker(raw=True, max_buffer_size=0)
     count, found = 0, []
-    for piece in pieces:
-        unpacker.feed(piece)
+    for chunk in chunks:
+        unpacker.feed(chunk)
         some = list(unpacker)
         if not some:
             return None
@@ -145,13 +145,13 @@ def _found(
     return (count, found) if list(unpacker) == [None] else None
 
 
-def _even_pieces(frame: bytes, start: int, stop: int) -> Iterator[memoryview]:
-    """Cut the elements into pieces so short that, whatever is in them, it takes little memory."""
+def _even_chunks(frame: bytes, start: int, stop: int) -> Iterator[memoryview]:
+    """Cut the elements into chunks so short that, whatever is in them, it takes little memory."""
     content = memoryview(frame)
     return (content[at : min(at + _READ, stop)] for at in range(start, stop, _READ))
 
 
-def _pieces_by_element(frame: bytes, start: int, stop: int, count: int) -> Iterator[memoryview]:
+def _chunks_by_element(frame: bytes, start: int, stop: int, count: int) -> Iterator[memoryview]:
     """Cut between elements, some of which are large, and refuse those that take more memory than for their bytes."""
     reader, content = reader_at(frame, start), memoryview(frame)
     left, begin = count, start

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyelevator.codec import ClassicCodec, Limits
-from pyelevator.codec.classic.fast_path import SUCCEEDED
+from pyelevator.codec.classic.fast_path import SUCCESS_PREFIX
 from pyelevator.codec.classic.forwarding import peek_reply, success_header, with_id
 from pyelevator.messages import Response
 
@@ -26,7 +26,7 @@ def test_a_success_gets_the_same_header_either_way(number, other):
     "tail", [b"", b"\xff", b"\xc3", b"\xc0", b"\x01\x01", b"\xcd\x01", b"\xa11", b"\xc1", b"\xca\0\0\0\0"]
 )
 def test_what_is_no_id_is_none(tail):
-    assert peek_reply([SUCCEEDED + tail, b""], LIMITS) is None
+    assert peek_reply([SUCCESS_PREFIX + tail, b""], LIMITS) is None
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

@@ -32,7 +32,7 @@ def packed(*pieces):
     ],
 )
 def test_pieces_become_one_array(pieces, content):
-    assert packed(*pieces).content() == content
+    assert packed(*pieces).finish() == content
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_pieces_of_pairs_become_one_flat_array(pieces, content):
     page = PagePacker()
     for piece in pieces:
         page.extend(piece)
-    assert page.content() == content
+    assert page.finish() == content
 
 
 def test_a_length_and_the_last_row_are_at_hand_and_no_other_row():
