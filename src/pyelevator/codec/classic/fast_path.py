@@ -55,7 +55,7 @@ _SCANS: Final = frozenset({Range, Slice})
 """The commands whose answers are rows, of pairs or of parts of them; on the fast path no page is asked for."""
 
 REQUEST_PREFIXES: Final = frozenset([prefix for prefix, _, _ in _ENCODERS.values()])
-"""What the requests of our clients prefix with, up to their ids."""
+"""What the requests of our clients begin with, up to their ids."""
 
 
 def _builder(kind: type[Command[Any]], spec: ArgumentSpec) -> Callable[[list[Any]], Command[Any]]:
