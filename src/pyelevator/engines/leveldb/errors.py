@@ -1,7 +1,7 @@
 """Translates errors of LevelDB's library and of the file system to the errors of the engine seam."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final
 
@@ -59,15 +59,6 @@ class ErrorTranslator:
             error.args, error.path = (self._with_real_path(str(error)),), self.path
         elif error is not None and is_backend_error(error):
             raise self.translate(error) from error
-
-    def wrap(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Return ``call`` with its errors translated."""
-
-        def translating() -> None:
-            with self:
-                call()
-
-        return translating
 
     def translate(self, error: BaseException) -> EngineError:
         """Return the engine's error for one of the binding or the file system."""
