@@ -11,7 +11,7 @@ from functools import wraps
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 C = TypeVar("C", bound=type)
 
@@ -29,16 +29,16 @@ _CODES: Final = {
 _CONSTANTS: Final[Mapping[str, Any]] = {**_STATUSES, **_CODES, "SIGNAL_BATCH_PUT": 1, "SIGNAL_BATCH_DELETE": 0}
 
 
-class OldModule(NamedTuple):
-    """A module of 0.5c.
+class OldModule:
+    """A module of 0.5c; a plain class, because ``import pyelevator`` loads no attrs, and named tuples take longer.
 
     Attributes:
         successor: Where its names are now.
         names: Old name -> ``module:name``, or any other value as it is.
     """
 
-    successor: str
-    names: Mapping[str, Any]
+    def __init__(self, successor: str, names: Mapping[str, Any]) -> None:
+        self.successor, self.names = successor, names
 
 
 _ERRORS: Final = "pyelevator.errors"
@@ -201,8 +201,8 @@ def _fields(raw: bytes, *names: str) -> Sequence[Any]:
 # Calls
 
 
-class OldCall(NamedTuple):
-    """How 0.5c called a method.
+class OldCall:
+    """How 0.5c called a method; a plain class, as above.
 
     Attributes:
         positional: Arguments that the method takes by position; 0.5c took more, and ignored them.
@@ -210,9 +210,10 @@ class OldCall(NamedTuple):
         defaults: Argument -> what stood for it where it was left out, or None.
     """
 
-    positional: int
-    renamed: Mapping[str, str] = {}
-    defaults: Mapping[str, Any] = {}
+    def __init__(
+        self, positional: int, renamed: Mapping[str, str] | None = None, defaults: Mapping[str, Any] | None = None
+    ) -> None:
+        self.positional, self.renamed, self.defaults = positional, renamed or {}, defaults or {}
 
 
 OLD_CALLS: Final[Mapping[str, OldCall]] = {
