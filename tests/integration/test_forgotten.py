@@ -205,12 +205,12 @@ def test_a_busy_connection_is_not_closed_by_the_timeout_of_another_call():
     with relayed() as relay, Elevator(endpoint=relay.endpoint, timeout=60) as E:
         E.Put("k", "v")
         pool = E._session._pool
-        old, fresh = pool.take(E._deadline(None)), pool.take(E._deadline(None))
-        pool.give_back(fresh)
+        old, fresh = pool.acquire(E._deadline(None)), pool.acquire(E._deadline(None))
+        pool.release(fresh)
         E.Get("k")
-        pool.suspect(old, ConnectionLost("as after a firewall"))
+        pool.close_suspects(old, ConnectionLost("as after a firewall"))
         assert fresh.is_open
-        pool.give_back(old)
+        pool.release(old)
 
 
 def test_a_batch_of_its_own_connections_writes_after_one_error():

@@ -173,6 +173,6 @@ def test_in_the_middle_of_an_application_in_process_a_call_ends_in_time():
         in_time(lambda: each_step(("application", "engines"), work, kind="line"))
         assert outcomes == {
             "v",
-            "fake:// is in the middle of a request that a signal handler or a finalizer has interrupted; "
-            "it cannot be asked from there",
+            "fake:// executes a request that a signal handler or a finalizer has interrupted; "
+            "it cannot be used from there",
         }
