@@ -114,7 +114,7 @@ def test_an_old_server_that_never_ends_a_message_is_left(get, age, through):
     beginning, head = BEGINNINGS[age]
     with endless(beginning, head + b"x" * 50_000) as (url, sent):
         if through == "directly":
-            with pytest.raises(ElevatorError):
+            with pytest.raises(LimitExceeded, match="a message of more than 200,000 bytes"):
                 get(url, limits=LIMITS)
         else:
             with Proxy(["tcp://127.0.0.1:0"], url, limits=LIMITS, timeout=2) as proxy, pytest.raises(ElevatorError):

@@ -213,12 +213,16 @@ def classic_message(frame: bytes) -> dict[bytes, Any] | None:
 
 
 def checked_parts(frame: bytes) -> Outline | None:
-    """Return the parts of a large classic request of which ``classic_message`` would read the arguments."""
-    with suppress(*UNREADABLE):
-        found = classic_parts(frame)
-        _elements_of(found)
-        return found
-    return None
+    """Return the parts of a large classic request whose arguments stay packed, which are checked; None of another verb.
+
+    Raises:
+        one of UNREADABLE: it has to be read in full.
+    """
+    found = classic_parts(frame)
+    if found.parts.get(b"cmd") not in SOUND:
+        return None
+    _elements_of(found)
+    return found
 
 
 def _elements_of(found: Outline) -> Sequence[Any]:

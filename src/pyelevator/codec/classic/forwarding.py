@@ -9,8 +9,8 @@ from typing import Any, Final, TypeAlias
 
 from pyelevator.codec.classic.fast_path import META_PREFIX, REQUEST_PREFIXES, SUCCESS_PREFIX
 from pyelevator.codec.limits import Limits
-from pyelevator.codec.outline import checked_parts
-from pyelevator.codec.packing import RAW, pack, unpack
+from pyelevator.codec.outline import UNREADABLE, checked_parts
+from pyelevator.codec.packing import RAW, check_size, pack, unpack
 from pyelevator.codec.weight import LIGHT
 from pyelevator.errors import ProtocolError
 
@@ -47,10 +47,12 @@ def peek_request(frames: Sequence[bytes], limits: Limits) -> Message | None:
     if len(frames) != 1:
         return None
     try:
-        message = _large(frames[0], limits) or unpack(frames[0], limits)
+        message = _large(frames[0], limits) if len(frames[0]) > LIGHT else unpack(frames[0], limits)
     except ProtocolError:
         return None
-    meta = message.get(b"meta") if type(message) is dict else None
+    if type(message) is not dict:
+        return None
+    meta = message.get(b"meta")
     if type(meta) is not dict or not _is_id(meta.get(b"id")) or meta.get(b"bin") is True:  # headers pass as raw
         return None
     verb = message.get(b"cmd")
@@ -60,12 +62,18 @@ def peek_request(frames: Sequence[bytes], limits: Limits) -> Message | None:
 
 
 def _large(frame: bytes, limits: Limits) -> Message | None:
-    """Return a large request as our clients write it, without its arguments; nothing is made of them."""
-    if not LIGHT < len(frame) <= limits.frame_bytes:
+    """Return a large request; of many elements only as our clients write it, and nothing is made of those.
+
+    Raises:
+        MalformedMessage, LimitExceeded: it cannot be read.
+    """
+    check_size(len(frame), limits.frame_bytes)
+    try:
+        found = checked_parts(frame)
+    except UNREADABLE:
         return None
-    found = checked_parts(frame)
     if found is None:
-        return None
+        return unpack(frame, limits)  # type: ignore[no-any-return]
     message = {**found.parts, b"args": None}
     if found.count != _PARTS or len(message) != _PARTS:
         return None

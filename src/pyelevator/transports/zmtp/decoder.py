@@ -87,7 +87,10 @@ class Decoder:
             data = self._unread + data
         elif self._is_plain and self._read_short(data):
             return
-        self._unread = data[self._read(data) :]
+        try:
+            self._unread = data[self._read(data) :]
+        except LimitExceeded:  # of a frame, which may only have the bytes that earlier frames of its message have left
+            raise LimitExceeded(f"a message of more than {self._limit:,} bytes") from None
 
     def _read_short(self, data: bytes) -> bool:
         """Fast path: read ``data`` if it is just one message, of one or two short frames."""
