@@ -14,16 +14,16 @@ from pyelevator.server.scheduler import Job, Scheduler, carries_id
 A, B = b"client a", b"client b"
 
 
-def exchange(command, id=None):
+def incoming(command, id=None):
     return IncomingRequest(ClassicCodec(), Request(command, id=id))
 
 
 def quick(name, id=None):
-    return Job([name.encode()], None, exchange(Get(name), id))
+    return Job([name.encode()], None, incoming(Get(name), id))
 
 
 def slow(name, id=None):
-    return Job([name.encode()], None, exchange(Range(name), id))
+    return Job([name.encode()], None, incoming(Range(name), id))
 
 
 class World:
@@ -34,7 +34,7 @@ class World:
         self.done, self.running = [], []
 
     def respond(self, identity, job):
-        if job.exchange is None or isinstance(job.exchange.request.command, Range):
+        if job.incoming is None or isinstance(job.incoming.request.command, Range):
             return False
         self.done.append((identity, self.name(job)))
         return True
@@ -79,8 +79,8 @@ def world():
 
 def test_the_id_counts_whether_the_request_could_be_decoded_or_not():
     refusal = Response.failure(ErrorCode.REQUEST, "what?", 0)
-    assert carries_id(exchange(Get("k"), id=0))
-    assert not carries_id(exchange(Get("k")))
+    assert carries_id(incoming(Get("k"), id=0))
+    assert not carries_id(incoming(Get("k")))
     assert carries_id(IncomingRequest(ClassicCodec(), None, refusal))
     assert not carries_id(IncomingRequest(ClassicCodec(), None, Response.failure(ErrorCode.REQUEST, "what?")))
 

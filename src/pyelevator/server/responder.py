@@ -44,26 +44,26 @@ class Responder:
             refusal = Response.failure(ErrorCode.REQUEST, "the message cannot be read")
             return IncomingRequest(ClassicCodec(), None, refusal, split_envelope(frames)[0])
 
-    def try_respond(self, exchange: IncomingRequest) -> list[bytes] | None:
+    def try_respond(self, incoming: IncomingRequest) -> list[bytes] | None:
         """Return the frames of the response, or None if that would take waiting."""
-        if exchange.request is None:
-            return exchange.encode(exchange.refusal or Response())
+        if incoming.request is None:
+            return incoming.encode(incoming.refusal or Response())
         try:
-            response = self._application.try_handle(exchange.request)
+            response = self._application.try_handle(incoming.request)
         except Exception:  # noqa: BLE001 - see above
-            response = self._failure(exchange)
-        return None if response is None else exchange.encode(response)
+            response = self._failure(incoming)
+        return None if response is None else incoming.encode(response)
 
-    def respond(self, exchange: IncomingRequest) -> list[bytes]:
+    def respond(self, incoming: IncomingRequest) -> list[bytes]:
         """Return the frames of the response, however long that takes."""
-        if exchange.request is None:
-            return exchange.encode(exchange.refusal or Response())
+        if incoming.request is None:
+            return incoming.encode(incoming.refusal or Response())
         try:
-            response = self._application(exchange.request)
+            response = self._application(incoming.request)
         except Exception:  # noqa: BLE001 - see above
-            response = self._failure(exchange)
-        return exchange.encode(response)
+            response = self._failure(incoming)
+        return incoming.encode(response)
 
-    def _failure(self, exchange: IncomingRequest) -> Response:
+    def _failure(self, incoming: IncomingRequest) -> Response:
         _LOG.exception("the application raised")
-        return Response.failure(ErrorCode.RUNTIME, _FAILED, exchange.request.id if exchange.request else None)
+        return Response.failure(ErrorCode.RUNTIME, _FAILED, incoming.request.id if incoming.request else None)

@@ -30,7 +30,7 @@ class Job:
     Attributes:
         frames: of the message.
         peer: the client's identity as its handshake proved it; None without keys.
-        exchange: the decoded request; None until it has been decoded, which a worker does with large messages.
+        incoming: the decoded request; None until it has been decoded, which a worker does with large messages.
 
         has_id: the client sent an id, and so can match responses in any order. False until it is decoded.
         nbytes: approximate bytes of memory.
@@ -38,19 +38,19 @@ class Job:
 
     frames: Sequence[bytes]
     peer: str | None = None
-    exchange: IncomingRequest | None = None
+    incoming: IncomingRequest | None = None
 
     has_id: bool = field(init=False)
     nbytes: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.has_id = self.exchange is not None and carries_id(self.exchange)
+        self.has_id = self.incoming is not None and carries_id(self.incoming)
         self.nbytes = _OVERHEAD + sum(map(len, self.frames))
 
 
-def carries_id(exchange: IncomingRequest) -> bool:
+def carries_id(incoming: IncomingRequest) -> bool:
     """Return True if the client sent an id."""
-    message = exchange.request or exchange.refusal
+    message = incoming.request or incoming.refusal
     return message is not None and message.id is not None
 
 

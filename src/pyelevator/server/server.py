@@ -199,15 +199,15 @@ class Server:
 
     def _on_message(self, identity: bytes, frames: Sequence[bytes]) -> None:
         """Respond to a message, or schedule it; the first half is the fast path of most requests."""
-        peer, exchange = self._listener.peer, None
+        peer, incoming = self._listener.peer, None
         if len(frames[-1]) < _LARGE:
-            exchange = self._responder.decode(frames, peer, identity)
+            incoming = self._responder.decode(frames, peer, identity)
             if identity not in self._scheduler:
-                response = self._responder.try_respond(exchange)
+                response = self._responder.try_respond(incoming)
                 if response is not None and (len(response[-1]) < _LARGE or self._budget.admits(response)):
                     self._send(identity, response)
                     return
-        job, is_tried = Job(frames, peer, exchange), identity not in self._scheduler
+        job, is_tried = Job(frames, peer, incoming), identity not in self._scheduler
         if self._scheduler.submit(identity, job):
             self._execute(identity, job, is_tried)
         else:
@@ -227,7 +227,7 @@ class Server:
             self._execute(*released)
 
     def _try_respond(self, identity: bytes, job: Job) -> bool:
-        response = None if job.exchange is None else self._responder.try_respond(job.exchange)
+        response = None if job.incoming is None else self._responder.try_respond(job.incoming)
         if response is None or not (len(response[-1]) < _LARGE or self._budget.admits(response)):
             return False
         self._send(identity, response)
@@ -241,11 +241,11 @@ class Server:
 
     def _work(self, identity: bytes, job: Job) -> None:
         """Execute a job in a worker, without touching a socket."""
-        exchange = job.exchange or self._responder.decode(job.frames, job.peer, identity)
-        if not _is_repeatable(job, exchange):
+        incoming = job.incoming or self._responder.decode(job.frames, job.peer, identity)
+        if not _is_repeatable(job, incoming):
             job.frames = ()  # they may be large, as may the response
-        job.exchange = None
-        self._completed.put((identity, job, self._responder.respond(exchange)))
+        job.incoming = None
+        self._completed.put((identity, job, self._responder.respond(incoming)))
         self._listener.wakeup()
 
     # Responses
@@ -363,7 +363,7 @@ class Server:
                 return
 
 
-def _is_repeatable(job: Job, exchange: IncomingRequest) -> bool:
+def _is_repeatable(job: Job, incoming: IncomingRequest) -> bool:
     """Return True if a request may be executed once more: it only reads, and is small enough to be kept."""
-    is_read = exchange.request is not None and exchange.request.command.access is Access.READ
+    is_read = incoming.request is not None and incoming.request.command.access is Access.READ
     return is_read and sum(map(len, job.frames)) < _LARGE
