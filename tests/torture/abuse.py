@@ -17,18 +17,18 @@ from torture.malformed import Beside, resident
 from torture.report import Findings, megabytes
 
 
-def strangers_in_the_handshake(server: Any, _: ExitStack) -> None:
+def unknown_clients_in_the_handshake(server: Any, _: ExitStack) -> None:
     """Five, 50 MB each."""
     for _number in range(5):
-        with server.stranger() as stranger, suppress(OSError):
-            stranger.settimeout(2)
-            stranger.sendall(ENDLESS_HANDSHAKE + (50 * MB).to_bytes(8, "big") + bytes(50 * MB))
+        with server.unknown_client() as client, suppress(OSError):
+            client.settimeout(2)
+            client.sendall(ENDLESS_HANDSHAKE + (50 * MB).to_bytes(8, "big") + bytes(50 * MB))
 
 
-def silent_strangers(server: Any, stack: ExitStack) -> None:
+def silent_unknown_clients(server: Any, stack: ExitStack) -> None:
     """A hundred connections that say nothing, and three clients that want to come in."""
     for _number in range(100):
-        stack.enter_context(server.stranger())
+        stack.enter_context(server.unknown_client())
     for _number in range(3):
         stack.enter_context(server.client()).ping()
 
@@ -89,8 +89,10 @@ class Attack:
 ALL: Final = ("plain", "keys", "file")
 SLACK: Final = 48 * MB
 ATTACKS: Final = {
-    "5 strangers, 50 MB of handshake each": Attack(strangers_in_the_handshake, ("keys",), SLACK),
-    "100 silent strangers, 60 places": Attack(silent_strangers, ("keys",), SLACK, ("--max-connections", "60")),
+    "5 unknown clients, 50 MB of handshake each": Attack(unknown_clients_in_the_handshake, ("keys",), SLACK),
+    "100 silent unknown clients, 60 places": Attack(
+        silent_unknown_clients, ("keys",), SLACK, ("--max-connections", "60")
+    ),
     "a message without end, --max-message 1 MB": Attack(endless_message, ALL, SLACK, ("--max-message", str(MB))),
     "30 clients that read none of 20 MB, --max-unread 64 MB": Attack(
         unread_answers, ALL, 64 * MB + 20 * MB + 12 * 20 * MB, ("--max-unread", str(64 * MB)), 200 * MB
