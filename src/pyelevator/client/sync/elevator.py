@@ -281,7 +281,7 @@ class Elevator(SyncClient[T]):
             WrongValue: there are more keys than the server's ``--max-range``.
         """
         command = MGet(keys, fill_cache)
-        return self._decoder.values(self._execute(operations.mget(self._handle, command, compression), timeout))
+        return self._decoder.values(self._execute_command(command, timeout, compression) if command.keys else [])
 
     @overload
     def Range(
