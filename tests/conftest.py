@@ -25,10 +25,11 @@ SLOW = [
     "auth",
     "cli",
     "client/test_prefetch.py",
+    "client/sync/test_heartbeats.py",
     "client/sync/test_interrupts.py",
     "client/sync/test_reentrancy.py",
     "codec/test_codec_properties.py",
-    "codec/test_usual.py",
+    "codec/classic/test_fast_path.py",
     "codec/test_weight.py",
     "conformance",
     "docs",
@@ -38,6 +39,7 @@ SLOW = [
     "integration",
     "proxy/test_proxy_faults.py",
     "server",
+    "testing/test_transport_suites.py",
     "torture",
 ]
 """Directories and files whose tests start processes, wait for faults, or play long histories."""

@@ -9,8 +9,6 @@ import pytest
 from support.foreign_transports import ASYNC, BASIC, DEADLINES, FAULTS
 from support.pages import ROOT
 
-pytestmark = pytest.mark.slow
-
 MODULE = '''
 import pytest
 from pyelevator.application import Application
