@@ -154,7 +154,7 @@ def test_a_page_that_cannot_be_read_is_an_error_and_the_client_goes_on(applicati
         raise MalformedMessage("damaged")
 
     with monkeypatch.context() as damaged:
-        damaged.setattr(ClassicCodec, "_opened", refuse)
+        damaged.setattr(ClassicCodec, "_decode_page", refuse)
         with pytest.raises(MalformedMessage, match="damaged"):
             client.Range()
     assert client.Range() == PAIRS
@@ -173,7 +173,7 @@ def test_a_page_that_cannot_be_read_is_fetched_again(monkeypatch, encoding, make
         rows = client.RangeIter()
         seen = [next(rows) for _ in range(128)]
         with monkeypatch.context() as damaged:
-            damaged.setattr(ClassicCodec, "_opened", refuse)
+            damaged.setattr(ClassicCodec, "_decode_page", refuse)
             with pytest.raises(MalformedMessage, match="damaged"):
                 seen.extend(rows)  # with those before the error
         seen += rows

@@ -482,8 +482,10 @@ def test_async_two_tasks_on_one_iterator_are_still_told():
 
 def test_async_a_page_is_unpacked_while_the_next_one_comes(monkeypatch):
     order = []
-    opened = ClassicCodec._opened
-    monkeypatch.setattr(ClassicCodec, "_opened", lambda *args, **how: order.append("unpacked") or opened(*args, **how))
+    opened = ClassicCodec._decode_page
+    monkeypatch.setattr(
+        ClassicCodec, "_decode_page", lambda *args, **how: order.append("unpacked") or opened(*args, **how)
+    )
 
     class Told(FakeTransport):
         def to_async(self):
