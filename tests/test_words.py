@@ -82,11 +82,6 @@ INSTEAD = {
 }
 """House word -> what the field says, of which the fitting one is taken; see "Words" in docs/contributing.md."""
 
-PENDING = {
-    "proxy",
-}
-"""Rooms that are not read through yet."""
-
 FILES = sorted(SOURCE.rglob("*.py"))
 PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -103,10 +98,6 @@ def identifiers(tree):
                 yield other or name.rpartition(".")[2]
 
 
-def room_of(path):
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
-
-
 def house_words(path):
     names = {path.stem, *path.relative_to(SOURCE).parts[:-1], *identifiers(ast.parse(path.read_text()))}
     return {name for name in names if {part.lower() for part in PART.findall(name)} & INSTEAD.keys()}
@@ -114,9 +105,4 @@ def house_words(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_no_identifier_holds_a_house_word(path):
-    assert room_of(path) in PENDING or house_words(path) == set()
-
-
-@pytest.mark.parametrize("room", sorted(PENDING))
-def test_a_pending_room_is_one_that_needs_it(room):
-    assert any(house_words(path) for path in FILES if room_of(path) == room)
+    assert house_words(path) == set()

@@ -7,7 +7,7 @@ from pyelevator.commands import DbConnect, DbRepair, Get, MGet, Ping, Pipeline, 
 from pyelevator.errors import ErrorCode, PermissionDenied, UsageError
 from pyelevator.flows import sleep
 from pyelevator.messages import Request, Response
-from pyelevator.proxy.core import Core, Forward, Renew, Reply, Rest, Resume
+from pyelevator.proxy.core import Core, Forward, Reply, Reset, Rest, Resume
 from pyelevator.proxy.routing import Upstream
 
 URL = "tcp://h:1"
@@ -37,7 +37,7 @@ def core_over(*interceptors, dialect="classic", connections=1024, **options):
 def learned(core):
     """The same core, once its upstream has echoed an id."""
     (forward,) = core.client_sent(b"x", asked(Ping(), 1), 0.0)
-    core.upstream_sent("up", forward.lane, answer_to(forward, b"PONG"), 0.0)
+    core.upstream_sent("up", forward.connection, answer_to(forward, b"PONG"), 0.0)
     return core
 
 
@@ -49,7 +49,7 @@ def watching(request, forward):
 def test_a_request_is_forwarded_under_an_id_of_the_proxy_and_answered_under_the_client_s():
     core = core_over()
     (forward,) = core.client_sent(b"a", asked(Get("k"), 77), 0.0)
-    assert (forward.upstream, forward.lane) == ("up", 0)
+    assert (forward.upstream, forward.connection) == ("up", 0)
     assert CLASSIC.decode_request(forward.frames).id != 77
     (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
     assert (reply.identity, told(reply).payload, told(reply).id) == (b"a", b"v", 77)
@@ -67,7 +67,7 @@ def test_two_clients_with_the_same_ids_keep_their_own_answers_in_any_order():
     core = learned(core_over())
     (one,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     (two,) = core.client_sent(b"b", asked(Get("k"), 1), 0.0)
-    (reply,) = core.upstream_sent("up", two.lane, answer_to(two, b"of b"), 0.0)
+    (reply,) = core.upstream_sent("up", two.connection, answer_to(two, b"of b"), 0.0)
     assert (reply.identity, told(reply).payload) == (b"b", b"of b")
     (reply,) = core.upstream_sent("up", 0, answer_to(one, b"of a"), 0.0)
     assert (reply.identity, told(reply).payload) == (b"a", b"of a")
@@ -76,18 +76,18 @@ def test_two_clients_with_the_same_ids_keep_their_own_answers_in_any_order():
 def test_an_upstream_that_echoes_ids_takes_all_of_a_client_on_one_lane():
     core = learned(core_over())
     forwards = [core.client_sent(b"a", asked(Get("k"), i), 0.0)[0] for i in range(100)]
-    assert {forward.lane for forward in forwards} == {0}
+    assert {forward.connection for forward in forwards} == {0}
 
 
 def test_an_upstream_without_ids_takes_one_at_a_time_on_each_lane_and_the_rest_waits():
     core = core_over()
     first, second = (core.client_sent(b"a", asked(Get("k"), i), 0.0)[0] for i in (1, 2))
-    assert (first.lane, second.lane) == (0, 1)
+    assert (first.connection, second.connection) == (0, 1)
     assert core.client_sent(b"a", asked(Get("k"), 3), 0.0) == []
     reply, forward = core.upstream_sent("up", 1, answer_to(second, b"v", echo=False), 0.0)
     assert told(reply).id == 2
     assert isinstance(forward, Forward)
-    assert forward.lane == 1
+    assert forward.connection == 1
 
 
 def test_requests_of_a_client_without_ids_keep_their_order():
@@ -113,14 +113,14 @@ def test_a_lost_reply_becomes_an_error_in_time_and_the_lane_without_ids_is_repla
     assert core.next_due() == 105.0
     assert core.tick(104.9) == []
     renew, reply = core.tick(105.0)
-    assert renew == Renew("up", 0)
+    assert renew == Reset("up", 0)
     assert told(reply).code is ErrorCode.RUNTIME
     assert "no answer from upstream within 5.0 s" in told(reply).message
     assert core.next_due() is None
     (again,) = core.client_sent(b"a", asked(Get("k"), 2), 106.0)
     (reply,) = core.upstream_sent("up", 0, answer_to(again, b"v", echo=False), 106.0)
     assert (told(reply).payload, told(reply).id) == (b"v", 2)
-    assert forward.until == 105.0
+    assert forward.expires_at == 105.0
 
 
 def test_a_late_reply_with_an_id_is_for_nobody_and_nobody_waits_behind_it():
@@ -128,9 +128,9 @@ def test_a_late_reply_with_an_id_is_for_nobody_and_nobody_waits_behind_it():
     (late,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     reply, renew = core.tick(5.0)
     assert told(reply).code is ErrorCode.RUNTIME
-    assert renew == Renew("up", late.lane)
+    assert renew == Reset("up", late.connection)
     (other,) = core.client_sent(b"b", asked(Get("k"), 1), 5.0)
-    (reply,) = core.upstream_sent("up", other.lane, answer_to(other, b"v"), 5.0)
+    (reply,) = core.upstream_sent("up", other.connection, answer_to(other, b"v"), 5.0)
     assert (reply.identity, told(reply).payload) == (b"b", b"v")
 
 
@@ -142,9 +142,9 @@ def test_a_late_reply_is_not_taken_for_that_to_a_later_request_with_the_same_id(
     (reply,) = core.tick(5.0)
     assert told(reply).id == 1
     (again,) = core.client_sent(b"a", asked(Get("k"), 1), 5.0)
-    assert again.lane == late.lane
-    assert core.upstream_sent("up", late.lane, answer_to(late, b"late"), 5.0) == []
-    (reply,) = core.upstream_sent("up", late.lane, answer_to(again, b"v"), 5.0)
+    assert again.connection == late.connection
+    assert core.upstream_sent("up", late.connection, answer_to(late, b"late"), 5.0) == []
+    (reply,) = core.upstream_sent("up", late.connection, answer_to(again, b"v"), 5.0)
     assert (told(reply).id, told(reply).payload) == (1, b"v")
     core.tick(8.0)
     assert core.idle
@@ -197,7 +197,7 @@ def test_a_reply_that_nobody_can_read_fails_what_is_on_its_lane_and_replaces_it(
     core = core_over()
     core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     renew, reply = core.upstream_sent("up", 0, [b"\xc1", b"\xc1"], 0.0)
-    assert renew == Renew("up", 0)
+    assert renew == Reset("up", 0)
     assert told(reply).code is ErrorCode.RUNTIME
 
 
@@ -209,7 +209,7 @@ def test_the_second_answer_of_a_flat_upstream_is_never_read():
     (forward,) = core.upstream_sent("up", 0, [b"\x94\x01\x00\xa0\xa1u"], 0.0)  # the uid is still the database's
     assert FlatCodec().decode_request(forward.frames).command == MGet(["k"])
     renew, reply = core.upstream_sent("up", 0, [b"\x94\x01\x00\xa0\xa1v"], 0.0)
-    assert renew == Renew("up", 0)
+    assert renew == Reset("up", 0)
     assert told(reply, MGet(["k"])).payload == [b"v"]
 
 
@@ -414,7 +414,7 @@ def test_nothing_more_goes_on_of_a_client_that_does_not_read_until_it_does(inter
     under_way = gets(core, b"deaf", range(1, 201))
     assert core.hold(b"deaf") == [Rest("up", 0)]
     assert list(core.held) == [b"deaf"]
-    assert core.parked(b"deaf") > 72 * 1024
+    assert core.queued_bytes(b"deaf") > 72 * 1024
     assert core.idle, "those behind a client that may never read do not count"
     answers = [core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0) for forward in under_way]
     assert [told(reply).id for reply, *_ in answers] == list(range(1, share + 1))
@@ -442,20 +442,20 @@ def test_a_client_that_reads_again_gets_what_was_on_its_way():
 def test_each_client_with_something_under_way_has_a_lane_of_its_own_which_is_free_for_others_then():
     core = learned(core_over())
     one, two = gets(core, b"a", [1]) + gets(core, b"b", [1])
-    assert gets(core, b"a", [2])[0].lane == one.lane != two.lane
-    core.upstream_sent("up", two.lane, answer_to(two, b"v"), 0.0)
+    assert gets(core, b"a", [2])[0].connection == one.connection != two.connection
+    core.upstream_sent("up", two.connection, answer_to(two, b"v"), 0.0)
     (three,) = gets(core, b"c", [1])
-    assert three.lane == two.lane
+    assert three.connection == two.connection
 
 
 def test_where_there_can_be_no_more_lanes_one_is_shared_and_rests_for_nobody_who_reads():
     core = learned(core_over(connections=2))
     one, two, three = gets(core, b"a", [1]) + gets(core, b"b", [1]) + gets(core, b"c", [1])
-    assert (one.lane, two.lane, three.lane) == (0, 1, 0)
+    assert (one.connection, two.connection, three.connection) == (0, 1, 0)
     assert core.hold(b"a") == []
     assert core.hold(b"b") == [Rest("up", 1)]
     (four,) = gets(core, b"d", [1])
-    assert four.lane == 0, "not the one that rests"
+    assert four.connection == 0, "not the one that rests"
     core.upstream_sent("up", 0, answer_to(four, b"v"), 0.0)
     assert core.hold(b"c") == [Rest("up", 0)], "nobody is left who reads"
 
@@ -465,9 +465,9 @@ def test_two_connections_are_opened_as_they_are_needed_and_then_shared_evenly():
     (first,) = gets(core, b"a", [1])
     (second,) = gets(core, b"b", [1])
     assert gets(core, b"c", [1]) == [], "while it may be an old server"
-    _, third = core.upstream_sent("up", first.lane, answer_to(first, b"v"), 0.0)
-    lanes = [forward.lane for name in (b"d", b"e", b"f") for forward in gets(core, name, [1])]
-    assert [second.lane, third.lane] == [1, 0]
+    _, third = core.upstream_sent("up", first.connection, answer_to(first, b"v"), 0.0)
+    lanes = [forward.connection for name in (b"d", b"e", b"f") for forward in gets(core, name, [1])]
+    assert [second.connection, third.connection] == [1, 0]
     assert sorted(lanes) == [0, 0, 1] or sorted(lanes) == [0, 1, 1]
 
 
@@ -479,7 +479,7 @@ def test_on_one_connection_for_all_each_gets_its_own_answers_under_its_own_ids(i
     reply, *under_way = core.upstream_sent("up", 0, answer_to(first, b"0"), 0.0)
     assert (reply.identity, told(reply).payload) == (b"0", b"0")
     under_way += [forward for n in range(2, 10) for forward in gets(core, b"%d" % n, [1])]
-    assert {forward.lane for forward in under_way} == {0}
+    assert {forward.connection for forward in under_way} == {0}
     replies = [core.upstream_sent("up", 0, answer_to(one, b"%d" % n), 0.0)[0] for n, one in enumerate(under_way, 1)]
     assert [(reply.identity, told(reply).payload, told(reply).id) for reply in replies] == [
         (b"%d" % n, b"%d" % n, 1) for n in range(1, 10)
@@ -522,7 +522,7 @@ def test_an_old_server_gets_its_few_lanes_whatever_there_may_be_of_others():
     core = core_over(connections=1)
     (first,) = gets(core, b"a", range(1, 4))
     answers = core.upstream_sent("up", 0, answer_to(first, b"v", echo=False), 0.0)
-    assert [forward.lane for forward in forwards(answers)] == [0, 1]
+    assert [forward.connection for forward in forwards(answers)] == [0, 1]
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
@@ -531,20 +531,20 @@ def test_a_client_that_is_given_up_leaves_nothing_behind(interceptors, share):
     under_way = gets(core, b"gone", range(1, 201))
     core.hold(b"gone")
     renew, *replies = core.drop(b"gone", 0.0)
-    assert renew == Renew("up", 0)
+    assert renew == Reset("up", 0)
     assert {told(reply).message for reply in replies} == {"proxy: the client does not read"}
     assert len(replies) == len(under_way) == share
     assert core.idle
     assert not core.held
-    assert core.upstream_sent("up", 0, answer_to(under_way[0], b"v"), 0.0) == [Renew("up", 0)]
+    assert core.upstream_sent("up", 0, answer_to(under_way[0], b"v"), 0.0) == [Reset("up", 0)]
 
 
 def test_an_upstream_that_is_replaced_by_an_old_one_is_found_out():
     core = learned(core_over())
     under_way = gets(core, b"a", range(1, 4))
     renew, *_ = core.upstream_sent("up", 0, answer_to(under_way[0], b"v", echo=False), 0.0)
-    assert renew == Renew("up", 0)
-    assert [forward.lane for forward in gets(core, b"a", range(4, 9))] == [0, 1]
+    assert renew == Reset("up", 0)
+    assert [forward.connection for forward in gets(core, b"a", range(4, 9))] == [0, 1]
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
@@ -564,7 +564,7 @@ def test_a_second_answer_is_for_nobody_whatever_ids_clients_have(interceptors, c
             forward = flying.pop(0)
             answer = answer_to(forward, CLASSIC.decode_request(forward.frames).command.key)
             for _ in range(2):
-                act(core.upstream_sent("up", forward.lane, answer, 0.0))
+                act(core.upstream_sent("up", forward.connection, answer, 0.0))
     replies = [action for action in taken if isinstance(action, Reply)]
     assert [told(reply).payload for reply in replies] == [b"of " + reply.identity for reply in replies]
     assert len(replies) == 59
@@ -590,9 +590,9 @@ def test_a_connection_with_an_answer_too_many_ends_when_all_there_is_answered(in
     core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
     assert core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0) == []
     (third,) = core.client_sent(b"a", asked(Get("k"), 3), 0.0)
-    assert (first.lane, second.lane, third.lane) == (0, 0, 1)
+    assert (first.connection, second.connection, third.connection) == (0, 0, 1)
     reply, renew = core.upstream_sent("up", 0, answer_to(second, b"w"), 0.0)
-    assert (told(reply).payload, renew) == (b"w", Renew("up", 0))
+    assert (told(reply).payload, renew) == (b"w", Reset("up", 0))
     (reply,) = core.upstream_sent("up", 1, answer_to(third, b"x"), 0.0)
     assert told(reply).payload == b"x"
 
@@ -603,8 +603,8 @@ def test_a_connection_of_no_more_use_goes_when_the_last_in_flight_is_late(interc
     first, second = gets(core, b"a", [1, 2])
     core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
     core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
-    actions = core.tick(second.until)
-    assert sorted(type(action).__name__ for action in actions) == ["Renew", "Reply"]
+    actions = core.tick(second.expires_at)
+    assert sorted(type(action).__name__ for action in actions) == ["Reset", "Reply"]
     (again,) = core.client_sent(b"a", asked(Get("k"), 3), 10.0)
-    (reply,) = core.upstream_sent("up", again.lane, answer_to(again, b"x"), 10.0)
+    (reply,) = core.upstream_sent("up", again.connection, answer_to(again, b"x"), 10.0)
     assert told(reply).payload == b"x"

@@ -14,7 +14,7 @@ from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, MGet
 from pyelevator.flows import sleep
 from pyelevator.messages import Request, Response
-from pyelevator.proxy.core import Core, Forward, Renew, Reply, Rest, Resume
+from pyelevator.proxy.core import Core, Forward, Reply, Reset, Rest, Resume
 from pyelevator.proxy.routing import Upstream
 
 CODEC = ClassicCodec()
@@ -55,17 +55,19 @@ class Traffic(RuleBasedStateMachine):
         for action in actions:
             if isinstance(action, Reply):
                 self.told[action.identity].append(action.frames)
-            elif isinstance(action, Renew):
-                self.epochs[action.lane] += 1
-                self.resting.discard(action.lane)
+            elif isinstance(action, Reset):
+                self.epochs[action.connection] += 1
+                self.resting.discard(action.connection)
             elif isinstance(action, Rest):
-                self.resting.add(action.lane)
+                self.resting.add(action.connection)
             elif isinstance(action, Resume):
-                self.resting.remove(action.lane)
+                self.resting.remove(action.connection)
             else:
                 assert isinstance(action, Forward)
-                assert action.until <= self.now + TIMEOUT
-                self.flying.append((action.lane, self.epochs[action.lane], action.frames, action.until))
+                assert action.expires_at <= self.now + TIMEOUT
+                self.flying.append(
+                    (action.connection, self.epochs[action.connection], action.frames, action.expires_at)
+                )
 
     def answer(self, frames):
         request = CODEC.decode_request(frames)

@@ -183,7 +183,7 @@ def test_memory_is_bounded_with_a_client_that_does_not_read_and_others_are_serve
 
 
 def test_the_others_wait_no_longer_than_a_proxy_s_patience_with_one_who_does_not_read(server, dealer, monkeypatch):
-    monkeypatch.setattr("pyelevator.proxy.runner._PATIENCE", 0.5)
+    monkeypatch.setattr("pyelevator.proxy.proxy._PAUSE_LIMIT", 0.5)
     with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=MB) as proxy, Elevator(endpoint=address(proxy)) as E:
         E.Put("large", "v" * 16 * MB)
         deaf = dealer(proxy.urls[0], RCVHWM=1)
@@ -222,7 +222,7 @@ def test_the_others_wait_neither_for_those_who_do_not_read_nor_for_those_who_sen
 
 
 def test_large_answers_wait_for_room_until_those_who_take_it_up_have_lost_theirs(server, monkeypatch):
-    monkeypatch.setattr("pyelevator.proxy.runner._PATIENCE", 0.5)
+    monkeypatch.setattr("pyelevator.proxy.proxy._PAUSE_LIMIT", 0.5)
     with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=MB) as proxy, Elevator(endpoint=address(proxy)) as E:
         E.Put("large", "v" * 16 * MB)
         deaf = [plain_client(proxy.urls[0]) for _ in range(2)]
@@ -235,7 +235,7 @@ def test_large_answers_wait_for_room_until_those_who_take_it_up_have_lost_theirs
 
 
 def test_on_one_connection_for_all_patience_with_one_who_does_not_read_ends_too(server, dealer, monkeypatch):
-    monkeypatch.setattr("pyelevator.proxy.runner._PATIENCE", 0.5)
+    monkeypatch.setattr("pyelevator.proxy.proxy._PAUSE_LIMIT", 0.5)
     shared = Upstream(server.urls[0], max_connections=1)
     with Proxy(["tcp://127.0.0.1:0"], shared, unread=4 * MB) as proxy, Elevator(endpoint=address(proxy)) as E:
         E.Put("large", "v" * MB)

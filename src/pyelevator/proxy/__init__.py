@@ -9,7 +9,7 @@
 """
 
 from pyelevator.proxy.core import Core
+from pyelevator.proxy.proxy import Proxy
 from pyelevator.proxy.routing import Upstream
-from pyelevator.proxy.runner import Proxy
 
 __all__ = ["Core", "Proxy", "Upstream"]

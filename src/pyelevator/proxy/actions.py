@@ -16,36 +16,36 @@ class Reply:
 
 @hot_value
 class Forward:
-    """Send to an upstream, on one of its lanes; not after ``until``, when nobody waits for the answer any more."""
+    """Send to an upstream, on one of its connections; not after ``expires_at``, when the request has failed."""
 
     upstream: str
-    lane: int
+    connection: int
     frames: Sequence[bytes]
-    until: float
+    expires_at: float
 
 
 @hot_value
-class Renew:
-    """Replace the connection of a lane: what still comes over the old one is for nobody."""
+class Reset:
+    """Close a connection and open it anew: what still comes over the old one is ignored."""
 
     upstream: str
-    lane: int
+    connection: int
 
 
 @hot_value
 class Rest:
-    """Read nothing more from a lane: it is all for clients who do not read."""
+    """Read nothing more from a connection: it is all for clients that do not read."""
 
     upstream: str
-    lane: int
+    connection: int
 
 
 @hot_value
 class Resume:
-    """Read from a lane again."""
+    """Read from a connection again."""
 
     upstream: str
-    lane: int
+    connection: int
 
 
-Action: TypeAlias = Reply | Forward | Renew | Rest | Resume
+Action: TypeAlias = Reply | Forward | Reset | Rest | Resume

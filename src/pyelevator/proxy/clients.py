@@ -17,12 +17,12 @@ class Client:
     """What a client has asked for.
 
     Attributes:
-        identity: whom to answer.
+        identity: where its answers go.
         under_way: requests that are not answered.
         size: bytes of these.
         held: it does not read.
         left: its connection has ended.
-        queue: messages that wait, because it has as much under way as it may, or does not read; and who sent them.
+        queue: messages that wait, because it has as much under way as it may, or does not read; and their peers.
         weight: bytes of memory that these take, about.
         ordered: where it sends no ids, and so is answered in order, requests that wait for the one before them.
     """
@@ -38,22 +38,22 @@ class Client:
 
     @property
     def idle(self) -> bool:
-        """Nothing is known of it that matters."""
+        """Whether nothing is known of it that matters."""
         return not (self.under_way or self.queue or self.held)
 
     def put(self, frames: Sequence[bytes], peer: str | None) -> None:
-        """Lets a message wait."""
+        """Queue a message."""
         self.queue.append((frames, peer))
         self.weight += _OVERHEAD + sum(map(len, frames))
 
     def take(self) -> tuple[Sequence[bytes], str | None]:
-        """Takes the first one out."""
+        """Take the first message out."""
         frames, peer = self.queue.popleft()
         self.weight -= _OVERHEAD + sum(map(len, frames))
         return frames, peer
 
     def forget(self) -> None:
-        """Drops what waits."""
+        """Drop the queued messages."""
         self.queue.clear()
         self.weight = 0
 
@@ -61,7 +61,7 @@ class Client:
 class Clients:
     """All clients, and what they have sent that is not answered.
 
-    It counts until it is; not so behind a client that may never read again.
+    It counts until it is answered; not so of a client that may never read again.
 
     Args:
         capacity: requests that there may be.
@@ -80,37 +80,37 @@ class Clients:
 
     @property
     def full(self) -> bool:
-        """There are as many requests as there may be."""
+        """Whether there are as many requests as there may be."""
         return self._unanswered >= self._capacity or self._size >= self._capacity_bytes
 
     @property
     def idle(self) -> bool:
-        """There are none."""
+        """Whether there are no unanswered requests."""
         return not self._unanswered
 
     def of(self, identity: bytes) -> Client:
-        """The client of that identity."""
+        """Return the client of that identity."""
         client = self._known.get(identity)
         if client is None:
             client = self._known[identity] = Client(identity)
         return client
 
     def known(self, identity: bytes) -> Client | None:
-        """The client of that identity, if there is something of it that matters."""
+        """Return the client of that identity, if there is something of it that matters."""
         return self._known.get(identity)
 
     def leave(self, client: Client) -> None:
-        """Forgets the client, unless there is something of it that matters."""
+        """Forget the client, unless there is something of it that matters."""
         if client.idle:
             self._known.pop(client.identity, None)
 
-    def parked(self, identity: bytes) -> int:
-        """Bytes of memory that the waiting messages of a client take which does not read."""
+    def queued_bytes(self, identity: bytes) -> int:
+        """Return the bytes of memory of the queued messages of a client that does not read."""
         client = self.held.get(identity)
         return 0 if client is None else client.weight
 
-    def begun(self, client: Client, size: int) -> None:
-        """One request more is under way."""
+    def add(self, client: Client, size: int) -> None:
+        """Count a request that is under way."""
         client.under_way += 1
         client.size += size
         if not client.held:
@@ -118,7 +118,7 @@ class Clients:
             self._size += size
 
     def answered(self, client: Client, size: int) -> None:
-        """One request less is."""
+        """Count a request that is answered."""
         client.under_way -= 1
         client.size -= size
         if not client.held:
@@ -126,32 +126,32 @@ class Clients:
             self._size -= size
 
     def put(self, client: Client, frames: Sequence[bytes], peer: str | None) -> None:
-        """Lets a message wait."""
+        """Queue a message."""
         self._count(client, -1)
         client.put(frames, peer)
         self._count(client, +1)
 
     def take(self, client: Client) -> tuple[Sequence[bytes], str | None]:
-        """Takes the first one out."""
+        """Take the first message out."""
         self._count(client, -1)
         taken = client.take()
         self._count(client, +1)
         return taken
 
     def forget(self, client: Client) -> None:
-        """Drops what waits."""
+        """Drop the queued messages."""
         self._count(client, -1)
         client.forget()
         self._count(client, +1)
 
     def hold(self, client: Client) -> None:
-        """The client does not read."""
+        """Note that the client does not read."""
         self._count(client, -1)
         client.held = True
         self.held[client.identity] = client
 
     def release(self, client: Client) -> None:
-        """It reads again."""
+        """Note that it reads again."""
         del self.held[client.identity]
         client.held = False
         self._count(client, +1)

@@ -1,9 +1,10 @@
 """The proxy without sockets and without a clock: messages and the time go in, actions come out.
 
-Each request of a client is a flow, the interceptors around the router (:mod:`pyelevator.proxy.jobs`), or, where nothing
-has to be looked into, takes a shorter way (:mod:`pyelevator.proxy.relay`). At an upstream that echoes ids each client
-with requests under way has a lane of its own, as long as there are enough; one that does not takes one on each of a few
-lanes, and a lane whose request was given up is replaced (:mod:`pyelevator.proxy.lanes`).
+Each request of a client is a flow, the interceptors around the router (:mod:`pyelevator.proxy.tasks`), or, where
+nothing has to be looked into, is passed through (:mod:`pyelevator.proxy.passthrough`). At an upstream that echoes ids
+each client with requests under way has a connection of its own, as long as there are enough. An upstream that does not
+takes one request at a time on each of a few connections, and a connection whose request was given up is replaced
+(:mod:`pyelevator.proxy.pool`).
 """
 
 from collections import deque
@@ -18,20 +19,20 @@ from pyelevator.errors import ConnectFailed, ElevatorError, ProtocolError, Reque
 from pyelevator.flows import Interceptor, compose
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import IncomingRequest, RequestDecoder
-from pyelevator.proxy.actions import Action, Forward, Renew, Reply, Rest, Resume
+from pyelevator.proxy.actions import Action, Forward, Reply, Reset, Rest, Resume
 from pyelevator.proxy.clients import Client, Clients
 from pyelevator.proxy.cursors import Cursors, cursors_in
-from pyelevator.proxy.jobs import Jobs
-from pyelevator.proxy.lanes import Lane, Passenger, Pool
-from pyelevator.proxy.relay import Relay
+from pyelevator.proxy.passthrough import PassThrough
+from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, UpstreamPool
 from pyelevator.proxy.routing import Router, Upstream
+from pyelevator.proxy.tasks import RequestTasks
 
-__all__ = ["Action", "Core", "Forward", "Renew", "Reply", "Rest", "Resume"]
+__all__ = ["Action", "Core", "Forward", "Reply", "Reset", "Rest", "Resume"]
 
-_SHARE: Final = 1000
+_MAX_IN_FLIGHT: Final = 1000
 """Requests of one client that are under way at once; more wait, so that there is room for those of others."""
 
-_FEW: Final = 16
+_RESUMED_AT_ONCE: Final = 16
 """Requests of a client that go on at once when it reads again, so that their answers do not all come upon it."""
 
 
@@ -41,7 +42,7 @@ class Core:
     Args:
         upstreams: the servers behind it.
         interceptors: what happens to each request, outermost first.
-        timeout: seconds that an upstream may take for each request, waiting for a lane included.
+        timeout: seconds that an upstream may take for each request, waiting for a connection included.
         capacity: requests taken and not answered; at that number the proxy is ``full`` and must not take more.
         capacity_bytes: likewise, of their frames.
         limits: what is taken from clients and upstreams.
@@ -61,16 +62,18 @@ class Core:
         limits: Limits | None = None,
         codecs: Sequence[Codec] = (),
     ) -> None:
-        router = Router(upstreams, lambda name: self._pools[name].is_old())
-        self._pools = {name: Pool(upstream, self._act, limits) for name, upstream in router.upstreams.items()}
+        router = Router(upstreams, lambda name: self._pools[name].is_legacy())
+        self._pools = {name: UpstreamPool(upstream, self._act, limits) for name, upstream in router.upstreams.items()}
         answer = compose(interceptors, router.forward)
-        self._jobs = Jobs(answer, self._pools, timeout, self._act, self._reply)
+        self._tasks = RequestTasks(answer, self._pools, timeout, self._act, self._reply)
         self._clients = Clients(capacity, capacity_bytes)
         self._reader = RequestDecoder(
             limits, codecs, getattr(interceptors[0], "refuses", None) if interceptors else None
         )
-        self._relay = (
-            None if interceptors or codecs else Relay.over(list(self._pools.values()), timeout, self._reader.limits)
+        self._pass_through = (
+            None
+            if interceptors or codecs
+            else PassThrough.for_pools(list(self._pools.values()), timeout, self._reader.limits)
         )
         self._sizes: dict[int, int] = {}
         self._cursors = Cursors()
@@ -80,46 +83,46 @@ class Core:
 
     @property
     def full(self) -> bool:
-        """As many requests as it may hold are unanswered; take no more until one is."""
+        """Whether as many requests as it may hold are unanswered; take no more until one is answered."""
         return self._clients.full
 
     @property
     def idle(self) -> bool:
-        """Every request is answered, but for those of clients that do not read."""
+        """Whether every request is answered, but for those of clients that do not read."""
         return self._clients.idle
 
     def client_sent(
         self, identity: bytes, frames: Sequence[bytes], now: float, peer: str | None = None
     ) -> list[Action]:
-        """A client's message. What is no request is answered here, and no upstream ever sees it."""
-        self._jobs.now = now
+        """Take a client's message; what is no request is answered here, and no upstream ever sees it."""
+        self._tasks.now = now
         client = self._clients.of(identity)
-        if client.held or client.queue or client.under_way >= _SHARE:
+        if client.held or client.queue or client.under_way >= _MAX_IN_FLIGHT:
             self._clients.put(client, frames, peer)
         else:
             self._take(client, frames, peer)
         return self._done()
 
     def _take(self, client: Client, frames: Sequence[bytes], peer: str | None) -> None:
-        if self._relay is not None and client.ordered is None:
-            forward = self._relay.board(client, frames, self._jobs.now)
+        if self._pass_through is not None and client.ordered is None:
+            forward = self._pass_through.forward(client, frames, self._tasks.now)
             if forward is not None:
-                self._clients.begun(client, len(frames[0]))
+                self._clients.add(client, len(frames[0]))
                 self._actions.append(forward)
                 return
-        exchange = self._reader.read(frames, peer)
-        self._sizes[id(exchange)] = size = sum(map(len, frames))
-        self._clients.begun(client, size)
-        if _is_tagged(exchange):
-            self._begin(client, exchange)
+        incoming = self._reader.read(frames, peer)
+        self._sizes[id(incoming)] = size = sum(map(len, frames))
+        self._clients.add(client, size)
+        if _has_id(incoming):
+            self._begin(client, incoming)
         elif client.ordered is not None:
-            client.ordered.append(exchange)
+            client.ordered.append(incoming)
         else:
             client.ordered = deque()
-            self._begin(client, exchange)
+            self._begin(client, incoming)
 
     def _answered(self, client: Client, size: int) -> None:
-        """One request less is under way, and another of its client has room."""
+        """Count a request that is answered: another one of its client has room."""
         self._clients.answered(client, size)
         if client.queue:
             self._freed.append(client)
@@ -127,65 +130,65 @@ class Core:
             self._leave(client)
 
     def _leave(self, client: Client) -> None:
-        """Nothing of the client is under way: its lanes are free for others."""
+        """Release the connections of a client that has nothing under way."""
         for pool in self._pools.values():
             pool.leave(client)
         self._clients.leave(client)
 
     def _go_on(self, client: Client, most: int) -> None:
-        """The client's next requests, as many as have room."""
+        """Take the client's next requests, as many as have room."""
         if client.held:
             return
-        for _ in range(min(most, len(client.queue), _SHARE - client.under_way)):
+        for _ in range(min(most, len(client.queue), _MAX_IN_FLIGHT - client.under_way)):
             self._take(client, *self._clients.take(client))
         if not client.queue and not client.under_way:
             self._leave(client)
 
     def hold(self, identity: bytes) -> list[Action]:
-        """Lets what the client sends from now on wait, because it does not read its answers, until ``release``.
+        """Queue what a client sends that does not read its answers, until ``release``.
 
-        What is on its way to it waits, too, where nobody who reads waits behind it.
+        What is on its way to it waits, too, where no client that reads waits behind it.
         """
         client = self._clients.of(identity)
         if not client.held:
             self._clients.hold(client)
-            self._heed(client)
+            self._notify_pools(client)
         return self._done()
 
     def _unhold(self, client: Client) -> None:
         if client.held:
             self._clients.release(client)
-            self._heed(client)
+            self._notify_pools(client)
 
-    def _heed(self, client: Client) -> None:
+    def _notify_pools(self, client: Client) -> None:
         for pool in self._pools.values():
-            pool.heed(client)
+            pool.client_changed(client)
 
-    def _own(self, client: Client) -> list[tuple[Pool, Lane]]:
-        """The lanes that are the client's alone."""
-        owned = [(pool, pool.own(client)) for pool in self._pools.values()]
-        return [(pool, lane) for pool, lane in owned if lane is not None]
+    def _exclusive_connections(self, client: Client) -> list[tuple[UpstreamPool, PooledConnection]]:
+        """Return the connections that are the client's alone."""
+        owned = [(pool, pool.exclusive_connection(client)) for pool in self._pools.values()]
+        return [(pool, connection) for pool, connection in owned if connection is not None]
 
     @property
     def held(self) -> Mapping[bytes, Client]:
-        """The clients whose requests wait because they do not read, by their identities."""
+        """Clients whose requests wait because they do not read, by their identities."""
         return self._clients.held
 
-    def parked(self, identity: bytes) -> int:
-        """Bytes of the requests of a client that does not read, with what Python takes for keeping them."""
-        return self._clients.parked(identity)
+    def queued_bytes(self, identity: bytes) -> int:
+        """Return the bytes of the requests of a client that does not read, with what Python takes for keeping them."""
+        return self._clients.queued_bytes(identity)
 
     def release(self, identity: bytes, now: float) -> list[Action]:
-        """The client reads again: a few of its requests go on, and each answer makes room for another."""
-        self._jobs.now = now
+        """Go on with a few requests of a client that reads again; each answer makes room for another one."""
+        self._tasks.now = now
         client = self._clients.of(identity)
         self._unhold(client)
-        self._go_on(client, _FEW)
+        self._go_on(client, _RESUMED_AT_ONCE)
         return self._done()
 
     def left(self, identity: bytes, now: float) -> list[Action]:
-        """The connection of a client has ended: what servers keep for it is given back."""
-        self._jobs.now = now
+        """Give back what servers keep for a client whose connection has ended."""
+        self._tasks.now = now
         known = self._clients.known(identity)
         if known is not None:
             known.left = True
@@ -194,86 +197,86 @@ class Core:
         return self._done()
 
     def drop(self, identity: bytes, now: float) -> list[Action]:
-        """Gives up on a client: forgets what waits, and what is under way on lanes that are its alone."""
-        self._jobs.now = now
+        """Give up on a client: forget what waits, and what is under way on connections that are its alone."""
+        self._tasks.now = now
         client = self._clients.of(identity)
         self._clients.forget(client)
-        for pool, lane in self._own(client):
-            self._give_up(pool, lane, ElevatorError("the client does not read"))
+        for pool, connection in self._exclusive_connections(client):
+            self._give_up(pool, connection, ElevatorError("the client does not read"))
         self._unhold(client)
         if not client.under_way:
             self._leave(client)
         return self._done()
 
-    def upstream_sent(self, upstream: str, lane_number: int, frames: Sequence[bytes], now: float) -> list[Action]:
-        """An upstream's message on one of its lanes."""
-        self._jobs.now = now
+    def upstream_sent(self, upstream: str, connection_number: int, frames: Sequence[bytes], now: float) -> list[Action]:
+        """Take an upstream's message on one of its connections."""
+        self._tasks.now = now
         pool = self._pools[upstream]
-        lane = pool.lanes[lane_number]
-        if lane.passengers and self._relay is not None:
-            passed = self._relay.alight(lane, frames)
-            if passed is not None:
-                if not pool.tagged:
-                    pool.learn(True)
-                self._passed(*passed)
-                pool.settle(lane)
-                self._jobs.serve_waiting(pool)
+        connection = pool.connections[connection_number]
+        if connection.forwarded and self._pass_through is not None:
+            forwarded_reply = self._pass_through.deliver(connection, frames)
+            if forwarded_reply is not None:
+                if not pool.echoes_ids:
+                    pool.observe_reply(True)
+                self._passed(*forwarded_reply)
+                pool.reset_if_drained(connection)
+                self._tasks.serve_waiting(pool)
                 return self._done()
         try:
-            reply = lane.protocol.receive(frames)
+            reply = connection.protocol.receive(frames)
         except ProtocolError as error:
-            pool.doubt()
-            self._give_up(pool, lane, error)
+            pool.forget_features()
+            self._give_up(pool, connection, error)
         else:
             if reply is None:
-                pool.retire(lane)
+                pool.retire(connection)
             else:
-                self._jobs.deliver(pool, lane, *reply)
-                pool.settle(lane)
-        self._jobs.serve_waiting(pool)
+                self._tasks.deliver(pool, connection, *reply)
+                pool.reset_if_drained(connection)
+        self._tasks.serve_waiting(pool)
         return self._done()
 
-    def upstream_failed(self, upstream: str, lane_number: int, error: ConnectFailed, now: float) -> list[Action]:
-        """There is no connection to an upstream, and trying again is of no use to those who wait for it."""
-        self._jobs.now = now
+    def upstream_failed(self, upstream: str, connection_number: int, error: ConnectFailed, now: float) -> list[Action]:
+        """Fail what waits for an upstream that cannot be connected to."""
+        self._tasks.now = now
         pool = self._pools[upstream]
         told = f"there is no connection to the upstream: {error.reason or 'it does not answer'}"
         waiting, pool.waiting = pool.waiting, deque()
-        # what is on the lane may have left over a connection before this one, and been executed
-        self._give_up(pool, pool.lanes[lane_number], RequestTimeout(told))
-        self._jobs.refuse(waiting, ConnectFailed(told))
+        # what is on the connection may have left over an earlier one, and been executed
+        self._give_up(pool, pool.connections[connection_number], RequestTimeout(told))
+        self._tasks.refuse(waiting, ConnectFailed(told))
         return self._done()
 
-    def upstream_lost(self, upstream: str, lane_number: int, error: ElevatorError, now: float) -> list[Action]:
-        """The connection of a lane has ended: whether what was under way there was executed, nobody knows."""
-        self._jobs.now = now
+    def upstream_lost(self, upstream: str, connection_number: int, error: ElevatorError, now: float) -> list[Action]:
+        """Fail what was under way on a connection that has ended: it may have been executed."""
+        self._tasks.now = now
         pool = self._pools[upstream]
-        lane = pool.lanes[lane_number]
-        if not lane.empty:
-            self._give_up(pool, lane, error)
-            self._jobs.serve_waiting(pool)
+        connection = pool.connections[connection_number]
+        if not connection.is_idle:
+            self._give_up(pool, connection, error)
+            self._tasks.serve_waiting(pool)
         return self._done()
 
-    def _passed(self, passenger: Passenger, reply: Reply) -> None:
-        """A request that was passed on has its answer."""
+    def _passed(self, pending: ForwardedRequest, reply: Reply) -> None:
+        """Answer a request that was passed through."""
         self._actions.append(reply)
-        if passenger.cursor:
-            uid = passenger.uid
+        if pending.cursor:
+            uid = pending.uid
             request = Request(Ping(), uid.decode("utf-8", "surrogateescape") if isinstance(uid, bytes) else None)
-            self._note_cursor(passenger.client, request, passenger.cursor, passenger.kept)
-        self._answered(passenger.client, passenger.size)
+            self._note_cursor(pending.client, request, pending.cursor, pending.kept)
+        self._answered(pending.client, pending.size)
 
     def tick(self, now: float) -> list[Action]:
-        """Does what is due."""
-        self._jobs.now = now
-        for expired in self._relay.expired(now) if self._relay else ():
+        """Do what is due."""
+        self._tasks.now = now
+        for expired in self._pass_through.expire(now) if self._pass_through else ():
             self._passed(*expired)
-        self._jobs.tick()
+        self._tasks.tick()
         return self._done()
 
     def next_due(self) -> float | None:
-        """When ``tick`` is due; None if there is nothing to wait for."""
-        due = self._jobs.next_due(), self._relay.next_due() if self._relay else None
+        """Return when ``tick`` is due; None if there is nothing to wait for."""
+        due = self._tasks.next_due(), self._pass_through.next_due() if self._pass_through else None
         return min([at for at in due if at is not None], default=None)
 
     def _act(self, action: Action) -> None:
@@ -290,23 +293,23 @@ class Core:
 
     # The way of a request
 
-    def _begin(self, client: Client, exchange: IncomingRequest) -> None:
-        if exchange.request is None:
-            self._reply(client, exchange, exchange.refusal or Response())
+    def _begin(self, client: Client, incoming: IncomingRequest) -> None:
+        if incoming.request is None:
+            self._reply(client, incoming, incoming.refusal or Response())
         else:
-            self._jobs.begin(client, exchange, exchange.request)
+            self._tasks.start(client, incoming, incoming.request)
 
-    def _reply(self, client: Client, exchange: IncomingRequest, response: Response) -> None:
-        """The one answer, under the client's own id; then the client's next request, if it keeps an order."""
-        request = exchange.request
+    def _reply(self, client: Client, incoming: IncomingRequest, response: Response) -> None:
+        """Answer under the client's own id; then begin its next request, if it sends no ids."""
+        request = incoming.request
         if request is not None:
             response = evolve(response, id=request.id)
             for cursor, kept in cursors_in(request.command, response):
                 self._note_cursor(client, request, cursor, kept)
-        self._actions.append(Reply(client.identity, exchange.encode(response)))
-        if not _is_tagged(exchange):
+        self._actions.append(Reply(client.identity, incoming.encode(response)))
+        if not _has_id(incoming):
             self._done_with.append(client)
-        self._answered(client, self._sizes.pop(id(exchange)))
+        self._answered(client, self._sizes.pop(id(incoming)))
 
     def _note_cursor(self, client: Client, request: Request[Any], asked: Any, kept: bytes | None) -> None:
         self._cursors.note(client.identity, request, asked, kept)
@@ -314,12 +317,12 @@ class Core:
             self._give_back(client)
 
     def _give_back(self, client: Client) -> None:
-        """Gives back the cursors that a client has left behind; what is answered to that goes to nobody."""
+        """Give back the cursors that a client has left behind; the answers to that are dropped."""
         for request in self._cursors.left_by(client.identity):
-            exchange = IncomingRequest(ClassicCodec(), request)
-            self._sizes[id(exchange)] = 0
-            self._clients.begun(client, 0)
-            self._begin(client, exchange)
+            incoming = IncomingRequest(ClassicCodec(), request)
+            self._sizes[id(incoming)] = 0
+            self._clients.add(client, 0)
+            self._begin(client, incoming)
 
     def _next_of(self, client: Client) -> None:
         if client.ordered:
@@ -327,14 +330,14 @@ class Core:
         else:
             client.ordered = None
 
-    def _give_up(self, pool: Pool, lane: Lane, error: ElevatorError) -> None:
-        """Nothing on the lane can be answered: every request there fails with that."""
-        pool.renew(lane)
-        self._jobs.fail(lane, error)
-        for lost in self._relay.lost(lane, error) if self._relay else ():
+    def _give_up(self, pool: UpstreamPool, connection: PooledConnection, error: ElevatorError) -> None:
+        """Reset a connection on which nothing can be answered: every request there fails with the error."""
+        pool.reset(connection)
+        self._tasks.fail_all(connection, error)
+        for lost in self._pass_through.fail_all(connection, error) if self._pass_through else ():
             self._passed(*lost)
 
 
-def _is_tagged(exchange: IncomingRequest) -> bool:
-    said = exchange.request or exchange.refusal
+def _has_id(incoming: IncomingRequest) -> bool:
+    said = incoming.request or incoming.refusal
     return said is not None and said.id is not None

@@ -15,7 +15,7 @@ _MOST: Final = 64
 
 
 def cursors_in(command: Command[Any], outcome: Any) -> Iterator[tuple[Any, bytes | None]]:
-    """What a request says of cursors, and which of them the server keeps: one pair for each command that does.
+    """Return what a request says of cursors, and which the server keeps: a pair for each command that does.
 
     Args:
         command: of the request.
@@ -30,13 +30,13 @@ def cursors_in(command: Command[Any], outcome: Any) -> Iterator[tuple[Any, bytes
 
 
 class Cursors:
-    """Which cursors each client has."""
+    """Cursors of each client."""
 
     def __init__(self) -> None:
         self._of: dict[bytes, dict[bytes, Request[Any]]] = {}
 
     def note(self, identity: bytes, request: Request[Any], asked: Any, kept: bytes | None) -> None:
-        """Takes note of an answer.
+        """Note the cursors of an answer.
 
         Args:
             identity: of the client that it is for.
@@ -55,9 +55,9 @@ class Cursors:
             del self._of[identity]
 
     def holds(self, identity: bytes) -> bool:
-        """Whether a client has some."""
+        """Return whether a client has some."""
         return identity in self._of
 
     def left_by(self, identity: bytes) -> list[Request[Any]]:
-        """What gives back the cursors that a client leaves behind."""
+        """Return the requests that give back the cursors that a client leaves behind."""
         return list(self._of.pop(identity, {}).values())

@@ -121,7 +121,7 @@ class SendTo(Send[Any]):
 
 
 def send_to(upstream: str, request: Request[Any]) -> Flow[Response]:
-    """Sends a request to one upstream; the flow's result is the response."""
+    """Send a request to one upstream; the flow's result is the response."""
     response: Response = yield SendTo(request, upstream)
     return response
 
@@ -151,7 +151,7 @@ class Router:
         self._ways = {upstream.name: _way_to(upstream, is_old) for upstream in upstreams}
 
     def forward(self, request: Request[Any]) -> Flow[Response]:
-        """Sends a request where it belongs; its response, with no feature that this proxy would not carry on."""
+        """Send a request where it belongs; the features that this proxy would not carry on are left out."""
         response = yield from self._forward(request)
         if response.features:
             response = evolve(response, features=tuple([one for one in response.features if one in FEATURES]))
@@ -182,7 +182,7 @@ class Router:
         return next((upstream.name for upstream in self.upstreams.values() if upstream.serves(name)), None)
 
     def _list_all(self, request: Request[Any]) -> Flow[Response]:
-        """The databases of all upstreams: of each those that it would be asked for."""
+        """List the databases of all upstreams: of each those that it would be asked for."""
         names: list[bytes] = []
         for upstream in self.upstreams.values():
             uid = request.uid.partition(_SEPARATOR)[2] if _comes_from(request, upstream) and request.uid else None
@@ -207,7 +207,7 @@ def _unknown(request: Request[Any]) -> Response:
 
 
 def _mapped(response: Response, request: Request[Any], upstream: str, uid: str | None) -> Response:
-    """The response as the client must see it: the uid that it knows, in a DBCONNECT and in "doesn't exist"."""
+    """Return the response as the client must see it: the uid that it knows, in a DBCONNECT and in "doesn't exist"."""
     if isinstance(request.command, DbConnect) and isinstance(response.payload, bytes):
         return evolve(response, payload=f"{upstream}{_SEPARATOR}".encode() + response.payload)
     if response.code is ErrorCode.RUNTIME and uid is not None:

@@ -348,7 +348,7 @@ def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys):
 @pytest.mark.parametrize("server", [alive, old])
 def test_a_proxy_asks_servers_that_understand_it_whether_they_live(server, monkeypatch):
     monkeypatch.setattr("pyelevator.transports.sockets.upstream.HEARTBEAT", QUICK)
-    monkeypatch.setattr("pyelevator.proxy.lines._ROUND", 0.02)
+    monkeypatch.setattr("pyelevator.proxy.upstreams._ROUND", 0.02)
 
     def answering(peer):
         peer.sendall(GREETINGS[1 if server is alive else 0] + READY)

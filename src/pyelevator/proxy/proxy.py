@@ -12,9 +12,9 @@ from pyelevator.codec import Codec, Limits
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed
 from pyelevator.flows import Interceptor
-from pyelevator.proxy.core import Action, Core, Forward, Renew, Reply, Rest, Resume
-from pyelevator.proxy.lines import Key, Lines
+from pyelevator.proxy.core import Action, Core, Forward, Reply, Reset, Rest, Resume
 from pyelevator.proxy.routing import Upstream
+from pyelevator.proxy.upstreams import Key, UpstreamConnections
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.listeners import open_listener
 from pyelevator.transports.poller import Poller
@@ -29,21 +29,21 @@ _BURST: Final = 256
 _FLUSH: Final = 0.005
 """Seconds between two looks at answers that have not left."""
 
-_PARKED: Final = 16 << 20
+_MAX_QUEUED_BYTES: Final = 16 << 20
 """Bytes of requests that may wait of a client that does not read; above that its connection is closed."""
 
-_GOODBYE: Final = 1.0
+_DRAIN_TIMEOUT: Final = 1.0
 """Seconds at the end for a client that does not read its answers."""
 
-_PATIENCE: Final = 1.0
-"""Seconds that large answers wait for room, after which clients that take it up and do not read lose theirs."""
+_PAUSE_LIMIT: Final = 1.0
+"""Seconds that large answers wait for room, after which clients that take it up and do not read are evicted."""
 
 _REPORT_SECONDS: Final = 60.0
 
 _MOST_CLIENTS: Final = 4096
 
 _LARGE: Final = 1 << 16
-"""Bytes of an answer from which on it is worth a look whether somebody is still there for it."""
+"""Bytes of an answer from which on it is worth a look whether its client is still connected."""
 
 
 class Proxy:
@@ -96,22 +96,22 @@ class Proxy:
             max_message=2 * limits.frame_bytes,
             ipc_mode=ipc_mode,
             max_connections=_connections(),
-            max_unread=unread // 2,  # to those who do not read; the answers that are under way come on top
+            max_unread=unread // 2,  # to clients that do not read; the answers that are under way come on top
         )
         self._send_queues, self._unread = self._listener.send_queues, unread
         self._poller = Poller()
-        self._lines = lines = Lines(dialers, self._poller, self._free)
+        self._upstreams = UpstreamConnections(dialers, self._poller, self._free)
         self._do: Mapping[type, Callable[[Any], None]] = {
             Reply: self._reply,
-            Forward: lines.forward,
-            Renew: lines.renew,
-            Rest: lines.rest,
-            Resume: lines.rest,
+            Forward: self._upstreams.forward,
+            Reset: self._upstreams.reset,
+            Rest: self._upstreams.pause_reading,
+            Resume: self._upstreams.pause_reading,
         }
         self._ready: Mapping[Any, int] = {}
-        self._forsaken: set[bytes] = set()
+        self._evicted: set[bytes] = set()
         self._reported: dict[tuple[str, str], float] = {}
-        self._choked_since, self._sizes = math.inf, dict[bytes, int]()
+        self._paused_since, self._sizes = math.inf, dict[bytes, int]()
         self.urls = self._listener.urls
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -127,36 +127,36 @@ class Proxy:
             self._thread.join()
 
     def stop(self) -> None:
-        """Asks the proxy to stop, and returns at once; from any thread, and from signal handlers."""
+        """Ask the proxy to stop, and return at once; from any thread, and from signal handlers."""
         self._stopping = True
         self._listener.wakeup()
 
     def serve_forever(self) -> None:
-        """Serves until ``stop`` is called, then answers what it took, for as long as its upstreams may take."""
+        """Serve until ``stop`` is called, then answer what it took, for as long as its upstreams may take."""
         try:
             while not (self._stopping and self._core.idle and not self._listener.has_message):
                 self._turn()
-            self._see_off(Deadline.after(_GOODBYE))
+            self._drain(Deadline.after(_DRAIN_TIMEOUT))
         finally:
             self._listener.close()
-            self._lines.close()
+            self._upstreams.close()
             self._poller.close()
 
     def _turn(self) -> None:
         listener = self._listener
         self._poller.set_interest(listener.pollable, 0 if self._core.full or self._stopping else READ)
-        before, self._ready = self._ready, self._poller.wait(self._patience())
+        before, self._ready = self._ready, self._poller.wait(self._poll_timeout())
         ready = self._ready
         if self._has_more or listener.pollable in ready or listener.next_timeout <= time.monotonic():
             self._take(_burst(self._has_more or listener.pollable in before))
         now = time.monotonic()
-        for key, line, events in self._lines.stirring(ready, now):
-            self._serve(key, line, events, line.pollable in before)
+        for key, connection, events in self._upstreams.ready(ready, now):
+            self._serve(key, connection, events, connection.pollable in before)
         now = time.monotonic()
         self._perform(self._core.tick(now))
-        if self._send_queues.peers or self._lines.choked:
+        if self._send_queues.peers or self._upstreams.is_paused:
             self._look_after_readers(now)
-        self._lines.send_off(now)
+        self._upstreams.flush(now)
         for identity in listener.flush():
             self._perform(self._core.hold(identity))
         while listener.disconnected:
@@ -164,23 +164,23 @@ class Proxy:
 
     @property
     def _has_more(self) -> bool:
-        """Whether there are messages of which no poll tells; at the end, only those that were taken count."""
+        """Whether there are messages that no poll reports; at the end, only those that were taken count."""
         return self._listener.has_message or (self._listener.has_backlog and not self._stopping)
 
-    def _patience(self) -> float:
-        """Seconds to wait for a message."""
-        if (self._has_more and not self._core.full) or self._lines.at_hand:
+    def _poll_timeout(self) -> float:
+        """Return the seconds to wait for a message."""
+        if (self._has_more and not self._core.full) or self._upstreams.has_message:
             return 0
         most = _FLUSH if self._send_queues.peers else 1.0 if self._stopping else math.inf
         first = self._core.next_due()
         listening = math.inf if self._core.full or self._stopping else self._listener.next_timeout
-        due = min(self._lines.due, listening, math.inf if first is None else first)
+        due = min(self._upstreams.due, listening, math.inf if first is None else first)
         return most if due == math.inf else min(most, max(0.0, due - time.monotonic()))
 
     # Clients that do not read their answers
 
     def _look_after_readers(self, now: float) -> None:
-        """Sends what can be sent by now, and serves those again who have read."""
+        """Send what can be sent by now, and serve the clients again that have read."""
         send_queues = self._send_queues
         send_queues.flush()
         for identity in list(self._core.held):
@@ -188,38 +188,38 @@ class Proxy:
                 self._perform(self._core.drop(identity, now))
             elif not send_queues.is_blocked(identity):
                 self._perform(self._core.release(identity, now))
-        self._lines.relieve()
-        if not self._lines.choked:
-            self._choked_since = math.inf
-        elif self._choked_since == math.inf:
-            self._begin_choke(now)
-        elif now - self._choked_since > _PATIENCE:
-            self._forsake(now)
+        self._upstreams.relieve()
+        if not self._upstreams.is_paused:
+            self._paused_since = math.inf
+        elif self._paused_since == math.inf:
+            self._begin_pause(now)
+        elif now - self._paused_since > _PAUSE_LIMIT:
+            self._evict(now)
 
     def _free(self) -> int:
-        """Bytes of answers that there is room for."""
+        """Return the bytes of answers that there is room for."""
         return self._unread - self._send_queues.unsent_bytes
 
-    def _begin_choke(self, now: float) -> None:
-        self._choked_since = now
+    def _begin_pause(self, now: float) -> None:
+        self._paused_since = now
         self._sizes = {identity: peer.unsent_bytes for identity, peer in self._send_queues.peers.items()}
 
-    def _forsake(self, now: float) -> None:
-        """Gives up on those who have read nothing while others waited, or else on the one with the most to read."""
+    def _evict(self, now: float) -> None:
+        """Evict the clients that have read nothing while others waited, or else the one with the most to read."""
         sizes = {
             identity: peer.unsent_bytes
             for identity, peer in self._send_queues.peers.items()
             if self._send_queues.is_blocked(identity)
         }
-        deaf = [identity for identity, size in sizes.items() if size >= self._sizes.get(identity, math.inf)]
-        for identity in deaf or sorted(sizes, key=sizes.__getitem__)[-1:]:
+        blocked = [identity for identity, size in sizes.items() if size >= self._sizes.get(identity, math.inf)]
+        for identity in blocked or sorted(sizes, key=sizes.__getitem__)[-1:]:
             _LOG.warning("dropped the answers to a client that does not read them and held up the others")
-            self._forsaken.add(identity)
+            self._evicted.add(identity)
             self._send_queues.discard(identity)
             self._perform(self._core.drop(identity, now))
-        self._begin_choke(now)
+        self._begin_pause(now)
 
-    def _see_off(self, deadline: Deadline) -> None:
+    def _drain(self, deadline: Deadline) -> None:
         while self._send_queues.peers and not deadline.expired():
             time.sleep(_FLUSH)
             self._send_queues.flush()
@@ -236,41 +236,41 @@ class Proxy:
             identity, frames = message
             for action in core.client_sent(identity, frames, now, listener.peer):
                 do[type(action)](action)
-            if identity in core.held or self._forsaken:
+            if identity in core.held or self._evicted:
                 self._cut_one_who_only_sends(identity, now)
 
     def _cut_one_who_only_sends(self, identity: bytes, now: float) -> None:
-        if self._core.parked(identity) > _PARKED or identity in self._forsaken:
+        if self._core.queued_bytes(identity) > _MAX_QUEUED_BYTES or identity in self._evicted:
             _LOG.warning("closed a connection: its client sends requests and does not read the answers")
-            self._forsaken.discard(identity)
+            self._evicted.discard(identity)
             self._listener.disconnect(identity)
             self._perform(self._core.drop(identity, now))
 
-    def _serve(self, key: Key, line: UpstreamConnection, events: int, busy: bool) -> None:
-        if not self._lines.has(key, line):
+    def _serve(self, key: Key, connection: UpstreamConnection, events: int, busy: bool) -> None:
+        if not self._upstreams.is_current(key, connection):
             return
         do, now = self._do, time.monotonic()
-        line.on_ready(events, now)
-        if line.failure is not None:
-            self._report(key[0], line.failure, now)
-            self._perform(self._core.upstream_failed(*key, line.failure, now))
+        connection.on_ready(events, now)
+        if connection.failure is not None:
+            self._report(key[0], connection.failure, now)
+            self._perform(self._core.upstream_failed(*key, connection.failure, now))
             return
-        for _ in range(_burst(busy or line.has_message)):
-            frames = line.receive() if self._lines.reads(line) else None
+        for _ in range(_burst(busy or connection.has_message)):
+            frames = connection.receive() if self._upstreams.may_read(connection) else None
             if frames is None:
                 break
             for action in self._core.upstream_sent(*key, frames, now):
                 do[type(action)](action)
-            if not self._lines.has(key, line):
+            if not self._upstreams.is_current(key, connection):
                 return
-        lost = line.take_loss()
+        lost = connection.take_loss()
         if lost is not None:
             self._perform(self._core.upstream_lost(*key, lost, now))
-        if self._lines.has(key, line):
-            self._lines.attune(key, line)
+        if self._upstreams.is_current(key, connection):
+            self._upstreams.update_interest(key, connection)
 
     def _report(self, upstream: str, failure: ConnectFailed, now: float) -> None:
-        """Logs that an upstream cannot be reached: each reason once a minute."""
+        """Log that an upstream cannot be reached: each reason once a minute."""
         if now >= self._reported.get((upstream, str(failure)), -math.inf) + _REPORT_SECONDS:
             _LOG.warning("upstream %s: %s", upstream, failure)
             self._reported = {(upstream, str(failure)): now}
@@ -281,7 +281,7 @@ class Proxy:
 
     def _reply(self, action: Reply) -> None:
         identity, frames = action.identity, action.frames
-        if identity in self._forsaken:
+        if identity in self._evicted:
             return
         if self._listener.send_buffered(identity, frames):
             self._perform(self._core.hold(identity))
@@ -290,12 +290,12 @@ class Proxy:
 
 
 def _burst(busy: bool) -> int:
-    """How many messages to take from a socket: of one that had none before, one, as to find no second costs time."""
+    """Return how many messages to take from a socket: one, if it had none before, as to find no second costs time."""
     return _BURST if busy else 1
 
 
 def _connections() -> int:
-    """How many clients there can be at once: the other half of the files is for connections to servers."""
+    """Return how many clients there can be at once: the other half of the files is for connections to servers."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST_CLIENTS if files == resource.RLIM_INFINITY else min(_MOST_CLIENTS, files // 2)
 

@@ -1,0 +1,125 @@
+"""Requests that are passed through unread, where the proxy need not look into them.
+
+That is so where there is no interceptor, one upstream, which echoes ids and speaks classic, and a classic client that
+sends ids. Everything else, and what cannot be read, is a task (:mod:`pyelevator.proxy.tasks`). Passing
+through makes no commands of requests and does not read the content of answers. Upstream each has an id of the proxy's
+own.
+"""
+
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import takewhile
+from typing import Self, TypeAlias
+
+from pyelevator.codec import ClassicCodec, Limits
+from pyelevator.codec.classic.forwarding import peek_reply, peek_request, request_with_id, success_header, with_id
+from pyelevator.codec.classic.payloads import cursor_of
+from pyelevator.errors import ErrorCode
+from pyelevator.messages import Response
+from pyelevator.proxy.actions import Forward, Reply
+from pyelevator.proxy.clients import Client
+from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, UpstreamPool
+
+ForwardedReply: TypeAlias = tuple[ForwardedRequest, Reply]
+"""A request that was passed on, and its one answer."""
+
+
+class PassThrough:
+    """Requests that are passed through.
+
+    Args:
+        pool: of the one upstream.
+        timeout: seconds that it may take for each.
+        limits: what is taken from clients and upstream.
+    """
+
+    def __init__(self, pool: UpstreamPool, timeout: float, limits: Limits) -> None:
+        self._pool = pool
+        self._name = pool.upstream.name
+        self._timeout = timeout
+        self._limits = limits
+        self._codec = ClassicCodec(limits)
+        self._timers: list[tuple[float, int, PooledConnection]] = []
+
+    @classmethod
+    def for_pools(cls, pools: Sequence[UpstreamPool], timeout: float, limits: Limits) -> Self | None:
+        """Return what passes requests through to these upstreams, if that can be done."""
+        first = pools[0].upstream
+        if len(pools) != 1 or first.codec is not None or first.dialect != ClassicCodec.name:
+            return None
+        return cls(pools[0], timeout, limits)
+
+    def forward(self, client: Client, frames: Sequence[bytes], now: float) -> Forward | None:
+        """Return what to forward; None if the request cannot be passed through."""
+        message = peek_request(frames, self._limits) if self._pool.echoes_ids else None
+        if message is None:
+            return None
+        connection, given = self._pool.own_connection(client), message[b"meta"][b"id"]
+        number = connection.protocol.number()
+        try:
+            frame = request_with_id(number, frames[0], message)
+        except (TypeError, ValueError, OverflowError):
+            return None
+        expires_at = now + self._timeout
+        connection.forwarded[success_header(number)] = pending = ForwardedRequest(
+            client, given, len(frames[0]), expires_at
+        )
+        if b"cursor" in message[b"meta"]:
+            pending.uid, pending.cursor = message[b"uid"], message[b"meta"][b"cursor"]
+        if not connection.has_timer:
+            self._set_timer(connection, expires_at)
+        return Forward(self._name, connection.number, [frame], expires_at)
+
+    def deliver(self, connection: PooledConnection, frames: Sequence[bytes]) -> ForwardedReply | None:
+        """Return the answer to a request on the connection; None if the message is none, or cannot be read."""
+        pending = connection.forwarded.pop(frames[0], None) if len(frames) == 2 else None
+        if pending is None:
+            return self._deliver_other(connection, frames)
+        return pending, Reply(pending.client.identity, [success_header(pending.id), frames[1]])
+
+    def _deliver_other(self, connection: PooledConnection, frames: Sequence[bytes]) -> ForwardedReply | None:
+        """Return an answer with another header than a plain success has."""
+        header = peek_reply(frames, self._limits)
+        pending = None if header is None else connection.forwarded.pop(success_header(header[b"id"]), None)
+        if header is None or pending is None:
+            return None
+        pending.kept = cursor_of(header)
+        try:
+            frames = [with_id(header, pending.id, header), frames[1]]
+        except (TypeError, ValueError, OverflowError):
+            return self._failed(pending, "the answer from upstream cannot be passed on")
+        return pending, Reply(pending.client.identity, frames)
+
+    def _set_timer(self, connection: PooledConnection, expires_at: float) -> None:
+        connection.has_timer = True
+        heappush(self._timers, (expires_at, connection.number, connection))
+
+    def expire(self, now: float) -> Iterator[ForwardedReply]:
+        """Fail the requests whose time is over; should their answers still come, they are dropped."""
+        while self._timers and self._timers[0][0] <= now:
+            _, _, connection = heappop(self._timers)
+            connection.has_timer = False
+            for header, pending in list(
+                takewhile(lambda item: item[1].expires_at <= now, connection.forwarded.items())
+            ):
+                del connection.forwarded[header]
+                connection.has_expired_requests = True
+                yield self._failed(pending, f"no answer from upstream within {self._timeout} s")
+            self._pool.reset_if_drained(connection)
+            first = next(iter(connection.forwarded.values()), None)
+            if first is not None and not connection.has_timer:
+                self._set_timer(connection, first.expires_at)
+
+    def next_due(self) -> float | None:
+        """Return when to call ``expire``; None if no request is under way."""
+        return self._timers[0][0] if self._timers else None
+
+    def fail_all(self, connection: PooledConnection, error: Exception) -> Iterator[ForwardedReply]:
+        """Fail all requests on a connection that has ended."""
+        unanswered, connection.forwarded = connection.forwarded, {}
+        for pending in unanswered.values():
+            yield self._failed(pending, str(error))
+
+    def _failed(self, pending: ForwardedRequest, why: str) -> ForwardedReply:
+        failure = Response.failure(ErrorCode.RUNTIME, f"proxy: {why}", pending.id)
+        return pending, Reply(pending.client.identity, self._codec.encode_response(failure, None))

@@ -1,0 +1,258 @@
+"""What is under way in a proxy: tasks, forwarded requests, and the connections to an upstream that carry them."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from attrs import define, field
+
+from pyelevator.codec import Limits, codec_for
+from pyelevator.flows import Flow
+from pyelevator.messages import Request, Response
+from pyelevator.protocol import ClientProtocol, IncomingRequest
+from pyelevator.proxy.actions import Action, Reset, Rest, Resume
+from pyelevator.proxy.clients import Client
+from pyelevator.proxy.routing import Upstream
+
+_MAX_FACTOR: Final = 2
+"""Times ``max_connections`` that there are at most, while retired ones are being answered."""
+
+
+@define(eq=False)
+class RequestTask:
+    """One request of a client, on its way through the proxy.
+
+    Attributes:
+        step: grows with every step; a timer that was set at an earlier step is void.
+        expires_at: when the upstream's time for the request in hand is over.
+        cancel: takes the task out of where it waits, if it is given up there.
+    """
+
+    client: Client
+    incoming: IncomingRequest
+    flow: Flow[Response]
+    step: int = 0
+    expires_at: float = 0.0
+    cancel: Callable[[], None] = lambda: None
+
+
+@define(eq=False)
+class ForwardedRequest:
+    """One request that is passed on unread, and answered likewise.
+
+    Attributes:
+        client, id: of the sender.
+        size: of its frame.
+        expires_at: when the upstream's time for it is over.
+        uid, cursor: that it was sent with, if it was about a cursor.
+        kept: the cursor that the server keeps.
+    """
+
+    client: Client
+    id: int
+    size: int
+    expires_at: float
+    uid: bytes | None = None
+    cursor: bytes | bool | None = None
+    kept: bytes | None = None
+
+
+@define(eq=False)
+class PooledConnection:
+    """One connection to an upstream and what is in flight on it.
+
+    Attributes:
+        tasks: by their ids there.
+        forwarded: by the headers of the answers that they will probably get, in the order in which they came.
+        has_timer: when the first of them is has_expired_requests is looked after.
+        client_count: the clients that it is assigned to.
+        blocked_clients: those of them that do not read.
+        is_read_paused: nothing is read from it.
+        has_expired_requests: answers may still come to requests that were given up.
+        retired: one has come; nothing new goes over the connection, which ends when nothing is in flight.
+    """
+
+    number: int
+    protocol: ClientProtocol
+    tasks: dict[int, RequestTask] = field(factory=dict)
+    forwarded: dict[bytes, ForwardedRequest] = field(factory=dict)
+    has_timer: bool = False
+    client_count: int = 0
+    blocked_clients: int = 0
+    is_read_paused: bool = False
+    has_expired_requests: bool = False
+    retired: bool = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in flight on it."""
+        return not (self.tasks or self.forwarded)
+
+
+@define(eq=False)
+class UpstreamPool:
+    """Connections to one upstream, and the tasks that wait for one.
+
+    An upstream that echoes ids takes any number of requests on a connection, and each client that has some under way
+    has a connection of its own: so the answers of a client that does not read them never stand before those of another
+    one. Where there are more clients than there may be connections, some share one, which is read as long as one of
+    them reads. An upstream that does not echo ids takes one request at a time on each of a few connections.
+
+    Args:
+        upstream: what it is.
+        act: takes what is to be done.
+        limits: what is taken from it.
+
+    Attributes:
+        has_replied: an answer has come that could be read.
+        echoes_ids: it had an id.
+        waiting: tasks that wait for a connection; none where ids are echoed.
+    """
+
+    upstream: Upstream
+    act: Callable[[Action], None]
+    limits: Limits | None = None
+    connections: list[PooledConnection] = field(factory=list)
+    waiting: deque[tuple[RequestTask, Request[Any]]] = field(factory=deque)
+    has_replied: bool = False
+    echoes_ids: bool = False
+    _by_client: dict[Client, PooledConnection] = field(factory=dict)
+    _idle: list[PooledConnection] = field(factory=list)
+
+    def is_legacy(self) -> bool | None:
+        """Return whether the server echoes no ids; None before its first answer."""
+        return not self.echoes_ids if self.has_replied else None
+
+    def observe_reply(self, echoes_ids: bool) -> None:
+        """Note whether the upstream echoes ids, as an answer has shown."""
+        self.has_replied = True
+        if echoes_ids and not self.echoes_ids:
+            self._idle = [
+                connection
+                for connection in reversed(self._multiplexed)
+                if not (connection.client_count or connection.retired)
+            ]
+        self.echoes_ids = echoes_ids
+
+    def forget_features(self) -> None:
+        """Forget what is known of the upstream: it may be another server by now."""
+        self.has_replied = self.echoes_ids = False
+
+    def connection_for(self, client: Client) -> PooledConnection | None:
+        """Return the connection for a request of the client; None if all are taken."""
+        return self.own_connection(client) if self.echoes_ids else self._idle_connection()
+
+    def own_connection(self, client: Client) -> PooledConnection:
+        """Return the connection that is assigned to the client, where ids are echoed."""
+        connection = self._by_client.get(client)
+        if connection is None or connection.retired:
+            self._detach(client)
+            connection = self._by_client[client] = self._idle.pop() if self._idle else self._new_or_shared()
+            connection.client_count += 1
+            connection.blocked_clients += client.held
+            self.update_reading(connection)
+        return connection
+
+    def _detach(self, client: Client) -> PooledConnection | None:
+        """Take the client's connection from it, and return it."""
+        connection = self._by_client.pop(client, None)
+        if connection is not None:
+            connection.client_count -= 1
+            connection.blocked_clients -= client.held
+            if not (connection.client_count or connection.retired):
+                self._idle.append(connection)
+            self.update_reading(connection)
+        return connection
+
+    def client_changed(self, client: Client) -> None:
+        """Note that a client no longer reads, or reads again."""
+        connection = self._by_client.get(client)
+        if connection is not None:
+            connection.blocked_clients += 1 if client.held else -1
+            self.update_reading(connection)
+
+    def update_reading(self, connection: PooledConnection) -> None:
+        """Pause or resume reading from a connection, as its clients read or not."""
+        pause = (
+            self.echoes_ids
+            and 0 < connection.client_count == connection.blocked_clients
+            and self._carries_only_own(connection)
+        )
+        if pause != connection.is_read_paused:
+            connection.is_read_paused = pause
+            self.act((Rest if pause else Resume)(self.upstream.name, connection.number))
+
+    def _carries_only_own(self, connection: PooledConnection) -> bool:
+        """Return whether all in flight is of its clients: until the first echo, others' requests may be on it."""
+        return all(self._by_client.get(task.client) is connection for task in connection.tasks.values())
+
+    def reset(self, connection: PooledConnection) -> None:
+        """Replace a connection; answers to what was in flight there are dropped."""
+        connection.protocol = self.protocol()
+        connection.has_expired_requests = connection.is_read_paused = connection.retired = False
+        self.act(Reset(self.upstream.name, connection.number))
+
+    def exclusive_connection(self, client: Client) -> PooledConnection | None:
+        """Return the client's connection, if it is assigned to no other client."""
+        connection = self._by_client.get(client)
+        return connection if connection is not None and connection.client_count == 1 else None
+
+    def leave(self, client: Client) -> None:
+        """Release the connection of a client that has nothing under way."""
+        connection = self._detach(client)
+        if (
+            connection is not None
+            and connection.has_expired_requests
+            and connection.is_idle
+            and not connection.client_count
+        ):
+            self.reset(connection)
+
+    def retire(self, connection: PooledConnection) -> None:
+        """Use a connection for nothing new, after an answer that was not asked for."""
+        connection.retired = True
+        self.reset_if_drained(connection)
+
+    def reset_if_drained(self, connection: PooledConnection) -> None:
+        """Replace a retired connection, once nothing is in flight on it."""
+        if connection.retired and connection.is_idle:
+            self.reset(connection)
+            if not connection.client_count and connection in self._multiplexed:
+                self._idle.append(connection)
+
+    @property
+    def _multiplexed(self) -> list[PooledConnection]:
+        """Connections that there may be where ids are echoed."""
+        return self.connections[: self.upstream.max_connections]
+
+    def _new_or_shared(self) -> PooledConnection:
+        """Return a new connection, or one to share: rather not with clients that do not read."""
+        most, good = (
+            self.upstream.max_connections,
+            [connection for connection in self.connections if not connection.retired],
+        )
+        if len(good) < most and len(self.connections) < _MAX_FACTOR * most:
+            return self._open()
+        return min(
+            good or self.connections,
+            key=lambda connection: (connection.is_read_paused, connection.blocked_clients, connection.client_count),
+        )
+
+    def _idle_connection(self) -> PooledConnection | None:
+        """Return one of the few connections, with nothing in flight."""
+        most = self.upstream.max_serial_connections
+        most = most if self.has_replied else min(most, self.upstream.max_connections)
+        few = self.connections[:most]
+        connection = next((connection for connection in few if connection.is_idle), None)
+        return self._open() if connection is None and len(few) < most else connection
+
+    def _open(self) -> PooledConnection:
+        connection = PooledConnection(len(self.connections), self.protocol())
+        self.connections.append(connection)
+        return connection
+
+    def protocol(self) -> ClientProtocol:
+        """Return a new protocol, with what is known of the upstream."""
+        protocol = ClientProtocol(self.upstream.codec or codec_for(self.upstream.dialect, self.limits))
+        protocol.echoes_ids = self.echoes_ids
+        return protocol

@@ -1,0 +1,192 @@
+"""Tasks: requests whose flows, the interceptors around the router, run in the proxy.
+
+A flow runs until its next effect: to send (it waits for a connection, then for the answer), or to sleep.
+"""
+
+import heapq
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
+from typing import Any, Final
+
+from pyelevator.errors import ElevatorError, ErrorCode, RequestTimeout, ServerError
+from pyelevator.flows import Forward as AnswerFlow
+from pyelevator.flows import Sleep, encode_failures
+from pyelevator.messages import Request, Response
+from pyelevator.protocol import IncomingRequest
+from pyelevator.proxy.actions import Action, Forward
+from pyelevator.proxy.clients import Client
+from pyelevator.proxy.pool import PooledConnection, RequestTask, UpstreamPool
+from pyelevator.proxy.routing import SendTo
+
+_LOG: Final = logging.getLogger("pyelevator.proxy")
+
+
+class RequestTasks:
+    """Run the flows of requests.
+
+    Args:
+        answer: the flow of a request.
+        pools: of the upstreams, by their names.
+        timeout: seconds that an upstream may take for each request, waiting for a connection included.
+        act: takes what is to be done.
+        finished: takes a client, its request and the one answer to it.
+
+    Attributes:
+        now: seconds, any monotonic clock, set by the caller.
+    """
+
+    def __init__(
+        self,
+        answer: AnswerFlow,
+        pools: Mapping[str, UpstreamPool],
+        timeout: float,
+        act: Callable[[Action], None],
+        finished: Callable[[Client, IncomingRequest, Response], None],
+    ) -> None:
+        self._answer, self._pools, self._timeout = answer, pools, timeout
+        self._act, self._finished = act, finished
+        self._timers: list[tuple[float, int, int, RequestTask]] = []
+        self._order = count()
+        self.now = 0.0
+
+    def start(self, client: Client, incoming: IncomingRequest, request: Request[Any]) -> None:
+        """Start the flow of a client's request."""
+        task = RequestTask(client, incoming, self._answer(request))
+        self._step(task, lambda: next(task.flow))
+
+    def _step(self, task: RequestTask, resume: Callable[[], Any]) -> None:
+        """Run the flow to its next effect, or to its end."""
+        task.step += 1
+        try:
+            effect = resume()
+        except StopIteration as stop:
+            self._finish(task, stop.value)
+        except Exception as error:  # noqa: BLE001 - every request gets an answer
+            self._finish(task, _failure(error))
+        else:
+            _PERFORM[type(effect)](self, task, effect)
+
+    def _finish(self, task: RequestTask, response: Any) -> None:
+        if not isinstance(response, Response):
+            _LOG.error("an interceptor answered %s, not a Response", type(response).__name__)
+            response = Response.failure(ErrorCode.RUNTIME, "the proxy failed on this request; its log says more")
+        self._finished(task.client, task.incoming, encode_failures(task.incoming.request, response, _failure))
+
+    def tick(self) -> None:
+        """Do what is due."""
+        while self._timers and self._timers[0][0] <= self.now:
+            _, _, step, task = heapq.heappop(self._timers)
+            if step == task.step:
+                self._on_timer(task)
+
+    def next_due(self) -> float | None:
+        """Return when ``tick`` is due; None if there is nothing to wait for."""
+        while self._timers and self._timers[0][2] != self._timers[0][3].step:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    # Effects
+
+    def _send(self, task: RequestTask, effect: SendTo) -> None:
+        pool = self._pools[effect.upstream]
+        place = (task, effect.request)
+        pool.waiting.append(place)
+        task.cancel = lambda: pool.waiting.remove(place)
+        task.expires_at = self.now + self._timeout
+        self._set_timer(task, self._timeout)
+        self.serve_waiting(pool)
+
+    def _sleep(self, task: RequestTask, effect: Sleep) -> None:
+        task.cancel = _SLEEPING
+        self._set_timer(task, effect.seconds)
+
+    def _set_timer(self, task: RequestTask, seconds: float) -> None:
+        heapq.heappush(self._timers, (self.now + seconds, next(self._order), task.step, task))
+
+    def _on_timer(self, task: RequestTask) -> None:
+        """Go on with a task that slept long enough, or whose upstream took too long."""
+        waited_for = task.cancel
+        task.cancel = lambda: None
+        if waited_for is _SLEEPING:
+            self._step(task, lambda: task.flow.send(None))
+            return
+        waited_for()
+        self._step(task, lambda: task.flow.throw(RequestTimeout(f"no answer from upstream within {self._timeout} s")))
+
+    # Connections
+
+    def serve_waiting(self, pool: UpstreamPool) -> None:
+        """Send waiting requests on idle connections."""
+        while pool.waiting:
+            connection = pool.connection_for(pool.waiting[0][0].client)
+            if connection is None:
+                return
+            self._send_on(pool, connection, *pool.waiting.popleft())
+
+    def _send_on(
+        self, pool: UpstreamPool, connection: PooledConnection, task: RequestTask, request: Request[Any]
+    ) -> None:
+        try:
+            number, frames = connection.protocol.submit(request)
+        except ElevatorError as failed:
+            error = failed
+            self._step(task, lambda: task.flow.throw(error))
+            return
+        connection.tasks[number] = task
+        task.cancel = lambda: self._cancel(pool, connection, number)
+        self._act(Forward(pool.upstream.name, connection.number, frames, task.expires_at))
+        pool.update_reading(connection)
+
+    def deliver(self, pool: UpstreamPool, connection: PooledConnection, number: int, response: Response) -> None:
+        """Give a task the answer that has come on a connection."""
+        pool.observe_reply(connection.protocol.echoes_ids)
+        if connection.protocol.spent:
+            pool.reset(connection)
+        task = connection.tasks.pop(number)
+        pool.update_reading(connection)
+        self._step(task, lambda: task.flow.send(response))
+
+    def _cancel(self, pool: UpstreamPool, connection: PooledConnection, number: int) -> None:
+        """Give up a request in flight: it is forgotten where replies carry ids, else its connection is reset."""
+        connection.tasks.pop(number)
+        if connection.protocol.echoes_ids:
+            connection.protocol.forget(number)
+            connection.has_expired_requests = True
+            pool.update_reading(connection)
+            pool.reset_if_drained(connection)
+        else:
+            pool.reset(connection)
+        self.serve_waiting(pool)
+
+    def fail_all(self, connection: PooledConnection, error: ElevatorError) -> None:
+        """Fail the tasks in flight on a connection."""
+        unanswered, connection.tasks = list(connection.tasks.values()), {}
+        for task in unanswered:
+            self._step(task, lambda task=task: task.flow.throw(error))  # type: ignore[misc]
+
+    def refuse(self, waiting: Iterable[tuple[RequestTask, Request[Any]]], error: ElevatorError) -> None:
+        """Fail tasks that wait for a connection."""
+        for task, _ in waiting:
+            self._step(task, lambda task=task: task.flow.throw(error))  # type: ignore[misc]
+
+
+def _SLEEPING() -> None:
+    """Mark in ``RequestTask.cancel`` that the task sleeps."""
+
+
+_PERFORM: Final[Mapping[type, Callable[[RequestTasks, RequestTask, Any], None]]] = {
+    SendTo: RequestTasks._send,
+    Sleep: RequestTasks._sleep,
+}
+"""Effect -> how it is carried out."""
+
+
+def _failure(error: Exception) -> Response:
+    """Return the failure that a client gets for an error on the way."""
+    if isinstance(error, ServerError):
+        return Response.from_error(error)
+    if isinstance(error, ElevatorError):
+        return Response.failure(ErrorCode.RUNTIME, f"proxy: {error}")
+    _LOG.error("a request failed", exc_info=error)
+    return Response.failure(ErrorCode.RUNTIME, f"internal error of the proxy: {type(error).__name__}")

@@ -1,0 +1,194 @@
+"""The connections of a proxy to its upstreams, in the loop that waits for clients, too."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from pyelevator.proxy.actions import Forward, Reset, Rest, Resume
+from pyelevator.transports.base import HEARTBEAT
+from pyelevator.transports.poller import Poller
+from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
+
+_FLUSH_COUNT: Final = 64
+"""Requests that go out in one piece: the upstream works on them while further ones are read, and answers likewise."""
+
+_STALLED: Final = 1.0
+"""Seconds without a byte after which an answer takes up no more room than what has come of it."""
+
+_ROUND: Final = HEARTBEAT / 4
+"""Seconds after which the connections are searched for those that need a heartbeat."""
+
+Key: TypeAlias = tuple[str, int]
+"""Name of an upstream, and the number of a connection to it."""
+
+
+class UpstreamConnections:
+    """Sockets of the pools' connections, each opened by the first message to it.
+
+    Args:
+        dialers: to the upstreams, by their names.
+        watch: what the loop waits with.
+        free: tells how many bytes of answers there is room for. What is being read of large ones takes up room as
+            well; one is always read, as long as there is any.
+    """
+
+    def __init__(self, dialers: Mapping[str, Dialer], poller: Poller, free: Callable[[], int]) -> None:
+        self._dialers, self._poller, self._free = dialers, poller, free
+        self._large: dict[
+            UpstreamConnection, float
+        ] = {}  # a large answer is being read, since when some of it came last
+        self._postponed: dict[UpstreamConnection, Key] = {}  # one has begun, for which there is no room
+        self._connections: dict[Key, UpstreamConnection] = {}
+        self._by_socket: dict[Any, Key] = {}
+        self._with_messages: dict[Key, UpstreamConnection] = {}
+        self._connecting: dict[Key, UpstreamConnection] = {}
+        self._unflushed: dict[Key, UpstreamConnection] = {}
+        self._round_at = math.inf
+
+    def ready(self, ready: Mapping[Any, int], now: float) -> list[tuple[Key, UpstreamConnection, int]]:
+        """Return those on which something happened, or is due, or waits to be taken."""
+        keys = [self._by_socket[at] for at in ready if at in self._by_socket]
+        if self._with_messages or self._connecting:
+            keys += [
+                key
+                for key, connection in (self._with_messages | self._connecting).items()
+                if connection.has_message or connection.next_timeout <= now
+            ]
+            keys = list(dict.fromkeys(keys))
+        if now >= self._round_at:
+            keys = list(
+                dict.fromkeys(
+                    keys + [key for key, connection in self._connections.items() if connection.next_timeout <= now]
+                )
+            )
+            self._round_at = now + _ROUND if self._connections else math.inf
+        connections = [(key, self._connections[key]) for key in keys]
+        return [(key, connection, ready.get(connection.pollable, 0)) for key, connection in connections]
+
+    @property
+    def has_message(self) -> bool:
+        """Whether a message has come in already, which no poll reports."""
+        return any(map(self.may_read, self._with_messages.values()))
+
+    @property
+    def due(self) -> float:
+        """When one of them has something to do, whatever happens."""
+        dialling = min([connection.next_timeout for connection in self._connecting.values()], default=math.inf)
+        return min(dialling, self._round_at)
+
+    def may_read(self, connection: UpstreamConnection) -> bool:
+        """Return whether messages may be taken from it."""
+        return not connection.read_paused and (connection not in self._postponed or connection.has_message)
+
+    def is_current(self, key: Key, connection: UpstreamConnection) -> bool:
+        """Return whether that is still the socket of the connection."""
+        return self._connections.get(key) is connection
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether large answers wait for room; small ones pass all the time."""
+        return bool(self._postponed)
+
+    def relieve(self) -> None:
+        """Read the large answers for which there is room by now."""
+        for connection, key in list(self._postponed.items()):
+            if self._has_room(connection):
+                self.update_interest(key, connection)
+
+    def _place_answer(self, key: Key, connection: UpstreamConnection) -> None:
+        """Note whether a large answer has begun, and whether it is being read."""
+        if not connection.next_is_large:
+            self._large.pop(connection, None)
+            self._postponed.pop(connection, None)
+        elif connection in self._large or self._has_room(connection):
+            self._postponed.pop(connection, None)
+            self._large[connection] = time.monotonic()
+        else:
+            self._postponed[connection] = key
+
+    def _has_room(self, connection: UpstreamConnection) -> bool:
+        free, since = self._free(), time.monotonic() - _STALLED
+        moving = [one for one, at in self._large.items() if at > since]
+        if free >= 0 and not moving:
+            return True
+        stalled = sum([one.buffered_bytes for one, at in self._large.items() if at <= since])
+        return free >= stalled + sum([one.expected_bytes for one in moving]) + connection.expected_bytes
+
+    def forward(self, action: Forward) -> None:
+        """Queue a message for ``flush``, or send it, if many wait."""
+        key = (action.upstream, action.connection)
+        connection = self._connections.get(key) or self._connect(key)
+        if connection.enqueue(action.frames, action.expires_at) >= _FLUSH_COUNT:
+            connection.flush(time.monotonic())
+        self._unflushed[key] = connection
+
+    def flush(self, now: float) -> None:
+        """Send what was forwarded in this turn, all that goes over one connection together."""
+        unflushed, self._unflushed = self._unflushed, {}
+        for key, connection in unflushed.items():
+            connection.flush(now)
+            self.update_interest(key, connection)
+
+    def update_interest(self, key: Key, connection: UpstreamConnection) -> None:
+        """Register the events that a connection waits for."""
+        if self._large or self._postponed or connection.next_is_large:
+            self._place_answer(key, connection)
+        _set_membership(self._with_messages, key, connection, connection.has_message)
+        _set_membership(
+            self._connecting, key, connection, connection.next_timeout < math.inf and not connection.is_connected
+        )
+        place = connection.poll_key(self.may_read(connection))
+        if place != connection.registered:
+            at, wanted, dialled = place
+            if connection.registered[::2] != (at, dialled):
+                self._unwatch(connection)
+            connection.registered = place
+            if at is not None:
+                self._by_socket[at] = key
+                self._poller.set_interest(at, wanted)
+
+    def _unwatch(self, connection: UpstreamConnection) -> None:
+        """Unregister a connection."""
+        before, *_ = connection.registered
+        if before is not None:
+            del self._by_socket[before]
+            self._poller.set_interest(before, 0)
+
+    def _connect(self, key: Key) -> UpstreamConnection:
+        now = time.monotonic()
+        connection = self._connections[key] = UpstreamConnection(self._dialers[key[0]], now)
+        self._round_at = min(self._round_at, now + _ROUND)
+        return connection
+
+    def reset(self, action: Reset) -> None:
+        """Close the connection; the next message opens another."""
+        key = (action.upstream, action.connection)
+        connection = self._connections.pop(key, None)
+        if connection is not None:
+            for some in (self._unflushed, self._with_messages, self._connecting):
+                some.pop(key, None)
+            self._large.pop(connection, None)
+            self._postponed.pop(connection, None)
+            self._unwatch(connection)
+            connection.close()
+
+    def pause_reading(self, action: Rest | Resume) -> None:
+        """Pause or resume reading from it."""
+        key = (action.upstream, action.connection)
+        connection = self._connections.get(key) or self._connect(key)
+        connection.read_paused = isinstance(action, Rest)
+        self.update_interest(key, connection)
+
+    def close(self) -> None:
+        """Close all of them."""
+        for connection in self._connections.values():
+            connection.close()
+
+
+def _set_membership(some: dict[Any, Any], key: Any, value: Any, wanted: bool) -> None:
+    """Add ``value`` to ``some``, or remove it."""
+    if wanted:
+        some[key] = value
+    elif some:
+        some.pop(key, None)
