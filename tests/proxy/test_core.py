@@ -354,7 +354,7 @@ def forwards(actions):
 
 @pytest.fixture
 def share(monkeypatch):
-    monkeypatch.setattr("pyelevator.proxy.core._SHARE", 128)
+    monkeypatch.setattr("pyelevator.proxy.core._MAX_IN_FLIGHT", 128)
     return 128
 
 
@@ -466,9 +466,9 @@ def test_two_connections_are_opened_as_they_are_needed_and_then_shared_evenly():
     (second,) = gets(core, b"b", [1])
     assert gets(core, b"c", [1]) == [], "while it may be an old server"
     _, third = core.upstream_sent("up", first.connection, answer_to(first, b"v"), 0.0)
-    lanes = [forward.connection for name in (b"d", b"e", b"f") for forward in gets(core, name, [1])]
+    connections = [forward.connection for name in (b"d", b"e", b"f") for forward in gets(core, name, [1])]
     assert [second.connection, third.connection] == [1, 0]
-    assert sorted(lanes) == [0, 0, 1] or sorted(lanes) == [0, 1, 1]
+    assert sorted(connections) == [0, 0, 1] or sorted(connections) == [0, 1, 1]
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
@@ -604,7 +604,7 @@ def test_a_connection_of_no_more_use_goes_when_the_last_in_flight_is_late(interc
     core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
     core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
     actions = core.tick(second.expires_at)
-    assert sorted(type(action).__name__ for action in actions) == ["Reset", "Reply"]
+    assert sorted(type(action).__name__ for action in actions) == ["Reply", "Reset"]
     (again,) = core.client_sent(b"a", asked(Get("k"), 3), 10.0)
     (reply,) = core.upstream_sent("up", again.connection, answer_to(again, b"x"), 10.0)
     assert told(reply).payload == b"x"
