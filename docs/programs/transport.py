@@ -75,7 +75,7 @@ class PlainTransport(Transport):
             made.connect(self._path)
         except OSError as error:
             made.close()
-            raise ConnectTimeout(f"nobody listens at {self.url}: {error}") from error
+            raise ConnectTimeout(f"no server listens at {self.url}: {error}") from error
         return made
 
     def _within(self, deadline: Deadline) -> socket.socket:

@@ -61,7 +61,7 @@ class LazyPage:
 
 
 _ANYBODY: Final = (None, "local")
-"""The peers that may be many: whoever comes without keys, or by a socket file."""
+"""The peers that may be many: those without keys, or by a socket file."""
 
 
 @message

@@ -97,7 +97,7 @@ def run(folder: Path, *, calls: int, timeout: float = 0.1, seed: int = 1) -> Fin
             found["killed"] = some(calls, timeout)
     with silent_listener() as address:
         found["takes connections, says nothing"] = connects(address, calls, timeout)
-    found["nobody listens"] = connects(unused_endpoint(), calls, timeout)
+    found["no listener"] = connects(unused_endpoint(), calls, timeout)
     return _findings(found)
 
 
@@ -110,7 +110,7 @@ def _findings(found: Mapping[str, Calls]) -> Findings:
         "Frozen, slow, dead and silent servers",
         f"{THREADS} threads share one client and make random calls, all kinds of them, while the server process is "
         "stopped (SIGSTOP), again and again for moments, or killed; new clients connect to it, to a listener that "
-        "says nothing and to a port where nobody listens. Every key has a value of its own, so that an answer to "
+        "says nothing and to a port without a listener. Every key has a value of its own, so that an answer to "
         "another call is seen. Every call must end at its timeout or with the right answer.",
         {what: calls.figures() for what, calls in found.items()},
         violations,

@@ -39,7 +39,7 @@ class Pause(AbstractContextManager[None]):
             self._leave_all()
         try:
             with self._lock:
-                self._inside += 1  # first: whoever comes in between, and leaves again, must not be the only one
+                self._inside += 1  # first: a handler that comes in between, and leaves again, must not be the only one
                 if self._inside == 1 and gc.isenabled():
                     self._was_on = True
                     gc.disable()

@@ -1,6 +1,6 @@
 """The old Python servers: PyPI's 0.5 (no EXISTS, four arguments of RANGE) and the repository's last state.
 
-Both get what 0.5 takes, so nobody has to find out which of them it is.
+Both get what 0.5 takes, so it need not be found out which of them it is.
 """
 
 from collections.abc import Callable, Mapping, Sequence

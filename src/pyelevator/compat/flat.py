@@ -54,7 +54,7 @@ class FlatServer:
     """What is known of a server of the flat dialect, from its own answers.
 
     Attributes:
-        uids: Of the databases that it named when somebody connected -> their names.
+        uids: Of the databases that it named when a client connected -> their names.
     """
 
     uids: dict[str, str] = Factory(dict)

@@ -39,7 +39,7 @@ class Upstream:
         name: how uids tell it apart; its address if not given.
         max_connections: to a server that echoes ids, and so takes any number of requests on each. Each client that has
             something under way has one of its own, as long as there are enough; with 1 all share it. One over which an
-            answer came that nobody awaits is only waited for beside them, until what is in flight there is answered.
+            answer came that is not awaited is only waited for beside them, until what is in flight there is answered.
         max_serial_connections: to a server that does not echo ids, and so takes one request at a time on each.
         curve: keys for it.
         codec: of the dialect that it speaks, if that is neither of the two.

@@ -27,7 +27,7 @@ class _Crew:
             work, future = task
             try:
                 future.set_result(work())
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
                 future.set_exception(error)
             del task, work, future
 
