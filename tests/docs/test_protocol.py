@@ -8,7 +8,8 @@ import pytest
 
 from pyelevator import errors
 from pyelevator.application.handlers import FEATURES
-from pyelevator.codec import ClassicCodec, FlatCodec, UnsupportedByDialect, dialect_of, flat, layouts
+from pyelevator.codec import ClassicCodec, FlatCodec, UnsupportedByDialect, dialect_of, flat
+from pyelevator.codec.classic import arguments
 from pyelevator.codec.packing import pack
 from pyelevator.commands import COMMANDS, PIPELINED, Batch, Put, Range
 from pyelevator.errors import SERVER_ERRORS, CursorExpired, ErrorCode, MalformedMessage, PermissionDenied
@@ -39,7 +40,7 @@ def test_the_page_is_in_the_site():
 
 
 def test_every_verb_is_described():
-    assert list(VERBS) == list(layouts.ARGS) == list(COMMANDS)
+    assert list(VERBS) == list(arguments.ARGUMENTS) == list(COMMANDS)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -47,9 +48,9 @@ def test_a_verb_takes_as_many_arguments_as_the_page_says(verb):
     (shown,) = code(VERBS[verb][0])
     arguments = [argument for argument in shown.strip("[]").split(", ") if argument]
     needed = [argument for argument in arguments if not argument.endswith("?") and argument != "..."]
-    layout = layouts.ARGS[verb]
-    assert layout.least == len(needed)
-    assert layout.most == (math.inf if "..." in arguments else len(arguments))
+    spec = arguments.ARGUMENTS[verb]
+    assert spec.min_args == len(needed)
+    assert spec.max_args == (math.inf if "..." in arguments else len(arguments))
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -94,13 +95,13 @@ def test_texts_that_mark_a_failure_are_on_the_page(kind):
 def test_flat_verbs_are_written_and_read_as_the_page_says(row):
     verbs, written, read = row
     for verb in verbs.split(", "):
-        layout = flat.ARGS[verb]
-        assert (layout.write is None) == written.startswith("never")
-        assert (layout.read is None) == (read == "never")
+        spec = flat.ARGUMENTS[verb]
+        assert (spec.encode is None) == written.startswith("never")
+        assert (spec.decode is None) == (read == "never")
 
 
 def test_every_verb_stands_in_the_table_of_flat():
-    assert sorted(verb for row in table("## Flat") for verb in row[0].split(", ")) == sorted(flat.ARGS)
+    assert sorted(verb for row in table("## Flat") for verb in row[0].split(", ")) == sorted(flat.ARGUMENTS)
 
 
 def test_flat_refuses_what_looks_like_an_operation():

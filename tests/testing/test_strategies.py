@@ -8,7 +8,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from pyelevator.codec import UnsupportedByDialect, codec_for
-from pyelevator.codec.flat import ARGS
+from pyelevator.codec.flat import ARGUMENTS
 from pyelevator.commands import COMMANDS, DbConnect, Exists, Get, MGet, Range, Slice
 from pyelevator.errors import ErrorCode, UsageError
 from pyelevator.messages import Request, Status
@@ -22,7 +22,7 @@ def test_classic_commands_are_all_there_are(verb):
     find(commands(), lambda command: command.verb == verb, settings=UNSHRUNK)
 
 
-@pytest.mark.parametrize("verb", [verb for verb, layout in ARGS.items() if layout.write])
+@pytest.mark.parametrize("verb", [verb for verb, spec in ARGUMENTS.items() if spec.encode])
 def test_flat_commands_are_all_that_flat_can_say(verb):
     find(commands("flat"), lambda command: command.verb == verb, settings=UNSHRUNK)
 
