@@ -46,11 +46,11 @@ def test_every_verb_is_described():
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_takes_as_many_arguments_as_the_page_says(verb):
     (shown,) = code(VERBS[verb][0])
-    arguments = [argument for argument in shown.strip("[]").split(", ") if argument]
-    needed = [argument for argument in arguments if not argument.endswith("?") and argument != "..."]
+    named = [argument for argument in shown.strip("[]").split(", ") if argument]
+    needed = [argument for argument in named if not argument.endswith("?") and argument != "..."]
     spec = arguments.ARGUMENTS[verb]
     assert spec.min_args == len(needed)
-    assert spec.max_args == (math.inf if "..." in arguments else len(arguments))
+    assert spec.max_args == (math.inf if "..." in named else len(named))
 
 
 @pytest.mark.parametrize("verb", VERBS)
