@@ -25,7 +25,7 @@ default_role = "code"  # in docstrings one backtick means code, as it does in Ma
 python_maximum_signature_line_length = 88
 nitpicky = True
 nitpick_ignore = [  # the options of a constructor, and types that only type checkers import
-    ("py:class", name) for name in ("Arguments", "AsyncClient", "Client", "Pages", "T", "pages.Pages")
+    ("py:class", name) for name in ("AsyncClient", "ClientKwargs", "SyncClient", "T")
 ]
 
 autodoc_member_order = "bysource"
