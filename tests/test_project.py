@@ -116,6 +116,7 @@ def test_a_test_is_slow_by_its_directory(request):
         "integration",
         "proxy",
         "server",
+        "testing",
         "torture",
     }
 

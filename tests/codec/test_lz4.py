@@ -181,5 +181,5 @@ def test_a_reply_that_is_compressed_though_nobody_asked_is_refused_unread():
     header, content = codec.encode_response(Response([[b"k", b"v" * 1000]], id=7), asked)
     assert codec.decode_response([header, content], asked).payload == [[b"k", b"v" * 1000]]
     for unread in (content, b"\xff\xff\xff\x7f" + bytes(100)):
-        with pytest.raises(MalformedMessage, match="compressed, and nobody asked"):
+        with pytest.raises(MalformedMessage, match="compressed, and the request did not ask"):
             codec.decode_response([header, unread], Request(Range(), id=7))

@@ -281,7 +281,7 @@ class Losing(FakeTransport):
         verb = next((verb for verb in self.lost if verb.encode() in frames[0]), None)
         if verb and self.lost[verb]:
             self.lost[verb] -= 1
-            self._inbox.pop()
+            self._replies.pop()
 
     def clone(self):
         return Losing(self.application, self.lost)

@@ -198,7 +198,12 @@ class ConnectionPool:
         return connection if self._is_among_first(age) else None
 
     def _is_among_first(self, age: int) -> bool:
-        return sum(each.key < age for each in self._connections.valuerefs()) < self._size
+        """Return whether fewer than ``size`` were there when that one was added: their order is that of the additions.
+
+        The numbers do not tell: a thread that has drawn one may add its connection after those of later numbers.
+        """
+        ages = [each.key for each in self._connections.valuerefs()]
+        return ages.index(age) < self._size
 
     def _wait(self, deadline: Deadline) -> PooledConnection:
         thread = threading.get_ident()
