@@ -42,6 +42,7 @@ VALUES = {
     "cursor_idle": (7, 7),
     "cursor_age": (8, 8),
     "row_cache": (0, 0),
+    "write_buffers": (1024, 1024),
     "listen": ("tcp://127.0.0.1:1", ("tcp://127.0.0.1:1",)),
     "upstreams": ("tcp://127.0.0.1:8", (Upstream("tcp://127.0.0.1:8"),)),
     "timeout": (2.5, 2.5),

@@ -77,6 +77,7 @@ EXPECTED = {
         "cursor_idle": 7,
         "cursor_age": 8,
         "row_cache": 0,
+        "write_buffers": 1048576,
         "options": {"block_size": 4096, "compression": "snappy"},
         "ignored": (),
     },

@@ -72,7 +72,7 @@ class Application:
         from pyelevator.engines.leveldb import LevelDbStorage
 
         policy = policy or Policy()
-        storage = LevelDbStorage(default_options, policy.row_cache)
+        storage = LevelDbStorage(default_options, policy.row_cache, policy.write_buffers)
         return cls(
             Catalog(storage, directory, store=store, allowed_roots=allowed_roots, max_open=policy.max_open), policy
         )

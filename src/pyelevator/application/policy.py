@@ -2,6 +2,7 @@
 
 from attrs import frozen
 
+from pyelevator.engines.options import WRITE_BUFFERS_BYTES
 from pyelevator.engines.row_cache import ROW_CACHE_BYTES
 
 
@@ -23,6 +24,7 @@ class Policy:
         cursor_age: seconds that a cursor is kept at most.
         row_cache: about how many bytes of pairs an open LevelDB keeps in memory after they were read with
             ``fill_cache=True``; 0 for none.
+        write_buffers: about how many bytes the write buffers of all open LevelDBs may take together.
     """
 
     sync: bool = False
@@ -36,3 +38,4 @@ class Policy:
     cursor_idle: float = 60.0
     cursor_age: float = 3600.0
     row_cache: int = ROW_CACHE_BYTES
+    write_buffers: int = WRITE_BUFFERS_BYTES

@@ -140,6 +140,7 @@ def build_policy(settings: ServerSettings) -> Policy:
         cursor_idle=settings.cursor_idle,
         cursor_age=settings.cursor_age,
         row_cache=settings.row_cache,
+        write_buffers=settings.write_buffers,
     )
 
 

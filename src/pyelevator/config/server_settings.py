@@ -101,6 +101,13 @@ class ServerSettings(ProgramSettings):
         "Maximum size of the rows that each open database caches for MGet(..., fill_cache=True); 0 for no cache.",
         "BYTES",
     )
+    write_buffers: int = setting(
+        _POLICY.write_buffers,
+        values.integer(0),
+        "Approximate maximum size of the write buffers of all open databases; those with a write_buffer_size of their "
+        "own have that, the first others 64 MiB, and when nothing is left 4 MiB.",
+        "BYTES",
+    )
     ignored: tuple[str, ...] = ()
 
     def with_changes(self, changes: Mapping[str, Any]) -> Self:

@@ -14,6 +14,9 @@ _SIZE: Final = (1 << 63) - 1
 _KIB: Final = 1 << 10
 _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
+WRITE_BUFFERS_BYTES: Final = 512 << 20
+"""Bytes that the write buffers of all open databases may take by default, see ``leveldb.write_buffers``."""
+
 _SHOWN: Final = 40
 """Characters of an unknown name that a message shows."""
 

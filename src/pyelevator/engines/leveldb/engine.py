@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,6 @@ from pyelevator.engines.leveldb.directory import data_files, file_size
 from pyelevator.engines.leveldb.directory_handle import DirectoryHandle
 from pyelevator.engines.leveldb.errors import ErrorTranslator
 from pyelevator.engines.leveldb.live_tables import LiveTables
-from pyelevator.engines.leveldb.lock import DirectoryLock
 from pyelevator.engines.leveldb.reader import LevelDbReader
 from pyelevator.engines.row_cache import RowCache
 from pyelevator.paths import exists
@@ -47,8 +46,8 @@ class LevelDbEngine(LevelDbReader, Engine):
         source: the binding's database.
         options: that it was opened with.
         row_cache: bytes of pairs to cache.
-        directory: of the database; closed with it.
-        lock: of the directory; released with it.
+        directory: of the database.
+        resources: what is closed after the database: the directory, its lock, the memory of the write buffer.
 
     Attributes:
         rows: the pairs that were read with ``fill_cache=True``.
@@ -63,7 +62,7 @@ class LevelDbEngine(LevelDbReader, Engine):
         *,
         row_cache: int,
         directory: DirectoryHandle,
-        lock: DirectoryLock,
+        resources: ExitStack,
     ) -> None:
         check = LiveTables(source, directory).check
         super().__init__(source, ErrorTranslator(path), options["paranoid_checks"], source.approximate_size, check)
@@ -71,7 +70,7 @@ class LevelDbEngine(LevelDbReader, Engine):
         self._path = path
         self._options = options
         self._directory = directory
-        self._lock = lock
+        self._resources = resources
         self.rows = RowCache(row_cache)
         self._write_lock = threading.Lock()
         self._failure: EngineError | None = None
@@ -168,5 +167,4 @@ class LevelDbEngine(LevelDbReader, Engine):
             try:
                 super().close()
             finally:
-                self._lock.release()
-                self._directory.close()
+                self._resources.close()

@@ -20,7 +20,8 @@ from pyelevator.engines.leveldb.errors import ErrorTranslator
 from pyelevator.engines.leveldb.inspection import inspect
 from pyelevator.engines.leveldb.lock import DirectoryLock
 from pyelevator.engines.leveldb.repair import RepairLibrary, repair
-from pyelevator.engines.options import OPTION_NAMES, check_options, describe_unknown_option
+from pyelevator.engines.leveldb.write_buffers import WriteBuffers
+from pyelevator.engines.options import OPTION_NAMES, WRITE_BUFFERS_BYTES, check_options, describe_unknown_option
 from pyelevator.engines.row_cache import ROW_CACHE_BYTES
 
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -38,6 +39,11 @@ class LevelDbStorage(Storage):
             cannot read of a damaged log, and returns damaged blocks as they are.
         row_cache: bytes of pairs that an open database keeps in memory after they were read with
             ``fill_cache=True``; 0 for none.
+        write_buffers: bytes that the write buffers of all open databases may take, see :mod:`.write_buffers`; they
+            decide the ``write_buffer_size`` of a database that has none, nor is there one in ``default_options``.
+
+    Attributes:
+        write_buffers: of the open databases.
 
     Raises:
         MissingExtra: no binding to LevelDB is installed.
@@ -48,12 +54,18 @@ class LevelDbStorage(Storage):
     option_names = OPTION_NAMES
     files_per_database = 6  # the directory, LOCK twice, LOG, log, manifest; LevelDB itself limits its open tables
 
-    def __init__(self, default_options: Mapping[str, Any] | None = None, row_cache: int = ROW_CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        default_options: Mapping[str, Any] | None = None,
+        row_cache: int = ROW_CACHE_BYTES,
+        write_buffers: int = WRITE_BUFFERS_BYTES,
+    ) -> None:
         if unknown := describe_unknown_option(default_options or ()):
             raise OptionValueError(unknown)
         self._defaults = {"paranoid_checks": True} | check_options(default_options or {})
         self._plyvel: Any = load_binding()
         self._row_cache = row_cache
+        self.write_buffers = WriteBuffers(write_buffers)
         self._confined_to: tuple[str, ...] | None = None
 
     def resolve(self, path: str) -> str:
@@ -93,16 +105,22 @@ class LevelDbStorage(Storage):
     def open(self, path: str, options: Mapping[str, Any]) -> Engine:
         self._check_confined(path)
         options = self._defaults | check_options(options)
-        with ErrorTranslator(path):
-            handle = DirectoryHandle(path, create=True)
-            try:
-                source, lock = self._open_in(handle.name, options)
-            except BaseException:
-                handle.close()
-                raise
-        return LevelDbEngine(
-            self._unconfined(), path, source, options, row_cache=self._row_cache, directory=handle, lock=lock
-        )
+        with ErrorTranslator(path), ExitStack() as resources:
+            size = self.write_buffers.open(options.get("write_buffer_size"))
+            resources.callback(self.write_buffers.close, size)
+            directory = DirectoryHandle(path, create=True)
+            resources.callback(directory.close)
+            source, lock = self._open_in(directory.name, {**options, "write_buffer_size": size})
+            resources.callback(lock.release)
+            return LevelDbEngine(
+                self._unconfined(),
+                path,
+                source,
+                options,
+                row_cache=self._row_cache,
+                directory=directory,
+                resources=resources.pop_all(),
+            )
 
     def _unconfined(self) -> Self:
         """Return a storage for backups, which may lie outside of the directories that databases are confined to."""
