@@ -11,7 +11,7 @@ _MIN_SIZE: Final = 4 << 20
 """LevelDB's own default, in bytes."""
 
 _MAX_SIZE: Final = 64 << 20
-"""Above it, writing gets little faster (docs/decisions/0109-write-buffers-of-64-mib.md), and a database that was killed takes long to open."""
+"""Above it, writing gets little faster, and a database that was killed takes long to open (decision 109)."""
 
 _PER_DATABASE: Final = 2
 """Write buffers that a database may have at once: one is filled while the other is written into a table."""
