@@ -60,7 +60,7 @@ def test_a_work_that_fails_is_told_in_its_line_and_by_the_exit_code(url, monkeyp
 
 def test_without_a_server_it_says_what_to_do(tmp_path):
     code, out, err = run(f"ipc://{tmp_path}/socket?timeout=0.05")
-    assert (code, out) == (1, "")
+    assert (code, out) == (3, "")
     assert err.startswith("elevator: cannot connect to the Elevator server at ipc://")
 
 

@@ -172,9 +172,9 @@ def test_ping_prints_the_servers_answer(elevator):
         assert elevator("ping", server.urls[0]) == (0, "PONG\n", "")
 
 
-def test_ping_without_a_server_is_exit_code_1_and_says_what_to_do(elevator, tmp_path):
+def test_ping_without_a_server_is_exit_code_3_and_says_what_to_do(elevator, tmp_path):
     code, out, err = elevator("ping", f"ipc://{tmp_path}/socket?timeout=0.05")
-    assert (code, out) == (1, "")
+    assert (code, out) == (3, "")
     assert err == (
         f"elevator: cannot connect to the Elevator server at ipc://{tmp_path}/socket: there is no such socket file (tried "
         "for 0.05 s); start one with `elevator serve`\n"

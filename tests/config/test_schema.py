@@ -144,10 +144,11 @@ def test_the_flags_of_the_log_override_its_level(program, started):
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_help_shows_each_setting_with_its_variable_and_default(program):
     settings_class, prefix = PROGRAMS[program]
-    options = {one.name: one for one in elevator.commands[program].params}
+    command = elevator.get_command(click.Context(elevator), program)
+    options = {one.name: one for one in command.params}
     for setting in settings_of(settings_class):
         if setting.is_option:
-            shown = options[setting.name].get_help_record(click.Context(elevator.commands[program]))
+            shown = options[setting.name].get_help_record(click.Context(command))
             assert f"[env var: {setting.environment(prefix)}]" in shown[1]
             assert f"Default: {setting.default_text}." in shown[1] or not setting.default_text
 

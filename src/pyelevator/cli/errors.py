@@ -1,27 +1,91 @@
 """Errors of the commands: one line on stderr and an exit code, never a traceback."""
 
-from collections.abc import Callable
+import enum
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
 import click
 
 from pyelevator.cli.old_command_line import suggest_command_line
-from pyelevator.errors import ElevatorError, ServerError, TransportError, UsageError
+from pyelevator.errors import (
+    AuthenticationFailed,
+    ElevatorError,
+    KeyNotFound,
+    MessageTooLarge,
+    PermissionDenied,
+    ProtocolError,
+    ServerError,
+    TransportError,
+    UsageError,
+)
 
-_FAILED: Final = 1
+
+class ExitCode(enum.IntEnum):
+    """The exit codes of all commands."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    CONNECTION = 3
+    REFUSED = 4
+    DENIED = 5
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+_MEANINGS: Final = {
+    ExitCode.DONE: "done",
+    ExitCode.FAILED: "the key is missing, or a check does not hold; or a failure of this machine",
+    ExitCode.USAGE: "a mistake in the command line, the configuration or the input",
+    ExitCode.CONNECTION: "no connection, or no answer in time",
+    ExitCode.REFUSED: "the server refused: no such database, over a limit...",
+    ExitCode.DENIED: "the server knows no such client, or this one may not do that",
+}
+
+EXIT_CODES_HELP: Final = "\b\nExit codes:\n" + "\n".join(f"  {code:d}  {text}" for code, text in _MEANINGS.items())
+"""The exit codes, as the help tells them."""
+
+_EXIT_CODES: Final[Sequence[tuple[type[BaseException], ExitCode]]] = (
+    (KeyNotFound, ExitCode.FAILED),
+    (MessageTooLarge, ExitCode.REFUSED),
+    (UsageError, ExitCode.USAGE),
+    (AuthenticationFailed, ExitCode.DENIED),
+    (PermissionDenied, ExitCode.DENIED),
+    (TransportError, ExitCode.CONNECTION),
+    (ProtocolError, ExitCode.CONNECTION),
+    (ServerError, ExitCode.REFUSED),
+    (click.Abort, ExitCode.INTERRUPTED),
+    (BaseException, ExitCode.FAILED),
+)
+"""What was raised -> the exit code; the first class that fits counts."""
+
+
+def exit_code(error: BaseException) -> ExitCode:
+    """Return the exit code for an error.
+
+    >>> exit_code(KeyNotFound("Key not found")), exit_code(ConnectionError())
+    (<ExitCode.FAILED: 1>, <ExitCode.FAILED: 1>)
+    """
+    return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
 
 
 class OneLineErrorGroup(click.Group):
-    """A group that reports errors in one line: exit code 2 for mistakes in the input, 1 for failures."""
+    """A group that reports errors in one line, and exits with what ``ExitCode`` says of them."""
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run the command and exit."""
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
+            sys.stdout.flush()
         except click.ClickException as error:
             code = _report(error.format_message(), error.exit_code)
+        except BrokenPipeError:
+            code = _leave_pipe()
         except (ElevatorError, OSError, click.Abort) as error:
-            code = _report(_message(error), _FAILED)
+            code = _report(error_message(error), exit_code(error))
         raise SystemExit(code if isinstance(code, int) else 0)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -41,12 +105,31 @@ def as_usage_error(call: Callable[[], Any]) -> Any:
         raise click.UsageError(str(error)) from error
 
 
+@contextmanager
+def start_failures() -> Iterator[None]:
+    """Report what keeps a server or a proxy from starting as a failure of this machine.
+
+    The command line is sound by then: an address may be taken, or a directory not writable.
+    """
+    try:
+        yield
+    except ElevatorError as error:
+        raise click.ClickException(str(error)) from error
+
+
 def _report(message: str, code: int) -> int:
     click.echo(f"elevator: {' '.join(message.split())}", err=True)
     return code
 
 
-def _message(error: BaseException) -> str:
+def _leave_pipe() -> int:
+    """Say nothing when nobody reads stdout any more, at the interpreter's end neither."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.BROKEN_PIPE
+
+
+def error_message(error: BaseException) -> str:
+    """Return what an error says, in one line."""
     if isinstance(error, (TransportError, ServerError)) or not isinstance(error, OSError):
-        return str(error) or "aborted"
+        return " ".join(str(error).split()) or "aborted"
     return f"{error.filename}: {error.strerror}" if error.filename else str(error)

@@ -10,7 +10,7 @@ from attrs import evolve
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.exposure import check_exposure
 from pyelevator.cli.daemon import blocked_signals, handle_signals, raise_file_limit
-from pyelevator.cli.errors import as_usage_error
+from pyelevator.cli.errors import as_usage_error, start_failures
 from pyelevator.cli.logs import logging_to
 from pyelevator.cli.options import load_settings, settings_options
 from pyelevator.client.options import URL_VARIABLE
@@ -36,7 +36,7 @@ def proxy(**given: Any) -> int:
     settings = load_settings(ProxySettings, read_proxy_config, given)
     if not settings.upstreams:
         settings = evolve(settings, upstreams=(_upstream_for_clients(settings.listen),))
-    with logging_to(settings.log_file, settings.log_level) as reopen:
+    with logging_to(settings.log_file, settings.log_level) as reopen, start_failures():
         return _run(settings, reopen)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from pyelevator.cli.errors import as_usage_error
+from pyelevator.cli.errors import as_usage_error, start_failures
 from pyelevator.cli.logs import logging_to
 from pyelevator.cli.options import load_settings, settings_options
 from pyelevator.cli.server_process import run_server, validate
@@ -23,5 +23,5 @@ def serve(**given: Any) -> int:
     """
     settings = load_settings(ServerSettings, read_server_config, given)
     as_usage_error(lambda: validate(settings))
-    with logging_to(settings.log_file, settings.log_level) as reopen:
+    with logging_to(settings.log_file, settings.log_level) as reopen, start_failures():
         return run_server(settings, click.echo, reopen)

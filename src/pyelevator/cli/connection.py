@@ -1,0 +1,121 @@
+"""The options with which commands connect to a server, and the client that they make."""
+
+from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import click
+from attrs import field, frozen
+
+from pyelevator.cli.errors import as_usage_error
+from pyelevator.client import Elevator
+from pyelevator.client.options import URL_VARIABLE
+from pyelevator.transports import Curve
+
+DEFAULT_URL: Final = "tcp://127.0.0.1:4141"
+
+_Callback: TypeAlias = Callable[..., Any]
+_KEY_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+_POSITIVE: Final = click.FloatRange(min=0, min_open=True)
+
+_NAMES: Final = ("db", "dialect", "timeout", "connect_timeout", "curve_key", "server_key")
+
+
+@frozen
+class ConnectionOptions:
+    """Where a command connects to, and how.
+
+    Attributes:
+        url: of the server.
+        options: the arguments of :meth:`Elevator.from_url` that the command line says beside the URL.
+    """
+
+    url: str
+    options: Mapping[str, Any] = field(factory=dict)
+
+    def open(self, *, auto_connect: bool = True) -> Elevator[bytes]:
+        """Return a client.
+
+        Args:
+            auto_connect: connect to the database; commands about the server and its databases need none, and may
+                lack the permission to read it.
+
+        Raises:
+            click.UsageError: the URL or an option is not understood.
+            ElevatorError: no server, or no such database.
+        """
+        given = self.options if auto_connect else {**self.options, "auto_connect": False}
+        client: Elevator[bytes] = as_usage_error(lambda: Elevator.from_url(self.url, encoding=None, **given))
+        return client
+
+
+def connection_options(*, url_argument: bool = False, database: bool = True) -> Callable[[_Callback], _Callback]:
+    """Make a decorator that gives a command the options of a connection.
+
+    The command gets them as its argument ``connection``, a :class:`ConnectionOptions`.
+
+    Args:
+        url_argument: the URL can be an argument as well: ``elevator stats tcp://db.example``.
+        database: there is an option ``--db``.
+    """
+    given = [*_OPTIONS, *([_DATABASE] if database else []), *([_URL_ARGUMENT] if url_argument else [])]
+
+    def decorate(callback: _Callback) -> _Callback:
+        def call(**params: Any) -> Any:
+            return callback(connection=_connection(params), **params)
+
+        command = update_wrapper(call, callback)
+        for option in given:
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_URL_ARGUMENT: Final = click.argument("url_argument", metavar="[URL]", required=False)
+_DATABASE: Final = click.option("--db", metavar="NAME", help="Database. Default: the URL's, or `default`.")
+_OPTIONS: Final = (
+    click.option(
+        "--server-key", type=_KEY_FILE, metavar="FILE", help="File with the server's public key; with --curve-key FILE."
+    ),
+    click.option(
+        "--curve-key",
+        type=_KEY_FILE,
+        metavar="FILE",
+        help="File with this client's keys, for a server that asks for keys.",
+    ),
+    click.option("--dialect", metavar="NAME", help="`classic`, or `flat` for a server of the 0.7 line."),
+    click.option(
+        "--connect-timeout", type=_POSITIVE, metavar="SECONDS", help="Time to try a refused connection. Default: 1."
+    ),
+    click.option("--timeout", type=_POSITIVE, metavar="SECONDS", help="Time to wait for each answer. Default: 5."),
+    click.option(
+        "--url", metavar="URL", envvar=URL_VARIABLE, show_envvar=True, help=f"Server. Default: {DEFAULT_URL}."
+    ),
+)
+
+
+def _connection(params: dict[str, Any]) -> ConnectionOptions:
+    """Take the connection's parameters out of those of a command."""
+    argument, url = params.pop("url_argument", None), params.pop("url")
+    said = {name: value for name in _NAMES if (value := params.pop(name, None)) is not None}
+    if argument is not None and url is not None and _is_typed("url"):
+        raise click.UsageError("the URL is given twice, as an argument and with --url")
+    if "db" in said:
+        said["db_name"] = said.pop("db")
+    return ConnectionOptions(argument or url or DEFAULT_URL, _with_keys(said))
+
+
+def _is_typed(name: str) -> bool:
+    """Return whether a parameter stands on the command line, and not in the environment."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _with_keys(said: dict[str, Any]) -> dict[str, Any]:
+    """Put the keys in place of the files that hold them."""
+    files: list[Path] = [said.pop(name) for name in ("curve_key", "server_key") if name in said]
+    if len(files) == 1:
+        raise click.UsageError("--curve-key and --server-key go together: the client's keys, and whose server it is")
+    return {**said, "curve": as_usage_error(lambda: Curve.from_files(*files))} if files else said

@@ -1,0 +1,47 @@
+"""The group of subcommands: each is imported when it is used, and the help lists them under headings."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from pyelevator.cli.errors import OneLineErrorGroup
+
+_HELP_WIDTH: Final = 80
+
+
+class LazyGroup(OneLineErrorGroup):
+    """A group whose commands are imported when they are used.
+
+    Args:
+        sections: heading -> name of a command -> ``module:attribute``, the module in this package.
+        options: of a click group.
+    """
+
+    def __init__(self, *, sections: Mapping[str, Mapping[str, str]], **options: Any) -> None:
+        super().__init__(**options)
+        self._sections = sections
+        self._places = {name: place for section in sections.values() for name, place in section.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self._places, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._places:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self._places[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"pyelevator.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands under their headings."""
+        width = max(len(name) for name in self._places)
+        for heading, section in self._sections.items():
+            rows = [(name.ljust(width), self._short_help(ctx, name)) for name in section]
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+    def _short_help(self, ctx: click.Context, name: str) -> str:
+        command = self.get_command(ctx, name)
+        return "" if command is None else command.get_short_help_str(_HELP_WIDTH)
