@@ -1,10 +1,11 @@
 """The proxy's core, without sockets, on a clock that the test turns."""
 
 import pytest
+from attrs import evolve
 
 from pyelevator.codec import ClassicCodec, FlatCodec
-from pyelevator.commands import DbConnect, DbRepair, Get, MGet, Ping, Pipeline, Put
-from pyelevator.errors import ErrorCode, PermissionDenied, UsageError
+from pyelevator.commands import DbConnect, DbRepair, Get, MGet, Ping, Pipeline, Put, Slice
+from pyelevator.errors import ErrorCode, PermissionDenied, RequestTimeout, UsageError
 from pyelevator.flows import sleep
 from pyelevator.messages import Request, Response
 from pyelevator.proxy.core import Core, Forward, Reply, Reset, Rest, Resume
@@ -537,6 +538,69 @@ def test_a_client_that_is_given_up_leaves_nothing_behind(interceptors, share):
     assert core.idle
     assert not core.held
     assert core.upstream_sent("up", 0, answer_to(under_way[0], b"v"), 0.0) == [Reset("up", 0)]
+
+
+def page(core, number, cursor):
+    (forward,) = core.client_sent(b"gone", asked(Slice("0", 2, cursor=cursor), number), 0.0)
+    return forward
+
+
+def opened(core):
+    """A client's cursor, which the upstream keeps."""
+    answer = Response([[b"0", b"v"]], id=None, more=True, cursor=b"c")
+    forward = page(core, 1, True)
+    request = CLASSIC.decode_request(forward.frames)
+    core.upstream_sent("up", 0, CLASSIC.encode_response(evolve(answer, id=request.id), request), 0.0)
+
+
+def given_back(actions):
+    """The cursors that are given back by what is forwarded."""
+    commands = [CLASSIC.decode_request(forward.frames).command for forward in forwards(actions)]
+    assert all(command.count == 0 for command in commands)
+    return [command.cursor for command in commands]
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]], ids=["passed through", "with an interceptor"])
+@pytest.mark.parametrize("pages", [0, 1], ids=["idle", "with a page under way"])
+def test_a_client_dropped_after_it_left_gives_its_cursor_back(interceptors, pages):
+    core = learned(core_over(*interceptors))
+    opened(core)
+    for number in range(pages):
+        page(core, number + 2, b"c")
+    core.hold(b"gone")
+    left = core.left(b"gone", 0.0)
+    dropped = core.drop(b"gone", 0.0)
+    assert given_back(left) == [b"c"]
+    assert given_back(dropped) == [b"c"] * pages  # the page may not have been executed before, or after
+    for forward in forwards(left + dropped):
+        assert core.upstream_sent("up", forward.connection, answer_to(forward, []), 0.0) == []
+    assert core.idle
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]], ids=["passed through", "with an interceptor"])
+@pytest.mark.parametrize("fails", ["drop", "timeout", "lost", "answer"])
+def test_a_page_that_failed_leaves_the_cursor_to_be_given_back(interceptors, fails):
+    core = learned(core_over(*interceptors))
+    opened(core)
+    forward = page(core, 2, b"c")
+    request = CLASSIC.decode_request(forward.frames)
+    failure = CLASSIC.encode_response(Response.failure(ErrorCode.RUNTIME, "no", request.id), request)
+    {
+        "drop": lambda: core.drop(b"gone", 0.0),
+        "timeout": lambda: core.tick(6.0),
+        "lost": lambda: core.upstream_lost("up", 0, RequestTimeout("lost"), 0.0),
+        "answer": lambda: core.upstream_sent("up", 0, failure, 0.0),
+    }[fails]()
+    assert given_back(core.left(b"gone", 6.0)) == [b"c"]
+
+
+def test_a_release_that_fails_is_not_repeated():
+    core = learned(core_over())
+    opened(core)
+    (forward,) = forwards(core.left(b"gone", 0.0))
+    assert forwards(core.upstream_lost("up", forward.connection, RequestTimeout("lost"), 0.0)) == []
+    assert core.idle
+    assert core.left(b"gone", 0.0) == []
 
 
 def test_an_upstream_that_is_replaced_by_an_old_one_is_found_out():

@@ -67,6 +67,7 @@ class Core:
         answer = compose(interceptors, router.forward)
         self._tasks = RequestTasks(answer, self._pools, timeout, self._act, self._reply)
         self._clients = Clients(capacity, capacity_bytes)
+        self._own = Client(b"")  # of what the proxy gives back: it is not dropped with the client that left
         self._reader = RequestDecoder(
             limits, codecs, getattr(interceptors[0], "refuses", None) if interceptors else None
         )
@@ -193,7 +194,7 @@ class Core:
         if known is not None:
             known.left = True
         if self._cursors.holds(identity):
-            self._give_back(self._clients.of(identity))
+            self._give_back(identity)
         return self._done()
 
     def drop(self, identity: bytes, now: float) -> list[Action]:
@@ -301,6 +302,11 @@ class Core:
 
     def _reply(self, client: Client, incoming: IncomingRequest, response: Response) -> None:
         """Answer under the client's own id; then begin its next request, if it sends no ids."""
+        if client is not self._own:
+            self._tell(client, incoming, response)
+        self._answered(client, self._sizes.pop(id(incoming)))
+
+    def _tell(self, client: Client, incoming: IncomingRequest, response: Response) -> None:
         request = incoming.request
         if request is not None:
             response = evolve(response, id=request.id)
@@ -309,20 +315,19 @@ class Core:
         self._actions.append(Reply(client.identity, incoming.encode(response)))
         if not _has_id(incoming):
             self._done_with.append(client)
-        self._answered(client, self._sizes.pop(id(incoming)))
 
     def _note_cursor(self, client: Client, request: Request[Any], asked: Any, kept: bytes | None) -> None:
         self._cursors.note(client.identity, request, asked, kept)
         if client.left:
-            self._give_back(client)
+            self._give_back(client.identity)
 
-    def _give_back(self, client: Client) -> None:
-        """Give back the cursors that a client has left behind; the answers to that are dropped."""
-        for request in self._cursors.left_by(client.identity):
+    def _give_back(self, identity: bytes) -> None:
+        """Give back the cursors that a client has left behind, as requests of the proxy's own."""
+        for request in self._cursors.left_by(identity):
             incoming = IncomingRequest(ClassicCodec(), request)
             self._sizes[id(incoming)] = 0
-            self._clients.add(client, 0)
-            self._begin(client, incoming)
+            self._clients.add(self._own, 0)
+            self._begin(self._own, incoming)
 
     def _next_of(self, client: Client) -> None:
         if client.ordered:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pyelevator.commands import Command, Pipeline, Slice
-from pyelevator.messages import Request, Response
+from pyelevator.messages import Request, Response, Status
 
 _MOST: Final = 64
 """Cursors of one client that are remembered; earlier ones end in the server's own time."""
@@ -16,6 +16,8 @@ _MOST: Final = 64
 
 def cursors_in(command: Command[Any], outcome: Any) -> Iterator[tuple[Any, bytes | None]]:
     """Return what a request says of cursors, and which the server keeps: a pair for each command that does.
+
+    A failure does not say that the cursor has ended: the request may not have been executed.
 
     Args:
         command: of the request.
@@ -26,7 +28,13 @@ def cursors_in(command: Command[Any], outcome: Any) -> Iterator[tuple[Any, bytes
         for each, one in zip(command.commands, payload, strict=False):
             yield from cursors_in(each, one)
     elif asked := getattr(command, "cursor", None):
-        yield asked, outcome.cursor if isinstance(outcome, Response) else None
+        yield asked, _kept(asked, outcome)
+
+
+def _kept(asked: Any, outcome: Any) -> bytes | None:
+    if not isinstance(outcome, Response):
+        return None
+    return asked if outcome.status is Status.FAILURE and isinstance(asked, bytes) else outcome.cursor
 
 
 class Cursors:

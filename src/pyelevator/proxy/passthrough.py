@@ -15,7 +15,7 @@ from pyelevator.codec import ClassicCodec, Limits
 from pyelevator.codec.classic.forwarding import peek_reply, peek_request, request_with_id, success_header, with_id
 from pyelevator.codec.classic.payloads import cursor_of
 from pyelevator.errors import ErrorCode
-from pyelevator.messages import Response
+from pyelevator.messages import Response, Status
 from pyelevator.proxy.actions import Forward, Reply
 from pyelevator.proxy.clients import Client
 from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, UpstreamPool
@@ -83,7 +83,7 @@ class PassThrough:
         pending = None if header is None else connection.forwarded.pop(success_header(header[b"id"]), None)
         if header is None or pending is None:
             return None
-        pending.kept = cursor_of(header)
+        pending.kept = pending.sent_cursor if header.get(b"status") == Status.FAILURE else cursor_of(header)
         try:
             frames = [with_id(header, pending.id, header), frames[1]]
         except (TypeError, ValueError, OverflowError):
@@ -121,5 +121,6 @@ class PassThrough:
             yield self._failed(pending, str(error))
 
     def _failed(self, pending: ForwardedRequest, why: str) -> ForwardedReply:
+        pending.kept = pending.sent_cursor
         failure = Response.failure(ErrorCode.RUNTIME, f"proxy: {why}", pending.id)
         return pending, Reply(pending.client.identity, self._codec.encode_response(failure, None))

@@ -56,6 +56,11 @@ class ForwardedRequest:
     cursor: bytes | bool | None = None
     kept: bytes | None = None
 
+    @property
+    def sent_cursor(self) -> bytes | None:
+        """The cursor that the server keeps if the request was not executed."""
+        return self.cursor if isinstance(self.cursor, bytes) else None
+
 
 @define(eq=False)
 class PooledConnection:

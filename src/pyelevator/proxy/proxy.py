@@ -156,11 +156,11 @@ class Proxy:
         self._perform(self._core.tick(now))
         if self._send_queues.peers or self._upstreams.is_paused:
             self._look_after_readers(now)
-        self._upstreams.flush(now)
         for identity in listener.flush():
             self._perform(self._core.hold(identity))
         while listener.disconnected:
             self._perform(self._core.left(listener.disconnected.popleft(), now))
+        self._upstreams.flush(now)  # last, as all of these may forward requests
 
     @property
     def _has_more(self) -> bool:
