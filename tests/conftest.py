@@ -39,6 +39,7 @@ SLOW = [
     "integration",
     "proxy/test_proxy_faults.py",
     "server",
+    "testing/test_plugin.py",
     "testing/test_transport_suites.py",
     "torture",
 ]

@@ -38,8 +38,9 @@ class BaseClient(Generic[T]):
     Args:
         db_name: the database to connect to; ``default`` if None.
         transport: ``"tcp"``, ``"ipc"``, ``"fake"``, or a :class:`~pyelevator.transports.Transport`.
-        endpoint: ``host:port`` for tcp, the path of a socket file for ipc. If neither transport nor endpoint is
-            given, the environment's ``ELEVATOR_URL`` says where the server is, and the options that are not given.
+        endpoint: ``host:port`` for tcp, the path of a socket file for ipc, the name of a shared fake. If neither
+            transport nor endpoint is given, the environment's ``ELEVATOR_URL`` says where the server is, and the
+            options that are not given.
         timeout: seconds that each call may take, 5 if not given; None for no limit. Each method takes its own
             ``timeout=`` as well.
         auto_connect: connect to the database at once; an async client connects on entering ``async with``, or with
@@ -99,10 +100,11 @@ class BaseClient(Generic[T]):
         """Make a client for the server, database and options that a URL names.
 
         ``tcp://host:4141/testdb?timeout=5``, ``ipc:///run/elevator.sock?db=testdb``, ``fake://`` (a server of its
-        own in this process). Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect,
-        max_connections, pool_timeout, connect_timeout, heartbeat, and for a server that asks for keys curve_key and
-        server_key (see :meth:`Curve.from_files`). Every argument of the constructor but ``transport`` and ``endpoint``
-        can be given beside the URL, and counts more than what the URL says.
+        own in this process) and ``fake://shop/testdb`` (one that all clients of that name share).
+        Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect, max_connections, pool_timeout,
+        connect_timeout, heartbeat, and for a server that asks for keys curve_key and server_key (see
+        :meth:`Curve.from_files`). Every argument of the constructor but ``transport`` and ``endpoint`` can be given
+        beside the URL, and counts more than what the URL says.
 
         A type checker cannot read the URL, and takes the client for one of str; where the URL says ``encoding=none``,
         ``Elevator[bytes].from_url(url)`` tells it.

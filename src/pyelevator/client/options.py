@@ -15,6 +15,7 @@ from pyelevator.flows import Interceptor
 from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
 from pyelevator.transports.base import HEARTBEAT
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
+from pyelevator.transports.fake import named_fake
 from pyelevator.transports.url import is_url
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ URL_VARIABLE: Final = "ELEVATOR_URL"
 _TRANSPORTS: Final[Mapping[str, Callable[..., Transport]]] = {
     "tcp": lambda endpoint, *options: TcpTransport(endpoint, None, *options),
     "ipc": IpcTransport,
-    "fake": lambda *_: FakeTransport(),
+    "fake": lambda endpoint, *_: FakeTransport() if isinstance(endpoint, DefaultStr) else named_fake(endpoint),
 }
 
 
@@ -71,8 +72,6 @@ def make_transport(options: "ClientOptions", max_message: int) -> Transport:
         raise UsageError("transport= is a name such as 'tcp'; for a URL use from_url()")
     if transport not in _TRANSPORTS:
         raise UsageError(f"there is no transport {transport!r}; choose one of {', '.join(_TRANSPORTS)}")
-    if transport == "fake" and not isinstance(endpoint, DefaultStr):
-        raise UsageError("endpoint= goes with transport='tcp' or 'ipc'; a fake has none")
     if transport == "ipc" and isinstance(endpoint, DefaultStr):
         raise UsageError("transport='ipc' needs endpoint=, the path of the server's socket file")
     return _TRANSPORTS[transport](endpoint, *details)

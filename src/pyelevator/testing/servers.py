@@ -80,6 +80,11 @@ class ServerProcess:
         return self._process.pid
 
     @property
+    def url(self) -> str:
+        """The first bound URL."""
+        return self.urls[0]
+
+    @property
     def output(self) -> str:
         """The output and the log since the last start."""
         return "".join(self._lines)

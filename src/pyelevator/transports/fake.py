@@ -1,26 +1,35 @@
 """FakeTransport: the server application in process, for tests without a server."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Sequence
+from copy import copy
 from queue import Empty, SimpleQueue
 from threading import Thread, get_ident
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from pyelevator.codec import Codec
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import RequestTimeout
+from pyelevator.errors import RequestTimeout, TransportError, UsageError
+from pyelevator.flows import Effect, Flow, Interceptor, Send, compose, drive
+from pyelevator.messages import Response
 from pyelevator.protocol import RequestDecoder
-from pyelevator.transports.base import AsyncTransport, Transport
+from pyelevator.transports.base import AsyncTransport, Transport, request_timeout_message
+from pyelevator.transports.url import FAKE_NAME, FAKE_NAME_RULE, shown
 
 if TYPE_CHECKING:
     from pyelevator.application import Application
+    from pyelevator.interceptors import Fault
 
 
 EXECUTING: Final[set[int]] = set()
 """The threads that execute a request of a fake."""
 _MAX_WAIT: Final = 5.0
 """Seconds that a call from such a thread may take."""
+
+_NAMED: Final[dict[str, "FakeTransport"]] = {}
+"""The fakes of this process that have a name."""
 
 
 class FakeTransport(Transport):
@@ -32,24 +41,51 @@ class FakeTransport(Transport):
     Args:
         application: answers the requests; a new one on the memory engine if None.
         codecs: of dialects that it reads beside the two.
+        interceptors: what stands around each request in this server, for all clients, outermost first. What they raise
+            is what a server's would: an answer that says so. A TransportError leaves the request without an answer.
+        faults: what goes wrong on the way of each request, see :class:`~pyelevator.interceptors.Fault`; equal faults
+            give equal runs. A dropped message is a RequestTimeout at once, in an async client when nothing else is
+            under way.
 
     >>> from pyelevator import Elevator
     >>> with Elevator(transport=FakeTransport()) as E:
     ...     E.Put("abc", "123")
     ...     E.Get("abc")
     '123'
+
+    >>> from pyelevator.interceptors import Fault
+    >>> with Elevator(transport=FakeTransport(faults=[Fault("drop_response", ("PUT",))])) as E:
+    ...     try:
+    ...         E.Put("abc", "123")
+    ...     except TimeoutError as error:
+    ...         print(error)
+    ...     E.Get("abc")
+    the answer to PUT was dropped by a fault on its way back
+    '123'
     """
 
-    def __init__(self, application: "Application | None" = None, codecs: Sequence[Codec] = ()) -> None:
+    def __init__(
+        self,
+        application: "Application | None" = None,
+        codecs: Sequence[Codec] = (),
+        *,
+        interceptors: Sequence[Interceptor] = (),
+        faults: "Sequence[Fault]" = (),
+    ) -> None:
         self.application = application or _in_memory()
-        self._codecs = codecs
+        self._name = ""
+        chain = (*interceptors, *_injectors(faults))
+        self._forward = compose(chain) if chain else None
         self._reader = RequestDecoder(codecs=codecs)
-        self._replies: deque[Sequence[bytes]] = deque()
+        self._connect()
+
+    def _connect(self) -> None:
+        self._replies: deque[Sequence[bytes] | TransportError] = deque()
         self._connection = os.urandom(8)
 
     @property
     def url(self) -> str:
-        return "fake://"
+        return f"fake://{self._name}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.application!r}>"
@@ -57,17 +93,19 @@ class FakeTransport(Transport):
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         if get_ident() in EXECUTING:
             self._replies.append(self._answer_in_thread(frames, deadline))
+        elif self._forward is not None:
+            self._replies.append(self._exchange(frames, deadline))
         else:
             self._replies.append(self.answer(frames))
 
-    def _answer_in_thread(self, frames: Sequence[bytes], deadline: Deadline) -> list[bytes]:
+    def _answer_in_thread(self, frames: Sequence[bytes], deadline: Deadline) -> Sequence[bytes] | TransportError:
         """Return the answer, executed in another thread.
 
         It is for a signal handler or a finalizer that has interrupted an application: what it waits for may be a lock
         that its own thread holds.
         """
-        answers: SimpleQueue[list[bytes]] = SimpleQueue()
-        Thread(target=lambda: answers.put(self.answer(frames)), name="elevator-fake", daemon=True).start()
+        answers: SimpleQueue[Sequence[bytes] | TransportError] = SimpleQueue()
+        Thread(target=lambda: answers.put(self._exchange(frames, deadline)), name="elevator-fake", daemon=True).start()
         try:
             return answers.get(timeout=min(deadline.remaining(), _MAX_WAIT))
         except Empty:
@@ -77,7 +115,7 @@ class FakeTransport(Transport):
             ) from None
 
     def answer(self, frames: Sequence[bytes]) -> list[bytes]:
-        """Return the server's answer to a message."""
+        """Return the application's answer to a message, whatever the interceptors and faults."""
         thread = get_ident()
         try:
             EXECUTING.add(thread)
@@ -89,13 +127,51 @@ class FakeTransport(Transport):
         finally:
             EXECUTING.discard(thread)
 
+    def exchange(self, frames: Sequence[bytes]) -> Flow[Sequence[bytes]]:
+        """Answer a message as a flow, through the interceptors; a TransportError is raised where there is no answer."""
+        if self._forward is None:
+            return self.answer(frames)
+        from pyelevator.transports.fake_wire import exchange  # it needs the application's room
+
+        return (yield from exchange(self._reader.read(frames, None, self._connection), self._forward))
+
+    def perform(self, effect: Send[Any]) -> Response:
+        """Execute a request that the interceptors have sent."""
+        thread = get_ident()
+        try:
+            EXECUTING.add(thread)
+            return self.application(effect.request)
+        finally:
+            EXECUTING.discard(thread)
+
+    def _exchange(self, frames: Sequence[bytes], deadline: Deadline) -> Sequence[bytes] | TransportError:
+        """Return the answer within the deadline. What comes later is executed, and nobody hears of it."""
+        is_overdue = False
+
+        def perform(effect: Effect) -> Response | None:
+            nonlocal is_overdue
+            if isinstance(effect, Send):
+                return self.perform(effect)
+            is_overdue = is_overdue or effect.seconds > deadline.remaining()
+            time.sleep(min(effect.seconds, deadline.remaining()))
+            return None
+
+        try:
+            answer = drive(self.exchange(frames), perform)
+        except TransportError as error:
+            return error
+        return RequestTimeout(request_timeout_message(self.url, deadline)) if is_overdue else answer
+
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         try:
-            return self._replies.popleft()
+            reply = self._replies.popleft()
         except IndexError:
             raise RequestTimeout(
                 f"no answer of {self.url} is pending (waiting {deadline.seconds} s would not help)"
             ) from None
+        if isinstance(reply, TransportError):
+            raise reply
+        return reply
 
     def reset(self) -> None:
         self.close()
@@ -105,13 +181,68 @@ class FakeTransport(Transport):
         self.application.connection_ended(self._connection)
 
     def clone(self) -> Self:
-        return type(self)(self.application, self._codecs)
+        other = copy(self)
+        other._connect()
+        return other
 
     def to_async(self) -> AsyncTransport:
         from pyelevator.transports.fake_aio import AsyncFakeTransport  # asyncio is only imported where it is used
 
-        clone = self.clone()
-        return AsyncFakeTransport(clone.url, clone.answer, clone.close)
+        return AsyncFakeTransport(self.clone(), is_intercepted=self._forward is not None)
+
+
+def named_fake(name: str) -> FakeTransport:
+    """Return a transport to the fake of this process that has this name; the first use makes it, empty.
+
+    ``Elevator.from_url("fake://shop")`` connects to the one named ``shop``. It stays until :func:`remove_fake`.
+
+    >>> named_fake("shop").application is named_fake("shop").application
+    True
+
+    Raises:
+        UsageError: it is no name.
+    """
+    _check_name(name)
+    fake = _NAMED.get(name) or _NAMED.setdefault(name, _name(FakeTransport(), name))
+    return fake.clone()
+
+
+def add_fake(name: str, fake: FakeTransport) -> None:
+    """Give a fake a name, so that programs which take only a URL can use it.
+
+    Args:
+        name: of ASCII letters, digits, dots, hyphens and underscores.
+        fake: clients that are connected to it already stay as they are.
+
+    Raises:
+        UsageError: it is no name, or another fake has it.
+    """
+    _check_name(name)
+    if _NAMED.setdefault(name, _name(fake.clone(), name)).application is not fake.application:
+        raise UsageError(f"there is a fake named {name!r} already; remove_fake({name!r}) forgets it")
+
+
+def remove_fake(name: str) -> None:
+    """Forget the fake of a name: who connects to the name next gets a new, empty one. None of that name is fine."""
+    _NAMED.pop(name, None)
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not FAKE_NAME.fullmatch(name):
+        raise UsageError(f"{shown(str(name))!r:.60} does not name a fake; {FAKE_NAME_RULE}")
+
+
+def _name(fake: FakeTransport, name: str) -> FakeTransport:
+    fake._name = name
+    return fake
+
+
+def _injectors(faults: "Sequence[Fault]") -> tuple[Interceptor, ...]:
+    if not faults:
+        return ()
+    from pyelevator.interceptors import Faults  # few fakes have any
+
+    return (Faults(faults),)
 
 
 def _in_memory() -> "Application":

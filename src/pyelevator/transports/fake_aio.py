@@ -1,41 +1,97 @@
 """The fake on an event loop."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any, Protocol
 
+from pyelevator.errors import RequestTimeout, TransportError
+from pyelevator.flows import Effect, Flow, Send, drive_async
+from pyelevator.messages import Response
 from pyelevator.transports.base import AsyncTransport, Receiver
+
+
+class Exchange(Protocol):
+    """What answers messages: a FakeTransport, which has the same methods."""
+
+    @property
+    def url(self) -> str:
+        """The URL, for messages."""
+
+    def answer(self, frames: Sequence[bytes]) -> list[bytes]:
+        """Return the application's answer to a message."""
+
+    def exchange(self, frames: Sequence[bytes]) -> Flow[Sequence[bytes]]:
+        """Answer a message as a flow, through interceptors."""
+
+    def perform(self, effect: Send[Any]) -> Response:
+        """Execute a request that the flow sends."""
+
+    def close(self) -> None:
+        """Tell the application that the connection has ended."""
 
 
 class AsyncFakeTransport(AsyncTransport):
     """The application in process, which answers in a later turn of the loop, so that awaits interleave.
 
     Args:
-        url: of the fake, for messages.
-        answer: returns the answer to a message.
-        leave: tells the application that the connection has ended.
+        fake: a transport of its own to the same application.
+        is_intercepted: requests pass interceptors, which may wait.
     """
 
-    def __init__(self, url: str, answer: Callable[[Sequence[bytes]], list[bytes]], leave: Callable[[], None]) -> None:
-        self._url, self._answer, self._leave = url, answer, leave
+    def __init__(self, fake: Exchange, *, is_intercepted: bool) -> None:
+        self._fake, self._is_intercepted = fake, is_intercepted
         self._receiver: Receiver | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lost: TransportError | None = None
 
     @property
     def url(self) -> str:
-        return self._url
+        return self._fake.url
 
     def open(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
 
     def send(self, frames: Sequence[bytes]) -> bool:
-        self._loop.call_soon(self._deliver, frames)
+        if self._is_intercepted:
+            task = self._loop.create_task(self._exchange(frames))
+            self._tasks.add(task)
+            task.add_done_callback(self._end)
+        else:
+            self._loop.call_soon(self._deliver, frames)
         return True
 
     def _deliver(self, frames: Sequence[bytes]) -> None:
-        answer = self._answer(frames)
+        answer = self._fake.answer(frames)
         if self._receiver is not None:
             self._receiver.message_received(answer)
 
+    async def _exchange(self, frames: Sequence[bytes]) -> None:
+        """Answer a message through the interceptors."""
+        try:
+            answer = await drive_async(self._fake.exchange(frames), self._perform)
+        except TransportError as error:
+            self._lost = error
+            return
+        if self._receiver is not None:
+            self._receiver.message_received(answer)
+
+    async def _perform(self, effect: Effect) -> Response | None:
+        if isinstance(effect, Send):
+            return self._fake.perform(effect)
+        await asyncio.sleep(effect.seconds)
+        return None
+
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        """Say that messages were lost. A dropped one costs no other its answer, as the loss of the connection does."""
+        self._tasks.discard(task)
+        lost = self._lost
+        if lost is not None and self._receiver is not None and not (self._tasks and type(lost) is RequestTimeout):
+            self._lost = None
+            self._receiver.connection_lost(lost)
+
     def close(self) -> None:
         self._receiver = None
-        self._leave()
+        for task in self._tasks:
+            task.cancel()
+        self._fake.close()

@@ -6,6 +6,7 @@
     ipc:///run/elevator.sock?db=testdb
     tcp://host/testdb?curve_key=/home/me/alice.key_secret&server_key=/home/me/server.key
     fake://
+    fake://shop/testdb
 
 Keys are named by their files, because URLs end up in process lists and logs.
 """
@@ -22,6 +23,8 @@ from pyelevator.transports.curve import Curve
 
 DEFAULT_PORT: Final = 4141
 SCHEMES: Final = ("tcp", "ipc", "fake")
+FAKE_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+FAKE_NAME_RULE: Final = "a name has ASCII letters, digits, '.', '-' and '_', and 100 characters at most: fake://shop"
 _OptionParsers: TypeAlias = Mapping[str, tuple[str, Callable[[str], Any]]]
 
 
@@ -62,7 +65,7 @@ class ParsedUrl:
 
     Attributes:
         scheme: ``tcp``, ``ipc`` or ``fake``.
-        address: ``host:port``, the path of a socket file, or empty.
+        address: ``host:port``, the path of a socket file, the name of a fake, or empty.
         options: keyword arguments of the client, ``db_name`` among them.
     """
 
@@ -99,8 +102,7 @@ def parse_url(url: str, extra_options: Mapping[str, Callable[[str], Any]] | None
         raise UsageError(
             f"{shown(url)!r} is no URL of an Elevator server; it starts with one of tcp://, ipc:// and fake://"
         )
-    read = _tcp if parts.scheme == "tcp" else _path
-    address, database = read(url)
+    address, database = _PLACES[parts.scheme](url)
     options = {"db_name": database} if database else {}
     known = {**_OPTIONS, **{name: (name, read) for name, read in (extra_options or {}).items()}}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
@@ -122,16 +124,27 @@ def _tcp(url: str) -> tuple[str, str]:
     return f"{host}:{DEFAULT_PORT if port is None else port}", unquote(parts.path[1:])
 
 
-def _path(url: str) -> tuple[str, str]:
+def _ipc(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     path = unquote(parts.netloc + parts.path)
     if _has_user(parts.netloc):
         raise UsageError(f"{shown(url)!r} has a user, and an Elevator server knows none; a path may begin with ./")
-    if parts.scheme == "ipc" and not path:
+    if not path:
         raise UsageError(f"{shown(url)!r} names no socket file; a URL looks like ipc:///run/elevator.sock")
-    if parts.scheme == "fake" and path:
-        raise UsageError(f"{shown(url)!r}: a fake has no address; fake:// is a server of its own, options follow a ?")
     return path, ""
+
+
+def _fake(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    if parts.netloc and not FAKE_NAME.fullmatch(parts.netloc):
+        raise UsageError(f"{shown(url)!r} names no fake; {FAKE_NAME_RULE}")
+    if parts.fragment:
+        raise UsageError(f"{shown(url)!r} has a fragment, and an Elevator server knows none")
+    return parts.netloc, unquote(parts.path[1:])
+
+
+_PLACES: Final[Mapping[str, Callable[[str], tuple[str, str]]]] = {"tcp": _tcp, "ipc": _ipc, "fake": _fake}
+"""Scheme -> what finds the address and the database in a URL."""
 
 
 def _boolean(text: str) -> bool:
