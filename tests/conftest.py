@@ -33,6 +33,7 @@ SLOW = [
     "codec/test_weight.py",
     "conformance",
     "docs",
+    "dumps/test_commands.py",
     "engines/leveldb/test_damage_matrix.py",
     "engines/test_engine_model.py",
     "fuzz",

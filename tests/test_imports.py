@@ -23,13 +23,14 @@ ROWS = [
     {"transports"},
     {"auth"},
     {"client", "server", "proxy"},
-    {"config", "loadtest"},
+    {"config", "dumps", "loadtest"},
     {"cli", "testing"},
     {"__main__"},
 ]
 OWNERS = {
-    "msgpack": {"codec"},
+    "msgpack": {"codec", "dumps"},
     "lz4": {"codec"},
+    "zstandard": {"dumps"},
     "nacl": {"transports"},
     "zmq": {"transports", "server", "proxy"},
     "plyvel": {"engines"},

@@ -13,6 +13,10 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "serve": "serve:serve",
         "proxy": "proxy:proxy",
     },
+    "Backup": {
+        "dump": "dump:dump",
+        "load": "dump:load",
+    },
     "Tools": {
         "ping": "ping:ping",
         "bench": "bench:bench",

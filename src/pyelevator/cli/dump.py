@@ -1,0 +1,215 @@
+"""``elevator dump`` and ``elevator load``: whole databases to a file and back, through the wire."""
+
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import IO, Any, Final
+
+import click
+
+from pyelevator import dumps
+from pyelevator.cli.connection import ConnectionOptions, connection_options
+from pyelevator.dumps.dumping import OnProgress
+
+_TIMEOUT: Final = 60.0
+"""Seconds for each answer, unless the command line says otherwise."""
+
+_FORMATS: Final[dict[str, Callable[[IO[bytes], str], dumps.DumpWriter]]] = {
+    "binary": dumps.BinaryWriter,
+    "jsonl": lambda file, _: dumps.JsonLinesWriter(file),
+}
+
+quiet_option: Final = click.option("--quiet", is_flag=True, help="Print errors only.")
+
+
+
+class ProgressLine:
+    """Prints how far the work has come, once a second, in one line of a terminal.
+
+    Args:
+        verb: what is done, as it was at the end: ``dumped``.
+        quiet: print nothing.
+    """
+
+    def __init__(self, verb: str, *, quiet: bool) -> None:
+        self._verb, self._quiet = verb, quiet
+        self._is_terminal = sys.stderr.isatty()
+        self._started = self._shown_at = time.monotonic()
+        self._is_shown = False
+
+    def __call__(self, database: str, pairs: int, nbytes: int) -> None:
+        """Show it, if a second has passed."""
+        now = time.monotonic()
+        if self._quiet or not self._is_terminal or now - self._shown_at < 1:
+            return
+        self._shown_at, self._is_shown = now, True
+        click.echo(f"\r\x1b[K{database}: {pairs:,} pairs, {nbytes / 1e6:,.1f} MB", nl=False, err=True)
+
+    def finish(self, totals: dumps.DumpTotals) -> None:
+        """Print what it adds up to."""
+        if self._quiet:
+            return
+        seconds = time.monotonic() - self._started
+        clear = "\r\x1b[K" if self._is_shown else ""
+        databases = f"{totals.databases:,} database{'' if totals.databases == 1 else 's'}"
+        done = f"{self._verb} {totals.pairs:,} pairs of {databases}, {totals.nbytes / 1e6:,.1f} MB in {seconds:.1f} s"
+        click.echo(clear + done, err=True)
+
+
+@click.command()
+@click.argument("databases", nargs=-1, metavar="[DB]...")
+@click.option(
+    "-o", "--output", metavar="FILE", help="Write to FILE, which appears when it is complete. Default: stdout."
+)
+@click.option("--prefix", metavar="PREFIX", help="Only keys that start with PREFIX.")
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(list(_FORMATS)),
+    default="binary",
+    show_default=True,
+    help="jsonl is for people and their tools: a line for each pair.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(list(dumps.COMPRESSIONS)),
+    default="lz4",
+    show_default=True,
+    help="Of the binary format.",
+)
+@click.option("--no-snapshot", is_flag=True, help="For old servers: the pages need not be of one moment.")
+@connection_options(database=False)
+@quiet_option
+def dump(
+    databases: tuple[str, ...],
+    *,
+    connection: ConnectionOptions,
+    output: str | None,
+    prefix: str | None,
+    format_name: str,
+    compression: str,
+    no_snapshot: bool,
+    quiet: bool,
+) -> None:
+    """Write databases to stdout, each as it is at one moment; all of them if none is named.
+
+    `elevator load` reads what this writes, of any size. A dump that was interrupted has no end, and is refused.
+    """
+    progress = ProgressLine("dumped", quiet=quiet)
+    timeout = _timeout(connection)
+    with (
+        _output(output, is_binary=format_name == "binary") as file,
+        connection.open(auto_connect=False) as client,
+    ):
+        names = databases or tuple(client.listdb(timeout=timeout))
+        writer = _FORMATS[format_name](file, compression)
+        totals = dumps.dump(
+            client, writer, names, prefix=prefix, snapshot=not no_snapshot, timeout=timeout, on_progress=progress
+        )
+    progress.finish(totals)
+
+
+def _timeout(connection: ConnectionOptions) -> float:
+    """Return the seconds for each answer: there is much in one."""
+    timeout: float = connection.options.get("timeout", _TIMEOUT)
+    return timeout
+
+
+@contextmanager
+def _output(path: str | None, *, is_binary: bool) -> Iterator[IO[bytes]]:
+    """Open what a dump is written to; a file has its name only when it is complete."""
+    if path is not None:
+        with _new_file(Path(path)) as file:
+            yield file
+        return
+    stdout = sys.stdout.buffer
+    if is_binary and stdout.isatty():
+        raise click.UsageError("a dump is not for a terminal; redirect it (> FILE), or use --output FILE")
+    yield stdout
+    stdout.flush()
+    with suppress(OSError, ValueError):  # a pipe has no disk
+        os.fsync(stdout.fileno())
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    temporary = path.with_name(f".{path.name}.{token_hex(8)}.partial")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+@click.command()
+@click.argument("file", metavar="FILE")
+@click.argument("databases", nargs=-1, metavar="[DB]...")
+@click.option("--to-db", metavar="NAME", help="Load the one database of the dump, or the one named, into NAME.")
+@click.option("--prefix", metavar="PREFIX", help="Only keys that start with PREFIX.")
+@click.option("--merge", is_flag=True, help="Load among the pairs of databases that are not empty, and overwrite.")
+@click.option("--check", is_flag=True, help="Only check that FILE is complete and sound; no server is needed.")
+@click.option(
+    "--positions",
+    metavar="DIR",
+    type=click.Path(file_okay=False, exists=True),
+    help="Where to keep how far it has come, so that it can go on. Default: beside FILE; for stdin, nowhere.",
+)
+@connection_options(database=False)
+@quiet_option
+def load(
+    file: str, databases: tuple[str, ...], positions: str | None, quiet: bool, check: bool, **options: Any
+) -> None:
+    """Load FILE, which `elevator dump` has written, - for stdin; all of its databases if none is named.
+
+    Missing databases are created; those that hold pairs already take --merge. FILE is checked to its end before
+    anything is written. After an interruption, the same command goes on from where it was.
+    """
+    with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as opened:
+        is_regular = stat.S_ISREG(os.fstat(opened.fileno()).st_mode)
+        if check or is_regular:
+            totals = dumps.check_dump(dumps.open_dump(opened))
+        if check:
+            click.echo(f"sound: {totals.pairs:,} pairs of {totals.databases:,} databases")
+            return
+        if is_regular:
+            opened.seek(0)
+        _load(opened, databases, _position_files(file, positions), ProgressLine("loaded", quiet=quiet), **options)
+
+
+def _position_files(file: str, directory: str | None) -> dumps.PositionFiles | None:
+    if file == "-" and directory is None:
+        return None
+    path = Path("stdin" if file == "-" else file)
+    return dumps.PositionFiles(path.parent if directory is None else Path(directory), path.name)
+
+
+def _load(
+    file: IO[bytes],
+    databases: tuple[str, ...],
+    positions: dumps.PositionFiles | None,
+    progress: ProgressLine,
+    *,
+    connection: ConnectionOptions,
+    to_db: str | None,
+    prefix: str | None,
+    merge: bool,
+) -> None:
+    options = dumps.LoadOptions(databases, to_db, os.fsencode(prefix or ""), merge, _timeout(connection))
+    on_progress: OnProgress = progress
+    with connection.open(auto_connect=False) as client:
+        totals = dumps.load(client, dumps.open_dump(file), options, positions=positions, on_progress=on_progress)
+    progress.finish(totals)

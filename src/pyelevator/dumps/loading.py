@@ -1,0 +1,235 @@
+"""Loading a dump into databases, in batches, from where an interrupted load has come to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import define, evolve, frozen
+
+from pyelevator.client import Elevator
+from pyelevator.dumps.dumping import OnProgress
+from pyelevator.dumps.positions import Position, PositionFiles
+from pyelevator.dumps.records import (
+    DatabaseEnd,
+    DatabaseStart,
+    DumpEnd,
+    DumpError,
+    DumpReader,
+    DumpStart,
+    DumpTotals,
+    Pair,
+    Pairs,
+)
+from pyelevator.errors import DatabaseError, MessageTooLarge
+
+_POSITION_BYTES: Final = 32 << 20
+"""Bytes after which the position is recorded: waiting for the server's disk takes time."""
+
+
+@frozen
+class LoadOptions:
+    """What to load, and where to.
+
+    Attributes:
+        databases: the names of those to load; all if there are none.
+        to_db: the name of the database to load the only one into; its own if None.
+        prefix: only keys that start with it.
+        merge: load into databases that hold pairs already, and overwrite those of the same key.
+        timeout: seconds for each batch.
+    """
+
+    databases: tuple[str, ...] = ()
+    to_db: str | None = None
+    prefix: bytes = b""
+    merge: bool = False
+    timeout: float | None = None
+
+
+@define
+class _Target:
+    """The database that is being loaded.
+
+    Attributes:
+        position: up to the last record that was read.
+        resume: where an interrupted load has come to.
+        held: the pairs of that record, which are written when the next record shows whether the disk is to be waited
+            for.
+        loaded, nbytes: pairs that were written, and their bytes.
+        unrecorded: bytes since the last position that was recorded.
+    """
+
+    position: Position
+    resume: Position | None
+    held: Sequence[Pair] = ()
+    loaded: int = 0
+    nbytes: int = 0
+    unrecorded: int = 0
+
+
+def load(
+    client: Elevator[bytes],
+    reader: DumpReader,
+    options: LoadOptions | None = None,
+    *,
+    positions: PositionFiles | None = None,
+    on_progress: OnProgress = lambda *_: None,
+) -> DumpTotals:
+    """Load a dump; missing databases are created, and memory is needed for a few records.
+
+    Each record is one batch. What was loaded when an error is raised stays; with ``positions``, the next load goes on
+    from there.
+
+    Args:
+        client: with ``encoding=None``; it is connected to one database after the other.
+        reader: of the dump.
+        options: what to load, and where to.
+        positions: keep how far it has come.
+        on_progress: called from time to time.
+
+    Returns:
+        What was written.
+
+    Raises:
+        DumpError: the dump is damaged or incomplete, has no such database, or a database holds pairs already.
+    """
+    loader = _Loader(client, reader, options or LoadOptions(), positions, on_progress)
+    for record in reader:
+        _STEPS[type(record)](loader, record)
+    loader.finish()
+    return loader.totals
+
+
+class _Loader:
+    def __init__(
+        self,
+        client: Elevator[bytes],
+        reader: DumpReader,
+        options: LoadOptions,
+        positions: PositionFiles | None,
+        on_progress: OnProgress,
+    ) -> None:
+        self._client, self._reader, self._options = client, reader, options
+        self._positions, self._on_progress = positions, on_progress
+        self._dump = ""
+        self._target: _Target | None = None
+        self._loaded: list[str] = []
+        self.totals = DumpTotals()
+
+    def start(self, record: DumpStart) -> None:
+        self._dump = record.id
+
+    def start_database(self, record: DatabaseStart) -> None:
+        if self._options.databases and record.name not in self._options.databases:
+            return
+        if self._loaded and self._options.to_db is not None:
+            raise DumpError("the dump has several databases; name the one to load with --to-db")
+        self._loaded.append(record.name)
+        name = self._options.to_db or record.name
+        self._connect(name)
+        position = Position(
+            self._dump,
+            record.name,
+            self._client._handle.uid or "",
+            self._options.prefix.hex(),
+            0,
+            self._reader.checksum,
+        )
+        resume = self._positions.read(position) if self._positions and self._dump else None
+        if resume is None and not self._options.merge:
+            self._check_empty(name)
+        self._target = _Target(position, resume)
+        if resume is None:
+            self._record(self._target)
+
+    def _connect(self, name: str) -> None:
+        timeout = self._options.timeout
+        try:
+            self._client.connect(name, timeout=timeout)
+        except DatabaseError:
+            self._client.createdb(name, timeout=timeout)
+            self._client.connect(name, timeout=timeout)
+
+    def _check_empty(self, name: str) -> None:
+        if self._client.Slice(None, 1, timeout=self._options.timeout):
+            raise DumpError(
+                f"the database {name} holds pairs already; --to-db NAME loads into another one, --merge among them, "
+                "overwriting those of the same keys"
+            )
+
+    def write(self, record: Pairs) -> None:
+        target = self._target
+        if target is None:
+            return
+        self._flush(target, is_due=target.unrecorded >= _POSITION_BYTES)
+        pairs = target.position.pairs + record.count
+        target.position = evolve(target.position, pairs=pairs, checksum=self._reader.checksum)
+        if target.resume is not None and pairs <= target.resume.pairs:
+            self._check_same(target.position, target.resume)
+        else:
+            prefix = self._options.prefix
+            target.held = [pair for pair in record.read() if pair[0].startswith(prefix)] if prefix else record.read()
+
+    def _flush(self, target: _Target, *, is_due: bool) -> None:
+        """Write the pairs that are held, and record the position if that is due."""
+        pairs, target.held = target.held, ()
+        if pairs:
+            size = sum([len(key) + len(value) for key, value in pairs])
+            self._write_batch(pairs, sync=is_due and "sync" in self._client._handle.features)
+            target.loaded, target.nbytes = target.loaded + len(pairs), target.nbytes + size
+            target.unrecorded += size
+            self._on_progress(target.position.database, target.loaded, target.nbytes)
+        if is_due:
+            self._record(target)
+
+    def _check_same(self, position: Position, resume: Position) -> None:
+        if position.pairs == resume.pairs and position.checksum != resume.checksum:
+            path = self._positions.path(resume.uid) if self._positions else ""
+            raise DumpError(
+                f"the dump has changed since it was loaded in part; remove {path} to load it from its beginning"
+            )
+
+    def _write_batch(self, pairs: Sequence[Pair], *, sync: bool) -> None:
+        """Write pairs in one batch, or in as few as the server's limit lets them be."""
+        batch = self._client.WriteBatch(timeout=self._options.timeout)
+        try:
+            for key, value in pairs:
+                batch.Put(key, value)
+            batch.Write(sync=sync)
+        except MessageTooLarge:
+            if len(pairs) < 2:
+                raise
+            batch.Clear()
+            middle = len(pairs) // 2
+            self._write_batch(pairs[:middle], sync=False)
+            self._write_batch(pairs[middle:], sync=sync)
+        finally:
+            batch.Clear()
+
+    def _record(self, target: _Target) -> None:
+        target.unrecorded = 0
+        if self._positions is not None and self._dump:
+            self._positions.write(target.position)
+
+    def end_database(self, _: DatabaseEnd) -> None:
+        target, self._target = self._target, None
+        if target is not None:
+            self._flush(target, is_due=True)
+            databases, pairs, nbytes = self.totals.databases, self.totals.pairs, self.totals.nbytes
+            self.totals = DumpTotals(databases + 1, pairs + target.loaded, nbytes + target.nbytes)
+
+    def finish(self) -> None:
+        """Check that every database that was named was there, and forget the positions."""
+        missing = [name for name in self._options.databases if name not in self._loaded]
+        if missing:
+            raise DumpError(f"the dump has no database {', '.join(missing)}")
+        if self._positions is not None:
+            self._positions.remove()
+
+
+_STEPS: Final[Mapping[type, Callable[[_Loader, Any], None]]] = {
+    DumpStart: _Loader.start,
+    DatabaseStart: _Loader.start_database,
+    Pairs: _Loader.write,
+    DatabaseEnd: _Loader.end_database,
+    DumpEnd: lambda *_: None,
+}
+"""Kind of a record -> what a load does with it."""

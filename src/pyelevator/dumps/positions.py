@@ -1,0 +1,92 @@
+"""Positions: how far a load has come, in small files, so that an interrupted one goes on from there."""
+
+import json
+import os
+import re
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+from attrs import asdict, evolve, frozen
+
+from pyelevator.dumps.records import DumpError
+
+_SUFFIX: Final = ".loading"
+
+
+@frozen
+class Position:
+    """A point in a database of a dump, up to which it has been loaded and has reached the server's disk.
+
+    Attributes:
+        dump: the id of the dump.
+        database: its name in the dump.
+        uid: of the database that it is loaded into.
+        prefix: of the keys that are loaded, in hexadecimal digits.
+        pairs: how many of its pairs are there.
+        checksum: of the dump up to there.
+    """
+
+    dump: str
+    database: str
+    uid: str
+    prefix: str
+    pairs: int
+    checksum: int
+
+
+class PositionFiles:
+    """The files that keep the positions of one dump, one for each database that it is loaded into.
+
+    Args:
+        directory: that they are in.
+        name: what their names begin with: that of the dump's file.
+    """
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory, self._name = directory, name
+        self._written: set[Path] = set()
+
+    def path(self, uid: str) -> Path:
+        """Return the path of the file for a database."""
+        return self._directory / f"{self._name}.{re.sub('[^0-9A-Za-z]', '', uid)[:12]}{_SUFFIX}"
+
+    def read(self, start: Position) -> Position | None:
+        """Return how far a load has come; None if it was not begun, or is of another dump or other keys.
+
+        Args:
+            start: of the load.
+
+        Raises:
+            DumpError: the file is damaged.
+        """
+        path = self.path(start.uid)
+        try:
+            position = Position(**json.loads(path.read_bytes()))
+            is_same = evolve(start, pairs=int(position.pairs), checksum=position.checksum) == position
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            raise DumpError(f"{path} is damaged; remove it to load the dump from its beginning") from error
+        self._written.add(path)
+        return position if is_same else None
+
+    def write(self, position: Position) -> None:
+        """Record a position: afterwards the file has either the old one or this one, whatever happens."""
+        path = self.path(position.uid)
+        temporary = path.with_name(f".{path.name}.{token_hex(8)}")
+        try:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                json.dump(asdict(position), file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        self._written.add(path)
+
+    def remove(self) -> None:
+        """Remove the files, when all is loaded."""
+        for path in self._written:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,167 @@
+"""What a dump consists of, in whichever format it is written."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+from pyelevator.errors import ElevatorError
+
+Pair: TypeAlias = tuple[bytes, bytes] | list[bytes]
+"""A key and its value."""
+
+
+class DumpError(ElevatorError):
+    """A dump cannot be read, written or loaded; the text says what to do."""
+
+
+@frozen
+class DumpStart:
+    """The beginning of a dump.
+
+    Attributes:
+        id: a random one, in hexadecimal digits; empty in a file that somebody has written by hand.
+    """
+
+    id: str
+
+
+@frozen
+class DatabaseStart:
+    """The beginning of a database; its pairs follow, in the order of the keys.
+
+    Attributes:
+        name: of the database.
+    """
+
+    name: str
+
+
+@frozen(eq=False)
+class Pairs:
+    """Some pairs of a database.
+
+    Attributes:
+        count: how many there are.
+        read: returns them. It raises DumpError if they are not what they are said to be.
+    """
+
+    count: int
+    read: Callable[[], Sequence[Pair]]
+
+
+@frozen
+class DatabaseEnd:
+    """The end of a database.
+
+    Attributes:
+        pairs: how many it has.
+    """
+
+    pairs: int
+
+
+@frozen
+class DumpEnd:
+    """The end of a dump, without which it is incomplete.
+
+    Attributes:
+        databases: how many it has.
+    """
+
+    databases: int
+
+
+Record: TypeAlias = DumpStart | DatabaseStart | Pairs | DatabaseEnd | DumpEnd
+
+
+@frozen
+class DumpTotals:
+    """What a dump, or what was loaded of it, adds up to.
+
+    Attributes:
+        databases, pairs: how many there are.
+        nbytes: bytes of the keys and values.
+    """
+
+    databases: int = 0
+    pairs: int = 0
+    nbytes: int = 0
+
+
+class DumpWriter(ABC):
+    """Writes the records of one dump, in order."""
+
+    @abstractmethod
+    def begin(self, id: str) -> None:
+        """Write the beginning of the dump."""
+
+    @abstractmethod
+    def begin_database(self, name: str) -> None:
+        """Write the beginning of a database."""
+
+    @abstractmethod
+    def write_pairs(self, items: Sequence[bytes]) -> None:
+        """Write some pairs of the database: key, value, key, value."""
+
+    @abstractmethod
+    def end_database(self, pairs: int) -> None:
+        """Write the end of a database with so many pairs."""
+
+    @abstractmethod
+    def end(self, databases: int) -> None:
+        """Write the end of the dump."""
+
+
+class DumpReader(ABC):
+    """Iterates over the records of one dump.
+
+    Attributes:
+        checksum: of everything up to the last record.
+    """
+
+    checksum: int = 0
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Record]:
+        """Return the records.
+
+        Raises:
+            DumpError: while iterating: the file is damaged or incomplete.
+        """
+
+
+def check_order(records: Iterator[Any]) -> Iterator[Any]:
+    """Yield the records of a dump, and check that they come in order and in the numbers that the ends say.
+
+    Raises:
+        DumpError: they do not.
+    """
+    expected: tuple[type, ...] = (DumpStart,)
+    databases = pairs = 0
+    for record in records:
+        if not isinstance(record, expected):
+            raise DumpError(f"the dump is damaged: it has {type(record).__name__} where it cannot be")
+        if isinstance(record, Pairs):
+            pairs += record.count
+        elif isinstance(record, DatabaseStart):
+            databases, pairs = databases + 1, 0
+        elif isinstance(record, DatabaseEnd) and record.pairs != pairs:
+            raise DumpError(f"the dump is damaged: it has {pairs:,} pairs of a database of {record.pairs:,}")
+        elif isinstance(record, DumpEnd) and record.databases != databases:
+            raise DumpError(f"the dump is damaged: it has {databases:,} of {record.databases:,} databases")
+        yield record
+        expected = _FOLLOWING[type(record)]
+    if expected:
+        raise DumpError("the dump is incomplete: its end is missing; make it again")
+
+
+_FOLLOWING: dict[type, tuple[type, ...]] = {
+    DumpStart: (DatabaseStart, DumpEnd),
+    DatabaseStart: (Pairs, DatabaseEnd),
+    Pairs: (Pairs, DatabaseEnd),
+    DatabaseEnd: (DatabaseStart, DumpEnd),
+    DumpEnd: (),
+}
+"""Kind of a record -> the kinds of which one follows it."""
