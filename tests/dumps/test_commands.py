@@ -53,7 +53,7 @@ def test_a_dump_to_stdout_is_loaded_from_a_file(server, client, tmp_path, option
         code, _, err = run(server, "dump", "default", *options, stdout=file)
     assert (code, err.startswith("dumped 8,000 pairs of 1 database, 3.2 MB in ")) == (0, True)
     assert run(server, "load", "--check", tmp_path / "f", stdout=subprocess.PIPE)[1] == (
-        b"sound: 8,000 pairs of 1 databases\n"
+        b"sound: 8,000 pairs of 1 database\n"
     )
     assert run(server, "load", tmp_path / "f", "--to-db", name, "--quiet") == (0, None, "")
     assert of(client, name) == PAIRS

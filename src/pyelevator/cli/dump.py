@@ -24,8 +24,12 @@ _FORMATS: Final[dict[str, Callable[[IO[bytes], str], dumps.DumpWriter]]] = {
     "jsonl": lambda file, _: dumps.JsonLinesWriter(file),
 }
 
-quiet_option: Final = click.option("--quiet", is_flag=True, help="Print errors only.")
-
+quiet_option: Final = click.option(
+    "--progress/--quiet",
+    "progress",
+    default=None,
+    help="Print how far it has come each second, or nothing. Default: the former on a terminal.",
+)
 
 
 class ProgressLine:
@@ -33,32 +37,35 @@ class ProgressLine:
 
     Args:
         verb: what is done, as it was at the end: ``dumped``.
-        quiet: print nothing.
+        shown: True prints it; False prints nothing, and None only the sum at the end, if stderr is no terminal.
     """
 
-    def __init__(self, verb: str, *, quiet: bool) -> None:
-        self._verb, self._quiet = verb, quiet
+    def __init__(self, verb: str, *, shown: bool | None) -> None:
+        self._verb, self._shown = verb, shown
         self._is_terminal = sys.stderr.isatty()
+        self._clear = "\r\x1b[K" if self._is_terminal else ""
         self._started = self._shown_at = time.monotonic()
-        self._is_shown = False
 
     def __call__(self, database: str, pairs: int, nbytes: int) -> None:
         """Show it, if a second has passed."""
         now = time.monotonic()
-        if self._quiet or not self._is_terminal or now - self._shown_at < 1:
+        is_shown = self._is_terminal if self._shown is None else self._shown
+        if not is_shown or now - self._shown_at < 1:
             return
-        self._shown_at, self._is_shown = now, True
-        click.echo(f"\r\x1b[K{database}: {pairs:,} pairs, {nbytes / 1e6:,.1f} MB", nl=False, err=True)
+        self._shown_at = now
+        click.echo(f"{self._clear}{database}: {pairs:,} pairs, {nbytes / 1e6:,.1f} MB", nl=not self._clear, err=True)
 
     def finish(self, totals: dumps.DumpTotals) -> None:
         """Print what it adds up to."""
-        if self._quiet:
+        if self._shown is False:
             return
         seconds = time.monotonic() - self._started
-        clear = "\r\x1b[K" if self._is_shown else ""
-        databases = f"{totals.databases:,} database{'' if totals.databases == 1 else 's'}"
-        done = f"{self._verb} {totals.pairs:,} pairs of {databases}, {totals.nbytes / 1e6:,.1f} MB in {seconds:.1f} s"
-        click.echo(clear + done, err=True)
+        done = f"{self._verb} {_describe(totals)}, {totals.nbytes / 1e6:,.1f} MB in {seconds:.1f} s"
+        click.echo(self._clear + done, err=True)
+
+
+def _describe(totals: dumps.DumpTotals) -> str:
+    return f"{totals.pairs:,} pairs of {totals.databases:,} database{'' if totals.databases == 1 else 's'}"
 
 
 @click.command()
@@ -94,13 +101,14 @@ def dump(
     format_name: str,
     compression: str,
     no_snapshot: bool,
-    quiet: bool,
+    progress: bool | None,
 ) -> None:
-    """Write databases to stdout, each as it is at one moment; all of them if none is named.
+    """Write databases to stdout, each as of one moment.
 
-    `elevator load` reads what this writes, of any size. A dump that was interrupted has no end, and is refused.
+    All databases if none is named. `elevator load` reads what this writes, of any size. A dump that was interrupted
+    has no end, and is refused.
     """
-    progress = ProgressLine("dumped", quiet=quiet)
+    line = ProgressLine("dumped", shown=progress)
     timeout = _timeout(connection)
     with (
         _output(output, is_binary=format_name == "binary") as file,
@@ -109,9 +117,9 @@ def dump(
         names = databases or tuple(client.listdb(timeout=timeout))
         writer = _FORMATS[format_name](file, compression)
         totals = dumps.dump(
-            client, writer, names, prefix=prefix, snapshot=not no_snapshot, timeout=timeout, on_progress=progress
+            client, writer, names, prefix=prefix, snapshot=not no_snapshot, timeout=timeout, on_progress=line
         )
-    progress.finish(totals)
+    line.finish(totals)
 
 
 def _timeout(connection: ConnectionOptions) -> float:
@@ -171,23 +179,24 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
 @connection_options(database=False)
 @quiet_option
 def load(
-    file: str, databases: tuple[str, ...], positions: str | None, quiet: bool, check: bool, **options: Any
+    file: str, databases: tuple[str, ...], positions: str | None, progress: bool | None, check: bool, **options: Any
 ) -> None:
-    """Load FILE, which `elevator dump` has written, - for stdin; all of its databases if none is named.
+    """Load a file of `elevator dump` into databases.
 
-    Missing databases are created; those that hold pairs already take --merge. FILE is checked to its end before
-    anything is written. After an interruption, the same command goes on from where it was.
+    FILE may be - for stdin. All of its databases are loaded if none is named. Missing databases are created; those
+    that hold pairs already take --merge. FILE is checked to its end before anything is written. After an
+    interruption, the same command goes on from where it was.
     """
     with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as opened:
         is_regular = stat.S_ISREG(os.fstat(opened.fileno()).st_mode)
         if check or is_regular:
             totals = dumps.check_dump(dumps.open_dump(opened))
         if check:
-            click.echo(f"sound: {totals.pairs:,} pairs of {totals.databases:,} databases")
+            click.echo(f"sound: {_describe(totals)}")
             return
         if is_regular:
             opened.seek(0)
-        _load(opened, databases, _position_files(file, positions), ProgressLine("loaded", quiet=quiet), **options)
+        _load(opened, databases, _position_files(file, positions), ProgressLine("loaded", shown=progress), **options)
 
 
 def _position_files(file: str, directory: str | None) -> dumps.PositionFiles | None:
