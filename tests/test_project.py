@@ -111,6 +111,7 @@ def test_a_test_is_slow_by_its_directory(request):
         "codec",
         "conformance",
         "docs",
+        "dumps",
         "engines",
         "fuzz",
         "integration",
