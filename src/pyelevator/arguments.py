@@ -165,6 +165,11 @@ def sync(value: bool) -> bool:
     return _flag(value, "sync")
 
 
+def create(value: bool) -> bool:
+    """Check whether a database is created if it is missing."""
+    return _flag(value, "create")
+
+
 def report(value: bool) -> bool:
     """Check whether a repair reports what it did."""
     return _flag(value, "report")

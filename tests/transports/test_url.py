@@ -20,7 +20,10 @@ from pyelevator.transports import parse_url
         ("ipc:///run/e.sock", "ipc:///run/e.sock", {}),
         ("ipc:///run/e.sock?db=x&auto_connect=no", "ipc:///run/e.sock", {"db_name": "x", "auto_connect": False}),
         ("ipc://relative.sock", "ipc://relative.sock", {}),
+        ("ipc:///e.sock?db=x&create=true", "ipc:///e.sock", {"db_name": "x", "create": True}),
         ("fake://", "fake://", {}),
+        ("fake://shop", "fake://shop", {}),
+        ("fake://shop/testdb", "fake://shop", {"db_name": "testdb"}),
     ],
 )
 def test_a_url_says_where_and_how(url, connects_to, options):

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, Unpac
 
 from attrs import evolve
 
+from pyelevator import arguments
 from pyelevator.client.decoding import ResultDecoder, decoder_for
 from pyelevator.client.operations import DEFAULT_DATABASE, DatabaseHandle
 from pyelevator.client.options import (
@@ -60,6 +61,7 @@ class BaseClient(Generic[T]):
         heartbeat: seconds after which a connection that waits or is idle asks the server whether it lives, so that
             neither takes the other for gone; 0 or None for never. A sync client looks after its idle connections in
             a thread, one for all clients of the process.
+        create: create the database if it is missing; only :meth:`connect` with a name of its own does not.
         limits: what the client takes from a server before it raises LimitExceeded, see
             :class:`~pyelevator.codec.Limits`; a connection that brings more than twice a frame at once ends.
 
@@ -67,7 +69,8 @@ class BaseClient(Generic[T]):
         UsageError: an argument makes no sense.
         ConnectTimeout: no server answered within ``timeout``, or there was none for ``connect_timeout``.
         AuthenticationFailed: the server asks for keys, or for others.
-        DatabaseError: "Database does not exist".
+        DatabaseError: "Database does not exist", or with ``create`` why it cannot be created.
+        PermissionDenied: ``create`` takes the right to create databases.
     """
 
     _default_timeout: ClassVar[float] = DEFAULT_TIMEOUT
@@ -87,6 +90,7 @@ class BaseClient(Generic[T]):
         check_heartbeat(given.heartbeat)
         self._transport = make_transport(given, 2 * codec.limits.frame_bytes)
         self._database_name = given.db_name or DEFAULT_DATABASE
+        self._creates = given.create
         self._open_session(codec, given.max_connections, given.auto_connect)
 
     __init__.__signature__ = constructor_signature()  # type: ignore[attr-defined]
@@ -101,8 +105,8 @@ class BaseClient(Generic[T]):
 
         ``tcp://host:4141/testdb?timeout=5``, ``ipc:///run/elevator.sock?db=testdb``, ``fake://`` (a server of its
         own in this process) and ``fake://shop/testdb`` (one that all clients of that name share).
-        Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect, max_connections, pool_timeout,
-        connect_timeout, heartbeat, and for a server that asks for keys curve_key and server_key (see
+        Options: db, timeout, dialect, encoding (``none`` for bytes), auto_connect, create, max_connections,
+        pool_timeout, connect_timeout, heartbeat, and for a server that asks for keys curve_key and server_key (see
         :meth:`Curve.from_files`). Every argument of the constructor but ``transport`` and ``endpoint`` can be given
         beside the URL, and counts more than what the URL says.
 
@@ -138,7 +142,15 @@ class BaseClient(Generic[T]):
             client._forward,
             client._prefetches,
         )
-        self._handle = evolve(client._handle)
+        self._handle, self._creates = evolve(client._handle), client._creates
+
+    def _target(self, db_name: str | None, create: bool | None) -> tuple[str, bool]:
+        """Return the name of the database to connect to, and whether it is created if it is missing."""
+        if create is not None:
+            arguments.create(create)
+        if db_name is None:
+            return self._database_name, self._creates if create is None else create
+        return db_name, bool(create)
 
     @property
     def db_name(self) -> str | None:

@@ -121,10 +121,23 @@ _REQUIRED_FEATURES: Final[Mapping[str, tuple[str, str]]] = {
 """Extra -> the feature that it takes, and what to say of a server that lacks it."""
 
 
-def connect(link: DatabaseHandle, name: str) -> Flow[None]:
-    """Connect to another database; the handle stays as it was if that fails."""
+def connect(link: DatabaseHandle, name: str, create: bool = False) -> Flow[None]:
+    """Connect to another database; the handle stays as it was if that fails.
+
+    Args:
+        link: becomes the handle of the database.
+        name: of the database.
+        create: create it if it is missing; another client may be as quick.
+    """
     command = DbConnect(name)
-    response = _raise_for_error(command, (yield from send(Request(command))))
+    response = yield from send(Request(command))
+    if create and response.code is ErrorCode.DATABASE:
+        creation = DbCreate(name)
+        created = yield from send(Request(creation))
+        response = yield from send(Request(command))
+        if response.code is not None:
+            _raise_for_error(creation, created)
+    _raise_for_error(command, response)
     link.set(command.name, command.result(response.payload), response.features)
 
 

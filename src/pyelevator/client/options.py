@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
 
 from attrs import evolve, field, fields, fields_dict, frozen
 
+from pyelevator import arguments
 from pyelevator.arguments import to_text
 from pyelevator.codec import Codec, Limits
 from pyelevator.errors import ArgumentTypeError, UsageError
@@ -145,6 +146,7 @@ class ClientOptions:
     connect_timeout: float | None = CONNECT_TIMEOUT
     heartbeat: float | None = HEARTBEAT
     limits: Limits | None = None
+    create: bool = field(default=False, converter=arguments.create)
 
     @classmethod
     def from_call(cls, client: type, db_name: str | None, options: Mapping[str, Any]) -> Self:
@@ -175,7 +177,9 @@ class ClientOptions:
         return isinstance(value, DefaultStr) or value is UNSET
 
 
-_REPEATABLE: Final = frozenset({"db_name", "max_connections", "curve", "pool_timeout", "connect_timeout", "heartbeat"})
+_REPEATABLE: Final = frozenset(
+    {"db_name", "max_connections", "curve", "pool_timeout", "connect_timeout", "heartbeat", "create"}
+)
 """The options for which a caller may give the default: they count as not given."""
 
 
@@ -208,6 +212,7 @@ class _CommonKwargs(TypedDict, total=False):
     connect_timeout: float | None
     heartbeat: float | None
     limits: Limits | None
+    create: bool
 
 
 class ClientKwargs(_CommonKwargs, total=False):

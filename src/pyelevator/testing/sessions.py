@@ -80,6 +80,43 @@ class SessionConformance:
             e.Put("1", "1")
             assert e.Get("1") == "1"
 
+    @pytest.mark.parametrize("kind", [Elevator, WriteBatch])
+    def test_create_makes_a_missing_database(self, E: Elevator[str], connect: Connect, kind: type) -> None:
+        with connect(kind, "testdb", create=True) as client:
+            assert client.db_name == "testdb"
+            client.Put("k", "v")
+        with connect(kind, "testdb", create=True) as client:
+            assert client.db_name == "testdb"
+        assert E.listdb() == ["default", "testdb"]
+        E.connect("testdb")
+        assert E.Get("k") == "v"
+
+    def test_create_waits_for_connect_as_the_rest_does(self, E: Elevator[str], connect: Connect) -> None:
+        client = connect(Elevator, "testdb", create=True, auto_connect=False)
+        assert E.listdb() == ["default"]
+        client.connect()
+        assert (client.db_name, E.listdb()) == ("testdb", ["default", "testdb"])
+        client.disconnect()
+
+    def test_create_is_for_the_constructor_s_database_or_a_connect_that_says_so(self, connect: Connect) -> None:
+        with connect(Elevator, create=True) as client:
+            with pytest.raises(DatabaseError, match="Database does not exist"):
+                client.connect("testdb")
+            client.connect("testdb", create=True)
+            assert client.listdb() == ["default", "testdb"]
+            with pytest.raises(DatabaseError, match="Database does not exist"):
+                client.connect("other", create=False)
+
+    def test_create_says_why_a_database_cannot_be_created(self, E: Elevator[str], connect: Connect) -> None:
+        with pytest.raises((DatabaseError, UsageError)) as caught:
+            connect(Elevator, "../x", create=True)
+        assert "Database does not exist" not in str(caught.value)
+        assert E.listdb() == ["default"]
+
+    def test_create_must_be_a_bool(self, connect: Connect) -> None:
+        with pytest.raises(UsageError, match="create must be bool, not str"):
+            connect(Elevator, create="yes")
+
     def test_a_dropped_database_is_gone(self, E: Elevator[str]) -> None:
         E.createdb("testdb")
         assert E.dropdb("testdb") is None

@@ -158,6 +158,7 @@ _OPTIONS: Final[_OptionParsers] = {
     "dialect": ("dialect", str),
     "encoding": ("encoding", lambda text: None if text.lower() in ("", "none", "bytes") else text),
     "auto_connect": ("auto_connect", _boolean),
+    "create": ("create", _boolean),
     "max_connections": ("max_connections", int),
     "pool_timeout": ("pool_timeout", float),
     "connect_timeout": ("connect_timeout", lambda text: None if text.lower() == "none" else float(text)),

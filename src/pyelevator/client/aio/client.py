@@ -41,11 +41,11 @@ def copy_docstrings(original: type) -> Callable[[C], C]:
     return document
 
 
-def connect_first(link: DatabaseHandle, name: str, flow: Flow[R]) -> Flow[R]:
+def connect_first(link: DatabaseHandle, name: str, create: bool, flow: Flow[R]) -> Flow[R]:
     """Connect before ``flow``, unless another call has connected meanwhile."""
     if link.uid is None:
         found = evolve(link)
-        yield from operations.connect(found, name)
+        yield from operations.connect(found, name, create)
         if link.uid is None:
             link.set(found.name, found.uid, found.features)
     return (yield from flow)
@@ -68,11 +68,13 @@ class AsyncClient(BaseClient[T]):
         self._copy_settings(client, timeout)
         self._session, self._auto_connect = client._session, client._auto_connect
 
-    async def connect(self, db_name: str | None = None, *, timeout: float | None = None) -> None:
+    async def connect(
+        self, db_name: str | None = None, *, create: bool | None = None, timeout: float | None = None
+    ) -> None:
         check_name(db_name, type(self))
-        name = self._database_name if db_name is None else db_name
-        await self._drive(operations.connect(self._handle, name), self._deadline(timeout))
-        self._database_name = name
+        name, creates = self._target(db_name, create)
+        await self._drive(operations.connect(self._handle, name, creates), self._deadline(timeout))
+        self._database_name, self._creates = name, creates
 
     async def disconnect(self, *, timeout: float | None = None) -> None:
         check_timeout(timeout)
@@ -85,7 +87,7 @@ class AsyncClient(BaseClient[T]):
 
     def _execute_until(self, flow: Flow[R], deadline: Deadline) -> Coroutine[Any, Any, R]:
         if self._auto_connect and self._handle.uid is None:
-            flow = connect_first(self._handle, self._database_name, flow)
+            flow = connect_first(self._handle, self._database_name, self._creates, flow)
         return self._drive(flow, deadline)
 
     async def _execute_command(

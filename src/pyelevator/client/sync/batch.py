@@ -149,7 +149,7 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
 
     def _write(self, ops: list[BatchOp], sync: bool) -> Flow[None]:
         if self._handle.uid is None:
-            yield from operations.connect(self._handle, self._database_name)
+            yield from operations.connect(self._handle, self._database_name, self._creates)
         if ops:
             yield from operations.execute(self._handle, Batch(ops, sync))
 

@@ -41,13 +41,14 @@ class SyncClient(BaseClient[T]):
         self._copy_settings(client, timeout)
         self._session = client._session
 
-    def connect(self, db_name: str | None = None, *, timeout: float | None = None) -> None:
+    def connect(self, db_name: str | None = None, *, create: bool | None = None, timeout: float | None = None) -> None:
         """Connect to a database: the named one, or again to the last one (at first the constructor's).
 
         The client stays connected to where it was if that fails.
 
         Args:
             db_name: the database's name; None for the last one.
+            create: create the database if it is missing; if None, as the constructor said of its own database.
             timeout: seconds; the client's if None.
 
         Raises:
@@ -55,9 +56,9 @@ class SyncClient(BaseClient[T]):
             TransportError: no answer came.
         """
         check_name(db_name, type(self))
-        name = self._database_name if db_name is None else db_name
-        self._execute(operations.connect(self._handle, name), timeout)
-        self._database_name = name
+        name, creates = self._target(db_name, create)
+        self._execute(operations.connect(self._handle, name, creates), timeout)
+        self._database_name, self._creates = name, creates
 
     def disconnect(self, *, timeout: float | None = None) -> None:
         """Close every connection at once; ``connect`` opens new ones.
