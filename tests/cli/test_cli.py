@@ -40,7 +40,7 @@ def served(monkeypatch):
 def test_without_arguments_it_shows_its_help(elevator):
     code, out, _ = elevator()
     assert code == 0
-    assert "serve   Run a server until SIGTERM, SIGINT or SIGQUIT." in out
+    assert "Run a server until SIGTERM, SIGINT or SIGQUIT." in out
 
 
 def test_it_tells_its_version(elevator):

@@ -20,6 +20,8 @@ _KEY_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _POSITIVE: Final = click.FloatRange(min=0, min_open=True)
 
 _NAMES: Final = ("db", "dialect", "timeout", "connect_timeout", "curve_key", "server_key")
+CONNECTION_NAMES: Final = ("url", *_NAMES)
+"""The parameters of a connection, for the help of a command."""
 
 
 @frozen

@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from pyelevator.cli.logs import printable
 from pyelevator.cli.old_command_line import suggest_command_line
 from pyelevator.errors import (
     AuthenticationFailed,
@@ -79,14 +80,21 @@ class OneLineErrorGroup(click.Group):
         """Run the command and exit."""
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
-            sys.stdout.flush()
         except click.ClickException as error:
             code = _report(error.format_message(), error.exit_code)
-        except BrokenPipeError:
-            code = _leave_pipe()
         except (ElevatorError, OSError, click.Abort) as error:
             code = _report(error_message(error), exit_code(error))
         raise SystemExit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Invoke the command. When nobody reads stdout any more it ends, and says nothing."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the interpreter's end
+            return ExitCode.BROKEN_PIPE
+        return result
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the options of ``elevator`` itself; for an old server's command line, suggest the new one."""
@@ -122,14 +130,10 @@ def _report(message: str, code: int) -> int:
     return code
 
 
-def _leave_pipe() -> int:
-    """Say nothing when nobody reads stdout any more, at the interpreter's end neither."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.BROKEN_PIPE
-
-
 def error_message(error: BaseException) -> str:
     """Return what an error says, in one line."""
+    if isinstance(error, KeyNotFound) and error.key is not None:
+        return f"{error}: {printable(error.key)}"
     if isinstance(error, (TransportError, ServerError)) or not isinstance(error, OSError):
         return " ".join(str(error).split()) or "aborted"
     return f"{error.filename}: {error.strerror}" if error.filename else str(error)

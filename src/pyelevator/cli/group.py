@@ -15,7 +15,8 @@ class LazyGroup(OneLineErrorGroup):
     """A group whose commands are imported when they are used.
 
     Args:
-        sections: heading -> name of a command -> ``module:attribute``, the module in this package.
+        sections: heading -> name of a command -> ``module:attribute``: a module in this package, and in it a command or
+            a mapping of commands by name.
         options: of a click group.
     """
 
@@ -31,7 +32,8 @@ class LazyGroup(OneLineErrorGroup):
         if cmd_name not in self._places:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = self._places[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(f"pyelevator.cli.{module}"), attribute)
+        found = getattr(import_module(f"pyelevator.cli.{module}"), attribute)
+        command: click.Command = found[cmd_name] if isinstance(found, Mapping) else found
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

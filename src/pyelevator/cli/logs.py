@@ -24,6 +24,20 @@ def escape(text: str) -> str:
     return "".join([char if char.isprintable() else ascii(char)[1:-1] for char in text])
 
 
+def printable(data: str | bytes, keep: str = "") -> str:
+    r"""Return a text that a terminal shows as it is: other bytes than UTF-8 and control characters are escaped.
+
+    Args:
+        data: to show.
+        keep: control characters that are not escaped.
+
+    >>> print(printable(bytes([97, 255, 27, 10])))
+    a\xff\x1b\n
+    """
+    text = data if isinstance(data, str) else data.decode("utf-8", "backslashreplace")
+    return "".join([char if char in keep else escape(char) for char in text]) if keep else escape(text)
+
+
 class OneLine(logging.Formatter):
     """A formatter that writes each record as one line, whatever its text; tracebacks are indented."""
 

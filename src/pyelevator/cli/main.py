@@ -8,11 +8,15 @@ import click
 from pyelevator.cli.errors import EXIT_CODES_HELP
 from pyelevator.cli.group import LazyGroup
 
+_CALLS: Final = "calls.commands:COMMANDS"
+
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Programs": {
         "serve": "serve:serve",
         "proxy": "proxy:proxy",
     },
+    "Keys and values": dict.fromkeys(("get", "put", "delete", "exists", "mget", "range", "slice", "batch"), _CALLS),
+    "Databases": dict.fromkeys(("databases", "create", "drop", "forget", "mount", "unmount", "repair"), _CALLS),
     "Backup": {
         "dump": "dump:dump",
         "load": "dump:load",
@@ -23,7 +27,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "keygen": "keygen:keygen",
     },
 }
-"""Heading in the help -> name of a subcommand -> its module in this package, and what it is called there.
+"""Heading in the help -> name of a subcommand -> its module in this package, and in it the command, or a mapping of
+commands by name.
 
 A module is imported when its command is used, or when the help is shown.
 """
@@ -33,7 +38,7 @@ A module is imported when its command is used, or when the help is shown.
     cls=LazyGroup,
     sections=COMMANDS,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EXIT_CODES_HELP,
 )
 @click.version_option(package_name="pyelevator", prog_name="elevator")

@@ -1,0 +1,110 @@
+"""How keys and values are written on the command line: text, hex or base64."""
+
+import binascii
+import enum
+import json
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from attrs import frozen
+
+
+class Encoding(enum.Enum):
+    """How keys and values are written, in arguments and in output."""
+
+    TEXT = "text"
+    HEX = "hex"
+    BASE64 = "base64"
+
+
+@frozen
+class _Coding:
+    decode: Callable[[bytes], bytes]
+    encode: Callable[[bytes], bytes]
+
+
+def _strict_base64(data: bytes) -> bytes:
+    return b64decode(b"".join(data.split()), validate=True)
+
+
+def _hex(data: bytes) -> bytes:
+    return bytes.fromhex(data.decode("ascii"))
+
+
+_CODINGS: Final[Mapping[Encoding, _Coding]] = {
+    Encoding.TEXT: _Coding(bytes, bytes),
+    Encoding.HEX: _Coding(_hex, binascii.hexlify),
+    Encoding.BASE64: _Coding(_strict_base64, b64encode),
+}
+
+
+def decode(text: str | bytes, encoding: Encoding) -> bytes:
+    """Return the bytes that a text stands for.
+
+    Args:
+        text: an argument of the command line, or what stands in a file.
+        encoding: of the text; white space within hex and base64 does not count.
+
+    >>> decode("6162", Encoding.HEX), decode("YWI=", Encoding.BASE64)
+    (b'ab', b'ab')
+
+    Raises:
+        ValueError: the text is not in that encoding.
+    """
+    data = os.fsencode(text) if isinstance(text, str) else text
+    try:
+        return _CODINGS[encoding].decode(data)
+    except ValueError:
+        raise ValueError(f"{data.decode('utf-8', 'backslashreplace')!r} is not {encoding.value}") from None
+
+
+def encode(data: bytes, encoding: Encoding) -> bytes:
+    """Return the text that stands for bytes; as text, they stand for themselves.
+
+    >>> encode(b"ab", Encoding.HEX), encode(b"ab", Encoding.BASE64)
+    (b'6162', b'YWI=')
+    """
+    return _CODINGS[encoding].encode(data)
+
+
+def to_json(data: bytes, encoding: Encoding) -> Any:
+    """Return what stands for bytes in JSON: a string, or an object with base64 for what is not UTF-8.
+
+    >>> to_json(b"ab", Encoding.TEXT), to_json(b"ab", Encoding.HEX), to_json(bytes([255]), Encoding.TEXT)
+    ('ab', '6162', {'base64': '/w=='})
+    """
+    try:
+        return encode(data, encoding).decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": b64encode(data).decode("ascii")}
+
+
+def from_json(value: Any, encoding: Encoding) -> bytes:
+    """Return the bytes for which ``to_json`` returned a value.
+
+    >>> from_json("ab", Encoding.TEXT), from_json({"base64": "/w=="}, Encoding.TEXT)
+    (b'ab', b'\\xff')
+
+    Raises:
+        ValueError: it is neither a string nor an object with base64.
+    """
+    match value:
+        case str():
+            return decode(value.encode("utf-8", "surrogatepass"), encoding)
+        case {"base64": str(text)} if len(value) == 1:
+            return decode(text, Encoding.BASE64)
+    raise ValueError(f'{json.dumps(value)[:50]} is neither a string nor {{"base64": "..."}}')
+
+
+def dump_json(value: Any) -> str:
+    r"""Return a value as JSON in one line, in which everything that is not printable is escaped.
+
+    >>> print(dump_json({"a": "\x9b" + chr(233)}))
+    {"a": "\u009bé"}
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() else json.dumps(char)[1:-1] for char in text])

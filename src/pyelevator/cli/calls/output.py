@@ -1,0 +1,148 @@
+"""Where the results of commands go: to a pipe, or page by page to a terminal."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, Final
+
+import click
+from attrs import evolve, frozen
+
+from pyelevator.cli.calls.encodings import Encoding
+from pyelevator.cli.calls.layouts import JsonLines, Layout, Lines, NullSeparated, Raw, Row, Screen
+from pyelevator.cli.errors import ExitCode
+from pyelevator.cli.logs import printable
+
+_LAYOUTS: Final[Mapping[str, Callable[[Encoding], Layout]]] = {
+    "json": JsonLines,
+    "null": NullSeparated,
+    "raw": Raw,
+}
+
+
+@frozen
+class Output:
+    """The output of one command.
+
+    Attributes:
+        layout: how results are written.
+        write: writes texts one after the other.
+    """
+
+    layout: Layout
+    write: Callable[[Iterable[bytes]], None]
+
+    @classmethod
+    def to_stdout(cls, encoding: Encoding, form: str | None) -> "Output":
+        """Return the output of a one-shot command: page by page if stdout is a terminal.
+
+        Args:
+            encoding: of keys and values.
+            form: ``json``, ``null`` or ``raw``; None for lines.
+        """
+        is_terminal = sys.stdout.isatty()
+        layout = _LAYOUTS[form](encoding) if form else (Screen if is_terminal else Lines)(encoding)
+        return cls(layout, show_pages if is_terminal and form != "raw" else write_stdout)
+
+    def with_format(self, encoding: Encoding, form: str | None) -> "Output":
+        """Return the output with another layout, if a form or an encoding is asked for."""
+        layout = _LAYOUTS[form](encoding) if form else evolve(self.layout, encoding=encoding)
+        return evolve(self, layout=layout)
+
+    def value(self, data: bytes) -> None:
+        """Show one value."""
+        self.write([self.layout.value(data)])
+
+    def result(self, result: Any) -> None:
+        """Show a number, a truth value or a report."""
+        self.write([self.layout.result(result)])
+
+    def rows(self, rows: Iterable[Row]) -> None:
+        """Show rows as they come."""
+        self.write(self.layout.rows(rows))
+
+
+def write_stdout(chunks: Iterable[bytes]) -> None:
+    """Write chunks to stdout as they are."""
+    for chunk in chunks:
+        sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
+
+
+def show_pages(chunks: Iterable[bytes]) -> None:
+    """Show chunks on the terminal; through a pager (``PAGER``) if they are longer than the screen."""
+    coming = iter(chunks)
+    first, fits = _fill_screen(coming)
+    if fits:
+        click.echo("".join(first), nl=False)
+    else:
+        click.echo_via_pager(chain(first, map(_text, coming)))
+
+
+def _fill_screen(chunks: Iterator[bytes]) -> tuple[list[str], bool]:
+    """Take chunks until the screen is full; tell whether there were so few that they fit."""
+    columns, lines = shutil.get_terminal_size()
+    taken: list[str] = []
+    room = lines - 1
+    for chunk in chunks:
+        taken.append(_text(chunk))
+        room -= sum(1 + max(len(line) - 1, 0) // columns for line in taken[-1].splitlines())
+        if room < 0:
+            return taken, False
+    return taken, True
+
+
+def _text(chunk: bytes) -> str:
+    return chunk.decode("utf-8", "backslashreplace")
+
+
+def complain(message: str) -> None:
+    """Write a line about what went wrong to stderr."""
+    click.echo(f"elevator: {message}", err=True)
+
+
+def show_nothing(_: Output, __: object) -> ExitCode:
+    """Show nothing: it is done."""
+    return ExitCode.DONE
+
+
+def show_value(output: Output, data: bytes) -> ExitCode:
+    """Show the value of a key."""
+    output.value(data)
+    return ExitCode.DONE
+
+
+def show_result(output: Output, result: Any) -> ExitCode:
+    """Show a number, or a report."""
+    output.result(result)
+    return ExitCode.DONE
+
+
+def show_truth(output: Output, is_so: bool) -> ExitCode:
+    """Show true or false; the exit code says the same."""
+    output.result(is_so)
+    return ExitCode.DONE if is_so else ExitCode.FAILED
+
+
+def show_rows(output: Output, rows: Iterable[Row]) -> ExitCode:
+    """Show rows."""
+    output.rows(rows)
+    return ExitCode.DONE
+
+
+def show_names(output: Output, names: Iterable[str]) -> ExitCode:
+    """Show names, one in a line."""
+    output.rows({"name": name} for name in names)
+    return ExitCode.DONE
+
+
+def show_found(output: Output, rows: Iterable[Row]) -> ExitCode:
+    """Show rows of keys and values, and say which keys are missing; in JSON their value is null."""
+    found = list(rows)
+    missing = [row["key"] for row in found if row["value"] is None]
+    is_json = isinstance(output.layout, JsonLines)
+    output.rows(found if is_json else [row for row in found if row["value"] is not None])
+    for key in missing:
+        complain(f"Key not found: {printable(key or '')}")
+    return ExitCode.FAILED if missing else ExitCode.DONE

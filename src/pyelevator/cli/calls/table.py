@@ -1,0 +1,205 @@
+"""The commands that call a server: one table for the command line and for the shell."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import click
+from attrs import frozen
+
+from pyelevator.cli.calls.actions import (
+    create_database,
+    delete_keys,
+    drop_database,
+    put_value,
+    read_many,
+    read_option,
+    read_range,
+    read_slice,
+    repair_database,
+)
+from pyelevator.cli.calls.batches import read_batch
+from pyelevator.cli.calls.output import (
+    Output,
+    show_found,
+    show_names,
+    show_nothing,
+    show_result,
+    show_rows,
+    show_truth,
+    show_value,
+)
+from pyelevator.cli.calls.parameters import (
+    DATABASE,
+    KEY,
+    KEYS,
+    KEYS_ONLY,
+    LIMIT,
+    PREFIX,
+    RAW,
+    REVERSE,
+    START,
+    STOP,
+    SYNC,
+    VALUE,
+    VALUE_FILE,
+    VALUES_ONLY,
+)
+from pyelevator.cli.errors import ExitCode
+from pyelevator.client import Elevator
+
+
+@frozen
+class Call:
+    """A command that calls a server.
+
+    Attributes:
+        run: what it does, with a client and the parameters by name.
+        params: its own, without those of the format and the connection.
+        show: shows the result, and returns the exit code.
+        help: begins with a sentence.
+        takes_db: there is an option ``--db``.
+        connects: it connects to that database first.
+        is_long: it may take longer than the client's timeout, and has none unless one is given.
+    """
+
+    run: Callable[..., Any]
+    params: Sequence[click.Parameter]
+    show: Callable[[Output, Any], ExitCode]
+    help: str
+    takes_db: bool = True
+    connects: bool = True
+    is_long: bool = False
+
+
+_SERVER: Final = {"takes_db": False, "connects": False}
+_ROWS: Final = (PREFIX, REVERSE, KEYS_ONLY, VALUES_ONLY)
+
+CALLS: Final[Mapping[str, Call]] = {
+    "get": Call(
+        Elevator.Get,
+        [KEY, RAW],
+        show_value,
+        "Print the value of KEY.\n\nThe exit code is 1 if there is no such key.",
+    ),
+    "put": Call(
+        put_value,
+        [KEY, VALUE, VALUE_FILE, SYNC],
+        show_nothing,
+        "Set the value of KEY.\n\nThe VALUE - stands for all that stdin brings, its newlines included.",
+    ),
+    "delete": Call(
+        delete_keys,
+        [KEYS, SYNC],
+        show_nothing,
+        "Remove keys; missing ones are no error.\n\nThe KEY - stands for all keys that stdin brings, one in a line. "
+        "They are removed together, or 10,000 at a time.",
+    ),
+    "exists": Call(
+        Elevator.Exists,
+        [KEY],
+        show_truth,
+        "Print whether KEY is there: true or false.\n\nThe exit code is 1 if it is not.",
+    ),
+    "mget": Call(
+        read_many,
+        [KEYS],
+        show_found,
+        "Print the values of several keys.\n\nEach line has a key, a tab and the value. The KEY - stands for all keys "
+        "that stdin brings, one in a line. The exit code is 1 if a key is missing; in JSON its value is null.",
+    ),
+    "range": Call(
+        read_range,
+        [
+            START,
+            STOP,
+            LIMIT,
+            *_ROWS,
+            click.Option(["--consistent"], is_flag=True, help="All rows are of one moment, on a snapshot."),
+        ],
+        show_rows,
+        "Print keys and values from START to STOP.\n\nBoth keys are included; '' stands for the beginning or the end. "
+        "Rows are fetched page by page, so a range may have any length. Each line has a key, a tab and the value.",
+    ),
+    "slice": Call(
+        read_slice,
+        [
+            click.Argument(["start"], type=START.type, metavar="START"),
+            click.Argument(["count"], type=click.IntRange(min=0), metavar="COUNT"),
+            *_ROWS,
+        ],
+        show_rows,
+        "Print COUNT keys and values from START on.\n\nWith --reverse, from START down. '' stands for the beginning, "
+        "or with --reverse for the end. Each line has a key, a tab and the value.",
+    ),
+    "batch": Call(
+        read_batch,
+        [
+            click.Argument(["file"], type=click.File("rb"), metavar="[FILE]", default="-"),
+            SYNC,
+        ],
+        show_nothing,
+        "Write a batch: all of it, or nothing.\n\nIt is read from FILE or stdin, with one operation in each line:\n\n"
+        "\b\n  put KEY VALUE\n  delete KEY\n\nWords with spaces stand in quotes; within double quotes, \\n, \\t and "
+        "\\xff are what they are in most languages. A line that begins with # says nothing.\n\nWith --json each line "
+        'is an object: {"op": "put", "key": "a", "value": "1"}. Without "op" it is a put, so that what `elevator range '
+        "--json` prints can be written elsewhere.",
+    ),
+    "databases": Call(Elevator.listdb, [], show_names, "List the databases, `default` first.", **_SERVER),
+    "create": Call(
+        create_database,
+        [
+            DATABASE,
+            click.Option(
+                ["--option", "options"],
+                multiple=True,
+                callback=read_option,
+                metavar="NAME=VALUE",
+                help="LevelDB option that stays with it, such as block_size=4096; may be repeated.",
+            ),
+        ],
+        show_nothing,
+        "Create the database NAME.\n\nAn absolute path adopts the LevelDB that is there on the server.",
+        **_SERVER,
+    ),
+    "drop": Call(
+        drop_database,
+        [
+            DATABASE,
+            click.Option(["--force"], is_flag=True, help="Also one that was there before it was created here."),
+            click.Option(["--yes"], is_flag=True, help="Do not ask; without a terminal, nothing is asked."),
+        ],
+        show_nothing,
+        "Remove the database NAME and its files.\n\n`default` is emptied, and stays.",
+        **_SERVER,
+    ),
+    "forget": Call(
+        Elevator.forgetdb,
+        [DATABASE],
+        show_nothing,
+        "Take the database NAME off the list, and leave its files.\n\n`elevator create` adopts it again.",
+        **_SERVER,
+    ),
+    "mount": Call(
+        Elevator.mount, [DATABASE], show_nothing, "Open the database NAME on the server.", **_SERVER, is_long=True
+    ),
+    "unmount": Call(
+        Elevator.unmount,
+        [DATABASE],
+        show_nothing,
+        "Close the database NAME on the server.\n\nIts memory is given back. The next use opens it again.",
+        **_SERVER,
+    ),
+    "repair": Call(
+        repair_database,
+        [
+            click.Argument(["db_name"], type=DATABASE.type, metavar="[NAME]", required=False),
+            click.Option(["--force"], is_flag=True, help="Go on even where most of the data cannot be read."),
+        ],
+        show_result,
+        "Repair a database: bring back what can be read.\n\nNAME defaults to --db. It is closed meanwhile. What cannot "
+        "be read is set aside. Prints which files were kept, set aside and lost.",
+        connects=False,
+        is_long=True,
+    ),
+}
+"""Name of the command -> what it takes, calls and shows."""

@@ -1,0 +1,42 @@
+"""A command whose help has its options under headings, and that takes negative numbers as arguments."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import click
+
+_NEGATIVE: Final = re.compile(r"-[\d.]")
+
+
+class SectionedCommand(click.Command):
+    """A command whose help lists its options under headings.
+
+    Attributes:
+        sections: heading -> names of parameters; others stand under ``Options``.
+    """
+
+    sections: Mapping[str, Iterable[str]]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options under their headings."""
+        headings = {name: heading for heading, names in self.sections.items() for name in names}
+        found: dict[str, list[tuple[str, str]]] = {"Options": [], **{heading: [] for heading in self.sections}}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                found[headings.get(param.name or "", "Options")].append(record)
+        for heading, records in found.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; what looks like a negative number is one, and no option."""
+        ctx.ignore_unknown_options = any(_NEGATIVE.match(word) for word in args)
+        return super().parse_args(ctx, args)
+
+
+def sectioned(sections: Mapping[str, Sequence[str]]) -> type[SectionedCommand]:
+    """Return a class of commands with these headings in their help."""
+    return type("Command", (SectionedCommand,), {"sections": sections})
