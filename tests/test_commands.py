@@ -38,6 +38,7 @@ from pyelevator.commands import (
     Range,
     RepairReport,
     Slice,
+    Stats,
     Unknown,
     to_bytes,
 )
@@ -62,6 +63,7 @@ SAMPLES = [
     DbList(),
     DbRepair(),
     Pipeline([Put("k", "v"), Get("k")]),
+    Stats(),
 ]
 BY_VERB = pytest.mark.parametrize("command", SAMPLES, ids=lambda command: command.verb)
 
@@ -95,7 +97,7 @@ def test_a_command_is_frozen_and_equal_by_value(command):
         (
             "idempotent",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING", "DBCONNECT", "DBLIST"}
-            | {"PIPELINE"},
+            | {"PIPELINE", "STATS"},
         ),
         (
             "needs_uid",

@@ -29,6 +29,7 @@ DATABASES = [
     "mount",
     "unmount",
     "ping",
+    "stats",
 ]
 DATA = ["Get", "Put", "Delete", "Exists", "MGet", "Range", "Slice", "RangeIter", "WriteBatch"]
 METHODS = DATABASES + DATA

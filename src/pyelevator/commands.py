@@ -13,7 +13,7 @@ pyelevator.errors.ArgumentTypeError: value must be str or bytes, not int
 
 import enum
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
 import attrs
 from attrs import field
@@ -32,7 +32,11 @@ from pyelevator.errors import (
     PermissionDenied,
     ServerError,
     SignalError,
+    UnknownCommand,
 )
+
+if TYPE_CHECKING:
+    from pyelevator.monitoring import ServerStats
 
 R = TypeVar("R")
 
@@ -519,6 +523,22 @@ class DbRepair(Command[RepairReport | None]):
         return RepairReport.decode(payload) if isinstance(payload, bytes) and payload else None
 
 
+@command
+class Stats(Command["ServerStats"]):
+    """What the server says about itself, as a JSON object; not about one database, but for admins of all."""
+
+    verb = "STATS"
+    access = Access.ADMIN
+    payload_kind = PayloadKind.SCALAR
+    needs_uid = False
+    errors = {ErrorCode.KEY: (UnknownCommand, "this server does not know STATS")}
+
+    def result(self, payload: Any) -> "ServerStats":
+        from pyelevator.monitoring import ServerStats  # few clients ask
+
+        return ServerStats.decode(_check_type(payload, bytes, self.verb))
+
+
 def _convert_commands(commands: Sequence[Command[Any]]) -> tuple[Command[Any], ...]:
     """Check the commands of a pipeline, each of which reads or writes keys of the connected database."""
     if not isinstance(commands, (list, tuple)):
@@ -615,6 +635,7 @@ COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
     "DBLIST": DbList,
     "DBREPAIR": DbRepair,
     "PIPELINE": Pipeline,
+    "STATS": Stats,
 }
 """Verb -> class."""
 
@@ -650,6 +671,7 @@ __all__ = [
     "Range",
     "RepairReport",
     "Slice",
+    "Stats",
     "Unknown",
     "to_bytes",
 ]

@@ -27,6 +27,7 @@ from pyelevator.commands import (
     Put,
     Range,
     Slice,
+    Stats,
     Unknown,
 )
 from pyelevator.engines.base import EngineError, EngineFileError
@@ -156,6 +157,7 @@ def test_dbconnect_returns_the_uid_and_the_features(application):
             "repair",
             "bin",
             "pipeline",
+            "stats",
         ),
     )
     assert application(Request(DbConnect("nope"), id=7)) == failure(ErrorCode.DATABASE, "Database nope doesn't exist")
@@ -203,7 +205,7 @@ def test_every_command_has_a_handler(application):
         "RANGE": Range(), "SLICE": Slice(), "BATCH": Batch([]), "PING": Ping(), "DBCONNECT": DbConnect("x"),
         "DBMOUNT": DbMount("x"), "DBUMOUNT": DbUmount("x"), "DBCREATE": DbCreate("x"), "DBDROP": DbDrop("x"),
         "DBFORGET": DbForget("x"),
-        "DBLIST": DbList(), "DBREPAIR": DbRepair(), "PIPELINE": Pipeline([Get("k")]),
+        "DBLIST": DbList(), "DBREPAIR": DbRepair(), "PIPELINE": Pipeline([Get("k")]), "STATS": Stats(),
     }  # fmt: skip
     assert examples.keys() == COMMANDS.keys()
     for command in examples.values():

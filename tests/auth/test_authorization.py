@@ -32,7 +32,7 @@ from pyelevator.messages import Request
 from pyelevator.proxy import Proxy
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT
-from support.samples import SAMPLES
+from support.samples import SAMPLES, SERVER_WIDE
 
 CODECS = {"classic": ClassicCodec(), "flat": FlatCodec()}
 ROLES = {Access.NONE: "", Access.READ: "read", Access.WRITE: "write", Access.ADMIN: "admin"}
@@ -129,14 +129,26 @@ def test_every_verb_is_allowed_to_those_who_have_its_role(way, role, dialect):
         except UsageError:
             assert dialect == "flat"
             continue
-        allowed = role >= needed
-        if way.place == "proxy" and role is Access.NONE and needed is not Access.NONE and not command.names_database:
+        allowed = role >= needed and verb not in SERVER_WIDE
+        unknown = role is Access.NONE and needed is not Access.NONE and not command.names_database
+        if way.place == "proxy" and unknown and verb not in SERVER_WIDE:
             assert response.code in {DENIED, ErrorCode.RUNTIME}, verb  # nobody has told the proxy what it is called
         else:
             assert (response.code is DENIED) == (not allowed), (verb, response)
         if not allowed:
             assert {"app-1", "secret"} <= set(catalog.names())
             assert "app-2" not in catalog.names()
+
+
+@pytest.mark.parametrize("verb", sorted(SERVER_WIDE))
+@pytest.mark.parametrize(
+    ("granted", "allowed"), [('read = ["*"]', False), ('admin = ["app-*", "secret"]', False), ('admin = "*"', True)]
+)
+def test_what_is_about_the_whole_server_is_for_admins_of_all_databases(way, verb, granted, allowed):
+    way.start(f"[alice]\n{granted}\n")
+    response = way.ask(SAMPLES[verb][1])
+    assert (response.code is None) == allowed
+    assert allowed or f"{verb} needs admin access to all databases" in response.message
 
 
 @pytest.mark.parametrize("dialect", CODECS)

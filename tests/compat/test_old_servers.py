@@ -29,6 +29,7 @@ from pyelevator.commands import (
     Put,
     Range,
     Slice,
+    Stats,
     Unknown,
 )
 from pyelevator.messages import Request
@@ -155,6 +156,7 @@ ERRORS = {
     "a repair": (lambda E: E.repairdb(), ElevatorError, "worker|no DBREPAIR"),
     "forgetting": (lambda E: E.forgetdb("default"), ElevatorError, "off its list|no DBFORGET"),
     "Slice reversed": (lambda E: E.Slice("b", 2, reverse=True), ValueError, "Range"),
+    "stats": (lambda E: E.stats(), ElevatorError, "this server does not know STATS|no STATS"),
     "sync": (lambda E: E.Put("k", "v", sync=True), ValueError, "sync"),
 }
 
@@ -230,6 +232,7 @@ SOUND = {
     "DBFORGET": DbForget("default"),
     "DBLIST": DbList(),
     "DBREPAIR": DbRepair(),
+    "STATS": Stats(),
     "PIPELINE": Pipeline([Get("a"), Exists("b")]),
 }
 

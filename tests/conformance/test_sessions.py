@@ -13,6 +13,7 @@ from pyelevator.testing.sessions import (
     FilesConformance,
     ReverseConformance,
     SessionConformance,
+    StatsConformance,
 )
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
 from support.old_servers import KINDS, OldServer
@@ -63,7 +64,7 @@ def transport(request, application, tmp_path):
         yield TcpTransport(address) if request.param == "tcp" else IpcTransport(address)
 
 
-class TestClassic(SessionConformance, ClassicConformance, ReverseConformance, CursorConformance):
+class TestClassic(SessionConformance, ClassicConformance, ReverseConformance, CursorConformance, StatsConformance):
     @pytest.fixture
     def connect(self, transport, make):
         return connector(transport, "classic", make)

@@ -165,7 +165,7 @@ def test_a_refused_argument_is_answered_under_the_request_s_id():
 
 
 def test_a_verb_that_json_does_not_know_is_passed_on():
-    request = Request(Unknown("STATS", [b"a"]), "u", 1)
+    request = Request(Unknown("FOO", [b"a"]), "u", 1)
     assert codec.JsonCodec().decode_request(codec.JsonCodec().encode_request(request)) == request
 
 

@@ -30,6 +30,7 @@ from pyelevator.commands import (
     Put,
     Range,
     Slice,
+    Stats,
     Unknown,
 )
 from pyelevator.deadlines import Deadline
@@ -128,7 +129,7 @@ def test_a_failure_that_the_server_answers_is_the_answer(code):
     assert len(wire.sent) == 1
 
 
-READS = [Get("k"), Exists("k"), MGet(["k"]), Range(), Slice(None, 1), Ping(), DbConnect("d"), DbList()]
+READS = [Get("k"), Exists("k"), MGet(["k"]), Range(), Slice(None, 1), Ping(), DbConnect("d"), DbList(), Stats()]
 WRITES = [Put("k", "v"), Delete("k"), Batch([(PUT, b"k", b"v"), (DELETE, b"l")])]
 REST = [DbCreate("d"), DbDrop("d"), DbForget("d"), DbMount("d"), DbUmount("d"), DbRepair(), Unknown("FOO")]
 

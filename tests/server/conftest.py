@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import zmq
 
+from pyelevator.application.monitor import Monitor
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Command, Range
 from pyelevator.messages import Request, Response
@@ -52,6 +53,7 @@ class Gated:
         self.entered = threading.Semaphore(0)
         self.asked: list[bytes] = []
         self.closed = False
+        self.monitor = Monitor()
 
     def try_handle(self, request: Request) -> Response | None:
         return None if isinstance(request.command, Range) else self(request)

@@ -21,6 +21,7 @@ from pyelevator.commands import (
     Put,
     Range,
     Slice,
+    Stats,
 )
 
 SAMPLES = {
@@ -42,5 +43,9 @@ SAMPLES = {
     "DBLIST": (Access.NONE, DbList()),
     "DBREPAIR": (Access.ADMIN, DbRepair()),
     "PIPELINE": (Access.WRITE, Pipeline([Put("k", "v")])),
+    "STATS": (Access.ADMIN, Stats()),
 }
 """Verb -> the access it needs, and a command about app-1 (or app-2, which does not exist yet)."""
+
+SERVER_WIDE = {"STATS"}
+"""Verbs that are about no database, and so take access to all of them."""

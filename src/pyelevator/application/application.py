@@ -7,10 +7,12 @@ from typing import Any, Self
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
 from pyelevator.application.handlers import HANDLERS
+from pyelevator.application.handlers.monitoring import server_stats
 from pyelevator.application.policy import Policy
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import UnknownCommand
 from pyelevator.messages import Request, Response
+from pyelevator.monitoring import ServerStats
 
 
 class Application:
@@ -33,6 +35,7 @@ class Application:
     def _serve(self, catalog: Catalog, context: Context) -> None:
         self.catalog, self._context = catalog, context
         self.policy, self.cursors, self._cooperation = context.policy, context.cursors, context.cooperation
+        self.monitor = context.monitor
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self.catalog.names())} databases, {len(self.cursors)} cursors>"
@@ -114,6 +117,10 @@ class Application:
         """Close the databases and cursors that have been idle for long; it may take seconds."""
         self.cursors.expire()
         self.catalog.unmount_idle(self.policy.idle_unmount, self.policy.idle_unmount_adopted)
+
+    def stats(self) -> ServerStats:
+        """Return what STATS answers, as the server itself sees it."""
+        return server_stats(self.catalog, self._context)
 
     def connection_ended(self, connection: bytes) -> None:
         """Note that a connection has ended; its cursors are closed soon.

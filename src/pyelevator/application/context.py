@@ -9,6 +9,7 @@ from attrs import field, frozen
 from pyelevator.application.cursors import Cursors
 from pyelevator.application.errors import failure_response
 from pyelevator.application.fairness import Cooperation
+from pyelevator.application.monitor import Monitor
 from pyelevator.application.policy import Policy
 from pyelevator.commands import Command
 from pyelevator.engines.base import EngineError
@@ -25,12 +26,14 @@ class Context:
         cursors: snapshots that are kept from one request to the next.
         is_named_by_path: returns True if clients know the database at a path by that, or a command has named it so.
         cooperation: the checkpoints at which long requests yield to short ones.
+        monitor: counts the requests.
     """
 
     policy: Policy
     cursors: Cursors
     is_named_by_path: Callable[[str, Command[Any]], bool]
     cooperation: Cooperation = field(factory=Cooperation)
+    monitor: Monitor = field(factory=Monitor)
 
     @classmethod
     def of(

@@ -12,6 +12,7 @@ from pyelevator.arguments import CheckedSequence, prefix_successor
 from pyelevator.commands import BatchOp, RepairReport
 from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import ErrorCode
+from pyelevator.monitoring import EngineStats
 
 
 class Capability(enum.Enum):
@@ -274,6 +275,14 @@ class Engine(ReadView):
     @abstractmethod
     def approximate_size(self) -> int:
         """Return about how many bytes the database takes."""
+
+    def stats(self) -> EngineStats:
+        """Return figures for an operator, without holding up reads and writes for long.
+
+        Raises:
+            EngineError: they could not be read.
+        """
+        return EngineStats(size=self.approximate_size())
 
     @abstractmethod
     def backup(self, path: str) -> None:

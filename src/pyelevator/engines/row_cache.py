@@ -9,6 +9,7 @@ from typing import Final
 
 from pyelevator.arguments import BatchOp
 from pyelevator.engines.base import Engine, OnValues, collect_values, is_complete
+from pyelevator.monitoring import CacheStats
 
 ROW_CACHE_BYTES: Final = 32 << 20
 """Bytes that an open database caches by default."""
@@ -38,13 +39,14 @@ class RowCache:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._generation_bytes = max_bytes // 2
+        self._max_bytes, self._generation_bytes = max_bytes, max_bytes // 2
         self._lock = threading.Lock()
         self._young: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
-        self._weight = 0  # of the young ones, or more: removed pairs still count
+        self._weight = self._old_weight = 0  # of each generation, or more: removed pairs still count
         self._pending_ops: Sequence[BatchOp] = ()
         self._tracked: dict[int, set[bytes]] = {}
+        self._hits = self._misses = 0
 
     def __bool__(self) -> bool:
         return bool(self._young or self._old)
@@ -54,6 +56,10 @@ class RowCache:
         """About how many bytes it holds."""
         with self._lock:
             return _weight(self._young) + _weight(self._old)
+
+    def stats(self) -> CacheStats:
+        """Return the hits and misses, and the size; removed pairs still count there, until a generation ends."""
+        return CacheStats(self._hits, self._misses, self._weight + self._old_weight, self._max_bytes)
 
     # Writing
 
@@ -78,7 +84,8 @@ class RowCache:
     def clear(self) -> None:
         """Remove everything."""
         with self._lock:
-            self._young, self._old, self._weight = {}, {}, 0
+            self._young, self._old = {}, {}
+            self._weight = self._old_weight = 0
 
     # Reading
 
@@ -89,13 +96,20 @@ class RowCache:
         with self._track_writes() as written:
             cached = self._look_up(keys, written)
             if is_complete(cached) and not (written and written.intersection(keys)):
+                self._count(len(keys), 0)
                 return cached
             with engine.snapshot() as snapshot:
                 missing = {key for key, value in zip(keys, cached, strict=True) if value is None or key in written}
                 found = collect_values(snapshot, sorted(missing), on_values, fill_cache=fill_cache)
+            self._count(len(keys) - len(missing), len(missing))
             if fill_cache:
                 self._insert(found, written)
         return list(map((dict(zip(keys, cached, strict=True)) | found).get, keys))
+
+    def _count(self, hits: int, misses: int) -> None:
+        with self._lock:
+            self._hits += hits
+            self._misses += misses
 
     @contextmanager
     def _track_writes(self) -> Iterator[set[bytes]]:
@@ -129,7 +143,8 @@ class RowCache:
             for key in filter(rows.__contains__, written):
                 del rows[key]
             if self._weight + weight > self._generation_bytes:
-                self._young, self._old, self._weight = {}, self._young, 0
+                self._young, self._old = {}, self._young
+                self._weight, self._old_weight = 0, self._weight
             self._weight += weight
             self._young.update(rows)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pyelevator.application import Application
+from pyelevator.application.monitor import Monitor
 from pyelevator.codec import ClassicCodec
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
@@ -23,10 +24,16 @@ class Responder:
     Args:
         application: responds to the requests.
         reader: decodes messages.
+        monitor: counts the requests.
+
+    Attributes:
+        latest: the message of the last call of ``try_respond``.
     """
 
-    def __init__(self, application: Application, reader: RequestDecoder) -> None:
+    def __init__(self, application: Application, reader: RequestDecoder, monitor: Monitor) -> None:
+        self.latest: IncomingRequest | None = None
         self._application = application
+        self._monitor = monitor
         self._reader = reader
 
     def decode(self, frames: Sequence[bytes], peer: str | None, connection: bytes) -> IncomingRequest:
@@ -46,23 +53,33 @@ class Responder:
 
     def try_respond(self, incoming: IncomingRequest) -> list[bytes] | None:
         """Return the frames of the response, or None if that would take waiting."""
-        if incoming.request is None:
-            return incoming.encode(incoming.refusal or Response())
+        self.latest, request = incoming, incoming.request
+        if request is None:
+            return self._refuse(incoming)
         try:
-            response = self._application.try_handle(incoming.request)
+            response = self._application.try_handle(request)
         except Exception:  # noqa: BLE001 - see above
             response = self._failure(incoming)
-        return None if response is None else incoming.encode(response)
+        if response is None:
+            return None
+        self._monitor.count(request, response)
+        return incoming.encode(response)
 
     def respond(self, incoming: IncomingRequest) -> list[bytes]:
         """Return the frames of the response, however long that takes."""
-        if incoming.request is None:
-            return incoming.encode(incoming.refusal or Response())
+        request = incoming.request
+        if request is None:
+            return self._refuse(incoming)
         try:
-            response = self._application(incoming.request)
+            response = self._application(request)
         except Exception:  # noqa: BLE001 - see above
             response = self._failure(incoming)
+        self._monitor.count(request, response)
         return incoming.encode(response)
+
+    def _refuse(self, incoming: IncomingRequest) -> list[bytes]:
+        self._monitor.refused += 1
+        return incoming.encode(incoming.refusal or Response())
 
     def _failure(self, incoming: IncomingRequest) -> Response:
         _LOG.exception("the application raised")

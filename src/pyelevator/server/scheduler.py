@@ -31,7 +31,7 @@ class Job:
         frames: of the message.
         peer: the client's identity as its handshake proved it; None without keys.
         incoming: the decoded request; None until it has been decoded, which a worker does with large messages.
-
+        received_at: time (seconds, monotonic) at which the message was received.
         has_id: the client sent an id, and so can match responses in any order. False until it is decoded.
         nbytes: approximate bytes of memory.
     """
@@ -39,6 +39,7 @@ class Job:
     frames: Sequence[bytes]
     peer: str | None = None
     incoming: IncomingRequest | None = None
+    received_at: float = 0.0
 
     has_id: bool = field(init=False)
     nbytes: int = field(init=False)
@@ -117,6 +118,11 @@ class Scheduler:
         self.paused: dict[bytes, _ClientState] = {}
         self.pending_count = 0
         self.pending_bytes = 0
+
+    @property
+    def blocked_count(self) -> int:
+        """The number of blocked clients; from any thread."""
+        return sum([client.is_blocked for client in list(self._clients.values())])
 
     def __contains__(self, identity: bytes) -> bool:
         return identity in self._clients

@@ -15,14 +15,19 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final, Self, TypeAlias
 
+from attrs import evolve
+
 from pyelevator.application import Application, InterceptedApplication
+from pyelevator.application.monitor import monitor_of
 from pyelevator.auth import ClientAuth
 from pyelevator.codec import Codec, Limits
 from pyelevator.commands import Access
 from pyelevator.deadlines import Deadline
 from pyelevator.flows import Interceptor
+from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, TrafficStats
 from pyelevator.protocol import IncomingRequest, RequestDecoder
 from pyelevator.server.limits import ServerLimits
+from pyelevator.server.observer import RequestObserver
 from pyelevator.server.responder import Responder
 from pyelevator.server.response_budget import ResponseBudget
 from pyelevator.server.scheduler import Job, Scheduler
@@ -100,9 +105,12 @@ class Server:
         self.urls = self._listener.urls
         self._auth = auth
         self._application = application
-        self._responder = Responder(application, RequestDecoder(limits, codecs, refuses))
+        monitor = monitor_of(application)
+        monitor.describe = self._describe
+        self._observer = RequestObserver(monitor)
+        self._responder = Responder(application, RequestDecoder(limits, codecs, refuses), monitor)
         self._scheduler = Scheduler(workers)
-        self._workers = ThreadPoolExecutor(workers, "elevator-worker")
+        self._workers, self._worker_count = ThreadPoolExecutor(workers, "elevator-worker"), workers
         self._completed: SimpleQueue[CompletedJob | None] = SimpleQueue()
         self._flush_at = 0.0
         self._budget = ResponseBudget(self._listener.send_queues, self._limits.max_unsent_bytes)
@@ -153,27 +161,49 @@ class Server:
         if self._auth is not None:
             self._auth.clients.reload()
 
+    def _describe(self, stats: ServerStats) -> ServerStats:
+        """Complete the figures of the application; called in a worker."""
+        scheduler, listener = self._scheduler, self._listener
+        traffic, limits = listener.traffic, self._limits
+        return evolve(
+            stats,
+            connections=ConnectionStats(listener.connection_count, limits.max_connections, traffic.accepted),
+            queues=QueueStats(
+                requests=scheduler.pending_count,
+                request_bytes=scheduler.pending_bytes,
+                running=self._running,
+                workers=self._worker_count,
+                unsent_bytes=listener.send_queues.unsent_bytes,
+                blocked_clients=scheduler.blocked_count,
+            ),
+            traffic=TrafficStats(traffic.bytes_received, traffic.bytes_sent),
+        )
+
     def _loop(self) -> None:
         wait, on_message, has_maintenance = (
             self._listener.wait,
             self._on_message,
             self._maintenance_interval is not None,
         )
-        scheduler = self._scheduler
+        scheduler, observer, responder = self._scheduler, self._observer, self._responder
         unsent, paused = self._listener.send_queues.peers, scheduler.paused  # live views, empty most of the time
         disconnected = self._listener.disconnected
         self._listener.timeout = self._maintenance_interval
         while not self._is_stopping:
             message = wait()
+            started = now = monotonic()
             if message is not None:
-                on_message(*message)
+                frames = on_message(*message)
+                now = monotonic()
+                if frames is not None:
+                    observer.countdown -= 1
+                    if now - started >= observer.threshold or observer.countdown <= 0:
+                        observer.observe_quick(responder.latest, frames, now - started)
             else:
                 self._process_completed()
             while disconnected:
                 self._application.connection_ended(disconnected.popleft())
-            if (
-                unsent or paused or (has_maintenance and monotonic() >= self._maintenance_at)
-            ) and not self._is_stopping:
+            if (unsent or paused or (has_maintenance and now >= self._maintenance_at)) and not self._is_stopping:
                 self._housekeeping(monotonic())
             while scheduler.pending_count and self._is_full() and not self._is_stopping:
                 self._wait_for_capacity()
@@ -197,8 +227,8 @@ class Server:
 
     # Requests
 
-    def _on_message(self, identity: bytes, frames: Sequence[bytes]) -> None:
-        """Respond to a message, or schedule it; the first half is the fast path of most requests."""
+    def _on_message(self, identity: bytes, frames: Sequence[bytes]) -> list[bytes] | None:
+        """Respond to a message, and return the frames; or schedule it. The first half is the fast path."""
         peer, incoming = self._listener.peer, None
         if len(frames[-1]) < _LARGE:
             incoming = self._responder.decode(frames, peer, identity)
@@ -206,14 +236,15 @@ class Server:
                 response = self._responder.try_respond(incoming)
                 if response is not None and (len(response[-1]) < _LARGE or self._budget.admits(response)):
                     self._send(identity, response)
-                    return
-        job, is_tried = Job(frames, peer, incoming), identity not in self._scheduler
+                    return response
+        job, is_tried = Job(frames, peer, incoming, monotonic()), identity not in self._scheduler
         if self._scheduler.submit(identity, job):
             self._execute(identity, job, is_tried)
         else:
             self._execute_waiting()
         if self._scheduler.blocked_bytes(identity) > self._limits.max_blocked_bytes:
             self._disconnect_slow_client(identity)
+        return None
 
     def _execute(self, identity: bytes, job: Job, is_tried: bool = False) -> None:
         """Execute a job that the scheduler has released: here if it is fast, otherwise in a worker."""
@@ -227,10 +258,13 @@ class Server:
             self._execute(*released)
 
     def _try_respond(self, identity: bytes, job: Job) -> bool:
-        response = None if job.incoming is None else self._responder.try_respond(job.incoming)
+        if job.incoming is None:
+            return False
+        response = self._responder.try_respond(job.incoming)
         if response is None or not (len(response[-1]) < _LARGE or self._budget.admits(response)):
             return False
         self._send(identity, response)
+        self._observer.observe(job.incoming, response, monotonic() - job.received_at)
         return True
 
     def _start_workers(self) -> None:
@@ -245,7 +279,9 @@ class Server:
         if not _is_repeatable(job, incoming):
             job.frames = ()  # they may be large, as may the response
         job.incoming = None
-        self._completed.put((identity, job, self._responder.respond(incoming)))
+        response = self._responder.respond(incoming)
+        self._observer.observe(incoming, response, monotonic() - job.received_at)
+        self._completed.put((identity, job, response))
         self._listener.wakeup()
 
     # Responses

@@ -681,6 +681,67 @@ class ClassicConformance:
         E.disconnect()
 
 
+class StatsConformance:
+    """Tests of ``stats``, for whatever answers it in the end: a server, a fake, a server behind a proxy."""
+
+    def test_requests_are_counted_by_verb_and_outcome(self, E: Elevator[str]) -> None:
+        E.Put("a", "1")
+        E.Put("b", "2")
+        with pytest.raises(KeyNotFound):
+            E.Get("missing")
+        E.Get("a")
+        found = E.stats().requests
+        assert (found["PUT"].count, found["PUT"].failures) == (2, {})
+        assert (found["GET"].count, found["GET"].failures) == (2, {"key": 1})
+        assert E.stats().requests["STATS"].count == 1
+
+    def test_the_server_tells_of_itself(self, E: Elevator[str]) -> None:
+        first, second = E.stats(), E.stats()
+        assert first.version
+        assert first.started_at == second.started_at
+        assert 0 < first.uptime < second.uptime
+        assert first.process.pid > 0
+        assert first.process.peak_memory > 1 << 20
+        assert first.process.threads > 0
+        assert first.process.cpu_seconds > 0
+        assert first.cursors.max > 0
+
+    def test_databases_are_told_of_in_the_order_of_listdb(self, E: Elevator[str]) -> None:
+        E.createdb("testdb")
+        E.Put("k", "v" * 1000)
+        found = E.stats()
+        assert [one.name for one in found.databases] == ["default", "testdb"]
+        engine = found.database("default").engine
+        assert engine is not None
+        assert engine.size >= 1000
+        assert found.database("default").idle < found.uptime + 1
+
+    def test_looking_neither_opens_a_database_nor_counts_as_a_use(self, E: Elevator[str]) -> None:
+        E.createdb("testdb")
+        E.unmount("testdb")
+        E.stats()
+        closed = E.stats().database("testdb")
+        assert (closed.is_open, closed.engine) == (False, None)
+        E.mount("testdb")
+        opened = E.stats().database("testdb")
+        assert opened.is_open
+        assert E.stats().database("testdb").idle > opened.idle
+
+    def test_open_cursors_are_counted(self, E: Elevator[str]) -> None:
+        for i in range(10):
+            E.Put(str(i), "v" * (1 << 20))
+        rows = iter(E.RangeIter(consistent=True))
+        next(rows)
+        assert E.stats().cursors.open == 1
+        assert len(list(rows)) == 9
+        assert E.stats().cursors.open == 0
+
+    def test_stats_need_no_connected_database(self, connect: Connect) -> None:
+        E = connect(Elevator, auto_connect=False)
+        assert E.stats().database("default").name == "default"
+        E.disconnect()
+
+
 class FilesConformance:
     """Tests of what only a server on an engine with files can do."""
 

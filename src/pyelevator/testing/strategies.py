@@ -43,6 +43,7 @@ from pyelevator.commands import (
     Range,
     RepairReport,
     Slice,
+    Stats,
 )
 from pyelevator.errors import ErrorCode, MissingExtra, UsageError
 from pyelevator.messages import Request, Response, Status
@@ -193,6 +194,7 @@ _CLASSIC: Final[_Commands] = {
     "DBLIST": st.builds(DbList),
     "DBREPAIR": st.builds(DbRepair, st.booleans(), st.booleans()),
     "PIPELINE": st.deferred(_pipelines),
+    "STATS": st.builds(Stats),
 }
 
 _FLAT: Final[_Commands] = {

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Protocol, Self
 
+from attrs import define
+
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ConnectTimeout, RequestTimeout
 from pyelevator.transports.connect_errors import connect_timeout_error
@@ -236,6 +238,20 @@ class SendQueues(ABC):
         """Drop the messages to a peer that have not been sent."""
 
 
+@define
+class Traffic:
+    """What has come and gone through a listener since it was opened.
+
+    Attributes:
+        accepted: connections.
+        bytes_received, bytes_sent: on all of them, with what the transport itself adds to the messages.
+    """
+
+    accepted: int = 0
+    bytes_received: int = 0
+    bytes_sent: int = 0
+
+
 class Listener(ABC):
     """Listening sockets and the connections that they accepted; servers and proxies receive messages from it.
 
@@ -248,6 +264,7 @@ class Listener(ABC):
         timeout: seconds after which ``wait`` returns without a message; None for never.
         send_queues: the messages that have not been sent yet.
         disconnected: identities of connections that have ended, to be taken out by the caller.
+        traffic: what has come and gone.
     """
 
     urls: tuple[str, ...]
@@ -255,6 +272,7 @@ class Listener(ABC):
     timeout: float | None
     send_queues: SendQueues
     disconnected: deque[bytes]
+    traffic: Traffic
 
     @property
     def url(self) -> str:

@@ -20,6 +20,7 @@ from pyelevator.transports.url import FAKE_NAME, FAKE_NAME_RULE, shown
 
 if TYPE_CHECKING:
     from pyelevator.application import Application
+    from pyelevator.application.monitor import Monitor
     from pyelevator.interceptors import Fault
 
 
@@ -73,6 +74,7 @@ class FakeTransport(Transport):
         faults: "Sequence[Fault]" = (),
     ) -> None:
         self.application = application or _in_memory()
+        self._monitor = _monitor_of(self.application)
         self._name = ""
         chain = (*interceptors, *_injectors(faults))
         self._forward = compose(chain) if chain else None
@@ -119,11 +121,14 @@ class FakeTransport(Transport):
         thread = get_ident()
         try:
             EXECUTING.add(thread)
-            exchange = self._reader.read(frames, None, self._connection)
-            if exchange.request is None:
-                return exchange.answer(self.application)
-            application = self.application
-            return exchange.encode(application.try_handle(exchange.request) or application(exchange.request))
+            exchange, application = self._reader.read(frames, None, self._connection), self.application
+            request = exchange.request
+            if request is None:
+                self._monitor.refused += 1
+                return exchange.answer(application)
+            response = application.try_handle(request) or application(request)
+            self._monitor.count(request, response)
+            return exchange.encode(response)
         finally:
             EXECUTING.discard(thread)
 
@@ -140,7 +145,9 @@ class FakeTransport(Transport):
         thread = get_ident()
         try:
             EXECUTING.add(thread)
-            return self.application(effect.request)
+            response = self.application(effect.request)
+            self._monitor.count(effect.request, response)
+            return response
         finally:
             EXECUTING.discard(thread)
 
@@ -250,3 +257,9 @@ def _in_memory() -> "Application":
     from pyelevator.application import Application
 
     return Application.in_memory()
+
+
+def _monitor_of(application: "Application") -> "Monitor":
+    from pyelevator.application.monitor import monitor_of  # as above
+
+    return monitor_of(application)

@@ -18,8 +18,12 @@ from pyelevator.application.catalog.store import Entry
 from pyelevator.commands import RepairReport
 from pyelevator.engines.base import Engine, EngineDamaged, EngineError, Storage
 from pyelevator.errors import DatabaseError, ServerRuntimeError
+from pyelevator.monitoring import DatabaseStats
 
 _log: Final = logging.getLogger("pyelevator.catalog")
+
+_LOOK_TIMEOUT: Final = 0.1
+"""Seconds that ``stats`` waits for the lock: requests hold it shortly, and repairs for as long as they take."""
 
 
 def describe_absence(path: str) -> str:
@@ -96,9 +100,12 @@ class Database:
             return engine
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.used_at = monotonic()
+        self._end_lease()
+
+    def _end_lease(self) -> None:
         with self.lock:
             self._leases -= 1
-            self.used_at = monotonic()
             if not self._leases and self._exclusive:
                 self._changed.notify_all()
 
@@ -169,6 +176,38 @@ class Database:
             finally:
                 self._open_databases.remove(self)
             _log.info("unmounted %s", self.entry.name)
+
+    def stats(self) -> DatabaseStats:
+        """Return figures for an operator, without opening the database, waiting for it, or counting as a use.
+
+        Raises:
+            EngineError: the engine's figures could not be read.
+        """
+        with self._leased_if_open() as engine:
+            return DatabaseStats(
+                name=self.entry.name,
+                is_open=self._open_engine is not None,
+                adopted=self.entry.adopted,
+                idle=monotonic() - self.used_at,
+                engine=None if engine is None else engine.stats(),
+            )
+
+    @contextmanager
+    def _leased_if_open(self) -> Iterator[Engine | None]:
+        """Lease the engine for a block; None if it is closed, or about to be."""
+        if not self.lock.acquire(timeout=_LOOK_TIMEOUT):
+            yield None
+            return
+        try:
+            engine = self.engine
+            self._leases += engine is not None
+        finally:
+            self.lock.release()
+        try:
+            yield engine
+        finally:
+            if engine is not None:
+                self._end_lease()
 
     def close_if_idle(self, before: float) -> bool:
         """Close the engine unless it is in use or was used since ``before``; return True if it did. It never waits."""

@@ -3,9 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pyelevator.application.handlers import admin, keys, scans
+from pyelevator.application.handlers import admin, keys, monitoring, scans
 from pyelevator.application.handlers.admin import FEATURES
-from pyelevator.application.handlers.kinds import UNBOUNDED, AdminHandler, Handler, ReadHandler, WriteHandler
+from pyelevator.application.handlers.kinds import (
+    UNBOUNDED,
+    AdminHandler,
+    Handler,
+    MonitoringHandler,
+    ReadHandler,
+    WriteHandler,
+)
 from pyelevator.application.handlers.pipelines import pipeline_handler
 from pyelevator.commands import (
     Batch,
@@ -27,6 +34,7 @@ from pyelevator.commands import (
     Put,
     Range,
     Slice,
+    Stats,
 )
 
 __all__ = ["FEATURES", "HANDLERS"]
@@ -63,5 +71,6 @@ HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
     DbDrop: AdminHandler(admin.without_result(lambda catalog, c: catalog.drop(c.name, force=c.force)), _unbounded_cost),
     DbForget: AdminHandler(admin.without_result(lambda catalog, c: catalog.forget(c.name)), _unbounded_cost),
     DbRepair: AdminHandler(admin.repair, _unbounded_cost),
+    Stats: MonitoringHandler(monitoring.stats),
 }
 """Command class -> its handler; other commands are not handled."""

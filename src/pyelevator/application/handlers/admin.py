@@ -19,6 +19,7 @@ FEATURES: Final = (
     "repair",
     "bin",
     Pipeline.feature,
+    "stats",
 )
 """What this server can do beyond the old protocol, as in the response to DBCONNECT."""
 

@@ -146,4 +146,22 @@ class AdminHandler:
         return self.handle(catalog, request.command, request)
 
 
-Handler: TypeAlias = ReadHandler | WriteHandler | AdminHandler
+@frozen
+class MonitoringHandler:
+    """Tells of the server itself. It looks at every open database, so it is no work for the server's own loop.
+
+    Attributes:
+        handle: returns the response.
+    """
+
+    handle: Callable[[Catalog, Any, Request[Any], Context], Response]
+
+    def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
+        return self.handle(catalog, request.command, request, context)
+
+    def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:  # noqa: ARG002
+        """Return None."""
+        return None
+
+
+Handler: TypeAlias = ReadHandler | WriteHandler | AdminHandler | MonitoringHandler

@@ -42,9 +42,13 @@ from pyelevator.commands import (
     Put,
     Range,
     RepairReport,
+    Stats,
 )
 from pyelevator.deadlines import check_timeout
 from pyelevator.errors import CursorExpired, KeyNotFound
+
+if TYPE_CHECKING:
+    from pyelevator.monitoring import ServerStats
 
 T = TypeVar("T", str, bytes)
 
@@ -110,6 +114,9 @@ class AsyncElevator(AsyncClient[T]):
 
     async def ping(self, *, timeout: float | None = None) -> str:
         return (await self._execute(operations.execute(self._handle, Ping()), timeout)).decode("ascii", "replace")
+
+    async def stats(self, *, timeout: float | None = None) -> "ServerStats":
+        return await self._execute(operations.execute(self._handle, Stats()), timeout)
 
     # Keys and values
 

@@ -38,9 +38,13 @@ from pyelevator.commands import (
     Put,
     Range,
     RepairReport,
+    Stats,
 )
 from pyelevator.errors import CursorExpired, KeyNotFound
 from pyelevator.legacy import accept_old_calls, call_timeout
+
+if TYPE_CHECKING:
+    from pyelevator.monitoring import ServerStats
 
 T = TypeVar("T", str, bytes)
 
@@ -195,6 +199,28 @@ class Elevator(SyncClient[T]):
             ``"PONG"``.
         """
         return self._execute(operations.execute(self._handle, Ping()), timeout).decode("ascii", "replace")
+
+    def stats(self, *, timeout: float | None = None) -> "ServerStats":
+        """Ask the server what it says about itself: requests, latencies, connections, memory, databases.
+
+        Args:
+            timeout: seconds; the client's if None.
+
+        Returns:
+            The figures of the server, whatever database the client is connected to. With a proxy in between they are
+            those of the server behind it.
+
+        Raises:
+            PermissionDenied: it takes admin access to all databases.
+            UnknownCommand: the server does not know STATS; to an old one, nothing was sent.
+            UsageError: the flat dialect has no STATS; nothing was sent.
+
+        >>> with Elevator(transport="fake") as E:
+        ...     E.Put("k", "v")
+        ...     E.stats().requests["PUT"].count
+        1
+        """
+        return self._execute(operations.execute(self._handle, Stats()), timeout)
 
     # Keys and values
 

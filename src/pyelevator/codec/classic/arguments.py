@@ -150,6 +150,7 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "DBLIST": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
     "DBREPAIR": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
     "PIPELINE": ArgumentSpec(_encode_pipeline, 1, 1, _decode_pipeline),
+    "STATS": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
 }
 """Verb -> spec."""
 

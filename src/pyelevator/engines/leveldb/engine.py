@@ -24,7 +24,9 @@ from pyelevator.engines.leveldb.directory_handle import DirectoryHandle
 from pyelevator.engines.leveldb.errors import ErrorTranslator
 from pyelevator.engines.leveldb.live_tables import LiveTables
 from pyelevator.engines.leveldb.reader import LevelDbReader
+from pyelevator.engines.leveldb.statistics import parse_levels, read_properties, size_of_tables
 from pyelevator.engines.row_cache import RowCache
+from pyelevator.monitoring import EngineStats
 from pyelevator.paths import exists
 
 _BACKUP_PAIRS: Final = 1000
@@ -135,6 +137,17 @@ class LevelDbEngine(LevelDbReader, Engine):
     def approximate_size(self) -> int:
         """Return the sum of the files: LevelDB's own estimate leaves out what is still in the log."""
         return sum(map(file_size, data_files(self._directory.name)))
+
+    def stats(self) -> EngineStats:
+        with self._errors:
+            properties = read_properties(self._source)
+            return EngineStats(
+                size=self.approximate_size(),
+                approximate_size=size_of_tables(self._source),
+                levels=tuple(parse_levels(properties)),
+                properties=properties,
+                cache=self.rows.stats(),
+            )
 
     def backup(self, path: str) -> None:
         path = self._storage.resolve(path)

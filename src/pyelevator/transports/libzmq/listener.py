@@ -12,7 +12,7 @@ from typing import Any, Final
 import zmq
 
 from pyelevator.transports import socket_options
-from pyelevator.transports.base import MAX_DISCONNECTED, Listener
+from pyelevator.transports.base import MAX_DISCONNECTED, Listener, Traffic
 from pyelevator.transports.bind import bind_error, check_ipc_path_free, parse_bind_url, private_socket_file
 from pyelevator.transports.libzmq import zap
 from pyelevator.transports.libzmq.monitor import ConnectionMonitor, shutdown_descriptor
@@ -93,6 +93,7 @@ class ZmqListener(Listener):
         self.urls: tuple[str, ...] = ()
         self.peer: str | None = None
         self.disconnected: deque[bytes] = deque(maxlen=MAX_DISCONNECTED)
+        self.traffic = Traffic()
         self._timeout: float | None = None
         self._descriptor: int | None = None
         self._identities: dict[int, bytes] = {}
@@ -104,7 +105,7 @@ class ZmqListener(Listener):
         self._wakeup_socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         try:
             self.send_queues = ZmqSendQueues(self.socket, max_unread)
-            self._monitor = ConnectionMonitor(self.socket, max_connections, self._on_disconnect)
+            self._monitor = ConnectionMonitor(self.socket, max_connections, self._on_disconnect, self.traffic)
             zap.admit_all(self._context, self.socket)
             for target in targets:
                 self.urls += (self._bind(target),)
@@ -200,6 +201,7 @@ class ZmqListener(Listener):
             frames.append(frame.bytes)
         if identity == self._wakeup_identity:
             return None
+        self.traffic.bytes_received += sum(map(len, frames))
         self._read_metadata(identity, frame)
         return identity, frames
 
@@ -213,6 +215,7 @@ class ZmqListener(Listener):
         return ()
 
     def send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
+        self.traffic.bytes_sent += sum(map(len, frames))
         return self.send_queues.send(identity, frames)
 
     send_buffered = send

@@ -19,7 +19,7 @@ from typing import Any, Final
 from pyelevator.deadlines import Deadline
 from pyelevator.transports import socket_options
 from pyelevator.transports.authentication import CurveServer
-from pyelevator.transports.base import MAX_DISCONNECTED, Listener
+from pyelevator.transports.base import MAX_DISCONNECTED, Listener, Traffic
 from pyelevator.transports.sockets.acceptor import ListeningSockets
 from pyelevator.transports.sockets.buffers import PartialMessages, SendBuffers
 from pyelevator.transports.sockets.memory import FreedMemory
@@ -85,6 +85,7 @@ class ZmtpListener(Listener):
         self.timeout: float | None = None
         self.send_queues = SendBuffers(max_unread)
         self.disconnected: deque[bytes] = deque(maxlen=MAX_DISCONNECTED)
+        self.traffic = Traffic()
         self._max_message, self._max_connections = max_message, max_connections
         self._partial = PartialMessages(max_unfinished or max(_MAX_PARTIAL, 4 * max_message))
         self._limit_logged = False
@@ -308,6 +309,7 @@ class ZmtpListener(Listener):
         connection.setblocking(False)
         socket_options.configure(connection)
         peer = self._new_peer(connection)
+        self.traffic.accepted += 1
         self._peers[peer.identity] = self._by_fd[connection.fileno()] = self._handshaking[peer.identity] = peer
         self._epoll.register(connection.fileno(), READ)
         _LOG.debug("a connection from %s has begun", _address(peer))
@@ -316,7 +318,9 @@ class ZmtpListener(Listener):
     def _new_peer(self, connection: Any) -> PeerConnection:
         identity = next(self._ids).to_bytes(8, "big")
         handshake = None if self._curve is None else self._curve.handshake(connection)
-        return PeerConnection(identity, connection, self.send_queues, self._max_message, handshake)
+        return PeerConnection(
+            identity, connection, self.send_queues, self._max_message, handshake, traffic=self.traffic
+        )
 
     def _make_room(self) -> bool:
         """Return True if one more connection is within the limit, after evicting one still in its handshake if needed.

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 from pyelevator.errors import ProtocolError
+from pyelevator.transports.base import Traffic
 from pyelevator.transports.sockets.socket import send_some
 from pyelevator.transports.zmtp.decoder import Decoder
 from pyelevator.transports.zmtp.frames import LARGE, encode_message
@@ -45,6 +46,7 @@ class PeerConnection:
         counter: counts what has not been sent.
         max_message: bytes of a message.
         handshake: None for one without keys.
+        traffic: counts what is read and sent.
 
     Attributes:
         peer: identity of the client, as its handshake proved it; None without keys.
@@ -62,6 +64,8 @@ class PeerConnection:
         counter: ByteCounter,
         max_message: int,
         handshake: ServerHandshake | None = None,
+        *,
+        traffic: Traffic | None = None,
     ) -> None:
         self.identity = identity
         self.peer: str | None = None
@@ -70,7 +74,7 @@ class PeerConnection:
         self.registered_events = READ
         self.is_broken = False
         self.expires_at = inf
-        self._counter = counter
+        self._counter, self._traffic = counter, traffic or Traffic()
         self.socket = socket
         self._recv = socket.recv
         self._max_message = max_message
@@ -138,6 +142,7 @@ class PeerConnection:
         data = self._recv(self._decoder.read_size)
         if not data:
             raise Disconnected
+        self._traffic.bytes_received += len(data)
         return data if self._handshake is None else self._continue_handshake(self._handshake, data)
 
     def _continue_handshake(self, handshake: ServerHandshake, data: bytes) -> bytes:
@@ -175,7 +180,9 @@ class PeerConnection:
         buffers = self._send_buffer
         try:
             while buffers:
-                self._count(-send_some(self.socket, buffers))
+                sent = send_some(self.socket, buffers)
+                self._count(-sent)
+                self._traffic.bytes_sent += sent
         except BlockingIOError:
             pass
         except OSError:

@@ -1,0 +1,22 @@
+"""Handlers of the commands about the server itself: STATS."""
+
+from typing import Any
+
+from attrs import evolve
+
+from pyelevator.application.catalog import Catalog
+from pyelevator.application.context import Context
+from pyelevator.commands import Stats
+from pyelevator.messages import Request, Response
+from pyelevator.monitoring import CursorStats, ServerStats, with_databases
+
+
+def stats(catalog: Catalog, _: Stats, request: Request[Any], context: Context) -> Response:
+    """Handle a STATS."""
+    return Response(server_stats(catalog, context).encode(), id=request.id)
+
+
+def server_stats(catalog: Catalog, context: Context) -> ServerStats:
+    """Return what a server says about itself."""
+    cursors = CursorStats(len(context.cursors), context.policy.max_cursors)
+    return with_databases(evolve(context.monitor.stats(), cursors=cursors), catalog.stats())

@@ -1,0 +1,91 @@
+"""Latencies by verb: histograms with buckets whose width is an eighth of their value or less."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pyelevator.monitoring import Latency
+
+_MICROSECONDS: Final = 1e6
+_BUCKET_BITS: Final = 3
+_LINEAR: Final = 1 << (_BUCKET_BITS + 1)
+"""Microseconds up to which there is a bucket for each."""
+
+
+def bucket_of(seconds: float) -> int:
+    """Return the number of the bucket of a latency.
+
+    >>> bucket_of(0.000007), bucket_of(0.001), upper_bound(bucket_of(0.001))
+    (7, 63, 0.001024)
+    """
+    microseconds = int(seconds * _MICROSECONDS)
+    if microseconds < _LINEAR:
+        return max(0, microseconds)
+    shift = microseconds.bit_length() - _BUCKET_BITS - 1
+    return (shift << _BUCKET_BITS) + (microseconds >> shift)
+
+
+def upper_bound(bucket: int) -> float:
+    """Return the seconds above which a latency is in the next bucket."""
+    if bucket < _LINEAR:
+        return (bucket + 1) / _MICROSECONDS
+    shift = (bucket >> _BUCKET_BITS) - 1
+    return (((bucket & (_LINEAR // 2 - 1)) + _LINEAR // 2 + 1) << shift) / _MICROSECONDS
+
+
+class Histogram:
+    """Latencies, of which some may stand for several.
+
+    Attributes:
+        total: how many there are.
+        seconds: their sum.
+        max: the largest.
+    """
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, int] = {}
+        self.total = 0
+        self.seconds = 0.0
+        self.max = 0.0
+
+    def add(self, seconds: float, weight: int = 1) -> None:
+        """Add a latency that stands for ``weight`` of them."""
+        bucket = bucket_of(seconds)
+        self._buckets[bucket] = self._buckets.get(bucket, 0) + weight
+        self.total += weight
+        self.seconds += seconds * weight
+        self.max = max(self.max, seconds)
+
+    def merge(self, other: "Histogram") -> None:
+        """Add what is in another one."""
+        for bucket, count in other._buckets.copy().items():
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+        self.total += other.total
+        self.seconds += other.seconds
+        self.max = max(self.max, other.max)
+
+    def summary(self) -> Latency:
+        """Return the percentiles; no percentile is above the largest latency."""
+        buckets = sorted(self._buckets.copy().items())
+        total = sum([count for _, count in buckets])
+        if not total:
+            return Latency()
+        return Latency(
+            p50=min(self.max, _percentile(buckets, total * 0.5)),
+            p99=min(self.max, _percentile(buckets, total * 0.99)),
+            max=self.max,
+            mean=self.seconds / max(1, self.total),
+        )
+
+    def cumulative(self, bounds: tuple[float, ...]) -> Mapping[float, int]:
+        """Return how many latencies are within each bound, in seconds."""
+        buckets = self._buckets.copy().items()
+        return {bound: sum([count for bucket, count in buckets if upper_bound(bucket) <= bound]) for bound in bounds}
+
+
+def _percentile(buckets: list[tuple[int, int]], rank: float) -> float:
+    below = 0
+    for bucket, count in buckets:
+        below += count
+        if below >= rank:
+            return upper_bound(bucket)
+    return upper_bound(buckets[-1][0])

@@ -1,0 +1,127 @@
+"""The monitor of an application: it counts requests, and collects what STATS answers."""
+
+import os
+import resource
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+from attrs import evolve
+
+from pyelevator.application.latencies import Histogram
+from pyelevator.commands import Command, Unknown
+from pyelevator.errors import ErrorCode
+from pyelevator.messages import Request, Response
+from pyelevator.monitoring import Latency, ProcessStats, ServerStats, VerbStats
+
+OTHER: Final = "OTHER"
+"""What verbs that are not known are counted as: clients choose them, and each name takes memory for ever."""
+
+_PAGE: Final = resource.getpagesize()
+_PEAK_UNIT: Final = 1 if sys.platform == "darwin" else 1024
+
+
+class Monitor:
+    """Counts the requests of an application, by verb and outcome; cheap enough to count every one.
+
+    Its methods may be called from several threads: each count is one operation on a dict.
+
+    Attributes:
+        counts: answered requests by the class of their commands.
+        refused: messages that were no requests.
+        describe: completes the figures with those of the server around the application.
+    """
+
+    def __init__(self) -> None:
+        self.counts: defaultdict[type[Command[Any]], int] = defaultdict(int)
+        self.refused = 0
+        self.describe: Callable[[ServerStats], ServerStats] = lambda stats: stats
+        self._failures: defaultdict[tuple[type[Command[Any]], ErrorCode], int] = defaultdict(int)
+        self._latencies: defaultdict[type[Command[Any]], Histogram] = defaultdict(Histogram)
+        self._lock = threading.Lock()
+        self._started_at, self._started = time.time(), monotonic()
+
+    def count(self, request: Request[Any], response: Response) -> None:
+        """Count a request that is answered."""
+        kind = type(request.command)
+        self.counts[kind] += 1
+        if response.code is not None:
+            self._failures[kind, response.code] += 1
+
+    def observe(self, request: Request[Any], seconds: float, weight: int = 1) -> None:
+        """Add the latency of a request, which stands for ``weight`` of them."""
+        with self._lock:
+            self._latencies[type(request.command)].add(seconds, weight)
+
+    def stats(self) -> ServerStats:
+        """Return the figures, without those of databases."""
+        latencies = Histogram()
+        for histogram in list(self._latencies.values()):
+            latencies.merge(histogram)
+        stats = ServerStats(
+            version=_version(),
+            started_at=self._started_at,
+            uptime=monotonic() - self._started,
+            requests={verb_of(kind): self._verb(kind, count) for kind, count in sorted_by_verb(self.counts)},
+            refused=self.refused,
+            latency=latencies.summary(),
+            process=process_stats(),
+        )
+        return self.describe(stats)
+
+    def _verb(self, kind: type[Command[Any]], count: int) -> VerbStats:
+        failures = {code.name.lower(): n for (failed, code), n in self._failures.copy().items() if failed is kind}
+        measured = self._latencies.get(kind)
+        return VerbStats(count, failures, Latency() if measured is None else measured.summary())
+
+    def histograms(self) -> Mapping[str, Histogram]:
+        """Return the latencies by verb."""
+        return {verb_of(kind): histogram for kind, histogram in sorted_by_verb(self._latencies)}
+
+
+def monitor_of(application: Any) -> Monitor:
+    """Return the monitor of an application; a new one for whatever else answers requests."""
+    monitor = getattr(application, "monitor", None)
+    return monitor if isinstance(monitor, Monitor) else Monitor()
+
+
+def verb_of(kind: type[Command[Any]]) -> str:
+    """Return the verb under which a command is counted."""
+    return OTHER if kind is Unknown else kind.verb
+
+
+def sorted_by_verb(by_kind: Mapping[type[Command[Any]], Any]) -> list[tuple[type[Command[Any]], Any]]:
+    """Return the items of a mapping that other threads may change, in the order of the verbs."""
+    return sorted(dict(by_kind).items(), key=lambda item: verb_of(item[0]))
+
+
+def _version() -> str:
+    """Return the version of this package, which its top module says; no module of it imports that one."""
+    version: str = import_module("pyelevator").__version__
+    return version
+
+
+def process_stats() -> ProcessStats:
+    """Return the figures of this process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    stats = ProcessStats(
+        pid=os.getpid(),
+        peak_memory=used.ru_maxrss * _PEAK_UNIT,
+        max_descriptors=None if limit == resource.RLIM_INFINITY else limit,
+        threads=threading.active_count(),
+        cpu_seconds=used.ru_utime + used.ru_stime,
+    )
+    with suppress(OSError, ValueError, IndexError):
+        stats = evolve(stats, memory=int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE)
+    for directory in ("/proc/self/fd", "/dev/fd"):
+        with suppress(OSError):
+            return evolve(stats, descriptors=sum(1 for _ in Path(directory).iterdir()) - 1)
+    return stats

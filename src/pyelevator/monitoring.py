@@ -1,0 +1,300 @@
+"""What a server says about itself: the answers to STATS and SLOWLOG.
+
+They travel as JSON, whose keys are the attributes of these classes. What a newer server adds is passed over, and what
+an older one leaves out has its default.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, Self, TypeVar
+
+from attrs import asdict, evolve, field, fields, frozen
+
+from pyelevator.errors import MalformedMessage
+
+T = TypeVar("T")
+
+_INVALID: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
+
+
+def _build(kind: type[T], told: Any) -> T:
+    """Make an object of a class from a JSON object, or return it if it is one already."""
+    if isinstance(told, kind):
+        return told
+    known = {one.name for one in fields(kind) if one.init}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in dict(told).items() if name in known})
+
+
+def _part(kind: type[T]) -> Any:
+    """Make a field that holds an object of a class."""
+    return field(factory=kind, converter=partial(_build, kind))
+
+
+def _optional(convert: Callable[[Any], T]) -> Any:
+    """Make a field that holds a value, or None if there is none."""
+    return field(default=None, converter=lambda told: None if told is None else convert(told))
+
+
+def _parts(kind: type[T]) -> Any:
+    """Make a field that holds a tuple of objects of a class."""
+    return field(default=(), converter=lambda told: tuple([_build(kind, one) for one in told]))
+
+
+def _mapping(convert: Callable[[Any], Any]) -> Any:
+    """Make a field that holds values by name."""
+    return field(factory=dict, converter=lambda told: {str(key): convert(value) for key, value in dict(told).items()})
+
+
+@frozen
+class Latency:
+    """How long requests took in the server, from the message that was read to the answer that was handed over.
+
+    Attributes:
+        p50, p99: seconds that half of them, and 99 in a hundred, took at most; None if nothing was measured. They are
+            within an eighth of the true values, and quick requests are sampled.
+        max: seconds that the slowest one took; requests of a millisecond and more are all measured.
+        mean: seconds.
+    """
+
+    p50: float | None = _optional(float)
+    p99: float | None = _optional(float)
+    max: float | None = _optional(float)
+    mean: float | None = _optional(float)
+
+
+@frozen
+class VerbStats:
+    """The requests with one verb.
+
+    Attributes:
+        count: how many were answered, since the server was started.
+        failures: those of them that failed, by the names of the failure codes: ``key``, ``database``...
+        latency: of all of them.
+    """
+
+    count: int = field(default=0, converter=int)
+    failures: Mapping[str, int] = _mapping(int)
+    latency: Latency = _part(Latency)
+
+
+@frozen
+class ConnectionStats:
+    """The connections of clients.
+
+    Attributes:
+        open: now.
+        max: limit; None for none.
+        accepted: since the server was started.
+    """
+
+    open: int = field(default=0, converter=int)
+    max: int | None = _optional(int)
+    accepted: int = field(default=0, converter=int)
+
+
+@frozen
+class QueueStats:
+    """What waits in the server.
+
+    Attributes:
+        requests: that were read and not answered, without those of clients that do not read their answers.
+        request_bytes: their size.
+        running: those of them that a worker executes.
+        workers: threads that execute requests.
+        unsent_bytes: of answers that clients have not read.
+        blocked_clients: clients that do not read, whose requests wait.
+    """
+
+    requests: int = field(default=0, converter=int)
+    request_bytes: int = field(default=0, converter=int)
+    running: int = field(default=0, converter=int)
+    workers: int = field(default=0, converter=int)
+    unsent_bytes: int = field(default=0, converter=int)
+    blocked_clients: int = field(default=0, converter=int)
+
+
+@frozen
+class TrafficStats:
+    """Bytes that were read from clients and sent to them, since the server was started."""
+
+    bytes_received: int = field(default=0, converter=int)
+    bytes_sent: int = field(default=0, converter=int)
+
+
+@frozen
+class CursorStats:
+    """The snapshots that are kept for clients between two pages: how many, and the limit."""
+
+    open: int = field(default=0, converter=int)
+    max: int = field(default=0, converter=int)
+
+
+@frozen
+class CacheStats:
+    """A cache of rows.
+
+    Attributes:
+        hits, misses: keys that were found in it, and those that were not.
+        bytes: its size, about.
+        max_bytes: its limit.
+    """
+
+    hits: int = field(default=0, converter=int)
+    misses: int = field(default=0, converter=int)
+    bytes: int = field(default=0, converter=int)
+    max_bytes: int = field(default=0, converter=int)
+
+    @property
+    def hit_rate(self) -> float | None:
+        """The share of the keys that were found, from 0 to 1; None if none was looked up."""
+        total = self.hits + self.misses
+        return self.hits / total if total else None
+
+    def __add__(self, other: "CacheStats") -> "CacheStats":
+        pairs = {one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(CacheStats)}
+        return CacheStats(**pairs)
+
+
+@frozen
+class ProcessStats:
+    """The server's process.
+
+    Attributes:
+        pid: its number.
+        memory: bytes of main memory that it takes (resident set size); None where the system does not say it.
+        peak_memory: the most that it has taken.
+        descriptors: files and sockets that it has open; None where the system does not say it.
+        max_descriptors: limit; None for none.
+        threads: Python's.
+        cpu_seconds: processor time that it has used.
+    """
+
+    pid: int = field(default=0, converter=int)
+    memory: int | None = _optional(int)
+    peak_memory: int = field(default=0, converter=int)
+    descriptors: int | None = _optional(int)
+    max_descriptors: int | None = _optional(int)
+    threads: int = field(default=0, converter=int)
+    cpu_seconds: float = field(default=0.0, converter=float)
+
+
+@frozen
+class LevelStats:
+    """One level of a LevelDB: its tables, and their size in bytes, to a megabyte."""
+
+    level: int = field(default=0, converter=int)
+    tables: int = field(default=0, converter=int)
+    bytes: int = field(default=0, converter=int)
+
+
+@frozen
+class EngineStats:
+    """An open database, as its engine knows it.
+
+    Attributes:
+        size: bytes of its files.
+        approximate_size: bytes of its tables as the engine estimates them, without what is in memory and in the log;
+            None if it does not.
+        levels: of a LevelDB, those with tables.
+        properties: of the engine, by name: ``leveldb.stats``...
+        cache: its cache of rows.
+    """
+
+    size: int = field(default=0, converter=int)
+    approximate_size: int | None = _optional(int)
+    levels: tuple[LevelStats, ...] = _parts(LevelStats)
+    properties: Mapping[str, str] = _mapping(str)
+    cache: CacheStats = _part(CacheStats)
+
+
+@frozen
+class DatabaseStats:
+    """One database.
+
+    Attributes:
+        name: of the database.
+        is_open: whether its engine is open. Looking does not open it.
+        adopted: whether it was there before ``createdb``.
+        idle: seconds since its last use, or since the server was started if it was not used.
+        engine: None while it is closed, or is being opened, closed or repaired.
+    """
+
+    name: str = field(default="", converter=str)
+    is_open: bool = field(default=False, converter=bool)
+    adopted: bool = field(default=False, converter=bool)
+    idle: float = field(default=0.0, converter=float)
+    engine: EngineStats | None = _optional(partial(_build, EngineStats))
+
+
+@frozen
+class ServerStats:
+    """What ``Elevator.stats`` returns.
+
+    Attributes:
+        version: of the server.
+        started_at: when it was started, in seconds of Unix time.
+        uptime: seconds since then.
+        connections: of clients.
+        requests: by verb, those that were used; ``OTHER`` for verbs that the server does not know.
+        refused: messages that were no requests.
+        latency: of all requests.
+        queues: what waits.
+        traffic: bytes.
+        cursors: snapshots.
+        cache: the row caches of all open databases together.
+        process: the server's.
+        databases: in the order of ``Elevator.listdb``.
+    """
+
+    version: str = field(default="", converter=str)
+    started_at: float = field(default=0.0, converter=float)
+    uptime: float = field(default=0.0, converter=float)
+    connections: ConnectionStats = _part(ConnectionStats)
+    requests: Mapping[str, VerbStats] = _mapping(partial(_build, VerbStats))
+    refused: int = field(default=0, converter=int)
+    latency: Latency = _part(Latency)
+    queues: QueueStats = _part(QueueStats)
+    traffic: TrafficStats = _part(TrafficStats)
+    cursors: CursorStats = _part(CursorStats)
+    cache: CacheStats = _part(CacheStats)
+    process: ProcessStats = _part(ProcessStats)
+    databases: tuple[DatabaseStats, ...] = _parts(DatabaseStats)
+
+    def database(self, name: str) -> DatabaseStats:
+        """Return one database.
+
+        Args:
+            name: of the database.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        found = {one.name: one for one in self.databases}
+        return found[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as dicts, lists, strings and numbers, for instance for JSON."""
+        return asdict(self)
+
+    def encode(self) -> bytes:
+        """Return it as it travels."""
+        return json.dumps(self.to_dict()).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Return what ``encode`` made.
+
+        Raises:
+            MalformedMessage: it is something else.
+        """
+        try:
+            return _build(cls, json.loads(data))
+        except _INVALID as error:
+            raise MalformedMessage("the answer to STATS is not what a server says about itself") from error
+
+
+def with_databases(stats: ServerStats, databases: tuple[DatabaseStats, ...]) -> ServerStats:
+    """Return the same with the databases, and the sum of their caches."""
+    cache = sum([one.engine.cache for one in databases if one.engine is not None], CacheStats())
+    return evolve(stats, databases=databases, cache=cache)

@@ -1,0 +1,71 @@
+"""How the figures of a server travel."""
+
+import json
+
+import pytest
+
+from pyelevator.commands import Stats
+from pyelevator.errors import MalformedMessage
+from pyelevator.monitoring import CacheStats, DatabaseStats, EngineStats, Latency, LevelStats, ServerStats, VerbStats
+
+STATS = ServerStats(
+    version="1.2",
+    requests={"GET": VerbStats(3, {"key": 1}, Latency(0.001, 0.002, 0.003, 0.0015))},
+    databases=(
+        DatabaseStats("default", is_open=True, idle=1.5, engine=EngineStats(10, 5, (LevelStats(1, 2, 3),), {"a": "b"})),
+        DatabaseStats("closed"),
+    ),
+)
+
+
+def test_figures_survive_the_journey():
+    assert ServerStats.decode(STATS.encode()) == STATS
+    assert Stats().result(STATS.encode()).database("default").engine.levels == (LevelStats(1, 2, 3),)
+
+
+def test_they_are_json_by_their_names():
+    told = json.loads(STATS.encode())
+    assert told["requests"]["GET"]["failures"] == {"key": 1}
+    assert told["databases"][1]["engine"] is None
+    assert told == STATS.to_dict() | {"databases": told["databases"]}
+
+
+def test_what_a_newer_server_adds_and_an_older_one_leaves_out_is_no_error():
+    told = {"version": "9", "new": [1], "requests": {"GET": {"count": 1, "new": 2}}, "databases": [{"name": "d"}]}
+    found = ServerStats.decode(json.dumps(told).encode())
+    assert found == ServerStats(version="9", requests={"GET": VerbStats(1)}, databases=(DatabaseStats("d"),))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        b"7",
+        b"null",
+        b"[1]",
+        b'{"requests": 3}',
+        b'{"requests": {"GET": 1}}',
+        b'{"databases": [1]}',
+        b'{"databases": {"a": 1}}',
+        b'{"uptime": "long"}',
+        b'{"connections": {"open": []}}',
+        b'{"connections": {"open": 1e999}}',
+        b"[" * 100_000,
+    ],
+)
+def test_what_is_no_answer_to_stats_is_malformed(data):
+    with pytest.raises(MalformedMessage, match="the answer to STATS"):
+        Stats().result(data)
+
+
+def test_a_hit_rate_is_the_share_of_hits():
+    assert CacheStats(3, 1).hit_rate == 0.75
+    assert CacheStats().hit_rate is None
+    assert CacheStats(1, 2, 3, 4) + CacheStats(10, 20, 30, 40) == CacheStats(11, 22, 33, 44)
+
+
+def test_a_database_is_found_by_its_name():
+    assert STATS.database("closed") == DatabaseStats("closed")
+    with pytest.raises(KeyError):
+        STATS.database("none")
