@@ -92,6 +92,12 @@ class EngineConformance:
         with storage.open(path, {}) as engine:
             yield engine
 
+    def test_figures_are_those_of_the_database(self, engine: Engine) -> None:
+        engine.write([(PUT, b"%05d" % i, bytes(1000)) for i in range(100)])
+        found = engine.stats()
+        assert found.size > 0
+        assert all(level.tables > 0 for level in found.levels)
+
     @pytest.fixture
     def letters(self, engine: Engine) -> Engine:
         """Return the database with the pairs of ``LETTERS``."""

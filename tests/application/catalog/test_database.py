@@ -7,7 +7,7 @@ import pytest
 
 from pyelevator.application import Catalog
 from pyelevator.commands import PUT
-from pyelevator.engines.base import Bounds
+from pyelevator.engines.base import Bounds, EngineError
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import DatabaseError, ServerRuntimeError
@@ -201,3 +201,58 @@ def test_use_unmount_drop_and_repair_from_many_threads(tmp_path, pool):
     again = Catalog(LevelDbStorage(), str(tmp_path))
     assert again.names() == names
     again.close()
+
+
+def test_looking_waits_for_nobody_and_opens_nothing(catalog, pool):
+    """Neither for a repair, nor for whoever waits for a lease to end."""
+    uid = catalog.uid_of("default")
+    database = catalog.get_database(uid)
+    catalog.mount("default")
+    assert database.stats().is_open
+    with database:
+        closing = pool.submit(catalog.unmount, "default")
+        until_held_up(catalog, uid)
+        found = database.stats()
+        assert (found.is_open, found.engine) == (True, None)
+    closing.result(WAIT)
+    assert not database.stats().is_open
+    with database.lock:  # as a repair holds it
+        assert database.stats().engine is None
+
+
+def test_looking_holds_up_what_closes_the_database_until_it_has_looked(catalog, pool, monkeypatch):
+    uid = catalog.uid_of("default")
+    database = catalog.get_database(uid)
+    looking, go_on = threading.Event(), threading.Event()
+    with database as engine:
+        original = type(engine).stats
+
+    def stats(self):
+        looking.set()
+        assert go_on.wait(WAIT)
+        return original(self)
+
+    monkeypatch.setattr(type(engine), "stats", stats)
+    found = pool.submit(database.stats)
+    assert looking.wait(WAIT)
+    closing = pool.submit(catalog.unmount, "default")
+    until_held_up(catalog, uid)
+    assert not closing.done()
+    go_on.set()
+    assert found.result(WAIT).engine is not None
+    closing.result(WAIT)
+
+
+def test_an_engine_without_figures_is_told_of_as_open_beside_the_others(catalog, monkeypatch):
+    catalog.create("other")
+    with catalog.get_database(catalog.uid_of("default")) as engine:
+        pass
+
+    def broken(self):
+        raise EngineError("broken")
+
+    monkeypatch.setattr(type(engine), "stats", broken)
+    assert [(one.name, one.is_open, one.engine) for one in catalog.stats()] == [
+        ("default", True, None),
+        ("other", True, None),
+    ]

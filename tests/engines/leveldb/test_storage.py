@@ -429,3 +429,36 @@ def test_iter_values_that_is_closed_early_leaves_nothing_open(spread):
     assert next(chunks)[0] == model[min(model)]
     chunks.close()
     engine.close()
+
+
+def test_figures_hold_levels_properties_and_both_sizes(storage, path):
+    with storage.open(path, {}) as engine:
+        engine.write([(PUT, key, value) for key, value in PAIRS])
+        engine.compact()
+        found = engine.stats()
+    assert sum(level.tables for level in found.levels) > 0
+    assert {level.level for level in found.levels} <= set(range(7))
+    assert 500_000 < found.approximate_size <= found.size
+    assert found.properties["leveldb.stats"].splitlines()[1].split()[:2] == ["Level", "Files"]
+    assert int(found.properties["leveldb.approximate-memory-usage"]) > 0
+
+
+def test_figures_hold_no_keys(storage, path):
+    with storage.open(path, {}) as engine:
+        engine.write([(PUT, b"secret-key", b"secret-value")])
+        engine.compact()
+        assert "secret" not in repr(engine.stats())
+
+
+def test_figures_count_what_the_row_cache_had(storage, path):
+    with storage.open(path, {}) as engine:
+        engine.write([(PUT, b"a", b"1"), (PUT, b"b", b"2")])
+        assert engine.stats().cache.hit_rate is None
+        engine.multi_get([b"a", b"b"], fill_cache=True)
+        engine.multi_get([b"a", b"b"])
+        engine.multi_get([b"a", b"missing"])
+        cache = engine.stats().cache
+        assert (cache.hits, cache.misses, cache.hit_rate) == (3, 3, 0.5)
+        assert 300 < cache.bytes < 1000 < cache.max_bytes
+    with storage.open(path, {}) as engine:
+        assert engine.stats().cache.bytes == 0
