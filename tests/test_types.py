@@ -1,56 +1,150 @@
-"""What a type checker sees: str and bytes clients are told apart, and wrong calls are found."""
+"""What type checkers see: str and bytes clients and the parts of ranges are told apart, and wrong calls are found."""
 
+import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from mypy import api
 
+RANGES = {
+    "": "list[{T}]",
+    "include_value=False": "{T}",
+    "include_key=False": "{T}",
+    "include_key=True, include_value=False, prefix='a', reverse=True": "{T}",
+    "prefix='a', reverse=True": "list[{T}]",
+}
+"""Arguments of a range -> its items."""
+EITHER = "include_key=flag, include_value=flag"
+
 REVEALED = {
     "Elevator()": "Elevator[str]",
+    "Elevator(create=True)": "Elevator[str]",
     "Elevator(encoding=None)": "Elevator[bytes]",
     "Elevator().Get('k')": "str",
     "Elevator(encoding=None).Get('k')": "bytes",
     "Elevator().MGet(['k'])": "list[str | None]",
     "Elevator(encoding=None).MGet((b'k', 'l'))": "list[bytes | None]",
-    "Elevator().Range()": "list[list[str]]",
     "Elevator(encoding=None).Slice('a', 2)": "list[list[bytes]]",
-    "Elevator().Range(include_key=False)": "list[Any]",
+    f"Elevator().Range({EITHER})": "list[list[str]] | list[str]",
+    f"Elevator().Slice('a', 2, {EITHER})": "list[list[str]] | list[str]",
+    f"Elevator().RangeIter({EITHER})": "RangeIter[list[str]] | RangeIter[str]",
+    f"AsyncElevator().RangeIter({EITHER})": "AsyncRangeIter[list[str]] | AsyncRangeIter[str]",
     "next(Elevator().RangeIter())": "list[str]",
+    "next(iter(Elevator().RangeIter(include_value=False, consistent=True)))": "str",
     "Elevator().listdb()": "list[str]",
     "Elevator().Exists('k')": "bool",
     "WriteBatch()": "WriteBatch[str]",
     "Elevator(encoding=None).WriteBatch()": "WriteBatch[bytes]",
     "Elevator.from_url('fake://')": "Elevator[str]",
+    "WriteBatch.from_url('fake://')": "WriteBatch[str]",
+    "AsyncElevator.from_url('fake://')": "AsyncElevator[str]",
     "Elevator[bytes].from_url('fake://?encoding=none')": "Elevator[bytes]",
     "Elevator[bytes].from_url('fake://?encoding=none').Get('k')": "bytes",
 }
-REFUSED = ["Elevator().Put('abc', 123)", "Elevator().Slice('a', 'b')", "Elevator(timeout='1')", "Elevator().Get()"]
+"""Expression -> its type."""
+for args, item in RANGES.items():
+    text, raw = item.format(T="str"), item.format(T="bytes")
+    REVEALED |= {
+        f"Elevator().Range({args})": f"list[{text}]",
+        f"Elevator(encoding=None).Range('a', 9, {args})": f"list[{raw}]",
+        f"Elevator().Slice(None, 9, {args})": f"list[{text}]",
+        f"Elevator().RangeIter({args})": f"RangeIter[{text}]",
+        f"Elevator(encoding=None).RangeIter({args})": f"RangeIter[{raw}]",
+        f"AsyncElevator(encoding=None).RangeIter({args})": f"AsyncRangeIter[{raw}]",
+        f"Elevator().pipeline().Range({args})": f"PipelineResult[list[{text}]]",
+        f"AsyncElevator().pipeline().Slice('a', 9, {args.replace(chr(32) + 'prefix=' + repr('a') + ',', '').replace('prefix=' + repr('a') + ', ', '')})": f"PipelineResult[list[{text}]]",
+    }
+AWAITED = {
+    "await AsyncElevator().Get('k')": "str",
+    "await AsyncElevator(encoding=None).Get('k')": "bytes",
+    f"await AsyncElevator().Range({EITHER})": "list[list[str]] | list[str]",
+    **{
+        f"await AsyncElevator().{call}{args})": f"list[{item.format(T='str')}]"
+        for args, item in RANGES.items()
+        for call in ("Range(", "Slice('a', 9, ")
+    },
+}
+"""The same of what is awaited."""
+REFUSED = [
+    "Elevator().Put('abc', 123)",
+    "Elevator().Slice('a', 'b')",
+    "Elevator(timeout='1')",
+    "Elevator().Get()",
+    "Elevator().Range(include_keys=False)",
+    "Elevator().Range(consistent=True)",
+    "Elevator().RangeIter(prefix=7)",
+]
+
+HEAD = "from pyelevator import AsyncElevator, Elevator, WriteBatch\n\nflag: bool = bool(input())\n"
+LINES = [f"reveal_type({expression})" for expression in REVEALED] + REFUSED
+ASYNC_LINES = [f"    reveal_type({expression})" for expression in AWAITED]
+PROGRAM = HEAD + "\n".join([*LINES, "async def main() -> None:", *ASYNC_LINES]) + "\n"
+EXPECTED = REVEALED | AWAITED
+
+
+def line_of(expression):
+    """The number of the line in which an expression stands."""
+    return next(number for number, line in enumerate(PROGRAM.splitlines(), 1) if line.strip() == expression)
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory) -> list[str]:
-    folder: Path = tmp_path_factory.mktemp("types")
-    lines = [f"reveal_type({expression})" for expression in REVEALED] + REFUSED
-    (folder / "snippet.py").write_text("from pyelevator import Elevator, WriteBatch\n" + "\n".join(lines) + "\n")
-    output, _, _ = api.run(["--strict", "--cache-dir", str(folder / "cache"), str(folder / "snippet.py")])
-    return output.splitlines()
+def program(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("types") / "program.py"
+    path.write_text(PROGRAM)
+    return path
 
 
-def about(seen, number):
-    return [line for line in seen if f"snippet.py:{number}:" in line]
+@pytest.fixture(scope="module")
+def by_mypy(program):
+    """What mypy says of each line."""
+    output, _, _ = api.run(["--strict", "--cache-dir", str(program.parent / "cache"), str(program)])
+    found = re.findall(r"program\.py:(\d+): (error|note): (.*)", output)
+    return [(int(number), kind, text) for number, kind, text in found]
 
 
-@pytest.mark.parametrize("expression", REVEALED)
+@pytest.fixture(scope="module")
+def by_pyright(program):
+    """What pyright says of each line, as basedpyright, which is pyright with its JavaScript in a wheel."""
+    pytest.importorskip("basedpyright", reason="pip install --group lint")
+    command = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", sys.executable, str(program)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, cwd=program.parent)
+    return [
+        (
+            found["range"]["start"]["line"] + 1,
+            {"information": "note"}.get(found["severity"], found["severity"]),
+            found["message"],
+        )
+        for found in json.loads(ran.stdout)["generalDiagnostics"]
+    ]
+
+
+@pytest.fixture(params=["mypy", "pyright"])
+def seen(request):
+    return request.getfixturevalue(f"by_{request.param}")
+
+
+def shown(text):
+    """The type in a note, without the modules of its names and whatever else tells the checkers apart."""
+    revealed = text.partition(' is "')[2].rpartition('"')[0]
+    revealed = re.sub(r"\b(?:\w+\.)+(?=\w)", "", revealed)
+    return re.sub(r"Union\[(.*), (.*)\]$", r"\1 | \2", revealed)
+
+
+@pytest.mark.parametrize("expression", EXPECTED)
 def test_an_expression_has_its_type(seen, expression):
-    number = 2 + list(REVEALED).index(expression)
-    (note,) = about(seen, number)
-    shown = note.partition('"')[2].removesuffix('"')
-    for module in ("client.sync.elevator.", "client.sync.batch."):
-        shown = shown.replace(f"pyelevator.{module}", "")
-    assert shown.replace("builtins.", "").replace("Union[str, None]", "str | None") == REVEALED[expression]
+    number = line_of(f"reveal_type({expression})")
+    (note,) = [text for line, kind, text in seen if line == number and "ype" in text and kind == "note"]
+    assert shown(note) == EXPECTED[expression]
 
 
 @pytest.mark.parametrize("expression", REFUSED)
 def test_a_wrong_call_is_found(seen, expression):
-    number = 2 + len(REVEALED) + REFUSED.index(expression)
-    assert any("error:" in line for line in about(seen, number))
+    assert [kind for line, kind, _ in seen if line == line_of(expression) and kind == "error"]
+
+
+def test_nothing_else_is_found_to_be_wrong(seen):
+    wrong = {line_of(expression) for expression in REFUSED}
+    assert [(line, text) for line, kind, text in seen if kind == "error" and line not in wrong] == []

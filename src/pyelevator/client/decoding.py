@@ -1,14 +1,21 @@
 """Decoding: keys and values as str, or left as bytes."""
 
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from attrs import frozen
 
 from pyelevator.errors import KeyNotFound, UsageError
 from pyelevator.messages import LazyPage
 
-T = TypeVar("T", str, bytes)
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # of type checkers; Python's own takes no default before 3.13
+
+    T = TypeVar("T", str, bytes, default=str)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T", str, bytes)
 
 
 @frozen

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, Unpac
 from attrs import evolve
 
 from pyelevator import arguments
-from pyelevator.client.decoding import ResultDecoder, decoder_for
+from pyelevator.client.decoding import ResultDecoder, T, decoder_for
 from pyelevator.client.operations import DEFAULT_DATABASE, DatabaseHandle
 from pyelevator.client.options import (
     DEFAULT_ENDPOINT,
@@ -27,7 +27,6 @@ from pyelevator.flows import Flow, Forward, compose, intercept
 from pyelevator.transports import parse_url
 from pyelevator.transports.base import check_heartbeat
 
-T = TypeVar("T", str, bytes)
 R = TypeVar("R")
 
 DEFAULT_TIMEOUT: Final = 5.0

@@ -1,15 +1,14 @@
 """AsyncWriteBatch: many puts and deletes in one message, all of them or none."""
 
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from pyelevator.client import operations
 from pyelevator.client.aio.client import AsyncClient, copy_docstrings
+from pyelevator.client.decoding import T
 from pyelevator.client.options import ClientKwargs
 from pyelevator.client.sync.batch import BATCH_TIMEOUT, BatchBuilder, WriteBatch
 from pyelevator.codec import Codec
 from pyelevator.commands import Batch
-
-T = TypeVar("T", str, bytes)
 
 
 @copy_docstrings(WriteBatch)

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from pyelevator.client import operations
 from pyelevator.client.aio.session import AsyncSession
+from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
 from pyelevator.client.operations import DatabaseHandle
 from pyelevator.client.options import check_name
@@ -23,7 +24,6 @@ from pyelevator.messages import Response
 if TYPE_CHECKING:
     pass
 
-T = TypeVar("T", str, bytes)
 R = TypeVar("R")
 P = TypeVar("P", ScanPager, RangePager)
 C = TypeVar("C", bound=type)

@@ -5,7 +5,7 @@ The docstrings are copied from Elevator's at run time.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from pyelevator.arguments import to_text
 from pyelevator.client import operations
@@ -13,6 +13,7 @@ from pyelevator.client.aio.batch import AsyncWriteBatch
 from pyelevator.client.aio.client import AsyncClient, copy_docstrings
 from pyelevator.client.aio.pipeline import AsyncPipeline
 from pyelevator.client.aio.ranges import AsyncRangeIter, collect_range
+from pyelevator.client.decoding import T
 from pyelevator.client.options import ClientKwargs
 from pyelevator.client.paging import (
     ITER_NAMES,
@@ -24,6 +25,7 @@ from pyelevator.client.paging import (
     can_page,
     check_count,
 )
+from pyelevator.client.range_options import RangeIterOptions, RangeOptions
 from pyelevator.client.sync.batch import BATCH_TIMEOUT
 from pyelevator.client.sync.elevator import Elevator
 from pyelevator.commands import (
@@ -49,8 +51,6 @@ from pyelevator.errors import CursorExpired, KeyNotFound
 
 if TYPE_CHECKING:
     from pyelevator.monitoring import ServerStats
-
-T = TypeVar("T", str, bytes)
 
 
 @copy_docstrings(Elevator)
@@ -156,11 +156,30 @@ class AsyncElevator(AsyncClient[T]):
         *,
         include_key: Literal[True] = ...,
         include_value: Literal[True] = ...,
-        prefix: Data | None = ...,
-        reverse: bool = ...,
-        compression: bool = ...,
-        timeout: float | None = ...,
+        **options: Unpack[RangeOptions],
     ) -> list[list[T]]: ...
+
+    @overload
+    async def Range(
+        self,
+        start: Data | None = ...,
+        limit: Data | int | None = ...,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[False],
+        **options: Unpack[RangeOptions],
+    ) -> list[T]: ...
+
+    @overload
+    async def Range(
+        self,
+        start: Data | None = ...,
+        limit: Data | int | None = ...,
+        *,
+        include_key: Literal[False],
+        include_value: Literal[True] = ...,
+        **options: Unpack[RangeOptions],
+    ) -> list[T]: ...
 
     @overload
     async def Range(
@@ -170,11 +189,8 @@ class AsyncElevator(AsyncClient[T]):
         *,
         include_key: bool = ...,
         include_value: bool = ...,
-        prefix: Data | None = ...,
-        reverse: bool = ...,
-        compression: bool = ...,
-        timeout: float | None = ...,
-    ) -> list[Any]: ...
+        **options: Unpack[RangeOptions],
+    ) -> list[list[T]] | list[T]: ...
 
     async def Range(
         self,
@@ -205,11 +221,30 @@ class AsyncElevator(AsyncClient[T]):
         *,
         include_key: Literal[True] = ...,
         include_value: Literal[True] = ...,
-        prefix: Data | None = ...,
-        reverse: bool = ...,
-        compression: bool = ...,
-        timeout: float | None = ...,
+        **options: Unpack[RangeOptions],
     ) -> list[list[T]]: ...
+
+    @overload
+    async def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[False],
+        **options: Unpack[RangeOptions],
+    ) -> list[T]: ...
+
+    @overload
+    async def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: Literal[False],
+        include_value: Literal[True] = ...,
+        **options: Unpack[RangeOptions],
+    ) -> list[T]: ...
 
     @overload
     async def Slice(
@@ -219,11 +254,8 @@ class AsyncElevator(AsyncClient[T]):
         *,
         include_key: bool = ...,
         include_value: bool = ...,
-        prefix: Data | None = ...,
-        reverse: bool = ...,
-        compression: bool = ...,
-        timeout: float | None = ...,
-    ) -> list[Any]: ...
+        **options: Unpack[RangeOptions],
+    ) -> list[list[T]] | list[T]: ...
 
     async def Slice(
         self,
@@ -252,12 +284,30 @@ class AsyncElevator(AsyncClient[T]):
         *,
         include_key: Literal[True] = ...,
         include_value: Literal[True] = ...,
-        prefix: Data | None = ...,
-        reverse: bool = ...,
-        consistent: bool = ...,
-        compression: bool = ...,
-        timeout: float | None = ...,
-    ) -> "AsyncRangeIter[list[T]]": ...
+        **options: Unpack[RangeIterOptions],
+    ) -> AsyncRangeIter[list[T]]: ...
+
+    @overload
+    def RangeIter(
+        self,
+        key_from: Data | None = ...,
+        key_to: Data | int | None = ...,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[False],
+        **options: Unpack[RangeIterOptions],
+    ) -> AsyncRangeIter[T]: ...
+
+    @overload
+    def RangeIter(
+        self,
+        key_from: Data | None = ...,
+        key_to: Data | int | None = ...,
+        *,
+        include_key: Literal[False],
+        include_value: Literal[True] = ...,
+        **options: Unpack[RangeIterOptions],
+    ) -> AsyncRangeIter[T]: ...
 
     @overload
     def RangeIter(
@@ -267,12 +317,8 @@ class AsyncElevator(AsyncClient[T]):
         *,
         include_key: bool = ...,
         include_value: bool = ...,
-        prefix: Data | None = ...,
-        reverse: bool = ...,
-        consistent: bool = ...,
-        compression: bool = ...,
-        timeout: float | None = ...,
-    ) -> "AsyncRangeIter[Any]": ...
+        **options: Unpack[RangeIterOptions],
+    ) -> AsyncRangeIter[list[T]] | AsyncRangeIter[T]: ...
 
     def RangeIter(
         self,

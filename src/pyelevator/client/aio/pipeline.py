@@ -1,16 +1,15 @@
 """AsyncPipeline: many commands in one message, awaited together."""
 
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from pyelevator.client.aio.client import copy_docstrings
+from pyelevator.client.decoding import T
 from pyelevator.client.pipelines import execute_pipeline
 from pyelevator.client.sync.pipeline import Pipeline, PipelineBuilder
 from pyelevator.deadlines import check_timeout
 
 if TYPE_CHECKING:
     from pyelevator.client.aio.client import AsyncClient
-
-T = TypeVar("T", str, bytes)
 
 
 @copy_docstrings(Pipeline)

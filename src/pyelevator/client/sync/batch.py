@@ -3,9 +3,10 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 
 from pyelevator.client import operations
+from pyelevator.client.decoding import T
 from pyelevator.client.options import ClientKwargs
 from pyelevator.client.sync.client import SyncClient
 from pyelevator.codec import Codec
@@ -13,8 +14,6 @@ from pyelevator.commands import DELETE, PUT, Batch, BatchOp, Data, to_bytes
 from pyelevator.deadlines import check_timeout
 from pyelevator.flows import Flow
 from pyelevator.legacy import accept_old_calls
-
-T = TypeVar("T", str, bytes)
 
 BATCH_TIMEOUT: Final = 10.0
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from pyelevator.client import operations
+from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
 from pyelevator.client.operations import DatabaseHandle
 from pyelevator.client.options import check_name
@@ -18,7 +19,6 @@ from pyelevator.flows import Flow, drive
 from pyelevator.legacy import accept_old_calls, call_timeout
 from pyelevator.messages import Request
 
-T = TypeVar("T", str, bytes)
 R = TypeVar("R")
 P = TypeVar("P", ScanPager, RangePager)
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from pyelevator.arguments import to_text
 from pyelevator.client import operations
+from pyelevator.client.decoding import T
 from pyelevator.client.options import ClientKwargs
 from pyelevator.client.paging import (
     ITER_NAMES,
@@ -18,6 +19,7 @@ from pyelevator.client.paging import (
     can_page,
     check_count,
 )
+from pyelevator.client.range_options import RangeIterOptions, RangeOptions
 from pyelevator.client.sync import batch, ranges
 from pyelevator.client.sync.batch import BATCH_TIMEOUT
 from pyelevator.client.sync.client import SyncClient
@@ -45,8 +47,6 @@ from pyelevator.legacy import accept_old_calls, call_timeout
 
 if TYPE_CHECKING:
     from pyelevator.monitoring import ServerStats
-
-T = TypeVar("T", str, bytes)
 
 
 @accept_old_calls
@@ -317,11 +317,30 @@ class Elevator(SyncClient[T]):
         *,
         include_key: Literal[True] = ...,
         include_value: Literal[True] = ...,
-        prefix: Data | None = ...,
-        reverse: bool = ...,
-        compression: bool = ...,
-        timeout: float | None = ...,
+        **options: Unpack[RangeOptions],
     ) -> list[list[T]]: ...
+
+    @overload
+    def Range(
+        self,
+        start: Data | None = ...,
+        limit: Data | int | None = ...,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[False],
+        **options: Unpack[RangeOptions],
+    ) -> list[T]: ...
+
+    @overload
+    def Range(
+        self,
+        start: Data | None = ...,
+        limit: Data | int | None = ...,
+        *,
+        include_key: Literal[False],
+        include_value: Literal[True] = ...,
+        **options: Unpack[RangeOptions],
+    ) -> list[T]: ...
 
     @overload
     def Range(
@@ -331,11 +350,8 @@ class Elevator(SyncClient[T]):
         *,
         include_key: bool = ...,
         include_value: bool = ...,
-        prefix: Data | None = ...,
-        reverse: bool = ...,
-        compression: bool = ...,
-        timeout: float | None = ...,
-    ) -> list[Any]: ...
+        **options: Unpack[RangeOptions],
+    ) -> list[list[T]] | list[T]: ...
 
     def Range(
         self,
@@ -393,11 +409,30 @@ class Elevator(SyncClient[T]):
         *,
         include_key: Literal[True] = ...,
         include_value: Literal[True] = ...,
-        prefix: Data | None = ...,
-        reverse: bool = ...,
-        compression: bool = ...,
-        timeout: float | None = ...,
+        **options: Unpack[RangeOptions],
     ) -> list[list[T]]: ...
+
+    @overload
+    def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[False],
+        **options: Unpack[RangeOptions],
+    ) -> list[T]: ...
+
+    @overload
+    def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: Literal[False],
+        include_value: Literal[True] = ...,
+        **options: Unpack[RangeOptions],
+    ) -> list[T]: ...
 
     @overload
     def Slice(
@@ -407,11 +442,8 @@ class Elevator(SyncClient[T]):
         *,
         include_key: bool = ...,
         include_value: bool = ...,
-        prefix: Data | None = ...,
-        reverse: bool = ...,
-        compression: bool = ...,
-        timeout: float | None = ...,
-    ) -> list[Any]: ...
+        **options: Unpack[RangeOptions],
+    ) -> list[list[T]] | list[T]: ...
 
     def Slice(
         self,
@@ -458,12 +490,30 @@ class Elevator(SyncClient[T]):
         *,
         include_key: Literal[True] = ...,
         include_value: Literal[True] = ...,
-        prefix: Data | None = ...,
-        reverse: bool = ...,
-        consistent: bool = ...,
-        compression: bool = ...,
-        timeout: float | None = ...,
-    ) -> "ranges.RangeIter[list[T]]": ...
+        **options: Unpack[RangeIterOptions],
+    ) -> ranges.RangeIter[list[T]]: ...
+
+    @overload
+    def RangeIter(
+        self,
+        key_from: Data | None = ...,
+        key_to: Data | int | None = ...,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[False],
+        **options: Unpack[RangeIterOptions],
+    ) -> ranges.RangeIter[T]: ...
+
+    @overload
+    def RangeIter(
+        self,
+        key_from: Data | None = ...,
+        key_to: Data | int | None = ...,
+        *,
+        include_key: Literal[False],
+        include_value: Literal[True] = ...,
+        **options: Unpack[RangeIterOptions],
+    ) -> ranges.RangeIter[T]: ...
 
     @overload
     def RangeIter(
@@ -473,12 +523,8 @@ class Elevator(SyncClient[T]):
         *,
         include_key: bool = ...,
         include_value: bool = ...,
-        prefix: Data | None = ...,
-        reverse: bool = ...,
-        consistent: bool = ...,
-        compression: bool = ...,
-        timeout: float | None = ...,
-    ) -> "ranges.RangeIter[Any]": ...
+        **options: Unpack[RangeIterOptions],
+    ) -> ranges.RangeIter[list[T]] | ranges.RangeIter[T]: ...
 
     def RangeIter(
         self,

@@ -3,11 +3,12 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar, Unpack, overload
 
-from pyelevator.client.decoding import ResultDecoder
+from pyelevator.client.decoding import ResultDecoder, T
 from pyelevator.client.paging import SLICE_NAMES, ScanCommand, ScanPager, build_scan, check_count
 from pyelevator.client.pipelines import execute_pipeline
+from pyelevator.client.range_options import PipelinedRangeOptions, PipelinedSliceOptions
 from pyelevator.commands import Command, Data, Delete, Exists, Get, MGet, Put
 from pyelevator.deadlines import check_timeout
 from pyelevator.errors import ArgumentTypeError, ElevatorError, KeyNotFound, UsageError
@@ -15,7 +16,6 @@ from pyelevator.errors import ArgumentTypeError, ElevatorError, KeyNotFound, Usa
 if TYPE_CHECKING:
     from pyelevator.client.sync.client import SyncClient
 
-T = TypeVar("T", str, bytes)
 R = TypeVar("R")
 U = TypeVar("U")
 
@@ -126,6 +126,50 @@ class PipelineBuilder(Generic[T]):
         """
         return self._add(MGet(keys, fill_cache), self._decoder.values)
 
+    @overload
+    def Range(
+        self,
+        start: Data | None = ...,
+        limit: Data | int | None = ...,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[True] = ...,
+        **options: Unpack[PipelinedRangeOptions],
+    ) -> "PipelineResult[list[list[T]]]": ...
+
+    @overload
+    def Range(
+        self,
+        start: Data | None = ...,
+        limit: Data | int | None = ...,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[False],
+        **options: Unpack[PipelinedRangeOptions],
+    ) -> "PipelineResult[list[T]]": ...
+
+    @overload
+    def Range(
+        self,
+        start: Data | None = ...,
+        limit: Data | int | None = ...,
+        *,
+        include_key: Literal[False],
+        include_value: Literal[True] = ...,
+        **options: Unpack[PipelinedRangeOptions],
+    ) -> "PipelineResult[list[T]]": ...
+
+    @overload
+    def Range(
+        self,
+        start: Data | None = ...,
+        limit: Data | int | None = ...,
+        *,
+        include_key: bool = ...,
+        include_value: bool = ...,
+        **options: Unpack[PipelinedRangeOptions],
+    ) -> "PipelineResult[list[list[T]]] | PipelineResult[list[T]]": ...
+
     def Range(
         self,
         start: Data | None = None,
@@ -135,7 +179,7 @@ class PipelineBuilder(Generic[T]):
         include_value: bool = True,
         prefix: Data | None = None,
         reverse: bool = False,
-    ) -> "PipelineResult[list[Any]]":
+    ) -> "PipelineResult[Any]":
         """Get the pairs from ``start`` on, as in :meth:`Elevator.Range <pyelevator.Elevator.Range>`.
 
         Returns:
@@ -146,6 +190,50 @@ class PipelineBuilder(Generic[T]):
         """
         return self._add_scan(build_scan(start, limit, include_key, include_value, prefix, reverse=reverse))
 
+    @overload
+    def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[True] = ...,
+        **options: Unpack[PipelinedSliceOptions],
+    ) -> "PipelineResult[list[list[T]]]": ...
+
+    @overload
+    def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: Literal[True] = ...,
+        include_value: Literal[False],
+        **options: Unpack[PipelinedSliceOptions],
+    ) -> "PipelineResult[list[T]]": ...
+
+    @overload
+    def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: Literal[False],
+        include_value: Literal[True] = ...,
+        **options: Unpack[PipelinedSliceOptions],
+    ) -> "PipelineResult[list[T]]": ...
+
+    @overload
+    def Slice(
+        self,
+        key_from: Data | None,
+        offset: int,
+        *,
+        include_key: bool = ...,
+        include_value: bool = ...,
+        **options: Unpack[PipelinedSliceOptions],
+    ) -> "PipelineResult[list[list[T]]] | PipelineResult[list[T]]": ...
+
     def Slice(
         self,
         key_from: Data | None,
@@ -154,7 +242,7 @@ class PipelineBuilder(Generic[T]):
         include_key: bool = True,
         include_value: bool = True,
         reverse: bool = False,
-    ) -> "PipelineResult[list[Any]]":
+    ) -> "PipelineResult[Any]":
         """Get ``offset`` pairs from ``key_from`` on, as in :meth:`Elevator.Slice <pyelevator.Elevator.Slice>`.
 
         Returns:
