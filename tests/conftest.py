@@ -35,6 +35,7 @@ SLOW = [
     "docs",
     "dumps/test_commands.py",
     "engines/leveldb/test_damage_matrix.py",
+    "engines/postgresql",
     "engines/test_engine_model.py",
     "fuzz",
     "integration",

@@ -35,6 +35,7 @@ OWNERS = {
     "zmq": {"transports", "server", "proxy"},
     "plyvel": {"engines"},
     "plyvel_next": {"engines"},
+    "psycopg": {"engines"},
     "click": {"cli", "__main__"},
     "rich": {"cli"},
     "hypothesis": {"testing"},

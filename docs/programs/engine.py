@@ -172,7 +172,7 @@ class SqliteStorage(Storage):
     Options are checked, so that a client hears of a wrong one, and have no effect.
     """
 
-    capabilities = frozenset(Capability)  # all there are
+    capabilities = frozenset(Capability) - {Capability.REMOTE}  # all that a store of files can have
 
     def __init__(self) -> None:
         self._open: set[str] = set()

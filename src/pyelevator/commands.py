@@ -26,13 +26,16 @@ from pyelevator.errors import (
     ArgumentTypeError,
     CursorExpired,
     DatabaseError,
+    DatabaseUnavailable,
     ErrorCode,
     KeyNotFound,
     MalformedMessage,
+    OutcomeUnknown,
     PermissionDenied,
     ServerError,
     SignalError,
     UnknownCommand,
+    WriteConflict,
 )
 
 if TYPE_CHECKING:
@@ -133,7 +136,9 @@ class Command(Generic[R]):
         return error
 
 
-_BY_MESSAGE_PREFIX: Final[tuple[type[PermissionDenied | CursorExpired], ...]] = (PermissionDenied, CursorExpired)
+_BY_MESSAGE_PREFIX: Final[
+    tuple[type[PermissionDenied | CursorExpired | DatabaseUnavailable | WriteConflict | OutcomeUnknown], ...]
+] = (PermissionDenied, CursorExpired, DatabaseUnavailable, WriteConflict, OutcomeUnknown)
 """What is told from others of its code by its text."""
 
 

@@ -28,6 +28,9 @@
         ├── ServerOSError (OSError)         code 5
         │   └── PermissionDenied (PermissionError) code 5, the server knows the client and refuses
         ├── DatabaseError                   code 6
+        │   ├── DatabaseUnavailable         code 6, the store behind the server cannot be reached; nothing was done
+        │   ├── WriteConflict               code 6, others held what was to be written; nothing was done
+        │   └── OutcomeUnknown (RequestTimeout) code 6, the write may have been executed
         ├── SignalError                     code 7
         └── BadRequest                      code 8
 
@@ -101,7 +104,7 @@ class TransportError(ElevatorError):
     """
 
     attempts: int = 1
-    earlier: "tuple[TransportError, ...]" = ()
+    earlier: "tuple[ElevatorError, ...]" = ()
 
 
 class RequestTimeout(TransportError, TimeoutError):
@@ -260,6 +263,36 @@ class DatabaseError(ServerError):
 
     code = ErrorCode.DATABASE
     database: str | None = None
+
+
+class DatabaseUnavailable(DatabaseError):
+    """Code 6 with a text that begins with ``MESSAGE_PREFIX``: what keeps the data could not be reached in time.
+
+    Nothing was executed, so that any command may be tried again; a ``Retry`` does.
+    """
+
+    MESSAGE_PREFIX: Final = "unavailable: "
+
+
+class WriteConflict(DatabaseError):
+    """Code 6 with a text that begins with ``MESSAGE_PREFIX``: somebody else held what the write needed for too long.
+
+    Nothing was executed, so that the write may be tried again; a ``Retry`` does.
+    """
+
+    MESSAGE_PREFIX: Final = "conflict: "
+
+
+class OutcomeUnknown(DatabaseError, RequestTimeout):
+    """Code 6 with a text that begins with ``MESSAGE_PREFIX``: the server cannot find out whether it wrote.
+
+    The write was executed once or not at all, or it will be in a moment, as after a RequestTimeout. A ``Retry`` repeats
+    it only with ``writes=True``.
+    """
+
+    MESSAGE_PREFIX: Final = "may have been executed: "
+
+    __str__ = ServerError.__str__
 
 
 class SignalError(ServerError):

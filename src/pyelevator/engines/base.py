@@ -11,7 +11,7 @@ from attrs import frozen
 from pyelevator.arguments import CheckedSequence, prefix_successor
 from pyelevator.commands import BatchOp, RepairReport
 from pyelevator.engines.chunks import ChunkedScan
-from pyelevator.errors import ErrorCode
+from pyelevator.errors import CursorExpired, DatabaseUnavailable, ErrorCode, OutcomeUnknown, WriteConflict
 from pyelevator.monitoring import EngineStats
 
 
@@ -26,6 +26,10 @@ class Capability(enum.Enum):
     """A snapshot covers the whole key space at one moment."""
     BACKUP = "backup"
     """``backup`` writes a copy that opens as a database of its own."""
+    OPTIONS = "options"
+    """The options of the old protocol are known; without it they are refused, like all that do not exist."""
+    REMOTE = "remote"
+    """Every call may wait for a network, so that a server's own loop makes none."""
 
 
 class EngineError(Exception):
@@ -37,9 +41,11 @@ class EngineError(Exception):
 
     Attributes:
         code: the wire's failure code.
+        prefix: of the message for clients, by which they tell this error from others with its code.
     """
 
     code = ErrorCode.DATABASE
+    prefix = ""
 
     def __init__(self, message: str = "", path: str = "") -> None:
         super().__init__(message)
@@ -48,7 +54,7 @@ class EngineError(Exception):
     @property
     def client_message(self) -> str:
         """The message for clients, which know the database by its name: without the path."""
-        text = str(self)
+        text = f"{self.prefix}{self}"
         return text.replace(f"{self.path}/", "").replace(self.path, "the database") if self.path else text
 
 
@@ -68,6 +74,41 @@ class EngineForeign(EngineError):
 
 class EngineBusy(EngineError):
     """A write that must not wait would have had to wait; nothing was written."""
+
+
+class EngineUnavailable(EngineError):
+    """What keeps the data could not be reached in time; nothing was done."""
+
+    prefix = DatabaseUnavailable.MESSAGE_PREFIX
+
+
+class EngineConflict(EngineError):
+    """Others held what was to be written for too long; nothing was done."""
+
+    prefix = WriteConflict.MESSAGE_PREFIX
+
+
+class EngineOutcomeUnknown(EngineError):
+    """A write was sent, and it could not be found out in time whether it was executed."""
+
+    prefix = OutcomeUnknown.MESSAGE_PREFIX
+
+
+class EngineTooLarge(EngineError):
+    """A key, a value or a batch is larger than the engine can store; nothing was done."""
+
+    code = ErrorCode.VALUE
+
+
+class EngineGone(EngineError):
+    """Another server has dropped the database; nothing was done."""
+
+
+class SnapshotLost(EngineError):
+    """The engine has lost a snapshot, and with it the moment that it showed."""
+
+    code = ErrorCode.RUNTIME
+    prefix = CursorExpired.MESSAGE_PREFIX
 
 
 class OptionTypeError(EngineError):
@@ -402,6 +443,17 @@ class Storage(ABC):
             EngineForeign: the files are not of this kind.
             EngineError: there is no database, or it is open; or nothing was changed, because ``force`` is needed.
         """
+
+    def empty(self, path: str, *, set_aside: bool = False) -> None:
+        """Remove all pairs of a closed database, which the next opening may create anew.
+
+        Args:
+            path, set_aside: as of ``destroy``.
+        """
+        self.destroy(path, set_aside=set_aside)
+
+    def close(self) -> None:  # noqa: B027 - most have nothing
+        """Release what the storage itself holds, when none of its databases is open any more."""
 
     @abstractmethod
     def destroy(self, path: str, *, set_aside: bool = False) -> None:

@@ -180,7 +180,7 @@ class MemoryStorage(Storage):
     Options have no effect, but they are checked, so that a test against memory fails where LevelDB would.
     """
 
-    capabilities = frozenset({Capability.SNAPSHOT, Capability.REPAIRABLE})
+    capabilities = frozenset({Capability.SNAPSHOT, Capability.REPAIRABLE, Capability.OPTIONS})
     option_names = OPTION_NAMES
 
     def __init__(self) -> None:

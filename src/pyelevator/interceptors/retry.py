@@ -11,16 +11,27 @@ from pyelevator.errors import (
     ArgumentTypeError,
     AuthenticationFailed,
     ConnectFailed,
+    DatabaseUnavailable,
+    ElevatorError,
+    ErrorCode,
+    OutcomeUnknown,
     PoolTimeout,
     RequestTimeout,
     TransportError,
     UsageError,
+    WriteConflict,
 )
 from pyelevator.flows import Flow, Forward, sleep
 from pyelevator.messages import Request, Response
 
 _RETRYABLE: Final = (RequestTimeout, ConnectFailed)
-_NOTHING_SENT: Final = (ConnectFailed, PoolTimeout)
+_NOTHING_DONE: Final = (ConnectFailed, PoolTimeout, DatabaseUnavailable, WriteConflict)
+_FAILURES: Final[tuple[type[DatabaseUnavailable | WriteConflict | OutcomeUnknown], ...]] = (
+    DatabaseUnavailable,
+    WriteConflict,
+    OutcomeUnknown,
+)
+"""The failures answered by a server that are not final."""
 
 
 def _number(minimum: float, maximum: float) -> Any:
@@ -44,7 +55,8 @@ def _check_attempts(_: Any, attribute: Any, value: Any) -> None:
 class Retry:
     """An interceptor that sends requests again: ``Elevator(retry=Retry())``, or anywhere among ``interceptors``.
 
-    It retries only idempotent commands, and only after a RequestTimeout or ConnectFailed. A response of the server,
+    It retries only idempotent commands, and only after a RequestTimeout or ConnectFailed, or when the server answers
+    that what keeps its data was not available (DatabaseUnavailable, WriteConflict, OutcomeUnknown). Any other response,
     also a failure, is final. All attempts share the call's timeout. The error that is raised in the end is that of the
     last attempt; it has the number of attempts and the earlier errors (``attempts``, ``earlier`` and a note).
 
@@ -92,21 +104,26 @@ class Retry:
         if not request.command.idempotent:
             return (yield from forward(request))
         deadline = (request.deadline or NEVER).earlier(Deadline.after(self.deadline))
-        earlier: list[TransportError] = []
+        earlier: list[ElevatorError] = []
         delays = self.delays()
         while True:
             limit = self._attempt_deadline(deadline, self.attempts - len(earlier))
             try:
-                return (yield from forward(evolve(request, deadline=limit)))
+                response = yield from forward(evolve(request, deadline=limit))
+                failure = _failure(response)
+                delay = next(delays, None)
+                if failure is None or not self._may_retry(request, failure, delay, deadline):
+                    return response
+                earlier.append(failure)
             except AuthenticationFailed:
                 raise
             except _RETRYABLE as error:
                 delay = next(delays, None)
-                if delay is None or delay >= deadline.remaining() or not self._may_retry(request, error):
+                if not self._may_retry(request, error, delay, deadline):
                     _annotate(error, earlier)
                     raise
                 earlier.append(error.with_traceback(None))  # a traceback would keep this frame, and so the error, alive
-            yield from sleep(delay)
+            yield from sleep(delay or 0)
 
     def _attempt_deadline(self, deadline: Deadline, attempts: int) -> Deadline:
         """Return the deadline of one attempt, so that a lost response leaves time for the remaining attempts."""
@@ -114,11 +131,21 @@ class Retry:
             return deadline.earlier(Deadline.after(self.attempt_timeout))
         return deadline if attempts == 1 else Deadline.after(deadline.remaining() / attempts)
 
-    def _may_retry(self, request: Request[Any], error: TransportError) -> bool:
-        return self.writes or not request.command.writes or isinstance(error, _NOTHING_SENT)
+    def _may_retry(self, request: Request[Any], error: ElevatorError, delay: float | None, deadline: Deadline) -> bool:
+        if delay is None or delay >= deadline.remaining():
+            return False
+        return self.writes or not request.command.writes or isinstance(error, _NOTHING_DONE)
 
 
-def _annotate(error: TransportError, earlier: list[TransportError]) -> None:
+def _failure(response: Response) -> ElevatorError | None:
+    """Return the error that a response stands for, if that is one after which to try again."""
+    if response.code is not ErrorCode.DATABASE:
+        return None
+    kind = next((kind for kind in _FAILURES if response.message.startswith(kind.MESSAGE_PREFIX)), None)
+    return None if kind is None else kind(response.message)
+
+
+def _annotate(error: TransportError, earlier: list[ElevatorError]) -> None:
     error.attempts, error.earlier = len(earlier) + 1, tuple(earlier)
     before = f"; before that: {', '.join(type(one).__name__ for one in earlier)}" if earlier else ""
     error.add_note(f"gave up after {error.attempts} attempt{'s'[: error.attempts > 1]}{before}")

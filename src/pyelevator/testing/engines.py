@@ -521,11 +521,12 @@ class EngineConformance:
         (tmp_path / "mine").mkdir()
         with pytest.raises(EngineError):
             letters.backup(str(tmp_path / "mine"))
-        assert (tmp_path / "mine").is_dir()
+        assert list((tmp_path / "mine").iterdir()) == []
 
     # Options
 
     def test_the_options_of_the_old_protocol_are_accepted(self, storage: Storage, path: str) -> None:
+        _needs(storage, Capability.OPTIONS)
         options = {"block_size": 8192, "lru_cache_size": 1 << 20, "write_buffer_size": 1 << 20, "foo": 1}
         with storage.open(path, storage.check_options(options)) as engine:
             engine.write([(PUT, b"k", b"v")])
@@ -535,11 +536,19 @@ class EngineConformance:
     def test_wrong_options_create_nothing(
         self, storage: Storage, path: str, value: Any, error: type[EngineError]
     ) -> None:
+        _needs(storage, Capability.OPTIONS)
         with pytest.raises(error, match="block_size"):
             storage.check_options({"block_size": value})
         with pytest.raises(error, match="block_size"):
             storage.open(path, {"block_size": value})
         assert not storage.exists(path)
+
+    def test_options_without_an_effect_do_not_exist(self, storage: Storage) -> None:
+        if Capability.OPTIONS in storage.capabilities:
+            return
+        assert storage.option_names is not None
+        assert "block_size" not in storage.option_names
+        assert {"create_if_missing", "error_if_exists"} <= storage.option_names
 
 
 def _needs(storage: Storage, capability: Capability) -> None:

@@ -50,7 +50,7 @@ class LevelDbStorage(Storage):
         OptionTypeError, OptionValueError: of a default option; also of one that does not exist.
     """
 
-    capabilities = frozenset({Capability.DURABLE, Capability.REPAIRABLE, Capability.SNAPSHOT, Capability.BACKUP})
+    capabilities = frozenset(Capability) - {Capability.REMOTE}
     option_names = OPTION_NAMES
     files_per_database = 6  # the directory, LOCK twice, LOG, log, manifest; LevelDB itself limits its open tables
 

@@ -1,0 +1,34 @@
+"""Arrays of byte strings in PostgreSQL's binary format."""
+
+from collections.abc import Sequence
+from struct import Struct
+from typing import Final
+
+_BYTEA: Final = 17
+_EMPTY: Final = Struct(">iii").pack(0, 0, _BYTEA)
+_HEADER: Final = Struct(">iiiii")
+_LENGTH: Final = Struct(">i").pack
+_NULL: Final = _LENGTH(-1)
+
+
+def encode_array(items: Sequence[bytes]) -> bytes:
+    """Return a ``bytea[]``.
+
+    >>> encode_array([b"a"]).hex(" ", 4)
+    '000000 01000000 00000000 11000000 01000000 01000000 0161'
+    """
+    if not items:
+        return _EMPTY
+    parts: list[bytes] = [b""] * (2 * len(items) + 1)
+    parts[0] = _HEADER.pack(1, 0, _BYTEA, len(items), 1)
+    parts[1::2] = map(_LENGTH, map(len, items))
+    parts[2::2] = items
+    return b"".join(parts)
+
+
+def encode_array_with_nulls(items: Sequence[bytes | None]) -> bytes:
+    """Return a ``bytea[]`` in which None is NULL."""
+    if not items:
+        return _EMPTY
+    encoded = [_NULL if item is None else _LENGTH(len(item)) + item for item in items]
+    return _HEADER.pack(1, 1, _BYTEA, len(items), 1) + b"".join(encoded)

@@ -1,0 +1,113 @@
+"""What the databases of one storage share: its connections, and the rules for calls that fail."""
+
+from collections.abc import Callable, Hashable
+from time import monotonic
+from typing import Final, TypeVar
+
+from pyelevator.engines.base import EngineUnavailable
+from pyelevator.engines.call_deadline import call_deadline
+from pyelevator.engines.postgresql.cluster import Cluster
+from pyelevator.engines.postgresql.connection import Connection, Watchdog
+from pyelevator.engines.postgresql.errors import LostConnection
+from pyelevator.engines.postgresql.pool import Pool
+from pyelevator.engines.postgresql.schema import migrate
+from pyelevator.engines.postgresql.settings import PostgreSqlSettings
+from pyelevator.engines.postgresql.snapshots import Snapshots
+
+T = TypeVar("T")
+
+_FIRST_SHARE: Final = 0.6
+"""The part of the time that a first attempt has; the rest is for a second one, or for finding out what it did."""
+
+_ROWS_PER_SECOND: Final = 20_000
+_BYTES_PER_SECOND: Final = 8 << 20
+"""How quick a slow cluster is; calls with more than a few rows have as much more time."""
+
+UNAVAILABLE: Final = "the database did not answer in time; nothing was done"
+
+
+class Client:
+    """The connections of one storage to its cluster.
+
+    Args:
+        settings: of the cluster.
+    """
+
+    def __init__(self, settings: PostgreSqlSettings) -> None:
+        self.settings = settings
+        self._watchdog = Watchdog()
+        self.cluster = Cluster(settings, self._watchdog)
+        self.cluster.on_newer_timeline = self._cut_older
+        share = max(1, settings.pool_size // 2)
+        self.pool = Pool(self.cluster.connect, settings.pool_size, share, self._is_current)
+        size = settings.snapshot_pool_size
+        self.snapshots = Snapshots(
+            Pool(self.cluster.connect, size, size, self._is_current), settings.call_timeout * _FIRST_SHARE
+        )
+        self._is_ready = False
+
+    def deadline(self, rows: int = 1, size: int = 0) -> float:
+        """Return when a call has to end, on the monotonic clock.
+
+        Args:
+            rows: that it reads or writes.
+            size: their bytes.
+        """
+        now = monotonic()
+        end = min(now + self.settings.call_timeout, call_deadline(now + self.settings.call_timeout))
+        return end + rows / _ROWS_PER_SECOND + size / _BYTES_PER_SECOND
+
+    def read(self, user: Hashable, call: Callable[[Connection, float], T], until: float | None = None) -> T:
+        """Execute something that changes nothing; if the connection ends before the answer, once more on another.
+
+        Args:
+            user: on whose behalf a connection is taken.
+            call: gets it, and when to give up.
+            until: when to give up altogether.
+
+        Raises:
+            EngineUnavailable: there was no answer in time.
+        """
+        until = self.deadline() if until is None else until
+        self.prepare(until)
+        try:
+            with self.pool.connection(user, until) as connection:
+                return call(connection, first_attempt(until))
+        except LostConnection:
+            pass
+        try:
+            with self.pool.connection(user, until) as connection:
+                return call(connection, until)
+        except LostConnection as error:
+            raise EngineUnavailable(UNAVAILABLE) from error
+
+    def prepare(self, until: float) -> None:
+        """Create the tables, if that was not done yet."""
+        if not self._is_ready:
+            try:
+                with self.pool.connection("schema", until) as connection:
+                    migrate(connection, self.settings.schema, until)
+            except LostConnection as error:
+                raise EngineUnavailable(UNAVAILABLE) from error
+            self._is_ready = True
+
+    def close(self) -> None:
+        """Close all connections that nobody uses, and end the threads."""
+        self.pool.close()
+        self.snapshots.close()
+        self.cluster.close()
+        self._watchdog.stop()
+
+    def _is_current(self, connection: Connection) -> bool:
+        return connection.timeline >= self.cluster.timeline
+
+    def _cut_older(self) -> None:
+        """End what still runs on a primary that was replaced."""
+        newest = self.cluster.timeline
+        self._watchdog.cut_if(lambda connection: 0 < connection.timeline < newest)
+
+
+def first_attempt(until: float) -> float:
+    """Return when the first of two attempts has to end."""
+    now = monotonic()
+    return now + max(0.0, until - now) * _FIRST_SHARE

@@ -1,0 +1,188 @@
+"""The servers of a cluster: which one is the primary, and whether it still is."""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from time import monotonic, sleep
+from typing import Final
+
+from attrs import frozen
+
+from pyelevator.engines.base import EngineUnavailable
+from pyelevator.engines.postgresql.connection import Connection, Watchdog
+from pyelevator.engines.postgresql.errors import LostConnection
+from pyelevator.engines.postgresql.settings import PostgreSqlSettings
+
+_log: Final = logging.getLogger("pyelevator.engines.postgresql")
+
+_PROBE: Final = b"""
+SELECT pg_is_in_recovery(),
+       CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
+            ELSE ('x' || substring(pg_walfile_name(pg_current_wal_lsn()) for 8))::bit(32)::int END,
+       (SELECT system_identifier FROM pg_control_system())
+"""
+
+_SESSION: Final = """
+SET jit = off;
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET cursor_tuple_fraction = 0.01;
+SET client_connection_check_interval = '1s';
+SET lock_timeout = {lock_timeout};
+SELECT set_config('synchronous_commit', 'on', false)
+ WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write');
+"""
+"""Settings of each session.
+
+Every table is read by its primary key: a plan that was made while it was small must not stay a scan of all of it. An
+answered write is on the disk, and on the synchronous standby if there is one.
+"""
+
+_PROBE_SECONDS: Final = 1.0
+_PAUSE: Final = 0.1
+
+
+@frozen
+class Probe:
+    """A connection, and what its server said of itself."""
+
+    endpoint: bytes
+    connection: Connection
+    is_standby: bool
+    timeline: int
+    system: int
+
+
+class Cluster:
+    """Connects to the primary of the newest timeline, and to no other.
+
+    A primary that came back after others went on without it is read-write as well, and nothing in libpq tells it from
+    the present one. So of all servers of the cluster that can be reached, the one with the highest timeline counts, and
+    a primary with a lower one than was ever seen is refused.
+
+    Args:
+        settings: name the servers.
+        watchdog: of the connections.
+
+    Attributes:
+        timeline: the highest that was seen.
+        on_newer_timeline: called when it has risen.
+    """
+
+    def __init__(self, settings: PostgreSqlSettings, watchdog: Watchdog) -> None:
+        self.timeline = 0
+        self.on_newer_timeline: Callable[[], None] = lambda: None
+        self._settings, self._watchdog = settings, watchdog
+        self._session = _SESSION.format(lock_timeout=int(settings.call_timeout * 600)).encode()
+        self._preferred: bytes | None = None
+        self._system = 0
+        self._lock = threading.Lock()
+        self._probes = ThreadPoolExecutor(len(settings.endpoints), "elevator-pg-probe")
+
+    def connect(self, until: float) -> Connection:
+        """Return a new connection to the primary; wait for one while there is none.
+
+        Raises:
+            EngineUnavailable: there was none in time.
+        """
+        while True:
+            try:
+                return self._connect_once(until)
+            except LostConnection as error:
+                if monotonic() + _PAUSE >= until:
+                    _log.warning("no connection to the primary: %s", error)
+                    raise EngineUnavailable("the database could not be reached in time; nothing was done") from error
+            sleep(_PAUSE)
+
+    def look_for_newer_timeline(self) -> None:
+        """Ask all servers, so that a primary that others have replaced is noticed without an error of its own."""
+        if len(self._settings.endpoints) > 1 and self._lock.acquire(blocking=False):
+            try:
+                with suppress(LostConnection):
+                    self._discover(monotonic() + _PROBE_SECONDS).close()
+            finally:
+                self._lock.release()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._probes.shutdown(wait=False)
+
+    def _connect_once(self, until: float) -> Connection:
+        preferred = self._preferred
+        if preferred is not None:
+            with suppress(LostConnection):
+                return self._open_preferred(preferred, min(until, monotonic() + _PROBE_SECONDS))
+        if not self._lock.acquire(timeout=max(0.0, until - monotonic())):
+            raise LostConnection("another request was looking for the primary")
+        try:
+            if self._preferred not in (None, preferred):  # it has just been found
+                return self._open_preferred(self._preferred or b"", min(until, monotonic() + _PROBE_SECONDS))
+            self._preferred = None
+            return self._discover(min(until, monotonic() + _PROBE_SECONDS))
+        finally:
+            self._lock.release()
+
+    def _open_preferred(self, endpoint: bytes, until: float) -> Connection:
+        probe = self._probe(endpoint, until)
+        if self._is_primary(probe, self.timeline):
+            return self._ready(probe, until)
+        probe.connection.close()
+        raise LostConnection("the server is not the primary any more")
+
+    def _discover(self, until: float) -> Connection:
+        """Ask all servers at once; return a connection to the primary."""
+        futures = [self._probes.submit(self._probe, endpoint, until) for endpoint in self._settings.endpoints]
+        probes, failures = [], []
+        for future in futures:
+            try:
+                probes.append(future.result())
+            except (LostConnection, RuntimeError) as error:
+                failures.append(str(error))
+        self._see(max([probe.timeline for probe in probes if self._is_same_system(probe)], default=0))
+        chosen = next((probe for probe in probes if self._is_primary(probe, self.timeline)), None)
+        for probe in probes:
+            if probe is not chosen:
+                probe.connection.close()
+        if chosen is None:
+            raise LostConnection("; ".join(failures) or "no server is the primary of the newest timeline")
+        self._preferred = chosen.endpoint
+        return self._ready(chosen, until)
+
+    def _probe(self, endpoint: bytes, until: float) -> Probe:
+        connection = Connection(endpoint, until, self._watchdog)
+        try:
+            is_standby, timeline, system = connection.rows(connection.query(_PROBE, (), until))[0]
+        except BaseException:
+            connection.close()
+            raise
+        connection.timeline = timeline
+        return Probe(endpoint, connection, is_standby, timeline, system)
+
+    def _is_same_system(self, probe: Probe) -> bool:
+        self._system = self._system or probe.system
+        if probe.system != self._system:
+            _log.error("a server of the engine's URL belongs to another cluster, and is not used")
+        return probe.system == self._system
+
+    def _is_primary(self, probe: Probe, timeline: int) -> bool:
+        return not probe.is_standby and probe.timeline >= timeline and self._is_same_system(probe)
+
+    def _ready(self, probe: Probe, until: float) -> Connection:
+        self._see(probe.timeline)
+        try:
+            probe.connection.script(self._session, until)
+        except BaseException:
+            probe.connection.close()
+            raise
+        return probe.connection
+
+    def _see(self, timeline: int) -> None:
+        if timeline > self.timeline:
+            if self.timeline:
+                _log.warning("the cluster has a new primary (timeline %d)", timeline)
+            self.timeline = timeline
+            self.on_newer_timeline()

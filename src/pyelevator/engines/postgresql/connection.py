@@ -1,0 +1,225 @@
+"""One connection to one PostgreSQL server, with a deadline for each call that a watchdog enforces from outside."""
+
+import os
+import select
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import count
+from math import inf
+from time import monotonic
+from typing import Any, Final
+from weakref import WeakSet
+
+from pyelevator.engines.postgresql.binding import Transformer, pq
+from pyelevator.engines.postgresql.errors import LostConnection, error_for
+
+_OK: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+_POLLED: Final = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
+_MAX_PREPARED: Final = 500
+"""Prepared statements of a connection; at that number all are forgotten."""
+
+_SYNC_WAIT: Final = b"SyncRepWaitForLSN"
+"""The function of PostgreSQL that warns if it was told not to wait for the synchronous standby any longer."""
+
+_INTERVAL: Final = 0.05
+
+
+class Watchdog:
+    """Ends the calls whose deadline has passed by shutting their sockets down.
+
+    Nothing else ends a call on a server that is stopped or cut off: no timeout of PostgreSQL's, and none of TCP's.
+    """
+
+    def __init__(self) -> None:
+        self._connections: WeakSet[Connection] = WeakSet()
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, connection: "Connection") -> None:
+        """Watch a connection until it is closed."""
+        with self._lock:
+            self._connections.add(connection)
+            if self._thread is None and not self._stopped.is_set():
+                self._thread = threading.Thread(target=self._run, name="elevator-pg-watchdog", daemon=True)
+                self._thread.start()
+
+    def cut_if(self, condition: "Callable[[Connection], bool]") -> None:
+        """Cut the connections for which a condition holds, in the middle of their calls."""
+        with self._lock:
+            connections = list(self._connections)
+        for connection in filter(condition, connections):
+            connection.cut()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_INTERVAL):
+            now = monotonic()
+            self.cut_if(lambda connection, now=now: connection.deadline < now)  # type: ignore[misc]
+
+
+class Connection:
+    """One connection; one thread uses it at a time.
+
+    Args:
+        conninfo: libpq's, of one server.
+        until: when to give up, on the monotonic clock.
+        watchdog: ends the calls that take too long.
+
+    Attributes:
+        deadline: of the call that is running; infinity while there is none.
+        timeline: of the server when it was connected; set by its owner.
+        is_broken: it is not to be used any more.
+        is_doubtful: a commit was answered although no standby has it.
+
+    Raises:
+        LostConnection: it could not be opened.
+    """
+
+    def __init__(self, conninfo: bytes, until: float, watchdog: Watchdog) -> None:
+        self.deadline = inf
+        self.timeline = 0
+        self.is_broken = self.is_doubtful = False
+        self._names: dict[bytes, bytes] = {}
+        self._numbers = count()
+        self._pending = False
+        self._pg = _open(conninfo, until)
+        self._pg.notice_handler = self._on_notice
+        self._socket = socket.socket(fileno=os.dup(self._pg.socket))
+        watchdog.watch(self)
+
+    @property
+    def pid(self) -> int:
+        """The process of the server at the other end."""
+        return int(self._pg.backend_pid)
+
+    def query(self, sql: bytes, parameters: Sequence[bytes | None], until: float) -> Any:
+        """Execute a statement, which is prepared at its first use; parameters and results are binary.
+
+        Args:
+            sql: with ``$1``, ``$2``...
+            parameters: in binary format.
+            until: when to give up, on the monotonic clock.
+
+        Returns:
+            A ``PGresult``.
+
+        Raises:
+            LostConnection: it ended, or the time is up; what was sent may have been executed.
+            EngineError: the server refused.
+        """
+        name = self._names.get(sql)
+        if name is None:
+            name = self._prepare(sql, until)
+        ones = [1] * len(parameters)
+        return self._run(lambda: self._pg.exec_prepared(name, parameters, ones, 1), until)
+
+    def script(self, sql: bytes, until: float) -> Any:
+        """Execute statements without parameters, in one transaction unless they say otherwise; see :meth:`query`."""
+        return self._run(lambda: self._pg.exec_(sql), until)
+
+    def send_later(self, sql: bytes) -> None:
+        """Send a statement without waiting; the next call waits for it."""
+        with suppress(Exception):
+            self._pg.send_query(sql)
+            self._pending = True
+            return
+        self.is_broken = True
+
+    @property
+    def is_idle(self) -> bool:
+        """True if it is in no transaction, or about to leave one."""
+        return self._pending or self._pg.transaction_status == pq.TransactionStatus.IDLE
+
+    def rows(self, result: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a result; the columns are bytes, integers or None."""
+        transformer = Transformer()
+        transformer.set_pgresult(result)
+        return transformer.load_rows(0, result.ntuples, tuple)
+
+    def cut(self) -> None:
+        """End the running call; from any thread."""
+        self.is_broken = True
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close it; closing twice is fine."""
+        self.is_broken = True
+        self.deadline = inf
+        self._socket.close()
+        with suppress(Exception):
+            self._pg.finish()
+
+    def _prepare(self, sql: bytes, until: float) -> bytes:
+        if len(self._names) >= _MAX_PREPARED:
+            self.script(b"DEALLOCATE ALL", until)
+            self._names.clear()
+        name = b"e%d" % next(self._numbers)
+        self._run(lambda: self._pg.prepare(name, sql), until)
+        self._names[sql] = name
+        return name
+
+    def _run(self, call: Callable[[], Any], until: float) -> Any:
+        if self._pending:
+            self._settle(until)
+        if self.is_broken or monotonic() >= until:
+            self.is_broken = True
+            raise LostConnection("the connection was ended")
+        self.deadline = until
+        try:
+            result = call()
+        except Exception as error:
+            self.is_broken = True
+            raise LostConnection(str(error)) from error
+        finally:
+            self.deadline = inf
+        if result.status not in _OK:
+            failure = error_for(result)
+            self.is_broken = self.is_broken or isinstance(failure, LostConnection)
+            raise failure
+        return result
+
+    def _settle(self, until: float) -> None:
+        """Wait for the answer to what was sent without waiting."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        try:
+            self._pending = False
+            while True:
+                while self._pg.is_busy():
+                    if not poll.poll(max(0.0, min(until - monotonic(), 3600.0)) * 1000):
+                        raise LostConnection("no answer in time")
+                    self._pg.consume_input()
+                if self._pg.get_result() is None:
+                    return
+        except Exception as error:
+            self.is_broken = True
+            raise LostConnection(str(error)) from error
+
+    def _on_notice(self, notice: Any) -> None:
+        if notice.error_field(pq.DiagnosticField.SOURCE_FUNCTION) == _SYNC_WAIT:
+            self.is_doubtful = True
+
+
+def _open(conninfo: bytes, until: float) -> Any:
+    """Connect without blocking longer than the deadline."""
+    pg = pq.PGconn.connect_start(conninfo)
+    status = pq.PollingStatus.FAILED if pg.status == pq.ConnStatus.BAD else pq.PollingStatus.WRITING
+    while status in _POLLED:
+        poll = select.poll()
+        poll.register(pg.socket, _POLLED[status])
+        if not poll.poll(max(0.0, until - monotonic()) * 1000):
+            pg.finish()
+            raise LostConnection("no connection in time")
+        status = pq.PollingStatus(pg.connect_poll())
+    if status != pq.PollingStatus.OK:
+        text = pg.get_error_message()
+        pg.finish()
+        raise LostConnection(text)
+    return pg

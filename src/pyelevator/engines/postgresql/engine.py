@@ -1,0 +1,208 @@
+"""An open database of a PostgreSQL cluster."""
+
+from collections.abc import Callable, Iterator, Sequence
+from time import monotonic
+from typing import Any, Final, TypeVar
+
+from pyelevator.commands import BatchOp
+from pyelevator.engines.base import (
+    Bounds,
+    Engine,
+    EngineBusy,
+    EngineError,
+    EngineGone,
+    EngineUnavailable,
+    OnValues,
+    ReadView,
+    chunks_of,
+)
+from pyelevator.engines.chunks import ChunkedScan
+from pyelevator.engines.postgresql.changes import Changes
+from pyelevator.engines.postgresql.client import UNAVAILABLE, Client
+from pyelevator.engines.postgresql.connection import Connection
+from pyelevator.engines.postgresql.errors import LostConnection, MissingRelation
+from pyelevator.engines.postgresql.scans import FIRST_FETCH, CursorScan, Rows, declare, iterate
+from pyelevator.engines.postgresql.snapshots import Snapshot
+from pyelevator.engines.postgresql.tables import Table
+from pyelevator.engines.postgresql.writes import Writer
+
+T = TypeVar("T")
+
+_ONE_STATEMENT: Final = 2048
+"""Keys that are read in one statement; more are read in a transaction, and counted on the way."""
+
+_BEGIN: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+_COMPACTION_SECONDS: Final = 3600.0
+_MOMENT: Final = b"SELECT pg_current_snapshot()::text::bytea"
+
+
+class PostgreSqlEngine(Engine):
+    """One open database.
+
+    Args:
+        client: the connections.
+        find_table: returns the database's present table; None if it was dropped.
+        table: the same, when it was opened.
+        on_close: called once.
+    """
+
+    def __init__(
+        self, client: Client, find_table: Callable[[], Table | None], table: Table, on_close: Callable[[], None]
+    ) -> None:
+        self._client, self._find_table, self._on_close = client, find_table, on_close
+        self._writer = Writer(client)
+        self._table, self._is_closed = table, False
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._read(lambda table, connection, until: table.get(connection, key, until))
+
+    def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:  # noqa: ARG002
+        until = self._client.deadline(len(keys))
+        return self._read(lambda table, connection, until: table.multi_get(connection, keys, until), until)
+
+    def collect(
+        self, keys: Sequence[bytes], on_values: OnValues = lambda _: None, *, fill_cache: bool = False
+    ) -> Sequence[bytes | None]:
+        if len(keys) <= _ONE_STATEMENT:
+            values = self.multi_get([key for chunk in chunks_of(keys) for key in chunk], fill_cache=fill_cache)
+            on_values(values)
+            return values
+        return self._read(
+            lambda table, connection, until: _collect(table, connection, keys, on_values, until),
+            self._client.deadline(len(keys)),
+        )
+
+    def scan(self, bounds: Bounds) -> Iterator[Any]:
+        return iterate(self._rows(bounds))
+
+    def chunks(self, bounds: Bounds) -> ChunkedScan:
+        return CursorScan(self._rows(bounds), bounds.parts)
+
+    def write(self, ops: Sequence[BatchOp], *, sync: bool = False, wait: bool = True) -> None:  # noqa: ARG002
+        self._require_open()
+        if not wait:
+            raise EngineBusy("a write to a cluster always waits")
+        changes = Changes.fold(ops)
+        if changes.count:
+            self._on_table(lambda table: self._writer.write(table, changes, ()))
+
+    def snapshot(self) -> ReadView:
+        table = self._require_open()
+        seconds = self._client.settings.call_timeout
+        self._client.prepare(self._client.deadline())
+        return Snapshot(table, self._client.snapshots, self._client.snapshots.acquire(self._read_moment), seconds)
+
+    def compact(self) -> None:
+        until = monotonic() + _COMPACTION_SECONDS
+        self._read(lambda table, connection, _: table.vacuum(connection, until), until)
+
+    def approximate_size(self) -> int:
+        return self._read(lambda table, connection, until: table.size(connection, until))
+
+    def backup(self, path: str) -> None:  # noqa: ARG002
+        raise EngineError(
+            "the databases of a cluster are backed up there, all at one moment (pg_basebackup, pg_dump); "
+            "a copy of one database in a file of this server's machine is not made"
+        )
+
+    def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._on_close()
+
+    def _require_open(self) -> Table:
+        if self._is_closed:
+            raise EngineError("the database is closed")
+        return self._table
+
+    def _read(self, call: Callable[[Table, Connection, float], T], until: float | None = None) -> T:
+        return self._on_table(
+            lambda table: self._client.read(
+                table.relation, lambda connection, until: call(table, connection, until), until
+            )
+        )
+
+    def _on_table(self, call: Callable[[Table], T]) -> T:
+        """Call with the database's table; once more if another server has emptied the database, and so replaced it."""
+        table = self._require_open()
+        try:
+            return call(table)
+        except MissingRelation:
+            found = self._find_table()
+        if found is None or found.relation == table.relation:
+            raise EngineGone(table.gone)
+        self._table = found
+        try:
+            return call(found)
+        except MissingRelation as error:
+            raise EngineGone(table.gone) from error
+
+    def _read_moment(self) -> bytes:
+        def read(connection: Connection, until: float) -> bytes:
+            moment: bytes = connection.query(_MOMENT, (), until).get_value(0, 0)
+            return moment
+
+        return self._client.read("moments", read)
+
+    def _rows(self, bounds: Bounds) -> Rows:
+        """Open a cursor in a transaction of its own, which ends with the scan."""
+        return self._on_table(lambda table: self._open_rows(table, bounds))
+
+    def _open_rows(self, table: Table, bounds: Bounds) -> Rows:
+        until = self._client.deadline()
+        self._client.prepare(until)
+        opening = b"BEGIN READ ONLY; " + declare("scan", table.pairs, bounds) + b"; " + FIRST_FETCH + b"scan"
+        connection, first = self._begin(table, opening, until)
+
+        def fetch(wanted: int) -> list[tuple[Any, ...]]:
+            try:
+                return connection.rows(connection.script(b"FETCH %d FROM scan" % wanted, self._client.deadline(wanted)))
+            except LostConnection as error:
+                raise EngineUnavailable(UNAVAILABLE) from error
+
+        def release() -> None:
+            connection.send_later(b"ROLLBACK")
+            self._client.pool.release(table.relation, connection)
+
+        return Rows(first, fetch, release, bounds.parts)
+
+    def _begin(self, table: Table, opening: bytes, until: float) -> tuple[Connection, list[tuple[Any, ...]]]:
+        """Execute the opening statements on a connection, on another one if that ends; keep the connection."""
+        for attempt in (1, 2):
+            connection = self._client.pool.acquire(table.relation, until)
+            try:
+                return connection, connection.rows(connection.script(opening, until))
+            except BaseException as error:
+                connection.send_later(b"ROLLBACK")
+                self._client.pool.release(table.relation, connection)
+                if not isinstance(error, LostConnection):
+                    raise
+                if attempt == 2:
+                    raise EngineUnavailable(UNAVAILABLE) from error
+        raise AssertionError
+
+
+def _collect(
+    table: Table, connection: Connection, keys: Sequence[bytes], on_values: OnValues, until: float
+) -> list[bytes | None]:
+    """Read many keys in one transaction, a part of them with each statement, so that memory is bounded."""
+    values: list[bytes | None] = []
+    connection.script(_BEGIN, until)
+    try:
+        for chunk in chunks_of(keys):
+            first, count = 0, 256
+            while first < len(chunk):
+                found = table.multi_get(connection, chunk[first : first + count], until)
+                on_values(found)
+                values += found
+                first += count
+                count = _next_count(found)
+    finally:
+        connection.send_later(b"ROLLBACK")
+    return values
+
+
+def _next_count(values: Sequence[bytes | None]) -> int:
+    """Return how many keys to read next, by the size of the values of the latest."""
+    size = sum(map(len, filter(None, values))) // len(values)
+    return max(16, min(8192, (8 << 20) // (size + 1)))

@@ -1,0 +1,83 @@
+"""What PostgreSQL answers, as errors of engines: the texts for clients name neither hosts nor SQL."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pyelevator.engines.base import (
+    EngineConflict,
+    EngineError,
+    EngineFileError,
+    EngineTooLarge,
+    EngineUnavailable,
+)
+from pyelevator.engines.postgresql.binding import pq
+
+_log: Final = logging.getLogger("pyelevator.engines.postgresql")
+
+
+class LostConnection(Exception):
+    """A connection ended during a call, or could not be opened; the text is the library's, for the log."""
+
+
+class MissingRelation(Exception):
+    """What the database consists of is not there (any more)."""
+
+
+class AlreadyExists(Exception):
+    """There is such a row already."""
+
+
+class SerializationFailure(Exception):
+    """The transaction was undone because of others, and can be executed again at once."""
+
+
+_LOCKED: Final = "another transaction holds what the request needs, and did not end in time; nothing was done"
+_FULL: Final = "the database's disk is full; nothing was written"
+_GONE: Final = "EL001"
+"""The SQLSTATE of the functions of :mod:`schema` for a database that was dropped."""
+
+_ERRORS: Final[Mapping[str, Callable[[], Exception]]] = {
+    _GONE: MissingRelation,
+    "42P01": MissingRelation,
+    "42883": MissingRelation,
+    "23505": AlreadyExists,
+    "42P07": AlreadyExists,
+    "40001": SerializationFailure,
+    "40P01": SerializationFailure,
+    "55P03": lambda: EngineConflict(_LOCKED),
+    "57014": lambda: EngineUnavailable("the database's own administration ended the request; nothing was done"),
+    "25P02": lambda: LostConnection("the transaction had failed"),
+    "25006": lambda: LostConnection("the server is read-only"),
+    "53100": lambda: EngineFileError(_FULL),
+    "53200": lambda: EngineUnavailable("the database is out of memory; nothing was done"),
+    "54000": lambda: EngineTooLarge("the database cannot store that much; nothing was written"),
+    "42501": lambda: EngineError("the server's role lacks a privilege; see docs/howto/distributed.md"),
+}
+"""SQLSTATE -> what is raised."""
+
+_LOST: Final = ("08", "57P", "58", "XX")
+"""Classes of SQLSTATE after which nothing is known of the connection."""
+
+
+def is_lost(state: str | None) -> bool:
+    """Return True if an answer with this SQLSTATE means that the connection is not to be used any more."""
+    return state is None or state.startswith(_LOST)
+
+
+def sqlstate(result: Any) -> str | None:
+    """Return the SQLSTATE of a failed result; None if libpq itself reports the failure."""
+    field: bytes | None = result.error_field(pq.DiagnosticField.SQLSTATE)
+    return None if field is None else field.decode()
+
+
+def error_for(result: Any) -> Exception:
+    """Return the exception for a failed result; what it says is logged if it is not of the usual kind."""
+    state, text = sqlstate(result), result.get_error_message()
+    make = _ERRORS.get(state or "")
+    if make is not None:
+        return make()
+    if state is None or is_lost(state):
+        return LostConnection(text)
+    _log.error("PostgreSQL refused a statement (SQLSTATE %s): %s", state, text)
+    return EngineError(f"the database refused a statement (SQLSTATE {state}); the server's log says more")

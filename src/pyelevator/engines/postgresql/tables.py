@@ -1,0 +1,76 @@
+"""The statements on the pairs of one database."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pyelevator.engines.postgresql.arrays import encode_array, encode_array_with_nulls
+from pyelevator.engines.postgresql.changes import MAX_KEY, Changes
+from pyelevator.engines.postgresql.connection import Connection
+
+_GET: Final = "SELECT value FROM {pairs} WHERE key = $1"
+_MULTI_GET: Final = """
+SELECT p.value FROM unnest($1::bytea[]) WITH ORDINALITY AS wanted(key, n) LEFT JOIN {pairs} AS p ON p.key = wanted.key
+ ORDER BY wanted.n
+"""
+_WRITE: Final = "SELECT {write}($1::uuid, $2::bool, $3, $4, $5, $6, $7, $8)"
+_SIZE: Final = "SELECT pg_total_relation_size('{pairs}')"
+
+
+class Table:
+    """The table of one database.
+
+    Args:
+        schema: that it is in.
+        relation: its number.
+        uid: of the database.
+
+    Attributes:
+        pairs: the name of the table.
+        gone: the error text once it was dropped; clients connect anew to a database of the same name then.
+    """
+
+    def __init__(self, schema: str, relation: int, uid: str) -> None:
+        self.relation, self.uid = relation, uid
+        self.pairs = f"{schema}.pairs_{relation}"
+        self.gone = f"Database {uid} doesn't exist"
+        names = {"pairs": self.pairs, "write": f"{schema}.write_{relation}"}
+        self._get, self._multi_get, self._write, self._size = (
+            sql.format(**names).encode() for sql in (_GET, _MULTI_GET, _WRITE, _SIZE)
+        )
+
+    def get(self, connection: Connection, key: bytes, until: float) -> bytes | None:
+        """Return the value of a key."""
+        if len(key) > MAX_KEY:
+            return None
+        result = connection.query(self._get, (key,), until)
+        value: bytes | None = result.get_value(0, 0) if result.ntuples else None
+        return value
+
+    def multi_get(self, connection: Connection, keys: Sequence[bytes], until: float) -> list[bytes | None]:
+        """Return the values of many keys, in their order."""
+        result = connection.query(self._multi_get, (encode_array(keys),), until)
+        return [row[0] for row in connection.rows(result)]
+
+    def write(
+        self, connection: Connection, changes: Changes, checks: Sequence[Any], token: bytes, until: float
+    ) -> Sequence[bytes]:
+        """Write all changes if all checks hold; otherwise return the keys of those that do not."""
+        exclusively = b"\1" if checks or changes.needs_exclusion else b"\0"
+        arrays = [encode_array(items) for items in (changes.deleted, changes.keys, changes.values)]
+        checked = [
+            encode_array([check.key for check in checks]),
+            encode_array_with_nulls([check.value for check in checks]),
+            bytes([check.kind for check in checks]),
+        ]
+        result = connection.query(self._write, (token, exclusively, *arrays, *checked), until)
+        failed: Sequence[bytes] = connection.rows(result)[0][0] or ()
+        return failed
+
+    def size(self, connection: Connection, until: float) -> int:
+        """Return the bytes that the table and its index take."""
+        size: int = connection.rows(connection.query(self._size, (), until))[0][0]
+        return size
+
+    def vacuum(self, connection: Connection, until: float) -> None:
+        """Let the space of what was deleted be used again."""
+        connection.script(f"VACUUM (ANALYZE) {self.pairs}".encode(), until)

@@ -1,0 +1,94 @@
+"""Writes, each executed once: what became of one whose answer was lost is found out before anything else is done."""
+
+import logging
+import random
+from collections.abc import Sequence
+from time import monotonic, sleep
+from typing import Any, Final
+from uuid import uuid4
+
+from pyelevator.engines.base import EngineConflict, EngineOutcomeUnknown, EngineUnavailable
+from pyelevator.engines.postgresql.changes import Changes
+from pyelevator.engines.postgresql.client import Client, first_attempt
+from pyelevator.engines.postgresql.connection import Connection
+from pyelevator.engines.postgresql.errors import LostConnection, SerializationFailure
+from pyelevator.engines.postgresql.tables import Table
+
+_log: Final = logging.getLogger("pyelevator.engines.postgresql")
+
+_UNKNOWN: Final = "the database did not answer, and could not be asked in time what became of the write"
+_REFUSE: Final = "INSERT INTO {schema}.tokens (token, refused) VALUES ($1::uuid, true) ON CONFLICT DO NOTHING"
+_WAS_REFUSED: Final = "SELECT refused FROM {schema}.tokens WHERE token = $1::uuid"
+
+
+class Writer:
+    """Executes writes on one cluster.
+
+    Args:
+        client: its connections.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        schema = client.settings.schema
+        self._refuse = _REFUSE.format(schema=schema).encode()
+        self._was_refused = _WAS_REFUSED.format(schema=schema).encode()
+
+    def write(self, table: Table, changes: Changes, checks: Sequence[Any]) -> Sequence[bytes]:
+        """Write all changes if all checks hold; otherwise return the keys of those that do not.
+
+        Raises:
+            EngineUnavailable, EngineConflict: nothing was written.
+            EngineOutcomeUnknown: it may have been.
+        """
+        until = self._client.deadline(changes.count, changes.size)
+        self._client.prepare(until)
+        while True:
+            token = uuid4().bytes
+            try:
+                return self._attempt(table, changes, checks, token, until)
+            except SerializationFailure:
+                self._pause(until)
+            except LostConnection as error:
+                _log.warning("a write has had no answer (%s); asking what became of it", error)
+                if self._was_committed(table, token, until):
+                    return ()
+
+    def _attempt(
+        self, table: Table, changes: Changes, checks: Sequence[Any], token: bytes, until: float
+    ) -> Sequence[bytes]:
+        with self._client.pool.connection(table.relation, until) as connection:
+            failed = table.write(connection, changes, checks, token, first_attempt(until))
+            if connection.is_doubtful:
+                connection.is_broken = True
+                raise EngineOutcomeUnknown("the database's administration ended the wait for the standby")
+            return failed
+
+    def _pause(self, until: float) -> None:
+        """Wait before the next attempt of a transaction that others have undone."""
+        pause = random.uniform(0.001, 0.02)  # noqa: S311 - nothing secret
+        if monotonic() + pause >= until:
+            raise EngineConflict("others wrote the same keys again and again; nothing was written")
+        sleep(pause)
+
+    def _was_committed(self, table: Table, token: bytes, until: float) -> bool:
+        """Find out whether a write was committed; if not, it never will be.
+
+        The token that the write would insert is inserted as refused. That waits for a write that is still being
+        executed, and makes one fail that has not begun.
+
+        Raises:
+            EngineOutcomeUnknown: there was no answer in time.
+        """
+        while True:
+            try:
+                with self._client.pool.connection(table.relation, until) as connection:
+                    return self._ask(connection, token, until)
+            except (LostConnection, EngineUnavailable, EngineConflict) as error:
+                if monotonic() >= until or isinstance(error, EngineUnavailable):
+                    raise EngineOutcomeUnknown(_UNKNOWN) from error
+
+    def _ask(self, connection: Connection, token: bytes, until: float) -> bool:
+        connection.query(self._refuse, (token,), until)
+        result = connection.query(self._was_refused, (token,), until)
+        return bool(result.get_value(0, 0) == b"\0")
