@@ -13,6 +13,7 @@ from pyelevator.commands import BatchOp, RepairReport
 from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import CursorExpired, DatabaseUnavailable, ErrorCode, OutcomeUnknown, WriteConflict
 from pyelevator.monitoring import EngineStats
+from pyelevator.reports import BackupReport
 
 
 class Capability(enum.Enum):
@@ -325,12 +326,27 @@ class Engine(ReadView):
         """
         return EngineStats(size=self.approximate_size())
 
+    def range_size(self, start: bytes | None, stop: bytes | None) -> int:
+        """Return about how many bytes the pairs of a range take.
+
+        Engines may override this, which reads them all.
+
+        Args:
+            start, stop: the first key, and the first one behind the range; None for an open end.
+        """
+        return sum([len(key) + len(value) for key, value in self.scan(Bounds(start, stop, include_stop=False))])
+
     @abstractmethod
-    def backup(self, path: str) -> None:
+    def backup(self, path: str) -> BackupReport | None:
         """Write a consistent copy into a new directory, and create its missing parents.
+
+        It appears there when it is complete and on the disk. Writes go on meanwhile.
 
         Args:
             path: of the directory; it must not exist.
+
+        Returns:
+            What was written, if the engine tells.
 
         Raises:
             EngineError: it failed, or the engine lacks the capability.

@@ -12,7 +12,7 @@ import pytest
 
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineError
-from pyelevator.engines.leveldb import LevelDbStorage
+from pyelevator.engines.leveldb import LevelDbStorage, backup
 from pyelevator.engines.leveldb.binding import load_binding
 from support.forking import forks_with_threads
 from support.leveldb_files import checksums
@@ -123,17 +123,21 @@ def test_one_database_under_two_spellings_is_opened_once(storage, path, tmp_path
                 storage.open(storage.resolve(spelling), {})
 
 
-def test_a_backup_is_held_while_it_is_written(storage, path, tmp_path, monkeypatch):
+def test_a_second_backup_to_one_place_is_refused_while_the_first_is_written(storage, path, tmp_path, monkeypatch):
     target, seen = str(tmp_path / "backup"), []
     with storage.open(path, {}) as engine:
-        write = type(engine).write
-        monkeypatch.setattr(
-            type(engine),
-            "write",
-            lambda *args, **kw: (seen.extend(seen_from_elsewhere(target)[:2]), write(*args, **kw)),
-        )
+        cut = backup.cut
+
+        def cut_during_another(*directories):
+            with pytest.raises(EngineError, match=r"another backup to .*/backup is under way"):
+                engine.backup(target)
+            seen.append(os.path.lexists(target))
+            return cut(*directories)
+
+        monkeypatch.setattr(backup, "cut", cut_during_another)
         engine.backup(target)
-    assert seen[:2] == ["flock held", "lockf held"]
+    assert seen == [False]
+    assert os.path.lexists(target)
 
 
 def test_a_repair_is_held_while_it_works(storage, path, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from pyelevator.commands import DELETE, PUT
 from pyelevator.engines import leveldb
 from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineFileError
-from pyelevator.engines.leveldb import LevelDbStorage
+from pyelevator.engines.leveldb import LevelDbStorage, backup
 from pyelevator.engines.leveldb.binding import DISTRIBUTIONS, load_binding
 from pyelevator.errors import MissingExtra
 from pyelevator.testing.engines import EngineConformance
@@ -300,16 +300,22 @@ def test_a_path_resolves_to_one_spelling(storage, filled, tmp_path):
         assert storage.resolve(spelling) == filled
 
 
-def test_a_failed_backup_leaves_nothing(storage, filled, tmp_path, monkeypatch):
+@pytest.mark.parametrize("links", [True, False])
+def test_a_failed_backup_leaves_nothing(storage, filled, tmp_path, monkeypatch, links):
     with storage.open(filled, {}) as engine:
+        monkeypatch.setattr(backup, "_write_new" if links else "cut", _full_disk if links else _no_links)
         monkeypatch.setattr(leveldb.LevelDbEngine, "write", _full_disk)
         with pytest.raises(EngineError, match="full"):
             engine.backup(str(tmp_path / "backup"))
-    assert not (tmp_path / "backup").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]
 
 
-def _full_disk(self, ops, *, sync=False):
+def _full_disk(*_, **__):
     raise EngineError("full")
+
+
+def _no_links(*_):
+    raise backup.CannotLink
 
 
 def test_options_reach_leveldb(storage, path):

@@ -16,12 +16,13 @@ OWN_MODE: Final = 0o700
 """The mode of directories that are created here."""
 
 
-def open_directory(path: str, *, create: bool = False) -> int:
+def open_directory(path: str, *, create: bool = False, parents: bool = False) -> int:
     """Open a directory without following a symbolic link anywhere on the way.
 
     Args:
         path: of the directory; links in it were resolved when it was chosen, so there should be none now.
         create: True creates the directory if it is missing, for its owner alone; its parents must exist.
+        parents: True creates those, too.
 
     Returns:
         Its file descriptor.
@@ -33,7 +34,7 @@ def open_directory(path: str, *, create: bool = False) -> int:
     here = os.open(root, _PARENT_FLAGS if parts else _DIRECTORY_FLAGS)
     try:
         for part in parts[:-1]:
-            here = _open_next(here, part, _PARENT_FLAGS)
+            here = _open_next(here, part, _PARENT_FLAGS, parents)
         return _open_last(here, parts[-1], create) if parts else os.dup(here)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error
@@ -41,17 +42,27 @@ def open_directory(path: str, *, create: bool = False) -> int:
         os.close(here)
 
 
-def _open_next(here: int, part: str, flags: int) -> int:
-    there = _open(here, part, flags)
+def _open_next(here: int, part: str, flags: int, create: bool) -> int:
+    try:
+        there = _open(here, part, flags)
+    except FileNotFoundError:
+        if not create:
+            raise
+        _make(here, part)
+        there = _open(here, part, flags)
     os.close(here)
     return there
 
 
 def _open_last(here: int, part: str, create: bool) -> int:
     if create:
-        with suppress(FileExistsError):
-            os.mkdir(part, OWN_MODE, dir_fd=here)
+        _make(here, part)
     return _open(here, part, _DIRECTORY_FLAGS)
+
+
+def _make(here: int, part: str) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(part, OWN_MODE, dir_fd=here)
 
 
 def _open(here: int, part: str, flags: int) -> int:
@@ -72,7 +83,7 @@ class DirectoryHandle:
 
     Args:
         path: of the directory.
-        create: as of ``open_directory``.
+        create, parents: as of ``open_directory``.
 
     Attributes:
         path: as given.
@@ -84,8 +95,8 @@ class DirectoryHandle:
         OSError: as ``open_directory``.
     """
 
-    def __init__(self, path: str, *, create: bool = False) -> None:
-        descriptor = open_directory(path, create=create)
+    def __init__(self, path: str, *, create: bool = False, parents: bool = False) -> None:
+        descriptor = open_directory(path, create=create, parents=parents)
         self.path: Final = path
         self.descriptor: Final = descriptor
         self.name: Final = str(_NAMES / str(descriptor)) if (_NAMES / str(descriptor)).is_dir() else path

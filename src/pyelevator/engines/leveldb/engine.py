@@ -1,10 +1,8 @@
 """The LevelDB engine: one open database."""
 
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from typing import Any, Final
 
 from pyelevator.commands import PUT, BatchOp
@@ -13,11 +11,11 @@ from pyelevator.engines.base import (
     Engine,
     EngineBusy,
     EngineError,
-    EngineFileError,
     OnValues,
     ReadView,
     Storage,
 )
+from pyelevator.engines.leveldb import backup as backups
 from pyelevator.engines.leveldb.binding import LAST_KEY
 from pyelevator.engines.leveldb.directory import data_files, file_size
 from pyelevator.engines.leveldb.directory_handle import DirectoryHandle
@@ -25,11 +23,14 @@ from pyelevator.engines.leveldb.errors import ErrorTranslator
 from pyelevator.engines.leveldb.live_tables import LiveTables
 from pyelevator.engines.leveldb.reader import LevelDbReader
 from pyelevator.engines.leveldb.statistics import parse_levels, read_properties, size_of_tables
+from pyelevator.engines.progress import report
 from pyelevator.engines.row_cache import RowCache
 from pyelevator.monitoring import EngineStats
-from pyelevator.paths import exists
+from pyelevator.reports import BackupReport
 
-_BACKUP_PAIRS: Final = 1000
+_BACKUP_PAIRS: Final = 4096
+_BACKUP_BYTES: Final = 1 << 20
+"""After so many pairs or bytes, a backup reports its progress."""
 
 _MAX_CACHED_KEYS: Final = 1 << 16
 """Keys of one request that are looked up in the row cache; more would all have to be in memory at once."""
@@ -111,9 +112,12 @@ class LevelDbEngine(LevelDbReader, Engine):
                 delete(op[1])
         return batch
 
-    def _write(self, batch: Any, ops: Sequence[BatchOp]) -> None:
+    def _check_writes(self) -> None:
         if self._failure is not None:
             raise type(self._failure)(str(self._failure), self._failure.path)
+
+    def _write(self, batch: Any, ops: Sequence[BatchOp]) -> None:
+        self._check_writes()
         self.rows.begin_write(ops)
         try:
             with self._errors:
@@ -134,6 +138,11 @@ class LevelDbEngine(LevelDbReader, Engine):
             self._source.compact_range(start=b"", stop=LAST_KEY)
         self.write([])  # LevelDB reports that a compaction could not read only at the next write
 
+    def range_size(self, start: bytes | None, stop: bytes | None) -> int:
+        with self._errors:
+            size: int = self._source.approximate_size(start or b"", LAST_KEY if stop is None else stop)
+            return size
+
     def approximate_size(self) -> int:
         """Return the sum of the files: LevelDB's own estimate leaves out what is still in the log."""
         return sum(map(file_size, data_files(self._directory.name)))
@@ -149,30 +158,54 @@ class LevelDbEngine(LevelDbReader, Engine):
                 cache=self.rows.stats(),
             )
 
-    def backup(self, path: str) -> None:
+    def backup(self, path: str) -> BackupReport:
         path = self._storage.resolve(path)
-        if exists(path):
-            raise EngineError(f"{path} exists already; a backup goes into a new directory")
         try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with backups.partial_directory(path) as target:
+                self._back_up_into(target)
+                return BackupReport(*backups.linked_bytes(target.name))
         except OSError as error:
-            raise EngineFileError(f"{path}: {error.strerror}") from error
+            raise ErrorTranslator(path).translate(error) from error
+
+    def _back_up_into(self, target: DirectoryHandle) -> None:
         try:
-            with self._storage.open(path, self._options) as copy:
+            self._link_into(target)
+        except backups.CannotLink:
+            backups.clear(target)
+            with self._storage.open(target.path, self._options) as copy:
                 self._copy_into(copy)
-        except BaseException:
-            with suppress(EngineError):  # the first error counts
-                self._storage.destroy(path)
-            with suppress(OSError):
-                Path(path).rmdir()
-            raise
+        self._storage.open(target.path, self._options).close()  # which reads the log, and shows that it opens
+
+    def _link_into(self, target: DirectoryHandle) -> None:
+        """Link and copy the files of this moment, and read what is linked."""
+        with self._write_lock:
+            self._check_writes()
+            snapshot = self.snapshot()
+            try:
+                cut = backups.cut(self._directory, target)
+            except BaseException:
+                snapshot.close()
+                raise
+        with snapshot, closing(cut):
+            cut.copy_into(target)
+            for _ in self._scan_in_chunks(snapshot, Bounds(include_value=False, fill_cache=False)):
+                pass
 
     def _copy_into(self, copy: Engine) -> None:
         with self.snapshot() as snapshot:
-            pairs = snapshot.scan(Bounds(fill_cache=False))
-            while batch := [(PUT, *pair) for pair in islice(pairs, _BACKUP_PAIRS)]:
-                copy.write(batch)
+            for pairs in self._scan_in_chunks(snapshot, Bounds(fill_cache=False)):
+                copy.write([(PUT, *pair) for pair in pairs])
         copy.write([], sync=True)
+
+    def _scan_in_chunks(self, snapshot: ReadView, bounds: Bounds) -> Iterator[list[Any]]:
+        """Yield the rows, and report the progress."""
+        total = self.range_size(None, None)
+        with snapshot.chunks(bounds) as scan:
+            while rows := scan.read(_BACKUP_PAIRS, _BACKUP_BYTES)[0]:
+                yield rows
+                last = rows[-1] if bounds.parts == (True, False) else rows[-1][0]
+                report(min(self.range_size(None, last), total), total)
+        report(total, total)
 
     def close(self) -> None:
         if not self._source.closed:

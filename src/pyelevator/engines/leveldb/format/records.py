@@ -70,6 +70,15 @@ def is_truncated(data: bytes) -> bool:
     return any(data[end:]) or (end > 0 and last not in (_FULL, _LAST))
 
 
+def complete_length(data: bytes) -> int:
+    """Return the bytes up to the end of the last record that is not truncated."""
+    complete = 0
+    for _, covered, end in _fragments(data):
+        if covered[0] in (_FULL, _LAST):
+            complete = end
+    return complete
+
+
 def _fragments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
     """Yield the fragments, each with the offset of its end."""
     at, end = 0, len(data)
