@@ -70,6 +70,30 @@ class TestClassic(SessionConformance, ClassicConformance, ReverseConformance, Cu
         return connector(transport, "classic", make)
 
 
+class _Views:
+    """Clients that are views of the keys with a prefix, of a view, among the keys of others."""
+
+    @pytest.fixture
+    def connect(self, make):
+        server = FakeTransport()
+        with Elevator(transport=server) as others:
+            for key in ("", "p", "p:", "p:\u00e9", "p:\u00eb", "q", "\x7f"):
+                others.Put(key, "of others")
+            yield lambda kind, *args, **options: self._view(kind, make(Elevator, *args, transport=server, **options))
+
+    def _view(self, kind, client):
+        view = client.prefix("p:").prefix(self.inner)
+        return view if kind is Elevator else view.WriteBatch()
+
+
+class TestViews(_Views, SessionConformance, ClassicConformance, ReverseConformance, CursorConformance):
+    inner = "\u00ea"
+
+
+class TestViewsOfPartsOfCharacters(_Views, SessionConformance, ReverseConformance):
+    inner = "\u00ea".encode()[:1] + b"\xff"
+
+
 class TestFlat(SessionConformance):
     @pytest.fixture
     def connect(self, transport, make):

@@ -106,7 +106,7 @@ def arguments(method):
 
 @pytest.mark.parametrize(("sync", "later"), PAIRS)
 def test_what_asks_the_server_is_awaited(sync, later):
-    at_once = {"Put", "Delete", "Clear"} if sync is WriteBatch else {"RangeIter", "WriteBatch", "pipeline"}
+    at_once = {"Put", "Delete", "Clear"} if sync is WriteBatch else {"RangeIter", "WriteBatch", "pipeline", "prefix"}
     methods = {name for name in public(later) if inspect.isfunction(getattr(later, name))}
     assert {name for name in methods if not inspect.iscoroutinefunction(getattr(later, name))} <= at_once
 

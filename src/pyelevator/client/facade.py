@@ -1,11 +1,12 @@
 """BaseClient: what the sync and the async clients share."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, Unpack
 
 from attrs import evolve
 
 from pyelevator import arguments
+from pyelevator.arguments import Data
 from pyelevator.client.decoding import ResultDecoder, T, decoder_for
 from pyelevator.client.operations import DEFAULT_DATABASE, DatabaseHandle
 from pyelevator.client.options import (
@@ -23,9 +24,12 @@ from pyelevator.client.paging import ScanCommand
 from pyelevator.codec import Codec, codec_for
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import UsageError
-from pyelevator.flows import Flow, Forward, compose, intercept
+from pyelevator.flows import Flow, Forward, compose, intercept, send
 from pyelevator.transports import parse_url
 from pyelevator.transports.base import check_heartbeat
+
+if TYPE_CHECKING:
+    from pyelevator.interceptors import Prefix
 
 R = TypeVar("R")
 
@@ -79,6 +83,7 @@ class BaseClient(Generic[T]):
         given = ClientOptions.from_call(type(self), db_name, options)
         self._interceptors = chain_interceptors(given.interceptors, given.retry)
         self._forward = compose(self._interceptors) if self._interceptors else None
+        self._key_prefix: Prefix | None = None
         self._prefetches = not given.interceptors  # else they would observe requests that the caller has not made yet
         self._pool_timeout = check_timeout(given.pool_timeout, "pool_timeout")
         self.timeout = self._default_timeout if given.timeout is UNSET else given.timeout
@@ -122,10 +127,21 @@ class BaseClient(Generic[T]):
         return cls(**{**place, **target.options, **options})
 
     def _wrap(self, flow: Flow[R], deadline: Deadline) -> Flow[R]:
-        forward: Forward | None = self._forward
-        if self._handle.needs_adapter:
-            forward = compose(self._interceptors, self._handle.forward)
+        forward = self._compose(self._handle.forward) if self._handle.needs_adapter else self._forward
         return flow if forward is None else intercept(forward, flow, deadline)
+
+    def _compose(self, exchange: Forward) -> Forward:
+        """Return what carries requests on to ``exchange``; interceptors see the keys as the server does."""
+        forward = compose(self._interceptors, exchange)
+        return forward if self._key_prefix is None else self._key_prefix.wrap(forward)
+
+    def _add_prefix(self, prefix: Data) -> None:
+        """Become a view of the keys with a prefix, within those that the client sees already."""
+        from pyelevator.interceptors.prefix import Prefix  # the room has much that a client rarely needs
+
+        outer = b"" if self._key_prefix is None else self._key_prefix.prefix
+        self._key_prefix = Prefix(outer + arguments.to_bytes(prefix, "prefix"))
+        self._forward = self._compose(send)
 
     def _decode_rows(self, command: ScanCommand, rows: list[Any]) -> list[Any]:
         """Decode the rows that a scan has fetched."""
@@ -141,6 +157,7 @@ class BaseClient(Generic[T]):
             client._forward,
             client._prefetches,
         )
+        self._key_prefix = client._key_prefix
         self._handle, self._creates = evolve(client._handle), client._creates
 
     def _target(self, db_name: str | None, create: bool | None) -> tuple[str, bool]:
@@ -180,4 +197,5 @@ class BaseClient(Generic[T]):
 
     def __repr__(self) -> str:
         state = f"connected to {self.db_name!r}" if self.db_name else "not connected"
+        state += f" under {self._key_prefix.prefix!r}" if self._key_prefix else ""
         return f"<{type(self).__name__} {self._transport.url} {state}>"

@@ -1,14 +1,17 @@
-"""Key prefixes: a key space of its own for each tenant of a database."""
+"""Key prefixes: a key space of its own for each tenant of a database, or for each part of a program."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
+from typing import Any, Final, TypeAlias, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field, fields, frozen
 
 from pyelevator import arguments
-from pyelevator.commands import Batch, Delete, Exists, Get, MGet, Put, Range, Slice
+from pyelevator.commands import Command, Pipeline, Range, Slice
 from pyelevator.flows import Flow, Forward
-from pyelevator.messages import Request, Response
+from pyelevator.messages import LazyPage, Request, Response
+
+C = TypeVar("C", bound=Command[Any])
 
 
 @frozen
@@ -16,7 +19,8 @@ class Prefix:
     """An interceptor that adds a prefix to the keys of requests and removes it from the keys of responses.
 
     Ranges return only keys with the prefix. Commands about databases pass unchanged: use ``read_only`` or the
-    server's permissions as well where tenants must not drop a database.
+    server's permissions as well where tenants must not drop a database. A program that wants a part of its own keys
+    uses :meth:`Elevator.prefix <pyelevator.Elevator.prefix>`.
 
     Attributes:
         prefix: str or bytes.
@@ -33,81 +37,177 @@ class Prefix:
     prefix: bytes = field(converter=arguments.prefix)
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
-        change = _CHANGES.get(type(request.command))
-        if change is None:
+        command = self.add_to(request.command)
+        if command is request.command:
             return (yield from forward(request))
-        return (yield from change(self.prefix, request, forward))
+        return self.remove_from(request.command, (yield from forward(evolve(request, command=command))))
+
+    def wrap(self, forward: Forward) -> Forward:
+        """Return a function that forwards requests under the prefix: pipelines too, and each as one request."""
+        return partial(self, forward=forward)
+
+    def add_to(self, command: C) -> C:
+        """Return the command with the prefix before all of its keys; itself if it has none."""
+        kind: Any = type(command)
+        translate = _TRANSLATIONS.get(kind)
+        if translate is not None:
+            return translate(self, command)  # type: ignore[no-any-return]
+        changes = {name: add(self.prefix, getattr(command, name)) for name, add in _key_fields(kind)}
+        return evolve(command, **changes) if changes else command
+
+    def remove_from(self, command: Command[Any], response: Response) -> Response:
+        """Return the response to a command of which ``add_to`` has changed the keys."""
+        remove = _RESPONSES.get(type(command))
+        return response if remove is None or response.code is not None else remove(self, command, response)
 
 
-def _with(request: Request[Any], **changes: Any) -> Request[Any]:
-    return evolve(request, command=evolve(request.command, **changes))
+# Keys in commands: the fields that hold them have the same names in all of them.
 
 
-def _key(prefix: bytes, request: Request[Any], forward: Forward) -> Flow[Response]:
-    command: Any = request.command
-    return (yield from forward(_with(request, key=prefix + command.key)))
+def _one(prefix: bytes, key: bytes) -> bytes:
+    return prefix + key
 
 
-def _keys(prefix: bytes, request: Request[Any], forward: Forward) -> Flow[Response]:
-    command: Any = request.command
-    return (yield from forward(_with(request, keys=[prefix + key for key in command.keys])))
+def _many(prefix: bytes, keys: Iterable[bytes]) -> list[bytes]:
+    return [prefix + key for key in keys]
 
 
-def _ops(prefix: bytes, request: Request[Any], forward: Forward) -> Flow[Response]:
-    command: Any = request.command
-    ops = [(signal, prefix + key, *value) for signal, key, *value in command.ops]
-    return (yield from forward(_with(request, ops=ops)))
+def _entries(prefix: bytes, entries: Iterable[Any]) -> list[Any]:
+    """Add the prefix to the keys of operations or checks: tuples of what to do, the key, and a value or none."""
+    return [(kind, prefix + key, *value) for kind, key, *value in entries]
 
 
-def _range(prefix: bytes, request: Request[Any], forward: Forward) -> Flow[Response]:
-    command: Any = request.command
-    start, stop = (None if end is None else prefix + end for end in (command.start, command.stop))
-    inner = prefix + (command.prefix or b"")
-    response = yield from forward(_with(request, start=start, stop=stop, prefix=inner))
-    return _strip(response, prefix, command.include_key, command.include_value)
+def _end(prefix: bytes, end: bytes | None) -> bytes | None:
+    """Add the prefix to an end of a range. An open one stays so: the prefix of the range limits it."""
+    return None if end is None else prefix + end
 
 
-def _slice(prefix: bytes, request: Request[Any], forward: Forward) -> Flow[Response]:
-    """Request the keys in any case: the slice may leave the prefix at either end, and those rows are removed."""
-    command: Any = request.command
-    response = yield from forward(_with(request, include_key=True, **_start(prefix, command)))
-    if response.code is not None:
-        return response
-    rows = response.payload
-    inside = [row for row in rows if (row[0] if command.include_value else row).startswith(prefix)]
-    response = evolve(response, payload=inside, more=response.more and len(inside) == len(rows))
-    response = _strip(response, prefix, True, command.include_value)
-    return response if command.include_key else evolve(response, payload=_without_keys(response.payload, command))
+def _inner(prefix: bytes, inner: bytes | None) -> bytes:
+    return prefix + (inner or b"")
 
 
-def _start(prefix: bytes, command: Slice) -> dict[str, Any]:
-    """Return the arguments for the start of a slice; a reverse one begins before the first key after the prefix."""
+def _first(prefix: bytes, start: bytes | None) -> bytes:
+    return prefix + (start or b"")
+
+
+def _last(prefix: bytes, stop: bytes | None) -> bytes | None:
+    """Add the prefix to the end of a range without a prefix; an open one becomes the key behind all keys with it."""
+    return arguments.prefix_successor(prefix) if stop is None else prefix + stop
+
+
+_Add: TypeAlias = Callable[[bytes, Any], Any]
+
+KEY_FIELDS: Final[Mapping[str, _Add]] = {
+    "key": _one,
+    "keys": _many,
+    "ops": _entries,
+    "checks": _entries,
+    "start": _end,
+    "stop": _end,
+    "prefix": _inner,
+}
+"""Names of the fields that hold keys, in every command -> what adds the prefix."""
+
+_WITHOUT_PREFIX: Final[Mapping[str, _Add]] = {**KEY_FIELDS, "start": _first, "stop": _last}
+"""The same for a command with a range that has no prefix."""
+
+
+@cache
+def _key_fields(kind: type[Command[Any]]) -> tuple[tuple[str, _Add], ...]:
+    """Return the fields of a command that hold keys."""
+    names = [each.name for each in fields(kind)]
+    table = KEY_FIELDS if "prefix" in names else _WITHOUT_PREFIX
+    return tuple([(name, table[name]) for name in names if name in table])
+
+
+def _pipeline(translation: Prefix, pipeline: Pipeline) -> Pipeline:
+    return Pipeline([translation.add_to(command) for command in pipeline.commands])
+
+
+def _slice(translation: Prefix, command: Slice) -> Slice:
+    """Request the keys in any case: a slice may leave the prefix at either end, and those rows are removed.
+
+    A reverse one begins before the first key after the prefix.
+    """
+    prefix = translation.prefix
     if command.reverse and command.start is None:
-        return {"start": arguments.prefix_successor(prefix), "exclusive": True}
-    return {"start": prefix + (command.start or b"")}
+        return evolve(command, include_key=True, start=arguments.prefix_successor(prefix), exclusive=True)
+    return evolve(command, include_key=True, start=prefix + (command.start or b""))
+
+
+_TRANSLATIONS: Final[Mapping[type, Callable[[Prefix, Any], Any]]] = {Pipeline: _pipeline, Slice: _slice}
+"""Commands that take more than a prefix before the keys in their fields."""
+
+
+# Keys in responses
+
+
+def _outcomes(translation: Prefix, pipeline: Pipeline, response: Response) -> Response:
+    pairs = zip(pipeline.commands, response.payload, strict=True)
+    return evolve(response, payload=[_outcome(translation, command, outcome) for command, outcome in pairs])
+
+
+def _outcome(translation: Prefix, command: Command[Any], outcome: Any) -> Any:
+    """Remove the prefix from the outcome of one command in a pipeline: a response, a bare payload, an exception."""
+    if type(command) not in _RESPONSES or isinstance(outcome, Exception):
+        return outcome
+    if isinstance(outcome, Response):
+        return translation.remove_from(command, outcome)
+    return translation.remove_from(command, Response(outcome)).payload
+
+
+def _range_rows(translation: Prefix, command: Range, response: Response) -> Response:
+    if not command.include_key:
+        return response
+    return evolve(response, payload=_strip(translation.prefix, response.payload, command.include_value))
+
+
+def _slice_rows(translation: Prefix, command: Slice, response: Response) -> Response:
+    prefix, rows = translation.prefix, response.payload
+    if isinstance(rows, LazyPage) and not rows.last_key.startswith(prefix):
+        rows = rows.decode_bytes()
+    if isinstance(rows, LazyPage):
+        return evolve(response, payload=_strip_page(prefix, rows))
+    inside = [row for row in rows if (row[0] if command.include_value else row).startswith(prefix)]
+    stripped = _strip(prefix, inside, command.include_value)
+    payload = stripped if command.include_key else _without_keys(stripped, command)
+    return evolve(response, payload=payload, more=response.more and len(inside) == len(rows))
 
 
 def _without_keys(rows: list[Any], command: Slice) -> list[Any]:
     return [row[1] for row in rows] if command.include_value else [None] * len(rows)
 
 
-def _strip(response: Response, prefix: bytes, include_key: bool, include_value: bool) -> Response:
-    if response.code is not None or not include_key:
-        return response
+def _strip(prefix: bytes, rows: Any, include_value: bool) -> Any:
+    if isinstance(rows, LazyPage):
+        return _strip_page(prefix, rows)
     size = len(prefix)
-    rows = response.payload
-    stripped = [[key[size:], value] for key, value in rows] if include_value else [key[size:] for key in rows]
-    return evolve(response, payload=stripped)
+    return [[key[size:], value] for key, value in rows] if include_value else [key[size:] for key in rows]
 
 
-_CHANGES: Final[Mapping[type, Callable[[bytes, Request[Any], Forward], Flow[Response]]]] = {
-    Get: _key,
-    Put: _key,
-    Delete: _key,
-    Exists: _key,
-    MGet: _keys,
-    Batch: _ops,
-    Range: _range,
-    Slice: _slice,
-}
-"""Command class -> the function that forwards it under a prefix."""
+def _strip_page(prefix: bytes, page: LazyPage) -> LazyPage:
+    """Return a page of pairs whose keys lose the prefix when they are decoded."""
+
+    def decode_bytes() -> list[list[bytes]]:
+        return _cut(page.decode_bytes(), len(prefix))
+
+    def decode_str() -> list[list[str]]:
+        try:
+            return _cut(page.decode_str(), len(prefix.decode()))
+        except UnicodeDecodeError:  # it ends within a character, which the rest of a key may complete
+            pairs = decode_bytes()
+            return [[key.decode("utf-8", "surrogateescape"), v.decode("utf-8", "surrogateescape")] for key, v in pairs]
+
+    return LazyPage(page.count, page.last_key[len(prefix) :], page.nbytes, decode_bytes, decode_str)
+
+
+def _cut(pairs: list[Any], size: int) -> list[Any]:
+    for pair in pairs:
+        pair[0] = pair[0][size:]
+    return pairs
+
+
+_Remove: TypeAlias = Callable[[Prefix, Any, Response], Response]
+
+_RESPONSES: Final[Mapping[type, _Remove]] = {Pipeline: _outcomes, Range: _range_rows, Slice: _slice_rows}
+"""Commands whose responses hold keys -> what removes the prefix."""

@@ -28,7 +28,6 @@ class AsyncWriteBatch(BatchBuilder, AsyncClient[T]):
     """
 
     _default_timeout = BATCH_TIMEOUT
-    _shares_session = False
 
     if TYPE_CHECKING:  # at run time the constructor is inherited
 
@@ -61,7 +60,6 @@ class AsyncWriteBatch(BatchBuilder, AsyncClient[T]):
         """Make a batch for the database that ``client`` is connected to, over its connections."""
         batch = cls.__new__(cls)
         batch._share_session(client, timeout)
-        batch._shares_session = True
         batch._ops = []
         return batch
 
@@ -78,7 +76,3 @@ class AsyncWriteBatch(BatchBuilder, AsyncClient[T]):
         finally:
             self.Clear()
             await self.disconnect()
-
-    async def disconnect(self, *, timeout: float | None = None) -> None:
-        if not self._shares_session:
-            await super().disconnect(timeout=timeout)

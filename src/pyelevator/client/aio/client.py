@@ -60,13 +60,16 @@ class AsyncClient(BaseClient[T]):
     :meth:`connect`. After its event loop has ended it may be used on another one.
     """
 
+    _shares_session = False
+
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
         self._session = AsyncSession(self._transport, codec, max_connections, self._pool_timeout)
         self._auto_connect = auto_connect
 
     def _share_session(self, client: "AsyncClient[T]", timeout: float | None) -> None:
         self._copy_settings(client, timeout)
-        self._session, self._auto_connect = client._session, client._auto_connect
+        self._session, self._shares_session = client._session, True
+        self._auto_connect = client._auto_connect
 
     async def connect(
         self, db_name: str | None = None, *, create: bool | None = None, timeout: float | None = None
@@ -80,7 +83,8 @@ class AsyncClient(BaseClient[T]):
         check_timeout(timeout)
         self._auto_connect = False
         self._handle.clear()
-        self._session.close()
+        if not self._shares_session:
+            self._session.close()
 
     def _execute(self, flow: Flow[R], timeout: float | None) -> Coroutine[Any, Any, R]:
         return self._execute_until(flow, self._deadline(timeout))

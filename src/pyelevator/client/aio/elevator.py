@@ -337,6 +337,12 @@ class AsyncElevator(AsyncClient[T]):
         pager = ScanPager.for_iterator(command, consistent, lazy=self._prefetches)
         return AsyncRangeIter(self, pager, compression, check_timeout(timeout))
 
+    def prefix(self, prefix: Data) -> "AsyncElevator[T]":
+        view: AsyncElevator[T] = AsyncElevator.__new__(AsyncElevator)
+        view._share_session(self, self._timeout)
+        view._add_prefix(prefix)
+        return view
+
     def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":
         return AsyncWriteBatch.for_client(self, timeout)
 

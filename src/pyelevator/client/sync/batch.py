@@ -100,7 +100,6 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
     """
 
     _default_timeout = BATCH_TIMEOUT
-    _shares_session = False
 
     if TYPE_CHECKING:  # at run time the constructor is inherited
 
@@ -125,7 +124,6 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
         """Make a batch for the database that ``client`` is connected to, over its connections."""
         batch = cls.__new__(cls)
         batch._share_session(client, timeout)
-        batch._shares_session = True
         batch._ops = []
         return batch
 
@@ -159,8 +157,3 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
         finally:
             self.Clear()
             self.disconnect()
-
-    def disconnect(self, *, timeout: float | None = None) -> None:
-        """Close every connection of its own; those of another client stay open. Write connects again."""
-        if not self._shares_session:
-            super().disconnect(timeout=timeout)

@@ -27,6 +27,8 @@ P = TypeVar("P", ScanPager, RangePager)
 class SyncClient(BaseClient[T]):
     """A sync client: any number of threads share it."""
 
+    _shares_session = False
+
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
         self._session = Session(self._transport, codec, max_connections, self._pool_timeout)
         if auto_connect:
@@ -39,7 +41,7 @@ class SyncClient(BaseClient[T]):
     def _share_session(self, client: "SyncClient[T]", timeout: float | None) -> None:
         """Become a client of the same database over the same connections."""
         self._copy_settings(client, timeout)
-        self._session = client._session
+        self._session, self._shares_session = client._session, True
 
     def connect(self, db_name: str | None = None, *, create: bool | None = None, timeout: float | None = None) -> None:
         """Connect to a database: the named one, or again to the last one (at first the constructor's).
@@ -61,14 +63,15 @@ class SyncClient(BaseClient[T]):
         self._database_name, self._creates = name, creates
 
     def disconnect(self, *, timeout: float | None = None) -> None:
-        """Close every connection at once; ``connect`` opens new ones.
+        """Close every connection at once; ``connect`` opens new ones. Those of another client stay open.
 
         Args:
             timeout: has no effect, as nothing is waited for.
         """
         call_timeout(timeout)
         self._handle.clear()
-        self._session.close()
+        if not self._shares_session:
+            self._session.close()
 
     def _deadline(self, timeout: float | None) -> Deadline:
         told = None if timeout is None else call_timeout(timeout)

@@ -565,6 +565,31 @@ class Elevator(SyncClient[T]):
         pager = ScanPager.for_iterator(command, consistent, lazy=self._prefetches)
         return ranges.RangeIter(self, pager, compression, call_timeout(timeout))
 
+    def prefix(self, prefix: Data) -> "Elevator[T]":
+        """Return a view of the keys with a prefix: a client whose keys have it on the server, and never here.
+
+        It has all methods, and batches, ranges, iterators and pipelines as well; what is about databases is not
+        changed. A view of a view is under both prefixes. It uses this client's connections, and stays with the database
+        that this client is connected to now. Leaving its ``with`` block disconnects the view, and closes no connection.
+
+        Args:
+            prefix: str or bytes-like.
+
+        Returns:
+            The view.
+
+        >>> E = Elevator(transport="fake")
+        >>> users = E.prefix("user:")
+        >>> users.Put("ann", "1")
+        >>> users.prefix("bob:").Put("mail", "2")
+        >>> users.Range(), E.Range()
+        ([['ann', '1'], ['bob:mail', '2']], [['user:ann', '1'], ['user:bob:mail', '2']])
+        """
+        view: Elevator[T] = Elevator.__new__(Elevator)
+        view._share_session(self, self._timeout)
+        view._add_prefix(prefix)
+        return view
+
     def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "batch.WriteBatch[T]":
         """Return a batch for the connected database, over this client's connections.
 
