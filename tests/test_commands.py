@@ -13,11 +13,17 @@ from pyelevator import commands
 from pyelevator.commands import (
     COMMANDS,
     DELETE,
+    HAS_VALUE,
+    IS_MISSING,
+    IS_PRESENT,
+    MISSING,
+    PRESENT,
     PUT,
     Access,
     BadSignal,
     Batch,
     Command,
+    ConditionalBatch,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -40,9 +46,18 @@ from pyelevator.commands import (
     Slice,
     Stats,
     Unknown,
+    make_check,
     to_bytes,
 )
-from pyelevator.errors import ArgumentTypeError, MalformedMessage, UsageError
+from pyelevator.errors import (
+    ArgumentTypeError,
+    CheckFailed,
+    DatabaseError,
+    ErrorCode,
+    MalformedMessage,
+    SignalError,
+    UsageError,
+)
 
 SAMPLES = [
     Get("k"),
@@ -53,6 +68,7 @@ SAMPLES = [
     Range("a", "b"),
     Slice("a", 1),
     Batch([(PUT, "k", "v")]),
+    ConditionalBatch([(PUT, "k", "v")], [(IS_MISSING, "k")]),
     Ping(),
     DbConnect("d"),
     DbMount("d"),
@@ -93,7 +109,7 @@ def test_a_command_is_frozen_and_equal_by_value(command):
 @pytest.mark.parametrize(
     ("flag", "verbs"),
     [
-        ("writes", {"PUT", "DELETE", "BATCH", "PIPELINE"}),
+        ("writes", {"PUT", "DELETE", "BATCH", "CONDITIONALBATCH", "PIPELINE"}),
         (
             "idempotent",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING", "DBCONNECT", "DBLIST"}
@@ -101,7 +117,7 @@ def test_a_command_is_frozen_and_equal_by_value(command):
         ),
         (
             "needs_uid",
-            {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH"}
+            {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "CONDITIONALBATCH"}
             | {"DBCREATE", "DBDROP", "DBLIST", "DBREPAIR", "PIPELINE"},
         ),
     ],
@@ -218,6 +234,31 @@ WRONG = [
     (Batch, [[(PUT, "k", 1)]], r"ops\[0\]\[2\] must be str or bytes, not int"),
     (Batch, [[(DELETE, None)]], r"ops\[0\]\[1\] must be str or bytes, not NoneType"),
     *[
+        (ConditionalBatch, [[], bad], "checks must be a list or a tuple, not")
+        for bad in ("k", {"k": 1}, 1, None, iter(()), {(IS_MISSING, b"k")})
+    ],
+    *[
+        (
+            ConditionalBatch,
+            [[], [(IS_MISSING, b"a"), bad]],
+            r"checks\[1\] must be \(IS_MISSING, key\), \(IS_PRESENT, key\)",
+        )
+        for bad in (
+            *[1, None, (), {}, "", "k", b"k", (IS_MISSING,), (IS_MISSING, b"k", b"v"), (IS_PRESENT, b"k", b"v")],
+            *[(HAS_VALUE, b"k"), (HAS_VALUE, b"k", b"v", b"w"), (3, b"k"), (-1, b"k"), ("0", b"k"), (True, b"k")],
+            *[(1.0, b"k"), (None, b"k"), ([], b"k")],
+        )
+    ],
+    (ConditionalBatch, [[], [(IS_MISSING, 1)]], r"checks\[0\]\[1\] must be str or bytes, not int"),
+    (ConditionalBatch, [[], [(HAS_VALUE, "k", None)]], r"checks\[0\]\[2\] must be str or bytes, not NoneType"),
+    (ConditionalBatch, [[], [], 1], "sync must be bool, not int"),
+    *[
+        (make_check, ["k", bad], "expected must be str, bytes, MISSING or PRESENT, not")
+        for bad in (None, 1, True, [b"v"], IS_MISSING)
+    ],
+    (make_check, [1, "v"], "key must be str or bytes, not int"),
+    (make_check, [1, MISSING], "key must be str or bytes, not int"),
+    *[
         (kind, [1], "name must be str or bytes, not int")
         for kind in (DbConnect, DbMount, DbUmount, DbCreate, DbDrop, DbForget)
     ],
@@ -277,6 +318,68 @@ def test_an_operation_that_is_neither_put_nor_delete_is_refused(signal, text):
     with pytest.raises(BadSignal) as refused:
         Batch([(PUT, "k", "v"), (signal, "k")])
     assert str(refused.value) == f"Unrecognized signal received : {text}"
+
+
+@pytest.mark.parametrize(
+    ("expected", "check"),
+    [
+        (MISSING, (IS_MISSING, b"k")),
+        (PRESENT, (IS_PRESENT, b"k")),
+        ("v\xe9", (HAS_VALUE, b"k", b"v\xc3\xa9")),
+        (b"", (HAS_VALUE, b"k", b"")),
+        (bytearray(b"v"), (HAS_VALUE, b"k", b"v")),
+        (memoryview(b"v"), (HAS_VALUE, b"k", b"v")),
+    ],
+)
+def test_a_check_is_made_of_what_is_expected(expected, check):
+    assert make_check("k", expected) == check
+
+
+def test_missing_and_present_show_their_names_and_survive_pickling():
+    assert repr([MISSING, PRESENT]) == "[MISSING, PRESENT]"
+    assert pickle.loads(pickle.dumps(MISSING)) is MISSING
+
+
+def test_checks_of_tuples_and_of_lists_are_equal():
+    tuples = ConditionalBatch([], [(IS_MISSING, b"k"), (HAS_VALUE, b"k", b"v")])
+    lists = ConditionalBatch([], [[IS_MISSING, b"k"], [HAS_VALUE, b"k", b"v"]])
+    assert tuples == lists
+    assert hash(tuples) == hash(lists)
+    assert tuples != ConditionalBatch([], [(IS_PRESENT, b"k"), (HAS_VALUE, b"k", b"v")])
+
+
+CHECKED = ConditionalBatch([], [(IS_MISSING, "a"), (IS_PRESENT, b"\xff"), (HAS_VALUE, "c", "3"), (IS_MISSING, "a")])
+
+
+@pytest.mark.parametrize(
+    ("answer", "keys", "text"),
+    [
+        ("check failed: 0", (b"a",), "check failed: 'a'; nothing was written"),
+        ("check failed: 0, 1", (b"a", b"\xff"), r"check failed: 'a', '\\xff'; nothing was written"),
+        ("check failed: 0, 2, 3", (b"a", b"c"), "check failed: 'a', 'c'; nothing was written"),
+        ("check failed: 7, -1, x, 01,", (), "check failed: ; nothing was written"),
+        ("check failed: ", (), "check failed: ; nothing was written"),
+    ],
+)
+def test_failed_checks_are_named_by_their_keys(answer, keys, text):
+    error = CHECKED.error(ErrorCode.DATABASE, answer)
+    assert type(error) is CheckFailed
+    assert (error.keys, str(error), error.detail, error.code) == (keys, text, answer, ErrorCode.DATABASE)
+    assert isinstance(error, DatabaseError)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (copy.keys, str(copy)) == (keys, text)
+
+
+def test_many_failed_checks_are_not_all_in_the_text():
+    checks = [(IS_MISSING, b"%d" % i) for i in range(1000)]
+    answer = "check failed: " + ", ".join(map(str, range(1000)))
+    error = ConditionalBatch([], checks).error(ErrorCode.DATABASE, answer)
+    assert (len(error.keys), str(error)) == (1000, "check failed: '0', '1', '2', ...; nothing was written")
+
+
+def test_another_failure_of_a_conditional_batch_is_what_it_is():
+    assert type(CHECKED.error(ErrorCode.DATABASE, "damaged")) is DatabaseError
+    assert type(CHECKED.error(ErrorCode.SIGNAL, "Unrecognized")) is SignalError
 
 
 @pytest.mark.parametrize("signal", [True, 1.0])

@@ -3,17 +3,19 @@
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyelevator import Elevator
 from pyelevator.application import Application, Catalog
 from pyelevator.commands import PUT, BatchOp, RepairReport
-from pyelevator.engines.base import Bounds, Capability, Engine, EngineBusy, EngineError, ReadView, Storage
+from pyelevator.engines.base import Bounds, Capability, Decision, Engine, EngineBusy, EngineError, ReadView, Storage
 from pyelevator.engines.options import check_options
 from pyelevator.server import Server
+
+R = TypeVar("R")
 
 FILE, SAVED, DAMAGED = "pairs.sqlite", "saved.sqlite", "damaged.sqlite"
 TABLE = "CREATE TABLE IF NOT EXISTS pairs (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"
@@ -118,11 +120,23 @@ class SqliteEngine(Engine):
         return Snapshot(self._path)
 
     def write(self, ops: Sequence[BatchOp], *, sync: bool = False, wait: bool = True) -> None:
+        with self._writing(wait):
+            self._write(ops, "FULL" if sync else "NORMAL")
+
+    def update(self, decide: Callable[[ReadView], Decision[R]], *, sync: bool = False, wait: bool = True) -> R:
+        with self._writing(wait):
+            with self.snapshot() as view:
+                ops, result = decide(view)
+            self._write(ops, "FULL" if sync else "NORMAL")
+        return result
+
+    @contextmanager
+    def _writing(self, wait: bool) -> Iterator[None]:
         if not self._lock.acquire(wait):
             raise EngineBusy("another write is going on")
         try:
             with translated_errors():
-                self._write(ops, "FULL" if sync else "NORMAL")
+                yield
         finally:
             self._lock.release()
 

@@ -14,6 +14,7 @@ from pyelevator.errors import (
     ArgumentTypeError,
     AuthenticationFailed,
     BadRequest,
+    CheckFailed,
     ConnectFailed,
     ConnectionLost,
     ConnectTimeout,
@@ -47,6 +48,7 @@ from pyelevator.errors import (
 from pyelevator.legacy import install
 
 if TYPE_CHECKING:
+    from pyelevator.arguments import MISSING, PRESENT
     from pyelevator.client import Elevator, RangeIter, WriteBatch
     from pyelevator.client.aio import AsyncElevator, AsyncRangeIter, AsyncWriteBatch
     from pyelevator.commands import RepairReport
@@ -56,12 +58,15 @@ if TYPE_CHECKING:
 __version__ = "1.0.0.dev0"
 
 __all__ = [
+    "MISSING",
+    "PRESENT",
     "ArgumentTypeError",
     "AsyncElevator",
     "AsyncRangeIter",
     "AsyncWriteBatch",
     "AuthenticationFailed",
     "BadRequest",
+    "CheckFailed",
     "ConnectFailed",
     "ConnectTimeout",
     "ConnectionLost",
@@ -102,6 +107,8 @@ __all__ = [
 
 install()
 _HOMES = {
+    "MISSING": "pyelevator.arguments",
+    "PRESENT": "pyelevator.arguments",
     "Elevator": "pyelevator.client",
     "RangeIter": "pyelevator.client",
     "WriteBatch": "pyelevator.client",

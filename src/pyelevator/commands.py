@@ -20,10 +20,27 @@ from attrs import field
 
 from pyelevator import arguments
 from pyelevator._attrs import command
-from pyelevator.arguments import DELETE, PUT, BadSignal, BatchOp, Data, OptionValue, to_bytes
+from pyelevator.arguments import (
+    DELETE,
+    HAS_VALUE,
+    IS_MISSING,
+    IS_PRESENT,
+    MISSING,
+    PRESENT,
+    PUT,
+    BadSignal,
+    BatchOp,
+    Data,
+    Expected,
+    KeyCheck,
+    OptionValue,
+    make_check,
+    to_bytes,
+)
 from pyelevator.errors import (
     SERVER_ERRORS,
     ArgumentTypeError,
+    CheckFailed,
     CursorExpired,
     DatabaseError,
     DatabaseUnavailable,
@@ -83,6 +100,8 @@ class Command(Generic[R]):
         needs_uid: it travels with the connected database's uid (old servers die without it).
         names_database: the database that it is about is the one it names, not the connected one.
         access: what a client must be allowed to do with that database; a verb that does not say is for admins.
+        feature: what a server calls it that knows the command; empty for the commands of the old protocol. A server
+            without the feature is not asked.
         meta_fields: fields that travel in ``meta``, when they differ from their defaults; old servers ignore them.
         errors: how this command refines a failure code: the class, and the documented text if there is one.
     """
@@ -94,6 +113,7 @@ class Command(Generic[R]):
     needs_uid: ClassVar[bool] = True
     names_database: ClassVar[bool] = False
     access: ClassVar[Access] = Access.ADMIN
+    feature: ClassVar[str] = ""
     meta_fields: ClassVar[tuple[str, ...]] = ()
     errors: ClassVar[Mapping[ErrorCode, tuple[type[ServerError], str | None]]] = {}
 
@@ -137,8 +157,10 @@ class Command(Generic[R]):
 
 
 _BY_MESSAGE_PREFIX: Final[
-    tuple[type[PermissionDenied | CursorExpired | DatabaseUnavailable | WriteConflict | OutcomeUnknown], ...]
-] = (PermissionDenied, CursorExpired, DatabaseUnavailable, WriteConflict, OutcomeUnknown)
+    tuple[
+        type[PermissionDenied | CursorExpired | DatabaseUnavailable | WriteConflict | OutcomeUnknown | CheckFailed], ...
+    ]
+] = (PermissionDenied, CursorExpired, DatabaseUnavailable, WriteConflict, OutcomeUnknown, CheckFailed)
 """What is told from others of its code by its text."""
 
 
@@ -328,9 +350,9 @@ class Slice(_RangeCommand):
     cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)
 
 
-def _comparable(ops: Sequence[BatchOp]) -> tuple[BatchOp, ...]:
-    """Return the operations as tuples: callers give tuples and the wire lists."""
-    return tuple(map(tuple, ops))  # type: ignore[arg-type]
+def _comparable(ops: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the operations, or the checks, as tuples: callers give tuples and the wire lists."""
+    return tuple(map(tuple, ops))
 
 
 @command
@@ -348,6 +370,55 @@ class Batch(_NoResult):
     errors = {ErrorCode.SIGNAL: (SignalError, None)}
     ops: Sequence[BatchOp] = field(converter=arguments.ops, eq=_comparable)
     sync: bool = field(default=False, converter=arguments.sync)
+
+
+@command
+class ConditionalBatch(_NoResult):
+    """A batch that is written only if every check holds at that moment; CheckFailed otherwise, and nothing is written.
+
+    Nobody else writes between the checks and the batch. It is not idempotent: what it wrote may fail its own checks.
+
+    Attributes:
+        feature: what a server calls it that knows conditional batches.
+
+    >>> ConditionalBatch([(PUT, b"a", b"2")], [make_check("a", "1"), make_check("b", MISSING)])
+    ConditionalBatch(ops=[(1, b'a', b'2')], checks=[(2, b'a', b'1'), (0, b'b')], sync=False)
+    """
+
+    verb = "CONDITIONALBATCH"
+    feature = "conditionalbatch"
+    access = Access.WRITE
+    idempotent = False
+    writes = True
+    meta_fields = ("sync",)
+    errors = {ErrorCode.SIGNAL: (SignalError, None)}
+    ops: Sequence[BatchOp] = field(converter=arguments.ops, eq=_comparable)
+    checks: Sequence[KeyCheck] = field(converter=arguments.checks, eq=_comparable)
+    sync: bool = field(default=False, converter=arguments.sync)
+
+    def error(self, code: ErrorCode, message: str) -> ServerError:
+        error = Command.error(self, code, message)
+        if not isinstance(error, CheckFailed):
+            return error
+        failed = self._failed_keys(message.removeprefix(CheckFailed.MESSAGE_PREFIX))
+        shown = ", ".join(map(_show_key, failed[:_MAX_KEYS_SHOWN])) + ", ..." * (len(failed) > _MAX_KEYS_SHOWN)
+        error = CheckFailed(f"{CheckFailed.MESSAGE_PREFIX}{shown}; nothing was written", code, message)
+        error.keys = failed
+        return error
+
+    def _failed_keys(self, positions: str) -> tuple[bytes, ...]:
+        """Return the keys of the checks at the positions that a server has listed."""
+        known = {str(position): check[1] for position, check in enumerate(self.checks)}
+        return tuple(dict.fromkeys([known[position] for position in positions.split(", ") if position in known]))
+
+
+_MAX_KEYS_SHOWN: Final = 3
+
+
+def _show_key(key: bytes) -> str:
+    import reprlib  # few checks fail
+
+    return reprlib.repr(key.decode("utf-8", "backslashreplace"))
 
 
 @command
@@ -602,7 +673,7 @@ class Pipeline(Command[list[Any]]):
         raise MalformedMessage(f"the answer to {len(self.commands)} pipelined commands holds {len(answers)}")
 
 
-PIPELINED: Final = (Get, Put, Delete, Exists, MGet, Range, Slice, Batch)
+PIPELINED: Final = (Get, Put, Delete, Exists, MGet, Range, Slice, Batch, ConditionalBatch)
 """What a pipeline takes: the commands that read and write keys."""
 
 
@@ -630,6 +701,7 @@ COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
     "RANGE": Range,
     "SLICE": Slice,
     "BATCH": Batch,
+    "CONDITIONALBATCH": ConditionalBatch,
     "PING": Ping,
     "DBCONNECT": DbConnect,
     "DBMOUNT": DbMount,
@@ -648,13 +720,19 @@ COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
 __all__ = [
     "COMMANDS",
     "DELETE",
+    "HAS_VALUE",
+    "IS_MISSING",
+    "IS_PRESENT",
+    "MISSING",
     "PIPELINED",
+    "PRESENT",
     "PUT",
     "Access",
     "BadSignal",
     "Batch",
     "BatchOp",
     "Command",
+    "ConditionalBatch",
     "Data",
     "DbConnect",
     "DbCreate",
@@ -666,7 +744,9 @@ __all__ = [
     "DbUmount",
     "Delete",
     "Exists",
+    "Expected",
     "Get",
+    "KeyCheck",
     "MGet",
     "OptionValue",
     "PayloadKind",
@@ -678,5 +758,6 @@ __all__ = [
     "Slice",
     "Stats",
     "Unknown",
+    "make_check",
     "to_bytes",
 ]

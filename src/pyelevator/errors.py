@@ -30,7 +30,8 @@
         ├── DatabaseError                   code 6
         │   ├── DatabaseUnavailable         code 6, the store behind the server cannot be reached; nothing was done
         │   ├── WriteConflict               code 6, others held what was to be written; nothing was done
-        │   └── OutcomeUnknown (RequestTimeout) code 6, the write may have been executed
+        │   ├── OutcomeUnknown (RequestTimeout) code 6, the write may have been executed
+        │   └── CheckFailed                 code 6, a check of a conditional batch does not hold
         ├── SignalError                     code 7
         └── BadRequest                      code 8
 
@@ -293,6 +294,19 @@ class OutcomeUnknown(DatabaseError, RequestTimeout):
     MESSAGE_PREFIX: Final = "may have been executed: "
 
     __str__ = ServerError.__str__
+
+
+class CheckFailed(DatabaseError):
+    """Code 6 with a text that begins with ``MESSAGE_PREFIX``: checks of a batch do not hold, and nothing was written.
+
+    Behind the prefix, the server lists the positions of these checks in the batch, from 0 on: ``check failed: 0, 2``.
+
+    Attributes:
+        keys: those whose check failed, in the order of the checks, as the client's results are (str, or bytes).
+    """
+
+    MESSAGE_PREFIX: Final = "check failed: "
+    keys: tuple[str, ...] | tuple[bytes, ...] = ()
 
 
 class SignalError(ServerError):

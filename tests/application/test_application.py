@@ -10,6 +10,7 @@ from pyelevator.commands import (
     DELETE,
     PUT,
     Batch,
+    ConditionalBatch,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -158,6 +159,7 @@ def test_dbconnect_returns_the_uid_and_the_features(application):
             "bin",
             "pipeline",
             "stats",
+            "conditionalbatch",
         ),
     )
     assert application(Request(DbConnect("nope"), id=7)) == failure(ErrorCode.DATABASE, "Database nope doesn't exist")
@@ -204,7 +206,7 @@ def test_every_command_has_a_handler(application):
         "GET": Get("k"), "PUT": Put("k", "v"), "DELETE": Delete("k"), "EXISTS": Exists("k"), "MGET": MGet(["k"]),
         "RANGE": Range(), "SLICE": Slice(), "BATCH": Batch([]), "PING": Ping(), "DBCONNECT": DbConnect("x"),
         "DBMOUNT": DbMount("x"), "DBUMOUNT": DbUmount("x"), "DBCREATE": DbCreate("x"), "DBDROP": DbDrop("x"),
-        "DBFORGET": DbForget("x"),
+        "DBFORGET": DbForget("x"), "CONDITIONALBATCH": ConditionalBatch([], []),
         "DBLIST": DbList(), "DBREPAIR": DbRepair(), "PIPELINE": Pipeline([Get("k")]), "STATS": Stats(),
     }  # fmt: skip
     assert examples.keys() == COMMANDS.keys()

@@ -12,7 +12,7 @@ from pyelevator.codec import ClassicCodec, FlatCodec, Limits
 from pyelevator.codec.classic.forwarding import peek_request, request_with_id
 from pyelevator.codec.elements import PackedElements, elements_at, packed_elements
 from pyelevator.codec.weight import FLOOR, LIGHT
-from pyelevator.commands import DELETE, PUT, Batch, MGet
+from pyelevator.commands import DELETE, HAS_VALUE, IS_MISSING, PUT, Batch, ConditionalBatch, MGet
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage
 from pyelevator.messages import Request
 
@@ -20,6 +20,14 @@ CODECS = {"classic": ClassicCodec(), "flat": FlatCodec()}
 OPS = [(PUT, b"k%05d" % i, b"%d" % i) if i % 3 else (DELETE, b"k%05d" % i) for i in range(20_000)]
 MIXED = [(PUT, b"large", b"v" * 100_000), *OPS, (PUT, b"empty", b""), (PUT, b"", b"w" * 300_000)]
 COMMANDS = {"ops": Batch(OPS), "keys": MGet([b"%d" % i for i in range(20_000)]), "values of all sizes": Batch(MIXED)}
+CHECKS = [(IS_MISSING, b"%d" % i) if i % 3 else (HAS_VALUE, b"%d" % i, b"v") for i in range(20_000)]
+CONDITIONAL = {
+    "many of both": ConditionalBatch(OPS, CHECKS),
+    "few checks": ConditionalBatch(OPS, CHECKS[:1]),
+    "no checks": ConditionalBatch(OPS, []),
+    "only checks": ConditionalBatch([], CHECKS),
+    "values of all sizes": ConditionalBatch(MIXED, [(HAS_VALUE, b"large", b"w" * 200_000), *CHECKS]),
+}
 FEWER = {"few ops": Batch(OPS[:5000]), "few keys": MGet([b"%06d" % i for i in range(9000)])}
 FEWER["few large values"] = Batch([(PUT, b"k", b"v" * 50_000)] * 5)
 TINY = {
@@ -61,6 +69,40 @@ def test_a_large_request_means_what_was_sent(dialect, command):
     assert found == Request(command, "u", number)
     assert hash(found.command) == hash(command)
     assert codec.encode_request(found) == frames
+
+
+@pytest.mark.parametrize("command", CONDITIONAL.values(), ids=CONDITIONAL)
+def test_a_large_conditional_batch_means_what_was_sent(command):
+    codec = CODECS["classic"]
+    frames = codec.encode_request(Request(command, "u", 7))
+    found = codec.decode_request(frames)
+    parts = found.command.ops, found.command.checks
+    assert any(isinstance(part, PackedElements) for part in parts)
+    assert not any(type(part) is list for part in parts)
+    assert found == Request(command, "u", 7)
+    assert codec.encode_request(found) == frames
+    message = peek_request(frames, Limits())
+    assert codec.decode_request([request_with_id(99, frames[0], message)]) == Request(command, "u", 99)
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        ([OPS[:3000]], ErrorCode.VALUE),
+        ([OPS[:3000], CHECKS[:3000], []], ErrorCode.VALUE),
+        ([OPS[:3000], [*CHECKS[:3000], (3, b"k")]], ErrorCode.TYPE),
+        ([OPS[:3000], [*CHECKS[:3000], (IS_MISSING, 1)]], ErrorCode.TYPE),
+        ([[*OPS[:3000], (2, b"k", b"v")], CHECKS[:3000]], ErrorCode.SIGNAL),
+        ([OPS[:3000], 7], ErrorCode.TYPE),
+        ([7, CHECKS[:3000]], ErrorCode.TYPE),
+        ([OPS[:3000], None], ErrorCode.TYPE),
+    ],
+)
+def test_a_large_conditional_batch_that_is_wrong_is_refused_with_its_code(args, code):
+    message = {"cmd": "CONDITIONALBATCH", "meta": {"id": 3}, "uid": "u", "args": args}
+    with pytest.raises(MalformedMessage) as refused:
+        CODECS["classic"].decode_request([msgpack.packb(message, use_bin_type=False)])
+    assert (refused.value.code, refused.value.request_id) == (code, 3)
 
 
 @pytest.mark.parametrize("dialect", CODECS)

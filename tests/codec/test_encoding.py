@@ -12,8 +12,12 @@ from pyelevator.codec import ClassicCodec, FlatCodec, UnsupportedByDialect, code
 from pyelevator.commands import (
     COMMANDS,
     DELETE,
+    HAS_VALUE,
+    IS_MISSING,
+    IS_PRESENT,
     PUT,
     Batch,
+    ConditionalBatch,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -115,6 +119,16 @@ def test_a_value_of_any_size_is_in_the_raw_family(size):
         (
             Request(Batch([(PUT, "k", "v"), (DELETE, "k")]), "u"),
             b"\x84\xa3cmd\xa5BATCH\xa4meta\x81\xabcompression\xc2\xa3uid\xa1u\xa4args\x91\x92\x93\x01\xa1k\xa1v\x92\x00\xa1k",
+        ),
+        (
+            Request(
+                ConditionalBatch(
+                    [(PUT, "k", "v"), (DELETE, "l")], [(IS_MISSING, "k"), (IS_PRESENT, "l"), (HAS_VALUE, "m", "w")]
+                ),
+                "u",
+            ),
+            b"\x84\xa3cmd\xb0CONDITIONALBATCH\xa4meta\x81\xabcompression\xc2\xa3uid\xa1u\xa4args\x92"
+            b"\x92\x93\x01\xa1k\xa1v\x92\x00\xa1l\x93\x92\x00\xa1k\x92\x01\xa1l\x93\x02\xa1m\xa1w",
         ),
         (
             Request(DbCreate("d", {"block_size": 1}), "u"),

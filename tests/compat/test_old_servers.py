@@ -10,8 +10,10 @@ from pyelevator.codec import ClassicCodec, FlatCodec, UnsupportedByDialect
 from pyelevator.commands import (
     COMMANDS,
     DELETE,
+    IS_MISSING,
     PUT,
     Batch,
+    ConditionalBatch,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -223,6 +225,7 @@ SOUND = {
     "RANGE": Range(prefix="a"),
     "SLICE": Slice("a", 2),
     "BATCH": Batch([(PUT, "k", "v"), (DELETE, "a")]),
+    "CONDITIONALBATCH": ConditionalBatch([(PUT, "k", "v")], [(IS_MISSING, "k")]),
     "PING": Ping(),
     "DBCONNECT": DbConnect("default"),
     "DBMOUNT": DbMount("default"),

@@ -15,6 +15,7 @@ from pyelevator.testing.sessions import (
     SessionConformance,
     StatsConformance,
 )
+from pyelevator.testing.updates import UpdateConformance, refuses_updates
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
 from support.old_servers import KINDS, OldServer
 
@@ -64,7 +65,9 @@ def transport(request, application, tmp_path):
         yield TcpTransport(address) if request.param == "tcp" else IpcTransport(address)
 
 
-class TestClassic(SessionConformance, ClassicConformance, ReverseConformance, CursorConformance, StatsConformance):
+class TestClassic(
+    SessionConformance, ClassicConformance, ReverseConformance, CursorConformance, StatsConformance, UpdateConformance
+):
     @pytest.fixture
     def connect(self, transport, make):
         return connector(transport, "classic", make)
@@ -137,6 +140,19 @@ class TestOldServers(SessionConformance):
     @pytest.fixture
     def connect(self, old_server, make):
         return connector(old_server, old_server.dialect, make)
+
+
+def test_updates_are_refused_of_an_old_server_before_they_are_sent(old_server, make):
+    with connector(old_server, old_server.dialect, make)(Elevator) as E:
+        sent = len(old_server.sent)
+        refuses_updates(E)
+        assert len(old_server.sent) == sent
+
+
+def test_updates_are_refused_in_flat_before_they_are_sent():
+    with connector(FakeTransport(), "flat")(Elevator) as E:
+        refuses_updates(E)
+        assert E.Range() == []
 
 
 @pytest.mark.parametrize("ask", ["Slice", "RangeIter"])

@@ -22,6 +22,7 @@ from pyelevator.server import Server
 from pyelevator.testing.portals import Portal
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
 from pyelevator.testing.strategies import commands, requests
+from pyelevator.testing.updates import UpdateConformance
 from pyelevator.transports import FakeTransport
 from support.pages import load
 
@@ -207,7 +208,7 @@ def test_every_value_comes_back_as_it_went(value):
 # The engine
 
 
-class TestSessionsOnTheEngine(SessionConformance, ClassicConformance):
+class TestSessionsOnTheEngine(SessionConformance, ClassicConformance, UpdateConformance):
     @pytest.fixture
     def connect(self, tmp_path):
         application = Application(Catalog(engine.SqliteStorage(), str(tmp_path)))

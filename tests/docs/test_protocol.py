@@ -12,7 +12,7 @@ from pyelevator.codec import ClassicCodec, FlatCodec, UnsupportedByDialect, dial
 from pyelevator.codec.classic import arguments
 from pyelevator.codec.packing import pack
 from pyelevator.commands import COMMANDS, PIPELINED, Batch, Put, Range
-from pyelevator.errors import SERVER_ERRORS, CursorExpired, ErrorCode, MalformedMessage, PermissionDenied
+from pyelevator.errors import SERVER_ERRORS, CheckFailed, CursorExpired, ErrorCode, MalformedMessage, PermissionDenied
 from pyelevator.messages import Request, Response
 from support.pages import ROOT
 
@@ -86,7 +86,7 @@ def test_codes_and_exceptions_are_those_of_the_page():
             assert getattr(errors, name)("text").code == int(number)
 
 
-@pytest.mark.parametrize("kind", [CursorExpired, PermissionDenied])
+@pytest.mark.parametrize("kind", [CheckFailed, CursorExpired, PermissionDenied])
 def test_texts_that_mark_a_failure_are_on_the_page(kind):
     assert f"`{kind.MESSAGE_PREFIX}`" in PAGE
 

@@ -5,10 +5,10 @@ import pytest
 from pyelevator.commands import DELETE, PUT
 from pyelevator.engines.base import Bounds
 from pyelevator.engines.memory import MemoryStorage
-from pyelevator.testing.engines import EngineConformance
+from pyelevator.testing.engine_updates import UpdatingEngineConformance
 
 
-class TestConformance(EngineConformance):
+class TestConformance(UpdatingEngineConformance):
     @pytest.fixture
     def storage(self):
         return MemoryStorage()

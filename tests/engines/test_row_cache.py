@@ -13,11 +13,11 @@ from pyelevator.engines.base import EngineError
 from pyelevator.engines.leveldb import LevelDbEngine, LevelDbStorage
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.engines.row_cache import RowCache
-from pyelevator.testing.engines import EngineConformance
+from pyelevator.testing.engine_updates import UpdatingEngineConformance
 from support.damage import flip, last_block
 
 
-class TestConformance(EngineConformance):
+class TestConformance(UpdatingEngineConformance):
     """Every single read fills the cache too, and is answered from it."""
 
     @pytest.fixture(autouse=True)

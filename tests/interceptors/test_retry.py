@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from pyelevator import Elevator, Retry
 from pyelevator.commands import (
     DELETE,
+    IS_MISSING,
     PUT,
     Batch,
+    ConditionalBatch,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -131,6 +133,7 @@ def test_a_failure_that_the_server_answers_is_the_answer(code):
 
 READS = [Get("k"), Exists("k"), MGet(["k"]), Range(), Slice(None, 1), Ping(), DbConnect("d"), DbList(), Stats()]
 WRITES = [Put("k", "v"), Delete("k"), Batch([(PUT, b"k", b"v"), (DELETE, b"l")])]
+UPDATES = [ConditionalBatch([(PUT, b"k", b"v")], [(IS_MISSING, b"k")])]
 REST = [DbCreate("d"), DbDrop("d"), DbForget("d"), DbMount("d"), DbUmount("d"), DbRepair(), Unknown("FOO")]
 
 
@@ -152,10 +155,19 @@ def test_a_write_whose_fate_is_unknown_is_repeated_only_if_that_is_said(command)
     assert attempt(Retry(writes=True), Wire(RequestTimeout("lost"), OK), command) == OK
 
 
-@by_verb(WRITES)
+@by_verb(WRITES + UPDATES)
 @pytest.mark.parametrize("failure", [ConnectFailed, ConnectTimeout, PoolTimeout])
 def test_a_write_of_which_nothing_was_sent_is_repeated(command, failure):
     assert attempt(Retry(), Wire(failure("nothing sent"), OK), command) == OK
+
+
+@by_verb(UPDATES)
+@pytest.mark.parametrize("failure", [RequestTimeout, ConnectionLost])
+def test_an_update_whose_fate_is_unknown_is_never_repeated(command, failure):
+    wire = Wire(failure("lost"), OK)
+    with pytest.raises(failure):
+        attempt(Retry(writes=True), wire, command)
+    assert len(wire.sent) == 1
 
 
 @by_verb(REST)

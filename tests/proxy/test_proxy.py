@@ -13,6 +13,7 @@ from pyelevator.messages import Request
 from pyelevator.proxy import Core, Proxy, Upstream
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
+from pyelevator.testing.updates import UpdateConformance, refuses_updates
 from support.old_peers import OldPeer
 from support.old_servers import OldServerOnSocket
 
@@ -29,7 +30,7 @@ def connector(url, dialect="classic"):
     return connect
 
 
-class TestThroughToOurs(SessionConformance, ClassicConformance):
+class TestThroughToOurs(SessionConformance, ClassicConformance, UpdateConformance):
     @pytest.fixture
     def connect(self):
         with serve(Application.in_memory()) as server, through(server.urls[0]) as proxy:
@@ -73,7 +74,7 @@ class TestThroughToAnOldFlatServer(SessionConformance):
         assert old.killed == []
 
 
-class TestThroughTwo(SessionConformance):
+class TestThroughTwo(SessionConformance, UpdateConformance):
     """Everything happens at the first of two servers; the uids that the client sees say so."""
 
     @pytest.fixture
@@ -82,6 +83,15 @@ class TestThroughTwo(SessionConformance):
             upstreams = [Upstream(server.urls[0], name="one"), Upstream(other.urls[0], ("elsewhere*",), name="two")]
             with through(*upstreams) as proxy:
                 yield connector(proxy.urls[0])
+
+
+@pytest.mark.parametrize("kind", ["0.5", "2014", "0.7"])
+def test_updates_are_refused_for_an_old_server_behind_a_proxy(kind):
+    with OldServerOnSocket(kind) as old, through(old.url) as proxy:
+        with connector(proxy.urls[0])(Elevator) as E:
+            refuses_updates(E)
+            assert E.Range() == []
+    assert old.killed == []
 
 
 @pytest.fixture

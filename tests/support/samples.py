@@ -1,9 +1,11 @@
 """One command of each verb, and the access that it needs."""
 
 from pyelevator.commands import (
+    IS_MISSING,
     PUT,
     Access,
     Batch,
+    ConditionalBatch,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -33,6 +35,7 @@ SAMPLES = {
     "RANGE": (Access.READ, Range()),
     "SLICE": (Access.READ, Slice(None, 5)),
     "BATCH": (Access.WRITE, Batch([(PUT, b"k", b"v")])),
+    "CONDITIONALBATCH": (Access.WRITE, ConditionalBatch([(PUT, b"k", b"v")], [(IS_MISSING, b"k")])),
     "PING": (Access.NONE, Ping()),
     "DBCONNECT": (Access.READ, DbConnect("app-1")),
     "DBMOUNT": (Access.ADMIN, DbMount("app-1")),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 
 from attrs import frozen
 
-from pyelevator.errors import KeyNotFound, UsageError
+from pyelevator.errors import CheckFailed, ElevatorError, KeyNotFound, UsageError
 from pyelevator.messages import LazyPage
 
 if TYPE_CHECKING:
@@ -32,10 +32,12 @@ class ResultDecoder(Generic[T]):
     values: Callable[[list[bytes | None]], list[T | None]]
     pairs: Callable[[list[list[bytes]] | LazyPage], list[list[T]]]
 
-    def decode_key_of(self, error: KeyNotFound) -> None:
-        """Decode the key of an error as the caller sees keys."""
-        if isinstance(error.key, bytes):
+    def decode_keys_of(self, error: ElevatorError) -> None:
+        """Decode the keys of an error as the caller sees keys."""
+        if isinstance(error, KeyNotFound) and isinstance(error.key, bytes):
             error.key = self.value(error.key)
+        elif isinstance(error, CheckFailed):
+            error.keys = tuple([self.value(key) if isinstance(key, bytes) else key for key in error.keys])  # type: ignore[assignment]
 
 
 def _decode(data: bytes) -> str:

@@ -84,8 +84,10 @@ class DatabaseHandle:
 
         Raises:
             UsageError: the command needs a database, and there is none.
-            UnsupportedByDialect: the command asks for what the server does not know, and would pass over.
+            UnsupportedByDialect: the server does not know the command, or it asks for what the server would pass over.
         """
+        if command.feature and command.feature not in self.features:
+            raise UnsupportedByDialect(f"this server does not know {command.verb}; nothing was sent")
         if command.meta_fields:
             self._check_features(command)
         if not command.needs_uid:

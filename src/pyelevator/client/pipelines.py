@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pyelevator.client import operations
 from pyelevator.client.operations import DatabaseHandle
-from pyelevator.commands import Batch, Command, MGet, Pipeline, Put, Range, Slice
+from pyelevator.commands import Batch, Command, ConditionalBatch, MGet, Pipeline, Put, Range, Slice
 from pyelevator.errors import (
     ConnectFailed,
     ElevatorError,
@@ -36,7 +36,7 @@ def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> 
         link.check_connected()
     outcomes: list[Any] = []
     for some in _split(commands):
-        as_one = Pipeline.feature in link.features and sum(map(_count, some)) <= _MAX_COMMANDS
+        as_one = _are_known(some, link) and sum(map(_count, some)) <= _MAX_COMMANDS
         outcomes += yield from (_send_as_pipeline(link, some) if as_one else _send_individually(link, some))
         if isinstance(outcomes[-1], TransportError):
             break
@@ -62,10 +62,18 @@ def _split(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]
         yield commands[first:]
 
 
+def _are_known(commands: Sequence[Command[Any]], link: DatabaseHandle) -> bool:
+    """Tell whether the server knows pipelines, and each of the commands."""
+    kinds: set[type[Command[Any]]] = set(map(type, commands))
+    return {Pipeline.feature, *[kind.feature for kind in kinds]} <= {"", *link.features}
+
+
 def _count(command: Command[Any]) -> int:
     """Return how many elements a command has."""
     if isinstance(command, Batch):
         return max(1, len(command.ops))
+    if isinstance(command, ConditionalBatch):
+        return max(1, len(command.ops) + len(command.checks))
     return max(1, len(command.keys)) if isinstance(command, MGet) else 1
 
 
@@ -73,7 +81,7 @@ def _nbytes(command: Command[Any]) -> int:
     """Return the bytes of what may be large."""
     if isinstance(command, Put):
         return len(command.value)
-    return sum(sum(map(len, op[1:])) for op in command.ops) if isinstance(command, Batch) else 0
+    return sum(sum(map(len, op[1:])) for op in command.ops) if isinstance(command, (Batch, ConditionalBatch)) else 0
 
 
 def _send_as_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:

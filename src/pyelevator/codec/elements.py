@@ -5,14 +5,14 @@ many keys, keep the bytes that came: they are checked once when they are read, i
 whenever they are taken. That needs little memory, and is quicker than to make all of them at once.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from itertools import chain, islice, repeat
 from typing import Any, Final, TypeVar, overload
 
 import msgpack
 
-from pyelevator.arguments import CheckedList, CheckedSequence, are_ops
+from pyelevator.arguments import CheckedList, CheckedSequence, are_checks, are_ops
 from pyelevator.codec.gc_pause import gc_paused
 from pyelevator.codec.packing import RAW
 from pyelevator.codec.weight import FLOOR, LIGHT, check_weight
@@ -94,7 +94,7 @@ def packed_args(args: Sequence[Any]) -> bytes:
 
 
 def elements_at(
-    frame: bytes, start: int, stop: int, count: int, are_sound: Callable[[list[Any]], bool]
+    frame: bytes, start: int, stop: int, count: int, are_sound: Callable[[Sequence[Any]], bool]
 ) -> Sequence[Any]:
     """Check elements that lie in a frame; no more of them are unpacked at once than fit into little memory.
 
@@ -126,7 +126,7 @@ _END: Final = b"\xc0"
 
 
 def _found(
-    chunks: Iterable[memoryview], are_sound: Callable[[list[Any]], bool], few: bool
+    chunks: Iterable[memoryview], are_sound: Callable[[Sequence[Any]], bool], few: bool
 ) -> tuple[int, list[Any]] | None:
     """How many elements are in the chunks, and the elements, if they are few; None if one fills a whole chunk."""
     unpacker = msgpack.Unpacker(raw=True, max_buffer_size=0)
@@ -176,8 +176,12 @@ def are_keys(items: Sequence[Any]) -> bool:
     return set(map(type, items)) <= {bytes}
 
 
-SOUND: Final = {b"BATCH": are_ops, b"MGET": are_keys}
-"""Verb -> what tells of some elements of its array whether they are sound."""
+SOUND: Final[Mapping[bytes, Sequence[Callable[[Sequence[Any]], bool]]]] = {
+    b"BATCH": (are_ops,),
+    b"CONDITIONALBATCH": (are_ops, are_checks),
+    b"MGET": (are_keys,),
+}
+"""Verb -> for each of its arrays, what tells of some elements whether they are sound."""
 
 
 def packed_elements(items: Iterable[Any]) -> PackedElements[Any]:

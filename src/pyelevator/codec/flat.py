@@ -133,6 +133,7 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "DBREPAIR": ArgumentSpec(None, 0, _take(0)),
     "PIPELINE": ArgumentSpec(None, 0, None),
     "STATS": ArgumentSpec(None, 0, _take(0)),
+    "CONDITIONALBATCH": ArgumentSpec(None, 0, None),
 }
 """Verb -> spec. Our server reads all of them; a client sends only what the old server survives."""
 

@@ -4,14 +4,14 @@ A large request of a client that may not ask for it is refused by its outline, a
 nothing is made of the rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 import msgpack
 from attrs import frozen
 
-from pyelevator.codec.elements import SOUND, elements_at, reader_at
+from pyelevator.codec.elements import SOUND, are_keys, elements_at, reader_at
 from pyelevator.codec.values import text
 from pyelevator.commands import COMMANDS, PIPELINED, Command, Get, Pipeline, Unknown
 from pyelevator.errors import ProtocolError
@@ -24,6 +24,9 @@ _PARTS: Final = 16
 """Parts that a request has at most, and runs of a pipeline that are looked at."""
 
 _READ: Final = frozenset({b"cmd", b"meta", b"uid"})
+
+_FLAT: Final = frozenset({b"BATCH", b"MGET"})
+"""The verbs of the flat dialect that take very many arguments."""
 
 UNREADABLE: Final = (ValueError, TypeError, KeyError, OverflowError, msgpack.OutOfData, ProtocolError)
 """What is raised where something has no clear outline."""
@@ -208,7 +211,7 @@ def classic_message(frame: bytes) -> dict[bytes, Any] | None:
     """
     with suppress(*UNREADABLE):
         found = classic_parts(frame)
-        return {**found.parts, b"args": [_elements_of(found)]}
+        return {**found.parts, b"args": _elements_of(found)}
     return None
 
 
@@ -225,18 +228,28 @@ def checked_parts(frame: bytes) -> Outline | None:
     return found
 
 
-def _elements_of(found: Outline) -> Sequence[Any]:
-    """Return the one argument, checked.
+def _elements_of(found: Outline) -> list[Sequence[Any]]:
+    """Return the arguments, all of them arrays, checked.
 
     Raises:
-        one of UNREADABLE: it is something else.
+        one of UNREADABLE: some are something else.
     """
-    are_sound = SOUND[found.parts[b"cmd"]]
+    checks = SOUND[found.parts[b"cmd"]]
     reader = reader_at(found.frame, found.start)
-    if reader.read_array_header() != 1:
+    if reader.read_array_header() != len(checks):
         raise _Unclear
+    ends = [found.start + reader.tell()]
+    for _ in checks[1:]:
+        reader.skip()
+        ends.append(found.start + reader.tell())
+    return [_array(found.frame, *place) for place in zip(ends, [*ends[1:], found.stop], checks, strict=True)]
+
+
+def _array(frame: bytes, start: int, stop: int, are_sound: Callable[[Sequence[Any]], bool]) -> Sequence[Any]:
+    """Return the elements of the array at a place."""
+    reader = reader_at(frame, start)
     count = reader.read_array_header()
-    return elements_at(found.frame, found.start + reader.tell(), found.stop, count, are_sound)
+    return elements_at(frame, start + reader.tell(), stop, count, are_sound)
 
 
 def flat_message(frame: bytes) -> tuple[bytes, bytes, Sequence[bytes]] | None:
@@ -244,6 +257,6 @@ def flat_message(frame: bytes) -> tuple[bytes, bytes, Sequence[bytes]] | None:
     with suppress(*UNREADABLE):
         found = flat_parts(frame)
         uid, verb = found.parts[b"uid"], found.parts[b"cmd"]
-        if type(uid) is bytes and verb in SOUND and found.arguments >= 0:
-            return uid, verb, elements_at(frame, found.start, len(frame), found.arguments, SOUND[b"MGET"])
+        if type(uid) is bytes and verb in _FLAT and found.arguments >= 0:
+            return uid, verb, elements_at(frame, found.start, len(frame), found.arguments, are_keys)
     return None

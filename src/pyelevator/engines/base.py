@@ -4,7 +4,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, ClassVar, Final, Self, TypeAlias
+from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 from attrs import frozen
 
@@ -14,6 +14,8 @@ from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import CursorExpired, DatabaseUnavailable, ErrorCode, OutcomeUnknown, WriteConflict
 from pyelevator.monitoring import EngineStats
 from pyelevator.reports import BackupReport
+
+R = TypeVar("R")
 
 
 class Capability(enum.Enum):
@@ -254,6 +256,10 @@ class ReadView(ABC):
         self.close()
 
 
+Decision: TypeAlias = tuple[Sequence[BatchOp], R]
+"""What is decided in an update: the operations to write, and the result of the update."""
+
+
 class Engine(ReadView):
     """One open database.
 
@@ -297,6 +303,30 @@ class Engine(ReadView):
             EngineBusy: only without ``wait``.
             EngineError: all operations or none may have been written; see ``write_failed``.
         """
+
+    def update(
+        self,
+        decide: Callable[[ReadView], Decision[R]],  # noqa: ARG002
+        *,
+        sync: bool = False,  # noqa: ARG002
+        wait: bool = True,  # noqa: ARG002
+    ) -> R:
+        """Read, decide and write in one step: nobody else writes between the reads and the operations.
+
+        A local engine holds the lock of its writes meanwhile; one that is reached over a network has a transaction.
+
+        Args:
+            decide: reads from the view that it is given, and returns the operations and the result. What it raises ends
+                the update, and nothing is written. It may be called again where another writer came between.
+            sync, wait: as of ``write``.
+
+        Returns:
+            The result.
+
+        Raises:
+            EngineBusy, EngineError: as of ``write``; EngineError also if the engine does not override this.
+        """
+        raise EngineError(f"{type(self).__name__} has no Engine.update, so it only writes unconditionally")
 
     @abstractmethod
     def snapshot(self) -> ReadView:

@@ -4,14 +4,16 @@ import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os.path import normpath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 from attrs import define, field
 
 from pyelevator.commands import PUT, BatchOp, RepairReport
-from pyelevator.engines.base import Bounds, Capability, Engine, EngineError, ReadView, Storage
+from pyelevator.engines.base import Bounds, Capability, Decision, Engine, EngineError, ReadView, Storage
 from pyelevator.engines.options import OPTION_NAMES, check_options
+
+R = TypeVar("R")
 
 _INSORT_MAX: Final = 16
 """Up to so many new keys, inserting them one by one is cheaper than sorting."""
@@ -81,12 +83,10 @@ _PARTS: Final[Mapping[tuple[bool, bool], Callable[[Iterator[bytes], dict[bytes, 
 """``Bounds.parts`` -> the items of a scan."""
 
 
-class _Snapshot(ReadView):
-    """A table as it is now; the table does not change while this object exists (a scan keeps a reference to it)."""
+class _TableView(ReadView):
+    """A table that nobody changes, as long as the caller holds its lock."""
 
     def __init__(self, table: _Table) -> None:
-        table.sort()
-        table.snapshots.add(self)
         self._table: _Table | None = table
 
     def _require_open(self) -> _Table:
@@ -101,14 +101,28 @@ class _Snapshot(ReadView):
         return list(map(self._require_open().data.get, keys))
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
+        table = self._require_open()
+        table.sort()
+        return table.scan(bounds)
+
+    def close(self) -> None:
+        self._table = None
+
+
+class _Snapshot(_TableView):
+    """A table as it is now; the table does not change while this object exists (a scan keeps a reference to it)."""
+
+    def __init__(self, table: _Table) -> None:
+        table.sort()
+        table.snapshots.add(self)
+        super().__init__(table)
+
+    def scan(self, bounds: Bounds) -> Iterator[Any]:
         return self._iterate_rows(self._require_open().scan(bounds))
 
     def _iterate_rows(self, items: Iterator[Any]) -> Iterator[Any]:
         """Yield the items, as a generator, because it holds ``self``."""
         yield from items
-
-    def close(self) -> None:
-        self._table = None
 
 
 @define(eq=False)
@@ -118,6 +132,17 @@ class _Database:
     table: _Table = field(factory=_Table)
     lock: threading.Lock = field(factory=threading.Lock)
     in_use: bool = False
+
+    def apply(self, changes: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Change the table, or a copy of it if a snapshot shares it; the caller holds the lock."""
+        if self.table.snapshots:
+            self.table = self.table.copy()
+        self.table.apply(changes)
+
+
+def _changes(ops: Iterable[BatchOp]) -> list[tuple[bytes, bytes | None]]:
+    """Return the keys of operations and their new values, None for a deleted one."""
+    return [(op[1], op[2] if op[0] == PUT else None) for op in ops]  # type: ignore[misc]
 
 
 class MemoryEngine(Engine):
@@ -143,11 +168,16 @@ class MemoryEngine(Engine):
 
     def write(self, ops: Sequence[BatchOp], *, sync: bool = False, wait: bool = True) -> None:  # noqa: ARG002
         database = self._require_open()
-        changes = [(op[1], op[2] if op[0] == PUT else None) for op in ops]  # type: ignore[misc]
+        changes = _changes(ops)
         with database.lock:
-            if database.table.snapshots:
-                database.table = database.table.copy()
-            database.table.apply(changes)
+            database.apply(changes)
+
+    def update(self, decide: Callable[[ReadView], Decision[R]], *, sync: bool = False, wait: bool = True) -> R:  # noqa: ARG002
+        database = self._require_open()
+        with database.lock:
+            ops, result = decide(_TableView(database.table))
+            database.apply(_changes(ops))
+        return result
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
         return self.snapshot().scan(bounds)

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import Any
 
-from pyelevator.commands import Access, Batch, Delete, Get, Put
+from pyelevator.commands import Access, Batch, ConditionalBatch, Delete, Get, Put
 from pyelevator.flows import Flow, Forward
 from pyelevator.forks import ProcessLock
 from pyelevator.messages import Request, Response
@@ -90,7 +90,7 @@ class Cache:
             self._changes += 1
             if isinstance(command, (Put, Delete)):
                 self._remove((request.uid, command.key))
-            elif isinstance(command, Batch):
+            elif isinstance(command, (Batch, ConditionalBatch)):
                 for op in command.ops:
                     self._remove((request.uid, op[1]))
             else:

@@ -55,7 +55,7 @@ def _check_attempts(_: Any, attribute: Any, value: Any) -> None:
 class Retry:
     """An interceptor that sends requests again: ``Elevator(retry=Retry())``, or anywhere among ``interceptors``.
 
-    It retries only idempotent commands, and only after a RequestTimeout or ConnectFailed, or when the server answers
+    It retries reads and writes, and only after a RequestTimeout or ConnectFailed, or when the server answers
     that what keeps its data was not available (DatabaseUnavailable, WriteConflict, OutcomeUnknown). Any other response,
     also a failure, is final. All attempts share the call's timeout. The error that is raised in the end is that of the
     last attempt; it has the number of attempts and the earlier errors (``attempts``, ``earlier`` and a note).
@@ -63,7 +63,8 @@ class Retry:
     Repeating a write is not as harmless as it looks. A request without a response may still be on its way, or wait in
     a server that hangs, and be executed after the repetition and after later writes: the old value comes back. So a
     write is repeated only if nothing of it was sent, unless ``writes`` allows more, for instance because every key is
-    written once.
+    written once. What is not idempotent (a conditional batch, an increment) is repeated only if nothing of it was sent,
+    whatever ``writes`` says; commands about databases are never repeated.
 
     Args:
         attempts: the highest number of attempts, the first one included.
@@ -101,7 +102,7 @@ class Retry:
             delay *= self.factor
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
-        if not request.command.idempotent:
+        if not (request.command.idempotent or request.command.writes):
             return (yield from forward(request))
         deadline = (request.deadline or NEVER).earlier(Deadline.after(self.deadline))
         earlier: list[ElevatorError] = []
@@ -134,7 +135,9 @@ class Retry:
     def _may_retry(self, request: Request[Any], error: ElevatorError, delay: float | None, deadline: Deadline) -> bool:
         if delay is None or delay >= deadline.remaining():
             return False
-        return self.writes or not request.command.writes or isinstance(error, _NOTHING_DONE)
+        command = request.command
+        repeatable = command.idempotent and (self.writes or not command.writes)
+        return repeatable or isinstance(error, _NOTHING_DONE)
 
 
 def _failure(response: Response) -> ElevatorError | None:

@@ -19,11 +19,15 @@ from typing import Any, Final, TypeAlias
 from pyelevator.codec import DIALECTS, lz4
 from pyelevator.commands import (
     DELETE,
+    HAS_VALUE,
+    IS_MISSING,
+    IS_PRESENT,
     PIPELINED,
     PUT,
     Batch,
     BatchOp,
     Command,
+    ConditionalBatch,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -35,6 +39,7 @@ from pyelevator.commands import (
     Delete,
     Exists,
     Get,
+    KeyCheck,
     MGet,
     PayloadKind,
     Ping,
@@ -138,6 +143,11 @@ def _batches(data: SearchStrategy[bytes]) -> SearchStrategy[list[BatchOp]]:
     return st.lists(puts | deletes, max_size=6)
 
 
+def _checks() -> SearchStrategy[list[KeyCheck]]:
+    states = st.tuples(st.sampled_from([IS_MISSING, IS_PRESENT]), keys())
+    return st.lists(states | st.tuples(st.just(HAS_VALUE), keys(), values()), max_size=4)
+
+
 _UIDS: Final = st.uuids().map(str)
 _NAMES: Final = st.text(max_size=12)
 _BOUNDS: Final = st.none() | keys()
@@ -184,6 +194,7 @@ _CLASSIC: Final[_Commands] = {
         cursor=st.booleans() | st.binary(max_size=32),
     ),
     "BATCH": st.builds(Batch, _batches(values()), st.booleans()),
+    "CONDITIONALBATCH": st.builds(ConditionalBatch, _batches(values()), _checks(), st.booleans()),
     "PING": st.builds(Ping),
     "DBCONNECT": st.builds(DbConnect, _NAMES),
     "DBMOUNT": st.builds(DbMount, _NAMES),

@@ -14,13 +14,13 @@ from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineFi
 from pyelevator.engines.leveldb import LevelDbStorage, backup
 from pyelevator.engines.leveldb.binding import DISTRIBUTIONS, load_binding
 from pyelevator.errors import MissingExtra
-from pyelevator.testing.engines import EngineConformance
+from pyelevator.testing.engine_updates import UpdatingEngineConformance
 from support.damage import flip, last_block
 
 PAIRS = [(b"%05d" % i, os.urandom(100)) for i in range(5000)]
 
 
-class TestConformance(EngineConformance):
+class TestConformance(UpdatingEngineConformance):
     @pytest.fixture
     def storage(self):
         return LevelDbStorage()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pyelevator.application.handlers import admin, keys, monitoring, scans
+from pyelevator.application.handlers import admin, keys, monitoring, scans, updates
 from pyelevator.application.handlers.admin import FEATURES
 from pyelevator.application.handlers.kinds import (
     UNBOUNDED,
@@ -11,12 +11,14 @@ from pyelevator.application.handlers.kinds import (
     Handler,
     MonitoringHandler,
     ReadHandler,
+    UpdateHandler,
     WriteHandler,
 )
 from pyelevator.application.handlers.pipelines import pipeline_handler
 from pyelevator.commands import (
     Batch,
     Command,
+    ConditionalBatch,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -53,6 +55,7 @@ _PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
     Put: WriteHandler(keys.put_ops, keys.put_cost),
     Delete: WriteHandler(keys.delete_ops),
     Batch: WriteHandler(lambda c: c.ops, keys.batch_cost),
+    ConditionalBatch: UpdateHandler(updates.decide_batch, updates.conditional_cost, updates.count_batch),
 }
 """The commands that a pipeline may contain."""
 

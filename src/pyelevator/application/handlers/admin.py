@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pyelevator.application.catalog import Catalog
-from pyelevator.commands import Command, DbConnect, DbRepair, Pipeline
+from pyelevator.commands import Command, ConditionalBatch, DbConnect, DbRepair, Pipeline
 from pyelevator.messages import Request, Response
 
 FEATURES: Final = (
@@ -20,6 +20,7 @@ FEATURES: Final = (
     "bin",
     Pipeline.feature,
     "stats",
+    ConditionalBatch.feature,
 )
 """What this server can do beyond the old protocol, as in the response to DBCONNECT."""
 

@@ -8,7 +8,7 @@ from pyelevator.application.context import Context
 from pyelevator.application.fairness import CheckpointedRows
 from pyelevator.application.handlers.kinds import MAX_INLINE_COST
 from pyelevator.application.limits import ByteCounter, check_values_size, size_of_values
-from pyelevator.commands import DELETE, PUT, Batch, Delete, Exists, Get, MGet, Put
+from pyelevator.commands import DELETE, PUT, Batch, ConditionalBatch, Delete, Exists, Get, MGet, Put
 from pyelevator.engines.base import Engine, is_complete
 from pyelevator.errors import KeyNotFound, WrongValue
 from pyelevator.messages import Request, Response, Status
@@ -83,7 +83,7 @@ def delete_ops(command: Delete) -> Sequence[Any]:
     return ((DELETE, command.key),)
 
 
-def batch_cost(batch: Batch) -> int:
+def batch_cost(batch: Batch | ConditionalBatch) -> int:
     """Estimate the work of a BATCH by its operations, and by its bytes unless the operations alone make it slow."""
     count = len(batch.ops)
     if count >= MAX_INLINE_COST:

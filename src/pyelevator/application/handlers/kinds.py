@@ -1,10 +1,12 @@
-"""The three kinds of handlers: they read a database, write to one, or manage the catalog.
+"""The four kinds of handlers: they read a database, write to one, do both in one step, or manage the catalog.
 
 Each is called in one of two ways. As a function, it may wait for a database to open or for another write. Its
 ``try_handle`` never waits, and returns None instead.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
@@ -13,7 +15,7 @@ from attrs import frozen
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
 from pyelevator.commands import BatchOp
-from pyelevator.engines.base import Engine, EngineBusy
+from pyelevator.engines.base import Decision, Engine, EngineBusy, ReadView
 from pyelevator.errors import WrongValue
 from pyelevator.messages import Request, Response
 
@@ -27,15 +29,15 @@ CostEstimate: TypeAlias = Callable[[Any], int]
 """Estimates the work of a command, in lookups of one key (some microseconds each)."""
 
 
-def check_batch_size(ops: Sequence[BatchOp], context: Context) -> None:
-    """Refuse more operations than a batch may have.
+def check_batch_size(count: int, context: Context) -> None:
+    """Refuse more operations than a batch may have; checks count as such.
 
     Raises:
         WrongValue: there are more.
     """
     limit = context.policy.max_batch
-    if len(ops) > limit:
-        raise WrongValue(f"a batch of {len(ops):,} operations is over the limit of {limit:,}; split it")
+    if count > limit:
+        raise WrongValue(f"a batch of {count:,} operations is over the limit of {limit:,}; split it")
 
 
 @frozen
@@ -76,27 +78,16 @@ class ReadHandler:
             lock.release()
 
 
-@frozen
-class WriteHandler:
-    """Writes to one database.
+class _WritingHandler(ABC):
+    """Writes to one database; the base of those that write unconditionally or not."""
 
-    Attributes:
-        to_ops: returns the operations of a command.
-        cost: as of :class:`ReadHandler`.
-    """
-
-    to_ops: Callable[[Any], Sequence[BatchOp]]
-    cost: CostEstimate | None = None
+    cost: CostEstimate | None
 
     def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
-        command: Any = request.command
-        ops = self.to_ops(command)
-        check_batch_size(ops, context)
         database = catalog.get_database(request.uid)
         database.reopen_after_failure()
         with database as engine:
-            engine.write(ops, sync=command.sync or context.policy.sync)
-        return Response.ok(None, request.id)
+            return Response.ok(self.write(engine, request.command, context), request.id)
 
     def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
         """Return the response; None also if another write is running, or this one must be synced to the disk."""
@@ -114,14 +105,56 @@ class WriteHandler:
             database.lock.release()
 
     def _try_write(self, engine: Engine, request: Request[Any], context: Context) -> Response | None:
-        ops = self.to_ops(request.command)
-        if len(ops) > context.policy.max_batch:
-            return None
         try:
-            engine.write(ops, wait=False)
+            return Response.ok(self.write(engine, request.command, context, wait=False), request.id)
         except EngineBusy:
             return None
-        return Response.ok(None, request.id)
+
+    @abstractmethod
+    def write(self, engine: Engine, command: Any, context: Context, *, wait: bool = True) -> Any:
+        """Write, and return the payload of the response.
+
+        Raises:
+            EngineBusy: only without ``wait``.
+        """
+
+
+@frozen
+class WriteHandler(_WritingHandler):
+    """Writes to one database.
+
+    Attributes:
+        to_ops: returns the operations of a command.
+        cost: as of :class:`ReadHandler`.
+    """
+
+    to_ops: Callable[[Any], Sequence[BatchOp]]
+    cost: CostEstimate | None = None
+
+    def write(self, engine: Engine, command: Any, context: Context, *, wait: bool = True) -> None:
+        ops = self.to_ops(command)
+        check_batch_size(len(ops), context)
+        engine.write(ops, sync=command.sync or context.policy.sync, wait=wait)
+
+
+@frozen
+class UpdateHandler(_WritingHandler):
+    """Reads from one database and writes to it, in one step.
+
+    Attributes:
+        decide: reads what a command needs; returns the operations and the payload. See ``Engine.update``.
+        cost: as of :class:`ReadHandler`.
+        count: returns how many operations and checks a command brings.
+    """
+
+    decide: Callable[[Any, ReadView], Decision[Any]]
+    cost: CostEstimate | None = None
+    count: Callable[[Any], int] = lambda _: 1
+
+    def write(self, engine: Engine, command: Any, context: Context, *, wait: bool = True) -> Any:
+        check_batch_size(self.count(command), context)
+        sync = command.sync or context.policy.sync
+        return engine.update(partial(self.decide, command), sync=sync, wait=wait)
 
 
 @frozen
@@ -164,4 +197,4 @@ class MonitoringHandler:
         return None
 
 
-Handler: TypeAlias = ReadHandler | WriteHandler | AdminHandler | MonitoringHandler
+Handler: TypeAlias = ReadHandler | WriteHandler | UpdateHandler | AdminHandler | MonitoringHandler

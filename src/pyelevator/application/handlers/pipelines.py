@@ -1,6 +1,6 @@
 """The handler of PIPELINE: many commands to one database, executed in order, each with a response of its own."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, groupby, islice, repeat
 from typing import Any, Final, TypeAlias
@@ -10,7 +10,13 @@ from attrs import define, field, frozen
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
 from pyelevator.application.fairness import CHUNK_ROWS
-from pyelevator.application.handlers.kinds import UNBOUNDED, ReadHandler, check_batch_size
+from pyelevator.application.handlers.kinds import (
+    UNBOUNDED,
+    ReadHandler,
+    UpdateHandler,
+    WriteHandler,
+    check_batch_size,
+)
 from pyelevator.application.limits import ByteCounter, size_of, size_of_values
 from pyelevator.commands import Command, Delete, Pipeline, Put
 from pyelevator.engines.base import Engine, is_complete
@@ -80,18 +86,23 @@ class _PipelineRun:
 
     def run(self, commands: Sequence[Any]) -> Iterator[Any]:
         """Yield the outcome of each command (see ``commands.Pipeline``)."""
-        reads = {
-            kind: (self._multi_get if handler.from_value else self._run_reads, None)
+        runs = {
+            kind: (self._run_of(handler), None)
             for kind, handler in self.handlers.items()
-            if not kind.writes
+            if not isinstance(handler, WriteHandler)
         }
         for (run, _), group in groupby(
-            commands, lambda one: reads.get(type(one)) or (self._run_writes, _write_batch_key(one))
+            commands, lambda one: runs.get(type(one)) or (self._run_writes, _write_batch_key(one))
         ):
             size = _MAX_KEYS if run == self._multi_get else CHUNK_ROWS
             while batch := list(islice(group, size)):
                 yield from run(batch)
                 self.context.cooperation.checkpoint()
+
+    def _run_of(self, handler: Any) -> Callable[[list[Any]], Iterable[Any]]:
+        if isinstance(handler, UpdateHandler):
+            return self._run_updates
+        return self._multi_get if handler.from_value else self._run_reads
 
     def _multi_get(self, batch: list[Any]) -> Iterable[Any]:
         """Read many keys at once; if that fails, one by one, so that each command has an error of its own."""
@@ -143,11 +154,24 @@ class _PipelineRun:
             return [self._over_limit()] * len(batch)
         try:
             ops = list(chain.from_iterable([self.handlers[type(command)].to_ops(command) for command in batch]))
-            check_batch_size(ops, self.context)
+            check_batch_size(len(ops), self.context)
             self.engine.write(ops, sync=batch[0].sync or self.context.policy.sync)
         except Exception as error:  # noqa: BLE001 - as above
             return [self.context.failure(error, batch[0])] * len(batch)
         return [None] * len(batch)
+
+    def _run_updates(self, batch: list[Any]) -> Iterator[Any]:
+        return map(self._run_update, batch)
+
+    def _run_update(self, command: Any) -> Any:
+        if self.bytes_left < 0:
+            return self._over_limit()
+        try:
+            payload = self.handlers[type(command)].write(self.engine, command, self.context)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self.context.failure(error, command)
+        self.bytes_left -= size_of(payload)
+        return payload
 
     def _over_limit(self) -> Response:
         limit = self.context.policy.max_range_bytes

@@ -8,7 +8,7 @@ from pyelevator.client.decoding import T
 from pyelevator.client.options import ClientKwargs
 from pyelevator.client.sync.batch import BATCH_TIMEOUT, BatchBuilder, WriteBatch
 from pyelevator.codec import Codec
-from pyelevator.commands import Batch
+from pyelevator.errors import CheckFailed
 
 
 @copy_docstrings(WriteBatch)
@@ -53,21 +53,26 @@ class AsyncWriteBatch(BatchBuilder, AsyncClient[T]):
 
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
         super()._open_session(codec, max_connections, auto_connect)
-        self._ops = []
+        self._ops, self._checks = [], []
 
     @classmethod
     def for_client(cls, client: AsyncClient[T], timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":
         """Make a batch for the database that ``client`` is connected to, over its connections."""
         batch = cls.__new__(cls)
         batch._share_session(client, timeout)
-        batch._ops = []
+        batch._ops, batch._checks = [], []
         return batch
 
     async def Write(self, *, sync: bool = False, timeout: float | None = None) -> None:
         self._auto_connect = True
-        with self._take() as ops:
-            if ops:
-                await self._execute(operations.execute(self._handle, Batch(ops, sync)), timeout)
+        with self._take(sync) as command:
+            if command is None:
+                return
+            try:
+                await self._execute(operations.execute(self._handle, command), timeout)
+            except CheckFailed as error:
+                self._decoder.decode_keys_of(error)
+                raise
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:

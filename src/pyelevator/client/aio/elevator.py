@@ -124,7 +124,7 @@ class AsyncElevator(AsyncClient[T]):
         try:
             value: T = self._decoder.value(await self._execute_command(Get.make(key), timeout, compression))
         except KeyNotFound as error:
-            self._decoder.decode_key_of(error)
+            self._decoder.decode_keys_of(error)
             raise
         return value
 

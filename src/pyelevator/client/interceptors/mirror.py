@@ -12,7 +12,21 @@ from pyelevator.client.interceptors.workers import Workers
 from pyelevator.client.operations import DatabaseHandle
 from pyelevator.client.sync.session import Session
 from pyelevator.codec import Codec, codec_for
-from pyelevator.commands import Batch, Command, DbCreate, DbDrop, DbForget, Delete, Exists, Get, MGet, Put, Range, Slice
+from pyelevator.commands import (
+    Batch,
+    Command,
+    ConditionalBatch,
+    DbCreate,
+    DbDrop,
+    DbForget,
+    Delete,
+    Exists,
+    Get,
+    MGet,
+    Put,
+    Range,
+    Slice,
+)
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import DatabaseError, ElevatorError
 from pyelevator.flows import Flow, Forward, drive
@@ -22,12 +36,14 @@ from pyelevator.transports import Transport
 
 _LOG = logging.getLogger("pyelevator.mirror")
 
-_WRITES: Final = (Put, Delete, Batch, DbCreate, DbDrop, DbForget)
+_WRITES: Final = (Put, Delete, Batch, ConditionalBatch, DbCreate, DbDrop, DbForget)
 _READS: Final = (Get, Exists, MGet, Range, Slice)
 
 
-def _of_no_snapshot(command: Command[Any]) -> Command[Any]:
-    """Return the command without a cursor, which belongs to a snapshot of the first server."""
+def _to_copy(command: Command[Any]) -> Command[Any]:
+    """Return the command for the second server, which knows no snapshots of the first one and need not check again."""
+    if isinstance(command, ConditionalBatch):
+        return Batch(command.ops, command.sync)
     return evolve(command, cursor=False) if isinstance(command, (Range, Slice)) else command
 
 
@@ -83,7 +99,7 @@ class Mirror:
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         response = yield from self._names.observe(request, forward)
         if response.code is None and self._wants(request.command):
-            self._enqueue(self._names.find(request.uid) or "default", _of_no_snapshot(request.command))
+            self._enqueue(self._names.find(request.uid) or "default", _to_copy(request.command))
         return response
 
     def _wants(self, command: Command[Any]) -> bool:

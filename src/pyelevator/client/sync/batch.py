@@ -3,25 +3,40 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, overload
 
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
 from pyelevator.client.options import ClientKwargs
 from pyelevator.client.sync.client import SyncClient
 from pyelevator.codec import Codec
-from pyelevator.commands import DELETE, PUT, Batch, BatchOp, Data, to_bytes
+from pyelevator.commands import (
+    DELETE,
+    PUT,
+    Batch,
+    BatchOp,
+    ConditionalBatch,
+    Data,
+    Expected,
+    KeyCheck,
+    make_check,
+    to_bytes,
+)
 from pyelevator.deadlines import check_timeout
+from pyelevator.errors import CheckFailed
 from pyelevator.flows import Flow
 from pyelevator.legacy import accept_old_calls
+
+U = TypeVar("U")
 
 BATCH_TIMEOUT: Final = 10.0
 
 
 class BatchBuilder:
-    """The puts and deletes of a batch before they are written; the same for sync and async."""
+    """The puts, deletes and checks of a batch before they are written; the same for sync and async."""
 
     _ops: list[BatchOp]
+    _checks: list[KeyCheck]
 
     def Put(self, key: Data, value: Data, *, timeout: float | None = None) -> None:
         """Add a put to the batch; nothing is sent before Write.
@@ -51,36 +66,67 @@ class BatchBuilder:
             check_timeout(timeout)
         self._ops.append((DELETE, to_bytes(key, "key")))
 
+    def Check(self, key: Data, expected: Expected, *, timeout: float | None = None) -> None:
+        """Add a check to the batch: it is written only if all checks hold at that moment.
+
+        Nobody else writes between the checks and the writes. A batch of checks alone writes nothing.
+
+        Args:
+            key: str or bytes-like.
+            expected: the value that the key must have, ``pyelevator.MISSING`` or ``pyelevator.PRESENT``.
+            timeout: has no effect.
+
+        Raises:
+            ArgumentTypeError: an argument has the wrong type.
+        """
+        if timeout is not None:
+            check_timeout(timeout)
+        self._checks.append(make_check(key, expected))
+
     def Clear(self) -> None:
-        """Discard the operations."""
+        """Discard the operations and the checks."""
         self._ops.clear()
+        self._checks.clear()
 
     def __len__(self) -> int:
-        return len(self._ops)
+        return len(self._ops) + len(self._checks)
 
     def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}, {len(self._ops)} operations>"
+        return f"{super().__repr__()[:-1]}, {len(self)} operations>"
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
-        waiting = len(getattr(self, "_ops", ()))
+        waiting = len(getattr(self, "_ops", ())) + len(getattr(self, "_checks", ()))
         if waiting:
             text = f"a batch with {waiting} operations was dropped; call Write(), or Clear() to discard them"
             warn(text, ResourceWarning, stacklevel=2, source=self)
 
     @contextmanager
-    def _take(self) -> Iterator[list[BatchOp]]:
-        """Return the operations, which are no longer in the batch unless something is raised.
+    def _take(self, sync: bool) -> Iterator[Batch | ConditionalBatch | None]:
+        """Return the command that writes the batch, None for an empty one.
 
-        It is one list for good: what is added meanwhile, by another thread say, is for the next Write.
+        What it writes is no longer in the batch, unless something is raised.
         """
-        ops = self._ops[:]
-        try:
-            del self._ops[: len(ops)]
-            yield ops
-        except BaseException:
-            if not any(here is op for here, op in zip(self._ops, ops[:1], strict=False)):  # else they are still there
-                self._ops[:0] = ops
-            raise
+        with _taken(self._ops) as ops, _taken(self._checks) as checks:
+            if checks:
+                yield ConditionalBatch(ops, checks, sync)
+            else:
+                yield Batch(ops, sync) if ops else None
+
+
+@contextmanager
+def _taken(items: list[U]) -> Iterator[list[U]]:
+    """Take the items out of a list, and put them back if something is raised.
+
+    It is one list for good: what is added meanwhile, by another thread say, is for the next Write.
+    """
+    taken = items[:]
+    try:
+        del items[: len(taken)]
+        yield taken
+    except BaseException:
+        if not any(here is item for here, item in zip(items, taken[:1], strict=False)):  # else they are still there
+            items[:0] = taken
+        raise
 
 
 @accept_old_calls
@@ -97,6 +143,13 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
     ...         batch.Delete("b")
     ...     E.Get("a")
     '1'
+
+    With checks it is written only if all of them hold; otherwise CheckFailed says which keys are other than expected:
+
+    >>> from pyelevator import MISSING, WriteBatch
+    >>> with WriteBatch(transport="fake") as batch:
+    ...     batch.Check("a", MISSING)
+    ...     batch.Put("a", "1")
     """
 
     _default_timeout = BATCH_TIMEOUT
@@ -116,7 +169,7 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
-        self._ops = []
+        self._ops, self._checks = [], []
         super()._open_session(codec, max_connections, auto_connect)
 
     @classmethod
@@ -124,31 +177,38 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
         """Make a batch for the database that ``client`` is connected to, over its connections."""
         batch = cls.__new__(cls)
         batch._share_session(client, timeout)
-        batch._ops = []
+        batch._ops, batch._checks = [], []
         return batch
 
     def Write(self, *, sync: bool = False, timeout: float | None = None) -> None:
         """Write the batch: all of it or none. Afterwards it is empty, and may be filled again.
 
-        If it fails the operations stay, and Write may be called again. A batch that is not connected connects first.
+        If it fails the operations and checks stay, and Write may be called again. A batch that is not connected
+        connects first.
 
         Args:
             sync: as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.
             timeout: seconds; the batch's (10 unless it says otherwise) if None.
 
         Raises:
+            CheckFailed: a check does not hold; nothing was written.
+            UsageError: ``sync=True`` or checks at an old server; nothing was sent.
             MessageTooLarge: it is over the server's limit; nothing was written.
             TransportError: no answer came; unless it is a ConnectFailed, the batch may have been written.
             ServerError: the server refused it; nothing was written.
         """
-        with self._take() as ops:
-            self._execute(self._write(ops, sync), timeout)
+        with self._take(sync) as command:
+            try:
+                self._execute(self._write(command), timeout)
+            except CheckFailed as error:
+                self._decoder.decode_keys_of(error)
+                raise
 
-    def _write(self, ops: list[BatchOp], sync: bool) -> Flow[None]:
+    def _write(self, command: Batch | ConditionalBatch | None) -> Flow[None]:
         if self._handle.uid is None:
             yield from operations.connect(self._handle, self._database_name, self._creates)
-        if ops:
-            yield from operations.execute(self._handle, Batch(ops, sync))
+        if command is not None:
+            yield from operations.execute(self._handle, command)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:

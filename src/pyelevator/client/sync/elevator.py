@@ -241,7 +241,7 @@ class Elevator(SyncClient[T]):
         try:
             value: T = self._decoder.value(self._execute_command(Get.make(key), timeout, compression))
         except KeyNotFound as error:
-            self._decoder.decode_key_of(error)
+            self._decoder.decode_keys_of(error)
             raise
         return value
 

@@ -11,7 +11,7 @@ from pyelevator.client.pipelines import execute_pipeline
 from pyelevator.client.range_options import PipelinedRangeOptions, PipelinedSliceOptions
 from pyelevator.commands import Command, Data, Delete, Exists, Get, MGet, Put
 from pyelevator.deadlines import check_timeout
-from pyelevator.errors import ArgumentTypeError, ElevatorError, KeyNotFound, UsageError
+from pyelevator.errors import ArgumentTypeError, ElevatorError, UsageError
 
 if TYPE_CHECKING:
     from pyelevator.client.sync.client import SyncClient
@@ -304,8 +304,8 @@ class PipelineBuilder(Generic[T]):
         """
         self._executed = results
         for result, outcome in zip(results, outcomes, strict=True):
-            if isinstance(outcome, KeyNotFound):
-                self._decoder.decode_key_of(outcome)
+            if isinstance(outcome, ElevatorError):
+                self._decoder.decode_keys_of(outcome)
             result.set_outcome(outcome)
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if errors and self._raise_errors:

@@ -83,6 +83,10 @@ def _decode_ops(args: list[Any]) -> list[Any]:
     return [[ops[:1]] if isinstance(ops, bytes) else ops]
 
 
+def _decode_conditional(args: list[Any]) -> list[Any]:
+    return [array_of(args[0]), array_of(args[1])]
+
+
 def _decode_create(args: list[Any]) -> list[Any]:
     return [args[0], *map(map_of, args[1:])]
 
@@ -140,6 +144,7 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "RANGE": ArgumentSpec(_encode_range, 2, 5, _decode_flags),
     "SLICE": ArgumentSpec(lambda c: _scan(c, c.count), 2, 4, _decode_slice),
     "BATCH": ArgumentSpec(lambda c: (c.ops,), 1, UNLIMITED, _decode_ops),
+    "CONDITIONALBATCH": ArgumentSpec(lambda c: (c.ops, c.checks), 2, 2, _decode_conditional),
     "PING": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
     "DBCONNECT": ArgumentSpec(lambda c: (c.name,), 1, 1),
     "DBMOUNT": ArgumentSpec(lambda c: (c.name,), 1, 1),

@@ -1,13 +1,14 @@
 """The LevelDB engine: one open database."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pyelevator.commands import PUT, BatchOp
 from pyelevator.engines.base import (
     Bounds,
+    Decision,
     Engine,
     EngineBusy,
     EngineError,
@@ -27,6 +28,8 @@ from pyelevator.engines.progress import report
 from pyelevator.engines.row_cache import RowCache
 from pyelevator.monitoring import EngineStats
 from pyelevator.reports import BackupReport
+
+R = TypeVar("R")
 
 _BACKUP_PAIRS: Final = 4096
 _BACKUP_BYTES: Final = 1 << 20
@@ -95,12 +98,27 @@ class LevelDbEngine(LevelDbReader, Engine):
     def write(self, ops: Sequence[BatchOp], *, sync: bool = False, wait: bool = True) -> None:
         with self._errors:
             batch = self._batch(ops, sync)
-        if not self._write_lock.acquire(wait):
-            raise EngineBusy(f"{self._path} is busy with another write", self._path)
+        self._acquire_write_lock(wait)
         try:
             self._write(batch, ops)
         finally:
             self._write_lock.release()
+
+    def update(self, decide: Callable[[ReadView], Decision[R]], *, sync: bool = False, wait: bool = True) -> R:
+        self._acquire_write_lock(wait)
+        try:
+            ops, result = decide(self)
+            if ops or sync:
+                with self._errors:
+                    batch = self._batch(ops, sync)
+                self._write(batch, ops)
+        finally:
+            self._write_lock.release()
+        return result
+
+    def _acquire_write_lock(self, wait: bool) -> None:
+        if not self._write_lock.acquire(wait):
+            raise EngineBusy(f"{self._path} is busy with another write", self._path)
 
     def _batch(self, ops: Sequence[BatchOp], sync: bool) -> Any:
         batch = self._source.write_batch(sync=sync)  # not as a context manager, which would write half a batch
