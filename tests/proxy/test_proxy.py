@@ -44,13 +44,13 @@ class TestFlatClientThroughToOurs(SessionConformance):
             yield connector(proxy.urls[0], "flat")
 
 
-@pytest.mark.parametrize("kind", ["0.5", "2014"])
+@pytest.mark.parametrize("server", ["0.5", "2014"])
 class TestThroughToAnOldServer(SessionConformance):
     """A classic client, and behind the proxy a server that echoes no ids, and dies of what killed the old one."""
 
     @pytest.fixture
-    def connect(self, kind):
-        with OldServerOnSocket(kind) as old, through(old.url) as proxy:
+    def connect(self, server):
+        with OldServerOnSocket(server) as old, through(old.url) as proxy:
             yield connector(proxy.urls[0])
         assert old.killed == []
 
