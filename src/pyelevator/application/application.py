@@ -2,17 +2,25 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pyelevator.application.catalog import Catalog
+from pyelevator.application.catalog.catalog import UnknownName, UnknownUid
+from pyelevator.application.catalog.store import CatalogError
 from pyelevator.application.context import Context
 from pyelevator.application.handlers import HANDLERS
 from pyelevator.application.handlers.monitoring import server_stats
 from pyelevator.application.policy import Policy
+from pyelevator.engines.base import EngineError
 from pyelevator.engines.memory import MemoryStorage
+from pyelevator.engines.urls import open_storage
 from pyelevator.errors import UnknownCommand
 from pyelevator.messages import Request, Response
 from pyelevator.monitoring import ServerStats
+
+_REMOTE_WORKERS: Final = 24
+_SHARED_INTERVAL: Final = 0.25
+"""Seconds after which the changes of other servers to a shared catalog are looked for."""
 
 
 class Application:
@@ -80,11 +88,30 @@ class Application:
             Catalog(storage, directory, store=store, allowed_roots=allowed_roots, max_open=policy.max_open), policy
         )
 
+    @classmethod
+    def on_url(cls, url: str, policy: Policy | None = None) -> Self:
+        """Return an application on an engine that a URL names: ``postgresql://...``, or one of another package.
+
+        Args:
+            url: whose scheme names the engine, see :func:`pyelevator.engines.urls.open_storage`.
+            policy: the limits and rules.
+
+        Raises:
+            UsageError: there is no such engine, or the URL is wrong.
+            MissingExtra: a package that the engine needs is not installed.
+            CatalogError: the engine cannot be reached.
+        """
+        policy, storage = policy or Policy(), open_storage(url)
+        try:
+            return cls(Catalog(storage, max_open=policy.max_open), policy)
+        except EngineError as error:
+            raise CatalogError(f"the engine cannot be used: {error}") from error
+
     def __call__(self, request: Request[Any]) -> Response:
         """Return the one response to ``request``; errors become responses, and nothing is raised."""
         handler = HANDLERS.get(type(request.command), _unhandled)
         try:
-            return handler(self.catalog, request, self._context)
+            return _handle(handler, self.catalog, request, self._context)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             return self._context.failure(error, request.command, request.id)
 
@@ -103,12 +130,21 @@ class Application:
         self._cooperation.requested = True
         try:
             return handler.try_handle(self.catalog, request, self._context)
+        except (UnknownUid, UnknownName) as error:
+            return None if self.catalog.is_shared else self._context.failure(error, request.command, request.id)
         except Exception as error:  # noqa: BLE001 - as above
             return self._context.failure(error, request.command, request.id)
 
     @property
+    def min_workers(self) -> int:
+        """The number of threads that a server needs at least, so that calls that wait leave some to others."""
+        return _REMOTE_WORKERS if self.catalog.is_remote else 1
+
+    @property
     def maintenance_interval(self) -> float | None:
         """Seconds between two calls of ``run_maintenance``; None for never."""
+        if self.catalog.is_shared:
+            return _SHARED_INTERVAL
         limits = (self.policy.cursor_idle, self.policy.idle_unmount, self.policy.idle_unmount_adopted)
         soonest = min([seconds for seconds in limits if seconds is not None])
         return max(0.05, min(soonest / 4, 5.0))
@@ -116,6 +152,7 @@ class Application:
     def run_maintenance(self) -> None:
         """Close the databases and cursors that have been idle for long; it may take seconds."""
         self.cursors.expire()
+        self.catalog.maintain()
         self.catalog.unmount_idle(self.policy.idle_unmount, self.policy.idle_unmount_adopted)
 
     def stats(self) -> ServerStats:
@@ -133,6 +170,16 @@ class Application:
     def close(self) -> None:
         """Close the databases, once the requests that use them are answered."""
         self.catalog.close()
+
+
+def _handle(handler: Callable[..., Response], catalog: Catalog, request: Request[Any], context: Context) -> Response:
+    """Call a handler; once more if it did not know a database, and other servers have changed the catalog."""
+    try:
+        return handler(catalog, request, context)
+    except (UnknownUid, UnknownName):
+        if not catalog.refresh():
+            raise
+    return handler(catalog, request, context)
 
 
 def _unhandled(_: Catalog, request: Request[Any], __: Context) -> Response:

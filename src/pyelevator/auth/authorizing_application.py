@@ -1,6 +1,7 @@
 """Authorization in a server: an application around the application."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -11,6 +12,7 @@ from pyelevator.application.catalog.names import LocatedName
 from pyelevator.auth.authorizer import Authorizer, filter_databases, refusal_response
 from pyelevator.auth.permissions import Permissions
 from pyelevator.commands import Pipeline
+from pyelevator.engines.base import EngineError
 from pyelevator.errors import PermissionDenied, ServerError
 from pyelevator.flows import collect_responses
 from pyelevator.messages import Request, Response
@@ -33,14 +35,26 @@ class AuthorizingApplication(ApplicationWrapper):
         self._authorizer = Authorizer(permissions)
 
     def __call__(self, request: Request[Any]) -> Response:
+        if self._is_unknown(request):
+            with suppress(EngineError):  # the request itself tells of it
+                self.catalog.refresh()
         return self._authorize(request, self._application, self._execute_each)
 
     def try_handle(self, request: Request[Any]) -> Response | None:
+        if self._is_unknown(request):
+            return None
         return self._authorize(request, self._application.try_handle, lambda _: None)
 
     def refuses(self, outline: Request[Any]) -> Response | None:
         """Return the refusal of a request of which only the outline is decoded; None if it may be decoded further."""
-        return self._authorize(outline, _no_response, _no_response)
+        return None if self._is_unknown(outline) else self._authorize(outline, _no_response, _no_response)
+
+    def _is_unknown(self, request: Request[Any]) -> bool:
+        """Return True if another server may have created the database of a request a moment ago."""
+        if not self.catalog.is_shared or (request.uid is None and not request.command.names_database):
+            return False
+        found = self._find(request)
+        return found is None or (isinstance(found, LocatedName) and not found.is_registered)
 
     def _authorize(
         self, request: Request[Any], execute: Callable[[Request[Any]], _R], split: Callable[[Request[Any]], _R]

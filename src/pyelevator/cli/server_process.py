@@ -14,6 +14,7 @@ from pyelevator.auth.exposure import allowed_roots, check_exposure
 from pyelevator.cli.daemon import blocked_signals, handle_signals, raise_file_limit
 from pyelevator.codec import Limits
 from pyelevator.config import ServerSettings
+from pyelevator.engines.urls import scheme_of
 from pyelevator.errors import UsageError
 from pyelevator.server import Server, ServerLimits
 from pyelevator.transports.bind import parse_bind_url
@@ -60,7 +61,7 @@ def run_server(
             _LOG.info("listening on %s", url)
         handle_signals(server, (reopen_log, server.reload_keys))
         place = f"data {settings.data}, " if settings.engine == "leveldb" else ""
-        on_ready(f"serving {' '.join(server.urls)} ({place}{settings.engine})")
+        on_ready(f"serving {' '.join(server.urls)} ({place}{scheme_of(settings.engine) or settings.engine})")
         server.serve_forever()
     if server.unanswered:  # busy workers would keep the process alive
         logging.shutdown()
@@ -86,7 +87,7 @@ def open_server(settings: ServerSettings) -> Server:
             application,
             settings.binds,
             limits=Limits(frame_bytes=settings.max_message),
-            workers=settings.workers,
+            workers=max(settings.workers, application.min_workers),
             server_limits=ServerLimits(
                 max_unsent_bytes=settings.max_unread, max_connections=limit_connections(settings.max_connections)
             ),
@@ -114,6 +115,8 @@ def limit_connections(wanted: int) -> int:
 def open_application(settings: ServerSettings) -> Application:
     """Open the application that the settings describe; a missing data directory is created."""
     policy = build_policy(settings)
+    if scheme_of(settings.engine):
+        return Application.on_url(settings.engine, policy)
     if settings.engine == "memory":
         return Application.in_memory(policy)
     roots = allowed_roots(settings.binds, settings.allow_paths)
@@ -164,5 +167,9 @@ def validate(settings: ServerSettings) -> None:
     for url in settings.binds:
         parse_bind_url(url)
     check_exposure(settings.binds, keys=settings.curve_keys is not None, insecure=settings.insecure)
+    if scheme_of(settings.engine):
+        for name in ("data", "store", "allow_paths", "options"):
+            if getattr(settings, name):
+                raise UsageError(f"the setting {name} is for databases in files, and the engine is a URL")
     if settings.data is None and settings.engine == "leveldb":
         raise UsageError("--data DIR is missing: say where to keep the databases, or serve with --engine memory")

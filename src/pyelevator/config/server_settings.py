@@ -44,7 +44,12 @@ class ServerSettings(ProgramSettings):
     binds: tuple[str, ...] = setting(
         (DEFAULT_BIND,), values.bind_url, "URL to listen on; may be repeated.", "URL", key="bind", is_list=True
     )
-    engine: str = setting("leveldb", values.engine, "Storage engine.", "|".join(values.ENGINES))
+    engine: str = setting(
+        "leveldb",
+        values.engine,
+        "Storage engine, or the URL of one that several servers share: postgresql://USER@HOST,HOST/DATABASE.",
+        "|".join((*values.ENGINES, "URL")),
+    )
     store: Path | None = setting(
         None, values.path, "File with the catalog of the databases; in the data directory if not given.", "FILE"
     )

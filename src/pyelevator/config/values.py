@@ -14,6 +14,7 @@ from attrs import frozen
 
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.options import OPTIONS
+from pyelevator.engines.urls import engine_schemes, scheme_of
 from pyelevator.errors import UsageError
 from pyelevator.transports.bind import parse_bind_url
 
@@ -174,10 +175,11 @@ def bind_url(value: Any) -> str:
 
 
 def engine(value: Any) -> str:
-    """Parse the name of an engine."""
-    if value in ENGINES:
+    """Parse the name or the URL of an engine."""
+    if value in ENGINES or (isinstance(value, str) and scheme_of(value) in engine_schemes()):
         return str(value)
-    raise ValueError(f"must be one of {', '.join(ENGINES)}")
+    urls = ", ".join([f"{scheme}://..." for scheme in engine_schemes()])
+    raise ValueError(f"must be one of {', '.join(ENGINES)}, or the URL of an engine: {urls}")
 
 
 def transport(value: Any) -> str:

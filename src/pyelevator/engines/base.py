@@ -10,6 +10,7 @@ from attrs import frozen
 
 from pyelevator.arguments import CheckedSequence, prefix_successor
 from pyelevator.commands import BatchOp, RepairReport
+from pyelevator.engines.catalog_store import CatalogStore
 from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import CursorExpired, DatabaseUnavailable, ErrorCode, OutcomeUnknown, WriteConflict
 from pyelevator.monitoring import EngineStats
@@ -105,6 +106,8 @@ class EngineTooLarge(EngineError):
 
 class EngineGone(EngineError):
     """Another server has dropped the database; nothing was done."""
+
+    code = ErrorCode.RUNTIME
 
 
 class SnapshotLost(EngineError):
@@ -489,6 +492,10 @@ class Storage(ABC):
             EngineForeign: the files are not of this kind.
             EngineError: there is no database, or it is open; or nothing was changed, because ``force`` is needed.
         """
+
+    def catalog_store(self) -> CatalogStore | None:
+        """Return what keeps the catalog, if that is where the databases are; None for a file of the server's."""
+        return None
 
     def empty(self, path: str, *, set_aside: bool = False) -> None:
         """Remove all pairs of a closed database, which the next opening may create anew.

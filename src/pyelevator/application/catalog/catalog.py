@@ -3,8 +3,8 @@
 import errno
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from math import inf
 from time import monotonic
 from typing import Any, Final, TypeAlias
@@ -17,9 +17,10 @@ from pyelevator.application.catalog.index import Index
 from pyelevator.application.catalog.names import DEFAULT, LocatedName, NamePolicy, normalize_name
 from pyelevator.application.catalog.open_limit import OpenDatabases
 from pyelevator.application.catalog.recorded import RecordedDatabases
-from pyelevator.application.catalog.store import LOCK_FILE, STORE_FILE, Entry, Store, entry_fields, lock_directory
+from pyelevator.application.catalog.store import LOCK_FILE, STORE_FILE, Store, entry_fields, lock_directory
 from pyelevator.commands import Command, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
+from pyelevator.engines.catalog_store import CatalogStore, Entry, NoStore
 from pyelevator.engines.options import describe_unknown_option, parse_creation
 from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
 from pyelevator.monitoring import DatabaseStats
@@ -30,6 +31,15 @@ _IN_MEMORY: Final = "memory:"
 """The data directory of databases that have no files."""
 
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class UnknownUid(ServerRuntimeError):
+    """There is no database with that uid, or it was created by another server a moment ago."""
+
+
+class UnknownName(DatabaseError):
+    """There is no database with that name, or it was created by another server a moment ago."""
+
 
 _Change: TypeAlias = Callable[[Index], tuple[Database, ...]]
 """Returns the databases that there are to be."""
@@ -67,12 +77,18 @@ class Catalog:
         self._open_databases = OpenDatabases(max_open, storage.files_per_database)
         self._lock = threading.Lock()
         self._creating: set[str] = set()
+        self._is_failing = False
         self._index = Index()
-        self._store: Store | None = None
+        self._store: CatalogStore = storage.catalog_store() or NoStore()
         self._unlock_directory: Callable[[], None] = lambda: None
         roots = None if allowed_roots is None else tuple(allowed_roots)
-        self._names = NamePolicy(_IN_MEMORY, storage.resolve, allowed_roots=roots)
-        if Capability.DURABLE in storage.capabilities:
+        self._names = NamePolicy(
+            _IN_MEMORY,
+            storage.resolve,
+            allowed_roots=() if self.is_shared else roots,
+            takes_paths=not self.is_shared,
+        )
+        if Capability.DURABLE in storage.capabilities and not self.is_shared:
             self._lock_directory(directory, store)
         if self._names.directories is not None:
             storage.confine(self._names.directories)
@@ -87,12 +103,15 @@ class Catalog:
             raise UsageError("a storage that keeps files needs a data directory")
         resolved = self._storage.resolve(directory)
         self._unlock_directory = lock_directory(resolved)
-        self._store = Store.open(resolved, store)
-        reserved = frozenset({STORE_FILE, LOCK_FILE, self._store.path.name})
+        self._store = file = Store.open(resolved, store)
+        reserved = frozenset({STORE_FILE, LOCK_FILE, file.path.name})
         self._names = evolve(self._names, directory=resolved, reserved=reserved)
 
     def _load(self) -> None:
-        recorded = self._store.read() if self._store else []
+        recorded = self._store.read()
+        if self.is_shared:
+            self._load_shared(recorded or ())
+            return
         entries = RecordedDatabases(self._storage, self._names).load(recorded)
         self._index = Index(tuple([self._database(entry, is_new=_is_uncreated_default(entry)) for entry in entries]))
         try:
@@ -101,10 +120,58 @@ class Catalog:
             elif recorded is None or list(map(entry_fields, recorded)) != list(
                 map(entry_fields, self._index.entries())
             ):
-                self._save(self._index)
+                with self._store.replacing((), self._index.entries()):
+                    pass
         except (EngineError, OSError) as error:  # the other databases are served all the same
             _log.error("%s", error)
             self._ensure_default()
+
+    def _load_shared(self, entries: Sequence[Entry]) -> None:
+        self._index = Index(tuple(map(self._database, entries)))
+        if DEFAULT not in self._index.by_name:
+            with suppress(DatabaseError):  # another server creates it at this moment
+                self.create(DEFAULT)
+
+    @property
+    def is_shared(self) -> bool:
+        """True if other servers have the same catalog, and change it."""
+        return self._store.is_shared
+
+    @property
+    def is_remote(self) -> bool:
+        """True if the calls of engines may wait for a network."""
+        return Capability.REMOTE in self._storage.capabilities
+
+    def refresh(self) -> bool:
+        """Take over what other servers have changed; return True if that was something.
+
+        Databases that they have dropped are closed, once their requests are done, and so are their cursors.
+
+        Raises:
+            EngineError: it could not be found out.
+        """
+        with self._lock:
+            entries = self._store.read_changes()
+            if entries is None:
+                return False
+            known, uids = self._index.by_uid, {entry.uid for entry in entries}
+            gone = [database for database in self._index.databases if database.entry.uid not in uids]
+            self._index = Index(tuple([known.get(entry.uid) or self._database(entry) for entry in entries]))
+        for database in gone:
+            with suppress(EngineError):
+                database.close()
+        return True
+
+    def maintain(self) -> None:
+        """Take over what others have changed, and do what the store needs now and then; failures are logged once."""
+        try:
+            self.refresh()
+            self._store.maintain()
+            self._is_failing = False
+        except EngineError as error:
+            if not self._is_failing:
+                _log.warning("the catalog could not be read: %s", error)
+            self._is_failing = True
 
     def _database(self, entry: Entry, *, is_new: bool = False) -> Database:
         return Database(self._storage, entry, self._open_databases, self._record, is_new=is_new)
@@ -133,7 +200,7 @@ class Catalog:
         """
         database = self._index.by_uid.get(uid)
         if database is None:
-            raise ServerRuntimeError(f"Database {uid or '(no uid)'} doesn't exist")
+            raise UnknownUid(f"Database {uid or '(no uid)'} doesn't exist")
         return database
 
     def names(self) -> list[str]:
@@ -248,6 +315,7 @@ class Catalog:
             DatabaseError: the name is not allowed, or there is such a database.
             EngineError: an option is wrong, or the storage refuses.
         """
+        self.refresh()
         if self._find_or_none(name):
             raise _already_exists(name)
         path, options = self._names.path_for_creation(name), options or {}
@@ -256,12 +324,12 @@ class Catalog:
             self._check_option_names(options)
         allowed, recorded = parse_creation(options), self._storage.check_options(options)
         with self._reserved(name, path):
-            adopted = self._storage.exists(path)
+            adopted = not self.is_shared and self._storage.exists(path)
             _check_creation(name, adopted, **allowed)
             detected = self._storage.detect_options(path) if adopted else {}
-            entry = Entry(name, str(uuid4()), path, detected | recorded, adopted)
-            database = self._database(entry, is_new=not adopted)
-            with database.creating():
+            entry = self._store.locate(Entry(name, str(uuid4()), path, detected | recorded, adopted))
+            database = self._database(entry, is_new=not adopted and not self.is_shared)
+            with nullcontext() if self.is_shared else database.creating():
                 self._update(lambda index: (*index.databases, database))
 
     def _check_option_names(self, options: Iterable[str]) -> None:
@@ -296,6 +364,8 @@ class Catalog:
             DatabaseError: there is no such database, or it is 'default', which always exists.
         """
         database = self._find(name)
+        if self.is_shared:
+            raise DatabaseError("Databases of a cluster cannot be forgotten, only dropped: they are nowhere else")
         if database.entry.name == DEFAULT:
             raise DatabaseError(f"Database {DEFAULT} is always there, and cannot be forgotten")
         with database.forgetting():
@@ -321,6 +391,7 @@ class Catalog:
                 database.close()
             except EngineError as error:
                 _log.error("closing %s: %s", database.entry.name, error)
+        self._storage.close()
         self._unlock_directory()
 
     # Lookups and updates
@@ -328,7 +399,7 @@ class Catalog:
     def _find(self, name: str, refusal: str = "Database {} does not exist") -> Database:
         database = self._find_or_none(name)
         if database is None:
-            raise DatabaseError(refusal.format(name))
+            raise UnknownName(refusal.format(name))
         return database
 
     def _find_or_none(self, name: str) -> Database | None:
@@ -372,13 +443,9 @@ class Catalog:
         """
         with self._lock:
             index = Index(change(self._index))
-            with self._store.replacing(index.entries()) if self._store else nullcontext():
+            with self._store.replacing(self._index.entries(), index.entries()):
                 yield
             self._index = index
-
-    def _save(self, index: Index) -> None:
-        if self._store:
-            self._store.write(index.entries())
 
 
 def _already_exists(name: str) -> DatabaseError:

@@ -14,9 +14,9 @@ from typing import Final
 from attrs import evolve
 
 from pyelevator.application.catalog.open_limit import OpenDatabases
-from pyelevator.application.catalog.store import Entry
 from pyelevator.commands import RepairReport
-from pyelevator.engines.base import Engine, EngineDamaged, EngineError, Storage
+from pyelevator.engines.base import Capability, Engine, EngineDamaged, EngineError, Storage
+from pyelevator.engines.catalog_store import Entry
 from pyelevator.errors import DatabaseError, ServerRuntimeError
 from pyelevator.monitoring import DatabaseStats
 
@@ -60,7 +60,8 @@ class Database:
         entry: as given; ``opened`` once it has been open.
         lock: a thread that acquires it without waiting, and finds an ``engine``, may use that for a short time while it
             holds the lock; then it sets ``used_at``. This is a cheaper lease that never waits.
-        engine: None while the database is closed, or an exclusive operation waits.
+        engine: None while the database is closed, or an exclusive operation waits, and always if its calls may wait for
+            a network.
         used_at: time of the last use, by ``time.monotonic``.
     """
 
@@ -81,6 +82,7 @@ class Database:
         self._open_databases = open_databases
         self._record = record
         self._is_new = is_new
+        self._is_remote = Capability.REMOTE in storage.capabilities
         self._open_engine: Engine | None = None
         self._leases = 0
         self._exclusive = 0
@@ -114,8 +116,12 @@ class Database:
         if self._open_engine is None:
             self._check_files()
             self._open()
-            self.engine = self._open_engine
+            self._publish()
         return self._open_engine  # type: ignore[return-value]
+
+    def _publish(self) -> None:
+        """Let others use the engine without a lease, unless its calls may wait or something exclusive is under way."""
+        self.engine = None if self._exclusive or self._is_remote else self._open_engine
 
     def _open(self) -> None:
         self._open_databases.add(self)
@@ -142,7 +148,7 @@ class Database:
     def _check_files(self) -> None:
         if self._dropped:
             raise ServerRuntimeError(f"Database {self.entry.uid} doesn't exist")
-        if not self._is_new and not self._exists():
+        if not self._is_new and not self._is_remote and not self._exists():
             raise DatabaseError(f"Database {self.entry.name}: {describe_absence(self.entry.path)}")
 
     def _exists(self) -> bool:
@@ -163,7 +169,7 @@ class Database:
                 yield
             finally:
                 self._exclusive -= 1
-                self.engine = None if self._exclusive else self._open_engine
+                self._publish()
                 self._changed.notify_all()
 
     def _close(self) -> None:
@@ -199,7 +205,7 @@ class Database:
             yield None
             return
         try:
-            engine = self.engine
+            engine = None if self._exclusive else self._open_engine
             self._leases += engine is not None
         finally:
             self.lock.release()
@@ -214,7 +220,7 @@ class Database:
         if not self.lock.acquire(blocking=False):
             return False
         try:
-            if self.engine is None or self._leases or self.used_at >= before:
+            if self._open_engine is None or self._exclusive or self._leases or self.used_at >= before:
                 return False
             self._close()
             return True
@@ -300,7 +306,8 @@ class Database:
         """
         with self._exclusively():
             self._check_may_be_destroyed(force)
-            self._destroy(set_aside=force)
+            if self.entry.opened and not self._is_new:
+                self._storage.empty(self.entry.path, set_aside=force)
             self._open()
 
     @contextmanager

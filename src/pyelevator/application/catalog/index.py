@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from pyelevator.application.catalog.database import Database
-from pyelevator.application.catalog.store import Entry
+from pyelevator.engines.catalog_store import Entry
 
 
 @frozen

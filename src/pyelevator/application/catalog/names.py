@@ -80,12 +80,14 @@ class NamePolicy:
         resolve: the storage's, so that one database has one path.
         reserved: names of the catalog's own files in the directory.
         allowed_roots: directories under which absolute paths may lie; None for everywhere.
+        takes_paths: False if databases are no files, and have plain names only.
     """
 
     directory: str
     resolve: Callable[[str], str]
     reserved: frozenset[str] = frozenset()
     allowed_roots: tuple[str, ...] | None = None
+    takes_paths: bool = True
 
     @property
     def directories(self) -> tuple[str, ...] | None:
@@ -133,6 +135,8 @@ class NamePolicy:
         why = reason_to_refuse(name)
         if why:
             raise DatabaseError(why)
+        if name.startswith("/") and not self.takes_paths:
+            raise DatabaseError("The databases of a cluster have plain names, not paths")
         if name in self.reserved:
             raise DatabaseError(f"The name {name} is reserved; choose another one")
         path = self.resolve_absolute(name) if name.startswith("/") else self.path_for(name)

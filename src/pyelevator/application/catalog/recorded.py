@@ -11,8 +11,8 @@ from attrs import evolve
 
 from pyelevator.application.catalog.database import describe_absence
 from pyelevator.application.catalog.names import NamePolicy
-from pyelevator.application.catalog.store import Entry
 from pyelevator.engines.base import EngineError, Storage
+from pyelevator.engines.catalog_store import Entry
 
 _log: Final = logging.getLogger("pyelevator.catalog")
 

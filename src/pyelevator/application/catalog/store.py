@@ -8,7 +8,7 @@ import os
 import shlex
 import stat
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from pyelevator.engines.catalog_store import CatalogStore, Entry
 from pyelevator.errors import ElevatorError
 from pyelevator.paths import is_file
 
@@ -49,31 +50,7 @@ class StoreError(CatalogError):
 
 
 @frozen
-class Entry:
-    """One database of the store file.
-
-    Attributes:
-        name: as clients know it.
-        uid: as requests address it; it survives restarts.
-        path: of the files; resolved by the catalog, in a store file as it was recorded.
-        options: LevelDB's, under their present names.
-        adopted: it existed before this server, so its files are another program's.
-        opened: it has been open here at least once; otherwise it may not be a database at all.
-        recorded: the path as an old server recorded it, kept in the store file as long as nothing is found there; None
-            if that is ``path``.
-    """
-
-    name: str
-    uid: str
-    path: str
-    options: Mapping[str, Any]
-    adopted: bool = False
-    opened: bool = True
-    recorded: str | None = None
-
-
-@frozen
-class Store:
+class Store(CatalogStore):
     """The store file: JSON, ``{name: {"path", "uid", "options"}}``.
 
     An entry has ``adopted`` and ``opened`` as well if they differ from what an entry without them means.
@@ -105,15 +82,10 @@ class Store:
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
 
-    def write(self, entries: Iterable[Entry]) -> None:
-        """Replace the file atomically: a crash leaves the old one or the new one."""
-        with self.replacing(entries):
-            pass
-
     @contextmanager
-    def replacing(self, entries: Iterable[Entry]) -> Iterator[None]:
+    def replacing(self, before: Sequence[Entry], after: Sequence[Entry]) -> Iterator[None]:  # noqa: ARG002
         """Write the new file under another name, run the block, and replace the old one unless the block raises."""
-        content = {entry.name: entry_fields(entry) for entry in entries}
+        content = {entry.name: entry_fields(entry) for entry in after}
         temporary = self.path.with_name(f".{self.path.name}.{token_hex(8)}{_NEW_SUFFIX}")
         try:
             _write(temporary, content)

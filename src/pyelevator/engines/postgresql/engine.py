@@ -87,10 +87,19 @@ class PostgreSqlEngine(Engine):
             self._on_table(lambda table: self._writer.write(table, changes, ()))
 
     def snapshot(self) -> ReadView:
-        table = self._require_open()
-        seconds = self._client.settings.call_timeout
+        self._require_open()
         self._client.prepare(self._client.deadline())
-        return Snapshot(table, self._client.snapshots, self._client.snapshots.acquire(self._read_moment), seconds)
+        return self._on_table(self._snapshot_of)
+
+    def _snapshot_of(self, table: Table) -> Snapshot:
+        snapshots = self._client.snapshots
+        snapshot = Snapshot(table, snapshots, snapshots.acquire(self._read_moment), self._client.settings.call_timeout)
+        try:
+            snapshot.check_existence()
+        except BaseException:
+            snapshot.close()
+            raise
+        return snapshot
 
     def compact(self) -> None:
         until = monotonic() + _COMPACTION_SECONDS

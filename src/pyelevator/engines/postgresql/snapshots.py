@@ -184,6 +184,15 @@ class Snapshot(ReadView):
         self._table, self._snapshots, self._seconds = table, snapshots, seconds
         self._transaction: SharedTransaction | None = transaction
 
+    def check_existence(self) -> None:
+        """Check that the database exists at this moment.
+
+        Raises:
+            MissingRelation: it does not, or has another table.
+        """
+        if not self._require_open().run(self._table.exists, self._seconds):
+            raise MissingRelation
+
     def get(self, key: bytes) -> bytes | None:
         return self._run(lambda connection, until: self._table.get(connection, key, until))
 

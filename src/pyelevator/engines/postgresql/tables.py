@@ -13,6 +13,7 @@ SELECT p.value FROM unnest($1::bytea[]) WITH ORDINALITY AS wanted(key, n) LEFT J
  ORDER BY wanted.n
 """
 _WRITE: Final = "SELECT {write}($1::uuid, $2::bool, $3, $4, $5, $6, $7, $8)"
+_EXISTS: Final = "SELECT FROM {schema}.databases WHERE relation = {relation}"
 _SIZE: Final = "SELECT pg_total_relation_size('{pairs}')"
 
 
@@ -33,9 +34,10 @@ class Table:
         self.relation, self.uid = relation, uid
         self.pairs = f"{schema}.pairs_{relation}"
         self.gone = f"Database {uid} doesn't exist"
-        names = {"pairs": self.pairs, "write": f"{schema}.write_{relation}"}
-        self._get, self._multi_get, self._write, self._size = (
-            sql.format(**names).encode() for sql in (_GET, _MULTI_GET, _WRITE, _SIZE)
+        write = f"{schema}.write_{relation}"
+        self._get, self._multi_get, self._write, self._exists, self._size = (
+            sql.format(pairs=self.pairs, write=write, schema=schema, relation=relation).encode()
+            for sql in (_GET, _MULTI_GET, _WRITE, _EXISTS, _SIZE)
         )
 
     def get(self, connection: Connection, key: bytes, until: float) -> bytes | None:
@@ -65,6 +67,10 @@ class Table:
         result = connection.query(self._write, (token, exclusively, *arrays, *checked), until)
         failed: Sequence[bytes] = connection.rows(result)[0][0] or ()
         return failed
+
+    def exists(self, connection: Connection, until: float) -> bool:
+        """Return True if the table is that of a database, False if it was dropped."""
+        return bool(connection.query(self._exists, (), until).ntuples)
 
     def size(self, connection: Connection, until: float) -> int:
         """Return the bytes that the table and its index take."""

@@ -1,0 +1,118 @@
+"""The databases of one schema: their rows in the catalog, and their tables."""
+
+import json
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any, Final
+
+from pyelevator.engines.base import EngineError, EngineOutcomeUnknown
+from pyelevator.engines.postgresql.client import Client, first_attempt
+from pyelevator.engines.postgresql.connection import Connection
+from pyelevator.engines.postgresql.errors import AlreadyExists, LostConnection, SerializationFailure
+from pyelevator.engines.postgresql.tables import Table
+
+_USER: Final = "catalog"
+
+
+class Databases:
+    """Creates, finds and drops databases; each change is one transaction.
+
+    Args:
+        client: the connections.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        schema = client.settings.schema
+        self._find = f"SELECT relation, uid::bytea FROM {schema}.databases WHERE path = $1".encode()
+        self._create = f"SELECT {schema}.create_database($1, $2, $3::text, $4::text::jsonb)".encode()
+        self._drop = f"SELECT {schema}.drop_database($1)".encode()
+        self._empty = f"SELECT {schema}.empty_database($1)".encode()
+        self._garbage = f"SELECT relation FROM {schema}.garbage".encode()
+        self._expire = f"DELETE FROM {schema}.tokens WHERE at < now() - interval '1 hour'".encode()
+
+    def find(self, path: str) -> Table | None:
+        """Return the present table of the database at a path; None if there is none."""
+        found = self.query(self._find, (path_bytes(path),))
+        return Table(self.client.settings.schema, found[0][0], found[0][1].decode()) if found else None
+
+    def create(self, path: str, name: str | None, uid: str, options: Mapping[str, Any]) -> None:
+        """Create a database, its table and its row in the catalog in one transaction.
+
+        Raises:
+            AlreadyExists: there is one with that path or name; it is left as it is.
+        """
+        encoded_name = None if name is None else path_bytes(name)
+        parameters = path_bytes(path), encoded_name, uid.encode(), json.dumps(dict(options)).encode()
+        try:
+            self._change(self._create, parameters)
+        except AlreadyExists:
+            table = self.find(path)
+            if table is None or table.uid != uid:  # otherwise an earlier attempt has created it, unanswered
+                raise
+
+    def drop(self, path: str) -> bool:
+        """Take a database out of the catalog; nothing can be written to it from then on.
+
+        Returns:
+            False if there was none.
+        """
+        rows, attempts = self._change(self._drop, (path_bytes(path),))
+        return rows[0][0] is not None or attempts > 1  # an attempt without an answer may have dropped it
+
+    def empty(self, path: str) -> None:
+        """Give a database a new table, which is empty.
+
+        Raises:
+            MissingRelation: there is none.
+        """
+        self._change(self._empty, (path_bytes(path),))
+
+    def query(self, sql: bytes, parameters: tuple[bytes | None, ...] = ()) -> list[tuple[Any, ...]]:
+        """Execute a statement that may be executed twice, and return its rows.
+
+        Raises:
+            EngineUnavailable: there was no answer in time.
+        """
+        return self.client.read(
+            _USER, lambda connection, until: connection.rows(connection.query(sql, parameters, until))
+        )
+
+    def _change(self, sql: bytes, parameters: tuple[bytes | None, ...]) -> tuple[list[tuple[Any, ...]], int]:
+        """Execute a change of the catalog that may be executed twice; return its rows, and how often it was tried."""
+        until, attempts = self.client.deadline(), 0
+        self.client.prepare(until)
+        while True:
+            attempts += 1
+            try:
+                with self.client.pool.connection(_USER, until) as connection:
+                    return connection.rows(connection.query(sql, parameters, first_attempt(until))), attempts
+            except (SerializationFailure, LostConnection) as error:
+                if monotonic() >= until:
+                    raise EngineOutcomeUnknown("the database did not answer; look at the list of databases") from error
+
+    def collect_garbage(self) -> None:
+        """Remove the tables of dropped databases that nobody reads any more."""
+        for (relation,) in self.query(self._garbage):
+            self._collect(relation)
+
+    def expire_tokens(self) -> None:
+        """Forget writes that nobody asks about any more."""
+        self.query(self._expire)
+
+    def _collect(self, relation: int) -> None:
+        """Remove one table, unless somebody reads it at this moment: nobody may have to wait behind this."""
+        sql = f"BEGIN; SET LOCAL lock_timeout = 50; SELECT {self.client.settings.schema}.collect({relation}); COMMIT"
+
+        def collect(connection: Connection, until: float) -> None:
+            try:
+                connection.script(sql.encode(), until)
+            except EngineError:
+                connection.send_later(b"ROLLBACK")
+
+        self.client.read(_USER, collect)
+
+
+def path_bytes(path: str) -> bytes:
+    """Return a path or a name as it stands in the cluster, whatever characters it has."""
+    return path.encode("utf-8", "surrogateescape")
