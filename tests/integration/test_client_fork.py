@@ -372,10 +372,12 @@ def test_a_child_made_by_c_can_end_as_any_program_does(url):
     from pyelevator.client.interceptors.mirror import Mirror
     from pyelevator.client.interceptors.route import Route
     from pyelevator.transports import FakeTransport
+    sys.setswitchinterval(1000)  # no thread waits for the interpreter's lock at the fork: CPython bears that in no child
     mirror, route = Mirror(FakeTransport()), Route({"west-*": FakeTransport()})
     E = Elevator.from_url(sys.argv[1])
     with Elevator(transport="fake", interceptors=[mirror, route]) as F:
         F.createdb("west-1")
+    mirror.flush()
     pid = fork()
     if pid:
         join(pid)

@@ -232,7 +232,7 @@ class Server:
         peer, incoming = self._listener.peer, None
         if len(frames[-1]) < _LARGE:
             incoming = self._responder.decode(frames, peer, identity)
-            if identity not in self._scheduler:
+            if identity not in self._scheduler and not (self._running and self._is_at_capacity()):
                 response = self._responder.try_respond(incoming)
                 if response is not None and (len(response[-1]) < _LARGE or self._budget.admits(response)):
                     self._send(identity, response)
@@ -258,7 +258,7 @@ class Server:
             self._execute(*released)
 
     def _try_respond(self, identity: bytes, job: Job) -> bool:
-        if job.incoming is None:
+        if job.incoming is None or self._is_at_capacity():
             return False
         response = self._responder.try_respond(job.incoming)
         if response is None or not (len(response[-1]) < _LARGE or self._budget.admits(response)):
@@ -266,6 +266,10 @@ class Server:
         self._send(identity, response)
         self._observer.observe(job.incoming, response, monotonic() - job.received_at)
         return True
+
+    def _is_at_capacity(self) -> bool:
+        """Return True if a worker makes the one response that there is still space for."""
+        return self._running > 0 and not self._budget.can_start(self._running)
 
     def _start_workers(self) -> None:
         """Start the jobs for whose responses there is space."""
