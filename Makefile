@@ -6,11 +6,11 @@ BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help test quick cover pythons legacy lint hooks demo docs bench torture fuzz sdist clean
+.PHONY: help test quick cover pythons legacy native native-test native-fuzz lint hooks demo docs bench torture fuzz sdist clean
 .DEFAULT_GOAL := help
 
 help:            ## Says what there is to make.
-	@grep -E '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("pyelevator needs Python 3.11 or later, and $(PYTHON) is %d.%d; say make PYTHON=python3.11, or whatever you have" % sys.version_info[:2])'
@@ -45,6 +45,21 @@ hooks: $(READY)  ## Has git call the project's own tools before each commit.
 	$(PIP) --group hooks
 	$(BIN)/pre-commit install
 
+NATIVE = $(wildcard native/*.* native/src/pyelevator_native/*.p* native/src/pyelevator_native/*.hpp)
+
+native: $(VENV)/.native ## Builds and installs the extension in C++ (needs g++ and libleveldb-dev).
+
+$(VENV)/.native: $(READY) $(NATIVE)
+	@printf '#include <leveldb/db.h>\n' | $${CXX:-c++} -E -x c++ - >/dev/null 2>&1 || { echo "the extension needs a C++ compiler and LevelDB's headers: apt-get install g++ libleveldb-dev"; exit 1; }
+	$(PIP) ./native
+	@touch $@
+
+native-test: native ## The suites of engines, servers and clients with the extension.
+	PYELEVATOR_NATIVE=1 $(BIN)/python -m pytest --numprocesses 2 tests/native tests/engines tests/server/test_damage.py tests/server/test_unreadable.py $(ARGS)
+
+native-fuzz: ## Fuzzes the extension's C++ with sanitizers (needs clang): each target for FUZZ_SECONDS (60).
+	native/fuzz/run $${FUZZ_SECONDS:-60}
+
 legacy: .legacy/.ready ## Sets up PyPI's Elevator 0.5 and its client on Python 2.7, which tests/legacy then runs.
 
 .legacy/.ready:
@@ -52,7 +67,7 @@ legacy: .legacy/.ready ## Sets up PyPI's Elevator 0.5 and its client on Python 2
 	$(PYTHON2) -m pip install --quiet --target .legacy pyzmq==19.0.2 plyvel==1.2.0 msgpack-python==0.4.7 ujson==2.0.3 procname==0.3 clint==0.5.1 lz4==0.7.0 unittest2==1.1.0 nose==1.3.7
 	PYTHONPATH=$(CURDIR)/.legacy $(PYTHON2) -m pip install --quiet --target .legacy --no-deps elevator==0.5 py-elevator==0.5c
 	PYTHONPATH=$(CURDIR)/.legacy $(PYTHON2) -m pip download --quiet --dest .legacy/sdist --no-deps --no-binary :all: py-elevator==0.5c
-	tar --extract --gzip --file .legacy/sdist/py-elevator-0.5c.tar.gz --directory .legacy/sdist
+	tar --extract --gzip --file .legacy/sdist/py-elevator-0.5c.tar.gz --directory .legacy/sdist native/build native/src/*.egg-info
 	echo $(PYTHON2) > $@
 
 demo: $(READY)   ## Runs the documented session against a real server, over tcp, ipc and the fake.
@@ -83,4 +98,4 @@ sdist: $(READY)  ## Builds the source distribution and the wheel, in dist.
 	$(BIN)/python -m build --quiet
 
 clean:           ## Removes what make set up.
-	rm -rf $(VENV) .venv-* .legacy docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist
+	rm -rf $(VENV) .venv-* .legacy docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist native/build native/src/*.egg-info

@@ -14,7 +14,7 @@ from pyelevator.loadtest.workloads import key
 
 _MOST: Final = 10_000
 _SHARES: Final = (1, 2, 4, 10, 20, 40, 60, 100, 300)
-_ALWAYS: Final = {"one iterator": 1 << 40, "point reads": -1, "as chosen": reader._SCAN_MAX_GAP}
+_ALWAYS: Final = {"one iterator": 1 << 40, "point reads": -1, "as chosen": reader.SCAN_MAX_GAP}
 
 
 def section(bed: Bed, _folder: Path) -> str:
@@ -22,7 +22,7 @@ def section(bed: Bed, _folder: Path) -> str:
     storage = LevelDbStorage()
     with closing(storage.open(str(bed.copy(PAIRS)), {})) as engine:
         rows = [_measured(engine, share, bed.plan.rounds) for share in _SHARES]
-    return f"{_INTRODUCTION.format(far=reader._SCAN_MAX_GAP)}\n\n{table(('keys', 'bytes of files from one to the next', *_ALWAYS), rows)}\n"
+    return f"{_INTRODUCTION.format(far=reader.SCAN_MAX_GAP)}\n\n{table(('keys', 'bytes of files from one to the next', *_ALWAYS), rows)}\n"
 
 
 def _measured(engine: Any, share: int, rounds: int) -> Sequence[str]:
@@ -30,11 +30,11 @@ def _measured(engine: Any, share: int, rounds: int) -> Sequence[str]:
     keys = sorted(map(key, random.Random(1).sample(range(among), among // share)))
 
     def picked(far: int) -> float:
-        reader._SCAN_MAX_GAP = far  # type: ignore[misc]
+        reader.SCAN_MAX_GAP = far  # type: ignore[misc]
         try:
             return 1e6 / rate(lambda: list(engine.iter_values(keys)), len(keys))
         finally:
-            reader._SCAN_MAX_GAP = _ALWAYS["as chosen"]  # type: ignore[misc]
+            reader.SCAN_MAX_GAP = _ALWAYS["as chosen"]  # type: ignore[misc]
 
     times = in_turn([lambda far=far: picked(far) for far in _ALWAYS.values()], rounds)
     apart = engine._spread(keys[0], keys[-1]) / len(keys)

@@ -39,6 +39,7 @@ SLOW = [
     "engines/test_engine_model.py",
     "fuzz",
     "integration",
+    "native",
     "proxy/test_proxy_faults.py",
     "server",
     "testing/test_plugin.py",

@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "pyelevator"
 ROWS = [
     {"_attrs", "forks", "paths"},
     {"errors", "deadlines"},
-    {"arguments", "monitoring", "reports"},
+    {"arguments", "monitoring", "native", "reports"},
     {"commands"},
     {"messages"},
     {"flows"},
@@ -35,7 +35,7 @@ OWNERS = {
     "zmq": {"transports", "server", "proxy"},
     "plyvel": {"engines"},
     "plyvel_next": {"engines"},
-    "psycopg": {"engines"},
+    {"arguments", "monitoring", "native", "reports"},
     "click": {"cli", "__main__"},
     "rich": {"cli"},
     "hypothesis": {"testing"},

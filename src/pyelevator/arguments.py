@@ -64,6 +64,10 @@ class CheckedSequence(Sequence[T]):
     def chunks(self, most: int) -> Iterator[Sequence[T]]:
         """Return the items in lists of ``most``, and one of what is left."""
 
+    @abstractmethod
+    def packed_items(self) -> memoryview:
+        """Return the items as msgpack, next to one another."""
+
 
 class CheckedList(list[T]):
     """The same, where they are few."""

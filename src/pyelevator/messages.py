@@ -38,6 +38,37 @@ class GradualList(list[Any]):
             del self[-self._CHUNK :]
 
 
+@frozen
+class RowLayout:
+    """How the rows of an answer are packed as msgpack, for an engine that packs them itself.
+
+    Attributes:
+        flat: a pair is a key and a value next to one another, and no array of both.
+        bin: strings are of msgpack's bin family, and not of its old raw one.
+    """
+
+    flat: bool = False
+    bin: bool = False
+
+
+@frozen(eq=False)
+class PackedRows:
+    """Rows that an engine has packed, next to one another.
+
+    Attributes:
+        data: the bytes.
+        count: how many rows there are.
+        last_key: the key of the last one; None if there is none, or if rows have no keys.
+    """
+
+    data: bytes
+    count: int
+    last_key: bytes | None = None
+
+    def __len__(self) -> int:
+        return self.count
+
+
 @frozen(eq=False)
 class LazyPage:
     """The pairs of a page, still encoded: they can be decoded while the next page is on its way.

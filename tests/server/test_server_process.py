@@ -123,7 +123,8 @@ def test_a_socket_file_is_gone_after_a_graceful_stop(tmp_path):
         assert not (tmp_path / "socket").exists()
 
 
-def test_ignored_keys_of_a_configuration_file_are_logged(raw, tmp_path):
+def test_ignored_keys_of_a_configuration_file_are_logged(raw, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYELEVATOR_NATIVE", "0")  # with the extension, the line says so
     (tmp_path / "e.conf").write_text(
         f"[global]\ndaemonize = yes\ndatabases_storage_path = {tmp_path}/data\nport = 0\n"
         f"unixsocket = {tmp_path}/socket\nmajordome_interval = 5\n"

@@ -60,13 +60,21 @@ def run_server(
         for url in server.urls:
             _LOG.info("listening on %s", url)
         handle_signals(server, (reopen_log, server.reload_keys))
-        place = f"data {settings.data}, " if settings.engine == "leveldb" else ""
-        on_ready(f"serving {' '.join(server.urls)} ({place}{scheme_of(settings.engine) or settings.engine})")
+        on_ready(f"serving {' '.join(server.urls)} ({describe_engine(settings)})")
         server.serve_forever()
     if server.unanswered:  # busy workers would keep the process alive
         logging.shutdown()
         os._exit(1)
     return 0
+
+
+def describe_engine(settings: ServerSettings) -> str:
+    """Return where the data is, and what reads it."""
+    if settings.engine != "leveldb":
+        return scheme_of(settings.engine) or settings.engine
+    from pyelevator.engines.leveldb.binding import is_native, load_library
+
+    return f"data {settings.data}, leveldb{', native' if is_native(load_library()) else ''}"
 
 
 def open_server(settings: ServerSettings) -> Server:

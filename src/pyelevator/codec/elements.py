@@ -79,9 +79,12 @@ class PackedElements(CheckedSequence[T]):
     def __repr__(self) -> str:
         return f"<{self._count:,} elements>"
 
+    def packed_items(self) -> memoryview:
+        return memoryview(self._frame)[self._start : self._stop]
+
     def packed(self) -> bytes:
         """Return the array as it travels."""
-        return b"".join((_HEADERS.pack_array_header(self._count), memoryview(self._frame)[self._start : self._stop]))
+        return b"".join((_HEADERS.pack_array_header(self._count), self.packed_items()))
 
 
 _HEADERS: Final = msgpack.Packer()

@@ -11,7 +11,7 @@ from msgpack import unpackb
 from pyelevator.arguments import CheckedSequence, kind_of
 from pyelevator.codec.gc_pause import gc_paused
 from pyelevator.codec.limits import SMALL, Limits
-from pyelevator.codec.weight import ASKED, FLOOR, LIGHT, PAGE, Tally, check_weight
+from pyelevator.codec.weight import ASKED, FLOOR, LIGHT, PAGE, STRING, Tally, check_weight
 from pyelevator.errors import LimitExceeded, MalformedMessage, ProtocolError
 
 
@@ -181,6 +181,13 @@ def _unpacked(frame: bytes, limits: Limits, texts: bool, **maps: Any) -> Any:
 def _any_map(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
     """Return a map with any keys; only strings are compared, as a peer could choose many others of one hash."""
     return {key if type(key) is bytes or type(key) is str else MapKey(key): value for key, value in pairs}
+
+
+def may_hold_strings(frame: bytes, count: int, limits: Limits) -> bool:
+    """Return whether a reply may certainly hold an array of so many strings, whatever is counted of it."""
+    size = len(frame)
+    weight = (STRING + STRING // 2) * count + size
+    return size <= limits.frame_bytes and count <= limits.elements and weight <= _memory(limits, size, reply=True)
 
 
 def _unreadable(error: Exception, limits: Limits, size: int) -> ProtocolError:

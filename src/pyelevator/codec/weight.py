@@ -24,7 +24,7 @@ PAGE: Final = 4 << 20
 
 _LIGHTEST: Final = 16  # what there is but once, like short strings: its places in a list and in what is made of that
 _ATOM: Final = 40  # a number with its place in a list; nothing, true and false are the same to be quick
-_STRING: Final = 56  # beside its bytes, with its place in a list
+STRING: Final = 56  # beside its bytes, with its place in a list
 _ARRAY: Final = 72  # with its place in a list; the places of its elements count there
 _MAP: Final = 72
 _FIRST_ENTRIES: Final = 184  # what a map takes more as soon as it has any
@@ -43,12 +43,12 @@ def _fixed() -> list[int]:
 
 def _weights() -> list[int]:
     """First byte -> what a token of fixed size weighs."""
-    small, strings = [_LIGHTEST] * 128, [_LIGHTEST] * 2 + [_STRING + length for length in range(2, 32)]
+    small, strings = [_LIGHTEST] * 128, [_LIGHTEST] * 2 + [STRING + length for length in range(2, 32)]
     weights = [*small, *[0] * 32, *strings, *[_ATOM] * 32, *[_LIGHTEST] * 32]
     for first in (0xC0, 0xC2, 0xC3):
         weights[first] = _LIGHTEST
     for first in range(0xD4, 0xD9):
-        weights[first] = 3 * _STRING
+        weights[first] = 3 * STRING
     return weights
 
 
@@ -165,7 +165,7 @@ def _token(frame: Bytes, first: int, at: int) -> tuple[int, int, int]:
         raise MalformedMessage("not a msgpack value: it has a byte that means nothing")
     length = int.from_bytes(frame[at + 1 : at + 1 + width], "big")
     extension = first in _EXTENSIONS
-    return 1 + width + extension + length, 0, _STRING * (3 if extension else 1) + length
+    return 1 + width + extension + length, 0, STRING * (3 if extension else 1) + length
 
 
 def _of_map(count: int) -> int:
@@ -185,16 +185,16 @@ class Tally:
     @property
     def elements(self) -> int:
         """How many there may be in one array."""
-        return self._most // _STRING
+        return self._most // STRING
 
     def array(self, items: list[object]) -> list[object]:
         """Count an array; it stays as it is."""
-        self._count(_ARRAY + _STRING * len(items))
+        self._count(_ARRAY + STRING * len(items))
         return items
 
     def map(self, items: dict[object, object]) -> dict[object, object]:
         """Count a map."""
-        self._count(_of_map(len(items)) + 2 * _STRING * len(items))
+        self._count(_of_map(len(items)) + 2 * STRING * len(items))
         return items
 
     def _count(self, weight: int) -> None:

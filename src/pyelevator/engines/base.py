@@ -13,6 +13,7 @@ from pyelevator.commands import BatchOp, RepairReport
 from pyelevator.engines.catalog_store import CatalogStore
 from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import CursorExpired, DatabaseUnavailable, ErrorCode, OutcomeUnknown, WriteConflict
+from pyelevator.messages import PackedRows, RowLayout
 from pyelevator.monitoring import EngineStats
 from pyelevator.reports import BackupReport
 
@@ -195,8 +196,27 @@ def chunks_of(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
     return keys.chunks(_CHUNK) if isinstance(keys, CheckedSequence) else (keys,)
 
 
+@frozen
+class PackedValues:
+    """The values of many keys, packed.
+
+    Attributes:
+        rows: the values, nil for those that are missing; None if they are more bytes than was allowed.
+        missing: how many are missing.
+    """
+
+    rows: PackedRows | None
+    missing: int
+
+
 class ReadView(ABC):
-    """Reads of an engine as it is now, or of a snapshot."""
+    """Reads of an engine as it is now, or of a snapshot.
+
+    Attributes:
+        packs_values: whether ``pack_values`` may return something.
+    """
+
+    packs_values: ClassVar[bool] = False
 
     @abstractmethod
     def get(self, key: bytes) -> bytes | None:
@@ -229,6 +249,27 @@ class ReadView(ABC):
         """
         for batch in batched(keys):
             yield self.multi_get(batch, fill_cache=fill_cache)
+
+    def pack_values(
+        self,
+        keys: Sequence[bytes],  # noqa: ARG002
+        layout: RowLayout,  # noqa: ARG002
+        max_bytes: int,  # noqa: ARG002
+        *,
+        fill_cache: bool = False,  # noqa: ARG002
+    ) -> PackedValues | None:
+        """Return the values packed, in the order of the keys and all as of one moment; None if it cannot, as here.
+
+        Args:
+            keys: in any order; duplicates are fine.
+            layout: how strings are packed.
+            max_bytes: of all values.
+            fill_cache: as of ``multi_get``.
+
+        Raises:
+            EngineError: one of them could not be read.
+        """
+        return None
 
     @abstractmethod
     def scan(self, bounds: Bounds) -> Iterator[Any]:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, Self, TypeAlias
 
+from pyelevator.messages import PackedRows, RowLayout
+
 Chunk: TypeAlias = tuple[list[Any], int]
 """Some rows, and how many bytes they have."""
 
@@ -30,6 +32,14 @@ class ChunkedScan:
             target_bytes: the row that reaches this size is the last one.
         """
         return self._take(islice(self._rows, max_rows), target_bytes)
+
+    def packer(self, layout: RowLayout) -> Callable[[int, int], tuple[PackedRows, int]] | None:  # noqa: ARG002
+        """Return a function like ``read`` whose rows are packed already; None if there is none, as here.
+
+        Args:
+            layout: how rows are packed.
+        """
+        return None
 
     def close(self) -> None:
         """Release the rows, so that a generator of them ends; closing twice is fine.

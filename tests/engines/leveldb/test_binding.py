@@ -39,7 +39,7 @@ def test_a_server_on_leveldb_has_one_binding_in_its_process(tmp_path):
     program = (
         "import sys; from pyelevator.application import Application\n"
         "Application.on_leveldb(sys.argv[1]).close()\n"
-        "print(len({'plyvel', 'plyvel_next'} & set(sys.modules)))"
+        "print(len({'plyvel', 'plyvel_next', 'pyelevator_native.leveldb'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"

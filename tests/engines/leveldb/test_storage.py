@@ -98,6 +98,7 @@ def read(storage, path):
 
 
 def test_without_a_binding_the_extra_is_named(monkeypatch):
+    monkeypatch.setenv("PYELEVATOR_NATIVE", "0")
     for name in DISTRIBUTIONS:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(
@@ -410,7 +411,7 @@ def picked(engine, keys):
 @pytest.mark.parametrize("step", [1, 2, 9, 400])
 def test_point_reads_and_one_iterator_find_the_same_values(spread, monkeypatch, far, step):
     engine, model = spread
-    monkeypatch.setattr("pyelevator.engines.leveldb.reader._SCAN_MAX_GAP", far)
+    monkeypatch.setattr("pyelevator.engines.leveldb.reader.SCAN_MAX_GAP", far)
     keys = [b"", *(b"%04d" % i for i in range(0, 1000, step)), b"9999", b"zz"]
     assert picked(engine, keys) == [model.get(key) for key in keys]
 
@@ -419,7 +420,7 @@ def test_point_reads_and_one_iterator_find_the_same_values(spread, monkeypatch, 
 @pytest.mark.parametrize("start", [100, 20_000])
 @pytest.mark.parametrize("step", [1, 7])
 def test_picking_from_a_damaged_block_says_so(storage, filled, monkeypatch, far, start, step):
-    monkeypatch.setattr("pyelevator.engines.leveldb.reader._SCAN_MAX_GAP", far)
+    monkeypatch.setattr("pyelevator.engines.leveldb.reader.SCAN_MAX_GAP", far)
     table = files(filled, "*.ldb")[0]
     content = bytearray(table.read_bytes())
     content[start : start + 100] = b"\0" * 100

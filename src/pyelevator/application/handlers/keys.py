@@ -55,8 +55,25 @@ def multi_get(engine: Engine, command: MGet, request: Request[Any], context: Con
     count, limit = len(command.keys), context.policy.max_range
     if count > limit:
         raise WrongValue(f"an MGET of {count:,} keys is over the limit of {limit:,}; split it")
+    packed = _pack_values(engine, command, request, context)
+    if packed is not None:
+        return packed
     values = _read_values(engine, command, context)
     return Response(values, Status.SUCCESS if is_complete(values) else Status.WARNING, id=request.id)
+
+
+def _pack_values(engine: Engine, command: MGet, request: Request[Any], context: Context) -> Response | None:
+    """Return the response with values that the engine has packed; None if it does not."""
+    if request.row_sink is None or not engine.packs_values:
+        return None
+    sink, limit = request.row_sink(), context.policy.max_range_bytes
+    packed = engine.pack_values(command.keys, sink.layout, limit, fill_cache=command.fill_cache)
+    if packed is None:
+        return None
+    if packed.rows is None:
+        check_values_size(limit + 1, context)
+    sink.extend(packed.rows)
+    return Response(sink, Status.WARNING if packed.missing else Status.SUCCESS, id=request.id)
 
 
 def _read_values(engine: Engine, command: MGet, context: Context) -> list[bytes | None]:

@@ -1,5 +1,6 @@
 """Handlers of RANGE and SLICE: a response has all rows, or those up to a limit, or one page of a snapshot."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final
 
@@ -18,6 +19,12 @@ _MAX_PAGE_ROWS: Final = 25_000
 
 _CHUNK_BYTES: Final = 256 << 10
 """About how many bytes of rows are Python objects before the request's own row sink has packed them."""
+
+
+_PACKED_ROWS: Final = 1 << 15
+"""Rows of a chunk that the engine packs: meanwhile other threads have Python, and each time it waits for them."""
+
+_PACKED_BYTES: Final = 1 << 20
 
 
 @frozen
@@ -178,9 +185,10 @@ def _collect(scan: ChunkedScan, max_rows: int, max_bytes: int, request: Request[
     remaining = budget = max(max_bytes, 1)
     with scan:
         rows = request.row_sink() if request.row_sink else CheckpointedRows(cooperation)
+        read, most_rows, most_bytes = _reader(scan, rows)
         while remaining > 0 and len(rows) < max_rows:
-            chunk_rows, chunk_bytes = min(CHUNK_ROWS, max_rows - len(rows)), min(remaining, _CHUNK_BYTES)
-            chunk, size = scan.read(chunk_rows, chunk_bytes)
+            chunk_rows, chunk_bytes = min(most_rows, max_rows - len(rows)), min(remaining, most_bytes)
+            chunk, size = read(chunk_rows, chunk_bytes)
             rows.extend(chunk)
             remaining -= size
             if len(chunk) < chunk_rows and size < chunk_bytes:
@@ -188,6 +196,14 @@ def _collect(scan: ChunkedScan, max_rows: int, max_bytes: int, request: Request[
             cooperation.checkpoint()
         further, _ = scan.read(1, 1)
     return ScanResult(rows, budget - remaining, bool(further))
+
+
+def _reader(scan: ChunkedScan, rows: Any) -> tuple[Callable[[int, int], Any], int, int]:
+    """Return what reads chunks of a scan, and how many rows and bytes to read at once."""
+    if isinstance(rows, list):
+        return scan.read, CHUNK_ROWS, _CHUNK_BYTES
+    pack = scan.packer(rows.layout)
+    return (scan.read, CHUNK_ROWS, _CHUNK_BYTES) if pack is None else (pack, _PACKED_ROWS, _PACKED_BYTES)
 
 
 def _check_limit(more: bool, context: Context) -> None:

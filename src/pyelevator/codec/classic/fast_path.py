@@ -17,7 +17,7 @@ from pyelevator.codec.classic.payloads import ENCODERS, SINGLE_VALUE_PREFIX
 from pyelevator.codec.classic.row_packer import RowPacker
 from pyelevator.codec.elements import packed_args
 from pyelevator.codec.packing import RAW, Extension, pack, unpack
-from pyelevator.commands import COMMANDS, Command, Keyed, PayloadKind, Range, Slice
+from pyelevator.commands import COMMANDS, Command, Keyed, MGet, PayloadKind, Range, Slice
 from pyelevator.messages import Request, Response
 
 META_PREFIX: Final = b"\x82" + pack({"compression": False})[1:] + pack("id")
@@ -82,7 +82,7 @@ _Builder: TypeAlias = tuple[Callable[[list[Any]], Command[Any]], type[RowPacker]
 _BUILDERS: Final[Mapping[bytes, _Builder]] = {
     _request_prefix(verb).removesuffix(META_PREFIX): (
         _keyed_builder(kind) if issubclass(kind, Keyed) else _builder(kind, ARGUMENTS[verb]),
-        RowPacker if kind in _SCANS else None,
+        RowPacker if kind in _SCANS or kind is MGet else None,
     )
     for verb, kind in COMMANDS.items()
     if kind.payload_kind in _CONTENT or kind in _SCANS

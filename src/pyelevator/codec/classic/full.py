@@ -14,15 +14,23 @@ from pyelevator.arguments import kind_of
 from pyelevator.codec import lz4
 from pyelevator.codec.base import Codec, Frames, Reply
 from pyelevator.codec.classic.arguments import ARGUMENTS, BY_WIRE_VERB, array_of, build_command, extras_of, map_of
-from pyelevator.codec.classic.payloads import DECODERS, ENCODERS, cursor_of, decode_outcomes, decode_page, message_of
+from pyelevator.codec.classic.payloads import (
+    DECODERS,
+    ENCODERS,
+    cursor_of,
+    decode_outcomes,
+    decode_page,
+    message_of,
+    native_page_decoder,
+)
 from pyelevator.codec.classic.row_packer import BinPagePacker, BinRowPacker, PagePacker, RowPacker
 from pyelevator.codec.elements import PackedElements, packed_args
 from pyelevator.codec.gc_pause import gc_paused
 from pyelevator.codec.outline import classic_message, classic_outline, meta_of
-from pyelevator.codec.packing import BIN, RAW, Packing, check_size, pack, unpack
+from pyelevator.codec.packing import BIN, RAW, Packing, check_size, may_hold_strings, pack, unpack
 from pyelevator.codec.values import check_portable, error_code, reply_status, text, unknown_command
 from pyelevator.codec.weight import LIGHT
-from pyelevator.commands import PIPELINED, Command, DbCreate, PayloadKind, Pipeline, Range, Slice
+from pyelevator.commands import PIPELINED, Command, DbCreate, MGet, PayloadKind, Pipeline, Range, Slice
 from pyelevator.errors import Id, MalformedMessage, ProtocolError
 from pyelevator.messages import LazyPage, Request, Response, Status
 
@@ -162,14 +170,28 @@ class FullClassicCodec(Codec):
     def _decode_page(self, header: dict[Any, Any], content: bytes, *, texts: bool = False) -> list[list[Any]]:
         """Read the pairs of a page, which must be those that its header spoke of."""
         count, last = header[b"page"]
-        found = self._content(content, header, texts=texts)
-        if type(found) is not dict:
-            raise MalformedMessage(f"the content of a reply is a map, not {kind_of(found)}")
-        with gc_paused(len(content)):
-            pairs = decode_page(found.get("datas" if texts else b"datas"), str if texts else bytes)
+        pairs = self._decode_plain_page(header, content, texts)
+        if pairs is None:
+            found = self._content(content, header, texts=texts)
+            if type(found) is not dict:
+                raise MalformedMessage(f"the content of a reply is a map, not {kind_of(found)}")
+            with gc_paused(len(content)):
+                pairs = decode_page(found.get("datas" if texts else b"datas"), str if texts else bytes)
         if len(pairs) != count or pairs[-1][0] != (text(last) if texts else last):
             raise MalformedMessage("the answer holds another page than its header says")
         return pairs
+
+    def _decode_plain_page(self, header: dict[Any, Any], content: bytes, texts: bool) -> list[list[Any]] | None:
+        """Read a page by the native decoder; None without one, and for what it leaves to the full way, as any error."""
+        decode, count = native_page_decoder(), header[b"page"][0]
+        if (
+            decode is None
+            or header.get(b"compression") is True
+            or not may_hold_strings(content, 2 * count, self.limits)
+        ):
+            return None
+        with gc_paused(len(content)):
+            return decode(content, count, texts)
 
     def _payload(self, content: Any, command: Command[Any]) -> Any:
         if type(content) is not dict:
@@ -186,9 +208,9 @@ class FullClassicCodec(Codec):
 
 def _row_packer_for(command: Any, bin: bool) -> type[RowPacker] | None:
     """Choose what packs the rows of a command's answer."""
-    if not isinstance(command, (Range, Slice)):
+    if not isinstance(command, (Range, Slice, MGet)):
         return None
-    if command.payload_kind is PayloadKind.PAIRS and command.max_bytes is not None:
+    if command.payload_kind is PayloadKind.PAIRS and getattr(command, "max_bytes", None) is not None:
         return BinPagePacker if bin else PagePacker
     return BinRowPacker if bin else RowPacker
 

@@ -1,6 +1,7 @@
 """How the classic dialect writes and reads the content of answers, by the kinds of their payloads."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import chain
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pyelevator.codec.values import error_code, reply_status, scalar, scalar_val
 from pyelevator.commands import PayloadKind
 from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Response, Status
+from pyelevator.native import load_native
 
 SINGLE_VALUE_PREFIX: Final = CONTENT_PREFIX + b"\x91"
 """What the content of an answer with one value begins with."""
@@ -78,7 +80,7 @@ class _Encoders:
 
     def _rows(self, payload: Any) -> bytes:
         if isinstance(payload, RowPacker):
-            return payload.finish()
+            return payload.finish()  # type: ignore[no-any-return]
         return self._pack_array(payload, "datas") if isinstance(payload, list) else self._bare(payload)
 
     def _passed_on(self, payload: Any) -> bytes:
@@ -93,7 +95,7 @@ class _Encoders:
     def page(self, pairs: Any) -> bytes:
         """Return the content of a page of pairs."""
         if isinstance(pairs, PagePacker):
-            return pairs.finish()
+            return pairs.finish()  # type: ignore[no-any-return]
         return self._pack_array(list(chain.from_iterable(pairs)), "datas")
 
 
@@ -129,6 +131,13 @@ def decode_page(datas: Any, kind: type) -> list[list[Any]]:
         raise MalformedMessage("the page holds something else than pairs of strings")
     each = iter(items)
     return list(map(list, zip(each, each, strict=True)))
+
+
+@cache
+def native_page_decoder() -> Callable[[Any, int, bool], list[list[Any]] | None] | None:
+    """Return what decodes a page without msgpack, where it is installed (see ``pyelevator_native.pages``)."""
+    pages = load_native("pages")
+    return None if pages is None else pages.decode_page
 
 
 def _all_pairs(rows: list[list[Any]]) -> bool:

@@ -10,11 +10,15 @@ from typing import Any, ClassVar, Final
 from msgpack import Packer
 
 from pyelevator.codec.packing import BIN, RAW, Packing
+from pyelevator.messages import PackedRows, RowLayout
 
 CONTENT_PREFIX: Final = b"\x81" + RAW.pack("datas")
 """What the content of an answer in the classic dialect begins with."""
 
 _HEADERS: Final = Packer()
+
+_HEAD: Final = len(CONTENT_PREFIX) + 5
+"""Bytes that are left for what stands before the rows, which is known when all of them are there."""
 
 
 class RowPacker:
@@ -26,16 +30,26 @@ class RowPacker:
     """
 
     def __init__(self) -> None:
-        self._chunks: list[Any] = []
+        self._frame = bytearray(_HEAD)
         self._count = 0
         self._last: Any = None
 
-    def extend(self, rows: Sequence[Any]) -> None:
-        """Add some rows."""
-        if rows:
-            self._chunks.append(self._packed(rows))
-            self._count += len(rows)
+    def extend(self, rows: Sequence[Any] | PackedRows) -> None:
+        """Add some rows; those that are packed have to be in the ``layout`` of this one."""
+        if not rows:
+            return
+        if isinstance(rows, PackedRows):
+            self._frame += rows.data
+            self._last = (rows.last_key,)
+        else:
+            self._frame += self._packed(rows)
             self._last = rows[-1]
+        self._count += len(rows)
+
+    @property
+    def layout(self) -> RowLayout:
+        """How the rows are packed."""
+        return RowLayout(flat=self._items == 2, bin=self.packing is BIN)
 
     def __len__(self) -> int:
         return self._count
@@ -45,9 +59,11 @@ class RowPacker:
             raise IndexError("only the last row is at hand")
         return self._last
 
-    def finish(self) -> bytes:
-        """Return the content frame of an answer with these rows."""
-        return b"".join((CONTENT_PREFIX, _HEADERS.pack_array_header(self._count * self._items), *self._chunks))
+    def finish(self) -> Any:
+        """Return the content frame of an answer with these rows (a memoryview: nothing is copied)."""
+        head = CONTENT_PREFIX + _HEADERS.pack_array_header(self._count * self._items)
+        self._frame[_HEAD - len(head) : _HEAD] = head
+        return memoryview(self._frame)[_HEAD - len(head) :]
 
     _items: ClassVar[int] = 1
     """Of the array, for each row."""

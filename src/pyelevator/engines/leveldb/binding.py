@@ -7,9 +7,15 @@ from types import ModuleType
 from typing import Final
 
 from pyelevator.errors import MissingExtra
+from pyelevator.native import is_native_forced, load_native
 
 DISTRIBUTIONS: Final[Mapping[str, str]] = {"plyvel": "plyvel", "plyvel_next": "plyvel-next"}
 """Import name -> name on PyPI."""
+
+_NATIVE: Final = "pyelevator_native.leveldb"
+
+LIBRARIES: Final = frozenset({*DISTRIBUTIONS, _NATIVE.partition(".")[0]})
+"""Packages whose errors are LevelDB's."""
 
 LAST_KEY: Final = b"\xff" * 65536
 """A key after all others, for all practical purposes: without bounds plyvel 1.5.1 compacts nothing."""
@@ -18,6 +24,25 @@ _NEXT_SINCE: Final = (3, 12)
 """The first Python that plyvel-next (2.1.2) has wheels for; plyvel 1.5.1 has them for earlier ones."""
 _NEXT_UNTIL: Final = (3, 15)
 """The first Python that plyvel-next (2.1.2) refuses."""
+
+
+def load_library() -> ModuleType:
+    """Import what opens LevelDBs in this process: ``pyelevator_native.leveldb`` where it is installed, or the binding.
+
+    If a binding is imported already, the program opens databases with it itself, and only that one excludes it from
+    ours. So it is used then.
+
+    Raises:
+        MissingExtra: none is installed.
+    """
+    is_loaded = any(map(sys.modules.get, DISTRIBUTIONS))
+    native = None if is_loaded and not is_native_forced() else load_native("leveldb")
+    return native or load_binding()
+
+
+def is_native(library: ModuleType) -> bool:
+    """Return whether that is what ``load_library`` has imported."""
+    return library.__name__ == _NATIVE
 
 
 def load_binding() -> ModuleType:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from pyelevator.commands import PUT, BatchOp
 from pyelevator.engines.base import (
@@ -57,7 +57,10 @@ class LevelDbEngine(LevelDbReader, Engine):
 
     Attributes:
         rows: the pairs that were read with ``fill_cache=True``.
+        view_class: reads a snapshot.
     """
+
+    view_class: ClassVar[type[LevelDbReader]] = LevelDbReader
 
     def __init__(
         self,
@@ -149,7 +152,7 @@ class LevelDbEngine(LevelDbReader, Engine):
     def snapshot(self) -> ReadView:
         with self._errors:
             snapshot = self._source.snapshot()
-            return LevelDbReader(snapshot, self._errors, self._verify, self._approximate_size, self._check_tables)
+            return self.view_class(snapshot, self._errors, self._verify, self._approximate_size, self._check_tables)
 
     def compact(self) -> None:
         with self._errors:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from pyelevator.engines.base import EngineDamaged, EngineError, EngineFileError, EngineForeign
-from pyelevator.engines.leveldb.binding import DISTRIBUTIONS
+from pyelevator.engines.leveldb.binding import LIBRARIES
 
 _FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
     ("already held by process", EngineError, "{path} is open already"),
@@ -73,4 +73,4 @@ class ErrorTranslator:
 
 def is_backend_error(error: BaseException) -> bool:
     """Return True for OSError, errors of LevelDB's binding (not imported here), and its RuntimeError if closed."""
-    return isinstance(error, (OSError, RuntimeError)) or type(error).__module__.partition(".")[0] in DISTRIBUTIONS
+    return isinstance(error, (OSError, RuntimeError)) or type(error).__module__.partition(".")[0] in LIBRARIES

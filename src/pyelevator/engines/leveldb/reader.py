@@ -21,7 +21,7 @@ from pyelevator.engines.base import Bounds, EngineFileError, ReadView, batched
 from pyelevator.engines.chunks import Chunk, ChunkedScan
 from pyelevator.engines.leveldb.errors import ErrorTranslator, is_backend_error
 
-_SCAN_MAX_GAP: Final = 4096
+SCAN_MAX_GAP: Final = 4096
 """Bytes of files between keys; above it, point reads are cheaper than an iterator (see benchmarks/spread.py)."""
 
 _ATTEMPTS: Final = 8
@@ -102,7 +102,7 @@ class LevelDbReader(ReadView):
         if not keys:
             return
         with self._errors:
-            if self._approximate_size(keys[0], keys[-1]) > _SCAN_MAX_GAP * len(keys):
+            if self._approximate_size(keys[0], keys[-1]) > SCAN_MAX_GAP * len(keys):
                 for batch in batched(keys):
                     yield self._point_read(batch, fill_cache)
             else:

@@ -13,12 +13,13 @@ from typing import Any, Final, Self
 from pyelevator.commands import RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
 from pyelevator.engines.leveldb import directory as directories
-from pyelevator.engines.leveldb.binding import load_binding
+from pyelevator.engines.leveldb.binding import is_native, load_library
 from pyelevator.engines.leveldb.directory_handle import DirectoryHandle
 from pyelevator.engines.leveldb.engine import LevelDbEngine
 from pyelevator.engines.leveldb.errors import ErrorTranslator
 from pyelevator.engines.leveldb.inspection import inspect
 from pyelevator.engines.leveldb.lock import DirectoryLock
+from pyelevator.engines.leveldb.native import NativeEngine
 from pyelevator.engines.leveldb.repair import RepairLibrary, repair
 from pyelevator.engines.leveldb.write_buffers import WriteBuffers
 from pyelevator.engines.options import OPTION_NAMES, WRITE_BUFFERS_BYTES, check_options, describe_unknown_option
@@ -63,7 +64,8 @@ class LevelDbStorage(Storage):
         if unknown := describe_unknown_option(default_options or ()):
             raise OptionValueError(unknown)
         self._defaults = {"paranoid_checks": True} | check_options(default_options or {})
-        self._plyvel: Any = load_binding()
+        self._library: Any = load_library()
+        self._engine = NativeEngine if is_native(self._library) else LevelDbEngine
         self._row_cache = row_cache
         self.write_buffers = WriteBuffers(write_buffers)
         self._confined_to: tuple[str, ...] | None = None
@@ -112,7 +114,7 @@ class LevelDbStorage(Storage):
             resources.callback(directory.close)
             source, lock = self._open_in(directory.name, {**options, "write_buffer_size": size})
             resources.callback(lock.release)
-            return LevelDbEngine(
+            return self._engine(
                 self._unconfined(),
                 path,
                 source,
@@ -132,7 +134,7 @@ class LevelDbStorage(Storage):
         inspection, lock = directories.lock_and_inspect(name, directories.check_opening)
         try:
             with directories.mark_creation(inspection):
-                return self._plyvel.DB(os.fsencode(name), create_if_missing=True, **options), lock
+                return self._library.DB(os.fsencode(name), create_if_missing=True, **options), lock
         except BaseException:
             lock.release()
             raise
@@ -174,7 +176,7 @@ class LevelDbStorage(Storage):
                 Path(path).rmdir()
 
     def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:
-        library = RepairLibrary(self._plyvel, self._defaults | check_options(options))
+        library = RepairLibrary(self._library, self._defaults | check_options(options))
         check = partial(directories.check_repair, force=force)
         with self._open_directory(path) as name:
             if name is None or not directories.has_database(name):

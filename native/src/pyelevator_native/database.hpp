@@ -1,0 +1,520 @@
+// An open LevelDB, its snapshots and its scans, for callers that hold no lock of Python's.
+//
+// Each object may be used from any thread. Closing a database waits for what is running, and closes its snapshots and
+// scans; what is called afterwards raises Closed. An iterator's status is looked at wherever rows are handed out: what
+// cannot be read is a failure, and never missing.
+#pragma once
+
+#include <leveldb/cache.h>
+#include <leveldb/db.h>
+#include <leveldb/filter_policy.h>
+#include <leveldb/iterator.h>
+#include <leveldb/options.h>
+#include <leveldb/write_batch.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <optional>
+#include <shared_mutex>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "msgpack.hpp"
+
+namespace elevator {
+
+inline leveldb::Slice slice(std::string_view text) { return leveldb::Slice(text.data(), text.size()); }
+inline std::string_view view(const leveldb::Slice& slice) { return std::string_view(slice.data(), slice.size()); }
+
+// A failure of LevelDB's, with its own text.
+struct Failure : std::runtime_error {
+  explicit Failure(const leveldb::Status& status)
+      : std::runtime_error(status.ToString()), corruption(status.IsCorruption()), io(status.IsIOError() || status.IsNotFound()) {}
+  bool corruption;
+  bool io;
+};
+
+struct Closed : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+inline void check(const leveldb::Status& status) {
+  if (!status.ok()) throw Failure(status);
+}
+
+class Database;
+
+// What is closed together with its database: LevelDB must not close before.
+class Child {
+ public:
+  explicit Child(std::shared_ptr<Database> database);
+  virtual ~Child() = default;
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  void close();
+
+ protected:
+  friend class Database;
+  friend class Scan;
+  virtual void release() = 0;  // with `mutex_` held
+
+  // Called when the object is complete, while the database is in use, and before the object is destroyed.
+  void attach();
+  void detach();
+
+  std::shared_ptr<Database> database_;
+  std::mutex mutex_;
+  bool closed_ = false;
+};
+
+class Database : public std::enable_shared_from_this<Database> {
+ public:
+  // `cache` bytes of blocks, `bits` of a bloom filter for each key; 0 for LevelDB's own cache, and for no filter.
+  Database(const std::string& path, leveldb::Options options, size_t cache, int bits) {
+    if (cache != 0) cache_.reset(leveldb::NewLRUCache(cache));
+    if (bits > 0) filter_.reset(leveldb::NewBloomFilterPolicy(bits));
+    options.block_cache = cache_.get();
+    options.filter_policy = filter_.get();
+    leveldb::DB* opened = nullptr;
+    check(leveldb::DB::Open(options, path, &opened));
+    db_.reset(opened);
+  }
+
+  ~Database() { close(); }
+
+  // The database for one use: closing waits for its end.
+  class Use {
+   public:
+    explicit Use(Database& database) : lock_(database.mutex_, std::defer_lock) {
+      if (!database.closing_) lock_.lock();  // or those who come would keep close() waiting for ever
+      db_ = lock_ ? database.db_.get() : nullptr;
+      if (db_ == nullptr) throw Closed("the database is closed");
+    }
+    leveldb::DB* operator->() const { return db_; }
+
+   private:
+    std::shared_lock<std::shared_mutex> lock_;
+    leveldb::DB* db_ = nullptr;
+  };
+
+  Use use() { return Use(*this); }
+
+  bool closed() const { return closing_; }
+
+  void close() {
+    closing_ = true;
+    std::unique_lock<std::shared_mutex> lock(mutex_);
+    if (db_ == nullptr) return;
+    {
+      std::lock_guard<std::mutex> guard(children_mutex_);
+      for (Child* child : children_) {
+        std::lock_guard<std::mutex> one(child->mutex_);
+        if (!child->closed_) child->release();
+        child->closed_ = true;
+      }
+      children_.clear();
+    }
+    db_.reset();
+  }
+
+  void write(leveldb::WriteBatch* batch, bool sync) {
+    leveldb::WriteOptions options;
+    options.sync = sync;
+    check(use()->Write(options, batch));
+  }
+
+ private:
+  friend class Child;
+  friend class Snapshot;
+  friend class Scan;
+
+  std::shared_mutex mutex_;
+  std::atomic<bool> closing_{false};
+  std::mutex children_mutex_;
+  std::unordered_set<Child*> children_;
+  std::unique_ptr<leveldb::Cache> cache_;
+  std::unique_ptr<const leveldb::FilterPolicy> filter_;
+  std::unique_ptr<leveldb::DB> db_;
+};
+
+inline Child::Child(std::shared_ptr<Database> database) : database_(std::move(database)) {}
+
+inline void Child::attach() {
+  std::lock_guard<std::mutex> guard(database_->children_mutex_);
+  database_->children_.insert(this);
+}
+
+inline void Child::close() {
+  std::shared_lock<std::shared_mutex> open(database_->mutex_);  // before its own mutex, as Database::close does
+  std::lock_guard<std::mutex> guard(mutex_);
+  if (!closed_) release();
+  closed_ = true;
+}
+
+inline void Child::detach() {
+  close();
+  std::lock_guard<std::mutex> guard(database_->children_mutex_);
+  database_->children_.erase(this);
+}
+
+class Snapshot : public Child {
+ public:
+  explicit Snapshot(std::shared_ptr<Database> database) : Child(std::move(database)) {
+    auto db = database_->use();
+    snapshot_ = db->GetSnapshot();
+    attach();
+  }
+  ~Snapshot() override { detach(); }
+
+ private:
+  friend class Source;
+  void release() override {
+    if (snapshot_ != nullptr) database_->db_->ReleaseSnapshot(snapshot_);
+    snapshot_ = nullptr;
+  }
+  const leveldb::Snapshot* snapshot_ = nullptr;
+};
+
+struct ReadOptions {
+  bool fill_cache = true;
+  bool verify = false;
+};
+
+// Where is read from: a database as it is now, or a snapshot of it.
+class Source {
+ public:
+  Source() = default;
+  explicit Source(std::shared_ptr<Database> database) : database(std::move(database)) {}
+  Source(std::shared_ptr<Database> database, std::shared_ptr<Snapshot> snapshot)
+      : database(std::move(database)), snapshot(std::move(snapshot)) {}
+
+  // Calls `work(db, options)`, during which neither the database nor the snapshot is closed.
+  template <typename Work>
+  auto with(const ReadOptions& given, Work work) const {
+    auto db = database->use();
+    leveldb::ReadOptions options;
+    options.fill_cache = given.fill_cache;
+    options.verify_checksums = given.verify;
+    if (!snapshot) return work(db, options);
+    std::lock_guard<std::mutex> guard(snapshot->mutex_);
+    if (snapshot->closed_) throw Closed("the snapshot is closed");
+    options.snapshot = snapshot->snapshot_;
+    return work(db, options);
+  }
+
+  std::shared_ptr<Database> database;
+  std::shared_ptr<Snapshot> snapshot;
+};
+
+inline bool get(const Source& source, std::string_view key, const ReadOptions& given, std::string* value) {
+  const leveldb::Status status = source.with(
+      given, [&](auto& db, const leveldb::ReadOptions& options) { return db->Get(options, slice(key), value); });
+  if (status.IsNotFound()) return false;
+  check(status);
+  return true;
+}
+
+// The pairs of a scan: from `start` to `stop`, or without an end; the last one itself only with `include_stop`.
+struct Bounds {
+  std::optional<std::string> start;
+  std::optional<std::string> stop;
+  bool include_stop = true;
+  bool reverse = false;
+};
+
+// Rows that were packed, or counted.
+struct Packed {
+  std::string data;
+  size_t last_at = 0;    // where in it the key of the last row begins, if rows have keys
+  size_t last_size = 0;
+  size_t count = 0;
+  size_t size = 0;       // bytes of the parts
+};
+
+class Scan : public Child {
+ public:
+  Scan(const Source& source, Bounds bounds, const ReadOptions& given) : Child(source.database), bounds_(std::move(bounds)) {
+    source.with(given, [&](auto& db, const leveldb::ReadOptions& options) {
+      try {
+        iterator_.reset(db->NewIterator(options));
+        begin();
+      } catch (...) {
+        iterator_.reset();  // before the database may be closed
+        throw;
+      }
+      attach();
+      return true;
+    });
+  }
+  ~Scan() override { detach(); }
+
+  // Hands each row to `row(key, value)`, until there are `rows` of them, or `bytes` of `parts`, or no more.
+  // Afterwards none was left out: a failure is thrown, and thrown again whenever this is called.
+  template <typename Row>
+  void take(size_t rows, size_t bytes, bool key, bool value, Packed* taken, Row row) {
+    const Database::Use open(*database_);
+    std::lock_guard<std::mutex> guard(mutex_);
+    if (closed_ || !iterator_) throw Closed("the scan is closed");
+    for (; taken->count < rows && !at_end_; step()) {
+      const leveldb::Slice found = iterator_->key();
+      const leveldb::Slice content = value ? iterator_->value() : leveldb::Slice();
+      row(view(found), view(content));
+      taken->size += (key ? found.size() : 0) + content.size();
+      ++taken->count;
+      if (taken->size >= bytes) {
+        step();
+        break;
+      }
+    }
+    check(iterator_->status());
+  }
+
+  bool at_end() {
+    std::lock_guard<std::mutex> guard(mutex_);
+    return at_end_;
+  }
+
+ private:
+  void release() override { iterator_.reset(); }
+
+  void begin() {
+    if (bounds_.reverse) {
+      if (!bounds_.stop) {
+        iterator_->SeekToLast();
+      } else {
+        iterator_->Seek(*bounds_.stop);
+        if (!iterator_->Valid()) {
+          check(iterator_->status());
+          iterator_->SeekToLast();
+        } else if (!(bounds_.include_stop && iterator_->key() == slice(*bounds_.stop))) {
+          iterator_->Prev();
+        }
+      }
+    } else if (bounds_.start) {
+      iterator_->Seek(*bounds_.start);
+    } else {
+      iterator_->SeekToFirst();
+    }
+    look();
+    check(iterator_->status());
+  }
+
+  void step() {
+    if (bounds_.reverse) iterator_->Prev(); else iterator_->Next();
+    look();
+  }
+
+  void look() {
+    at_end_ = !iterator_->Valid();
+    if (at_end_) return;
+    const leveldb::Slice key = iterator_->key();
+    if (bounds_.reverse) {
+      at_end_ = bounds_.start && key.compare(*bounds_.start) < 0;
+    } else if (bounds_.stop) {
+      const int order = key.compare(*bounds_.stop);
+      at_end_ = order > 0 || (order == 0 && !bounds_.include_stop);
+    }
+  }
+
+  Bounds bounds_;
+  std::unique_ptr<leveldb::Iterator> iterator_;
+  bool at_end_ = false;
+};
+
+// Packs the next rows.
+inline void pack_rows(Scan& scan, const Layout& layout, size_t rows, size_t bytes, Packed* packed) {
+  const bool nested = layout.key && layout.value && !layout.flat;
+  std::string& out = packed->data;
+  scan.take(rows, bytes, layout.key, layout.value, packed, [&](std::string_view key, std::string_view value) {
+    if (nested) out.push_back('\x92');
+    if (layout.key) {
+      put_string(out, key.data(), key.size(), layout.bin);
+      packed->last_at = out.size() - key.size();
+      packed->last_size = key.size();
+    }
+    if (layout.value) put_string(out, value.data(), value.size(), layout.bin);
+    if (!layout.key && !layout.value) put_nil(out);
+  });
+}
+
+// Sizes of the parts of a row that lie next to one another.
+struct Row {
+  size_t key_size;
+  size_t value_size;
+};
+
+// Takes the next rows without packing them.
+inline void take_rows(Scan& scan, const Layout& parts, size_t rows, size_t bytes, Packed* taken, std::vector<Row>* sizes) {
+  scan.take(rows, bytes, parts.key, parts.value, taken, [&](std::string_view key, std::string_view value) {
+    if (parts.key) taken->data.append(key);
+    if (parts.value) taken->data.append(value);
+    sizes->push_back(Row{parts.key ? key.size() : 0, value.size()});
+  });
+}
+
+// Counts the rows that are left, at most so many.
+inline size_t count_rows(Scan& scan, size_t most) {
+  Packed counted;
+  scan.take(most, SIZE_MAX, false, false, &counted, [](std::string_view, std::string_view) {});
+  return counted.count;
+}
+
+// The values of many keys, in the order of the keys, as they were at one moment.
+struct Values {
+  std::string data;     // as msgpack
+  size_t count = 0;
+  size_t missing = 0;
+  size_t size = 0;      // bytes of the values
+  bool over = false;    // reading ended, as there were more than `most` bytes
+  bool by_points = false;
+};
+
+// Reads values of keys that are near one another with one iterator, which reads a block once for all of its keys; of
+// keys that have blocks of their own by point reads, which end where they find the key.
+class MultiGet {
+ public:
+  MultiGet(const Source& source, const ReadOptions& given, std::vector<std::string_view> keys, ptrdiff_t gap)
+      : keys_(std::move(keys)), order_(keys_.size()), found_(keys_.size()) {
+    std::iota(order_.begin(), order_.end(), size_t{0});
+    std::sort(order_.begin(), order_.end(), [this](size_t one, size_t other) { return keys_[one] < keys_[other]; });
+    if (keys_.empty()) return;
+    source.with(given, [&](auto& db, leveldb::ReadOptions options) {
+      const leveldb::Range range(slice(keys_[order_.front()]), slice(keys_[order_.back()]));
+      uint64_t between = 0;
+      db->GetApproximateSizes(&range, 1, &between);
+      points_ = gap < 0 || between > static_cast<uint64_t>(gap) * keys_.size();
+      return true;
+    });
+  }
+
+  void read(const Source& source, const ReadOptions& given, size_t most, Values* values) {
+    values->by_points = points_;
+    source.with(given, [&](auto& db, leveldb::ReadOptions options) {
+      const bool own = options.snapshot == nullptr;
+      if (own) options.snapshot = db->GetSnapshot();
+      try {
+        if (points_) read_points(db, options, most, values); else seek(db, options, most, values);
+      } catch (...) {
+        if (own) db->ReleaseSnapshot(options.snapshot);
+        throw;
+      }
+      if (own) db->ReleaseSnapshot(options.snapshot);
+      return true;
+    });
+    values->count = keys_.size();
+  }
+
+  size_t count() const { return found_.size(); }
+  bool exists(size_t index) const { return found_[index].exists; }
+  std::string_view value(size_t index) const { return std::string_view(values_).substr(found_[index].at, found_[index].size); }
+
+  // Packs the values, unless they were too much.
+  void write(bool bin, Values* values) const {
+    if (values->over) return;
+    values->data.reserve(values->size + 5 * found_.size());
+    for (const Place& place : found_) {
+      if (place.exists) {
+        put_string(values->data, values_.data() + place.at, place.size, bin);
+      } else {
+        put_nil(values->data);
+        ++values->missing;
+      }
+    }
+  }
+
+ private:
+  struct Place {
+    size_t at = 0;
+    size_t size = 0;
+    bool exists = false;
+  };
+
+  // Calls `look(key, place)` for each key once, in order; false from it ends that.
+  template <typename Look>
+  void each(size_t most, Values* values, Look look) {
+    for (size_t i = 0; i < order_.size(); ++i) {
+      const size_t index = order_[i];
+      if (i != 0 && keys_[order_[i - 1]] == keys_[index]) {
+        found_[index] = found_[order_[i - 1]];
+      } else {
+        look(keys_[index], &found_[index]);
+      }
+      values->size += found_[index].size;
+      if (values->size > most) {
+        values->over = true;
+        return;
+      }
+    }
+  }
+
+  template <typename Db>
+  void read_points(Db& db, const leveldb::ReadOptions& options, size_t most, Values* values) {
+    std::string value;
+    each(most, values, [&](std::string_view key, Place* place) {
+      const leveldb::Status status = db->Get(options, slice(key), &value);
+      if (status.IsNotFound()) return;
+      check(status);
+      keep(value.data(), value.size(), place);
+    });
+  }
+
+  template <typename Db>
+  void seek(Db& db, const leveldb::ReadOptions& options, size_t most, Values* values) {
+    const std::unique_ptr<leveldb::Iterator> iterator(db->NewIterator(options));
+    each(most, values, [&](std::string_view key, Place* place) {
+      iterator->Seek(slice(key));
+      if (iterator->Valid()) {
+        if (iterator->key() == slice(key)) keep(iterator->value().data(), iterator->value().size(), place);
+      } else {
+        check(iterator->status());
+      }
+    });
+    check(iterator->status());
+  }
+
+  void keep(const char* data, size_t size, Place* place) {
+    *place = Place{values_.size(), size, true};
+    values_.append(data, size);
+  }
+
+  std::vector<std::string_view> keys_;
+  std::vector<size_t> order_;
+  std::vector<Place> found_;
+  std::string values_;
+  bool points_ = false;
+};
+
+// The strings that lie next to one another; false where there is anything else.
+inline bool read_strings(const char* data, size_t size, size_t count, std::vector<std::string_view>* found) {
+  Reader reader(data, size);
+  found->reserve(std::min(count, size));
+  for (; count != 0; --count) {
+    std::string_view one;
+    if (!reader.string(&one)) return false;
+    found->push_back(one);
+  }
+  return reader.done();
+}
+
+// Adds packed operations to a batch; false, with some of them added, where there is anything else.
+inline bool read_operations(const char* data, size_t size, size_t count, leveldb::WriteBatch* batch) {
+  Reader reader(data, size);
+  Operation operation;
+  for (; count != 0; --count) {
+    if (!read_operation(reader, &operation)) return false;
+    if (operation.put) batch->Put(slice(operation.key), slice(operation.value));
+    else batch->Delete(slice(operation.key));
+  }
+  return reader.done();
+}
+
+}  // namespace elevator

@@ -1,0 +1,46 @@
+"""The modules of ``pyelevator-native``, which do bulk work in C++ where that package is installed."""
+
+import logging
+import os
+from importlib import import_module
+from types import ModuleType
+from typing import Final
+
+from pyelevator.errors import MissingExtra
+
+VARIABLE: Final = "PYELEVATOR_NATIVE"
+"""The environment variable that decides: 0 uses none of them, 1 insists on them."""
+
+_log: Final = logging.getLogger("pyelevator.native")
+
+
+def load_native(name: str) -> ModuleType | None:
+    """Import a module of ``pyelevator-native``.
+
+    Args:
+        name: ``leveldb`` or ``pages``.
+
+    Returns:
+        None if it is not installed, or not wanted.
+
+    Raises:
+        MissingExtra: it is insisted on, and not installed.
+    """
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted == "0":
+        return None
+    try:
+        return import_module(f"pyelevator_native.{name}")
+    except ImportError as error:
+        if wanted == "1":
+            raise MissingExtra(
+                f"{VARIABLE}=1 asks for pyelevator-native, which is not installed ({error}); build it with: make native"
+            ) from error
+        if not isinstance(error, ModuleNotFoundError):
+            _log.warning("pyelevator-native is installed and cannot be used: %s", error)
+        return None
+
+
+def is_native_forced() -> bool:
+    """Return whether it is to be used even beside another binding of LevelDB in this process."""
+    return os.environ.get(VARIABLE) == "1"
