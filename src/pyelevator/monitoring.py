@@ -199,6 +199,7 @@ class EngineStats:
         levels: of a LevelDB, those with tables.
         properties: of the engine, by name: ``leveldb.stats``...
         cache: its cache of rows.
+        library: that reads and writes it: ``plyvel``, ``plyvel-next`` or ``native``; empty if there is none.
     """
 
     size: int = field(default=0, converter=int)
@@ -206,6 +207,7 @@ class EngineStats:
     levels: tuple[LevelStats, ...] = _parts(LevelStats)
     properties: Mapping[str, str] = _mapping(str)
     cache: CacheStats = _part(CacheStats)
+    library: str = field(default="", converter=str)
 
 
 @frozen

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from pyelevator import native
+from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb.binding import load_binding, load_library
 from pyelevator.errors import MissingExtra
 from pyelevator.testing.servers import ServerProcess
@@ -60,3 +61,10 @@ def test_the_first_line_of_a_server_says_whether_it_uses_it(tmp_path, monkeypatc
     monkeypatch.setenv("PYELEVATOR_NATIVE", wanted)
     with ServerProcess(data=tmp_path) as server:
         assert server.output.partition("\n")[0].endswith(f"data {tmp_path}, {said}")
+
+
+@pytest.mark.parametrize(("wanted", "name"), [("0", load_binding().__name__.replace("_", "-")), ("1", "native")])
+def test_stats_say_which_library_reads_a_database(tmp_path, monkeypatch, wanted, name):
+    monkeypatch.setenv("PYELEVATOR_NATIVE", wanted)
+    with LevelDbStorage().open(str(tmp_path / "db"), {}) as engine:
+        assert engine.stats().library == name

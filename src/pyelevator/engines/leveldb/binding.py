@@ -45,6 +45,16 @@ def is_native(library: ModuleType) -> bool:
     return library.__name__ == _NATIVE
 
 
+def library_name(source: object) -> str:
+    """Return the short name of the library that has opened a database.
+
+    Args:
+        source: the library's database.
+    """
+    package = type(source).__module__.partition(".")[0]
+    return DISTRIBUTIONS.get(package, "native")
+
+
 def load_binding() -> ModuleType:
     """Import this process's binding.
 

@@ -17,7 +17,7 @@ from pyelevator.engines.base import (
     Storage,
 )
 from pyelevator.engines.leveldb import backup as backups
-from pyelevator.engines.leveldb.binding import LAST_KEY
+from pyelevator.engines.leveldb.binding import LAST_KEY, library_name
 from pyelevator.engines.leveldb.directory import data_files, file_size
 from pyelevator.engines.leveldb.directory_handle import DirectoryHandle
 from pyelevator.engines.leveldb.errors import ErrorTranslator
@@ -177,6 +177,7 @@ class LevelDbEngine(LevelDbReader, Engine):
                 levels=tuple(parse_levels(properties)),
                 properties=properties,
                 cache=self.rows.stats(),
+                library=library_name(self._source),
             )
 
     def backup(self, path: str) -> BackupReport:
