@@ -115,6 +115,7 @@ def test_a_test_is_slow_by_its_directory(request):
         "engines",
         "fuzz",
         "integration",
+        "native",
         "proxy",
         "server",
         "testing",

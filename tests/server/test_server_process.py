@@ -57,7 +57,8 @@ def test_what_was_answered_survives_a_kill(raw, tmp_path):
         assert get(raw(process.urls[0]), "k") == b"v"
 
 
-def test_it_announces_where_it_serves_what(tmp_path):
+def test_it_announces_where_it_serves_what(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYELEVATOR_NATIVE", "0")  # with the extension, the line says so
     data, ipc = tmp_path / "data", f"ipc://{tmp_path}/socket"
     with ServerProcess(data, binds=[ANY_PORT, ipc]) as process:
         assert re.fullmatch(
