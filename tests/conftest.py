@@ -32,6 +32,7 @@ SLOW = [
     "codec/classic/test_fast_path.py",
     "codec/test_weight.py",
     "conformance",
+    "console",
     "docs",
     "dumps/test_commands.py",
     "engines/leveldb/test_damage_matrix.py",
@@ -55,3 +56,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if any(item.path.is_relative_to(path) for path in slow):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_addoption(parser):
+    """Say where pictures go."""
+    parser.addoption("--screenshots", action="store_true", help="write the pictures of the console into docs/pictures")

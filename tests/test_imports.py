@@ -23,7 +23,7 @@ ROWS = [
     {"transports"},
     {"auth"},
     {"client", "server", "proxy"},
-    {"config", "dumps", "loadtest"},
+    {"config", "console", "dumps", "loadtest"},
     {"cli", "testing"},
     {"__main__"},
 ]
@@ -38,6 +38,8 @@ OWNERS = {
     "psycopg": {"engines"},
     "pyelevator_native": {"native"},
     "click": {"cli", "__main__"},
+    "starlette": {"console"},
+    "uvicorn": {"console"},
     "rich": {"cli"},
     "hypothesis": {"testing"},
     "pytest": {"testing"},

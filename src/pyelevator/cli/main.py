@@ -14,6 +14,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Programs": {
         "serve": "serve:serve",
         "proxy": "proxy:proxy",
+        "console": "console:console",
     },
     "Keys and values": dict.fromkeys(("get", "put", "delete", "exists", "mget", "range", "slice", "batch"), _CALLS),
     "Databases": dict.fromkeys(("databases", "create", "drop", "forget", "mount", "unmount", "repair"), _CALLS),

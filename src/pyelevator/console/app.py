@@ -1,0 +1,132 @@
+"""The Starlette application: the page, and the JSON that its modules ask for.
+
+Keys are texts with escapes everywhere (see ``escapes``); values are texts in one of the ``formats``.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from attrs import asdict
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from pyelevator.console.backend import Backend
+from pyelevator.console.edits import convert, delete, put
+from pyelevator.console.escapes import escape, unescape
+from pyelevator.console.prefixes import PrefixScans
+from pyelevator.console.scanning import scan_report, start_scan, stop_scan
+from pyelevator.console.web import backend_of, on_error, only_with_write, page_size, required, show
+from pyelevator.errors import ElevatorError
+
+_STATIC: Final = Path(__file__).with_name("static")
+
+
+async def session(request: Request) -> Response:
+    """Say what the page has to know of this console."""
+    backend = backend_of(request)
+    return JSONResponse(
+        {
+            "csrf": request.scope["csrf_token"],
+            "write": backend.write,
+            "url": backend.url,
+            "database": backend.default_database,
+        }
+    )
+
+
+async def databases(request: Request) -> Response:
+    """List the databases."""
+    found = await backend_of(request).databases()
+    return JSONResponse({"databases": [{"name": each} if isinstance(each, str) else asdict(each) for each in found]})
+
+
+async def stats(request: Request) -> Response:
+    """Give what the server says about itself."""
+    return JSONResponse((await backend_of(request).stats()).to_dict())
+
+
+async def keys(request: Request) -> Response:
+    """List a page of keys: from the key ``from`` on, or those before ``before`` (empty for the end)."""
+    query = request.query_params
+    prefix, count = unescape(query.get("prefix", "")), page_size(query.get("count", "100"))
+    database = required(query, "db")
+    if "before" in query:
+        end = unescape(query["before"]) or None
+        page = await backend_of(request).page_before(database, prefix, end, count)
+    else:
+        page = await backend_of(request).page(database, prefix, unescape(query.get("from", "")), count)
+    return JSONResponse(
+        {
+            "keys": [escape(key) for key in page.keys],
+            "has_previous": page.has_previous,
+            "has_next": page.has_next,
+        }
+    )
+
+
+async def value(request: Request) -> Response:
+    """Show the value of a key, in the formats that fit it."""
+    query = request.query_params
+    key = unescape(required(query, "key"))
+    found = await backend_of(request).read(required(query, "db"), key)
+    return JSONResponse(show(key, found), 404 if found is None else 200)
+
+
+async def download(request: Request) -> Response:
+    """Give a value as a file."""
+    query = request.query_params
+    key = unescape(required(query, "key"))
+    found = await backend_of(request).read(required(query, "db"), key)
+    if found is None:
+        return JSONResponse(show(key, None), 404)
+    disposition = f"attachment; filename*=UTF-8''{quote(escape(key), safe='')}"
+    return Response(found, media_type="application/octet-stream", headers={"Content-Disposition": disposition})
+
+
+async def index(_: Request) -> Response:
+    """Give the page."""
+    return FileResponse(_STATIC / "index.html")
+
+
+ROUTES: Final = (
+    Route("/", index),
+    Route("/api/session", session),
+    Route("/api/databases", databases),
+    Route("/api/stats", stats),
+    Route("/api/keys", keys),
+    Route("/api/value", value),
+    Route("/api/value", only_with_write(put), methods=["PUT"]),
+    Route("/api/value", only_with_write(delete), methods=["DELETE"]),
+    Route("/api/download", download),
+    Route("/api/convert", convert, methods=["POST"]),
+    Route("/api/scans", scan_report),
+    Route("/api/scans", start_scan, methods=["POST"]),
+    Route("/api/scans", stop_scan, methods=["DELETE"]),
+    Mount("/static", StaticFiles(directory=_STATIC)),
+)
+
+
+def make_app(backend: Backend) -> Starlette:
+    """Return the application, without what protects it (``security``).
+
+    Args:
+        backend: the server behind it; closed at the end.
+    """
+
+    scans = PrefixScans()
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await scans.close()
+        await backend.close()
+
+    app = Starlette(routes=ROUTES, exception_handlers={ElevatorError: on_error}, lifespan=lifespan)
+    app.state.backend, app.state.scans = backend, scans
+    return app

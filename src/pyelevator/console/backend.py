@@ -1,0 +1,189 @@
+"""What the console asks of the server: one client for each database that somebody looks at, evicted when unused."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from attrs import frozen
+
+from pyelevator.arguments import MISSING
+from pyelevator.client.aio import AsyncElevator, AsyncWriteBatch
+from pyelevator.commands import Stats
+from pyelevator.errors import CheckFailed, KeyNotFound, PermissionDenied, UnknownCommand, UsageError
+from pyelevator.flows import Flow, Forward
+from pyelevator.interceptors import read_only
+from pyelevator.messages import Request, Response
+from pyelevator.monitoring import DatabaseStats, ServerStats
+from pyelevator.transports import parse_url
+from pyelevator.transports.url import shown
+
+MAX_CLIENTS: Final = 64
+
+
+def digest_of(value: bytes) -> str:
+    """Return what tells one value of a key from another."""
+    return hashlib.sha256(value).hexdigest()
+
+
+@frozen
+class KeyPage:
+    """A page of keys.
+
+    Attributes:
+        keys: in ascending order.
+        has_previous, has_next: there are keys before and after it.
+    """
+
+    keys: list[bytes]
+    has_previous: bool
+    has_next: bool
+
+
+_FIGURES: Final = (Stats,)
+"""What takes admin access and changes nothing."""
+
+
+def look_only(request: Request[Any], forward: Forward) -> Flow[Response]:
+    """Refuse what changes something, as ``read_only`` does, but let the figures of a server through."""
+    return (yield from (forward(request) if isinstance(request.command, _FIGURES) else read_only(request, forward)))
+
+
+class Backend:
+    """The server behind a console.
+
+    Args:
+        url: of the server.
+        options: further arguments of ``from_url``.
+        write: False sends nothing that writes.
+
+    Attributes:
+        url: of the server, without what belongs to the client.
+        write: as given.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any], *, write: bool) -> None:
+        self.url: Final = shown(url)
+        self.write: Final = write
+        self._url = url
+        interceptors = (*options.get("interceptors", ()), *(() if write else (look_only,)))
+        self._options = {**options, "interceptors": interceptors, "encoding": None}
+        self._clients: OrderedDict[str, AsyncElevator[bytes]] = OrderedDict()
+        self._server = self.make_client(None)
+        self.default_database: Final = parse_url(url).options.get("db_name") or "default"
+
+    def make_client(self, database: str | None) -> AsyncElevator[bytes]:
+        """Return a new client; None is for what needs no database."""
+        target = {} if database is None else {"db_name": database}
+        client: AsyncElevator[bytes] = AsyncElevator.from_url(
+            self._url, **{**self._options, **target, "auto_connect": database is not None}
+        )
+        return client
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in (self._server, *self._clients.values()):
+            await client.disconnect()
+
+    async def client(self, database: str) -> AsyncElevator[bytes]:
+        """Return the client of a database."""
+        if database not in self._clients:
+            self._clients[database] = self.make_client(database)
+        self._clients.move_to_end(database)
+        while len(self._clients) > MAX_CLIENTS:
+            _, unused = self._clients.popitem(last=False)
+            await unused.disconnect()
+        return self._clients[database]
+
+    async def databases(self) -> list[DatabaseStats | str]:
+        """Return what the server says of each database: at least its name.
+
+        Figures take admin access, and a server that knows STATS.
+        """
+        names = await self._server.listdb()
+        try:
+            known = {each.name: each for each in (await self.stats()).databases}
+        except (PermissionDenied, UnknownCommand, UsageError):
+            known = {}
+        return [known.get(name, name) for name in names]
+
+    async def stats(self) -> ServerStats:
+        """Return what the server says about itself."""
+        return await self._server.stats()
+
+    async def page(self, database: str, prefix: bytes, start: bytes, count: int) -> KeyPage:
+        """Return the first keys from ``start`` on.
+
+        Args:
+            database: its name.
+            prefix: of the keys.
+            start: the first key that may be among them.
+            count: of keys, at most; one more is read, and one before them.
+        """
+        client = await self.client(database)
+        keys = await client.Slice(max(start, prefix), count + 1, include_value=False, prefix=prefix)
+        return KeyPage(keys[:count], await self._has_before(client, prefix, start), len(keys) > count)
+
+    async def page_before(self, database: str, prefix: bytes, end: bytes | None, count: int) -> KeyPage:
+        """Return the last keys before ``end``.
+
+        Args:
+            database, prefix, count: as in :meth:`page`.
+            end: the key after the last one; None for the end.
+        """
+        client = await self.client(database)
+        keys = await self._down(client, prefix, end, count + 1)
+        has_next = end is not None and bool(await client.Slice(end, 1, include_value=False, prefix=prefix))
+        return KeyPage(keys[:count][::-1], len(keys) > count, has_next)
+
+    async def _has_before(self, client: AsyncElevator[bytes], prefix: bytes, start: bytes) -> bool:
+        """Return whether there are keys before ``start``; of an old server, whether there may be."""
+        try:
+            return start > prefix and bool(await self._down(client, prefix, start, 1))
+        except UsageError:
+            return True
+
+    async def _down(self, client: AsyncElevator[bytes], prefix: bytes, end: bytes | None, count: int) -> list[bytes]:
+        """Return keys before ``end``, from the last one down."""
+        keys = await client.Slice(end, count + 1, include_value=False, prefix=prefix, reverse=True)
+        return [key for key in keys if key != end][:count]
+
+    async def read(self, database: str, key: bytes) -> bytes | None:
+        """Return the value of a key, or None."""
+        try:
+            return await (await self.client(database)).Get(key)
+        except KeyNotFound:
+            return None
+
+    async def replace(self, database: str, key: bytes, expected: bytes | None, value: bytes) -> bool:
+        """Set the value of a key if it is still the expected one; None expects none.
+
+        Returns:
+            False if it is another one by now; nothing was written.
+        """
+        batch = (await self.client(database)).WriteBatch()
+        batch.Check(key, MISSING if expected is None else expected)
+        batch.Put(key, value)
+        return await _is_written(batch)
+
+    async def delete(self, database: str, key: bytes, expected: bytes) -> bool:
+        """Delete a key if its value is still the expected one.
+
+        Returns:
+            As :meth:`replace`.
+        """
+        batch = (await self.client(database)).WriteBatch()
+        batch.Check(key, expected)
+        batch.Delete(key)
+        return await _is_written(batch)
+
+
+async def _is_written(batch: AsyncWriteBatch[bytes]) -> bool:
+    """Write a batch; False says that a check in it does not hold."""
+    try:
+        await batch.Write()
+    except CheckFailed:
+        return False
+    finally:
+        batch.Clear()
+    return True

@@ -1,0 +1,269 @@
+"""The biggest prefixes of a database: a scan that counts all keys and reads the values of a sample of them."""
+
+import asyncio
+import heapq
+import logging
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+from attrs import define, field
+
+from pyelevator.client.aio import AsyncElevator
+from pyelevator.console.escapes import escape
+from pyelevator.errors import ElevatorError, UsageError, WrongValue
+
+DEFAULT_SEPARATORS: Final = b":/|"
+PAGE: Final = 2000
+SAMPLE: Final = 16
+"""Values of a page that are read."""
+
+MAX_GROUPS: Final = 200
+MAX_SCANS: Final = 8
+MAX_RUNNING: Final = 2
+UNWATCHED: Final = 60.0
+"""Seconds after which a scan stops that no page asks about."""
+
+_POSITION_BYTES: Final = 8
+
+_log: Final = logging.getLogger("pyelevator.console")
+
+_Client: TypeAlias = AsyncElevator[bytes]
+
+
+@define
+class Group:
+    """The keys with one prefix.
+
+    Attributes:
+        name: the prefix; None for the keys without a separator.
+        keys: how many there are.
+        key_bytes: of all of them together.
+        sampled: how many of their values were read.
+        sampled_bytes: of those.
+    """
+
+    name: bytes | None
+    keys: int = 0
+    key_bytes: int = 0
+    sampled: int = 0
+    sampled_bytes: int = 0
+
+    def add(self, other: "Group") -> None:
+        """Count the keys of another group, too."""
+        self.keys += other.keys
+        self.key_bytes += other.key_bytes
+        self.sampled += other.sampled
+        self.sampled_bytes += other.sampled_bytes
+
+    def estimate(self, mean: float) -> int:
+        """Return about how many bytes its keys and values have.
+
+        Args:
+            mean: bytes of a value, where none of this group was read.
+        """
+        return round(self.key_bytes + self.keys * (self.sampled_bytes / self.sampled if self.sampled else mean))
+
+
+class Fraction:
+    """How far a key is on the way between two others, as if the keys were spread evenly.
+
+    Args:
+        first, last: the keys.
+    """
+
+    def __init__(self, first: bytes, last: bytes) -> None:
+        common = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
+        self._start = min(len(first), len(last)) if common is None else common
+        self._first, self._last = self._number(first), self._number(last)
+
+    def __call__(self, key: bytes) -> float:
+        """Return the fraction, from 0 to 1."""
+        length = self._last - self._first
+        return min(1.0, max(0.0, (self._number(key) - self._first) / length)) if length else 1.0
+
+    def _number(self, key: bytes) -> int:
+        part = key[self._start : self._start + _POSITION_BYTES]
+        return int.from_bytes(part.ljust(_POSITION_BYTES, b"\0"), "big")
+
+
+@define
+class PrefixScan:
+    """A scan of the keys with a prefix, by what comes up to the first separator behind it.
+
+    Attributes:
+        database: that is scanned.
+        prefix: of the keys.
+        separators: the bytes that end a prefix.
+        state: ``running``, ``done``, ``stopped`` or ``failed``.
+        error: why it failed.
+        fraction: about how far it is, from 0 to 1; None if that is not known.
+        total: of all keys so far.
+        watched_at: when somebody asked about it last, by the event loop's time.
+    """
+
+    database: str
+    prefix: bytes
+    separators: bytes
+    id: str = field(factory=lambda: secrets.token_urlsafe(8))
+    state: str = "running"
+    error: str | None = None
+    fraction: float | None = 0.0
+    total: Group = field(factory=lambda: Group(None))
+    watched_at: float = 0.0
+    _finished: list[tuple[int, bytes, Group]] = field(factory=list)
+    _rest: Group = field(factory=lambda: Group(None))
+    _groups: int = 0
+    _current: Group | None = None
+    _alone: Group = field(factory=lambda: Group(None))
+
+    async def run(self, client: _Client) -> None:
+        """Scan to the end, and close the client."""
+        self.watched_at = asyncio.get_running_loop().time()
+        try:
+            await self._scan(client)
+        except ElevatorError as error:
+            self.state, self.error = "failed", str(error)
+        except asyncio.CancelledError:
+            self.state = "stopped"
+        except Exception:  # noqa: BLE001 - a task's error would be seen by nobody
+            self.state, self.error = "failed", "the scan failed; the console's log says why"
+            _log.exception("a scan failed")
+        finally:
+            await client.disconnect()
+
+    async def _scan(self, client: _Client) -> None:
+        separator = re.compile(b"[" + re.escape(self.separators) + b"]") if self.separators else re.compile(b"(?!)")
+        start, position = self.prefix, None
+        loop = asyncio.get_running_loop()
+        while keys := await client.Slice(start, PAGE, include_value=False, prefix=self.prefix):
+            position = position or await self._position(client, keys[0])
+            self._count(keys, await self._sample(client, keys), separator)
+            start = keys[-1] + b"\0"
+            self.fraction = position(keys[-1]) if position else None
+            if loop.time() - self.watched_at > UNWATCHED:
+                self.state = "stopped"
+                return
+        self.state, self.fraction = "done", 1.0
+
+    async def _position(self, client: _Client, first: bytes) -> Fraction | None:
+        try:
+            last = await client.Slice(None, 1, include_value=False, prefix=self.prefix, reverse=True)
+        except UsageError:  # an old server
+            return None
+        return Fraction(first, last[0] if last else first)
+
+    @staticmethod
+    async def _sample(client: _Client, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """Return the sizes of some values, by their keys."""
+        chosen = keys[:: max(1, -(-len(keys) // SAMPLE))]
+        try:
+            values = await client.MGet(chosen)
+        except WrongValue:  # together they are over the server's limit for an answer
+            values = await client.MGet(chosen[:1])
+        return {key: len(value) for key, value in zip(chosen, values, strict=False) if value is not None}
+
+    def _count(self, keys: Sequence[bytes], sizes: dict[bytes, int], separator: re.Pattern[bytes]) -> None:
+        for key in keys:
+            found = separator.search(key, len(self.prefix))
+            group = self._alone if found is None else self._group(key[: found.end()])
+            size = sizes.get(key)
+            group.add(Group(None, 1, len(key), size is not None, size or 0))
+        self.total.add(Group(None, len(keys), sum(map(len, keys)), len(sizes), sum(sizes.values())))
+
+    def _group(self, name: bytes) -> Group:
+        """Return the group of a prefix; as keys come in order, another one ends the one before."""
+        if self._current is None or self._current.name != name:
+            self._finish()
+            self._groups += 1
+            self._current = Group(name)
+        return self._current
+
+    def _finish(self) -> None:
+        """Keep the group that has ended if it is one of the biggest, or else add it to the rest."""
+        if self._current is None or self._current.name is None:
+            return
+        group = self._current
+        entry = (group.estimate(self._mean()), group.name or b"", group)
+        if len(self._finished) < MAX_GROUPS:
+            heapq.heappush(self._finished, entry)
+        else:
+            self._rest.add(heapq.heappushpop(self._finished, entry)[2])
+
+    def _mean(self) -> float:
+        return self.total.sampled_bytes / self.total.sampled if self.total.sampled else 0.0
+
+    def report(self) -> dict[str, Any]:
+        """Return what the page shows of it."""
+        mean = self._mean()
+        groups = [group for _, _, group in self._finished] + ([self._current] if self._current else [])
+        groups.sort(key=lambda group: group.estimate(mean), reverse=True)
+
+        def shown(group: Group) -> dict[str, Any]:
+            name = None if group.name is None else escape(group.name)
+            return {"prefix": name, "keys": group.keys, "bytes": group.estimate(mean), "sampled": group.sampled}
+
+        size = sum(group.estimate(mean) for group in (*groups, self._alone, self._rest))
+        return {
+            "id": self.id,
+            "database": self.database,
+            "prefix": escape(self.prefix),
+            "state": self.state,
+            "error": self.error,
+            "fraction": self.fraction,
+            "groups": [shown(group) for group in groups],
+            "group_count": self._groups,
+            "without_separator": shown(self._alone),
+            "smaller": shown(self._rest),
+            "total": {**shown(self.total), "bytes": size},
+        }
+
+
+class PrefixScans:
+    """The scans of a console."""
+
+    def __init__(self) -> None:
+        self._scans: OrderedDict[str, PrefixScan] = OrderedDict()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, client: _Client, scan: PrefixScan) -> PrefixScan:
+        """Start a scan.
+
+        Raises:
+            UsageError: as many as may are running.
+        """
+        if len(self._tasks) >= MAX_RUNNING:
+            raise UsageError(f"{MAX_RUNNING} scans are running; stop one, or wait for its end")
+        self._scans[scan.id] = scan
+        while len(self._scans) > MAX_SCANS:
+            self._scans.popitem(last=False)
+        task = asyncio.get_running_loop().create_task(scan.run(client))
+        self._tasks[scan.id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(scan.id))
+        return scan
+
+    def get(self, scan_id: str) -> PrefixScan:
+        """Return a scan, and note that somebody watches it.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if scan_id not in self._scans:
+            raise UsageError("there is no such scan any more; start it again")
+        scan = self._scans[scan_id]
+        scan.watched_at = asyncio.get_running_loop().time()
+        return scan
+
+    async def stop(self, scan_id: str) -> None:
+        """Stop a scan, and wait for its end."""
+        task = self._tasks.get(scan_id)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def close(self) -> None:
+        """Stop all scans."""
+        for scan_id in list(self._tasks):
+            await self.stop(scan_id)

@@ -1,0 +1,195 @@
+"""What stands in front of every page of the console: who may ask, from where, and what a page may do in the browser.
+
+- The ``Host`` header names an address, ``localhost`` or a host that was allowed, so that no other web site can make a
+  browser ask under its own name (DNS rebinding).
+- The first request brings the token of the printed URL, and gets a cookie for it; all others bring the cookie.
+- What changes something brings the CSRF token of its session in a header, and comes from the console's own pages.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+from collections.abc import Collection
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY: Final = 8 << 20
+SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS: Final = {
+    "Content-Security-Policy": _POLICY,
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""Of every response."""
+
+
+class Sessions:
+    """The secrets of a console: its token, and the cookies and CSRF tokens that it has made.
+
+    Attributes:
+        token: in the URL that is printed at the start.
+    """
+
+    def __init__(self) -> None:
+        self.token: Final = secrets.token_urlsafe(32)
+        self._key = secrets.token_bytes(32)
+
+    def accepts_token(self, token: str) -> bool:
+        """Return whether a token is the one of the URL."""
+        return hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
+
+    def make_cookie(self) -> str:
+        """Return the cookie of a new session."""
+        name = secrets.token_urlsafe(16)
+        return f"{name}.{self._sign('session', name)}"
+
+    def accepts_cookie(self, cookie: str) -> bool:
+        """Return whether a cookie is one of :meth:`make_cookie`."""
+        name, _, signature = cookie.partition(".")
+        expected = self._sign("session", name)
+        return hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode())
+
+    def csrf_token(self, cookie: str) -> str:
+        """Return the CSRF token of a session."""
+        return self._sign("csrf", cookie)
+
+    def accepts_csrf_token(self, cookie: str, token: str) -> bool:
+        """Return whether a CSRF token is the one of the session."""
+        return hmac.compare_digest(token.encode("utf-8", "replace"), self.csrf_token(cookie).encode())
+
+    def _sign(self, purpose: str, text: str) -> str:
+        message = f"{purpose}:{text}".encode("utf-8", "replace")
+        return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+
+
+class SecurityMiddleware:
+    """An ASGI application that lets through to another one what may pass.
+
+    Args:
+        app: the application behind it.
+        sessions: the secrets.
+        cookie_name: of the session's cookie; cookies do not tell ports apart, so it differs by console.
+        allowed_hosts: names in ``Host`` that are no addresses, beside ``localhost``.
+        loopback_only: of addresses, only those of loopback are its own.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        sessions: Sessions,
+        cookie_name: str,
+        allowed_hosts: Collection[str] = (),
+        *,
+        loopback_only: bool = True,
+    ) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._cookie_name = cookie_name
+        self._loopback_only = loopback_only
+        self._allowed_hosts = frozenset({"localhost", *(host.lower().rstrip(".") for host in allowed_hosts)})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        request = Request(scope, receive)
+        answer = self._refusal_of(request) or self._sign_in(request) or self._refusal_without_session(request)
+        await (answer or self._app)(scope, receive, send_with_headers)
+
+    def _refusal_of(self, request: Request) -> Response | None:
+        """Refuse a request by where it goes to and how long it is."""
+        if not self._is_own_host(request.headers.get("host", "")):
+            return _refuse(request, 403, "this console does not go by that name; open the address that it printed")
+        length = request.headers.get("content-length", "0")
+        if not length.isdecimal() or "transfer-encoding" in request.headers:
+            return _refuse(request, 411, "a request says by Content-Length how long its body is")
+        if int(length) > MAX_BODY:
+            return _refuse(
+                request, 413, f"a request of more than {MAX_BODY:,} bytes; use `elevator put` for such values"
+            )
+        return None
+
+    def _sign_in(self, request: Request) -> Response | None:
+        """Give a cookie for the token, and have the browser forget the URL that holds it."""
+        token = request.query_params.get("token")
+        if request.method != "GET" or request.url.path != "/" or token is None:
+            return None
+        if not self._sessions.accepts_token(token):
+            return _refuse(request, 401, "this link is of another console, or of an earlier start; use the printed one")
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(self._cookie_name, self._sessions.make_cookie(), path="/", httponly=True, samesite="strict")
+        return answer
+
+    def _refusal_without_session(self, request: Request) -> Response | None:
+        cookie = request.cookies.get(self._cookie_name, "")
+        if not self._sessions.accepts_cookie(cookie):
+            return _refuse(request, 401, "open the link that `elevator console` printed when it started")
+        if request.method in SAFE_METHODS:
+            request.scope["csrf_token"] = self._sessions.csrf_token(cookie)
+            return None
+        if not self._is_own_page(request):
+            return _refuse(request, 403, "requests of other sites are refused")
+        if not self._sessions.accepts_csrf_token(cookie, request.headers.get("x-csrf-token", "")):
+            return _refuse(request, 403, "the CSRF token is missing or wrong; reload the page")
+        return None
+
+    def _is_own_host(self, header: str) -> bool:
+        name = _host_of(header)
+        return name in self._allowed_hosts or self._is_own_address(name)
+
+    def _is_own_address(self, name: str) -> bool:
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return address.is_loopback or not self._loopback_only
+
+    @staticmethod
+    def _is_own_page(request: Request) -> bool:
+        """Return whether the browser says that a page of this console asks, or says nothing."""
+        if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            return False
+        origin = request.headers.get("origin")
+        return origin is None or origin.partition("://")[2] == request.headers.get("host")
+
+
+def _host_of(header: str) -> str:
+    """Return the name or the address in a Host header, without the port."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.partition(":")[0].lower().rstrip(".")
+
+
+def _refuse(request: Request, status: int, message: str) -> Response:
+    if request.url.path.startswith("/api/"):
+        return JSONResponse({"error": message}, status)
+    return PlainTextResponse(f"{message}\n", status)
