@@ -1,6 +1,6 @@
 """The application: turns each request into one response."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, Self
 
@@ -8,17 +8,20 @@ from pyelevator.application.catalog import Catalog
 from pyelevator.application.catalog.catalog import UnknownName, UnknownUid
 from pyelevator.application.catalog.store import CatalogError
 from pyelevator.application.context import Context
+from pyelevator.application.errors import failure_response
 from pyelevator.application.handlers import HANDLERS
+from pyelevator.application.handlers.groups import ONE_BY_ONE, read_together, write_together
 from pyelevator.application.handlers.monitoring import server_stats
 from pyelevator.application.policy import Policy
-from pyelevator.engines.base import EngineError
+from pyelevator.engines.base import EngineError, EngineUnavailable
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.engines.urls import open_storage
-from pyelevator.errors import UnknownCommand
+from pyelevator.errors import Id, UnknownCommand
 from pyelevator.messages import Request, Response
 from pyelevator.monitoring import ServerStats
 
 _REMOTE_WORKERS: Final = 24
+_EXPIRED: Final = "the requests before this one took too long, or the database cannot be reached; nothing was done"
 _SHARED_INTERVAL: Final = 0.25
 """Seconds after which the changes of other servers to a shared catalog are looked for."""
 
@@ -135,6 +138,31 @@ class Application:
         except Exception as error:  # noqa: BLE001 - as above
             return self._context.failure(error, request.command, request.id)
 
+    def respond_together(self, requests: Sequence[Request[Any]]) -> list[Response]:
+        """Return the responses to requests of one queue, which may share what they wait for.
+
+        Args:
+            requests: see :func:`pyelevator.application.handlers.groups.queue_for`.
+        """
+        if len(requests) > 1:
+            together = write_together if requests[0].command.writes else read_together
+            try:
+                return together(self.catalog, requests, self._context)
+            except ONE_BY_ONE:
+                pass
+            except Exception as error:  # noqa: BLE001 - every request gets an answer
+                return [self._context.failure(error, request.command, request.id) for request in requests]
+        return [self(request) for request in requests]
+
+    @property
+    def call_timeout(self) -> float | None:
+        """Seconds from a request's arrival to the end of the calls for it; None for any time."""
+        return self.catalog.call_timeout
+
+    def expired(self, request_id: Id | None) -> Response:
+        """Return the response to a request that has waited too long to be executed."""
+        return failure_response(EngineUnavailable(_EXPIRED), request_id)
+
     @property
     def min_workers(self) -> int:
         """The number of threads that a server needs at least, so that calls that wait leave some to others."""
@@ -202,6 +230,9 @@ class ApplicationWrapper(Application):
 
     def try_handle(self, request: Request[Any]) -> Response | None:
         return self._application.try_handle(request)
+
+    def respond_together(self, requests: Sequence[Request[Any]]) -> list[Response]:
+        return [self(request) for request in requests]
 
     def run_maintenance(self) -> None:
         self._application.run_maintenance()

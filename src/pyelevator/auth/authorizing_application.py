@@ -1,7 +1,8 @@
 """Authorization in a server: an application around the application."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -45,6 +46,14 @@ class AuthorizingApplication(ApplicationWrapper):
             return None
         return self._authorize(request, self._application.try_handle, lambda _: None)
 
+    def respond_together(self, requests: Sequence[Request[Any]]) -> list[Response]:
+        if len(requests) == 1:
+            return [self(requests[0])]
+        allowed: list[Request[Any]] = []
+        refusals = [self._authorize(request, partial(_collect, allowed), _no_response) for request in requests]
+        responses = iter(self._application.respond_together(allowed) if allowed else ())
+        return [refusal or next(responses) for refusal in refusals]
+
     def refuses(self, outline: Request[Any]) -> Response | None:
         """Return the refusal of a request of which only the outline is decoded; None if it may be decoded further."""
         return None if self._is_unknown(outline) else self._authorize(outline, _no_response, _no_response)
@@ -81,6 +90,11 @@ class AuthorizingApplication(ApplicationWrapper):
         return collect_responses(
             [self(evolve(request, command=command, id=None)) for command in pipeline.commands], request.id
         )
+
+
+def _collect(allowed: list[Request[Any]], request: Request[Any]) -> Response | None:
+    allowed.append(request)
+    return None
 
 
 def _no_response(_: Request[Any]) -> Response | None:

@@ -452,11 +452,13 @@ class Storage(ABC):
         option_names: every name that an option may have, including older ones; None if that is not known, and so none
             is refused.
         files_per_database: about how many file descriptors an open database holds; 0 for none.
+        call_timeout: seconds that a call takes at most, if that is known; see :mod:`pyelevator.engines.call_deadline`.
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     option_names: ClassVar[frozenset[str] | None] = None
     files_per_database: ClassVar[int] = 0
+    call_timeout: float | None = None
 
     @abstractmethod
     def resolve(self, path: str) -> str:

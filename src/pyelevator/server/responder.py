@@ -77,6 +77,22 @@ class Responder:
         self._monitor.count(request, response)
         return incoming.encode(response)
 
+    def respond_together(self, messages: Sequence[IncomingRequest]) -> list[list[bytes]]:
+        """Return the frames of the responses to requests of one queue."""
+        requests = [incoming.request for incoming in messages if incoming.request is not None]
+        try:
+            responses = self._application.respond_together(requests)
+        except Exception:  # noqa: BLE001 - see above
+            responses = [self._failure(incoming) for incoming in messages]
+        for request, response in zip(requests, responses, strict=True):
+            self._monitor.count(request, response)
+        return [incoming.encode(response) for incoming, response in zip(messages, responses, strict=True)]
+
+    def expire(self, incoming: IncomingRequest) -> list[bytes]:
+        """Return the frames of the response to a request that has waited too long."""
+        request_id = None if incoming.request is None else incoming.request.id
+        return incoming.encode(self._application.expired(request_id))
+
     def _refuse(self, incoming: IncomingRequest) -> list[bytes]:
         self._monitor.refused += 1
         return incoming.encode(incoming.refusal or Response())

@@ -8,9 +8,10 @@ whatever fails, if its sender reads responses at all.
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from math import inf
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final, Self, TypeAlias
@@ -18,11 +19,13 @@ from typing import Final, Self, TypeAlias
 from attrs import evolve
 
 from pyelevator.application import Application, InterceptedApplication
+from pyelevator.application.handlers.groups import QueueSpec, queue_for
 from pyelevator.application.monitor import monitor_of
 from pyelevator.auth import ClientAuth
 from pyelevator.codec import Codec, Limits
 from pyelevator.commands import Access
 from pyelevator.deadlines import Deadline
+from pyelevator.engines.call_deadline import calling_until
 from pyelevator.flows import Interceptor
 from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, TrafficStats
 from pyelevator.protocol import IncomingRequest, RequestDecoder
@@ -31,6 +34,7 @@ from pyelevator.server.observer import RequestObserver
 from pyelevator.server.responder import Responder
 from pyelevator.server.response_budget import ResponseBudget
 from pyelevator.server.scheduler import Job, Scheduler
+from pyelevator.server.work_queues import QueuedJob, WorkQueues
 from pyelevator.transports.listeners import open_listener
 
 _LOG = logging.getLogger("pyelevator.server")
@@ -43,6 +47,12 @@ _FLUSH_INTERVAL: Final = 0.005
 
 _DRAIN_TIMEOUT: Final = 1.0
 """Seconds at the end for clients that do not read their responses."""
+
+_QUEUED_REQUESTS: Final = 256
+"""Requests of one client that may wait for a database, if they do not each take a worker."""
+
+_LEAST: Final = 0.5
+"""The part of the time for a call that a request still has if others before it have used up the rest."""
 
 CompletedJob: TypeAlias = tuple[bytes, Job, list[bytes]]
 """The client, the job, and the frames of the response."""
@@ -109,7 +119,9 @@ class Server:
         monitor.describe = self._describe
         self._observer = RequestObserver(monitor)
         self._responder = Responder(application, RequestDecoder(limits, codecs, refuses), monitor)
-        self._scheduler = Scheduler(workers)
+        self._has_queues = getattr(application, "call_timeout", None) is not None  # not every one waits for a network
+        self._scheduler = Scheduler(_QUEUED_REQUESTS if self._has_queues else workers)
+        self._queues = WorkQueues(self._submit, self._work_together)
         self._workers, self._worker_count = ThreadPoolExecutor(workers, "elevator-worker"), workers
         self._completed: SimpleQueue[CompletedJob | None] = SimpleQueue()
         self._flush_at = 0.0
@@ -275,18 +287,59 @@ class Server:
         """Start the jobs for whose responses there is space."""
         while self._startable and self._budget.can_start(self._running):
             self._running += 1
-            self._workers.submit(self._work, *self._startable.popleft())
+            identity, job = self._startable.popleft()
+            spec = self._queue_for(job.incoming)
+            if spec is None:
+                self._workers.submit(self._work, identity, job)
+            else:
+                self._queues.put(spec, identity, job)
+
+    def _submit(self, run: Callable[[], None]) -> None:
+        self._workers.submit(run)
+
+    def _queue_for(self, incoming: IncomingRequest | None) -> QueueSpec | None:
+        """Return the queue of a request that is decoded, and whose engine waits for a network."""
+        if not self._has_queues or incoming is None or incoming.request is None:
+            return None
+        return queue_for(self._application.catalog, incoming.request)
 
     def _work(self, identity: bytes, job: Job) -> None:
         """Execute a job in a worker, without touching a socket."""
         incoming = job.incoming or self._responder.decode(job.frames, job.peer, identity)
-        if not _is_repeatable(job, incoming):
-            job.frames = ()  # they may be large, as may the response
-        job.incoming = None
-        response = self._responder.respond(incoming)
-        self._observer.observe(incoming, response, monotonic() - job.received_at)
-        self._completed.put((identity, job, response))
+        spec = None if job.incoming is not None else self._queue_for(incoming)
+        if spec is None:
+            _drop_request(job, incoming)
+            self._finish_job(identity, job, incoming, self._responder.respond(incoming))
+            self._listener.wakeup()
+        else:
+            job.incoming = incoming
+            self._queues.put(spec, identity, job)
+
+    def _work_together(self, jobs: Sequence[QueuedJob]) -> None:
+        """Execute the jobs of a queue in a worker; those that have waited too long are refused."""
+        timeout, now = self._application.call_timeout or inf, monotonic()
+        started = [one for one in jobs if now - one[1].received_at < timeout]
+        for identity, job in jobs:
+            incoming = job.incoming
+            if incoming is not None and now - job.received_at >= timeout:
+                self._finish_job(identity, job, incoming, self._responder.expire(incoming))
+        if started:
+            oldest = min([job.received_at for _, job in started])
+            self._respond_together(started, max(oldest + timeout, now + _LEAST * timeout))
         self._listener.wakeup()
+
+    def _respond_together(self, jobs: Sequence[QueuedJob], deadline: float) -> None:
+        messages = [job.incoming for _, job in jobs if job.incoming is not None]
+        for (_, job), incoming in zip(jobs, messages, strict=True):
+            _drop_request(job, incoming)
+        with calling_until(deadline):
+            responses = self._responder.respond_together(messages)
+        for (identity, job), incoming, response in zip(jobs, messages, responses, strict=True):
+            self._finish_job(identity, job, incoming, response)
+
+    def _finish_job(self, identity: bytes, job: Job, incoming: IncomingRequest, frames: list[bytes]) -> None:
+        self._observer.observe(incoming, frames, monotonic() - job.received_at)
+        self._completed.put((identity, job, frames))
 
     # Responses
 
@@ -401,6 +454,13 @@ class Server:
                 previous, drain_deadline = unsent, Deadline.after(_DRAIN_TIMEOUT)
             elif drain_deadline.expired():
                 return
+
+
+def _drop_request(job: Job, incoming: IncomingRequest) -> None:
+    """Let go of a request that is about to be executed, as it may be large; its frames if it is not repeated."""
+    if not _is_repeatable(job, incoming):
+        job.frames = ()
+    job.incoming = None
 
 
 def _is_repeatable(job: Job, incoming: IncomingRequest) -> bool:

@@ -142,6 +142,11 @@ class Catalog:
         """True if the calls of engines may wait for a network."""
         return Capability.REMOTE in self._storage.capabilities
 
+    @property
+    def call_timeout(self) -> float | None:
+        """Seconds that the calls of engines for one request may take; None for any time."""
+        return self._storage.call_timeout
+
     def refresh(self) -> bool:
         """Take over what other servers have changed; return True if that was something.
 

@@ -8,7 +8,6 @@ _BYTEA: Final = 17
 _EMPTY: Final = Struct(">iii").pack(0, 0, _BYTEA)
 _HEADER: Final = Struct(">iiiii")
 _LENGTH: Final = Struct(">i").pack
-_NULL: Final = _LENGTH(-1)
 
 
 def encode_array(items: Sequence[bytes]) -> bytes:
@@ -24,11 +23,3 @@ def encode_array(items: Sequence[bytes]) -> bytes:
     parts[1::2] = map(_LENGTH, map(len, items))
     parts[2::2] = items
     return b"".join(parts)
-
-
-def encode_array_with_nulls(items: Sequence[bytes | None]) -> bytes:
-    """Return a ``bytea[]`` in which None is NULL."""
-    if not items:
-        return _EMPTY
-    encoded = [_NULL if item is None else _LENGTH(len(item)) + item for item in items]
-    return _HEADER.pack(1, 1, _BYTEA, len(items), 1) + b"".join(encoded)

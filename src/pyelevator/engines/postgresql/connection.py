@@ -13,7 +13,7 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from pyelevator.engines.postgresql.binding import Transformer, pq
-from pyelevator.engines.postgresql.errors import LostConnection, error_for
+from pyelevator.engines.postgresql.errors import LostConnection, NothingSent, error_for
 
 _OK: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 _POLLED: Final = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
@@ -115,7 +115,10 @@ class Connection:
         """
         name = self._names.get(sql)
         if name is None:
-            name = self._prepare(sql, until)
+            try:
+                name = self._prepare(sql, until)
+            except LostConnection as error:
+                raise NothingSent(str(error)) from error
         ones = [1] * len(parameters)
         return self._run(lambda: self._pg.exec_prepared(name, parameters, ones, 1), until)
 
@@ -170,7 +173,7 @@ class Connection:
             self._settle(until)
         if self.is_broken or monotonic() >= until:
             self.is_broken = True
-            raise LostConnection("the connection was ended")
+            raise NothingSent("the connection was ended")
         self.deadline = until
         try:
             result = call()
@@ -194,13 +197,13 @@ class Connection:
             while True:
                 while self._pg.is_busy():
                     if not poll.poll(max(0.0, min(until - monotonic(), 3600.0)) * 1000):
-                        raise LostConnection("no answer in time")
+                        raise NothingSent("no answer in time")
                     self._pg.consume_input()
                 if self._pg.get_result() is None:
                     return
         except Exception as error:
             self.is_broken = True
-            raise LostConnection(str(error)) from error
+            raise NothingSent(str(error)) from error
 
     def _on_notice(self, notice: Any) -> None:
         if notice.error_field(pq.DiagnosticField.SOURCE_FUNCTION) == _SYNC_WAIT:

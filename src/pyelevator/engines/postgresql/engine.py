@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from pyelevator.commands import BatchOp
 from pyelevator.engines.base import (
     Bounds,
+    Decision,
     Engine,
     EngineBusy,
     EngineError,
@@ -84,7 +85,13 @@ class PostgreSqlEngine(Engine):
             raise EngineBusy("a write to a cluster always waits")
         changes = Changes.fold(ops)
         if changes.count:
-            self._on_table(lambda table: self._writer.write(table, changes, ()))
+            self._on_table(lambda table: self._writer.write(table, changes))
+
+    def update(self, decide: Callable[[ReadView], Decision[T]], *, sync: bool = False, wait: bool = True) -> T:  # noqa: ARG002
+        self._require_open()
+        if not wait:
+            raise EngineBusy("a write to a cluster always waits")
+        return self._on_table(lambda table: self._writer.update(table, decide))
 
     def snapshot(self) -> ReadView:
         self._require_open()

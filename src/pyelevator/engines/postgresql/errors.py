@@ -20,6 +20,10 @@ class LostConnection(Exception):
     """A connection ended during a call, or could not be opened; the text is the library's, for the log."""
 
 
+class NothingSent(LostConnection):
+    """A connection had ended before the call sent anything."""
+
+
 class MissingRelation(Exception):
     """What the database consists of is not there (any more)."""
 

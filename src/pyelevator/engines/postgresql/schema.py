@@ -54,11 +54,8 @@ BEGIN
     EXECUTE format('CREATE TABLE {schema}.pairs_%s (key bytea PRIMARY KEY, value bytea NOT NULL)', n);
     EXECUTE format($format$
 CREATE FUNCTION {schema}.write_%1$s(
-    the_token uuid, exclusively boolean, deleted bytea[], keys bytea[], new_values bytea[],
-    check_keys bytea[], check_values bytea[], check_kinds bytea
-) RETURNS bytea[] LANGUAGE plpgsql AS $write$
-DECLARE
-    failed bytea[];
+    the_token uuid, exclusively boolean, deleted bytea[], keys bytea[], new_values bytea[]
+) RETURNS void LANGUAGE plpgsql AS $write$
 BEGIN
     IF exclusively THEN
         PERFORM pg_advisory_xact_lock({lock}, %1$s);
@@ -68,18 +65,6 @@ BEGIN
     IF NOT EXISTS (SELECT FROM {schema}.databases WHERE relation = %1$s) THEN
         RAISE EXCEPTION 'the database was dropped' USING ERRCODE = 'EL001';
     END IF;
-    IF check_keys <> '{{}}' THEN
-        SELECT array_agg(c.key ORDER BY c.n) INTO failed
-          FROM unnest(check_keys, check_values) WITH ORDINALITY AS c(key, value, n)
-          LEFT JOIN {schema}.pairs_%1$s AS p ON p.key = c.key
-         WHERE CASE get_byte(check_kinds, (c.n - 1)::integer)
-               WHEN 0 THEN p.value IS DISTINCT FROM c.value
-               WHEN 1 THEN p.key IS NOT NULL
-               ELSE p.key IS NULL END;
-        IF failed IS NOT NULL THEN
-            RETURN failed;
-        END IF;
-    END IF;
     INSERT INTO {schema}.tokens (token) VALUES (the_token);
     IF deleted <> '{{}}' THEN
         DELETE FROM {schema}.pairs_%1$s WHERE key = ANY (deleted);
@@ -88,7 +73,6 @@ BEGIN
         INSERT INTO {schema}.pairs_%1$s SELECT * FROM unnest(keys, new_values)
             ON CONFLICT (key) DO UPDATE SET value = excluded.value;
     END IF;
-    RETURN NULL;
 END $write$
     $format$, n);
 END $add$;

@@ -57,7 +57,7 @@ class PostgreSqlSettings:
 
     endpoints: tuple[bytes, ...]
     schema: str = "elevator"
-    call_timeout: float = 4.0
+    call_timeout: float = 3.0
     pool_size: int = 16
     snapshot_pool_size: int = 8
 

@@ -35,6 +35,7 @@ class PostgreSqlStorage(Storage):
 
     def __init__(self, settings: PostgreSqlSettings) -> None:
         self.client = Client(settings)
+        self.call_timeout = settings.call_timeout
         self.databases = Databases(self.client)
         self._open: set[str] = set()
         self._lock = threading.Lock()

@@ -1,18 +1,20 @@
 """The statements on the pairs of one database."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from pyelevator.engines.postgresql.arrays import encode_array, encode_array_with_nulls
+from pyelevator.engines.postgresql.arrays import encode_array
 from pyelevator.engines.postgresql.changes import MAX_KEY, Changes
 from pyelevator.engines.postgresql.connection import Connection
+from pyelevator.engines.postgresql.schema import lock_class
 
 _GET: Final = "SELECT value FROM {pairs} WHERE key = $1"
 _MULTI_GET: Final = """
 SELECT p.value FROM unnest($1::bytea[]) WITH ORDINALITY AS wanted(key, n) LEFT JOIN {pairs} AS p ON p.key = wanted.key
  ORDER BY wanted.n
 """
-_WRITE: Final = "SELECT {write}($1::uuid, $2::bool, $3, $4, $5, $6, $7, $8)"
+_WRITE: Final = "SELECT {write}($1::uuid, $2::bool, $3, $4, $5)"
+_BEGIN_UPDATE: Final = "BEGIN; SELECT pg_advisory_xact_lock({lock}, {relation})"
 _EXISTS: Final = "SELECT FROM {schema}.databases WHERE relation = {relation}"
 _SIZE: Final = "SELECT pg_total_relation_size('{pairs}')"
 
@@ -35,9 +37,15 @@ class Table:
         self.pairs = f"{schema}.pairs_{relation}"
         self.gone = f"Database {uid} doesn't exist"
         write = f"{schema}.write_{relation}"
-        self._get, self._multi_get, self._write, self._exists, self._size = (
-            sql.format(pairs=self.pairs, write=write, schema=schema, relation=relation).encode()
-            for sql in (_GET, _MULTI_GET, _WRITE, _EXISTS, _SIZE)
+        names = {
+            "pairs": self.pairs,
+            "write": write,
+            "schema": schema,
+            "relation": relation,
+            "lock": lock_class(schema),
+        }
+        self._get, self._multi_get, self._write, self._begin_update, self._exists, self._size = (
+            sql.format(**names).encode() for sql in (_GET, _MULTI_GET, _WRITE, _BEGIN_UPDATE, _EXISTS, _SIZE)
         )
 
     def get(self, connection: Connection, key: bytes, until: float) -> bytes | None:
@@ -54,19 +62,24 @@ class Table:
         return [row[0] for row in connection.rows(result)]
 
     def write(
-        self, connection: Connection, changes: Changes, checks: Sequence[Any], token: bytes, until: float
-    ) -> Sequence[bytes]:
-        """Write all changes if all checks hold; otherwise return the keys of those that do not."""
-        exclusively = b"\1" if checks or changes.needs_exclusion else b"\0"
+        self, connection: Connection, changes: Changes, token: bytes, until: float, *, exclusively: bool = False
+    ) -> None:
+        """Write all changes, in the connection's transaction or in one of their own.
+
+        Args:
+            connection: any.
+            changes: what to write.
+            token: by which it is looked up whether they were.
+            until: when to give up.
+            exclusively: let no other write to the database happen at the same time.
+        """
+        flag = b"\1" if exclusively or changes.needs_exclusion else b"\0"
         arrays = [encode_array(items) for items in (changes.deleted, changes.keys, changes.values)]
-        checked = [
-            encode_array([check.key for check in checks]),
-            encode_array_with_nulls([check.value for check in checks]),
-            bytes([check.kind for check in checks]),
-        ]
-        result = connection.query(self._write, (token, exclusively, *arrays, *checked), until)
-        failed: Sequence[bytes] = connection.rows(result)[0][0] or ()
-        return failed
+        connection.query(self._write, (token, flag, *arrays), until)
+
+    def begin_update(self, connection: Connection, until: float) -> None:
+        """Begin a transaction beside which nobody else writes to the database."""
+        connection.script(self._begin_update, until)
 
     def exists(self, connection: Connection, until: float) -> bool:
         """Return True if the table is that of a database, False if it was dropped."""

@@ -2,17 +2,20 @@
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Final, TypeVar
 from uuid import uuid4
 
-from pyelevator.engines.base import EngineConflict, EngineOutcomeUnknown, EngineUnavailable
+from pyelevator.engines.base import Decision, EngineConflict, EngineOutcomeUnknown, EngineUnavailable, ReadView
 from pyelevator.engines.postgresql.changes import Changes
-from pyelevator.engines.postgresql.client import Client, first_attempt
+from pyelevator.engines.postgresql.client import UNAVAILABLE, Client, first_attempt
 from pyelevator.engines.postgresql.connection import Connection
-from pyelevator.engines.postgresql.errors import LostConnection, SerializationFailure
+from pyelevator.engines.postgresql.errors import LostConnection, NothingSent, SerializationFailure
 from pyelevator.engines.postgresql.tables import Table
+from pyelevator.engines.postgresql.transaction_view import TransactionView
+
+R = TypeVar("R")
 
 _log: Final = logging.getLogger("pyelevator.engines.postgresql")
 
@@ -34,35 +37,72 @@ class Writer:
         self._refuse = _REFUSE.format(schema=schema).encode()
         self._was_refused = _WAS_REFUSED.format(schema=schema).encode()
 
-    def write(self, table: Table, changes: Changes, checks: Sequence[Any]) -> Sequence[bytes]:
-        """Write all changes if all checks hold; otherwise return the keys of those that do not.
+    def write(self, table: Table, changes: Changes) -> None:
+        """Write all changes, or none.
 
         Raises:
             EngineUnavailable, EngineConflict: nothing was written.
             EngineOutcomeUnknown: it may have been.
         """
         until = self._client.deadline(changes.count, changes.size)
+        self._execute(
+            table,
+            lambda connection, token, attempt_until: table.write(connection, changes, token, attempt_until),
+            until,
+        )
+
+    def update(self, table: Table, decide: Callable[[ReadView], Decision[R]]) -> R:
+        """Read, decide and write in one transaction, beside which no server writes to the database.
+
+        Raises:
+            Exception: what ``decide`` raises, and what ``write`` raises.
+        """
+        results: list[R] = []
+
+        def attempt(connection: Connection, token: bytes, until: float) -> None:
+            table.begin_update(connection, until)
+            try:
+                ops, result = decide(TransactionView(table, connection, until))
+                results[:] = [result]
+                changes = Changes.fold(ops)
+                if changes.count:
+                    table.write(connection, changes, token, until, exclusively=True)
+                connection.script(b"COMMIT", until)
+            finally:
+                if not connection.is_idle:
+                    connection.send_later(b"ROLLBACK")
+
+        self._execute(table, attempt, self._client.deadline())
+        return results[0]
+
+    def _execute(self, table: Table, attempt: Callable[[Connection, bytes, float], None], until: float) -> None:
+        """Execute a transaction once, with a token, whatever happens to the connection."""
         self._client.prepare(until)
         while True:
+            if monotonic() >= until:
+                raise EngineUnavailable(UNAVAILABLE)
             token = uuid4().bytes
             try:
-                return self._attempt(table, changes, checks, token, until)
+                self._attempt(table, attempt, token, until)
             except SerializationFailure:
                 self._pause(until)
+            except NothingSent:
+                continue
             except LostConnection as error:
                 _log.warning("a write has had no answer (%s); asking what became of it", error)
                 if self._was_committed(table, token, until):
-                    return ()
+                    return
+            else:
+                return
 
     def _attempt(
-        self, table: Table, changes: Changes, checks: Sequence[Any], token: bytes, until: float
-    ) -> Sequence[bytes]:
+        self, table: Table, attempt: Callable[[Connection, bytes, float], None], token: bytes, until: float
+    ) -> None:
         with self._client.pool.connection(table.relation, until) as connection:
-            failed = table.write(connection, changes, checks, token, first_attempt(until))
+            attempt(connection, token, first_attempt(until))
             if connection.is_doubtful:
                 connection.is_broken = True
                 raise EngineOutcomeUnknown("the database's administration ended the wait for the standby")
-            return failed
 
     def _pause(self, until: float) -> None:
         """Wait before the next attempt of a transaction that others have undone."""
