@@ -35,6 +35,8 @@ from pyelevator.commands import (
     Delete,
     Exists,
     Get,
+    GetAndDelete,
+    Increment,
     Keyed,
     MGet,
     PayloadKind,
@@ -69,6 +71,8 @@ SAMPLES = [
     Slice("a", 1),
     Batch([(PUT, "k", "v")]),
     ConditionalBatch([(PUT, "k", "v")], [(IS_MISSING, "k")]),
+    Increment("k", 2, 3),
+    GetAndDelete("k"),
     Ping(),
     DbConnect("d"),
     DbMount("d"),
@@ -109,7 +113,7 @@ def test_a_command_is_frozen_and_equal_by_value(command):
 @pytest.mark.parametrize(
     ("flag", "verbs"),
     [
-        ("writes", {"PUT", "DELETE", "BATCH", "CONDITIONALBATCH", "PIPELINE"}),
+        ("writes", {"PUT", "DELETE", "BATCH", "CONDITIONALBATCH", "INCREMENT", "GETANDDELETE", "PIPELINE"}),
         (
             "idempotent",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING", "DBCONNECT", "DBLIST"}
@@ -118,6 +122,7 @@ def test_a_command_is_frozen_and_equal_by_value(command):
         (
             "needs_uid",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "CONDITIONALBATCH"}
+            | {"INCREMENT", "GETANDDELETE"}
             | {"DBCREATE", "DBDROP", "DBLIST", "DBREPAIR", "PIPELINE"},
         ),
     ],
@@ -252,6 +257,12 @@ WRONG = [
     (ConditionalBatch, [[], [(IS_MISSING, 1)]], r"checks\[0\]\[1\] must be str or bytes, not int"),
     (ConditionalBatch, [[], [(HAS_VALUE, "k", None)]], r"checks\[0\]\[2\] must be str or bytes, not NoneType"),
     (ConditionalBatch, [[], [], 1], "sync must be bool, not int"),
+    (Increment, [1], "key must be str or bytes, not int"),
+    *[(Increment, ["k", bad], "by must be int, not") for bad in ("1", 1.0, True, None)],
+    *[(Increment, ["k", 1, bad], "initial must be int, not") for bad in ("1", 1.0, True, None)],
+    (Increment, ["k", 1, 0, 1], "sync must be bool, not int"),
+    (GetAndDelete, [1], "key must be str or bytes, not int"),
+    (GetAndDelete, ["k", 1], "sync must be bool, not int"),
     *[
         (make_check, ["k", bad], "expected must be str, bytes, MISSING or PRESENT, not")
         for bad in (None, 1, True, [b"v"], IS_MISSING)
@@ -294,6 +305,8 @@ def test_every_argument_of_every_command_is_among_the_wrong_types():
     [
         (Slice, ["a", 2**63], "count must fit into 64 bits"),
         (Slice, ["a", -(2**63) - 1], "count must fit into 64 bits"),
+        (Increment, ["a", 2**63], "by must fit into 64 bits"),
+        (Increment, ["a", 1, -(2**63) - 1], "initial must fit into 64 bits"),
         (Slice, ["a", 1, True, True, 2**63], "max_bytes must fit into 64 bits"),
         (DbCreate, ["d", {"block_size": 2**63}], r"options\['block_size'\] must fit into 64 bits"),
     ],
@@ -425,6 +438,8 @@ def test_a_command_tells_the_kind_of_its_payload(command, payload_kind):
         (Put("k", "v"), None, None),
         (Put("k", "v"), b"whatever an old server answers", None),
         (Exists("k"), False, False),
+        (Increment("k"), b"-7", -7),
+        (GetAndDelete("k"), b"v", b"v"),
         (MGet(["k", "l"]), [b"v", None], [b"v", None]),
         (Range("a", "b"), [[b"a", b"1"]], [[b"a", b"1"]]),
         (Slice("a", 1, include_value=False), [b"a"], [b"a"]),

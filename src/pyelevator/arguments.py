@@ -241,6 +241,16 @@ def count(value: int) -> int:
     return integer(value, "count")
 
 
+def by(value: int) -> int:
+    """Check what is added to a number."""
+    return integer(value, "by")
+
+
+def initial(value: int) -> int:
+    """Check the number that a missing key counts as."""
+    return integer(value, "initial")
+
+
 def max_bytes(value: int | None) -> int | None:
     """Check the bytes after which a slice may be cut; None is never."""
     return None if value is None else integer(value, "max_bytes")

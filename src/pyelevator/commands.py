@@ -412,6 +412,65 @@ class ConditionalBatch(_NoResult):
         return tuple(dict.fromkeys([known[position] for position in positions.split(", ") if position in known]))
 
 
+def put_if(key: Data, expected: Expected, value: Data, sync: bool = False) -> ConditionalBatch:
+    """Make the command that sets the value of one key if the key is as expected.
+
+    >>> put_if("a", MISSING, "1")
+    ConditionalBatch(ops=[(1, b'a', b'1')], checks=[(0, b'a')], sync=False)
+    """
+    check = make_check(key, expected)
+    return ConditionalBatch([(PUT, check[1], to_bytes(value, "value"))], [check], sync)
+
+
+@command
+class Increment(Command[int]):
+    """Add ``by`` to the number of one key, in one step, and return the sum; a missing key counts as ``initial``.
+
+    Numbers are decimal text of 64 bits, with a sign. A value that is none is a WrongValue, and so is a sum that does
+    not fit; nothing is written then. It is not idempotent: executed twice, it adds twice.
+    """
+
+    verb = "INCREMENT"
+    feature = "increment"
+    access = Access.WRITE
+    payload_kind = PayloadKind.SCALAR
+    idempotent = False
+    writes = True
+    meta_fields = ("sync",)
+    key: bytes = field(converter=arguments.key)
+    by: int = field(default=1, converter=arguments.by)
+    initial: int = field(default=0, converter=arguments.initial)
+    sync: bool = field(default=False, converter=arguments.sync)
+
+    def result(self, payload: Any) -> int:
+        try:
+            return int(_check_type(payload, bytes, self.verb))
+        except ValueError as error:
+            raise MalformedMessage(f"the answer to {self.verb} holds no number") from error
+
+
+@command
+class GetAndDelete(Command[bytes]):
+    """Remove one key, in one step, and return the value that it had. KeyNotFound if there is none.
+
+    It is not idempotent: executed twice, it finds nothing the second time.
+    """
+
+    verb = "GETANDDELETE"
+    feature = "getanddelete"
+    access = Access.WRITE
+    payload_kind = PayloadKind.SCALAR
+    idempotent = False
+    writes = True
+    meta_fields = ("sync",)
+    errors = {ErrorCode.KEY: (KeyNotFound, "Key not found")}
+    key: bytes = field(converter=arguments.key)
+    sync: bool = field(default=False, converter=arguments.sync)
+
+    def result(self, payload: Any) -> bytes:
+        return _check_type(payload, bytes, self.verb)
+
+
 _MAX_KEYS_SHOWN: Final = 3
 
 
@@ -673,7 +732,7 @@ class Pipeline(Command[list[Any]]):
         raise MalformedMessage(f"the answer to {len(self.commands)} pipelined commands holds {len(answers)}")
 
 
-PIPELINED: Final = (Get, Put, Delete, Exists, MGet, Range, Slice, Batch, ConditionalBatch)
+PIPELINED: Final = (Get, Put, Delete, Exists, MGet, Range, Slice, Batch, ConditionalBatch, Increment, GetAndDelete)
 """What a pipeline takes: the commands that read and write keys."""
 
 
@@ -702,6 +761,8 @@ COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
     "SLICE": Slice,
     "BATCH": Batch,
     "CONDITIONALBATCH": ConditionalBatch,
+    "INCREMENT": Increment,
+    "GETANDDELETE": GetAndDelete,
     "PING": Ping,
     "DBCONNECT": DbConnect,
     "DBMOUNT": DbMount,
@@ -746,6 +807,8 @@ __all__ = [
     "Exists",
     "Expected",
     "Get",
+    "GetAndDelete",
+    "Increment",
     "KeyCheck",
     "MGet",
     "OptionValue",
@@ -759,5 +822,6 @@ __all__ = [
     "Stats",
     "Unknown",
     "make_check",
+    "put_if",
     "to_bytes",
 ]

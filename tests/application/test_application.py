@@ -22,6 +22,8 @@ from pyelevator.commands import (
     Delete,
     Exists,
     Get,
+    GetAndDelete,
+    Increment,
     MGet,
     Ping,
     Pipeline,
@@ -160,6 +162,8 @@ def test_dbconnect_returns_the_uid_and_the_features(application):
             "pipeline",
             "stats",
             "conditionalbatch",
+            "increment",
+            "getanddelete",
         ),
     )
     assert application(Request(DbConnect("nope"), id=7)) == failure(ErrorCode.DATABASE, "Database nope doesn't exist")
@@ -207,6 +211,7 @@ def test_every_command_has_a_handler(application):
         "RANGE": Range(), "SLICE": Slice(), "BATCH": Batch([]), "PING": Ping(), "DBCONNECT": DbConnect("x"),
         "DBMOUNT": DbMount("x"), "DBUMOUNT": DbUmount("x"), "DBCREATE": DbCreate("x"), "DBDROP": DbDrop("x"),
         "DBFORGET": DbForget("x"), "CONDITIONALBATCH": ConditionalBatch([], []),
+        "INCREMENT": Increment("k"), "GETANDDELETE": GetAndDelete("k"),
         "DBLIST": DbList(), "DBREPAIR": DbRepair(), "PIPELINE": Pipeline([Get("k")]), "STATS": Stats(),
     }  # fmt: skip
     assert examples.keys() == COMMANDS.keys()

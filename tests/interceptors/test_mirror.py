@@ -47,6 +47,30 @@ def test_a_write_that_failed_is_not_copied():
         assert mirror.copied == mirror.failed == 0
 
 
+def test_the_second_server_gets_what_updates_have_written():
+    main, second = FakeTransport(), FakeTransport()
+    with Elevator(transport=second) as copy:
+        copy.Put("n", "100")
+        copy.Put("gone", "here")
+    with Mirror(second) as mirror, Elevator(transport=main, interceptors=[mirror]) as E:
+        E.Increment("n", 5)
+        E.Put("gone", "there")
+        E.GetAndDelete("gone")
+        E.PutIfAbsent("a", "1")
+        E.PutIfAbsent("a", "2")
+        with E.WriteBatch() as batch:
+            batch.Check("a", "1")
+            batch.Put("b", "1")
+            batch.Delete("n")
+        with E.pipeline() as p:
+            p.Increment("m", 7)
+            p.CompareAndSet("m", "8", "9")
+        mirror.flush()
+        assert (mirror.copied, mirror.failed) == (6, 0)
+        with Elevator(transport=second) as copy:
+            assert copy.Range() == E.Range() == [["a", "1"], ["b", "1"], ["m", "7"]]
+
+
 class Stuck(FakeTransport):
     """Takes nothing until it is told."""
 

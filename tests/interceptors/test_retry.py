@@ -27,6 +27,8 @@ from pyelevator.commands import (
     Delete,
     Exists,
     Get,
+    GetAndDelete,
+    Increment,
     MGet,
     Ping,
     Put,
@@ -133,7 +135,7 @@ def test_a_failure_that_the_server_answers_is_the_answer(code):
 
 READS = [Get("k"), Exists("k"), MGet(["k"]), Range(), Slice(None, 1), Ping(), DbConnect("d"), DbList(), Stats()]
 WRITES = [Put("k", "v"), Delete("k"), Batch([(PUT, b"k", b"v"), (DELETE, b"l")])]
-UPDATES = [ConditionalBatch([(PUT, b"k", b"v")], [(IS_MISSING, b"k")])]
+UPDATES = [ConditionalBatch([(PUT, b"k", b"v")], [(IS_MISSING, b"k")]), Increment("k"), GetAndDelete("k")]
 REST = [DbCreate("d"), DbDrop("d"), DbForget("d"), DbMount("d"), DbUmount("d"), DbRepair(), Unknown("FOO")]
 
 

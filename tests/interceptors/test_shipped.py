@@ -19,11 +19,14 @@ from pyelevator.commands import (
     Delete,
     Exists,
     Get,
+    GetAndDelete,
+    Increment,
     MGet,
     Ping,
     Put,
     Range,
     Slice,
+    put_if,
 )
 from pyelevator.errors import ErrorCode, MalformedMessage, RequestTimeout, UsageError
 from pyelevator.flows import Sleep, compose, drive
@@ -196,6 +199,22 @@ def test_a_value_is_read_once_and_again_after_a_write():
     bench(Delete("k"))
     assert bench(Get("k")).code is ErrorCode.KEY
     assert (cache.hits, cache.misses) == (2, 4)
+
+
+def test_a_value_is_read_again_after_an_update():
+    cache = Cache()
+    bench = Bench(cache)
+    bench(Put("other", "1"))
+    bench(Get("other"))
+    for update, value in ((Increment("k"), b"1"), (put_if("k", "1", "7"), b"7"), (Increment("k"), b"8")):
+        bench(Get("k"))
+        bench(update)
+        assert bench(Get("k")).payload == value
+    bench(GetAndDelete("k"))
+    assert bench(Get("k")).code is ErrorCode.KEY
+    hits = cache.hits
+    bench(Get("other"))
+    assert cache.hits == hits + 1
 
 
 def test_dropping_a_database_empties_the_cache():

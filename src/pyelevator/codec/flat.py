@@ -134,6 +134,8 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "PIPELINE": ArgumentSpec(None, 0, None),
     "STATS": ArgumentSpec(None, 0, _take(0)),
     "CONDITIONALBATCH": ArgumentSpec(None, 0, None),
+    "INCREMENT": ArgumentSpec(None, 0, None),
+    "GETANDDELETE": ArgumentSpec(None, 0, None),
 }
 """Verb -> spec. Our server reads all of them; a client sends only what the old server survives."""
 

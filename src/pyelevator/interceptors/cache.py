@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import Any
 
-from pyelevator.commands import Access, Batch, ConditionalBatch, Delete, Get, Put
+from pyelevator.commands import Access, Batch, ConditionalBatch, Delete, Get, GetAndDelete, Increment, Put
 from pyelevator.flows import Flow, Forward
 from pyelevator.forks import ProcessLock
 from pyelevator.messages import Request, Response
@@ -15,7 +15,7 @@ _OVERHEAD = 200
 class Cache:
     """An LRU cache that responds to GETs with values it has seen.
 
-    A PUT, DELETE or BATCH that passes through removes the keys it changes; any other change empties the cache. Writes
+    A write that passes through removes the keys it changes; any other change empties the cache. Writes
     that do not pass through are not noticed: put the cache where all writers pass (a proxy, the server), or accept
     stale values.
 
@@ -88,7 +88,7 @@ class Cache:
         command = request.command
         with self._lock():
             self._changes += 1
-            if isinstance(command, (Put, Delete)):
+            if isinstance(command, (Put, Delete, Increment, GetAndDelete)):
                 self._remove((request.uid, command.key))
             elif isinstance(command, (Batch, ConditionalBatch)):
                 for op in command.ops:

@@ -514,7 +514,7 @@ class SessionConformance:
         batch.Put("k", "v")
         batch.Write(timeout=5)
         with pytest.raises(UsageError, match="timeout"):
-            digits.Get("1", timeout="5")  # type: ignore[arg-type]
+            digits.Get("1", timeout="5")  # type: ignore[call-overload]
 
     def test_two_clients_see_each_others_writes(self, E: Elevator[str], connect: Connect) -> None:
         with connect(Elevator) as other:

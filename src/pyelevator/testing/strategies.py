@@ -39,6 +39,8 @@ from pyelevator.commands import (
     Delete,
     Exists,
     Get,
+    GetAndDelete,
+    Increment,
     KeyCheck,
     MGet,
     PayloadKind,
@@ -157,7 +159,8 @@ _REPORTS: Final = st.builds(RepairReport, *[st.lists(st.text(max_size=8), max_si
 )
 _CURSORS: Final = st.none() | st.binary(max_size=32)
 _COUNTS: Final = st.integers(-2, 8) | st.integers(-(2**63), 2**63 - 1)
-_NUMBERS: Final = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
+_INTEGERS: Final = st.integers(-(2**63), 2**63 - 1)
+_NUMBERS: Final = _INTEGERS | st.floats(allow_nan=False)
 _OPTIONS: Final = st.dictionaries(
     st.text(max_size=8), st.none() | st.booleans() | _NUMBERS | st.text(max_size=8), max_size=3
 )
@@ -195,6 +198,8 @@ _CLASSIC: Final[_Commands] = {
     ),
     "BATCH": st.builds(Batch, _batches(values()), st.booleans()),
     "CONDITIONALBATCH": st.builds(ConditionalBatch, _batches(values()), _checks(), st.booleans()),
+    "INCREMENT": st.builds(Increment, keys(), _INTEGERS, _INTEGERS, st.booleans()),
+    "GETANDDELETE": st.builds(GetAndDelete, keys(), st.booleans()),
     "PING": st.builds(Ping),
     "DBCONNECT": st.builds(DbConnect, _NAMES),
     "DBMOUNT": st.builds(DbMount, _NAMES),
@@ -263,6 +268,8 @@ _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     "GET": lambda _: values(),
     "EXISTS": lambda _: st.booleans(),
     "MGET": _found,
+    "INCREMENT": lambda _: _INTEGERS.map(lambda number: b"%d" % number),
+    "GETANDDELETE": lambda _: values(),
     "RANGE": _scanned,
     "SLICE": _scanned,
     "DBREPAIR": lambda command: _REPORTS if command.report else st.none(),

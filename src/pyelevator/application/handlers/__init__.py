@@ -30,6 +30,8 @@ from pyelevator.commands import (
     Delete,
     Exists,
     Get,
+    GetAndDelete,
+    Increment,
     MGet,
     Ping,
     Pipeline,
@@ -56,6 +58,8 @@ _PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
     Delete: WriteHandler(keys.delete_ops),
     Batch: WriteHandler(lambda c: c.ops, keys.batch_cost),
     ConditionalBatch: UpdateHandler(updates.decide_batch, updates.conditional_cost, updates.count_batch),
+    Increment: UpdateHandler(updates.decide_increment),
+    GetAndDelete: UpdateHandler(updates.decide_get_and_delete),
 }
 """The commands that a pipeline may contain."""
 

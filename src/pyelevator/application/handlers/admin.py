@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pyelevator.application.catalog import Catalog
-from pyelevator.commands import Command, ConditionalBatch, DbConnect, DbRepair, Pipeline
+from pyelevator.commands import Command, ConditionalBatch, DbConnect, DbRepair, GetAndDelete, Increment, Pipeline
 from pyelevator.messages import Request, Response
 
 FEATURES: Final = (
@@ -21,6 +21,8 @@ FEATURES: Final = (
     Pipeline.feature,
     "stats",
     ConditionalBatch.feature,
+    Increment.feature,
+    GetAndDelete.feature,
 )
 """What this server can do beyond the old protocol, as in the response to DBCONNECT."""
 

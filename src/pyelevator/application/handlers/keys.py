@@ -8,7 +8,7 @@ from pyelevator.application.context import Context
 from pyelevator.application.fairness import CheckpointedRows
 from pyelevator.application.handlers.kinds import MAX_INLINE_COST
 from pyelevator.application.limits import ByteCounter, check_values_size, size_of_values
-from pyelevator.commands import DELETE, PUT, Batch, ConditionalBatch, Delete, Exists, Get, MGet, Put
+from pyelevator.commands import DELETE, PUT, Batch, ConditionalBatch, Delete, Exists, Get, GetAndDelete, MGet, Put
 from pyelevator.engines.base import Engine, is_complete
 from pyelevator.errors import KeyNotFound, WrongValue
 from pyelevator.messages import Request, Response, Status
@@ -27,8 +27,8 @@ def get(engine: Engine, command: Get, request: Request[Any], _: Context) -> Resp
     return Response.ok(value, request.id)
 
 
-def value_or_raise(command: Get, value: bytes | None) -> bytes:
-    """Return the value that a GET has read.
+def value_or_raise(command: Get | GetAndDelete, value: bytes | None) -> bytes:
+    """Return the value that was read for a key.
 
     Raises:
         KeyNotFound: there is none.

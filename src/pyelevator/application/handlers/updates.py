@@ -1,10 +1,17 @@
-"""Handlers of the commands that read and write in one step: CONDITIONALBATCH."""
+"""Handlers of the commands that read and write in one step: CONDITIONALBATCH, INCREMENT and GETANDDELETE."""
 
-from pyelevator.application.handlers.keys import batch_cost
+import re
+from typing import Final
+
+from pyelevator.application.handlers.keys import batch_cost, value_or_raise
 from pyelevator.arguments import IS_MISSING, IS_PRESENT, KeyCheck
-from pyelevator.commands import ConditionalBatch
+from pyelevator.commands import DELETE, PUT, ConditionalBatch, GetAndDelete, Increment
 from pyelevator.engines.base import Decision, ReadView
-from pyelevator.errors import CheckFailed
+from pyelevator.errors import CheckFailed, WrongValue
+
+_NUMBER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+_SMALLEST: Final = -(1 << 63)
+_LARGEST: Final = (1 << 63) - 1
 
 
 def decide_batch(command: ConditionalBatch, view: ReadView) -> Decision[None]:
@@ -33,3 +40,36 @@ def count_batch(command: ConditionalBatch) -> int:
 def conditional_cost(command: ConditionalBatch) -> int:
     """Estimate the work of a CONDITIONALBATCH."""
     return len(command.checks) + batch_cost(command)
+
+
+def decide_increment(command: Increment, view: ReadView) -> Decision[bytes]:
+    """Return the operation of an INCREMENT, and the sum as text.
+
+    Raises:
+        WrongValue: the value is no number, or the sum does not fit into 64 bits.
+    """
+    value = view.get(command.key)
+    number = command.initial if value is None else _parse_number(value)
+    total = number + command.by
+    if not _SMALLEST <= total <= _LARGEST:
+        raise WrongValue(f"{number} and {command.by} make more than fits into 64 bits; nothing was written")
+    text = b"%d" % total
+    return ((PUT, command.key, text),), text
+
+
+def _parse_number(value: bytes) -> int:
+    if _NUMBER.fullmatch(value) is not None:
+        number = int(value)
+        if _SMALLEST <= number <= _LARGEST:
+            return number
+    raise WrongValue("the value is not a whole number of 64 bits in decimal digits; nothing was written")
+
+
+def decide_get_and_delete(command: GetAndDelete, view: ReadView) -> Decision[bytes]:
+    """Return the operation of a GETANDDELETE, and the value that it deletes.
+
+    Raises:
+        KeyNotFound: there is none.
+    """
+    value = value_or_raise(command, view.get(command.key))
+    return ((DELETE, command.key),), value

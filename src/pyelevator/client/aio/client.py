@@ -108,7 +108,7 @@ class AsyncClient(BaseClient[T]):
         link = self._handle
         if compression is not False or not link.is_modern or self._forward is not None or self._session.dropped:
             return await self._execute(flow(link, command, compression), timeout)
-        uid = link.uid_for(command) if command.meta_fields else link.uid
+        uid = link.uid_for(command) if command.meta_fields or command.feature else link.uid
         call = self._session.submit(command, uid, self._timeout if timeout is None else check_timeout(timeout))
         try:
             outcome = await call.future

@@ -5,7 +5,7 @@ The docstrings are copied from Elevator's at run time.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from pyelevator.arguments import to_text
 from pyelevator.client import operations
@@ -14,7 +14,7 @@ from pyelevator.client.aio.client import AsyncClient, copy_docstrings
 from pyelevator.client.aio.pipeline import AsyncPipeline
 from pyelevator.client.aio.ranges import AsyncRangeIter, collect_range
 from pyelevator.client.decoding import T
-from pyelevator.client.options import ClientKwargs
+from pyelevator.client.options import UNSET, ClientKwargs
 from pyelevator.client.paging import (
     ITER_NAMES,
     SLICE_NAMES,
@@ -29,6 +29,8 @@ from pyelevator.client.range_options import RangeIterOptions, RangeOptions
 from pyelevator.client.sync.batch import BATCH_TIMEOUT
 from pyelevator.client.sync.elevator import Elevator
 from pyelevator.commands import (
+    MISSING,
+    ConditionalBatch,
     Data,
     DbCreate,
     DbDrop,
@@ -38,19 +40,25 @@ from pyelevator.commands import (
     DbUmount,
     Delete,
     Exists,
+    Expected,
     Get,
+    GetAndDelete,
+    Increment,
     MGet,
     Ping,
     Put,
     Range,
     RepairReport,
     Stats,
+    put_if,
 )
 from pyelevator.deadlines import check_timeout
-from pyelevator.errors import CursorExpired, KeyNotFound
+from pyelevator.errors import CheckFailed, CursorExpired, KeyNotFound
 
 if TYPE_CHECKING:
     from pyelevator.monitoring import ServerStats
+
+D = TypeVar("D")
 
 
 @copy_docstrings(Elevator)
@@ -120,13 +128,22 @@ class AsyncElevator(AsyncClient[T]):
 
     # Keys and values
 
-    async def Get(self, key: Data, *, compression: bool = False, timeout: float | None = None) -> T:
+    @overload
+    async def Get(self, key: Data, *, compression: bool = ..., timeout: float | None = ...) -> T: ...
+
+    @overload
+    async def Get(self, key: Data, default: D, *, compression: bool = ..., timeout: float | None = ...) -> T | D: ...
+
+    async def Get(
+        self, key: Data, default: Any = UNSET, *, compression: bool = False, timeout: float | None = None
+    ) -> Any:
         try:
-            value: T = self._decoder.value(await self._execute_command(Get.make(key), timeout, compression))
+            return self._decoder.value(await self._execute_command(Get.make(key), timeout, compression))
         except KeyNotFound as error:
+            if default is not UNSET:
+                return default
             self._decoder.decode_keys_of(error)
             raise
-        return value
 
     async def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
         await self._execute_command(Put(key, value, sync), timeout)
@@ -136,6 +153,34 @@ class AsyncElevator(AsyncClient[T]):
 
     async def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
         return await self._execute_command(Exists.make(key), timeout)
+
+    async def PutIfAbsent(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> bool:
+        return await self._put_if(put_if(key, MISSING, value, sync), timeout)
+
+    async def CompareAndSet(
+        self, key: Data, expected: Expected, value: Data, *, sync: bool = False, timeout: float | None = None
+    ) -> bool:
+        return await self._put_if(put_if(key, expected, value, sync), timeout)
+
+    async def _put_if(self, command: ConditionalBatch, timeout: float | None) -> bool:
+        try:
+            await self._execute_command(command, timeout)
+        except CheckFailed:
+            return False
+        return True
+
+    async def Increment(
+        self, key: Data, by: int = 1, initial: int = 0, *, sync: bool = False, timeout: float | None = None
+    ) -> int:
+        return await self._execute_command(Increment(key, by, initial, sync), timeout)
+
+    async def GetAndDelete(self, key: Data, *, sync: bool = False, timeout: float | None = None) -> T:
+        try:
+            value: T = self._decoder.value(await self._execute_command(GetAndDelete(key, sync), timeout))
+        except KeyNotFound as error:
+            self._decoder.decode_keys_of(error)
+            raise
+        return value
 
     async def MGet(
         self,

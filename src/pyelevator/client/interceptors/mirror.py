@@ -22,6 +22,8 @@ from pyelevator.commands import (
     Delete,
     Exists,
     Get,
+    GetAndDelete,
+    Increment,
     MGet,
     Put,
     Range,
@@ -36,14 +38,21 @@ from pyelevator.transports import Transport
 
 _LOG = logging.getLogger("pyelevator.mirror")
 
-_WRITES: Final = (Put, Delete, Batch, ConditionalBatch, DbCreate, DbDrop, DbForget)
+_WRITES: Final = (Put, Delete, Batch, ConditionalBatch, Increment, GetAndDelete, DbCreate, DbDrop, DbForget)
 _READS: Final = (Get, Exists, MGet, Range, Slice)
 
 
-def _to_copy(command: Command[Any]) -> Command[Any]:
-    """Return the command for the second server, which knows no snapshots of the first one and need not check again."""
+def _to_copy(command: Command[Any], response: Response) -> Command[Any]:
+    """Return the command for the second server, which knows no snapshots of the first one.
+
+    It need not check again, nor know the verbs that read and write: it gets what the first server has written.
+    """
     if isinstance(command, ConditionalBatch):
         return Batch(command.ops, command.sync)
+    if isinstance(command, Increment):
+        return Put(command.key, response.payload, command.sync)
+    if isinstance(command, GetAndDelete):
+        return Delete(command.key, command.sync)
     return evolve(command, cursor=False) if isinstance(command, (Range, Slice)) else command
 
 
@@ -99,7 +108,7 @@ class Mirror:
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         response = yield from self._names.observe(request, forward)
         if response.code is None and self._wants(request.command):
-            self._enqueue(self._names.find(request.uid) or "default", _to_copy(request.command))
+            self._enqueue(self._names.find(request.uid) or "default", _to_copy(request.command, response))
         return response
 
     def _wants(self, command: Command[Any]) -> bool:

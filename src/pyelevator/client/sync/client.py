@@ -92,7 +92,7 @@ class SyncClient(BaseClient[T]):
         link = self._handle
         if compression is not False or not link.is_modern or self._forward is not None or self._session.dropped:
             return self._execute_until(flow(link, command, compression), deadline)
-        uid = link.uid_for(command) if command.meta_fields else link.uid
+        uid = link.uid_for(command) if command.meta_fields or command.feature else link.uid
         try:
             response = self._session.send_in_place(Request.minimal(command, uid, 0), deadline)
         except MessageTooLarge:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from pyelevator.arguments import to_text
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
-from pyelevator.client.options import ClientKwargs
+from pyelevator.client.options import UNSET, ClientKwargs
 from pyelevator.client.paging import (
     ITER_NAMES,
     SLICE_NAMES,
@@ -25,6 +25,8 @@ from pyelevator.client.sync.batch import BATCH_TIMEOUT
 from pyelevator.client.sync.client import SyncClient
 from pyelevator.client.sync.pipeline import Pipeline
 from pyelevator.commands import (
+    MISSING,
+    ConditionalBatch,
     Data,
     DbCreate,
     DbDrop,
@@ -34,19 +36,25 @@ from pyelevator.commands import (
     DbUmount,
     Delete,
     Exists,
+    Expected,
     Get,
+    GetAndDelete,
+    Increment,
     MGet,
     Ping,
     Put,
     Range,
     RepairReport,
     Stats,
+    put_if,
 )
-from pyelevator.errors import CursorExpired, KeyNotFound
+from pyelevator.errors import CheckFailed, CursorExpired, KeyNotFound
 from pyelevator.legacy import accept_old_calls, call_timeout
 
 if TYPE_CHECKING:
     from pyelevator.monitoring import ServerStats
+
+D = TypeVar("D")
 
 
 @accept_old_calls
@@ -224,26 +232,34 @@ class Elevator(SyncClient[T]):
 
     # Keys and values
 
-    def Get(self, key: Data, *, compression: bool = False, timeout: float | None = None) -> T:
+    @overload
+    def Get(self, key: Data, *, compression: bool = ..., timeout: float | None = ...) -> T: ...
+
+    @overload
+    def Get(self, key: Data, default: D, *, compression: bool = ..., timeout: float | None = ...) -> T | D: ...
+
+    def Get(self, key: Data, default: Any = UNSET, *, compression: bool = False, timeout: float | None = None) -> Any:
         """Return the value of ``key``.
 
         Args:
             key: str or bytes-like.
+            default: what to return where there is no such key, as it is; without it, that is an error.
             compression: ask for an lz4-compressed answer.
             timeout: seconds; the client's if None.
 
         Returns:
-            The value, as str or bytes by the client's encoding.
+            The value, as str or bytes by the client's encoding; or the default.
 
         Raises:
             KeyNotFound: "Key not found"; it is a KeyError.
         """
         try:
-            value: T = self._decoder.value(self._execute_command(Get.make(key), timeout, compression))
+            return self._decoder.value(self._execute_command(Get.make(key), timeout, compression))
         except KeyNotFound as error:
+            if default is not UNSET:
+                return default
             self._decoder.decode_keys_of(error)
             raise
-        return value
 
     def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
         """Set the value of ``key``; it is written when this returns.
@@ -282,6 +298,106 @@ class Elevator(SyncClient[T]):
             True if it is.
         """
         return self._execute_command(Exists.make(key), timeout)
+
+    def PutIfAbsent(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> bool:
+        """Set the value of ``key`` if there is none, in one step.
+
+        Args:
+            key, value: str or bytes-like.
+            sync: as in :meth:`Put`.
+            timeout: seconds; the client's if None.
+
+        Returns:
+            True if it is written; False if there is a value, which stays.
+
+        Raises:
+            RequestTimeout: no answer came; it may have been written. A ``Retry`` does not repeat it.
+            UsageError: a server that does not know it; nothing was sent.
+        """
+        return self._put_if(put_if(key, MISSING, value, sync), timeout)
+
+    def CompareAndSet(
+        self, key: Data, expected: Expected, value: Data, *, sync: bool = False, timeout: float | None = None
+    ) -> bool:
+        """Set the value of ``key`` if it is the expected one, in one step.
+
+        Args:
+            key: str or bytes-like.
+            expected: the value that the key must have, ``pyelevator.MISSING`` or ``pyelevator.PRESENT``.
+            value: str or bytes-like.
+            sync: as in :meth:`Put`.
+            timeout: seconds; the client's if None.
+
+        Returns:
+            True if it is written; False if the key is not as expected, and stays as it is.
+
+        Raises:
+            RequestTimeout: no answer came; it may have been written. A ``Retry`` does not repeat it.
+            UsageError: a server that does not know it; nothing was sent.
+
+        >>> E = Elevator(transport="fake")
+        >>> E.PutIfAbsent("color", "blue"), E.CompareAndSet("color", "red", "green"), E.Get("color")
+        (True, False, 'blue')
+        """
+        return self._put_if(put_if(key, expected, value, sync), timeout)
+
+    def _put_if(self, command: ConditionalBatch, timeout: float | None) -> bool:
+        try:
+            self._execute_command(command, timeout)
+        except CheckFailed:
+            return False
+        return True
+
+    def Increment(
+        self, key: Data, by: int = 1, initial: int = 0, *, sync: bool = False, timeout: float | None = None
+    ) -> int:
+        """Add to the number of ``key``, in one step.
+
+        Numbers are decimal text of 64 bits with a sign, as ``str(int)`` makes it.
+
+        Args:
+            key: str or bytes-like.
+            by: what to add; it may be negative.
+            initial: the number that a missing key counts as.
+            sync: as in :meth:`Put`.
+            timeout: seconds; the client's if None.
+
+        Returns:
+            The sum, which the key has now.
+
+        Raises:
+            WrongValue: the value is no such number, or the sum does not fit into 64 bits; nothing was written.
+            RequestTimeout: no answer came; it may have been added. A ``Retry`` does not repeat it.
+            UsageError: a server that does not know it; nothing was sent.
+
+        >>> E = Elevator(transport="fake")
+        >>> E.Increment("visits"), E.Increment("visits", 10), E.Get("visits")
+        (1, 11, '11')
+        """
+        return self._execute_command(Increment(key, by, initial, sync), timeout)
+
+    def GetAndDelete(self, key: Data, *, sync: bool = False, timeout: float | None = None) -> T:
+        """Remove ``key`` and return the value that it had, in one step: of several clients, one gets it.
+
+        Args:
+            key: str or bytes-like.
+            sync: as in :meth:`Put`.
+            timeout: seconds; the client's if None.
+
+        Returns:
+            The value, as str or bytes by the client's encoding.
+
+        Raises:
+            KeyNotFound: "Key not found"; it is a KeyError.
+            RequestTimeout: no answer came; it may have been removed. A ``Retry`` does not repeat it.
+            UsageError: a server that does not know it; nothing was sent.
+        """
+        try:
+            value: T = self._decoder.value(self._execute_command(GetAndDelete(key, sync), timeout))
+        except KeyNotFound as error:
+            self._decoder.decode_keys_of(error)
+            raise
+        return value
 
     def MGet(
         self,

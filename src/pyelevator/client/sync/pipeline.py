@@ -3,21 +3,36 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeAlias, TypeVar, Unpack, overload
 
 from pyelevator.client.decoding import ResultDecoder, T
+from pyelevator.client.options import UNSET
 from pyelevator.client.paging import SLICE_NAMES, ScanCommand, ScanPager, build_scan, check_count
 from pyelevator.client.pipelines import execute_pipeline
 from pyelevator.client.range_options import PipelinedRangeOptions, PipelinedSliceOptions
-from pyelevator.commands import Command, Data, Delete, Exists, Get, MGet, Put
+from pyelevator.commands import (
+    MISSING,
+    Command,
+    Data,
+    Delete,
+    Exists,
+    Expected,
+    Get,
+    GetAndDelete,
+    Increment,
+    MGet,
+    Put,
+    put_if,
+)
 from pyelevator.deadlines import check_timeout
-from pyelevator.errors import ArgumentTypeError, ElevatorError, UsageError
+from pyelevator.errors import ArgumentTypeError, CheckFailed, ElevatorError, KeyNotFound, UsageError
 
 if TYPE_CHECKING:
     from pyelevator.client.sync.client import SyncClient
 
 R = TypeVar("R")
 U = TypeVar("U")
+D = TypeVar("D")
 
 
 class _Pending:
@@ -30,14 +45,21 @@ class _Pending:
 PENDING: Final = _Pending()
 
 
+_Expected: TypeAlias = tuple[type[Exception], R]
+"""An error that is no failure of a command, and the result in its place."""
+
+
 class PipelineResult(Generic[R]):
     """The handle on the outcome of one command of a pipeline, in the manner of a Future."""
 
-    __slots__ = ("_decode", "_outcome", "command")
+    __slots__ = ("_decode", "_expected", "_outcome", "command")
 
-    def __init__(self, command: Command[Any], decode: Callable[[Any], R]) -> None:
+    def __init__(
+        self, command: Command[Any], decode: Callable[[Any], R], expected: "_Expected[R] | None" = None
+    ) -> None:
         self.command = command
         self._decode = decode
+        self._expected = expected
         self._outcome: Any = PENDING
 
     def done(self) -> bool:
@@ -67,9 +89,16 @@ class PipelineResult(Generic[R]):
             raise UsageError("there is no result yet; leave the with block, or call execute()")
         return self._outcome if isinstance(self._outcome, Exception) else None
 
-    def set_outcome(self, outcome: Any) -> None:
-        """Set the outcome, as the wire has it."""
+    def set_outcome(self, outcome: Any) -> Exception | None:
+        """Set the outcome, as the wire has it; return it if it is an error that ``result`` raises."""
         self._outcome = outcome
+        if not isinstance(outcome, Exception):
+            return None
+        if self._expected is not None and isinstance(outcome, self._expected[0]):
+            value = self._expected[1]
+            self._outcome, self._decode = None, lambda _: value
+            return None
+        return outcome
 
     def __repr__(self) -> str:
         return f"<PipelineResult of {self.command.verb}: {'done' if self.done() else 'pending'}>"
@@ -86,13 +115,20 @@ class PipelineBuilder(Generic[T]):
         self._queue: list[PipelineResult[Any]] = []
         self._executed: Sequence[PipelineResult[Any]] = ()
 
-    def Get(self, key: Data) -> "PipelineResult[T]":
+    @overload
+    def Get(self, key: Data) -> "PipelineResult[T]": ...
+
+    @overload
+    def Get(self, key: Data, default: D) -> "PipelineResult[T | D]": ...
+
+    def Get(self, key: Data, default: Any = UNSET) -> "PipelineResult[Any]":
         """Get the value of ``key``.
 
         Returns:
-            A handle; its result raises KeyNotFound where there is none.
+            A handle; where there is no such key, its result is the default, or without one raises KeyNotFound.
         """
-        return self._add(Get.make(key), self._decoder.value)
+        expected = None if default is UNSET else (KeyNotFound, default)
+        return self._add(Get.make(key), self._decoder.value, expected)
 
     def Put(self, key: Data, value: Data, *, sync: bool = False) -> "PipelineResult[None]":
         """Set the value of ``key``; ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.
@@ -109,6 +145,40 @@ class PipelineBuilder(Generic[T]):
             A handle; its result is None.
         """
         return self._add(Delete(key, sync), _same)
+
+    def PutIfAbsent(self, key: Data, value: Data, *, sync: bool = False) -> "PipelineResult[bool]":
+        """Set the value of ``key`` if there is none.
+
+        Returns:
+            A handle on a bool: whether it is written.
+        """
+        return self._add(put_if(key, MISSING, value, sync), _true, (CheckFailed, False))
+
+    def CompareAndSet(
+        self, key: Data, expected: Expected, value: Data, *, sync: bool = False
+    ) -> "PipelineResult[bool]":
+        """Set the value of ``key`` if it is as expected.
+
+        Returns:
+            A handle on a bool: whether it is written.
+        """
+        return self._add(put_if(key, expected, value, sync), _true, (CheckFailed, False))
+
+    def Increment(self, key: Data, by: int = 1, initial: int = 0, *, sync: bool = False) -> "PipelineResult[int]":
+        """Add to the number of ``key``.
+
+        Returns:
+            A handle on the sum.
+        """
+        return self._add(Increment(key, by, initial, sync), _same)
+
+    def GetAndDelete(self, key: Data, *, sync: bool = False) -> "PipelineResult[T]":
+        """Remove ``key``, and get the value that it had.
+
+        Returns:
+            A handle; its result raises KeyNotFound where there was none.
+        """
+        return self._add(GetAndDelete(key, sync), self._decoder.value)
 
     def Exists(self, key: Data) -> "PipelineResult[bool]":
         """Tell whether ``key`` is there.
@@ -275,8 +345,10 @@ class PipelineBuilder(Generic[T]):
             text = f"a pipeline with {queued} commands was dropped; call execute(), or Clear() to discard them"
             warn(text, ResourceWarning, stacklevel=2, source=self)
 
-    def _add(self, command: Command[Any], decode: Callable[[Any], U]) -> "PipelineResult[U]":
-        result = PipelineResult(command, decode)
+    def _add(
+        self, command: Command[Any], decode: Callable[[Any], U], expected: _Expected[U] | None = None
+    ) -> "PipelineResult[U]":
+        result = PipelineResult(command, decode, expected)
         self._queue.append(result)
         return result
 
@@ -303,11 +375,12 @@ class PipelineBuilder(Generic[T]):
                 those of the later ones.
         """
         self._executed = results
+        errors: list[Exception] = []
         for result, outcome in zip(results, outcomes, strict=True):
             if isinstance(outcome, ElevatorError):
                 self._decoder.decode_keys_of(outcome)
-            result.set_outcome(outcome)
-        errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+            if result.set_outcome(outcome) is not None:
+                errors.append(outcome)
         if errors and self._raise_errors:
             raise _first_error(errors, len(outcomes))
 
@@ -319,6 +392,10 @@ class PipelineBuilder(Generic[T]):
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _true(_: Any) -> bool:
+    return True
 
 
 def _first_error(errors: list[Exception], count: int) -> Exception:

@@ -145,6 +145,8 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "SLICE": ArgumentSpec(lambda c: _scan(c, c.count), 2, 4, _decode_slice),
     "BATCH": ArgumentSpec(lambda c: (c.ops,), 1, UNLIMITED, _decode_ops),
     "CONDITIONALBATCH": ArgumentSpec(lambda c: (c.ops, c.checks), 2, 2, _decode_conditional),
+    "INCREMENT": ArgumentSpec(lambda c: (c.key, c.by, c.initial), 1, 3),
+    "GETANDDELETE": ArgumentSpec(lambda c: (c.key,), 1, 1),
     "PING": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
     "DBCONNECT": ArgumentSpec(lambda c: (c.name,), 1, 1),
     "DBMOUNT": ArgumentSpec(lambda c: (c.name,), 1, 1),
