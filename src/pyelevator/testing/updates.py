@@ -232,7 +232,7 @@ class UpdateConformance:
                 E.Increment("missing", by, value)
         assert not E.Exists("missing")
 
-    def test_increment_takes_whole_numbers_only(self, E: Elevator[str]) -> None:
+    def test_increment_takes_integers_only(self, E: Elevator[str]) -> None:
         wrong: Any
         for wrong in ("1", 1.0, None, True):
             with pytest.raises(TypeError, match="by must be int, not"):
