@@ -39,5 +39,5 @@ def test_a_program_s_own_tests_pass(program):
 
 
 def test_every_kind_of_block_is_there():
-    assert len(SESSIONS) == 6
+    assert len(SESSIONS) == 7
     assert len(PROGRAMS) == 3
