@@ -1,6 +1,5 @@
 """The modules of ``pyelevator-native``, which do bulk work in C++ where that package is installed."""
 
-import logging
 import os
 from importlib import import_module
 from types import ModuleType
@@ -10,8 +9,6 @@ from pyelevator.errors import MissingExtra
 
 VARIABLE: Final = "PYELEVATOR_NATIVE"
 """The environment variable that decides: 0 uses none of them, 1 insists on them."""
-
-_log: Final = logging.getLogger("pyelevator.native")
 
 
 def load_native(name: str) -> ModuleType | None:
@@ -37,7 +34,11 @@ def load_native(name: str) -> ModuleType | None:
                 f"{VARIABLE}=1 asks for pyelevator-native, which is not installed ({error}); build it with: make native"
             ) from error
         if not isinstance(error, ModuleNotFoundError):
-            _log.warning("pyelevator-native is installed and cannot be used: %s", error)
+            import logging  # a client that finds none, or a sound one, does not wait for it
+
+            logging.getLogger("pyelevator.native").warning(
+                "pyelevator-native is installed and cannot be used: %s", error
+            )
         return None
 
 
