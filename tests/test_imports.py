@@ -41,6 +41,7 @@ OWNERS = {
     "starlette": {"console"},
     "uvicorn": {"console"},
     "rich": {"cli"},
+    "prompt_toolkit": {"cli"},
     "hypothesis": {"testing"},
     "pytest": {"testing"},
 }

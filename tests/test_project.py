@@ -25,7 +25,7 @@ def test_the_version_stands_in_one_place():
 
 def test_what_only_the_project_needs_is_not_published():
     assert sorted(PROJECT["project"]["optional-dependencies"]) == [
-        "all", "cli", "console", "curve", "lz4", "metrics", "otel", "postgres", "server", "testing", "zstd",
+        "all", "cli", "console", "curve", "lz4", "metrics", "otel", "postgres", "server", "shell", "testing", "zstd",
     ]  # fmt: skip
     assert {"dev", "docs", "bench", "fuzz", "torture", "cover"} <= set(PROJECT["dependency-groups"])
 

@@ -51,7 +51,8 @@ def test_formats_mean_the_same_bytes(run, db):
 def test_bytes_that_are_no_text_are_base64_in_json(run, db):
     db.Put(b"\xff", b"\xfe")
     assert run("get", "--hex", "ff", "--json") == (0, b'"fe"\n', "")
-    assert run("range", "--json") == (0, b'{"key": {"base64": "/w=="}, "value": {"base64": "/g=="}}\n', "")
+    assert run("range", "--json") == (0, b'{"key_base64": "/w==", "value_base64": "/g=="}\n', "")
+    assert run("range", "--json", "--keys") == (0, b'{"base64": "/w=="}\n', "")
 
 
 @pytest.mark.parametrize(
@@ -227,6 +228,12 @@ def test_a_batch_is_read_from_stdin(run, db):
     assert db.Range() == [[b"", b""], [b"a", b"1"], [b"b c", b'd\n\xff"']]
 
 
+def test_a_quote_in_a_batch_may_hold_lines(run, db):
+    assert run("batch", stdin=b"put a 'x\ny # z'\nput b it\\s # what's\nput c ''") == DONE
+    assert db.Range() == [[b"a", b"x\ny # z"], [b"b", b"it\\s"], [b"c", b""]]
+    assert "line 2: the quote ' does not end" in run("batch", stdin=b"put a 1\nput b 'x\nput c 1\n")[2]
+
+
 def test_a_batch_is_read_from_a_file_and_in_hex(run, db, tmp_path):
     (tmp_path / "batch").write_text("put 61 ff\n")
     assert run("batch", tmp_path / "batch", "--hex") == DONE
@@ -252,8 +259,9 @@ def test_what_a_range_prints_as_json_is_a_batch(run, db):
         (["--hex"], b"put 61 1\n", "line 1: '1' is not hex"),
         (["--json"], b'{"key": "a", "value": "1"}\nput\n', "line 2: "),
         (["--json"], b"[1]\n", "line 1: [1] is no object"),
-        (["--json"], b'{"key": "a"}\n', "line 1: put takes key and value"),
-        (["--json"], b'{"key": "a", "value": 1}\n', 'line 1: 1 is neither a string nor {"base64": "..."}'),
+        (["--json"], b'{"key": "a"}\n', "line 1: value is missing"),
+        (["--json"], b'{"key": "a", "value": "1", "ttl": 1}\n', "line 1: put takes no ttl"),
+        (["--json"], b'{"key": "a", "value": 1}\n', "line 1: value is 1, and no string; write value_base64 for bytes"),
         (["--json"], b'{"op": ["x"], "key": "a"}\n', "line 1: there is no operation ['x']"),
     ],
 )

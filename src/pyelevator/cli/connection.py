@@ -1,17 +1,26 @@
 """The options with which commands connect to a server, and the client that they make."""
 
+import os
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
-from attrs import field, frozen
+from attrs import evolve, field, frozen
+from click.shell_completion import CompletionItem
 
+from pyelevator.cli.calls.lookup import list_databases
 from pyelevator.cli.errors import as_usage_error
 from pyelevator.client import Elevator
 from pyelevator.client.options import URL_VARIABLE
+from pyelevator.errors import ElevatorError
 from pyelevator.transports import Curve
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:  # generic from click 8.5 on only
+    _ParamType = click.ParamType
 
 DEFAULT_URL: Final = "tcp://127.0.0.1:4141"
 
@@ -22,6 +31,10 @@ _POSITIVE: Final = click.FloatRange(min=0, min_open=True)
 _NAMES: Final = ("db", "dialect", "timeout", "connect_timeout", "curve_key", "server_key")
 CONNECTION_NAMES: Final = ("url", *_NAMES)
 """The parameters of a connection, for the help of a command."""
+
+
+INHERITED: Final = "pyelevator.connection"
+"""Key of a context's ``meta``: how to connect where the command line does not say where; the shell's connection."""
 
 
 @frozen
@@ -75,8 +88,24 @@ def connection_options(*, url_argument: bool = False, database: bool = True) -> 
     return decorate
 
 
+class DatabaseType(_ParamType):
+    """The name of a database; shells complete it."""
+
+    name = "database"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """Return the names of the server's databases; none if it does not say them at once."""
+        try:
+            with ctx.scope(cleanup=False), _connection(dict(ctx.params)).open(auto_connect=False) as client:
+                return [CompletionItem(os.fsdecode(name)) for name in list_databases(client, incomplete)]
+        except (ElevatorError, click.ClickException):
+            return []
+
+
 _URL_ARGUMENT: Final = click.argument("url_argument", metavar="[URL]", required=False)
-_DATABASE: Final = click.option("--db", metavar="NAME", help="Database. Default: the URL's, or `default`.")
+_DATABASE: Final = click.option(
+    "--db", type=DatabaseType(), metavar="NAME", help="Database. Default: the URL's, or `default`."
+)
 _OPTIONS: Final = (
     click.option(
         "--server-key", type=_KEY_FILE, metavar="FILE", help="File with the server's public key; with --curve-key FILE."
@@ -100,12 +129,15 @@ _OPTIONS: Final = (
 
 def _connection(params: dict[str, Any]) -> ConnectionOptions:
     """Take the connection's parameters out of those of a command."""
-    argument, url = params.pop("url_argument", None), params.pop("url")
+    argument, url = params.pop("url_argument", None), params.pop("url", None)
     said = {name: value for name in _NAMES if (value := params.pop(name, None)) is not None}
     if argument is not None and url is not None and _is_typed("url"):
         raise click.UsageError("the URL is given twice, as an argument and with --url")
     if "db" in said:
         said["db_name"] = said.pop("db")
+    inherited: ConnectionOptions | None = click.get_current_context().meta.get(INHERITED)
+    if inherited is not None and argument is None and not _is_typed("url"):
+        return evolve(inherited, options={**inherited.options, **_with_keys(said)})
     return ConnectionOptions(argument or url or DEFAULT_URL, _with_keys(said))
 
 

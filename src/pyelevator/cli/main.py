@@ -23,6 +23,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "load": "dump:load",
     },
     "Tools": {
+        "shell": "shell.command:shell",
+        "completion": "completion:completion",
         "ping": "ping:ping",
         "bench": "bench:bench",
         "keygen": "keygen:keygen",

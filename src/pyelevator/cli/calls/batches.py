@@ -1,15 +1,15 @@
 """Batches as text: one operation in each line, of words or of JSON."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import BinaryIO, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 import click
 from attrs import frozen
 
-from pyelevator.cli.calls.encodings import Encoding, decode, from_json
+from pyelevator.cli.calls.encodings import Encoding, decode, take_member
 from pyelevator.cli.calls.parameters import encoding_of
-from pyelevator.cli.calls.words import split_words
+from pyelevator.cli.calls.words import UnclosedQuote, split_words
 from pyelevator.client import Elevator, WriteBatch
 
 
@@ -21,51 +21,61 @@ class _Operation:
     add: Callable[..., None]
 
 
-_OPERATIONS: Final[Mapping[str, _Operation]] = {
+OPERATIONS: Final[Mapping[str, _Operation]] = {
     "put": _Operation(("key", "value"), WriteBatch.Put),
     "delete": _Operation(("key",), WriteBatch.Delete),
 }
 """Name of an operation -> what it takes and does."""
 
 
-def read_batch(client: Elevator[bytes], file: BinaryIO, sync: bool) -> None:
-    """Read a batch, and write it.
-
-    Raises:
-        click.UsageError: a line is no operation; it is named, and nothing was written.
-    """
-    params = click.get_current_context().params
-    read = _json_operation if params.get("json") else _words_operation
-    write_batch(client, file, sync, lambda line: read(line, encoding_of(params)))
-
-
-def write_batch(
-    client: Elevator[bytes],
-    lines: Iterable[bytes],
-    sync: bool,
-    read: Callable[[str], tuple[str, Sequence[bytes]] | None],
-) -> None:
-    """Write the batch whose operations stand in lines.
+def read_batch(client: Elevator[bytes], lines: Iterable[bytes], sync: bool) -> None:
+    """Read a batch in the format that the command line asks for, and write it.
 
     Args:
         client: connected to the database.
         lines: of the text.
         sync: answer only when the disk has it.
-        read: returns the operation of a line and its arguments; None for a line that says nothing.
 
     Raises:
         click.UsageError: a line is no operation; it is named, and nothing was written.
     """
+    params = click.get_current_context().params
+    encoding = encoding_of(params)
+    numbered, read = _FORMATS[bool(params.get("json"))]
     with client.WriteBatch() as batch:
-        for number, line in enumerate(lines, 1):
+        for number, line in numbered(lines):
             try:
-                operation = read(line.decode("utf-8", "surrogateescape"))
+                operation = read(line, encoding)
             except ValueError as error:
                 raise click.UsageError(f"line {number}: {error}; nothing was written") from error
             if operation is not None:
                 name, arguments = operation
-                _OPERATIONS[name].add(batch, *arguments)
+                OPERATIONS[name].add(batch, *arguments)
         batch.Write(sync=sync)
+
+
+def _number(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(lines, 1):
+        yield number, line.decode("utf-8", "surrogateescape")
+
+
+def _join_quoted(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+    """Yield lines with their numbers; one with a quote that does not end continues in the next."""
+    text, first, open_quote = "", 0, ""
+    for number, line in _number(lines):
+        first = first if text else number
+        text += line
+        if open_quote not in line:
+            continue
+        try:
+            split_words(text)
+        except UnclosedQuote as error:
+            open_quote = error.quote
+        else:
+            yield first, text
+            text, open_quote = "", ""
+    if text:
+        yield first, text
 
 
 def _words_operation(line: str, encoding: Encoding) -> tuple[str, Sequence[bytes]] | None:
@@ -88,14 +98,18 @@ def _json_operation(line: str, encoding: Encoding) -> tuple[str, Sequence[bytes]
         case _:
             raise ValueError(f"{line.strip()[:50]} is no object")
     name = told.pop("op", "put")
-    wanted = _arguments_of(name)
-    if told.keys() != set(wanted):
-        raise ValueError(f"{name} takes {' and '.join(wanted)}")
-    return name, [from_json(told[part], encoding) for part in wanted]
+    arguments = [take_member(told, part, encoding) for part in _arguments_of(name)]
+    if told:
+        raise ValueError(f"{name} takes no {next(iter(told))}")
+    return name, arguments
 
 
 def _arguments_of(name: object) -> Sequence[str]:
-    operation = _OPERATIONS.get(name) if isinstance(name, str) else None
+    operation = OPERATIONS.get(name) if isinstance(name, str) else None
     if operation is None:
-        raise ValueError(f"there is no operation {name!r}; there are {', '.join(_OPERATIONS)}")
+        raise ValueError(f"there is no operation {name!r}; there are {', '.join(OPERATIONS)}")
     return operation.arguments
+
+
+_FORMATS: Final = {False: (_join_quoted, _words_operation), True: (_number, _json_operation)}
+"""Whether it is JSON -> what yields the lines with their numbers, and what reads one."""

@@ -75,27 +75,38 @@ def to_json(data: bytes, encoding: Encoding) -> Any:
     >>> to_json(b"ab", Encoding.TEXT), to_json(b"ab", Encoding.HEX), to_json(bytes([255]), Encoding.TEXT)
     ('ab', '6162', {'base64': '/w=='})
     """
+    name, value = to_member("", data, encoding)
+    return value if name == "" else {"base64": value}
+
+
+def to_member(name: str, data: bytes, encoding: Encoding) -> tuple[str, str]:
+    """Return the member of a JSON object for bytes, as dumps have it: other bytes than UTF-8 are base64.
+
+    >>> to_member("key", b"ab", Encoding.TEXT), to_member("key", bytes([255]), Encoding.TEXT)
+    (('key', 'ab'), ('key_base64', '/w=='))
+    """
     try:
-        return encode(data, encoding).decode("utf-8")
+        return name, encode(data, encoding).decode("utf-8")
     except UnicodeDecodeError:
-        return {"base64": b64encode(data).decode("ascii")}
+        return f"{name}_base64", b64encode(data).decode("ascii")
 
 
-def from_json(value: Any, encoding: Encoding) -> bytes:
-    """Return the bytes for which ``to_json`` returned a value.
+def take_member(members: dict[str, Any], name: str, encoding: Encoding) -> bytes:
+    """Take the bytes of a member out of an object.
 
-    >>> from_json("ab", Encoding.TEXT), from_json({"base64": "/w=="}, Encoding.TEXT)
-    (b'ab', b'\\xff')
+    >>> take_member({"key_base64": "/w=="}, "key", Encoding.TEXT)
+    b'\\xff'
 
     Raises:
-        ValueError: it is neither a string nor an object with base64.
+        ValueError: there is none, or it is no string.
     """
-    match value:
-        case str():
-            return decode(value.encode("utf-8", "surrogatepass"), encoding)
-        case {"base64": str(text)} if len(value) == 1:
-            return decode(text, Encoding.BASE64)
-    raise ValueError(f'{json.dumps(value)[:50]} is neither a string nor {{"base64": "..."}}')
+    for member, its_encoding in ((name, encoding), (f"{name}_base64", Encoding.BASE64)):
+        if member in members:
+            text = members.pop(member)
+            if not isinstance(text, str):
+                raise ValueError(f"{member} is {json.dumps(text)[:50]}, and no string; write {name}_base64 for bytes")
+            return decode(text.encode("utf-8", "surrogatepass"), its_encoding)
+    raise ValueError(f"{name} is missing")
 
 
 def dump_json(value: Any) -> str:

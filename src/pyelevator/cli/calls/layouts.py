@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
-from pyelevator.cli.calls.encodings import Encoding, dump_json, encode, to_json
+from pyelevator.cli.calls.encodings import Encoding, dump_json, encode, to_json, to_member
 from pyelevator.cli.logs import printable
 
 Row: TypeAlias = Mapping[str, bytes | str | None]
@@ -95,14 +95,16 @@ class JsonLines(Layout):
         return self.result(to_json(data, self.encoding))
 
     def row(self, row: Row) -> bytes:
-        parts = {name: self._part(cell) for name, cell in row.items()}
-        return self.result(parts if len(parts) > 1 else next(iter(parts.values())))
+        if len(row) == 1:
+            (cell,) = row.values()
+            return self.result(to_json(cell, self.encoding) if isinstance(cell, bytes) else cell)
+        return self.result(dict([self._member(name, cell) for name, cell in row.items()]))
 
     def result(self, result: Any) -> bytes:
         return dump_json(result).encode("utf-8") + b"\n"
 
-    def _part(self, cell: bytes | str | None) -> Any:
-        return to_json(cell, self.encoding) if isinstance(cell, bytes) else cell
+    def _member(self, name: str, cell: bytes | str | None) -> tuple[str, Any]:
+        return to_member(name, cell, self.encoding) if isinstance(cell, bytes) else (name, cell)
 
 
 def _in_words(result: Any) -> str:

@@ -1,5 +1,6 @@
 """What the commands that call a server take: keys, values, databases, and options."""
 
+import io
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from pyelevator.cli.calls.encodings import Encoding, decode
+from pyelevator.cli.connection import DatabaseType
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
@@ -74,10 +76,19 @@ class KeysType(KeyType):
         return [self._decode(item, param, ctx) for item in split_items(read_stdin(param, ctx), is_null)]
 
 
-class DatabaseType(_ParamType):
-    """The name of a database; the shell completes it."""
+class LinesType(_ParamType):
+    """A file of lines; ``-`` stands for stdin, and in the shell for the lines that follow the command's own."""
 
-    name = "database"
+    name = "lines"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the lines, as bytes."""
+        if value == STDIN:
+            return ctx.meta[IN_SHELL] if ctx is not None and IN_SHELL in ctx.meta else sys.stdin.buffer
+        try:
+            return io.BytesIO(Path(value).read_bytes())
+        except OSError as error:
+            self.fail(f"cannot read {value}: {error.strerror}", param, ctx)
 
 
 def read_stdin(param: click.Parameter | None, ctx: click.Context | None) -> bytes:
@@ -86,13 +97,13 @@ def read_stdin(param: click.Parameter | None, ctx: click.Context | None) -> byte
     Raises:
         click.BadParameter: it is where the shell reads its commands.
     """
-    if ctx is not None and ctx.meta.get(IN_SHELL):
-        raise click.BadParameter("the shell itself reads from there; use --file FILE", ctx, param)
+    if ctx is not None and IN_SHELL in ctx.meta:
+        raise click.BadParameter("the shell itself reads from stdin; give it here, or in a file", ctx, param)
     return sys.stdin.buffer.read()
 
 
-IN_SHELL: Final = "pyelevator.in_shell"
-"""Key of a context's ``meta``: the command was given in the shell."""
+IN_SHELL: Final = "pyelevator.shell_block"
+"""Key of a context's ``meta``, if the command was given in the shell: the lines that follow its own."""
 
 
 def split_items(data: bytes, is_null: bool) -> list[bytes]:
@@ -157,4 +168,5 @@ REVERSE: Final = click.Option(["--reverse"], is_flag=True, help="From the last k
 KEYS_ONLY: Final = click.Option(["--keys", "keys_only"], is_flag=True, help="Print keys only.")
 VALUES_ONLY: Final = click.Option(["--values", "values_only"], is_flag=True, help="Print values only.")
 SYNC: Final = click.Option(["--sync"], is_flag=True, help="Wait until it is on the server's disk.")
+LINES: Final = click.Argument(["lines"], type=LinesType(), metavar="[FILE]", default=STDIN)
 DATABASE: Final = click.Argument(["db_name"], type=DatabaseType(), metavar="NAME")

@@ -34,6 +34,7 @@ from pyelevator.cli.calls.parameters import (
     KEYS,
     KEYS_ONLY,
     LIMIT,
+    LINES,
     PREFIX,
     RAW,
     REVERSE,
@@ -133,10 +134,7 @@ CALLS: Final[Mapping[str, Call]] = {
     ),
     "batch": Call(
         read_batch,
-        [
-            click.Argument(["file"], type=click.File("rb"), metavar="[FILE]", default="-"),
-            SYNC,
-        ],
+        [LINES, SYNC],
         show_nothing,
         "Write a batch: all of it, or nothing.\n\nIt is read from FILE or stdin, with one operation in each line:\n\n"
         "\b\n  put KEY VALUE\n  delete KEY\n\nWords with spaces stand in quotes; within double quotes, \\n, \\t and "

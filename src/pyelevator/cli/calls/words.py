@@ -13,15 +13,23 @@ _NEEDS_QUOTES: Final = re.compile(r"[\s\"'\\#]|^-|^$")
 
 
 class UnclosedQuote(ValueError):
-    """A quote begins and does not end: more may follow."""
+    """A quote begins and does not end: more may follow.
+
+    Args:
+        quote: the character that would end it.
+    """
+
+    def __init__(self, quote: str) -> None:
+        super().__init__(f"the quote {quote} does not end")
+        self.quote = quote
 
 
 def split_words(line: str) -> list[str]:
     r"""Return the words of a line.
 
     Within single quotes everything is what it is. Within double quotes, ``\n``, ``\t``, ``\r``, ``\0`` and ``\xff``
-    are characters and bytes, and any other character behind a backslash is itself. A ``#`` in front of a word ends the
-    line.
+    are characters and bytes, and any other character behind a backslash is itself. A ``#`` in front of a word hides the
+    rest of the line.
 
     >>> split_words('put "a b" it\'s \'x y\'z # more')
     Traceback (most recent call last):
@@ -37,10 +45,11 @@ def split_words(line: str) -> list[str]:
     position, is_inside = 0, False
     while position < len(line):
         if line[position] == "#" and not is_inside:
-            break
+            position += len(line[position:].partition("\n")[0])
+            continue
         match = _WORD.match(line, position)
         if match is None:
-            raise UnclosedQuote(f"the quote {line[position]} does not end")
+            raise UnclosedQuote(line[position])
         part = _unquoted(match)
         if part is not None:
             words[len(words) - is_inside :] = [(words[-1] if is_inside else "") + part]

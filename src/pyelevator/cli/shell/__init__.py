@@ -1,0 +1,1 @@
+"""``elevator shell``: a prompt for the commands that call a server."""
