@@ -20,9 +20,11 @@ from pyelevator.commands import (
     PRESENT,
     PUT,
     Access,
+    Backup,
     BadSignal,
     Batch,
     Command,
+    Compact,
     ConditionalBatch,
     DbConnect,
     DbCreate,
@@ -42,9 +44,11 @@ from pyelevator.commands import (
     PayloadKind,
     Ping,
     Pipeline,
+    Progress,
     Put,
     Range,
     RepairReport,
+    Sizes,
     Slice,
     Stats,
     Unknown,
@@ -84,6 +88,10 @@ SAMPLES = [
     DbRepair(),
     Pipeline([Put("k", "v"), Get("k")]),
     Stats(),
+    Backup("d", "/backups/d"),
+    Compact("a", "b"),
+    Sizes(["a", ("b", None)]),
+    Progress(),
 ]
 BY_VERB = pytest.mark.parametrize("command", SAMPLES, ids=lambda command: command.verb)
 
@@ -117,13 +125,13 @@ def test_a_command_is_frozen_and_equal_by_value(command):
         (
             "idempotent",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING", "DBCONNECT", "DBLIST"}
-            | {"PIPELINE", "STATS"},
+            | {"PIPELINE", "STATS", "SIZES", "PROGRESS"},
         ),
         (
             "needs_uid",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "CONDITIONALBATCH"}
             | {"INCREMENT", "GETANDDELETE"}
-            | {"DBCREATE", "DBDROP", "DBLIST", "DBREPAIR", "PIPELINE"},
+            | {"DBCREATE", "DBDROP", "DBLIST", "DBREPAIR", "PIPELINE", "COMPACT", "SIZES"},
         ),
     ],
 )
@@ -282,6 +290,14 @@ WRONG = [
     (DbCreate, ["d", {"block_size": [1]}], r"options\['block_size'\] must be a number, a bool or str, not list"),
     *[(Pipeline, [[bad]], "commands must read or write keys, not") for bad in (Ping(), DbList(), Pipeline([]), "k", 1)],
     *[(Pipeline, [bad], "commands must be a list or a tuple, not") for bad in ("k", 1, None, Get("k"))],
+    (Backup, [1, "/b"], "name must be str or bytes, not int"),
+    (Backup, ["d", 1], "directory must be str or bytes, not int"),
+    (Compact, [1], "start must be str or bytes, not int"),
+    (Compact, ["a", 1], "stop must be str or bytes, not int"),
+    *[(Sizes, [bad], "ranges must be a list or a tuple, not") for bad in ("k", 1, None)],
+    (Sizes, [["a", 1]], r"ranges\[1\] must be str or bytes, not int"),
+    (Sizes, [[("a", 1)]], r"ranges\[0\]\[1\] must be str or bytes, not int"),
+    (Sizes, [[("a",)]], r"ranges\[0\] must be a prefix, or \(start, stop\), not 1 elements"),
     (Unknown, [1], "name must be str or bytes, not int"),
 ]
 

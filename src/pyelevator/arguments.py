@@ -19,6 +19,9 @@ T = TypeVar("T")
 Data: TypeAlias = str | bytes | bytearray | memoryview
 """What callers may give as a key or a value; str is encoded as UTF-8, with surrogateescape."""
 
+KeyRange: TypeAlias = Data | tuple[Data | None, Data | None]
+"""A range of keys: a prefix, or the first key and the one behind the last, None for an open end."""
+
 OptionValue: TypeAlias = bool | int | float | str | None
 """The value of one LevelDB option."""
 
@@ -254,6 +257,31 @@ def initial(value: int) -> int:
 def max_bytes(value: int | None) -> int | None:
     """Check the bytes after which a slice may be cut; None is never."""
     return None if value is None else integer(value, "max_bytes")
+
+
+def directory(value: Data) -> str:
+    """Convert the path of a directory on the server."""
+    return to_text(value, "directory")
+
+
+def ranges(values: Iterable[Any]) -> tuple[tuple[bytes | None, bytes | None], ...]:
+    """Convert ranges of keys: a prefix is one, and so is the first key and the one behind the last, None for open ends.
+
+    >>> ranges(["user:", ("a", None)])
+    ((b'user:', b'user;'), (b'a', None))
+    """
+    if not isinstance(values, (list, tuple)):
+        raise ArgumentTypeError(f"ranges must be a list or a tuple, not {kind_of(values)}")
+    return tuple([_range(value, f"ranges[{i}]") for i, value in enumerate(values)])
+
+
+def _range(value: Any, where: str) -> tuple[bytes | None, bytes | None]:
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        return _optional(value[0], f"{where}[0]"), _optional(value[1], f"{where}[1]")
+    if isinstance(value, (list, tuple)):
+        raise ArgumentTypeError(f"{where} must be a prefix, or (start, stop), not {len(value)} elements")
+    prefix = to_bytes(value, where)
+    return prefix or None, prefix_successor(prefix)
 
 
 def name(value: Data) -> str:

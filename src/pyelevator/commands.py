@@ -57,6 +57,7 @@ from pyelevator.errors import (
 
 if TYPE_CHECKING:
     from pyelevator.monitoring import ServerStats
+    from pyelevator.reports import BackupReport, TaskProgress
 
 R = TypeVar("R")
 
@@ -100,6 +101,7 @@ class Command(Generic[R]):
         needs_uid: it travels with the connected database's uid (old servers die without it).
         names_database: the database that it is about is the one it names, not the connected one.
         access: what a client must be allowed to do with that database; a verb that does not say is for admins.
+        path_fields: fields with paths on the server where it writes: the same must be allowed there, too.
         feature: what a server calls it that knows the command; empty for the commands of the old protocol. A server
             without the feature is not asked.
         meta_fields: fields that travel in ``meta``, when they differ from their defaults; old servers ignore them.
@@ -113,6 +115,7 @@ class Command(Generic[R]):
     needs_uid: ClassVar[bool] = True
     names_database: ClassVar[bool] = False
     access: ClassVar[Access] = Access.ADMIN
+    path_fields: ClassVar[tuple[str, ...]] = ()
     feature: ClassVar[str] = ""
     meta_fields: ClassVar[tuple[str, ...]] = ()
     errors: ClassVar[Mapping[ErrorCode, tuple[type[ServerError], str | None]]] = {}
@@ -674,6 +677,74 @@ class Stats(Command["ServerStats"]):
         return ServerStats.decode(_check_type(payload, bytes, self.verb))
 
 
+@command
+class Backup(Command["BackupReport"]):
+    """Write a consistent copy of a database into a new directory on the server."""
+
+    verb = "BACKUP"
+    access = Access.ADMIN
+    payload_kind = PayloadKind.SCALAR
+    idempotent = False
+    names_database = True
+    needs_uid = False
+    path_fields = ("directory",)
+    errors = {ErrorCode.KEY: (UnknownCommand, "this server does not know BACKUP")}
+    name: str = field(converter=arguments.name)
+    directory: str = field(converter=arguments.directory)
+
+    def result(self, payload: Any) -> "BackupReport":
+        from pyelevator.reports import BackupReport  # few clients ask
+
+        return BackupReport.decode(_check_type(payload, bytes, self.verb))
+
+
+@command
+class Compact(_NoResult):
+    """Compact the connected database, or a range of it, both ends inclusive, None for an open end."""
+
+    verb = "COMPACT"
+    feature = "tasks"
+    access = Access.ADMIN
+    idempotent = False
+    start: bytes | None = field(default=None, converter=arguments.start)
+    stop: bytes | None = field(default=None, converter=arguments.stop)
+
+
+@command
+class Sizes(Command[list[int]]):
+    """About how many bytes ranges of the connected database take, each from a key up to before another one."""
+
+    verb = "SIZES"
+    feature = "tasks"
+    access = Access.READ
+    payload_kind = PayloadKind.SCALAR
+    ranges: Sequence[tuple[bytes | None, bytes | None]] = field(converter=arguments.ranges)
+
+    def result(self, payload: Any) -> list[int]:
+        from pyelevator.reports import decode_sizes  # few clients ask
+
+        sizes = decode_sizes(_check_type(payload, bytes, self.verb))
+        if len(sizes) == len(self.ranges):
+            return sizes
+        raise MalformedMessage(f"the answer to {len(self.ranges)} ranges holds {len(sizes)} sizes")
+
+
+@command
+class Progress(Command["list[TaskProgress]"]):
+    """How far the server's long tasks have come; not about one database, but for admins of all."""
+
+    verb = "PROGRESS"
+    access = Access.ADMIN
+    payload_kind = PayloadKind.SCALAR
+    needs_uid = False
+    errors = {ErrorCode.KEY: (UnknownCommand, "this server does not know PROGRESS")}
+
+    def result(self, payload: Any) -> "list[TaskProgress]":
+        from pyelevator.reports import decode_tasks  # few clients ask
+
+        return decode_tasks(_check_type(payload, bytes, self.verb))
+
+
 def _convert_commands(commands: Sequence[Command[Any]]) -> tuple[Command[Any], ...]:
     """Check the commands of a pipeline, each of which reads or writes keys of the connected database."""
     if not isinstance(commands, (list, tuple)):
@@ -774,6 +845,10 @@ COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
     "DBREPAIR": DbRepair,
     "PIPELINE": Pipeline,
     "STATS": Stats,
+    "BACKUP": Backup,
+    "COMPACT": Compact,
+    "SIZES": Sizes,
+    "PROGRESS": Progress,
 }
 """Verb -> class."""
 
@@ -789,10 +864,12 @@ __all__ = [
     "PRESENT",
     "PUT",
     "Access",
+    "Backup",
     "BadSignal",
     "Batch",
     "BatchOp",
     "Command",
+    "Compact",
     "ConditionalBatch",
     "Data",
     "DbConnect",
@@ -815,9 +892,11 @@ __all__ = [
     "PayloadKind",
     "Ping",
     "Pipeline",
+    "Progress",
     "Put",
     "Range",
     "RepairReport",
+    "Sizes",
     "Slice",
     "Stats",
     "Unknown",

@@ -1,7 +1,7 @@
 """What servers report of administration, and how it travels: as JSON, to which later versions may add."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -9,6 +9,11 @@ import attrs
 from pyelevator.errors import MalformedMessage
 
 T = TypeVar("T")
+
+
+def encode_json(value: Any) -> bytes:
+    """Return a report as it travels."""
+    return json.dumps(value).encode()
 
 
 def decode_json(data: bytes, build: Callable[[Any], T], verb: str) -> T:
@@ -38,7 +43,7 @@ class BackupReport:
 
     def encode(self) -> bytes:
         """Return it as it travels."""
-        return json.dumps(attrs.asdict(self)).encode()
+        return encode_json(attrs.asdict(self))
 
     @classmethod
     def decode(cls, data: bytes) -> "BackupReport":
@@ -68,13 +73,31 @@ class TaskProgress:
     done: int = 0
     total: int = 0
 
-    @classmethod
-    def decode(cls, told: Any) -> "TaskProgress":
-        """Return one of the decoded JSON objects of an answer."""
-        return cls(
-            str(told["task"]),
-            str(told["database"]).encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape"),
-            float(told["seconds"]),
-            int(told["done"]),
-            int(told["total"]),
-        )
+
+def encode_tasks(tasks: Sequence[TaskProgress]) -> bytes:
+    """Return tasks as they travel."""
+    return encode_json(list(map(attrs.asdict, tasks)))
+
+
+def decode_tasks(data: bytes) -> list[TaskProgress]:
+    """Return what ``encode_tasks`` made.
+
+    Raises:
+        MalformedMessage: it is something else.
+    """
+    return decode_json(data, lambda told: list(map(_decode_task, told)), "PROGRESS")
+
+
+def _decode_task(told: Any) -> TaskProgress:
+    return TaskProgress(
+        str(told["task"]), str(told["database"]), float(told["seconds"]), int(told["done"]), int(told["total"])
+    )
+
+
+def decode_sizes(data: bytes) -> list[int]:
+    """Return the sizes in the answer to SIZES.
+
+    Raises:
+        MalformedMessage: it is something else.
+    """
+    return decode_json(data, lambda told: list(map(int, told)), "SIZES")

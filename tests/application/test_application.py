@@ -9,7 +9,9 @@ from pyelevator.commands import (
     COMMANDS,
     DELETE,
     PUT,
+    Backup,
     Batch,
+    Compact,
     ConditionalBatch,
     DbConnect,
     DbCreate,
@@ -27,8 +29,10 @@ from pyelevator.commands import (
     MGet,
     Ping,
     Pipeline,
+    Progress,
     Put,
     Range,
+    Sizes,
     Slice,
     Stats,
     Unknown,
@@ -164,6 +168,7 @@ def test_dbconnect_returns_the_uid_and_the_features(application):
             "conditionalbatch",
             "increment",
             "getanddelete",
+            "tasks",
         ),
     )
     assert application(Request(DbConnect("nope"), id=7)) == failure(ErrorCode.DATABASE, "Database nope doesn't exist")
@@ -213,6 +218,7 @@ def test_every_command_has_a_handler(application):
         "DBFORGET": DbForget("x"), "CONDITIONALBATCH": ConditionalBatch([], []),
         "INCREMENT": Increment("k"), "GETANDDELETE": GetAndDelete("k"),
         "DBLIST": DbList(), "DBREPAIR": DbRepair(), "PIPELINE": Pipeline([Get("k")]), "STATS": Stats(),
+        "BACKUP": Backup("x", "/x"), "COMPACT": Compact(), "SIZES": Sizes([]), "PROGRESS": Progress(),
     }  # fmt: skip
     assert examples.keys() == COMMANDS.keys()
     for command in examples.values():

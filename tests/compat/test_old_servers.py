@@ -12,7 +12,9 @@ from pyelevator.commands import (
     DELETE,
     IS_MISSING,
     PUT,
+    Backup,
     Batch,
+    Compact,
     ConditionalBatch,
     DbConnect,
     DbCreate,
@@ -30,8 +32,10 @@ from pyelevator.commands import (
     MGet,
     Ping,
     Pipeline,
+    Progress,
     Put,
     Range,
+    Sizes,
     Slice,
     Stats,
     Unknown,
@@ -161,6 +165,10 @@ ERRORS = {
     "forgetting": (lambda E: E.forgetdb("default"), ElevatorError, "off its list|no DBFORGET"),
     "Slice reversed": (lambda E: E.Slice("b", 2, reverse=True), ValueError, "Range"),
     "stats": (lambda E: E.stats(), ElevatorError, "this server does not know STATS|no STATS"),
+    "a backup": (lambda E: E.backup("default", "/b"), ElevatorError, "this server does not know BACKUP|no BACKUP"),
+    "a compaction": (lambda E: E.compact(), ValueError, "this server does not know COMPACT"),
+    "sizes": (lambda E: E.sizes(["a"]), ValueError, "this server does not know SIZES"),
+    "progress": (lambda E: E.progress(), ElevatorError, "this server does not know PROGRESS|no PROGRESS"),
     "sync": (lambda E: E.Put("k", "v", sync=True), ValueError, "sync"),
 }
 
@@ -240,6 +248,10 @@ SOUND = {
     "DBLIST": DbList(),
     "DBREPAIR": DbRepair(),
     "STATS": Stats(),
+    "BACKUP": Backup("default", "/nowhere/backup"),
+    "COMPACT": Compact(),
+    "SIZES": Sizes(["a"]),
+    "PROGRESS": Progress(),
     "PIPELINE": Pipeline([Get("a"), Exists("b")]),
 }
 

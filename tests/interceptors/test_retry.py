@@ -14,7 +14,9 @@ from pyelevator.commands import (
     DELETE,
     IS_MISSING,
     PUT,
+    Backup,
     Batch,
+    Compact,
     ConditionalBatch,
     DbConnect,
     DbCreate,
@@ -31,8 +33,10 @@ from pyelevator.commands import (
     Increment,
     MGet,
     Ping,
+    Progress,
     Put,
     Range,
+    Sizes,
     Slice,
     Stats,
     Unknown,
@@ -133,10 +137,23 @@ def test_a_failure_that_the_server_answers_is_the_answer(code):
     assert len(wire.sent) == 1
 
 
-READS = [Get("k"), Exists("k"), MGet(["k"]), Range(), Slice(None, 1), Ping(), DbConnect("d"), DbList(), Stats()]
+READS = [
+    Get("k"),
+    Exists("k"),
+    MGet(["k"]),
+    Range(),
+    Slice(None, 1),
+    Ping(),
+    DbConnect("d"),
+    DbList(),
+    Stats(),
+    Sizes([]),
+    Progress(),
+]
 WRITES = [Put("k", "v"), Delete("k"), Batch([(PUT, b"k", b"v"), (DELETE, b"l")])]
 UPDATES = [ConditionalBatch([(PUT, b"k", b"v")], [(IS_MISSING, b"k")]), Increment("k"), GetAndDelete("k")]
 REST = [DbCreate("d"), DbDrop("d"), DbForget("d"), DbMount("d"), DbUmount("d"), DbRepair(), Unknown("FOO")]
+REST += [Backup("d", "/b"), Compact()]
 
 
 def by_verb(commands):

@@ -4,7 +4,9 @@ from pyelevator.commands import (
     IS_MISSING,
     PUT,
     Access,
+    Backup,
     Batch,
+    Compact,
     ConditionalBatch,
     DbConnect,
     DbCreate,
@@ -22,8 +24,10 @@ from pyelevator.commands import (
     MGet,
     Ping,
     Pipeline,
+    Progress,
     Put,
     Range,
+    Sizes,
     Slice,
     Stats,
 )
@@ -51,8 +55,12 @@ SAMPLES = {
     "DBREPAIR": (Access.ADMIN, DbRepair()),
     "PIPELINE": (Access.WRITE, Pipeline([Put("k", "v")])),
     "STATS": (Access.ADMIN, Stats()),
+    "BACKUP": (Access.ADMIN, Backup("app-1", "app-1-backup")),
+    "COMPACT": (Access.ADMIN, Compact()),
+    "SIZES": (Access.READ, Sizes(["a"])),
+    "PROGRESS": (Access.ADMIN, Progress()),
 }
 """Verb -> the access it needs, and a command about app-1 (or app-2, which does not exist yet)."""
 
-SERVER_WIDE = {"STATS"}
+SERVER_WIDE = {"STATS", "PROGRESS"}
 """Verbs that are about no database, and so take access to all of them."""

@@ -17,7 +17,7 @@ VERBS: Final = (
     *("GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING", "DBCONNECT", "DBMOUNT", "DBUMOUNT"),
     *("DBLIST", "GET", "PUT", "MGET", "SLICE", "BATCH", "FOO", "", "get", "GET\0", "G\xe9T", "DBCREATED"),
 )
-RARE_VERBS: Final = ("DBCREATE", "DBDROP", "DBFORGET", "DBREPAIR")
+RARE_VERBS: Final = ("DBCREATE", "DBDROP", "DBFORGET", "DBREPAIR", "COMPACT", "SIZES", "PROGRESS")
 """Verbs that are sound too often for their cost: one message in a few hundred is theirs."""
 
 NAMES: Final = ("default", "victim", "nope", "", "a/b", "../x", "/nonexistent/x", "\0", "x" * 300, "default/")
@@ -229,5 +229,7 @@ SOUND: Final[Mapping[str, Sequence[Sequence[Any]]]] = {
     "DBCREATE": (["victim", {}], ["victim", {"block_size": "x"}]),
     "DBDROP": (["victim"],),
     "DBFORGET": (["victim"],),
+    "COMPACT": ([], [b"a", None], [1]),
+    "SIZES": ([[[b"a", b"b"], [None, None]]], [[b"a"]], [[[b"a"]]]),
 }
 """Verb -> arguments that it takes, or nearly."""

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Self
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from pyelevator.application.cursors import Cursors
 from pyelevator.application.errors import failure_response
 from pyelevator.application.fairness import Cooperation
 from pyelevator.application.monitor import Monitor
 from pyelevator.application.policy import Policy
+from pyelevator.application.tasks import Tasks
 from pyelevator.commands import Command
 from pyelevator.engines.base import EngineError
 from pyelevator.errors import Id
@@ -27,6 +28,7 @@ class Context:
         is_named_by_path: returns True if clients know the database at a path by that, or a command has named it so.
         cooperation: the checkpoints at which long requests yield to short ones.
         monitor: counts the requests.
+        tasks: the long ones that are under way.
     """
 
     policy: Policy
@@ -34,6 +36,7 @@ class Context:
     is_named_by_path: Callable[[str, Command[Any]], bool]
     cooperation: Cooperation = field(factory=Cooperation)
     monitor: Monitor = field(factory=Monitor)
+    tasks: Tasks = field(default=Factory(lambda self: Tasks(self.cooperation.checkpoint), takes_self=True))
 
     @classmethod
     def of(

@@ -17,6 +17,8 @@ from pyelevator.commands import Access, DbConnect, DbCreate, DbList, Unknown
 from pyelevator.errors import DatabaseError, PermissionDenied, ServerError, ServerRuntimeError, UnknownCommand
 from pyelevator.messages import Request, Response
 
+_NO_DIRECTORIES: Final[Mapping[str, LocatedName]] = {}
+
 UNKNOWN_CLIENT: Final = "the server does not know this client's key (any more)"
 """The reason for refusing a client without permissions."""
 
@@ -42,7 +44,13 @@ class Authorizer:
             raise _denied(UNKNOWN_CLIENT)
         return permissions
 
-    def check(self, request: Request[Any], permissions: Permissions, found: LocatedName | str | None) -> Request[Any]:
+    def check(
+        self,
+        request: Request[Any],
+        permissions: Permissions,
+        found: LocatedName | str | None,
+        directories: Mapping[str, LocatedName] = _NO_DIRECTORIES,
+    ) -> Request[Any]:
         """Check a request and return it, addressed to the database that was found.
 
         Args:
@@ -50,6 +58,7 @@ class Authorizer:
             permissions: of the client that sent it.
             found: the database it is about. For a command that names a database, what the name stands for; for the
                 others the name behind the uid, or None if the uid is unknown.
+            directories: what the paths stand for in which the command writes, by its fields.
 
         Raises:
             PermissionDenied: the client may not do that.
@@ -61,7 +70,7 @@ class Authorizer:
         if command.access is Access.NONE:
             return request
         if isinstance(found, LocatedName):
-            return _check_name(request, permissions, found)
+            return _check_directories(_check_name(request, permissions, found), permissions, directories)
         if not command.needs_uid:
             _check_access(permissions.on_all, command, "all databases")
         elif found is None:
@@ -86,6 +95,20 @@ def _check_name(request: Request[Any], permissions: Permissions, found: LocatedN
     renamed = copy(command)
     object.__setattr__(renamed, "name", found)  # not by evolve, which would convert it to plain text
     return evolve(request, command=renamed)
+
+
+def _check_directories(
+    request: Request[Any], permissions: Permissions, directories: Mapping[str, LocatedName]
+) -> Request[Any]:
+    """Check the paths in which a command writes; return it with each replaced by what was found."""
+    if not directories:
+        return request
+    checked = copy(request.command)
+    for name, located in directories.items():
+        granted = min(map(permissions.access, located.permission_names))
+        _check_access(granted, request.command, f"the directory {located}")
+        object.__setattr__(checked, name, located)
+    return evolve(request, command=checked)
 
 
 def _is_hidden(found: LocatedName, command: Any) -> bool:

@@ -73,7 +73,7 @@ class AuthorizingApplication(ApplicationWrapper):
         except PermissionDenied as error:
             return refusal_response(error, request)
         try:
-            checked = self._authorizer.check(request, permissions, self._find(request))
+            checked = self._authorizer.check(request, permissions, self._find(request), self._directories(request))
         except ServerError as error:
             is_split = isinstance(error, PermissionDenied) and isinstance(request.command, Pipeline)
             return split(request) if is_split else refusal_response(error, request)
@@ -83,6 +83,10 @@ class AuthorizingApplication(ApplicationWrapper):
     def _find(self, request: Request[Any]) -> LocatedName | str | None:
         command: Any = request.command
         return self.catalog.locate(command.name) if command.names_database else self.catalog.name_of(request.uid)
+
+    def _directories(self, request: Request[Any]) -> dict[str, LocatedName]:
+        command = request.command
+        return {name: self.catalog.locate_directory(getattr(command, name)) for name in command.path_fields}
 
     def _execute_each(self, request: Request[Any]) -> Response:
         """Execute each command of a pipeline by itself, so that only the forbidden ones fail."""

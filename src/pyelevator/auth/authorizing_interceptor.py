@@ -46,7 +46,8 @@ class AuthorizingInterceptor:
             return (yield from self._forward_each(request, forward))
         try:
             found = yield from self._names.find(request, forward)
-            checked = self._cursors.verify(self._authorizer.check(request, permissions, found))
+            checked = self._authorizer.check(request, permissions, found, _directories(request.command))
+            checked = self._cursors.verify(checked)
             _check_name(checked.command)
         except ServerError as error:
             if isinstance(error, PermissionDenied) and isinstance(request.command, Pipeline):
@@ -65,7 +66,8 @@ class AuthorizingInterceptor:
         if command.names_database and command.name.startswith("/"):
             return None
         try:
-            self._authorizer.check(outline, self._authorizer.permissions_of(outline), self._names.find_cached(outline))
+            found, directories = self._names.find_cached(outline), _directories(outline.command)
+            self._authorizer.check(outline, self._authorizer.permissions_of(outline), found, directories)
         except ServerError as error:
             return refusal_response(error, outline)
         return None
@@ -77,6 +79,15 @@ class AuthorizingInterceptor:
         for command in pipeline.commands:
             responses.append((yield from self(evolve(request, command=command, id=None), forward)))
         return collect_responses(responses, request.id)
+
+
+def _directories(command: Any) -> dict[str, LocatedName]:
+    """Return the paths in which a command writes, by its fields; permissions for them as they are spelled count."""
+    paths = {name: getattr(command, name) for name in command.path_fields}
+    return {
+        name: LocatedName(path, None, is_registered=False, permission_names=(normalize_name(path),))
+        for name, path in paths.items()
+    }
 
 
 def _check_name(command: Any) -> None:

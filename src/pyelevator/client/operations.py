@@ -87,6 +87,8 @@ class DatabaseHandle:
             UnsupportedByDialect: the server does not know the command, or it asks for what the server would pass over.
         """
         if command.feature and command.feature not in self.features:
+            if command.needs_uid:
+                self.check_connected()
             raise UnsupportedByDialect(f"this server does not know {command.verb}; nothing was sent")
         if command.meta_fields:
             self._check_features(command)

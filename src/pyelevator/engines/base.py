@@ -388,6 +388,19 @@ class Engine(ReadView):
             EngineError: it failed; the data is as it was.
         """
 
+    def compact_range(self, start: bytes | None, stop: bytes | None) -> None:  # noqa: ARG002
+        """Reclaim the space of deleted and overwritten pairs of a range.
+
+        Engines may override this, which compacts everything.
+
+        Args:
+            start, stop: the first and the last key; None for an open end.
+
+        Raises:
+            EngineError: as ``compact``.
+        """
+        self.compact()
+
     @abstractmethod
     def approximate_size(self) -> int:
         """Return about how many bytes the database takes."""

@@ -95,6 +95,10 @@ def _last(prefix: bytes, stop: bytes | None) -> bytes | None:
     return arguments.prefix_successor(prefix) if stop is None else prefix + stop
 
 
+def _ranges(prefix: bytes, ranges: Iterable[tuple[bytes | None, bytes | None]]) -> list[Any]:
+    return [(_first(prefix, start), _last(prefix, stop)) for start, stop in ranges]
+
+
 _Add: TypeAlias = Callable[[bytes, Any], Any]
 
 KEY_FIELDS: Final[Mapping[str, _Add]] = {
@@ -105,6 +109,7 @@ KEY_FIELDS: Final[Mapping[str, _Add]] = {
     "start": _end,
     "stop": _end,
     "prefix": _inner,
+    "ranges": _ranges,
 }
 """Names of the fields that hold keys, in every command -> what adds the prefix."""
 

@@ -13,11 +13,23 @@ from attrs import evolve, field, frozen
 
 from pyelevator.application.handlers import FEATURES
 from pyelevator.codec import DIALECTS, Codec, codec_for
-from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbForget, DbList, DbMount, DbUmount
+from pyelevator.commands import (
+    Backup,
+    Command,
+    DbConnect,
+    DbCreate,
+    DbDrop,
+    DbForget,
+    DbList,
+    DbMount,
+    DbUmount,
+    Progress,
+)
 from pyelevator.compat import FlatServer, adapt
 from pyelevator.errors import DatabaseError, ErrorCode, UsageError
 from pyelevator.flows import Flow, Forward, Send
 from pyelevator.messages import Request, Response
+from pyelevator.reports import TaskProgress, encode_tasks
 from pyelevator.transports import Curve, ParsedUrl, parse_url
 from pyelevator.transports.url import shown
 
@@ -25,7 +37,7 @@ _SEPARATOR: Final = "~"
 _OPTIONS: Final = frozenset({"dialect", "curve", "max_serial_connections", "max_connections"})
 _TAKEN: Final = ("dialect", "max_serial_connections", "max_connections", "curve_key", "server_key")
 _COUNTS: Final = ("max_serial_connections", "max_connections")
-_NAMED: Final = (DbConnect, DbMount, DbUmount, DbCreate, DbDrop, DbForget)
+_NAMED: Final = (DbConnect, DbMount, DbUmount, DbCreate, DbDrop, DbForget, Backup)
 
 
 @frozen
@@ -162,6 +174,8 @@ class Router:
             return (yield from self._ways[self._first](request))
         if isinstance(request.command, DbList):
             return (yield from self._list_all(request))
+        if isinstance(request.command, Progress):
+            return (yield from self._collect_tasks(request))
         upstream = self._upstream_of(request)
         if upstream is None:
             return _unknown(request)
@@ -191,6 +205,17 @@ class Router:
                 return response
             names += self._own(response.payload, upstream)
         return Response(names, id=request.id)
+
+    def _collect_tasks(self, request: Request[Any]) -> Flow[Response]:
+        """Return the tasks of all upstreams that tell of theirs."""
+        tasks: list[TaskProgress] = []
+        responses = []
+        for way in self._ways.values():
+            responses.append((yield from way(request)))
+            if responses[-1].code is None:
+                tasks += request.command.result(responses[-1].payload)
+        failed = all(response.code is not None for response in responses)
+        return responses[0] if failed else Response(encode_tasks(tasks), id=request.id)
 
     def _own(self, names: Iterable[bytes], upstream: Upstream) -> list[bytes]:
         return [name for name in names if self._serving(DbConnect(name)) == upstream.name]

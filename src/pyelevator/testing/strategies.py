@@ -24,9 +24,11 @@ from pyelevator.commands import (
     IS_PRESENT,
     PIPELINED,
     PUT,
+    Backup,
     Batch,
     BatchOp,
     Command,
+    Compact,
     ConditionalBatch,
     DbConnect,
     DbCreate,
@@ -46,9 +48,11 @@ from pyelevator.commands import (
     PayloadKind,
     Ping,
     Pipeline,
+    Progress,
     Put,
     Range,
     RepairReport,
+    Sizes,
     Slice,
     Stats,
 )
@@ -211,6 +215,10 @@ _CLASSIC: Final[_Commands] = {
     "DBREPAIR": st.builds(DbRepair, st.booleans(), st.booleans()),
     "PIPELINE": st.deferred(_pipelines),
     "STATS": st.builds(Stats),
+    "BACKUP": st.builds(Backup, _NAMES, st.text(max_size=12)),
+    "COMPACT": st.builds(Compact, _BOUNDS, _BOUNDS),
+    "SIZES": st.builds(Sizes, st.lists(keys() | st.tuples(_BOUNDS, _BOUNDS), max_size=4)),
+    "PROGRESS": st.builds(Progress),
 }
 
 _FLAT: Final[_Commands] = {

@@ -24,6 +24,7 @@ from pyelevator.engines.catalog_store import CatalogStore, Entry, NoStore
 from pyelevator.engines.options import describe_unknown_option, parse_creation
 from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
 from pyelevator.monitoring import DatabaseStats
+from pyelevator.reports import BackupReport
 
 _log: Final = logging.getLogger("pyelevator.catalog")
 
@@ -304,6 +305,34 @@ class Catalog:
             EngineError: nothing was changed; see ``Storage.repair``.
         """
         return self.get_database(uid).repair(force=force)
+
+    def locate_directory(self, directory: str) -> LocatedName:
+        """Find out what the path of a directory stands for in which a command writes; see ``locate``."""
+        return self._names.locate_unregistered(directory, self._names.resolve_absolute(directory))
+
+    def backup(self, name: str, directory: str) -> BackupReport | None:
+        """Write a consistent copy of a database into a new directory, while it is used.
+
+        Args:
+            name: of the database.
+            directory: absolute path.
+
+        Returns:
+            What was written, if the engine tells.
+
+        Raises:
+            DatabaseError: there is no such database, or the directory is not allowed.
+            EngineError: it failed, or the engine makes no backups.
+        """
+        database = self._find(name)
+        path = self._names.path_for_backup(directory)
+        try:
+            with database as engine:
+                return engine.backup(path)
+        except EngineError as error:
+            if error.path == path:  # the client knows it by the name that it gave
+                error.args, error.path = (str(error).replace(path, directory),), ""
+            raise
 
     def create(self, name: str, options: Mapping[str, Any] | None = None, *, tolerant: bool = False) -> None:
         """Create a database in the data directory, or at an absolute path; one that exists there is adopted.

@@ -150,6 +150,19 @@ class NamePolicy:
             self._check_allowed(name, path)
         return path
 
+    def path_for_backup(self, directory: str) -> str:
+        """Return the resolved path of a directory for a backup.
+
+        Raises:
+            DatabaseError: it is no absolute path, or the path is not allowed.
+        """
+        if not directory.startswith("/"):
+            raise DatabaseError(f"{directory} is no absolute path; a backup goes into a directory on the server")
+        path = self.resolve_absolute(directory)
+        if path is not None and _is_within(path, self.directory):
+            raise DatabaseError(f"{directory} is in the data directory; choose a directory elsewhere for the backup")
+        return self.path_for_creation(directory)
+
     def path_for(self, name: str) -> str:
         """Return the resolved path that a name stands for, without checking the name."""
         return self.resolve(os.path.join(self.directory, name))  # noqa: PTH118

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pyelevator.application.handlers import admin, keys, monitoring, scans, updates
+from pyelevator.application.handlers import admin, keys, monitoring, scans, tasks, updates
 from pyelevator.application.handlers.admin import FEATURES
 from pyelevator.application.handlers.kinds import (
     UNBOUNDED,
@@ -11,13 +11,16 @@ from pyelevator.application.handlers.kinds import (
     Handler,
     MonitoringHandler,
     ReadHandler,
+    TaskHandler,
     UpdateHandler,
     WriteHandler,
 )
 from pyelevator.application.handlers.pipelines import pipeline_handler
 from pyelevator.commands import (
+    Backup,
     Batch,
     Command,
+    Compact,
     ConditionalBatch,
     DbConnect,
     DbCreate,
@@ -35,8 +38,10 @@ from pyelevator.commands import (
     MGet,
     Ping,
     Pipeline,
+    Progress,
     Put,
     Range,
+    Sizes,
     Slice,
     Stats,
 )
@@ -77,7 +82,11 @@ HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
     ),
     DbDrop: AdminHandler(admin.without_result(lambda catalog, c: catalog.drop(c.name, force=c.force)), _unbounded_cost),
     DbForget: AdminHandler(admin.without_result(lambda catalog, c: catalog.forget(c.name)), _unbounded_cost),
-    DbRepair: AdminHandler(admin.repair, _unbounded_cost),
+    DbRepair: TaskHandler(tasks.repair),
     Stats: MonitoringHandler(monitoring.stats),
+    Backup: TaskHandler(tasks.backup),
+    Compact: TaskHandler(tasks.compact),
+    Sizes: ReadHandler(tasks.sizes, _unbounded_cost),
+    Progress: MonitoringHandler(tasks.progress),
 }
 """Command class -> its handler; other commands are not handled."""

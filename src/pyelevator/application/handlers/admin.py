@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pyelevator.application.catalog import Catalog
-from pyelevator.commands import Command, ConditionalBatch, DbConnect, DbRepair, GetAndDelete, Increment, Pipeline
+from pyelevator.commands import Command, Compact, ConditionalBatch, DbConnect, GetAndDelete, Increment, Pipeline
 from pyelevator.messages import Request, Response
 
 FEATURES: Final = (
@@ -23,6 +23,7 @@ FEATURES: Final = (
     ConditionalBatch.feature,
     Increment.feature,
     GetAndDelete.feature,
+    Compact.feature,
 )
 """What this server can do beyond the old protocol, as in the response to DBCONNECT."""
 
@@ -40,12 +41,6 @@ def connect(catalog: Catalog, command: DbConnect, request: Request[Any]) -> Resp
 def list_databases(catalog: Catalog, _: Command[Any], request: Request[Any]) -> Response:
     """Handle a DBLIST."""
     return Response(list(map(_encode_name, catalog.names())), id=request.id)
-
-
-def repair(catalog: Catalog, command: DbRepair, request: Request[Any]) -> Response:
-    """Handle a DBREPAIR."""
-    report = catalog.repair(request.uid, force=command.force)
-    return Response(report.encode() if command.report else None, id=request.id)
 
 
 def without_result(call: Callable[[Catalog, Any], object]) -> Callable[[Catalog, Any, Request[Any]], Response]:

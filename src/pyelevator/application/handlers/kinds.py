@@ -197,4 +197,9 @@ class MonitoringHandler:
         return None
 
 
+@frozen
+class TaskHandler(MonitoringHandler):
+    """Does long work, of which others can ask how far it has come."""
+
+
 Handler: TypeAlias = ReadHandler | WriteHandler | UpdateHandler | AdminHandler | MonitoringHandler

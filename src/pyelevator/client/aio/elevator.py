@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
-from pyelevator.arguments import to_text
+from pyelevator.arguments import KeyRange, to_text
 from pyelevator.client import operations
 from pyelevator.client.aio.batch import AsyncWriteBatch
 from pyelevator.client.aio.client import AsyncClient, copy_docstrings
@@ -30,6 +30,8 @@ from pyelevator.client.sync.batch import BATCH_TIMEOUT
 from pyelevator.client.sync.elevator import Elevator
 from pyelevator.commands import (
     MISSING,
+    Backup,
+    Compact,
     ConditionalBatch,
     Data,
     DbCreate,
@@ -46,9 +48,11 @@ from pyelevator.commands import (
     Increment,
     MGet,
     Ping,
+    Progress,
     Put,
     Range,
     RepairReport,
+    Sizes,
     Stats,
     put_if,
 )
@@ -57,6 +61,7 @@ from pyelevator.errors import CheckFailed, CursorExpired, KeyNotFound
 
 if TYPE_CHECKING:
     from pyelevator.monitoring import ServerStats
+    from pyelevator.reports import BackupReport, TaskProgress
 
 D = TypeVar("D")
 
@@ -125,6 +130,21 @@ class AsyncElevator(AsyncClient[T]):
 
     async def stats(self, *, timeout: float | None = None) -> "ServerStats":
         return await self._execute(operations.execute(self._handle, Stats()), timeout)
+
+    async def backup(self, db_name: str, directory: str, *, timeout: float | None = None) -> "BackupReport":
+        command = Backup(to_text(db_name, "db_name"), directory)
+        return await self._execute(operations.execute(self._handle, command), timeout)
+
+    async def compact(
+        self, start: Data | None = None, stop: Data | None = None, *, timeout: float | None = None
+    ) -> None:
+        await self._execute(operations.execute(self._handle, Compact(start, stop)), timeout)
+
+    async def sizes(self, ranges: Sequence[KeyRange], *, timeout: float | None = None) -> list[int]:
+        return await self._execute(operations.execute(self._handle, Sizes(ranges)), timeout)
+
+    async def progress(self, *, timeout: float | None = None) -> "list[TaskProgress]":
+        return await self._execute(operations.execute(self._handle, Progress()), timeout)
 
     # Keys and values
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
-from pyelevator.arguments import to_text
+from pyelevator.arguments import KeyRange, to_text
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
 from pyelevator.client.options import UNSET, ClientKwargs
@@ -26,6 +26,8 @@ from pyelevator.client.sync.client import SyncClient
 from pyelevator.client.sync.pipeline import Pipeline
 from pyelevator.commands import (
     MISSING,
+    Backup,
+    Compact,
     ConditionalBatch,
     Data,
     DbCreate,
@@ -42,9 +44,11 @@ from pyelevator.commands import (
     Increment,
     MGet,
     Ping,
+    Progress,
     Put,
     Range,
     RepairReport,
+    Sizes,
     Stats,
     put_if,
 )
@@ -53,6 +57,7 @@ from pyelevator.legacy import accept_old_calls, call_timeout
 
 if TYPE_CHECKING:
     from pyelevator.monitoring import ServerStats
+    from pyelevator.reports import BackupReport, TaskProgress
 
 D = TypeVar("D")
 
@@ -229,6 +234,77 @@ class Elevator(SyncClient[T]):
         1
         """
         return self._execute(operations.execute(self._handle, Stats()), timeout)
+
+    def backup(self, db_name: str, directory: str, *, timeout: float | None = None) -> "BackupReport":
+        """Write a consistent copy of a database into a new directory on the server, while it is read and written.
+
+        The copy is a LevelDB of its own, of one moment; ``createdb(directory)`` opens it, at this server or another
+        one. It shares the tables, which never change, with the database where the file system can link them. All of it
+        has been read when this returns, and its directory has its name only then.
+
+        Args:
+            db_name: of the database.
+            directory: absolute path on the server; it must not exist, and lie where databases may (``--allow-path``).
+            timeout: seconds; all of the database is read, so give it time. It goes on when the time is up.
+
+        Returns:
+            How large the copy is, and how much of it is shared.
+
+        Raises:
+            DatabaseError: there is no such database, or the directory is not allowed, or exists.
+            UnknownCommand: the server does not know BACKUP; to an old one, nothing was sent.
+        """
+        command = Backup(to_text(db_name, "db_name"), directory)
+        return self._execute(operations.execute(self._handle, command), timeout)
+
+    def compact(self, start: Data | None = None, stop: Data | None = None, *, timeout: float | None = None) -> None:
+        """Have the server reclaim the space of deleted and overwritten pairs of the connected database.
+
+        Args:
+            start, stop: only from this key to that, inclusive; None for an open end.
+            timeout: seconds; all of it is read and written, so give it time. It goes on when the time is up.
+
+        Raises:
+            UsageError: the server does not know COMPACT; nothing was sent.
+        """
+        self._execute(operations.execute(self._handle, Compact(start, stop)), timeout)
+
+    def sizes(self, ranges: Sequence[KeyRange], *, timeout: float | None = None) -> list[int]:
+        """Return about how many bytes ranges of the connected database take on the server's disk.
+
+        What was written last and is not in tables yet is not counted. A memory engine counts keys and values.
+
+        Args:
+            ranges: each is a prefix of keys, or a key and the one up to which it goes, None for an open end.
+            timeout: seconds; the client's if None.
+
+        Returns:
+            The bytes, in the order of the ranges.
+
+        Raises:
+            UsageError: the server does not know SIZES; nothing was sent.
+
+        >>> with Elevator(transport="fake") as E:
+        ...     E.Put("user:1", "abc")
+        ...     E.sizes(["user:", ("a", "b"), (None, None)])
+        [9, 0, 9]
+        """
+        return self._execute(operations.execute(self._handle, Sizes(ranges)), timeout)
+
+    def progress(self, *, timeout: float | None = None) -> "list[TaskProgress]":
+        """Ask the server how far its backups, compactions and repairs have come, whoever has started them.
+
+        Args:
+            timeout: seconds; the client's if None.
+
+        Returns:
+            Those that are under way, the oldest first.
+
+        Raises:
+            PermissionDenied: it takes admin access to all databases.
+            UnknownCommand: the server does not know PROGRESS; to an old one, nothing was sent.
+        """
+        return self._execute(operations.execute(self._handle, Progress()), timeout)
 
     # Keys and values
 

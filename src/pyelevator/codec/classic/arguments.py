@@ -158,6 +158,10 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "DBREPAIR": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
     "PIPELINE": ArgumentSpec(_encode_pipeline, 1, 1, _decode_pipeline),
     "STATS": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
+    "BACKUP": ArgumentSpec(lambda c: (c.name, c.directory), 2, 2),
+    "COMPACT": ArgumentSpec(lambda c: (c.start, c.stop), 0, 2),
+    "SIZES": ArgumentSpec(lambda c: (c.ranges,), 1, 1, _decode_keys),
+    "PROGRESS": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
 }
 """Verb -> spec."""
 

@@ -3,7 +3,10 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from itertools import pairwise
 from typing import Any, ClassVar, Final, TypeVar
+
+from attrs import evolve
 
 from pyelevator.commands import PUT, BatchOp
 from pyelevator.engines.base import (
@@ -23,6 +26,7 @@ from pyelevator.engines.leveldb.directory_handle import DirectoryHandle
 from pyelevator.engines.leveldb.errors import ErrorTranslator
 from pyelevator.engines.leveldb.live_tables import LiveTables
 from pyelevator.engines.leveldb.reader import LevelDbReader
+from pyelevator.engines.leveldb.splitting import split_keys
 from pyelevator.engines.leveldb.statistics import parse_levels, read_properties, size_of_tables
 from pyelevator.engines.progress import report
 from pyelevator.engines.row_cache import RowCache
@@ -34,6 +38,10 @@ R = TypeVar("R")
 _BACKUP_PAIRS: Final = 4096
 _BACKUP_BYTES: Final = 1 << 20
 """After so many pairs or bytes, a backup reports its progress."""
+
+_COMPACTION_BYTES: Final = 32 << 20
+_MAX_COMPACTIONS: Final = 32
+"""A large range is compacted in parts of so many bytes or more, and in about so many parts at most."""
 
 _MAX_CACHED_KEYS: Final = 1 << 16
 """Keys of one request that are looked up in the row cache; more would all have to be in memory at once."""
@@ -155,9 +163,29 @@ class LevelDbEngine(LevelDbReader, Engine):
             return self.view_class(snapshot, self._errors, self._verify, self._approximate_size, self._check_tables)
 
     def compact(self) -> None:
-        with self._errors:
-            self._source.compact_range(start=b"", stop=LAST_KEY)
+        self.compact_range(None, None)
+
+    def compact_range(self, start: bytes | None, stop: bytes | None) -> None:
+        total = self.range_size(start, stop)
+        report(0, total)
+        for first, last in self._compactions(start, stop, total):
+            with self._errors:
+                self._source.compact_range(start=first or b"", stop=LAST_KEY if last is None else last)
+            report(total if last is None else min(self.range_size(start, last), total), total)
+        report(total, total)
         self.write([])  # LevelDB reports that a compaction could not read only at the next write
+
+    def _compactions(
+        self, start: bytes | None, stop: bytes | None, total: int
+    ) -> list[tuple[bytes | None, bytes | None]]:
+        """Split a large range, so that its compaction can report how far it has come."""
+        cuts: list[bytes] = []
+        if total > _COMPACTION_BYTES:
+            ends = Bounds(start, stop, include_value=False, fill_cache=False)
+            first, last = next(self.scan(ends), None), next(self.scan(evolve(ends, reverse=True)), None)
+            if first is not None and last is not None:
+                cuts = split_keys(first, last, max(total // _MAX_COMPACTIONS, _COMPACTION_BYTES), self.range_size)
+        return list(pairwise([start, *cuts, stop]))
 
     def range_size(self, start: bytes | None, stop: bytes | None) -> int:
         with self._errors:
