@@ -30,6 +30,10 @@ DATABASES = [
     "unmount",
     "ping",
     "stats",
+    "backup",
+    "compact",
+    "sizes",
+    "progress",
 ]
 DATA = ["Get", "Put", "Delete", "Exists", "MGet", "Range", "Slice", "RangeIter", "WriteBatch"]
 METHODS = DATABASES + DATA

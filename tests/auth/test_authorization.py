@@ -13,6 +13,7 @@ from pyelevator.codec import ClassicCodec, FlatCodec
 from pyelevator.commands import (
     PUT,
     Access,
+    Backup,
     Batch,
     DbConnect,
     DbCreate,
@@ -171,6 +172,28 @@ def test_an_unknown_verb_reaches_no_server_behind(way):
     way.start('[alice]\nwrite = "*"\n')
     response = way.ask(Unknown("FLY", ["app-1"]), uid_of(way, "app-1"))
     assert (response.code, response.message) == (ErrorCode.KEY, "Command FLY not handled")
+
+
+@pytest.mark.parametrize("name", ["app-1", "secret"])
+@pytest.mark.parametrize("place", ["allowed", "forbidden"])
+def test_a_backup_takes_access_to_the_database_and_to_the_directory(way, tmp_path, name, place):
+    way.start(f'[alice]\nadmin = ["app-*", "{tmp_path}/allowed/*"]\n')
+    path = tmp_path / place / "backup"
+    response = way.ask(Backup(name, str(path)))
+    allowed = (name, place) == ("app-1", "allowed")
+    assert (response.code is DENIED, path.exists()) == (not allowed, allowed)
+    missing = f"the database {name}" if name == "secret" else f"the directory {path}"
+    assert allowed or response.message == f"not allowed: BACKUP needs admin access to {missing}"
+
+
+def test_a_link_gives_a_backup_no_more_than_its_target_has(way, tmp_path):
+    (tmp_path / "allowed").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "allowed" / "link").symlink_to(tmp_path / "elsewhere")
+    way.start(f'[alice]\nadmin = ["app-*", "{tmp_path}/allowed/*"]\n')
+    if way.place == "server":  # a proxy does not see the server's files, which --allow-path guards
+        assert way.ask(Backup("app-1", str(tmp_path / "allowed" / "link" / "x"))).code is DENIED
+        assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 @pytest.mark.parametrize("verb", [DbConnect, DbMount, DbUmount, DbCreate, DbDrop, DbForget])

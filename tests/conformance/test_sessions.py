@@ -14,6 +14,7 @@ from pyelevator.testing.sessions import (
     ReverseConformance,
     SessionConformance,
     StatsConformance,
+    TasksConformance,
 )
 from pyelevator.testing.updates import UpdateConformance, refuses_updates
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
@@ -66,7 +67,13 @@ def transport(request, application, tmp_path):
 
 
 class TestClassic(
-    SessionConformance, ClassicConformance, ReverseConformance, CursorConformance, StatsConformance, UpdateConformance
+    SessionConformance,
+    ClassicConformance,
+    ReverseConformance,
+    CursorConformance,
+    StatsConformance,
+    UpdateConformance,
+    TasksConformance,
 ):
     @pytest.fixture
     def connect(self, transport, make):

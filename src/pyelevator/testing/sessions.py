@@ -742,6 +742,55 @@ class StatsConformance:
         E.disconnect()
 
 
+class TasksConformance:
+    """Tests of compactions, sizes and the progress of long tasks, for whatever answers in the end."""
+
+    def test_a_compaction_keeps_the_pairs(self, E: Elevator[str]) -> None:
+        for key in "abcd":
+            E.Put(key, key * 100)
+        E.Delete("b")
+        assert E.compact() is None
+        E.compact("a", "b")
+        E.compact(stop="c")
+        assert E.Range(include_value=False) == ["a", "c", "d"]
+
+    def test_sizes_are_those_of_prefixes_and_of_ranges(self, E: Elevator[str]) -> None:
+        for number in range(200):
+            E.Put(f"user:{number:03}", "v" * 1000)
+        E.compact()
+        users, half, none, everything = E.sizes(["user:", ("user:", "user:100"), ("x", "y"), (None, None)])
+        assert none == 0
+        assert 0 < half < users
+        assert users <= everything
+        assert E.sizes([]) == []
+
+    def test_wrong_ranges_are_refused_before_anything_is_sent(self, E: Elevator[str]) -> None:
+        with pytest.raises(UsageError, match="ranges must be a list or a tuple, not str"):
+            E.sizes("user:")
+        with pytest.raises(UsageError, match=r"ranges\[0\] must be a prefix, or \(start, stop\), not 3 elements"):
+            E.sizes([("a", "b", "c")])  # type: ignore[list-item]
+
+    def test_an_idle_server_has_no_tasks(self, connect: Connect) -> None:
+        E = connect(Elevator, auto_connect=False)
+        assert E.progress() == []
+        E.disconnect()
+
+    def test_a_compaction_takes_a_database(self, connect: Connect) -> None:
+        E = connect(Elevator, auto_connect=False)
+        with pytest.raises(UsageError, match="not connected to a database"):
+            E.compact()
+        E.disconnect()
+
+    def test_a_backup_of_what_is_not_there_is_refused(self, E: Elevator[str]) -> None:
+        with pytest.raises(DatabaseError, match="Database nope does not exist"):
+            E.backup("nope", "/nowhere/backup")
+
+    def test_a_backup_takes_an_absolute_path(self, E: Elevator[str]) -> None:
+        for path in ("backup", "", "../backup", "a/b"):
+            with pytest.raises(DatabaseError, match="is no absolute path; a backup goes into a directory"):
+                E.backup("default", path)
+
+
 class FilesConformance:
     """Tests of what only a server on an engine with files can do."""
 
@@ -749,6 +798,26 @@ class FilesConformance:
     def outside(self, tmp_path: Path) -> Path:
         """Return a directory outside the server's data directory that the server may use."""
         return tmp_path
+
+    def test_a_backup_is_a_database_of_that_moment(self, E: Elevator[str], connect: Connect, outside: Path) -> None:
+        for number in range(1000):
+            E.Put(f"{number:04}", "v" * 100)
+        path = str(outside / "backup")
+        report = E.backup("default", path)
+        assert report.size > 0
+        E.Put("later", "1")
+        E.createdb(path)
+        with connect(Elevator, path) as copy:
+            assert copy.Range(include_value=False) == [f"{number:04}" for number in range(1000)]
+            copy.Put("of the copy", "1")
+        assert not E.Exists("of the copy")
+
+    def test_a_backup_goes_only_where_nothing_is(self, E: Elevator[str], outside: Path) -> None:
+        (outside / "there").mkdir()
+        for name in (str(outside / "there"), str(outside)):
+            with pytest.raises(DatabaseError, match=f"^{name} exists already; a backup goes into a new directory"):
+                E.backup("default", name)
+        assert list((outside / "there").iterdir()) == []
 
     def test_a_path_registers_a_database_there(self, E: Elevator[str], connect: Connect, outside: Path) -> None:
         path = str(outside / "leveldb")
