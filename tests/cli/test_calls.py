@@ -104,6 +104,44 @@ def test_exists_says_it_twice(run, db):
     assert run("exists", "b", "--json") == (1, b"false\n", "")
 
 
+def test_a_default_is_printed_for_a_missing_key(run, db):
+    db.Put(b"a", b"")
+    assert run("get", "b", "--default", "x") == (0, b"x\n", "")
+    assert run("get", "a", "--default", "x") == (0, b"\n", "")
+    assert run("get", "--hex", "62", "--default", "ff") == (0, b"ff\n", "")
+
+
+def test_one_client_puts_what_was_absent(run, db):
+    assert run("put-if-absent", "a", "1") == (0, b"true\n", "")
+    assert run("put-if-absent", "a", "-", stdin=b"2") == (1, b"false\n", "")
+    assert run("compare-and-set", "a", "2", "3") == (1, b"false\n", "")
+    assert run("compare-and-set", "a", "1", "3") == (0, b"true\n", "")
+    assert db.Get(b"a") == b"3"
+    assert run("get-and-delete", "a") == (0, b"3\n", "")
+    assert run("get-and-delete", "a") == (1, b"", "elevator: Key not found: a\n")
+
+
+def test_incr_adds_and_prints_the_sum(run, db):
+    assert run("incr", "n") == (0, b"1\n", "")
+    assert run("incr", "n", "-5") == (0, b"-4\n", "")
+    assert run("incr", "m", "10", "--initial", "-3", "--json") == (0, b"7\n", "")
+    assert db.MGet([b"n", b"m"]) == [b"-4", b"7"]
+    db.Put(b"n", b"many")
+    assert run("incr", "n")[0] == 4
+    assert run("incr", "n", "much")[0] == 2
+
+
+def test_a_batch_is_written_only_if_its_checks_hold(run, db):
+    assert run("batch", stdin=b"missing a\nput a 1\nput b 1") == DONE
+    assert run("batch", stdin=b"check a 1\npresent b\nput a 2\ndelete b") == DONE
+    code, out, err = run("batch", stdin=b"check a 1\npresent b\nput c 3")
+    assert (code, out, err) == (1, b"", "elevator: nothing was written, because of the checks of a, b\n")
+    assert db.Range() == [[b"a", b"2"]]
+    line = b'{"op": "check", "key": "a", "value": "2"}\n{"op": "missing", "key": "b"}\n{"key": "b", "value": "1"}\n'
+    assert run("batch", "--json", stdin=line) == DONE
+    assert db.Range() == [[b"a", b"2"], [b"b", b"1"]]
+
+
 def test_values_come_from_stdin_and_files_byte_by_byte(run, db, tmp_path):
     value = bytes(range(256)) + b"\n"
     assert run("put", "a", "-", stdin=value) == DONE
@@ -254,7 +292,11 @@ def test_what_a_range_prints_as_json_is_a_batch(run, db):
     ("args", "text", "message"),
     [
         ([], b"put a 1\nput b\n", "line 2: put takes key and value; nothing was written"),
-        ([], b"put a 1\nset b 2\n", "line 2: there is no operation 'set'; there are put, delete"),
+        (
+            [],
+            b"put a 1\nset b 2\n",
+            "line 2: there is no operation 'set'; there are put, delete, check, missing, present",
+        ),
         ([], b"put a 1\nput b 'c\n", "line 2: the quote ' does not end"),
         (["--hex"], b"put 61 1\n", "line 1: '1' is not hex"),
         (["--json"], b'{"key": "a", "value": "1"}\nput\n', "line 2: "),

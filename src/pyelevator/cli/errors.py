@@ -13,6 +13,7 @@ from pyelevator.cli.logs import printable
 from pyelevator.cli.old_command_line import suggest_command_line
 from pyelevator.errors import (
     AuthenticationFailed,
+    CheckFailed,
     ElevatorError,
     KeyNotFound,
     MessageTooLarge,
@@ -51,6 +52,7 @@ EXIT_CODES_HELP: Final = "\b\nExit codes:\n" + "\n".join(f"  {code:d}  {text}" f
 
 _EXIT_CODES: Final[Sequence[tuple[type[BaseException], ExitCode]]] = (
     (KeyNotFound, ExitCode.FAILED),
+    (CheckFailed, ExitCode.FAILED),
     (MessageTooLarge, ExitCode.REFUSED),
     (UsageError, ExitCode.USAGE),
     (AuthenticationFailed, ExitCode.DENIED),
@@ -134,6 +136,8 @@ def error_message(error: BaseException) -> str:
     """Return what an error says, in one line."""
     if isinstance(error, KeyNotFound) and error.key is not None:
         return f"{error}: {printable(error.key)}"
+    if isinstance(error, CheckFailed) and error.keys:
+        return f"nothing was written, because of the checks of {', '.join([printable(key) for key in error.keys])}"
     if isinstance(error, (TransportError, ServerError)) or not isinstance(error, OSError):
         return " ".join(str(error).split()) or "aborted"
     return f"{error.filename}: {error.strerror}" if error.filename else str(error)

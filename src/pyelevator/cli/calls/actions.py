@@ -16,12 +16,26 @@ _CHUNK: Final = 10_000
 """Keys of one request of ``delete`` and ``mget``."""
 
 
+def get_value(client: Elevator[bytes], key: bytes, default: bytes | None) -> bytes:
+    """Return the value of a key; the default, if there is one, of a missing key."""
+    return client.Get(key) if default is None else client.Get(key, default)
+
+
 def put_value(client: Elevator[bytes], key: bytes, value: bytes | None, file: bytes | None, sync: bool) -> None:
     """Set the value of a key: the given one, or a file's."""
+    client.Put(key, _given(value, file), sync=sync)
+
+
+def put_if_absent(client: Elevator[bytes], key: bytes, value: bytes | None, file: bytes | None, sync: bool) -> bool:
+    """Set the value of a key that is missing; return whether it was."""
+    return client.PutIfAbsent(key, _given(value, file), sync=sync)
+
+
+def _given(value: bytes | None, file: bytes | None) -> bytes:
     given = [data for data in (value, file) if data is not None]
     if len(given) != 1:
         raise click.UsageError("give one VALUE, or - for what stdin brings, or --file FILE")
-    client.Put(key, given[0], sync=sync)
+    return given[0]
 
 
 def delete_keys(client: Elevator[bytes], keys: Sequence[bytes], sync: bool) -> None:

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import click
 from attrs import frozen
 
+from pyelevator.arguments import MISSING, PRESENT
 from pyelevator.cli.calls.encodings import Encoding, decode, take_member
 from pyelevator.cli.calls.parameters import encoding_of
 from pyelevator.cli.calls.words import UnclosedQuote, split_words
@@ -24,6 +26,9 @@ class _Operation:
 OPERATIONS: Final[Mapping[str, _Operation]] = {
     "put": _Operation(("key", "value"), WriteBatch.Put),
     "delete": _Operation(("key",), WriteBatch.Delete),
+    "check": _Operation(("key", "value"), WriteBatch.Check),
+    "missing": _Operation(("key",), partial(WriteBatch.Check, expected=MISSING)),
+    "present": _Operation(("key",), partial(WriteBatch.Check, expected=PRESENT)),
 }
 """Name of an operation -> what it takes and does."""
 

@@ -10,6 +10,8 @@ from pyelevator.cli.calls.actions import (
     create_database,
     delete_keys,
     drop_database,
+    get_value,
+    put_if_absent,
     put_value,
     read_many,
     read_option,
@@ -72,13 +74,30 @@ class Call:
     is_long: bool = False
 
 
+_BATCH_HELP: Final = """Write a batch: all of it, or nothing.
+
+It is read from FILE or stdin, with one operation in each line:
+
+\b
+  put KEY VALUE
+  delete KEY
+  check KEY VALUE    the batch is written only if KEY has this value,
+  missing KEY        only if there is no KEY,
+  present KEY        only if there is one
+
+If a check does not hold, the exit code is 1. Words with spaces stand in quotes; within double quotes, \\n, \\t and
+\\xff are what they are in most languages. A line that begins with # says nothing.
+
+With --json each line is an object: {"op": "put", "key": "a", "value": "1"}. Without "op" it is a put, so that what
+`elevator range --json` prints can be written elsewhere. Bytes that are no text are base64: "value_base64"."""
+
 _SERVER: Final = {"takes_db": False, "connects": False}
 _ROWS: Final = (PREFIX, REVERSE, KEYS_ONLY, VALUES_ONLY)
 
 CALLS: Final[Mapping[str, Call]] = {
     "get": Call(
-        Elevator.Get,
-        [KEY, RAW],
+        get_value,
+        [KEY, RAW, click.Option(["--default"], type=VALUE.type, metavar="VALUE", help="Print this if it is missing.")],
         show_value,
         "Print the value of KEY.\n\nThe exit code is 1 if there is no such key.",
     ),
@@ -88,12 +107,49 @@ CALLS: Final[Mapping[str, Call]] = {
         show_nothing,
         "Set the value of KEY.\n\nThe VALUE - stands for all that stdin brings, its newlines included.",
     ),
+    "put-if-absent": Call(
+        put_if_absent,
+        [KEY, VALUE, VALUE_FILE, SYNC],
+        show_truth,
+        "Set the value of KEY if it has none.\n\nPrints true if it was set; else prints false, and the exit code is 1.",
+    ),
+    "compare-and-set": Call(
+        Elevator.CompareAndSet,
+        [
+            KEY,
+            click.Argument(["expected"], type=VALUE.type, metavar="EXPECTED"),
+            click.Argument(["value"], type=VALUE.type, metavar="VALUE"),
+            SYNC,
+        ],
+        show_truth,
+        "Set the value of KEY if it is EXPECTED.\n\nPrints true if it was set; else prints false, and the exit code is "
+        "1. Of several clients that expect the same value, one succeeds.",
+    ),
+    "incr": Call(
+        Elevator.Increment,
+        [
+            KEY,
+            click.Argument(["by"], type=int, metavar="[BY]", default=1),
+            click.Option(["--initial"], type=int, default=0, metavar="N", help="Number of a missing key. Default: 0."),
+            SYNC,
+        ],
+        show_result,
+        "Add BY to the number of KEY, and print the sum.\n\nBY is 1 unless you say otherwise, and may be negative. No "
+        "client's addition is lost.",
+    ),
     "delete": Call(
         delete_keys,
         [KEYS, SYNC],
         show_nothing,
         "Remove keys; missing ones are no error.\n\nThe KEY - stands for all keys that stdin brings, one in a line. "
         "They are removed together, or 10,000 at a time.",
+    ),
+    "get-and-delete": Call(
+        Elevator.GetAndDelete,
+        [KEY, RAW, SYNC],
+        show_value,
+        "Remove KEY, and print the value that it had.\n\nOf several clients, one gets it. The exit code is 1 if there "
+        "is no such key.",
     ),
     "exists": Call(
         Elevator.Exists,
@@ -136,11 +192,7 @@ CALLS: Final[Mapping[str, Call]] = {
         read_batch,
         [LINES, SYNC],
         show_nothing,
-        "Write a batch: all of it, or nothing.\n\nIt is read from FILE or stdin, with one operation in each line:\n\n"
-        "\b\n  put KEY VALUE\n  delete KEY\n\nWords with spaces stand in quotes; within double quotes, \\n, \\t and "
-        "\\xff are what they are in most languages. A line that begins with # says nothing.\n\nWith --json each line "
-        'is an object: {"op": "put", "key": "a", "value": "1"}. Without "op" it is a put, so that what `elevator range '
-        "--json` prints can be written elsewhere.",
+        _BATCH_HELP,
     ),
     "databases": Call(Elevator.listdb, [], show_names, "List the databases, `default` first.", **_SERVER),
     "create": Call(
