@@ -13,6 +13,8 @@ import msgpack
 import pytest
 
 from pyelevator import Elevator, KeyNotFound
+from pyelevator.application import Application
+from pyelevator.testing.servers import serve
 from support.consoles import running_console
 from support.webdriver import CHROMEDRIVER, CHROMIUM, MISSING, open_browser
 
@@ -235,6 +237,28 @@ def test_without_write_nothing_can_be_edited(opened, server, database):
         opened.open("about:blank")
 
 
+def test_a_backup_is_made_and_shown(opened, tmp_path):
+    with (
+        serve(Application.on_leveldb(tmp_path / "data")) as server,
+        running_console(server.urls[0], write=True) as console,
+    ):
+        with Elevator.from_url(server.urls[0], encoding=None) as E:
+            fill(E)
+        opened.resize(*WIDE)
+        opened.open(console.url)
+        opened.find("main table")
+        go(opened, "backups")
+        opened.type("#directory", str(tmp_path / "copy"))
+        opened.press("Enter")
+        opened.find("span.done", "done")
+        opened.type("#directory", str(tmp_path / "copy"))
+        opened.press("Enter")
+        opened.find("span.failed", "failed")
+        assert (tmp_path / "copy" / "CURRENT").exists()
+        assert opened.log() == []
+        opened.open("about:blank")
+
+
 class Load(threading.Thread):
     """A client that asks, now more and now less, until it is told to stop."""
 
@@ -370,6 +394,7 @@ VIEWS = [
     ("keys", {"prefix": "order:", "key": "order:000004"}),
     ("prefixes", {"run": "1"}),
     ("activity", {}),
+    ("backups", {}),
 ]
 
 CONTRAST = """
@@ -430,9 +455,6 @@ def test_on_a_narrow_screen_the_value_takes_the_place_of_the_list(browser, datab
 
 def test_a_million_keys_are_browsed_a_page_at_a_time(opened, tmp_path):
     """They are in a LevelDB; the page never holds more than its hundred, and the scan counts all of them."""
-    from pyelevator.application import Application
-    from pyelevator.testing.servers import serve
-
     with serve(Application.on_leveldb(tmp_path)) as server:
         with Elevator.from_url(server.urls[0]) as E:
             for start in range(0, MANY, 50_000):

@@ -2,12 +2,18 @@
 
 import threading
 import time
+from random import Random
 
 import pytest
 
+from pyelevator import Elevator
+from pyelevator.application import Application
+from pyelevator.commands import MGet
 from pyelevator.console.prefixes import MAX_GROUPS, Fraction
 from pyelevator.flows import sleep
+from pyelevator.testing.servers import serve
 from support.consoles import Client, running_console
+from support.old_servers import OldServerOnSocket
 
 
 def scan(client, prefix="", separators=":/|", db="default"):
@@ -49,6 +55,50 @@ def test_keys_are_counted_and_sizes_estimated_by_prefix(client, database):
     assert last["total"]["sampled"] < 100
     fractions = [each["fraction"] for each in reports]
     assert fractions == sorted(fractions)
+
+
+def test_a_very_large_prefix_is_estimated_from_pages_of_it(tmp_path, monkeypatch):
+    """The same in a million bytes as in many: pages and the size on the disk give the number of keys."""
+    monkeypatch.setattr("pyelevator.console.prefixes.MIN_SAMPLED_BYTES", 1 << 20)
+    random = Random(16)
+    reads = []
+
+    def count(request, forward):
+        reads.append(request.command)
+        return (yield from forward(request))
+
+    with serve(Application.on_leveldb(tmp_path)) as server, Elevator.from_url(server.urls[0]) as database:
+        fill(database, "before:", 10, 10)
+        with database.WriteBatch() as batch:
+            for number in range(100_000):
+                batch.Put(f"user:{number:06}", random.randbytes(90))
+        fill(database, "zzz:", 20, 10)
+        database.compact()
+        with running_console(server.urls[0], {"interceptors": (count,)}) as console:
+            client = Client(console.url)
+            last = ended(client, scan(client).json)[-1]
+    assert last["state"] == "done"
+    found = {each["prefix"]: each for each in last["groups"]}
+    assert {name: (each["keys"], each["is_estimate"]) for name, each in found.items() if name != "user:"} == {
+        "before:": (10, False), "zzz:": (20, False),
+    }  # fmt: skip
+    user = found["user:"]
+    assert user["is_estimate"]
+    assert user["keys"] == pytest.approx(100_000, rel=0.1)
+    assert user["bytes"] == pytest.approx(100_000 * 101, rel=0.1)
+    assert user["on_disk"] == pytest.approx(100_000 * 100, rel=0.2)
+    assert sum(isinstance(each, MGet) for each in reads) < 25  # one for each page that was read, of fifty
+
+
+def test_an_old_server_is_counted_to_the_end():
+    with OldServerOnSocket("0.5") as server:
+        with Elevator.from_url(server.url) as E:
+            fill(E, "user:", 50, 10)
+        with running_console(server.url) as console:
+            client = Client(console.url)
+            last = ended(client, scan(client).json)[-1]
+        assert (last["state"], last["groups"][0]["keys"], last["groups"][0]["on_disk"]) == ("done", 50, None)
+        assert server.killed == []
 
 
 def test_within_a_prefix_the_next_part_counts(client, database):
@@ -147,6 +197,13 @@ def test_a_scan_needs_the_csrf_token(client):
         client.ask("POST", "/api/scans", {"db": "default", "prefix": "", "separators": ":"}, X_CSRF_Token=None).status
         == 403
     )
+
+
+def test_points_are_spread_between_two_keys_and_begin_with_the_first():
+    points = Fraction(b"k:00", b"k:80").points(4)
+    assert points[0] == b"k:00".ljust(10, b"\0")
+    assert [point[:3] for point in points] == [b"k:0", b"k:2", b"k:4", b"k:6"]
+    assert Fraction(b"a", b"a").points(2) == [b"a" + bytes(8)] * 2
 
 
 @pytest.mark.parametrize(("first", "last", "key", "expected"), [

@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pyelevator.console.backend import Backend
+from pyelevator.console.backups import Backups, list_backups, start_backup
 from pyelevator.console.edits import convert, delete, put
 from pyelevator.console.escapes import escape, unescape
 from pyelevator.console.prefixes import PrefixScans
@@ -108,6 +109,8 @@ ROUTES: Final = (
     Route("/api/scans", scan_report),
     Route("/api/scans", start_scan, methods=["POST"]),
     Route("/api/scans", stop_scan, methods=["DELETE"]),
+    Route("/api/backups", list_backups),
+    Route("/api/backups", only_with_write(start_backup), methods=["POST"]),
     Mount("/static", StaticFiles(directory=_STATIC)),
 )
 
@@ -119,14 +122,15 @@ def make_app(backend: Backend) -> Starlette:
         backend: the server behind it; closed at the end.
     """
 
-    scans = PrefixScans()
+    scans, backups = PrefixScans(), Backups()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         await scans.close()
+        await backups.close()
         await backend.close()
 
     app = Starlette(routes=ROUTES, exception_handlers={ElevatorError: on_error}, lifespan=lifespan)
-    app.state.backend, app.state.scans = backend, scans
+    app.state.backend, app.state.scans, app.state.backups = backend, scans, backups
     return app

@@ -9,12 +9,13 @@ from attrs import frozen
 
 from pyelevator.arguments import MISSING
 from pyelevator.client.aio import AsyncElevator, AsyncWriteBatch
-from pyelevator.commands import Stats
+from pyelevator.commands import Progress, Stats
 from pyelevator.errors import CheckFailed, KeyNotFound, PermissionDenied, UnknownCommand, UsageError
 from pyelevator.flows import Flow, Forward
 from pyelevator.interceptors import read_only
 from pyelevator.messages import Request, Response
 from pyelevator.monitoring import DatabaseStats, ServerStats
+from pyelevator.reports import TaskProgress
 from pyelevator.transports import parse_url
 from pyelevator.transports.url import shown
 
@@ -40,7 +41,7 @@ class KeyPage:
     has_next: bool
 
 
-_FIGURES: Final = (Stats,)
+_FIGURES: Final = (Stats, Progress)
 """What takes admin access and changes nothing."""
 
 
@@ -110,6 +111,10 @@ class Backend:
     async def stats(self) -> ServerStats:
         """Return what the server says about itself."""
         return await self._server.stats()
+
+    async def progress(self) -> list[TaskProgress]:
+        """Return the long tasks of the server."""
+        return await self._server.progress()
 
     async def page(self, database: str, prefix: bytes, start: bytes, count: int) -> KeyPage:
         """Return the first keys from ``start`` on.

@@ -1,4 +1,4 @@
-"""The biggest prefixes of a database: a scan that counts all keys and reads the values of a sample of them."""
+"""The biggest prefixes of a database: a scan that counts keys, and samples values; of very large prefixes, both."""
 
 import asyncio
 import heapq
@@ -7,6 +7,7 @@ import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from attrs import define, field
@@ -19,6 +20,12 @@ DEFAULT_SEPARATORS: Final = b":/|"
 PAGE: Final = 2000
 SAMPLE: Final = 16
 """Values of a page that are read."""
+
+MIN_SAMPLED_BYTES: Final = 32 << 20
+"""Of a prefix with so much left on the disk, the rest is sampled and not counted."""
+
+RUNS: Final = 16
+"""Pages that are read of such a prefix."""
 
 MAX_GROUPS: Final = 200
 MAX_SCANS: Final = 8
@@ -43,6 +50,7 @@ class Group:
         key_bytes: of all of them together.
         sampled: how many of their values were read.
         sampled_bytes: of those.
+        is_estimate: the keys were not all counted.
     """
 
     name: bytes | None
@@ -50,6 +58,7 @@ class Group:
     key_bytes: int = 0
     sampled: int = 0
     sampled_bytes: int = 0
+    is_estimate: bool = False
 
     def add(self, other: "Group") -> None:
         """Count the keys of another group, too."""
@@ -57,6 +66,11 @@ class Group:
         self.key_bytes += other.key_bytes
         self.sampled += other.sampled
         self.sampled_bytes += other.sampled_bytes
+        self.is_estimate |= other.is_estimate
+
+    def scaled(self, keys: int) -> "Group":
+        """Return a group of so many keys of which this one is a sample."""
+        return Group(self.name, keys, keys * self.key_bytes // self.keys, self.sampled, self.sampled_bytes, True)
 
     def estimate(self, mean: float) -> int:
         """Return about how many bytes its keys and values have.
@@ -77,12 +91,18 @@ class Fraction:
     def __init__(self, first: bytes, last: bytes) -> None:
         common = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
         self._start = min(len(first), len(last)) if common is None else common
+        self._prefix = first[: self._start]
         self._first, self._last = self._number(first), self._number(last)
 
     def __call__(self, key: bytes) -> float:
         """Return the fraction, from 0 to 1."""
         length = self._last - self._first
         return min(1.0, max(0.0, (self._number(key) - self._first) / length)) if length else 1.0
+
+    def points(self, count: int) -> list[bytes]:
+        """Return so many keys on the way, evenly spread, the first one among them."""
+        steps = (self._first + (self._last - self._first) * step // count for step in range(count))
+        return [self._prefix + number.to_bytes(_POSITION_BYTES, "big") for number in steps]
 
     def _number(self, key: bytes) -> int:
         part = key[self._start : self._start + _POSITION_BYTES]
@@ -118,6 +138,8 @@ class PrefixScan:
     _groups: int = 0
     _current: Group | None = None
     _alone: Group = field(factory=lambda: Group(None))
+    _asked: bytes | None = None
+    _sizes: dict[bytes, int] = field(factory=dict)
 
     async def run(self, client: _Client) -> None:
         """Scan to the end, and close the client."""
@@ -141,12 +163,62 @@ class PrefixScan:
         while keys := await client.Slice(start, PAGE, include_value=False, prefix=self.prefix):
             position = position or await self._position(client, keys[0])
             self._count(keys, await self._sample(client, keys), separator)
-            start = keys[-1] + b"\0"
-            self.fraction = position(keys[-1]) if position else None
+            last = await self._skip(client, keys) or keys[-1]
+            start = last + b"\0"
+            self.fraction = position(last) if position else None
             if loop.time() - self.watched_at > UNWATCHED:
                 self.state = "stopped"
                 return
+        await self._ask_sizes(client)
         self.state, self.fraction = "done", 1.0
+
+    async def _skip(self, client: _Client, keys: Sequence[bytes]) -> bytes | None:
+        """Sample the rest of a very large prefix instead of counting it.
+
+        The sample says how many bytes of the disk a key takes, with its value and compressed; the server, how many
+        there are.
+
+        Returns:
+            Its last key; None to go on counting, also where the server does not say.
+        """
+        group = self._current
+        if group is None or group.name is None or group.name == self._asked or not keys[0].startswith(group.name):
+            return None
+        self._asked = group.name
+        try:
+            (last,) = await client.Slice(None, 1, include_value=False, prefix=group.name, reverse=True)
+            (rest,) = await client.sizes([(keys[-1], last)])
+        except UsageError:  # an old server
+            return None
+        if rest < MIN_SAMPLED_BYTES:
+            return None
+        sample, size = await self._sample_runs(client, group.name, Fraction(keys[-1], last).points(RUNS))
+        if not size:
+            return None
+        found = sample.scaled(rest * sample.keys // size)
+        group.add(found)
+        self.total.add(found)
+        return last
+
+    async def _sample_runs(self, client: _Client, name: bytes, starts: Sequence[bytes]) -> tuple[Group, int]:
+        """Return the keys of pages that begin at some keys, and about how many bytes of the disk they take."""
+        sample, size = Group(name), 0
+        for start in starts:
+            keys = await client.Slice(start, PAGE, include_value=False, prefix=name)
+            if len(keys) == PAGE:
+                self._add(sample, keys, await self._sample(client, keys))
+                size += (await client.sizes([(keys[0], keys[-1])]))[0]
+        return sample, size
+
+    @staticmethod
+    def _add(group: Group, keys: Sequence[bytes], sizes: dict[bytes, int]) -> None:
+        group.add(Group(None, len(keys), sum(map(len, keys)), len(sizes), sum(sizes.values())))
+
+    async def _ask_sizes(self, client: _Client) -> None:
+        """Ask how much of the disk the biggest prefixes take, where the server knows that."""
+        names = [group.name for group in self._biggest() if group.name is not None]
+        with suppress(UsageError):
+            self._sizes = dict(zip(names, await client.sizes(names), strict=True)) if names else {}
 
     async def _position(self, client: _Client, first: bytes) -> Fraction | None:
         try:
@@ -171,7 +243,7 @@ class PrefixScan:
             group = self._alone if found is None else self._group(key[: found.end()])
             size = sizes.get(key)
             group.add(Group(None, 1, len(key), size is not None, size or 0))
-        self.total.add(Group(None, len(keys), sum(map(len, keys)), len(sizes), sum(sizes.values())))
+        self._add(self.total, keys, sizes)
 
     def _group(self, name: bytes) -> Group:
         """Return the group of a prefix; as keys come in order, another one ends the one before."""
@@ -195,15 +267,25 @@ class PrefixScan:
     def _mean(self) -> float:
         return self.total.sampled_bytes / self.total.sampled if self.total.sampled else 0.0
 
-    def report(self) -> dict[str, Any]:
-        """Return what the page shows of it."""
+    def _biggest(self) -> list[Group]:
+        """Return the biggest groups so far, the biggest one first."""
         mean = self._mean()
         groups = [group for _, _, group in self._finished] + ([self._current] if self._current else [])
-        groups.sort(key=lambda group: group.estimate(mean), reverse=True)
+        return sorted(groups, key=lambda group: group.estimate(mean), reverse=True)
+
+    def report(self) -> dict[str, Any]:
+        """Return what the page shows of it."""
+        mean, groups = self._mean(), self._biggest()
 
         def shown(group: Group) -> dict[str, Any]:
             name = None if group.name is None else escape(group.name)
-            return {"prefix": name, "keys": group.keys, "bytes": group.estimate(mean), "sampled": group.sampled}
+            figures = {"keys": group.keys, "bytes": group.estimate(mean), "sampled": group.sampled}
+            return {
+                "prefix": name,
+                **figures,
+                "is_estimate": group.is_estimate,
+                "on_disk": None if group.name is None else self._sizes.get(group.name),
+            }
 
         size = sum(group.estimate(mean) for group in (*groups, self._alone, self._rest))
         return {

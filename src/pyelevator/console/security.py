@@ -108,7 +108,7 @@ class SecurityMiddleware:
         self._sessions = sessions
         self._cookie_name = cookie_name
         self._loopback_only = loopback_only
-        self._allowed_hosts = frozenset({"localhost", *(host.lower().rstrip(".") for host in allowed_hosts)})
+        self._allowed_hosts = frozenset({"localhost", *map(_host_of, allowed_hosts)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
@@ -153,11 +153,11 @@ class SecurityMiddleware:
         cookie = request.cookies.get(self._cookie_name, "")
         if not self._sessions.accepts_cookie(cookie):
             return _refuse(request, 401, "open the link that `elevator console` printed when it started")
+        if _is_for_page(request) and not self._is_own_page(request):
+            return _refuse(request, 403, "requests of other sites are refused")
         if request.method in SAFE_METHODS:
             request.scope["csrf_token"] = self._sessions.csrf_token(cookie)
             return None
-        if not self._is_own_page(request):
-            return _refuse(request, 403, "requests of other sites are refused")
         if not self._sessions.accepts_csrf_token(cookie, request.headers.get("x-csrf-token", "")):
             return _refuse(request, 403, "the CSRF token is missing or wrong; reload the page")
         return None
@@ -176,10 +176,15 @@ class SecurityMiddleware:
     @staticmethod
     def _is_own_page(request: Request) -> bool:
         """Return whether the browser says that a page of this console asks, or says nothing."""
-        if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return False
         origin = request.headers.get("origin")
         return origin is None or origin.partition("://")[2] == request.headers.get("host")
+
+
+def _is_for_page(request: Request) -> bool:
+    """Return whether only a page of the console asks for this, and nobody goes to it by a link."""
+    return request.url.path.startswith("/api/") or request.method not in SAFE_METHODS
 
 
 def _host_of(header: str) -> str:

@@ -66,7 +66,7 @@ function add(stats, at) {
   samples.push({
     time: at, requests: rate("count"), failures: rate("failed"),
     mean: count > 0 ? Math.max(0, (now.spent - before.spent) / count) : null,
-    p99: stats.latency.p99, connections: stats.connections.open, queued: stats.queues.requests,
+    p99: stats.latency.p99, connections: stats.connections.open, queued: Math.max(0, stats.queues.requests - 1), // but for this one
     received: rate("received"), sent: rate("sent"),
   });
   samples = samples.filter((each) => at - each.time < (SECONDS + 5) * 1000);

@@ -3,11 +3,12 @@
 import { abortGets, openSession } from "./api.js";
 import { ask, say } from "./dom.js";
 import * as activity from "./activity.js";
+import * as backups from "./backups.js";
 import * as databases from "./databases.js";
 import * as keys from "./keys.js";
 import * as prefixes from "./prefixes.js";
 
-const VIEWS = { databases, keys, prefixes, activity };
+const VIEWS = { databases, keys, prefixes, activity, backups };
 const main = document.getElementById("main");
 let current = null;
 let shown = "";

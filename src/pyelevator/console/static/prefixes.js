@@ -57,7 +57,7 @@ async function build(main) {
       el("button", {}, "Scan"), parts.stop),
     el("div", { class: "progress" }, parts.progress, parts.status),
     parts.report,
-    el("p", { class: "hint" }, "All keys are counted, page by page. Sizes are estimates: of each page a few values are read."),
+    el("p", { class: "hint" }, "Keys are counted page by page; in very large prefixes they are estimated (≈) from samples. Sizes are estimates: of each page a few values are read. On disk they are compressed, and what was written last is not counted."),
   );
 }
 
@@ -108,20 +108,22 @@ function render() {
   if (fraction === null) parts.progress.removeAttribute("value");
   else parts.progress.value = fraction;
   const share = fraction === null || state !== "running" ? "" : `, about ${Math.round(fraction * 100)} %`;
-  parts.status.textContent = `${STATES[state]}${share}: ${number(total.keys)} keys, about ${bytes(total.bytes)}${scan.error ? ` – ${scan.error}` : ""}`;
+  parts.status.textContent = `${STATES[state]}${share}: ${keys(total)} keys, about ${bytes(total.bytes)}${scan.error ? ` – ${scan.error}` : ""}`;
   const most = Math.max(1, ...scan.groups.map((each) => each.bytes));
   const rows = scan.groups.slice(0, 100).map((each) => row(each, most));
   if (scan.without_separator.keys) rows.push(row({ ...scan.without_separator, label: "(keys without a separator)" }, most));
   if (scan.smaller.keys) rows.push(row({ ...scan.smaller, label: `(${number(scan.group_count - scan.groups.length)} smaller prefixes)` }, most));
-  const headings = ["Prefix", { text: "Keys", number: true }, { text: "Size, about", number: true }, { text: "Share" }, { text: "" }];
+  const headings = ["Prefix", { text: "Keys", number: true }, { text: "Size, about", number: true }, { text: "On disk", number: true }, { text: "Share" }, { text: "" }];
   if (rows.length) parts.report.replaceChildren(table("Biggest prefixes", headings, rows));
   else parts.report.replaceChildren();
 }
+
+const keys = (group) => (group.is_estimate ? "≈ " : "") + number(group.keys);
 
 function row(group, most) {
   const { database } = scan;
   const name = group.label ?? el("a", { href: link("keys", { db: database, prefix: group.prefix }) }, el("code", {}, group.prefix));
   const inside = group.label || scan.state === "running" ? "" : el("a", { href: link("prefixes", { db: database, prefix: group.prefix, run: 1 }), "aria-label": `Scan within ${group.prefix}` }, "look inside");
   const share = el("meter", { min: 0, max: most, value: Math.min(group.bytes, most), "aria-label": "Share of the size" });
-  return [name, number(group.keys), bytes(group.bytes), share, inside];
+  return [name, keys(group), bytes(group.bytes), bytes(group.on_disk), share, inside];
 }

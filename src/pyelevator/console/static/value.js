@@ -132,6 +132,10 @@ function revert() {
 export async function save() {
   if (!state?.canEdit || !(isDirty() || state.isNew)) return;
   const key = state.isNew ? state.keyInput.value : state.key;
+  if (state.isNew && key === "") {
+    say("Give the key a name first.", "error");
+    return state.keyInput.focus();
+  }
   const mine = state;
   state.parts.saveButton.disabled = true;
   try {
