@@ -56,12 +56,12 @@ class PackedRows:
     """Rows that an engine has packed, next to one another.
 
     Attributes:
-        data: the bytes.
+        data: the bytes, in anything with the buffer protocol.
         count: how many rows there are.
         last_key: the key of the last one; None if there is none, or if rows have no keys.
     """
 
-    data: bytes
+    data: Any
     count: int
     last_key: bytes | None = None
 

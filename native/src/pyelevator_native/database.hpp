@@ -330,10 +330,14 @@ class Scan : public Child {
   bool at_end_ = false;
 };
 
+constexpr size_t kManyBytes = 32 << 10;
+constexpr size_t kMaxReserved = 1 << 20;
+
 // Packs the next rows.
 inline void pack_rows(Scan& scan, const Layout& layout, size_t rows, size_t bytes, Packed* packed) {
   const bool nested = layout.key && layout.value && !layout.flat;
   std::string& out = packed->data;
+  const size_t enough = std::min(bytes, kMaxReserved) + (std::min(bytes, kMaxReserved) >> 3);
   scan.take(rows, bytes, layout.key, layout.value, packed, [&](std::string_view key, std::string_view value) {
     if (nested) out.push_back('\x92');
     if (layout.key) {
@@ -343,6 +347,7 @@ inline void pack_rows(Scan& scan, const Layout& layout, size_t rows, size_t byte
     }
     if (layout.value) put_string(out, value.data(), value.size(), layout.bin);
     if (!layout.key && !layout.value) put_nil(out);
+    if (out.size() > kManyBytes && out.capacity() < enough) out.reserve(enough);  // not in steps, each of which copies
   });
 }
 

@@ -6,7 +6,7 @@ Names and arguments are plyvel's where there is the same thing in plyvel. What i
 (see ``database.hpp``).
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libcpp cimport bool as cbool
@@ -253,7 +253,10 @@ cdef class _View:
                 reading.reset()
         if not sound:
             raise ValueError("the keys are not so many strings")
-        data = None if values.over else PyBytes_FromStringAndSize(values.data.data(), values.data.size())
+        cdef Chunk data = None
+        if not values.over:
+            data = Chunk()
+            data.data.swap(values.data)
         return data, values.missing, values.by_points
 
     def multi_get(
@@ -409,6 +412,21 @@ cdef class Snapshot(_View):
             closing.database.reset()
 
 
+cdef class Chunk:
+    """Packed rows, which can be read as bytes are."""
+
+    cdef string data
+
+    def __len__(self):
+        return self.data.size()
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, <void*>self.data.data(), self.data.size(), 1, flags)
+
+    def __releasebuffer__(self, Py_buffer* buffer):
+        pass
+
+
 cdef class Scan:
     """The rows of a scan, from the first one on."""
 
@@ -453,10 +471,11 @@ cdef class Scan:
         layout.flat, layout.bin = flat, bin
         with nogil:
             pack_rows(scan.get()[0], layout, max_rows, target_bytes, &packed)
-        data = PyBytes_FromStringAndSize(packed.data.data(), packed.data.size())
         has_key = packed.count and self.parts.key
         last = PyBytes_FromStringAndSize(packed.data.data() + packed.last_at, packed.last_size) if has_key else None
-        return data, packed.count, packed.size, last
+        cdef Chunk chunk = Chunk()
+        chunk.data.swap(packed.data)
+        return chunk, packed.count, packed.size, last
 
     def take(self, size_t max_rows, size_t target_bytes):
         """Return the next rows in a list, and how many bytes their parts have; arguments are those of ``pack``.

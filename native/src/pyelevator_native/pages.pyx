@@ -31,6 +31,10 @@ cdef extern from "msgpack.hpp" namespace "elevator" nogil:
 
 cdef string_view _PREFIX = string_view(b"\x81\xa5datas", 7)
 
+cdef extern from "Python.h":
+    void PyObject_GC_UnTrack(object)
+
+
 cdef class _Buffer:
     cdef Py_buffer held
     cdef bint is_held
@@ -82,6 +86,7 @@ cdef list _pairs(Reader* reader, uint64_t count, bint texts):
         PyList_SET_ITEM(pairs, index, pair)
         if not (_put(pair, 0, reader, texts) and _put(pair, 1, reader, texts)):
             return None
+        PyObject_GC_UnTrack(pair)  # strings make no cycles, and to look for some among them takes as long as all this
     return pairs if reader.done() else None
 
 

@@ -6,6 +6,7 @@ whenever they are taken. That needs little memory, and is quicker than to make a
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from io import BytesIO
 from itertools import chain, islice, repeat
 from typing import Any, Final, TypeVar, overload
@@ -16,6 +17,7 @@ from pyelevator.arguments import CheckedList, CheckedSequence, are_checks, are_o
 from pyelevator.codec.gc_pause import gc_paused
 from pyelevator.codec.packing import RAW
 from pyelevator.codec.weight import FLOOR, LIGHT, check_weight
+from pyelevator.native import load_native
 
 T = TypeVar("T")
 
@@ -115,6 +117,9 @@ def elements_at(
         ValueError, OverflowError, LimitExceeded: some are not sound.
     """
     few = count * _HEAVIEST + len(frame) <= FLOOR
+    are_all_sound = None if few else _native_checks().get(are_sound)
+    if are_all_sound is not None and are_all_sound(memoryview(frame)[start:stop], count):
+        return PackedElements(frame, start, stop, count)
     with gc_paused(stop - start):
         found = _found(_even_chunks(frame, start, stop), are_sound, few)
         if found is None:
@@ -177,6 +182,13 @@ def _chunks_by_element(frame: bytes, start: int, stop: int, count: int) -> Itera
 def are_keys(items: Sequence[Any]) -> bool:
     """Tell whether all items are keys."""
     return set(map(type, items)) <= {bytes}
+
+
+@cache
+def _native_checks() -> Mapping[Callable[[Sequence[Any]], bool], Callable[[Any, int], bool]]:
+    """Return what checks packed elements as they are, by what checks unpacked ones, where it is installed."""
+    pages = load_native("pages")
+    return {} if pages is None else {are_ops: pages.are_operations, are_keys: pages.are_strings}
 
 
 SOUND: Final[Mapping[bytes, Sequence[Callable[[Sequence[Any]], bool]]]] = {

@@ -21,6 +21,9 @@ _CHUNK_BYTES: Final = 256 << 10
 """About how many bytes of rows are Python objects before the request's own row sink has packed them."""
 
 
+_MAX_CACHED_ROWS: Final = 1024
+"""Rows of a slice whose blocks the engine caches: those of long scans would take the place of all others."""
+
 _PACKED_ROWS: Final = 1 << 15
 """Rows of a chunk that the engine packs: meanwhile other threads have Python, and each time it waits for them."""
 
@@ -66,7 +69,8 @@ def _collect_all(view: ReadView, command: Range, request: Request[Any], context:
 
 def _range_bounds(command: Range) -> Bounds:
     parts = command.include_key, command.include_value
-    return Bounds(command.start, command.stop, command.prefix, *parts, command.reverse)
+    is_long = type(command.cursor) is bytes
+    return Bounds(command.start, command.stop, command.prefix, *parts, command.reverse, fill_cache=not is_long)
 
 
 def _first_page(engine: Engine, command: Range, request: Request[Any], context: Context) -> Response:
@@ -169,11 +173,13 @@ def _slice(view: ReadView, command: Slice, request: Request[Any], context: Conte
 def _slice_bounds(command: Slice) -> Bounds:
     """Return the bounds from the start up to the end, or down to the beginning."""
     start, parts = command.start, (command.include_key, command.include_value)
+    fill_cache = command.count <= _MAX_CACHED_ROWS
     if command.reverse:
-        return Bounds(None, start, None, *parts, reverse=True, include_stop=not command.exclusive)
+        include_stop = not command.exclusive
+        return Bounds(None, start, None, *parts, reverse=True, include_stop=include_stop, fill_cache=fill_cache)
     if command.exclusive and start is not None:
         start += b"\0"  # the next possible key
-    return Bounds(start, None, None, *parts)
+    return Bounds(start, None, None, *parts, fill_cache=fill_cache)
 
 
 # Both
