@@ -89,6 +89,9 @@ torture: $(READY) ## The fault tests at full length (minutes), and writes docs/r
 	-$(PIP) --group torture
 	PYTHONPATH=tests $(BIN)/python -m torture $(ARGS)
 
+torture-cluster: $(READY) ## Faults of a PostgreSQL cluster of three nodes (minutes), and writes docs/reliability-cluster.md; ARGS=--help tells the sizes.
+	PYTHONPATH=tests $(BIN)/python -m cluster $(ARGS)
+
 fuzz: $(READY)   ## Fuzzes both codecs and ZMTP with atheris, guided by coverage: each target for FUZZ_SECONDS (60).
 	-$(PIP) --group fuzz
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)

@@ -1,0 +1,118 @@
+"""Writes whose answers were lost: what became of each is found out, and said."""
+
+import pytest
+
+from pyelevator.commands import PUT
+from pyelevator.engines.base import EngineOutcomeUnknown, EngineUnavailable
+from support.cutting import CuttingRelay
+
+cuts = pytest.importorskip("cluster.cuts", reason="psycopg is not installed")
+
+
+@pytest.fixture
+def relay(postgresql):
+    with CuttingRelay(postgresql.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+def through_relay(relay, postgresql, open_storage):
+    """Return a function that opens a database through the relay."""
+
+    def open_database(**parameters):
+        url = postgresql.new_url(**parameters).replace(f":{postgresql.port}/", f":{relay.port}/")
+        return open_storage(url).open("db", {})
+
+    return open_database
+
+
+def test_histories_beside_cut_connections_are_linearizable():
+    found = cuts.run(60, seed=7)
+    assert found.violations == []
+
+
+def test_a_write_that_was_committed_without_an_answer_is_a_success(relay, through_relay, monkeypatch):
+    """The answer of the commit is cut off; the second writer's value is not undone by a repetition."""
+    engine = through_relay()
+    engine.write([(PUT, b"k", b"0")])
+    executed = engine._table.write
+
+    def write_and_lose(connection, *args, **options):
+        monkeypatch.undo()
+        executed(connection, *args, **options)
+        connection.cut()
+        from pyelevator.engines.postgresql.errors import LostConnection
+
+        raise LostConnection("the answer was lost")
+
+    monkeypatch.setattr(engine._table, "write", write_and_lose)
+    engine.write([(PUT, b"k", b"1")])
+    assert engine.get(b"k") == b"1"
+    tokens = engine._client.read(
+        "test",
+        lambda c, until: c.rows(
+            c.query(
+                f"SELECT count(*) FROM {engine._client.settings.schema}.tokens WHERE NOT refused".encode(), (), until
+            )
+        ),
+    )
+    assert tokens == [(2,)]
+
+
+def test_a_write_that_never_arrived_is_written_once(through_relay, monkeypatch):
+    engine = through_relay()
+    executed = engine._table.write
+
+    def lose(connection, *args, **options):
+        monkeypatch.setattr(engine._table, "write", executed)
+        connection.cut()
+        return executed(connection, *args, **options)
+
+    monkeypatch.setattr(engine._table, "write", lose)
+    engine.write([(PUT, b"k", b"1")])
+    assert engine.get(b"k") == b"1"
+
+
+def test_what_cannot_be_found_out_in_time_is_unknown(relay, through_relay, monkeypatch):
+    engine = through_relay(call_timeout=1)
+    engine.write([(PUT, b"k", b"0")])
+    executed = engine._table.write
+
+    def write_and_lose(connection, *args, **options):
+        executed(connection, *args, **options)
+        relay.probability = 1.0
+        connection.cut()
+        from pyelevator.engines.postgresql.errors import LostConnection
+
+        raise LostConnection("the answer was lost")
+
+    monkeypatch.setattr(engine._table, "write", write_and_lose)
+    with pytest.raises(EngineOutcomeUnknown) as caught:
+        engine.write([(PUT, b"k", b"1")])
+    assert caught.value.client_message.startswith("may have been executed: ")
+    monkeypatch.undo()
+    relay.probability = 0.0
+    assert engine.get(b"k") == b"1"
+
+
+def test_without_a_server_nothing_was_done_and_the_error_says_so(relay, through_relay):
+    engine = through_relay(call_timeout=1)
+    engine.write([(PUT, b"k", b"0")])
+    relay.probability = 1.0
+    for call in (lambda: engine.write([(PUT, b"k", b"1")]), lambda: engine.get(b"k")):
+        with pytest.raises((EngineUnavailable, EngineOutcomeUnknown)):
+            call()
+    relay.probability = 0.0
+    assert engine.get(b"k") in (b"0", b"1")
+
+
+def test_every_pooled_connection_fails_once_after_a_restart_and_no_call_does(postgresql, open_storage):
+    from concurrent.futures import ThreadPoolExecutor
+
+    storage = open_storage(postgresql.new_url())
+    engine = storage.open("db", {})
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda i: engine.write([(PUT, b"%d" % i, b"v")]), range(60)))
+        postgresql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'elevator'")
+        list(pool.map(lambda i: engine.write([(PUT, b"%d" % i, b"w")]), range(60)))
+    assert engine.multi_get([b"%d" % i for i in range(60)]) == [b"w"] * 60
