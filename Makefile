@@ -6,11 +6,11 @@ BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help test quick cover pythons legacy native native-test native-fuzz lint hooks demo docs bench torture fuzz sdist clean
+.PHONY: help test quick cover pythons legacy native native-test native-fuzz lint hooks demo docs bench torture torture-cluster fuzz sdist clean
 .DEFAULT_GOAL := help
 
 help:            ## Says what there is to make.
-	@grep -E '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("pyelevator needs Python 3.11 or later, and $(PYTHON) is %d.%d; say make PYTHON=python3.11, or whatever you have" % sys.version_info[:2])'
