@@ -33,10 +33,15 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         ),
         _CALLS,
     ),
-    "Databases": dict.fromkeys(("databases", "create", "drop", "forget", "mount", "unmount", "repair"), _CALLS),
+    "Databases": dict.fromkeys(
+        ("databases", "create", "drop", "forget", "mount", "unmount", "repair", "sizes"), _CALLS
+    ),
     "Backup": {
         "dump": "dump:dump",
         "load": "dump:load",
+        "backup": "tasks:backup",
+        "compact": "tasks:compact",
+        "progress": "tasks:progress",
     },
     "Tools": {
         "shell": "shell.command:shell",

@@ -113,6 +113,12 @@ def _rows(rows: Iterable[Any], parts: Sequence[str]) -> Iterable[Row]:
     return (dict(zip(parts, row, strict=True)) for row in rows)
 
 
+def read_sizes(client: Elevator[bytes], prefixes: Sequence[bytes]) -> Iterable[Row]:
+    """Return rows of prefixes and the bytes that their keys take."""
+    prefixes = prefixes or [b""]
+    return [{"prefix": prefix, "bytes": size} for prefix, size in zip(prefixes, client.sizes(prefixes), strict=True)]
+
+
 def create_database(client: Elevator[bytes], db_name: str, options: Sequence[tuple[str, Any]]) -> None:
     """Create a database with options."""
     client.createdb(db_name, dict(options) or None)

@@ -9,7 +9,7 @@ from attrs import frozen
 from pyelevator.cli.calls.encodings import Encoding, dump_json, encode, to_json, to_member
 from pyelevator.cli.logs import printable
 
-Row: TypeAlias = Mapping[str, bytes | str | None]
+Row: TypeAlias = Mapping[str, bytes | str | int | None]
 """The parts of a row by name, in order: ``{"key": b"a", "value": b"1"}``."""
 
 
@@ -39,10 +39,12 @@ class Layout(ABC):
         """Return the texts of rows, one after the other as they come."""
         return map(self.row, rows)
 
-    def _cell(self, cell: bytes | str | None) -> bytes:
+    def _cell(self, cell: bytes | str | int | None) -> bytes:
         if cell is None:
             return b""
-        return cell.encode("utf-8", "surrogateescape") if isinstance(cell, str) else encode(cell, self.encoding)
+        if isinstance(cell, bytes):
+            return encode(cell, self.encoding)
+        return str(cell).encode("utf-8", "surrogateescape")
 
 
 class Lines(Layout):
@@ -103,7 +105,7 @@ class JsonLines(Layout):
     def result(self, result: Any) -> bytes:
         return dump_json(result).encode("utf-8") + b"\n"
 
-    def _member(self, name: str, cell: bytes | str | None) -> tuple[str, Any]:
+    def _member(self, name: str, cell: bytes | str | int | None) -> tuple[str, Any]:
         return to_member(name, cell, self.encoding) if isinstance(cell, bytes) else (name, cell)
 
 

@@ -140,9 +140,9 @@ def show_names(output: Output, names: Iterable[str]) -> ExitCode:
 def show_found(output: Output, rows: Iterable[Row]) -> ExitCode:
     """Show rows of keys and values, and say which keys are missing; in JSON their value is null."""
     found = list(rows)
-    missing = [row["key"] for row in found if row["value"] is None]
+    missing = [key for row in found if row["value"] is None and isinstance(key := row["key"], bytes)]
     is_json = isinstance(output.layout, JsonLines)
     output.rows(found if is_json else [row for row in found if row["value"] is not None])
     for key in missing:
-        complain(f"Key not found: {printable(key or '')}")
+        complain(f"Key not found: {printable(key)}")
     return ExitCode.FAILED if missing else ExitCode.DONE

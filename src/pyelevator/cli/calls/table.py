@@ -16,6 +16,7 @@ from pyelevator.cli.calls.actions import (
     read_many,
     read_option,
     read_range,
+    read_sizes,
     read_slice,
     repair_database,
 )
@@ -238,6 +239,13 @@ CALLS: Final[Mapping[str, Call]] = {
         show_nothing,
         "Close the database NAME on the server.\n\nIts memory is given back. The next use opens it again.",
         **_SERVER,
+    ),
+    "sizes": Call(
+        read_sizes,
+        [click.Argument(["prefixes"], type=KEY.type, metavar="PREFIX...", nargs=-1)],
+        show_rows,
+        "Print about how many bytes keys take on the disk.\n\nThose of each PREFIX, or of the whole database. What was "
+        "written last is not counted yet. Each line has the prefix, a tab and the bytes.",
     ),
     "repair": Call(
         repair_database,

@@ -83,7 +83,7 @@ class Highlighted(Screen):
     def result(self, result: Any) -> bytes:
         return _ansi([_JSON(Text(super().result(result).decode("utf-8", "backslashreplace").rstrip("\n")))])
 
-    def _short(self, name: str, cell: bytes | str | None) -> Text:
+    def _short(self, name: str, cell: bytes | str | int | None) -> Text:
         if not isinstance(cell, bytes) or self.encoding is not Encoding.TEXT:
             return Text(printable(self._cell(cell)), _STYLES.get(name, ""))
         if name == "key":
