@@ -118,7 +118,7 @@ def reset(catalog):
 
 @pytest.mark.parametrize("dialect", CODECS)
 @pytest.mark.parametrize("role", Access)
-def test_every_verb_is_allowed_to_those_who_have_its_role(way, role, dialect):
+def test_every_verb_is_allowed_to_clients_that_have_its_role(way, role, dialect):
     catalog = way.application.catalog
     granted = f'{ROLES[role]} = "app-*"' if role else ""
     way.start(f"[alice]\n{granted}\n")

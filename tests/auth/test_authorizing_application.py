@@ -307,7 +307,7 @@ def test_a_verb_that_does_not_say_what_it_needs_is_for_admins(guard):
     assert ask(guard({"*": Access.ADMIN}), Forgotten()).code is ErrorCode.KEY
 
 
-def test_what_is_about_no_database_is_for_those_who_may_do_it_with_all(guard):
+def test_commands_of_no_database_need_the_role_for_all_databases(guard):
     refused = ask(guard({"app-*": Access.ADMIN, "*": Access.WRITE}), Global())
     assert refused.message == "not allowed: GLOBAL needs admin access to all databases"
     assert ask(guard({"*": Access.ADMIN}), Global()).code is ErrorCode.KEY

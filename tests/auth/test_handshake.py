@@ -197,7 +197,7 @@ def test_a_removed_key_is_refused_by_itself_within_the_second(keys):
                 E.ping()
 
 
-def test_a_role_that_changes_holds_for_those_who_are_connected(keys, secured):
+def test_a_changed_role_holds_for_connected_clients(keys, secured):
     server, alice = secured(), keys.let_in("alice")
     with server.client(alice) as E:
         E.Put("k", "v")

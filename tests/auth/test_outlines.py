@@ -106,7 +106,7 @@ def test_of_a_pipeline_the_least_is_asked(commands, least):
         b"\x82\xdd\x00\x00\x10\x00" + b"\xc0" * 4096,
     ],
 )
-def test_what_has_no_clear_outline_is_left_to_who_reads_it_all(frame):
+def test_what_has_no_clear_outline_is_left_to_the_full_decoder(frame):
     assert CLASSIC.outline([frame]) is None
     if frame[:1] != b"\x90":
         assert FLAT.outline([frame]) is None

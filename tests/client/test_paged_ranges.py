@@ -144,7 +144,7 @@ def test_limits_hold_for_all_pages_together(make):
         assert client.Range(None, "18") == PAIRS[:19]
 
 
-def test_a_lane_is_enough(application, make):
+def test_one_connection_is_enough(application, make):
     with make(transport=FakeTransport(application), max_connections=1) as client:
         assert client.Range() == PAIRS
 

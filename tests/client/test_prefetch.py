@@ -36,10 +36,10 @@ class Log(FakeTransport):
     def __init__(self, application=None, log=None, state=None):
         super().__init__(application)
         self.log = [] if log is None else log
-        self.state = state or {"silent": False, "lanes": 0, "discards": 0}
+        self.state = state or {"silent": False, "connections": 0, "discards": 0}
 
     def clone(self):
-        self.state["lanes"] += 1
+        self.state["connections"] += 1
         return type(self)(self.application, self.log, self.state)
 
     def send(self, frames, deadline):
@@ -109,7 +109,7 @@ def test_other_calls_within_the_loop_get_their_own_answers(E, log):
     for key in E.RangeIter(include_value=False):
         assert E.Get(key) == key
     assert log.state["discards"] == 0
-    assert log.state["lanes"] == 2
+    assert log.state["connections"] == 2
 
 
 @pytest.mark.parametrize("max_connections", [1, 2, 3])
@@ -163,8 +163,8 @@ def test_a_page_that_came_to_nothing_is_fetched_again_when_it_is_wanted(E, log):
 def test_a_lost_page_does_not_show_if_the_second_try_is_answered(E, log):
     it = E.RangeIter(include_value=False)
     assert next(it) == "0000"
-    for lane in E._session._pool._prefetching:
-        lane._transport.reset()  # the answer will never come
+    for connection in E._session._pool._prefetching:
+        connection._transport.reset()  # the answer will never come
     assert [*it] == KEYS[1:]
 
 
@@ -181,8 +181,8 @@ def test_a_retry_repeats_what_was_asked_ahead(log):
         fill(E)
         it = E.RangeIter(include_value=False)
         next(it)
-        for lane in E._session._pool._prefetching:
-            lane._transport.reset()
+        for connection in E._session._pool._prefetching:
+            connection._transport.reset()
         log.log.clear()
         assert list(it) == KEYS[1:]
         assert log.count("SLICE") == 2
@@ -250,7 +250,7 @@ def test_a_signal_handler_may_go_on_with_the_iterator_that_it_interrupts():
         assert each_step(("client", "flows.py"), work, kind="line") > 50
 
 
-def test_many_threads_iterate_over_few_lanes(tmp_path):
+def test_many_threads_iterate_over_few_connections(tmp_path):
     from pyelevator.application import Application
 
     with (

@@ -295,7 +295,7 @@ def test_a_missing_key_is_an_empty_value_in_flat():
 
 
 @pytest.mark.parametrize("dialect", ["classic", "flat"])
-def test_a_request_that_nobody_could_read_has_an_answer_too(dialect):
+def test_a_request_that_could_not_be_read_has_an_answer_too(dialect):
     codec, failure = codec_for(dialect), Response.failure(ErrorCode.REQUEST, "Invalid request message : ")
     assert codec.decode_response(codec.encode_response(failure, None), Request(Ping())) == failure
 

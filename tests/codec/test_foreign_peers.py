@@ -143,7 +143,7 @@ def _map(pairs):
         ("PIPELINE", lambda odd: [[["PUT", {}, [["k", odd]]]]], "Unsupported value type : value must be str or bytes"),
     ],
 )
-def test_a_map_among_the_arguments_is_the_usual_type_error_under_the_id(odd, cmd, args, text):
+def test_a_map_among_the_arguments_is_a_type_error_under_the_id(odd, cmd, args, text):
     error = refused(asked(cmd, args(odd)))
     assert str(error).startswith(text)
     assert (error.code, error.request_id) == (ErrorCode.TYPE, 7)
@@ -162,7 +162,7 @@ def test_arguments_with_holes_are_refused_under_the_id():
     assert error.request_id == 7
 
 
-def test_a_map_with_odd_keys_in_flat_is_the_usual_type_error():
+def test_a_map_with_odd_keys_in_flat_is_a_type_error():
     assert str(refused([msgpack.packb(["u", "GET", {1: 2}])], FlatCodec())) == "key must be str or bytes, not dict"
 
 
@@ -324,7 +324,7 @@ def test_the_last_key_of_a_page_is_bin_and_its_cursor_text():
     assert msgpack.unpackb(header)["cursor"] == "c" * 32
 
 
-def test_a_failure_is_told_in_text_to_who_asks_for_bin():
+def test_a_failure_is_text_where_bin_is_asked_for():
     header, datas = content(Response.failure(ErrorCode.KEY, "Key 'k' does not exist" * 9, 7), Get("k"))
     assert (header["err_msg"], header["err_code"], datas) == ("Key 'k' does not exist" * 9, 1, None)
 

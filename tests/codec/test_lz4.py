@@ -58,7 +58,7 @@ def test_a_failure_is_compressed_for_old_clients_only(id, compressed):
     assert (answer.code, answer.message) == (ErrorCode.KEY, "Key 'k' does not exist")
 
 
-def test_a_failure_is_not_compressed_where_nobody_asked():
+def test_a_failure_is_not_compressed_unless_asked_for():
     failure = Response.failure(ErrorCode.KEY, "Key 'k' does not exist")
     assert failure_is_compressed(ClassicCodec().encode_response(failure, Request(Get("k"), "u"))) is False
 
@@ -176,7 +176,7 @@ def test_flat_knows_no_compression():
     assert FlatCodec().encode_response(Response(b"v"), ASKED) == [b"\x94\x01\x00\xa0\xa1v"]
 
 
-def test_a_reply_that_is_compressed_though_nobody_asked_is_refused_unread():
+def test_a_reply_compressed_without_being_asked_is_refused_unread():
     codec, asked = ClassicCodec(), Request(Range(), id=7, compression=True)
     header, content = codec.encode_response(Response([[b"k", b"v" * 1000]], id=7), asked)
     assert codec.decode_response([header, content], asked).payload == [[b"k", b"v" * 1000]]

@@ -63,7 +63,7 @@ def test_a_page_of_no_pairs_names_no_key():
     assert b"page" not in msgpack.unpackb(header, raw=True)
 
 
-def test_a_page_stays_packed_for_who_wants_it_so_and_opens_as_bytes_or_as_str():
+def test_a_page_stays_packed_on_demand_and_opens_as_bytes_or_str():
     page = opened()
     assert (len(page), page.last_key) == (2, b"\xff")
     assert page.decode_bytes() == [[b"a", b"1"], [b"\xff", b"\xc3\xa9"]]

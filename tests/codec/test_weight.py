@@ -89,7 +89,7 @@ def test_a_message_takes_seven_times_its_size_beside_itself(shape, read, monkeyp
     assert peak(lambda: read(value)) < 7 * SIZE
 
 
-def test_usual_messages_of_many_elements_are_read():
+def test_common_messages_of_many_elements_are_read():
     keys = [b"%016d" % number for number in range(200_000)]
     [frame] = ClassicCodec().encode_request(Request(MGet(keys), "u", 7))
     assert len(frame) > LIGHT

@@ -146,8 +146,8 @@ def test_a_transport_that_ignores_deadlines_cannot_pass(kind, answer, monkeypatc
     monkeypatch.setattr("pyelevator.testing.unruly.HANG_TIMEOUT", 2.0)
     suite = DeadlineConformance()
     with serve(Application.in_memory()) as server, UnrulyRelay(server.urls[0]) as relay:
-        lane = kind(relay.url.removeprefix("tcp://"))
-        in_time(lambda: lane.send([b"\xc0"], Deadline.after(30)))
-        lane.receive(Deadline.after(30))
+        connection = kind(relay.url.removeprefix("tcp://"))
+        in_time(lambda: connection.send([b"\xc0"], Deadline.after(30)))
+        connection.receive(Deadline.after(30))
         with pytest.raises(AssertionError, match="did not end within"):
-            suite.test_an_answer_that_does_not_come_in_time_is_a_timeout(relay, lane, answer)
+            suite.test_an_answer_that_does_not_come_in_time_is_a_timeout(relay, connection, answer)

@@ -68,13 +68,13 @@ def test_a_server_that_claims_too_much_is_not_believed(tmp_path):
     with transport.socket.socket(transport.socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen()
-        with transport.PlainTransport(path) as lane:
-            lane.send([b"hello"], Deadline.after(30))
+        with transport.PlainTransport(path) as connection:
+            connection.send([b"hello"], Deadline.after(30))
             liar, _ = listening.accept()
             with liar:
                 liar.sendall(transport.NUMBER.pack(0xFFFFFFFF))
                 with pytest.raises(TransportError, match="announced"):
-                    lane.receive(Deadline.after(30))
+                    connection.receive(Deadline.after(30))
 
 
 # The codec

@@ -208,7 +208,7 @@ def test_an_old_server_gets_one_call_at_a_time_on_each_of_max_connections():
         assert run(session) == ([str(i) for i in range(100)], 3)
 
 
-def test_cancelled_and_timed_out_calls_cost_nobody_else_an_answer(transport, new_loop, eager):
+def test_cancelled_and_timed_out_calls_cost_no_other_call_an_answer(transport, new_loop, eager):
     dice = random.Random(1)
 
     async def one(E, i):

@@ -176,8 +176,8 @@ def test_calls_of_many_threads_all_end_in_time_when_the_server_froze():
 
 
 @contextmanager
-def its_one_lane_is_busy(**options):
-    """A client whose only lane waits for an answer, which comes at the end of the block."""
+def its_one_connection_is_busy(**options):
+    """A client whose only connection waits for an answer, which comes at the end of the block."""
     asked, over = threading.Event(), threading.Event()
 
     def behave(request, reply):
@@ -200,14 +200,14 @@ def its_one_lane_is_busy(**options):
             busy.join()
 
 
-def test_waiting_for_a_lane_ends_with_the_call():
-    with its_one_lane_is_busy() as client:
+def test_waiting_for_a_connection_ends_with_the_call():
+    with its_one_connection_is_busy() as client:
         error = ends_in_time(lambda timeout: client.ping(timeout=timeout), PoolTimeout)
     assert str(error) == "all 1 connections of the client were busy for 0.15 s; raise max_connections= or timeout="
 
 
 def test_pool_timeout_ends_it_earlier():
-    with its_one_lane_is_busy(pool_timeout=0.05) as client:
+    with its_one_connection_is_busy(pool_timeout=0.05) as client:
         error = ends_in_time(lambda _: client.ping(), PoolTimeout)
     assert "busy for 0.05 s" in str(error)
 

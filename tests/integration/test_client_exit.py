@@ -131,7 +131,7 @@ def test_exit_does_not_wait_for_a_request_that_got_no_answer(frozen, size):
 CONNECTING = """
     E = Elevator(endpoint=url, auto_connect=False)
     threading.Thread(target=lambda: E.connect(timeout=3600), daemon=True).start()
-    while not any(lane.is_open for lane in E._session._pool.connections()): pass
+    while not any(transport.is_open for transport in E._session._pool.connections()): pass
 """
 
 

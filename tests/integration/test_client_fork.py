@@ -102,7 +102,7 @@ def test_the_child_never_touches_the_parents_sockets(forking, url):
     spy(ClientSocket, ("send", "recv", "shutdown", "connect", "connect_ex", "getsockopt", "setsockopt"))
     with Elevator.from_url(sys.argv[1]) as E:
         E.Put("k", "v")
-        lines = [lane._transport._connection for lane in E._session._pool.connections()]
+        lines = [link._transport._connection for link in E._session._pool.connections()]
         parents.update(id(line._socket) for line in lines)
         for line in lines:  # it took the methods before anybody could listen in
             line._send, line._receive = line._socket.send, line._socket.recv

@@ -40,7 +40,7 @@ TASKS = """
             assert E.Get(f"{task} {number}") == str(task)
         return task
 
-    tasks = [spawn(work, task) for task in range(30)]  # more than there are lanes
+    tasks = [spawn(work, task) for task in range(30)]  # more than there are connections
     print([wait(task) for task in tasks] == list(range(30)))
 """
 

@@ -90,17 +90,17 @@ def test_an_interrupt_ends_a_wait_at_once():
     assert (ran.code, ran.out, ran.err) == (0, "interrupted\nPONG\n", "")
 
 
-def test_an_interrupt_that_comes_while_waiting_for_a_lane_takes_none_away():
+def test_an_interrupt_while_waiting_for_a_connection_takes_none_away():
     with serve(Application.in_memory()) as server:
         program = """
     with Elevator(endpoint=sys.argv[1], max_connections=1, timeout=30) as E:
-        lane = E._session._pool.acquire(E._deadline(None))
+        link = E._session._pool.acquire(E._deadline(None))
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:
             E.ping()
         except KeyboardInterrupt:
             print("interrupted")
-        E._session._pool.release(lane)
+        E._session._pool.release(link)
         print(E.ping(), len(E._session._pool.connections()))
         """
         ran = run(HEAD + program, server.urls[0].partition("://")[2], options=())

@@ -51,7 +51,7 @@ def test_a_server_that_was_down_for_a_while_is_found_again(server):
         assert E.Get("k", timeout=30) == "v"
 
 
-def test_a_lane_that_idled_while_the_server_was_down_finds_it_again(server):
+def test_a_connection_idle_while_the_server_was_down_finds_it_again(server):
     with Elevator.from_url(server.urls[0]) as E:
         E.Put("k", "v")
         server.restart()

@@ -75,7 +75,7 @@ def test_no_thread_gets_the_answer_of_another_whatever_the_order(name):
     assert min(calls.right, server.late, server.reordered, server.doubled + (name == "classic without ids")) > 0
 
 
-def test_32_threads_share_the_lanes_that_there_are():
+def test_32_threads_share_the_connections_of_the_pool():
     with client_of_our_server(max_connections=3) as client:
         fill(client)
         calls = in_threads(client, (60, 60), 10)

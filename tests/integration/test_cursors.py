@@ -124,7 +124,7 @@ def until(holds):
 
 
 @pytest.mark.parametrize("bind", [ANY_PORT, "ipc"])
-def test_who_holds_all_cursors_shuts_nobody_out(bind, tmp_path):
+def test_a_client_that_has_all_cursors_shuts_no_other_client_out(bind, tmp_path):
     application = Application.in_memory(Policy(max_cursors=8))
     with serve(application, bind if bind == ANY_PORT else f"ipc://{tmp_path}/socket") as server:
         with Elevator.from_url(server.urls[0]) as hoarder, Elevator.from_url(server.urls[0]) as E:
@@ -288,7 +288,7 @@ def test_a_page_without_a_cursor_is_not_taken_for_one_of_the_same_moment():
 
 
 @pytest.mark.parametrize("ends", ["at the end", "closed", "left by an exception"])
-def test_whoever_ends_an_iteration_gives_its_cursor_back(ends):
+def test_ending_an_iteration_in_any_way_releases_its_cursor(ends):
     server = FakeTransport()
     with Elevator(transport=server) as E:
         fill(E)
@@ -347,7 +347,7 @@ def test_a_server_that_is_killed_meanwhile_is_a_clear_error(tmp_path, restart):
             assert list(E.RangeIter(consistent=True)) == [[key, "old"] for key in KEYS]
 
 
-def test_a_real_server_closes_what_nobody_asks_for(tmp_path):
+def test_a_real_server_closes_idle_cursors(tmp_path):
     application = Application.on_leveldb(str(tmp_path), policy=Policy(cursor_idle=0.2))
     with serve(application) as server, Elevator.from_url(server.urls[0]) as E:
         fill(E)

@@ -166,7 +166,7 @@ def test_what_is_longer_than_an_envelope_is_a_wrong_message(peer):
         assert told(socket.recv_multipart())[:2] == (8, f"a request is one frame, not {len(frames)}")
 
 
-def test_a_put_that_fails_is_no_success_for_who_cuts_off_the_first_frame(peer):
+def test_a_put_that_fails_is_no_success_without_the_first_frame(peer):
     socket = peer(zmq.DEALER)
     socket.send_multipart([b"", classic("PUT", ["k", 5], "u")])
     _, *rest = socket.recv_multipart()

@@ -173,10 +173,10 @@ def test_the_connection_that_was_used_last_is_used_next():
 def test_connections_that_stay_idle_are_closed():
     with relayed() as relay, Elevator(endpoint=relay.endpoint, timeout=60) as E:
         use_many(E)
-        for lane in E._session._pool._idle:
-            lane.idle_since -= IDLE + 1
+        for transport in E._session._pool._idle:
+            transport.idle_since -= IDLE + 1
         E.Put("k", "v")
-        assert sum(lane.is_open for lane in E._session._pool.connections()) == 1
+        assert sum(transport.is_open for transport in E._session._pool.connections()) == 1
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch):

@@ -74,13 +74,13 @@ def test_two_clients_with_the_same_ids_keep_their_own_answers_in_any_order():
     assert (reply.identity, told(reply).payload) == (b"a", b"of a")
 
 
-def test_an_upstream_that_echoes_ids_takes_all_of_a_client_on_one_lane():
+def test_an_upstream_that_echoes_ids_has_one_connection_per_client():
     core = learned(core_over())
     forwards = [core.client_sent(b"a", asked(Get("k"), i), 0.0)[0] for i in range(100)]
     assert {forward.connection for forward in forwards} == {0}
 
 
-def test_an_upstream_without_ids_takes_one_at_a_time_on_each_lane_and_the_rest_waits():
+def test_an_upstream_without_ids_has_one_request_at_a_time_per_connection():
     core = core_over()
     first, second = (core.client_sent(b"a", asked(Get("k"), i), 0.0)[0] for i in (1, 2))
     assert (first.connection, second.connection) == (0, 1)
@@ -108,7 +108,7 @@ def test_what_is_no_request_is_answered_here(frames):
     assert core.idle
 
 
-def test_a_lost_reply_becomes_an_error_in_time_and_the_lane_without_ids_is_replaced():
+def test_a_lost_reply_is_a_timeout_and_replaces_a_connection_without_ids():
     core = core_over()
     (forward,) = core.client_sent(b"a", asked(Get("k"), 1), 100.0)
     assert core.next_due() == 105.0
@@ -124,7 +124,7 @@ def test_a_lost_reply_becomes_an_error_in_time_and_the_lane_without_ids_is_repla
     assert forward.expires_at == 105.0
 
 
-def test_a_late_reply_with_an_id_is_for_nobody_and_nobody_waits_behind_it():
+def test_a_late_reply_with_an_id_is_dropped_and_delays_no_request():
     core = learned(core_over())
     (late,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     reply, renew = core.tick(5.0)
@@ -163,7 +163,7 @@ def test_an_id_that_a_client_uses_twice_at_once_is_answered_twice(interceptors):
 
 
 @pytest.mark.parametrize("number", [2**32, 2**32 + 1, 2**64 - 1])
-def test_ids_like_those_of_the_proxy_are_nobody_s_but_the_proxy_s(number):
+def test_client_ids_like_those_of_the_proxy_are_not_mistaken_for_them(number):
     core = learned(core_over())
     (theirs,) = gets(core, b"a", [number])
     (connect,) = core.client_sent(b"a", asked(DbConnect("d"), 1, None), 0.0)
@@ -183,7 +183,7 @@ def test_each_request_that_is_passed_on_has_its_own_time():
     assert core.idle
 
 
-def test_a_request_that_never_got_a_lane_times_out_too():
+def test_a_request_that_never_got_a_connection_times_out_too():
     core = core_over()
     for i in range(3):
         core.client_sent(b"a", asked(Get("k"), i), float(i))
@@ -194,7 +194,7 @@ def test_a_request_that_never_got_a_lane_times_out_too():
     assert core.idle
 
 
-def test_a_reply_that_nobody_can_read_fails_what_is_on_its_lane_and_replaces_it():
+def test_an_unreadable_reply_fails_and_replaces_its_connection():
     core = core_over()
     core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     renew, reply = core.upstream_sent("up", 0, [b"\xc1", b"\xc1"], 0.0)
@@ -419,7 +419,7 @@ def test_nothing_more_goes_on_of_a_client_that_does_not_read_until_it_does(inter
     assert core.idle, "those behind a client that may never read do not count"
     answers = [core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0) for forward in under_way]
     assert [told(reply).id for reply, *_ in answers] == list(range(1, share + 1))
-    assert answers[-1][1:] == [Resume("up", 0)], "the lane can be another's"
+    assert answers[-1][1:] == [Resume("up", 0)], "the connection can be another's"
     released = core.release(b"deaf", 0.0)
     assert len(released) == 16
     assert not core.held
@@ -440,7 +440,7 @@ def test_a_client_that_reads_again_gets_what_was_on_its_way():
     assert told(reply).payload == b"v"
 
 
-def test_each_client_with_something_under_way_has_a_lane_of_its_own_which_is_free_for_others_then():
+def test_each_client_with_requests_in_flight_has_its_own_connection():
     core = learned(core_over())
     one, two = gets(core, b"a", [1]) + gets(core, b"b", [1])
     assert gets(core, b"a", [2])[0].connection == one.connection != two.connection
@@ -449,7 +449,7 @@ def test_each_client_with_something_under_way_has_a_lane_of_its_own_which_is_fre
     assert three.connection == two.connection
 
 
-def test_where_there_can_be_no_more_lanes_one_is_shared_and_rests_for_nobody_who_reads():
+def test_at_the_connection_limit_one_is_shared_and_read_for_readers():
     core = learned(core_over(connections=2))
     one, two, three = gets(core, b"a", [1]) + gets(core, b"b", [1]) + gets(core, b"c", [1])
     assert (one.connection, two.connection, three.connection) == (0, 1, 0)
@@ -489,7 +489,7 @@ def test_on_one_connection_for_all_each_gets_its_own_answers_under_its_own_ids(i
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
-def test_a_lane_that_rests_is_read_again_as_long_as_somebody_is_on_it_who_reads(interceptors):
+def test_a_paused_connection_is_read_while_one_of_its_clients_reads(interceptors):
     core = learned(core_over(*interceptors, connections=1))
     (unread,) = gets(core, b"deaf", [1])
     assert core.hold(b"deaf") == [Rest("up", 0)]
@@ -509,7 +509,7 @@ def test_a_lane_that_rests_is_read_again_as_long_as_somebody_is_on_it_who_reads(
     assert core.idle
 
 
-def test_one_who_is_given_up_on_a_shared_lane_takes_nobody_s_answers_along():
+def test_a_client_dropped_on_a_shared_connection_costs_no_other_answers():
     core = learned(core_over(connections=1))
     lost, kept = gets(core, b"deaf", [1]) + gets(core, b"good", [1])
     assert core.hold(b"deaf") == core.drop(b"deaf", 0.0) == []
@@ -519,7 +519,7 @@ def test_one_who_is_given_up_on_a_shared_lane_takes_nobody_s_answers_along():
     assert core.idle
 
 
-def test_an_old_server_gets_its_few_lanes_whatever_there_may_be_of_others():
+def test_an_old_server_gets_few_connections_whatever_the_limit():
     core = core_over(connections=1)
     (first,) = gets(core, b"a", range(1, 4))
     answers = core.upstream_sent("up", 0, answer_to(first, b"v", echo=False), 0.0)
@@ -613,7 +613,7 @@ def test_an_upstream_that_is_replaced_by_an_old_one_is_found_out():
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
 @pytest.mark.parametrize("connections", [1, 2, 1024])
-def test_a_second_answer_is_for_nobody_whatever_ids_clients_have(interceptors, connections):
+def test_a_second_answer_is_dropped_whatever_ids_clients_have(interceptors, connections):
     """The clients all use the same small ids, and the upstream answers everything twice."""
     core, taken, flying = learned(core_over(*interceptors, connections=connections)), [], []
 

@@ -65,7 +65,7 @@ def test_an_async_client_that_leaves_a_proxy_gives_its_cursors_back(proxied):
     assert becomes(0, application.cursors)
 
 
-def test_many_clients_that_leave_shut_nobody_out(proxied):
+def test_many_clients_that_leave_shut_no_client_out(proxied):
     application, url = proxied
     for _ in range(10):
         with Elevator.from_url(url, timeout=30) as E:
@@ -78,12 +78,12 @@ def test_many_clients_that_leave_shut_nobody_out(proxied):
 def pipelined(*commands):
     """What opens cursors for a client that does not go on, over a connection to ``url`` that stays; the answers."""
 
-    def ask(url, lane):
+    def ask(url, link):
         codec = ClassicCodec()
         with Elevator.from_url(url, timeout=30) as E:
             request = Request(Pipeline(commands), E.db_uid, 77)
-        lane.send(codec.encode_request(request), Deadline.after(30))
-        return codec.decode_response(lane.receive(Deadline.after(30)), request).payload
+        link.send(codec.encode_request(request), Deadline.after(30))
+        return codec.decode_response(link.receive(Deadline.after(30)), request).payload
 
     return ask
 
@@ -100,25 +100,25 @@ def opening(verb):
 def test_cursors_opened_in_a_pipeline_are_given_back_when_its_client_leaves(proxied, verb, padding):
     application, url = proxied
     ask = pipelined(Put("x", "v" * padding), opening(verb), Get("000"), opening(verb))
-    lane = TcpTransport(url.removeprefix("tcp://"))
-    answers = ask(url, lane)
+    link = TcpTransport(url.removeprefix("tcp://"))
+    answers = ask(url, link)
     assert [getattr(answer, "cursor", None) is not None for answer in answers] == [False, True, False, True]
     assert becomes(2, application.cursors)
-    lane.close()
+    link.close()
     assert becomes(0, application.cursors)
 
 
 def test_a_cursor_given_back_in_a_pipeline_is_given_back_once(proxied):
     application, url = proxied
-    lane = TcpTransport(url.removeprefix("tcp://"))
-    _, opened = pipelined(Get("000"), opening("SLICE"))(url, lane)
+    link = TcpTransport(url.removeprefix("tcp://"))
+    _, opened = pipelined(Get("000"), opening("SLICE"))(url, link)
     assert becomes(1, application.cursors)
-    pipelined(Get("000"), Slice(cursor=opened.cursor))(url, lane)
+    pipelined(Get("000"), Slice(cursor=opened.cursor))(url, link)
     assert becomes(0, application.cursors)
     with Elevator.from_url(url, timeout=30) as other:
         kept = other.RangeIter(consistent=True)
         next(kept)
-        lane.close()
+        link.close()
         assert len(list(kept)) == 99
 
 

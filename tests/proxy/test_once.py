@@ -75,10 +75,10 @@ class Traffic(RuleBasedStateMachine):
         payload = list(command.keys) if isinstance(command, MGet) else getattr(command, "key", b"PONG")
         return CODEC.encode_response(Response(payload, id=request.id if self.echoes else None), request)
 
-    def arrive(self, lane, epoch, frames):
+    def arrive(self, transport, epoch, frames):
         """A message comes over a connection, if it is still there."""
-        if epoch == self.epochs[lane]:
-            self.act(self.core.upstream_sent("up", lane, frames, self.now))
+        if epoch == self.epochs[transport]:
+            self.act(self.core.upstream_sent("up", transport, frames, self.now))
 
     @rule(client=st.sampled_from(sorted(CLIENTS)), many=st.booleans())
     def ask(self, client, many):
@@ -99,10 +99,10 @@ class Traffic(RuleBasedStateMachine):
     @rule(data=st.data(), twice=st.booleans())
     def reply(self, data, twice):
         place = data.draw(st.integers(0, len(self.flying) - 1))
-        lane, epoch, frames, _ = self.flying.pop(place)
-        self.arrive(lane, epoch, self.answer(frames))
+        transport, epoch, frames, _ = self.flying.pop(place)
+        self.arrive(transport, epoch, self.answer(frames))
         if twice and self.echoes:  # nothing in a reply without an id tells the second from the next one's
-            self.arrive(lane, epoch, self.answer(frames))
+            self.arrive(transport, epoch, self.answer(frames))
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data())
@@ -112,9 +112,9 @@ class Traffic(RuleBasedStateMachine):
     @precondition(lambda self: self.flying)
     @rule(frames=st.sampled_from([[b"\xc1", b"\xc1"], [b""], [b"\x80", b"\x80"], [b"\x81\xa2id\x01", b"\xc1"]]))
     def garble(self, frames):
-        lane, epoch, *_ = self.flying[0]
-        self.arrive(lane, epoch, frames)
-        self.flying = [one for one in self.flying if one[0] != lane or CODEC.decode_request(one[2]).id != 1]
+        transport, epoch, *_ = self.flying[0]
+        self.arrive(transport, epoch, frames)
+        self.flying = [one for one in self.flying if one[0] != transport or CODEC.decode_request(one[2]).id != 1]
 
     @rule(client=st.sampled_from(sorted(CLIENTS)))
     def stop_reading(self, client):
@@ -137,15 +137,15 @@ class Traffic(RuleBasedStateMachine):
 
     @invariant()
     def what_is_under_way_of_those_who_read_is_read(self):
-        for lane, epoch, frames, until in getattr(self, "flying", ()):
-            if epoch == self.epochs[lane] and until > self.now:
-                assert lane not in self.resting or self.asker(frames) in self.core.held
+        for transport, epoch, frames, until in getattr(self, "flying", ()):
+            if epoch == self.epochs[transport] and until > self.now:
+                assert transport not in self.resting or self.asker(frames) in self.core.held
 
     @invariant()
     def there_are_no_more_connections_than_there_may_be(self):
         """Not counting those that brought an answer too many, on which only what is in flight is answered."""
         if hasattr(self, "core") and self.echoes:
-            assert all(lane < 2 * self.connections for lane, *_ in self.flying)
+            assert all(transport < 2 * self.connections for transport, *_ in self.flying)
 
     def asker(self, frames):
         """Whose request that is."""

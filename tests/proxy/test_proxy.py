@@ -190,7 +190,7 @@ def test_malformed_requests_are_answered_by_the_proxy_and_never_reach_the_server
         assert old.killed == []
 
 
-def test_a_client_s_own_timeout_costs_nobody_else_an_answer():
+def test_a_timeout_of_one_client_costs_no_other_an_answer():
     with OldServerOnSocket("0.5") as old, through(old.url, timeout=4) as proxy:
         with Elevator.from_url(proxy.urls[0]) as impatient, Elevator.from_url(proxy.urls[0]) as other:
             other.Put("k", "v")

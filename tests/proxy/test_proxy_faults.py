@@ -102,7 +102,7 @@ def test_each_request_to_a_server_that_died_or_froze_is_answered_in_time(server,
         assert proxy.stop() == 0
 
 
-def test_a_client_that_leaves_with_requests_under_way_costs_nobody_anything(server, dealer):
+def test_a_client_that_leaves_with_requests_in_flight_costs_no_other(server, dealer):
     with proxy_of(server, "--timeout", "5") as proxy, Elevator(endpoint=address(proxy), timeout=60) as E:
         E.Put("k", "v")
         leaving = dealer(proxy.urls[0])
@@ -182,7 +182,7 @@ def test_memory_is_bounded_with_a_client_that_does_not_read_and_others_are_serve
         assert grown < 700 * MB, f"grown by {grown / MB:.0f} MB"
 
 
-def test_the_others_wait_no_longer_than_a_proxy_s_patience_with_one_who_does_not_read(server, dealer, monkeypatch):
+def test_others_wait_no_longer_than_the_timeout_of_a_blocked_client(server, dealer, monkeypatch):
     monkeypatch.setattr("pyelevator.proxy.proxy._PAUSE_LIMIT", 0.5)
     with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=MB) as proxy, Elevator(endpoint=address(proxy)) as E:
         E.Put("large", "v" * 16 * MB)
@@ -194,7 +194,7 @@ def test_the_others_wait_no_longer_than_a_proxy_s_patience_with_one_who_does_not
 
 
 @pytest.mark.parametrize(("message", "reads"), [("garbage", True), ("ping", False)])
-def test_the_others_wait_neither_for_those_who_do_not_read_nor_for_those_who_send_without_end(server, message, reads):
+def test_others_wait_neither_for_blocked_nor_for_flooding_clients(server, message, reads):
     ping = b"".join(encode_message(CODEC.encode_request(Request(Ping(), id=1))))
     flood = {"garbage": GARBAGE, "ping": ping}[message]
     with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=8 * MB) as proxy, Elevator(endpoint=address(proxy)) as E:
@@ -221,7 +221,7 @@ def test_the_others_wait_neither_for_those_who_do_not_read_nor_for_those_who_sen
             client.close()
 
 
-def test_large_answers_wait_for_room_until_those_who_take_it_up_have_lost_theirs(server, monkeypatch):
+def test_large_answers_wait_until_blocked_clients_lost_theirs(server, monkeypatch):
     monkeypatch.setattr("pyelevator.proxy.proxy._PAUSE_LIMIT", 0.5)
     with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=MB) as proxy, Elevator(endpoint=address(proxy)) as E:
         E.Put("large", "v" * 16 * MB)
@@ -234,7 +234,7 @@ def test_large_answers_wait_for_room_until_those_who_take_it_up_have_lost_theirs
             client.close()
 
 
-def test_on_one_connection_for_all_patience_with_one_who_does_not_read_ends_too(server, dealer, monkeypatch):
+def test_on_a_shared_connection_a_blocked_client_is_dropped_too(server, dealer, monkeypatch):
     monkeypatch.setattr("pyelevator.proxy.proxy._PAUSE_LIMIT", 0.5)
     shared = Upstream(server.urls[0], max_connections=1)
     with Proxy(["tcp://127.0.0.1:0"], shared, unread=4 * MB) as proxy, Elevator(endpoint=address(proxy)) as E:
@@ -269,7 +269,7 @@ def test_a_client_that_reads_late_again_and_again_gets_every_answer(server, deal
             assert sorted(in_window(socket, E.db_uid, 10_000, 1000)) == list(range(1, 10_001))
 
 
-def test_a_message_that_waited_for_its_sender_to_read_is_answered_when_he_has_and_nobody_else_comes(server):
+def test_a_queued_message_is_answered_once_its_sender_has_read(server):
     with Elevator(endpoint=address(server), timeout=30) as direct:
         direct.Put("large", "v" * 16 * MB)
         asked, question = (

@@ -169,7 +169,7 @@ def test_a_message_of_very_many_elements_takes_eight_times_its_size(abused, way,
     assert watched.grown < 8 * size + 16 * MB
 
 
-def test_without_files_those_with_keys_who_are_connected_are_served(abused, tmp_path):
+def test_without_files_connected_clients_with_keys_are_served(abused, tmp_path):
     import resource
 
     server = abused("keys")

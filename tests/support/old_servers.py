@@ -194,9 +194,9 @@ class OldServer(Transport):
     close = reset
 
     def clone(self):
-        lane = type(self)(self.kind, self.application, self.unmounted)
-        lane.sent = self.sent
-        return lane
+        transport = type(self)(self.kind, self.application, self.unmounted)
+        transport.sent = self.sent
+        return transport
 
 
 class OldServerOnSocket:

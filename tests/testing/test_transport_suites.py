@@ -32,8 +32,8 @@ def suite(name, transport):
         return lambda url: transport(url.removeprefix("ipc://"))
 
     def over_server(self, server):
-        with transport(server.removeprefix("ipc://")) as lane:
-            yield lane
+        with transport(server.removeprefix("ipc://")) as connection:
+            yield connection
 
     kind = getattr(transports, name)
     return type("Test", (_Served, kind), {{"connect": pytest.fixture(connect), "transport": pytest.fixture(over_server)}})
@@ -56,7 +56,7 @@ def run(tmp_path, classes, tests, patience):
 @pytest.mark.parametrize(
     ("transport", "suite"), [("Good", BASIC), ("Good", DEADLINES), ("AsyncGood", ASYNC)], ids=["basic", "sync", "async"]
 )
-def test_a_sound_transport_of_somebody_else_passes(tmp_path, transport, suite):
+def test_a_sound_third_party_transport_passes(tmp_path, transport, suite):
     failed, said = run(tmp_path, f"Test = suite('{suite}', foreign.{transport})\n", ["Test"], 20)
     assert failed == set(), said
     assert " passed" in said

@@ -23,26 +23,26 @@ def puppet():
         yield server
 
 
-def answers(lane, deadline=NEVER):
+def answers(connection, deadline=NEVER):
     """Whether a ping is answered."""
-    lane.send([b"\x84\xa3cmd\xa4PING\xa4meta\x80\xa3uid\xc0\xa4args\x90"], deadline)
-    return lane.receive(deadline)[1] == b"\x81\xa5datas\x91\xa4PONG"
+    connection.send([b"\x84\xa3cmd\xa4PING\xa4meta\x80\xa3uid\xc0\xa4args\x90"], deadline)
+    return connection.receive(deadline)[1] == b"\x81\xa5datas\x91\xa4PONG"
 
 
 @pytest.mark.parametrize("seconds", [1e9, 1e300, float("inf")])
 def test_a_deadline_may_be_as_far_as_one_likes(puppet, seconds):
-    with TcpTransport(puppet.endpoint) as lane:
-        assert answers(lane, Deadline.after(seconds))
+    with TcpTransport(puppet.endpoint) as connection:
+        assert answers(connection, Deadline.after(seconds))
 
 
 def test_a_deadline_that_is_over_ends_a_wait_at_once(puppet):
-    with TcpTransport(puppet.endpoint) as lane:
-        assert answers(lane)
+    with TcpTransport(puppet.endpoint) as connection:
+        assert answers(connection)
         with pytest.raises(RequestTimeout):
-            lane.receive(Deadline.after(1e-9))
+            connection.receive(Deadline.after(1e-9))
 
 
-def test_a_lane_takes_no_notice_of_signals(puppet):
+def test_a_connection_ignores_signals(puppet):
     """A signal interrupts system calls."""
     main, over = threading.get_ident(), threading.Event()
     before = signal.signal(signal.SIGUSR1, lambda *_: None)
@@ -54,11 +54,11 @@ def test_a_lane_takes_no_notice_of_signals(puppet):
     disturber = threading.Thread(target=disturb)
     disturber.start()
     try:
-        with silent_listener() as silent, TcpTransport(puppet.endpoint) as lane, TcpTransport(silent) as other:
-            assert answers(lane)
+        with silent_listener() as silent, TcpTransport(puppet.endpoint) as connection, TcpTransport(silent) as other:
+            assert answers(connection)
             started = time.monotonic()
             with pytest.raises(RequestTimeout):
-                lane.receive(Deadline.after(0.2))
+                connection.receive(Deadline.after(0.2))
             with pytest.raises(ConnectTimeout):
                 other.send([b"never"], Deadline.after(0.2))
             assert time.monotonic() - started < 20
@@ -68,18 +68,18 @@ def test_a_lane_takes_no_notice_of_signals(puppet):
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_a_lane_waits_for_a_connection_and_no_longer(tmp_path):
+def test_a_transport_waits_for_its_connection_and_no_longer(tmp_path):
     path = str(tmp_path / "nobody")
-    for lane in (TcpTransport(unused_endpoint()), IpcTransport(path)):
+    for connection in (TcpTransport(unused_endpoint()), IpcTransport(path)):
         told = r"(no Elevator server answered at|cannot connect to the Elevator server at) .* 0\.05 s"
-        with lane, pytest.raises(ConnectTimeout, match=told):
-            lane.send([b"never"], Deadline.after(0.05))
+        with connection, pytest.raises(ConnectTimeout, match=told):
+            connection.send([b"never"], Deadline.after(0.05))
 
 
 @pytest.mark.parametrize("endpoint", ["no-such-host.invalid:4141", "127.0.0.1:0", "[::1]:9"])
 def test_what_cannot_be_reached_is_an_error_of_our_own(endpoint):
-    with TcpTransport(endpoint) as lane, pytest.raises(ConnectFailed):
-        lane.send([b"never"], Deadline.after(0.1))
+    with TcpTransport(endpoint) as connection, pytest.raises(ConnectFailed):
+        connection.send([b"never"], Deadline.after(0.1))
 
 
 def test_receiving_without_having_sent_is_an_error_of_our_own(puppet):
@@ -87,29 +87,29 @@ def test_receiving_without_having_sent_is_an_error_of_our_own(puppet):
         TcpTransport(puppet.endpoint).receive(NEVER)
 
 
-def test_a_lane_is_open_from_its_first_message_until_it_is_closed(puppet):
-    lane = TcpTransport(puppet.endpoint)
-    assert not lane.is_open
-    assert answers(lane)
-    assert lane.is_open
-    lane.reset()
-    assert not lane.is_open
-    assert answers(lane)
-    lane.close()
-    lane.close()
-    assert not lane.is_open
+def test_a_transport_is_open_from_its_first_message_until_it_is_closed(puppet):
+    connection = TcpTransport(puppet.endpoint)
+    assert not connection.is_open
+    assert answers(connection)
+    assert connection.is_open
+    connection.reset()
+    assert not connection.is_open
+    assert answers(connection)
+    connection.close()
+    connection.close()
+    assert not connection.is_open
 
 
 def test_the_applications_own_context_may_be_terminated(puppet):
-    with TcpTransport(puppet.endpoint) as lane:
-        assert answers(lane)
+    with TcpTransport(puppet.endpoint) as connection:
+        assert answers(connection)
         zmq.Context.instance().term()
-        assert answers(lane)
+        assert answers(connection)
 
 
-def test_a_dropped_lane_gives_its_descriptors_back_without_a_word(puppet):
-    with TcpTransport(puppet.endpoint) as lane:
-        assert answers(lane)
+def test_a_dropped_transport_closes_its_descriptors_without_a_warning(puppet):
+    with TcpTransport(puppet.endpoint) as connection:
+        assert answers(connection)
         before = descriptors()
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -56,7 +56,7 @@ def test_fakes_of_other_names_and_of_none_share_nothing(name):
     remove_fake("Shop")
 
 
-def test_a_removed_fake_is_empty_for_those_who_come_next(name):
+def test_a_removed_fake_is_empty_for_the_next_client(name):
     with Elevator.from_url("fake://shop") as before:
         before.Put("k", "v")
         remove_fake(name)

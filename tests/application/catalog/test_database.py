@@ -203,7 +203,7 @@ def test_use_unmount_drop_and_repair_from_many_threads(tmp_path, pool):
     again.close()
 
 
-def test_looking_waits_for_nobody_and_opens_nothing(catalog, pool):
+def test_looking_at_a_listener_waits_for_nothing_and_opens_nothing(catalog, pool):
     """Neither for a repair, nor for whoever waits for a lease to end."""
     uid = catalog.uid_of("default")
     database = catalog.get_database(uid)

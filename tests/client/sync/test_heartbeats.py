@@ -167,17 +167,17 @@ def test_a_call_waits_for_the_heartbeat_of_the_only_connection(session_over):
 
 def test_heartbeats_do_not_change_which_connection_is_used_next(session_over):
     session, made = session_over(Quiet())
-    lanes = [session._pool.acquire(NEVER) for _ in range(3)]
-    for lane in lanes:
-        lane.receive(lane.send(Request(Ping()), NEVER), NEVER)
-        session._pool.release(lane)
+    links = [session._pool.acquire(NEVER) for _ in range(3)]
+    for link in links:
+        link.receive(link.send(Request(Ping()), NEVER), NEVER)
+        session._pool.release(link)
     beat(session, 11)
-    assert [lane.idle_since for lane in session._pool._idle] == sorted(lane.idle_since for lane in lanes)
-    assert list(session._pool._idle) == lanes
+    assert [link.idle_since for link in session._pool._idle] == sorted(link.idle_since for link in links)
+    assert list(session._pool._idle) == links
     assert [transport.beats for transport in made] == [[False]] * 3
 
 
-def test_a_connection_whose_answer_nobody_has_asked_for_yet_gets_them_too(session_over):
+def test_a_connection_with_an_answer_not_yet_awaited_gets_them_too(session_over):
     session, made = session_over(Quiet())
     ask(session)
     begun = session.send_nowait(Request(Get("k")), NEVER)
@@ -346,10 +346,10 @@ def test_an_answer_that_comes_in_pieces_does_not_keep_the_client_silent():
         peer.setblocking(True)
         assert heard > 3 * len(PING)
 
-    with played(part) as endpoint, TcpTransport(endpoint, heartbeat=0.05) as lane:
-        lane.send([b"q"], Deadline.after(60))
+    with played(part) as endpoint, TcpTransport(endpoint, heartbeat=0.05) as link:
+        link.send([b"q"], Deadline.after(60))
         with pytest.raises(ConnectionLost):
-            lane.receive(Deadline.after(60))
+            link.receive(Deadline.after(60))
 
 
 def test_a_connection_that_ends_during_a_prefetch_is_lost():
@@ -358,13 +358,13 @@ def test_a_connection_that_ends_during_a_prefetch_is_lost():
         taken(peer, 64 + len(READY))
         taken(peer, len(b"\x00\x01q"))
 
-    with played(part) as endpoint, TcpTransport(endpoint, heartbeat=QUICK) as lane:
-        lane.send([b"q"], Deadline.after(60))
+    with played(part) as endpoint, TcpTransport(endpoint, heartbeat=QUICK) as link:
+        link.send([b"q"], Deadline.after(60))
         end = time.monotonic() + 60
-        while lane.is_open and time.monotonic() < end:
-            lane.keep_alive(expecting=True)
+        while link.is_open and time.monotonic() < end:
+            link.keep_alive(expecting=True)
         with pytest.raises(ConnectionLost):
-            lane.receive(Deadline.after(60))
+            link.receive(Deadline.after(60))
 
 
 # Servers of ours
@@ -393,15 +393,15 @@ def server_and_client(request, tmp_path):
 def test_an_idle_client_of_a_server_of_ours_stays_connected(server_and_client):
     _, E = server_and_client
     E.Put("k", "v")
-    (lane,) = E._session._pool.connections()
-    before = lane._transport._connection
+    (link,) = E._session._pool.connections()
+    before = link._transport._connection
     beats, end = set(), time.monotonic() + 60
     while len(beats) < 8:
         assert time.monotonic() < end
-        beats.add(lane.heartbeat_at)
+        beats.add(link.heartbeat_at)
         time.sleep(0.01)
     assert E.Get("k") == "v"
-    assert lane._transport._connection is before
+    assert link._transport._connection is before
 
 
 STOPPED = {
@@ -409,8 +409,8 @@ STOPPED = {
     import sys, time
     from pyelevator import Elevator
     E = Elevator.from_url(sys.argv[1], heartbeat=0.2)
-    (lane,) = E._session._pool.connections()
-    while lane.heartbeat_at < 0:
+    (link,) = E._session._pool.connections()
+    while link.heartbeat_at < 0:
         time.sleep(0.01)
     time.sleep(0.1)
     print("up", flush=True)
@@ -458,12 +458,12 @@ FORKING = """
         return len(os.listdir("/proc/self/task"))
 
     def looked_after(E):
-        (lane,) = E._session._pool.connections()
-        first = lane.heartbeat_at
+        (link,) = E._session._pool.connections()
+        first = link.heartbeat_at
         end = time.monotonic() + 30
-        while lane.heartbeat_at == first and time.monotonic() < end:
+        while link.heartbeat_at == first and time.monotonic() < end:
             time.sleep(0.01)
-        return lane.heartbeat_at > first
+        return link.heartbeat_at > first
 
     E = Elevator.from_url(sys.argv[1], heartbeat=0.3, timeout=30)
     assert looked_after(E)

@@ -73,7 +73,7 @@ def test_while_connections_are_opened(server, max_connections):
     in_time(lambda: each_step(FILES, work, kind="line"))
 
 
-def test_with_one_lane_the_call_says_in_time_that_there_is_none(server):
+def test_with_one_connection_the_call_says_in_time_that_none_is_free(server):
     def work(steps):
         with Elevator.from_url(f"{server}?max_connections=1&timeout=20&pool_timeout=0.01") as E:
             steps.action, _ = handler_of(E)

@@ -67,51 +67,51 @@ def session_over(*script, codec=None, max_connections=4):
 
 
 def test_the_given_transport_itself_is_never_used():
-    session, lanes = session_over()
+    session, links = session_over()
     assert session.send(Request(Get("k")), NEVER).payload == b"v"
     assert not session.transport.inbox
-    assert len(lanes) == 1
+    assert len(links) == 1
 
 
-def test_one_thread_uses_one_lane():
-    session, lanes = session_over()
+def test_one_thread_uses_one_connection():
+    session, links = session_over()
     for _ in range(3):
         session.send(Request(Get("k")), NEVER)
-    assert len(lanes) == 1
+    assert len(links) == 1
 
 
 @pytest.mark.parametrize("failure", [RequestTimeout("late"), KeyboardInterrupt(), OSError("gone")])
-def test_a_lane_whose_exchange_failed_is_cut_off_from_its_past(failure):
+def test_a_connection_whose_exchange_failed_is_closed(failure):
     late = ClassicCodec().encode_response(Response(b"late"), Request(Get("k")))
-    session, lanes = session_over([failure, late], [OK])
+    session, links = session_over([failure, late], [OK])
     with pytest.raises(type(failure)):
         session.send(Request(Get("k")), NEVER)
-    assert lanes[0].discards == 1
+    assert links[0].discards == 1
     assert session.send(Request(Get("k")), NEVER).payload == b"v"
-    assert len(lanes) == 1
+    assert len(links) == 1
 
 
-def test_a_reply_that_cannot_be_read_cuts_the_lane_off():
-    session, lanes = session_over([[b"\xc1", b"\xc1"]], [OK])
+def test_a_reply_that_cannot_be_read_closes_the_connection():
+    session, links = session_over([[b"\xc1", b"\xc1"]], [OK])
     with pytest.raises(MalformedMessage):
         session.send(Request(Get("k")), NEVER)
-    assert lanes[0].discards == 1
+    assert links[0].discards == 1
     assert session.send(Request(Get("k")), NEVER).payload == b"v"
 
 
 def test_the_second_reply_of_a_flat_server_is_no_answer_to_the_next():
     pairs = [b"\x95\x01\x00\xa0\xa1a\xa11"]
-    session, lanes = session_over([pairs, pairs], [[b"\x94\x01\x00\xa0\xa1v"]], codec=FlatCodec())
+    session, links = session_over([pairs, pairs], [[b"\x94\x01\x00\xa0\xa1v"]], codec=FlatCodec())
     assert session.send(Request(Range("a", "a"), "u"), NEVER).payload == [[b"a", b"1"]]
-    assert lanes[0].discards == 1
+    assert links[0].discards == 1
     assert session.send(Request(Get("k"), "u"), NEVER).payload == b"v"
 
 
 def test_nothing_is_discarded_where_nothing_was_sent():
-    session, lanes = session_over(codec=FlatCodec())
+    session, links = session_over(codec=FlatCodec())
     with pytest.raises(ValueError, match="flat dialect"):
         session.send(Request(Range("a", None), "u"), NEVER)
-    assert lanes[0].discards == 0
+    assert links[0].discards == 0
 
 
 class Gate(Scripted):
@@ -143,7 +143,7 @@ def busy_session(max_connections):
     return session, gate, threads
 
 
-def test_threads_at_work_have_lanes_of_their_own_up_to_the_limit():
+def test_busy_threads_have_connections_of_their_own_up_to_the_limit():
     session, gate, threads = busy_session(3)
     assert len(session.transport.born) == 3
     with pytest.raises(
@@ -157,7 +157,7 @@ def test_threads_at_work_have_lanes_of_their_own_up_to_the_limit():
     assert len(session.transport.born) == 3
 
 
-def test_a_waiting_thread_gets_the_lane_that_is_given_back():
+def test_a_waiting_thread_gets_the_released_connection():
     session, gate, threads = busy_session(1)
     answers = []
     waiter = threading.Thread(target=lambda: answers.append(session.send(Request(Get("k")), Deadline.after(30))))
@@ -172,22 +172,22 @@ def test_a_waiting_thread_gets_the_lane_that_is_given_back():
 def test_close_closes_busy_connections_when_they_are_released():
     session, gate, threads = busy_session(2)
     session.close()
-    assert [lane.closed for lane in session.transport.born] == [False, False]
+    assert [link.closed for link in session.transport.born] == [False, False]
     gate.set()
     for thread in threads:
         thread.join()
-    assert [lane.closed for lane in session.transport.born] == [True, True]
+    assert [link.closed for link in session.transport.born] == [True, True]
 
 
-def test_after_a_fork_the_child_leaves_the_parent_s_lanes_alone():
-    session, lanes = session_over()
+def test_after_a_fork_the_child_leaves_the_parent_s_connections_alone():
+    session, links = session_over()
     session.send(Request(Get("k")), NEVER)
     FORKS.here[0] = 0  # as the kernel does it in a child
     session.send(Request(Get("k")), NEVER)
     session.close()
-    assert len(lanes) == 2
-    assert not lanes[0].closed
-    assert lanes[1].closed
+    assert len(links) == 2
+    assert not links[0].closed
+    assert links[1].closed
 
 
 @pytest.mark.parametrize("step", ["clone", "send", "receive", "reset", "close"])
@@ -225,7 +225,7 @@ def test_no_lock_is_held_over_anything_that_a_transport_does(step):
     stuck.join()
 
 
-def test_waiting_for_a_lane_may_have_an_end_of_its_own():
+def test_waiting_for_a_connection_may_have_a_limit_of_its_own():
     entered, gate = threading.Semaphore(0), threading.Event()
     session = Session(Gate(entered, gate), ClassicCodec(), 1, pool_timeout=0.05)
     busy = threading.Thread(target=session.send, args=(Request(Get("k")), NEVER))
@@ -237,7 +237,7 @@ def test_waiting_for_a_lane_may_have_an_end_of_its_own():
     busy.join()
 
 
-def test_a_lane_that_is_lost_on_the_way_makes_room_for_another():
+def test_a_connection_that_is_lost_makes_room_for_another():
     session, _ = session_over(max_connections=1)
     session._pool.acquire(NEVER)  # an interrupt comes before it is stored anywhere
     assert session.send(Request(Get("k")), Deadline.after(30)).payload == b"v"
@@ -250,12 +250,12 @@ MOMENTS = ["submit", "send", "receive", "match"]
     ("codec", "moment"),
     [(codec, moment) for codec in (ClassicCodec, FlatCodec) for moment in MOMENTS] + [(FlatCodec, "renew")],
 )
-def test_an_interrupt_at_any_moment_leaves_a_lane_that_answers_rightly(codec, moment, monkeypatch):
+def test_an_interrupt_at_any_moment_leaves_a_sound_connection(codec, moment, monkeypatch):
     def reply(payload):
         return codec().encode_response(Response(payload), Request(Range("a", "a"), "u"))
 
     times = 2 if codec is FlatCodec else 1
-    session, lanes = session_over([reply([[b"a", b"1"]])] * times, [reply([[b"b", b"2"]])], codec=codec())
+    session, links = session_over([reply([[b"a", b"1"]])] * times, [reply([[b"b", b"2"]])], codec=codec())
     where, name = {
         "submit": (ClientProtocol, "carry"),
         "send": (Scripted, "send"),
@@ -275,7 +275,7 @@ def test_an_interrupt_at_any_moment_leaves_a_lane_that_answers_rightly(codec, mo
     with pytest.raises(KeyboardInterrupt):
         session.send(Request(Range("a", "a"), "u"), NEVER)
     if moment == "submit":
-        lanes[0].script.popleft()
+        links[0].script.popleft()
     assert session.send(Request(Range("b", "b"), "u"), NEVER).payload == [[b"b", b"2"]]
 
 

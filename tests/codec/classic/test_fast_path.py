@@ -131,7 +131,7 @@ def test_both_make_the_same_of_a_damaged_reply(data):
 @example("PUT", 7, b"u", [b"k", b"v", True])
 @example("BATCH", 7, b"u", [[msgpack.ExtType(0, b"k")]])
 @example("PUT", 7, b"u", {b"k": 1, b"l": 2})
-def test_both_make_the_same_of_a_request_that_begins_as_usual(verb, id, uid, args):
+def test_both_paths_read_a_request_with_a_common_beginning_alike(verb, id, uid, args):
     meta = {"compression": False, "id": id}
     read_alike([msgpack.packb({"cmd": verb, "meta": meta, "uid": uid, "args": args}, use_bin_type=False)])
 
@@ -156,7 +156,7 @@ def test_the_order_of_a_request_does_not_matter(names):
 @example([b"v" * 500], 7)
 @example([b"v"], -1)
 @example([b"v"], True)
-def test_both_make_the_same_of_a_reply_that_begins_as_usual(datas, id):
+def test_both_paths_read_a_reply_with_a_common_beginning_alike(datas, id):
     header = {"status": 1, "err_msg": None, "compression": False, "err_code": None, "id": id}
     read_alike([msgpack.packb(part, use_bin_type=False) for part in (header, {"datas": datas})])
 
@@ -170,14 +170,14 @@ def test_a_minimal_request_is_refused_in_the_words_and_under_the_id_of_the_full_
     assert (raised.value.code, raised.value.request_id) == (ErrorCode.TYPE, 7)
 
 
-def test_what_only_begins_like_a_usual_header_is_read_in_full():
+def test_what_only_begins_like_a_common_header_is_read_in_full():
     succeeded = ClassicCodec().encode_response(Response.ok(None, 7), ASKING[2])[0]
     for header in (succeeded + b"\x00", succeeded[:-1], succeeded[:-1] + b"\xdd\xff\xff\xff\xff" + b"\x00" * 9):
         with pytest.raises(ProtocolError, match="msgpack"):
             ClassicCodec().open_reply([header, b"\xc0"])
 
 
-def test_a_long_header_that_begins_as_usual_is_checked_before_memory_is_taken():
+def test_a_long_header_with_a_common_beginning_is_checked_first():
     succeeded = ClassicCodec().encode_response(Response.ok(None, 7), ASKING[2])[0]
     with pytest.raises(ProtocolError, match="not a msgpack value"):
         ClassicCodec().open_reply([succeeded[:-1] + b"\xdd\x00\x0f\xff\xff" * 1000, b"\xc0"])
@@ -191,7 +191,7 @@ def test_buffers_are_read_as_bytes_are(kind):
     assert codec.decode_response([kind(frame) for frame in frames], request) == Response(b"v", id=7)
 
 
-def test_usual_messages_are_not_read_as_maps(monkeypatch):
+def test_common_messages_are_not_read_as_maps(monkeypatch):
     codec, request = ClassicCodec(), Request(Get("k"), "u", 7)
     asked, answer = (
         FullClassicCodec().encode_request(request),
@@ -206,7 +206,7 @@ def test_usual_messages_are_not_read_as_maps(monkeypatch):
 
 
 @pytest.mark.parametrize("command", [Range("a", "b"), Slice("a", 2), Range("a", "b", include_key=False)])
-def test_usual_scans_are_not_read_or_answered_as_maps(monkeypatch, command):
+def test_common_scans_are_not_read_or_answered_as_maps(monkeypatch, command):
     codec, request = ClassicCodec(), Request(command, "u", 7)
     asked, answer = (
         FullClassicCodec().encode_request(request),

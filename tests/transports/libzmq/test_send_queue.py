@@ -55,7 +55,7 @@ def take(peer, count):
         peer.recv_multipart()
 
 
-def test_small_answers_to_one_who_reads_leave_nothing_to_look_after(queues, peer):
+def test_small_answers_to_a_client_that_reads_leave_nothing_pending(queues, peer):
     assert not queues.send(b"peer", FRAMES)
     assert (queues.peers, queues.unsent_bytes) == ({}, 0)
 

@@ -52,7 +52,7 @@ def test_an_old_peer_is_spoken_with(run, revision):
     assert server.garbage == []
 
 
-def test_a_server_that_dies_is_noticed_at_once_by_all_who_wait(run):
+def test_a_server_that_dies_is_noticed_at_once_by_all_waiting_calls(run):
     async def main(server):
         async with client(server) as E:
             os.kill(server.pid, signal.SIGSTOP)
@@ -123,7 +123,7 @@ def test_much_more_than_the_system_takes_at_once_comes_whole(run):
         assert run(main(server)) == values
 
 
-def test_a_server_that_takes_nothing_holds_up_nobody_beyond_his_time(run):
+def test_a_server_that_reads_nothing_delays_no_call_beyond_its_timeout(run):
     async def main(server):
         async with client(server) as E:
             with stopped(server.pid):

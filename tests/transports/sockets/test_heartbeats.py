@@ -278,16 +278,16 @@ def dead(peer):
 
 @pytest.mark.parametrize("server", [alive, old])
 def test_a_waiting_call_sends_pings_to_servers_that_understand_them(server):
-    with played(server) as endpoint, TcpTransport(endpoint, heartbeat=QUICK) as lane:
-        lane.send([b"q"], Deadline.after(60))
-        assert list(lane.receive(Deadline.after(60))) == [b"a"]
+    with played(server) as endpoint, TcpTransport(endpoint, heartbeat=QUICK) as connection:
+        connection.send([b"q"], Deadline.after(60))
+        assert list(connection.receive(Deadline.after(60))) == [b"a"]
 
 
 def test_a_call_without_an_end_notices_that_its_server_is_gone():
-    with played(dead) as endpoint, TcpTransport(endpoint, heartbeat=QUICK) as lane:
-        lane.send([b"q"], Deadline.after(None))
+    with played(dead) as endpoint, TcpTransport(endpoint, heartbeat=QUICK) as connection:
+        connection.send([b"q"], Deadline.after(None))
         with pytest.raises(ConnectionLost):
-            lane.receive(Deadline.after(None))
+            connection.receive(Deadline.after(None))
 
 
 class Heard:

@@ -176,7 +176,7 @@ def test_frames_larger_than_any_buffer_come_and_go_whole(listener, dealer):
     ],
     ids=["keys", "too long", "no frame", "no such revision"],
 )
-def test_who_speaks_something_else_is_shown_the_door_and_nobody_else(listener, raw, said):
+def test_only_peers_of_another_protocol_are_disconnected(listener, raw, said):
     good = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     look_around(listener)
     bad = raw(said)
@@ -234,7 +234,7 @@ def test_at_the_limit_the_oldest_connection_in_its_handshake_is_evicted(raw, lis
     assert listener.connection_count == 3
 
 
-def test_nothing_is_kept_of_those_who_left_before_their_handshake_ended(raw, listener):
+def test_nothing_is_kept_of_peers_that_left_during_the_handshake(raw, listener):
     waiting = raw(SIGNATURE)
     look_around(listener)
     for _ in range(20):
@@ -343,7 +343,7 @@ def test_a_peer_that_does_not_read_is_blocked_until_flush_finds_it_free(tmp_path
     listener.close()
 
 
-def test_one_who_is_blocked_and_leaves_leaves_nothing_behind(dealer):
+def test_a_blocked_peer_that_leaves_leaves_nothing_behind(dealer):
     listener = ZmtpListener("tcp://127.0.0.1:0", max_unread=1 << 20)
     identity = deaf_peer(listener, dealer)
     while not listener.send(identity, [bytes(100_000)]):
@@ -359,7 +359,7 @@ def test_one_who_is_blocked_and_leaves_leaves_nothing_behind(dealer):
     listener.close()
 
 
-def test_one_who_is_cut_is_gone(listener, dealer, raw):
+def test_a_disconnected_peer_is_gone(listener, dealer, raw):
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
     identity, _ = arrived(listener)
     listener.disconnect(identity)
@@ -368,7 +368,7 @@ def test_one_who_is_cut_is_gone(listener, dealer, raw):
     assert not listener.send(identity, [b"answer"])
 
 
-def test_closing_sends_what_is_on_its_way_to_those_who_read(dealer):
+def test_closing_sends_what_is_on_its_way_to_peers_that_read(dealer):
     listener = ZmtpListener("tcp://127.0.0.1:0")
     dealer.connect(listener.urls[0])
     dealer.send_multipart([b"a"])
@@ -437,7 +437,7 @@ def test_endless_pings_of_a_peer_that_does_not_read_cost_bounded_memory(listener
     assert listener.connection_count == 1
 
 
-def test_one_who_is_forgotten_with_half_an_answer_gets_no_other_half(listener, raw):
+def test_a_peer_discarded_with_half_an_answer_gets_no_other_half(listener, raw):
     listener.send_queues = SendBuffers(1 << 20)
     client, identity = deaf(listener, raw)
     listener.send_queues.discard(identity)
@@ -499,7 +499,7 @@ def test_without_a_reserve_descriptor_connections_wait_until_there_is_one(listen
     assert taken(knocking, 64)
 
 
-def test_one_who_sends_much_at_once_does_not_hold_up_the_others(listener, raw):
+def test_a_peer_that_sends_much_at_once_does_not_delay_the_others(listener, raw):
     much, little = (raw(SIGNATURE + b"\x03\x00" + NULL + DEALER) for _ in range(2))
     look_around(listener)
     much.sendall(b"\x00\x01m" * 10_000)
@@ -512,7 +512,7 @@ def test_one_who_sends_much_at_once_does_not_hold_up_the_others(listener, raw):
     look_around(listener)
 
 
-def test_one_who_sends_much_and_leaves_is_answered_to_the_end_and_parts(listener, raw):
+def test_a_peer_that_sends_much_and_leaves_is_answered_completely(listener, raw):
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01m" * 1000 + b"\x00")
     client.shutdown(socket.SHUT_WR)
     for _ in range(1000):
@@ -521,7 +521,7 @@ def test_one_who_sends_much_and_leaves_is_answered_to_the_end_and_parts(listener
     assert (listener.connection_count, listener.has_backlog) == (0, False)
 
 
-def test_those_who_have_sent_much_and_left_hold_up_nobody_either(listener, raw):
+def test_peers_that_sent_much_and_left_do_not_delay_the_others(listener, raw):
     gone = [raw(SIGNATURE + b"\x03\x00" + NULL + DEALER) for _ in range(40)]
     look_around(listener)
     for client in gone:

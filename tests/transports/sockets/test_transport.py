@@ -34,31 +34,31 @@ def soon():
     return Deadline.after(30)
 
 
-def echoed(lane, frames):
-    lane.send(frames, soon())
-    return list(lane.receive(soon()))
+def echoed(link, frames):
+    link.send(frames, soon())
+    return list(link.receive(soon()))
 
 
-def idles(lane):
+def idles(link):
     """Until something comes, its end at least, and long enough to count as idle."""
-    assert lane._connection._readable.poll(30_000)
+    assert link._connection._readable.poll(30_000)
     time.sleep(0.01)
 
 
-def is_direct(lane):
-    return isinstance(lane, ZmtpTransport)
+def is_direct(link):
+    return isinstance(link, ZmtpTransport)
 
 
-# Which way a lane takes
+# Which way a link takes
 
 
 @pytest.mark.parametrize("url", ["tcp://127.0.0.1:*", "ipc://{}/socket", "ipc://@pyelevator-test-{pid}"])
 def test_a_router_of_libzmq_is_spoken_with_directly(url, tmp_path):
     with echoing(url.format(tmp_path, pid=os.getpid())) as bound:
         scheme, _, address = bound.partition("://")
-        with TcpTransport(address) if scheme == "tcp" else IpcTransport(address) as lane:
-            assert echoed(lane, [b"a", b"", b"c" * 300]) == [b"a", b"", b"c" * 300]
-            assert is_direct(lane)
+        with TcpTransport(address) if scheme == "tcp" else IpcTransport(address) as link:
+            assert echoed(link, [b"a", b"", b"c" * 300]) == [b"a", b"", b"c" * 300]
+            assert is_direct(link)
 
 
 @pytest.mark.parametrize("revision", [0, 1], ids=["ZMTP 1.0", "ZMTP 2.0"])
@@ -76,9 +76,9 @@ def test_keys_need_no_libzmq():
     from pyelevator.transports.curve import Curve, KeyPair
 
     pair = KeyPair.generate()
-    lane = TcpTransport("127.0.0.1:1", Curve(pair.public_key, pair.public_key, pair.secret_key))
-    assert isinstance(lane, ZmtpTransport)
-    assert isinstance(lane.clone(), ZmtpTransport)
+    link = TcpTransport("127.0.0.1:1", Curve(pair.public_key, pair.public_key, pair.secret_key))
+    assert isinstance(link, ZmtpTransport)
+    assert isinstance(link.clone(), ZmtpTransport)
 
 
 def refuse(peer):
@@ -89,10 +89,10 @@ def refuse(peer):
 
 
 def test_a_server_that_refuses_is_not_asked_again_in_the_same_call():
-    with played(refuse, shake_hands) as endpoint, TcpTransport(endpoint) as lane:
+    with played(refuse, shake_hands) as endpoint, TcpTransport(endpoint) as link:
         with pytest.raises(AuthenticationFailed, match="refuses this client: 400"):
-            lane.send([b"x"], soon())
-        lane.send([b"x"], soon())
+            link.send([b"x"], soon())
+        link.send([b"x"], soon())
 
 
 # Heartbeats
@@ -104,8 +104,8 @@ def beating(router):
 
 
 def test_a_server_that_asks_whether_we_live_is_answered_while_we_wait():
-    with echoing("tcp://127.0.0.1:*", beating, delay=1.5) as url, TcpTransport(url[6:]) as lane:
-        assert echoed(lane, [b"late"]) == [b"late"]
+    with echoing("tcp://127.0.0.1:*", beating, delay=1.5) as url, TcpTransport(url[6:]) as link:
+        assert echoed(link, [b"late"]) == [b"late"]
 
 
 def is_up(connection):
@@ -113,17 +113,17 @@ def is_up(connection):
     return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == b"\x01"
 
 
-def test_a_server_that_gave_an_idle_lane_up_is_connected_again():
-    with echoing("tcp://127.0.0.1:*", beating) as url, TcpTransport(url[6:]) as lane:
-        assert echoed(lane, [b"1"]) == [b"1"]
-        line = lane._connection
+def test_a_server_that_closed_an_idle_connection_is_connected_again():
+    with echoing("tcp://127.0.0.1:*", beating) as url, TcpTransport(url[6:]) as link:
+        assert echoed(link, [b"1"]) == [b"1"]
+        line = link._connection
         assert line._readable.poll(10_000)  # PINGs, that nobody reads
         patience = Deadline.after(20)
         while is_up(line._socket):
             assert not patience.expired()
             time.sleep(0.01)
-        assert echoed(lane, [b"2"]) == [b"2"]
-        assert lane._connection is not line
+        assert echoed(link, [b"2"]) == [b"2"]
+        assert link._connection is not line
 
 
 def test_pings_to_an_idle_connection_are_answered_before_the_next_message():
@@ -137,11 +137,11 @@ def test_pings_to_an_idle_connection_are_answered_before_the_next_message():
         assert taken(peer, 14) == b"\x04\x09\x04PONGabcd" + b"\x00\x012"
         peer.sendall(b"\x00\x012")
 
-    with played(part) as endpoint, TcpTransport(endpoint) as lane:
-        assert echoed(lane, [b"1"]) == [b"1"]
+    with played(part) as endpoint, TcpTransport(endpoint) as link:
+        assert echoed(link, [b"1"]) == [b"1"]
         idle.set()
-        idles(lane)
-        assert echoed(lane, [b"2"]) == [b"2"]
+        idles(link)
+        assert echoed(link, [b"2"]) == [b"2"]
 
 
 # When a connection ends
@@ -153,10 +153,10 @@ def answer_once(peer):
 
 
 def test_an_end_while_idle_is_detected_before_anything_is_sent():
-    with played(answer_once, answer_once, answer_once) as endpoint, TcpTransport(endpoint) as lane:
+    with played(answer_once, answer_once, answer_once) as endpoint, TcpTransport(endpoint) as link:
         for number in (b"1", b"2", b"3"):
-            assert echoed(lane, [number]) == [number]
-            idles(lane)
+            assert echoed(link, [number]) == [number]
+            idles(link)
 
 
 @pytest.mark.parametrize(
@@ -168,35 +168,35 @@ def test_an_end_before_the_whole_answer_is_an_error_at_once(answer):
         taken(peer, 3)
         peer.sendall(answer)
 
-    with played(part, answer_once) as endpoint, TcpTransport(endpoint) as lane:
-        lane.send([b"1"], soon())
+    with played(part, answer_once) as endpoint, TcpTransport(endpoint) as link:
+        link.send([b"1"], soon())
         with pytest.raises(ConnectionLost) as caught:
-            lane.receive(soon())
+            link.receive(soon())
         assert str(caught.value) == (
             f"the Elevator server at tcp://{endpoint} closed the connection before it answered; "
             "whether it executed the request is not known"
         )
-        assert not lane.is_open
+        assert not link.is_open
         with pytest.raises(TransportError, match="nothing was sent"):
-            lane.receive(soon())
-        assert echoed(lane, [b"2"]) == [b"2"]
+            link.receive(soon())
+        assert echoed(link, [b"2"]) == [b"2"]
 
 
 def test_a_large_request_that_the_server_cuts_short_is_an_error_at_once():
-    with played(shake_hands) as endpoint, TcpTransport(endpoint) as lane:
+    with played(shake_hands) as endpoint, TcpTransport(endpoint) as link:
         with pytest.raises(ConnectionLost):
-            echoed(lane, [bytes(64 << 20)])
+            echoed(link, [bytes(64 << 20)])
 
 
 def test_a_message_of_which_nothing_left_is_sent_over_a_new_connection():
     def broken(*_):
         raise BrokenPipeError(32, "Broken pipe")
 
-    with played(answer_once, answer_once) as endpoint, TcpTransport(endpoint) as lane:
-        assert echoed(lane, [b"1"]) == [b"1"]
-        lane._connection._send = broken
-        lane._connection.has_ended = lambda: False
-        assert echoed(lane, [b"2"]) == [b"2"]
+    with played(answer_once, answer_once) as endpoint, TcpTransport(endpoint) as link:
+        assert echoed(link, [b"1"]) == [b"1"]
+        link._connection._send = broken
+        link._connection.has_ended = lambda: False
+        assert echoed(link, [b"2"]) == [b"2"]
 
 
 def test_a_program_that_dies_of_sigpipe_does_not_die_of_a_server_that_left():
@@ -210,10 +210,10 @@ def test_a_program_that_dies_of_sigpipe_does_not_die_of_a_server_that_left():
     from pyelevator.errors import TransportError
     from pyelevator.transports import TcpTransport
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    with TcpTransport(sys.argv[1]) as lane:
-        lane.send([b"1"], Deadline.after(30))
-        lane.receive(Deadline.after(30))
-        line = lane._connection
+    with TcpTransport(sys.argv[1]) as link:
+        link.send([b"1"], Deadline.after(30))
+        link.receive(Deadline.after(30))
+        line = link._connection
         line._readable.poll(30000)
         for _ in range(3):
             try:
@@ -239,10 +239,10 @@ def test_garbage_is_an_error_of_ours_and_costs_the_connection(garbage, error):
         while peer.recv(1000):
             pass
 
-    with played(part, answer_once) as endpoint, TcpTransport(endpoint) as lane:
+    with played(part, answer_once) as endpoint, TcpTransport(endpoint) as link:
         with pytest.raises(error):
-            echoed(lane, [b"1"])
-        assert echoed(lane, [b"2"]) == [b"2"]
+            echoed(link, [b"1"])
+        assert echoed(link, [b"2"]) == [b"2"]
 
 
 def test_a_server_that_sends_a_drop_now_and_then_does_not_hold_a_call():
@@ -254,22 +254,22 @@ def test_a_server_that_sends_a_drop_now_and_then_does_not_hold_a_call():
         while not over.wait(0.005):
             peer.sendall(b"x")
 
-    with played(part) as endpoint, TcpTransport(endpoint) as lane:
-        lane.send([b"1"], soon())
+    with played(part) as endpoint, TcpTransport(endpoint) as link:
+        link.send([b"1"], soon())
         started = time.monotonic()
         with pytest.raises(RequestTimeout, match=r"no answer came .* within 0\.2 s"):
-            lane.receive(Deadline.after(0.2))
+            link.receive(Deadline.after(0.2))
         assert time.monotonic() - started < 20
         over.set()
 
 
 def test_large_messages_both_ways_do_not_wait_for_one_another():
-    """Neither side reads while it cannot write, if it only writes; so a lane reads meanwhile."""
-    with echoing("tcp://127.0.0.1:*") as url, TcpTransport(url[6:]) as lane:
+    """Neither side reads while it cannot write, if it only writes; so a link reads meanwhile."""
+    with echoing("tcp://127.0.0.1:*") as url, TcpTransport(url[6:]) as link:
         messages = [[bytes([number]) * (1 << 20), b"x"] for number in range(60)]
         for message in messages:
-            lane.send(message, soon())
-        assert [list(lane.receive(soon())) for _ in messages] == messages
+            link.send(message, soon())
+        assert [list(link.receive(soon())) for _ in messages] == messages
 
 
 def test_a_server_that_takes_nothing_does_not_hold_a_large_request():
@@ -279,12 +279,12 @@ def test_a_server_that_takes_nothing_does_not_hold_a_large_request():
         shake_hands(peer)
         over.wait(60)
 
-    with played(part) as endpoint, TcpTransport(endpoint) as lane:
+    with played(part) as endpoint, TcpTransport(endpoint) as link:
         started = time.monotonic()
         with pytest.raises(RequestTimeout, match=r"no answer came .* within 0\.2 s"):
-            lane.send([bytes(64 << 20)], Deadline.after(0.2))
+            link.send([bytes(64 << 20)], Deadline.after(0.2))
         assert time.monotonic() - started < 20
-        assert not lane.is_open
+        assert not link.is_open
         over.set()
 
 
@@ -320,12 +320,12 @@ def test_every_address_of_a_name_is_tried(monkeypatch):
 def test_a_name_not_resolved_in_time_is_looked_up_once_and_blocks_no_call(monkeypatch):
     over = threading.Event()
     asked = resolving(monkeypatch, lambda: over.wait(60) and [])
-    lane = TcpTransport("db.example:4141")
+    link = TcpTransport("db.example:4141")
     started = time.monotonic()
     for _ in range(5):
         with pytest.raises(ConnectTimeout, match=r"no Elevator server answered at tcp://db\.example:4141"):
-            lane.send([b"x"], Deadline.after(0.1))
-        lane.reset()
+            link.send([b"x"], Deadline.after(0.1))
+        link.reset()
     assert time.monotonic() - started < 30
     over.set()
     assert asked == ["db.example"]
@@ -361,7 +361,7 @@ def test_a_connection_that_met_itself_is_none():
 # What it costs
 
 
-def test_an_idle_lane_and_one_that_waits_burn_nothing():
+def test_idle_and_waiting_connections_use_no_processor_time():
     with silent_listener() as silent, echoing("tcp://127.0.0.1:*") as url:
         with TcpTransport(url[6:]) as idle, TcpTransport(silent) as waiting:
             assert echoed(idle, [b"1"]) == [b"1"]

@@ -163,7 +163,7 @@ def test_a_server_that_is_silent_in_the_handshake_is_given_up_in_time(monkeypatc
 
 
 @pytest.mark.parametrize("last", [GREETING + b"\x04\x0a\x05ERROR\x03400", GREETING + b"\x00\x05hello", b""])
-def test_one_who_refuses_or_leaves_in_the_handshake_is_asked_again(last):
+def test_a_server_that_refuses_or_leaves_a_handshake_is_tried_again(last):
     def refuse(peer):
         peer.sendall(last)
 
@@ -228,7 +228,7 @@ def test_a_message_over_the_limit_costs_the_connection():
         assert on.echoed(b"2") == [b"2"]
 
 
-def test_one_who_asks_whether_we_live_is_answered():
+def test_a_heartbeat_of_the_peer_is_answered():
     def part(peer):
         shake_hands(peer)
         peer.sendall(b"\x04\x0b\x04PING\x00\x0aabcd")
@@ -314,7 +314,7 @@ def test_every_address_of_a_name_is_tried_without_waiting_for_the_resolver(monke
             assert CODEC.decode_response(on.answer(), Request(Ping())).payload == b"PONG"
 
 
-def test_a_name_that_nobody_knows_is_asked_for_again(monkeypatch):
+def test_a_name_that_is_not_found_is_looked_up_again(monkeypatch):
     asked = []
 
     def answer():
