@@ -82,6 +82,9 @@ INSTEAD = {
 }
 """House word -> what the field says, of which the fitting one is taken; see "Words" in docs/contributing.md."""
 
+PROSE = {"anybody", "nobody", "somebody", "whoever", "whom"}
+"""Words that hide what is meant: a client, a peer, a caller, a reader."""
+
 FILES = sorted(SOURCE.rglob("*.py"))
 PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -106,3 +109,10 @@ def house_words(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_no_identifier_holds_a_house_word(path):
     assert house_words(path) == set()
+
+
+def test_the_source_says_client_or_peer_and_not_somebody():
+    found = {str(path.relative_to(SOURCE)): PROSE & set(re.findall(r"\w+", path.read_text())) for path in FILES}
+    assert {path: words for path, words in found.items() if words} == {
+        "transports/libzmq/zap.py": {"anybody"}
+    }  # libzmq's name

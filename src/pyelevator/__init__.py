@@ -121,8 +121,8 @@ _HOMES = {
     "client": "pyelevator.client",
     "transports": "pyelevator.transports",
 }
-"""Names and rooms that are loaded when they are first used: who only catches errors does not wait for the client, and
-who does not use asyncio not for its import."""
+"""Names and rooms that are loaded when they are first used: a program that only catches errors does not
+wait for the client, and one without asyncio does not wait for that."""
 
 if not TYPE_CHECKING:  # a type checker would take it to allow any name
 

@@ -276,7 +276,7 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class WriteConflict(DatabaseError):
-    """Code 6 with a text that begins with ``MESSAGE_PREFIX``: somebody else held what the write needed for too long.
+    """Code 6 with a text that begins with ``MESSAGE_PREFIX``: another client held what the write needed for too long.
 
     Nothing was executed, so that the write may be tried again; a ``Retry`` does.
     """

@@ -322,7 +322,7 @@ def call_timeout(timeout: float | None) -> float | None:
     if type(timeout) in (int, float) and timeout <= 0:  # type: ignore[operator]
         _warn("a timeout of 0 or below is py-elevator's word for the client's own timeout; leave it out")
         return None
-    from pyelevator.deadlines import check_timeout  # it loads attrs, which those do without who only catch errors
+    from pyelevator.deadlines import check_timeout  # it loads attrs, which programs that only catch errors do not need
 
     return check_timeout(timeout)
 

@@ -45,7 +45,7 @@ def test_an_edit_of_a_value_that_changed_is_refused_with_the_new_one(client, dat
     database.Put("k", "theirs")
     reply = client.put("k", "mine", seen)
     assert reply.status == 409
-    assert reply.json["error"] == "somebody else has changed this value since it was read; nothing was written"
+    assert reply.json["error"] == "this value has changed since it was read; nothing was written"
     assert reply.json["current"]["texts"]["text"] == "theirs"
     assert database.Get("k") == b"theirs"
     assert client.put("k", "mine", reply.json["current"]["digest"]).status == 200

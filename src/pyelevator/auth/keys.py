@@ -98,7 +98,7 @@ def _check_owner(folder: Path) -> None:
         )
     if status.st_uid not in (0, os.geteuid()):
         raise UsageError(
-            f"{folder} belongs to another user, who can let clients in; make it yours, or serve as that user"
+            f"{folder} belongs to another user, and that user can let clients in; make it yours, or serve as that user"
         )
 
 

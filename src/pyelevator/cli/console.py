@@ -31,7 +31,7 @@ from pyelevator.console import open_console
 def console(connection: ConnectionOptions, listen: str, write: bool, allowed_hosts: tuple[str, ...]) -> None:
     """Show a server in a web browser: databases, keys, values, charts.
 
-    Prints a link; open it. It holds a token, and without that the console answers nobody. SIGINT (Ctrl-C) or SIGTERM
+    Prints a link; open it. It holds a token, and the console answers no request without it. SIGINT (Ctrl-C) or SIGTERM
     ends it.
     """
     with connection.open(auto_connect=False) as client:

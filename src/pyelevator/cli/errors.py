@@ -89,7 +89,7 @@ class OneLineErrorGroup(click.Group):
         raise SystemExit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Invoke the command. When nobody reads stdout any more it ends, and says nothing."""
+        """Invoke the command. When stdout has no reader any more it ends, and says nothing."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()

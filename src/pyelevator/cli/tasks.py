@@ -131,7 +131,7 @@ def compact(connection: ConnectionOptions, start: bytes | None, stop: bytes | No
 def progress(connection: ConnectionOptions, as_json: bool, watch: float | None) -> None:
     """Print how far backups, compactions and repairs are.
 
-    Those of the whole server, whoever started them; nothing if none is under way.
+    Those of the whole server, of all clients; nothing if none is under way.
     """
     with connection.open(auto_connect=False) as client:
         while True:

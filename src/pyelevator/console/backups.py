@@ -1,4 +1,4 @@
-"""Backups that the console has a server make, and the long tasks of the server, whoever has started them."""
+"""Backups that the console has a server make, and the long tasks of the server, of all clients."""
 
 import asyncio
 import time

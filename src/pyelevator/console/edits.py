@@ -42,9 +42,9 @@ async def delete(request: Request) -> Response:
 
 
 async def _conflict(backend: Backend, database: str, key: bytes) -> Response:
-    """Answer that somebody else has changed the value, with the value as it is now."""
+    """Answer that the value has changed meanwhile, with the value as it is now."""
     now = show(key, await backend.read(database, key))
-    message = "somebody else has changed this value since it was read; nothing was written"
+    message = "this value has changed since it was read; nothing was written"
     return JSONResponse({"error": message, "current": now}, 409)
 
 

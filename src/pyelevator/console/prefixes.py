@@ -121,7 +121,7 @@ class PrefixScan:
         error: why it failed.
         fraction: about how far it is, from 0 to 1; None if that is not known.
         total: of all keys so far.
-        watched_at: when somebody asked about it last, by the event loop's time.
+        watched_at: when it was asked about last, by the event loop's time.
     """
 
     database: str
@@ -150,7 +150,7 @@ class PrefixScan:
             self.state, self.error = "failed", str(error)
         except asyncio.CancelledError:
             self.state = "stopped"
-        except Exception:  # noqa: BLE001 - a task's error would be seen by nobody
+        except Exception:  # noqa: BLE001 - a task's error would be lost
             self.state, self.error = "failed", "the scan failed; the console's log says why"
             _log.exception("a scan failed")
         finally:
@@ -327,7 +327,7 @@ class PrefixScans:
         return scan
 
     def get(self, scan_id: str) -> PrefixScan:
-        """Return a scan, and note that somebody watches it.
+        """Return a scan, and note that it is watched.
 
         Raises:
             UsageError: there is none.

@@ -1,4 +1,5 @@
-"""What stands in front of every page of the console: who may ask, from where, and what a page may do in the browser.
+"""What stands in front of every page of the console: which requests are
+answered, and what a page may do in the browser.
 
 - The ``Host`` header names an address, ``localhost`` or a host that was allowed, so that no other web site can make a
   browser ask under its own name (DNS rebinding).
@@ -183,7 +184,7 @@ class SecurityMiddleware:
 
 
 def _is_for_page(request: Request) -> bool:
-    """Return whether only a page of the console asks for this, and nobody goes to it by a link."""
+    """Return whether only a page of the console asks for this, and no link leads to it."""
     return request.url.path.startswith("/api/") or request.method not in SAFE_METHODS
 
 

@@ -21,7 +21,7 @@ class DumpStart:
     """The beginning of a dump.
 
     Attributes:
-        id: a random one, in hexadecimal digits; empty in a file that somebody has written by hand.
+        id: a random one, in hexadecimal digits; empty in a file that was written by hand.
     """
 
     id: str

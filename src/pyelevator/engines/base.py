@@ -355,7 +355,7 @@ class Engine(ReadView):
         sync: bool = False,  # noqa: ARG002
         wait: bool = True,  # noqa: ARG002
     ) -> R:
-        """Read, decide and write in one step: nobody else writes between the reads and the operations.
+        """Read, decide and write in one step: no other writer comes between the reads and the operations.
 
         A local engine holds the lock of its writes meanwhile; one that is reached over a network has a transaction.
 

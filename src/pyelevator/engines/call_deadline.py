@@ -9,7 +9,7 @@ _DEADLINE: Final[ContextVar[float | None]] = ContextVar("call_deadline", default
 
 
 def call_deadline(default: float) -> float:
-    """Return when the running call has to end, on the monotonic clock; the default if nobody has said."""
+    """Return when the running call has to end, on the monotonic clock; the default if none was set."""
     deadline = _DEADLINE.get()
     return default if deadline is None else deadline
 

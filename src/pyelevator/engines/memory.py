@@ -84,7 +84,7 @@ _PARTS: Final[Mapping[tuple[bool, bool], Callable[[Iterator[bytes], dict[bytes, 
 
 
 class _TableView(ReadView):
-    """A table that nobody changes, as long as the caller holds its lock."""
+    """A table that does not change, as long as the caller holds its lock."""
 
     def __init__(self, table: _Table) -> None:
         self._table: _Table | None = table

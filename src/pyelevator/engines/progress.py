@@ -1,4 +1,4 @@
-"""Progress of long work: whoever starts it says where reports go, and engines report without knowing who listens.
+"""Progress of long work: the caller says where reports go, and engines report without knowing where.
 
 >>> told = []
 >>> with reporting(lambda done, total: told.append((done, total))):
@@ -30,7 +30,7 @@ def reporting(on_report: OnReport) -> Iterator[None]:
 
 
 def report(done: int, total: int) -> None:
-    """Report how far the work of this thread has come; it does nothing if nobody listens.
+    """Report how far the work of this thread has come; it does nothing without a listener.
 
     Args:
         done: bytes, about.

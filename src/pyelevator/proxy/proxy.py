@@ -62,7 +62,7 @@ class Proxy:
             answer may come on top.
         limits: what is taken from clients and upstreams.
         curve: asks clients that come over TCP for a key.
-        ipc_mode: who may use the socket files.
+        ipc_mode: permissions of the socket files.
         codecs: of dialects that clients may speak beside the two, see :meth:`Codec.recognizes`.
 
     Attributes:

@@ -293,7 +293,7 @@ class SessionConformance:
         assert digits.Range(None, 1, prefix="user:") == [["user:1", "u"]]
         assert digits.Slice(None, 5, prefix="user:", include_value=False) == ["user:1", "user:2"]
         assert list(digits.RangeIter(prefix="user:", include_value=False)) == ["user:1", "user:2"]
-        assert digits.Range(prefix="nobody") == []
+        assert digits.Range(prefix="none") == []
 
     def test_slice_counts_from_a_key(self, digits: Elevator[str]) -> None:
         assert digits.Slice("1", 2) == [["1", "1"], ["2", "2"]]

@@ -152,7 +152,7 @@ class FakeTransport(Transport):
             EXECUTING.discard(thread)
 
     def _exchange(self, frames: Sequence[bytes], deadline: Deadline) -> Sequence[bytes] | TransportError:
-        """Return the answer within the deadline. What comes later is executed, and nobody hears of it."""
+        """Return the answer within the deadline. What comes later is executed, and its answer is dropped."""
         is_overdue = False
 
         def perform(effect: Effect) -> Response | None:
@@ -230,7 +230,7 @@ def add_fake(name: str, fake: FakeTransport) -> None:
 
 
 def remove_fake(name: str) -> None:
-    """Forget the fake of a name: who connects to the name next gets a new, empty one. None of that name is fine."""
+    """Forget the fake of a name: the next client of the name gets a new, empty one. None of that name is fine."""
     _NAMED.pop(name, None)
 
 

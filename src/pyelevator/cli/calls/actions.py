@@ -125,7 +125,7 @@ def create_database(client: Elevator[bytes], db_name: str, options: Sequence[tup
 
 
 def drop_database(client: Elevator[bytes], db_name: str, force: bool, yes: bool) -> None:
-    """Drop a database; somebody at a terminal is asked first."""
+    """Drop a database; at a terminal the user is asked first."""
     if not yes and sys.stdin.isatty():
         click.confirm(f"Remove the database {db_name!r} and all its data?", abort=True, err=True)
     client.dropdb(db_name, force=force)

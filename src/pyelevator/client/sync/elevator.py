@@ -292,7 +292,7 @@ class Elevator(SyncClient[T]):
         return self._execute(operations.execute(self._handle, Sizes(ranges)), timeout)
 
     def progress(self, *, timeout: float | None = None) -> "list[TaskProgress]":
-        """Ask the server how far its backups, compactions and repairs have come, whoever has started them.
+        """Ask the server how far its backups, compactions and repairs have come, those of other clients too.
 
         Args:
             timeout: seconds; the client's if None.

@@ -92,7 +92,7 @@ class Client:
             self._is_ready = True
 
     def close(self) -> None:
-        """Close all connections that nobody uses, and end the threads."""
+        """Close all idle connections, and end the threads."""
         self.pool.close()
         self.snapshots.close()
         self.cluster.close()

@@ -92,16 +92,16 @@ class Databases:
                     raise EngineOutcomeUnknown("the database did not answer; look at the list of databases") from error
 
     def collect_garbage(self) -> None:
-        """Remove the tables of dropped databases that nobody reads any more."""
+        """Remove the tables of dropped databases that no transaction reads any more."""
         for (relation,) in self.query(self._garbage):
             self._collect(relation)
 
     def expire_tokens(self) -> None:
-        """Forget writes that nobody asks about any more."""
+        """Forget writes whose outcome is no longer asked for."""
         self.query(self._expire)
 
     def _collect(self, relation: int) -> None:
-        """Remove one table, unless somebody reads it at this moment: nobody may have to wait behind this."""
+        """Remove one table, unless a transaction reads it at this moment: no reader may wait for this."""
         sql = f"BEGIN; SET LOCAL lock_timeout = 50; SELECT {self.client.settings.schema}.collect({relation}); COMMIT"
 
         def collect(connection: Connection, until: float) -> None:

@@ -36,7 +36,7 @@ class SharedTransaction:
         number: rises with each opening; all that was answered before an opening began is in it.
         moment: as PostgreSQL writes it. Two transactions with the same one show the same pairs.
         users: snapshots that use it.
-        finished: cursors that nobody fetches from any more; the next scan closes them on its way.
+        finished: cursors that are no longer fetched from; the next scan closes them on its way.
     """
 
     def __init__(self, connection: Connection, moment: bytes, number: int) -> None:

@@ -78,7 +78,7 @@ class Table:
         connection.query(self._write, (token, flag, *arrays), until)
 
     def begin_update(self, connection: Connection, until: float) -> None:
-        """Begin a transaction beside which nobody else writes to the database."""
+        """Begin a transaction that excludes all other writers of the database."""
         connection.script(self._begin_update, until)
 
     def exists(self, connection: Connection, until: float) -> bool:
