@@ -50,10 +50,14 @@ class Monitor:
 
     def count(self, request: Request[Any], response: Response) -> None:
         """Count a request that is answered."""
-        kind = type(request.command)
-        self.counts[kind] += 1
+        self.counts[type(request.command)] += 1
+        if not response.is_minimal:
+            self.count_outcome(request, response)
+
+    def count_outcome(self, request: Request[Any], response: Response) -> None:
+        """Count the failure of a request that is counted already, if it is one; a minimal response never is."""
         if response.code is not None:
-            self._failures[kind, response.code] += 1
+            self._failures[type(request.command), response.code] += 1
 
     def observe(self, request: Request[Any], seconds: float, weight: int = 1) -> None:
         """Add the latency of a request, which stands for ``weight`` of them."""

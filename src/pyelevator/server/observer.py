@@ -28,7 +28,6 @@ class RequestObserver:
 
     Attributes:
         threshold: seconds from which on every request is measured.
-        countdown: quick requests until one is measured; the caller counts it down.
     """
 
     def __init__(self, monitor: Monitor) -> None:
@@ -36,20 +35,27 @@ class RequestObserver:
         self._measured = 0
         self._interval = 1
         self.threshold = SLOW
-        self.countdown = 1
 
-    def observe_quick(self, incoming: IncomingRequest | None, frames: Sequence[bytes], seconds: float) -> None:
+    def observe_quick(
+        self, incoming: IncomingRequest | None, frames: Sequence[bytes], seconds: float, countdown: int
+    ) -> int:
         """Measure a request that was answered at once: it was slow, or its turn has come.
 
         Args:
             incoming: the request.
             frames: of the response.
             seconds: that it took.
+            countdown: quick requests until one is measured; 0 if it is this one.
+
+        Returns:
+            The countdown for those that follow.
         """
         self._observe(incoming, frames, seconds, 1 if seconds >= self.threshold else self._interval)
-        if self.countdown <= 0:
-            self._measured += 1
-            self._interval = self.countdown = 1 if self._measured < _ALL else _INTERVAL
+        if countdown:
+            return countdown
+        self._measured += 1
+        self._interval = 1 if self._measured < _ALL else _INTERVAL
+        return self._interval
 
     def observe(self, incoming: IncomingRequest, frames: Sequence[bytes], seconds: float) -> None:
         """Measure a request that a worker has executed; called in any thread, as for ``observe_quick``."""

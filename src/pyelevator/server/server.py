@@ -198,6 +198,7 @@ class Server:
             self._maintenance_interval is not None,
         )
         scheduler, observer, responder = self._scheduler, self._observer, self._responder
+        slow, countdown = observer.threshold, 1
         unsent, paused = self._listener.send_queues.peers, scheduler.paused  # live views, empty most of the time
         disconnected = self._listener.disconnected
         self._listener.timeout = self._maintenance_interval
@@ -208,9 +209,9 @@ class Server:
                 frames = on_message(*message)
                 now = monotonic()
                 if frames is not None:
-                    observer.countdown -= 1
-                    if now - started >= observer.threshold or observer.countdown <= 0:
-                        observer.observe_quick(responder.latest, frames, now - started)
+                    countdown -= 1
+                    if now - started >= slow or not countdown:
+                        countdown = observer.observe_quick(responder.latest, frames, now - started, countdown)
             else:
                 self._process_completed()
             while disconnected:

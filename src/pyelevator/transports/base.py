@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Protocol, Self
 
-from attrs import define
+from attrs import frozen
 
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ConnectTimeout, RequestTimeout
@@ -238,7 +238,7 @@ class SendQueues(ABC):
         """Drop the messages to a peer that have not been sent."""
 
 
-@define
+@frozen
 class Traffic:
     """What has come and gone through a listener since it was opened.
 
@@ -264,7 +264,6 @@ class Listener(ABC):
         timeout: seconds after which ``wait`` returns without a message; None for never.
         send_queues: the messages that have not been sent yet.
         disconnected: identities of connections that have ended, to be taken out by the caller.
-        traffic: what has come and gone.
     """
 
     urls: tuple[str, ...]
@@ -272,7 +271,6 @@ class Listener(ABC):
     timeout: float | None
     send_queues: SendQueues
     disconnected: deque[bytes]
-    traffic: Traffic
 
     @property
     def url(self) -> str:
@@ -288,6 +286,11 @@ class Listener(ABC):
     @abstractmethod
     def connection_count(self) -> int:
         """The number of connections."""
+
+    @property
+    @abstractmethod
+    def traffic(self) -> Traffic:
+        """What has come and gone; from any thread."""
 
     @property
     @abstractmethod

@@ -93,7 +93,7 @@ class ZmqListener(Listener):
         self.urls: tuple[str, ...] = ()
         self.peer: str | None = None
         self.disconnected: deque[bytes] = deque(maxlen=MAX_DISCONNECTED)
-        self.traffic = Traffic()
+        self._received_bytes = self._sent_bytes = 0
         self._timeout: float | None = None
         self._descriptor: int | None = None
         self._identities: dict[int, bytes] = {}
@@ -105,7 +105,7 @@ class ZmqListener(Listener):
         self._wakeup_socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         try:
             self.send_queues = ZmqSendQueues(self.socket, max_unread)
-            self._monitor = ConnectionMonitor(self.socket, max_connections, self._on_disconnect, self.traffic)
+            self._monitor = ConnectionMonitor(self.socket, max_connections, self._on_disconnect)
             zap.admit_all(self._context, self.socket)
             for target in targets:
                 self.urls += (self._bind(target),)
@@ -165,6 +165,10 @@ class ZmqListener(Listener):
         return self._monitor.count
 
     @property
+    def traffic(self) -> Traffic:
+        return Traffic(self._monitor.accepted, self._received_bytes, self._sent_bytes)
+
+    @property
     def has_message(self) -> bool:
         return False
 
@@ -201,7 +205,7 @@ class ZmqListener(Listener):
             frames.append(frame.bytes)
         if identity == self._wakeup_identity:
             return None
-        self.traffic.bytes_received += sum(map(len, frames))
+        self._received_bytes += sum(map(len, frames))
         self._read_metadata(identity, frame)
         return identity, frames
 
@@ -215,7 +219,7 @@ class ZmqListener(Listener):
         return ()
 
     def send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
-        self.traffic.bytes_sent += sum(map(len, frames))
+        self._sent_bytes += sum(map(len, frames))
         return self.send_queues.send(identity, frames)
 
     send_buffered = send

@@ -11,8 +11,6 @@ from typing import Any, Final
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from pyelevator.transports.base import Traffic
-
 _LOG: Final = logging.getLogger("pyelevator.server")
 _ENDPOINT: Final = "inproc://connections"
 
@@ -26,7 +24,9 @@ class ConnectionMonitor:
         socket: a socket that will be bound.
         max_connections: connections at once; each further one is closed as soon as it is accepted.
         on_disconnect: called with the descriptor of each connection that has ended, from the thread.
-        traffic: counts the connections.
+
+    Attributes:
+        accepted: connections since then.
     """
 
     def __init__(
@@ -34,11 +34,10 @@ class ConnectionMonitor:
         socket: "zmq.Socket[bytes]",
         max_connections: int,
         on_disconnect: Callable[[int], None] = lambda _: None,
-        traffic: Traffic | None = None,
     ) -> None:
         self._max_connections, self._on_disconnect = max_connections, on_disconnect
-        self._traffic = traffic or Traffic()
         self._open: set[int] = set()
+        self.accepted = 0
         self._limit_logged = False
         socket.monitor(_ENDPOINT, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED)
         self._events: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR)
@@ -63,7 +62,7 @@ class ConnectionMonitor:
             self._limit_logged = self._limit_logged and len(self._open) >= self._max_connections
             return
         self._open.add(descriptor)
-        self._traffic.accepted += 1
+        self.accepted += 1
         if len(self._open) > self._max_connections:
             shutdown_descriptor(descriptor)
             if not self._limit_logged:

@@ -11,13 +11,18 @@ class SendBuffers(SendQueues):
         max_unsent: bytes, about.
 
     Attributes:
-        unsent_bytes: bytes on their way, with what has been sent of a buffer that has not been sent completely.
+        received_bytes, queued_bytes, sent_bytes, dropped_bytes, held_bytes: see :class:`ByteCounter`.
     """
 
     def __init__(self, max_unsent: int) -> None:
         self._max_unsent = max_unsent
-        self.unsent_bytes = 0
+        self.received_bytes = self.queued_bytes = self.sent_bytes = self.dropped_bytes = self.held_bytes = 0
         self.peers: dict[bytes, PeerConnection] = {}
+
+    @property
+    def unsent_bytes(self) -> int:  # type: ignore[override]
+        """Bytes on their way, with what has been sent of a buffer that has not been sent completely."""
+        return self.queued_bytes - self.sent_bytes - self.dropped_bytes + self.held_bytes
 
     def is_blocked(self, identity: bytes) -> bool:
         peer = self.peers.get(identity)

@@ -85,7 +85,7 @@ class ZmtpListener(Listener):
         self.timeout: float | None = None
         self.send_queues = SendBuffers(max_unread)
         self.disconnected: deque[bytes] = deque(maxlen=MAX_DISCONNECTED)
-        self.traffic = Traffic()
+        self._accepted = 0
         self._max_message, self._max_connections = max_message, max_connections
         self._partial = PartialMessages(max_unfinished or max(_MAX_PARTIAL, 4 * max_message))
         self._limit_logged = False
@@ -117,6 +117,10 @@ class ZmtpListener(Listener):
     @property
     def connection_count(self) -> int:
         return len(self._peers)
+
+    @property
+    def traffic(self) -> Traffic:
+        return Traffic(self._accepted, self.send_queues.received_bytes, self.send_queues.sent_bytes)
 
     @property
     def has_message(self) -> bool:
@@ -309,7 +313,7 @@ class ZmtpListener(Listener):
         connection.setblocking(False)
         socket_options.configure(connection)
         peer = self._new_peer(connection)
-        self.traffic.accepted += 1
+        self._accepted += 1
         self._peers[peer.identity] = self._by_fd[connection.fileno()] = self._handshaking[peer.identity] = peer
         self._epoll.register(connection.fileno(), READ)
         _LOG.debug("a connection from %s has begun", _address(peer))
@@ -318,9 +322,7 @@ class ZmtpListener(Listener):
     def _new_peer(self, connection: Any) -> PeerConnection:
         identity = next(self._ids).to_bytes(8, "big")
         handshake = None if self._curve is None else self._curve.handshake(connection)
-        return PeerConnection(
-            identity, connection, self.send_queues, self._max_message, handshake, traffic=self.traffic
-        )
+        return PeerConnection(identity, connection, self.send_queues, self._max_message, handshake)
 
     def _make_room(self) -> bool:
         """Return True if one more connection is within the limit, after evicting one still in its handshake if needed.

@@ -10,7 +10,6 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 from pyelevator.errors import ProtocolError
-from pyelevator.transports.base import Traffic
 from pyelevator.transports.sockets.socket import send_some
 from pyelevator.transports.zmtp.decoder import Decoder
 from pyelevator.transports.zmtp.frames import LARGE, encode_message
@@ -32,9 +31,19 @@ class Disconnected(Exception):
 
 
 class ByteCounter(Protocol):
-    """Counts the bytes that have not been sent to all peers."""
+    """Counts the bytes of all peers together.
 
-    unsent_bytes: int
+    Attributes:
+        received_bytes: that were read.
+        queued_bytes, sent_bytes, dropped_bytes: that were to be sent, and what has become of them.
+        held_bytes: that were sent of buffers that have not been sent completely.
+    """
+
+    received_bytes: int
+    queued_bytes: int
+    sent_bytes: int
+    dropped_bytes: int
+    held_bytes: int
 
 
 class PeerConnection:
@@ -43,10 +52,9 @@ class PeerConnection:
     Args:
         identity: its name in this process.
         socket: a connected one.
-        counter: counts what has not been sent.
+        counter: counts what is read and sent.
         max_message: bytes of a message.
         handshake: None for one without keys.
-        traffic: counts what is read and sent.
 
     Attributes:
         peer: identity of the client, as its handshake proved it; None without keys.
@@ -64,8 +72,6 @@ class PeerConnection:
         counter: ByteCounter,
         max_message: int,
         handshake: ServerHandshake | None = None,
-        *,
-        traffic: Traffic | None = None,
     ) -> None:
         self.identity = identity
         self.peer: str | None = None
@@ -74,7 +80,7 @@ class PeerConnection:
         self.registered_events = READ
         self.is_broken = False
         self.expires_at = inf
-        self._counter, self._traffic = counter, traffic or Traffic()
+        self._counter = counter
         self.socket = socket
         self._recv = socket.recv
         self._max_message = max_message
@@ -142,7 +148,7 @@ class PeerConnection:
         data = self._recv(self._decoder.read_size)
         if not data:
             raise Disconnected
-        self._traffic.bytes_received += len(data)
+        self._counter.received_bytes += len(data)
         return data if self._handshake is None else self._continue_handshake(self._handshake, data)
 
     def _continue_handshake(self, handshake: ServerHandshake, data: bytes) -> bytes:
@@ -163,16 +169,14 @@ class PeerConnection:
         self._send_buffer.extend(buffers)
         size = len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
         self.unsent_bytes += size
-        self._counter.unsent_bytes += size
-
-    def _count(self, size: int) -> None:
-        self.unsent_bytes += size
-        self._counter.unsent_bytes += size
+        self._counter.queued_bytes += size
 
     def send_raw(self, buffers: Sequence[bytes]) -> None:
         """Send bytes of the protocol, or queue what cannot be sent now."""
         self._send_buffer.extend(buffers)
-        self._count(sum(map(len, buffers)))
+        size = sum(map(len, buffers))
+        self.unsent_bytes += size
+        self._counter.queued_bytes += size
         self.flush()
 
     def flush(self) -> None:
@@ -181,8 +185,8 @@ class PeerConnection:
         try:
             while buffers:
                 sent = send_some(self.socket, buffers)
-                self._count(-sent)
-                self._traffic.bytes_sent += sent
+                self.unsent_bytes -= sent
+                self._counter.sent_bytes += sent
         except BlockingIOError:
             pass
         except OSError:
@@ -192,14 +196,15 @@ class PeerConnection:
 
     def _count_partly_sent(self, first: Any) -> None:
         sent = memoryview(first.obj).nbytes - first.nbytes if type(first) is memoryview else 0
-        self._counter.unsent_bytes += sent - self._sent_of_first
+        self._counter.held_bytes += sent - self._sent_of_first
         self._sent_of_first = sent
 
     def discard_unsent(self) -> None:
         """Drop what has not been sent, and shut the sending side down, because half a frame may have been sent."""
         if self._send_buffer:
             self._send_buffer.clear()
-            self._count(-self.unsent_bytes)
+            self._counter.dropped_bytes += self.unsent_bytes
+            self.unsent_bytes = 0
             self._count_partly_sent(b"")
             self.is_broken = True
             with suppress(OSError):
