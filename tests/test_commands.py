@@ -50,6 +50,7 @@ from pyelevator.commands import (
     RepairReport,
     Sizes,
     Slice,
+    SlowLog,
     Stats,
     Unknown,
     make_check,
@@ -92,6 +93,7 @@ SAMPLES = [
     Compact("a", "b"),
     Sizes(["a", ("b", None)]),
     Progress(),
+    SlowLog(5),
 ]
 BY_VERB = pytest.mark.parametrize("command", SAMPLES, ids=lambda command: command.verb)
 
@@ -125,7 +127,7 @@ def test_a_command_is_frozen_and_equal_by_value(command):
         (
             "idempotent",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING", "DBCONNECT", "DBLIST"}
-            | {"PIPELINE", "STATS", "SIZES", "PROGRESS"},
+            | {"PIPELINE", "STATS", "SIZES", "PROGRESS", "SLOWLOG"},
         ),
         (
             "needs_uid",
@@ -298,6 +300,7 @@ WRONG = [
     (Sizes, [["a", 1]], r"ranges\[1\] must be str or bytes, not int"),
     (Sizes, [[("a", 1)]], r"ranges\[0\]\[1\] must be str or bytes, not int"),
     (Sizes, [[("a",)]], r"ranges\[0\] must be a prefix, or \(start, stop\), not 1 elements"),
+    (SlowLog, ["5"], "limit must be int, not str"),
     (Unknown, [1], "name must be str or bytes, not int"),
 ]
 

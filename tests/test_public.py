@@ -34,6 +34,7 @@ DATABASES = [
     "compact",
     "sizes",
     "progress",
+    "slowlog",
 ]
 DATA = ["Get", "Put", "Delete", "Exists", "MGet", "Range", "Slice", "RangeIter", "WriteBatch"]
 METHODS = DATABASES + DATA

@@ -254,6 +254,11 @@ def initial(value: int) -> int:
     return integer(value, "initial")
 
 
+def limit(value: int | None) -> int | None:
+    """Check how many entries are wanted at most; None is all."""
+    return None if value is None else integer(value, "limit")
+
+
 def max_bytes(value: int | None) -> int | None:
     """Check the bytes after which a slice may be cut; None is never."""
     return None if value is None else integer(value, "max_bytes")

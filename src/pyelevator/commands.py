@@ -56,7 +56,7 @@ from pyelevator.errors import (
 )
 
 if TYPE_CHECKING:
-    from pyelevator.monitoring import ServerStats
+    from pyelevator.monitoring import ServerStats, SlowRequest
     from pyelevator.reports import BackupReport, TaskProgress
 
 R = TypeVar("R")
@@ -745,6 +745,26 @@ class Progress(Command["list[TaskProgress]"]):
         return decode_tasks(_check_type(payload, bytes, self.verb))
 
 
+@command
+class SlowLog(Command["list[SlowRequest]"]):
+    """The latest requests that took long, the latest first, as a JSON array; ``limit`` of them, or all.
+
+    A server with the feature ``slowlog`` knows it; it is for admins of all databases.
+    """
+
+    verb = "SLOWLOG"
+    access = Access.ADMIN
+    payload_kind = PayloadKind.SCALAR
+    needs_uid = False
+    errors = {ErrorCode.KEY: (UnknownCommand, "this server does not know SLOWLOG")}
+    limit: int | None = field(default=None, converter=arguments.limit)
+
+    def result(self, payload: Any) -> "list[SlowRequest]":
+        from pyelevator.monitoring import decode_slow_log
+
+        return decode_slow_log(_check_type(payload, bytes, self.verb))
+
+
 def _convert_commands(commands: Sequence[Command[Any]]) -> tuple[Command[Any], ...]:
     """Check the commands of a pipeline, each of which reads or writes keys of the connected database."""
     if not isinstance(commands, (list, tuple)):
@@ -849,6 +869,7 @@ COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
     "COMPACT": Compact,
     "SIZES": Sizes,
     "PROGRESS": Progress,
+    "SLOWLOG": SlowLog,
 }
 """Verb -> class."""
 
@@ -898,6 +919,7 @@ __all__ = [
     "RepairReport",
     "Sizes",
     "Slice",
+    "SlowLog",
     "Stats",
     "Unknown",
     "make_check",

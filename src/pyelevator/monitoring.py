@@ -5,7 +5,7 @@ an older one leaves out has its default.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
@@ -294,6 +294,60 @@ class ServerStats:
             return _build(cls, json.loads(data))
         except _INVALID as error:
             raise MalformedMessage("the answer to STATS is not what a server says about itself") from error
+
+
+@frozen
+class SlowRequest:
+    """A request that took long; ``Elevator.slowlog`` returns the latest ones.
+
+    Attributes:
+        at: when the server read it, in seconds of Unix time.
+        seconds: until its answer was handed over, waiting for others included.
+        verb: of the command.
+        database: its name; None for a command that is about none.
+        client: the address that it came from; empty where the server does not know it.
+        user: the client's public key, or ``local`` for a socket file; None where clients need no keys.
+        request_bytes, response_bytes: of the messages.
+        key: the beginning of the first key that it names, if the server shows keys (``--slow-keys``).
+    """
+
+    at: float = field(default=0.0, converter=float)
+    seconds: float = field(default=0.0, converter=float)
+    verb: str = field(default="", converter=str)
+    database: str | None = _optional(str)
+    client: str = field(default="", converter=str)
+    user: str | None = _optional(str)
+    request_bytes: int = field(default=0, converter=int)
+    response_bytes: int = field(default=0, converter=int)
+    key: str | None = _optional(str)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as strings and numbers, for instance for JSON."""
+        return asdict(self)
+
+
+def encode_slow_log(requests: Iterable[SlowRequest]) -> bytes:
+    """Return the answer to SLOWLOG as it travels."""
+    return json.dumps([one.to_dict() for one in requests]).encode()
+
+
+def decode_slow_log(data: bytes) -> list[SlowRequest]:
+    """Return what ``encode_slow_log`` was given.
+
+    Raises:
+        MalformedMessage: it is something else.
+    """
+    try:
+        told = json.loads(data)
+        return [_build(SlowRequest, one) for one in _check_list(told)]
+    except _INVALID as error:
+        raise MalformedMessage("the answer to SLOWLOG is no slow log") from error
+
+
+def _check_list(told: Any) -> list[Any]:
+    if isinstance(told, list):
+        return told
+    raise TypeError(f"a list was expected, not {type(told).__name__}")
 
 
 def with_databases(stats: ServerStats, databases: tuple[DatabaseStats, ...]) -> ServerStats:

@@ -34,6 +34,7 @@ from pyelevator.commands import (
     Range,
     Sizes,
     Slice,
+    SlowLog,
     Stats,
     Unknown,
 )
@@ -165,6 +166,7 @@ def test_dbconnect_returns_the_uid_and_the_features(application):
             "bin",
             "pipeline",
             "stats",
+            "slowlog",
             "conditionalbatch",
             "increment",
             "getanddelete",
@@ -219,6 +221,7 @@ def test_every_command_has_a_handler(application):
         "INCREMENT": Increment("k"), "GETANDDELETE": GetAndDelete("k"),
         "DBLIST": DbList(), "DBREPAIR": DbRepair(), "PIPELINE": Pipeline([Get("k")]), "STATS": Stats(),
         "BACKUP": Backup("x", "/x"), "COMPACT": Compact(), "SIZES": Sizes([]), "PROGRESS": Progress(),
+        "SLOWLOG": SlowLog(),
     }  # fmt: skip
     assert examples.keys() == COMMANDS.keys()
     for command in examples.values():

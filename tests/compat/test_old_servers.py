@@ -37,6 +37,7 @@ from pyelevator.commands import (
     Range,
     Sizes,
     Slice,
+    SlowLog,
     Stats,
     Unknown,
 )
@@ -169,6 +170,7 @@ ERRORS = {
     "a compaction": (lambda E: E.compact(), ValueError, "this server does not know COMPACT"),
     "sizes": (lambda E: E.sizes(["a"]), ValueError, "this server does not know SIZES"),
     "progress": (lambda E: E.progress(), ElevatorError, "this server does not know PROGRESS|no PROGRESS"),
+    "slowlog": (lambda E: E.slowlog(), ElevatorError, "this server does not know SLOWLOG|no SLOWLOG"),
     "sync": (lambda E: E.Put("k", "v", sync=True), ValueError, "sync"),
 }
 
@@ -252,6 +254,7 @@ SOUND = {
     "COMPACT": Compact(),
     "SIZES": Sizes(["a"]),
     "PROGRESS": Progress(),
+    "SLOWLOG": SlowLog(),
     "PIPELINE": Pipeline([Get("a"), Exists("b")]),
 }
 

@@ -38,6 +38,7 @@ from pyelevator.commands import (
     Range,
     Sizes,
     Slice,
+    SlowLog,
     Stats,
     Unknown,
 )
@@ -149,6 +150,7 @@ READS = [
     Stats(),
     Sizes([]),
     Progress(),
+    SlowLog(),
 ]
 WRITES = [Put("k", "v"), Delete("k"), Batch([(PUT, b"k", b"v"), (DELETE, b"l")])]
 UPDATES = [ConditionalBatch([(PUT, b"k", b"v")], [(IS_MISSING, b"k")]), Increment("k"), GetAndDelete("k")]

@@ -13,7 +13,7 @@ from pyelevator.messages import Request
 from pyelevator.monitoring import ServerStats
 from pyelevator.protocol import IncomingRequest
 from pyelevator.server import Server, ServerLimits
-from pyelevator.server.observer import RequestObserver
+from pyelevator.server.observer import Observed, RequestObserver
 from pyelevator.testing.servers import ANY_PORT, serve
 
 
@@ -102,7 +102,7 @@ def test_a_slow_request_counts_with_the_time_that_it_waited(raw, gated):
         assert gated.monitor.stats().requests["RANGE"].latency.max >= 0.05
 
 
-REQUEST = IncomingRequest(ClassicCodec(), Request(Get("k"), "u", 1))
+REQUEST = Observed(b"1", IncomingRequest(ClassicCodec(), Request(Get("k"), "u", 1)), 10, [b""])
 
 
 def observe(observer, count, seconds, countdown=1):
@@ -110,12 +110,12 @@ def observe(observer, count, seconds, countdown=1):
     for _ in range(count):
         countdown -= 1
         if seconds >= observer.threshold or not countdown:
-            countdown = observer.observe_quick(REQUEST, [b""], seconds, countdown)
+            countdown = observer.observe_quick(REQUEST, seconds, countdown)
 
 
 def test_quick_requests_are_sampled_and_stand_for_the_others():
     monitor = Monitor()
-    observer = RequestObserver(monitor)
+    observer = RequestObserver(None, monitor, lambda _: "")
     observe(observer, 1000 + 64 * 10, 0.0001)
     assert monitor.histograms()["GET"].total == 1000 + 64 * 10
     assert observer._measured == 1010
@@ -123,7 +123,7 @@ def test_quick_requests_are_sampled_and_stand_for_the_others():
 
 def test_slow_requests_are_all_measured_and_stand_for_themselves():
     monitor = Monitor()
-    observer = RequestObserver(monitor)
+    observer = RequestObserver(None, monitor, lambda _: "")
     observe(observer, 1000, 0.0001)
     observe(observer, 640, 0.5, countdown=64)
     histogram = monitor.histograms()["GET"]

@@ -29,6 +29,7 @@ from pyelevator.commands import (
     Range,
     Sizes,
     Slice,
+    SlowLog,
     Stats,
 )
 
@@ -59,8 +60,9 @@ SAMPLES = {
     "COMPACT": (Access.ADMIN, Compact()),
     "SIZES": (Access.READ, Sizes(["a"])),
     "PROGRESS": (Access.ADMIN, Progress()),
+    "SLOWLOG": (Access.ADMIN, SlowLog(5)),
 }
 """Verb -> the access it needs, and a command about app-1 (or app-2, which does not exist yet)."""
 
-SERVER_WIDE = {"STATS", "PROGRESS"}
+SERVER_WIDE = {"STATS", "SLOWLOG", "PROGRESS"}
 """Verbs that are about no database, and so take access to all of them."""

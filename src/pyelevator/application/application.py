@@ -13,6 +13,7 @@ from pyelevator.application.handlers import HANDLERS
 from pyelevator.application.handlers.groups import ONE_BY_ONE, read_together, write_together
 from pyelevator.application.handlers.monitoring import server_stats
 from pyelevator.application.policy import Policy
+from pyelevator.application.slow_log import Exchange
 from pyelevator.engines.base import EngineError, EngineUnavailable
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.engines.urls import open_storage
@@ -46,7 +47,7 @@ class Application:
     def _serve(self, catalog: Catalog, context: Context) -> None:
         self.catalog, self._context = catalog, context
         self.policy, self.cursors, self._cooperation = context.policy, context.cursors, context.cooperation
-        self.monitor = context.monitor
+        self.monitor, self.slow_log = context.monitor, context.slow_log
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self.catalog.names())} databases, {len(self.cursors)} cursors>"
@@ -182,6 +183,23 @@ class Application:
         self.cursors.expire()
         self.catalog.maintain()
         self.catalog.unmount_idle(self.policy.idle_unmount, self.policy.idle_unmount_adopted)
+
+    def observe(self, request: Request[Any], seconds: float, exchange: Exchange, weight: int = 1) -> None:
+        """Take down how long a request took, in the latencies and, if that was long, in the slow log.
+
+        Args:
+            request: that was answered.
+            seconds: that it took.
+            exchange: where it came from, and sizes.
+            weight: how many requests it stands for.
+        """
+        self.monitor.observe(request, seconds, weight)
+        if seconds >= self.slow_log.threshold:
+            self.slow_log.add(request, seconds, exchange, self._database_name(request))
+
+    def _database_name(self, request: Request[Any]) -> str | None:
+        command: Any = request.command
+        return str(command.name) if command.names_database else self.catalog.name_of(request.uid)
 
     def stats(self) -> ServerStats:
         """Return what STATS answers, as the server itself sees it."""

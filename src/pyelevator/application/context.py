@@ -11,6 +11,7 @@ from pyelevator.application.errors import failure_response
 from pyelevator.application.fairness import Cooperation
 from pyelevator.application.monitor import Monitor
 from pyelevator.application.policy import Policy
+from pyelevator.application.slow_log import SlowLog
 from pyelevator.application.tasks import Tasks
 from pyelevator.commands import Command
 from pyelevator.engines.base import EngineError
@@ -29,6 +30,7 @@ class Context:
         cooperation: the checkpoints at which long requests yield to short ones.
         monitor: counts the requests.
         tasks: the long ones that are under way.
+        slow_log: keeps those that took long.
     """
 
     policy: Policy
@@ -37,6 +39,7 @@ class Context:
     cooperation: Cooperation = field(factory=Cooperation)
     monitor: Monitor = field(factory=Monitor)
     tasks: Tasks = field(default=Factory(lambda self: Tasks(self.cooperation.checkpoint), takes_self=True))
+    slow_log: SlowLog = field(default=Factory(lambda self: SlowLog(self.policy), takes_self=True))
 
     @classmethod
     def of(

@@ -25,6 +25,9 @@ class Policy:
         row_cache: about how many bytes of pairs an open LevelDB keeps in memory after they were read with
             ``fill_cache=True``; 0 for none.
         write_buffers: about how many bytes the write buffers of all open LevelDBs may take together.
+        slow: seconds from which on a request is kept in the slow log; None for never.
+        slow_entries: requests that the slow log keeps, the latest ones.
+        slow_keys: the slow log shows the beginning of the first key of each request.
     """
 
     sync: bool = False
@@ -39,3 +42,6 @@ class Policy:
     cursor_age: float = 3600.0
     row_cache: int = ROW_CACHE_BYTES
     write_buffers: int = WRITE_BUFFERS_BYTES
+    slow: float | None = 0.1
+    slow_entries: int = 128
+    slow_keys: bool = False

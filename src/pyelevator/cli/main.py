@@ -43,6 +43,10 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "compact": "tasks:compact",
         "progress": "tasks:progress",
     },
+    "Operation": {
+        "stats": "stats:stats",
+        "slowlog": "stats:slowlog",
+    },
     "Tools": {
         "shell": "shell.command:shell",
         "completion": "completion:completion",

@@ -151,6 +151,9 @@ def build_policy(settings: ServerSettings) -> Policy:
         cursor_idle=settings.cursor_idle,
         cursor_age=settings.cursor_age,
         row_cache=settings.row_cache,
+        slow=settings.slow / 1000 or None,
+        slow_entries=settings.slow_entries,
+        slow_keys=settings.slow_keys,
         write_buffers=settings.write_buffers,
     )
 

@@ -137,6 +137,7 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "COMPACT": ArgumentSpec(None, 0, _take(2)),
     "SIZES": ArgumentSpec(None, 0, lambda args: (args,)),
     "PROGRESS": ArgumentSpec(None, 0, _take(0)),
+    "SLOWLOG": ArgumentSpec(None, 0, _take(0)),
     "CONDITIONALBATCH": ArgumentSpec(None, 0, None),
     "INCREMENT": ArgumentSpec(None, 0, None),
     "GETANDDELETE": ArgumentSpec(None, 0, None),

@@ -75,6 +75,7 @@ _FORMATS: Final[Mapping[Reader, Callable[[Any], str]]] = {
     values.log_level: logging.getLevelName,
     values.minutes: "{:g}".format,
     values.seconds: "{:g}".format,
+    values.milliseconds: "{:g}".format,
 }
 """Parser -> how a default is shown."""
 

@@ -113,6 +113,16 @@ class ServerSettings(ProgramSettings):
         "own have that, the first others 64 MiB, and when nothing is left 4 MiB.",
         "BYTES",
     )
+    slow: float = setting(
+        1000 * (_POLICY.slow or 0.0),
+        values.milliseconds,
+        "Keep the requests that take longer in the slow log, see `elevator slowlog`; 0 for none.",
+        "MS",
+    )
+    slow_entries: int = _limit(_POLICY.slow_entries, "Number of requests that the slow log keeps, the latest ones.")
+    slow_keys: bool = setting(
+        _POLICY.slow_keys, values.flag, "Show the beginning of the first key of each request in the slow log."
+    )
     ignored: tuple[str, ...] = ()
 
     def with_changes(self, changes: Mapping[str, Any]) -> Self:

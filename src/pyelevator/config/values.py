@@ -106,6 +106,14 @@ def minutes(value: Any) -> float:
     return number
 
 
+def milliseconds(value: Any) -> float:
+    """Parse milliseconds, with fractions; 0 means never."""
+    number = _number(value)
+    if number is None or not number >= 0:
+        raise ValueError("must be a number of milliseconds, or 0 for never")
+    return number
+
+
 def seconds(value: Any) -> float:
     """Parse seconds above 0, with fractions."""
     number = _number(value)

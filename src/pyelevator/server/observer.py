@@ -4,10 +4,13 @@ Slow requests are all measured. Of quick ones only every so many is, and stands 
 would cost more than a hundredth of a Get.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
+from pyelevator._attrs import hot_value
+from pyelevator.application import Application
 from pyelevator.application.monitor import Monitor
+from pyelevator.application.slow_log import Exchange
 from pyelevator.protocol import IncomingRequest
 
 SLOW: Final = 0.001
@@ -20,47 +23,68 @@ _INTERVAL: Final = 64
 """Quick requests afterwards of which one is measured."""
 
 
+@hot_value
+class Observed:
+    """A request that was answered.
+
+    Attributes:
+        identity: of the connection that it came from.
+        incoming: the request.
+        request_bytes: of its message.
+        frames: of the response.
+    """
+
+    identity: bytes
+    incoming: IncomingRequest | None
+    request_bytes: int
+    frames: Sequence[bytes]
+
+
 class RequestObserver:
     """Measures requests, for the monitor of an application.
 
     Args:
+        application: of the requests.
         monitor: of the application.
+        address_of: returns the address of a connection.
 
     Attributes:
         threshold: seconds from which on every request is measured.
     """
 
-    def __init__(self, monitor: Monitor) -> None:
-        self._monitor = monitor
+    def __init__(self, application: Any, monitor: Monitor, address_of: Callable[[bytes], str]) -> None:
+        self._application = application if isinstance(application, Application) else None
+        self._monitor, self._address_of = monitor, address_of
         self._measured = 0
         self._interval = 1
-        self.threshold = SLOW
+        self.threshold = SLOW if self._application is None else min(SLOW, self._application.slow_log.threshold)
 
-    def observe_quick(
-        self, incoming: IncomingRequest | None, frames: Sequence[bytes], seconds: float, countdown: int
-    ) -> int:
+    def observe_quick(self, observed: Observed, seconds: float, countdown: int) -> int:
         """Measure a request that was answered at once: it was slow, or its turn has come.
 
         Args:
-            incoming: the request.
-            frames: of the response.
+            observed: the request.
             seconds: that it took.
             countdown: quick requests until one is measured; 0 if it is this one.
 
         Returns:
             The countdown for those that follow.
         """
-        self._observe(incoming, frames, seconds, 1 if seconds >= self.threshold else self._interval)
+        self.observe(observed, seconds, 1 if seconds >= self.threshold else self._interval)
         if countdown:
             return countdown
         self._measured += 1
         self._interval = 1 if self._measured < _ALL else _INTERVAL
         return self._interval
 
-    def observe(self, incoming: IncomingRequest, frames: Sequence[bytes], seconds: float) -> None:
-        """Measure a request that a worker has executed; called in any thread, as for ``observe_quick``."""
-        self._observe(incoming, frames, seconds, 1)
-
-    def _observe(self, incoming: IncomingRequest | None, frames: Sequence[bytes], seconds: float, weight: int) -> None:  # noqa: ARG002
-        if incoming is not None and incoming.request is not None:
-            self._monitor.observe(incoming.request, seconds, weight)
+    def observe(self, observed: Observed, seconds: float, weight: int = 1) -> None:
+        """Measure a request, which stands for ``weight`` of them; from any thread."""
+        request = None if observed.incoming is None else observed.incoming.request
+        if request is None:
+            return
+        if self._application is None:
+            self._monitor.observe(request, seconds, weight)
+            return
+        sizes = observed.request_bytes, sum(map(len, observed.frames))
+        client = self._address_of(observed.identity) if seconds >= self.threshold else ""
+        self._application.observe(request, seconds, Exchange(client, *sizes), weight)

@@ -48,6 +48,11 @@ class Job:
         self.has_id = self.incoming is not None and carries_id(self.incoming)
         self.nbytes = _OVERHEAD + sum(map(len, self.frames))
 
+    @property
+    def request_bytes(self) -> int:
+        """Bytes of the message."""
+        return self.nbytes - _OVERHEAD
+
 
 def carries_id(incoming: IncomingRequest) -> bool:
     """Return True if the client sent an id."""

@@ -30,7 +30,7 @@ from pyelevator.flows import Interceptor
 from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, TrafficStats
 from pyelevator.protocol import IncomingRequest, RequestDecoder
 from pyelevator.server.limits import ServerLimits
-from pyelevator.server.observer import RequestObserver
+from pyelevator.server.observer import Observed, RequestObserver
 from pyelevator.server.responder import Responder
 from pyelevator.server.response_budget import ResponseBudget
 from pyelevator.server.scheduler import Job, Scheduler
@@ -117,7 +117,7 @@ class Server:
         self._application = application
         monitor = monitor_of(application)
         monitor.describe = self._describe
-        self._observer = RequestObserver(monitor)
+        self._observer = RequestObserver(application, monitor, self._listener.address_of)
         self._responder = Responder(application, RequestDecoder(limits, codecs, refuses), monitor)
         self._has_queues = getattr(application, "call_timeout", None) is not None  # not every one waits for a network
         self._scheduler = Scheduler(_QUEUED_REQUESTS if self._has_queues else workers)
@@ -211,7 +211,9 @@ class Server:
                 if frames is not None:
                     countdown -= 1
                     if now - started >= slow or not countdown:
-                        countdown = observer.observe_quick(responder.latest, frames, now - started, countdown)
+                        identity, received = message
+                        observed = Observed(identity, responder.latest, sum(map(len, received)), frames)
+                        countdown = observer.observe_quick(observed, now - started, countdown)
             else:
                 self._process_completed()
             while disconnected:
@@ -277,7 +279,9 @@ class Server:
         if response is None or not (len(response[-1]) < _LARGE or self._budget.admits(response)):
             return False
         self._send(identity, response)
-        self._observer.observe(job.incoming, response, monotonic() - job.received_at)
+        self._observer.observe(
+            Observed(identity, job.incoming, job.request_bytes, response), monotonic() - job.received_at
+        )
         return True
 
     def _is_at_capacity(self) -> bool:
@@ -339,7 +343,8 @@ class Server:
             self._finish_job(identity, job, incoming, response)
 
     def _finish_job(self, identity: bytes, job: Job, incoming: IncomingRequest, frames: list[bytes]) -> None:
-        self._observer.observe(incoming, frames, monotonic() - job.received_at)
+        observed = Observed(identity, incoming, job.request_bytes, frames)
+        self._observer.observe(observed, monotonic() - job.received_at)
         self._completed.put((identity, job, frames))
 
     # Responses

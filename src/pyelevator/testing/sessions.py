@@ -736,6 +736,11 @@ class StatsConformance:
         assert len(list(rows)) == 9
         assert E.stats().cursors.open == 0
 
+    def test_the_slow_log_is_a_list_of_what_took_long(self, E: Elevator[str]) -> None:
+        assert E.slowlog() == E.slowlog(limit=5) == []
+        with pytest.raises(UsageError):
+            E.slowlog("5")  # type: ignore[arg-type]
+
     def test_stats_need_no_connected_database(self, connect: Connect) -> None:
         E = connect(Elevator, auto_connect=False)
         assert E.stats().database("default").name == "default"

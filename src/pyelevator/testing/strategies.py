@@ -54,6 +54,7 @@ from pyelevator.commands import (
     RepairReport,
     Sizes,
     Slice,
+    SlowLog,
     Stats,
 )
 from pyelevator.errors import ErrorCode, MissingExtra, UsageError
@@ -219,6 +220,7 @@ _CLASSIC: Final[_Commands] = {
     "COMPACT": st.builds(Compact, _BOUNDS, _BOUNDS),
     "SIZES": st.builds(Sizes, st.lists(keys() | st.tuples(_BOUNDS, _BOUNDS), max_size=4)),
     "PROGRESS": st.builds(Progress),
+    "SLOWLOG": st.builds(SlowLog, st.none() | _COUNTS),
 }
 
 _FLAT: Final[_Commands] = {

@@ -312,6 +312,10 @@ class Listener(ABC):
         """Return False if nothing can be sent to a peer any more."""
 
     @abstractmethod
+    def address_of(self, identity: bytes) -> str:
+        """Return the address of a peer, for logs; empty if it has left, or is not known. From any thread."""
+
+    @abstractmethod
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
         """Wait for the next message.
 

@@ -43,6 +43,7 @@ from pyelevator.commands import (
     Range,
     Sizes,
     Slice,
+    SlowLog,
     Stats,
 )
 
@@ -88,5 +89,6 @@ HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
     Compact: TaskHandler(tasks.compact),
     Sizes: ReadHandler(tasks.sizes, _unbounded_cost),
     Progress: MonitoringHandler(tasks.progress),
+    SlowLog: MonitoringHandler(monitoring.slow_log),
 }
 """Command class -> its handler; other commands are not handled."""

@@ -20,6 +20,7 @@ FEATURES: Final = (
     "bin",
     Pipeline.feature,
     "stats",
+    "slowlog",
     ConditionalBatch.feature,
     Increment.feature,
     GetAndDelete.feature,

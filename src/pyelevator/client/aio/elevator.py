@@ -53,6 +53,7 @@ from pyelevator.commands import (
     Range,
     RepairReport,
     Sizes,
+    SlowLog,
     Stats,
     put_if,
 )
@@ -60,7 +61,7 @@ from pyelevator.deadlines import check_timeout
 from pyelevator.errors import CheckFailed, CursorExpired, KeyNotFound
 
 if TYPE_CHECKING:
-    from pyelevator.monitoring import ServerStats
+    from pyelevator.monitoring import ServerStats, SlowRequest
     from pyelevator.reports import BackupReport, TaskProgress
 
 D = TypeVar("D")
@@ -145,6 +146,9 @@ class AsyncElevator(AsyncClient[T]):
 
     async def progress(self, *, timeout: float | None = None) -> "list[TaskProgress]":
         return await self._execute(operations.execute(self._handle, Progress()), timeout)
+
+    async def slowlog(self, limit: int | None = None, *, timeout: float | None = None) -> "list[SlowRequest]":
+        return await self._execute(operations.execute(self._handle, SlowLog(limit)), timeout)
 
     # Keys and values
 

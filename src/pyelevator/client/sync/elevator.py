@@ -49,6 +49,7 @@ from pyelevator.commands import (
     Range,
     RepairReport,
     Sizes,
+    SlowLog,
     Stats,
     put_if,
 )
@@ -56,7 +57,7 @@ from pyelevator.errors import CheckFailed, CursorExpired, KeyNotFound
 from pyelevator.legacy import accept_old_calls, call_timeout
 
 if TYPE_CHECKING:
-    from pyelevator.monitoring import ServerStats
+    from pyelevator.monitoring import ServerStats, SlowRequest
     from pyelevator.reports import BackupReport, TaskProgress
 
 D = TypeVar("D")
@@ -305,6 +306,23 @@ class Elevator(SyncClient[T]):
             UnknownCommand: the server does not know PROGRESS; to an old one, nothing was sent.
         """
         return self._execute(operations.execute(self._handle, Progress()), timeout)
+
+    def slowlog(self, limit: int | None = None, *, timeout: float | None = None) -> "list[SlowRequest]":
+        """Return the latest requests that took the server long (``elevator serve --slow MS``), the latest first.
+
+        Args:
+            limit: how many at most; None for all that the server keeps.
+            timeout: seconds; the client's if None.
+
+        Returns:
+            When, who, which database and verb, how long, and the sizes of request and answer.
+
+        Raises:
+            PermissionDenied: it takes admin access to all databases.
+            UnknownCommand: the server does not know SLOWLOG; to an old one, nothing was sent.
+            UsageError: the flat dialect has no SLOWLOG; nothing was sent.
+        """
+        return self._execute(operations.execute(self._handle, SlowLog(limit)), timeout)
 
     # Keys and values
 

@@ -162,6 +162,7 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "COMPACT": ArgumentSpec(lambda c: (c.start, c.stop), 0, 2),
     "SIZES": ArgumentSpec(lambda c: (c.ranges,), 1, 1, _decode_keys),
     "PROGRESS": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
+    "SLOWLOG": ArgumentSpec(lambda c: () if c.limit is None else (c.limit,), 0, 1, array_of),
 }
 """Verb -> spec."""
 

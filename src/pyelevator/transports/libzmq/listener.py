@@ -183,6 +183,9 @@ class ZmqListener(Listener):
     def is_connected(self, identity: bytes) -> bool:  # noqa: ARG002 - libzmq tells when something is sent
         return True
 
+    def address_of(self, identity: bytes) -> str:  # noqa: ARG002 - libzmq tells the address of messages only
+        return ""
+
     def receive(self) -> tuple[bytes, Sequence[bytes]] | None:
         receive = self.socket.recv
         try:

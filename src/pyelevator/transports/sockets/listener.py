@@ -138,6 +138,10 @@ class ZmtpListener(Listener):
         peer = self._peers.get(identity)
         return peer is not None and not peer.is_broken
 
+    def address_of(self, identity: bytes) -> str:
+        peer = self._peers.get(identity)
+        return "" if peer is None else _address_and_port(peer)
+
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
         received = self._received
         if not received:
@@ -394,3 +398,13 @@ def _address(peer: PeerConnection) -> str:
         return str(peer.socket.getpeername()[0]) if peer.socket.family != sockets.AF_UNIX else "a socket file"
     except OSError:  # it has left
         return "an unknown address"
+
+
+def _address_and_port(peer: PeerConnection) -> str:
+    try:
+        if peer.socket.family == sockets.AF_UNIX:
+            return "a socket file"
+        host, port, *_ = peer.socket.getpeername()
+    except OSError:  # it has left
+        return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,102 @@
+"""The slow log: the latest requests that took long."""
+
+from collections import deque
+from collections.abc import Sequence
+from math import inf
+from time import time
+from typing import Any, Final
+
+from attrs import evolve, frozen
+
+from pyelevator.application.policy import Policy
+from pyelevator.commands import Command, Pipeline
+from pyelevator.messages import Request
+from pyelevator.monitoring import SlowRequest
+
+_KEY_SHOWN: Final = 32
+"""Bytes of a key that are shown."""
+
+
+@frozen
+class Exchange:
+    """What is known of a request and its answer besides what they say.
+
+    Attributes:
+        client: the address that the request came from.
+        request_bytes, response_bytes: of the messages.
+    """
+
+    client: str = ""
+    request_bytes: int = 0
+    response_bytes: int = 0
+
+
+class SlowLog:
+    """Keeps the latest requests that took long; each addition is one operation on a deque, from any thread.
+
+    Args:
+        policy: says what takes long, how many to keep, and whether to show keys.
+
+    Attributes:
+        threshold: seconds from which on a request is kept; infinity for never.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.threshold: Final = inf if policy.slow is None else policy.slow
+        self._shows_keys = policy.slow_keys
+        self._entries: deque[SlowRequest] = deque(maxlen=policy.slow_entries)
+
+    def add(self, request: Request[Any], seconds: float, exchange: Exchange, database: str | None) -> SlowRequest:
+        """Add a request.
+
+        Args:
+            request: that took long.
+            seconds: that it took.
+            exchange: where it came from, and sizes.
+            database: its name; None for none.
+        """
+        entry = SlowRequest(
+            at=time() - seconds,
+            seconds=seconds,
+            verb=request.command.verb[:_KEY_SHOWN],
+            database=database,
+            client=exchange.client,
+            user=request.peer,
+            request_bytes=exchange.request_bytes,
+            response_bytes=exchange.response_bytes,
+        )
+        if self._shows_keys:
+            entry = evolve(entry, key=_shown_key(request.command))
+        self._entries.append(entry)
+        return entry
+
+    def latest(self, limit: int | None = None) -> Sequence[SlowRequest]:
+        """Return the requests, the latest first.
+
+        Args:
+            limit: how many at most; None for all.
+        """
+        found = list(self._entries)[::-1]
+        return found if limit is None else found[: max(0, limit)]
+
+
+def _shown_key(command: Command[Any]) -> str | None:
+    """Return the beginning of the first key that a command names; None if it names none."""
+    key = _first_key(command)
+    if key is None:
+        return None
+    return key[:_KEY_SHOWN].decode("utf-8", "backslashreplace") + ("..." if len(key) > _KEY_SHOWN else "")
+
+
+def _first_key(command: Any) -> bytes | None:
+    if isinstance(command, Pipeline):
+        return _first_key(command.commands[0]) if command.commands else None
+    for name in ("key", "start", "prefix"):
+        if isinstance(key := getattr(command, name, None), bytes):
+            return key
+    for name, place in (("keys", None), ("ops", 1)):
+        many = getattr(command, name, None)
+        if many:
+            first = next(iter(many))
+            return bytes(first if place is None else first[place])
+    return None
