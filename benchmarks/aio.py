@@ -27,7 +27,7 @@ REQUESTS: Final = 20_000
 WINDOW: Final = 128
 KEYS: Final = random_keys(PAIRS, 1000)
 VALUE: Final = b"v" * 100
-GOAL: Final = Goal(2.0, 4.0)
+GOAL: Final = Goal(1.8, 2.5)
 LOOPS: Final = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 Client: TypeAlias = AsyncElevator[bytes]

@@ -70,13 +70,13 @@ def resident(pid: int, what: str) -> int:
 
 
 @contextmanager
-def peak(pid: int, what: str) -> Iterator[list[int]]:
-    """The samples that were taken during the block, every 10 ms."""
+def peak(pid: int, what: str, every: float = _EVERY) -> Iterator[list[int]]:
+    """The samples that were taken during the block, every so many seconds."""
     samples: list[int] = [resident(pid, what)]
     done = threading.Event()
 
     def sample() -> None:
-        while not done.wait(_EVERY):
+        while not done.wait(every):
             samples.append(resident(pid, what))
 
     thread = threading.Thread(target=sample)
