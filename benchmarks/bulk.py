@@ -49,9 +49,13 @@ def plain(bed: Bed) -> Iterator[Row]:
             ("Range of 100,000", client.Range, Goal(1.0, 2.0)),
             ("RangeIter over 100,000", lambda: list(client.RangeIter()), Goal(0.8, 1.2)),
         ):
-            name = f"{name}, plain: str, repeated values"
             yield compare(
-                name, "plyvel in process, defaults", partial(rate, work, PAIRS), theirs, goal, bed.plan.rounds
+                f"{name}, plain: str, repeated values",
+                "plyvel in process, defaults",
+                partial(rate, work, PAIRS),
+                theirs,
+                goal,
+                bed.plan.rounds,
             )
 
 

@@ -282,6 +282,10 @@ class ReadView(ABC):
             EngineError: now or while iterating: what cannot be read is never left out.
         """
 
+    def is_large(self, bounds: Bounds) -> bool:  # noqa: ARG002
+        """Return True if what is between the bounds would take the place of everything else in the engine's caches."""
+        return False
+
     def chunks(self, bounds: Bounds) -> ChunkedScan:
         """Return the items of ``scan``, to be read in chunks; the caller closes it.
 

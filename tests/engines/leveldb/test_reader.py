@@ -2,7 +2,9 @@
 
 import pytest
 
+from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineFileError
+from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb.errors import ErrorTranslator
 from pyelevator.engines.leveldb.reader import LevelDbReader
 
@@ -134,3 +136,13 @@ def test_keys_after_an_unreadable_end_are_an_error():
 
     with pytest.raises(EngineFileError, match="could not be read to its end"):
         list(reader(Failing(PAIRS)).iter_values([b"3", b"5", b"6"]))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"), [(Bounds(), True), (Bounds(b"00000", b"00001"), False), (Bounds(prefix=b"x"), False)]
+)
+def test_a_scan_is_large_from_2_mib_of_files_on(tmp_path, bounds, expected):
+    with LevelDbStorage().open(str(tmp_path / "db"), {"compression": None}) as engine:
+        engine.write([(PUT, b"%05d" % number, bytes(1000)) for number in range(3000)])
+        engine.compact()
+        assert engine.is_large(bounds) is expected

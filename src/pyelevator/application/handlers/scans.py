@@ -60,8 +60,10 @@ def scan_range(engine: Engine, command: Range, request: Request[Any], context: C
 
 
 def _collect_all(view: ReadView, command: Range, request: Request[Any], context: Context) -> Any:
-    policy = context.policy
-    scan = view.chunks(_range_bounds(command))
+    policy, bounds = context.policy, _range_bounds(command)
+    if view.is_large(bounds):
+        bounds = evolve(bounds, fill_cache=False)
+    scan = view.chunks(bounds)
     result = _collect(scan, policy.max_range, policy.max_range_bytes, request, context)
     _check_limit(result.more, context)
     return result.rows

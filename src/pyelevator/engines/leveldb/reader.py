@@ -19,10 +19,14 @@ from typing import Any, Final
 
 from pyelevator.engines.base import Bounds, EngineFileError, ReadView, batched
 from pyelevator.engines.chunks import Chunk, ChunkedScan
+from pyelevator.engines.leveldb.binding import LAST_KEY
 from pyelevator.engines.leveldb.errors import ErrorTranslator, is_backend_error
 
 SCAN_MAX_GAP: Final = 4096
 """Bytes of files between keys; above it, point reads are cheaper than an iterator (see benchmarks/spread.py)."""
+
+_LARGE_SCAN: Final = 2 << 20
+"""Bytes of files; LevelDB caches 8 MiB of blocks unless it was told otherwise."""
 
 _ATTEMPTS: Final = 8
 """How often a scan is opened again that finds no row although there is one: it was just written, or not readable."""
@@ -123,6 +127,11 @@ class LevelDbReader(ReadView):
             elif not self._is_empty(Bounds(start=keys[0], fill_cache=False)):
                 return self.multi_get(keys)
         return list(map(dict(found).get, keys))
+
+    def is_large(self, bounds: Bounds) -> bool:
+        start, stop, _ = bounds.interval()
+        with self._errors:
+            return self._approximate_size(start or b"", LAST_KEY if stop is None else stop) > _LARGE_SCAN
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
         return self._open_scan(bounds).iter_rows()
