@@ -152,20 +152,21 @@ def test_watch_repeats_a_command_until_ctrl_c(shell, db):
     shell.send(CTRL_C)
     shell.read_until(PROMPT)
     assert "third" not in shell.enter("exists n", TIME)
-    shown = shell.enter("\\watch --count 2 0 get n", f"{TIME}(.|\n)*{TIME}(.|\n)*{TIME}")
+    shown = shell.enter("\\watch --count 2 0 get n", f"{TIME}(.|\n)*{TIME}")
     assert shown.count("get n\nsecond\n") == 2
 
 
 def test_the_last_command_is_repeated_and_a_mistake_only_once(shell):
-    assert "there is no command to repeat" in shell.enter("\\watch", TIME)
-    shown = shell.enter("\\watch 0 gett a", f"{TIME}(.|\n)*{TIME}")
-    assert shown.count("there is no command 'gett'") == 1
+    assert "there is no command to repeat" in shell.enter("\\watch", "repeat; name")
+    shell.enter("\\watch 0 gett a", f"there is no command 'gett'(.|\n)*{TIME}")
+    assert "gett" not in shell.enter("exists a", TIME)
 
 
 def test_timing_is_turned_off_and_on(shell):
     assert "times are not shown" in shell.enter("\\timing", "not shown")
     assert "ms" not in shell.enter("exists a", "false")
-    assert "times are shown" in shell.enter("\\timing", TIME)
+    shell.enter("\\timing", "times are shown")
+    shell.enter("exists a", TIME)
 
 
 def test_help_lists_and_explains(shell):

@@ -1,74 +1,84 @@
-"""A console in a thread, and a client that asks it as a browser does."""
+"""What pages show of a terminal, typed into a real one: commands at prompts, and what they print."""
 
-import http.client
-import json
-import threading
-from contextlib import contextmanager
-from urllib.parse import urlencode, urlsplit
+import re
+import sys
+from pathlib import Path
 
-from pyelevator.console import open_console
+from support.terminals import Terminal
 
-
-@contextmanager
-def running_console(url, options=None, **settings):
-    """A console that answers in a thread, for the length of a block."""
-    console = open_console(url, options or {}, listen=settings.pop("listen", "127.0.0.1:0"), **settings)
-    thread = threading.Thread(target=console.serve_forever)
-    thread.start()
-    try:
-        yield console
-    finally:
-        console.stop()
-        thread.join()
+BLOCK = re.compile(r"^```console\n(\$ .*?)^```", re.MULTILINE | re.DOTALL)
+_LINE = re.compile(r"^(\$|>|\.\.\.|\w+>) (.*)$")
+_READY = "ready$ "
+_TIME = re.compile(r"\([\d,.]+ ms\)")
+_CLOCK = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
 
 
-class Reply:
-    """What the console answered."""
+def steps(block):
+    """Each command of a block with its prompt and what it prints; the lines that continue one belong to it."""
+    found = []
+    for line in block.splitlines():
+        match = _LINE.match(line)
+        if match is None:
+            found[-1][2].append(line)
+        elif match[1] in (">", "..."):
+            found[-1][1].append(match[2])
+        else:
+            found.append((match[1], [match[2]], []))
+    return found
 
-    def __init__(self, response):
-        self.status = response.status
-        self.headers = response.headers
-        self.body = response.read()
 
-    @property
-    def json(self):
-        return json.loads(self.body)
+def normal(text):
+    """A text without what differs from run to run."""
+    return _CLOCK.sub("09:30:00 ", _TIME.sub("(0.4 ms)", text))
 
 
-class Client:
-    """A browser's side of HTTP: it keeps the cookie and sends the CSRF token.
+class Console:
+    """A terminal with bash in it, and ``elevator`` on its path."""
 
-    Args:
-        url: of the console, with the token.
-    """
+    def __init__(self, directory, **environment):
+        path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        self._terminal = Terminal(
+            "bash",
+            "--norc",
+            "--noediting",
+            cwd=directory,
+            PS1=_READY,
+            PATH=path,
+            HOME=str(directory),
+            PS2="",
+            **environment,
+        )
+        self._terminal.read_until(_READY_PATTERN)
+        self._terminal.enter("stty -echo", _READY_PATTERN)
 
-    def __init__(self, url):
-        self.address = urlsplit(url)
-        self.headers = {}
-        self.sign_in = self.ask("GET", f"/?{self.address.query}")
-        self.headers["Cookie"] = self.sign_in.headers["Set-Cookie"].partition(";")[0]
-        self.session = self.get("/api/session").json
-        self.headers["X-CSRF-Token"] = self.session["csrf"]
+    def play(self, block, address):
+        """Type the commands of a block, and compare what they print.
 
-    def ask(self, method, path, body=None, **headers):
-        """Ask; a header of None is left out."""
-        sent = {**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        data = None
-        if body is not None:
-            data = json.dumps(body)
-            sent = {"Content-Type": "application/json", **sent}
-        connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=60)
-        try:
-            connection.request(method, path, data, {name: value for name, value in sent.items() if value is not None})
-            return Reply(connection.getresponse())
-        finally:
-            connection.close()
+        Args:
+            block: as it stands on the page.
+            address: of the server, in place of the page's.
+        """
+        for prompt, lines, printed in steps(block):
+            expected = "\n".join(printed).replace("127.0.0.1:4141", address)
+            shown = _trimmed(normal(self._terminal.enter("\r".join(lines), _end_of(prompt, lines, printed))))
+            assert normal(expected) in shown, shown
+        if prompt != "$":
+            self._terminal.enter("\\q", _READY_PATTERN)
 
-    def get(self, path, **parameters):
-        return self.ask("GET", path + (f"?{urlencode(parameters)}" if parameters else ""))
+    def close(self):
+        self._terminal.close()
 
-    def put(self, key, text, digest, db="default", format="text"):
-        return self.ask("PUT", "/api/value", {"db": db, "key": key, "format": format, "text": text, "digest": digest})
 
-    def digest(self, key, db="default"):
-        return self.get("/api/value", db=db, key=key).json["digest"]
+_READY_PATTERN = re.escape(_READY)
+
+
+def _end_of(prompt, lines, printed):
+    """The pattern of what comes last: bash's prompt, or the times that a command of the shell ends with."""
+    if lines == ["elevator shell"]:
+        return "Ctrl-D leaves"
+    times = len(_TIME.findall("\n".join(printed)))
+    return _READY_PATTERN if prompt == "$" else r"(.|\n)*".join([_TIME.pattern] * times)
+
+
+def _trimmed(text):
+    return "\n".join([line.rstrip() for line in text.splitlines()])

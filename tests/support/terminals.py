@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 
 import pexpect
 
@@ -17,7 +18,7 @@ class Terminal:
             [str(arg) for arg in args],
             env={**os.environ, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1", **environment},
             encoding="utf-8",
-            timeout=15,
+            timeout=60,
             dimensions=(30, 100),
             cwd=cwd,
         )
@@ -42,7 +43,10 @@ class Terminal:
         return self._program.exitstatus, plain(self._program.before)
 
     def close(self):
-        self._program.close(force=True)
+        if self._program.isalive():
+            self._program.kill(signal.SIGKILL)
+            self._program.wait()
+        self._program.close()
 
 
 def plain(text):

@@ -78,7 +78,7 @@ class ShellSession:
         begin, self._shown_for = time.perf_counter(), 0.0
         code = self._execute(text)
         seconds = time.perf_counter() - begin - self._shown_for
-        if self.shows_times and text.strip():
+        if self.shows_times and text.strip() and not text.startswith("\\"):
             click.secho(f"({1000 * seconds:,.1f} ms)", dim=True)
         return code
 
