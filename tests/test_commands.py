@@ -26,6 +26,7 @@ from pyelevator.commands import (
     Command,
     Compact,
     ConditionalBatch,
+    Count,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -35,6 +36,8 @@ from pyelevator.commands import (
     DbRepair,
     DbUmount,
     Delete,
+    DeletedChunk,
+    DeleteRange,
     Exists,
     Get,
     GetAndDelete,
@@ -74,7 +77,9 @@ SAMPLES = [
     MGet(["k"]),
     Range("a", "b"),
     Slice("a", 1),
+    Count("a", "b"),
     Batch([(PUT, "k", "v")]),
+    DeleteRange("a", "b"),
     ConditionalBatch([(PUT, "k", "v")], [(IS_MISSING, "k")]),
     Increment("k", 2, 3),
     GetAndDelete("k"),
@@ -123,16 +128,19 @@ def test_a_command_is_frozen_and_equal_by_value(command):
 @pytest.mark.parametrize(
     ("flag", "verbs"),
     [
-        ("writes", {"PUT", "DELETE", "BATCH", "CONDITIONALBATCH", "INCREMENT", "GETANDDELETE", "PIPELINE"}),
+        (
+            "writes",
+            {"PUT", "DELETE", "BATCH", "CONDITIONALBATCH", "INCREMENT", "GETANDDELETE"} | {"DELETERANGE", "PIPELINE"},
+        ),
         (
             "idempotent",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING", "DBCONNECT", "DBLIST"}
-            | {"PIPELINE", "STATS", "SIZES", "PROGRESS", "SLOWLOG"},
+            | {"COUNT", "PIPELINE", "STATS", "SIZES", "PROGRESS", "SLOWLOG"},
         ),
         (
             "needs_uid",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "CONDITIONALBATCH"}
-            | {"INCREMENT", "GETANDDELETE"}
+            | {"INCREMENT", "GETANDDELETE", "COUNT", "DELETERANGE"}
             | {"DBCREATE", "DBDROP", "DBLIST", "DBREPAIR", "PIPELINE", "COMPACT", "SIZES"},
         ),
     ],
@@ -267,6 +275,10 @@ WRONG = [
     (ConditionalBatch, [[], [(IS_MISSING, 1)]], r"checks\[0\]\[1\] must be str or bytes, not int"),
     (ConditionalBatch, [[], [(HAS_VALUE, "k", None)]], r"checks\[0\]\[2\] must be str or bytes, not NoneType"),
     (ConditionalBatch, [[], [], 1], "sync must be bool, not int"),
+    *[(kind, [1], "start must be str or bytes, not int") for kind in (Count, DeleteRange)],
+    *[(kind, ["a", 1], "stop must be str or bytes, not int") for kind in (Count, DeleteRange)],
+    *[(kind, ["a", "b", 1], "prefix must be str or bytes, not int") for kind in (Count, DeleteRange)],
+    (DeleteRange, ["a", "b", None, 1], "sync must be bool, not int"),
     (Increment, [1], "key must be str or bytes, not int"),
     *[(Increment, ["k", bad], "by must be int, not") for bad in ("1", 1.0, True, None)],
     *[(Increment, ["k", 1, bad], "initial must be int, not") for bad in ("1", 1.0, True, None)],
@@ -458,6 +470,9 @@ def test_a_command_tells_the_kind_of_its_payload(command, payload_kind):
         (Put("k", "v"), b"whatever an old server answers", None),
         (Exists("k"), False, False),
         (Increment("k"), b"-7", -7),
+        (Count(), b"7", 7),
+        (DeleteRange(), [b"7"], DeletedChunk(7, None)),
+        (DeleteRange(), [b"7", b"k"], DeletedChunk(7, b"k")),
         (GetAndDelete("k"), b"v", b"v"),
         (MGet(["k", "l"]), [b"v", None], [b"v", None]),
         (Range("a", "b"), [[b"a", b"1"]], [[b"a", b"1"]]),

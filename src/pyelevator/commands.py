@@ -353,6 +353,71 @@ class Slice(_RangeCommand):
     cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)
 
 
+@command
+class Count(Command[int]):
+    """The number of keys that a :class:`Range` with these bounds would give, all of one moment."""
+
+    verb = "COUNT"
+    feature = "count"
+    access = Access.READ
+    payload_kind = PayloadKind.SCALAR
+    start: bytes | None = field(default=None, converter=arguments.start)
+    stop: bytes | None = field(default=None, converter=arguments.stop)
+    prefix: bytes | None = field(default=None, converter=arguments.prefix)
+
+    def result(self, payload: Any) -> int:
+        return _to_int(payload, self.verb)
+
+
+@command
+class DeleteRange(Command["DeletedChunk"]):
+    """Remove the first keys of those that a :class:`Range` with these bounds would give: a chunk, in one step.
+
+    The server says how many they are, and the last one if more may follow; the next chunk starts behind that. It is not
+    idempotent: executed twice, it removes the chunk after this one as well.
+    """
+
+    verb = "DELETERANGE"
+    feature = "deleterange"
+    access = Access.WRITE
+    payload_kind = PayloadKind.LIST
+    idempotent = False
+    writes = True
+    meta_fields = ("sync",)
+    start: bytes | None = field(default=None, converter=arguments.start)
+    stop: bytes | None = field(default=None, converter=arguments.stop)
+    prefix: bytes | None = field(default=None, converter=arguments.prefix)
+    sync: bool = field(default=False, converter=arguments.sync)
+
+    def result(self, payload: Any) -> "DeletedChunk":
+        parts = _check_type(payload, list, self.verb)
+        if not 1 <= len(parts) <= 2:
+            raise MalformedMessage(f"the answer to {self.verb} is a number and a key, not {len(parts)} values")
+        last_key = _check_type(parts[1], bytes, self.verb) if len(parts) == 2 else None
+        return DeletedChunk(_to_int(parts[0], self.verb), last_key)
+
+
+@attrs.frozen
+class DeletedChunk:
+    """A chunk of a range that has been deleted.
+
+    Attributes:
+        count: how many keys it had.
+        last_key: the last of them; None if nothing is left of the range.
+    """
+
+    count: int
+    last_key: bytes | None
+
+
+def _to_int(payload: Any, verb: str) -> int:
+    """Return the number that an answer says as text."""
+    try:
+        return int(_check_type(payload, bytes, verb))
+    except ValueError as error:
+        raise MalformedMessage(f"the answer to {verb} holds no number") from error
+
+
 def _comparable(ops: Sequence[Any]) -> tuple[Any, ...]:
     """Return the operations, or the checks, as tuples: callers give tuples and the wire lists."""
     return tuple(map(tuple, ops))
@@ -446,10 +511,7 @@ class Increment(Command[int]):
     sync: bool = field(default=False, converter=arguments.sync)
 
     def result(self, payload: Any) -> int:
-        try:
-            return int(_check_type(payload, bytes, self.verb))
-        except ValueError as error:
-            raise MalformedMessage(f"the answer to {self.verb} holds no number") from error
+        return _to_int(payload, self.verb)
 
 
 @command
@@ -823,7 +885,10 @@ class Pipeline(Command[list[Any]]):
         raise MalformedMessage(f"the answer to {len(self.commands)} pipelined commands holds {len(answers)}")
 
 
-PIPELINED: Final = (Get, Put, Delete, Exists, MGet, Range, Slice, Batch, ConditionalBatch, Increment, GetAndDelete)
+PIPELINED: Final = (
+    *(Get, Put, Delete, Exists, MGet, Range, Slice, Count, Batch),
+    *(ConditionalBatch, Increment, GetAndDelete),
+)
 """What a pipeline takes: the commands that read and write keys."""
 
 
@@ -850,7 +915,9 @@ COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
     "MGET": MGet,
     "RANGE": Range,
     "SLICE": Slice,
+    "COUNT": Count,
     "BATCH": Batch,
+    "DELETERANGE": DeleteRange,
     "CONDITIONALBATCH": ConditionalBatch,
     "INCREMENT": Increment,
     "GETANDDELETE": GetAndDelete,
@@ -892,6 +959,7 @@ __all__ = [
     "Command",
     "Compact",
     "ConditionalBatch",
+    "Count",
     "Data",
     "DbConnect",
     "DbCreate",
@@ -902,6 +970,8 @@ __all__ = [
     "DbRepair",
     "DbUmount",
     "Delete",
+    "DeleteRange",
+    "DeletedChunk",
     "Exists",
     "Expected",
     "Get",

@@ -67,9 +67,11 @@ class ElevatorError(Exception):
 
     Attributes:
         other_errors: the errors of later commands of the same pipeline.
+        deleted: keys that a DeleteRange is known to have deleted before it failed.
     """
 
     other_errors: "tuple[Exception, ...]" = ()
+    deleted: int = 0
 
 
 class UsageError(ElevatorError, ValueError):

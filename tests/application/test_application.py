@@ -13,6 +13,7 @@ from pyelevator.commands import (
     Batch,
     Compact,
     ConditionalBatch,
+    Count,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -22,6 +23,7 @@ from pyelevator.commands import (
     DbRepair,
     DbUmount,
     Delete,
+    DeleteRange,
     Exists,
     Get,
     GetAndDelete,
@@ -171,6 +173,8 @@ def test_dbconnect_returns_the_uid_and_the_features(application):
             "increment",
             "getanddelete",
             "tasks",
+            "count",
+            "deleterange",
         ),
     )
     assert application(Request(DbConnect("nope"), id=7)) == failure(ErrorCode.DATABASE, "Database nope doesn't exist")
@@ -218,7 +222,7 @@ def test_every_command_has_a_handler(application):
         "RANGE": Range(), "SLICE": Slice(), "BATCH": Batch([]), "PING": Ping(), "DBCONNECT": DbConnect("x"),
         "DBMOUNT": DbMount("x"), "DBUMOUNT": DbUmount("x"), "DBCREATE": DbCreate("x"), "DBDROP": DbDrop("x"),
         "DBFORGET": DbForget("x"), "CONDITIONALBATCH": ConditionalBatch([], []),
-        "INCREMENT": Increment("k"), "GETANDDELETE": GetAndDelete("k"),
+        "COUNT": Count(), "DELETERANGE": DeleteRange(), "INCREMENT": Increment("k"), "GETANDDELETE": GetAndDelete("k"),
         "DBLIST": DbList(), "DBREPAIR": DbRepair(), "PIPELINE": Pipeline([Get("k")]), "STATS": Stats(),
         "BACKUP": Backup("x", "/x"), "COMPACT": Compact(), "SIZES": Sizes([]), "PROGRESS": Progress(),
         "SLOWLOG": SlowLog(),

@@ -19,6 +19,7 @@ from pyelevator.errors import ErrorCode, TransportError
 from pyelevator.messages import Request, Response
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.server import Server
+from pyelevator.testing.bulk_ranges import BulkRangeConformance
 from pyelevator.testing.portals import Portal
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
 from pyelevator.testing.strategies import commands, requests
@@ -208,7 +209,7 @@ def test_every_value_comes_back_as_it_went(value):
 # The engine
 
 
-class TestSessionsOnTheEngine(SessionConformance, ClassicConformance, UpdateConformance):
+class TestSessionsOnTheEngine(SessionConformance, ClassicConformance, UpdateConformance, BulkRangeConformance):
     @pytest.fixture
     def connect(self, tmp_path):
         application = Application(Catalog(engine.SqliteStorage(), str(tmp_path)))

@@ -172,4 +172,4 @@ def test_the_sessions_print_what_they_show():
         runner.run(example, clear_globs=False)
         assert runner.failures == 0
         names |= example.globs
-    assert len(SESSIONS) == 5
+    assert len(SESSIONS) == 6

@@ -18,6 +18,7 @@ from pyelevator.commands import (
     Batch,
     Compact,
     ConditionalBatch,
+    Count,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -27,6 +28,7 @@ from pyelevator.commands import (
     DbRepair,
     DbUmount,
     Delete,
+    DeleteRange,
     Exists,
     Get,
     GetAndDelete,
@@ -141,6 +143,7 @@ def test_a_failure_that_the_server_answers_is_the_answer(code):
 READS = [
     Get("k"),
     Exists("k"),
+    Count(),
     MGet(["k"]),
     Range(),
     Slice(None, 1),
@@ -153,7 +156,12 @@ READS = [
     SlowLog(),
 ]
 WRITES = [Put("k", "v"), Delete("k"), Batch([(PUT, b"k", b"v"), (DELETE, b"l")])]
-UPDATES = [ConditionalBatch([(PUT, b"k", b"v")], [(IS_MISSING, b"k")]), Increment("k"), GetAndDelete("k")]
+UPDATES = [
+    ConditionalBatch([(PUT, b"k", b"v")], [(IS_MISSING, b"k")]),
+    Increment("k"),
+    GetAndDelete("k"),
+    DeleteRange(),
+]
 REST = [DbCreate("d"), DbDrop("d"), DbForget("d"), DbMount("d"), DbUmount("d"), DbRepair(), Unknown("FOO")]
 REST += [Backup("d", "/b"), Compact()]
 

@@ -11,6 +11,7 @@ from pyelevator.codec import ClassicCodec
 from pyelevator.commands import DbList, DbRepair, Get, MGet, Range
 from pyelevator.messages import Request
 from pyelevator.proxy import Core, Proxy, Upstream
+from pyelevator.testing.bulk_ranges import BulkRangeConformance, refuses_bulk_ranges
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
 from pyelevator.testing.updates import UpdateConformance, refuses_updates
@@ -30,7 +31,7 @@ def connector(url, dialect="classic"):
     return connect
 
 
-class TestThroughToOurs(SessionConformance, ClassicConformance, UpdateConformance):
+class TestThroughToOurs(SessionConformance, ClassicConformance, UpdateConformance, BulkRangeConformance):
     @pytest.fixture
     def connect(self):
         with serve(Application.in_memory()) as server, through(server.urls[0]) as proxy:
@@ -74,7 +75,7 @@ class TestThroughToAnOldFlatServer(SessionConformance):
         assert old.killed == []
 
 
-class TestThroughTwo(SessionConformance, UpdateConformance):
+class TestThroughTwo(SessionConformance, UpdateConformance, BulkRangeConformance):
     """Everything happens at the first of two servers; the uids that the client sees say so."""
 
     @pytest.fixture
@@ -90,6 +91,7 @@ def test_updates_are_refused_for_an_old_server_behind_a_proxy(kind):
     with OldServerOnSocket(kind) as old, through(old.url) as proxy:
         with connector(proxy.urls[0])(Elevator) as E:
             refuses_updates(E)
+            refuses_bulk_ranges(E)
             assert E.Range() == []
     assert old.killed == []
 

@@ -16,6 +16,7 @@ from pyelevator.commands import (
     DbDrop,
     DbList,
     DbRepair,
+    DeleteRange,
     MGet,
     Pipeline,
     Range,
@@ -244,6 +245,29 @@ def scan(link: DatabaseHandle, command: Range | Slice | ScanPager, compression: 
         page, command = yield from fetch_page(link, command, compression)
         rows += page
     return rows
+
+
+def delete_chunk(link: DatabaseHandle, command: DeleteRange) -> Flow[tuple[int, DeleteRange | None]]:
+    """Delete a chunk of a range; return how many keys it had, and the command for the next one if there is one."""
+    chunk = yield from execute(link, command)
+    if chunk.last_key is None:
+        return chunk.count, None
+    return chunk.count, evolve(command, start=chunk.last_key + b"\0")
+
+
+def delete_range(link: DatabaseHandle, command: DeleteRange | None) -> Flow[int]:
+    """Delete a range chunk by chunk, and return how many keys it had."""
+    deleted = 0
+    while command is not None:
+        count, command = yield from delete_chunk(link, command)
+        deleted += count
+    return deleted
+
+
+def note_deleted(error: ElevatorError, deleted: int) -> None:
+    """Note in an error how far a DeleteRange has come."""
+    error.deleted = deleted
+    error.add_note(f"{deleted:,} keys were deleted before; DeleteRange with the same arguments goes on")
 
 
 def fetch_page(link: DatabaseHandle, pager: P, compression: bool = False) -> Flow[tuple[Any, P]]:

@@ -138,6 +138,8 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "SIZES": ArgumentSpec(None, 0, lambda args: (args,)),
     "PROGRESS": ArgumentSpec(None, 0, _take(0)),
     "SLOWLOG": ArgumentSpec(None, 0, _take(0)),
+    "COUNT": ArgumentSpec(None, 0, None),
+    "DELETERANGE": ArgumentSpec(None, 0, None),
     "CONDITIONALBATCH": ArgumentSpec(None, 0, None),
     "INCREMENT": ArgumentSpec(None, 0, None),
     "GETANDDELETE": ArgumentSpec(None, 0, None),

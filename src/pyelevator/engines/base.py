@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from pyelevator.arguments import CheckedSequence, prefix_successor
 from pyelevator.commands import BatchOp, RepairReport
@@ -191,6 +191,10 @@ _CHUNK: Final = 1 << 14
 """Keys of a request that are unpacked, sorted and read before the next."""
 
 
+_ANY_SIZE: Final = 1 << 62
+"""More bytes than any chunk has."""
+
+
 def chunks_of(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
     """Return the keys in chunks that are read one after the other; in one, if they are in memory already."""
     return keys.chunks(_CHUNK) if isinstance(keys, CheckedSequence) else (keys,)
@@ -292,6 +296,23 @@ class ReadView(ABC):
         Engines may override this with a faster scan.
         """
         return ChunkedScan(self.scan(bounds), bounds.parts)
+
+    def count(self, bounds: Bounds, checkpoint: Callable[[], None] = lambda: None) -> int:
+        """Return how many pairs ``scan`` would return; engines that need not read them for that override it.
+
+        Args:
+            bounds: which pairs.
+            checkpoint: called every so many pairs.
+
+        Raises:
+            EngineError: as of ``scan``.
+        """
+        total = 0
+        with self.chunks(evolve(bounds, include_key=False, include_value=False)) as chunks:
+            while found := len(chunks.read(_CHUNK, _ANY_SIZE)[0]):
+                total += found
+                checkpoint()
+        return total
 
     @abstractmethod
     def close(self) -> None:

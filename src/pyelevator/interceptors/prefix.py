@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from attrs import evolve, field, fields, frozen
 
 from pyelevator import arguments
-from pyelevator.commands import Command, Pipeline, Range, Slice
+from pyelevator.commands import Command, DeleteRange, Pipeline, Range, Slice
 from pyelevator.flows import Flow, Forward
 from pyelevator.messages import LazyPage, Request, Response
 
@@ -161,6 +161,11 @@ def _outcome(translation: Prefix, command: Command[Any], outcome: Any) -> Any:
     return translation.remove_from(command, Response(outcome)).payload
 
 
+def _deleted_chunk(translation: Prefix, _: DeleteRange, response: Response) -> Response:
+    count, *last = response.payload
+    return evolve(response, payload=[count, *_strip(translation.prefix, last, False)])
+
+
 def _range_rows(translation: Prefix, command: Range, response: Response) -> Response:
     if not command.include_key:
         return response
@@ -214,5 +219,10 @@ def _cut(pairs: list[Any], size: int) -> list[Any]:
 
 _Remove: TypeAlias = Callable[[Prefix, Any, Response], Response]
 
-_RESPONSES: Final[Mapping[type, _Remove]] = {Pipeline: _outcomes, Range: _range_rows, Slice: _slice_rows}
+_RESPONSES: Final[Mapping[type, _Remove]] = {
+    Pipeline: _outcomes,
+    Range: _range_rows,
+    Slice: _slice_rows,
+    DeleteRange: _deleted_chunk,
+}
 """Commands whose responses hold keys -> what removes the prefix."""

@@ -22,6 +22,7 @@ from pyelevator.commands import (
     Command,
     Compact,
     ConditionalBatch,
+    Count,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -31,6 +32,7 @@ from pyelevator.commands import (
     DbRepair,
     DbUmount,
     Delete,
+    DeleteRange,
     Exists,
     Get,
     GetAndDelete,
@@ -60,6 +62,7 @@ _PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
     MGet: ReadHandler(keys.multi_get, lambda c: len(c.keys)),
     Range: ReadHandler(scans.scan_range, _unbounded_cost),
     Slice: ReadHandler(scans.scan_slice, lambda c: c.count),
+    Count: ReadHandler(scans.count_range, _unbounded_cost),
     Put: WriteHandler(keys.put_ops, keys.put_cost),
     Delete: WriteHandler(keys.delete_ops),
     Batch: WriteHandler(lambda c: c.ops, keys.batch_cost),
@@ -71,6 +74,7 @@ _PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
 
 HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
     **_PIPELINED,
+    DeleteRange: UpdateHandler(updates.decide_delete_range, _unbounded_cost),
     Pipeline: pipeline_handler(_PIPELINED),
     Ping: AdminHandler(admin.ping),
     DbConnect: AdminHandler(admin.connect),

@@ -4,7 +4,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pyelevator.application.catalog import Catalog
-from pyelevator.commands import Command, Compact, ConditionalBatch, DbConnect, GetAndDelete, Increment, Pipeline
+from pyelevator.commands import (
+    Command,
+    Compact,
+    ConditionalBatch,
+    Count,
+    DbConnect,
+    DeleteRange,
+    GetAndDelete,
+    Increment,
+    Pipeline,
+)
 from pyelevator.messages import Request, Response
 
 FEATURES: Final = (
@@ -25,6 +35,8 @@ FEATURES: Final = (
     Increment.feature,
     GetAndDelete.feature,
     Compact.feature,
+    Count.feature,
+    DeleteRange.feature,
 )
 """What this server can do beyond the old protocol, as in the response to DBCONNECT."""
 

@@ -1,4 +1,4 @@
-"""Handlers of RANGE and SLICE: a response has all rows, or those up to a limit, or one page of a snapshot."""
+"""Handlers of RANGE, SLICE and COUNT: a response has all rows, or those up to a limit, or one page of a snapshot."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from pyelevator.application.context import Context
 from pyelevator.application.fairness import CHUNK_ROWS, CheckpointedRows
-from pyelevator.commands import Range, Slice
+from pyelevator.commands import Count, Range, Slice
 from pyelevator.engines.base import Bounds, Engine, ReadView
 from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.errors import WrongValue
@@ -182,6 +182,15 @@ def _slice_bounds(command: Slice) -> Bounds:
     if command.exclusive and start is not None:
         start += b"\0"  # the next possible key
     return Bounds(start, None, None, *parts, fill_cache=fill_cache)
+
+
+# COUNT
+
+
+def count_range(engine: Engine, command: Count, request: Request[Any], context: Context) -> Response:
+    """Handle a COUNT."""
+    bounds = Bounds(command.start, command.stop, command.prefix, fill_cache=False)
+    return Response.ok(b"%d" % engine.count(bounds, context.cooperation.checkpoint), request.id)
 
 
 # Both

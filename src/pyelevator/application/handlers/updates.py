@@ -1,12 +1,12 @@
-"""Handlers of the commands that read and write in one step: CONDITIONALBATCH, INCREMENT and GETANDDELETE."""
+"""Handlers of the commands that read and write in one step: CONDITIONALBATCH, INCREMENT, GETANDDELETE, DELETERANGE."""
 
 import re
 from typing import Final
 
 from pyelevator.application.handlers.keys import batch_cost, value_or_raise
 from pyelevator.arguments import IS_MISSING, IS_PRESENT, KeyCheck
-from pyelevator.commands import DELETE, PUT, ConditionalBatch, GetAndDelete, Increment
-from pyelevator.engines.base import Decision, ReadView
+from pyelevator.commands import DELETE, PUT, ConditionalBatch, DeleteRange, GetAndDelete, Increment
+from pyelevator.engines.base import Bounds, Decision, ReadView
 from pyelevator.errors import CheckFailed, WrongValue
 
 _NUMBER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
@@ -73,3 +73,17 @@ def decide_get_and_delete(command: GetAndDelete, view: ReadView) -> Decision[byt
     """
     value = value_or_raise(command, view.get(command.key))
     return ((DELETE, command.key),), value
+
+
+_CHUNK_KEYS: Final = 4096
+_CHUNK_BYTES: Final = 1 << 20
+"""Keys, and about how many bytes of them, that are deleted in one step; other writes wait as long."""
+
+
+def decide_delete_range(command: DeleteRange, view: ReadView) -> Decision[list[bytes]]:
+    """Return what deletes the first keys of a range, and how many they are, with the last of them if more follow."""
+    bounds = Bounds(command.start, command.stop, command.prefix, include_value=False, fill_cache=False)
+    with view.chunks(bounds) as chunks:
+        keys, _ = chunks.read(_CHUNK_KEYS, _CHUNK_BYTES)
+        further, _ = chunks.read(1, 1)
+    return [(DELETE, key) for key in keys], [b"%d" % len(keys), *(keys[-1:] if further else ())]

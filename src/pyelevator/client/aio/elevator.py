@@ -33,6 +33,7 @@ from pyelevator.commands import (
     Backup,
     Compact,
     ConditionalBatch,
+    Count,
     Data,
     DbCreate,
     DbDrop,
@@ -41,6 +42,7 @@ from pyelevator.commands import (
     DbMount,
     DbUmount,
     Delete,
+    DeleteRange,
     Exists,
     Expected,
     Get,
@@ -58,7 +60,7 @@ from pyelevator.commands import (
     put_if,
 )
 from pyelevator.deadlines import check_timeout
-from pyelevator.errors import CheckFailed, CursorExpired, KeyNotFound
+from pyelevator.errors import CheckFailed, CursorExpired, ElevatorError, KeyNotFound
 
 if TYPE_CHECKING:
     from pyelevator.monitoring import ServerStats, SlowRequest
@@ -344,6 +346,36 @@ class AsyncElevator(AsyncClient[T]):
         return self._decode_rows(
             command, await self._execute(operations.scan(self._handle, command, compression), timeout)
         )
+
+    async def Count(
+        self,
+        start: Data | None = None,
+        stop: Data | None = None,
+        *,
+        prefix: Data | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        return await self._execute_command(Count(start, stop, prefix), timeout)
+
+    async def DeleteRange(
+        self,
+        start: Data | None = None,
+        stop: Data | None = None,
+        *,
+        prefix: Data | None = None,
+        sync: bool = False,
+        timeout: float | None = None,
+    ) -> int:
+        command: DeleteRange | None = DeleteRange(start, stop, prefix, sync)
+        deleted = 0
+        while command is not None:
+            try:
+                count, command = await self._execute(operations.delete_chunk(self._handle, command), timeout)
+            except ElevatorError as error:
+                operations.note_deleted(error, deleted)
+                raise
+            deleted += count
+        return deleted
 
     @overload
     def RangeIter(

@@ -16,10 +16,12 @@ from pyelevator.commands import (
     Batch,
     Command,
     ConditionalBatch,
+    Count,
     DbCreate,
     DbDrop,
     DbForget,
     Delete,
+    DeleteRange,
     Exists,
     Get,
     GetAndDelete,
@@ -38,8 +40,9 @@ from pyelevator.transports import Transport
 
 _LOG = logging.getLogger("pyelevator.mirror")
 
-_WRITES: Final = (Put, Delete, Batch, ConditionalBatch, Increment, GetAndDelete, DbCreate, DbDrop, DbForget)
-_READS: Final = (Get, Exists, MGet, Range, Slice)
+_UPDATES: Final = (ConditionalBatch, Increment, GetAndDelete, DeleteRange)
+_WRITES: Final = (Put, Delete, Batch, *_UPDATES, DbCreate, DbDrop, DbForget)
+_READS: Final = (Get, Exists, MGet, Range, Slice, Count)
 
 
 def _to_copy(command: Command[Any], response: Response) -> Command[Any]:
@@ -53,6 +56,8 @@ def _to_copy(command: Command[Any], response: Response) -> Command[Any]:
         return Put(command.key, response.payload, command.sync)
     if isinstance(command, GetAndDelete):
         return Delete(command.key, command.sync)
+    if isinstance(command, DeleteRange) and (last := command.result(response.payload).last_key) is not None:
+        return evolve(command, stop=last)
     return evolve(command, cursor=False) if isinstance(command, (Range, Slice)) else command
 
 
@@ -133,7 +138,10 @@ class Mirror:
         link = self._links.setdefault(database, DatabaseHandle(self._codec))
         if link.uid is None:
             yield from self._connect(link, database)
-        yield from operations.execute(link, command)
+        if isinstance(command, DeleteRange):
+            yield from operations.delete_range(link, command)
+        else:
+            yield from operations.execute(link, command)
 
     def _connect(self, link: DatabaseHandle, database: str) -> Flow[None]:
         try:

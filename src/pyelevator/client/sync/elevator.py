@@ -29,6 +29,7 @@ from pyelevator.commands import (
     Backup,
     Compact,
     ConditionalBatch,
+    Count,
     Data,
     DbCreate,
     DbDrop,
@@ -37,6 +38,7 @@ from pyelevator.commands import (
     DbMount,
     DbUmount,
     Delete,
+    DeleteRange,
     Exists,
     Expected,
     Get,
@@ -53,7 +55,7 @@ from pyelevator.commands import (
     Stats,
     put_if,
 )
-from pyelevator.errors import CheckFailed, CursorExpired, KeyNotFound
+from pyelevator.errors import CheckFailed, CursorExpired, ElevatorError, KeyNotFound
 from pyelevator.legacy import accept_old_calls, call_timeout
 
 if TYPE_CHECKING:
@@ -691,6 +693,83 @@ class Elevator(SyncClient[T]):
             key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse, names=SLICE_NAMES
         )
         return self._scan(command, timeout, compression)
+
+    def Count(
+        self,
+        start: Data | None = None,
+        stop: Data | None = None,
+        *,
+        prefix: Data | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Count the keys that :meth:`Range` would give, without fetching them.
+
+        Args:
+            start: the first key; None for the beginning.
+            stop: the last key, inclusive; None for the end.
+            prefix: only keys that start with it.
+            timeout: seconds; the client's if None. A server counts about a million keys in a second.
+
+        Returns:
+            How many there are at one moment.
+
+        Raises:
+            UsageError: a server that does not know it; nothing was sent.
+
+        >>> E = Elevator(transport="fake")
+        >>> E.Put("user:ann", "1")
+        >>> E.Count(), E.Count("user:b"), E.Count(prefix="user:")
+        (1, 0, 1)
+        """
+        return self._execute_command(Count(start, stop, prefix), timeout)
+
+    def DeleteRange(
+        self,
+        start: Data | None = None,
+        stop: Data | None = None,
+        *,
+        prefix: Data | None = None,
+        sync: bool = False,
+        timeout: float | None = None,
+    ) -> int:
+        """Delete the keys that :meth:`Range` would give, without fetching them.
+
+        It is done in chunks of some thousand keys, each in one step: all of a chunk is deleted or nothing, and no other
+        write comes between. Between two chunks others may write; keys that they put behind the last chunk are deleted,
+        others stay. Neither side has more than a chunk in memory. After an error or an interrupt, the same call goes on
+        where this one has come to.
+
+        Args:
+            start: the first key; None for the beginning.
+            stop: the last key, inclusive; None for the end.
+            prefix: only keys that start with it.
+            sync: as in :meth:`Put`, for each chunk.
+            timeout: seconds for each chunk; the client's if None.
+
+        Returns:
+            How many keys were deleted.
+
+        Raises:
+            TransportError: no answer came for a chunk, which may have been deleted. The error's ``deleted`` is the
+                number of keys in the chunks before.
+            UsageError: a server that does not know it; nothing was sent.
+
+        >>> E = Elevator(transport="fake")
+        >>> E.Put("user:ann", "1")
+        >>> E.Put("visits", "7")
+        >>> E.DeleteRange(prefix="user:"), E.Range()
+        (1, [['visits', '7']])
+        """
+        command: DeleteRange | None = DeleteRange(start, stop, prefix, sync)
+        deleted = 0
+        while command is not None:
+            try:
+                count, command = self._execute(operations.delete_chunk(self._handle, command), timeout)
+            except ElevatorError as error:
+                operations.note_deleted(error, deleted)
+                raise
+            deleted += count
+        return deleted
 
     @overload
     def RangeIter(

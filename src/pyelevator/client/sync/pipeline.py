@@ -13,6 +13,7 @@ from pyelevator.client.range_options import PipelinedRangeOptions, PipelinedSlic
 from pyelevator.commands import (
     MISSING,
     Command,
+    Count,
     Data,
     Delete,
     Exists,
@@ -187,6 +188,16 @@ class PipelineBuilder(Generic[T]):
             A handle on a bool.
         """
         return self._add(Exists.make(key), _same)
+
+    def Count(
+        self, start: Data | None = None, stop: Data | None = None, *, prefix: Data | None = None
+    ) -> "PipelineResult[int]":
+        """Count keys, as :meth:`Elevator.Count <pyelevator.Elevator.Count>`.
+
+        Returns:
+            A handle on the number.
+        """
+        return self._add(Count(start, stop, prefix), _same)
 
     def MGet(self, keys: Sequence[Data], fill_cache: bool = False) -> "PipelineResult[list[T | None]]":
         """Get the values of ``keys``.

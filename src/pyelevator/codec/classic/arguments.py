@@ -42,6 +42,10 @@ def _encode_range(command: Range) -> tuple[Any, ...]:
     return scan if command.prefix is None else (*scan, command.prefix)
 
 
+def _encode_interval(command: Any) -> tuple[Any, ...]:
+    return command.start, command.stop, command.prefix
+
+
 def _decode_flags(args: list[Any]) -> list[Any]:
     """Take nil for false, as the old server did of old clients (recording RANGE.nil_flags)."""
     return [False if i in (2, 3) and arg is None else arg for i, arg in enumerate(args)]
@@ -143,7 +147,9 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "MGET": ArgumentSpec(lambda c: (c.keys,), 1, 1, _decode_keys),
     "RANGE": ArgumentSpec(_encode_range, 2, 5, _decode_flags),
     "SLICE": ArgumentSpec(lambda c: _scan(c, c.count), 2, 4, _decode_slice),
+    "COUNT": ArgumentSpec(_encode_interval, 0, 3),
     "BATCH": ArgumentSpec(lambda c: (c.ops,), 1, UNLIMITED, _decode_ops),
+    "DELETERANGE": ArgumentSpec(_encode_interval, 0, 3),
     "CONDITIONALBATCH": ArgumentSpec(lambda c: (c.ops, c.checks), 2, 2, _decode_conditional),
     "INCREMENT": ArgumentSpec(lambda c: (c.key, c.by, c.initial), 1, 3),
     "GETANDDELETE": ArgumentSpec(lambda c: (c.key,), 1, 1),

@@ -30,7 +30,7 @@ from pyelevator.codec.outline import classic_message, classic_outline, meta_of
 from pyelevator.codec.packing import BIN, RAW, Packing, check_size, may_hold_strings, pack, unpack
 from pyelevator.codec.values import check_portable, error_code, reply_status, text, unknown_command
 from pyelevator.codec.weight import LIGHT
-from pyelevator.commands import PIPELINED, Command, DbCreate, MGet, PayloadKind, Pipeline, Range, Slice
+from pyelevator.commands import PIPELINED, Command, DbCreate, DeleteRange, MGet, PayloadKind, Pipeline, Range, Slice
 from pyelevator.errors import Id, MalformedMessage, ProtocolError
 from pyelevator.messages import LazyPage, Request, Response, Status
 
@@ -43,7 +43,7 @@ _NOTHING: Final = pack({"datas": None})
 _LONGEST_ID: Final = 1024
 """Bytes of an id that is text or bytes."""
 
-_DATA: Final = frozenset({*PIPELINED, Pipeline})
+_DATA: Final = frozenset({*PIPELINED, DeleteRange, Pipeline})
 """The commands that are answered with keys and values; the others with names."""
 
 
