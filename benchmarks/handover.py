@@ -193,8 +193,8 @@ def round_trips(trial: Trial, url: str) -> Iterator[Workload]:
     """The round trips of one client (a processes.OpenWorkload)."""
     _pin(trial, trial.pinned or 0)
     if trial.client == "direct":
-        with zmtp.Direct(url) as lane:
-            yield _direct(lane)
+        with zmtp.Direct(url) as client_connection:
+            yield _direct(client_connection)
         return
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(trial.io_threads)
     with context, context.socket(zmq.DEALER) as socket:
@@ -204,10 +204,10 @@ def round_trips(trial: Trial, url: str) -> Iterator[Workload]:
         yield _over(socket, WAITS[trial.client]())
 
 
-def _direct(lane: zmtp.Direct) -> Workload:
+def _direct(client_connection: zmtp.Direct) -> Workload:
     while True:
-        lane.send(REQUEST)
-        lane.receive()
+        client_connection.send(REQUEST)
+        client_connection.receive()
         yield 1
 
 

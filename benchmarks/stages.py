@@ -94,9 +94,9 @@ class Example:
 def client_stages(example: Example) -> list[Stage]:
     """The client's part but for its socket: the whole over a transport that costs nothing, and its pieces."""
     client: Elevator[bytes] = Elevator(transport=Canned(example.answer), encoding=None, auto_connect=False)
-    lane = client._session._pool.acquire(NEVER)
-    lane.numbers = repeat(_ID)
-    client._session._pool.release(lane)
+    connection = client._session._pool.acquire(NEVER)
+    connection.numbers = repeat(_ID)
+    client._session._pool.release(connection)
     client._handle.set("default", example.request.uid, FEATURES)
     whole = micros(lambda: client.Get(b"0000000000000007"))
     command = micros(lambda: Get(b"0000000000000007"))
@@ -104,10 +104,10 @@ def client_stages(example: Example) -> list[Stage]:
     encode = micros(lambda: example.codec.encode_request(example.request))
     protocol = ClientProtocol(example.codec)
     decode = micros(lambda: _passed(protocol, example)) - encode
-    lane = whole - command - result - encode - decode
+    connection = whole - command - result - encode - decode
     return [
         Stage("client", "command: arguments become a frozen Get", command),
-        Stage("client", "session: deadline, request, a lane, and back", lane),
+        Stage("client", "session: deadline, request, a connection, and back", connection),
         Stage("client", "encode: id, msgpack", encode),
         Stage("client", "decode: header, content, which request", decode),
         Stage("client", "result: checked, as the caller wants it", result),
@@ -137,16 +137,16 @@ def server_stages(example: Example, application: Application) -> list[Stage]:
 def socket_stages(example: Example, calls: int) -> list[Stage]:
     """The calls into the sockets alone: each receive begins when the message is there already."""
     taken: dict[str, list[float]] = {"send": [], "receive": [], "answer": [], "take": []}
-    with closing(ZmtpListener("tcp://127.0.0.1:0")) as listener, closing(ZmtpTransport(listener.urls[0])) as lane:
-        _shake_hands(lane, listener, example)
+    with closing(ZmtpListener("tcp://127.0.0.1:0")) as listener, closing(ZmtpTransport(listener.urls[0])) as connection:
+        _shake_hands(connection, listener, example)
         for _ in range(calls):
-            _timed(taken["send"], lambda: lane.send(example.asked, _FOREVER))
-            line = lane._line
+            _timed(taken["send"], lambda: connection.send(example.asked, _FOREVER))
+            line = connection._line
             select.select([listener.pollable], [], [])
             identity = _timed(taken["receive"], listener.wait)[0]
             _timed(taken["answer"], lambda to=identity: listener.send(to, example.answer))
             line._news.poll()
-            _timed(taken["take"], lambda: lane.receive(_FOREVER))
+            _timed(taken["take"], lambda: connection.receive(_FOREVER))
     return [
         Stage("client", "send: into the socket", statistics.median(taken["send"])),
         Stage("server", "receive: out of the socket", statistics.median(taken["receive"])),
@@ -155,15 +155,15 @@ def socket_stages(example: Example, calls: int) -> list[Stage]:
     ]
 
 
-def _shake_hands(lane: ZmtpTransport, listener: ZmtpListener, example: Example) -> None:
+def _shake_hands(connection: ZmtpTransport, listener: ZmtpListener, example: Example) -> None:
     """Both sides of it at once, with a first message behind it."""
-    first = threading.Thread(target=lane.send, args=(example.asked, _FOREVER))
+    first = threading.Thread(target=connection.send, args=(example.asked, _FOREVER))
     first.start()
     while (message := listener.wait()) is None:
         pass
     first.join()
     listener.send(message[0], example.answer)
-    lane.receive(_FOREVER)
+    connection.receive(_FOREVER)
 
 
 def _timed(times: list[float], call: Callable[[], Any]) -> Any:

@@ -73,13 +73,13 @@ class Direct:
 
 def _connected(scheme: str, address: str) -> sockets.socket:
     if scheme == "ipc":
-        lane = sockets.socket(sockets.AF_UNIX)
-        lane.connect(address)
-        return lane
+        client_connection = sockets.socket(sockets.AF_UNIX)
+        client_connection.connect(address)
+        return client_connection
     host, _, port = address.rpartition(":")
-    lane = sockets.create_connection((host, int(port)))
-    lane.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
-    return lane
+    client_connection = sockets.create_connection((host, int(port)))
+    client_connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+    return client_connection
 
 
 def _message(frames: Sequence[bytes]) -> bytes:

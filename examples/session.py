@@ -125,12 +125,12 @@ def main() -> int:
         existing = str(Path(folder, "existing"))
         with LevelDbStorage().open(existing, {}) as engine:
             engine.write([(1, b"from before", b"still here")])
-        for scheme, lane in (("tcp", TcpTransport), ("ipc", IpcTransport)):
+        for scheme, connection in (("tcp", TcpTransport), ("ipc", IpcTransport)):
             bind = "tcp://127.0.0.1:0" if scheme == "tcp" else f"ipc://{folder}/elevator.sock"
             with ServerProcess(data=Path(folder, f"data-{scheme}"), binds=[bind]) as server:
                 url = server.urls[0]
                 title(f"Over {scheme}: {url}, on LevelDB")
-                names = names_over(lane(url.partition("://")[2]), existing)
+                names = names_over(connection(url.partition("://")[2]), existing)
                 wrong += play(SESSION, names) + play(REGISTERING, names)
     title("Over the fake: in this process, in memory")
     wrong += play(SESSION, names_over(FakeTransport(), ""))

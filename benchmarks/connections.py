@@ -1,4 +1,4 @@
-"""The lanes of sync clients: direct ones beside those over libzmq, whole clients and the real server, in one run."""
+"""The connections of sync clients: direct ones beside those over libzmq, whole clients and the real server, in one run."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -107,9 +107,9 @@ def compared(processes: LoadProcesses, case: Case, url: str, seconds: float) -> 
 
 def section(bed: Bed, _folder: Path) -> str:
     """The table for docs/benchmarks.md."""
-    binds = ["tcp://127.0.0.1:0", f"ipc://{bed.folder}/lanes.sock"]
+    binds = ["tcp://127.0.0.1:0", f"ipc://{bed.folder}/connections.sock"]
     rows = []
-    with ServerProcess(data=bed.folder / "lanes", binds=binds) as server, LoadProcesses(8) as processes:
+    with ServerProcess(data=bed.folder / "connections", binds=binds) as server, LoadProcesses(8) as processes:
         urls = {url.partition("://")[0]: url for url in server.urls}
         fill(server.urls[0])
         for case in CASES:
@@ -126,7 +126,7 @@ def fill(url: str) -> None:
             batch.Put(key, value)
 
 
-_INTRODUCTION: Final = """## Sync lanes: direct beside libzmq
+_INTRODUCTION: Final = """## Sync connections: direct beside libzmq
 
-Whole clients and `elevator serve`, the two kinds of lanes in turn in one run: what the trial became. Operations per second of all clients together; the ratio
+Whole clients and `elevator serve`, the two kinds of connections in turn in one run: what the trial became. Operations per second of all clients together; the ratio
 is the median of the rounds' ratios."""
