@@ -99,6 +99,21 @@ def test_what_a_killed_dump_has_written_is_refused(server, tmp_path, seed):
         assert "never" not in client.listdb()
 
 
+def test_a_dump_of_a_killed_server_fails_and_leaves_no_file(tmp_path):
+    with ServerProcess(data=tmp_path / "data") as other:
+        with Elevator.from_url(other.urls[0], encoding=None) as client:
+            fill(client, {b"%04d" % number: os.urandom(50_000) for number in range(200)})
+        process = start(other, "dump", "--compression", "none", stdout=subprocess.PIPE, bufsize=0)
+        beginning = process.stdout.read(1_000_000)  # it waits then until more is read
+        other.kill()
+        rest, err = process.communicate()
+        assert process.returncode == 3, err
+        (tmp_path / "f").write_bytes(beginning + rest)
+        other.restart()
+        code, _, err = run(other, "load", tmp_path / "f", "--to-db", "never")
+        assert (code, err) == (1, "elevator: the dump is incomplete: its end is missing; make it again\n")
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_a_killed_load_goes_on_where_it_was(server, client, tmp_path, seed):
     name = f"killed-{seed}"

@@ -22,6 +22,7 @@ from pyelevator.dumps import (
     open_dump,
 )
 from pyelevator.errors import DatabaseError
+from pyelevator.proxy import Proxy
 from pyelevator.server import Server
 from pyelevator.transports import FakeTransport
 
@@ -38,10 +39,15 @@ def loaded(client, data, positions=None, **options):
     return load(client, open_dump(io.BytesIO(data)), LoadOptions(**options), positions=positions)
 
 
-@pytest.fixture(params=["fake", "tcp", "ipc"])
+@pytest.fixture(params=["fake", "tcp", "ipc", "proxy"])
 def url(request, tmp_path):
     if request.param == "fake":
         yield "fake://"
+        return
+    if request.param == "proxy":
+        with Server(Application.on_leveldb(str(tmp_path / "data")), ["tcp://127.0.0.1:0"]) as server:
+            with Proxy(["tcp://127.0.0.1:0"], server.urls[0]) as proxy:
+                yield proxy.urls[0]
         return
     bind = "tcp://127.0.0.1:0" if request.param == "tcp" else f"ipc://{tmp_path}/e.sock"
     with Server(Application.on_leveldb(str(tmp_path / "data")), [bind]) as server:

@@ -11,6 +11,7 @@ from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineFileError, EngineForeign
 from pyelevator.engines.leveldb import LevelDbStorage, repair
 from pyelevator.engines.leveldb.binding import load_binding
+from pyelevator.engines.progress import reporting
 from support.leveldb_files import blocks_of, checksums
 
 plyvel = load_binding()
@@ -373,3 +374,14 @@ def test_the_next_opening_removes_an_interrupted_repair(storage, many):
     os.link(tables(many)[0], many / "pyelevator-repair.partial" / "000005.ldb")
     assert rows(storage, many) == before
     assert not list(many.glob("pyelevator-*"))
+
+
+def test_a_repair_reports_how_far_it_is(storage, tmp_path):
+    fill(tmp_path / "db", [(b"%05d" % number, b"v" * 100) for number in range(2000)])
+    told = []
+    with reporting(lambda *told_now: told.append(told_now)):
+        storage.repair(str(tmp_path / "db"), {})
+    total = told[-1][1]
+    assert total > 0
+    assert (told[0], told[-1]) == ((0, total), (total, total))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)

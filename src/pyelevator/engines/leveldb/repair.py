@@ -38,6 +38,7 @@ from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, par
 from pyelevator.engines.leveldb.format.records import is_truncated
 from pyelevator.engines.leveldb.inspection import Inspection
 from pyelevator.engines.leveldb.inspection.hidden_records import correct_lengths, find_hidden_records
+from pyelevator.engines.progress import report
 from pyelevator.paths import exists, is_directory
 
 _log: Final = logging.getLogger("pyelevator.engines")
@@ -177,8 +178,12 @@ def _is_used(file: FileName, inspection: Inspection) -> bool:
 
 def _build(path: str, partial: Path, choice: _Plan, library: RepairLibrary, *, force: bool) -> None:
     _check_maps(path, choice.tables)
+    size = {name: Path(path, name).stat().st_size for name in (*choice.tables, *choice.logs)}
+    total = 2 * sum(size.values())  # each is read, and written again by the compaction
+    report(0, total)
     _link(path, partial, choice.tables)
     library.repair_tables(str(partial))
+    report(sum([size[name] for name in choice.tables]), total)
     aside = partial / LOST_DIR
     aside.mkdir(exist_ok=True)
     for file in aside.iterdir():
@@ -191,6 +196,7 @@ def _build(path: str, partial: Path, choice: _Plan, library: RepairLibrary, *, f
     for name in choice.logs:
         _correct_log(partial / name)
     sound = library.merge(str(partial))
+    report(total, total)
     passed_over = [name for name in choice.logs if not sound or _is_partly_read(Path(path, name))]
     _link(path, aside, [*choice.obsolete, *choice.damaged, *passed_over])
     (partial / _UNREADABLE_FILE).write_text("\n".join(unreadable))
