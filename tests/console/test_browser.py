@@ -179,7 +179,7 @@ def test_an_edit_overwrites_nothing_that_was_written_meanwhile(browser, database
     browser.type("textarea", '{"count": 11}')
     database.Put("stock:17", '{"count":3,"reserved":9}')
     browser.click("button", "Save")
-    browser.see("Somebody else changed this value after you opened it.")
+    browser.see("Another client changed this value after you opened it.")
     browser.screenshot(pictures / "console-conflict.png")
     assert database.Get("stock:17") == b'{"count":3,"reserved":9}'
     assert json.loads(browser.value("textarea")) == {"count": 11}
@@ -394,6 +394,7 @@ VIEWS = [
     ("keys", {"prefix": "order:", "key": "order:000004"}),
     ("prefixes", {"run": "1"}),
     ("activity", {}),
+    ("slowlog", {}),
     ("backups", {}),
 ]
 

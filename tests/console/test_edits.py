@@ -121,6 +121,8 @@ def test_of_eight_edits_at_once_of_one_value_one_is_written(console, database):
     ({"db": "default", "key": "k", "format": "text", "text": "x"}, "the member digest is missing"),
     ({"db": "default", "key": "k", "format": "json", "text": "{", "digest": None}, "not JSON: "),
     ({"db": "default", "key": "k", "format": "text", "text": 1, "digest": None}, "the body is no JSON object of texts"),
+    ({"db": None, "key": "k", "format": "text", "text": "x", "digest": None}, "the body is no JSON object of texts"),
+    ({"db": "default", "key": None, "format": "text", "text": "x", "digest": None}, "the body is no JSON object"),
     ([], "the body is no JSON object of texts"),
 ])  # fmt: skip
 def test_a_mistake_in_an_edit_is_said_and_nothing_written(client, database, body, error):

@@ -25,6 +25,7 @@ from pyelevator.console.scanning import scan_report, start_scan, stop_scan
 from pyelevator.console.web import backend_of, on_error, only_with_write, page_size, required, show
 from pyelevator.errors import ElevatorError
 
+_MAX_SLOW: Final = 200
 _STATIC: Final = Path(__file__).with_name("static")
 
 
@@ -52,6 +53,12 @@ async def stats(request: Request) -> Response:
     return JSONResponse((await backend_of(request).stats()).to_dict())
 
 
+async def slowlog(request: Request) -> Response:
+    """List the latest requests that took long."""
+    found = await backend_of(request).slowlog(_MAX_SLOW)
+    return JSONResponse({"requests": [each.to_dict() for each in found]})
+
+
 async def keys(request: Request) -> Response:
     """List a page of keys: from the key ``from`` on, or those before ``before`` (empty for the end)."""
     query = request.query_params
@@ -76,7 +83,7 @@ async def value(request: Request) -> Response:
     query = request.query_params
     key = unescape(required(query, "key"))
     found = await backend_of(request).read(required(query, "db"), key)
-    return JSONResponse(show(key, found), 404 if found is None else 200)
+    return JSONResponse(await show(key, found), 404 if found is None else 200)
 
 
 async def download(request: Request) -> Response:
@@ -85,7 +92,7 @@ async def download(request: Request) -> Response:
     key = unescape(required(query, "key"))
     found = await backend_of(request).read(required(query, "db"), key)
     if found is None:
-        return JSONResponse(show(key, None), 404)
+        return JSONResponse(await show(key, None), 404)
     disposition = f"attachment; filename*=UTF-8''{quote(escape(key), safe='')}"
     return Response(found, media_type="application/octet-stream", headers={"Content-Disposition": disposition})
 
@@ -100,6 +107,7 @@ ROUTES: Final = (
     Route("/api/session", session),
     Route("/api/databases", databases),
     Route("/api/stats", stats),
+    Route("/api/slowlog", slowlog),
     Route("/api/keys", keys),
     Route("/api/value", value),
     Route("/api/value", only_with_write(put), methods=["PUT"]),

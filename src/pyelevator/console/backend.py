@@ -9,12 +9,12 @@ from attrs import frozen
 
 from pyelevator.arguments import MISSING
 from pyelevator.client.aio import AsyncElevator, AsyncWriteBatch
-from pyelevator.commands import Progress, Stats
+from pyelevator.commands import Progress, SlowLog, Stats
 from pyelevator.errors import CheckFailed, KeyNotFound, PermissionDenied, UnknownCommand, UsageError
 from pyelevator.flows import Flow, Forward
 from pyelevator.interceptors import read_only
 from pyelevator.messages import Request, Response
-from pyelevator.monitoring import DatabaseStats, ServerStats
+from pyelevator.monitoring import DatabaseStats, ServerStats, SlowRequest
 from pyelevator.reports import TaskProgress
 from pyelevator.transports import parse_url
 from pyelevator.transports.url import shown
@@ -41,7 +41,7 @@ class KeyPage:
     has_next: bool
 
 
-_FIGURES: Final = (Stats, Progress)
+_FIGURES: Final = (Stats, SlowLog, Progress)
 """What takes admin access and changes nothing."""
 
 
@@ -111,6 +111,10 @@ class Backend:
     async def stats(self) -> ServerStats:
         """Return what the server says about itself."""
         return await self._server.stats()
+
+    async def slowlog(self, limit: int) -> list[SlowRequest]:
+        """Return the latest requests that took long, the latest first."""
+        return await self._server.slowlog(limit)
 
     async def progress(self) -> list[TaskProgress]:
         """Return the long tasks of the server."""

@@ -1,5 +1,6 @@
 """Changes of values: each is written only if the value is still the one that was shown."""
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -13,8 +14,8 @@ from pyelevator.errors import UsageError
 async def convert(request: Request) -> Response:
     """Turn an edited text from one format into another."""
     body = await json_body(request)
-    data = formats.parse(body["from"], body["text"])
-    texts = formats.render(data)
+    data = await run_in_threadpool(formats.parse, body["from"], body["text"])
+    texts = await run_in_threadpool(formats.render, data)
     if body["to"] not in texts:
         raise UsageError(f"this value cannot be shown as {body['to']}")
     return JSONResponse({"text": texts[body["to"]], "formats": list(texts), "size": len(data)})
@@ -25,10 +26,10 @@ async def put(request: Request) -> Response:
     body = await json_body(request)
     backend, key = backend_of(request), unescape(body["key"])
     current = await backend.read(body["db"], key)
-    data = formats.parse(body["format"], body["text"], current)
+    data = await run_in_threadpool(formats.parse, body["format"], body["text"], current)
     if _digest(current) != body["digest"] or not await backend.replace(body["db"], key, current, data):
         return await _conflict(backend, body["db"], key)
-    return JSONResponse(show(key, data))
+    return JSONResponse(await show(key, data))
 
 
 async def delete(request: Request) -> Response:
@@ -43,7 +44,7 @@ async def delete(request: Request) -> Response:
 
 async def _conflict(backend: Backend, database: str, key: bytes) -> Response:
     """Answer that the value has changed meanwhile, with the value as it is now."""
-    now = show(key, await backend.read(database, key))
+    now = await show(key, await backend.read(database, key))
     message = "this value has changed since it was read; nothing was written"
     return JSONResponse({"error": message, "current": now}, 409)
 

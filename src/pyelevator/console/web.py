@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -45,8 +46,15 @@ def backend_of(request: Request) -> Backend:
     return backend
 
 
-def show(key: bytes, data: bytes | None) -> dict[str, Any]:
-    """Return what the page shows of a pair; of a large value only the beginning."""
+async def show(key: bytes, data: bytes | None) -> dict[str, Any]:
+    """Return what the page shows of a pair; of a large value only the beginning.
+
+    Formats are tried in a thread: some values take a second.
+    """
+    return await run_in_threadpool(_show, key, data)
+
+
+def _show(key: bytes, data: bytes | None) -> dict[str, Any]:
     if data is None:
         return {"key": escape(key), "digest": None, "error": "there is no such key any more"}
     is_large = len(data) > MAX_SHOWN
@@ -102,9 +110,14 @@ async def json_body(request: Request) -> Body:
         found = json.loads(await request.body())
     except (ValueError, RecursionError) as error:
         raise UsageError("the body is no JSON") from error
-    if not isinstance(found, dict) or not all(isinstance(each, str | None) for each in found.values()):
+    if not isinstance(found, dict) or not all(_is_member(name, each) for name, each in found.items()):
         raise UsageError("the body is no JSON object of texts")
     return Body(found)
+
+
+def _is_member(name: str, value: Any) -> bool:
+    """Return whether a member is a text; the digest of what is missing is null."""
+    return isinstance(value, str) or (name == "digest" and value is None)
 
 
 def only_with_write(endpoint: Endpoint) -> Endpoint:

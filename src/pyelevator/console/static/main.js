@@ -1,4 +1,4 @@
-// The views and the way between them: #/VIEW?parameters. A view is {show(main, parameters), leave(), keys}.
+// The views and the way between them: #/VIEW?parameters. A view has show(main, parameters); some have leave, shortcuts and unsaved changes.
 
 import { abortGets, openSession } from "./api.js";
 import { ask, say } from "./dom.js";
@@ -7,8 +7,9 @@ import * as backups from "./backups.js";
 import * as databases from "./databases.js";
 import * as keys from "./keys.js";
 import * as prefixes from "./prefixes.js";
+import * as slowlog from "./slowlog.js";
 
-const VIEWS = { databases, keys, prefixes, activity, backups };
+const VIEWS = { databases, keys, prefixes, activity, slowlog, backups };
 const main = document.getElementById("main");
 let current = null;
 let shown = "";
@@ -44,7 +45,7 @@ async function go() {
   current = view;
   main.setAttribute("aria-busy", "true");
   try {
-    await view.show(main, new URLSearchParams(query));
+    shown = (await view.show(main, new URLSearchParams(query))) ?? wanted; // some views change the address
   } catch (error) {
     fail(error);
   }

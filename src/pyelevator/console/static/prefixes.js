@@ -24,9 +24,13 @@ export async function show(main, parameters) {
   if (parameters.get("db")) parts.database.value = parameters.get("db");
   if (parameters.has("prefix")) parts.prefix.value = parameters.get("prefix");
   if (parameters.get("run")) {
-    history.replaceState(null, "", link("prefixes", { db: parameters.get("db"), prefix: parameters.get("prefix") }));
+    const address = link("prefixes", { db: parameters.get("db"), prefix: parameters.get("prefix") });
+    history.replaceState(null, "", address);
     await start();
-  } else if (scan) await watch();
+    return address;
+  }
+  if (scan) await watch();
+  return null;
 }
 
 async function build(main) {

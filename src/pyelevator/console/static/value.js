@@ -173,7 +173,7 @@ function failed(error) {
   else say(error.message, "error");
 }
 
-// Somebody else was first. Either their value is shown, or mine is kept, to be saved on top of theirs.
+// Another client was first. Either their value is shown, or mine is kept, to be saved on top of theirs.
 function showConflict(current) {
   const isGone = current.digest === null;
   const theirs = isGone ? el("p", {}, "They deleted it.") : el("pre", { tabindex: 0, "aria-label": "The value now" }, current.texts[current.format]);
@@ -193,7 +193,7 @@ function showConflict(current) {
     area.focus();
   };
   state.parts.conflict.replaceChildren(el("div", { class: "conflict" },
-    el("p", {}, el("strong", {}, "Somebody else changed this value after you opened it."), " Nothing was written. It is now:"),
+    el("p", {}, el("strong", {}, "Another client changed this value after you opened it."), " Nothing was written. It is now:"),
     theirs,
     el("div", { class: "actions" },
       button(isGone ? "Accept" : "Show theirs", takeTheirs, { class: "theirs" }),
