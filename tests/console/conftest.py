@@ -5,7 +5,7 @@ import pytest
 from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.testing.servers import serve
-from support.consoles import Client, running_console
+from support.web_console import Client, running_console
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.flows import sleep
 from pyelevator.testing.servers import serve
-from support.consoles import Client, running_console
 from support.old_servers import OldServerOnSocket
+from support.web_console import Client, running_console
 
 
 @pytest.fixture

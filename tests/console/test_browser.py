@@ -15,7 +15,7 @@ import pytest
 from pyelevator import Elevator, KeyNotFound
 from pyelevator.application import Application
 from pyelevator.testing.servers import serve
-from support.consoles import running_console
+from support.web_console import running_console
 from support.webdriver import CHROMEDRIVER, CHROMIUM, MISSING, open_browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None or CHROMEDRIVER is None, reason=MISSING)

@@ -7,8 +7,8 @@ import pytest
 
 from pyelevator import Elevator
 from pyelevator.console.web import MAX_SHOWN
-from support.consoles import Client, running_console
 from support.old_servers import KINDS, OldServerOnSocket
+from support.web_console import Client, running_console
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pyelevator import Elevator
 from pyelevator.auth.keys import generate_keys
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import Curve
-from support.consoles import Client, running_console
+from support.web_console import Client, running_console
 
 
 class ConsoleProcess:

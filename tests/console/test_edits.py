@@ -6,8 +6,8 @@ import msgpack
 import pytest
 
 from pyelevator import Elevator
-from support.consoles import Client, running_console
 from support.old_servers import KINDS, OldServerOnSocket
+from support.web_console import Client, running_console
 
 
 def test_a_value_is_edited_and_shown_as_it_is_now(client, database):

@@ -5,8 +5,8 @@ import pytest
 from pyelevator import Elevator
 from pyelevator.application import Application, Policy
 from pyelevator.testing.servers import serve
-from support.consoles import Client, running_console
 from support.old_servers import KINDS, OldServerOnSocket
+from support.web_console import Client, running_console
 
 
 def test_figures_are_those_of_the_server(client, database):

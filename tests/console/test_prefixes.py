@@ -12,8 +12,8 @@ from pyelevator.commands import MGet
 from pyelevator.console.prefixes import MAX_GROUPS, Fraction
 from pyelevator.flows import sleep
 from pyelevator.testing.servers import serve
-from support.consoles import Client, running_console
 from support.old_servers import OldServerOnSocket
+from support.web_console import Client, running_console
 
 
 def scan(client, prefix="", separators=":/|", db="default"):

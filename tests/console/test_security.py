@@ -9,7 +9,7 @@ from pyelevator.application import Application
 from pyelevator.console.security import MAX_BODY, Sessions
 from pyelevator.errors import UsageError
 from pyelevator.testing.servers import serve
-from support.consoles import Client, running_console
+from support.web_console import Client, running_console
 
 CHANGES = [
     ("PUT", "/api/value", {"db": "default", "key": "k", "format": "text", "text": "other", "digest": None}),
