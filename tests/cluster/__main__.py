@@ -9,7 +9,7 @@ from pathlib import Path
 from cluster import cuts, faults
 from cluster.nodes import missing_programs
 from support.postgresql import PROGRAMS
-from torture.report import Findings, generated, machine, renewed
+from torture.report import BEGIN, Findings, generated, machine
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability-cluster.md"
 
@@ -38,8 +38,8 @@ def main(given: Sequence[str]) -> int:
     if not sizes.only:
         place = f"PostgreSQL {PROGRAMS[-1].parts[4]} under Patroni, three nodes, etcd and all clients on one machine: {machine()}"
         part = generated(found, place, time.monotonic() - start).replace("`make torture`", "`make torture-cluster`")
-        before = DOCUMENT.read_text() if DOCUMENT.exists() else "# Reliability on a cluster\n"
-        DOCUMENT.write_text(renewed(before, part))
+        prose = DOCUMENT.read_text().partition(BEGIN.replace("`make torture`", "`make torture-cluster`"))[0]
+        DOCUMENT.write_text(f"{prose.rstrip()}\n\n{part}")
     return int(any(one.violations for one in found))
 
 

@@ -325,7 +325,7 @@ class Catalog:
             EngineError: it failed, or the engine makes no backups.
         """
         database = self._find(name)
-        path = self._names.path_for_backup(directory)
+        path = directory if self.is_shared else self._names.path_for_backup(directory)  # a cluster writes none
         try:
             with database as engine:
                 return engine.backup(path)

@@ -22,7 +22,7 @@ from pyelevator.engines.postgresql.changes import Changes
 from pyelevator.engines.postgresql.client import UNAVAILABLE, Client
 from pyelevator.engines.postgresql.connection import Connection
 from pyelevator.engines.postgresql.errors import LostConnection, MissingRelation
-from pyelevator.engines.postgresql.scans import FIRST_FETCH, CursorScan, Rows, declare, iterate
+from pyelevator.engines.postgresql.scans import FIRST_FETCH, CursorScan, Rows, declare, iterate, measure
 from pyelevator.engines.postgresql.snapshots import Snapshot
 from pyelevator.engines.postgresql.tables import Table
 from pyelevator.engines.postgresql.writes import Writer
@@ -34,6 +34,9 @@ _ONE_STATEMENT: Final = 2048
 
 _BEGIN: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
 _COMPACTION_SECONDS: Final = 3600.0
+_MEASURED_ROWS: Final = 1_000_000
+"""Rows for which a measurement has time."""
+
 _MOMENT: Final = b"SELECT pg_current_snapshot()::text::bytea"
 
 
@@ -114,6 +117,13 @@ class PostgreSqlEngine(Engine):
 
     def approximate_size(self) -> int:
         return self._read(lambda table, connection, until: table.size(connection, until))
+
+    def range_size(self, start: bytes | None, stop: bytes | None) -> int:
+        def measure_range(table: Table, connection: Connection, until: float) -> int:
+            sql = measure(table.pairs, Bounds(start, stop, include_stop=False))
+            return int(connection.script(sql, until).get_value(0, 0))
+
+        return self._read(measure_range, self._client.deadline(_MEASURED_ROWS))
 
     def backup(self, path: str) -> None:  # noqa: ARG002
         raise EngineError(

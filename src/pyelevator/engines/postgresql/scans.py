@@ -29,17 +29,27 @@ Fetch = Callable[[int], list[tuple[Any, ...]]]
 
 def declare(name: str, table: str, bounds: Bounds) -> bytes:
     """Return the statement that opens a cursor on a scan; the keys stand in it in hexadecimal."""
+    order = "DESC" if bounds.reverse else "ASC"
+    return (
+        f"DECLARE {name} BINARY NO SCROLL CURSOR FOR SELECT {_COLUMNS[bounds.parts]} FROM {table} "
+        f"WHERE {_conditions(bounds)} ORDER BY key {order}"
+    ).encode()
+
+
+def measure(table: str, bounds: Bounds) -> bytes:
+    """Return the statement that adds up the bytes of the pairs of a range."""
+    size = "coalesce(sum(octet_length(key) + octet_length(value)), 0)"
+    return f"SELECT {size}::bigint FROM {table} WHERE {_conditions(bounds)}".encode()
+
+
+def _conditions(bounds: Bounds) -> str:
     start, stop, include_stop = bounds.interval()
     conditions = ["true"]
     if start is not None:
         conditions.append(f"key >= {_literal(start)}")
     if stop is not None:
         conditions.append(f"key {'<=' if include_stop else '<'} {_literal(stop)}")
-    order = "DESC" if bounds.reverse else "ASC"
-    return (
-        f"DECLARE {name} BINARY NO SCROLL CURSOR FOR SELECT {_COLUMNS[bounds.parts]} FROM {table} "
-        f"WHERE {' AND '.join(conditions)} ORDER BY key {order}"
-    ).encode()
+    return " AND ".join(conditions)
 
 
 def _literal(key: bytes) -> str:

@@ -1,0 +1,283 @@
+"""What operators do with a server on a cluster: figures, sizes, compaction, dumps, backups, its start and its limits."""
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pyelevator import DatabaseError, DatabaseUnavailable, Elevator
+from pyelevator.application import Application
+from pyelevator.commands import DELETE, PUT
+from pyelevator.engines.base import Bounds, EngineError, EngineUnavailable
+from pyelevator.errors import ElevatorError
+from pyelevator.testing.servers import ServerProcess
+from pyelevator.transports import FakeTransport
+from support.postgresql import PostgreSql, free_port
+
+
+@pytest.fixture
+def application(url):
+    application = Application.on_url(url)
+    yield application
+    application.close()
+
+
+@pytest.fixture
+def client(application):
+    with Elevator(transport=FakeTransport(application)) as client:
+        yield client
+
+
+def run_serve(*args, **environment):
+    command = [sys.executable, "-m", "pyelevator", "serve", *args]
+    return subprocess.run(
+        command, env={**os.environ, **environment}, check=False, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_server_process_serves_a_url_and_shows_none_of_it(url):
+    with ServerProcess(engine=url) as server:
+        with Elevator(endpoint=server.url.removeprefix("tcp://")) as client:
+            client.Put("k", "v")
+            assert client.Get("k") == "v"
+        assert "(postgresql)" in server.output
+        assert "127.0.0.1:5" not in server.output.replace(server.url, "")
+    with ServerProcess(engine=url) as server, Elevator(endpoint=server.url.removeprefix("tcp://")) as client:
+        assert client.Get("k") == "v"
+
+
+def test_a_password_on_the_command_line_is_refused_and_not_repeated():
+    done = run_serve("--engine", "postgresql://me:s3cret@db.example/data", "--bind", "tcp://127.0.0.1:0")
+    assert done.returncode != 0
+    assert "PGPASSWORD" in done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_password_in_a_file_or_the_environment_opens_the_cluster(tmp_path):
+    with PostgreSql() as server:
+        server.execute("ALTER ROLE elevator PASSWORD 's3cret'; CREATE SCHEMA elevator AUTHORIZATION elevator")
+        (server.data / "pg_hba.conf").write_text(
+            "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        )
+        server.execute("SELECT pg_reload_conf()")
+        file = tmp_path / "pgpass"
+        file.write_text("*:*:*:*:s3cret\n")
+        file.chmod(0o600)
+        from pyelevator.engines.postgresql import PostgreSqlStorage
+
+        storage = PostgreSqlStorage.from_url(f"{server.url}?passfile={file}")
+        assert not storage.exists("db")
+        storage.close()
+        wrong = PostgreSqlStorage.from_url(f"{server.url}?call_timeout=1")
+        with pytest.raises(EngineUnavailable):
+            wrong.exists("db")
+        wrong.close()
+
+
+def test_settings_of_files_are_refused_with_a_url(tmp_path):
+    done = run_serve("--engine", "postgresql://db.example/data", "--data", str(tmp_path))
+    assert done.returncode == 2
+    assert "the setting data is for databases in files" in done.stderr
+
+
+def test_a_cluster_that_is_not_there_ends_the_start_with_one_line():
+    done = run_serve(
+        "--engine", f"postgresql://127.0.0.1:{free_port()}/data?call_timeout=1", "--bind", "tcp://127.0.0.1:0"
+    )
+    assert done.returncode == 1
+    assert "the database could not be reached in time" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_figures_sizes_and_compaction_of_a_database(client):
+    with client.WriteBatch() as batch:
+        for i in range(1000):
+            batch.Put(f"{i:04}", "v" * 100)
+    (figures,) = client.stats().databases
+    assert figures.name == "default"
+    assert figures.engine.size > 100_000
+    assert client.sizes([("0000", "0500"), (None, None), ("x", None)]) == [52_000, 104_000, 0]
+    client.compact()
+    assert len(client.Range()) == 1000
+
+
+def test_a_backup_of_one_database_is_refused_with_what_to_do(client, tmp_path):
+    with pytest.raises(ElevatorError, match="pg_basebackup"):
+        client.backup("default", str(tmp_path / "backup"))
+    assert not (tmp_path / "backup").exists()
+
+
+def test_256_cursors_take_few_connections(client, application, postgresql):
+    with client.WriteBatch() as batch:
+        for i in range(300):
+            batch.Put(f"{i:04}", "v" * 10_000)
+    iterators = [iter(client.RangeIter(consistent=True)) for _ in range(256)]
+    assert [next(iterator)[0] for iterator in iterators] == ["0000"] * 256
+    assert int(postgresql.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'elevator'")) < 40
+    client.Put("0299", "new")
+    for iterator in iterators[:5]:
+        assert [key for key, _ in iterator] == [f"{i:04}" for i in range(1, 300)]
+
+
+def test_too_many_moments_are_refused_and_the_database_goes_on(url, open_storage):
+    storage = open_storage(f"{url}&snapshot_pool_size=3")
+    engine = storage.open("db", {})
+    snapshots = []
+    for i in range(3):
+        engine.write([(PUT, b"k", b"%d" % i)])
+        snapshots.append(engine.snapshot())
+    engine.write([(PUT, b"k", b"3")])
+    with pytest.raises(EngineUnavailable, match="too many snapshots of different moments"):
+        engine.snapshot()
+    assert engine.get(b"k") == b"3"
+    assert [snapshot.get(b"k") for snapshot in snapshots] == [b"0", b"1", b"2"]
+    snapshots.pop().close()
+    with engine.snapshot() as snapshot:
+        assert snapshot.get(b"k") == b"3"
+
+
+def test_a_closed_snapshot_holds_nothing_up(url, open_storage, postgresql):
+    engine = open_storage(url).open("db", {})
+    engine.snapshot().close()
+    engine.get(b"k")
+    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'elevator' AND backend_xmin IS NOT NULL"
+    while postgresql.execute(query) != "0":
+        pass
+
+
+def test_opposite_batches_of_many_connections_never_deadlock(url, open_storage):
+    engines = [open_storage(url).open("db", {}) for _ in range(2)]
+    keys = [b"%02d" % i for i in range(20)]
+    stopping = threading.Event()
+
+    def write(number):
+        ordered = keys if number % 2 else keys[::-1]
+        done = 0
+        while not stopping.is_set():
+            engines[number % 2].write([(DELETE, ordered[0]), *[(PUT, key, b"%d" % number) for key in ordered[1:]]])
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(write, number) for number in range(8)]
+        stopping.wait(3)
+        stopping.set()
+        assert all(future.result() > 0 for future in futures)
+    assert len(set(engines[0].multi_get(keys[1:-1]))) == 1
+
+
+@pytest.mark.parametrize("read", ["multi_get", "scan", "snapshot"])
+def test_no_read_sees_a_part_of_a_batch(url, open_storage, read):
+    writer, reader = (open_storage(url).open("db", {}) for _ in range(2))
+    keys = [b"%d" % i for i in range(8)]
+
+    def look():
+        if read == "multi_get":
+            return reader.multi_get(keys)
+        if read == "scan":
+            return [value for _, value in reader.scan(Bounds())]
+        with reader.snapshot() as snapshot:
+            return [snapshot.get(key) for key in keys]
+
+    def write():
+        for i in range(300):
+            writer.write([(PUT, key, b"%d" % i) for key in keys])
+
+    with ThreadPoolExecutor(1) as pool:
+        writing, seen = pool.submit(write), 0
+        while not writing.done():
+            assert len(set(look())) <= 1
+            seen += 1
+        writing.result()
+    assert seen > 10
+
+
+def test_when_all_connections_are_taken_the_error_says_so(postgresql, url, open_storage):
+    storage = open_storage(f"{url}&call_timeout=1")
+    engine = storage.open("db", {})
+    engine.write([(PUT, b"k", b"v")])
+    storage.client.pool._drop_idle()
+    postgresql.execute("ALTER ROLE elevator CONNECTION LIMIT 0")
+    try:
+        with pytest.raises(EngineUnavailable, match="could not be reached in time; nothing was done"):
+            engine.get(b"k")
+    finally:
+        postgresql.execute("ALTER ROLE elevator CONNECTION LIMIT -1")
+    assert engine.get(b"k") == b"v"
+
+
+def test_a_newer_schema_is_refused_and_an_older_one_is_brought_up(url, open_storage, postgresql):
+    from pyelevator.engines.postgresql import schema
+
+    storage = open_storage(url)
+    assert not storage.exists("db")
+    name = storage.client.settings.schema
+    newer = (*schema.MIGRATIONS, "CREATE TABLE {schema}.added (x integer)")
+    with storage.client.pool.connection("test", storage.client.deadline()) as connection:
+        schema.migrate(connection, name, storage.client.deadline(), newer)
+    assert postgresql.execute(f"SELECT schema FROM {name}.version") == "2"
+    with pytest.raises(
+        EngineError, match=f"the cluster's schema {name} has version 2, and this release knows 1; upgrade"
+    ):
+        open_storage(url).exists("db")
+
+
+def test_a_role_without_a_schema_is_told_what_to_do(postgresql, open_storage):
+    with pytest.raises(EngineError, match=r"lacks a privilege; see docs/howto/distributed.md"):
+        open_storage(f"{postgresql.url}?schema=nowhere").exists("db")
+
+
+def fill(engine):
+    for i in range(40):
+        engine.write([(PUT, b"%d" % i, os.urandom(4 << 20))])
+
+
+def test_a_full_disk_is_an_error_with_a_name(tmp_path, open_storage):
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    from pyelevator.engines.base import EngineFileError
+
+    with PostgreSql() as server:
+        place = server.directory / "small"
+        place.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m,mode=777", "tmpfs", place], check=False).returncode:
+            pytest.skip("mounting is not allowed here")
+        try:
+            os.chown(place, 65534, 65534)
+            server.execute(f"CREATE TABLESPACE small LOCATION '{place}'")
+            server.execute(
+                "GRANT CREATE ON TABLESPACE small TO elevator; ALTER ROLE elevator SET default_tablespace = small"
+            )
+            engine = open_storage(server.new_url(call_timeout=10)).open("db", {})
+            engine.write([(PUT, b"k", b"v")])
+            with pytest.raises(EngineFileError, match="the database's disk is full; nothing was written"):
+                fill(engine)
+            assert engine.get(b"k") == b"v"
+            server.execute("SELECT 1")
+        finally:
+            server.stop()
+            subprocess.run(["umount", place], check=False)
+
+
+def test_vacuum_full_holds_up_its_own_database_only(application, postgresql):
+    import psycopg
+
+    storage = application.catalog._storage
+    with Elevator(transport=FakeTransport(application)) as client:
+        client.createdb("other")
+        client.Put("k", "v")
+        table = storage.databases.find(application.catalog._index.by_name["default"].entry.path).pairs
+        with psycopg.connect(f"host=127.0.0.1 port={postgresql.port} user=postgres dbname=postgres") as foreign:
+            foreign.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")  # what VACUUM FULL holds while it works
+            with pytest.raises((DatabaseError, DatabaseUnavailable)):
+                client.Get("k")
+            client.connect("other")
+            client.Put("k", "v")
+            assert client.Get("k") == "v"
+            foreign.rollback()
+        postgresql.execute(f"VACUUM FULL {table}")
+        client.connect("default")
+        assert client.Get("k") == "v"
