@@ -54,6 +54,7 @@ from pyelevator.commands import (
     Sizes,
     Slice,
     SlowLog,
+    Snapshot,
     Stats,
     Unknown,
     make_check,
@@ -99,6 +100,7 @@ SAMPLES = [
     Sizes(["a", ("b", None)]),
     Progress(),
     SlowLog(5),
+    Snapshot(["u"]),
 ]
 BY_VERB = pytest.mark.parametrize("command", SAMPLES, ids=lambda command: command.verb)
 
@@ -135,13 +137,13 @@ def test_a_command_is_frozen_and_equal_by_value(command):
         (
             "idempotent",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING", "DBCONNECT", "DBLIST"}
-            | {"COUNT", "PIPELINE", "STATS", "SIZES", "PROGRESS", "SLOWLOG"},
+            | {"COUNT", "PIPELINE", "STATS", "SIZES", "PROGRESS", "SLOWLOG", "SNAPSHOT"},
         ),
         (
             "needs_uid",
             {"GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "CONDITIONALBATCH"}
             | {"INCREMENT", "GETANDDELETE", "COUNT", "DELETERANGE"}
-            | {"DBCREATE", "DBDROP", "DBLIST", "DBREPAIR", "PIPELINE", "COMPACT", "SIZES"},
+            | {"DBCREATE", "DBDROP", "DBLIST", "DBREPAIR", "PIPELINE", "COMPACT", "SIZES", "SNAPSHOT"},
         ),
     ],
 )
@@ -313,6 +315,8 @@ WRONG = [
     (Sizes, [[("a", 1)]], r"ranges\[0\]\[1\] must be str or bytes, not int"),
     (Sizes, [[("a",)]], r"ranges\[0\] must be a prefix, or \(start, stop\), not 1 elements"),
     (SlowLog, ["5"], "limit must be int, not str"),
+    *[(Snapshot, [bad], "uids must be a list or a tuple, not") for bad in ("u", 1, None)],
+    (Snapshot, [["u", 1]], r"uids\[1\] must be str or bytes, not int"),
     (Unknown, [1], "name must be str or bytes, not int"),
 ]
 

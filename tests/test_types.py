@@ -35,6 +35,12 @@ REVEALED = {
     "next(Elevator().RangeIter())": "list[str]",
     "next(iter(Elevator().RangeIter(include_value=False, consistent=True)))": "str",
     "Elevator().listdb()": "list[str]",
+    "Elevator().prefix('p').Get('k')": "str",
+    "Elevator(encoding=None).prefix('p')": "Elevator[bytes]",
+    "Elevator(encoding=None).snapshot().Range()": "list[list[bytes]]",
+    "Elevator().snapshot('orders')": "Snapshot[str]",
+    "Elevator().snapshot('orders').database('orders').RangeIter(include_value=False)": "RangeIter[str]",
+    "AsyncElevator(encoding=None).snapshot()": "AsyncSnapshot[bytes]",
     "Elevator().Exists('k')": "bool",
     "WriteBatch()": "WriteBatch[str]",
     "Elevator(encoding=None).WriteBatch()": "WriteBatch[bytes]",
@@ -59,6 +65,7 @@ for args, item in RANGES.items():
     }
 AWAITED = {
     "await AsyncElevator().Get('k')": "str",
+    "await AsyncElevator().snapshot()": "AsyncSnapshot[str]",
     "await AsyncElevator(encoding=None).Get('k')": "bytes",
     f"await AsyncElevator().Range({EITHER})": "list[list[str]] | list[str]",
     **{

@@ -49,8 +49,8 @@ from pyelevator.legacy import install
 
 if TYPE_CHECKING:
     from pyelevator.arguments import MISSING, PRESENT
-    from pyelevator.client import Elevator, RangeIter, WriteBatch
-    from pyelevator.client.aio import AsyncElevator, AsyncRangeIter, AsyncWriteBatch
+    from pyelevator.client import Elevator, RangeIter, Snapshot, WriteBatch
+    from pyelevator.client.aio import AsyncElevator, AsyncRangeIter, AsyncSnapshot, AsyncWriteBatch
     from pyelevator.commands import RepairReport
     from pyelevator.interceptors import Retry
     from pyelevator.transports import Curve
@@ -63,6 +63,7 @@ __all__ = [
     "ArgumentTypeError",
     "AsyncElevator",
     "AsyncRangeIter",
+    "AsyncSnapshot",
     "AsyncWriteBatch",
     "AuthenticationFailed",
     "BadRequest",
@@ -94,6 +95,7 @@ __all__ = [
     "ServerOSError",
     "ServerRuntimeError",
     "SignalError",
+    "Snapshot",
     "TransportError",
     "UnknownCommand",
     "UsageError",
@@ -111,9 +113,11 @@ _HOMES = {
     "PRESENT": "pyelevator.arguments",
     "Elevator": "pyelevator.client",
     "RangeIter": "pyelevator.client",
+    "Snapshot": "pyelevator.client",
     "WriteBatch": "pyelevator.client",
     "AsyncElevator": "pyelevator.client.aio",
     "AsyncRangeIter": "pyelevator.client.aio",
+    "AsyncSnapshot": "pyelevator.client.aio",
     "AsyncWriteBatch": "pyelevator.client.aio",
     "RepairReport": "pyelevator.commands",
     "Curve": "pyelevator.transports",

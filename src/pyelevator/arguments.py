@@ -199,6 +199,13 @@ def sync(value: bool) -> bool:
     return _flag(value, "sync")
 
 
+def uids(values: Iterable[Data]) -> tuple[str, ...]:
+    """Convert the uids of databases, in a list or a tuple."""
+    if not isinstance(values, (list, tuple)):
+        raise ArgumentTypeError(f"uids must be a list or a tuple, not {kind_of(values)}")
+    return tuple([to_text(uid, f"uids[{i}]") for i, uid in enumerate(values)])
+
+
 def create(value: bool) -> bool:
     """Check whether a database is created if it is missing."""
     return _flag(value, "create")

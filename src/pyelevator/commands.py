@@ -546,6 +546,28 @@ def _show_key(key: bytes) -> str:
 
 
 @command
+class Snapshot(_NoResult):
+    """Keep a snapshot of the connected database, and of others at the same moment, that further requests read from.
+
+    The answer says the ``cursor`` of the snapshot. A request with the uid ``UID@CURSOR`` reads what the database with
+    that uid was at the moment; one that writes is refused. The cursor is given back as that of a :class:`Slice` is. A
+    server with the feature ``snapshots`` knows it.
+
+    Attributes:
+        feature: what a server calls it that knows snapshots.
+        uids: of the other databases.
+        cursor: True, so that a proxy sees that a cursor is asked for.
+    """
+
+    verb = "SNAPSHOT"
+    feature: ClassVar[str] = "snapshots"
+    access = Access.READ
+    meta_fields = ("cursor",)
+    uids: tuple[str, ...] = field(default=(), converter=arguments.uids)
+    cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)
+
+
+@command
 class Ping(Command[bytes]):
     """Asks the server for a sign of life; the answer is ``PONG``."""
 
@@ -937,6 +959,7 @@ COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
     "SIZES": Sizes,
     "PROGRESS": Progress,
     "SLOWLOG": SlowLog,
+    "SNAPSHOT": Snapshot,
 }
 """Verb -> class."""
 
@@ -990,6 +1013,7 @@ __all__ = [
     "Sizes",
     "Slice",
     "SlowLog",
+    "Snapshot",
     "Stats",
     "Unknown",
     "make_check",

@@ -16,6 +16,28 @@ R = TypeVar("R")
 _new: Final = object.__new__
 
 
+_AT: Final = "@"
+
+
+def snapshot_uid(uid: str, cursor: bytes) -> str:
+    """Return the uid that addresses a database as it was at the moment of a snapshot.
+
+    >>> snapshot_uid("6c66e7d0", b"0f")
+    '6c66e7d0@0f'
+    """
+    return f"{uid}{_AT}{cursor.decode('utf-8', 'surrogateescape')}"
+
+
+def split_uid(uid: str | None) -> tuple[str | None, bytes | None]:
+    """Return the uid of the database that a request is about, and the cursor of the snapshot that it is addressed to.
+
+    >>> split_uid("6c66e7d0@0f"), split_uid("6c66e7d0"), split_uid(None)
+    (('6c66e7d0', b'0f'), ('6c66e7d0', None), (None, None))
+    """
+    base, at, cursor = (uid or "").rpartition(_AT)
+    return (base, cursor.encode("utf-8", "surrogateescape")) if at else (uid, None)
+
+
 class Status(enum.IntEnum):
     """``status`` of a reply, the same numbers in both dialects."""
 

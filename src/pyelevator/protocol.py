@@ -15,7 +15,7 @@ from attrs import evolve
 from pyelevator._attrs import hot_value
 from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
 from pyelevator.codec.weight import LIGHT
-from pyelevator.commands import Ping, Pipeline, Range, Slice
+from pyelevator.commands import Ping, Pipeline, Range, Slice, Snapshot
 from pyelevator.errors import ErrorCode, MalformedMessage, MessageTooLarge, ProtocolError
 from pyelevator.messages import Request, Response
 
@@ -254,7 +254,7 @@ class IncomingRequest:
         return evolve(response, max_message=min(own, own if response.max_message is None else response.max_message))
 
 
-_KEPT: Final = frozenset({Range, Slice, Pipeline})
+_KEPT: Final = frozenset({Range, Slice, Pipeline, Snapshot})
 """The commands for which something may be kept until the next request over the same connection."""
 
 

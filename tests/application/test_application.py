@@ -37,6 +37,7 @@ from pyelevator.commands import (
     Sizes,
     Slice,
     SlowLog,
+    Snapshot,
     Stats,
     Unknown,
 )
@@ -167,6 +168,7 @@ def test_dbconnect_returns_the_uid_and_the_features(application):
             "repair",
             "bin",
             "pipeline",
+            "snapshots",
             "stats",
             "slowlog",
             "conditionalbatch",
@@ -226,6 +228,7 @@ def test_every_command_has_a_handler(application):
         "DBLIST": DbList(), "DBREPAIR": DbRepair(), "PIPELINE": Pipeline([Get("k")]), "STATS": Stats(),
         "BACKUP": Backup("x", "/x"), "COMPACT": Compact(), "SIZES": Sizes([]), "PROGRESS": Progress(),
         "SLOWLOG": SlowLog(),
+        "SNAPSHOT": Snapshot(),
     }  # fmt: skip
     assert examples.keys() == COMMANDS.keys()
     for command in examples.values():

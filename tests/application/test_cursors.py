@@ -248,12 +248,12 @@ class Watched:
 def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
     clock, snapshot, engine = Clock(), Watched(), object()
     cursors = Cursors(1, 60, 300, clock)
-    cursor = cursors.add(snapshot, engine, ANN).id
+    cursor = cursors.add({engine: snapshot}, ANN).id
     clock.now += 1
 
     def read():
         with cursors.reading(cursor, engine, ANN) as found:
-            found.snapshot.scan()
+            found.views[engine].scan()
 
     def expire():
         clock.now += 301
@@ -265,7 +265,7 @@ def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
         endings = {
             "close": lambda: cursors.close(cursor, engine, ANN),
             "expire": expire,
-            "evict": lambda: cursors.add(Watched(), engine, Request(Slice(), peer="bob")),
+            "evict": lambda: cursors.add({engine: Watched()}, Request(Slice(), peer="bob")),
         }
         endings[ending]()
         assert not snapshot.closed
@@ -279,7 +279,7 @@ def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
 def test_a_cursor_that_is_in_use_does_not_expire_for_want_of_use():
     clock, engine = Clock(), object()
     cursors = Cursors(1, 60, 300, clock)
-    cursor = cursors.add(Watched(), engine, ANN).id
+    cursor = cursors.add({engine: Watched()}, ANN).id
     with cursors.reading(cursor, engine, ANN):
         clock.now += 200
         cursors.expire()

@@ -40,6 +40,7 @@ from pyelevator.commands import (
     Sizes,
     Slice,
     SlowLog,
+    Snapshot,
     Stats,
     Unknown,
 )
@@ -173,6 +174,7 @@ ERRORS = {
     "sizes": (lambda E: E.sizes(["a"]), ValueError, "this server does not know SIZES"),
     "progress": (lambda E: E.progress(), ElevatorError, "this server does not know PROGRESS|no PROGRESS"),
     "slowlog": (lambda E: E.slowlog(), ElevatorError, "this server does not know SLOWLOG|no SLOWLOG"),
+    "snapshot": (lambda E: E.snapshot().__enter__(), ElevatorError, "does not know SNAPSHOT; nothing was sent"),
     "sync": (lambda E: E.Put("k", "v", sync=True), ValueError, "sync"),
 }
 
@@ -259,6 +261,7 @@ SOUND = {
     "SIZES": Sizes(["a"]),
     "PROGRESS": Progress(),
     "SLOWLOG": SlowLog(),
+    "SNAPSHOT": Snapshot(),
     "PIPELINE": Pipeline([Get("a"), Exists("b")]),
 }
 

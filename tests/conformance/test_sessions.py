@@ -17,6 +17,7 @@ from pyelevator.testing.sessions import (
     StatsConformance,
     TasksConformance,
 )
+from pyelevator.testing.snapshots import SnapshotConformance
 from pyelevator.testing.updates import UpdateConformance, refuses_updates
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
 from support.old_servers import KINDS, OldServer
@@ -72,6 +73,7 @@ class TestClassic(
     ClassicConformance,
     ReverseConformance,
     CursorConformance,
+    SnapshotConformance,
     StatsConformance,
     UpdateConformance,
     TasksConformance,
@@ -98,7 +100,9 @@ class _Views:
         return view if kind is Elevator else view.WriteBatch()
 
 
-class TestViews(_Views, SessionConformance, ClassicConformance, ReverseConformance, CursorConformance):
+class TestViews(
+    _Views, SessionConformance, ClassicConformance, ReverseConformance, CursorConformance, UpdateConformance
+):
     inner = "\u00ea"
 
 

@@ -10,7 +10,7 @@ import warnings
 import pytest
 import uvloop
 
-from pyelevator import AsyncElevator, AsyncWriteBatch, Elevator, RequestTimeout, WriteBatch
+from pyelevator import AsyncElevator, AsyncSnapshot, AsyncWriteBatch, Elevator, RequestTimeout, Snapshot, WriteBatch
 from pyelevator.application import Application
 from pyelevator.legacy import OLD_ATTRIBUTES
 from pyelevator.testing.portals import Portal
@@ -71,7 +71,7 @@ def transport(request, tmp_path):
 # Names, arguments, docstrings
 
 
-PAIRS = [(Elevator, AsyncElevator), (WriteBatch, AsyncWriteBatch)]
+PAIRS = [(Elevator, AsyncElevator), (WriteBatch, AsyncWriteBatch), (Snapshot, AsyncSnapshot)]
 
 
 def public(kind):
@@ -106,7 +106,11 @@ def arguments(method):
 
 @pytest.mark.parametrize(("sync", "later"), PAIRS)
 def test_what_asks_the_server_is_awaited(sync, later):
-    at_once = {"Put", "Delete", "Clear"} if sync is WriteBatch else {"RangeIter", "WriteBatch", "pipeline", "prefix"}
+    at_once = (
+        {"Put", "Delete", "Check", "Clear"}
+        if sync is WriteBatch
+        else {"RangeIter", "WriteBatch", "pipeline", "prefix", "snapshot", "database"}
+    )
     methods = {name for name in public(later) if inspect.isfunction(getattr(later, name))}
     assert {name for name in methods if not inspect.iscoroutinefunction(getattr(later, name))} <= at_once
 

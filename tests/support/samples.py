@@ -32,6 +32,7 @@ from pyelevator.commands import (
     Sizes,
     Slice,
     SlowLog,
+    Snapshot,
     Stats,
 )
 
@@ -65,6 +66,7 @@ SAMPLES = {
     "SIZES": (Access.READ, Sizes(["a"])),
     "PROGRESS": (Access.ADMIN, Progress()),
     "SLOWLOG": (Access.ADMIN, SlowLog(5)),
+    "SNAPSHOT": (Access.READ, Snapshot()),
 }
 """Verb -> the access it needs, and a command about app-1 (or app-2, which does not exist yet)."""
 

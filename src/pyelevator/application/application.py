@@ -14,6 +14,7 @@ from pyelevator.application.handlers.groups import ONE_BY_ONE, read_together, wr
 from pyelevator.application.handlers.monitoring import server_stats
 from pyelevator.application.policy import Policy
 from pyelevator.application.slow_log import Exchange
+from pyelevator.application.snapshots import SnapshotDatabase
 from pyelevator.engines.base import EngineError, EngineUnavailable
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.engines.urls import open_storage
@@ -43,6 +44,7 @@ class Application:
     def __init__(self, catalog: Catalog, policy: Policy | None = None, clock: Callable[[], float] = monotonic) -> None:
         self._serve(catalog, Context.of(policy or Policy(), catalog.is_named_by_path, clock))
         catalog.on_close(self.cursors.close_engine)
+        catalog.open_snapshot = lambda database, cursor: SnapshotDatabase(database, self.cursors, cursor)
 
     def _serve(self, catalog: Catalog, context: Context) -> None:
         self.catalog, self._context = catalog, context

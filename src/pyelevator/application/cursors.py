@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from secrets import token_hex
 from time import monotonic
@@ -17,11 +17,11 @@ from pyelevator.messages import Request
 
 @define(eq=False)
 class Cursor:
-    """One kept snapshot.
+    """One kept snapshot, of one database or of several at the same moment.
 
     Attributes:
         id: a random one, which cannot be guessed.
-        engine: of the snapshot. A database that was closed and opened again has another one.
+        views: what is read, by the engines. A database that was closed and opened again has another one.
         peer: the client that may read from it, if that is known.
         holder: the client that it counts for, see ``Request.holder``.
         connection: the last one that used it.
@@ -33,8 +33,7 @@ class Cursor:
     """
 
     id: bytes
-    snapshot: ReadView
-    engine: Engine
+    views: Mapping[Engine, ReadView]
     peer: str | None
     holder: Any
     connection: bytes | None
@@ -81,32 +80,31 @@ class Cursors:
     def __len__(self) -> int:
         return len(self._cursors)
 
-    def add(self, snapshot: ReadView, engine: Engine, request: Request[Any]) -> Cursor:
+    def add(self, views: Mapping[Engine, ReadView], request: Request[Any]) -> Cursor:
         """Keep a snapshot.
 
         Args:
-            snapshot: is closed with the cursor.
-            engine: of the snapshot.
+            views: of its engines; they are closed with the cursor.
             request: says which client may use it.
 
         Raises:
-            ServerRuntimeError: there are too many; the caller still has to close the snapshot.
+            ServerRuntimeError: there are too many; the caller still has to close the views.
         """
         with self._lock:
             if self._is_full():
                 self._evict(request.holder)
-            return self._add(snapshot, engine, request)
+            return self._add(views, request)
 
-    def add_if_room(self, snapshot: ReadView, engine: Engine, request: Request[Any]) -> Cursor | None:
+    def add_if_room(self, views: Mapping[Engine, ReadView], request: Request[Any]) -> Cursor | None:
         """Keep a snapshot that may be evicted, because its client can continue without it.
 
         Returns:
-            None if there is no room; the caller still has to close the snapshot.
+            None if there is no room; the caller still has to close the views.
         """
         with self._lock:
             if self._is_full() and not self._end_one([one for one in self._cursors.values() if one.is_disconnected]):
                 return None
-            cursor = self._add(snapshot, engine, request)
+            cursor = self._add(views, request)
             cursor.is_evictable = True
             return cursor
 
@@ -114,10 +112,10 @@ class Cursors:
         self._expire(self._clock())
         return len(self._cursors) >= self._max_count
 
-    def _add(self, snapshot: ReadView, engine: Engine, request: Request[Any]) -> Cursor:
+    def _add(self, views: Mapping[Engine, ReadView], request: Request[Any]) -> Cursor:
         now = self._clock()
         owned = request.peer, request.holder, request.connection
-        cursor = Cursor(token_hex(16).encode(), snapshot, engine, *owned, now, now)
+        cursor = Cursor(token_hex(16).encode(), views, *owned, now, now)
         cursor.is_disconnected = request.connection in self._ended
         self._cursors[cursor.id] = cursor
         return cursor
@@ -138,22 +136,45 @@ class Cursors:
             self._expire(self._clock())
             cursor = self._find(id, engine, request)
             if cursor is None:
-                raise CursorExpired(
-                    f"{CursorExpired.MESSAGE_PREFIX}it was not used for {self._max_idle:g} s, or is older than "
-                    f"{self._max_age:g} s, or its database was closed or the server restarted meanwhile; "
-                    "begin the iteration anew"
-                )
+                raise self._expired("begin the iteration anew")
             cursor.users += 1
             cursor.holder, cursor.connection = request.holder, request.connection
             cursor.is_disconnected = request.connection in self._ended
         try:
             yield cursor
         finally:
-            with self._lock:
-                cursor.users -= 1
-                cursor.used_at = self._clock()
-                if not cursor.users and cursor.id not in self._cursors:
-                    cursor.snapshot.close()
+            self.end_use(cursor)
+
+    def begin_use(self, id: bytes, engine: Engine) -> Cursor:
+        """Return a cursor of a client that may read the database, and keep it open until ``end_use``.
+
+        A use shows that the client lives, whatever became of the connection over which it opened the cursor.
+
+        Raises:
+            CursorExpired: there is none with that id, or none of this engine.
+        """
+        with self._lock:
+            self._expire(self._clock())
+            cursor = self._cursors.get(id)
+            if cursor is None or engine not in cursor.views:
+                raise self._expired("take another snapshot")
+            cursor.users += 1
+            cursor.is_disconnected = False
+            return cursor
+
+    def end_use(self, cursor: Cursor) -> None:
+        """End a use of a cursor."""
+        with self._lock:
+            cursor.users -= 1
+            cursor.used_at = self._clock()
+            if not cursor.users and cursor.id not in self._cursors:
+                _close_views(cursor)
+
+    def _expired(self, advice: str) -> CursorExpired:
+        return CursorExpired(
+            f"{CursorExpired.MESSAGE_PREFIX}it was not used for {self._max_idle:g} s, or is older than "
+            f"{self._max_age:g} s, or its database was closed or the server restarted meanwhile; {advice}"
+        )
 
     def close(self, id: bytes, engine: Engine, request: Request[Any]) -> None:
         """Close a cursor; it is no error if there is none."""
@@ -178,7 +199,7 @@ class Cursors:
     def close_engine(self, engine: Engine) -> None:
         """Close the cursors of an engine that is about to close, and that no request reads any more."""
         with self._lock:
-            for cursor in [cursor for cursor in self._cursors.values() if cursor.engine is engine]:
+            for cursor in [cursor for cursor in self._cursors.values() if engine in cursor.views]:
                 self._end(cursor)
 
     def expire(self) -> None:
@@ -188,7 +209,7 @@ class Cursors:
 
     def _find(self, id: bytes, engine: Engine, request: Request[Any]) -> Cursor | None:
         cursor = self._cursors.get(id)
-        return cursor if cursor is not None and cursor.engine is engine and cursor.peer == request.peer else None
+        return cursor if cursor is not None and engine in cursor.views and cursor.peer == request.peer else None
 
     def _expire(self, now: float) -> None:
         for cursor in list(self._cursors.values()):
@@ -201,7 +222,7 @@ class Cursors:
         """Remove the cursor, with the lock held; the last request that reads from it closes the snapshot."""
         del self._cursors[cursor.id]
         if not cursor.users:
-            cursor.snapshot.close()
+            _close_views(cursor)
 
     def _evict(self, holder: Any) -> None:
         cursors = list(self._cursors.values())
@@ -230,3 +251,8 @@ class Cursors:
         if cursors:
             self._end(min(cursors, key=lambda one: (one.users > 0, one.used_at)))
         return bool(cursors)
+
+
+def _close_views(cursor: Cursor) -> None:
+    for view in cursor.views.values():
+        view.close()

@@ -49,6 +49,7 @@ class Authorizer:
         request: Request[Any],
         permissions: Permissions,
         found: LocatedName | str | None,
+        name_of: Callable[[str], str | None],
         directories: Mapping[str, LocatedName] = _NO_DIRECTORIES,
     ) -> Request[Any]:
         """Check a request and return it, addressed to the database that was found.
@@ -59,12 +60,15 @@ class Authorizer:
             found: the database it is about. For a command that names a database, what the name stands for; for the
                 others the name behind the uid, or None if the uid is unknown.
             directories: what the paths stand for in which the command writes, by its fields.
+            name_of: returns the name behind a further uid that the command is about, or None if it is unknown.
 
         Raises:
             PermissionDenied: the client may not do that.
             ServerError: the request cannot be executed, for a reason that the client may know.
         """
         command: Any = request.command
+        for uid in getattr(command, "uids", ()):
+            self.check(evolve(request, uid=uid, command=evolve(command, uids=())), permissions, name_of(uid), name_of)
         if isinstance(command, Unknown) and permissions.on_all < Access.ADMIN:
             raise UnknownCommand(f"Command {command.verb} not handled")
         if command.access is Access.NONE:

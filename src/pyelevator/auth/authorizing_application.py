@@ -73,7 +73,8 @@ class AuthorizingApplication(ApplicationWrapper):
         except PermissionDenied as error:
             return refusal_response(error, request)
         try:
-            checked = self._authorizer.check(request, permissions, self._find(request), self._directories(request))
+            found, directories = self._find(request), self._directories(request)
+            checked = self._authorizer.check(request, permissions, found, self.catalog.name_of, directories)
         except ServerError as error:
             is_split = isinstance(error, PermissionDenied) and isinstance(request.command, Pipeline)
             return split(request) if is_split else refusal_response(error, request)

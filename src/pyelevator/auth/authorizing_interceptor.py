@@ -14,7 +14,7 @@ from pyelevator.auth.permissions import Permissions
 from pyelevator.commands import DbConnect, DbList, Pipeline
 from pyelevator.errors import CursorExpired, DatabaseError, PermissionDenied, ServerError
 from pyelevator.flows import Flow, Forward, collect_responses
-from pyelevator.messages import Request, Response
+from pyelevator.messages import Request, Response, snapshot_uid, split_uid
 
 _MAX_UIDS: Final = 1 << 16
 """The number of uids whose database names are remembered."""
@@ -46,7 +46,8 @@ class AuthorizingInterceptor:
             return (yield from self._forward_each(request, forward))
         try:
             found = yield from self._names.find(request, forward)
-            checked = self._authorizer.check(request, permissions, found, _directories(request.command))
+            directories = _directories(request.command)
+            checked = self._authorizer.check(request, permissions, found, self._names.find_uid, directories)
             checked = self._cursors.verify(checked)
             _check_name(checked.command)
         except ServerError as error:
@@ -67,7 +68,8 @@ class AuthorizingInterceptor:
             return None
         try:
             found, directories = self._names.find_cached(outline), _directories(outline.command)
-            self._authorizer.check(outline, self._authorizer.permissions_of(outline), found, directories)
+            permissions = self._authorizer.permissions_of(outline)
+            self._authorizer.check(outline, permissions, found, self._names.find_uid, directories)
         except ServerError as error:
             return refusal_response(error, outline)
         return None
@@ -123,8 +125,12 @@ class _NameCache:
         """Find the same without asking the server, for a request that names no path."""
         command: Any = request.command
         if not command.names_database:
-            return self._by_uid.get(request.uid or "")
+            return self.find_uid(request.uid)
         return LocatedName(command.name, None, is_registered=False, permission_names=(normalize_name(command.name),))
+
+    def find_uid(self, uid: str | None) -> str | None:
+        """Return the name behind a uid, which may be that of a snapshot; None if it is unknown."""
+        return self._by_uid.get(split_uid(uid)[0] or "")
 
     def _find_path(self, path: str, forward: Forward) -> Flow[LocatedName]:
         """Find the database at a path. It may be registered under another name; equal uids show that."""
@@ -185,15 +191,21 @@ class _CursorSigner:
             CursorExpired: the cursor is invalid, or belongs to another client.
         """
         command: Any = request.command
+        uid, of_snapshot = split_uid(request.uid)
+        if uid is not None and of_snapshot is not None:
+            request = evolve(request, uid=snapshot_uid(uid, self._unsigned(request, of_snapshot)))
         signed = getattr(command, "cursor", None)
         if not isinstance(signed, bytes):
             return request
+        return evolve(request, command=evolve(command, cursor=self._unsigned(request, signed)))
+
+    def _unsigned(self, request: Request[Any], signed: bytes) -> bytes:
         cursor, signature = signed[:-_SIGNATURE_BYTES], signed[-_SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._signature(request, cursor)):
             raise CursorExpired(
                 f"{CursorExpired.MESSAGE_PREFIX}it was opened by another client, or before the proxy was restarted"
             )
-        return evolve(request, command=evolve(command, cursor=cursor))
+        return cursor
 
     def _signature(self, request: Request[Any], cursor: bytes) -> bytes:
         signed = f"{request.peer}\n".encode() + cursor

@@ -162,6 +162,7 @@ class BaseClient(Generic[T]):
 
     def _target(self, db_name: str | None, create: bool | None) -> tuple[str, bool]:
         """Return the name of the database to connect to, and whether it is created if it is missing."""
+        self._handle.check_may_connect()
         if create is not None:
             arguments.create(create)
         if db_name is None:

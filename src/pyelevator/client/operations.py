@@ -1,15 +1,16 @@
 """Operations: what each method does, as a flow; the sync and the async client run the same ones."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from attrs import Factory, define, evolve
+from attrs import Factory, define, evolve, fields
 
 from pyelevator.client.paging import RangePager, ScanPager
 from pyelevator.codec import Codec, UnsupportedByDialect
 from pyelevator.commands import (
+    Access,
     Command,
     DbConnect,
     DbCreate,
@@ -22,11 +23,20 @@ from pyelevator.commands import (
     Range,
     RepairReport,
     Slice,
+    Snapshot,
 )
 from pyelevator.compat import FlatServer, adapt
-from pyelevator.errors import ArgumentTypeError, DatabaseError, ElevatorError, ErrorCode, MessageTooLarge, UsageError
+from pyelevator.errors import (
+    ArgumentTypeError,
+    DatabaseError,
+    ElevatorError,
+    ErrorCode,
+    MalformedMessage,
+    MessageTooLarge,
+    UsageError,
+)
 from pyelevator.flows import Flow, send
-from pyelevator.messages import Request, Response
+from pyelevator.messages import Request, Response, snapshot_uid
 
 R = TypeVar("R")
 P = TypeVar("P", ScanPager, RangePager)
@@ -112,10 +122,42 @@ class DatabaseHandle:
         if self.uid is None:
             raise UsageError("not connected to a database; call connect() first")
 
+    def check_may_connect(self) -> None:
+        """Refuse to become the handle of another database, if it is that of one for good."""
+
     def is_lost_by(self, response: Response, uid: str | None) -> bool:
         """Return whether the server no longer knows the uid; nothing was executed then."""
         lost = response.code is ErrorCode.RUNTIME and response.message == f"Database {uid} doesn't exist"
         return lost and self.name is not None
+
+
+@define
+class SnapshotHandle(DatabaseHandle):
+    """A database at the moment of a snapshot; its uid is None before the snapshot is taken and after it is closed.
+
+    Attributes:
+        database_uid: of the database itself.
+        cursor: under which the server keeps the snapshot; None if it need not be given back.
+    """
+
+    database_uid: str | None = None
+    cursor: bytes | None = None
+
+    def uid_for(self, command: Command[Any]) -> str | None:
+        if command.writes or command.access > Access.READ:
+            raise UsageError(f"a snapshot is only read, and {command.verb} is for its client; nothing was sent")
+        return DatabaseHandle.uid_for(self, command)
+
+    def check_connected(self) -> None:
+        if self.uid is None:
+            raise UsageError("the snapshot is closed, or not taken yet; use it within its with block")
+
+    def check_may_connect(self) -> None:
+        raise UsageError("a snapshot stays with its databases; database(name) is another one of them")
+
+    def is_lost_by(self, response: Response, uid: str | None) -> bool:  # noqa: ARG002
+        """Return False: the same database is there again, and the moment is not."""
+        return False
 
 
 _REQUIRED_FEATURES: Final[Mapping[str, tuple[str, str]]] = {
@@ -283,15 +325,52 @@ def release_cursor(link: DatabaseHandle, pager: ScanPager) -> Flow[None]:
         yield from send_command(link, Slice(cursor=pager.cursor))
 
 
-def release_dropped(link: DatabaseHandle, dropped: deque[ScanPager], flow: Flow[R]) -> Flow[R]:
-    """Give back the cursors of abandoned scans, and then run ``flow``.
+def take_snapshot(link: DatabaseHandle, names: Sequence[str]) -> Flow[dict[str, SnapshotHandle]]:
+    """Take a snapshot of the connected database, and of others at the same moment; return their handles by name."""
+    link.check_connected()
+    link.uid_for(Snapshot(cursor=True))  # refuses before anything is sent
+    others: dict[str, DatabaseHandle] = {}
+    for name in dict.fromkeys(names):
+        others[name] = evolve(link)
+        yield from connect(others[name], name)
+    uids = [str(other.uid) for other in others.values() if other.uid != link.uid]
+    response = yield from send_command(link, Snapshot(uids, cursor=True))
+    if response.cursor is None:
+        raise MalformedMessage("the answer to SNAPSHOT names no cursor")
+    own = {} if link.name is None else {link.name: link}
+    return {name: _at_moment(handle, response.cursor) for name, handle in {**others, **own}.items()}
+
+
+def _at_moment(link: DatabaseHandle, cursor: bytes) -> SnapshotHandle:
+    handle = SnapshotHandle(**{each.name: getattr(link, each.name) for each in fields(DatabaseHandle)})
+    handle.database_uid, handle.cursor, handle.uid = link.uid, cursor, snapshot_uid(str(link.uid), cursor)
+    return handle
+
+
+def release_snapshot(database_uid: str | None, cursor: bytes) -> Flow[None]:
+    """Give back a snapshot."""
+    yield from send(Request(Slice(cursor=cursor), database_uid))
+
+
+def release_dropped(link: DatabaseHandle, dropped: deque[Any], flow: Flow[R]) -> Flow[R]:
+    """Give back the cursors of abandoned scans and snapshots, and then run ``flow``.
 
     It does not matter if the server cannot be told: it keeps none for long.
+
+    Args:
+        link: of the scans.
+        dropped: pagers of scans, and handles of snapshots.
+        flow: what is run then.
     """
-    pagers: list[ScanPager] = []
+    found: list[ScanPager | SnapshotHandle] = []
     with suppress(IndexError):
         while True:
-            pagers.append(dropped.popleft())
+            found.append(dropped.popleft())
+    pagers = [pager for pager in found if isinstance(pager, ScanPager)]
+    with suppress(ElevatorError):
+        for handle in found:
+            if isinstance(handle, SnapshotHandle) and handle.cursor is not None:
+                yield from release_snapshot(handle.database_uid, handle.cursor)
     with suppress(ElevatorError):
         if len(pagers) > 1 and Pipeline.feature in link.features:
             yield from send_command(link, Pipeline([Slice(cursor=pager.cursor) for pager in pagers]))

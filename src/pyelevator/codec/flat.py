@@ -132,6 +132,7 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "DBLIST": ArgumentSpec(lambda _: (), 0, _take(0)),
     "DBREPAIR": ArgumentSpec(None, 0, _take(0)),
     "PIPELINE": ArgumentSpec(None, 0, None),
+    "SNAPSHOT": ArgumentSpec(None, 0, None),
     "STATS": ArgumentSpec(None, 0, _take(0)),
     "BACKUP": ArgumentSpec(None, 2, _take(2)),
     "COMPACT": ArgumentSpec(None, 0, _take(2)),

@@ -3,7 +3,7 @@
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 from attrs import evolve, frozen
@@ -396,6 +396,18 @@ class Engine(ReadView):
             EngineBusy, EngineError: as of ``write``; EngineError also if the engine does not override this.
         """
         raise EngineError(f"{type(self).__name__} has no Engine.update, so it only writes unconditionally")
+
+    def holding_writes(self) -> AbstractContextManager[None]:
+        """Return a block within which no write begins, so that snapshots of several databases are of one moment.
+
+        Its thread may call ``snapshot`` within the block.
+
+        Raises:
+            EngineError: the engine does not override this.
+        """
+        raise EngineError(
+            f"{type(self).__name__} cannot hold writes up, so there is no one moment of several databases"
+        )
 
     @abstractmethod
     def snapshot(self) -> ReadView:

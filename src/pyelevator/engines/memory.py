@@ -3,6 +3,7 @@
 import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os.path import normpath
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
@@ -130,7 +131,7 @@ class _Database:
     """The part of a database that remains between close and open."""
 
     table: _Table = field(factory=_Table)
-    lock: threading.Lock = field(factory=threading.Lock)
+    lock: Any = field(factory=threading.RLock)  # reentrant: a snapshot is taken while writes are held up
     in_use: bool = False
 
     def apply(self, changes: Iterable[tuple[bytes, bytes | None]]) -> None:
@@ -181,6 +182,11 @@ class MemoryEngine(Engine):
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
         return self.snapshot().scan(bounds)
+
+    @contextmanager
+    def holding_writes(self) -> Iterator[None]:
+        with self._require_open().lock:
+            yield
 
     def snapshot(self) -> ReadView:
         database = self._require_open()

@@ -5,7 +5,7 @@ from typing import Any
 
 from pyelevator.commands import DbConnect
 from pyelevator.flows import Flow, Forward
-from pyelevator.messages import Request, Response
+from pyelevator.messages import Request, Response, split_uid
 
 
 class DatabaseNames:
@@ -29,8 +29,8 @@ class DatabaseNames:
         return response
 
     def find(self, uid: str | None) -> str | None:
-        """Return the name of a uid, or None if it is unknown."""
-        return self._names.get(uid or "")
+        """Return the name of a uid, which may be that of a snapshot, or None if it is unknown."""
+        return self._names.get(split_uid(uid)[0] or "")
 
     def database(self, request: Request[Any]) -> str:
         """Return the name of the database that a request is about.

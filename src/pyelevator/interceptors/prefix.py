@@ -132,12 +132,13 @@ def _pipeline(translation: Prefix, pipeline: Pipeline) -> Pipeline:
 def _slice(translation: Prefix, command: Slice) -> Slice:
     """Request the keys in any case: a slice may leave the prefix at either end, and those rows are removed.
 
-    A reverse one begins before the first key after the prefix.
+    One without a start begins with the prefix, or if it is reverse, before the first key after those with the prefix.
     """
     prefix = translation.prefix
-    if command.reverse and command.start is None:
-        return evolve(command, include_key=True, start=arguments.prefix_successor(prefix), exclusive=True)
-    return evolve(command, include_key=True, start=prefix + (command.start or b""))
+    if command.start is not None:
+        return evolve(command, include_key=True, start=prefix + command.start)
+    start = arguments.prefix_successor(prefix) if command.reverse else prefix
+    return evolve(command, include_key=True, start=start, exclusive=command.reverse)
 
 
 _TRANSLATIONS: Final[Mapping[type, Callable[[Prefix, Any], Any]]] = {Pipeline: _pipeline, Slice: _slice}

@@ -24,6 +24,7 @@ from pyelevator.commands import (
     DbMount,
     DbUmount,
     Progress,
+    Snapshot,
 )
 from pyelevator.compat import FlatServer, adapt
 from pyelevator.errors import DatabaseError, ErrorCode, UsageError
@@ -37,6 +38,7 @@ _SEPARATOR: Final = "~"
 _OPTIONS: Final = frozenset({"dialect", "curve", "max_serial_connections", "max_connections"})
 _TAKEN: Final = ("dialect", "max_serial_connections", "max_connections", "curve_key", "server_key")
 _COUNTS: Final = ("max_serial_connections", "max_connections")
+_NO_COMMON_MOMENT: Final = "databases of several servers have no common moment; take a snapshot of each server's"
 _NAMED: Final = (DbConnect, DbMount, DbUmount, DbCreate, DbDrop, DbForget, Backup)
 
 
@@ -180,6 +182,11 @@ class Router:
         if upstream is None:
             return _unknown(request)
         uid = request.uid.partition(_SEPARATOR)[2] if request.uid else None
+        if isinstance(request.command, Snapshot):
+            others = [each.partition(_SEPARATOR) for each in request.command.uids]
+            if any(name != upstream for name, _, _ in others):
+                return Response.from_error(DatabaseError(_NO_COMMON_MOMENT), request.id)
+            request = evolve(request, command=evolve(request.command, uids=[inner for _, _, inner in others]))
         response = yield from self._ways[upstream](evolve(request, uid=uid))
         return _mapped(response, request, upstream, uid)
 

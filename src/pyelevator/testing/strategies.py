@@ -57,6 +57,7 @@ from pyelevator.commands import (
     Sizes,
     Slice,
     SlowLog,
+    Snapshot,
     Stats,
 )
 from pyelevator.errors import ErrorCode, MissingExtra, UsageError
@@ -113,7 +114,7 @@ def responses_to(request: Request[Any]) -> SearchStrategy[Response]:
         request_id,
         st.booleans() if isinstance(command, (Range, Slice)) and command.max_bytes is not None else st.just(False),
         _FEATURES if isinstance(command, DbConnect) else st.just(()),
-        _CURSORS if isinstance(command, (Range, Slice)) and command.cursor is not False else st.none(),
+        _CURSORS if getattr(command, "cursor", False) is not False else st.none(),
         st.none() | st.integers(1, 2**32) if isinstance(command, DbConnect) else st.none(),
     )
     return successes | st.builds(Response.failure, st.sampled_from(ErrorCode), st.text(max_size=24), request_id)
@@ -225,6 +226,7 @@ _CLASSIC: Final[_Commands] = {
     "SIZES": st.builds(Sizes, st.lists(keys() | st.tuples(_BOUNDS, _BOUNDS), max_size=4)),
     "PROGRESS": st.builds(Progress),
     "SLOWLOG": st.builds(SlowLog, st.none() | _COUNTS),
+    "SNAPSHOT": st.builds(Snapshot, st.lists(_UIDS, max_size=3)),
 }
 
 _FLAT: Final[_Commands] = {

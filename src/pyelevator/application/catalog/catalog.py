@@ -23,6 +23,7 @@ from pyelevator.engines.base import Capability, Engine, EngineError, OptionValue
 from pyelevator.engines.catalog_store import CatalogStore, Entry, NoStore
 from pyelevator.engines.options import describe_unknown_option, parse_creation
 from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
+from pyelevator.messages import split_uid
 from pyelevator.monitoring import DatabaseStats
 from pyelevator.reports import BackupReport
 
@@ -59,6 +60,9 @@ class Catalog:
         allowed_roots: directories under which absolute paths may be created; None for everywhere, () for nowhere.
         max_open: databases that are open at once; the least recently used one is closed to make room.
 
+    Attributes:
+        open_snapshot: returns a database at the moment of a snapshot, by its cursor; None if no snapshots are kept.
+
     Raises:
         CatalogLocked: another server uses the directory.
         CatalogError: the directory cannot be used.
@@ -82,6 +86,7 @@ class Catalog:
         self._index = Index()
         self._store: CatalogStore = storage.catalog_store() or NoStore()
         self._unlock_directory: Callable[[], None] = lambda: None
+        self.open_snapshot: Callable[[Database, bytes], Any] | None = None
         roots = None if allowed_roots is None else tuple(allowed_roots)
         self._names = NamePolicy(
             _IN_MEMORY,
@@ -205,9 +210,15 @@ class Catalog:
             DatabaseError, EngineError: on entering, if it cannot be opened.
         """
         database = self._index.by_uid.get(uid)
-        if database is None:
+        return self._find_snapshot(uid) if database is None else database
+
+    def _find_snapshot(self, uid: str | None) -> Any:
+        """Return the database at the moment of the snapshot that a uid names."""
+        base, cursor = split_uid(uid)
+        database = self._index.by_uid.get(base)
+        if database is None or cursor is None or self.open_snapshot is None:
             raise UnknownUid(f"Database {uid or '(no uid)'} doesn't exist")
-        return database
+        return self.open_snapshot(database, cursor)
 
     def names(self) -> list[str]:
         """Return the names of all databases, 'default' first, then in the order of their creation."""
@@ -245,7 +256,7 @@ class Catalog:
 
     def name_of(self, uid: str | None) -> str | None:
         """Return the name of the database with this uid; None if there is none, or not any more."""
-        database = self._index.by_uid.get(uid)
+        database = self._index.by_uid.get(uid) or self._index.by_uid.get(split_uid(uid)[0])
         return None if database is None else database.entry.name
 
     def locate(self, name: str) -> LocatedName:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pyelevator.application.handlers import admin, keys, monitoring, scans, tasks, updates
+from pyelevator.application.handlers import admin, keys, monitoring, scans, snapshots, tasks, updates
 from pyelevator.application.handlers.admin import FEATURES
 from pyelevator.application.handlers.kinds import (
     UNBOUNDED,
@@ -46,6 +46,7 @@ from pyelevator.commands import (
     Sizes,
     Slice,
     SlowLog,
+    Snapshot,
     Stats,
 )
 
@@ -88,6 +89,7 @@ HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
     DbDrop: AdminHandler(admin.without_result(lambda catalog, c: catalog.drop(c.name, force=c.force)), _unbounded_cost),
     DbForget: AdminHandler(admin.without_result(lambda catalog, c: catalog.forget(c.name)), _unbounded_cost),
     DbRepair: TaskHandler(tasks.repair),
+    Snapshot: MonitoringHandler(snapshots.snapshot),
     Stats: MonitoringHandler(monitoring.stats),
     Backup: TaskHandler(tasks.backup),
     Compact: TaskHandler(tasks.compact),

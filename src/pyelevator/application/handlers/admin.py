@@ -14,6 +14,7 @@ from pyelevator.commands import (
     GetAndDelete,
     Increment,
     Pipeline,
+    Snapshot,
 )
 from pyelevator.messages import Request, Response
 
@@ -29,6 +30,7 @@ FEATURES: Final = (
     "repair",
     "bin",
     Pipeline.feature,
+    Snapshot.feature,
     "stats",
     "slowlog",
     ConditionalBatch.feature,

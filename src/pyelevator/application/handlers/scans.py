@@ -80,7 +80,7 @@ def _first_page(engine: Engine, command: Range, request: Request[Any], context: 
     cursor, snapshot = None, engine.snapshot()
     try:
         page = _collect_page(snapshot, command, request, context, (0, 0))
-        cursor = context.cursors.add_if_room(snapshot, engine, request) if page.more else None
+        cursor = context.cursors.add_if_room({engine: snapshot}, request) if page.more else None
         if cursor is None:
             rows = _collect_all(snapshot, command, request, context) if page.more else page.rows
             return Response(rows, id=request.id)
@@ -97,7 +97,7 @@ def _next_page(engine: Engine, command: Range, cursor_id: bytes, request: Reques
         closing_cursor.callback(context.cursors.close, cursor_id, engine, request)
         with context.cursors.reading(cursor_id, engine, request) as cursor:
             before = cursor.progress.get(command.start, (0, 0))
-            page = _collect_page(cursor.snapshot, command, request, context, before)
+            page = _collect_page(cursor.views[engine], command, request, context, before)
             if page.more:
                 after = before[0] + len(page.rows), before[1] + page.size
                 cursor.progress = {command.start: before, _next_start(page): after}  # this page may be requested again
@@ -141,7 +141,7 @@ def scan_slice(engine: Engine, command: Slice, request: Request[Any], context: C
         context.cursors.close(command.cursor, engine, request)
         return Response([], id=request.id)
     with context.cursors.reading(command.cursor, engine, request) as cursor:
-        return evolve(_slice(cursor.snapshot, command, request, context), cursor=command.cursor)
+        return evolve(_slice(cursor.views[engine], command, request, context), cursor=command.cursor)
 
 
 def _slice_new_snapshot(engine: Engine, command: Slice, request: Request[Any], context: Context) -> Response:
@@ -150,7 +150,7 @@ def _slice_new_snapshot(engine: Engine, command: Slice, request: Request[Any], c
     try:
         response = _slice(snapshot, command, request, context)
         if response.more or len(response.payload) >= command.count > 0:
-            response = evolve(response, cursor=context.cursors.add(snapshot, engine, request).id)
+            response = evolve(response, cursor=context.cursors.add({engine: snapshot}, request).id)
     except BaseException:
         snapshot.close()
         raise

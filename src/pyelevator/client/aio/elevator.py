@@ -3,9 +3,9 @@
 The docstrings are copied from Elevator's at run time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from pyelevator.arguments import KeyRange, to_text
 from pyelevator.client import operations
@@ -14,6 +14,7 @@ from pyelevator.client.aio.client import AsyncClient, copy_docstrings
 from pyelevator.client.aio.pipeline import AsyncPipeline
 from pyelevator.client.aio.ranges import AsyncRangeIter, collect_range
 from pyelevator.client.decoding import T
+from pyelevator.client.operations import SnapshotHandle
 from pyelevator.client.options import UNSET, ClientKwargs
 from pyelevator.client.paging import (
     ITER_NAMES,
@@ -26,8 +27,9 @@ from pyelevator.client.paging import (
     check_count,
 )
 from pyelevator.client.range_options import RangeIterOptions, RangeOptions
+from pyelevator.client.snapshots import check_names, find_database, take_open
 from pyelevator.client.sync.batch import BATCH_TIMEOUT
-from pyelevator.client.sync.elevator import Elevator
+from pyelevator.client.sync.elevator import Elevator, Snapshot
 from pyelevator.commands import (
     MISSING,
     Backup,
@@ -61,6 +63,7 @@ from pyelevator.commands import (
 )
 from pyelevator.deadlines import check_timeout
 from pyelevator.errors import CheckFailed, CursorExpired, ElevatorError, KeyNotFound
+from pyelevator.forks import FORKS
 
 if TYPE_CHECKING:
     from pyelevator.monitoring import ServerStats, SlowRequest
@@ -438,6 +441,9 @@ class AsyncElevator(AsyncClient[T]):
         pager = ScanPager.for_iterator(command, consistent, lazy=self._prefetches)
         return AsyncRangeIter(self, pager, compression, check_timeout(timeout))
 
+    def snapshot(self, *databases: str, timeout: float | None = None) -> "AsyncSnapshot[T]":
+        return AsyncSnapshot.for_client(self, databases, timeout)
+
     def prefix(self, prefix: Data) -> "AsyncElevator[T]":
         view: AsyncElevator[T] = AsyncElevator.__new__(AsyncElevator)
         view._share_session(self, self._timeout)
@@ -449,3 +455,69 @@ class AsyncElevator(AsyncClient[T]):
 
     def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "AsyncPipeline[T]":
         return AsyncPipeline(self, raise_errors, timeout)
+
+
+@copy_docstrings(Snapshot)
+class AsyncSnapshot(AsyncElevator[T]):
+    """Databases as they were at one moment, for an event loop: made by :meth:`AsyncElevator.snapshot`.
+
+    It is taken on entering ``async with``, or by ``await``; see :class:`~pyelevator.Snapshot`.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     async with AsyncElevator(transport="fake") as E:
+    ...         await E.Put("a", "1")
+    ...         async with E.snapshot() as s:
+    ...             await E.Put("a", "2")
+    ...             return await s.Get("a"), await E.Get("a")
+    >>> asyncio.run(main())
+    ('1', '2')
+    """
+
+    _handles: dict[str, SnapshotHandle]
+    _forks: int
+    _client: AsyncElevator[T]
+    _names: list[str]
+    _taking: float | None
+
+    @classmethod
+    def for_client(
+        cls, client: AsyncElevator[T], databases: Sequence[str], timeout: float | None
+    ) -> "AsyncSnapshot[T]":
+        """Take a snapshot of the database that a client is connected to, and of others."""
+        names = check_names(databases)
+        snapshot = cls.__new__(cls)
+        snapshot._handles, snapshot._forks = {}, FORKS.count
+        snapshot._share_session(client, client._timeout)
+        snapshot._handle, snapshot._auto_connect = SnapshotHandle(client._handle.codec), False
+        snapshot._client, snapshot._names, snapshot._taking = client, names, check_timeout(timeout)
+        return snapshot
+
+    async def __aenter__(self) -> Self:
+        if not self._handles:
+            client = self._client
+            taken = await client._execute(operations.take_snapshot(client._handle, self._names), self._taking)
+            self._handles, self._handle, self._forks = taken, taken[str(client.db_name)], FORKS.count
+        return self
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self.__aenter__().__await__()
+
+    def database(self, name: str) -> "AsyncElevator[T]":
+        view: AsyncElevator[T] = AsyncElevator.__new__(AsyncElevator)
+        view._share_session(self, self._timeout)
+        view._handle = find_database(self._handles, name)
+        return view
+
+    async def close(self, *, timeout: float | None = None) -> None:
+        for handle in take_open(self._handles, self._forks):
+            with suppress(ElevatorError):
+                await self._execute(operations.release_snapshot(handle.database_uid, handle.cursor or b""), timeout)
+        self._handle.clear()
+
+    async def disconnect(self, *, timeout: float | None = None) -> None:
+        await self.close(timeout=timeout)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # its construction failed
+            self._session.dropped.extend(take_open(self._handles, self._forks))

@@ -18,7 +18,7 @@ from pyelevator.commands import DbConnect, DbList
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import RequestTimeout, ServerError
 from pyelevator.flows import Flow, Forward, drive, send, sleep
-from pyelevator.messages import Request, Response
+from pyelevator.messages import Request, Response, split_uid
 from pyelevator.transports import Transport
 from pyelevator.transports.base import request_timeout_message
 
@@ -115,13 +115,19 @@ class Route:
         command = request.command
         if isinstance(command, DbList):
             return (yield from self._list(request, forward))
-        place = self._place_of(command.name) if command.names_database else self._homes.get(request.uid or "")  # type: ignore[attr-defined]
+        place = self._place_for(request)
         if place is None:
             return (yield from forward(request))
         response = yield from place.ask(request)
         if isinstance(command, DbConnect) and isinstance(response.payload, bytes):
             self._homes[response.payload.decode("utf-8", "surrogateescape")] = place
         return response
+
+    def _place_for(self, request: Request[Any]) -> "_Place | None":
+        command: Any = request.command
+        if command.names_database:
+            return self._place_of(command.name)
+        return self._homes.get(split_uid(request.uid)[0] or "")
 
     def _place_of(self, name: str) -> "_Place | None":
         return next((place for pattern, place in self._places.items() if fnmatchcase(name, pattern)), None)

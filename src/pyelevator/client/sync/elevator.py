@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 from pyelevator.arguments import KeyRange, to_text
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
+from pyelevator.client.operations import SnapshotHandle
 from pyelevator.client.options import UNSET, ClientKwargs
 from pyelevator.client.paging import (
     ITER_NAMES,
@@ -20,6 +21,7 @@ from pyelevator.client.paging import (
     check_count,
 )
 from pyelevator.client.range_options import RangeIterOptions, RangeOptions
+from pyelevator.client.snapshots import check_names, find_database, take_open
 from pyelevator.client.sync import batch, ranges
 from pyelevator.client.sync.batch import BATCH_TIMEOUT
 from pyelevator.client.sync.client import SyncClient
@@ -56,6 +58,7 @@ from pyelevator.commands import (
     put_if,
 )
 from pyelevator.errors import CheckFailed, CursorExpired, ElevatorError, KeyNotFound
+from pyelevator.forks import FORKS
 from pyelevator.legacy import accept_old_calls, call_timeout
 
 if TYPE_CHECKING:
@@ -854,6 +857,33 @@ class Elevator(SyncClient[T]):
         pager = ScanPager.for_iterator(command, consistent, lazy=self._prefetches)
         return ranges.RangeIter(self, pager, compression, call_timeout(timeout))
 
+    def snapshot(self, *databases: str, timeout: float | None = None) -> "Snapshot[T]":
+        """Take a snapshot: a client that reads what the connected database, and others, are at this moment.
+
+        All methods that read are the same there (``Get``, ``MGet``, ``Exists``, ``Range``, ``Slice``, ``RangeIter``,
+        pipelines, views); what writes is refused. The server keeps the snapshot until the ``with`` block ends, and no
+        longer than its ``--cursor-idle`` and ``--cursor-age`` say.
+
+        Args:
+            databases: the names of others, to be read with :meth:`Snapshot.database`.
+            timeout: seconds; the client's if None.
+
+        Returns:
+            The snapshot. An async one is taken on entering ``async with``, or by ``await``.
+
+        Raises:
+            DatabaseError: there is no such database.
+            UsageError: a server that does not know it; nothing was sent.
+
+        >>> E = Elevator(transport="fake")
+        >>> E.Put("a", "1")
+        >>> with E.snapshot() as s:
+        ...     E.Put("a", "2")
+        ...     s.Get("a"), E.Get("a")
+        ('1', '2')
+        """
+        return Snapshot.for_client(self, databases, timeout)
+
     def prefix(self, prefix: Data) -> "Elevator[T]":
         """Return a view of the keys with a prefix: a client whose keys have it on the server, and never here.
 
@@ -904,3 +934,71 @@ class Elevator(SyncClient[T]):
             The pipeline.
         """
         return Pipeline(self, raise_errors, timeout)
+
+
+class Snapshot(Elevator[T]):
+    """Databases as they were at one moment: a client that reads, made by :meth:`Elevator.snapshot`.
+
+    It uses the connections of its client, and stays with its databases. What writes, or is about databases, is a
+    UsageError before anything is sent. CursorExpired says that the server has not kept the snapshot: it was not used
+    for a minute (``--cursor-idle``), or one of its databases was closed, or the server restarted.
+
+    >>> E = Elevator(transport="fake")
+    >>> E.createdb("orders")
+    >>> with E.snapshot("orders") as s:
+    ...     s.Range(), s.database("orders").Range()
+    ([], [])
+    """
+
+    _handles: dict[str, SnapshotHandle]
+    _forks: int
+
+    @classmethod
+    def for_client(cls, client: Elevator[T], databases: Sequence[str], timeout: float | None) -> "Snapshot[T]":
+        """Take a snapshot of the database that a client is connected to, and of others."""
+        names = check_names(databases)
+        snapshot = cls.__new__(cls)
+        snapshot._handles, snapshot._forks = {}, FORKS.count
+        snapshot._share_session(client, client._timeout)
+        taken = client._execute(operations.take_snapshot(client._handle, names), timeout)
+        snapshot._handles, snapshot._handle = taken, taken[str(client.db_name)]
+        return snapshot
+
+    def database(self, name: str) -> "Elevator[T]":
+        """Return a client of another database of the snapshot, at the same moment.
+
+        Args:
+            name: one of those that the snapshot was taken of.
+
+        Raises:
+            UsageError: it is none of these.
+        """
+        view: Elevator[T] = Elevator.__new__(Elevator)
+        view._share_session(self, self._timeout)
+        view._handle = find_database(self._handles, name)
+        return view
+
+    def close(self, *, timeout: float | None = None) -> None:
+        """Tell the server that the snapshot is no longer needed; twice is fine. The ``with`` block ends with it.
+
+        It does not matter if the server cannot be told: it keeps no snapshot for long.
+
+        Args:
+            timeout: seconds; the client's if None.
+        """
+        for handle in take_open(self._handles, self._forks):
+            with suppress(ElevatorError):
+                self._execute(operations.release_snapshot(handle.database_uid, handle.cursor or b""), timeout)
+        self._handle.clear()
+
+    def disconnect(self, *, timeout: float | None = None) -> None:
+        """Close the snapshot; the connections of its client stay open.
+
+        Args:
+            timeout: seconds; the client's if None.
+        """
+        self.close(timeout=timeout)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # its construction failed
+            self._session.dropped.extend(take_open(self._handles, self._forks))  # neither waits nor sends

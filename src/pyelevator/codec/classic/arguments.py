@@ -78,6 +78,10 @@ def _decode_keys(args: list[Any]) -> list[Any]:
     return [array_of(args[0])]
 
 
+def _decode_uids(args: list[Any]) -> list[Any]:
+    return [array_of(args[0])] if args else []
+
+
 def _decode_ops(args: list[Any]) -> list[Any]:
     """Take the first argument only, and a string for the operations that its characters are.
 
@@ -169,6 +173,7 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "SIZES": ArgumentSpec(lambda c: (c.ranges,), 1, 1, _decode_keys),
     "PROGRESS": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
     "SLOWLOG": ArgumentSpec(lambda c: () if c.limit is None else (c.limit,), 0, 1, array_of),
+    "SNAPSHOT": ArgumentSpec(lambda c: (c.uids,), 0, 1, _decode_uids),
 }
 """Verb -> spec."""
 

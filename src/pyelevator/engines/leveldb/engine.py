@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from itertools import pairwise
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -156,6 +156,11 @@ class LevelDbEngine(LevelDbReader, Engine):
             raise
         finally:
             self.rows.end_write()
+
+    @contextmanager
+    def holding_writes(self) -> Iterator[None]:
+        with self._write_lock:
+            yield
 
     def snapshot(self) -> ReadView:
         with self._errors:
