@@ -43,6 +43,11 @@ def test_without_arguments_it_shows_its_help(elevator):
     assert "Run a server until SIGTERM, SIGINT or SIGQUIT." in out
 
 
+def test_help_explains_a_command_as_its_option_does(elevator):
+    assert elevator("help", "get") == elevator("get", "--help")
+    assert elevator("help") == elevator("--help")
+
+
 def test_it_tells_its_version(elevator):
     assert elevator("--version") == (0, f"elevator, version {pyelevator.__version__}\n", "")
 
@@ -50,7 +55,11 @@ def test_it_tells_its_version(elevator):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["serv"], "No such command 'serv'."),
+        (["serv"], "No such command 'serv'; did you mean `serve`?"),
+        (["xyzzy"], "No such command 'xyzzy'."),
+        (["set", "a", "1"], "No such command 'set'; did you mean `put`?"),
+        (["help", "gte"], "No such command 'gte'; did you mean `get`?"),
+        (["get"], "Missing argument 'KEY'. See `elevator get --help`."),
         (["serve", "--prot", "1"], "No such option"),
         (["serve"], "--data DIR is missing: say where to keep the databases, or serve with --engine memory"),
         (

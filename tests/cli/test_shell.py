@@ -3,6 +3,7 @@
 import os
 import signal
 import stat
+import subprocess
 import sys
 import threading
 
@@ -58,7 +59,7 @@ def test_commands_show_their_results_and_times(shell, db):
 
 def test_what_fails_is_one_line_and_the_shell_goes_on(shell):
     assert "Key not found: nope\n" in shell.enter("get nope", TIME)
-    assert "there is no command 'gett'; help lists what there is\n" in shell.enter("gett a", TIME)
+    assert "there is no command 'gett'; did you mean `get`?\n" in shell.enter("gett a", TIME)
     assert "Missing argument 'KEY'" in shell.enter("get", TIME)
     assert "Database does not exist" in shell.enter("use nowhere", TIME)
     assert "true\n" in shell.enter("put a 1 --sync", TIME) + shell.enter("exists a", TIME)
@@ -237,7 +238,7 @@ def test_commands_from_a_pipe_print_plain_results(run, db):
     ("text", "code", "message"),
     [
         (b"get nope\nput a 1\n", 1, "Key not found: nope\n"),
-        (b"gett a\nput a 1\n", 2, "there is no command 'gett'; help lists what there is\n"),
+        (b"xyzzy a\nput a 1\n", 2, "there is no command 'xyzzy'; help lists what there is\n"),
         (b"put a - \nput a 1\n", 2, "Invalid value for '[VALUE]': the shell itself reads from stdin; give it here, or in a file\n"),
         (b"use nowhere\nput a 1\n", 4, "Database does not exist\n"),
         (b"put a 'x\n", 2, "the quote ' does not end\n"),
@@ -251,8 +252,21 @@ def test_a_failure_ends_what_comes_from_a_pipe(run, db, text, code, message):
 
 def test_other_commands_take_the_shells_connection(run, db):
     db.createdb("x")
-    code, out, _ = run("shell", "--db", "x", stdin=b"ping\nput a 1\n")
-    assert (code, out) == (0, b"PONG\n")
+    text = b"use x\nput k:1 v\nping\nstats --json\nslowlog\n\\slow\nsizes k: l:\ndump --format jsonl x\n"
+    code, out, _ = run("shell", stdin=text)
+    assert code == 0
+    assert out.startswith(b'PONG\n{"version": ')
+    assert b"\nk:\t" in out
+    assert b'{"key": "k:1", "value": "v"}\n' in out
+
+
+def test_a_broken_pipe_ends_a_script_quietly(server_url, db):
+    with db.WriteBatch() as batch:
+        for number in range(20_000):
+            batch.Put(b"%06d" % number, b"x" * 20)
+    line = f"(echo range; echo range) | {ELEVATOR} shell {server_url} | head -1; echo ${{PIPESTATUS[1]}}"
+    done = subprocess.run(["bash", "-c", line], check=False, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == (f"000000\t{'x' * 20}\n141\n", "")
 
 
 def test_without_prompt_toolkit_it_says_what_to_install(monkeypatch, capsys, server_url):

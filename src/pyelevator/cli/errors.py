@@ -82,6 +82,9 @@ class OneLineErrorGroup(click.Group):
         """Run the command and exit."""
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.MissingParameter as error:
+            path = error.ctx.command_path if error.ctx else "elevator"
+            code = _report(f"{error.format_message()} See `{path} --help`.", error.exit_code)
         except click.ClickException as error:
             code = _report(error.format_message(), error.exit_code)
         except (ElevatorError, OSError, click.Abort) as error:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from pyelevator.cli.errors import OneLineErrorGroup
+from pyelevator.cli.suggestions import suggest
 
 _HELP_WIDTH: Final = 80
 
@@ -35,6 +36,15 @@ class LazyGroup(OneLineErrorGroup):
         found = getattr(import_module(f"pyelevator.cli.{module}"), attribute)
         command: click.Command = found[cmd_name] if isinstance(found, Mapping) else found
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name; where there is none, say which one may be meant."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            raise click.UsageError(f"No such command {name!r}{suggest(name, self.list_commands(ctx)) or '.'}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands under their headings."""

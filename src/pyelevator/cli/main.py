@@ -50,6 +50,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Tools": {
         "shell": "shell.command:shell",
         "completion": "completion:completion",
+        "help": "help:show_help",
         "ping": "ping:ping",
         "bench": "bench:bench",
         "keygen": "keygen:keygen",

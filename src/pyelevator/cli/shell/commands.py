@@ -16,6 +16,7 @@ from pyelevator.cli.connection import DatabaseType
 from pyelevator.cli.errors import ExitCode
 from pyelevator.cli.main import COMMANDS, elevator
 from pyelevator.cli.shell.session import ShellSession
+from pyelevator.cli.suggestions import suggest
 
 _INTERVAL: Final = 2.0
 _NUMBER: Final = re.compile(r"\d+(\.\d+)?|\.\d+")
@@ -153,5 +154,6 @@ def find_command(name: str) -> click.Command:
     """
     command = SHELL_COMMANDS.get(ALIASES.get(name, name))
     if command is None:
-        raise click.UsageError(f"there is no command {name!r}; help lists what there is")
+        meant = suggest(name, SHELL_COMMANDS) or "; help lists what there is"
+        raise click.UsageError(f"there is no command {name!r}{meant}")
     return command

@@ -89,6 +89,8 @@ class ShellSession:
             return end.exit_code
         except click.ClickException as error:
             return self._complain(error.format_message(), error.exit_code)
+        except BrokenPipeError:  # the reader of what the shell prints has left
+            raise
         except (ElevatorError, OSError) as error:
             return self._complain(error_message(error), exit_code(error))
         except UnclosedQuote as error:
