@@ -122,7 +122,7 @@ def test_the_client_and_the_fake_need_no_extra():
             "lz4",
         ),
         (
-            ["plyvel", "plyvel_next"],
+            ["plyvel", "plyvel_next", "pyelevator_native"],
             "from pyelevator.application import Application\nApplication.on_leveldb('/nowhere')",
             "server",
         ),

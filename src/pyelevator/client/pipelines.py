@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pyelevator.client import operations
 from pyelevator.client.operations import DatabaseHandle
-from pyelevator.commands import Batch, Command, ConditionalBatch, MGet, Pipeline, Put, Range, Slice
+from pyelevator.commands import Batch, Command, ConditionalBatch, Get, MGet, Pipeline, Put, Range, Slice
 from pyelevator.errors import (
     ConnectFailed,
     ElevatorError,
@@ -36,7 +36,7 @@ def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> 
         link.check_connected()
     outcomes: list[Any] = []
     for some in _split(commands):
-        as_one = _are_known(some, link) and sum(map(_count, some)) <= _MAX_COMMANDS
+        as_one = _are_known(some, link) and _count_all(some) <= _MAX_COMMANDS
         outcomes += yield from (_send_as_pipeline(link, some) if as_one else _send_individually(link, some))
         if isinstance(outcomes[-1], TransportError):
             break
@@ -50,6 +50,9 @@ def _unsent_error(lost: Exception) -> ConnectFailed:
 
 def _split(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]:
     """Return the commands in parts that fit into one message."""
+    if _SIZED.isdisjoint(map(type, commands)):  # nearly always, and there are many
+        yield from (commands[first : first + _MAX_COMMANDS] for first in range(0, len(commands), _MAX_COMMANDS))
+        return
     first = size = count = 0
     for at, command in enumerate(commands):
         more = _count(command)
@@ -66,6 +69,15 @@ def _are_known(commands: Sequence[Command[Any]], link: DatabaseHandle) -> bool:
     """Tell whether the server knows pipelines, and each of the commands."""
     kinds: set[type[Command[Any]]] = set(map(type, commands))
     return {Pipeline.feature, *[kind.feature for kind in kinds]} <= {"", *link.features}
+
+
+_SIZED: Final = frozenset({Batch, ConditionalBatch, MGet, Put})
+"""The commands that have many elements, or may be large."""
+
+
+def _count_all(commands: Sequence[Command[Any]]) -> int:
+    """Return how many elements commands have together."""
+    return len(commands) if _SIZED.isdisjoint(map(type, commands)) else sum(map(_count, commands))
 
 
 def _count(command: Command[Any]) -> int:
@@ -96,7 +108,10 @@ def _send_as_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) ->
         return (yield from _in_parts(link, commands, error))
     except (TransportError, ProtocolError) as error:
         return [copy(error) for _ in commands]
-    return [_outcome(*pair) for pair in zip(command.commands, command.result(response.payload), strict=True)]
+    return [
+        outcome if type(outcome) is bytes and type(one) is Get else _outcome(one, outcome)  # most are values, as is
+        for one, outcome in zip(command.commands, command.result(response.payload), strict=True)
+    ]
 
 
 def _in_parts(link: DatabaseHandle, commands: Sequence[Command[Any]], error: MessageTooLarge) -> Flow[list[Any]]:

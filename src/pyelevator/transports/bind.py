@@ -7,7 +7,6 @@ import socket as sockets
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 from pyelevator.errors import UsageError
@@ -67,6 +66,8 @@ def check_ipc_path_free(path: str) -> None:
     check_ipc_path(path)
     if path.startswith("@"):
         raise UsageError(f"cannot listen on ipc://{path}: an abstract socket has no mode, so everybody could use it")
+    from pathlib import Path  # not for clients, which import this module and listen nowhere
+
     if not Path(path).parent.is_dir():
         raise UsageError(f"cannot listen on ipc://{path}: there is no directory {str(Path(path).parent)!r}")
     if os.path.lexists(path) and not Path(path).is_socket():  # binding would remove it
@@ -103,4 +104,4 @@ def private_socket_file(path: str, mode: int) -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-    Path(path).chmod(mode)
+    os.chmod(path, mode)  # noqa: PTH101 - see above

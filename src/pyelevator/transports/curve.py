@@ -7,11 +7,9 @@ A key is 32 bytes, written as 40 characters of Z85. A pair is kept in the two fi
 import errno
 import os
 import re
-import shlex
 import stat
 import struct
-from pathlib import Path
-from typing import Any, Final, NoReturn, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeAlias
 
 from attrs import field, frozen
 
@@ -24,6 +22,9 @@ SECRET_SUFFIX: Final = ".key_secret"  # noqa: S105 - of a file
 
 _MAX_FILE: Final = 1 << 20
 """Characters of a file that are read; one of keys has some hundred."""
+
+if TYPE_CHECKING:
+    from pathlib import Path  # few clients read keys, and it takes long to import
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -132,7 +133,7 @@ class KeyPair:
             )
         return cls(keys["public"], keys["secret"])
 
-    def write(self, directory: Path, name: str, *, force: bool = False) -> None:
+    def write(self, directory: "Path", name: str, *, force: bool = False) -> None:
         """Write ``name.key`` and ``name.key_secret``.
 
         Args:
@@ -166,7 +167,7 @@ def read_public_key(key: FilePath) -> str:
         UsageError: it is neither a file with a key, nor a key.
     """
     text = os.fspath(key)
-    if not Path(text).exists() and is_key(text):
+    if is_key(text) and not os.path.exists(text):  # noqa: PTH110 - see above
         return text
     keys = _parse_keys(text, _read(text))
     if not is_key(keys.get("public", "")):
@@ -204,10 +205,12 @@ def read_file(path: FilePath) -> str:
 def _read_private(path: FilePath) -> str:
     """Return the text of a file that only its owner can access."""
     try:
-        mode = stat.S_IMODE(Path(path).stat().st_mode)
+        mode = stat.S_IMODE(os.stat(path).st_mode)  # noqa: PTH116 - see above
     except OSError as error:
         raise UsageError(f"cannot read {_shown_path(path)}: {error.strerror}") from error
     if mode & 0o077:
+        import shlex
+
         command = f"chmod 600 {shlex.quote(os.fspath(path))}"
         raise UsageError(f"{path} holds a secret key, and others can use it (mode {mode:04o}); run: {command}")
     return _read(path)
@@ -220,7 +223,7 @@ def _parse_keys(path: FilePath, text: str) -> dict[str, str]:
     return keys
 
 
-def _write_exclusive(path: Path, text: str, mode: int) -> None:
+def _write_exclusive(path: "Path", text: str, mode: int) -> None:
     """Create a file that has its mode from the first moment on."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
         file.write(text)

@@ -13,13 +13,15 @@ Keys are named by their files, because URLs end up in process lists and logs.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import field, frozen
 
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.transports.curve import Curve
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 DEFAULT_PORT: Final = 4141
 SCHEMES: Final = ("tcp", "ipc", "fake")
@@ -95,7 +97,7 @@ def parse_url(url: str, extra_options: Mapping[str, Callable[[str], Any]] | None
     if not isinstance(url, str):
         raise ArgumentTypeError(f"a URL is a str, not {type(url).__name__}")
     try:
-        parts = urlsplit(url)
+        parts = _split(url)
     except ValueError:  # no address in brackets; its text may show a password
         raise UsageError(f"{shown(url)!r} is no URL: its host cannot be one") from None
     if parts.scheme not in SCHEMES:
@@ -105,13 +107,27 @@ def parse_url(url: str, extra_options: Mapping[str, Callable[[str], Any]] | None
     address, database = _PLACES[parts.scheme](url)
     options = {"db_name": database} if database else {}
     known = {**_OPTIONS, **{name: (name, read) for name, read in (extra_options or {}).items()}}
+    from urllib.parse import parse_qsl  # takes long to import, and few programs give URLs
+
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         options |= _option(name, value, url, known)
     return ParsedUrl(parts.scheme, address, _load_keys(options, url))
 
 
+def _split(url: str) -> "SplitResult":
+    from urllib.parse import urlsplit
+
+    return urlsplit(url)
+
+
+def _unquote(text: str) -> str:
+    from urllib.parse import unquote
+
+    return unquote(text)
+
+
 def _tcp(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
+    parts = _split(url)
     try:
         port = parts.port
     except ValueError:
@@ -121,12 +137,12 @@ def _tcp(url: str) -> tuple[str, str]:
     if not parts.hostname:
         raise UsageError(f"{shown(url)!r} names no host; a URL looks like tcp://127.0.0.1:{DEFAULT_PORT}/default")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{host}:{DEFAULT_PORT if port is None else port}", unquote(parts.path[1:])
+    return f"{host}:{DEFAULT_PORT if port is None else port}", _unquote(parts.path[1:])
 
 
 def _ipc(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    path = unquote(parts.netloc + parts.path)
+    parts = _split(url)
+    path = _unquote(parts.netloc + parts.path)
     if _has_user(parts.netloc):
         raise UsageError(f"{shown(url)!r} has a user, and an Elevator server knows none; a path may begin with ./")
     if not path:
@@ -135,12 +151,12 @@ def _ipc(url: str) -> tuple[str, str]:
 
 
 def _fake(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
+    parts = _split(url)
     if parts.netloc and not FAKE_NAME.fullmatch(parts.netloc):
         raise UsageError(f"{shown(url)!r} names no fake; {FAKE_NAME_RULE}")
     if parts.fragment:
         raise UsageError(f"{shown(url)!r} has a fragment, and an Elevator server knows none")
-    return parts.netloc, unquote(parts.path[1:])
+    return parts.netloc, _unquote(parts.path[1:])
 
 
 _PLACES: Final[Mapping[str, Callable[[str], tuple[str, str]]]] = {"tcp": _tcp, "ipc": _ipc, "fake": _fake}

@@ -388,6 +388,9 @@ class PipelineBuilder(Generic[T]):
         self._executed = results
         errors: list[Exception] = []
         for result, outcome in zip(results, outcomes, strict=True):
+            if not isinstance(outcome, Exception):
+                result._outcome = outcome
+                continue
             if isinstance(outcome, ElevatorError):
                 self._decoder.decode_keys_of(outcome)
             if result.set_outcome(outcome) is not None:
