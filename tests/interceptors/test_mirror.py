@@ -71,6 +71,24 @@ def test_the_second_server_gets_what_updates_have_written():
             assert copy.Range() == E.Range() == [["a", "1"], ["b", "1"], ["m", "7"]]
 
 
+def test_the_second_server_loses_the_ranges_that_were_deleted():
+    main, second = FakeTransport(), FakeTransport()
+    with Mirror(second, reads=1.0) as mirror, Elevator(transport=main, interceptors=[mirror]) as E:
+        with E.WriteBatch() as batch:
+            for i in range(9000):
+                batch.Put(f"k{i:05}", "v")
+            batch.Put("l", "v")
+        mirror.flush()
+        with Elevator(transport=second) as copy:
+            copy.Put("k00000+", "only here")
+            copy.Put("k09999", "only here")
+            assert copy.Count() == 9003
+            assert E.DeleteRange(prefix="k") == 9000
+            assert E.Count() == 1
+            mirror.flush()
+            assert (copy.Range(), mirror.failed) == ([["l", "v"]], 0)
+
+
 class Stuck(FakeTransport):
     """Takes nothing until it is told."""
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
-from pyelevator import ConnectFailed, Elevator, KeyNotFound, TransportError
+from pyelevator import MISSING, CheckFailed, ConnectFailed, Elevator, KeyNotFound, TransportError
 from pyelevator.testing.servers import ServerProcess
 from torture.frozen import stuttering
 from torture.linearizability import UNKNOWN, Operation, groups, linearizable
@@ -28,6 +28,8 @@ START: Final = 1.5
 
 Client: TypeAlias = Elevator[str]
 Pair: TypeAlias = tuple[str, str]
+Note: TypeAlias = Callable[..., None]
+"""Changes fields of the operation that is being made."""
 
 
 def _get(client: Client, keys: Pair, _: str) -> Mapping[str, str | None]:
@@ -65,6 +67,79 @@ WRITES: Final[Mapping[str, Callable[[Pair, str], Mapping[str, str | None]]]] = {
 }
 """Method -> what it writes to two keys."""
 
+
+def _state(client: Client, key: str) -> str | None:
+    """What a key has, for an update that is likely to succeed; it is no part of the history."""
+    return client.Get(key, None)
+
+
+def _put_if_absent(client: Client, keys: Pair, word: str, note: Note) -> None:
+    note(checks={keys[0]: None}, writes={keys[0]: word}, passed=None)
+    note(passed=client.PutIfAbsent(keys[0], word))
+
+
+def _compare_and_set(client: Client, keys: Pair, word: str, note: Note) -> None:
+    before = _state(client, keys[0])
+    note(checks={keys[0]: before}, writes={keys[0]: word}, passed=None)
+    note(passed=client.CompareAndSet(keys[0], MISSING if before is None else before, word))
+
+
+def _conditional_batch(client: Client, keys: Pair, word: str, note: Note) -> None:
+    before = {key: _state(client, key) for key in keys}
+    note(checks=before, writes={keys[0]: word, keys[1]: None}, passed=None)
+    batch = client.WriteBatch(timeout=client.timeout)
+    for key, value in before.items():
+        batch.Check(key, MISSING if value is None else value)
+    batch.Put(keys[0], word)
+    batch.Delete(keys[1])
+    try:
+        batch.Write()
+    except CheckFailed:
+        note(passed=False)
+    else:
+        note(passed=True)
+    finally:
+        batch.Clear()
+
+
+def _increment(client: Client, keys: Pair, _: str, note: Note) -> None:
+    key = f"n{keys[0]}"  # outside of the ranges between the keys
+    note(adds={key: 1})
+    number = client.Increment(key)
+    note(adds={}, reads={key: str(number - 1) if number > 1 else None}, writes={key: str(number)})
+
+
+def _get_and_delete(client: Client, keys: Pair, _: str, note: Note) -> None:
+    note(writes={keys[0]: None})
+    try:
+        note(reads={keys[0]: client.GetAndDelete(keys[0])})
+    except KeyNotFound:
+        note(reads={keys[0]: None}, writes={})
+
+
+def _delete_range(client: Client, keys: Pair, _: str, note: Note) -> None:
+    """Both keys are in one chunk, so that they go at one moment; how many there were is not looked at."""
+    note(writes=dict.fromkeys(keys))
+    client.DeleteRange(min(keys), max(keys))
+
+
+def _count(client: Client, keys: Pair, _: str, note: Note) -> None:
+    """What says most: that neither is there."""
+    if client.Count(min(keys), max(keys)) == 0:
+        note(reads=dict.fromkeys(keys))
+
+
+UPDATES: Final[Mapping[str, Callable[[Client, Pair, str, Note], None]]] = {
+    "PutIfAbsent": _put_if_absent,
+    "CompareAndSet": _compare_and_set,
+    "conditional batch": _conditional_batch,
+    "Increment": _increment,
+    "GetAndDelete": _get_and_delete,
+    "DeleteRange": _delete_range,
+    "Count": _count,
+}
+"""Method -> what makes the call, and notes what it may do before it is made, and what it did afterwards."""
+
 MIX: Final = (
     "Get",
     "Get",
@@ -78,6 +153,7 @@ MIX: Final = (
     "Put",
     "Delete",
     *WRITES,
+    *UPDATES,
 )
 
 
@@ -102,6 +178,8 @@ def call(client: Client, what: str, keys: Pair, word: str) -> Operation | None:
     A write without an answer is of unknown outcome; but one of which nothing was sent must never happen, as the error
     says.
     """
+    if what in UPDATES:
+        return update(client, what, keys, word)
     writes = WRITES[what](keys, word) if what in WRITES else {}
     start = time.monotonic()
     try:
@@ -113,6 +191,19 @@ def call(client: Client, what: str, keys: Pair, word: str) -> Operation | None:
     except TransportError:
         return Operation(start, UNKNOWN, writes=writes) if writes else None
     return Operation(start, time.monotonic(), reads, writes)
+
+
+def update(client: Client, what: str, keys: Pair, word: str) -> Operation | None:
+    """Makes one call that reads and writes, likewise."""
+    noted: dict[str, Any] = {}
+    start = time.monotonic()
+    try:
+        UPDATES[what](client, keys, word, noted.update)
+    except ConnectFailed:
+        return None
+    except TransportError:
+        return Operation(start, UNKNOWN, **noted) if noted else None
+    return Operation(start, time.monotonic(), **noted) if noted else None
 
 
 def record(client: Client, name: str, begin: float, end: float) -> list[Operation]:
@@ -271,7 +362,8 @@ def run(folder: Path, *, seconds: float, weathers: Mapping[str, Weather] = WEATH
     return Findings(
         "Linearizability",
         f"{THREADS} threads with one client and {PROCESSES} processes with their own call Get, MGet, Range, Put, Delete "
-        "and batches of two on the same two keys, for 25 ms, then on two others. Each call is noted with its beginning, "
+        "and batches of two on the same two keys, for 25 ms, then on two others; and PutIfAbsent, CompareAndSet, conditional "
+        "batches, Increment, GetAndDelete, DeleteRange and Count. Each call is noted with its beginning, "
         "its end and what it saw; a write without an answer may take effect at any later time or never. For each pair "
         "of keys a checker (Wing and Gong's search) must find one order of the calls that explains what all of them "
         "saw. MGet, Range and batches count as one call on both keys.",

@@ -2,7 +2,8 @@
 
 The algorithm is Wing and Gong's search ("Testing and verifying concurrent objects", 1993) with Lowe's memory of the
 configurations that led nowhere ("Testing for linearizability", 2017). The object is a map: an operation reads some
-keys at one moment, or writes some at one moment, so that MGET and batches are operations like GET and PUT.
+keys at one moment, or writes some at one moment, so that MGET and batches are operations like GET and PUT; an update
+does both at one moment.
 """
 
 import math
@@ -26,23 +27,40 @@ class Operation:
         start, end: when it was called and when it returned, on one clock for all clients; it took effect between.
         reads: what it saw; None for a missing key.
         writes: what it sets; None deletes.
+        checks: what keys must have for it to write anything; None for a missing one.
+        passed: whether its checks held; None if that is not known.
+        adds: what it adds to numbers, of which it is not known what they were; a missing one counts as 0.
     """
 
     start: float
     end: float
     reads: Mapping[str, str | None] = field(factory=dict)
     writes: Mapping[str, str | None] = field(factory=dict)
+    checks: Mapping[str, str | None] = field(factory=dict)
+    passed: bool | None = True
+    adds: Mapping[str, int] = field(factory=dict)
 
     @property
     def keys(self) -> set[str]:
         """Every key that it touches."""
-        return {*self.reads, *self.writes}
+        return {*self.reads, *self.writes, *self.checks, *self.adds}
+
+    @property
+    def changes(self) -> bool:
+        """Whether it may change something."""
+        return bool(self.adds or self.writes) and self.passed is not False
 
     def after(self, state: State) -> State | None:
         """The map after it; None if it cannot have seen what it saw."""
         if any(state.get(key) != value for key, value in self.reads.items()):
             return None
-        changed = {**state, **self.writes}
+        held = all(state.get(key) == value for key, value in self.checks.items())
+        if self.passed is not None and self.passed != held:
+            return None
+        if not held:
+            return state
+        sums = {key: str(int(state.get(key, "0")) + by) for key, by in self.adds.items()}
+        changed = {**state, **self.writes, **sums}
         return {key: value for key, value in changed.items() if value is not None}
 
 
@@ -74,7 +92,7 @@ def _steps(operations: Sequence[Operation], done: int, state: State) -> list[tup
     steps: list[tuple[int, State]] = []
     for i in _next(operations, done):
         after = operations[i].after(state)
-        if after is not None and not operations[i].writes:
+        if after is not None and not operations[i].changes:
             return [(done | 1 << i, state)]
         if after is not None:
             steps.append((done | 1 << i, after))
@@ -97,11 +115,16 @@ def _without_unseen(history: Sequence[Operation]) -> list[Operation]:
 
     (Between such a write and the next one to a key of it nobody read that key, or its value would have been seen.)
     """
-    seen = {item for operation in history for item in operation.reads.items()}
+    seen = {item for operation in history for item in (*operation.reads.items(), *operation.checks.items())}
+    failed = {key for operation in history if operation.passed is False for key in operation.checks}
     return [
         operation
         for operation in history
-        if operation.end != UNKNOWN or None in operation.writes.values() or seen & operation.writes.items()
+        if operation.end != UNKNOWN
+        or operation.adds
+        or None in operation.writes.values()
+        or failed & operation.writes.keys()
+        or seen & operation.writes.items()
     ]
 
 

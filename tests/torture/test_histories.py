@@ -26,7 +26,53 @@ def test_each_call_is_noted_with_what_it_saw_or_wrote():
         ]
         assert [dict(operation.writes) for operation in seen if operation.writes] == [{"0/a": "w"}, {"0/a": None}]
         for what in MIX:
-            assert histories.call(client, what, keys, "w").end > 0
+            operation = histories.call(client, what, keys, "w")
+            assert operation is None or operation.end > 0
+
+
+def test_each_update_is_noted_with_what_it_saw_and_wrote():
+    with Elevator(transport="fake") as client:
+        keys = ("0/a", "0/b")
+        made = [histories.call(client, what, keys, "w") for what in histories.UPDATES]
+        again = [histories.call(client, what, keys, "v") for what in ("PutIfAbsent", "PutIfAbsent", "Increment")]
+        assert [(dict(o.checks), dict(o.writes), o.passed) for o in made[:3]] == [
+            ({"0/a": None}, {"0/a": "w"}, True),
+            ({"0/a": "w"}, {"0/a": "w"}, True),
+            ({"0/a": "w", "0/b": None}, {"0/a": "w", "0/b": None}, True),
+        ]
+        assert [(dict(o.reads), dict(o.writes)) for o in made[3:]] == [
+            ({"n0/a": None}, {"n0/a": "1"}),
+            ({"0/a": "w"}, {"0/a": None}),
+            ({}, {"0/a": None, "0/b": None}),
+            ({"0/a": None, "0/b": None}, {}),
+        ]
+        assert [o.passed for o in again] == [True, False, True]
+        assert (dict(again[2].reads), dict(again[2].writes)) == ({"n0/a": "1"}, {"n0/a": "2"})
+
+
+def test_an_increment_that_adds_twice_is_found_out(monkeypatch):
+    increment, numbers = Elevator.Increment, iter(range(1_000_000))
+
+    def twice(self, key):
+        if next(numbers) % 10 == 3:
+            increment(self, key)
+        return increment(self, key)
+
+    monkeypatch.setattr(Elevator, "Increment", twice)
+    with Elevator(transport="fake") as client:
+        history = [histories.call(client, "Increment", ("0/a", "0/b"), "w") for _ in range(10)]
+    assert histories.judge(history).broken
+
+
+def test_a_check_that_did_not_hold_and_was_written_is_found_out(monkeypatch):
+    def careless(self, key, value):
+        self.Put(key, value)
+        return True
+
+    monkeypatch.setattr(Elevator, "PutIfAbsent", careless)
+    with Elevator(transport="fake") as client:
+        history = [histories.call(client, "PutIfAbsent", ("0/a", "0/b"), word) for word in "ab"]
+    assert histories.judge(history).broken
 
 
 def test_a_history_that_no_order_explains_is_shown():

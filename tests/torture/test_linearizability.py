@@ -25,6 +25,14 @@ def mget(start, end, **reads):
     return Operation(start, end, reads=reads)
 
 
+def update(start, end, checks, passed=True, **writes):
+    return Operation(start, end, writes=writes, checks=checks, passed=passed)
+
+
+def add(start, end, before, after, key="k"):
+    return Operation(start, end, reads={key: before}, writes={key: after})
+
+
 LINEARIZABLE = {
     "nothing": [],
     "missing at first": [get(0, 1, None)],
@@ -41,7 +49,32 @@ LINEARIZABLE = {
     "single reads within a batch's time": [batch(0, 9, k="a", l="a"), get(1, 2, None), get(3, 4, "a", "l")],
     "an unknown batch": [batch(0, UNKNOWN, k="a", l=None), batch(1, 2, l="b"), mget(3, 4, k="a", l=None)],
 }
+LINEARIZABLE |= {
+    "a check holds": [put(0, 1, "a"), update(2, 3, {"k": "a"}, k="b"), get(4, 5, "b")],
+    "a check fails": [put(0, 1, "a"), update(2, 3, {"k": None}, False, k="b"), get(4, 5, "a")],
+    "one of two that check the same": [
+        *(update(0, 9, {"k": None}, k="a"), update(0, 9, {"k": None}, False, k="b"), get(10, 11, "a")),
+    ],
+    "an unknown update that fails its check": [update(0, UNKNOWN, {"k": "x"}, None, k="a"), get(1, 2, None)],
+    "an unknown update that is seen": [update(0, UNKNOWN, {"k": None}, None, k="a"), get(1, 2, None), get(3, 4, "a")],
+    "an unknown update that makes a check fail": [
+        *(update(0, UNKNOWN, {"k": None}, None, k="a"), update(1, 2, {"k": None}, False, k="b")),
+    ],
+    "an unknown increment that is seen": [
+        *(Operation(0, UNKNOWN, adds={"k": 1}), add(1, 2, None, "1"), add(3, 4, "2", "3")),
+    ],
+    "an unknown increment that is not": [Operation(0, UNKNOWN, adds={"k": 1}), add(1, 2, None, "1")],
+}
 NOT_LINEARIZABLE = {
+    "both that check the same": [update(0, 9, {"k": None}, k="a"), update(0, 9, {"k": None}, k="b")],
+    "a check failed that held": [put(0, 1, "a"), update(2, 3, {"k": "a"}, False, k="b")],
+    "a check held that failed": [put(0, 1, "a"), update(2, 3, {"k": None}, k="b")],
+    "a failed update is seen": [update(0, 1, {"k": "x"}, False, k="b"), get(2, 3, "b")],
+    "an unknown update whose check never held is seen": [
+        *(put(0, 1, "a"), update(2, UNKNOWN, {"k": None}, None, k="b"), get(3, 4, "b")),
+    ],
+    "an increment is lost": [add(0, 9, None, "1"), add(0, 9, None, "1")],
+    "an unknown increment counts twice": [Operation(0, UNKNOWN, adds={"k": 1}), add(1, 2, "2", "3")],
     "never written": [get(0, 1, "a")],
     "lost": [put(0, 1, "a"), get(2, 3, None)],
     "stale": [put(0, 1, "a"), put(2, 3, "b"), get(4, 5, "a")],
@@ -106,7 +139,19 @@ operations = st.builds(
 )
 
 
-@given(st.lists(operations, max_size=5))
+updates = st.builds(
+    lambda start, length, passed, checks, content: Operation(
+        start, UNKNOWN if passed is None else start + length, writes=content, checks=checks, passed=passed
+    ),
+    st.integers(0, 8),
+    st.integers(1, 6),
+    st.sampled_from([True, False, None]),
+    contents,
+    contents,
+)
+
+
+@given(st.lists(operations | updates, max_size=5))
 def test_it_agrees_with_brute_force(history):
     assert linearizable(history) == brute_force(history)
 

@@ -138,19 +138,19 @@ class UpdateConformance:
         batch.Clear()
 
     def test_many_checks_and_writes_are_one_step(self, E: Elevator[str]) -> None:
-        keys = [f"{i:05}" for i in range(20_000)]
+        keys = [f"{i:05}" for i in range(5_000)]
         with E.WriteBatch() as batch:
             for key in keys:
                 batch.Check(key, MISSING)
                 batch.Put(key, "1")
         batch = E.WriteBatch()
         for key in keys:
-            batch.Check(key, "1" if key != "12345" else "2")
+            batch.Check(key, "1" if key != "01234" else "2")
             batch.Delete(key)
         with pytest.raises(CheckFailed) as caught:
             batch.Write()
-        assert caught.value.keys == ("12345",)
-        assert len(E.Range(include_value=False)) == 20_000
+        assert caught.value.keys == ("01234",)
+        assert len(E.Range(include_value=False)) == 5_000
         batch.Clear()
 
     def test_what_no_key_can_have_is_refused_at_once(self, E: Elevator[str]) -> None:
