@@ -3,12 +3,13 @@
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
 from pyelevator import Elevator
 from pyelevator.auth.keys import generate_keys
-from pyelevator.testing.servers import ServerProcess
+from pyelevator.testing.servers import ProxyProcess, ServerProcess
 from pyelevator.transports import Curve
 from support.web_console import Client, running_console
 
@@ -65,6 +66,24 @@ def test_write_and_the_environment_s_url_are_understood(server, monkeypatch):
         client = Client(console.url)
         assert client.session == {**client.session, "write": True, "url": f"{server.urls[0]}/default"}
         assert client.put("k", "v", None).status == 200
+
+
+@pytest.mark.parametrize("way", ["tcp", "ipc", "proxy"])
+def test_a_server_is_shown_and_edited_whatever_leads_to_it(tmp_path, way):
+    bind = f"ipc://{tmp_path}/server.sock" if way == "ipc" else "tcp://127.0.0.1:0"
+    with ExitStack() as stack:
+        url = stack.enter_context(ServerProcess(tmp_path / "data", binds=(bind,))).urls[0]
+        if way == "proxy":
+            url = stack.enter_context(ProxyProcess(url)).urls[0]
+        client = Client(stack.enter_context(running_console(url, write=True)).url)
+        assert client.put("k", "one", None).status == 200
+        seen = client.digest("k")
+        assert client.put("k", "two", seen).status == 200
+        assert client.put("k", "three", seen).status == 409
+        assert client.get("/api/keys", db="default", before="").json["keys"] == ["k"]
+        assert client.get("/api/value", db="default", key="k").json["texts"]["text"] == "two"
+        assert client.get("/api/stats").json["requests"]["GET"]["count"] > 0
+        assert client.get("/api/databases").json["databases"][0]["engine"]["size"] > 0
 
 
 def test_the_command_warns_where_others_can_reach_it(server):
