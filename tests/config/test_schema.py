@@ -42,6 +42,8 @@ VALUES = {
     "cursor_idle": (7, 7),
     "cursor_age": (8, 8),
     "row_cache": (0, 0),
+    "metrics": ("127.0.0.1:0", "127.0.0.1:0"),
+    "log_format": ("json", "json"),
     "slow": (2.5, 2.5),
     "slow_entries": (7, 7),
     "slow_keys": (True, True),
@@ -166,7 +168,9 @@ def test_every_field_is_a_setting_and_every_help_a_sentence(settings_class):
 
 def test_both_programs_share_the_common_settings():
     common = {one.name for one in settings_of(ProgramSettings)}
-    assert common == {"curve_keys", "insecure", "ipc_mode", "max_unread", "log_file", "log_level"}
+    assert common == {
+        "curve_keys", "insecure", "ipc_mode", "max_unread", "metrics", "log_format", "log_file", "log_level",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("read", [read_server_config, read_proxy_config])

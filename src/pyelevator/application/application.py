@@ -1,5 +1,6 @@
 """The application: turns each request into one response."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, Self
@@ -13,7 +14,7 @@ from pyelevator.application.handlers import HANDLERS
 from pyelevator.application.handlers.groups import ONE_BY_ONE, read_together, write_together
 from pyelevator.application.handlers.monitoring import server_stats
 from pyelevator.application.policy import Policy
-from pyelevator.application.slow_log import Exchange
+from pyelevator.application.slow_log import Exchange, log_request
 from pyelevator.application.snapshots import SnapshotDatabase
 from pyelevator.engines.base import EngineError, EngineUnavailable
 from pyelevator.engines.memory import MemoryStorage
@@ -26,6 +27,8 @@ _REMOTE_WORKERS: Final = 24
 _EXPIRED: Final = "the requests before this one took too long, or the database cannot be reached; nothing was done"
 _SHARED_INTERVAL: Final = 0.25
 """Seconds after which the changes of other servers to a shared catalog are looked for."""
+
+_REQUESTS: Final = logging.getLogger("pyelevator.requests")
 
 
 class Application:
@@ -196,8 +199,19 @@ class Application:
             weight: how many requests it stands for.
         """
         self.monitor.observe(request, seconds, weight)
-        if seconds >= self.slow_log.threshold:
-            self.slow_log.add(request, seconds, exchange, self._database_name(request))
+        is_slow = seconds >= self.slow_log.threshold
+        if is_slow or _REQUESTS.isEnabledFor(logging.DEBUG):
+            entry = self.slow_log.describe(request, seconds, exchange, self._database_name(request))
+            if is_slow:
+                self.slow_log.add(entry)
+            log_request(_REQUESTS, logging.WARNING if is_slow else logging.DEBUG, entry)
+
+    def observed_from(self, seconds: float) -> float:
+        """Return the seconds from which on every request is to be observed, ``seconds`` at most.
+
+        That is 0 where all requests are logged.
+        """
+        return 0.0 if _REQUESTS.isEnabledFor(logging.DEBUG) else min(seconds, self.slow_log.threshold)
 
     def _database_name(self, request: Request[Any]) -> str | None:
         command: Any = request.command

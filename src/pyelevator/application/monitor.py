@@ -57,7 +57,11 @@ class Monitor:
     def count_outcome(self, request: Request[Any], response: Response) -> None:
         """Count the failure of a request that is counted already, if it is one; a minimal response never is."""
         if response.code is not None:
-            self._failures[type(request.command), response.code] += 1
+            self.count_failure(type(request.command), response.code)
+
+    def count_failure(self, kind: type[Command[Any]], code: ErrorCode) -> None:
+        """Count the failure of a request of a class that is counted already."""
+        self._failures[kind, code] += 1
 
     def observe(self, request: Request[Any], seconds: float, weight: int = 1) -> None:
         """Add the latency of a request, which stands for ``weight`` of them."""

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from logging import Logger
 from math import inf
 from time import time
 from typing import Any, Final
@@ -46,11 +47,15 @@ class SlowLog:
         self._shows_keys = policy.slow_keys
         self._entries: deque[SlowRequest] = deque(maxlen=policy.slow_entries)
 
-    def add(self, request: Request[Any], seconds: float, exchange: Exchange, database: str | None) -> SlowRequest:
-        """Add a request.
+    def add(self, entry: SlowRequest) -> None:
+        """Add a request that took long."""
+        self._entries.append(entry)
+
+    def describe(self, request: Request[Any], seconds: float, exchange: Exchange, database: str | None) -> SlowRequest:
+        """Return what is kept of a request.
 
         Args:
-            request: that took long.
+            request: that was answered.
             seconds: that it took.
             exchange: where it came from, and sizes.
             database: its name; None for none.
@@ -65,10 +70,7 @@ class SlowLog:
             request_bytes=exchange.request_bytes,
             response_bytes=exchange.response_bytes,
         )
-        if self._shows_keys:
-            entry = evolve(entry, key=_shown_key(request.command))
-        self._entries.append(entry)
-        return entry
+        return evolve(entry, key=_shown_key(request.command)) if self._shows_keys else entry
 
     def latest(self, limit: int | None = None) -> Sequence[SlowRequest]:
         """Return the requests, the latest first.
@@ -78,6 +80,22 @@ class SlowLog:
         """
         found = list(self._entries)[::-1]
         return found if limit is None else found[: max(0, limit)]
+
+
+def log_request(logger: Logger, level: int, entry: SlowRequest) -> None:
+    """Log a request: as text, and with its parts as ``fields`` of the record for logs of JSON."""
+    fields = {name: value for name, value in entry.to_dict().items() if value not in (None, "")}
+    logger.log(
+        level,
+        "%s%s%s took %.1f ms (%d bytes, %d bytes answered)",
+        entry.verb,
+        f" in {entry.database}" if entry.database else "",
+        f" of {entry.client}" if entry.client else "",
+        1000 * entry.seconds,
+        entry.request_bytes,
+        entry.response_bytes,
+        extra={"fields": fields},
+    )
 
 
 def _shown_key(command: Command[Any]) -> str | None:

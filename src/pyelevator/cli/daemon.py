@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, Protocol
 
+from pyelevator.cli.notifier import Notifier
+
 _LOG: Final = logging.getLogger("pyelevator.server")
 
 
@@ -47,23 +49,27 @@ def blocked_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def handle_signals(server: Stoppable, reloads: Sequence[Callable[[], None]]) -> None:
+def handle_signals(server: Stoppable, reloads: Sequence[Callable[[], None]], notifier: Notifier | None = None) -> None:
     """Handle signals in a thread of their own until the process ends. Call it within ``blocked_signals``.
 
     Args:
         server: stopped by SIGTERM, SIGINT, SIGQUIT, SIGPWR and SIGXCPU; the second of them ends the process at once.
         reloads: functions that SIGHUP calls in turn.
+        notifier: tells the service manager of reloads and of the end; None for none.
     """
-    threading.Thread(target=_wait_for_signals, args=(server, reloads), name="elevator-signals", daemon=True).start()
+    arguments = server, reloads, notifier or Notifier(None)
+    threading.Thread(target=_wait_for_signals, args=arguments, name="elevator-signals", daemon=True).start()
 
 
-def _wait_for_signals(server: Stoppable, reloads: Sequence[Callable[[], None]]) -> None:
+def _wait_for_signals(server: Stoppable, reloads: Sequence[Callable[[], None]], notifier: Notifier) -> None:
     """Wait for signals with sigwait instead of handlers: none is lost, and the main loop is not interrupted."""
     is_stopping = False
     while True:
         number = signal.sigwait(_SIGNALS)
         if number == signal.SIGHUP:
+            notifier.reloading()
             _reload(reloads)
+            notifier.ready()
         elif number in _IGNORED_SIGNALS:
             _LOG.warning(
                 "%s is ignored; SIGHUP reads keys and permissions again and reopens the log", _signal_name(number)
@@ -73,6 +79,7 @@ def _wait_for_signals(server: Stoppable, reloads: Sequence[Callable[[], None]]) 
         else:
             is_stopping = True
             _LOG.info("stopping on %s", _signal_name(number))
+            notifier.stopping()
             server.stop()
 
 

@@ -1,10 +1,12 @@
 """Logging of the commands: format, file and rotation."""
 
+import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
@@ -50,6 +52,30 @@ class OneLine(logging.Formatter):
         return "\n".join([f"  {escape(line)}" for line in super().formatException(ei).split("\n")])
 
 
+class JsonLines(logging.Formatter):
+    """A formatter that writes each record as one JSON object: time, level, logger, message, and its ``fields``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record; tracebacks are in ``exception``."""
+        told = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told, default=str)
+
+
+_FORMATTERS: Final[Mapping[str, Callable[[], logging.Formatter]]] = {
+    "text": lambda: OneLine(_FORMAT),
+    "json": JsonLines,
+}
+"""The formats of a log -> what makes their formatters."""
+
+
 class LogFile(WatchedFileHandler):
     """A log file that is reopened after rotation, when its path is gone or leads to another file.
 
@@ -87,12 +113,13 @@ class LogFile(WatchedFileHandler):
 
 
 @contextmanager
-def logging_to(file: Path | None, level: int) -> Iterator[Callable[[], None]]:
+def logging_to(file: Path | None, level: int, format: str = "text") -> Iterator[Callable[[], None]]:
     """Log records of this package to a file or to stderr within the block.
 
     Args:
         file: to append to; None for stderr.
         level: of the least severe records.
+        format: ``text`` or ``json``.
 
     Yields:
         A function that reopens the file, or does nothing for stderr.
@@ -101,7 +128,7 @@ def logging_to(file: Path | None, level: int) -> Iterator[Callable[[], None]]:
         OSError: the file cannot be written.
     """
     handler = logging.StreamHandler() if file is None else LogFile(file, encoding="utf-8")
-    handler.setFormatter(OneLine(_FORMAT))
+    handler.setFormatter(_FORMATTERS[format]())
     logger = logging.getLogger("pyelevator")
     before = logger.level
     logger.addHandler(handler)

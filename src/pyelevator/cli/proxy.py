@@ -13,6 +13,7 @@ from pyelevator.cli.daemon import blocked_signals, handle_signals, raise_file_li
 from pyelevator.cli.errors import as_usage_error, start_failures
 from pyelevator.cli.logs import logging_to
 from pyelevator.cli.options import load_settings, settings_options
+from pyelevator.cli.watching import watched
 from pyelevator.client.options import URL_VARIABLE
 from pyelevator.config import ProxySettings, read_proxy_config
 from pyelevator.proxy import Proxy, Upstream
@@ -36,7 +37,7 @@ def proxy(**given: Any) -> int:
     settings = load_settings(ProxySettings, read_proxy_config, given)
     if not settings.upstreams:
         settings = evolve(settings, upstreams=(_upstream_for_clients(settings.listen),))
-    with logging_to(settings.log_file, settings.log_level) as reopen, start_failures():
+    with logging_to(settings.log_file, settings.log_level, settings.log_format) as reopen, start_failures():
         return _run(settings, reopen)
 
 
@@ -81,7 +82,9 @@ def _run(settings: ProxySettings, reopen_log: Callable[[], None]) -> int:
         directory = settings.curve_keys
         auth = None if directory is None else as_usage_error(lambda: ClientAuth.from_directory(directory))
         running = as_usage_error(lambda: _open(settings, auth))
-        handle_signals(running, (reopen_log,) if auth is None else (reopen_log, auth.clients.reload))
-        click.echo(f"serving {' '.join(running.urls)} (for {' '.join(u.target.url for u in settings.upstreams)})")
-        running.serve_forever()
+        with watched(running, settings.metrics) as notifier:
+            reloads = (reopen_log,) if auth is None else (reopen_log, auth.clients.reload)
+            handle_signals(running, reloads, notifier)
+            click.echo(f"serving {' '.join(running.urls)} (for {' '.join(u.target.url for u in settings.upstreams)})")
+            running.serve_forever()
     return 0

@@ -23,5 +23,5 @@ def serve(**given: Any) -> int:
     """
     settings = load_settings(ServerSettings, read_server_config, given)
     as_usage_error(lambda: validate(settings))
-    with logging_to(settings.log_file, settings.log_level) as reopen, start_failures():
+    with logging_to(settings.log_file, settings.log_level, settings.log_format) as reopen, start_failures():
         return run_server(settings, click.echo, reopen)

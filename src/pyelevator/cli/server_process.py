@@ -12,6 +12,7 @@ from pyelevator.application import Application, Policy
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.exposure import allowed_roots, check_exposure
 from pyelevator.cli.daemon import blocked_signals, handle_signals, raise_file_limit
+from pyelevator.cli.watching import watched
 from pyelevator.codec import Limits
 from pyelevator.config import ServerSettings
 from pyelevator.engines.urls import scheme_of
@@ -59,9 +60,10 @@ def run_server(
         gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
         for url in server.urls:
             _LOG.info("listening on %s", url)
-        handle_signals(server, (reopen_log, server.reload_keys))
-        on_ready(f"serving {' '.join(server.urls)} ({describe_engine(settings)})")
-        server.serve_forever()
+        with watched(server, settings.metrics) as notifier:
+            handle_signals(server, (reopen_log, server.reload_keys), notifier)
+            on_ready(f"serving {' '.join(server.urls)} ({describe_engine(settings)})")
+            server.serve_forever()
     if server.unanswered:  # busy workers would keep the process alive
         logging.shutdown()
         os._exit(1)

@@ -133,6 +133,15 @@ class ProgramSettings:
         "Maximum size of responses that clients have not read yet, over all clients. Clients with more of them wait.",
         "BYTES",
     )
+    metrics: str | None = setting(
+        None,
+        values.address,
+        "Serve metrics for Prometheus over HTTP at /metrics, and /healthz and /readyz, without keys.",
+        "HOST:PORT",
+    )
+    log_format: str = setting(
+        "text", values.log_format, "Format of the log: lines of text, or of JSON.", "|".join(values.LOG_FORMATS)
+    )
     log_file: Path | None = setting(None, values.path, "File to log to instead of stderr.", "FILE")
     log_level: int = setting(
         logging.WARNING, values.log_level, "Least severe level to log: DEBUG, INFO, WARNING or ERROR.", "LEVEL"

@@ -20,6 +20,8 @@ from pyelevator.transports.bind import parse_bind_url
 
 ENGINES: Final = ("leveldb", "memory")
 
+LOG_FORMATS: Final = ("text", "json")
+
 _CENTURY_MINUTES: Final = 100 * 366 * 24 * 60.0
 
 
@@ -64,6 +66,35 @@ def text(value: Any) -> str:
     if isinstance(value, str) and value:
         return value
     raise ValueError("must be text")
+
+
+def address(value: Any) -> str:
+    """Parse ``host:port``; a host of IPv6 is in brackets."""
+    split_address(text(value))
+    return str(value)
+
+
+def split_address(value: str) -> tuple[str, int]:
+    """Return the host and the port of ``host:port``.
+
+    >>> split_address("127.0.0.1:9141"), split_address("[::1]:0")
+    (('127.0.0.1', 9141), ('::1', 0))
+
+    Raises:
+        ValueError: it is something else.
+    """
+    host, _, port = value.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    if not host or (":" in host and not is_bracketed) or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, for instance 127.0.0.1:9141")
+    return host[1:-1] if is_bracketed else host, int(port)
+
+
+def log_format(value: Any) -> str:
+    """Parse the format of a log."""
+    if value in LOG_FORMATS:
+        return str(value)
+    raise ValueError(f"must be one of {', '.join(LOG_FORMATS)}")
 
 
 def path(value: Any) -> Path:

@@ -84,6 +84,11 @@ class Clients:
         return self._unanswered >= self._capacity or self._size >= self._capacity_bytes
 
     @property
+    def unanswered(self) -> int:
+        """The number of unanswered requests."""
+        return self._unanswered
+
+    @property
     def idle(self) -> bool:
         """Whether there are no unanswered requests."""
         return not self._unanswered

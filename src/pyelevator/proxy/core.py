@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
+from pyelevator.application.monitor import Monitor
 from pyelevator.codec import ClassicCodec, Codec, Limits
 from pyelevator.commands import Ping
 from pyelevator.errors import ConnectFailed, ElevatorError, ProtocolError, RequestTimeout
@@ -66,6 +67,7 @@ class Core:
         self._pools = {name: UpstreamPool(upstream, self._act, limits) for name, upstream in router.upstreams.items()}
         answer = compose(interceptors, router.forward)
         self._tasks = RequestTasks(answer, self._pools, timeout, self._act, self._reply)
+        self.monitor = Monitor()
         self._clients = Clients(capacity, capacity_bytes)
         self._own = Client(b"")  # of what the proxy gives back: it is not dropped with the client that left
         self._reader = RequestDecoder(
@@ -74,7 +76,7 @@ class Core:
         self._pass_through = (
             None
             if interceptors or codecs
-            else PassThrough.for_pools(list(self._pools.values()), timeout, self._reader.limits)
+            else PassThrough.for_pools(list(self._pools.values()), timeout, self._reader.limits, self.monitor)
         )
         self._sizes: dict[int, int] = {}
         self._cursors = Cursors()
@@ -86,6 +88,11 @@ class Core:
     def full(self) -> bool:
         """Whether as many requests as it may hold are unanswered; take no more until one is answered."""
         return self._clients.full
+
+    @property
+    def unanswered(self) -> int:
+        """The number of requests that were taken and are not answered, but for those of clients that do not read."""
+        return self._clients.unanswered
 
     @property
     def idle(self) -> bool:
@@ -308,7 +315,10 @@ class Core:
 
     def _tell(self, client: Client, incoming: IncomingRequest, response: Response) -> None:
         request = incoming.request
-        if request is not None:
+        if request is None:
+            self.monitor.refused += 1
+        else:
+            self.monitor.count(request, response)
             response = evolve(response, id=request.id)
             for cursor, kept in cursors_in(request.command, response):
                 self._note_cursor(client, request, cursor, kept)

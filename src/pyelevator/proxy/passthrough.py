@@ -9,16 +9,22 @@ own.
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import takewhile
-from typing import Self, TypeAlias
+from typing import Final, Self, TypeAlias
 
+from pyelevator.application.monitor import Monitor
 from pyelevator.codec import ClassicCodec, Limits
+from pyelevator.codec.classic.arguments import BY_WIRE_VERB
 from pyelevator.codec.classic.forwarding import peek_reply, peek_request, request_with_id, success_header, with_id
 from pyelevator.codec.classic.payloads import cursor_of
+from pyelevator.commands import Unknown
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response, Status
 from pyelevator.proxy.actions import Forward, Reply
 from pyelevator.proxy.clients import Client
 from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, UpstreamPool
+
+_KINDS: Final = {verb: kind for verb, (kind, _) in BY_WIRE_VERB.items()}
+_CODES: Final = tuple(ErrorCode)
 
 ForwardedReply: TypeAlias = tuple[ForwardedRequest, Reply]
 """A request that was passed on, and its one answer."""
@@ -31,10 +37,11 @@ class PassThrough:
         pool: of the one upstream.
         timeout: seconds that it may take for each.
         limits: what is taken from clients and upstream.
+        monitor: counts the requests.
     """
 
-    def __init__(self, pool: UpstreamPool, timeout: float, limits: Limits) -> None:
-        self._pool = pool
+    def __init__(self, pool: UpstreamPool, timeout: float, limits: Limits, monitor: Monitor) -> None:
+        self._pool, self._monitor, self._counts = pool, monitor, monitor.counts
         self._name = pool.upstream.name
         self._timeout = timeout
         self._limits = limits
@@ -42,12 +49,12 @@ class PassThrough:
         self._timers: list[tuple[float, int, PooledConnection]] = []
 
     @classmethod
-    def for_pools(cls, pools: Sequence[UpstreamPool], timeout: float, limits: Limits) -> Self | None:
+    def for_pools(cls, pools: Sequence[UpstreamPool], timeout: float, limits: Limits, monitor: Monitor) -> Self | None:
         """Return what passes requests through to these upstreams, if that can be done."""
         first = pools[0].upstream
         if len(pools) != 1 or first.codec is not None or first.dialect != ClassicCodec.name:
             return None
-        return cls(pools[0], timeout, limits)
+        return cls(pools[0], timeout, limits, monitor)
 
     def forward(self, client: Client, frames: Sequence[bytes], now: float) -> Forward | None:
         """Return what to forward; None if the request cannot be passed through."""
@@ -61,8 +68,10 @@ class PassThrough:
         except (TypeError, ValueError, OverflowError):
             return None
         expires_at = now + self._timeout
+        kind = _KINDS.get(message[b"cmd"], Unknown)
+        self._counts[kind] += 1
         connection.forwarded[success_header(number)] = pending = ForwardedRequest(
-            client, given, len(frames[0]), expires_at
+            client, given, len(frames[0]), expires_at, kind
         )
         if b"cursor" in message[b"meta"]:
             pending.uid, pending.cursor = message[b"uid"], message[b"meta"][b"cursor"]
@@ -84,6 +93,8 @@ class PassThrough:
         if header is None or pending is None:
             return None
         pending.kept = pending.sent_cursor if header.get(b"status") == Status.FAILURE else cursor_of(header)
+        if header.get(b"err_code") in _CODES:
+            self._monitor.count_failure(pending.kind, ErrorCode(header[b"err_code"]))
         try:
             frames = [with_id(header, pending.id, header), frames[1]]
         except (TypeError, ValueError, OverflowError):
@@ -122,5 +133,6 @@ class PassThrough:
 
     def _failed(self, pending: ForwardedRequest, why: str) -> ForwardedReply:
         pending.kept = pending.sent_cursor
+        self._monitor.count_failure(pending.kind, ErrorCode.RUNTIME)
         failure = Response.failure(ErrorCode.RUNTIME, f"proxy: {why}", pending.id)
         return pending, Reply(pending.client.identity, self._codec.encode_response(failure, None))

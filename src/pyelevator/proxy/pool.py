@@ -7,6 +7,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from pyelevator.codec import Limits, codec_for
+from pyelevator.commands import Command
 from pyelevator.flows import Flow
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import ClientProtocol, IncomingRequest
@@ -46,12 +47,14 @@ class ForwardedRequest:
         expires_at: when the upstream's time for it is over.
         uid, cursor: that it was sent with, if it was about a cursor.
         kept: the cursor that the server keeps.
+        kind: of its command.
     """
 
     client: Client
     id: int
     size: int
     expires_at: float
+    kind: type[Command[Any]]
     uid: bytes | None = None
     cursor: bytes | bool | None = None
     kept: bytes | None = None

@@ -5,13 +5,18 @@ import math
 import resource
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
+from attrs import evolve
+
+from pyelevator.application.metrics import Family, proxy_metrics
 from pyelevator.codec import Codec, Limits
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed
 from pyelevator.flows import Interceptor
+from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, TrafficStats
 from pyelevator.proxy.core import Action, Core, Forward, Reply, Reset, Rest, Resume
 from pyelevator.proxy.routing import Upstream
 from pyelevator.proxy.upstreams import Key, UpstreamConnections
@@ -114,6 +119,7 @@ class Proxy:
         self._paused_since, self._sizes = math.inf, dict[bytes, int]()
         self.urls = self._listener.urls
         self._stopping = False
+        self._probes: deque[threading.Event] = deque()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -131,6 +137,36 @@ class Proxy:
         self._stopping = True
         self._listener.wakeup()
 
+    @property
+    def is_stopping(self) -> bool:
+        """True once ``stop`` was called."""
+        return self._stopping
+
+    def probe(self, timeout: float) -> bool:
+        """Return True if the proxy's loop turns within ``timeout`` seconds; from any thread but its own."""
+        turned = threading.Event()
+        self._probes.append(turned)
+        self._listener.wakeup()
+        return turned.wait(timeout)
+
+    def stats(self) -> ServerStats:
+        """Return what the proxy can say of itself; from any thread."""
+        listener, traffic = self._listener, self._listener.traffic
+        return evolve(
+            self._core.monitor.stats(),
+            connections=ConnectionStats(listener.connection_count, _connections(), traffic.accepted),
+            traffic=TrafficStats(traffic.bytes_received, traffic.bytes_sent),
+            queues=QueueStats(
+                requests=self._core.unanswered,
+                unsent_bytes=self._send_queues.unsent_bytes,
+                blocked_clients=len(self._core.held),
+            ),
+        )
+
+    def metrics(self) -> list[Family]:
+        """Return the metrics as Prometheus names them; from any thread."""
+        return proxy_metrics(self.stats(), self._upstreams.counts())
+
     def serve_forever(self) -> None:
         """Serve until ``stop`` is called, then answer what it took, for as long as its upstreams may take."""
         try:
@@ -144,6 +180,8 @@ class Proxy:
 
     def _turn(self) -> None:
         listener = self._listener
+        while self._probes:
+            self._probes.popleft().set()
         self._poller.set_interest(listener.pollable, 0 if self._core.full or self._stopping else READ)
         before, self._ready = self._ready, self._poller.wait(self._poll_timeout())
         ready = self._ready

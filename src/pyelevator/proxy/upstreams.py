@@ -46,6 +46,11 @@ class UpstreamConnections:
         self._unflushed: dict[Key, UpstreamConnection] = {}
         self._round_at = math.inf
 
+    def counts(self) -> Mapping[str, int]:
+        """Return the number of connections to each upstream; from any thread."""
+        open_to = [name for name, _ in list(self._connections)]
+        return {name: open_to.count(name) for name in self._dialers}
+
     def ready(self, ready: Mapping[Any, int], now: float) -> list[tuple[Key, UpstreamConnection, int]]:
         """Return those on which something happened, or is due, or waits to be taken."""
         keys = [self._by_socket[at] for at in ready if at in self._by_socket]

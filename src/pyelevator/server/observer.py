@@ -5,6 +5,7 @@ would cost more than a hundredth of a Get.
 """
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, Final
 
 from pyelevator._attrs import hot_value
@@ -55,9 +56,10 @@ class RequestObserver:
     def __init__(self, application: Any, monitor: Monitor, address_of: Callable[[bytes], str]) -> None:
         self._application = application if isinstance(application, Application) else None
         self._monitor, self._address_of = monitor, address_of
+        self._named_from = inf if self._application is None else self._application.observed_from(inf)
         self._measured = 0
         self._interval = 1
-        self.threshold = SLOW if self._application is None else min(SLOW, self._application.slow_log.threshold)
+        self.threshold = SLOW if self._application is None else self._application.observed_from(SLOW)
 
     def observe_quick(self, observed: Observed, seconds: float, countdown: int) -> int:
         """Measure a request that was answered at once: it was slow, or its turn has come.
@@ -86,5 +88,5 @@ class RequestObserver:
             self._monitor.observe(request, seconds, weight)
             return
         sizes = observed.request_bytes, sum(map(len, observed.frames))
-        client = self._address_of(observed.identity) if seconds >= self.threshold else ""
+        client = self._address_of(observed.identity) if seconds >= self._named_from else ""
         self._application.observe(request, seconds, Exchange(client, *sizes), weight)

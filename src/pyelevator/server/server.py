@@ -20,6 +20,7 @@ from attrs import evolve
 
 from pyelevator.application import Application, InterceptedApplication
 from pyelevator.application.handlers.groups import QueueSpec, queue_for
+from pyelevator.application.metrics import Family, server_metrics
 from pyelevator.application.monitor import monitor_of
 from pyelevator.auth import ClientAuth
 from pyelevator.codec import Codec, Limits
@@ -123,7 +124,7 @@ class Server:
         self._scheduler = Scheduler(_QUEUED_REQUESTS if self._has_queues else workers)
         self._queues = WorkQueues(self._submit, self._work_together)
         self._workers, self._worker_count = ThreadPoolExecutor(workers, "elevator-worker"), workers
-        self._completed: SimpleQueue[CompletedJob | None] = SimpleQueue()
+        self._completed: SimpleQueue[CompletedJob | threading.Event | None] = SimpleQueue()
         self._flush_at = 0.0
         self._budget = ResponseBudget(self._listener.send_queues, self._limits.max_unsent_bytes)
         self._running = 0
@@ -167,6 +168,22 @@ class Server:
         self._is_stopping = True
         self._completed.put(None)
         self._listener.wakeup()
+
+    @property
+    def is_stopping(self) -> bool:
+        """True once ``stop`` was called."""
+        return self._is_stopping
+
+    def probe(self, timeout: float) -> bool:
+        """Return True if the server's loop turns within ``timeout`` seconds; from any thread but its own."""
+        turned = threading.Event()
+        self._completed.put(turned)
+        self._listener.wakeup()
+        return turned.wait(timeout)
+
+    def metrics(self) -> list[Family]:
+        """Return the metrics as Prometheus names them; from any thread."""
+        return server_metrics(self._application.stats(), self._application.monitor.histograms())
 
     def reload_keys(self) -> None:
         """Read keys and permissions again; from any thread."""
@@ -354,9 +371,11 @@ class Server:
             while True:
                 self._complete(self._completed.get_nowait())
 
-    def _complete(self, completed: CompletedJob | None) -> None:
-        """Send the response of a job, and execute the jobs that waited for it; None only ends a wait."""
-        if completed is not None:
+    def _complete(self, completed: CompletedJob | threading.Event | None) -> None:
+        """Send the response of a job, and execute those that waited for it; None only ends a wait, as an event does."""
+        if isinstance(completed, threading.Event):
+            completed.set()
+        elif completed is not None:
             identity, job, frames = completed
             self._running -= 1
             if self._budget.admits(frames) or not job.frames:

@@ -1,0 +1,162 @@
+"""Metrics over HTTP for Prometheus, and whether the program lives and is ready (extra ``metrics``).
+
+``/metrics`` is Prometheus' text, ``/healthz`` answers 200 while the program's loop turns, ``/readyz`` while it takes
+requests; otherwise they answer 503.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET, AF_INET6
+from typing import Any, Final, Protocol
+
+from pyelevator.application.metrics import Family
+from pyelevator.config.values import split_address
+from pyelevator.errors import MissingExtra, UsageError
+
+_PROBE_TIMEOUT: Final = 5.0
+"""Seconds after which a loop that has not turned counts as stuck."""
+
+_REQUEST_TIMEOUT: Final = 10.0
+"""Seconds for a client to send its request."""
+
+
+class Program(Protocol):
+    """A server or a proxy, as it is watched."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """True once it has been asked to stop."""
+
+    def probe(self, timeout: float) -> bool:
+        """Return True if its loop turns within so many seconds; from any thread."""
+
+    def metrics(self) -> list[Family]:
+        """Return its metrics; from any thread."""
+
+
+class _Collector:
+    """Turns the metrics of a program into those of prometheus-client."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        kinds: Mapping[str, Any] = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
+        for family in self._program.metrics():
+            names = family.labels
+            if family.kind == "histogram":
+                made = HistogramMetricFamily(family.name, family.help, labels=names)
+                for labels, (buckets, total) in family.samples:
+                    made.add_metric(labels, buckets, total)
+            else:
+                made = kinds[family.kind](family.name, family.help, labels=names)
+                for labels, value in family.samples:
+                    made.add_metric(labels, value)
+            yield made
+
+
+def _exposition(program: Program) -> Callable[[], bytes]:
+    """Return a function that returns the text of all metrics.
+
+    Raises:
+        MissingExtra: prometheus-client is not installed.
+    """
+    try:
+        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+    except ImportError as error:
+        raise MissingExtra(
+            "--metrics needs prometheus-client; install it with: pip install 'pyelevator[metrics]'"
+        ) from error
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    registry.register(_Collector(program))
+    return lambda: generate_latest(registry)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD."""
+
+    server_version = "elevator"
+    sys_version = ""
+    timeout = _REQUEST_TIMEOUT
+    pages: Mapping[str, Callable[[], tuple[HTTPStatus, str, bytes]]] = {}
+
+    def do_GET(self) -> None:
+        """Answer with a page."""
+        page = self.pages.get(self.path.partition("?")[0], _not_found)
+        status, kind, body = page()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing: it is asked every few seconds."""
+
+
+def _not_found() -> tuple[HTTPStatus, str, bytes]:
+    return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there are /metrics, /healthz and /readyz\n"
+
+
+def _answer(is_well: bool) -> tuple[HTTPStatus, str, bytes]:
+    status, text = (HTTPStatus.OK, b"ok\n") if is_well else (HTTPStatus.SERVICE_UNAVAILABLE, b"unavailable\n")
+    return status, "text/plain; charset=utf-8", text
+
+
+class _HttpServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Pass over clients that left."""
+
+
+@contextmanager
+def serving_metrics(program: Program, address: str | None) -> Iterator[str | None]:
+    """Serve the metrics of a program over HTTP within the block, in threads of its own.
+
+    Args:
+        program: that the metrics are of.
+        address: ``host:port``, with port 0 for one that the system chooses; None for nothing.
+
+    Yields:
+        The URL of the metrics.
+
+    Raises:
+        MissingExtra: prometheus-client is not installed.
+        UsageError: the address cannot be bound.
+    """
+    if address is None:
+        yield None
+        return
+    exposition = _exposition(program)
+    content = "text/plain; version=0.0.4; charset=utf-8"
+    pages = {
+        "/metrics": lambda: (HTTPStatus.OK, content, exposition()),
+        "/healthz": lambda: _answer(program.probe(_PROBE_TIMEOUT)),
+        "/readyz": lambda: _answer(not program.is_stopping and program.probe(_PROBE_TIMEOUT)),
+    }
+    handler = type("Handler", (_Handler,), {"pages": pages})
+    host, port = split_address(address)
+    kind = type("HttpServer", (_HttpServer,), {"address_family": AF_INET6 if ":" in host else AF_INET})
+    try:
+        server = kind((host, port), handler)
+    except OSError as error:
+        raise UsageError(f"--metrics {address}: {error.strerror or error}") from error
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="elevator-metrics", daemon=True)
+    thread.start()
+    try:
+        shown = f"[{host}]" if ":" in host else host
+        yield f"http://{shown}:{server.server_address[1]}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
