@@ -35,6 +35,11 @@ REVEALED = {
     "next(Elevator().RangeIter())": "list[str]",
     "next(iter(Elevator().RangeIter(include_value=False, consistent=True)))": "str",
     "Elevator().listdb()": "list[str]",
+    "Elevator().mapping()['k']": "str",
+    "Elevator().mapping().get('k')": "str | None",
+    "Elevator(encoding=None).mapping().pop(b'k')": "bytes",
+    "dict(Elevator(encoding=None).mapping())": "dict[bytes, bytes]",
+    "list(Elevator().mapping().items())": "list[tuple[str, str]]",
     "Elevator().prefix('p').Get('k')": "str",
     "Elevator(encoding=None).prefix('p')": "Elevator[bytes]",
     "Elevator(encoding=None).snapshot().Range()": "list[list[bytes]]",
@@ -65,6 +70,8 @@ for args, item in RANGES.items():
     }
 AWAITED = {
     "await AsyncElevator().Get('k')": "str",
+    "await AsyncElevator().mapping()['k']": "str",
+    "await AsyncElevator().mapping().popitem()": "tuple[str, str]",
     "await AsyncElevator().snapshot()": "AsyncSnapshot[str]",
     "await AsyncElevator(encoding=None).Get('k')": "bytes",
     f"await AsyncElevator().Range({EITHER})": "list[list[str]] | list[str]",

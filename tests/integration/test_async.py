@@ -109,7 +109,7 @@ def test_what_asks_the_server_is_awaited(sync, later):
     at_once = (
         {"Put", "Delete", "Check", "Clear"}
         if sync is WriteBatch
-        else {"RangeIter", "WriteBatch", "pipeline", "prefix", "snapshot", "database"}
+        else {"RangeIter", "WriteBatch", "pipeline", "prefix", "snapshot", "database", "mapping"}
     )
     methods = {name for name in public(later) if inspect.isfunction(getattr(later, name))}
     assert {name for name in methods if not inspect.iscoroutinefunction(getattr(later, name))} <= at_once

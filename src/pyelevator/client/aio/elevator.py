@@ -11,6 +11,7 @@ from pyelevator.arguments import KeyRange, to_text
 from pyelevator.client import operations
 from pyelevator.client.aio.batch import AsyncWriteBatch
 from pyelevator.client.aio.client import AsyncClient, copy_docstrings
+from pyelevator.client.aio.mapping import AsyncElevatorMapping
 from pyelevator.client.aio.pipeline import AsyncPipeline
 from pyelevator.client.aio.ranges import AsyncRangeIter, collect_range
 from pyelevator.client.decoding import T
@@ -440,6 +441,9 @@ class AsyncElevator(AsyncClient[T]):
         command = build_scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=ITER_NAMES)
         pager = ScanPager.for_iterator(command, consistent, lazy=self._prefetches)
         return AsyncRangeIter(self, pager, compression, check_timeout(timeout))
+
+    def mapping(self) -> AsyncElevatorMapping[T]:
+        return AsyncElevatorMapping(self)
 
     def snapshot(self, *databases: str, timeout: float | None = None) -> "AsyncSnapshot[T]":
         return AsyncSnapshot.for_client(self, databases, timeout)

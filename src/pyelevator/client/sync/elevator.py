@@ -25,6 +25,7 @@ from pyelevator.client.snapshots import check_names, find_database, take_open
 from pyelevator.client.sync import batch, ranges
 from pyelevator.client.sync.batch import BATCH_TIMEOUT
 from pyelevator.client.sync.client import SyncClient
+from pyelevator.client.sync.mapping import ElevatorMapping
 from pyelevator.client.sync.pipeline import Pipeline
 from pyelevator.commands import (
     MISSING,
@@ -856,6 +857,20 @@ class Elevator(SyncClient[T]):
         command = build_scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=ITER_NAMES)
         pager = ScanPager.for_iterator(command, consistent, lazy=self._prefetches)
         return ranges.RangeIter(self, pager, compression, call_timeout(timeout))
+
+    def mapping(self) -> ElevatorMapping[T]:
+        """Return the database as a mapping, with Python's protocols: ``m[key]``, ``in``, ``items()``, ``update``...
+
+        Returns:
+            The mapping; an async client's has methods to await.
+
+        >>> E = Elevator(transport="fake")
+        >>> m = E.mapping()
+        >>> m["abc"] = "123"
+        >>> m["abc"], "x" in m, m.get("x", "?"), len(m)
+        ('123', False, '?', 1)
+        """
+        return ElevatorMapping(self)
 
     def snapshot(self, *databases: str, timeout: float | None = None) -> "Snapshot[T]":
         """Take a snapshot: a client that reads what the connected database, and others, are at this moment.

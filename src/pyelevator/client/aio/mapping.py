@@ -1,0 +1,140 @@
+"""AsyncElevatorMapping: a database as a mapping, as far as Python has protocols for what is awaited."""
+
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from typing import Any, Final, Generic
+
+from pyelevator.arguments import PRESENT, Data
+from pyelevator.client.aio.client import AsyncClient
+from pyelevator.client.decoding import T
+from pyelevator.client.sync.mapping import missing_key, pairs_of
+from pyelevator.codec.base import UnsupportedByDialect
+from pyelevator.errors import CheckFailed, KeyNotFound
+
+_NO_DEFAULT: Final[Any] = object()
+
+
+class AsyncElevatorMapping(Generic[T]):
+    """A database as a mapping for an event loop: :class:`~pyelevator.client.sync.mapping.ElevatorMapping`, awaited.
+
+    Where Python has no protocol for what is awaited there is a method: ``await m.set(key, value)`` for ``m[key] =
+    value``, ``await m.delete(key)`` for ``del m[key]``, ``await m.contains(key)`` for ``key in m``, ``await m.count()``
+    for ``len(m)``.
+
+    >>> import asyncio
+    >>> from pyelevator import AsyncElevator
+    >>> async def main():
+    ...     async with AsyncElevator(transport="fake") as E:
+    ...         m = E.mapping()
+    ...         await m.set("a", "1")
+    ...         await m.update(b="2")
+    ...         return await m["a"], await m.pop("b"), await m.count(), [key async for key in m]
+    >>> asyncio.run(main())
+    ('1', '2', 1, ['a'])
+    """
+
+    def __init__(self, client: AsyncClient[T]) -> None:
+        self._client: Any = client
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
+
+    def __getitem__(self, key: Data) -> Coroutine[Any, Any, T]:
+        found: Coroutine[Any, Any, T] = self._client.Get(key)
+        return found
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self.keys()
+
+    async def get(self, key: Data, default: Any = None) -> Any:
+        """Return the value of ``key``, or ``default`` if it is missing."""
+        return await self._client.Get(key, default)
+
+    async def set(self, key: Data, value: Data) -> None:
+        """Set the value of ``key``."""
+        await self._client.Put(key, value)
+
+    async def delete(self, key: Data) -> None:
+        """Remove ``key``.
+
+        Raises:
+            KeyNotFound: it is missing.
+        """
+        batch = self._client.WriteBatch(timeout=self._client.timeout)
+        batch.Check(key, PRESENT)
+        batch.Delete(key)
+        try:
+            await batch.Write()
+        except CheckFailed as error:
+            raise missing_key(error) from None
+        finally:
+            batch.Clear()
+
+    async def contains(self, key: object) -> bool:
+        """Return whether ``key`` is there."""
+        return isinstance(key, Data) and bool(await self._client.Exists(key))
+
+    async def count(self) -> int:
+        """Return the number of keys; the server counts them."""
+        try:
+            return int(await self._client.Count())
+        except UnsupportedByDialect:  # an old server
+            return len([key async for key in self])
+
+    async def setdefault(self, key: Data, default: Data = "") -> T:
+        """Return the value of ``key``; if it is missing, set it to ``default`` first, in one step."""
+        while True:
+            await self._client.PutIfAbsent(key, default)
+            value = await self._client.Get(key, _NO_DEFAULT)
+            if value is not _NO_DEFAULT:
+                return value  # type: ignore[no-any-return]
+
+    async def pop(self, key: Data, default: Any = _NO_DEFAULT) -> Any:
+        """Remove ``key`` and return its value, in one step; ``default``, or KeyError, if it is missing."""
+        try:
+            return await self._client.GetAndDelete(key)
+        except KeyNotFound:
+            if default is _NO_DEFAULT:
+                raise
+            return default
+
+    async def popitem(self) -> tuple[T, T]:
+        """Remove the first key, and return it with its value.
+
+        Raises:
+            KeyError: there is no key.
+        """
+        while keys := await self._client.Slice(None, 1, include_value=False):
+            value = await self.pop(keys[0], None)
+            if value is not None:  # else another client has removed it meanwhile
+                return keys[0], value
+        raise KeyError("the mapping is empty")
+
+    async def update(self, other: Mapping[Any, Any] | Iterable[Any] = (), /, **values: Data) -> None:
+        """Set many values, in one batch: all of them or none.
+
+        Args:
+            other: a mapping, or an iterable of pairs.
+            values: further keys and values.
+        """
+        async with self._client.WriteBatch(timeout=self._client.timeout) as batch:
+            for key, value in pairs_of(other, values):
+                batch.Put(key, value)
+
+    async def clear(self) -> None:
+        """Delete every key, in chunks."""
+        await self._client.DeleteRange()
+
+    def keys(self) -> AsyncIterator[T]:
+        """Return an iterator over the keys, page by page."""
+        rows: AsyncIterator[T] = self._client.RangeIter(include_value=False)
+        return rows
+
+    def values(self) -> AsyncIterator[T]:
+        """Return an iterator over the values, page by page."""
+        rows: AsyncIterator[T] = self._client.RangeIter(include_key=False)
+        return rows
+
+    async def items(self) -> AsyncIterator[tuple[T, T]]:
+        """Return an iterator over the pairs, page by page."""
+        async for key, value in self._client.RangeIter():
+            yield key, value
