@@ -244,6 +244,36 @@ def test_a_slice_prints(run, args, keys):
     assert run("slice", "--keys", "--json", *args) == (0, "".join(f'"{key}"\n' for key in keys).encode(), "")
 
 
+@pytest.mark.parametrize(
+    ("args", "number"),
+    [
+        ([], 4),
+        (["b"], 3),
+        (["b", "c"], 2),
+        (["", "b"], 2),
+        (["--prefix", "c"], 1),
+        (["x"], 0),
+        (["--hex", "62", "63"], 2),
+    ],
+)
+@pytest.mark.usefixtures("letters")
+def test_keys_are_counted_and_deleted(run, args, number):
+    assert run("count", *args) == (0, f"{number}\n".encode(), "")
+    if args:
+        assert run("delete-range", *args, "--sync", "--json") == (0, f"{number}\n".encode(), "")
+        assert run("count") == (0, f"{4 - number}\n".encode(), "")
+
+
+@pytest.mark.usefixtures("letters")
+def test_everything_is_deleted_only_if_that_is_said(run, db):
+    for args in ([], ["", ""]):
+        code, out, err = run("delete-range", *args)
+        assert (code, out) == (2, b"")
+        assert "--all for the whole database" in err
+    assert run("delete-range", "--all") == (0, b"4\n", "")
+    assert db.Count() == 0
+
+
 @pytest.mark.usefixtures("letters")
 def test_items_end_with_nul_where_asked(run):
     assert run("range", "a", "b", "--null") == (0, b"a\0A\0b\0B\0", "")

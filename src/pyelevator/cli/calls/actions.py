@@ -101,6 +101,20 @@ def read_slice(
     return _rows(client.Slice(start or None, count, prefix=prefix, reverse=reverse, **options), parts)
 
 
+def count_keys(client: Elevator[bytes], start: bytes | None, stop: bytes | None, prefix: bytes | None) -> int:
+    """Return the number of keys of a range."""
+    return client.Count(start or None, stop or None, prefix=prefix)
+
+
+def delete_range(
+    client: Elevator[bytes], *, start: bytes | None, stop: bytes | None, prefix: bytes | None, every: bool, sync: bool
+) -> int:
+    """Delete the keys of a range, and return how many there were; everything only if that is said."""
+    if not (start or stop or prefix or every):
+        raise click.UsageError("say which keys: START, STOP or --prefix KEY; or --all for the whole database")
+    return client.DeleteRange(start or None, stop or None, prefix=prefix, sync=sync)
+
+
 def _parts(keys_only: bool, values_only: bool) -> Sequence[str]:
     if keys_only and values_only:
         raise click.UsageError("--keys and --values contradict one another; without them both are printed")

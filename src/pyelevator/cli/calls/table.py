@@ -7,8 +7,10 @@ import click
 from attrs import frozen
 
 from pyelevator.cli.calls.actions import (
+    count_keys,
     create_database,
     delete_keys,
+    delete_range,
     drop_database,
     get_value,
     put_if_absent,
@@ -188,6 +190,27 @@ CALLS: Final[Mapping[str, Call]] = {
         show_rows,
         "Print COUNT keys and values from START on.\n\nWith --reverse, from START down. '' stands for the beginning, "
         "or with --reverse for the end. Each line has a key, a tab and the value.",
+    ),
+    "count": Call(
+        count_keys,
+        [START, STOP, PREFIX],
+        show_result,
+        "Print the number of keys from START to STOP.\n\nBoth keys are included; '' stands for the beginning or the "
+        "end. The server counts about a million keys in a second; only --timeout limits its time.",
+        is_long=True,
+    ),
+    "delete-range": Call(
+        delete_range,
+        [
+            START,
+            STOP,
+            PREFIX,
+            click.Option(["--all", "every"], is_flag=True, help="All keys of the database."),
+            SYNC,
+        ],
+        show_result,
+        "Delete the keys from START to STOP, and print how many.\n\nBoth keys are included; '' stands for the beginning"
+        " or the end. They are deleted some thousand at a time; after an error the same command goes on.",
     ),
     "batch": Call(
         read_batch,
