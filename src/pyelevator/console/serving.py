@@ -80,7 +80,8 @@ class Console:
 
     def serve_forever(self) -> None:
         """Answer until SIGINT or SIGTERM, or until :meth:`stop`."""
-        self._server.run(sockets=[self._socket])
+        with self._socket:
+            self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:
         """Have ``serve_forever`` return; any thread may call it."""
