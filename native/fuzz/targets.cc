@@ -130,7 +130,7 @@ void multi_get(const Source& source, const Model& model, Input& input) {
     if (at == model.end()) elevator::put_nil(expected);
     else elevator::put_string(expected, at->second.data(), at->second.size(), bin);
   }
-  elevator::MultiGet reading(source, ReadOptions(), std::vector<std::string_view>(keys.begin(), keys.end()), gap);
+  elevator::MultiGet reading(source, ReadOptions(), std::vector<std::string_view>(keys.begin(), keys.end()), gap, 1 + input.byte() % 4);
   elevator::Values values;
   reading.read(source, ReadOptions(), SIZE_MAX, &values);
   reading.write(bin, &values);

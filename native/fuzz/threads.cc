@@ -29,7 +29,7 @@ void work(const std::shared_ptr<elevator::Database>& database, unsigned seed) {
       }
       std::vector<std::string> keys;
       for (unsigned i = 0; i < 20; ++i) keys.push_back(std::to_string((turn + i * 211) % 6000));
-      elevator::MultiGet reading(source, elevator::ReadOptions(), {keys.begin(), keys.end()}, turn % 3 ? 4096 : -1);
+      elevator::MultiGet reading(source, elevator::ReadOptions(), {keys.begin(), keys.end()}, turn % 3 ? 4096 : -1, 5);
       elevator::Values values;
       reading.read(source, elevator::ReadOptions(), SIZE_MAX, &values);
       reading.write(false, &values);

@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -24,6 +25,8 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <unordered_set>
 #include <vector>
 
@@ -384,21 +387,30 @@ struct Values {
 };
 
 // Reads values of keys that are near one another with one iterator, which reads a block once for all of its keys; of
-// keys that have blocks of their own by point reads, which end where they find the key.
+// keys that have blocks of their own by point reads, which end where they find the key. Many keys are read by as many
+// threads as there are processors, up to four, each of them a part of the keys in order.
 class MultiGet {
  public:
-  MultiGet(const Source& source, const ReadOptions& given, std::vector<std::string_view> keys, ptrdiff_t gap)
+  // `keys` stay where they are. `gap` is the number of bytes of files from key to key up to which they are near.
+  MultiGet(const Source& source, const ReadOptions& given, std::vector<std::string_view> keys, ptrdiff_t gap,
+           size_t keys_of_a_thread = 2048)
       : keys_(std::move(keys)), order_(keys_.size()), found_(keys_.size()) {
     std::iota(order_.begin(), order_.end(), size_t{0});
     std::sort(order_.begin(), order_.end(), [this](size_t one, size_t other) { return keys_[one] < keys_[other]; });
     if (keys_.empty()) return;
-    source.with(given, [&](auto& db, leveldb::ReadOptions options) {
+    source.with(given, [&](auto& db, const leveldb::ReadOptions&) {
       const leveldb::Range range(slice(keys_[order_.front()]), slice(keys_[order_.back()]));
       uint64_t between = 0;
       db->GetApproximateSizes(&range, 1, &between);
       points_ = gap < 0 || between > static_cast<uint64_t>(gap) * keys_.size();
       return true;
     });
+    const size_t processors = std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 4);
+    parts_ = std::vector<Part>(std::clamp<size_t>(keys_.size() / keys_of_a_thread, 1, processors));
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      parts_[i].begin = keys_.size() * i / parts_.size();
+      parts_[i].end = keys_.size() * (i + 1) / parts_.size();
+    }
   }
 
   void read(const Source& source, const ReadOptions& given, size_t most, Values* values) {
@@ -406,29 +418,33 @@ class MultiGet {
     source.with(given, [&](auto& db, leveldb::ReadOptions options) {
       const bool own = options.snapshot == nullptr;
       if (own) options.snapshot = db->GetSnapshot();
-      try {
-        if (points_) read_points(db, options, most, values); else seek(db, options, most, values);
-      } catch (...) {
-        if (own) db->ReleaseSnapshot(options.snapshot);
-        throw;
-      }
+      read_parts(db, options, most);
       if (own) db->ReleaseSnapshot(options.snapshot);
       return true;
     });
+    for (const Part& part : parts_) {
+      if (part.failure) std::rethrow_exception(part.failure);
+    }
+    values->size = size_;
+    values->over = size_ > most;
     values->count = keys_.size();
   }
 
   size_t count() const { return found_.size(); }
-  bool exists(size_t index) const { return found_[index].exists; }
-  std::string_view value(size_t index) const { return std::string_view(values_).substr(found_[index].at, found_[index].size); }
+  bool exists(size_t index) const { return found_[index].values != nullptr; }
+  std::string_view value(size_t index) const {
+    const Place& place = found_[index];
+    return std::string_view(*place.values).substr(place.at, place.size);
+  }
 
   // Packs the values, unless they were too much.
   void write(bool bin, Values* values) const {
     if (values->over) return;
     values->data.reserve(values->size + 5 * found_.size());
-    for (const Place& place : found_) {
-      if (place.exists) {
-        put_string(values->data, values_.data() + place.at, place.size, bin);
+    for (size_t index = 0; index < found_.size(); ++index) {
+      if (exists(index)) {
+        const std::string_view found = value(index);
+        put_string(values->data, found.data(), found.size(), bin);
       } else {
         put_nil(values->data);
         ++values->missing;
@@ -437,48 +453,74 @@ class MultiGet {
   }
 
  private:
+  // Where a value is; nowhere if it is missing.
   struct Place {
+    const std::string* values = nullptr;
     size_t at = 0;
     size_t size = 0;
-    bool exists = false;
   };
 
-  // Calls `look(key, place)` for each key once, in order; false from it ends that.
+  // The keys of one thread, by their places in `order_`.
+  struct Part {
+    size_t begin = 0;
+    size_t end = 0;
+    std::string values;
+    std::exception_ptr failure;
+  };
+
+  template <typename Db>
+  void read_parts(Db& db, const leveldb::ReadOptions& options, size_t most) {
+    const auto work = [&](Part* part) {
+      try {
+        if (points_) read_points(db, options, most, part); else seek(db, options, most, part);
+      } catch (...) {
+        part->failure = std::current_exception();
+      }
+    };
+    std::vector<std::thread> threads;
+    for (size_t i = 1; i < parts_.size(); ++i) {
+      try {
+        threads.emplace_back(work, &parts_[i]);
+      } catch (const std::system_error&) {  // there are too many already
+        work(&parts_[i]);
+      }
+    }
+    if (!parts_.empty()) work(&parts_.front());
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  // Calls `look(key, place)` for each key of a part once, in order, until there are more than `most` bytes.
   template <typename Look>
-  void each(size_t most, Values* values, Look look) {
-    for (size_t i = 0; i < order_.size(); ++i) {
-      const size_t index = order_[i];
-      if (i != 0 && keys_[order_[i - 1]] == keys_[index]) {
-        found_[index] = found_[order_[i - 1]];
+  void each(size_t most, const Part& part, Look look) {
+    for (size_t i = part.begin; i < part.end; ++i) {
+      Place& place = found_[order_[i]];
+      if (i != part.begin && keys_[order_[i - 1]] == keys_[order_[i]]) {
+        place = found_[order_[i - 1]];
       } else {
-        look(keys_[index], &found_[index]);
+        look(keys_[order_[i]], &place);
       }
-      values->size += found_[index].size;
-      if (values->size > most) {
-        values->over = true;
-        return;
-      }
+      if ((size_ += place.size) > most) return;
     }
   }
 
   template <typename Db>
-  void read_points(Db& db, const leveldb::ReadOptions& options, size_t most, Values* values) {
+  void read_points(Db& db, const leveldb::ReadOptions& options, size_t most, Part* part) {
     std::string value;
-    each(most, values, [&](std::string_view key, Place* place) {
+    each(most, *part, [&](std::string_view key, Place* place) {
       const leveldb::Status status = db->Get(options, slice(key), &value);
       if (status.IsNotFound()) return;
       check(status);
-      keep(value.data(), value.size(), place);
+      keep(value, part, place);
     });
   }
 
   template <typename Db>
-  void seek(Db& db, const leveldb::ReadOptions& options, size_t most, Values* values) {
+  void seek(Db& db, const leveldb::ReadOptions& options, size_t most, Part* part) {
     const std::unique_ptr<leveldb::Iterator> iterator(db->NewIterator(options));
-    each(most, values, [&](std::string_view key, Place* place) {
+    each(most, *part, [&](std::string_view key, Place* place) {
       iterator->Seek(slice(key));
       if (iterator->Valid()) {
-        if (iterator->key() == slice(key)) keep(iterator->value().data(), iterator->value().size(), place);
+        if (iterator->key() == slice(key)) keep(view(iterator->value()), part, place);
       } else {
         check(iterator->status());
       }
@@ -486,15 +528,16 @@ class MultiGet {
     check(iterator->status());
   }
 
-  void keep(const char* data, size_t size, Place* place) {
-    *place = Place{values_.size(), size, true};
-    values_.append(data, size);
+  static void keep(std::string_view value, Part* part, Place* place) {
+    *place = Place{&part->values, part->values.size(), value.size()};
+    part->values.append(value);
   }
 
   std::vector<std::string_view> keys_;
   std::vector<size_t> order_;
   std::vector<Place> found_;
-  std::string values_;
+  std::vector<Part> parts_;
+  std::atomic<size_t> size_{0};
   bool points_ = false;
 };
 
