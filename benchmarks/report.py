@@ -9,7 +9,7 @@ from typing import Final
 
 import zmq
 
-from benchmarks import connections, curves, handover, idle, spread, stages
+from benchmarks import cluster, connections, curves, handover, idle, spread, stages
 from benchmarks.bed import Bed, Plan
 from benchmarks.measure import HEADINGS, Row, table
 from pyelevator.engines.leveldb.binding import DISTRIBUTIONS, load_binding
@@ -21,6 +21,7 @@ SECTIONS: Final[Mapping[str, Callable[[Bed, Path], str]]] = {
     "handover": handover.section,
     "connections": connections.section,
     "idle": idle.section,
+    "cluster": cluster.section,
 }
 """Name on the command line -> what measures the part and writes it down; the folder is for plots."""
 

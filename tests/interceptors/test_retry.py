@@ -50,13 +50,16 @@ from pyelevator.errors import (
     ConnectFailed,
     ConnectionLost,
     ConnectTimeout,
+    DatabaseUnavailable,
     ErrorCode,
     KeyNotFound,
     MalformedMessage,
+    OutcomeUnknown,
     PoolTimeout,
     RequestTimeout,
     TransportError,
     UsageError,
+    WriteConflict,
 )
 from pyelevator.flows import Sleep, drive, send
 from pyelevator.messages import Request, Response
@@ -138,6 +141,25 @@ def test_a_failure_that_the_server_answers_is_the_answer(code):
     wire = Wire(failure)
     assert attempt(Retry(), wire) == failure
     assert len(wire.sent) == 1
+
+
+@pytest.mark.parametrize("failure", [DatabaseUnavailable, WriteConflict, OutcomeUnknown])
+def test_a_store_that_was_not_available_is_asked_again(failure):
+    refused = Response.failure(ErrorCode.DATABASE, f"{failure.MESSAGE_PREFIX}no primary")
+    wire = Wire(refused, refused, OK)
+    assert attempt(Retry(), wire) == OK
+    assert len(wire.sent) == len(wire.slept) + 1 == 3
+    assert attempt(Retry(attempts=2), Wire(refused, refused)) == refused
+
+
+@pytest.mark.parametrize(("failure", "times"), [(DatabaseUnavailable, 3), (WriteConflict, 3), (OutcomeUnknown, 1)])
+def test_a_write_is_repeated_only_where_nothing_was_done(failure, times):
+    refused = Response.failure(ErrorCode.DATABASE, f"{failure.MESSAGE_PREFIX}why")
+    wire = Wire(refused, refused, refused)
+    assert attempt(Retry(), wire, Put("k", "v")) == refused
+    assert len(wire.sent) == times
+    wire = Wire(refused, OK)
+    assert attempt(Retry(writes=True), wire, Put("k", "v")) == OK
 
 
 READS = [

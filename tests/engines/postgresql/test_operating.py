@@ -102,6 +102,9 @@ def test_figures_sizes_and_compaction_of_a_database(client):
     assert client.sizes([("0000", "0500"), (None, None), ("x", None)]) == [52_000, 104_000, 0]
     client.compact()
     assert len(client.Range()) == 1000
+    assert (client.Count(), client.Count("0100", "0199"), client.Count(prefix="00")) == (1000, 100, 100)
+    assert client.DeleteRange("0000", "0499") == 500
+    assert client.Count() == 500
 
 
 def test_a_backup_of_one_database_is_refused_with_what_to_do(client, tmp_path):

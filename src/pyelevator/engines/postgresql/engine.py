@@ -22,7 +22,7 @@ from pyelevator.engines.postgresql.changes import Changes
 from pyelevator.engines.postgresql.client import UNAVAILABLE, Client
 from pyelevator.engines.postgresql.connection import Connection
 from pyelevator.engines.postgresql.errors import LostConnection, MissingRelation
-from pyelevator.engines.postgresql.scans import FIRST_FETCH, CursorScan, Rows, declare, iterate, measure
+from pyelevator.engines.postgresql.scans import FIRST_FETCH, CursorScan, Rows, count_pairs, declare, iterate, measure
 from pyelevator.engines.postgresql.snapshots import Snapshot
 from pyelevator.engines.postgresql.tables import Table
 from pyelevator.engines.postgresql.writes import Writer
@@ -117,6 +117,12 @@ class PostgreSqlEngine(Engine):
 
     def approximate_size(self) -> int:
         return self._read(lambda table, connection, until: table.size(connection, until))
+
+    def count(self, bounds: Bounds, checkpoint: Callable[[], None] = lambda: None) -> int:  # noqa: ARG002
+        def count_rows(table: Table, connection: Connection, until: float) -> int:
+            return int(connection.script(count_pairs(table.pairs, bounds), until).get_value(0, 0))
+
+        return self._read(count_rows, self._client.deadline(_MEASURED_ROWS))
 
     def range_size(self, start: bytes | None, stop: bytes | None) -> int:
         def measure_range(table: Table, connection: Connection, until: float) -> int:

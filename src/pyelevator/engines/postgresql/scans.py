@@ -42,6 +42,11 @@ def measure(table: str, bounds: Bounds) -> bytes:
     return f"SELECT {size}::bigint FROM {table} WHERE {_conditions(bounds)}".encode()
 
 
+def count_pairs(table: str, bounds: Bounds) -> bytes:
+    """Return the statement that counts the pairs of a range."""
+    return f"SELECT count(*) FROM {table} WHERE {_conditions(bounds)}".encode()
+
+
 def _conditions(bounds: Bounds) -> str:
     start, stop, include_stop = bounds.interval()
     conditions = ["true"]
