@@ -112,6 +112,15 @@ def test_each_kind_of_error_has_its_exit_code(error, code):
     assert exit_code(error) == code
 
 
+def test_an_error_cannot_move_the_cursor_of_a_terminal():
+    @group.command()
+    def fail():
+        raise errors.DatabaseError("no \x1b[2Jsuch\nthing \x9b")
+
+    result = CliRunner().invoke(group, ["fail"])
+    assert (result.exit_code, result.stderr) == (4, "elevator: no \\x1b[2Jsuch thing \\x9b\n")
+
+
 def test_the_help_tells_every_exit_code_that_it_chooses():
     shown = CliRunner().invoke(elevator, ["--help"]).stdout
     assert [f"\n    {code:d}  " in shown for code in ExitCode if code < 100] == [True] * 6

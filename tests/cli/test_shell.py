@@ -174,6 +174,7 @@ def test_help_lists_and_explains(shell):
     shown = shell.enter("help", TIME)
     for name in ("get", "batch", "databases", "use", "\\watch"):
         assert f"\n  {name} " in shown
+    assert "\n  \\slow " in shown
     shown = shell.enter("help range", TIME)
     assert "Print keys and values from START to STOP." in shown
     assert "--url" not in shown
@@ -248,6 +249,13 @@ def test_commands_from_a_pipe_print_plain_results(run, db):
 def test_a_failure_ends_what_comes_from_a_pipe(run, db, text, code, message):
     assert run("shell", stdin=text) == (code, b"", message)
     assert db.Range() == []
+
+
+def test_an_answer_ends_no_script_and_the_last_exit_code_counts(run, db):
+    assert run("shell", stdin=b"exists a\nput a 1\nexists a\n") == (0, b"false\ntrue\n", "")
+    assert run("shell", stdin=b"put-if-absent b 1\nput-if-absent b 2\n") == (1, b"true\nfalse\n", "")
+    assert run("shell", stdin=b"exit\nput c 1\n") == (0, b"", "")
+    assert db.Range(include_value=False) == [b"a", b"b"]
 
 
 def test_other_commands_take_the_shells_connection(run, db):

@@ -97,7 +97,8 @@ class DatabaseType(_ParamType):
         """Return the names of the server's databases; none if it does not say them at once."""
         try:
             with ctx.scope(cleanup=False), _connection(dict(ctx.params)).open(auto_connect=False) as client:
-                return [CompletionItem(os.fsdecode(name)) for name in list_databases(client, incomplete)]
+                names = map(os.fsdecode, list_databases(client, incomplete))
+                return [CompletionItem(name) for name in names if name.isprintable()]
         except (ElevatorError, click.ClickException):
             return []
 

@@ -131,7 +131,7 @@ def start_failures() -> Iterator[None]:
 
 
 def _report(message: str, code: int) -> int:
-    click.echo(f"elevator: {' '.join(message.split())}", err=True)
+    click.echo(f"elevator: {printable(' '.join(message.split()))}", err=True)
     return code
 
 

@@ -66,16 +66,17 @@ def default_history() -> Path:
 
 
 def run_script(session: ShellSession, lines: Iterable[str]) -> int:
-    """Run the commands of a text until one fails.
+    """Run the commands of a text until one fails; that a key is missing may be an answer, and no failure.
 
     Returns:
-        The exit code of the one that failed, or 0.
+        The exit code of the last command.
     """
+    code: int = ExitCode.DONE
     for text in _commands_of(lines):
         code = session.execute(text)
-        if code != ExitCode.DONE or session.is_done:
-            return code
-    return ExitCode.DONE
+        if session.has_failed or session.is_done:
+            break
+    return code
 
 
 def _commands_of(lines: Iterable[str]) -> Iterator[str]:

@@ -66,6 +66,8 @@ def show_help(name: str | None) -> None:
     for heading, section in SECTIONS.items():
         with formatter.section(heading):
             formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in section.items()])
+    with formatter.section("Other names"):
+        formatter.write_dl([(name, other) for name, other in ALIASES.items()])
     click.echo(formatter.getvalue(), nl=False)
 
 

@@ -14,6 +14,7 @@ from pyelevator.cli.calls.parameters import IN_SHELL
 from pyelevator.cli.calls.words import UnclosedQuote, split_words
 from pyelevator.cli.connection import INHERITED, ConnectionOptions
 from pyelevator.cli.errors import ExitCode, error_message, exit_code
+from pyelevator.cli.logs import printable
 from pyelevator.cli.shell.blocks import END, is_complete, split_block
 from pyelevator.client import Elevator
 from pyelevator.errors import ElevatorError
@@ -41,7 +42,7 @@ class ShellSession:
     ) -> None:
         self.client = client
         self.is_interactive = self.shows_times = is_interactive
-        self.is_done = False
+        self.is_done = self.has_failed = False
         self.last = ""
         self._connection, self._find_command = connection, find_command
         self._output = Output(self._make_layout(), show_pages if is_interactive else write_stdout)
@@ -75,6 +76,7 @@ class ShellSession:
         Returns:
             The exit code that the command would have.
         """
+        self.has_failed = False
         begin, self._shown_for = time.perf_counter(), 0.0
         code = self._execute(text)
         seconds = time.perf_counter() - begin - self._shown_for
@@ -99,7 +101,8 @@ class ShellSession:
             return self._complain("interrupted", ExitCode.INTERRUPTED)
 
     def _complain(self, message: str, code: int) -> int:
-        click.echo(click.style(" ".join(message.split()), fg="red"), err=True)
+        self.has_failed = True
+        click.echo(click.style(printable(" ".join(message.split())), fg="red"), err=True)
         return code
 
     def _run(self, text: str) -> int:
