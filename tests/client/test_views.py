@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pyelevator import AsyncElevator, CursorExpired, Elevator, KeyNotFound, UsageError
 from pyelevator.application import Application
-from pyelevator.commands import COMMANDS, PIPELINED, Access, Pipeline, Slice, Snapshot, Unknown
+from pyelevator.commands import COMMANDS, PIPELINED, Access, DeleteRange, Pipeline, Slice, Snapshot, Unknown
 from pyelevator.engines.base import Bounds
 from pyelevator.interceptors import Prefix, hooks
 from pyelevator.interceptors.prefix import KEY_FIELDS
@@ -50,7 +50,7 @@ def test_a_command_about_a_database_by_its_name_holds_no_keys(kind):
 
 
 def of_keys(command):
-    return isinstance(command, (*PIPELINED, Pipeline))
+    return isinstance(command, (*PIPELINED, Pipeline, DeleteRange))
 
 
 def execute(application, uid, translation, command):

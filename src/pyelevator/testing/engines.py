@@ -15,6 +15,7 @@ The suite checks capabilities, never an engine's name.
 
 from collections.abc import Callable, Iterator
 from itertools import chain, product
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -487,6 +488,22 @@ class EngineConformance:
         letters.write([(DELETE, b"c")])
         letters.compact()
         assert list(letters.scan(Bounds())) == [pair for pair in LETTERS if pair[0] != b"c"]
+
+    def test_a_snapshot_is_taken_while_writes_are_held_up(self, engine: Engine) -> None:
+        engine.write([(PUT, b"k", b"before")])
+        writing = Thread(target=engine.write, args=([(PUT, b"k", b"after")],))
+        try:
+            holding = engine.holding_writes()
+        except EngineError as error:
+            assert "cannot hold writes up" in str(error)  # noqa: PT017 - an engine need not be able to
+            return
+        with holding:
+            writing.start()
+            snapshot = engine.snapshot()
+            assert snapshot.get(b"k") == b"before"
+        writing.join()
+        with snapshot:
+            assert (snapshot.get(b"k"), engine.get(b"k")) == (b"before", b"after")
 
     def test_the_size_grows_with_the_data(self, engine: Engine) -> None:
         before = engine.approximate_size()

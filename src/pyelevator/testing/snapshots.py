@@ -38,6 +38,7 @@ class SnapshotConformance:
             pairs = [["a", "before"], ["b", "before"], ["c", "before"]]
             assert (s.Get("a"), s.Get("c"), s.MGet(["b", "d"])) == ("before", "before", ["before", None])
             assert (s.Exists("c"), s.Exists("d")) == (True, False)
+            assert (s.Count(), s.Count("b"), s.prefix("c").Count(), s.Get("d", "none")) == (3, 2, 1, "none")
             assert (s.Range(), s.Range("b"), s.Slice("b", 1)) == (pairs, pairs[1:], pairs[1:2])
             assert s.Range(include_value=False, reverse=True) == ["c", "b", "a"]
             assert list(s.RangeIter()) == list(s.RangeIter(consistent=True)) == pairs
@@ -88,12 +89,29 @@ class SnapshotConformance:
         [
             lambda s: s.Put("k", "v"),
             lambda s: s.Delete("k"),
+            lambda s: s.Increment("n"),
+            lambda s: s.PutIfAbsent("k", "v"),
+            lambda s: s.GetAndDelete("k"),
+            lambda s: s.DeleteRange(),
+            lambda s: s.compact(),
             lambda s: s.dropdb("default"),
             lambda s: s.createdb("x"),
             lambda s: s.repairdb(),
             lambda s: s.unmount("default"),
         ],
-        ids=["Put", "Delete", "dropdb", "createdb", "repairdb", "unmount"],
+        ids=[
+            "Put",
+            "Delete",
+            "Increment",
+            "PutIfAbsent",
+            "GetAndDelete",
+            "DeleteRange",
+            "compact",
+            "dropdb",
+            "createdb",
+            "repairdb",
+            "unmount",
+        ],
     )
     def test_what_writes_is_refused(self, E: Elevator[str], write: Callable[[Any], Any]) -> None:
         with E.snapshot() as s:
