@@ -142,11 +142,6 @@ class _Database:
         self.table.apply(changes)
 
 
-def _changes(ops: Iterable[BatchOp]) -> list[tuple[bytes, bytes | None]]:
-    """Return the keys of operations and their new values, None for a deleted one."""
-    return [(op[1], op[2] if op[0] == PUT else None) for op in ops]  # type: ignore[misc]
-
-
 class MemoryEngine(Engine):
     """One open database of a :class:`MemoryStorage`."""
 
@@ -170,7 +165,7 @@ class MemoryEngine(Engine):
 
     def write(self, ops: Sequence[BatchOp], *, sync: bool = False, wait: bool = True) -> None:  # noqa: ARG002
         database = self._require_open()
-        changes = _changes(ops)
+        changes = [(op[1], op[2] if op[0] == PUT else None) for op in ops]  # type: ignore[misc]
         with database.lock:
             database.apply(changes)
 
@@ -178,7 +173,7 @@ class MemoryEngine(Engine):
         database = self._require_open()
         with database.lock:
             ops, result = decide(_TableView(database.table))
-            database.apply(_changes(ops))
+            database.apply([(op[1], op[2] if op[0] == PUT else None) for op in ops])  # type: ignore[misc]
         return result
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:

@@ -305,6 +305,30 @@ class UpdateConformance:
             p.GetAndDelete("a")
         assert caught.value.key == "a"
 
+    def test_a_batch_with_checks_is_one_command_of_a_pipeline(self, E: Elevator[str]) -> None:
+        with E.pipeline(raise_errors=False) as p:
+            p.Put("a", "1")
+            with p.WriteBatch() as batch:
+                batch.Check("a", "1")
+                batch.Check("b", MISSING)
+                batch.Put("b", "2")
+                batch.Delete("a")
+            again = p.WriteBatch()
+            again.Check("a", "1")
+            again.Put("c", "3")
+            failed = again.Write(sync=True)
+            empty = again.Write()
+            p.Put("d", "4")
+        assert isinstance(failed.exception(), CheckFailed)
+        assert failed.exception().keys == ("a",)  # type: ignore[union-attr]
+        assert empty.result() is None
+        assert p.results[:2] == [None, None]
+        assert E.Range() == [["b", "2"], ["d", "4"]]
+        with pytest.raises(RuntimeError, match="mine"), E.pipeline() as p, p.WriteBatch() as batch:
+            batch.Put("e", "5")
+            raise RuntimeError("mine")
+        assert E.Count() == 2
+
     def test_a_prefixed_view_updates_its_own_keys(self, E: Elevator[str]) -> None:
         view = E.prefix("user:")
         assert view.Increment("n", initial=4) == 5

@@ -10,8 +10,10 @@ from pyelevator.client.options import UNSET
 from pyelevator.client.paging import SLICE_NAMES, ScanCommand, ScanPager, build_scan, check_count
 from pyelevator.client.pipelines import execute_pipeline
 from pyelevator.client.range_options import PipelinedRangeOptions, PipelinedSliceOptions
+from pyelevator.client.sync.batch import BatchBuilder
 from pyelevator.commands import (
     MISSING,
+    Batch,
     Command,
     Count,
     Data,
@@ -180,6 +182,14 @@ class PipelineBuilder(Generic[T]):
             A handle; its result raises KeyNotFound where there was none.
         """
         return self._add(GetAndDelete(key, sync), self._decoder.value)
+
+    def WriteBatch(self) -> "PipelinedBatch":
+        """Make a batch, with checks or without, whose Write queues it as one command of the pipeline.
+
+        Returns:
+            The batch; its ``Write`` returns a handle, whose result is None, or raises CheckFailed.
+        """
+        return PipelinedBatch(lambda command: self._add(command, _same))
 
     def Exists(self, key: Data) -> "PipelineResult[bool]":
         """Tell whether ``key`` is there.
@@ -402,6 +412,40 @@ class PipelineBuilder(Generic[T]):
     def results(self) -> list[Any]:
         """The results of the last execution, in the order of the commands; what failed has its exception there."""
         return [result.exception() or result.result() for result in self._executed]
+
+
+class PipelinedBatch(BatchBuilder):
+    """A batch that becomes one command of a pipeline; made by :meth:`PipelineBuilder.WriteBatch`.
+
+    In a ``with`` block it is queued at the end, unless the block raised.
+
+    Args:
+        add: queues the command.
+    """
+
+    def __init__(self, add: "Callable[[Command[None]], PipelineResult[None]]") -> None:
+        self._ops, self._checks = [], []
+        self._add = add
+
+    def Write(self, *, sync: bool = False) -> "PipelineResult[None]":
+        """Queue the batch: all of it is written or none. Afterwards it is empty, and may be filled again.
+
+        Args:
+            sync: as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.
+
+        Returns:
+            A handle; its result is None, or raises CheckFailed.
+        """
+        with self._take(sync) as command:
+            return self._add(Batch([], sync) if command is None else command)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and len(self):
+            self.Write()
+        self.Clear()
 
 
 def _same(value: Any) -> Any:

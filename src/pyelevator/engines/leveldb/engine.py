@@ -109,14 +109,16 @@ class LevelDbEngine(LevelDbReader, Engine):
     def write(self, ops: Sequence[BatchOp], *, sync: bool = False, wait: bool = True) -> None:
         with self._errors:
             batch = self._batch(ops, sync)
-        self._acquire_write_lock(wait)
+        if not self._write_lock.acquire(wait):
+            raise self._busy()
         try:
             self._write(batch, ops)
         finally:
             self._write_lock.release()
 
     def update(self, decide: Callable[[ReadView], Decision[R]], *, sync: bool = False, wait: bool = True) -> R:
-        self._acquire_write_lock(wait)
+        if not self._write_lock.acquire(wait):
+            raise self._busy()
         try:
             ops, result = decide(self)
             if ops or sync:
@@ -127,9 +129,8 @@ class LevelDbEngine(LevelDbReader, Engine):
             self._write_lock.release()
         return result
 
-    def _acquire_write_lock(self, wait: bool) -> None:
-        if not self._write_lock.acquire(wait):
-            raise EngineBusy(f"{self._path} is busy with another write", self._path)
+    def _busy(self) -> EngineBusy:
+        return EngineBusy(f"{self._path} is busy with another write", self._path)
 
     def _batch(self, ops: Sequence[BatchOp], sync: bool) -> Any:
         batch = self._source.write_batch(sync=sync)  # not as a context manager, which would write half a batch
