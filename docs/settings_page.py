@@ -17,7 +17,7 @@ INTRODUCTION = """# Configuration
 Each setting of `elevator serve` and `elevator proxy` is an option, an environment variable and a key of the
 configuration file (`--config FILE`). The command line overrides the environment, and the environment overrides the
 file. A mistake is reported with its source, key and value. An empty variable counts as not set. In a variable, several
-URLs are separated by spaces and several paths by colons.
+URLs are separated by spaces and several paths by colons; a table is one of TOML in one line.
 
 `-v`, `-vv` and `--quiet` are short for the log levels INFO, DEBUG and ERROR. A server also reads the `elevator.conf` of
 the old servers ([how to move](../howto/porting.md)).
@@ -50,7 +50,7 @@ def table(settings_class: type, prefix: str) -> str:
     for one in settings_of(settings_class):
         value = f" {one.metavar}" if one.metavar else ""
         option = f"`{one.option}{value}`".replace("|", "\\|") if one.is_option else ""
-        variable = f"`{one.environment(prefix)}`" if one.is_option else ""
+        variable = f"`{one.environment(prefix)}`"
         default = f"`{one.default_text}`" if one.default_text else ""
         rows.append(f"| `{one.key}` | {option} | {variable} | {default} | {one.help} |")
     return "\n".join(rows)

@@ -48,6 +48,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Operation": {
         "stats": "stats:stats",
         "slowlog": "stats:slowlog",
+        "config": "config:config",
     },
     "Tools": {
         "shell": "shell.command:shell",

@@ -15,6 +15,7 @@ from attrs import evolve
 
 from pyelevator.cli.errors import as_usage_error
 from pyelevator.config import values
+from pyelevator.config.environment import PROXY, SERVER, read_tables
 from pyelevator.config.schema import ProgramSettings, Setting, settings_of
 
 S = TypeVar("S", bound=ProgramSettings)
@@ -137,7 +138,11 @@ def load_settings(
     changes = {name: value for name, value in given.items() if name not in extra and value not in (None, ())}
     config = given["config"]
     from_file = as_usage_error(lambda: read_file(config)) if config else {}
-    return evolve(settings_class(), **{**from_file, **changes, **_log_level(given["verbose"], given["quiet"])})
+    program = next(one for one in (SERVER, PROXY) if one.settings_class is settings_class)
+    tables = as_usage_error(lambda: read_tables(program, os.environ))
+    return evolve(
+        settings_class(), **{**from_file, **tables, **changes, **_log_level(given["verbose"], given["quiet"])}
+    )
 
 
 def _log_level(verbose: int, quiet: bool) -> dict[str, int]:
