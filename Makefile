@@ -6,7 +6,7 @@ BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help test quick cover pythons legacy native native-test native-fuzz lint hooks demo docs bench torture torture-cluster fuzz sdist clean
+.PHONY: help test quick cover pythons legacy native native-test native-fuzz lint hooks demo docs bench torture torture-cluster fuzz container sdist clean
 .DEFAULT_GOAL := help
 
 help:            ## Says what there is to make.
@@ -95,6 +95,9 @@ torture-cluster: $(READY) ## Faults of a PostgreSQL cluster of three nodes (minu
 fuzz: $(READY)   ## Fuzzes both codecs and ZMTP with atheris, guided by coverage: each target for FUZZ_SECONDS (60).
 	-$(PIP) --group fuzz
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
+
+container:  ## Builds the container and runs it, where docker or podman works; PYTHON_IMAGE= names another base.
+	packaging/test-container
 
 sdist: $(READY)  ## Builds the source distribution and the wheel, in dist.
 	$(PIP) --group build
