@@ -35,7 +35,7 @@ from pyelevator.reports import BackupReport
 
 R = TypeVar("R")
 
-_BACKUP_PAIRS: Final = 4096
+_BACKUP_PAIRS: Final = 1024
 _BACKUP_BYTES: Final = 1 << 20
 """After so many pairs or bytes, a backup reports its progress."""
 
