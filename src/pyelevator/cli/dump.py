@@ -32,6 +32,19 @@ quiet_option: Final = click.option(
 )
 
 
+def format_size(nbytes: float) -> str:
+    """Return a number of bytes in words.
+
+    >>> format_size(11), format_size(1234), format_size(3_248_000), format_size(2.5e9)
+    ('11 B', '1.2 kB', '3.2 MB', '2.5 GB')
+    """
+    units = iter(("kB", "MB", "GB", "TB"))
+    unit = "B"
+    while nbytes >= 1000 and unit != "TB":
+        nbytes, unit = nbytes / 1000, next(units)
+    return f"{nbytes:,.0f} B" if unit == "B" else f"{nbytes:,.1f} {unit}"
+
+
 class ProgressLine:
     """Prints how far the work has come, once a second, in one line of a terminal.
 
@@ -53,14 +66,14 @@ class ProgressLine:
         if not is_shown or now - self._shown_at < 1:
             return
         self._shown_at = now
-        click.echo(f"{self._clear}{database}: {pairs:,} pairs, {nbytes / 1e6:,.1f} MB", nl=not self._clear, err=True)
+        click.echo(f"{self._clear}{database}: {pairs:,} pairs, {format_size(nbytes)}", nl=not self._clear, err=True)
 
     def finish(self, totals: dumps.DumpTotals) -> None:
         """Print what it adds up to."""
         if self._shown is False:
             return
         seconds = time.monotonic() - self._started
-        done = f"{self._verb} {_describe(totals)}, {totals.nbytes / 1e6:,.1f} MB in {seconds:.1f} s"
+        done = f"{self._verb} {_describe(totals)}, {format_size(totals.nbytes)} in {seconds:.1f} s"
         click.echo(self._clear + done, err=True)
 
 

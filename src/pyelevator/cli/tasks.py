@@ -13,7 +13,7 @@ from attrs import asdict, evolve
 from pyelevator.cli.calls.encodings import dump_json
 from pyelevator.cli.calls.parameters import START, STOP
 from pyelevator.cli.connection import ConnectionOptions, connection_options
-from pyelevator.cli.dump import quiet_option
+from pyelevator.cli.dump import format_size, quiet_option
 from pyelevator.client import Elevator
 from pyelevator.errors import ElevatorError
 from pyelevator.reports import TaskProgress
@@ -28,12 +28,12 @@ def describe_task(task: TaskProgress) -> str:
     """Return a task in one line.
 
     >>> describe_task(TaskProgress("backup", "shop", 61.5, 30_000_000, 120_000_000))
-    'backup of shop: 25 %, 30.0 of 120.0 MB, 62 s'
+    'backup of shop: 25 %, 30.0 MB of 120.0 MB, 62 s'
     >>> describe_task(TaskProgress("repair", "shop", 3.2))
     'repair of shop: 3 s'
     """
     done = f"{task.done / task.total:.0%}".replace("%", " %") if task.total else ""
-    share = f"{done}, {task.done / 1e6:,.1f} of {task.total / 1e6:,.1f} MB, " if done else ""
+    share = f"{done}, {format_size(task.done)} of {format_size(task.total)}, " if done else ""
     return f"{task.task} of {task.database}: {share}{task.seconds:.0f} s"
 
 
@@ -108,8 +108,8 @@ def backup(words: Sequence[str], connection: ConnectionOptions, progress: bool |
     with _no_limit(connection).open(auto_connect=False) as client:
         report = call_with_progress(client, lambda: client.backup(name, directory), "backup", shown=progress)
     if progress is not False:
-        shared = f", of which {report.linked / 1e6:,.1f} MB are shared with it" if report.linked else ""
-        click.echo(f"backed up {name} in {directory}: {report.size / 1e6:,.1f} MB{shared}")
+        shared = f", of which {format_size(report.linked)} are shared with it" if report.linked else ""
+        click.echo(f"backed up {name} in {directory}: {format_size(report.size)}{shared}")
 
 
 @click.command(params=[START, STOP])
