@@ -141,6 +141,9 @@ def take_views(engines: Sequence[Engine]) -> dict[Engine, ReadView]:
     Raises:
         EngineError: there are several, and one of them cannot hold its writes up.
     """
+    together = engines[0].snapshots_with(engines[1:]) if len(engines) > 1 else None
+    if together is not None:
+        return dict(zip(engines, together, strict=True))
     views: dict[Engine, ReadView] = {}
     with ExitStack() as closing, ExitStack() as holding:
         for engine in engines if len(engines) > 1 else ():

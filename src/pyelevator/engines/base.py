@@ -397,6 +397,17 @@ class Engine(ReadView):
         """
         raise EngineError(f"{type(self).__name__} has no Engine.update, so it only writes unconditionally")
 
+    def snapshots_with(self, others: Sequence["Engine"]) -> "Sequence[ReadView] | None":  # noqa: ARG002
+        """Return snapshots of this engine and of others, all of one moment; None if that takes ``holding_writes``.
+
+        Args:
+            others: further engines of the same storage.
+
+        Raises:
+            EngineError: as of ``snapshot``.
+        """
+        return None
+
     def holding_writes(self) -> AbstractContextManager[None]:
         """Return a block within which no write begins, so that snapshots of several databases are of one moment.
 

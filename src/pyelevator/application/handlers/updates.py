@@ -9,6 +9,9 @@ from pyelevator.commands import DELETE, PUT, ConditionalBatch, DeleteRange, GetA
 from pyelevator.engines.base import Bounds, Decision, ReadView
 from pyelevator.errors import CheckFailed, WrongValue
 
+_FEW: Final = 8
+"""Keys of checks that are read one by one; more are read together, as each may be a round trip."""
+
 _NUMBER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _SMALLEST: Final = -(1 << 63)
 _LARGEST: Final = (1 << 63) - 1
@@ -20,7 +23,9 @@ def decide_batch(command: ConditionalBatch, view: ReadView) -> Decision[None]:
     Raises:
         CheckFailed: a check does not hold.
     """
-    failed = [at for at, check in enumerate(command.checks) if not _holds(check, view.get(check[1]))]
+    keys = [check[1] for check in command.checks]
+    values = view.multi_get(keys) if len(keys) > _FEW else map(view.get, keys)
+    failed = [at for at, holds in enumerate(map(_holds, command.checks, values)) if not holds]
     if failed:
         raise CheckFailed(CheckFailed.MESSAGE_PREFIX + ", ".join(map(str, failed)))
     return command.ops, None

@@ -55,7 +55,7 @@ class Client:
         """
         now = monotonic()
         end = min(now + self.settings.call_timeout, call_deadline(now + self.settings.call_timeout))
-        return end + rows / _ROWS_PER_SECOND + size / _BYTES_PER_SECOND
+        return end + extra_seconds(rows, size)
 
     def read(self, user: Hashable, call: Callable[[Connection, float], T], until: float | None = None) -> T:
         """Execute something that changes nothing; if the connection ends before the answer, once more on another.
@@ -105,6 +105,11 @@ class Client:
         """End what still runs on a primary that was replaced."""
         newest = self.cluster.timeline
         self._watchdog.cut_if(lambda connection: 0 < connection.timeline < newest)
+
+
+def extra_seconds(rows: int, size: int) -> float:
+    """Return how much longer a call may take for the rows that it reads or writes, and their bytes."""
+    return rows / _ROWS_PER_SECOND + size / _BYTES_PER_SECOND
 
 
 def first_attempt(until: float) -> float:

@@ -1,6 +1,8 @@
 """An open database of a PostgreSQL cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -23,7 +25,7 @@ from pyelevator.engines.postgresql.client import UNAVAILABLE, Client
 from pyelevator.engines.postgresql.connection import Connection
 from pyelevator.engines.postgresql.errors import LostConnection, MissingRelation
 from pyelevator.engines.postgresql.scans import FIRST_FETCH, CursorScan, Rows, count_pairs, declare, iterate, measure
-from pyelevator.engines.postgresql.snapshots import Snapshot
+from pyelevator.engines.postgresql.snapshots import SharedTransaction, Snapshot
 from pyelevator.engines.postgresql.tables import Table
 from pyelevator.engines.postgresql.writes import Writer
 
@@ -101,9 +103,35 @@ class PostgreSqlEngine(Engine):
         self._client.prepare(self._client.deadline())
         return self._on_table(self._snapshot_of)
 
+    def snapshots_with(self, others: Sequence[Engine]) -> Sequence[ReadView] | None:
+        if not all(isinstance(other, PostgreSqlEngine) and other._client is self._client for other in others):
+            return None
+        engines: list[Any] = [self, *others]
+        self._client.prepare(self._client.deadline())
+        snapshots = self._client.snapshots
+        transaction = snapshots.acquire(self._read_moment)
+        views: list[ReadView] = []
+        with ExitStack() as closing:
+            closing.callback(snapshots.release, transaction)
+            with ExitStack() as failing:
+                for engine in engines:
+                    view = engine._on_table(partial(engine._view, transaction))
+                    views.append(failing.enter_context(view))
+                failing.pop_all()
+        return views
+
     def _snapshot_of(self, table: Table) -> Snapshot:
         snapshots = self._client.snapshots
-        snapshot = Snapshot(table, snapshots, snapshots.acquire(self._read_moment), self._client.settings.call_timeout)
+        transaction = snapshots.acquire(self._read_moment)
+        try:
+            return self._view(transaction, table)
+        finally:
+            snapshots.release(transaction)
+
+    def _view(self, transaction: SharedTransaction, table: Table) -> Snapshot:
+        """Return a snapshot of the database in a transaction."""
+        snapshots = self._client.snapshots
+        snapshot = Snapshot(table, snapshots, snapshots.share(transaction), self._client.settings.call_timeout)
         try:
             snapshot.check_existence()
         except BaseException:

@@ -114,6 +114,12 @@ class Snapshots:
             number = self._started
         return self._open_one(number, until, read_moment)
 
+    def share(self, transaction: SharedTransaction) -> SharedTransaction:
+        """Return a transaction for one more snapshot, while the caller has one of it."""
+        with self._changed:
+            transaction.users += 1
+        return transaction
+
     def release(self, transaction: SharedTransaction) -> None:
         """Note that a snapshot is closed; the last one ends the transaction, without waiting for that."""
         with self._changed:

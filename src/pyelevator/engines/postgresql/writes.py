@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from pyelevator.engines.base import Decision, EngineConflict, EngineOutcomeUnknown, EngineUnavailable, ReadView
 from pyelevator.engines.postgresql.changes import Changes
-from pyelevator.engines.postgresql.client import UNAVAILABLE, Client, first_attempt
+from pyelevator.engines.postgresql.client import UNAVAILABLE, Client, extra_seconds, first_attempt
 from pyelevator.engines.postgresql.connection import Connection
 from pyelevator.engines.postgresql.errors import LostConnection, NothingSent, SerializationFailure
 from pyelevator.engines.postgresql.tables import Table
@@ -65,6 +65,7 @@ class Writer:
                 ops, result = decide(TransactionView(table, connection, until))
                 results[:] = [result]
                 changes = Changes.fold(ops)
+                until += extra_seconds(changes.count, changes.size)
                 if changes.count:
                     table.write(connection, changes, token, until, exclusively=True)
                 connection.script(b"COMMIT", until)
