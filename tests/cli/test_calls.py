@@ -48,6 +48,14 @@ def test_formats_mean_the_same_bytes(run, db):
     assert run("get", "--base64", "/wA=") == (0, b"YWJj\n", "")
 
 
+def test_what_is_printed_may_have_another_encoding(run, db):
+    db.Put(b"abc", b"\xff\x00")
+    assert run("get", "abc", "--print-as", "hex") == (0, b"ff00\n", "")
+    assert run("get", "--hex", "616263", "--print-as", "base64") == (0, b"/wA=\n", "")
+    assert run("range", "a", "--print-as", "hex", "--json") == (0, b'{"key": "616263", "value": "ff00"}\n', "")
+    assert "with --print-as hex instead of --hex, only the output is" in run("get", "key", "--hex")[2]
+
+
 def test_bytes_that_are_no_text_are_base64_in_json(run, db):
     db.Put(b"\xff", b"\xfe")
     assert run("get", "--hex", "ff", "--json") == (0, b'"fe"\n', "")

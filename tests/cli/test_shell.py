@@ -87,6 +87,10 @@ def test_formats_are_options_as_on_the_command_line(shell, db):
     assert '{"key": "a", "value_base64": "/w=="}\n(' in shell.enter("range --json", TIME)
 
 
+def test_missing_keys_are_named_without_the_programs_name(shell):
+    assert "\nKey not found: nope\n" in shell.enter("mget nope", TIME)
+
+
 def test_tab_completes_commands_databases_and_keys(shell, db):
     db.createdb("tenants")
     db.Put(b"user:ann", b"Ann")
@@ -120,7 +124,7 @@ def test_ctrl_c_discards_a_line_and_ctrl_d_leaves(shell, db):
     shell.read_until("put a 1")
     shell.send(CTRL_C)
     shell.read_until(PROMPT)
-    shell.send("put b 1" + CTRL_C)
+    shell.enter("exists a", TIME)
     shell.read_until(PROMPT)
     shell.send(CTRL_D)
     assert shell.wait()[0] == 0

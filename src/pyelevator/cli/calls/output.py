@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 
 from pyelevator.cli.calls.encodings import Encoding
 from pyelevator.cli.calls.layouts import JsonLines, Layout, Lines, NullSeparated, Raw, Row, Screen
+from pyelevator.cli.calls.parameters import IN_SHELL
 from pyelevator.cli.errors import ExitCode
 from pyelevator.cli.logs import printable
 
@@ -99,7 +100,9 @@ def _text(chunk: bytes) -> str:
 
 def complain(message: str) -> None:
     """Write a line about what went wrong to stderr."""
-    click.echo(f"elevator: {message}", err=True)
+    context = click.get_current_context(silent=True)
+    is_shell = context is not None and IN_SHELL in context.meta
+    click.echo(message if is_shell else f"elevator: {message}", err=True)
 
 
 def show_nothing(_: Output, __: object) -> ExitCode:

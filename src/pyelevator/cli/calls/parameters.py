@@ -34,7 +34,8 @@ class DataType(_ParamType):
         try:
             return decode(text, encoding_of({} if ctx is None else ctx.params))
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            asked = encoding_of({} if ctx is None else ctx.params).value
+            self.fail(f"{error}; with --print-as {asked} instead of --{asked}, only the output is", param, ctx)
 
 
 class KeyType(DataType):
@@ -131,7 +132,7 @@ def take_format(params: dict[str, Any]) -> tuple[Encoding, str | None]:
     """Take the options of the format out of a command's parameters.
 
     Returns:
-        The encoding of keys and values, and ``json``, ``null``, ``raw`` or None.
+        The encoding of what is printed, and ``json``, ``null``, ``raw`` or None.
 
     Raises:
         click.UsageError: they contradict one another.
@@ -141,7 +142,8 @@ def take_format(params: dict[str, Any]) -> tuple[Encoding, str | None]:
         given = [name for name in names if params.pop(name, False)]
         if len(given) > 1:
             raise click.UsageError(f"--{given[0]} and --{given[1]} contradict one another")
-    return encoding, given[0] if given else None
+    printed = params.pop("print_as", None)
+    return Encoding(printed) if printed else encoding, given[0] if given else None
 
 
 def _flag(name: str, text: str) -> click.Option:
@@ -152,6 +154,11 @@ RAW: Final = _flag("raw", "Print exactly the bytes of the value, with no newline
 FORMATS: Final[Sequence[click.Parameter]] = (
     _flag("hex", "Keys and values are hex, in arguments, input and output."),
     _flag("base64", "Keys and values are base64, in arguments, input and output."),
+    click.Option(
+        ["--print-as"],
+        type=click.Choice([encoding.value for encoding in Encoding]),
+        help="Print keys and values like this, whatever the arguments are.",
+    ),
     _flag("json", "Print JSON: one document, or one in each line for rows."),
     _flag("null", "Items end with NUL instead of a newline, in input and output (for xargs -0)."),
 )

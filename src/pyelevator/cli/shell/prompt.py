@@ -52,13 +52,13 @@ def run_prompt(session: ShellSession, history: Path) -> None:
     while not session.is_done:
         try:
             text = prompt.prompt(lambda: _prompt_of(session))
-        except KeyboardInterrupt:
+            session.execute(text)
+            if text.strip() and not text.lstrip().startswith("\\"):
+                session.last = text
+        except KeyboardInterrupt:  # at the prompt, or one more than the call needed
             continue
         except EOFError:
             return
-        session.execute(text)
-        if text.strip() and not text.lstrip().startswith("\\"):
-            session.last = text
 
 
 def _prompt_of(session: ShellSession) -> FormattedText:
