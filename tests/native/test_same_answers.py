@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pyelevator.application import Application, Policy
 from pyelevator.codec import ClassicCodec
-from pyelevator.commands import DELETE, PUT, Batch, MGet, Pipeline, Range, Slice
+from pyelevator.commands import DELETE, PUT, Batch, Count, MGet, Pipeline, Range, Slice
 from pyelevator.engines.base import Bounds
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb.engine import LevelDbEngine
@@ -77,6 +77,12 @@ def test_the_sides_have_different_engines(sides):
         with application.catalog.get_database(application.catalog.uid_of("default")) as engine:
             kinds.append(type(engine))
     assert kinds == [LevelDbEngine, NativeEngine]
+
+
+@settings(max_examples=100)
+@given(start=OPTIONAL_KEY, stop=OPTIONAL_KEY, prefix=OPTIONAL_KEY)
+def test_counts_are_the_same(sides, start, stop, prefix):
+    assert_same(sides, Count(start, stop, prefix))
 
 
 flags = st.fixed_dictionaries({"include_key": st.booleans(), "include_value": st.booleans(), "reverse": st.booleans()})

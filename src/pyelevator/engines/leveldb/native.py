@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
+from attrs import evolve
+
 from pyelevator.arguments import CheckedSequence
 from pyelevator.commands import BatchOp
 from pyelevator.engines.base import Bounds, PackedValues
@@ -21,6 +23,9 @@ from pyelevator.messages import PackedRows, RowLayout
 
 _ROWS: Final = 256
 """Rows that ``scan`` reads at once."""
+
+_COUNTED: Final = 1 << 18
+"""Pairs that are counted in one go, while other threads have Python."""
 
 _BYTES: Final = 256 << 10
 """Bytes after which it reads no more at once."""
@@ -66,6 +71,14 @@ class NativeReader(LevelDbReader):
     def chunks(self, bounds: Bounds) -> ChunkedScan:
         return self._open_native_scan(bounds)
 
+    def count(self, bounds: Bounds, checkpoint: Callable[[], None] = lambda: None) -> int:
+        total = 0
+        with self._open_native_scan(evolve(bounds, include_key=False, include_value=False)) as scan:
+            while found := scan.count(_COUNTED):
+                total += found
+                checkpoint()
+        return total
+
     def _open_native_scan(self, bounds: Bounds) -> "_NativeScan":
         start, stop, include_stop = bounds.interval()
         with self._errors:
@@ -104,6 +117,11 @@ class _NativeScan(ChunkedScan):
         with self._errors:
             data, count, size, last = self._scan.pack(max_rows, target_bytes, flat=layout.flat, bin=layout.bin)
         return PackedRows(data, count, last), size
+
+    def count(self, most: int) -> int:
+        """Count the rows that are left, at most so many."""
+        with self._errors:
+            return self._scan.count(most)  # type: ignore[no-any-return]
 
     def iter_rows(self) -> Iterator[Any]:
         """Yield the rows one by one."""
