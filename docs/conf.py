@@ -25,7 +25,16 @@ default_role = "code"  # in docstrings one backtick means code, as it does in Ma
 python_maximum_signature_line_length = 88
 nitpicky = True
 nitpick_ignore = [  # the options of a constructor, and types that only type checkers import
-    ("py:class", name) for name in ("AsyncClient", "ClientKwargs", "SyncClient", "T")
+    ("py:class", name)
+    for name in (
+        "AsyncClient",
+        "ClientKwargs",
+        "SyncClient",
+        "T",
+        "_pytest.config.argparsing.Parser",
+        "_pytest.fixtures.FixtureRequest",
+        "contextlib.AbstractContextManager",
+    )
 ]
 
 autodoc_member_order = "bysource"

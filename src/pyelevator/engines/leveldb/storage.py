@@ -40,7 +40,7 @@ class LevelDbStorage(Storage):
             cannot read of a damaged log, and returns damaged blocks as they are.
         row_cache: bytes of pairs that an open database keeps in memory after they were read with
             ``fill_cache=True``; 0 for none.
-        write_buffers: bytes that the write buffers of all open databases may take, see :mod:`.write_buffers`; they
+        write_buffers: bytes that the write buffers of all open databases may take, see ``write_buffers.py``; they
             decide the ``write_buffer_size`` of a database that has none, nor is there one in ``default_options``.
 
     Attributes:

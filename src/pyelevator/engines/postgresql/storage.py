@@ -42,7 +42,7 @@ class PostgreSqlStorage(Storage):
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Return the storage that a URL describes; see :class:`PostgreSqlSettings`."""
+        """Return the storage that a URL describes; see ``PostgreSqlSettings``."""
         return cls(PostgreSqlSettings.from_url(url))
 
     def resolve(self, path: str) -> str:
