@@ -16,6 +16,7 @@ VECTORS: Final = Path(__file__).parents[1] / "vectors"
 VERBS: Final = (
     *("GET", "PUT", "DELETE", "EXISTS", "MGET", "RANGE", "SLICE", "BATCH", "PING", "DBCONNECT", "DBMOUNT", "DBUMOUNT"),
     *("DBLIST", "GET", "PUT", "MGET", "SLICE", "BATCH", "FOO", "", "get", "GET\0", "G\xe9T", "DBCREATED"),
+    *("CONDITIONALBATCH", "INCREMENT", "GETANDDELETE", "COUNT", "DELETERANGE"),
 )
 RARE_VERBS: Final = ("DBCREATE", "DBDROP", "DBFORGET", "DBREPAIR", "COMPACT", "SIZES", "PROGRESS")
 """Verbs that are sound too often for their cost: one message in a few hundred is theirs."""
@@ -223,6 +224,17 @@ SOUND: Final[Mapping[str, Sequence[Sequence[Any]]]] = {
     "RANGE": ([None, None, True, True], [b"a", b"z", True, False], [b"z", b"a"], [b"", b"", None, None, b"k"]),
     "SLICE": ([b"", 3, True, True], [None, -1], [b"k", 1 << 62, False, False], [b"", "3"]),
     "BATCH": ([[[1, b"k", b"v"], [0, b"key"]]], [[[1, b"k"]]], [[[9, b"k"]]], [[]], ["BPUT", b"k", b"v", "BDEL", b"k"]),
+    "CONDITIONALBATCH": (
+        [[[1, b"k", b"v"]], [[0, b"nope"]]],
+        [[[1, b"k", b"v"], [0, b"key"]], [[1, b"k"], [2, b"k", b"v"]]],
+        [[[0, b"k"]], [[2, b"k", b"w"]]],
+        [[], []],
+        [[[1, b"k"]], [[7, b"k"]]],
+    ),
+    "INCREMENT": ([b"n"], [b"n", 5, -1], [b"k", 1 << 62], [b"n", "1"]),
+    "COUNT": ([], [b"a", b"z"], [None, None, b"k"], [1]),
+    "GETANDDELETE": ([b"k"], [b"nope"]),
+    "DELETERANGE": ([b"zz", b"zzz"], [None, b"a", b"k"], [1]),
     "DBCONNECT": (["default"], ["victim"]),
     "DBMOUNT": (["victim"],),
     "DBUMOUNT": (["victim"],),
