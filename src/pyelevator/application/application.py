@@ -120,9 +120,20 @@ class Application:
         """Return the one response to ``request``; errors become responses, and nothing is raised."""
         handler = HANDLERS.get(type(request.command), _unhandled)
         try:
-            return _handle(handler, self.catalog, request, self._context)
+            return handler(self.catalog, request, self._context)
+        except (UnknownUid, UnknownName) as error:
+            return self._look_again(handler, request, error)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             return self._context.failure(error, request.command, request.id)
+
+    def _look_again(self, handler: Callable[..., Response], asked: Request[Any], error: Exception) -> Response:
+        """Handle a request once more if other servers have changed the catalog: it named what was not known here."""
+        try:
+            if not self.catalog.refresh():
+                raise error
+            return handler(self.catalog, asked, self._context)
+        except Exception as failure:  # noqa: BLE001 - as above
+            return self._context.failure(failure, asked.command, asked.id)
 
     def try_handle(self, request: Request[Any]) -> Response | None:
         """Return the response if it takes little work and no waiting; otherwise None, and nothing is done.
@@ -232,16 +243,6 @@ class Application:
     def close(self) -> None:
         """Close the databases, once the requests that use them are answered."""
         self.catalog.close()
-
-
-def _handle(handler: Callable[..., Response], catalog: Catalog, request: Request[Any], context: Context) -> Response:
-    """Call a handler; once more if it did not know a database, and other servers have changed the catalog."""
-    try:
-        return handler(catalog, request, context)
-    except (UnknownUid, UnknownName):
-        if not catalog.refresh():
-            raise
-    return handler(catalog, request, context)
 
 
 def _unhandled(_: Catalog, request: Request[Any], __: Context) -> Response:
