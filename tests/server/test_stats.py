@@ -6,9 +6,10 @@ import pytest
 
 from pyelevator import Elevator
 from pyelevator.application import Application
+from pyelevator.application.application import ApplicationWrapper
 from pyelevator.application.monitor import Monitor
 from pyelevator.codec import ClassicCodec
-from pyelevator.commands import Get, Range, Stats
+from pyelevator.commands import Get, MGet, Range, Stats
 from pyelevator.messages import Request
 from pyelevator.monitoring import ServerStats
 from pyelevator.protocol import IncomingRequest
@@ -135,3 +136,33 @@ def test_what_stats_answers_is_what_the_application_says(server):
     assert [one.name for one in stats.databases] == ["default"]
     assert stats.connections.max == 50
     assert Stats().result(stats.encode()) == stats
+
+
+class Stuck(ApplicationWrapper):
+    """Executes an MGET only when its gate is open."""
+
+    def __init__(self, application):
+        super().__init__(application)
+        self.gate, self.entered = threading.Event(), threading.Event()
+
+    def try_handle(self, request):
+        return None if isinstance(request.command, MGet) else super().try_handle(request)
+
+    def __call__(self, request):
+        if isinstance(request.command, MGet):
+            self.entered.set()
+            assert self.gate.wait(30)
+        return super().__call__(request)
+
+
+def test_figures_are_told_while_all_workers_are_busy(raw):
+    application = Stuck(Application.in_memory())
+    with Server(application, [ANY_PORT], workers=1) as server:
+        client = raw(server.urls[0])
+        client.ask(MGet(["a"]), 1, application.catalog.uid_of("default"))
+        assert application.entered.wait(30)
+        with Elevator.from_url(server.urls[0], timeout=30) as E:
+            assert E.stats().queues.running == 2
+            assert E.slowlog() == E.progress() == []
+        application.gate.set()
+        client.receive()

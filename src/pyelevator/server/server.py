@@ -24,7 +24,7 @@ from pyelevator.application.metrics import Family, server_metrics
 from pyelevator.application.monitor import monitor_of
 from pyelevator.auth import ClientAuth
 from pyelevator.codec import Codec, Limits
-from pyelevator.commands import Access
+from pyelevator.commands import Access, Progress, SlowLog, Stats
 from pyelevator.deadlines import Deadline
 from pyelevator.engines.call_deadline import calling_until
 from pyelevator.flows import Interceptor
@@ -45,6 +45,9 @@ _LARGE: Final = 64 << 10
 
 _FLUSH_INTERVAL: Final = 0.005
 """Seconds between two attempts to send what could not be sent."""
+
+_MONITORING: Final = (Stats, SlowLog, Progress)
+"""The commands that have a worker of their own: they are wanted most when all others are busy."""
 
 _DRAIN_TIMEOUT: Final = 1.0
 """Seconds at the end for clients that do not read their responses."""
@@ -124,6 +127,7 @@ class Server:
         self._scheduler = Scheduler(_QUEUED_REQUESTS if self._has_queues else workers)
         self._queues = WorkQueues(self._submit, self._work_together)
         self._workers, self._worker_count = ThreadPoolExecutor(workers, "elevator-worker"), workers
+        self._monitoring = ThreadPoolExecutor(1, "elevator-monitoring")
         self._completed: SimpleQueue[CompletedJob | threading.Event | None] = SimpleQueue()
         self._flush_at = 0.0
         self._budget = ResponseBudget(self._listener.send_queues, self._limits.max_unsent_bytes)
@@ -312,7 +316,7 @@ class Server:
             identity, job = self._startable.popleft()
             spec = self._queue_for(job.incoming)
             if spec is None:
-                self._workers.submit(self._work, identity, job)
+                (self._monitoring if _is_monitoring(job) else self._workers).submit(self._work, identity, job)
             else:
                 self._queues.put(spec, identity, job)
 
@@ -459,7 +463,8 @@ class Server:
             self._on_message(*message)
         self._listener.flush()
         self._drain(Deadline.after(self._grace))
-        self._workers.shutdown(wait=not self.unanswered, cancel_futures=True)
+        for workers in (self._workers, self._monitoring):
+            workers.shutdown(wait=not self.unanswered, cancel_futures=True)
         self._listener.close()
         if self.unanswered:  # a worker is still in the engine, which must stay open
             _LOG.error("gave up on %d requests after %s s; the databases are left open", self.unanswered, self._grace)
@@ -486,6 +491,11 @@ def _drop_request(job: Job, incoming: IncomingRequest) -> None:
     if not _is_repeatable(job, incoming):
         job.frames = ()
     job.incoming = None
+
+
+def _is_monitoring(job: Job) -> bool:
+    request = None if job.incoming is None else job.incoming.request
+    return request is not None and isinstance(request.command, _MONITORING)
 
 
 def _is_repeatable(job: Job, incoming: IncomingRequest) -> bool:
