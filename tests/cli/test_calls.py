@@ -11,6 +11,7 @@ import pytest
 from pyelevator import DatabaseError, Elevator
 from pyelevator.cli.calls.table import CALLS
 from pyelevator.cli.main import COMMANDS, elevator
+from pyelevator.proxy import Proxy, Upstream
 
 DONE = (0, b"", "")
 
@@ -388,6 +389,29 @@ def test_databases_are_listed_without_a_connection_to_default(run, db):
     with pytest.raises(DatabaseError):
         Elevator.from_url(f"{db._transport.url}/nowhere")
     assert run("databases", "--url", f"{db._transport.url}/nowhere") == (0, b"default\n", "")
+
+
+# Arrangements
+
+
+@pytest.mark.parametrize("dialect", ["classic", "flat"])
+@pytest.mark.parametrize("through", ["server", "proxy"])
+def test_commands_reach_a_server_in_each_dialect_and_through_a_proxy(run, server_url, dialect, through):
+    with Proxy(["tcp://127.0.0.1:0"], Upstream(server_url)) as proxy:
+        place = ["--url", proxy.urls[0] if through == "proxy" else server_url, "--dialect", dialect]
+        assert run("put", "a", "1", *place) == DONE
+        assert run("get", "a", *place) == (0, b"1\n", "")
+        assert run("batch", *place, stdin=b"put b 2\ndelete a") == DONE
+        assert run("range", *place) == (0, b"b\t2\n", "")
+        assert run("create", "x", *place) == DONE
+        assert run("databases", *place) == (0, b"default\nx\n", "")
+        assert run("get", "a", *place)[0] == 1
+        if dialect == "flat":
+            told = "elevator: this server does not know INCREMENT; nothing was sent\n"
+            assert run("incr", "n", *place) == (2, b"", told)
+        else:
+            assert run("incr", "n", *place) == run("count", "--prefix", "n", *place) == (0, b"1\n", "")
+            assert run("batch", *place, stdin=b"missing n\nput a 1")[0] == 1
 
 
 # Processes
