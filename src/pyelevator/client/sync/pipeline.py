@@ -415,7 +415,7 @@ class PipelineBuilder(Generic[T]):
 
 
 class PipelinedBatch(BatchBuilder):
-    """A batch that becomes one command of a pipeline; made by :meth:`PipelineBuilder.WriteBatch`.
+    """A batch that becomes one command of a pipeline; made by ``PipelineBuilder.WriteBatch``.
 
     In a ``with`` block it is queued at the end, unless the block raised.
 
