@@ -309,7 +309,8 @@ def delete_range(link: DatabaseHandle, command: DeleteRange | None) -> Flow[int]
 def note_deleted(error: ElevatorError, deleted: int) -> None:
     """Note in an error how far a DeleteRange has come."""
     error.deleted = deleted
-    error.add_note(f"{deleted:,} keys were deleted before; DeleteRange with the same arguments goes on")
+    if deleted:
+        error.add_note(f"{deleted:,} keys were deleted before; DeleteRange with the same arguments goes on")
 
 
 def fetch_page(link: DatabaseHandle, pager: P, compression: bool = False) -> Flow[tuple[Any, P]]:
