@@ -13,6 +13,7 @@ from benchmarks import cluster, connections, curves, handover, idle, spread, sta
 from benchmarks.bed import Bed, Plan
 from benchmarks.measure import HEADINGS, Row, table
 from pyelevator.engines.leveldb.binding import DISTRIBUTIONS, load_binding
+from pyelevator.native import load_native
 
 SECTIONS: Final[Mapping[str, Callable[[Bed, Path], str]]] = {
     "stages": stages.section,
@@ -98,6 +99,7 @@ def machine() -> str:
         f"{name} {installed(name)}"
         for name in ("pyzmq", "msgpack", DISTRIBUTIONS[load_binding().__name__], "redis", "hiredis")
     ]
+    parts.append("without the extension" if load_native("leveldb") is None else "with the extension in C++")
     return (
         f"{platform.machine()} with {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"libzmq {zmq.zmq_version()}, {', '.join(parts)}"
