@@ -25,10 +25,12 @@ from pyelevator.client.facade import BaseClient
 from pyelevator.messages import Response
 
 FOREIGN = {
+    "_pytest",
     "abc",
     "attrs",
     "click",
     "collections",
+    "contextlib",
     "asyncio",
     "enum",
     "functools",
