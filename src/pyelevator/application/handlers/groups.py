@@ -50,7 +50,7 @@ def queue_for(catalog: Catalog, request: Request[Any]) -> QueueSpec | None:
     if request.uid is None or request.command.names_database:
         return QueueSpec((None, "catalog"), 4, 1)
     if isinstance(handler, WriteHandler):
-        return QueueSpec((request.uid, "write"), 2, 256)
+        return QueueSpec((request.uid, "write"), 1, 256)
     if isinstance(handler, ReadHandler) and handler.from_value is not None:
         return QueueSpec((request.uid, "get"), 2, 64)
     return QueueSpec((request.uid, "other"), 3, 1)

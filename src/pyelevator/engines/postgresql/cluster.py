@@ -42,7 +42,7 @@ Every table is read by its primary key: a plan that was made while it was small 
 answered write is on the disk, and on the synchronous standby if there is one.
 """
 
-_LOCK_SHARE: Final = 0.25
+LOCK_SHARE: Final = 0.2
 """The part of the time for a call that a lock is waited for, so that its refusal can still be answered."""
 
 _PROBE_SECONDS: Final = 1.0
@@ -80,7 +80,7 @@ class Cluster:
         self.timeline = 0
         self.on_newer_timeline: Callable[[], None] = lambda: None
         self._settings, self._watchdog = settings, watchdog
-        self._session = _SESSION.format(lock_timeout=int(settings.call_timeout * _LOCK_SHARE * 1000)).encode()
+        self._session = _SESSION.format(lock_timeout=int(settings.call_timeout * LOCK_SHARE * 1000)).encode()
         self._preferred: bytes | None = None
         self._system = 0
         self._lock = threading.Lock()

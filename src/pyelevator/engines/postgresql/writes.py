@@ -20,6 +20,9 @@ R = TypeVar("R")
 _log: Final = logging.getLogger("pyelevator.engines.postgresql")
 
 _UNKNOWN: Final = "the database did not answer, and could not be asked in time what became of the write"
+_LOCK_MARGIN: Final = 1.6
+"""How much more time than for a lock an attempt needs, so that it can be refused instead of cut off."""
+
 _REFUSE: Final = "INSERT INTO {schema}.tokens (token, refused) VALUES ($1::uuid, true) ON CONFLICT DO NOTHING"
 _WAS_REFUSED: Final = "SELECT refused FROM {schema}.tokens WHERE token = $1::uuid"
 
@@ -87,6 +90,9 @@ class Writer:
                 self._attempt(table, attempt, token, until)
             except SerializationFailure:
                 self._pause(until)
+            except EngineConflict:
+                if first_attempt(until) - monotonic() < _LOCK_MARGIN * self._client.lock_seconds:
+                    raise
             except NothingSent:
                 continue
             except LostConnection as error:
