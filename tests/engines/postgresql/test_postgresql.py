@@ -2,10 +2,10 @@
 
 import pytest
 
-from pyelevator.testing.engines import EngineConformance
+from pyelevator.testing.engine_updates import UpdatingEngineConformance
 
 
-class TestConformance(EngineConformance):
+class TestConformance(UpdatingEngineConformance):
     @pytest.fixture
     def storage(self, url, open_storage, postgresql):
         self._url, self._open, self._server = url, open_storage, postgresql
