@@ -107,6 +107,17 @@ def test_figures_sizes_and_compaction_of_a_database(client):
     assert client.Count() == 500
 
 
+def test_a_database_moves_between_a_cluster_and_memory_by_dump_and_load(url, tmp_path):
+    with ServerProcess(engine=url) as cluster, ServerProcess() as memory:
+        with Elevator(endpoint=cluster.url.removeprefix("tcp://")) as client, client.WriteBatch() as batch:
+            for i in range(500):
+                batch.Put(f"{i:04}", "v")
+        for words in (["dump", "--url", cluster.url, "-o"], ["load", "--url", memory.url]):
+            subprocess.run([sys.executable, "-m", "pyelevator", *words, tmp_path / "dump"], check=True, timeout=60)
+        with Elevator(endpoint=memory.url.removeprefix("tcp://")) as client:
+            assert client.Count() == 500
+
+
 def test_a_backup_of_one_database_is_refused_with_what_to_do(client, tmp_path):
     with pytest.raises(ElevatorError, match="pg_basebackup"):
         client.backup("default", str(tmp_path / "backup"))
