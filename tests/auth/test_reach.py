@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -117,8 +118,8 @@ def test_a_socket_file_has_its_mode_whatever_the_umask(tmp_path, umask, args, ex
 def test_a_socket_file_is_its_owner_s_alone_from_the_first_moment_on(tmp_path, monkeypatch):
     """Its mode is only ever widened, after the bind: seen at the moment in between."""
     seen = []
-    chmod = type(tmp_path).chmod
-    monkeypatch.setattr(type(tmp_path), "chmod", lambda path, *a, **k: (seen.append(mode(path)), chmod(path, *a, **k)))
+    chmod = os.chmod
+    monkeypatch.setattr(os, "chmod", lambda path, *a, **k: (seen.append(mode(Path(path))), chmod(path, *a, **k)))
     before = os.umask(0)
     try:
         listener = ZmqListener(f"ipc://{tmp_path}/socket", ipc_mode=0o666)

@@ -36,7 +36,7 @@ class Watched(Application):
 
     def lose_cursors(self):
         for cursor in list(self.cursors._cursors.values()):
-            self.cursors.close(cursor.id, cursor.engine, cursor)
+            self.cursors.close(cursor.id, next(iter(cursor.views)), cursor)
 
 
 @pytest.fixture(autouse=True)

@@ -62,6 +62,8 @@ from pyelevator.commands import (
 )
 from pyelevator.errors import ErrorCode, MissingExtra, UsageError
 from pyelevator.messages import Request, Response, Status
+from pyelevator.monitoring import ServerStats, SlowRequest, encode_slow_log
+from pyelevator.reports import BackupReport, TaskProgress, encode_json, encode_tasks
 
 try:
     from hypothesis import strategies as st
@@ -168,6 +170,8 @@ _REPORTS: Final = st.builds(RepairReport, *[st.lists(st.text(max_size=8), max_si
 _CURSORS: Final = st.none() | st.binary(max_size=32)
 _COUNTS: Final = st.integers(-2, 8) | st.integers(-(2**63), 2**63 - 1)
 _INTEGERS: Final = st.integers(-(2**63), 2**63 - 1)
+_SECONDS: Final = st.integers(0, 2**31).map(float)
+_SIZES: Final = st.integers(0, 2**62)
 _NUMBERS: Final = _INTEGERS | st.floats(allow_nan=False)
 _OPTIONS: Final = st.dictionaries(
     st.text(max_size=8), st.none() | st.booleans() | _NUMBERS | st.text(max_size=8), max_size=3
@@ -295,5 +299,16 @@ _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     "DBCONNECT": lambda _: _UIDS.map(str.encode),
     "DBLIST": lambda _: st.lists(_NAMES.map(str.encode), max_size=4),
     "PIPELINE": _answers,
+    "STATS": lambda _: st.builds(ServerStats, st.text(max_size=8), _SECONDS, _SECONDS).map(ServerStats.encode),
+    "BACKUP": lambda _: st.builds(BackupReport, _SIZES, _SIZES).map(BackupReport.encode),
+    "SIZES": lambda command: st.lists(_SIZES, min_size=len(command.ranges), max_size=len(command.ranges)).map(
+        encode_json
+    ),
+    "PROGRESS": lambda _: st.lists(
+        st.builds(TaskProgress, st.just("repair"), _NAMES, _SECONDS, _SIZES, _SIZES), max_size=2
+    ).map(encode_tasks),
+    "SLOWLOG": lambda _: st.lists(st.builds(SlowRequest, _SECONDS, _SECONDS, st.just("GET")), max_size=2).map(
+        encode_slow_log
+    ),
 }
 """Verb -> what a success holds; of the other verbs, nothing."""

@@ -45,6 +45,7 @@ CALLS = {
     "exists": lambda storage, path: storage.exists(path),
     "repair": lambda storage, path: storage.repair(path, OPTIONS),
     "destroy": lambda storage, path: storage.destroy(path),
+    "empty": lambda storage, path: storage.empty(path),
     "prepare": lambda storage, path: storage.prepare(path),
     "check_free_space": lambda storage, path: storage.check_free_space(path),
     "detect_options": lambda storage, path: storage.detect_options(path),
