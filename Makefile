@@ -67,7 +67,7 @@ legacy: .legacy/.ready ## Sets up PyPI's Elevator 0.5 and its client on Python 2
 	$(PYTHON2) -m pip install --quiet --target .legacy pyzmq==19.0.2 plyvel==1.2.0 msgpack-python==0.4.7 ujson==2.0.3 procname==0.3 clint==0.5.1 lz4==0.7.0 unittest2==1.1.0 nose==1.3.7
 	PYTHONPATH=$(CURDIR)/.legacy $(PYTHON2) -m pip install --quiet --target .legacy --no-deps elevator==0.5 py-elevator==0.5c
 	PYTHONPATH=$(CURDIR)/.legacy $(PYTHON2) -m pip download --quiet --dest .legacy/sdist --no-deps --no-binary :all: py-elevator==0.5c
-	tar --extract --gzip --file .legacy/sdist/py-elevator-0.5c.tar.gz --directory .legacy/sdist native/build native/src/*.egg-info
+	tar --extract --gzip --file .legacy/sdist/py-elevator-0.5c.tar.gz --directory .legacy/sdist
 	echo $(PYTHON2) > $@
 
 demo: $(READY)   ## Runs the documented session against a real server, over tcp, ipc and the fake.
