@@ -10,6 +10,7 @@ from pyelevator.config import ServerSettings
 
 class Stuck:
     maintenance_interval = None
+    min_workers = 0
 
     def try_handle(self, request):
         return None

@@ -96,16 +96,16 @@ def test_connections_to_a_replaced_primary_that_still_runs_are_cut(pair, open_st
 def test_a_failover_ends_snapshots_with_an_error_of_their_own(pair, open_storage):
     engine = open_storage(pair.url).open("db", {})
     engine.write([(PUT, b"%03d" % i, b"v" * 1000) for i in range(500)])
-    snapshot = engine.snapshot()
-    scan = snapshot.scan(Bounds())
-    assert next(scan) == (b"000", b"v" * 1000)
-    pair.primary.stop(signal.SIGQUIT)
-    pair.promote()
-    with pytest.raises(SnapshotLost) as caught:
-        list(scan)
-    assert caught.value.client_message.startswith("the cursor is gone: ")
-    with pytest.raises(EngineError):
-        snapshot.get(b"000")
+    with engine.snapshot() as snapshot:
+        scan = snapshot.scan(Bounds())
+        assert next(scan) == (b"000", b"v" * 1000)
+        pair.primary.stop(signal.SIGQUIT)
+        pair.promote()
+        with pytest.raises(SnapshotLost) as caught:
+            list(scan)
+        assert caught.value.client_message.startswith("the cursor is gone: ")
+        with pytest.raises(EngineError):
+            snapshot.get(b"000")
     assert engine.get(b"000") == b"v" * 1000
 
 

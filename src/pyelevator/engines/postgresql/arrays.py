@@ -13,8 +13,8 @@ _LENGTH: Final = Struct(">i").pack
 def encode_array(items: Sequence[bytes]) -> bytes:
     """Return a ``bytea[]``.
 
-    >>> encode_array([b"a"]).hex(" ", 4)
-    '000000 01000000 00000000 11000000 01000000 01000000 0161'
+    >>> encode_array([b"abcd"]).hex(" ", 4)
+    '00000001 00000000 00000011 00000001 00000001 00000004 61626364'
     """
     if not items:
         return _EMPTY

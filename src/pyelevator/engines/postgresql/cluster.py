@@ -10,7 +10,7 @@ from typing import Final
 
 from attrs import frozen
 
-from pyelevator.engines.base import EngineUnavailable
+from pyelevator.engines.base import EngineError, EngineUnavailable
 from pyelevator.engines.postgresql.connection import Connection, Watchdog
 from pyelevator.engines.postgresql.errors import LostConnection
 from pyelevator.engines.postgresql.settings import PostgreSqlSettings
@@ -143,7 +143,7 @@ class Cluster:
         for future in futures:
             try:
                 probes.append(future.result())
-            except (LostConnection, RuntimeError) as error:
+            except (LostConnection, EngineError, RuntimeError) as error:
                 failures.append(str(error))
         self._see(max([probe.timeline for probe in probes if self._is_same_system(probe)], default=0))
         chosen = next((probe for probe in probes if self._is_primary(probe, self.timeline)), None)
