@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -11,7 +12,7 @@ from support.postgresql import PostgreSql, free_port, unprivileged
 
 
 class Pair:
-    """A primary with a synchronous standby, by hand."""
+    """A primary with an asynchronous standby, by hand."""
 
     def __init__(self, primary):
         self.primary, self.standby = primary, PostgreSql()
@@ -32,6 +33,12 @@ class Pair:
             file.write(f"\nport = {standby.port}\n")
         standby.start()
 
+    def catch_up(self):
+        """Wait until the standby has what the primary has written so far."""
+        written, end = self.primary.execute("SELECT pg_current_wal_lsn()"), time.monotonic() + 60
+        while self.standby.execute(f"SELECT pg_last_wal_replay_lsn() >= '{written}'") != "t":
+            assert time.monotonic() < end, "the standby does not follow"
+
     def promote(self):
         self.standby.execute("SELECT pg_promote()")
 
@@ -51,6 +58,7 @@ def test_an_old_primary_that_came_back_is_neither_read_nor_written(pair, open_st
     storage = open_storage(pair.url)
     engine = storage.open("db", {})
     engine.write([(PUT, b"k", b"old")])
+    pair.catch_up()
     pair.primary.stop(signal.SIGQUIT)
     pair.promote()
     engine.write([(PUT, b"k", b"new")])
@@ -68,6 +76,7 @@ def test_an_old_primary_that_came_back_is_neither_read_nor_written(pair, open_st
 
 def test_without_the_new_primary_the_old_one_is_refused(pair, open_storage):
     engine = open_storage(pair.url).open("db", {})
+    pair.catch_up()
     pair.primary.stop(signal.SIGQUIT)
     pair.promote()
     engine.write([(PUT, b"k", b"new")])
@@ -86,6 +95,7 @@ def test_connections_to_a_replaced_primary_that_still_runs_are_cut(pair, open_st
     engine = storage.open("db", {})
     engine.write([(PUT, b"k", b"old")])
     assert engine.get(b"k") == b"old"
+    pair.catch_up()
     pair.promote()  # and the old one goes on as if nothing had happened
     storage.client.cluster.look_for_newer_timeline()
     engine.write([(PUT, b"k", b"new")])
@@ -99,6 +109,7 @@ def test_a_failover_ends_snapshots_with_an_error_of_their_own(pair, open_storage
     with engine.snapshot() as snapshot:
         scan = snapshot.scan(Bounds())
         assert next(scan) == (b"000", b"v" * 1000)
+        pair.catch_up()
         pair.primary.stop(signal.SIGQUIT)
         pair.promote()
         with pytest.raises(SnapshotLost) as caught:
