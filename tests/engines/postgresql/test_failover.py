@@ -3,6 +3,8 @@
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -120,41 +122,54 @@ def test_a_failover_ends_snapshots_with_an_error_of_their_own(pair, open_storage
     assert engine.get(b"000") == b"v" * 1000
 
 
+@contextmanager
+def missing_standby(postgresql):
+    """A synchronous standby is asked for and there is none. At the beginning of the block commits do wait."""
+    postgresql.execute("ALTER SYSTEM SET synchronous_standby_names = 'missing'")
+    postgresql.execute("SELECT pg_reload_conf()")
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            while not waits_for_a_standby(postgresql, pool):
+                pass  # another process of the server's takes note of the setting in its own time
+        yield
+    finally:
+        postgresql.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        postgresql.execute("SELECT pg_reload_conf()")
+
+
+def waits_for_a_standby(postgresql, pool):
+    """Whether a commit waits, which is then cancelled."""
+    commit = pool.submit(postgresql.execute, "SELECT pg_logical_emit_message(true, 'probe', '')")
+    while not commit.done():
+        if postgresql.execute(CANCEL_WAITS):
+            commit.result(30)
+            return True
+    return False
+
+
+CANCEL_WAITS = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
 def test_a_write_waits_for_the_synchronous_standby_and_says_what_it_knows(postgresql, open_storage):
     """The standby is gone: a commit would wait for ever, and a cancellation would make it a success."""
     url = postgresql.new_url(call_timeout=1.5)
     engine = open_storage(url).open("db", {})
-    postgresql.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-    postgresql.execute("SELECT pg_reload_conf()")
-    try:
+    with missing_standby(postgresql):
         with pytest.raises(EngineError) as caught:
             engine.write([(PUT, b"k", b"v")])
         assert caught.value.client_message.startswith("may have been executed: ")
         assert engine.get(b"k") is None
-    finally:
-        postgresql.execute("ALTER SYSTEM RESET synchronous_standby_names")
-        postgresql.execute("SELECT pg_reload_conf()")
     engine.write([(PUT, b"k", b"w")])
     assert engine.get(b"k") == b"w"
 
 
 def test_a_cancelled_wait_for_the_standby_is_no_success(postgresql, open_storage):
-    from concurrent.futures import ThreadPoolExecutor
-
     engine = open_storage(postgresql.new_url(call_timeout=20)).open("db", {})
-    postgresql.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-    postgresql.execute("SELECT pg_reload_conf()")
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            writing = pool.submit(engine.write, [(PUT, b"k", b"v")])
-            while not postgresql.execute(
-                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-            ):
-                assert not writing.done()
-            assert "administration ended the wait" in str(writing.exception(30))
-    finally:
-        postgresql.execute("ALTER SYSTEM RESET synchronous_standby_names")
-        postgresql.execute("SELECT pg_reload_conf()")
+    with missing_standby(postgresql), ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(engine.write, [(PUT, b"k", b"v")])
+        while not postgresql.execute(CANCEL_WAITS):
+            assert not writing.done()
+        assert "administration ended the wait" in str(writing.exception(30))
 
 
 def test_a_port_without_a_server_is_unavailable(open_storage):
