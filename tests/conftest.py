@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 from hypothesis import settings
 
 from support.forking import warn_as_later_pythons_do
+
+# With the reference, on plyvel, unless something else is asked for, as make native-test does.
+os.environ.setdefault("PYELEVATOR_NATIVE", "0")
 
 # No example has to be quick: on a loaded machine any may take long.
 settings.register_profile("unhurried", settings.default, deadline=None)
