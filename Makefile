@@ -32,7 +32,7 @@ cover: $(READY)  ## The tests with coverage measured, in all processes; fails be
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
-pythons: $(READY) ## The suites of engines, codecs, clients and transports, but for the slow ones, on every other supported Python here.
+pythons: $(READY) ## The suites of engines, codecs, clients and transports on every other supported Python here.
 	.ci/pythons
 
 lint: $(READY)   ## Format, lint, types and the direction of imports.
