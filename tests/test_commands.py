@@ -2,6 +2,8 @@
 
 import pickle
 from functools import partial
+from importlib import import_module
+from pkgutil import iter_modules
 
 import attrs
 import pytest
@@ -42,7 +44,6 @@ from pyelevator.commands import (
     Get,
     GetAndDelete,
     Increment,
-    Keyed,
     MGet,
     PayloadKind,
     Ping,
@@ -70,6 +71,7 @@ from pyelevator.errors import (
     UsageError,
 )
 
+MODULES = [import_module(f"pyelevator.commands.{each.name}") for each in iter_modules(commands.__path__)]
 SAMPLES = [
     Get("k"),
     Put("k", "v"),
@@ -111,8 +113,18 @@ def test_the_table_lists_every_command_under_its_verb():
         for name, kind in vars(commands).items()
         if not name.startswith("_") and isinstance(kind, type) and issubclass(kind, Command)
     }
-    assert set(COMMANDS.values()) == public - {Command, Keyed, Unknown}
+    assert set(COMMANDS.values()) == public - {Command, Unknown}
     assert {verb: kind.verb for verb, kind in COMMANDS.items()} == {verb: verb for verb in COMMANDS}
+
+
+def test_no_command_is_missing_in_the_package_that_programs_import():
+    written = [kind for module in MODULES for kind in vars(module).values() if is_verb(kind, module)]
+    assert {kind.__name__ for kind in written} <= set(commands.__all__)
+    assert {kind.verb for kind in written if kind is not Unknown} == set(COMMANDS)
+
+
+def is_verb(kind, module):
+    return isinstance(kind, type) and kind.__module__ == module.__name__ and "verb" in vars(kind)
 
 
 def test_the_samples_of_these_tests_are_all_commands():

@@ -11,7 +11,8 @@ from attrs import frozen
 
 from pyelevator.arguments import kind_of
 from pyelevator.codec.values import malformed_arguments
-from pyelevator.commands import COMMANDS, PIPELINED, Command, Keyed, Range, Unknown
+from pyelevator.commands import COMMANDS, PIPELINED, Command, Range, Unknown
+from pyelevator.commands.keys import Keyed
 from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
 
 

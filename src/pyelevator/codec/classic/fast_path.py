@@ -17,7 +17,8 @@ from pyelevator.codec.classic.payloads import ENCODERS, SINGLE_VALUE_PREFIX
 from pyelevator.codec.classic.row_packer import RowPacker
 from pyelevator.codec.elements import packed_args
 from pyelevator.codec.packing import RAW, Extension, pack, unpack
-from pyelevator.commands import COMMANDS, Command, Keyed, MGet, PayloadKind, Range, Slice
+from pyelevator.commands import COMMANDS, Command, MGet, PayloadKind, Range, Slice
+from pyelevator.commands.keys import Keyed
 from pyelevator.messages import Request, Response
 
 META_PREFIX: Final = b"\x82" + pack({"compression": False})[1:] + pack("id")

@@ -1,0 +1,96 @@
+"""The commands that write several keys at once, or none of them."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from attrs import field
+
+from pyelevator import arguments
+from pyelevator._attrs import command
+from pyelevator.arguments import PUT, BatchOp, Data, Expected, KeyCheck, make_check, to_bytes
+from pyelevator.commands.base import Access, Command, NoResult
+from pyelevator.errors import CheckFailed, ErrorCode, ServerError, SignalError
+
+
+def _comparable(ops: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the operations, or the checks, as tuples: callers give tuples and the wire lists."""
+    return tuple(map(tuple, ops))
+
+
+@command
+class Batch(NoResult):
+    """Many puts and deletes, in order, all of them or none; ``sync`` as in :class:`Put`.
+
+    >>> from pyelevator.commands import DELETE, PUT
+    >>> Batch([(PUT, b"a", b"1"), (DELETE, b"b")])
+    Batch(ops=[(1, b'a', b'1'), (0, b'b')], sync=False)
+    """
+
+    verb = "BATCH"
+    access = Access.WRITE
+    writes = True
+    meta_fields = ("sync",)
+    errors = {ErrorCode.SIGNAL: (SignalError, None)}
+    ops: Sequence[BatchOp] = field(converter=arguments.ops, eq=_comparable)
+    sync: bool = field(default=False, converter=arguments.sync)
+
+
+@command
+class ConditionalBatch(NoResult):
+    """A batch that is written only if every check holds at that moment; CheckFailed otherwise, and nothing is written.
+
+    Nobody else writes between the checks and the batch. It is not idempotent: what it wrote may fail its own checks.
+
+    Attributes:
+        feature: what a server calls it that knows conditional batches.
+
+    >>> from pyelevator.commands import MISSING
+    >>> ConditionalBatch([(PUT, b"a", b"2")], [make_check("a", "1"), make_check("b", MISSING)])
+    ConditionalBatch(ops=[(1, b'a', b'2')], checks=[(2, b'a', b'1'), (0, b'b')], sync=False)
+    """
+
+    verb = "CONDITIONALBATCH"
+    feature = "conditionalbatch"
+    access = Access.WRITE
+    idempotent = False
+    writes = True
+    meta_fields = ("sync",)
+    errors = {ErrorCode.SIGNAL: (SignalError, None)}
+    ops: Sequence[BatchOp] = field(converter=arguments.ops, eq=_comparable)
+    checks: Sequence[KeyCheck] = field(converter=arguments.checks, eq=_comparable)
+    sync: bool = field(default=False, converter=arguments.sync)
+
+    def error(self, code: ErrorCode, message: str) -> ServerError:
+        error = Command.error(self, code, message)
+        if not isinstance(error, CheckFailed):
+            return error
+        failed = self._failed_keys(message.removeprefix(CheckFailed.MESSAGE_PREFIX))
+        shown = ", ".join(map(_show_key, failed[:_MAX_KEYS_SHOWN])) + ", ..." * (len(failed) > _MAX_KEYS_SHOWN)
+        error = CheckFailed(f"{CheckFailed.MESSAGE_PREFIX}{shown}; nothing was written", code, message)
+        error.keys = failed
+        return error
+
+    def _failed_keys(self, positions: str) -> tuple[bytes, ...]:
+        """Return the keys of the checks at the positions that a server has listed."""
+        known = {str(position): check[1] for position, check in enumerate(self.checks)}
+        return tuple(dict.fromkeys([known[position] for position in positions.split(", ") if position in known]))
+
+
+def put_if(key: Data, expected: Expected, value: Data, sync: bool = False) -> ConditionalBatch:
+    """Make the command that sets the value of one key if the key is as expected.
+
+    >>> from pyelevator.commands import MISSING
+    >>> put_if("a", MISSING, "1")
+    ConditionalBatch(ops=[(1, b'a', b'1')], checks=[(0, b'a')], sync=False)
+    """
+    check = make_check(key, expected)
+    return ConditionalBatch([(PUT, check[1], to_bytes(value, "value"))], [check], sync)
+
+
+_MAX_KEYS_SHOWN: Final = 3
+
+
+def _show_key(key: bytes) -> str:
+    import reprlib  # few checks fail
+
+    return reprlib.repr(key.decode("utf-8", "backslashreplace"))

@@ -1,0 +1,199 @@
+"""The commands that connect to databases, and that create, open, close, repair and drop them."""
+
+from typing import Any, ClassVar, Self
+
+import attrs
+from attrs import field
+
+from pyelevator import arguments
+from pyelevator._attrs import command
+from pyelevator.arguments import OptionValue
+from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, check_type
+from pyelevator.errors import DatabaseError, ErrorCode, MalformedMessage
+
+
+@command
+class DbConnect(Command[str]):
+    """The uid of a database, under which the other commands address it."""
+
+    verb = "DBCONNECT"
+    access = Access.READ
+    names_database = True
+    payload_kind = PayloadKind.SCALAR
+    needs_uid = False
+    errors = {ErrorCode.DATABASE: (DatabaseError, "Database does not exist")}
+    name: str = field(converter=arguments.name)
+
+    def result(self, payload: Any) -> str:
+        return check_type(payload, bytes, self.verb).decode("utf-8", "surrogateescape")
+
+
+@command
+class DbMount(NoResult):
+    """Open a database."""
+
+    verb = "DBMOUNT"
+    access = Access.ADMIN
+    idempotent = False
+    names_database = True
+    needs_uid = False
+    name: str = field(converter=arguments.name)
+
+
+@command
+class DbUmount(NoResult):
+    """Close a database; the next use opens it again."""
+
+    verb = "DBUMOUNT"
+    access = Access.ADMIN
+    idempotent = False
+    names_database = True
+    needs_uid = False
+    name: str = field(converter=arguments.name)
+
+
+@command
+class DbCreate(NoResult):
+    """Create a database, or adopt the one at an absolute path, with LevelDB options.
+
+    ``tolerant`` lets the server pass over options that do not exist. A codec says so for clients without ids, because
+    old servers did it; it travels on from a proxy, which has ids of its own.
+    """
+
+    verb = "DBCREATE"
+    access = Access.ADMIN
+    names_database = True
+    idempotent = False
+    meta_fields = ("tolerant",)
+    name: str = field(converter=arguments.name)
+    options: dict[str, OptionValue] = field(factory=dict, converter=arguments.options)
+    tolerant: bool = field(default=False, converter=arguments.tolerant, eq=False, repr=False)
+
+
+@command
+class DbDrop(NoResult):
+    """Remove a database and its files.
+
+    With ``force`` also those of an adopted one, which was there before, and what repairs have set aside.
+    """
+
+    verb = "DBDROP"
+    access = Access.ADMIN
+    names_database = True
+    idempotent = False
+    meta_fields = ("force",)
+    name: str = field(converter=arguments.name)
+    force: bool = field(default=False, converter=arguments.force)
+
+
+@command
+class DbForget(NoResult):
+    """Take a database off the list, and touch none of its files. A server with the feature ``forget`` knows it."""
+
+    verb = "DBFORGET"
+    access = Access.ADMIN
+    idempotent = False
+    names_database = True
+    needs_uid = False
+    name: str = field(converter=arguments.name)
+
+
+@command
+class DbList(Command[list[str]]):
+    """The names of all databases."""
+
+    verb = "DBLIST"
+    access = Access.NONE
+    payload_kind = PayloadKind.LIST
+
+    def result(self, payload: Any) -> list[str]:
+        names = check_type(payload, list, self.verb)
+        return [check_type(name, bytes, self.verb).decode("utf-8", "surrogateescape") for name in names]
+
+
+@attrs.frozen
+class RepairReport:
+    """The report of a repair.
+
+    Attributes:
+        kept: names of the files whose data is in the repaired database.
+        set_aside: paths, below the database's directory, of files that were not taken over as they were: damaged ones,
+            of which what could be read was kept, and obsolete ones. They stay until they are
+            removed, or the database is dropped with ``force=True``.
+        lost: those of ``set_aside`` of which nothing could be read.
+        size: bytes of the repaired database.
+    """
+
+    kept: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    size: int = 0
+
+    def encode(self) -> bytes:
+        """Return it as it travels: a JSON object of its attributes."""
+        import json  # few clients repair
+
+        return json.dumps(attrs.asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Return what ``encode`` made; attributes that a newer server adds are passed over.
+
+        Raises:
+            MalformedMessage: it is something else.
+        """
+        import json
+
+        try:
+            told = json.loads(data)
+            names = [tuple(map(str, told[part])) for part in ("kept", "set_aside", "lost")]
+            return cls(names[0], names[1], names[2], int(told["size"]))
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise MalformedMessage("the answer to DBREPAIR holds no report") from error
+
+
+@command
+class DbRepair(Command[RepairReport | None]):
+    """Repair the connected database.
+
+    Attributes:
+        force: go on even where most of the data would be set aside.
+        report: the answer says what was kept and set aside; without it, and from old servers, it is None.
+    """
+
+    verb = "DBREPAIR"
+    access = Access.ADMIN
+    idempotent = False
+    meta_fields = ("force", "report")
+    force: bool = field(default=False, converter=arguments.force)
+    report: bool = field(default=False, converter=arguments.report)
+
+    @property
+    def payload_kind(self) -> PayloadKind:  # type: ignore[override]
+        """The kind of its answer: a string, if a report was asked for."""
+        return PayloadKind.SCALAR if self.report else PayloadKind.EMPTY
+
+    def result(self, payload: Any) -> RepairReport | None:
+        return RepairReport.decode(payload) if isinstance(payload, bytes) and payload else None
+
+
+@command
+class Snapshot(NoResult):
+    """Keep a snapshot of the connected database, and of others at the same moment, that further requests read from.
+
+    The answer says the ``cursor`` of the snapshot. A request with the uid ``UID@CURSOR`` reads what the database with
+    that uid was at the moment; one that writes is refused. The cursor is given back as that of a :class:`Slice` is. A
+    server with the feature ``snapshots`` knows it.
+
+    Attributes:
+        feature: what a server calls it that knows snapshots.
+        uids: of the other databases.
+        cursor: True, so that a proxy sees that a cursor is asked for.
+    """
+
+    verb = "SNAPSHOT"
+    feature: ClassVar[str] = "snapshots"
+    access = Access.READ
+    meta_fields = ("cursor",)
+    uids: tuple[str, ...] = field(default=(), converter=arguments.uids)
+    cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)

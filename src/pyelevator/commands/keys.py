@@ -1,0 +1,155 @@
+"""The commands about single keys, and about keys that are named one by one."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+from attrs import field
+
+from pyelevator import arguments
+from pyelevator._attrs import command
+from pyelevator.arguments import Data
+from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, R, check_type, to_int
+from pyelevator.errors import ErrorCode, KeyNotFound, MalformedMessage
+
+
+@command
+class Keyed(Command[R]):
+    """A command with one key and no other field."""
+
+    key: bytes = field(converter=arguments.key)
+
+    @classmethod
+    def make(cls, key: Data) -> Self:
+        """Make it in half the time of the constructor: clients and servers make one for each call.
+
+        Not for subclasses with fields or converters of their own.
+
+        >>> Get.make("abc")
+        Get(key=b'abc')
+        """
+        command = _new(cls)
+        _set_key(command, key if type(key) is bytes else arguments.key(key))
+        return command
+
+
+_new: Final = object.__new__
+
+
+_set_key: Final = Keyed.key.__set__  # type: ignore[attr-defined]
+
+
+@command
+class Get(Keyed[bytes]):
+    """The value of one key. KeyNotFound if there is none."""
+
+    verb = "GET"
+    access = Access.READ
+    payload_kind = PayloadKind.SCALAR
+    errors = {ErrorCode.KEY: (KeyNotFound, "Key not found")}
+
+    def result(self, payload: Any) -> bytes:
+        return payload if type(payload) is bytes else check_type(payload, bytes, self.verb)
+
+
+@command
+class Put(NoResult):
+    """Set the value of one key. ``sync`` asks for an answer only when it survives a crash of the machine."""
+
+    verb = "PUT"
+    access = Access.WRITE
+    writes = True
+    meta_fields = ("sync",)
+    key: bytes = field(converter=arguments.key)
+    value: bytes = field(converter=arguments.value)
+    sync: bool = field(default=False, converter=arguments.sync)
+
+
+@command
+class Delete(NoResult):
+    """Remove one key; a missing key is no error. ``sync`` as in :class:`Put`."""
+
+    verb = "DELETE"
+    access = Access.WRITE
+    writes = True
+    meta_fields = ("sync",)
+    key: bytes = field(converter=arguments.key)
+    sync: bool = field(default=False, converter=arguments.sync)
+
+
+@command
+class Exists(Keyed[bool]):
+    """Tell whether a key is there; an empty value counts."""
+
+    verb = "EXISTS"
+    access = Access.READ
+    payload_kind = PayloadKind.SCALAR
+
+    def result(self, payload: Any) -> bool:
+        return check_type(payload, bool, self.verb)
+
+
+@command
+class MGet(Command[list[Any]]):
+    """The values of many keys, in the order of the keys; None for a missing one.
+
+    ``fill_cache`` asks the server to keep what it reads in its caches: the pairs, and LevelDB's blocks.
+    """
+
+    verb = "MGET"
+    access = Access.READ
+    payload_kind = PayloadKind.LIST
+    meta_fields = ("fill_cache",)
+    keys: Sequence[bytes] = field(converter=arguments.keys, eq=tuple)
+    fill_cache: bool = field(default=False, converter=arguments.fill_cache)
+
+    def result(self, payload: Any) -> list[bytes | None]:
+        values = check_type(payload, list, self.verb)
+        if len(values) == len(self.keys) and set(map(type, values)) <= {bytes, type(None)}:
+            return values
+        raise MalformedMessage(f"the answer to {len(self.keys)} keys holds {len(values)} values, or some are not bytes")
+
+
+@command
+class Increment(Command[int]):
+    """Add ``by`` to the number of one key, in one step, and return the sum; a missing key counts as ``initial``.
+
+    Numbers are decimal text of 64 bits, with a sign. A value that is none is a WrongValue, and so is a sum that does
+    not fit; nothing is written then. It is not idempotent: executed twice, it adds twice.
+    """
+
+    verb = "INCREMENT"
+    feature = "increment"
+    access = Access.WRITE
+    payload_kind = PayloadKind.SCALAR
+    idempotent = False
+    writes = True
+    meta_fields = ("sync",)
+    key: bytes = field(converter=arguments.key)
+    by: int = field(default=1, converter=arguments.by)
+    initial: int = field(default=0, converter=arguments.initial)
+    sync: bool = field(default=False, converter=arguments.sync)
+
+    def result(self, payload: Any) -> int:
+        return to_int(payload, self.verb)
+
+
+@command
+class GetAndDelete(Command[bytes]):
+    """Remove one key, in one step, and return the value that it had. KeyNotFound if there is none.
+
+    It is not idempotent: executed twice, it finds nothing the second time.
+    """
+
+    verb = "GETANDDELETE"
+    feature = "getanddelete"
+    access = Access.WRITE
+    payload_kind = PayloadKind.SCALAR
+    idempotent = False
+    writes = True
+    meta_fields = ("sync",)
+    errors = {ErrorCode.KEY: (KeyNotFound, "Key not found")}
+    key: bytes = field(converter=arguments.key)
+    sync: bool = field(default=False, converter=arguments.sync)
+
+    def result(self, payload: Any) -> bytes:
+        return check_type(payload, bytes, self.verb)

@@ -1,0 +1,139 @@
+"""The commands about ranges of keys."""
+
+from typing import Any
+
+import attrs
+from attrs import field
+
+from pyelevator import arguments
+from pyelevator._attrs import command
+from pyelevator.commands.base import Access, Command, PayloadKind, check_type, to_int
+from pyelevator.errors import MalformedMessage
+
+
+@command
+class _RangeCommand(Command[list[Any]]):
+    """The base of RANGE and SLICE. Their result is ``[[key, value], ...]``, or a flat list if one part is left out."""
+
+    @property
+    def payload_kind(self) -> PayloadKind:  # type: ignore[override]
+        return PayloadKind.PAIRS if self.include_key and self.include_value else PayloadKind.LIST
+
+    include_key: bool
+    include_value: bool
+    lazy: bool = field(default=False, converter=arguments.lazy, kw_only=True, eq=False, repr=False)
+    """Whether a page may stay packed for now (see :class:`~pyelevator.messages.LazyPage`); it never travels."""
+
+    def result(self, payload: Any) -> list[Any]:
+        return payload if self.lazy and type(payload) is not list else check_type(payload, list, self.verb)
+
+
+@command
+class Range(_RangeCommand):
+    """The pairs from ``start`` to ``stop``, both inclusive, None for an open end, under ``prefix`` if given.
+
+    ``reverse`` asks for the same pairs in the opposite order, of a server with the feature of that name.
+
+    With the feature ``ranges``, ``max_bytes`` and ``cursor=True`` ask for the pairs in pages of one snapshot, forwards
+    and with keys and values: an answer with ``more`` says the ``cursor`` for the next page, which starts behind the
+    last key. The last page ends the cursor. A server without room for a snapshot answers with all pairs.
+    """
+
+    verb = "RANGE"
+    access = Access.READ
+    meta_fields = ("reverse", "max_bytes", "cursor")
+    start: bytes | None = field(default=None, converter=arguments.start)
+    stop: bytes | None = field(default=None, converter=arguments.stop)
+    include_key: bool = field(default=True, converter=arguments.include_key)
+    include_value: bool = field(default=True, converter=arguments.include_value)
+    prefix: bytes | None = field(default=None, converter=arguments.prefix)
+    reverse: bool = field(default=False, converter=arguments.reverse)
+    max_bytes: int | None = field(default=None, converter=arguments.max_bytes)
+    # not shown: a client that knows the cursor of another one may use it
+    cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)
+
+
+@command
+class Slice(_RangeCommand):
+    """The first ``count`` pairs from ``start`` on; none if ``count`` is below one.
+
+    ``max_bytes`` lets a server with the feature ``pages`` cut the answer after about so many bytes (never before
+    the first pair); it says so with ``more``.
+
+    With the feature ``reverse``, ``reverse`` goes from ``start`` down (from the end, if it is None), and ``exclusive``
+    leaves ``start`` itself out: keys have no predecessor that a page could go on from.
+
+    With the feature ``cursors``, ``cursor=True`` asks the server to keep the snapshot that it reads from; the answer
+    says the ``cursor`` under which further slices read from the same one, unless nothing is left to be read. A
+    ``count`` below one gives the cursor back; that there is none is no error then. CursorExpired if it is gone.
+    """
+
+    verb = "SLICE"
+    access = Access.READ
+    meta_fields = ("max_bytes", "reverse", "exclusive", "cursor")
+    start: bytes | None = field(default=None, converter=arguments.start)
+    count: int = field(default=0, converter=arguments.count)
+    include_key: bool = field(default=True, converter=arguments.include_key)
+    include_value: bool = field(default=True, converter=arguments.include_value)
+    max_bytes: int | None = field(default=None, converter=arguments.max_bytes)
+    reverse: bool = field(default=False, converter=arguments.reverse)
+    exclusive: bool = field(default=False, converter=arguments.exclusive)
+    # not shown: a client that knows the cursor of another one may use it
+    cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)
+
+
+@command
+class Count(Command[int]):
+    """The number of keys that a :class:`Range` with these bounds would give, all of one moment."""
+
+    verb = "COUNT"
+    feature = "count"
+    access = Access.READ
+    payload_kind = PayloadKind.SCALAR
+    start: bytes | None = field(default=None, converter=arguments.start)
+    stop: bytes | None = field(default=None, converter=arguments.stop)
+    prefix: bytes | None = field(default=None, converter=arguments.prefix)
+
+    def result(self, payload: Any) -> int:
+        return to_int(payload, self.verb)
+
+
+@command
+class DeleteRange(Command["DeletedChunk"]):
+    """Remove the first keys of those that a :class:`Range` with these bounds would give: a chunk, in one step.
+
+    The server says how many they are, and the last one if more may follow; the next chunk starts behind that. It is not
+    idempotent: executed twice, it removes the chunk after this one as well.
+    """
+
+    verb = "DELETERANGE"
+    feature = "deleterange"
+    access = Access.WRITE
+    payload_kind = PayloadKind.LIST
+    idempotent = False
+    writes = True
+    meta_fields = ("sync",)
+    start: bytes | None = field(default=None, converter=arguments.start)
+    stop: bytes | None = field(default=None, converter=arguments.stop)
+    prefix: bytes | None = field(default=None, converter=arguments.prefix)
+    sync: bool = field(default=False, converter=arguments.sync)
+
+    def result(self, payload: Any) -> "DeletedChunk":
+        parts = check_type(payload, list, self.verb)
+        if not 1 <= len(parts) <= 2:
+            raise MalformedMessage(f"the answer to {self.verb} is a number and a key, not {len(parts)} values")
+        last_key = check_type(parts[1], bytes, self.verb) if len(parts) == 2 else None
+        return DeletedChunk(to_int(parts[0], self.verb), last_key)
+
+
+@attrs.frozen
+class DeletedChunk:
+    """A chunk of a range that has been deleted.
+
+    Attributes:
+        count: how many keys it had.
+        last_key: the last of them; None if nothing is left of the range.
+    """
+
+    count: int
+    last_key: bytes | None
