@@ -112,3 +112,44 @@ def test_the_container_runs_as_nobody_and_checks_its_health():
     assert CONTAINER.index("USER") < CONTAINER.index("ENTRYPOINT")
     assert "HEALTHCHECK" in CONTAINER
     assert "http://127.0.0.1:9141/healthz" in CONTAINER
+
+
+def run_container_test(directory, **programs):
+    """Run the test of the container with programs in place of docker and podman; return its exit code and last line."""
+    for tool in ("bash", "sed", "timeout", "dirname", "env"):
+        (directory / tool).symlink_to(shutil.which(tool))
+    for name, script in programs.items():
+        (directory / name).write_text(f"#!/usr/bin/env bash\n{script}\n")
+        (directory / name).chmod(0o755)
+    command = [shutil.which("bash"), PACKAGING / "test-container"]
+    done = subprocess.run(command, env={"PATH": str(directory)}, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("programs", "reason"),
+    [
+        ({}, "there is no docker and no podman"),
+        ({"docker": "exit 1"}, "docker is installed and does not work"),
+        ({"podman": "exit 1"}, "podman is installed and does not work"),
+        (
+            {"docker": "exit 1", "podman": "[ $1 != pull ] && [ $1 != image ]"},
+            "podman cannot pull docker.io/library/python:3.12-slim; PYTHON_IMAGE= names another",
+        ),
+        (
+            {"podman": "[ $1 != run ] || { echo 'a line'; echo 'no cgroups'; exit 126; }"},
+            "podman runs no containers here (no cgroups)",
+        ),
+        (
+            {"podman": "case $* in *print*) echo 42;; *download*) exit 1;; esac"},
+            "containers of podman cannot reach PyPI",
+        ),
+    ],
+)
+def test_where_no_container_can_run_it_is_said_and_nothing_fails(tmp_path, programs, reason):
+    assert run_container_test(tmp_path, **programs) == (0, f"the container is not built: {reason}")
+
+
+def test_a_container_that_cannot_be_built_is_a_failure(tmp_path):
+    script = "case $* in *print*) echo 42;; build*) echo 'no such package'; exit 3;; esac"
+    assert run_container_test(tmp_path, podman=script) == (3, "no such package")
