@@ -8,34 +8,30 @@ whatever fails, if its sender reads responses at all.
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import suppress
-from math import inf
-from queue import Empty, SimpleQueue
+from queue import Empty
 from time import monotonic
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 from attrs import evolve
 
 from pyelevator.application import Application, InterceptedApplication
-from pyelevator.application.handlers.groups import QueueSpec, queue_for
 from pyelevator.application.metrics import Family, server_metrics
 from pyelevator.application.monitor import monitor_of
 from pyelevator.auth import ClientAuth
 from pyelevator.codec import Codec, Limits
-from pyelevator.commands import Access, Progress, SlowLog, Stats
 from pyelevator.deadlines import Deadline
-from pyelevator.engines.call_deadline import calling_until
 from pyelevator.flows import Interceptor
 from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, TrafficStats
-from pyelevator.protocol import IncomingRequest, RequestDecoder
+from pyelevator.protocol import RequestDecoder
 from pyelevator.server.limits import ServerLimits
 from pyelevator.server.observer import Observed, RequestObserver
 from pyelevator.server.responder import Responder
 from pyelevator.server.response_budget import ResponseBudget
 from pyelevator.server.scheduler import Job, Scheduler
-from pyelevator.server.work_queues import QueuedJob, WorkQueues
+from pyelevator.server.workers import CompletedJob, Workers
 from pyelevator.transports.listeners import open_listener
 
 _LOG = logging.getLogger("pyelevator.server")
@@ -46,20 +42,11 @@ _LARGE: Final = 64 << 10
 _FLUSH_INTERVAL: Final = 0.005
 """Seconds between two attempts to send what could not be sent."""
 
-_MONITORING: Final = (Stats, SlowLog, Progress)
-"""The commands that have a worker of their own: they are wanted most when all others are busy."""
-
 _DRAIN_TIMEOUT: Final = 1.0
 """Seconds at the end for clients that do not read their responses."""
 
 _QUEUED_REQUESTS: Final = 256
 """Requests of one client that may wait for a database, if they do not each take a worker."""
-
-_LEAST: Final = 0.5
-"""The part of the time for a call that a request still has if others before it have used up the rest."""
-
-CompletedJob: TypeAlias = tuple[bytes, Job, list[bytes]]
-"""The client, the job, and the frames of the response."""
 
 
 class Server:
@@ -123,12 +110,9 @@ class Server:
         monitor.describe = self._describe
         self._observer = RequestObserver(application, monitor, self._listener.address_of)
         self._responder = Responder(application, RequestDecoder(limits, codecs, refuses), monitor)
-        self._has_queues = getattr(application, "call_timeout", None) is not None  # not every one waits for a network
-        self._scheduler = Scheduler(_QUEUED_REQUESTS if self._has_queues else workers)
-        self._queues = WorkQueues(self._submit, self._work_together)
-        self._workers, self._worker_count = ThreadPoolExecutor(workers, "elevator-worker"), workers
-        self._monitoring = ThreadPoolExecutor(1, "elevator-monitoring")
-        self._completed: SimpleQueue[CompletedJob | threading.Event | None] = SimpleQueue()
+        self._workers = Workers(application, self._responder, self._observer, workers, self._listener.wakeup)
+        self._completed = self._workers.completed
+        self._scheduler = Scheduler(_QUEUED_REQUESTS if self._workers.has_queues else workers)
         self._flush_at = 0.0
         self._budget = ResponseBudget(self._listener.send_queues, self._limits.max_unsent_bytes)
         self._running = 0
@@ -205,7 +189,7 @@ class Server:
                 requests=scheduler.pending_count,
                 request_bytes=scheduler.pending_bytes,
                 running=self._running,
-                workers=self._worker_count,
+                workers=self._workers.count,
                 unsent_bytes=listener.send_queues.unsent_bytes,
                 blocked_clients=scheduler.blocked_count,
             ),
@@ -314,59 +298,7 @@ class Server:
         while self._startable and self._budget.can_start(self._running):
             self._running += 1
             identity, job = self._startable.popleft()
-            spec = self._queue_for(job.incoming)
-            if spec is None:
-                (self._monitoring if _is_monitoring(job) else self._workers).submit(self._work, identity, job)
-            else:
-                self._queues.put(spec, identity, job)
-
-    def _submit(self, run: Callable[[], None]) -> None:
-        self._workers.submit(run)
-
-    def _queue_for(self, incoming: IncomingRequest | None) -> QueueSpec | None:
-        """Return the queue of a request that is decoded, and whose engine waits for a network."""
-        if not self._has_queues or incoming is None or incoming.request is None:
-            return None
-        return queue_for(self._application.catalog, incoming.request)
-
-    def _work(self, identity: bytes, job: Job) -> None:
-        """Execute a job in a worker, without touching a socket."""
-        incoming = job.incoming or self._responder.decode(job.frames, job.peer, identity)
-        spec = None if job.incoming is not None else self._queue_for(incoming)
-        if spec is None:
-            _drop_request(job, incoming)
-            self._finish_job(identity, job, incoming, self._responder.respond(incoming))
-            self._listener.wakeup()
-        else:
-            job.incoming = incoming
-            self._queues.put(spec, identity, job)
-
-    def _work_together(self, jobs: Sequence[QueuedJob]) -> None:
-        """Execute the jobs of a queue in a worker; those that have waited too long are refused."""
-        timeout, now = self._application.call_timeout or inf, monotonic()
-        started = [one for one in jobs if now - one[1].received_at < timeout]
-        for identity, job in jobs:
-            incoming = job.incoming
-            if incoming is not None and now - job.received_at >= timeout:
-                self._finish_job(identity, job, incoming, self._responder.expire(incoming))
-        if started:
-            oldest = min([job.received_at for _, job in started])
-            self._respond_together(started, max(oldest + timeout, now + _LEAST * timeout))
-        self._listener.wakeup()
-
-    def _respond_together(self, jobs: Sequence[QueuedJob], deadline: float) -> None:
-        messages = [job.incoming for _, job in jobs if job.incoming is not None]
-        for (_, job), incoming in zip(jobs, messages, strict=True):
-            _drop_request(job, incoming)
-        with calling_until(deadline):
-            responses = self._responder.respond_together(messages)
-        for (identity, job), incoming, response in zip(jobs, messages, responses, strict=True):
-            self._finish_job(identity, job, incoming, response)
-
-    def _finish_job(self, identity: bytes, job: Job, incoming: IncomingRequest, frames: list[bytes]) -> None:
-        observed = Observed(identity, incoming, job.request_bytes, frames)
-        self._observer.observe(observed, monotonic() - job.received_at)
-        self._completed.put((identity, job, frames))
+            self._workers.execute(identity, job)
 
     # Responses
 
@@ -418,7 +350,7 @@ class Server:
             and (not self._maintenance or self._maintenance.done())
         ):
             self._maintenance_at = now + self._maintenance_interval
-            self._maintenance = self._workers.submit(self._run_maintenance)
+            self._maintenance = self._workers.run(self._run_maintenance)
 
     def _flush(self, until: float) -> None:
         """Send what can be sent now, and serve the clients that have read again, until a point in time."""
@@ -463,8 +395,7 @@ class Server:
             self._on_message(*message)
         self._listener.flush()
         self._drain(Deadline.after(self._grace))
-        for workers in (self._workers, self._monitoring):
-            workers.shutdown(wait=not self.unanswered, cancel_futures=True)
+        self._workers.shutdown(wait=not self.unanswered)
         self._listener.close()
         if self.unanswered:  # a worker is still in the engine, which must stay open
             _LOG.error("gave up on %d requests after %s s; the databases are left open", self.unanswered, self._grace)
@@ -484,21 +415,3 @@ class Server:
                 previous, drain_deadline = unsent, Deadline.after(_DRAIN_TIMEOUT)
             elif drain_deadline.expired():
                 return
-
-
-def _drop_request(job: Job, incoming: IncomingRequest) -> None:
-    """Let go of a request that is about to be executed, as it may be large; its frames if it is not repeated."""
-    if not _is_repeatable(job, incoming):
-        job.frames = ()
-    job.incoming = None
-
-
-def _is_monitoring(job: Job) -> bool:
-    request = None if job.incoming is None else job.incoming.request
-    return request is not None and isinstance(request.command, _MONITORING)
-
-
-def _is_repeatable(job: Job, incoming: IncomingRequest) -> bool:
-    """Return True if a request may be executed once more: it only reads, and is small enough to be kept."""
-    is_read = incoming.request is not None and incoming.request.command.access is Access.READ
-    return is_read and sum(map(len, job.frames)) < _LARGE

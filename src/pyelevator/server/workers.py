@@ -1,0 +1,147 @@
+"""Workers: the threads of a server that execute and encode what may be slow. They touch no socket."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from math import inf
+from queue import SimpleQueue
+from time import monotonic
+from typing import Final, TypeAlias
+
+from pyelevator.application import Application
+from pyelevator.application.handlers.groups import QueueSpec, queue_for
+from pyelevator.commands import Access, Progress, SlowLog, Stats
+from pyelevator.engines.call_deadline import calling_until
+from pyelevator.protocol import IncomingRequest
+from pyelevator.server.observer import Observed, RequestObserver
+from pyelevator.server.responder import Responder
+from pyelevator.server.scheduler import Job
+from pyelevator.server.work_queues import QueuedJob, WorkQueues
+
+_LARGE: Final = 64 << 10
+"""Bytes from which on a request is not kept to be executed once more."""
+
+_MONITORING: Final = (Stats, SlowLog, Progress)
+"""The commands that have a worker of their own: they are wanted most when all others are busy."""
+
+_LEAST: Final = 0.5
+"""The part of the time for a call that a request still has if others before it have used up the rest."""
+
+CompletedJob: TypeAlias = tuple[bytes, Job, list[bytes]]
+"""The client, the job, and the frames of the response."""
+
+
+class Workers:
+    """The worker threads of one server.
+
+    Args:
+        application: what the responder calls.
+        responder: executes requests, and encodes the responses.
+        observer: is told of each request and how long it took.
+        count: number of threads, apart from the one for monitoring.
+        wakeup: is called when something was put into ``completed``.
+
+    Attributes:
+        completed: what the workers have done; the server puts other things there for its own loop.
+        has_queues: True if requests that wait for the same database wait in queues, without a worker each.
+        count: as given.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        responder: Responder,
+        observer: RequestObserver,
+        count: int,
+        wakeup: Callable[[], object],
+    ) -> None:
+        self._application, self._responder, self._observer, self._wakeup = application, responder, observer, wakeup
+        self.has_queues = getattr(application, "call_timeout", None) is not None  # not every one waits for a network
+        self.completed: SimpleQueue[CompletedJob | threading.Event | None] = SimpleQueue()
+        self.count, self._pool = count, ThreadPoolExecutor(count, "elevator-worker")
+        self._monitoring = ThreadPoolExecutor(1, "elevator-monitoring")
+        self._queues = WorkQueues(self._pool.submit, self._work_together)
+
+    def execute(self, identity: bytes, job: Job) -> None:
+        """Have a job executed in a worker, now or when its turn in its queue has come."""
+        spec = self._queue_for(job.incoming)
+        if spec is None:
+            (self._monitoring if _is_monitoring(job) else self._pool).submit(self._work, identity, job)
+        else:
+            self._queues.put(spec, identity, job)
+
+    def run(self, task: Callable[[], None]) -> Future[None]:
+        """Run something else in a worker."""
+        return self._pool.submit(task)
+
+    def shutdown(self, wait: bool) -> None:
+        """End the threads.
+
+        Args:
+            wait: return when they have ended.
+        """
+        for pool in (self._pool, self._monitoring):
+            pool.shutdown(wait=wait, cancel_futures=True)
+
+    def _queue_for(self, incoming: IncomingRequest | None) -> QueueSpec | None:
+        """Return the queue of a request that is decoded, and whose engine waits for a network."""
+        if not self.has_queues or incoming is None or incoming.request is None:
+            return None
+        return queue_for(self._application.catalog, incoming.request)
+
+    def _work(self, identity: bytes, job: Job) -> None:
+        """Execute a job in a worker, without touching a socket."""
+        incoming = job.incoming or self._responder.decode(job.frames, job.peer, identity)
+        spec = None if job.incoming is not None else self._queue_for(incoming)
+        if spec is None:
+            _drop_request(job, incoming)
+            self._finish_job(identity, job, incoming, self._responder.respond(incoming))
+            self._wakeup()
+        else:
+            job.incoming = incoming
+            self._queues.put(spec, identity, job)
+
+    def _work_together(self, jobs: Sequence[QueuedJob]) -> None:
+        """Execute the jobs of a queue in a worker; those that have waited too long are refused."""
+        timeout, now = self._application.call_timeout or inf, monotonic()
+        started = [one for one in jobs if now - one[1].received_at < timeout]
+        for identity, job in jobs:
+            incoming = job.incoming
+            if incoming is not None and now - job.received_at >= timeout:
+                self._finish_job(identity, job, incoming, self._responder.expire(incoming))
+        if started:
+            oldest = min([job.received_at for _, job in started])
+            self._respond_together(started, max(oldest + timeout, now + _LEAST * timeout))
+        self._wakeup()
+
+    def _respond_together(self, jobs: Sequence[QueuedJob], deadline: float) -> None:
+        messages = [job.incoming for _, job in jobs if job.incoming is not None]
+        for (_, job), incoming in zip(jobs, messages, strict=True):
+            _drop_request(job, incoming)
+        with calling_until(deadline):
+            responses = self._responder.respond_together(messages)
+        for (identity, job), incoming, response in zip(jobs, messages, responses, strict=True):
+            self._finish_job(identity, job, incoming, response)
+
+    def _finish_job(self, identity: bytes, job: Job, incoming: IncomingRequest, frames: list[bytes]) -> None:
+        observed = Observed(identity, incoming, job.request_bytes, frames)
+        self._observer.observe(observed, monotonic() - job.received_at)
+        self.completed.put((identity, job, frames))
+
+
+def _is_monitoring(job: Job) -> bool:
+    request = None if job.incoming is None else job.incoming.request
+    return request is not None and isinstance(request.command, _MONITORING)
+
+
+def _drop_request(job: Job, incoming: IncomingRequest) -> None:
+    """Let go of a request that is about to be executed, as it may be large; its frames if it is not repeated."""
+    if not _is_repeatable(job, incoming):
+        job.frames = ()
+    job.incoming = None
+
+
+def _is_repeatable(job: Job, incoming: IncomingRequest) -> bool:
+    """Return True if a request may be executed once more: it only reads, and is small enough to be kept."""
+    is_read = incoming.request is not None and incoming.request.command.access is Access.READ
+    return is_read and sum(map(len, job.frames)) < _LARGE
