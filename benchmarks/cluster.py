@@ -105,9 +105,10 @@ def queued(application: Application, clients: int, make: Callable[[int], Any]) -
     """Requests per second of a server's queues, with as many under way as there are clients."""
     uid, stopping, count = application.catalog.uid_of("default"), threading.Event(), [0]
     finished = threading.Semaphore(0)
+    requests = [[Request(make(index * 1000 + i), uid, id=i) for i in range(1000)] for index in range(clients)]
 
     def send(index: int, number: int) -> None:
-        request = Request(make(index * 1000 + number % 1000), uid, id=number)
+        request = requests[index][number % 1000]
         job = Job((b"",), None, Incoming(request))
         queues.put(queue_for(application.catalog, request), b"%d" % index, job)
 

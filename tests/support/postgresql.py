@@ -79,7 +79,7 @@ class PostgreSql:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)  # without a last checkpoint: nothing of it is kept
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @property

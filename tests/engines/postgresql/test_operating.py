@@ -295,3 +295,15 @@ def test_vacuum_full_holds_up_its_own_database_only(application, postgresql):
         postgresql.execute(f"VACUUM FULL {table}")
         client.connect("default")
         assert client.Get("k") == "v"
+
+
+def test_statements_are_planned_once_and_not_at_each_use(storage):
+    engine = storage.open("db", {})
+    engine.write([(PUT, b"k", b"v")])
+    with storage.client.pool.connection("test", storage.client.deadline()) as connection:
+        for _ in range(7):
+            storage.databases.find("db").multi_get(connection, [b"k", b"x"], storage.client.deadline())
+        counted = connection.script(
+            b"SELECT sum(custom_plans), sum(generic_plans) >= 7 FROM pg_prepared_statements", storage.client.deadline()
+        )
+    assert (counted.get_value(0, 0), counted.get_value(0, 1)) == (b"0", b"t")

@@ -30,6 +30,7 @@ SET enable_seqscan = off;
 SET enable_bitmapscan = off;
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
+SET plan_cache_mode = force_generic_plan;
 SET cursor_tuple_fraction = 0.01;
 SET client_connection_check_interval = '1s';
 SET lock_timeout = {lock_timeout};

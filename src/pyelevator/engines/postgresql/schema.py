@@ -51,7 +51,9 @@ CREATE SEQUENCE {schema}.relations;
 
 CREATE FUNCTION {schema}.add_relation(n integer) RETURNS void LANGUAGE plpgsql AS $add$
 BEGIN
-    EXECUTE format('CREATE TABLE {schema}.pairs_%s (key bytea PRIMARY KEY, value bytea NOT NULL)', n);
+    EXECUTE format(  -- room in each page, so that a value that is replaced stays in it and its index is left alone
+        'CREATE TABLE {schema}.pairs_%s (key bytea PRIMARY KEY, value bytea NOT NULL) WITH (fillfactor = 90)', n
+    );
     EXECUTE format($format$
 CREATE FUNCTION {schema}.write_%1$s(
     the_token uuid, exclusively boolean, deleted bytea[], keys bytea[], new_values bytea[]
