@@ -46,7 +46,7 @@ class Deadline:
         return time.monotonic() >= self.at
 
 
-_TOO_LONG: Final = 1e15  # a clock of floats cannot count such seconds; and they are no time to wait
+MAX_TIMEOUT: Final = 1e15  # a clock of floats cannot count such seconds; and they are no time to wait
 NEVER: Final = Deadline(math.inf, math.inf)
 
 
@@ -65,6 +65,6 @@ def check_timeout(timeout: float | None, name: str = "timeout") -> float | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise ArgumentTypeError(f"{name} must be a number of seconds or None, not {type(timeout).__name__}")
-    if not timeout > 0 or _TOO_LONG < timeout != math.inf:
+    if not timeout > 0 or MAX_TIMEOUT < timeout != math.inf:
         raise UsageError(f"{name} must be above 0 seconds, not {timeout!r:.40}; None waits for ever")
     return timeout

@@ -237,8 +237,9 @@ OLD_CALLS: Final[Mapping[str, OldCall]] = {
 
 def accept_old_calls(cls: C) -> C:
     """Give a client class the calls and attributes of 0.5c; the signatures that tools show stay as they are."""
-    for name in OLD_CALLS.keys() & vars(cls).keys():
-        setattr(cls, name, _accepting(vars(cls)[name], OLD_CALLS[name]))
+    shared = {name for name in OLD_CALLS if hasattr(getattr(cls, name, None), "is_awaited")}
+    for name in OLD_CALLS.keys() & (vars(cls).keys() | shared):
+        setattr(cls, name, _accepting(getattr(cls, name), OLD_CALLS[name]))
     for name, attribute in OLD_ATTRIBUTES.items():
         setattr(cls, name, attribute)
     return cls

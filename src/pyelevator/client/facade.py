@@ -1,14 +1,16 @@
 """BaseClient: what the sync and the async clients share."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, Unpack
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, Unpack, overload
 
 from attrs import evolve
 
 from pyelevator import arguments
 from pyelevator.arguments import Data
 from pyelevator.client.decoding import ResultDecoder, T, decoder_for
-from pyelevator.client.operations import DEFAULT_DATABASE, DatabaseHandle
+from pyelevator.client.methods.declaration import Outcome
+from pyelevator.client.operations import DEFAULT_DATABASE, DatabaseHandle, ExpectedError
 from pyelevator.client.options import (
     DEFAULT_ENDPOINT,
     UNSET,
@@ -22,6 +24,7 @@ from pyelevator.client.options import (
 )
 from pyelevator.client.paging import ScanCommand
 from pyelevator.codec import Codec, codec_for
+from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import UsageError
 from pyelevator.flows import Flow, Forward, compose, intercept, send
@@ -89,7 +92,7 @@ class BaseClient(Generic[T]):
         self.timeout = self._default_timeout if given.timeout is UNSET else given.timeout
         self._decoder: ResultDecoder[Any] = decoder_for(given.encoding)
         codec = codec_for(given.dialect, given.limits)
-        self._handle = DatabaseHandle(codec)
+        self._handle = DatabaseHandle(codec, is_intercepted=bool(self._interceptors))
         check_timeout(given.connect_timeout, "connect_timeout")
         check_heartbeat(given.heartbeat)
         self._transport = make_transport(given, 2 * codec.limits.frame_bytes)
@@ -98,6 +101,35 @@ class BaseClient(Generic[T]):
         self._open_session(codec, given.max_connections, given.auto_connect)
 
     __init__.__signature__ = constructor_signature()  # type: ignore[attr-defined]
+
+    if TYPE_CHECKING:
+
+        @overload
+        def _call(self, command: Command[R], timeout: float | None, compression: bool = ...) -> Outcome[R]: ...
+        @overload
+        def _call(
+            self,
+            command: Command[Any],
+            timeout: float | None,
+            compression: bool = ...,
+            decode: Callable[[Any], R] = ...,
+            expected: "ExpectedError[R] | None" = ...,
+        ) -> Outcome[R]: ...
+        def _call(
+            self, command: Any, timeout: Any, compression: Any = False, decode: Any = None, expected: Any = None
+        ) -> Any:
+            """Execute a command.
+
+            Args:
+                command: what to do.
+                timeout: seconds; the client's if None.
+                compression: ask for a compressed answer.
+                decode: makes the caller's result of the command's; None where it is that.
+                expected: an error that is none for the caller, and the result in its place.
+            """
+
+        def _execute(self, flow: Flow[R], timeout: float | None) -> Outcome[R]:
+            """Execute a flow, for what takes several messages."""
 
     @abstractmethod
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
@@ -142,11 +174,11 @@ class BaseClient(Generic[T]):
         outer = b"" if self._key_prefix is None else self._key_prefix.prefix
         self._key_prefix = Prefix(outer + arguments.to_bytes(prefix, "prefix"))
         self._forward = self._compose(send)
+        self._handle.intercept()
 
-    def _decode_rows(self, command: ScanCommand, rows: list[Any]) -> list[Any]:
-        """Decode the rows that a scan has fetched."""
-        pairs = command.include_key and command.include_value
-        return self._decoder.pairs(rows) if pairs else self._decoder.values(rows)
+    def _rows_decoder(self, command: ScanCommand) -> Callable[[list[Any]], list[Any]]:
+        """Return what decodes the rows that a scan fetches."""
+        return self._decoder.pairs if command.include_key and command.include_value else self._decoder.values
 
     def _copy_settings(self, client: "BaseClient[T]", timeout: float | None) -> None:
         """Become a client of the same database."""

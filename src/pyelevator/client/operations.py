@@ -1,15 +1,17 @@
 """Operations: what each method does, as a flow; the sync and the async client run the same ones."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from functools import cache
+from typing import Any, Final, TypeAlias, TypeVar
 
 from attrs import Factory, define, evolve, fields
 
 from pyelevator.client.paging import RangePager, ScanPager
 from pyelevator.codec import Codec, UnsupportedByDialect
 from pyelevator.commands import (
+    COMMANDS,
     Access,
     Command,
     DbConnect,
@@ -28,6 +30,7 @@ from pyelevator.commands import (
 from pyelevator.compat import FlatServer, adapt
 from pyelevator.errors import (
     ArgumentTypeError,
+    CheckFailed,
     DatabaseError,
     ElevatorError,
     ErrorCode,
@@ -43,6 +46,15 @@ P = TypeVar("P", ScanPager, RangePager)
 
 DEFAULT_DATABASE: Final = "default"
 
+ExpectedError: TypeAlias = tuple[type[Exception], R]
+"""An error that is no failure of a call, and the result in its place."""
+NOT_WRITTEN: Final[ExpectedError[bool]] = (CheckFailed, False)
+
+
+def is_written(_: None) -> bool:
+    """Return what a write with checks gives where they hold."""
+    return True
+
 
 @define
 class DatabaseHandle:
@@ -54,7 +66,9 @@ class DatabaseHandle:
         features: what the server can do beyond the old protocol.
         is_old: whether the server is one of the old ones; None while nothing has been heard of it.
         flat_server: what is known of a server of the flat dialect.
-        is_modern: there is a database, a command of one key is one message, and its answer is the result or an error.
+        is_intercepted: each request passes through interceptors.
+        direct: the commands that are sent as they are, and whose response is the result or an error; chosen when the
+            server introduces itself. All others are flows.
     """
 
     codec: Codec
@@ -63,17 +77,28 @@ class DatabaseHandle:
     features: tuple[str, ...] = ()
     is_old: bool | None = None
     flat_server: FlatServer = Factory(FlatServer)
-    is_modern: bool = False
+    is_intercepted: bool = False
+    direct: frozenset[type[Command[Any]]] = frozenset()
 
     def set(self, name: str | None, uid: str | None, features: tuple[str, ...]) -> None:
         """Take over what a server answered to DBCONNECT."""
         self.name, self.uid, self.features = name, uid, features
         self.is_old = not features
-        self.is_modern = uid is not None and Pipeline.feature in features and self.codec.tells_missing
+        self.direct = self._choose_direct()
+
+    def _choose_direct(self) -> frozenset[type[Command[Any]]]:
+        """Return the commands of which nothing is to be asked at this server before, and nothing made after."""
+        is_modern = self.uid is not None and Pipeline.feature in self.features and self.codec.tells_missing
+        return _known_commands(self.features) if is_modern and not self.is_intercepted else frozenset()
+
+    def intercept(self) -> None:
+        """Send each request through interceptors from now on."""
+        self.is_intercepted, self.direct = True, frozenset()
 
     def clear(self) -> None:
         """Be connected to no database, and forget the server."""
-        self.name, self.uid, self.is_modern, self.is_old = None, None, False, None
+        self.direct = frozenset()
+        self.name, self.uid, self.is_old = None, None, None
 
     def forward(self, request: Request[Any]) -> Flow[Response]:
         """Send a request as the server takes it (see :mod:`pyelevator.compat`)."""
@@ -166,6 +191,19 @@ _REQUIRED_FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     "cursor": ("cursors", "keeps no snapshots, so consistent=True cannot be had"),
 }
 """Extra -> the feature that it takes, and what to say of a server that lacks it."""
+
+
+@cache
+def _known_commands(features: tuple[str, ...]) -> frozenset[type[Command[Any]]]:
+    """Return the commands to a database that a server with these features executes, whatever their arguments are."""
+    known = {"", *features}
+    return frozenset(
+        kind
+        for kind in COMMANDS.values()
+        if kind.needs_uid
+        and kind.feature in known
+        and all(_REQUIRED_FEATURES.get(extra, ("", ""))[0] in known for extra in kind.meta_fields)
+    )
 
 
 def connect(link: DatabaseHandle, name: str, create: bool = False) -> Flow[None]:
@@ -278,15 +316,15 @@ def mget(link: DatabaseHandle, command: MGet, compression: bool = False) -> Flow
     return (yield from execute(link, command, compression)) if command.keys else []
 
 
-def scan(link: DatabaseHandle, command: Range | Slice | ScanPager, compression: bool = False) -> Flow[list[Any]]:
-    """Return all rows of a range."""
-    if not isinstance(command, ScanPager):
-        return (yield from execute(link, command, compression))
+def scan(
+    link: DatabaseHandle, pager: ScanPager, compression: bool, decode: Callable[[list[Any]], list[R]]
+) -> Flow[list[R]]:
+    """Return all rows of a range that takes several messages."""
     rows: list[Any] = []
-    while not command.done:
-        page, command = yield from fetch_page(link, command, compression)
+    while not pager.done:
+        page, pager = yield from fetch_page(link, pager, compression)
         rows += page
-    return rows
+    return decode(rows)
 
 
 def delete_chunk(link: DatabaseHandle, command: DeleteRange) -> Flow[tuple[int, DeleteRange | None]]:
@@ -345,6 +383,7 @@ def take_snapshot(link: DatabaseHandle, names: Sequence[str]) -> Flow[dict[str, 
 def _at_moment(link: DatabaseHandle, cursor: bytes) -> SnapshotHandle:
     handle = SnapshotHandle(**{each.name: getattr(link, each.name) for each in fields(DatabaseHandle)})
     handle.database_uid, handle.cursor, handle.uid = link.uid, cursor, snapshot_uid(str(link.uid), cursor)
+    handle.direct = frozenset(kind for kind in link.direct if not kind.writes and kind.access <= Access.READ)
     return handle
 
 

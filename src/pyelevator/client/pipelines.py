@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pyelevator.client import operations
 from pyelevator.client.operations import DatabaseHandle
-from pyelevator.commands import Batch, Command, ConditionalBatch, Get, MGet, Pipeline, Put, Range, Slice
+from pyelevator.commands import Batch, Command, ConditionalBatch, Get, MGet, Pipeline, Put
 from pyelevator.errors import (
     ConnectFailed,
     ElevatorError,
@@ -158,7 +158,5 @@ def _send_individually(link: DatabaseHandle, commands: Sequence[Command[Any]]) -
 
 _SINGLE_FLOWS: Final[Mapping[type, Callable[[DatabaseHandle, Any], Flow[Any]]]] = {
     MGet: operations.mget,
-    Range: operations.scan,
-    Slice: operations.scan,
 }
 """Command -> its flow, where that is more than a call."""

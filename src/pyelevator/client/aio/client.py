@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from attrs import evolve
 
@@ -10,19 +10,17 @@ from pyelevator.client import operations
 from pyelevator.client.aio.session import AsyncSession
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
-from pyelevator.client.operations import DatabaseHandle
+from pyelevator.client.methods.declaration import AsyncMethods
+from pyelevator.client.operations import DatabaseHandle, ExpectedError
 from pyelevator.client.options import check_name
 from pyelevator.client.paging import RangePager, ScanPager
 from pyelevator.client.sync.client import SyncClient
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
-from pyelevator.errors import MessageTooLarge
+from pyelevator.errors import ElevatorError, MessageTooLarge
 from pyelevator.flows import Flow, drive_async
 from pyelevator.messages import Response
-
-if TYPE_CHECKING:
-    pass
 
 R = TypeVar("R")
 P = TypeVar("P", ScanPager, RangePager)
@@ -52,7 +50,7 @@ def connect_first(link: DatabaseHandle, name: str, create: bool, flow: Flow[R]) 
 
 
 @copy_docstrings(SyncClient)
-class AsyncClient(BaseClient[T]):
+class AsyncClient(AsyncMethods, BaseClient[T]):
     """An async client: any number of tasks of one event loop share it.
 
     It does no input or output before it is awaited, and belongs to no event loop before that. It connects to its
@@ -86,42 +84,56 @@ class AsyncClient(BaseClient[T]):
         if not self._shares_session:
             self._session.close()
 
-    def _execute(self, flow: Flow[R], timeout: float | None) -> Coroutine[Any, Any, R]:
+    async def _call(  # type: ignore[override]  # see Outcome
+        self,
+        command: Command[Any],
+        timeout: float | None,
+        compression: bool = False,
+        decode: Callable[[Any], Any] | None = None,
+        expected: ExpectedError[Any] | None = None,
+    ) -> Any:
+        """Execute a command; without a flow where the server takes it as it is.
+
+        Thousands of calls may be under way, and a flow would take most of the time and memory of each.
+        """
+        link, session = self._handle, self._session
+        try:
+            if type(command) not in link.direct or compression is not False or session.dropped:
+                flow = operations.send_command(link, command, compression)
+                outcome: Any = await self._execute(flow, timeout)
+            else:
+                outcome = await self._send(command, self._timeout if timeout is None else check_timeout(timeout))
+            result = command.result(outcome.payload if isinstance(outcome, Response) else outcome)
+        except ElevatorError as error:
+            if expected is not None and isinstance(error, expected[0]):
+                return expected[1]
+            self._decoder.decode_keys_of(error)
+            raise
+        return result if decode is None else decode(result)
+
+    async def _send(self, command: Command[Any], timeout: float | None) -> Any:
+        """Send a command as it is; return the payload of a success, or a Response that is one."""
+        link, session = self._handle, self._session
+        uid = link.uid
+        call = session.submit(command, uid, timeout)
+        try:
+            outcome = await call.future
+        except MessageTooLarge:
+            return await self._drive(operations.send_command(link, command), call.deadline)
+        except BaseException:
+            session.cancel(call)
+            raise
+        if isinstance(outcome, Response) and outcome.code is not None:
+            return await self._drive(operations.recover(link, command, uid, outcome), call.deadline)
+        return outcome
+
+    def _execute(self, flow: Flow[Any], timeout: float | None) -> Any:
         return self._execute_until(flow, self._deadline(timeout))
 
     def _execute_until(self, flow: Flow[R], deadline: Deadline) -> Coroutine[Any, Any, R]:
         if self._auto_connect and self._handle.uid is None:
             flow = connect_first(self._handle, self._database_name, self._creates, flow)
         return self._drive(flow, deadline)
-
-    async def _execute_command(
-        self,
-        command: Command[R],
-        timeout: float | None,
-        compression: bool = False,
-        flow: Callable[[DatabaseHandle, Any, bool], Flow[R]] = operations.execute,
-    ) -> R:
-        """Execute a command of one message; without a flow, where its response is the result.
-
-        Thousands of calls may be under way, and a flow would take most of the time and memory of each.
-        """
-        link = self._handle
-        if compression is not False or not link.is_modern or self._forward is not None or self._session.dropped:
-            return await self._execute(flow(link, command, compression), timeout)
-        uid = link.uid_for(command) if command.meta_fields or command.feature else link.uid
-        call = self._session.submit(command, uid, self._timeout if timeout is None else check_timeout(timeout))
-        try:
-            outcome = await call.future
-        except MessageTooLarge:
-            return await self._drive(flow(link, command, compression), call.deadline)
-        except BaseException:
-            self._session.cancel(call)
-            raise
-        if isinstance(outcome, Response):
-            if outcome.code is not None:
-                outcome = await self._drive(operations.recover(link, command, uid, outcome), call.deadline)
-            outcome = outcome.payload
-        return command.result(outcome)
 
     def _fetch_page(self, pager: P, compression: bool, deadline: Deadline) -> Coroutine[Any, Any, tuple[Any, P]]:
         """Return the rows of a page, which may still be encoded, and the pager of the next page."""

@@ -1,13 +1,9 @@
-"""AsyncElevator: the documented API, one line per method over the operations that Elevator runs, too.
+"""AsyncElevator: the documented API, awaited."""
 
-The docstrings are copied from Elevator's at run time.
-"""
-
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
-from pyelevator.arguments import KeyRange, to_text
 from pyelevator.client import operations
 from pyelevator.client.aio.batch import AsyncWriteBatch
 from pyelevator.client.aio.client import AsyncClient, copy_docstrings
@@ -15,66 +11,35 @@ from pyelevator.client.aio.mapping import AsyncElevatorMapping
 from pyelevator.client.aio.pipeline import AsyncPipeline
 from pyelevator.client.aio.ranges import AsyncRangeIter, collect_range
 from pyelevator.client.decoding import T
+from pyelevator.client.methods.databases import DatabaseMethods
+from pyelevator.client.methods.keys import KeyMethods
+from pyelevator.client.methods.maintenance import MaintenanceMethods
+from pyelevator.client.methods.ranges import RangeMethods
 from pyelevator.client.operations import SnapshotHandle
-from pyelevator.client.options import UNSET, ClientKwargs
+from pyelevator.client.options import ClientKwargs
 from pyelevator.client.paging import (
-    ITER_NAMES,
-    SLICE_NAMES,
     IncompleteRange,
     RangePager,
     ScanPager,
-    build_scan,
-    can_page,
-    check_count,
 )
-from pyelevator.client.range_options import RangeIterOptions, RangeOptions
 from pyelevator.client.snapshots import check_names, find_database, take_open
 from pyelevator.client.sync.batch import BATCH_TIMEOUT
 from pyelevator.client.sync.elevator import Elevator, Snapshot
 from pyelevator.commands import (
-    MISSING,
-    Backup,
-    Compact,
-    ConditionalBatch,
-    Count,
     Data,
-    DbCreate,
-    DbDrop,
-    DbForget,
-    DbList,
-    DbMount,
-    DbUmount,
-    Delete,
     DeleteRange,
-    Exists,
-    Expected,
-    Get,
-    GetAndDelete,
-    Increment,
-    MGet,
-    Ping,
-    Progress,
-    Put,
     Range,
-    RepairReport,
-    Sizes,
-    SlowLog,
-    Stats,
-    put_if,
 )
 from pyelevator.deadlines import check_timeout
-from pyelevator.errors import CheckFailed, CursorExpired, ElevatorError, KeyNotFound
+from pyelevator.errors import CursorExpired, ElevatorError
 from pyelevator.forks import FORKS
 
 if TYPE_CHECKING:
-    from pyelevator.monitoring import ServerStats, SlowRequest
-    from pyelevator.reports import BackupReport, TaskProgress
-
-D = TypeVar("D")
+    pass
 
 
 @copy_docstrings(Elevator)
-class AsyncElevator(AsyncClient[T]):
+class AsyncElevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMethods[T], AsyncClient[T]):
     """A client of one database for an event loop: :class:`~pyelevator.Elevator` with methods to await.
 
     >>> import asyncio
@@ -107,270 +72,22 @@ class AsyncElevator(AsyncClient[T]):
     async def __aexit__(self, *_: object) -> None:
         await self.disconnect()
 
-    # Databases
-
-    async def listdb(self, *, timeout: float | None = None) -> list[str]:
-        return await self._execute(operations.execute(self._handle, DbList()), timeout)
-
-    async def createdb(
-        self, db_name: str, options: Mapping[str, Any] | None = None, *, timeout: float | None = None
-    ) -> None:
-        await self._execute(operations.create(self._handle, DbCreate(to_text(db_name, "db_name"), options)), timeout)
-
-    async def dropdb(self, db_name: str, *, force: bool = False, timeout: float | None = None) -> None:
-        await self._execute(operations.execute(self._handle, DbDrop(to_text(db_name, "db_name"), force)), timeout)
-
-    async def forgetdb(self, db_name: str, *, timeout: float | None = None) -> None:
-        await self._execute(operations.execute(self._handle, DbForget(to_text(db_name, "db_name"))), timeout)
-
-    async def repairdb(self, *, force: bool = False, timeout: float | None = None) -> RepairReport | None:
-        return await self._execute(operations.repair(self._handle, force), timeout)
-
-    async def mount(self, db_name: str, *, timeout: float | None = None) -> None:
-        await self._execute(operations.execute(self._handle, DbMount(to_text(db_name, "db_name"))), timeout)
-
-    async def unmount(self, db_name: str, *, timeout: float | None = None) -> None:
-        await self._execute(operations.execute(self._handle, DbUmount(to_text(db_name, "db_name"))), timeout)
-
-    async def ping(self, *, timeout: float | None = None) -> str:
-        return (await self._execute(operations.execute(self._handle, Ping()), timeout)).decode("ascii", "replace")
-
-    async def stats(self, *, timeout: float | None = None) -> "ServerStats":
-        return await self._execute(operations.execute(self._handle, Stats()), timeout)
-
-    async def backup(self, db_name: str, directory: str, *, timeout: float | None = None) -> "BackupReport":
-        command = Backup(to_text(db_name, "db_name"), directory)
-        return await self._execute(operations.execute(self._handle, command), timeout)
-
-    async def compact(
-        self, start: Data | None = None, stop: Data | None = None, *, timeout: float | None = None
-    ) -> None:
-        await self._execute(operations.execute(self._handle, Compact(start, stop)), timeout)
-
-    async def sizes(self, ranges: Sequence[KeyRange], *, timeout: float | None = None) -> list[int]:
-        return await self._execute(operations.execute(self._handle, Sizes(ranges)), timeout)
-
-    async def progress(self, *, timeout: float | None = None) -> "list[TaskProgress]":
-        return await self._execute(operations.execute(self._handle, Progress()), timeout)
-
-    async def slowlog(self, limit: int | None = None, *, timeout: float | None = None) -> "list[SlowRequest]":
-        return await self._execute(operations.execute(self._handle, SlowLog(limit)), timeout)
-
-    # Keys and values
-
-    @overload
-    async def Get(self, key: Data, *, compression: bool = ..., timeout: float | None = ...) -> T: ...
-
-    @overload
-    async def Get(self, key: Data, default: D, *, compression: bool = ..., timeout: float | None = ...) -> T | D: ...
-
-    async def Get(
-        self, key: Data, default: Any = UNSET, *, compression: bool = False, timeout: float | None = None
-    ) -> Any:
-        try:
-            return self._decoder.value(await self._execute_command(Get.make(key), timeout, compression))
-        except KeyNotFound as error:
-            if default is not UNSET:
-                return default
-            self._decoder.decode_keys_of(error)
-            raise
-
-    async def Put(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> None:
-        await self._execute_command(Put(key, value, sync), timeout)
-
-    async def Delete(self, key: Data, *, sync: bool = False, timeout: float | None = None) -> None:
-        await self._execute_command(Delete(key, sync), timeout)
-
-    async def Exists(self, key: Data, *, timeout: float | None = None) -> bool:
-        return await self._execute_command(Exists.make(key), timeout)
-
-    async def PutIfAbsent(self, key: Data, value: Data, *, sync: bool = False, timeout: float | None = None) -> bool:
-        return await self._put_if(put_if(key, MISSING, value, sync), timeout)
-
-    async def CompareAndSet(
-        self, key: Data, expected: Expected, value: Data, *, sync: bool = False, timeout: float | None = None
-    ) -> bool:
-        return await self._put_if(put_if(key, expected, value, sync), timeout)
-
-    async def _put_if(self, command: ConditionalBatch, timeout: float | None) -> bool:
-        try:
-            await self._execute_command(command, timeout)
-        except CheckFailed:
-            return False
-        return True
-
-    async def Increment(
-        self, key: Data, by: int = 1, initial: int = 0, *, sync: bool = False, timeout: float | None = None
-    ) -> int:
-        return await self._execute_command(Increment(key, by, initial, sync), timeout)
-
-    async def GetAndDelete(self, key: Data, *, sync: bool = False, timeout: float | None = None) -> T:
-        try:
-            value: T = self._decoder.value(await self._execute_command(GetAndDelete(key, sync), timeout))
-        except KeyNotFound as error:
-            self._decoder.decode_keys_of(error)
-            raise
-        return value
-
-    async def MGet(
-        self,
-        keys: Sequence[Data],
-        fill_cache: bool = False,
-        *,
-        compression: bool = False,
-        timeout: float | None = None,
-    ) -> list[T | None]:
-        command = MGet(keys, fill_cache)
-        return self._decoder.values(await self._execute(operations.mget(self._handle, command, compression), timeout))
-
-    @overload
-    async def Range(
-        self,
-        start: Data | None = ...,
-        limit: Data | int | None = ...,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[True] = ...,
-        **options: Unpack[RangeOptions],
-    ) -> list[list[T]]: ...
-
-    @overload
-    async def Range(
-        self,
-        start: Data | None = ...,
-        limit: Data | int | None = ...,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[False],
-        **options: Unpack[RangeOptions],
-    ) -> list[T]: ...
-
-    @overload
-    async def Range(
-        self,
-        start: Data | None = ...,
-        limit: Data | int | None = ...,
-        *,
-        include_key: Literal[False],
-        include_value: Literal[True] = ...,
-        **options: Unpack[RangeOptions],
-    ) -> list[T]: ...
-
-    @overload
-    async def Range(
-        self,
-        start: Data | None = ...,
-        limit: Data | int | None = ...,
-        *,
-        include_key: bool = ...,
-        include_value: bool = ...,
-        **options: Unpack[RangeOptions],
-    ) -> list[list[T]] | list[T]: ...
-
-    async def Range(
-        self,
-        start: Data | None = None,
-        limit: Data | int | None = None,
-        *,
-        include_key: bool = True,
-        include_value: bool = True,
-        prefix: Data | None = None,
-        reverse: bool = False,
-        compression: bool = False,
-        timeout: float | None = None,
-    ) -> list[Any]:
-        command = build_scan(start, limit, include_key, include_value, prefix, reverse=reverse)
+    async def _collect_range(  # type: ignore[override]  # see Outcome
+        self, command: Range, timeout: float | None, compression: bool
+    ) -> list[list[T]]:
         deadline = self._deadline(timeout)
-        if self._prefetches and isinstance(command, Range) and can_page(command, self._handle.features):
-            with suppress(CursorExpired, IncompleteRange):  # the caller has seen nothing of it yet
-                return await collect_range(self, RangePager.from_command(command), compression, deadline)
-        return self._decode_rows(
-            command, await self._execute_until(operations.scan(self._handle, command, compression), deadline)
-        )
+        try:
+            return await collect_range(self, RangePager.from_command(command), compression, deadline)
+        except (CursorExpired, IncompleteRange):  # the caller has seen nothing of it yet
+            flow = operations.execute(self._handle, command, compression)
+            return self._decoder.pairs(await self._execute_until(flow, deadline))
 
-    @overload
-    async def Slice(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[True] = ...,
-        **options: Unpack[RangeOptions],
-    ) -> list[list[T]]: ...
+    def _iterate(self, pager: ScanPager, compression: bool, timeout: float | None) -> Any:
+        return AsyncRangeIter(self, pager, compression, check_timeout(timeout))
 
-    @overload
-    async def Slice(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[False],
-        **options: Unpack[RangeOptions],
-    ) -> list[T]: ...
-
-    @overload
-    async def Slice(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: Literal[False],
-        include_value: Literal[True] = ...,
-        **options: Unpack[RangeOptions],
-    ) -> list[T]: ...
-
-    @overload
-    async def Slice(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: bool = ...,
-        include_value: bool = ...,
-        **options: Unpack[RangeOptions],
-    ) -> list[list[T]] | list[T]: ...
-
-    async def Slice(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: bool = True,
-        include_value: bool = True,
-        prefix: Data | None = None,
-        reverse: bool = False,
-        compression: bool = False,
-        timeout: float | None = None,
-    ) -> list[Any]:
-        command = build_scan(
-            key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse, names=SLICE_NAMES
-        )
-        return self._decode_rows(
-            command, await self._execute(operations.scan(self._handle, command, compression), timeout)
-        )
-
-    async def Count(
-        self,
-        start: Data | None = None,
-        stop: Data | None = None,
-        *,
-        prefix: Data | None = None,
-        timeout: float | None = None,
+    async def _delete_chunks(  # type: ignore[override]  # see Outcome
+        self, command: DeleteRange | None, timeout: float | None
     ) -> int:
-        return await self._execute_command(Count(start, stop, prefix), timeout)
-
-    async def DeleteRange(
-        self,
-        start: Data | None = None,
-        stop: Data | None = None,
-        *,
-        prefix: Data | None = None,
-        sync: bool = False,
-        timeout: float | None = None,
-    ) -> int:
-        command: DeleteRange | None = DeleteRange(start, stop, prefix, sync)
         deleted = 0
         while command is not None:
             try:
@@ -380,67 +97,6 @@ class AsyncElevator(AsyncClient[T]):
                 raise
             deleted += count
         return deleted
-
-    @overload
-    def RangeIter(
-        self,
-        key_from: Data | None = ...,
-        key_to: Data | int | None = ...,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[True] = ...,
-        **options: Unpack[RangeIterOptions],
-    ) -> AsyncRangeIter[list[T]]: ...
-
-    @overload
-    def RangeIter(
-        self,
-        key_from: Data | None = ...,
-        key_to: Data | int | None = ...,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[False],
-        **options: Unpack[RangeIterOptions],
-    ) -> AsyncRangeIter[T]: ...
-
-    @overload
-    def RangeIter(
-        self,
-        key_from: Data | None = ...,
-        key_to: Data | int | None = ...,
-        *,
-        include_key: Literal[False],
-        include_value: Literal[True] = ...,
-        **options: Unpack[RangeIterOptions],
-    ) -> AsyncRangeIter[T]: ...
-
-    @overload
-    def RangeIter(
-        self,
-        key_from: Data | None = ...,
-        key_to: Data | int | None = ...,
-        *,
-        include_key: bool = ...,
-        include_value: bool = ...,
-        **options: Unpack[RangeIterOptions],
-    ) -> AsyncRangeIter[list[T]] | AsyncRangeIter[T]: ...
-
-    def RangeIter(
-        self,
-        key_from: Data | None = None,
-        key_to: Data | int | None = None,
-        *,
-        include_key: bool = True,
-        include_value: bool = True,
-        prefix: Data | None = None,
-        reverse: bool = False,
-        consistent: bool = False,
-        compression: bool = False,
-        timeout: float | None = None,
-    ) -> "AsyncRangeIter[Any]":
-        command = build_scan(key_from, key_to, include_key, include_value, prefix, reverse=reverse, names=ITER_NAMES)
-        pager = ScanPager.for_iterator(command, consistent, lazy=self._prefetches)
-        return AsyncRangeIter(self, pager, compression, check_timeout(timeout))
 
     def mapping(self) -> AsyncElevatorMapping[T]:
         return AsyncElevatorMapping(self)

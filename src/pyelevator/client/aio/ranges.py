@@ -142,7 +142,7 @@ class AsyncRangeIter(Generic[T]):
         """Return the rows that are not handed out yet. A page that cannot be decoded is fetched again."""
         if page.encoded is not None:
             try:
-                page.rows, page.encoded = deque(self._client._decode_rows(page.pager, page.encoded)), None
+                page.rows, page.encoded = deque(self._client._rows_decoder(page.pager)(page.encoded)), None
             except BaseException:
                 page.cancel_prefetch()
                 self._page = _Page(None, page.before, page.before, page.forks)

@@ -6,25 +6,26 @@ from typing import Any, Self, TypeVar
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
-from pyelevator.client.operations import DatabaseHandle
+from pyelevator.client.methods.declaration import SyncMethods
+from pyelevator.client.operations import ExpectedError
 from pyelevator.client.options import check_name
 from pyelevator.client.paging import RangePager, ScanPager
 from pyelevator.client.sync.prefetch import PrefetchedFlow
 from pyelevator.client.sync.session import Session
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
-from pyelevator.deadlines import Deadline
-from pyelevator.errors import MessageTooLarge
+from pyelevator.deadlines import MAX_TIMEOUT, Deadline
+from pyelevator.errors import ElevatorError, MessageTooLarge
 from pyelevator.flows import Flow, drive
 from pyelevator.legacy import accept_old_calls, call_timeout
-from pyelevator.messages import Request
+from pyelevator.messages import Request, Response
 
 R = TypeVar("R")
 P = TypeVar("P", ScanPager, RangePager)
 
 
 @accept_old_calls
-class SyncClient(BaseClient[T]):
+class SyncClient(SyncMethods, BaseClient[T]):
     """A sync client: any number of threads share it."""
 
     _shares_session = False
@@ -74,36 +75,51 @@ class SyncClient(BaseClient[T]):
             self._session.close()
 
     def _deadline(self, timeout: float | None) -> Deadline:
+        if (type(timeout) is float or type(timeout) is int) and 0 < timeout < MAX_TIMEOUT:  # nearly always
+            return Deadline.after(timeout)
         told = None if timeout is None else call_timeout(timeout)
         return Deadline.after(self._timeout if told is None else told)
 
-    def _execute(self, flow: Flow[R], timeout: float | None) -> R:
-        return self._execute_until(flow, self._deadline(timeout))
-
-    def _execute_command(
+    def _call(
         self,
-        command: Command[R],
+        command: Command[Any],
         timeout: float | None,
         compression: bool = False,
-        flow: Callable[[DatabaseHandle, Any, bool], Flow[R]] = operations.execute,
-    ) -> R:
-        """Execute a command of one message; without a flow, where its response is the result."""
-        deadline = self._deadline(timeout) if timeout is not None else Deadline.after(self._timeout)
-        link = self._handle
-        if compression is not False or not link.is_modern or self._forward is not None or self._session.dropped:
-            return self._execute_until(flow(link, command, compression), deadline)
-        uid = link.uid_for(command) if command.meta_fields or command.feature else link.uid
+        decode: Callable[[Any], Any] | None = None,
+        expected: ExpectedError[Any] | None = None,
+    ) -> Any:
+        deadline = Deadline.after(self._timeout) if timeout is None else self._deadline(timeout)
         try:
-            response = self._session.send_in_place(Request.minimal(command, uid, 0), deadline)
+            result = command.result(self._send(command, deadline, compression).payload)
+        except ElevatorError as error:
+            if expected is not None and isinstance(error, expected[0]):
+                return expected[1]
+            self._decoder.decode_keys_of(error)
+            raise
+        return result if decode is None else decode(result)
+
+    def _send(self, command: Command[Any], deadline: Deadline, compression: bool = False) -> Response:
+        """Send a command, and return its response, a success; without a flow where the server takes it as it is."""
+        link, session = self._handle, self._session
+        if type(command) not in link.direct or compression is not False or session.dropped:
+            return self._execute_until(operations.send_command(link, command, compression), deadline)
+        uid = link.uid
+        try:
+            response = session.send_in_place(Request.minimal(command, uid, 0), deadline)
         except MessageTooLarge:
-            return self._execute_until(flow(link, command, compression), deadline)
-        if response.code is not None:
-            response = self._execute_until(operations.recover(link, command, uid, response), deadline)
-        return command.result(response.payload)
+            return self._execute_until(operations.send_command(link, command), deadline)
+        if response.code is None:
+            return response
+        return self._execute_until(operations.recover(link, command, uid, response), deadline)
+
+    def _execute(self, flow: Flow[Any], timeout: float | None) -> Any:
+        return self._execute_until(flow, self._deadline(timeout))
 
     def _fetch_page(self, pager: P, compression: bool, deadline: Deadline) -> tuple[Any, P]:
         """Return the rows of a page, which may still be encoded, and the pager of the next page."""
-        return self._execute_until(operations.fetch_page(self._handle, pager, compression), deadline)
+        command = pager.next_command()
+        response = self._send(command, deadline, compression)
+        return pager.feed(command.result(response.payload), more=response.more, cursor=response.cursor)
 
     def _prefetch_page(self, pager: P, compression: bool, deadline: Deadline) -> PrefetchedFlow[tuple[Any, P]]:
         """Begin to fetch a page."""

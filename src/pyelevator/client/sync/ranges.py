@@ -166,7 +166,7 @@ class RangeIter(Generic[T]):
             if client._prefetches and not pager.done:
                 end = client._deadline(self._timeout)
                 loaded.prefetched.append(client._prefetch_page(pager, self._compression, end))
-            loaded.rows = iter(client._decode_rows(pager, rows))
+            loaded.rows = iter(client._rows_decoder(pager)(rows))
         except BaseException:
             loaded.cancel_prefetch()
             raise

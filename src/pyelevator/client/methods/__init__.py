@@ -1,0 +1,1 @@
+"""The methods of clients, each written once for sync and async."""

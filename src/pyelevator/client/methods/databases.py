@@ -1,0 +1,106 @@
+"""The databases of a server: to list, create, drop, open and close them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyelevator.arguments import to_text
+from pyelevator.client import operations
+from pyelevator.client.decoding import T
+from pyelevator.client.facade import BaseClient
+from pyelevator.client.methods.declaration import Outcome, shared_method
+from pyelevator.commands import DbCreate, DbDrop, DbForget, DbList, DbMount, DbUmount
+
+
+class DatabaseMethods(BaseClient[T]):
+    """The methods that are about the databases of the server."""
+
+    @shared_method
+    def listdb(self, *, timeout: float | None = None) -> Outcome[list[str]]:
+        """Return the names of the server's databases, ``default`` first.
+
+        Args:
+            timeout: seconds; the client's if None.
+
+        Returns:
+            The names, as str in either encoding.
+        """
+        return self._call(DbList(), timeout)
+
+    @shared_method
+    def createdb(
+        self, db_name: str, options: Mapping[str, Any] | None = None, *, timeout: float | None = None
+    ) -> Outcome[None]:
+        """Create a database; an absolute path adopts the LevelDB there, with its data, under that path as name.
+
+        An adopted database, one that was there before, keeps the compression that its tables show (none if they decode
+        none), so that its own program can read it afterwards; see also :meth:`forgetdb`.
+
+        Args:
+            db_name: a plain name, or an absolute path on the server.
+            options: LevelDB options that stay with the database: ``block_size``, ``lru_cache_size``, ``max_file_size``,
+                ``write_buffer_size`` (bytes), ``block_restart_interval``, ``bloom_filter_bits``, ``max_open_files``,
+                ``paranoid_checks``, ``compression``. A size that LevelDB cannot do becomes the nearest that it can.
+                ``create_if_missing=False`` only adopts, ``error_if_exists=True`` only creates.
+            timeout: seconds.
+
+        Raises:
+            DatabaseError: it exists already, or the server refuses the name.
+            UsageError: there is no such option; nothing was sent.
+        """
+        command = DbCreate(to_text(db_name, "db_name"), options)
+        return self._execute(operations.create(self._handle, command), timeout)
+
+    @shared_method
+    def dropdb(self, db_name: str, *, force: bool = False, timeout: float | None = None) -> Outcome[None]:
+        """Remove a database and its files. ``default`` is emptied and stays.
+
+        Args:
+            db_name: of the database.
+            force: also one that was there before ``createdb``, whose files are another program's; and what repairs
+                have set aside.
+            timeout: seconds; the client's if None.
+
+        Raises:
+            DatabaseError: there is no such database, or it was there before; nothing was removed.
+        """
+        return self._call(DbDrop(to_text(db_name, "db_name"), force), timeout)
+
+    @shared_method
+    def forgetdb(self, db_name: str, *, timeout: float | None = None) -> Outcome[None]:
+        """Take a database off the server's list, and leave its files as they are; ``createdb`` adopts it again.
+
+        Args:
+            db_name: of the database.
+            timeout: seconds; the client's if None.
+
+        Raises:
+            DatabaseError: there is no such database, or it is ``default``.
+            UsageError: an old server, which only drops databases; nothing was sent.
+        """
+        return self._call(DbForget(to_text(db_name, "db_name")), timeout)
+
+    @shared_method
+    def mount(self, db_name: str, *, timeout: float | None = None) -> Outcome[None]:
+        """Open a database on the server; using one does the same.
+
+        Args:
+            db_name: of the database.
+            timeout: seconds; the client's if None.
+
+        Raises:
+            DatabaseError: there is no such database, or it cannot be opened.
+        """
+        return self._call(DbMount(to_text(db_name, "db_name")), timeout)
+
+    @shared_method
+    def unmount(self, db_name: str, *, timeout: float | None = None) -> Outcome[None]:
+        """Close a database on the server and give its memory back; the next use opens it again.
+
+        Args:
+            db_name: of the database.
+            timeout: seconds; the client's if None.
+
+        Raises:
+            DatabaseError: there is no such database.
+        """
+        return self._call(DbUmount(to_text(db_name, "db_name")), timeout)
