@@ -10,7 +10,7 @@ from pyelevator.client import Elevator
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.transports import Curve, FakeTransport, TcpTransport, parse_url
 from pyelevator.transports.curve import KeyPair, is_key, read_public_key
-from pyelevator.transports.zmtp.handshake import ClientHandshake
+from pyelevator.transports.zmtp.mechanism import SERVERS, NullMechanism
 
 PUBLIC_SUFFIX = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"
 SECRET = "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs"
@@ -154,7 +154,7 @@ def test_a_url_with_half_of_the_keys_is_refused(parameter):
 def test_the_environment_s_url_brings_its_keys(files, monkeypatch):
     url = f"tcp://127.0.0.1:1?curve_key={files}/alice.key_secret&server_key={files}/server.key"
     seen = []
-    monkeypatch.setattr(Curve, "client_handshake", lambda curve: seen.append(curve) or ClientHandshake())
+    monkeypatch.setattr(Curve, "mechanism", lambda curve: seen.append(curve) or NullMechanism(b"DEALER", SERVERS))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("ELEVATOR_URL", url.replace(":1?", f":{silent.getsockname()[1]}?"))
         with pytest.raises(TimeoutError):

@@ -14,11 +14,11 @@ from pyelevator.codec import ClassicCodec, Codec, FlatCodec, Limits, Unsupported
 from pyelevator.commands import COMMANDS, DbConnect, Exists, Get, MGet, Ping, Pipeline, Put, Range, Slice, Unknown
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage
 from pyelevator.messages import Request, Response, Status
-from pyelevator.transports.zmtp.decoder import Decoder
 from pyelevator.transports.zmtp.frames import encode_command, encode_message, frame_header_v1
-from pyelevator.transports.zmtp.handshake import SIGNATURE, ClientHandshake, ServerHandshake
+from pyelevator.transports.zmtp.handshake import SIGNATURE
 from pyelevator.transports.zmtp.mechanism import HandshakeRefused, encode_ready
-from vectors.record_curve import SESSIONS, our_client, our_server
+from pyelevator.transports.zmtp.protocol import Protocol, Role
+from vectors.record_curve import SESSIONS, connection
 
 LIMITS: Final = Limits(frame_bytes=1 << 16, content_bytes=1 << 16, elements=1 << 12, depth=8)
 CLASSIC: Final = ClassicCodec(LIMITS)
@@ -110,48 +110,39 @@ def told_in_flat(response: Response, request: Request[Any]) -> Response:
 
 def zmtp_peer(data: bytes) -> None:
     """The bytes are the size of the pieces, and what a server sends on a new connection; pieces make no difference."""
-    _pieces_make_no_difference(data, ClientHandshake)
+    _pieces_make_no_difference(data, lambda: Protocol(Role.CLIENT, max_message=LIMITS.frame_bytes))
 
 
 def zmtp_guest(data: bytes) -> None:
     """Likewise, what a client sends."""
-    _pieces_make_no_difference(data, ServerHandshake)
+    _pieces_make_no_difference(data, lambda: Protocol(Role.SERVER, max_message=LIMITS.frame_bytes))
 
 
 def curve_peer(data: bytes) -> None:
     """The same as zmtp_peer with keys, where nothing of ours is random."""
-    _pieces_make_no_difference(data, our_client)
+    _pieces_make_no_difference(data, lambda: connection(Role.CLIENT, LIMITS.frame_bytes))
 
 
 def curve_guest(data: bytes) -> None:
     """Likewise, what a client sends."""
-    _pieces_make_no_difference(data, our_server)
+    _pieces_make_no_difference(data, lambda: connection(Role.SERVER, LIMITS.frame_bytes))
 
 
-def _pieces_make_no_difference(data: bytes, kind: Callable[[], ClientHandshake | ServerHandshake]) -> None:
+def _pieces_make_no_difference(data: bytes, kind: Callable[[], Protocol]) -> None:
     size, sent = data[0] + 1 if data else 1, data[1:]
     whole = _heard([sent], kind())
     pieces = _heard([sent[at : at + size] for at in range(0, len(sent), size)], kind())
     assert whole == pieces, f"{whole} is not {pieces}"
 
 
-def _heard(
-    pieces: Sequence[bytes], handshake: ClientHandshake | ServerHandshake
-) -> tuple[list[list[bytes]], bytes, str]:
+def _heard(pieces: Sequence[bytes], protocol: Protocol) -> tuple[list[list[bytes]], bytes, str]:
     """The messages, what is sent back, and how it ended."""
-    decoder, sent = Decoder(LIMITS.frame_bytes), b""
     try:
         for piece in pieces:
-            if handshake.is_done:
-                decoder.receive_data(piece)
-                continue
-            sent += handshake.receive_data(piece)
-            if handshake.is_done:
-                decoder = handshake.decoder(LIMITS.frame_bytes)
-                decoder.receive_data(handshake.remaining)
+            protocol.receive_data(piece)
     except (MalformedMessage, LimitExceeded, HandshakeRefused) as error:
-        return list(decoder.messages), b"", type(error).__name__
-    return list(decoder.messages), sent + decoder.pending_pongs, ""
+        return list(protocol.messages), b"", type(error).__name__
+    return list(protocol.messages), protocol.data_to_send(), ""
 
 
 TARGETS: Final[Mapping[str, Target]] = {

@@ -59,8 +59,8 @@ def test_a_codec_that_raises_something_else_is_found_out(monkeypatch):
 
 
 def test_a_decoder_to_which_the_pieces_make_a_difference_is_found_out(monkeypatch):
-    monkeypatch.setattr(targets.Decoder, "_fill_large", lambda self, data: data)
-    monkeypatch.setattr(targets.Decoder, "_read", lambda self, data: self.messages.append([data]) or len(data))
+    monkeypatch.setattr(targets.Protocol, "_fill_large", lambda self, data: data)
+    monkeypatch.setattr(targets.Protocol, "_read", lambda self, data: self.messages.append([data]) or len(data))
     with pytest.raises(AssertionError):
         run_all("zmtp_peer")
 

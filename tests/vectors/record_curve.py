@@ -14,6 +14,7 @@ import zmq
 from pyelevator.transports.curve import Curve, KeyPair
 from pyelevator.transports.zmtp.curvezmq import CurveClientMechanism, CurveServerMechanism
 from pyelevator.transports.zmtp.handshake import ClientHandshake, ServerHandshake
+from pyelevator.transports.zmtp.protocol import Protocol, Role
 
 CLIENT = KeyPair("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs")
 SERVER = KeyPair("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6")
@@ -28,34 +29,43 @@ def counted(first: int) -> Callable[[int], bytes]:
     return lambda size: bytes([next(numbers)]) * size
 
 
+def _server_mechanism(allows: Callable[[str], bool] = lambda key: key == CLIENT.public_key) -> CurveServerMechanism:
+    return CurveServerMechanism(SERVER.secret_key, allows, counted(100))
+
+
 def our_client() -> ClientHandshake:
     return ClientHandshake(CurveClientMechanism(KEYS, counted(1)))
 
 
 def our_server(allows: Callable[[str], bool] = lambda key: key == CLIENT.public_key) -> ServerHandshake:
-    return ServerHandshake(CurveServerMechanism(SERVER.secret_key, allows, counted(100)))
+    return ServerHandshake(_server_mechanism(allows))
 
 
-def session(connection: socket.socket, side: Any, talk: Callable[[], None]) -> dict[str, Any]:
+def connection(role: Role, max_message: int = 1 << 20) -> Protocol:
+    """Our side of a connection with keys."""
+    mechanism = _server_mechanism() if role is Role.SERVER else CurveClientMechanism(KEYS, counted(1))
+    return Protocol(role, mechanism, max_message)
+
+
+def session(stream: socket.socket, side: Protocol, talk: Callable[[], None]) -> dict[str, Any]:
     """The handshake step by step, and what the peer's messages look like behind it."""
-    theirs, ours, then = [], [side.signature], b""
-    connection.sendall(side.signature)
-    while not side.is_done:
-        theirs.append(connection.recv(1 << 16))
-        ours.append(side.receive_data(theirs[-1]))
-        connection.sendall(ours[-1])
+    theirs, ours, then = [], [side.data_to_send()], b""
+    stream.sendall(ours[0])
+    while not side.is_established:
+        theirs.append(stream.recv(1 << 16))
+        side.receive_data(theirs[-1])
+        ours.append(side.data_to_send())
+        stream.sendall(ours[-1])
     talk()
-    decoder = side.decoder(1 << 20)
-    decoder.receive_data(side.remaining)
-    while len(decoder.messages) < len(MESSAGES):
-        decoder.receive_data(data := connection.recv(1 << 16))
+    while len(side.messages) < len(MESSAGES):
+        side.receive_data(data := stream.recv(1 << 16))
         then += data
     return {
         "libzmq": zmq.zmq_version(),
         "theirs": [data.hex() for data in theirs],
         "ours": [data.hex() for data in ours],
         "then": then.hex(),
-        "messages": [[frame.decode() for frame in message] for message in decoder.messages],
+        "messages": [[frame.decode() for frame in message] for message in side.messages],
     }
 
 
@@ -65,25 +75,25 @@ def of_their_client(context: "zmq.Context[Any]") -> dict[str, Any]:
         dealer.curve_serverkey = KEYS.server_public_key.encode()
         dealer.curve_publickey, dealer.curve_secretkey = KEYS.public_key.encode(), KEYS.secret_key.encode()
         dealer.connect(f"tcp://127.0.0.1:{door.getsockname()[1]}")
-        with door.accept()[0] as connection:
-            return session(connection, our_server(), lambda: send(dealer))
+        with door.accept()[0] as stream:
+            return session(stream, connection(Role.SERVER), lambda: send(dealer))
 
 
 def of_their_server(context: "zmq.Context[Any]") -> dict[str, Any]:
-    with context.socket(zmq.ROUTER) as router, socket.socket() as connection:
+    with context.socket(zmq.ROUTER) as router, socket.socket() as stream:
         router.set(zmq.LINGER, 0)
         router.curve_server, router.curve_secretkey = True, SERVER.secret_key.encode()
-        connection.connect(("127.0.0.1", router.bind_to_random_port("tcp://127.0.0.1")))
-        side = our_client()
+        stream.connect(("127.0.0.1", router.bind_to_random_port("tcp://127.0.0.1")))
+        side = connection(Role.CLIENT)
 
         def talk() -> None:
-            for piece in side.encoder()([b"question"]):
-                connection.sendall(piece)
+            for piece in side.encode_message([b"question"]):
+                stream.sendall(piece)
             identity, question = router.recv_multipart()
             assert question == b"question"
             send(router, identity)
 
-        return session(connection, side, talk)
+        return session(stream, side, talk)
 
 
 def send(sender: Any, *before: bytes) -> None:

@@ -8,8 +8,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from pyelevator.transports.curve import Secret
-from pyelevator.transports.zmtp.handshake import ServerHandshake
-from pyelevator.transports.zmtp.mechanism import CLIENTS, NullMechanism
+from pyelevator.transports.zmtp.mechanism import CLIENTS, Mechanism, NullMechanism
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
@@ -43,8 +42,8 @@ class CurveServer:
         """
         import pyelevator.transports.zmtp.curvezmq  # noqa: F401 - only needed with keys
 
-    def handshake(self, connection: Any) -> ServerHandshake:
-        """Return the handshake with the peer of a connection: with keys over TCP, without over a socket file.
+    def mechanism(self, connection: Any) -> Mechanism:
+        """Return the mechanism of a connection: with keys over TCP, without over a socket file.
 
         Args:
             connection: its socket.
@@ -52,8 +51,8 @@ class CurveServer:
         from pyelevator.transports.zmtp.curvezmq import CurveServerMechanism
 
         if connection.family == sockets.AF_UNIX:
-            return ServerHandshake(NullMechanism(b"ROUTER", CLIENTS, LOCAL))
-        return ServerHandshake(CurveServerMechanism(self.secret_key, self._is_allowed))
+            return NullMechanism(b"ROUTER", CLIENTS, LOCAL)
+        return CurveServerMechanism(self.secret_key, self._is_allowed)
 
     def _is_allowed(self, key: str) -> bool:
         try:

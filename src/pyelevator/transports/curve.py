@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeAlias
 from attrs import field, frozen
 
 from pyelevator.errors import ArgumentTypeError, UsageError
-from pyelevator.transports.zmtp.handshake import ClientHandshake
+from pyelevator.transports.zmtp.mechanism import Mechanism
+from pyelevator.transports.zmtp.protocol import Protocol, Role
 
 KEY_LENGTH: Final = 40
 PUBLIC_SUFFIX: Final = ".key"
@@ -272,15 +273,15 @@ class Curve:
         pair = KeyPair.read(key)
         return cls(read_public_key(server_key), pair.public_key, pair.secret_key)
 
-    def client_handshake(self) -> ClientHandshake:
-        """Return a new handshake with these keys.
+    def mechanism(self) -> Mechanism:
+        """Return what uses these keys in one connection.
 
         Raises:
             MissingExtra: PyNaCl is missing.
         """
         from pyelevator.transports.zmtp.curvezmq import CurveClientMechanism  # only needed with keys
 
-        return ClientHandshake(CurveClientMechanism(self))
+        return CurveClientMechanism(self)
 
     @property
     def connect_hint(self) -> str:
@@ -291,9 +292,9 @@ class Curve:
         )
 
 
-def client_handshake(curve: Curve | None) -> ClientHandshake:
-    """Return a new handshake, with keys or without."""
-    return ClientHandshake() if curve is None else curve.client_handshake()
+def client_protocol(curve: Curve | None, max_message: int) -> Protocol:
+    """Return a client's side of a new connection, with keys or without."""
+    return Protocol(Role.CLIENT, None if curve is None else curve.mechanism(), max_message)
 
 
 def connect_hint(curve: Curve | None) -> str:

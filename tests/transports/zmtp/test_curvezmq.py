@@ -12,11 +12,12 @@ from zmq.utils import z85
 from pyelevator.errors import LimitExceeded, MalformedMessage
 from pyelevator.transports.curve import Curve, KeyPair
 from pyelevator.transports.zmtp.curvezmq import NAME, Cipher, CurveClientMechanism
-from pyelevator.transports.zmtp.decoder import EncryptedDecoder
 from pyelevator.transports.zmtp.frames import LARGE, MORE, encode_command
 from pyelevator.transports.zmtp.handshake import SIGNATURE, ClientHandshake
 from pyelevator.transports.zmtp.mechanism import NULL, HandshakeRefused, encode_ready
-from vectors.record_curve import CLIENT, SERVER, SESSIONS, our_client, our_server
+from pyelevator.transports.zmtp.protocol import Role
+from support.protocols import established
+from vectors.record_curve import CLIENT, SERVER, SESSIONS, connection, our_client, our_server
 
 RECORDED = [(kind, session) for kind, sessions in json.loads(SESSIONS.read_text()).items() for session in sessions]
 LIMIT = 1 << 20
@@ -24,21 +25,11 @@ LIMIT = 1 << 20
 
 def greeted(client, server):
     """Both sides once the greetings are over, and the client's HELLO."""
-    answer = server.receive_data(client.signature)
-    greeting = client.receive_data(server.signature + answer)  # all of it but the last byte
+    answer = server.receive_data(SIGNATURE)
+    greeting = client.receive_data(SIGNATURE + answer)  # all of it but the last byte
     hello = client.receive_data(server.receive_data(greeting))
     assert server.receive_data(hello[:1]) == b""
     return hello[1:]
-
-
-def shaken(client, server):
-    """Both sides once the handshake is over."""
-    welcome = server.receive_data(greeted(client, server))
-    ready = server.receive_data(client.receive_data(welcome))
-    assert client.receive_data(ready) == b""
-    assert client.is_done
-    assert server.is_done
-    return client, server
 
 
 def ciphers():
@@ -51,23 +42,26 @@ def ciphers():
 
 
 def test_two_of_ours_understand_each_other_and_the_server_knows_the_client():
-    client, server = shaken(our_client(), our_server())
+    client, server = connection(Role.CLIENT, LIMIT), connection(Role.SERVER, LIMIT)
+    while client.pending or server.pending:
+        server.receive_data(client.data_to_send())
+        client.receive_data(server.data_to_send())
+    assert client.is_established
     assert server.peer == CLIENT.public_key
     for one, other in ((client, server), (server, client)):
-        send, decoder = one.encoder(), other.decoder(LIMIT)
         for message in ([b"a", b"", b"b" * 300], [bytes(LARGE), b"c"], [b""]):
-            decoder.receive_data(b"".join(send(message)))
-            assert decoder.messages.popleft() == message
+            other.receive_data(b"".join(one.encode_message(message)))
+            assert other.messages.popleft() == message
 
 
 @pytest.mark.parametrize(("kind", "session"), RECORDED, ids=[f"{kind} {s['libzmq']}" for kind, s in RECORDED])
 def test_a_recorded_session_with_libzmq_is_answered_to_the_byte(kind, session):
-    side = our_server() if kind == "libzmq's client" else our_client()
-    said = [side.signature.hex(), *[side.receive_data(bytes.fromhex(d)).hex() for d in session["theirs"]]]
-    assert "".join(said) == "".join(session["ours"])
-    decoder = side.decoder(LIMIT)
-    decoder.receive_data(side.remaining + bytes.fromhex(session["then"]))
-    assert [[frame.decode() for frame in message] for message in decoder.messages] == session["messages"]
+    side = connection(Role.SERVER if kind == "libzmq's client" else Role.CLIENT, LIMIT)
+    for data in session["theirs"]:
+        side.receive_data(bytes.fromhex(data))
+    assert side.data_to_send().hex() == "".join(session["ours"])
+    side.receive_data(bytes.fromhex(session["then"]))
+    assert [[frame.decode() for frame in message] for message in side.messages] == session["messages"]
     assert session["messages"] == [["one"], ["two", "", "frames" * 60]]
 
 
@@ -83,7 +77,7 @@ def test_a_hello_is_what_the_library_s_own_classes_make():
 @pytest.mark.parametrize(("side", "role"), [(our_client, 0), (our_server, 1)])
 def test_the_greeting_names_the_mechanism_and_the_role(side, role):
     handshake = side()
-    said = handshake.signature + handshake.receive_data(SIGNATURE + b"\x03")
+    said = SIGNATURE + handshake.receive_data(SIGNATURE + b"\x03")
     assert (said[:10], said[12:32], said[32], said[33:63]) == (SIGNATURE, NAME, role, bytes(30))
 
 
@@ -218,12 +212,12 @@ def test_a_changed_byte_in_a_message_ends_the_connection(at):
     data = bytearray(b"".join(cipher.encode_message([b"some content of a frame"])))
     data[at] ^= 1
     with pytest.raises(MalformedMessage):
-        EncryptedDecoder(other, LIMIT).receive_data(bytes(data))
+        established(LIMIT, other).receive_data(bytes(data))
 
 
 def test_a_message_that_comes_again_ends_the_connection():
     cipher, other = ciphers()
-    data, decoder = b"".join(cipher.encode_message([b"once"])), EncryptedDecoder(other, LIMIT)
+    data, decoder = b"".join(cipher.encode_message([b"once"])), established(LIMIT, other)
     decoder.receive_data(data)
     with pytest.raises(MalformedMessage, match="a second time"):
         decoder.receive_data(data)
@@ -231,12 +225,12 @@ def test_a_message_that_comes_again_ends_the_connection():
 
 def test_a_message_in_the_clear_ends_the_connection():
     with pytest.raises(MalformedMessage, match="not encrypted"):
-        EncryptedDecoder(ciphers()[1], LIMIT).receive_data(b"\x00\x05hello")
+        established(LIMIT, ciphers()[1]).receive_data(b"\x00\x05hello")
 
 
 def test_a_message_of_many_frames_is_bounded_over_all_of_them():
     cipher, other = ciphers()
-    decoder = EncryptedDecoder(other, LIMIT)
+    decoder = established(LIMIT, other)
     one = b"".join(cipher.encode_message([bytes(LIMIT // 2 - 100), b"more"]))
     decoder.receive_data(one)
     assert len(decoder.messages) == 1
@@ -248,10 +242,10 @@ def test_a_message_of_many_frames_is_bounded_over_all_of_them():
 
 def test_a_ping_is_answered_under_the_same_seal():
     cipher, other = ciphers()
-    decoder = EncryptedDecoder(other, LIMIT)
+    decoder = established(LIMIT, other)
     decoder.receive_data(cipher.encode_command(b"PING", b"\x00\x0acontext"))
-    pong = EncryptedDecoder(cipher, LIMIT)
+    pong = established(LIMIT, cipher)
     heard = []
     pong._on_command = heard.append
-    pong.receive_data(decoder.pending_pongs)
+    pong.receive_data(decoder.pending)
     assert heard == [b"\x04PONGcontext"]

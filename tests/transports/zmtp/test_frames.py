@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
-from pyelevator.transports.zmtp.decoder import Decoder
 from pyelevator.transports.zmtp.frames import (
     COMMAND,
     LARGE,
@@ -20,6 +19,8 @@ from pyelevator.transports.zmtp.frames import (
 )
 from pyelevator.transports.zmtp.handshake import ClientHandshake
 from pyelevator.transports.zmtp.mechanism import SERVERS, HandshakeRefused, NullMechanism
+from pyelevator.transports.zmtp.protocol import Protocol, Role
+from support.protocols import established
 
 SIGNATURE = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
 NULL = b"NULL" + bytes(16)
@@ -33,7 +34,7 @@ def greeting(major=3, minor=1, mechanism=NULL):
 
 def shake(data, sizes=()):
     """The handshake after ``data``, which comes in pieces of those sizes and then the rest, and what it sent."""
-    handshake, sent = ClientHandshake(), [ClientHandshake.signature]
+    handshake, sent = ClientHandshake(), [SIGNATURE]
     for size in sizes:
         sent.append(handshake.receive_data(data[:size]))
         data = data[size:]
@@ -41,8 +42,15 @@ def shake(data, sizes=()):
     return handshake, b"".join(sent)
 
 
+def connection(data, limit=1 << 20):
+    """The client's side of a connection after ``data``."""
+    protocol = Protocol(Role.CLIENT, max_message=limit)
+    protocol.receive_data(data)
+    return protocol
+
+
 def decoded(data, sizes=(), limit=1 << 20):
-    decoder = Decoder(limit)
+    decoder = established(limit)
     for size in sizes:
         decoder.receive_data(data[:size])
         data = data[size:]
@@ -55,7 +63,6 @@ def decoded(data, sizes=(), limit=1 << 20):
 
 def test_we_end_the_greeting_once_the_mechanism_of_the_peer_is_known():
     handshake = ClientHandshake()
-    assert handshake.signature == SIGNATURE
     assert handshake.receive_data(SIGNATURE) == b""
     assert handshake.receive_data(b"\x03") == b"\x03\x01" + NULL + bytes(31)
     assert handshake.receive_data(b"\x01" + NULL[:19]) == b""
@@ -91,7 +98,7 @@ def test_an_older_peer_gets_no_more_than_it_understands(kind):
     for cut in range(len(data) + 1):
         handshake, sent = shake(data + b"rest", [cut])
         assert (handshake.is_done, handshake.remaining, sent) == (True, b"rest", SIGNATURE + answer)
-        assert handshake.ping_encoder(30.0) is None
+        assert not connection(data).understands_ping
     for end in range(len(data)):
         handshake, sent = shake(data[:end])
         assert not handshake.is_done
@@ -104,10 +111,9 @@ def test_messages_are_written_as_the_peer_reads_them(kind):
     short, long = {"1": (b"\x02\x01a\x03\x00bc", b"\xff" + (301).to_bytes(8, "big") + b"\x00")}.get(
         kind[5], (b"\x01\x01a\x00\x02bc", b"\x02" + (300).to_bytes(8, "big"))
     )
-    handshake, _ = shake(data)
-    assert b"".join(handshake.encoder()([b"a", b"bc"])) == short
-    assert b"".join(handshake.encoder()([b"x" * 300])) == long + b"x" * 300
-    decoder = handshake.decoder()
+    decoder = connection(data)
+    assert b"".join(decoder.encode_message([b"a", b"bc"])) == short
+    assert b"".join(decoder.encode_message([b"x" * 300])) == long + b"x" * 300
     decoder.receive_data(short + long + b"x" * 300)
     assert list(decoder.messages) == [[b"a", b"bc"], [b"x" * 300]]
 
@@ -115,9 +121,8 @@ def test_messages_are_written_as_the_peer_reads_them(kind):
 @pytest.mark.parametrize("kind", [*OLD, "ZMTP 3"])
 @pytest.mark.parametrize("size", [0, 1000, 1 << 17])
 def test_a_message_that_never_ends_is_over_the_limit_whatever_its_age(kind, size):
-    handshake, _ = shake(OLD[kind][0] if kind in OLD else greeting() + ROUTER)
-    decoder = handshake.decoder(1 << 20)
-    first = b"".join(handshake.encoder()([b"x" * size, b""]))[:-2]
+    decoder = connection(OLD[kind][0] if kind in OLD else greeting() + ROUTER)
+    first = b"".join(decoder.encode_message([b"x" * size, b""]))[:-2]
 
     def feed_for_ever():
         for _ in range(20_000):
@@ -130,12 +135,12 @@ def test_a_message_that_never_ends_is_over_the_limit_whatever_its_age(kind, size
 
 @pytest.mark.parametrize("kind", OLD)
 def test_a_frame_of_an_older_peer_is_over_the_limit_by_its_head(kind):
-    handshake, _ = shake(OLD[kind][0])
+    decoder = connection(OLD[kind][0])
     head = (
         b"\xff" + (2 << 30).to_bytes(8, "big") + b"\x00" if kind[5] == "1" else b"\x02" + (2 << 30).to_bytes(8, "big")
     )
     with pytest.raises(LimitExceeded):
-        handshake.decoder(1 << 20).receive_data(head)
+        decoder.receive_data(head)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +261,7 @@ def test_messages_come_out_as_they_went_in_whatever_the_pieces(messages, sizes, 
     )
     decoder = decoded(data, sizes)
     assert list(decoder.messages) == messages
-    assert decoder.pending_pongs == (b"\x04\x05\x04PONG" * len(messages) if pinged else b"")
+    assert decoder.pending == (b"\x04\x05\x04PONG" * len(messages) if pinged else b"")
 
 
 @pytest.mark.parametrize("limit", [100, 200, 400, 1000])
@@ -265,9 +270,9 @@ def test_both_ways_read_a_short_message_alike(limit, frames, behind, flags):
     data = b"".join(encode_message(frames)) + behind
     found = []
     for given_data in (data, bytes([data[0] | flags]) + data[1:]):
-        for is_plain in (True, False):
-            decoder, refused = Decoder(limit), None
-            decoder._is_plain = is_plain
+        for is_short in (True, False):
+            decoder, refused = established(limit), None
+            decoder._has_short_frames = is_short
             try:
                 decoder.receive_data(given_data)
             except (LimitExceeded, MalformedMessage) as error:
@@ -279,8 +284,8 @@ def test_both_ways_read_a_short_message_alike(limit, frames, behind, flags):
 
 @pytest.mark.parametrize("frames", [[b""], [b"v" * 255], [b"header", b"v" * 255], [b"", b""]])
 def test_a_short_message_that_comes_alone_is_read_at_once(frames, monkeypatch):
-    monkeypatch.delattr(Decoder, "_read")
-    decoder = Decoder()
+    decoder = established()
+    monkeypatch.delattr(Protocol, "_read")
     decoder.receive_data(b"".join(encode_message(frames)))
     assert list(decoder.messages) == [frames]
 
@@ -308,17 +313,15 @@ def test_a_command_without_a_name_is_malformed(body):
 
 
 def test_a_ping_is_answered_with_its_context_cut_to_what_it_may_have():
-    assert decoded(encode_command(b"PING", b"\x00\x0a" + b"who?")).pending_pongs == b"\x04\x09\x04PONGwho?"
-    assert decoded(encode_command(b"PING", b"\x00\x0a" + b"x" * 5000)).pending_pongs == encode_command(
-        b"PONG", b"x" * 16
-    )
-    assert decoded(encode_command(b"PING", b"")).pending_pongs == encode_command(b"PONG", b"")
+    assert decoded(encode_command(b"PING", b"\x00\x0a" + b"who?")).pending == b"\x04\x09\x04PONGwho?"
+    assert decoded(encode_command(b"PING", b"\x00\x0a" + b"x" * 5000)).pending == encode_command(b"PONG", b"x" * 16)
+    assert decoded(encode_command(b"PING", b"")).pending == encode_command(b"PONG", b"")
 
 
 @pytest.mark.parametrize("name", [b"PONG", b"SUBSCRIBE", b"CANCEL", b"JOIN", b"ERROR", b"X" * 200])
 def test_other_commands_ask_for_nothing(name):
     decoder = decoded(encode_command(name, b"...") + b"\x00\x02hi")
-    assert (list(decoder.messages), decoder.pending_pongs) == ([[b"hi"]], b"")
+    assert (list(decoder.messages), decoder.pending) == ([[b"hi"]], b"")
 
 
 # Limits
@@ -343,7 +346,7 @@ def test_the_limit_is_of_one_message():
 
 
 def test_a_frame_that_is_announced_takes_no_memory_before_it_comes():
-    decoder = Decoder()
+    decoder = established()
     tracemalloc.start()
     decoder.receive_data(b"\x02" + MAX_MESSAGE.to_bytes(8, "big") + bytes(1 << 16))
     peak = tracemalloc.get_traced_memory()[1]
@@ -354,7 +357,7 @@ def test_a_frame_that_is_announced_takes_no_memory_before_it_comes():
 
 @pytest.mark.parametrize("size", [2, 1000, LARGE])
 def test_the_memory_of_a_partial_message_is_known_in_any_chunks(size):
-    decoder, whole = Decoder(), encode_frame(bytes(size * 1000 + LARGE))
+    decoder, whole = established(), encode_frame(bytes(size * 1000 + LARGE))
     pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
     tracemalloc.start()
     for piece in pieces[:-1]:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
-from pyelevator.transports.zmtp.decoder import Decoder
 from pyelevator.transports.zmtp.frames import encode_message, frame_header_v1
 from pyelevator.transports.zmtp.handshake import ServerHandshake
 from pyelevator.transports.zmtp.mechanism import HandshakeRefused, UnsupportedProtocol
+from pyelevator.transports.zmtp.protocol import Protocol, Role
 
 SIGNATURE = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
 NULL = b"NULL" + bytes(16)
@@ -32,7 +32,7 @@ def shake(data):
 
 
 def test_the_signature_comes_first_and_is_an_empty_identity_in_zmtp_1():
-    assert ServerHandshake().signature == SIGNATURE
+    assert Protocol(Role.SERVER).data_to_send() == Protocol(Role.CLIENT).data_to_send() == SIGNATURE
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,9 @@ def test_whatever_comes_in_is_a_handshake_or_one_of_three_errors(pieces, start):
 
 
 def decoder_of(peer):
-    welcome, _ = shake(peer)
-    return Decoder(1 << 20, welcome._read_header)
+    protocol = Protocol(Role.SERVER, max_message=1 << 20)
+    protocol.receive_data(peer)
+    return protocol
 
 
 @pytest.mark.parametrize(

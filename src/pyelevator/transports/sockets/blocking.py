@@ -1,7 +1,7 @@
 """A blocking client connection, used by one thread."""
 
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
 from time import monotonic
 from typing import Any, Final
@@ -9,11 +9,11 @@ from typing import Any, Final
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ProtocolError
 from pyelevator.transports.base import HEARTBEAT, HEARTBEATS, IDLE, time_to_live
-from pyelevator.transports.curve import Curve, client_handshake
+from pyelevator.transports.curve import Curve, client_protocol
 from pyelevator.transports.readiness import Poll, poll_for
 from pyelevator.transports.sockets.socket import SEND_FLAGS, Address, ClientSocket, finish_connect, start_connect
 from pyelevator.transports.zmtp.frames import LARGE, MAX_MESSAGE
-from pyelevator.transports.zmtp.handshake import ClientHandshake
+from pyelevator.transports.zmtp.protocol import Protocol
 
 _MAX_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
 _HANDSHAKE_TIMEOUT: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
@@ -37,8 +37,7 @@ class BlockingConnection:
 
     Args:
         socket: a connected one.
-        handshake: one that is done.
-        max_message: bytes; a longer message ends the connection.
+        protocol: one that is established.
         heartbeat: seconds after which the server is sent a PING; None for never.
 
     Attributes:
@@ -48,23 +47,18 @@ class BlockingConnection:
     def __init__(
         self,
         socket: ClientSocket,
-        handshake: ClientHandshake,
-        max_message: int = MAX_MESSAGE,
+        protocol: Protocol,
         heartbeat: float | None = HEARTBEAT,
     ) -> None:
         self.partially_sent = False
         self._last_received = self._last_ping = monotonic()
         self._unanswered_pings = 0  # of an idle connection
-        self._heartbeat = heartbeat or inf
+        self._heartbeat = heartbeat if heartbeat and protocol.understands_ping else inf
         self._socket = socket
         self._send, self._recv = socket.send, socket.recv
         self._readable = poll_for(socket, select.POLLIN)
         self._writable = poll_for(socket, select.POLLIN | select.POLLOUT)
-        self._encode = handshake.encoder()
-        self._decoder = handshake.decoder(max_message)
-        self._encode_ping = None if heartbeat is None else handshake.ping_encoder(time_to_live(heartbeat))
-        self._messages = self._decoder.messages
-        self._decoder.receive_data(handshake.remaining)
+        self._protocol, self._encode, self._messages = protocol, protocol.encode_message, protocol.messages
 
     @classmethod
     def open(
@@ -87,7 +81,9 @@ class BlockingConnection:
         deadline = deadline.earlier(Deadline.after(_HANDSHAKE_TIMEOUT))
         socket = start_connect(address, url)
         try:
-            return cls(socket, _handshake(socket, client_handshake(curve), deadline), max_message, heartbeat)
+            protocol = client_protocol(curve, max_message)
+            _establish(socket, protocol, deadline)
+            return cls(socket, protocol, heartbeat)
         except BaseException:
             socket.close()
             raise
@@ -139,17 +135,17 @@ class BlockingConnection:
             self._unanswered_pings = 0
         if self._unanswered_pings >= HEARTBEATS:
             raise ConnectionClosed
-        if self._encode_ping is not None:
+        if self._heartbeat < inf:
             self._unanswered_pings += 1
-            self._send_ping(self._encode_ping)
+            self._send_ping()
 
-    def _send_ping(self, encode_ping: Callable[[], bytes]) -> None:
+    def _send_ping(self) -> None:
         """Send a PING, if there is room; half a PING would leave none for anything else.
 
         Raises:
             ConnectionClosed: the connection has ended.
         """
-        data = encode_ping()
+        data = self._protocol.encode_ping(time_to_live(self._heartbeat))
         self._last_ping = monotonic()
         if 0 < self._try_send(data) < len(data):
             raise ConnectionClosed
@@ -219,7 +215,7 @@ class BlockingConnection:
             DeadlineExceeded: nothing came.
             ConnectionClosed: the server did not answer the PINGs.
         """
-        if self._encode_ping is None or deadline.seconds <= self._heartbeat:
+        if deadline.seconds <= self._heartbeat:
             _wait(self._readable, deadline)
             return
         for _ in range(HEARTBEATS + 1):
@@ -227,51 +223,51 @@ class BlockingConnection:
                 return
             if deadline.expired():
                 raise DeadlineExceeded
-            self._send_ping(self._encode_ping)
+            self._send_ping()
         raise ConnectionClosed
 
     def _ping_if_due(self) -> None:
         """Send a PING while a long answer comes in, so that the server knows that this side lives."""
-        if self._encode_ping is not None and monotonic() - self._last_ping > self._heartbeat:
-            self._send_ping(self._encode_ping)
+        if monotonic() - self._last_ping > self._heartbeat:
+            self._send_ping()
 
     def _read(self) -> int:
         """Read what is there; return the number of bytes."""
         try:
-            data = self._recv(self._decoder.read_size)
+            data = self._recv(self._protocol.read_size)
         except BlockingIOError:
             return 0
         except OSError as error:
             raise ConnectionClosed from error
         if not data:
             raise ConnectionClosed
-        self._decoder.receive_data(data)
-        if self._decoder.pending_pongs:
+        self._protocol.receive_data(data)
+        if self._protocol.pending:
             self._send_pongs()
         return len(data)
 
     def _send_pongs(self) -> None:
         """Answer PINGs; a peer that does not read is treated as failed."""
-        pongs, self._decoder.pending_pongs = self._decoder.pending_pongs, b""
+        pongs = self._protocol.data_to_send()
         if self._try_send(pongs) < len(pongs):
             raise ConnectionClosed
 
 
-def _handshake(socket: ClientSocket, handshake: ClientHandshake, deadline: Deadline) -> ClientHandshake:
+def _establish(socket: ClientSocket, protocol: Protocol, deadline: Deadline) -> None:
     """Wait for the connection, and do the handshake."""
     _wait(poll_for(socket, select.POLLOUT), deadline)
     finish_connect(socket)
     readable = poll_for(socket, select.POLLIN)
-    socket.send(handshake.signature, SEND_FLAGS)
-    while not handshake.is_done:
+    while True:
+        if protocol.pending:
+            socket.send(protocol.data_to_send(), SEND_FLAGS)
+        if protocol.is_established:
+            return
         _wait(readable, deadline)
         data = socket.recv(LARGE)
         if not data:
             raise ConnectionClosed
-        reply = handshake.receive_data(data)
-        if reply:
-            socket.send(reply, SEND_FLAGS)
-    return handshake
+        protocol.receive_data(data)
 
 
 def _wait(poll: Poll, deadline: Deadline) -> list[tuple[int, int]]:

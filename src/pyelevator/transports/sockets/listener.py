@@ -325,8 +325,8 @@ class ZmtpListener(Listener):
 
     def _new_peer(self, connection: Any) -> PeerConnection:
         identity = next(self._ids).to_bytes(8, "big")
-        handshake = None if self._curve is None else self._curve.handshake(connection)
-        return PeerConnection(identity, connection, self.send_queues, self._max_message, handshake)
+        mechanism = None if self._curve is None else self._curve.mechanism(connection)
+        return PeerConnection(identity, connection, self.send_queues, self._max_message, mechanism)
 
     def _make_room(self) -> bool:
         """Return True if one more connection is within the limit, after evicting one still in its handshake if needed.

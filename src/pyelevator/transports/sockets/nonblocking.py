@@ -15,7 +15,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ProtocolError
 from pyelevator.transports.base import HEARTBEATS, time_to_live
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, final_connect_error
-from pyelevator.transports.curve import Curve, client_handshake
+from pyelevator.transports.curve import Curve, client_protocol
 from pyelevator.transports.readiness import READ, WRITE
 from pyelevator.transports.sockets.blocking import ConnectionClosed
 from pyelevator.transports.sockets.resolver import Resolver
@@ -28,9 +28,7 @@ from pyelevator.transports.sockets.socket import (
     send_some,
     start_connect,
 )
-from pyelevator.transports.zmtp.decoder import Decoder
-from pyelevator.transports.zmtp.frames import LARGE, MAX_MESSAGE, encode_message
-from pyelevator.transports.zmtp.handshake import ClientHandshake
+from pyelevator.transports.zmtp.frames import LARGE, MAX_MESSAGE
 from pyelevator.transports.zmtp.mechanism import HandshakeRefused
 
 MessageQueue: TypeAlias = "deque[tuple[Sequence[bytes], float]]"
@@ -83,11 +81,9 @@ class NonblockingConnection:
         self._pause = _MIN_PAUSE
         self._socket: ClientSocket | None = None
         self._step: Callable[[int], None] = self._finish_connect
-        self._handshake = client_handshake(curve)
-        self._encode: Callable[[Sequence[bytes]], list[bytes]] = encode_message
         self._connected = self._write_closed = False
         self._messages: deque[list[bytes]] = deque()
-        self._decoder = Decoder(max_message)
+        self._protocol = client_protocol(curve, max_message)
         self._send_buffer: deque[Any] = deque()
         self.pollable: int | None = None
         self.connect_count = 0
@@ -95,8 +91,7 @@ class NonblockingConnection:
         self.loss: Exception | None = None
         self._connect_timeout = connect_timeout
         self._failing_since: float | None = None
-        self._heartbeat = heartbeat
-        self._encode_ping: Callable[[], bytes] | None = None
+        self._heartbeat = heartbeat or math.inf
         self._unanswered_pings = 0
         self.next_timeout = 0.0
 
@@ -129,17 +124,17 @@ class NonblockingConnection:
     @property
     def next_is_large(self) -> bool:
         """True if the next message is a large one."""
-        return self._decoder.read_size > LARGE
+        return self._protocol.read_size > LARGE
 
     @property
     def buffered_bytes(self) -> int:
         """Bytes of memory, about, that the incomplete message takes."""
-        return self._decoder.buffered_bytes
+        return self._protocol.buffered_bytes
 
     @property
     def expected_bytes(self) -> int:
         """Bytes of memory, about, that the incomplete message will take after the frame that has begun."""
-        return self._decoder.expected_bytes
+        return self._protocol.expected_bytes
 
     def interest(self, reading: bool, has_unsent: bool) -> int:
         """Return the events of ``pollable`` to wait for.
@@ -179,7 +174,7 @@ class NonblockingConnection:
             while queue and len(buffers) < MAX_IOVEC:  # a message among these may have been sent at any time
                 frames, until = queue.popleft()
                 if until > now:
-                    buffers.extend(self._encode(frames))
+                    buffers.extend(self._protocol.encode_message(frames))
             if not buffers or not self._flush(buffers):
                 return
 
@@ -241,33 +236,22 @@ class NonblockingConnection:
         if events & ~READ:
             socket = self._require_socket()
             finish_connect(socket)
-            self._handshake = client_handshake(self._curve)
-            socket.send(self._handshake.signature, SEND_FLAGS)
+            self._protocol = client_protocol(self._curve, self._max_message)
+            self._protocol.messages = self._messages  # with those of the connection before it, which are complete
+            socket.send(self._protocol.data_to_send(), SEND_FLAGS)
             self._step = self._continue_handshake
 
     def _continue_handshake(self, _: int) -> None:
-        data = self._recv(LARGE)
-        reply = self._handshake.receive_data(data) if data else b""
-        if reply:
-            self._require_socket().send(reply, SEND_FLAGS)
-        if self._handshake.is_done:
-            self._begin_messages(self._handshake)
-            self._begin_heartbeats(self._handshake)
-
-    def _begin_heartbeats(self, handshake: ClientHandshake) -> None:
-        heartbeat = self._heartbeat
-        self._unanswered_pings = 0
-        self._encode_ping = None if heartbeat is None else handshake.ping_encoder(time_to_live(heartbeat))
-        self.next_timeout = math.inf if heartbeat is None or self._encode_ping is None else monotonic() + heartbeat
-
-    def _begin_messages(self, handshake: ClientHandshake) -> None:
-        self._connected, self._step = True, self._read
-        self._pause, self.next_timeout = _MIN_PAUSE, math.inf
-        self.failure = self._failing_since = None
-        self._remaining_addresses.clear()
-        self._encode, self._decoder = handshake.encoder(), handshake.decoder(self._max_message)
-        self._decoder.messages = self._messages  # with those of the connection before it, which are complete
-        self._decoder.receive_data(handshake.remaining)
+        protocol = self._protocol
+        protocol.receive_data(self._recv(LARGE))
+        if protocol.pending:
+            self._require_socket().send(protocol.data_to_send(), SEND_FLAGS)
+        if protocol.is_established:
+            self._connected, self._step = True, self._read
+            self._pause, self._unanswered_pings = _MIN_PAUSE, 0
+            self.next_timeout = monotonic() + self._heartbeat if protocol.understands_ping else math.inf
+            self.failure = self._failing_since = None
+            self._remaining_addresses.clear()
 
     def _require_socket(self) -> ClientSocket:
         if self._socket is None:
@@ -279,17 +263,16 @@ class NonblockingConnection:
     def _read(self, events: int) -> None:
         if not events & ~WRITE or self._messages:
             return
-        self._decoder.receive_data(self._recv(self._decoder.read_size))
-        if self._decoder.pending_pongs:
+        self._protocol.receive_data(self._recv(self._protocol.read_size))
+        if self._protocol.pending:
             self._send_pongs()
 
     def _ping(self, now: float) -> None:
         """Send a PING, which also shows the server that this side lives; disconnect from a silent server."""
-        is_silent = self._unanswered_pings >= HEARTBEATS and not self._has_unread()
-        if self._encode_ping is None or self._heartbeat is None or is_silent:
+        if self._unanswered_pings >= HEARTBEATS and not self._has_unread():
             self._disconnect(now, None)
             return
-        self._send_buffer.append(self._encode_ping())
+        self._send_buffer.append(self._protocol.encode_ping(time_to_live(self._heartbeat)))
         self._unanswered_pings += 1
         self.next_timeout = now + self._heartbeat
 
@@ -306,10 +289,9 @@ class NonblockingConnection:
 
     def _send_pongs(self) -> None:
         """Answer PINGs; a server that does not read is treated as failed."""
-        pongs, self._decoder.pending_pongs = self._decoder.pending_pongs, b""
         if len(self._send_buffer) > 2 * MAX_IOVEC:
             raise ConnectionClosed
-        self._send_buffer.append(pongs)
+        self._send_buffer.append(self._protocol.data_to_send())
 
     def _flush(self, buffers: "deque[Any]") -> bool:
         """Send some; return True if more can be tried."""

@@ -2,19 +2,19 @@
 
 import select
 import socket as sockets
+import typing
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from math import inf
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pyelevator.errors import ProtocolError
 from pyelevator.transports.sockets.socket import send_some
-from pyelevator.transports.zmtp.decoder import Decoder
-from pyelevator.transports.zmtp.frames import LARGE, encode_message
-from pyelevator.transports.zmtp.handshake import ServerHandshake
-from pyelevator.transports.zmtp.mechanism import HandshakeRefused
+from pyelevator.transports.zmtp.frames import LARGE
+from pyelevator.transports.zmtp.mechanism import HandshakeRefused, Mechanism
+from pyelevator.transports.zmtp.protocol import Protocol, Role
 
 HIGH_WATER: Final = 500
 """Buffers on their way to one peer from which on it is blocked, however small they are."""
@@ -30,7 +30,7 @@ class Disconnected(Exception):
     """The peer has closed the connection, or the connection cannot be used any more."""
 
 
-class ByteCounter(Protocol):
+class ByteCounter(typing.Protocol):
     """Counts the bytes of all peers together.
 
     Attributes:
@@ -54,7 +54,7 @@ class PeerConnection:
         socket: a connected one.
         counter: counts what is read and sent.
         max_message: bytes of a message.
-        handshake: None for one without keys.
+        mechanism: None for one without keys.
 
     Attributes:
         peer: identity of the client, as its handshake proved it; None without keys.
@@ -71,7 +71,7 @@ class PeerConnection:
         socket: Any,
         counter: ByteCounter,
         max_message: int,
-        handshake: ServerHandshake | None = None,
+        mechanism: Mechanism | None = None,
     ) -> None:
         self.identity = identity
         self.peer: str | None = None
@@ -83,13 +83,10 @@ class PeerConnection:
         self._counter = counter
         self.socket = socket
         self._recv = socket.recv
-        self._max_message = max_message
-        self._handshake: ServerHandshake | None = handshake or ServerHandshake()
-        self._decoder = Decoder(max_message, max_messages=_MAX_MESSAGES)
-        self._encode: Callable[[Sequence[bytes]], list[bytes]] = encode_message
+        self._protocol = Protocol(Role.SERVER, mechanism, max_message, _MAX_MESSAGES)
         self._send_buffer: deque[Any] = deque()
         self._sent_of_first = 0  # bytes that were sent of the first buffer, which is kept until all of it is sent
-        self.send_raw([ServerHandshake.signature])
+        self._send_pending()
 
     @property
     def has_unsent(self) -> bool:
@@ -104,17 +101,17 @@ class PeerConnection:
     @property
     def has_unread(self) -> bool:
         """True if more was read from the socket than ``receive`` returned; while it is, nothing more is read."""
-        return self._decoder.has_unread
+        return self._protocol.has_unread
 
     @property
     def partial_bytes(self) -> int:
         """Bytes of memory, about, that its incomplete message takes."""
-        return self._decoder.buffered_bytes
+        return self._protocol.buffered_bytes
 
     @property
     def is_settled(self) -> bool:
         """True while nothing is unsent or unread, and the socket is polled for just that: what comes next."""
-        return not self._send_buffer and not self._decoder.has_unread and self.registered_events == READ
+        return not self._send_buffer and not self._protocol.has_unread and self.registered_events == READ
 
     def receive(self) -> "deque[list[bytes]]":
         """Read from the socket without waiting.
@@ -125,59 +122,47 @@ class PeerConnection:
         Raises:
             Disconnected: no more messages will come.
         """
+        protocol = self._protocol
         try:
-            data = b"" if self._decoder.has_unread else self._read()  # which may change the decoder
-            self._decoder.receive_data(data)
+            protocol.receive_data(b"" if protocol.has_unread else self._read())
         except BlockingIOError:
-            return self._decoder.messages
+            return protocol.messages
         except (OSError, ProtocolError) as error:
             raise Disconnected from error
         except HandshakeRefused as error:
-            if error.answer:
-                self.send_raw([error.answer])
+            self._send_pending()
             raise Disconnected from error
-        if self._decoder.ttl or self.expires_at < inf:
-            self.expires_at = monotonic() + (self._decoder.ttl or inf)
-        if self._decoder.pending_pongs:
-            pongs, self._decoder.pending_pongs = self._decoder.pending_pongs, b""
-            if self.unsent_bytes < LARGE:  # else what is on its way shows already that this process lives
-                self.send_raw([pongs])
-        return self._decoder.messages
+        if protocol.ttl or self.expires_at < inf:
+            self.expires_at = monotonic() + (protocol.ttl or inf)
+        if protocol.pending:
+            self._send_pending()
+        if self.handshake_started is not None and protocol.is_established:
+            self.handshake_started, self.peer = None, protocol.peer
+        return protocol.messages
 
     def _read(self) -> bytes:
-        data = self._recv(self._decoder.read_size)
+        data: bytes = self._recv(self._protocol.read_size)
         if not data:
             raise Disconnected
         self._counter.received_bytes += len(data)
-        return data if self._handshake is None else self._continue_handshake(self._handshake, data)
-
-    def _continue_handshake(self, handshake: ServerHandshake, data: bytes) -> bytes:
-        reply = handshake.receive_data(data)
-        if reply:
-            self.send_raw([reply])
-        if not handshake.is_done:
-            return b""
-        self._handshake = self.handshake_started = None
-        self.peer = handshake.peer
-        self._encode = handshake.encoder()
-        self._decoder = handshake.decoder(self._max_message, _MAX_MESSAGES)
-        return handshake.remaining
+        return data
 
     def enqueue(self, frames: Sequence[bytes]) -> None:
         """Queue a message for ``flush``."""
-        buffers = self._encode(frames)
+        buffers = self._protocol.encode_message(frames)
         self._send_buffer.extend(buffers)
         size = len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
         self.unsent_bytes += size
         self._counter.queued_bytes += size
 
-    def send_raw(self, buffers: Sequence[bytes]) -> None:
-        """Send bytes of the protocol, or queue what cannot be sent now."""
-        self._send_buffer.extend(buffers)
-        size = sum(map(len, buffers))
-        self.unsent_bytes += size
-        self._counter.queued_bytes += size
-        self.flush()
+    def _send_pending(self) -> None:
+        """Send bytes of the protocol; PONGs are dropped if much is on its way, which shows that this process lives."""
+        data = self._protocol.data_to_send()
+        if self.unsent_bytes < LARGE and data:
+            self._send_buffer.append(data)
+            self.unsent_bytes += len(data)
+            self._counter.queued_bytes += len(data)
+            self.flush()
 
     def flush(self) -> None:
         """Send what can be sent now. A closed peer is detected by the next read."""

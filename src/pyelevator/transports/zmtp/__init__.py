@@ -7,8 +7,8 @@
     both    READY, a command with properties             after which messages go either way
     frame   flags (1: more follow, 2: long, 4: command), size (1 byte, or 8 if long), so many bytes
 
-A :class:`~pyelevator.transports.zmtp.handshake.ClientHandshake` or ``ServerHandshake`` reads and writes the beginning
-of a connection, with a mechanism: NULL asks for no keys, CURVE is in ``curvezmq``. After it, its ``encoder`` writes
-messages, and its ``decoder`` reads them. Any input gives messages, or raises MalformedMessage, LimitExceeded or
-HandshakeRefused, and never makes them hold much more than has come in.
+A :class:`~pyelevator.transports.zmtp.protocol.Protocol` is one side of one connection: bytes go in, messages and bytes
+to send come out. Its beginning is a ``handshake``, of a client or a server, with a mechanism: NULL asks for no keys,
+CURVE is in ``curvezmq``. Any input gives messages, or raises MalformedMessage, LimitExceeded or HandshakeRefused, and
+never makes it hold much more than has come in.
 """

@@ -11,20 +11,15 @@ only what it can parse.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
-from math import ceil, inf
 from typing import Final
 
 from pyelevator.errors import MalformedMessage
-from pyelevator.transports.zmtp.decoder import TTL_SECONDS, Decoder, EncryptedDecoder
 from pyelevator.transports.zmtp.frames import (
     MAX_COMMAND,
-    MAX_MESSAGE,
     HeaderReader,
-    encode_command,
     encode_frame,
-    encode_message,
     frame_header,
     frame_header_v1,
     read_frame,
@@ -35,6 +30,7 @@ from pyelevator.transports.zmtp.mechanism import (
     CLIENTS,
     NULL,
     SERVERS,
+    FrameCipher,
     HandshakeRefused,
     Mechanism,
     NullMechanism,
@@ -51,7 +47,6 @@ MINOR: Final = 1
 _REVISION_2: Final = 1  # of ZMTP 2
 _MECHANISM_END: Final = 32  # its offset in a greeting
 _MAX_IDENTITY: Final = 255
-_MAX_TTL: Final = 0xFFFF
 _DEALER_2: Final = 5
 _ROUTER_2: Final = 6
 _CLIENTS_2: Final = (3, 5, 6)
@@ -70,27 +65,26 @@ _FIRST_WORDS: Final[Sequence[tuple["re.Pattern[bytes]", str]]] = (
 """What a peer begins with -> the protocol; the first that matches."""
 
 
-class Handshake:
+class Handshake(ABC):
     """The common base of both sides of a handshake.
 
     Args:
         mechanism: of this side.
 
     Attributes:
-        signature: what to send first.
         is_done: True once messages may be sent.
         remaining: what was received after the handshake.
+        header, read_header: write and read what precedes the content of a frame.
+        minor: version of a peer that speaks ZMTP 3.
     """
-
-    signature: Final = SIGNATURE
 
     def __init__(self, mechanism: Mechanism) -> None:
         self.is_done = False
         self.remaining = b""
         self._mechanism = mechanism
-        self._header: Callable[[int, int], bytes] = frame_header
-        self._read_header: HeaderReader = read_header
-        self._minor = 0
+        self.header: Callable[[int, int], bytes] = frame_header
+        self.read_header: HeaderReader = read_header
+        self.minor = 0
         self._data = b""
 
     @property
@@ -98,33 +92,19 @@ class Handshake:
         """The identity that the peer has proved; None without keys."""
         return self._mechanism.peer
 
-    def encoder(self) -> Callable[[Sequence[bytes]], list[bytes]]:
-        """Return what writes messages after the handshake."""
-        if self._mechanism.cipher is not None:
-            return self._mechanism.cipher.encode_message
-        return encode_message if self._header is frame_header else partial(encode_message, header=self._header)
+    @property
+    def cipher(self) -> FrameCipher | None:
+        """What encrypts the frames after the handshake; None without keys."""
+        return self._mechanism.cipher
 
-    def decoder(self, limit: int = MAX_MESSAGE, max_messages: float = inf) -> Decoder:
-        """Return what reads messages after the handshake.
+    @abstractmethod
+    def receive_data(self, data: bytes) -> bytes:
+        """Take what was received; return what to send.
 
-        Args:
-            limit: bytes of a message.
-            max_messages: messages that are read at once.
+        Raises:
+            HandshakeRefused: one side refuses the connection.
+            MalformedMessage, LimitExceeded: the peer sent something else.
         """
-        if self._mechanism.cipher is not None:
-            return EncryptedDecoder(self._mechanism.cipher, limit, max_messages)
-        return Decoder(limit, self._read_header, max_messages)
-
-    def ping_encoder(self, ttl: float) -> Callable[[], bytes] | None:
-        """Return what writes PINGs; None if the peer does not understand them (before ZMTP 3.1).
-
-        Args:
-            ttl: seconds of silence after which the peer may close the connection.
-        """
-        cipher = self._mechanism.cipher
-        encode = encode_command if cipher is None else cipher.encode_command
-        data = min(ceil(ttl / TTL_SECONDS), _MAX_TTL).to_bytes(2, "big")
-        return (lambda: encode(b"PING", data)) if self._minor >= MINOR else None
 
     def _greeting(self) -> bytes:
         """Return the greeting from the minor version on, without its last byte."""
@@ -163,7 +143,7 @@ class ClientHandshake(Handshake):
         self._data += data
         if self._data[:1] not in (b"", b"\xff") or (len(self._data) >= 10 and not self._data[9] & 1):
             self._refuse_without_keys()
-            self._header, self._read_header, self._revision_known = frame_header_v1, read_header_v1, True
+            self.header, self.read_header, self._revision_known = frame_header_v1, read_header_v1, True
             self._old_at = 0
         reply = b"" if self._revision_known or len(self._data) < 11 else self._send_greeting(self._data[10])
         if self._old_at is not None:
@@ -190,7 +170,7 @@ class ClientHandshake(Handshake):
         theirs = self._data[12:_MECHANISM_END]
         if theirs != self._mechanism.name:
             raise WrongMechanism(theirs.rstrip(_ZERO).decode("ascii", "replace"))
-        self._mechanism_known, self._minor = True, self._data[11]
+        self._mechanism_known, self.minor = True, self._data[11]
         return _ZERO + self._mechanism.begin()
 
     def _refuse_without_keys(self) -> None:
@@ -200,7 +180,7 @@ class ClientHandshake(Handshake):
 
     def _read_identity(self, offset: int) -> None:
         """Read the identity of an older peer, which ends its handshake; it has no flags."""
-        found = self._read_header(self._data, offset, _MAX_IDENTITY)
+        found = self.read_header(self._data, offset, _MAX_IDENTITY)
         if found is not None and found[0]:
             raise MalformedMessage("it does not begin as ZeroMQ does")
         if found is not None and found[2] <= len(self._data):
@@ -279,7 +259,7 @@ class ServerHandshake(Handshake):
         if not first and not is_empty:
             return None  # the next byte shows what it speaks
         self._refuse_without_keys("ZMTP 1")
-        self._header, self._read_header = frame_header_v1, read_header_v1
+        self.header, self.read_header = frame_header_v1, read_header_v1
         return self._read_identity(0)
 
     def _read_revision(self) -> bytes | None:
@@ -305,7 +285,7 @@ class ServerHandshake(Handshake):
         theirs = self._data[12:_MECHANISM_END]
         if theirs != self._mechanism.name:
             raise HandshakeRefused(f"mechanism {theirs.rstrip(_ZERO)!r}")
-        self._minor = self._data[11]
+        self.minor = self._data[11]
         self._data, self._step = self._data[GREETING_SIZE:], self._read_mechanism_frame
         return b""
 
@@ -322,7 +302,7 @@ class ServerHandshake(Handshake):
 
     def _read_identity(self, offset: int) -> bytes | None:
         """Read the identity that ends the handshake."""
-        found = self._read_header(self._data, offset, MAX_COMMAND)
+        found = self.read_header(self._data, offset, MAX_COMMAND)
         if found is None or found[2] > len(self._data):
             return None
         _, start, stop = found

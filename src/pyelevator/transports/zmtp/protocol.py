@@ -1,7 +1,10 @@
-"""Decoder: bytes to messages, after the handshake."""
+"""The protocol of a connection from its first byte on, the same for both sides."""
 
 from collections import deque
-from math import inf
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from functools import partial
+from math import ceil, inf
 from typing import Final
 
 from pyelevator.errors import LimitExceeded
@@ -12,52 +15,82 @@ from pyelevator.transports.zmtp.frames import (
     MORE,
     HeaderReader,
     encode_command,
+    encode_message,
+    frame_header,
     read_command,
     read_header,
 )
-from pyelevator.transports.zmtp.mechanism import FrameCipher
+from pyelevator.transports.zmtp.handshake import MINOR, SIGNATURE, ClientHandshake, Handshake, ServerHandshake
+from pyelevator.transports.zmtp.mechanism import FrameCipher, HandshakeRefused, Mechanism
 
-TTL_SECONDS: Final = 0.1
-"""Seconds that the time to live of a PING is counted in."""
-
+_TTL_SECONDS: Final = 0.1  # that the time to live of a PING is counted in
+_MAX_TTL: Final = 0xFFFF
 _FRAME_BYTES: Final = 64  # what a frame, or a part of one, counts beside its bytes, because empty ones take memory too
 _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
 _MAX_PONGS: Final = 4096  # bytes of PONGs at once; they are enough for a peer that asks so often
 
 
-_READ_HEADER: Final = read_header
+class Role(Enum):
+    """The side of a connection: a client is a DEALER, and a server is a ROUTER."""
+
+    CLIENT = "DEALER"
+    SERVER = "ROUTER"
 
 
-class Decoder:
-    """Reads the frames of a connection after its handshake.
+_HANDSHAKES: Final[Mapping[Role, Callable[[Mechanism | None], Handshake]]] = {
+    Role.CLIENT: ClientHandshake,
+    Role.SERVER: ServerHandshake,
+}
+
+
+class Protocol:
+    """One side of a connection, without its socket.
+
+    What was received goes in with ``receive_data``. What comes out is ``messages``, and ``pending`` bytes of the
+    protocol's own, which are to be sent: its part of the handshake, and PONGs. Messages to the peer are written by
+    ``encode_message`` once the connection is established.
 
     Args:
-        limit: bytes of a message, of which each frame counts 64 more.
-        read_header: reads what precedes each frame.
+        role: of this side.
+        mechanism: NULL if None.
+        max_message: bytes of a message, of which each frame counts 64 more.
         max_messages: messages that are read at once; to read further ones, call ``receive_data`` again.
 
     Attributes:
+        is_established: True once the handshake is over.
+        peer: identity that the peer has proved in the handshake; None without keys.
         messages: those that are complete, to be taken out by the caller.
         has_unread: True if there is something after the last of them that has not been read.
-        pending_pongs: what to send because the peer sent PINGs.
+        pending: bytes to send, to be taken with ``data_to_send``.
+        encode_message: returns a message as buffers, see :func:`~pyelevator.transports.zmtp.frames.encode_message`.
+        understands_ping: True if the peer understands PINGs (from ZMTP 3.1 on).
         ttl: seconds of silence after which the peer that sent the last PING is to be disconnected; 0 for never.
         read_size: bytes to receive next.
     """
 
     def __init__(
-        self, limit: int = MAX_MESSAGE, read_header: HeaderReader = read_header, max_messages: float = inf
+        self,
+        role: Role,
+        mechanism: Mechanism | None = None,
+        max_message: int = MAX_MESSAGE,
+        max_messages: float = inf,
     ) -> None:
-        self._read_header = read_header
-        self._is_plain = read_header is _READ_HEADER
+        self._handshake: Handshake | None = _HANDSHAKES[role](mechanism)
+        self.is_established = self.understands_ping = False
+        self.peer: str | None = None
+        self.pending = SIGNATURE
+        self.encode_message: Callable[[Sequence[bytes]], list[bytes]] = encode_message
         self._encode_command = encode_command
+        self._decrypt: Callable[[bytes], tuple[int, bytes]] | None = None
+        self._read_header: HeaderReader = read_header
+        self._has_short_frames = False  # that can be read by the fast path
         self._max_messages = max_messages
         self.has_unread = False
         self.messages: deque[list[bytes]] = deque()
-        self.pending_pongs = b""
         self.ttl = 0.0
         self.read_size = LARGE
-        self._limit = limit
-        self._remaining = limit  # of the message that has begun
+        self._limit = max_message
+        self._remaining = max_message  # of the message that has begun
         self._frames: list[bytes] = []
         self._unread = b""
         self._chunks: list[bytes] = []  # of a large frame
@@ -80,17 +113,58 @@ class Decoder:
 
         Raises:
             MalformedMessage, LimitExceeded: nothing that follows can be read.
+            HandshakeRefused: one side refuses the connection; the bytes that are pending say so to the peer.
         """
         if self._missing:
             data = self._fill_large(data)
         if self._unread:
             data = self._unread + data
-        elif self._is_plain and self._read_short(data):
-            return
+        elif self._has_short_frames:
+            if self._read_short(data):
+                return
+        elif self._handshake is not None:
+            data = self._continue_handshake(self._handshake, data)
         try:
             self._unread = data[self._read(data) :]
         except LimitExceeded:  # of a frame, which may only have the bytes that earlier frames of its message have left
             raise LimitExceeded(f"a message of more than {self._limit:,} bytes") from None
+
+    def data_to_send(self) -> bytes:
+        """Return the bytes that are pending, once."""
+        data, self.pending = self.pending, b""
+        return data
+
+    def encode_ping(self, ttl: float) -> bytes:
+        """Return a PING, for a peer that understands it.
+
+        Args:
+            ttl: seconds of silence after which the peer may close the connection.
+        """
+        return self._encode_command(b"PING", min(ceil(ttl / _TTL_SECONDS), _MAX_TTL).to_bytes(2, "big"))
+
+    def _continue_handshake(self, handshake: Handshake, data: bytes) -> bytes:
+        """Return what follows the handshake, if that is over."""
+        try:
+            self.pending += handshake.receive_data(data)
+        except HandshakeRefused as error:
+            self.pending += error.answer
+            raise
+        if not handshake.is_done:
+            return b""
+        self._handshake, self.is_established = None, True
+        self.peer, self.understands_ping = handshake.peer, handshake.minor >= MINOR
+        self._read_header = handshake.read_header
+        if handshake.cipher is not None:
+            self._use_cipher(handshake.cipher)
+        elif handshake.header is frame_header:
+            self._has_short_frames = True
+        else:
+            self.encode_message = partial(encode_message, header=handshake.header)
+        return handshake.remaining
+
+    def _use_cipher(self, cipher: FrameCipher) -> None:
+        self.encode_message, self._encode_command = cipher.encode_message, cipher.encode_command
+        self._decrypt = cipher.decrypt
 
     def _read_short(self, data: bytes) -> bool:
         """Fast path: read ``data`` if it is just one message, of one or two short frames."""
@@ -145,6 +219,8 @@ class Decoder:
         return offset
 
     def _on_frame(self, flags: int, content: bytes) -> None:
+        if self._decrypt is not None:
+            flags, content = self._decrypt(content)
         if flags & COMMAND:
             self._on_command(content)
             return
@@ -162,23 +238,6 @@ class Decoder:
         name, data = read_command(body)
         if name != b"PING":
             return
-        self.ttl = int.from_bytes(data[:2], "big") * TTL_SECONDS
-        if len(self.pending_pongs) < _MAX_PONGS:
-            self.pending_pongs += self._encode_command(b"PONG", data[2 : 2 + _MAX_CONTEXT])
-
-
-class EncryptedDecoder(Decoder):
-    """Reads encrypted frames.
-
-    Args:
-        cipher: decrypts them.
-        limit, max_messages: as of a :class:`Decoder`.
-    """
-
-    def __init__(self, cipher: FrameCipher, limit: int = MAX_MESSAGE, max_messages: float = inf) -> None:
-        super().__init__(limit, max_messages=max_messages)
-        self._is_plain = False
-        self._decrypt, self._encode_command = cipher.decrypt, cipher.encode_command
-
-    def _on_frame(self, _: int, content: bytes) -> None:
-        super()._on_frame(*self._decrypt(content))
+        self.ttl = int.from_bytes(data[:2], "big") * _TTL_SECONDS
+        if len(self.pending) < _MAX_PONGS:
+            self.pending += self._encode_command(b"PONG", data[2 : 2 + _MAX_CONTEXT])
