@@ -4,6 +4,7 @@ import pickle
 from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 import attrs
 import pytest
@@ -72,7 +73,7 @@ from pyelevator.errors import (
 )
 
 MODULES = [import_module(f"pyelevator.commands.{each.name}") for each in iter_modules(commands.__path__)]
-SAMPLES = [
+SAMPLES: list[Command[Any]] = [
     Get("k"),
     Put("k", "v"),
     Delete("k"),
@@ -227,6 +228,13 @@ def test_empty_is_a_key_a_value_and_a_list():
     assert DbCreate("d").options == DbCreate("d", None).options == {}
 
 
+NO_OPS: list[Any] = [1, None, (), {}, ""]
+NO_CHECKS: list[Any] = [
+    *[1, None, (), {}, "", "k", b"k", (IS_MISSING,), (IS_MISSING, b"k", b"v"), (IS_PRESENT, b"k", b"v")],
+    *[(HAS_VALUE, b"k"), (HAS_VALUE, b"k", b"v", b"w"), (3, b"k"), (-1, b"k"), ("0", b"k"), (True, b"k")],
+    *[(1.0, b"k"), (None, b"k"), ([], b"k")],
+]
+
 WRONG = [
     *[(Get, [bad], "key must be str or bytes, not") for bad in (1, None, 1.5, True, [b"k"], {"k": 1}, object())],
     *[(kind, [1], "key must be str or bytes, not int") for kind in (Delete, Exists)],
@@ -255,12 +263,9 @@ WRONG = [
     (Range, ["a", "b", True, True, None, None], "reverse must be bool, not NoneType"),
     (Range, ["a", "b", True, True, None, False, "1"], "max_bytes must be int, not str"),
     (Range, ["a", "b", True, True, None, False, 1, 1], "cursor must be str or bytes, not int"),
-    (partial(Slice, lazy=1), [], "lazy must be bool, not int"),
+    (partial(Slice, lazy=1), [], "lazy must be bool, not int"),  # type: ignore[arg-type]
     *[(Batch, [bad], "ops must be a list or a tuple, not") for bad in ("k", {"k": 1}, 1, None, iter(()))],
-    *[
-        (Batch, [[bad]], r"ops\[0\] must be \(PUT, key, value\) or \(DELETE, key\), not")
-        for bad in (1, None, (), {}, "")
-    ],
+    *[(Batch, [[bad]], r"ops\[0\] must be \(PUT, key, value\) or \(DELETE, key\), not") for bad in NO_OPS],
     (
         Batch,
         [[(PUT, "k", "v"), (PUT, "k")]],
@@ -280,11 +285,7 @@ WRONG = [
             [[], [(IS_MISSING, b"a"), bad]],
             r"checks\[1\] must be \(IS_MISSING, key\), \(IS_PRESENT, key\)",
         )
-        for bad in (
-            *[1, None, (), {}, "", "k", b"k", (IS_MISSING,), (IS_MISSING, b"k", b"v"), (IS_PRESENT, b"k", b"v")],
-            *[(HAS_VALUE, b"k"), (HAS_VALUE, b"k", b"v", b"w"), (3, b"k"), (-1, b"k"), ("0", b"k"), (True, b"k")],
-            *[(1.0, b"k"), (None, b"k"), ([], b"k")],
-        )
+        for bad in NO_CHECKS
     ],
     (ConditionalBatch, [[], [(IS_MISSING, 1)]], r"checks\[0\]\[1\] must be str or bytes, not int"),
     (ConditionalBatch, [[], [(HAS_VALUE, "k", None)]], r"checks\[0\]\[2\] must be str or bytes, not NoneType"),
@@ -434,6 +435,7 @@ def test_many_failed_checks_are_not_all_in_the_text():
     checks = [(IS_MISSING, b"%d" % i) for i in range(1000)]
     answer = "check failed: " + ", ".join(map(str, range(1000)))
     error = ConditionalBatch([], checks).error(ErrorCode.DATABASE, answer)
+    assert isinstance(error, CheckFailed)
     assert (len(error.keys), str(error)) == (1000, "check failed: '0', '1', '2', ...; nothing was written")
 
 
@@ -456,7 +458,8 @@ def test_batches_of_tuples_and_of_lists_are_equal():
 
 
 def test_options_hold_text_and_numbers():
-    options = DbCreate(b"d", {b"compression": b"snappy", "block_size": 1, "paranoid_checks": True, "x": None}).options
+    given: Any = {b"compression": b"snappy", "block_size": 1, "paranoid_checks": True, "x": None}
+    options = DbCreate(b"d", given).options
     assert options == {"compression": "snappy", "block_size": 1, "paranoid_checks": True, "x": None}
 
 

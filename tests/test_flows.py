@@ -75,14 +75,14 @@ def test_no_interceptor_is_plain_sending():
 
 
 def test_the_first_interceptor_is_the_outermost():
-    log = []
+    log: list[str] = []
     forward = compose([named("first", log), named("second", log), named("third", log)])
     assert drive(forward(PING), pong) == Response(b"PONG")
     assert log == ["first in", "second in", "third in", "third out", "second out", "first out"]
 
 
 def test_an_exception_reaches_the_innermost_first_and_then_the_outer_ones():
-    log = []
+    log: list[str] = []
 
     def failing(effect):
         raise TimeoutError
@@ -93,7 +93,7 @@ def test_an_exception_reaches_the_innermost_first_and_then_the_outer_ones():
 
 
 def test_outer_interceptors_do_not_see_a_handled_exception():
-    log = []
+    log: list[str] = []
 
     def excusing(request, forward):
         try:
@@ -110,7 +110,7 @@ def test_outer_interceptors_do_not_see_a_handled_exception():
 
 
 def test_giving_up_a_flow_closes_all_interceptors_the_innermost_first():
-    log = []
+    log: list[str] = []
     flow = compose([named("outer", log), named("inner", log)])(PING)
     next(flow)
     flow.close()
@@ -122,7 +122,7 @@ def test_an_interceptor_may_answer_without_forwarding():
         return Response(b"mine")
         yield
 
-    log = []
+    log: list[str] = []
     assert drive(compose([answering, named("inner", log)])(PING), pong) == Response(b"mine")
     assert log == []
 
@@ -134,7 +134,10 @@ def test_an_interceptor_may_forward_another_request_and_more_than_once():
             answers.append((yield from forward(Request(Get(key)))).payload)
         return Response(b" ".join(answers))
 
-    answer = drive(compose([thrice])(PING), lambda effect: Response(effect.request.command.key))
+    def echo(effect):
+        return Response(effect.request.command.key)
+
+    answer = drive(compose([thrice])(PING), echo)
     assert answer == Response(b"a b c")
 
 
@@ -142,8 +145,9 @@ def test_interceptors_end_at_the_given_exchange():
     def elsewhere(request):
         return (yield Sleep(3))
 
-    log = []
-    assert drive(compose([named("one", log)], elsewhere)(PING), lambda effect: effect) == Sleep(3)
+    log: list[str] = []
+    outcome: object = drive(compose([named("one", log)], elsewhere)(PING), lambda effect: effect)
+    assert outcome == Sleep(3)
     assert log == ["one in", "one out"]
 
 
@@ -186,7 +190,7 @@ def test_what_an_interceptor_raises_is_thrown_into_the_flow():
 
 
 def test_the_async_loop_does_the_same():
-    log = []
+    log: list[str] = []
 
     async def perform(effect):
         await asyncio.sleep(0)
@@ -285,7 +289,7 @@ def test_what_goes_wrong_with_the_message_goes_wrong_for_each_command():
         def __call__(self, effect):
             raise RequestTimeout("no answer")
 
-    outcomes = piped(named("x", log := []), Lost()).payload
+    outcomes = piped(named("x", log := list[str]()), Lost()).payload
     assert [str(outcome) for outcome in outcomes] == ["no answer"] * 3
     assert len(set(map(id, outcomes))) == 3
     assert log == ["x in"] * 3 + ["x RequestTimeout"] * 3
@@ -328,7 +332,7 @@ def test_all_sleep_at_the_same_time():
 
 
 def test_an_interrupt_closes_every_flow_of_a_pipeline():
-    log = []
+    log: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         piped(named("x", log), lambda effect: (_ for _ in ()).throw(KeyboardInterrupt))
     assert log == ["x in"] * 3 + ["x GeneratorExit"] * 3

@@ -5,6 +5,7 @@ import inspect
 import subprocess
 import sys
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -239,9 +240,10 @@ def test_a_range_that_was_closed_stays_so(E):
 
 
 def test_a_client_tells_where_its_server_is():
-    E = Elevator(endpoint="127.0.0.1:4242", auto_connect=False)
+    E: Any = Elevator(endpoint="127.0.0.1:4242", auto_connect=False)
     assert (E.transport, E.endpoint, E.host) == ("tcp", "127.0.0.1:4242", "tcp://127.0.0.1:4242")
-    assert WriteBatch(transport="ipc", endpoint="/run/e.sock", auto_connect=False).host == "ipc:///run/e.sock"
+    batch: Any = WriteBatch(transport="ipc", endpoint="/run/e.sock", auto_connect=False)
+    assert batch.host == "ipc:///run/e.sock"
 
 
 @pytest.mark.parametrize(

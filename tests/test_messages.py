@@ -8,6 +8,7 @@ from attrs import evolve
 from pyelevator.commands import Get
 from pyelevator.errors import DatabaseError, ErrorCode, KeyNotFound
 from pyelevator.messages import Request, Response, Status
+from support.optional import unwrap
 
 
 @pytest.mark.parametrize(("status", "number"), [(Status.SUCCESS, 1), (Status.FAILURE, -1), (Status.WARNING, -2)])
@@ -38,13 +39,13 @@ def test_a_failure_has_a_code_a_message_and_no_payload():
 def test_a_failure_may_be_made_of_the_error_that_it_raises():
     failure = Response.from_error(DatabaseError("Database d already exists"), 7)
     assert failure == Response.failure(ErrorCode.DATABASE, "Database d already exists", 7)
-    error = Get("k").error(failure.code, failure.message)
+    error = Get("k").error(unwrap(failure.code), failure.message)
     assert (type(error), str(error)) == (DatabaseError, "Database d already exists")
 
 
 def test_a_refined_error_comes_back_as_itself():
     failure = Response.from_error(KeyNotFound("Key 'k' does not exist"))
-    assert type(Get("k").error(failure.code, failure.message)) is KeyNotFound
+    assert type(Get("k").error(unwrap(failure.code), failure.message)) is KeyNotFound
 
 
 def test_a_request_asked_by_a_peer_is_a_copy_that_says_so():

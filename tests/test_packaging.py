@@ -32,7 +32,7 @@ class Repeated(dict):
 @pytest.fixture(scope="module")
 def unit():
     parser = configparser.ConfigParser(strict=False, interpolation=None, dict_type=Repeated)
-    parser.optionxform = str
+    parser.optionxform = str  # type: ignore[method-assign,assignment]
     parser.read_string(UNIT)
     return parser
 

@@ -5,6 +5,7 @@ from pyelevator.commands import Get, MGet, Ping
 from pyelevator.errors import ErrorCode, MalformedMessage
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import ClientProtocol, RequestDecoder
+from support.optional import unwrap
 
 
 def reply(payload, request_id):
@@ -21,7 +22,7 @@ def test_replies_with_ids_find_their_requests_in_any_order():
     protocol = ClientProtocol(ClassicCodec(), 1)
     for _ in range(3):
         protocol.submit(Request(Get("k")))
-    assert [protocol.receive(reply(b"v%d" % i, i))[1].payload for i in (2, 3, 1)] == [b"v2", b"v3", b"v1"]
+    assert [unwrap(protocol.receive(reply(b"v%d" % i, i)))[1].payload for i in (2, 3, 1)] == [b"v2", b"v3", b"v1"]
     assert protocol.echoes_ids
 
 
@@ -29,7 +30,7 @@ def test_a_reply_to_an_unknown_id_answers_nothing():
     protocol = ClientProtocol(ClassicCodec(), 1)
     protocol.submit(Request(Get("k")))
     assert protocol.receive(reply(b"late", 99)) is None
-    assert protocol.receive(reply(b"v", 1))[1].payload == b"v"
+    assert unwrap(protocol.receive(reply(b"v", 1)))[1].payload == b"v"
 
 
 def test_a_second_reply_to_the_same_id_answers_nothing():
@@ -43,7 +44,7 @@ def test_a_second_reply_to_the_same_id_answers_nothing():
 def test_a_reply_without_id_answers_the_only_request():
     protocol = ClientProtocol(ClassicCodec(), 1)
     protocol.submit(Request(Get("k")))
-    assert protocol.receive(reply(b"v", None))[1].payload == b"v"
+    assert unwrap(protocol.receive(reply(b"v", None)))[1].payload == b"v"
     assert not protocol.echoes_ids
 
 
@@ -53,7 +54,7 @@ def test_the_reply_to_a_discarded_request_answers_nothing():
         protocol.submit(Request(Get("k")))
     protocol.forget(2)
     assert protocol.receive(reply(b"late", 2)) is None
-    assert protocol.receive(reply(b"v", 3))[1].payload == b"v"
+    assert unwrap(protocol.receive(reply(b"v", 3)))[1].payload == b"v"
 
 
 def test_a_reply_without_id_is_malformed_once_a_request_was_forgotten():
@@ -69,7 +70,7 @@ def test_a_match_tells_whose_a_reply_is_that_cannot_be_read():
     protocol = ClientProtocol(ClassicCodec(), 1)
     protocol.submit(Request(Get("k")))
     header, _ = reply(b"v", 1)
-    request_id, read = protocol.match([header, b"\xc1"])
+    request_id, read = unwrap(protocol.match([header, b"\xc1"]))
     assert request_id == 1
     with pytest.raises(MalformedMessage):
         read()
@@ -90,7 +91,7 @@ def test_a_flat_conversation_is_spent_after_a_verb_that_is_answered_twice():
     protocol.receive([b"\x94\x01\x00\xa0\xa1v"])
     assert not protocol.spent
     protocol.submit(Request(MGet(["k"]), "u"))
-    assert protocol.receive([b"\x94\x01\x00\xa0\xa1v"])[1].payload == [b"v"]
+    assert unwrap(protocol.receive([b"\x94\x01\x00\xa0\xa1v"]))[1].payload == [b"v"]
     assert protocol.spent
 
 
@@ -133,5 +134,5 @@ def test_a_reply_is_opened_once(codec, monkeypatch):
     protocol = ClientProtocol(codec(), 1)
     protocol.submit(Request(Get("k"), "u"))
     frames = codec().encode_response(Response(b"v"), Request(Get("k")))
-    assert protocol.receive(frames)[1].payload == b"v"
+    assert unwrap(protocol.receive(frames))[1].payload == b"v"
     assert opened == [frames]

@@ -3,6 +3,7 @@
 import doctest
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ PROGRAMS = [block for block in BLOCKS if not block.startswith(">>>")]
 def test_the_sessions_print_what_they_show(monkeypatch):
     with serve(Application.in_memory(), "tcp://127.0.0.1:0") as server:
         monkeypatch.setenv("ELEVATOR_URL", server.urls[0])
-        names: dict[str, object] = {}
+        names: dict[str, Any] = {}
         for session in SESSIONS:
             example = doctest.DocTestParser().get_doctest(session, names, "README", str(README), 0)
             runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
@@ -30,7 +31,7 @@ def test_the_sessions_print_what_they_show(monkeypatch):
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_a_program_s_own_tests_pass(program):
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(compile(program, str(README), "exec"), names)
     tests = [thing for name, thing in names.items() if name.startswith("test_")]
     assert tests

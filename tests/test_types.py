@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from mypy import api
@@ -105,7 +104,7 @@ def line_of(expression):
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory) -> Path:
+def program(tmp_path_factory):
     path = tmp_path_factory.mktemp("types") / "program.py"
     path.write_text(PROGRAM)
     return path

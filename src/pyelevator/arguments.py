@@ -336,7 +336,7 @@ def _option(value: Any, name: Data) -> OptionValue:
     raise ArgumentTypeError(f"{where} must be a number, a bool or str, not {kind_of(value)}")
 
 
-def ops(values: Iterable[BatchOp]) -> Sequence[BatchOp]:
+def ops(values: Iterable[Sequence[object]]) -> Sequence[BatchOp]:
     """Convert the operations of a batch; a canonical batch is returned as it is."""
     if _is_checked(values):
         return values  # type: ignore[return-value]
@@ -386,7 +386,7 @@ def make_check(key: Data, expected: Expected) -> KeyCheck:
     raise ArgumentTypeError(f"expected must be str, bytes, MISSING or PRESENT, not {kind_of(expected)}")
 
 
-def checks(values: Iterable[KeyCheck]) -> Sequence[KeyCheck]:
+def checks(values: Iterable[Sequence[object]]) -> Sequence[KeyCheck]:
     """Convert the checks of a conditional batch, in a list or a tuple; canonical ones are returned as they are."""
     if _is_checked(values):
         return values  # type: ignore[return-value]

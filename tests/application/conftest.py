@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from pyelevator.application import Application, Catalog
@@ -30,7 +32,7 @@ def ask(application):
 @pytest.fixture
 def reopened(tmp_path):
     """Opens catalogs on LevelDB in one data directory, one after the other: each call closes the one before."""
-    opened = []
+    opened: list[Any] = []
 
     def open_catalog(*, storage=None, **options):
         for catalog in opened:

@@ -1,6 +1,7 @@
 """Request -> Response: one test per meaning, over both storages."""
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from pyelevator.commands import (
     PUT,
     Backup,
     Batch,
+    Command,
     Compact,
     ConditionalBatch,
     Count,
@@ -219,7 +221,7 @@ def test_an_unknown_verb_is_not_handled(ask):
 
 
 def test_every_command_has_a_handler(application):
-    examples = {
+    examples: dict[str, Command[Any]] = {
         "GET": Get("k"), "PUT": Put("k", "v"), "DELETE": Delete("k"), "EXISTS": Exists("k"), "MGET": MGet(["k"]),
         "RANGE": Range(), "SLICE": Slice(), "BATCH": Batch([]), "PING": Ping(), "DBCONNECT": DbConnect("x"),
         "DBMOUNT": DbMount("x"), "DBUMOUNT": DbUmount("x"), "DBCREATE": DbCreate("x"), "DBDROP": DbDrop("x"),
@@ -251,7 +253,8 @@ class BrokenEngine(MemoryEngine):
 
 class BrokenStorage(MemoryStorage):
     def open(self, path, options):
-        return BrokenEngine(super().open(path, options)._database)
+        engine: Any = super().open(path, options)
+        return BrokenEngine(engine._database)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 import pytest
 from attrs import asdict, evolve
@@ -246,14 +247,16 @@ class Watched:
 
 @pytest.mark.parametrize("ending", ["close", "expire", "evict"])
 def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
-    clock, snapshot, engine = Clock(), Watched(), object()
+    clock = Clock()
+    snapshot: Any = Watched()
+    engine: Any = object()
     cursors = Cursors(1, 60, 300, clock)
     cursor = cursors.add({engine: snapshot}, ANN).id
     clock.now += 1
 
     def read():
         with cursors.reading(cursor, engine, ANN) as found:
-            found.views[engine].scan()
+            cast(Any, found.views[engine]).scan()
 
     def expire():
         clock.now += 301
@@ -265,7 +268,7 @@ def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
         endings = {
             "close": lambda: cursors.close(cursor, engine, ANN),
             "expire": expire,
-            "evict": lambda: cursors.add({engine: Watched()}, Request(Slice(), peer="bob")),
+            "evict": lambda: cursors.add({engine: cast(Any, Watched())}, Request(Slice(), peer="bob")),
         }
         endings[ending]()
         assert not snapshot.closed
@@ -277,9 +280,10 @@ def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
 
 
 def test_a_cursor_that_is_in_use_does_not_expire_for_want_of_use():
-    clock, engine = Clock(), object()
+    clock = Clock()
+    engine: Any = object()
     cursors = Cursors(1, 60, 300, clock)
-    cursor = cursors.add({engine: Watched()}, ANN).id
+    cursor = cursors.add({engine: cast(Any, Watched())}, ANN).id
     with cursors.reading(cursor, engine, ANN):
         clock.now += 200
         cursors.expire()

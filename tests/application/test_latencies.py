@@ -36,7 +36,8 @@ def test_one_that_stands_for_many_weighs_as_many():
     histogram.add(0.001, 99)
     histogram.add(1.0)
     found = histogram.summary()
-    assert (found.p50, found.max, histogram.total) == (pytest.approx(0.001, rel=0.13), 1.0, 100)
+    assert found.p50 == pytest.approx(0.001, rel=0.13)
+    assert (found.max, histogram.total) == (1.0, 100)
 
 
 def test_no_percentile_is_above_the_maximum_and_nothing_is_none():

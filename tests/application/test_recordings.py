@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -37,7 +38,7 @@ SETUP = {
 }
 """What had been written before, and was not recorded."""
 
-OURS = {
+OURS: dict[str, dict[str, tuple[Any, ...]]] = {
     "classic": {
         "GET.empty_value": (Status.SUCCESS, None, "", b""),
         "MGET.duplicates": (Status.SUCCESS, None, "", [b"v1", b"v1", b"v2"]),

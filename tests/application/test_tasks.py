@@ -1,6 +1,7 @@
 """Long tasks: others see how far they have come, and they end whatever becomes of them."""
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,8 @@ class Held(MemoryEngine):
 
 class HeldStorage(MemoryStorage):
     def open(self, path, options):
-        return Held(super().open(path, options)._database)
+        engine: Any = super().open(path, options)
+        return Held(engine._database)
 
 
 @pytest.fixture

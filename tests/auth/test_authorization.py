@@ -62,12 +62,14 @@ class Way:
         self._curves = {name: self.keys.let_in(name) for name in ("alice", "bob")}
         self.keys.permit(permissions.replace("[alice]", "[local]") if self.transport == "ipc" else permissions)
         auth = ClientAuth.from_directory(self.keys.directory)
+        listening: Server | Proxy
         if self.place == "server":
             listening = Server(self.application, [self._url], auth=auth)
         else:
             server = self._stack.enter_context(Server(self.application, [ANY_PORT]))
             listening = Proxy([self._url], server.urls[0], [auth.interceptor()], curve=auth.curve)
-        self.url = self._stack.enter_context(listening).urls[0]
+        self._stack.enter_context(listening)
+        self.url = listening.urls[0]
         return self
 
     def ask(self, command, uid=None, *, client="alice", dialect="classic"):

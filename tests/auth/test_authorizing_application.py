@@ -3,6 +3,7 @@
 import inspect
 import threading
 from itertools import count
+from typing import Any, cast
 
 import pytest
 from attrs import evolve
@@ -166,13 +167,14 @@ def test_a_forbidden_database_is_refused_whether_it_exists_or_not(guard):
 def test_a_pattern_leaves_other_databases_out(guard, verb):
     command = SAMPLES[verb][1]
     if command.names_database:
-        command = evolve(command, name="other")
+        command = evolve(cast(Any, command), name="other")
     assert ask(guard({"app-*": Access.ADMIN}), command, db="other").code is DENIED
 
 
 def test_a_uid_is_no_way_around_a_pattern(guard, application):
     uid = application.catalog.uid_of("other")
-    for command in (Get("k"), Put("k", "v"), Range(), DbRepair()):
+    commands: list[Command[Any]] = [Get("k"), Put("k", "v"), Range(), DbRepair()]
+    for command in commands:
         assert guard({"app-*": Access.ADMIN})(Request(command, uid, peer="alice")).code is DENIED
 
 

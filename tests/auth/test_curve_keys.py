@@ -170,4 +170,4 @@ def test_keys_without_tcp_are_refused(where):
 
 def test_something_else_than_keys_is_refused():
     with pytest.raises(ArgumentTypeError, match="curve must be a Curve, not tuple"):
-        Elevator(curve=(OTHER, PUBLIC_SUFFIX, SECRET))
+        Elevator(curve=(OTHER, PUBLIC_SUFFIX, SECRET))  # type: ignore[call-overload]

@@ -23,6 +23,7 @@ from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT
 from pyelevator.transports import listeners
 from pyelevator.transports.zmtp.frames import encode_message, frame_header_v1
+from support.optional import unwrap
 
 MARK = "made-by-another-program"
 
@@ -160,8 +161,18 @@ Promise.allSettled([
 """All that a page may send to another origin without being asked."""
 
 
-class _Site(http.server.BaseHTTPRequestHandler):
-    """The other origin."""
+class _Site(http.server.ThreadingHTTPServer):
+    """The other origin: serves one page; ``done`` is set when that has tried everything."""
+
+    page = b""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _SiteHandler)
+        self.done = threading.Event()
+
+
+class _SiteHandler(http.server.BaseHTTPRequestHandler):
+    server: _Site
 
     def do_GET(self):
         self.send_response(200)
@@ -180,9 +191,7 @@ class _Site(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site():
-    """Serves one page; ``done`` is set when it has tried everything."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Site)
-    server.page, server.done = b"", threading.Event()
+    server = _Site()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
@@ -200,7 +209,7 @@ def test_a_page_in_a_real_browser_reaches_nothing(place, application, site, tmp_
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     flags += f" --disable-component-update --disable-sync --user-data-dir={tmp_path / 'profile'}"
     browser = subprocess.Popen(
-        [CHROMIUM, *flags.split(), f"http://127.0.0.1:{site.server_port}/"],
+        [unwrap(CHROMIUM), *flags.split(), f"http://127.0.0.1:{site.server_port}/"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from queue import SimpleQueue
+from typing import Any
 
 import pytest
 import zmq
@@ -28,6 +29,7 @@ from pyelevator.transports.libzmq.listener import ZmqListener
 from pyelevator.transports.sockets.listener import ZmtpListener
 from pyelevator.transports.sockets.refusal_log import RefusalLog
 from support.forking import forks_with_threads
+from support.optional import unwrap
 
 CODEC = ClassicCodec()
 
@@ -388,7 +390,7 @@ class Attended:
     def __init__(self, *urls, allows, secret_key):
         self.listener = ZmtpListener(*urls, curve=CurveServer(secret_key, allows))
         self.urls = self.listener.urls
-        self._messages = SimpleQueue()
+        self._messages: SimpleQueue[Any] = SimpleQueue()
         self._closing = False
         self._thread = threading.Thread(target=self._attend)
         self._thread.start()
@@ -455,7 +457,7 @@ def test_the_listener_tells_the_sender_of_messages_of_any_number_of_frames(liste
 def test_without_keys_clients_have_no_identity(dealer):
     listener = ZmqListener(ANY_PORT)
     dealer(listener.url).send(b"question")
-    assert listener.wait()[1] == [b"question"]
+    assert unwrap(listener.wait())[1] == [b"question"]
     assert listener.peer is None
     listener.close()
 

@@ -9,10 +9,11 @@ import pytest
 from pyelevator.application import Application
 from pyelevator.auth.authorizing_application import AuthorizingApplication
 from pyelevator.auth.authorizing_interceptor import AuthorizingInterceptor
-from pyelevator.auth.permissions import Access, Grant, Permissions
+from pyelevator.auth.permissions import Grant, Permissions
 from pyelevator.codec import DIALECTS
 from pyelevator.commands import (
     PUT,
+    Access,
     Batch,
     DbConnect,
     DbCreate,

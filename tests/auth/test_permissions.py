@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import Any
 
 import pytest
 
@@ -161,7 +162,7 @@ def test_files_that_did_not_change_are_not_read_again(keys, clock, monkeypatch):
 @pytest.fixture
 def dear(keys, clock, monkeypatch):
     """Client keys whose check takes a second, and a list of the checks."""
-    looks, look = [], ClientKeys._fingerprint_files
+    looks, look = list[Any](), ClientKeys._fingerprint_files
     monkeypatch.setattr("pyelevator.auth.keys.thread_time", lambda: float(len(looks)))
     monkeypatch.setattr(ClientKeys, "_fingerprint_files", lambda clients: looks.append(clients) or look(clients))
     return ClientKeys(keys.directory, clock), looks

@@ -12,6 +12,7 @@ from pyelevator import DatabaseError, Elevator
 from pyelevator.cli.calls.table import CALLS
 from pyelevator.cli.main import COMMANDS, elevator
 from pyelevator.proxy import Proxy, Upstream
+from support.optional import unwrap
 
 DONE = (0, b"", "")
 
@@ -451,7 +452,7 @@ def test_a_broken_pipe_is_quiet(shell, db):
 def test_help_stands_alone():
     """Each command's help begins with a sentence, and says what each option means."""
     for name, call in CALLS.items():
-        command = elevator.get_command(click.Context(elevator), name)
+        command = unwrap(elevator.get_command(click.Context(elevator), name))
         sentence = call.help.partition("\n")[0]
         assert sentence.endswith((".", "false."))
         assert command.get_short_help_str(80) == sentence

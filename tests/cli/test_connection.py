@@ -16,6 +16,7 @@ from pyelevator.cli.errors import ExitCode, OneLineErrorGroup, exit_code
 from pyelevator.cli.main import COMMANDS, elevator
 from pyelevator.server import Server
 from pyelevator.testing.servers import serve
+from support.optional import unwrap
 
 
 @click.group(cls=OneLineErrorGroup)
@@ -132,7 +133,7 @@ def test_every_command_stands_in_the_help_with_a_sentence():
     for section in COMMANDS.values():
         for name in section:
             assert len([line for line in shown if line.split()[:1] == [name]]) == 1
-            assert elevator.get_command(context, name).get_short_help_str(100).endswith(".")
+            assert unwrap(elevator.get_command(context, name)).get_short_help_str(100).endswith(".")
 
 
 def test_a_command_imports_only_what_it_needs():

@@ -15,6 +15,7 @@ from pyelevator.cli.daemon import _reload
 from pyelevator.cli.logs import LogFile, logging_to
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
 from pyelevator.transports import Curve
+from support.optional import unwrap
 
 WAIT = 30
 URL = "tcp://127.0.0.1:9"
@@ -99,11 +100,11 @@ def test_signals_that_come_while_it_starts_end_nothing(command):
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         output = ""
         while not output.rpartition("\n")[0].rpartition("\n")[2].startswith("serving tcp://127.0.0.1:"):
-            line = process.stdout.readline()
+            line = unwrap(process.stdout).readline()
             assert line, output
             output += line
         process.terminate()
-        output += process.stdout.read()
+        output += unwrap(process.stdout).read()
     assert process.returncode == 0
     assert "SIGUSR1 is ignored" in output
 

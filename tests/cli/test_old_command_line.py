@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from pyelevator.cli import main, old_command_line
 from pyelevator.cli.old_command_line import suggest_command_line
+from support.optional import unwrap
 
 SAID = "this is the old server's command line; use: elevator serve "
 
@@ -35,14 +36,14 @@ def test_an_old_line_is_said_anew(old, new):
 
 
 def test_flags_that_are_gone_are_explained():
-    said = suggest_command_line(["--daemon", "-P", "-c", "/etc/e.conf"])
+    said = unwrap(suggest_command_line(["--daemon", "-P", "-c", "/etc/e.conf"]))
     assert said.startswith(f"{SAID}--config /etc/e.conf (-d: run it under systemd")
     assert said.endswith("; -P: unexpected errors are answered and logged)")
 
 
 def test_the_old_default_configuration_is_named_where_it_is(monkeypatch, tmp_path):
     (tmp_path / "elevator.conf").touch()
-    assert suggest_command_line(["-d"]).startswith(f"{SAID}--config {tmp_path / 'elevator.conf'} (-d: ")
+    assert unwrap(suggest_command_line(["-d"])).startswith(f"{SAID}--config {tmp_path / 'elevator.conf'} (-d: ")
 
 
 @pytest.mark.parametrize("words", [["--data", "d"], ["-x"], ["-c"], ["-t", "udp"], ["--daemonize"]])
@@ -64,7 +65,7 @@ def test_the_suggested_command_line_works(old, monkeypatch, tmp_path):
     served = []
     monkeypatch.setattr("pyelevator.cli.serve.run_server", lambda settings, *_: served.append(settings) or 0)
     (tmp_path / "e.conf").write_text(f"[global]\ndatabases_storage_path = {tmp_path / 'data'}\n")
-    said = suggest_command_line(shlex.split(old.replace("FILE", str(tmp_path / "e.conf"))))
+    said = unwrap(suggest_command_line(shlex.split(old.replace("FILE", str(tmp_path / "e.conf")))))
     words = shlex.split(said.removeprefix(SAID))
     assert CliRunner().invoke(main.elevator, ["serve", *words]).exit_code == 0
     assert [settings.data for settings in served] == [tmp_path / "data"]

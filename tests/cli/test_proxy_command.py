@@ -13,13 +13,14 @@ from pyelevator.auth.keys import generate_keys
 from pyelevator.cli.main import elevator
 from pyelevator.proxy import Upstream
 from pyelevator.testing.servers import ANY_PORT, serve
+from support.optional import unwrap
 
 
 def test_a_proxy_process_serves_and_stops_by_sigterm():
     with serve(Application.in_memory()) as server:
         command = [sys.executable, "-m", "pyelevator", "proxy", "--listen", ANY_PORT, "--upstream", server.urls[0]]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            line = process.stdout.readline()
+            line = unwrap(process.stdout).readline()
             assert line.startswith("serving tcp://127.0.0.1:")
             assert line.endswith(f"(for {server.urls[0]})\n")
             with Elevator.from_url(line.split()[1]) as E:
@@ -34,7 +35,7 @@ def test_a_proxy_process_opens_all_the_files_that_it_may():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     few = [sys.executable, "-c", FEW, "proxy", "--listen", ANY_PORT, "--upstream", "tcp://127.0.0.1:9"]
     with subprocess.Popen(few, stdout=subprocess.PIPE, text=True) as process:
-        line = process.stdout.readline()
+        line = unwrap(process.stdout).readline()
         limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
         process.send_signal(signal.SIGTERM)
         assert line.startswith("serving ")
@@ -62,7 +63,7 @@ def test_without_an_upstream_it_stands_before_the_server_of_the_environment():
         command = [sys.executable, "-m", "pyelevator", "proxy", "--listen", ANY_PORT]
         environment = {**os.environ, "ELEVATOR_URL": url}
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-            line = process.stdout.readline()
+            line = unwrap(process.stdout).readline()
             assert line.endswith(f"(for {server.urls[0]})\n")
             with Elevator.from_url(line.split()[1]) as E:
                 assert E.ping(timeout=30) == "PONG"
@@ -80,7 +81,7 @@ def test_an_upstream_that_is_given_counts_more_than_the_environment(given, tmp_p
     environment = {**os.environ, "ELEVATOR_URL": "tcp://127.0.0.1:10", **(given if isinstance(given, dict) else {})}
     command = [sys.executable, "-m", "pyelevator", "proxy", "--listen", ANY_PORT, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as process:
-        line = process.stdout.readline()
+        line = unwrap(process.stdout).readline()
         process.send_signal(signal.SIGTERM)
         assert line.endswith("(for tcp://127.0.0.1:9)\n")
         assert process.wait(30) == 0

@@ -14,6 +14,7 @@ from pyelevator.cli.stats import report
 from pyelevator.monitoring import CacheStats, DatabaseStats, EngineStats, Latency, LevelStats, ServerStats, VerbStats
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT
+from support.optional import unwrap
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_figures_are_shown_as_json_under_the_names_of_the_documentation(url):
 def test_watching_prints_again_and_again_until_interrupted(url):
     command = [sys.executable, "-m", "pyelevator", "stats", url, "--json", "--watch", "0.1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        lines = [json.loads(process.stdout.readline()) for _ in range(3)]
+        lines = [json.loads(unwrap(process.stdout).readline()) for _ in range(3)]
         process.terminate()
     uptimes = [line["uptime"] for line in lines]
     assert uptimes == sorted(set(uptimes))

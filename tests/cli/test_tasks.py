@@ -2,7 +2,9 @@
 
 import json
 import threading
+from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -89,7 +91,8 @@ class Held(MemoryEngine):
 
 class HeldStorage(MemoryStorage):
     def open(self, path, options):
-        return Held(super().open(path, options)._database)
+        engine: Any = super().open(path, options)
+        return Held(engine._database)
 
 
 def test_a_second_client_sees_how_far_it_is_and_so_does_the_first(monkeypatch):
@@ -117,7 +120,7 @@ def test_a_second_client_sees_how_far_it_is_and_so_does_the_first(monkeypatch):
                 assert (code, out.startswith("compact of default: 50 %, 50.0 MB of 100.0 MB, ")) == (0, True)
                 (task,) = json.loads(invoke(url, "progress", "--json")[1])
                 assert (task["task"], task["database"], task["done"]) == ("compact", "default", 50_000_000)
-                patch.setattr(tasks.click, "echo", echo)
+                patch.setattr(click, "echo", echo)
                 assert shown.wait(60)
             finally:
                 Held.go_on.set()

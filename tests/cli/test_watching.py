@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pyelevator import Elevator, UsageError
 from pyelevator.cli.metrics import serving_metrics
 from pyelevator.cli.notifier import Notifier
+from support.optional import unwrap
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "packaging" / "grafana-dashboard.json"
@@ -34,7 +35,7 @@ def running(*args, env=None, log=None):
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment) as process,
     ):
         try:
-            yield process, process.stdout.readline()
+            yield process, unwrap(process.stdout).readline()
         finally:
             process.kill()
 
@@ -69,10 +70,10 @@ def programs(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
     serve = ("serve", "--data", data, "--bind", "tcp://127.0.0.1:0", "--metrics", f"127.0.0.1:{server_port}")
     with running(*serve) as (server, line):
-        url = re.search(r"tcp://\S+", line)[0]
+        url = unwrap(re.search(r"tcp://\S+", line))[0]
         proxy = ("proxy", "--listen", "tcp://127.0.0.1:0", "--upstream", url, "--metrics", f"127.0.0.1:{proxy_port}")
         with running(*proxy) as (_, told):
-            with Elevator.from_url(re.search(r"tcp://\S+", told)[0], timeout=WAIT) as E:
+            with Elevator.from_url(unwrap(re.search(r"tcp://\S+", told))[0], timeout=WAIT) as E:
                 E.Put("k", "v" * 1000)
                 E.MGet(["k"], fill_cache=True)
                 E.MGet(["k"])
@@ -158,9 +159,9 @@ class Stuck:
 def test_a_stuck_program_is_neither_healthy_nor_ready_and_a_stopping_one_not_ready():
     program = Stuck()
     with serving_metrics(program, "127.0.0.1:0") as url:
-        port = int(re.search(r":(\d+)/", url)[1])
+        port = int(unwrap(re.search(r":(\d+)/", unwrap(url)))[1])
         assert (fetch(port, "/healthz")[0], fetch(port, "/readyz")[0]) == (503, 503)
-        program.probe = lambda _: True
+        program.probe = lambda timeout: True  # type: ignore[method-assign]
         assert (fetch(port, "/healthz")[0], fetch(port, "/readyz")[0]) == (200, 200)
         program.is_stopping = True
         assert (fetch(port, "/healthz")[0], fetch(port, "/readyz")[0]) == (200, 503)
@@ -206,7 +207,7 @@ def test_a_service_manager_is_told_of_readiness_life_reloads_and_the_end(manager
     env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000"}
     with running("serve", "--engine", "memory", "--bind", "tcp://127.0.0.1:0", env=env) as (process, line):
         assert manager.next() == ["READY=1"]
-        with Elevator.from_url(re.search(r"tcp://\S+", line)[0], timeout=WAIT) as E:
+        with Elevator.from_url(unwrap(re.search(r"tcp://\S+", line))[0], timeout=WAIT) as E:
             assert E.ping() == "PONG"
         assert manager.next() == ["WATCHDOG=1"]
         process.send_signal(signal.SIGHUP)
@@ -269,7 +270,7 @@ def test_logs_of_json_name_the_database_the_client_and_the_sizes(tmp_path):
     log = tmp_path / "log"
     args = ("serve", "--engine", "memory", "--bind", "tcp://127.0.0.1:0", "--log-format", "json", "-vv")
     with running(*args, log=log) as (process, line):
-        with Elevator.from_url(re.search(r"tcp://\S+", line)[0], timeout=WAIT) as E:
+        with Elevator.from_url(unwrap(re.search(r"tcp://\S+", line))[0], timeout=WAIT) as E:
             E.createdb("shop")
             E.connect("shop")
             E.Put("secret-key", "v" * 1000)
@@ -292,7 +293,7 @@ def test_a_slow_request_is_a_warning_in_either_format(tmp_path):
     for form in ("json", "text"):
         log = tmp_path / form
         args = ("serve", "--engine", "memory", "--bind", "tcp://127.0.0.1:0", "--log-format", form, "--slow", "0.0001")
-        with running(*args, log=log) as (_, line), Elevator.from_url(re.search(r"tcp://\S+", line)[0]) as E:
+        with running(*args, log=log) as (_, line), Elevator.from_url(unwrap(re.search(r"tcp://\S+", line))[0]) as E:
             E.Put("k", "v")
             E.ping()
         assert re.search(

@@ -44,7 +44,8 @@ def test_the_environment_says_where_the_server_is(monkeypatch, server):
         assert E.db_name == "testdb"
         assert E.timeout == 7.0
         E.Put("k", "v")
-        assert E.Get("k") == b"v"
+        value: object = E.Get("k")  # bytes, as the URL in the environment says
+        assert value == b"v"
     with Elevator("default", timeout=8) as E:
         assert E.db_name == "default"
         assert E.timeout == 8

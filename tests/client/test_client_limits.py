@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,8 @@ def test_an_answer_over_the_limits_is_an_error(server, get, options, size):
 def test_a_batch_has_limits_too(server):
     with WriteBatch.from_url(server.urls[0], limits=LIMITS) as batch:
         batch.Put("k", "v")
-    assert batch._transport._max_message == 2 * FRAME
+    transport: Any = batch._transport
+    assert transport._max_message == 2 * FRAME
 
 
 @pytest.mark.parametrize("kind", [Elevator, AsyncElevator, WriteBatch])

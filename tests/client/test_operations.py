@@ -1,5 +1,7 @@
 """Operations stepped by hand, so that two calls interleave exactly as they should."""
 
+from typing import Any
+
 import pytest
 
 from pyelevator.client.operations import DatabaseHandle, execute
@@ -25,7 +27,7 @@ def link():
 
 
 def test_a_database_whose_uid_was_lost_is_connected_again_by_name(link):
-    flow = execute(link, Get("k"))
+    flow: Any = execute(link, Get("k"))
     assert next(flow).request.uid == "uid1"
     assert flow.send(lost("uid1")).request.command.name == "testdb"
     assert flow.send(Response(b"uid2")).request.uid == "uid2"
@@ -34,7 +36,8 @@ def test_a_database_whose_uid_was_lost_is_connected_again_by_name(link):
 
 
 def test_of_two_calls_that_lose_the_database_one_connects_and_both_go_on(link):
-    first, second = execute(link, Get("k")), execute(link, Get("l"))
+    first: Any = execute(link, Get("k"))
+    second: Any = execute(link, Get("l"))
     next(first)
     next(second)
     first.send(lost("uid1"))

@@ -1,5 +1,6 @@
 """A large Range comes in pages of one snapshot, and nobody can tell, but for the time it takes."""
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -22,6 +23,8 @@ class Watched(Application):
     """Keeps the ranges that it was asked for, and lets something happen before it answers the next one."""
 
     names_cursors = True
+    asked: list[Range]
+    before: dict[int, Callable[["Watched"], None]]
 
     def __call__(self, request):
         if isinstance(request.command, Range):
@@ -36,7 +39,7 @@ class Watched(Application):
 
     def lose_cursors(self):
         for cursor in list(self.cursors._cursors.values()):
-            self.cursors.close(cursor.id, next(iter(cursor.views)), cursor)
+            self.cursors.close(cursor.id, next(iter(cursor.views)), Request(Range(), peer=cursor.peer))
 
 
 @pytest.fixture(autouse=True)

@@ -99,7 +99,7 @@ def test_a_page_that_failed_is_fetched_again_and_nothing_is_skipped():
         with E.WriteBatch() as batch:
             for key in keys:
                 batch.Put(key, "v")
-        it, seen, failures = E.RangeIter(include_value=False), [], 0
+        it, seen, failures = E.RangeIter(include_value=False), list[str](), 0
         while len(seen) < len(keys):
             try:
                 seen.append(next(it))

@@ -1,6 +1,7 @@
 """What a pipeline puts on the wire, with servers that know pipelines and with others; and awaited calls in them."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from pyelevator.client.aio import coalescing
 from pyelevator.client.operations import DatabaseHandle
 from pyelevator.client.pipelines import execute_pipeline
 from pyelevator.codec import ClassicCodec
-from pyelevator.commands import Batch, Exists, Get, Pipeline, Put
+from pyelevator.commands import Batch, Command, Exists, Get, Pipeline, Put
 from pyelevator.errors import ErrorCode
 from pyelevator.flows import drive
 from pyelevator.interceptors import Prefix, Retry
@@ -43,7 +44,7 @@ class Server:
         return self.application(Request(command, self.uid))
 
 
-COMMANDS = [Put("k", "v"), Get("k"), Get("nope"), Exists("k")]
+COMMANDS: list[Command[Any]] = [Put("k", "v"), Get("k"), Get("nope"), Exists("k")]
 
 
 def test_a_server_with_the_feature_gets_one_message():
@@ -119,7 +120,7 @@ def test_interceptors_see_the_commands_and_the_server_one_message():
 
 
 def test_a_pipeline_can_be_retried():
-    lost = []
+    lost: list[Any] = []
 
     def losing_once(request, forward):
         if request.command.verb == "PIPELINE" and not lost:

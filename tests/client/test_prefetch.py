@@ -5,6 +5,7 @@ import gc
 import os
 import threading
 import warnings
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from pyelevator import (
     UsageError,
 )
 from pyelevator.codec import ClassicCodec
+from pyelevator.commands import Get
 from pyelevator.flows import Send, drive, resume, send, sleep
 from pyelevator.interceptors import hooks
 from pyelevator.messages import Request, Response
@@ -24,6 +26,7 @@ from pyelevator.testing.servers import ServerProcess, serve
 from pyelevator.transports import FakeTransport
 from support.forking import forks_with_threads
 from support.old_servers import DIALECTS, KINDS, OldServer
+from support.optional import unwrap
 from support.steps import each_step
 
 KEYS = [f"{i:04}" for i in range(1000)]
@@ -182,7 +185,7 @@ def test_a_retry_repeats_what_was_asked_ahead(log):
         it = E.RangeIter(include_value=False)
         next(it)
         for connection in E._session._pool._prefetching:
-            connection._transport.reset()
+            unwrap(connection._transport).reset()
         log.log.clear()
         assert list(it) == KEYS[1:]
         assert log.count("SLICE") == 2
@@ -224,7 +227,7 @@ def test_of_threads_that_share_an_iterator_each_row_goes_to_one(max_connections,
             for key in keys:
                 batch.Put(key, key)
         with Elevator.from_url(f"{server.urls[0]}?max_connections={max_connections}&timeout=60") as E:
-            it, shares = E.RangeIter(**how), [[], [], [], []]
+            it, shares = E.RangeIter(**how), [list[Any]() for _ in range(4)]
             threads = [threading.Thread(target=share.extend, args=(it,)) for share in shares]
             for thread in threads:
                 thread.start()
@@ -240,7 +243,7 @@ def test_a_signal_handler_may_go_on_with_the_iterator_that_it_interrupts():
         fill(E)
 
         def work(steps):
-            it, seen, inner = E.RangeIter(include_value=False), [], []
+            it, seen, inner = E.RangeIter(include_value=False), list[str](), list[str]()
             steps.action = lambda: inner.extend(next(it) for _ in range(3))
             seen += [next(it) for _ in range(126)]
             with steps:
@@ -276,7 +279,7 @@ def test_a_lost_server_costs_one_error_after_the_rows_at_hand(tmp_path):
         assert next(it) == "0000"
         server.kill()
         assert [next(it) for _ in KEYS[1:128]] == KEYS[1:128]
-        seen = []
+        seen: list[str] = []
         with pytest.raises(TransportError):
             seen += it
         server.restart()
@@ -289,14 +292,14 @@ def test_a_lost_server_costs_one_error_after_the_rows_at_hand(tmp_path):
 
 def test_a_flow_that_stands_at_an_effect_goes_on_from_it():
     def two():
-        first = yield from send(Request("a"))
+        first = yield from send(Request(Get("a")))
         yield from sleep(0)
-        second = yield from send(Request("b"))
+        second = yield from send(Request(Get("b")))
         return first, second
 
     flow = two()
     effect = next(flow)
-    assert effect == Send(Request("a"))
+    assert effect == Send(Request(Get("a")))
     given = iter([1, None, 2])
     assert drive(resume(flow, effect), lambda _: next(given)) == (1, 2)
 
@@ -304,9 +307,9 @@ def test_a_flow_that_stands_at_an_effect_goes_on_from_it():
 def test_an_error_reaches_the_flow_where_it_stands():
     def careful():
         try:
-            yield from send(Request("a"))
+            yield from send(Request(Get("a")))
         except KeyError:
-            return (yield from send(Request("b")))
+            return (yield from send(Request(Get("b"))))
 
     flow = careful()
     outcomes = iter([KeyError(), Response(b"b")])
@@ -364,7 +367,7 @@ def test_async_a_last_page_that_came_early_is_not_forgotten():
             async with E.WriteBatch() as batch:
                 for key in KEYS[:200]:
                     batch.Put(key, key)
-            seen = []
+            seen: list[str] = []
             async for key in E.RangeIter(include_value=False):
                 seen.append(key)
                 await asyncio.sleep(0)
@@ -434,12 +437,12 @@ def test_async_a_cancelled_step_loses_no_rows():
                     step.cancel()
                     cancelled += 1
                 try:
-                    key = await step
+                    found = await step
                 except asyncio.CancelledError:
                     continue
-                if key is None:
+                if found is None:
                     break
-                seen.append(key)
+                seen.append(found)
             assert seen == KEYS
             assert cancelled >= 3
 
@@ -491,7 +494,7 @@ def test_async_a_page_is_unpacked_while_the_next_one_comes(monkeypatch):
         def to_async(self):
             connection = super().to_async()
             send = connection.send
-            connection.send = lambda frames: order.append("asked") or send(frames)
+            connection.send = lambda frames: order.append("asked") or send(frames)  # type: ignore[method-assign]
             return connection
 
     async def main():

@@ -6,6 +6,7 @@ import gc
 import pickle
 import warnings
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -33,7 +34,7 @@ def E():
 
 
 def test_rows_without_any_part_are_refused_everywhere(E):
-    nothing = {"include_key": False, "include_value": False}
+    nothing: dict[str, Any] = {"include_key": False, "include_value": False}
     calls = [lambda: E.Range(**nothing), lambda: E.Range("a", 3, **nothing), lambda: E.Slice("a", 3, **nothing)]
     calls += [lambda: E.RangeIter(**nothing), lambda: E.pipeline().Range(**nothing)]
     calls += [
@@ -81,7 +82,7 @@ def test_errors_name_arguments_as_the_method_does(E, name, call):
 
 def test_a_constructor_names_db_name():
     with pytest.raises(ArgumentTypeError, match=r"^db_name must be str or bytes, not int"):
-        Elevator(3, transport="fake", auto_connect=False)
+        Elevator(3, transport="fake", auto_connect=False)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(("encoding", "key"), [("utf-8", "missing"), (None, b"missing")])

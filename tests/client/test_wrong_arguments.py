@@ -52,6 +52,6 @@ def test_a_wrong_async_call_is_an_error_before_anything_is_sent(call):
 def test_a_wrong_batch_operation_is_an_error_before_anything_is_sent():
     batch = WriteBatch(transport="fake")
     with pytest.raises(UsageError):
-        batch.Put("k", 5)
+        batch.Put("k", 5)  # type: ignore[arg-type]
     assert len(batch) == 0
     batch.disconnect()

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 from attrs import define, field
 
+from support.optional import unwrap
 from support.postgresql import PROGRAMS, free_port, private_directory, unprivileged
 
 TTL = 20
@@ -75,7 +76,7 @@ class Node:
     def is_leader(self) -> bool:
         """Return True if its Patroni says so."""
         with suppress(URLError, OSError), urlopen(f"http://127.0.0.1:{self.rest}/leader", timeout=1) as answer:
-            return answer.status == 200
+            return bool(answer.status == 200)
         return False
 
     def processes(self) -> list[int]:
@@ -175,11 +176,20 @@ class Cluster:
         """Return the standby whose ``sync_state`` is ``sync`` or ``async``."""
         leader = self.leader()
         sql = f"SELECT application_name FROM pg_stat_replication WHERE sync_state = '{state}'"
-        name = self.execute(leader, sql).splitlines()[0]
+        name = self.execute(unwrap(leader), sql).splitlines()[0]
         return self.nodes[int(name.removeprefix("n")) - 1]
 
     def execute(self, node: Node, sql: str) -> str:
-        command = [PROGRAMS[-1].with_name("psql"), "-XAtq", "-h", "127.0.0.1", "-p", str(node.port), "-U", "postgres"]
+        command: list[str | Path] = [
+            PROGRAMS[-1].with_name("psql"),
+            "-XAtq",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(node.port),
+            "-U",
+            "postgres",
+        ]
         done = subprocess.run(
             [*command, "-c", sql], check=False, capture_output=True, text=True, cwd="/", timeout=30, **unprivileged()
         )
@@ -231,7 +241,7 @@ def main() -> None:
     """Start a cluster, print its URL, and wait for the end of the input."""
     with Cluster() as cluster:
         leader = cluster.leader()
-        cluster.execute(leader, "CREATE ROLE elevator LOGIN; CREATE SCHEMA elevator AUTHORIZATION elevator")
+        cluster.execute(unwrap(leader), "CREATE ROLE elevator LOGIN; CREATE SCHEMA elevator AUTHORIZATION elevator")
         print(cluster.url, flush=True)
         sys.stdin.read()
 

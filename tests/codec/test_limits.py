@@ -2,6 +2,7 @@
 
 import re
 import tracemalloc
+from typing import Any
 
 import msgpack
 import pytest
@@ -187,7 +188,8 @@ def test_a_count_that_is_no_number_of_64_bits_is_refused_in_flat(count):
 @pytest.mark.parametrize("count", [float("inf"), float("-inf"), float("nan"), None, False])
 def test_a_count_that_is_no_number_counts_nothing_in_classic(count):
     message = {"cmd": "SLICE", "meta": {}, "uid": "u", "args": [b"k", count]}
-    assert ClassicCodec().decode_request([msgpack.packb(message)]).command.count == 0
+    command: Any = ClassicCodec().decode_request([msgpack.packb(message)]).command
+    assert command.count == 0
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_a_failure_code_of_the_future_is_a_runtime_failure():
 
 
 def test_a_large_batch_is_passed_on_without_a_copy():
-    ops = [(1, b"k", b"v"), [0, b"k"]]
+    ops: list[Any] = [(1, b"k", b"v"), [0, b"k"]]
     assert Batch(ops).ops is ops
 
 

@@ -51,7 +51,9 @@ def test_the_pairs_of_a_page_are_written_as_one_array(command):
 
 @pytest.mark.parametrize("parts", [(True, False), (False, True), (False, False)])
 def test_a_page_of_something_else_than_pairs_names_no_key(parts):
-    request = Request(Slice(None, 3, *parts, max_bytes=9), "u", 7)
+    include_key, include_value = parts
+    command = Slice(None, 3, include_key, include_value, max_bytes=9)
+    request = Request(command, "u", 7)
     header, _ = ClassicCodec().encode_response(
         Response([b"ab", b"cd"] if any(parts) else [None], id=7, more=True), request
     )

@@ -1,9 +1,11 @@
 """Pipelines in the classic dialect: runs of commands in one request, and what became of each in one reply."""
 
+from typing import Any
+
 import pytest
 
 from pyelevator.codec import ClassicCodec, FlatCodec, Limits, UnsupportedByDialect
-from pyelevator.commands import Batch, Delete, Exists, Get, MGet, Pipeline, Put, Range, Slice, Unknown
+from pyelevator.commands import Batch, Command, Delete, Exists, Get, MGet, Pipeline, Put, Range, Slice, Unknown
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage
 from pyelevator.messages import Request, Response, Status
 
@@ -124,7 +126,7 @@ def test_flat_cannot_say_a_pipeline_and_takes_one_for_an_unknown_verb():
 
 
 def test_every_command_that_a_pipeline_takes_survives_the_wire_in_it():
-    commands = [
+    commands: list[Command[Any]] = [
         Get("a"), Put("a", "1"), Delete("a", sync=True), Exists("a"), MGet(["a"], True),
         Range("a", None, include_value=False), Slice(None, 3, max_bytes=9), Batch([(1, b"k", b"v"), (0, b"k")]),
     ]  # fmt: skip

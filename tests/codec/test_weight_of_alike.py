@@ -1,5 +1,8 @@
 """Elements that are alike are weighed at once, and weigh what they weigh one by one."""
 
+import re
+from typing import Any
+
 import msgpack
 import pytest
 from hypothesis import given
@@ -84,7 +87,7 @@ def test_the_last_of_many_elements_that_are_alike_is_weighed_as_well(one_by_one)
 
 
 def test_an_element_of_many_tokens_is_compared_with_no_other(monkeypatch):
-    compiled = []
-    monkeypatch.setattr(weight.re, "compile", compiled.append)
+    compiled: list[Any] = []
+    monkeypatch.setattr(re, "compile", compiled.append)
     check_weight(packed([[b"%02d" % i for i in range(50)]] * 1200), 1 << 30)
     assert compiled == []

@@ -12,6 +12,7 @@ from pyelevator.cli.main import elevator
 from pyelevator.config import ProxySettings, ServerSettings, read_proxy_config, read_server_config
 from pyelevator.config.schema import ProgramSettings, settings_of
 from pyelevator.proxy import Upstream
+from support.optional import unwrap
 
 PROGRAMS = {"serve": (ServerSettings, "ELEVATOR_"), "proxy": (ProxySettings, "ELEVATOR_PROXY_")}
 REQUIRED = {"serve": ["--engine", "memory"], "proxy": ["--upstream", "tcp://127.0.0.1:9"]}
@@ -149,11 +150,11 @@ def test_the_flags_of_the_log_override_its_level(program, started):
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_help_shows_each_setting_with_its_variable_and_default(program):
     settings_class, prefix = PROGRAMS[program]
-    command = elevator.get_command(click.Context(elevator), program)
+    command = unwrap(elevator.get_command(click.Context(elevator), program))
     options = {one.name: one for one in command.params}
     for setting in settings_of(settings_class):
         if setting.is_option:
-            shown = options[setting.name].get_help_record(click.Context(command))
+            shown = unwrap(options[setting.name].get_help_record(click.Context(command)))
             assert f"[env var: {setting.environment(prefix)}]" in shown[1]
             assert f"Default: {setting.default_text}." in shown[1] or not setting.default_text
 

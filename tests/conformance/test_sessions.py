@@ -87,6 +87,8 @@ class TestClassic(
 class _Views:
     """Clients that are views of the keys with a prefix, of a view, among the keys of others."""
 
+    inner: str | bytes
+
     @pytest.fixture
     def connect(self, make):
         server = FakeTransport()

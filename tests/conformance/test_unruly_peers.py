@@ -1,8 +1,6 @@
 """The public suites on unruly peers over every transport of ours, and that a transport without deadlines fails them."""
 
 import asyncio
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +11,7 @@ from pyelevator.testing.servers import serve
 from pyelevator.testing.transports import AsyncTransportConformance, DeadlineConformance
 from pyelevator.testing.unruly import UnrulyRelay, in_time
 from pyelevator.transports import IpcTransport, TcpTransport
+from support.pages import load
 
 TOO_LARGE = b"\x02" + (1 << 62).to_bytes(8, "big")
 
@@ -100,12 +99,7 @@ def test_an_answer_that_makes_no_sense_is_the_same_error_everywhere(transport, p
 @pytest.fixture
 def plain():
     """The program of docs/howto/transport.md."""
-    programs = str(Path(__file__).parents[2] / "docs" / "programs")
-    sys.path.insert(0, programs)
-    import transport
-
-    yield transport
-    sys.path.remove(programs)
+    return load("docs/programs/transport.py")
 
 
 class TestTheTransportOfTheHowTo(DeadlineConformance):

@@ -8,6 +8,7 @@ import math
 import re
 import threading
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -344,7 +345,7 @@ def test_tab_reaches_everything_and_shows_where_it_is(browser, database):
     go(browser, "keys", key="k")
     browser.find("textarea")
     browser.run("document.activeElement.blur(); document.body.tabIndex = -1; document.body.focus()")
-    seen, unseen = [], []
+    seen, unseen = list[Any](), list[Any]()
     script = """const here = document.activeElement;
         if (here === document.body) return null;
         const style = getComputedStyle(here);

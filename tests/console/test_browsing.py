@@ -1,6 +1,7 @@
 """Databases, pages of keys, and values, as the page asks for them."""
 
 import json
+from typing import Any
 
 import msgpack
 import pytest
@@ -30,7 +31,7 @@ def test_databases_are_listed(client, database):
 
 
 def test_pages_follow_one_another_to_the_end_and_miss_nothing(client, many):
-    found, parameters = [], {}
+    found, parameters = list[Any](), dict[str, Any]()
     while True:
         answer = page(client, prefix="user:", count=100, **parameters)
         found.append(answer["keys"])

@@ -11,6 +11,7 @@ from pyelevator import Elevator
 from pyelevator.auth.keys import generate_keys
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
 from pyelevator.transports import Curve
+from support.optional import unwrap
 from support.web_console import Client, running_console
 
 
@@ -23,7 +24,8 @@ class ConsoleProcess:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self.lines = []
-        for line in self.process.stdout:
+        self.output = unwrap(self.process.stdout)
+        for line in self.output:
             self.lines.append(line)
             if line.startswith("open "):
                 break
@@ -35,12 +37,12 @@ class ConsoleProcess:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
-        self.process.stdout.close()
+        self.output.close()
 
     def end(self, number):
         self.process.send_signal(number)
         code = self.process.wait(60)
-        self.lines += self.process.stdout
+        self.lines += self.output
         return code
 
 

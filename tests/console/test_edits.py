@@ -1,6 +1,7 @@
 """Edits: written if the value is still the one that was shown, and refused with the one that is there now if not."""
 
 import threading
+from typing import Any
 
 import msgpack
 import pytest
@@ -100,7 +101,7 @@ def test_of_eight_edits_at_once_of_one_value_one_is_written(console, database):
     clients = [Client(console.url) for _ in range(8)]
     for turn in range(5):
         seen = clients[0].digest("k")
-        replies = [None] * 8
+        replies: list[Any] = [None] * 8
         barrier = threading.Barrier(8)
 
         def edit(number, turn=turn, seen=seen, replies=replies, barrier=barrier):

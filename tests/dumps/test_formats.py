@@ -3,6 +3,7 @@
 import io
 import json
 import zlib
+from typing import Any
 
 import msgpack
 import pytest
@@ -43,7 +44,7 @@ def written(make, databases):
 
 
 def read(data):
-    found = {}
+    found: dict[str, Any] = {}
     for record in open_dump(io.BytesIO(data)):
         if isinstance(record, DatabaseStart):
             here = found.setdefault(record.name, [])

@@ -225,9 +225,9 @@ def test_a_dump_under_writes_is_of_one_moment(tmp_path):
             done.set()
             writer.join()
     for data in dumps:
-        with Elevator(transport=FakeTransport(), encoding=None, timeout=60) as client:
-            loaded(client, data)
-            pairs = content(client)
+        with Elevator(transport=FakeTransport(), encoding=None, timeout=60) as fake:
+            loaded(fake, data)
+            pairs = content(fake)
             assert list(pairs) == keys
             assert len(set(pairs.values())) == 1
 

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from functools import partial
 from itertools import chain
+from typing import cast
 
 import pytest
 from hypothesis import settings
@@ -113,5 +114,6 @@ class EngineMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("storage", [MemoryStorage, LevelDbStorage, partial(LevelDbStorage, row_cache=2000)])
 def test_an_engine_answers_as_a_dict_would(storage):
     run_state_machine_as_test(
-        lambda: EngineMachine(storage), settings=settings(max_examples=25, stateful_step_count=20, deadline=None)
+        cast(type[EngineMachine], lambda: EngineMachine(storage)),
+        settings=settings(max_examples=25, stateful_step_count=20, deadline=None),
     )

@@ -1,7 +1,10 @@
 """The row cache: it is never older than the database, whatever happens at the same time."""
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,7 +45,8 @@ class World:
         self.rows = RowCache(most)
         self.database = MemoryStorage().open("db", {})
         self.reads = []
-        self.before_snapshot = self.while_reading = lambda: None
+        self.before_snapshot: Callable[[], None] = lambda: None
+        self.while_reading: Callable[[], None] = lambda: None
 
     def snapshot(self):
         self.before_snapshot()
@@ -50,7 +54,8 @@ class World:
 
     def read(self, *keys, fill=True):
         self.reads = []
-        return list(self.rows.collect(self, keys, self.seen, fill_cache=fill))
+        engine: Any = self
+        return list(self.rows.collect(engine, keys, self.seen, fill_cache=fill))
 
     def seen(self, values):
         self.reads += values
@@ -183,7 +188,7 @@ READS = st.tuples(st.lists(KEYS, max_size=4), st.booleans(), st.integers(0, 7), 
 
 @given(st.lists(WRITES, max_size=60), st.lists(READS, max_size=25), st.sampled_from([0, 800, 1 << 20]))
 def test_every_read_is_of_one_moment_between_its_start_and_end(writes, reads, most):
-    world, history = World(most), [{}]
+    world, history = World(most), [dict[bytes, bytes | None]()]
 
     def all_steps():
         for key, value in writes:
@@ -203,8 +208,8 @@ def test_every_read_is_of_one_moment_between_its_start_and_end(writes, reads, mo
     steps = all_steps()
     for keys, fill, before, at_snapshot, while_reading in reads:
         go_on(before)
-        world.before_snapshot = lambda count=at_snapshot: go_on(count)
-        world.while_reading = lambda count=while_reading: go_on(count)
+        world.before_snapshot = partial(go_on, at_snapshot)
+        world.while_reading = partial(go_on, while_reading)
         begin = len(history) - 1
         values = world.read(*keys, fill=fill)
         assert values in [[state.get(key) for key in keys] for state in history[begin:]]
@@ -354,5 +359,6 @@ def test_the_policy_says_how_much_is_kept(tmp_path, most, kept):
     with application.catalog.get_database(application.catalog.uid_of("default")) as engine:
         engine.write([(PUT, b"k", b"v")])
         engine.multi_get([b"k"], fill_cache=True)
-        assert (engine.rows.size > 0) == kept
+        leveldb: Any = engine
+        assert (leveldb.rows.size > 0) == kept
     application.close()

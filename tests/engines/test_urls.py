@@ -2,6 +2,7 @@
 
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from pyelevator.errors import MissingExtra, UsageError
 
 
 def open_other(url):
-    storage = MemoryStorage()
+    storage: Any = MemoryStorage()
     storage.url = url
     return storage
 
@@ -26,7 +27,8 @@ def announced(monkeypatch):
 
 
 def test_an_engine_of_another_package_is_opened_by_its_scheme(announced):
-    assert urls.open_storage("other://somewhere").url == "other://somewhere"
+    storage: Any = urls.open_storage("other://somewhere")
+    assert storage.url == "other://somewhere"
     assert urls.engine_schemes() == ["other", "postgres", "postgresql"]
     assert values.engine("other://somewhere") == "other://somewhere"
 

@@ -53,14 +53,14 @@ def test_a_codec_that_writes_another_response_is_found_out(monkeypatch):
 
 
 def test_a_codec_that_raises_something_else_is_found_out(monkeypatch):
-    monkeypatch.setattr(targets.FLAT.__class__, "_command", lambda *_: {}["a bug"])
+    monkeypatch.setattr(targets.FLAT.__class__, "_command", lambda *_: dict[str, str]()["a bug"])
     with pytest.raises(KeyError):
         TARGETS["flat_request"](next(seeds("flat_request")))
 
 
 def test_a_decoder_to_which_the_pieces_make_a_difference_is_found_out(monkeypatch):
-    monkeypatch.setattr(targets.Protocol, "_fill_large", lambda self, data: data)
-    monkeypatch.setattr(targets.Protocol, "_read", lambda self, data: self.messages.append([data]) or len(data))
+    monkeypatch.setattr(Protocol, "_fill_large", lambda self, data: data)
+    monkeypatch.setattr(Protocol, "_read", lambda self, data: self.messages.append([data]) or len(data))
     with pytest.raises(AssertionError):
         run_all("zmtp_peer")
 

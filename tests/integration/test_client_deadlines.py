@@ -156,7 +156,7 @@ def test_making_a_client_ends_in_time_when(state, client):
 
 
 def test_calls_of_many_threads_all_end_in_time_when_the_server_froze():
-    worst, lock = [], threading.Lock()
+    worst, lock = list[float](), threading.Lock()
 
     def work():
         started = time.monotonic()

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -142,7 +143,7 @@ def test_calls_during_restarts_give_the_right_answer_or_our_error(server):
     with Elevator.from_url(server.urls[0]) as E:
         for number in range(50):
             E.Put(str(number), f"value {number}")
-        wrong, right, over = [], [], threading.Event()
+        wrong, right, over = list[Any](), list[Any](), threading.Event()
 
         def work(number):
             while not over.is_set():

@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_threads_may_come_and_go_connect_and_disconnect():
     with client_of_our_server() as client:
         client.createdb("other")
         fill(client)
-        wrong, over, rounds = [], threading.Event(), []
+        wrong, over, rounds = list[Any](), threading.Event(), list[int]()
 
         def restless():
             while not (over.is_set() and rounds):

@@ -4,7 +4,9 @@ import asyncio
 import re
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import zmq
@@ -20,6 +22,7 @@ from pyelevator import (
     WriteBatch,
 )
 from pyelevator.application import Application
+from pyelevator.client.options import ClientKwargs
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, TcpTransport
@@ -305,22 +308,34 @@ def test_a_url_in_the_place_of_a_name_says_from_url(client, url):
 def test_a_url_in_the_place_of_a_name_or_endpoint_says_from_url():
     with Elevator(transport="fake") as E, pytest.raises(UsageError, match=r"use Elevator.from_url\(url\)"):
         E.connect("tcp://127.0.0.1:4141")
-    for options in ({"endpoint": "tcp://h:1"}, {"transport": "ipc", "endpoint": "ipc:///e"}, {"transport": "tcp://h"}):
+    places: list[ClientKwargs] = [
+        {"endpoint": "tcp://h:1"},
+        {"transport": "ipc", "endpoint": "ipc:///e"},
+        {"transport": "tcp://h"},
+    ]
+    for options in places:
         with pytest.raises(UsageError, match=r"for a URL use from_url\(\)"):
             Elevator(**options)
 
 
 def test_from_url_takes_every_argument_beside_the_url():
-    options = {"timeout": 7, "encoding": None, "max_connections": 3, "pool_timeout": 2.0, "connect_timeout": 3.0}
+    options: dict[str, Any] = {
+        "timeout": 7,
+        "encoding": None,
+        "max_connections": 3,
+        "pool_timeout": 2.0,
+        "connect_timeout": 3.0,
+    }
     with Elevator.from_url("fake://?timeout=5&db=default", auto_connect=False, retry=Retry(), **options) as E:
         assert (E.timeout, E.db_name) == (7, None)
         E.connect()
         E.Put("k", "v")
-        assert E.Get("k") == b"v"
+        value: object = E.Get("k")  # bytes, as its options say
+        assert value == b"v"
     with pytest.raises(UsageError, match="the URL says where the server is; leave endpoint= away"):
-        Elevator.from_url("fake://", endpoint="x")
+        Elevator.from_url("fake://", endpoint="x")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="tiemout"):
-        Elevator.from_url("fake://", tiemout=3)
+        Elevator.from_url("fake://", tiemout=3)  # type: ignore[call-arg]
 
 
 SECRETS = [
@@ -354,6 +369,7 @@ def shows(call):
 
 @pytest.mark.parametrize("url", SECRETS)
 def test_no_error_shows_a_password_or_a_query(url, monkeypatch):
+    calls: list[Callable[[], object]]
     calls = [lambda: Elevator.from_url(url), lambda: Elevator(url), lambda: Elevator(endpoint=url)]
     calls += [lambda: Elevator(transport=url), lambda: Upstream(url), lambda: Proxy([url], "tcp://127.0.0.1:1")]
     texts = [shows(call) for call in calls]

@@ -5,6 +5,7 @@ import gc
 import io
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -317,7 +318,7 @@ def test_a_short_range_costs_one_request_and_no_cursor():
 def test_a_server_that_cannot_be_told_of_the_end_does_not_spoil_it():
     server = FakeTransport()
     silent = Faults([Fault("drop_request", ("SLICE",), probability=1.0)])
-    way = []
+    way: list[Any] = []
 
     def sometimes(request, forward):
         return compose(way, forward)(request)
@@ -378,7 +379,7 @@ def test_writers_do_not_disturb_an_iteration_from_another_thread(tmp_path):
     application = Application.on_leveldb(str(tmp_path))
     with serve(application) as server, Elevator.from_url(server.urls[0]) as E:
         fill(E, "0")
-        stop, rounds = threading.Event(), []
+        stop, rounds = threading.Event(), list[Any]()
 
         def write():
             with Elevator.from_url(server.urls[0]) as W:

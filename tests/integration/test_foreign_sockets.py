@@ -1,6 +1,8 @@
 """REQ sockets, and peers behind devices: what came as an envelope is put before every reply."""
 
+from collections.abc import Callable
 from contextlib import contextmanager
+from typing import Any
 
 import msgpack
 import pytest
@@ -56,7 +58,7 @@ def curve(tmp_path):
     return Curve.from_files(tmp_path / "keys" / "clients" / "ann.key_secret", tmp_path / "keys" / "server.key")
 
 
-PLACES = {
+PLACES: dict[str, Callable[..., Any]] = {
     "server": server,
     "proxy": proxy,
     "old": proxy_to_an_old_server,

@@ -13,6 +13,7 @@ from pyelevator.server import Server
 from pyelevator.transports.base import IDLE
 from pyelevator.transports.sockets import blocking
 from support.old_servers import OldServerOnSocket
+from support.optional import unwrap
 from support.puppets import Relay
 
 COUNT = 12
@@ -194,7 +195,7 @@ def test_idle_connections_of_an_async_client_at_an_old_server_are_closed(monkeyp
             await asyncio.gather(*[E.Put("k", "v") for _ in range(200)])
             monkeypatch.setattr(dispatcher, "IDLE", 0.0)
             await E.Put("k", "v")
-            return len(E._session._dispatcher._connections)
+            return len(unwrap(E._session._dispatcher)._connections)
 
     with OldServerOnSocket("0.5") as old:
         assert asyncio.run(main()) == 1

@@ -5,6 +5,8 @@ import io
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from pyelevator.commands import (
     PUT,
     Access,
     Batch,
+    Command,
     DbConnect,
     DbRepair,
     Delete,
@@ -30,6 +33,7 @@ from pyelevator.commands import (
     Snapshot,
 )
 from pyelevator.errors import ErrorCode
+from pyelevator.flows import Interceptor
 from pyelevator.interceptors import Cache, Prefix, Recorder, RequestLog, Retry, hooks
 from pyelevator.messages import Request, snapshot_uid
 from pyelevator.proxy import Proxy, Upstream
@@ -62,7 +66,7 @@ def application(request, tmp_path):
 
 
 class _Proxied(SnapshotConformance):
-    interceptors = ()
+    interceptors: Sequence[Interceptor] = ()
 
     @pytest.fixture
     def connect(self):
@@ -379,14 +383,19 @@ def ask(application):
     def ask(command, at=uid):
         return application(Request(command, at))
 
-    ask.uid = uid
     ask(Put("k", "before"))
     return ask
 
 
 def test_whatever_writes_is_refused_by_the_server(ask, application):
-    at = snapshot_uid(ask.uid, ask(Snapshot()).cursor)
-    writes = [Put("k", "after"), Delete("k"), Batch([(PUT, b"k", b"after")]), DbRepair(), Pipeline([Put("k", "after")])]
+    at = snapshot_uid(application.catalog.uid_of("default"), ask(Snapshot()).cursor)
+    writes: list[Command[Any]] = [
+        Put("k", "after"),
+        Delete("k"),
+        Batch([(PUT, b"k", b"after")]),
+        DbRepair(),
+        Pipeline([Put("k", "after")]),
+    ]
     for write in writes:
         for response in (ask(write, at), application.try_handle(Request(write, at))):
             if response is not None:

@@ -11,6 +11,7 @@ import pytest
 
 from pyelevator import MISSING, CheckFailed, ConnectFailed, Elevator, KeyNotFound, Retry, TransportError
 from pyelevator.testing.servers import ServerProcess
+from support.optional import unwrap
 
 WRITERS = 8
 ACCOUNTS = [f"account/{i}" for i in range(4)]
@@ -47,8 +48,8 @@ class Writer(threading.Thread):
         try:
             before = self.client.MGet([source, target])
             for account, value, change in zip((source, target), before, (-amount, amount), strict=True):
-                batch.Check(account, value)
-                batch.Put(account, str(int(value) + change))
+                batch.Check(account, unwrap(value))
+                batch.Put(account, str(int(unwrap(value)) + change))
             batch.Check(log, MISSING)
             batch.Put(log, f"{source} {target} {amount}")
         except TransportError:
@@ -190,7 +191,7 @@ def test_a_deletion_with_retries_goes_on_after_a_restart_between_chunks(tmp_path
                     E._session.close()  # so that it finds out when it connects, before anything is sent
                 return execute(flow, timeout)
 
-            E._execute = restarting
+            E._execute = restarting  # type: ignore[method-assign]
             assert E.DeleteRange() == 20_000
             assert len(seen) == 5
             assert E.Count() == 0

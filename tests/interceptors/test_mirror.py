@@ -1,6 +1,7 @@
 from pyelevator import Elevator
 from pyelevator.client.interceptors.mirror import Mirror
 from pyelevator.commands import DbConnect, Get, Put
+from pyelevator.errors import ErrorCode
 from pyelevator.flows import compose, drive
 from pyelevator.messages import Request, Response
 from pyelevator.transports import FakeTransport
@@ -8,7 +9,11 @@ from pyelevator.transports import FakeTransport
 
 def through(mirror, application, *requests):
     way = compose([mirror])
-    return [drive(way(request), lambda effect: application(effect.request)) for request in requests]
+
+    def perform(effect):
+        return application(effect.request)
+
+    return [drive(way(request), perform) for request in requests]
 
 
 def test_successful_writes_reach_the_second_server_by_database_name():
@@ -42,7 +47,7 @@ def test_reads_are_repeated_by_their_share_and_failures_are_counted():
 def test_a_write_that_failed_is_not_copied():
     second = FakeTransport()
     with Mirror(second) as mirror:
-        drive(compose([mirror])(Request(Put("k", "v"), "u")), lambda effect: Response.failure(4, "no"))
+        drive(compose([mirror])(Request(Put("k", "v"), "u")), lambda effect: Response.failure(ErrorCode.KEY, "no"))
         mirror.flush()
         assert mirror.copied == mirror.failed == 0
 

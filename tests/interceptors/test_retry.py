@@ -310,7 +310,7 @@ def test_a_policy_is_a_value():
     assert Retry() == Retry(3, 0.05, 2, 0.5, None, None, False, None)
     assert len({Retry(), Retry(), Retry(5)}) == 2
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        Retry().attempts = 5
+        Retry().attempts = 5  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -396,4 +396,4 @@ def test_it_stands_inside_of_the_other_interceptors():
 
 def test_anything_else_than_a_policy_is_refused():
     with pytest.raises(ArgumentTypeError, match="retry must be a Retry, not int"):
-        Elevator(transport="fake", retry=3)
+        Elevator(transport="fake", retry=3)  # type: ignore[call-overload]

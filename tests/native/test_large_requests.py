@@ -1,5 +1,7 @@
 """Large batches and MGets are taken, or refused with the same error, with the extension and without."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,7 +38,7 @@ def decode(frame, checks):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(elements, "_native_checks", lambda: CHECKS if checks else {})
         try:
-            command = CODEC.decode_request([frame]).command
+            command: Any = CODEC.decode_request([frame]).command
         except ProtocolError as error:
             return type(error), str(error), error.code
         return type(command), list(map(tuple, command.ops)) if isinstance(command, Batch) else list(command.keys)

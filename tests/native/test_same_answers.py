@@ -16,6 +16,7 @@ from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb.engine import LevelDbEngine
 from pyelevator.engines.leveldb.native import NativeEngine
 from pyelevator.messages import Request
+from support.optional import unwrap
 
 LENGTHS = (0, 1, 31, 32, 255, 256, 65_535, 65_536)
 """At which msgpack's strings have another head."""
@@ -129,7 +130,8 @@ def test_pages_of_a_range_are_the_same_rows(sides, max_bytes):
 
 def pages(application, max_bytes):
     """The pages of a range, each of which is asked for behind the one before."""
-    start, cursor = b"100", True
+    start: bytes = b"100"
+    cursor: bytes | bool | None = True  # which asks for one; then its name
     while cursor:
         request = Request(
             Range(start, b"115", max_bytes=max_bytes, cursor=cursor), application.catalog.uid_of("default"), 7
@@ -164,21 +166,23 @@ def test_a_batch_is_the_same_database(tmp_path, monkeypatch, count):
 @pytest.mark.parametrize("parts", [(True, True), (True, False), (False, True), (False, False)])
 def test_chunks_are_the_same(sides, parts, reverse):
     both = []
+    include_key, include_value = parts
+    bounds = Bounds(b"010", b"\xff", None, include_key, include_value, reverse)
     for application in sides:
         with (
             application.catalog.get_database(application.catalog.uid_of("default")) as engine,
-            engine.chunks(Bounds(b"010", b"\xff", None, *parts, reverse)) as scan,
+            engine.chunks(bounds) as scan,
         ):
             both.append([scan.read(*size) for size in ((3, 10**9), (100, 1), (10**6, 70_000), (10**6, 10**9), (1, 1))])
     assert both[0] == both[1]
 
 
 def test_the_storage_of_either_side_opens_the_others_files(tmp_path, monkeypatch):
-    seen = []
+    seen: list[list[bytes]] = []
     for wanted in "0101":
         monkeypatch.setenv("PYELEVATOR_NATIVE", wanted)
         with LevelDbStorage().open(str(tmp_path / "db"), {"bloom_filter_bits": 10}) as engine:
             engine.write([(PUT, b"%d" % len(seen), wanted.encode() * 1000)])
             engine.compact()
-            seen.append([engine.get(b"%d" % number)[:1] for number in range(len(seen) + 1)])
+            seen.append([unwrap(engine.get(b"%d" % number))[:1] for number in range(len(seen) + 1)])
     assert seen[-1] == [b"0", b"1", b"0", b"1"]

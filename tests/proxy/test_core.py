@@ -1,5 +1,7 @@
 """The proxy's core, without sockets, on a clock that the test turns."""
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 
@@ -289,10 +291,12 @@ def test_an_interceptor_that_fails_or_answers_nonsense_costs_only_its_request():
 def test_uids_of_several_upstreams_say_where_they_come_from():
     core = Core([Upstream(URL, ("w-*",), name="west"), Upstream(URL, name="east")])
     (forward,) = core.client_sent(b"a", asked(DbConnect("w-1"), 1, None), 0.0)
+    assert isinstance(forward, Forward)
     assert forward.upstream == "west"
     (reply,) = core.upstream_sent("west", 0, answer_to(forward, b"123"), 0.0)
     assert told(reply, DbConnect("w-1")).payload == b"west~123"
     (forward,) = core.client_sent(b"a", asked(Get("k"), 2, "west~123"), 0.0)
+    assert isinstance(forward, Forward)
     assert (forward.upstream, CLASSIC.decode_request(forward.frames).uid) == ("west", "123")
     (reply,) = core.client_sent(b"a", asked(Get("k"), 3, "123"), 0.0)
     assert told(reply).message == "Database 123 doesn't exist"
@@ -370,7 +374,7 @@ def test_of_one_client_so_many_requests_are_under_way_and_another_s_goes_before_
 @pytest.mark.parametrize("interceptors", [[], [watching]])
 def test_each_answer_makes_room_for_the_next_and_all_are_answered_in_the_end(interceptors, share):
     core = learned(core_over(*interceptors))
-    under_way, answered = gets(core, b"pushes", range(1, 501)), []
+    under_way, answered = gets(core, b"pushes", range(1, 501)), list[Any]()
     while under_way:
         for action in core.upstream_sent("up", 0, answer_to(under_way.pop(0), b"v"), 0.0):
             (answered if isinstance(action, Reply) else under_way).append(action)
@@ -555,7 +559,7 @@ def opened(core):
 
 def given_back(actions):
     """The cursors that are given back by what is forwarded."""
-    commands = [CLASSIC.decode_request(forward.frames).command for forward in forwards(actions)]
+    commands: list[Any] = [CLASSIC.decode_request(forward.frames).command for forward in forwards(actions)]
     assert all(command.count == 0 for command in commands)
     return [command.cursor for command in commands]
 
@@ -615,7 +619,8 @@ def test_an_upstream_that_is_replaced_by_an_old_one_is_found_out():
 @pytest.mark.parametrize("connections", [1, 2, 1024])
 def test_a_second_answer_is_dropped_whatever_ids_clients_have(interceptors, connections):
     """The clients all use the same small ids, and the upstream answers everything twice."""
-    core, taken, flying = learned(core_over(*interceptors, connections=connections)), [], []
+    core = learned(core_over(*interceptors, connections=connections))
+    taken, flying = list[Any](), list[Forward]()
 
     def act(actions):
         for action in actions:
@@ -626,7 +631,8 @@ def test_a_second_answer_is_dropped_whatever_ids_clients_have(interceptors, conn
         act(core.client_sent(client, asked(Get(b"of %b" % client), number // 4 + 1), 0.0))
         while flying:
             forward = flying.pop(0)
-            answer = answer_to(forward, CLASSIC.decode_request(forward.frames).command.key)
+            command: Any = CLASSIC.decode_request(forward.frames).command
+            answer = answer_to(forward, command.key)
             for _ in range(2):
                 act(core.upstream_sent("up", forward.connection, answer, 0.0))
     replies = [action for action in taken if isinstance(action, Reply)]
@@ -637,7 +643,7 @@ def test_a_second_answer_is_dropped_whatever_ids_clients_have(interceptors, conn
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
 def test_ids_upstream_are_the_proxy_s_and_none_comes_twice(interceptors):
-    core, seen = learned(core_over(*interceptors, connections=1)), []
+    core, seen = learned(core_over(*interceptors, connections=1)), list[Any]()
     for number in (77, 1, 1 << 32, (1 << 64) - 1, 77, 1):
         (forward,) = core.client_sent(b"a", asked(Get("k"), number), 0.0)
         seen.append(CLASSIC.decode_request(forward.frames).id)

@@ -5,6 +5,7 @@ and an upstream that answers in any order, twice, late, with garbage, or not at 
 """
 
 from collections import Counter
+from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import settings
@@ -46,9 +47,9 @@ class Traffic(RuleBasedStateMachine):
         self.echoes = echoes
         self.now = 100.0
         self.flying = []
-        self.epochs = Counter()
-        self.asked = {client: [] for client in CLIENTS}
-        self.told = {client: [] for client in CLIENTS}
+        self.epochs: Counter[Any] = Counter()
+        self.asked: dict[bytes, list[Any]] = {client: [] for client in CLIENTS}
+        self.told: dict[bytes, list[Any]] = {client: [] for client in CLIENTS}
         self.number = 0
 
     def act(self, actions):
@@ -149,7 +150,7 @@ class Traffic(RuleBasedStateMachine):
 
     def asker(self, frames):
         """Whose request that is."""
-        command = CODEC.decode_request(frames).command
+        command: Any = CODEC.decode_request(frames).command
         return self.askers[command.keys[0] if isinstance(command, MGet) else command.key]
 
     def teardown(self):

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import zmq
@@ -36,7 +37,7 @@ class Raw:
         self.send(*CODEC.encode_request(Request(command, uid, id)))
 
     def receive(self) -> list[bytes]:
-        return self.socket.recv_multipart()
+        return list(self.socket.recv_multipart())
 
     def answer(self, command: Command) -> Response:
         """The next message, as the answer to ``command``."""
@@ -63,8 +64,9 @@ class Gated:
             self.entered.release()
             self.gate.wait(20)
             return Response([[request.command.start, b""]], id=request.id)
-        self.asked.append(request.command.key[:100])
-        return Response(request.command.key, id=request.id)
+        command: Any = request.command
+        self.asked.append(command.key[:100])
+        return Response(command.key, id=request.id)
 
     def connection_ended(self, connection: bytes) -> None:
         pass

@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+from typing import Any, cast
 
 from pyelevator.cli import server_process
 from pyelevator.config import ServerSettings
@@ -29,6 +30,6 @@ class Stuck:
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
     logging.getLogger("pyelevator.server").addFilter(lambda record: not record.msg.startswith("listening"))
-    server_process.open_application = lambda settings: Stuck()
+    server_process.open_application = lambda settings: cast(Any, Stuck())
     settings = ServerSettings(engine="memory", binds=("tcp://127.0.0.1:0",))
     sys.exit(server_process.run_server(settings, lambda line: print(line, flush=True)))

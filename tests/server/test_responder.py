@@ -6,6 +6,7 @@ be the second message that comes.
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -140,7 +141,7 @@ class Broken:
 
 @pytest.mark.parametrize("slow", [True, False])
 def test_an_application_that_raises_is_a_failure_for_the_client(raw, slow):
-    with serve(Broken(slow)) as server:
+    with serve(cast(Any, Broken(slow))) as server:
         client = raw(server.urls[0])
         client.ask(Ping(), id=3)
         failure = "the server failed on this request; its log says more"
@@ -153,7 +154,7 @@ def test_an_answer_that_cannot_be_written_down_is_a_failure_for_the_client(raw, 
         def __call__(self, request):
             return Response(object(), id=request.id)
 
-    with serve(Unspeakable(slow)) as server:
+    with serve(cast(Any, Unspeakable(slow))) as server:
         client = raw(server.urls[0])
         client.ask(Ping(), id=3)
         assert client.answer(Ping()).code is ErrorCode.RUNTIME

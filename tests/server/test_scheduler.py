@@ -167,10 +167,10 @@ def test_clients_with_many_waiting_requests_take_turns(world):
         for i in range(100):
             world.add(quick(f"{i}", id=i), identity)
         world.scheduler.unblock(identity)
-    for identity, done in ((B, 64), (A, 128), (B, 164), (None, 200)):
+    for expected, done in ((B, 64), (A, 128), (B, 164), (None, 200)):
         world.resume()
         assert len(world.answered) == done
-        assert next(iter(world.scheduler.paused), None) == identity
+        assert next(iter(world.scheduler.paused), None) == expected
     assert (world.scheduler.pending_count, world.scheduler.pending_bytes) == (0, 0)
     assert A not in world.scheduler
 

@@ -161,7 +161,7 @@ def test_requests_of_a_client_that_has_left_are_not_executed(raw, gated):
             assert other.answer(Get("quick")).payload == b"quick"
 
         with blocked_client(server.urls[0]) as leaving:
-            leaving.sendall(encode_frame(*CODEC.encode_request(Request(Get("parked"), id=2))))
+            leaving.sendall(encode_frame(CODEC.encode_request(Request(Get("parked"), id=2))[0]))
             while not any(map(scheduler.blocked_bytes, scheduler.blocked_clients())):
                 ask_something()
         while scheduler.blocked_clients():
@@ -173,7 +173,7 @@ def test_all_clients_that_read_again_are_served_in_turns(gated, monkeypatch):
     monkeypatch.setattr("pyelevator.server.server._FLUSH_INTERVAL", 0.0)
     with Server(gated, [ANY_PORT], server_limits=ServerLimits(max_unsent_bytes=1 << 20)) as server:
         clients = [blocked_client(server.urls[0]) for _ in range(3)]
-        parked = encode_frame(*CODEC.encode_request(Request(Get("parked"), id=2)))
+        parked = encode_frame(CODEC.encode_request(Request(Get("parked"), id=2))[0])
         for client in clients:
             client.sendall(parked)
         answers = []

@@ -12,6 +12,7 @@ import pytest
 
 from pyelevator.commands import DbConnect, DbCreate, DbList, Get, Ping, Put
 from pyelevator.testing.servers import ANY_PORT, ServerProcess, serve
+from support.optional import unwrap
 from support.programs import run
 
 STUCK = Path(__file__).parent / "stuck_server.py"
@@ -132,13 +133,15 @@ def test_ignored_keys_of_a_configuration_file_are_logged(raw, tmp_path, monkeypa
     )
     command = [sys.executable, "-m", "pyelevator", "serve", "--config", str(tmp_path / "e.conf")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == f"serving ipc://{tmp_path}/socket (data {tmp_path}/data, leveldb)\n"
+        assert unwrap(process.stdout).readline() == f"serving ipc://{tmp_path}/socket (data {tmp_path}/data, leveldb)\n"
         client = raw(f"ipc://{tmp_path}/socket")
         put(client, "k", "v")
         process.terminate()
         assert process.wait(20) == 0
-        assert process.stderr.read().endswith(
-            "WARNING pyelevator.server: these keys of the configuration are ignored: daemonize\n"
+        assert (
+            unwrap(process.stderr)
+            .read()
+            .endswith("WARNING pyelevator.server: these keys of the configuration are ignored: daemonize\n")
         )
 
 
@@ -183,10 +186,10 @@ def test_the_store_file_can_be_somewhere_else(raw, tmp_path):
 
 def test_a_second_signal_ends_it_at_once(raw):
     with subprocess.Popen([sys.executable, str(STUCK)], stdout=subprocess.PIPE, text=True) as process:
-        raw(process.stdout.readline().split(" ")[1]).ask(Ping())
-        assert process.stdout.readline() == "stuck\n"
+        raw(unwrap(process.stdout).readline().split(" ")[1]).ask(Ping())
+        assert unwrap(process.stdout).readline() == "stuck\n"
         process.terminate()
-        assert "stopping on SIGTERM" in process.stdout.readline()
+        assert "stopping on SIGTERM" in unwrap(process.stdout).readline()
         process.terminate()
         assert process.wait(20) == 128 + signal.SIGTERM
 

@@ -1,6 +1,7 @@
 """The slow log: which requests are in it, and what it tells of them."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from pyelevator import Elevator
 from pyelevator.application import Application, Policy
 from pyelevator.application.application import ApplicationWrapper
 from pyelevator.application.slow_log import Exchange, SlowLog
-from pyelevator.commands import DELETE, PUT, Batch, DbCreate, Get, MGet, Ping, Pipeline, Range, Slice
+from pyelevator.commands import DELETE, PUT, Batch, Command, DbCreate, Get, MGet, Ping, Pipeline, Range, Slice
 from pyelevator.messages import Request
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT
@@ -87,7 +88,7 @@ def test_a_client_on_a_socket_file_is_told_of_as_such(serve, tmp_path):
         assert E.slowlog()[0].client == "a socket file"
 
 
-KEYS = {
+KEYS: dict[str, tuple[Command[Any], str | None]] = {
     "get": (Get("k"), "k"),
     "mget": (MGet(["a", "b"]), "a"),
     "batch": (Batch([(DELETE, "d"), (PUT, "a", "1")]), "d"),

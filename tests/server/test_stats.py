@@ -163,6 +163,7 @@ def test_figures_are_told_while_all_workers_are_busy(raw):
         assert application.entered.wait(30)
         with Elevator.from_url(server.urls[0], timeout=30) as E:
             assert E.stats().queues.running == 2
-            assert E.slowlog() == E.progress() == []
+            assert E.slowlog() == []
+        assert E.progress() == []
         application.gate.set()
         client.receive()

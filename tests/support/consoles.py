@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from support.terminals import Terminal
 
@@ -15,7 +16,7 @@ _CLOCK = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
 
 def steps(block):
     """Each command of a block with its prompt and what it prints; the lines that continue one belong to it."""
-    found = []
+    found: list[Any] = []
     for line in block.splitlines():
         match = _LINE.match(line)
         if match is None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from pyelevator.engines.leveldb.format.checksums import masked_crc
 from pyelevator.engines.leveldb.format.records import HEADER
@@ -23,7 +23,10 @@ def blocks(table: Path) -> Sequence[BlockHandle]:
     return _of_table(table, lambda open_table: open_table.blocks())
 
 
-def _of_table(table: Path, call: Callable[[Table], Any]) -> Any:
+T = TypeVar("T")
+
+
+def _of_table(table: Path, call: Callable[[Table], T]) -> T:
     descriptor = os.open(table, os.O_RDONLY)
     try:
         return call(Table(descriptor))
@@ -74,7 +77,7 @@ def record_length(file: Path) -> int:
 
 
 def _second_header(file: Path) -> int:
-    return HEADER.size + HEADER.unpack_from(file.read_bytes())[1]
+    return HEADER.size + int(HEADER.unpack_from(file.read_bytes())[1])
 
 
 def retype(table: Path, kind: int) -> None:

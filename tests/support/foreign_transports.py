@@ -4,25 +4,25 @@ The table at the end says at which test of the public suites each of the bad one
 """
 
 import asyncio
-import importlib.util
 import socket
 import struct
 import threading
 import time
 from contextlib import suppress
 from math import inf
+from typing import Any
 
 from pyelevator import TransportError
 from pyelevator.deadlines import Deadline
 from pyelevator.transports.base import AsyncTransport
-from support.pages import ROOT
+from support.optional import unwrap
+from support.pages import load
 
-_PROGRAM = importlib.util.spec_from_file_location("plain_transport", ROOT / "docs/programs/transport.py")
-plain = importlib.util.module_from_spec(_PROGRAM)
-_PROGRAM.loader.exec_module(plain)
+plain = load("docs/programs/transport.py")
+PlainTransport: Any = plain.PlainTransport
 
 
-class Good(plain.PlainTransport):
+class Good(PlainTransport):
     """The one of the how-to."""
 
 
@@ -181,7 +181,7 @@ class AsyncGood(AsyncTransport, asyncio.Protocol):
         if self._receiver is None:
             transport.abort()
         else:
-            self._receiver.resume_writing()
+            unwrap(self._receiver).resume_writing()
 
     def pause_writing(self):
         self._paused = True
@@ -189,7 +189,7 @@ class AsyncGood(AsyncTransport, asyncio.Protocol):
     def resume_writing(self):
         self._paused = False
         if self._receiver is not None:
-            self._receiver.resume_writing()
+            unwrap(self._receiver).resume_writing()
 
     def data_received(self, data):
         self._data += data
@@ -281,7 +281,7 @@ class NeverResumes(AsyncGood):
 
 class TellsWithinSend(AsyncGood):
     def send(self, frames):
-        self._receiver.resume_writing()
+        unwrap(self._receiver).resume_writing()
         return super().send(frames)
 
 

@@ -7,6 +7,7 @@ nor proxy may ever send one.
 
 import threading
 from collections import deque
+from typing import Any
 
 import msgpack
 from attrs import evolve
@@ -118,7 +119,7 @@ class OldServer(Transport):
         self.dialect = DIALECTS[kind]
         self.application = application or Application.in_memory()
         self.codec = codec_for(self.dialect)
-        self.inbox = deque()
+        self.inbox: deque[Any] = deque()
         self.sent = []
         self.unmounted = set() if unmounted is None else unmounted
 

@@ -6,14 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.optional import unwrap
+
 ROOT = Path(__file__).parents[2]
 
 
 def load(path):
     """The program at ``path`` (from the root of the repository) as a module."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem + "_program", ROOT / path)
+    spec = unwrap(importlib.util.spec_from_file_location(Path(path).stem + "_program", ROOT / path))
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    unwrap(spec.loader).exec_module(module)
     return module
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from time import monotonic, sleep
+from typing import TypedDict
 
 import pytest
 
@@ -35,7 +36,15 @@ def find_programs() -> Path:
     return PROGRAMS[-1].parent
 
 
-def unprivileged() -> dict:
+class UnprivilegedArguments(TypedDict, total=False):
+    """Arguments of ``Popen``."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def unprivileged() -> UnprivilegedArguments:
     """Return the arguments of ``Popen`` for a process that is not root's; PostgreSQL refuses to be."""
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
@@ -51,7 +60,7 @@ def private_directory(prefix: str) -> Path:
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 class PostgreSql:

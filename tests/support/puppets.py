@@ -136,7 +136,7 @@ def silent_listener():
         yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-_reserved = []
+_reserved: list[socket.socket] = []
 
 
 def unused_endpoint():

@@ -9,6 +9,7 @@ import resource
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,12 @@ Call = tuple[Callable[[Any], Any], Any]
 
 def _gets(rows: Rows) -> Sequence[Call]:
     places = (0, len(rows.keys) // 2, len(rows.keys) - 1)
-    return [(lambda E, key=rows.keys[i]: E.Get(key), rows.values[i]) for i in places]
+    return [(methodcaller("Get", rows.keys[i]), rows.values[i]) for i in places]
 
 
 def _exists(rows: Rows) -> Sequence[Call]:
     places = (0, len(rows.keys) // 2, len(rows.keys) - 1)
-    return [(lambda E, key=rows.keys[i]: E.Exists(key), True) for i in places]
+    return [(methodcaller("Exists", rows.keys[i]), True) for i in places]
 
 
 def _near(rows: Rows) -> Sequence[Call]:

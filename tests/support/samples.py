@@ -1,11 +1,14 @@
 """One command of each verb, and the access that it needs."""
 
+from typing import Any
+
 from pyelevator.commands import (
     IS_MISSING,
     PUT,
     Access,
     Backup,
     Batch,
+    Command,
     Compact,
     ConditionalBatch,
     Count,
@@ -36,7 +39,7 @@ from pyelevator.commands import (
     Stats,
 )
 
-SAMPLES = {
+SAMPLES: dict[str, tuple[Access, Command[Any]]] = {
     "GET": (Access.READ, Get("k")),
     "PUT": (Access.WRITE, Put("k", "v")),
     "DELETE": (Access.WRITE, Delete("k")),

@@ -9,6 +9,8 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
+from support.optional import unwrap
+
 CHROMIUM = shutil.which("chromium")
 CHROMEDRIVER = shutil.which("chromedriver")
 MISSING = "there is no chromium with its chromedriver (Debian: apt-get install chromium chromium-driver)"
@@ -139,9 +141,11 @@ class Browser:
 @contextmanager
 def open_browser(directory):
     """A browser with a profile of its own, for the length of a block."""
-    driver = subprocess.Popen([CHROMEDRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    driver = subprocess.Popen(
+        [unwrap(CHROMEDRIVER), "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
-        line = next(line for line in driver.stdout if "started successfully on port" in line)
+        line = next(line for line in unwrap(driver.stdout) if "started successfully on port" in line)
         port = int(line.rpartition("port ")[2].strip(" .\n"))
         browser = Browser(f"http://127.0.0.1:{port}", directory / "profile")
         try:
@@ -151,4 +155,4 @@ def open_browser(directory):
     finally:
         driver.terminate()
         driver.wait(SECONDS)
-        driver.stdout.close()
+        unwrap(driver.stdout).close()

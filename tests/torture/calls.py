@@ -130,9 +130,13 @@ class Calls:
     ) -> None:
         """Makes random calls with random timeouts, one after the other; a third of them is cancelled after half."""
         dice = Random(seed)
+
+        async def within(call: Callable[[], Awaitable[Any]], patience: float | None) -> Any:
+            return await asyncio.wait_for(call(), patience)
+
         for what, call, timeout, expected in random_calls(client, seed, calls, timeouts):
             patience = timeout / 2 if dice.random() < 1 / 3 else None
-            await self.make_async(what, lambda c=call, p=patience: asyncio.wait_for(c(), p), timeout, expected)
+            await self.make_async(what, partial(within, call, patience), timeout, expected)
 
     def figures(self) -> tuple[str, ...]:
         """As ``COLUMNS`` say."""

@@ -24,7 +24,19 @@ RARE_VERBS: Final = ("DBCREATE", "DBDROP", "DBFORGET", "DBREPAIR", "COMPACT", "S
 NAMES: Final = ("default", "victim", "nope", "", "a/b", "../x", "/nonexistent/x", "\0", "x" * 300, "default/")
 KEYS: Final = (b"", b"k", b"key", b"\xff\xff", b"\0", b"BPUT", b"BDEL", b"k" * 400, "\u00e9".encode())
 NUMBERS: Final = (0, 1, 2, -1, 7, 255, 1 << 31, -(1 << 31), (1 << 63) - 1, (1 << 64) - 1, -(1 << 63), 0.5, -0.0)
-ODD: Final = (None, True, False, float("nan"), float("inf"), -float("inf"), [], {}, [[]], {"a": {}}, b"\xc1")
+ODD: Final[tuple[Any, ...]] = (
+    None,
+    True,
+    False,
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    [],
+    {},
+    [[]],
+    {"a": {}},
+    b"\xc1",
+)
 FIRST_ID: Final = 1 << 40
 """No number from here to ``LAST_ID`` is among ``NUMBERS``."""
 
@@ -41,7 +53,7 @@ Frames: TypeAlias = Sequence[bytes]
 
 def pack(value: Any, modern: bool) -> bytes:
     """msgpack, with str8 and bin if ``modern``."""
-    return msgpack.packb(value, use_bin_type=modern, unicode_errors="surrogateescape")
+    return bytes(msgpack.packb(value, use_bin_type=modern, unicode_errors="surrogateescape"))
 
 
 def recorded_requests() -> list[bytes]:
@@ -199,8 +211,8 @@ class Grammar:
                 frame[at:at] = self.dice.randbytes(self.dice.randrange(4))
             else:
                 frame[at:] = self.dice.choice(self.recordings)[at:]
-        frame = bytes(frame)
-        return [frame] if self.dice.random() < 0.95 else [frame, frame]
+        mutated = bytes(frame)
+        return [mutated] if self.dice.random() < 0.95 else [mutated, mutated]
 
 
 PRODUCTIONS: Final[Mapping[Callable[[Grammar], Frames], int]] = {

@@ -208,7 +208,7 @@ def update(client: Client, what: str, keys: Pair, word: str) -> Operation | None
 
 def record(client: Client, name: str, begin: float, end: float) -> list[Operation]:
     """Makes random calls from one moment to another, of the clock that all processes share, and one at the least."""
-    dice, history, number = Random(name), [], 0
+    dice, history, number = Random(name), list[Operation](), 0
     while (now := time.monotonic()) < end or not history:
         number += 1
         group = max(0, int((now - begin) / SLICE))

@@ -9,6 +9,7 @@ from typing import Final
 from attrs import frozen
 
 from pyelevator import AsyncElevator, Elevator
+from pyelevator.client.options import ClientKwargs
 from torture.calls import PAIRS, Calls, Client, fill, in_tasks, in_threads
 from torture.report import Findings, count
 from torture.unruly import MANNERS, Manners, Unruly, unruly
@@ -41,7 +42,7 @@ COLUMNS: Final = (
 
 def work(clients: tuple[Client, Client], calls: int, timeout: float, seed: int, result: Calls, thread: int) -> None:
     """One thread: half of its calls over a client that all share, half over one that two share."""
-    choose, known = random.Random(seed * 100 + thread), {}
+    choose, known = random.Random(seed * 100 + thread), dict[int, tuple[str, str]]()
     for number in range(calls):
         client, within = clients[thread % 2 * choose.randrange(2)], choose.uniform(0.001, timeout)
         if choose.random() < 0.3:
@@ -68,8 +69,9 @@ def attempt(manners: Manners, calls: int, seed: int) -> Result:
     """Makes calls to a server with these manners; timeouts are as long as its longest delay, or shorter."""
     with unruly(manners, seed) as server:
         address = server.url.partition("://")[2]
-        options = {"endpoint": address, "dialect": manners.dialect, "timeout": 20.0}
-        with Elevator(**options, max_connections=3) as shared, Elevator(**options) as other:
+        options: ClientKwargs = {"endpoint": address, "dialect": manners.dialect, "timeout": 20.0}
+        few: ClientKwargs = {**options, "max_connections": 3}
+        with Elevator(**few) as shared, Elevator(**options) as other:
             fill(shared)
             made = in_threads(partial(work, (shared, other), calls, manners.latest, seed))
     return Result(made, server)
@@ -78,7 +80,11 @@ def attempt(manners: Manners, calls: int, seed: int) -> Result:
 def attempt_async(manners: Manners, calls: int, seed: int) -> Result:
     """The same with tasks that share one async client; some calls are cancelled."""
     with unruly(manners, seed) as server:
-        options = {"endpoint": server.url.partition("://")[2], "dialect": manners.dialect, "timeout": 20.0}
+        options: ClientKwargs = {
+            "endpoint": server.url.partition("://")[2],
+            "dialect": manners.dialect,
+            "timeout": 20.0,
+        }
         with Elevator(**options) as client:
             fill(client)
 

@@ -1,6 +1,7 @@
 """The checker itself: on histories that are known to be linearizable or not, and against plain brute force."""
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -113,7 +114,7 @@ def brute_force(history):
 
 
 def explains(order):
-    state = {}
+    state: dict[Any, Any] = {}
     for i, operation in enumerate(order):
         if any(later.end < operation.start for later in order[i + 1 :]):
             return False

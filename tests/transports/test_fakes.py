@@ -8,7 +8,7 @@ import pytest
 
 from pyelevator import AsyncElevator, ConnectionLost, Elevator, MalformedMessage, RequestTimeout, Retry, UsageError
 from pyelevator.application import Application
-from pyelevator.errors import ErrorCode, ServerRuntimeError
+from pyelevator.errors import ErrorCode, ServerError, ServerRuntimeError
 from pyelevator.interceptors import Fault, hooks, read_only
 from pyelevator.testing import fake_server
 from pyelevator.testing.portals import Portal
@@ -212,7 +212,7 @@ def test_a_failing_server_fails_with_its_code_and_text(make):
     fault = Fault("fail", ("PUT",), code=ErrorCode.DATABASE, message="the disk is full")
     with (
         make(transport=FakeTransport(faults=[fault])) as E,
-        pytest.raises(Exception, match="the disk is full") as caught,
+        pytest.raises(ServerError, match="the disk is full") as caught,
     ):
         E.Put("k", "v")
     assert caught.value.code is ErrorCode.DATABASE

@@ -94,7 +94,8 @@ def test_a_directory_in_the_data_directory_is_adopted_by_its_name(reopened, data
 def test_a_path_in_an_old_store_file_is_dropped_only_with_force(reopened, data, tmp_path):
     path = leveldb(tmp_path / "theirs")
     leveldb(data / "x")
-    old = {name: {"path": str(place), "uid": name, "options": {}} for name, place in ((path, path), ("x", data / "x"))}
+    places: dict[str, Path] = {path: path, "x": data / "x"}
+    old = {name: {"path": str(place), "uid": name, "options": {}} for name, place in places.items()}
     (data / "store.json").write_text(json.dumps(old))
     catalog = reopened()
     with pytest.raises(DatabaseError, match=ADOPTED):
@@ -313,6 +314,7 @@ def test_the_tolerance_of_a_client_without_ids_travels_on_with_an_id():
     codec = ClassicCodec()
     old = codec.decode_request(codec.encode_request(Request(DbCreate("x", {"blok_size": 3}))))
     passed_on = codec.decode_request(codec.encode_request(Request(old.command, id=7)))
+    assert isinstance(passed_on.command, DbCreate)
     assert passed_on.command.tolerant is True
 
 

@@ -14,6 +14,7 @@ from pyelevator.errors import DatabaseError
 
 class Database:
     adopted = False
+    open_databases: OpenDatabases
 
     def __init__(self, used_at=0.0, idle=True):
         self.used_at, self.idle = used_at, idle

@@ -1,10 +1,12 @@
 """Pipelines in the application: each command by itself, in order, within limits."""
 
+from typing import Any
+
 import pytest
 
 from pyelevator.application import Application, InterceptedApplication, Policy
 from pyelevator.application.handlers import pipelines
-from pyelevator.commands import PUT, Batch, Delete, Exists, Get, MGet, Pipeline, Put, Range, Slice
+from pyelevator.commands import PUT, Batch, Command, Delete, Exists, Get, MGet, Pipeline, Put, Range, Slice
 from pyelevator.engines.base import EngineFileError
 from pyelevator.engines.memory import MemoryEngine
 from pyelevator.errors import ErrorCode
@@ -24,7 +26,7 @@ def outcomes(response):
 
 
 def test_commands_are_executed_in_order_and_answered_in_order(ask):
-    commands = [
+    commands: list[Command[Any]] = [
         Get("k"), Put("k", "1"), Get("k"), Put("k", "2"), Put("l", "3"), Delete("k"), Exists("k"), Get("k"),
         MGet(["l", "k"]), Range(), Slice(None, 5), Batch([(PUT, b"m", b"4")]), Get("m"),
     ]  # fmt: skip
@@ -168,8 +170,8 @@ def test_many_values_that_exist_are_the_outcomes_as_they_are(ask, commands, monk
 
 
 def test_reads_see_the_writes_before_them_and_not_later_ones(ask):
-    gets = [Get(key) for key in KEYS]
-    puts = [Put(key, b"new") for key in KEYS]
+    gets: list[Command[Any]] = [Get(key) for key in KEYS]
+    puts: list[Command[Any]] = [Put(key, b"new") for key in KEYS]
     ask(Batch([(PUT, key, b"old") for key in KEYS]))
     assert outcomes(ask(Pipeline(gets + puts + gets))) == [b"old"] * 600 + [None] * 600 + [b"new"] * 600
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,9 @@ from pyelevator import Curve, Elevator, UsageError
 from pyelevator.application import Application
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.keys import generate_keys
+from pyelevator.client.options import UrlKwargs
 from pyelevator.client.sync import heartbeats
+from pyelevator.client.sync.pool import PendingResponse
 from pyelevator.client.sync.session import Session
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, Ping
@@ -49,7 +52,7 @@ class Quiet(Transport):
     def __init__(self, dies=(), during=lambda: None):
         self.dies, self.during = dies, during
         self.made = []
-        self.inbox = deque()
+        self.inbox: deque[Any] = deque()
         self.beats = []
         self.closed = True
 
@@ -138,6 +141,7 @@ def test_what_a_transport_raises_at_a_heartbeat_ends_its_connection(session_over
 
 def test_a_call_during_a_heartbeat_takes_another_connection(session_over):
     answers = []
+    session: Session
     transport = Quiet(during=lambda: answers.append(ask(session)))
     session, made = session_over(transport)
     ask(session)
@@ -188,6 +192,7 @@ def test_a_connection_with_an_answer_not_yet_awaited_gets_them_too(session_over)
 
 
 def test_a_request_given_up_during_a_heartbeat_takes_its_connection_along(session_over):
+    begun: PendingResponse
     session, made = session_over(Quiet(during=lambda: (begun.abandon(), None)))
     ask(session)
     begun = session.send_nowait(Request(Get("k")), NEVER)
@@ -219,6 +224,7 @@ def test_an_answer_is_received_after_the_heartbeat_that_is_under_way(session_ove
 
 
 def test_a_client_that_was_closed_during_a_heartbeat_keeps_nothing_open(session_over):
+    session: Session
     session, made = session_over(Quiet(during=lambda: (session.close(), None)))
     ask(session)
     pool = session._pool
@@ -377,7 +383,8 @@ def connections_of(server):
 @pytest.fixture(params=["tcp", "ipc", "keys"])
 def server_and_client(request, tmp_path):
     """A server, and an idle client of it that has heartbeats."""
-    options, url = {}, "tcp://127.0.0.1:0"
+    options: UrlKwargs = {"timeout": 60, "heartbeat": QUICK}
+    url = "tcp://127.0.0.1:0"
     if request.param == "ipc":
         url = f"ipc://{tmp_path}/e.sock"
     if request.param == "keys":
@@ -386,7 +393,7 @@ def server_and_client(request, tmp_path):
         options["curve"] = Curve.from_files(tmp_path / "clients" / "ann.key_secret", tmp_path / "server.key")
     auth = ClientAuth.from_directory(tmp_path) if request.param == "keys" else None
     with Server(Application.in_memory(), [url], auth=auth) as server:
-        with Elevator.from_url(server.urls[0], timeout=60, heartbeat=QUICK, **options) as E:
+        with Elevator.from_url(server.urls[0], **options) as E:
             yield server, E
 
 
@@ -395,7 +402,7 @@ def test_an_idle_client_of_a_server_of_ours_stays_connected(server_and_client):
     E.Put("k", "v")
     (link,) = E._session._pool.connections()
     before = link._transport._connection
-    beats, end = set(), time.monotonic() + 60
+    beats, end = set[float](), time.monotonic() + 60
     while len(beats) < 8:
         assert time.monotonic() < end
         beats.add(link.heartbeat_at)

@@ -1,5 +1,7 @@
 """The pool of a sync client: never more connections than there may be, whatever comes in between."""
 
+from typing import Any
+
 import pytest
 
 from pyelevator.client.sync.pool import ConnectionPool
@@ -12,7 +14,7 @@ class Idle:
 
 
 def test_a_connection_that_is_opened_while_another_one_is_counts():
-    opened = []
+    opened: list[Any] = []
 
     def open_connection():
         if not opened:

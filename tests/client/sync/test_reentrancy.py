@@ -5,6 +5,7 @@ on after a while, so that one that hangs is a failure and not the end of the tes
 """
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ FILES = ("client", "flows.py", "protocol.py", "transports", "interceptors", "cod
 
 def in_time(work, seconds=100):
     """Does it in another thread; fails if it has not ended by then."""
-    outcome = []
+    outcome: list[Any] = []
 
     def noted():
         try:
@@ -56,7 +57,7 @@ def handler_of(E):
         except TransportError:
             refused.append(1)
 
-    refused = []
+    refused: list[Any] = []
     return handle, refused
 
 

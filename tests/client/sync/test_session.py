@@ -6,6 +6,7 @@ import warnings
 import weakref
 from collections import deque
 from contextlib import suppress
+from typing import Any, cast
 
 import pytest
 
@@ -23,6 +24,7 @@ from pyelevator.messages import Request, Response
 from pyelevator.protocol import ClientProtocol
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, Transport
+from support.optional import unwrap
 
 OK = ClassicCodec().encode_response(Response(b"v"), Request(Get("k")))
 
@@ -33,7 +35,7 @@ class Scripted(Transport):
     def __init__(self, *script, born=None):
         self.script = deque(script)
         self.born = [] if born is None else born
-        self.inbox = deque()
+        self.inbox: deque[Any] = deque()
         self.discards = 0
         self.closed = False
 
@@ -213,11 +215,12 @@ def test_no_lock_is_held_over_anything_that_a_transport_does(step):
         session.close()
 
     setattr(Stuck, step, stand_still)
-    session = Session(Stuck([RequestTimeout("late")] if step == "reset" else [OK]), ClassicCodec(), 2)
+    transport = Stuck([RequestTimeout("late")] if step == "reset" else [OK])
+    session = Session(transport, ClassicCodec(), 2)
     stuck = threading.Thread(target=work)
     stuck.start()
     assert entered.wait(30)
-    session.transport.script.clear()
+    transport.script.clear()
     assert session.send(Request(Get("k")), Deadline.after(30)).payload == b"v"
     session.close()
     assert session.send(Request(Get("k")), Deadline.after(30)).payload == b"v"
@@ -347,10 +350,10 @@ def test_a_session_that_is_dropped_open_warns_once_and_says_what_to_do():
         thread.start()
     for thread in threads:
         thread.join()
-    threads = work = None
+    threads = work = None  # type: ignore[assignment]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        session = None
+        session = None  # type: ignore[assignment]
         gc.collect()
     assert [str(warning.message) for warning in caught] == [
         "a client of scripted:// was dropped open; call its disconnect(), or use it in a with block"
@@ -407,7 +410,7 @@ def test_no_two_requests_of_a_session_have_one_id():
         session.send_in_place(Request.minimal(Get("k"), "u", 0), NEVER)
         begun = session.send_nowait(Request(Get("k"), "u"), NEVER)
         session.send_in_place(Request.minimal(Get("k"), "u", 0), NEVER)
-        begun.abandon()
+        unwrap(begun).abandon()
     assert len(set(asked)) == len(asked) == 12
 
 
@@ -432,7 +435,7 @@ def test_each_connection_begins_its_ids_at_a_number_of_its_own():
     gate.set()
     for thread in threads:
         thread.join()
-    first, second, third = sorted(asked)
+    first, second, third = sorted(cast(list[int], asked))
     assert second - first > 1
     assert third - second > 1
 

@@ -1,5 +1,7 @@
 """The quick way of the classic codec for usual messages, held against the full way for any message."""
 
+from typing import Any
+
 import msgpack
 import pytest
 from attrs import evolve
@@ -21,7 +23,7 @@ SEVERAL = [
     Limits(frame_bytes=90),
     Limits(content_bytes=60),
 ]
-ASKING = [Request(Get("k"), "u", 7), Request(Exists("k"), "u", 7), Request(Put("k", "v"), "u", 7)]
+ASKING: list[Request[Any]] = [Request(Get("k"), "u", 7), Request(Exists("k"), "u", 7), Request(Put("k", "v"), "u", 7)]
 ASKING += [
     Request(Put("k", "v", True), "u", 7),
     Request(MGet(["k"]), "u", 7),

@@ -1,9 +1,11 @@
 """Every reply that was recorded with the old Python server, and what our codec reads in it."""
 
+from typing import Any
+
 import pytest
 
 from pyelevator.codec import ClassicCodec
-from pyelevator.commands import Batch, DbCreate, MGet, Ping, Put
+from pyelevator.commands import Batch, Command, DbCreate, MGet, Ping, Put
 from pyelevator.errors import ErrorCode, MalformedMessage
 from pyelevator.messages import Request, Response, Status
 
@@ -173,7 +175,12 @@ WARNINGS = {
 }
 
 # A legal request of the same verb, where the recorded one is refused.
-LEGAL = {"PUT": Put("k", "v"), "MGET": MGet(["k", "1"]), "BATCH": Batch([]), "DBCREATE": DbCreate("db9")}
+LEGAL: dict[str, Command[Any]] = {
+    "PUT": Put("k", "v"),
+    "MGET": MGet(["k", "1"]),
+    "BATCH": Batch([]),
+    "DBCREATE": DbCreate("db9"),
+}
 
 
 def request_of(name, line):

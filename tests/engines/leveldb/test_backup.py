@@ -16,6 +16,7 @@ from pyelevator.engines.base import Bounds, EngineError
 from pyelevator.engines.leveldb import LevelDbStorage, backup
 from pyelevator.engines.progress import reporting
 from pyelevator.reports import BackupReport
+from support.optional import unwrap
 
 KEYS = [b"%05d" % number for number in range(500)]
 SMALL = {"write_buffer_size": 1 << 16, "max_file_size": 1 << 20, "compression": None}
@@ -165,7 +166,7 @@ def test_a_table_that_is_a_link_is_copied(storage, engine, tmp_path):
 
 def test_a_compaction_that_comes_in_between_is_noticed(storage, engine, tmp_path, monkeypatch):
     write_version(engine, 1)
-    listdir, compactions = os.listdir, []
+    listdir, compactions = os.listdir, list[str]()
 
     def compact_then_list(path):
         if len(compactions) < 3:
@@ -173,7 +174,7 @@ def test_a_compaction_that_comes_in_between_is_noticed(storage, engine, tmp_path
             engine._source.compact_range()  # behind the engine's back, which holds its own lock
         return listdir(path)
 
-    monkeypatch.setattr(backup.os, "listdir", compact_then_list)
+    monkeypatch.setattr(os, "listdir", compact_then_list)
     engine.backup(str(tmp_path / "backup"))
     monkeypatch.undo()
     assert len(compactions) == 3
@@ -217,7 +218,7 @@ def test_a_killed_backup_is_complete_or_not_there(storage, tmp_path, seed):
     rng = random.Random(seed)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         for _ in range(rng.randrange(1, 8)):
-            process.stdout.readline()
+            unwrap(process.stdout).readline()
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(rng.random() / 20)
         process.send_signal(signal.SIGKILL)

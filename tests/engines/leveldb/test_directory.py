@@ -15,6 +15,7 @@ from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb.binding import load_binding
 from pyelevator.errors import DatabaseError
 from support.leveldb_files import LFS_POINTER, MERGE_MARKERS, checksums, comparator, place_manifest, set_block_type
+from support.optional import unwrap
 
 plyvel = load_binding()
 
@@ -335,7 +336,7 @@ def test_tables_that_a_killed_process_leaves_are_no_sign_of_a_copy(storage, thei
     for number in range(12):
         folder = theirs / str(number)
         process = subprocess.Popen([sys.executable, "-c", KILLED, folder], stdout=subprocess.PIPE)
-        while int(process.stdout.readline()) < 700 * (number + 1):
+        while int(unwrap(process.stdout).readline()) < 700 * (number + 1):
             pass
         process.kill()
         process.communicate()

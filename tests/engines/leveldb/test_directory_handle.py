@@ -6,6 +6,7 @@ import stat
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from pyelevator.engines.leveldb import storage as leveldb_storage
 from pyelevator.engines.leveldb.directory_handle import DirectoryHandle, open_directory
 from support.links import exchange
 
-OPTIONS = {}
+OPTIONS: dict[str, Any] = {}
 
 
 @pytest.fixture

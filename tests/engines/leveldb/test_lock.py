@@ -16,6 +16,7 @@ from pyelevator.engines.leveldb import LevelDbStorage, backup
 from pyelevator.engines.leveldb.binding import load_binding
 from support.forking import forks_with_threads
 from support.leveldb_files import checksums
+from support.optional import unwrap
 
 plyvel = load_binding()
 
@@ -55,7 +56,7 @@ def held_elsewhere(path, kind):
     """Another process holds one of the locks."""
     command = [sys.executable, "-c", HOLD, path, kind]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout.readline() == b"held\n"
+        assert unwrap(other.stdout).readline() == b"held\n"
         yield
         other.communicate()
 

@@ -16,6 +16,7 @@ from pyelevator.engines.leveldb.binding import DISTRIBUTIONS, load_binding
 from pyelevator.errors import MissingExtra
 from pyelevator.testing.engine_updates import UpdatingEngineConformance
 from support.damage import flip, last_block
+from support.optional import unwrap
 
 PAIRS = [(b"%05d" % i, os.urandom(100)) for i in range(5000)]
 
@@ -218,7 +219,7 @@ def test_a_database_that_another_process_holds_is_in_use(storage, path):
     with subprocess.Popen(
         [sys.executable, "-c", OTHER_PROCESS, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
-        assert other.stdout.readline() == b"1\n"
+        assert unwrap(other.stdout).readline() == b"1\n"
         calls = (lambda: storage.open(path, {}), lambda: storage.repair(path, {}), lambda: storage.destroy(path))
         for call in calls:
             with pytest.raises(EngineError, match="is in use by another process"):

@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ QUICK = 1.0
 def server(postgresql):
     url = postgresql.new_url(call_timeout=3, pool_size=4)
     application = Application.on_url(url)
+    server: Any
     with Server(application, ["tcp://127.0.0.1:0"], workers=application.min_workers) as server:
         server.schema = url.partition("schema=")[2].partition("&")[0]
         yield server

@@ -27,6 +27,7 @@ from pyelevator.transports.sockets.socket import start_connect
 from pyelevator.transports.zmtp.frames import encode_message
 from support import programs
 from support.old_peers import SIGNATURE
+from support.optional import unwrap
 from support.routers import played, taken
 
 GREETING = SIGNATURE + b"\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
@@ -336,10 +337,10 @@ def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys):
     async def main(endpoint):
         async with AsyncElevator(endpoint=endpoint, curve=curve, timeout=60, heartbeat=QUICK) as E:
             await E.Put("k", "v")
-            before = E._session._dispatcher._shared
+            before = unwrap(E._session._dispatcher)._shared
             await asyncio.sleep(1.5)
             assert await E.Get("k") == "v"
-            return before is E._session._dispatcher._shared
+            return before is unwrap(E._session._dispatcher)._shared
 
     with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], auth=ClientAuth.from_directory(keys)) as server:
         assert asyncio.run(main(server.urls[0].removeprefix("tcp://")))

@@ -5,6 +5,7 @@ import resource
 import socket
 import threading
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import zmq
@@ -156,7 +157,7 @@ def test_frames_larger_than_any_buffer_come_and_go_whole(listener, dealer):
     dealer.connect(listener.urls[0])
     dealer.send_multipart([b"large", large])
     assert echoed(listener) == [b"large", large]
-    received = []
+    received: list[Any] = []
     reader = threading.Thread(target=lambda: received.append(dealer.recv_multipart()))
     reader.start()
     listener.timeout = 0.01
@@ -375,7 +376,7 @@ def test_closing_sends_what_is_on_its_way_to_peers_that_read(dealer):
     identity, _ = arrived(listener)
     for _ in range(50):
         listener.send(identity, [bytes(1_000_000)])
-    received = []
+    received: list[Any] = []
     reader = threading.Thread(target=lambda: received.extend(len(dealer.recv()) for _ in range(50)))
     reader.start()
     listener.close()

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 import time
+from typing import Any
 
 import pytest
 import zmq
@@ -25,6 +26,7 @@ from pyelevator.transports import IpcTransport, TcpTransport
 from pyelevator.transports.sockets.socket import ClientSocket, finish_connect
 from pyelevator.transports.sockets.transport import ZmtpTransport
 from support.old_peers import OldPeer
+from support.optional import unwrap
 from support.programs import run
 from support.puppets import silent_listener
 from support.routers import echoing, played, shake_hands, taken
@@ -116,7 +118,7 @@ def is_up(connection):
 def test_a_server_that_closed_an_idle_connection_is_connected_again():
     with echoing("tcp://127.0.0.1:*", beating) as url, TcpTransport(url[6:]) as link:
         assert echoed(link, [b"1"]) == [b"1"]
-        line = link._connection
+        line = unwrap(link._connection)
         assert line._readable.poll(10_000)  # PINGs, that nobody reads
         patience = Deadline.after(20)
         while is_up(line._socket):
@@ -194,8 +196,9 @@ def test_a_message_of_which_nothing_left_is_sent_over_a_new_connection():
 
     with played(answer_once, answer_once) as endpoint, TcpTransport(endpoint) as link:
         assert echoed(link, [b"1"]) == [b"1"]
-        link._connection._send = broken
-        link._connection.has_ended = lambda: False
+        connection: Any = link._connection
+        connection._send = broken
+        connection.has_ended = lambda: False
         assert echoed(link, [b"2"]) == [b"2"]
 
 
@@ -213,7 +216,7 @@ def test_a_program_that_dies_of_sigpipe_does_not_die_of_a_server_that_left():
     with TcpTransport(sys.argv[1]) as link:
         link.send([b"1"], Deadline.after(30))
         link.receive(Deadline.after(30))
-        line = link._connection
+        line = unwrap(link._connection)
         line._readable.poll(30000)
         for _ in range(3):
             try:

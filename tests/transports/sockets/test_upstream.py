@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from contextlib import closing
+from typing import Any
 
 import pytest
 import zmq
@@ -18,6 +19,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.testing.servers import serve
 from pyelevator.transports.readiness import READ, WRITE
+from pyelevator.transports.sockets import nonblocking
 from pyelevator.transports.sockets.nonblocking import NonblockingConnection
 from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
 from support.forking import forks_with_threads
@@ -138,13 +140,13 @@ def test_queued_messages_are_sent_once_connected_and_late_ones_never():
 
 
 def test_dialling_in_vain_is_no_work(monkeypatch):
-    import pyelevator.transports.sockets.nonblocking as module
+    module: Any = nonblocking
 
     dialled = []
     before = module.start_connect
     monkeypatch.setattr(module, "start_connect", lambda *args: dialled.append(args) or before(*args))
     with loop(f"tcp://{unused_endpoint()}") as on:
-        pauses, last = [], 0.0
+        pauses, last = list[float](), 0.0
         while len(pauses) < 7:
             on.turn(30)
             if on.line.pollable is None and on.line.next_timeout != last:

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from typing import Any
 
 import nacl.public
 import pytest
@@ -34,8 +35,8 @@ def greeted(client, server):
 
 def ciphers():
     """Those of two sides."""
-    names = (b"CurveZMQMESSAGEC", b"CurveZMQMESSAGES")
-    return Cipher(bytes(32), *names, 0, 0), Cipher(bytes(32), *reversed(names), 0, 0)
+    client, server = b"CurveZMQMESSAGEC", b"CurveZMQMESSAGES"
+    return Cipher(bytes(32), client, server, 0, 0), Cipher(bytes(32), server, client, 0, 0)
 
 
 # The handshake
@@ -159,7 +160,8 @@ def test_an_initiate_of_another_connection_is_refused():
     client, server, other = our_client(), our_server(), our_server()
     initiate = client.receive_data(server.receive_data(greeted(client, server)))
     other.receive_data(greeted(our_client(), other))
-    other._mechanism._cookie = b"another"
+    mechanism: Any = other._mechanism
+    mechanism._cookie = b"another"
     with pytest.raises(MalformedMessage, match="another cookie"):
         other.receive_data(initiate)
 
@@ -245,7 +247,7 @@ def test_a_ping_is_answered_under_the_same_seal():
     decoder = established(LIMIT, other)
     decoder.receive_data(cipher.encode_command(b"PING", b"\x00\x0acontext"))
     pong = established(LIMIT, cipher)
-    heard = []
-    pong._on_command = heard.append
+    heard: list[bytes] = []
+    pong._on_command = heard.append  # type: ignore[method-assign,assignment]
     pong.receive_data(decoder.pending)
     assert heard == [b"\x04PONGcontext"]

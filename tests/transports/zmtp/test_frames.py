@@ -166,7 +166,7 @@ def test_what_begins_otherwise_is_refused_and_gets_nothing_bad(data):
 @pytest.mark.parametrize("kind", OLD)
 def test_with_keys_an_older_peer_is_refused(kind):
     class Keys(NullMechanism):
-        name = b"CURVE".ljust(20, b"\0")
+        name = b"CURVE".ljust(20, b"\0")  # type: ignore[misc]
 
     with pytest.raises(HandshakeRefused, match="NULL"):
         ClientHandshake(Keys(b"DEALER", SERVERS)).receive_data(OLD[kind][0])

@@ -24,7 +24,7 @@ def alive(tmp_path_factory):
     with LevelDbStorage().open(str(path), {"compression": False}) as engine:
         for first in range(0, 40, 10):
             engine.write([(PUT, *row) for row in ROWS[first : first + 10]])
-            engine._source.compact_range(start=b"", stop=b"\xff")
+            engine.compact()
         for row in ROWS[40:]:
             engine.write([(PUT, *row)])
         shutil.copytree(path, copy)
