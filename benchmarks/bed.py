@@ -21,7 +21,7 @@ from pyelevator.testing.servers import ServerProcess
 
 PAIRS: Final = 100_000
 OPTIONS: Final = {"paranoid_checks": True}
-"""What our server opens a database with if nobody says otherwise."""
+"""What our server opens a database with by default."""
 
 CHECKED: Final = {"verify_checksums": True}
 """What it reads with then."""
@@ -38,7 +38,7 @@ class Plan:
     """How much is done.
 
     Attributes:
-        whole: whether the parts beside the goal table are measured too, if nobody names any.
+        whole: whether the parts beside the goal table are measured too, if none is named.
         rounds: of each comparison.
         calls: single calls in one run of a round.
         seconds: of a run that is measured by time.

@@ -70,7 +70,7 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial(
         "blocks",
         "tries 200 times",
-        "not kept: twice the rate for one client on an idle machine, but the tries take the core from whoever has work: "
+        "not kept: twice the rate for one client on an idle machine, but the tries take the core from threads that have work: "
         "it loses beside busy cores, and most with eight clients",
     ),
     Trial(
@@ -134,7 +134,7 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial(
         "blocks",
         "blocks",
-        "shows the cause: on one core nobody has to be woken up on another one, and plain libzmq is up to four times as "
+        "shows the cause: on one core no thread has to be woken up on another one, and plain libzmq is up to four times as "
         "fast; of no use to a server that is meant to use more than one",
         pinned=0,
     ),

@@ -145,7 +145,7 @@ How this was measured:
 - WriteBatch and MSET: 100,000 pairs go one by one into a batch, or into a dict, and then out in one request.
 - The mix of the client processes: 4 Gets of random keys, then a Put, each waiting for its answer.
 - Awaited Gets: 20,000 with 128 in flight, as 128 tasks, as a task for each Get and as gathers of 128, and all at once, on asyncio and on uvloop. The peer is a window of 128 on a bare
-  zmq.asyncio DEALER, whose answers nobody reads, towards the bare echo and towards our server.
+  zmq.asyncio DEALER, whose answers are not read, towards the bare echo and towards our server.
 - The pass-through proxy stands in a process of its own between the same bare client and our server. Its latency is what a Get takes longer through it, by
   what it takes longer through a loop in Python between a ROUTER and a DEALER that looks into nothing.
 - p99 beside full scans: a second process asks for Range over 100,000 pairs again and again and throws the answers away undecoded.

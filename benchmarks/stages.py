@@ -252,4 +252,4 @@ def section(bed: Bed, _folder: Path) -> str:
 _INTRODUCTION: Final = """## Where the time of one Get goes
 
 Each stage was measured alone in a warm loop (`benchmarks/stages.py`), the calls into sockets with the message already there; the whole was measured
-against a server process over TCP. The difference is what nobody's code takes: threads that wake one another, the kernel, and caches gone cold."""
+against a server process over TCP. The difference is time outside of any code here: threads that wake one another, the kernel, and cold caches."""

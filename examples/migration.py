@@ -78,7 +78,7 @@ class Switch:
                 return found
             self._uids[request.uid] = found.payload.decode()
         response = yield from send_to("new", evolve(request, uid=self._uids.get(request.uid, request.uid)))
-        return evolve(response, features=())  # nobody shall use more than the old server has
+        return evolve(response, features=())  # clients shall use no more than the old server has
 
     def hold(self) -> None:
         """Lets writes wait from now on; returns when those under way are answered."""

@@ -1,6 +1,6 @@
 """Record and replay of a bug: a journal of what went over the wire makes it happen again, without a server.
 
-The application keeps an index beside its records. Somebody reports that a renamed user is found under the old name
+The application keeps an index beside its records. A bug report says that a renamed user is found under the old name
 still. The journal of that one session is enough to see it again, as often as it takes, and to know when it is gone.
 """
 

@@ -1,7 +1,7 @@
 """A multi-tenant proxy: many customers in one database of one server, each with a key space of its own.
 
 The customers come over TCP with CURVE keys, so the proxy knows who asks. Each gets a prefix in front of all keys and a
-rate limit; nobody can administrate, and nobody sees a database that is not the customers'.
+rate limit; no customer can administrate, nor see a database that is not the customers'.
 """
 
 import logging

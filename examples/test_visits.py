@@ -87,7 +87,7 @@ def test_a_day_is_forgotten_in_one_write_however_many_pages_it_has(server: FakeT
 
 
 def test_a_lost_answer_reaches_the_caller_and_the_visit_may_be_counted(server: FakeTransport, visits: Visits) -> None:
-    """What a timeout means: nobody knows. Here the write was executed, and only its answer was lost."""
+    """What a timeout means: the outcome is unknown. Here the write was executed, and only its answer was lost."""
     faults = Faults([Fault("drop_response", verbs=("PUT",))])
     with Elevator(transport=server, interceptors=[faults]) as db, pytest.raises(RequestTimeout):
         Visits(db).count("monday", "/home")

@@ -1,4 +1,4 @@
-"""Whether something is of this process, however it was forked, and what that costs nobody has to guess."""
+"""Whether something is of this process, however it was forked, and what that costs."""
 
 import sys
 

@@ -21,7 +21,7 @@ NUMBER = struct.Struct(">I")
 FRAMES = 8
 """Frames of a message that are taken."""
 MOST = 64 << 20
-"""Bytes of a frame; nobody shall make us take more memory by claiming a size."""
+"""Bytes of a frame; a peer shall not make us take more memory by claiming a size."""
 
 
 def pack(frames: Sequence[bytes]) -> bytes:
@@ -61,7 +61,7 @@ class PlainTransport(Transport):
         return [self._read(self._number(deadline, MOST), deadline) for _ in range(self._number(deadline, FRAMES))]
 
     def reset(self) -> None:
-        self.close()  # what still comes over the old connection is read by nobody
+        self.close()  # what still comes over the old connection is not read
 
     def close(self) -> None:
         if self._socket is not None:

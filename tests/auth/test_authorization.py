@@ -58,7 +58,7 @@ class Way:
         self._stack.close()
 
     def start(self, permissions):
-        """Serves, under these permissions; over a socket file everybody is ``local``."""
+        """Serves, under these permissions; over a socket file every client is ``local``."""
         self._curves = {name: self.keys.let_in(name) for name in ("alice", "bob")}
         self.keys.permit(permissions.replace("[alice]", "[local]") if self.transport == "ipc" else permissions)
         auth = ClientAuth.from_directory(self.keys.directory)
@@ -135,7 +135,7 @@ def test_every_verb_is_allowed_to_clients_that_have_its_role(way, role, dialect)
         allowed = role >= needed and verb not in SERVER_WIDE
         unknown = role is Access.NONE and needed is not Access.NONE and not command.names_database
         if way.place == "proxy" and unknown and verb not in SERVER_WIDE:
-            assert response.code in {DENIED, ErrorCode.RUNTIME}, verb  # nobody has told the proxy what it is called
+            assert response.code in {DENIED, ErrorCode.RUNTIME}, verb  # the proxy does not know its name
         else:
             assert (response.code is DENIED) == (not allowed), (verb, response)
         if not allowed:

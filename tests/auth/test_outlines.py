@@ -149,7 +149,7 @@ def interceptor(permissions, uid):
 
 @pytest.mark.parametrize("kind", ["server", "proxy"])
 @pytest.mark.parametrize("codec", [CLASSIC, FLAT], ids=["classic", "flat"])
-@pytest.mark.parametrize("peer", ["reader", "nobody"])
+@pytest.mark.parametrize("peer", ["reader", "unknown"])
 def test_a_large_request_that_is_not_allowed_is_refused_unread(application, reader, kind, codec, peer):
     uid, permissions = uid_of(application), {"reader": READER}
     authorizing = (

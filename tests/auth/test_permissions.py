@@ -49,7 +49,7 @@ def test_the_documented_file_is_read(tmp_path):
         [local]
         admin = ["*"]
 
-        [nobody]
+        [guest]
         """
     )
     assert read_permissions(tmp_path / "p.toml") == {
@@ -57,7 +57,7 @@ def test_the_documented_file_is_read(tmp_path):
         "reports": Permissions((Grant(Access.READ, "app-*"),), KEY),
         "*": Permissions((Grant(Access.READ, "public"),)),
         "local": FULL_ACCESS,
-        "nobody": Permissions(),
+        "guest": Permissions(),
     }
 
 
@@ -223,7 +223,7 @@ def test_a_first_file_of_permissions_that_is_broken_is_told_too(keys, caplog):
 
 
 def test_permissions_that_vanish_open_nothing(keys, caplog):
-    """An editor that deletes and writes anew must not make everybody an admin meanwhile."""
+    """An editor that deletes and writes anew must not make every client an admin meanwhile."""
     alice = keys.let_in("alice")
     keys.permit("[alice]\nread = 'app-*'")
     clients = ClientKeys(keys.directory)

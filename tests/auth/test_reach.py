@@ -142,5 +142,5 @@ def test_making_a_socket_file_leaves_the_umask_as_it_was(tmp_path):
 
 
 def test_an_abstract_socket_is_refused_because_it_has_no_mode():
-    with pytest.raises(UsageError, match="an abstract socket has no mode, so everybody could use it"):
+    with pytest.raises(UsageError, match="an abstract socket has no mode, so every local user could connect"):
         ZmqListener("ipc://@elevator")

@@ -252,7 +252,7 @@ def test_a_name_in_the_abstract_namespace_is_a_socket_too():
 def test_the_watchdog_is_that_of_this_process(environment, watchdog):
     notifier = Notifier.from_environment(environment, pid=7)
     assert notifier.watchdog == watchdog
-    notifier.ready()  # nobody listens there, which is no error
+    notifier.ready()  # nothing listens there, which is no error
 
 
 @pytest.mark.parametrize(

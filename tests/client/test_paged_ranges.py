@@ -1,4 +1,4 @@
-"""A large Range comes in pages of one snapshot, and nobody can tell, but for the time it takes."""
+"""A large Range comes in pages of one snapshot, which shows only in the time it takes."""
 
 from collections.abc import Callable
 from functools import partial

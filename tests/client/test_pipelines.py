@@ -115,8 +115,8 @@ def test_interceptors_see_the_commands_and_the_server_one_message():
             got, rows = p.Get("a"), p.Range()
         assert (got.result(), rows.result()) == ("1", [["a", "1"]])
     assert verbs == ["DBCONNECT", "PUT", "GET", "RANGE"]
-    with Elevator(transport=server) as everybody:
-        assert everybody.Range() == [["p:a", "1"]]
+    with Elevator(transport=server) as plain:
+        assert plain.Range() == [["p:a", "1"]]
 
 
 def test_a_pipeline_can_be_retried():

@@ -1,4 +1,4 @@
-"""Pages that are fetched ahead: that they come while the caller works, one at a time, and harm nobody else."""
+"""Pages that are fetched ahead: that they come while the caller works, one at a time, and harm no other call."""
 
 import asyncio
 import gc

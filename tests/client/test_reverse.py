@@ -18,13 +18,13 @@ prefixes = st.sampled_from([b"", b"a", b"\xff", b"a\xff"])
 
 
 def client(tenant, database, *, transport=None, dialect="classic"):
-    """A client of a tenant with these pairs, beside keys of nobody on both sides."""
+    """A client of a tenant with these pairs, beside keys of other tenants on both sides."""
     transport = transport or FakeTransport()
     interceptors = [Prefix(tenant)] if tenant else []
-    with Elevator(transport=transport, encoding=None, dialect=dialect) as everybody, everybody.WriteBatch() as batch:
+    with Elevator(transport=transport, encoding=None, dialect=dialect) as plain, plain.WriteBatch() as batch:
         if tenant:
             for key in (b"", b"Z", tenant[:-1], tenant + b"\xff\xff\xff\xff", b"b", b"\xff\xff\xff\xff"):
-                batch.Put(key, b"nobody's")
+                batch.Put(key, b"other")
     E = Elevator(transport=transport, encoding=None, dialect=dialect, interceptors=interceptors)
     for key in E.Range(include_value=False):
         E.Delete(key)

@@ -1,4 +1,4 @@
-"""Pages: a header that says enough to ask for the next page, and pairs that stay packed until somebody wants them."""
+"""Pages: a header that says enough to ask for the next page, and pairs that stay packed until they are read."""
 
 import msgpack
 import pytest

@@ -164,7 +164,7 @@ ERRORS = {
     "an option of another type": (lambda E: E.createdb("x", {"block_size": "4096"}), ElevatorError, "block_size"),
     "an option out of range": (lambda E: E.createdb("x", {"block_size": -1}), ElevatorError, "block_size"),
     "an option of later": (lambda E: E.createdb("x", {"compression": False}), ElevatorError, "compression"),
-    "an option of nobody": (lambda E: E.createdb("x", {"blok_size": 4096}), ValueError, "blok_size"),
+    "an unknown option": (lambda E: E.createdb("x", {"blok_size": 4096}), ValueError, "blok_size"),
     "a repair": (lambda E: E.repairdb(), ElevatorError, "worker|no DBREPAIR"),
     "forgetting": (lambda E: E.forgetdb("default"), ElevatorError, "off its list|no DBFORGET"),
     "Slice reversed": (lambda E: E.Slice("b", 2, reverse=True), ValueError, "Range"),

@@ -36,7 +36,7 @@ class TestConformance(UpdatingEngineConformance):
 
 
 class World:
-    """A cache before a database, and what happens while somebody reads: each moment is a call that a test may set.
+    """A cache before a database, and what happens during a read: each moment is a call that a test may set.
 
     A write goes on by steps: it begins, it is there, it ends.
     """

@@ -134,7 +134,7 @@ def test_every_call_ends_in_time_when(state):
 
 
 def test_a_call_ends_in_time_when_a_flood_of_other_answers_comes():
-    """Faster than anybody reads, answers to requests that nobody made."""
+    """Faster than any client reads, answers to requests that were not made."""
     over = threading.Event()
 
     def flood(request, reply):

@@ -1,4 +1,4 @@
-"""The end of a process, and of clients that nobody closes: nothing hangs, nothing leaks, and one warning says what to do."""
+"""The end of a process, and of clients that are not closed: nothing hangs, nothing leaks, and one warning says what to do."""
 
 import pytest
 
@@ -135,10 +135,10 @@ CONNECTING = """
 """
 
 
-@pytest.mark.parametrize("where", ["nobody listens", "nobody answers"])
+@pytest.mark.parametrize("where", ["nothing listens", "nothing answers"])
 def test_exit_does_not_wait_for_a_connection(where):
     with silent_listener() as silent:
-        ran = run_quickly(CONNECTING, silent if where == "nobody answers" else unused_endpoint(), options=())
+        ran = run_quickly(CONNECTING, silent if where == "nothing answers" else unused_endpoint(), options=())
     assert (ran.code, ran.out, ran.err) == (0, "", "")
 
 

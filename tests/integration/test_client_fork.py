@@ -104,7 +104,7 @@ def test_the_child_never_touches_the_parents_sockets(forking, url):
         E.Put("k", "v")
         lines = [link._transport._connection for link in E._session._pool.connections()]
         parents.update(id(line._socket) for line in lines)
-        for line in lines:  # it took the methods before anybody could listen in
+        for line in lines:  # it took the methods before a test could replace them
             line._send, line._receive = line._socket.send, line._socket.recv
 
         def work():

@@ -30,7 +30,7 @@ SESSION = """
     try:
         Elevator(endpoint="127.0.0.1:1", timeout=0.1)
     except (ConnectFailed, ConnectTimeout):
-        print("nobody there")
+        print("no server")
 """
 
 TASKS = """
@@ -58,7 +58,7 @@ def url(request, tmp_path):
 
 def test_without_poll_a_client_waits_by_select(url):
     ran = run(f"    {WITHOUT}" + SESSION + END, url, options=OPTIONS)
-    assert (ran.code, ran.out, ran.err) == (0, "nobody there\nover\n", "")
+    assert (ran.code, ran.out, ran.err) == (0, "no server\nover\n", "")
 
 
 @pytest.mark.parametrize("order", ["patched before the import", "patched after the import"])
@@ -68,7 +68,7 @@ def test_green_threads_share_a_client(url, library, patch, order):
         pytest.skip(f"{library} is not installed")
     before = f"    import {EVERYTHING}\n" if "after" in order else ""
     ran = run(f"{before}    {patch}" + SESSION + TASKS + END, url, options=OPTIONS)
-    assert (ran.code, ran.out) == (0, "nobody there\nTrue\nover\n"), ran.err
+    assert (ran.code, ran.out) == (0, "no server\nTrue\nover\n"), ran.err
     assert "Exception ignored" not in ran.err
     assert "Error" not in ran.err
 

@@ -80,7 +80,7 @@ def test_what_was_asked_while_the_server_was_down_is_never_executed(server):
 
 
 def test_what_was_sent_over_a_frozen_connection_is_never_executed(server):
-    """The system takes the connection, but nobody shakes hands, so nothing is sent that could wait there."""
+    """The system takes the connection, but no handshake comes, so nothing is sent that could wait there."""
     with Elevator.from_url(server.urls[0]) as E, Elevator.from_url(server.urls[0] + "?auto_connect=no") as frozen:
         frozen._handle.name, frozen._handle.uid = E.db_name, E.db_uid
         with stopped(server.pid):

@@ -100,7 +100,7 @@ def test_an_unknown_mechanism_is_named(connect):
 
 @contextmanager
 def denying():
-    """The endpoint of a ROUTER of libzmq whose ZAP handler lets nobody in."""
+    """The endpoint of a ROUTER of libzmq whose ZAP handler refuses every client."""
     context = zmq.Context()
     handler = context.socket(zmq.REP)
     handler.bind("inproc://zeromq.zap.01")
@@ -155,7 +155,7 @@ def test_async_calls_that_wait_are_told_why_there_is_no_connection():
         assert {type(error) for error in asyncio.run(main(url[6:]))} == {AuthenticationFailed}
 
 
-# Nobody there
+# No server
 
 
 @BOTH

@@ -60,9 +60,9 @@ def count(application):
 )
 def test_interceptors_let_it_pass(interceptors, reverse):
     server = FakeTransport()
-    with Elevator(transport=server) as everybody:
+    with Elevator(transport=server) as plain:
         for key in ("", "a", "b", "b;", "z", "\udcff\udcff\udcff"):
-            everybody.Put(key, "nobody's")
+            plain.Put(key, "other")
         with Elevator(transport=server, interceptors=interceptors) as E:
             for key in E.Range(include_value=False):
                 E.Delete(key)
@@ -109,7 +109,7 @@ def test_a_recorded_iteration_can_be_replayed():
         one_moment(E)
 
 
-# Who shuts out whom
+# Which client evicts which
 
 
 def leaving(application):

@@ -116,7 +116,7 @@ def test_a_req_socket_gets_its_answers_and_its_errors(peer, options):
     assert ask("GET", ["k"], uid, id="text") == (None, None, ["v"])
     assert ask("GET", ["l"], uid, id=7)[:2] == (1, "Key 'l' does not exist")
     assert ask("PUT", ["k", 5], uid)[:2] == (0, "Unsupported value type : value must be str or bytes, not int")
-    assert ask("PUT", ["k", "v"], "nobody's")[0] in (4, 6)
+    assert ask("PUT", ["k", "v"], "unknown")[0] in (4, 6)
     assert ask("RANGE", ["a", "z", True, True], uid)[2] == [["k", "v"]]
     socket.send(b"\xc1")
     assert told(socket.recv_multipart())[:2] == (8, "not a msgpack value")

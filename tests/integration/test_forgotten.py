@@ -1,4 +1,4 @@
-"""Connections that a firewall or a NAT has forgotten: what is sent over them vanishes, and nobody says so."""
+"""Connections that a firewall or a NAT has forgotten: what is sent over them vanishes, and neither side hears of it."""
 
 import asyncio
 import threading

@@ -462,7 +462,7 @@ def test_at_the_connection_limit_one_is_shared_and_read_for_readers():
     (four,) = gets(core, b"d", [1])
     assert four.connection == 0, "not the one that rests"
     core.upstream_sent("up", 0, answer_to(four, b"v"), 0.0)
-    assert core.hold(b"c") == [Rest("up", 0)], "nobody is left who reads"
+    assert core.hold(b"c") == [Rest("up", 0)], "no client is left that reads"
 
 
 def test_two_connections_are_opened_as_they_are_needed_and_then_shared_evenly():

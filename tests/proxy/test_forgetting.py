@@ -19,7 +19,7 @@ def through(*upstreams):
 
 
 def asked(url, frames):
-    """The reply to a message of somebody who is not our client."""
+    """The reply to a message of a peer that is not our client."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         socket.connect(url)

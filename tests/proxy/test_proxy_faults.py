@@ -157,7 +157,7 @@ def grown_meanwhile(work, process):
 
 
 def push(sockets, uid, most):
-    """Sends puts of 1 MB over all sockets, until nobody has taken one for long; the bytes that were taken."""
+    """Sends puts of 1 MB over all sockets, until no socket has taken one for long; the bytes that were taken."""
     value, sent, last = os.urandom(MB), 0, time.monotonic()
     while sent < most and time.monotonic() < last + (1.0 if sent > 256 * MB else 20.0):
         for socket in sockets:

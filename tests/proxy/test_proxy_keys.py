@@ -134,7 +134,7 @@ def test_permissions_hold_at_the_proxy_which_the_server_cannot_look_behind(keys)
                 with pytest.raises(PermissionDenied, match="GET needs read access to the database private"):
                     B.Get("k")
                 B._handle.uid = "made-up"
-                assert B.Get("k") == "v"  # nobody knows the uid, so the client connects again by name
+                assert B.Get("k") == "v"  # the uid is unknown, so the client connects again by name
             assert A.listdb() == ["default", "private"]
 
 

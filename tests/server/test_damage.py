@@ -120,7 +120,7 @@ def test_every_database_may_be_damaged_and_the_server_starts(tmp_path):
 
 @contextmanager
 def read_only(folder):
-    """Nobody may create or remove files in the directory meanwhile."""
+    """Forbid to create or remove files in the directory meanwhile."""
     mode = stat.S_IMODE(folder.stat().st_mode)
     folder.chmod(0o500)
     try:

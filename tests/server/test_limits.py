@@ -1,4 +1,4 @@
-"""The limits of a server process: each is a setting, an error that says what to do, and no harm to anybody else."""
+"""The limits of a server process: each is a setting, an error that says what to do, and no harm to other clients."""
 
 import time
 from contextlib import ExitStack

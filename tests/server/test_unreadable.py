@@ -126,7 +126,7 @@ def connected(server, name):
 
 @pytest.fixture
 def opened_again(tmp_path):
-    """Lets pytest remove what nobody may read."""
+    """Let pytest remove what no user may read."""
     yield
     for folder, _, files in os.walk(tmp_path):
         for name in [folder, *(os.path.join(folder, file) for file in files)]:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 def end(connection):
-    """Wakes whoever waits for something from this socket."""
+    """Wake the threads that wait for something from this socket."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
 
@@ -54,7 +54,7 @@ class Accepting:
 
     def __exit__(self, *_):
         end(self._listening)
-        self._accepting.join()  # first, lest a connection comes that nobody ends
+        self._accepting.join()  # first, lest a connection comes that is never closed
         self._listening.close()
         self.cut()
         for thread in self._threads:

@@ -124,7 +124,7 @@ class RaisesErrorsOfTheSystem(Good):
 
 
 class TakesAnEndForATimeout(Good):
-    """Raises what is no error of pyelevator's where nobody listens."""
+    """Raises what is no error of pyelevator's where nothing listens."""
 
     def _connected(self, deadline):
         made = socket.socket(socket.AF_UNIX)

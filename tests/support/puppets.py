@@ -140,7 +140,7 @@ _reserved: list[socket.socket] = []
 
 
 def unused_endpoint():
-    """An address where nobody listens, and that the system gives nobody else: a server has to ask for it by number."""
+    """An address where nothing listens, and that the system gives no other process: a server has to ask for it by number."""
     reserved = socket.socket()
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     reserved.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""What a process may do, whoever runs the tests."""
+"""What a process may do, whichever user runs the tests."""
 
 import ctypes
 import threading

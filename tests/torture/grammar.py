@@ -172,7 +172,7 @@ class Grammar:
         return [pack(self.value(), self.dice.random() < 0.5)]
 
     def nested(self) -> Frames:
-        """Arrays or maps within one another, deeper than anybody needs; the end may be missing."""
+        """Arrays or maps within one another, deeper than any client needs; the end may be missing."""
         depth = self.dice.choice((5, 17, 100, 511, 512, 1024, 1025, 5000))
         opening = self.dice.choice((b"\x91", b"\x81\xa1a", b"\x92\x01", b"\xdd\0\0\0\1"))
         head = self.dice.choice((b"", b"\x84\xa3cmd\xa3GET\xa4meta\xc0\xa3uid\xc0\xa4args", b"\x93\xa1u\xa3GET"))

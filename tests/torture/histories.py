@@ -21,7 +21,7 @@ from torture.report import Findings, count, ms
 THREADS: Final = 4
 PROCESSES: Final = 2
 SLICE: Final = 0.025
-"""Seconds for which everybody works on the same two keys; then come two new ones."""
+"""Seconds for which all clients work on the same two keys; then come two new ones."""
 
 START: Final = 1.5
 """Seconds for the processes to come up."""

@@ -190,7 +190,7 @@ class Kills:
             self.doubts += doubtful is not None
             self.executed += slot.acknowledged != before
         if there:
-            self.violations.append(f"kill {number}: {len(there)} keys that nobody wrote")
+            self.violations.append(f"kill {number}: {len(there)} keys that no client wrote")
 
     def close(self) -> None:
         for writer in self.writers:

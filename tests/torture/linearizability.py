@@ -1,4 +1,4 @@
-"""Is there an order of these operations that explains what everybody saw?
+"""Is there an order of these operations that explains what all clients saw?
 
 The algorithm is Wing and Gong's search ("Testing and verifying concurrent objects", 1993) with Lowe's memory of the
 configurations that led nowhere ("Testing for linearizability", 2017). The object is a map: an operation reads some
@@ -111,9 +111,9 @@ def _next(operations: Sequence[Operation], done: int) -> Iterator[int]:
 
 
 def _without_unseen(history: Sequence[Operation]) -> list[Operation]:
-    """Without the writes of unknown outcome whose values nobody saw: with or without them, the rest is explained.
+    """Without the writes of unknown outcome whose values no client saw: with or without them, the rest is explained.
 
-    (Between such a write and the next one to a key of it nobody read that key, or its value would have been seen.)
+    (Between such a write and the next one to a key of it no client read that key, or its value would have been seen.)
     """
     seen = {item for operation in history for item in (*operation.reads.items(), *operation.checks.items())}
     failed = {key for operation in history if operation.passed is False for key in operation.checks}

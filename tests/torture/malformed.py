@@ -1,4 +1,4 @@
-"""A flood of malformed messages: each is answered exactly once, and nobody else notices."""
+"""A flood of malformed messages: each is answered exactly once, and no other client notices."""
 
 import multiprocessing
 import threading

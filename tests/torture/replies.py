@@ -52,7 +52,7 @@ def work(clients: tuple[Client, Client], calls: int, timeout: float, seed: int, 
 
 
 def _own(client: Client, known: dict[int, tuple[str, str]], slot: int, word: str, within: float, result: Calls) -> None:
-    """Reads a key that nobody else writes, and writes it.
+    """Reads a key that no other thread writes, and writes it.
 
     A write that timed out may be executed after the next one, over another connection: then its key is used no more.
     """

@@ -28,9 +28,9 @@ class Prefix:
     >>> from pyelevator import Elevator
     >>> from pyelevator.transports import FakeTransport
     >>> server = FakeTransport()
-    >>> with Elevator(transport=server, interceptors=[Prefix("ann:")]) as ann, Elevator(transport=server) as everybody:
+    >>> with Elevator(transport=server, interceptors=[Prefix("ann:")]) as ann, Elevator(transport=server) as plain:
     ...     ann.Put("k", "v")
-    ...     ann.Range(), everybody.Range()
+    ...     ann.Range(), plain.Range()
     ([['k', 'v']], [['ann:k', 'v']])
     """
 

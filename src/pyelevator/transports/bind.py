@@ -65,7 +65,9 @@ def check_ipc_path_free(path: str) -> None:
     """
     check_ipc_path(path)
     if path.startswith("@"):
-        raise UsageError(f"cannot listen on ipc://{path}: an abstract socket has no mode, so everybody could use it")
+        raise UsageError(
+            f"cannot listen on ipc://{path}: an abstract socket has no mode, so every local user could connect"
+        )
     from pathlib import Path  # not for clients, which import this module and listen nowhere
 
     if not Path(path).parent.is_dir():

@@ -22,7 +22,7 @@ def pool():
 
 
 def until_held_up(catalog, uid):
-    """Returns once somebody waits for the leases of the database."""
+    """Return once a thread waits for the leases of the database."""
     while catalog.get_database(uid).engine:
         threading.Event().wait(0.001)
 
@@ -204,7 +204,7 @@ def test_use_unmount_drop_and_repair_from_many_threads(tmp_path, pool):
 
 
 def test_looking_at_a_listener_waits_for_nothing_and_opens_nothing(catalog, pool):
-    """Neither for a repair, nor for whoever waits for a lease to end."""
+    """Neither for a repair, nor for a thread that waits for a lease to end."""
     uid = catalog.uid_of("default")
     database = catalog.get_database(uid)
     catalog.mount("default")

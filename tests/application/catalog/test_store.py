@@ -24,7 +24,7 @@ def data(tmp_path):
 
 
 def leveldb(path, value=b"v"):
-    """A LevelDB with one pair, as somebody else left it."""
+    """A LevelDB with one pair, as another program left it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     storage = LevelDbStorage()
     with storage.open(storage.resolve(str(path)), {}) as engine:

@@ -310,7 +310,7 @@ def asking(peer):
 
 
 def chatty(peer):
-    """Sends what nobody has asked for."""
+    """Send what was not asked for."""
     peer.sendall(b"\x00\x01a")
     peer.settimeout(60)
     while peer.recv(100):

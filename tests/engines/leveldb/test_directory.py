@@ -36,7 +36,7 @@ def catalog(tmp_path):
 
 @pytest.fixture
 def theirs(tmp_path):
-    """A directory of somebody else's."""
+    """A directory of another program."""
     folder = tmp_path / "theirs"
     folder.mkdir()
     return folder

@@ -32,7 +32,7 @@ def fill(storage, path, value=b"v"):
 
 @pytest.fixture
 def foreign(storage, tmp_path):
-    """Somebody else's database, and what is in its directory."""
+    """Another program's database, and what is in its directory."""
     fill(storage, tmp_path / "foreign", b"secret")
     return tmp_path / "foreign"
 

@@ -157,7 +157,7 @@ def wait_for_blocked_backend(foreign):
         ).fetchone()
         if row is not None:
             return row[0]
-    raise TimeoutError("nobody waits")
+    raise TimeoutError("no session waits")
 
 
 def test_an_exhausted_pool_is_a_wait_of_the_blocked_database_only(two, connect, postgresql, server):

@@ -1,4 +1,4 @@
-"""The queues of answers over a real ROUTER: who is blocked, and that nobody stays so unseen."""
+"""The queues of answers over a real ROUTER: which peers are blocked, and that each is noticed."""
 
 import pytest
 import zmq

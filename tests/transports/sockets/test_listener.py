@@ -1,4 +1,4 @@
-"""ZmtpListener over real sockets: peers of every ZMTP, those that misbehave, and answers that find nobody reading."""
+"""ZmtpListener over real sockets: peers of every ZMTP, those that misbehave, and answers that are not read."""
 
 import os
 import resource

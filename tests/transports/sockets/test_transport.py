@@ -119,7 +119,7 @@ def test_a_server_that_closed_an_idle_connection_is_connected_again():
     with echoing("tcp://127.0.0.1:*", beating) as url, TcpTransport(url[6:]) as link:
         assert echoed(link, [b"1"]) == [b"1"]
         line = unwrap(link._connection)
-        assert line._readable.poll(10_000)  # PINGs, that nobody reads
+        assert line._readable.poll(10_000)  # PINGs, which are not read
         patience = Deadline.after(20)
         while is_up(line._socket):
             assert not patience.expired()

@@ -125,7 +125,7 @@ def test_keys_need_no_libzmq():
         assert is_direct(on)
 
 
-# Where nobody answers
+# Where nothing answers
 
 
 def test_queued_messages_are_sent_once_connected_and_late_ones_never():

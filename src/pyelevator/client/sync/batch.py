@@ -69,7 +69,7 @@ class BatchBuilder:
     def Check(self, key: Data, expected: Expected, *, timeout: float | None = None) -> None:
         """Add a check to the batch: it is written only if all checks hold at that moment.
 
-        Nobody else writes between the checks and the writes. A batch of checks alone writes nothing.
+        No other client writes between the checks and the writes. A batch of checks alone writes nothing.
 
         Args:
             key: str or bytes-like.
