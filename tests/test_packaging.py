@@ -13,6 +13,7 @@ import pytest
 
 from pyelevator import Elevator
 from pyelevator.config.environment import SERVER, read_variables
+from support.optional import unwrap
 
 PACKAGING = Path(__file__).parents[1] / "packaging"
 UNIT = (PACKAGING / "elevator.service").read_text()
@@ -117,11 +118,11 @@ def test_the_container_runs_as_nobody_and_checks_its_health():
 def run_container_test(directory, **programs):
     """Run the test of the container with programs in place of docker and podman; return its exit code and last line."""
     for tool in ("bash", "sed", "timeout", "dirname", "env"):
-        (directory / tool).symlink_to(shutil.which(tool))
+        (directory / tool).symlink_to(unwrap(shutil.which(tool)))
     for name, script in programs.items():
         (directory / name).write_text(f"#!/usr/bin/env bash\n{script}\n")
         (directory / name).chmod(0o755)
-    command = [shutil.which("bash"), PACKAGING / "test-container"]
+    command: list[str | Path] = [unwrap(shutil.which("bash")), PACKAGING / "test-container"]
     done = subprocess.run(command, env={"PATH": str(directory)}, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout.splitlines()[-1]
 

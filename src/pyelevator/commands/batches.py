@@ -39,7 +39,7 @@ class Batch(NoResult):
 class ConditionalBatch(NoResult):
     """A batch that is written only if every check holds at that moment; CheckFailed otherwise, and nothing is written.
 
-    No other client writes between the checks and the batch. It is not idempotent: what it wrote may fail its own checks.
+    No other client writes between the checks and the batch. It is not idempotent: its own writes may fail its checks.
 
     Attributes:
         feature: what a server calls it that knows conditional batches.
