@@ -376,19 +376,26 @@ def test_a_child_process_does_not_give_its_parent_s_snapshot_back():
 # What a server says to those who do not use our client
 
 
+class Asked:
+    """Asks an application without our client; ``uid`` is the database's."""
+
+    def __init__(self, application):
+        self.application = application
+        self.uid = application.catalog.uid_of("default")
+
+    def __call__(self, command, at=None):
+        return self.application(Request(command, self.uid if at is None else at))
+
+
 @pytest.fixture
 def ask(application):
-    uid = application.catalog.uid_of("default")
-
-    def ask(command, at=uid):
-        return application(Request(command, at))
-
+    ask = Asked(application)
     ask(Put("k", "before"))
     return ask
 
 
 def test_whatever_writes_is_refused_by_the_server(ask, application):
-    at = snapshot_uid(application.catalog.uid_of("default"), ask(Snapshot()).cursor)
+    at = snapshot_uid(ask.uid, ask(Snapshot()).cursor)
     writes: list[Command[Any]] = [
         Put("k", "after"),
         Delete("k"),
