@@ -383,8 +383,8 @@ class Asked:
         self.application = application
         self.uid = application.catalog.uid_of("default")
 
-    def __call__(self, command, at=None):
-        return self.application(Request(command, self.uid if at is None else at))
+    def __call__(self, command, at="its own"):
+        return self.application(Request(command, self.uid if at == "its own" else at))
 
 
 @pytest.fixture
