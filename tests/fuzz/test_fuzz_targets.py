@@ -10,6 +10,7 @@ from fuzz import targets
 from fuzz.targets import ASKED, TARGETS, seeds
 from pyelevator.commands import COMMANDS, Get, Ping
 from pyelevator.messages import Request, Response
+from pyelevator.transports.zmtp.protocol import Protocol
 
 EACH = pytest.mark.parametrize("name", TARGETS)
 

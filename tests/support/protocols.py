@@ -12,7 +12,7 @@ SERVER_HANDSHAKE = SIGNATURE + bytes((REVISION, MINOR)) + NULL + bytes(32) + enc
 class _WithCipher(NullMechanism):
     def __init__(self, cipher: FrameCipher | None) -> None:
         super().__init__(b"DEALER", SERVERS)
-        self.cipher = cipher  # type: ignore[misc]
+        self.cipher = cipher  # type: ignore[misc,assignment]
 
 
 def established(max_message: int = MAX_MESSAGE, cipher: FrameCipher | None = None) -> Protocol:
