@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any, Final, Self
 
 from pyelevator.application.catalog import Catalog
-from pyelevator.application.catalog.catalog import UnknownName, UnknownUid
+from pyelevator.application.catalog.registry import UnknownName, UnknownUid
 from pyelevator.application.catalog.store import CatalogError
 from pyelevator.application.context import Context
 from pyelevator.application.errors import failure_response

@@ -2,12 +2,11 @@
 
 import errno
 import logging
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from math import inf
 from time import monotonic
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from uuid import uuid4
 
 from attrs import evolve
@@ -17,12 +16,13 @@ from pyelevator.application.catalog.index import Index
 from pyelevator.application.catalog.names import DEFAULT, LocatedName, NamePolicy, normalize_name
 from pyelevator.application.catalog.open_limit import OpenDatabases
 from pyelevator.application.catalog.recorded import RecordedDatabases
+from pyelevator.application.catalog.registry import Registry, UnknownUid, already_exists
 from pyelevator.application.catalog.store import LOCK_FILE, STORE_FILE, Store, entry_fields, lock_directory
 from pyelevator.commands import Command, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
 from pyelevator.engines.catalog_store import CatalogStore, Entry, NoStore
 from pyelevator.engines.options import describe_unknown_option, parse_creation
-from pyelevator.errors import DatabaseError, ServerRuntimeError, UsageError
+from pyelevator.errors import DatabaseError, UsageError
 from pyelevator.messages import split_uid
 from pyelevator.monitoring import DatabaseStats
 from pyelevator.reports import BackupReport
@@ -33,18 +33,6 @@ _IN_MEMORY: Final = "memory:"
 """The data directory of databases that have no files."""
 
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class UnknownUid(ServerRuntimeError):
-    """There is no database with that uid, or it was created by another server a moment ago."""
-
-
-class UnknownName(DatabaseError):
-    """There is no database with that name, or it was created by another server a moment ago."""
-
-
-_Change: TypeAlias = Callable[[Index], tuple[Database, ...]]
-"""Returns the databases that there are to be."""
 
 
 class Catalog:
@@ -80,10 +68,7 @@ class Catalog:
     ) -> None:
         self._storage = storage
         self._open_databases = OpenDatabases(max_open, storage.files_per_database)
-        self._lock = threading.Lock()
-        self._creating: set[str] = set()
         self._is_failing = False
-        self._index = Index()
         self._store: CatalogStore = storage.catalog_store() or NoStore()
         self._unlock_directory: Callable[[], None] = lambda: None
         self.open_snapshot: Callable[[Database, bytes], Any] | None = None
@@ -96,6 +81,7 @@ class Catalog:
         )
         if Capability.DURABLE in storage.capabilities and not self.is_shared:
             self._lock_directory(directory, store)
+        self._registry = Registry(self._store, self._names, self._database)
         if self._names.directories is not None:
             storage.confine(self._names.directories)
         try:
@@ -119,22 +105,23 @@ class Catalog:
             self._load_shared(recorded or ())
             return
         entries = RecordedDatabases(self._storage, self._names).load(recorded)
-        self._index = Index(tuple([self._database(entry, is_new=_is_uncreated_default(entry)) for entry in entries]))
+        databases = [self._database(entry, is_new=_is_uncreated_default(entry)) for entry in entries]
+        self._registry.index = Index(tuple(databases))
         try:
-            if DEFAULT not in self._index.by_name:
+            if DEFAULT not in self._registry.index.by_name:
                 self.create(DEFAULT)
             elif recorded is None or list(map(entry_fields, recorded)) != list(
-                map(entry_fields, self._index.entries())
+                map(entry_fields, self._registry.index.entries())
             ):
-                with self._store.replacing((), self._index.entries()):
+                with self._store.replacing((), self._registry.index.entries()):
                     pass
         except (EngineError, OSError) as error:  # the other databases are served all the same
             _log.error("%s", error)
             self._ensure_default()
 
     def _load_shared(self, entries: Sequence[Entry]) -> None:
-        self._index = Index(tuple(map(self._database, entries)))
-        if DEFAULT not in self._index.by_name:
+        self._registry.index = Index(tuple(map(self._database, entries)))
+        if DEFAULT not in self._registry.index.by_name:
             with suppress(DatabaseError):  # another server creates it at this moment
                 self.create(DEFAULT)
 
@@ -161,17 +148,7 @@ class Catalog:
         Raises:
             EngineError: it could not be found out.
         """
-        with self._lock:
-            entries = self._store.read_changes()
-            if entries is None:
-                return False
-            known, uids = self._index.by_uid, {entry.uid for entry in entries}
-            gone = [database for database in self._index.databases if database.entry.uid not in uids]
-            self._index = Index(tuple([known.get(entry.uid) or self._database(entry) for entry in entries]))
-        for database in gone:
-            with suppress(EngineError):
-                database.close()
-        return True
+        return self._registry.refresh()
 
     def maintain(self) -> None:
         """Take over what others have changed, and do what the store needs now and then; failures are logged once."""
@@ -185,13 +162,13 @@ class Catalog:
             self._is_failing = True
 
     def _database(self, entry: Entry, *, is_new: bool = False) -> Database:
-        return Database(self._storage, entry, self._open_databases, self._record, is_new=is_new)
+        return Database(self._storage, entry, self._open_databases, self._registry.record, is_new=is_new)
 
     def _ensure_default(self) -> None:
         """Register a default database even if there is none; its first use says why, or creates it."""
-        if DEFAULT not in self._index.by_name:
+        if DEFAULT not in self._registry.index.by_name:
             entry = Entry(DEFAULT, str(uuid4()), self._names.path_for(DEFAULT), {}, opened=False)
-            self._index = Index((*self._index.databases, self._database(entry, is_new=True)))
+            self._registry.index = Index((*self._registry.index.databases, self._database(entry, is_new=True)))
 
     def on_close(self, callback: Callable[[Engine], None]) -> None:
         """Register a callback that runs with each engine before it is closed, when no request uses it any more."""
@@ -209,24 +186,24 @@ class Catalog:
             ServerRuntimeError: there is no such database, or not any more.
             DatabaseError, EngineError: on entering, if it cannot be opened.
         """
-        database = self._index.by_uid.get(uid)
+        database = self._registry.index.by_uid.get(uid)
         return self._find_snapshot(uid) if database is None else database
 
     def _find_snapshot(self, uid: str | None) -> Any:
         """Return the database at the moment of the snapshot that a uid names."""
         base, cursor = split_uid(uid)
-        database = self._index.by_uid.get(base)
+        database = self._registry.index.by_uid.get(base)
         if database is None or cursor is None or self.open_snapshot is None:
             raise UnknownUid(f"Database {uid or '(no uid)'} doesn't exist")
         return self.open_snapshot(database, cursor)
 
     def names(self) -> list[str]:
         """Return the names of all databases, 'default' first, then in the order of their creation."""
-        return sorted([database.entry.name for database in self._index.databases], key=lambda name: name != DEFAULT)
+        return [database.entry.name for database in self._registry.index.in_order()]
 
     def is_named_by_path(self, path: str, command: Command[Any]) -> bool:
         """Return True if clients know the database at ``path`` by that, or if ``command`` has named it so."""
-        database = self._index.by_path.get(path)
+        database = self._registry.index.by_path.get(path)
         if database is not None:
             return normalize_name(database.entry.name) == path
         name: str = getattr(command, "name", "")
@@ -235,7 +212,7 @@ class Catalog:
     def stats(self) -> tuple[DatabaseStats, ...]:
         """Return figures of each database, in the order of ``names``, without opening any."""
         found = []
-        for database in sorted(self._index.databases, key=lambda one: one.entry.name != DEFAULT):
+        for database in self._registry.index.in_order():
             try:
                 found.append(database.stats())
             except EngineError as error:  # the others are told of all the same
@@ -252,19 +229,19 @@ class Catalog:
         Raises:
             DatabaseError: there is no such database.
         """
-        return self._find(name, "Database {} doesn't exist").entry.uid
+        return self._registry.find(name, "Database {} doesn't exist").entry.uid
 
     def name_of(self, uid: str | None) -> str | None:
         """Return the name of the database with this uid; None if there is none, or not any more."""
-        database = self._index.by_uid.get(uid) or self._index.by_uid.get(split_uid(uid)[0])
+        database = self._registry.index.by_uid.get(uid) or self._registry.index.by_uid.get(split_uid(uid)[0])
         return None if database is None else database.entry.name
 
     def locate(self, name: str) -> LocatedName:
         """Find out what a name stands for; with the result no other method looks up anything again."""
-        database = self._index.by_name.get(name)
+        database = self._registry.index.by_name.get(name)
         if database is None:
             path = self._names.resolve_absolute(name)
-            database = self._index.by_path.get(path) if path is not None else None
+            database = self._registry.index.by_path.get(path) if path is not None else None
             if database is None:
                 return self._names.locate_unregistered(name, path)
         return LocatedName(database.entry.name, database.entry.path, is_registered=True)
@@ -278,7 +255,7 @@ class Catalog:
         Raises:
             DatabaseError, EngineError: there is no such database, or it cannot be opened.
         """
-        with self._find(name):
+        with self._registry.find(name):
             pass
 
     def unmount(self, name: str) -> None:
@@ -290,7 +267,7 @@ class Catalog:
         Raises:
             DatabaseError: there is no such database.
         """
-        self._find(name).unmount()
+        self._registry.find(name).unmount()
 
     def unmount_idle(self, seconds: float | None, adopted_seconds: float | None = None) -> None:
         """Close the databases that have not been used for some time.
@@ -335,7 +312,7 @@ class Catalog:
             DatabaseError: there is no such database, or the directory is not allowed.
             EngineError: it failed, or the engine makes no backups.
         """
-        database = self._find(name)
+        database = self._registry.find(name)
         path = directory if self.is_shared else self._names.path_for_backup(directory)  # a cluster writes none
         try:
             with database as engine:
@@ -361,21 +338,21 @@ class Catalog:
             EngineError: an option is wrong, or the storage refuses.
         """
         self.refresh()
-        if self._find_or_none(name):
-            raise _already_exists(name)
+        if self._registry.get(name):
+            raise already_exists(name)
         path, options = self._names.path_for_creation(name), options or {}
         name = normalize_name(str(name))
         if not tolerant:
             self._check_option_names(options)
         allowed, recorded = parse_creation(options), self._storage.check_options(options)
-        with self._reserved(name, path):
+        with self._registry.reserved(name, path):
             adopted = not self.is_shared and self._storage.exists(path)
             _check_creation(name, adopted, **allowed)
             detected = self._storage.detect_options(path) if adopted else {}
             entry = self._store.locate(Entry(name, str(uuid4()), path, detected | recorded, adopted))
             database = self._database(entry, is_new=not adopted and not self.is_shared)
             with nullcontext() if self.is_shared else database.creating():
-                self._update(lambda index: (*index.databases, database))
+                self._registry.update(lambda index: (*index.databases, database))
 
     def _check_option_names(self, options: Iterable[str]) -> None:
         names = self._storage.option_names
@@ -393,7 +370,7 @@ class Catalog:
         Raises:
             DatabaseError: there is no such database, or it is adopted, or it has never opened; nothing is removed.
         """
-        database = self._find(name)
+        database = self._registry.find(name)
         if database.entry.name == DEFAULT:
             database.clear(force=force)
         else:
@@ -408,29 +385,29 @@ class Catalog:
         Raises:
             DatabaseError: there is no such database, or it is 'default', which always exists.
         """
-        database = self._find(name)
+        database = self._registry.find(name)
         if self.is_shared:
             raise DatabaseError("Databases of a cluster cannot be forgotten, only dropped: they are nowhere else")
         if database.entry.name == DEFAULT:
             raise DatabaseError(f"Database {DEFAULT} is always there, and cannot be forgotten")
         with database.forgetting():
-            self._update(lambda index: index.without(database))
+            self._registry.update(lambda index: index.without(database))
 
     def _drop(self, database: Database, force: bool) -> None:
         """Remove the files once it is certain that this can be recorded; on a full disk, to free space for that."""
         with database.dropping(force=force) as destroy:
             try:
-                with self._updating(lambda index: index.without(database)):
+                with self._registry.updating(lambda index: index.without(database)):
                     destroy()
             except OSError as error:
                 if error.errno not in _DISK_FULL:
                     raise
                 destroy()
-                self._update(lambda index: index.without(database))
+                self._registry.update(lambda index: index.without(database))
 
     def close(self) -> None:
         """Close every database once its requests are done, and release the data directory."""
-        index, self._index = self._index, Index()
+        index, self._registry.index = self._registry.index, Index()
         for database in index.databases:
             try:
                 database.close()
@@ -438,63 +415,6 @@ class Catalog:
                 _log.error("closing %s: %s", database.entry.name, error)
         self._storage.close()
         self._unlock_directory()
-
-    # Lookups and updates
-
-    def _find(self, name: str, refusal: str = "Database {} does not exist") -> Database:
-        database = self._find_or_none(name)
-        if database is None:
-            raise UnknownName(refusal.format(name))
-        return database
-
-    def _find_or_none(self, name: str) -> Database | None:
-        """Return the database of that name, or for an absolute path the one at it."""
-        index = self._index
-        if name in index.by_name:
-            return index.by_name[name]
-        path = self._names.resolve_absolute(name)
-        return None if path is None else index.by_path.get(path)
-
-    @contextmanager
-    def _reserved(self, name: str, path: str) -> Iterator[None]:
-        """Prevent other creations with that name or path during the block."""
-        with self._lock:
-            taken = self._creating | self._index.by_name.keys() | self._index.by_path.keys()
-            if not taken.isdisjoint((name, path)):
-                raise _already_exists(name)
-            self._creating |= {name, path}
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._creating -= {name, path}
-
-    def _record(self) -> None:
-        """Record changes of the databases' entries; if that fails, they are known until the server stops."""
-        try:
-            self._update(lambda index: index.databases)
-        except OSError as error:
-            _log.warning("the catalog could not be written: %s", error)
-
-    def _update(self, change: _Change) -> None:
-        with self._updating(change):
-            pass
-
-    @contextmanager
-    def _updating(self, change: _Change) -> Iterator[None]:
-        """Write the new store file, run the block, put the file in place, and then publish the change.
-
-        So nothing is published that a restart would forget, and the block runs only if the file could be written.
-        """
-        with self._lock:
-            index = Index(change(self._index))
-            with self._store.replacing(self._index.entries(), index.entries()):
-                yield
-            self._index = index
-
-
-def _already_exists(name: str) -> DatabaseError:
-    return DatabaseError(f"Database {name} already exists")
 
 
 def _is_uncreated_default(entry: Entry) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from pyelevator.application.catalog.database import Database
+from pyelevator.application.catalog.names import DEFAULT
 from pyelevator.engines.catalog_store import Entry
 
 
@@ -28,6 +29,10 @@ class Index:
     @by_path.default
     def _index_paths(self) -> Mapping[str, Database]:
         return {database.entry.path: database for database in self.databases}
+
+    def in_order(self) -> list[Database]:
+        """Return the databases as clients list them: 'default' first."""
+        return sorted(self.databases, key=lambda database: database.entry.name != DEFAULT)
 
     def entries(self) -> list[Entry]:
         """Return what the store file records of the databases."""

@@ -1,0 +1,131 @@
+"""What is registered: the databases of a catalog, and the store that keeps them."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final, TypeAlias
+
+from pyelevator.application.catalog.database import Database
+from pyelevator.application.catalog.index import Index
+from pyelevator.application.catalog.names import NamePolicy
+from pyelevator.engines.base import EngineError
+from pyelevator.engines.catalog_store import CatalogStore, Entry
+from pyelevator.errors import DatabaseError, ServerRuntimeError
+
+_log: Final = logging.getLogger("pyelevator.catalog")
+
+
+class UnknownUid(ServerRuntimeError):
+    """There is no database with that uid, or it was created by another server a moment ago."""
+
+
+class UnknownName(DatabaseError):
+    """There is no database with that name, or it was created by another server a moment ago."""
+
+
+Change: TypeAlias = Callable[[Index], tuple[Database, ...]]
+"""Returns the databases that there are to be."""
+
+
+class Registry:
+    """The databases of a catalog, as they are now and as the store has them.
+
+    Args:
+        store: keeps them.
+        names: says where a name leads.
+        make_database: of an entry that another server has added.
+
+    Attributes:
+        index: the databases as they are now.
+    """
+
+    def __init__(self, store: CatalogStore, names: NamePolicy, make_database: Callable[[Entry], Database]) -> None:
+        self.index = Index()
+        self._store, self._names, self._make_database = store, names, make_database
+        self._lock = threading.Lock()
+        self._creating: set[str] = set()
+
+    def refresh(self) -> bool:
+        """Take over what other servers have changed; return True if that was something.
+
+        Raises:
+            EngineError: it could not be found out.
+        """
+        with self._lock:
+            entries = self._store.read_changes()
+            if entries is None:
+                return False
+            known, uids = self.index.by_uid, {entry.uid for entry in entries}
+            gone = [database for database in self.index.databases if database.entry.uid not in uids]
+            self.index = Index(tuple([known.get(entry.uid) or self._make_database(entry) for entry in entries]))
+        for database in gone:
+            with suppress(EngineError):
+                database.close()
+        return True
+
+    def get(self, name: str) -> Database | None:
+        """Return the database of that name, or for an absolute path the one at it; None if there is none."""
+        index = self.index
+        if name in index.by_name:
+            return index.by_name[name]
+        path = self._names.resolve_absolute(name)
+        return None if path is None else index.by_path.get(path)
+
+    def find(self, name: str, refusal: str = "Database {} does not exist") -> Database:
+        """Return the database of that name, as ``get`` does.
+
+        Raises:
+            UnknownName: there is none; ``refusal`` is its text.
+        """
+        database = self.get(name)
+        if database is None:
+            raise UnknownName(refusal.format(name))
+        return database
+
+    @contextmanager
+    def reserved(self, name: str, path: str) -> Iterator[None]:
+        """Prevent other creations with that name or path during the block.
+
+        Raises:
+            DatabaseError: there is such a database, or it is being created.
+        """
+        with self._lock:
+            taken = self._creating | self.index.by_name.keys() | self.index.by_path.keys()
+            if not taken.isdisjoint((name, path)):
+                raise already_exists(name)
+            self._creating |= {name, path}
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._creating -= {name, path}
+
+    @contextmanager
+    def updating(self, change: Change) -> Iterator[None]:
+        """Write the new store file, run the block, put the file in place, and then publish the change.
+
+        So nothing is published that a restart would forget, and the block runs only if the file could be written.
+        """
+        with self._lock:
+            index = Index(change(self.index))
+            with self._store.replacing(self.index.entries(), index.entries()):
+                yield
+            self.index = index
+
+    def update(self, change: Change) -> None:
+        """Record a change, and publish it."""
+        with self.updating(change):
+            pass
+
+    def record(self) -> None:
+        """Record changes of the databases' entries; if that fails, they are known until the server stops."""
+        try:
+            self.update(lambda index: index.databases)
+        except OSError as error:
+            _log.warning("the catalog could not be written: %s", error)
+
+
+def already_exists(name: str) -> DatabaseError:
+    """Return the error for the creation of a database that there is."""
+    return DatabaseError(f"Database {name} already exists")
