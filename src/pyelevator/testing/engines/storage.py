@@ -1,0 +1,131 @@
+"""Opening, creating, destroying and repairing databases, and their options."""
+
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from pyelevator.commands import DELETE, PUT
+from pyelevator.engines.base import (
+    Bounds,
+    Capability,
+    Engine,
+    EngineError,
+    OptionTypeError,
+    OptionValueError,
+    Storage,
+)
+from pyelevator.testing.engines.fixtures import LETTERS, EngineFixtures, needs
+
+
+class StorageConformance(EngineFixtures):
+    """Tests of a storage."""
+
+    def test_exists_from_open_to_destroy(self, storage: Storage, path: str) -> None:
+        assert not storage.exists(path)
+        storage.open(path, {}).close()
+        assert storage.exists(path)
+        storage.destroy(path)
+        storage.destroy(path)
+        assert not storage.exists(path)
+
+    def test_a_destroyed_database_is_empty_when_opened_again(
+        self, storage: Storage, letters: Engine, path: str
+    ) -> None:
+        letters.close()
+        storage.destroy(path)
+        with storage.open(path, {}) as engine:
+            assert list(engine.scan(Bounds())) == []
+
+    def test_repair_keeps_a_sound_database(self, storage: Storage, letters: Engine, path: str) -> None:
+        needs(storage, Capability.REPAIRABLE)
+        letters.close()
+        storage.repair(path, {})
+        with storage.open(path, {}) as engine:
+            assert list(engine.scan(Bounds())) == LETTERS
+
+    def test_repair_of_nothing_creates_nothing(self, storage: Storage, path: str) -> None:
+        with pytest.raises(EngineError):
+            storage.repair(path, {})
+        assert not storage.exists(path)
+
+    def test_compaction_keeps_the_data(self, letters: Engine) -> None:
+        letters.write([(DELETE, b"c")])
+        letters.compact()
+        assert list(letters.scan(Bounds())) == [pair for pair in LETTERS if pair[0] != b"c"]
+
+    def test_a_snapshot_is_taken_while_writes_are_held_up(self, engine: Engine) -> None:
+        engine.write([(PUT, b"k", b"before")])
+        writing = Thread(target=engine.write, args=([(PUT, b"k", b"after")],))
+        try:
+            holding = engine.holding_writes()
+        except EngineError as error:
+            assert "cannot hold writes up" in str(error)  # noqa: PT017 - an engine need not be able to
+            return
+        with holding:
+            writing.start()
+            snapshot = engine.snapshot()
+            assert snapshot.get(b"k") == b"before"
+        writing.join()
+        with snapshot:
+            assert (snapshot.get(b"k"), engine.get(b"k")) == (b"before", b"after")
+
+    def test_the_size_grows_with_the_data(self, engine: Engine) -> None:
+        before = engine.approximate_size()
+        engine.write([(PUT, b"%d" % i, b"%d" % i * 100) for i in range(1000)])
+        assert engine.approximate_size() > before + 1000
+
+    def test_a_backup_is_a_database_of_that_moment(self, storage: Storage, letters: Engine, tmp_path: Any) -> None:
+        target = storage.resolve(str(tmp_path / "backup"))
+        if Capability.BACKUP not in storage.capabilities:
+            with pytest.raises(EngineError):
+                letters.backup(target)
+            return
+        letters.backup(target)
+        letters.write([(DELETE, b"a")])
+        with storage.open(target, {}) as engine:
+            assert list(engine.scan(Bounds())) == LETTERS
+
+    def test_a_backup_makes_the_directories_above_it(self, storage: Storage, letters: Engine, tmp_path: Any) -> None:
+        needs(storage, Capability.BACKUP)
+        target = storage.resolve(str(tmp_path / "not" / "there" / "backup"))
+        letters.backup(target)
+        with storage.open(target, {}) as engine:
+            assert list(engine.scan(Bounds())) == LETTERS
+
+    def test_texts_are_there_and_say_which_database(self, storage: Storage, letters: Engine, path: str) -> None:
+        assert letters.get(b"a") == b"1"
+        with pytest.raises(EngineError) as caught:
+            storage.open(path, {})
+        assert path in str(caught.value)
+
+    def test_a_backup_overwrites_nothing(self, letters: Engine, tmp_path: Any) -> None:
+        (tmp_path / "mine").mkdir()
+        with pytest.raises(EngineError):
+            letters.backup(str(tmp_path / "mine"))
+        assert list((tmp_path / "mine").iterdir()) == []
+
+    def test_the_options_of_the_old_protocol_are_accepted(self, storage: Storage, path: str) -> None:
+        needs(storage, Capability.OPTIONS)
+        options = {"block_size": 8192, "lru_cache_size": 1 << 20, "write_buffer_size": 1 << 20, "foo": 1}
+        with storage.open(path, storage.check_options(options)) as engine:
+            engine.write([(PUT, b"k", b"v")])
+            assert engine.get(b"k") == b"v"
+
+    @pytest.mark.parametrize(("value", "error"), [("big", OptionTypeError), (-1, OptionValueError)])
+    def test_wrong_options_create_nothing(
+        self, storage: Storage, path: str, value: Any, error: type[EngineError]
+    ) -> None:
+        needs(storage, Capability.OPTIONS)
+        with pytest.raises(error, match="block_size"):
+            storage.check_options({"block_size": value})
+        with pytest.raises(error, match="block_size"):
+            storage.open(path, {"block_size": value})
+        assert not storage.exists(path)
+
+    def test_options_without_an_effect_do_not_exist(self, storage: Storage) -> None:
+        if Capability.OPTIONS in storage.capabilities:
+            return
+        assert storage.option_names is not None
+        assert "block_size" not in storage.option_names
+        assert {"create_if_missing", "error_if_exists"} <= storage.option_names

@@ -1,0 +1,270 @@
+"""The suite of transports that call back."""
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import pytest
+
+from pyelevator.testing import unruly
+from pyelevator.testing.transports.fixtures import (
+    BRIEF,
+    LARGE,
+    MAX_UNREAD,
+    RelayFixtures,
+    ping,
+    reply_id,
+)
+from pyelevator.testing.unruly import PROMPT, TRIES, UnrulyRelay, full, in_time, refusing
+from pyelevator.transports.base import AsyncTransport
+
+
+class RecordingReceiver:
+    """A receiver that records its events, and whether they came as they should."""
+
+    def __init__(self) -> None:
+        self.messages: list[Sequence[bytes]] = []
+        self.errors: list[Exception] = []
+        self.changed = asyncio.Event()
+        self.sending = False
+        self.wrong: set[str] = set()
+        self._thread = threading.get_ident()
+
+    def _note(self, call: str) -> None:
+        if threading.get_ident() != self._thread:
+            self.wrong.add(f"{call} was called in another thread than the event loop's")
+        elif self.sending:
+            self.wrong.add(f"{call} was called within send, and not in a later turn of the event loop")
+        self.changed.set()
+
+    def message_received(self, frames: Sequence[bytes]) -> None:
+        """Record a message."""
+        self.messages.append(frames)
+        self._note("message_received")
+
+    def resume_writing(self) -> None:
+        """Record that sending may continue."""
+        self._note("resume_writing")
+
+    def connection_lost(self, error: Exception) -> None:
+        """Record the error."""
+        self.errors.append(error)
+        self._note("connection_lost")
+
+    def send(self, transport: AsyncTransport, frames: Sequence[bytes]) -> bool:
+        """Send a message; events meanwhile are wrong."""
+        self.sending = True
+        try:
+            return transport.send(frames)
+        finally:
+            self.sending = False
+
+    async def wait(self, event: str) -> None:
+        """Wait for a change.
+
+        Args:
+            event: the call that would be one, for the error.
+
+        Raises:
+            AssertionError: there is none.
+        """
+        try:
+            await asyncio.wait_for(self.changed.wait(), unruly.HANG_TIMEOUT)
+        except TimeoutError:
+            raise AssertionError(f"{event} was not called within {unruly.HANG_TIMEOUT} s") from None
+
+
+async def send_ping(transport: AsyncTransport, receiver: RecordingReceiver, number: int) -> bool:
+    """Send a PING as soon as the transport accepts it; return False if the connection is lost before."""
+    while not receiver.errors:
+        receiver.changed.clear()
+        if receiver.send(transport, ping(number)):
+            return True
+        await receiver.wait("send refused a message, and resume_writing")
+    return False
+
+
+async def wait_for_messages(receiver: RecordingReceiver, count: int) -> None:
+    """Wait until so many messages have been received, or the connection is lost."""
+    while len(receiver.messages) < count and not receiver.errors:
+        receiver.changed.clear()
+        await receiver.wait("message_received")
+
+
+async def wait_for_loss(receiver: RecordingReceiver) -> None:
+    """Wait until the transport reports that its connection is lost."""
+    while not receiver.errors:
+        receiver.changed.clear()
+        await receiver.wait("connection_lost")
+
+
+class AsyncTransportConformance(RelayFixtures):
+    """Tests of what an async client relies on: nothing waits, whatever the peer does, and events are reported.
+
+    A transport whose ``open``, ``send`` or ``close`` waits for an unruly peer cannot pass, nor can one that keeps the
+    end of its connection to itself.
+    """
+
+    @pytest.fixture
+    def connect(self) -> Callable[[str], AsyncTransport]:
+        """Return a function that makes a new transport, not opened, to a URL like that of ``server``."""
+        raise NotImplementedError("override the fixture connect")
+
+    def _run(
+        self, main: Callable[[AsyncTransport, RecordingReceiver], Coroutine[Any, Any, None]], transport: AsyncTransport
+    ) -> None:
+        async def run() -> None:
+            receiver = RecordingReceiver()
+            transport.open(receiver)
+            try:
+                await main(transport, receiver)
+            finally:
+                transport.close()
+            assert receiver.wrong == set()
+
+        in_time(lambda: asyncio.run(run()))
+
+    def _longest(self, make: Callable[[], AsyncTransport], sends: int) -> float:
+        """Return the longest time of ``open``, a ``send`` or ``close``, in seconds, in the best of some tries."""
+
+        async def tried() -> float:
+            transport, times = make(), []
+
+            def timed(call: Callable[[], object]) -> object:
+                began = time.monotonic()
+                done = call()
+                times.append(time.monotonic() - began)
+                return done
+
+            receiver = RecordingReceiver()
+            timed(lambda: transport.open(receiver))
+            await asyncio.sleep(BRIEF)
+            for _ in range(sends):
+                if receiver.errors or not timed(lambda: transport.send([LARGE])):
+                    break
+                await asyncio.sleep(0)
+            timed(transport.close)
+            return max(times)
+
+        longest = math.inf
+        for _ in range(TRIES):
+            longest = min(longest, in_time(lambda: asyncio.run(tried())))
+            if longest < PROMPT:
+                break
+        return longest
+
+    def test_neither_open_nor_close_waits_for_a_peer_that_accepts_no_connection(
+        self, server: str, connect: Callable[[str], AsyncTransport]
+    ) -> None:
+        with full(server) as url:
+            assert self._longest(lambda: connect(url), 1) < PROMPT
+
+    def test_neither_open_nor_close_waits_for_a_peer_that_says_nothing(
+        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]
+    ) -> None:
+        relay.answer = "stalled"
+        assert self._longest(lambda: connect(relay.url), 1) < PROMPT
+
+    def test_send_does_not_wait_for_a_peer_that_takes_nothing(
+        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]
+    ) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            assert await send_ping(transport, receiver, 1)
+            await wait_for_messages(receiver, 1)
+            relay.reads = False
+            for _ in range(MAX_UNREAD):
+                if receiver.errors or not receiver.send(transport, [LARGE]):
+                    break
+                await asyncio.sleep(0)
+
+        self._run(main, connect(relay.url))
+
+    @pytest.mark.parametrize("answer", ["closed", "died"])
+    def test_the_end_of_a_connection_is_reported(
+        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport], answer: str
+    ) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            assert await send_ping(transport, receiver, 1)
+            await wait_for_messages(receiver, 1)
+            relay.answer = answer
+            receiver.send(transport, ping(2))
+            await wait_for_loss(receiver)
+            assert len(receiver.messages) == 1
+
+        self._run(main, connect(relay.url))
+
+    def test_answers_are_pushed(self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            for number in (1, 2, 3):
+                assert await send_ping(transport, receiver, number)
+                await wait_for_messages(receiver, number)
+            assert [reply_id(frames) for frames in receiver.messages] == [1, 2, 3]
+
+        self._run(main, connect(relay.url))
+
+    @pytest.mark.parametrize("answer", ["stalled", "dripped"])
+    def test_nothing_waits_for_a_peer_that_does_not_answer(
+        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport], answer: str
+    ) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            assert await send_ping(transport, receiver, 1)
+            await wait_for_messages(receiver, 1)
+            relay.answer = answer
+            transport.send(ping(2))
+            await asyncio.sleep(BRIEF)
+            assert len(receiver.messages) == 1
+
+        self._run(main, connect(relay.url))
+
+    @pytest.mark.parametrize("answer", ["stalled", "dripped"])
+    def test_nothing_waits_for_a_connection_that_does_not_come_up(
+        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport], answer: str
+    ) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            transport.send(ping(1))
+            await asyncio.sleep(BRIEF)
+            assert receiver.messages == []
+
+        relay.answer = answer
+        self._run(main, connect(relay.url))
+
+    def test_nothing_waits_for_a_refused_connection(
+        self, server: str, connect: Callable[[str], AsyncTransport]
+    ) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            transport.send(ping(1))
+            await asyncio.sleep(BRIEF)
+            assert receiver.messages == []
+
+        with refusing(server) as url:
+            self._run(main, connect(url))
+
+    @pytest.mark.parametrize("answer", ["closed", "died", "replaced"])
+    def test_no_answer_is_made_of_a_connection_that_ends_or_makes_no_sense(
+        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport], answer: str
+    ) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            assert await send_ping(transport, receiver, 1)
+            await wait_for_messages(receiver, 1)
+            relay.answer = answer
+            transport.send(ping(2))
+            await asyncio.sleep(BRIEF)
+            assert len(receiver.messages) == 1
+
+        self._run(main, connect(relay.url))
+
+    def test_after_close_nothing_is_reported_and_close_twice_is_fine(
+        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]
+    ) -> None:
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            assert await send_ping(transport, receiver, 1)
+            transport.close()
+            transport.close()
+            before = len(receiver.messages), len(receiver.errors)
+            await asyncio.sleep(BRIEF)
+            assert (len(receiver.messages), len(receiver.errors)) == before
+
+        self._run(main, connect(relay.url))

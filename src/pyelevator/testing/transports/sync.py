@@ -1,0 +1,225 @@
+"""The suites of transports that block."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+from pyelevator.commands import DbConnect, Get, Put
+from pyelevator.deadlines import Deadline
+from pyelevator.errors import ElevatorError, RequestTimeout, TransportError
+from pyelevator.messages import Request
+from pyelevator.testing.transports.fixtures import (
+    BRIEF,
+    CODEC,
+    LARGE,
+    MAX_UNREAD,
+    RelayFixtures,
+    ping,
+    reply_id,
+    roundtrip,
+    soon,
+)
+from pyelevator.testing.unruly import PROMPT, TRIES, UnrulyRelay, full, in_time, promptly, refusing
+from pyelevator.transports import Transport
+
+
+class TransportConformance:
+    """Tests of what a client relies on. The transport connects to a pyelevator server that speaks classic."""
+
+    @pytest.fixture
+    def transport(self) -> Transport:
+        """Return a new transport to a running server."""
+        raise NotImplementedError("override the fixture transport")
+
+    def test_an_answer_follows_a_message(self, transport: Transport) -> None:
+        transport.send(ping(1), soon())
+        assert reply_id(transport.receive(soon())) == 1
+
+    def test_messages_in_flight_are_all_reply_id(self, transport: Transport) -> None:
+        for number in range(100):
+            transport.send(ping(number), soon())
+        assert sorted(reply_id(transport.receive(soon())) or 0 for _ in range(100)) == list(range(100))
+
+    def test_large_frames_arrive_complete(self, transport: Transport) -> None:
+        transport.send(CODEC.encode_request(Request(DbConnect("default"), id=1)), soon())
+        uid = CODEC.decode_response(transport.receive(soon()), Request(DbConnect("default"))).payload.decode()
+        value = bytes(range(256)) * 20_000
+        transport.send(CODEC.encode_request(Request(Put(b"k", value), uid)), soon())
+        transport.receive(soon())
+        transport.send(CODEC.encode_request(Request(Get(b"k"), uid)), soon())
+        assert CODEC.decode_response(transport.receive(soon()), Request(Get(b"k"))).payload == value
+
+    def test_nothing_to_receive_is_a_timeout(self, transport: Transport) -> None:
+        transport.send(ping(1), soon())
+        transport.receive(soon())
+        with pytest.raises(RequestTimeout):
+            transport.receive(Deadline.after(0.05))
+
+    def test_a_reset_connection_never_receives_earlier_replies(self, transport: Transport) -> None:
+        for number in range(50):
+            transport.send(ping(number), soon())
+        transport.reset()
+        transport.send(ping(1000), soon())
+        assert reply_id(transport.receive(soon())) == 1000
+        with pytest.raises(RequestTimeout):
+            transport.receive(Deadline.after(0.05))
+
+    def test_siblings_share_nothing_but_the_server(self, transport: Transport) -> None:
+        with transport.clone() as other:
+            transport.send(ping(1), soon())
+            other.send(ping(2), soon())
+            assert reply_id(other.receive(soon())) == 2
+            assert reply_id(transport.receive(soon())) == 1
+            transport.close()
+            other.send(ping(3), soon())
+            assert reply_id(other.receive(soon())) == 3
+
+    def test_close_twice_is_fine_and_send_opens_again(self, transport: Transport) -> None:
+        transport.send(ping(1), soon())
+        transport.close()
+        transport.close()
+        transport.send(ping(2), soon())
+        assert reply_id(transport.receive(soon())) == 2
+
+    def test_a_closed_connection_is_not_open(self, transport: Transport) -> None:
+        transport.send(ping(1), soon())
+        transport.receive(soon())
+        transport.close()
+        assert not transport.is_open
+
+    def test_a_call_may_have_no_end(self, transport: Transport) -> None:
+        transport.send(ping(1), Deadline.after(None))
+        assert reply_id(transport.receive(Deadline.after(None))) == 1
+
+    def test_a_connection_has_the_url_of_its_server(self, transport: Transport) -> None:
+        assert "://" in transport.url
+        assert transport.clone().url == transport.url
+
+
+class DeadlineConformance(RelayFixtures):
+    """Tests of what a client relies on when the peer misbehaves: no call takes longer than its deadline.
+
+    A transport that ignores deadlines, where it connects, sends, receives or closes, as a whole or for each byte,
+    cannot pass, nor can one that has timeouts of its own in their place.
+    """
+
+    @pytest.fixture
+    def connect(self) -> Callable[[str], Transport]:
+        """Return a function that makes a new transport to a URL like that of ``server``."""
+        raise NotImplementedError("override the fixture connect")
+
+    @pytest.fixture
+    def connected(self, relay: UnrulyRelay, connect: Callable[[str], Transport]) -> Iterator[Transport]:
+        """Yield a transport that has received a reply."""
+        connected = connect(relay.url)
+        try:
+            assert in_time(lambda: roundtrip(connected, 1)) == 1
+            yield connected
+        finally:
+            in_time(connected.close)
+
+    @pytest.mark.parametrize("answer", ["stalled", "dripped"])
+    def test_an_answer_that_does_not_come_in_time_is_a_timeout(
+        self, relay: UnrulyRelay, connected: Transport, answer: str
+    ) -> None:
+        relay.answer = answer
+        with pytest.raises(RequestTimeout):
+            in_time(lambda: roundtrip(connected, 2, BRIEF))
+
+    @pytest.mark.parametrize("answer", ["stalled", "dripped"])
+    def test_a_connection_that_does_not_come_up_in_time_is_a_timeout(
+        self, relay: UnrulyRelay, connect: Callable[[str], Transport], answer: str
+    ) -> None:
+        relay.answer = answer
+        with connect(relay.url) as connected, pytest.raises(RequestTimeout):
+            in_time(lambda: roundtrip(connected, 1, BRIEF))
+
+    def test_a_call_ends_with_its_own_deadline_and_no_other(
+        self, relay: UnrulyRelay, connect: Callable[[str], Transport]
+    ) -> None:
+        def call() -> None:
+            with connect(relay.url) as connected:
+                roundtrip(connected, 1, BRIEF)
+
+        relay.answer = "stalled"
+        took = promptly(call)
+        assert took < PROMPT, f"a call with {BRIEF} s ended after {took:.1f} s, {TRIES} times"
+
+    def test_an_answer_that_takes_its_time_is_received(self, relay: UnrulyRelay, connected: Transport) -> None:
+        relay.answer = "delayed"
+        assert in_time(lambda: roundtrip(connected, 2)) == 2
+
+    def test_a_peer_that_takes_nothing_holds_up_no_call(self, relay: UnrulyRelay, connected: Transport) -> None:
+        relay.reads = False
+
+        def send_much() -> None:
+            for _ in range(MAX_UNREAD):
+                connected.send([LARGE], Deadline.after(BRIEF))
+            connected.receive(Deadline.after(BRIEF))
+
+        with pytest.raises(TransportError):
+            in_time(send_much)
+
+    def test_close_does_not_wait_for_a_peer_that_takes_nothing(self, relay: UnrulyRelay, connected: Transport) -> None:
+        def send_much() -> None:
+            with suppress(TransportError):
+                for _ in range(MAX_UNREAD):
+                    connected.send([LARGE], Deadline.after(BRIEF))
+
+        relay.reads = False
+        in_time(send_much)
+        in_time(connected.close)
+
+    def test_a_peer_that_accepts_no_connection_holds_up_no_call(
+        self, server: str, connect: Callable[[str], Transport]
+    ) -> None:
+        with full(server) as url, connect(url) as connected, pytest.raises(TransportError):
+            in_time(lambda: roundtrip(connected, 1, BRIEF))
+
+    def test_a_refused_connection_fails_in_time(self, server: str, connect: Callable[[str], Transport]) -> None:
+        with refusing(server) as url, connect(url) as connected, pytest.raises(TransportError):
+            in_time(lambda: roundtrip(connected, 1, BRIEF))
+
+    @pytest.mark.parametrize("answer", ["closed", "died", "replaced"])
+    def test_a_connection_that_ends_or_makes_no_sense_is_an_error_in_time(
+        self, relay: UnrulyRelay, connected: Transport, answer: str
+    ) -> None:
+        relay.answer = answer
+        with pytest.raises(ElevatorError):
+            in_time(lambda: roundtrip(connected, 2, BRIEF))
+
+    @pytest.mark.parametrize("answer", ["closed", "died", "replaced"])
+    def test_a_connection_that_ends_as_it_comes_up_is_an_error_in_time(
+        self, relay: UnrulyRelay, connect: Callable[[str], Transport], answer: str
+    ) -> None:
+        relay.answer = answer
+        with connect(relay.url) as connected, pytest.raises(ElevatorError):
+            in_time(lambda: roundtrip(connected, 1, BRIEF))
+
+    @pytest.mark.parametrize("answer", ["stalled", "dripped", "closed", "died", "replaced"])
+    def test_a_reset_connection_works_again_and_brings_nothing_old(
+        self, relay: UnrulyRelay, connected: Transport, answer: str
+    ) -> None:
+        relay.answer = answer
+        with pytest.raises(ElevatorError):
+            in_time(lambda: roundtrip(connected, 2, BRIEF))
+        relay.answer = "passed"
+        in_time(connected.reset)
+        assert in_time(lambda: roundtrip(connected, 3)) == 3
+
+    def test_a_deadline_that_is_over_is_kept_as_well(self, relay: UnrulyRelay, connected: Transport) -> None:
+        relay.answer = "stalled"
+        connected.send(ping(2), soon())
+        with pytest.raises(RequestTimeout):
+            in_time(lambda: connected.receive(Deadline.after(0)))
+
+    @pytest.mark.parametrize("answer", ["stalled", "dripped"])
+    def test_close_does_not_wait_for_the_peer(self, relay: UnrulyRelay, connected: Transport, answer: str) -> None:
+        relay.answer = answer
+        connected.send(ping(2), soon())
+        in_time(connected.close)
+
+    def test_receive_without_a_request_ends_with_its_deadline(self, connected: Transport) -> None:
+        with pytest.raises(RequestTimeout):
+            in_time(lambda: connected.receive(Deadline.after(BRIEF)))
