@@ -9,20 +9,23 @@ from dumps.conftest import content, fill
 from pyelevator import ConnectionLost, Elevator
 from pyelevator.application import Application
 from pyelevator.application.policy import Policy
-from pyelevator.commands import Batch
+from pyelevator.commands import Batch, Compact, Exists
 from pyelevator.dumps import (
     BinaryWriter,
     DumpError,
     DumpTotals,
     LoadOptions,
     PositionFiles,
+    check_dump,
     dump,
+    dumping,
     load,
     loading,
     open_dump,
 )
-from pyelevator.errors import DatabaseError
-from pyelevator.proxy import Proxy
+from pyelevator.errors import DatabaseError, ErrorCode, PermissionDenied
+from pyelevator.messages import Response
+from pyelevator.proxy import Proxy, Upstream
 from pyelevator.server import Server
 from pyelevator.transports import FakeTransport
 
@@ -33,6 +36,12 @@ def dumped(client, *databases, **options):
     file = io.BytesIO()
     dump(client, BinaryWriter(file), databases or ["default"], **options)
     return file.getvalue()
+
+
+def dump_of(pairs):
+    with Elevator(transport=FakeTransport(), encoding=None) as client:
+        fill(client, pairs)
+        return dumped(client)
 
 
 def loaded(client, data, positions=None, **options):
@@ -230,6 +239,82 @@ def test_a_dump_under_writes_is_of_one_moment(tmp_path):
             pairs = content(fake)
             assert list(pairs) == keys
             assert len(set(pairs.values())) == 1
+
+
+@pytest.mark.usefixtures("small_records")
+@pytest.mark.parametrize(("together", "expected"), [(True, {b"a": b"1"}), (False, {b"a": b"1", b"b": b"2"})])
+def test_databases_are_of_one_moment_unless_each_has_its_own(tmp_path, target, together, expected):
+    with Server(Application.on_leveldb(str(tmp_path / "data")), ["tcp://127.0.0.1:0"]) as server:
+        with Elevator.from_url(server.urls[0], encoding=None) as client:
+            fill(client, PAIRS)
+            with Elevator.from_url(server.urls[0], db_name="app", create=True) as app:
+                app.Put("a", "1")
+                data = dumped(client, "default", "app", together=together, on_progress=lambda *_: app.Put("b", "2"))
+    loaded(target, data)
+    assert content(target) == expected
+    target.connect("default")
+    assert content(target) == PAIRS
+
+
+@pytest.mark.usefixtures("small_records")
+def test_databases_whose_turn_has_not_come_are_read_so_that_they_stay_open(monkeypatch):
+    monkeypatch.setattr(dumping, "_TOUCH_INTERVAL", 0.0)
+    touched = []
+
+    def watch(request, forward):
+        if isinstance(request.command, Exists):
+            touched.append(request.uid.partition("@")[0])
+        return (yield from forward(request))
+
+    with Elevator(transport=FakeTransport(), encoding=None, interceptors=[watch]) as client:
+        for name in ("app", "other"):
+            client.createdb(name)
+            client.connect(name)
+            fill(client, PAIRS)
+        dumped(client, "app", "other")
+        client.connect("other")
+        assert set(touched) == {client._handle.uid}
+
+
+def test_databases_of_several_servers_have_no_common_moment():
+    with Server(Application.in_memory(), ["tcp://127.0.0.1:0"]) as one:
+        with Server(Application.in_memory(), ["tcp://127.0.0.1:0"]) as two:
+            with Elevator.from_url(two.urls[0]) as client:
+                client.createdb("app")
+            upstreams = [Upstream(two.urls[0], ("app",), name="two"), Upstream(one.urls[0], name="one")]
+            with Proxy(["tcp://127.0.0.1:0"], upstreams) as proxy:
+                with Elevator.from_url(proxy.urls[0], encoding=None) as client:
+                    with pytest.raises(DumpError, match="--each dumps every database as of a moment of its own"):
+                        dumped(client, "default", "app")
+                    data = dumped(client, "default", "app", together=False)
+                    assert check_dump(open_dump(io.BytesIO(data))).databases == 2
+
+
+def test_the_write_buffer_of_the_server_is_written_to_a_table_now_and_then(monkeypatch, tmp_path):
+    monkeypatch.setattr(loading, "_BUFFER_BYTES", 1)
+    with Server(Application.on_leveldb(str(tmp_path / "data")), ["tcp://127.0.0.1:0"]) as server:
+        with Elevator.from_url(server.urls[0], encoding=None) as client:
+            loaded(client, dump_of(PAIRS))
+            assert content(client) == PAIRS
+            stats = client.stats().database("default").engine
+            assert stats is not None
+            assert [level.tables for level in stats.levels if level.tables] == [1]
+
+
+@pytest.mark.usefixtures("small_records")
+def test_a_load_by_a_client_that_may_only_write_leaves_the_buffer_alone(monkeypatch):
+    monkeypatch.setattr(loading, "_BUFFER_BYTES", 1)
+    compactions = []
+
+    def refuse(request, forward):
+        if isinstance(request.command, Compact):
+            compactions.append(request)
+            return Response.failure(ErrorCode.OS, f"{PermissionDenied.MESSAGE_PREFIX}it may only write", request.id)
+        return (yield from forward(request))
+
+    with Elevator(transport=FakeTransport(), encoding=None, interceptors=[refuse]) as client:
+        loaded(client, dump_of(PAIRS))
+    assert len(compactions) == 1
 
 
 def test_a_cursor_that_ends_while_it_is_dumped_is_an_error(tmp_path):

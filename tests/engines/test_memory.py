@@ -60,3 +60,15 @@ def test_a_scan_in_progress_makes_the_next_write_copy_once(engine):
     assert copy is not table
     assert engine._database.table is copy
     assert list(scan) == [(b"k", b"1")]
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "compactions"),
+    [(None, None, 1), (b"", b"", 0), (b"k", b"k", 1), (b"l", None, 0), (None, b"j", 0), (b"z", b"a", 0)],
+)
+def test_a_range_without_keys_takes_no_compaction(engine, monkeypatch, start, stop, compactions):
+    calls: list[None] = []
+    monkeypatch.setattr(type(engine), "compact", lambda _: calls.append(None))
+    engine.write([(PUT, b"k", b"v")])
+    engine.compact_range(start, stop)
+    assert len(calls) == compactions

@@ -102,6 +102,7 @@ def _describe(totals: dumps.DumpTotals) -> str:
     show_default=True,
     help="Of the binary format.",
 )
+@click.option("--each", is_flag=True, help="Each database as of a moment of its own, not all of the same one.")
 @click.option("--no-snapshot", is_flag=True, help="For old servers: the pages need not be of one moment.")
 @connection_options(database=False)
 @quiet_option
@@ -113,10 +114,11 @@ def dump(
     prefix: str | None,
     format_name: str,
     compression: str,
+    each: bool,
     no_snapshot: bool,
     progress: bool | None,
 ) -> None:
-    """Write databases to stdout, each as of one moment.
+    """Write databases to stdout, as they were at one moment.
 
     All databases if none is named. `elevator load` reads what this writes, of any size. A dump that was interrupted
     has no end, and is refused.
@@ -130,7 +132,14 @@ def dump(
         names = databases or tuple(client.listdb(timeout=timeout))
         writer = _FORMATS[format_name](file, compression)
         totals = dumps.dump(
-            client, writer, names, prefix=prefix, snapshot=not no_snapshot, timeout=timeout, on_progress=line
+            client,
+            writer,
+            names,
+            prefix=prefix,
+            snapshot=not no_snapshot,
+            together=not each,
+            timeout=timeout,
+            on_progress=line,
         )
     line.finish(totals)
 

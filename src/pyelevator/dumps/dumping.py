@@ -1,13 +1,19 @@
-"""Writing databases to a dump, each as of one moment."""
+"""Writing databases to a dump, all as of one moment."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from secrets import token_hex
+from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from pyelevator.arguments import Data
 from pyelevator.client import Elevator
+from pyelevator.client.operations import SnapshotHandle
 from pyelevator.codec import UnsupportedByDialect
+from pyelevator.commands import Snapshot
 from pyelevator.dumps.records import DumpError, DumpTotals, DumpWriter
+from pyelevator.errors import ServerError
 
 OnProgress: TypeAlias = Callable[[str, int, int], object]
 """Called with the name of a database, and how many pairs and bytes of it have been read or written so far."""
@@ -17,6 +23,9 @@ _RECORD_BYTES: Final = 1 << 20
 
 _RECORD_PAIRS: Final = 10_000
 
+_TOUCH_INTERVAL: Final = 15.0
+"""Seconds between two reads of the databases whose turn has not come: a server closes what is not used."""
+
 
 def dump(
     client: Elevator[bytes],
@@ -25,6 +34,7 @@ def dump(
     *,
     prefix: Data | None = None,
     snapshot: bool = True,
+    together: bool = True,
     timeout: float | None = None,
     on_progress: OnProgress = lambda *_: None,
 ) -> DumpTotals:
@@ -35,7 +45,10 @@ def dump(
         writer: of the dump.
         databases: their names; one that is named twice is written once.
         prefix: only keys that start with it.
-        snapshot: write each as of one moment, which takes a server with cursors; False writes each page as of its own.
+        snapshot: write what the databases were at one moment, which takes a server with cursors; False writes each page
+            as of its own.
+        together: write all databases as of the same moment, which takes a server with snapshots (on others it changes
+            nothing); False writes each as of its own.
         timeout: seconds for each page; the client's if None.
         on_progress: called from time to time.
 
@@ -43,30 +56,94 @@ def dump(
         What was written.
 
     Raises:
-        DumpError: the server keeps no snapshots, and one was asked for.
+        DumpError: the server keeps no snapshots, or none of several databases, and one was asked for.
         DatabaseError: there is no such database.
     """
     names = list(dict.fromkeys(databases))
-    writer.begin(token_hex(16))
-    pairs = nbytes = 0
-    for name in names:
+    with _sources(client, names, snapshot and together, timeout) as sources:
+        dumping = _Dumping(writer, sources, prefix, snapshot=snapshot, timeout=timeout, on_progress=on_progress)
+        writer.begin(token_hex(16))
+        for name in names:
+            dumping.write(name)
+        writer.end(len(names))
+    return dumping.totals
+
+
+Sources: TypeAlias = Mapping[str, Callable[[], Elevator[bytes]]]
+"""Name of a database -> what returns a client of it, whose keys are read."""
+
+
+@contextmanager
+def _sources(client: Elevator[bytes], names: Sequence[str], together: bool, timeout: float | None) -> Iterator[Sources]:
+    """Yield clients of the databases, all at one moment if the server can do that and they are to be."""
+
+    def connect(name: str) -> Elevator[bytes]:
         client.connect(name, timeout=timeout)
-        writer.begin_database(name)
-        rows = client.RangeIter(prefix=prefix, consistent=snapshot, timeout=timeout)
+        return client
+
+    for name in names if together else ():
+        connect(name)  # before anything is written: a missing one is an error
+    if not together or len(names) < 2 or Snapshot.feature not in client._handle.features:
+        yield {name: partial(connect, name) for name in names}
+        return
+    try:
+        taken = client.snapshot(*names, timeout=timeout)
+    except ServerError as error:
+        raise DumpError(f"{error}; --each dumps every database as of a moment of its own") from error
+    with taken:
+        yield {name: partial(taken.database, name) for name in names}
+
+
+class _Dumping:
+    """One run of :func:`dump`, which has the arguments.
+
+    Attributes:
+        totals: what was written so far.
+    """
+
+    def __init__(
+        self,
+        writer: DumpWriter,
+        sources: Sources,
+        prefix: Data | None,
+        *,
+        snapshot: bool,
+        timeout: float | None,
+        on_progress: OnProgress,
+    ) -> None:
+        self._writer, self._prefix, self._snapshot = writer, prefix, snapshot
+        self._timeout, self._on_progress = timeout, on_progress
+        self._sources = dict(sources)
+        self._touched_at = monotonic()
+        self.totals = DumpTotals()
+
+    def write(self, name: str) -> None:
+        """Write a database."""
+        client = self._sources.pop(name)()
+        self._writer.begin_database(name)
+        is_moment = isinstance(client._handle, SnapshotHandle)
+        consistent = self._snapshot and not is_moment
+        rows = client.RangeIter(prefix=self._prefix, consistent=consistent, timeout=self._timeout)
         try:
             with rows:
-                count, size = _write_rows(rows, writer, lambda *done, name=name: on_progress(name, *done))
+                count, size = _write_rows(rows, self._writer, partial(self._report, name, is_moment))
         except UnsupportedByDialect as error:
-            if not snapshot:
+            if not self._snapshot:
                 raise
             raise DumpError(
                 f"{error}; --no-snapshot dumps the pages as they are when they are read, which is the same while "
                 "nothing is written"
             ) from error
-        writer.end_database(count)
-        pairs, nbytes = pairs + count, nbytes + size
-    writer.end(len(names))
-    return DumpTotals(len(names), pairs, nbytes)
+        self._writer.end_database(count)
+        databases, pairs, nbytes = self.totals.databases, self.totals.pairs, self.totals.nbytes
+        self.totals = DumpTotals(databases + 1, pairs + count, nbytes + size)
+
+    def _report(self, name: str, is_moment: bool, pairs: int, nbytes: int) -> None:
+        self._on_progress(name, pairs, nbytes)
+        if is_moment and monotonic() - self._touched_at >= _TOUCH_INTERVAL:
+            self._touched_at = monotonic()
+            for source in self._sources.values():
+                source().Exists(b"", timeout=self._timeout)
 
 
 def _write_rows(rows: Iterable[Any], writer: DumpWriter, on_progress: Callable[[int, int], object]) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from attrs import define, evolve, frozen
 
 from pyelevator.client import Elevator
+from pyelevator.codec import UnsupportedByDialect
 from pyelevator.dumps.dumping import OnProgress
 from pyelevator.dumps.positions import Position, PositionFiles
 from pyelevator.dumps.records import (
@@ -19,10 +20,13 @@ from pyelevator.dumps.records import (
     Pair,
     Pairs,
 )
-from pyelevator.errors import DatabaseError, MessageTooLarge
+from pyelevator.errors import DatabaseError, MessageTooLarge, PermissionDenied
 
 _POSITION_BYTES: Final = 32 << 20
 """Bytes after which the position is recorded: waiting for the server's disk takes time."""
+
+_BUFFER_BYTES: Final = 8 << 20
+"""Bytes after which the server is to write its buffer to a table: all of it would take much more memory."""
 
 
 @frozen
@@ -112,6 +116,7 @@ class _Loader:
         self._dump = ""
         self._target: _Target | None = None
         self._loaded: list[str] = []
+        self._buffered, self._bounds_buffers = 0, True
         self.totals = DumpTotals()
 
     def start(self, record: DumpStart) -> None:
@@ -176,9 +181,25 @@ class _Loader:
             self._write_batch(pairs, sync=is_due and "sync" in self._client._handle.features)
             target.loaded, target.nbytes = target.loaded + len(pairs), target.nbytes + size
             target.unrecorded += size
+            self._bound_buffer(size)
             self._on_progress(target.position.database, target.loaded, target.nbytes)
         if is_due:
             self._record(target)
+
+    def _bound_buffer(self, size: int) -> None:
+        """Have the server write the buffer of the database to a table, if it has become large.
+
+        A compaction begins with that, and there is nothing else to compact before the first key. The pairs of a dump
+        are in order, so their tables do not overlap and need not be merged, however small they are.
+        """
+        self._buffered += size
+        if self._buffered < _BUFFER_BYTES or not self._bounds_buffers:
+            return
+        self._buffered = 0
+        try:
+            self._client.compact(b"", b"", timeout=self._options.timeout)
+        except (PermissionDenied, UnsupportedByDialect):  # it may only write, or the server is an old one
+            self._bounds_buffers = False
 
     def _check_same(self, position: Position, resume: Position) -> None:
         if position.pairs == resume.pairs and position.checksum != resume.checksum:

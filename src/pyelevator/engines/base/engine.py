@@ -124,10 +124,11 @@ class Engine(ReadView):
             EngineError: it failed; the data is as it was.
         """
 
-    def compact_range(self, start: bytes | None, stop: bytes | None) -> None:  # noqa: ARG002
+    def compact_range(self, start: bytes | None, stop: bytes | None) -> None:
         """Reclaim the space of deleted and overwritten pairs of a range.
 
-        Engines may override this, which compacts everything.
+        Engines may override this, which compacts everything, or nothing if the range holds no keys. LevelDB also writes
+        its buffer to a table, whatever the range.
 
         Args:
             start, stop: the first and the last key; None for an open end.
@@ -135,7 +136,9 @@ class Engine(ReadView):
         Raises:
             EngineError: as ``compact``.
         """
-        self.compact()
+        keys = self.scan(Bounds(start, stop, include_value=False, fill_cache=False))
+        if next(keys, None) is not None:
+            self.compact()
 
     @abstractmethod
     def approximate_size(self) -> int:
