@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from pyelevator.client.operations import DatabaseHandle, execute
+from pyelevator.client.handles import DatabaseHandle
+from pyelevator.client.operations import execute
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
 from pyelevator.errors import DatabaseError, ErrorCode

@@ -9,8 +9,8 @@ from pyelevator import AsyncElevator, ConnectFailed, Elevator, KeyNotFound, Requ
 from pyelevator.application import Application
 from pyelevator.application.policy import Policy
 from pyelevator.client.aio import coalescing
-from pyelevator.client.operations import DatabaseHandle
-from pyelevator.client.pipelines import execute_pipeline
+from pyelevator.client.handles import DatabaseHandle
+from pyelevator.client.pipelines.execution import execute_pipeline
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Batch, Command, Exists, Get, Pipeline, Put
 from pyelevator.errors import ErrorCode

@@ -54,7 +54,8 @@ def _decode_pairs(pairs: list[list[bytes]] | LazyPage) -> list[list[str]]:
     return [[key.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")] for key, value in pairs]
 
 
-def _same(data: Any) -> Any:
+def same(data: Any) -> Any:
+    """Return what needs no decoding."""
     return data
 
 
@@ -63,7 +64,7 @@ def _same_pairs(pairs: list[list[bytes]] | LazyPage) -> list[list[bytes]]:
 
 
 UTF8: Final[ResultDecoder[str]] = ResultDecoder(_decode, _decode_values, _decode_pairs)
-BYTES: Final[ResultDecoder[bytes]] = ResultDecoder(_same, _same, _same_pairs)
+BYTES: Final[ResultDecoder[bytes]] = ResultDecoder(same, same, _same_pairs)
 
 
 def decoder_for(encoding: str | None) -> ResultDecoder[Any]:

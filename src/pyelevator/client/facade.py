@@ -9,8 +9,9 @@ from attrs import evolve
 from pyelevator import arguments
 from pyelevator.arguments import Data
 from pyelevator.client.decoding import ResultDecoder, T, decoder_for
+from pyelevator.client.handles import DatabaseHandle
 from pyelevator.client.methods.declaration import Outcome
-from pyelevator.client.operations import DEFAULT_DATABASE, DatabaseHandle, ExpectedError
+from pyelevator.client.operations import DEFAULT_DATABASE, ExpectedError
 from pyelevator.client.options import (
     DEFAULT_ENDPOINT,
     UNSET,

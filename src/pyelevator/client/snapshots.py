@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pyelevator.arguments import to_text
-from pyelevator.client.operations import SnapshotHandle
+from pyelevator.client.handles import SnapshotHandle
 from pyelevator.errors import UsageError
 from pyelevator.forks import FORKS
 

@@ -39,7 +39,6 @@ class AsyncWriteBatch(BatchBuilder, AsyncClient[T]):
             encoding: str = ...,
             **options: Unpack[ClientKwargs],
         ) -> None: ...
-
         @overload
         def __init__(
             self: "AsyncWriteBatch[bytes]",
@@ -48,7 +47,6 @@ class AsyncWriteBatch(BatchBuilder, AsyncClient[T]):
             encoding: None,
             **options: Unpack[ClientKwargs],
         ) -> None: ...
-
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:

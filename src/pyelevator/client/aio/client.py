@@ -4,14 +4,12 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
 
-from attrs import evolve
-
 from pyelevator.client import operations
 from pyelevator.client.aio.session import AsyncSession
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
 from pyelevator.client.methods.declaration import AsyncMethods
-from pyelevator.client.operations import DatabaseHandle, ExpectedError
+from pyelevator.client.operations import ExpectedError
 from pyelevator.client.options import check_name
 from pyelevator.client.paging import RangePager, ScanPager
 from pyelevator.client.sync.client import SyncClient
@@ -37,16 +35,6 @@ def copy_docstrings(original: type) -> Callable[[C], C]:
         return copy
 
     return document
-
-
-def connect_first(link: DatabaseHandle, name: str, create: bool, flow: Flow[R]) -> Flow[R]:
-    """Connect before ``flow``, unless another call has connected meanwhile."""
-    if link.uid is None:
-        found = evolve(link)
-        yield from operations.connect(found, name, create)
-        if link.uid is None:
-            link.set(found.name, found.uid, found.features)
-    return (yield from flow)
 
 
 @copy_docstrings(SyncClient)
@@ -99,11 +87,22 @@ class AsyncClient(AsyncMethods, BaseClient[T]):
         link, session = self._handle, self._session
         try:
             if type(command) not in link.direct or compression is not False or session.dropped:
-                flow = operations.send_command(link, command, compression)
-                outcome: Any = await self._execute(flow, timeout)
+                outcome: Any = await self._execute(operations.send_command(link, command, compression), timeout)
             else:
-                outcome = await self._send(command, self._timeout if timeout is None else check_timeout(timeout))
-            result = command.result(outcome.payload if isinstance(outcome, Response) else outcome)
+                seconds = self._timeout if timeout is None else check_timeout(timeout)
+                call = session.submit(command, link.uid, seconds)
+                try:
+                    outcome = await call.future
+                except MessageTooLarge:
+                    outcome = await self._drive(operations.send_command(link, command), call.deadline)
+                except BaseException:
+                    session.cancel(call)
+                    raise
+            if isinstance(outcome, Response):
+                if outcome.code is not None:
+                    outcome = await self._drive(operations.recover(link, command, call.uid, outcome), call.deadline)
+                outcome = outcome.payload
+            result = command.result(outcome)
         except ElevatorError as error:
             if expected is not None and isinstance(error, expected[0]):
                 return expected[1]
@@ -111,28 +110,12 @@ class AsyncClient(AsyncMethods, BaseClient[T]):
             raise
         return result if decode is None else decode(result)
 
-    async def _send(self, command: Command[Any], timeout: float | None) -> Any:
-        """Send a command as it is; return the payload of a success, or a Response that is one."""
-        link, session = self._handle, self._session
-        uid = link.uid
-        call = session.submit(command, uid, timeout)
-        try:
-            outcome = await call.future
-        except MessageTooLarge:
-            return await self._drive(operations.send_command(link, command), call.deadline)
-        except BaseException:
-            session.cancel(call)
-            raise
-        if isinstance(outcome, Response) and outcome.code is not None:
-            return await self._drive(operations.recover(link, command, uid, outcome), call.deadline)
-        return outcome
-
     def _execute(self, flow: Flow[Any], timeout: float | None) -> Any:
         return self._execute_until(flow, self._deadline(timeout))
 
     def _execute_until(self, flow: Flow[R], deadline: Deadline) -> Coroutine[Any, Any, R]:
         if self._auto_connect and self._handle.uid is None:
-            flow = connect_first(self._handle, self._database_name, self._creates, flow)
+            flow = operations.connect_first(self._handle, self._database_name, self._creates, flow)
         return self._drive(flow, deadline)
 
     def _fetch_page(self, pager: P, compression: bool, deadline: Deadline) -> Coroutine[Any, Any, tuple[Any, P]]:

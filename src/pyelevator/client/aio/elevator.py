@@ -11,11 +11,11 @@ from pyelevator.client.aio.mapping import AsyncElevatorMapping
 from pyelevator.client.aio.pipeline import AsyncPipeline
 from pyelevator.client.aio.ranges import AsyncRangeIter, collect_range
 from pyelevator.client.decoding import T
+from pyelevator.client.handles import SnapshotHandle
 from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
 from pyelevator.client.methods.ranges import RangeMethods
-from pyelevator.client.operations import SnapshotHandle
 from pyelevator.client.options import ClientKwargs
 from pyelevator.client.paging import (
     IncompleteRange,
@@ -61,12 +61,10 @@ class AsyncElevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], Maintena
             encoding: str = ...,
             **options: Unpack[ClientKwargs],
         ) -> None: ...
-
         @overload
         def __init__(
             self: "AsyncElevator[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[ClientKwargs]
         ) -> None: ...
-
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 
     async def __aexit__(self, *_: object) -> None:

@@ -1,16 +1,15 @@
 """AsyncElevatorMapping: a database as a mapping, as far as Python has protocols for what is awaited."""
 
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
-from typing import Any, Final, Generic
+from typing import Any, Generic
 
 from pyelevator.arguments import PRESENT, Data
 from pyelevator.client.aio.client import AsyncClient
 from pyelevator.client.decoding import T
+from pyelevator.client.options import UNSET
 from pyelevator.client.sync.mapping import missing_key, pairs_of
 from pyelevator.codec.base import UnsupportedByDialect
 from pyelevator.errors import CheckFailed, KeyNotFound
-
-_NO_DEFAULT: Final[Any] = object()
 
 
 class AsyncElevatorMapping(Generic[T]):
@@ -84,16 +83,16 @@ class AsyncElevatorMapping(Generic[T]):
         """Return the value of ``key``; if it is missing, set it to ``default`` first, in one step."""
         while True:
             await self._client.PutIfAbsent(key, default)
-            value = await self._client.Get(key, _NO_DEFAULT)
-            if value is not _NO_DEFAULT:
+            value = await self._client.Get(key, UNSET)
+            if value is not UNSET:
                 return value  # type: ignore[no-any-return]
 
-    async def pop(self, key: Data, default: Any = _NO_DEFAULT) -> Any:
+    async def pop(self, key: Data, default: Any = UNSET) -> Any:
         """Remove ``key`` and return its value, in one step; ``default``, or KeyError, if it is missing."""
         try:
             return await self._client.GetAndDelete(key)
         except KeyNotFound:
-            if default is _NO_DEFAULT:
+            if default is UNSET:
                 raise
             return default
 

@@ -1,15 +1,13 @@
 """AsyncPipeline: many commands in one message, awaited together."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from pyelevator.client.aio.client import copy_docstrings
+from pyelevator.client.aio.client import AsyncClient, copy_docstrings
 from pyelevator.client.decoding import T
-from pyelevator.client.pipelines import execute_pipeline
-from pyelevator.client.sync.pipeline import Pipeline, PipelineBuilder
+from pyelevator.client.pipelines.builder import PipelineBuilder
+from pyelevator.client.pipelines.execution import execute_pipeline
+from pyelevator.client.sync.pipeline import Pipeline
 from pyelevator.deadlines import check_timeout
-
-if TYPE_CHECKING:
-    from pyelevator.client.aio.client import AsyncClient
 
 
 @copy_docstrings(Pipeline)
@@ -28,7 +26,7 @@ class AsyncPipeline(PipelineBuilder[T]):
     ('1', [None, '1'])
     """
 
-    def __init__(self, client: "AsyncClient[T]", raise_errors: bool, timeout: float | None) -> None:
+    def __init__(self, client: AsyncClient[T], raise_errors: bool, timeout: float | None) -> None:
         super().__init__(client._decoder, raise_errors)
         self._client: AsyncClient[T] = client
         self._timeout = check_timeout(timeout)

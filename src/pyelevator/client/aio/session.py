@@ -1,12 +1,13 @@
 """The async session: any number of calls at once over few connections."""
 
 import asyncio
-import math
-import time
 import warnings
+from asyncio import get_running_loop
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import inf
+from time import monotonic
 from typing import Any
 
 from pyelevator.client.aio.call import PendingCall
@@ -60,8 +61,11 @@ class AsyncSession:
 
     def submit(self, command: Command[Any], uid: str | None, timeout: float | None) -> PendingCall:
         """Begin a call that may take ``timeout`` seconds; one that is not waited for is cancelled by :meth:`cancel`."""
-        seconds = math.inf if timeout is None else timeout
-        return self._dispatcher_for_loop().submit(command, uid, False, time.monotonic() + seconds, seconds)
+        seconds = inf if timeout is None else timeout
+        dispatcher = self._dispatcher  # as in ``_dispatcher_for_loop``, without a call: thousands may be made at once
+        if dispatcher is None or dispatcher.forks != FORKS.here[0] or dispatcher.loop is not get_running_loop():
+            dispatcher = self._dispatcher_for_loop()
+        return dispatcher.submit(command, uid, False, monotonic() + seconds, seconds)
 
     def cancel(self, call: PendingCall) -> None:
         """Give up a call that is not answered; it costs no other call its answer."""
@@ -72,7 +76,7 @@ class AsyncSession:
 
     def _dispatcher_for_loop(self) -> Dispatcher:
         dispatcher = self._dispatcher
-        if dispatcher is None or dispatcher.loop is not asyncio.get_running_loop() or dispatcher.forks != FORKS.count:
+        if dispatcher is None or dispatcher.loop is not get_running_loop() or dispatcher.forks != FORKS.count:
             dispatcher = self._dispatcher = self._rebind()
         return dispatcher
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from attrs import evolve
 
 from pyelevator.client import operations
+from pyelevator.client.handles import DatabaseHandle
 from pyelevator.client.interceptors.workers import Workers
-from pyelevator.client.operations import DatabaseHandle
 from pyelevator.client.sync.session import Session
 from pyelevator.codec import Codec, codec_for
 from pyelevator.commands import (

@@ -14,20 +14,18 @@ from typing import (
     ForwardRef,
     Generic,
     ParamSpec,
-    Protocol,
     TypeAlias,
     TypeVar,
     overload,
 )
 
 if TYPE_CHECKING:
-    from pyelevator.arguments import Data
-    from pyelevator.client.methods.signatures import RangeCall, SliceCall
+    from pyelevator.client.methods.signatures import AsyncGetCall, GetCall, RangeCall, SliceCall
 
 R = TypeVar("R")
-D = TypeVar("D")
+S = TypeVar("S")
+A = TypeVar("A")
 P = ParamSpec("P")
-V_co = TypeVar("V_co", covariant=True)
 
 
 class Outcome(Generic[R]):
@@ -62,89 +60,54 @@ def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-if TYPE_CHECKING:
+Awaited: TypeAlias = Coroutine[Any, Any, R]
 
-    class _SyncGet(Protocol[V_co]):
-        @overload
-        def __call__(self, key: Data, *, compression: bool = ..., timeout: float | None = ...) -> V_co: ...
-        @overload
-        def __call__(
-            self, key: Data, default: D, *, compression: bool = ..., timeout: float | None = ...
-        ) -> V_co | D: ...
 
-    class _AsyncGet(Protocol[V_co]):
-        @overload
-        def __call__(
-            self, key: Data, *, compression: bool = ..., timeout: float | None = ...
-        ) -> Coroutine[Any, Any, V_co]: ...
-        @overload
-        def __call__(
-            self, key: Data, default: D, *, compression: bool = ..., timeout: float | None = ...
-        ) -> Coroutine[Any, Any, V_co | D]: ...
+class Shared(Generic[S, A]):
+    """A method of both clients as type checkers see it: S in a sync client, A in an async one."""
 
-    _Coroutine: TypeAlias = Coroutine[Any, Any, R]
+    @overload
+    def __get__(self, client: SyncMethods, owner: Any = ...) -> S: ...
+    @overload
+    def __get__(self, client: AsyncMethods, owner: Any = ...) -> A: ...
+    @overload
+    def __get__(self, client: None, owner: Any) -> Callable[..., Any]: ...
+    def __get__(self, client: Any, owner: Any = None) -> Any:
+        """Bind the method; never called, as there is only the function at run time."""
 
-    class shared_method(Generic[P, R]):  # noqa: N801 - a decorator
-        """A method of both clients."""
 
-        def __init__(self, method: Callable[Concatenate[Any, P], Outcome[R]]) -> None: ...
-        @overload
-        def __get__(self, client: SyncMethods, owner: Any = ...) -> Callable[P, R]: ...
-        @overload
-        def __get__(self, client: AsyncMethods, owner: Any = ...) -> Callable[P, _Coroutine[R]]: ...
-        @overload
-        def __get__(self, client: None, owner: Any) -> Callable[..., Any]: ...
-        def __get__(self, client: Any, owner: Any = None) -> Any: ...
+def shared_method(
+    method: "Callable[Concatenate[Any, P], Outcome[R]]",
+) -> "Shared[Callable[P, R], Callable[P, Awaited[R]]]":
+    """Declare a method of both clients."""
+    return mark(method)
 
-    class shared_get(Generic[R]):  # noqa: N801 - a decorator
-        """The method ``Get``: with a default, the result may be that."""
 
-        def __init__(self, method: Callable[..., Outcome[R]]) -> None: ...
-        @overload
-        def __get__(self, client: SyncMethods, owner: Any = ...) -> _SyncGet[R]: ...
-        @overload
-        def __get__(self, client: AsyncMethods, owner: Any = ...) -> _AsyncGet[R]: ...
-        @overload
-        def __get__(self, client: None, owner: Any) -> Callable[..., Any]: ...
-        def __get__(self, client: Any, owner: Any = None) -> Any: ...
+def shared_get(method: "Callable[..., Outcome[R]]") -> "Shared[GetCall[R], AsyncGetCall[R]]":
+    """Declare ``Get``: with a default, the result may be that."""
+    return mark(method)
 
-    class shared_range(Generic[R]):  # noqa: N801 - a decorator
-        """The method ``Range``: what is left out says what it gives."""
 
-        def __init__(self, method: Callable[..., Outcome[list[R]]]) -> None: ...
-        @overload
-        def __get__(self, client: SyncMethods, owner: Any = ...) -> RangeCall[list[list[R]], list[R]]: ...
-        @overload
-        def __get__(
-            self, client: AsyncMethods, owner: Any = ...
-        ) -> RangeCall[_Coroutine[list[list[R]]], _Coroutine[list[R]]]: ...
-        @overload
-        def __get__(self, client: None, owner: Any) -> Callable[..., Any]: ...
-        def __get__(self, client: Any, owner: Any = None) -> Any: ...
+def shared_range(
+    method: "Callable[..., Outcome[list[R]]]",
+) -> "Shared[RangeCall[list[list[R]], list[R]], RangeCall[Awaited[list[list[R]]], Awaited[list[R]]]]":
+    """Declare ``Range``: what is left out of the rows says what it gives."""
+    return mark(method)
 
-    class shared_slice(Generic[R]):  # noqa: N801 - a decorator
-        """The method ``Slice``."""
 
-        def __init__(self, method: Callable[..., Outcome[list[R]]]) -> None: ...
-        @overload
-        def __get__(self, client: SyncMethods, owner: Any = ...) -> SliceCall[list[list[R]], list[R]]: ...
-        @overload
-        def __get__(
-            self, client: AsyncMethods, owner: Any = ...
-        ) -> SliceCall[_Coroutine[list[list[R]]], _Coroutine[list[R]]]: ...
-        @overload
-        def __get__(self, client: None, owner: Any) -> Callable[..., Any]: ...
-        def __get__(self, client: Any, owner: Any = None) -> Any: ...
+def shared_slice(
+    method: "Callable[..., Outcome[list[R]]]",
+) -> "Shared[SliceCall[list[list[R]], list[R]], SliceCall[Awaited[list[list[R]]], Awaited[list[R]]]]":
+    """Declare ``Slice``, as ``Range``."""
+    return mark(method)
 
-else:
 
-    def shared_method(method):
-        """Mark a method of both clients; tools show what it gives in a sync one."""
+def mark(method: Any, is_awaited: bool = True) -> Shared[Any, Any]:
+    """Mark a function as a method of both clients; tools show what it gives in a sync one."""
+    method.is_awaited = is_awaited
+    if is_awaited:
         (result,) = method.__annotations__["return"].__args__
-        if isinstance(result, ForwardRef):
-            result = result.__forward_arg__
+        result = result.__forward_arg__ if isinstance(result, ForwardRef) else result
         method.__annotations__["return"] = None if result is type(None) else result
-        method.is_awaited = True
-        return method
-
-    shared_get = shared_range = shared_slice = shared_method
+    marked: Shared[Any, Any] = method
+    return marked

@@ -1,43 +1,30 @@
 """Ranges of keys: to read, count and delete them."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar
 
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
-from pyelevator.client.methods.declaration import Outcome, shared_method, shared_range, shared_slice
+from pyelevator.client.methods.declaration import Outcome, Shared, mark, shared_method, shared_range, shared_slice
 from pyelevator.client.paging import ITER_NAMES, SLICE_NAMES, ScanCommand, ScanPager, build_scan, can_page, check_count
 from pyelevator.commands import Count, Data, DeleteRange, Range
 
 if TYPE_CHECKING:
     from pyelevator.client.aio.ranges import AsyncRangeIter
-    from pyelevator.client.methods.declaration import AsyncMethods, SyncMethods
     from pyelevator.client.methods.signatures import RangeIterCall
     from pyelevator.client.sync.ranges import RangeIter
 
-    R = TypeVar("R")
+R = TypeVar("R")
 
-    class shared_iterator(Generic[R]):  # noqa: N801 - a decorator
-        """The method ``RangeIter``; its iterators differ, and so are made without waiting."""
 
-        def __init__(self, method: Callable[..., "RangeIter[R]"]) -> None: ...
-        @overload
-        def __get__(self, client: SyncMethods, owner: Any = ...) -> RangeIterCall[RangeIter[list[R]], RangeIter[R]]: ...
-        @overload
-        def __get__(
-            self, client: AsyncMethods, owner: Any = ...
-        ) -> RangeIterCall[AsyncRangeIter[list[R]], AsyncRangeIter[R]]: ...
-        @overload
-        def __get__(self, client: None, owner: Any) -> Callable[..., Any]: ...
-        def __get__(self, client: Any, owner: Any = None) -> Any: ...
-
-else:
-
-    def shared_iterator(method):
-        """Mark a method of both clients that is not awaited."""
-        method.is_awaited = False
-        return method
+def shared_iterator(
+    method: "Callable[..., RangeIter[R]]",
+) -> (
+    "Shared[RangeIterCall[RangeIter[list[R]], RangeIter[R]], RangeIterCall[AsyncRangeIter[list[R]], AsyncRangeIter[R]]]"
+):
+    """Declare ``RangeIter``, which is not awaited."""
+    return mark(method, is_awaited=False)
 
 
 class RangeMethods(BaseClient[T]):

@@ -4,6 +4,8 @@ from typing import Literal, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from pyelevator.arguments import Data
 
+D = TypeVar("D")
+Value_co = TypeVar("Value_co", covariant=True)
 Rows_co = TypeVar("Rows_co", covariant=True)
 Parts_co = TypeVar("Parts_co", covariant=True)
 
@@ -33,6 +35,28 @@ class RangeIterOptions(RangeOptions, total=False):
     consistent: bool
 
 
+class GetCall(Protocol[Value_co]):
+    """``Get``: gives the value, or the default."""
+
+    @overload
+    def __call__(self, key: Data, *, compression: bool = ..., timeout: float | None = ...) -> Value_co: ...
+    @overload
+    def __call__(
+        self, key: Data, default: D, *, compression: bool = ..., timeout: float | None = ...
+    ) -> Value_co | D: ...
+
+
+class AsyncGetCall(Protocol[Value_co]):
+    """``Get``, awaited."""
+
+    @overload
+    async def __call__(self, key: Data, *, compression: bool = ..., timeout: float | None = ...) -> Value_co: ...
+    @overload
+    async def __call__(
+        self, key: Data, default: D, *, compression: bool = ..., timeout: float | None = ...
+    ) -> Value_co | D: ...
+
+
 class RangeCall(Protocol[Rows_co, Parts_co]):
     """``Range``: gives rows, or the keys or values of them."""
 
@@ -46,7 +70,6 @@ class RangeCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[True] = ...,
         **options: Unpack[RangeOptions],
     ) -> Rows_co: ...
-
     @overload
     def __call__(
         self,
@@ -57,7 +80,6 @@ class RangeCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[False],
         **options: Unpack[RangeOptions],
     ) -> Parts_co: ...
-
     @overload
     def __call__(
         self,
@@ -68,7 +90,6 @@ class RangeCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[True] = ...,
         **options: Unpack[RangeOptions],
     ) -> Parts_co: ...
-
     @overload
     def __call__(
         self,
@@ -94,7 +115,6 @@ class SliceCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[True] = ...,
         **options: Unpack[RangeOptions],
     ) -> Rows_co: ...
-
     @overload
     def __call__(
         self,
@@ -105,7 +125,6 @@ class SliceCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[False],
         **options: Unpack[RangeOptions],
     ) -> Parts_co: ...
-
     @overload
     def __call__(
         self,
@@ -116,7 +135,6 @@ class SliceCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[True] = ...,
         **options: Unpack[RangeOptions],
     ) -> Parts_co: ...
-
     @overload
     def __call__(
         self,
@@ -142,7 +160,6 @@ class RangeIterCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[True] = ...,
         **options: Unpack[RangeIterOptions],
     ) -> Rows_co: ...
-
     @overload
     def __call__(
         self,
@@ -153,7 +170,6 @@ class RangeIterCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[False],
         **options: Unpack[RangeIterOptions],
     ) -> Parts_co: ...
-
     @overload
     def __call__(
         self,
@@ -164,7 +180,6 @@ class RangeIterCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[True] = ...,
         **options: Unpack[RangeIterOptions],
     ) -> Parts_co: ...
-
     @overload
     def __call__(
         self,
@@ -190,7 +205,6 @@ class PipelinedRangeCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[True] = ...,
         **options: Unpack[PipelinedRangeOptions],
     ) -> Rows_co: ...
-
     @overload
     def __call__(
         self,
@@ -201,7 +215,6 @@ class PipelinedRangeCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[False],
         **options: Unpack[PipelinedRangeOptions],
     ) -> Parts_co: ...
-
     @overload
     def __call__(
         self,
@@ -212,7 +225,6 @@ class PipelinedRangeCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[True] = ...,
         **options: Unpack[PipelinedRangeOptions],
     ) -> Parts_co: ...
-
     @overload
     def __call__(
         self,
@@ -238,7 +250,6 @@ class PipelinedSliceCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[True] = ...,
         **options: Unpack[PipelinedSliceOptions],
     ) -> Rows_co: ...
-
     @overload
     def __call__(
         self,
@@ -249,7 +260,6 @@ class PipelinedSliceCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[False],
         **options: Unpack[PipelinedSliceOptions],
     ) -> Parts_co: ...
-
     @overload
     def __call__(
         self,
@@ -260,7 +270,6 @@ class PipelinedSliceCall(Protocol[Rows_co, Parts_co]):
         include_value: Literal[True] = ...,
         **options: Unpack[PipelinedSliceOptions],
     ) -> Parts_co: ...
-
     @overload
     def __call__(
         self,

@@ -160,12 +160,10 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
         def __init__(
             self: "WriteBatch[str]", db_name: str | None = ..., *, encoding: str = ..., **options: Unpack[ClientKwargs]
         ) -> None: ...
-
         @overload
         def __init__(
             self: "WriteBatch[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[ClientKwargs]
         ) -> None: ...
-
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:

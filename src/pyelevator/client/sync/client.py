@@ -77,7 +77,7 @@ class SyncClient(SyncMethods, BaseClient[T]):
     def _deadline(self, timeout: float | None) -> Deadline:
         if (type(timeout) is float or type(timeout) is int) and 0 < timeout < MAX_TIMEOUT:  # nearly always
             return Deadline.after(timeout)
-        told = None if timeout is None else call_timeout(timeout)
+        told = call_timeout(timeout)
         return Deadline.after(self._timeout if told is None else told)
 
     def _call(

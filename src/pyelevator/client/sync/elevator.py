@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
+from pyelevator.client.handles import SnapshotHandle
 from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
 from pyelevator.client.methods.ranges import RangeMethods
-from pyelevator.client.operations import SnapshotHandle
 from pyelevator.client.options import ClientKwargs
 from pyelevator.client.paging import (
     IncompleteRange,
@@ -61,12 +61,10 @@ class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMe
         def __init__(
             self: "Elevator[str]", db_name: str | None = ..., *, encoding: str = ..., **options: Unpack[ClientKwargs]
         ) -> None: ...
-
         @overload
         def __init__(
             self: "Elevator[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[ClientKwargs]
         ) -> None: ...
-
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 
     def __exit__(self, *_: object) -> None:

@@ -1,15 +1,14 @@
 """ElevatorMapping: a database as Python's dict-like MutableMapping."""
 
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
-from typing import Any, Final, overload
+from typing import Any, overload
 
 from pyelevator.arguments import PRESENT, Data
 from pyelevator.client.decoding import T
+from pyelevator.client.options import UNSET
 from pyelevator.client.sync.client import SyncClient
 from pyelevator.codec.base import UnsupportedByDialect
 from pyelevator.errors import CheckFailed, KeyNotFound
-
-_NO_DEFAULT: Final[Any] = object()
 
 
 def missing_key(error: CheckFailed) -> KeyNotFound:
@@ -102,8 +101,8 @@ class ElevatorMapping(MutableMapping[T, T]):
         """Return the value of ``key``; if it is missing, set it to ``default`` first. No other write comes between."""
         while True:
             self._client.PutIfAbsent(key, default)
-            value = self._client.Get(key, _NO_DEFAULT)
-            if value is not _NO_DEFAULT:
+            value = self._client.Get(key, UNSET)
+            if value is not UNSET:
                 return value  # type: ignore[no-any-return]
 
     @overload
@@ -112,12 +111,12 @@ class ElevatorMapping(MutableMapping[T, T]):
     @overload
     def pop(self, key: Data, default: Any) -> Any: ...
 
-    def pop(self, key: Data, default: Any = _NO_DEFAULT) -> Any:
+    def pop(self, key: Data, default: Any = UNSET) -> Any:
         """Remove ``key`` and return its value, in one step; ``default``, or KeyError, if it is missing."""
         try:
             return self._client.GetAndDelete(key)
         except KeyNotFound:
-            if default is _NO_DEFAULT:
+            if default is UNSET:
                 raise
             return default
 

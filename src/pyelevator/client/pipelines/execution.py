@@ -5,7 +5,7 @@ from copy import copy
 from typing import Any, Final
 
 from pyelevator.client import operations
-from pyelevator.client.operations import DatabaseHandle
+from pyelevator.client.handles import DatabaseHandle
 from pyelevator.commands import Batch, Command, ConditionalBatch, Get, MGet, Pipeline, Put
 from pyelevator.errors import (
     ConnectFailed,
