@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from pyelevator.arguments import Data
 from pyelevator.client import Elevator
-from pyelevator.client.operations import SnapshotHandle
+from pyelevator.client.handles import SnapshotHandle
 from pyelevator.codec import UnsupportedByDialect
 from pyelevator.commands import Snapshot
 from pyelevator.dumps.records import DumpError, DumpTotals, DumpWriter
