@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import threading
-import time
 from queue import SimpleQueue
 from typing import Any
 
@@ -28,6 +27,7 @@ from pyelevator.transports.curve import KeyPair
 from pyelevator.transports.libzmq.listener import ZmqListener
 from pyelevator.transports.sockets.listener import ZmtpListener
 from pyelevator.transports.sockets.refusal_log import RefusalLog
+from support.eventually import eventually
 from support.forking import forks_with_threads
 from support.optional import unwrap
 
@@ -248,10 +248,7 @@ def test_a_connection_with_keys_that_ends_gives_its_cursors_back(keys, secured):
         (kept,) = server.application.cursors._cursors.values()
         del his
         bob.disconnect()
-        deadline = time.monotonic() + 30
-        while not kept.is_disconnected:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        eventually(lambda: kept.is_disconnected)
 
 
 def test_a_cursor_is_of_the_client_that_opened_it(keys, secured, dealer):

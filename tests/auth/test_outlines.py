@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 
 import pytest
 
@@ -33,6 +32,7 @@ from pyelevator.errors import ErrorCode
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import RequestDecoder
 from support.abused import CODEC, MB, Abused, connected
+from support.eventually import eventually
 from torture.malformed import resident
 
 LARGE = b"v" * 300_000
@@ -184,8 +184,7 @@ def test_a_large_request_without_permission_costs_only_its_bytes(tmp_path):
         uid = connected(line)
         (tmp_path / "keys" / "permissions.toml").write_text("[alice]\nread = []\n")
         os.kill(server.pid, signal.SIGHUP)
-        while ask(line, Get("k"), uid).code is not ErrorCode.OS:
-            time.sleep(0.05)
+        eventually(lambda: ask(line, Get("k"), uid).code is ErrorCode.OS)
         before = resident(server.pid)
         response = ask(line, MGet([b"ab"] * (8 * MB // 3)), uid)
         assert response.code is ErrorCode.OS

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -15,18 +14,12 @@ from pyelevator.cli.daemon import _reload
 from pyelevator.cli.logs import LogFile, logging_to
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
 from pyelevator.transports import Curve
+from support.eventually import eventually
 from support.optional import unwrap
 
 WAIT = 30
 URL = "tcp://127.0.0.1:9"
 HARMLESS = ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGSTKFLT", "SIGRTMIN"]
-
-
-def until(holds):
-    deadline = time.monotonic() + WAIT
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def server(*args):
@@ -40,7 +33,7 @@ def proxy(*args):
 def noted(process, path, number, what):
     """Sends a signal, and waits until its note is in the log."""
     os.kill(process.pid, number)
-    until(lambda: path.exists() and what in path.read_text())
+    eventually(lambda: path.exists() and what in path.read_text())
 
 
 @pytest.mark.parametrize("start", [server, proxy])
@@ -125,7 +118,7 @@ def test_sighup_opens_a_rotated_log_file_at_once(start, tmp_path):
     with start("--log-file", str(path)) as process:
         path.rename(tmp_path / "log.1")
         os.kill(process.pid, signal.SIGHUP)
-        until(path.exists)
+        eventually(path.exists)
         assert process.stop() == 0
 
 
@@ -136,7 +129,7 @@ def test_a_log_file_whose_directory_is_gone_ends_nothing(start, tmp_path):
     with start("-v", "--log-file", str(path)) as process:
         path.parent.rename(tmp_path / "old")
         os.kill(process.pid, signal.SIGHUP)
-        until(lambda: "the log file cannot be opened" in process.output)
+        eventually(lambda: "the log file cannot be opened" in process.output)
         path.parent.mkdir()
         noted(process, path, signal.SIGUSR1, "SIGUSR1")
         assert process.stop() == 0
@@ -177,14 +170,14 @@ def test_sighup_reads_keys_and_permissions_again(keyed):
         permissions.write_text('["ann"]\nread = ["*"]\n')
         stat = permissions.stat()
         os.kill(process.pid, signal.SIGHUP)
-        until(lambda: process.output.count("reloaded on SIGHUP") == 1)
+        eventually(lambda: process.output.count("reloaded on SIGHUP") == 1)
         with pytest.raises(PermissionDenied):
             E.Put("k", "w")
         assert E.Get("k") == "v"
         permissions.write_text("nonsense")
         os.utime(permissions, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         os.kill(process.pid, signal.SIGHUP)
-        until(lambda: process.output.count("reloaded on SIGHUP") == 2)
+        eventually(lambda: process.output.count("reloaded on SIGHUP") == 2)
         assert "what was allowed before stays allowed" in process.output
         assert E.Get("k") == "v"
 

@@ -1,13 +1,12 @@
 """Backups that the console has a server make, and the long tasks that it shows."""
 
-import time
-
 import pytest
 
 from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.flows import sleep
 from pyelevator.testing.servers import serve
+from support.eventually import eventually
 from support.old_servers import OldServerOnSocket
 from support.web_console import Client, running_console
 
@@ -24,9 +23,12 @@ def back_up(client, directory, db="default"):
 
 def ended(client):
     """The newest backup, once it is no longer running."""
-    while (newest := client.get("/api/backups").json["backups"][0])["state"] == "running":
-        time.sleep(0.01)
-    return newest
+
+    def newest():
+        backup = client.get("/api/backups").json["backups"][0]
+        return backup if backup["state"] != "running" else None
+
+    return eventually(newest)
 
 
 def test_a_backup_is_made_and_opens_as_a_database(client, database, tmp_path):

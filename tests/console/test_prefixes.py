@@ -1,7 +1,6 @@
 """The scan for the biggest prefixes: exact counts, estimated sizes, progress, and an end that is asked for."""
 
 import threading
-import time
 from random import Random
 
 import pytest
@@ -12,6 +11,7 @@ from pyelevator.commands import MGet
 from pyelevator.console.prefixes import MAX_GROUPS, Fraction
 from pyelevator.flows import sleep
 from pyelevator.testing.servers import serve
+from support.eventually import eventually
 from support.old_servers import OldServerOnSocket
 from support.web_console import Client, running_console
 
@@ -23,9 +23,13 @@ def scan(client, prefix="", separators=":/|", db="default"):
 def ended(client, report):
     """The report of a scan that is no longer running, and those before it."""
     reports = [report]
-    while reports[-1]["state"] == "running":
-        reports.append(client.get("/api/scans", id=report["id"]).json)
-        time.sleep(0.01)
+
+    def is_over():
+        if reports[-1]["state"] == "running":
+            reports.append(client.get("/api/scans", id=report["id"]).json)
+        return reports[-1]["state"] != "running"
+
+    eventually(is_over)
     return reports
 
 

@@ -11,6 +11,7 @@ import pytest
 from dumps.conftest import content, fill
 from pyelevator import Elevator
 from pyelevator.testing.servers import ServerProcess
+from support.eventually import eventually
 
 PAIRS = {b"%06d" % number: random.Random(number).randbytes(400) for number in range(8_000)}
 
@@ -77,10 +78,14 @@ def test_all_databases_are_dumped_if_none_is_named(server, client, tmp_path):
     assert (code, out.decode().split(" of ")[1]) == (0, f"{len(client.listdb())} databases\n")
 
 
+def still_runs(process):
+    assert process.poll() is None
+    return True
+
+
 def test_a_killed_dump_leaves_no_file(server, tmp_path):
     process = start(server, "dump", "default", "-o", tmp_path / "f", "--compression", "none")
-    while not [path for path in tmp_path.iterdir() if path.stat().st_size > 1_000_000]:
-        assert process.poll() is None
+    eventually(lambda: still_runs(process) and any(path.stat().st_size > 1_000_000 for path in tmp_path.iterdir()))
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "f").exists() or run(server, "load", "--check", tmp_path / "f")[0] == 0
@@ -123,8 +128,7 @@ def test_a_killed_load_goes_on_where_it_was(server, client, tmp_path, seed):
     process = start(server, *args, stdin=subprocess.PIPE)
     process.stdin.write(data[: random.Random(seed).randrange(len(data))])
     process.stdin.flush()
-    while not any(path.suffix == ".loading" for path in tmp_path.iterdir()):
-        assert process.poll() is None
+    eventually(lambda: still_runs(process) and any(path.suffix == ".loading" for path in tmp_path.iterdir()))
     process.send_signal(signal.SIGKILL)
     process.communicate()
     with (tmp_path / "f").open("rb") as file:
@@ -143,8 +147,7 @@ def test_a_load_into_a_killed_server_goes_on_when_it_is_back(server, tmp_path, s
         process = start(other, *args, stdin=subprocess.PIPE)
         process.stdin.write(data[:half])
         process.stdin.flush()
-        while not any(path.suffix == ".loading" for path in tmp_path.iterdir()):
-            assert process.poll() is None
+        eventually(lambda: still_runs(process) and any(path.suffix == ".loading" for path in tmp_path.iterdir()))
         other.kill()
         _, err = process.communicate(data[half:])
         assert (process.returncode, err != b"") == (3, True)

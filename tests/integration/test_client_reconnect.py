@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,9 +17,9 @@ from pyelevator import (
     Retry,
     TransportError,
 )
-from pyelevator.deadlines import Deadline
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import parse_url
+from support.eventually import eventually
 from support.puppets import Puppet, losing
 from torture.frozen import stopped
 
@@ -153,14 +153,15 @@ def test_calls_during_restarts_give_the_right_answer_or_our_error(server):
                     continue
                 (right if answer == f"value {number}" else wrong).append(answer)
 
+        def has_answers(count):
+            return len(right) >= count
+
         threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
         for _ in range(4):
             server.restart()
-            seen, enough = len(right), Deadline.after(30)
-            while len(right) < seen + 20 and not enough.expired():
-                time.sleep(0.01)
+            eventually(partial(has_answers, len(right) + 20))
         over.set()
         for thread in threads:
             thread.join()

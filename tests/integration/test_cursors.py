@@ -17,6 +17,7 @@ from pyelevator.interceptors import Cache, Fault, Faults, Prefix, Recorder, Repl
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import ANY_PORT, ServerProcess, serve
 from pyelevator.transports import FakeTransport
+from support.eventually import eventually
 from support.old_servers import OldServerOnSocket
 
 KEYS = [f"{i:04}" for i in range(1000)]
@@ -117,13 +118,6 @@ def leaving(application):
     return sum(cursor.is_disconnected for cursor in application.cursors._cursors.values())
 
 
-def until(holds):
-    deadline = time.monotonic() + WAIT
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("bind", [ANY_PORT, "ipc"])
 def test_a_client_that_has_all_cursors_shuts_no_other_client_out(bind, tmp_path):
     application = Application.in_memory(Policy(max_cursors=8))
@@ -150,7 +144,7 @@ def test_a_connection_that_ends_gives_its_own_back():
             next(iteration)
         del kept, iteration
         leaver.disconnect()
-        until(lambda: leaving(application) == 2)
+        eventually(lambda: leaving(application) == 2)
         mine = [E.RangeIter(consistent=True) for _ in range(2)]
         for iteration in mine:
             next(iteration)
@@ -353,10 +347,7 @@ def test_a_real_server_closes_idle_cursors(tmp_path):
     with serve(application) as server, Elevator.from_url(server.urls[0]) as E:
         fill(E)
         next(it := E.RangeIter(consistent=True))
-        deadline = time.monotonic() + WAIT
-        while count(application) and time.monotonic() < deadline:
-            threading.Event().wait(0.02)
-        assert count(application) == 0
+        eventually(lambda: count(application) == 0)
         with pytest.raises(CursorExpired, match=r"was not used for 0\.2 s"):
             list(it)
 
@@ -394,7 +385,7 @@ def test_writers_do_not_disturb_an_iteration_from_another_thread(tmp_path):
                 rows = list(E.RangeIter(consistent=True, reverse=bool(round_ % 2)))
                 assert len(rows) == 1000
                 assert len({value for _, value in rows}) == 1, "batches are whole, so one moment has one value"
-            until(lambda: len(rounds) > 2)
+            eventually(lambda: len(rounds) > 2)
         finally:
             stop.set()
             writer.join()

@@ -1,7 +1,6 @@
 """What servers keep for the clients of a proxy is given back when these leave."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -15,6 +14,7 @@ from pyelevator.messages import Request
 from pyelevator.proxy import Proxy
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.transports import TcpTransport
+from support.eventually import eventually
 
 
 @pytest.fixture(params=[(), (RequestLog(),)], ids=["passed on", "with an interceptor"])
@@ -29,11 +29,9 @@ def proxied(request, monkeypatch):
         yield application, proxy.urls[0]
 
 
-def becomes(count, cursors):
-    end = time.monotonic() + 25  # far above what it takes, and below what the transports do by themselves after a while
-    while len(cursors) != count and time.monotonic() < end:
-        time.sleep(0.01)
-    return len(cursors) == count
+def wait_for_count(count, cursors):
+    """Wait for far longer than it takes, and less than the transports do something by themselves."""
+    eventually(lambda: len(cursors) == count, lambda: f"{count} cursors and not {len(cursors)}", seconds=25)
 
 
 def test_a_client_that_leaves_a_proxy_gives_its_cursors_back(proxied):
@@ -45,11 +43,11 @@ def test_a_client_that_leaves_a_proxy_gives_its_cursors_back(proxied):
         iterators = [leaving.RangeIter(consistent=True) for _ in range(2)]
         for iterator in iterators:
             next(iterator)
-        assert becomes(3, application.cursors)
+        wait_for_count(3, application.cursors)
         leaving.disconnect()
-        assert becomes(1, application.cursors)
+        wait_for_count(1, application.cursors)
         assert len(list(kept)) == 99
-        assert becomes(0, application.cursors)
+        wait_for_count(0, application.cursors)
 
 
 def test_an_async_client_that_leaves_a_proxy_gives_its_cursors_back(proxied):
@@ -59,10 +57,10 @@ def test_an_async_client_that_leaves_a_proxy_gives_its_cursors_back(proxied):
         async with AsyncElevator.from_url(url, timeout=30) as E:
             async for _ in E.RangeIter(consistent=True):
                 break
-            assert becomes(1, application.cursors)
+            wait_for_count(1, application.cursors)
 
     asyncio.run(main())
-    assert becomes(0, application.cursors)
+    wait_for_count(0, application.cursors)
 
 
 def test_many_clients_that_leave_shut_no_client_out(proxied):
@@ -72,7 +70,7 @@ def test_many_clients_that_leave_shut_no_client_out(proxied):
             rows = E.RangeIter(consistent=True)
             next(rows)
             del rows
-    assert becomes(0, application.cursors)
+    wait_for_count(0, application.cursors)
 
 
 def pipelined(*commands):
@@ -103,18 +101,18 @@ def test_cursors_opened_in_a_pipeline_are_given_back_when_its_client_leaves(prox
     link = TcpTransport(url.removeprefix("tcp://"))
     answers = ask(url, link)
     assert [getattr(answer, "cursor", None) is not None for answer in answers] == [False, True, False, True]
-    assert becomes(2, application.cursors)
+    wait_for_count(2, application.cursors)
     link.close()
-    assert becomes(0, application.cursors)
+    wait_for_count(0, application.cursors)
 
 
 def test_a_cursor_given_back_in_a_pipeline_is_given_back_once(proxied):
     application, url = proxied
     link = TcpTransport(url.removeprefix("tcp://"))
     _, opened = pipelined(Get("000"), opening("SLICE"))(url, link)
-    assert becomes(1, application.cursors)
+    wait_for_count(1, application.cursors)
     pipelined(Get("000"), Slice(cursor=opened.cursor))(url, link)
-    assert becomes(0, application.cursors)
+    wait_for_count(0, application.cursors)
     with Elevator.from_url(url, timeout=30) as other:
         kept = other.RangeIter(consistent=True)
         next(kept)
@@ -130,7 +128,7 @@ def test_cursors_of_async_iterators_that_begin_together_are_given_back(proxied):
             await E.Get("000")
             iterators = [E.RangeIter(consistent=True) for _ in range(3)]
             await asyncio.gather(*[anext(iterator) for iterator in iterators])
-            assert becomes(3, application.cursors)
+            wait_for_count(3, application.cursors)
 
     asyncio.run(main())
-    assert becomes(0, application.cursors)
+    wait_for_count(0, application.cursors)

@@ -14,6 +14,7 @@ from pyelevator.proxy import Proxy
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT
 from pyelevator.transports.zmtp import frames as zmtp
+from support.eventually import eventually
 from support.puppets import Relay
 from support.routers import played, taken
 
@@ -150,8 +151,6 @@ def test_an_idle_connection_that_ends_costs_no_request(way):
             with Elevator.from_url(proxy.urls[0], timeout=2 * LONG) as E:
                 for _ in range(3):
                     relay.cut()
-                    end = time.monotonic() + AT_ONCE
-                    while relay.connections < 1 and time.monotonic() < end:  # the proxy has come again
-                        time.sleep(0.01)
+                    eventually(lambda: relay.connections >= 1, "the proxy has connected again", seconds=AT_ONCE)
                     with pytest.raises(KeyNotFound):
                         E.Get("k")

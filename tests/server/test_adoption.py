@@ -3,13 +3,13 @@
 import hashlib
 import os
 import sys
-import time
 
 import pytest
 
 from pyelevator import DatabaseError, Elevator
 from pyelevator.engines.leveldb.binding import load_binding
 from pyelevator.testing.servers import ServerProcess
+from support.eventually import eventually
 
 plyvel = load_binding()
 
@@ -43,14 +43,6 @@ def opened_by_its_own_program(path):
             return list(database)
     except plyvel.IOError:
         return None
-
-
-def eventually(condition):
-    end = time.monotonic() + 30
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
 
 
 def test_an_unused_adopted_database_is_given_back_and_others_stay_open(tmp_path, theirs):

@@ -1,7 +1,7 @@
 """The limits of a server process: each is a setting, an error that says what to do, and no harm to other clients."""
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -9,6 +9,7 @@ from pyelevator import CursorExpired, Elevator, ServerRuntimeError, TransportErr
 from pyelevator.config import ServerSettings
 from pyelevator.config.schema import settings_of
 from pyelevator.testing.servers import ServerProcess
+from support.eventually import eventually
 
 ARGS = {
     "--max-message": 100_000,
@@ -153,11 +154,8 @@ def test_connections_above_the_limit_are_closed_and_those_before_go_on(server, c
 
 
 def test_once_others_have_left_there_is_room_again(server, client):
-    end = time.monotonic() + 20
-    while True:
-        try:
-            with Elevator(endpoint=server.urls[0].partition("://")[2], timeout=1) as other:
-                assert other.ping() == "PONG"
-                return
-        except TransportError:
-            assert time.monotonic() < end
+    def is_served():
+        with suppress(TransportError), Elevator(endpoint=server.urls[0].partition("://")[2], timeout=1) as other:
+            return other.ping() == "PONG"
+
+    eventually(is_served)

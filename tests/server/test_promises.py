@@ -1,6 +1,6 @@
 """``--sync`` and ``--idle-unmount`` of a server process."""
 
-import time
+from functools import partial
 
 import pytest
 
@@ -10,6 +10,7 @@ from pyelevator.commands import Put
 from pyelevator.engines.leveldb import LevelDbEngine
 from pyelevator.messages import Request
 from pyelevator.testing.servers import ServerProcess, serve
+from support.eventually import eventually
 
 
 def writes(client, **options):
@@ -41,19 +42,15 @@ def test_a_write_is_synced_if_it_or_the_server_says_so(tmp_path, monkeypatch, po
     assert seen == synced
 
 
-def eventually(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_a_database_that_is_not_used_is_closed_and_opens_again_on_use(tmp_path):
+    def is_unmounted(times):
+        return server.output.count(" unmounted default") >= times
+
     with ServerProcess(tmp_path, args=["--idle-unmount", "0.005", "-v"]) as server:  # 0.3 s
         with Elevator(endpoint=server.urls[0].partition("://")[2], timeout=20) as client:
             client.Put("k", "v")
             for times in (1, 2, 3):
-                eventually(lambda times=times: server.output.count(" unmounted default") >= times)
+                eventually(partial(is_unmounted, times))
                 assert client.Get("k") == "v"
         assert server.stop() == 0
         assert server.output.count(" mounted default") == server.output.count(" unmounted default") >= 4

@@ -13,6 +13,7 @@ from pyelevator.server import Server
 from pyelevator.server.limits import ServerLimits
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.transports.zmtp.frames import encode_frame, encode_message
+from support.eventually import eventually
 from support.plain import plain_client, receive_exactly
 
 CODEC = ClassicCodec()
@@ -162,10 +163,8 @@ def test_requests_of_a_client_that_has_left_are_not_executed(raw, gated):
 
         with blocked_client(server.urls[0]) as leaving:
             leaving.sendall(encode_frame(CODEC.encode_request(Request(Get("parked"), id=2))[0]))
-            while not any(map(scheduler.blocked_bytes, scheduler.blocked_clients())):
-                ask_something()
-        while scheduler.blocked_clients():
-            ask_something()
+            eventually(lambda: ask_something() or any(map(scheduler.blocked_bytes, scheduler.blocked_clients())))
+        eventually(lambda: ask_something() or not scheduler.blocked_clients())
         assert b"parked" not in gated.asked
 
 

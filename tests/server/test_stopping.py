@@ -11,6 +11,7 @@ from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, Put
 from pyelevator.messages import Request
 from pyelevator.testing.servers import ServerProcess
+from support.eventually import eventually
 
 CODEC = ClassicCodec()
 BOUND = 20.0
@@ -63,8 +64,7 @@ def test_what_writers_were_told_is_there_and_no_write_is_half_done(server):
     threads = [threading.Thread(target=write, args=each) for each in enumerate(clients)]
     for thread in threads:
         thread.start()
-    while len(told) < 200 and any(thread.is_alive() for thread in threads):
-        time.sleep(0.01)
+    eventually(lambda: len(told) >= 200 or not any(thread.is_alive() for thread in threads))
     stops_well(server)
     for thread in threads:
         thread.join()

@@ -9,10 +9,11 @@ import tempfile
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from time import monotonic, sleep
 from typing import TypedDict
 
 import pytest
+
+from support.eventually import eventually
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
 NOBODY = 65534
@@ -100,13 +101,12 @@ class PostgreSql:
             self._process = subprocess.Popen(
                 [self.programs / "postgres", "-D", self.data], stdout=log, stderr=log, cwd="/", **unprivileged()
             )
-        deadline = monotonic() + 60
-        while monotonic() < deadline:
-            with suppress(subprocess.CalledProcessError):
-                self.execute("SELECT 1")
-                return
-            sleep(0.05)
-        raise TimeoutError((self.directory / "log").read_text())
+        eventually(self._is_ready, (self.directory / "log").read_text, pause=0.05)
+
+    def _is_ready(self) -> bool:
+        with suppress(subprocess.CalledProcessError):
+            return self.execute("SELECT 1") == "1"
+        return False
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """Stop it: SIGINT ends its sessions, SIGQUIT is a crash that it recovers from."""

@@ -4,11 +4,11 @@ import base64
 import json
 import shutil
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
+from support.eventually import eventually
 from support.optional import unwrap
 
 CHROMIUM = shutil.which("chromium")
@@ -80,13 +80,7 @@ class Browser:
 
     def wait(self, condition, what):
         """What a condition gives as soon as it is true."""
-        end = time.monotonic() + SECONDS
-        while not (found := condition()):
-            assert time.monotonic() < end, (
-                f"never seen: {what}\n{self.run('return document.body.innerText')}\n{self.log()}"
-            )
-            time.sleep(0.02)
-        return found
+        return eventually(condition, lambda: f"{what}\n{self.run('return document.body.innerText')}\n{self.log()}")
 
     def see(self, text):
         """Wait for a text on the page."""

@@ -13,6 +13,7 @@ import zmq
 from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.errors import ConnectFailed, ConnectTimeout, RequestTimeout, TransportError
 from pyelevator.transports import IpcTransport, TcpTransport
+from support.eventually import eventually
 from support.programs import run
 from support.puppets import Puppet, silent_listener, unused_endpoint
 
@@ -125,10 +126,7 @@ def descriptors():
 
 def settles_at(most):
     """The server sees a moment later that a socket was closed."""
-    deadline = Deadline.after(20)
-    while descriptors() > most:
-        assert not deadline.expired(), f"{descriptors()} descriptors are open, not {most}"
-        time.sleep(0.01)
+    eventually(lambda: descriptors() <= most, lambda: f"{descriptors()} descriptors are open, not {most}")
 
 
 def test_without_descriptors_left_it_is_an_error_of_our_own():

@@ -11,6 +11,7 @@ from pyelevator.engines.base import Bounds, EngineError
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import DatabaseError, ServerRuntimeError
+from support.eventually import eventually
 
 WAIT = 30  # seconds, for what comes at once unless it is broken
 
@@ -23,8 +24,7 @@ def pool():
 
 def until_held_up(catalog, uid):
     """Return once a thread waits for the leases of the database."""
-    while catalog.get_database(uid).engine:
-        threading.Event().wait(0.001)
+    eventually(lambda: not catalog.get_database(uid).engine, pause=0.001)
 
 
 @pytest.mark.parametrize("call", ["unmount", "drop", "repair", "close"])

@@ -29,6 +29,7 @@ from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, TcpTransport, Transport
 from pyelevator.transports.zmtp.frames import COMMAND, encode_message
 from support import programs
+from support.eventually import eventually
 from support.old_peers import SIGNATURE
 from support.routers import played, taken
 
@@ -366,9 +367,7 @@ def test_a_connection_that_ends_during_a_prefetch_is_lost():
 
     with played(part) as endpoint, TcpTransport(endpoint, heartbeat=QUICK) as link:
         link.send([b"q"], Deadline.after(60))
-        end = time.monotonic() + 60
-        while link.is_open and time.monotonic() < end:
-            link.keep_alive(expecting=True)
+        eventually(lambda: link.keep_alive(expecting=True) or not link.is_open)
         with pytest.raises(ConnectionLost):
             link.receive(Deadline.after(60))
 
@@ -402,11 +401,8 @@ def test_an_idle_client_of_a_server_of_ours_stays_connected(server_and_client):
     E.Put("k", "v")
     (link,) = E._session._pool.connections()
     before = link._transport._connection
-    beats, end = set[float](), time.monotonic() + 60
-    while len(beats) < 8:
-        assert time.monotonic() < end
-        beats.add(link.heartbeat_at)
-        time.sleep(0.01)
+    beats = set[float]()
+    eventually(lambda: beats.add(link.heartbeat_at) or len(beats) >= 8)
     assert E.Get("k") == "v"
     assert link._transport._connection is before
 
@@ -566,10 +562,7 @@ def test_the_thread_ends_with_the_last_client():
     own.watch(pool)
     assert own._running is not None
     del pool
-    end = time.monotonic() + 60
-    while own._running is not None:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    eventually(lambda: own._running is None)
 
 
 def test_a_pool_with_shorter_heartbeats_does_not_wait_for_the_next_round():

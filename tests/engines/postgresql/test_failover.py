@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -10,6 +9,7 @@ import pytest
 
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineError, EngineUnavailable, SnapshotLost
+from support.eventually import eventually
 from support.postgresql import PostgreSql, free_port, unprivileged
 
 
@@ -37,9 +37,9 @@ class Pair:
 
     def catch_up(self):
         """Wait until the standby has what the primary has written so far."""
-        written, end = self.primary.execute("SELECT pg_current_wal_lsn()"), time.monotonic() + 60
-        while self.standby.execute(f"SELECT pg_last_wal_replay_lsn() >= '{written}'") != "t":
-            assert time.monotonic() < end, "the standby does not follow"
+        written = self.primary.execute("SELECT pg_current_wal_lsn()")
+        replayed = f"SELECT pg_last_wal_replay_lsn() >= '{written}'"
+        eventually(lambda: self.standby.execute(replayed) == "t", "the standby follows")
 
     def promote(self):
         self.standby.execute("SELECT pg_promote()")
@@ -129,8 +129,8 @@ def missing_standby(postgresql):
     postgresql.execute("SELECT pg_reload_conf()")
     try:
         with ThreadPoolExecutor(1) as pool:
-            while not waits_for_a_standby(postgresql, pool):
-                pass  # another process of the server's takes note of the setting in its own time
+            # another process of the server's takes note of the setting in its own time
+            eventually(lambda: waits_for_a_standby(postgresql, pool))
         yield
     finally:
         postgresql.execute("ALTER SYSTEM RESET synchronous_standby_names")
@@ -167,8 +167,7 @@ def test_a_cancelled_wait_for_the_standby_is_no_success(postgresql, open_storage
     engine = open_storage(postgresql.new_url(call_timeout=20)).open("db", {})
     with missing_standby(postgresql), ThreadPoolExecutor(1) as pool:
         writing = pool.submit(engine.write, [(PUT, b"k", b"v")])
-        while not postgresql.execute(CANCEL_WAITS):
-            assert not writing.done()
+        assert eventually(lambda: writing.done() or postgresql.execute(CANCEL_WAITS)) is not True
         assert "administration ended the wait" in str(writing.exception(30))
 
 

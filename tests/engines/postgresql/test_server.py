@@ -14,6 +14,7 @@ from pyelevator import DatabaseUnavailable, Elevator, OutcomeUnknown, WriteConfl
 from pyelevator.application import Application
 from pyelevator.errors import ElevatorError
 from pyelevator.server import Server
+from support.eventually import eventually
 
 psycopg = pytest.importorskip("psycopg")
 
@@ -150,14 +151,8 @@ def test_a_frozen_backend_ends_its_calls_in_time(two, connect, postgresql, serve
 
 
 def wait_for_blocked_backend(foreign):
-    deadline = monotonic() + 10
-    while monotonic() < deadline:
-        row = foreign.execute(
-            "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'elevator'"
-        ).fetchone()
-        if row is not None:
-            return row[0]
-    raise TimeoutError("no session waits")
+    sql = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'elevator'"
+    return eventually(lambda: foreign.execute(sql).fetchone(), "a session waits for a lock")[0]
 
 
 def test_an_exhausted_pool_is_a_wait_of_the_blocked_database_only(two, connect, postgresql, server):

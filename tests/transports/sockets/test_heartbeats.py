@@ -26,6 +26,7 @@ from pyelevator.transports.sockets.listener import ZmtpListener
 from pyelevator.transports.sockets.socket import start_connect
 from pyelevator.transports.zmtp.frames import encode_message
 from support import programs
+from support.eventually import eventually
 from support.old_peers import SIGNATURE
 from support.optional import unwrap
 from support.routers import played, taken
@@ -104,24 +105,10 @@ def test_stopped_peers_with_keys_make_room_for_others(keys):
                 assert E.ping() == "PONG"
 
 
-def test_a_proxy_gives_up_stopped_peers(until):
+def test_a_proxy_gives_up_stopped_peers():
     with serve(Application.in_memory()) as server, Proxy(["tcp://127.0.0.1:0"], server.urls[0]) as proxy:
         with stopped(2, proxy.urls[0]):
-            until(lambda: proxy._listener.connection_count == 0)
-
-
-@pytest.fixture
-def until():
-    """Waits for something that will happen."""
-    import time
-
-    def wait(happened):
-        end = time.monotonic() + 30
-        while not happened():
-            assert time.monotonic() < end
-            time.sleep(0.01)
-
-    return wait
+            eventually(lambda: proxy._listener.connection_count == 0)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from pyelevator.testing.servers import serve
 from pyelevator.transports import IpcTransport, TcpTransport
 from pyelevator.transports.sockets.socket import ClientSocket, finish_connect
 from pyelevator.transports.sockets.transport import ZmtpTransport
+from support.eventually import eventually
 from support.old_peers import OldPeer
 from support.optional import unwrap
 from support.programs import run
@@ -120,10 +121,7 @@ def test_a_server_that_closed_an_idle_connection_is_connected_again():
         assert echoed(link, [b"1"]) == [b"1"]
         line = unwrap(link._connection)
         assert line._readable.poll(10_000)  # PINGs, which are not read
-        patience = Deadline.after(20)
-        while is_up(line._socket):
-            assert not patience.expired()
-            time.sleep(0.01)
+        eventually(lambda: not is_up(line._socket))
         assert echoed(link, [b"2"]) == [b"2"]
         assert link._connection is not line
 

@@ -22,6 +22,7 @@ from pyelevator.transports.readiness import READ, WRITE
 from pyelevator.transports.sockets import nonblocking
 from pyelevator.transports.sockets.nonblocking import NonblockingConnection
 from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
+from support.eventually import eventually
 from support.forking import forks_with_threads
 from support.old_peers import OldPeer
 from support.puppets import silent_listener, unused_endpoint
@@ -56,11 +57,7 @@ class Loop:
         self.line.flush(now)
 
     def until(self, true):
-        patience = Deadline.after(30)
-        while not (found := true()):
-            assert not patience.expired()
-            self.turn()
-        return found
+        return eventually(lambda: true() or self.turn(), pause=0)
 
     def answer(self):
         return self.until(self.line.receive)
