@@ -16,15 +16,9 @@ from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import CursorExpired, ErrorCode
 from pyelevator.messages import Request
+from support.clocks import Clock
 
 WAIT = 30
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 class World:

@@ -11,24 +11,15 @@ from pyelevator.auth.keys import ClientKeys, server_secret
 from pyelevator.auth.permissions import FULL_ACCESS, Grant, Permissions, read_permissions
 from pyelevator.commands import Access
 from pyelevator.errors import UsageError
+from support.clocks import Clock
 
 KEY = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"
 READ_APP = Permissions((Grant(Access.READ, "app-*"),))
 
 
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(0.0)
 
 
 def test_the_documented_file_is_read(tmp_path):

@@ -41,6 +41,7 @@ from pyelevator.testing.portals import Portal
 from pyelevator.testing.servers import ANY_PORT, ServerProcess, serve
 from pyelevator.testing.snapshots import SnapshotConformance
 from pyelevator.transports import FakeTransport
+from support.clocks import Clock
 
 WRITERS = 4
 ROUNDS = 50
@@ -254,14 +255,6 @@ def test_an_async_snapshot_that_is_not_taken_yet_says_so():
 
     with Portal() as portal:
         portal.run(main())
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 def test_a_snapshot_is_kept_as_long_as_a_cursor(make):

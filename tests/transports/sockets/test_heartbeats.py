@@ -23,10 +23,12 @@ from pyelevator.server.limits import ServerLimits
 from pyelevator.testing.servers import serve
 from pyelevator.transports import TcpTransport, socket_options
 from pyelevator.transports.sockets.listener import ZmtpListener
+from pyelevator.transports.sockets.nonblocking import NonblockingConnection
 from pyelevator.transports.sockets.socket import start_connect
 from pyelevator.transports.zmtp.frames import encode_message
 from support import programs
-from support.eventually import eventually
+from support.clocks import Clock
+from support.eventually import eventually, eventually_async
 from support.old_peers import SIGNATURE
 from support.optional import unwrap
 from support.routers import played, taken
@@ -178,13 +180,6 @@ def test_a_time_to_live_can_be_taken_back(listener, peer, monkeypatch):
     assert listener.connection_count == 1
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 def clock_of(monkeypatch):
     """The clock of listeners, which stands still until a test turns it."""
     clock = Clock()
@@ -318,14 +313,16 @@ def test_an_async_connection_whose_server_is_gone_is_lost():
         assert isinstance(asyncio.run(asked(endpoint)), ConnectionLost)
 
 
-def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys):
+def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys, monkeypatch):
+    pings, ping = list[float](), NonblockingConnection._ping
+    monkeypatch.setattr(NonblockingConnection, "_ping", lambda link, now: pings.append(now) or ping(link, now))
     curve = Curve.from_files(keys / "clients" / "ann.key_secret", keys / "server.key")
 
     async def main(endpoint):
         async with AsyncElevator(endpoint=endpoint, curve=curve, timeout=60, heartbeat=QUICK) as E:
             await E.Put("k", "v")
             before = unwrap(E._session._dispatcher)._shared
-            await asyncio.sleep(1.5)
+            await eventually_async(lambda: len(pings) >= 8)
             assert await E.Get("k") == "v"
             return before is unwrap(E._session._dispatcher)._shared
 
