@@ -6,7 +6,8 @@ from time import monotonic
 from typing import Any, Final, Self
 
 from pyelevator.application.catalog import Catalog
-from pyelevator.application.catalog.registry import UnknownName, UnknownUid
+from pyelevator.application.catalog.index import UnknownName
+from pyelevator.application.catalog.registry import UnknownUid
 from pyelevator.application.catalog.store import CatalogError
 from pyelevator.application.context import Context
 from pyelevator.application.errors import failure_response
@@ -127,10 +128,11 @@ class Application:
             return self._context.failure(error, request.command, request.id)
 
     def _look_again(self, handler: Callable[..., Response], asked: Request[Any], error: Exception) -> Response:
-        """Handle a request once more if other servers have changed the catalog: it named what was not known here."""
+        """Handle a request once more if other servers change the catalog too: it named what was not known here."""
         try:
-            if not self.catalog.refresh():
+            if not self.catalog.is_shared:
                 raise error
+            self.catalog.refresh()  # or another thread has done so, since the name was looked up
             return handler(self.catalog, asked, self._context)
         except Exception as failure:  # noqa: BLE001 - as above
             return self._context.failure(failure, asked.command, asked.id)

@@ -58,6 +58,15 @@ def test_a_name_that_is_not_known_yet_is_looked_up_in_the_cluster(servers):
     assert other.db_name == "new"
 
 
+def test_a_name_that_another_thread_has_just_looked_up_is_known(servers, monkeypatch):
+    one, other = map(client, servers)
+    refresh = servers[1].catalog.refresh
+    monkeypatch.setattr(servers[1].catalog, "refresh", lambda: refresh() and refresh())
+    one.createdb("new")
+    other.connect("new")
+    assert other.db_name == "new"
+
+
 def test_a_database_has_the_same_uid_on_all_servers(servers):
     client(servers[0]).createdb("same")
     servers[1].run_maintenance()
@@ -96,6 +105,29 @@ def test_dropped_on_one_server_is_gone_on_the_other(servers):
         other.Get("k")
     servers[1].run_maintenance()
     assert other.listdb() == ["default"]
+
+
+def test_a_drop_is_refused_if_another_server_was_quicker(servers, monkeypatch):
+    """The other server drops it, and this one takes note of that, between the look-up and the drop of this one."""
+    one, other = map(client, servers)
+    one.createdb("twice")
+    other.connect("twice")
+    catalog = servers[1].catalog
+    update = catalog._registry.updating
+
+    def update_late(change):
+        one.dropdb("twice")
+        refreshing.append(pool.submit(catalog.refresh))  # closes the database when the request is done
+        while "twice" in catalog.names():
+            pass
+        return update(change)
+
+    monkeypatch.setattr(catalog._registry, "updating", update_late)
+    with ThreadPoolExecutor(1) as pool:
+        refreshing = []
+        with pytest.raises(DatabaseError, match="Database twice does not exist"):
+            other.dropdb("twice")
+        assert refreshing[0].result(30)
 
 
 def test_a_write_through_a_stale_handle_is_refused(url, open_storage):

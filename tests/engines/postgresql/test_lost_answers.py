@@ -56,7 +56,7 @@ def test_a_write_that_was_committed_without_an_answer_is_a_success(relay, throug
             )
         ),
     )
-    assert tokens == [(2,)]
+    assert tokens == [(3,)]  # of the creation, and of two writes
 
 
 def test_a_write_that_never_arrived_is_written_once(through_relay, monkeypatch):
@@ -116,3 +116,61 @@ def test_every_pooled_connection_fails_once_after_a_restart_and_no_call_does(pos
         postgresql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'elevator'")
         list(pool.map(lambda i: engine.write([(PUT, b"%d" % i, b"w")]), range(60)))
     assert engine.multi_get([b"%d" % i for i in range(60)]) == [b"w"] * 60
+
+
+@pytest.fixture
+def lose_answer(monkeypatch):
+    """Return a function that has the connection of the next statement with a word in it end, before or after it."""
+    from pyelevator.engines.postgresql.connection import Connection
+    from pyelevator.engines.postgresql.errors import LostConnection
+
+    def lose(word, meanwhile, *, is_executed):
+        execute = Connection.query
+
+        def query(connection, sql, parameters, until):
+            if word not in sql:
+                return execute(connection, sql, parameters, until)
+            monkeypatch.undo()
+            if is_executed:
+                execute(connection, sql, parameters, until)
+            meanwhile()
+            connection.cut()
+            raise LostConnection("the answer was lost")
+
+        monkeypatch.setattr(Connection, "query", query)
+
+    return lose
+
+
+def test_a_drop_that_another_server_made_is_no_success(url, open_storage, lose_answer):
+    one, other = open_storage(url).databases, open_storage(url).databases
+    one.create("db", "name", "uid", {})
+    dropped = []
+    lose_answer(b"drop_database", lambda: dropped.append(other.drop("db")), is_executed=False)
+    assert (one.drop("db"), dropped) == (False, [True])
+
+
+def test_a_drop_without_an_answer_is_a_success(url, open_storage, lose_answer):
+    one, other = open_storage(url).databases, open_storage(url).databases
+    one.create("db", "name", "uid", {})
+    dropped = []
+    lose_answer(b"drop_database", lambda: dropped.append(other.drop("db")), is_executed=True)
+    assert (one.drop("db"), dropped) == (True, [False])
+
+
+def test_emptying_without_an_answer_is_not_repeated(url, open_storage, lose_answer):
+    one, other = open_storage(url), open_storage(url)
+    engine = other.open("db", {})
+    engine.write([(PUT, b"old", b"v")])
+    lose_answer(b"empty_database", lambda: engine.write([(PUT, b"new", b"v")]), is_executed=True)
+    one.databases.empty("db")
+    assert engine.multi_get([b"old", b"new"]) == [None, b"v"]
+
+
+def test_a_creation_without_an_answer_is_a_success(url, open_storage, lose_answer):
+    one, other = open_storage(url).databases, open_storage(url).databases
+    found = []
+    lose_answer(b"create_database", lambda: found.append(other.find("db")), is_executed=True)
+    one.create("db", "name", "uid", {})
+    assert found[0].uid == "uid"
+    assert one.find("db").relation == found[0].relation

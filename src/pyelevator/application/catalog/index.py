@@ -7,6 +7,11 @@ from attrs import field, frozen
 from pyelevator.application.catalog.database import Database
 from pyelevator.application.catalog.names import DEFAULT
 from pyelevator.engines.catalog_store import Entry
+from pyelevator.errors import DatabaseError
+
+
+class UnknownName(DatabaseError):
+    """There is no database with that name, or it was created by another server a moment ago."""
 
 
 @frozen
@@ -39,5 +44,11 @@ class Index:
         return [database.entry for database in self.databases]
 
     def without(self, database: Database) -> tuple[Database, ...]:
-        """Return the other databases."""
+        """Return the other databases.
+
+        Raises:
+            UnknownName: it is not among them any more; another server has dropped it.
+        """
+        if self.by_uid.get(database.entry.uid) is not database:
+            raise UnknownName(f"Database {database.entry.name} does not exist")
         return tuple([other for other in self.databases if other is not database])

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Final, TypeAlias
 
 from pyelevator.application.catalog.database import Database
-from pyelevator.application.catalog.index import Index
+from pyelevator.application.catalog.index import Index, UnknownName
 from pyelevator.application.catalog.names import NamePolicy
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.catalog_store import CatalogStore, Entry
@@ -18,10 +18,6 @@ _log: Final = logging.getLogger("pyelevator.catalog")
 
 class UnknownUid(ServerRuntimeError):
     """There is no database with that uid, or it was created by another server a moment ago."""
-
-
-class UnknownName(DatabaseError):
-    """There is no database with that name, or it was created by another server a moment ago."""
 
 
 Change: TypeAlias = Callable[[Index], tuple[Database, ...]]

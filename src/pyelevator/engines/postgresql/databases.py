@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from time import monotonic
 from typing import Any, Final
 
-from pyelevator.engines.base import EngineError, EngineOutcomeUnknown
-from pyelevator.engines.postgresql.client import Client, first_attempt
+from pyelevator.engines.base import EngineError
+from pyelevator.engines.postgresql.client import Client
 from pyelevator.engines.postgresql.connection import Connection
-from pyelevator.engines.postgresql.errors import AlreadyExists, LostConnection, SerializationFailure
+from pyelevator.engines.postgresql.errors import MissingRelation
 from pyelevator.engines.postgresql.tables import Table
+from pyelevator.engines.postgresql.writes import Writer
 
 _USER: Final = "catalog"
 
@@ -23,11 +23,12 @@ class Databases:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._writer = Writer(client)
         schema = client.settings.schema
         self._find = f"SELECT relation, uid::bytea FROM {schema}.databases WHERE path = $1".encode()
-        self._create = f"SELECT {schema}.create_database($1, $2, $3::text, $4::text::jsonb)".encode()
-        self._drop = f"SELECT {schema}.drop_database($1)".encode()
-        self._empty = f"SELECT {schema}.empty_database($1)".encode()
+        self._create = f"SELECT {schema}.create_database($1::uuid, $2, $3, $4::text, $5::text::jsonb)".encode()
+        self._drop = f"SELECT {schema}.drop_database($1::uuid, $2)".encode()
+        self._empty = f"SELECT {schema}.empty_database($1::uuid, $2)".encode()
         self._garbage = f"SELECT relation FROM {schema}.garbage".encode()
         self._expire = f"DELETE FROM {schema}.tokens WHERE at < now() - interval '1 hour'".encode()
 
@@ -44,12 +45,7 @@ class Databases:
         """
         encoded_name = None if name is None else path_bytes(name)
         parameters = path_bytes(path), encoded_name, uid.encode(), json.dumps(dict(options)).encode()
-        try:
-            self._change(self._create, parameters)
-        except AlreadyExists:
-            table = self.find(path)
-            if table is None or table.uid != uid:  # otherwise an earlier attempt has created it, unanswered
-                raise
+        self._change(self._create, parameters)
 
     def drop(self, path: str) -> bool:
         """Take a database out of the catalog; nothing can be written to it from then on.
@@ -57,8 +53,11 @@ class Databases:
         Returns:
             False if there was none.
         """
-        rows, attempts = self._change(self._drop, (path_bytes(path),))
-        return rows[0][0] is not None or attempts > 1  # an attempt without an answer may have dropped it
+        try:
+            self._change(self._drop, (path_bytes(path),))
+        except MissingRelation:
+            return False
+        return True
 
     def empty(self, path: str) -> None:
         """Give a database a new table, which is empty.
@@ -78,18 +77,18 @@ class Databases:
             _USER, lambda connection, until: connection.rows(connection.query(sql, parameters, until))
         )
 
-    def _change(self, sql: bytes, parameters: tuple[bytes | None, ...]) -> tuple[list[tuple[Any, ...]], int]:
-        """Execute a change of the catalog that may be executed twice; return its rows, and how often it was tried."""
-        until, attempts = self.client.deadline(), 0
-        self.client.prepare(until)
-        while True:
-            attempts += 1
-            try:
-                with self.client.pool.connection(_USER, until) as connection:
-                    return connection.rows(connection.query(sql, parameters, first_attempt(until))), attempts
-            except (SerializationFailure, LostConnection) as error:
-                if monotonic() >= until:
-                    raise EngineOutcomeUnknown("the database did not answer; look at the list of databases") from error
+    def _change(self, sql: bytes, parameters: tuple[bytes | None, ...]) -> None:
+        """Execute a change of the catalog once, whatever happens to the connection.
+
+        Raises:
+            EngineUnavailable, EngineConflict: nothing was changed.
+            EngineOutcomeUnknown: it may have been.
+        """
+        self._writer.execute(
+            _USER,
+            lambda connection, token, until: connection.query(sql, (token, *parameters), until),
+            self.client.deadline(),
+        )
 
     def collect_garbage(self) -> None:
         """Remove the tables of dropped databases that no transaction reads any more."""

@@ -5,7 +5,7 @@ One schema holds the databases of one set of servers::
     version    one row: the version of all this, and a number that each change of the catalog raises
     databases  the catalog
     pairs_N    the pairs of database N, ``write_N`` the function that writes them
-    tokens     one row for each write, so that one whose answer was lost can be looked up
+    tokens     one row for each write or change of the catalog, so that one whose answer was lost can be looked up
     garbage    tables of dropped databases that are still being read
 
 A write is one call of a function, so it takes one round trip, is one transaction, and each of its statements sees what
@@ -79,43 +79,44 @@ END $write$
     $format$, n);
 END $add$;
 
-CREATE FUNCTION {schema}.touch() RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION {schema}.touch(the_token uuid) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO {schema}.tokens (token) VALUES (the_token);
     UPDATE {schema}.version SET catalog = catalog + 1
 $$;
 
-CREATE FUNCTION {schema}.create_database(the_path bytea, the_name bytea, the_uid text, the_options jsonb)
-RETURNS integer LANGUAGE plpgsql AS $create$
+CREATE FUNCTION {schema}.create_database(
+    the_token uuid, the_path bytea, the_name bytea, the_uid text, the_options jsonb
+) RETURNS void LANGUAGE plpgsql AS $create$
 DECLARE
     n integer;
 BEGIN
-    PERFORM {schema}.touch();
+    PERFORM {schema}.touch(the_token);
     n := nextval('{schema}.relations');
     INSERT INTO {schema}.databases (path, name, uid, relation, options)
         VALUES (the_path, the_name, the_uid, n, the_options);
     PERFORM {schema}.add_relation(n);
-    RETURN n;
 END $create$;
 
-CREATE FUNCTION {schema}.drop_database(the_path bytea) RETURNS integer LANGUAGE plpgsql AS $drop$
+CREATE FUNCTION {schema}.drop_database(the_token uuid, the_path bytea) RETURNS void LANGUAGE plpgsql AS $drop$
 DECLARE
     n integer;
 BEGIN
-    PERFORM {schema}.touch();
+    PERFORM {schema}.touch(the_token);
     SELECT relation INTO n FROM {schema}.databases WHERE path = the_path;
     PERFORM pg_advisory_xact_lock({lock}, n);
     DELETE FROM {schema}.databases WHERE path = the_path AND relation = n;
-    IF FOUND THEN
-        INSERT INTO {schema}.garbage VALUES (n);
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the database was dropped' USING ERRCODE = 'EL001';
     END IF;
-    RETURN n;
+    INSERT INTO {schema}.garbage VALUES (n);
 END $drop$;
 
-CREATE FUNCTION {schema}.empty_database(the_path bytea) RETURNS integer LANGUAGE plpgsql AS $empty$
+CREATE FUNCTION {schema}.empty_database(the_token uuid, the_path bytea) RETURNS void LANGUAGE plpgsql AS $empty$
 DECLARE
     n integer;
     added integer := nextval('{schema}.relations');
 BEGIN
-    PERFORM {schema}.touch();
+    PERFORM {schema}.touch(the_token);
     SELECT relation INTO n FROM {schema}.databases WHERE path = the_path;
     PERFORM pg_advisory_xact_lock({lock}, n);
     PERFORM {schema}.add_relation(added);
@@ -124,7 +125,6 @@ BEGIN
         RAISE EXCEPTION 'the database was dropped' USING ERRCODE = 'EL001';
     END IF;
     INSERT INTO {schema}.garbage VALUES (n);
-    RETURN n;
 END $empty$;
 
 CREATE FUNCTION {schema}.collect(n integer) RETURNS void LANGUAGE plpgsql AS $collect$

@@ -1,8 +1,8 @@
-"""Writes, each executed once: what became of one whose answer was lost is found out before anything else is done."""
+"""Writes and changes of the catalog, each executed once: first of all it is found out what became of a lost answer."""
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from time import monotonic, sleep
 from typing import Final, TypeVar
 from uuid import uuid4
@@ -48,8 +48,8 @@ class Writer:
             EngineOutcomeUnknown: it may have been.
         """
         until = self._client.deadline(changes.count, changes.size)
-        self._execute(
-            table,
+        self.execute(
+            table.relation,
             lambda connection, token, attempt_until: table.write(connection, changes, token, attempt_until),
             until,
         )
@@ -76,18 +76,28 @@ class Writer:
                 if not connection.is_idle:
                     connection.send_later(b"ROLLBACK")
 
-        self._execute(table, attempt, self._client.deadline())
+        self.execute(table.relation, attempt, self._client.deadline())
         return results[0]
 
-    def _execute(self, table: Table, attempt: Callable[[Connection, bytes, float], None], until: float) -> None:
-        """Execute a transaction once, with a token, whatever happens to the connection."""
+    def execute(self, user: Hashable, attempt: Callable[[Connection, bytes, float], object], until: float) -> None:
+        """Execute a transaction once, whatever happens to the connection.
+
+        Args:
+            user: on whose behalf a connection is taken.
+            attempt: gets one, a token that the transaction inserts, and when to give up.
+            until: when to give up altogether.
+
+        Raises:
+            EngineUnavailable, EngineConflict: nothing was written.
+            EngineOutcomeUnknown: it may have been.
+        """
         self._client.prepare(until)
         while True:
             if monotonic() >= until:
                 raise EngineUnavailable(UNAVAILABLE)
             token = uuid4().bytes
             try:
-                self._attempt(table, attempt, token, until)
+                self._attempt(user, attempt, token, until)
             except SerializationFailure:
                 self._pause(until)
             except EngineConflict:
@@ -97,15 +107,15 @@ class Writer:
                 continue
             except LostConnection as error:
                 _log.warning("a write has had no answer (%s); asking what became of it", error)
-                if self._was_committed(table, token, until):
+                if self._was_committed(user, token, until):
                     return
             else:
                 return
 
     def _attempt(
-        self, table: Table, attempt: Callable[[Connection, bytes, float], None], token: bytes, until: float
+        self, user: Hashable, attempt: Callable[[Connection, bytes, float], object], token: bytes, until: float
     ) -> None:
-        with self._client.pool.connection(table.relation, until) as connection:
+        with self._client.pool.connection(user, until) as connection:
             attempt(connection, token, first_attempt(until))
             if connection.is_doubtful:
                 connection.is_broken = True
@@ -118,7 +128,7 @@ class Writer:
             raise EngineConflict("others wrote the same keys again and again; nothing was written")
         sleep(pause)
 
-    def _was_committed(self, table: Table, token: bytes, until: float) -> bool:
+    def _was_committed(self, user: Hashable, token: bytes, until: float) -> bool:
         """Find out whether a write was committed; if not, it never will be.
 
         The token that the write would insert is inserted as refused. That waits for a write that is still being
@@ -129,7 +139,7 @@ class Writer:
         """
         while True:
             try:
-                with self._client.pool.connection(table.relation, until) as connection:
+                with self._client.pool.connection(user, until) as connection:
                     return self._ask(connection, token, until)
             except (LostConnection, EngineUnavailable, EngineConflict) as error:
                 if monotonic() >= until or isinstance(error, EngineUnavailable):
