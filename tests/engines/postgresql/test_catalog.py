@@ -1,6 +1,6 @@
 """Several servers on one cluster: the catalog is in the cluster, and each sees what the others do."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -123,8 +123,8 @@ def test_a_drop_is_refused_if_another_server_was_quicker(servers, monkeypatch):
         return update(change)
 
     monkeypatch.setattr(catalog._registry, "updating", update_late)
+    refreshing: list[Future[bool]] = []
     with ThreadPoolExecutor(1) as pool:
-        refreshing = []
         with pytest.raises(DatabaseError, match="Database twice does not exist"):
             other.dropdb("twice")
         assert refreshing[0].result(30)
