@@ -50,9 +50,9 @@ def unprivileged() -> UnprivilegedArguments:
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-def private_directory(prefix: str) -> Path:
+def private_directory(prefix: str, parent: Path | None = None) -> Path:
     """Return a new directory of the unprivileged user."""
-    directory = Path(tempfile.mkdtemp(prefix=prefix))
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     if os.geteuid() == 0:
         os.chown(directory, NOBODY, NOBODY)
     return directory
@@ -69,11 +69,12 @@ class PostgreSql:
 
     Args:
         settings: lines of postgresql.conf beside the usual ones.
+        parent: where its directory is made; None for the usual place.
     """
 
-    def __init__(self, settings: str = "") -> None:
+    def __init__(self, settings: str = "", parent: Path | None = None) -> None:
         self.programs = find_programs()
-        self.directory = private_directory("elevator-pg-")
+        self.directory = private_directory("elevator-pg-", parent)
         self.data = self.directory / "data"
         self.port = free_port()
         self.url = f"postgresql://{ROLE}@127.0.0.1:{self.port}/postgres"
