@@ -27,4 +27,4 @@ def extension(name: str, libraries: list[str]) -> Extension:
     )
 
 
-setup(ext_modules=cythonize([extension("leveldb", ["leveldb"]), extension("pages", [])]))
+setup(ext_modules=cythonize([extension("leveldb", ["leveldb"]), extension("pages", []), extension("messages", [])]))

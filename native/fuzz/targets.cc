@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "../src/pyelevator_native/database.hpp"
+#include "../src/pyelevator_native/messages.hpp"
 
 namespace {
 
@@ -64,6 +65,49 @@ void read_bytes(Input input) {
     for (const std::string_view one : found) elevator::put_string(again, one.data(), one.size(), bin);
     std::vector<std::string_view> second;
     require(elevator::read_strings(again.data(), again.size(), count, &second) && second == found);
+  }
+}
+
+// Bytes of a peer: as a message, as a request, as an answer. What is accepted is written again as it was, if it was in the
+// shortest form.
+void read_messages(Input input) {
+  const bool as_message = input.byte() % 2 != 0;
+  const std::string bytes(input.rest(), input.left());
+  elevator::Message message;
+  if (as_message && elevator::split_message(bytes.data(), bytes.size(), &message)) {
+    std::string again;
+    for (size_t i = 0; i < message.count; ++i) elevator::put_frame(again, message.frames[i], i + 1 < message.count);
+    elevator::Message second;
+    require(elevator::split_message(again.data(), again.size(), &second) && second.count == message.count);
+    for (size_t i = 0; i < message.count; ++i) require(second.frames[i] == message.frames[i]);
+  }
+  const std::string meta = "\x82\xa2id";
+  const std::string head = "\x84\xa3" "cmd\xa3GET\xa4meta" + meta;
+  for (const std::string& request : {bytes, head + bytes}) {
+    elevator::RequestParts parts;
+    if (!elevator::read_request(request.data(), request.size(), meta, &parts)) continue;
+    require(parts.count <= elevator::kArguments);
+    std::string again(parts.prefix);
+    again += meta;
+    elevator::put_number(again, parts.number);
+    again += "\xa3uid";
+    elevator::put_string(again, parts.uid.data(), parts.uid.size(), false);
+    again += "\xa4" "args";
+    again.push_back(static_cast<char>(0x90 | parts.count));
+    for (uint64_t i = 0; i < parts.count; ++i) {
+      elevator::put_string(again, parts.arguments[i].data(), parts.arguments[i].size(), false);
+    }
+    elevator::RequestParts second;
+    require(elevator::read_request(again.data(), again.size(), meta, &second));
+    require(second.number == parts.number && second.uid == parts.uid && second.count == parts.count);
+    for (uint64_t i = 0; i < parts.count; ++i) require(second.arguments[i] == parts.arguments[i]);
+  }
+  std::string_view value;
+  if (elevator::read_value(bytes, "\x91", &value)) {
+    std::string again = "\x91";
+    elevator::put_string(again, value.data(), value.size(), false);
+    std::string_view second;
+    require(elevator::read_value(again, "\x91", &second) && second == value);
   }
 }
 
@@ -189,7 +233,9 @@ void play(Input input) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Input input(data, size);
-  if (input.byte() % 8 != 0) read_bytes(input);
-  else play(input);
+  const uint8_t target = input.byte() % 8;
+  if (target == 0) play(input);
+  else if (target < 4) read_messages(input);
+  else read_bytes(input);
   return 0;
 }

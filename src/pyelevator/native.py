@@ -1,6 +1,7 @@
 """The modules of ``pyelevator-native``, which do bulk work in C++ where that package is installed."""
 
 import os
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Final
@@ -15,7 +16,7 @@ def load_native(name: str) -> ModuleType | None:
     """Import a module of ``pyelevator-native``.
 
     Args:
-        name: ``leveldb`` or ``pages``.
+        name: ``leveldb``, ``messages`` or ``pages``.
 
     Returns:
         None if it is not installed, or not wanted.
@@ -45,3 +46,14 @@ def load_native(name: str) -> ModuleType | None:
 def is_native_forced() -> bool:
     """Return whether it is to be used even beside another binding of LevelDB in this process."""
     return os.environ.get(VARIABLE) == "1"
+
+
+def native_messages() -> ModuleType | None:
+    """Return what reads and writes the short messages of single calls; None where it is not installed or not wanted."""
+    return _native_messages(os.environ.get(VARIABLE))
+
+
+@cache
+def _native_messages(_: str | None) -> ModuleType | None:
+    """Look for it once for each value of the variable: to find out that it is missing takes a while."""
+    return load_native("messages")

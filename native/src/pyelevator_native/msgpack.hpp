@@ -91,6 +91,16 @@ class Reader {
     return true;
   }
 
+  // A number that is not negative, in the forms of such numbers.
+  bool number(uint64_t* found) {
+    if (done()) return false;
+    const auto first = static_cast<uint8_t>(*at_);
+    if (first >= 0x80 && (first < 0xcc || first > 0xcf)) return false;
+    ++at_;
+    *found = first;
+    return first < 0x80 || big_endian(1 << (first - 0xcc), found);
+  }
+
   // The next byte, which is passed over.
   bool byte(uint8_t* found) {
     if (done()) return false;

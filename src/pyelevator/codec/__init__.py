@@ -1,16 +1,17 @@
 """Codecs: messages to frames and back, one class per dialect, and the only owners of msgpack and lz4."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from pyelevator.codec.base import Codec, Frames, Reply, UnsupportedByDialect
 from pyelevator.codec.classic import ClassicCodec
+from pyelevator.codec.classic.native import classic_codec
 from pyelevator.codec.flat import FlatCodec
 from pyelevator.codec.limits import Limits
 from pyelevator.errors import ArgumentTypeError, UsageError
 
-DIALECTS: Final[Mapping[str, type[Codec]]] = {"classic": ClassicCodec, "flat": FlatCodec}
-"""Dialect -> codec class."""
+DIALECTS: Final[Mapping[str, Callable[[Limits | None], Codec]]] = {"classic": classic_codec, "flat": FlatCodec}
+"""Dialect -> what makes a codec of it."""
 
 
 def codec_for(dialect: str | Codec, limits: Limits | None = None) -> Codec:

@@ -63,6 +63,24 @@ class Put(NoResult):
     value: bytes = field(converter=arguments.value)
     sync: bool = field(default=False, converter=arguments.sync)
 
+    @classmethod
+    def make(cls, key: Data, value: Data, sync: bool = False) -> Self:
+        """Make it in half the time of the constructor, as :meth:`Keyed.make`.
+
+        >>> Put.make("abc", "1")
+        Put(key=b'abc', value=b'1', sync=False)
+        """
+        command = _new(cls)
+        _set_put_key(command, key if type(key) is bytes else arguments.key(key))
+        _set_put_value(command, value if type(value) is bytes else arguments.value(value))
+        _set_put_sync(command, sync if sync is False else arguments.sync(sync))
+        return command
+
+
+_set_put_key: Final = Put.key.__set__  # type: ignore[attr-defined]
+_set_put_value: Final = Put.value.__set__  # type: ignore[attr-defined]
+_set_put_sync: Final = Put.sync.__set__  # type: ignore[attr-defined]
+
 
 @command
 class Delete(NoResult):

@@ -95,6 +95,22 @@ class Transport(ABC):
             TransportError: any other failure.
         """
 
+    def round_trip(self, frames: Sequence[bytes], deadline: Deadline) -> Sequence[bytes]:
+        """Send one message and return the next one that comes; a transport may do both at once faster.
+
+        Where a subclass overrides ``send`` or ``receive``, this calls them.
+
+        Raises:
+            TransportError: as of both.
+        """
+        self.send(frames, deadline)
+        return self.receive(deadline)
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "round_trip" not in vars(cls) and not vars(cls).keys().isdisjoint(("send", "receive")):
+            cls.round_trip = Transport.round_trip  # type: ignore[method-assign]
+
     @abstractmethod
     def reset(self) -> None:
         """Reset the connection: replies to earlier messages are never received, unsent messages are dropped."""

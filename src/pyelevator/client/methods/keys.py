@@ -52,7 +52,7 @@ class KeyMethods(BaseClient[T]):
             MessageTooLarge: it is over the server's limit; nothing was sent.
             UsageError: ``sync=True`` at an old server; nothing was sent.
         """
-        return self._call(Put(key, value, sync), timeout)
+        return self._call(Put.make(key, value, sync), timeout)
 
     @shared_method
     def Delete(self, key: Data, *, sync: bool = False, timeout: float | None = None) -> Outcome[None]:

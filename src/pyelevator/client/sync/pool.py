@@ -60,14 +60,7 @@ class PooledConnection:
 
     def send(self, request: Request[Any], deadline: Deadline) -> Transport:
         """Send a request that no caller holds, under a new id; return the transport that the answer comes over."""
-        transport = self._transport
-        if transport is None:
-            transport = self._transport = self._clone()
-        protocol = self._protocol
-        if protocol.pending or protocol.spent:  # an interrupt came before the reset
-            protocol = self._reset(transport)
-        request.__dict__["id"] = next(self.ids)  # no caller has seen it, so it need not be copied
-        frames = protocol.carry(request)
+        transport, frames = self._begin(request)
         try:
             transport.send(frames, deadline)
         except BaseException:
@@ -75,13 +68,35 @@ class PooledConnection:
             raise
         return transport
 
+    def _begin(self, request: Request[Any]) -> tuple[Transport, list[bytes]]:
+        """Return the transport, and the frames of a request under a new id."""
+        transport = self._transport
+        if transport is None:
+            transport = self._transport = self._clone()
+        protocol = self._protocol
+        if protocol.pending or protocol.spent:  # an interrupt came before the reset
+            protocol = self._reset(transport)
+        request.__dict__["id"] = next(self.ids)  # no caller has seen it, so it need not be copied
+        return transport, protocol.carry(request)
+
+    def round_trip(self, request: Request[Any], deadline: Deadline) -> Response:
+        """Send a request that no caller holds, under a new id, and wait for the response to it."""
+        transport, frames = self._begin(request)
+        return self._receive(transport, deadline, frames)
+
     def receive(self, transport: Transport, deadline: Deadline) -> Response:
         """Wait for the response to the request that was sent."""
+        return self._receive(transport, deadline, None)
+
+    def _receive(self, transport: Transport, deadline: Deadline, frames: list[bytes] | None) -> Response:
+        """Send the frames, if there are any, and wait for the response."""
         protocol = self._protocol
         try:
-            while (answered := protocol.receive(transport.receive(deadline))) is None:
+            reply = transport.receive(deadline) if frames is None else transport.round_trip(frames, deadline)
+            while (answered := protocol.receive(reply)) is None:
                 if deadline.expired():  # a server that sends no end of other replies must not hold the call either
                     raise RequestTimeout(request_timeout_message(transport.url, deadline))
+                reply = transport.receive(deadline)
         except BaseException:
             self._reset(transport)
             raise

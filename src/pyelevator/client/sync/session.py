@@ -73,7 +73,7 @@ class Session:
         except IndexError:
             connection = pool.acquire(deadline)
         try:
-            return connection.receive(connection.send(request, deadline), deadline)
+            return connection.round_trip(request, deadline)
         except TransportError as error:
             pool.close_suspects(connection, error)
             raise

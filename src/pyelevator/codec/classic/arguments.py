@@ -216,7 +216,12 @@ def _meta_values(kind: type[Command[Any]], meta: dict[Any, Any]) -> dict[str, An
     return {name: meta[name.encode()] for name in kind.meta_fields if name.encode() in meta} if kind.meta_fields else {}
 
 
+_SYNC: Final = ("sync",)
+
+
 def extras_of(command: Command[Any]) -> dict[str, Any]:
     """Return the extras that are not at their defaults: every one is off by default."""
+    if command.meta_fields == _SYNC:  # nearly always, where there are any
+        return {"sync": True} if command.sync else {}  # type: ignore[attr-defined]
     values = {extra: getattr(command, extra) for extra in command.meta_fields}
     return {extra: value for extra, value in values.items() if value is not None and value is not False}

@@ -14,10 +14,10 @@ from pyelevator.codec.base import Frames, Reply
 from pyelevator.codec.classic.arguments import ARGUMENTS, ArgumentSpec, extras_of
 from pyelevator.codec.classic.full import SUCCESS_HEADER, FullClassicCodec
 from pyelevator.codec.classic.payloads import ENCODERS, SINGLE_VALUE_PREFIX
-from pyelevator.codec.classic.row_packer import RowPacker
+from pyelevator.codec.classic.row_packer import CONTENT_PREFIX, RowPacker
 from pyelevator.codec.elements import packed_args
 from pyelevator.codec.packing import RAW, Extension, pack, unpack
-from pyelevator.commands import COMMANDS, Command, MGet, PayloadKind, Range, Slice
+from pyelevator.commands import COMMANDS, Command, MGet, PayloadKind, Put, Range, Slice
 from pyelevator.commands.keys import Keyed
 from pyelevator.messages import Request, Response
 
@@ -35,6 +35,9 @@ _MAX_HEADER: Final = _ID_OFFSET + 9
 """Bytes of a header whose id is as long as can be."""
 
 _VALUE_OFFSET: Final = len(SINGLE_VALUE_PREFIX)
+NO_RESULT: Final = CONTENT_PREFIX + pack(None)
+"""The content of an answer without a result."""
+
 _FIVE_ITEMS: Final = b"\x95"
 
 
@@ -47,7 +50,7 @@ _Encoder: TypeAlias = tuple[bytes, Callable[[Any], Sequence[Any]], Sequence[str]
 
 _CONTENT: Final = ENCODERS[RAW].of
 
-_ENCODERS: Final[dict[type[Command[Any]], _Encoder]] = {
+REQUEST_ENCODERS: Final[dict[type[Command[Any]], _Encoder]] = {
     COMMANDS[verb]: (_request_prefix(verb), spec.encode, COMMANDS[verb].meta_fields) for verb, spec in ARGUMENTS.items()
 }
 """Class -> what a request begins with, what writes its arguments, and the extras that it must not have."""
@@ -55,7 +58,7 @@ _ENCODERS: Final[dict[type[Command[Any]], _Encoder]] = {
 _SCANS: Final = frozenset({Range, Slice})
 """The commands whose answers are rows, of pairs or of parts of them; on the fast path no page is asked for."""
 
-REQUEST_PREFIXES: Final = frozenset([prefix for prefix, _, _ in _ENCODERS.values()])
+REQUEST_PREFIXES: Final = frozenset([prefix for prefix, _, _ in REQUEST_ENCODERS.values()])
 """What the requests of our clients begin with, up to their ids."""
 
 
@@ -78,11 +81,20 @@ def _keyed_builder(kind: type[Keyed[Any]]) -> Callable[[list[Any]], Command[Any]
     return make
 
 
+def _put_builder(args: list[Any]) -> Command[Any]:
+    key, value = args
+    return Put.make(key, value)
+
+
 _Builder: TypeAlias = tuple[Callable[[list[Any]], Command[Any]], type[RowPacker] | None]
 
-_BUILDERS: Final[Mapping[bytes, _Builder]] = {
+BUILDERS: Final[Mapping[bytes, _Builder]] = {
     _request_prefix(verb).removesuffix(META_PREFIX): (
-        _keyed_builder(kind) if issubclass(kind, Keyed) else _builder(kind, ARGUMENTS[verb]),
+        _put_builder
+        if kind is Put
+        else _keyed_builder(kind)
+        if issubclass(kind, Keyed)
+        else _builder(kind, ARGUMENTS[verb]),
         RowPacker if kind in _SCANS or kind is MGet else None,
     )
     for verb, kind in COMMANDS.items()
@@ -98,8 +110,11 @@ _RESPONSE_ENCODERS: Final = {
 }
 """Class -> what writes the content of an answer."""
 
-_SCALAR: Final = frozenset([kind for kind in COMMANDS.values() if kind.payload_kind is PayloadKind.SCALAR])
+SCALARS: Final = frozenset([kind for kind in COMMANDS.values() if kind.payload_kind is PayloadKind.SCALAR])
 """The classes whose answers hold one value."""
+
+WITHOUT_RESULT: Final = frozenset([kind for kind in COMMANDS.values() if kind.payload_kind is PayloadKind.EMPTY])
+"""The classes whose answers hold nothing."""
 
 
 def _value(packed: bytes) -> Any:
@@ -121,7 +136,7 @@ class ClassicCodec(FullClassicCodec):
     def encode_request(self, request: Request[Any]) -> list[bytes]:
         command, number = request.command, request.id
         special = not request.is_minimal and (number is None or request.compression or request.bin)
-        encoder = None if special else _ENCODERS.get(type(command))
+        encoder = None if special else REQUEST_ENCODERS.get(type(command))
         if encoder is not None:
             prefix, encode, extras = encoder
             if not extras or not extras_of(command):
@@ -140,7 +155,7 @@ class ClassicCodec(FullClassicCodec):
         if len(frames) != 1 or type(frame := frames[0]) is not bytes or len(frame) > self.limits.harmless:
             return None
         prefix, _, rest = frame.partition(META_PREFIX)
-        builder = _BUILDERS.get(prefix)
+        builder = BUILDERS.get(prefix)
         return None if builder is None else _decode_tail(builder, rest)
 
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
@@ -167,10 +182,12 @@ class ClassicCodec(FullClassicCodec):
         return super().open_reply(frames)
 
     def _succeeded(self, number: int, content: bytes, request: Request[Any]) -> Response:
-        if type(request.command) in _SCALAR and len(content) <= self.limits.harmless:
+        if type(request.command) in SCALARS and len(content) <= self.limits.harmless:
             value = _value(content[_VALUE_OFFSET:]) if content[:_VALUE_OFFSET] == SINGLE_VALUE_PREFIX else None
             if type(value) is bytes:
                 return Response.ok(value, number)
+        elif content == NO_RESULT and type(request.command) in WITHOUT_RESULT:
+            return Response.ok(None, number)
         return Response.ok(self._payload(unpack(content, self.limits, reply=True), request.command), number)
 
 

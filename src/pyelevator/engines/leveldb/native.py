@@ -151,7 +151,7 @@ class NativeEngine(NativeReader, LevelDbEngine):
         return super().pack_values(keys, layout, max_bytes)
 
     def _batch(self, ops: Sequence[BatchOp], sync: bool) -> Any:
-        if not isinstance(ops, CheckedSequence):
+        if type(ops) is tuple or not isinstance(ops, CheckedSequence):
             return super()._batch(ops, sync)
         batch = self._source.write_batch(sync=sync)
         batch.add_packed(ops.packed_items(), len(ops))

@@ -256,8 +256,8 @@ class ZmtpListener(Listener):
         peer = self._peers.get(identity)
         if peer is None:
             return False
-        peer.enqueue(frames)
-        return self._flush(peer)
+        peer.send(frames)
+        return not peer.is_settled and self._report_unsent(peer)
 
     def send_buffered(self, identity: bytes, frames: Sequence[bytes]) -> bool:
         peer = self._peers.get(identity)
@@ -275,7 +275,11 @@ class ZmtpListener(Listener):
 
     def _flush(self, peer: PeerConnection) -> bool:
         peer.flush()
-        return not peer.is_settled and self._update_interest(peer) and self.send_queues.is_blocked(peer.identity)
+        return not peer.is_settled and self._report_unsent(peer)
+
+    def _report_unsent(self, peer: PeerConnection) -> bool:
+        """Return whether the connection is blocked by what is unsent."""
+        return self._update_interest(peer) and self.send_queues.is_blocked(peer.identity)
 
     def _update_interest(self, peer: PeerConnection) -> bool:
         """Poll for what the connection waits for now; return True if it has unsent messages."""

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from math import inf
 from time import monotonic
+from types import ModuleType
 from typing import Any, Final
 
 from pyelevator.errors import ProtocolError
+from pyelevator.native import native_messages
 from pyelevator.transports.sockets.socket import send_some
 from pyelevator.transports.zmtp.frames import LARGE
 from pyelevator.transports.zmtp.mechanism import HandshakeRefused, Mechanism
@@ -84,6 +86,7 @@ class PeerConnection:
         self.socket = socket
         self._recv = socket.recv
         self._protocol = Protocol(Role.SERVER, mechanism, max_message, _MAX_MESSAGES)
+        self._native = native_messages() if max_message > 2 * LARGE else None
         self._send_buffer: deque[Any] = deque()
         self._sent_of_first = 0  # bytes that were sent of the first buffer, which is kept until all of it is sent
         self._send_pending()
@@ -124,7 +127,10 @@ class PeerConnection:
         """
         protocol = self._protocol
         try:
-            protocol.receive_data(b"" if protocol.has_unread else self._read())
+            if self._native is not None and protocol.is_idle:
+                self._receive_short(self._native)
+            else:
+                protocol.receive_data(b"" if protocol.has_unread else self._read())
         except BlockingIOError:
             return protocol.messages
         except (OSError, ProtocolError) as error:
@@ -139,6 +145,20 @@ class PeerConnection:
         if self.handshake_started is not None and protocol.is_established:
             self.handshake_started, self.peer = None, protocol.peer
         return protocol.messages
+
+    def _receive_short(self, native: ModuleType) -> None:
+        """Read from the socket at once a message that comes alone, and is short."""
+        received = native.receive(self.socket.fileno())
+        if received is None:
+            raise BlockingIOError
+        found, size = received
+        self._counter.received_bytes += size
+        if type(found) is list:
+            self._protocol.messages.append(found)
+        elif found:
+            self._protocol.receive_data(found)
+        else:
+            raise Disconnected
 
     def _read(self) -> bytes:
         data: bytes = self._recv(self._protocol.read_size)
@@ -163,6 +183,30 @@ class PeerConnection:
             self.unsent_bytes += len(data)
             self._counter.queued_bytes += len(data)
             self.flush()
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Send a message, or queue what cannot be sent now."""
+        native = self._native if self._protocol.is_plain and not self._send_buffer else None
+        if native is None or not self._send_short(native, frames):
+            self.enqueue(frames)
+            self.flush()
+
+    def _send_short(self, native: ModuleType, frames: Sequence[bytes]) -> bool:
+        """Send a short message at once; return False if nothing was done."""
+        try:
+            sent = native.send_frames(self.socket.fileno(), frames)
+        except OSError:  # as ``flush`` will find as well
+            return False
+        if sent is None:
+            return False
+        size, rest = sent
+        counter = self._counter
+        counter.queued_bytes += size + len(rest)
+        counter.sent_bytes += size
+        if rest:
+            self._send_buffer.append(rest)
+            self.unsent_bytes = len(rest)
+        return True
 
     def flush(self) -> None:
         """Send what can be sent now. A closed peer is detected by the next read."""

@@ -113,6 +113,23 @@ class ZmtpTransport(Transport):
                 if deadline.expired():
                     raise connect_timeout_error(self._url, None, deadline, self._curve) from error
 
+    def round_trip(self, frames: Sequence[bytes], deadline: Deadline) -> Sequence[bytes]:
+        connection = self._connection
+        if connection is None or not connection.is_quick or connection.has_ended():
+            return super().round_trip(frames, deadline)
+        try:
+            return connection.round_trip(frames, deadline)
+        except DeadlineExceeded as error:
+            self.close()
+            raise self._response_error(error, deadline) from None
+        except BaseException as error:
+            self.close()
+            if not isinstance(error, ConnectionClosed):
+                raise
+            if connection.partially_sent:
+                raise self._response_error(error, deadline) from error.__cause__
+        return super().round_trip(frames, deadline)
+
     def receive(self, deadline: Deadline) -> Sequence[bytes]:
         connection = self._connection
         if connection is None:

@@ -58,6 +58,7 @@ class Protocol:
 
     Attributes:
         is_established: True once the handshake is over.
+        is_plain: True once it is over, with a peer of ZMTP 3 without keys.
         peer: identity that the peer has proved in the handshake; None without keys.
         messages: those that are complete, to be taken out by the caller.
         has_unread: True if there is something after the last of them that has not been read.
@@ -83,7 +84,7 @@ class Protocol:
         self._encode_command = encode_command
         self._decrypt: Callable[[bytes], tuple[int, bytes]] | None = None
         self._read_header: HeaderReader = read_header
-        self._has_short_frames = False  # that can be read by the fast path
+        self.is_plain = False
         self._max_messages = max_messages
         self.has_unread = False
         self.messages: deque[list[bytes]] = deque()
@@ -97,6 +98,11 @@ class Protocol:
         self._flags = 0
         self._missing = 0
         self._chunk_bytes = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """True while the connection is plain, and nothing was read of a message that is not complete, or not taken out."""
+        return self.is_plain and not (self._missing or self._unread or self._frames or self.messages)
 
     @property
     def buffered_bytes(self) -> int:
@@ -119,7 +125,7 @@ class Protocol:
             data = self._fill_large(data)
         if self._unread:
             data = self._unread + data
-        elif self._has_short_frames:
+        elif self.is_plain:
             if self._read_short(data):
                 return
         elif self._handshake is not None:
@@ -157,7 +163,7 @@ class Protocol:
         if handshake.cipher is not None:
             self._use_cipher(handshake.cipher)
         elif handshake.header is frame_header:
-            self._has_short_frames = True
+            self.is_plain = True
         else:
             self.encode_message = partial(encode_message, header=handshake.header)
         return handshake.remaining
