@@ -61,7 +61,7 @@ class BlockingConnection:
         self._readable = poll_for(socket, select.POLLIN)
         self._writable = poll_for(socket, select.POLLIN | select.POLLOUT)
         self._protocol, self._encode, self._messages = protocol, protocol.encode_message, protocol.messages
-        self._native = native_messages() if max_message > 2 * LARGE else None
+        self._native = native_messages()
         self._waits_in_system = type(self._readable) is _POLL  # and no library of green threads has patched it
 
     @classmethod

@@ -86,7 +86,7 @@ class PeerConnection:
         self.socket = socket
         self._recv = socket.recv
         self._protocol = Protocol(Role.SERVER, mechanism, max_message, _MAX_MESSAGES)
-        self._native = native_messages() if max_message > 2 * LARGE else None
+        self._native = native_messages()
         self._send_buffer: deque[Any] = deque()
         self._sent_of_first = 0  # bytes that were sent of the first buffer, which is kept until all of it is sent
         self._send_pending()

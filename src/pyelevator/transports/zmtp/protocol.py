@@ -84,7 +84,7 @@ class Protocol:
         self._encode_command = encode_command
         self._decrypt: Callable[[bytes], tuple[int, bytes]] | None = None
         self._read_header: HeaderReader = read_header
-        self.is_plain = False
+        self.is_plain = self._can_be_passed = False
         self._max_messages = max_messages
         self.has_unread = False
         self.messages: deque[list[bytes]] = deque()
@@ -101,8 +101,8 @@ class Protocol:
 
     @property
     def is_idle(self) -> bool:
-        """True while the connection is plain, and nothing was read of a message that is not complete, or not taken out."""
-        return self.is_plain and not (self._missing or self._unread or self._frames or self.messages)
+        """True if a short message that comes next may be read past this object: nothing before it waits in here."""
+        return self._can_be_passed and not (self._missing or self._unread or self._frames or self.messages)
 
     @property
     def buffered_bytes(self) -> int:
@@ -163,7 +163,7 @@ class Protocol:
         if handshake.cipher is not None:
             self._use_cipher(handshake.cipher)
         elif handshake.header is frame_header:
-            self.is_plain = True
+            self.is_plain, self._can_be_passed = True, self._limit > 2 * LARGE
         else:
             self.encode_message = partial(encode_message, header=handshake.header)
         return handshake.remaining
