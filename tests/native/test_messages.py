@@ -3,6 +3,7 @@
 import socket
 from collections import deque
 from contextlib import ExitStack, suppress
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -197,6 +198,7 @@ def test_the_variable_chooses_the_codec(monkeypatch, wanted, kind):
 @pytest.mark.parametrize("client_side", ["0", "1"])
 def test_either_side_with_or_without_the_extension(monkeypatch, server_side, client_side):
     monkeypatch.setenv("PYELEVATOR_NATIVE", server_side)
+    E: Any
     with ExitStack() as stack:
         server = stack.enter_context(Server(Application.in_memory(), ["tcp://127.0.0.1:0"]))
         stack.enter_context(Elevator.from_url(server.urls[0], encoding=None, timeout=30)).Put(b"other", b"")

@@ -10,7 +10,7 @@ from pyelevator.codec.flat import FlatCodec
 from pyelevator.codec.limits import Limits
 from pyelevator.errors import ArgumentTypeError, UsageError
 
-DIALECTS: Final[Mapping[str, Callable[[Limits | None], Codec]]] = {"classic": classic_codec, "flat": FlatCodec}
+DIALECTS: Final[Mapping[str, Callable[..., Codec]]] = {"classic": classic_codec, "flat": FlatCodec}
 """Dialect -> what makes a codec of it."""
 
 

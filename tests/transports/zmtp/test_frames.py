@@ -272,7 +272,7 @@ def test_both_ways_read_a_short_message_alike(limit, frames, behind, flags):
     for given_data in (data, bytes([data[0] | flags]) + data[1:]):
         for is_short in (True, False):
             decoder, refused = established(limit), None
-            decoder._has_short_frames = is_short
+            decoder.is_plain = is_short
             try:
                 decoder.receive_data(given_data)
             except (LimitExceeded, MalformedMessage) as error:
