@@ -119,7 +119,7 @@ def is_up(connection):
 def test_a_server_that_closed_an_idle_connection_is_connected_again():
     with echoing("tcp://127.0.0.1:*", beating) as url, TcpTransport(url[6:]) as link:
         assert echoed(link, [b"1"]) == [b"1"]
-        line = unwrap(link._connection)
+        line = link._connection
         assert line._readable.poll(10_000)  # PINGs, which are not read
         eventually(lambda: not is_up(line._socket))
         assert echoed(link, [b"2"]) == [b"2"]
@@ -214,7 +214,7 @@ def test_a_program_that_dies_of_sigpipe_does_not_die_of_a_server_that_left():
     with TcpTransport(sys.argv[1]) as link:
         link.send([b"1"], Deadline.after(30))
         link.receive(Deadline.after(30))
-        line = unwrap(link._connection)
+        line = link._connection
         line._readable.poll(30000)
         for _ in range(3):
             try:
