@@ -27,7 +27,6 @@ from pyelevator.transports.sockets.socket import ClientSocket, finish_connect
 from pyelevator.transports.sockets.transport import ZmtpTransport
 from support.eventually import eventually
 from support.old_peers import OldPeer
-from support.optional import unwrap
 from support.programs import run
 from support.puppets import silent_listener
 from support.routers import echoing, played, shake_hands, taken
