@@ -27,6 +27,7 @@ from pyelevator.transports.sockets.socket import ClientSocket, finish_connect
 from pyelevator.transports.sockets.transport import ZmtpTransport
 from support.eventually import eventually
 from support.old_peers import OldPeer
+from support.optional import unwrap
 from support.programs import run
 from support.puppets import silent_listener
 from support.routers import echoing, played, shake_hands, taken
@@ -118,7 +119,7 @@ def is_up(connection):
 def test_a_server_that_closed_an_idle_connection_is_connected_again():
     with echoing("tcp://127.0.0.1:*", beating) as url, TcpTransport(url[6:]) as link:
         assert echoed(link, [b"1"]) == [b"1"]
-        line = link._connection
+        line = unwrap(link._connection)
         assert line._readable.poll(10_000)  # PINGs, which are not read
         eventually(lambda: not is_up(line._socket))
         assert echoed(link, [b"2"]) == [b"2"]
