@@ -21,7 +21,7 @@ ROWS = [
     {"application"},
     {"protocol"},
     {"transports"},
-    {"auth"},
+    {"auth", "peers"},
     {"client", "server", "proxy"},
     {"config", "console", "dumps", "loadtest"},
     {"cli", "testing"},

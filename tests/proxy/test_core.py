@@ -10,7 +10,7 @@ from pyelevator.commands import DbConnect, DbRepair, Get, MGet, Ping, Pipeline, 
 from pyelevator.errors import ErrorCode, PermissionDenied, RequestTimeout, UsageError
 from pyelevator.flows import sleep
 from pyelevator.messages import Request, Response
-from pyelevator.proxy.core import Core, Forward, Reply, Reset, Rest, Resume
+from pyelevator.proxy.core import Core, PauseReading, ResetConnection, ResumeReading, SendToClient, SendToUpstream
 from pyelevator.proxy.routing import Upstream
 
 URL = "tcp://h:1"
@@ -56,7 +56,7 @@ def test_a_request_is_forwarded_under_an_id_of_the_proxy_and_answered_under_the_
     assert CLASSIC.decode_request(forward.frames).id != 77
     (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
     assert (reply.identity, told(reply).payload, told(reply).id) == (b"a", b"v", 77)
-    assert core.idle
+    assert core.unanswered == 0
 
 
 def test_a_client_without_ids_gets_none():
@@ -89,7 +89,7 @@ def test_an_upstream_without_ids_has_one_request_at_a_time_per_connection():
     assert core.client_sent(b"a", asked(Get("k"), 3), 0.0) == []
     reply, forward = core.upstream_sent("up", 1, answer_to(second, b"v", echo=False), 0.0)
     assert told(reply).id == 2
-    assert isinstance(forward, Forward)
+    assert isinstance(forward, SendToUpstream)
     assert forward.connection == 1
 
 
@@ -106,20 +106,20 @@ def test_requests_of_a_client_without_ids_keep_their_order():
 def test_what_is_no_request_is_answered_here(frames):
     core = core_over()
     (reply,) = core.client_sent(b"a", frames, 0.0)
-    assert isinstance(reply, Reply)
-    assert core.idle
+    assert isinstance(reply, SendToClient)
+    assert core.unanswered == 0
 
 
 def test_a_lost_reply_is_a_timeout_and_replaces_a_connection_without_ids():
     core = core_over()
     (forward,) = core.client_sent(b"a", asked(Get("k"), 1), 100.0)
-    assert core.next_due() == 105.0
-    assert core.tick(104.9) == []
-    renew, reply = core.tick(105.0)
-    assert renew == Reset("up", 0)
+    assert core.next_timeout() == 105.0
+    assert core.on_timer(104.9) == []
+    renew, reply = core.on_timer(105.0)
+    assert renew == ResetConnection("up", 0)
     assert told(reply).code is ErrorCode.RUNTIME
     assert "no answer from upstream within 5.0 s" in told(reply).message
-    assert core.next_due() is None
+    assert core.next_timeout() is None
     (again,) = core.client_sent(b"a", asked(Get("k"), 2), 106.0)
     (reply,) = core.upstream_sent("up", 0, answer_to(again, b"v", echo=False), 106.0)
     assert (told(reply).payload, told(reply).id) == (b"v", 2)
@@ -129,9 +129,9 @@ def test_a_lost_reply_is_a_timeout_and_replaces_a_connection_without_ids():
 def test_a_late_reply_with_an_id_is_dropped_and_delays_no_request():
     core = learned(core_over())
     (late,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
-    reply, renew = core.tick(5.0)
+    reply, renew = core.on_timer(5.0)
     assert told(reply).code is ErrorCode.RUNTIME
-    assert renew == Reset("up", late.connection)
+    assert renew == ResetConnection("up", late.connection)
     (other,) = core.client_sent(b"b", asked(Get("k"), 1), 5.0)
     (reply,) = core.upstream_sent("up", other.connection, answer_to(other, b"v"), 5.0)
     assert (reply.identity, told(reply).payload) == (b"b", b"v")
@@ -142,15 +142,15 @@ def test_a_late_reply_is_not_taken_for_that_to_a_later_request_with_the_same_id(
     core = learned(core_over(*interceptors))
     (late,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     core.client_sent(b"a", asked(Get("k"), 2), 3.0)
-    (reply,) = core.tick(5.0)
+    (reply,) = core.on_timer(5.0)
     assert told(reply).id == 1
     (again,) = core.client_sent(b"a", asked(Get("k"), 1), 5.0)
     assert again.connection == late.connection
     assert core.upstream_sent("up", late.connection, answer_to(late, b"late"), 5.0) == []
     (reply,) = core.upstream_sent("up", late.connection, answer_to(again, b"v"), 5.0)
     assert (told(reply).id, told(reply).payload) == (1, b"v")
-    core.tick(8.0)
-    assert core.idle
+    core.on_timer(8.0)
+    assert core.unanswered == 0
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
@@ -161,7 +161,7 @@ def test_an_id_that_a_client_uses_twice_at_once_is_answered_twice(interceptors):
     assert (told(reply).id, told(reply).payload) == (7, b"two")
     (reply,) = core.upstream_sent("up", 0, answer_to(one, None), 0.0)
     assert told(reply).id == 7
-    assert core.idle
+    assert core.unanswered == 0
 
 
 @pytest.mark.parametrize("number", [2**32, 2**32 + 1, 2**64 - 1])
@@ -179,28 +179,28 @@ def test_each_request_that_is_passed_on_has_its_own_time():
     for number in range(5):
         core.client_sent(b"a", asked(Get("k"), number), float(number))
     for number in range(5):
-        assert core.next_due() == 5.0 + number
-        assert core.tick(4.9 + number) == []
-        assert told(core.tick(5.0 + number)[0]).id == number
-    assert core.idle
+        assert core.next_timeout() == 5.0 + number
+        assert core.on_timer(4.9 + number) == []
+        assert told(core.on_timer(5.0 + number)[0]).id == number
+    assert core.unanswered == 0
 
 
 def test_a_request_that_never_got_a_connection_times_out_too():
     core = core_over()
     for i in range(3):
         core.client_sent(b"a", asked(Get("k"), i), float(i))
-    core.tick(5.0)
-    core.tick(6.0)
-    replies = [action for action in core.tick(7.0) if isinstance(action, Reply)]
+    core.on_timer(5.0)
+    core.on_timer(6.0)
+    replies = [action for action in core.on_timer(7.0) if isinstance(action, SendToClient)]
     assert [told(reply).id for reply in replies] == [2]
-    assert core.idle
+    assert core.unanswered == 0
 
 
 def test_an_unreadable_reply_fails_and_replaces_its_connection():
     core = core_over()
     core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     renew, reply = core.upstream_sent("up", 0, [b"\xc1", b"\xc1"], 0.0)
-    assert renew == Reset("up", 0)
+    assert renew == ResetConnection("up", 0)
     assert told(reply).code is ErrorCode.RUNTIME
 
 
@@ -212,7 +212,7 @@ def test_the_second_answer_of_a_flat_upstream_is_never_read():
     (forward,) = core.upstream_sent("up", 0, [b"\x94\x01\x00\xa0\xa1u"], 0.0)  # the uid is still the database's
     assert FlatCodec().decode_request(forward.frames).command == MGet(["k"])
     renew, reply = core.upstream_sent("up", 0, [b"\x94\x01\x00\xa0\xa1v"], 0.0)
-    assert renew == Reset("up", 0)
+    assert renew == ResetConnection("up", 0)
     assert told(reply, MGet(["k"])).payload == [b"v"]
 
 
@@ -225,16 +225,16 @@ def test_what_the_upstream_s_dialect_cannot_say_is_refused():
 def test_the_proxy_is_full_at_its_capacity_by_number_and_by_bytes():
     core = core_over(capacity=2)
     core.client_sent(b"a", asked(Get("k"), 1), 0.0)
-    assert not core.full
+    assert not core.is_full
     core.client_sent(b"a", asked(Get("k"), 2), 0.0)
-    assert core.full
-    core.tick(5.0)
-    assert not core.full
+    assert core.is_full
+    core.on_timer(5.0)
+    assert not core.is_full
     core = core_over(capacity_bytes=1000)
     core.client_sent(b"a", asked(Put("k", "x" * 1000), 1), 0.0)
-    assert core.full
-    core.tick(5.0)
-    assert not core.full
+    assert core.is_full
+    core.on_timer(5.0)
+    assert not core.is_full
 
 
 def test_interceptors_stand_around_outermost_first():
@@ -265,8 +265,8 @@ def test_an_interceptor_may_answer_wait_and_ask_again():
     core = core_over(patient)
     (forward,) = core.client_sent(b"a", asked(Get("k"), 9), 0.0)
     assert core.upstream_sent("up", 0, answer_to(forward, b"1"), 1.0) == []
-    assert core.next_due() == 3.0
-    (forward,) = core.tick(3.0)
+    assert core.next_timeout() == 3.0
+    (forward,) = core.on_timer(3.0)
     (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"2"), 3.0)
     assert (told(reply).payload, told(reply).id) == (b"12", 9)
 
@@ -285,18 +285,18 @@ def test_an_interceptor_that_fails_or_answers_nonsense_costs_only_its_request():
     (reply,) = core.client_sent(b"a", asked(Get("nonsense"), 2), 0.0)
     assert told(reply).code is ErrorCode.RUNTIME
     (forward,) = core.client_sent(b"a", asked(Get("k"), 3), 0.0)
-    assert isinstance(forward, Forward)
+    assert isinstance(forward, SendToUpstream)
 
 
 def test_uids_of_several_upstreams_say_where_they_come_from():
     core = Core([Upstream(URL, ("w-*",), name="west"), Upstream(URL, name="east")])
     (forward,) = core.client_sent(b"a", asked(DbConnect("w-1"), 1, None), 0.0)
-    assert isinstance(forward, Forward)
+    assert isinstance(forward, SendToUpstream)
     assert forward.upstream == "west"
     (reply,) = core.upstream_sent("west", 0, answer_to(forward, b"123"), 0.0)
     assert told(reply, DbConnect("w-1")).payload == b"west~123"
     (forward,) = core.client_sent(b"a", asked(Get("k"), 2, "west~123"), 0.0)
-    assert isinstance(forward, Forward)
+    assert isinstance(forward, SendToUpstream)
     assert (forward.upstream, CLASSIC.decode_request(forward.frames).uid) == ("west", "123")
     (reply,) = core.client_sent(b"a", asked(Get("k"), 3, "123"), 0.0)
     assert told(reply).message == "Database 123 doesn't exist"
@@ -339,13 +339,13 @@ def test_a_pipeline_whose_upstream_is_silent_is_answered_in_time(interceptors):
     core = learned(core_over(*interceptors))
     pipeline = Pipeline([Get("a"), Get("b")])
     core.client_sent(b"a", asked(pipeline, 5), 0.0)
-    replies = [action for action in core.tick(5.0) if isinstance(action, Reply)]
+    replies = [action for action in core.on_timer(5.0) if isinstance(action, SendToClient)]
     answers = [told(reply, pipeline) for reply in replies]
     outcomes = answers[0].payload or answers
     assert {(outcome.code, outcome.message) for outcome in outcomes} == {
         (ErrorCode.RUNTIME, "proxy: no answer from upstream within 5.0 s")
     }
-    assert core.idle
+    assert core.unanswered == 0
 
 
 def gets(core, identity, numbers):
@@ -354,7 +354,7 @@ def gets(core, identity, numbers):
 
 
 def forwards(actions):
-    return [action for action in actions if isinstance(action, Forward)]
+    return [action for action in actions if isinstance(action, SendToUpstream)]
 
 
 @pytest.fixture
@@ -368,7 +368,7 @@ def test_of_one_client_so_many_requests_are_under_way_and_another_s_goes_before_
     core = learned(core_over(*interceptors))
     assert len(gets(core, b"pushes", range(1, 501))) == share
     (forward,) = core.client_sent(b"other", asked(Get("k"), 1), 0.0)
-    assert isinstance(forward, Forward)
+    assert isinstance(forward, SendToUpstream)
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
@@ -377,19 +377,19 @@ def test_each_answer_makes_room_for_the_next_and_all_are_answered_in_the_end(int
     under_way, answered = gets(core, b"pushes", range(1, 501)), list[Any]()
     while under_way:
         for action in core.upstream_sent("up", 0, answer_to(under_way.pop(0), b"v"), 0.0):
-            (answered if isinstance(action, Reply) else under_way).append(action)
+            (answered if isinstance(action, SendToClient) else under_way).append(action)
         assert len(under_way) <= share
     assert [told(reply).id for reply in answered] == list(range(1, 501))
-    assert core.idle
+    assert core.unanswered == 0
 
 
 def test_what_waits_for_its_turn_has_been_taken_and_counts(share):
     core = learned(core_over(capacity=300))
     gets(core, b"pushes", range(1, 300))
-    assert not core.full
+    assert not core.is_full
     gets(core, b"pushes", [300])
-    assert core.full
-    assert not core.idle
+    assert core.is_full
+    assert core.unanswered
 
 
 def test_nonsense_that_waits_is_answered_without_end_to_the_stack(share):
@@ -399,7 +399,7 @@ def test_nonsense_that_waits_is_answered_without_end_to_the_stack(share):
         assert core.client_sent(b"pushes", [b"\xc1"], 0.0) == []
     answers = core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
     assert len(answers) == 5001
-    assert {type(answer) for answer in answers} == {Reply}
+    assert {type(answer) for answer in answers} == {SendToClient}
 
 
 def test_nonsense_behind_a_request_without_an_id_is_answered_in_order_without_end_to_the_stack():
@@ -410,36 +410,36 @@ def test_nonsense_behind_a_request_without_an_id_is_answered_in_order_without_en
     answers = core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
     assert told(answers[0]).payload == b"v"
     assert len(answers) == 1000
-    assert core.idle
+    assert core.unanswered == 0
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
 def test_nothing_more_goes_on_of_a_client_that_does_not_read_until_it_does(interceptors, share):
     core = learned(core_over(*interceptors))
     under_way = gets(core, b"deaf", range(1, 201))
-    assert core.hold(b"deaf") == [Rest("up", 0)]
-    assert list(core.held) == [b"deaf"]
-    assert core.queued_bytes(b"deaf") > 72 * 1024
-    assert core.idle, "those behind a client that may never read do not count"
+    assert core.client_blocked(b"deaf") == [PauseReading("up", 0)]
+    assert list(core.blocked) == [b"deaf"]
+    assert core.blocked_bytes(b"deaf") > 72 * 1024
+    assert core.unanswered == 0, "those behind a client that may never read do not count"
     answers = [core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0) for forward in under_way]
     assert [told(reply).id for reply, *_ in answers] == list(range(1, share + 1))
-    assert answers[-1][1:] == [Resume("up", 0)], "the connection can be another's"
-    released = core.release(b"deaf", 0.0)
+    assert answers[-1][1:] == [ResumeReading("up", 0)], "the connection can be another's"
+    released = core.client_unblocked(b"deaf", 0.0)
     assert len(released) == 16
-    assert not core.held
-    assert not core.idle
+    assert not core.blocked
+    assert core.unanswered
     under_way = released
     while under_way:
         under_way += forwards(core.upstream_sent("up", 0, answer_to(under_way.pop(), b"v"), 0.0))
-    assert core.idle
+    assert core.unanswered == 0
 
 
 def test_a_client_that_reads_again_gets_what_was_on_its_way():
     core = learned(core_over())
     (forward,) = gets(core, b"slow", [1])
-    assert core.hold(b"slow") == [Rest("up", 0)]
-    assert core.hold(b"slow") == []
-    assert core.release(b"slow", 0.0) == [Resume("up", 0)]
+    assert core.client_blocked(b"slow") == [PauseReading("up", 0)]
+    assert core.client_blocked(b"slow") == []
+    assert core.client_unblocked(b"slow", 0.0) == [ResumeReading("up", 0)]
     (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
     assert told(reply).payload == b"v"
 
@@ -457,12 +457,12 @@ def test_at_the_connection_limit_one_is_shared_and_read_for_readers():
     core = learned(core_over(connections=2))
     one, two, three = gets(core, b"a", [1]) + gets(core, b"b", [1]) + gets(core, b"c", [1])
     assert (one.connection, two.connection, three.connection) == (0, 1, 0)
-    assert core.hold(b"a") == []
-    assert core.hold(b"b") == [Rest("up", 1)]
+    assert core.client_blocked(b"a") == []
+    assert core.client_blocked(b"b") == [PauseReading("up", 1)]
     (four,) = gets(core, b"d", [1])
     assert four.connection == 0, "not the one that rests"
     core.upstream_sent("up", 0, answer_to(four, b"v"), 0.0)
-    assert core.hold(b"c") == [Rest("up", 0)], "no client is left that reads"
+    assert core.client_blocked(b"c") == [PauseReading("up", 0)], "no client is left that reads"
 
 
 def test_two_connections_are_opened_as_they_are_needed_and_then_shared_evenly():
@@ -489,38 +489,38 @@ def test_on_one_connection_for_all_each_gets_its_own_answers_under_its_own_ids(i
     assert [(reply.identity, told(reply).payload, told(reply).id) for reply in replies] == [
         (b"%d" % n, b"%d" % n, 1) for n in range(1, 10)
     ]
-    assert core.idle
+    assert core.unanswered == 0
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
 def test_a_paused_connection_is_read_while_one_of_its_clients_reads(interceptors):
     core = learned(core_over(*interceptors, connections=1))
     (unread,) = gets(core, b"deaf", [1])
-    assert core.hold(b"deaf") == [Rest("up", 0)]
+    assert core.client_blocked(b"deaf") == [PauseReading("up", 0)]
     assert gets(core, b"deaf", [2]) == []
     for number in (1, 2):
         resume, forward = gets(core, b"good", [number])
-        assert resume == Resume("up", 0)
+        assert resume == ResumeReading("up", 0)
         reply, rest = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
         assert (reply.identity, told(reply).payload, told(reply).id) == (b"good", b"v", number)
-        assert rest == Rest("up", 0)
-    resume, follows = core.release(b"deaf", 0.0)
-    assert resume == Resume("up", 0)
+        assert rest == PauseReading("up", 0)
+    resume, follows = core.client_unblocked(b"deaf", 0.0)
+    assert resume == ResumeReading("up", 0)
     assert [core.upstream_sent("up", 0, answer_to(one, b"v"), 0.0)[0].identity for one in (unread, follows)] == [
         b"deaf",
         b"deaf",
     ]
-    assert core.idle
+    assert core.unanswered == 0
 
 
 def test_a_client_dropped_on_a_shared_connection_costs_no_other_answers():
     core = learned(core_over(connections=1))
     lost, kept = gets(core, b"deaf", [1]) + gets(core, b"good", [1])
-    assert core.hold(b"deaf") == core.drop(b"deaf", 0.0) == []
+    assert core.client_blocked(b"deaf") == core.discard_client(b"deaf", 0.0) == []
     assert core.upstream_sent("up", 0, answer_to(lost, b"v"), 0.0)[0].identity == b"deaf"
     (reply,) = core.upstream_sent("up", 0, answer_to(kept, b"v"), 0.0)
     assert (reply.identity, told(reply).payload) == (b"good", b"v")
-    assert core.idle
+    assert core.unanswered == 0
 
 
 def test_an_old_server_gets_few_connections_whatever_the_limit():
@@ -534,14 +534,14 @@ def test_an_old_server_gets_few_connections_whatever_the_limit():
 def test_a_client_that_is_given_up_leaves_nothing_behind(interceptors, share):
     core = learned(core_over(*interceptors))
     under_way = gets(core, b"gone", range(1, 201))
-    core.hold(b"gone")
-    renew, *replies = core.drop(b"gone", 0.0)
-    assert renew == Reset("up", 0)
+    core.client_blocked(b"gone")
+    renew, *replies = core.discard_client(b"gone", 0.0)
+    assert renew == ResetConnection("up", 0)
     assert {told(reply).message for reply in replies} == {"proxy: the client does not read"}
     assert len(replies) == len(under_way) == share
-    assert core.idle
-    assert not core.held
-    assert core.upstream_sent("up", 0, answer_to(under_way[0], b"v"), 0.0) == [Reset("up", 0)]
+    assert core.unanswered == 0
+    assert not core.blocked
+    assert core.upstream_sent("up", 0, answer_to(under_way[0], b"v"), 0.0) == [ResetConnection("up", 0)]
 
 
 def page(core, number, cursor):
@@ -571,14 +571,14 @@ def test_a_client_dropped_after_it_left_gives_its_cursor_back(interceptors, page
     opened(core)
     for number in range(pages):
         page(core, number + 2, b"c")
-    core.hold(b"gone")
-    left = core.left(b"gone", 0.0)
-    dropped = core.drop(b"gone", 0.0)
+    core.client_blocked(b"gone")
+    left = core.client_disconnected(b"gone", 0.0)
+    dropped = core.discard_client(b"gone", 0.0)
     assert given_back(left) == [b"c"]
     assert given_back(dropped) == [b"c"] * pages  # the page may not have been executed before, or after
     for forward in forwards(left + dropped):
         assert core.upstream_sent("up", forward.connection, answer_to(forward, []), 0.0) == []
-    assert core.idle
+    assert core.unanswered == 0
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]], ids=["passed through", "with an interceptor"])
@@ -590,28 +590,28 @@ def test_a_page_that_failed_leaves_the_cursor_to_be_given_back(interceptors, fai
     request = CLASSIC.decode_request(forward.frames)
     failure = CLASSIC.encode_response(Response.failure(ErrorCode.RUNTIME, "no", request.id), request)
     {
-        "drop": lambda: core.drop(b"gone", 0.0),
-        "timeout": lambda: core.tick(6.0),
+        "drop": lambda: core.discard_client(b"gone", 0.0),
+        "timeout": lambda: core.on_timer(6.0),
         "lost": lambda: core.upstream_lost("up", 0, RequestTimeout("lost"), 0.0),
         "answer": lambda: core.upstream_sent("up", 0, failure, 0.0),
     }[fails]()
-    assert given_back(core.left(b"gone", 6.0)) == [b"c"]
+    assert given_back(core.client_disconnected(b"gone", 6.0)) == [b"c"]
 
 
 def test_a_release_that_fails_is_not_repeated():
     core = learned(core_over())
     opened(core)
-    (forward,) = forwards(core.left(b"gone", 0.0))
+    (forward,) = forwards(core.client_disconnected(b"gone", 0.0))
     assert forwards(core.upstream_lost("up", forward.connection, RequestTimeout("lost"), 0.0)) == []
-    assert core.idle
-    assert core.left(b"gone", 0.0) == []
+    assert core.unanswered == 0
+    assert core.client_disconnected(b"gone", 0.0) == []
 
 
 def test_an_upstream_that_is_replaced_by_an_old_one_is_found_out():
     core = learned(core_over())
     under_way = gets(core, b"a", range(1, 4))
     renew, *_ = core.upstream_sent("up", 0, answer_to(under_way[0], b"v", echo=False), 0.0)
-    assert renew == Reset("up", 0)
+    assert renew == ResetConnection("up", 0)
     assert [forward.connection for forward in gets(core, b"a", range(4, 9))] == [0, 1]
 
 
@@ -620,11 +620,11 @@ def test_an_upstream_that_is_replaced_by_an_old_one_is_found_out():
 def test_a_second_answer_is_dropped_whatever_ids_clients_have(interceptors, connections):
     """The clients all use the same small ids, and the upstream answers everything twice."""
     core = learned(core_over(*interceptors, connections=connections))
-    taken, flying = list[Any](), list[Forward]()
+    taken, flying = list[Any](), list[SendToUpstream]()
 
     def act(actions):
         for action in actions:
-            (flying if isinstance(action, Forward) else taken).append(action)
+            (flying if isinstance(action, SendToUpstream) else taken).append(action)
 
     for number in range(1, 60):
         client = b"ab"[number % 2 : number % 2 + 1]
@@ -635,10 +635,10 @@ def test_a_second_answer_is_dropped_whatever_ids_clients_have(interceptors, conn
             answer = answer_to(forward, command.key)
             for _ in range(2):
                 act(core.upstream_sent("up", forward.connection, answer, 0.0))
-    replies = [action for action in taken if isinstance(action, Reply)]
+    replies = [action for action in taken if isinstance(action, SendToClient)]
     assert [told(reply).payload for reply in replies] == [b"of " + reply.identity for reply in replies]
     assert len(replies) == 59
-    assert core.idle
+    assert core.unanswered == 0
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
@@ -662,7 +662,7 @@ def test_a_connection_with_an_answer_too_many_ends_when_all_there_is_answered(in
     (third,) = core.client_sent(b"a", asked(Get("k"), 3), 0.0)
     assert (first.connection, second.connection, third.connection) == (0, 0, 1)
     reply, renew = core.upstream_sent("up", 0, answer_to(second, b"w"), 0.0)
-    assert (told(reply).payload, renew) == (b"w", Reset("up", 0))
+    assert (told(reply).payload, renew) == (b"w", ResetConnection("up", 0))
     (reply,) = core.upstream_sent("up", 1, answer_to(third, b"x"), 0.0)
     assert told(reply).payload == b"x"
 
@@ -673,8 +673,8 @@ def test_a_connection_of_no_more_use_goes_when_the_last_in_flight_is_late(interc
     first, second = gets(core, b"a", [1, 2])
     core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
     core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
-    actions = core.tick(second.expires_at)
-    assert sorted(type(action).__name__ for action in actions) == ["Reply", "Reset"]
+    actions = core.on_timer(second.expires_at)
+    assert sorted(type(action).__name__ for action in actions) == ["ResetConnection", "SendToClient"]
     (again,) = core.client_sent(b"a", asked(Get("k"), 3), 10.0)
     (reply,) = core.upstream_sent("up", again.connection, answer_to(again, b"x"), 10.0)
     assert told(reply).payload == b"x"

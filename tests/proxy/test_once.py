@@ -15,7 +15,7 @@ from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, MGet
 from pyelevator.flows import sleep
 from pyelevator.messages import Request, Response
-from pyelevator.proxy.core import Core, Forward, Reply, Reset, Rest, Resume
+from pyelevator.proxy.core import Core, PauseReading, ResetConnection, ResumeReading, SendToClient, SendToUpstream
 from pyelevator.proxy.routing import Upstream
 
 CODEC = ClassicCodec()
@@ -54,17 +54,17 @@ class Traffic(RuleBasedStateMachine):
 
     def act(self, actions):
         for action in actions:
-            if isinstance(action, Reply):
+            if isinstance(action, SendToClient):
                 self.told[action.identity].append(action.frames)
-            elif isinstance(action, Reset):
+            elif isinstance(action, ResetConnection):
                 self.epochs[action.connection] += 1
                 self.resting.discard(action.connection)
-            elif isinstance(action, Rest):
+            elif isinstance(action, PauseReading):
                 self.resting.add(action.connection)
-            elif isinstance(action, Resume):
+            elif isinstance(action, ResumeReading):
                 self.resting.remove(action.connection)
             else:
-                assert isinstance(action, Forward)
+                assert isinstance(action, SendToUpstream)
                 assert action.expires_at <= self.now + TIMEOUT
                 self.flying.append(
                     (action.connection, self.epochs[action.connection], action.frames, action.expires_at)
@@ -119,17 +119,17 @@ class Traffic(RuleBasedStateMachine):
 
     @rule(client=st.sampled_from(sorted(CLIENTS)))
     def stop_reading(self, client):
-        self.act(self.core.hold(client))
+        self.act(self.core.client_blocked(client))
 
     @rule(client=st.sampled_from(sorted(CLIENTS)))
     def read_again(self, client):
-        if client in self.core.held:
-            self.act(self.core.release(client, self.now))
+        if client in self.core.blocked:
+            self.act(self.core.client_unblocked(client, self.now))
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 2.0, TIMEOUT]))
     def wait(self, seconds):
         self.now += seconds
-        self.act(self.core.tick(self.now))
+        self.act(self.core.on_timer(self.now))
 
     @invariant()
     def nobody_gets_more_answers_than_questions(self):
@@ -140,7 +140,7 @@ class Traffic(RuleBasedStateMachine):
     def what_is_under_way_of_those_who_read_is_read(self):
         for transport, epoch, frames, until in getattr(self, "flying", ()):
             if epoch == self.epochs[transport] and until > self.now:
-                assert transport not in self.resting or self.asker(frames) in self.core.held
+                assert transport not in self.resting or self.asker(frames) in self.core.blocked
 
     @invariant()
     def there_are_no_more_connections_than_there_may_be(self):
@@ -160,13 +160,13 @@ class Traffic(RuleBasedStateMachine):
         for client in CLIENTS:
             self.read_again(client)
         for _ in range(4 * self.number + 10):
-            due = self.core.next_due()
+            due = self.core.next_timeout()
             if due is None:
                 break
             self.now = max(self.now, due)
-            self.act(self.core.tick(self.now))
-        assert self.core.idle
-        assert not self.core.full
+            self.act(self.core.on_timer(self.now))
+        assert self.core.unanswered == 0
+        assert not self.core.is_full
         for client, tagged in CLIENTS.items():
             assert len(self.told[client]) == len(self.asked[client])
             (self.check_ids if tagged else self.check_order)(client)

@@ -217,8 +217,8 @@ def test_a_server_with_an_old_zeromq_is_served_over_one_connection(revision):
 def test_what_came_from_a_server_at_once_is_all_answered_though_the_proxy_has_to_stop_reading(monkeypatch):
     import zmq
 
-    held, hold = threading.Event(), Core.hold
-    monkeypatch.setattr(Core, "hold", lambda core, identity: held.set() or hold(core, identity))
+    blocked, client_blocked = threading.Event(), Core.client_blocked
+    monkeypatch.setattr(Core, "client_blocked", lambda core, identity: blocked.set() or client_blocked(core, identity))
     with serve(Application.in_memory()) as server, through(server.urls[0], unread=1 << 18) as proxy:
         with Elevator.from_url(proxy.urls[0]) as E:
             E.Put("k", "v" * 100_000, timeout=20)
@@ -229,7 +229,7 @@ def test_what_came_from_a_server_at_once_is_all_answered_though_the_proxy_has_to
         socket.connect(proxy.urls[0])
         for number in range(1, 301):
             socket.send_multipart(ClassicCodec().encode_request(Request(Get("k"), uid, number)))
-        assert held.wait(30)
+        assert blocked.wait(30)
         answered = [unwrap(ClassicCodec().reply_id(socket.recv_multipart())) for _ in range(300)]
         socket.close()
     assert sorted(answered) == list(range(1, 301))

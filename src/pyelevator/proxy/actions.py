@@ -7,7 +7,7 @@ from pyelevator._attrs import hot_value
 
 
 @hot_value
-class Reply:
+class SendToClient:
     """Answer a client."""
 
     identity: bytes
@@ -15,7 +15,7 @@ class Reply:
 
 
 @hot_value
-class Forward:
+class SendToUpstream:
     """Send to an upstream, on one of its connections; not after ``expires_at``, when the request has failed."""
 
     upstream: str
@@ -25,7 +25,7 @@ class Forward:
 
 
 @hot_value
-class Reset:
+class ResetConnection:
     """Close a connection and open it anew: what still comes over the old one is ignored."""
 
     upstream: str
@@ -33,19 +33,19 @@ class Reset:
 
 
 @hot_value
-class Rest:
-    """Read nothing more from a connection: it is all for clients that do not read."""
+class PauseReading:
+    """Stop reading from a connection, all of whose answers are for clients that do not read."""
 
     upstream: str
     connection: int
 
 
 @hot_value
-class Resume:
+class ResumeReading:
     """Read from a connection again."""
 
     upstream: str
     connection: int
 
 
-Action: TypeAlias = Reply | Forward | Reset | Rest | Resume
+Action: TypeAlias = SendToClient | SendToUpstream | ResetConnection | PauseReading | ResumeReading

@@ -1,7 +1,7 @@
 """Cursors: the snapshots that servers keep for the clients of a proxy.
 
-A server sees a connection of the proxy's, and not the client behind it: what a client leaves behind when it goes is
-given back by the proxy.
+A server sees a connection of the proxy's, and not the client behind it: so the proxy closes the cursors of a client
+that disconnects.
 """
 
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from typing import Any, Final
 from pyelevator.commands import Command, Pipeline, Slice
 from pyelevator.messages import Request, Response, Status
 
-_MOST: Final = 64
+_MAX_CURSORS: Final = 64
 """Cursors of one client that are remembered; earlier ones end in the server's own time."""
 
 
 def cursors_in(command: Command[Any], outcome: Any) -> Iterator[tuple[Any, bytes | None]]:
-    """Return what a request says of cursors, and which the server keeps: a pair for each command that does.
+    """Return the cursors that a request names, each with the one that the server keeps after it, or None.
 
-    A failure does not say that the cursor has ended: the request may not have been executed.
+    After a failure the cursor counts as kept, because the request may not have been executed.
 
     Args:
         command: of the request.
@@ -38,34 +38,35 @@ def _kept(asked: Any, outcome: Any) -> bytes | None:
 
 
 class Cursors:
-    """Cursors of each client."""
+    """The open cursors of each client."""
 
     def __init__(self) -> None:
-        self._of: dict[bytes, dict[bytes, Request[Any]]] = {}
+        self._by_client: dict[bytes, dict[bytes, Request[Any]]] = {}
 
-    def note(self, identity: bytes, request: Request[Any], asked: Any, kept: bytes | None) -> None:
-        """Note the cursors of an answer.
+    def record(self, identity: bytes, request: Request[Any], asked: Any, kept: bytes | None) -> None:
+        """Record the cursors of an answer.
 
         Args:
             identity: of the client that it is for.
             request: whose uid and peer are those of the client.
-            asked: the cursor that was asked for, if it was one that is there.
-            kept: the one that is there from now on; None if there is none.
+            asked: the cursor that the request named, if it was an open one.
+            kept: the one that is open from now on; None if there is none.
         """
-        held = self._of.setdefault(identity, {})
+        cursors = self._by_client.setdefault(identity, {})
         if isinstance(asked, bytes):
-            held.pop(asked, None)
+            cursors.pop(asked, None)
         if kept is not None:
-            held[kept] = Request(Slice(cursor=kept), request.uid, 0, peer=request.peer, connection=request.connection)
-            if len(held) > _MOST:
-                del held[next(iter(held))]
-        if not held:
-            del self._of[identity]
+            cursors[kept] = Request(
+                Slice(cursor=kept), request.uid, 0, peer=request.peer, connection=request.connection
+            )
+            if len(cursors) > _MAX_CURSORS:
+                del cursors[next(iter(cursors))]
+        if not cursors:
+            del self._by_client[identity]
 
-    def holds(self, identity: bytes) -> bool:
-        """Return whether a client has some."""
-        return identity in self._of
+    def __contains__(self, identity: bytes) -> bool:
+        return identity in self._by_client
 
-    def left_by(self, identity: bytes) -> list[Request[Any]]:
-        """Return the requests that give back the cursors that a client leaves behind."""
-        return list(self._of.pop(identity, {}).values())
+    def take(self, identity: bytes) -> list[Request[Any]]:
+        """Take the cursors of a client out; return the requests that close them."""
+        return list(self._by_client.pop(identity, {}).values())

@@ -19,14 +19,14 @@ from pyelevator.codec.classic.payloads import cursor_of
 from pyelevator.commands import Unknown
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response, Status
-from pyelevator.proxy.actions import Forward, Reply
-from pyelevator.proxy.clients import Client
+from pyelevator.proxy.actions import SendToClient, SendToUpstream
+from pyelevator.proxy.clients import ProxyClient
 from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, UpstreamPool
 
 _KINDS: Final = {verb: kind for verb, (kind, _) in BY_WIRE_VERB.items()}
 _CODES: Final = tuple(ErrorCode)
 
-ForwardedReply: TypeAlias = tuple[ForwardedRequest, Reply]
+ForwardedReply: TypeAlias = tuple[ForwardedRequest, SendToClient]
 """A request that was passed on, and its one answer."""
 
 
@@ -56,7 +56,7 @@ class PassThrough:
             return None
         return cls(pools[0], timeout, limits, monitor)
 
-    def forward(self, client: Client, frames: Sequence[bytes], now: float) -> Forward | None:
+    def forward(self, client: ProxyClient, frames: Sequence[bytes], now: float) -> SendToUpstream | None:
         """Return what to forward; None if the request cannot be passed through."""
         message = peek_request(frames, self._limits) if self._pool.echoes_ids else None
         if message is None:
@@ -77,14 +77,14 @@ class PassThrough:
             pending.uid, pending.cursor = message[b"uid"], message[b"meta"][b"cursor"]
         if not connection.has_timer:
             self._set_timer(connection, expires_at)
-        return Forward(self._name, connection.number, [frame], expires_at)
+        return SendToUpstream(self._name, connection.number, [frame], expires_at)
 
     def deliver(self, connection: PooledConnection, frames: Sequence[bytes]) -> ForwardedReply | None:
         """Return the answer to a request on the connection; None if the message is none, or cannot be read."""
         pending = connection.forwarded.pop(frames[0], None) if len(frames) == 2 else None
         if pending is None:
             return self._deliver_other(connection, frames)
-        return pending, Reply(pending.client.identity, [success_header(pending.id), frames[1]])
+        return pending, SendToClient(pending.client.identity, [success_header(pending.id), frames[1]])
 
     def _deliver_other(self, connection: PooledConnection, frames: Sequence[bytes]) -> ForwardedReply | None:
         """Return an answer with another header than a plain success has."""
@@ -99,7 +99,7 @@ class PassThrough:
             frames = [with_id(header, pending.id, header), frames[1]]
         except (TypeError, ValueError, OverflowError):
             return self._failed(pending, "the answer from upstream cannot be passed on")
-        return pending, Reply(pending.client.identity, frames)
+        return pending, SendToClient(pending.client.identity, frames)
 
     def _set_timer(self, connection: PooledConnection, expires_at: float) -> None:
         connection.has_timer = True
@@ -121,8 +121,8 @@ class PassThrough:
             if first is not None and not connection.has_timer:
                 self._set_timer(connection, first.expires_at)
 
-    def next_due(self) -> float | None:
-        """Return when to call ``expire``; None if no request is under way."""
+    def next_timeout(self) -> float | None:
+        """Return when to call ``expire``; None if no request is in flight."""
         return self._timers[0][0] if self._timers else None
 
     def fail_all(self, connection: PooledConnection, error: Exception) -> Iterator[ForwardedReply]:
@@ -131,8 +131,8 @@ class PassThrough:
         for pending in unanswered.values():
             yield self._failed(pending, str(error))
 
-    def _failed(self, pending: ForwardedRequest, why: str) -> ForwardedReply:
+    def _failed(self, pending: ForwardedRequest, reason: str) -> ForwardedReply:
         pending.kept = pending.sent_cursor
         self._monitor.count_failure(pending.kind, ErrorCode.RUNTIME)
-        failure = Response.failure(ErrorCode.RUNTIME, f"proxy: {why}", pending.id)
-        return pending, Reply(pending.client.identity, self._codec.encode_response(failure, None))
+        failure = Response.failure(ErrorCode.RUNTIME, f"proxy: {reason}", pending.id)
+        return pending, SendToClient(pending.client.identity, self._codec.encode_response(failure, None))

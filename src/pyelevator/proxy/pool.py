@@ -1,4 +1,4 @@
-"""What is under way in a proxy: tasks, forwarded requests, and the connections to an upstream that carry them."""
+"""What is in flight in a proxy: tasks, forwarded requests, and the connections to an upstream that carry them."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from pyelevator.commands import Command
 from pyelevator.flows import Flow
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import ClientProtocol, IncomingRequest
-from pyelevator.proxy.actions import Action, Reset, Rest, Resume
-from pyelevator.proxy.clients import Client
+from pyelevator.proxy.actions import Action, PauseReading, ResetConnection, ResumeReading
+from pyelevator.proxy.clients import ProxyClient
 from pyelevator.proxy.routing import Upstream
 
 _MAX_FACTOR: Final = 2
@@ -29,7 +29,7 @@ class RequestTask:
         cancel: takes the task out of where it waits, if it is given up there.
     """
 
-    client: Client
+    client: ProxyClient
     incoming: IncomingRequest
     flow: Flow[Response]
     step: int = 0
@@ -50,7 +50,7 @@ class ForwardedRequest:
         kind: of its command.
     """
 
-    client: Client
+    client: ProxyClient
     id: int
     size: int
     expires_at: float
@@ -72,12 +72,12 @@ class PooledConnection:
     Attributes:
         tasks: by their ids there.
         forwarded: by the headers of the answers that they will probably get, in the order in which they came.
-        has_timer: when the first of them is has_expired_requests is looked after.
+        has_timer: a timer runs for the oldest of them.
         client_count: the clients that it is assigned to.
         blocked_clients: those of them that do not read.
         is_read_paused: nothing is read from it.
         has_expired_requests: answers may still come to requests that were given up.
-        retired: one has come; nothing new goes over the connection, which ends when nothing is in flight.
+        is_retired: one has come; nothing new goes over the connection, which ends when nothing is in flight.
     """
 
     number: int
@@ -89,11 +89,11 @@ class PooledConnection:
     blocked_clients: int = 0
     is_read_paused: bool = False
     has_expired_requests: bool = False
-    retired: bool = False
+    is_retired: bool = False
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is in flight on it."""
+        """True if nothing is in flight on it."""
         return not (self.tasks or self.forwarded)
 
 
@@ -101,7 +101,7 @@ class PooledConnection:
 class UpstreamPool:
     """Connections to one upstream, and the tasks that wait for one.
 
-    An upstream that echoes ids takes any number of requests on a connection, and each client that has some under way
+    An upstream that echoes ids takes any number of requests on a connection, and each client that has some in flight
     has a connection of its own: so the answers of a client that does not read them never stand before those of another
     one. Where there are more clients than there may be connections, some share one, which is read as long as one of
     them reads. An upstream that does not echo ids takes one request at a time on each of a few connections.
@@ -124,21 +124,21 @@ class UpstreamPool:
     waiting: deque[tuple[RequestTask, Request[Any]]] = field(factory=deque)
     has_replied: bool = False
     echoes_ids: bool = False
-    _by_client: dict[Client, PooledConnection] = field(factory=dict)
+    _by_client: dict[ProxyClient, PooledConnection] = field(factory=dict)
     _idle: list[PooledConnection] = field(factory=list)
 
     def is_legacy(self) -> bool | None:
-        """Return whether the server echoes no ids; None before its first answer."""
+        """Return True if the server echoes no ids; None before its first answer."""
         return not self.echoes_ids if self.has_replied else None
 
     def observe_reply(self, echoes_ids: bool) -> None:
-        """Note whether the upstream echoes ids, as an answer has shown."""
+        """Record whether the upstream echoes ids, as an answer has shown."""
         self.has_replied = True
         if echoes_ids and not self.echoes_ids:
             self._idle = [
                 connection
                 for connection in reversed(self._multiplexed)
-                if not (connection.client_count or connection.retired)
+                if not (connection.client_count or connection.is_retired)
             ]
         self.echoes_ids = echoes_ids
 
@@ -146,37 +146,37 @@ class UpstreamPool:
         """Forget what is known of the upstream: it may be another server by now."""
         self.has_replied = self.echoes_ids = False
 
-    def connection_for(self, client: Client) -> PooledConnection | None:
+    def connection_for(self, client: ProxyClient) -> PooledConnection | None:
         """Return the connection for a request of the client; None if all are taken."""
         return self.own_connection(client) if self.echoes_ids else self._idle_connection()
 
-    def own_connection(self, client: Client) -> PooledConnection:
+    def own_connection(self, client: ProxyClient) -> PooledConnection:
         """Return the connection that is assigned to the client, where ids are echoed."""
         connection = self._by_client.get(client)
-        if connection is None or connection.retired:
+        if connection is None or connection.is_retired:
             self._detach(client)
             connection = self._by_client[client] = self._idle.pop() if self._idle else self._new_or_shared()
             connection.client_count += 1
-            connection.blocked_clients += client.held
+            connection.blocked_clients += client.is_blocked
             self.update_reading(connection)
         return connection
 
-    def _detach(self, client: Client) -> PooledConnection | None:
+    def _detach(self, client: ProxyClient) -> PooledConnection | None:
         """Take the client's connection from it, and return it."""
         connection = self._by_client.pop(client, None)
         if connection is not None:
             connection.client_count -= 1
-            connection.blocked_clients -= client.held
-            if not (connection.client_count or connection.retired):
+            connection.blocked_clients -= client.is_blocked
+            if not (connection.client_count or connection.is_retired):
                 self._idle.append(connection)
             self.update_reading(connection)
         return connection
 
-    def client_changed(self, client: Client) -> None:
-        """Note that a client no longer reads, or reads again."""
+    def client_changed(self, client: ProxyClient) -> None:
+        """Adapt to a client that no longer reads, or reads again."""
         connection = self._by_client.get(client)
         if connection is not None:
-            connection.blocked_clients += 1 if client.held else -1
+            connection.blocked_clients += 1 if client.is_blocked else -1
             self.update_reading(connection)
 
     def update_reading(self, connection: PooledConnection) -> None:
@@ -184,29 +184,29 @@ class UpstreamPool:
         pause = (
             self.echoes_ids
             and 0 < connection.client_count == connection.blocked_clients
-            and self._carries_only_own(connection)
+            and self._has_only_own_clients(connection)
         )
         if pause != connection.is_read_paused:
             connection.is_read_paused = pause
-            self.act((Rest if pause else Resume)(self.upstream.name, connection.number))
+            self.act((PauseReading if pause else ResumeReading)(self.upstream.name, connection.number))
 
-    def _carries_only_own(self, connection: PooledConnection) -> bool:
-        """Return whether all in flight is of its clients: until the first echo, others' requests may be on it."""
+    def _has_only_own_clients(self, connection: PooledConnection) -> bool:
+        """Return True if all in flight is of its clients: until the first echo, others' requests may be on it."""
         return all(self._by_client.get(task.client) is connection for task in connection.tasks.values())
 
     def reset(self, connection: PooledConnection) -> None:
         """Replace a connection; answers to what was in flight there are dropped."""
         connection.protocol = self.protocol()
-        connection.has_expired_requests = connection.is_read_paused = connection.retired = False
-        self.act(Reset(self.upstream.name, connection.number))
+        connection.has_expired_requests = connection.is_read_paused = connection.is_retired = False
+        self.act(ResetConnection(self.upstream.name, connection.number))
 
-    def exclusive_connection(self, client: Client) -> PooledConnection | None:
+    def exclusive_connection(self, client: ProxyClient) -> PooledConnection | None:
         """Return the client's connection, if it is assigned to no other client."""
         connection = self._by_client.get(client)
         return connection if connection is not None and connection.client_count == 1 else None
 
-    def leave(self, client: Client) -> None:
-        """Release the connection of a client that has nothing under way."""
+    def release(self, client: ProxyClient) -> None:
+        """Release the connection of a client that has nothing in flight."""
         connection = self._detach(client)
         if (
             connection is not None
@@ -218,12 +218,12 @@ class UpstreamPool:
 
     def retire(self, connection: PooledConnection) -> None:
         """Use a connection for nothing new, after an answer that was not asked for."""
-        connection.retired = True
+        connection.is_retired = True
         self.reset_if_drained(connection)
 
     def reset_if_drained(self, connection: PooledConnection) -> None:
         """Replace a retired connection, once nothing is in flight on it."""
-        if connection.retired and connection.is_idle:
+        if connection.is_retired and connection.is_idle:
             self.reset(connection)
             if not connection.client_count and connection in self._multiplexed:
                 self._idle.append(connection)
@@ -235,24 +235,21 @@ class UpstreamPool:
 
     def _new_or_shared(self) -> PooledConnection:
         """Return a new connection, or one to share: rather not with clients that do not read."""
-        most, good = (
-            self.upstream.max_connections,
-            [connection for connection in self.connections if not connection.retired],
-        )
-        if len(good) < most and len(self.connections) < _MAX_FACTOR * most:
+        limit, usable = self.upstream.max_connections, [each for each in self.connections if not each.is_retired]
+        if len(usable) < limit and len(self.connections) < _MAX_FACTOR * limit:
             return self._open()
         return min(
-            good or self.connections,
+            usable or self.connections,
             key=lambda connection: (connection.is_read_paused, connection.blocked_clients, connection.client_count),
         )
 
     def _idle_connection(self) -> PooledConnection | None:
         """Return one of the few connections, with nothing in flight."""
-        most = self.upstream.max_serial_connections
-        most = most if self.has_replied else min(most, self.upstream.max_connections)
-        few = self.connections[:most]
-        connection = next((connection for connection in few if connection.is_idle), None)
-        return self._open() if connection is None and len(few) < most else connection
+        limit = self.upstream.max_serial_connections
+        limit = limit if self.has_replied else min(limit, self.upstream.max_connections)
+        usable = self.connections[:limit]
+        connection = next((connection for connection in usable if connection.is_idle), None)
+        return self._open() if connection is None and len(usable) < limit else connection
 
     def _open(self) -> PooledConnection:
         connection = PooledConnection(len(self.connections), self.protocol())

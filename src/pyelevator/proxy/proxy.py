@@ -17,7 +17,15 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed
 from pyelevator.flows import Interceptor
 from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, TrafficStats
-from pyelevator.proxy.core import Action, Core, Forward, Reply, Reset, Rest, Resume
+from pyelevator.proxy.core import (
+    Action,
+    Core,
+    PauseReading,
+    ResetConnection,
+    ResumeReading,
+    SendToClient,
+    SendToUpstream,
+)
 from pyelevator.proxy.routing import Upstream
 from pyelevator.proxy.upstreams import Key, UpstreamConnections
 from pyelevator.transports.authentication import CurveServer
@@ -28,11 +36,11 @@ from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
 
 _LOG: Final = logging.getLogger("pyelevator.proxy")
 
-_BURST: Final = 256
-"""Messages that are taken from one socket before the others are looked at."""
+_MAX_PER_TURN: Final = 256
+"""Messages that are taken from one socket before others have their turn."""
 
-_FLUSH: Final = 0.005
-"""Seconds between two looks at answers that have not left."""
+_FLUSH_INTERVAL: Final = 0.005
+"""Seconds between two attempts to send what could not be sent."""
 
 _MAX_QUEUED_BYTES: Final = 16 << 20
 """Bytes of requests that may wait of a client that does not read; above that its connection is closed."""
@@ -45,7 +53,7 @@ _PAUSE_LIMIT: Final = 1.0
 
 _REPORT_SECONDS: Final = 60.0
 
-_MOST_CLIENTS: Final = 4096
+_MAX_CLIENTS: Final = 4096
 
 _LARGE: Final = 1 << 16
 """Bytes of an answer from which on it is worth a look whether its client is still connected."""
@@ -100,18 +108,18 @@ class Proxy:
             curve,
             max_message=2 * limits.frame_bytes,
             ipc_mode=ipc_mode,
-            max_connections=_connections(),
+            max_connections=_max_clients(),
             max_unread=unread // 2,  # to clients that do not read; the answers that are under way come on top
         )
         self._send_queues, self._unread = self._listener.send_queues, unread
         self._poller = Poller()
         self._upstreams = UpstreamConnections(dialers, self._poller, self._free)
         self._do: Mapping[type, Callable[[Any], None]] = {
-            Reply: self._reply,
-            Forward: self._upstreams.forward,
-            Reset: self._upstreams.reset,
-            Rest: self._upstreams.pause_reading,
-            Resume: self._upstreams.pause_reading,
+            SendToClient: self._reply,
+            SendToUpstream: self._upstreams.forward,
+            ResetConnection: self._upstreams.reset,
+            PauseReading: self._upstreams.pause_reading,
+            ResumeReading: self._upstreams.pause_reading,
         }
         self._ready: Mapping[Any, int] = {}
         self._evicted: set[bytes] = set()
@@ -150,16 +158,16 @@ class Proxy:
         return turned.wait(timeout)
 
     def stats(self) -> ServerStats:
-        """Return what the proxy can say of itself; from any thread."""
+        """Return the figures of the proxy; from any thread."""
         listener, traffic = self._listener, self._listener.traffic
         return evolve(
             self._core.monitor.stats(),
-            connections=ConnectionStats(listener.connection_count, _connections(), traffic.accepted),
+            connections=ConnectionStats(listener.connection_count, _max_clients(), traffic.accepted),
             traffic=TrafficStats(traffic.bytes_received, traffic.bytes_sent),
             queues=QueueStats(
                 requests=self._core.unanswered,
                 unsent_bytes=self._send_queues.unsent_bytes,
-                blocked_clients=len(self._core.held),
+                blocked_clients=len(self._core.blocked),
             ),
         )
 
@@ -170,19 +178,19 @@ class Proxy:
     def serve_forever(self) -> None:
         """Serve until ``stop`` is called, then answer what it took, for as long as its upstreams may take."""
         try:
-            while not (self._stopping and self._core.idle and not self._listener.has_message):
-                self._turn()
+            while not (self._stopping and not self._core.unanswered and not self._listener.has_message):
+                self._run_once()
             self._drain(Deadline.after(_DRAIN_TIMEOUT))
         finally:
             self._listener.close()
             self._upstreams.close()
             self._poller.close()
 
-    def _turn(self) -> None:
+    def _run_once(self) -> None:
         listener = self._listener
         while self._probes:
             self._probes.popleft().set()
-        self._poller.set_interest(listener.pollable, 0 if self._core.full or self._stopping else READ)
+        self._poller.set_interest(listener.pollable, 0 if self._core.is_full or self._stopping else READ)
         before, self._ready = self._ready, self._poller.wait(self._poll_timeout())
         ready = self._ready
         if self._has_more or listener.pollable in ready or listener.next_timeout <= time.monotonic():
@@ -191,48 +199,48 @@ class Proxy:
         for key, connection, events in self._upstreams.ready(ready, now):
             self._serve(key, connection, events, connection.pollable in before)
         now = time.monotonic()
-        self._perform(self._core.tick(now))
+        self._perform(self._core.on_timer(now))
         if self._send_queues.peers or self._upstreams.is_paused:
-            self._look_after_readers(now)
+            self._check_blocked_clients(now)
         for identity in listener.flush():
-            self._perform(self._core.hold(identity))
+            self._perform(self._core.client_blocked(identity))
         while listener.disconnected:
-            self._perform(self._core.left(listener.disconnected.popleft(), now))
+            self._perform(self._core.client_disconnected(listener.disconnected.popleft(), now))
         self._upstreams.flush(now)  # last, as all of these may forward requests
 
     @property
     def _has_more(self) -> bool:
-        """Whether there are messages that no poll reports; at the end, only those that were taken count."""
+        """True if there are messages that no poll reports; once it is stopping, only those that were taken count."""
         return self._listener.has_message or (self._listener.has_backlog and not self._stopping)
 
     def _poll_timeout(self) -> float:
         """Return the seconds to wait for a message."""
-        if (self._has_more and not self._core.full) or self._upstreams.has_message:
+        if (self._has_more and not self._core.is_full) or self._upstreams.has_message:
             return 0
-        most = _FLUSH if self._send_queues.peers else 1.0 if self._stopping else math.inf
-        first = self._core.next_due()
-        listening = math.inf if self._core.full or self._stopping else self._listener.next_timeout
-        due = min(self._upstreams.due, listening, math.inf if first is None else first)
-        return most if due == math.inf else min(most, max(0.0, due - time.monotonic()))
+        longest = _FLUSH_INTERVAL if self._send_queues.peers else 1.0 if self._stopping else math.inf
+        first = self._core.next_timeout()
+        listening = math.inf if self._core.is_full or self._stopping else self._listener.next_timeout
+        due = min(self._upstreams.next_timeout, listening, math.inf if first is None else first)
+        return longest if due == math.inf else min(longest, max(0.0, due - time.monotonic()))
 
-    # Clients that do not read their answers
+    # Clients that do not read
 
-    def _look_after_readers(self, now: float) -> None:
-        """Send what can be sent by now, and serve the clients again that have read."""
+    def _check_blocked_clients(self, now: float) -> None:
+        """Send what can be sent by now, and go on with the clients that have read."""
         send_queues = self._send_queues
         send_queues.flush()
-        for identity in list(self._core.held):
+        for identity in list(self._core.blocked):
             if not self._listener.is_connected(identity):
-                self._perform(self._core.drop(identity, now))
+                self._perform(self._core.discard_client(identity, now))
             elif not send_queues.is_blocked(identity):
-                self._perform(self._core.release(identity, now))
-        self._upstreams.relieve()
+                self._perform(self._core.client_unblocked(identity, now))
+        self._upstreams.resume_large()
         if not self._upstreams.is_paused:
             self._paused_since = math.inf
         elif self._paused_since == math.inf:
             self._begin_pause(now)
         elif now - self._paused_since > _PAUSE_LIMIT:
-            self._evict(now)
+            self._evict_slow_clients(now)
 
     def _free(self) -> int:
         """Return the bytes of answers that there is room for."""
@@ -242,7 +250,7 @@ class Proxy:
         self._paused_since = now
         self._sizes = {identity: peer.unsent_bytes for identity, peer in self._send_queues.peers.items()}
 
-    def _evict(self, now: float) -> None:
+    def _evict_slow_clients(self, now: float) -> None:
         """Evict the clients that have read nothing while others waited, or else the one with the most to read."""
         sizes = {
             identity: peer.unsent_bytes
@@ -254,12 +262,12 @@ class Proxy:
             _LOG.warning("dropped the answers to a client that does not read them and held up the others")
             self._evicted.add(identity)
             self._send_queues.discard(identity)
-            self._perform(self._core.drop(identity, now))
+            self._perform(self._core.discard_client(identity, now))
         self._begin_pause(now)
 
     def _drain(self, deadline: Deadline) -> None:
         while self._send_queues.peers and not deadline.expired():
-            time.sleep(_FLUSH)
+            time.sleep(_FLUSH_INTERVAL)
             self._send_queues.flush()
 
     # Messages
@@ -267,22 +275,22 @@ class Proxy:
     def _take(self, burst: int) -> None:
         core, listener, do, now = self._core, self._listener, self._do, time.monotonic()
         for _ in range(burst):
-            none = core.full or (self._stopping and not self._has_more)
-            message = None if none else listener.receive()
+            is_closed = core.is_full or (self._stopping and not self._has_more)
+            message = None if is_closed else listener.receive()
             if message is None:
                 return
             identity, frames = message
             for action in core.client_sent(identity, frames, now, listener.peer):
                 do[type(action)](action)
-            if identity in core.held or self._evicted:
-                self._cut_one_who_only_sends(identity, now)
+            if identity in core.blocked or self._evicted:
+                self._disconnect_flooding_client(identity, now)
 
-    def _cut_one_who_only_sends(self, identity: bytes, now: float) -> None:
-        if self._core.queued_bytes(identity) > _MAX_QUEUED_BYTES or identity in self._evicted:
+    def _disconnect_flooding_client(self, identity: bytes, now: float) -> None:
+        if self._core.blocked_bytes(identity) > _MAX_QUEUED_BYTES or identity in self._evicted:
             _LOG.warning("closed a connection: its client sends requests and does not read the answers")
             self._evicted.discard(identity)
             self._listener.disconnect(identity)
-            self._perform(self._core.drop(identity, now))
+            self._perform(self._core.discard_client(identity, now))
 
     def _serve(self, key: Key, connection: UpstreamConnection, events: int, busy: bool) -> None:
         if not self._upstreams.is_current(key, connection):
@@ -317,25 +325,25 @@ class Proxy:
         for action in actions:
             self._do[type(action)](action)
 
-    def _reply(self, action: Reply) -> None:
+    def _reply(self, action: SendToClient) -> None:
         identity, frames = action.identity, action.frames
         if identity in self._evicted:
             return
         if self._listener.send_buffered(identity, frames):
-            self._perform(self._core.hold(identity))
+            self._perform(self._core.client_blocked(identity))
         elif len(frames[-1]) >= _LARGE and not self._listener.is_connected(identity):
-            self._perform(self._core.drop(identity, time.monotonic()))
+            self._perform(self._core.discard_client(identity, time.monotonic()))
 
 
 def _burst(busy: bool) -> int:
-    """Return how many messages to take from a socket: one, if it had none before, as to find no second costs time."""
-    return _BURST if busy else 1
+    """Return how many messages to take from a socket: one, if it had none before, as a look for a second costs time."""
+    return _MAX_PER_TURN if busy else 1
 
 
-def _connections() -> int:
-    """Return how many clients there can be at once: the other half of the files is for connections to servers."""
+def _max_clients() -> int:
+    """Return how many clients there may be at once: the other half of the files is for connections to servers."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MOST_CLIENTS if files == resource.RLIM_INFINITY else min(_MOST_CLIENTS, files // 2)
+    return _MAX_CLIENTS if files == resource.RLIM_INFINITY else min(_MAX_CLIENTS, files // 2)
 
 
 def _upstream(given: str | Upstream) -> Upstream:

@@ -10,12 +10,11 @@ from itertools import count
 from typing import Any, Final
 
 from pyelevator.errors import ElevatorError, ErrorCode, RequestTimeout, ServerError
-from pyelevator.flows import Forward as AnswerFlow
-from pyelevator.flows import Sleep, encode_failures
+from pyelevator.flows import Forward, Sleep, encode_failures
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import IncomingRequest
-from pyelevator.proxy.actions import Action, Forward
-from pyelevator.proxy.clients import Client
+from pyelevator.proxy.actions import Action, SendToUpstream
+from pyelevator.proxy.clients import ProxyClient
 from pyelevator.proxy.pool import PooledConnection, RequestTask, UpstreamPool
 from pyelevator.proxy.routing import SendTo
 
@@ -38,11 +37,11 @@ class RequestTasks:
 
     def __init__(
         self,
-        answer: AnswerFlow,
+        answer: Forward,
         pools: Mapping[str, UpstreamPool],
         timeout: float,
         act: Callable[[Action], None],
-        finished: Callable[[Client, IncomingRequest, Response], None],
+        finished: Callable[[ProxyClient, IncomingRequest, Response], None],
     ) -> None:
         self._answer, self._pools, self._timeout = answer, pools, timeout
         self._act, self._finished = act, finished
@@ -50,7 +49,7 @@ class RequestTasks:
         self._order = count()
         self.now = 0.0
 
-    def start(self, client: Client, incoming: IncomingRequest, request: Request[Any]) -> None:
+    def start(self, client: ProxyClient, incoming: IncomingRequest, request: Request[Any]) -> None:
         """Start the flow of a client's request."""
         task = RequestTask(client, incoming, self._answer(request))
         self._step(task, lambda: next(task.flow))
@@ -73,15 +72,15 @@ class RequestTasks:
             response = Response.failure(ErrorCode.RUNTIME, "the proxy failed on this request; its log says more")
         self._finished(task.client, task.incoming, encode_failures(task.incoming.request, response, _failure))
 
-    def tick(self) -> None:
-        """Do what is due."""
+    def on_timer(self) -> None:
+        """Resume or time out the tasks whose time has come."""
         while self._timers and self._timers[0][0] <= self.now:
             _, _, step, task = heapq.heappop(self._timers)
             if step == task.step:
-                self._on_timer(task)
+                self._on_timeout(task)
 
-    def next_due(self) -> float | None:
-        """Return when ``tick`` is due; None if there is nothing to wait for."""
+    def next_timeout(self) -> float | None:
+        """Return when ``on_timer`` is due; None if there is nothing to wait for."""
         while self._timers and self._timers[0][2] != self._timers[0][3].step:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
@@ -104,7 +103,7 @@ class RequestTasks:
     def _set_timer(self, task: RequestTask, seconds: float) -> None:
         heapq.heappush(self._timers, (self.now + seconds, next(self._order), task.step, task))
 
-    def _on_timer(self, task: RequestTask) -> None:
+    def _on_timeout(self, task: RequestTask) -> None:
         """Go on with a task that slept long enough, or whose upstream took too long."""
         waited_for = task.cancel
         task.cancel = lambda: None
@@ -135,7 +134,7 @@ class RequestTasks:
             return
         connection.tasks[number] = task
         task.cancel = lambda: self._cancel(pool, connection, number)
-        self._act(Forward(pool.upstream.name, connection.number, frames, task.expires_at))
+        self._act(SendToUpstream(pool.upstream.name, connection.number, frames, task.expires_at))
         pool.update_reading(connection)
 
     def deliver(self, pool: UpstreamPool, connection: PooledConnection, number: int, response: Response) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from pyelevator.proxy.actions import Forward, Reset, Rest, Resume
+from pyelevator.proxy.actions import PauseReading, ResetConnection, ResumeReading, SendToUpstream
 from pyelevator.transports.base import HEARTBEAT
 from pyelevator.transports.poller import Poller
 from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
@@ -28,7 +28,7 @@ class UpstreamConnections:
 
     Args:
         dialers: to the upstreams, by their names.
-        watch: what the loop waits with.
+        poller: what the loop waits with.
         free: tells how many bytes of answers there is room for. What is being read of large ones takes up room as
             well; one is always read, as long as there is any.
     """
@@ -52,7 +52,7 @@ class UpstreamConnections:
         return {name: open_to.count(name) for name in self._dialers}
 
     def ready(self, ready: Mapping[Any, int], now: float) -> list[tuple[Key, UpstreamConnection, int]]:
-        """Return those on which something happened, or is due, or waits to be taken."""
+        """Return the connections with events, timeouts or messages that were read already."""
         keys = [self._by_socket[at] for at in ready if at in self._by_socket]
         if self._with_messages or self._connecting:
             keys += [
@@ -73,36 +73,36 @@ class UpstreamConnections:
 
     @property
     def has_message(self) -> bool:
-        """Whether a message has come in already, which no poll reports."""
+        """True if a message has been read already, of which no poll tells."""
         return any(map(self.may_read, self._with_messages.values()))
 
     @property
-    def due(self) -> float:
-        """When one of them has something to do, whatever happens."""
-        dialling = min([connection.next_timeout for connection in self._connecting.values()], default=math.inf)
-        return min(dialling, self._round_at)
+    def next_timeout(self) -> float:
+        """The time (seconds, monotonic) at which ``ready`` has to be called, whatever is polled."""
+        connecting = min([connection.next_timeout for connection in self._connecting.values()], default=math.inf)
+        return min(connecting, self._round_at)
 
     def may_read(self, connection: UpstreamConnection) -> bool:
-        """Return whether messages may be taken from it."""
+        """Return True if messages may be taken from it."""
         return not connection.read_paused and (connection not in self._postponed or connection.has_message)
 
     def is_current(self, key: Key, connection: UpstreamConnection) -> bool:
-        """Return whether that is still the socket of the connection."""
+        """Return True if it has not been replaced."""
         return self._connections.get(key) is connection
 
     @property
     def is_paused(self) -> bool:
-        """Whether large answers wait for room; small ones pass all the time."""
+        """True if large answers wait for room; small ones pass all the time."""
         return bool(self._postponed)
 
-    def relieve(self) -> None:
+    def resume_large(self) -> None:
         """Read the large answers for which there is room by now."""
         for connection, key in list(self._postponed.items()):
             if self._has_room(connection):
                 self.update_interest(key, connection)
 
     def _place_answer(self, key: Key, connection: UpstreamConnection) -> None:
-        """Note whether a large answer has begun, and whether it is being read."""
+        """Record whether a large answer has begun, and whether it is being read."""
         if not connection.next_is_large:
             self._large.pop(connection, None)
             self._postponed.pop(connection, None)
@@ -120,7 +120,7 @@ class UpstreamConnections:
         stalled = sum([one.buffered_bytes for one, at in self._large.items() if at <= since])
         return free >= stalled + sum([one.expected_bytes for one in moving]) + connection.expected_bytes
 
-    def forward(self, action: Forward) -> None:
+    def forward(self, action: SendToUpstream) -> None:
         """Queue a message for ``flush``, or send it, if many wait."""
         key = (action.upstream, action.connection)
         connection = self._connections.get(key) or self._connect(key)
@@ -143,17 +143,17 @@ class UpstreamConnections:
         _set_membership(
             self._connecting, key, connection, connection.next_timeout < math.inf and not connection.is_connected
         )
-        place = connection.poll_key(self.may_read(connection))
-        if place != connection.registered:
-            at, wanted, dialled = place
-            if connection.registered[::2] != (at, dialled):
-                self._unwatch(connection)
-            connection.registered = place
+        registration = connection.poll_key(self.may_read(connection))
+        if registration != connection.registered:
+            at, events, connect_count = registration
+            if connection.registered[::2] != (at, connect_count):
+                self._unregister(connection)
+            connection.registered = registration
             if at is not None:
                 self._by_socket[at] = key
-                self._poller.set_interest(at, wanted)
+                self._poller.set_interest(at, events)
 
-    def _unwatch(self, connection: UpstreamConnection) -> None:
+    def _unregister(self, connection: UpstreamConnection) -> None:
         """Unregister a connection."""
         before, *_ = connection.registered
         if before is not None:
@@ -166,23 +166,23 @@ class UpstreamConnections:
         self._round_at = min(self._round_at, now + _ROUND)
         return connection
 
-    def reset(self, action: Reset) -> None:
+    def reset(self, action: ResetConnection) -> None:
         """Close the connection; the next message opens another."""
         key = (action.upstream, action.connection)
         connection = self._connections.pop(key, None)
         if connection is not None:
-            for some in (self._unflushed, self._with_messages, self._connecting):
-                some.pop(key, None)
+            for group in (self._unflushed, self._with_messages, self._connecting):
+                group.pop(key, None)
             self._large.pop(connection, None)
             self._postponed.pop(connection, None)
-            self._unwatch(connection)
+            self._unregister(connection)
             connection.close()
 
-    def pause_reading(self, action: Rest | Resume) -> None:
+    def pause_reading(self, action: PauseReading | ResumeReading) -> None:
         """Pause or resume reading from it."""
         key = (action.upstream, action.connection)
         connection = self._connections.get(key) or self._connect(key)
-        connection.read_paused = isinstance(action, Rest)
+        connection.read_paused = isinstance(action, PauseReading)
         self.update_interest(key, connection)
 
     def close(self) -> None:
@@ -191,9 +191,9 @@ class UpstreamConnections:
             connection.close()
 
 
-def _set_membership(some: dict[Any, Any], key: Any, value: Any, wanted: bool) -> None:
-    """Add ``value`` to ``some``, or remove it."""
-    if wanted:
-        some[key] = value
-    elif some:
-        some.pop(key, None)
+def _set_membership(group: dict[Any, Any], key: Any, value: Any, is_member: bool) -> None:
+    """Add ``value`` to ``group``, or remove it."""
+    if is_member:
+        group[key] = value
+    elif group:
+        group.pop(key, None)

@@ -191,7 +191,7 @@ class Server:
                 running=self._running,
                 workers=self._workers.count,
                 unsent_bytes=listener.send_queues.unsent_bytes,
-                blocked_clients=scheduler.blocked_count,
+                blocked_clients=len(scheduler.blocked),
             ),
             traffic=TrafficStats(traffic.bytes_received, traffic.bytes_sent),
         )
