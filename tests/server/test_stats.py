@@ -164,6 +164,6 @@ def test_figures_are_told_while_all_workers_are_busy(raw):
         with Elevator.from_url(server.urls[0], timeout=30) as E:
             assert E.stats().queues.running == 2
             assert E.slowlog() == []
-        assert E.progress() == []
+            assert E.progress() == []
         application.gate.set()
         client.receive()
