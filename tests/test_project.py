@@ -135,3 +135,14 @@ def test_templates_name_files_that_are_there():
     text = "".join(path.read_text() for path in sorted((ROOT / ".github").rglob("*.*")))
     named = set(re.findall(r"(?:docs/)?[\w-]+\.md", text))
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_names_of_tests_are_short_enough_to_read():
+    rooms = (ROOT / "tests", ROOT / "src" / "pyelevator" / "testing")
+    names = {
+        name
+        for room in rooms
+        for path in room.rglob("*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    assert {name for name in names if len(name) > 70} == set()

@@ -145,7 +145,7 @@ def test_a_client_loads_no_engine_and_no_logging():
     assert run_without([], f"import sys\nfrom pyelevator import Elevator\nprint({loaded})").stdout == "[]\n"
 
 
-def test_the_client_is_loaded_when_it_is_first_used_and_the_application_when_a_fake_is_made():
+def test_the_client_is_loaded_on_use_and_the_application_for_a_fake():
     seen = "[m for m in ('attrs', 'msgpack', 'pyelevator.application') if m in sys.modules]"
     uses = ("import sys, pyelevator", "pyelevator.Elevator", "pyelevator.Elevator(transport='fake')")
     program = "\n".join(f"{use}\nprint({seen})" for use in uses)

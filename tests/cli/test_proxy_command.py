@@ -57,7 +57,7 @@ def test_without_an_upstream_it_says_what_is_missing():
     assert "--upstream URL is missing" in ran.stderr
 
 
-def test_without_an_upstream_it_stands_before_the_server_of_the_environment():
+def test_without_an_upstream_it_takes_the_server_of_the_environment():
     with serve(Application.in_memory()) as server:
         url = f"{server.urls[0]}/testdb?timeout=7&max_connections=1&heartbeat=0&encoding=none"
         command = [sys.executable, "-m", "pyelevator", "proxy", "--listen", ANY_PORT]

@@ -99,7 +99,7 @@ def test_a_report_has_rates_latencies_and_databases():
     assert lines[11].split() == ["closed\\x1b[2J", "closed", "-", "-", "-", "2.0", "s", "ago"]
 
 
-def test_rates_are_since_the_figures_before_unless_the_server_was_started_again():
+def test_rates_are_since_the_figures_before_unless_the_server_restarted():
     before = ServerStats(started_at=5.0, uptime=80.0, requests={"GET": VerbStats(100)})
     assert list(report(STATS, before))[7].split()[2] == "20.0"
     assert list(report(STATS, ServerStats(started_at=1.0, uptime=80.0)))[7].split()[2] == "3.3"

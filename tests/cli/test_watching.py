@@ -156,7 +156,7 @@ class Stuck:
         return []
 
 
-def test_a_stuck_program_is_neither_healthy_nor_ready_and_a_stopping_one_not_ready():
+def test_a_stuck_program_is_not_healthy_and_a_stopping_one_not_ready():
     program = Stuck()
     with serving_metrics(program, "127.0.0.1:0") as url:
         port = int(unwrap(re.search(r":(\d+)/", unwrap(url)))[1])

@@ -104,7 +104,7 @@ def without_cursors(command):
     st.sampled_from([b"p", b"p:", b"\xff", b"a\xff\xff", "\u00e9".encode()[:1]]),
     st.lists(commands().filter(of_keys).map(without_cursors), min_size=1, max_size=6),
 )
-def test_whatever_is_asked_of_a_view_is_answered_as_if_nothing_else_were_there(held, others, prefix, asked):
+def test_a_view_answers_everything_as_if_no_other_key_were_there(held, others, prefix, asked):
     views, alone = Application.in_memory(), Application.in_memory()
     inside, outside = views.catalog.uid_of("default"), alone.catalog.uid_of("default")
     foreign = {key: value for key, value in others.items() if not key.startswith(prefix)}
@@ -128,7 +128,7 @@ def contents(engine):
 
 
 @pytest.mark.parametrize("verb", [v for v, kind in COMMANDS.items() if v not in ("PIPELINE",)])
-def test_every_command_of_keys_is_pipelined_or_takes_no_keys_of_one_database(verb):
+def test_every_command_of_keys_is_pipelined_or_of_no_single_database(verb):
     kind = COMMANDS[verb]
     fields = {field.name for field in attrs.fields(kind)}
     if kind.access in (Access.READ, Access.WRITE) and not kind.names_database and kind is not Snapshot:
@@ -216,7 +216,7 @@ def test_interceptors_of_the_client_see_the_keys_that_the_server_has():
     assert seen == [None, b"p:k"]
 
 
-def test_a_view_stays_with_its_database_when_its_client_connects_to_another(make):
+def test_a_view_keeps_its_database_when_its_client_connects_to_another(make):
     with make(transport="fake") as E:
         view = E.prefix("p:")
         E.connect("other", create=True)
@@ -255,7 +255,7 @@ def test_a_prefix_is_text_or_bytes(make, prefix):
         E.prefix(prefix)
 
 
-def test_a_view_of_an_async_client_that_is_not_connected_connects_by_itself():
+def test_a_view_of_an_unconnected_async_client_connects_by_itself():
     async def main():
         view = AsyncElevator(transport=FakeTransport()).prefix("p:")
         await view.Put("k", "v")

@@ -130,7 +130,7 @@ def test_any_msgpack_gives_a_value_or_one_of_two_errors(frames):
 
 
 @given(st.sampled_from([1, -1, -2]), st.booleans(), nested | odd)
-def test_any_content_behind_a_sound_header_gives_a_value_or_one_of_two_errors(status, compression, datas):
+def test_any_content_behind_a_sound_header_is_a_value_or_one_of_two_errors(status, compression, datas):
     header = {"status": status, "err_msg": None, "compression": compression, "err_code": None}
     decode_every_way([msgpack.packb(header), msgpack.packb({"datas": datas})])
     decode_every_way([msgpack.packb([status, 0, "", datas])])

@@ -110,7 +110,7 @@ def test_what_is_no_count_and_key_is_refused(page):
     ],
 )
 @pytest.mark.parametrize("form", ["decode_bytes", "decode_str"])
-def test_a_page_that_is_not_what_was_said_of_it_is_refused_when_it_is_opened(page, content, text, form):
+def test_a_page_that_differs_from_its_header_is_refused_when_it_is_opened(page, content, text, form):
     lazy = opened(page, content)
     with pytest.raises(MalformedMessage, match=text):
         getattr(lazy, form)()

@@ -272,7 +272,7 @@ def test_every_verb_is_tried():
 
 @pytest.mark.parametrize("uid", ["known", "unknown", None])
 @pytest.mark.parametrize("command", [*SOUND.values(), MGet([]), Slice("a", 1, reverse=True), Unknown("FOO", [b"a"])])
-def test_a_foreign_client_gets_one_answer_whatever_it_sends_through_a_proxy(kind, command, uid):
+def test_a_foreign_client_gets_one_answer_to_whatever_it_sends_a_proxy(kind, command, uid):
     with OldServerOnSocket(kind) as old, Proxy(["tcp://127.0.0.1:0"], old.url) as proxy:
         connected = ask(proxy, ClassicCodec(), DbConnect("default"), None)
         uids = {"known": connected.decode(), "unknown": "6c66e7d0-9cc4-444d-a23f-2404fcf28c32", None: None}

@@ -176,7 +176,7 @@ def test_all_ranges_and_databases_of_a_snapshot_are_of_one_moment(application):
     assert len(application.cursors) == 0
 
 
-def test_snapshots_of_the_same_databases_in_any_order_do_not_wait_for_one_another(application):
+def test_snapshots_of_the_same_databases_in_any_order_do_not_deadlock(application):
     server = FakeTransport(application)
     with Elevator("a", transport=server, create=True) as a, Elevator("b", transport=server, create=True) as b:
 
@@ -219,7 +219,7 @@ def test_a_dropped_snapshot_is_given_back_with_the_next_request():
         assert len(server.application.cursors) == 0
 
 
-def test_a_dropped_snapshot_is_given_back_by_a_client_that_went_to_another_database():
+def test_a_snapshot_is_given_back_by_a_client_that_changed_its_database():
     server = FakeTransport()
     with Elevator(transport=server) as E:
         E.snapshot()
@@ -278,7 +278,7 @@ def test_a_snapshot_is_kept_as_long_as_a_cursor(make):
                 s.Range()
 
 
-def test_above_the_limit_the_snapshot_of_a_client_without_one_is_found_room():
+def test_above_the_limit_a_client_without_a_snapshot_gets_room():
     application = Application.in_memory(Policy(max_cursors=2))
     with Elevator(transport=FakeTransport(application)) as E, E.snapshot(), E.snapshot():
         with pytest.raises(ElevatorError, match=r"all 2 cursors are in use.*--max-cursors"):

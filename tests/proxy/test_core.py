@@ -49,7 +49,7 @@ def watching(request, forward):
     return (yield from forward(request))
 
 
-def test_a_request_is_forwarded_under_an_id_of_the_proxy_and_answered_under_the_client_s():
+def test_a_request_goes_on_under_the_proxy_s_id_and_back_under_its_own():
     core = core_over()
     (forward,) = core.client_sent(b"a", asked(Get("k"), 77), 0.0)
     assert (forward.upstream, forward.connection) == ("up", 0)
@@ -138,7 +138,7 @@ def test_a_late_reply_with_an_id_is_dropped_and_delays_no_request():
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
-def test_a_late_reply_is_not_taken_for_that_to_a_later_request_with_the_same_id(interceptors):
+def test_a_late_reply_does_not_answer_a_later_request_with_the_same_id(interceptors):
     core = learned(core_over(*interceptors))
     (late,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     core.client_sent(b"a", asked(Get("k"), 2), 3.0)
@@ -271,7 +271,7 @@ def test_an_interceptor_may_answer_wait_and_ask_again():
     assert (told(reply).payload, told(reply).id) == (b"12", 9)
 
 
-def test_an_interceptor_that_fails_or_answers_nonsense_costs_only_its_request():
+def test_an_interceptor_that_fails_costs_only_its_request():
     def broken(request, forward):
         if request.command == Get("raise"):
             raise ZeroDivisionError
@@ -364,7 +364,7 @@ def share(monkeypatch):
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
-def test_of_one_client_so_many_requests_are_under_way_and_another_s_goes_before_the_rest(interceptors, share):
+def test_above_its_share_a_client_s_requests_wait_for_those_of_another(interceptors, share):
     core = learned(core_over(*interceptors))
     assert len(gets(core, b"pushes", range(1, 501))) == share
     (forward,) = core.client_sent(b"other", asked(Get("k"), 1), 0.0)
@@ -372,7 +372,7 @@ def test_of_one_client_so_many_requests_are_under_way_and_another_s_goes_before_
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
-def test_each_answer_makes_room_for_the_next_and_all_are_answered_in_the_end(interceptors, share):
+def test_each_answer_makes_room_for_the_next_until_all_are_answered(interceptors, share):
     core = learned(core_over(*interceptors))
     under_way, answered = gets(core, b"pushes", range(1, 501)), list[Any]()
     while under_way:
@@ -402,7 +402,7 @@ def test_nonsense_that_waits_is_answered_without_end_to_the_stack(share):
     assert {type(answer) for answer in answers} == {SendToClient}
 
 
-def test_nonsense_behind_a_request_without_an_id_is_answered_in_order_without_end_to_the_stack():
+def test_nonsense_behind_a_request_without_an_id_does_not_fill_the_stack():
     core = learned(core_over())
     (first,) = core.client_sent(b"old", asked(Get("k")), 0.0)
     for _ in range(999):
@@ -465,7 +465,7 @@ def test_at_the_connection_limit_one_is_shared_and_read_for_readers():
     assert core.client_blocked(b"c") == [PauseReading("up", 0)], "no client is left that reads"
 
 
-def test_two_connections_are_opened_as_they_are_needed_and_then_shared_evenly():
+def test_connections_are_opened_as_they_are_needed_and_shared_evenly():
     core = core_over(connections=2)
     (first,) = gets(core, b"a", [1])
     (second,) = gets(core, b"b", [1])
@@ -477,7 +477,7 @@ def test_two_connections_are_opened_as_they_are_needed_and_then_shared_evenly():
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
-def test_on_one_connection_for_all_each_gets_its_own_answers_under_its_own_ids(interceptors):
+def test_on_a_shared_connection_each_client_gets_its_answers_and_ids(interceptors):
     core = core_over(*interceptors, connections=1)
     (first,) = gets(core, b"0", [1])
     assert gets(core, b"1", [1]) == [], "while it may be an old server, which would take one at a time"
@@ -654,7 +654,7 @@ def test_ids_upstream_are_the_proxy_s_and_none_comes_twice(interceptors):
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
-def test_a_connection_with_an_answer_too_many_ends_when_all_there_is_answered(interceptors):
+def test_a_connection_with_an_answer_too_many_ends_when_all_is_answered(interceptors):
     core = learned(core_over(*interceptors))
     first, second = gets(core, b"a", [1, 2])
     core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)

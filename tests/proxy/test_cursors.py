@@ -95,7 +95,7 @@ def opening(verb):
 
 @pytest.mark.parametrize("padding", [0, 1_000_000], ids=["small", "large"])
 @pytest.mark.parametrize("verb", ["SLICE", "RANGE"])
-def test_cursors_opened_in_a_pipeline_are_given_back_when_its_client_leaves(proxied, verb, padding):
+def test_cursors_of_a_pipeline_are_given_back_when_its_client_leaves(proxied, verb, padding):
     application, url = proxied
     ask = pipelined(Put("x", "v" * padding), opening(verb), Get("000"), opening(verb))
     link = TcpTransport(url.removeprefix("tcp://"))

@@ -172,7 +172,7 @@ def test_nothing_that_was_asked_while_the_server_was_away_is_done_later():
         proxy.__exit__()
 
 
-def test_malformed_requests_are_answered_by_the_proxy_and_never_reach_the_server():
+def test_malformed_requests_are_answered_by_the_proxy_alone():
     import zmq
 
     with OldServerOnSocket("0.5") as old, through(old.url) as proxy:
@@ -214,7 +214,7 @@ def test_a_server_with_an_old_zeromq_is_served_over_one_connection(revision):
     assert server.garbage == []
 
 
-def test_what_came_from_a_server_at_once_is_all_answered_though_the_proxy_has_to_stop_reading(monkeypatch):
+def test_all_answers_arrive_though_the_proxy_has_to_stop_reading(monkeypatch):
     import zmq
 
     blocked, client_blocked = threading.Event(), Core.client_blocked
@@ -236,7 +236,7 @@ def test_what_came_from_a_server_at_once_is_all_answered_though_the_proxy_has_to
 
 
 @pytest.mark.parametrize(("connections", "seen"), [(1, {1}), (3, {3})])
-def test_many_clients_share_the_connections_that_there_may_be_and_get_their_own_answers(connections, seen):
+def test_many_clients_share_few_connections_and_get_their_own_answers(connections, seen):
     counts = set()
 
     async def session(url, name):

@@ -171,7 +171,7 @@ def push(sockets, uid, most):
     return sent
 
 
-def test_memory_is_bounded_with_a_client_that_does_not_read_and_others_are_served(server, dealer):
+def test_a_client_that_does_not_read_costs_bounded_memory_and_no_other(server, dealer):
     with proxy_of(server) as proxy, Elevator(endpoint=address(proxy), timeout=60) as E:
         E.Put("large", "v" * MB)
         before = resident(proxy)

@@ -52,7 +52,7 @@ def keys(tmp_path):
     return Keys(tmp_path / "keys")
 
 
-def test_clients_show_their_keys_to_the_proxy_and_the_proxy_its_own_to_the_server(tmp_path, keys):
+def test_clients_show_the_proxy_their_keys_and_it_shows_the_server_its_own(tmp_path, keys):
     server_keys = Keys(tmp_path / "server-keys")
     key, server_key = server_keys.client("the-proxy")
     alice, mallory = Curve.from_files(*keys.client("alice")), Curve.from_files(*keys.client("mallory", known=False))
@@ -138,7 +138,7 @@ def test_permissions_hold_at_the_proxy_which_the_server_cannot_look_behind(keys)
             assert A.listdb() == ["default", "private"]
 
 
-def test_a_key_that_is_removed_is_refused_at_the_proxy_while_its_client_is_connected(keys):
+def test_a_removed_key_is_refused_at_the_proxy_while_connected(keys):
     alice = Curve.from_files(*keys.client("alice"))
     with ServerProcess() as server, ProxyProcess(server.urls[0], args=["--curve-keys", str(keys.directory)]) as proxy:
         with Elevator(endpoint=address(proxy), curve=alice, timeout=20) as E:

@@ -3,7 +3,7 @@ from torture import kills
 from torture.kills import Slot
 
 
-def test_three_kills_under_load_lose_nothing_that_was_acknowledged_and_tear_no_batch(tmp_path):
+def test_kills_under_load_lose_no_acknowledged_write_and_tear_no_batch(tmp_path):
     found = kills.run(tmp_path, kills=3, timeout=5.0)
     assert found.violations == []
 
@@ -16,7 +16,7 @@ def test_the_check_sees_what_is_lost_torn_or_old():
     assert "in versions ['1', '2']" in unwrap(slot.judge({**slot.content(1), "s/000": slot.content(2)["s/000"]}))
 
 
-def test_a_write_in_doubt_may_be_old_or_new_and_is_settled_by_the_first_look():
+def test_a_write_in_doubt_is_old_or_new_and_settled_by_the_first_look():
     slot = Slot("s", 4, acknowledged=2, latest=4, doubtful=4)
     assert slot.judge(slot.content(4)) is None
     assert slot.acknowledged == 4

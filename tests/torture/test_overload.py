@@ -5,7 +5,7 @@ from torture.malformed import Beside
 from torture.overload import SMALL, Load, Result
 
 
-def test_clients_that_are_greedy_many_or_large_cost_bounded_memory_and_no_answer(tmp_path):
+def test_greedy_many_or_large_clients_cost_bounded_memory_and_no_answer(tmp_path):
     found = overload.run(tmp_path, SMALL)
     assert found.violations == []
 

@@ -8,7 +8,7 @@ def test_without_strace_it_says_that_it_was_not_done(tmp_path, monkeypatch):
     assert (found.figures, found.violations) == ({}, [])
 
 
-def test_a_write_without_its_own_sync_is_found_out_and_one_that_asks_for_none_is_fine(tmp_path, monkeypatch):
+def test_a_write_without_its_own_sync_is_found_unless_it_asked_for_none(tmp_path, monkeypatch):
     counts = {"Put": 0, "Put, sync=True": 9, "Put, --sync": 10}
     monkeypatch.setattr(syncs, "available", lambda: True)
     monkeypatch.setattr(syncs, "attempt", lambda folder, args, kinds, writes: counts)

@@ -163,7 +163,7 @@ def test_both_paths_read_a_reply_with_a_common_beginning_alike(datas, id):
     read_alike([msgpack.packb(part, use_bin_type=False) for part in (header, {"datas": datas})])
 
 
-def test_a_minimal_request_is_refused_in_the_words_and_under_the_id_of_the_full_way():
+def test_a_minimal_request_is_refused_with_the_text_and_id_of_the_full_way():
     frame = msgpack.packb(
         {"cmd": "GET", "meta": {"compression": False, "id": 7}, "uid": "u", "args": [5]}, use_bin_type=False
     )

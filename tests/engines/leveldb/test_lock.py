@@ -124,7 +124,7 @@ def test_one_database_under_two_spellings_is_opened_once(storage, path, tmp_path
                 storage.open(storage.resolve(spelling), {})
 
 
-def test_a_second_backup_to_one_place_is_refused_while_the_first_is_written(storage, path, tmp_path, monkeypatch):
+def test_a_second_backup_to_one_place_is_refused_while_the_first_runs(storage, path, tmp_path, monkeypatch):
     target, seen = str(tmp_path / "backup"), []
     with storage.open(path, {}) as engine:
         cut = backup.cut

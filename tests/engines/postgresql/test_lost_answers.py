@@ -106,7 +106,7 @@ def test_without_a_server_nothing_was_done_and_the_error_says_so(relay, through_
     assert engine.get(b"k") in (b"0", b"1")
 
 
-def test_every_pooled_connection_fails_once_after_a_restart_and_no_call_does(postgresql, open_storage):
+def test_after_a_restart_each_pooled_connection_fails_once_and_no_call(postgresql, open_storage):
     from concurrent.futures import ThreadPoolExecutor
 
     storage = open_storage(postgresql.new_url())

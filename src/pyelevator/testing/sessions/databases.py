@@ -70,7 +70,7 @@ class DatabaseConformance(SessionFixtures):
         assert (client.db_name, E.listdb()) == ("testdb", ["default", "testdb"])
         client.disconnect()
 
-    def test_create_is_for_the_constructor_s_database_or_a_connect_that_says_so(self, connect: Connect) -> None:
+    def test_create_is_for_the_constructor_s_database_or_the_connect_with_it(self, connect: Connect) -> None:
         with connect(Elevator, create=True) as client:
             with pytest.raises(DatabaseError, match="Database does not exist"):
                 client.connect("testdb")

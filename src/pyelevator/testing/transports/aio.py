@@ -156,7 +156,7 @@ class AsyncTransportConformance(RelayFixtures):
                 break
         return longest
 
-    def test_neither_open_nor_close_waits_for_a_peer_that_accepts_no_connection(
+    def test_neither_open_nor_close_waits_for_a_peer_that_does_not_accept(
         self, server: str, connect: Callable[[str], AsyncTransport]
     ) -> None:
         with full(server) as url:
