@@ -56,27 +56,6 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated():
     assert "s3cret" not in done.stdout + done.stderr
 
 
-def test_a_password_in_a_file_or_the_environment_opens_the_cluster(tmp_path):
-    with PostgreSql() as server:
-        server.execute("ALTER ROLE elevator PASSWORD 's3cret'; CREATE SCHEMA elevator AUTHORIZATION elevator")
-        (server.data / "pg_hba.conf").write_text(
-            "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
-        )
-        server.execute("SELECT pg_reload_conf()")
-        file = tmp_path / "pgpass"
-        file.write_text("*:*:*:*:s3cret\n")
-        file.chmod(0o600)
-        from pyelevator.engines.postgresql import PostgreSqlStorage
-
-        storage = PostgreSqlStorage.from_url(f"{server.url}?passfile={file}")
-        assert not storage.exists("db")
-        storage.close()
-        wrong = PostgreSqlStorage.from_url(f"{server.url}?call_timeout=1")
-        with pytest.raises(EngineUnavailable):
-            wrong.exists("db")
-        wrong.close()
-
-
 def test_settings_of_files_are_refused_with_a_url(tmp_path):
     done = run_serve("--engine", "postgresql://db.example/data", "--data", str(tmp_path))
     assert done.returncode == 2

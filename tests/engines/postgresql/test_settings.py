@@ -1,5 +1,7 @@
 """The URL of a cluster."""
 
+import os
+
 import pytest
 
 pytest.importorskip("psycopg")
@@ -44,6 +46,19 @@ def test_hosts_of_the_environment_count_as_well(monkeypatch):
 
 def test_a_service_is_left_to_libpq():
     assert "service=prod" in endpoints("postgresql:///?service=prod")[0]
+
+
+@pytest.mark.parametrize("is_in_url", [True, False])
+def test_the_hosts_of_a_service_are_asked_one_by_one(tmp_path, monkeypatch, is_in_url):
+    (tmp_path / "services").write_text("[prod]\nhost=a.example,b.example\nport=1,2\npassword=s3cret\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    if not is_in_url:
+        monkeypatch.setenv("PGSERVICE", "prod")
+    found = endpoints("postgresql:///data?service=prod" if is_in_url else "postgresql:///data")
+    assert [("host=a.example" in found[0], "port=1" in found[0])] == [(True, True)]
+    assert [("host=b.example" in found[1], "port=2" in found[1])] == [(True, True)]
+    assert os.environ.get("PGSERVICE") == (None if is_in_url else "prod")
+    assert not any("s3cret" in one for one in found)
 
 
 def test_a_password_in_the_url_is_refused_and_not_shown():

@@ -93,12 +93,14 @@ class Cluster:
         Raises:
             EngineUnavailable: there was none in time.
         """
+        reasons: dict[str, None] = {}  # each once; the last one is mostly that the time was up
         while True:
             try:
                 return self._connect_once(until)
             except LostConnection as error:
+                reasons[str(error).strip()] = None
                 if monotonic() + _PAUSE >= until:
-                    _log.warning("no connection to the primary: %s", error)
+                    _log.warning("no connection to the primary: %s", "; then: ".join(reasons))
                     raise EngineUnavailable("the database could not be reached in time; nothing was done") from error
             sleep(_PAUSE)
 

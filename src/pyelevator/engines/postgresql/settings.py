@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from attrs import frozen
 
-from pyelevator.engines.postgresql.binding import ProgrammingError, conninfo_to_dict, make_conninfo
+from pyelevator.engines.postgresql.binding import ProgrammingError, conninfo_to_dict, make_conninfo, pq
 from pyelevator.errors import UsageError
 
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,39}")
@@ -97,9 +97,8 @@ def _parse(name: str, value: str) -> Any:
 def _endpoints(given: Mapping[str, Any]) -> list[bytes]:
     """Return a connection string for each server; the engine itself finds the primary among them."""
     common = {"application_name": "elevator", **given}
-    lists = {
-        name: _split(given.get(name) or os.environ.get(f"PG{name.upper()}")) for name in ("host", "hostaddr", "port")
-    }
+    added = _defaults(given.get("service"))
+    lists = {name: _split(given.get(name) or added.get(name)) for name in ("host", "hostaddr", "port")}
     size = max(len(lists["host"]), len(lists["hostaddr"]))
     if size < 2:
         return [make_conninfo(**common).encode()]
@@ -109,6 +108,20 @@ def _endpoints(given: Mapping[str, Any]) -> list[bytes]:
         if name not in {*lists, "target_session_attrs", "load_balance_hosts"}
     }
     return [make_conninfo(**common, **_nth(lists, index)).encode() for index in range(size)]
+
+
+def _defaults(service: str | None) -> dict[str, str]:
+    """Return what libpq adds from a service's file and from the environment; it reads the name of the service there."""
+    before = os.environ.get("PGSERVICE")
+    try:
+        if service is not None:
+            os.environ["PGSERVICE"] = service
+        return {one.keyword.decode(): one.val.decode() for one in pq.Conninfo.get_defaults() if one.val}
+    finally:
+        if before is not None:
+            os.environ["PGSERVICE"] = before
+        elif service is not None:
+            del os.environ["PGSERVICE"]
 
 
 def _split(value: str | None) -> Sequence[str]:
