@@ -22,10 +22,10 @@ from benchmarks.bed import PAIRS, Bed, cpu_seconds
 from benchmarks.measure import table
 from pyelevator import Elevator
 from pyelevator.application import Application
-from pyelevator.application.handlers import FEATURES
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
 from pyelevator.deadlines import NEVER, Deadline
+from pyelevator.features import FEATURES
 from pyelevator.loadtest.workloads import key, random_keys, value
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import ClientProtocol, RequestDecoder

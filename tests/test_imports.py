@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "pyelevator"
 ROWS = [
     {"_attrs", "forks", "paths"},
     {"errors", "deadlines"},
-    {"arguments", "monitoring", "native", "reports"},
+    {"arguments", "features", "monitoring", "native", "reports"},
     {"commands"},
     {"messages"},
     {"flows"},

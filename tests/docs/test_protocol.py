@@ -7,12 +7,12 @@ import re
 import pytest
 
 from pyelevator import errors
-from pyelevator.application.handlers import FEATURES
 from pyelevator.codec import ClassicCodec, FlatCodec, UnsupportedByDialect, dialect_of, flat
 from pyelevator.codec.classic import arguments
 from pyelevator.codec.packing import pack
 from pyelevator.commands import COMMANDS, PIPELINED, Batch, Put, Range
 from pyelevator.errors import SERVER_ERRORS, CheckFailed, CursorExpired, ErrorCode, MalformedMessage, PermissionDenied
+from pyelevator.features import FEATURES
 from pyelevator.messages import Request, Response
 from support.pages import ROOT
 

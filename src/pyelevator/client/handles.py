@@ -1,6 +1,5 @@
 """The handle of the database that a client is connected to: what the server said of it, and what may be sent."""
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from pyelevator.codec import Codec, UnsupportedByDialect
 from pyelevator.commands import COMMANDS, Access, Command, DbCreate, DbDrop, DbList, Pipeline, Range
 from pyelevator.compat import FlatServer, adapt
 from pyelevator.errors import ErrorCode, UsageError
+from pyelevator.features import REQUIRED_FEATURES
 from pyelevator.flows import Flow, send
 from pyelevator.messages import Request, Response, snapshot_uid
 
@@ -99,7 +99,7 @@ class DatabaseHandle:
         for extra in command.meta_fields:
             if extra == "reverse" and isinstance(command, Range):
                 continue  # an old server is asked forwards
-            feature, refusal = _REQUIRED_FEATURES.get(extra, ("", ""))
+            feature, refusal = REQUIRED_FEATURES.get(extra, ("", ""))
             if feature and getattr(command, extra) and feature not in self.features:
                 raise UnsupportedByDialect(f"this server {refusal}; nothing was sent")
 
@@ -154,14 +154,6 @@ class SnapshotHandle(DatabaseHandle):
         return False
 
 
-_REQUIRED_FEATURES: Final[Mapping[str, tuple[str, str]]] = {
-    "sync": ("sync", "does not know sync=True"),
-    "reverse": ("reverse", "does not count downwards; Range(..., reverse=True) up to a key is understood"),
-    "cursor": ("cursors", "keeps no snapshots, so consistent=True cannot be had"),
-}
-"""Extra -> the feature that it takes, and what to say of a server that lacks it."""
-
-
 @cache
 def _known_commands(features: tuple[str, ...]) -> frozenset[type[Command[Any]]]:
     """Return the commands to a database that a server with these features executes, whatever their arguments are."""
@@ -171,5 +163,5 @@ def _known_commands(features: tuple[str, ...]) -> frozenset[type[Command[Any]]]:
         for kind in COMMANDS.values()
         if kind.needs_uid
         and kind.feature in known
-        and all(_REQUIRED_FEATURES.get(extra, ("", ""))[0] in known for extra in kind.meta_fields)
+        and all(REQUIRED_FEATURES.get(extra, ("", ""))[0] in known for extra in kind.meta_fields)
     )

@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from pyelevator.arguments import integer, prefix_successor
 from pyelevator.commands import Data, Range, Slice, to_bytes
 from pyelevator.errors import ArgumentTypeError, MalformedMessage, UsageError
+from pyelevator.features import PAGED_RANGES
 from pyelevator.messages import LazyPage
 
 PageRows: TypeAlias = list[Any] | LazyPage
@@ -31,9 +32,6 @@ RANGE_NAMES: Final = ("start", "limit")
 SLICE_NAMES: Final = ("key_from", "offset")
 ITER_NAMES: Final = ("key_from", "key_to")
 """How Range, Slice and RangeIter call their first two arguments."""
-
-PAGED_RANGES: Final = "ranges"
-"""The feature of a server that answers a RANGE in pages."""
 
 
 def build_scan(

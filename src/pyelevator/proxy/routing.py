@@ -11,7 +11,6 @@ from typing import Any, Final, Self
 
 from attrs import evolve, field, frozen
 
-from pyelevator.application.handlers import FEATURES
 from pyelevator.codec import DIALECTS, Codec, codec_for
 from pyelevator.commands import (
     Backup,
@@ -28,6 +27,7 @@ from pyelevator.commands import (
 )
 from pyelevator.compat import FlatServer, adapt
 from pyelevator.errors import DatabaseError, ErrorCode, UsageError
+from pyelevator.features import FEATURES
 from pyelevator.flows import Flow, Forward, Send
 from pyelevator.messages import Request, Response
 from pyelevator.reports import TaskProgress, encode_tasks

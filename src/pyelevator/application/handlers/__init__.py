@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pyelevator.application.handlers import admin, keys, monitoring, scans, snapshots, tasks, updates
-from pyelevator.application.handlers.admin import FEATURES
 from pyelevator.application.handlers.kinds import (
     UNBOUNDED,
     AdminHandler,
@@ -50,7 +49,7 @@ from pyelevator.commands import (
     Stats,
 )
 
-__all__ = ["FEATURES", "HANDLERS"]
+__all__ = ["HANDLERS"]
 
 
 def _unbounded_cost(_: Any) -> int:

@@ -1,46 +1,12 @@
 """Handlers of the commands about databases, and of PING."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from pyelevator.application.catalog import Catalog
-from pyelevator.commands import (
-    Command,
-    Compact,
-    ConditionalBatch,
-    Count,
-    DbConnect,
-    DeleteRange,
-    GetAndDelete,
-    Increment,
-    Pipeline,
-    Snapshot,
-)
+from pyelevator.commands import Command, DbConnect
+from pyelevator.features import FEATURES
 from pyelevator.messages import Request, Response
-
-FEATURES: Final = (
-    "pyelevator/1",
-    "id",
-    "pages",
-    "sync",
-    "reverse",
-    "cursors",
-    "ranges",
-    "forget",
-    "repair",
-    "bin",
-    Pipeline.feature,
-    Snapshot.feature,
-    "stats",
-    "slowlog",
-    ConditionalBatch.feature,
-    Increment.feature,
-    GetAndDelete.feature,
-    Compact.feature,
-    Count.feature,
-    DeleteRange.feature,
-)
-"""What this server can do beyond the old protocol, as in the response to DBCONNECT."""
 
 
 def ping(_: Catalog, __: Command[Any], request: Request[Any]) -> Response:
