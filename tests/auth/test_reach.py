@@ -77,14 +77,14 @@ def test_the_command_serves_a_public_address_with_keys(keys):
 
 def test_the_settings_come_from_a_file_too(tmp_path):
     (tmp_path / "e.toml").write_text('curve_keys = "/etc/keys"\ninsecure = true\nipc_mode = "0660"\n')
-    settings = ServerSettings().with_changes(read_server_config(tmp_path / "e.toml"))
+    settings = ServerSettings(**read_server_config(tmp_path / "e.toml"))
     assert (str(settings.curve_keys), settings.insecure, settings.ipc_mode) == ("/etc/keys", True, 0o660)
 
 
 def test_a_public_bind_in_an_old_configuration_is_refused_as_well(tmp_path):
     (tmp_path / "e.conf").write_text(f"[global]\ndatabases_storage_path = {tmp_path}\nbind = 0.0.0.0\nport = 4141\n")
     with pytest.raises(UsageError, match=r"other machines can reach tcp://0\.0\.0\.0:4141"):
-        validate(ServerSettings().with_changes(read_server_config(tmp_path / "e.conf")))
+        validate(ServerSettings(**read_server_config(tmp_path / "e.conf")))
 
 
 @pytest.mark.parametrize("value", ['"600x"', '"rw"', '"1000"', "600", "0o600", '""', "true"])

@@ -3,6 +3,7 @@
 import logging
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from pyelevator.errors import UsageError
 
 CONFIGS = Path(__file__).parent / "configs"
 
-EXPECTED = {
+EXPECTED: dict[str, dict[str, Any]] = {
     "classic.conf": {
         "data": Path("/var/lib/elevator"),
         "store": Path("/var/lib/elevator/store.json"),
@@ -107,7 +108,7 @@ def test_the_name_of_the_file_does_not_matter(name, config):
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_values_of_a_file_are_settings(name):
-    changed = ServerSettings().with_changes(EXPECTED[name])
+    changed = ServerSettings(**EXPECTED[name])
     assert changed.data == Path("/var/lib/elevator")
     assert changed.binds == EXPECTED[name]["binds"]
 

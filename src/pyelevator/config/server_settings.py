@@ -14,9 +14,9 @@ or an ``elevator.conf`` of either old server, see :mod:`pyelevator.config.legacy
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from pyelevator.application import Policy
 from pyelevator.codec import Limits
@@ -124,10 +124,6 @@ class ServerSettings(ProgramSettings):
         _POLICY.slow_keys, values.flag, "Show the beginning of the first key of each request in the slow log."
     )
     ignored: tuple[str, ...] = ()
-
-    def with_changes(self, changes: Mapping[str, Any]) -> Self:
-        """Return these settings with some of them replaced."""
-        return evolve(self, **changes)
 
 
 def read_server_config(path: str | Path) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from pyelevator.client.aio import AsyncElevator
 from pyelevator.console.escapes import escape
 from pyelevator.errors import ElevatorError, UsageError, WrongValue
 
-DEFAULT_SEPARATORS: Final = b":/|"
 PAGE: Final = 2000
 SAMPLE: Final = 16
 """Values of a page that are read."""

@@ -24,7 +24,6 @@ from pyelevator.engines.base.storage import (
     Storage,
 )
 from pyelevator.engines.base.views import (
-    READ_BATCH,
     Bounds,
     OnValues,
     PackedValues,
@@ -36,7 +35,6 @@ from pyelevator.engines.base.views import (
 )
 
 __all__ = [
-    "READ_BATCH",
     "Bounds",
     "Capability",
     "Decision",

@@ -56,7 +56,7 @@ class Bounds:
         return start, end, False
 
 
-READ_BATCH: Final = 64
+_READ_BATCH: Final = 64
 """Keys that are read before their values are counted; few, since values may be large."""
 
 
@@ -65,8 +65,8 @@ OnValues: TypeAlias = Callable[[Sequence[bytes | None]], None]
 
 
 def batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Split the keys into batches of ``READ_BATCH``."""
-    return (keys[first : first + READ_BATCH] for first in range(0, len(keys), READ_BATCH))
+    """Split the keys into batches of ``_READ_BATCH``."""
+    return (keys[first : first + _READ_BATCH] for first in range(0, len(keys), _READ_BATCH))
 
 
 _CHUNK: Final = 1 << 14

@@ -21,14 +21,6 @@ from pyelevator.engines.postgresql.connection import Connection
 
 _log: Final = logging.getLogger("pyelevator.engines.postgresql")
 
-ROLE_SQL: Final = """\
-CREATE ROLE elevator LOGIN PASSWORD '...';                   -- no other right in the cluster
-CREATE DATABASE elevator;
-\\connect elevator
-CREATE SCHEMA elevator AUTHORIZATION elevator;               -- it owns this schema, and what it creates in it
-"""
-"""What an administrator executes once: the least that a server needs."""
-
 _TABLES: Final = """
 CREATE TABLE {schema}.version (schema integer NOT NULL, catalog bigint NOT NULL);
 INSERT INTO {schema}.version VALUES (1, 1);
