@@ -3,12 +3,12 @@
 import pytest
 
 from pyelevator import Elevator
-from pyelevator.application.handlers.admin import FEATURES
 from pyelevator.client.handles import DatabaseHandle
 from pyelevator.client.options import ClientKwargs, ClientOptions, ConstructorKwargs, UrlKwargs
 from pyelevator.codec import codec_for
 from pyelevator.commands import COMMANDS, Batch, ConditionalBatch, Count, Get, Put, Range
 from pyelevator.errors import DatabaseError
+from pyelevator.features import FEATURES
 from pyelevator.interceptors import RequestLog
 
 READS = {"GET", "EXISTS", "MGET", "RANGE", "SLICE", "COUNT", "SIZES", "SNAPSHOT", "PIPELINE"}
