@@ -82,22 +82,36 @@ WORKS: Final[dict[str, Callable[[Client], Awaitable[None]]]] = {
 }
 
 
-def rows(server: str, database: str, echo: str, frames: Sequence[bytes], rounds: int) -> Iterator[Row]:
+def rows(
+    server: str,
+    database: str,
+    echo: str,
+    frames: Sequence[bytes],
+    rounds: int,
+    loops: Sequence[str] = tuple(LOOPS),
+    works: Sequence[str] = tuple(WORKS),
+) -> Iterator[Row]:
     """Each loop and each way to write it, beside the window towards the echo and towards our server."""
-    for loop_name, new_loop in LOOPS.items():
+    for loop_name in loops:
+        new_loop = LOOPS[loop_name]
         with asyncio.Runner(loop_factory=new_loop) as runner:
             client = Client(database, endpoint=server.partition("://")[2], encoding=None, timeout=60)
-            for name, work in WORKS.items():
-                ours = partial(rate, lambda work=work, client=client: runner.run(work(client)), REQUESTS)
+            for name in works:
+                ours = partial(rate, lambda work=WORKS[name], client=client: runner.run(work(client)), REQUESTS)
                 for peer, url in (("zmq.asyncio, bare echo", echo), ("zmq.asyncio, our server", server)):
                     theirs = partial(rate, lambda url=url: runner.run(window(url, frames)), REQUESTS)
                     yield compare(f"Get on {loop_name}, {name}", peer, ours, theirs, GOAL, rounds)
             runner.run(client.disconnect())
 
 
-def measured(bed: Bed) -> Iterator[Row]:
+def awaited(bed: Bed) -> Iterator[Row]:
+    """The rows with a goal alone: a task for each Get, on asyncio."""
+    yield from measured(bed, ["asyncio"], [name for name, work in WORKS.items() if work is semaphore])
+
+
+def measured(bed: Bed, loops: Sequence[str] = tuple(LOOPS), works: Sequence[str] = tuple(WORKS)) -> Iterator[Row]:
     """The same on the server and the pairs of the goal table."""
     request = Request(Get(random_keys(PAIRS, 1)[0]), bed.reader.db_uid, 1000)
     frames = ClassicCodec().encode_request(request)
     with peers.echo_process(ClassicCodec().encode_response(Response(VALUE, id=1000), request)) as echo:
-        yield from rows(bed.server.urls[0], bed.reader.db_name, echo, frames, bed.plan.rounds)
+        yield from rows(bed.server.urls[0], bed.reader.db_name, echo, frames, bed.plan.rounds, loops, works)

@@ -304,6 +304,7 @@ ROWS: Final[Mapping[str, Callable[[Bed], Rows]]] = {
     "memory": streamed,
     "import": imports,
     "async": aio.measured,
+    "awaited": aio.awaited,
     "proxy": proxy.rows,
     **bulk.ROWS,
 }
