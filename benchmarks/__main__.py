@@ -5,14 +5,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from benchmarks import report
 from benchmarks.bed import DEFAULT, FULL, QUICK, Bed, Plan
 from benchmarks.measure import HEADINGS, Row, table
+from benchmarks.report import DOCUMENT
 from benchmarks.rows import ROWS
-
-DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

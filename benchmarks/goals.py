@@ -16,10 +16,9 @@ from typing import Any, Final
 
 from attrs import asdict, evolve
 
-from benchmarks.__main__ import DOCUMENT, goal_rows, say
 from benchmarks.bed import DEFAULT, QUICK, Bed, Plan
 from benchmarks.measure import Goal, Row, table
-from benchmarks.report import machine
+from benchmarks.report import DOCUMENT, goals_section, machine
 
 GOALS: Final = (
     *("get", "put", "clients", "mget", "batch", "pipeline", "range", "rangeiter", "plain", "fake", "awaited"),
@@ -28,7 +27,6 @@ GOALS: Final = (
 """The rows that are measured."""
 
 _PLAN: Final = evolve(DEFAULT, rounds=5, seconds=0.5, calls=3_000, streamed=2_000_000)
-_START, _END = "<!-- goals -->", "<!-- end of goals -->"
 _SIDES: Final = {"0": "without", "1": "with"}
 _HEADINGS: Final = ("work", "beside", "without the extension", "with it", "goal, aim")
 
@@ -52,6 +50,8 @@ def plan_of(given: argparse.Namespace) -> Plan:
 
 def measure_here(given: argparse.Namespace) -> None:
     """Measure in this process, and print the rows as JSON in one line."""
+    from benchmarks.__main__ import goal_rows  # which needs what only a measurement has, as uvloop
+
     wanted = given.rows or GOALS
     with Bed(plan_of(given)) as bed:
         rows = goal_rows(bed, wanted.__contains__)
@@ -107,9 +107,11 @@ def summary(without: Sequence[Row], with_it: Sequence[Row]) -> str:
 def write_section(text: str) -> None:
     """Put the section into the document, in place of the last one."""
     document = DOCUMENT.read_text()
-    before, _, rest = document.partition(_START)
-    _, _, after = rest.partition(_END)
-    DOCUMENT.write_text(f"{before}{_START}\n\n{text}\n\n{_END}{after}")
+    DOCUMENT.write_text(document.replace(goals_section(document), goals_section(text)))
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 _SECTION: Final = """{summary}

@@ -15,6 +15,9 @@ from benchmarks.measure import HEADINGS, Row, table
 from pyelevator.engines.leveldb.binding import DISTRIBUTIONS, load_binding
 from pyelevator.native import load_native
 
+DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+_START, _END = "<!-- goals -->", "<!-- end of goals -->"
+
 SECTIONS: Final[Mapping[str, Callable[[Bed, Path], str]]] = {
     "stages": stages.section,
     "spread": spread.section,
@@ -30,8 +33,16 @@ SECTIONS: Final[Mapping[str, Callable[[Bed, Path], str]]] = {
 def document(rows: Sequence[Row], texts: Mapping[str, str], plan: Plan) -> str:
     """The whole document."""
     shown = table(HEADINGS, [row.cells for row in rows])
-    head = _HEAD.format(machine=machine(), summary=summary(rows), table=shown, rounds=plan.rounds)
+    goals = goals_section(DOCUMENT.read_text())  # which is measured on its own, see ``goals``
+    head = _HEAD.format(machine=machine(), summary=summary(rows), table=shown, rounds=plan.rounds, goals=goals)
     return "\n".join([head, *texts.values()])
+
+
+def goals_section(text: str) -> str:
+    """The part between the marks, with these; all of a text without them, put between them."""
+    _, start, rest = text.partition(_START)
+    inside = rest.partition(_END)[0] if start else f"\n\n{text}\n\n"
+    return f"{_START}{inside}{_END}"
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -152,4 +163,8 @@ How this was measured:
 - Memory of the long RangeIter: the client's peak resident memory, and the server's own (anonymous) memory sampled every 10 ms; table files that LevelDB maps
   belong to the system's cache and are not counted.
 - Imports: fresh processes, timed inside. `import pyelevator` and its dependencies find their files compiled, as those of installed packages are.
+
+## The goals, without the extension and with it
+
+{goals}
 """
