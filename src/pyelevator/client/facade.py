@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, Unpack, overload
 
 from attrs import evolve
@@ -220,6 +221,7 @@ class BaseClient(Generic[T]):
     @timeout.setter
     def timeout(self, seconds: float | None) -> None:
         self._timeout = check_timeout(seconds)
+        self._seconds = inf if self._timeout is None else self._timeout
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline.after(self._timeout if timeout is None else check_timeout(timeout))

@@ -189,7 +189,8 @@ def _accepting(method: Any, old: OldCall) -> Callable[..., Any]:
             options, args = _completed(old.defaults, args, options), ()
         return method(self, *args, **options)
 
-    return wraps(method)(_QUICK.get(old.positional, _given_any)(method, in_full))
+    own = method.__code__.co_varnames[: method.__code__.co_argcount + method.__code__.co_kwonlyargcount]
+    return wraps(method)(_QUICK.get(old.positional, _given_any)(method, in_full, frozenset(own[1 + old.positional :])))
 
 
 _Full: TypeAlias = Callable[[Any, Sequence[Any], Mapping[str, Any]], Any]
@@ -197,35 +198,41 @@ _Full: TypeAlias = Callable[[Any, Sequence[Any], Mapping[str, Any]], Any]
 _NOT_GIVEN: Final[Any] = object()
 
 
-def _given_any(_: Any, in_full: _Full) -> Callable[..., Any]:
+def _given_any(_: Any, in_full: _Full, __: frozenset[str]) -> Callable[..., Any]:
     def call(self: Any, /, *args: Any, **options: Any) -> Any:
         return in_full(self, args, options)
 
     return call
 
 
-def _given_one(method: Any, in_full: _Full) -> Callable[..., Any]:
+def _given_one(method: Any, in_full: _Full, own: frozenset[str]) -> Callable[..., Any]:
     def call(self: Any, first: Any = _NOT_GIVEN, /, *more: Any, **options: Any) -> Any:
-        if first is not _NOT_GIVEN and first is not None and not more and not options:
-            return method(self, first)
+        if first is not _NOT_GIVEN and first is not None and not more:
+            if not options:
+                return method(self, first)
+            if own.issuperset(options):
+                return method(self, first, **options)
         return in_full(self, () if first is _NOT_GIVEN else (first, *more), options)
 
     return call
 
 
-def _given_two(method: Any, in_full: _Full) -> Callable[..., Any]:
+def _given_two(method: Any, in_full: _Full, own: frozenset[str]) -> Callable[..., Any]:
     def call(self: Any, first: Any = _NOT_GIVEN, second: Any = _NOT_GIVEN, /, *more: Any, **options: Any) -> Any:
-        if second is not _NOT_GIVEN and second is not None and first is not None and not more and not options:
-            return method(self, first, second)
+        if second is not _NOT_GIVEN and second is not None and first is not None and not more:
+            if not options:
+                return method(self, first, second)
+            if own.issuperset(options):
+                return method(self, first, second, **options)
         given = [argument for argument in (first, second, *more) if argument is not _NOT_GIVEN]
         return in_full(self, given, options)
 
     return call
 
 
-_QUICK: Final[Mapping[int, Callable[[Any, _Full], Callable[..., Any]]]] = {1: _given_one, 2: _given_two}
-"""Arguments that a method takes by position -> what calls it at once if they are given so, and no others, which is as
-programs of today call what is called most. To pass ``*args, **options`` on takes twice as long."""
+_QUICK: Final[Mapping[int, Callable[[Any, _Full, frozenset[str]], Callable[..., Any]]]] = {1: _given_one, 2: _given_two}
+"""Arguments that a method takes by position -> what calls it at once if they are given so, and the others by keyword,
+which is as programs of today call what is called most. To pass ``*args, **options`` on takes twice as long."""
 
 
 def _renamed(

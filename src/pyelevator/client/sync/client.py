@@ -1,6 +1,7 @@
 """SyncClient: what Elevator and WriteBatch share."""
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Self, TypeVar
 
 from pyelevator.client import operations
@@ -88,7 +89,8 @@ class SyncClient(SyncMethods, BaseClient[T]):
         decode: Callable[[Any], Any] | None = None,
         expected: ExpectedError[Any] | None = None,
     ) -> Any:
-        deadline = Deadline.after(self._timeout) if timeout is None else self._deadline(timeout)
+        seconds = self._seconds  # as in ``Deadline.after``, without a call: every command comes through here
+        deadline = Deadline(monotonic() + seconds, seconds) if timeout is None else self._deadline(timeout)
         try:
             result = command.result(self._send(command, deadline, compression).payload)
         except ElevatorError as error:
