@@ -116,6 +116,7 @@ class KeyMethods(BaseClient[T]):
             RequestTimeout: no answer came; it may have been written. A ``Retry`` does not repeat it.
             UsageError: a server that does not know it; nothing was sent.
 
+        >>> from pyelevator import Elevator
         >>> E = Elevator(transport="fake")
         >>> E.PutIfAbsent("color", "blue"), E.CompareAndSet("color", "red", "green"), E.Get("color")
         (True, False, 'blue')
@@ -145,6 +146,7 @@ class KeyMethods(BaseClient[T]):
             RequestTimeout: no answer came; it may have been added. A ``Retry`` does not repeat it.
             UsageError: a server that does not know it; nothing was sent.
 
+        >>> from pyelevator import Elevator
         >>> E = Elevator(transport="fake")
         >>> E.Increment("visits"), E.Increment("visits", 10), E.Get("visits")
         (1, 11, '11')

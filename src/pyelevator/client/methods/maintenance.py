@@ -71,6 +71,7 @@ class MaintenanceMethods(BaseClient[T]):
             UnknownCommand: the server does not know STATS; to an old one, nothing was sent.
             UsageError: the flat dialect has no STATS; nothing was sent.
 
+        >>> from pyelevator import Elevator
         >>> with Elevator(transport="fake") as E:
         ...     E.Put("k", "v")
         ...     E.stats().requests["PUT"].count
@@ -131,6 +132,7 @@ class MaintenanceMethods(BaseClient[T]):
         Raises:
             UsageError: the server does not know SIZES; nothing was sent.
 
+        >>> from pyelevator import Elevator
         >>> with Elevator(transport="fake") as E:
         ...     E.Put("user:1", "abc")
         ...     E.sizes(["user:", ("a", "b"), (None, None)])

@@ -111,6 +111,7 @@ class RangeMethods(BaseClient[T]):
         Raises:
             UsageError, WrongValue: as :meth:`Range`.
 
+        >>> from pyelevator import Elevator
         >>> E = Elevator(transport="fake")
         >>> for key in "abcd":
         ...     E.Put(key, key)
@@ -145,6 +146,7 @@ class RangeMethods(BaseClient[T]):
         Raises:
             UsageError: a server that does not know it; nothing was sent.
 
+        >>> from pyelevator import Elevator
         >>> E = Elevator(transport="fake")
         >>> E.Put("user:ann", "1")
         >>> E.Count(), E.Count("user:b"), E.Count(prefix="user:")
@@ -184,6 +186,7 @@ class RangeMethods(BaseClient[T]):
                 number of keys in the chunks before.
             UsageError: a server that does not know it; nothing was sent.
 
+        >>> from pyelevator import Elevator
         >>> E = Elevator(transport="fake")
         >>> E.Put("user:ann", "1")
         >>> E.Put("visits", "7")
@@ -222,6 +225,7 @@ class RangeMethods(BaseClient[T]):
         Returns:
             The iterator. Its steps raise what :meth:`Range` raises, and CursorExpired when the snapshot is gone.
 
+        >>> from pyelevator import Elevator
         >>> E = Elevator(transport="fake")
         >>> E.Put("a", "1")
         >>> with E.RangeIter(consistent=True) as rows:  # gives the snapshot back, wherever the block is left
