@@ -71,11 +71,13 @@ class VerbStats:
         count: how many were answered, since the server was started.
         failures: those of them that failed, by the names of the failure codes: ``key``, ``database``...
         latency: of all of them.
+        recent_latency: of those of the last minute; the first ten seconds of it may be missing.
     """
 
     count: int = field(default=0, converter=int)
     failures: Mapping[str, int] = _mapping(int)
     latency: Latency = _part(Latency)
+    recent_latency: Latency = _part(Latency)
 
 
 @frozen
@@ -241,6 +243,7 @@ class ServerStats:
         requests: by verb, those that were used; ``OTHER`` for verbs that the server does not know.
         refused: messages that were no requests.
         latency: of all requests.
+        recent_latency: of those of the last minute.
         queues: what waits.
         traffic: bytes.
         cursors: snapshots.
@@ -256,6 +259,7 @@ class ServerStats:
     requests: Mapping[str, VerbStats] = _mapping(partial(_build, VerbStats))
     refused: int = field(default=0, converter=int)
     latency: Latency = _part(Latency)
+    recent_latency: Latency = _part(Latency)
     queues: QueueStats = _part(QueueStats)
     traffic: TrafficStats = _part(TrafficStats)
     cursors: CursorStats = _part(CursorStats)

@@ -248,6 +248,15 @@ class IncomingRequest:
             frames = self.codec.encode_response(failure, request)
         return [*self.envelope, *frames] if self.envelope else frames
 
+    def encode_minimal(self, response: Response) -> list[bytes]:
+        """Return what ``encode`` does, sooner, for a response that is minimal: it tells no features."""
+        if self.envelope or self.compression:
+            return self.encode(response)
+        try:
+            return self.codec.encode_response(response, self.request)
+        except Exception:  # noqa: BLE001 - as above, where it is logged
+            return self.encode(response)
+
     def _with_limit(self, response: Response) -> Response:
         """Add the size of the largest request that is taken here, and by servers behind."""
         own = self.codec.limits.frame_bytes

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyelevator.application.latencies import Histogram, bucket_of, upper_bound
+from pyelevator.application.latencies import Histogram, RecentHistogram, bucket_of, upper_bound
 from pyelevator.monitoring import Latency
 
 
@@ -55,3 +55,20 @@ def test_merged_histograms_hold_what_both_held():
     one.merge(other)
     assert (one.total, one.max) == (2, 0.1)
     assert one.cumulative((0.0005, 0.01, 1.0)) == {0.0005: 0, 0.01: 1, 1.0: 2}
+
+
+def test_recent_latencies_are_forgotten_after_a_minute():
+    now = 1000.0
+    recent = RecentHistogram(lambda: now)
+    recent.add(2.0)
+    now = 1030.0
+    recent.add(0.001, 3)
+    assert (recent.merged().total, recent.merged().max) == (4, 2.0)
+    now = 1059.0
+    assert recent.merged().total == 4
+    now = 1060.0
+    assert (recent.merged().total, recent.merged().max) == (3, 0.001)
+    now = 1090.0
+    assert recent.merged().total == 0
+    recent.add(0.5)
+    assert recent.merged().total == 1

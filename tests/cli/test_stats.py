@@ -82,7 +82,7 @@ STATS = ServerStats(
     version="1.2",
     started_at=5.0,
     uptime=90.0,
-    requests={"GET": VerbStats(300, {"key": 2}, Latency(0.0001, 0.002, 1.5, 0.0002))},
+    requests={"GET": VerbStats(300, {"key": 2}, Latency(0.0001, 0.002, 1.5, 0.0002), Latency(p99=0.003))},
     databases=(
         DatabaseStats("open", True, idle=7200.0, engine=EngineStats(5 << 20, levels=(LevelStats(1, 3, 5),),
                                                                     cache=CacheStats(3, 1))),
@@ -94,7 +94,7 @@ STATS = ServerStats(
 def test_a_report_has_rates_latencies_and_databases():
     lines = list(report(STATS))
     assert lines[0] == "pyelevator 1.2, up 1.5 min, process 0"
-    assert lines[7].split() == ["GET", "300", "3.3", "2", "key", "0.10", "ms", "2.00", "ms", "1.50", "s"]
+    assert lines[7].split() == ["GET", "300", "3.3", "2", "key", "0.10", "ms", "2.00", "ms", "1.50", "s", "3.00", "ms"]
     assert lines[10].split() == ["open", "open", "5.0", "MiB", "1:3", "75.0%", "2.0", "h", "ago"]
     assert lines[11].split() == ["closed\\x1b[2J", "closed", "-", "-", "-", "2.0", "s", "ago"]
 

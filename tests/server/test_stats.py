@@ -48,6 +48,26 @@ def test_bytes_are_counted_in_both_directions(E):
     assert 100_000 < after.bytes_sent - before.bytes_sent < 105_000
 
 
+def test_every_quick_request_is_counted_and_classes_do_not_pile_up():
+    application = Application.in_memory()
+    with Server(application, [ANY_PORT]) as server, Elevator.from_url(server.urls[0], timeout=30) as E:
+        E.Put("k", "v")
+        for _ in range(1500):
+            E.Get("k", None)
+        assert len(application.monitor.answered) <= 70
+        E.Get("missing", None)
+        found = E.stats().requests
+    assert (found["PUT"].count, found["GET"].count, found["GET"].failures) == (1, 1501, {"key": 1})
+
+
+def test_latencies_are_told_of_the_last_minute_too(E):
+    E.Get("missing", None)
+    found = E.stats()
+    assert found.recent_latency == found.latency
+    assert found.requests["GET"].recent_latency == found.requests["GET"].latency
+    assert found.recent_latency.p99 is not None
+
+
 def test_messages_that_are_no_requests_are_counted_as_refused(server, E, raw):
     client = raw(server.urls[0])
     client.send(b"\xc1")

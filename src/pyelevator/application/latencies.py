@@ -1,6 +1,8 @@
 """Latencies by verb: histograms with buckets whose width is an eighth of their value or less."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Final
 
 from pyelevator.monitoring import Latency
@@ -9,6 +11,10 @@ _MICROSECONDS: Final = 1e6
 _BUCKET_BITS: Final = 3
 _LINEAR: Final = 1 << (_BUCKET_BITS + 1)
 """Microseconds up to which there is a bucket for each."""
+
+_SLOT_SECONDS: Final = 10
+_SLOTS: Final = 6
+"""Histograms that the last minute is made of, and seconds of each: the latest is not full yet."""
 
 
 def bucket_of(seconds: float) -> int:
@@ -80,6 +86,34 @@ class Histogram:
         """Return how many latencies are within each bound, in seconds."""
         buckets = self._buckets.copy().items()
         return {bound: sum([count for bucket, count in buckets if upper_bound(bucket) <= bound]) for bound in bounds}
+
+
+class RecentHistogram:
+    """Latencies of the last minute, to within ten seconds.
+
+    Args:
+        clock: returns the time, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._slots: deque[tuple[int, Histogram]] = deque(maxlen=_SLOTS)
+
+    def add(self, seconds: float, weight: int = 1) -> None:
+        """Add a latency that stands for ``weight`` of them."""
+        now = int(self._clock() / _SLOT_SECONDS)
+        if not self._slots or self._slots[-1][0] != now:
+            self._slots.append((now, Histogram()))
+        self._slots[-1][1].add(seconds, weight)
+
+    def merged(self) -> Histogram:
+        """Return the latencies of the last minute."""
+        oldest = int(self._clock() / _SLOT_SECONDS) - _SLOTS + 1
+        merged = Histogram()
+        for slot, histogram in list(self._slots):
+            if slot >= oldest:
+                merged.merge(histogram)
+        return merged
 
 
 def _percentile(buckets: list[tuple[int, int]], rank: float) -> float:

@@ -5,7 +5,7 @@ import resource
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from pyelevator.application.latencies import Histogram
+from pyelevator.application.latencies import Histogram, RecentHistogram
 from pyelevator.commands import Command, Unknown
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Request, Response
@@ -31,20 +31,24 @@ _PEAK_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 class Monitor:
     """Counts the requests of an application, by verb and outcome; cheap enough to count every one.
 
-    Its methods may be called from several threads: each count is one operation on a dict.
+    Its methods may be called from several threads: each count is one operation on a dict or a list.
 
     Attributes:
         counts: answered requests by the class of their commands.
+        answered: classes of commands that were answered since the last ``add_answered``; to append to a list takes a
+            fourth of what to count in a dict takes.
         refused: messages that were no requests.
         describe: completes the figures with those of the server around the application.
     """
 
     def __init__(self) -> None:
         self.counts: defaultdict[type[Command[Any]], int] = defaultdict(int)
+        self.answered: list[type[Command[Any]]] = []
         self.refused = 0
         self.describe: Callable[[ServerStats], ServerStats] = lambda stats: stats
         self._failures: defaultdict[tuple[type[Command[Any]], ErrorCode], int] = defaultdict(int)
         self._latencies: defaultdict[type[Command[Any]], Histogram] = defaultdict(Histogram)
+        self._recent: defaultdict[type[Command[Any]], RecentHistogram] = defaultdict(RecentHistogram)
         self._lock = threading.Lock()
         self._started_at, self._started = time.time(), monotonic()
 
@@ -53,6 +57,14 @@ class Monitor:
         self.counts[type(request.command)] += 1
         if not response.is_minimal:
             self.count_outcome(request, response)
+
+    def add_answered(self) -> None:
+        """Add the classes in ``answered`` to the counts; to be called before there are many."""
+        with self._lock:
+            count = len(self.answered)
+            found, self.answered[:count] = self.answered[:count], []
+            for kind, times in Counter(found).items():
+                self.counts[kind] += times
 
     def count_outcome(self, request: Request[Any], response: Response) -> None:
         """Count the failure of a request that is counted already, if it is one; a minimal response never is."""
@@ -67,12 +79,16 @@ class Monitor:
         """Add the latency of a request, which stands for ``weight`` of them."""
         with self._lock:
             self._latencies[type(request.command)].add(seconds, weight)
+            self._recent[type(request.command)].add(seconds, weight)
 
     def stats(self) -> ServerStats:
         """Return the figures, without those of databases."""
-        latencies = Histogram()
+        self.add_answered()
+        latencies, recent = Histogram(), Histogram()
         for histogram in list(self._latencies.values()):
             latencies.merge(histogram)
+        for one in list(self._recent.values()):
+            recent.merge(one.merged())
         stats = ServerStats(
             version=_version(),
             started_at=self._started_at,
@@ -80,14 +96,20 @@ class Monitor:
             requests={verb_of(kind): self._verb(kind, count) for kind, count in sorted_by_verb(self.counts)},
             refused=self.refused,
             latency=latencies.summary(),
+            recent_latency=recent.summary(),
             process=process_stats(),
         )
         return self.describe(stats)
 
     def _verb(self, kind: type[Command[Any]], count: int) -> VerbStats:
         failures = {code.name.lower(): n for (failed, code), n in self._failures.copy().items() if failed is kind}
-        measured = self._latencies.get(kind)
-        return VerbStats(count, failures, Latency() if measured is None else measured.summary())
+        measured, recent = self._latencies.get(kind), self._recent.get(kind)
+        return VerbStats(
+            count,
+            failures,
+            Latency() if measured is None else measured.summary(),
+            Latency() if recent is None else recent.merged().summary(),
+        )
 
     def histograms(self) -> Mapping[str, Histogram]:
         """Return the latencies by verb."""

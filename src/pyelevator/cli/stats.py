@@ -88,7 +88,8 @@ def report(stats: ServerStats, before: ServerStats | None = None) -> Iterator[st
     yield ""
     seconds = stats.uptime - (before.uptime if before else 0.0)
     rows = [_verb_row(verb, one, before, seconds) for verb, one in stats.requests.items()]
-    yield from _table(("requests", "count", "per s", "failed", "p50", "p99", "max"), rows)
+    columns = ("requests", "count", "per s", "failed", "p50", "p99", "max", "p99 of 1 min")
+    yield from _table(columns, rows)
     yield ""
     yield from _table(_DATABASE_COLUMNS, [_database_row(one) for one in stats.databases])
 
@@ -120,7 +121,8 @@ def _verb_row(verb: str, stats: VerbStats, before: ServerStats | None, seconds: 
     earlier = before.requests.get(verb, VerbStats()).count if before else 0
     failed = " ".join(f"{count:,} {name}" for name, count in stats.failures.items())
     rate = (stats.count - earlier) / max(seconds, 1e-9)
-    return verb, f"{stats.count:,}", f"{rate:,.1f}", failed or "-", *_latency(stats.latency)
+    recent = _seconds(stats.recent_latency.p99)
+    return verb, f"{stats.count:,}", f"{rate:,.1f}", failed or "-", *_latency(stats.latency), recent
 
 
 def _latency(latency: Latency) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """The client table: what each client has in flight, which of its messages wait, and how much that is together."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import define, field
@@ -69,6 +69,7 @@ class ClientTable(Generic[ClientT]):
         create: returns the state of a new client.
 
     Attributes:
+        clients: all of them; a live view, in which a hot loop finds one without a call.
         blocked: the clients that do not read.
         pending_count: requests that are in flight, or wait in queues that are not suspended.
         pending_bytes: their size.
@@ -79,6 +80,7 @@ class ClientTable(Generic[ClientT]):
     def __init__(self, create: Callable[[bytes], ClientT]) -> None:
         self._create = create
         self._clients: dict[bytes, ClientT] = {}
+        self.clients: Mapping[bytes, ClientT] = self._clients
         self.blocked: dict[bytes, ClientT] = {}
         self.pending_count = self.pending_bytes = 0
         self.stalled_count = self.stalled_bytes = 0

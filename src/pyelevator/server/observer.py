@@ -81,6 +81,8 @@ class RequestObserver:
 
     def observe(self, observed: Observed, seconds: float, weight: int = 1) -> None:
         """Measure a request, which stands for ``weight`` of them; from any thread."""
+        if len(self._monitor.answered) >= _INTERVAL:
+            self._monitor.add_answered()
         request = None if observed.incoming is None else observed.incoming.request
         if request is None:
             return

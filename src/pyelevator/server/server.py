@@ -113,6 +113,7 @@ class Server:
         self._workers = Workers(application, self._responder, self._observer, workers, self._listener.wakeup)
         self._completed = self._workers.completed
         self._scheduler = Scheduler(_QUEUED_REQUESTS if self._workers.has_queues else workers)
+        self._scheduled = self._scheduler.clients
         self._flush_at = 0.0
         self._budget = ResponseBudget(self._listener.send_queues, self._limits.max_unsent_bytes)
         self._running = 0
@@ -252,12 +253,12 @@ class Server:
         peer, incoming = self._listener.peer, None
         if len(frames[-1]) < _LARGE:
             incoming = self._responder.decode(frames, peer, identity)
-            if identity not in self._scheduler and not (self._running and self._is_at_capacity()):
+            if identity not in self._scheduled and not (self._running and self._is_at_capacity()):
                 response = self._responder.try_respond(incoming)
                 if response is not None and (len(response[-1]) < _LARGE or self._budget.admits(response)):
                     self._send(identity, response)
                     return response
-        job, is_tried = Job(frames, peer, incoming, monotonic()), identity not in self._scheduler
+        job, is_tried = Job(frames, peer, incoming, monotonic()), identity not in self._scheduled
         if self._scheduler.submit(identity, job):
             self._execute(identity, job, is_tried)
         else:

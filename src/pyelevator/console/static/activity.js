@@ -24,7 +24,7 @@ export async function show(main) {
   if (charts) return refresh();
   charts = [
     new Chart("Requests", [{ name: "all", key: "requests" }, { name: "failed", key: "failures" }], perSecond, SECONDS),
-    new Chart("Latency", [{ name: "mean", key: "mean" }, { name: "p99 of all", key: "p99" }], time, SECONDS),
+    new Chart("Latency", [{ name: "mean", key: "mean" }, { name: "p99 of 1 min", key: "p99" }], time, SECONDS),
     new Chart("Connections", [{ name: "open", key: "connections" }, { name: "requests waiting", key: "queued" }], (value) => (value === null ? "–" : number(Math.round(value * 10) / 10)), SECONDS),
     new Chart("Traffic", [{ name: "received", key: "received" }, { name: "sent", key: "sent" }], (value) => (value === null ? "–" : `${bytes(value)}/s`), SECONDS, 1024),
   ];
@@ -66,7 +66,7 @@ function add(stats, at) {
   samples.push({
     time: at, requests: rate("count"), failures: rate("failed"),
     mean: count > 0 ? Math.max(0, (now.spent - before.spent) / count) : null,
-    p99: stats.latency.p99, connections: stats.connections.open, queued: Math.max(0, stats.queues.requests - 1), // but for this one
+    p99: (stats.recent_latency ?? stats.latency).p99, connections: stats.connections.open, queued: Math.max(0, stats.queues.requests - 1), // but for this one
     received: rate("received"), sent: rate("sent"),
   });
   samples = samples.filter((each) => at - each.time < (SECONDS + 5) * 1000);
