@@ -109,7 +109,7 @@ class Proxy:
             max_message=2 * limits.frame_bytes,
             ipc_mode=ipc_mode,
             max_connections=_max_clients(),
-            max_unread=unread // 2,  # to clients that do not read; the answers that are under way come on top
+            max_unread=unread // 2,  # to clients that do not read; the answers in flight come on top
         )
         self._send_queues, self._unread = self._listener.send_queues, unread
         self._poller = Poller()
@@ -259,7 +259,7 @@ class Proxy:
         }
         blocked = [identity for identity, size in sizes.items() if size >= self._sizes.get(identity, math.inf)]
         for identity in blocked or sorted(sizes, key=sizes.__getitem__)[-1:]:
-            _LOG.warning("dropped the answers to a client that does not read them and held up the others")
+            _LOG.warning("dropped the answers to a client that does not read them and delayed the others")
             self._evicted.add(identity)
             self._send_queues.discard(identity)
             self._perform(self._core.discard_client(identity, now))

@@ -26,14 +26,20 @@ class _PeerQueue:
     in_libzmq: "deque[tuple[zmq.MessageTracker, int]]" = field(factory=deque)
     unsent_bytes: int = 0
 
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self.queued or self.in_libzmq)
+
+    @property
+    def is_slow(self) -> bool:
+        return bool(self.queued)
+
 
 class ZmqSendQueues(SendQueues):
     """Sends messages through a ROUTER socket without waiting, and knows which peers do not read.
 
     ZeroMQ does not tell what a peer has read, but it tells when a large message has left this process, and when the
-    queue of small ones to a peer is full. A peer is blocked while messages to it are queued here, or while more bytes
-    are on their way to it than ``max_unsent`` has left: one peer that does not read can take half of them, a hundred
-    of those a hundred and first each, and a peer that reads always has some left.
+    queue of small ones to a peer is full. A queue is slow while there is something in it here.
 
     Args:
         socket: the ROUTER.
@@ -44,9 +50,8 @@ class ZmqSendQueues(SendQueues):
         socket.set(zmq.ROUTER_MANDATORY, 1)
         socket.set(zmq.SNDHWM, HIGH_WATER)
         self._send_frame = socket.send
-        self._max_unsent = max_unsent
+        super().__init__(max_unsent)
         self.unsent_bytes = 0
-        self.peers: dict[bytes, _PeerQueue] = {}
 
     def send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
         """Send a message, or queue it for ``flush``; drop it if the peer has left.
@@ -66,42 +71,28 @@ class ZmqSendQueues(SendQueues):
         self._flush(identity, peer)
         return self.is_blocked(identity)
 
-    def is_blocked(self, identity: bytes) -> bool:
-        peer = self.peers.get(identity)
-        return peer is not None and (bool(peer.queued) or peer.unsent_bytes > self._max_unsent - self.unsent_bytes)
-
-    def flush(self) -> None:
-        for identity, peer in list(self.peers.items()):
-            self._flush(identity, peer)
-            if not peer.queued and not peer.in_libzmq:
-                self.discard(identity)
-
-    def discard(self, identity: bytes) -> None:
-        peer = self.peers.pop(identity, None)
-        if peer is not None:
-            self._discard(peer)
-
-    def _discard(self, peer: _PeerQueue) -> None:
-        peer.queued.clear()
-        peer.in_libzmq.clear()
-        self._count(peer, -peer.unsent_bytes)
+    def _discard(self, queue: _PeerQueue) -> None:
+        queue.queued.clear()
+        queue.in_libzmq.clear()
+        self._count(queue, -queue.unsent_bytes)
 
     def _queue_of(self, identity: bytes) -> _PeerQueue:
-        return self.peers.setdefault(identity, _PeerQueue())
+        queue: _PeerQueue = self.peers.setdefault(identity, _PeerQueue())
+        return queue
 
     def _count(self, peer: _PeerQueue, size: int) -> None:
         peer.unsent_bytes += size
         self.unsent_bytes += size
 
-    def _flush(self, identity: bytes, peer: _PeerQueue) -> None:
-        while peer.in_libzmq and peer.in_libzmq[0][0].done:
-            self._count(peer, -peer.in_libzmq.popleft()[1])
-        while peer.queued and self._send(identity, peer.queued[0]):
-            if not peer.queued:  # it has left
+    def _flush(self, identity: bytes, queue: _PeerQueue) -> None:
+        while queue.in_libzmq and queue.in_libzmq[0][0].done:
+            self._count(queue, -queue.in_libzmq.popleft()[1])
+        while queue.queued and self._send(identity, queue.queued[0]):
+            if not queue.queued:  # the peer has left
                 return
-            frames = peer.queued.popleft()
+            frames = queue.queued.popleft()
             if len(frames[-1]) < ZERO_COPY_BYTES:
-                self._count(peer, -_size(frames))
+                self._count(queue, -_size(frames))
 
     def _send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
         """Pass a message to libzmq, or drop it if the peer has left; False if the peer's queue there is full."""

@@ -11,33 +11,23 @@ class SendBuffers(SendQueues):
         max_unsent: bytes, about.
 
     Attributes:
-        received_bytes, queued_bytes, sent_bytes, dropped_bytes, held_bytes: see :class:`ByteCounter`.
+        received_bytes, queued_bytes, sent_bytes, dropped_bytes, partly_sent_bytes: see :class:`ByteCounter`.
     """
 
     def __init__(self, max_unsent: int) -> None:
-        self._max_unsent = max_unsent
-        self.received_bytes = self.queued_bytes = self.sent_bytes = self.dropped_bytes = self.held_bytes = 0
-        self.peers: dict[bytes, PeerConnection] = {}
+        super().__init__(max_unsent)
+        self.received_bytes = self.queued_bytes = self.sent_bytes = self.dropped_bytes = self.partly_sent_bytes = 0
 
     @property
     def unsent_bytes(self) -> int:  # type: ignore[override]
         """Bytes on their way, with what has been sent of a buffer that has not been sent completely."""
-        return self.queued_bytes - self.sent_bytes - self.dropped_bytes + self.held_bytes
+        return self.queued_bytes - self.sent_bytes - self.dropped_bytes + self.partly_sent_bytes
 
-    def is_blocked(self, identity: bytes) -> bool:
-        peer = self.peers.get(identity)
-        return peer is not None and (peer.is_slow or peer.unsent_bytes > self._max_unsent - self.unsent_bytes)
+    def _flush(self, identity: bytes, queue: PeerConnection) -> None:  # noqa: ARG002 - of the interface
+        queue.flush()
 
-    def flush(self) -> None:
-        for identity, peer in list(self.peers.items()):
-            peer.flush()
-            if not peer.has_unsent:
-                del self.peers[identity]
-
-    def discard(self, identity: bytes) -> None:
-        peer = self.peers.pop(identity, None)
-        if peer is not None:
-            peer.discard_unsent()
+    def _discard(self, queue: PeerConnection) -> None:
+        queue.discard_unsent()
 
 
 class PartialMessages:

@@ -140,7 +140,7 @@ class ZmtpListener(Listener):
 
     def address_of(self, identity: bytes) -> str:
         peer = self._peers.get(identity)
-        return "" if peer is None else _address_and_port(peer)
+        return "" if peer is None else peer.address
 
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
         received = self._received
@@ -213,8 +213,8 @@ class ZmtpListener(Listener):
                 messages = peer.receive()
             except Disconnected as error:
                 if isinstance(error.__cause__, (UnsupportedProtocol, UnknownKey)):
-                    self._refusal_log.log(_address(peer), str(error.__cause__))
-                _LOG.debug("a connection from %s has ended: %s", _address(peer), error.__cause__ or "its peer left")
+                    self._refusal_log.log(peer.host, str(error.__cause__))
+                _LOG.debug("a connection from %s has ended: %s", peer.host, error.__cause__ or "its peer left")
                 self._remove(peer)
                 return
             identity = peer.identity
@@ -324,7 +324,7 @@ class ZmtpListener(Listener):
         self._accepted += 1
         self._peers[peer.identity] = self._by_fd[connection.fileno()] = self._handshaking[peer.identity] = peer
         self._epoll.register(connection.fileno(), READ)
-        _LOG.debug("a connection from %s has begun", _address(peer))
+        _LOG.debug("a connection from %s has begun", peer.host)
         self._update_interest(peer)
 
     def _new_peer(self, connection: Any) -> PeerConnection:
@@ -394,21 +394,3 @@ class ZmtpListener(Listener):
         while self.send_queues.peers and not deadline.expired():
             sleep(_DRAIN_PAUSE)
             self.send_queues.flush()
-
-
-def _address(peer: PeerConnection) -> str:
-    """Return the address of a peer, for the log."""
-    try:
-        return str(peer.socket.getpeername()[0]) if peer.socket.family != sockets.AF_UNIX else "a socket file"
-    except OSError:  # it has left
-        return "an unknown address"
-
-
-def _address_and_port(peer: PeerConnection) -> str:
-    try:
-        if peer.socket.family == sockets.AF_UNIX:
-            return "a socket file"
-        host, port, *_ = peer.socket.getpeername()
-    except OSError:  # it has left
-        return ""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -38,14 +38,14 @@ class ByteCounter(typing.Protocol):
     Attributes:
         received_bytes: that were read.
         queued_bytes, sent_bytes, dropped_bytes: that were to be sent, and what has become of them.
-        held_bytes: that were sent of buffers that have not been sent completely.
+        partly_sent_bytes: that were sent of buffers that have not been sent completely.
     """
 
     received_bytes: int
     queued_bytes: int
     sent_bytes: int
     dropped_bytes: int
-    held_bytes: int
+    partly_sent_bytes: int
 
 
 class PeerConnection:
@@ -225,7 +225,7 @@ class PeerConnection:
 
     def _count_partly_sent(self, first: Any) -> None:
         sent = memoryview(first.obj).nbytes - first.nbytes if type(first) is memoryview else 0
-        self._counter.held_bytes += sent - self._sent_of_first
+        self._counter.partly_sent_bytes += sent - self._sent_of_first
         self._sent_of_first = sent
 
     def discard_unsent(self) -> None:
@@ -238,6 +238,25 @@ class PeerConnection:
             self.is_broken = True
             with suppress(OSError):
                 self.socket.shutdown(sockets.SHUT_WR)
+
+    @property
+    def host(self) -> str:
+        """The address of the peer without its port, for the log."""
+        try:
+            return str(self.socket.getpeername()[0]) if self.socket.family != sockets.AF_UNIX else "a socket file"
+        except OSError:  # it has left
+            return "an unknown address"
+
+    @property
+    def address(self) -> str:
+        """The address of the peer; empty if it has left."""
+        try:
+            if self.socket.family == sockets.AF_UNIX:
+                return "a socket file"
+            host, port, *_ = self.socket.getpeername()
+        except OSError:
+            return ""
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def close(self) -> None:
         """Close the connection, after reading what the peer has sent: else the system may drop what was sent to it."""

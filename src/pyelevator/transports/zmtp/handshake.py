@@ -62,7 +62,7 @@ _FIRST_WORDS: Final[Sequence[tuple["re.Pattern[bytes]", str]]] = (
     (re.compile(rb"[\t\r\n -~]{2}"), "some text protocol"),
     (re.compile(b""), "another protocol"),
 )
-"""What a peer begins with -> the protocol; the first that matches."""
+"""First bytes of a peer -> the protocol; the first that matches."""
 
 
 class Handshake(ABC):
@@ -94,7 +94,7 @@ class Handshake(ABC):
 
     @property
     def cipher(self) -> FrameCipher | None:
-        """What encrypts the frames after the handshake; None without keys."""
+        """The cipher of the frames after the handshake; None without keys."""
         return self._mechanism.cipher
 
     @abstractmethod
