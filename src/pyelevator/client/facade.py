@@ -186,12 +186,8 @@ class BaseClient(Generic[T]):
         """Become a client of the same database."""
         self.timeout = timeout
         self._decoder, self._transport, self._database_name = client._decoder, client._transport, client._database_name
-        self._interceptors, self._forward, self._prefetches = (
-            client._interceptors,
-            client._forward,
-            client._prefetches,
-        )
-        self._key_prefix = client._key_prefix
+        self._interceptors, self._forward = client._interceptors, client._forward
+        self._prefetches, self._key_prefix = client._prefetches, client._key_prefix
         self._handle, self._creates = evolve(client._handle), client._creates
 
     def _target(self, db_name: str | None, create: bool | None) -> tuple[str, bool]:

@@ -122,9 +122,6 @@ class AsyncClient(AsyncMethods, BaseClient[T]):
         """Return the rows of a page, which may still be encoded, and the pager of the next page."""
         return self._execute_until(operations.fetch_page(self._handle, pager, compression), deadline)
 
-    async def _release_cursor(self, pager: ScanPager, timeout: float | None) -> None:
-        await self._execute(operations.release_cursor(self._handle, pager), timeout)
-
     def _drive(self, flow: Flow[R], deadline: Deadline) -> Coroutine[Any, Any, R]:
         dropped = self._session.dropped
         flow = operations.release_dropped(self._handle, dropped, flow) if dropped else flow

@@ -8,6 +8,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from attrs import evolve
 
+from pyelevator.client import operations
 from pyelevator.client.aio.client import AsyncClient
 from pyelevator.client.paging import RangePager, ScanPager, describe_iterator
 from pyelevator.deadlines import Deadline
@@ -188,7 +189,7 @@ class AsyncRangeIter(Generic[T]):
             await asyncio.wait([task])
         if pager.cursor and page.forks == FORKS.count:
             with suppress(ElevatorError):
-                await self._client._release_cursor(pager, self._timeout)
+                await self._client._execute(operations.release_cursor(self._client._handle, pager), self._timeout)
         self._page.pager = evolve(pager, done=True, cursor=False)
 
     def __del__(self) -> None:

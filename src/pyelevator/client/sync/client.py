@@ -128,9 +128,6 @@ class SyncClient(SyncMethods, BaseClient[T]):
         flow = operations.fetch_page(self._handle, pager, compression)
         return PrefetchedFlow(self._session, self._wrap(flow, deadline), deadline)
 
-    def _release_cursor(self, pager: ScanPager, timeout: float | None) -> None:
-        self._execute(operations.release_cursor(self._handle, pager), timeout)
-
     def _execute_until(self, flow: Flow[R], deadline: Deadline) -> R:
         dropped = self._session.dropped
         flow = operations.release_dropped(self._handle, dropped, flow) if dropped else flow

@@ -160,9 +160,8 @@ class ConnectionPool:
         self._is_closed = False
         self._idle: deque[PooledConnection] = deque()  # in the order in which they were given back
         self._waiters: dict[int, None] = {}  # the threads that wait for a connection
-        self._released: queue.SimpleQueue[None] = (
-            queue.SimpleQueue()
-        )  # wakes one of them; looked up when it is made, as libraries of green threads patch late
+        # wakes one of them; looked up when it is made, as libraries of green threads patch late
+        self._released: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._ages = count()
         self._connections: WeakValueDictionary[int, PooledConnection] = WeakValueDictionary()
         self._prefetching: WeakSet[PooledConnection] = WeakSet()
@@ -174,11 +173,7 @@ class ConnectionPool:
 
     def connections(self) -> list[PooledConnection]:
         """Return all connections, idle or in use."""
-        return [
-            connection
-            for connection in (reference() for reference in self._connections.valuerefs())
-            if connection is not None
-        ]
+        return [found for reference in self._connections.valuerefs() if (found := reference()) is not None]
 
     def acquire(self, deadline: Deadline) -> PooledConnection:
         """Return a connection for one request; it is given back by :meth:`release`.

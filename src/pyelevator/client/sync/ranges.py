@@ -8,6 +8,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from attrs import Factory, define, evolve
 
+from pyelevator.client import operations
 from pyelevator.client.paging import RangePager, ScanPager, describe_iterator
 from pyelevator.client.sync.client import SyncClient
 from pyelevator.client.sync.prefetch import PrefetchedFlow
@@ -201,7 +202,7 @@ class RangeIter(Generic[T]):
     def _release(self, page: _Page[T]) -> None:
         """Give the server's snapshot back, unless it is that of another process."""
         if page.forks == FORKS.count:
-            self._client._release_cursor(page.pager, self._timeout)
+            self._client._execute(operations.release_cursor(self._client._handle, page.pager), self._timeout)
 
     def __del__(self) -> None:
         with suppress(AttributeError):  # its construction failed
