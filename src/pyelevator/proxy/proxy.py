@@ -111,9 +111,9 @@ class Proxy:
             max_connections=_max_clients(),
             max_unread=unread // 2,  # to clients that do not read; the answers in flight come on top
         )
-        self._send_queues, self._unread = self._listener.send_queues, unread
+        self._send_queues = self._listener.send_queues
         self._poller = Poller()
-        self._upstreams = UpstreamConnections(dialers, self._poller, self._free)
+        self._upstreams = UpstreamConnections(dialers, self._poller, unread, lambda: self._send_queues.unsent_bytes)
         self._do: Mapping[type, Callable[[Any], None]] = {
             SendToClient: self._reply,
             SendToUpstream: self._upstreams.forward,
@@ -241,10 +241,6 @@ class Proxy:
             self._begin_pause(now)
         elif now - self._paused_since > _PAUSE_LIMIT:
             self._evict_slow_clients(now)
-
-    def _free(self) -> int:
-        """Return the bytes of answers that there is room for."""
-        return self._unread - self._send_queues.unsent_bytes
 
     def _begin_pause(self, now: float) -> None:
         self._paused_since = now

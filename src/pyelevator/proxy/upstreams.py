@@ -13,8 +13,14 @@ from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
 _FLUSH_COUNT: Final = 64
 """Requests that go out in one piece: the upstream works on them while further ones are read, and answers likewise."""
 
-_STALLED: Final = 1.0
+_STALLED: Final = 5.0
 """Seconds without a byte after which an answer takes up no more room than what has come of it."""
+
+_COPIES: Final = 3
+"""How often an answer is in memory at most while it is passed on: as it came, as a value, and packed or encrypted."""
+
+_UNRESERVED: Final = 8
+"""An answer of any size is read if this part of the room at most is taken: else slow readers could hold it up."""
 
 _ROUND: Final = HEARTBEAT / 4
 """Seconds after which the connections are searched for those that need a heartbeat."""
@@ -29,12 +35,13 @@ class UpstreamConnections:
     Args:
         dialers: to the upstreams, by their names.
         poller: what the loop waits with.
-        free: tells how many bytes of answers there is room for. What is being read of large ones takes up room as
-            well; one is always read, as long as there is any.
+        room: bytes of answers that there is room for, and for one more. What is being read of large ones takes up
+            room as well.
+        unsent: returns how many bytes have been read, and not been sent.
     """
 
-    def __init__(self, dialers: Mapping[str, Dialer], poller: Poller, free: Callable[[], int]) -> None:
-        self._dialers, self._poller, self._free = dialers, poller, free
+    def __init__(self, dialers: Mapping[str, Dialer], poller: Poller, room: int, unsent: Callable[[], int]) -> None:
+        self._dialers, self._poller, self._room, self._unsent = dialers, poller, room, unsent
         self._large: dict[
             UpstreamConnection, float
         ] = {}  # a large answer is being read, since when some of it came last
@@ -113,12 +120,13 @@ class UpstreamConnections:
             self._postponed[connection] = key
 
     def _has_room(self, connection: UpstreamConnection) -> bool:
-        free, since = self._free(), time.monotonic() - _STALLED
-        moving = [one for one, at in self._large.items() if at > since]
-        if free >= 0 and not moving:
+        now, size, unsent = time.monotonic(), connection.expected_bytes, self._unsent()
+        moving = [one.expected_bytes for one, at in self._large.items() if now - at < _STALLED]
+        stalled = [one.buffered_bytes for one, at in self._large.items() if now - at >= _STALLED]
+        if not moving and unsent <= self._room // _UNRESERVED:
             return True
-        stalled = sum([one.buffered_bytes for one, at in self._large.items() if at <= since])
-        return free >= stalled + sum([one.expected_bytes for one in moving]) + connection.expected_bytes
+        copies = (_COPIES - 1) * max(size, *moving, 0)  # only one answer at a time is passed on
+        return unsent + sum(moving) + sum(stalled) + size + copies <= self._room + size
 
     def forward(self, action: SendToUpstream) -> None:
         """Queue a message for ``flush``, or send it, if many wait."""

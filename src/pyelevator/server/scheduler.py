@@ -27,10 +27,12 @@ class Job(Message):
         incoming: the decoded request; None until it has been decoded, which a worker does with large messages.
         received_at: time (seconds, monotonic) at which the message was received.
         has_id: the client sent an id, and so can match responses in any order. False until it is decoded.
+        refused_bytes: of its response, if that was made and dropped for lack of space; else 0.
     """
 
     incoming: IncomingRequest | None = None
     received_at: float = 0.0
+    refused_bytes: int = 0
 
     has_id: bool = field(init=False)
 

@@ -25,11 +25,12 @@ from pyelevator.codec import Codec, Limits
 from pyelevator.deadlines import Deadline
 from pyelevator.flows import Interceptor
 from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, TrafficStats
-from pyelevator.protocol import RequestDecoder
+from pyelevator.protocol import IncomingRequest, RequestDecoder
 from pyelevator.server.limits import ServerLimits
 from pyelevator.server.observer import Observed, RequestObserver
+from pyelevator.server.repeats import is_repeatable, reads_and_writes
 from pyelevator.server.responder import Responder
-from pyelevator.server.response_budget import ResponseBudget
+from pyelevator.server.response_budget import SMALL, ResponseBudget
 from pyelevator.server.scheduler import Job, Scheduler
 from pyelevator.server.workers import CompletedJob, Workers
 from pyelevator.transports.listeners import open_listener
@@ -110,7 +111,14 @@ class Server:
         monitor.describe = self._describe
         self._observer = RequestObserver(application, monitor, self._listener.address_of)
         self._responder = Responder(application, RequestDecoder(limits, codecs, refuses), monitor)
-        self._workers = Workers(application, self._responder, self._observer, workers, self._listener.wakeup)
+        self._workers = Workers(
+            application,
+            self._responder,
+            self._observer,
+            workers,
+            wakeup=self._listener.wakeup,
+            must_wait=self._must_wait,
+        )
         self._completed = self._workers.completed
         self._scheduler = Scheduler(_QUEUED_REQUESTS if self._workers.has_queues else workers)
         self._scheduled = self._scheduler.clients
@@ -118,7 +126,8 @@ class Server:
         self._budget = ResponseBudget(self._listener.send_queues, self._limits.max_unsent_bytes)
         self._running = 0
         self._startable: deque[tuple[bytes, Job]] = deque()
-        self._postponed: dict[bytes, None] = {}
+        self._unsent = self._listener.send_queues.peers
+        self._postponed: dict[bytes, int] = {}
         self._maintenance_interval = application.maintenance_interval
         self._maintenance_at = monotonic()
         self._maintenance: Future[None] | None = None
@@ -217,9 +226,11 @@ class Server:
                 if frames is not None:
                     countdown -= 1
                     if now - started >= slow or not countdown:
-                        identity, received = message
-                        observed = Observed(identity, responder.latest, sum(map(len, received)), frames)
+                        request_bytes = sum(map(len, message[1]))
+                        observed = Observed(message[0], responder.latest, request_bytes, frames)
                         countdown = observer.observe_quick(observed, now - started, countdown)
+                        del observed
+                message = frames = None  # which may be large, and the next one may not come for long
             else:
                 self._process_completed()
             while disconnected:
@@ -250,15 +261,23 @@ class Server:
 
     def _on_message(self, identity: bytes, frames: Sequence[bytes]) -> list[bytes] | None:
         """Respond to a message, and return the frames; or schedule it. The first half is the fast path."""
-        peer, incoming = self._listener.peer, None
+        peer, incoming, refused_bytes = self._listener.peer, None, 0
         if len(frames[-1]) < _LARGE:
             incoming = self._responder.decode(frames, peer, identity)
-            if identity not in self._scheduled and not (self._running and self._is_at_capacity()):
+            if (
+                identity not in self._scheduled
+                and not (self._running and self._is_at_capacity())
+                and not (self._unsent and self._must_wait(incoming))
+            ):
                 response = self._responder.try_respond(incoming)
-                if response is not None and (len(response[-1]) < _LARGE or self._budget.admits(response)):
-                    self._send(identity, response)
-                    return response
+                if response is not None:
+                    if (len(response[-1]) < _LARGE and not self._unsent) or self._may_send(incoming, response):
+                        self._send(identity, response)
+                        return response
+                    refused_bytes = sum(map(len, response))
+                    del response
         job, is_tried = Job(frames, peer, incoming, monotonic()), identity not in self._scheduled
+        job.refused_bytes = refused_bytes
         if self._scheduler.submit(identity, job):
             self._execute(identity, job, is_tried)
         else:
@@ -270,8 +289,11 @@ class Server:
     def _execute(self, identity: bytes, job: Job, is_tried: bool = False) -> None:
         """Execute a job that the scheduler has released: here if it is fast, otherwise in a worker."""
         if (is_tried or not self._try_respond(identity, job)) and self._scheduler.start(identity, job):
-            self._startable.append((identity, job))
-            self._start_workers()
+            if job.refused_bytes:
+                self._postpone(identity, job)
+            else:
+                self._startable.append((identity, job))
+                self._start_workers()
 
     def _execute_waiting(self) -> None:
         """Execute the waiting jobs that may start now."""
@@ -279,10 +301,14 @@ class Server:
             self._execute(*released)
 
     def _try_respond(self, identity: bytes, job: Job) -> bool:
-        if job.incoming is None or self._is_at_capacity():
+        job.refused_bytes = 0
+        if job.incoming is None or self._is_at_capacity() or self._must_wait(job.incoming):
             return False
         response = self._responder.try_respond(job.incoming)
-        if response is None or not (len(response[-1]) < _LARGE or self._budget.admits(response)):
+        if response is None:
+            return False
+        if not self._may_send(job.incoming, response):
+            job.refused_bytes = sum(map(len, response))
             return False
         self._send(identity, response)
         self._observer.observe(
@@ -294,11 +320,32 @@ class Server:
         """Return True if a worker makes the one response that there is still space for."""
         return self._running > 0 and not self._budget.can_start(self._running)
 
+    def _must_wait(self, incoming: IncomingRequest | None) -> bool:
+        """Return True if a request can be executed only once, has values for an answer, and there is no space."""
+        request = None if incoming is None else incoming.request
+        return (
+            request is not None
+            and reads_and_writes(request.command)
+            and not self._budget.has_space_for(self._budget.expected_bytes)
+        )
+
+    def _may_send(self, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
+        """Return True if a response may be sent now, or can not be made once more."""
+        return len(response[-1]) < SMALL or self._budget.admits(response) or not is_repeatable(incoming)
+
+    def _postpone(self, identity: bytes, job: Job) -> None:
+        """Have a job that was started wait for space, and be executed then."""
+        self._postponed[identity] = job.refused_bytes or self._budget.expected_bytes
+        self._scheduler.put_back(identity, job)
+
     def _start_workers(self) -> None:
         """Start the jobs for whose responses there is space."""
         while self._startable and self._budget.can_start(self._running):
-            self._running += 1
             identity, job = self._startable.popleft()
+            if self._must_wait(job.incoming):
+                self._postpone(identity, job)
+                continue
+            self._running += 1
             self._workers.execute(identity, job)
 
     # Responses
@@ -315,13 +362,14 @@ class Server:
         elif completed is not None:
             identity, job, frames = completed
             self._running -= 1
-            if self._budget.admits(frames) or not job.frames:
+            if frames is not None and (self._budget.admits(frames) or not job.frames):
                 self._send(identity, frames)
                 self._scheduler.complete(identity, job)
                 self._execute_waiting()
-            else:  # it is executed again when there is space
-                self._postponed[identity] = None
-                self._scheduler.put_back(identity, job)
+            else:  # it is executed, or executed again, when there is space
+                job.refused_bytes = 0 if frames is None else sum(map(len, frames))
+                self._postpone(identity, job)
+            del completed, frames  # which may be large
             self._start_workers()
             if self._scheduler.paused:
                 self._listener.timeout = _FLUSH_INTERVAL
@@ -357,16 +405,17 @@ class Server:
         """Send what can be sent now, and serve the clients that have read again, until a point in time."""
         send_queues, scheduler = self._listener.send_queues, self._scheduler
         send_queues.flush()
-        for identity in self._budget.stalled_clients(bool(self._postponed), monotonic()):
+        needed = min(self._postponed.values(), default=None)
+        for identity in self._budget.stalled_clients(needed, monotonic()):
             self._disconnect_slow_client(identity)
-        has_space = self._budget.has_space
+        is_unblocked = False
         for identity in scheduler.blocked_clients():
             if not self._listener.is_connected(identity):
                 scheduler.discard(identity)
                 self._postponed.pop(identity, None)
             elif identity in self._postponed:
-                if has_space:  # one at a time
-                    has_space = False
+                if not is_unblocked and self._budget.has_space_for(self._postponed[identity]):  # one at a time
+                    is_unblocked = True
                     del self._postponed[identity]
                     scheduler.unblock(identity)
             elif not send_queues.is_blocked(identity):

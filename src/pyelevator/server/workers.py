@@ -10,16 +10,14 @@ from typing import Final, TypeAlias
 
 from pyelevator.application import Application
 from pyelevator.application.handlers.groups import QueueSpec, queue_for
-from pyelevator.commands import Access, Progress, SlowLog, Stats
+from pyelevator.commands import Progress, SlowLog, Stats
 from pyelevator.engines.call_deadline import calling_until
 from pyelevator.protocol import IncomingRequest
 from pyelevator.server.observer import Observed, RequestObserver
+from pyelevator.server.repeats import is_repeatable
 from pyelevator.server.responder import Responder
 from pyelevator.server.scheduler import Job
 from pyelevator.server.work_queues import QueuedJob, WorkQueues
-
-_LARGE: Final = 64 << 10
-"""Bytes from which on a request is not kept to be executed once more."""
 
 _MONITORING: Final = (Stats, SlowLog, Progress)
 """The commands that have a worker of their own: they are wanted most when all others are busy."""
@@ -27,8 +25,8 @@ _MONITORING: Final = (Stats, SlowLog, Progress)
 _LEAST: Final = 0.5
 """The part of the time for a call that a request still has if others before it have used up the rest."""
 
-CompletedJob: TypeAlias = tuple[bytes, Job, list[bytes]]
-"""The client, the job, and the frames of the response."""
+CompletedJob: TypeAlias = tuple[bytes, Job, list[bytes] | None]
+"""The client, the job, and the frames of the response; None for those if the request must wait for space first."""
 
 
 class Workers:
@@ -40,6 +38,7 @@ class Workers:
         observer: is told of each request and how long it took.
         count: number of threads, apart from the one for monitoring.
         wakeup: is called when something was put into ``completed``.
+        must_wait: returns True if a request must not be executed before there is space for its response.
 
     Attributes:
         completed: what the workers have done; the server puts other things there for its own loop.
@@ -53,8 +52,11 @@ class Workers:
         responder: Responder,
         observer: RequestObserver,
         count: int,
+        *,
         wakeup: Callable[[], object],
+        must_wait: Callable[[IncomingRequest], bool],
     ) -> None:
+        self._must_wait = must_wait
         self._application, self._responder, self._observer, self._wakeup = application, responder, observer, wakeup
         self.has_queues = getattr(application, "call_timeout", None) is not None  # not every one waits for a network
         self.completed: SimpleQueue[CompletedJob | threading.Event | None] = SimpleQueue()
@@ -92,6 +94,11 @@ class Workers:
     def _work(self, identity: bytes, job: Job) -> None:
         """Execute a job in a worker, without touching a socket."""
         incoming = job.incoming or self._responder.decode(job.frames, job.peer, identity)
+        if job.incoming is None and self._must_wait(incoming):
+            job.incoming = incoming
+            self.completed.put((identity, job, None))
+            self._wakeup()
+            return
         spec = None if job.incoming is not None else self._queue_for(incoming)
         if spec is None:
             _drop_request(job, incoming)
@@ -136,12 +143,6 @@ def _is_monitoring(job: Job) -> bool:
 
 def _drop_request(job: Job, incoming: IncomingRequest) -> None:
     """Let go of a request that is about to be executed, as it may be large; its frames if it is not repeated."""
-    if not _is_repeatable(job, incoming):
+    if not is_repeatable(incoming):
         job.frames = ()
     job.incoming = None
-
-
-def _is_repeatable(job: Job, incoming: IncomingRequest) -> bool:
-    """Return True if a request may be executed once more: it only reads, and is small enough to be kept."""
-    is_read = incoming.request is not None and incoming.request.command.access is Access.READ
-    return is_read and sum(map(len, job.frames)) < _LARGE

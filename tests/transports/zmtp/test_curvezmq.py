@@ -1,6 +1,7 @@
 """CurveZMQ without a socket: the bytes on the wire, recorded sessions with libzmq, and what is refused."""
 
 import json
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
@@ -37,6 +38,15 @@ def ciphers():
     """Those of two sides."""
     client, server = b"CurveZMQMESSAGEC", b"CurveZMQMESSAGES"
     return Cipher(bytes(32), client, server, 0, 0), Cipher(bytes(32), server, client, 0, 0)
+
+
+def test_a_large_frame_is_encrypted_with_no_copy_but_the_box():
+    content = bytes(8 << 20)
+    tracemalloc.start()
+    ciphers()[0].encode_message([content])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.1 * len(content)
 
 
 # The handshake

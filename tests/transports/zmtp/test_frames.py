@@ -370,6 +370,18 @@ def test_the_memory_of_a_partial_message_is_known_in_any_chunks(size):
     assert decoder.buffered_bytes == 0
 
 
+def test_a_large_frame_is_in_memory_once_also_when_it_ends():
+    decoder, size = established(), 20 << 20
+    decoder.receive_data(b"\x02" + size.to_bytes(8, "big") + bytes(LARGE))
+    tracemalloc.start()
+    for _ in range(LARGE, size, LARGE):
+        decoder.receive_data(bytes(LARGE))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [len(content) for content in decoder.messages[0]] == [size]
+    assert peak < 1.2 * size
+
+
 @given(st.binary(max_size=200), st.lists(st.integers(0, 50), max_size=5))
 def test_any_bytes_give_messages_or_an_error_of_ours(data, sizes):
     for read in (lambda: decoded(data, sizes, 1024), lambda: shake(greeting() + data), lambda: shake(data, sizes)):

@@ -321,6 +321,7 @@ class NonblockingConnection:
         socket, self._socket, self.pollable = self._socket, None, None
         self._connected = self._write_closed = False
         self._send_buffer.clear()
+        self._protocol = client_protocol(self._curve, self._max_message)  # what came of a large message may be much
         if socket is not None:
             self._before_close()
             socket.close()

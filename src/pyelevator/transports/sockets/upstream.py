@@ -134,6 +134,8 @@ class UpstreamConnection:
         return self._connection.receive()
 
     def close(self) -> None:
-        """Close the connection, and drop what has not been sent."""
+        """Close the connection, and drop what has not been sent, or not been taken: it may be much."""
         self._queue.clear()
         self._connection.close()
+        while self._connection.receive() is not None:
+            pass

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import partial
+from io import BytesIO
 from math import ceil, inf
 from typing import Final
 
@@ -28,6 +29,13 @@ _MAX_TTL: Final = 0xFFFF
 _FRAME_BYTES: Final = 64  # what a frame, or a part of one, counts beside its bytes, because empty ones take memory too
 _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
 _MAX_PONGS: Final = 4096  # bytes of PONGs at once; they are enough for a peer that asks so often
+
+
+_EARLY: Final = 512 << 10
+"""Bytes of a large frame after which there is a block of memory for ``_MAPPED`` bytes, or all of it."""
+
+_MAPPED: Final = (4 << 20) + (64 << 10)
+"""Bytes of a block that servers map by itself (``sockets.memory``): it grows without a copy, and leaves no gaps."""
 
 
 class Role(Enum):
@@ -94,7 +102,7 @@ class Protocol:
         self._remaining = max_message  # of the message that has begun
         self._frames: list[bytes] = []
         self._unread = b""
-        self._chunks: list[bytes] = []  # of a large frame
+        self._large = BytesIO()  # the large frame: it ends as bytes without another copy, as a list of chunks cannot
         self._flags = 0
         self._missing = 0
         self._chunk_bytes = 0
@@ -189,16 +197,24 @@ class Protocol:
 
     def _fill_large(self, data: bytes) -> bytes:
         """Add to a large frame; return what is left."""
-        self._chunks.append(data[: self._missing])
+        self._add_to_large(memoryview(data)[: self._missing])
         self._chunk_bytes += len(data) + _FRAME_BYTES
         if len(data) < self._missing:
             self._expect_bytes(self._missing - len(data))
             return b""
         data = data[self._missing :]
-        content, self._chunks, self._chunk_bytes = b"".join(self._chunks), [], 0
+        content, self._large, self._chunk_bytes = self._large.getvalue(), BytesIO(), 0
         self._expect_bytes(0)
         self._on_frame(self._flags, content)
         return data
+
+    def _add_to_large(self, data: memoryview) -> None:
+        received = self._large.tell()
+        if received < _EARLY <= received + len(data):
+            large = BytesIO(bytes(min(received + self._missing, _MAPPED)))
+            large.write(self._large.getbuffer())
+            self._large = large
+        self._large.write(data)
 
     def _expect_bytes(self, missing: int) -> None:
         self._missing = missing
@@ -219,7 +235,8 @@ class Protocol:
             elif stop - start < LARGE:
                 break
             else:
-                self._flags, self._chunks, self._chunk_bytes = flags, [data[start:]], end - start + _FRAME_BYTES
+                self._flags, self._chunk_bytes = flags, end - start + _FRAME_BYTES
+                self._large.write(memoryview(data)[start:])
                 self._expect_bytes(stop - end)
                 return end
         return offset
