@@ -100,6 +100,11 @@ class FakeTransport(Transport):
         else:
             self._replies.append(self.answer(frames))
 
+    def round_trip(self, frames: Sequence[bytes], deadline: Deadline) -> Sequence[bytes]:
+        if self._forward is not None or self._replies or get_ident() in EXECUTING:
+            return super().round_trip(frames, deadline)
+        return self.answer(frames)
+
     def _answer_in_thread(self, frames: Sequence[bytes], deadline: Deadline) -> Sequence[bytes] | TransportError:
         """Return the answer, executed in another thread.
 
