@@ -24,6 +24,7 @@ from pyelevator.interceptors import hooks
 from pyelevator.messages import Request, Response
 from pyelevator.testing.servers import ServerProcess, serve
 from pyelevator.transports import FakeTransport
+from support.connections import close_connections_of, prefetching_connections_of
 from support.forking import forks_with_threads
 from support.old_servers import DIALECTS, KINDS, OldServer
 from support.optional import unwrap
@@ -146,7 +147,7 @@ def test_an_iteration_that_is_left_gives_its_connection_back(log, end):
                 E.connect()
             del it
             gc.collect()
-            assert len(E._session._pool._prefetching) == 0
+            assert len(prefetching_connections_of(E)) == 0
             for key in KEYS[:5]:
                 assert E.Get(key) == key
         E.disconnect()
@@ -166,7 +167,7 @@ def test_a_page_that_came_to_nothing_is_fetched_again_when_it_is_wanted(E, log):
 def test_a_lost_page_does_not_show_if_the_second_try_is_answered(E, log):
     it = E.RangeIter(include_value=False)
     assert next(it) == "0000"
-    for connection in E._session._pool._prefetching:
+    for connection in prefetching_connections_of(E):
         connection._transport.reset()  # the answer will never come
     assert [*it] == KEYS[1:]
 
@@ -184,7 +185,7 @@ def test_a_retry_repeats_what_was_asked_ahead(log):
         fill(E)
         it = E.RangeIter(include_value=False)
         next(it)
-        for connection in E._session._pool._prefetching:
+        for connection in prefetching_connections_of(E):
             unwrap(connection._transport).reset()
         log.log.clear()
         assert list(it) == KEYS[1:]
@@ -412,7 +413,7 @@ def test_async_an_iteration_that_is_left_makes_no_noise(end, caplog, recwarn):
 
     E = run(main())
     if end == "end of the loop":
-        E._session.close()
+        close_connections_of(E)
     gc.collect()
     assert [str(warning.message) for warning in recwarn] == []
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []

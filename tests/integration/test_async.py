@@ -17,8 +17,8 @@ from pyelevator.testing.portals import Portal
 from pyelevator.testing.servers import serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
+from support.connections import async_connections_of
 from support.old_servers import OldServerOnSocket
-from support.optional import unwrap
 
 EAGER = sys.version_info >= (3, 12)
 TASKS = [pytest.param(False, id="lazy")] + [pytest.param(True, id="eager")] * EAGER
@@ -209,7 +209,7 @@ def test_an_old_server_gets_one_call_at_a_time_on_each_of_max_connections():
             async with AsyncElevator(endpoint=old.url.removeprefix("tcp://"), timeout=60, max_connections=3) as E:
                 await asyncio.gather(*[E.Put(str(i), str(i)) for i in range(100)])
                 values = await asyncio.gather(*[E.Get(str(i)) for i in range(100)])
-                return values, len(unwrap(E._session._dispatcher)._connections)
+                return values, len(async_connections_of(E))
 
         assert run(session) == ([str(i) for i in range(100)], 3)
 

@@ -9,6 +9,7 @@ import pytest
 from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.testing.servers import serve
+from support.connections import connections_of
 from support.old_servers import OldServer
 from torture.calls import Calls, added, fill
 from torture.unruly import MANNERS, unruly
@@ -80,7 +81,7 @@ def test_32_threads_share_the_connections_of_the_pool():
     with client_of_our_server(max_connections=3) as client:
         fill(client)
         calls = in_threads(client, (60, 60), 10)
-        assert len(client._session._pool.connections()) <= 3
+        assert len(connections_of(client)) <= 3
     assert (calls.wrong, calls.right) == ([], THREADS * 10)
 
 

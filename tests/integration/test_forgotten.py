@@ -12,8 +12,8 @@ from pyelevator.client.aio import dispatcher
 from pyelevator.server import Server
 from pyelevator.transports.base import IDLE
 from pyelevator.transports.sockets import blocking
+from support.connections import async_connections_of, connections_of, idle_connections_of
 from support.old_servers import OldServerOnSocket
-from support.optional import unwrap
 from support.puppets import Relay
 
 COUNT = 12
@@ -165,19 +165,19 @@ def test_the_connection_that_was_used_last_is_used_next():
     with relayed() as relay, Elevator(endpoint=relay.endpoint, timeout=60) as E:
         use_many(E)
         E.Put("k", "v")
-        newest = E._session._pool._idle[-1]
+        newest = idle_connections_of(E)[-1]
         for _ in range(3):
             E.Get("k")
-            assert E._session._pool._idle[-1] is newest
+            assert idle_connections_of(E)[-1] is newest
 
 
 def test_connections_that_stay_idle_are_closed():
     with relayed() as relay, Elevator(endpoint=relay.endpoint, timeout=60) as E:
         use_many(E)
-        for transport in E._session._pool._idle:
+        for transport in idle_connections_of(E):
             transport.idle_since -= IDLE + 1
         E.Put("k", "v")
-        assert sum(transport.is_open for transport in E._session._pool.connections()) == 1
+        assert sum(transport.is_open for transport in connections_of(E)) == 1
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch):
@@ -195,7 +195,7 @@ def test_idle_connections_of_an_async_client_at_an_old_server_are_closed(monkeyp
             await asyncio.gather(*[E.Put("k", "v") for _ in range(200)])
             monkeypatch.setattr(dispatcher, "IDLE", 0.0)
             await E.Put("k", "v")
-            return len(unwrap(E._session._dispatcher)._connections)
+            return len(async_connections_of(E))
 
     with OldServerOnSocket("0.5") as old:
         assert asyncio.run(main()) == 1

@@ -42,6 +42,7 @@ from pyelevator.testing.servers import ANY_PORT, ServerProcess, serve
 from pyelevator.testing.snapshots import SnapshotConformance
 from pyelevator.transports import FakeTransport
 from support.clocks import Clock
+from support.connections import close_connections_of
 
 WRITERS = 4
 ROUNDS = 50
@@ -292,7 +293,7 @@ def test_a_snapshot_outlives_the_connection_over_which_it_was_taken():
     base = Application.in_memory()
     application = Application(base.catalog, Policy(), clock)
     with Elevator(transport=FakeTransport(application)) as E, E.snapshot() as s:
-        E._session.close()  # as a timeout does to a connection
+        close_connections_of(E)  # as a timeout does to a connection
         for _ in range(4):
             clock.now += 4
             assert s.Range() == []

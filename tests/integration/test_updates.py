@@ -11,6 +11,7 @@ import pytest
 
 from pyelevator import MISSING, CheckFailed, ConnectFailed, Elevator, KeyNotFound, Retry, TransportError
 from pyelevator.testing.servers import ServerProcess
+from support.connections import close_connections_of
 from support.optional import unwrap
 
 WRITERS = 8
@@ -188,7 +189,7 @@ def test_a_deletion_with_retries_goes_on_after_a_restart_between_chunks(tmp_path
                 seen.append(1)
                 if len(seen) == 3:
                     server.restart()
-                    E._session.close()  # so that it finds out when it connects, before anything is sent
+                    close_connections_of(E)  # so that it finds out when it connects, before anything is sent
                 return execute(flow, timeout)
 
             E._execute = restarting  # type: ignore[method-assign]

@@ -15,6 +15,7 @@ from pyelevator.testing.bulk_ranges import BulkRangeConformance, refuses_bulk_ra
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
 from pyelevator.testing.updates import UpdateConformance, refuses_updates
+from support.connections import close_connections_of
 from support.old_peers import OldPeer
 from support.old_servers import OldServerOnSocket
 from support.optional import unwrap
@@ -131,7 +132,7 @@ def test_a_uid_leads_to_its_server_after_the_proxy_was_restarted(two):
         address = two.urls[0]
         two.stop()
         two._thread.join()
-        E._session.close()  # a request on a connection that is just breaking may get lost
+        close_connections_of(E)  # a request on a connection that is just breaking may get lost
         with Proxy([address], upstreams):
             assert E.Get("k") == "v"
 

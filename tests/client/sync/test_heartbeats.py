@@ -29,6 +29,7 @@ from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, TcpTransport, Transport
 from pyelevator.transports.zmtp.frames import COMMAND, encode_message
 from support import programs
+from support.connections import connections_of
 from support.eventually import eventually
 from support.old_peers import SIGNATURE
 from support.routers import played, taken
@@ -375,7 +376,7 @@ def test_a_connection_that_ends_during_a_prefetch_is_lost():
 # Servers of ours
 
 
-def connections_of(server):
+def connection_count(server):
     return server._listener.count
 
 
@@ -399,7 +400,7 @@ def server_and_client(request, tmp_path):
 def test_an_idle_client_of_a_server_of_ours_stays_connected(server_and_client):
     _, E = server_and_client
     E.Put("k", "v")
-    (link,) = E._session._pool.connections()
+    (link,) = connections_of(E)
     before = link._transport._connection
     beats = set[float]()
     eventually(lambda: beats.add(link.heartbeat_at) or len(beats) >= 8)

@@ -9,6 +9,7 @@ from pyelevator import Elevator
 from pyelevator.client import paging
 from pyelevator.commands import Range
 from pyelevator.transports import FakeTransport
+from support.connections import prefetching_connections_of
 from support.steps import Interrupt, each_step
 
 KEYS = [f"{i:04}" for i in range(700)]
@@ -28,7 +29,7 @@ def client():
 def check_usable(E):
     """The client answers rightly, and no connection is kept by what was left."""
     assert E.Get("0005") == "0005"
-    assert len(E._session._pool._prefetching) == 0
+    assert len(prefetching_connections_of(E)) == 0
 
 
 @pytest.mark.parametrize(

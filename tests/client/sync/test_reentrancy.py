@@ -17,6 +17,7 @@ from pyelevator.codec.gc_pause import Pause
 from pyelevator.interceptors import Cache, Faults, Metrics, RateLimit
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport
+from support.connections import close_connections_of
 from support.steps import each_step
 
 FILES = ("client", "flows.py", "protocol.py", "transports", "interceptors", "codec/gc_pause.py", "forks.py")
@@ -66,7 +67,7 @@ def test_while_connections_are_opened(server, max_connections):
     def work(steps):
         with Elevator.from_url(f"{server}?max_connections={max_connections}&timeout=20") as E:
             steps.action, refused = handler_of(E)
-            E._session.close()  # the next call opens a connection
+            close_connections_of(E)  # the next call opens a connection
             with steps:
                 assert E.Get("k") == "v"
             assert refused == []
@@ -78,7 +79,7 @@ def test_with_one_connection_the_call_says_in_time_that_none_is_free(server):
     def work(steps):
         with Elevator.from_url(f"{server}?max_connections=1&timeout=20&pool_timeout=0.01") as E:
             steps.action, _ = handler_of(E)
-            E._session.close()
+            close_connections_of(E)
             with steps:
                 assert E.Get("k") == "v"
             assert E.Get("k") == "v"

@@ -28,9 +28,9 @@ from pyelevator.transports.sockets.socket import start_connect
 from pyelevator.transports.zmtp.frames import encode_message
 from support import programs
 from support.clocks import Clock
+from support.connections import shared_connection_of
 from support.eventually import eventually, eventually_async
 from support.old_peers import SIGNATURE
-from support.optional import unwrap
 from support.routers import played, taken
 
 GREETING = SIGNATURE + b"\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
@@ -321,10 +321,10 @@ def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys, monk
     async def main(endpoint):
         async with AsyncElevator(endpoint=endpoint, curve=curve, timeout=60, heartbeat=QUICK) as E:
             await E.Put("k", "v")
-            before = unwrap(E._session._dispatcher)._shared
+            before = shared_connection_of(E)
             await eventually_async(lambda: len(pings) >= 8)
             assert await E.Get("k") == "v"
-            return before is unwrap(E._session._dispatcher)._shared
+            return before is shared_connection_of(E)
 
     with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], auth=ClientAuth.from_directory(keys)) as server:
         assert asyncio.run(main(server.urls[0].removeprefix("tcp://")))
