@@ -4,9 +4,9 @@ import pytest
 from click.testing import CliRunner
 
 from pyelevator import Elevator
-from pyelevator.cli import bench
-from pyelevator.cli.bench import Result, duration, run_step
 from pyelevator.cli.main import elevator
+from pyelevator.cli.subcommands import bench
+from pyelevator.cli.subcommands.bench import Result, duration, run_step
 from pyelevator.errors import UsageError
 from pyelevator.loadtest import workloads
 from pyelevator.loadtest.processes import LoadProcesses, Measurement, measure_steps, merge, percentile

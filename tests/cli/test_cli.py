@@ -33,7 +33,7 @@ def served(monkeypatch):
         settings.append(given)
         return 0
 
-    monkeypatch.setattr("pyelevator.cli.serve.run_server", run)
+    monkeypatch.setattr("pyelevator.cli.processes.serve.run_server", run)
     return settings
 
 

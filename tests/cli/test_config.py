@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from pyelevator import UsageError
 from pyelevator.cli.main import elevator
-from pyelevator.cli.options import load_settings
+from pyelevator.cli.processes.options import load_settings
 from pyelevator.config import ServerSettings, read_server_config
 from pyelevator.config.environment import PROXY, SERVER, read_variables
 

@@ -10,8 +10,8 @@ import pytest
 
 from pyelevator import Elevator, PermissionDenied
 from pyelevator.auth.keys import generate_keys
-from pyelevator.cli.daemon import _reload
 from pyelevator.cli.logs import LogFile, logging_to
+from pyelevator.cli.processes.daemon import _reload
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
 from pyelevator.transports import Curve
 from support.eventually import eventually

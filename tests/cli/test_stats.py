@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pyelevator import Elevator
 from pyelevator.application import Application, Policy
 from pyelevator.cli.main import elevator
-from pyelevator.cli.stats import report
+from pyelevator.cli.subcommands.stats import report
 from pyelevator.monitoring import CacheStats, DatabaseStats, EngineStats, Latency, LevelStats, ServerStats, VerbStats
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT

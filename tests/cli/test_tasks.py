@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from pyelevator import Elevator
 from pyelevator.application import Application, Catalog
-from pyelevator.cli import tasks
 from pyelevator.cli.main import elevator
+from pyelevator.cli.subcommands import tasks
 from pyelevator.engines.memory import MemoryEngine, MemoryStorage
 from pyelevator.engines.progress import report
 from pyelevator.testing.servers import serve

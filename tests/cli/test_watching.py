@@ -16,8 +16,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pyelevator import Elevator, UsageError
-from pyelevator.cli.metrics import serving_metrics
-from pyelevator.cli.notifier import Notifier
+from pyelevator.cli.processes.metrics import serving_metrics
+from pyelevator.cli.processes.notifier import Notifier
 from support.optional import unwrap
 
 ROOT = Path(__file__).parents[2]

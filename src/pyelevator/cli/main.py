@@ -12,9 +12,9 @@ _CALLS: Final = "calls.commands:COMMANDS"
 
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Programs": {
-        "serve": "serve:serve",
-        "proxy": "proxy:proxy",
-        "console": "console:console",
+        "serve": "processes.serve:serve",
+        "proxy": "processes.proxy:proxy",
+        "console": "subcommands.console:console",
     },
     "Keys and values": dict.fromkeys(
         (
@@ -39,24 +39,24 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         ("databases", "create", "drop", "forget", "mount", "unmount", "repair", "sizes"), _CALLS
     ),
     "Backup": {
-        "dump": "dump:dump",
-        "load": "dump:load",
-        "backup": "tasks:backup",
-        "compact": "tasks:compact",
-        "progress": "tasks:progress",
+        "dump": "subcommands.dump:dump",
+        "load": "subcommands.dump:load",
+        "backup": "subcommands.tasks:backup",
+        "compact": "subcommands.tasks:compact",
+        "progress": "subcommands.tasks:progress",
     },
     "Operation": {
-        "stats": "stats:stats",
-        "slowlog": "stats:slowlog",
-        "config": "config:config",
+        "stats": "subcommands.stats:stats",
+        "slowlog": "subcommands.stats:slowlog",
+        "config": "processes.config:config",
     },
     "Tools": {
         "shell": "shell.command:shell",
-        "completion": "completion:completion",
-        "help": "help:show_help",
-        "ping": "ping:ping",
-        "bench": "bench:bench",
-        "keygen": "keygen:keygen",
+        "completion": "subcommands.completion:completion",
+        "help": "subcommands.help:show_help",
+        "ping": "subcommands.ping:ping",
+        "bench": "subcommands.bench:bench",
+        "keygen": "subcommands.keygen:keygen",
     },
 }
 """Heading in the help -> name of a subcommand -> its module in this package, and in it the command, or a mapping of

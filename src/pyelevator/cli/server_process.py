@@ -11,8 +11,8 @@ from typing import Final
 from pyelevator.application import Application, Policy
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.exposure import allowed_roots, check_exposure
-from pyelevator.cli.daemon import blocked_signals, handle_signals, raise_file_limit
-from pyelevator.cli.watching import watched
+from pyelevator.cli.processes.daemon import blocked_signals, handle_signals, raise_file_limit
+from pyelevator.cli.processes.watching import watched
 from pyelevator.codec import Limits
 from pyelevator.config import ServerSettings
 from pyelevator.engines.urls import scheme_of

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, Protocol
 
-from pyelevator.cli.notifier import Notifier
+from pyelevator.cli.processes.notifier import Notifier
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 

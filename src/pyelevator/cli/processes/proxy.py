@@ -9,11 +9,11 @@ from attrs import evolve
 
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.exposure import check_exposure
-from pyelevator.cli.daemon import blocked_signals, handle_signals, raise_file_limit
 from pyelevator.cli.errors import as_usage_error, start_failures
 from pyelevator.cli.logs import logging_to
-from pyelevator.cli.options import load_settings, settings_options
-from pyelevator.cli.watching import watched
+from pyelevator.cli.processes.daemon import blocked_signals, handle_signals, raise_file_limit
+from pyelevator.cli.processes.options import load_settings, settings_options
+from pyelevator.cli.processes.watching import watched
 from pyelevator.client.options import URL_VARIABLE
 from pyelevator.config import ProxySettings, read_proxy_config
 from pyelevator.proxy import Proxy, Upstream

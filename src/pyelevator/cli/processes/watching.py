@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from pyelevator.cli.metrics import Program, serving_metrics
-from pyelevator.cli.notifier import Notifier
+from pyelevator.cli.processes.metrics import Program, serving_metrics
+from pyelevator.cli.processes.notifier import Notifier
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 

@@ -13,7 +13,7 @@ from attrs import asdict, evolve
 from pyelevator.cli.calls.encodings import dump_json
 from pyelevator.cli.calls.parameters import START, STOP
 from pyelevator.cli.connection import ConnectionOptions, connection_options
-from pyelevator.cli.dump import format_size, quiet_option
+from pyelevator.cli.subcommands.dump import format_size, quiet_option
 from pyelevator.client import Elevator
 from pyelevator.errors import ElevatorError
 from pyelevator.reports import TaskProgress

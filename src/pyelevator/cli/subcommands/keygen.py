@@ -6,7 +6,7 @@ import click
 
 from pyelevator.auth.keys import SERVER, generate_keys
 from pyelevator.cli.errors import as_usage_error
-from pyelevator.cli.options import PATH
+from pyelevator.cli.processes.options import PATH
 
 
 @click.command()

@@ -1,0 +1,1 @@
+"""The processes of server and proxy: their options, signals, metrics and notifications."""
