@@ -112,6 +112,7 @@ def test_a_second_client_sees_how_far_it_is_and_so_does_the_first(monkeypatch):
         url = server.urls[0]
         with Elevator.from_url(url, encoding=None, timeout=60) as client, monkeypatch.context() as patch:
             patch.setattr(tasks, "_INTERVAL", 0.1)
+            client.Put(b"k", b"v")  # in an empty database there is nothing to compact
             thread = threading.Thread(target=compact, args=(client,))
             thread.start()
             try:
