@@ -1,4 +1,4 @@
-"""What servers can do beyond the old protocol, by the names with which they answer a DBCONNECT."""
+"""The features of servers: the names with which they say, in the answer to DBCONNECT, what they can do."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""The commands for those who operate a server: what it does, how large it is, and its long tasks."""
+"""The commands of operators: a server's figures, its sizes, and its long tasks."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

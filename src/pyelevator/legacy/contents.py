@@ -1,4 +1,4 @@
-"""What modules of py-elevator 0.5c hold that is nowhere else here; loaded when a program imports one of them."""
+"""Contents of modules of py-elevator 0.5c that are nowhere else here; loaded with the first of those modules."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

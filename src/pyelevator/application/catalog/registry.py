@@ -1,4 +1,4 @@
-"""What is registered: the databases of a catalog, and the store that keeps them."""
+"""The registry of a catalog: its databases, and the store that keeps them."""
 
 import logging
 import threading

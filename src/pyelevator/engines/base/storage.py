@@ -1,4 +1,4 @@
-"""Where databases are: what opens, repairs and destroys them."""
+"""The storage: it opens, repairs and destroys databases."""
 
 import enum
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""What can be read from: an engine as it is now, or a snapshot."""
+"""Views to read from: an engine as it is now, or a snapshot."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

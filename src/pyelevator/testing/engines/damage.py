@@ -1,4 +1,4 @@
-"""What cannot be read is an error, whichever way it is asked for."""
+"""Damaged files: what cannot be read is an error, whichever way it is asked for."""
 
 from collections.abc import Callable
 from itertools import chain

@@ -1,4 +1,4 @@
-"""What the suites of engines share: a storage, a database, and pairs."""
+"""Fixtures of the suites of engines: a storage, a database, and pairs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ LETTERS = [(b"a", b"1"), (b"b", b"2"), (b"ba", b"3"), (b"c", b"4"), (b"\xff", b"
 
 
 class EngineFixtures:
-    """What the tests of engines use.
+    """The storage and the databases of the tests of engines.
 
     Override :meth:`storage`, and :meth:`path` if paths are not paths of this machine.
     """

@@ -1,4 +1,4 @@
-"""What the suites of clients share: how a client is connected."""
+"""Fixtures of the suites of clients."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias

@@ -1,4 +1,4 @@
-"""What those ask who operate a server."""
+"""Statistics, sizes and tasks, as operators of a server ask for them."""
 
 import pytest
 

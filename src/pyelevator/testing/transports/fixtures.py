@@ -1,4 +1,4 @@
-"""What the suites of transports share: messages, deadlines and a relay that misbehaves."""
+"""Fixtures of the suites of transports: messages, deadlines and a relay that misbehaves."""
 
 from collections.abc import Iterator, Sequence
 
