@@ -65,7 +65,7 @@ class Put(NoResult):
 
     @classmethod
     def make(cls, key: Data, value: Data, sync: bool = False) -> Self:
-        """Make it in half the time of the constructor, as :meth:`Keyed.make`.
+        """Make it in half the time of the constructor, as ``Keyed.make``.
 
         >>> Put.make("abc", "1")
         Put(key=b'abc', value=b'1', sync=False)
