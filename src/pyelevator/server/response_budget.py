@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Final
 
-from pyelevator.transports.base import SendQueues
+from pyelevator.transports.send_queues import SendQueues
 
 LARGE: Final = 64 << 10
 """Bytes from which on a response waits for space; smaller ones do if the unsent ones are over their limit."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 import zmq
 from attrs import define, field
 
-from pyelevator.transports.base import SendQueues
+from pyelevator.transports.send_queues import SendQueues
 
 ZERO_COPY_BYTES: Final = 8192
 """Size of a frame in bytes from which on it is sent without a copy, and tracked until it has been sent.

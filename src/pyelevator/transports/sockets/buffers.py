@@ -1,6 +1,6 @@
 """The buffers of a listener for all of its peers together: unsent messages, and messages that are incomplete."""
 
-from pyelevator.transports.base import SendQueues
+from pyelevator.transports.send_queues import SendQueues
 from pyelevator.transports.sockets.peer import PeerConnection
 
 
