@@ -17,6 +17,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed
 from pyelevator.flows import Interceptor
 from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, TrafficStats
+from pyelevator.peers.stalls import StallDetector
 from pyelevator.proxy.core import (
     Action,
     Core,
@@ -124,7 +125,7 @@ class Proxy:
         self._ready: Mapping[Any, int] = {}
         self._evicted: set[bytes] = set()
         self._reported: dict[tuple[str, str], float] = {}
-        self._paused_since, self._sizes = math.inf, dict[bytes, int]()
+        self._stalls = StallDetector(self._send_queues, _PAUSE_LIMIT)
         self.urls = self._listener.urls
         self._stopping = False
         self._probes: deque[threading.Event] = deque()
@@ -236,30 +237,20 @@ class Proxy:
                 self._perform(self._core.client_unblocked(identity, now))
         self._upstreams.resume_large()
         if not self._upstreams.is_paused:
-            self._paused_since = math.inf
-        elif self._paused_since == math.inf:
-            self._begin_pause(now)
-        elif now - self._paused_since > _PAUSE_LIMIT:
-            self._evict_slow_clients(now)
+            self._stalls.end()
+        elif (stalled := self._stalls.check(now)) is not None:
+            self._evict_slow_clients(stalled, now)
 
-    def _begin_pause(self, now: float) -> None:
-        self._paused_since = now
-        self._sizes = {identity: peer.unsent_bytes for identity, peer in self._send_queues.peers.items()}
-
-    def _evict_slow_clients(self, now: float) -> None:
-        """Evict the clients that have read nothing while others waited, or else the one with the most to read."""
-        sizes = {
-            identity: peer.unsent_bytes
-            for identity, peer in self._send_queues.peers.items()
-            if self._send_queues.is_blocked(identity)
-        }
-        blocked = [identity for identity, size in sizes.items() if size >= self._sizes.get(identity, math.inf)]
-        for identity in blocked or sorted(sizes, key=sizes.__getitem__)[-1:]:
+    def _evict_slow_clients(self, stalled: Mapping[bytes, int], now: float) -> None:
+        """Evict the blocked clients that are stalled, or else the one with the most to read."""
+        queues = self._send_queues.peers
+        blocked = [identity for identity in queues if self._send_queues.is_blocked(identity)]
+        largest = sorted(blocked, key=lambda identity: queues[identity].unsent_bytes)[-1:]
+        for identity in [identity for identity in blocked if identity in stalled] or largest:
             _LOG.warning("dropped the answers to a client that does not read them and delayed the others")
             self._evicted.add(identity)
             self._send_queues.discard(identity)
             self._perform(self._core.discard_client(identity, now))
-        self._begin_pause(now)
 
     def _drain(self, deadline: Deadline) -> None:
         while self._send_queues.peers and not deadline.expired():

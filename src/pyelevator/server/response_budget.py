@@ -3,10 +3,10 @@
 Sans-I/O: it has no socket and no clock.
 """
 
-from collections.abc import Mapping, Sequence
-from math import inf
+from collections.abc import Sequence
 from typing import Final
 
+from pyelevator.peers.stalls import StallDetector
 from pyelevator.transports.send_queues import SendQueues
 
 LARGE: Final = 64 << 10
@@ -46,8 +46,7 @@ class ResponseBudget:
     def __init__(self, send_queues: SendQueues, max_bytes: int) -> None:
         self._send_queues, self._max_bytes = send_queues, max_bytes
         self._expected_bytes = 0
-        self._stalled_since = inf
-        self._sizes: Mapping[bytes, int] = {}
+        self._stalls = StallDetector(send_queues, STALL_TIMEOUT)
 
     @property
     def expected_bytes(self) -> int:
@@ -91,20 +90,6 @@ class ResponseBudget:
             now: seconds, monotonic.
         """
         if needed is None or self.has_space_for(needed):
-            self._stalled_since = inf
+            self._stalls.end()
             return []
-        if self._stalled_since == inf:
-            self._observe(now)
-        if now - self._stalled_since < STALL_TIMEOUT:
-            return []
-        stalled = [
-            identity
-            for identity, queue in self._send_queues.peers.items()
-            if queue.unsent_bytes >= max(SMALL, self._sizes.get(identity, inf))
-        ]
-        self._observe(now)
-        return stalled
-
-    def _observe(self, now: float) -> None:
-        self._stalled_since = now
-        self._sizes = {identity: queue.unsent_bytes for identity, queue in self._send_queues.peers.items()}
+        return [identity for identity, size in (self._stalls.check(now) or {}).items() if size >= SMALL]
