@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from torture import abuse, frozen, full_disk, fuzzing, histories, kills, malformed, overload, replies, syncs
+from torture import abuse, copies, frozen, full_disk, fuzzing, histories, kills, malformed, overload, replies, syncs
 from torture.disks import available
 from torture.report import Findings, generated, machine, renewed
 
@@ -16,6 +16,7 @@ DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 TRIES: Final[Mapping[str, Callable[[Path, Any], Findings]]] = {
     "kills": lambda folder, sizes: kills.run(folder, kills=sizes.kills, seed=sizes.seed),
+    "copies": lambda folder, sizes: copies.run(folder, kills=sizes.kills, seed=sizes.seed),
     "syncs": lambda folder, sizes: syncs.run(folder, writes=sizes.calls * 5),
     "full-disk": lambda folder, sizes: full_disk.run(folder, available(folder), rounds=sizes.rounds, seed=sizes.seed),
     "frozen": lambda folder, sizes: frozen.run(folder, calls=sizes.calls, seed=sizes.seed),
