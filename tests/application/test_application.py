@@ -1,6 +1,8 @@
 """Request -> Response: one test per meaning, over both storages."""
 
+import gc
 import logging
+import weakref
 from typing import Any
 
 import pytest
@@ -62,6 +64,18 @@ def letters(ask):
     """The same as ``ask``, with the keys a to e, each with its upper case."""
     ask(Batch([(PUT, key.encode(), key.upper().encode()) for key in "abcde"]))
     return ask
+
+
+def test_a_refused_request_is_not_kept_until_garbage_is_collected():
+    application, request = Application.in_memory(), Request(MGet(["a"]), "no uid", id=1)
+    kept = weakref.ref(request)
+    gc.disable()
+    try:
+        assert application(request).code is ErrorCode.RUNTIME
+        del request
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_put_get_exists_delete(ask):

@@ -129,9 +129,9 @@ class Application:
 
     def _look_again(self, handler: Callable[..., Response], asked: Request[Any], error: Exception) -> Response:
         """Handle a request once more if other servers change the catalog too: it named what was not known here."""
+        if not self.catalog.is_shared:  # raising the error again would make a cycle of it, that keeps the request
+            return self._context.failure(error, asked.command, asked.id)
         try:
-            if not self.catalog.is_shared:
-                raise error
             self.catalog.refresh()  # or another thread has done so, since the name was looked up
             return handler(self.catalog, asked, self._context)
         except Exception as failure:  # noqa: BLE001 - as above
