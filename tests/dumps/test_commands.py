@@ -83,6 +83,18 @@ def still_runs(process):
     return True
 
 
+def test_several_databases_for_one_are_refused_before_any_is_written(server, tmp_path):
+    (tmp_path / "f").write_text(
+        '{"dump": "1"}\n{"database": "a"}\n{"key": "k", "value": "v"}\n{"database_end": 1}\n'
+        '{"database": "b"}\n{"database_end": 0}\n{"dump_end": 2}\n'
+    )
+    for names in ((), ("a", "b")):
+        code, _, err = run(server, "load", tmp_path / "f", *names, "--to-db", "never")
+        assert (code, err) == (1, "elevator: the dump has several databases; name the one to load with --to-db\n")
+    with Elevator.from_url(server.urls[0]) as client:
+        assert "never" not in client.listdb()
+
+
 def test_a_killed_dump_leaves_no_file(server, tmp_path):
     process = start(server, "dump", "default", "-o", tmp_path / "f", "--compression", "none")
     eventually(lambda: still_runs(process) and any(path.stat().st_size > 1_000_000 for path in tmp_path.iterdir()))

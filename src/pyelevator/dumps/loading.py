@@ -22,6 +22,8 @@ from pyelevator.dumps.records import (
 )
 from pyelevator.errors import DatabaseError, MessageTooLarge, PermissionDenied
 
+SEVERAL: Final = "the dump has several databases; name the one to load with --to-db"
+
 _POSITION_BYTES: Final = 32 << 20
 """Bytes after which the position is recorded: waiting for the server's disk takes time."""
 
@@ -126,7 +128,7 @@ class _Loader:
         if self._options.databases and record.name not in self._options.databases:
             return
         if self._loaded and self._options.to_db is not None:
-            raise DumpError("the dump has several databases; name the one to load with --to-db")
+            raise DumpError(SEVERAL)
         self._loaded.append(record.name)
         name = self._options.to_db or record.name
         self._connect(name)

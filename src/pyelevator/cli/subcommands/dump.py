@@ -15,6 +15,7 @@ import click
 from pyelevator import dumps
 from pyelevator.cli.connection import ConnectionOptions, connection_options
 from pyelevator.dumps.dumping import OnProgress
+from pyelevator.dumps.loading import SEVERAL
 
 _TIMEOUT: Final = 60.0
 """Seconds for each answer, unless the command line says otherwise."""
@@ -217,8 +218,15 @@ def load(
             click.echo(f"sound: {_describe(totals)}")
             return
         if is_regular:
+            _check_target(totals, databases, options["to_db"])
             opened.seek(0)
         _load(opened, databases, _position_files(file, positions), ProgressLine("loaded", shown=progress), **options)
+
+
+def _check_target(totals: dumps.DumpTotals, databases: tuple[str, ...], to_db: str | None) -> None:
+    """Refuse to load several databases into one, before anything is written."""
+    if to_db is not None and (len(set(databases)) or totals.databases) > 1:
+        raise dumps.DumpError(SEVERAL)
 
 
 def _position_files(file: str, directory: str | None) -> dumps.PositionFiles | None:
