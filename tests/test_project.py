@@ -119,8 +119,10 @@ def test_a_test_is_slow_by_its_directory(request):
         "native",
         "proxy",
         "server",
+        "test_types.py",
         "testing",
         "torture",
+        "transports",
     }
 
 

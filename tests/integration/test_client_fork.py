@@ -19,10 +19,18 @@ from support.programs import run
 OPTIONS = ("-X", "faulthandler", "-W", "always", *FORKING)
 
 HEAD = """
-    import asyncio, ctypes, multiprocessing, os, sys, threading, traceback
+    import asyncio, ctypes, multiprocessing, os, sys, threading, time, traceback
     from pyelevator import AsyncElevator, Elevator, TransportError
 
-    fork = {"os": os.fork, "C": ctypes.PyDLL(None).fork}[sys.argv.pop(1)]
+    def fork_by_c(fork=ctypes.PyDLL(None).fork):
+        sys.setswitchinterval(1000)  # no thread is to wait for the interpreter's lock: CPython's child would hang
+        time.sleep(0.01)  # lets threads that have just begun come to rest
+        try:
+            return fork()
+        finally:
+            sys.setswitchinterval(0.005)
+
+    fork = {"os": os.fork, "C": fork_by_c}[sys.argv.pop(1)]
 
     def in_child(work):
         pid = fork()

@@ -75,9 +75,11 @@ class Copies:
         process.wait()
 
     def load(self, path: Path, name: str, *, kills: int) -> None:
-        """Loads a dump, whose loads are killed some times and run again."""
+        """Loads a dump, whose loads are killed some times and run again, until one has come to its end."""
         for _ in range(kills):
             self.kill_soon(self.elevator("load", str(path), "--to-db", name), 0.8)
+            if self.is_loaded(path, name):
+                return
         if self.elevator("load", str(path), "--to-db", name).wait():
             self.violations.append(f"the load of {path.name} fails")
 
@@ -103,6 +105,16 @@ class Copies:
             with self.client(str(path)) as client:
                 self.check("backup", dict(client.Range(timeout=TIMEOUT)), since)
                 client.forgetdb(str(path))
+
+    def is_loaded(self, path: Path, name: str) -> bool:
+        """True if a load has ended: there are pairs, and no position from which another load would go on."""
+        if any(self.folder.glob(f"{path.name}.*.loading")):
+            return False
+        with self.client() as client:
+            if name not in client.listdb():
+                return False
+        with self.client(name) as client:
+            return bool(client.Count(timeout=TIMEOUT))
 
     def dump(self, number: int) -> None:
         """A dump that is killed; if it is complete, or else another one, is loaded, and the load is killed as well."""

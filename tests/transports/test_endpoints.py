@@ -101,7 +101,9 @@ def test_a_transport_is_open_from_its_first_message_until_it_is_closed(puppet):
     assert not connection.is_open
 
 
-def test_the_applications_own_context_may_be_terminated(puppet):
+def test_the_applications_own_context_may_be_terminated(puppet, monkeypatch):
+    monkeypatch.setattr(zmq.Context, "_instance", zmq.Context())  # without what other tests have left open
+    monkeypatch.setattr(zmq.Context, "_instance_pid", os.getpid())
     with TcpTransport(puppet.endpoint) as connection:
         assert answers(connection)
         zmq.Context.instance().term()

@@ -1,42 +1,65 @@
 """Stalls: clients that read nothing while others wait for space in the send queues."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from math import inf
+from typing import Final
 
 from pyelevator.transports.send_queues import SendQueues
 
+_LOOKS: Final = 8
+"""How often the clients are looked at during a timeout: each has a clock of its own, which is as exact as that."""
+
 
 class StallDetector:
-    """Finds the clients that have read nothing during a stall.
+    """Finds the clients that have read nothing for a time, while something waits for space.
 
     Args:
         send_queues: of all clients.
-        timeout: seconds that a stall lasts before there is an answer.
+        timeout: seconds that a client may read nothing meanwhile.
+        is_candidate: returns True for a client whose unsent responses others can wait for.
     """
 
-    def __init__(self, send_queues: SendQueues, timeout: float) -> None:
-        self._send_queues, self._timeout = send_queues, timeout
-        self._since = inf
-        self._sizes: Mapping[bytes, int] = {}
+    def __init__(self, send_queues: SendQueues, timeout: float, is_candidate: Callable[[bytes], bool]) -> None:
+        self._send_queues, self._timeout, self._is_candidate = send_queues, timeout, is_candidate
+        self._answered_at = self._looked_at = -inf
+        self._progress: dict[bytes, tuple[int, float]] = {}  # unsent bytes, and when they became fewer
 
     def end(self) -> None:
         """Report that nothing waits for space."""
-        self._since = inf
+        self._answered_at = self._looked_at = -inf
+        self._progress = {}
 
-    def check(self, now: float) -> dict[bytes, int] | None:
+    def check(self, now: float) -> list[bytes] | None:
         """Report that something waits for space.
 
         Args:
             now: seconds, monotonic.
 
         Returns:
-            The clients that have read nothing since the stall began, or since the last time that there was an answer,
-            and their unsent bytes. None until ``timeout`` has passed since then.
+            The candidates that have read nothing for ``timeout``, or since they were returned last. An empty list when
+            ``timeout`` has passed without any. None otherwise.
         """
-        is_new, earlier = self._since == inf, self._sizes
-        if not is_new and now - self._since < self._timeout:
+        if now - self._looked_at < self._timeout / _LOOKS:
             return None
-        sizes = {identity: queue.unsent_bytes for identity, queue in self._send_queues.peers.items()}
-        self._since, self._sizes = now, sizes
-        stalled = {identity: size for identity, size in sizes.items() if size >= earlier.get(identity, inf)}
-        return None if is_new else stalled
+        if self._looked_at == -inf:
+            self._answered_at = now
+        self._looked_at = now
+        stalled = self._update_progress(now)
+        if not stalled and now - self._answered_at < self._timeout:
+            return None
+        self._answered_at = now
+        return stalled
+
+    def _update_progress(self, now: float) -> list[bytes]:
+        progress, stalled = {}, []
+        for identity, queue in self._send_queues.peers.items():
+            size = queue.unsent_bytes
+            before, since = self._progress.get(identity, (inf, now))
+            if size < before or not self._is_candidate(identity):
+                since = now
+            elif now - since >= self._timeout:
+                stalled.append(identity)
+                since = now
+            progress[identity] = size, since
+        self._progress = progress
+        return stalled

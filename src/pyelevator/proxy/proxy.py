@@ -125,7 +125,7 @@ class Proxy:
         self._ready: Mapping[Any, int] = {}
         self._evicted: set[bytes] = set()
         self._reported: dict[tuple[str, str], float] = {}
-        self._stalls = StallDetector(self._send_queues, _PAUSE_LIMIT)
+        self._stalls = StallDetector(self._send_queues, _PAUSE_LIMIT, self._send_queues.is_blocked)
         self.urls = self._listener.urls
         self._stopping = False
         self._probes: deque[threading.Event] = deque()
@@ -241,12 +241,12 @@ class Proxy:
         elif (stalled := self._stalls.check(now)) is not None:
             self._evict_slow_clients(stalled, now)
 
-    def _evict_slow_clients(self, stalled: Mapping[bytes, int], now: float) -> None:
-        """Evict the blocked clients that are stalled, or else the one with the most to read."""
+    def _evict_slow_clients(self, stalled: Sequence[bytes], now: float) -> None:
+        """Evict the stalled clients, or else the blocked one with the most to read."""
         queues = self._send_queues.peers
-        blocked = [identity for identity in queues if self._send_queues.is_blocked(identity)]
+        blocked = filter(self._send_queues.is_blocked, queues)
         largest = sorted(blocked, key=lambda identity: queues[identity].unsent_bytes)[-1:]
-        for identity in [identity for identity in blocked if identity in stalled] or largest:
+        for identity in stalled or largest:
             _LOG.warning("dropped the answers to a client that does not read them and delayed the others")
             self._evicted.add(identity)
             self._send_queues.discard(identity)

@@ -46,7 +46,7 @@ class ResponseBudget:
     def __init__(self, send_queues: SendQueues, max_bytes: int) -> None:
         self._send_queues, self._max_bytes = send_queues, max_bytes
         self._expected_bytes = 0
-        self._stalls = StallDetector(send_queues, STALL_TIMEOUT)
+        self._stalls = StallDetector(send_queues, STALL_TIMEOUT, self._is_large)
 
     @property
     def expected_bytes(self) -> int:
@@ -92,4 +92,7 @@ class ResponseBudget:
         if needed is None or self.has_space_for(needed):
             self._stalls.end()
             return []
-        return [identity for identity, size in (self._stalls.check(now) or {}).items() if size >= SMALL]
+        return self._stalls.check(now) or []
+
+    def _is_large(self, identity: bytes) -> bool:
+        return bool(self._send_queues.peers[identity].unsent_bytes >= SMALL)
