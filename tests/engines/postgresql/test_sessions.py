@@ -37,7 +37,7 @@ class TestSessions(
 
     @pytest.fixture
     def application(self, url):
-        application = Application.on_url(url)
+        application = Application.on_url(f"{url}&call_timeout=20")  # a loaded machine is no conflict
         yield application
         application.close()
 
