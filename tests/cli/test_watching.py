@@ -51,7 +51,8 @@ def fetch(port, path):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=WAIT) as response:
             return response.status, response.headers["Content-Type"], response.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, error.headers["Content-Type"], error.read().decode()
+        with error:
+            return error.code, error.headers["Content-Type"], error.read().decode()
 
 
 def samples(port):

@@ -220,7 +220,7 @@ def test_all_answers_arrive_though_the_proxy_has_to_stop_reading(monkeypatch):
 
     blocked, client_blocked = threading.Event(), Core.client_blocked
     monkeypatch.setattr(Core, "client_blocked", lambda core, identity: blocked.set() or client_blocked(core, identity))
-    with serve(Application.in_memory()) as server, through(server.urls[0], unread=1 << 18) as proxy:
+    with serve(Application.in_memory()) as server, through(server.urls[0], unread=1 << 20) as proxy:
         with Elevator.from_url(proxy.urls[0]) as E:
             E.Put("k", "v" * 100_000, timeout=20)
             uid = E.db_uid

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 from support.optional import unwrap
 
 ROOT = Path(__file__).parents[2]
+
+SLOW = re.compile(r" took [0-9.]+ ms \(")
+"""The slow log's line about a request: on a loaded machine any is slow."""
 
 
 def load(path):
@@ -25,5 +29,5 @@ def output(path, *args, cwd=None):
     environment = {name: value for name, value in os.environ.items() if name != "ELEVATOR_URL"}
     ran = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=cwd, env=environment, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stderr == ""
+    assert [line for line in ran.stderr.splitlines() if not SLOW.search(line)] == []
     return ran.stdout

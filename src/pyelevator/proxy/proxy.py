@@ -125,7 +125,7 @@ class Proxy:
         self._ready: Mapping[Any, int] = {}
         self._evicted: set[bytes] = set()
         self._reported: dict[tuple[str, str], float] = {}
-        self._stalls = StallDetector(self._send_queues, _PAUSE_LIMIT, self._send_queues.is_blocked)
+        self._stalls = StallDetector(self._send_queues, _PAUSE_LIMIT, self._takes_room)
         self.urls = self._listener.urls
         self._stopping = False
         self._probes: deque[threading.Event] = deque()
@@ -242,15 +242,17 @@ class Proxy:
             self._evict_slow_clients(stalled, now)
 
     def _evict_slow_clients(self, stalled: Sequence[bytes], now: float) -> None:
-        """Evict the stalled clients, or else the blocked one with the most to read."""
+        """Evict the stalled clients, or else the one with the most to read."""
         queues = self._send_queues.peers
-        blocked = filter(self._send_queues.is_blocked, queues)
-        largest = sorted(blocked, key=lambda identity: queues[identity].unsent_bytes)[-1:]
+        largest = sorted(queues, key=lambda identity: queues[identity].unsent_bytes)[-1:]
         for identity in stalled or largest:
             _LOG.warning("dropped the answers to a client that does not read them and delayed the others")
             self._evicted.add(identity)
             self._send_queues.discard(identity)
             self._perform(self._core.discard_client(identity, now))
+
+    def _takes_room(self, identity: bytes) -> bool:
+        return bool(self._send_queues.peers[identity].unsent_bytes >= _LARGE)
 
     def _drain(self, deadline: Deadline) -> None:
         while self._send_queues.peers and not deadline.expired():
