@@ -30,26 +30,26 @@ def make(request):
 
 @pytest.fixture
 def name():
-    yield "shop"
-    remove_fake("shop")
+    yield "of-these-tests"
+    remove_fake("of-these-tests")
 
 
 def test_clients_of_one_name_share_a_fake(name):
-    with Elevator.from_url("fake://shop") as one, Elevator.from_url("fake://shop") as other:
+    with Elevator.from_url("fake://of-these-tests") as one, Elevator.from_url("fake://of-these-tests") as other:
         one.Put("k", "v")
         assert other.Get("k") == "v"
 
 
 def test_a_named_fake_stays_when_its_clients_have_left(name):
-    with Elevator.from_url("fake://shop") as one:
+    with Elevator.from_url("fake://of-these-tests") as one:
         one.Put("k", "v")
     gc.collect()
-    with Elevator.from_url("fake://shop") as other:
+    with Elevator.from_url("fake://of-these-tests") as other:
         assert other.Get("k") == "v"
 
 
 def test_fakes_of_other_names_and_of_none_share_nothing(name):
-    with Elevator.from_url("fake://shop") as one:
+    with Elevator.from_url("fake://of-these-tests") as one:
         one.Put("k", "v")
         with Elevator.from_url("fake://") as nameless, Elevator.from_url("fake://Shop") as other:
             assert (nameless.Range(), other.Range()) == ([], [])
@@ -57,10 +57,10 @@ def test_fakes_of_other_names_and_of_none_share_nothing(name):
 
 
 def test_a_removed_fake_is_empty_for_the_next_client(name):
-    with Elevator.from_url("fake://shop") as before:
+    with Elevator.from_url("fake://of-these-tests") as before:
         before.Put("k", "v")
         remove_fake(name)
-        with Elevator.from_url("fake://shop") as after:
+        with Elevator.from_url("fake://of-these-tests") as after:
             assert after.Range() == []
         assert before.Get("k") == "v"
 
@@ -70,28 +70,32 @@ def test_removing_a_fake_that_is_not_there_is_fine():
 
 
 def test_a_url_of_a_fake_names_a_database_and_options(name):
-    with Elevator.from_url("fake://shop") as E:
+    with Elevator.from_url("fake://of-these-tests") as E:
         E.createdb("testdb")
-    with Elevator[bytes].from_url("fake://shop/testdb?encoding=none") as E:
-        assert (E.db_name, E.MGet(["k"]), repr(E)) == ("testdb", [None], "<Elevator fake://shop connected to 'testdb'>")
-    assert parse_url("fake://shop?db=testdb").options == {"db_name": "testdb"}
+    with Elevator[bytes].from_url("fake://of-these-tests/testdb?encoding=none") as E:
+        assert (E.db_name, E.MGet(["k"]), repr(E)) == (
+            "testdb",
+            [None],
+            "<Elevator fake://of-these-tests connected to 'testdb'>",
+        )
+    assert parse_url("fake://of-these-tests?db=testdb").options == {"db_name": "testdb"}
 
 
 def test_the_environment_and_the_endpoint_name_a_fake_too(name, monkeypatch):
-    with Elevator(transport="fake", endpoint="shop") as one:
+    with Elevator(transport="fake", endpoint="of-these-tests") as one:
         one.Put("k", "v")
-        monkeypatch.setenv("ELEVATOR_URL", "fake://shop")
+        monkeypatch.setenv("ELEVATOR_URL", "fake://of-these-tests")
         with Elevator() as other:
             assert other.Get("k") == "v"
 
 
 def test_sync_and_async_clients_share_a_named_fake(name):
     async def main():
-        async with AsyncElevator.from_url("fake://shop") as E:
+        async with AsyncElevator.from_url("fake://of-these-tests") as E:
             await E.Put("k", "v")
 
     asyncio.run(main())
-    with Elevator.from_url("fake://shop") as E:
+    with Elevator.from_url("fake://of-these-tests") as E:
         assert E.Get("k") == "v"
 
 
@@ -100,7 +104,7 @@ def test_threads_that_come_at_once_find_one_fake(name):
 
     def connect():
         barrier.wait()
-        found.append(named_fake("shop").application)
+        found.append(named_fake("of-these-tests").application)
 
     threads = [threading.Thread(target=connect) for _ in range(8)]
     for thread in threads:
@@ -111,7 +115,9 @@ def test_threads_that_come_at_once_find_one_fake(name):
     assert len(set(map(id, found))) == 1
 
 
-@pytest.mark.parametrize("url", ["fake://a b", "fake://user@shop", "fake://shop:80", "fake://ä", "fake://shop#x"])
+@pytest.mark.parametrize(
+    "url", ["fake://a b", "fake://user@shop", "fake://of-these-tests:80", "fake://ä", "fake://of-these-tests#x"]
+)
 def test_a_url_that_names_no_fake_says_what_a_name_is(url):
     with pytest.raises(UsageError, match=r"a name has ASCII letters|has a fragment"):
         Elevator.from_url(url)
@@ -127,7 +133,7 @@ def test_a_fake_of_ones_own_gets_a_name(name):
     application = Application.in_memory()
     add_fake(name, FakeTransport(application))
     assert named_fake(name).application is application
-    with pytest.raises(UsageError, match=r"a fake named 'shop' already; remove_fake\('shop'\)"):
+    with pytest.raises(UsageError, match=r"a fake named 'of-these-tests' already; remove_fake\('of-these-tests'\)"):
         add_fake(name, FakeTransport())
 
 
