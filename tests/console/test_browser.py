@@ -16,6 +16,7 @@ import pytest
 from pyelevator import Elevator, KeyNotFound
 from pyelevator.application import Application
 from pyelevator.testing.servers import serve
+from support.eventually import eventually
 from support.web_console import running_console
 from support.webdriver import CHROMEDRIVER, CHROMIUM, MISSING, open_browser
 
@@ -338,6 +339,76 @@ def test_everything_is_done_with_the_keyboard_alone(browser, database):
     browser.find("dialog[open]", "Keyboard")
     browser.press("Escape")
     browser.wait(lambda: not browser.texts("dialog[open]"), "no dialog")
+
+
+HOLD = """const [method, path] = arguments, real = window.fetch;
+    window.held = [];
+    window.fetch = (url, options) => !url.startsWith(path) || options.method !== method
+        ? real(url, options)
+        : new Promise((done) => held.push(() => done(real(url, options))));
+    window.release = () => { window.fetch = real; held.forEach((each) => each()); };"""
+"""Holds requests back until ``release()``."""
+
+
+def held(browser):
+    return browser.run("return window.held.length")
+
+
+def test_the_focus_stays_on_its_key_when_the_page_is_read_again_after_a_save(browser, database):
+    with database.WriteBatch() as batch:
+        for number in range(100):
+            batch.Put(f"user:{number:03}", f"name {number}")
+    go(browser, "keys", key="user:070")
+    browser.wait(lambda: browser.value("textarea") == "name 70", "the value")
+    browser.run(HOLD, "GET", "/api/keys")
+    browser.press("!")
+    browser.press("s", held=["Control"])
+    browser.wait(lambda: held(browser) == 1, "the page is asked for")
+    browser.press("Escape")
+    assert focused(browser) == "user:070"
+    scrolled = browser.run("return document.querySelector('.list').scrollTop")
+    assert scrolled > 0
+    browser.run("document.querySelector('.list a').dataset.old = ''; release()")
+    browser.wait(lambda: browser.run("return !document.querySelector('[data-old]')"), "the page is there again")
+    assert focused(browser) == "user:070"
+    assert browser.run("return document.querySelector('.list').scrollTop") == scrolled
+
+
+def test_what_is_typed_while_a_value_is_saved_stays_there_to_be_saved(browser, database):
+    database.Put("k", "one")
+    go(browser, "keys", key="k")
+    browser.wait(lambda: browser.value("textarea") == "one", "the value")
+    browser.run(HOLD, "PUT", "/api/value")
+    browser.press("End", "!")
+    browser.press("s", held=["Control"])
+    browser.wait(lambda: held(browser) == 1, "the value is sent")
+    browser.press("?")
+    browser.run("release()")
+    browser.see("Saved.")
+    assert database.Get("k") == b"one!"
+    assert browser.value("textarea") == "one!?"
+    browser.see("changed, not saved")
+    browser.press("2")
+    assert browser.value("textarea") == "one!?2"
+    browser.press("s", held=["Control"])
+    eventually(lambda: database.Get("k") == b"one!?2", lambda: database.Get("k"))
+
+
+def test_a_table_that_is_read_again_keeps_its_focus_and_how_far_it_is_scrolled(browser, database):
+    fill(database)
+    browser.resize(*NARROW)
+    go(browser, "activity")
+    browser.find(".scroll")
+    script = """const table = document.querySelector('.scroll');
+        Object.assign(table.dataset, { old: '' });
+        table.focus();
+        table.scrollLeft = 30;
+        return table.scrollLeft;"""
+    scrolled = browser.run(script)
+    assert scrolled > 0
+    browser.wait(lambda: browser.run("return !document.querySelector('[data-old]')"), "the table is read again")
+    assert browser.run("return document.activeElement.matches('.scroll')")
+    assert browser.run("return document.querySelector('.scroll').scrollLeft") == scrolled
 
 
 def test_tab_reaches_everything_and_shows_where_it_is(browser, database):

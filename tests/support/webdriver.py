@@ -15,7 +15,15 @@ CHROMIUM = shutil.which("chromium")
 CHROMEDRIVER = shutil.which("chromedriver")
 MISSING = "there is no chromium with its chromedriver (Debian: apt-get install chromium chromium-driver)"
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Escape": "\ue00c", "Down": "\ue015", "Up": "\ue013", "Control": "\ue009"}
+KEYS = {
+    "Tab": "\ue004",
+    "Enter": "\ue007",
+    "Escape": "\ue00c",
+    "Down": "\ue015",
+    "Up": "\ue013",
+    "Control": "\ue009",
+    "End": "\ue010",
+}
 SECONDS = 60
 """Until something has to be on a page; on a loaded machine all takes long."""
 

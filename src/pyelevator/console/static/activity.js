@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { Chart } from "./chart.js";
-import { el, table } from "./dom.js";
+import { el, replace, table } from "./dom.js";
 import { bytes, duration, number, time } from "./units.js";
 
 const EVERY = 1000;
@@ -88,5 +88,5 @@ function render(stats) {
     time(each.latency.p50), time(each.latency.p99), time(each.latency.max),
   ]);
   const headings = ["Verb", ...["Requests", "Failed", "p50", "p99", "Slowest"].map((text) => ({ text, number: true }))];
-  parts.verbs.replaceChildren(el("h2", {}, "Since the server was started"), table("Requests by verb", headings, rows));
+  replace(parts.verbs, el("h2", {}, "Since the server was started"), table("Requests by verb", headings, rows));
 }

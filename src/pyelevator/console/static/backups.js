@@ -1,7 +1,7 @@
 // Backups, and the long tasks of the server.
 
 import { get, send } from "./api.js";
-import { el, say, table } from "./dom.js";
+import { el, replace, say, table } from "./dom.js";
 import { bytes, duration } from "./units.js";
 
 const EVERY = 1000;
@@ -78,12 +78,12 @@ function render(tasks, backups) {
     each.total ? el("progress", { max: each.total, value: Math.min(each.done, each.total), "aria-label": `${each.task} of ${each.database}` }) : el("progress", { "aria-label": `${each.task} of ${each.database}` }),
     each.total ? `${bytes(each.done)} of ${bytes(each.total)}` : "–",
   ]);
-  parts.tasks.replaceChildren(...(rows.length ? [el("h2", {}, "Under way"), table("Under way", ["Task", "Database", "For", "Progress", { text: "Bytes", number: true }], rows)] : []));
+  replace(parts.tasks, ...(rows.length ? [el("h2", {}, "Under way"), table("Under way", ["Task", "Database", "For", "Progress", { text: "Bytes", number: true }], rows)] : []));
   const made = backups.map((each) => [
     new Date(each.started_at * 1000).toLocaleTimeString(), each.database, el("code", {}, each.directory),
     el("span", { class: each.state }, each.error ? `${STATES[each.state]}: ${each.error}` : STATES[each.state]),
     bytes(each.report?.size), bytes(each.report?.linked),
   ]);
   const headings = ["Begun", "Database", "Directory", "State", { text: "Size", number: true }, { text: "Of it shared", number: true }];
-  parts.backups.replaceChildren(...(made.length ? [el("h2", {}, "Made by this console"), table("Made by this console", headings, made)] : []));
+  replace(parts.backups, ...(made.length ? [el("h2", {}, "Made by this console"), table("Made by this console", headings, made)] : []));
 }

@@ -27,6 +27,18 @@ export function table(caption, headings, rows) {
     el("table", {}, el("caption", { class: "hidden" }, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, body)));
 }
 
+const nameOf = (element) => element.id || element.getAttribute("href") || element.getAttribute("aria-label");
+
+// Puts new content in place of the old. Where the same is there again, it keeps the focus and how far it was scrolled:
+// views read again what they show, while somebody is in the middle of it.
+export function replace(element, ...children) {
+  const focused = element.contains(document.activeElement) && document.activeElement !== element ? nameOf(document.activeElement) : null;
+  const scrolled = new Map([...element.querySelectorAll(".scroll")].map((each) => [nameOf(each), [each.scrollLeft, each.scrollTop]]));
+  element.replaceChildren(...children);
+  for (const each of element.querySelectorAll(".scroll")) each.scrollTo(...(scrolled.get(nameOf(each)) ?? [0, 0]));
+  if (focused) [...element.querySelectorAll("*")].find((each) => nameOf(each) === focused)?.focus({ preventScroll: true });
+}
+
 let timer = null;
 
 export function say(text, kind = "info") {

@@ -1,7 +1,7 @@
 // The keys of a database, a page at a time, and beside them the value of the one that is open.
 
 import { get } from "./api.js";
-import { button, el, link } from "./dom.js";
+import { button, el, link, replace } from "./dom.js";
 import * as value from "./value.js";
 
 const COUNT = 100;
@@ -53,6 +53,7 @@ export async function show(main, given) {
   if (list !== listed) {
     parts.prefix.value = given.get("prefix") ?? "";
     await load();
+    parts.list.scrollTop = 0;
     listed = list;
   }
   await open();
@@ -113,7 +114,7 @@ async function load() {
 
 function render() {
   const { keys, has_previous: hasPrevious, has_next: hasNext } = page;
-  parts.list.replaceChildren(...keys.map((key) =>
+  replace(parts.list, ...keys.map((key) =>
     el("li", {}, el("a", { href: link("keys", { ...kept(), key }), "data-key": key }, key === "" ? "(empty key)" : key))));
   const prefix = parameters.get("prefix");
   const none = prefix ? `No key begins with ${prefix}` : "No keys";
@@ -121,7 +122,6 @@ function render() {
   const [first, previous, next, last] = parts.pager.children;
   first.disabled = previous.disabled = !hasPrevious;
   next.disabled = last.disabled = !hasNext;
-  parts.list.scrollTop = 0;
 }
 
 function describe(count, hasPrevious, hasNext) {

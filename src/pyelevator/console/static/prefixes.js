@@ -1,7 +1,7 @@
 // The biggest prefixes: a scan that the console does, and this page watches.
 
 import { get, send } from "./api.js";
-import { button, el, link, say, table } from "./dom.js";
+import { button, el, link, replace, say, table } from "./dom.js";
 import { bytes, number } from "./units.js";
 
 const EVERY = 400;
@@ -118,7 +118,7 @@ function render() {
   if (scan.without_separator.keys) rows.push(row({ ...scan.without_separator, label: "(keys without a separator)" }, most));
   if (scan.smaller.keys) rows.push(row({ ...scan.smaller, label: `(${number(scan.group_count - scan.groups.length)} smaller prefixes)` }, most));
   const headings = ["Prefix", { text: "Keys", number: true }, { text: "Size, about", number: true }, { text: "On disk", number: true }, { text: "Share" }, { text: "" }];
-  if (rows.length) parts.report.replaceChildren(table("Biggest prefixes", headings, rows));
+  if (rows.length) replace(parts.report, table("Biggest prefixes", headings, rows));
   else parts.report.replaceChildren();
 }
 

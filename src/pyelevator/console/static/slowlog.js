@@ -1,7 +1,7 @@
 // The latest requests that took the server long.
 
 import { get } from "./api.js";
-import { el, table } from "./dom.js";
+import { el, replace, table } from "./dom.js";
 import { bytes, number, time } from "./units.js";
 
 const EVERY = 3000;
@@ -48,5 +48,5 @@ function render(requests) {
   ]);
   const sized = (text) => ({ text, number: true });
   const headings = ["When", sized("Took"), "Verb", "Database", "Key", "Client", sized("Request"), sized("Answer")];
-  parts.log.replaceChildren(...(count ? [table("Slow requests, the latest first", headings, rows)] : []));
+  replace(parts.log, ...(count ? [table("Slow requests, the latest first", headings, rows)] : []));
 }

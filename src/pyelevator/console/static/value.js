@@ -137,16 +137,22 @@ export async function save() {
     return state.keyInput.focus();
   }
   const mine = state;
+  const text = state.area.value;
   state.parts.saveButton.disabled = true;
   try {
-    const read = await send("PUT", "value", { db: state.db, key, format: state.format, text: state.area.value, digest: state.read.digest });
+    const read = await send("PUT", "value", { db: state.db, key, format: state.format, text, digest: state.read.digest });
     say("Saved.");
     if (mine !== state) return;
-    const { format } = state;
+    const { format, area } = state;
+    const typed = area.value === text ? null : area.value; // since it was sent
+    const selection = [area.selectionStart, area.selectionEnd];
+    const hadFocus = document.activeElement === area;
     state = { ...state, key: read.key, isNew: false, keyInput: undefined };
-    const wasNew = mine.isNew;
     render({ ...read, format: format in read.texts ? format : read.format });
-    await changed(read.key, wasNew);
+    if (typed !== null) state.area.value = typed;
+    if (hadFocus) state.area.setSelectionRange(...selection);
+    update();
+    await changed(read.key);
   } catch (error) {
     if (mine === state) failed(error);
   }
