@@ -7,7 +7,7 @@ import pytest
 from pyelevator.commands import DELETE, PUT
 from pyelevator.engines.base import Bounds, EngineTooLarge
 from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.postgresql import changes
+from pyelevator.engines.postgresql.tables import changes
 from pyelevator.errors import ErrorCode
 
 

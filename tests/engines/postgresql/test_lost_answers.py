@@ -41,7 +41,7 @@ def test_a_write_that_was_committed_without_an_answer_is_a_success(relay, throug
         monkeypatch.undo()
         executed(connection, *args, **options)
         connection.cut()
-        from pyelevator.engines.postgresql.errors import LostConnection
+        from pyelevator.engines.postgresql.connections.errors import LostConnection
 
         raise LostConnection("the answer was lost")
 
@@ -82,7 +82,7 @@ def test_what_cannot_be_found_out_in_time_is_unknown(relay, through_relay, monke
         executed(connection, *args, **options)
         relay.probability = 1.0
         connection.cut()
-        from pyelevator.engines.postgresql.errors import LostConnection
+        from pyelevator.engines.postgresql.connections.errors import LostConnection
 
         raise LostConnection("the answer was lost")
 
@@ -121,8 +121,8 @@ def test_after_a_restart_each_pooled_connection_fails_once_and_no_call(postgresq
 @pytest.fixture
 def lose_answer(monkeypatch):
     """Return a function that has the connection of the next statement with a word in it end, before or after it."""
-    from pyelevator.engines.postgresql.connection import Connection
-    from pyelevator.engines.postgresql.errors import LostConnection
+    from pyelevator.engines.postgresql.connections.connection import Connection
+    from pyelevator.engines.postgresql.connections.errors import LostConnection
 
     def lose(word, meanwhile, *, is_executed):
         execute = Connection.query

@@ -207,7 +207,7 @@ def test_when_all_connections_are_taken_the_error_says_so(postgresql, url, open_
 
 
 def test_a_newer_schema_is_refused_and_an_older_one_is_brought_up(url, open_storage, postgresql):
-    from pyelevator.engines.postgresql import schema
+    from pyelevator.engines.postgresql.tables import schema
 
     storage = open_storage(url)
     assert not storage.exists("db")

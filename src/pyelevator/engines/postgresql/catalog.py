@@ -9,8 +9,8 @@ from typing import Final
 from attrs import evolve
 
 from pyelevator.engines.catalog_store import CatalogStore, Entry
+from pyelevator.engines.postgresql.connections.errors import AlreadyExists
 from pyelevator.engines.postgresql.databases import Databases
-from pyelevator.engines.postgresql.errors import AlreadyExists
 from pyelevator.errors import DatabaseError
 
 UID_PATH: Final = "uid:"

@@ -6,13 +6,13 @@ from typing import Final, TypeVar
 
 from pyelevator.engines.base import EngineUnavailable
 from pyelevator.engines.call_deadline import call_deadline
-from pyelevator.engines.postgresql.cluster import LOCK_SHARE, Cluster
-from pyelevator.engines.postgresql.connection import Connection, Watchdog
-from pyelevator.engines.postgresql.errors import LostConnection
-from pyelevator.engines.postgresql.pool import Pool
-from pyelevator.engines.postgresql.schema import migrate
-from pyelevator.engines.postgresql.settings import PostgreSqlSettings
+from pyelevator.engines.postgresql.connections.cluster import LOCK_SHARE, Cluster
+from pyelevator.engines.postgresql.connections.connection import Connection, Watchdog
+from pyelevator.engines.postgresql.connections.errors import LostConnection
+from pyelevator.engines.postgresql.connections.pool import Pool
+from pyelevator.engines.postgresql.connections.settings import PostgreSqlSettings
 from pyelevator.engines.postgresql.snapshots import Snapshots
+from pyelevator.engines.postgresql.tables.schema import migrate
 
 T = TypeVar("T")
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.postgresql.client import Client
-from pyelevator.engines.postgresql.connection import Connection
-from pyelevator.engines.postgresql.errors import MissingRelation
-from pyelevator.engines.postgresql.tables import Table
+from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.postgresql.connections.errors import MissingRelation
+from pyelevator.engines.postgresql.tables.statements import Table
 from pyelevator.engines.postgresql.writes import Writer
 
 _USER: Final = "catalog"

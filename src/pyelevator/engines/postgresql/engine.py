@@ -20,13 +20,21 @@ from pyelevator.engines.base import (
     chunks_of,
 )
 from pyelevator.engines.chunks import ChunkedScan
-from pyelevator.engines.postgresql.changes import Changes
 from pyelevator.engines.postgresql.client import UNAVAILABLE, Client
-from pyelevator.engines.postgresql.connection import Connection
-from pyelevator.engines.postgresql.errors import LostConnection, MissingRelation
-from pyelevator.engines.postgresql.scans import FIRST_FETCH, CursorScan, Rows, count_pairs, declare, iterate, measure
+from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.postgresql.connections.errors import LostConnection, MissingRelation
 from pyelevator.engines.postgresql.snapshots import SharedTransaction, Snapshot
-from pyelevator.engines.postgresql.tables import Table
+from pyelevator.engines.postgresql.tables.changes import Changes
+from pyelevator.engines.postgresql.tables.scans import (
+    FIRST_FETCH,
+    CursorScan,
+    Rows,
+    count_pairs,
+    declare,
+    iterate,
+    measure,
+)
+from pyelevator.engines.postgresql.tables.statements import Table
 from pyelevator.engines.postgresql.writes import Writer
 
 T = TypeVar("T")

@@ -16,11 +16,11 @@ from pyelevator.engines.base import (
     SnapshotLost,
 )
 from pyelevator.engines.chunks import ChunkedScan
-from pyelevator.engines.postgresql.connection import Connection
-from pyelevator.engines.postgresql.errors import LostConnection, MissingRelation
-from pyelevator.engines.postgresql.pool import Pool
-from pyelevator.engines.postgresql.scans import FIRST_FETCH, CursorScan, Rows, declare, iterate
-from pyelevator.engines.postgresql.tables import Table
+from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.postgresql.connections.errors import LostConnection, MissingRelation
+from pyelevator.engines.postgresql.connections.pool import Pool
+from pyelevator.engines.postgresql.tables.scans import FIRST_FETCH, CursorScan, Rows, declare, iterate
+from pyelevator.engines.postgresql.tables.statements import Table
 
 T = TypeVar("T")
 

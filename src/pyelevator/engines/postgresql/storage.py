@@ -12,11 +12,11 @@ from pyelevator.engines.base import Capability, Engine, EngineError, EngineGone,
 from pyelevator.engines.options import CREATION_DEFAULTS
 from pyelevator.engines.postgresql.catalog import UID_PATH, PostgreSqlCatalogStore
 from pyelevator.engines.postgresql.client import Client
+from pyelevator.engines.postgresql.connections.errors import AlreadyExists
+from pyelevator.engines.postgresql.connections.settings import PostgreSqlSettings
 from pyelevator.engines.postgresql.databases import Databases
 from pyelevator.engines.postgresql.engine import PostgreSqlEngine
-from pyelevator.engines.postgresql.errors import AlreadyExists
-from pyelevator.engines.postgresql.settings import PostgreSqlSettings
-from pyelevator.engines.postgresql.tables import Table
+from pyelevator.engines.postgresql.tables.statements import Table
 
 
 class PostgreSqlStorage(Storage):

@@ -8,12 +8,12 @@ from typing import Final, TypeVar
 from uuid import uuid4
 
 from pyelevator.engines.base import Decision, EngineConflict, EngineOutcomeUnknown, EngineUnavailable, ReadView
-from pyelevator.engines.postgresql.changes import Changes
 from pyelevator.engines.postgresql.client import UNAVAILABLE, Client, extra_seconds, first_attempt
-from pyelevator.engines.postgresql.connection import Connection
-from pyelevator.engines.postgresql.errors import LostConnection, NothingSent, SerializationFailure
-from pyelevator.engines.postgresql.tables import Table
-from pyelevator.engines.postgresql.transaction_view import TransactionView
+from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.postgresql.connections.errors import LostConnection, NothingSent, SerializationFailure
+from pyelevator.engines.postgresql.tables.changes import Changes
+from pyelevator.engines.postgresql.tables.statements import Table
+from pyelevator.engines.postgresql.tables.transaction_view import TransactionView
 
 R = TypeVar("R")
 

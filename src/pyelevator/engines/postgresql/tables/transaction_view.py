@@ -6,9 +6,9 @@ from typing import Any
 
 from pyelevator.engines.base import Bounds, ReadView
 from pyelevator.engines.chunks import ChunkedScan
-from pyelevator.engines.postgresql.connection import Connection
-from pyelevator.engines.postgresql.scans import FIRST_FETCH, CursorScan, Rows, declare, iterate
-from pyelevator.engines.postgresql.tables import Table
+from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.postgresql.tables.scans import FIRST_FETCH, CursorScan, Rows, declare, iterate
+from pyelevator.engines.postgresql.tables.statements import Table
 
 
 class TransactionView(ReadView):

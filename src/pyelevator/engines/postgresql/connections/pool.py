@@ -8,8 +8,8 @@ from time import monotonic
 from typing import Final
 
 from pyelevator.engines.base import EngineUnavailable
-from pyelevator.engines.postgresql.connection import Connection
-from pyelevator.engines.postgresql.errors import LostConnection
+from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.postgresql.connections.errors import LostConnection
 
 _MAX_IDLE: Final = 300.0
 """Seconds after which an idle connection is closed instead of used."""

@@ -12,8 +12,8 @@ from time import monotonic
 from typing import Any, Final
 from weakref import WeakSet
 
-from pyelevator.engines.postgresql.binding import Transformer, pq
-from pyelevator.engines.postgresql.errors import LostConnection, NothingSent, error_for
+from pyelevator.engines.postgresql.connections.binding import Transformer, pq
+from pyelevator.engines.postgresql.connections.errors import LostConnection, NothingSent, error_for
 
 _OK: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 _POLLED: Final = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}

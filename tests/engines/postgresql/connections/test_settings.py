@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("psycopg")
 
-from pyelevator.engines.postgresql.settings import PostgreSqlSettings
+from pyelevator.engines.postgresql.connections.settings import PostgreSqlSettings
 from pyelevator.errors import UsageError
 
 

@@ -11,7 +11,7 @@ from pyelevator.engines.base import (
     EngineTooLarge,
     EngineUnavailable,
 )
-from pyelevator.engines.postgresql.binding import pq
+from pyelevator.engines.postgresql.connections.binding import pq
 
 _log: Final = logging.getLogger("pyelevator.engines.postgresql")
 

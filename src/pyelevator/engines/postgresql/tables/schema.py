@@ -17,7 +17,7 @@ from typing import Final
 from zlib import crc32
 
 from pyelevator.engines.base import EngineError
-from pyelevator.engines.postgresql.connection import Connection
+from pyelevator.engines.postgresql.connections.connection import Connection
 
 _log: Final = logging.getLogger("pyelevator.engines.postgresql")
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from pyelevator.engines.postgresql.arrays import encode_array
-from pyelevator.engines.postgresql.changes import MAX_KEY, Changes
-from pyelevator.engines.postgresql.connection import Connection
-from pyelevator.engines.postgresql.schema import lock_class
+from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.postgresql.tables.arrays import encode_array
+from pyelevator.engines.postgresql.tables.changes import MAX_KEY, Changes
+from pyelevator.engines.postgresql.tables.schema import lock_class
 
 _GET: Final = "SELECT value FROM {pairs} WHERE key = $1"
 _MULTI_GET: Final = """

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from attrs import frozen
 
-from pyelevator.engines.postgresql.binding import ProgrammingError, conninfo_to_dict, make_conninfo, pq
+from pyelevator.engines.postgresql.connections.binding import ProgrammingError, conninfo_to_dict, make_conninfo, pq
 from pyelevator.errors import UsageError
 
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,39}")

@@ -11,9 +11,9 @@ from typing import Final
 from attrs import frozen
 
 from pyelevator.engines.base import EngineError, EngineUnavailable
-from pyelevator.engines.postgresql.connection import Connection, Watchdog
-from pyelevator.engines.postgresql.errors import LostConnection
-from pyelevator.engines.postgresql.settings import PostgreSqlSettings
+from pyelevator.engines.postgresql.connections.connection import Connection, Watchdog
+from pyelevator.engines.postgresql.connections.errors import LostConnection
+from pyelevator.engines.postgresql.connections.settings import PostgreSqlSettings
 
 _log: Final = logging.getLogger("pyelevator.engines.postgresql")
 
