@@ -5,16 +5,19 @@ import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from support.forking import warn_as_later_pythons_do
 
 # With the reference, on plyvel, unless something else is asked for, as make native-test does.
 os.environ.setdefault("PYELEVATOR_NATIVE", "0")
 
-# No example has to be quick: on a loaded machine any may take long.
-settings.register_profile("unhurried", settings.default, deadline=None)
-settings.load_profile("unhurried")
+# The same examples in each run, so that a run fails for what was changed and not by chance; `--hypothesis-profile explore`
+# draws others each time, as the fuzz targets do. No example has to be quick: on a loaded machine any may take long.
+UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "database": None}
+settings.register_profile("explore", settings.default, **UNHURRIED)
+settings.register_profile("repeatable", settings.default, **UNHURRIED, derandomize=True)
+settings.load_profile("repeatable")
 
 # A shell that runs the tests in the background has interrupts ignored, and so had every program that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 
 import pytest
 
@@ -20,6 +19,7 @@ from pyelevator import (
 from pyelevator.application import Application
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport
+from support.eventually import FOREVER
 from support.old_servers import OldServer
 
 
@@ -99,10 +99,8 @@ def test_arguments_that_make_no_sense_are_refused_with_a_reason(options, says):
 
 
 def test_without_a_server_the_error_says_what_to_do():
-    started = time.monotonic()
     with pytest.raises(ConnectTimeout) as caught:
-        Elevator(endpoint="127.0.0.1:9", timeout=0.2, connect_timeout=60)
-    assert time.monotonic() - started < 30
+        Elevator(endpoint="127.0.0.1:9", timeout=0.2, connect_timeout=FOREVER)
     assert str(caught.value) == (
         "cannot connect to the Elevator server at tcp://127.0.0.1:9: connection refused (tried for 0.2 s); start one with "
         "`elevator serve`"
@@ -177,12 +175,10 @@ def test_a_batch_of_a_client_stays_with_the_database_it_was_made_for():
 
 
 def test_a_batch_s_own_timeout_is_in_force(silent):
-    batch = WriteBatch(endpoint=silent, timeout=0.2, connect_timeout=60, auto_connect=False)
+    batch = WriteBatch(endpoint=silent, timeout=0.2, connect_timeout=FOREVER, auto_connect=False)
     batch.Put("k", "v")
-    started = time.monotonic()
     with pytest.raises(RequestTimeout, match=r"within 0\.2 s"):
         batch.Write()
-    assert time.monotonic() - started < 30
     assert len(batch) == 1
     batch.Clear()
     batch.disconnect()

@@ -1,7 +1,7 @@
 """Every call ends in time with an error of ours, whatever state the server is in. (How closely: docs/reliability.md.)"""
 
 import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -18,13 +18,12 @@ from pyelevator import (
 from pyelevator.application import Application
 from pyelevator.testing.servers import ServerProcess, serve
 from pyelevator.transports import FakeTransport
+from support.eventually import FOREVER
 from support.puppets import Puppet, Relay, losing, silent_listener, unused_endpoint
 from torture.frozen import stopped
 
 TIMEOUT = 0.15
-LONG = 60.0
-GRACE = 20.0
-"""Seconds over the timeout that a call may take on a busy machine; whatever else it could wait for takes LONG."""
+"""Seconds that a call may take; all else that it could wait for takes forever."""
 
 
 def batch(client, timeout):
@@ -54,17 +53,15 @@ CALLS = {
 
 
 def ends_in_time(call, error=TransportError, timeout=TIMEOUT):
-    started = time.monotonic()
     with pytest.raises(error) as caught:
         call(timeout)
-    assert time.monotonic() - started < timeout + GRACE
     return caught.value
 
 
 @contextmanager
 def connected(endpoint):
     """A client that believes that it is connected."""
-    with Elevator(endpoint=endpoint, auto_connect=False, timeout=LONG, connect_timeout=LONG) as client:
+    with Elevator(endpoint=endpoint, auto_connect=False, timeout=FOREVER, connect_timeout=FOREVER) as client:
         client._handle.name, client._handle.uid = "default", "some-uid"
         yield client
 
@@ -89,7 +86,7 @@ def the_name_is_unknown():
 
 @contextmanager
 def the_server_froze():
-    with ServerProcess() as server, Elevator.from_url(server.urls[0]) as client:
+    with ServerProcess() as server, Elevator.from_url(server.urls[0], timeout=FOREVER) as client:
         with stopped(server.pid):
             yield client
 
@@ -102,7 +99,7 @@ def the_server_is_frozen_from_the_start():
 
 @contextmanager
 def the_server_died():
-    with ServerProcess() as server, Elevator.from_url(server.urls[0]) as client:
+    with ServerProcess() as server, Elevator.from_url(server.urls[0], timeout=FOREVER) as client:
         server.kill()
         yield client
 
@@ -110,7 +107,7 @@ def the_server_died():
 @contextmanager
 def the_server_loses_every_answer():
     with Puppet(lambda request, reply: [reply] if request.command.verb == "DBCONNECT" else []) as server:
-        with Elevator(endpoint=server.endpoint) as client:
+        with Elevator(endpoint=server.endpoint, timeout=FOREVER) as client:
             server.behave = lambda request, reply: []
             yield client
 
@@ -141,7 +138,10 @@ def test_a_call_ends_in_time_when_a_flood_of_other_answers_comes():
         while not over.is_set():
             yield [b"\x82\xa6status\x01\xa2id\xcd\xff\xff", b"\x81\xa5datas\xc0"]
 
-    with Puppet(lambda request, reply: [reply]) as server, Elevator(endpoint=server.endpoint) as client:
+    with (
+        Puppet(lambda request, reply: [reply]) as server,
+        Elevator(endpoint=server.endpoint, timeout=FOREVER) as client,
+    ):
         server.behave = flood
         ends_in_time(lambda timeout: client.Get("k", timeout=timeout), RequestTimeout)
         over.set()
@@ -156,23 +156,10 @@ def test_making_a_client_ends_in_time_when(state, client):
 
 
 def test_calls_of_many_threads_all_end_in_time_when_the_server_froze():
-    worst, lock = list[float](), threading.Lock()
-
-    def work():
-        started = time.monotonic()
-        with pytest.raises(TransportError):
-            client.Get("k", timeout=TIMEOUT)
-        with lock:
-            worst.append(time.monotonic() - started - TIMEOUT)
-
-    with the_server_froze() as client:
-        threads = [threading.Thread(target=work) for _ in range(32)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert len(worst) == 32
-    assert max(worst) < GRACE
+    with the_server_froze() as client, ThreadPoolExecutor(32) as pool:
+        calls = [pool.submit(client.Get, "k", timeout=TIMEOUT) for _ in range(32)]
+        errors = [call.exception() for call in calls]
+    assert all(isinstance(error, TransportError) for error in errors)
 
 
 @contextmanager
@@ -183,17 +170,17 @@ def its_one_connection_is_busy(**options):
     def behave(request, reply):
         if request.command.verb == "PING":
             asked.set()
-            over.wait(LONG)
+            over.wait(FOREVER)
         return [reply]
 
     with (
         Puppet(behave) as server,
-        Elevator(endpoint=server.endpoint, timeout=LONG, max_connections=1, **options) as client,
+        Elevator(endpoint=server.endpoint, timeout=FOREVER, max_connections=1, **options) as client,
     ):
         busy = threading.Thread(target=client.ping)
         busy.start()
         try:
-            assert asked.wait(LONG)
+            assert asked.wait(60)
             yield client
         finally:
             over.set()
@@ -293,12 +280,12 @@ def test_a_large_answer_that_comes_partly_is_no_answer_to_the_next_call():
 
 def test_one_lost_answer_leaves_time_for_a_retry():
     with Puppet(losing(GET=1)) as server:
-        with Elevator(endpoint=server.endpoint, retry=Retry(attempts=20, attempt_timeout=0.2)) as client:
+        with Elevator(endpoint=server.endpoint) as client:
             client.Put("k", "v")
-            started = time.monotonic()
-            assert client.Get("k", timeout=LONG) == "v"
-            assert time.monotonic() - started < GRACE
-            assert server.verbs[:4] == ["DBCONNECT", "PUT", "GET", "GET"]
+        retry = Retry(attempts=20, attempt_timeout=1.0)
+        with Elevator(endpoint=server.endpoint, retry=retry, timeout=FOREVER) as client:
+            assert client.Get("k") == "v"
+        assert server.verbs.count("GET") >= 2
 
 
 def test_closing_is_immediate_whatever_is_under_way():
@@ -308,7 +295,5 @@ def test_closing_is_immediate_whatever_is_under_way():
         )
         caller.start()
         ends_in_time(lambda timeout: client.Put("large", LARGE, timeout=timeout), RequestTimeout)
-        started = time.monotonic()
         client.disconnect()
-        assert time.monotonic() - started < GRACE
         caller.join()

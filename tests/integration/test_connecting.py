@@ -3,7 +3,6 @@
 import asyncio
 import re
 import threading
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -27,10 +26,9 @@ from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, TcpTransport
 from pyelevator.transports.url import shown
+from support.eventually import FOREVER
 from support.puppets import silent_listener, unused_endpoint
 from support.routers import echoing, played
-
-LONG = 60
 
 
 def sync(**options):
@@ -55,11 +53,9 @@ BOTH = pytest.mark.parametrize("connect", [sync, asynchronous, batch])
 
 
 def text_of(connect, kind=ConnectTimeout, **options):
-    """What the error says; it comes long before the call's own time is over."""
-    began = time.monotonic()
+    """Return what the error says; it comes although the call's own time is not over."""
     with pytest.raises(kind) as caught:
-        connect(**{"timeout": LONG, **options})
-    assert time.monotonic() - began < LONG / 2
+        connect(**{"timeout": FOREVER, **options})
     return str(caught.value)
 
 
@@ -140,13 +136,13 @@ def test_a_client_that_a_server_denies_learns_it_at_once(connect):
 def test_a_retry_does_not_try_again_what_a_server_refuses():
     with echoing("tcp://127.0.0.1:*", curve_server) as url:
         with pytest.raises(AuthenticationFailed) as caught:
-            Elevator(endpoint=url[6:], retry=Retry(attempts=5, backoff=10, jitter=0), timeout=LONG)
+            Elevator(endpoint=url[6:], retry=Retry(attempts=5, backoff=10, jitter=0), timeout=FOREVER)
     assert caught.value.attempts == 1
 
 
 def test_async_calls_that_wait_are_told_why_there_is_no_connection():
     async def main(endpoint):
-        E = AsyncElevator(endpoint=endpoint, timeout=LONG)
+        E = AsyncElevator(endpoint=endpoint, timeout=FOREVER)
         errors = await asyncio.gather(*[E.Get("k") for _ in range(20)], return_exceptions=True)
         await E.disconnect()
         return errors
@@ -226,7 +222,7 @@ def test_a_server_that_is_just_starting_is_still_met(connect):
     timer = threading.Timer(0.3, begin)
     timer.start()
     try:
-        connect(endpoint=endpoint, timeout=LONG, connect_timeout=30)
+        connect(endpoint=endpoint, timeout=FOREVER, connect_timeout=FOREVER)
     finally:
         timer.join()
         servers[0].__exit__(None, None, None)
@@ -258,9 +254,9 @@ def test_connect_timeout_does_not_go_with_a_transport_object():
 
 
 def through_proxy(upstream):
-    with Proxy(["tcp://127.0.0.1:0"], upstream, timeout=LONG) as proxy:
+    with Proxy(["tcp://127.0.0.1:0"], upstream, timeout=FOREVER) as proxy:
         with pytest.raises(ServerRuntimeError) as caught:
-            sync(endpoint=proxy.urls[0].removeprefix("tcp://"), timeout=LONG)
+            sync(endpoint=proxy.urls[0].removeprefix("tcp://"), timeout=FOREVER)
     return str(caught.value)
 
 
@@ -288,8 +284,8 @@ def test_a_proxy_finds_an_upstream_that_comes_up_later():
     with Proxy(["tcp://127.0.0.1:0"], f"tcp://{endpoint}") as proxy:
         url = proxy.urls[0]
         with pytest.raises(ServerRuntimeError, match="connection refused"):
-            Elevator.from_url(url, timeout=LONG)
-        with serve(Application.in_memory(), f"tcp://{endpoint}"), Elevator.from_url(url, timeout=LONG) as E:
+            Elevator.from_url(url, timeout=FOREVER)
+        with serve(Application.in_memory(), f"tcp://{endpoint}"), Elevator.from_url(url, timeout=FOREVER) as E:
             assert E.ping() == "PONG"
 
 

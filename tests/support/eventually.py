@@ -9,6 +9,9 @@ T = TypeVar("T")
 SECONDS: Final = 60.0
 """Much more than anything takes that is waited for, so that a loaded machine fails no test."""
 
+FOREVER: Final = 86_400.0
+"""Longer than the suite lets any test run: what a test may not wait for takes so long, and then no test measures time."""
+
 PAUSE: Final = 0.01
 
 

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import textwrap
-import time
 
 from attrs import frozen
 
@@ -15,7 +14,6 @@ class Ran:
     code: int
     out: str
     err: str
-    seconds: float
 
 
 def start(program, *args, options=STRICT):
@@ -31,7 +29,6 @@ def start(program, *args, options=STRICT):
 
 def finish(process, timeout=200):
     """Waits for its end, and gives what came of it."""
-    began = time.monotonic()
     with process:
         try:
             out, err = process.communicate(timeout=timeout)
@@ -39,7 +36,7 @@ def finish(process, timeout=200):
             process.kill()
             out, err = process.communicate()
             raise AssertionError(f"the program did not end within {timeout} s:\n{out}\n{err}") from None
-    return Ran(process.returncode, out, err, time.monotonic() - began)
+    return Ran(process.returncode, out, err)
 
 
 def run(program, *args, options=STRICT, timeout=200):

@@ -25,7 +25,7 @@ from pyelevator.testing.servers import serve
 from pyelevator.transports import IpcTransport, TcpTransport
 from pyelevator.transports.sockets.socket import ClientSocket, finish_connect
 from pyelevator.transports.sockets.transport import ZmtpTransport
-from support.eventually import eventually
+from support.eventually import FOREVER, eventually
 from support.old_peers import OldPeer
 from support.optional import unwrap
 from support.programs import run
@@ -257,10 +257,8 @@ def test_a_server_that_sends_a_drop_now_and_then_does_not_hold_a_call():
 
     with played(part) as endpoint, TcpTransport(endpoint) as link:
         link.send([b"1"], soon())
-        started = time.monotonic()
         with pytest.raises(RequestTimeout, match=r"no answer came .* within 0\.2 s"):
             link.receive(Deadline.after(0.2))
-        assert time.monotonic() - started < 20
         over.set()
 
 
@@ -278,13 +276,11 @@ def test_a_server_that_takes_nothing_does_not_hold_a_large_request():
 
     def part(peer):
         shake_hands(peer)
-        over.wait(60)
+        over.wait(FOREVER)
 
     with played(part) as endpoint, TcpTransport(endpoint) as link:
-        started = time.monotonic()
         with pytest.raises(RequestTimeout, match=r"no answer came .* within 0\.2 s"):
             link.send([bytes(64 << 20)], Deadline.after(0.2))
-        assert time.monotonic() - started < 20
         assert not link.is_open
         over.set()
 
@@ -320,14 +316,12 @@ def test_every_address_of_a_name_is_tried(monkeypatch):
 
 def test_a_name_not_resolved_in_time_is_looked_up_once_and_blocks_no_call(monkeypatch):
     over = threading.Event()
-    asked = resolving(monkeypatch, lambda: over.wait(60) and [])
+    asked = resolving(monkeypatch, lambda: over.wait(FOREVER) and [])
     link = TcpTransport("db.example:4141")
-    started = time.monotonic()
     for _ in range(5):
         with pytest.raises(ConnectTimeout, match=r"no Elevator server answered at tcp://db\.example:4141"):
             link.send([b"x"], Deadline.after(0.1))
         link.reset()
-    assert time.monotonic() - started < 30
     over.set()
     assert asked == ["db.example"]
 
@@ -371,7 +365,7 @@ def test_idle_and_waiting_connections_use_no_processor_time():
                 waiting.send([b"x"], Deadline.after(1))
             with pytest.raises(RequestTimeout):
                 idle.receive(Deadline.after(1))
-            assert time.thread_time() - before < 0.1
+            assert time.thread_time() - before < 0.5  # of two seconds
 
 
 def test_no_thread_of_zeromq_is_started_for_it():
