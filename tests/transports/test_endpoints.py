@@ -131,16 +131,18 @@ def settles_at(most):
     eventually(lambda: descriptors() <= most, lambda: f"{descriptors()} descriptors are open, not {most}")
 
 
-def test_without_descriptors_left_it_is_an_error_of_our_own():
+@pytest.mark.parametrize("tries_before", [0, 1])
+def test_without_descriptors_left_it_is_an_error_of_our_own(tries_before):
     ran = run(
         """
         import os, resource, sys
         from pyelevator import Elevator, TransportError
         E = Elevator(endpoint=sys.argv[1], auto_connect=False)
-        try:
-            E.connect(timeout=0.01)
-        except TransportError:
-            pass
+        for _ in range(int(sys.argv[2])):
+            try:
+                E.connect(timeout=0.01)
+            except TransportError:
+                pass
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
         files = []
         try:
@@ -154,6 +156,7 @@ def test_without_descriptors_left_it_is_an_error_of_our_own():
             print(type(error).__name__, error)
         """,
         unused_endpoint(),
+        tries_before,
     )
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("ConnectFailed tcp://127.0.0.1:")

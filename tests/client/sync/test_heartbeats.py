@@ -526,6 +526,31 @@ def test_a_client_of_an_ending_interpreter_is_served():
     assert (ran.code, ran.out, ran.err) == (0, "PONG\n", "")
 
 
+ENDING = """
+    import atexit, os, sys, time
+    from pyelevator import Elevator
+
+    def threads():
+        return len(os.listdir("/proc/self/task"))
+
+    def last():
+        end = time.monotonic() + 20
+        while threads() > 1 and time.monotonic() < end:
+            time.sleep(0.01)
+        print(threads())
+
+    atexit.register(last)
+    E = Elevator.from_url(sys.argv[1])
+    print(E.ping(), threads())
+"""
+
+
+def test_the_thread_has_ended_before_the_interpreter_does():
+    with serve(Application.in_memory()) as server:
+        ran = programs.run(ENDING, server.urls[0], options=())
+    assert (ran.code, ran.out, ran.err) == (0, "PONG 2\n1\n", "")
+
+
 def test_where_no_thread_can_be_started_calls_are_answered(monkeypatch):
     def refuse(*_):
         raise RuntimeError("can't start new thread")

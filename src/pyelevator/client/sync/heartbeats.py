@@ -6,6 +6,7 @@ a connection out of its pool for the few microseconds of that, as a call would; 
 """
 
 import _thread
+import atexit
 import os
 import queue
 import time
@@ -42,11 +43,12 @@ class Heartbeats:
     It is a bare thread of the system's: one of ``threading`` is started with locks held, for which a signal handler
     that opens a connection could wait for ever. It is no reason for a program not to end. Where no thread can be
     started there are no heartbeats, as long as that is so. It ends while Python forks, and is started again: Python
-    warns of forks of a process that has several threads.
+    warns of forks of a process that has several threads. It ends before the interpreter does: a thread that Python
+    has to end itself aborts the process where no file can be opened any more, as glibc then loads a library.
     """
 
     def __init__(self) -> None:
-        self._is_told_of_forks = False
+        self._is_registered = False
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -81,9 +83,10 @@ class Heartbeats:
             self._start()
 
     def _start(self) -> None:
-        if not self._is_told_of_forks:
-            self._is_told_of_forks = True
+        if not self._is_registered:
+            self._is_registered = True
             os.register_at_fork(before=self.pause, after_in_parent=self.resume)
+            atexit.register(self.pause)
         running = self._running = object()
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()  # made here, as libraries of green threads patch late
         self._ended: queue.SimpleQueue[int] = queue.SimpleQueue()

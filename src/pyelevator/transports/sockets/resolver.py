@@ -73,7 +73,8 @@ class _LookupThread:
             self.found = _look_up(host, port)
         except UnknownHost as error:
             self.failure = error.with_traceback(None)
-        self.done.set()
+        finally:
+            self.done.set()
 
 
 def _look_up(host: str, port: int, flags: int = 0) -> list[Address]:
@@ -82,9 +83,11 @@ def _look_up(host: str, port: int, flags: int = 0) -> list[Address]:
     Raises:
         UnknownHost: it has none.
     """
+    # Of a str, Python makes bytes by a codec that it imports first, which fails where no file can be opened.
+    name = host.encode("ascii") if host.isascii() else host
     try:
-        found = sockets.getaddrinfo(host, port, type=sockets.SOCK_STREAM, flags=flags)
-    except (OSError, UnicodeError) as error:  # the latter for a name that DNS cannot have
+        found = sockets.getaddrinfo(name, port, type=sockets.SOCK_STREAM, flags=flags)
+    except (OSError, UnicodeError, LookupError) as error:  # UnicodeError: a name that DNS cannot have
         reason = getattr(error, "strerror", None) or "no name that can be looked up"
         raise UnknownHost(f"unknown host {host!r} ({reason})") from error
     return sorted(((family, address) for family, *_, address in found), key=lambda one: one[0] != sockets.AF_INET)
