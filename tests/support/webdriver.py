@@ -28,8 +28,22 @@ SECONDS = 60
 """Until something has to be on a page; on a loaded machine all takes long."""
 
 
+CHANGED = {"stale element reference", "element click intercepted", "element not interactable"}
+"""Errors of the driver where the page was rendered anew between finding an element and using it."""
+
+NOTE_MESSAGES = """const messages = document.getElementById('messages');
+    window.messages_seen = [];
+    new MutationObserver(() => messages_seen.push(messages.textContent)).observe(messages, { childList: true });"""
+FIND_MESSAGE = """const at = messages_seen.findIndex((each) => each.includes(arguments[0]));
+    return at >= 0 && messages_seen.splice(0, at + 1).length > 0;"""
+
+
 class WebDriverError(Exception):
-    """What the driver answered instead of a value."""
+    """What the driver answered instead of a value, with the W3C's name of the error."""
+
+    def __init__(self, kind, message):
+        super().__init__(message)
+        self.kind = kind
 
 
 class Browser:
@@ -63,7 +77,8 @@ class Browser:
             with urllib.request.urlopen(request, timeout=SECONDS) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
-            raise WebDriverError(json.load(error)["value"]["message"]) from None
+            value = json.load(error)["value"]
+            raise WebDriverError(value["error"], value["message"]) from None
 
     def open(self, url):
         self.call("POST", "/url", {"url": url})
@@ -94,14 +109,39 @@ class Browser:
         """Wait for a text on the page."""
         self.wait(lambda: text in self.run("return document.body.innerText"), text)
 
+    def note_messages(self):
+        """Have the page note its messages, which it shows for some seconds only."""
+        self.run(NOTE_MESSAGES)
+
+    def see_message(self, text):
+        """Wait for a message that came after the one that was waited for last, shown still or not any more."""
+        self.wait(lambda: self.run(FIND_MESSAGE, text), text)
+
     def click(self, selector, text=None):
-        self.call("POST", f"/element/{self.find(selector, text)[ELEMENT]}/click")
+        self._use(selector, text, lambda element: self.call("POST", f"/element/{element}/click"))
 
     def type(self, selector, text):
         """Put a text in place of what is in a field."""
-        element = self.find(selector)[ELEMENT]
-        self.call("POST", f"/element/{element}/clear")
-        self.call("POST", f"/element/{element}/value", {"text": text})
+
+        def fill(element):
+            self.call("POST", f"/element/{element}/clear")
+            self.call("POST", f"/element/{element}/value", {"text": text})
+
+        self._use(selector, None, fill)
+
+    def _use(self, selector, text, use):
+        """Do something with an element, or with the one that took its place when the page was rendered anew."""
+
+        def is_done():
+            try:
+                use(self.find(selector, text)[ELEMENT])
+            except WebDriverError as error:
+                if error.kind not in CHANGED:
+                    raise
+                return False
+            return True
+
+        self.wait(is_done, f"{selector} with {text!r}, to be used")
 
     def press(self, *names, held=()):
         """Press keys on what has the focus."""
