@@ -355,7 +355,7 @@ def held(browser):
     return browser.run("return window.held.length")
 
 
-def test_the_focus_stays_on_its_key_when_the_page_is_read_again_after_a_save(browser, database):
+def test_the_focus_stays_on_its_key_when_the_page_is_read_again(browser, database):
     with database.WriteBatch() as batch:
         for number in range(100):
             batch.Put(f"user:{number:03}", f"name {number}")
@@ -395,7 +395,7 @@ def test_what_is_typed_while_a_value_is_saved_stays_there_to_be_saved(browser, d
     eventually(lambda: database.Get("k") == b"one!?2", lambda: database.Get("k"))
 
 
-def test_a_table_that_is_read_again_keeps_its_focus_and_how_far_it_is_scrolled(browser, database):
+def test_a_table_that_is_read_again_keeps_focus_and_scrolled_place(browser, database):
     fill(database)
     browser.resize(*NARROW)
     go(browser, "activity")

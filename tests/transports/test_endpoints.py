@@ -4,7 +4,6 @@ import gc
 import os
 import signal
 import threading
-import time
 import warnings
 
 import pytest
@@ -57,12 +56,10 @@ def test_a_connection_ignores_signals(puppet):
     try:
         with silent_listener() as silent, TcpTransport(puppet.endpoint) as connection, TcpTransport(silent) as other:
             assert answers(connection)
-            started = time.monotonic()
             with pytest.raises(RequestTimeout):
                 connection.receive(Deadline.after(0.2))
             with pytest.raises(ConnectTimeout):
                 other.send([b"never"], Deadline.after(0.2))
-            assert time.monotonic() - started < 20
     finally:
         over.set()
         disturber.join()
