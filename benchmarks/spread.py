@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from benchmarks.bed import PAIRS, Bed
 from benchmarks.measure import in_turn, rate, table
-from pyelevator.engines.leveldb import LevelDbStorage, reader
+from pyelevator.engines.leveldb import LevelDbStorage
+from pyelevator.engines.leveldb.binding import reader
 from pyelevator.loadtest.workloads import key
 
 _MOST: Final = 10_000

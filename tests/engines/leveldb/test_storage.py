@@ -12,7 +12,7 @@ from pyelevator.commands import DELETE, PUT
 from pyelevator.engines import leveldb
 from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineFileError
 from pyelevator.engines.leveldb import LevelDbStorage, backup
-from pyelevator.engines.leveldb.binding import DISTRIBUTIONS, load_binding
+from pyelevator.engines.leveldb.binding.loading import DISTRIBUTIONS, load_binding
 from pyelevator.errors import MissingExtra
 from pyelevator.testing.engine_updates import UpdatingEngineConformance
 from support.damage import flip, last_block
@@ -412,7 +412,7 @@ def picked(engine, keys):
 @pytest.mark.parametrize("step", [1, 2, 9, 400])
 def test_point_reads_and_one_iterator_find_the_same_values(spread, monkeypatch, far, step):
     engine, model = spread
-    monkeypatch.setattr("pyelevator.engines.leveldb.reader.SCAN_MAX_GAP", far)
+    monkeypatch.setattr("pyelevator.engines.leveldb.binding.reader.SCAN_MAX_GAP", far)
     keys = [b"", *(b"%04d" % i for i in range(0, 1000, step)), b"9999", b"zz"]
     assert picked(engine, keys) == [model.get(key) for key in keys]
 
@@ -421,7 +421,7 @@ def test_point_reads_and_one_iterator_find_the_same_values(spread, monkeypatch, 
 @pytest.mark.parametrize("start", [100, 20_000])
 @pytest.mark.parametrize("step", [1, 7])
 def test_picking_from_a_damaged_block_says_so(storage, filled, monkeypatch, far, start, step):
-    monkeypatch.setattr("pyelevator.engines.leveldb.reader.SCAN_MAX_GAP", far)
+    monkeypatch.setattr("pyelevator.engines.leveldb.binding.reader.SCAN_MAX_GAP", far)
     table = files(filled, "*.ldb")[0]
     content = bytearray(table.read_bytes())
     content[start : start + 100] = b"\0" * 100

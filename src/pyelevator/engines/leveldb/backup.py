@@ -16,7 +16,7 @@ from typing import Final
 from attrs import frozen
 
 from pyelevator.engines.base import EngineDamaged, EngineError
-from pyelevator.engines.leveldb.directory_handle import DirectoryHandle
+from pyelevator.engines.leveldb.directories.handle import DirectoryHandle
 from pyelevator.engines.leveldb.format import FormatError
 from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
 from pyelevator.engines.leveldb.format.manifest import Manifest, read_manifest

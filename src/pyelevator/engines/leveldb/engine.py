@@ -20,14 +20,14 @@ from pyelevator.engines.base import (
     Storage,
 )
 from pyelevator.engines.leveldb import backup as backups
-from pyelevator.engines.leveldb.binding import LAST_KEY, library_name
-from pyelevator.engines.leveldb.directory import data_files, file_size
-from pyelevator.engines.leveldb.directory_handle import DirectoryHandle
-from pyelevator.engines.leveldb.errors import ErrorTranslator
-from pyelevator.engines.leveldb.live_tables import LiveTables
-from pyelevator.engines.leveldb.reader import LevelDbReader
+from pyelevator.engines.leveldb.binding.errors import ErrorTranslator
+from pyelevator.engines.leveldb.binding.loading import LAST_KEY, library_name
+from pyelevator.engines.leveldb.binding.reader import LevelDbReader
+from pyelevator.engines.leveldb.binding.statistics import parse_levels, read_properties, size_of_tables
+from pyelevator.engines.leveldb.directories.handle import DirectoryHandle
+from pyelevator.engines.leveldb.directories.live_tables import LiveTables
+from pyelevator.engines.leveldb.directories.operations import data_files, file_size
 from pyelevator.engines.leveldb.splitting import split_keys
-from pyelevator.engines.leveldb.statistics import parse_levels, read_properties, size_of_tables
 from pyelevator.engines.progress import report
 from pyelevator.engines.row_cache import RowCache
 from pyelevator.monitoring import EngineStats

@@ -15,10 +15,10 @@ from pyelevator.arguments import CheckedSequence
 from pyelevator.commands import BatchOp
 from pyelevator.engines.base import Bounds, PackedValues
 from pyelevator.engines.chunks import Chunk, ChunkedScan
-from pyelevator.engines.leveldb import reader
+from pyelevator.engines.leveldb.binding import reader
+from pyelevator.engines.leveldb.binding.errors import ErrorTranslator
+from pyelevator.engines.leveldb.binding.reader import LevelDbReader
 from pyelevator.engines.leveldb.engine import LevelDbEngine
-from pyelevator.engines.leveldb.errors import ErrorTranslator
-from pyelevator.engines.leveldb.reader import LevelDbReader
 from pyelevator.messages import PackedRows, RowLayout
 
 _ROWS: Final = 256

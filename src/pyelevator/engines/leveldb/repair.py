@@ -24,8 +24,8 @@ from attrs import evolve, frozen
 
 from pyelevator.commands import RepairReport
 from pyelevator.engines.base import EngineError
-from pyelevator.engines.leveldb.binding import LAST_KEY
-from pyelevator.engines.leveldb.directory import (
+from pyelevator.engines.leveldb.binding.loading import LAST_KEY
+from pyelevator.engines.leveldb.directories.operations import (
     COMPLETE_DIR,
     LOST_DIR,
     MOVING_DIR,

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from pyelevator.engines.leveldb.binding import load_binding
+from pyelevator.engines.leveldb.binding.loading import load_binding
 from pyelevator.engines.leveldb.format import FormatError
 from pyelevator.engines.leveldb.format.file_names import FileKind, parse_file_name
 from pyelevator.engines.leveldb.format.records import read_records

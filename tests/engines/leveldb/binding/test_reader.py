@@ -5,8 +5,8 @@ import pytest
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineFileError
 from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.leveldb.errors import ErrorTranslator
-from pyelevator.engines.leveldb.reader import LevelDbReader
+from pyelevator.engines.leveldb.binding.errors import ErrorTranslator
+from pyelevator.engines.leveldb.binding.reader import LevelDbReader
 
 PAIRS = [(b"%d" % i, b"v%d" % i) for i in range(6)]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from pyelevator.engines.base import EngineDamaged, EngineError, EngineFileError, EngineForeign
-from pyelevator.engines.leveldb.binding import LIBRARIES
+from pyelevator.engines.leveldb.binding.loading import LIBRARIES
 
 _FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
     ("already held by process", EngineError, "{path} is open already"),

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from pyelevator.engines.base import EngineDamaged, EngineError, EngineForeign
+from pyelevator.engines.leveldb.directories.lock import LOCK, DirectoryLock
 from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
 from pyelevator.engines.leveldb.inspection import Inspection, inspect
-from pyelevator.engines.leveldb.lock import LOCK, DirectoryLock
 from pyelevator.paths import exists, is_directory, is_file
 
 CREATING: Final = "pyelevator-creating"

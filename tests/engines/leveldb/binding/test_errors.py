@@ -5,7 +5,7 @@ import pytest
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineFileError, EngineForeign
 from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.leveldb.errors import ErrorTranslator
+from pyelevator.engines.leveldb.binding.errors import ErrorTranslator
 from support.leveldb_files import blocks_of, set_block_type
 
 TEXTS = [

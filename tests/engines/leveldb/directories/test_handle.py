@@ -14,7 +14,7 @@ from pyelevator.commands import PUT
 from pyelevator.engines.base import EngineError, EngineFileError, Storage
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb import storage as leveldb_storage
-from pyelevator.engines.leveldb.directory_handle import DirectoryHandle, open_directory
+from pyelevator.engines.leveldb.directories.handle import DirectoryHandle, open_directory
 from support.links import exchange
 
 OPTIONS: dict[str, Any] = {}

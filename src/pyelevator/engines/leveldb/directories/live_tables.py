@@ -9,7 +9,7 @@ import re
 import time
 from typing import Any, Final
 
-from pyelevator.engines.leveldb.directory_handle import DirectoryHandle
+from pyelevator.engines.leveldb.directories.handle import DirectoryHandle
 from pyelevator.engines.leveldb.format.file_names import FileKind, parse_file_name
 
 _LIVE: Final = re.compile(r"^ ([0-9]+):", re.MULTILINE)
