@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import zmq
 
-from pyelevator.application.monitor import Monitor
+from pyelevator.application.monitoring.monitor import Monitor
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Command, Range
 from pyelevator.messages import Request, Response

@@ -7,7 +7,7 @@ import pytest
 from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.application.application import ApplicationWrapper
-from pyelevator.application.monitor import Monitor
+from pyelevator.application.monitoring.monitor import Monitor
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, MGet, Range, Stats
 from pyelevator.messages import Request

@@ -14,8 +14,8 @@ from pyelevator.application.errors import failure_response
 from pyelevator.application.handlers import HANDLERS
 from pyelevator.application.handlers.groups import ONE_BY_ONE, read_together, write_together
 from pyelevator.application.handlers.monitoring import server_stats
+from pyelevator.application.monitoring.slow_log import Exchange, log_request
 from pyelevator.application.policy import Policy
-from pyelevator.application.slow_log import Exchange, log_request
 from pyelevator.application.snapshots import SnapshotDatabase
 from pyelevator.engines.base import EngineError, EngineUnavailable
 from pyelevator.engines.memory import MemoryStorage

@@ -9,9 +9,9 @@ from attrs import Factory, field, frozen
 from pyelevator.application.cursors import Cursors
 from pyelevator.application.errors import failure_response
 from pyelevator.application.fairness import Cooperation
-from pyelevator.application.monitor import Monitor
+from pyelevator.application.monitoring.monitor import Monitor
+from pyelevator.application.monitoring.slow_log import SlowLog
 from pyelevator.application.policy import Policy
-from pyelevator.application.slow_log import SlowLog
 from pyelevator.application.tasks import Tasks
 from pyelevator.commands import Command
 from pyelevator.engines.base import EngineError

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from pyelevator.application.monitor import Monitor
+from pyelevator.application.monitoring.monitor import Monitor
 from pyelevator.codec import ClassicCodec, Codec, Limits
 from pyelevator.commands import Ping
 from pyelevator.errors import ConnectFailed, ElevatorError, ProtocolError, RequestTimeout

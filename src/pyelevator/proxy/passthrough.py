@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from itertools import takewhile
 from typing import Final, Self, TypeAlias
 
-from pyelevator.application.monitor import Monitor
+from pyelevator.application.monitoring.monitor import Monitor
 from pyelevator.codec import ClassicCodec, Limits
 from pyelevator.codec.classic.arguments import BY_WIRE_VERB
 from pyelevator.codec.classic.forwarding import peek_reply, peek_request, request_with_id, success_header, with_id

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from attrs import evolve
 
-from pyelevator.application.metrics import Family, proxy_metrics
+from pyelevator.application.monitoring.metrics import Family, proxy_metrics
 from pyelevator.codec import Codec, Limits
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from pyelevator._attrs import hot_value
 from pyelevator.application import Application
-from pyelevator.application.monitor import Monitor
-from pyelevator.application.slow_log import Exchange
+from pyelevator.application.monitoring.monitor import Monitor
+from pyelevator.application.monitoring.slow_log import Exchange
 from pyelevator.protocol import IncomingRequest
 
 SLOW: Final = 0.001

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pyelevator.application import Application
-from pyelevator.application.monitor import Monitor
+from pyelevator.application.monitoring.monitor import Monitor
 from pyelevator.codec import ClassicCodec
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response

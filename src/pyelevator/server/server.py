@@ -18,8 +18,8 @@ from typing import Final, Self
 from attrs import evolve
 
 from pyelevator.application import Application, InterceptedApplication
-from pyelevator.application.metrics import Family, server_metrics
-from pyelevator.application.monitor import monitor_of
+from pyelevator.application.monitoring.metrics import Family, server_metrics
+from pyelevator.application.monitoring.monitor import monitor_of
 from pyelevator.auth import ClientAuth
 from pyelevator.codec import Codec, Limits
 from pyelevator.deadlines import Deadline

@@ -20,7 +20,7 @@ from pyelevator.transports.url import FAKE_NAME, FAKE_NAME_RULE, shown
 
 if TYPE_CHECKING:
     from pyelevator.application import Application
-    from pyelevator.application.monitor import Monitor
+    from pyelevator.application.monitoring.monitor import Monitor
     from pyelevator.interceptors import Fault
 
 
@@ -265,6 +265,6 @@ def _in_memory() -> "Application":
 
 
 def _monitor_of(application: "Application") -> "Monitor":
-    from pyelevator.application.monitor import monitor_of  # as above
+    from pyelevator.application.monitoring.monitor import monitor_of  # as above
 
     return monitor_of(application)

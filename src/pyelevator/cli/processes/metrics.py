@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
 from typing import Any, Final, Protocol
 
-from pyelevator.application.metrics import Family
+from pyelevator.application.monitoring.metrics import Family
 from pyelevator.config.values import split_address
 from pyelevator.errors import MissingExtra, UsageError
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyelevator.application.latencies import Histogram, RecentHistogram, bucket_of, upper_bound
+from pyelevator.application.monitoring.latencies import Histogram, RecentHistogram, bucket_of, upper_bound
 from pyelevator.monitoring import Latency
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from pyelevator.application.latencies import Histogram, RecentHistogram
+from pyelevator.application.monitoring.latencies import Histogram, RecentHistogram
 from pyelevator.commands import Command, Unknown
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Request, Response

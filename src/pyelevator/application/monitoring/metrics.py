@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from pyelevator.application.latencies import Histogram
+from pyelevator.application.monitoring.latencies import Histogram
 from pyelevator.monitoring import DatabaseStats, ServerStats
 
 BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

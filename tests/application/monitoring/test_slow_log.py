@@ -8,7 +8,7 @@ import pytest
 from pyelevator import Elevator
 from pyelevator.application import Application, Policy
 from pyelevator.application.application import ApplicationWrapper
-from pyelevator.application.slow_log import Exchange, SlowLog
+from pyelevator.application.monitoring.slow_log import Exchange, SlowLog
 from pyelevator.commands import DELETE, PUT, Batch, Command, DbCreate, Get, MGet, Ping, Pipeline, Range, Slice
 from pyelevator.messages import Request
 from pyelevator.server import Server
