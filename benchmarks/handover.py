@@ -115,7 +115,7 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial(
         "direct",
         "blocks",
-        "**kept** (transports/sockets/listener.py), for listeners without keys: gains for every client that there is, and most "
+        "**kept** (transports/sockets/listener/listener.py), for listeners without keys: gains for every client that there is, and most "
         "with several",
     ),
     Trial(

@@ -30,7 +30,7 @@ from pyelevator.loadtest.workloads import key, random_keys, value
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import ClientProtocol, RequestDecoder
 from pyelevator.transports import FakeTransport, Transport
-from pyelevator.transports.sockets.listener import ZmtpListener
+from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from pyelevator.transports.sockets.transport import ZmtpTransport
 
 _REPEATS: Final = 9

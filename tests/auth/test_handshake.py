@@ -25,8 +25,8 @@ from pyelevator.transports import Curve
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.curve import KeyPair
 from pyelevator.transports.libzmq.listener import ZmqListener
-from pyelevator.transports.sockets.listener import ZmtpListener
-from pyelevator.transports.sockets.refusal_log import RefusalLog
+from pyelevator.transports.sockets.listener.listener import ZmtpListener
+from pyelevator.transports.sockets.listener.refusal_log import RefusalLog
 from support.eventually import eventually
 from support.forking import forks_with_threads
 from support.optional import unwrap

@@ -8,7 +8,7 @@ import zmq
 
 from pyelevator.errors import UsageError
 from pyelevator.transports.libzmq.listener import ZmqListener
-from pyelevator.transports.sockets.listener import ZmtpListener
+from pyelevator.transports.sockets.listener.listener import ZmtpListener
 
 ANY_PORT = "tcp://127.0.0.1:0"
 

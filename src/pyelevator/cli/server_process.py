@@ -19,7 +19,7 @@ from pyelevator.engines.urls import scheme_of
 from pyelevator.errors import UsageError
 from pyelevator.server import Server, ServerLimits
 from pyelevator.transports.bind import parse_bind_url
-from pyelevator.transports.sockets.memory import map_large_blocks
+from pyelevator.transports.sockets.listener.memory import map_large_blocks
 
 _LOG = logging.getLogger("pyelevator.server")
 

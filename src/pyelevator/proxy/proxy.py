@@ -31,8 +31,8 @@ from pyelevator.proxy.routing import Upstream
 from pyelevator.proxy.upstreams import Key, UpstreamConnections
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.listeners import open_listener
-from pyelevator.transports.poller import Poller
-from pyelevator.transports.readiness import READ
+from pyelevator.transports.polling.poller import Poller
+from pyelevator.transports.polling.readiness import READ
 from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
 
 _LOG: Final = logging.getLogger("pyelevator.proxy")

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from pyelevator.proxy.actions import PauseReading, ResetConnection, ResumeReading, SendToUpstream
 from pyelevator.transports.base import HEARTBEAT
-from pyelevator.transports.poller import Poller
+from pyelevator.transports.polling.poller import Poller
 from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
 
 _FLUSH_COUNT: Final = 64

@@ -261,7 +261,7 @@ class Listener(ABC):
     @property
     @abstractmethod
     def pollable(self) -> Any:
-        """The descriptor or socket for a :class:`~pyelevator.transports.poller.Poller`, instead of ``wait``."""
+        """The descriptor or socket for a :class:`~pyelevator.transports.polling.poller.Poller`, instead of ``wait``."""
 
     @property
     @abstractmethod

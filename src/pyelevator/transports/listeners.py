@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pyelevator.errors import UsageError
 from pyelevator.transports.base import Listener
-from pyelevator.transports.sockets.listener import SUPPORTED, ZmtpListener
+from pyelevator.transports.sockets.listener.listener import SUPPORTED, ZmtpListener
 
 if TYPE_CHECKING:
     from pyelevator.transports.authentication import CurveServer

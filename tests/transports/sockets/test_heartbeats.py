@@ -22,7 +22,7 @@ from pyelevator.server import Server
 from pyelevator.server.limits import ServerLimits
 from pyelevator.testing.servers import serve
 from pyelevator.transports import TcpTransport, socket_options
-from pyelevator.transports.sockets.listener import ZmtpListener
+from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from pyelevator.transports.sockets.nonblocking import NonblockingConnection
 from pyelevator.transports.sockets.socket import start_connect
 from pyelevator.transports.zmtp.frames import encode_message
@@ -183,8 +183,8 @@ def test_a_time_to_live_can_be_taken_back(listener, peer, monkeypatch):
 def clock_of(monkeypatch):
     """The clock of listeners, which stands still until a test turns it."""
     clock = Clock()
-    monkeypatch.setattr("pyelevator.transports.sockets.peer.monotonic", clock)
-    monkeypatch.setattr("pyelevator.transports.sockets.listener.monotonic", clock)
+    monkeypatch.setattr("pyelevator.transports.sockets.listener.peer.monotonic", clock)
+    monkeypatch.setattr("pyelevator.transports.sockets.listener.listener.monotonic", clock)
     return clock
 
 

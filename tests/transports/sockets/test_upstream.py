@@ -18,7 +18,7 @@ from pyelevator.commands import Ping
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.testing.servers import serve
-from pyelevator.transports.readiness import READ, WRITE
+from pyelevator.transports.polling.readiness import READ, WRITE
 from pyelevator.transports.sockets import nonblocking
 from pyelevator.transports.sockets.nonblocking import NonblockingConnection
 from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection

@@ -17,7 +17,7 @@ from pyelevator.cli.processes.watching import watched
 from pyelevator.client.options import URL_VARIABLE
 from pyelevator.config import ProxySettings, read_proxy_config
 from pyelevator.proxy import Proxy, Upstream
-from pyelevator.transports.sockets.memory import map_large_blocks
+from pyelevator.transports.sockets.listener.memory import map_large_blocks
 
 
 @click.command()

@@ -13,7 +13,7 @@ from pyelevator.forks import FORKS
 from pyelevator.transports.base import HEARTBEAT, AsyncTransport, Receiver
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, connect_timeout_error, connection_lost_error
 from pyelevator.transports.curve import Curve
-from pyelevator.transports.readiness import READ, WRITE
+from pyelevator.transports.polling.readiness import READ, WRITE
 from pyelevator.transports.sockets.nonblocking import MessageQueue, NonblockingConnection
 from pyelevator.transports.zmtp.frames import MAX_MESSAGE
 

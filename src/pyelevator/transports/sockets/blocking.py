@@ -11,7 +11,7 @@ from pyelevator.errors import ProtocolError
 from pyelevator.native import native_messages
 from pyelevator.transports.base import HEARTBEAT, HEARTBEATS, IDLE, time_to_live
 from pyelevator.transports.curve import Curve, client_protocol
-from pyelevator.transports.readiness import Poll, poll_for
+from pyelevator.transports.polling.readiness import Poll, poll_for
 from pyelevator.transports.sockets.socket import SEND_FLAGS, Address, ClientSocket, finish_connect, start_connect
 from pyelevator.transports.zmtp.frames import LARGE, MAX_MESSAGE
 from pyelevator.transports.zmtp.protocol import Protocol

@@ -16,7 +16,7 @@ from pyelevator.errors import ConnectFailed, ProtocolError
 from pyelevator.transports.base import HEARTBEATS, time_to_live
 from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, final_connect_error
 from pyelevator.transports.curve import Curve, client_protocol
-from pyelevator.transports.readiness import READ, WRITE
+from pyelevator.transports.polling.readiness import READ, WRITE
 from pyelevator.transports.sockets.blocking import ConnectionClosed
 from pyelevator.transports.sockets.resolver import Resolver
 from pyelevator.transports.sockets.socket import (

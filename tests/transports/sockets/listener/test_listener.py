@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import zmq
 
-from pyelevator.transports.sockets import listener as open_listener
-from pyelevator.transports.sockets.buffers import PartialMessages, SendBuffers
-from pyelevator.transports.sockets.listener import ZmtpListener
+from pyelevator.transports.sockets.listener import listener as open_listener
+from pyelevator.transports.sockets.listener.buffers import PartialMessages, SendBuffers
+from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from support.routers import taken
 
 SIGNATURE = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import zmq
 
-from pyelevator.transports.readiness import READ
+from pyelevator.transports.polling.readiness import READ
 
 ERROR: Final = int(zmq.POLLERR)
 

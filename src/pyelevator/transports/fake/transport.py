@@ -141,7 +141,7 @@ class FakeTransport(Transport):
         """Answer a message as a flow, through the interceptors; a TransportError is raised where there is no answer."""
         if self._forward is None:
             return self.answer(frames)
-        from pyelevator.transports.fake_wire import exchange  # it needs the application's room
+        from pyelevator.transports.fake.wire import exchange  # it needs the application's room
 
         return (yield from exchange(self._reader.read(frames, None, self._connection), self._forward))
 
@@ -198,7 +198,7 @@ class FakeTransport(Transport):
         return other
 
     def to_async(self) -> AsyncTransport:
-        from pyelevator.transports.fake_aio import AsyncFakeTransport  # asyncio is only imported where it is used
+        from pyelevator.transports.fake.aio import AsyncFakeTransport  # asyncio is only imported where it is used
 
         return AsyncFakeTransport(self.clone(), is_intercepted=self._forward is not None)
 

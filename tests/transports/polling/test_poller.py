@@ -7,13 +7,13 @@ from contextlib import closing
 import pytest
 import zmq
 
-from pyelevator.transports.poller import Poller
-from pyelevator.transports.readiness import READ, WRITE
+from pyelevator.transports.polling.poller import Poller
+from pyelevator.transports.polling.readiness import READ, WRITE
 
 
 @pytest.fixture(params=[True, False], ids=["epoll", "none"])
 def poller(request, monkeypatch):
-    monkeypatch.setattr("pyelevator.transports.poller._HAS_EPOLL", request.param)
+    monkeypatch.setattr("pyelevator.transports.polling.poller._HAS_EPOLL", request.param)
     with closing(Poller()) as poller:
         yield poller
 

@@ -20,11 +20,11 @@ from pyelevator.deadlines import Deadline
 from pyelevator.transports import socket_options
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.base import MAX_DISCONNECTED, Listener, Traffic
-from pyelevator.transports.sockets.acceptor import ListeningSockets
-from pyelevator.transports.sockets.buffers import PartialMessages, SendBuffers
-from pyelevator.transports.sockets.memory import FreedMemory
-from pyelevator.transports.sockets.peer import READ, WRITE, Disconnected, PeerConnection
-from pyelevator.transports.sockets.refusal_log import RefusalLog
+from pyelevator.transports.sockets.listener.acceptor import ListeningSockets
+from pyelevator.transports.sockets.listener.buffers import PartialMessages, SendBuffers
+from pyelevator.transports.sockets.listener.memory import FreedMemory
+from pyelevator.transports.sockets.listener.peer import READ, WRITE, Disconnected, PeerConnection
+from pyelevator.transports.sockets.listener.refusal_log import RefusalLog
 from pyelevator.transports.zmtp.mechanism import UnknownKey, UnsupportedProtocol
 
 _LOG: Final = logging.getLogger("pyelevator.server")

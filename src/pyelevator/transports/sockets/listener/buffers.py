@@ -1,7 +1,7 @@
 """The buffers of a listener for all of its peers together: unsent messages, and messages that are incomplete."""
 
 from pyelevator.transports.send_queues import SendQueues
-from pyelevator.transports.sockets.peer import PeerConnection
+from pyelevator.transports.sockets.listener.peer import PeerConnection
 
 
 class SendBuffers(SendQueues):
