@@ -194,4 +194,4 @@ async def ask(endpoint):
 def test_an_async_client_retries_too():
     with Puppet(losing(GET=2)) as server:
         assert asyncio.run(ask(server.endpoint)) == "v"
-        assert server.verbs[:5] == ["DBCONNECT", "PUT", "GET", "GET", "GET"]
+        assert server.verbs.count("GET") >= 3
