@@ -517,7 +517,7 @@ def test_async_a_step_cancelled_at_any_turn_of_the_loop_skips_nothing(how):
         async with AsyncElevator(transport=FakeTransport()) as E:
             await filled(E)
             for turns in range(16):
-                it, seen = E.RangeIter(**how), []
+                it, seen = E.RangeIter(**how), list[Any]()
                 while len(seen) < 642:  # over the ends of two pages
                     if len(seen) not in (128, 640):
                         seen.append(await anext(it))
