@@ -54,7 +54,7 @@ void read_bytes(Input input) {
   const size_t count = input.byte() % 16;
   const std::string bytes(input.rest(), input.left());  // with its end where the sanitizer sees it
   leveldb::WriteBatch batch;
-  require(elevator::read_operations(bytes.data(), bytes.size(), count, &batch) ==
+  require(elevator::read_operations(bytes.data(), bytes.size(), count, &batch, 1 + count / 2) ==
           elevator::are_operations(bytes.data(), bytes.size(), count));
   std::vector<std::string_view> found;
   const bool sound = elevator::read_strings(bytes.data(), bytes.size(), count, &found);
@@ -191,6 +191,7 @@ void play(Input input) {
     switch (input.byte() % 6) {
       case 0: case 1: {
         std::string operations;
+        const size_t ordered = 1 + input.byte() % 8;
         size_t count = 0;
         for (size_t left = 1 + input.byte() % 8; left != 0 && !input.done(); --left, ++count) {
           const std::string key = input.string();
@@ -205,7 +206,7 @@ void play(Input input) {
           }
         }
         leveldb::WriteBatch batch;
-        require(elevator::read_operations(operations.data(), operations.size(), count, &batch));
+        require(elevator::read_operations(operations.data(), operations.size(), count, &batch, ordered));
         database->write(&batch, false);
         break;
       }

@@ -145,9 +145,9 @@ def pages(application, max_bytes):
         cursor, start = answer.cursor, answer.payload[-1][0] + b"\0"
 
 
-@pytest.mark.parametrize("count", [1, 3, 25_000, 60_000])
+@pytest.mark.parametrize("count", [1, 3, 25_000, 140_000])
 def test_a_batch_is_the_same_database(tmp_path, monkeypatch, count):
-    """From 20,000 operations on, they stay packed until they are written."""
+    """From 20,000 operations on, they stay packed until they are written; at most 131,072 are put into order at once."""
     ops = [
         (DELETE, b"%d" % (number // 2)) if number % 3 == 2 else (PUT, b"%d" % number, value(number)[:300])
         for number in range(count)
@@ -160,6 +160,26 @@ def test_a_batch_is_the_same_database(tmp_path, monkeypatch, count):
             with application.catalog.get_database(application.catalog.uid_of("default")) as engine:
                 contents.append(list(engine.scan(Bounds())))
     assert contents[0] == contents[1] != []
+
+
+RANDOM_OPS = st.lists(
+    st.tuples(st.just(DELETE), KEY) | st.tuples(st.just(PUT), KEY, st.binary(max_size=3)), min_size=1, max_size=40
+)
+
+
+@settings(max_examples=8)
+@given(some=RANDOM_OPS)
+def test_a_batch_in_any_order_is_the_same_database(tmp_path_factory, some):
+    """It is repeated until it stays packed."""
+    folder, ops = tmp_path_factory.mktemp("order"), some * (21_000 // len(some))
+    contents = []
+    for wanted in "01":
+        with pytest.MonkeyPatch.context() as patch, closing(opened(patch, wanted, folder / wanted)) as application:
+            assert b"err_msg\xc0" in execute(application, Batch(ops))[0]
+            with application.catalog.get_database(application.catalog.uid_of("default")) as engine:
+                contents.append(list(engine.scan(Bounds())))
+    last = {op[1]: op for op in ops}
+    assert contents[0] == contents[1] == sorted(op[1:] for op in last.values() if op[0] == PUT)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

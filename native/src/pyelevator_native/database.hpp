@@ -553,14 +553,89 @@ inline bool read_strings(const char* data, size_t size, size_t count, std::vecto
   return reader.done();
 }
 
-// Adds packed operations to a batch; false, with some of them added, where there is anything else.
-inline bool read_operations(const char* data, size_t size, size_t count, leveldb::WriteBatch* batch) {
+// Operations that are put into order at once; what that takes is two megabytes.
+constexpr size_t kOrdered = 1 << 17;
+
+// Where an operation lies, and what its key has behind what all keys of a piece begin with: the higher comes later.
+struct Place {
+  uint64_t rank;
+  const char* at;
+};
+
+// Packed operations that lie next to one another, in the order of their keys; those of one key stay as they came.
+//
+// LevelDB keeps what is new in a skip list of many megabytes. There a key that follows on the one before is found where
+// the processor has just been, and a random one costs some twenty misses of its caches: 0.4 instead of 3 microseconds.
+class OrderedOperations {
+ public:
+  // Reads so many of them; false where there is anything else.
+  bool read(Reader& reader, const char* end, size_t count) {
+    end_ = end;
+    places_.clear();
+    places_.reserve(count);
+    bool in_order = true;
+    std::string_view first, last;
+    for (size_t i = 0; i < count; ++i) {
+      Operation operation;
+      places_.push_back(Place{0, end - reader.left()});
+      if (!read_operation(reader, &operation)) return false;
+      if (i == 0) first = last = operation.key;
+      in_order = in_order && last <= operation.key;
+      const auto differing = std::mismatch(first.begin(), first.end(), operation.key.begin(), operation.key.end());
+      first = first.substr(0, static_cast<size_t>(differing.first - first.begin()));
+      last = operation.key;
+    }
+    if (!in_order) sort(first.size());
+    return true;
+  }
+
+  void add_to(leveldb::WriteBatch* batch) const {
+    for (size_t i = 0; i < places_.size(); ++i) {
+      if (i + kAhead < places_.size()) __builtin_prefetch(places_[i + kAhead].at);
+      const Operation operation = at(places_[i]);
+      if (operation.put) batch->Put(slice(operation.key), slice(operation.value));
+      else batch->Delete(slice(operation.key));
+    }
+  }
+
+ private:
+  static constexpr size_t kAhead = 8;
+
+  Operation at(const Place& place) const {
+    Operation operation;
+    Reader reader(place.at, static_cast<size_t>(end_ - place.at));
+    read_operation(reader, &operation);
+    return operation;
+  }
+
+  void sort(size_t common) {
+    for (Place& place : places_) {
+      const std::string_view key = at(place).key;
+      for (size_t i = common; i < common + sizeof place.rank; ++i) {
+        place.rank = place.rank << 8 | (i < key.size() ? static_cast<uint8_t>(key[i]) : 0);
+      }
+    }
+    std::sort(places_.begin(), places_.end(), [this](const Place& one, const Place& other) {
+      if (one.rank != other.rank) return one.rank < other.rank;
+      const int order = at(one).key.compare(at(other).key);
+      return order != 0 ? order < 0 : one.at < other.at;
+    });
+  }
+
+  const char* end_ = nullptr;
+  std::vector<Place> places_;
+};
+
+// Adds packed operations to a batch, in the order of their keys as far as can be; false, with some of them added, where
+// there is anything else.
+inline bool read_operations(const char* data, size_t size, size_t count, leveldb::WriteBatch* batch,
+                            size_t ordered = kOrdered) {
   Reader reader(data, size);
-  Operation operation;
-  for (; count != 0; --count) {
-    if (!read_operation(reader, &operation)) return false;
-    if (operation.put) batch->Put(slice(operation.key), slice(operation.value));
-    else batch->Delete(slice(operation.key));
+  OrderedOperations piece;
+  for (size_t some = 0; count != 0; count -= some) {
+    some = std::min(count, ordered);
+    if (!piece.read(reader, data + size, some)) return false;
+    piece.add_to(batch);
   }
   return reader.done();
 }

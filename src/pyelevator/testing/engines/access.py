@@ -4,7 +4,7 @@ from itertools import chain
 
 import pytest
 
-from pyelevator.commands import DELETE, PUT
+from pyelevator.commands import DELETE, PUT, BatchOp
 from pyelevator.engines.base import (
     Bounds,
     Capability,
@@ -48,6 +48,15 @@ class AccessConformance(EngineFixtures):
     def test_operations_are_executed_in_their_order(self, engine: Engine) -> None:
         engine.write([(PUT, b"a", b"1"), (DELETE, b"a"), (DELETE, b"b"), (PUT, b"b", b"2"), (PUT, b"b", b"3")])
         assert list(engine.scan(Bounds())) == [(b"b", b"3")]
+
+    def test_of_one_key_the_last_operation_of_a_large_batch_counts(self, engine: Engine) -> None:
+        keys = [b"key:%03d" % (number * number % 977) for number in range(20_000)]
+        ops: list[BatchOp] = [
+            (DELETE, key) if number % 3 == 1 else (PUT, key, b"%d" % number) for number, key in enumerate(keys)
+        ]
+        engine.write(ops)
+        last = {op[1]: op for op in ops}
+        assert list(engine.scan(Bounds())) == sorted(op[1:] for op in last.values() if op[0] == PUT)
 
     def test_operations_may_be_lists(self, engine: Engine) -> None:
         engine.write([[PUT, b"a", b"1"], [DELETE, b"b"]])  # type: ignore[list-item]
