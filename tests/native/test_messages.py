@@ -14,7 +14,7 @@ from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec, Limits
 from pyelevator.codec.classic.native import NativeClassicCodec, classic_codec
-from pyelevator.commands import Delete, Exists, Get, GetAndDelete, Increment, MGet, Ping, Put
+from pyelevator.commands import DELETE, PUT, Batch, Delete, Exists, Get, GetAndDelete, Increment, MGet, Ping, Put, Range
 from pyelevator.errors import ErrorCode, ProtocolError
 from pyelevator.messages import Request, Response
 from pyelevator.server import Server
@@ -26,10 +26,15 @@ STRINGS = st.binary(max_size=40) | st.sampled_from(
 )
 UIDS = st.none() | st.text(max_size=20) | st.sampled_from(["a" * 31, "a" * 32, "caf\xe9", "\udcff", "1@2"])
 IDS = st.integers(0, 2**64 - 1) | st.sampled_from([0, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32])
+OPS = st.tuples(st.just(PUT), STRINGS, STRINGS) | st.tuples(st.just(DELETE), STRINGS)
 COMMANDS = st.one_of(
     *(st.builds(kind, STRINGS) for kind in (Get, Exists, Delete, GetAndDelete)),
     st.builds(Put, STRINGS, STRINGS, st.booleans()),
     st.builds(MGet, st.lists(STRINGS, min_size=1, max_size=3)),
+    st.builds(MGet, st.lists(st.just(b"key"), min_size=14, max_size=20)),
+    st.builds(Batch, st.lists(OPS, max_size=3), st.booleans()),
+    st.builds(Batch, OPS.flatmap(lambda op: st.sampled_from([[op] * 15, [op] * 16, [list(op)] * 17]))),
+    st.builds(Range, st.none() | STRINGS, STRINGS),
     st.builds(Increment, STRINGS, st.integers(-5, 5)),
     st.just(Ping()),
 )
@@ -54,6 +59,13 @@ def outcome(call, *args):
 @given(command=COMMANDS, uid=UIDS, number=IDS, minimal=st.booleans())
 def test_requests_are_written_alike(command, uid, number, minimal):
     request = Request.minimal(command, uid, number) if minimal else Request(command, uid, number)
+    reference, native = codecs()
+    assert native.encode_request(request) == reference.encode_request(request)
+
+
+@pytest.mark.parametrize("count", [65_535, 65_536])
+def test_large_batches_are_written_alike(count):
+    request = Request(Batch([(PUT, b"%d" % number, b"v") for number in range(count)]), "uid", 7)
     reference, native = codecs()
     assert native.encode_request(request) == reference.encode_request(request)
 

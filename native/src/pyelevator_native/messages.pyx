@@ -8,7 +8,9 @@ message has another one.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
+from cpython.list cimport PyList_Check
 from cpython.long cimport PyLong_CheckExact
+from cpython.tuple cimport PyTuple_CheckExact
 from cpython.unicode cimport PyUnicode_CheckExact, PyUnicode_DecodeUTF8
 from libc.errno cimport EAGAIN, EBADF, EINTR, errno
 from libc.stdint cimport uint64_t
@@ -41,6 +43,7 @@ cdef extern from "messages.hpp" namespace "elevator" nogil:
     void put_frame(string&, string_view, cbool)
     void put_number(string&, uint64_t)
     void put_string(string&, const char*, size_t, cbool)
+    void put_array(string&, size_t)
     cbool c_read_request "elevator::read_request"(const char*, size_t, string_view, RequestParts*)
     cbool c_read_value "elevator::read_value"(string_view, string_view, string_view*)
 
@@ -60,6 +63,7 @@ cdef extern from "<poll.h>" nogil:
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object, Py_ssize_t*) except NULL
     uint64_t PyLong_AsUnsignedLongLong(object) except? 0xffffffffffffffff
+    long PyLong_AsLongAndOverflow(object, int*) except? -1
 
 cdef enum:
     LARGE = 65536
@@ -201,7 +205,7 @@ def write_request(bytes prefix not None, number, uid, arguments):
         prefix: what it begins with, up to its id.
         number: its id.
         uid: its database; None for none.
-        arguments: bytes.
+        arguments: bytes, numbers below 128, and lists of these, or of lists or tuples of these.
 
     Returns:
         The frame; None if an argument is of another kind.
@@ -222,12 +226,37 @@ def write_request(bytes prefix not None, number, uid, arguments):
         text = PyUnicode_AsUTF8AndSize(uid, &size)
         put_string(out, text, size, False)
     out.append(b"\xa4args", 5)
-    out.push_back(<char>(0x90 | len(arguments)))
+    put_array(out, len(arguments))
     for argument in arguments:
-        if not PyBytes_CheckExact(argument):
+        if not _put_value(out, argument, 2):
             return None
-        put_string(out, PyBytes_AS_STRING(argument), PyBytes_GET_SIZE(argument), False)
     return PyBytes_FromStringAndSize(out.data(), out.size())
+
+
+cdef bint _put_value(string& out, value, int depth) except -1:
+    """Write a string, a number below 128, or an array of such within so many arrays; False if it is anything else."""
+    cdef int overflow = 0
+    cdef long number
+    if PyBytes_CheckExact(value):
+        put_string(out, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), False)
+    elif PyLong_CheckExact(value):
+        number = PyLong_AsLongAndOverflow(value, &overflow)
+        if overflow or number < 0 or number > 127:
+            return False
+        out.push_back(<char>number)
+    elif depth and PyTuple_CheckExact(value):
+        put_array(out, len(<tuple>value))
+        for item in <tuple>value:
+            if not _put_value(out, item, depth - 1):
+                return False
+    elif depth and PyList_Check(value):
+        put_array(out, len(<list>value))
+        for item in <list>value:
+            if not _put_value(out, item, depth - 1):
+                return False
+    else:
+        return False
+    return True
 
 
 def write_answer(bytes header not None, number, bytes prefix not None, bytes value not None):

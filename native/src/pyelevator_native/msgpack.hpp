@@ -44,6 +44,19 @@ inline void put_string(std::string& out, const char* data, size_t size, bool bin
   out.append(data, size);
 }
 
+// Writes what an array of `count` values begins with.
+inline void put_array(std::string& out, size_t count) {
+  if (count < 16) {
+    out.push_back(static_cast<char>(0x90 | count));
+  } else if (count < (size_t{1} << 16)) {
+    out.push_back('\xdc');
+    put_big_endian(out, count, 2);
+  } else {
+    out.push_back('\xdd');
+    put_big_endian(out, count, 4);
+  }
+}
+
 inline void put_nil(std::string& out) { out.push_back('\xc0'); }
 
 // Reads values one after the other; every function returns false, and then nothing more may be read, where the

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, overload
 
+from pyelevator.arguments import CheckedList
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
 from pyelevator.client.options import ClientKwargs
@@ -50,7 +51,10 @@ class BatchBuilder:
         """
         if timeout is not None:
             check_timeout(timeout)
-        self._ops.append((PUT, to_bytes(key, "key"), to_bytes(value, "value")))
+        key = (
+            key if type(key) is bytes else to_bytes(key, "key")
+        )  # batches are long, and a call takes as long as all this
+        self._ops.append((PUT, key, value if type(value) is bytes else to_bytes(value, "value")))
 
     def Delete(self, key: Data, *, timeout: float | None = None) -> None:
         """Add a delete to the batch; nothing is sent before Write.
@@ -108,9 +112,9 @@ class BatchBuilder:
         """
         with _taken(self._ops) as ops, _taken(self._checks) as checks:
             if checks:
-                yield ConditionalBatch(ops, checks, sync)
+                yield ConditionalBatch(CheckedList(ops), checks, sync)
             else:
-                yield Batch(ops, sync) if ops else None
+                yield Batch(CheckedList(ops), sync) if ops else None
 
 
 @contextmanager

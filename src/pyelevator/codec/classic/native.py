@@ -42,7 +42,7 @@ class NativeClassicCodec(ClassicCodec):
         self._harmless = self.limits.harmless
 
     def encode_request(self, request: Request[Any]) -> list[bytes]:
-        if request.is_minimal:
+        if request.is_minimal or not (request.compression or request.bin):
             prefix, encode, extras = REQUEST_ENCODERS.get(type(request.command), _NONE)
             if prefix and (not extras or not extras_of(request.command)):
                 frame = self._write_request(prefix, request.id, request.uid, encode(request.command))
