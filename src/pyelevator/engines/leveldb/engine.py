@@ -51,7 +51,7 @@ _ORDERED_OPS: Final = 1 << 14
 """Operations of a batch that are put into the order of their keys at once: that takes some milliseconds."""
 
 _MANY_OPS: Final = 1 << 12
-"""From so many on, the order is worth it (decision 131)."""
+"""From so many on, the order is worth it (decision 123)."""
 
 _KEY: Final[Callable[[BatchOp], bytes]] = itemgetter(1)
 
