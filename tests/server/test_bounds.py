@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from pyelevator.codec import ClassicCodec
-from pyelevator.commands import DbConnect, Get, Pipeline, Put
+from pyelevator.commands import DbConnect, Get, Pipeline, Put, Range
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.testing.servers import ProxyProcess
@@ -115,6 +115,28 @@ def test_unread_answers_take_their_limit_and_one_more(abused, way):
             for _ in range(50):
                 assert E.Get("small") == "v"
             assert E.Get("large") == "v" * size
+    assert watched.grown < most
+    assert clients * size > 2 * most, "all answers would not fit"
+
+
+@pytest.mark.parametrize(
+    "command", [Range("b", "c"), Pipeline([Range("b", "c")])], ids=["a range", "a range in a pipeline"]
+)
+def test_unread_scans_of_an_unknown_size_take_the_limit_and_one_more(abused, command):
+    server = abused("plain", "--max-unread", str(16 * MB))
+    size, clients = 5 * MB, 12
+    most = 16 * MB + size + 8 * MB
+    with server.client() as E, ExitStack() as stack:
+        for number in range(20):
+            E.Put(f"b{number:02}", "v" * (size // 20))
+        with Watched(server.pid) as watched:
+            for _ in range(clients):
+                line = server.line()
+                stack.callback(line.close)
+                line.send(CODEC.encode_request(Request(command, E.db_uid, id=2)), Deadline.after(20))
+            for _ in range(20):
+                assert not E.Exists("another")
+            assert len(E.Range("b", "c")) == 20
     assert watched.grown < most
     assert clients * size > 2 * most, "all answers would not fit"
 

@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from pyelevator.application.response_space import OutOfSpace
+from pyelevator.commands import Get, Range
 from pyelevator.server.response_budget import LARGE, ResponseBudget
 
 MB = 1 << 20
@@ -56,6 +58,83 @@ def test_slow_readers_of_little_do_not_hold_up_a_large_response(budget, unsent):
     assert not budget.has_space_for(60 * MB)
 
 
-def test_workers_start_while_there_is_space_for_what_each_makes(budget, unsent):
-    budget.admits([bytes(10 * MB)])
-    assert [running for running in range(8) if budget.can_start(running)] == [0, 1, 2]
+def started(budget, size):
+    """How many responses of a size may be made at once."""
+    count = 0
+    while budget.can_start(size):
+        budget.start(size)
+        count += 1
+    return count
+
+
+def test_workers_start_while_there_is_space_for_what_each_makes(budget):
+    assert started(budget, 10 * MB) == 3
+
+
+def test_one_worker_may_always_start(budget, unsent):
+    unsent.unsent_bytes = 64 * MB
+    assert budget.can_start(MB)
+    assert budget.start(MB).size == 0  # so that it is given up as soon as it has any
+
+
+def test_requests_with_small_responses_start_beside_large_ones(budget):
+    budget.start(30 * MB)
+    assert not budget.can_start(20 * MB)
+    assert budget.can_start(LARGE - 1)
+
+
+def test_each_kind_of_command_has_a_size_that_is_expected(budget):
+    budget.admits([bytes(MB)], Range)
+    budget.admits([bytes(10)], Get)
+    assert (budget.expected_of(Range), budget.expected_of(Get), budget.expected_of(None)) == (MB, 10, 0)
+
+
+def reservations(budget, count, can_wait=True):
+    made = [budget.start(0) for _ in range(count)]
+    for one in made:
+        one.can_wait = can_wait
+    return made
+
+
+def test_responses_that_grow_together_past_the_limit_are_given_up(budget, unsent):
+    unsent.unsent_bytes = 16 * MB
+    first, second = reservations(budget, 2)
+    for _ in range(12):
+        first.add(MB)
+        second.add(MB)
+    with pytest.raises(OutOfSpace):
+        first.add(MB)
+    assert first.size == 2 * 13 * MB  # is what has to be reserved next time
+    for _ in range(11):
+        second.add(MB)  # has the space of the first
+    with pytest.raises(OutOfSpace):
+        second.add(2 * MB)
+
+
+def test_the_oldest_response_is_not_given_up_while_nearly_all_is_read(budget, unsent):
+    unsent.unsent_bytes = 8 * MB
+    first, second = reservations(budget, 2)
+    first.add(100 * MB)
+    with pytest.raises(OutOfSpace):
+        second.add(MB)
+    unsent.unsent_bytes = 9 * MB
+    with pytest.raises(OutOfSpace):
+        first.add(1)
+
+
+def test_what_cannot_be_executed_again_is_counted_and_not_given_up(budget):
+    (first,) = reservations(budget, 1, can_wait=False)
+    first.add(100 * MB)
+    assert not budget.can_start(MB)
+    budget.end(first)
+    assert budget.can_start(MB)
+
+
+def test_what_may_certainly_be_added_is_added(budget, unsent):
+    unsent.unsent_bytes = 16 * MB
+    first, second = reservations(budget, 2)
+    second.add(4 * MB)
+    assert first.available == 20 * MB
+    first.add(first.available)
+    with pytest.raises(OutOfSpace):
+        first.add(1)

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from pyelevator.application.context import Context
 from pyelevator.application.fairness import CHUNK_ROWS
+from pyelevator.application.response_space import ResponseSpace, response_space
 from pyelevator.errors import WrongValue
 
 
@@ -51,14 +52,22 @@ class ByteCounter:
         context: has the limit.
         count: values so far.
         size: their bytes.
+        space: for the response.
     """
 
     context: Context
     count: int = 0
     size: int = 0
+    space: ResponseSpace = field(init=False, factory=response_space)
 
     def __call__(self, values: Sequence[bytes | None]) -> None:
-        self.size = check_values_size(self.size + size_of_values(values), self.context)
+        size = size_of_values(values)
+        self.size = check_values_size(self.size + size, self.context)
+        self.space.add(size)
         if not self.count % CHUNK_ROWS:
             self.context.cooperation.checkpoint()
         self.count += len(values)
+
+    def add_duplicates(self, size: int) -> None:
+        """Report how many bytes all values have, with those that are there several times."""
+        self.space.add(max(0, size - self.size))

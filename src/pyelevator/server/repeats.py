@@ -1,9 +1,16 @@
-"""Which requests may be executed once more, because there was no space for the response that was made."""
+"""Which requests may be given up and executed once more, because there was no space for their responses."""
 
-from typing import Any
+from typing import Any, Final
 
-from pyelevator.commands import Access, Command, GetAndDelete, Pipeline
+from pyelevator.commands import Access, Command, GetAndDelete, MGet, Pipeline, Range, Slice
 from pyelevator.protocol import IncomingRequest
+
+_GRADUAL: Final = frozenset({MGet, Pipeline, Range, Slice})
+
+
+def is_gradual(incoming: IncomingRequest) -> bool:
+    """Return True if the response to a request is made a part at a time."""
+    return incoming.request is not None and type(incoming.request.command) in _GRADUAL
 
 
 def is_repeatable(incoming: IncomingRequest) -> bool:

@@ -4,8 +4,10 @@ Sans-I/O: it has no socket and no clock.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
+from pyelevator.application.response_space import OutOfSpace
+from pyelevator.commands import Command
 from pyelevator.peers.stalls import StallDetector
 from pyelevator.transports.send_queues import SendQueues
 
@@ -24,6 +26,8 @@ _UNRESERVED: Final = 8
 STALL_TIMEOUT: Final = 0.5
 """Seconds that responses wait for space; then clients that use it up and read nothing are disconnected."""
 
+_UNLIMITED: Final = 1 << 62
+
 _DECAY: Final = 0.9
 """By which the expected size shrinks with each smaller response of ``LARGE`` bytes or more."""
 
@@ -31,12 +35,50 @@ _SLOW_DECAY: Final = 0.97
 """The same for all others: they say less of what the next large one will be."""
 
 
+class Reservation:
+    """The space for the response of one request that a worker executes; it grows with the response.
+
+    Args:
+        budget: that it is of.
+        size: bytes that are reserved before anything is made.
+
+    Attributes:
+        size: bytes that are reserved, or made.
+        can_wait: the request can be executed once more, and so be given up.
+    """
+
+    def __init__(self, budget: "ResponseBudget", size: int) -> None:
+        self._budget, self._made = budget, 0
+        self.size, self.can_wait = size, False
+
+    @property
+    def available(self) -> int:
+        """Bytes that may certainly be added."""
+        return max(self.size, self._budget.available_to(self)) - self._made if self.can_wait else _UNLIMITED
+
+    def add(self, size: int) -> None:
+        """Report that the response has so many bytes more.
+
+        Raises:
+            OutOfSpace: there is no space for them; ``size`` is what has to be reserved next time.
+        """
+        self._made += size
+        if self._made <= self.size:
+            return
+        self.size = self._made
+        if self.can_wait and self._made > self._budget.available_to(self):
+            self.size *= 2  # how much more it will be is unknown
+            self._budget.end(self)
+            raise OutOfSpace
+
+
 class ResponseBudget:
     """Decides whether there is space for one more response.
 
     The unsent responses have ``max_bytes`` together, and one more response in addition: both when they are counted, and
     as memory while a response is made, which takes a second copy of it. How large a response is shows only when it is
-    there. So space for as much as the latest ones had is kept, for the copy of the next one.
+    there. So space for as much as the latest ones had is kept, for the copy of the next one. What workers make is
+    reserved as it grows: those that find no space are given up, and made when there is some.
 
     Args:
         send_queues: the unsent responses.
@@ -46,29 +88,67 @@ class ResponseBudget:
     def __init__(self, send_queues: SendQueues, max_bytes: int) -> None:
         self._send_queues, self._max_bytes = send_queues, max_bytes
         self._expected_bytes = 0
+        self._expected: dict[type[Command[Any]], int] = {}
+        self._running: dict[Reservation, None] = {}  # the oldest first; workers change it too
         self._stalls = StallDetector(send_queues, STALL_TIMEOUT, self._is_large)
+
+    @property
+    def share(self) -> int:
+        """Bytes for the response to a request that can be executed only once, so that two may run."""
+        return self._max_bytes // (2 * _COPIES)
 
     @property
     def expected_bytes(self) -> int:
         """Bytes that the next response may have, as the latest ones had."""
         return self._expected_bytes
 
-    def can_start(self, running: int) -> bool:
-        """Return True if one more request may be executed.
+    def expected_of(self, kind: type[Command[Any]] | None) -> int:
+        """Return the bytes that the response to such a command may have, as the latest ones had."""
+        return self._expected.get(kind, 0) if kind is not None else 0
+
+    def can_start(self, size: int) -> bool:
+        """Return True if a request may be executed whose response is expected to have ``size`` bytes.
+
+        It may if it is the only large one: it is given up if there is no space for it.
+        """
+        return size < LARGE or self._running_bytes < LARGE or self._can_reserve(size)
+
+    def start(self, size: int) -> Reservation:
+        """Reserve space for the response to a request that is about to be executed.
 
         Args:
-            running: the number of those that are being executed; their responses are expected to be as large as the
-                latest ones.
+            size: bytes that it is expected to have.
         """
-        if not running:
-            return True
-        return self._send_queues.unsent_bytes + (_COPIES * (running + 1) - 1) * self._expected_bytes <= self._max_bytes
+        reservation = Reservation(self, size if self._can_reserve(size) else 0)
+        self._running[reservation] = None
+        return reservation
 
-    def admits(self, frames: Sequence[bytes]) -> bool:
-        """Return True if a response may be sent now."""
+    def end(self, reservation: Reservation) -> None:
+        """Give the space of a response back that is made, or was given up; from any thread."""
+        self._running.pop(reservation, None)
+
+    def available_to(self, reservation: Reservation) -> int:
+        """Return how many bytes a response may have by now; from any thread."""
+        unsent, running = self._send_queues.unsent_bytes, list(self._running)
+        if running[:1] == [reservation] and unsent <= self._max_bytes // _UNRESERVED:
+            return _UNLIMITED
+        others = sum([one.size for one in running if one is not reservation])
+        return (self._max_bytes - unsent) // _COPIES - others
+
+    @property
+    def _running_bytes(self) -> int:
+        return sum([one.size for one in list(self._running)])
+
+    def _can_reserve(self, size: int) -> bool:
+        return self._send_queues.unsent_bytes + _COPIES * (self._running_bytes + size) <= self._max_bytes
+
+    def admits(self, frames: Sequence[bytes], kind: type[Command[Any]] | None = None) -> bool:
+        """Return True if a response to a command of that kind may be sent now."""
         size = sum(map(len, frames))
         decay = _DECAY if size >= LARGE else _SLOW_DECAY
         self._expected_bytes = max(size, int(decay * self._expected_bytes))
+        if kind is not None:
+            self._expected[kind] = max(size, int(decay * self.expected_of(kind)))
         unsent = self._send_queues.unsent_bytes
         if size < LARGE and unsent <= self._max_bytes:
             return True

@@ -5,12 +5,14 @@ sans-I/O: it has no socket, thread or clock, and calls nothing back. Its caller 
 ``complete``, ``block``...), and executes the jobs that ``submit`` and ``next_job`` release.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from attrs import define, field
 
+from pyelevator.commands import Command
 from pyelevator.peers.table import ClientState, ClientTable, Message
 from pyelevator.protocol import IncomingRequest
+from pyelevator.server.response_budget import Reservation
 
 _QUANTUM: Final = 64
 """The number of waiting requests of one client that are executed before other clients have their turn."""
@@ -28,17 +30,31 @@ class Job(Message):
         received_at: time (seconds, monotonic) at which the message was received.
         has_id: the client sent an id, and so can match responses in any order. False until it is decoded.
         refused_bytes: of its response, if that was made and dropped for lack of space; else 0.
+        expected_bytes: of its response, if it was executed before and given up; else 0.
+        kind: of its command, where that is known.
+        reservation: of the space for its response, while it is executed.
     """
 
     incoming: IncomingRequest | None = None
     received_at: float = 0.0
     refused_bytes: int = 0
-
+    expected_bytes: int = field(init=False, default=0)
+    kind: type[Command[Any]] | None = field(init=False)
+    reservation: Reservation | None = field(init=False, default=None)
     has_id: bool = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         Message.__attrs_post_init__(self)
+        self.kind = None if self.incoming is None else _kind_of(self.incoming)
         self.has_id = self.incoming is not None and carries_id(self.incoming)
+
+    def decoded(self, incoming: IncomingRequest) -> None:
+        """Take the request that a worker has decoded."""
+        self.incoming, self.kind = incoming, _kind_of(incoming)
+
+
+def _kind_of(incoming: IncomingRequest) -> type[Command[Any]] | None:
+    return None if incoming.request is None else type(incoming.request.command)
 
 
 def carries_id(incoming: IncomingRequest) -> bool:

@@ -20,6 +20,7 @@ from attrs import evolve
 from pyelevator.application import Application, InterceptedApplication
 from pyelevator.application.monitoring.metrics import Family, server_metrics
 from pyelevator.application.monitoring.monitor import monitor_of
+from pyelevator.application.response_space import OutOfSpace, limited_to
 from pyelevator.auth import ClientAuth
 from pyelevator.codec import Codec, Limits
 from pyelevator.deadlines import Deadline
@@ -28,9 +29,9 @@ from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, Traf
 from pyelevator.protocol import IncomingRequest, RequestDecoder
 from pyelevator.server.limits import ServerLimits
 from pyelevator.server.observer import Observed, RequestObserver
-from pyelevator.server.repeats import is_repeatable, reads_and_writes
+from pyelevator.server.repeats import is_gradual, is_repeatable, reads_and_writes
 from pyelevator.server.responder import Responder
-from pyelevator.server.response_budget import SMALL, ResponseBudget
+from pyelevator.server.response_budget import LARGE, SMALL, ResponseBudget
 from pyelevator.server.scheduler import Job, Scheduler
 from pyelevator.server.workers import CompletedJob, Workers
 from pyelevator.transports.listeners import open_listener
@@ -266,10 +267,13 @@ class Server:
             incoming = self._responder.decode(frames, peer, identity)
             if (
                 identity not in self._scheduled
-                and not (self._running and self._is_at_capacity())
+                and not (self._running and self._is_at_capacity(incoming))
                 and not (self._unsent and self._must_wait(incoming))
             ):
-                response = self._responder.try_respond(incoming)
+                if self._unsent and is_gradual(incoming):
+                    response, refused_bytes = self._try_within_space(incoming)
+                else:
+                    response = self._responder.try_respond(incoming)
                 if response is not None:
                     if (len(response[-1]) < _LARGE and not self._unsent) or self._may_send(incoming, response):
                         self._send(identity, response)
@@ -291,6 +295,8 @@ class Server:
         if (is_tried or not self._try_respond(identity, job)) and self._scheduler.start(identity, job):
             if job.refused_bytes:
                 self._postpone(identity, job)
+            elif self._expected_bytes(job) < LARGE:
+                self._start_worker(identity, job)
             else:
                 self._startable.append((identity, job))
                 self._start_workers()
@@ -302,9 +308,9 @@ class Server:
 
     def _try_respond(self, identity: bytes, job: Job) -> bool:
         job.refused_bytes = 0
-        if job.incoming is None or self._is_at_capacity() or self._must_wait(job.incoming):
+        if job.incoming is None or self._is_at_capacity(job.incoming) or self._must_wait(job.incoming):
             return False
-        response = self._responder.try_respond(job.incoming)
+        response, job.refused_bytes = self._try_within_space(job.incoming)
         if response is None:
             return False
         if not self._may_send(job.incoming, response):
@@ -316,9 +322,22 @@ class Server:
         )
         return True
 
-    def _is_at_capacity(self) -> bool:
-        """Return True if a worker makes the one response that there is still space for."""
-        return self._running > 0 and not self._budget.can_start(self._running)
+    def _try_within_space(self, incoming: IncomingRequest) -> tuple[list[bytes] | None, int]:
+        """Return the response that can be made without waiting and may be sent; or how many bytes have no space."""
+        reservation = self._budget.start(0)
+        reservation.can_wait = is_repeatable(incoming)
+        try:
+            with limited_to(reservation):
+                return self._responder.try_respond(incoming), 0
+        except OutOfSpace:
+            return None, reservation.size
+        finally:
+            self._budget.end(reservation)
+
+    def _is_at_capacity(self, incoming: IncomingRequest) -> bool:
+        """Return True if workers make the responses that there is still space for, and this one may be large too."""
+        request = incoming.request
+        return request is not None and not self._budget.can_start(self._budget.expected_of(type(request.command)))
 
     def _must_wait(self, incoming: IncomingRequest | None) -> bool:
         """Return True if a request can be executed only once, has values for an answer, and there is no space."""
@@ -331,7 +350,10 @@ class Server:
 
     def _may_send(self, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
         """Return True if a response may be sent now, or can not be made once more."""
-        return len(response[-1]) < SMALL or self._budget.admits(response) or not is_repeatable(incoming)
+        return len(response[-1]) < SMALL or self._admits(incoming, response) or not is_repeatable(incoming)
+
+    def _admits(self, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
+        return self._budget.admits(response, None if incoming.request is None else type(incoming.request.command))
 
     def _postpone(self, identity: bytes, job: Job) -> None:
         """Have a job that was started wait for space, and be executed then."""
@@ -340,13 +362,28 @@ class Server:
 
     def _start_workers(self) -> None:
         """Start the jobs for whose responses there is space."""
-        while self._startable and self._budget.can_start(self._running):
-            identity, job = self._startable.popleft()
-            if self._must_wait(job.incoming):
-                self._postpone(identity, job)
-                continue
-            self._running += 1
-            self._workers.execute(identity, job)
+        while self._startable:
+            identity, job = self._startable[0]
+            if not self._budget.can_start(self._expected_bytes(job)):
+                return
+            self._startable.popleft()
+            self._start_worker(identity, job)
+
+    def _start_worker(self, identity: bytes, job: Job) -> None:
+        if self._must_wait(job.incoming):
+            self._postpone(identity, job)
+            return
+        self._running += 1
+        job.reservation = self._budget.start(self._expected_bytes(job))
+        self._workers.execute(identity, job)
+
+    def _expected_bytes(self, job: Job) -> int:
+        """Return the bytes that the response to a job may have."""
+        expected = job.expected_bytes or self._budget.expected_of(job.kind)
+        request = None if job.incoming is None else job.incoming.request
+        if request is not None and reads_and_writes(request.command):
+            expected = max(expected, self._budget.share)  # it cannot be given up
+        return expected
 
     # Responses
 
@@ -362,12 +399,16 @@ class Server:
         elif completed is not None:
             identity, job, frames = completed
             self._running -= 1
-            if frames is not None and (self._budget.admits(frames) or not job.frames):
+            reservation, job.reservation = job.reservation, None
+            if reservation is not None:
+                self._budget.end(reservation)
+            if frames is not None and (self._budget.admits(frames, job.kind) or not job.frames):
                 self._send(identity, frames)
                 self._scheduler.complete(identity, job)
                 self._execute_waiting()
             else:  # it is executed, or executed again, when there is space
-                job.refused_bytes = 0 if frames is None else sum(map(len, frames))
+                given_up = 0 if reservation is None else reservation.size
+                job.refused_bytes = job.expected_bytes = given_up if frames is None else sum(map(len, frames))
                 self._postpone(identity, job)
             del completed, frames  # which may be large
             self._start_workers()

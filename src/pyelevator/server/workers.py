@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from pyelevator.application import Application
 from pyelevator.application.handlers.groups import QueueSpec, queue_for
+from pyelevator.application.response_space import UNLIMITED, OutOfSpace, limited_to
 from pyelevator.commands import Progress, SlowLog, Stats
 from pyelevator.engines.call_deadline import calling_until
 from pyelevator.protocol import IncomingRequest
@@ -27,6 +28,8 @@ _LEAST: Final = 0.5
 
 CompletedJob: TypeAlias = tuple[bytes, Job, list[bytes] | None]
 """The client, the job, and the frames of the response; None for those if the request must wait for space first."""
+
+_Respond: TypeAlias = Callable[[list[IncomingRequest]], Sequence[list[bytes]]]
 
 
 class Workers:
@@ -95,17 +98,17 @@ class Workers:
         """Execute a job in a worker, without touching a socket."""
         incoming = job.incoming or self._responder.decode(job.frames, job.peer, identity)
         if job.incoming is None and self._must_wait(incoming):
-            job.incoming = incoming
+            job.decoded(incoming)
             self.completed.put((identity, job, None))
             self._wakeup()
             return
         spec = None if job.incoming is not None else self._queue_for(incoming)
         if spec is None:
-            _drop_request(job, incoming)
-            self._finish_job(identity, job, incoming, self._responder.respond(incoming))
+            job.decoded(incoming)
+            self._respond_to([(identity, job)], lambda messages: [self._responder.respond(messages[0])])
             self._wakeup()
         else:
-            job.incoming = incoming
+            job.decoded(incoming)
             self._queues.put(spec, identity, job)
 
     def _work_together(self, jobs: Sequence[QueuedJob]) -> None:
@@ -122,11 +125,22 @@ class Workers:
         self._wakeup()
 
     def _respond_together(self, jobs: Sequence[QueuedJob], deadline: float) -> None:
+        with calling_until(deadline):
+            self._respond_to(jobs, self._responder.respond_together)
+
+    def _respond_to(self, jobs: Sequence[QueuedJob], respond: _Respond) -> None:
+        """Execute jobs; those for whose responses there is no space are given up, and executed again later."""
         messages = [job.incoming for _, job in jobs if job.incoming is not None]
         for (_, job), incoming in zip(jobs, messages, strict=True):
             _drop_request(job, incoming)
-        with calling_until(deadline):
-            responses = self._responder.respond_together(messages)
+        reservation = jobs[0][1].reservation if len(jobs) == 1 else None  # those of several are single values
+        try:
+            with limited_to(reservation or UNLIMITED):
+                responses = respond(messages)
+        except OutOfSpace:
+            identity, job = jobs[0]
+            self.completed.put((identity, job, None))
+            return
         for (identity, job), incoming, response in zip(jobs, messages, responses, strict=True):
             self._finish_job(identity, job, incoming, response)
 
@@ -145,4 +159,6 @@ def _drop_request(job: Job, incoming: IncomingRequest) -> None:
     """Let go of a request that is about to be executed, as it may be large; its frames if it is not repeated."""
     if not is_repeatable(incoming):
         job.frames = ()
+    if job.reservation is not None:
+        job.reservation.can_wait = bool(job.frames)
     job.incoming = None

@@ -8,6 +8,7 @@ from pyelevator.application.context import Context
 from pyelevator.application.fairness import CheckpointedRows
 from pyelevator.application.handlers.kinds import MAX_INLINE_COST
 from pyelevator.application.limits import ByteCounter, check_values_size, size_of_values
+from pyelevator.application.response_space import response_space
 from pyelevator.commands import DELETE, PUT, Batch, ConditionalBatch, Delete, Exists, Get, GetAndDelete, MGet, Put
 from pyelevator.engines.base import Engine, is_complete
 from pyelevator.errors import KeyNotFound, WrongValue
@@ -66,13 +67,18 @@ def _pack_values(engine: Engine, command: MGet, request: Request[Any], context: 
     """Return the response with values that the engine has packed; None if it does not."""
     if request.row_sink is None or not engine.packs_values:
         return None
-    sink, limit = request.row_sink(), context.policy.max_range_bytes
-    packed = engine.pack_values(command.keys, sink.layout, limit, fill_cache=command.fill_cache)
-    if packed is None:
+    sink, space, limit = request.row_sink(), response_space(), context.policy.max_range_bytes
+    most = min(limit, space.available)
+    packed = engine.pack_values(command.keys, sink.layout, most, fill_cache=command.fill_cache)
+    while packed is not None and packed.rows is None:
+        check_values_size(most + 1, context)
+        space.add(most + 1)
+        most = min(limit, space.available)  # which has become more meanwhile
+        packed = engine.pack_values(command.keys, sink.layout, most, fill_cache=command.fill_cache)
+    if packed is None or packed.rows is None:
         return None
-    if packed.rows is None:
-        check_values_size(limit + 1, context)
     sink.extend(packed.rows)
+    space.add(len(packed.rows.data))
     return Response(sink, Status.WARNING if packed.missing else Status.SUCCESS, id=request.id)
 
 
@@ -81,7 +87,7 @@ def _read_values(engine: Engine, command: MGet, context: Context) -> list[bytes 
     values = CheckpointedRows(context.cooperation)
     values.extend(engine.collect(command.keys, counter, fill_cache=command.fill_cache))
     if counter.count < len(values):  # there are duplicates, or cached values
-        check_values_size(size_of_values(values), context)
+        counter.add_duplicates(check_values_size(size_of_values(values), context))
     return values
 
 

@@ -18,6 +18,7 @@ from pyelevator.application.handlers.kinds import (
     check_batch_size,
 )
 from pyelevator.application.limits import ByteCounter, size_of, size_of_values
+from pyelevator.application.response_space import ResponseSpace, response_space
 from pyelevator.commands import Command, Delete, Pipeline, Put
 from pyelevator.engines.base import Engine, is_complete
 from pyelevator.errors import WrongValue
@@ -25,6 +26,9 @@ from pyelevator.messages import Request, Response
 
 _MAX_KEYS: Final = 1 << 16
 """Keys that are read at once."""
+
+_REPORTED: Final = 64 << 10
+"""Bytes of values for which the space is asked for at once."""
 
 Handlers: TypeAlias = Mapping[type[Command[Any]], Any]
 """Command class -> its handler."""
@@ -73,13 +77,20 @@ def _cost(pipeline: Pipeline, handlers: Handlers) -> int:
 
 @define
 class _PipelineRun:
-    """One run of a pipeline; ``bytes_left`` is what its responses may still have."""
+    """One run of a pipeline.
+
+    Attributes:
+        bytes_left: what its responses may still have.
+        unreported: bytes of those that are made and that ``space`` does not know of.
+    """
 
     engine: Engine
     handlers: Handlers
     context: Context
     request: Request[Any]
     bytes_left: int = field(init=False)
+    unreported: int = 0
+    space: ResponseSpace = field(init=False, factory=response_space)
 
     def __attrs_post_init__(self) -> None:
         self.bytes_left = self.context.policy.max_range_bytes
@@ -110,8 +121,10 @@ class _PipelineRun:
         values: Iterable[bytes | None] = map(self.engine.get, keys)
         if len(keys) >= CHUNK_ROWS and self.bytes_left >= 0:
             with suppress(Exception):
-                values = collected = self.engine.collect(keys, ByteCounter(self.context))
+                counter = ByteCounter(self.context)
+                values = collected = self.engine.collect(keys, counter)
                 if self._are_outcomes(batch, collected):
+                    counter.add_duplicates(size_of_values(collected))
                     return collected
         return map(self._value_outcome, batch, repeat(iter(values)))
 
@@ -132,7 +145,7 @@ class _PipelineRun:
             payload = self.handlers[type(command)].from_value(command, next(values))
         except Exception as error:  # noqa: BLE001 - every command gets a response
             return self.context.failure(error, command)
-        self.bytes_left -= len(payload) if type(payload) is bytes else 0
+        self._spend(len(payload) if type(payload) is bytes else 0)
         return payload
 
     def _run_reads(self, batch: list[Any]) -> Iterator[Any]:
@@ -146,7 +159,7 @@ class _PipelineRun:
             response: Response = self.handlers[type(command)].handle(self.engine, command, request, self.context)
         except Exception as error:  # noqa: BLE001 - as above
             return self.context.failure(error, command)
-        self.bytes_left -= size_of(response.payload)
+        self.bytes_left -= size_of(response.payload)  # a scan reports its rows itself
         return response
 
     def _run_writes(self, batch: list[Any]) -> list[Any]:
@@ -170,8 +183,15 @@ class _PipelineRun:
             payload = self.handlers[type(command)].write(self.engine, command, self.context)
         except Exception as error:  # noqa: BLE001 - as above
             return self.context.failure(error, command)
-        self.bytes_left -= size_of(payload)
+        self._spend(size_of(payload))
         return payload
+
+    def _spend(self, size: int) -> None:
+        self.bytes_left -= size
+        self.unreported += size
+        if self.unreported >= _REPORTED:
+            self.space.add(self.unreported)
+            self.unreported = 0
 
     def _over_limit(self) -> Response:
         limit = self.context.policy.max_range_bytes

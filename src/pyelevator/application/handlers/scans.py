@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 
 from pyelevator.application.context import Context
 from pyelevator.application.fairness import CHUNK_ROWS, CheckpointedRows
+from pyelevator.application.response_space import OutOfSpace, response_space
 from pyelevator.commands import Count, Range, Slice
 from pyelevator.engines.base import Bounds, Engine, ReadView
 from pyelevator.engines.chunks import ChunkedScan
@@ -20,6 +21,8 @@ _MAX_PAGE_ROWS: Final = 25_000
 _CHUNK_BYTES: Final = 256 << 10
 """About how many bytes of rows are Python objects before the request's own row sink has packed them."""
 
+_ROW_OVERHEAD: Final = 128
+"""Bytes that a row takes beside its keys and values until it is packed, about."""
 
 _MAX_CACHED_ROWS: Final = 1024
 """Rows of a slice whose blocks the engine caches: those of long scans would take the place of all others."""
@@ -97,7 +100,11 @@ def _next_page(engine: Engine, command: Range, cursor_id: bytes, request: Reques
         closing_cursor.callback(context.cursors.close, cursor_id, engine, request)
         with context.cursors.reading(cursor_id, engine, request) as cursor:
             before = cursor.progress.get(command.start, (0, 0))
-            page = _collect_page(cursor.views[engine], command, request, context, before)
+            try:
+                page = _collect_page(cursor.views[engine], command, request, context, before)
+            except OutOfSpace:
+                closing_cursor.pop_all()  # this page will be read later
+                raise
             if page.more:
                 after = before[0] + len(page.rows), before[1] + page.size
                 cursor.progress = {command.start: before, _next_start(page): after}  # this page may be requested again
@@ -198,16 +205,18 @@ def count_range(engine: Engine, command: Count, request: Request[Any], context: 
 
 def _collect(scan: ChunkedScan, max_rows: int, max_bytes: int, request: Request[Any], context: Context) -> ScanResult:
     """Return the first rows of a scan, at most so many, until they have so many bytes, but at least one."""
-    cooperation = context.cooperation
+    cooperation, space = context.cooperation, response_space()
     remaining = budget = max(max_bytes, 1)
     with scan:
         rows = request.row_sink() if request.row_sink else CheckpointedRows(cooperation)
         read, most_rows, most_bytes = _reader(scan, rows)
+        overhead = _ROW_OVERHEAD if isinstance(rows, list) else 0
         while remaining > 0 and len(rows) < max_rows:
             chunk_rows, chunk_bytes = min(most_rows, max_rows - len(rows)), min(remaining, most_bytes)
             chunk, size = read(chunk_rows, chunk_bytes)
             rows.extend(chunk)
             remaining -= size
+            space.add(size + overhead * len(chunk))
             if len(chunk) < chunk_rows and size < chunk_bytes:
                 break
             cooperation.checkpoint()

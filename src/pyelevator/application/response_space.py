@@ -1,0 +1,56 @@
+"""The space for the response that a thread is making, for handlers that make large ones a part at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final, Protocol
+
+
+class OutOfSpace(BaseException):
+    """There is no space for the response now: the request, which only reads, is to be executed again later.
+
+    It is no ``Exception``, so that nothing makes a response of it.
+    """
+
+
+class ResponseSpace(Protocol):
+    """The space for one response."""
+
+    @property
+    def available(self) -> int:
+        """Bytes that may certainly be added."""
+
+    def add(self, size: int) -> None:
+        """Report that the response has so many bytes more.
+
+        Raises:
+            OutOfSpace: there is no space for them.
+        """
+
+
+class UnlimitedSpace:
+    """Space for any response."""
+
+    available = 1 << 62
+
+    def add(self, size: int) -> None:
+        """Add any number of bytes."""
+
+
+UNLIMITED: Final = UnlimitedSpace()
+_SPACE: Final[ContextVar[ResponseSpace]] = ContextVar("response_space", default=UNLIMITED)
+
+
+def response_space() -> ResponseSpace:
+    """Return the space for the response that this thread is making."""
+    return _SPACE.get()
+
+
+@contextmanager
+def limited_to(space: ResponseSpace) -> Iterator[None]:
+    """Have the responses that are made in the block take their space from ``space``."""
+    token = _SPACE.set(space)
+    try:
+        yield
+    finally:
+        _SPACE.reset(token)
