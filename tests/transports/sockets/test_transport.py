@@ -292,7 +292,7 @@ def resolving(monkeypatch, answer):
     asked, before = [], socket.getaddrinfo
 
     def getaddrinfo(host, *args, **options):
-        if host != "db.example":
+        if host != b"db.example":
             return before(host, *args, **options)
         if options["flags"] & socket.AI_NUMERICHOST:
             raise socket.gaierror(socket.EAI_NONAME, "no number")
@@ -311,7 +311,7 @@ def test_every_address_of_a_name_is_tried(monkeypatch):
         asked = resolving(monkeypatch, lambda: answer)
         with Elevator(endpoint=f"db.example:{port}") as E:
             assert E.ping() == "PONG"
-    assert asked == ["db.example"]
+    assert asked == [b"db.example"]
 
 
 def test_a_name_not_resolved_in_time_is_looked_up_once_and_blocks_no_call(monkeypatch):
@@ -323,7 +323,7 @@ def test_a_name_not_resolved_in_time_is_looked_up_once_and_blocks_no_call(monkey
             link.send([b"x"], Deadline.after(0.1))
         link.reset()
     over.set()
-    assert asked == ["db.example"]
+    assert asked == [b"db.example"]
 
 
 def test_localhost_and_ipv6():

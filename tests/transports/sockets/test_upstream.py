@@ -289,7 +289,7 @@ def resolving(monkeypatch, answer):
     before = socket.getaddrinfo
 
     def getaddrinfo(host, *args, **options):
-        if host != "db.example":
+        if host != b"db.example":
             return before(host, *args, **options)
         if options["flags"] & socket.AI_NUMERICHOST:
             raise socket.gaierror(socket.EAI_NONAME, "no number")
