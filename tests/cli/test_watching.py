@@ -19,6 +19,7 @@ from pyelevator import Elevator, UsageError
 from pyelevator.cli.processes.metrics import serving_metrics
 from pyelevator.cli.processes.notifier import Notifier
 from support.optional import unwrap
+from support.ports import reserve_port
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "packaging" / "grafana-dashboard.json"
@@ -38,12 +39,6 @@ def running(*args, env=None, log=None):
             yield process, unwrap(process.stdout).readline()
         finally:
             process.kill()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def fetch(port, path):
@@ -67,7 +62,7 @@ def samples(port):
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
     """A server on LevelDB and a proxy before it, which were used; and the ports of their metrics."""
-    server_port, proxy_port = free_port(), free_port()
+    server_port, proxy_port = reserve_port(), reserve_port()
     data = tmp_path_factory.mktemp("data")
     serve = ("serve", "--data", data, "--bind", "tcp://127.0.0.1:0", "--metrics", f"127.0.0.1:{server_port}")
     with running(*serve) as (server, line):
@@ -80,6 +75,7 @@ def programs(tmp_path_factory):
                 E.MGet(["k"])
                 with pytest.raises(KeyError):
                     E.Get("missing")
+                E.ping()  # whose answer comes when the requests before it have been counted
                 yield server, server_port, proxy_port
 
 

@@ -15,7 +15,8 @@ from urllib.request import urlopen
 from attrs import define, field
 
 from support.optional import unwrap
-from support.postgresql import PROGRAMS, free_port, private_directory, unprivileged
+from support.ports import reserve_port
+from support.postgresql import PROGRAMS, private_directory, unprivileged
 
 TTL = 20
 _CONFIGURATION = """
@@ -59,8 +60,8 @@ class Node:
 
     number: int
     directory: Path
-    port: int = field(factory=free_port)
-    rest: int = field(factory=free_port)
+    port: int = field(factory=reserve_port)
+    rest: int = field(factory=reserve_port)
     patroni: subprocess.Popen | None = None
 
     @property
@@ -122,7 +123,7 @@ class Cluster:
         self.directory = private_directory("elevator-cluster-")
         self.nodes = [Node(number, self.directory) for number in (1, 2, 3)]
         self._etcd: list[subprocess.Popen] = []
-        self._etcd_ports = [(free_port(), free_port()) for _ in self.nodes]
+        self._etcd_ports = [(reserve_port(), reserve_port()) for _ in self.nodes]
 
     def __enter__(self) -> "Cluster":
         for number in range(3):

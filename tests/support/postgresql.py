@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import TypedDict
 import pytest
 
 from support.eventually import eventually
+from support.ports import reserve_port
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
 NOBODY = 65534
@@ -58,12 +58,6 @@ def private_directory(prefix: str, parent: Path | None = None) -> Path:
     return directory
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class PostgreSql:
     """One PostgreSQL server; as a context manager, it runs in the block.
 
@@ -76,7 +70,7 @@ class PostgreSql:
         self.programs = find_programs()
         self.directory = private_directory("elevator-pg-", parent)
         self.data = self.directory / "data"
-        self.port = free_port()
+        self.port = reserve_port()
         self.url = f"postgresql://{ROLE}@127.0.0.1:{self.port}/postgres"
         self._settings = settings
         self._process: subprocess.Popen | None = None

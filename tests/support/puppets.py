@@ -9,6 +9,7 @@ from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
 from pyelevator.transports.libzmq.listener import ZmqListener
 from support.accepting import Accepting, end
+from support.ports import reserve_port
 
 
 class Puppet:
@@ -136,13 +137,6 @@ def silent_listener():
         yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-_reserved: list[socket.socket] = []
-
-
 def unused_endpoint():
     """An address where nothing listens, and that the system gives no other process: a server has to ask for it by number."""
-    reserved = socket.socket()
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    reserved.bind(("127.0.0.1", 0))
-    _reserved.append(reserved)
-    return f"127.0.0.1:{reserved.getsockname()[1]}"
+    return f"127.0.0.1:{reserve_port()}"

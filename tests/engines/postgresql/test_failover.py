@@ -10,7 +10,8 @@ import pytest
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineError, EngineUnavailable, SnapshotLost
 from support.eventually import eventually
-from support.postgresql import PostgreSql, free_port, unprivileged
+from support.ports import reserve_port
+from support.postgresql import PostgreSql, unprivileged
 
 
 class Pair:
@@ -172,6 +173,6 @@ def test_a_cancelled_wait_for_the_standby_is_no_success(postgresql, open_storage
 
 
 def test_a_port_without_a_server_is_unavailable(open_storage):
-    storage = open_storage(f"postgresql://127.0.0.1:{free_port()}/none?call_timeout=0.5")
+    storage = open_storage(f"postgresql://127.0.0.1:{reserve_port()}/none?call_timeout=0.5")
     with pytest.raises(EngineUnavailable, match="nothing was done"):
         storage.exists("db")

@@ -16,7 +16,8 @@ from pyelevator.engines.base import Bounds, EngineError, EngineUnavailable
 from pyelevator.errors import ElevatorError
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import FakeTransport
-from support.postgresql import PostgreSql, free_port
+from support.ports import reserve_port
+from support.postgresql import PostgreSql
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_settings_of_files_are_refused_with_a_url(tmp_path):
 
 def test_a_cluster_that_is_not_there_ends_the_start_with_one_line():
     done = run_serve(
-        "--engine", f"postgresql://127.0.0.1:{free_port()}/data?call_timeout=1", "--bind", "tcp://127.0.0.1:0"
+        "--engine", f"postgresql://127.0.0.1:{reserve_port()}/data?call_timeout=1", "--bind", "tcp://127.0.0.1:0"
     )
     assert done.returncode == 1
     assert "the database could not be reached in time" in done.stderr.splitlines()[-1]
