@@ -149,8 +149,36 @@ def test_the_client_is_loaded_on_use_and_the_application_for_a_fake():
     seen = "[m for m in ('attrs', 'msgpack', 'pyelevator.application') if m in sys.modules]"
     uses = ("import sys, pyelevator", "pyelevator.Elevator", "pyelevator.Elevator(transport='fake')")
     program = "\n".join(f"{use}\nprint({seen})" for use in uses)
-    loaded = ["[]", "['attrs', 'msgpack']", "['attrs', 'msgpack', 'pyelevator.application']"]
+    loaded = ["[]", "['attrs']", "['attrs', 'msgpack', 'pyelevator.application']"]
     assert run_without([], program).stdout.splitlines() == loaded
+
+
+def test_importing_a_client_loads_neither_codecs_nor_connections():
+    later = ["codec.classic", "codec.flat", "transports.sockets", "transports.zmtp", "transports.fake", "protocol"]
+    later += ["client.sync.pool", "client.sync.batch", "client.sync.pipeline", "commands.admin", "commands.databases"]
+    program = "import sys\nfrom pyelevator import Elevator\nprint(sorted(m for m in sys.modules if m.endswith({})))"
+    dotted = tuple(f"pyelevator.{name}" for name in later)
+    assert run_without([], program.format(dotted)).stdout == "[]\n"
+
+
+LAZY_PACKAGES = ["pyelevator", "pyelevator.client", "pyelevator.codec", "pyelevator.commands", "pyelevator.transports"]
+
+
+@pytest.mark.parametrize("name", LAZY_PACKAGES)
+def test_a_package_gives_all_its_names_on_use_and_no_others(name):
+    package = importlib.import_module(name)
+    assert [export for export in package.__all__ if not hasattr(package, export)] == []
+    with pytest.raises(AttributeError, match=f"module '{name}' has no attribute 'Missing'"):
+        package.Missing
+
+
+@pytest.mark.parametrize("name", LAZY_PACKAGES)
+def test_a_package_gives_its_names_whichever_is_used_first(name):
+    package = importlib.import_module(name)
+    program = "import {name}\nprint({name}.{export})"
+    for export in sorted({names[0] for names in package._LAZY.values()}):
+        ran = run_without([], program.format(name=name, export=export))
+        assert (ran.stderr, ran.returncode) == ("", 0), export
 
 
 def test_a_client_without_keys_does_not_load_libzmq(server):

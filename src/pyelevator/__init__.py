@@ -7,9 +7,9 @@
 '123'
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pyelevator._lazy import lazy_names
 from pyelevator.errors import (
     ArgumentTypeError,
     AuthenticationFailed,
@@ -108,35 +108,19 @@ __all__ = [
 
 
 install()
-_HOMES = {
-    "MISSING": "pyelevator.arguments",
-    "PRESENT": "pyelevator.arguments",
-    "Elevator": "pyelevator.client",
-    "RangeIter": "pyelevator.client",
-    "Snapshot": "pyelevator.client",
-    "WriteBatch": "pyelevator.client",
-    "AsyncElevator": "pyelevator.client.aio",
-    "AsyncRangeIter": "pyelevator.client.aio",
-    "AsyncSnapshot": "pyelevator.client.aio",
-    "AsyncWriteBatch": "pyelevator.client.aio",
-    "RepairReport": "pyelevator.commands",
-    "Curve": "pyelevator.transports",
-    "Retry": "pyelevator.interceptors",
-    "client": "pyelevator.client",
-    "transports": "pyelevator.transports",
+_LAZY = {
+    "arguments": ("MISSING", "PRESENT"),
+    "client": ("Elevator", "RangeIter", "Snapshot", "WriteBatch", "client"),
+    "client.aio": ("AsyncElevator", "AsyncRangeIter", "AsyncSnapshot", "AsyncWriteBatch"),
+    "commands": ("RepairReport",),
+    "transports": ("Curve", "transports"),
+    "interceptors": ("Retry",),
 }
-"""Names and rooms that are loaded when they are first used: a program that only catches errors does not
-wait for the client, and one without asyncio does not wait for that."""
+"""Module -> the names in it, and perhaps its own, that are loaded when they are first used: a program that only
+catches errors does not wait for the client, and one without asyncio does not wait for that."""
 
 if not TYPE_CHECKING:  # a type checker would take it to allow any name
-
-    def __getattr__(name):
-        """Load a name of ``_HOMES``; from then on it stands here like any other."""
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        home = import_module(_HOMES[name])
-        globals()[name] = found = getattr(home, name, home)
-        return found
+    __getattr__ = lazy_names(__name__, _LAZY)
 
     def __dir__():
         return sorted({*globals(), *__all__})

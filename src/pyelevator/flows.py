@@ -18,8 +18,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import evolve
 
+from pyelevator import commands
 from pyelevator._attrs import hot_value
-from pyelevator.commands import PIPELINED, Pipeline
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import Id, MessageTooLarge
 from pyelevator.messages import Request, Response
@@ -82,7 +82,7 @@ def _wrap(interceptor: Interceptor, forward: Forward) -> Forward:
     """Wrap ``forward`` in an interceptor. It sees single commands: those of a pipeline run concurrently through it."""
 
     def intercepted(request: Request[Any]) -> Flow[Response]:
-        if isinstance(request.command, Pipeline):
+        if isinstance(request.command, commands.Pipeline):
             return run_concurrently(request, lambda one: _call_interceptor(interceptor, one, send), forward)
         return _call_interceptor(interceptor, request, forward)
 
@@ -143,7 +143,7 @@ def encode_failures(
 
     What interceptors raised for single commands of a pipeline becomes failures in it.
     """
-    if request is None or not isinstance(request.command, Pipeline) or response.code is not None:
+    if request is None or not isinstance(request.command, commands.Pipeline) or response.code is not None:
         return response
     outcomes = [failure(outcome) if isinstance(outcome, Exception) else outcome for outcome in response.payload]
     return evolve(response, payload=outcomes)
@@ -179,14 +179,14 @@ def split_batch(items: Sequence[T], error: MessageTooLarge) -> Iterator[Sequence
 
 def _batch_key(request: Request[Any]) -> tuple[Any, ...]:
     """Return what the requests of one pipeline have in common; a command that cannot be in one has a key of its own."""
-    return None if isinstance(request.command, PIPELINED) else id(request), request.uid, request.compression
+    return None if isinstance(request.command, commands.PIPELINED) else id(request), request.uid, request.compression
 
 
 def _send_batch(group: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
     if len(group) == 1:
         return [(yield from forward(group[0]))]
     ends = [request.deadline for request in group if request.deadline is not None]
-    together = Pipeline([request.command for request in group])
+    together = commands.Pipeline([request.command for request in group])
     deadline = min(ends, key=lambda end: end.at, default=None)
     response = yield from forward(evolve(group[0], command=together, id=pipeline.id, deadline=deadline))
     if response.code is not None:

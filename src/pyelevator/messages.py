@@ -73,7 +73,7 @@ class RowLayout:
     bin: bool = False
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class PackedRows:
     """Rows that an engine has packed, next to one another.
 
@@ -91,7 +91,7 @@ class PackedRows:
         return self.count
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class LazyPage:
     """The pairs of a page, still encoded: they can be decoded while the next page is on its way.
 

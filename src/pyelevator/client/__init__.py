@@ -1,7 +1,22 @@
 """The client: the documented Elevator and WriteBatch, thin facades over flows."""
 
-from pyelevator.client.sync.batch import WriteBatch
-from pyelevator.client.sync.elevator import Elevator, Snapshot
-from pyelevator.client.sync.ranges import RangeIter
+from typing import TYPE_CHECKING
+
+from pyelevator._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pyelevator.client.sync.batch import WriteBatch
+    from pyelevator.client.sync.elevator import Elevator, Snapshot
+    from pyelevator.client.sync.ranges import RangeIter
 
 __all__ = ["Elevator", "RangeIter", "Snapshot", "WriteBatch"]
+
+_LAZY = {
+    "sync.batch": ("WriteBatch",),
+    "sync.elevator": ("Elevator", "Snapshot"),
+    "sync.ranges": ("RangeIter",),
+}
+"""Module -> the names in it that are loaded when they are first used."""
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(__name__, _LAZY)

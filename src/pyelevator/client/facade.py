@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self,
 
 from attrs import evolve
 
-from pyelevator import arguments
+from pyelevator import arguments, transports
 from pyelevator.arguments import Data
 from pyelevator.client.decoding import ResultDecoder, T, decoder_for
 from pyelevator.client.handles import DatabaseHandle
@@ -30,7 +30,6 @@ from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import UsageError
 from pyelevator.flows import Flow, Forward, compose, intercept, send
-from pyelevator.transports import parse_url
 from pyelevator.transports.base import check_heartbeat
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ class BaseClient(Generic[T]):
         Raises:
             UsageError: the URL is not understood.
         """
-        target = parse_url(url)
+        target = transports.parse_url(url)
         place = {"transport": target.scheme, "endpoint": target.address or DEFAULT_ENDPOINT}
         if told := sorted(place.keys() & options.keys()):
             raise UsageError(f"the URL says where the server is; leave {told[0]}= away")

@@ -1,23 +1,34 @@
 """The handle of the database that a client is connected to: what the server said of it, and what may be sent."""
 
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, define, fields
 
+from pyelevator import commands
 from pyelevator.codec import Codec, UnsupportedByDialect
-from pyelevator.commands import COMMANDS, Access, Command, DbCreate, DbDrop, DbList, Pipeline, Range
-from pyelevator.compat import FlatServer, adapt
+from pyelevator.commands import Access, Command
 from pyelevator.errors import ErrorCode, UsageError
 from pyelevator.features import REQUIRED_FEATURES
 from pyelevator.flows import Flow, send
 from pyelevator.messages import Request, Response, snapshot_uid
 
-SERVER_WIDE: Final = (DbCreate, DbDrop, DbList)
-"""What needs no connected database: it is about all of them."""
+if TYPE_CHECKING:
+    from pyelevator.compat import FlatServer
 
 
-@define
+def is_server_wide(command: Command[Any]) -> bool:
+    """Return whether a command needs no connected database, as it is about all of them."""
+    return isinstance(command, (commands.DbCreate, commands.DbDrop, commands.DbList))
+
+
+def _unknown_flat_server() -> "FlatServer":
+    from pyelevator.compat import FlatServer  # nothing is adapted before there is a client
+
+    return FlatServer()
+
+
+@define(eq=False, repr=False)
 class DatabaseHandle:
     """The database that a client is connected to.
 
@@ -37,7 +48,7 @@ class DatabaseHandle:
     uid: str | None = None
     features: tuple[str, ...] = ()
     is_old: bool | None = None
-    flat_server: FlatServer = Factory(FlatServer)
+    flat_server: "FlatServer" = Factory(_unknown_flat_server)
     is_intercepted: bool = False
     direct: frozenset[type[Command[Any]]] = frozenset()
 
@@ -49,7 +60,7 @@ class DatabaseHandle:
 
     def _choose_direct(self) -> frozenset[type[Command[Any]]]:
         """Return the commands of which nothing is to be asked at this server before, and nothing made after."""
-        is_modern = self.uid is not None and Pipeline.feature in self.features and self.codec.tells_missing
+        is_modern = self.uid is not None and commands.Pipeline.feature in self.features and self.codec.tells_missing
         return _known_commands(self.features) if is_modern and not self.is_intercepted else frozenset()
 
     def intercept(self) -> None:
@@ -63,6 +74,8 @@ class DatabaseHandle:
 
     def forward(self, request: Request[Any]) -> Flow[Response]:
         """Send a request as the server takes it (see :mod:`pyelevator.compat`)."""
+        from pyelevator.compat import adapt  # as above
+
         return adapt(self.codec, self._send, lambda: self.is_old, self.flat_server)(request)
 
     @property
@@ -91,13 +104,13 @@ class DatabaseHandle:
             self._check_features(command)
         if not command.needs_uid:
             return None
-        if not isinstance(command, SERVER_WIDE):
+        if not is_server_wide(command):
             self.check_connected()
         return self.uid
 
     def _check_features(self, command: Command[Any]) -> None:
         for extra in command.meta_fields:
-            if extra == "reverse" and isinstance(command, Range):
+            if extra == "reverse" and isinstance(command, commands.Range):
                 continue  # an old server is asked forwards
             feature, refusal = REQUIRED_FEATURES.get(extra, ("", ""))
             if feature and getattr(command, extra) and feature not in self.features:
@@ -117,7 +130,7 @@ class DatabaseHandle:
         return lost and self.name is not None
 
 
-@define
+@define(eq=False, repr=False)
 class SnapshotHandle(DatabaseHandle):
     """A database at the moment of a snapshot; its uid is None before the snapshot is taken and after it is closed.
 
@@ -160,7 +173,7 @@ def _known_commands(features: tuple[str, ...]) -> frozenset[type[Command[Any]]]:
     known = {"", *features}
     return frozenset(
         kind
-        for kind in COMMANDS.values()
+        for kind in commands.COMMANDS.values()
         if kind.needs_uid
         and kind.feature in known
         and all(REQUIRED_FEATURES.get(extra, ("", ""))[0] in known for extra in kind.meta_fields)

@@ -7,21 +7,11 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from attrs import evolve
 
-from pyelevator.client.handles import SERVER_WIDE, DatabaseHandle, SnapshotHandle
+from pyelevator import commands
+from pyelevator.client.handles import DatabaseHandle, SnapshotHandle, is_server_wide
 from pyelevator.client.paging import RangePager, ScanPager
 from pyelevator.codec import UnsupportedByDialect
-from pyelevator.commands import (
-    Command,
-    DbConnect,
-    DbCreate,
-    DbRepair,
-    DeleteRange,
-    MGet,
-    Pipeline,
-    RepairReport,
-    Slice,
-    Snapshot,
-)
+from pyelevator.commands import Command, MGet
 from pyelevator.errors import (
     ArgumentTypeError,
     CheckFailed,
@@ -58,10 +48,10 @@ def connect(link: DatabaseHandle, name: str, create: bool = False) -> Flow[None]
         name: of the database.
         create: create it if it is missing; another client may be as quick.
     """
-    command = DbConnect(name)
+    command = commands.DbConnect(name)
     response = yield from send(Request(command))
     if create and response.code is ErrorCode.DATABASE:
-        creation = DbCreate(name)
+        creation = commands.DbCreate(name)
         created = yield from send(Request(creation))
         response = yield from send(Request(command))
         if response.code is not None:
@@ -112,7 +102,7 @@ def recover(
 
 def _reconnect(link: DatabaseHandle, command: Command[Any], lost: str | None) -> Flow[str | None]:
     """Return the uid to send with a command after the server has lost the one it was sent with."""
-    if isinstance(command, SERVER_WIDE):
+    if is_server_wide(command):
         return None
     if link.name is not None and link.uid == lost:  # else another thread has connected meanwhile
         yield from connect(link, link.name)
@@ -134,7 +124,7 @@ def execute(link: DatabaseHandle, command: Command[R], compression: bool = False
     return command.result(response.payload)
 
 
-def create(link: DatabaseHandle, command: DbCreate) -> Flow[None]:
+def create(link: DatabaseHandle, command: "commands.DbCreate") -> Flow[None]:
     """Create a database.
 
     Raises:
@@ -148,13 +138,13 @@ def create(link: DatabaseHandle, command: DbCreate) -> Flow[None]:
     yield from execute(link, command)
 
 
-def repair(link: DatabaseHandle, force: bool) -> Flow[RepairReport | None]:
+def repair(link: DatabaseHandle, force: bool) -> "Flow[commands.RepairReport | None]":
     """Repair the connected database, and return the server's report, if it makes one.
 
     Raises:
         UnsupportedByDialect: the server knows no ``force``; nothing was sent.
     """
-    command = DbRepair(force, report=True)
+    command = commands.DbRepair(force, report=True)
     link.check_connected()
     if force and "repair" not in link.features:
         raise UnsupportedByDialect("this server does not know repairdb(force=True); nothing was sent")
@@ -177,7 +167,9 @@ def scan(
     return decode(rows)
 
 
-def delete_chunk(link: DatabaseHandle, command: DeleteRange) -> Flow[tuple[int, DeleteRange | None]]:
+def delete_chunk(
+    link: DatabaseHandle, command: "commands.DeleteRange"
+) -> "Flow[tuple[int, commands.DeleteRange | None]]":
     """Delete a chunk of a range; return how many keys it had, and the command for the next one if there is one."""
     chunk = yield from execute(link, command)
     if chunk.last_key is None:
@@ -185,7 +177,7 @@ def delete_chunk(link: DatabaseHandle, command: DeleteRange) -> Flow[tuple[int, 
     return chunk.count, evolve(command, start=chunk.last_key + b"\0")
 
 
-def delete_range(link: DatabaseHandle, command: DeleteRange | None) -> Flow[int]:
+def delete_range(link: DatabaseHandle, command: "commands.DeleteRange | None") -> Flow[int]:
     """Delete a range chunk by chunk, and return how many keys it had."""
     deleted = 0
     while command is not None:
@@ -211,19 +203,19 @@ def fetch_page(link: DatabaseHandle, pager: P, compression: bool = False) -> Flo
 def release_cursor(link: DatabaseHandle, pager: ScanPager) -> Flow[None]:
     """Give back the cursor of a scan."""
     if isinstance(pager.cursor, bytes):
-        yield from send_command(link, Slice(cursor=pager.cursor))
+        yield from send_command(link, commands.Slice(cursor=pager.cursor))
 
 
 def take_snapshot(link: DatabaseHandle, names: Sequence[str]) -> Flow[dict[str, SnapshotHandle]]:
     """Take a snapshot of the connected database, and of others at the same moment; return their handles by name."""
     link.check_connected()
-    link.uid_for(Snapshot(cursor=True))  # refuses before anything is sent
+    link.uid_for(commands.Snapshot(cursor=True))  # refuses before anything is sent
     others: dict[str, DatabaseHandle] = {}
     for name in dict.fromkeys(names):
         others[name] = evolve(link)
         yield from connect(others[name], name)
     uids = [str(other.uid) for other in others.values() if other.uid != link.uid]
-    response = yield from send_command(link, Snapshot(uids, cursor=True))
+    response = yield from send_command(link, commands.Snapshot(uids, cursor=True))
     if response.cursor is None:
         raise MalformedMessage("the answer to SNAPSHOT names no cursor")
     own = {} if link.name is None else {link.name: link}
@@ -232,7 +224,7 @@ def take_snapshot(link: DatabaseHandle, names: Sequence[str]) -> Flow[dict[str, 
 
 def release_snapshot(database_uid: str | None, cursor: bytes) -> Flow[None]:
     """Give back a snapshot."""
-    yield from send(Request(Slice(cursor=cursor), database_uid))
+    yield from send(Request(commands.Slice(cursor=cursor), database_uid))
 
 
 def release_dropped(link: DatabaseHandle, dropped: deque[Any], flow: Flow[R]) -> Flow[R]:
@@ -255,8 +247,8 @@ def release_dropped(link: DatabaseHandle, dropped: deque[Any], flow: Flow[R]) ->
             if isinstance(handle, SnapshotHandle) and handle.cursor is not None:
                 yield from release_snapshot(handle.database_uid, handle.cursor)
     with suppress(ElevatorError):
-        if len(pagers) > 1 and Pipeline.feature in link.features:
-            yield from send_command(link, Pipeline([Slice(cursor=pager.cursor) for pager in pagers]))
+        if len(pagers) > 1 and commands.Pipeline.feature in link.features:
+            yield from send_command(link, commands.Pipeline([commands.Slice(cursor=pager.cursor) for pager in pagers]))
         else:
             for pager in pagers:
                 yield from release_cursor(link, pager)

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
 
 from attrs import evolve, field, fields, fields_dict, frozen
 
-from pyelevator import arguments
+from pyelevator import arguments, transports
 from pyelevator.arguments import to_text
 from pyelevator.codec import Codec, Limits
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.flows import Interceptor
-from pyelevator.transports import Curve, FakeTransport, IpcTransport, TcpTransport, Transport, parse_url
-from pyelevator.transports.base import HEARTBEAT
-from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
-from pyelevator.transports.fake import named_fake
-from pyelevator.transports.url import is_url
+from pyelevator.transports import Transport
+from pyelevator.transports.base import CONNECT_TIMEOUT, HEARTBEAT
 
 if TYPE_CHECKING:
     from pyelevator.interceptors import Retry
+    from pyelevator.transports import Curve
 
 
 class DefaultStr(str):
@@ -41,13 +39,32 @@ DEFAULT_ENDPOINT: Final = DefaultStr("127.0.0.1:4141")
 DEFAULT_ENCODING: Final = DefaultStr("utf-8")
 DEFAULT_DIALECT: Final = DefaultStr("classic")
 DEFAULT_MAX_CONNECTIONS: Final = 16
+BATCH_TIMEOUT: Final = 10.0
+"""Seconds for each Write of a batch."""
 URL_VARIABLE: Final = "ELEVATOR_URL"
 
-_TRANSPORTS: Final[Mapping[str, Callable[..., Transport]]] = {
-    "tcp": lambda endpoint, *options: TcpTransport(endpoint, None, *options),
-    "ipc": IpcTransport,
-    "fake": lambda endpoint, *_: FakeTransport() if isinstance(endpoint, DefaultStr) else named_fake(endpoint),
-}
+
+def _tcp(endpoint: str, *details: Any) -> Transport:
+    return transports.TcpTransport(endpoint, None, *details)
+
+
+def _ipc(endpoint: str, *details: Any) -> Transport:
+    return transports.IpcTransport(endpoint, *details)
+
+
+def _fake(endpoint: str, *_: Any) -> Transport:
+    from pyelevator.transports.fake import FakeTransport, named_fake  # each transport is loaded when one is made
+
+    return FakeTransport() if isinstance(endpoint, DefaultStr) else named_fake(endpoint)
+
+
+_TRANSPORTS: Final[Mapping[str, Callable[..., Transport]]] = {"tcp": _tcp, "ipc": _ipc, "fake": _fake}
+
+
+def _is_url(text: object) -> bool:
+    from pyelevator.transports.url import is_url  # as above
+
+    return is_url(text)
 
 
 def make_transport(options: "ClientOptions", max_message: int) -> Transport:
@@ -69,7 +86,7 @@ def make_transport(options: "ClientOptions", max_message: int) -> Transport:
         return transport
     if not isinstance(transport, str):
         raise ArgumentTypeError(f"transport must be a name or a Transport, not {type(transport).__name__}")
-    if is_url(transport):
+    if _is_url(transport):
         raise UsageError("transport= is a name such as 'tcp'; for a URL use from_url()")
     if transport not in _TRANSPORTS:
         raise UsageError(f"there is no transport {transport!r}; choose one of {', '.join(_TRANSPORTS)}")
@@ -90,13 +107,13 @@ def _check_own_transport(options: "ClientOptions") -> None:
             raise UsageError(f"{name}= goes with transport='tcp' or 'ipc'; a Transport object knows its own")
 
 
-def _make_curve_transport(curve: Curve, transport: str | Transport, endpoint: str, *details: Any) -> Transport:
+def _make_curve_transport(curve: "Curve", transport: str | Transport, endpoint: str, *details: Any) -> Transport:
     """Make a transport with keys. Only TCP has them; other transports would ignore the keys, and are refused."""
-    if not isinstance(curve, Curve):
+    if not isinstance(curve, transports.Curve):
         raise ArgumentTypeError(f"curve must be a Curve, not {type(curve).__name__}")
     if transport != "tcp":
         raise UsageError("curve= goes with transport='tcp'; socket files have modes, and a Transport has its own keys")
-    return TcpTransport(endpoint, curve, *details)
+    return transports.TcpTransport(endpoint, curve, *details)
 
 
 def check_name(db_name: str | None, client: type) -> None:
@@ -107,7 +124,7 @@ def check_name(db_name: str | None, client: type) -> None:
     """
     if db_name is not None:
         to_text(db_name, "db_name")
-    if is_url(db_name):
+    if _is_url(db_name):
         raise UsageError(f"a database's name is wanted, and this is a URL; use {client.__name__}.from_url(url)")
 
 
@@ -127,7 +144,7 @@ def chain_interceptors(interceptors: Sequence[Interceptor], retry: "Retry | None
     return chain
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class ClientOptions:
     """The arguments of a client's constructor, by their names and with their defaults there."""
 
@@ -139,7 +156,7 @@ class ClientOptions:
     encoding: str | None = DEFAULT_ENCODING
     dialect: str | Codec = DEFAULT_DIALECT
     max_connections: int = DEFAULT_MAX_CONNECTIONS
-    curve: Curve | None = None
+    curve: "Curve | None" = None
     interceptors: Sequence[Interceptor] = ()
     retry: "Retry | None" = None
     pool_timeout: float | None = None
@@ -165,7 +182,7 @@ class ClientOptions:
         url = os.environ.get(URL_VARIABLE)
         if not url or not isinstance(self.transport, DefaultStr) or not isinstance(self.endpoint, DefaultStr):
             return self
-        target = parse_url(url)
+        target = transports.parse_url(url)
         said = {"transport": target.scheme, "endpoint": target.address or DEFAULT_ENDPOINT, **target.options}
         return evolve(self, **{name: said[name] for name in said if self._is_open(name)})
 
@@ -205,7 +222,7 @@ class _CommonKwargs(TypedDict, total=False):
     auto_connect: bool
     dialect: str | Codec
     max_connections: int
-    curve: Curve | None
+    curve: "Curve | None"
     interceptors: Sequence[Interceptor]
     retry: "Retry | None"
     pool_timeout: float | None

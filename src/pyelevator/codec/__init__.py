@@ -1,16 +1,31 @@
 """Codecs: messages to frames and back, one class per dialect, and the only owners of msgpack and lz4."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from pyelevator._lazy import lazy_names
 from pyelevator.codec.base import Codec, Frames, Reply, UnsupportedByDialect
-from pyelevator.codec.classic import ClassicCodec
-from pyelevator.codec.classic.native import classic_codec
-from pyelevator.codec.flat import FlatCodec
 from pyelevator.codec.limits import Limits
 from pyelevator.errors import ArgumentTypeError, UsageError
 
-DIALECTS: Final[Mapping[str, Callable[..., Codec]]] = {"classic": classic_codec, "flat": FlatCodec}
+if TYPE_CHECKING:
+    from pyelevator.codec.classic import ClassicCodec
+    from pyelevator.codec.flat import FlatCodec
+
+
+def _classic(limits: Limits | None = None) -> Codec:
+    from pyelevator.codec.classic.native import classic_codec  # each dialect is loaded with its first codec
+
+    return classic_codec(limits)
+
+
+def _flat(limits: Limits | None = None) -> Codec:
+    from pyelevator.codec.flat import FlatCodec  # as above
+
+    return FlatCodec(limits)
+
+
+DIALECTS: Final[Mapping[str, Callable[..., Codec]]] = {"classic": _classic, "flat": _flat}
 """Dialect -> what makes a codec of it."""
 
 
@@ -56,3 +71,9 @@ __all__ = [
     "codec_for",
     "dialect_of",
 ]
+
+_LAZY = {"classic": ("ClassicCodec",), "flat": ("FlatCodec",)}
+"""Module -> the names in it that are loaded when they are first used."""
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(__name__, _LAZY)

@@ -11,9 +11,9 @@ Traceback (most recent call last):
 pyelevator.errors.ArgumentTypeError: value must be str or bytes, not int
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING
 
+from pyelevator._lazy import lazy_names
 from pyelevator.arguments import (
     DELETE,
     HAS_VALUE,
@@ -31,59 +31,27 @@ from pyelevator.arguments import (
     make_check,
     to_bytes,
 )
-from pyelevator.commands.admin import Backup, Compact, Ping, Progress, Sizes, SlowLog, Stats
 from pyelevator.commands.base import Access, Command, PayloadKind, Unknown
-from pyelevator.commands.batches import Batch, ConditionalBatch, put_if
-from pyelevator.commands.databases import (
-    DbConnect,
-    DbCreate,
-    DbDrop,
-    DbForget,
-    DbList,
-    DbMount,
-    DbRepair,
-    DbUmount,
-    RepairReport,
-    Snapshot,
-)
 from pyelevator.commands.keys import Delete, Exists, Get, GetAndDelete, Increment, MGet, Put
-from pyelevator.commands.pipelines import PIPELINED, Pipeline
-from pyelevator.commands.ranges import Count, DeletedChunk, DeleteRange, Range, Slice
 
-COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
-    "GET": Get,
-    "PUT": Put,
-    "DELETE": Delete,
-    "EXISTS": Exists,
-    "MGET": MGet,
-    "RANGE": Range,
-    "SLICE": Slice,
-    "COUNT": Count,
-    "BATCH": Batch,
-    "DELETERANGE": DeleteRange,
-    "CONDITIONALBATCH": ConditionalBatch,
-    "INCREMENT": Increment,
-    "GETANDDELETE": GetAndDelete,
-    "PING": Ping,
-    "DBCONNECT": DbConnect,
-    "DBMOUNT": DbMount,
-    "DBUMOUNT": DbUmount,
-    "DBCREATE": DbCreate,
-    "DBDROP": DbDrop,
-    "DBFORGET": DbForget,
-    "DBLIST": DbList,
-    "DBREPAIR": DbRepair,
-    "PIPELINE": Pipeline,
-    "STATS": Stats,
-    "BACKUP": Backup,
-    "COMPACT": Compact,
-    "SIZES": Sizes,
-    "PROGRESS": Progress,
-    "SLOWLOG": SlowLog,
-    "SNAPSHOT": Snapshot,
-}
-"""Verb -> class."""
-
+if TYPE_CHECKING:
+    from pyelevator.commands.admin import Backup, Compact, Ping, Progress, Sizes, SlowLog, Stats
+    from pyelevator.commands.batches import Batch, ConditionalBatch, put_if
+    from pyelevator.commands.databases import (
+        DbConnect,
+        DbCreate,
+        DbDrop,
+        DbForget,
+        DbList,
+        DbMount,
+        DbRepair,
+        DbUmount,
+        RepairReport,
+        Snapshot,
+    )
+    from pyelevator.commands.pipelines import PIPELINED, Pipeline
+    from pyelevator.commands.ranges import Count, DeletedChunk, DeleteRange, Range, Slice
+    from pyelevator.commands.table import COMMANDS
 
 __all__ = [
     "COMMANDS",
@@ -141,3 +109,27 @@ __all__ = [
     "put_if",
     "to_bytes",
 ]
+
+_LAZY = {
+    "admin": ("Backup", "Compact", "Ping", "Progress", "Sizes", "SlowLog", "Stats"),
+    "batches": ("Batch", "ConditionalBatch", "put_if"),
+    "databases": (
+        "DbConnect",
+        "DbCreate",
+        "DbDrop",
+        "DbForget",
+        "DbList",
+        "DbMount",
+        "DbRepair",
+        "DbUmount",
+        "RepairReport",
+        "Snapshot",
+    ),
+    "pipelines": ("PIPELINED", "Pipeline"),
+    "ranges": ("Count", "DeletedChunk", "DeleteRange", "Range", "Slice"),
+    "table": ("COMMANDS",),
+}
+"""Module -> the names in it that are loaded when they are first used."""
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy_names(__name__, _LAZY)

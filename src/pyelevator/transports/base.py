@@ -3,17 +3,21 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self
 
 from attrs import frozen
 
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ConnectTimeout, RequestTimeout
-from pyelevator.transports.connect_errors import connect_timeout_error
-from pyelevator.transports.send_queues import SendQueues
+
+if TYPE_CHECKING:
+    from pyelevator.transports.send_queues import SendQueues
 
 IDLE: Final = 120.0
 """Seconds after which an idle connection is not used again: firewalls forget connections after minutes of silence."""
+
+CONNECT_TIMEOUT: Final = 1.0
+"""Seconds for which a connection that is refused is tried again by default: a server may just be starting."""
 
 HEARTBEAT: Final = 10.0
 """Seconds after which a connection that waits or is idle sends a PING (of ZMTP 3.1)."""
@@ -200,6 +204,8 @@ class AsyncTransport(ABC):
 
     def connect_timeout_error(self, deadline: Deadline) -> ConnectTimeout:
         """Return the error for a message that could not be sent before the deadline."""
+        from pyelevator.transports.connect_errors import connect_timeout_error  # few connections fail
+
         return connect_timeout_error(self.url, None, deadline)
 
     def request_timeout_error(self, deadline: Deadline) -> RequestTimeout:
@@ -250,7 +256,7 @@ class Listener(ABC):
     urls: tuple[str, ...]
     peer: str | None
     timeout: float | None
-    send_queues: SendQueues
+    send_queues: "SendQueues"
     disconnected: deque[bytes]
 
     @property

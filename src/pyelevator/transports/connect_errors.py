@@ -10,9 +10,6 @@ from pyelevator.errors import AuthenticationFailed, ConnectFailed, ConnectionLos
 from pyelevator.transports.curve import Curve, connect_hint
 from pyelevator.transports.zmtp.mechanism import HandshakeRefused, WrongMechanism
 
-CONNECT_TIMEOUT: Final = 1.0
-"""Seconds for which a connection that is refused is tried again by default: a server may just be starting."""
-
 E = TypeVar("E", bound=ConnectFailed)
 
 _START: Final = "; start one with `elevator serve`"

@@ -1,9 +1,8 @@
 """The transports of clients over TCP and Unix sockets."""
 
 from pyelevator.errors import UsageError
-from pyelevator.transports.base import HEARTBEAT
+from pyelevator.transports.base import CONNECT_TIMEOUT, HEARTBEAT
 from pyelevator.transports.bind import check_ipc_path
-from pyelevator.transports.connect_errors import CONNECT_TIMEOUT
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.sockets.transport import ZmtpTransport
 from pyelevator.transports.url import parse_url, shown

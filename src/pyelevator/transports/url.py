@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from attrs import field, frozen
 
 from pyelevator.errors import ArgumentTypeError, UsageError
-from pyelevator.transports.curve import Curve
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -201,4 +200,8 @@ def _load_keys(options: dict[str, Any], url: str) -> dict[str, Any]:
     files = [options.pop(name) for name in ("curve_key", "server_key") if name in options]
     if len(files) == 1:
         raise UsageError(f"{shown(url)!r}: curve_key, the file of the client's keys, and server_key go together")
-    return {**options, "curve": Curve.from_files(*files)} if files else options
+    if not files:
+        return options
+    from pyelevator.transports.curve import Curve  # few clients have keys
+
+    return {**options, "curve": Curve.from_files(*files)}

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 from pyelevator.client import operations
 from pyelevator.client.aio.client import AsyncClient, copy_docstrings
 from pyelevator.client.decoding import T
-from pyelevator.client.options import ClientKwargs
-from pyelevator.client.sync.batch import BATCH_TIMEOUT, BatchBuilder, WriteBatch
+from pyelevator.client.options import BATCH_TIMEOUT, ClientKwargs
+from pyelevator.client.sync.batch import BatchBuilder, WriteBatch
 from pyelevator.codec import Codec
 from pyelevator.errors import CheckFailed
 

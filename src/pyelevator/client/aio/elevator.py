@@ -16,14 +16,13 @@ from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
 from pyelevator.client.methods.ranges import RangeMethods
-from pyelevator.client.options import ClientKwargs
+from pyelevator.client.options import BATCH_TIMEOUT, ClientKwargs
 from pyelevator.client.paging import (
     IncompleteRange,
     RangePager,
     ScanPager,
 )
 from pyelevator.client.snapshots import check_names, find_database, take_open
-from pyelevator.client.sync.batch import BATCH_TIMEOUT
 from pyelevator.client.sync.elevator import Elevator, Snapshot
 from pyelevator.commands import (
     Data,

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pyelevator import commands
 from pyelevator.arguments import to_text
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
 from pyelevator.client.methods.declaration import Outcome, shared_method
-from pyelevator.commands import DbCreate, DbDrop, DbForget, DbList, DbMount, DbUmount
 
 
 class DatabaseMethods(BaseClient[T]):
@@ -24,7 +24,7 @@ class DatabaseMethods(BaseClient[T]):
         Returns:
             The names, as str in either encoding.
         """
-        return self._call(DbList(), timeout)
+        return self._call(commands.DbList(), timeout)
 
     @shared_method
     def createdb(
@@ -47,7 +47,7 @@ class DatabaseMethods(BaseClient[T]):
             DatabaseError: it exists already, or the server refuses the name.
             UsageError: there is no such option; nothing was sent.
         """
-        command = DbCreate(to_text(db_name, "db_name"), options)
+        command = commands.DbCreate(to_text(db_name, "db_name"), options)
         return self._execute(operations.create(self._handle, command), timeout)
 
     @shared_method
@@ -63,7 +63,7 @@ class DatabaseMethods(BaseClient[T]):
         Raises:
             DatabaseError: there is no such database, or it was there before; nothing was removed.
         """
-        return self._call(DbDrop(to_text(db_name, "db_name"), force), timeout)
+        return self._call(commands.DbDrop(to_text(db_name, "db_name"), force), timeout)
 
     @shared_method
     def forgetdb(self, db_name: str, *, timeout: float | None = None) -> Outcome[None]:
@@ -77,7 +77,7 @@ class DatabaseMethods(BaseClient[T]):
             DatabaseError: there is no such database, or it is ``default``.
             UsageError: an old server, which only drops databases; nothing was sent.
         """
-        return self._call(DbForget(to_text(db_name, "db_name")), timeout)
+        return self._call(commands.DbForget(to_text(db_name, "db_name")), timeout)
 
     @shared_method
     def mount(self, db_name: str, *, timeout: float | None = None) -> Outcome[None]:
@@ -90,7 +90,7 @@ class DatabaseMethods(BaseClient[T]):
         Raises:
             DatabaseError: there is no such database, or it cannot be opened.
         """
-        return self._call(DbMount(to_text(db_name, "db_name")), timeout)
+        return self._call(commands.DbMount(to_text(db_name, "db_name")), timeout)
 
     @shared_method
     def unmount(self, db_name: str, *, timeout: float | None = None) -> Outcome[None]:
@@ -103,4 +103,4 @@ class DatabaseMethods(BaseClient[T]):
         Raises:
             DatabaseError: there is no such database.
         """
-        return self._call(DbUmount(to_text(db_name, "db_name")), timeout)
+        return self._call(commands.DbUmount(to_text(db_name, "db_name")), timeout)

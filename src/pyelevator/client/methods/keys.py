@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pyelevator import commands
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
 from pyelevator.client.methods.declaration import Outcome, shared_get, shared_method
 from pyelevator.client.operations import NOT_WRITTEN, is_written
 from pyelevator.client.options import UNSET
-from pyelevator.commands import MISSING, Data, Delete, Exists, Expected, Get, GetAndDelete, Increment, MGet, Put, put_if
+from pyelevator.commands import MISSING, Data, Delete, Exists, Expected, Get, GetAndDelete, Increment, MGet, Put
 from pyelevator.errors import KeyNotFound
 
 
@@ -94,7 +95,7 @@ class KeyMethods(BaseClient[T]):
             RequestTimeout: no answer came; it may have been written. A ``Retry`` does not repeat it.
             UsageError: a server that does not know it; nothing was sent.
         """
-        return self._call(put_if(key, MISSING, value, sync), timeout, False, is_written, NOT_WRITTEN)
+        return self._call(commands.put_if(key, MISSING, value, sync), timeout, False, is_written, NOT_WRITTEN)
 
     @shared_method
     def CompareAndSet(
@@ -121,7 +122,7 @@ class KeyMethods(BaseClient[T]):
         >>> E.PutIfAbsent("color", "blue"), E.CompareAndSet("color", "red", "green"), E.Get("color")
         (True, False, 'blue')
         """
-        return self._call(put_if(key, expected, value, sync), timeout, False, is_written, NOT_WRITTEN)
+        return self._call(commands.put_if(key, expected, value, sync), timeout, False, is_written, NOT_WRITTEN)
 
     @shared_method
     def Increment(

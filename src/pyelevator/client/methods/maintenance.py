@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pyelevator import commands
 from pyelevator.arguments import KeyRange, to_text
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
 from pyelevator.client.methods.declaration import Outcome, shared_method
-from pyelevator.commands import Backup, Compact, Data, Ping, Progress, RepairReport, Sizes, SlowLog, Stats
+from pyelevator.commands import Data
 
 if TYPE_CHECKING:
+    from pyelevator.commands import RepairReport
     from pyelevator.monitoring import ServerStats, SlowRequest
     from pyelevator.reports import BackupReport, TaskProgress
 
@@ -23,7 +25,7 @@ class MaintenanceMethods(BaseClient[T]):
     """The methods with which a server and its databases are looked after."""
 
     @shared_method
-    def repairdb(self, *, force: bool = False, timeout: float | None = None) -> Outcome[RepairReport | None]:
+    def repairdb(self, *, force: bool = False, timeout: float | None = None) -> Outcome["RepairReport | None"]:
         """Repair the connected database: bring back what can be read of its files, in its newest version.
 
         It is closed meanwhile. What could not be read is set aside in its directory, in ``lost``. If the repair fails,
@@ -53,7 +55,7 @@ class MaintenanceMethods(BaseClient[T]):
         Returns:
             ``"PONG"``.
         """
-        return self._call(Ping(), timeout, decode=_as_text)
+        return self._call(commands.Ping(), timeout, decode=_as_text)
 
     @shared_method
     def stats(self, *, timeout: float | None = None) -> Outcome["ServerStats"]:
@@ -77,7 +79,7 @@ class MaintenanceMethods(BaseClient[T]):
         ...     E.stats().requests["PUT"].count
         1
         """
-        return self._call(Stats(), timeout)
+        return self._call(commands.Stats(), timeout)
 
     @shared_method
     def backup(self, db_name: str, directory: str, *, timeout: float | None = None) -> Outcome["BackupReport"]:
@@ -99,7 +101,7 @@ class MaintenanceMethods(BaseClient[T]):
             DatabaseError: there is no such database, or the directory is not allowed, or exists.
             UnknownCommand: the server does not know BACKUP; to an old one, nothing was sent.
         """
-        return self._call(Backup(to_text(db_name, "db_name"), directory), timeout)
+        return self._call(commands.Backup(to_text(db_name, "db_name"), directory), timeout)
 
     @shared_method
     def compact(
@@ -114,7 +116,7 @@ class MaintenanceMethods(BaseClient[T]):
         Raises:
             UsageError: the server does not know COMPACT; nothing was sent.
         """
-        return self._call(Compact(start, stop), timeout)
+        return self._call(commands.Compact(start, stop), timeout)
 
     @shared_method
     def sizes(self, ranges: Sequence[KeyRange], *, timeout: float | None = None) -> Outcome[list[int]]:
@@ -138,7 +140,7 @@ class MaintenanceMethods(BaseClient[T]):
         ...     E.sizes(["user:", ("a", "b"), (None, None)])
         [9, 0, 9]
         """
-        return self._call(Sizes(ranges), timeout)
+        return self._call(commands.Sizes(ranges), timeout)
 
     @shared_method
     def progress(self, *, timeout: float | None = None) -> Outcome["list[TaskProgress]"]:
@@ -154,7 +156,7 @@ class MaintenanceMethods(BaseClient[T]):
             PermissionDenied: it takes admin access to all databases.
             UnknownCommand: the server does not know PROGRESS; to an old one, nothing was sent.
         """
-        return self._call(Progress(), timeout)
+        return self._call(commands.Progress(), timeout)
 
     @shared_method
     def slowlog(self, limit: int | None = None, *, timeout: float | None = None) -> Outcome["list[SlowRequest]"]:
@@ -172,4 +174,4 @@ class MaintenanceMethods(BaseClient[T]):
             UnknownCommand: the server does not know SLOWLOG; to an old one, nothing was sent.
             UsageError: the flat dialect has no SLOWLOG; nothing was sent.
         """
-        return self._call(SlowLog(limit), timeout)
+        return self._call(commands.SlowLog(limit), timeout)

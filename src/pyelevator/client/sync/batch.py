@@ -3,12 +3,12 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from pyelevator.arguments import CheckedList
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
-from pyelevator.client.options import ClientKwargs
+from pyelevator.client.options import BATCH_TIMEOUT, ClientKwargs
 from pyelevator.client.sync.client import SyncClient
 from pyelevator.codec import Codec
 from pyelevator.commands import (
@@ -29,8 +29,6 @@ from pyelevator.flows import Flow
 from pyelevator.legacy import accept_old_calls
 
 U = TypeVar("U")
-
-BATCH_TIMEOUT: Final = 10.0
 
 
 class BatchBuilder:

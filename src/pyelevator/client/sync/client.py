@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
@@ -11,8 +11,6 @@ from pyelevator.client.methods.declaration import SyncMethods
 from pyelevator.client.operations import ExpectedError
 from pyelevator.client.options import check_name
 from pyelevator.client.paging import RangePager, ScanPager
-from pyelevator.client.sync.prefetch import PrefetchedFlow
-from pyelevator.client.sync.session import Session
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.deadlines import MAX_TIMEOUT, Deadline
@@ -20,6 +18,9 @@ from pyelevator.errors import ElevatorError, MessageTooLarge
 from pyelevator.flows import Flow, drive
 from pyelevator.legacy import accept_old_calls, call_timeout
 from pyelevator.messages import Request, Response
+
+if TYPE_CHECKING:
+    from pyelevator.client.sync.prefetch import PrefetchedFlow
 
 R = TypeVar("R")
 P = TypeVar("P", ScanPager, RangePager)
@@ -32,6 +33,8 @@ class SyncClient(SyncMethods, BaseClient[T]):
     _shares_session = False
 
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
+        from pyelevator.client.sync.session import Session  # with what carries messages, when there is a client
+
         self._session = Session(self._transport, codec, max_connections, self._pool_timeout)
         if auto_connect:
             try:
@@ -123,8 +126,10 @@ class SyncClient(SyncMethods, BaseClient[T]):
         response = self._send(command, deadline, compression)
         return pager.feed(command.result(response.payload), more=response.more, cursor=response.cursor)
 
-    def _prefetch_page(self, pager: P, compression: bool, deadline: Deadline) -> PrefetchedFlow[tuple[Any, P]]:
+    def _prefetch_page(self, pager: P, compression: bool, deadline: Deadline) -> "PrefetchedFlow[tuple[Any, P]]":
         """Begin to fetch a page."""
+        from pyelevator.client.sync.prefetch import PrefetchedFlow  # few ranges have many pages
+
         flow = operations.fetch_page(self._handle, pager, compression)
         return PrefetchedFlow(self._session, self._wrap(flow, deadline), deadline)
 

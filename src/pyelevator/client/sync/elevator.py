@@ -11,29 +11,43 @@ from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
 from pyelevator.client.methods.ranges import RangeMethods
-from pyelevator.client.options import ClientKwargs
+from pyelevator.client.options import BATCH_TIMEOUT, ClientKwargs
 from pyelevator.client.paging import (
     IncompleteRange,
     RangePager,
     ScanPager,
 )
 from pyelevator.client.snapshots import check_names, find_database, take_open
-from pyelevator.client.sync import batch, ranges
-from pyelevator.client.sync.batch import BATCH_TIMEOUT
 from pyelevator.client.sync.client import SyncClient
-from pyelevator.client.sync.mapping import ElevatorMapping
-from pyelevator.client.sync.pipeline import Pipeline
 from pyelevator.commands import (
     Data,
     DeleteRange,
     Range,
 )
+from pyelevator.deadlines import Deadline
 from pyelevator.errors import CursorExpired, ElevatorError
 from pyelevator.forks import FORKS
 from pyelevator.legacy import accept_old_calls, call_timeout
 
 if TYPE_CHECKING:
-    pass
+    from pyelevator.client.sync import batch
+    from pyelevator.client.sync.mapping import ElevatorMapping
+    from pyelevator.client.sync.pipeline import Pipeline
+
+
+def collect_range(client: SyncClient[Any], pager: RangePager, compression: bool, deadline: Deadline) -> list[Any]:
+    """Return all pairs of a range: while one page is decoded, the next one comes."""
+    page, pager = client._fetch_page(pager, compression, deadline)
+    decode = client._decoder.pairs
+    rows: list[Any] = []
+    while not pager.done:
+        prefetched = client._prefetch_page(pager, compression, deadline)
+        try:
+            rows += decode(page)
+            page, pager = prefetched.finish()
+        finally:
+            prefetched.abandon()
+    return rows + decode(page) if rows else decode(page)
 
 
 @accept_old_calls
@@ -73,12 +87,14 @@ class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMe
     def _collect_range(self, command: Range, timeout: float | None, compression: bool) -> Any:
         deadline = self._deadline(timeout)
         try:
-            return ranges.collect_range(self, RangePager.from_command(command), compression, deadline)
+            return collect_range(self, RangePager.from_command(command), compression, deadline)
         except (CursorExpired, IncompleteRange):  # the caller has seen nothing of it yet
             return self._decoder.pairs(command.result(self._send(command, deadline, compression).payload))
 
     def _iterate(self, pager: ScanPager, compression: bool, timeout: float | None) -> Any:
-        return ranges.RangeIter(self, pager, compression, call_timeout(timeout))
+        from pyelevator.client.sync.ranges import RangeIter  # loaded by those who use it, as what follows
+
+        return RangeIter(self, pager, compression, call_timeout(timeout))
 
     def _delete_chunks(self, command: DeleteRange | None, timeout: float | None) -> Any:
         deleted = 0
@@ -91,7 +107,7 @@ class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMe
             deleted += count
         return deleted
 
-    def mapping(self) -> ElevatorMapping[T]:
+    def mapping(self) -> "ElevatorMapping[T]":
         """Return the database as a mapping, with Python's protocols: ``m[key]``, ``in``, ``items()``, ``update``...
 
         Returns:
@@ -103,6 +119,8 @@ class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMe
         >>> m["abc"], "x" in m, m.get("x", "?"), len(m)
         ('123', False, '?', 1)
         """
+        from pyelevator.client.sync.mapping import ElevatorMapping
+
         return ElevatorMapping(self)
 
     def snapshot(self, *databases: str, timeout: float | None = None) -> "Snapshot[T]":
@@ -166,7 +184,9 @@ class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMe
         Returns:
             The batch; in a ``with`` block it is written at the end.
         """
-        return batch.WriteBatch.for_client(self, timeout)
+        from pyelevator.client.sync.batch import WriteBatch
+
+        return WriteBatch.for_client(self, timeout)
 
     def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "Pipeline[T]":
         """Return a pipeline: commands that travel together, in one round trip where the server knows how.
@@ -181,6 +201,8 @@ class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMe
         Returns:
             The pipeline.
         """
+        from pyelevator.client.sync.pipeline import Pipeline
+
         return Pipeline(self, raise_errors, timeout)
 
 

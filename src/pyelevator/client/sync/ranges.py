@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 from attrs import Factory, define, evolve
 
 from pyelevator.client import operations
-from pyelevator.client.paging import RangePager, ScanPager, describe_iterator
+from pyelevator.client.paging import ScanPager, describe_iterator
 from pyelevator.client.sync.client import SyncClient
 from pyelevator.client.sync.prefetch import PrefetchedFlow
 from pyelevator.deadlines import Deadline
@@ -21,21 +21,6 @@ T = TypeVar("T")
 
 _Fetched: TypeAlias = tuple[Any, ScanPager]
 """The rows of a page, which may still be encoded, and the pager of the next page."""
-
-
-def collect_range(client: SyncClient[Any], pager: RangePager, compression: bool, deadline: Deadline) -> list[Any]:
-    """Return all pairs of a range: while one page is decoded, the next one comes."""
-    page, pager = client._fetch_page(pager, compression, deadline)
-    decode = client._decoder.pairs
-    rows: list[Any] = []
-    while not pager.done:
-        prefetched = client._prefetch_page(pager, compression, deadline)
-        try:
-            rows += decode(page)
-            page, pager = prefetched.finish()
-        finally:
-            prefetched.abandon()
-    return rows + decode(page) if rows else decode(page)
 
 
 @define(eq=False)

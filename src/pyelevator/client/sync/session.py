@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from pyelevator import commands
 from pyelevator.client.pooling import check_max_connections
 from pyelevator.client.sync.pool import ConnectionPool, PendingResponse, PooledConnection
 from pyelevator.codec import Codec
-from pyelevator.commands import DbConnect
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import TransportError
 from pyelevator.flows import Effect, Send
@@ -59,7 +59,7 @@ class Session:
             TransportError, ProtocolError: the connection's failure.
         """
         response = self.send_in_place(request.with_id(0), deadline)
-        if type(request.command) is DbConnect:
+        if type(request.command) is commands.DbConnect:
             self._limits.learn(response)
         return response
 

@@ -10,8 +10,8 @@ from typing import Final
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ConnectTimeout, ProtocolError, TransportError
 from pyelevator.forks import FORKS
-from pyelevator.transports.base import HEARTBEAT, AsyncTransport, Receiver
-from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, connect_timeout_error, connection_lost_error
+from pyelevator.transports.base import CONNECT_TIMEOUT, HEARTBEAT, AsyncTransport, Receiver
+from pyelevator.transports.connect_errors import connect_timeout_error, connection_lost_error
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.polling.readiness import READ, WRITE
 from pyelevator.transports.sockets.nonblocking import MessageQueue, NonblockingConnection

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ProtocolError
-from pyelevator.transports.base import HEARTBEATS, time_to_live
-from pyelevator.transports.connect_errors import CONNECT_TIMEOUT, final_connect_error
+from pyelevator.transports.base import CONNECT_TIMEOUT, HEARTBEATS, time_to_live
+from pyelevator.transports.connect_errors import final_connect_error
 from pyelevator.transports.curve import Curve, client_protocol
 from pyelevator.transports.polling.readiness import READ, WRITE
 from pyelevator.transports.sockets.blocking import ConnectionClosed

@@ -15,9 +15,15 @@ from pyelevator.errors import (
     RequestTimeout,
     TransportError,
 )
-from pyelevator.transports.base import HEARTBEAT, AsyncTransport, Transport, check_heartbeat, request_timeout_message
-from pyelevator.transports.connect_errors import (
+from pyelevator.transports.base import (
     CONNECT_TIMEOUT,
+    HEARTBEAT,
+    AsyncTransport,
+    Transport,
+    check_heartbeat,
+    request_timeout_message,
+)
+from pyelevator.transports.connect_errors import (
     connect_timeout_error,
     connection_lost_error,
     final_connect_error,
