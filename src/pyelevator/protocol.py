@@ -285,6 +285,11 @@ class RequestDecoder:
         self._classic = self._codecs["classic"]
         self._further = tuple(codecs)
 
+    @property
+    def has_further(self) -> bool:
+        """True if there are codecs of further dialects, which look at each message."""
+        return bool(self._further)
+
     def read(
         self, frames: Sequence[bytes], peer: str | None = None, connection: bytes | None = None
     ) -> IncomingRequest:

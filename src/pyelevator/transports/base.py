@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self
 
 from attrs import frozen
@@ -11,6 +11,8 @@ from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ConnectTimeout, RequestTimeout
 
 if TYPE_CHECKING:
+    from pyelevator.codec import Codec
+    from pyelevator.messages import Request, Response
     from pyelevator.transports.send_queues import SendQueues
 
 IDLE: Final = 120.0
@@ -110,6 +112,17 @@ class Transport(ABC):
         """
         self.send(frames, deadline)
         return self.receive(deadline)
+
+    def responder(self, codec: "Codec") -> "Callable[[Request[Any]], Response | None] | None":  # noqa: ARG002
+        """Return what answers some requests without frames, as they would be answered with them; None if nothing does.
+
+        It is for transports whose server is in the same process. What it returns gives None for a request that has
+        to be sent.
+
+        Args:
+            codec: of the client's dialect.
+        """
+        return None
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

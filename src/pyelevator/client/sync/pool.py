@@ -15,6 +15,7 @@ from weakref import WeakSet, WeakValueDictionary
 from pyelevator.client.pooling import pool_timeout_error
 from pyelevator.client.sync.heartbeats import HEARTBEATS
 from pyelevator.codec import Codec
+from pyelevator.codec.limits import SMALL
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, RequestTimeout, TransportError, UsageError
 from pyelevator.forks import FORKS
@@ -44,10 +45,12 @@ class PooledConnection:
     """
 
     def __init__(self, clone: Callable[[], Transport], codec: Codec, limits: RequestLimits | None = None) -> None:
+        limits = limits or RequestLimits()
         self.idle_since = self.heartbeat_at = -math.inf
         self.is_beating = False
         self._clone = clone
         self._transport: Transport | None = None
+        self._respond: Callable[[Request[Any]], Response | None] | None = None
         self._codec = codec
         self._limits = limits
         self._protocol = ClientProtocol(codec, limits=limits)
@@ -60,6 +63,7 @@ class PooledConnection:
 
     def send(self, request: Request[Any], deadline: Deadline) -> Transport:
         """Send a request that no caller holds, under a new id; return the transport that the answer comes over."""
+        request.__dict__["id"] = next(self.ids)  # as in ``round_trip``
         transport, frames = self._begin(request)
         try:
             transport.send(frames, deadline)
@@ -73,14 +77,19 @@ class PooledConnection:
         transport = self._transport
         if transport is None:
             transport = self._transport = self._clone()
+            self._respond = transport.responder(self._codec)
         protocol = self._protocol
         if protocol.pending or protocol.spent:  # an interrupt came before the reset
             protocol = self._reset(transport)
-        request.__dict__["id"] = next(self.ids)  # no caller has seen it, so it need not be copied
         return transport, protocol.carry(request)
 
     def round_trip(self, request: Request[Any], deadline: Deadline) -> Response:
         """Send a request that no caller holds, under a new id, and wait for the response to it."""
+        request.__dict__["id"] = next(self.ids)  # no caller has seen it, so it need not be copied
+        if self._respond is not None and self._limits.smallest >= SMALL:
+            response = self._respond(request)
+            if response is not None:
+                return response
         transport, frames = self._begin(request)
         return self._receive(transport, deadline, frames)
 

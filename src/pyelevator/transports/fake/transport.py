@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from queue import Empty, SimpleQueue
 from threading import Thread, get_ident
@@ -13,9 +13,10 @@ from pyelevator.codec import Codec
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import RequestTimeout, TransportError, UsageError
 from pyelevator.flows import Effect, Flow, Interceptor, Send, compose, drive
-from pyelevator.messages import Response
+from pyelevator.messages import Request, Response
 from pyelevator.protocol import RequestDecoder
 from pyelevator.transports.base import AsyncTransport, Transport, request_timeout_message
+from pyelevator.transports.fake.direct import EXECUTING, responder_for
 from pyelevator.transports.url import FAKE_NAME, FAKE_NAME_RULE, shown
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from pyelevator.interceptors import Fault
 
 
-EXECUTING: Final[set[int]] = set()
-"""The threads that execute a request of a fake."""
 _MAX_WAIT: Final = 5.0
 """Seconds that a call from such a thread may take."""
 
@@ -37,7 +36,7 @@ class FakeTransport(Transport):
     """A server in process. Clients with the same object share it; another object is another, empty server.
 
     Everything but the socket is real: requests are encoded and decoded, and the application that the server runs
-    answers them.
+    answers them. Where that changes nothing (see :meth:`responder`), the application gets the request as it is.
 
     Args:
         application: answers the requests; a new one on the memory engine if None.
@@ -104,6 +103,11 @@ class FakeTransport(Transport):
         if self._forward is not None or self._replies or get_ident() in EXECUTING:
             return super().round_trip(frames, deadline)
         return self.answer(frames)
+
+    def responder(self, codec: Codec) -> Callable[[Request[Any]], Response | None] | None:
+        if type(self) is not FakeTransport or self._forward is not None or self._reader.has_further:
+            return None  # they may look at the frames
+        return responder_for(codec, self.application, self._monitor)
 
     def _answer_in_thread(self, frames: Sequence[bytes], deadline: Deadline) -> Sequence[bytes] | TransportError:
         """Return the answer, executed in another thread.
