@@ -20,9 +20,10 @@ TRIES: dict[str, Callable[[argparse.Namespace], list[Findings]]] = {
     "torn reads": lambda sizes: [contention.torn_reads(sizes.reads)],
     "equal names": lambda sizes: [contention.equal_names(sizes.rounds)],
     "faults": lambda sizes: faults.run(list(faults.FAULTS), sizes.seconds),
+    "haproxy": lambda sizes: faults.run_behind_haproxy(sizes.seconds),
     **{name: lambda sizes, name=name: faults.run([name], sizes.seconds) for name in faults.FAULTS},  # type: ignore[misc]
 }
-"""Name -> what tries it. All faults of nodes share one cluster."""
+"""Name -> what tries it. All faults of nodes share one cluster; ``haproxy`` needs Debian's package of that name."""
 
 _ALL = ("cuts", "opposite batches", "torn reads", "equal names", "faults")
 

@@ -7,6 +7,7 @@ from time import monotonic, sleep
 
 from attrs import define, field
 
+from cluster.haproxy import HaProxy
 from cluster.nodes import Cluster, Node, send
 from cluster.workload import TIMEOUT, Clients
 from pyelevator import Elevator
@@ -18,14 +19,24 @@ _PING_LIMIT = 0.1
 
 @define(eq=False)
 class Scene:
-    """A cluster with two servers on it."""
+    """A cluster with two servers on it.
+
+    Attributes:
+        cluster: that is broken.
+        url: by which the servers reach it.
+        behind: what is between them and it, for the titles.
+        servers: the two.
+        stack: ends them.
+    """
 
     cluster: Cluster
-    servers: list[ServerProcess]
+    url: str
+    behind: str = ""
+    servers: list[ServerProcess] = field(factory=list)
     stack: ExitStack = field(factory=ExitStack)
 
     def new_server(self) -> ServerProcess:
-        return self.stack.enter_context(ServerProcess(engine=self.cluster.url, timeout=120))
+        return self.stack.enter_context(ServerProcess(engine=self.url, timeout=120))
 
     def leader(self) -> Node:
         leader = self.cluster.leader()
@@ -97,10 +108,10 @@ def attempt(scene: Scene, name: str, seconds: float) -> Findings:
     scene.cluster.wait_until_synchronous(180)
     with Elevator(endpoint=urls[-1].removeprefix("tcp://"), timeout=30) as client:
         wrong = clients.check(client)
-    return findings(name, clients, before, pause, wrong)
+    return findings(name, scene.behind, clients, before, pause, wrong)
 
 
-def findings(name: str, clients: Clients, before: int, pause: float | None, wrong: list[str]) -> Findings:
+def findings(name: str, behind: str, clients: Clients, before: int, pause: float | None, wrong: list[str]) -> Findings:
     records = [*clients.writers, *clients.readers]
     pings = [ping for record in clients.pingers for ping in record.pings]
     late = sum(ping > _PING_LIMIT for ping in pings)
@@ -120,21 +131,31 @@ def findings(name: str, clients: Clients, before: int, pause: float | None, wron
     violations += ["batches were torn"] if torn else []
     violations += [f"a call took {slowest:.1f} s"] if slowest > TIMEOUT + 0.5 else []
     violations += [] if pause is not None else ["nothing was acknowledged after the fault"]
-    return Findings(name.capitalize(), (FAULTS[name].__doc__ or "").strip(), figures, violations)
+    return Findings(f"{name.capitalize()}{behind}", (FAULTS[name].__doc__ or "").strip(), figures, violations)
 
 
 def run(names: list[str], seconds: float) -> list[Findings]:
     """Try the faults one after the other on one cluster."""
-    with Cluster() as cluster, ExitStack() as stack:
-        leader = cluster.leader()
-        assert leader is not None
-        cluster.execute(leader, "CREATE ROLE elevator LOGIN")
-        cluster.execute(leader, "CREATE SCHEMA elevator AUTHORIZATION elevator")
-        scene = Scene(cluster, [], stack)
+    with Cluster() as cluster:
+        return _attempt_all(cluster, Scene(cluster, cluster.url), names, seconds)
+
+
+def run_behind_haproxy(seconds: float) -> list[Findings]:
+    """Try those faults that HAProxy has a part in, with its address in the URL instead of the nodes'."""
+    with Cluster() as cluster, HaProxy(cluster) as proxy:
+        scene = Scene(cluster, proxy.url, " behind HAProxy")
+        return _attempt_all(cluster, scene, ["primary killed", "primary frozen", "backends frozen"], seconds)
+
+
+def _attempt_all(cluster: Cluster, scene: Scene, names: list[str], seconds: float) -> list[Findings]:
+    leader = scene.leader()
+    cluster.execute(leader, "CREATE ROLE elevator LOGIN")
+    cluster.execute(leader, "CREATE SCHEMA elevator AUTHORIZATION elevator")
+    found = []
+    with scene.stack:
         scene.servers += [scene.new_server(), scene.new_server()]
-        found = []
         for name in names:
-            print(f"trying: {name}", flush=True)
+            print(f"trying: {name}{scene.behind}", flush=True)
             found.append(attempt(scene, name, seconds))
             print(found[-1].section(), flush=True)
-        return found
+    return found

@@ -103,6 +103,10 @@ class PostgreSql:
             return self.execute("SELECT 1") == "1"
         return False
 
+    def has_ended(self) -> bool:
+        """Return True if it has given up by itself."""
+        return self._process is None or self._process.poll() is not None
+
     def stop(self, number: int = signal.SIGINT) -> None:
         """Stop it: SIGINT ends its sessions, SIGQUIT is a crash that it recovers from."""
         if self._process is not None:

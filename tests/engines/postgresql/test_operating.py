@@ -17,7 +17,6 @@ from pyelevator.errors import ElevatorError
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import FakeTransport
 from support.ports import reserve_port
-from support.postgresql import PostgreSql
 
 
 @pytest.fixture
@@ -226,38 +225,6 @@ def test_a_newer_schema_is_refused_and_an_older_one_is_brought_up(url, open_stor
 def test_a_role_without_a_schema_is_told_what_to_do(postgresql, open_storage):
     with pytest.raises(EngineError, match=r"lacks a privilege; see docs/howto/distributed.md"):
         open_storage(f"{postgresql.url}?schema=nowhere").exists("db")
-
-
-def fill(engine):
-    for i in range(40):
-        engine.write([(PUT, b"%d" % i, os.urandom(4 << 20))])
-
-
-def test_a_full_disk_is_an_error_with_a_name(tmp_path, open_storage):
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    from pyelevator.engines.base import EngineFileError
-
-    with PostgreSql() as server:
-        place = server.directory / "small"
-        place.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m,mode=777", "tmpfs", place], check=False).returncode:
-            pytest.skip("mounting is not allowed here")
-        try:
-            os.chown(place, 65534, 65534)
-            server.execute(f"CREATE TABLESPACE small LOCATION '{place}'")
-            server.execute(
-                "GRANT CREATE ON TABLESPACE small TO elevator; ALTER ROLE elevator SET default_tablespace = small"
-            )
-            engine = open_storage(server.new_url(call_timeout=10)).open("db", {})
-            engine.write([(PUT, b"k", b"v")])
-            with pytest.raises(EngineFileError, match="the database's disk is full; nothing was written"):
-                fill(engine)
-            assert engine.get(b"k") == b"v"
-            server.execute("SELECT 1")
-        finally:
-            server.stop()
-            subprocess.run(["umount", place], check=False)
 
 
 def test_vacuum_full_holds_up_its_own_database_only(application, postgresql):

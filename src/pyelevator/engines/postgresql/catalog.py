@@ -8,8 +8,9 @@ from typing import Final
 
 from attrs import evolve
 
+from pyelevator.engines.base import EngineError
 from pyelevator.engines.catalog_store import CatalogStore, Entry
-from pyelevator.engines.postgresql.connections.errors import AlreadyExists
+from pyelevator.engines.postgresql.connections.errors import INCOMPLETE, AlreadyExists
 from pyelevator.engines.postgresql.databases import Databases
 from pyelevator.errors import DatabaseError
 
@@ -46,7 +47,10 @@ class PostgreSqlCatalogStore(CatalogStore):
         return self.read_changes() or []
 
     def read_changes(self) -> Sequence[Entry] | None:
-        version = self._databases.query(self._read_version)[0][0]
+        rows = self._databases.query(self._read_version)
+        if not rows:
+            raise EngineError(INCOMPLETE)
+        ((version,),) = rows[:1]
         if version == self._version:
             return None
         entries = [

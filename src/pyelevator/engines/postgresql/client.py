@@ -1,6 +1,7 @@
 """What the databases of one storage share: its connections, and the rules for calls that fail."""
 
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
 from time import monotonic
 from typing import Final, TypeVar
 
@@ -8,7 +9,7 @@ from pyelevator.engines.base import EngineUnavailable
 from pyelevator.engines.call_deadline import call_deadline
 from pyelevator.engines.postgresql.connections.cluster import LOCK_SHARE, Cluster
 from pyelevator.engines.postgresql.connections.connection import Connection, Watchdog
-from pyelevator.engines.postgresql.connections.errors import LostConnection
+from pyelevator.engines.postgresql.connections.errors import LostConnection, SerializationFailure
 from pyelevator.engines.postgresql.connections.pool import Pool
 from pyelevator.engines.postgresql.connections.settings import PostgreSqlSettings
 from pyelevator.engines.postgresql.snapshots import Snapshots
@@ -62,6 +63,20 @@ class Client:
         end = min(now + self.settings.call_timeout, call_deadline(now + self.settings.call_timeout))
         return end + extra_seconds(rows, size)
 
+    def connection(self, user: Hashable, until: float) -> AbstractContextManager[Connection]:
+        """Provide a connection for a block.
+
+        However long a large call may take, a connection is waited for as long as for a small one.
+
+        Args:
+            user: on whose behalf.
+            until: when the call has to end, on the monotonic clock.
+
+        Raises:
+            EngineUnavailable: there was none in time.
+        """
+        return self.pool.connection(user, min(until, self.deadline()))
+
     def read(self, user: Hashable, call: Callable[[Connection, float], T], until: float | None = None) -> T:
         """Execute something that changes nothing; if the connection ends before the answer, once more on another.
 
@@ -76,21 +91,21 @@ class Client:
         until = self.deadline() if until is None else until
         self.prepare(until)
         try:
-            with self.pool.connection(user, until) as connection:
+            with self.connection(user, until) as connection:
                 return call(connection, first_attempt(until))
-        except LostConnection:
+        except (LostConnection, SerializationFailure):
             pass
         try:
-            with self.pool.connection(user, until) as connection:
+            with self.connection(user, until) as connection:
                 return call(connection, until)
-        except LostConnection as error:
+        except (LostConnection, SerializationFailure) as error:
             raise EngineUnavailable(UNAVAILABLE) from error
 
     def prepare(self, until: float) -> None:
         """Create the tables, if that was not done yet."""
         if not self._is_ready:
             try:
-                with self.pool.connection("schema", until) as connection:
+                with self.connection("schema", until) as connection:
                     migrate(connection, self.settings.schema, until)
             except LostConnection as error:
                 raise EngineUnavailable(UNAVAILABLE) from error

@@ -1,13 +1,14 @@
 """The databases of one schema: their rows in the catalog, and their tables."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.postgresql.client import Client
 from pyelevator.engines.postgresql.connections.connection import Connection
-from pyelevator.engines.postgresql.connections.errors import MissingRelation
+from pyelevator.engines.postgresql.connections.errors import INCOMPLETE, MissingDatabase, MissingRelation
 from pyelevator.engines.postgresql.tables.statements import Table
 from pyelevator.engines.postgresql.writes import Writer
 
@@ -55,7 +56,7 @@ class Databases:
         """
         try:
             self._change(self._drop, (path_bytes(path),))
-        except MissingRelation:
+        except MissingDatabase:
             return False
         return True
 
@@ -63,7 +64,7 @@ class Databases:
         """Give a database a new table, which is empty.
 
         Raises:
-            MissingRelation: there is none.
+            MissingDatabase: there is none.
         """
         self._change(self._empty, (path_bytes(path),))
 
@@ -72,10 +73,12 @@ class Databases:
 
         Raises:
             EngineUnavailable: there was no answer in time.
+            EngineError: the tables of the catalog are not there.
         """
-        return self.client.read(
-            _USER, lambda connection, until: connection.rows(connection.query(sql, parameters, until))
-        )
+        with _complete():
+            return self.client.read(
+                _USER, lambda connection, until: connection.rows(connection.query(sql, parameters, until))
+            )
 
     def _change(self, sql: bytes, parameters: tuple[bytes | None, ...]) -> None:
         """Execute a change of the catalog once, whatever happens to the connection.
@@ -83,12 +86,14 @@ class Databases:
         Raises:
             EngineUnavailable, EngineConflict: nothing was changed.
             EngineOutcomeUnknown: it may have been.
+            MissingDatabase: there is no such database.
         """
-        self._writer.execute(
-            _USER,
-            lambda connection, token, until: connection.query(sql, (token, *parameters), until),
-            self.client.deadline(),
-        )
+        with _complete():
+            self._writer.execute(
+                _USER,
+                lambda connection, token, until: connection.query(sql, (token, *parameters), until),
+                self.client.deadline(),
+            )
 
     def collect_garbage(self) -> None:
         """Remove the tables of dropped databases that no transaction reads any more."""
@@ -110,6 +115,21 @@ class Databases:
                 connection.send_later(b"ROLLBACK")
 
         self.client.read(_USER, collect)
+
+
+@contextmanager
+def _complete() -> Iterator[None]:
+    """Report it if a table or a function of the catalog itself is not there.
+
+    Raises:
+        EngineError: so it is.
+    """
+    try:
+        yield
+    except MissingDatabase:
+        raise
+    except MissingRelation as error:
+        raise EngineError(INCOMPLETE) from error
 
 
 def path_bytes(path: str) -> bytes:

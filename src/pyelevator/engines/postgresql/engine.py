@@ -22,7 +22,7 @@ from pyelevator.engines.base import (
 from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.engines.postgresql.client import UNAVAILABLE, Client
 from pyelevator.engines.postgresql.connections.connection import Connection
-from pyelevator.engines.postgresql.connections.errors import LostConnection, MissingRelation
+from pyelevator.engines.postgresql.connections.errors import INCOMPLETE, LostConnection, MissingRelation
 from pyelevator.engines.postgresql.snapshots import SharedTransaction, Snapshot
 from pyelevator.engines.postgresql.tables.changes import Changes
 from pyelevator.engines.postgresql.tables.scans import (
@@ -197,13 +197,17 @@ class PostgreSqlEngine(Engine):
             return call(table)
         except MissingRelation:
             found = self._find_table()
-        if found is None or found.relation == table.relation:
+        if found is None:
             raise EngineGone(table.gone)
-        self._table = found
         try:
-            return call(found)
+            result = call(found)
         except MissingRelation as error:
-            raise EngineGone(table.gone) from error
+            still = self._find_table()
+            if still is None or still.relation != found.relation:
+                raise EngineGone(table.gone) from error
+            raise EngineError(INCOMPLETE) from error
+        self._table = found
+        return result
 
     def _read_moment(self) -> bytes:
         def read(connection: Connection, until: float) -> bytes:

@@ -7,7 +7,14 @@ from time import monotonic, sleep
 from typing import Final, TypeVar
 from uuid import uuid4
 
-from pyelevator.engines.base import Decision, EngineConflict, EngineOutcomeUnknown, EngineUnavailable, ReadView
+from pyelevator.engines.base import (
+    Decision,
+    EngineConflict,
+    EngineError,
+    EngineOutcomeUnknown,
+    EngineUnavailable,
+    ReadView,
+)
 from pyelevator.engines.postgresql.client import UNAVAILABLE, Client, extra_seconds, first_attempt
 from pyelevator.engines.postgresql.connections.connection import Connection
 from pyelevator.engines.postgresql.connections.errors import LostConnection, NothingSent, SerializationFailure
@@ -22,6 +29,9 @@ _log: Final = logging.getLogger("pyelevator.engines.postgresql")
 _UNKNOWN: Final = "the database did not answer, and could not be asked in time what became of the write"
 _LOCK_MARGIN: Final = 1.6
 """How much more time than for a lock an attempt needs, so that it can be refused instead of cut off."""
+
+_ASKING_SHARE: Final = 0.2
+"""The part of the time that has to be left for a further attempt, so that what it did can still be asked."""
 
 _REFUSE: Final = "INSERT INTO {schema}.tokens (token, refused) VALUES ($1::uuid, true) ON CONFLICT DO NOTHING"
 _WAS_REFUSED: Final = "SELECT refused FROM {schema}.tokens WHERE token = $1::uuid"
@@ -92,41 +102,39 @@ class Writer:
             EngineOutcomeUnknown: it may have been.
         """
         self._client.prepare(until)
-        while True:
-            if monotonic() >= until:
-                raise EngineUnavailable(UNAVAILABLE)
+        last_start = until - _ASKING_SHARE * (until - monotonic())
+        failure: EngineError = EngineUnavailable(UNAVAILABLE)
+        while monotonic() < until:
             token = uuid4().bytes
             try:
                 self._attempt(user, attempt, token, until)
             except SerializationFailure:
-                self._pause(until)
+                failure = EngineConflict("others wrote the same keys again and again; nothing was written")
             except EngineConflict:
                 if first_attempt(until) - monotonic() < _LOCK_MARGIN * self._client.lock_seconds:
                     raise
             except NothingSent:
-                continue
+                failure = EngineUnavailable(UNAVAILABLE)
             except LostConnection as error:
                 _log.warning("a write has had no answer (%s); asking what became of it", error)
                 if self._was_committed(user, token, until):
                     return
+                failure = EngineUnavailable(UNAVAILABLE)
+                if monotonic() >= last_start:
+                    break
             else:
                 return
+            _pause()
+        raise failure
 
     def _attempt(
         self, user: Hashable, attempt: Callable[[Connection, bytes, float], object], token: bytes, until: float
     ) -> None:
-        with self._client.pool.connection(user, until) as connection:
+        with self._client.connection(user, until) as connection:
             attempt(connection, token, first_attempt(until))
             if connection.is_doubtful:
                 connection.is_broken = True
                 raise EngineOutcomeUnknown("the database's administration ended the wait for the standby")
-
-    def _pause(self, until: float) -> None:
-        """Wait before the next attempt of a transaction that others have undone."""
-        pause = random.uniform(0.001, 0.02)  # noqa: S311 - nothing secret
-        if monotonic() + pause >= until:
-            raise EngineConflict("others wrote the same keys again and again; nothing was written")
-        sleep(pause)
 
     def _was_committed(self, user: Hashable, token: bytes, until: float) -> bool:
         """Find out whether a write was committed; if not, it never will be.
@@ -139,13 +147,19 @@ class Writer:
         """
         while True:
             try:
-                with self._client.pool.connection(user, until) as connection:
+                with self._client.connection(user, until) as connection:
                     return self._ask(connection, token, until)
             except (LostConnection, EngineUnavailable, EngineConflict) as error:
                 if monotonic() >= until or isinstance(error, EngineUnavailable):
                     raise EngineOutcomeUnknown(_UNKNOWN) from error
+            _pause()
 
     def _ask(self, connection: Connection, token: bytes, until: float) -> bool:
         connection.query(self._refuse, (token,), until)
         result = connection.query(self._was_refused, (token,), until)
         return bool(result.get_value(0, 0) == b"\0")
+
+
+def _pause() -> None:
+    """Wait a moment before a further attempt."""
+    sleep(random.uniform(0.001, 0.02))  # noqa: S311 - nothing secret

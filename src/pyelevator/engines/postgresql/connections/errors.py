@@ -28,6 +28,10 @@ class MissingRelation(Exception):
     """What the database consists of is not there (any more)."""
 
 
+class MissingDatabase(MissingRelation):
+    """The catalog has no such database (any more)."""
+
+
 class AlreadyExists(Exception):
     """There is such a row already."""
 
@@ -38,13 +42,20 @@ class SerializationFailure(Exception):
 
 _LOCKED: Final = "another transaction holds what the request needs, and did not end in time; nothing was done"
 _FULL: Final = "the database's disk is full; nothing was written"
+_DAMAGED: Final = (
+    "the database reports that what it has on its disk is damaged; nothing was done, and its log says more"
+)
+INCOMPLETE: Final = (
+    "the database's tables and functions are not all there in the cluster; see docs/howto/distributed.md"
+)
 _GONE: Final = "EL001"
 """The SQLSTATE of the functions of :mod:`schema` for a database that was dropped."""
 
 _ERRORS: Final[Mapping[str, Callable[[], Exception]]] = {
-    _GONE: MissingRelation,
+    _GONE: MissingDatabase,
     "42P01": MissingRelation,
     "42883": MissingRelation,
+    "3F000": MissingRelation,
     "23505": AlreadyExists,
     "42P07": AlreadyExists,
     "40001": SerializationFailure,
@@ -52,7 +63,9 @@ _ERRORS: Final[Mapping[str, Callable[[], Exception]]] = {
     "55P03": lambda: EngineConflict(_LOCKED),
     "57014": lambda: EngineUnavailable("the database's own administration ended the request; nothing was done"),
     "25P02": lambda: LostConnection("the transaction had failed"),
-    "25006": lambda: LostConnection("the server is read-only"),
+    "25006": lambda: NothingSent("the server is read-only"),
+    "XX001": lambda: EngineError(_DAMAGED),
+    "XX002": lambda: EngineError(_DAMAGED),
     "53100": lambda: EngineFileError(_FULL),
     "53200": lambda: EngineUnavailable("the database is out of memory; nothing was done"),
     "54000": lambda: EngineTooLarge("the database cannot store that much; nothing was written"),
