@@ -260,16 +260,17 @@ cdef class _View:
         return data, values.missing, values.by_points
 
     def multi_get(
-        self, list keys not None, *, Py_ssize_t max_gap, bint verify_checksums=False, bint fill_cache=True
+        self, list keys not None, *, size_t max_bytes, Py_ssize_t max_gap, bint verify_checksums=False,
+        bint fill_cache=True
     ):
         """Return the values of keys, in their order, None for those that are missing.
 
         Args:
             keys: bytes, in any order.
-            max_gap: as of ``packed_values``.
+            max_bytes, max_gap: as of ``packed_values``.
 
         Returns:
-            The values, and whether they were read one by one.
+            The values, and whether they were read one by one. None in their place if there are more than ``max_bytes``.
         """
         cdef vector[string_view] wanted
         cdef Values values
@@ -278,7 +279,9 @@ cdef class _View:
         cdef list held = _keep(keys, &wanted)
         with nogil:
             reading.reset(new MultiGet(self.source, options, move(wanted), max_gap))
-            reading.get().read(self.source, options, <size_t>-1, &values)
+            reading.get().read(self.source, options, max_bytes, &values)
+        if values.over:
+            return None, values.by_points
         return [_value(reading.get(), index) for index in range(reading.get().count())], values.by_points
 
 

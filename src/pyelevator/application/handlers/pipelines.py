@@ -102,13 +102,18 @@ class _PipelineRun:
             for kind, handler in self.handlers.items()
             if not isinstance(handler, WriteHandler)
         }
-        for (run, _), group in groupby(
-            commands, lambda one: runs.get(type(one)) or (self._run_writes, _write_batch_key(one))
-        ):
+        for (run, _), group in self._groups(commands, runs):
             size = _MAX_KEYS if run == self._multi_get else CHUNK_ROWS
             while batch := list(islice(group, size)):
                 yield from run(batch)
                 self.context.cooperation.checkpoint()
+
+    def _groups(self, commands: Sequence[Any], runs: Mapping[type, Any]) -> Iterable[tuple[Any, Iterator[Any]]]:
+        """Return the commands that can be run together, each with how; mostly all of them, of one kind."""
+        kinds = set(map(type, commands))
+        if len(kinds) == 1 and (found := runs.get(kinds.pop())):
+            return [(found, iter(commands))]
+        return groupby(commands, lambda one: runs.get(type(one)) or (self._run_writes, _write_batch_key(one)))
 
     def _run_of(self, handler: Any) -> Callable[[list[Any]], Iterable[Any]]:
         if isinstance(handler, UpdateHandler):

@@ -5,7 +5,7 @@ It is the engine on plyvel but for what is read and written in bulk. There a row
 the status of each iterator whenever it returns rows, so that the reader's own checks of ends are not needed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from attrs import evolve
 
 from pyelevator.arguments import CheckedSequence
 from pyelevator.commands import BatchOp
-from pyelevator.engines.base import Bounds, PackedValues
+from pyelevator.engines.base import Bounds, OnValues, PackedValues
 from pyelevator.engines.chunks import Chunk, ChunkedScan
 from pyelevator.engines.leveldb.binding import reader
 from pyelevator.engines.leveldb.binding.errors import ErrorTranslator
@@ -27,6 +27,15 @@ _ROWS: Final = 256
 _COUNTED: Final = 1 << 18
 """Pairs that are counted in one go, while other threads have Python."""
 
+_KEYS: Final = 1 << 14
+"""Keys whose values are read at once, by several threads."""
+
+_VALUES_BYTES: Final = 2 << 20
+"""Bytes of these values; larger ones are read a few at a time."""
+
+_ANY_SIZE: Final = 1 << 62
+"""More bytes than any values have."""
+
 _BYTES: Final = 256 << 10
 """Bytes after which it reads no more at once."""
 
@@ -37,16 +46,33 @@ class NativeReader(LevelDbReader):
     packs_values = True
 
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
+        return self._multi_get(keys, fill_cache, _ANY_SIZE) or []
+
+    def _multi_get(self, keys: Sequence[bytes], fill_cache: bool, max_bytes: int) -> list[bytes | None] | None:
+        """Return the values; None if they are more than so many bytes."""
         with self._errors:
             values, by_points = self._source.multi_get(
-                list(keys), max_gap=reader.SCAN_MAX_GAP, verify_checksums=self._verify, fill_cache=fill_cache
+                list(keys),
+                max_bytes=max_bytes,
+                max_gap=reader.SCAN_MAX_GAP,
+                verify_checksums=self._verify,
+                fill_cache=fill_cache,
             )
-            if by_points and None in values:
+            if by_points and values is not None and None in values:
                 self._check_tables()
         return values  # type: ignore[no-any-return]
 
-    def iter_values(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> Any:
-        return super(LevelDbReader, self).iter_values(keys, fill_cache=fill_cache)
+    def iter_values(
+        self, keys: Sequence[bytes], *, fill_cache: bool = False
+    ) -> Generator[list[bytes | None], None, None]:
+        """Yield the values of many keys at once, unless they are large."""
+        for first in range(0, len(keys), _KEYS):
+            some = keys[first : first + _KEYS]
+            values = self._multi_get(some, fill_cache, _VALUES_BYTES)
+            if values is None:
+                yield from super(LevelDbReader, self).iter_values(some, fill_cache=fill_cache)
+            else:
+                yield values
 
     def pack_values(
         self, keys: Sequence[bytes], layout: RowLayout, max_bytes: int, *, fill_cache: bool = False
@@ -141,6 +167,17 @@ class NativeEngine(NativeReader, LevelDbEngine):
 
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
         return LevelDbEngine.multi_get(self, keys, fill_cache=fill_cache)
+
+    def collect(
+        self, keys: Sequence[bytes], on_values: OnValues = lambda _: None, *, fill_cache: bool = False
+    ) -> Sequence[bytes | None]:
+        """Read them at once, unless the row cache may have some, or they are many or large."""
+        if type(keys) is list and len(keys) <= _KEYS and not (fill_cache or self.rows):
+            values = self._multi_get(keys, False, _VALUES_BYTES)
+            if values is not None:
+                on_values(values)
+                return values
+        return super().collect(keys, on_values, fill_cache=fill_cache)
 
     def pack_values(
         self, keys: Sequence[bytes], layout: RowLayout, max_bytes: int, *, fill_cache: bool = False
