@@ -68,12 +68,12 @@ def _pack_values(engine: Engine, command: MGet, request: Request[Any], context: 
     if request.row_sink is None or not engine.packs_values:
         return None
     sink, space, limit = request.row_sink(), response_space(), context.policy.max_range_bytes
-    most = min(limit, space.available)
+    most = max(0, min(limit, space.available))
     packed = engine.pack_values(command.keys, sink.layout, most, fill_cache=command.fill_cache)
     while packed is not None and packed.rows is None:
         check_values_size(most + 1, context)
         space.add(most + 1)
-        most = min(limit, space.available)  # which has become more meanwhile
+        most = max(0, min(limit, space.available))  # which has become more meanwhile
         packed = engine.pack_values(command.keys, sink.layout, most, fill_cache=command.fill_cache)
     if packed is None or packed.rows is None:
         return None
