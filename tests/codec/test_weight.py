@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyelevator.codec import ClassicCodec, FlatCodec, Limits, packing, weight
+from pyelevator.codec import DIALECTS, ClassicCodec, FlatCodec, Limits, packing, weight
 from pyelevator.codec.classic.forwarding import peek_reply, peek_request
 from pyelevator.codec.weight import LIGHT, Tally, check_weight
-from pyelevator.commands import MGet, Range
+from pyelevator.commands import Command, DbList, Get, MGet, Pipeline, Put, Range, Slice, Unknown
 from pyelevator.errors import LimitExceeded, MalformedMessage
 from pyelevator.messages import Request
 
@@ -84,10 +84,36 @@ def peak(decode):
 )
 def test_a_message_takes_seven_times_its_size_beside_itself(shape, read, monkeypatch):
     monkeypatch.setattr(packing, "PAGE", LIGHT)
-    monkeypatch.setattr(packing, "ASKED", 0)
     monkeypatch.setattr(packing, "FLOOR", 0)  # it is what a long message may take less than
+    monkeypatch.setattr(packing, "reply_floor", lambda _: 0)
     value = SHAPES[shape]
     assert peak(lambda: read(value)) < 7 * SIZE
+
+
+MIB = 1 << 20
+REPLIES: list[tuple[Command[Any], int]] = [
+    (Get("k"), 4),
+    (Put("k", "v"), 4),
+    (Unknown("FLY", []), 4),
+    (MGet(["k"]), 4),
+    (MGet(["k"] * 16_384), 8),
+    (Slice(None, 10), 4),
+    (Slice(None, 16_384, include_value=False), 8),
+    (Pipeline([Get("k"), MGet(["k"] * 100)]), 4),
+    (Pipeline([Slice(None, 16_000), MGet(["k"] * 384)]), 8),
+    (Pipeline([Range()]), 24),
+    (Range(), 24),
+    (DbList(), 24),
+]
+
+
+@pytest.mark.parametrize(("command", "most"), REPLIES, ids=[f"{c.verb} of {most} MiB" for c, most in REPLIES])
+@pytest.mark.parametrize("shape", ["empty arrays", "pairs"])
+@pytest.mark.parametrize("dialect", ["classic", "flat"])
+def test_a_short_reply_takes_what_its_command_asked_for(command, most, shape, dialect):
+    reply = [HEADER, b"\x81\xa5datas" + SHAPES[shape]] if dialect == "classic" else [SHAPES[shape]]
+    codec = DIALECTS[dialect]()
+    assert peak(lambda: codec.decode_response(reply, Request(command, id=7))) < max(most * MIB, 7 * SIZE)
 
 
 def test_common_messages_of_many_elements_are_read():

@@ -182,7 +182,7 @@ class FlatCodec(Codec):
         return Request(self._command(verb, args), text(uid) or None)
 
     def _parts(self, frames: Frames) -> tuple[bytes, Any, Sequence[Any]]:
-        message = _array(frames, "request", self.limits)
+        message = _array(frames, None, self.limits)
         if len(message) < 2 or not isinstance(message[0], bytes):
             raise MalformedMessage("Invalid request message : uid, command and arguments were expected")
         return message[0], message[1], message[2:]
@@ -216,7 +216,7 @@ class FlatCodec(Codec):
         return None, partial(self._response, frames)
 
     def _response(self, frames: Frames, request: Request[Any]) -> Response:
-        message = _array(frames, "reply", self.limits)
+        message = _array(frames, request.command, self.limits)
         if len(message) < 3 or not isinstance(message[2], bytes):
             raise MalformedMessage("a reply is a status, a code, a message and data")
         status, code, reason, *data = message
@@ -227,10 +227,11 @@ class FlatCodec(Codec):
         return Response(_DECODERS[request.command.payload_kind](data), reply_status(status))
 
 
-def _array(frames: Frames, what: str, limits: Limits) -> list[Any]:
+def _array(frames: Frames, reply_to: Command[Any] | None, limits: Limits) -> list[Any]:
+    what = "request" if reply_to is None else "reply"
     if len(frames) != 1:
         raise MalformedMessage(f"a {what} is one frame, not {len(frames)}")
-    message = unpack(frames[0], limits, reply=what == "reply")
+    message = unpack(frames[0], limits, reply_to=reply_to)
     if isinstance(message, list):
         return message
     raise MalformedMessage(f"Invalid {what} message : an array was expected, not {kind_of(message)}")

@@ -9,9 +9,11 @@ from attrs import evolve, frozen
 from msgpack import unpackb
 
 from pyelevator.arguments import CheckedSequence, kind_of
+from pyelevator.codec.asked import reply_floor
 from pyelevator.codec.gc_pause import gc_paused
 from pyelevator.codec.limits import SMALL, Limits
-from pyelevator.codec.weight import ASKED, FLOOR, LIGHT, PAGE, STRING, Tally, check_weight
+from pyelevator.codec.weight import FLOOR, LIGHT, PAGE, STRING, Tally, check_weight
+from pyelevator.commands import Command
 from pyelevator.errors import LimitExceeded, MalformedMessage, ProtocolError
 
 
@@ -107,7 +109,9 @@ pack: Final = RAW.pack
 pack_array: Final = RAW.pack_array
 
 
-def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool = False, reply: bool = False) -> Any:
+def unpack(
+    frame: bytes, limits: Limits, most: int | None = None, *, texts: bool = False, reply_to: Command[Any] | None = None
+) -> Any:
     """Return the one msgpack value in ``frame``.
 
     Args:
@@ -115,7 +119,7 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool
         limits: of the codec.
         most: bytes of the frame; by default ``limits.frame_bytes``.
         texts: strings of the raw family are str; else every string is bytes.
-        reply: the memory of the value is counted while it is made.
+        reply_to: the command that the value answers; its memory is counted while it is made. None for a request.
 
     Raises:
         MalformedMessage: not msgpack, or more or less than one value.
@@ -127,35 +131,33 @@ def unpack(frame: bytes, limits: Limits, most: int | None = None, *, texts: bool
     try:
         if size <= limits.harmless and not texts:  # msgpack sees to it that there are no more elements than bytes
             return unpackb(frame, raw=True, ext_hook=Extension)
-        if size > (PAGE if reply else LIGHT):
-            check_weight(frame, _memory(limits, size, reply))
+        if size > (LIGHT if reply_to is None else PAGE):
+            check_weight(frame, _memory(limits, size, reply_to))
         elif size > SMALL:
             _check_complete(frame)
-        tally = Tally(_memory(limits, size, reply)) if reply and _LIGHT_REPLY < size <= PAGE else None
-        return _unpacked(frame, limits, texts) if tally is None else _tallied(frame, limits, texts, tally)
+        if reply_to is None or not LIGHT < size <= PAGE:
+            return _unpacked(frame, limits, texts)
+        return _tallied(frame, limits, texts, Tally(_memory(limits, size, reply_to)))
     except ProtocolError:
         raise
     except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
         if _STRICT not in str(error):
             raise _unreadable(error, limits, size) from error
     if size > LIGHT:
-        check_weight(frame, _memory(limits, size, reply))
+        check_weight(frame, _memory(limits, size, reply_to))
     try:
         return _unpacked(frame, limits, texts, strict_map_key=False, object_pairs_hook=_any_map)
     except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
         raise _unreadable(error, limits, size) from error
 
 
-_LIGHT_REPLY: Final = ASKED // 128
-"""Bytes of a reply that may take what it likes, see ``LIGHT``."""
-
 _STRICT: Final = "strict_map_key"
 """What msgpack says where a map has another key than a string: such a message is read again, with more work."""
 
 
-def _memory(limits: Limits, size: int, reply: bool) -> int:
+def _memory(limits: Limits, size: int, reply_to: Command[Any] | None) -> int:
     """Bytes that the value in a frame of that size may take."""
-    return max(ASKED if reply else FLOOR, limits.expansion * size)
+    return max(FLOOR if reply_to is None else reply_floor(reply_to), limits.expansion * size)
 
 
 def _tallied(frame: bytes, limits: Limits, texts: bool, tally: Tally) -> Any:
@@ -183,11 +185,11 @@ def _any_map(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
     return {key if type(key) is bytes or type(key) is str else MapKey(key): value for key, value in pairs}
 
 
-def may_hold_strings(frame: bytes, count: int, limits: Limits) -> bool:
+def may_hold_strings(frame: bytes, count: int, limits: Limits, reply_to: Command[Any]) -> bool:
     """Return whether a reply may certainly hold an array of so many strings, whatever is counted of it."""
     size = len(frame)
     weight = (STRING + STRING // 2) * count + size
-    return size <= limits.frame_bytes and count <= limits.elements and weight <= _memory(limits, size, reply=True)
+    return size <= limits.frame_bytes and count <= limits.elements and weight <= _memory(limits, size, reply_to)
 
 
 def _unreadable(error: Exception, limits: Limits, size: int) -> ProtocolError:

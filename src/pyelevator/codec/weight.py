@@ -14,10 +14,7 @@ LIGHT: Final = 32 << 10
 """Bytes of a frame that takes no more than that, whatever it holds: no token takes more than 128 times its size."""
 
 FLOOR: Final = 128 * LIGHT
-"""Bytes of memory that what a request holds may take, however short it is."""
-
-ASKED: Final = 24 << 20
-"""The same of a reply: its reader has asked for that."""
+"""Bytes of memory that a message may take, however short it is; replies to large requests more (see ``asked``)."""
 
 PAGE: Final = 4 << 20
 """Bytes of a reply up to which it is counted while it is made: what is open of it then is not, but that is little."""

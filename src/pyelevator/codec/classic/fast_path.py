@@ -188,7 +188,9 @@ class ClassicCodec(FullClassicCodec):
                 return Response.ok(value, number)
         elif content == NO_RESULT and type(request.command) in WITHOUT_RESULT:
             return Response.ok(None, number)
-        return Response.ok(self._payload(unpack(content, self.limits, reply=True), request.command), number)
+        return Response.ok(
+            self._payload(unpack(content, self.limits, reply_to=request.command), request.command), number
+        )
 
 
 def _decode_tail(builder: _Builder, rest: bytes) -> Request[Any] | None:

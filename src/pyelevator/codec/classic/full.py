@@ -142,37 +142,39 @@ class FullClassicCodec(Codec):
         if header.get(b"compression") is True and not request.compression:
             raise MalformedMessage("the answer is compressed, and the request did not ask for that")
         if b"page" in header and request.command.payload_kind is PayloadKind.PAIRS:
-            page = self._lazy_page(header, content)
+            page = self._lazy_page(header, content, request.command)
             payload: Any = page if request.command.lazy else page.decode_bytes()  # type: ignore[attr-defined]
         else:
-            payload = self._payload(self._content(content, header), request.command)
+            payload = self._payload(self._content(content, header, request.command), request.command)
         features = _features(header[b"features"]) if b"features" in header else ()
         more, most = header.get(b"more") is True, _max_message(header) if features else None
         return Response(payload, status, None, "", reply_id, more, features, cursor_of(header), most)
 
-    def _content(self, frame: bytes, header: dict[Any, Any], *, texts: bool = False) -> Any:
+    def _content(self, frame: bytes, header: dict[Any, Any], command: Command[Any], *, texts: bool = False) -> Any:
         """Read the content as its header says: failures are never compressed, and old servers may echo a ``yes``."""
         if header.get(b"compression") is not True:
-            return unpack(frame, self.limits, texts=texts, reply=True)
+            return unpack(frame, self.limits, texts=texts, reply_to=command)
         check_size(len(frame), self.limits.frame_bytes)
         return unpack(
-            lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes, texts=texts, reply=True
+            lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes, texts=texts, reply_to=command
         )
 
-    def _lazy_page(self, header: dict[Any, Any], content: bytes) -> LazyPage:
+    def _lazy_page(self, header: dict[Any, Any], content: bytes, command: Command[Any]) -> LazyPage:
         """Return a page whose header says enough to ask for the next one."""
         page = header[b"page"]
         if type(page) is not list or list(map(type, page)) != [int, bytes] or page[0] < 1:
             raise MalformedMessage(f"the page of a reply is a count and a key, not {reprlib.repr(page)}")
-        opened = partial(self._decode_page, header, content)
+        opened = partial(self._decode_page, header, content, command)
         return LazyPage(page[0], page[1], len(content), opened, partial(opened, texts=True))
 
-    def _decode_page(self, header: dict[Any, Any], content: bytes, *, texts: bool = False) -> list[list[Any]]:
+    def _decode_page(
+        self, header: dict[Any, Any], content: bytes, command: Command[Any], *, texts: bool = False
+    ) -> list[list[Any]]:
         """Read the pairs of a page, which must be those that its header spoke of."""
         count, last = header[b"page"]
-        pairs = self._decode_plain_page(header, content, texts)
+        pairs = self._decode_plain_page(header, content, command, texts)
         if pairs is None:
-            found = self._content(content, header, texts=texts)
+            found = self._content(content, header, command, texts=texts)
             if type(found) is not dict:
                 raise MalformedMessage(f"the content of a reply is a map, not {kind_of(found)}")
             with gc_paused(len(content)):
@@ -181,13 +183,15 @@ class FullClassicCodec(Codec):
             raise MalformedMessage("the answer holds another page than its header says")
         return pairs
 
-    def _decode_plain_page(self, header: dict[Any, Any], content: bytes, texts: bool) -> list[list[Any]] | None:
+    def _decode_plain_page(
+        self, header: dict[Any, Any], content: bytes, command: Command[Any], texts: bool
+    ) -> list[list[Any]] | None:
         """Read a page by the native decoder; None without one, and for what it leaves to the full way, as any error."""
         decode, count = native_page_decoder(), header[b"page"][0]
         if (
             decode is None
             or header.get(b"compression") is True
-            or not may_hold_strings(content, 2 * count, self.limits)
+            or not may_hold_strings(content, 2 * count, self.limits, command)
         ):
             return None
         with gc_paused(len(content)):
