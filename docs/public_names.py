@@ -55,7 +55,7 @@ ALIASES = {
         ("flows.Interceptor", flows.Interceptor),
         ("flows.Forward", flows.Forward),
         ("flows.Flow", flows.Flow[Response]),
-        ("arguments.Data", arguments.Data),
+        ("arguments.data.Data", arguments.Data),
         ("codec.Reply", codec.Reply),
     )
 }

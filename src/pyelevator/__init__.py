@@ -48,7 +48,7 @@ from pyelevator.errors import (
 from pyelevator.legacy import install
 
 if TYPE_CHECKING:
-    from pyelevator.arguments import MISSING, PRESENT
+    from pyelevator.arguments.batches import MISSING, PRESENT
     from pyelevator.client import Elevator, RangeIter, Snapshot, WriteBatch
     from pyelevator.client.aio import AsyncElevator, AsyncRangeIter, AsyncSnapshot, AsyncWriteBatch
     from pyelevator.commands import RepairReport

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self,
 from attrs import evolve
 
 from pyelevator import arguments, transports
-from pyelevator.arguments import Data
+from pyelevator.arguments.data import Data, to_bytes
 from pyelevator.client.decoding import ResultDecoder, T, decoder_for
 from pyelevator.client.handles import DatabaseHandle
 from pyelevator.client.methods.declaration import Outcome
@@ -173,7 +173,7 @@ class BaseClient(Generic[T]):
         from pyelevator.interceptors.prefix import Prefix  # the room has much that a client rarely needs
 
         outer = b"" if self._key_prefix is None else self._key_prefix.prefix
-        self._key_prefix = Prefix(outer + arguments.to_bytes(prefix, "prefix"))
+        self._key_prefix = Prefix(outer + to_bytes(prefix, "prefix"))
         self._forward = self._compose(send)
         self._handle.intercept()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
 from attrs import evolve, field, fields, fields_dict, frozen
 
 from pyelevator import arguments, transports
-from pyelevator.arguments import to_text
+from pyelevator.arguments.data import to_text
 from pyelevator.codec import Codec, Limits
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.flows import Interceptor

@@ -10,7 +10,8 @@ from typing import Any, Final, Self, TypeAlias
 
 from attrs import evolve, frozen
 
-from pyelevator.arguments import integer, prefix_successor
+from pyelevator.arguments import integer
+from pyelevator.arguments.data import prefix_successor
 from pyelevator.commands import Data, Range, Slice, to_bytes
 from pyelevator.errors import ArgumentTypeError, MalformedMessage, UsageError
 from pyelevator.features import PAGED_RANGES

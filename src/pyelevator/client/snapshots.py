@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pyelevator.arguments import to_text
+from pyelevator.arguments.data import to_text
 from pyelevator.client.handles import SnapshotHandle
 from pyelevator.errors import UsageError
 from pyelevator.forks import FORKS

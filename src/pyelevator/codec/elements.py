@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, overload
 
 import msgpack
 
-from pyelevator.arguments import CheckedList, CheckedSequence, are_checks, are_ops
+from pyelevator.arguments.batches import CheckedList, CheckedSequence, are_checks, are_ops
 from pyelevator.codec.gc_pause import gc_paused
 from pyelevator.codec.packing import RAW
 from pyelevator.codec.weight import FLOOR, LIGHT, check_weight

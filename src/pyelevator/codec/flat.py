@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from pyelevator.arguments import CheckedSequence, kind_of
+from pyelevator.arguments.batches import CheckedSequence
+from pyelevator.arguments.data import kind_of
 from pyelevator.codec.base import Codec, Frames, Reply, UnsupportedByDialect
 from pyelevator.codec.elements import packed_elements
 from pyelevator.codec.limits import Limits

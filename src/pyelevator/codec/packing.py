@@ -8,7 +8,8 @@ import msgpack
 from attrs import evolve, frozen
 from msgpack import unpackb
 
-from pyelevator.arguments import CheckedSequence, kind_of
+from pyelevator.arguments.batches import CheckedSequence
+from pyelevator.arguments.data import kind_of
 from pyelevator.codec.asked import reply_floor
 from pyelevator.codec.gc_pause import gc_paused
 from pyelevator.codec.limits import SMALL, Limits

@@ -4,7 +4,7 @@ import reprlib
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pyelevator.arguments import kind_of
+from pyelevator.arguments.data import kind_of
 from pyelevator.codec.limits import Limits
 from pyelevator.codec.packing import MapKey
 from pyelevator.commands import BadSignal, Unknown

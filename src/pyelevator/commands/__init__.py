@@ -14,7 +14,7 @@ pyelevator.errors.ArgumentTypeError: value must be str or bytes, not int
 from typing import TYPE_CHECKING
 
 from pyelevator._lazy import lazy_names
-from pyelevator.arguments import (
+from pyelevator.arguments.batches import (
     DELETE,
     HAS_VALUE,
     IS_MISSING,
@@ -24,13 +24,11 @@ from pyelevator.arguments import (
     PUT,
     BadSignal,
     BatchOp,
-    Data,
     Expected,
     KeyCheck,
-    OptionValue,
     make_check,
-    to_bytes,
 )
+from pyelevator.arguments.data import Data, OptionValue, to_bytes
 from pyelevator.commands.base import Access, Command, PayloadKind, Unknown
 from pyelevator.commands.keys import Delete, Exists, Get, GetAndDelete, Increment, MGet, Put
 

@@ -7,7 +7,8 @@ from attrs import field
 
 from pyelevator import arguments
 from pyelevator._attrs import command
-from pyelevator.arguments import PUT, BatchOp, Data, Expected, KeyCheck, make_check, to_bytes
+from pyelevator.arguments.batches import PUT, BatchOp, Expected, KeyCheck, make_check
+from pyelevator.arguments.data import Data, to_bytes
 from pyelevator.commands.base import Access, Command, NoResult
 from pyelevator.errors import CheckFailed, ErrorCode, ServerError, SignalError
 

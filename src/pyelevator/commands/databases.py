@@ -7,7 +7,7 @@ from attrs import field
 
 from pyelevator import arguments
 from pyelevator._attrs import command
-from pyelevator.arguments import OptionValue
+from pyelevator.arguments.data import OptionValue
 from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, check_type
 from pyelevator.errors import DatabaseError, ErrorCode, MalformedMessage
 

@@ -7,7 +7,7 @@ from attrs import field
 
 from pyelevator import arguments
 from pyelevator._attrs import command
-from pyelevator.arguments import Data
+from pyelevator.arguments.data import Data
 from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, R, check_type, to_int
 from pyelevator.errors import ErrorCode, KeyNotFound, MalformedMessage
 

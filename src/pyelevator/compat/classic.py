@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from pyelevator.arguments import prefix_successor
+from pyelevator.arguments.data import prefix_successor
 from pyelevator.codec.base import UnsupportedByDialect
 from pyelevator.commands import (
     Batch,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from pyelevator.arguments import MISSING
+from pyelevator.arguments.batches import MISSING
 from pyelevator.client.aio import AsyncElevator, AsyncWriteBatch
 from pyelevator.commands import Progress, SlowLog, Stats
 from pyelevator.errors import CheckFailed, KeyNotFound, PermissionDenied, UnknownCommand, UsageError

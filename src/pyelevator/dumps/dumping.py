@@ -7,7 +7,7 @@ from secrets import token_hex
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
-from pyelevator.arguments import Data
+from pyelevator.arguments.data import Data
 from pyelevator.client import Elevator
 from pyelevator.client.handles import SnapshotHandle
 from pyelevator.codec import UnsupportedByDialect

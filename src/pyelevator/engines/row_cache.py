@@ -7,7 +7,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Final
 
-from pyelevator.arguments import BatchOp
+from pyelevator.arguments.batches import BatchOp
 from pyelevator.engines.base import Engine, OnValues, collect_values, is_complete
 from pyelevator.monitoring import CacheStats
 

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from attrs import evolve, field, fields, frozen
 
 from pyelevator import arguments
+from pyelevator.arguments.data import prefix_successor
 from pyelevator.commands import Command, DeleteRange, Pipeline, Range, Slice
 from pyelevator.flows import Flow, Forward
 from pyelevator.messages import LazyPage, Request, Response
@@ -92,7 +93,7 @@ def _first(prefix: bytes, start: bytes | None) -> bytes:
 
 def _last(prefix: bytes, stop: bytes | None) -> bytes | None:
     """Add the prefix to the end of a range without a prefix; an open one becomes the key behind all keys with it."""
-    return arguments.prefix_successor(prefix) if stop is None else prefix + stop
+    return prefix_successor(prefix) if stop is None else prefix + stop
 
 
 def _ranges(prefix: bytes, ranges: Iterable[tuple[bytes | None, bytes | None]]) -> list[Any]:
@@ -137,7 +138,7 @@ def _slice(translation: Prefix, command: Slice) -> Slice:
     prefix = translation.prefix
     if command.start is not None:
         return evolve(command, include_key=True, start=prefix + command.start)
-    start = arguments.prefix_successor(prefix) if command.reverse else prefix
+    start = prefix_successor(prefix) if command.reverse else prefix
     return evolve(command, include_key=True, start=start, exclusive=command.reverse)
 
 

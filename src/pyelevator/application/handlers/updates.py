@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from pyelevator.application.handlers.keys import batch_cost, value_or_raise
-from pyelevator.arguments import IS_MISSING, IS_PRESENT, KeyCheck
+from pyelevator.arguments.batches import IS_MISSING, IS_PRESENT, KeyCheck
 from pyelevator.commands import DELETE, PUT, ConditionalBatch, DeleteRange, GetAndDelete, Increment
 from pyelevator.engines.base import Bounds, Decision, ReadView
 from pyelevator.errors import CheckFailed, WrongValue

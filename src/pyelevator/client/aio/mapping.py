@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from typing import Any, Generic
 
-from pyelevator.arguments import PRESENT, Data
+from pyelevator.arguments.batches import PRESENT
+from pyelevator.arguments.data import Data
 from pyelevator.client.aio.client import AsyncClient
 from pyelevator.client.decoding import T
 from pyelevator.client.options import UNSET

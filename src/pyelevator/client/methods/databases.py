@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyelevator import commands
-from pyelevator.arguments import to_text
+from pyelevator.arguments.data import to_text
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyelevator import commands
-from pyelevator.arguments import KeyRange, to_text
+from pyelevator.arguments.data import KeyRange, to_text
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient

@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol, TypedDict, TypeVar, Unpack, overload
 
-from pyelevator.arguments import Data
+from pyelevator.arguments.data import Data
 
 D = TypeVar("D")
 Value_co = TypeVar("Value_co", covariant=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from pyelevator.arguments import CheckedList
+from pyelevator.arguments.batches import CheckedList
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
 from pyelevator.client.options import BATCH_TIMEOUT, ClientKwargs

@@ -3,7 +3,8 @@
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from typing import Any, overload
 
-from pyelevator.arguments import PRESENT, Data
+from pyelevator.arguments.batches import PRESENT
+from pyelevator.arguments.data import Data
 from pyelevator.client.decoding import T
 from pyelevator.client.options import UNSET
 from pyelevator.client.sync.client import SyncClient

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from pyelevator.arguments import kind_of
+from pyelevator.arguments.data import kind_of
 from pyelevator.codec.values import malformed_arguments
 from pyelevator.commands import COMMANDS, PIPELINED, Command, Range, Unknown
 from pyelevator.commands.keys import Keyed

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgpack
 from attrs import evolve
 
-from pyelevator.arguments import kind_of
+from pyelevator.arguments.data import kind_of
 from pyelevator.codec import lz4
 from pyelevator.codec.base import Codec, Frames, Reply
 from pyelevator.codec.classic.arguments import ARGUMENTS, BY_WIRE_VERB, array_of, build_command, extras_of, map_of

@@ -5,7 +5,7 @@ from functools import cache
 from itertools import chain
 from typing import Any, Final
 
-from pyelevator.arguments import kind_of
+from pyelevator.arguments.data import kind_of
 from pyelevator.codec.classic.row_packer import CONTENT_PREFIX, PagePacker, RowPacker
 from pyelevator.codec.packing import BIN, RAW, Packing
 from pyelevator.codec.values import error_code, reply_status, scalar, scalar_value, string_list, text

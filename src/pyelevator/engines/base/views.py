@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Final, Self, TypeAlias
 
 from attrs import evolve, frozen
 
-from pyelevator.arguments import CheckedSequence, prefix_successor
+from pyelevator.arguments.batches import CheckedSequence
+from pyelevator.arguments.data import prefix_successor
 from pyelevator.engines.chunks import ChunkedScan
 from pyelevator.messages import PackedRows, RowLayout
 

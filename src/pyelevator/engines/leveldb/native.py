@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from pyelevator.arguments import CheckedSequence
+from pyelevator.arguments.batches import CheckedSequence
 from pyelevator.commands import BatchOp
 from pyelevator.engines.base import Bounds, OnValues, PackedValues
 from pyelevator.engines.chunks import Chunk, ChunkedScan
