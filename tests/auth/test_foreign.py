@@ -23,6 +23,7 @@ from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT
 from pyelevator.transports import listeners
 from pyelevator.transports.zmtp.frames import encode_message, frame_header_v1
+from support.eventually import eventually
 from support.optional import unwrap
 
 MARK = "made-by-another-program"
@@ -133,8 +134,7 @@ def test_a_client_of_zmtp_1_with_a_name_of_its_own_is_still_served(application):
     with Server(application, [ANY_PORT]) as server, closing(connect(server.urls[0])) as client:
         client.sendall(b"\x05\x00name" + commands(application))
         with Elevator(endpoint=server.urls[0].removeprefix("tcp://")) as E:
-            while MARK not in E.listdb():
-                pass
+            eventually(lambda: MARK in E.listdb(), "its database")
 
 
 # A real browser

@@ -77,6 +77,8 @@ def test_a_storage_without_files_is_not_bounded_by_them(limited):
     open_databases = OpenDatabases(3)
     for _ in range(3):
         add(open_databases, Database(idle=False))
+    with pytest.raises(DatabaseError, match=r"^3 databases are in use already"):
+        open_databases.add(Database())
 
 
 def test_that_fewer_are_open_than_wanted_is_logged_once(limited, caplog):

@@ -16,6 +16,7 @@ from pyelevator.engines.base import Bounds, EngineError, EngineUnavailable
 from pyelevator.errors import ElevatorError
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import FakeTransport
+from support.eventually import eventually
 from support.ports import reserve_port
 
 
@@ -138,8 +139,7 @@ def test_a_closed_snapshot_holds_nothing_up(url, open_storage, postgresql):
     engine.snapshot().close()
     engine.get(b"k")
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'elevator' AND backend_xmin IS NOT NULL"
-    while postgresql.execute(query) != "0":
-        pass
+    eventually(lambda: postgresql.execute(query) == "0", "nothing holds a snapshot")
 
 
 def test_opposite_batches_of_many_connections_never_deadlock(url, open_storage):

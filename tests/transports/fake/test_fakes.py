@@ -66,7 +66,10 @@ def test_a_removed_fake_is_empty_for_the_next_client(name):
 
 
 def test_removing_a_fake_that_is_not_there_is_fine():
-    remove_fake("nowhere")
+    remove_fake("nowhere-of-these-tests")
+    with Elevator.from_url("fake://nowhere-of-these-tests") as E:
+        assert E.Range() == []
+    remove_fake("nowhere-of-these-tests")
 
 
 def test_a_url_of_a_fake_names_a_database_and_options(name):
