@@ -154,6 +154,7 @@ def test_without_descriptors_left_it_is_an_error_of_our_own(tries_before):
         """,
         unused_endpoint(),
         tries_before,
+        measured=False,
     )
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("ConnectFailed tcp://127.0.0.1:")
