@@ -27,6 +27,7 @@ from pyelevator.transports.curve import KeyPair
 from pyelevator.transports.libzmq.listener import ZmqListener
 from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from pyelevator.transports.sockets.listener.refusal_log import RefusalLog
+from support.connections import pretend_connected
 from support.eventually import eventually
 from support.forking import forks_with_threads
 from support.optional import unwrap
@@ -296,7 +297,7 @@ def test_no_interceptor_answers_before_authorization(keys, secured):
         A.createdb("other")
         with server.client(bob, "other") as B:
             assert B.Get("k") == "what alice read"
-            B._handle.uid = A.db_uid
+            pretend_connected(B, A.db_uid, B.db_name)
             with pytest.raises(PermissionDenied):
                 B.Get("k")
 

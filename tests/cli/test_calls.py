@@ -386,10 +386,10 @@ def test_a_repair_prints_its_report(run):
     assert run("repair", "nowhere")[0] == 4
 
 
-def test_databases_are_listed_without_a_connection_to_default(run, db):
+def test_databases_are_listed_without_a_connection_to_default(run, server_url):
     with pytest.raises(DatabaseError):
-        Elevator.from_url(f"{db._transport.url}/nowhere")
-    assert run("databases", "--url", f"{db._transport.url}/nowhere") == (0, b"default\n", "")
+        Elevator.from_url(f"{server_url}/nowhere")
+    assert run("databases", "--url", f"{server_url}/nowhere") == (0, b"default\n", "")
 
 
 # Arrangements

@@ -31,14 +31,14 @@ def ended(client):
     return eventually(newest)
 
 
-def test_a_backup_is_made_and_opens_as_a_database(client, database, tmp_path):
+def test_a_backup_is_made_and_opens_as_a_database(client, server, database, tmp_path):
     database.Put("k", "v")
     assert back_up(client, tmp_path / "copy").status == 200
     newest = ended(client)
     assert (newest["database"], newest["directory"], newest["state"]) == ("default", str(tmp_path / "copy"), "done")
     assert newest["report"]["size"] > 0
     database.createdb(str(tmp_path / "copy"))
-    with Elevator.from_url(database._transport.url, db_name=str(tmp_path / "copy")) as copy:
+    with Elevator.from_url(server.urls[0], db_name=str(tmp_path / "copy")) as copy:
         assert copy.Get("k") == "v"
 
 

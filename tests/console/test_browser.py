@@ -90,9 +90,9 @@ def test_the_token_leaves_the_address_and_scripts_cannot_read_the_cookie(browser
     assert browser.run("return document.referrer") == ""
 
 
-def test_databases_keys_and_values_are_browsed(browser, database):
+def test_databases_keys_and_values_are_browsed(browser, server, database):
     database.createdb("shop")
-    with Elevator.from_url(database._transport.url, db_name="shop", encoding=None) as shop:
+    with Elevator.from_url(server.urls[0], db_name="shop", encoding=None) as shop:
         fill(shop)
     go(browser, "databases", again=1)
     browser.click("main a", "shop")
@@ -493,10 +493,10 @@ return [...document.querySelectorAll("body *")]
 """
 
 
-def test_pictures_for_the_documentation(browser, database, pictures):
+def test_pictures_for_the_documentation(browser, server, database, pictures):
     """Each is of what the other tests look into; a picture of nothing would be smaller."""
     database.createdb("shop")
-    with Elevator.from_url(database._transport.url, db_name="shop", encoding=None) as shop:
+    with Elevator.from_url(server.urls[0], db_name="shop", encoding=None) as shop:
         fill(shop)
     go(browser, "keys", db="shop", prefix="order:", key="order:000004")
     browser.find("textarea")

@@ -171,12 +171,12 @@ def test_the_database_of_the_url_is_shown_first(server, database):
     assert session["url"] == f"{server.urls[0]}/shop"
 
 
-def test_more_databases_than_connections_that_are_kept(client, database, monkeypatch):
+def test_more_databases_than_connections_that_are_kept(client, server, database, monkeypatch):
     monkeypatch.setattr("pyelevator.console.backend.MAX_CLIENTS", 2)
     names = [f"db{number}" for number in range(5)]
     for name in names:
         database.createdb(name)
-        with Elevator.from_url(database._transport.url, db_name=name) as E:
+        with Elevator.from_url(server.urls[0], db_name=name) as E:
             E.Put(name, "v")
     for name in [*names, *names]:
         assert client.get("/api/keys", db=name).json["keys"] == [name]

@@ -189,7 +189,7 @@ def test_a_position_counts_only_for_its_dump_database_and_keys(source, tmp_path)
 
 def test_a_damaged_position_file_is_named(source, target, tmp_path):
     positions = PositionFiles(tmp_path, "f.dump")
-    path = positions.path(target._handle.uid)
+    path = positions.path(target.db_uid)
     path.write_text("{")
     with pytest.raises(DumpError, match=r"f\.dump.*loading is damaged; remove it to load the dump from its beginning"):
         loaded(target, dumped(source), positions)
@@ -273,7 +273,7 @@ def test_databases_whose_turn_has_not_come_are_read_so_that_they_stay_open(monke
             fill(client, PAIRS)
         dumped(client, "app", "other")
         client.connect("other")
-        assert set(touched) == {client._handle.uid}
+        assert set(touched) == {client.db_uid}
 
 
 def test_databases_of_several_servers_have_no_common_moment():

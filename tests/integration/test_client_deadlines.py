@@ -18,6 +18,7 @@ from pyelevator import (
 from pyelevator.application import Application
 from pyelevator.testing.servers import ServerProcess, serve
 from pyelevator.transports import FakeTransport
+from support.connections import pretend_connected
 from support.eventually import FOREVER
 from support.puppets import Puppet, Relay, losing, silent_listener, unused_endpoint
 from torture.frozen import stopped
@@ -62,7 +63,7 @@ def ends_in_time(call, error=TransportError, timeout=TIMEOUT):
 def connected(endpoint):
     """A client that believes that it is connected."""
     with Elevator(endpoint=endpoint, auto_connect=False, timeout=FOREVER, connect_timeout=FOREVER) as client:
-        client._handle.name, client._handle.uid = "default", "some-uid"
+        pretend_connected(client, "some-uid")
         yield client
 
 

@@ -19,6 +19,7 @@ from pyelevator import (
 )
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import parse_url
+from support.connections import pretend_connected
 from support.eventually import eventually
 from support.puppets import Puppet, losing
 from torture.frozen import stopped
@@ -82,7 +83,7 @@ def test_what_was_asked_while_the_server_was_down_is_never_executed(server):
 def test_what_was_sent_over_a_frozen_connection_is_never_executed(server):
     """The system takes the connection, but no handshake comes, so nothing is sent that could wait there."""
     with Elevator.from_url(server.urls[0]) as E, Elevator.from_url(server.urls[0] + "?auto_connect=no") as frozen:
-        frozen._handle.name, frozen._handle.uid = E.db_name, E.db_uid
+        pretend_connected(frozen, E.db_uid, E.db_name)
         with stopped(server.pid):
             for number in range(5):
                 with pytest.raises(ConnectTimeout):

@@ -12,7 +12,7 @@ from pyelevator.client.aio import dispatcher
 from pyelevator.server import Server
 from pyelevator.transports.base import IDLE
 from pyelevator.transports.sockets import blocking
-from support.connections import async_connections_of, connections_of, idle_connections_of
+from support.connections import async_connections_of, connections_of, idle_connections_of, pool_of
 from support.old_servers import OldServerOnSocket
 from support.puppets import Relay
 
@@ -205,7 +205,7 @@ def test_a_busy_connection_is_not_closed_by_the_timeout_of_another_call():
     """Only what was idle for as long as the connection that gave no answer is closed."""
     with relayed() as relay, Elevator(endpoint=relay.endpoint, timeout=60) as E:
         E.Put("k", "v")
-        pool = E._session._pool
+        pool = pool_of(E)
         old, fresh = pool.acquire(E._deadline(None)), pool.acquire(E._deadline(None))
         pool.release(fresh)
         E.Get("k")

@@ -15,7 +15,7 @@ from pyelevator.testing.bulk_ranges import BulkRangeConformance, refuses_bulk_ra
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
 from pyelevator.testing.updates import UpdateConformance, refuses_updates
-from support.connections import close_connections_of
+from support.connections import close_connections_of, pretend_connected
 from support.old_peers import OldPeer
 from support.old_servers import OldServerOnSocket
 from support.optional import unwrap
@@ -139,7 +139,7 @@ def test_a_uid_leads_to_its_server_after_the_proxy_was_restarted(two):
 
 def test_an_unknown_uid_is_refused_without_asking_anybody(two):
     with Elevator.from_url(two.urls[0]) as E:
-        E._handle.uid, E._handle.name = "nowhere~1", None
+        pretend_connected(E, "nowhere~1", None)
         with pytest.raises(ServerRuntimeError, match="Database nowhere~1 doesn't exist"):
             E.Get("k")
 

@@ -19,6 +19,7 @@ from pyelevator.auth.keys import generate_keys
 from pyelevator.cli.main import elevator
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
 from pyelevator.transports import Curve
+from support.connections import pretend_connected
 
 SOON = 1.0
 
@@ -130,10 +131,10 @@ def test_permissions_hold_at_the_proxy_which_the_server_cannot_look_behind(keys)
                 ):
                     with pytest.raises(PermissionDenied, match="not allowed"):
                         forbidden()
-                B._handle.uid = private
+                pretend_connected(B, private, B.db_name)
                 with pytest.raises(PermissionDenied, match="GET needs read access to the database private"):
                     B.Get("k")
-                B._handle.uid = "made-up"
+                pretend_connected(B, "made-up", B.db_name)
                 assert B.Get("k") == "v"  # the uid is unknown, so the client connects again by name
             assert A.listdb() == ["default", "private"]
 

@@ -29,7 +29,7 @@ from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, TcpTransport, Transport
 from pyelevator.transports.zmtp.frames import COMMAND, encode_message
 from support import programs
-from support.connections import connections_of
+from support.connections import connections_of, idle_connections_in, pool_of
 from support.eventually import eventually
 from support.old_peers import SIGNATURE
 from support.routers import played, taken
@@ -108,7 +108,7 @@ def ask(session):
 def beat(session, seconds):
     """What the thread does so many seconds from now; in how many the next heartbeat is due."""
     now = time.monotonic() + seconds
-    return session._pool.beat(now) - now
+    return pool_of(session).beat(now) - now
 
 
 def test_a_connection_that_was_idle_for_an_interval_gets_a_heartbeat(session_over):
@@ -173,13 +173,15 @@ def test_a_call_waits_for_the_heartbeat_of_the_only_connection(session_over):
 
 def test_heartbeats_do_not_change_which_connection_is_used_next(session_over):
     session, made = session_over(Quiet())
-    links = [session._pool.acquire(NEVER) for _ in range(3)]
+    links = [pool_of(session).acquire(NEVER) for _ in range(3)]
     for link in links:
         link.receive(link.send(Request(Ping()), NEVER), NEVER)
-        session._pool.release(link)
+        pool_of(session).release(link)
     beat(session, 11)
-    assert [link.idle_since for link in session._pool._idle] == sorted(link.idle_since for link in links)
-    assert list(session._pool._idle) == links
+    assert [link.idle_since for link in idle_connections_in(pool_of(session))] == sorted(
+        link.idle_since for link in links
+    )
+    assert idle_connections_in(pool_of(session)) == links
     assert [transport.beats for transport in made] == [[False]] * 3
 
 
@@ -190,7 +192,7 @@ def test_a_connection_with_an_answer_not_yet_awaited_gets_them_too(session_over)
     beat(session, 11)
     assert made[0].beats == [True]
     assert begun.receive(NEVER).payload == b"v"
-    assert list(session._pool._idle) == session._pool.connections()
+    assert idle_connections_in(pool_of(session)) == pool_of(session).connections()
 
 
 def test_a_request_given_up_during_a_heartbeat_takes_its_connection_along(session_over):
@@ -199,7 +201,7 @@ def test_a_request_given_up_during_a_heartbeat_takes_its_connection_along(sessio
     ask(session)
     begun = session.send_nowait(Request(Get("k")), NEVER)
     beat(session, 11)
-    assert not session._pool._idle
+    assert not idle_connections_in(pool_of(session))
     assert ask(session) == b"v"
     assert len(made) == 2
 
@@ -229,9 +231,9 @@ def test_a_client_that_was_closed_during_a_heartbeat_keeps_nothing_open(session_
     session: Session
     session, made = session_over(Quiet(during=lambda: (session.close(), None)))
     ask(session)
-    pool = session._pool
+    pool = pool_of(session)
     pool.beat(time.monotonic() + 11)
-    assert (made[0].is_open, list(pool._idle)) == (False, [])
+    assert (made[0].is_open, idle_connections_in(pool)) == (False, [])
 
 
 # The thread, over real connections

@@ -24,6 +24,7 @@ from pyelevator.messages import Request, Response
 from pyelevator.protocol import ClientProtocol
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, Transport
+from support.connections import pool_of
 from support.optional import unwrap
 
 OK = ClassicCodec().encode_response(Response(b"v"), Request(Get("k")))
@@ -242,7 +243,7 @@ def test_waiting_for_a_connection_may_have_a_limit_of_its_own():
 
 def test_a_connection_that_is_lost_makes_room_for_another():
     session, _ = session_over(max_connections=1)
-    session._pool.acquire(NEVER)  # an interrupt comes before it is stored anywhere
+    pool_of(session).acquire(NEVER)  # an interrupt comes before it is stored anywhere
     assert session.send(Request(Get("k")), Deadline.after(30)).payload == b"v"
 
 
@@ -449,7 +450,7 @@ def test_disconnect_closes_the_connection_of_a_page_on_its_way(consumed):
         rows = E.RangeIter()
         for _ in range(consumed):
             next(rows)
-        pool = E._session._pool
+        pool = pool_of(E)
         E.disconnect()
         assert not pool.is_open
         E.connect()
