@@ -378,7 +378,8 @@ the queues of one server process, with as many requests under way. Values are ra
 
 Ours and the peer take turns in short rounds, since only what is measured side by side compares on a machine with other work; the ratio is the median of the rounds' ratios, with the smallest and
 the largest. Two things bound what grouping can gain. Where a flush of the disk is what is waited for, PostgreSQL itself flushes once for all that commit meanwhile, bare psycopg's clients as
-well; so puts stand also on a disk that is memory, which shows what they cost apart from that. And with latency, 16 clients have 16 requests in each round trip, grouped or not.
+well; so puts stand also on a disk that is memory, which shows what they cost apart from that.
+64 clients that wait for their answers never have more than 64 writes in a flush: where it takes 1.3 ms, 49,000 a second are the most that there can be, grouped or not. And with latency, 16 clients have 16 requests in each round trip, grouped or not.
 
 """
 

@@ -4,11 +4,14 @@ import os
 
 import pytest
 
+from pyelevator import Elevator, KeyNotFound, WrongValue
+from pyelevator.application import Application
 from pyelevator.commands import DELETE, PUT
 from pyelevator.engines.base import Bounds, EngineTooLarge
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.postgresql.tables import changes
 from pyelevator.errors import ErrorCode
+from pyelevator.transports import FakeTransport
 
 
 def random_key(size):
@@ -78,3 +81,37 @@ def test_keys_are_in_the_order_of_their_bytes(engines):
     keys = [bytes([a, b]) for a in range(0, 256, 15) for b in range(0, 256, 17)]
     engines[0].write([(PUT, key, b"") for key in reversed(keys)])
     assert list(engines[0].scan(Bounds(include_value=False))) == sorted(keys)
+
+
+VERBS_OF_LONG_KEYS = {
+    "Get": (lambda client, key: client.Get(key), KeyNotFound),
+    "MGet": (lambda client, key: client.MGet([key]), [None]),
+    "Exists": (lambda client, key: client.Exists(key), False),
+    "Delete": (lambda client, key: client.Delete(key), None),
+    "GetAndDelete": (lambda client, key: client.GetAndDelete(key), KeyNotFound),
+    "Range": (lambda client, key: client.Range(key, key), []),
+    "RangeIter": (lambda client, key: list(client.RangeIter(prefix=key, consistent=True)), []),
+    "Count": (lambda client, key: client.Count(key, key), 0),
+    "DeleteRange": (lambda client, key: client.DeleteRange(key, key), 0),
+    "sizes": (lambda client, key: client.sizes([(key, key)]), [0]),
+    "snapshot": (lambda client, key: client.snapshot().MGet([key]), [None]),
+    "Put": (lambda client, key: client.Put(key, b"v"), WrongValue),
+    "PutIfAbsent": (lambda client, key: client.PutIfAbsent(key, b"v"), WrongValue),
+    "Increment": (lambda client, key: client.Increment(key), WrongValue),
+}
+"""What a client gets for a key over the limit: it is missing, and cannot be written."""
+
+
+@pytest.mark.parametrize("make", [random_key, compressible_key])
+@pytest.mark.parametrize("size", [2601, 1 << 20])
+def test_every_verb_takes_a_longer_key_as_missing_or_refuses_it(url, make, size):
+    application, key = Application.on_url(url), make(size)
+    with Elevator(transport=FakeTransport(application), encoding=None) as client:
+        for verb, (call, expected) in VERBS_OF_LONG_KEYS.items():
+            if isinstance(expected, type):
+                with pytest.raises(expected):
+                    call(client, key)
+            else:
+                assert call(client, key) == expected, verb
+        assert client.Count() == 0
+    application.close()

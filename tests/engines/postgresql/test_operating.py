@@ -134,6 +134,17 @@ def test_too_many_moments_are_refused_and_the_database_goes_on(url, open_storage
         assert snapshot.get(b"k") == b"3"
 
 
+def test_snapshots_that_were_refused_keep_no_connections(url, open_storage, monkeypatch):
+    engine = open_storage(f"{url}&snapshot_pool_size=2").open("db", {})
+    with monkeypatch.context() as patch:
+        patch.setattr("pyelevator.engines.postgresql.snapshots._BEGIN", b"BEGIN; SELECT 1 / 0")
+        for _ in range(5):
+            with pytest.raises(EngineError, match="SQLSTATE 22012"):
+                engine.snapshot()
+    with engine.snapshot() as snapshot:
+        assert snapshot.get(b"k") is None
+
+
 def test_a_closed_snapshot_holds_nothing_up(url, open_storage, postgresql):
     engine = open_storage(url).open("db", {})
     engine.snapshot().close()

@@ -169,8 +169,11 @@ class Snapshots:
             try:
                 moment = connection.script(_BEGIN, until).get_value(0, 0)
                 return SharedTransaction(connection, moment, 0)
-            except LostConnection as error:
+            except BaseException as error:
+                connection.send_later(b"ROLLBACK")
                 self._pool.release(_USER, connection)
+                if not isinstance(error, LostConnection):
+                    raise
                 if attempt == 2:
                     raise EngineUnavailable("the database could not be reached in time; nothing was done") from error
         raise AssertionError
