@@ -6,7 +6,16 @@ import pytest
 
 from pyelevator.commands import Stats
 from pyelevator.errors import MalformedMessage
-from pyelevator.monitoring import CacheStats, DatabaseStats, EngineStats, Latency, LevelStats, ServerStats, VerbStats
+from pyelevator.monitoring import (
+    CacheStats,
+    DatabaseStats,
+    EngineStats,
+    Latency,
+    LevelStats,
+    ProcessStats,
+    ServerStats,
+    VerbStats,
+)
 from support.optional import unwrap
 
 STATS = ServerStats(
@@ -22,6 +31,13 @@ STATS = ServerStats(
 def test_figures_survive_the_journey():
     assert ServerStats.decode(STATS.encode()) == STATS
     assert unwrap(Stats().result(STATS.encode()).database("default").engine).levels == (LevelStats(1, 2, 3),)
+
+
+@pytest.mark.parametrize(("memory", "peak", "told"), [(40, 39, 40), (40, 41, 41), (None, 39, 39)])
+def test_the_peak_of_memory_is_never_below_what_is_taken_now(memory, peak, told):
+    assert ProcessStats(memory=memory, peak_memory=peak).peak_memory == told
+    travelled = ServerStats.decode(json.dumps({"process": {"peak_memory": peak, "memory": memory}}).encode())
+    assert travelled.process.peak_memory == told
 
 
 def test_they_are_json_by_their_names():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
-from attrs import asdict, evolve, field, fields, frozen
+from attrs import Converter, asdict, evolve, field, fields, frozen
 
 from pyelevator.errors import MalformedMessage
 
@@ -158,6 +158,15 @@ class CacheStats:
         return CacheStats(**pairs)
 
 
+def _peak_memory() -> Any:
+    """Make a field for the peak: the system counts both in its own ways, and may say one below what is taken now."""
+
+    def convert(peak: Any, stats: Any) -> int:
+        return max(int(peak), stats.memory or 0)
+
+    return field(default=0, converter=Converter(convert, takes_self=True))
+
+
 @frozen
 class ProcessStats:
     """The server's process.
@@ -165,7 +174,7 @@ class ProcessStats:
     Attributes:
         pid: its number.
         memory: bytes of main memory that it takes (resident set size); None where the system does not say it.
-        peak_memory: the most that it has taken.
+        peak_memory: the most that it has taken, which is never less than ``memory``.
         descriptors: files and sockets that it has open; None where the system does not say it.
         max_descriptors: limit; None for none.
         threads: Python's.
@@ -174,7 +183,7 @@ class ProcessStats:
 
     pid: int = field(default=0, converter=int)
     memory: int | None = _optional(int)
-    peak_memory: int = field(default=0, converter=int)
+    peak_memory: int = _peak_memory()
     descriptors: int | None = _optional(int)
     max_descriptors: int | None = _optional(int)
     threads: int = field(default=0, converter=int)

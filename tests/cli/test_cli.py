@@ -3,14 +3,17 @@
 import logging
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
 import pyelevator.__main__
 from pyelevator.application import Application
 from pyelevator.cli import main
+from pyelevator.cli.suggestions import OPTION_ALIASES
 from pyelevator.config import ServerSettings
 from pyelevator.testing.servers import serve
+from support.optional import unwrap
 
 
 @pytest.fixture
@@ -22,6 +25,19 @@ def elevator():
         return result.exit_code, result.stdout, result.stderr
 
     return run
+
+
+def every_option_and_argument():
+    """The names of the options and arguments of all commands."""
+    groups: list[click.Group] = [main.elevator]
+    while groups:
+        group = groups.pop()
+        for name in group.list_commands(click.Context(group)):
+            command = unwrap(group.get_command(click.Context(group), name))
+            if isinstance(command, click.Group):
+                groups.append(command)
+            for param in command.params:
+                yield from param.opts if isinstance(param, click.Option) else [f"--{param.name}"]
 
 
 @pytest.fixture
@@ -53,6 +69,42 @@ def test_it_tells_its_version(elevator):
 
 
 @pytest.mark.parametrize(
+    ("command", "said", "meant"),
+    [
+        *[
+            ("serve", said, "--data")
+            for said in ("--directory", "--dir", "--datadir", "--data_dir", "--path", "--db", "-d")
+        ],
+        *[("serve", said, "--bind") for said in ("--host", "--port", "--listen", "--address", "--endpoint", "-p")],
+        *[("serve", said, "--curve-keys") for said in ("--password", "--requirepass", "--keys", "--curve-key")],
+        *[("serve", said, "--config") for said in ("--config-file", "--conf", "-c", "--confg")],
+        ("serve", "--max_message", "--max-message"),
+        ("serve", "--verbose", "--log-level"),
+        ("proxy", "--bind", "--listen"),
+        ("proxy", "--backend", "--upstream"),
+        ("get", "--host", "--url"),
+        ("get", "--database", "--db"),
+        ("get", "--password", "--curve-key"),
+        ("put", "--fsync", "--sync"),
+        ("dump", "--out", "--output"),
+        ("load", "--db", "--to-db"),
+        ("stats", "--interval", "--watch"),
+        ("console", "--readwrite", "--write"),
+        ("keygen", "--overwrite", "--force"),
+        ("shell", "--database", "--db"),
+    ],
+)
+def test_an_option_by_another_name_is_told_by_its_own(elevator, command, said, meant):
+    code, output, error = elevator(command, said, "1")
+    assert (code, output) == (2, "")
+    assert error == (f"elevator: No such option {said!r}; did you mean `{meant}`? See `elevator {command} --help`.\n")
+
+
+def test_the_other_names_of_options_are_of_options_that_exist():
+    assert OPTION_ALIASES.keys() - set(every_option_and_argument()) == set()
+
+
+@pytest.mark.parametrize(
     ("args", "message"),
     [
         (["serv"], "No such command 'serv'; did you mean `serve`?"),
@@ -60,7 +112,10 @@ def test_it_tells_its_version(elevator):
         (["set", "a", "1"], "No such command 'set'; did you mean `put`?"),
         (["help", "gte"], "No such command 'gte'; did you mean `get`?"),
         (["get"], "Missing argument 'KEY'. See `elevator get --help`."),
-        (["serve", "--prot", "1"], "No such option"),
+        (["serve", "--prot", "1"], "No such option '--prot'. See `elevator serve --help`."),
+        (["--url", "fake://"], "No such option '--url'; options of a command stand behind it. See `elevator --help`."),
+        (["get", "--key", "a"], "No such option '--key'; KEY is given without the name of an option."),
+        (["serve", "--config-fle", "x"], "did you mean `--config`?"),
         (["serve"], "--data DIR is missing: say where to keep the databases, or serve with --engine memory"),
         (
             ["serve", "--engine", "sql"],

@@ -62,10 +62,15 @@ def test_a_client_with_interceptors_sends_nothing_as_it_is():
         assert E._handle.direct == frozenset()
 
 
-def test_a_view_sends_nothing_as_it_is_and_its_client_does():
+def test_a_view_sends_without_a_flow_what_its_client_does():
     with Elevator(transport="fake") as E:
-        assert E.prefix("p")._handle.direct == frozenset()
+        assert E.prefix("p")._handle.direct == E._handle.direct
         assert Get in E._handle.direct
+
+
+def test_a_view_of_a_client_with_interceptors_sends_nothing_as_it_is():
+    with Elevator(transport="fake", interceptors=[RequestLog()]) as E:
+        assert E.prefix("p")._handle.direct == frozenset()
 
 
 def test_a_snapshot_sends_only_reads_as_they_are():

@@ -12,8 +12,9 @@ from pyelevator.client.aio import coalescing
 from pyelevator.client.handles import DatabaseHandle
 from pyelevator.client.pipelines.execution import execute_pipeline
 from pyelevator.codec import ClassicCodec
-from pyelevator.commands import Batch, Command, Exists, Get, Pipeline, Put
+from pyelevator.commands import Batch, Command, Count, DeleteRange, Exists, Get, Pipeline, Put, Sizes
 from pyelevator.errors import ErrorCode
+from pyelevator.features import FEATURES
 from pyelevator.flows import drive
 from pyelevator.interceptors import Prefix, Retry
 from pyelevator.messages import Request, Response
@@ -94,6 +95,51 @@ def test_batches_count_for_the_size_of_a_message():
     batch = Batch([(1, b"k", b"v" * (9 << 20))])
     assert drive(execute_pipeline(link("pipeline"), [batch] * 3), server) == [None] * 3
     assert [len(message.commands) for message in server.log] == [2, 1]
+
+
+def test_what_travels_by_itself_is_sent_in_its_place():
+    server = Server()
+    commands: list[Command[Any]] = [Put("a", "1"), Get("a"), DeleteRange(), Sizes(["a"]), Get("a"), Exists("a")]
+    outcomes = drive(execute_pipeline(link(*FEATURES), commands), server)
+    assert server.log == [Pipeline(commands[:2]), commands[2], commands[3], Pipeline(commands[4:])]
+    assert (outcomes[:4], outcomes[5]) == ([None, b"1", 1, [0]], False)
+    assert isinstance(outcomes[4], KeyNotFound)
+
+
+def test_a_range_in_a_pipeline_is_deleted_to_its_end():
+    server = Server()
+    commands: list[Command[Any]] = [
+        *[Put(f"{number:05}", "v") for number in range(9000)],
+        DeleteRange("1"),
+        DeleteRange(),
+        Count(),
+    ]
+    outcomes = drive(execute_pipeline(link(*FEATURES), commands), server)
+    assert outcomes[-3:] == [0, 9000, 0]
+    assert len([command for command in server.log if isinstance(command, DeleteRange)]) > 2
+
+
+def test_a_lost_chunk_of_a_range_in_a_pipeline_tells_how_far_it_came():
+    server = Server(dies=2)
+    server.application(Request(Batch([(1, b"%05d" % number, b"v") for number in range(9000)]), server.uid))
+    done, lost, unsent = drive(execute_pipeline(link(*FEATURES), [Get("x"), DeleteRange(), Get("y")]), server)
+    assert isinstance(done, KeyNotFound)
+    assert isinstance(lost, RequestTimeout)
+    assert 0 < lost.deleted < 9000
+    assert (type(unsent), str(unsent)) == (ConnectFailed, "not sent, after a RequestTimeout earlier in the pipeline")
+
+
+def test_a_snapshot_s_pipeline_sends_nothing_that_writes():
+    with Elevator(transport="fake") as E, E.snapshot() as s:
+        E.Put("a", "1")
+        p = s.pipeline(raise_errors=False)
+        deleted, tasks, count = p.DeleteRange(), p.compact(), p.Count()
+        p.execute()
+        assert count.result() == 0
+        for refused in (deleted, tasks):
+            with pytest.raises(UsageError, match="a snapshot is only read"):
+                refused.result()
+        assert E.Get("a") == "1"
 
 
 def test_a_count_under_a_prefix_has_no_place_in_a_pipeline():

@@ -299,3 +299,21 @@ def test_a_lost_cursor_in_a_view_is_said_so():
         E.unmount("default")
         with pytest.raises(CursorExpired):
             list(rows)
+
+
+def test_a_view_finds_its_database_again_under_another_uid(make):
+    server = FakeTransport()
+    with Elevator(transport=server) as other, make("default", transport=server) as E:
+        other.createdb("shop")
+        E.connect("shop")
+        view = E.prefix("user:")
+        view.Put("ann", "1")
+        other.dropdb("shop")
+        other.createdb("shop")
+        other.connect("shop")
+        other.Put("user:bob", "2")
+        assert view.Get("bob") == "2"
+        assert view.Range() == [["bob", "2"]]
+        with pytest.raises(KeyNotFound) as missing:
+            view.Get("ann")
+        assert missing.value.key == "ann"

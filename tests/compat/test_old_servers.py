@@ -146,6 +146,19 @@ def test_a_method_gives_what_it_gives_at_a_server_of_ours(E, name):
     assert call(E) == result
 
 
+def pipelined(name, *args):
+    """A call of a pipeline's method, and what becomes of the commands around it."""
+
+    def call(E):
+        p = E.pipeline(raise_errors=False)
+        first, asked, last = p.Put("k", "1"), getattr(p, name)(*args), p.Get("k")
+        p.execute()
+        assert (first.result(), last.result()) == (None, "1")
+        asked.result()
+
+    return call
+
+
 ERRORS = {
     "Get of nothing": (lambda E: E.Get("x"), KeyNotFound, "Key not found"),
     "connect to nothing": (lambda E: E.connect("nope"), DatabaseError, "Database does not exist"),
@@ -174,6 +187,13 @@ ERRORS = {
     "sizes": (lambda E: E.sizes(["a"]), ValueError, "this server does not know SIZES"),
     "progress": (lambda E: E.progress(), ElevatorError, "this server does not know PROGRESS|no PROGRESS"),
     "slowlog": (lambda E: E.slowlog(), ElevatorError, "this server does not know SLOWLOG|no SLOWLOG"),
+    "stats in a pipeline": (pipelined("stats"), ElevatorError, "this server does not know STATS|no STATS"),
+    "a backup in a pipeline": (pipelined("backup", "default", "/b"), ElevatorError, "does not know BACKUP|no BACKUP"),
+    "a compaction in a pipeline": (pipelined("compact"), ValueError, "this server does not know COMPACT"),
+    "sizes in a pipeline": (pipelined("sizes", ["a"]), ValueError, "this server does not know SIZES"),
+    "progress in a pipeline": (pipelined("progress"), ElevatorError, "does not know PROGRESS|no PROGRESS"),
+    "slowlog in a pipeline": (pipelined("slowlog"), ElevatorError, "does not know SLOWLOG|no SLOWLOG"),
+    "DeleteRange in a pipeline": (pipelined("DeleteRange"), ValueError, "this server does not know DELETERANGE"),
     "snapshot": (lambda E: E.snapshot().__enter__(), ElevatorError, "does not know SNAPSHOT; nothing was sent"),
     "sync": (lambda E: E.Put("k", "v", sync=True), ValueError, "sync"),
 }

@@ -13,7 +13,7 @@ from pyelevator.messages import Request
 from pyelevator.proxy import Core, Proxy, Upstream
 from pyelevator.testing.bulk_ranges import BulkRangeConformance, refuses_bulk_ranges
 from pyelevator.testing.servers import ANY_PORT, serve
-from pyelevator.testing.sessions import ClassicConformance, SessionConformance
+from pyelevator.testing.sessions import ClassicConformance, SessionConformance, TasksConformance
 from pyelevator.testing.updates import UpdateConformance, refuses_updates
 from support.connections import close_connections_of, pretend_connected
 from support.old_peers import OldPeer
@@ -33,7 +33,9 @@ def connector(url, dialect="classic"):
     return connect
 
 
-class TestThroughToOurs(SessionConformance, ClassicConformance, UpdateConformance, BulkRangeConformance):
+class TestThroughToOurs(
+    SessionConformance, ClassicConformance, UpdateConformance, BulkRangeConformance, TasksConformance
+):
     @pytest.fixture
     def connect(self):
         with serve(Application.in_memory()) as server, through(server.urls[0]) as proxy:

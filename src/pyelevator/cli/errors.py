@@ -11,6 +11,7 @@ import click
 
 from pyelevator.cli.logs import printable
 from pyelevator.cli.old_command_line import suggest_command_line
+from pyelevator.cli.suggestions import describe_unknown_option
 from pyelevator.errors import (
     AuthenticationFailed,
     CheckFailed,
@@ -82,11 +83,8 @@ class OneLineErrorGroup(click.Group):
         """Run the command and exit."""
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
-        except click.MissingParameter as error:
-            path = error.ctx.command_path if error.ctx else "elevator"
-            code = _report(f"{error.format_message()} See `{path} --help`.", error.exit_code)
         except click.ClickException as error:
-            code = _report(error.format_message(), error.exit_code)
+            code = _report(usage_message(error), error.exit_code)
         except (ElevatorError, OSError, click.Abort) as error:
             code = _report(error_message(error), exit_code(error))
         raise SystemExit(code if isinstance(code, int) else 0)
@@ -107,7 +105,7 @@ class OneLineErrorGroup(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            raise click.UsageError(suggest_command_line(words) or error.format_message()) from error
+            raise click.UsageError(suggest_command_line(words) or usage_message(error)) from error
 
 
 def as_usage_error(call: Callable[[], Any]) -> Any:
@@ -133,6 +131,16 @@ def start_failures() -> Iterator[None]:
 def _report(message: str, code: int) -> int:
     click.echo(f"elevator: {printable(' '.join(message.split()))}", err=True)
     return code
+
+
+def usage_message(error: click.ClickException) -> str:
+    """Return what to say about a command line that is not understood, and where it says more."""
+    if isinstance(error, click.NoSuchOption):
+        return describe_unknown_option(error)
+    if isinstance(error, click.MissingParameter):
+        path = error.ctx.command_path if error.ctx else "elevator"
+        return f"{error.format_message()} See `{path} --help`."
+    return error.format_message()
 
 
 def error_message(error: BaseException) -> str:

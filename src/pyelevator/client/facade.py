@@ -175,7 +175,6 @@ class BaseClient(Generic[T]):
         outer = b"" if self._key_prefix is None else self._key_prefix.prefix
         self._key_prefix = Prefix(outer + to_bytes(prefix, "prefix"))
         self._forward = self._compose(send)
-        self._handle.intercept()
 
     def _rows_decoder(self, command: ScanCommand) -> Callable[[list[Any]], list[Any]]:
         """Return what decodes the rows that a scan fetches."""

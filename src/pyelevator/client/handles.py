@@ -63,10 +63,6 @@ class DatabaseHandle:
         is_modern = self.uid is not None and commands.Pipeline.feature in self.features and self.codec.tells_missing
         return _known_commands(self.features) if is_modern and not self.is_intercepted else frozenset()
 
-    def intercept(self) -> None:
-        """Send each request through interceptors from now on."""
-        self.is_intercepted, self.direct = True, frozenset()
-
     def clear(self) -> None:
         """Be connected to no database, and forget the server."""
         self.direct = frozenset()

@@ -181,7 +181,11 @@ def delete_range(link: DatabaseHandle, command: "commands.DeleteRange | None") -
     """Delete a range chunk by chunk, and return how many keys it had."""
     deleted = 0
     while command is not None:
-        count, command = yield from delete_chunk(link, command)
+        try:
+            count, command = yield from delete_chunk(link, command)
+        except ElevatorError as error:
+            note_deleted(error, deleted)
+            raise
         deleted += count
     return deleted
 

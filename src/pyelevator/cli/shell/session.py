@@ -13,7 +13,7 @@ from pyelevator.cli.calls.output import Output, show_pages, write_stdout
 from pyelevator.cli.calls.parameters import IN_SHELL
 from pyelevator.cli.calls.words import UnclosedQuote, split_words
 from pyelevator.cli.connection import INHERITED, ConnectionOptions
-from pyelevator.cli.errors import ExitCode, error_message, exit_code
+from pyelevator.cli.errors import ExitCode, error_message, exit_code, usage_message
 from pyelevator.cli.logs import printable
 from pyelevator.cli.shell.blocks import END, is_complete, split_block
 from pyelevator.client import Elevator
@@ -90,7 +90,7 @@ class ShellSession:
         except click.exceptions.Exit as end:
             return end.exit_code
         except click.ClickException as error:
-            return self._complain(error.format_message(), error.exit_code)
+            return self._complain(usage_message(error), error.exit_code)
         except BrokenPipeError:  # the reader of what the shell prints has left
             raise
         except (ElevatorError, OSError) as error:

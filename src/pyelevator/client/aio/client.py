@@ -84,15 +84,16 @@ class AsyncClient(AsyncMethods, BaseClient[T]):
 
         Thousands of calls may be under way, and a flow would take most of the time and memory of each.
         """
-        link, session = self._handle, self._session
+        link, session, view = self._handle, self._session, self._key_prefix
         try:
             if type(command) not in link.direct or compression is not False or session.dropped:
                 outcome: Any = await self._execute(operations.send_command(link, command, compression), timeout)
             else:
                 seconds = self._timeout if timeout is None else check_timeout(timeout)
-                call = session.submit(command, link.uid, seconds)
+                call = session.submit(command if view is None else view.add_to(command), link.uid, seconds)
                 try:
                     outcome = await call.future
+                    outcome = outcome if view is None else view.remove_from_outcome(command, outcome)
                 except MessageTooLarge:
                     outcome = await self._drive(operations.send_command(link, command), call.deadline)
                 except BaseException:

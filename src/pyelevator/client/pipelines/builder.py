@@ -9,6 +9,7 @@ from pyelevator.client.decoding import ResultDecoder, T, same
 from pyelevator.client.operations import NOT_WRITTEN, ExpectedError, is_written
 from pyelevator.client.options import UNSET
 from pyelevator.client.paging import SLICE_NAMES, ScanCommand, ScanPager, build_scan, check_count
+from pyelevator.client.pipelines.maintenance import MaintenanceBuilder
 from pyelevator.client.pipelines.results import PipelineResult
 from pyelevator.client.sync.batch import BatchBuilder
 from pyelevator.commands import (
@@ -57,7 +58,7 @@ def pipelined_slice(
     return method  # type: ignore[return-value]
 
 
-class PipelineBuilder(Generic[T]):
+class PipelineBuilder(MaintenanceBuilder, Generic[T]):
     """The commands of a pipeline before it is executed, and their results afterwards; for sync and async."""
 
     def __init__(self, text: ResultDecoder[T], raise_errors: bool) -> None:

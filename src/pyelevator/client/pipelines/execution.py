@@ -1,12 +1,16 @@
-"""Pipelines: one message where the server supports them, otherwise one command after the other."""
+"""Pipelines: one message where the server supports them, otherwise one command after the other.
+
+What no pipeline takes on the wire (see ``commands.PIPELINED``) travels by itself, in its place between the messages.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
+from itertools import groupby
 from typing import Any, Final
 
 from pyelevator.client import operations
 from pyelevator.client.handles import DatabaseHandle
-from pyelevator.commands import Batch, Command, ConditionalBatch, Get, MGet, Pipeline, Put
+from pyelevator.commands import PIPELINED, Batch, Command, ConditionalBatch, DeleteRange, Get, MGet, Pipeline, Put
 from pyelevator.errors import (
     ConnectFailed,
     ElevatorError,
@@ -32,10 +36,10 @@ def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> 
 
     After a lost answer nothing more is sent: it would come too late, or before what was sent and is still on its way.
     """
-    if commands:
+    if any(command.needs_uid for command in commands):
         link.check_connected()
     outcomes: list[Any] = []
-    for some in _split(commands):
+    for some in _parts(commands):
         as_one = _are_known(some, link) and _count_all(some) <= _MAX_COMMANDS
         outcomes += yield from (_send_as_pipeline(link, some) if as_one else _send_individually(link, some))
         if isinstance(outcomes[-1], TransportError):
@@ -46,6 +50,16 @@ def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> 
 
 def _unsent_error(lost: Exception) -> ConnectFailed:
     return ConnectFailed(f"not sent, after a {type(lost).__name__} earlier in the pipeline")
+
+
+def _parts(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]:
+    """Return the commands in parts: such as fit into one message, and single ones that travel by themselves."""
+    if _PIPELINED.issuperset(map(type, commands)):  # nearly always
+        yield from _split(commands)
+        return
+    for is_pipelined, run in groupby(commands, lambda command: type(command) in _PIPELINED):
+        some = list(run)
+        yield from _split(some) if is_pipelined else ([command] for command in some)
 
 
 def _split(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]:
@@ -66,11 +80,12 @@ def _split(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]
 
 
 def _are_known(commands: Sequence[Command[Any]], link: DatabaseHandle) -> bool:
-    """Tell whether the server knows pipelines, and each of the commands."""
+    """Tell whether the commands may be in a pipeline, and the server knows pipelines and each of the commands."""
     kinds: set[type[Command[Any]]] = set(map(type, commands))
-    return {Pipeline.feature, *[kind.feature for kind in kinds]} <= {"", *link.features}
+    return kinds <= _PIPELINED and {Pipeline.feature, *[kind.feature for kind in kinds]} <= {"", *link.features}
 
 
+_PIPELINED: Final = frozenset(PIPELINED)
 _SIZED: Final = frozenset({Batch, ConditionalBatch, MGet, Put})
 """The commands that have many elements, or may be large."""
 
@@ -157,6 +172,7 @@ def _send_individually(link: DatabaseHandle, commands: Sequence[Command[Any]]) -
 
 
 _SINGLE_FLOWS: Final[Mapping[type, Callable[[DatabaseHandle, Any], Flow[Any]]]] = {
+    DeleteRange: operations.delete_range,
     MGet: operations.mget,
 }
 """Command -> its flow, where that is more than a call."""

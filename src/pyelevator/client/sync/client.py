@@ -108,13 +108,14 @@ class SyncClient(SyncMethods, BaseClient[T]):
         link, session = self._handle, self._session
         if type(command) not in link.direct or compression is not False or session.dropped:
             return self._execute_until(operations.send_command(link, command, compression), deadline)
-        uid = link.uid
+        uid, view = link.uid, self._key_prefix
+        sent = command if view is None else view.add_to(command)
         try:
-            response = session.send_in_place(Request.minimal(command, uid, 0), deadline)
+            response = session.send_in_place(Request.minimal(sent, uid, 0), deadline)
         except MessageTooLarge:
             return self._execute_until(operations.send_command(link, command), deadline)
         if response.code is None:
-            return response
+            return response if view is None else view.remove_from(command, response)
         return self._execute_until(operations.recover(link, command, uid, response), deadline)
 
     def _execute(self, flow: Flow[Any], timeout: float | None) -> Any:

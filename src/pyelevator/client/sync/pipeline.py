@@ -19,6 +19,10 @@ class Pipeline(PipelineBuilder[T]):
     (A :class:`~pyelevator.WriteBatch` is written whole or not at all.) A server that does not know pipelines gets the
     commands one by one, with the same results.
 
+    Commands that may take long, or are not about keys (``DeleteRange``, ``sizes``, ``compact``, ``backup``,
+    ``progress``, ``stats``, ``slowlog``), are sent in requests of their own, each in its place: when those before it
+    are answered, and before those after it.
+
     >>> from pyelevator import Elevator
     >>> with Elevator(transport="fake") as E:
     ...     with E.pipeline() as p:

@@ -76,6 +76,17 @@ class StatsConformance:
         assert E.stats().database("default").name == "default"
         E.disconnect()
 
+    def test_a_pipeline_takes_stats_and_slowlog_in_their_places(self, E: Elevator[str]) -> None:
+        with E.pipeline() as p:
+            p.Put("a", "1")
+            first, slow = p.stats(), p.slowlog(5)
+            p.Put("a", "2")
+            second = p.stats()
+        assert first.result().requests["PIPELINE"].count == 1
+        assert second.result().requests["PIPELINE"].count == 2
+        assert slow.result() == []
+        assert E.Get("a") == "2"
+
 
 class TasksConformance:
     """Tests of compactions, sizes and the progress of long tasks, for whatever answers in the end."""
@@ -104,6 +115,57 @@ class TasksConformance:
             E.sizes("user:")
         with pytest.raises(UsageError, match=r"ranges\[0\] must be a prefix, or \(start, stop\), not 3 elements"):
             E.sizes([("a", "b", "c")])  # type: ignore[list-item]
+
+    def test_a_pipeline_takes_long_commands_in_their_places(self, E: Elevator[str]) -> None:
+        with E.pipeline() as p:
+            for number in range(10):
+                p.Put(f"user:{number}", "v")
+            before = p.Count()
+            compacted, sizes, tasks = p.compact(), p.sizes(["user:", ("x", "y")]), p.progress()
+            deleted = p.DeleteRange("user:3", prefix="user:", sync=True)
+            after = p.Count()
+            none = p.DeleteRange(prefix="user:9")
+        assert (before.result(), deleted.result(), after.result(), none.result()) == (10, 7, 3, 0)
+        assert (compacted.result(), len(sizes.result()), tasks.result()) == (None, 2, [])
+        assert E.Range(include_value=False) == ["user:0", "user:1", "user:2"]
+
+    def test_a_view_deletes_a_range_in_a_pipeline_inside_its_prefix(self, E: Elevator[str]) -> None:
+        E.Put("order:1", "o")
+        view = E.prefix("user:")
+        with view.pipeline() as p:
+            p.Put("ann", "1")
+            deleted = p.DeleteRange()
+        assert deleted.result() == 1
+        assert E.Range() == [["order:1", "o"]]
+
+    def test_a_long_command_of_a_pipeline_fails_alone(self, E: Elevator[str]) -> None:
+        p = E.pipeline(raise_errors=False)
+        put, copied, value = p.Put("a", "1"), p.backup("nope", "/nowhere/backup"), p.Get("a")
+        p.execute()
+        assert (put.result(), value.result()) == (None, "1")
+        with pytest.raises(DatabaseError, match="Database nope does not exist"):
+            copied.result()
+
+    def test_wrong_arguments_in_a_pipeline_are_refused_as_they_are_queued(self, E: Elevator[str]) -> None:
+        p = E.pipeline()
+        with pytest.raises(UsageError, match="ranges must be a list or a tuple, not str"):
+            p.sizes("user:")
+        with pytest.raises(UsageError):
+            p.slowlog("5")  # type: ignore[arg-type]
+        assert len(p) == 0
+
+    def test_a_pipeline_about_the_server_needs_no_database(self, connect: Connect) -> None:
+        E = connect(Elevator, auto_connect=False)
+        with E.pipeline() as p:
+            tasks = p.progress()
+        assert tasks.result() == []
+        p = E.pipeline()
+        p.progress()
+        p.compact()
+        with pytest.raises(UsageError, match="not connected to a database"):
+            p.execute()
+        p.Clear()
+        E.disconnect()
 
     def test_an_idle_server_has_no_tasks(self, connect: Connect) -> None:
         E = connect(Elevator, auto_connect=False)
