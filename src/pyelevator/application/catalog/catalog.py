@@ -11,12 +11,12 @@ from uuid import uuid4
 
 from attrs import evolve
 
-from pyelevator.application.catalog.database import Database
+from pyelevator.application.catalog.database import Database, read_stats
 from pyelevator.application.catalog.index import Index
 from pyelevator.application.catalog.names import DEFAULT, LocatedName, NamePolicy, normalize_name
 from pyelevator.application.catalog.open_limit import OpenDatabases
 from pyelevator.application.catalog.recorded import RecordedDatabases
-from pyelevator.application.catalog.registry import Registry, UnknownUid, already_exists
+from pyelevator.application.catalog.registry import Registry, UnknownUid, already_exists, check_creation
 from pyelevator.application.catalog.store import LOCK_FILE, STORE_FILE, Store, entry_fields, lock_directory
 from pyelevator.commands import Command, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
@@ -68,16 +68,12 @@ class Catalog:
     ) -> None:
         self._storage = storage
         self._open_databases = OpenDatabases(max_open, storage.files_per_database)
-        self._is_failing = False
         self._store: CatalogStore = storage.catalog_store() or NoStore()
         self._unlock_directory: Callable[[], None] = lambda: None
         self.open_snapshot: Callable[[Database, bytes], Any] | None = None
         roots = None if allowed_roots is None else tuple(allowed_roots)
         self._names = NamePolicy(
-            _IN_MEMORY,
-            storage.resolve,
-            allowed_roots=() if self.is_shared else roots,
-            takes_paths=not self.is_shared,
+            _IN_MEMORY, storage.resolve, allowed_roots=() if self.is_shared else roots, takes_paths=not self.is_shared
         )
         if Capability.DURABLE in storage.capabilities and not self.is_shared:
             self._lock_directory(directory, store)
@@ -105,15 +101,15 @@ class Catalog:
             self._load_shared(recorded or ())
             return
         entries = RecordedDatabases(self._storage, self._names).load(recorded)
-        databases = [self._database(entry, is_new=_is_uncreated_default(entry)) for entry in entries]
+        # a default database that has never opened is one that a server could not create
+        databases = [self._database(each, is_new=each.name == DEFAULT and not each.opened) for each in entries]
         self._registry.index = Index(tuple(databases))
+        known = self._registry.index.entries()
         try:
             if DEFAULT not in self._registry.index.by_name:
                 self.create(DEFAULT)
-            elif recorded is None or list(map(entry_fields, recorded)) != list(
-                map(entry_fields, self._registry.index.entries())
-            ):
-                with self._store.replacing((), self._registry.index.entries()):
+            elif recorded is None or list(map(entry_fields, recorded)) != list(map(entry_fields, known)):
+                with self._store.replacing((), known):
                     pass
         except (EngineError, OSError) as error:  # the other databases are served all the same
             _log.error("%s", error)
@@ -152,14 +148,7 @@ class Catalog:
 
     def maintain(self) -> None:
         """Take over what others have changed, and do what the store needs now and then; failures are logged once."""
-        try:
-            self.refresh()
-            self._store.maintain()
-            self._is_failing = False
-        except EngineError as error:
-            if not self._is_failing:
-                _log.warning("the catalog could not be read: %s", error)
-            self._is_failing = True
+        self._registry.maintain()
 
     def _database(self, entry: Entry, *, is_new: bool = False) -> Database:
         return Database(self._storage, entry, self._open_databases, self._registry.record, is_new=is_new)
@@ -211,14 +200,7 @@ class Catalog:
 
     def stats(self) -> tuple[DatabaseStats, ...]:
         """Return figures of each database, in the order of ``names``, without opening any."""
-        found = []
-        for database in self._registry.index.in_order():
-            try:
-                found.append(database.stats())
-            except EngineError as error:  # the others are told of all the same
-                _log.warning("the figures of %s could not be read: %s", database.entry.name, error)
-                found.append(DatabaseStats(database.entry.name, is_open=True, adopted=database.adopted))
-        return tuple(found)
+        return tuple(map(read_stats, self._registry.index.in_order()))
 
     def uid_of(self, name: str) -> str:
         """Return the uid by which requests address the database.
@@ -347,7 +329,7 @@ class Catalog:
         allowed, recorded = parse_creation(options), self._storage.check_options(options)
         with self._registry.reserved(name, path):
             adopted = not self.is_shared and self._storage.exists(path)
-            _check_creation(name, adopted, **allowed)
+            check_creation(name, adopted, **allowed)
             detected = self._storage.detect_options(path) if adopted else {}
             entry = self._store.locate(Entry(name, str(uuid4()), path, detected | recorded, adopted))
             database = self._database(entry, is_new=not adopted and not self.is_shared)
@@ -415,15 +397,3 @@ class Catalog:
                 _log.error("closing %s: %s", database.entry.name, error)
         self._storage.close()
         self._unlock_directory()
-
-
-def _is_uncreated_default(entry: Entry) -> bool:
-    """Return True for the default database if a server recorded it without having been able to create it."""
-    return entry.name == DEFAULT and not entry.opened
-
-
-def _check_creation(name: str, exists: bool, *, create_if_missing: bool, error_if_exists: bool) -> None:
-    if not exists and not create_if_missing:
-        raise DatabaseError(f"There is no database at {name}, and create_if_missing is False")
-    if exists and error_if_exists:
-        raise DatabaseError(f"There is a database at {name} already, and error_if_exists is True")

@@ -355,3 +355,12 @@ class Database:
         """Close the engine permanently; leases raise from now on."""
         with self._exclusively():
             self._dropped = True
+
+
+def read_stats(database: Database) -> DatabaseStats:
+    """Return the figures of a database, or its name if the engine's cannot be read: others are told of as well."""
+    try:
+        return database.stats()
+    except EngineError as error:
+        _log.warning("the figures of %s could not be read: %s", database.entry.name, error)
+        return DatabaseStats(database.entry.name, is_open=True, adopted=database.adopted)

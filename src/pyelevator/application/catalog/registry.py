@@ -41,6 +41,7 @@ class Registry:
         self._store, self._names, self._make_database = store, names, make_database
         self._lock = threading.Lock()
         self._creating: set[str] = set()
+        self._is_failing = False
 
     def refresh(self) -> bool:
         """Take over what other servers have changed; return True if that was something.
@@ -59,6 +60,17 @@ class Registry:
             with suppress(EngineError):
                 database.close()
         return True
+
+    def maintain(self) -> None:
+        """Take over what others have changed, and do what the store needs now and then; failures are logged once."""
+        try:
+            self.refresh()
+            self._store.maintain()
+            self._is_failing = False
+        except EngineError as error:
+            if not self._is_failing:
+                _log.warning("the catalog could not be read: %s", error)
+            self._is_failing = True
 
     def get(self, name: str) -> Database | None:
         """Return the database of that name, or for an absolute path the one at it; None if there is none."""
@@ -125,3 +137,11 @@ class Registry:
 def already_exists(name: str) -> DatabaseError:
     """Return the error for the creation of a database that there is."""
     return DatabaseError(f"Database {name} already exists")
+
+
+def check_creation(name: str, exists: bool, *, create_if_missing: bool, error_if_exists: bool) -> None:
+    """Raise a DatabaseError if the options of a creation refuse it."""
+    if not exists and not create_if_missing:
+        raise DatabaseError(f"There is no database at {name}, and create_if_missing is False")
+    if exists and error_if_exists:
+        raise DatabaseError(f"There is a database at {name} already, and error_if_exists is True")
