@@ -12,6 +12,7 @@ import pyelevator
 from pyelevator import Elevator, WriteBatch
 from pyelevator.application import Application
 from pyelevator.server import Server
+from support.programs import PATIENCE
 
 MODULES = sorted(
     module.name
@@ -102,7 +103,7 @@ for name in {missing!r}: sys.modules[name] = None
 
 def run_without(missing, program):
     code = WITHOUT.format(missing=missing) + program
-    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_the_client_and_the_fake_need_no_extra():

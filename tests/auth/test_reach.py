@@ -15,6 +15,7 @@ from pyelevator.config import ServerSettings, read_server_config
 from pyelevator.errors import AuthenticationFailed, UsageError
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports.libzmq.listener import ZmqListener
+from support.programs import PATIENCE
 
 LOCAL = ["tcp://127.0.0.1:4141", "tcp://localhost:4141", "tcp://[::1]:4141", "ipc:///run/elevator.sock"]
 PUBLIC = ["tcp://0.0.0.0:4141", "tcp://*:4141", "tcp://[::]:4141", "tcp://10.0.0.1:4141", "tcp://db.example:4141"]
@@ -22,7 +23,7 @@ PUBLIC = ["tcp://0.0.0.0:4141", "tcp://*:4141", "tcp://[::]:4141", "tcp://10.0.0
 
 def elevator(*args):
     command = [sys.executable, "-m", "pyelevator", *map(str, args)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def mode(path):

@@ -11,6 +11,7 @@ import pytest
 
 from pyelevator.cli.main import elevator as command
 from pyelevator.testing.servers import ServerProcess
+from support.programs import PATIENCE
 from support.terminals import Terminal
 
 TIME = r"\([\d,.]+ ms\)"
@@ -277,7 +278,7 @@ def test_a_broken_pipe_ends_a_script_quietly(server_url, db):
         for number in range(20_000):
             batch.Put(b"%06d" % number, b"x" * 20)
     line = f"(echo range; echo range) | {ELEVATOR} shell {server_url} | head -1; echo ${{PIPESTATUS[1]}}"
-    done = subprocess.run(["bash", "-c", line], check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["bash", "-c", line], check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.stdout, done.stderr) == (f"000000\t{'x' * 20}\n141\n", "")
 
 

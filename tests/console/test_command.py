@@ -12,6 +12,7 @@ from pyelevator.auth.keys import generate_keys
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
 from pyelevator.transports import Curve
 from support.optional import unwrap
+from support.programs import PATIENCE
 from support.web_console import Client, running_console
 
 
@@ -41,14 +42,14 @@ class ConsoleProcess:
 
     def end(self, number):
         self.process.send_signal(number)
-        code = self.process.wait(60)
+        code = self.process.wait(PATIENCE)
         self.lines += self.output
         return code
 
 
 def run(*args, start=("-m", "pyelevator")):
     command = [sys.executable, *start, "console", *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

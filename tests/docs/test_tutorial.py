@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.pages import ROOT
+from support.programs import PATIENCE
 from support.puppets import unused_endpoint
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
@@ -51,7 +52,7 @@ class Reader:
             self._start(command, told)
             return
         with self._process(command) as process:
-            out, _ = process.communicate(timeout=60)
+            out, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, out
         assert out.startswith(told), out
         assert out == told or "pytest" in command  # which tells how long it took

@@ -12,6 +12,7 @@ from dumps.conftest import content, fill
 from pyelevator import Elevator
 from pyelevator.testing.servers import ServerProcess
 from support.eventually import eventually
+from support.programs import PATIENCE
 
 PAIRS = {b"%06d" % number: random.Random(number).randbytes(400) for number in range(8_000)}
 
@@ -38,7 +39,7 @@ def start(server, *args, **pipes):
 
 def run(server, *args, **pipes):
     process = start(server, *args, **pipes)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out, err.decode()
 
 
@@ -65,7 +66,7 @@ def test_a_dump_goes_through_a_pipe(server, client):
     dump = start(server, "dump", "default", "--prefix", "0001", stdout=subprocess.PIPE)
     code, _, err = run(server, "load", "-", "--to-db", "piped", stdin=dump.stdout)
     dump.stdout.close()
-    assert (dump.wait(60), code) == (0, 0)
+    assert (dump.wait(PATIENCE), code) == (0, 0)
     assert "loaded 100 pairs of 1 database" in err
     dump.stderr.close()
     assert len(of(client, "piped")) == 100

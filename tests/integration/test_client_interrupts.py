@@ -6,7 +6,7 @@ import pytest
 
 from pyelevator.application import Application
 from pyelevator.testing.servers import serve
-from support.programs import finish, run, start
+from support.programs import PATIENCE, finish, run, start
 from support.puppets import silent_listener
 from torture.unruly import Manners, unruly
 
@@ -51,7 +51,7 @@ STORM = """
 
 def storm(endpoint, dialect="classic"):
     """A few interrupts may be lost: Python cannot raise them where they come while an object is taken down."""
-    ran = run(HEAD + STORM, endpoint, dialect, 300, options=("-X", "faulthandler"), timeout=100)
+    ran = run(HEAD + STORM, endpoint, dialect, 300, options=("-X", "faulthandler"), timeout=PATIENCE)
     assert ran.code == 0, ran.err
     assert int(ran.out) > 250
 

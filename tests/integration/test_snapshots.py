@@ -43,6 +43,7 @@ from pyelevator.testing.snapshots import SnapshotConformance
 from pyelevator.transports import FakeTransport
 from support.clocks import Clock
 from support.connections import close_connections_of
+from support.programs import PATIENCE
 
 WRITERS = 4
 ROUNDS = 50
@@ -363,7 +364,7 @@ with Elevator.from_url(sys.argv[1], timeout=30) as E:
 def test_a_child_process_does_not_give_its_parent_s_snapshot_back():
     with serve(Application.in_memory()) as server:
         command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, server.urls[0]]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert (ran.stdout, ran.stderr) == ("0 before\n", "")
 
 

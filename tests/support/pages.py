@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from support.optional import unwrap
+from support.programs import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +28,9 @@ def output(path, *args, cwd=None):
     """What the program prints, as a process of its own; a warning or something on stderr is a failure."""
     command = [sys.executable, "-X", "dev", "-W", "error", str(ROOT / path), *map(str, args)]
     environment = {name: value for name, value in os.environ.items() if name != "ELEVATOR_URL"}
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=cwd, env=environment, check=False)
+    ran = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, cwd=cwd, env=environment, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     assert [line for line in ran.stderr.splitlines() if not SLOW.search(line)] == []
     return ran.stdout

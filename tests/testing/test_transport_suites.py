@@ -8,6 +8,7 @@ import pytest
 
 from support.foreign_transports import ASYNC, BASIC, DEADLINES, FAULTS
 from support.pages import ROOT
+from support.programs import PATIENCE
 
 MODULE = '''
 import pytest
@@ -49,7 +50,7 @@ def run(tmp_path, classes, tests, patience):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=short"]
     command += ["-c", str(tmp_path / "pytest.ini"), *(f"{module}::{test}" for test in tests)]
     (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {ROOT}/tests {ROOT}/src\n")
-    ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=110, cwd=tmp_path)
+    ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path)
     return set(re.findall(r"^(?:FAILED|ERROR) \S*?::(\S+)", ran.stdout, re.MULTILINE)), ran.stdout
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support import damage, reads
+from support.programs import PATIENCE
 from support.rights import without_overrides
 
 BASES = {"table": (reads.Rows(3000), 0), "log": (reads.Rows(3030), 30), "long": (reads.Rows(3000, 1000), 0)}
@@ -101,7 +102,7 @@ CASES = {
 def run(what, folder, starved, rows):
     """What a process says that is bound by the modes of files, and starves."""
     command = [sys.executable, reads.__file__, what, folder, starved, *rows.sizes]
-    process = without_overrides(lambda: subprocess.run(command, capture_output=True, timeout=120, check=False))
+    process = without_overrides(lambda: subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False))
     assert process.returncode == 0, process.stderr.decode()
     return json.loads(process.stdout)
 

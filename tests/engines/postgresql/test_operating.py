@@ -18,6 +18,7 @@ from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import FakeTransport
 from support.eventually import eventually
 from support.ports import reserve_port
+from support.programs import PATIENCE
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def client(application):
 def run_serve(*args, **environment):
     command = [sys.executable, "-m", "pyelevator", "serve", *args]
     return subprocess.run(
-        command, env={**os.environ, **environment}, check=False, capture_output=True, text=True, timeout=60
+        command, env={**os.environ, **environment}, check=False, capture_output=True, text=True, timeout=PATIENCE
     )
 
 
@@ -94,7 +95,9 @@ def test_a_database_moves_between_a_cluster_and_memory_by_dump_and_load(url, tmp
             for i in range(500):
                 batch.Put(f"{i:04}", "v")
         for words in (["dump", "--url", cluster.url, "-o"], ["load", "--url", memory.url]):
-            subprocess.run([sys.executable, "-m", "pyelevator", *words, tmp_path / "dump"], check=True, timeout=60)
+            subprocess.run(
+                [sys.executable, "-m", "pyelevator", *words, tmp_path / "dump"], check=True, timeout=PATIENCE
+            )
         with Elevator(endpoint=memory.url.removeprefix("tcp://")) as client:
             assert client.Count() == 500
 
