@@ -162,7 +162,14 @@ def test_importing_a_client_loads_neither_codecs_nor_connections():
     assert run_without([], program.format(dotted)).stdout == "[]\n"
 
 
-LAZY_PACKAGES = ["pyelevator", "pyelevator.client", "pyelevator.codec", "pyelevator.commands", "pyelevator.transports"]
+LAZY_PACKAGES = [
+    "pyelevator",
+    "pyelevator.client",
+    "pyelevator.client.sync",
+    "pyelevator.codec",
+    "pyelevator.commands",
+    "pyelevator.transports",
+]
 
 
 @pytest.mark.parametrize("name", LAZY_PACKAGES)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from pyelevator.client import operations
+from pyelevator.client import operations, sync
 from pyelevator.client.decoding import T
 from pyelevator.client.handles import SnapshotHandle
 from pyelevator.client.methods.databases import DatabaseMethods
@@ -28,11 +28,6 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import CursorExpired, ElevatorError
 from pyelevator.forks import FORKS
 from pyelevator.legacy import accept_old_calls, call_timeout
-
-if TYPE_CHECKING:
-    from pyelevator.client.sync import batch
-    from pyelevator.client.sync.mapping import ElevatorMapping
-    from pyelevator.client.sync.pipeline import Pipeline
 
 
 def collect_range(client: SyncClient[Any], pager: RangePager, compression: bool, deadline: Deadline) -> list[Any]:
@@ -92,9 +87,7 @@ class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMe
             return self._decoder.pairs(command.result(self._send(command, deadline, compression).payload))
 
     def _iterate(self, pager: ScanPager, compression: bool, timeout: float | None) -> Any:
-        from pyelevator.client.sync.ranges import RangeIter  # loaded by those who use it, as what follows
-
-        return RangeIter(self, pager, compression, call_timeout(timeout))
+        return sync.RangeIter(self, pager, compression, call_timeout(timeout))
 
     def _delete_chunks(self, command: DeleteRange | None, timeout: float | None) -> Any:
         deleted = 0
@@ -107,7 +100,7 @@ class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMe
             deleted += count
         return deleted
 
-    def mapping(self) -> "ElevatorMapping[T]":
+    def mapping(self) -> "sync.ElevatorMapping[T]":
         """Return the database as a mapping, with Python's protocols: ``m[key]``, ``in``, ``items()``, ``update``...
 
         Returns:
@@ -119,9 +112,7 @@ class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMe
         >>> m["abc"], "x" in m, m.get("x", "?"), len(m)
         ('123', False, '?', 1)
         """
-        from pyelevator.client.sync.mapping import ElevatorMapping
-
-        return ElevatorMapping(self)
+        return sync.ElevatorMapping(self)
 
     def snapshot(self, *databases: str, timeout: float | None = None) -> "Snapshot[T]":
         """Take a snapshot: a client that reads what the connected database, and others, are at this moment.
@@ -175,7 +166,7 @@ class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMe
         view._add_prefix(prefix)
         return view
 
-    def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "batch.WriteBatch[T]":
+    def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "sync.WriteBatch[T]":
         """Return a batch for the connected database, over this client's connections.
 
         Args:
@@ -184,11 +175,9 @@ class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMe
         Returns:
             The batch; in a ``with`` block it is written at the end.
         """
-        from pyelevator.client.sync.batch import WriteBatch
+        return sync.WriteBatch.for_client(self, timeout)
 
-        return WriteBatch.for_client(self, timeout)
-
-    def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "Pipeline[T]":
+    def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "sync.Pipeline[T]":
         """Return a pipeline: commands that travel together, in one round trip where the server knows how.
 
         ``with E.pipeline() as p: p.Put("a", "1"); f = p.Get("a")``, and then ``f.result()`` or ``p.results``. It is not
@@ -201,9 +190,7 @@ class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMe
         Returns:
             The pipeline.
         """
-        from pyelevator.client.sync.pipeline import Pipeline
-
-        return Pipeline(self, raise_errors, timeout)
+        return sync.Pipeline(self, raise_errors, timeout)
 
 
 class Snapshot(Elevator[T]):
