@@ -75,7 +75,7 @@ class Client:
         Raises:
             EngineUnavailable: there was none in time.
         """
-        return self.pool.connection(user, min(until, self.deadline()))
+        return self.pool.connection(user, min(until, monotonic() + self.settings.call_timeout))
 
     def read(self, user: Hashable, call: Callable[[Connection, float], T], until: float | None = None) -> T:
         """Execute something that changes nothing; if the connection ends before the answer, once more on another.
