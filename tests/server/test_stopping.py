@@ -1,7 +1,6 @@
 """SIGTERM to a server at work: it answers what it took, closes the databases, and ends with 0 in bounded time."""
 
 import threading
-import time
 
 import pytest
 import zmq
@@ -14,8 +13,6 @@ from pyelevator.testing.servers import ServerProcess
 from support.eventually import eventually
 
 CODEC = ClassicCodec()
-BOUND = 20.0
-"""Seconds; the grace period of a server, which none of these needs."""
 
 
 @pytest.fixture
@@ -40,9 +37,8 @@ def dealer(server):
 
 
 def stops_well(server):
-    start = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - start < BOUND
+    assert "gave up" not in server.output  # which it says when its grace period is over
     assert "Traceback" not in server.output
 
 
