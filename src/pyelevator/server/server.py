@@ -9,7 +9,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty
 from time import monotonic
@@ -27,11 +26,13 @@ from pyelevator.deadlines import Deadline
 from pyelevator.flows import Interceptor
 from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, TrafficStats
 from pyelevator.protocol import IncomingRequest, RequestDecoder
+from pyelevator.server.admission import Admission
 from pyelevator.server.limits import ServerLimits
+from pyelevator.server.maintenance import Maintenance
 from pyelevator.server.observer import Observed, RequestObserver
-from pyelevator.server.repeats import is_gradual, is_repeatable, reads_and_writes
+from pyelevator.server.repeats import is_gradual, is_repeatable
 from pyelevator.server.responder import Responder
-from pyelevator.server.response_budget import LARGE, SMALL, ResponseBudget
+from pyelevator.server.response_budget import LARGE, ResponseBudget
 from pyelevator.server.scheduler import Job, Scheduler
 from pyelevator.server.workers import CompletedJob, Workers
 from pyelevator.transports.listeners import open_listener
@@ -112,26 +113,25 @@ class Server:
         monitor.describe = self._describe
         self._observer = RequestObserver(application, monitor, self._listener.address_of)
         self._responder = Responder(application, RequestDecoder(limits, codecs, refuses), monitor)
+        self._budget = ResponseBudget(self._listener.send_queues, self._limits.max_unsent_bytes)
+        self._admission = Admission(self._budget)
         self._workers = Workers(
             application,
             self._responder,
             self._observer,
             workers,
             wakeup=self._listener.wakeup,
-            must_wait=self._must_wait,
+            must_wait=self._admission.must_wait,
         )
         self._completed = self._workers.completed
         self._scheduler = Scheduler(_QUEUED_REQUESTS if self._workers.has_queues else workers)
         self._scheduled = self._scheduler.clients
         self._flush_at = 0.0
-        self._budget = ResponseBudget(self._listener.send_queues, self._limits.max_unsent_bytes)
         self._running = 0
         self._startable: deque[tuple[bytes, Job]] = deque()
         self._unsent = self._listener.send_queues.peers
         self._postponed: dict[bytes, int] = {}
-        self._maintenance_interval = application.maintenance_interval
-        self._maintenance_at = monotonic()
-        self._maintenance: Future[None] | None = None
+        self._maintenance = Maintenance(application, self._workers.run, monotonic())
         self._grace = grace
         self._is_stopping = False
         self._thread: threading.Thread | None = None
@@ -208,16 +208,12 @@ class Server:
         )
 
     def _loop(self) -> None:
-        wait, on_message, has_maintenance = (
-            self._listener.wait,
-            self._on_message,
-            self._maintenance_interval is not None,
-        )
+        wait, on_message, maintenance = self._listener.wait, self._on_message, self._maintenance
         scheduler, observer, responder = self._scheduler, self._observer, self._responder
         slow, countdown = observer.threshold, 1
         unsent, paused = self._listener.send_queues.peers, scheduler.paused  # live views, empty most of the time
         disconnected = self._listener.disconnected
-        self._listener.timeout = self._maintenance_interval
+        self._listener.timeout = self._maintenance.interval
         while not self._is_stopping:
             message = wait()
             started = now = monotonic()
@@ -236,7 +232,7 @@ class Server:
                 self._process_completed()
             while disconnected:
                 self._application.connection_ended(disconnected.popleft())
-            if (unsent or paused or (has_maintenance and now >= self._maintenance_at)) and not self._is_stopping:
+            if (unsent or paused or now >= maintenance.due_at) and not self._is_stopping:
                 self._housekeeping(monotonic())
             while scheduler.pending_count and self._is_full() and not self._is_stopping:
                 self._wait_for_capacity()
@@ -267,15 +263,17 @@ class Server:
             incoming = self._responder.decode(frames, peer, identity)
             if (
                 identity not in self._scheduled
-                and not (self._running and self._is_at_capacity(incoming))
-                and not (self._unsent and self._must_wait(incoming))
+                and not (self._running and self._admission.is_at_capacity(incoming))
+                and not (self._unsent and self._admission.must_wait(incoming))
             ):
                 if self._unsent and is_gradual(incoming):
                     response, refused_bytes = self._try_within_space(incoming)
                 else:
                     response = self._responder.try_respond(incoming)
                 if response is not None:
-                    if (len(response[-1]) < _LARGE and not self._unsent) or self._may_send(incoming, response):
+                    if (len(response[-1]) < _LARGE and not self._unsent) or self._admission.may_send(
+                        incoming, response
+                    ):
                         self._send(identity, response)
                         return response
                     refused_bytes = sum(map(len, response))
@@ -295,7 +293,7 @@ class Server:
         if (is_tried or not self._try_respond(identity, job)) and self._scheduler.start(identity, job):
             if job.refused_bytes:
                 self._postpone(identity, job)
-            elif self._expected_bytes(job) < LARGE:
+            elif self._admission.expected_bytes(job) < LARGE:
                 self._start_worker(identity, job)
             else:
                 self._startable.append((identity, job))
@@ -308,12 +306,16 @@ class Server:
 
     def _try_respond(self, identity: bytes, job: Job) -> bool:
         job.refused_bytes = 0
-        if job.incoming is None or self._is_at_capacity(job.incoming) or self._must_wait(job.incoming):
+        if (
+            job.incoming is None
+            or self._admission.is_at_capacity(job.incoming)
+            or self._admission.must_wait(job.incoming)
+        ):
             return False
         response, job.refused_bytes = self._try_within_space(job.incoming)
         if response is None:
             return False
-        if not self._may_send(job.incoming, response):
+        if not self._admission.may_send(job.incoming, response):
             job.refused_bytes = sum(map(len, response))
             return False
         self._send(identity, response)
@@ -334,27 +336,6 @@ class Server:
         finally:
             self._budget.end(reservation)
 
-    def _is_at_capacity(self, incoming: IncomingRequest) -> bool:
-        """Return True if workers make the responses that there is still space for, and this one may be large too."""
-        request = incoming.request
-        return request is not None and not self._budget.can_start(self._budget.expected_of(type(request.command)))
-
-    def _must_wait(self, incoming: IncomingRequest | None) -> bool:
-        """Return True if a request can be executed only once, has values for an answer, and there is no space."""
-        request = None if incoming is None else incoming.request
-        return (
-            request is not None
-            and reads_and_writes(request.command)
-            and not self._budget.has_space_for(self._budget.expected_bytes)
-        )
-
-    def _may_send(self, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
-        """Return True if a response may be sent now, or can not be made once more."""
-        return len(response[-1]) < SMALL or self._admits(incoming, response) or not is_repeatable(incoming)
-
-    def _admits(self, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
-        return self._budget.admits(response, None if incoming.request is None else type(incoming.request.command))
-
     def _postpone(self, identity: bytes, job: Job) -> None:
         """Have a job that was started wait for space, and be executed then."""
         self._postponed[identity] = job.refused_bytes or self._budget.expected_bytes
@@ -364,26 +345,18 @@ class Server:
         """Start the jobs for whose responses there is space."""
         while self._startable:
             identity, job = self._startable[0]
-            if not self._budget.can_start(self._expected_bytes(job)):
+            if not self._budget.can_start(self._admission.expected_bytes(job)):
                 return
             self._startable.popleft()
             self._start_worker(identity, job)
 
     def _start_worker(self, identity: bytes, job: Job) -> None:
-        if self._must_wait(job.incoming):
+        if self._admission.must_wait(job.incoming):
             self._postpone(identity, job)
             return
         self._running += 1
-        job.reservation = self._budget.start(self._expected_bytes(job))
+        job.reservation = self._budget.start(self._admission.expected_bytes(job))
         self._workers.execute(identity, job)
-
-    def _expected_bytes(self, job: Job) -> int:
-        """Return the bytes that the response to a job may have."""
-        expected = job.expected_bytes or self._budget.expected_of(job.kind)
-        request = None if job.incoming is None else job.incoming.request
-        if request is not None and reads_and_writes(request.command):
-            expected = max(expected, self._budget.share)  # it cannot be given up
-        return expected
 
     # Responses
 
@@ -434,13 +407,7 @@ class Server:
         if self._has_waiting and now >= self._flush_at:
             self._flush(now + _FLUSH_INTERVAL)
             self._flush_at = monotonic() + _FLUSH_INTERVAL
-        if (
-            self._maintenance_interval is not None
-            and now >= self._maintenance_at
-            and (not self._maintenance or self._maintenance.done())
-        ):
-            self._maintenance_at = now + self._maintenance_interval
-            self._maintenance = self._workers.run(self._run_maintenance)
+        self._maintenance.start_if_due(now)
 
     def _flush(self, until: float) -> None:
         """Send what can be sent now, and serve the clients that have read again, until a point in time."""
@@ -467,13 +434,7 @@ class Server:
             if monotonic() >= until:
                 break
         if not self._has_waiting:
-            self._listener.timeout = self._maintenance_interval
-
-    def _run_maintenance(self) -> None:
-        try:
-            self._application.run_maintenance()
-        except Exception:  # noqa: BLE001 - an application must not raise; the next run tries again
-            _LOG.exception("the application raised")
+            self._listener.timeout = self._maintenance.interval
 
     # The end
 

@@ -1,0 +1,48 @@
+"""Admission: which requests may be executed now, and which responses may be sent, by the space for responses."""
+
+from collections.abc import Sequence
+
+from pyelevator.protocol import IncomingRequest
+from pyelevator.server.repeats import is_repeatable, reads_and_writes
+from pyelevator.server.response_budget import SMALL, ResponseBudget
+from pyelevator.server.scheduler import Job
+
+
+class Admission:
+    """Decides about requests and responses of one server.
+
+    Args:
+        budget: the space for responses.
+    """
+
+    def __init__(self, budget: ResponseBudget) -> None:
+        self._budget = budget
+
+    def is_at_capacity(self, incoming: IncomingRequest) -> bool:
+        """Return True if workers make the responses that there is still space for, and this one may be large too."""
+        request = incoming.request
+        return request is not None and not self._budget.can_start(self._budget.expected_of(type(request.command)))
+
+    def must_wait(self, incoming: IncomingRequest | None) -> bool:
+        """Return True if a request can be executed only once, has values for an answer, and there is no space."""
+        request = None if incoming is None else incoming.request
+        return (
+            request is not None
+            and reads_and_writes(request.command)
+            and not self._budget.has_space_for(self._budget.expected_bytes)
+        )
+
+    def may_send(self, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
+        """Return True if a response may be sent now, or can not be made once more."""
+        return len(response[-1]) < SMALL or self._admits(incoming, response) or not is_repeatable(incoming)
+
+    def _admits(self, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
+        return self._budget.admits(response, None if incoming.request is None else type(incoming.request.command))
+
+    def expected_bytes(self, job: Job) -> int:
+        """Return the bytes that the response to a job may have."""
+        expected = job.expected_bytes or self._budget.expected_of(job.kind)
+        request = None if job.incoming is None else job.incoming.request
+        if request is not None and reads_and_writes(request.command):
+            expected = max(expected, self._budget.share)  # it cannot be given up
+        return expected
