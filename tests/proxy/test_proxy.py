@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -9,16 +10,21 @@ from pyelevator import AsyncElevator, DatabaseError, Elevator, RequestTimeout, S
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import DbList, DbRepair, Get, MGet, Range
+from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.proxy import Core, Proxy, Upstream
 from pyelevator.testing.bulk_ranges import BulkRangeConformance, refuses_bulk_ranges
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance, TasksConformance
 from pyelevator.testing.updates import UpdateConformance, refuses_updates
+from pyelevator.transports import IpcTransport
 from support.connections import close_connections_of, pretend_connected
+from support.eventually import eventually
 from support.old_peers import OldPeer
 from support.old_servers import OldServerOnSocket
 from support.optional import unwrap
+
+MB = 1 << 20
 
 
 def through(*upstreams, **options):
@@ -236,6 +242,25 @@ def test_all_answers_arrive_though_the_proxy_has_to_stop_reading(monkeypatch):
         answered = [unwrap(ClassicCodec().reply_id(socket.recv_multipart())) for _ in range(300)]
         socket.close()
     assert sorted(answered) == list(range(1, 301))
+
+
+def test_an_unread_answer_that_blocks_no_client_does_not_hold_up_another_for_ever(tmp_path):
+    deadline = Deadline.after(60)
+    with ExitStack() as stack:
+        server = stack.enter_context(serve(Application.in_memory()))
+        # over a socket file, of which the system keeps little
+        url = f"ipc://{tmp_path}/socket"
+        proxy = stack.enter_context(Proxy([url], server.urls[0], unread=16 * MB))
+        E = stack.enter_context(Elevator.from_url(url, timeout=60))
+        E.Put("unread", "v" * 4 * MB)
+        E.Put("large", "w" * 8 * MB)
+        stalled = IpcTransport(f"{tmp_path}/socket")
+        stack.callback(stalled.close)
+        stalled.send(ClassicCodec().encode_request(Request(Get("unread"), E.db_uid, 1)), deadline)
+        eventually(lambda: proxy.stats().queues.unsent_bytes > 16 * MB // 8)
+        assert proxy.stats().queues.blocked_clients == 0
+        assert E.Get("large") == "w" * 8 * MB
+        eventually(lambda: proxy.stats().queues.unsent_bytes == 0)
 
 
 @pytest.mark.parametrize(("connections", "seen"), [(1, {1}), (3, {3})])
