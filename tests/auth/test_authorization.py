@@ -15,6 +15,8 @@ from pyelevator.commands import (
     Access,
     Backup,
     Batch,
+    Compact,
+    Count,
     DbConnect,
     DbCreate,
     DbDrop,
@@ -23,9 +25,12 @@ from pyelevator.commands import (
     DbMount,
     DbUmount,
     Get,
+    MGet,
     Pipeline,
     Put,
+    Range,
     Slice,
+    Snapshot,
     Unknown,
 )
 from pyelevator.errors import CursorExpired, ErrorCode, UsageError
@@ -246,6 +251,19 @@ def test_a_cursor_is_of_the_client_that_opened_it(way_of_two):
         pipeline = way.ask(Pipeline([Slice(b"5", 5, cursor=stolen)]), uid, client="bob")
         assert pipeline.code or pipeline.payload[0].code is ErrorCode.RUNTIME
     assert len(way.ask(Slice(b"5", 5, cursor=cursor), uid).payload) == 5  # 5 to 8, and k
+
+
+def test_a_snapshot_is_of_the_client_that_took_it(way_of_two):
+    way = way_of_two
+    way.start('[alice]\nread = "*"\n[bob]\nadmin = "*"\n')
+    uid = uid_of(way, "app-1")
+    for client in ("alice", "bob"):
+        way.ask(DbConnect("app-1"), client=client)
+    stolen = f"{uid}@{way.ask(Snapshot(), uid).cursor.decode()}"
+    for command in (Get("k"), MGet(["k"]), Range(), Count(), Pipeline([Get("k")]), Compact()):
+        response = way.ask(command, stolen, client="bob")
+        assert isinstance(command.error(response.code, response.message), CursorExpired), command
+        assert way.ask(command, stolen).code in (None, DENIED)
 
 
 def test_a_key_that_is_not_known_any_more_may_do_nothing(way_of_two):

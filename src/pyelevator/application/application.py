@@ -48,7 +48,7 @@ class Application:
     def __init__(self, catalog: Catalog, policy: Policy | None = None, clock: Callable[[], float] = monotonic) -> None:
         self._serve(catalog, Context.of(policy or Policy(), catalog.is_named_by_path, clock))
         catalog.on_close(self.cursors.close_engine)
-        catalog.open_snapshot = lambda database, cursor: SnapshotDatabase(database, self.cursors, cursor)
+        catalog.open_snapshot = lambda database, *cursor: SnapshotDatabase(database, self.cursors, *cursor)
 
     def _serve(self, catalog: Catalog, context: Context) -> None:
         self.catalog, self._context = catalog, context

@@ -145,18 +145,23 @@ class Cursors:
         finally:
             self.end_use(cursor)
 
-    def begin_use(self, id: bytes, engine: Engine) -> Cursor:
+    def begin_use(self, id: bytes, engine: Engine, peer: str | None) -> Cursor:
         """Return a cursor of a client that may read the database, and keep it open until ``end_use``.
 
         A use shows that the client lives, whatever became of the connection over which it opened the cursor.
 
+        Args:
+            id: of the cursor.
+            engine: of the database that the request addresses.
+            peer: that asks, see ``Request.peer``.
+
         Raises:
-            CursorExpired: there is none with that id, or none of this engine.
+            CursorExpired: there is none with that id, or none of this engine, or it belongs to another client.
         """
         with self._lock:
             self._expire(self._clock())
             cursor = self._cursors.get(id)
-            if cursor is None or engine not in cursor.views:
+            if cursor is None or engine not in cursor.views or cursor.peer != peer:
                 raise self._expired("take another snapshot")
             cursor.users += 1
             cursor.is_disconnected = False

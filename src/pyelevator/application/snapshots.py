@@ -75,12 +75,13 @@ class SnapshotDatabase:
         database: as it is now; as long as the snapshot is read, it is not closed.
         cursors: keep the snapshot.
         cursor: its id.
+        peer: that asks, see ``Request.peer``; a snapshot is read by the client that has taken it.
     """
 
     reopen_after_failure = repair = _refuse
 
-    def __init__(self, database: Database, cursors: Cursors, cursor: bytes) -> None:
-        self._database, self._cursors, self._id = database, cursors, cursor
+    def __init__(self, database: Database, cursors: Cursors, cursor: bytes, peer: str | None) -> None:
+        self._database, self._cursors, self._id, self._peer = database, cursors, cursor, peer
         self._cursor: Cursor | None = None
         self.engine: SnapshotEngine | None = None
         self.lock = self  # the lease that never waits
@@ -95,7 +96,7 @@ class SnapshotDatabase:
         self._database.used_at = now
 
     def _begin(self, engine: Engine) -> SnapshotEngine:
-        self._cursor = self._cursors.begin_use(self._id, engine)
+        self._cursor = self._cursors.begin_use(self._id, engine, self._peer)
         return SnapshotEngine(self._cursor.views[engine])
 
     def _end(self) -> None:

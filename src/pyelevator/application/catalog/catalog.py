@@ -49,7 +49,7 @@ class Catalog:
         max_open: databases that are open at once; the least recently used one is closed to make room.
 
     Attributes:
-        open_snapshot: returns a database at the moment of a snapshot, by its cursor; None if no snapshots are kept.
+        open_snapshot: returns a database at the moment of a snapshot, by its cursor, for a peer; None if none are kept.
 
     Raises:
         CatalogLocked: another server uses the directory.
@@ -70,7 +70,7 @@ class Catalog:
         self._open_databases = OpenDatabases(max_open, storage.files_per_database)
         self._store: CatalogStore = storage.catalog_store() or NoStore()
         self._unlock_directory: Callable[[], None] = lambda: None
-        self.open_snapshot: Callable[[Database, bytes], Any] | None = None
+        self.open_snapshot: Callable[[Database, bytes, str | None], Any] | None = None
         roots = None if allowed_roots is None else tuple(allowed_roots)
         self._names = NamePolicy(
             _IN_MEMORY, storage.resolve, allowed_roots=() if self.is_shared else roots, takes_paths=not self.is_shared
@@ -165,26 +165,27 @@ class Catalog:
 
     # Requests of clients
 
-    def get_database(self, uid: str | None) -> Database:
+    def get_database(self, uid: str | None, peer: str | None = None) -> Database:
         """Return the database with this uid: as a context manager, it leases its engine, opening it on demand.
 
         Args:
             uid: as requests address it.
+            peer: that asks, see ``Request.peer``; only it reads its snapshots.
 
         Raises:
             ServerRuntimeError: there is no such database, or not any more.
             DatabaseError, EngineError: on entering, if it cannot be opened.
         """
         database = self._registry.index.by_uid.get(uid)
-        return self._find_snapshot(uid) if database is None else database
+        return self._find_snapshot(uid, peer) if database is None else database
 
-    def _find_snapshot(self, uid: str | None) -> Any:
+    def _find_snapshot(self, uid: str | None, peer: str | None) -> Any:
         """Return the database at the moment of the snapshot that a uid names."""
         base, cursor = split_uid(uid)
         database = self._registry.index.by_uid.get(base)
         if database is None or cursor is None or self.open_snapshot is None:
             raise UnknownUid(f"Database {uid or '(no uid)'} doesn't exist")
-        return self.open_snapshot(database, cursor)
+        return self.open_snapshot(database, cursor, peer)
 
     def names(self) -> list[str]:
         """Return the names of all databases, 'default' first, then in the order of their creation."""

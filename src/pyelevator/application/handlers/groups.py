@@ -16,7 +16,7 @@ from pyelevator.application.handlers import HANDLERS
 from pyelevator.application.handlers.kinds import ReadHandler, WriteHandler, check_batch_size
 from pyelevator.engines.base import EngineTooLarge
 from pyelevator.errors import ServerError
-from pyelevator.messages import Request, Response
+from pyelevator.messages import Request, Response, split_uid
 
 ONE_BY_ONE: Final = (EngineTooLarge, ServerError)
 """Errors that concern one request of a group and not the others."""
@@ -32,7 +32,7 @@ class QueueSpec:
         group: requests that one worker may take at once.
     """
 
-    key: tuple[str | None, str]
+    key: tuple[str | None, ...]
     width: int
     group: int
 
@@ -52,14 +52,14 @@ def queue_for(catalog: Catalog, request: Request[Any]) -> QueueSpec | None:
     if isinstance(handler, WriteHandler):
         return QueueSpec((request.uid, "write"), 1, 256)
     if isinstance(handler, ReadHandler) and handler.from_value is not None:
-        return QueueSpec((request.uid, "get"), 2, 64)
+        return QueueSpec((request.uid, "get", request.peer if split_uid(request.uid)[1] else None), 2, 64)
     return QueueSpec((request.uid, "other"), 3, 1)
 
 
 def read_together(catalog: Catalog, requests: Sequence[Request[Any]], context: Context) -> list[Response]:
     """Answer requests for single keys of one database."""
     commands: list[Any] = [request.command for request in requests]
-    with catalog.get_database(requests[0].uid) as engine:
+    with catalog.get_database(requests[0].uid, requests[0].peer) as engine:
         values = engine.multi_get([command.key for command in commands])
     responses = []
     for request, value in zip(requests, values, strict=True):

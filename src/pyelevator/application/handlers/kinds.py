@@ -59,14 +59,14 @@ class ReadHandler:
     returns_value: bool = False
 
     def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
-        with catalog.get_database(request.uid) as engine:
+        with catalog.get_database(request.uid, request.peer) as engine:
             return self.handle(engine, request.command, request, context)
 
     def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
         """Return the response; None if the request costs too much or the database is not available now."""
         if self.cost is not None and self.cost(request.command) >= MAX_INLINE_COST:
             return None
-        database = catalog.get_database(request.uid)
+        database = catalog.get_database(request.uid, request.peer)
         lock = database.lock
         if not lock.acquire(False):
             return None
@@ -84,7 +84,7 @@ class _WritingHandler(ABC):
     cost: CostEstimate | None
 
     def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
-        database = catalog.get_database(request.uid)
+        database = catalog.get_database(request.uid, request.peer)
         database.reopen_after_failure()
         with database as engine:
             return Response.ok(self.write(engine, request.command, context), request.id)
@@ -94,7 +94,7 @@ class _WritingHandler(ABC):
         command: Any = request.command
         if command.sync or context.policy.sync or (self.cost is not None and self.cost(command) >= MAX_INLINE_COST):
             return None
-        database = catalog.get_database(request.uid)
+        database = catalog.get_database(request.uid, request.peer)
         if not database.lock.acquire(False):
             return None
         try:

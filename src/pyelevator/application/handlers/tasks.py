@@ -20,7 +20,7 @@ def backup(catalog: Catalog, command: Backup, request: Request[Any], context: Co
 
 def compact(catalog: Catalog, command: Compact, request: Request[Any], context: Context) -> Response:
     """Handle a COMPACT."""
-    with catalog.get_database(request.uid) as engine, _running("compact", catalog, request, context):
+    with catalog.get_database(request.uid, request.peer) as engine, _running("compact", catalog, request, context):
         engine.compact_range(command.start, command.stop)
     return Response(id=request.id)
 
