@@ -153,8 +153,10 @@ class Browser:
         self.call("POST", "/actions", {"actions": [source]})
 
     def value(self, selector):
-        self.find(selector)
-        return self.run("return document.querySelector(arguments[0]).value", selector)
+        """What is in the first field that can be seen, waited for; found and read at once, as pages render anew."""
+        script = """const field = [...document.querySelectorAll(arguments[0])].find(each => each.checkVisibility());
+            return field ? [field.value] : null;"""
+        return self.wait(lambda: self.run(script, selector), selector)[0]
 
     def texts(self, selector):
         return self.run("return [...document.querySelectorAll(arguments[0])].map(each => each.textContent)", selector)
