@@ -1,7 +1,7 @@
 """Short commands to a fake without frames: what comes out of the codec as it went in is not encoded.
 
 A key, a value or a truth value that is short enough for every limit is the same after it was encoded and decoded. All
-else, errors among it, goes through the codec; ``tests/transports/test_fake_direct.py`` compares both ways.
+else, errors among it, goes through the codec; ``tests/transports/fake/test_direct.py`` compares both ways.
 """
 
 from collections.abc import Callable
