@@ -63,7 +63,7 @@ class MaintenanceBuilder:
         """
         return self._add(Compact(start, stop), same)
 
-    def backup(self, db_name: str, directory: str) -> "PipelineResult[BackupReport]":
+    def backup(self, db_name: str, directory: str) -> PipelineResult["BackupReport"]:
         """Copy a database on the server, as :meth:`Elevator.backup <pyelevator.Elevator.backup>`.
 
         Returns:
@@ -71,7 +71,7 @@ class MaintenanceBuilder:
         """
         return self._add(Backup(to_text(db_name, "db_name"), directory), same)
 
-    def progress(self) -> "PipelineResult[list[TaskProgress]]":
+    def progress(self) -> PipelineResult["list[TaskProgress]"]:
         """Ask how far the server's long tasks have come, as :meth:`Elevator.progress <pyelevator.Elevator.progress>`.
 
         Returns:
@@ -79,7 +79,7 @@ class MaintenanceBuilder:
         """
         return self._add(Progress(), same)
 
-    def stats(self) -> "PipelineResult[ServerStats]":
+    def stats(self) -> PipelineResult["ServerStats"]:
         """Ask the server what it says about itself, as :meth:`Elevator.stats <pyelevator.Elevator.stats>`.
 
         Returns:
@@ -87,7 +87,7 @@ class MaintenanceBuilder:
         """
         return self._add(Stats(), same)
 
-    def slowlog(self, limit: int | None = None) -> "PipelineResult[list[SlowRequest]]":
+    def slowlog(self, limit: int | None = None) -> PipelineResult["list[SlowRequest]"]:
         """Ask for the latest requests that took long, as :meth:`Elevator.slowlog <pyelevator.Elevator.slowlog>`.
 
         Returns:
