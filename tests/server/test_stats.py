@@ -1,6 +1,7 @@
 """What a server says about itself: connections, bytes, queues, latencies."""
 
 import threading
+from random import Random
 
 import pytest
 
@@ -8,6 +9,7 @@ from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.application.application import ApplicationWrapper
 from pyelevator.application.monitoring.monitor import Monitor
+from pyelevator.application.policy import Policy
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, MGet, Range, Stats
 from pyelevator.messages import Request
@@ -126,29 +128,74 @@ def test_a_slow_request_counts_with_the_time_that_it_waited(raw, gated):
 REQUEST = Observed(b"1", IncomingRequest(ClassicCodec(), Request(Get("k"), "u", 1)), 10, [b""])
 
 
-def observe(observer, count, seconds, countdown=1):
-    """As the server's loop does."""
-    for _ in range(count):
-        countdown -= 1
-        if seconds >= observer.threshold or not countdown:
-            countdown = observer.observe_quick(REQUEST, seconds, countdown)
+class CountingMonitor(Monitor):
+    """Counts how often something is measured."""
+
+    def __init__(self):
+        super().__init__()
+        self.measured: list[float] = []
+
+    def observe(self, request, seconds, weight=1):
+        self.measured.append(seconds)
+        super().observe(request, seconds, weight)
+
+
+class ObservedLoop:
+    """Answers requests one after the other as the server's loop does, on a clock of its own."""
+
+    def __init__(self):
+        self.monitor = CountingMonitor()
+        self.observer = RequestObserver(None, self.monitor, lambda _: "")
+        self.now = self.due_at = 0.0
+
+    def answer(self, durations):
+        for seconds in durations:
+            started, self.now = self.now, self.now + seconds
+            self.monitor.answered.append(Get)
+            if self.now >= self.due_at:
+                self.observer.observe_quick(REQUEST, started, self.now)
+                self.due_at = self.observer.next_due(self.now)
 
 
 def test_quick_requests_are_sampled_and_stand_for_the_others():
-    monitor = Monitor()
-    observer = RequestObserver(None, monitor, lambda _: "")
-    observe(observer, 1000 + 64 * 10, 0.0001)
-    assert monitor.histograms()["GET"].total == 1000 + 64 * 10
-    assert observer._measured == 1010
+    loop = ObservedLoop()
+    loop.answer([0.0001] * 1000)
+    assert len(loop.monitor.measured) == 1000
+    loop.answer([0.0001] * 10_000)
+    assert 90 <= len(loop.monitor.measured) - 1000 <= 110
+    assert 10_890 <= loop.monitor.histograms()["GET"].total <= 11_000
+
+
+def test_requests_that_come_seldom_are_all_measured():
+    loop = ObservedLoop()
+    for _ in range(1500):
+        loop.answer([0.0001])
+        loop.now += 0.02
+    assert len(loop.monitor.measured) == loop.monitor.histograms()["GET"].total == 1500
 
 
 def test_slow_requests_are_all_measured_and_stand_for_themselves():
-    monitor = Monitor()
-    observer = RequestObserver(None, monitor, lambda _: "")
-    observe(observer, 1000, 0.0001)
-    observe(observer, 640, 0.5, countdown=64)
-    histogram = monitor.histograms()["GET"]
-    assert (histogram.total, histogram.max) == (1640, 0.5)
+    loop = ObservedLoop()
+    loop.answer([0.0001] * 1000)
+    loop.answer([0.5] * 640)
+    histogram = loop.monitor.histograms()["GET"]
+    assert histogram.total == 1640
+    assert histogram.max == pytest.approx(0.5)
+
+
+def test_a_slow_request_among_quick_ones_is_measured():
+    loop = ObservedLoop()
+    loop.answer([0.0001] * 2000)
+    loop.answer([0.00005] * 3 + [0.001] + [0.0001] * 3)
+    assert max(loop.monitor.measured) == pytest.approx(0.001)
+
+
+def test_longer_requests_are_not_measured_more_often_than_others():
+    loop, random = ObservedLoop(), Random(1)
+    loop.answer([0.0001] * 1000)
+    loop.answer([random.choice([0.0009, 0.00001]) for _ in range(100_000)])
+    sampled = loop.monitor.measured[1000:]
+    assert 0.4 < sum(seconds > 0.0005 for seconds in sampled) / len(sampled) < 0.6
 
 
 def test_what_stats_answers_is_what_the_application_says(server):
@@ -176,7 +223,7 @@ class Stuck(ApplicationWrapper):
 
 
 def test_figures_are_told_while_all_workers_are_busy(raw):
-    application = Stuck(Application.in_memory())
+    application = Stuck(Application.in_memory(Policy(slow=None)))
     with Server(application, [ANY_PORT], workers=1) as server:
         client = raw(server.urls[0])
         client.ask(MGet(["a"]), 1, application.catalog.uid_of("default"))

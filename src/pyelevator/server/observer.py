@@ -20,8 +20,11 @@ SLOW: Final = 0.001
 _ALL: Final = 1000
 """Quick requests at the beginning that are all measured."""
 
-_INTERVAL: Final = 64
-"""Quick requests afterwards of which one is measured."""
+_SAMPLING_INTERVAL: Final = 0.01
+"""Seconds, at least, from one quick request that is measured to the next."""
+
+_MAX_ANSWERED: Final = 64
+"""Requests that are counted together, about."""
 
 
 @hot_value
@@ -57,32 +60,46 @@ class RequestObserver:
         self._application = application if isinstance(application, Application) else None
         self._monitor, self._address_of = monitor, address_of
         self._named_from = inf if self._application is None else self._application.observed_from(inf)
-        self._measured = 0
-        self._interval = 1
+        self._measured = self._counted = 0
+        self._sample_at = 0.0
         self.threshold = SLOW if self._application is None else self._application.observed_from(SLOW)
 
-    def observe_quick(self, observed: Observed, seconds: float, countdown: int) -> int:
-        """Measure a request that was answered at once: it was slow, or its turn has come.
+    def next_due(self, now: float) -> float:
+        """Add up what was answered, and return the time until when nothing else is to be done.
+
+        A request that begins at ``now`` or later and ends before then was quick, and its turn to be measured has not
+        come: the server's loop compares the time with that, once for each request.
+        """
+        if len(self._monitor.answered) >= _MAX_ANSWERED:
+            self._monitor.add_answered()
+        return min(now + self.threshold, self._sample_at)
+
+    def observe_quick(self, observed: Observed, started: float, now: float) -> None:
+        """Measure a request that was answered at once if it was slow, or if its turn has come.
+
+        The turn is that of the first one that begins after ``_sample_at``: to take the one that is under way at that
+        time would find long ones more often than they are.
 
         Args:
             observed: the request.
-            seconds: that it took.
-            countdown: quick requests until one is measured; 0 if it is this one.
-
-        Returns:
-            The countdown for those that follow.
+            started, now: when it began and ended.
         """
-        self.observe(observed, seconds, 1 if seconds >= self.threshold else self._interval)
-        if countdown:
-            return countdown
-        self._measured += 1
-        self._interval = 1 if self._measured < _ALL else _INTERVAL
-        return self._interval
+        seconds = now - started
+        is_slow, is_due = seconds >= self.threshold, started >= self._sample_at
+        if is_slow or is_due:
+            self.observe(observed, seconds, self._take_weight(is_slow))
+        if is_due:
+            self._measured += 1
+            self._sample_at = now + _SAMPLING_INTERVAL if self._measured >= _ALL else 0.0
+
+    def _take_weight(self, is_slow: bool) -> int:
+        """Return how many requests one stands for: a slow one for itself, another for all since the last one."""
+        weight = 1 if is_slow else max(1, self._monitor.answered_count - self._counted)
+        self._counted += weight
+        return weight
 
     def observe(self, observed: Observed, seconds: float, weight: int = 1) -> None:
         """Measure a request, which stands for ``weight`` of them; from any thread."""
-        if len(self._monitor.answered) >= _INTERVAL:
-            self._monitor.add_answered()
         request = None if observed.incoming is None else observed.incoming.request
         if request is None:
             return

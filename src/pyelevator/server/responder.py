@@ -33,7 +33,7 @@ class Responder:
     def __init__(self, application: Application, reader: RequestDecoder, monitor: Monitor) -> None:
         self.latest: IncomingRequest | None = None
         self._application = application
-        self._monitor, self._count_later = monitor, monitor.answered.append
+        self._monitor, self._answered = monitor, monitor.answered
         self._reader = reader
 
     def decode(self, frames: Sequence[bytes], peer: str | None, connection: bytes) -> IncomingRequest:
@@ -62,7 +62,7 @@ class Responder:
             response = self._failure(incoming)
         if response is None:
             return None
-        self._count_later(type(request.command))
+        self._answered.append(type(request.command))
         if response.is_minimal:  # which a failure never is
             return incoming.encode_minimal(response)
         self._monitor.count_outcome(request, response)

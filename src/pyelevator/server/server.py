@@ -209,8 +209,7 @@ class Server:
 
     def _loop(self) -> None:
         wait, on_message, maintenance = self._listener.wait, self._on_message, self._maintenance
-        scheduler, observer, responder = self._scheduler, self._observer, self._responder
-        slow, countdown = observer.threshold, 1
+        scheduler, observer, due_at = self._scheduler, self._observer, 0.0
         unsent, paused = self._listener.send_queues.peers, scheduler.paused  # live views, empty most of the time
         disconnected = self._listener.disconnected
         self._listener.timeout = self._maintenance.interval
@@ -220,20 +219,19 @@ class Server:
             if message is not None:
                 frames = on_message(*message)
                 now = monotonic()
-                if frames is not None:
-                    countdown -= 1
-                    if now - started >= slow or not countdown:
-                        request_bytes = sum(map(len, message[1]))
-                        observed = Observed(message[0], responder.latest, request_bytes, frames)
-                        countdown = observer.observe_quick(observed, now - started, countdown)
-                        del observed
+                if now >= due_at and frames is not None:
+                    request_bytes = sum(map(len, message[1]))
+                    observed = Observed(message[0], self._responder.latest, request_bytes, frames)
+                    observer.observe_quick(observed, started, now)
+                    del observed
                 message = frames = None  # which may be large, and the next one may not come for long
             else:
                 self._process_completed()
             while disconnected:
                 self._application.connection_ended(disconnected.popleft())
-            if (unsent or paused or now >= maintenance.due_at) and not self._is_stopping:
+            if (unsent or paused or now >= due_at) and not self._is_stopping:
                 self._housekeeping(monotonic())
+                due_at = min(observer.next_due(now), maintenance.due_at)
             while scheduler.pending_count and self._is_full() and not self._is_stopping:
                 self._wait_for_capacity()
 

@@ -49,6 +49,7 @@ class Monitor:
         self._failures: defaultdict[tuple[type[Command[Any]], ErrorCode], int] = defaultdict(int)
         self._latencies: defaultdict[type[Command[Any]], Histogram] = defaultdict(Histogram)
         self._recent: defaultdict[type[Command[Any]], RecentHistogram] = defaultdict(RecentHistogram)
+        self._added = 0
         self._lock = threading.Lock()
         self._started_at, self._started = time.time(), monotonic()
 
@@ -65,6 +66,12 @@ class Monitor:
             found, self.answered[:count] = self.answered[:count], []
             for kind, times in Counter(found).items():
                 self.counts[kind] += times
+            self._added += count
+
+    @property
+    def answered_count(self) -> int:
+        """How many requests were answered at once, since the start."""
+        return self._added + len(self.answered)
 
     def count_outcome(self, request: Request[Any], response: Response) -> None:
         """Count the failure of a request that is counted already, if it is one; a minimal response never is."""
