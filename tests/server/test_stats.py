@@ -56,7 +56,7 @@ def test_every_quick_request_is_counted_and_classes_do_not_pile_up():
         E.Put("k", "v")
         for _ in range(1500):
             E.Get("k", None)
-        assert len(application.monitor.answered) <= 70
+        assert len(application.monitor.answered) <= 256  # 63, and those of a millisecond
         E.Get("missing", None)
         found = E.stats().requests
     assert (found["PUT"].count, found["GET"].count, found["GET"].failures) == (1, 1501, {"key": 1})
