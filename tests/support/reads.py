@@ -13,6 +13,8 @@ from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
+import pyelevator.client.sync.pipeline
+import pyelevator.client.sync.ranges  # noqa: F401 - which clients load on use: here while there are descriptors
 from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.commands import PUT
