@@ -101,7 +101,7 @@ def test_an_interrupted_call_leaves_the_client_as_it_was(client):
             pass
         check_usable(client)
 
-    assert each_step(FILES, work) > 500
+    assert each_step(FILES, work) > 300
 
 
 def test_an_interrupted_batch_keeps_its_operations_or_has_written_them(client):

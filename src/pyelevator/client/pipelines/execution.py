@@ -6,6 +6,7 @@ What no pipeline takes on the wire (see ``commands.PIPELINED``) travels by itsel
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 from pyelevator.client import operations
@@ -29,6 +30,7 @@ _MAX_COMMANDS: Final = 16_000
 which is more than it gives to larger messages of small commands; a single command it takes in whatever size."""
 _MAX_BYTES: Final = 16 << 20
 """Bytes of values in one message, about."""
+_needs_uid: Final = attrgetter("needs_uid")
 
 
 def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
@@ -36,7 +38,7 @@ def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> 
 
     After a lost answer nothing more is sent: it would come too late, or before what was sent and is still on its way.
     """
-    if any(command.needs_uid for command in commands):
+    if any(map(_needs_uid, commands)):  # a generator that any() leaves early would swallow what a signal handler raises
         link.check_connected()
     outcomes: list[Any] = []
     for some in _parts(commands):
