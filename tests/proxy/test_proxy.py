@@ -244,7 +244,7 @@ def test_all_answers_arrive_though_the_proxy_has_to_stop_reading(monkeypatch):
     assert sorted(answered) == list(range(1, 301))
 
 
-def test_an_unread_answer_that_blocks_no_client_does_not_hold_up_another_for_ever(tmp_path):
+def test_an_unread_answer_that_blocks_no_client_holds_up_no_other(tmp_path):
     deadline = Deadline.after(60)
     with ExitStack() as stack:
         server = stack.enter_context(serve(Application.in_memory()))
