@@ -19,7 +19,7 @@ from pyelevator.engines.urls import scheme_of
 from pyelevator.errors import UsageError
 from pyelevator.server import Server, ServerLimits
 from pyelevator.transports.bind import parse_bind_url
-from pyelevator.transports.sockets.listener.memory import map_large_blocks
+from pyelevator.transports.sockets.listener.memory import KEPT_BYTES, map_large_blocks
 
 _LOG = logging.getLogger("pyelevator.server")
 
@@ -51,7 +51,7 @@ def run_server(
     Raises:
         ElevatorError, OSError: the server cannot start.
     """
-    map_large_blocks()
+    map_large_blocks(KEPT_BYTES)
     sys.setswitchinterval(SWITCH_INTERVAL)
     os.umask(0o077)  # LevelDB creates files that every user may read
     with blocked_signals():

@@ -11,9 +11,9 @@ _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _MMAP_BYTES: Final = 4 << 20  # pages of ranges are smaller, and stay quick
 
-_KEPT_BYTES: Final = 6 << 20
-"""Free bytes that each thread keeps: a page of a range, its chunks and a copy. They would come back cleared, piece by
-piece, for each page, which takes a third of the time of a range."""
+KEPT_BYTES: Final = 6 << 20
+"""Free bytes that each thread of a server keeps: a page of a range, its chunks and a copy. They would come back
+cleared, piece by piece, for each page, which takes a third of the time of a range."""
 
 
 def _malloc_trim() -> Any:
@@ -22,16 +22,18 @@ def _malloc_trim() -> Any:
     return None
 
 
-def map_large_blocks() -> None:
+def map_large_blocks(kept: int = 128 << 10) -> None:
     """Have the allocator map each large block by itself, so that it is given back as soon as it is free.
 
-    It is for processes that do nothing but serve. Otherwise the allocator keeps blocks of up to 32 MB for each thread;
-    with this alone it would keep no more than 128 KiB.
+    It is for processes that do nothing but serve. Otherwise the allocator keeps blocks of up to 32 MB for each thread.
+
+    Args:
+        kept: free bytes of smaller blocks that each thread may keep.
     """
     with suppress(OSError, AttributeError, TypeError):
         set_option = ctypes.CDLL(None).mallopt
         set_option(_M_MMAP_THRESHOLD, _MMAP_BYTES)
-        set_option(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        set_option(_M_TRIM_THRESHOLD, kept)
 
 
 class FreedMemory:
