@@ -14,6 +14,7 @@ from pyelevator.cli.logs import LogFile, logging_to
 from pyelevator.cli.processes.daemon import _reload
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
 from pyelevator.transports import Curve
+from support import programs
 from support.eventually import eventually
 from support.optional import unwrap
 
@@ -54,6 +55,24 @@ def test_a_server_goes_on_answering_whatever_signals_come():
             E.Put("k", name)
             assert E.Get("k") == name
         assert process.stop() == 0
+
+
+LATE = """
+    import os, signal, sys
+    from pyelevator.cli.processes.daemon import blocked_signals
+
+    number = getattr(signal, sys.argv[1])
+    with blocked_signals():
+        os.kill(os.getpid(), number)
+    os.kill(os.getpid(), number)
+    print("ended")
+"""
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_signal_that_comes_late_does_not_change_how_a_process_ends(name):
+    ran = programs.run(LATE, name)
+    assert (ran.code, ran.out, ran.err) == (0, "ended\n", "")
 
 
 @pytest.mark.parametrize("start", [server, proxy])

@@ -41,12 +41,17 @@ class Stoppable(Protocol):
 
 @contextmanager
 def blocked_signals() -> Iterator[None]:
-    """Block the signals for the thread that waits for them; threads started within the block inherit this."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    """Block the signals for the thread that waits for them; threads started within the block inherit this.
+
+    Those that stop nothing stay blocked after it: the process is about to end, and one that comes late, or was not
+    taken yet, must not change how it ends.
+    """
+    before = after = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
+        after = before | {signal.SIGHUP, *_IGNORED_SIGNALS}
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, after)
 
 
 def handle_signals(server: Stoppable, reloads: Sequence[Callable[[], None]], notifier: Notifier | None = None) -> None:
