@@ -1,7 +1,7 @@
 """`python -m benchmarks.dumps [PAIRS]`: `elevator dump` and `elevator load` beside RangeIter and batches, and the memory of both sides.
 
 All four are programs of their own, so the start of the interpreter counts on every side. The server is a process with
-default settings, and a new one with an empty directory in each round. Pairs have keys of 16 and values of 64 bytes.
+default settings, a new one for each of the four; the directory is a new one in each round. Pairs have keys of 16 and values of 64 bytes.
 """
 
 import os
@@ -28,25 +28,23 @@ _MEBI: Final = 1 << 20
 ITERATING: Final = """
 import sys
 from pyelevator import Elevator
-with Elevator.from_url(sys.argv[1], encoding=None, timeout=120, auto_connect=False) as E:
+with Elevator.from_url(sys.argv[-1], encoding=None, timeout=120, auto_connect=False) as E:
     E.connect("filled")
     print(sum(1 for _ in E.RangeIter()))
 """
 
 BATCHES: Final = """
 import sys
-from pyelevator import Elevator, WriteBatch
-with Elevator.from_url(sys.argv[1], encoding=None, timeout=120, auto_connect=False) as E:
+from pyelevator import Elevator
+from pyelevator.loadtest.workloads import pairs
+with Elevator.from_url(sys.argv[-1], encoding=None, timeout=120, auto_connect=False) as E:
     E.createdb("batches")
     E.connect("batches")
-    value = (b"%032d" % 7) * 2
-    for first in range(0, int(sys.argv[2]), 10_000):
-        with WriteBatch(connection=E) as batch:
-            for number in range(first, first + 10_000):
-                batch.Put(b"%016d" % number, value)
+    for first in range(0, int(sys.argv[1]), 10_000):
+        with E.WriteBatch() as batch:
+            for key, value in pairs(first, 10_000, 64):
+                batch.Put(key, value)
 """
-
-_ELEVATOR: Final = (sys.executable, "-m", "pyelevator")
 
 
 def run(server: ServerProcess, command: Sequence[str]) -> tuple[float, float, float]:
@@ -65,19 +63,22 @@ def run(server: ServerProcess, command: Sequence[str]) -> tuple[float, float, fl
 def one_round(count: int) -> dict[str, tuple[float, float, float]]:
     """Return what :func:`run` does, of each of the four."""
     with tempfile.TemporaryDirectory(prefix="elevator-bench-") as folder:
-        data, file = Path(folder, "data"), Path(folder, "filled.dump")
-        data.mkdir()
-        with ServerProcess(data=data) as server:
-            url = server.urls[0]
-            fill(url, count)
-            dumping = (*_ELEVATOR, "dump", "filled", "--url", url, "--output", str(file), "--quiet")
-            loading = (*_ELEVATOR, "load", str(file), "--to-db", "loaded", "--url", url, "--quiet")
-            return {
-                "RangeIter": run(server, (sys.executable, "-c", ITERATING, url)),
-                "dump": run(server, dumping),
-                "batches": run(server, (sys.executable, "-c", BATCHES, url, str(count))),
-                "load": run(server, loading),
-            }
+        file = str(Path(folder, "filled.dump"))
+        with ServerProcess(data=folder) as server:
+            fill(server.urls[0], count)
+        works: dict[str, tuple[str, ...]] = {
+            "RangeIter": ("-c", ITERATING),
+            "dump": ("-m", "pyelevator", "dump", "filled", "--output", file, "--quiet", "--url"),
+            "batches": ("-c", BATCHES, str(count)),
+            "load": ("-m", "pyelevator", "load", file, "--to-db", "loaded", "--quiet", "--url"),
+        }
+        return {work: run_on_a_new_server(folder, command) for work, command in works.items()}
+
+
+def run_on_a_new_server(folder: str, command: Sequence[str]) -> tuple[float, float, float]:
+    """Return what :func:`run` does, beside a server that has done nothing else."""
+    with ServerProcess(data=folder) as server:
+        return run(server, (sys.executable, *command, server.urls[0]))
 
 
 def fill(url: str, count: int) -> None:
@@ -86,7 +87,7 @@ def fill(url: str, count: int) -> None:
         client.createdb("filled")
         client.connect("filled")
         for first in range(0, count, _CHUNK):
-            with client.batch() as batch:
+            with client.WriteBatch() as batch:
                 for key, value in pairs(first, _CHUNK, _VALUE_BYTES):
                     batch.Put(key, value)
         client.compact()

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -76,8 +76,9 @@ def peak(pid: int, what: str, every: float = _EVERY) -> Iterator[list[int]]:
     done = threading.Event()
 
     def sample() -> None:
-        while not done.wait(every):
-            samples.append(resident(pid, what))
+        with suppress(LookupError, FileNotFoundError):  # the process has ended
+            while not done.wait(every):
+                samples.append(resident(pid, what))
 
     thread = threading.Thread(target=sample)
     thread.start()
