@@ -4,7 +4,7 @@ import pytest
 
 from pyelevator import Elevator
 from pyelevator.client.handles import DatabaseHandle
-from pyelevator.client.options import ClientKwargs, ClientOptions, ConstructorKwargs, UrlKwargs
+from pyelevator.client.options import ClientOptions, ConstructorOptions, TypedOptions, UrlOptions
 from pyelevator.codec import codec_for
 from pyelevator.commands import COMMANDS, Batch, ConditionalBatch, Count, Get, Put, Range
 from pyelevator.errors import DatabaseError
@@ -94,6 +94,6 @@ def test_every_verb_that_names_no_database_is_a_flow():
 
 def test_type_checkers_see_the_options_that_constructors_have():
     names = set(ClientOptions.__annotations__)
-    assert set(ConstructorKwargs.__annotations__) == names - {"db_name"}
-    assert set(ClientKwargs.__annotations__) == names - {"db_name", "encoding"}
-    assert set(UrlKwargs.__annotations__) == names - {"transport", "endpoint"}
+    assert set(ConstructorOptions.__annotations__) == names - {"db_name"}
+    assert set(TypedOptions.__annotations__) == names - {"db_name", "encoding"}
+    assert set(UrlOptions.__annotations__) == names - {"transport", "endpoint"}

@@ -10,7 +10,7 @@ from pyelevator.commands import Get, Ping, Range
 from pyelevator.errors import UsageError
 from pyelevator.messages import Request
 from pyelevator.server import Server
-from pyelevator.server.limits import ServerLimits
+from pyelevator.server.options import ServerLimits
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.transports.zmtp.frames import encode_frame, encode_message
 from support.eventually import eventually
@@ -155,7 +155,7 @@ def blocked_client(url):
 
 def test_requests_of_a_client_that_has_left_are_not_executed(raw, gated):
     with Server(gated, [ANY_PORT], server_limits=ServerLimits(max_unsent_bytes=1 << 20)) as server:
-        other, scheduler = raw(server.urls[0]), server._scheduler
+        other, scheduler = raw(server.urls[0]), server._dispatcher.scheduler
 
         def ask_something():
             other.ask(Get("quick"))
@@ -169,7 +169,7 @@ def test_requests_of_a_client_that_has_left_are_not_executed(raw, gated):
 
 
 def test_all_clients_that_read_again_are_served_in_turns(gated, monkeypatch):
-    monkeypatch.setattr("pyelevator.server.server._FLUSH_INTERVAL", 0.0)
+    monkeypatch.setattr("pyelevator.server.request_dispatcher._FLUSH_INTERVAL", 0.0)
     monkeypatch.setattr("pyelevator.server.response_budget.ResponseBudget.admits", lambda *_: True)  # all three at once
     with Server(gated, [ANY_PORT], server_limits=ServerLimits(max_unsent_bytes=1 << 20)) as server:
         clients = [blocked_client(server.urls[0]) for _ in range(3)]

@@ -41,7 +41,8 @@ def test_most_messages_are_refused_and_some_of_each_outcome_are_there():
 def test_a_server_that_answers_not_at_all_or_twice_is_seen(fault, monkeypatch):
     monkeypatch.setattr(malformed, "WAIT", 500)
     with serve(Application.in_memory()) as server:
-        send = server._send
+        dispatcher = server._dispatcher
+        send = dispatcher._send
         numbers = iter(range(1000))
 
         def faulty(identity, frames):
@@ -49,6 +50,6 @@ def test_a_server_that_answers_not_at_all_or_twice_is_seen(fault, monkeypatch):
             for _ in range(times):
                 send(identity, frames)
 
-        server._send = faulty  # type: ignore[method-assign]
+        dispatcher._send = faulty  # type: ignore[method-assign]
         tally = malformed.flood(server.urls[0], ["u"], 1, 50)
     assert tally.faults

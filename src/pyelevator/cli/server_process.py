@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from attrs import fields
+
 from pyelevator.application import Application, Policy
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.exposure import allowed_roots, check_exposure
@@ -140,24 +142,13 @@ def open_application(settings: ServerSettings) -> Application:
 
 
 def build_policy(settings: ServerSettings) -> Policy:
-    """Return the application's policy."""
-    return Policy(
-        sync=settings.sync,
-        max_batch=settings.max_batch,
-        max_range=settings.max_range,
-        max_range_bytes=settings.max_range_bytes,
-        max_open=settings.max_open,
-        idle_unmount=60 * settings.idle_unmount or None,
-        idle_unmount_adopted=60 * settings.idle_unmount_adopted or None,
-        max_cursors=settings.max_cursors,
-        cursor_idle=settings.cursor_idle,
-        cursor_age=settings.cursor_age,
-        row_cache=settings.row_cache,
-        slow=settings.slow / 1000 or None,
-        slow_entries=settings.slow_entries,
-        slow_keys=settings.slow_keys,
-        write_buffers=settings.write_buffers,
-    )
+    """Return the application's policy: its fields are settings of the same names, three of them in other units."""
+    converted = {
+        "idle_unmount": 60 * settings.idle_unmount or None,
+        "idle_unmount_adopted": 60 * settings.idle_unmount_adopted or None,
+        "slow": settings.slow / 1000 or None,
+    }
+    return Policy(**{each.name: getattr(settings, each.name) for each in fields(Policy)} | converted)
 
 
 def _data_directory(settings: ServerSettings) -> Path:

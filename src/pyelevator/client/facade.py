@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self,
 from attrs import evolve
 
 from pyelevator import arguments, transports
+from pyelevator._options import signature_from
 from pyelevator.arguments.data import Data, to_bytes
 from pyelevator.client.decoding import ResultDecoder, T, decoder_for
 from pyelevator.client.handles import DatabaseHandle
@@ -16,12 +17,11 @@ from pyelevator.client.operations import DEFAULT_DATABASE, ExpectedError
 from pyelevator.client.options import (
     DEFAULT_ENDPOINT,
     UNSET,
-    ClientOptions,
-    ConstructorKwargs,
-    UrlKwargs,
+    ConstructorOptions,
+    UrlOptions,
     chain_interceptors,
     check_name,
-    constructor_signature,
+    complete_options,
     make_transport,
 )
 from pyelevator.client.paging import ScanCommand
@@ -82,26 +82,25 @@ class BaseClient(Generic[T]):
 
     _default_timeout: ClassVar[float] = DEFAULT_TIMEOUT
 
-    def __init__(self, db_name: str | None = None, **options: Unpack[ConstructorKwargs]) -> None:
+    @signature_from(ConstructorOptions)
+    def __init__(self, db_name: str | None = None, **options: Unpack[ConstructorOptions]) -> None:
         check_name(db_name, type(self))
-        given = ClientOptions.from_call(type(self), db_name, options)
-        self._interceptors = chain_interceptors(given.interceptors, given.retry)
+        given = complete_options(type(self), db_name, options)
+        self._interceptors = chain_interceptors(given["interceptors"], given["retry"])
         self._forward = compose(self._interceptors) if self._interceptors else None
         self._key_prefix: Prefix | None = None
-        self._prefetches = not given.interceptors  # else they would observe requests that the caller has not made yet
-        self._pool_timeout = check_timeout(given.pool_timeout, "pool_timeout")
-        self.timeout = self._default_timeout if given.timeout is UNSET else given.timeout
-        self._decoder: ResultDecoder[Any] = decoder_for(given.encoding)
-        codec = codec_for(given.dialect, given.limits)
+        self._prefetches = not given["interceptors"]  # else they would see requests that the caller has not made yet
+        self._pool_timeout = check_timeout(given["pool_timeout"], "pool_timeout")
+        self.timeout = self._default_timeout if given["timeout"] is UNSET else given["timeout"]
+        self._decoder: ResultDecoder[Any] = decoder_for(given["encoding"])
+        codec = codec_for(given["dialect"], given["limits"])
         self._handle = DatabaseHandle(codec, is_intercepted=bool(self._interceptors))
-        check_timeout(given.connect_timeout, "connect_timeout")
-        check_heartbeat(given.heartbeat)
+        check_timeout(given["connect_timeout"], "connect_timeout")
+        check_heartbeat(given["heartbeat"])
         self._transport = make_transport(given, 2 * codec.limits.frame_bytes)
-        self._database_name = given.db_name or DEFAULT_DATABASE
-        self._creates = given.create
-        self._open_session(codec, given.max_connections, given.auto_connect)
-
-    __init__.__signature__ = constructor_signature()  # type: ignore[attr-defined]
+        self._database_name = given["db_name"] or DEFAULT_DATABASE
+        self._creates = given["create"]
+        self._open_session(codec, given["max_connections"], given["auto_connect"])
 
     if TYPE_CHECKING:
 
@@ -137,7 +136,7 @@ class BaseClient(Generic[T]):
         """End the construction: make the session, and connect or remember to."""
 
     @classmethod
-    def from_url(cls, url: str, **options: Unpack[UrlKwargs]) -> Self:
+    def from_url(cls, url: str, **options: Unpack[UrlOptions]) -> Self:
         """Make a client for the server, database and options that a URL names.
 
         ``tcp://host:4141/testdb?timeout=5``, ``ipc:///run/elevator.sock?db=testdb``, ``fake://`` (a server of its

@@ -3,18 +3,16 @@
 import enum
 import os
 from collections.abc import Callable, Mapping, Sequence
-from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
-
-from attrs import evolve, field, fields, fields_dict, frozen
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict
 
 from pyelevator import arguments, transports
+from pyelevator._options import Default, complete, defaults_of, part_of
 from pyelevator.arguments.data import to_text
 from pyelevator.codec import Codec, Limits
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.flows import Interceptor
 from pyelevator.transports import Transport
-from pyelevator.transports.base import CONNECT_TIMEOUT, HEARTBEAT
+from pyelevator.transports.options import ConnectOptions, TransportOptions
 
 if TYPE_CHECKING:
     from pyelevator.interceptors import Retry
@@ -44,21 +42,25 @@ BATCH_TIMEOUT: Final = 10.0
 URL_VARIABLE: Final = "ELEVATOR_URL"
 
 
-def _tcp(endpoint: str, *details: Any) -> Transport:
-    return transports.TcpTransport(endpoint, None, *details)
+def _tcp(endpoint: str, details: TransportOptions) -> Transport:
+    return transports.TcpTransport(endpoint, **details)
 
 
-def _ipc(endpoint: str, *details: Any) -> Transport:
-    return transports.IpcTransport(endpoint, *details)
+def _ipc(endpoint: str, details: TransportOptions) -> Transport:
+    return transports.IpcTransport(endpoint, **details)
 
 
-def _fake(endpoint: str, *_: Any) -> Transport:
+def _fake(endpoint: str, _: TransportOptions) -> Transport:
     from pyelevator.transports.fake import FakeTransport, named_fake  # each transport is loaded when one is made
 
     return FakeTransport() if isinstance(endpoint, DefaultStr) else named_fake(endpoint)
 
 
-_TRANSPORTS: Final[Mapping[str, Callable[..., Transport]]] = {"tcp": _tcp, "ipc": _ipc, "fake": _fake}
+_TRANSPORTS: Final[Mapping[str, Callable[[str, TransportOptions], Transport]]] = {
+    "tcp": _tcp,
+    "ipc": _ipc,
+    "fake": _fake,
+}
 
 
 def _is_url(text: object) -> bool:
@@ -77,10 +79,10 @@ def make_transport(options: "ClientOptions", max_message: int) -> Transport:
     Raises:
         ArgumentTypeError, UsageError: the options make no sense together.
     """
-    transport, endpoint = options.transport, options.endpoint
-    details = options.connect_timeout, max_message, options.heartbeat
-    if options.curve is not None:
-        return _make_curve_transport(options.curve, transport, endpoint, *details)
+    transport, endpoint = options["transport"], options["endpoint"]
+    details: TransportOptions = {**part_of(ConnectOptions, options), "max_message": max_message}
+    if options["curve"] is not None:
+        return _make_curve_transport(options["curve"], transport, endpoint, details)
     if isinstance(transport, Transport):
         _check_own_transport(options)
         return transport
@@ -92,28 +94,28 @@ def make_transport(options: "ClientOptions", max_message: int) -> Transport:
         raise UsageError(f"there is no transport {transport!r}; choose one of {', '.join(_TRANSPORTS)}")
     if transport == "ipc" and isinstance(endpoint, DefaultStr):
         raise UsageError("transport='ipc' needs endpoint=, the path of the server's socket file")
-    return _TRANSPORTS[transport](endpoint, *details)
+    return _TRANSPORTS[transport](endpoint, details)
 
 
 def _check_own_transport(options: "ClientOptions") -> None:
     """Refuse what a Transport object knows by itself."""
-    given = {
-        "endpoint": not isinstance(options.endpoint, DefaultStr),
-        "connect_timeout": options.connect_timeout != CONNECT_TIMEOUT,
-        "heartbeat": options.heartbeat != HEARTBEAT,
-    }
+    connects = part_of(ConnectOptions, options)
+    given = {"endpoint": not isinstance(options["endpoint"], DefaultStr)}
+    given |= {name: value != defaults_of(ConnectOptions)[name] for name, value in connects.items()}
     for name, is_given in given.items():
         if is_given:
             raise UsageError(f"{name}= goes with transport='tcp' or 'ipc'; a Transport object knows its own")
 
 
-def _make_curve_transport(curve: "Curve", transport: str | Transport, endpoint: str, *details: Any) -> Transport:
+def _make_curve_transport(
+    curve: "Curve", transport: str | Transport, endpoint: str, details: TransportOptions
+) -> Transport:
     """Make a transport with keys. Only TCP has them; other transports would ignore the keys, and are refused."""
     if not isinstance(curve, transports.Curve):
         raise ArgumentTypeError(f"curve must be a Curve, not {type(curve).__name__}")
     if transport != "tcp":
         raise UsageError("curve= goes with transport='tcp'; socket files have modes, and a Transport has its own keys")
-    return transports.TcpTransport(endpoint, curve, *details)
+    return transports.TcpTransport(endpoint, curve, **details)
 
 
 def check_name(db_name: str | None, client: type) -> None:
@@ -144,109 +146,78 @@ def chain_interceptors(interceptors: Sequence[Interceptor], retry: "Retry | None
     return chain
 
 
-@frozen(kw_only=True, eq=False, repr=False)
-class ClientOptions:
-    """The arguments of a client's constructor, by their names and with their defaults there."""
+class _NameOption(TypedDict, total=False):
+    db_name: Annotated[str | None, Default(None)]
 
-    db_name: str | None = field(default=None, kw_only=False)
-    transport: str | Transport = DEFAULT_TRANSPORT
-    endpoint: str = DEFAULT_ENDPOINT
-    timeout: float | Unset | None = UNSET
-    auto_connect: bool = True
-    encoding: str | None = DEFAULT_ENCODING
-    dialect: str | Codec = DEFAULT_DIALECT
-    max_connections: int = DEFAULT_MAX_CONNECTIONS
-    curve: "Curve | None" = None
-    interceptors: Sequence[Interceptor] = ()
-    retry: "Retry | None" = None
-    pool_timeout: float | None = None
-    connect_timeout: float | None = CONNECT_TIMEOUT
-    heartbeat: float | None = HEARTBEAT
-    limits: Limits | None = None
-    create: bool = field(default=False, converter=arguments.create)
 
-    @classmethod
-    def from_call(cls, client: type, db_name: str | None, options: Mapping[str, Any]) -> Self:
-        """Make the options of what a constructor was called with, completed from the environment.
+class _EndpointOptions(TypedDict, total=False):
+    transport: Annotated[str | Transport, Default(DEFAULT_TRANSPORT)]
+    endpoint: Annotated[str, Default(DEFAULT_ENDPOINT)]
 
-        Raises:
-            TypeError: there is no such option.
-        """
-        for name in options:
-            if not hasattr(cls, name):
-                raise TypeError(f"{client.__name__}.__init__() got an unexpected keyword argument {name!r}")
-        return cls(db_name, **options)._with_environment()
 
-    def _with_environment(self) -> Self:
-        """Take what is not given from ``ELEVATOR_URL``, if neither transport nor endpoint is given."""
-        url = os.environ.get(URL_VARIABLE)
-        if not url or not isinstance(self.transport, DefaultStr) or not isinstance(self.endpoint, DefaultStr):
-            return self
-        target = transports.parse_url(url)
-        said = {"transport": target.scheme, "endpoint": target.address or DEFAULT_ENDPOINT, **target.options}
-        return evolve(self, **{name: said[name] for name in said if self._is_open(name)})
+class _EncodingOption(TypedDict, total=False):
+    encoding: Annotated[str | None, Default(DEFAULT_ENCODING)]
 
-    def _is_open(self, name: str) -> bool:
-        """Return whether an option was not given, as far as that can be told."""
-        value = getattr(self, name)
-        if name in _REPEATABLE:
-            return bool(value == fields_dict(ClientOptions)[name].default)
-        return isinstance(value, DefaultStr) or value is UNSET
+
+class _CommonOptions(TypedDict, total=False):
+    timeout: Annotated[float | Unset | None, Default(UNSET)]
+    auto_connect: Annotated[bool, Default(True)]
+    dialect: Annotated[str | Codec, Default(DEFAULT_DIALECT)]
+    max_connections: Annotated[int, Default(DEFAULT_MAX_CONNECTIONS)]
+    curve: Annotated["Curve | None", Default(None)]
+    interceptors: Annotated[Sequence[Interceptor], Default(())]
+    retry: Annotated["Retry | None", Default(None)]
+    pool_timeout: Annotated[float | None, Default(None)]
+    limits: Annotated[Limits | None, Default(None)]
+    create: Annotated[bool, Default(False)]
+
+
+class TypedOptions(_EndpointOptions, _CommonOptions, ConnectOptions, total=False):
+    """The options of the constructors, but for ``db_name``, and ``encoding``, which says the type of the results."""
+
+
+class ConstructorOptions(_EndpointOptions, _EncodingOption, _CommonOptions, ConnectOptions, total=False):
+    """The options of the constructors, but for ``db_name``."""
+
+
+class UrlOptions(_NameOption, _EncodingOption, _CommonOptions, ConnectOptions, total=False):
+    """The options of ``from_url`` beside the URL."""
+
+
+class ClientOptions(_NameOption, _EndpointOptions, _EncodingOption, _CommonOptions, ConnectOptions, total=False):
+    """All arguments of a client's constructor."""
+
+
+def complete_options(client: type, db_name: str | None, given: ConstructorOptions) -> ClientOptions:
+    """Return the options of what a constructor was called with, completed from the environment.
+
+    What is not given is taken from ``ELEVATOR_URL``, if neither transport nor endpoint is given.
+
+    Raises:
+        TypeError: there is no such option.
+        ArgumentTypeError, UsageError: ``ELEVATOR_URL`` is not understood, or ``create`` is no bool.
+    """
+    options = complete(ClientOptions, {"db_name": db_name, **given}, client)
+    arguments.create(options["create"])
+    url = os.environ.get(URL_VARIABLE)
+    if not url or not isinstance(options["transport"], DefaultStr) or not isinstance(options["endpoint"], DefaultStr):
+        return options
+    target = transports.parse_url(url)
+    said = {"transport": target.scheme, "endpoint": target.address or DEFAULT_ENDPOINT, **target.options}
+    return complete(
+        ClientOptions, {**options, **{name: said[name] for name in said if _is_open(options, name)}}, client
+    )
+
+
+def _is_open(options: Mapping[str, Any], name: str) -> bool:
+    """Return whether an option was not given, as far as that can be told."""
+    value = options[name]
+    if name in _REPEATABLE:
+        return bool(value == defaults_of(ClientOptions)[name])
+    return isinstance(value, DefaultStr) or value is UNSET
 
 
 _REPEATABLE: Final = frozenset(
     {"db_name", "max_connections", "curve", "pool_timeout", "connect_timeout", "heartbeat", "create"}
 )
 """The options for which a caller may give the default: they count as not given."""
-
-
-def constructor_signature() -> Signature:
-    """Return the signature that tools show of a client's constructor."""
-    first = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
-    options = [
-        Parameter(
-            each.name,
-            Parameter.KEYWORD_ONLY if each.kw_only else Parameter.POSITIONAL_OR_KEYWORD,
-            default=each.default,
-            annotation=each.type,
-        )
-        for each in fields(ClientOptions)
-    ]
-    return Signature([first, *options], return_annotation=None)
-
-
-class _CommonKwargs(TypedDict, total=False):
-    """The options of every constructor, for type checkers, without those that a URL or the result's type says."""
-
-    timeout: float | Unset | None
-    auto_connect: bool
-    dialect: str | Codec
-    max_connections: int
-    curve: "Curve | None"
-    interceptors: Sequence[Interceptor]
-    retry: "Retry | None"
-    pool_timeout: float | None
-    connect_timeout: float | None
-    heartbeat: float | None
-    limits: Limits | None
-    create: bool
-
-
-class ClientKwargs(_CommonKwargs, total=False):
-    """The options of the constructors, but for ``db_name`` and ``encoding``, for type checkers."""
-
-    transport: str | Transport
-    endpoint: str
-
-
-class ConstructorKwargs(ClientKwargs, total=False):
-    """The options of the constructors, but for ``db_name``, for type checkers."""
-
-    encoding: str | None
-
-
-class UrlKwargs(_CommonKwargs, total=False):
-    """The options of ``from_url`` beside the URL, for type checkers."""
-
-    db_name: str | None
-    encoding: str | None

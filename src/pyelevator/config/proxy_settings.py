@@ -24,11 +24,13 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from pyelevator._options import defaults_of
 from pyelevator.config import values
 from pyelevator.config.schema import ProgramSettings, setting
 from pyelevator.config.toml_file import parse_toml, read_text
 from pyelevator.config.values import EntryError
 from pyelevator.errors import UsageError
+from pyelevator.proxy.options import ProxyOptions
 from pyelevator.proxy.routing import Upstream
 from pyelevator.transports import Curve
 
@@ -85,7 +87,9 @@ class ProxySettings(ProgramSettings):
         "URL",
         key="upstream",
     )
-    timeout: float = setting(30.0, values.seconds, "Time that a server may take for a request.", "SECONDS")
+    timeout: float = setting(
+        defaults_of(ProxyOptions)["timeout"], values.seconds, "Time that a server may take for a request.", "SECONDS"
+    )
 
 
 def read_proxy_config(path: str | Path) -> dict[str, Any]:

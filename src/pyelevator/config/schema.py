@@ -8,8 +8,9 @@ from typing import Any, Final, TypeAlias
 
 from attrs import evolve, field, fields, frozen
 
+from pyelevator._options import defaults_of
 from pyelevator.config import values
-from pyelevator.server.limits import ServerLimits
+from pyelevator.transports.options import MAX_UNREAD, SocketFileOptions
 
 _METADATA: Final = "setting"
 
@@ -126,9 +127,11 @@ class ProgramSettings:
         "DIR",
     )
     insecure: bool = setting(False, values.flag, "Listen without keys where other machines can connect.")
-    ipc_mode: int = setting(0o600, values.mode, "File mode of the socket files, in octal.", "MODE")
+    ipc_mode: int = setting(
+        defaults_of(SocketFileOptions)["ipc_mode"], values.mode, "File mode of the socket files, in octal.", "MODE"
+    )
     max_unread: int = setting(
-        ServerLimits().max_unsent_bytes,
+        MAX_UNREAD,
         values.integer(1),
         "Maximum size of responses that clients have not read yet, over all clients. Clients with more of them wait.",
         "BYTES",

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from pyelevator._options import defaults_of
 from pyelevator.application import Policy
 from pyelevator.codec import Limits
 from pyelevator.config import values
@@ -25,7 +26,8 @@ from pyelevator.config.legacy_conf import is_legacy, parse_legacy
 from pyelevator.config.schema import ProgramSettings, setting
 from pyelevator.config.toml_file import parse_toml, read_text
 from pyelevator.engines.options import OPTIONS
-from pyelevator.server.limits import ServerLimits
+from pyelevator.server.options import ServerOptions
+from pyelevator.transports.options import MAX_CONNECTIONS
 
 DEFAULT_BIND: Final = "tcp://127.0.0.1:4141"
 
@@ -68,7 +70,7 @@ class ServerSettings(ProgramSettings):
         "Table with the options of databases that are created without options of their own.",
         is_option=False,
     )
-    workers: int = setting(4, values.integer(1), "Number of threads for requests that may be slow.", "N")
+    workers: int = _limit(defaults_of(ServerOptions)["workers"], "Number of threads for requests that may be slow.")
     sync: bool = setting(False, values.flag, "Answer each write only when it is on the disk.")
     idle_unmount: float = setting(
         0.0,
@@ -91,7 +93,7 @@ class ServerSettings(ProgramSettings):
         _POLICY.max_range, "Maximum number of items in the response to a Range, Slice or MGet; RangeIter has no limit."
     )
     max_range_bytes: int = _limit(_POLICY.max_range_bytes, "Approximate maximum size of those items.", "BYTES")
-    max_connections: int = _limit(ServerLimits().max_connections, "Maximum number of connections.")
+    max_connections: int = _limit(MAX_CONNECTIONS, "Maximum number of connections.")
     max_open: int = _limit(
         _POLICY.max_open, "Maximum number of open databases; the least recently used one is closed to make room."
     )

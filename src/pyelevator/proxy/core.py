@@ -9,12 +9,13 @@ takes one request at a time on each of a few connections, and a connection whose
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from attrs import evolve
 
+from pyelevator._options import complete, signature_from
 from pyelevator.application.monitoring.monitor import Monitor
-from pyelevator.codec import ClassicCodec, Codec, Limits
+from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Ping
 from pyelevator.errors import ConnectFailed, ElevatorError, ProtocolError, RequestTimeout
 from pyelevator.flows import Interceptor, compose
@@ -24,6 +25,7 @@ from pyelevator.protocol import IncomingRequest, RequestDecoder
 from pyelevator.proxy.actions import Action, PauseReading, ResetConnection, ResumeReading, SendToClient, SendToUpstream
 from pyelevator.proxy.clients import ProxyClient, ProxyClients
 from pyelevator.proxy.cursors import Cursors, cursors_in
+from pyelevator.proxy.options import CoreOptions
 from pyelevator.proxy.passthrough import PassThrough
 from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, UpstreamPool
 from pyelevator.proxy.routing import Router, Upstream
@@ -53,23 +55,23 @@ class Core:
     The methods take the time (seconds, any monotonic clock) and return actions for the caller to perform.
     """
 
+    @signature_from(CoreOptions)
     def __init__(
         self,
         upstreams: Sequence[Upstream],
         interceptors: Sequence[Interceptor] = (),
         *,
-        timeout: float = 30.0,
-        capacity: int = 10_000,
         capacity_bytes: int = 256 << 20,
-        limits: Limits | None = None,
-        codecs: Sequence[Codec] = (),
+        **options: Unpack[CoreOptions],
     ) -> None:
+        given = complete(CoreOptions, options, type(self))
+        timeout, limits, codecs = given["timeout"], given["limits"], given["codecs"]
         router = Router(upstreams, lambda name: self._pools[name].is_legacy())
         self._pools = {name: UpstreamPool(upstream, self._act, limits) for name, upstream in router.upstreams.items()}
         answer = compose(interceptors, router.forward)
         self._tasks = RequestTasks(answer, self._pools, timeout, self._act, self._reply)
         self.monitor = Monitor()
-        self._clients = ProxyClients(capacity, capacity_bytes)
+        self._clients = ProxyClients(given["capacity"], capacity_bytes)
         self._own = ProxyClient(b"")  # of the proxy's own requests: they are not dropped with the client that has left
         self._reader = RequestDecoder(
             limits, codecs, getattr(interceptors[0], "refuses", None) if interceptors else None

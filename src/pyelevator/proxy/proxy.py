@@ -7,12 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Self
+from typing import Any, Final, Self, Unpack
 
 from attrs import evolve
 
+from pyelevator._options import complete, part_of, signature_from
 from pyelevator.application.monitoring.metrics import Family, proxy_metrics
-from pyelevator.codec import Codec, Limits
+from pyelevator.codec import Limits
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed
 from pyelevator.flows import Interceptor
@@ -27,10 +28,11 @@ from pyelevator.proxy.core import (
     SendToClient,
     SendToUpstream,
 )
+from pyelevator.proxy.options import CoreOptions, ProxyOptions
 from pyelevator.proxy.routing import Upstream
 from pyelevator.proxy.upstreams import Key, UpstreamConnections
-from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.listeners import open_listener
+from pyelevator.transports.options import MAX_CONNECTIONS
 from pyelevator.transports.polling.poller import Poller
 from pyelevator.transports.polling.readiness import READ
 from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
@@ -53,8 +55,6 @@ _PAUSE_LIMIT: Final = 1.0
 """Seconds that large answers wait for room, after which clients that take it up and do not read are evicted."""
 
 _REPORT_SECONDS: Final = 60.0
-
-_MAX_CLIENTS: Final = 4096
 
 _LARGE: Final = 1 << 16
 """Bytes of an answer from which on it is worth a look whether its client is still connected."""
@@ -86,34 +86,29 @@ class Proxy:
         UsageError: a URL cannot be bound, or is no upstream.
     """
 
+    @signature_from(ProxyOptions)
     def __init__(
         self,
         listen: Sequence[str],
         upstream: "str | Upstream | Sequence[str | Upstream]",
         interceptors: Sequence[Interceptor] = (),
-        *,
-        timeout: float = 30.0,
-        capacity: int = 10_000,
-        unread: int = 256 << 20,
-        limits: Limits | None = None,
-        curve: CurveServer | None = None,
-        ipc_mode: int = 0o600,
-        codecs: Sequence[Codec] = (),
+        **options: Unpack[ProxyOptions],
     ) -> None:
+        given = complete(ProxyOptions, options, type(self))
         upstreams = [_upstream(each) for each in ([upstream] if isinstance(upstream, (str, Upstream)) else upstream)]
-        limits = limits or Limits()
-        self._core = Core(upstreams, interceptors, timeout=timeout, capacity=capacity, limits=limits, codecs=codecs)
-        dialers = {each.name: Dialer(each.target.url, each.curve, 2 * limits.frame_bytes) for each in upstreams}
+        self._core = Core(upstreams, interceptors, **part_of(CoreOptions, given))
+        max_message, unread = 2 * (given["limits"] or Limits()).frame_bytes, given["unread"]
         self._listener = open_listener(
             listen,
-            curve,
-            max_message=2 * limits.frame_bytes,
-            ipc_mode=ipc_mode,
+            given["curve"],
+            max_message=max_message,
+            ipc_mode=given["ipc_mode"],
             max_connections=_max_clients(),
             max_unread=unread // 2,  # to clients that do not read; the answers in flight come on top
         )
         self._send_queues = self._listener.send_queues
         self._poller = Poller()
+        dialers = {each.name: Dialer(each.target.url, each.curve, max_message=max_message) for each in upstreams}
         self._upstreams = UpstreamConnections(dialers, self._poller, unread, lambda: self._send_queues.unsent_bytes)
         self._do: Mapping[type, Callable[[Any], None]] = {
             SendToClient: self._reply,
@@ -332,7 +327,7 @@ def _burst(busy: bool) -> int:
 def _max_clients() -> int:
     """Return how many clients there may be at once: the other half of the files is for connections to servers."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MAX_CLIENTS if files == resource.RLIM_INFINITY else min(_MAX_CLIENTS, files // 2)
+    return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, files // 2)
 
 
 def _upstream(given: str | Upstream) -> Upstream:

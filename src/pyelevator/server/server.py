@@ -7,49 +7,30 @@ whatever fails, if its sender reads responses at all.
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
-from queue import Empty
 from time import monotonic
-from typing import Final, Self
+from typing import Self, Unpack
 
 from attrs import evolve
 
+from pyelevator._options import complete, signature_from
 from pyelevator.application import Application, InterceptedApplication
 from pyelevator.application.monitoring.metrics import Family, server_metrics
 from pyelevator.application.monitoring.monitor import monitor_of
-from pyelevator.application.response_space import OutOfSpace, limited_to
 from pyelevator.auth import ClientAuth
-from pyelevator.codec import Codec, Limits
+from pyelevator.codec import Limits
 from pyelevator.deadlines import Deadline
 from pyelevator.flows import Interceptor
-from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, TrafficStats
-from pyelevator.protocol import IncomingRequest, RequestDecoder
-from pyelevator.server.admission import Admission
-from pyelevator.server.limits import ServerLimits
+from pyelevator.monitoring import ConnectionStats, ServerStats, TrafficStats
+from pyelevator.protocol import Refuses, RequestDecoder
 from pyelevator.server.maintenance import Maintenance
 from pyelevator.server.observer import Observed, RequestObserver
-from pyelevator.server.repeats import is_gradual, is_repeatable
+from pyelevator.server.options import ServerLimits, ServerOptions
+from pyelevator.server.request_dispatcher import RequestDispatcher
 from pyelevator.server.responder import Responder
-from pyelevator.server.response_budget import LARGE, ResponseBudget
-from pyelevator.server.scheduler import Job, Scheduler
-from pyelevator.server.workers import CompletedJob, Workers
 from pyelevator.transports.listeners import open_listener
 
 _LOG = logging.getLogger("pyelevator.server")
-
-_LARGE: Final = 64 << 10
-"""Bytes from which on a worker decodes a message."""
-
-_FLUSH_INTERVAL: Final = 0.005
-"""Seconds between two attempts to send what could not be sent."""
-
-_DRAIN_TIMEOUT: Final = 1.0
-"""Seconds at the end for clients that do not read their responses."""
-
-_QUEUED_REQUESTS: Final = 256
-"""Requests of one client that may wait for a database, if they do not each take a worker."""
 
 
 class Server:
@@ -78,68 +59,41 @@ class Server:
         UsageError: a URL cannot be bound; the application stays open then.
     """
 
-    def __init__(
-        self,
-        application: Application,
-        binds: Sequence[str],
-        *,
-        limits: Limits | None = None,
-        workers: int = 4,
-        server_limits: ServerLimits | None = None,
-        grace: float = 10.0,
-        auth: ClientAuth | None = None,
-        ipc_mode: int = 0o600,
-        interceptors: Sequence[Interceptor] = (),
-        codecs: Sequence[Codec] = (),
-    ) -> None:
-        application = InterceptedApplication(application, interceptors) if interceptors else application
-        refuses = None
-        if auth is not None:  # outermost, so that no interceptor (for instance a cache) answers unauthorized requests
-            application = authorizing = auth.wrap(application)
-            refuses = authorizing.refuses
-        limits, self._limits = limits or Limits(), server_limits or ServerLimits()
+    @signature_from(ServerOptions)
+    def __init__(self, application: Application, binds: Sequence[str], **options: Unpack[ServerOptions]) -> None:
+        given = complete(ServerOptions, options, type(self))
+        self._auth, self._grace = given["auth"], given["grace"]
+        limits, self._limits = given["limits"] or Limits(), given["server_limits"] or ServerLimits()
+        self._application, refuses = _wrap(application, given["interceptors"], self._auth)
         self._listener = open_listener(
             binds,
-            None if auth is None else auth.curve,
+            None if self._auth is None else self._auth.curve,
             max_message=2 * limits.frame_bytes,
-            ipc_mode=ipc_mode,
+            ipc_mode=given["ipc_mode"],
             max_unread=self._limits.max_unsent_bytes,
             max_connections=self._limits.max_connections,
         )
         self.urls = self._listener.urls
-        self._auth = auth
-        self._application = application
-        monitor = monitor_of(application)
+        monitor = monitor_of(self._application)
         monitor.describe = self._describe
-        self._observer = RequestObserver(application, monitor, self._listener.address_of)
-        self._responder = Responder(application, RequestDecoder(limits, codecs, refuses), monitor)
-        self._budget = ResponseBudget(self._listener.send_queues, self._limits.max_unsent_bytes)
-        self._admission = Admission(self._budget)
-        self._workers = Workers(
-            application,
+        self._observer = RequestObserver(self._application, monitor, self._listener.address_of)
+        self._responder = Responder(self._application, RequestDecoder(limits, given["codecs"], refuses), monitor)
+        self._dispatcher = RequestDispatcher(
+            self._application,
+            self._listener,
             self._responder,
             self._observer,
-            workers,
-            wakeup=self._listener.wakeup,
-            must_wait=self._admission.must_wait,
+            worker_count=given["workers"],
+            limits=self._limits,
         )
-        self._completed = self._workers.completed
-        self._scheduler = Scheduler(_QUEUED_REQUESTS if self._workers.has_queues else workers)
-        self._scheduled = self._scheduler.clients
-        self._flush_at = 0.0
-        self._running = 0
-        self._startable: deque[tuple[bytes, Job]] = deque()
-        self._unsent = self._listener.send_queues.peers
-        self._postponed: dict[bytes, int] = {}
-        self._maintenance = Maintenance(application, self._workers.run, monotonic())
-        self._grace = grace
+        self._maintenance = Maintenance(self._application, self._dispatcher.workers.run, monotonic())
         self._is_stopping = False
         self._thread: threading.Thread | None = None
 
     @property
     def unanswered(self) -> int:
         """The number of pending requests; above 0 after the end if the grace period was too short."""
-        return self._scheduler.pending_count
+        return self._dispatcher.scheduler.pending_count
 
     def __repr__(self) -> str:
         count = self._listener.connection_count
@@ -165,7 +119,7 @@ class Server:
     def stop(self) -> None:
         """Ask the server to stop, and return at once; from any thread, and from signal handlers."""
         self._is_stopping = True
-        self._completed.put(None)
+        self._dispatcher.completed.put(None)
         self._listener.wakeup()
 
     @property
@@ -176,7 +130,7 @@ class Server:
     def probe(self, timeout: float) -> bool:
         """Return True if the server's loop turns within ``timeout`` seconds; from any thread but its own."""
         turned = threading.Event()
-        self._completed.put(turned)
+        self._dispatcher.completed.put(turned)
         self._listener.wakeup()
         return turned.wait(timeout)
 
@@ -191,28 +145,19 @@ class Server:
 
     def _describe(self, stats: ServerStats) -> ServerStats:
         """Complete the figures of the application; called in a worker."""
-        scheduler, listener = self._scheduler, self._listener
-        traffic, limits = listener.traffic, self._limits
+        listener, traffic = self._listener, self._listener.traffic
         return evolve(
             stats,
-            connections=ConnectionStats(listener.connection_count, limits.max_connections, traffic.accepted),
-            queues=QueueStats(
-                requests=scheduler.pending_count,
-                request_bytes=scheduler.pending_bytes,
-                running=self._running,
-                workers=self._workers.count,
-                unsent_bytes=listener.send_queues.unsent_bytes,
-                blocked_clients=len(scheduler.blocked),
-            ),
+            connections=ConnectionStats(listener.connection_count, self._limits.max_connections, traffic.accepted),
+            queues=self._dispatcher.queue_stats(),
             traffic=TrafficStats(traffic.bytes_received, traffic.bytes_sent),
         )
 
     def _loop(self) -> None:
-        wait, on_message, maintenance = self._listener.wait, self._on_message, self._maintenance
-        scheduler, observer, due_at = self._scheduler, self._observer, 0.0
+        dispatcher, observer, maintenance, due_at = self._dispatcher, self._observer, self._maintenance, 0.0
+        wait, on_message, scheduler = self._listener.wait, dispatcher.on_message, dispatcher.scheduler
         unsent, paused = self._listener.send_queues.peers, scheduler.paused  # live views, empty most of the time
         disconnected = self._listener.disconnected
-        self._listener.timeout = self._maintenance.interval
         while not self._is_stopping:
             message = wait()
             started = now = monotonic()
@@ -226,215 +171,20 @@ class Server:
                     del observed
                 message = frames = None  # which may be large, and the next one may not come for long
             else:
-                self._process_completed()
+                dispatcher.process_completed()
             while disconnected:
                 self._application.connection_ended(disconnected.popleft())
             if (unsent or paused or now >= due_at) and not self._is_stopping:
-                self._housekeeping(monotonic())
+                self._housekeeping()
                 due_at = min(observer.next_due(now), maintenance.due_at)
-            while scheduler.pending_count and self._is_full() and not self._is_stopping:
-                self._wait_for_capacity()
+            while scheduler.pending_count and dispatcher.is_full and not self._is_stopping:
+                dispatcher.wait_for_capacity()
+                maintenance.start_if_due(monotonic())
 
-    def _wait_for_capacity(self) -> None:
-        """Read nothing until a worker is done; meanwhile responses are sent."""
-        self._listener.flush()
-        with suppress(Empty):
-            self._complete(self._completed.get(timeout=_FLUSH_INTERVAL if self._has_waiting else None))
-        if self._has_waiting:
-            self._housekeeping(monotonic())
-
-    def _is_full(self) -> bool:
-        scheduler, limits = self._scheduler, self._limits
-        return scheduler.pending_count >= limits.max_requests or scheduler.pending_bytes >= limits.max_request_bytes
-
-    @property
-    def _has_waiting(self) -> bool:
-        """True if responses or paused clients wait for the next flush."""
-        return bool(self._listener.send_queues.peers or self._scheduler.paused)
-
-    # Requests
-
-    def _on_message(self, identity: bytes, frames: Sequence[bytes]) -> list[bytes] | None:
-        """Respond to a message, and return the frames; or schedule it. The first half is the fast path."""
-        peer, incoming, refused_bytes = self._listener.peer, None, 0
-        if len(frames[-1]) < _LARGE:
-            incoming = self._responder.decode(frames, peer, identity)
-            if (
-                identity not in self._scheduled
-                and not (self._running and self._admission.is_at_capacity(incoming))
-                and not (self._unsent and self._admission.must_wait(incoming))
-            ):
-                if self._unsent and is_gradual(incoming):
-                    response, refused_bytes = self._try_within_space(incoming)
-                else:
-                    response = self._responder.try_respond(incoming)
-                if response is not None:
-                    if (len(response[-1]) < _LARGE and not self._unsent) or self._admission.may_send(
-                        incoming, response
-                    ):
-                        self._send(identity, response)
-                        return response
-                    refused_bytes = sum(map(len, response))
-                    del response
-        job, is_tried = Job(frames, peer, incoming, monotonic()), identity not in self._scheduled
-        job.refused_bytes = refused_bytes
-        if self._scheduler.submit(identity, job):
-            self._execute(identity, job, is_tried)
-        else:
-            self._execute_waiting()
-        if self._scheduler.blocked_bytes(identity) > self._limits.max_blocked_bytes:
-            self._disconnect_slow_client(identity)
-        return None
-
-    def _execute(self, identity: bytes, job: Job, is_tried: bool = False) -> None:
-        """Execute a job that the scheduler has released: here if it is fast, otherwise in a worker."""
-        if (is_tried or not self._try_respond(identity, job)) and self._scheduler.start(identity, job):
-            if job.refused_bytes:
-                self._postpone(identity, job)
-            elif self._admission.expected_bytes(job) < LARGE:
-                self._start_worker(identity, job)
-            else:
-                self._startable.append((identity, job))
-                self._start_workers()
-
-    def _execute_waiting(self) -> None:
-        """Execute the waiting jobs that may start now."""
-        while (released := self._scheduler.next_job()) is not None:
-            self._execute(*released)
-
-    def _try_respond(self, identity: bytes, job: Job) -> bool:
-        job.refused_bytes = 0
-        if (
-            job.incoming is None
-            or self._admission.is_at_capacity(job.incoming)
-            or self._admission.must_wait(job.incoming)
-        ):
-            return False
-        response, job.refused_bytes = self._try_within_space(job.incoming)
-        if response is None:
-            return False
-        if not self._admission.may_send(job.incoming, response):
-            job.refused_bytes = sum(map(len, response))
-            return False
-        self._send(identity, response)
-        self._observer.observe(
-            Observed(identity, job.incoming, job.request_bytes, response), monotonic() - job.received_at
-        )
-        return True
-
-    def _try_within_space(self, incoming: IncomingRequest) -> tuple[list[bytes] | None, int]:
-        """Return the response that can be made without waiting and may be sent; or how many bytes have no space."""
-        reservation = self._budget.start(0)
-        reservation.can_wait = is_repeatable(incoming)
-        try:
-            with limited_to(reservation):
-                return self._responder.try_respond(incoming), 0
-        except OutOfSpace:
-            return None, reservation.size
-        finally:
-            self._budget.end(reservation)
-
-    def _postpone(self, identity: bytes, job: Job) -> None:
-        """Have a job that was started wait for space, and be executed then."""
-        self._postponed[identity] = job.refused_bytes or self._budget.expected_bytes
-        self._scheduler.put_back(identity, job)
-
-    def _start_workers(self) -> None:
-        """Start the jobs for whose responses there is space."""
-        while self._startable:
-            identity, job = self._startable[0]
-            if not self._budget.can_start(self._admission.expected_bytes(job)):
-                return
-            self._startable.popleft()
-            self._start_worker(identity, job)
-
-    def _start_worker(self, identity: bytes, job: Job) -> None:
-        if self._admission.must_wait(job.incoming):
-            self._postpone(identity, job)
-            return
-        self._running += 1
-        job.reservation = self._budget.start(self._admission.expected_bytes(job))
-        self._workers.execute(identity, job)
-
-    # Responses
-
-    def _process_completed(self) -> None:
-        with suppress(Empty):
-            while True:
-                self._complete(self._completed.get_nowait())
-
-    def _complete(self, completed: CompletedJob | threading.Event | None) -> None:
-        """Send the response of a job, and execute those that waited for it; None only ends a wait, as an event does."""
-        if isinstance(completed, threading.Event):
-            completed.set()
-        elif completed is not None:
-            identity, job, frames = completed
-            self._running -= 1
-            reservation, job.reservation = job.reservation, None
-            if reservation is not None:
-                self._budget.end(reservation)
-            if frames is not None and (self._budget.admits(frames, job.kind) or not job.frames):
-                self._send(identity, frames)
-                self._scheduler.complete(identity, job)
-                self._execute_waiting()
-            else:  # it is executed, or executed again, when there is space
-                given_up = 0 if reservation is None else reservation.size
-                job.refused_bytes = job.expected_bytes = given_up if frames is None else sum(map(len, frames))
-                self._postpone(identity, job)
-            del completed, frames  # which may be large
-            self._start_workers()
-            if self._scheduler.paused:
-                self._listener.timeout = _FLUSH_INTERVAL
-
-    def _send(self, identity: bytes, frames: Sequence[bytes]) -> None:
-        if self._listener.send(identity, frames):
-            self._scheduler.block(identity)
-        if self._listener.send_queues.peers:
-            self._listener.timeout = _FLUSH_INTERVAL
-
-    def _disconnect_slow_client(self, identity: bytes) -> None:
-        _LOG.warning("closed a connection: its client sends requests and does not read the answers")
-        if identity in self._scheduler:
-            self._scheduler.discard(identity)
-        self._postponed.pop(identity, None)
-        self._listener.disconnect(identity)
-
-    # Periodic work
-
-    def _housekeeping(self, now: float) -> None:
-        if self._has_waiting and now >= self._flush_at:
-            self._flush(now + _FLUSH_INTERVAL)
-            self._flush_at = monotonic() + _FLUSH_INTERVAL
+    def _housekeeping(self) -> None:
+        now = monotonic()
+        self._dispatcher.flush_if_due(now)
         self._maintenance.start_if_due(now)
-
-    def _flush(self, until: float) -> None:
-        """Send what can be sent now, and serve the clients that have read again, until a point in time."""
-        send_queues, scheduler = self._listener.send_queues, self._scheduler
-        send_queues.flush()
-        needed = min(self._postponed.values(), default=None)
-        for identity in self._budget.stalled_clients(needed, monotonic()):
-            self._disconnect_slow_client(identity)
-        is_unblocked = False
-        for identity in scheduler.blocked_clients():
-            if not self._listener.is_connected(identity):
-                scheduler.discard(identity)
-                self._postponed.pop(identity, None)
-            elif identity in self._postponed:
-                if not is_unblocked and self._budget.has_space_for(self._postponed[identity]):  # one at a time
-                    is_unblocked = True
-                    del self._postponed[identity]
-                    scheduler.unblock(identity)
-            elif not send_queues.is_blocked(identity):
-                scheduler.unblock(identity)
-        while scheduler.paused:
-            scheduler.resume()
-            self._execute_waiting()
-            if monotonic() >= until:
-                break
-        if not self._has_waiting:
-            self._listener.timeout = self._maintenance.interval
-
-    # The end
 
     def _finish(self) -> None:
         """Read nothing more, answer pending requests, and close everything.
@@ -442,26 +192,26 @@ class Server:
         The URLs stay bound until then: to unbind one would close the connections that responses are sent on.
         """
         for message in self._listener.drain():
-            self._on_message(*message)
+            self._dispatcher.on_message(*message)
         self._listener.flush()
-        self._drain(Deadline.after(self._grace))
-        self._workers.shutdown(wait=not self.unanswered)
+        self._dispatcher.drain(Deadline.after(self._grace))
+        self._dispatcher.workers.shutdown(wait=not self.unanswered)
         self._listener.close()
         if self.unanswered:  # a worker is still in the engine, which must stay open
             _LOG.error("gave up on %d requests after %s s; the databases are left open", self.unanswered, self._grace)
         else:
             self._application.close()
 
-    def _drain(self, deadline: Deadline) -> None:
-        """Send all responses, or until the deadline; clients that do not read are not waited for."""
-        previous, drain_deadline = -1, deadline
-        while (self.unanswered or self._has_waiting) and not deadline.expired():
-            with suppress(Empty):
-                timeout = _FLUSH_INTERVAL if self._has_waiting else deadline.remaining()
-                self._complete(self._completed.get(timeout=timeout))
-            self._flush(monotonic() + _FLUSH_INTERVAL)
-            unsent = self._listener.send_queues.unsent_bytes
-            if unsent != previous or self.unanswered:
-                previous, drain_deadline = unsent, Deadline.after(_DRAIN_TIMEOUT)
-            elif drain_deadline.expired():
-                return
+
+def _wrap(
+    application: Application, interceptors: Sequence[Interceptor], auth: ClientAuth | None
+) -> tuple[Application, Refuses | None]:
+    """Return the application with what stands around it, and what refuses clients before their requests are decoded.
+
+    Authorization is outermost, so that no interceptor (for instance a cache) answers unauthorized requests.
+    """
+    application = InterceptedApplication(application, interceptors) if interceptors else application
+    if auth is None:
+        return application, None
+    authorizing = auth.wrap(application)
+    return authorizing, authorizing.refuses

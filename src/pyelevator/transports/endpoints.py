@@ -1,12 +1,14 @@
 """The transports of clients over TCP and Unix sockets."""
 
+from typing import Unpack
+
+from pyelevator._options import signature_from
 from pyelevator.errors import UsageError
-from pyelevator.transports.base import CONNECT_TIMEOUT, HEARTBEAT
 from pyelevator.transports.bind import check_ipc_path
 from pyelevator.transports.curve import Curve
+from pyelevator.transports.options import TransportOptions
 from pyelevator.transports.sockets.transport import ZmtpTransport
 from pyelevator.transports.url import parse_url, shown
-from pyelevator.transports.zmtp.frames import MAX_MESSAGE
 
 
 def tcp_url(endpoint: str) -> str:
@@ -39,15 +41,11 @@ class TcpTransport(ZmtpTransport):
             for never.
     """
 
+    @signature_from(TransportOptions)
     def __init__(
-        self,
-        endpoint: str = "127.0.0.1:4141",
-        curve: Curve | None = None,
-        connect_timeout: float | None = CONNECT_TIMEOUT,
-        max_message: int = MAX_MESSAGE,
-        heartbeat: float | None = HEARTBEAT,
+        self, endpoint: str = "127.0.0.1:4141", curve: Curve | None = None, **options: Unpack[TransportOptions]
     ) -> None:
-        super().__init__(tcp_url(endpoint), curve, connect_timeout, max_message, heartbeat)
+        super().__init__(tcp_url(endpoint), curve, **options)
 
 
 class IpcTransport(ZmtpTransport):
@@ -62,12 +60,7 @@ class IpcTransport(ZmtpTransport):
         max_message, heartbeat: as of a :class:`TcpTransport`.
     """
 
-    def __init__(
-        self,
-        endpoint: str,
-        connect_timeout: float | None = CONNECT_TIMEOUT,
-        max_message: int = MAX_MESSAGE,
-        heartbeat: float | None = HEARTBEAT,
-    ) -> None:
+    @signature_from(TransportOptions)
+    def __init__(self, endpoint: str, **options: Unpack[TransportOptions]) -> None:
         check_ipc_path(endpoint)
-        super().__init__(f"ipc://{endpoint}", None, connect_timeout, max_message, heartbeat)
+        super().__init__(f"ipc://{endpoint}", **options)

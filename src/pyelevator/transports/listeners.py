@@ -1,23 +1,26 @@
 """The listener of servers and proxies: which one the system can have."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from pyelevator.errors import UsageError
 from pyelevator.transports.base import Listener
+from pyelevator.transports.options import ListenerOptions
 from pyelevator.transports.sockets.listener.listener import SUPPORTED, ZmtpListener
 
 if TYPE_CHECKING:
     from pyelevator.transports.authentication import CurveServer
 
 
-def open_listener(urls: Sequence[str], curve: "CurveServer | None" = None, **limits: int) -> Listener:
+def open_listener(
+    urls: Sequence[str], curve: "CurveServer | None" = None, **options: Unpack[ListenerOptions]
+) -> Listener:
     """Listen on URLs; by libzmq only where the system has no epoll, and then without keys.
 
     Args:
         urls: what to bind.
         curve: keys to ask clients for.
-        limits: ``max_message``, ``max_unread``, ``max_connections`` and ``ipc_mode``, as of a listener's class.
+        options: as of a listener's class.
 
     Returns:
         A listener, to be closed by the caller.
@@ -27,9 +30,9 @@ def open_listener(urls: Sequence[str], curve: "CurveServer | None" = None, **lim
         MissingExtra: keys are asked for, and PyNaCl is missing.
     """
     if SUPPORTED:
-        return ZmtpListener(*urls, curve=curve, **limits)
+        return ZmtpListener(*urls, curve=curve, **options)
     if curve is not None:
         raise UsageError("this system has no epoll, and a listener that asks for keys needs it")
     from pyelevator.transports.libzmq.listener import ZmqListener
 
-    return ZmqListener(*urls, **limits)
+    return ZmqListener(*urls, **options)

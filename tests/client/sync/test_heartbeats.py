@@ -24,7 +24,7 @@ from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.errors import ConnectionLost, PoolTimeout
 from pyelevator.messages import Request, Response
 from pyelevator.server import Server
-from pyelevator.server.limits import ServerLimits
+from pyelevator.server.options import ServerLimits
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, TcpTransport, Transport
 from pyelevator.transports.zmtp.frames import COMMAND, encode_message

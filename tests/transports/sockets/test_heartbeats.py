@@ -19,7 +19,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request, Response
 from pyelevator.proxy import Proxy
 from pyelevator.server import Server
-from pyelevator.server.limits import ServerLimits
+from pyelevator.server.options import ServerLimits
 from pyelevator.testing.servers import serve
 from pyelevator.transports import TcpTransport, socket_options
 from pyelevator.transports.sockets.listener.listener import ZmtpListener

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 from pyelevator.client import operations
 from pyelevator.client.aio.client import AsyncClient, copy_docstrings
 from pyelevator.client.decoding import T
-from pyelevator.client.options import BATCH_TIMEOUT, ClientKwargs
+from pyelevator.client.options import BATCH_TIMEOUT, TypedOptions
 from pyelevator.client.sync.batch import BatchBuilder, WriteBatch
 from pyelevator.codec import Codec
 from pyelevator.errors import CheckFailed
@@ -37,7 +37,7 @@ class AsyncWriteBatch(BatchBuilder, AsyncClient[T]):
             db_name: str | None = ...,
             *,
             encoding: str = ...,
-            **options: Unpack[ClientKwargs],
+            **options: Unpack[TypedOptions],
         ) -> None: ...
         @overload
         def __init__(
@@ -45,7 +45,7 @@ class AsyncWriteBatch(BatchBuilder, AsyncClient[T]):
             db_name: str | None = ...,
             *,
             encoding: None,
-            **options: Unpack[ClientKwargs],
+            **options: Unpack[TypedOptions],
         ) -> None: ...
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 

@@ -16,7 +16,7 @@ from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
 from pyelevator.client.methods.ranges import RangeMethods
-from pyelevator.client.options import BATCH_TIMEOUT, ClientKwargs
+from pyelevator.client.options import BATCH_TIMEOUT, TypedOptions
 from pyelevator.client.paging import (
     IncompleteRange,
     RangePager,
@@ -58,11 +58,11 @@ class AsyncElevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], Maintena
             db_name: str | None = ...,
             *,
             encoding: str = ...,
-            **options: Unpack[ClientKwargs],
+            **options: Unpack[TypedOptions],
         ) -> None: ...
         @overload
         def __init__(
-            self: "AsyncElevator[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[ClientKwargs]
+            self: "AsyncElevator[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[TypedOptions]
         ) -> None: ...
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from pyelevator.arguments.batches import CheckedList
 from pyelevator.client import operations
 from pyelevator.client.decoding import T
-from pyelevator.client.options import BATCH_TIMEOUT, ClientKwargs
+from pyelevator.client.options import BATCH_TIMEOUT, TypedOptions
 from pyelevator.client.sync.client import SyncClient
 from pyelevator.codec import Codec
 from pyelevator.commands import (
@@ -160,11 +160,11 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
 
         @overload
         def __init__(
-            self: "WriteBatch[str]", db_name: str | None = ..., *, encoding: str = ..., **options: Unpack[ClientKwargs]
+            self: "WriteBatch[str]", db_name: str | None = ..., *, encoding: str = ..., **options: Unpack[TypedOptions]
         ) -> None: ...
         @overload
         def __init__(
-            self: "WriteBatch[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[ClientKwargs]
+            self: "WriteBatch[bytes]", db_name: str | None = ..., *, encoding: None, **options: Unpack[TypedOptions]
         ) -> None: ...
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 

@@ -7,16 +7,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import zmq
 
+from pyelevator._options import complete, signature_from
 from pyelevator.transports import socket_options
 from pyelevator.transports.base import MAX_DISCONNECTED, Listener, Traffic
 from pyelevator.transports.bind import bind_error, check_ipc_path_free, parse_bind_url, private_socket_file
 from pyelevator.transports.libzmq import zap
 from pyelevator.transports.libzmq.monitor import ConnectionMonitor, shutdown_descriptor
 from pyelevator.transports.libzmq.send_queue import ZmqSendQueues
+from pyelevator.transports.options import ListenerOptions
 from pyelevator.transports.url import ParsedUrl
 
 _MAX_RECEIVED: Final = 32
@@ -81,14 +83,9 @@ class ZmqListener(Listener):
 
     send_queues: ZmqSendQueues
 
-    def __init__(
-        self,
-        *urls: str,
-        max_message: int = 256 << 20,
-        ipc_mode: int = 0o600,
-        max_unread: int = 256 << 20,
-        max_connections: int = 4096,
-    ) -> None:
+    @signature_from(ListenerOptions)
+    def __init__(self, *urls: str, **options: Unpack[ListenerOptions]) -> None:
+        given = complete(ListenerOptions, options, type(self))
         targets = [parse_bind_url(url) for url in urls]
         self.urls: tuple[str, ...] = ()
         self.peer: str | None = None
@@ -97,15 +94,15 @@ class ZmqListener(Listener):
         self._timeout: float | None = None
         self._descriptor: int | None = None
         self._identities: dict[int, bytes] = {}
-        self._ipc_mode = ipc_mode
+        self._ipc_mode = given["ipc_mode"]
         self._spin = AdaptiveSpin()
         self._wakeup_lock = threading.RLock()  # reentrant: a signal handler may call ``wakeup``
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.socket = self._create_socket(max_message)
+        self.socket = self._create_socket(given["max_message"])
         self._wakeup_socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
         try:
-            self.send_queues = ZmqSendQueues(self.socket, max_unread)
-            self._monitor = ConnectionMonitor(self.socket, max_connections, self._on_disconnect)
+            self.send_queues = ZmqSendQueues(self.socket, given["max_unread"])
+            self._monitor = ConnectionMonitor(self.socket, given["max_connections"], self._on_disconnect)
             zap.admit_all(self._context, self.socket)
             for target in targets:
                 self.urls += (self._bind(target),)

@@ -5,17 +5,18 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Unpack
 
+from pyelevator._options import complete, signature_from
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ConnectTimeout, ProtocolError, TransportError
 from pyelevator.forks import FORKS
-from pyelevator.transports.base import CONNECT_TIMEOUT, HEARTBEAT, AsyncTransport, Receiver
+from pyelevator.transports.base import AsyncTransport, Receiver
 from pyelevator.transports.connect_errors import connect_timeout_error, connection_lost_error
 from pyelevator.transports.curve import Curve
+from pyelevator.transports.options import TransportOptions
 from pyelevator.transports.polling.readiness import READ, WRITE
 from pyelevator.transports.sockets.nonblocking import MessageQueue, NonblockingConnection
-from pyelevator.transports.zmtp.frames import MAX_MESSAGE
 
 _NO_INTEREST: Final = (-1, 0)
 
@@ -26,22 +27,12 @@ class AsyncZmtpTransport(AsyncTransport):
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
         curve: keys, for a server that asks for them.
-        connect_timeout: seconds for which a refused connection is tried again; None for no end.
-        max_message: bytes of a message that the server may send.
-        heartbeat: seconds after which the server is sent a PING; None for never.
+        options: as of a :class:`~pyelevator.transports.TcpTransport`.
     """
 
-    def __init__(
-        self,
-        url: str,
-        curve: Curve | None = None,
-        connect_timeout: float | None = CONNECT_TIMEOUT,
-        max_message: int = MAX_MESSAGE,
-        heartbeat: float | None = HEARTBEAT,
-    ) -> None:
-        self._heartbeat = heartbeat
-        self._max_message = max_message
-        self._url, self._curve, self._connect_timeout = url, curve, connect_timeout
+    @signature_from(TransportOptions)
+    def __init__(self, url: str, curve: Curve | None = None, **options: Unpack[TransportOptions]) -> None:
+        self._url, self._curve, self._options = url, curve, complete(TransportOptions, options, type(self))
         self._failure: Exception | None = None
         self._connection: NonblockingConnection | None = None
         self._registered: tuple[int, int] = _NO_INTEREST
@@ -61,14 +52,7 @@ class AsyncZmtpTransport(AsyncTransport):
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
         self._forks = FORKS.count
-        self._connection = NonblockingConnection(
-            self._url,
-            self._max_message,
-            before_close=self._unregister,
-            curve=self._curve,
-            connect_timeout=self._connect_timeout,
-            heartbeat=self._heartbeat,
-        )
+        self._connection = NonblockingConnection(self._url, self._curve, before_close=self._unregister, **self._options)
         self._on_ready(0)
 
     def send(self, frames: Sequence[bytes]) -> bool:

@@ -9,13 +9,15 @@ import socket as sockets
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, Unpack
 
+from pyelevator._options import complete, signature_from
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ProtocolError
-from pyelevator.transports.base import CONNECT_TIMEOUT, HEARTBEATS, time_to_live
+from pyelevator.transports.base import HEARTBEATS, time_to_live
 from pyelevator.transports.connect_errors import final_connect_error
 from pyelevator.transports.curve import Curve, client_protocol
+from pyelevator.transports.options import TransportOptions
 from pyelevator.transports.polling.readiness import READ, WRITE
 from pyelevator.transports.sockets.blocking import ConnectionClosed
 from pyelevator.transports.sockets.resolver import Resolver
@@ -28,7 +30,7 @@ from pyelevator.transports.sockets.socket import (
     send_some,
     start_connect,
 )
-from pyelevator.transports.zmtp.frames import LARGE, MAX_MESSAGE
+from pyelevator.transports.zmtp.frames import LARGE
 from pyelevator.transports.zmtp.mechanism import HandshakeRefused
 
 MessageQueue: TypeAlias = "deque[tuple[Sequence[bytes], float]]"
@@ -47,11 +49,9 @@ class NonblockingConnection:
 
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
-        max_message: bytes; a longer message ends the connection.
-        before_close: called before a socket is closed, for a loop that has to stop polling it first.
         curve: keys, for a server that asks for them.
-        connect_timeout: seconds for which a refused connection is tried again; None for no end.
-        heartbeat: seconds after which the server is sent a PING, if it understands that; None for never.
+        before_close: called before a socket is closed, for a loop that has to stop polling it first.
+        options: as of a :class:`~pyelevator.transports.TcpTransport`.
 
     Attributes:
         pollable: the descriptor to wait for; None while there is none.
@@ -64,17 +64,16 @@ class NonblockingConnection:
         ConnectFailed: the URL has no address.
     """
 
+    @signature_from(TransportOptions)
     def __init__(
         self,
         url: str,
-        max_message: int = MAX_MESSAGE,
-        before_close: Callable[[], None] = lambda: None,
         curve: Curve | None = None,
-        connect_timeout: float | None = CONNECT_TIMEOUT,
-        *,
-        heartbeat: float | None = None,
+        before_close: Callable[[], None] = lambda: None,
+        **options: Unpack[TransportOptions],
     ) -> None:
-        self._url, self._max_message, self._before_close, self._curve = url, max_message, before_close, curve
+        given = complete(TransportOptions, options, type(self))
+        self._url, self._curve, self._before_close, self._max_message = url, curve, before_close, given["max_message"]
         self._resolver = Resolver(url)
         self._remaining_addresses: deque[Address] = deque()
         self._attempt_timeout = _HANDSHAKE_TIMEOUT
@@ -83,15 +82,15 @@ class NonblockingConnection:
         self._step: Callable[[int], None] = self._finish_connect
         self._connected = self._write_closed = False
         self._messages: deque[list[bytes]] = deque()
-        self._protocol = client_protocol(curve, max_message)
+        self._protocol = client_protocol(curve, self._max_message)
         self._send_buffer: deque[Any] = deque()
         self.pollable: int | None = None
         self.connect_count = 0
         self.failure: Exception | None = None
         self.loss: Exception | None = None
-        self._connect_timeout = connect_timeout
+        self._connect_timeout = given["connect_timeout"]
         self._failing_since: float | None = None
-        self._heartbeat = heartbeat or math.inf
+        self._heartbeat = given["heartbeat"] or math.inf
         self._unanswered_pings = 0
         self.next_timeout = 0.0
 

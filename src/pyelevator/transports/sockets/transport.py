@@ -6,8 +6,9 @@ A sync call has nothing to do while it waits, so it waits in the kernel for the 
 import time
 from collections.abc import Iterator, Sequence
 from math import inf
-from typing import Final, Self
+from typing import Final, Self, Unpack
 
+from pyelevator._options import complete, signature_from
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import (
     ConnectFailed,
@@ -16,8 +17,6 @@ from pyelevator.errors import (
     TransportError,
 )
 from pyelevator.transports.base import (
-    CONNECT_TIMEOUT,
-    HEARTBEAT,
     AsyncTransport,
     Transport,
     check_heartbeat,
@@ -29,9 +28,9 @@ from pyelevator.transports.connect_errors import (
     final_connect_error,
 )
 from pyelevator.transports.curve import Curve
+from pyelevator.transports.options import TransportOptions
 from pyelevator.transports.sockets.blocking import BlockingConnection, ConnectionClosed, DeadlineExceeded
 from pyelevator.transports.sockets.resolver import Resolver
-from pyelevator.transports.zmtp.frames import MAX_MESSAGE
 from pyelevator.transports.zmtp.mechanism import HandshakeRefused
 
 _MIN_PAUSE: Final = 0.02  # seconds
@@ -49,23 +48,15 @@ class ZmtpTransport(Transport):
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
         curve: keys, for a server that asks for them.
-        connect_timeout: seconds for which a refused connection, or one to an unknown host, is tried again within a
-            call's time; None for all of it.
-        max_message: bytes of a message that the server may send.
-        heartbeat: seconds after which a connection that waits or is idle sends a PING; 0 or None for never.
+        options: as of a :class:`~pyelevator.transports.TcpTransport`.
     """
 
-    def __init__(
-        self,
-        url: str,
-        curve: Curve | None = None,
-        connect_timeout: float | None = CONNECT_TIMEOUT,
-        max_message: int = MAX_MESSAGE,
-        heartbeat: float | None = HEARTBEAT,
-    ) -> None:
-        self._heartbeat = check_heartbeat(heartbeat)
-        self._url, self._curve, self._max_message = url, curve, max_message
-        self._connect_timeout = check_timeout(connect_timeout, "connect_timeout")
+    @signature_from(TransportOptions)
+    def __init__(self, url: str, curve: Curve | None = None, **options: Unpack[TransportOptions]) -> None:
+        self._options = given = complete(TransportOptions, options, type(self))
+        self._url, self._curve, self._max_message = url, curve, given["max_message"]
+        self._heartbeat = given["heartbeat"] = check_heartbeat(given["heartbeat"])
+        self._connect_timeout = check_timeout(given["connect_timeout"], "connect_timeout")
         self._connection: BlockingConnection | None = None
         self._connecting = self._lost = False
         self._resolver: Resolver | None = None
@@ -94,14 +85,13 @@ class ZmtpTransport(Transport):
 
     def clone(self) -> Self:
         clone = type(self).__new__(type(self))
-        options = (self._curve, self._connect_timeout, self._max_message, self._heartbeat)
-        ZmtpTransport.__init__(clone, self._url, *options)
+        ZmtpTransport.__init__(clone, self._url, self._curve, **self._options)
         return clone
 
     def to_async(self) -> AsyncTransport:
         from pyelevator.transports.sockets.aio import AsyncZmtpTransport  # asyncio is only imported where it is used
 
-        return AsyncZmtpTransport(self._url, self._curve, self._connect_timeout, self._max_message, self._heartbeat)
+        return AsyncZmtpTransport(self._url, self._curve, **self._options)
 
     def send(self, frames: Sequence[bytes], deadline: Deadline) -> None:
         while True:

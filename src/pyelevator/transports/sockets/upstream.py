@@ -2,14 +2,14 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
+from pyelevator._options import signature_from
 from pyelevator.errors import ConnectFailed, ElevatorError
-from pyelevator.transports.base import HEARTBEAT
 from pyelevator.transports.connect_errors import connection_lost_error
 from pyelevator.transports.curve import Curve
+from pyelevator.transports.options import TransportOptions
 from pyelevator.transports.sockets.nonblocking import MessageQueue, NonblockingConnection
-from pyelevator.transports.zmtp.frames import MAX_MESSAGE
 
 
 class Dialer:
@@ -18,15 +18,16 @@ class Dialer:
     Args:
         url: ``tcp://host:port`` or ``ipc://path``.
         curve: keys for it.
-        max_message: bytes of a message that it may send.
+        options: of its transport.
     """
 
-    def __init__(self, url: str, curve: Curve | None = None, max_message: int = MAX_MESSAGE) -> None:
-        self.url, self._curve, self._max_message = url, curve, max_message
+    @signature_from(TransportOptions)
+    def __init__(self, url: str, curve: Curve | None = None, **options: Unpack[TransportOptions]) -> None:
+        self.url, self._curve, self._options = url, curve, options
 
     def dial(self) -> NonblockingConnection:
         """Return a new connection."""
-        return NonblockingConnection(self.url, self._max_message, curve=self._curve, heartbeat=HEARTBEAT)
+        return NonblockingConnection(self.url, self._curve, **self._options)
 
 
 class UpstreamConnection:

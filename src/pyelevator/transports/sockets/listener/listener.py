@@ -14,12 +14,14 @@ from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from math import inf
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
+from pyelevator._options import complete, signature_from
 from pyelevator.deadlines import Deadline
 from pyelevator.transports import socket_options
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.base import MAX_DISCONNECTED, Listener, Traffic
+from pyelevator.transports.options import ListenerOptions
 from pyelevator.transports.sockets.listener.acceptor import ListeningSockets
 from pyelevator.transports.sockets.listener.buffers import PartialMessages, SendBuffers
 from pyelevator.transports.sockets.listener.memory import FreedMemory
@@ -66,28 +68,27 @@ class ZmtpListener(Listener):
 
     send_queues: SendBuffers
 
+    @signature_from(ListenerOptions)
     def __init__(
         self,
         *urls: str,
-        max_message: int = 256 << 20,
         curve: CurveServer | None = None,
-        ipc_mode: int = 0o600,
-        max_unread: int = 256 << 20,
-        max_connections: int = 4096,
         max_unfinished: int | None = None,
+        **options: Unpack[ListenerOptions],
     ) -> None:
+        given = complete(ListenerOptions, options, type(self))
         self._curve = curve
         if curve is not None:
             curve.check()
-        self._listening = ListeningSockets(urls, ipc_mode)
+        self._listening = ListeningSockets(urls, given["ipc_mode"])
         self.urls = self._listening.urls
         self.peer: str | None = None
         self.timeout: float | None = None
-        self.send_queues = SendBuffers(max_unread)
+        self.send_queues = SendBuffers(given["max_unread"])
         self.disconnected: deque[bytes] = deque(maxlen=MAX_DISCONNECTED)
         self._accepted = 0
-        self._max_message, self._max_connections = max_message, max_connections
-        self._partial = PartialMessages(max_unfinished or max(_MAX_PARTIAL, 4 * max_message))
+        self._max_message, self._max_connections = given["max_message"], given["max_connections"]
+        self._partial = PartialMessages(max_unfinished or max(_MAX_PARTIAL, 4 * self._max_message))
         self._limit_logged = False
         self._freed_memory = FreedMemory()
         self._refusal_log = RefusalLog()

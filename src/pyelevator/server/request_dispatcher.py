@@ -1,0 +1,314 @@
+"""Requests of a server: which are executed when and where, and how their responses reach the clients."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from queue import Empty
+from time import monotonic
+from typing import Final
+
+from pyelevator.application import Application
+from pyelevator.application.response_space import OutOfSpace, limited_to
+from pyelevator.deadlines import Deadline
+from pyelevator.monitoring import QueueStats
+from pyelevator.protocol import IncomingRequest
+from pyelevator.server.admission import Admission
+from pyelevator.server.observer import Observed, RequestObserver
+from pyelevator.server.options import ServerLimits
+from pyelevator.server.repeats import is_gradual, is_repeatable
+from pyelevator.server.responder import Responder
+from pyelevator.server.response_budget import LARGE, ResponseBudget
+from pyelevator.server.scheduler import Job, Scheduler
+from pyelevator.server.workers import CompletedJob, Workers
+from pyelevator.transports.base import Listener
+
+_LOG = logging.getLogger("pyelevator.server")
+
+_LARGE: Final = 64 << 10
+"""Bytes from which on a worker decodes a message."""
+
+_FLUSH_INTERVAL: Final = 0.005
+"""Seconds between two attempts to send what could not be sent."""
+
+_DRAIN_TIMEOUT: Final = 1.0
+"""Seconds at the end for clients that do not read their responses."""
+
+_QUEUED_REQUESTS: Final = 256
+"""Requests of one client that may wait for a database, if they do not each take a worker."""
+
+
+class RequestDispatcher:
+    """Takes the messages of clients, has them executed here or in a worker, and sends the responses.
+
+    It runs in the thread that owns the sockets.
+
+    Args:
+        application: responds to the requests.
+        listener: of the server.
+        responder: decodes messages and encodes responses.
+        observer: is told of each request and how long it took.
+        worker_count: number of worker threads.
+        limits: on what is in memory at once.
+
+    Attributes:
+        scheduler: the requests that are not answered yet.
+        workers: the threads for what may be slow.
+        completed: what the workers have done, see :class:`Workers`.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        listener: Listener,
+        responder: Responder,
+        observer: RequestObserver,
+        *,
+        worker_count: int,
+        limits: ServerLimits,
+    ) -> None:
+        self._listener, self._responder, self._observer, self._limits = listener, responder, observer, limits
+        self._budget = ResponseBudget(listener.send_queues, limits.max_unsent_bytes)
+        self._admission = Admission(self._budget)
+        self.workers = Workers(
+            application,
+            responder,
+            observer,
+            worker_count,
+            wakeup=listener.wakeup,
+            must_wait=self._admission.must_wait,
+        )
+        self.completed = self.workers.completed
+        self.scheduler = Scheduler(_QUEUED_REQUESTS if self.workers.has_queues else worker_count)
+        self._scheduled = self.scheduler.clients
+        self._unsent = listener.send_queues.peers
+        self._running = 0
+        self._startable: deque[tuple[bytes, Job]] = deque()
+        self._postponed: dict[bytes, int] = {}
+        self._flush_at = 0.0
+        self._idle_timeout = listener.timeout = application.maintenance_interval
+
+    @property
+    def is_full(self) -> bool:
+        """True if as many requests as there may be are unanswered."""
+        scheduler, limits = self.scheduler, self._limits
+        return scheduler.pending_count >= limits.max_requests or scheduler.pending_bytes >= limits.max_request_bytes
+
+    @property
+    def has_waiting(self) -> bool:
+        """True if responses or paused clients wait for the next flush."""
+        return bool(self._listener.send_queues.peers or self.scheduler.paused)
+
+    def flush_if_due(self, now: float) -> None:
+        """Send what could not be sent, and serve the clients that have read again, now and then."""
+        if self.has_waiting and now >= self._flush_at:
+            self._flush(now + _FLUSH_INTERVAL)
+            self._flush_at = monotonic() + _FLUSH_INTERVAL
+
+    def queue_stats(self) -> QueueStats:
+        """Return the figures of the queues; from any thread."""
+        return QueueStats(
+            requests=self.scheduler.pending_count,
+            request_bytes=self.scheduler.pending_bytes,
+            running=self._running,
+            workers=self.workers.count,
+            unsent_bytes=self._listener.send_queues.unsent_bytes,
+            blocked_clients=len(self.scheduler.blocked),
+        )
+
+    def wait_for_capacity(self) -> None:
+        """Read nothing until a worker is done; meanwhile responses are sent."""
+        self._listener.flush()
+        with suppress(Empty):
+            self._complete(self.completed.get(timeout=_FLUSH_INTERVAL if self.has_waiting else None))
+        self.flush_if_due(monotonic())
+
+    # Requests
+
+    def on_message(self, identity: bytes, frames: Sequence[bytes]) -> list[bytes] | None:
+        """Respond to a message, and return the frames; or schedule it. The first half is the fast path."""
+        peer, incoming, refused_bytes = self._listener.peer, None, 0
+        if len(frames[-1]) < _LARGE:
+            incoming = self._responder.decode(frames, peer, identity)
+            if (
+                identity not in self._scheduled
+                and not (self._running and self._admission.is_at_capacity(incoming))
+                and not (self._unsent and self._admission.must_wait(incoming))
+            ):
+                if self._unsent and is_gradual(incoming):
+                    response, refused_bytes = self._try_within_space(incoming)
+                else:
+                    response = self._responder.try_respond(incoming)
+                if response is not None:
+                    if (len(response[-1]) < _LARGE and not self._unsent) or self._admission.may_send(
+                        incoming, response
+                    ):
+                        self._send(identity, response)
+                        return response
+                    refused_bytes = sum(map(len, response))
+                    del response
+        job, is_tried = Job(frames, peer, incoming, monotonic()), identity not in self._scheduled
+        job.refused_bytes = refused_bytes
+        if self.scheduler.submit(identity, job):
+            self._execute(identity, job, is_tried)
+        else:
+            self._execute_waiting()
+        if self.scheduler.blocked_bytes(identity) > self._limits.max_blocked_bytes:
+            self._disconnect_slow_client(identity)
+        return None
+
+    def _execute(self, identity: bytes, job: Job, is_tried: bool = False) -> None:
+        """Execute a job that the scheduler has released: here if it is fast, otherwise in a worker."""
+        if (is_tried or not self._try_respond(identity, job)) and self.scheduler.start(identity, job):
+            if job.refused_bytes:
+                self._postpone(identity, job)
+            elif self._admission.expected_bytes(job) < LARGE:
+                self._start_worker(identity, job)
+            else:
+                self._startable.append((identity, job))
+                self._start_workers()
+
+    def _execute_waiting(self) -> None:
+        """Execute the waiting jobs that may start now."""
+        while (released := self.scheduler.next_job()) is not None:
+            self._execute(*released)
+
+    def _try_respond(self, identity: bytes, job: Job) -> bool:
+        job.refused_bytes = 0
+        if (
+            job.incoming is None
+            or self._admission.is_at_capacity(job.incoming)
+            or self._admission.must_wait(job.incoming)
+        ):
+            return False
+        response, job.refused_bytes = self._try_within_space(job.incoming)
+        if response is None:
+            return False
+        if not self._admission.may_send(job.incoming, response):
+            job.refused_bytes = sum(map(len, response))
+            return False
+        self._send(identity, response)
+        self._observer.observe(
+            Observed(identity, job.incoming, job.request_bytes, response), monotonic() - job.received_at
+        )
+        return True
+
+    def _try_within_space(self, incoming: IncomingRequest) -> tuple[list[bytes] | None, int]:
+        """Return the response that can be made without waiting and may be sent; or how many bytes have no space."""
+        reservation = self._budget.start(0)
+        reservation.can_wait = is_repeatable(incoming)
+        try:
+            with limited_to(reservation):
+                return self._responder.try_respond(incoming), 0
+        except OutOfSpace:
+            return None, reservation.size
+        finally:
+            self._budget.end(reservation)
+
+    def _postpone(self, identity: bytes, job: Job) -> None:
+        """Have a job that was started wait for space, and be executed then."""
+        self._postponed[identity] = job.refused_bytes or self._budget.expected_bytes
+        self.scheduler.put_back(identity, job)
+
+    def _start_workers(self) -> None:
+        """Start the jobs for whose responses there is space."""
+        while self._startable:
+            identity, job = self._startable[0]
+            if not self._budget.can_start(self._admission.expected_bytes(job)):
+                return
+            self._startable.popleft()
+            self._start_worker(identity, job)
+
+    def _start_worker(self, identity: bytes, job: Job) -> None:
+        if self._admission.must_wait(job.incoming):
+            self._postpone(identity, job)
+            return
+        self._running += 1
+        job.reservation = self._budget.start(self._admission.expected_bytes(job))
+        self.workers.execute(identity, job)
+
+    # Responses
+
+    def process_completed(self) -> None:
+        """Send the responses of the workers."""
+        with suppress(Empty):
+            while True:
+                self._complete(self.completed.get_nowait())
+
+    def _complete(self, completed: CompletedJob | threading.Event | None) -> None:
+        """Send the response of a job, and execute those that waited for it; None only ends a wait, as an event does."""
+        if isinstance(completed, threading.Event):
+            completed.set()
+        elif completed is not None:
+            identity, job, frames = completed
+            self._running -= 1
+            reservation, job.reservation = job.reservation, None
+            if reservation is not None:
+                self._budget.end(reservation)
+            if frames is not None and (self._budget.admits(frames, job.kind) or not job.frames):
+                self._send(identity, frames)
+                self.scheduler.complete(identity, job)
+                self._execute_waiting()
+            else:  # it is executed, or executed again, when there is space
+                given_up = 0 if reservation is None else reservation.size
+                job.refused_bytes = job.expected_bytes = given_up if frames is None else sum(map(len, frames))
+                self._postpone(identity, job)
+            del completed, frames  # which may be large
+            self._start_workers()
+            if self.scheduler.paused:
+                self._listener.timeout = _FLUSH_INTERVAL
+
+    def _send(self, identity: bytes, frames: Sequence[bytes]) -> None:
+        if self._listener.send(identity, frames):
+            self.scheduler.block(identity)
+        if self._listener.send_queues.peers:
+            self._listener.timeout = _FLUSH_INTERVAL
+
+    def _disconnect_slow_client(self, identity: bytes) -> None:
+        _LOG.warning("closed a connection: its client sends requests and does not read the answers")
+        if identity in self.scheduler:
+            self.scheduler.discard(identity)
+        self._postponed.pop(identity, None)
+        self._listener.disconnect(identity)
+
+    def _flush(self, until: float) -> None:
+        """Send what can be sent now, and serve the clients that have read again, until a point in time."""
+        send_queues, scheduler = self._listener.send_queues, self.scheduler
+        send_queues.flush()
+        needed = min(self._postponed.values(), default=None)
+        for identity in self._budget.stalled_clients(needed, monotonic()):
+            self._disconnect_slow_client(identity)
+        is_unblocked = False
+        for identity in scheduler.blocked_clients():
+            if not self._listener.is_connected(identity):
+                scheduler.discard(identity)
+                self._postponed.pop(identity, None)
+            elif identity in self._postponed:
+                if not is_unblocked and self._budget.has_space_for(self._postponed[identity]):  # one at a time
+                    is_unblocked = True
+                    del self._postponed[identity]
+                    scheduler.unblock(identity)
+            elif not send_queues.is_blocked(identity):
+                scheduler.unblock(identity)
+        while scheduler.paused:
+            scheduler.resume()
+            self._execute_waiting()
+            if monotonic() >= until:
+                break
+        if not self.has_waiting:
+            self._listener.timeout = self._idle_timeout
+
+    def drain(self, deadline: Deadline) -> None:
+        """Send all responses, or until the deadline; clients that do not read are not waited for."""
+        previous, drain_deadline = -1, deadline
+        while (self.scheduler.pending_count or self.has_waiting) and not deadline.expired():
+            with suppress(Empty):
+                timeout = _FLUSH_INTERVAL if self.has_waiting else deadline.remaining()
+                self._complete(self.completed.get(timeout=timeout))
+            self._flush(monotonic() + _FLUSH_INTERVAL)
+            unsent = self._listener.send_queues.unsent_bytes
+            if unsent != previous or self.scheduler.pending_count:
+                previous, drain_deadline = unsent, Deadline.after(_DRAIN_TIMEOUT)
+            elif drain_deadline.expired():
+                return
