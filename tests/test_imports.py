@@ -162,3 +162,26 @@ def test_the_zmtp_protocol_imports_nothing_but_errors_and_itself(path):
     foreign = {used for used in modules_used_by(path) if not used.startswith("pyelevator.transports.zmtp")}
     assert foreign <= {"pyelevator.errors"}
     assert {name.split(".")[0] for name in imports_of(path)} & {"socket", "select", "threading", "time"} == set()
+
+
+# Packages whose modules both use those of a sub-package and are used by them. The list can only become shorter.
+BOTH_WAYS = {("pyelevator.application", "pyelevator.application.handlers")}
+
+
+def both_ways(uses: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The packages and sub-packages of which each uses the other, by the modules that use one another.
+
+    A package's ``__init__`` is apart: it is what outsiders import, and names what is in the sub-packages.
+    """
+    homes = {(user.rpartition(".")[0], used.rpartition(".")[0]) for user, used in uses}
+    return {(user, used) for user, used in homes if used.startswith(f"{user}.") and (used, user) in homes}
+
+
+def test_packages_that_use_one_another_are_found():
+    assert both_ways({("a.b.x", "a.b.c.y"), ("a.b.c.z", "a.b.x"), ("a.d.x", "a.d.e.y")}) == {("a.b", "a.b.c")}
+
+
+def test_a_package_uses_its_sub_packages_or_is_used_by_them():
+    inner = {module: path for module, path in MODULES.items() if path.name != "__init__.py" and module.count(".") > 1}
+    uses = {(module, used) for module, path in inner.items() for used in modules_used_by(path) if used in inner}
+    assert both_ways(uses) == BOTH_WAYS

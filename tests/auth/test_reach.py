@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyelevator.auth.exposure import check_exposure
-from pyelevator.cli.server_process import validate
+from pyelevator.cli.processes.server import validate
 from pyelevator.client import Elevator
 from pyelevator.config import ServerSettings, read_server_config
 from pyelevator.errors import AuthenticationFailed, UsageError

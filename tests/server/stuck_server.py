@@ -5,7 +5,7 @@ import sys
 import threading
 from typing import Any, cast
 
-from pyelevator.cli import server_process
+from pyelevator.cli.processes import server as server_process
 from pyelevator.config import ServerSettings
 
 

@@ -198,7 +198,7 @@ FILES = """
 import logging, resource
 logging.basicConfig()
 resource.setrlimit(resource.RLIMIT_NOFILE, (50, 200))
-from pyelevator.cli.server_process import limit_connections
+from pyelevator.cli.processes.server import limit_connections
 print(limit_connections(80), limit_connections(4096), resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 

@@ -39,7 +39,11 @@ class Context:
     cooperation: Cooperation = field(factory=Cooperation)
     monitor: Monitor = field(factory=Monitor)
     tasks: Tasks = field(default=Factory(lambda self: Tasks(self.cooperation.checkpoint), takes_self=True))
-    slow_log: SlowLog = field(default=Factory(lambda self: SlowLog(self.policy), takes_self=True))
+    slow_log: SlowLog = field()
+
+    @slow_log.default
+    def _open_slow_log(self) -> SlowLog:
+        return SlowLog(self.policy.slow, self.policy.slow_entries, self.policy.slow_keys)
 
     @classmethod
     def of(

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 from pyelevator.application.catalog.database import Database
 from pyelevator.application.cursors import Cursor, Cursors
 from pyelevator.engines.base import Bounds, Engine, ReadView
-from pyelevator.engines.chunks import ChunkedScan
+from pyelevator.engines.base.chunks import ChunkedScan
 from pyelevator.errors import DatabaseError
 
 _READ_ONLY: Final = "a snapshot is only read; send this to the database itself"

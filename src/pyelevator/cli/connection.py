@@ -10,8 +10,8 @@ import click
 from attrs import evolve, field, frozen
 from click.shell_completion import CompletionItem
 
-from pyelevator.cli.calls.lookup import list_databases
 from pyelevator.cli.errors import as_usage_error
+from pyelevator.cli.lookup import list_databases
 from pyelevator.client import Elevator
 from pyelevator.client.options import URL_VARIABLE
 from pyelevator.errors import ElevatorError

@@ -10,9 +10,9 @@ from attrs import evolve
 from pyelevator import arguments, transports
 from pyelevator._options import signature_from
 from pyelevator.arguments.data import Data, to_bytes
+from pyelevator.client.declaration import Outcome
 from pyelevator.client.decoding import ResultDecoder, T, decoder_for
 from pyelevator.client.handles import DatabaseHandle
-from pyelevator.client.methods.declaration import Outcome
 from pyelevator.client.operations import DEFAULT_DATABASE, ExpectedError
 from pyelevator.client.options import (
     DEFAULT_ENDPOINT,

@@ -7,8 +7,8 @@ from pyelevator.transports.base import AsyncTransport, Listener, Receiver, Trans
 
 if TYPE_CHECKING:
     from pyelevator.transports.curve import Curve
-    from pyelevator.transports.endpoints import IpcTransport, TcpTransport
     from pyelevator.transports.fake import FakeTransport
+    from pyelevator.transports.sockets.endpoints import IpcTransport, TcpTransport
     from pyelevator.transports.url import ParsedUrl, parse_url
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 
 _LAZY = {
     "curve": ("Curve",),
-    "endpoints": ("IpcTransport", "TcpTransport"),
+    "sockets.endpoints": ("IpcTransport", "TcpTransport"),
     "fake": ("FakeTransport",),
     "url": ("ParsedUrl", "parse_url"),
 }

@@ -4,7 +4,7 @@ import pytest
 
 from pyelevator.application import Application, Policy
 from pyelevator.commands import DELETE, PUT, Batch, Range, Slice
-from pyelevator.engines.chunks import ChunkedScan
+from pyelevator.engines.base.chunks import ChunkedScan
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Request
 

@@ -107,7 +107,7 @@ KEYS: dict[str, tuple[Command[Any], str | None]] = {
 def test_the_first_key_is_shown_only_where_keys_are_wanted(name):
     command, key = KEYS[name]
     for shows, expected in ((True, key), (False, None)):
-        log = SlowLog(Policy(slow=0.0, slow_keys=shows))
+        log = SlowLog(0.0, 1, shows)
         log.add(log.describe(Request(command), 1.0, Exchange(), None))
         assert log.latest()[0].key == expected
 

@@ -20,7 +20,7 @@ from pyelevator.application.catalog.registry import Registry, UnknownUid, alread
 from pyelevator.application.catalog.store import LOCK_FILE, STORE_FILE, Store, entry_fields, lock_directory
 from pyelevator.commands import Command, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
-from pyelevator.engines.catalog_store import CatalogStore, Entry, NoStore
+from pyelevator.engines.base.catalog_store import CatalogStore, Entry, NoStore
 from pyelevator.engines.options import describe_unknown_option, parse_creation
 from pyelevator.errors import DatabaseError, UsageError
 from pyelevator.messages import split_uid

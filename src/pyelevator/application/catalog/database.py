@@ -16,7 +16,7 @@ from attrs import evolve
 from pyelevator.application.catalog.open_limit import OpenDatabases
 from pyelevator.commands import RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineDamaged, EngineError, Storage
-from pyelevator.engines.catalog_store import Entry
+from pyelevator.engines.base.catalog_store import Entry
 from pyelevator.errors import DatabaseError, ServerRuntimeError
 from pyelevator.monitoring import DatabaseStats
 

@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 from pyelevator.application.catalog.database import Database
 from pyelevator.application.catalog.names import DEFAULT
-from pyelevator.engines.catalog_store import Entry
+from pyelevator.engines.base.catalog_store import Entry
 from pyelevator.errors import DatabaseError
 
 

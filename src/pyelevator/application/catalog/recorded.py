@@ -12,7 +12,7 @@ from attrs import evolve
 from pyelevator.application.catalog.database import describe_absence
 from pyelevator.application.catalog.names import NamePolicy
 from pyelevator.engines.base import EngineError, Storage
-from pyelevator.engines.catalog_store import Entry
+from pyelevator.engines.base.catalog_store import Entry
 
 _log: Final = logging.getLogger("pyelevator.catalog")
 

@@ -10,7 +10,7 @@ from pyelevator.application.catalog.database import Database
 from pyelevator.application.catalog.index import Index, UnknownName
 from pyelevator.application.catalog.names import NamePolicy
 from pyelevator.engines.base import EngineError
-from pyelevator.engines.catalog_store import CatalogStore, Entry
+from pyelevator.engines.base.catalog_store import CatalogStore, Entry
 from pyelevator.errors import DatabaseError, ServerRuntimeError
 
 _log: Final = logging.getLogger("pyelevator.catalog")

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from pyelevator.engines.catalog_store import CatalogStore, Entry
+from pyelevator.engines.base.catalog_store import CatalogStore, Entry
 from pyelevator.errors import ElevatorError
 from pyelevator.paths import is_file
 

@@ -11,7 +11,7 @@ from pyelevator.application.fairness import CHUNK_ROWS, CheckpointedRows
 from pyelevator.application.response_space import OutOfSpace, response_space
 from pyelevator.commands import Count, Range, Slice
 from pyelevator.engines.base import Bounds, Engine, ReadView
-from pyelevator.engines.chunks import ChunkedScan
+from pyelevator.engines.base.chunks import ChunkedScan
 from pyelevator.errors import WrongValue
 from pyelevator.messages import Request, Response
 

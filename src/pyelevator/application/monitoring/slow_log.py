@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from pyelevator.application.policy import Policy
 from pyelevator.commands import Command, Pipeline
 from pyelevator.messages import Request
 from pyelevator.monitoring import SlowRequest
@@ -36,16 +35,18 @@ class SlowLog:
     """Keeps the latest requests that took long; each addition is one operation on a deque, from any thread.
 
     Args:
-        policy: says what takes long, how many to keep, and whether to show keys.
+        threshold: seconds from which on a request is kept; None for never.
+        max_entries: how many to keep.
+        shows_keys: show the beginning of the first key of each.
 
     Attributes:
         threshold: seconds from which on a request is kept; infinity for never.
     """
 
-    def __init__(self, policy: Policy) -> None:
-        self.threshold: Final = inf if policy.slow is None else policy.slow
-        self._shows_keys = policy.slow_keys
-        self._entries: deque[SlowRequest] = deque(maxlen=policy.slow_entries)
+    def __init__(self, threshold: float | None, max_entries: int, shows_keys: bool) -> None:
+        self.threshold: Final = inf if threshold is None else threshold
+        self._shows_keys = shows_keys
+        self._entries: deque[SlowRequest] = deque(maxlen=max_entries)
 
     def add(self, entry: SlowRequest) -> None:
         """Add a request that took long."""

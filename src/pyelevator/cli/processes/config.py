@@ -12,7 +12,7 @@ import click
 from attrs import evolve
 
 from pyelevator.cli.errors import OneLineErrorGroup, as_usage_error
-from pyelevator.cli.server_process import validate
+from pyelevator.cli.processes.server import validate
 from pyelevator.config import values
 from pyelevator.config.environment import PROXY, SERVER, ProgramSchema, read_variables, unknown_variables
 from pyelevator.config.schema import ProgramSettings, Setting

@@ -7,7 +7,7 @@ import click
 from pyelevator.cli.errors import as_usage_error, start_failures
 from pyelevator.cli.logs import logging_to
 from pyelevator.cli.processes.options import load_settings, settings_options
-from pyelevator.cli.server_process import run_server, validate
+from pyelevator.cli.processes.server import run_server, validate
 from pyelevator.config import ServerSettings, read_server_config
 
 

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from pyelevator.client import operations
 from pyelevator.client.aio.client import AsyncClient, copy_docstrings
+from pyelevator.client.batches import BatchBuilder
 from pyelevator.client.decoding import T
 from pyelevator.client.options import BATCH_TIMEOUT, TypedOptions
-from pyelevator.client.sync.batch import BatchBuilder, WriteBatch
+from pyelevator.client.sync.batch import WriteBatch
 from pyelevator.codec import Codec
 from pyelevator.errors import CheckFailed
 

@@ -6,9 +6,9 @@ from typing import Any, Self, TypeVar
 
 from pyelevator.client import operations
 from pyelevator.client.aio.session import AsyncSession
+from pyelevator.client.declaration import AsyncMethods
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
-from pyelevator.client.methods.declaration import AsyncMethods
 from pyelevator.client.operations import ExpectedError
 from pyelevator.client.options import check_name
 from pyelevator.client.paging import RangePager, ScanPager

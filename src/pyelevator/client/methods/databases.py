@@ -6,9 +6,9 @@ from typing import Any
 from pyelevator import commands
 from pyelevator.arguments.data import to_text
 from pyelevator.client import operations
+from pyelevator.client.declaration import Outcome, shared_method
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
-from pyelevator.client.methods.declaration import Outcome, shared_method
 
 
 class DatabaseMethods(BaseClient[T]):

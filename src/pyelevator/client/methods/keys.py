@@ -5,9 +5,9 @@ from typing import Any
 
 from pyelevator import commands
 from pyelevator.client import operations
+from pyelevator.client.declaration import Outcome, shared_get, shared_method
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
-from pyelevator.client.methods.declaration import Outcome, shared_get, shared_method
 from pyelevator.client.operations import NOT_WRITTEN, is_written
 from pyelevator.client.options import UNSET
 from pyelevator.commands import MISSING, Data, Delete, Exists, Expected, Get, GetAndDelete, Increment, MGet, Put

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from pyelevator.client import operations
+from pyelevator.client.declaration import Outcome, Shared, mark, shared_method, shared_range, shared_slice
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
-from pyelevator.client.methods.declaration import Outcome, Shared, mark, shared_method, shared_range, shared_slice
 from pyelevator.client.paging import ITER_NAMES, SLICE_NAMES, ScanCommand, ScanPager, build_scan, can_page, check_count
 from pyelevator.commands import Count, Data, DeleteRange, Range
 
 if TYPE_CHECKING:
     from pyelevator.client.aio.ranges import AsyncRangeIter
-    from pyelevator.client.methods.signatures import RangeIterCall
+    from pyelevator.client.signatures import RangeIterCall
     from pyelevator.client.sync.ranges import RangeIter
 
 R = TypeVar("R")

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
+from pyelevator.client.batches import BatchBuilder
 from pyelevator.client.decoding import ResultDecoder, T, same
 from pyelevator.client.operations import NOT_WRITTEN, ExpectedError, is_written
 from pyelevator.client.options import UNSET
 from pyelevator.client.paging import SLICE_NAMES, ScanCommand, ScanPager, build_scan, check_count
 from pyelevator.client.pipelines.maintenance import MaintenanceBuilder
 from pyelevator.client.pipelines.results import PipelineResult
-from pyelevator.client.sync.batch import BatchBuilder
 from pyelevator.commands import (
     MISSING,
     Batch,
@@ -31,7 +31,7 @@ from pyelevator.commands import (
 from pyelevator.errors import ArgumentTypeError, ElevatorError, KeyNotFound, UsageError
 
 if TYPE_CHECKING:
-    from pyelevator.client.methods.signatures import PipelinedRangeCall, PipelinedSliceCall
+    from pyelevator.client.signatures import PipelinedRangeCall, PipelinedSliceCall
 
 R = TypeVar("R")
 U = TypeVar("U")

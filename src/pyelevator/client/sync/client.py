@@ -5,9 +5,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyelevator.client import operations
+from pyelevator.client.declaration import SyncMethods
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
-from pyelevator.client.methods.declaration import SyncMethods
 from pyelevator.client.operations import ExpectedError
 from pyelevator.client.options import check_name
 from pyelevator.client.paging import RangePager, ScanPager

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from pyelevator.commands import RepairReport
+from pyelevator.engines.base.catalog_store import CatalogStore
 from pyelevator.engines.base.engine import Engine
-from pyelevator.engines.catalog_store import CatalogStore
 
 
 class Capability(enum.Enum):

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from pyelevator.arguments.batches import CheckedSequence
 from pyelevator.arguments.data import prefix_successor
-from pyelevator.engines.chunks import ChunkedScan
+from pyelevator.engines.base.chunks import ChunkedScan
 from pyelevator.messages import PackedRows, RowLayout
 
 

@@ -14,7 +14,7 @@ from attrs import evolve
 from pyelevator.arguments.batches import CheckedSequence
 from pyelevator.commands import BatchOp
 from pyelevator.engines.base import Bounds, OnValues, PackedValues
-from pyelevator.engines.chunks import Chunk, ChunkedScan
+from pyelevator.engines.base.chunks import Chunk, ChunkedScan
 from pyelevator.engines.leveldb.binding import reader
 from pyelevator.engines.leveldb.binding.errors import ErrorTranslator
 from pyelevator.engines.leveldb.binding.reader import LevelDbReader

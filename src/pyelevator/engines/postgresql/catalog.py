@@ -9,7 +9,7 @@ from typing import Final
 from attrs import evolve
 
 from pyelevator.engines.base import EngineError
-from pyelevator.engines.catalog_store import CatalogStore, Entry
+from pyelevator.engines.base.catalog_store import CatalogStore, Entry
 from pyelevator.engines.postgresql.connections.errors import INCOMPLETE, AlreadyExists
 from pyelevator.engines.postgresql.databases import Databases
 from pyelevator.errors import DatabaseError

@@ -19,7 +19,7 @@ from pyelevator.engines.base import (
     ReadView,
     chunks_of,
 )
-from pyelevator.engines.chunks import ChunkedScan
+from pyelevator.engines.base.chunks import ChunkedScan
 from pyelevator.engines.postgresql.client import UNAVAILABLE, Client
 from pyelevator.engines.postgresql.connections.connection import Connection
 from pyelevator.engines.postgresql.connections.errors import INCOMPLETE, LostConnection, MissingRelation

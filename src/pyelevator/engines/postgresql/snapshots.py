@@ -15,7 +15,7 @@ from pyelevator.engines.base import (
     ReadView,
     SnapshotLost,
 )
-from pyelevator.engines.chunks import ChunkedScan
+from pyelevator.engines.base.chunks import ChunkedScan
 from pyelevator.engines.postgresql.connections.connection import Connection
 from pyelevator.engines.postgresql.connections.errors import LostConnection, MissingRelation
 from pyelevator.engines.postgresql.connections.pool import Pool

@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from pyelevator.engines.base import Bounds, EngineFileError, ReadView, batched
-from pyelevator.engines.chunks import Chunk, ChunkedScan
+from pyelevator.engines.base.chunks import Chunk, ChunkedScan
 from pyelevator.engines.leveldb.binding.errors import ErrorTranslator, is_backend_error
 from pyelevator.engines.leveldb.binding.loading import LAST_KEY
 

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any, Final
 
 from pyelevator.engines.base import Bounds
-from pyelevator.engines.chunks import ChunkedScan
+from pyelevator.engines.base.chunks import ChunkedScan
 
 _FIRST: Final = 64
 """Rows of the first fetch; most scans are short."""

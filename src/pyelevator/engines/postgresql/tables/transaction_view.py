@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 from pyelevator.engines.base import Bounds, ReadView
-from pyelevator.engines.chunks import ChunkedScan
+from pyelevator.engines.base.chunks import ChunkedScan
 from pyelevator.engines.postgresql.connections.connection import Connection
 from pyelevator.engines.postgresql.tables.scans import FIRST_FETCH, CursorScan, Rows, declare, iterate
 from pyelevator.engines.postgresql.tables.statements import Table

@@ -20,7 +20,7 @@ from typing import (
 )
 
 if TYPE_CHECKING:
-    from pyelevator.client.methods.signatures import AsyncGetCall, GetCall, RangeCall, SliceCall
+    from pyelevator.client.signatures import AsyncGetCall, GetCall, RangeCall, SliceCall
 
 R = TypeVar("R")
 S = TypeVar("S")
