@@ -28,7 +28,7 @@ nitpick_ignore = [  # the options of a constructor, and types that only type che
     ("py:class", name)
     for name in (
         "AsyncClient",
-        "ClientKwargs",
+        "TypedOptions",
         "SyncClient",
         "T",
         "_pytest.config.argparsing.Parser",

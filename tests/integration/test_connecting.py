@@ -21,7 +21,7 @@ from pyelevator import (
     WriteBatch,
 )
 from pyelevator.application import Application
-from pyelevator.client.options import ClientKwargs
+from pyelevator.client.options import TypedOptions
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, TcpTransport
@@ -304,7 +304,7 @@ def test_a_url_in_the_place_of_a_name_says_from_url(client, url):
 def test_a_url_in_the_place_of_a_name_or_endpoint_says_from_url():
     with Elevator(transport="fake") as E, pytest.raises(UsageError, match=r"use Elevator.from_url\(url\)"):
         E.connect("tcp://127.0.0.1:4141")
-    places: list[ClientKwargs] = [
+    places: list[TypedOptions] = [
         {"endpoint": "tcp://h:1"},
         {"transport": "ipc", "endpoint": "ipc:///e"},
         {"transport": "tcp://h"},

@@ -9,7 +9,7 @@ from typing import Final
 from attrs import frozen
 
 from pyelevator import AsyncElevator, Elevator
-from pyelevator.client.options import ClientKwargs
+from pyelevator.client.options import TypedOptions
 from torture.calls import PAIRS, Calls, Client, fill, in_tasks, in_threads
 from torture.report import Findings, count
 from torture.unruly import MANNERS, Manners, Unruly, unruly
@@ -69,8 +69,8 @@ def attempt(manners: Manners, calls: int, seed: int) -> Result:
     """Makes calls to a server with these manners; timeouts are as long as its longest delay, or shorter."""
     with unruly(manners, seed) as server:
         address = server.url.partition("://")[2]
-        options: ClientKwargs = {"endpoint": address, "dialect": manners.dialect, "timeout": 20.0}
-        few: ClientKwargs = {**options, "max_connections": 3}
+        options: TypedOptions = {"endpoint": address, "dialect": manners.dialect, "timeout": 20.0}
+        few: TypedOptions = {**options, "max_connections": 3}
         with Elevator(**few) as shared, Elevator(**options) as other:
             fill(shared)
             made = in_threads(partial(work, (shared, other), calls, manners.latest, seed))
@@ -80,7 +80,7 @@ def attempt(manners: Manners, calls: int, seed: int) -> Result:
 def attempt_async(manners: Manners, calls: int, seed: int) -> Result:
     """The same with tasks that share one async client; some calls are cancelled."""
     with unruly(manners, seed) as server:
-        options: ClientKwargs = {
+        options: TypedOptions = {
             "endpoint": server.url.partition("://")[2],
             "dialect": manners.dialect,
             "timeout": 20.0,

@@ -14,7 +14,7 @@ from pyelevator import Curve, Elevator, UsageError
 from pyelevator.application import Application
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.keys import generate_keys
-from pyelevator.client.options import UrlKwargs
+from pyelevator.client.options import UrlOptions
 from pyelevator.client.sync import heartbeats
 from pyelevator.client.sync.pool import PendingResponse
 from pyelevator.client.sync.session import Session
@@ -385,7 +385,7 @@ def connection_count(server):
 @pytest.fixture(params=["tcp", "ipc", "keys"])
 def server_and_client(request, tmp_path):
     """A server, and an idle client of it that has heartbeats."""
-    options: UrlKwargs = {"timeout": 60, "heartbeat": QUICK}
+    options: UrlOptions = {"timeout": 60, "heartbeat": QUICK}
     url = "tcp://127.0.0.1:0"
     if request.param == "ipc":
         url = f"ipc://{tmp_path}/e.sock"
