@@ -125,7 +125,7 @@ def test_unread_answers_take_their_limit_and_one_more(abused, way):
 def test_unread_scans_of_an_unknown_size_take_the_limit_and_one_more(abused, command):
     server = abused("plain", "--max-unread", str(16 * MB))
     size, clients = 5 * MB, 15
-    most = 16 * MB + size + 8 * MB + size  # the rows of a pipeline are in memory once more until they are packed
+    most = 16 * MB + size + 8 * MB  # for what else there is
     with server.client() as E, ExitStack() as stack:
         for number in range(20):
             E.Put(f"b{number:02}", "v" * (size // 20))

@@ -264,3 +264,48 @@ def test_every_job_is_answered_once_and_those_without_ids_in_order(steps):
         world.scheduler.pending_count,
         world.scheduler.pending_bytes,
     ) == (False, False, 0, 0)
+
+
+def test_while_all_workers_are_busy_each_client_has_one_request_at_them():
+    scheduler = Scheduler(3, workers=3)
+    jobs = [slow(f"{number}", number) for number in range(6)]
+    assert [scheduler.start(A, job) for job in jobs[:4]] == [True, True, True, False]
+    assert [scheduler.start(B, job) for job in jobs[4:]] == [True, False]
+    scheduler.complete(A, jobs[0])
+    assert scheduler.next_job() == (A, jobs[3])
+    assert not scheduler.start(A, jobs[3])
+    scheduler.complete(B, jobs[4])
+    assert scheduler.next_job() == (B, jobs[5])
+    assert scheduler.start(B, jobs[5])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_last", "has_large"),
+    [
+        ([1 << 20], True, True),
+        ([(1 << 20) - 1], True, False),
+        ([600_000, 600_000], False, True),
+        ([600_000, 600_000], True, False),
+    ],
+)
+def test_large_responses_and_many_in_a_row_leave_a_client_to_workers(sizes, is_last, has_large):
+    scheduler = Scheduler(2)
+    for size in sizes:
+        scheduler.record_inline(A, size, is_last=is_last)
+    assert (scheduler.has_large(A), scheduler.has_large(B), A in scheduler) == (has_large, False, has_large)
+    scheduler.record_response(A, 100)
+    assert (scheduler.has_large(A), A in scheduler) == (False, False)
+
+
+def test_responses_to_others_come_between_those_in_a_row():
+    scheduler = Scheduler(2)
+    for identity in (A, B, A, B):
+        scheduler.record_inline(identity, 600_000, is_last=False)
+    assert (scheduler.has_large(A), scheduler.has_large(B)) == (False, False)
+
+
+def test_how_large_the_responses_of_a_client_were_is_forgotten_with_it():
+    scheduler = Scheduler(2)
+    scheduler.record_inline(A, 1 << 20, is_last=True)
+    scheduler.connection_ended(A)
+    assert A not in scheduler

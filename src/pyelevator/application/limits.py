@@ -20,7 +20,7 @@ def size_of(payload: Any) -> int:
     if type(payload) is bytes:
         return len(payload)
     if not isinstance(payload, list):
-        return 0
+        return getattr(payload, "nbytes", 0)  # of rows that are packed
     return sum([len(item) if type(item) is bytes else sum(map(len, item)) for item in payload if item is not None])
 
 

@@ -37,6 +37,42 @@ class UnlimitedSpace:
         """Add any number of bytes."""
 
 
+MAX_INLINE_BYTES: Final = 512 << 10
+"""Bytes of a response that a server's own loop makes a part at a time, for about half a millisecond."""
+
+
+class InlineSpace:
+    """The space for a response that is made while all other clients wait: a larger one is left to another thread.
+
+    Args:
+        space: that there is for it in any thread.
+
+    Attributes:
+        is_exceeded: True once the response has become too large.
+    """
+
+    def __init__(self, space: ResponseSpace) -> None:
+        self._space, self._left = space, MAX_INLINE_BYTES
+        self.is_exceeded = False
+
+    @property
+    def available(self) -> int:
+        """Bytes that may certainly be added."""
+        return min(self._left, self._space.available)
+
+    def add(self, size: int) -> None:
+        """Report that the response has so many bytes more.
+
+        Raises:
+            OutOfSpace: there is no space for them here, or anywhere.
+        """
+        self._left -= size
+        if self._left < 0:
+            self.is_exceeded = True
+            raise OutOfSpace
+        self._space.add(size)
+
+
 UNLIMITED: Final = UnlimitedSpace()
 _SPACE: Final[ContextVar[ResponseSpace]] = ContextVar("response_space", default=UNLIMITED)
 

@@ -91,10 +91,16 @@ class AuthorizingApplication(ApplicationWrapper):
 
     def _execute_each(self, request: Request[Any]) -> Response:
         """Execute each command of a pipeline by itself, so that only the forbidden ones fail."""
-        pipeline: Any = request.command
-        return collect_responses(
-            [self(evolve(request, command=command, id=None)) for command in pipeline.commands], request.id
-        )
+        outcomes: Any = request.row_sink() if request.row_sink else []
+        each = evolve(request, id=None, row_sink=outcomes.row_sink if request.row_sink else None)
+        failures = []
+        for command in request.command.commands:  # type: ignore[attr-defined]  # of a pipeline
+            outcome = self(evolve(each, command=command))
+            if outcome.code is not None:
+                failures.append(outcome)
+            outcomes.extend([outcome])
+        all_failed = len(failures) == len(outcomes)
+        return collect_responses(failures, request.id) if all_failed else Response(outcomes, id=request.id)
 
 
 def _collect(allowed: list[Request[Any]], request: Request[Any]) -> Response | None:

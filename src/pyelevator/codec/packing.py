@@ -59,6 +59,10 @@ def _packable(value: Any) -> Any:
     raise TypeError(f"{kind_of(value)} cannot be written down")
 
 
+LARGE_STRING: Final = 64 << 10
+"""Bytes of a string that is not copied once more than needed."""
+
+
 class Packing:
     """How strings are written: bytes as text in msgpack's old raw family, or as its bin.
 
@@ -77,6 +81,11 @@ class Packing:
         packer = self._new()
         self.pack: Callable[[Any], bytes] = packer.pack
         self.pack_map_pairs: Callable[[Sequence[Any]], bytes] = packer.pack_map_pairs
+        self._large_prefix = b"\xc6" if use_bin_type else b"\xdb"
+
+    def large_head(self, size: int) -> bytes:
+        """Return what a string of so many bytes begins with, of ``LARGE_STRING`` at least."""
+        return self._large_prefix + size.to_bytes(4, "big")
 
     def pack_passed_on(self, value: Any) -> bytes:
         """Write a value of a peer's that was not looked into, whose maps may have any keys."""

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from math import inf
 from queue import Empty
 from time import monotonic
 from typing import Final
@@ -80,7 +81,8 @@ class RequestDispatcher:
             must_wait=self._admission.must_wait,
         )
         self.completed = self.workers.completed
-        self.scheduler = Scheduler(_QUEUED_REQUESTS if self.workers.has_queues else worker_count)
+        is_queued = self.workers.has_queues
+        self.scheduler = Scheduler(_QUEUED_REQUESTS if is_queued else worker_count, inf if is_queued else worker_count)
         self._scheduled = self.scheduler.clients
         self._unsent = listener.send_queues.peers
         self._running = 0
@@ -141,8 +143,8 @@ class RequestDispatcher:
                 else:
                     response = self._responder.try_respond(incoming)
                 if response is not None:
-                    if (len(response[-1]) < _LARGE and not self._unsent) or self._admission.may_send(
-                        incoming, response
+                    if (len(response[-1]) < _LARGE and not self._unsent) or self._may_send(
+                        identity, incoming, response
                     ):
                         self._send(identity, response)
                         return response
@@ -178,6 +180,7 @@ class RequestDispatcher:
         job.refused_bytes = 0
         if (
             job.incoming is None
+            or self.scheduler.has_large(identity)
             or self._admission.is_at_capacity(job.incoming)
             or self._admission.must_wait(job.incoming)
         ):
@@ -185,7 +188,7 @@ class RequestDispatcher:
         response, job.refused_bytes = self._try_within_space(job.incoming)
         if response is None:
             return False
-        if not self._admission.may_send(job.incoming, response):
+        if not self._may_send(identity, job.incoming, response):
             job.refused_bytes = sum(map(len, response))
             return False
         self._send(identity, response)
@@ -193,6 +196,13 @@ class RequestDispatcher:
             Observed(identity, job.incoming, job.request_bytes, response), monotonic() - job.received_at
         )
         return True
+
+    def _may_send(self, identity: bytes, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
+        """Return True if a response that the loop has made may be sent; what took it long is noted."""
+        size = len(response[-1])
+        if size >= LARGE and self._listener.is_connected(identity):
+            self.scheduler.record_inline(identity, size, is_last=not self._listener.has_message)
+        return self._admission.may_send(incoming, response)
 
     def _try_within_space(self, incoming: IncomingRequest) -> tuple[list[bytes] | None, int]:
         """Return the response that can be made without waiting and may be sent; or how many bytes have no space."""
@@ -248,6 +258,7 @@ class RequestDispatcher:
                 self._budget.end(reservation)
             if frames is not None and (self._budget.admits(frames, job.kind) or not job.frames):
                 self._send(identity, frames)
+                self.scheduler.record_response(identity, len(frames[-1]))
                 self.scheduler.complete(identity, job)
                 self._execute_waiting()
             else:  # it is executed, or executed again, when there is space

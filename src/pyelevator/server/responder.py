@@ -5,13 +5,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from pyelevator.application import Application
+from pyelevator.application.limits import size_of
 from pyelevator.application.monitoring.monitor import Monitor
 from pyelevator.codec import ClassicCodec
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response
 from pyelevator.protocol import IncomingRequest, RequestDecoder, split_envelope
+from pyelevator.server.repeats import reads_and_writes
 
 _LOG = logging.getLogger("pyelevator.server")
+
+_MAX_COMPRESSED: Final = 64 << 10
+"""Bytes of a response from on which compressing it takes long (about a tenth of a millisecond)."""
 
 _FAILED: Final = "the server failed on this request; its log says more"
 
@@ -52,15 +57,17 @@ class Responder:
             return IncomingRequest(ClassicCodec(), None, refusal, split_envelope(frames)[0])
 
     def try_respond(self, incoming: IncomingRequest) -> list[bytes] | None:
-        """Return the frames of the response, or None if that would take waiting."""
+        """Return the frames of the response, or None if that would take waiting or much work."""
         self.latest, request = incoming, incoming.request
         if request is None:
             return self._refuse(incoming)
+        if request.compression and reads_and_writes(request.command):
+            return None
         try:
             response = self._application.try_handle(request)
         except Exception:  # noqa: BLE001 - see above
             response = self._failure(incoming)
-        if response is None:
+        if response is None or (request.compression and size_of(response.payload) >= _MAX_COMPRESSED):
             return None
         self._answered.append(type(request.command))
         if response.is_minimal:  # which a failure never is

@@ -5,6 +5,7 @@ sans-I/O: it has no socket, thread or clock, and calls nothing back. Its caller 
 ``complete``, ``block``...), and executes the jobs that ``submit`` and ``next_job`` release.
 """
 
+from math import inf
 from typing import Any, Final
 
 from attrs import define, field
@@ -16,6 +17,9 @@ from pyelevator.server.response_budget import Reservation
 
 _QUANTUM: Final = 64
 """The number of waiting requests of one client that are executed before other clients have their turn."""
+
+LARGE_WORK: Final = 1 << 20
+"""Bytes of responses that take about a millisecond to make."""
 
 _PAUSED_QUANTUM: Final = 2
 """The same for a paused client that sends one more request, so that its queue does not grow."""
@@ -69,9 +73,11 @@ class ScheduledClient(ClientState[Job]):
 
     Attributes:
         is_ordered_running: a request without an id runs, so that further ones without an id wait for it.
+        has_large: its latest response was large, so that its next request is left to a worker.
     """
 
     is_ordered_running: bool = False
+    has_large: bool = False
 
     def can_start(self, job: Job, *, is_first: bool) -> bool:
         """Return True if the job may start; ``is_first`` if no job without an id waits before it."""
@@ -92,22 +98,25 @@ class _Turn:
 
 
 class Scheduler(ClientTable[ScheduledClient]):
-    """The clients with requests that run or wait.
+    """The clients with requests that run or wait, or whose latest response was large.
 
     Requests without ids are answered in order; for clients that send ids, fast responses overtake slow ones. No client
-    has more than ``max_running`` requests at the workers, so that a client with many requests leaves workers to others.
-    Nothing is executed for a client that does not read.
+    has more than ``max_running`` requests at the workers, and only one while all workers have something to do, so that
+    a client with many requests leaves workers to others. Nothing is executed for a client that does not read.
 
     Args:
         max_running: jobs of one client at the workers.
+        workers: how many there are.
 
     Attributes:
         paused: the clients that wait for ``resume``.
     """
 
-    def __init__(self, max_running: int) -> None:
+    def __init__(self, max_running: int, workers: float = inf) -> None:
         super().__init__(ScheduledClient)
-        self._max_running = max_running
+        self._max_running, self._workers = max_running, workers
+        self._running = 0
+        self._in_a_row: tuple[bytes, int] = b"", 0
         self._turn: _Turn | None = None
         self.paused: dict[bytes, ScheduledClient] = {}
 
@@ -153,6 +162,42 @@ class Scheduler(ClientTable[ScheduledClient]):
             self.unsuspend(client)
         self.forget_if_idle(client)
 
+    def record_inline(self, identity: bytes, size: int, *, is_last: bool) -> None:
+        """Report how large a response was that the loop made itself; small ones need not be reported.
+
+        Args:
+            identity: of the client.
+            size: bytes.
+            is_last: nothing else waits for the loop.
+        """
+        before = self._in_a_row[1] if self._in_a_row[0] == identity else 0
+        self._in_a_row = identity, 0 if is_last else before + size
+        self._mark(identity, before + size >= LARGE_WORK)
+
+    def record_response(self, identity: bytes, size: int) -> None:
+        """Report how large a response was that a worker made."""
+        if self.has_large(identity):
+            self._mark(identity, size >= LARGE_WORK)
+
+    def _mark(self, identity: bytes, has_large: bool) -> None:
+        if has_large or identity in self._clients:
+            client = self.get_or_create(identity)
+            client.has_large = has_large
+            self.forget_if_idle(client)
+
+    def has_large(self, identity: bytes) -> bool:
+        """Return True if the latest response to a client was large: to make the next one may take the loop long."""
+        client = self._clients.get(identity)
+        return client is not None and client.has_large
+
+    def connection_ended(self, identity: bytes) -> None:
+        """Forget how large the latest response to a client was."""
+        self._mark(identity, False)
+
+    def forget_if_idle(self, client: ScheduledClient) -> None:
+        if not client.has_large:
+            super().forget_if_idle(client)
+
     def resume(self) -> None:
         """Give the paused client that has waited longest its turn."""
         self._begin_turn(next(iter(self.paused.values())), _QUANTUM)
@@ -191,7 +236,8 @@ class Scheduler(ClientTable[ScheduledClient]):
     def start(self, identity: bytes, job: Job) -> bool:
         """Return True if a worker is to execute the job; otherwise it waits, as too many of its client's run."""
         client = self.get_or_create(identity)
-        if client.in_flight < self._max_running:
+        if client.in_flight < self._max_running and (not client.in_flight or self._running < self._workers):
+            self._running += 1
             client.is_ordered_running = client.is_ordered_running or not job.has_id
             self.request_started(client, job.nbytes)
             return True
@@ -201,6 +247,7 @@ class Scheduler(ClientTable[ScheduledClient]):
 
     def _end_run(self, identity: bytes, job: Job) -> ScheduledClient:
         client = self._clients[identity]
+        self._running -= 1
         client.is_ordered_running = client.is_ordered_running and job.has_id
         self.request_finished(client, job.nbytes)
         return client

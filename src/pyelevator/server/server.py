@@ -173,13 +173,17 @@ class Server:
             else:
                 dispatcher.process_completed()
             while disconnected:
-                self._application.connection_ended(disconnected.popleft())
+                self._connection_ended(disconnected.popleft())
             if (unsent or paused or now >= due_at) and not self._is_stopping:
                 self._housekeeping()
                 due_at = min(observer.next_due(now), maintenance.due_at)
             while scheduler.pending_count and dispatcher.is_full and not self._is_stopping:
                 dispatcher.wait_for_capacity()
                 maintenance.start_if_due(monotonic())
+
+    def _connection_ended(self, identity: bytes) -> None:
+        self._dispatcher.scheduler.connection_ended(identity)
+        self._application.connection_ended(identity)
 
     def _housekeeping(self) -> None:
         now = monotonic()

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
+from pyelevator.application.response_space import InlineSpace, OutOfSpace, limited_to, response_space
 from pyelevator.commands import BatchOp
 from pyelevator.engines.base import Decision, Engine, EngineBusy, ReadView
 from pyelevator.errors import WrongValue
@@ -64,8 +65,20 @@ class ReadHandler:
 
     def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
         """Return the response; None if the request costs too much or the database is not available now."""
-        if self.cost is not None and self.cost(request.command) >= MAX_INLINE_COST:
+        if self.cost is None:
+            return self._try_handle(catalog, request, context)
+        if self.cost(request.command) >= MAX_INLINE_COST:
             return None
+        space = InlineSpace(response_space())
+        try:
+            with limited_to(space):
+                return self._try_handle(catalog, request, context)
+        except OutOfSpace:
+            if space.is_exceeded:
+                return None
+            raise
+
+    def _try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
         database = catalog.get_database(request.uid, request.peer)
         lock = database.lock
         if not lock.acquire(False):

@@ -30,6 +30,9 @@ _MAX_KEYS: Final = 1 << 16
 _REPORTED: Final = 64 << 10
 """Bytes of values for which the space is asked for at once."""
 
+_Run: TypeAlias = tuple[Callable[[list[Any]], Iterable[Any]], int]
+"""What runs commands together, and how many at once: scans one by one, as each has its rows in the sink of all."""
+
 Handlers: TypeAlias = Mapping[type[Command[Any]], Any]
 """Command class -> its handler."""
 
@@ -59,8 +62,9 @@ def pipeline_handler(handlers: Handlers) -> PipelineHandler:
         count, limit = len(command.commands), context.policy.max_batch
         if count > limit:
             raise WrongValue(f"a pipeline of {count:,} commands is over the limit of {limit:,}; split it")
-        outcomes = _PipelineRun(engine, handlers, context, request).run(command.commands)
-        return Response(list(outcomes), id=request.id)
+        outcomes = request.row_sink() if request.row_sink else []
+        _PipelineRun(engine, handlers, context, request, outcomes).run(command.commands)
+        return Response.ok(outcomes, request.id)
 
     return PipelineHandler(handle, lambda pipeline: _cost(pipeline, handlers))
 
@@ -80,6 +84,7 @@ class _PipelineRun:
     """One run of a pipeline.
 
     Attributes:
+        outcomes: what they are collected in: the request's own sink, or a list.
         bytes_left: what its responses may still have.
         unreported: bytes of those that are made and that ``space`` does not know of.
     """
@@ -88,6 +93,7 @@ class _PipelineRun:
     handlers: Handlers
     context: Context
     request: Request[Any]
+    outcomes: Any
     bytes_left: int = field(init=False)
     unreported: int = 0
     space: ResponseSpace = field(init=False, factory=response_space)
@@ -95,17 +101,16 @@ class _PipelineRun:
     def __attrs_post_init__(self) -> None:
         self.bytes_left = self.context.policy.max_range_bytes
 
-    def run(self, commands: Sequence[Any]) -> Iterator[Any]:
-        """Yield the outcome of each command (see ``commands.Pipeline``)."""
+    def run(self, commands: Sequence[Any]) -> None:
+        """Collect the outcome of each command (see ``commands.Pipeline``)."""
         runs = {
             kind: (self._run_of(handler), None)
             for kind, handler in self.handlers.items()
             if not isinstance(handler, WriteHandler)
         }
-        for (run, _), group in self._groups(commands, runs):
-            size = _MAX_KEYS if run == self._multi_get else CHUNK_ROWS
+        for ((run, size), _), group in self._groups(commands, runs):
             while batch := list(islice(group, size)):
-                yield from run(batch)
+                self.outcomes.extend(run(batch))
                 self.context.cooperation.checkpoint()
 
     def _groups(self, commands: Sequence[Any], runs: Mapping[type, Any]) -> Iterable[tuple[Any, Iterator[Any]]]:
@@ -113,12 +118,13 @@ class _PipelineRun:
         kinds = set(map(type, commands))
         if len(kinds) == 1 and (found := runs.get(kinds.pop())):
             return [(found, iter(commands))]
-        return groupby(commands, lambda one: runs.get(type(one)) or (self._run_writes, _write_batch_key(one)))
+        writes = self._run_writes, CHUNK_ROWS
+        return groupby(commands, lambda one: runs.get(type(one)) or (writes, _write_batch_key(one)))
 
-    def _run_of(self, handler: Any) -> Callable[[list[Any]], Iterable[Any]]:
+    def _run_of(self, handler: Any) -> _Run:
         if isinstance(handler, UpdateHandler):
-            return self._run_updates
-        return self._multi_get if handler.from_value else self._run_reads
+            return self._run_updates, CHUNK_ROWS
+        return (self._multi_get, _MAX_KEYS) if handler.from_value else (self._run_reads, 1)
 
     def _multi_get(self, batch: list[Any]) -> Iterable[Any]:
         """Read many keys at once; if that fails, one by one, so that each command has an error of its own."""
@@ -160,12 +166,18 @@ class _PipelineRun:
         if self.bytes_left < 0:
             return self._over_limit()
         try:
-            request = Request(command, self.request.uid, peer=self.request.peer, connection=self.request.connection)
-            response: Response = self.handlers[type(command)].handle(self.engine, command, request, self.context)
+            response: Response = self.handlers[type(command)].handle(
+                self.engine, command, self._request_of(command), self.context
+            )
         except Exception as error:  # noqa: BLE001 - as above
             return self.context.failure(error, command)
         self.bytes_left -= size_of(response.payload)  # a scan reports its rows itself
         return response
+
+    def _request_of(self, command: Any) -> Request[Any]:
+        whole = self.request
+        sink = self.outcomes.row_sink if whole.row_sink else None
+        return Request(command, whole.uid, peer=whole.peer, connection=whole.connection, row_sink=sink)
 
     def _run_writes(self, batch: list[Any]) -> list[Any]:
         if self.bytes_left < 0:

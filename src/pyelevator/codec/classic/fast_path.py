@@ -13,11 +13,12 @@ from msgpack import unpackb
 from pyelevator.codec.base import Frames, Reply
 from pyelevator.codec.classic.arguments import ARGUMENTS, ArgumentSpec, extras_of
 from pyelevator.codec.classic.full import SUCCESS_HEADER, FullClassicCodec
+from pyelevator.codec.classic.outcome_packer import OutcomePacker
 from pyelevator.codec.classic.payloads import ENCODERS, SINGLE_VALUE_PREFIX
 from pyelevator.codec.classic.row_packer import CONTENT_PREFIX, RowPacker
 from pyelevator.codec.elements import packed_args
 from pyelevator.codec.packing import RAW, Extension, pack, unpack
-from pyelevator.commands import COMMANDS, Command, MGet, PayloadKind, Put, Range, Slice
+from pyelevator.commands import COMMANDS, Command, MGet, PayloadKind, Pipeline, Put, Range, Slice
 from pyelevator.commands.keys import Keyed
 from pyelevator.messages import Request, Response
 
@@ -58,6 +59,14 @@ REQUEST_ENCODERS: Final[dict[type[Command[Any]], _Encoder]] = {
 _SCANS: Final = frozenset({Range, Slice})
 """The commands whose answers are rows, of pairs or of parts of them; on the fast path no page is asked for."""
 
+_ROW_SINKS: Final[Mapping[type[Command[Any]], type[RowPacker]]] = {
+    Range: RowPacker,
+    Slice: RowPacker,
+    MGet: RowPacker,
+    Pipeline: OutcomePacker,
+}
+"""Class -> what the rows of its answer are collected in."""
+
 REQUEST_PREFIXES: Final = frozenset([prefix for prefix, _, _ in REQUEST_ENCODERS.values()])
 """What the requests of our clients begin with, up to their ids."""
 
@@ -95,7 +104,7 @@ BUILDERS: Final[Mapping[bytes, _Builder]] = {
         else _keyed_builder(kind)
         if issubclass(kind, Keyed)
         else _builder(kind, ARGUMENTS[verb]),
-        RowPacker if kind in _SCANS or kind is MGet else None,
+        _ROW_SINKS.get(kind),
     )
     for verb, kind in COMMANDS.items()
     if kind.payload_kind in _CONTENT or kind in _SCANS

@@ -14,6 +14,7 @@ from pyelevator.arguments.data import kind_of
 from pyelevator.codec import lz4
 from pyelevator.codec.base import Codec, Frames, Reply
 from pyelevator.codec.classic.arguments import ARGUMENTS, BY_WIRE_VERB, array_of, build_command, extras_of, map_of
+from pyelevator.codec.classic.outcome_packer import BinOutcomePacker, OutcomePacker
 from pyelevator.codec.classic.payloads import (
     DECODERS,
     ENCODERS,
@@ -211,7 +212,9 @@ class FullClassicCodec(Codec):
 
 
 def _row_packer_for(command: Any, bin: bool) -> type[RowPacker] | None:
-    """Choose what packs the rows of a command's answer."""
+    """Choose what packs the rows of a command's answer, or the outcomes of a pipeline."""
+    if isinstance(command, Pipeline):
+        return BinOutcomePacker if bin else OutcomePacker
     if not isinstance(command, (Range, Slice, MGet)):
         return None
     if command.payload_kind is PayloadKind.PAIRS and getattr(command, "max_bytes", None) is not None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pyelevator.arguments.data import kind_of
 from pyelevator.codec.classic.row_packer import CONTENT_PREFIX, PagePacker, RowPacker
-from pyelevator.codec.packing import BIN, RAW, Packing
+from pyelevator.codec.packing import BIN, LARGE_STRING, RAW, Packing
 from pyelevator.codec.values import error_code, reply_status, scalar, scalar_value, string_list, text
 from pyelevator.commands import PayloadKind
 from pyelevator.errors import MalformedMessage
@@ -17,11 +17,8 @@ from pyelevator.native import load_native
 SINGLE_VALUE_PREFIX: Final = CONTENT_PREFIX + b"\x91"
 """What the content of an answer with one value begins with."""
 
-_LARGE: Final = 64 << 10
-"""Bytes of a value that is not copied once more than needed."""
 
-
-def _encode_outcome(outcome: Any) -> Any:
+def encode_outcome(outcome: Any) -> Any:
     """Write an answer within an answer: the datas of a plain success, or a map of header and datas together."""
     if not isinstance(outcome, Response):
         return outcome
@@ -29,8 +26,8 @@ def _encode_outcome(outcome: Any) -> Any:
         return {"status": -1, "err_code": int(outcome.code), "err_msg": outcome.message}
     if outcome.status is Status.SUCCESS and not outcome.more and outcome.cursor is None:
         return outcome.payload
-    said = {"status": int(outcome.status), "datas": outcome.payload, "more": outcome.more}
-    return said if outcome.cursor is None else {**said, "cursor": text(outcome.cursor)}
+    cursor = {} if outcome.cursor is None else {"cursor": text(outcome.cursor)}
+    return {"status": int(outcome.status), "more": outcome.more, **cursor, "datas": outcome.payload}
 
 
 def decode_outcomes(datas: Any, pipeline: Any) -> list[Any]:
@@ -75,7 +72,7 @@ class _Encoders:
         """Wrap a value in a list, but for false, which the old server leaves bare."""
         if type(payload) is not bytes:
             return self._bare(payload if payload is False else [payload])
-        small = len(payload) < _LARGE
+        small = len(payload) < LARGE_STRING
         return SINGLE_VALUE_PREFIX + self._pack(payload) if small else self._pack_array([payload], "datas")
 
     def _rows(self, payload: Any) -> bytes:
@@ -87,7 +84,9 @@ class _Encoders:
         return self._rows(payload) if isinstance(payload, list) else CONTENT_PREFIX + self._pack_passed_on(payload)
 
     def _answers(self, payload: Any) -> bytes:
-        return self._pack_array(list(map(_encode_outcome, payload)), "datas")
+        if isinstance(payload, RowPacker):
+            return payload.finish()  # type: ignore[no-any-return]
+        return self._pack_array(list(map(encode_outcome, payload)), "datas")
 
     def _bare(self, payload: Any) -> bytes:
         return CONTENT_PREFIX + self._pack(payload)

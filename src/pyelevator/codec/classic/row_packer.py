@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 from msgpack import Packer
 
-from pyelevator.codec.packing import BIN, RAW, Packing
+from pyelevator.codec.packing import BIN, LARGE_STRING, RAW, Packing
 from pyelevator.messages import PackedRows, RowLayout
 
 CONTENT_PREFIX: Final = b"\x81" + RAW.pack("datas")
@@ -17,8 +17,17 @@ CONTENT_PREFIX: Final = b"\x81" + RAW.pack("datas")
 
 _HEADERS: Final = Packer()
 
-_HEAD: Final = len(CONTENT_PREFIX) + 5
+MAX_ARRAY_HEAD: Final = 5
+"""Bytes that say how many elements an array has, at most."""
+
+_HEAD: Final = len(CONTENT_PREFIX) + MAX_ARRAY_HEAD
 """Bytes that are left for what stands before the rows, which is known when all of them are there."""
+
+
+def array_head(count: int) -> bytes:
+    """Return what an array of so many elements begins with."""
+    head: bytes = _HEADERS.pack_array_header(count)
+    return head
 
 
 class RowPacker:
@@ -26,11 +35,12 @@ class RowPacker:
 
     So no more than some of them are ever there as objects: they are read, packed and given up within the processor's
     caches, which is quicker than to do one after the other with all of them. It has what a handler needs of the list
-    that it stands for: ``extend``, a length, and the last row under ``[-1]``.
+    that it stands for: ``extend``, a length, and the last row under ``[-1]``; and how many bytes there are.
     """
 
     def __init__(self) -> None:
         self._frame = bytearray(_HEAD)
+        self._start = 0
         self._count = 0
         self._last: Any = None
 
@@ -42,7 +52,7 @@ class RowPacker:
             self._frame += rows.data
             self._last = (rows.last_key,)
         else:
-            self._frame += self._packed(rows)
+            self._pack(rows)
             self._last = rows[-1]
         self._count += len(rows)
 
@@ -50,6 +60,11 @@ class RowPacker:
     def layout(self) -> RowLayout:
         """How the rows are packed."""
         return RowLayout(flat=self._items == 2, bin=self.packing is BIN)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows, packed."""
+        return len(self._frame) - self._start
 
     def __len__(self) -> int:
         return self._count
@@ -61,7 +76,7 @@ class RowPacker:
 
     def finish(self) -> Any:
         """Return the content frame of an answer with these rows (a memoryview: nothing is copied)."""
-        head = CONTENT_PREFIX + _HEADERS.pack_array_header(self._count * self._items)
+        head = CONTENT_PREFIX + array_head(self._count * self._items)
         self._frame[_HEAD - len(head) : _HEAD] = head
         return memoryview(self._frame)[_HEAD - len(head) :]
 
@@ -70,8 +85,33 @@ class RowPacker:
 
     packing: ClassVar[Packing] = RAW
 
+    def _pack(self, rows: Sequence[Any]) -> None:
+        """Pack rows of which only the last one may be large, as reading ends with such a one."""
+        if not _is_large(rows[-1]):
+            self._frame += self._packed(rows)
+            return
+        if len(rows) > 1:
+            self._frame += self._packed(rows[:-1])
+        strings = [rows[-1]] if type(rows[-1]) is bytes else rows[-1]
+        if type(rows[-1]) is not bytes and self._items == 1:
+            self._frame += array_head(len(strings))
+        for string in strings:
+            self._append_string(string)
+
+    def _append_string(self, string: bytes) -> None:
+        """Append a string; a large one without a further copy of it."""
+        if len(string) < LARGE_STRING:
+            self._frame += self.packing.pack(string)
+        else:
+            self._frame += self.packing.large_head(len(string))
+            self._frame += string
+
     def _packed(self, rows: Sequence[Any]) -> memoryview:
-        return memoryview(self.packing.pack(rows))[len(_HEADERS.pack_array_header(len(rows))) :]
+        return memoryview(self.packing.pack(rows))[len(array_head(len(rows))) :]
+
+
+def _is_large(row: Any) -> bool:
+    return (len(row) if type(row) is bytes else sum(map(len, row or ()))) >= LARGE_STRING
 
 
 class PagePacker(RowPacker):

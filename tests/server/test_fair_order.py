@@ -1,0 +1,144 @@
+"""Who is answered before whom: large responses to one client are made in workers, and small ones to others meanwhile."""
+
+import threading
+
+import pytest
+
+from pyelevator.application import Application
+from pyelevator.application.application import ApplicationWrapper
+from pyelevator.codec import ClassicCodec, FlatCodec, lz4
+from pyelevator.commands import PUT, Batch, Exists, Get, GetAndDelete, MGet, Pipeline, Put, Slice
+from pyelevator.messages import Request
+from pyelevator.testing.servers import serve
+
+CODEC = ClassicCodec()
+LARGE = b"v" * (2 << 20)
+KEYS = [b"key %03d" % number for number in range(100)]
+SOME = b"w" * (64 << 10)
+
+
+class Recorded(ApplicationWrapper):
+    """Notes which commands the loop has answered itself, and which the workers, who wait at a gate."""
+
+    def __init__(self):
+        super().__init__(Application.in_memory())
+        self.gate = threading.Event()
+        self.by_loop, self.by_workers = [], []
+        self.uid = self.catalog.uid_of("default")
+        self.gate.set()
+
+    def try_handle(self, request):
+        response = super().try_handle(request)
+        if response is not None:
+            self.by_loop.append(request.command)
+        return response
+
+    def __call__(self, request):
+        self.gate.wait(20)
+        self.by_workers.append(request.command)
+        return super().__call__(request)
+
+
+@pytest.fixture
+def application():
+    found = Recorded()
+    for command in (Put("large", LARGE), Put("small", "s"), Batch([(PUT, key, SOME) for key in KEYS])):
+        assert found(Request(command, found.uid)).code is None
+    found.by_workers.clear()
+    return found
+
+
+def test_small_requests_do_not_wait_for_the_large_ones_of_another(application, raw):
+    application.gate.clear()
+    with serve(application) as server:
+        greedy, modest = raw(server.urls[0]), raw(server.urls[0])
+        for number in range(30):
+            greedy.ask(Get("large"), number, application.uid)
+        assert CODEC.decode_response(greedy.receive(), Request(Get("large"))).payload == LARGE
+        for number in range(20):
+            modest.ask(Get("small"), number, application.uid)
+            assert modest.answer(Get("small")).payload == b"s"
+        assert application.by_loop.count(Get("large")) == 1
+        application.gate.set()
+        ids = {CODEC.decode_response(greedy.receive(), Request(Get("large"))).id for _ in range(29)}
+    assert ids == set(range(1, 30))
+    assert application.by_workers.count(Get("large")) == 29
+
+
+def test_after_a_small_response_the_loop_answers_again(application, raw):
+    with serve(application) as server:
+        client = raw(server.urls[0])
+        for command in (Get("large"), Get("small"), Exists("small")):
+            client.ask(command, 1, application.uid)
+            client.answer(command)
+    assert application.by_loop == [Get("large"), Exists("small")]
+    assert application.by_workers == [Get("small")]
+
+
+@pytest.mark.parametrize("codec", [ClassicCodec(), FlatCodec()], ids=["classic", "flat"])
+def test_answers_without_ids_keep_their_order(application, raw, codec):
+    with serve(application) as server:
+        client = raw(server.urls[0])
+        asked = [Get("large"), Get("small"), Get("large"), Get("large"), Get("small")] * 3
+        for command in asked:
+            client.send(*codec.encode_request(Request(command, application.uid)))
+        answers = [codec.decode_response(client.receive(), Request(command)).payload for command in asked]
+    assert answers == [LARGE if command == Get("large") else b"s" for command in asked]
+
+
+def test_a_client_that_has_left_is_forgotten(application, raw):
+    with serve(application) as server:
+        client = raw(server.urls[0])
+        client.ask(Get("large"), 1, application.uid)
+        client.answer(Get("large"))
+        assert len(server._dispatcher.scheduler.clients) == 1
+        client.socket.close()
+        other = raw(server.urls[0])
+        while server._listener.connection_count > 1:
+            other.ask(Exists("small"), 1, application.uid)
+            other.answer(Exists("small"))
+        other.ask(Exists("small"), 1, application.uid)
+        other.answer(Exists("small"))
+        assert len(server._dispatcher.scheduler.clients) == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [MGet(KEYS), Slice(KEYS[0], 100), Pipeline([Get(key) for key in KEYS]), Pipeline([MGet(KEYS[:50])] * 2)],
+    ids=["MGET", "SLICE", "a pipeline", "a pipeline of MGETs"],
+)
+def test_few_large_values_are_read_in_workers(application, raw, command):
+    with serve(application) as server:
+        client = raw(server.urls[0])
+        client.ask(command, 1, application.uid)
+        assert client.answer(command).code is None
+    assert (application.by_loop, application.by_workers) == ([], [command])
+
+
+@pytest.mark.parametrize(
+    "command", [Get("large"), GetAndDelete("large"), GetAndDelete(KEYS[0]), Get(KEYS[0])], ids=repr
+)
+def test_large_responses_are_compressed_in_workers(application, raw, monkeypatch, command):
+    compressors, compress = [], lz4.compress
+
+    def noted(content):
+        compressors.append(threading.current_thread().name)
+        return compress(content)
+
+    monkeypatch.setattr(lz4, "compress", noted)
+    request = Request(command, application.uid, 7, compression=True)
+    with serve(application) as server:
+        client = raw(server.urls[0])
+        client.send(*CODEC.encode_request(request))
+        answer = CODEC.decode_response(client.receive(), request)
+    assert answer.payload == (LARGE if command.key == b"large" else SOME)
+    assert [name.startswith("elevator-worker") for name in compressors] == [True]
+
+
+def test_small_responses_are_compressed_by_the_loop(application, raw):
+    request = Request(Get("small"), application.uid, 7, compression=True)
+    with serve(application) as server:
+        client = raw(server.urls[0])
+        client.send(*CODEC.encode_request(request))
+        assert CODEC.decode_response(client.receive(), request).payload == b"s"
+    assert (application.by_loop, application.by_workers) == ([Get("small")], [])
