@@ -1,4 +1,4 @@
-"""Who is answered before whom: large responses to one client are made in workers, and small ones to others meanwhile."""
+"""Fair order: large responses to one client are made in workers, and small ones to others meanwhile."""
 
 import threading
 
@@ -18,7 +18,7 @@ SOME = b"w" * (64 << 10)
 
 
 class Recorded(ApplicationWrapper):
-    """Notes which commands the loop has answered itself, and which the workers, who wait at a gate."""
+    """Notes which commands the loop has answered itself, and which the workers, which wait at a gate."""
 
     def __init__(self):
         super().__init__(Application.in_memory())

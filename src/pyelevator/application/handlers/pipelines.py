@@ -175,9 +175,9 @@ class _PipelineRun:
         return response
 
     def _request_of(self, command: Any) -> Request[Any]:
-        whole = self.request
-        sink = self.outcomes.row_sink if whole.row_sink else None
-        return Request(command, whole.uid, peer=whole.peer, connection=whole.connection, row_sink=sink)
+        request = self.request
+        sink = self.outcomes.row_sink if request.row_sink else None
+        return Request(command, request.uid, peer=request.peer, connection=request.connection, row_sink=sink)
 
     def _run_writes(self, batch: list[Any]) -> list[Any]:
         if self.bytes_left < 0:
