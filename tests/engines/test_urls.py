@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from pyelevator.client import Elevator
 from pyelevator.config import values
 from pyelevator.engines import urls
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import MissingExtra, UsageError
+from pyelevator.testing.servers import ServerProcess
 
 
 def open_other(url):
@@ -31,6 +33,25 @@ def test_an_engine_of_another_package_is_opened_by_its_scheme(announced):
     assert storage.url == "other://somewhere"
     assert urls.engine_schemes() == ["other", "postgres", "postgresql"]
     assert values.engine("other://somewhere") == "other://somewhere"
+
+
+def test_a_server_process_serves_an_engine_of_an_installed_package(tmp_path, monkeypatch):
+    (tmp_path / "other_engine.py").write_text(
+        "from pyelevator.engines.memory import MemoryStorage\n"
+        "def open_other(url):\n"
+        "    print('opening', url, flush=True)\n"
+        "    return MemoryStorage()\n"
+    )
+    (tmp_path / "other_engine-1.0.dist-info").mkdir()
+    (tmp_path / "other_engine-1.0.dist-info" / "METADATA").write_text("Name: other-engine\nVersion: 1.0\n")
+    (tmp_path / "other_engine-1.0.dist-info" / "entry_points.txt").write_text(
+        "[pyelevator.engines]\nother = other_engine:open_other\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with ServerProcess(engine="other://somewhere") as server, Elevator.from_url(server.url) as client:
+        client.Put("k", "v")
+        assert client.Get("k") == "v"
+        assert "opening other://somewhere" in server.output
 
 
 def test_an_unknown_scheme_is_refused_with_those_that_there_are():

@@ -39,7 +39,7 @@ class CuttingRelay:
     def __exit__(self, *_: object) -> None:
         self._listener.close()
         for pair in self._pairs:
-            _shut(*pair)
+            shut(*pair)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -62,10 +62,11 @@ class CuttingRelay:
                     self.cuts += 1
                     break
                 target.sendall(chunk)
-        _shut(source, target)
+        shut(source, target)
 
 
-def _shut(*sockets: socket.socket) -> None:
+def shut(*sockets: socket.socket) -> None:
+    """Shut connections down in both directions, and close them."""
     for one in sockets:
         with suppress(OSError):
             one.shutdown(socket.SHUT_RDWR)

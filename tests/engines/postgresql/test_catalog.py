@@ -1,6 +1,7 @@
 """Several servers on one cluster: the catalog is in the cluster, and each sees what the others do."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
@@ -11,7 +12,9 @@ from pyelevator.commands import PUT, Get
 from pyelevator.engines.base import EngineError
 from pyelevator.errors import CursorExpired, ElevatorError, ServerRuntimeError
 from pyelevator.messages import Request
+from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import FakeTransport
+from support.eventually import eventually
 
 
 @pytest.fixture
@@ -49,6 +52,29 @@ def test_created_on_one_server_is_listed_and_used_on_the_other(servers):
     assert other.Get("k") == "v"
     other.Put("k", "w")
     assert one.Get("k") == "w"
+
+
+def test_servers_that_are_asked_nothing_take_over_what_others_do(url):
+    with ServerProcess(engine=url) as one, ServerProcess(engine=url) as other:
+        with Elevator.from_url(one.url) as here, Elevator.from_url(other.url) as there:
+            here.createdb("shared")
+            eventually(lambda: there.listdb() == ["default", "shared"], "the other server lists it")
+            here.dropdb("shared")
+            eventually(lambda: there.listdb() == ["default"], "the other server lists it no more")
+
+
+def test_servers_that_start_at_the_same_moment_share_one_catalog(url):
+    barrier = Barrier(4)
+
+    def start(_):
+        barrier.wait()
+        return Application.on_url(url)
+
+    with ThreadPoolExecutor(4) as pool:
+        started = list(pool.map(start, range(4)))
+    assert len({application.catalog.uid_of("default") for application in started}) == 1
+    for application in started:
+        application.close()
 
 
 def test_a_name_that_is_not_known_yet_is_looked_up_in_the_cluster(servers):

@@ -7,7 +7,7 @@ import pytest
 from pyelevator import DatabaseError, DatabaseUnavailable, Elevator
 from pyelevator.application import Application
 from pyelevator.commands import PUT
-from pyelevator.engines.base import Bounds, EngineUnavailable
+from pyelevator.engines.base import EngineUnavailable
 from pyelevator.errors import ElevatorError
 from pyelevator.transports import FakeTransport
 from support.postgresql import PostgreSql
@@ -39,7 +39,7 @@ WRITES = ("Put", "Increment")
 FAULTS = {
     "the table was renamed": (
         "ALTER TABLE {s}.pairs_{n} RENAME TO other",
-        (*SINGLE_READS, *WRITES, "Delete"),
+        (*READS, *WRITES, "Delete"),
         INCOMPLETE,
     ),
     "the function was dropped": ("DROP FUNCTION {s}.write_{n}", (*WRITES, "Delete"), INCOMPLETE),
@@ -77,8 +77,7 @@ def test_a_broken_cluster_is_told_without_showing_it(application, postgresql, fa
             except ElevatorError as error:
                 told[verb] = str(error)
         assert {verb: told.get(verb) for verb in verbs} == dict.fromkeys(verbs, text)
-        gone = f"Database {client.db_uid} doesn't exist"  # to a snapshot, no table is a dropped one
-        assert set(told.values()) <= {text, gone}
+        assert set(told.values()) == {text}
         client.ping()
 
 
@@ -96,11 +95,12 @@ def test_a_cluster_that_became_read_only_has_done_nothing(postgresql):
     application.close()
 
 
-def test_large_calls_wait_no_longer_for_a_connection_than_small(open_storage):
+def test_large_calls_wait_no_longer_for_a_connection_than_small(open_storage, monkeypatch):
+    monkeypatch.setattr("pyelevator.engines.postgresql.client._ROWS_PER_SECOND", 50)  # so they may take a minute
     calls = [
-        lambda engine: engine.count(Bounds()),
+        lambda engine: engine.collect([b"%d" % i for i in range(3000)]),
         lambda engine: engine.compact(),
-        lambda engine: engine.write([(PUT, b"%d" % i, b"") for i in range(1_000_000)]),
+        lambda engine: engine.write([(PUT, b"%d" % i, b"") for i in range(3000)]),
     ]
     with PostgreSql() as server:
         engine = open_storage(server.new_url(call_timeout=1)).open("db", {})
@@ -110,4 +110,4 @@ def test_large_calls_wait_no_longer_for_a_connection_than_small(open_storage):
             started = monotonic()
             with pytest.raises(EngineUnavailable, match="nothing was done"):
                 call(engine)
-            assert monotonic() - started < 30  # it was 51, and an hour for a compaction
+            assert monotonic() - started < 30  # it was all of it, and an hour for a compaction

@@ -1,6 +1,7 @@
 """A standby that was promoted, and the old primary that came back: it is neither written to nor read from."""
 
 import signal
+import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -176,3 +177,21 @@ def test_a_port_without_a_server_is_unavailable(open_storage):
     storage = open_storage(f"postgresql://127.0.0.1:{reserve_port()}/none?call_timeout=0.5")
     with pytest.raises(EngineUnavailable, match="nothing was done"):
         storage.exists("db")
+
+
+def test_a_host_that_accepts_and_says_nothing_is_unavailable(open_storage):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        storage = open_storage(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/none?call_timeout=0.5")
+        with pytest.raises(EngineUnavailable, match="nothing was done"):
+            storage.exists("db")
+
+
+def test_a_dead_host_beside_the_primary_holds_nothing_up(postgresql, open_storage):
+    url = postgresql.new_url()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = url.replace("@127.0.0.1:", f"@127.0.0.1:{silent.getsockname()[1]},127.0.0.1:")
+        storage = open_storage(url)
+        engine = storage.open("db", {})
+        engine.write([(PUT, b"k", b"v")])
+        storage.client.cluster.look_for_newer_timeline()
+        assert engine.get(b"k") == b"v"

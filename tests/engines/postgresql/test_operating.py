@@ -10,12 +10,13 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from pyelevator import DatabaseError, DatabaseUnavailable, Elevator
-from pyelevator.application import Application
+from pyelevator.application import Application, Policy
 from pyelevator.commands import DELETE, PUT
 from pyelevator.engines.base import Bounds, EngineError, EngineUnavailable
-from pyelevator.errors import ElevatorError
+from pyelevator.errors import CursorExpired, ElevatorError
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import FakeTransport
+from support.clocks import Clock
 from support.eventually import eventually
 from support.ports import reserve_port
 from support.programs import PATIENCE
@@ -156,6 +157,26 @@ def test_a_closed_snapshot_holds_nothing_up(url, open_storage, postgresql):
     eventually(lambda: postgresql.execute(query) == "0", "nothing holds a snapshot")
 
 
+def test_a_cursor_holds_up_vacuum_no_longer_than_its_age(application, postgresql):
+    clock = Clock()
+    aging = Application(application.catalog, Policy(cursor_idle=600, cursor_age=300), clock)
+    holding = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'elevator' AND state = 'idle in transaction'"
+    )
+    with Elevator(transport=FakeTransport(aging)) as client, client.snapshot() as snapshot:
+        client.Put("k", "v")
+        assert snapshot.MGet(["k"]) == [None]
+        assert postgresql.execute(holding) == "1"
+        clock.now += 299
+        aging.run_maintenance()
+        assert snapshot.MGet(["k"]) == [None]
+        clock.now += 2
+        aging.run_maintenance()
+        eventually(lambda: postgresql.execute(holding) == "0", "nothing holds a snapshot")
+        with pytest.raises(CursorExpired):
+            snapshot.MGet(["k"])
+
+
 def test_opposite_batches_of_many_connections_never_deadlock(url, open_storage):
     engines = [open_storage(url).open("db", {}) for _ in range(2)]
     keys = [b"%02d" % i for i in range(20)]
@@ -272,3 +293,12 @@ def test_statements_are_planned_once_and_not_at_each_use(storage):
             b"SELECT sum(custom_plans), sum(generic_plans) >= 7 FROM pg_prepared_statements", storage.client.deadline()
         )
     assert (counted.get_value(0, 0), counted.get_value(0, 1)) == (b"0", b"t")
+
+
+@pytest.mark.parametrize("setting", ["off", "local", "remote_write", "on", "remote_apply"])
+def test_a_write_is_never_acknowledged_before_it_is_on_the_disk(url, open_storage, setting):
+    storage = open_storage(f"{url}&options=-c%20synchronous_commit%3D{setting}")
+    storage.open("db", {}).write([(PUT, b"k", b"v")], sync=False)
+    with storage.client.pool.connection("test", storage.client.deadline()) as connection:
+        found = connection.script(b"SHOW synchronous_commit", storage.client.deadline()).get_value(0, 0)
+    assert found == (b"remote_apply" if setting == "remote_apply" else b"on")

@@ -136,8 +136,9 @@ class Engine(ReadView):
         Raises:
             EngineError: as ``compact``.
         """
-        keys = self.scan(Bounds(start, stop, include_value=False, fill_cache=False))
-        if next(keys, None) is not None:
+        with self.chunks(Bounds(start, stop, include_value=False, fill_cache=False)) as keys:
+            found, _ = keys.read(1, 1)
+        if found:
             self.compact()
 
     @abstractmethod

@@ -1,5 +1,6 @@
 """What the databases of one storage share: its connections, and the rules for calls that fail."""
 
+import logging
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from time import monotonic
@@ -16,6 +17,8 @@ from pyelevator.engines.postgresql.snapshots import Snapshots
 from pyelevator.engines.postgresql.tables.schema import migrate
 
 T = TypeVar("T")
+
+_log: Final = logging.getLogger("pyelevator.engines.postgresql")
 
 _FIRST_SHARE: Final = 0.6
 """The part of the time that a first attempt has; the rest is for a second one, or for finding out what it did."""
@@ -63,6 +66,14 @@ class Client:
         end = min(now + self.settings.call_timeout, call_deadline(now + self.settings.call_timeout))
         return end + extra_seconds(rows, size)
 
+    def step_deadline(self, rows: int) -> float:
+        """Return when a further step of a call has to end, on the monotonic clock; what came before it was answered.
+
+        Args:
+            rows: that it reads.
+        """
+        return monotonic() + self.settings.call_timeout + extra_seconds(rows, 0)
+
     def connection(self, user: Hashable, until: float) -> AbstractContextManager[Connection]:
         """Provide a connection for a block.
 
@@ -99,6 +110,7 @@ class Client:
             with self.connection(user, until) as connection:
                 return call(connection, until)
         except (LostConnection, SerializationFailure) as error:
+            _log.warning("a read has had no answer (%s)", error)
             raise EngineUnavailable(UNAVAILABLE) from error
 
     def prepare(self, until: float) -> None:

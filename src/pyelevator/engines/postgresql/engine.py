@@ -27,12 +27,16 @@ from pyelevator.engines.postgresql.snapshots import SharedTransaction, Snapshot
 from pyelevator.engines.postgresql.tables.changes import Changes
 from pyelevator.engines.postgresql.tables.scans import (
     FIRST_FETCH,
+    PART_ROWS,
     CursorScan,
     Rows,
+    Statement,
     count_pairs,
     declare,
+    find_part_end,
     iterate,
     measure,
+    parse_key,
 )
 from pyelevator.engines.postgresql.tables.statements import Table
 from pyelevator.engines.postgresql.writes import Writer
@@ -44,8 +48,6 @@ _ONE_STATEMENT: Final = 2048
 
 _BEGIN: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
 _COMPACTION_SECONDS: Final = 3600.0
-_MEASURED_ROWS: Final = 1_000_000
-"""Rows for which a measurement has time."""
 
 _MOMENT: Final = b"SELECT pg_current_snapshot()::text::bytea"
 
@@ -82,7 +84,9 @@ class PostgreSqlEngine(Engine):
             on_values(values)
             return values
         return self._read(
-            lambda table, connection, until: _collect(table, connection, keys, on_values, until),
+            lambda table, connection, until: _collect(
+                table, connection, keys, on_values, lambda rows: min(until, self._client.step_deadline(rows))
+            ),
             self._client.deadline(len(keys)),
         )
 
@@ -139,7 +143,8 @@ class PostgreSqlEngine(Engine):
     def _view(self, transaction: SharedTransaction, table: Table) -> Snapshot:
         """Return a snapshot of the database in a transaction."""
         snapshots = self._client.snapshots
-        snapshot = Snapshot(table, snapshots, snapshots.share(transaction), self._client.settings.call_timeout)
+        seconds = self._client.settings.call_timeout
+        snapshot = Snapshot(table, snapshots, snapshots.share(transaction), seconds, partial(self._missing, table))
         try:
             snapshot.check_existence()
         except BaseException:
@@ -154,18 +159,37 @@ class PostgreSqlEngine(Engine):
     def approximate_size(self) -> int:
         return self._read(lambda table, connection, until: table.size(connection, until))
 
-    def count(self, bounds: Bounds, checkpoint: Callable[[], None] = lambda: None) -> int:  # noqa: ARG002
-        def count_rows(table: Table, connection: Connection, until: float) -> int:
-            return int(connection.script(count_pairs(table.pairs, bounds), until).get_value(0, 0))
-
-        return self._read(count_rows, self._client.deadline(_MEASURED_ROWS))
+    def count(self, bounds: Bounds, checkpoint: Callable[[], None] = lambda: None) -> int:
+        return self._add_up(count_pairs, bounds, checkpoint)
 
     def range_size(self, start: bytes | None, stop: bytes | None) -> int:
-        def measure_range(table: Table, connection: Connection, until: float) -> int:
-            sql = measure(table.pairs, Bounds(start, stop, include_stop=False))
-            return int(connection.script(sql, until).get_value(0, 0))
+        return self._add_up(measure, Bounds(start, stop, include_stop=False))
 
-        return self._read(measure_range, self._client.deadline(_MEASURED_ROWS))
+    def _add_up(self, make_sql: Statement, bounds: Bounds, checkpoint: Callable[[], None] = lambda: None) -> int:
+        """Add up what a statement returns for the parts of a range, each of which has time of its own.
+
+        So a range of any size may be read, and yet a server that does not answer is noticed soon.
+        """
+
+        def add_up(table: Table, connection: Connection, until: float) -> int:
+            total, opening = 0, _BEGIN
+            start, stop, include_stop = bounds.interval()
+            try:
+                while True:
+                    rest = Bounds(start, stop, include_stop=include_stop)
+                    found = connection.script(opening + find_part_end(table.pairs, rest), until)
+                    end = parse_key(found.get_value(0, 0)) if found.ntuples else None
+                    part = rest if end is None else Bounds(start, end, include_stop=False)
+                    total += int(connection.script(make_sql(table.pairs, part), until).get_value(0, 0))
+                    if end is None:
+                        return total
+                    start, opening = end, b""
+                    checkpoint()
+                    until = max(until, self._client.step_deadline(PART_ROWS))
+            finally:
+                connection.send_later(b"ROLLBACK")
+
+        return self._read(add_up, self._client.deadline(PART_ROWS))
 
     def backup(self, path: str) -> None:  # noqa: ARG002
         raise EngineError(
@@ -202,12 +226,15 @@ class PostgreSqlEngine(Engine):
         try:
             result = call(found)
         except MissingRelation as error:
-            still = self._find_table()
-            if still is None or still.relation != found.relation:
-                raise EngineGone(table.gone) from error
-            raise EngineError(INCOMPLETE) from error
+            raise self._missing(found) from error
         self._table = found
         return result
+
+    def _missing(self, table: Table) -> EngineError:
+        """Return the error for a table that was not found: the database was dropped, or something is not as it was."""
+        found = self._find_table()
+        is_gone = found is None or found.relation != table.relation
+        return EngineGone(table.gone) if is_gone else EngineError(INCOMPLETE)
 
     def _read_moment(self) -> bytes:
         def read(connection: Connection, until: float) -> bytes:
@@ -228,7 +255,8 @@ class PostgreSqlEngine(Engine):
 
         def fetch(wanted: int) -> list[tuple[Any, ...]]:
             try:
-                return connection.rows(connection.script(b"FETCH %d FROM scan" % wanted, self._client.deadline(wanted)))
+                sql, until = b"FETCH %d FROM scan" % wanted, self._client.step_deadline(wanted)
+                return connection.rows(connection.script(sql, until))
             except LostConnection as error:
                 raise EngineUnavailable(UNAVAILABLE) from error
 
@@ -255,16 +283,20 @@ class PostgreSqlEngine(Engine):
 
 
 def _collect(
-    table: Table, connection: Connection, keys: Sequence[bytes], on_values: OnValues, until: float
+    table: Table,
+    connection: Connection,
+    keys: Sequence[bytes],
+    on_values: OnValues,
+    deadline: Callable[[int], float],
 ) -> list[bytes | None]:
     """Read many keys in one transaction, a part of them with each statement, so that memory is bounded."""
     values: list[bytes | None] = []
-    connection.script(_BEGIN, until)
+    connection.script(_BEGIN, deadline(0))
     try:
         for chunk in chunks_of(keys):
             first, count = 0, 256
             while first < len(chunk):
-                found = table.multi_get(connection, chunk[first : first + count], until)
+                found = table.multi_get(connection, chunk[first : first + count], deadline(count))
                 on_values(found)
                 values += found
                 first += count

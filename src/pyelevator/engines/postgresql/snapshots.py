@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar
 from pyelevator.engines.base import (
     Bounds,
     EngineError,
-    EngineGone,
     EngineUnavailable,
     ReadView,
     SnapshotLost,
@@ -187,10 +186,18 @@ class Snapshot(ReadView):
         snapshots: what the transaction was acquired from.
         transaction: shows the moment.
         seconds: for each call.
+        missing: returns the error if the table is not there.
     """
 
-    def __init__(self, table: Table, snapshots: Snapshots, transaction: SharedTransaction, seconds: float) -> None:
-        self._table, self._snapshots, self._seconds = table, snapshots, seconds
+    def __init__(
+        self,
+        table: Table,
+        snapshots: Snapshots,
+        transaction: SharedTransaction,
+        seconds: float,
+        missing: Callable[[], EngineError],
+    ) -> None:
+        self._table, self._snapshots, self._seconds, self._missing = table, snapshots, seconds, missing
         self._transaction: SharedTransaction | None = transaction
 
     def check_existence(self) -> None:
@@ -238,7 +245,7 @@ class Snapshot(ReadView):
         try:
             return self._require_open().run(call, self._seconds)
         except MissingRelation as error:
-            raise EngineGone(self._table.gone) from error
+            raise self._missing() from error
 
     def _require_open(self) -> SharedTransaction:
         if self._transaction is None:

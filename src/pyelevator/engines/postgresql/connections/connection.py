@@ -190,17 +190,20 @@ class Connection:
 
     def _settle(self, until: float) -> None:
         """Wait for the answer to what was sent without waiting."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
         try:
+            poll = select.poll()
+            poll.register(self._socket, select.POLLIN)
             self._pending = False
             while True:
                 while self._pg.is_busy():
                     if not poll.poll(max(0.0, min(until - monotonic(), 3600.0)) * 1000):
                         raise NothingSent("no answer in time")
                     self._pg.consume_input()
-                if self._pg.get_result() is None:
+                result = self._pg.get_result()
+                if result is None:
                     return
+                if result.status not in _OK:
+                    raise error_for(result)
         except Exception as error:
             self.is_broken = True
             raise NothingSent(str(error)) from error

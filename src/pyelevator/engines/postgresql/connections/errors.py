@@ -61,7 +61,6 @@ _ERRORS: Final[Mapping[str, Callable[[], Exception]]] = {
     "40001": SerializationFailure,
     "40P01": SerializationFailure,
     "55P03": lambda: EngineConflict(_LOCKED),
-    "57014": lambda: EngineUnavailable("the database's own administration ended the request; nothing was done"),
     "25P02": lambda: LostConnection("the transaction had failed"),
     "25006": lambda: NothingSent("the server is read-only"),
     "XX001": lambda: EngineError(_DAMAGED),
@@ -73,13 +72,22 @@ _ERRORS: Final[Mapping[str, Callable[[], Exception]]] = {
 }
 """SQLSTATE -> what is raised."""
 
-_LOST: Final = ("08", "57P", "58", "XX")
-"""Classes of SQLSTATE after which nothing is known of the connection."""
+_LOST: Final = ("08", "57", "58", "XX")
+"""Classes of SQLSTATE after which nothing is known of the connection.
+
+A cancelled statement (57014) is one of them: a ``statement_timeout`` that fires when the statement is just done has its
+error sent behind the answer. libpq takes it for the answer of the next statement, and each answer from then on for that
+of the statement after it.
+"""
+
+_FATAL: Final = (b"FATAL", b"PANIC")
 
 
-def is_lost(state: str | None) -> bool:
-    """Return True if an answer with this SQLSTATE means that the connection is not to be used any more."""
-    return state is None or state.startswith(_LOST)
+def is_lost(result: Any) -> bool:
+    """Return True if a failed result means that the connection is not to be used any more."""
+    state = sqlstate(result)
+    severity = result.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED)
+    return state is None or state.startswith(_LOST) or severity in _FATAL
 
 
 def sqlstate(result: Any) -> str | None:
@@ -94,7 +102,7 @@ def error_for(result: Any) -> Exception:
     make = _ERRORS.get(state or "")
     if make is not None:
         return make()
-    if state is None or is_lost(state):
+    if is_lost(result):
         return LostConnection(text)
     _log.error("PostgreSQL refused a statement (SQLSTATE %s): %s", state, text)
     return EngineError(f"the database refused a statement (SQLSTATE {state}); the server's log says more")
