@@ -3,7 +3,7 @@
 import errno
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from math import inf
 from time import monotonic
 from typing import Any, Final
@@ -118,8 +118,10 @@ class Catalog:
     def _load_shared(self, entries: Sequence[Entry]) -> None:
         self._registry.index = Index(tuple(map(self._database, entries)))
         if DEFAULT not in self._registry.index.by_name:
-            with suppress(DatabaseError):  # another server creates it at this moment
+            try:
                 self.create(DEFAULT)
+            except DatabaseError:  # another server has created it at this moment
+                self.refresh()
 
     @property
     def is_shared(self) -> bool:

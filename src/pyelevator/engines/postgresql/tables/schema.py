@@ -176,12 +176,21 @@ def migrate(connection: Connection, schema: str, until: float, migrations: tuple
 
 def _version(connection: Connection, schema: str, until: float) -> int:
     """Return the version of the schema; 0 if there is nothing."""
-    found = connection.script(f"SELECT to_regclass('{schema}.version') IS NOT NULL".encode(), until)
-    if found.get_value(0, 0) != b"t":
+    tables = "pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+    if not _is_any(connection, tables, f"nspname = '{schema}' AND relname = 'version'", until):
         return 0
     return int(connection.script(f"SELECT schema FROM {schema}.version".encode(), until).get_value(0, 0))
 
 
 def _exists(connection: Connection, schema: str, until: float) -> bool:
-    found = connection.script(f"SELECT to_regnamespace('{schema}') IS NOT NULL".encode(), until)
+    return _is_any(connection, "pg_namespace", f"nspname = '{schema}'", until)
+
+
+def _is_any(connection: Connection, tables: str, condition: str, until: float) -> bool:
+    """Return True if PostgreSQL's catalog has such a row.
+
+    Functions such as ``to_regclass`` answer from a session's cache, which need not have what another server has created
+    since the transaction began.
+    """
+    found = connection.script(f"SELECT EXISTS (SELECT FROM {tables} WHERE {condition})".encode(), until)
     return bool(found.get_value(0, 0) == b"t")
