@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Self, Unpack
 
 from attrs import evolve
@@ -35,7 +36,7 @@ from pyelevator.transports.listeners import open_listener
 from pyelevator.transports.options import MAX_CONNECTIONS
 from pyelevator.transports.polling.poller import Poller
 from pyelevator.transports.polling.readiness import READ
-from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
+from pyelevator.transports.sockets.upstream import UpstreamConnection
 
 _LOG: Final = logging.getLogger("pyelevator.proxy")
 
@@ -108,7 +109,10 @@ class Proxy:
         )
         self._send_queues = self._listener.send_queues
         self._poller = Poller()
-        dialers = {each.name: Dialer(each.target.url, each.curve, max_message=max_message) for each in upstreams}
+        dialers = {
+            each.name: partial(UpstreamConnection, each.target.url, each.curve, max_message=max_message)
+            for each in upstreams
+        }
         self._upstreams = UpstreamConnections(dialers, self._poller, unread, lambda: self._send_queues.unsent_bytes)
         self._do: Mapping[type, Callable[[Any], None]] = {
             SendToClient: self._reply,
@@ -281,9 +285,9 @@ class Proxy:
             return
         do, now = self._do, time.monotonic()
         connection.on_ready(events, now)
-        if connection.failure is not None:
-            self._report(key[0], connection.failure, now)
-            self._perform(self._core.upstream_failed(*key, connection.failure, now))
+        if connection.final_error is not None:
+            self._report(key[0], connection.final_error, now)
+            self._perform(self._core.upstream_failed(*key, connection.final_error, now))
             return
         for _ in range(_burst(busy or connection.has_message)):
             frames = connection.receive() if self._upstreams.may_read(connection) else None

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from pyelevator.proxy.actions import PauseReading, ResetConnection, ResumeReading, SendToUpstream
 from pyelevator.transports.base import HEARTBEAT
 from pyelevator.transports.polling.poller import Poller
-from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
+from pyelevator.transports.sockets.upstream import UpstreamConnection
 
 _FLUSH_COUNT: Final = 64
 """Requests that go out in one piece: the upstream works on them while further ones are read, and answers likewise."""
@@ -33,14 +33,20 @@ class UpstreamConnections:
     """Sockets of the pools' connections, each opened by the first message to it.
 
     Args:
-        dialers: to the upstreams, by their names.
+        dialers: make connections to the upstreams, by their names.
         poller: what the loop waits with.
         room: bytes of answers that there is room for, and for one more. What is being read of large ones takes up
             room as well.
         unsent: returns how many bytes have been read, and not been sent.
     """
 
-    def __init__(self, dialers: Mapping[str, Dialer], poller: Poller, room: int, unsent: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        dialers: Mapping[str, Callable[[], UpstreamConnection]],
+        poller: Poller,
+        room: int,
+        unsent: Callable[[], int],
+    ) -> None:
         self._dialers, self._poller, self._room, self._unsent = dialers, poller, room, unsent
         self._large: dict[
             UpstreamConnection, float
@@ -170,7 +176,8 @@ class UpstreamConnections:
 
     def _connect(self, key: Key) -> UpstreamConnection:
         now = time.monotonic()
-        connection = self._connections[key] = UpstreamConnection(self._dialers[key[0]], now)
+        connection = self._connections[key] = self._dialers[key[0]]()
+        connection.on_ready(0, now)
         self._round_at = min(self._round_at, now + _ROUND)
         return connection
 

@@ -20,8 +20,7 @@ from pyelevator.messages import Request
 from pyelevator.testing.servers import serve
 from pyelevator.transports.polling.readiness import READ, WRITE
 from pyelevator.transports.sockets import nonblocking
-from pyelevator.transports.sockets.nonblocking import NonblockingConnection
-from pyelevator.transports.sockets.upstream import Dialer, UpstreamConnection
+from pyelevator.transports.sockets.upstream import UpstreamConnection
 from support.eventually import eventually
 from support.forking import forks_with_threads
 from support.old_peers import OldPeer
@@ -35,16 +34,16 @@ class Loop:
     """Does for one line what the runner of a proxy does for many."""
 
     def __init__(self, url, **options):
-        self.dialer = Dialer(url, **options)
-        self.line = UpstreamConnection(self.dialer, time.monotonic())
-        self.first = getattr(self.line._connection, "_socket", None)
+        self.line = UpstreamConnection(url, **options)
+        self.line.on_ready(0, time.monotonic())
+        self.first = self.line._socket
         self.reading = True
         self.turns = 0
 
     def turn(self, most=1.0):
         self.turns += 1
         poller = zmq.Poller()
-        wanted = self.line.interest(self.reading)
+        wanted = self.line.poll_key(self.reading)[1]
         if wanted:
             poller.register(self.line.pollable, wanted)
         left = 0 if self.line.has_message else min(most, max(0.0, self.line.next_timeout - time.monotonic()))
@@ -67,10 +66,10 @@ class Loop:
         return list(self.answer())
 
     def has_lost_the_first(self):
-        return self.line._connection._socket is not self.first
+        return self.line._socket is not self.first
 
     def is_up(self):
-        return self.line._connection._connected
+        return self.line._connected
 
     def close(self):
         self.line.close()
@@ -78,10 +77,6 @@ class Loop:
 
 def loop(url, **options):
     return closing(Loop(url, **options))
-
-
-def is_direct(on):
-    return isinstance(on.line._connection, NonblockingConnection)
 
 
 # Which way it goes
@@ -92,7 +87,6 @@ def test_a_router_of_libzmq_is_spoken_with_directly(url, tmp_path):
     with echoing(url.format(tmp_path, pid=os.getpid()), lambda router: router.set(zmq.IPV6, "[" in url)) as bound:
         with loop(bound) as on:
             assert on.echoed(b"a", b"", b"c" * 300, b"d" * (1 << 20)) == [b"a", b"", b"c" * 300, b"d" * (1 << 20)]
-            assert is_direct(on)
 
 
 def test_many_messages_of_all_sizes_come_whole_and_in_order():
@@ -112,14 +106,6 @@ def test_an_old_peer_is_spoken_with(revision):
     with OldPeer(revision) as server, loop(f"tcp://{server.endpoint}") as on:
         assert pinged(on).payload == b"PONG"
     assert server.garbage == []
-
-
-def test_keys_need_no_libzmq():
-    from pyelevator.transports.curve import Curve, KeyPair
-
-    pair = KeyPair.generate()
-    with loop("tcp://127.0.0.1:1", curve=Curve(pair.public_key, pair.public_key, pair.secret_key)) as on:
-        assert is_direct(on)
 
 
 # Where nothing answers
@@ -147,7 +133,7 @@ def test_dialling_in_vain_is_no_work(monkeypatch):
         while len(pauses) < 7:
             on.turn(30)
             if on.line.pollable is None and on.line.next_timeout != last:
-                pauses.append(on.line._connection._pause)
+                pauses.append(on.line._pause)
                 last = on.line.next_timeout
         assert pauses == [0.04, 0.08, 0.16, 0.32, 0.5, 0.5, 0.5]
         assert len(dialled) <= 8
@@ -157,7 +143,7 @@ def test_dialling_in_vain_is_no_work(monkeypatch):
 def test_a_server_that_is_silent_in_the_handshake_is_given_up_in_time(monkeypatch):
     monkeypatch.setattr("pyelevator.transports.sockets.nonblocking._HANDSHAKE_TIMEOUT", 0.05)
     with silent_listener() as endpoint, loop(f"tcp://{endpoint}") as on:
-        on.until(lambda: on.line._connection._socket not in (on.first, None))
+        on.until(lambda: on.line._socket not in (on.first, None))
         assert on.first.fileno() < 0
 
 
@@ -261,14 +247,14 @@ def test_a_server_that_does_not_read_blocks_no_loop_and_gets_no_late_ones():
         for _ in range(300):  # more than goes out in one call, and than the system takes
             on.line.enqueue([b"late" + large], now + 1)
         on.line.flush(now)
-        assert on.line.interest(True) == READ | WRITE
+        assert on.line.poll_key(True)[1] == READ | WRITE
         assert len(on.line._queue) > 100
         on.line.enqueue([b"then" + large], now + 60)
         on.line.flush(now + 2)
         reads.set()
         assert list(on.answer()) == [b"then"]
         assert 0 < len(lates) < 300
-        assert on.line.interest(True) == READ
+        assert on.line.poll_key(True)[1] == READ
 
 
 def test_while_nothing_may_be_read_nothing_is_and_the_loop_rests():
@@ -276,7 +262,7 @@ def test_while_nothing_may_be_read_nothing_is_and_the_loop_rests():
         assert on.echoed(b"1") == [b"1"]
         on.put([b"2"])
         on.reading = False
-        assert on.line.interest(False) == 0
+        assert on.line.poll_key(False)[1] == 0
         assert on.line.receive() is None
         on.reading = True
         assert list(on.answer()) == [b"2"]
@@ -334,7 +320,7 @@ def test_one_that_is_closed_or_dropped_leaves_nothing_behind():
         warnings.simplefilter("error")
         with loop(url) as on:
             assert on.echoed(b"1") == [b"1"]
-            connection = on.line._connection._socket
+            connection = on.line._socket
         assert connection.fileno() < 0
         assert on.line.pollable is None
         assert on.line.next_timeout == float("inf")
