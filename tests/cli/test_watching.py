@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,11 +20,11 @@ from pyelevator import Elevator, UsageError
 from pyelevator.cli.processes.metrics import serving_metrics
 from pyelevator.cli.processes.notifier import Notifier
 from support.optional import unwrap
-from support.ports import reserve_port
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "packaging" / "grafana-dashboard.json"
 WAIT = 30
+METRICS = ("--metrics", "127.0.0.1:0")
 
 
 @contextmanager
@@ -39,6 +40,11 @@ def running(*args, env=None, log=None):
             yield process, unwrap(process.stdout).readline()
         finally:
             process.kill()
+
+
+def metrics_port(line):
+    """The port of the metrics in the line that a program prints when it is ready."""
+    return int(unwrap(re.search(r", metrics at http://127\.0\.0\.1:(\d+)/metrics\)$", line))[1])
 
 
 def fetch(port, path):
@@ -62,13 +68,10 @@ def samples(port):
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
     """A server on LevelDB and a proxy before it, which were used; and the ports of their metrics."""
-    server_port, proxy_port = reserve_port(), reserve_port()
     data = tmp_path_factory.mktemp("data")
-    serve = ("serve", "--data", data, "--bind", "tcp://127.0.0.1:0", "--metrics", f"127.0.0.1:{server_port}")
-    with running(*serve) as (server, line):
+    with running("serve", "--data", data, "--bind", "tcp://127.0.0.1:0", *METRICS) as (server, line):
         url = unwrap(re.search(r"tcp://\S+", line))[0]
-        proxy = ("proxy", "--listen", "tcp://127.0.0.1:0", "--upstream", url, "--metrics", f"127.0.0.1:{proxy_port}")
-        with running(*proxy) as (_, told):
+        with running("proxy", "--listen", "tcp://127.0.0.1:0", "--upstream", url, *METRICS) as (_, told):
             with Elevator.from_url(unwrap(re.search(r"tcp://\S+", told))[0], timeout=WAIT) as E:
                 E.Put("k", "v" * 1000)
                 E.MGet(["k"], fill_cache=True)
@@ -76,7 +79,7 @@ def programs(tmp_path_factory):
                 with pytest.raises(KeyError):
                     E.Get("missing")
                 E.ping()  # whose answer comes when the requests before it have been counted
-                yield server, server_port, proxy_port
+                yield server, metrics_port(line), metrics_port(told)
 
 
 def test_the_server_counts_requests_by_verb_and_outcome(programs):
@@ -144,6 +147,7 @@ def test_every_metric_of_the_dashboard_exists(programs):
 class Stuck:
     """A program whose loop does not turn."""
 
+    urls: Sequence[str] = ()
     is_stopping = False
 
     def probe(self, timeout):
@@ -261,6 +265,21 @@ def test_a_value_that_makes_no_sense_is_a_mistake(environment):
 
 
 # Logs
+
+
+@pytest.mark.parametrize(
+    "args", [("serve", "--engine", "memory", "--bind"), ("proxy", "--upstream", "tcp://127.0.0.1:9", "--listen")]
+)
+def test_ports_that_the_system_chose_are_printed_and_logged(args, tmp_path):
+    log = tmp_path / "log"
+    with running(*args, "tcp://[::1]:0", "--metrics", "[::1]:0", "--log-format", "json", "-v", log=log) as (_, line):
+        found = unwrap(
+            re.fullmatch(r"serving (tcp://\[::1\]:\d+) \(.*, metrics at (http://\[::1\]:\d+/metrics)\)\n", line)
+        )
+        assert urllib.request.urlopen(found[2], timeout=WAIT).status == 200
+        records = [json.loads(line) for line in log.read_text().splitlines()]
+    told = {record["message"].partition(" at ")[0].partition(" on ")[0]: record.get("url") for record in records}
+    assert (told["listening"], told["metrics"]) == (found[1], found[2])
 
 
 def test_logs_of_json_name_the_database_the_client_and_the_sizes(tmp_path):

@@ -5,7 +5,7 @@ requests; otherwise they answer 503.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +25,10 @@ _REQUEST_TIMEOUT: Final = 10.0
 
 class Program(Protocol):
     """A server or a proxy, as it is watched."""
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """Where it listens."""
 
     @property
     def is_stopping(self) -> bool:

@@ -13,7 +13,7 @@ from pyelevator.cli.errors import as_usage_error, start_failures
 from pyelevator.cli.logs import logging_to
 from pyelevator.cli.processes.daemon import blocked_signals, handle_signals, raise_file_limit
 from pyelevator.cli.processes.options import load_settings, settings_options
-from pyelevator.cli.processes.watching import watched
+from pyelevator.cli.processes.watching import ready_line, watched
 from pyelevator.client.options import URL_VARIABLE
 from pyelevator.config import ProxySettings, read_proxy_config
 from pyelevator.proxy import Proxy, Upstream
@@ -82,9 +82,10 @@ def _run(settings: ProxySettings, reopen_log: Callable[[], None]) -> int:
         directory = settings.curve_keys
         auth = None if directory is None else as_usage_error(lambda: ClientAuth.from_directory(directory))
         running = as_usage_error(lambda: _open(settings, auth))
-        with watched(running, settings.metrics) as notifier:
+        with watched(running, settings.metrics) as (notifier, metrics):
             reloads = (reopen_log,) if auth is None else (reopen_log, auth.clients.reload)
             handle_signals(running, reloads, notifier)
-            click.echo(f"serving {' '.join(running.urls)} (for {' '.join(u.target.url for u in settings.upstreams)})")
+            upstreams = " ".join([each.target.url for each in settings.upstreams])
+            click.echo(ready_line(running.urls, f"for {upstreams}", metrics))
             running.serve_forever()
     return 0

@@ -14,7 +14,7 @@ from pyelevator.application import Application, Policy
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.exposure import allowed_roots, check_exposure
 from pyelevator.cli.processes.daemon import blocked_signals, handle_signals, raise_file_limit
-from pyelevator.cli.processes.watching import watched
+from pyelevator.cli.processes.watching import ready_line, watched
 from pyelevator.codec import Limits
 from pyelevator.config import ServerSettings
 from pyelevator.engines.urls import scheme_of
@@ -60,11 +60,9 @@ def run_server(
         server = open_server(settings)
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
-        for url in server.urls:
-            _LOG.info("listening on %s", url)
-        with watched(server, settings.metrics) as notifier:
+        with watched(server, settings.metrics) as (notifier, metrics):
             handle_signals(server, (reopen_log, server.reload_keys), notifier)
-            on_ready(f"serving {' '.join(server.urls)} ({describe_engine(settings)})")
+            on_ready(ready_line(server.urls, describe_engine(settings), metrics))
             server.serve_forever()
     if server.unanswered:  # busy workers would keep the process alive
         logging.shutdown()

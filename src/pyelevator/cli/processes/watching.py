@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -14,7 +14,7 @@ _LOG: Final = logging.getLogger("pyelevator.server")
 
 
 @contextmanager
-def watched(program: Program, metrics: str | None) -> Iterator[Notifier]:
+def watched(program: Program, metrics: str | None) -> Iterator[tuple[Notifier, str | None]]:
     """Let a program be watched within the block.
 
     Args:
@@ -23,7 +23,7 @@ def watched(program: Program, metrics: str | None) -> Iterator[Notifier]:
 
     Yields:
         What tells the service manager of reloads and the end; that the program is ready, it has told when its loop has
-        turned for the first time.
+        turned for the first time. And the URL of the metrics, with the port that the system chose.
 
     Raises:
         UsageError, MissingExtra: the metrics cannot be served.
@@ -31,14 +31,30 @@ def watched(program: Program, metrics: str | None) -> Iterator[Notifier]:
     notifier = Notifier.from_environment(os.environ)
     ended = threading.Event()
     thread = threading.Thread(target=_notify, args=(program, notifier, ended), name="elevator-notifier", daemon=True)
-    with serving_metrics(program, metrics) as url:
-        if url is not None:
-            _LOG.info("metrics at %s", url)
+    for url in program.urls:
+        _LOG.info("listening on %s", url, extra={"fields": {"url": url}})
+    with serving_metrics(program, metrics) as metrics_url:
+        if metrics_url is not None:
+            _LOG.info("metrics at %s", metrics_url, extra={"fields": {"url": metrics_url}})
         thread.start()
         try:
-            yield notifier
+            yield notifier, metrics_url
         finally:
             ended.set()
+
+
+def ready_line(urls: Sequence[str], description: str, metrics: str | None) -> str:
+    """Return the line that a program prints when it is ready.
+
+    Args:
+        urls: that it serves.
+        description: of what it serves.
+        metrics: URL of its metrics; None for none.
+
+    >>> ready_line(["tcp://127.0.0.1:4141"], "memory", "http://127.0.0.1:9141/metrics")
+    'serving tcp://127.0.0.1:4141 (memory, metrics at http://127.0.0.1:9141/metrics)'
+    """
+    return f"serving {' '.join(urls)} ({description}{'' if metrics is None else f', metrics at {metrics}'})"
 
 
 def _notify(program: Program, notifier: Notifier, ended: threading.Event) -> None:
