@@ -126,8 +126,10 @@ def test_a_message_is_sent_as_the_reference_writes_it(frames):
     near, far = socket.socketpair()
     with near, far:
         expected = b"".join(encode_message(frames))
-        sent, rest = messages.send_frames(near.fileno(), frames)
-        assert (sent, rest) == (len(expected), b"")
+        counter = messages.ByteCounter()
+        sent, rest = messages.send_frames(near.fileno(), frames, counter)
+        assert (sent, rest) == (counter.sent, b"") == (len(expected), b"")
+        assert counter.queued == counter.sent
         assert far.recv(1 << 20) == expected
 
 
@@ -144,8 +146,9 @@ def test_a_message_that_comes_alone_is_the_decoders(data):
     near, far = socket.socketpair()
     with near, far:
         near.send(data)
-        found, size = messages.receive(far.fileno())
-    assert size == len(data)
+        counter = messages.ByteCounter()
+        found = messages.receive(far.fileno(), counter)
+    assert counter.received == len(data)
     decoder = established(1 << 20)
     with suppress(ProtocolError):
         decoder.receive_data(data)
@@ -184,7 +187,7 @@ def test_the_end_and_failures_of_a_connection_are_told():
     near, far = socket.socketpair()
     with near:
         far.close()
-        assert messages.receive(near.fileno()) == (b"", 0)
+        assert messages.receive(near.fileno()) == b""
         with pytest.raises(BrokenPipeError):
             messages.send_frames(near.fileno(), [b"x"])
     with pytest.raises(OSError, match="Bad file descriptor"):

@@ -13,7 +13,7 @@ from cpython.long cimport PyLong_CheckExact
 from cpython.tuple cimport PyTuple_CheckExact
 from cpython.unicode cimport PyUnicode_CheckExact, PyUnicode_DecodeUTF8
 from libc.errno cimport EAGAIN, EBADF, EINTR, errno
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -80,15 +80,25 @@ cdef inline bytes _bytes(string_view found):
 # Sockets. They never block, and what does not wait keeps Python's lock: another thread would take it for milliseconds.
 
 
-def receive(int descriptor):
+cdef class ByteCounter:
+    """Counts the bytes of connections.
+
+    Attributes:
+        received, queued, sent, dropped, partly_sent: see pyelevator's class of this name.
+    """
+
+    cdef public int64_t received, queued, sent, dropped, partly_sent
+
+
+def receive(int descriptor, ByteCounter counter=None):
     """Read what is there, up to 64 KiB.
 
     Args:
         descriptor: of a socket.
+        counter: counts the bytes.
 
     Returns:
-        The frames, and the size, of a message of one or two frames, if that is all there is; else the bytes and their
-        number; None if there is nothing.
+        The frames of a message of one or two frames, if that is all there is; else the bytes; None if there is nothing.
 
     Raises:
         OSError: the connection has failed.
@@ -98,6 +108,8 @@ def receive(int descriptor):
     while True:
         size = recv(descriptor, buffer, LARGE, MSG_DONTWAIT)
         if size >= 0:
+            if counter is not None:
+                counter.received += size
             return _received(buffer, size)
         if errno == EINTR:
             PyErr_CheckSignals()
@@ -107,13 +119,13 @@ def receive(int descriptor):
             PyErr_SetFromErrno(OSError)
 
 
-cdef tuple _received(const char* data, size_t size):
+cdef _received(const char* data, size_t size):
     cdef Message message
     if not split_message(data, size, &message):
-        return PyBytes_FromStringAndSize(data, size), size
+        return PyBytes_FromStringAndSize(data, size)
     if message.count == 1:
-        return [_bytes(message.frames[0])], size
-    return [_bytes(message.frames[0]), _bytes(message.frames[1])], size
+        return [_bytes(message.frames[0])]
+    return [_bytes(message.frames[0]), _bytes(message.frames[1])]
 
 
 def receive_within(int descriptor, double seconds):
@@ -147,12 +159,13 @@ cdef inline double _now() noexcept:
     return now.tv_sec + now.tv_nsec / 1e9
 
 
-def send_frames(int descriptor, frames):
+def send_frames(int descriptor, frames, ByteCounter counter=None):
     """Send a message without waiting.
 
     Args:
         descriptor: of a socket.
         frames: of the message, which are bytes.
+        counter: counts the bytes.
 
     Returns:
         The number of bytes that were sent, and what is left to send; None if the message is too large or no list of
@@ -174,6 +187,9 @@ def send_frames(int descriptor, frames):
         if errno != EAGAIN and errno != EINTR:
             PyErr_SetFromErrno(OSError)
         sent = 0
+    if counter is not None:
+        counter.queued += <int64_t>message.size()
+        counter.sent += sent
     return sent, PyBytes_FromStringAndSize(message.data() + sent, message.size() - sent)
 
 

@@ -23,7 +23,7 @@ _ALL: Final = 1000
 _SAMPLING_INTERVAL: Final = 0.01
 """Seconds, at least, from one quick request that is measured to the next."""
 
-_MAX_ANSWERED: Final = 64
+_MAX_ANSWERED: Final = 512
 """Requests that are counted together, about."""
 
 
@@ -64,15 +64,11 @@ class RequestObserver:
         self._sample_at = 0.0
         self.threshold = SLOW if self._application is None else self._application.observed_from(SLOW)
 
-    def next_due(self, now: float) -> float:
-        """Add up what was answered, and return the time until when nothing else is to be done.
-
-        A request that begins at ``now`` or later and ends before then was quick, and its turn to be measured has not
-        come: the server's loop compares the time with that, once for each request.
-        """
+    def next_due(self) -> float:
+        """Add up what was answered, and return the time of the next sample."""
         if len(self._monitor.answered) >= _MAX_ANSWERED:
             self._monitor.add_answered()
-        return min(now + self.threshold, self._sample_at)
+        return self._sample_at
 
     def observe_quick(self, observed: Observed, started: float, now: float) -> None:
         """Measure a request that was answered at once if it was slow, or if its turn has come.

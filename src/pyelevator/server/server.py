@@ -154,29 +154,30 @@ class Server:
         )
 
     def _loop(self) -> None:
-        dispatcher, observer, maintenance, due_at = self._dispatcher, self._observer, self._maintenance, 0.0
+        dispatcher, maintenance = self._dispatcher, self._maintenance
         wait, on_message, scheduler = self._listener.wait, dispatcher.on_message, dispatcher.scheduler
+        slow, due_at, look_at = self._observer.threshold, 0.0, 0.0
         unsent, paused = self._listener.send_queues.peers, scheduler.paused  # live views, empty most of the time
         disconnected = self._listener.disconnected
         while not self._is_stopping:
             message = wait()
-            started = now = monotonic()
             if message is not None:
+                started = monotonic()
                 frames = on_message(*message)
-                now = monotonic()
-                if now >= due_at and frames is not None:
-                    request_bytes = sum(map(len, message[1]))
-                    observed = Observed(message[0], self._responder.latest, request_bytes, frames)
-                    observer.observe_quick(observed, started, now)
-                    del observed
+                if (now := monotonic()) >= look_at:  # else it was quick, as none between two looks takes longer
+                    if now >= due_at or now - started >= slow:
+                        self._observe(message, frames, started, now)
+                        due_at = self._next_due(now)
+                    look_at = min(now + slow, due_at)
                 message = frames = None  # which may be large, and the next one may not come for long
             else:
                 dispatcher.process_completed()
+                if (now := monotonic()) >= due_at:
+                    due_at = self._next_due(now)
             while disconnected:
                 self._connection_ended(disconnected.popleft())
-            if (unsent or paused or now >= due_at) and not self._is_stopping:
-                self._housekeeping()
-                due_at = min(observer.next_due(now), maintenance.due_at)
+            if (unsent or paused) and not self._is_stopping:
+                dispatcher.flush_if_due(monotonic())
             while scheduler.pending_count and dispatcher.is_full and not self._is_stopping:
                 dispatcher.wait_for_capacity()
                 maintenance.start_if_due(monotonic())
@@ -185,10 +186,20 @@ class Server:
         self._dispatcher.scheduler.connection_ended(identity)
         self._application.connection_ended(identity)
 
-    def _housekeeping(self) -> None:
-        now = monotonic()
-        self._dispatcher.flush_if_due(now)
-        self._maintenance.start_if_due(now)
+    def _observe(
+        self, message: tuple[bytes, Sequence[bytes]], frames: list[bytes] | None, started: float, now: float
+    ) -> None:
+        """Measure a request if it was answered at once, and was slow or its turn has come."""
+        if frames is not None:
+            request_bytes = sum(map(len, message[1]))
+            observed = Observed(message[0], self._responder.latest, request_bytes, frames)
+            self._observer.observe_quick(observed, started, now)
+
+    def _next_due(self, now: float) -> float:
+        """Do what is due now and then, and return the time at which something is due again."""
+        if not self._is_stopping:
+            self._maintenance.start_if_due(now)
+        return min(self._observer.next_due(), self._maintenance.due_at)
 
     def _finish(self) -> None:
         """Read nothing more, answer pending requests, and close everything.

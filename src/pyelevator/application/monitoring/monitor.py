@@ -5,7 +5,7 @@ import resource
 import sys
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -62,11 +62,16 @@ class Monitor:
     def add_answered(self) -> None:
         """Add the classes in ``answered`` to the counts; to be called before there are many."""
         with self._lock:
-            count = len(self.answered)
-            found, self.answered[:count] = self.answered[:count], []
-            for kind, times in Counter(found).items():
+            found = self.answered[:]
+            del self.answered[: len(found)]
+            self._added += len(found)
+            while (
+                found
+            ):  # most are of one class, and a list counts one by identity, in a tenth of the time of a Counter
+                kind = found[0]
+                times = found.count(kind)
                 self.counts[kind] += times
-            self._added += count
+                found = [] if times == len(found) else [each for each in found if each is not kind]
 
     @property
     def answered_count(self) -> int:

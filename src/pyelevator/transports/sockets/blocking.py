@@ -206,11 +206,10 @@ class BlockingConnection:
                 raise DeadlineExceeded
             self._ping_if_due()
             return None
-        found = received[0]
-        if type(found) is list:
+        if type(received) is list:
             self._last_received = monotonic()
-            return found
-        self._on_data(found)
+            return received
+        self._on_data(received)
         return None
 
     def _try_send(self, data: Any) -> int:

@@ -1,7 +1,8 @@
 """The buffers of a listener for all of its peers together: unsent messages, and messages that are incomplete."""
 
+from pyelevator.native import native_messages
 from pyelevator.transports.send_queues import SendQueues
-from pyelevator.transports.sockets.listener.peer import PeerConnection
+from pyelevator.transports.sockets.listener.peer import ByteCounter, PeerConnection
 
 
 class SendBuffers(SendQueues):
@@ -11,17 +12,18 @@ class SendBuffers(SendQueues):
         max_unsent: bytes, about.
 
     Attributes:
-        received_bytes, queued_bytes, sent_bytes, dropped_bytes, partly_sent_bytes: see :class:`ByteCounter`.
+        counter: counts the bytes; that of the extension, where there is one.
     """
 
     def __init__(self, max_unsent: int) -> None:
         super().__init__(max_unsent)
-        self.received_bytes = self.queued_bytes = self.sent_bytes = self.dropped_bytes = self.partly_sent_bytes = 0
+        self.counter: ByteCounter = getattr(native_messages(), "ByteCounter", ByteCounter)()
 
     @property
     def unsent_bytes(self) -> int:  # type: ignore[override]
         """Bytes on their way, with what has been sent of a buffer that has not been sent completely."""
-        return self.queued_bytes - self.sent_bytes - self.dropped_bytes + self.partly_sent_bytes
+        counter = self.counter
+        return counter.queued - counter.sent - counter.dropped + counter.partly_sent
 
     def _flush(self, identity: bytes, queue: PeerConnection) -> None:  # noqa: ARG002 - of the interface
         queue.flush()

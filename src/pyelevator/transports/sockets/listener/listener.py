@@ -121,7 +121,8 @@ class ZmtpListener(Listener):
 
     @property
     def traffic(self) -> Traffic:
-        return Traffic(self._accepted, self.send_queues.received_bytes, self.send_queues.sent_bytes)
+        counter = self.send_queues.counter
+        return Traffic(self._accepted, counter.received, counter.sent)
 
     @property
     def has_message(self) -> bool:
@@ -331,7 +332,7 @@ class ZmtpListener(Listener):
     def _new_peer(self, connection: Any) -> PeerConnection:
         identity = next(self._ids).to_bytes(8, "big")
         mechanism = None if self._curve is None else self._curve.mechanism(connection)
-        return PeerConnection(identity, connection, self.send_queues, self._max_message, mechanism)
+        return PeerConnection(identity, connection, self.send_queues.counter, self._max_message, mechanism)
 
     def _make_room(self) -> bool:
         """Return True if one more connection is within the limit, after evicting one still in its handshake if needed.

@@ -2,7 +2,6 @@
 
 import select
 import socket as sockets
-import typing
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,20 +31,19 @@ class Disconnected(Exception):
     """The peer has closed the connection, or the connection cannot be used any more."""
 
 
-class ByteCounter(typing.Protocol):
-    """Counts the bytes of all peers together.
+class ByteCounter:
+    """Counts the bytes of all peers together, or the extension has one that it counts with itself.
 
     Attributes:
-        received_bytes: that were read.
-        queued_bytes, sent_bytes, dropped_bytes: that were to be sent, and what has become of them.
-        partly_sent_bytes: that were sent of buffers that have not been sent completely.
+        received: that were read.
+        queued, sent, dropped: that were to be sent, and what has become of them.
+        partly_sent: that were sent of buffers that have not been sent completely.
     """
 
-    received_bytes: int
-    queued_bytes: int
-    sent_bytes: int
-    dropped_bytes: int
-    partly_sent_bytes: int
+    __slots__ = ("dropped", "partly_sent", "queued", "received", "sent")
+
+    def __init__(self) -> None:
+        self.received = self.queued = self.sent = self.dropped = self.partly_sent = 0
 
 
 class PeerConnection:
@@ -54,7 +52,7 @@ class PeerConnection:
     Args:
         identity: its name in this process.
         socket: a connected one.
-        counter: counts what is read and sent.
+        counter: counts what is read and sent; the extension is used if it is that one's.
         max_message: bytes of a message.
         mechanism: None for one without keys.
 
@@ -86,7 +84,7 @@ class PeerConnection:
         self.socket = socket
         self._recv = socket.recv
         self._protocol = Protocol(Role.SERVER, mechanism, max_message, _MAX_MESSAGES)
-        self._native = native_messages()
+        self._native = None if type(counter) is ByteCounter else native_messages()
         self._send_buffer: deque[Any] = deque()
         self._sent_of_first = 0  # bytes that were sent of the first buffer, which is kept until all of it is sent
         self._send_pending()
@@ -148,15 +146,13 @@ class PeerConnection:
 
     def _receive_short(self, native: ModuleType) -> None:
         """Read from the socket at once a message that comes alone, and is short."""
-        received = native.receive(self.socket.fileno())
-        if received is None:
-            raise BlockingIOError
-        found, size = received
-        self._counter.received_bytes += size
+        found = native.receive(self.socket.fileno(), self._counter)
         if type(found) is list:
             self._protocol.messages.append(found)
         elif found:
             self._protocol.receive_data(found)
+        elif found is None:
+            raise BlockingIOError
         else:
             raise Disconnected
 
@@ -164,7 +160,7 @@ class PeerConnection:
         data: bytes = self._recv(self._protocol.read_size)
         if not data:
             raise Disconnected
-        self._counter.received_bytes += len(data)
+        self._counter.received += len(data)
         return data
 
     def enqueue(self, frames: Sequence[bytes]) -> None:
@@ -173,7 +169,7 @@ class PeerConnection:
         self._send_buffer.extend(buffers)
         size = len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
         self.unsent_bytes += size
-        self._counter.queued_bytes += size
+        self._counter.queued += size
 
     def _send_pending(self) -> None:
         """Send bytes of the protocol; PONGs are dropped if much is on its way, which shows that this process lives."""
@@ -181,7 +177,7 @@ class PeerConnection:
         if self.unsent_bytes < LARGE and data:
             self._send_buffer.append(data)
             self.unsent_bytes += len(data)
-            self._counter.queued_bytes += len(data)
+            self._counter.queued += len(data)
             self.flush()
 
     def send(self, frames: Sequence[bytes]) -> None:
@@ -194,16 +190,12 @@ class PeerConnection:
     def _send_short(self, native: ModuleType, frames: Sequence[bytes]) -> bool:
         """Send a short message at once; return False if nothing was done."""
         try:
-            sent = native.send_frames(self.socket.fileno(), frames)
+            sent = native.send_frames(self.socket.fileno(), frames, self._counter)
         except OSError:  # as ``flush`` will find as well
             return False
         if sent is None:
             return False
-        size, rest = sent
-        counter = self._counter
-        counter.queued_bytes += size + len(rest)
-        counter.sent_bytes += size
-        if rest:
+        if rest := sent[1]:
             self._send_buffer.append(rest)
             self.unsent_bytes = len(rest)
         return True
@@ -215,7 +207,7 @@ class PeerConnection:
             while buffers:
                 sent = send_some(self.socket, buffers)
                 self.unsent_bytes -= sent
-                self._counter.sent_bytes += sent
+                self._counter.sent += sent
         except BlockingIOError:
             pass
         except OSError:
@@ -225,14 +217,14 @@ class PeerConnection:
 
     def _count_partly_sent(self, first: Any) -> None:
         sent = memoryview(first.obj).nbytes - first.nbytes if type(first) is memoryview else 0
-        self._counter.partly_sent_bytes += sent - self._sent_of_first
+        self._counter.partly_sent += sent - self._sent_of_first
         self._sent_of_first = sent
 
     def discard_unsent(self) -> None:
         """Drop what has not been sent, and shut the sending side down, because half a frame may have been sent."""
         if self._send_buffer:
             self._send_buffer.clear()
-            self._counter.dropped_bytes += self.unsent_bytes
+            self._counter.dropped += self.unsent_bytes
             self.unsent_bytes = 0
             self._count_partly_sent(b"")
             self.is_broken = True
