@@ -19,7 +19,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <numeric>
 #include <optional>
 #include <shared_mutex>
 #include <stdexcept>
@@ -28,6 +27,7 @@
 #include <system_error>
 #include <thread>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "msgpack.hpp"
@@ -386,6 +386,30 @@ struct Values {
   bool by_points = false;
 };
 
+// What keys of a set have in common at their beginning, and the eight bytes behind that: by them most keys are told apart
+// without a look at the keys themselves, each of which may cost a miss of the processor's caches.
+class KeyRanks {
+ public:
+  void add(std::string_view key) {
+    if (is_empty_) common_ = key;
+    is_empty_ = false;
+    const auto differing = std::mismatch(common_.begin(), common_.end(), key.begin(), key.end());
+    common_ = common_.substr(0, static_cast<size_t>(differing.first - common_.begin()));
+  }
+
+  uint64_t of(std::string_view key) const {
+    uint64_t rank = 0;
+    for (size_t i = common_.size(); i < common_.size() + sizeof rank; ++i) {
+      rank = rank << 8 | (i < key.size() ? static_cast<uint8_t>(key[i]) : 0);
+    }
+    return rank;
+  }
+
+ private:
+  std::string_view common_;
+  bool is_empty_ = true;
+};
+
 // Reads values of keys that are near one another with one iterator, which reads a block once for all of its keys; of
 // keys that have blocks of their own by point reads, which end where they find the key. Many keys are read by as many
 // threads as there are processors, up to four, each of them a part of the keys in order.
@@ -394,9 +418,8 @@ class MultiGet {
   // `keys` stay where they are. `gap` is the number of bytes of files from key to key up to which they are near.
   MultiGet(const Source& source, const ReadOptions& given, std::vector<std::string_view> keys, ptrdiff_t gap,
            size_t keys_of_a_thread = 2048)
-      : keys_(std::move(keys)), order_(keys_.size()), found_(keys_.size()) {
-    std::iota(order_.begin(), order_.end(), size_t{0});
-    std::sort(order_.begin(), order_.end(), [this](size_t one, size_t other) { return keys_[one] < keys_[other]; });
+      : keys_(std::move(keys)), found_(keys_.size()) {
+    sort();
     if (keys_.empty()) return;
     source.with(given, [&](auto& db, const leveldb::ReadOptions&) {
       const leveldb::Range range(slice(keys_[order_.front()]), slice(keys_[order_.back()]));
@@ -453,6 +476,19 @@ class MultiGet {
   }
 
  private:
+  void sort() {
+    KeyRanks ranks;
+    for (const std::string_view key : keys_) ranks.add(key);
+    std::vector<std::pair<uint64_t, size_t>> ranked;
+    ranked.reserve(keys_.size());
+    for (size_t i = 0; i < keys_.size(); ++i) ranked.emplace_back(ranks.of(keys_[i]), i);
+    std::sort(ranked.begin(), ranked.end(), [this](const auto& one, const auto& other) {
+      return one.first != other.first ? one.first < other.first : keys_[one.second] < keys_[other.second];
+    });
+    order_.reserve(ranked.size());
+    for (const auto& place : ranked) order_.push_back(place.second);
+  }
+
   // Where a value is; nowhere if it is missing.
   struct Place {
     const std::string* values = nullptr;
@@ -574,18 +610,16 @@ class OrderedOperations {
     places_.clear();
     places_.reserve(count);
     bool in_order = true;
-    std::string_view first, last;
+    std::string_view last;
+    KeyRanks ranks;
     for (size_t i = 0; i < count; ++i) {
       Operation operation;
       places_.push_back(Place{0, end - reader.left()});
       if (!read_operation(reader, &operation)) return false;
-      if (i == 0) first = last = operation.key;
       in_order = in_order && last <= operation.key;
-      const auto differing = std::mismatch(first.begin(), first.end(), operation.key.begin(), operation.key.end());
-      first = first.substr(0, static_cast<size_t>(differing.first - first.begin()));
-      last = operation.key;
+      ranks.add(last = operation.key);
     }
-    if (!in_order) sort(first.size());
+    if (!in_order) sort(ranks);
     return true;
   }
 
@@ -608,13 +642,8 @@ class OrderedOperations {
     return operation;
   }
 
-  void sort(size_t common) {
-    for (Place& place : places_) {
-      const std::string_view key = at(place).key;
-      for (size_t i = common; i < common + sizeof place.rank; ++i) {
-        place.rank = place.rank << 8 | (i < key.size() ? static_cast<uint8_t>(key[i]) : 0);
-      }
-    }
+  void sort(const KeyRanks& ranks) {
+    for (Place& place : places_) place.rank = ranks.of(at(place).key);
     std::sort(places_.begin(), places_.end(), [this](const Place& one, const Place& other) {
       if (one.rank != other.rank) return one.rank < other.rank;
       const int order = at(one).key.compare(at(other).key);

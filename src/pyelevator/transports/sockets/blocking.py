@@ -2,6 +2,7 @@
 
 import select
 from collections.abc import Sequence
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any, Final
@@ -11,6 +12,7 @@ from pyelevator.errors import ProtocolError
 from pyelevator.native import native_messages
 from pyelevator.transports.base import HEARTBEAT, HEARTBEATS, IDLE, time_to_live
 from pyelevator.transports.curve import Curve, client_protocol
+from pyelevator.transports.polling.busy_poll import BusyPoll
 from pyelevator.transports.polling.readiness import Poll, poll_for
 from pyelevator.transports.sockets.socket import SEND_FLAGS, Address, ClientSocket, finish_connect, start_connect
 from pyelevator.transports.zmtp.frames import LARGE, MAX_MESSAGE
@@ -63,6 +65,7 @@ class BlockingConnection:
         self._protocol, self._encode, self._messages = protocol, protocol.encode_message, protocol.messages
         self._native = native_messages()
         self._waits_in_system = type(self._readable) is _POLL  # and no library of green threads has patched it
+        self._busy, self._poll_now = BusyPoll(), partial(self._readable.poll, 0)
 
     @classmethod
     def open(
@@ -197,8 +200,7 @@ class BlockingConnection:
         if not self._waits_in_system:
             return None
         try:
-            seconds = min(deadline.at - monotonic(), self._heartbeat, _MAX_POLL)
-            received = self._native.receive_within(self._socket.fileno(), seconds)  # type: ignore[union-attr]
+            received = self._receive_natively(self._native, deadline)
         except OSError as error:
             raise ConnectionClosed from error
         if received is None:
@@ -211,6 +213,12 @@ class BlockingConnection:
             return received
         self._on_data(received)
         return None
+
+    def _receive_natively(self, native: Any, deadline: Deadline) -> Any:
+        descriptor = self._socket.fileno()
+        if self._busy.wait(self._poll_now):
+            return native.receive(descriptor)
+        return native.receive_within(descriptor, min(deadline.at - monotonic(), self._heartbeat, _MAX_POLL))
 
     def _try_send(self, data: Any) -> int:
         """Send what the system takes now; return the number of bytes."""
@@ -263,6 +271,9 @@ class BlockingConnection:
             DeadlineExceeded: nothing came.
             ConnectionClosed: the server did not answer the PINGs.
         """
+        events = self._busy.wait(self._poll_now) if self._waits_in_system else None
+        if events:
+            return
         if deadline.seconds <= self._heartbeat:
             _wait(self._readable, deadline)
             return

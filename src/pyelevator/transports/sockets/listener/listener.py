@@ -22,6 +22,7 @@ from pyelevator.transports import socket_options
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.base import MAX_DISCONNECTED, Listener, Traffic
 from pyelevator.transports.options import ListenerOptions
+from pyelevator.transports.polling.busy_poll import BusyEpoll
 from pyelevator.transports.sockets.listener.acceptor import ListeningSockets
 from pyelevator.transports.sockets.listener.buffers import PartialMessages, SendBuffers
 from pyelevator.transports.sockets.listener.memory import FreedMemory
@@ -103,6 +104,7 @@ class ZmtpListener(Listener):
         self._expiring: dict[bytes, PeerConnection] = {}
         self._next_timeout = inf
         self._epoll = select.epoll()
+        self._events = BusyEpoll(self._epoll.poll, _MAX_EVENTS)
         self._wakeup_lock = threading.RLock()  # reentrant: a signal handler may call ``wakeup``
         self._wakeup_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wakeup_fd, READ)
@@ -171,7 +173,7 @@ class ZmtpListener(Listener):
         woken, backlogged = False, list(islice(self._backlogged.values(), _MAX_BACKLOGGED)) if self._backlogged else []
         if self._expiring:
             timeout = self._until_next_timeout(timeout)
-        for descriptor, event in self._epoll.poll(0 if backlogged else timeout, _MAX_EVENTS):
+        for descriptor, event in self._events.poll(0 if backlogged else timeout):
             peer = self._by_fd.get(descriptor)
             if peer is not None:
                 self._on_ready(peer, event)
