@@ -11,103 +11,64 @@ from typing import TYPE_CHECKING
 
 from pyelevator._lazy import lazy_names
 from pyelevator.errors import (
-    ArgumentTypeError,
-    AuthenticationFailed,
-    BadRequest,
-    CheckFailed,
-    ConnectFailed,
-    ConnectionLost,
-    ConnectTimeout,
-    CursorExpired,
-    DatabaseError,
-    DatabaseUnavailable,
-    ElevatorError,
-    ErrorCode,
-    KeyNotFound,
-    LimitExceeded,
-    MalformedMessage,
-    MessageTooLarge,
-    MissingExtra,
-    OutcomeUnknown,
-    PermissionDenied,
-    PoolTimeout,
-    ProtocolError,
-    RequestTimeout,
-    ServerError,
-    ServerOSError,
-    ServerRuntimeError,
-    SignalError,
-    TransportError,
-    UnknownCommand,
-    UsageError,
-    WriteConflict,
-    WrongIndex,
-    WrongType,
-    WrongValue,
+    ArgumentTypeError as ArgumentTypeError,
+    AuthenticationFailed as AuthenticationFailed,
+    BadRequest as BadRequest,
+    CheckFailed as CheckFailed,
+    ConnectFailed as ConnectFailed,
+    ConnectionLost as ConnectionLost,
+    ConnectTimeout as ConnectTimeout,
+    CursorExpired as CursorExpired,
+    DatabaseError as DatabaseError,
+    DatabaseUnavailable as DatabaseUnavailable,
+    ElevatorError as ElevatorError,
+    ErrorCode as ErrorCode,
+    KeyNotFound as KeyNotFound,
+    LimitExceeded as LimitExceeded,
+    MalformedMessage as MalformedMessage,
+    MessageTooLarge as MessageTooLarge,
+    MissingExtra as MissingExtra,
+    OutcomeUnknown as OutcomeUnknown,
+    PermissionDenied as PermissionDenied,
+    PoolTimeout as PoolTimeout,
+    ProtocolError as ProtocolError,
+    RequestTimeout as RequestTimeout,
+    ServerError as ServerError,
+    ServerOSError as ServerOSError,
+    ServerRuntimeError as ServerRuntimeError,
+    SignalError as SignalError,
+    TransportError as TransportError,
+    UnknownCommand as UnknownCommand,
+    UsageError as UsageError,
+    WriteConflict as WriteConflict,
+    WrongIndex as WrongIndex,
+    WrongType as WrongType,
+    WrongValue as WrongValue,
 )
-from pyelevator.legacy import install
+from pyelevator.legacy import install as _install
 
 if TYPE_CHECKING:
-    from pyelevator.arguments.batches import MISSING, PRESENT
-    from pyelevator.client import Elevator, RangeIter, Snapshot, WriteBatch
-    from pyelevator.client.aio import AsyncElevator, AsyncRangeIter, AsyncSnapshot, AsyncWriteBatch
-    from pyelevator.commands import RepairReport
-    from pyelevator.interceptors import Retry
-    from pyelevator.transports import Curve
+    from pyelevator.arguments.batches import MISSING as MISSING, PRESENT as PRESENT
+    from pyelevator.client import (
+        Elevator as Elevator,
+        RangeIter as RangeIter,
+        Snapshot as Snapshot,
+        WriteBatch as WriteBatch,
+    )
+    from pyelevator.client.aio import (
+        AsyncElevator as AsyncElevator,
+        AsyncRangeIter as AsyncRangeIter,
+        AsyncSnapshot as AsyncSnapshot,
+        AsyncWriteBatch as AsyncWriteBatch,
+    )
+    from pyelevator.commands import RepairReport as RepairReport
+    from pyelevator.interceptors import Retry as Retry
+    from pyelevator.transports import Curve as Curve
 
 __version__ = "1.0.0.dev0"
 
-__all__ = [
-    "MISSING",
-    "PRESENT",
-    "ArgumentTypeError",
-    "AsyncElevator",
-    "AsyncRangeIter",
-    "AsyncSnapshot",
-    "AsyncWriteBatch",
-    "AuthenticationFailed",
-    "BadRequest",
-    "CheckFailed",
-    "ConnectFailed",
-    "ConnectTimeout",
-    "ConnectionLost",
-    "CursorExpired",
-    "Curve",
-    "DatabaseError",
-    "DatabaseUnavailable",
-    "Elevator",
-    "ElevatorError",
-    "ErrorCode",
-    "KeyNotFound",
-    "LimitExceeded",
-    "MalformedMessage",
-    "MessageTooLarge",
-    "MissingExtra",
-    "OutcomeUnknown",
-    "PermissionDenied",
-    "PoolTimeout",
-    "ProtocolError",
-    "RangeIter",
-    "RepairReport",
-    "RequestTimeout",
-    "Retry",
-    "ServerError",
-    "ServerOSError",
-    "ServerRuntimeError",
-    "SignalError",
-    "Snapshot",
-    "TransportError",
-    "UnknownCommand",
-    "UsageError",
-    "WriteBatch",
-    "WriteConflict",
-    "WrongIndex",
-    "WrongType",
-    "WrongValue",
-]
 
-
-install()
+_install()
 _LAZY = {
     "arguments": ("MISSING", "PRESENT"),
     "client": ("Elevator", "RangeIter", "Snapshot", "WriteBatch", "client"),
@@ -120,7 +81,7 @@ _LAZY = {
 catches errors does not wait for the client, and one without asyncio does not wait for that."""
 
 if not TYPE_CHECKING:  # a type checker would take it to allow any name
-    __getattr__ = lazy_names(__name__, _LAZY)
+    __getattr__, __all__ = lazy_names(globals(), _LAZY)
 
     def __dir__():
         return sorted({*globals(), *__all__})

@@ -14,9 +14,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from attrs import frozen as command
-    from attrs import frozen as hot_value
-    from attrs import frozen as message
+    from attrs import frozen as command, frozen as hot_value, frozen as message
 else:
     from functools import partial
 

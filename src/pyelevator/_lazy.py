@@ -1,21 +1,25 @@
 """Names of packages that are loaded when they are first used: a program does not wait for what it never uses."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import Any, Final
+
+_OWN: Final = {"TYPE_CHECKING", "lazy_names"}
+"""What a package imports for this, and does not export."""
 
 
-def lazy_names(package: str, table: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+def lazy_names(namespace: dict[str, Any], table: Mapping[str, Sequence[str]]) -> tuple[Callable[[str], Any], list[str]]:
     """Return the ``__getattr__`` of a package: it loads a name, which from then on stands there like any other.
 
     Args:
-        package: the package's name.
+        namespace: the package's ``globals()``; what it has imported is exported as well.
         table: module within the package -> the names that it defines; its own name stands for itself.
 
     Returns:
-        The function, which raises AttributeError for a name that is not in the table.
+        The function, which raises AttributeError for a name that is not in the table; and ``__all__``.
     """
+    package: str = namespace["__name__"]
     homes = {name: home for home, names in table.items() for name in names}
 
     def load(name: str) -> Any:
@@ -23,8 +27,9 @@ def lazy_names(package: str, table: Mapping[str, Sequence[str]]) -> Callable[[st
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         home = homes[name]
         module = import_module(f"{package}.{home}")
-        found = module if name == home else getattr(module, name)
-        setattr(sys.modules[package], name, found)
+        namespace[name] = found = module if name == home else getattr(module, name)
         return found
 
-    return load
+    imported = {name for name, value in namespace.items() if name[0] != "_" and not isinstance(value, ModuleType)}
+    exported = (imported | homes.keys()) - _OWN - table.keys()
+    return load, sorted(exported, key=lambda name: (not name.isupper(), name))

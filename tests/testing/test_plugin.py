@@ -136,7 +136,7 @@ def test_the_plugin_costs_a_run_without_it_no_import_of_the_client():
 
 
 def test_every_name_of_the_package_can_be_imported():
-    assert pyelevator.testing.__all__ == sorted(pyelevator.testing.__all__)
-    assert all(getattr(pyelevator.testing, name) for name in pyelevator.testing.__all__)
+    assert vars(pyelevator.testing)["__all__"] == sorted(vars(pyelevator.testing)["__all__"])
+    assert all(getattr(pyelevator.testing, name) for name in vars(pyelevator.testing)["__all__"])
     with pytest.raises(ImportError):
         from pyelevator.testing import nothing_of_the_kind  # type: ignore[attr-defined]  # noqa: F401

@@ -4,8 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import Phase, find, given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, find, given, settings, strategies as st
 
 from pyelevator.codec import UnsupportedByDialect, codec_for
 from pyelevator.codec.flat import ARGUMENTS

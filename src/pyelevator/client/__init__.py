@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 from pyelevator._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from pyelevator.client.sync.batch import WriteBatch
-    from pyelevator.client.sync.elevator import Elevator, Snapshot
-    from pyelevator.client.sync.ranges import RangeIter
+    from pyelevator.client.sync.batch import WriteBatch as WriteBatch
+    from pyelevator.client.sync.elevator import Elevator as Elevator, Snapshot as Snapshot
+    from pyelevator.client.sync.ranges import RangeIter as RangeIter
 
-__all__ = ["Elevator", "RangeIter", "Snapshot", "WriteBatch"]
 
 _LAZY = {
     "sync.batch": ("WriteBatch",),
@@ -19,4 +18,4 @@ _LAZY = {
 """Module -> the names in it that are loaded when they are first used."""
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(__name__, _LAZY)
+    __getattr__, __all__ = lazy_names(globals(), _LAZY)

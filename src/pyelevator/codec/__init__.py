@@ -76,4 +76,4 @@ _LAZY = {"classic": ("ClassicCodec",), "flat": ("FlatCodec",)}
 """Module -> the names in it that are loaded when they are first used."""
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(__name__, _LAZY)
+    __getattr__, _ = lazy_names(globals(), _LAZY)

@@ -15,98 +15,69 @@ from typing import TYPE_CHECKING
 
 from pyelevator._lazy import lazy_names
 from pyelevator.arguments.batches import (
-    DELETE,
-    HAS_VALUE,
-    IS_MISSING,
-    IS_PRESENT,
-    MISSING,
-    PRESENT,
-    PUT,
-    BadSignal,
-    BatchOp,
-    Expected,
-    KeyCheck,
-    make_check,
+    DELETE as DELETE,
+    HAS_VALUE as HAS_VALUE,
+    IS_MISSING as IS_MISSING,
+    IS_PRESENT as IS_PRESENT,
+    MISSING as MISSING,
+    PRESENT as PRESENT,
+    PUT as PUT,
+    BadSignal as BadSignal,
+    BatchOp as BatchOp,
+    Expected as Expected,
+    KeyCheck as KeyCheck,
+    make_check as make_check,
 )
-from pyelevator.arguments.data import Data, OptionValue, to_bytes
-from pyelevator.commands.base import Access, Command, PayloadKind, Unknown
-from pyelevator.commands.keys import Delete, Exists, Get, GetAndDelete, Increment, MGet, Put
+from pyelevator.arguments.data import Data as Data, OptionValue as OptionValue, to_bytes as to_bytes
+from pyelevator.commands.base import (
+    Access as Access,
+    Command as Command,
+    PayloadKind as PayloadKind,
+    Unknown as Unknown,
+)
+from pyelevator.commands.keys import (
+    Delete as Delete,
+    Exists as Exists,
+    Get as Get,
+    GetAndDelete as GetAndDelete,
+    Increment as Increment,
+    MGet as MGet,
+    Put as Put,
+)
 
 if TYPE_CHECKING:
-    from pyelevator.commands.admin import Backup, Compact, Ping, Progress, Sizes, SlowLog, Stats
-    from pyelevator.commands.batches import Batch, ConditionalBatch, put_if
-    from pyelevator.commands.databases import (
-        DbConnect,
-        DbCreate,
-        DbDrop,
-        DbForget,
-        DbList,
-        DbMount,
-        DbRepair,
-        DbUmount,
-        RepairReport,
-        Snapshot,
+    from pyelevator.commands.admin import (
+        Backup as Backup,
+        Compact as Compact,
+        Ping as Ping,
+        Progress as Progress,
+        Sizes as Sizes,
+        SlowLog as SlowLog,
+        Stats as Stats,
     )
-    from pyelevator.commands.pipelines import PIPELINED, Pipeline
-    from pyelevator.commands.ranges import Count, DeletedChunk, DeleteRange, Range, Slice
-    from pyelevator.commands.table import COMMANDS
+    from pyelevator.commands.batches import Batch as Batch, ConditionalBatch as ConditionalBatch, put_if as put_if
+    from pyelevator.commands.databases import (
+        DbConnect as DbConnect,
+        DbCreate as DbCreate,
+        DbDrop as DbDrop,
+        DbForget as DbForget,
+        DbList as DbList,
+        DbMount as DbMount,
+        DbRepair as DbRepair,
+        DbUmount as DbUmount,
+        RepairReport as RepairReport,
+        Snapshot as Snapshot,
+    )
+    from pyelevator.commands.pipelines import PIPELINED as PIPELINED, Pipeline as Pipeline
+    from pyelevator.commands.ranges import (
+        Count as Count,
+        DeletedChunk as DeletedChunk,
+        DeleteRange as DeleteRange,
+        Range as Range,
+        Slice as Slice,
+    )
+    from pyelevator.commands.table import COMMANDS as COMMANDS
 
-__all__ = [
-    "COMMANDS",
-    "DELETE",
-    "HAS_VALUE",
-    "IS_MISSING",
-    "IS_PRESENT",
-    "MISSING",
-    "PIPELINED",
-    "PRESENT",
-    "PUT",
-    "Access",
-    "Backup",
-    "BadSignal",
-    "Batch",
-    "BatchOp",
-    "Command",
-    "Compact",
-    "ConditionalBatch",
-    "Count",
-    "Data",
-    "DbConnect",
-    "DbCreate",
-    "DbDrop",
-    "DbForget",
-    "DbList",
-    "DbMount",
-    "DbRepair",
-    "DbUmount",
-    "Delete",
-    "DeleteRange",
-    "DeletedChunk",
-    "Exists",
-    "Expected",
-    "Get",
-    "GetAndDelete",
-    "Increment",
-    "KeyCheck",
-    "MGet",
-    "OptionValue",
-    "PayloadKind",
-    "Ping",
-    "Pipeline",
-    "Progress",
-    "Put",
-    "Range",
-    "RepairReport",
-    "Sizes",
-    "Slice",
-    "SlowLog",
-    "Snapshot",
-    "Stats",
-    "Unknown",
-    "make_check",
-    "put_if",
-    "to_bytes",
-]
 
 _LAZY = {
     "admin": ("Backup", "Compact", "Ping", "Progress", "Sizes", "SlowLog", "Stats"),
@@ -130,4 +101,4 @@ _LAZY = {
 """Module -> the names in it that are loaded when they are first used."""
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(__name__, _LAZY)
+    __getattr__, __all__ = lazy_names(globals(), _LAZY)

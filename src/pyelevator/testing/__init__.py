@@ -5,59 +5,34 @@ of :mod:`pyelevator.testing.plugin` come with the package, for any test that pyt
 the extra ``testing`` (pytest, hypothesis).
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pyelevator._lazy import lazy_names
+
 if TYPE_CHECKING:
-    from pyelevator.interceptors import Fault
-    from pyelevator.testing.engines import EngineConformance
-    from pyelevator.testing.fakes import fake_server
-    from pyelevator.testing.portals import Portal
-    from pyelevator.testing.servers import ProxyProcess, ServerProcess, serve
-    from pyelevator.testing.sessions import SessionConformance
+    from pyelevator.interceptors import Fault as Fault
+    from pyelevator.testing.engines import EngineConformance as EngineConformance
+    from pyelevator.testing.fakes import fake_server as fake_server
+    from pyelevator.testing.portals import Portal as Portal
+    from pyelevator.testing.servers import ProxyProcess as ProxyProcess, ServerProcess as ServerProcess, serve as serve
+    from pyelevator.testing.sessions import SessionConformance as SessionConformance
     from pyelevator.testing.transports import (
-        AsyncTransportConformance,
-        DeadlineConformance,
-        TransportConformance,
+        AsyncTransportConformance as AsyncTransportConformance,
+        DeadlineConformance as DeadlineConformance,
+        TransportConformance as TransportConformance,
     )
-    from pyelevator.transports import FakeTransport
+    from pyelevator.transports import FakeTransport as FakeTransport
 
-__all__ = [
-    "AsyncTransportConformance",
-    "DeadlineConformance",
-    "EngineConformance",
-    "FakeTransport",
-    "Fault",
-    "Portal",
-    "ProxyProcess",
-    "ServerProcess",
-    "SessionConformance",
-    "TransportConformance",
-    "fake_server",
-    "serve",
-]
-
-_HOMES = {
-    "AsyncTransportConformance": "pyelevator.testing.transports",
-    "DeadlineConformance": "pyelevator.testing.transports",
-    "EngineConformance": "pyelevator.testing.engines",
-    "FakeTransport": "pyelevator.transports",
-    "Fault": "pyelevator.interceptors",
-    "Portal": "pyelevator.testing.portals",
-    "ProxyProcess": "pyelevator.testing.servers",
-    "ServerProcess": "pyelevator.testing.servers",
-    "SessionConformance": "pyelevator.testing.sessions",
-    "TransportConformance": "pyelevator.testing.transports",
-    "fake_server": "pyelevator.testing.fakes",
-    "serve": "pyelevator.testing.servers",
+_LAZY = {
+    "engines": ("EngineConformance",),
+    "fakes": ("FakeTransport", "Fault", "fake_server"),
+    "portals": ("Portal",),
+    "servers": ("ProxyProcess", "ServerProcess", "serve"),
+    "sessions": ("SessionConformance",),
+    "transports": ("AsyncTransportConformance", "DeadlineConformance", "TransportConformance"),
 }
-"""Names that are loaded when they are first used: pytest loads the plugin, and with it this package, in every run."""
+"""Module -> the names that are loaded from it when they are first used: pytest loads the plugin, and with it this
+package, in every run."""
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name):
-        """Load a name of ``_HOMES``."""
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        globals()[name] = found = getattr(import_module(_HOMES[name]), name)
-        return found
+    __getattr__, __all__ = lazy_names(globals(), _LAZY)

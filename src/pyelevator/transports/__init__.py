@@ -3,26 +3,19 @@
 from typing import TYPE_CHECKING
 
 from pyelevator._lazy import lazy_names
-from pyelevator.transports.base import AsyncTransport, Listener, Receiver, Transport
+from pyelevator.transports.base import (
+    AsyncTransport as AsyncTransport,
+    Listener as Listener,
+    Receiver as Receiver,
+    Transport as Transport,
+)
 
 if TYPE_CHECKING:
-    from pyelevator.transports.curve import Curve
-    from pyelevator.transports.fake import FakeTransport
-    from pyelevator.transports.sockets.endpoints import IpcTransport, TcpTransport
-    from pyelevator.transports.url import ParsedUrl, parse_url
+    from pyelevator.transports.curve import Curve as Curve
+    from pyelevator.transports.fake import FakeTransport as FakeTransport
+    from pyelevator.transports.sockets.endpoints import IpcTransport as IpcTransport, TcpTransport as TcpTransport
+    from pyelevator.transports.url import ParsedUrl as ParsedUrl, parse_url as parse_url
 
-__all__ = [
-    "AsyncTransport",
-    "Curve",
-    "FakeTransport",
-    "IpcTransport",
-    "Listener",
-    "ParsedUrl",
-    "Receiver",
-    "TcpTransport",
-    "Transport",
-    "parse_url",
-]
 
 _LAZY = {
     "curve": ("Curve",),
@@ -33,4 +26,4 @@ _LAZY = {
 """Module -> the names in it that are loaded when they are first used."""
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(__name__, _LAZY)
+    __getattr__, __all__ = lazy_names(globals(), _LAZY)

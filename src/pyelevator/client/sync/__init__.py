@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 from pyelevator._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from pyelevator.client.sync.batch import WriteBatch
-    from pyelevator.client.sync.mapping import ElevatorMapping
-    from pyelevator.client.sync.pipeline import Pipeline
-    from pyelevator.client.sync.ranges import RangeIter
+    from pyelevator.client.sync.batch import WriteBatch as WriteBatch
+    from pyelevator.client.sync.mapping import ElevatorMapping as ElevatorMapping
+    from pyelevator.client.sync.pipeline import Pipeline as Pipeline
+    from pyelevator.client.sync.ranges import RangeIter as RangeIter
 
-__all__ = ["ElevatorMapping", "Pipeline", "RangeIter", "WriteBatch"]
 
 _LAZY = {
     "batch": ("WriteBatch",),
@@ -21,4 +20,4 @@ _LAZY = {
 """Module -> the names in it that are loaded when they are first used."""
 
 if not TYPE_CHECKING:
-    __getattr__ = lazy_names(__name__, _LAZY)
+    __getattr__, __all__ = lazy_names(globals(), _LAZY)
