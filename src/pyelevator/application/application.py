@@ -1,9 +1,12 @@
 """The application: turns each request into one response."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, Self
+
+from attrs import evolve
 
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.catalog.index import UnknownName
@@ -12,8 +15,8 @@ from pyelevator.application.catalog.store import CatalogError
 from pyelevator.application.context import Context
 from pyelevator.application.errors import failure_response
 from pyelevator.application.handlers import HANDLERS
+from pyelevator.application.handlers.admin import server_stats
 from pyelevator.application.handlers.groups import ONE_BY_ONE, read_together, write_together
-from pyelevator.application.handlers.monitoring import server_stats
 from pyelevator.application.monitoring.slow_log import Exchange, log_request
 from pyelevator.application.policy import Policy
 from pyelevator.application.snapshots import SnapshotDatabase
@@ -21,6 +24,7 @@ from pyelevator.engines.base import EngineError, EngineUnavailable
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.engines.urls import open_storage
 from pyelevator.errors import Id, UnknownCommand
+from pyelevator.flows import Effect, Interceptor, Sleep, compose, drive, encode_failures
 from pyelevator.messages import Request, Response
 from pyelevator.monitoring import ServerStats
 
@@ -142,9 +146,6 @@ class Application:
 
         This is for a server's own loop. After None, the server calls the application in another thread: the request is
         much work, its database is not open or is being closed, or another write to it is running.
-
-        Args:
-            request: of any client.
         """
         handler = HANDLERS.get(type(request.command))
         if handler is None:
@@ -235,11 +236,7 @@ class Application:
         return server_stats(self.catalog, self._context)
 
     def connection_ended(self, connection: bytes) -> None:
-        """Note that a connection has ended; its cursors are closed soon.
-
-        Args:
-            connection: see ``Request.connection``.
-        """
+        """Note that a connection has ended; its cursors are closed soon."""
         self.cursors.connection_ended(connection)
 
     def close(self) -> None:
@@ -252,11 +249,7 @@ def _unhandled(_: Catalog, request: Request[Any], __: Context) -> Response:
 
 
 class ApplicationWrapper(Application):
-    """An application around another one, with the same databases; its methods call the other's until overridden.
-
-    Args:
-        application: the other one.
-    """
+    """An application around another one, with the same databases; its methods call the other's until overridden."""
 
     def __init__(self, application: Application) -> None:
         self._serve(application.catalog, application._context)
@@ -279,3 +272,47 @@ class ApplicationWrapper(Application):
 
     def close(self) -> None:
         self._application.close()
+
+
+class InterceptedApplication(ApplicationWrapper):
+    """Sends each request through the interceptors to another application.
+
+    They may wait, so a server calls this in its workers, never in its own loop.
+
+    Args:
+        application: the other one.
+        interceptors: the first one gets each request first.
+
+    >>> from pyelevator.commands import Get
+    >>> def closed(request, forward):
+    ...     yield from ()
+    ...     return Response(b"closed")
+    >>> InterceptedApplication(Application.in_memory(), [closed])(Request(Get("k"), "uid")).payload
+    b'closed'
+    """
+
+    def __init__(self, application: Application, interceptors: Sequence[Interceptor]) -> None:
+        super().__init__(application)
+        self._forward = compose(interceptors)
+
+    def __call__(self, request: Request[Any]) -> Response:
+        if request.row_sink is not None:  # interceptors read and change rows
+            request = evolve(request, row_sink=None)
+        try:
+            response: Any = drive(self._forward(request), self._perform)
+        except Exception as error:  # noqa: BLE001 - every request gets an answer
+            return failure_response(error, request.id)
+        if isinstance(response, Response):
+            return encode_failures(request, response, failure_response)
+        return failure_response(
+            TypeError(f"an interceptor answered {type(response).__name__}, not a Response"), request.id
+        )
+
+    def _perform(self, effect: Effect) -> Response | None:
+        if isinstance(effect, Sleep):
+            time.sleep(effect.seconds)
+            return None
+        return self._application(effect.request)
+
+    def try_handle(self, request: Request[Any]) -> Response | None:  # noqa: ARG002
+        return None

@@ -48,12 +48,7 @@ class Tasks:
 
     @contextmanager
     def running(self, name: str, database: str) -> Iterator[None]:
-        """Note that a task is under way for the block, and take its reports.
-
-        Args:
-            name: what is done.
-            database: the name of the database.
-        """
+        """Note that a task is under way for the block, and take its reports."""
         task = _Task(name, database, self._clock())
 
         def on_report(done: int, total: int) -> None:

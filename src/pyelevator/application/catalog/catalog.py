@@ -234,9 +234,6 @@ class Catalog:
     def mount(self, name: str) -> None:
         """Open a database; one that is open stays so.
 
-        Args:
-            name: of the database.
-
         Raises:
             DatabaseError, EngineError: there is no such database, or it cannot be opened.
         """
@@ -245,9 +242,6 @@ class Catalog:
 
     def unmount(self, name: str) -> None:
         """Close a database once its requests are done; one that is closed stays so.
-
-        Args:
-            name: of the database.
 
         Raises:
             DatabaseError: there is no such database.
@@ -363,9 +357,6 @@ class Catalog:
 
     def forget(self, name: str) -> None:
         """Remove a database from the catalog, once its requests are done; its files stay as they are.
-
-        Args:
-            name: of the database.
 
         Raises:
             DatabaseError: there is no such database, or it is 'default', which always exists.

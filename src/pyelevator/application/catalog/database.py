@@ -298,9 +298,6 @@ class Database:
     def clear(self, *, force: bool = False) -> None:
         """Remove the files, and create the database again.
 
-        Args:
-            force: as of ``dropping``.
-
         Raises:
             DatabaseError: as of ``dropping``.
         """

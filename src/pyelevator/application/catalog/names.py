@@ -146,8 +146,8 @@ class NamePolicy:
             raise DatabaseError(f"{name} is in the data directory; databases there are created by their plain names")
         if _is_within(self.directory, path):
             raise DatabaseError(f"{name} holds the data directory, and cannot be a database; choose a directory for it")
-        if not _is_within(path, self.directory):
-            self._check_allowed(name, path)
+        if self.directories is not None and not any(_is_within(path, allowed) for allowed in self.directories):
+            raise _not_allowed_error(name)
         return path
 
     def path_for_backup(self, directory: str) -> str:
@@ -166,10 +166,6 @@ class NamePolicy:
     def path_for(self, name: str) -> str:
         """Return the resolved path that a name stands for, without checking the name."""
         return self.resolve(os.path.join(self.directory, name))  # noqa: PTH118
-
-    def _check_allowed(self, name: str, path: str) -> None:
-        if self.directories is not None and not any(_is_within(path, directory) for directory in self.directories):
-            raise _not_allowed_error(name)
 
 
 def _not_allowed_error(name: str) -> DatabaseError:

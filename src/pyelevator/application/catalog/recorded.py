@@ -18,12 +18,7 @@ _log: Final = logging.getLogger("pyelevator.catalog")
 
 
 class RecordedDatabases:
-    """Finds the databases that a store file records, wherever they are now.
-
-    Args:
-        storage: of the databases.
-        names: resolves their paths.
-    """
+    """Finds the databases that a store file records, wherever they are now."""
 
     def __init__(self, storage: Storage, names: NamePolicy) -> None:
         self._storage = storage
@@ -35,7 +30,10 @@ class RecordedDatabases:
         Args:
             recorded: the entries of the store file; None if it is missing.
         """
-        return _deduplicate(self._discover() if recorded is None else self._relocate_all(recorded))
+        if recorded is None:
+            return _deduplicate(self._discover())
+        base = self._find_working_directory(recorded)
+        return _deduplicate([self._relocate(entry, base) for entry in recorded])
 
     def _discover(self) -> list[Entry]:
         """Return the databases of a data directory without a store file, under the names of their directories."""
@@ -54,10 +52,6 @@ class RecordedDatabases:
         except (EngineError, OSError) as error:
             _log.warning("ignoring %s, which cannot be read: %s", path, error)
             return False
-
-    def _relocate_all(self, recorded: Sequence[Entry]) -> list[Entry]:
-        base = self._find_working_directory(recorded)
-        return [self._relocate(entry, base) for entry in recorded]
 
     def _find_working_directory(self, recorded: Sequence[Entry]) -> str:
         """Return the directory to which the relative paths of an old server are relative.

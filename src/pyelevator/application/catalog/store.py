@@ -198,7 +198,8 @@ def lock_directory(directory: str) -> Callable[[], None]:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         file = os.fdopen(os.open(Path(directory, LOCK_FILE), flags, _OWN_MODE), "wb")
     except OSError as error:
-        raise CatalogError(f"the data directory {directory} cannot be used: {_why(error)}") from error
+        reason = f"{LOCK_FILE} in it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise CatalogError(f"the data directory {directory} cannot be used: {reason}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -208,10 +209,6 @@ def lock_directory(directory: str) -> Callable[[], None]:
         ) from error
     _check_directory(Path(directory))
     return file.close
-
-
-def _why(error: OSError) -> str:
-    return f"{LOCK_FILE} in it is a symbolic link" if error.errno == errno.ELOOP else str(error.strerror)
 
 
 def _check_directory(directory: Path) -> None:

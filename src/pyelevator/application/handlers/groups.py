@@ -38,12 +38,7 @@ class QueueSpec:
 
 
 def queue_for(catalog: Catalog, request: Request[Any]) -> QueueSpec | None:
-    """Return the queue of a request; None if the engine's calls wait for no network.
-
-    Args:
-        catalog: the databases.
-        request: of any client.
-    """
+    """Return the queue of a request; None if the engine's calls wait for no network."""
     if not catalog.is_remote:
         return None
     handler = HANDLERS.get(type(request.command))

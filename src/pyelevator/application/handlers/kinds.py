@@ -1,4 +1,4 @@
-"""The four kinds of handlers: they read a database, write to one, do both in one step, or manage the catalog.
+"""The kinds of handlers: they read a database, write to one, do both in one step, or manage the catalog.
 
 Each is called in one of two ways. As a function, it may wait for a database to open or for another write. Its
 ``try_handle`` never waits, and returns None instead.
@@ -172,47 +172,22 @@ class UpdateHandler(_WritingHandler):
 
 @frozen
 class AdminHandler:
-    """Reads or changes the catalog.
+    """Reads or changes the catalog, or tells of the server itself.
 
     Attributes:
         handle: returns the response; raises errors for the client.
-        cost: as of :class:`ReadHandler`.
-    """
-
-    handle: Callable[[Catalog, Any, Request[Any]], Response]
-    cost: CostEstimate | None = None
-
-    def __call__(self, catalog: Catalog, request: Request[Any], _: Context) -> Response:
-        return self.handle(catalog, request.command, request)
-
-    def try_handle(self, catalog: Catalog, request: Request[Any], _: Context) -> Response | None:
-        """Return the response; None if the request costs too much."""
-        if self.cost is not None and self.cost(request.command) >= MAX_INLINE_COST:
-            return None
-        return self.handle(catalog, request.command, request)
-
-
-@frozen
-class MonitoringHandler:
-    """Tells of the server itself. It looks at every open database, so it is no work for the server's own loop.
-
-    Attributes:
-        handle: returns the response.
+        is_quick: True if it is work for the server's own loop; what looks at every open database is not.
     """
 
     handle: Callable[[Catalog, Any, Request[Any], Context], Response]
+    is_quick: bool = False
 
     def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
         return self.handle(catalog, request.command, request, context)
 
-    def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:  # noqa: ARG002
-        """Return None."""
-        return None
+    def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
+        """Return the response; None if it may take long."""
+        return self.handle(catalog, request.command, request, context) if self.is_quick else None
 
 
-@frozen
-class TaskHandler(MonitoringHandler):
-    """Does long work, of which others can ask how far it has come."""
-
-
-Handler: TypeAlias = ReadHandler | WriteHandler | UpdateHandler | AdminHandler | MonitoringHandler
+Handler: TypeAlias = ReadHandler | WriteHandler | UpdateHandler | AdminHandler

@@ -89,11 +89,7 @@ class Histogram:
 
 
 class RecentHistogram:
-    """Latencies of the last minute, to within ten seconds.
-
-    Args:
-        clock: returns the time, in seconds.
-    """
+    """Latencies of the last minute, to within ten seconds."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock

@@ -40,12 +40,7 @@ def _gauge(name: str, help: str, value: float | None) -> Family:
 
 
 def server_metrics(stats: ServerStats, histograms: Mapping[str, Histogram]) -> list[Family]:
-    """Return the metrics of a server.
-
-    Args:
-        stats: what it says about itself.
-        histograms: latencies by verb.
-    """
+    """Return the metrics of a server."""
     return [*_common(stats, histograms), *_queues(stats), *_databases(stats.databases)]
 
 
