@@ -100,7 +100,7 @@ class BatchBuilder:
 
         What it writes is no longer in the batch, unless something is raised.
         """
-        with _taken(self._ops) as ops, _taken(self._checks) as checks:
+        with _drained(self._ops) as ops, _drained(self._checks) as checks:
             if checks:
                 yield ConditionalBatch(CheckedList(ops), checks, sync)
             else:
@@ -108,7 +108,7 @@ class BatchBuilder:
 
 
 @contextmanager
-def _taken(items: list[U]) -> Iterator[list[U]]:
+def _drained(items: list[U]) -> Iterator[list[U]]:
     """Take the items out of a list, and put them back if something is raised.
 
     It is one list for good: what is added meanwhile, by another thread say, is for the next Write.

@@ -40,13 +40,10 @@ class AsyncMethods:
     """The base of the clients whose methods are awaited."""
 
     def __init_subclass__(cls) -> None:
-        for name, method in _methods_of(cls).items():
+        methods = {name: method for base in reversed(cls.__mro__) for name, method in vars(base).items()}
+        for name, method in methods.items():
             if getattr(method, "is_awaited", False):
                 setattr(cls, name, _awaited(method))
-
-
-def _methods_of(cls: type) -> dict[str, Any]:
-    return {name: method for base in reversed(cls.__mro__) for name, method in vars(base).items()}
 
 
 def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:

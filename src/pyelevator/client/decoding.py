@@ -59,12 +59,10 @@ def same(data: Any) -> Any:
     return data
 
 
-def _same_pairs(pairs: list[list[bytes]] | LazyPage) -> list[list[bytes]]:
-    return pairs.decode_bytes() if isinstance(pairs, LazyPage) else pairs
-
-
 UTF8: Final[ResultDecoder[str]] = ResultDecoder(_decode, _decode_values, _decode_pairs)
-BYTES: Final[ResultDecoder[bytes]] = ResultDecoder(same, same, _same_pairs)
+BYTES: Final[ResultDecoder[bytes]] = ResultDecoder(
+    same, same, lambda pairs: pairs.decode_bytes() if isinstance(pairs, LazyPage) else pairs
+)
 
 
 def decoder_for(encoding: str | None) -> ResultDecoder[Any]:

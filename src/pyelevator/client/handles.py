@@ -1,16 +1,19 @@
 """The handle of the database that a client is connected to: what the server said of it, and what may be sent."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, define, fields
 
 from pyelevator import commands
+from pyelevator.arguments.data import to_text
 from pyelevator.codec import Codec, UnsupportedByDialect
 from pyelevator.commands import Access, Command
 from pyelevator.errors import ErrorCode, UsageError
 from pyelevator.features import REQUIRED_FEATURES
 from pyelevator.flows import Flow, send
+from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response, snapshot_uid
 
 if TYPE_CHECKING:
@@ -56,12 +59,8 @@ class DatabaseHandle:
         """Take over what a server answered to DBCONNECT."""
         self.name, self.uid, self.features = name, uid, features
         self.is_old = not features
-        self.direct = self._choose_direct()
-
-    def _choose_direct(self) -> frozenset[type[Command[Any]]]:
-        """Return the commands of which nothing is to be asked at this server before, and nothing made after."""
-        is_modern = self.uid is not None and commands.Pipeline.feature in self.features and self.codec.tells_missing
-        return _known_commands(self.features) if is_modern and not self.is_intercepted else frozenset()
+        is_modern = uid is not None and commands.Pipeline.feature in features and self.codec.tells_missing
+        self.direct = _known_commands(features) if is_modern and not self.is_intercepted else frozenset()
 
     def clear(self) -> None:
         """Be connected to no database, and forget the server."""
@@ -174,3 +173,39 @@ def _known_commands(features: tuple[str, ...]) -> frozenset[type[Command[Any]]]:
         and kind.feature in known
         and all(REQUIRED_FEATURES.get(extra, ("", ""))[0] in known for extra in kind.meta_fields)
     )
+
+
+def check_names(databases: Sequence[str]) -> list[str]:
+    """Return the names of databases.
+
+    Raises:
+        ArgumentTypeError: one of them is no name.
+    """
+    return [to_text(name, "databases") for name in databases]
+
+
+def find_database(handles: dict[str, SnapshotHandle], name: str) -> SnapshotHandle:
+    """Return the handle of a database of a snapshot.
+
+    Raises:
+        UsageError: the snapshot is closed, or was not taken of that database.
+    """
+    handle = handles.get(to_text(name, "name"))
+    if handle is None:
+        known = ", ".join(map(repr, handles)) or "none, as it is closed or not taken yet"
+        raise UsageError(f"the snapshot has no database {name!r}; it has {known}")
+    return handle
+
+
+def take_open(handles: dict[str, SnapshotHandle], forks: int) -> list[SnapshotHandle]:
+    """Return a handle of the snapshot, to give it back, and empty the table; none if there is nothing to give back.
+
+    Args:
+        handles: of the snapshot.
+        forks: the number of the process that has taken it: it is not another one's.
+    """
+    found = list(handles.values())[:1] if forks == FORKS.count else []
+    for handle in handles.values():
+        handle.uid = None
+    handles.clear()
+    return found

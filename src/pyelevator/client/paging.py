@@ -189,21 +189,21 @@ class ScanPager:
             page = page.decode_bytes()
         if page:
             self._check_advances(self._key(page[-1]))
-        rows = self._trim(page)
+        rows = self._cut_to_bounds(page)
         if len(rows) < len(page) or not rows:
             following = evolve(self, done=True, cursor=kept)
         else:
             following = self._advance(self._key(rows[-1]), len(rows), self._nbytes(rows), done, kept)
         as_they_are = self.include_key and self.include_value == self._fetches_values
-        return rows if as_they_are else [self._part(row) for row in rows], following
+        return rows if as_they_are else [self._project(row) for row in rows], following
 
     def _check_advances(self, last: bytes) -> None:
         """Refuse a page that ends before where it was to begin: a server could send one for ever."""
-        if self._at is not None and (self._precedes(last) or (self._exclusive and last == self._at)):
+        if self._at is None:
+            return
+        precedes = last > self._at if self.reverse else last < self._at
+        if precedes or (self._exclusive and last == self._at):
             raise MalformedMessage("the page holds what came before it, so the range would never end")
-
-    def _precedes(self, key: bytes) -> bool:
-        return self._at is not None and (key > self._at if self.reverse else key < self._at)
 
     def _key(self, row: Any) -> bytes:
         key: bytes = row[0] if self._fetches_values else row
@@ -212,7 +212,7 @@ class ScanPager:
     def _nbytes(self, rows: list[Any]) -> int:
         return sum(map(len, chain.from_iterable(rows) if self._fetches_values else rows))
 
-    def _trim(self, rows: list[Any]) -> list[Any]:
+    def _cut_to_bounds(self, rows: list[Any]) -> list[Any]:
         """Return the rows within the bounds; keys come in order, so the last one mostly settles it."""
         if not rows or self._in_bounds(self._key(rows[-1])):
             return rows
@@ -233,7 +233,7 @@ class ScanPager:
         )
         return following
 
-    def _part(self, row: Any) -> bytes | None:
+    def _project(self, row: Any) -> bytes | None:
         if self.include_key:
             return self._key(row)
         return row[1] if self.include_value else None

@@ -121,21 +121,16 @@ class Dispatcher:
     def _available(self) -> MultiplexedConnection | None:
         if self._shared is not None:
             return self._shared
-        connection = self._last_used()
-        if connection is not None:
-            return connection
+        self._close_idle(time.monotonic() - IDLE)
+        idle = [connection for connection in self._connections if connection.is_idle]
+        if idle:
+            return max(idle, key=lambda connection: connection.idle_since)
         if len(self._connections) < (self._max_connections if self._is_serial else 1):
             transport = self._transport.to_async() or ThreadedTransport(self._transport.clone())
             connection = MultiplexedConnection(transport, self._codec, self._on_change, self._peer)
             self._connections.append(connection)
             return connection
         return None
-
-    def _last_used(self) -> MultiplexedConnection | None:
-        """Return the idle connection that was used last; close those that have been idle for long."""
-        self._close_idle(time.monotonic() - IDLE)
-        idle = [connection for connection in self._connections if connection.is_idle]
-        return max(idle, key=lambda connection: connection.idle_since, default=None)
 
     def _close_idle(self, since: float) -> None:
         """Close the connections that have been idle since then or longer, as the pool of a sync client does."""
@@ -154,17 +149,12 @@ class Dispatcher:
             self._retire(connection)
         elif connection in self._retired:
             self._close_if_idle(connection)
-        elif connection.multiplexes:
-            self._promote(connection)
-        if self._queue:
-            self._assign()
-
-    def _promote(self, connection: MultiplexedConnection) -> None:
-        """Share a connection between all calls; others carry no new ones."""
-        if self._shared is None:
-            self._shared = connection
+        elif connection.multiplexes and self._shared is None:
+            self._shared = connection  # by all calls; other connections carry no new ones
             for other in [other for other in self._connections if other is not connection]:
                 self._retire(other)
+        if self._queue:
+            self._assign()
 
     def _retire(self, connection: MultiplexedConnection) -> None:
         """Let the connection carry no new requests; what it has not sent goes to the head of the queue."""

@@ -11,7 +11,7 @@ from pyelevator.client.aio.mapping import AsyncElevatorMapping
 from pyelevator.client.aio.pipeline import AsyncPipeline
 from pyelevator.client.aio.ranges import AsyncRangeIter, collect_range
 from pyelevator.client.decoding import T
-from pyelevator.client.handles import SnapshotHandle
+from pyelevator.client.handles import SnapshotHandle, check_names, find_database, take_open
 from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
@@ -22,7 +22,6 @@ from pyelevator.client.paging import (
     RangePager,
     ScanPager,
 )
-from pyelevator.client.snapshots import check_names, find_database, take_open
 from pyelevator.client.sync.elevator import Elevator, Snapshot
 from pyelevator.commands import (
     Data,
@@ -32,9 +31,6 @@ from pyelevator.commands import (
 from pyelevator.deadlines import check_timeout
 from pyelevator.errors import CursorExpired, ElevatorError
 from pyelevator.forks import FORKS
-
-if TYPE_CHECKING:
-    pass
 
 
 @copy_docstrings(Elevator)

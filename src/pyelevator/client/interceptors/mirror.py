@@ -112,12 +112,12 @@ class Mirror:
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         response = yield from self._names.observe(request, forward)
-        if response.code is None and self._wants(request.command):
-            self._enqueue(self._names.find(request.uid) or "default", _to_copy(request.command, response))
+        command = request.command
+        if response.code is None and (
+            isinstance(command, _WRITES) or (isinstance(command, _READS) and self._random.random() < self._reads)
+        ):
+            self._enqueue(self._names.find(request.uid) or "default", _to_copy(command, response))
         return response
-
-    def _wants(self, command: Command[Any]) -> bool:
-        return isinstance(command, _WRITES) or (isinstance(command, _READS) and self._random.random() < self._reads)
 
     def _enqueue(self, database: str, command: Command[Any]) -> None:
         if 0 < self._backlog <= self._worker.waiting:

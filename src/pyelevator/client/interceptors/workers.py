@@ -37,10 +37,6 @@ class Workers:
 
     Apart from those of ``concurrent.futures`` they have no locks that a signal handler could meet, and a forked child
     has threads, and a queue, of its own.
-
-    Args:
-        most: threads.
-        name: of the threads.
     """
 
     def __init__(self, most: int, name: str) -> None:

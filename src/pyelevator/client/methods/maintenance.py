@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from pyelevator.reports import BackupReport, TaskProgress
 
 
-def _as_text(payload: bytes) -> str:
-    return payload.decode("ascii", "replace")
-
-
 class MaintenanceMethods(BaseClient[T]):
     """The methods with which a server and its databases are looked after."""
 
@@ -55,7 +51,7 @@ class MaintenanceMethods(BaseClient[T]):
         Returns:
             ``"PONG"``.
         """
-        return self._call(commands.Ping(), timeout, decode=_as_text)
+        return self._call(commands.Ping(), timeout, decode=lambda payload: payload.decode("ascii", "replace"))
 
     @shared_method
     def stats(self, *, timeout: float | None = None) -> Outcome["ServerStats"]:

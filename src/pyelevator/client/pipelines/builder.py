@@ -281,9 +281,6 @@ class PipelinedBatch(BatchBuilder):
     """A batch that becomes one command of a pipeline; made by ``PipelineBuilder.WriteBatch``.
 
     In a ``with`` block it is queued at the end, unless the block raised.
-
-    Args:
-        add: queues the command.
     """
 
     def __init__(self, add: Callable[[Command[None]], PipelineResult[None]]) -> None:

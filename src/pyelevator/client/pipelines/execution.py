@@ -47,11 +47,8 @@ def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> 
         if isinstance(outcomes[-1], TransportError):
             break
     unsent = len(commands) - len(outcomes)
-    return outcomes + [_unsent_error(outcomes[-1]) for _ in range(unsent)]
-
-
-def _unsent_error(lost: Exception) -> ConnectFailed:
-    return ConnectFailed(f"not sent, after a {type(lost).__name__} earlier in the pipeline")
+    text = f"not sent, after a {type(outcomes[-1]).__name__} earlier in the pipeline" if unsent else ""
+    return outcomes + [ConnectFailed(text) for _ in range(unsent)]
 
 
 def _parts(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]:
@@ -118,7 +115,8 @@ def _send_as_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) ->
     try:
         response = yield from operations.send_command(link, command)
     except ServerError as error:
-        if _is_unsupported(error):  # another server than the one that told its features
+        is_unknown = error.code is ErrorCode.KEY and error.message == f"Command {Pipeline.verb} not handled"
+        if is_unknown:  # to another server than the one that told its features
             return (yield from _send_individually(link, commands))
         return [command.error(error.code, error.message) for command in commands]
     except MessageTooLarge as error:
@@ -141,10 +139,6 @@ def _in_parts(link: DatabaseHandle, commands: Sequence[Command[Any]], error: Mes
         if isinstance(outcomes[-1], TransportError):
             break
     return outcomes
-
-
-def _is_unsupported(error: ServerError) -> bool:
-    return error.code is ErrorCode.KEY and error.message == f"Command {Pipeline.verb} not handled"
 
 
 def _outcome(command: Command[Any], outcome: Any) -> Any:

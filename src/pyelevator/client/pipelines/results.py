@@ -10,14 +10,8 @@ from pyelevator.errors import UsageError
 R = TypeVar("R")
 
 
-class _Pending:
-    """The type of PENDING, which stands for an outcome that is not there yet."""
-
-    def __repr__(self) -> str:
-        return "pending"
-
-
-PENDING: Final = _Pending()
+_PENDING: Final = object()
+"""Stands for an outcome that is not there yet."""
 
 
 class PipelineResult(Generic[R]):
@@ -31,11 +25,11 @@ class PipelineResult(Generic[R]):
         self.command = command
         self._decode = decode
         self._expected = expected
-        self._outcome: Any = PENDING
+        self._outcome: Any = _PENDING
 
     def done(self) -> bool:
         """Return whether the pipeline was executed."""
-        return self._outcome is not PENDING
+        return self._outcome is not _PENDING
 
     def result(self) -> R:
         """Return the result of the command, or raise its exception.
@@ -46,7 +40,7 @@ class PipelineResult(Generic[R]):
         outcome = self._outcome
         if isinstance(outcome, Exception):
             raise outcome
-        if outcome is PENDING:
+        if outcome is _PENDING:
             raise UsageError("there is no result yet; leave the with block, or call execute()")
         return self._decode(outcome)
 
@@ -56,7 +50,7 @@ class PipelineResult(Generic[R]):
         Raises:
             UsageError: the pipeline has not been executed.
         """
-        if self._outcome is PENDING:
+        if self._outcome is _PENDING:
             raise UsageError("there is no result yet; leave the with block, or call execute()")
         return self._outcome if isinstance(self._outcome, Exception) else None
 

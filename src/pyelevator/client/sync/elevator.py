@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from pyelevator.client import operations, sync
 from pyelevator.client.decoding import T
-from pyelevator.client.handles import SnapshotHandle
+from pyelevator.client.handles import SnapshotHandle, check_names, find_database, take_open
 from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
@@ -17,7 +17,6 @@ from pyelevator.client.paging import (
     RangePager,
     ScanPager,
 )
-from pyelevator.client.snapshots import check_names, find_database, take_open
 from pyelevator.client.sync.client import SyncClient
 from pyelevator.commands import (
     Data,
