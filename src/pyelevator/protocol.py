@@ -240,7 +240,8 @@ class IncomingRequest:
         request = Request(Ping(), None, response.id, True) if self.compression else self.request
         try:
             if response.features:
-                response = self._with_limit(response)
+                own, told = self.codec.limits.frame_bytes, response.max_message  # here, and by servers behind
+                response = evolve(response, max_message=own if told is None else min(own, told))
             frames = self.codec.encode_response(response, request)
         except Exception:  # noqa: BLE001 - whatever it is, the client gets its one answer
             _log().exception("an answer could not be encoded")
@@ -256,11 +257,6 @@ class IncomingRequest:
             return self.codec.encode_response(response, self.request)
         except Exception:  # noqa: BLE001 - as above, where it is logged
             return self.encode(response)
-
-    def _with_limit(self, response: Response) -> Response:
-        """Add the size of the largest request that is taken here, and by servers behind."""
-        own = self.codec.limits.frame_bytes
-        return evolve(response, max_message=min(own, own if response.max_message is None else response.max_message))
 
 
 _KEPT: Final = frozenset({Range, Slice, Pipeline, Snapshot})

@@ -132,19 +132,16 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "DBFORGET": ArgumentSpec(None, 1, _take(1)),
     "DBLIST": ArgumentSpec(lambda _: (), 0, _take(0)),
     "DBREPAIR": ArgumentSpec(None, 0, _take(0)),
-    "PIPELINE": ArgumentSpec(None, 0, None),
-    "SNAPSHOT": ArgumentSpec(None, 0, None),
     "STATS": ArgumentSpec(None, 0, _take(0)),
     "BACKUP": ArgumentSpec(None, 2, _take(2)),
     "COMPACT": ArgumentSpec(None, 0, _take(2)),
     "SIZES": ArgumentSpec(None, 0, lambda args: (args,)),
     "PROGRESS": ArgumentSpec(None, 0, _take(0)),
     "SLOWLOG": ArgumentSpec(None, 0, _take(0)),
-    "COUNT": ArgumentSpec(None, 0, None),
-    "DELETERANGE": ArgumentSpec(None, 0, None),
-    "CONDITIONALBATCH": ArgumentSpec(None, 0, None),
-    "INCREMENT": ArgumentSpec(None, 0, None),
-    "GETANDDELETE": ArgumentSpec(None, 0, None),
+    **dict.fromkeys(
+        ("PIPELINE", "SNAPSHOT", "COUNT", "DELETERANGE", "CONDITIONALBATCH", "INCREMENT", "GETANDDELETE"),
+        ArgumentSpec(None, 0, None),
+    ),
 }
 """Verb -> spec. Our server reads all of them; a client sends only what the old server survives."""
 

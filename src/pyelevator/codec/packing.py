@@ -10,11 +10,10 @@ from msgpack import unpackb
 
 from pyelevator.arguments.batches import CheckedSequence
 from pyelevator.arguments.data import kind_of
-from pyelevator.codec.asked import reply_floor
 from pyelevator.codec.gc_pause import gc_paused
 from pyelevator.codec.limits import SMALL, Limits
 from pyelevator.codec.weight import FLOOR, LIGHT, PAGE, STRING, Tally, check_weight
-from pyelevator.commands import Command
+from pyelevator.commands import Command, MGet, PayloadKind, Pipeline, Slice
 from pyelevator.errors import LimitExceeded, MalformedMessage, ProtocolError
 
 
@@ -147,7 +146,9 @@ def unpack(
             _check_complete(frame)
         if reply_to is None or not LIGHT < size <= PAGE:
             return _unpacked(frame, limits, texts)
-        return _tallied(frame, limits, texts, Tally(_memory(limits, size, reply_to)))
+        tally = Tally(_memory(limits, size, reply_to))
+        limits = evolve(limits, elements=min(limits.elements, tally.elements))
+        return _unpacked(frame, limits, texts, list_hook=tally.array, object_hook=tally.map)
     except ProtocolError:
         raise
     except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
@@ -168,11 +169,6 @@ _STRICT: Final = "strict_map_key"
 def _memory(limits: Limits, size: int, reply_to: Command[Any] | None) -> int:
     """Bytes that the value in a frame of that size may take."""
     return max(FLOOR if reply_to is None else reply_floor(reply_to), limits.expansion * size)
-
-
-def _tallied(frame: bytes, limits: Limits, texts: bool, tally: Tally) -> Any:
-    limits = evolve(limits, elements=min(limits.elements, tally.elements))
-    return _unpacked(frame, limits, texts, list_hook=tally.array, object_hook=tally.map)
 
 
 def _unpacked(frame: bytes, limits: Limits, texts: bool, **maps: Any) -> Any:
@@ -233,3 +229,35 @@ def _check_complete(frame: bytes) -> None:
     unpacker = msgpack.Unpacker(max_buffer_size=len(frame))
     unpacker.feed(frame)
     unpacker.skip()
+
+
+ASKED: Final = 24 << 20
+"""Bytes that a reply with any number of elements may take, however short it is: its reader has asked for that."""
+
+_ELEMENT: Final = 512
+"""Bytes that an element of a reply may take beside its own: a pair, or what became of a command."""
+
+_ANY_NUMBER: Final = ASKED // _ELEMENT
+
+_MANY: Final = frozenset({PayloadKind.LIST, PayloadKind.PAIRS, PayloadKind.RESPONSES})
+
+
+def reply_floor(command: Command[Any]) -> int:
+    """Return the bytes of memory that the reply to a command may take, however short it is.
+
+    >>> from pyelevator.commands import Get, Range
+    >>> reply_floor(Get("k")) >> 20, reply_floor(MGet(["k"] * 20_000)) >> 20, reply_floor(Range()) >> 20
+    (4, 9, 24)
+    """
+    return max(FLOOR, min(ASKED, _ELEMENT * _elements(command)))
+
+
+def _elements(command: Command[Any]) -> int:
+    """Return how many elements the reply to a command may have."""
+    if command.payload_kind not in _MANY:
+        return 1
+    if isinstance(command, MGet):
+        return len(command.keys)
+    if isinstance(command, Slice):
+        return command.count
+    return sum(map(_elements, command.commands)) if isinstance(command, Pipeline) else _ANY_NUMBER

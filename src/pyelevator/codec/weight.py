@@ -170,11 +170,7 @@ def _of_map(count: int) -> int:
 
 
 class Tally:
-    """Counts what a value takes while it is made: for replies, whose pages are one array of strings.
-
-    Args:
-        most: bytes of memory.
-    """
+    """Counts what a value takes while it is made: for replies, whose pages are one array of strings."""
 
     def __init__(self, most: int) -> None:
         self._most = self._left = most

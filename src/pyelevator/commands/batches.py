@@ -65,16 +65,16 @@ class ConditionalBatch(NoResult):
         error = Command.error(self, code, message)
         if not isinstance(error, CheckFailed):
             return error
-        failed = self._failed_keys(message.removeprefix(CheckFailed.MESSAGE_PREFIX))
-        shown = ", ".join(map(_show_key, failed[:_MAX_KEYS_SHOWN])) + ", ..." * (len(failed) > _MAX_KEYS_SHOWN)
+        import reprlib  # few checks fail
+
+        known = {str(position): check[1] for position, check in enumerate(self.checks)}
+        positions = message.removeprefix(CheckFailed.MESSAGE_PREFIX).split(", ")
+        failed = tuple(dict.fromkeys([known[position] for position in positions if position in known]))
+        texts = [reprlib.repr(key.decode("utf-8", "backslashreplace")) for key in failed[:_MAX_KEYS_SHOWN]]
+        shown = ", ".join(texts) + ", ..." * (len(failed) > _MAX_KEYS_SHOWN)
         error = CheckFailed(f"{CheckFailed.MESSAGE_PREFIX}{shown}; nothing was written", code, message)
         error.keys = failed
         return error
-
-    def _failed_keys(self, positions: str) -> tuple[bytes, ...]:
-        """Return the keys of the checks at the positions that a server has listed."""
-        known = {str(position): check[1] for position, check in enumerate(self.checks)}
-        return tuple(dict.fromkeys([known[position] for position in positions.split(", ") if position in known]))
 
 
 def put_if(key: Data, expected: Expected, value: Data, sync: bool = False) -> ConditionalBatch:
@@ -89,9 +89,3 @@ def put_if(key: Data, expected: Expected, value: Data, sync: bool = False) -> Co
 
 
 _MAX_KEYS_SHOWN: Final = 3
-
-
-def _show_key(key: bytes) -> str:
-    import reprlib  # few checks fail
-
-    return reprlib.repr(key.decode("utf-8", "backslashreplace"))

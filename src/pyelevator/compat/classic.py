@@ -188,8 +188,10 @@ def _range(command: Range, request: Request[Any], send: Forward) -> Flow[Respons
     rows: Sequence[Any] = response.payload
     if extra is not None:
         rows = _without(extra, rows, asked)
-    both_parts = keys and command.include_value
-    return evolve(response, payload=parts(rows, command) if both_parts else _ordered(rows, command))
+    if keys and command.include_value:
+        return evolve(response, payload=parts(rows, command))
+    rows = list(rows[::-1] if command.reverse else rows)
+    return evolve(response, payload=rows if command.include_key or command.include_value else [None] * len(rows))
 
 
 def _bounds(command: Range) -> tuple[bytes | None, bytes | None, bytes | None]:
@@ -207,11 +209,6 @@ def _without(key: bytes, rows: Sequence[Any], asked: Range) -> Sequence[Any]:
         return rows
     last = rows[-1][0] if asked.include_value else rows[-1]
     return rows[:-1] if last == key else rows
-
-
-def _ordered(rows: Sequence[Any], command: Range) -> list[Any]:
-    rows = rows[::-1] if command.reverse else rows
-    return list(rows) if command.include_key or command.include_value else [None] * len(rows)
 
 
 _ADAPTERS: Final[Mapping[type[Command[Any]], Adapter]] = {

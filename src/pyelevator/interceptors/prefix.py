@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
-from operator import attrgetter
+from operator import add, attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
 from attrs import evolve, field, fields, frozen
@@ -58,8 +58,8 @@ class Prefix:
         if not shape.additions:
             return command
         values = [getattr(command, name) for name in shape.names]
-        for place, add in shape.additions:
-            values[place] = add(self.prefix, values[place])
+        for place, add_prefix in shape.additions:
+            values[place] = add_prefix(self.prefix, values[place])
         return shape.make(*values)  # type: ignore[no-any-return]
 
     def remove_from(self, command: Command[Any], response: Response) -> Response:
@@ -79,10 +79,6 @@ class Prefix:
 # Keys in commands: the fields that hold them have the same names in all of them.
 
 
-def _one(prefix: bytes, key: bytes) -> bytes:
-    return prefix + key
-
-
 def _many(prefix: bytes, keys: Iterable[bytes]) -> list[bytes]:
     return [prefix + key for key in keys]
 
@@ -97,11 +93,8 @@ def _end(prefix: bytes, end: bytes | None) -> bytes | None:
     return None if end is None else prefix + end
 
 
-def _inner(prefix: bytes, inner: bytes | None) -> bytes:
-    return prefix + (inner or b"")
-
-
 def _first(prefix: bytes, start: bytes | None) -> bytes:
+    """Add the prefix to the start of a range, or to the range's own prefix; an open one becomes the prefix itself."""
     return prefix + (start or b"")
 
 
@@ -117,13 +110,13 @@ def _ranges(prefix: bytes, ranges: Iterable[tuple[bytes | None, bytes | None]]) 
 _Add: TypeAlias = Callable[[bytes, Any], Any]
 
 KEY_FIELDS: Final[Mapping[str, _Add]] = {
-    "key": _one,
+    "key": add,
     "keys": _many,
     "ops": _entries,
     "checks": _entries,
     "start": _end,
     "stop": _end,
-    "prefix": _inner,
+    "prefix": _first,
     "ranges": _ranges,
 }
 """Names of the fields that hold keys, in every command -> what adds the prefix."""
@@ -209,13 +202,10 @@ def _slice_rows(translation: Prefix, command: Slice, response: Response) -> Resp
     if isinstance(rows, LazyPage):
         return evolve(response, payload=_strip_page(prefix, rows))
     inside = [row for row in rows if (row[0] if command.include_value else row).startswith(prefix)]
-    stripped = _strip(prefix, inside, command.include_value)
-    payload = stripped if command.include_key else _without_keys(stripped, command)
+    payload = _strip(prefix, inside, command.include_value)
+    if not command.include_key:
+        payload = [row[1] for row in inside] if command.include_value else [None] * len(inside)
     return evolve(response, payload=payload, more=response.more and len(inside) == len(rows))
-
-
-def _without_keys(rows: list[Any], command: Slice) -> list[Any]:
-    return [row[1] for row in rows] if command.include_value else [None] * len(rows)
 
 
 def _strip(prefix: bytes, rows: Any, include_value: bool) -> Any:

@@ -184,7 +184,9 @@ def _accepting(method: Any, old: OldCall) -> Callable[..., Any]:
             _warn(f"{method.__name__} takes {old.positional} arguments by position; the others have no effect")
             args = args[: old.positional]
         if options:
-            options = _renamed(method.__name__, old.renamed, options, ignored)
+            for name in options.keys() & old.renamed.keys():
+                _warn(f"{method.__name__}({name}=...) is py-elevator's; say {old.renamed[name]}=")
+            options = {old.renamed.get(name, name): given for name, given in options.items() if name not in ignored}
         if old.defaults:
             options, args = _completed(old.defaults, args, options), ()
         return method(self, *args, **options)
@@ -235,14 +237,6 @@ _QUICK: Final[Mapping[int, Callable[[Any, _Full, frozenset[str]], Callable[..., 
 which is as programs of today call what is called most. To pass ``*args, **options`` on takes twice as long."""
 
 
-def _renamed(
-    method: str, renamed: Mapping[str, str], options: Mapping[str, Any], ignored: Sequence[str]
-) -> dict[str, Any]:
-    for name in options.keys() & renamed.keys():
-        _warn(f"{method}({name}=...) is py-elevator's; say {renamed[name]}=")
-    return {renamed.get(name, name): value for name, value in options.items() if name not in ignored}
-
-
 def _completed(defaults: Mapping[str, Any], args: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     given = {**dict(zip(defaults, args, strict=False)), **options}
     return given | {name: value for name, value in defaults.items() if given.get(name) is None}
@@ -250,9 +244,6 @@ def _completed(defaults: Mapping[str, Any], args: Sequence[Any], options: Mappin
 
 def call_timeout(timeout: float | None) -> float | None:
     """Check the timeout of one call; 0 and below stood for the client's own, which is None here.
-
-    Args:
-        timeout: Seconds.
 
     Raises:
         ArgumentTypeError: It is not a number.
@@ -290,22 +281,15 @@ def _send(
     timeout: float | None = None,
     compression: bool = False,
 ) -> Any:
-    """Send a command by its verb, as the methods of 0.5c did.
-
-    Args:
-        client: A sync client.
-        db_uid: Of the database; None for commands that need none.
-        command: The verb, as ``GET``.
-        arguments: The arguments as they travel.
-        timeout: Seconds.
-        compression: Ask for a compressed answer.
+    """Send a command by its verb, with the arguments as they travel, as the methods of 0.5c did.
 
     Returns:
         The ``datas`` of the answer: a single value in a list, if it is true; None where the command has no result.
     """
     _warn("send() is py-elevator's; call the method of the command")
     payload = client._execute(_exchange(db_uid, _command(command, arguments), compression), timeout)
-    return _datas(_decoded(payload, client._decoder.value))
+    decoded = _decoded(payload, client._decoder.value)
+    return [decoded] if decoded and not isinstance(decoded, list) else decoded
 
 
 def _command(verb: str, arguments: Any) -> Any:
@@ -329,10 +313,6 @@ def _decoded(payload: Any, text: Callable[[bytes], Any]) -> Any:
     if isinstance(payload, bytes):
         return text(payload)
     return [_decoded(item, text) for item in payload] if isinstance(payload, (list, tuple)) else payload
-
-
-def _datas(payload: Any) -> Any:
-    return [payload] if payload and not isinstance(payload, list) else payload
 
 
 OLD_ATTRIBUTES: Final[Mapping[str, Any]] = {

@@ -110,13 +110,12 @@ def _encode_pipeline(pipeline: Any) -> tuple[list[Any]]:
     kinds: Iterator[tuple[Any, Iterator[Any]]] = groupby(pipeline.commands, type)
     for kind, alike in kinds:
         encode = ARGUMENTS[kind.verb].encode
-        for extras, run in groupby(alike, _extras_of) if kind.meta_fields else [((), alike)]:
+        runs_by_extras = (
+            groupby(alike, lambda one: tuple(extras_of(one).items())) if kind.meta_fields else [((), alike)]
+        )
+        for extras, run in runs_by_extras:
             runs.append((kind.verb, dict(extras), list(map(encode, run))))
     return (runs,)
-
-
-def _extras_of(command: Command[Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple(extras_of(command).items())
 
 
 def _decode_pipeline(args: list[Any]) -> list[Any]:

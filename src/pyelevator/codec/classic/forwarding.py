@@ -47,7 +47,7 @@ def peek_request(frames: Sequence[bytes], limits: Limits) -> Message | None:
     if len(frames) != 1:
         return None
     try:
-        message = _large(frames[0], limits) if len(frames[0]) > LIGHT else unpack(frames[0], limits)
+        message = _read_large(frames[0], limits) if len(frames[0]) > LIGHT else unpack(frames[0], limits)
     except ProtocolError:
         return None
     if type(message) is not dict:
@@ -61,7 +61,7 @@ def peek_request(frames: Sequence[bytes], limits: Limits) -> Message | None:
     return message
 
 
-def _large(frame: bytes, limits: Limits) -> Message | None:
+def _read_large(frame: bytes, limits: Limits) -> Message | None:
     """Return a large request; of many elements only as our clients write it, and nothing is made of those.
 
     Raises:

@@ -69,7 +69,7 @@ class FullClassicCodec(Codec):
         if len(frames) != 1:
             raise MalformedMessage(f"a request is one frame, not {len(frames)}")
         try:
-            message = self._large(frames[0]) or unpack(frames[0], self.limits)
+            message = self._read_large(frames[0]) or unpack(frames[0], self.limits)
         except ProtocolError as error:
             error.request_id, error.compression = meta_of(frames[0]) if len(frames[0]) > LIGHT else (None, False)
             raise
@@ -86,7 +86,9 @@ class FullClassicCodec(Codec):
                 command = evolve(command, tolerant=True)  # as the servers were that such a client knows
             uid = message.get(b"uid")
             if uid is not None:
-                uid = _uid(uid)
+                if type(uid) is not bytes:
+                    raise MalformedMessage(f"Invalid request message : uid must be a string, not {kind_of(uid)}")
+                uid = uid.decode("utf-8", "surrogateescape")
         except ProtocolError as error:
             error.request_id, error.compression = request_id, compression
             raise
@@ -95,7 +97,7 @@ class FullClassicCodec(Codec):
             return Request.minimal(command, uid, request_id)
         return Request(command, uid, request_id, compression, row_sink=row_sink, bin=bin)
 
-    def _large(self, frame: bytes) -> dict[bytes, Any] | None:
+    def _read_large(self, frame: bytes) -> dict[bytes, Any] | None:
         """Return a large message that need not be unpacked."""
         return classic_message(frame) if LIGHT < len(frame) <= self.limits.frame_bytes else None
 
@@ -118,9 +120,10 @@ class FullClassicCodec(Codec):
                 return [_header(response, packing, compression=True), lz4.compress(_NOTHING)]  # see docs/dialects.md
             return [_header(response, packing), _NOTHING]
         payload_kind, encoders = request.command.payload_kind if request else PayloadKind.EMPTY, ENCODERS[packing]
-        page = (
-            _page_header(response.payload, request.command) if request and payload_kind is PayloadKind.PAIRS else None
-        )
+        page, pairs = None, response.payload
+        command: Any = request.command if request else None
+        if payload_kind is PayloadKind.PAIRS and pairs and command.max_bytes is not None:
+            page = len(pairs), pairs[-1][0]  # with which a client can prefetch the next one
         content = encoders.of[payload_kind](response.payload) if page is None else encoders.page(response.payload)
         if request and request.compression and lz4.available():
             return [_header(response, packing, compression=True, page=page), lz4.compress(content)]
@@ -147,7 +150,8 @@ class FullClassicCodec(Codec):
             payload: Any = page if request.command.lazy else page.decode_bytes()  # type: ignore[attr-defined]
         else:
             payload = self._payload(self._content(content, header, request.command), request.command)
-        features = _features(header[b"features"]) if b"features" in header else ()
+        told = header.get(b"features")
+        features = tuple([text(one) for one in told if isinstance(one, bytes)]) if isinstance(told, list) else ()
         more, most = header.get(b"more") is True, _max_message(header) if features else None
         return Response(payload, status, None, "", reply_id, more, features, cursor_of(header), most)
 
@@ -281,17 +285,6 @@ _META: Final = ("meta", b"meta")
 _ID: Final = ("id", b"id")
 
 
-def _uid(uid: Any) -> str:
-    if type(uid) is bytes:
-        return uid.decode("utf-8", "surrogateescape")
-    raise MalformedMessage(f"Invalid request message : uid must be a string, not {kind_of(uid)}")
-
-
-def _page_header(pairs: Any, command: Any) -> tuple[int, bytes] | None:
-    """Return the number of pairs of a page and its last key, with which a client can prefetch the next one."""
-    return (len(pairs), pairs[-1][0]) if pairs and command.max_bytes is not None else None
-
-
 def _header(
     response: Response, packing: Packing, *, compression: bool = False, page: tuple[int, bytes] | None = None
 ) -> bytes:
@@ -317,19 +310,13 @@ def _header(
         if response.max_message is not None:
             header["max_message"] = response.max_message
     packed = packing.pack(header)
-    return packed if type(response.id) is not bytes else _with_bin_id(packed, response.id)
-
-
-def _with_bin_id(header: bytes, id: bytes) -> bytes:
-    """Add an id that came as bytes to a header: its peer can read bin, whatever it can read of the rest."""
-    return b"".join((bytes([header[0] + 1]), header[1:], pack("id"), BIN.pack(id)))
+    if type(response.id) is not bytes:
+        return packed
+    # an id that came as bytes is added: its peer can read bin, whatever it can read of the rest
+    return b"".join((bytes([packed[0] + 1]), packed[1:], pack("id"), BIN.pack(response.id)))
 
 
 def _max_message(header: dict[Any, Any]) -> int | None:
     """Return the size of the largest request that a server takes, where it says so."""
     most = header.get(b"max_message")
     return most if type(most) is int and most > 0 else None
-
-
-def _features(features: Any) -> tuple[str, ...]:
-    return tuple([text(f) for f in features if isinstance(f, bytes)]) if isinstance(features, list) else ()

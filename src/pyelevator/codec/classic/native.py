@@ -28,12 +28,7 @@ _LARGE: Final = 64 << 10
 
 
 class NativeClassicCodec(ClassicCodec):
-    """The classic dialect, with the functions of ``pyelevator_native.messages``.
-
-    Args:
-        limits: as of every codec.
-        functions: the module.
-    """
+    """The classic dialect, with the functions of ``pyelevator_native.messages``."""
 
     def __init__(self, limits: Limits | None, functions: Any) -> None:
         super().__init__(limits)
