@@ -52,9 +52,6 @@ def _parser() -> argparse.ArgumentParser:
 def suggest_command_line(words: Sequence[str]) -> str | None:
     """Suggest the new command line for an old one.
 
-    Args:
-        words: the arguments after ``elevator``.
-
     Returns:
         A message with the new command line; None if the arguments are not an old one.
 

@@ -11,19 +11,19 @@ from urllib.parse import quote
 
 from attrs import asdict
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from pyelevator.console.backend import Backend
+from pyelevator.console import formats
+from pyelevator.console.backend import Backend, digest_of
 from pyelevator.console.backups import Backups, list_backups, start_backup
-from pyelevator.console.edits import convert, delete, put
 from pyelevator.console.escapes import escape, unescape
-from pyelevator.console.prefixes import PrefixScans
-from pyelevator.console.scanning import scan_report, start_scan, stop_scan
-from pyelevator.console.web import backend_of, on_error, only_with_write, page_size, required, show
-from pyelevator.errors import ElevatorError
+from pyelevator.console.prefixes import PrefixScan, PrefixScans
+from pyelevator.console.web import backend_of, json_body, on_error, only_with_write, page_size, required, show
+from pyelevator.errors import ElevatorError, UsageError
 
 _MAX_SLOW: Final = 200
 _STATIC: Final = Path(__file__).with_name("static")
@@ -100,6 +100,69 @@ async def download(request: Request) -> Response:
 async def index(_: Request) -> Response:
     """Give the page."""
     return FileResponse(_STATIC / "index.html")
+
+
+def _scans(request: Request) -> PrefixScans:
+    scans: PrefixScans = request.app.state.scans
+    return scans
+
+
+async def start_scan(request: Request) -> Response:
+    """Start a scan."""
+    body = await json_body(request)
+    scan = PrefixScan(body["db"], unescape(body["prefix"]), unescape(body["separators"]))
+    return JSONResponse(_scans(request).start(backend_of(request).make_client(scan.database), scan).report())
+
+
+async def scan_report(request: Request) -> Response:
+    """Say how far a scan is, and what it has found."""
+    return JSONResponse(_scans(request).get(required(request.query_params, "id")).report())
+
+
+async def stop_scan(request: Request) -> Response:
+    """Stop a scan; what it has found stays."""
+    scan_id = (await json_body(request))["id"]
+    await _scans(request).stop(scan_id)
+    return JSONResponse(_scans(request).get(scan_id).report())
+
+
+async def convert(request: Request) -> Response:
+    """Turn an edited text from one format into another."""
+    body = await json_body(request)
+    data = await run_in_threadpool(formats.parse, body["from"], body["text"])
+    texts = await run_in_threadpool(formats.render, data)
+    if body["to"] not in texts:
+        raise UsageError(f"this value cannot be shown as {body['to']}")
+    return JSONResponse({"text": texts[body["to"]], "formats": list(texts), "size": len(data)})
+
+
+async def put(request: Request) -> Response:
+    """Write a value, if the one that was shown is still there."""
+    body = await json_body(request)
+    backend, key = backend_of(request), unescape(body["key"])
+    current = await backend.read(body["db"], key)
+    data = await run_in_threadpool(formats.parse, body["format"], body["text"], current)
+    shown = None if current is None else digest_of(current)
+    if shown != body["digest"] or not await backend.replace(body["db"], key, current, data):
+        return await _conflict(backend, body["db"], key)
+    return JSONResponse(await show(key, data))
+
+
+async def delete(request: Request) -> Response:
+    """Delete a key, if the value that was shown is still there."""
+    body = await json_body(request)
+    backend, key = backend_of(request), unescape(body["key"])
+    current = await backend.read(body["db"], key)
+    if current is None or digest_of(current) != body["digest"] or not await backend.delete(body["db"], key, current):
+        return await _conflict(backend, body["db"], key)
+    return JSONResponse({"key": body["key"]})
+
+
+async def _conflict(backend: Backend, database: str, key: bytes) -> Response:
+    """Answer that the value has changed meanwhile, with the value as it is now."""
+    now = await show(key, await backend.read(database, key))
+    message = "this value has changed since it was read; nothing was written"
+    return JSONResponse({"error": message, "current": now}, 409)
 
 
 ROUTES: Final = (

@@ -148,12 +148,7 @@ def render(data: bytes) -> dict[str, str]:
 
 
 def best_format(data: bytes, texts: Mapping[str, str]) -> str:
-    """Return the name of the format in which a value is shown first.
-
-    Args:
-        data: the value.
-        texts: of :func:`render`.
-    """
+    """Return the name of the format in which a value is shown first."""
     if "json" in texts and data.lstrip().startswith(_CONTAINERS):
         return "json"
     if "text" in texts or "msgpack" in texts:

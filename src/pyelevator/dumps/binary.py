@@ -167,9 +167,6 @@ class BinaryReader(DumpReader):
         self._decompress = COMPRESSIONS[compression].decompress
         return DumpStart(id)
 
-    def _open_pairs(self, count: int, data: bytes, *_: Any) -> Record:
-        return Pairs(count, partial(self._read_pairs, count, data))
-
     def _read_pairs(self, count: int, data: bytes) -> Sequence[Pair]:
         try:
             items = _unpack(self._decompress(data))
@@ -184,7 +181,7 @@ class BinaryReader(DumpReader):
 _OPENERS: Final[Mapping[str, Callable[..., Record]]] = {
     "elevator-dump": BinaryReader._open_start,
     "database": lambda _, name, *__: DatabaseStart(name),
-    "pairs": BinaryReader._open_pairs,
+    "pairs": lambda reader, count, data, *_: Pairs(count, partial(reader._read_pairs, count, data)),
     "database-end": lambda _, pairs, *__: DatabaseEnd(pairs),
     "dump-end": lambda _, databases, *__: DumpEnd(databases),
 }

@@ -54,9 +54,6 @@ class PositionFiles:
     def read(self, start: Position) -> Position | None:
         """Return how far a load has come; None if it was not begun, or is of another dump or other keys.
 
-        Args:
-            start: of the load.
-
         Raises:
             DumpError: the file is damaged.
         """

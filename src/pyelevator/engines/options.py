@@ -120,9 +120,6 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def parse_creation(options: Mapping[str, Any]) -> dict[str, bool]:
     """Return ``create_if_missing`` and ``error_if_exists``, or their defaults.
 
-    Args:
-        options: all options of the creation.
-
     >>> parse_creation({"create_if_missing": False, "block_size": 4096})
     {'create_if_missing': False, 'error_if_exists': False}
 
@@ -135,10 +132,6 @@ def parse_creation(options: Mapping[str, Any]) -> dict[str, bool]:
 
 def describe_unknown_option(options: Iterable[str], known: Iterable[str] = OPTION_NAMES) -> str | None:
     """Return an error text about the first option that does not exist; None if all do.
-
-    Args:
-        options: names.
-        known: every name that exists.
 
     >>> describe_unknown_option({"blok_size": 4096})
     "there is no option 'blok_size'; did you mean block_size?"

@@ -43,11 +43,7 @@ class Measurement:
 
 
 class LoadProcesses:
-    """Processes that wait for workloads; leaving the ``with`` block ends them.
-
-    Args:
-        size: the number of processes.
-    """
+    """Processes that wait for workloads; leaving the ``with`` block ends them."""
 
     def __init__(self, size: int) -> None:
         self._processes = [_spawn() for _ in range(size)]

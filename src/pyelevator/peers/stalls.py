@@ -32,9 +32,6 @@ class StallDetector:
     def check(self, now: float) -> list[bytes] | None:
         """Report that something waits for space.
 
-        Args:
-            now: seconds, monotonic.
-
         Returns:
             The candidates that have read nothing for ``timeout``, or since they were returned last. An empty list when
             ``timeout`` has passed without any. None otherwise.

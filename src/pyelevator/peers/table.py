@@ -65,9 +65,6 @@ ClientT = TypeVar("ClientT", bound=ClientState[Any])
 class ClientTable(Generic[ClientT]):
     """The clients with requests that are in flight or wait, by their identities.
 
-    Args:
-        create: returns the state of a new client.
-
     Attributes:
         clients: all of them; a live view, in which a hot loop finds one without a call.
         blocked: the clients that do not read.

@@ -36,11 +36,6 @@ OPERATIONS: Final[Mapping[str, _Operation]] = {
 def read_batch(client: Elevator[bytes], lines: Iterable[bytes], sync: bool) -> None:
     """Read a batch in the format that the command line asks for, and write it.
 
-    Args:
-        client: connected to the database.
-        lines: of the text.
-        sync: answer only when the disk has it.
-
     Raises:
         click.UsageError: a line is no operation; it is named, and nothing was written.
     """
@@ -94,7 +89,7 @@ def _words_operation(line: str, encoding: Encoding) -> tuple[str, Sequence[bytes
     return name.lower(), [decode(word.encode("utf-8", "surrogateescape"), encoding) for word in given]
 
 
-def _json_operation(line: str, encoding: Encoding) -> tuple[str, Sequence[bytes]] | None:
+def _parse_json_operation(line: str, encoding: Encoding) -> tuple[str, Sequence[bytes]] | None:
     if not line.strip():
         return None
     match json.loads(line):
@@ -116,5 +111,5 @@ def _arguments_of(name: object) -> Sequence[str]:
     return operation.arguments
 
 
-_FORMATS: Final = {False: (_join_quoted, _words_operation), True: (_number, _json_operation)}
+_FORMATS: Final = {False: (_join_quoted, _words_operation), True: (_number, _parse_json_operation)}
 """Whether it is JSON -> what yields the lines with their numbers, and what reads one."""

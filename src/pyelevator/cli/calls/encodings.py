@@ -25,18 +25,10 @@ class _Coding:
     encode: Callable[[bytes], bytes]
 
 
-def _strict_base64(data: bytes) -> bytes:
-    return b64decode(b"".join(data.split()), validate=True)
-
-
-def _hex(data: bytes) -> bytes:
-    return bytes.fromhex(data.decode("ascii"))
-
-
 _CODINGS: Final[Mapping[Encoding, _Coding]] = {
     Encoding.TEXT: _Coding(bytes, bytes),
-    Encoding.HEX: _Coding(_hex, binascii.hexlify),
-    Encoding.BASE64: _Coding(_strict_base64, b64encode),
+    Encoding.HEX: _Coding(lambda data: bytes.fromhex(data.decode("ascii")), binascii.hexlify),
+    Encoding.BASE64: _Coding(lambda data: b64decode(b"".join(data.split()), validate=True), b64encode),
 }
 
 

@@ -100,13 +100,17 @@ class JsonLines(Layout):
         if len(row) == 1:
             (cell,) = row.values()
             return self.result(to_json(cell, self.encoding) if isinstance(cell, bytes) else cell)
-        return self.result(dict([self._member(name, cell) for name, cell in row.items()]))
+        return self.result(
+            dict(
+                [
+                    (to_member(name, cell, self.encoding) if isinstance(cell, bytes) else (name, cell))
+                    for name, cell in row.items()
+                ]
+            )
+        )
 
     def result(self, result: Any) -> bytes:
         return dump_json(result).encode("utf-8") + b"\n"
-
-    def _member(self, name: str, cell: bytes | str | int | None) -> tuple[str, Any]:
-        return to_member(name, cell, self.encoding) if isinstance(cell, bytes) else (name, cell)
 
 
 def _in_words(result: Any) -> str:

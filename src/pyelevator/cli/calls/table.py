@@ -35,6 +35,7 @@ from pyelevator.cli.calls.output import (
 )
 from pyelevator.cli.calls.parameters import (
     DATABASE,
+    FORMATS,
     KEY,
     KEYS,
     KEYS_ONLY,
@@ -49,7 +50,10 @@ from pyelevator.cli.calls.parameters import (
     VALUE,
     VALUE_FILE,
     VALUES_ONLY,
+    take_format,
 )
+from pyelevator.cli.command import sectioned
+from pyelevator.cli.connection import CONNECTION_NAMES, ConnectionOptions, connection_options
 from pyelevator.cli.errors import ExitCode
 from pyelevator.client import Elevator
 
@@ -284,3 +288,22 @@ CALLS: Final[Mapping[str, Call]] = {
     ),
 }
 """Name of the command -> what it takes, calls and shows."""
+
+
+_SECTIONS: Final = {"Format": [param.name or "" for param in FORMATS], "Connection": CONNECTION_NAMES}
+
+
+def _command(name: str, call: Call) -> click.Command:
+    @connection_options(database=call.takes_db)
+    def invoke(connection: ConnectionOptions, **params: Any) -> ExitCode:
+        output = Output.to_stdout(*take_format(params))
+        with connection.open(auto_connect=call.connects) as client:
+            if call.is_long and "timeout" not in connection.options:
+                client.timeout = None
+            return call.show(output, call.run(client, **params))
+
+    return click.command(name, sectioned(_SECTIONS), help=call.help, params=[*call.params, *FORMATS])(invoke)
+
+
+COMMANDS: Final[Mapping[str, click.Command]] = {name: _command(name, call) for name, call in CALLS.items()}
+"""Name -> command, with the options of the connection."""

@@ -30,10 +30,6 @@ class Notifier:
     def from_environment(cls, environment: Mapping[str, str], pid: int | None = None) -> Self:
         """Make the one that NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID ask for.
 
-        Args:
-            environment: of the process.
-            pid: of the process; its own if None.
-
         Raises:
             UsageError: a value makes no sense.
         """

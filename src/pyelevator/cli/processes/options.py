@@ -34,9 +34,6 @@ class SettingType(_ParamType):
     """Parses an option or an environment variable as the value in a configuration file is parsed.
 
     A variable for a setting with several values has spaces between them.
-
-    Args:
-        setting: the setting.
     """
 
     name = "value"
@@ -72,12 +69,7 @@ PATH: Final = PathType(Setting(values.path, "", "PATH"))
 
 
 def settings_options(settings_class: type, prefix: str) -> Decorator:
-    """Make a decorator that gives a command the options of its settings, file and log.
-
-    Args:
-        settings_class: of the program.
-        prefix: of its environment variables.
-    """
+    """Make a decorator that gives a command the options of its settings, file and log."""
     options: list[Decorator] = [
         click.option(
             "--config",

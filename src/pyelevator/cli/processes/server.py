@@ -82,9 +82,6 @@ def describe_engine(settings: ServerSettings) -> str:
 def open_server(settings: ServerSettings) -> Server:
     """Open the application and bind the server that the settings describe, without running it.
 
-    Args:
-        settings: what to serve, and where.
-
     Raises:
         ElevatorError, OSError: it cannot start.
     """
@@ -159,9 +156,6 @@ def _data_directory(settings: ServerSettings) -> Path:
 
 def validate(settings: ServerSettings) -> None:
     """Refuse settings that cannot be served.
-
-    Args:
-        settings: to check.
 
     Raises:
         UsageError: a URL cannot be listened on, or not without keys, or the engine needs a data directory.

@@ -77,13 +77,13 @@ class Highlighted(Screen):
         return _ansi(_SHOWN[kind](content))
 
     def row(self, row: Row) -> bytes:
-        cells = [self._short(name, cell) for name, cell in row.items()]
+        cells = [self._shorten(name, cell) for name, cell in row.items()]
         return _ansi([Text("\t").join(cells)])
 
     def result(self, result: Any) -> bytes:
         return _ansi([_JSON(Text(super().result(result).decode("utf-8", "backslashreplace").rstrip("\n")))])
 
-    def _short(self, name: str, cell: bytes | str | int | None) -> Text:
+    def _shorten(self, name: str, cell: bytes | str | int | None) -> Text:
         if not isinstance(cell, bytes) or self.encoding is not Encoding.TEXT:
             return Text(printable(self._cell(cell)), _STYLES.get(name, ""))
         if name == "key":

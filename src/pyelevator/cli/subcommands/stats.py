@@ -11,7 +11,7 @@ import click
 
 from pyelevator.cli.connection import ConnectionOptions, connection_options
 from pyelevator.client import Elevator
-from pyelevator.monitoring import DatabaseStats, Latency, ServerStats, SlowRequest, VerbStats
+from pyelevator.monitoring import DatabaseStats, ServerStats, SlowRequest, VerbStats
 
 _json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON: one object per line.")
 
@@ -121,12 +121,9 @@ def _verb_row(verb: str, stats: VerbStats, before: ServerStats | None, seconds: 
     earlier = before.requests.get(verb, VerbStats()).count if before else 0
     failed = " ".join(f"{count:,} {name}" for name, count in stats.failures.items())
     rate = (stats.count - earlier) / max(seconds, 1e-9)
+    latency = [_seconds(one) for one in (stats.latency.p50, stats.latency.p99, stats.latency.max)]
     recent = _seconds(stats.recent_latency.p99)
-    return verb, f"{stats.count:,}", f"{rate:,.1f}", failed or "-", *_latency(stats.latency), recent
-
-
-def _latency(latency: Latency) -> Sequence[str]:
-    return tuple([_seconds(one) for one in (latency.p50, latency.p99, latency.max)])
+    return verb, f"{stats.count:,}", f"{rate:,.1f}", failed or "-", *latency, recent
 
 
 _DATABASE_COLUMNS: Final = ("database", "state", "size", "levels", "cache hits", "last use")

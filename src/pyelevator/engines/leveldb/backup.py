@@ -99,10 +99,6 @@ def cut(source: DirectoryHandle, target: DirectoryHandle) -> Cut:
 
     No write may be under way.
 
-    Args:
-        source: the directory of the database.
-        target: the other one.
-
     Raises:
         CannotLink: the file system does not link the tables there.
         EngineError: the files change all the time.

@@ -50,12 +50,7 @@ _UNREADABLE_FILE: Final = "unreadable.txt"
 
 
 class RepairLibrary:
-    """The parts of LevelDB that a repair uses.
-
-    Args:
-        binding: the module of the binding.
-        options: of the database.
-    """
+    """The parts of LevelDB that a repair uses."""
 
     def __init__(self, binding: Any, options: Mapping[str, Any]) -> None:
         self._binding = binding

@@ -112,7 +112,7 @@ class LevelDbStorage(Storage):
             resources.callback(self.write_buffers.close, size)
             directory = DirectoryHandle(path, create=True)
             resources.callback(directory.close)
-            source, lock = self._open_in(directory.name, {**options, "write_buffer_size": size})
+            source, lock = self._open_locked(directory.name, {**options, "write_buffer_size": size})
             resources.callback(lock.release)
             return self._engine(
                 self._unconfined(),
@@ -130,7 +130,7 @@ class LevelDbStorage(Storage):
         storage._confined_to = None
         return storage
 
-    def _open_in(self, name: str, options: Mapping[str, Any]) -> tuple[Any, DirectoryLock]:
+    def _open_locked(self, name: str, options: Mapping[str, Any]) -> tuple[Any, DirectoryLock]:
         inspection, lock = directories.lock_and_inspect(name, directories.check_opening)
         try:
             with directories.mark_creation(inspection):

@@ -46,11 +46,7 @@ def is_native(library: ModuleType) -> bool:
 
 
 def library_name(source: object) -> str:
-    """Return the short name of the library that has opened a database.
-
-    Args:
-        source: the library's database.
-    """
+    """Return the short name of the library that has opened a database."""
     package = type(source).__module__.partition(".")[0]
     return DISTRIBUTIONS.get(package, "native")
 
@@ -82,10 +78,6 @@ def load_binding() -> ModuleType:
 
 def binding_names(version: tuple[int, int], loaded: Mapping[str, ModuleType | None]) -> Sequence[str]:
     """Return the import names in the order in which a process tries them.
-
-    Args:
-        version: of Python, major and minor.
-        loaded: ``sys.modules`` of the process.
 
     >>> binding_names((3, 11), {}), binding_names((3, 14), {}), binding_names((3, 15), {})
     (['plyvel', 'plyvel_next'], ['plyvel_next', 'plyvel'], ['plyvel', 'plyvel_next'])

@@ -233,13 +233,7 @@ class _LevelDbScan(ChunkedScan):
 
 
 def _check_end(iterator: Any, key: bytes, errors: ErrorTranslator) -> None:
-    """Raise the failure of an iterator that is at its end, if there was one.
-
-    Args:
-        iterator: of the binding.
-        key: at which it has been, or after which.
-        errors: names the database.
-    """
+    """Raise the failure of an iterator that is at its end, if there was one."""
     iterator.seek(key)  # raises a failure, if something can still be read
     if next(iterator, _EXHAUSTED) is _EXHAUSTED:
         raise _incomplete_scan_error(errors)

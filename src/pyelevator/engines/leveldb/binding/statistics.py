@@ -15,11 +15,7 @@ _LEVEL: Final = re.compile(r"^ *(\d+) +(\d+) +(\d+) ", re.MULTILINE)
 
 
 def read_properties(source: Any) -> dict[str, str]:
-    """Return LevelDB's properties by name.
-
-    Args:
-        source: the binding's database.
-    """
+    """Return LevelDB's properties by name."""
     values = {name: source.get_property(name.encode()) for name in _PROPERTIES}
     return {name: value.decode("utf-8", "replace") for name, value in values.items() if value is not None}
 

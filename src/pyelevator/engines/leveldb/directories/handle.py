@@ -35,7 +35,11 @@ def open_directory(path: str, *, create: bool = False, parents: bool = False) ->
     try:
         for part in parts[:-1]:
             here = _open_next(here, part, _PARENT_FLAGS, parents)
-        return _open_last(here, parts[-1], create) if parts else os.dup(here)
+        if not parts:
+            return os.dup(here)
+        if create:
+            _make(here, parts[-1])
+        return _open(here, parts[-1], _DIRECTORY_FLAGS)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error
     finally:
@@ -54,12 +58,6 @@ def _open_next(here: int, part: str, flags: int, create: bool) -> int:
     return there
 
 
-def _open_last(here: int, part: str, create: bool) -> int:
-    if create:
-        _make(here, part)
-    return _open(here, part, _DIRECTORY_FLAGS)
-
-
 def _make(here: int, part: str) -> None:
     with suppress(FileExistsError):
         os.mkdir(part, OWN_MODE, dir_fd=here)
@@ -69,21 +67,14 @@ def _open(here: int, part: str, flags: int) -> int:
     try:
         return os.open(part, flags, dir_fd=here)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR) and _is_symlink(here, part):
+        refused = error.errno in (errno.ELOOP, errno.ENOTDIR)
+        if refused and stat.S_ISLNK(os.stat(part, dir_fd=here, follow_symlinks=False).st_mode):
             raise OSError(errno.ELOOP, "there is a symbolic link instead of a directory") from error
         raise
 
 
-def _is_symlink(here: int, part: str) -> bool:
-    return stat.S_ISLNK(os.stat(part, dir_fd=here, follow_symlinks=False).st_mode)
-
-
 class DirectoryHandle:
     """An open directory, and a name that always leads to it.
-
-    Args:
-        path: of the directory.
-        create, parents: as of ``open_directory``.
 
     Attributes:
         path: as given.

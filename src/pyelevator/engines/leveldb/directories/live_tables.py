@@ -19,12 +19,7 @@ _SETTLED: Final = 1_000_000_000
 
 
 class LiveTables:
-    """The tables of an open database. A check takes about a microsecond while the directory has not changed.
-
-    Args:
-        source: the binding's database.
-        directory: in which it is open.
-    """
+    """The tables of an open database. A check takes about a microsecond while the directory has not changed."""
 
     def __init__(self, source: Any, directory: DirectoryHandle) -> None:
         self._source = source

@@ -21,9 +21,6 @@ def find_hidden_records(descriptor: int) -> str | None:
 
     Only the last block, and blocks with zeros, are checked: elsewhere LevelDB itself reports what it cannot read.
 
-    Args:
-        descriptor: of the open file.
-
     Raises:
         OSError: it cannot be read.
     """

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,6 @@ from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, par
 from pyelevator.engines.leveldb.format.manifest import BYTEWISE, Manifest, read_manifest
 from pyelevator.engines.leveldb.format.records import is_text, starts_with_record
 from pyelevator.engines.leveldb.format.tables import NO_COMPRESSION, SNAPPY, BlockHandle, Table
-from pyelevator.engines.leveldb.inspection.foreign import COMPARATORS, COMPRESSIONS, FOREIGN_NAMES, POINTERS, ROCKSDB
 from pyelevator.engines.leveldb.inspection.hidden_records import find_hidden_records
 from pyelevator.engines.leveldb.inspection.result import Inspection
 from pyelevator.engines.leveldb.inspection.unlisted_tables import has_unlogged_writes
@@ -152,7 +151,8 @@ class _Inspector:
         except FileNotFoundError:
             raise FormatError("CURRENT is a link to nothing") from None
         if not _MANIFEST_NAME.fullmatch(content):
-            raise FormatError(f"CURRENT names no manifest, it holds {_quote(content)}")
+            held = repr(content[:_SHOWN])[1:] + ("..." if len(content) > _SHOWN else "")
+            raise FormatError(f"CURRENT names no manifest, it holds {held}")
         return content[:-1].decode()
 
     def _manifest(self, name: str) -> Manifest:
@@ -322,5 +322,29 @@ class _Inspector:
             return b""
 
 
-def _quote(content: bytes) -> str:
-    return repr(content[:_SHOWN])[1:] + ("..." if len(content) > _SHOWN else "")
+ROCKSDB: Final = "made by RocksDB"
+
+FOREIGN_NAMES: Final[Sequence[tuple[re.Pattern[str], str]]] = (
+    (re.compile(r"OPTIONS-[0-9]+(\.dbtmp)?"), ROCKSDB),
+    (re.compile(r"IDENTITY"), ROCKSDB),
+)
+"""Name of a file that LevelDB never creates -> what it shows."""
+
+POINTERS: Final[Sequence[tuple[re.Pattern[bytes], str]]] = (
+    (
+        re.compile(rb"version https://git-lfs\.github\.com/"),
+        "a git-lfs pointer, not the data; fetch it with: git lfs pull",
+    ),
+    (
+        re.compile(rb"[./\\]*(\.git/|/)annex/objects/"),
+        "a git-annex pointer, not the data; fetch it with: git annex get",
+    ),
+    (re.compile(rb"<{7} "), "two versions between git's merge markers; check one of them out"),
+)
+"""Beginning of a file that is a placeholder for the data -> what it is."""
+
+COMPARATORS: Final[Mapping[str, str]] = {"idb_cmp1": "Chromium's IndexedDB"}
+"""Comparator -> the program that it belongs to."""
+
+COMPRESSIONS: Final[Mapping[int, str]] = {2: "zstd, or Mojang's zlib", 4: "Mojang's raw zlib, or LZ4"}
+"""Type of a block that not every LevelDB can read -> its compression."""

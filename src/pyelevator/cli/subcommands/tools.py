@@ -1,0 +1,54 @@
+"""``elevator completion``, ``elevator help`` and ``elevator ping``."""
+
+from typing import Final
+
+import click
+from click.shell_completion import get_completion_class
+
+from pyelevator.cli.connection import ConnectionOptions, connection_options
+
+_SHELLS: Final = ("bash", "zsh", "fish")
+_VARIABLE: Final = "_ELEVATOR_COMPLETE"
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(_SHELLS))
+def completion(shell: str) -> None:
+    """Print the script with which a shell completes `elevator`.
+
+    It completes commands, options, and the names of databases, which it asks the server for.
+
+    \b
+    bash:  elevator completion bash > ~/.local/share/bash-completion/completions/elevator
+    zsh:   elevator completion zsh > ~/.zfunc/_elevator   (with ~/.zfunc in fpath, before compinit)
+    fish:  elevator completion fish > ~/.config/fish/completions/elevator.fish
+    """
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"there is no completion for {shell}")
+    click.echo(kind(click.get_current_context().find_root().command, {}, "elevator", _VARIABLE).source())
+
+
+@click.command("help")
+@click.argument("name", metavar="[COMMAND]", required=False)
+@click.pass_context
+def show_help(context: click.Context, name: str | None) -> None:
+    """List the commands, or explain one; --help does the same."""
+    root = context.find_root()
+    if name is None or not isinstance(root.command, click.Group):
+        click.echo(root.get_help())
+        return
+    _, command, _ = root.command.resolve_command(root, [name])
+    if command is not None:
+        click.echo(command.get_help(click.Context(command, parent=root, info_name=name)))
+
+
+@click.command()
+@connection_options(url_argument=True, database=False)
+def ping(connection: ConnectionOptions) -> None:
+    """Check that the server responds; prints PONG.
+
+    No database is needed, and no permission but to connect.
+    """
+    with connection.open(auto_connect=False) as client:
+        click.echo(client.ping())
