@@ -5,8 +5,7 @@ import threading
 from collections.abc import MutableMapping
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pyelevator import AsyncElevator, Elevator, KeyNotFound, UsageError
 from pyelevator.interceptors import hooks

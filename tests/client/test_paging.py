@@ -1,7 +1,6 @@
 import pytest
 from attrs import evolve
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from pyelevator import Elevator, RequestTimeout, UsageError
 from pyelevator.client import paging

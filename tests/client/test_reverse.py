@@ -1,8 +1,7 @@
 """Ranges downwards give what ranges upwards give, whatever the bounds, and whatever stands in between."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pyelevator import Elevator
 from pyelevator.application import Application

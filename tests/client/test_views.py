@@ -4,8 +4,7 @@ import threading
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from pyelevator import AsyncElevator, CursorExpired, Elevator, KeyNotFound, UsageError
 from pyelevator.application import Application

@@ -5,8 +5,7 @@ from contextlib import suppress
 import msgpack
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pyelevator.codec import ClassicCodec, FlatCodec, Limits, UnsupportedByDialect, codec_for, dialect_of
 from pyelevator.commands import COMMANDS, Get, MGet, Ping, Range, Slice, Unknown

@@ -7,8 +7,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pyelevator.codec import ClassicCodec, FlatCodec, Limits
 from pyelevator.codec.classic.forwarding import peek_request, request_with_id

@@ -5,8 +5,7 @@ import re
 import attrs
 import msgpack
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pyelevator.codec import ClassicCodec, FlatCodec, UnsupportedByDialect, codec_for, dialect_of
 from pyelevator.commands import (

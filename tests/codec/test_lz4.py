@@ -6,11 +6,9 @@ from contextlib import suppress
 import lz4.block
 import msgpack
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from pyelevator.codec import ClassicCodec, FlatCodec, Limits
-from pyelevator.codec import lz4 as frames_of
+from pyelevator.codec import ClassicCodec, FlatCodec, Limits, lz4 as frames_of
 from pyelevator.commands import Get, Range
 from pyelevator.errors import ErrorCode, LimitExceeded, MalformedMessage, MissingExtra
 from pyelevator.messages import Request, Response

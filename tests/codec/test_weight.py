@@ -6,8 +6,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pyelevator.codec import DIALECTS, ClassicCodec, FlatCodec, Limits, packing, weight
 from pyelevator.codec.classic.forwarding import peek_reply, peek_request

@@ -9,7 +9,7 @@ from pyelevator.application import Application
 from pyelevator.deadlines import Deadline
 from pyelevator.testing.servers import serve
 from pyelevator.testing.transports import AsyncTransportConformance, DeadlineConformance
-from pyelevator.testing.unruly import UnrulyRelay, in_time
+from pyelevator.testing.unruly import UnrulyRelay, call_in_time
 from pyelevator.transports import IpcTransport, TcpTransport
 from support.pages import load
 
@@ -141,7 +141,7 @@ def test_a_transport_that_ignores_deadlines_cannot_pass(kind, answer, monkeypatc
     suite = DeadlineConformance()
     with serve(Application.in_memory()) as server, UnrulyRelay(server.urls[0]) as relay:
         connection = kind(relay.url.removeprefix("tcp://"))
-        in_time(lambda: connection.send([b"\xc0"], Deadline.after(30)))
+        call_in_time(lambda: connection.send([b"\xc0"], Deadline.after(30)))
         connection.receive(Deadline.after(30))
         with pytest.raises(AssertionError, match="did not end within"):
             suite.test_an_answer_that_does_not_come_in_time_is_a_timeout(relay, connection, answer)

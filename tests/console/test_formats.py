@@ -4,8 +4,7 @@ import re
 
 import msgpack
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pyelevator.codec.msgpack_text import msgpack_to_text, text_to_msgpack
 from pyelevator.console.escapes import escape, unescape

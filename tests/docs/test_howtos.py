@@ -6,8 +6,7 @@ import threading
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pyelevator import Elevator, LimitExceeded, MalformedMessage
 from pyelevator.application import Application, Catalog

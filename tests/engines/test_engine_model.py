@@ -7,8 +7,7 @@ from itertools import chain
 from typing import cast
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 from pyelevator.commands import DELETE, PUT

@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from fuzz import __main__ as fuzz
-from fuzz import targets
+from fuzz import __main__ as fuzz, targets
 from fuzz.targets import ASKED, TARGETS, seeds
 from pyelevator.commands import COMMANDS, Get, Ping
 from pyelevator.messages import Request, Response

@@ -6,8 +6,7 @@ import traceback
 
 import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pyelevator import Elevator, Retry
 from pyelevator.commands import (

@@ -3,8 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pyelevator.codec import ClassicCodec, elements
 from pyelevator.commands import DELETE, PUT, Batch, MGet

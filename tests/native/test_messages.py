@@ -6,8 +6,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from pyelevator_native import messages
 
 from pyelevator import Elevator

@@ -2,8 +2,7 @@
 
 import msgpack
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pyelevator_native import pages
 
 from pyelevator.codec import ClassicCodec, Limits

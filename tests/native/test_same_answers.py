@@ -5,8 +5,7 @@ from contextlib import closing
 from itertools import chain
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pyelevator.application import Application, Policy
 from pyelevator.codec import ClassicCodec

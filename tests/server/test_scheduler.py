@@ -1,8 +1,7 @@
 """The scheduler: which requests wait for which."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, Range

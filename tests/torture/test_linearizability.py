@@ -4,8 +4,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from torture.linearizability import UNKNOWN, Operation, groups, linearizable
 

@@ -13,52 +13,28 @@ For the tests of anything that stands between a client and a server: a transport
 Importing this module needs hypothesis (the extra ``testing``); nothing else of the package imports it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from pyelevator.codec import DIALECTS, lz4
 from pyelevator.commands import (
+    COMMANDS,
     DELETE,
     HAS_VALUE,
     IS_MISSING,
     IS_PRESENT,
     PIPELINED,
     PUT,
-    Backup,
-    Batch,
     BatchOp,
     Command,
-    Compact,
-    ConditionalBatch,
-    Count,
     DbConnect,
-    DbCreate,
-    DbDrop,
-    DbForget,
-    DbList,
-    DbMount,
-    DbRepair,
-    DbUmount,
-    Delete,
-    DeleteRange,
-    Exists,
-    Get,
-    GetAndDelete,
-    Increment,
     KeyCheck,
     MGet,
     PayloadKind,
-    Ping,
     Pipeline,
-    Progress,
-    Put,
     Range,
     RepairReport,
-    Sizes,
     Slice,
-    SlowLog,
-    Snapshot,
-    Stats,
 )
 from pyelevator.errors import ErrorCode, MissingExtra, UsageError
 from pyelevator.messages import Request, Response, Status
@@ -146,10 +122,6 @@ def _flat_request(command: Command[Any]) -> SearchStrategy[Request[Any]]:
     return st.builds(Request, st.just(command), st.none() if command.verb.startswith("DB") else _UIDS)
 
 
-def _pipelines() -> SearchStrategy[Pipeline]:
-    return st.lists(st.one_of([_CLASSIC[kind.verb] for kind in PIPELINED]), max_size=5).map(Pipeline)
-
-
 def _batches(data: SearchStrategy[bytes]) -> SearchStrategy[list[BatchOp]]:
     puts, deletes = st.tuples(st.just(PUT), data, data), st.tuples(st.just(DELETE), data)
     return st.lists(puts | deletes, max_size=6)
@@ -180,74 +152,57 @@ _UNLIKE_SIGNALS: Final = values().filter(lambda value: value not in (b"BPUT", b"
 
 _Commands: TypeAlias = Mapping[str, SearchStrategy[Command[Any]]]
 
-_CLASSIC: Final[_Commands] = {
-    "GET": st.builds(Get, keys()),
-    "PUT": st.builds(Put, keys(), values(), st.booleans()),
-    "DELETE": st.builds(Delete, keys(), st.booleans()),
-    "EXISTS": st.builds(Exists, keys()),
-    "MGET": st.builds(MGet, st.lists(keys(), max_size=6), st.booleans()),
-    "RANGE": st.builds(
-        Range,
-        _BOUNDS,
-        _BOUNDS,
-        st.booleans(),
-        st.booleans(),
-        _BOUNDS,
-        st.booleans(),
-        max_bytes=st.none() | st.integers(0, 2**63 - 1),
-        cursor=st.booleans() | st.binary(max_size=32),
-    ),
-    "SLICE": st.builds(
-        Slice,
-        _BOUNDS,
-        _COUNTS,
-        include_key=st.booleans(),
-        include_value=st.booleans(),
-        max_bytes=st.none() | st.integers(0, 2**63 - 1),
-        reverse=st.booleans(),
-        exclusive=st.booleans(),
-        cursor=st.booleans() | st.binary(max_size=32),
-    ),
-    "COUNT": st.builds(Count, _BOUNDS, _BOUNDS, _BOUNDS),
-    "DELETERANGE": st.builds(DeleteRange, _BOUNDS, _BOUNDS, _BOUNDS, st.booleans()),
-    "BATCH": st.builds(Batch, _batches(values()), st.booleans()),
-    "CONDITIONALBATCH": st.builds(ConditionalBatch, _batches(values()), _checks(), st.booleans()),
-    "INCREMENT": st.builds(Increment, keys(), _INTEGERS, _INTEGERS, st.booleans()),
-    "GETANDDELETE": st.builds(GetAndDelete, keys(), st.booleans()),
-    "PING": st.builds(Ping),
-    "DBCONNECT": st.builds(DbConnect, _NAMES),
-    "DBMOUNT": st.builds(DbMount, _NAMES),
-    "DBUMOUNT": st.builds(DbUmount, _NAMES),
-    "DBCREATE": st.builds(DbCreate, _NAMES, _OPTIONS),
-    "DBDROP": st.builds(DbDrop, _NAMES, st.booleans()),
-    "DBFORGET": st.builds(DbForget, _NAMES),
-    "DBLIST": st.builds(DbList),
-    "DBREPAIR": st.builds(DbRepair, st.booleans(), st.booleans()),
-    "PIPELINE": st.deferred(_pipelines),
-    "STATS": st.builds(Stats),
-    "BACKUP": st.builds(Backup, _NAMES, st.text(max_size=12)),
-    "COMPACT": st.builds(Compact, _BOUNDS, _BOUNDS),
-    "SIZES": st.builds(Sizes, st.lists(keys() | st.tuples(_BOUNDS, _BOUNDS), max_size=4)),
-    "PROGRESS": st.builds(Progress),
-    "SLOWLOG": st.builds(SlowLog, st.none() | _COUNTS),
-    "SNAPSHOT": st.builds(Snapshot, st.lists(_UIDS, max_size=3)),
+_BOOLS: Final = st.booleans()
+_CURSOR_ARGUMENTS: Final = _BOOLS | st.binary(max_size=32)
+_MAX_BYTES: Final = st.none() | st.integers(0, 2**63 - 1)
+
+_CLASSIC_ARGUMENTS: Final[Mapping[str, Sequence[SearchStrategy[Any]]]] = {
+    "GET": (keys(),),
+    "PUT": (keys(), values(), _BOOLS),
+    "DELETE": (keys(), _BOOLS),
+    "EXISTS": (keys(),),
+    "MGET": (st.lists(keys(), max_size=6), _BOOLS),
+    "RANGE": (_BOUNDS, _BOUNDS, _BOOLS, _BOOLS, _BOUNDS, _BOOLS, _MAX_BYTES, _CURSOR_ARGUMENTS),
+    "SLICE": (_BOUNDS, _COUNTS, _BOOLS, _BOOLS, _MAX_BYTES, _BOOLS, _BOOLS, _CURSOR_ARGUMENTS),
+    "COUNT": (_BOUNDS, _BOUNDS, _BOUNDS),
+    "DELETERANGE": (_BOUNDS, _BOUNDS, _BOUNDS, _BOOLS),
+    "BATCH": (_batches(values()), _BOOLS),
+    "CONDITIONALBATCH": (_batches(values()), _checks(), _BOOLS),
+    "INCREMENT": (keys(), _INTEGERS, _INTEGERS, _BOOLS),
+    "GETANDDELETE": (keys(), _BOOLS),
+    "PING": (),
+    "DBCONNECT": (_NAMES,),
+    "DBMOUNT": (_NAMES,),
+    "DBUMOUNT": (_NAMES,),
+    "DBCREATE": (_NAMES, _OPTIONS),
+    "DBDROP": (_NAMES, _BOOLS),
+    "DBFORGET": (_NAMES,),
+    "DBLIST": (),
+    "DBREPAIR": (_BOOLS, _BOOLS),
+    "PIPELINE": (st.deferred(lambda: st.lists(st.one_of([_CLASSIC[kind.verb] for kind in PIPELINED]), max_size=5)),),
+    "STATS": (),
+    "BACKUP": (_NAMES, st.text(max_size=12)),
+    "COMPACT": (_BOUNDS, _BOUNDS),
+    "SIZES": (st.lists(keys() | st.tuples(_BOUNDS, _BOUNDS), max_size=4),),
+    "PROGRESS": (),
+    "SLOWLOG": (st.none() | _COUNTS,),
+    "SNAPSHOT": (st.lists(_UIDS, max_size=3),),
 }
 
-_FLAT: Final[_Commands] = {
-    "GET": _CLASSIC["GET"],
-    "PUT": st.builds(Put, keys(), values()),
-    "DELETE": st.builds(Delete, keys()),
-    "MGET": st.builds(MGet, st.lists(keys(), max_size=6)),
-    "RANGE": st.builds(Range, keys(), keys()),
-    "SLICE": st.builds(Slice, keys(), _COUNTS),
-    "BATCH": st.builds(Batch, _batches(_UNLIKE_SIGNALS)),
-    "DBCONNECT": _CLASSIC["DBCONNECT"],
-    "DBMOUNT": _CLASSIC["DBMOUNT"],
-    "DBUMOUNT": _CLASSIC["DBUMOUNT"],
-    "DBCREATE": st.builds(DbCreate, _NAMES),
-    "DBDROP": st.builds(DbDrop, _NAMES),
-    "DBLIST": _CLASSIC["DBLIST"],
+_FLAT_ARGUMENTS: Final[Mapping[str, Sequence[SearchStrategy[Any]]]] = {
+    "GET": (keys(),),
+    "PUT": (keys(), values()),
+    "DELETE": (keys(),),
+    "MGET": (st.lists(keys(), max_size=6),),
+    "RANGE": (keys(), keys()),
+    "SLICE": (keys(), _COUNTS),
+    "BATCH": (_batches(_UNLIKE_SIGNALS),),
+    **dict.fromkeys(("DBCONNECT", "DBMOUNT", "DBUMOUNT", "DBCREATE", "DBDROP"), (_NAMES,)),
+    "DBLIST": (),
 }
+
+_CLASSIC: Final[_Commands] = {verb: st.builds(COMMANDS[verb], *args) for verb, args in _CLASSIC_ARGUMENTS.items()}
+_FLAT: Final[_Commands] = {verb: st.builds(COMMANDS[verb], *args) for verb, args in _FLAT_ARGUMENTS.items()}
 
 _COMMANDS: Final[Mapping[str, _Commands]] = {"classic": _CLASSIC, "flat": _FLAT}
 """Dialect -> verb -> its commands."""

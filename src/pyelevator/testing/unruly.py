@@ -28,7 +28,7 @@ _JUNK: Final = b"\xff" * (64 << 10)
 _SIZE: Final = 64 << 10
 
 
-def in_time(call: Callable[[], T]) -> T:
+def call_in_time(call: Callable[[], T]) -> T:
     """Call a function in a thread of its own, and return its result or raise its error.
 
     Raises:
@@ -52,7 +52,7 @@ def in_time(call: Callable[[], T]) -> T:
     return value  # type: ignore[no-any-return]
 
 
-def promptly(call: Callable[[], object]) -> float:
+def least_duration(call: Callable[[], object]) -> float:
     """Call a function that may fail, up to ``TRIES`` times while it is late.
 
     Returns:
@@ -65,7 +65,7 @@ def promptly(call: Callable[[], object]) -> float:
     for _ in range(TRIES):
         began = time.monotonic()
         with suppress(ElevatorError):
-            in_time(call)
+            call_in_time(call)
         took = min(took, time.monotonic() - began)
         if took < PROMPT:
             break
@@ -209,7 +209,7 @@ def _end(socket: Any) -> None:
 
 
 @contextmanager
-def refusing(server: str) -> Iterator[str]:
+def refusing_listener(server: str) -> Iterator[str]:
     """Yield a URL like the server's that refuses connections."""
     relay = UnrulyRelay(server)
     relay.close()
@@ -217,7 +217,7 @@ def refusing(server: str) -> Iterator[str]:
 
 
 @contextmanager
-def full(server: str) -> Iterator[str]:
+def full_listener(server: str) -> Iterator[str]:
     """Yield a URL like the server's whose listener accepts no more connections, so that to connect takes forever."""
     scheme, _, address = server.partition("://")
     family = sockets.AF_UNIX if scheme == "ipc" else sockets.AF_INET

@@ -1,8 +1,7 @@
 """Histograms of latencies."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pyelevator.application.monitoring.latencies import Histogram, RecentHistogram, bucket_of, upper_bound
 from pyelevator.monitoring import Latency

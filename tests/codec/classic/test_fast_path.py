@@ -5,8 +5,7 @@ from typing import Any
 import msgpack
 import pytest
 from attrs import evolve
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from pyelevator.codec import ClassicCodec, Limits
 from pyelevator.codec.classic.full import FullClassicCodec

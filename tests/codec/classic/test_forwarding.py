@@ -1,8 +1,7 @@
 """The headers of successes, by which answers are known without a look at a map: the same ones that the long way makes."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pyelevator.codec import ClassicCodec, Limits
 from pyelevator.codec.classic.fast_path import SUCCESS_PREFIX

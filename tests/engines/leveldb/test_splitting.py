@@ -3,13 +3,11 @@
 import os
 from itertools import pairwise
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pyelevator.commands import DELETE, PUT
 from pyelevator.engines.base import Bounds
-from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.leveldb import engine as engines
+from pyelevator.engines.leveldb import LevelDbStorage, engine as engines
 from pyelevator.engines.leveldb.splitting import split_keys
 from pyelevator.engines.progress import reporting
 

@@ -1,8 +1,7 @@
 """A fake answers short commands without frames, and as it would with them."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pyelevator import ElevatorError
 from pyelevator.application import Application

@@ -7,8 +7,7 @@ from typing import Any
 
 import nacl.public
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from zmq.utils import z85
 
 from pyelevator.errors import LimitExceeded, MalformedMessage

@@ -3,8 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
 from pyelevator.transports.zmtp.frames import encode_message, frame_header_v1

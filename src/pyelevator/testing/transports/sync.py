@@ -20,7 +20,15 @@ from pyelevator.testing.transports.fixtures import (
     roundtrip,
     soon,
 )
-from pyelevator.testing.unruly import PROMPT, TRIES, UnrulyRelay, full, in_time, promptly, refusing
+from pyelevator.testing.unruly import (
+    PROMPT,
+    TRIES,
+    UnrulyRelay,
+    call_in_time,
+    full_listener,
+    least_duration,
+    refusing_listener,
+)
 from pyelevator.transports import Transport
 
 
@@ -114,10 +122,10 @@ class DeadlineConformance(RelayFixtures):
         """Yield a transport that has received a reply."""
         connected = connect(relay.url)
         try:
-            assert in_time(lambda: roundtrip(connected, 1)) == 1
+            assert call_in_time(lambda: roundtrip(connected, 1)) == 1
             yield connected
         finally:
-            in_time(connected.close)
+            call_in_time(connected.close)
 
     @pytest.mark.parametrize("answer", ["stalled", "dripped"])
     def test_an_answer_that_does_not_come_in_time_is_a_timeout(
@@ -125,7 +133,7 @@ class DeadlineConformance(RelayFixtures):
     ) -> None:
         relay.answer = answer
         with pytest.raises(RequestTimeout):
-            in_time(lambda: roundtrip(connected, 2, BRIEF))
+            call_in_time(lambda: roundtrip(connected, 2, BRIEF))
 
     @pytest.mark.parametrize("answer", ["stalled", "dripped"])
     def test_a_connection_that_does_not_come_up_in_time_is_a_timeout(
@@ -133,7 +141,7 @@ class DeadlineConformance(RelayFixtures):
     ) -> None:
         relay.answer = answer
         with connect(relay.url) as connected, pytest.raises(RequestTimeout):
-            in_time(lambda: roundtrip(connected, 1, BRIEF))
+            call_in_time(lambda: roundtrip(connected, 1, BRIEF))
 
     def test_a_call_ends_with_its_own_deadline_and_no_other(
         self, relay: UnrulyRelay, connect: Callable[[str], Transport]
@@ -143,12 +151,12 @@ class DeadlineConformance(RelayFixtures):
                 roundtrip(connected, 1, BRIEF)
 
         relay.answer = "stalled"
-        took = promptly(call)
+        took = least_duration(call)
         assert took < PROMPT, f"a call with {BRIEF} s ended after {took:.1f} s, {TRIES} times"
 
     def test_an_answer_that_takes_its_time_is_received(self, relay: UnrulyRelay, connected: Transport) -> None:
         relay.answer = "delayed"
-        assert in_time(lambda: roundtrip(connected, 2)) == 2
+        assert call_in_time(lambda: roundtrip(connected, 2)) == 2
 
     def test_a_peer_that_takes_nothing_holds_up_no_call(self, relay: UnrulyRelay, connected: Transport) -> None:
         relay.reads = False
@@ -159,7 +167,7 @@ class DeadlineConformance(RelayFixtures):
             connected.receive(Deadline.after(BRIEF))
 
         with pytest.raises(TransportError):
-            in_time(send_much)
+            call_in_time(send_much)
 
     def test_close_does_not_wait_for_a_peer_that_takes_nothing(self, relay: UnrulyRelay, connected: Transport) -> None:
         def send_much() -> None:
@@ -168,18 +176,18 @@ class DeadlineConformance(RelayFixtures):
                     connected.send([LARGE], Deadline.after(BRIEF))
 
         relay.reads = False
-        in_time(send_much)
-        in_time(connected.close)
+        call_in_time(send_much)
+        call_in_time(connected.close)
 
     def test_a_peer_that_accepts_no_connection_holds_up_no_call(
         self, server: str, connect: Callable[[str], Transport]
     ) -> None:
-        with full(server) as url, connect(url) as connected, pytest.raises(TransportError):
-            in_time(lambda: roundtrip(connected, 1, BRIEF))
+        with full_listener(server) as url, connect(url) as connected, pytest.raises(TransportError):
+            call_in_time(lambda: roundtrip(connected, 1, BRIEF))
 
     def test_a_refused_connection_fails_in_time(self, server: str, connect: Callable[[str], Transport]) -> None:
-        with refusing(server) as url, connect(url) as connected, pytest.raises(TransportError):
-            in_time(lambda: roundtrip(connected, 1, BRIEF))
+        with refusing_listener(server) as url, connect(url) as connected, pytest.raises(TransportError):
+            call_in_time(lambda: roundtrip(connected, 1, BRIEF))
 
     @pytest.mark.parametrize("answer", ["closed", "died", "replaced"])
     def test_a_connection_that_ends_or_makes_no_sense_is_an_error_in_time(
@@ -187,7 +195,7 @@ class DeadlineConformance(RelayFixtures):
     ) -> None:
         relay.answer = answer
         with pytest.raises(ElevatorError):
-            in_time(lambda: roundtrip(connected, 2, BRIEF))
+            call_in_time(lambda: roundtrip(connected, 2, BRIEF))
 
     @pytest.mark.parametrize("answer", ["closed", "died", "replaced"])
     def test_a_connection_that_ends_as_it_comes_up_is_an_error_in_time(
@@ -195,7 +203,7 @@ class DeadlineConformance(RelayFixtures):
     ) -> None:
         relay.answer = answer
         with connect(relay.url) as connected, pytest.raises(ElevatorError):
-            in_time(lambda: roundtrip(connected, 1, BRIEF))
+            call_in_time(lambda: roundtrip(connected, 1, BRIEF))
 
     @pytest.mark.parametrize("answer", ["stalled", "dripped", "closed", "died", "replaced"])
     def test_a_reset_connection_works_again_and_brings_nothing_old(
@@ -203,23 +211,23 @@ class DeadlineConformance(RelayFixtures):
     ) -> None:
         relay.answer = answer
         with pytest.raises(ElevatorError):
-            in_time(lambda: roundtrip(connected, 2, BRIEF))
+            call_in_time(lambda: roundtrip(connected, 2, BRIEF))
         relay.answer = "passed"
-        in_time(connected.reset)
-        assert in_time(lambda: roundtrip(connected, 3)) == 3
+        call_in_time(connected.reset)
+        assert call_in_time(lambda: roundtrip(connected, 3)) == 3
 
     def test_a_deadline_that_is_over_is_kept_as_well(self, relay: UnrulyRelay, connected: Transport) -> None:
         relay.answer = "stalled"
         connected.send(ping(2), soon())
         with pytest.raises(RequestTimeout):
-            in_time(lambda: connected.receive(Deadline.after(0)))
+            call_in_time(lambda: connected.receive(Deadline.after(0)))
 
     @pytest.mark.parametrize("answer", ["stalled", "dripped"])
     def test_close_does_not_wait_for_the_peer(self, relay: UnrulyRelay, connected: Transport, answer: str) -> None:
         relay.answer = answer
         connected.send(ping(2), soon())
-        in_time(connected.close)
+        call_in_time(connected.close)
 
     def test_receive_without_a_request_ends_with_its_deadline(self, connected: Transport) -> None:
         with pytest.raises(RequestTimeout):
-            in_time(lambda: connected.receive(Deadline.after(BRIEF)))
+            call_in_time(lambda: connected.receive(Deadline.after(BRIEF)))

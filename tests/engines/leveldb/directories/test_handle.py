@@ -12,8 +12,7 @@ import pytest
 
 from pyelevator.commands import PUT
 from pyelevator.engines.base import EngineError, EngineFileError, Storage
-from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.leveldb import storage as leveldb_storage
+from pyelevator.engines.leveldb import LevelDbStorage, storage as leveldb_storage
 from pyelevator.engines.leveldb.directories.handle import DirectoryHandle, open_directory
 from support.links import exchange
 
