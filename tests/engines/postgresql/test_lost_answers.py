@@ -1,12 +1,19 @@
 """Writes whose answers were lost: what became of each is found out, and said."""
 
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+
 import pytest
 
 from pyelevator.commands import PUT
 from pyelevator.engines.base import EngineOutcomeUnknown, EngineUnavailable
 from support.cutting import CuttingRelay
+from support.eventually import eventually
 
-cuts = pytest.importorskip("cluster.cuts", reason="psycopg is not installed")
+pytest.importorskip("psycopg")
+
+from cluster import cuts
+from pyelevator.engines.postgresql.tables.changes import Changes
 
 
 @pytest.fixture
@@ -107,8 +114,6 @@ def test_without_a_server_nothing_was_done_and_the_error_says_so(relay, through_
 
 
 def test_after_a_restart_each_pooled_connection_fails_once_and_no_call(postgresql, open_storage):
-    from concurrent.futures import ThreadPoolExecutor
-
     storage = open_storage(postgresql.new_url())
     engine = storage.open("db", {})
     with ThreadPoolExecutor(6) as pool:
@@ -174,3 +179,43 @@ def test_a_creation_without_an_answer_is_a_success(url, open_storage, lose_answe
     one.create("db", "name", "uid", {})
     assert found[0].uid == "uid"
     assert one.find("db").relation == found[0].relation
+
+
+def test_a_write_that_arrives_after_its_outcome_was_asked_is_refused(url, open_storage, monkeypatch):
+    """What was sent is still on its way when the connection ends: it would undo a later value."""
+    from pyelevator.engines.postgresql.connections.connection import Connection
+    from pyelevator.engines.postgresql.connections.errors import AlreadyExists, LostConnection
+
+    storage = open_storage(url)
+    engine, other = storage.open("db", {}), open_storage(url).open("db", {})
+    execute, late = Connection.query, []
+
+    def hold_back(connection, sql, parameters, until):
+        if b"write_" not in sql:
+            return execute(connection, sql, parameters, until)
+        monkeypatch.undo()
+        late.append((sql, parameters))
+        connection.cut()
+        raise LostConnection("the answer was lost")
+
+    monkeypatch.setattr(Connection, "query", hold_back)
+    engine.write([(PUT, b"k", b"1")])
+    other.write([(PUT, b"k", b"2")])
+    with storage.client.pool.connection("test", storage.client.deadline()) as connection, pytest.raises(AlreadyExists):
+        connection.query(*late[0], storage.client.deadline())
+    assert engine.get(b"k") == b"2"
+
+
+def test_who_asks_for_a_write_that_is_being_executed_waits_for_it(postgresql, url, open_storage):
+    storage = open_storage(url)
+    engine = storage.open("db", {})
+    table, token, until = engine._table, bytes(16), monotonic() + 60
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'elevator'"
+    with storage.client.pool.connection("test", until) as connection, ThreadPoolExecutor(1) as pool:
+        connection.script(b"BEGIN", until)
+        table.write(connection, Changes.fold([(PUT, b"k", b"1")]), token, until)
+        asking = pool.submit(engine._writer._was_committed, "test", token, until)
+        eventually(lambda: asking.done() or postgresql.execute(waiting) == "1", "the question waits for a lock")
+        connection.script(b"COMMIT", until)
+        assert asking.result(60) is True
+    assert engine.get(b"k") == b"1"
