@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PYTHON2 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin/python) python2.7)
+# Twice the cores of CI: about half of their time, tests wait for processes and timeouts.
+WORKERS ?= 4
+XDIST   = --numprocesses $(WORKERS) --dist worksteal
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -20,15 +23,15 @@ $(READY): pyproject.toml
 	@touch $@
 
 test: $(READY)   ## Sets up, and runs the tests.
-	$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
+	$(BIN)/python -m pytest $(XDIST) $(ARGS)
 
 quick: $(READY)  ## The tests without the slow ones (real processes, faults, long histories): about a minute.
-	$(BIN)/python -m pytest --numprocesses 2 -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest $(XDIST) -m 'not slow' $(ARGS)
 
 cover: $(READY)  ## The tests with coverage measured, in all processes; fails below the floor in pyproject.toml.
 	$(PIP) --group cover
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m coverage run -m pytest --numprocesses 2 $(ARGS)
+	$(BIN)/python -m coverage run -m pytest $(XDIST) $(ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
@@ -55,7 +58,7 @@ $(VENV)/.native: $(READY) $(NATIVE)
 	@touch $@
 
 native-test: native ## The suites of engines, servers and clients with the extension.
-	PYELEVATOR_NATIVE=1 $(BIN)/python -m pytest --numprocesses 2 tests/native tests/codec/classic tests/transports/sockets tests/engines --ignore tests/engines/postgresql tests/server/test_damage.py tests/server/test_unreadable.py $(ARGS)
+	PYELEVATOR_NATIVE=1 $(BIN)/python -m pytest $(XDIST) tests/native tests/codec/classic tests/transports/sockets tests/engines --ignore tests/engines/postgresql tests/server/test_damage.py tests/server/test_unreadable.py $(ARGS)
 
 native-fuzz: ## Fuzzes the extension's C++ with sanitizers (needs clang): each target for FUZZ_SECONDS (60).
 	native/fuzz/run $${FUZZ_SECONDS:-60}

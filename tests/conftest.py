@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,8 +72,9 @@ SLOW = [
 def pytest_collection_modifyitems(items):
     """Mark the slow tests, so that ``pytest -m "not slow"`` leaves them out."""
     slow = [TESTS / name for name in SLOW]
+    is_slow = cache(lambda path: any(path.is_relative_to(each) for each in slow))
     for item in items:
-        if any(item.path.is_relative_to(path) for path in slow):
+        if is_slow(item.path):
             item.add_marker(pytest.mark.slow)
 
 

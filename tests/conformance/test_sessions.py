@@ -1,5 +1,7 @@
 """The documented session, sync and async, over every transport, dialect and engine, and against old servers' manners."""
 
+from itertools import combinations, product
+
 import pytest
 
 from pyelevator import Elevator, UsageError
@@ -22,8 +24,34 @@ from pyelevator.testing.updates import UpdateConformance, refuses_updates
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
 from support.old_servers import KINDS, OldServer
 
-LANES = ("tcp", "ipc", "fake")
+TRANSPORTS = ("tcp", "ipc", "fake")
 ENGINES = ("memory", "leveldb")
+CALLS = ("sync", "async")
+
+WAYS = [
+    ("tcp", "memory", "sync"),
+    ("tcp", "leveldb", "async"),
+    ("ipc", "memory", "async"),
+    ("ipc", "leveldb", "sync"),
+    ("fake", "memory", "sync"),
+    ("fake", "leveldb", "async"),
+]
+"""Half of the ways of transport, engine and call; every two of these meet in it."""
+
+OTHER_WAYS = [way for way in product(TRANSPORTS, ENGINES, CALLS) if way not in WAYS]
+"""The other half, in which every two meet as well: with one dialect or the other, every three do."""
+
+
+def over(ways):
+    """Run a suite over these ways."""
+    return pytest.mark.parametrize(("transport", "application", "make"), ways, indirect=True)
+
+
+def test_every_two_ways_meet_with_each_dialect():
+    for ways in (WAYS, OTHER_WAYS):
+        for one, other in combinations(range(3), 2):
+            kinds = (TRANSPORTS, ENGINES, CALLS)
+            assert {(way[one], way[other]) for way in ways} == set(product(kinds[one], kinds[other]))
 
 
 def sync(kind, *args, **options):
@@ -40,7 +68,7 @@ def connector(transport, dialect, make=sync):
     return connect
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=CALLS)
 def make(request):
     """Makes clients: of the class itself, or of its async counterpart on a loop in another thread."""
     if request.param == "sync":
@@ -50,14 +78,14 @@ def make(request):
         yield portal.connect
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture
 def application(request, tmp_path):
     made = Application.in_memory() if request.param == "memory" else Application.on_leveldb(str(tmp_path / "data"))
     yield made
     made.close()
 
 
-@pytest.fixture(params=LANES)
+@pytest.fixture
 def transport(request, application, tmp_path):
     if request.param == "fake":
         yield FakeTransport(application)
@@ -68,6 +96,7 @@ def transport(request, application, tmp_path):
         yield TcpTransport(address) if request.param == "tcp" else IpcTransport(address)
 
 
+@over(WAYS)
 class TestClassic(
     SessionConformance,
     ClassicConformance,
@@ -112,6 +141,7 @@ class TestViewsOfPartsOfCharacters(_Views, SessionConformance, ReverseConformanc
     inner = "\u00ea".encode()[:1] + b"\xff"
 
 
+@over(OTHER_WAYS)
 class TestFlat(SessionConformance):
     @pytest.fixture
     def connect(self, transport, make):
