@@ -59,14 +59,14 @@ def libzmq():
 
 
 def test_a_sync_client_of_ours_talks_to_libzmq(libzmq):
-    with Elevator(endpoint=libzmq.endpoint, curve=libzmq.curve) as E:
+    with Elevator(endpoint=libzmq.endpoint, curve=libzmq.curve, timeout=60) as E:
         E.Put("k", LARGE)
         assert (E.Get("k") == LARGE, E.ping(), E.MGet(["x"])) == (True, "PONG", [None])
 
 
 def test_an_async_client_of_ours_talks_to_libzmq(libzmq):
     async def session():
-        async with AsyncElevator(endpoint=libzmq.endpoint, curve=libzmq.curve) as E:
+        async with AsyncElevator(endpoint=libzmq.endpoint, curve=libzmq.curve, timeout=60) as E:
             await E.Put("k", LARGE)
             return [value == LARGE for value in await asyncio.gather(*[E.Get("k") for _ in range(20)])]
 
@@ -75,7 +75,7 @@ def test_an_async_client_of_ours_talks_to_libzmq(libzmq):
 
 def test_a_proxy_of_ours_talks_to_libzmq(libzmq):
     with Proxy(["tcp://127.0.0.1:0"], Upstream(f"tcp://{libzmq.endpoint}", curve=libzmq.curve)) as proxy:
-        with Elevator(endpoint=proxy.urls[0].removeprefix("tcp://")) as E:
+        with Elevator(endpoint=proxy.urls[0].removeprefix("tcp://"), timeout=60) as E:
             E.Put("k", LARGE)
             assert E.Get("k") == LARGE
 

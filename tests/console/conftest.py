@@ -16,7 +16,7 @@ def server():
 
 @pytest.fixture
 def database(server):
-    with Elevator.from_url(server.urls[0], encoding=None) as E:
+    with Elevator.from_url(server.urls[0], encoding=None, timeout=60) as E:
         yield E
 
 

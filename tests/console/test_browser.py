@@ -15,6 +15,8 @@ import pytest
 
 from pyelevator import Elevator, KeyNotFound
 from pyelevator.application import Application
+from pyelevator.commands import PUT
+from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.testing.servers import serve
 from support.eventually import eventually
 from support.web_console import running_console
@@ -64,7 +66,7 @@ def go(browser, view, **parameters):
 
 def fill(database):
     """A shop: orders as JSON, sessions as msgpack, users as text."""
-    with database.WriteBatch() as batch:
+    with database.WriteBatch(timeout=60) as batch:
         for number in range(1200):
             order = {
                 "id": number,
@@ -92,7 +94,7 @@ def test_the_token_leaves_the_address_and_scripts_cannot_read_the_cookie(browser
 
 def test_databases_keys_and_values_are_browsed(browser, server, database):
     database.createdb("shop")
-    with Elevator.from_url(server.urls[0], db_name="shop", encoding=None) as shop:
+    with Elevator.from_url(server.urls[0], db_name="shop", encoding=None, timeout=60) as shop:
         fill(shop)
     go(browser, "databases", again=1)
     browser.click("main a", "shop")
@@ -245,7 +247,7 @@ def test_a_backup_is_made_and_shown(opened, tmp_path):
         serve(Application.on_leveldb(tmp_path / "data")) as server,
         running_console(server.urls[0], write=True) as console,
     ):
-        with Elevator.from_url(server.urls[0], encoding=None) as E:
+        with Elevator.from_url(server.urls[0], encoding=None, timeout=60) as E:
             fill(E)
         opened.resize(*WIDE)
         opened.open(console.url)
@@ -309,7 +311,7 @@ def test_the_charts_are_live(browser, database, pictures, request):
 
 
 def test_everything_is_done_with_the_keyboard_alone(browser, database):
-    with database.WriteBatch() as batch:
+    with database.WriteBatch(timeout=60) as batch:
         for number in range(250):
             batch.Put(f"user:{number:03}", f"name {number}")
     browser.press("2")
@@ -356,7 +358,7 @@ def held(browser):
 
 
 def test_the_focus_stays_on_its_key_when_the_page_is_read_again(browser, database):
-    with database.WriteBatch() as batch:
+    with database.WriteBatch(timeout=60) as batch:
         for number in range(100):
             batch.Put(f"user:{number:03}", f"name {number}")
     go(browser, "keys", key="user:070")
@@ -496,7 +498,7 @@ return [...document.querySelectorAll("body *")]
 def test_pictures_for_the_documentation(browser, server, database, pictures):
     """Each is of what the other tests look into; a picture of nothing would be smaller."""
     database.createdb("shop")
-    with Elevator.from_url(server.urls[0], db_name="shop", encoding=None) as shop:
+    with Elevator.from_url(server.urls[0], db_name="shop", encoding=None, timeout=60) as shop:
         fill(shop)
     go(browser, "keys", db="shop", prefix="order:", key="order:000004")
     browser.find("textarea")
@@ -529,12 +531,11 @@ def test_on_a_narrow_screen_the_value_takes_the_place_of_the_list(browser, datab
 
 def test_a_million_keys_are_browsed_a_page_at_a_time(opened, tmp_path):
     """They are in a LevelDB; the page never holds more than its hundred, and the scan counts all of them."""
+    with LevelDbStorage().open(str(tmp_path / "default"), {}) as engine:
+        for start in range(0, MANY, 50_000):
+            keys = (f"{'event' if number % 4 else 'user'}:{number:07}" for number in range(start, start + 50_000))
+            engine.write([(PUT, key.encode(), b"v" * 20) for key in keys])
     with serve(Application.on_leveldb(tmp_path)) as server:
-        with Elevator.from_url(server.urls[0]) as E:
-            for start in range(0, MANY, 50_000):
-                with E.WriteBatch() as batch:
-                    for number in range(start, start + 50_000):
-                        batch.Put(f"{'event' if number % 4 else 'user'}:{number:07}", "v" * 20)
         with running_console(server.urls[0]) as console:
             opened.resize(*WIDE)
             opened.prefer("light")

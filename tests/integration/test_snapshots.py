@@ -46,7 +46,7 @@ from support.connections import close_connections_of
 from support.programs import PATIENCE
 
 WRITERS = 4
-ROUNDS = 50
+ROUNDS = 25
 
 
 @pytest.fixture(params=["sync", "async"])

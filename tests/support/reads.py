@@ -1,12 +1,14 @@
 """Each way to read a database, tried on one that is hurt or whose process is starved: the rows, an error, or fewer rows.
 
-As a program, it starves itself first: ``reads.py DIRECTORY HOW`` prints what came of each way, as JSON.
+As a program, it starves itself first: ``reads.py TO_READ TO_REPAIR HOW COUNT TENS`` prints what came of each way to read
+the first directory, and of a repair of the second, as lines of JSON.
 """
 
 import json
 import os
 import resource
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from operator import methodcaller
@@ -190,19 +192,20 @@ def without_maps() -> None:
     resource.setrlimit(resource.RLIMIT_AS, ((size << 10) + (16 << 20),) * 2)
 
 
-def without_tables() -> None:
-    """Removes the tables of the database that this program reads."""
-    for table in Path(sys.argv[2], "default").glob("*.ldb"):
+def without_tables(folder: str) -> None:
+    """Removes the tables of the database of a data directory."""
+    for table in Path(folder, "default").glob("*.ldb"):
         table.unlink()
 
 
-STARVED: dict[str, dict[str, Callable[[], None]]] = {
-    "no": {},
-    "descriptors before": {"before": without_descriptors},
-    "descriptors after": {"after": without_descriptors},
-    "maps": {"after": without_maps},
-    "tables": {"after": without_tables},
+STARVED: dict[str, Callable[[str], dict[str, Callable[[], None]]]] = {
+    "no": lambda _: {},
+    "descriptors before": lambda _: {"before": without_descriptors},
+    "descriptors after": lambda _: {"after": without_descriptors},
+    "maps": lambda _: {"after": without_maps},
+    "tables": lambda folder: {"after": lambda: without_tables(folder)},
 }
+"""What a process is short of -> the arguments that make it so, for a data directory."""
 
 
 def repaired(folder: str, before: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None) -> str:
@@ -231,13 +234,23 @@ def left(folder: str, rows: Rows) -> str:
     return ("all" if not missing else f"all but {missing}") if right else "wrong"
 
 
+def _starve(work: Callable[[], object]) -> None:
+    """Print what comes of it as a line of JSON, from a process that is starved and need not tidy up."""
+    if pid := os.fork():
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert status == 0, f"the process ended with {status}"
+        return
+    status = 1
+    try:
+        print(json.dumps(work()), flush=True)
+        status = 0
+    except BaseException:  # noqa: BLE001 - the parent fails
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
 if __name__ == "__main__":
-    what, folder, how, count, tens = sys.argv[1:]
-    result = (
-        repaired(folder, **STARVED[how])
-        if what == "repair"
-        else outcomes(folder, Rows(int(count), int(tens)), **STARVED[how])
-    )
-    print(json.dumps(result))
-    sys.stdout.flush()
-    os._exit(0)  # starved as it is, it need not tidy up
+    to_read, to_repair, how, count, tens = sys.argv[1:]
+    _starve(lambda: outcomes(to_read, Rows(int(count), int(tens)), **STARVED[how](to_read)))
+    _starve(lambda: repaired(to_repair, **STARVED[how](to_repair)))

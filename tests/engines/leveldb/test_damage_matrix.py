@@ -99,12 +99,12 @@ CASES = {
 """What is hurt -> the database, what hurts it, and what the process is short of."""
 
 
-def run(what, folder, starved, rows):
-    """What a process says that is bound by the modes of files, and starves."""
-    command = [sys.executable, reads.__file__, what, folder, starved, *rows.sizes]
+def run(to_read, to_repair, starved, rows):
+    """What a process says, that is bound by the modes of files and starves, of reading one directory and repairing another."""
+    command = [sys.executable, reads.__file__, str(to_read), str(to_repair), starved, *rows.sizes]
     process = without_overrides(lambda: subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False))
     assert process.returncode == 0, process.stderr.decode()
-    return json.loads(process.stdout)
+    return [json.loads(line) for line in process.stdout.splitlines()]
 
 
 def restore(folder):
@@ -149,13 +149,11 @@ def test_the_table_has_every_case_and_every_way_to_read():
 def test_reads_give_the_right_rows_or_an_error_as_documented(hurt, case):
     base, _, starved = CASES[case]
     rows, _ = BASES[base]
-    folder = hurt("read", case)
-    found = run("read", str(folder), starved, rows)
-    restore(folder)
-    again = hurt("repaired", case)
-    refusal = run("repair", str(again), starved, rows)
-    restore(again)
-    repaired = "refused" if refusal else reads.left(str(again), rows)
+    to_read, to_repair = hurt("read", case), hurt("repaired", case)
+    found, refusal = run(to_read, to_repair, starved, rows)
+    restore(to_read)
+    restore(to_repair)
+    repaired = "refused" if refusal else reads.left(str(to_repair), rows)
     cells, _ = documented()
     assert [*found.values(), repaired] == cells[case], (
         f"| {case} | {' | '.join([*found.values(), repaired])} | {refusal}"
