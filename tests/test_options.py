@@ -5,14 +5,16 @@ import re
 from typing import Annotated, TypedDict, Unpack
 
 import pytest
+from attrs import fields
 
 from pyelevator import AsyncElevator, AsyncWriteBatch, Elevator, WriteBatch
 from pyelevator._options import Default, complete, defaults_of, part_of, signature_from
-from pyelevator.application import Application
-from pyelevator.config import ProxySettings, ServerSettings
-from pyelevator.proxy import Core, Proxy
+from pyelevator.application import Application, Policy
+from pyelevator.client.options import ClientOptions
+from pyelevator.config import ProxySettings, ServerSettings, proxy_settings
+from pyelevator.proxy import Core, Proxy, Upstream
 from pyelevator.server import Server, ServerLimits
-from pyelevator.transports import IpcTransport, TcpTransport
+from pyelevator.transports import IpcTransport, TcpTransport, url
 from pyelevator.transports.libzmq.listener import ZmqListener
 from pyelevator.transports.sockets.listener.listener import ZmtpListener
 
@@ -96,3 +98,10 @@ def test_settings_have_the_defaults_of_constructors():
 def test_a_server_takes_none_for_its_limits():
     with Server(Application.in_memory(), ["tcp://127.0.0.1:0"], limits=None, server_limits=None) as server:
         assert server.urls
+
+
+def test_what_a_url_or_a_file_may_say_are_options_of_constructors():
+    keys = {"curve_key", "server_key"}
+    assert {keyword for keyword, _ in url._OPTIONS.values()} - keys - set(defaults_of(ClientOptions)) == set()
+    assert proxy_settings._UPSTREAM.readers.keys() - keys - set(inspect.signature(Upstream).parameters) == set()
+    assert {each.name for each in fields(Policy)} - {each.name for each in fields(ServerSettings)} == set()

@@ -105,16 +105,6 @@ def settings_of(settings_class: type) -> tuple[Setting, ...]:
     )
 
 
-def readers_of(settings_class: type) -> Mapping[str, Reader]:
-    """Return the parser of each key of a program's file."""
-    return {one.key: one.read_entry for one in settings_of(settings_class)}
-
-
-def names_by_key(settings_class: type) -> Mapping[str, str]:
-    """Return the field of each key of a program's file."""
-    return {one.key: one.name for one in settings_of(settings_class)}
-
-
 @frozen(kw_only=True)
 class ProgramSettings:
     """The settings that server and proxy have in common."""

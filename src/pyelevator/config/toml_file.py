@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pyelevator.config.schema import names_by_key, readers_of
+from pyelevator.config.schema import settings_of
 from pyelevator.config.values import EntryError, Table
 from pyelevator.errors import UsageError
 
@@ -35,11 +35,11 @@ def parse_toml(settings_class: type, text: str, path: str | Path) -> dict[str, A
     Raises:
         UsageError: the text is invalid; the message names file, key and value.
     """
-    names = names_by_key(settings_class)
+    settings = {each.key: each for each in settings_of(settings_class)}
     try:
-        entries = Table(readers_of(settings_class))(tomllib.loads(text))
+        entries = Table({key: each.read_entry for key, each in settings.items()})(tomllib.loads(text))
     except EntryError as error:
         raise UsageError(f"{path}: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: {str(error).splitlines()[0]}") from error
-    return {names[key]: value for key, value in entries.items()}
+    return {settings[key].name: value for key, value in entries.items()}

@@ -124,7 +124,11 @@ class Proxy:
         self._ready: Mapping[Any, int] = {}
         self._evicted: set[bytes] = set()
         self._reported: dict[tuple[str, str], float] = {}
-        self._stalls = StallDetector(self._send_queues, _PAUSE_LIMIT, self._takes_room)
+        self._stalls = StallDetector(
+            self._send_queues,
+            _PAUSE_LIMIT,
+            is_candidate=lambda identity: bool(self._send_queues.peers[identity].unsent_bytes >= _LARGE),
+        )
         self.urls = self._listener.urls
         self._stopping = False
         self._probes: deque[threading.Event] = deque()
@@ -249,9 +253,6 @@ class Proxy:
             self._evicted.add(identity)
             self._send_queues.discard(identity)
             self._perform(self._core.discard_client(identity, now))
-
-    def _takes_room(self, identity: bytes) -> bool:
-        return bool(self._send_queues.peers[identity].unsent_bytes >= _LARGE)
 
     def _drain(self, deadline: Deadline) -> None:
         while self._send_queues.peers and not deadline.expired():

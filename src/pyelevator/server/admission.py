@@ -34,10 +34,8 @@ class Admission:
 
     def may_send(self, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
         """Return True if a response may be sent now, or can not be made once more."""
-        return len(response[-1]) < SMALL or self._admits(incoming, response) or not is_repeatable(incoming)
-
-    def _admits(self, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
-        return self._budget.admits(response, None if incoming.request is None else type(incoming.request.command))
+        kind = None if incoming.request is None else type(incoming.request.command)
+        return len(response[-1]) < SMALL or self._budget.admits(response, kind) or not is_repeatable(incoming)
 
     def expected_bytes(self, job: Job) -> int:
         """Return the bytes that the response to a job may have."""

@@ -121,12 +121,9 @@ class Workers:
                 self._finish_job(identity, job, incoming, self._responder.expire(incoming))
         if started:
             oldest = min([job.received_at for _, job in started])
-            self._respond_together(started, max(oldest + timeout, now + _LEAST * timeout))
+            with calling_until(max(oldest + timeout, now + _LEAST * timeout)):
+                self._respond_to(started, self._responder.respond_together)
         self._wakeup()
-
-    def _respond_together(self, jobs: Sequence[QueuedJob], deadline: float) -> None:
-        with calling_until(deadline):
-            self._respond_to(jobs, self._responder.respond_together)
 
     def _respond_to(self, jobs: Sequence[QueuedJob], respond: _Respond) -> None:
         """Execute jobs; those for whose responses there is no space are given up, and executed again later."""

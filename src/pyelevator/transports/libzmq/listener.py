@@ -5,7 +5,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -124,15 +124,11 @@ class ZmqListener(Listener):
             check_ipc_path_free(target.address)
         self.socket.set(zmq.IPV6, "[" in target.address)  # else IPv4 would be bound, and shown, as mapped into IPv6
         try:
-            self._bind_private(target) if target.scheme == "ipc" else self.socket.bind(target.url)
+            with private_socket_file(target.address, self._ipc_mode) if target.scheme == "ipc" else nullcontext():
+                self.socket.bind(target.url)  # which creates a socket file in this thread
         except zmq.ZMQError as error:
             raise bind_error(target.url, error.errno or 0) from error
         return self.socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
-
-    def _bind_private(self, target: ParsedUrl) -> None:
-        """Bind a socket file, which libzmq creates in this thread."""
-        with private_socket_file(target.address, self._ipc_mode):
-            self.socket.bind(target.url)
 
     def _connect_wakeup_socket(self) -> bytes:
         """Connect the socket of ``wakeup``, under an identity that no peer can guess."""

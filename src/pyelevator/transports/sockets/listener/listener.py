@@ -172,7 +172,7 @@ class ZmtpListener(Listener):
             self._freed_memory.trim()
         woken, backlogged = False, list(islice(self._backlogged.values(), _MAX_BACKLOGGED)) if self._backlogged else []
         if self._expiring:
-            timeout = self._until_next_timeout(timeout)
+            timeout = min(inf if timeout is None else timeout, max(0.0, self._next_timeout - monotonic()))
         for descriptor, event in self._events.poll(0 if backlogged else timeout):
             peer = self._by_fd.get(descriptor)
             if peer is not None:
@@ -188,10 +188,6 @@ class ZmtpListener(Listener):
         if self._expiring and monotonic() >= self._next_timeout:
             self._close_silent_peers()
         return woken
-
-    def _until_next_timeout(self, timeout: float | None) -> float:
-        left = max(0.0, self._next_timeout - monotonic())
-        return left if timeout is None else min(timeout, left)
 
     def _close_silent_peers(self) -> None:
         """Close the connections whose peers were silent for longer than the TTL of their PING.
