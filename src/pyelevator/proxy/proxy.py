@@ -96,7 +96,7 @@ class Proxy:
         **options: Unpack[ProxyOptions],
     ) -> None:
         given = complete(ProxyOptions, options, type(self))
-        upstreams = [_upstream(each) for each in ([upstream] if isinstance(upstream, (str, Upstream)) else upstream)]
+        upstreams = _as_upstreams(upstream)
         self._core = Core(upstreams, interceptors, **part_of(CoreOptions, given))
         max_message, unread = 2 * (given["limits"] or Limits()).frame_bytes, given["unread"]
         self._listener = open_listener(
@@ -109,10 +109,7 @@ class Proxy:
         )
         self._send_queues = self._listener.send_queues
         self._poller = Poller()
-        dialers = {
-            each.name: partial(UpstreamConnection, each.target.url, each.curve, max_message=max_message)
-            for each in upstreams
-        }
+        dialers = {each.name: _dialer(each, max_message) for each in upstreams}
         self._upstreams = UpstreamConnections(dialers, self._poller, unread, lambda: self._send_queues.unsent_bytes)
         self._do: Mapping[type, Callable[[Any], None]] = {
             SendToClient: self._reply,
@@ -124,11 +121,7 @@ class Proxy:
         self._ready: Mapping[Any, int] = {}
         self._evicted: set[bytes] = set()
         self._reported: dict[tuple[str, str], float] = {}
-        self._stalls = StallDetector(
-            self._send_queues,
-            _PAUSE_LIMIT,
-            is_candidate=lambda identity: bool(self._send_queues.peers[identity].unsent_bytes >= _LARGE),
-        )
+        self._stalls = StallDetector(self._send_queues, _PAUSE_LIMIT, self._takes_room)
         self.urls = self._listener.urls
         self._stopping = False
         self._probes: deque[threading.Event] = deque()
@@ -254,6 +247,9 @@ class Proxy:
             self._send_queues.discard(identity)
             self._perform(self._core.discard_client(identity, now))
 
+    def _takes_room(self, identity: bytes) -> bool:
+        return bool(self._send_queues.peers[identity].unsent_bytes >= _LARGE)
+
     def _drain(self, deadline: Deadline) -> None:
         while self._send_queues.peers and not deadline.expired():
             time.sleep(_FLUSH_INTERVAL)
@@ -335,5 +331,10 @@ def _max_clients() -> int:
     return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, files // 2)
 
 
-def _upstream(given: str | Upstream) -> Upstream:
-    return Upstream(given) if isinstance(given, str) else given
+def _as_upstreams(given: "str | Upstream | Sequence[str | Upstream]") -> list[Upstream]:
+    several = [given] if isinstance(given, (str, Upstream)) else given
+    return [Upstream(each) if isinstance(each, str) else each for each in several]
+
+
+def _dialer(upstream: Upstream, max_message: int) -> Callable[[], UpstreamConnection]:
+    return partial(UpstreamConnection, upstream.target.url, upstream.curve, max_message=max_message)
