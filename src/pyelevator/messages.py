@@ -38,6 +38,25 @@ def split_uid(uid: str | None) -> tuple[str | None, bytes | None]:
     return (base, cursor.encode("utf-8", "surrogateescape")) if at else (uid, None)
 
 
+_MESSAGE_HEAD: Final = 1500
+_MESSAGE_TAIL: Final = 500
+"""Characters of the beginning and the end of a long message that are kept: the end says what to do."""
+
+
+def cut(message: str) -> str:
+    """Return a message for a failure, with the middle of a very long one left out.
+
+    >>> cut("Database 'a' doesn't exist")
+    "Database 'a' doesn't exist"
+    >>> len(cut("Database " + 1_000_000 * "a" + " doesn't exist"))
+    2037
+    """
+    left_out = len(message) - _MESSAGE_HEAD - _MESSAGE_TAIL
+    if left_out <= 0:
+        return message
+    return f"{message[:_MESSAGE_HEAD]}... ({left_out:,} characters left out) ...{message[-_MESSAGE_TAIL:]}"
+
+
 class Status(enum.IntEnum):
     """``status`` of a reply, the same numbers in both dialects."""
 
@@ -222,8 +241,8 @@ class Response:
 
     @classmethod
     def failure(cls, code: ErrorCode, message: str, id: Id | None = None) -> Self:
-        """Make the response of a failure."""
-        return cls(None, Status.FAILURE, code, message, id)
+        """Make the response of a failure; a message that is very long (it may repeat a name) is cut in its middle."""
+        return cls(None, Status.FAILURE, code, cut(message), id)
 
     @classmethod
     def from_error(cls, error: ServerError, id: Id | None = None) -> Self:

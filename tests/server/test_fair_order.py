@@ -7,7 +7,7 @@ import pytest
 from pyelevator.application import Application
 from pyelevator.application.application import ApplicationWrapper
 from pyelevator.codec import ClassicCodec, FlatCodec, lz4
-from pyelevator.commands import PUT, Batch, Exists, Get, GetAndDelete, MGet, Pipeline, Put, Slice
+from pyelevator.commands import PUT, Batch, DbList, Exists, Get, GetAndDelete, MGet, Pipeline, Put, Slice
 from pyelevator.messages import Request
 from pyelevator.testing.servers import serve
 
@@ -142,3 +142,13 @@ def test_small_responses_are_compressed_by_the_loop(application, raw):
         client.send(*CODEC.encode_request(request))
         assert CODEC.decode_response(client.receive(), request).payload == b"s"
     assert (application.by_loop, application.by_workers) == ([Get("small")], [])
+
+
+def test_many_databases_are_listed_by_a_worker(application, raw):
+    for number in range(300):
+        application.catalog.create(f"database {number}", {})
+    with serve(application) as server:
+        client = raw(server.urls[0])
+        client.ask(DbList(), 1)
+        assert len(client.answer(DbList()).payload) == 301
+    assert (application.by_loop, application.by_workers) == ([], [DbList()])

@@ -6,7 +6,7 @@ the argument.
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from pyelevator.arguments.batches import (
     MISSING,
@@ -24,6 +24,7 @@ from pyelevator.arguments.data import Data, KeyRange, OptionValue, kind_of, pref
 from pyelevator.errors import ArgumentTypeError, UsageError
 
 __all__ = [
+    "MAX_NAME",
     "MISSING",
     "PRESENT",
     "BadSignal",
@@ -37,6 +38,9 @@ __all__ = [
     "make_check",
     "ops",
 ]
+
+MAX_NAME: Final = 4096
+"""Characters of a database's name or a path, as long as systems take; to look up a very long one would take minutes."""
 
 
 def _optional(value: Data | None, name: str) -> bytes | None:
@@ -178,7 +182,7 @@ def max_bytes(value: int | None) -> int | None:
 
 def directory(value: Data) -> str:
     """Convert the path of a directory on the server."""
-    return to_text(value, "directory")
+    return _path(value, "directory")
 
 
 def ranges(values: Iterable[Any]) -> tuple[tuple[bytes | None, bytes | None], ...]:
@@ -202,8 +206,20 @@ def _range(value: Any, where: str) -> tuple[bytes | None, bytes | None]:
 
 
 def name(value: Data) -> str:
-    """Convert the name of a database, or of a verb."""
+    """Convert the name of a database, which may be a path."""
+    return _path(value, "name")
+
+
+def verb(value: Data) -> str:
+    """Convert the name of a command."""
     return to_text(value, "name")
+
+
+def _path(value: Data, name: str) -> str:
+    text = to_text(value, name)
+    if len(text) > MAX_NAME:
+        raise UsageError(f"a {name} of {len(text):,} characters is over the limit of {MAX_NAME:,}")
+    return text
 
 
 def keys(values: Iterable[Data]) -> Sequence[bytes]:

@@ -162,7 +162,7 @@ class Unknown(Command[Any]):
     payload_kind = PayloadKind.RAW
     idempotent = False
     access = Access.NONE  # the answer is that it is not handled, which is no secret
-    name: str = field(converter=arguments.name)
+    name: str = field(converter=arguments.verb)
     args: Sequence[Any] = ()
 
     @property

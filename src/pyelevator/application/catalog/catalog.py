@@ -189,6 +189,11 @@ class Catalog:
             raise UnknownUid(f"Database {uid or '(no uid)'} doesn't exist")
         return self.open_snapshot(database, cursor, peer)
 
+    @property
+    def count(self) -> int:
+        """The number of databases."""
+        return len(self._registry.index.databases)
+
     def names(self) -> list[str]:
         """Return the names of all databases, 'default' first, then in the order of their creation."""
         return [database.entry.name for database in self._registry.index.in_order()]

@@ -6,6 +6,7 @@ from typing import Any, Final
 from pyelevator import commands
 from pyelevator.application.handlers import admin, keys, scans, updates
 from pyelevator.application.handlers.kinds import (
+    MAX_INLINE_COST,
     UNBOUNDED,
     AdminHandler,
     Handler,
@@ -45,7 +46,7 @@ HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
     commands.Pipeline: pipeline_handler(_PIPELINED),
     commands.Ping: AdminHandler(admin.ping, is_quick=True),
     commands.DbConnect: AdminHandler(admin.connect, is_quick=True),
-    commands.DbList: AdminHandler(admin.list_databases, is_quick=True),
+    commands.DbList: AdminHandler(admin.list_databases, is_quick=True, max_databases=MAX_INLINE_COST),
     commands.DbMount: admin.without_result(lambda catalog, c: catalog.mount(c.name)),
     commands.DbUmount: admin.without_result(lambda catalog, c: catalog.unmount(c.name)),
     commands.DbCreate: admin.without_result(lambda catalog, c: catalog.create(c.name, c.options, tolerant=c.tolerant)),

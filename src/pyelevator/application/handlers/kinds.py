@@ -7,6 +7,7 @@ Each is called in one of two ways. As a function, it may wait for a database to 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
@@ -177,17 +178,20 @@ class AdminHandler:
     Attributes:
         handle: returns the response; raises errors for the client.
         is_quick: True if it is work for the server's own loop; what looks at every open database is not.
+        max_databases: of the catalog; with more of them it is not quick.
     """
 
     handle: Callable[[Catalog, Any, Request[Any], Context], Response]
     is_quick: bool = False
+    max_databases: float = inf
 
     def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
         return self.handle(catalog, request.command, request, context)
 
     def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
         """Return the response; None if it may take long."""
-        return self.handle(catalog, request.command, request, context) if self.is_quick else None
+        is_quick = self.is_quick and (self.max_databases == inf or catalog.count <= self.max_databases)
+        return self.handle(catalog, request.command, request, context) if is_quick else None
 
 
 Handler: TypeAlias = ReadHandler | WriteHandler | UpdateHandler | AdminHandler

@@ -16,6 +16,9 @@ from pyelevator.monitoring import SlowRequest
 _KEY_SHOWN: Final = 32
 """Bytes of a key that are shown."""
 
+_NAME_SHOWN: Final = 255
+"""Characters of a database's name that are kept: clients may send longer ones, of databases that are not there."""
+
 
 @frozen
 class Exchange:
@@ -65,7 +68,7 @@ class SlowLog:
             at=time() - seconds,
             seconds=seconds,
             verb=request.command.verb[:_KEY_SHOWN],
-            database=database,
+            database=database and database[:_NAME_SHOWN],
             client=exchange.client,
             user=request.peer,
             request_bytes=exchange.request_bytes,
