@@ -19,13 +19,13 @@ NAMING = ("DBCONNECT", "DBCREATE", "DBDROP", "DBMOUNT", "DBUMOUNT", "DBFORGET")
 LONGEST_TEXT = 2_100
 
 
-@pytest.fixture(params=["everybody", "a client with some rights"])
+@pytest.fixture(params=["without keys", "with some rights"])
 def application(request, tmp_path):
     application = Application.on_leveldb(str(tmp_path))
     grants = (Grant(Access.ADMIN, "data*"), Grant(Access.READ, "*x"))
     yield (
         application
-        if request.param == "everybody"
+        if request.param == "without keys"
         else AuthorizingApplication(application, lambda: {"alice": Permissions(grants)})
     )
     application.close()
