@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "pyelevator"
 ROWS = [
     {"_attrs", "_lazy", "_options", "forks", "paths"},
     {"errors", "deadlines"},
+    {"_json"},
     {"arguments", "features", "monitoring", "native", "reports"},
     {"commands"},
     {"messages"},

@@ -4,18 +4,15 @@ They travel as JSON, whose keys are the attributes of these classes. What a newe
 an older one leaves out has its default.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from attrs import Converter, asdict, evolve, field, fields, frozen
 
-from pyelevator.errors import MalformedMessage
+from pyelevator._json import decode_json, encode_json, to_bool, to_int, to_list, to_mapping, to_seconds, to_text
 
 T = TypeVar("T")
-
-_INVALID: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 def _build(kind: type[T], told: Any) -> T:
@@ -23,7 +20,7 @@ def _build(kind: type[T], told: Any) -> T:
     if isinstance(told, kind):
         return told
     known = {one.name for one in fields(kind) if one.init}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in dict(told).items() if name in known})
+    return kind(**{name: value for name, value in to_mapping(told).items() if name in known})
 
 
 def _part(kind: type[T]) -> Any:
@@ -43,7 +40,9 @@ def _parts(kind: type[T]) -> Any:
 
 def _mapping(convert: Callable[[Any], Any]) -> Any:
     """Make a field that holds values by name."""
-    return field(factory=dict, converter=lambda told: {str(key): convert(value) for key, value in dict(told).items()})
+    return field(
+        factory=dict, converter=lambda told: {str(key): convert(value) for key, value in to_mapping(told).items()}
+    )
 
 
 @frozen
@@ -57,10 +56,10 @@ class Latency:
         mean: seconds.
     """
 
-    p50: float | None = _optional(float)
-    p99: float | None = _optional(float)
-    max: float | None = _optional(float)
-    mean: float | None = _optional(float)
+    p50: float | None = _optional(to_seconds)
+    p99: float | None = _optional(to_seconds)
+    max: float | None = _optional(to_seconds)
+    mean: float | None = _optional(to_seconds)
 
 
 @frozen
@@ -74,8 +73,8 @@ class VerbStats:
         recent_latency: of those of the last minute; the first ten seconds of it may be missing.
     """
 
-    count: int = field(default=0, converter=int)
-    failures: Mapping[str, int] = _mapping(int)
+    count: int = field(default=0, converter=to_int)
+    failures: Mapping[str, int] = _mapping(to_int)
     latency: Latency = _part(Latency)
     recent_latency: Latency = _part(Latency)
 
@@ -90,9 +89,9 @@ class ConnectionStats:
         accepted: since the server was started.
     """
 
-    open: int = field(default=0, converter=int)
-    max: int | None = _optional(int)
-    accepted: int = field(default=0, converter=int)
+    open: int = field(default=0, converter=to_int)
+    max: int | None = _optional(to_int)
+    accepted: int = field(default=0, converter=to_int)
 
 
 @frozen
@@ -108,28 +107,28 @@ class QueueStats:
         blocked_clients: clients that do not read, whose requests wait.
     """
 
-    requests: int = field(default=0, converter=int)
-    request_bytes: int = field(default=0, converter=int)
-    running: int = field(default=0, converter=int)
-    workers: int = field(default=0, converter=int)
-    unsent_bytes: int = field(default=0, converter=int)
-    blocked_clients: int = field(default=0, converter=int)
+    requests: int = field(default=0, converter=to_int)
+    request_bytes: int = field(default=0, converter=to_int)
+    running: int = field(default=0, converter=to_int)
+    workers: int = field(default=0, converter=to_int)
+    unsent_bytes: int = field(default=0, converter=to_int)
+    blocked_clients: int = field(default=0, converter=to_int)
 
 
 @frozen
 class TrafficStats:
     """Bytes that were read from clients and sent to them, since the server was started."""
 
-    bytes_received: int = field(default=0, converter=int)
-    bytes_sent: int = field(default=0, converter=int)
+    bytes_received: int = field(default=0, converter=to_int)
+    bytes_sent: int = field(default=0, converter=to_int)
 
 
 @frozen
 class CursorStats:
     """The snapshots that are kept for clients between two pages: how many, and the limit."""
 
-    open: int = field(default=0, converter=int)
-    max: int = field(default=0, converter=int)
+    open: int = field(default=0, converter=to_int)
+    max: int = field(default=0, converter=to_int)
 
 
 @frozen
@@ -142,10 +141,10 @@ class CacheStats:
         max_bytes: its limit.
     """
 
-    hits: int = field(default=0, converter=int)
-    misses: int = field(default=0, converter=int)
-    bytes: int = field(default=0, converter=int)
-    max_bytes: int = field(default=0, converter=int)
+    hits: int = field(default=0, converter=to_int)
+    misses: int = field(default=0, converter=to_int)
+    bytes: int = field(default=0, converter=to_int)
+    max_bytes: int = field(default=0, converter=to_int)
 
     @property
     def hit_rate(self) -> float | None:
@@ -162,7 +161,7 @@ def _peak_memory() -> Any:
     """Make a field for the peak: the system counts both in its own ways, and may say one below what is taken now."""
 
     def convert(peak: Any, stats: Any) -> int:
-        return max(int(peak), stats.memory or 0)
+        return max(to_int(peak), stats.memory or 0)
 
     return field(default=0, converter=Converter(convert, takes_self=True))
 
@@ -181,22 +180,22 @@ class ProcessStats:
         cpu_seconds: processor time that it has used.
     """
 
-    pid: int = field(default=0, converter=int)
-    memory: int | None = _optional(int)
+    pid: int = field(default=0, converter=to_int)
+    memory: int | None = _optional(to_int)
     peak_memory: int = _peak_memory()
-    descriptors: int | None = _optional(int)
-    max_descriptors: int | None = _optional(int)
-    threads: int = field(default=0, converter=int)
-    cpu_seconds: float = field(default=0.0, converter=float)
+    descriptors: int | None = _optional(to_int)
+    max_descriptors: int | None = _optional(to_int)
+    threads: int = field(default=0, converter=to_int)
+    cpu_seconds: float = field(default=0.0, converter=to_seconds)
 
 
 @frozen
 class LevelStats:
     """One level of a LevelDB: its tables, and their size in bytes, to a megabyte."""
 
-    level: int = field(default=0, converter=int)
-    tables: int = field(default=0, converter=int)
-    bytes: int = field(default=0, converter=int)
+    level: int = field(default=0, converter=to_int)
+    tables: int = field(default=0, converter=to_int)
+    bytes: int = field(default=0, converter=to_int)
 
 
 @frozen
@@ -213,12 +212,12 @@ class EngineStats:
         library: that reads and writes it: ``plyvel``, ``plyvel-next`` or ``native``; empty if there is none.
     """
 
-    size: int = field(default=0, converter=int)
-    approximate_size: int | None = _optional(int)
+    size: int = field(default=0, converter=to_int)
+    approximate_size: int | None = _optional(to_int)
     levels: tuple[LevelStats, ...] = _parts(LevelStats)
-    properties: Mapping[str, str] = _mapping(str)
+    properties: Mapping[str, str] = _mapping(to_text)
     cache: CacheStats = _part(CacheStats)
-    library: str = field(default="", converter=str)
+    library: str = field(default="", converter=to_text)
 
 
 @frozen
@@ -233,10 +232,10 @@ class DatabaseStats:
         engine: None while it is closed, or is being opened, closed or repaired.
     """
 
-    name: str = field(default="", converter=str)
-    is_open: bool = field(default=False, converter=bool)
-    adopted: bool = field(default=False, converter=bool)
-    idle: float = field(default=0.0, converter=float)
+    name: str = field(default="", converter=to_text)
+    is_open: bool = field(default=False, converter=to_bool)
+    adopted: bool = field(default=False, converter=to_bool)
+    idle: float = field(default=0.0, converter=to_seconds)
     engine: EngineStats | None = _optional(partial(_build, EngineStats))
 
 
@@ -261,12 +260,12 @@ class ServerStats:
         databases: in the order of ``Elevator.listdb``.
     """
 
-    version: str = field(default="", converter=str)
-    started_at: float = field(default=0.0, converter=float)
-    uptime: float = field(default=0.0, converter=float)
+    version: str = field(default="", converter=to_text)
+    started_at: float = field(default=0.0, converter=to_seconds)
+    uptime: float = field(default=0.0, converter=to_seconds)
     connections: ConnectionStats = _part(ConnectionStats)
     requests: Mapping[str, VerbStats] = _mapping(partial(_build, VerbStats))
-    refused: int = field(default=0, converter=int)
+    refused: int = field(default=0, converter=to_int)
     latency: Latency = _part(Latency)
     recent_latency: Latency = _part(Latency)
     queues: QueueStats = _part(QueueStats)
@@ -294,7 +293,7 @@ class ServerStats:
 
     def encode(self) -> bytes:
         """Return it as it travels."""
-        return json.dumps(self.to_dict()).encode()
+        return encode_json(self.to_dict())
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -303,10 +302,7 @@ class ServerStats:
         Raises:
             MalformedMessage: it is something else.
         """
-        try:
-            return _build(cls, json.loads(data))
-        except _INVALID as error:
-            raise MalformedMessage("the answer to STATS is not what a server says about itself") from error
+        return decode_json(data, partial(_build, cls), "STATS")
 
 
 @frozen
@@ -324,15 +320,15 @@ class SlowRequest:
         key: the beginning of the first key that it names, if the server shows keys (``--slow-keys``).
     """
 
-    at: float = field(default=0.0, converter=float)
-    seconds: float = field(default=0.0, converter=float)
-    verb: str = field(default="", converter=str)
-    database: str | None = _optional(str)
-    client: str = field(default="", converter=str)
-    user: str | None = _optional(str)
-    request_bytes: int = field(default=0, converter=int)
-    response_bytes: int = field(default=0, converter=int)
-    key: str | None = _optional(str)
+    at: float = field(default=0.0, converter=to_seconds)
+    seconds: float = field(default=0.0, converter=to_seconds)
+    verb: str = field(default="", converter=to_text)
+    database: str | None = _optional(to_text)
+    client: str = field(default="", converter=to_text)
+    user: str | None = _optional(to_text)
+    request_bytes: int = field(default=0, converter=to_int)
+    response_bytes: int = field(default=0, converter=to_int)
+    key: str | None = _optional(to_text)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as strings and numbers, for instance for JSON."""
@@ -341,7 +337,7 @@ class SlowRequest:
 
 def encode_slow_log(requests: Iterable[SlowRequest]) -> bytes:
     """Return the answer to SLOWLOG as it travels."""
-    return json.dumps([one.to_dict() for one in requests]).encode()
+    return encode_json([one.to_dict() for one in requests])
 
 
 def decode_slow_log(data: bytes) -> list[SlowRequest]:
@@ -350,17 +346,7 @@ def decode_slow_log(data: bytes) -> list[SlowRequest]:
     Raises:
         MalformedMessage: it is something else.
     """
-    try:
-        told = json.loads(data)
-        return [_build(SlowRequest, one) for one in _check_list(told)]
-    except _INVALID as error:
-        raise MalformedMessage("the answer to SLOWLOG is no slow log") from error
-
-
-def _check_list(told: Any) -> list[Any]:
-    if isinstance(told, list):
-        return told
-    raise TypeError(f"a list was expected, not {type(told).__name__}")
+    return decode_json(data, lambda told: [_build(SlowRequest, one) for one in to_list(told)], "SLOWLOG")
 
 
 def with_databases(stats: ServerStats, databases: tuple[DatabaseStats, ...]) -> ServerStats:

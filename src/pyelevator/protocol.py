@@ -97,12 +97,12 @@ class ClientProtocol:
         self._limits = limits or RequestLimits()
         self.echoes_ids = False
         self.spent = False
-        """True once a reply may still come that answers nothing: the connection must not carry another request."""
+        """True once a reply came that answers no request, or may still come: the connection must carry no other request."""
         self.pending: dict[int, Request[Any]] = {}
         """The requests in flight, by their ids; for reading only."""
         self._ids: Iterator[int] = count(first_id() if first is None else first)
         self._last: Request[Any] | None = None
-        self._forgotten = False
+        self._forgotten: set[int] = set()
 
     def number(self) -> int:
         """Return an id for a message on the same connection that is sent past this object."""
@@ -140,11 +140,10 @@ class ClientProtocol:
         response = None if last is None else self.codec.minimal_response(frames, last)
         if last is not None and response is not None:  # nearly always, where one waits for each answer
             self.echoes_ids, self._last = True, None
-            return None if self.pending.pop(last.id, None) is None else (last.id, response)  # type: ignore[arg-type,return-value]
-        echoed, read = self.codec.open_reply(frames)
-        request_id = self._answered_by(echoed)
-        request = self.pending.pop(request_id, None)
-        return None if request is None else (request_id, read(request))
+            if self.pending.pop(last.id, None) is not None:  # type: ignore[arg-type]
+                return last.id, response  # type: ignore[return-value]
+        matched = self.match(frames)
+        return None if matched is None else (matched[0], matched[1]())
 
     def match(self, frames: Sequence[bytes]) -> tuple[int, Callable[[], Response]] | None:
         """Return the id of the request that a reply answers, and a function that decodes the response.
@@ -157,12 +156,18 @@ class ClientProtocol:
         echoed, read = self.codec.open_reply(frames)
         request_id = self._answered_by(echoed)
         request = self.pending.pop(request_id, None)
-        return None if request is None else (request_id, partial(read, request))
+        if request is not None:
+            return request_id, partial(read, request)
+        if request_id in self._forgotten:
+            self._forgotten.remove(request_id)
+        else:
+            self.spent = True
+        return None
 
     def forget(self, request_id: int, *, sent: bool = True) -> None:
         """Give up a request: should its reply still come (not if it was never sent), it answers nothing."""
-        if self.pending.pop(request_id, None) is not None:
-            self._forgotten = self._forgotten or sent
+        if self.pending.pop(request_id, None) is not None and sent:
+            self._forgotten.add(request_id)
 
     def _answered_by(self, echoed: int | None) -> int:
         """Return the id of the request that a reply answers: the echoed one, or that of the only one in flight."""

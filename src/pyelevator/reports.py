@@ -1,31 +1,11 @@
 """What servers report of administration, and how it travels: as JSON, to which later versions may add."""
 
-import json
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
-from pyelevator.errors import MalformedMessage
-
-T = TypeVar("T")
-
-
-def encode_json(value: Any) -> bytes:
-    """Return a report as it travels."""
-    return json.dumps(value).encode()
-
-
-def decode_json(data: bytes, build: Callable[[Any], T], verb: str) -> T:
-    """Return what ``build`` makes of the JSON in an answer.
-
-    Raises:
-        MalformedMessage: it is something else.
-    """
-    try:
-        return build(json.loads(data))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise MalformedMessage(f"the answer to {verb} holds something else than its report") from error
+from pyelevator._json import decode_json, encode_json, to_count, to_list, to_seconds, to_text
 
 
 @attrs.frozen
@@ -52,7 +32,7 @@ class BackupReport:
         Raises:
             MalformedMessage: it is something else.
         """
-        return decode_json(data, lambda told: cls(int(told["size"]), int(told["linked"])), "BACKUP")
+        return decode_json(data, lambda told: cls(to_count(told["size"]), to_count(told["linked"])), "BACKUP")
 
 
 @attrs.frozen
@@ -85,13 +65,22 @@ def decode_tasks(data: bytes) -> list[TaskProgress]:
     Raises:
         MalformedMessage: it is something else.
     """
-    return decode_json(data, lambda told: list(map(_decode_task, told)), "PROGRESS")
+    return decode_json(data, lambda told: list(map(_decode_task, to_list(told))), "PROGRESS")
 
 
 def _decode_task(told: Any) -> TaskProgress:
     return TaskProgress(
-        str(told["task"]), str(told["database"]), float(told["seconds"]), int(told["done"]), int(told["total"])
+        to_text(told["task"]),
+        to_text(told["database"]),
+        to_seconds(told["seconds"]),
+        to_count(told["done"]),
+        to_count(told["total"]),
     )
+
+
+def encode_sizes(sizes: Sequence[int]) -> bytes:
+    """Return the answer to SIZES as it travels."""
+    return encode_json(sizes)
 
 
 def decode_sizes(data: bytes) -> list[int]:
@@ -100,4 +89,4 @@ def decode_sizes(data: bytes) -> list[int]:
     Raises:
         MalformedMessage: it is something else.
     """
-    return decode_json(data, lambda told: list(map(int, told)), "SIZES")
+    return decode_json(data, lambda told: list(map(to_count, to_list(told))), "SIZES")

@@ -24,6 +24,7 @@ class Puppet:
         self.url = self.listener.url
         self.over = threading.Event()
         self.verbs = []
+        self.identities = []
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -38,11 +39,15 @@ class Puppet:
                 identity, frames = message
                 request = self.codec.decode_request(frames)
                 self.verbs.append(request.command.verb)
-                reply = self.codec.encode_response(self.application(request), request)
+                self.identities.append(identity)
+                reply = self.codec.encode_response(self.execute(request), request)
                 for frames in self.behave(request, reply):
                     self.listener.send(identity, frames)
         self.listener.close()
         self.application.close()
+
+    def execute(self, request):
+        return self.application(request)
 
     def __enter__(self):
         return self

@@ -1,7 +1,7 @@
 """The handle of the database that a client is connected to: what the server said of it, and what may be sent."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, define, fields
@@ -162,7 +162,7 @@ class SnapshotHandle(DatabaseHandle):
         return False
 
 
-@cache
+@lru_cache(maxsize=16)  # a server may say something else each time
 def _known_commands(features: tuple[str, ...]) -> frozenset[type[Command[Any]]]:
     """Return the commands to a database that a server with these features executes, whatever their arguments are."""
     known = {"", *features}

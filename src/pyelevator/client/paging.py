@@ -178,9 +178,12 @@ class ScanPager:
         Raises:
             MalformedMessage: the answer lacks the ``cursor`` that it needs, or does not lie behind the page before.
         """
-        done = not page or (len(page) < self._asked and not more)
+        if more and not page:
+            raise MalformedMessage("the page is empty, and there shall be more behind it")
+        done = len(page) < self._asked and not more
         if self.cursor is not False and cursor is None and not done:
             raise MalformedMessage("the answer names no cursor, so what follows it may be of another moment")
+        _check_same_cursor(self.cursor, cursor)
         kept = self.cursor is not False and (cursor or False)
         if isinstance(page, LazyPage):
             self._check_advances(page.last_key)
@@ -239,6 +242,12 @@ class ScanPager:
         return row[1] if self.include_value else None
 
 
+def _check_same_cursor(asked: bytes | bool, told: bytes | None) -> None:
+    """Refuse a page of another snapshot than the page before."""
+    if isinstance(asked, bytes) and told is not None and told != asked:
+        raise MalformedMessage("the answer names another cursor, so what follows it may be of another moment")
+
+
 ScanCommand: TypeAlias = Range | Slice | ScanPager
 """A range as one command, or as pages."""
 
@@ -292,6 +301,7 @@ class RangePager:
             IncompleteRange: the answer does not say how to go on.
             MalformedMessage: the page does not lie behind the page before.
         """
+        _check_same_cursor(self.command.cursor, cursor)
         if not more:
             return page, RangePager(self.command, True)
         if not isinstance(page, LazyPage) or cursor is None:

@@ -1,7 +1,12 @@
-"""What the pools of sync and async clients share: the check of their size, and the error for a call that got none."""
+"""What the pools of sync and async clients share: the check of their size, and what errors say."""
+
+from typing import Final
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import PoolTimeout, UsageError
+
+UNASKED: Final = "what came instead answers no request of this connection"
+"""What the text of a RequestTimeout ends with, where the server did send something."""
 
 
 def check_max_connections(max_connections: int) -> None:

@@ -18,6 +18,7 @@ from pyelevator.codec.values import (
     check_portable,
     error_code,
     malformed_arguments,
+    reason,
     reply_status,
     scalar,
     string_list,
@@ -215,14 +216,16 @@ class FlatCodec(Codec):
 
     def _response(self, frames: Frames, request: Request[Any]) -> Response:
         message = _array(frames, request.command, self.limits)
-        if len(message) < 3 or not isinstance(message[2], bytes):
+        if len(message) < 3 or type(message[1]) is not int or type(message[2]) is not bytes:
             raise MalformedMessage("a reply is a status, a code, a message and data")
-        status, code, reason, *data = message
+        status, code, told, *data = message
         if reply_status(status) is Status.FAILURE:
-            return Response.failure(error_code(code), text(reason))
+            return Response.failure(error_code(code), reason(told))
         if request.command.payload_kind is PayloadKind.RAW:
             check_portable(data, self.limits)
-        return Response(_DECODERS[request.command.payload_kind](data), reply_status(status))
+        payload = _DECODERS[request.command.payload_kind](data)
+        request.command.check(payload)
+        return Response(payload, reply_status(status))
 
 
 def _array(frames: Frames, reply_to: Command[Any] | None, limits: Limits) -> list[Any]:

@@ -60,6 +60,14 @@ def text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def reason(data: bytes) -> str:
+    """Return a peer's message for a failure, up to a length that is still of use."""
+    return text(data[:_MAX_REASON])
+
+
+_MAX_REASON: Final = 1 << 20
+
+
 def error_code(code: Any) -> ErrorCode:
     """Return the failure code, or RUNTIME for one that this version does not know."""
     return _CODES.get(code, ErrorCode.RUNTIME) if type(code) is int else ErrorCode.RUNTIME

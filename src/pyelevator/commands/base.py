@@ -1,6 +1,7 @@
 """The base of the commands, and what they have in common."""
 
 import enum
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
@@ -110,19 +111,29 @@ class Command(Generic[R]):
         """
         return payload  # type: ignore[no-any-return]
 
+    def check(self, payload: Any) -> None:
+        """Refuse a payload that is no answer to this command; a codec does so with what a server sent.
+
+        Raises:
+            MalformedMessage: the payload has the wrong type, or is more than was asked for.
+        """
+        self.result(payload)
+
     def error(self, code: ErrorCode, message: str) -> ServerError:
         """Return the exception for a failure that the server answered."""
         for marked in _BY_MESSAGE_PREFIX:
             if code is marked.code and message.startswith(marked.MESSAGE_PREFIX):
                 return marked(message)
         kind, text = self.errors.get(code, (SERVER_ERRORS[code], None))
-        error = kind(text or message, code, message)
+        error = kind(text or message or _NO_REASON, code, message)
         if isinstance(error, KeyNotFound):
             error.key = getattr(self, "key", None)
         elif isinstance(error, DatabaseError):
             error.database = getattr(self, "name", None)
         return error
 
+
+_NO_REASON: Final = "the server gave no reason"
 
 _BY_MESSAGE_PREFIX: Final[
     tuple[
@@ -139,12 +150,22 @@ def check_type(payload: Any, kind: type[R], verb: str) -> R:
     raise MalformedMessage(f"the answer to {verb} holds {type(payload).__name__}, not {kind.__name__}")
 
 
+_NUMBER: Final = re.compile(rb"-?[0-9]{1,20}")
+
+
 def to_int(payload: Any, verb: str) -> int:
     """Return the number that an answer says as text."""
-    try:
-        return int(check_type(payload, bytes, verb))
-    except ValueError as error:
-        raise MalformedMessage(f"the answer to {verb} holds no number") from error
+    if _NUMBER.fullmatch(check_type(payload, bytes, verb)) is None:
+        raise MalformedMessage(f"the answer to {verb} holds no number")
+    return int(payload)
+
+
+def to_count(payload: Any, verb: str) -> int:
+    """Return how many there are, as an answer says it as text."""
+    count = to_int(payload, verb)
+    if count < 0:
+        raise MalformedMessage(f"the answer to {verb} holds a negative number")
+    return count
 
 
 @command

@@ -9,7 +9,7 @@ from pyelevator import arguments
 from pyelevator._attrs import command
 from pyelevator.arguments.data import OptionValue
 from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, check_type
-from pyelevator.errors import DatabaseError, ErrorCode, MalformedMessage
+from pyelevator.errors import DatabaseError, ErrorCode
 
 
 @command
@@ -131,9 +131,9 @@ class RepairReport:
 
     def encode(self) -> bytes:
         """Return it as it travels: a JSON object of its attributes."""
-        import json  # few clients repair
+        from pyelevator._json import encode_json  # few clients repair
 
-        return json.dumps(attrs.asdict(self)).encode()
+        return encode_json(attrs.asdict(self))
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -142,14 +142,16 @@ class RepairReport:
         Raises:
             MalformedMessage: it is something else.
         """
-        import json
+        from pyelevator._json import decode_json
 
-        try:
-            told = json.loads(data)
-            names = [tuple(map(str, told[part])) for part in ("kept", "set_aside", "lost")]
-            return cls(names[0], names[1], names[2], int(told["size"]))
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise MalformedMessage("the answer to DBREPAIR holds no report") from error
+        return decode_json(data, cls._from_json, "DBREPAIR")
+
+    @classmethod
+    def _from_json(cls, told: Any) -> Self:
+        from pyelevator._json import to_count, to_list, to_text
+
+        kept, set_aside, lost = [tuple(map(to_text, to_list(told[part]))) for part in ("kept", "set_aside", "lost")]
+        return cls(kept, set_aside, lost, to_count(told["size"]))
 
 
 @command

@@ -7,7 +7,7 @@ from attrs import field
 
 from pyelevator import arguments
 from pyelevator._attrs import command
-from pyelevator.commands.base import Access, Command, PayloadKind, check_type, to_int
+from pyelevator.commands.base import Access, Command, PayloadKind, check_type, to_count
 from pyelevator.errors import MalformedMessage
 
 
@@ -25,7 +25,12 @@ class _RangeCommand(Command[list[Any]]):
     """Whether a page may stay packed for now (see :class:`~pyelevator.messages.LazyPage`); it never travels."""
 
     def result(self, payload: Any) -> list[Any]:
-        return payload if self.lazy and type(payload) is not list else check_type(payload, list, self.verb)
+        if self.lazy and type(payload) is not list:
+            return payload  # type: ignore[no-any-return]
+        rows = check_type(payload, list, self.verb)
+        if self.include_key is not self.include_value and None in rows:
+            raise MalformedMessage(f"the answer to {self.verb} holds nil in the place of a key or a value")
+        return rows
 
 
 @command
@@ -81,6 +86,12 @@ class Slice(_RangeCommand):
     # not shown: a client that knows the cursor of another one may use it
     cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)
 
+    def result(self, payload: Any) -> list[Any]:
+        rows = _RangeCommand.result(self, payload)
+        if len(rows) > max(self.count, 0):
+            raise MalformedMessage(f"the answer to a SLICE of {self.count} holds {len(rows)} rows")
+        return rows
+
 
 @command
 class Count(Command[int]):
@@ -95,7 +106,7 @@ class Count(Command[int]):
     prefix: bytes | None = field(default=None, converter=arguments.prefix)
 
     def result(self, payload: Any) -> int:
-        return to_int(payload, self.verb)
+        return to_count(payload, self.verb)
 
 
 @command
@@ -123,7 +134,10 @@ class DeleteRange(Command["DeletedChunk"]):
         if not 1 <= len(parts) <= 2:
             raise MalformedMessage(f"the answer to {self.verb} is a number and a key, not {len(parts)} values")
         last_key = check_type(parts[1], bytes, self.verb) if len(parts) == 2 else None
-        return DeletedChunk(to_int(parts[0], self.verb), last_key)
+        count = to_count(parts[0], self.verb)
+        if last_key is not None and (not count or last_key < (self.start or b"")):
+            raise MalformedMessage("the chunk of a DELETERANGE ends before it begins, so the range would never end")
+        return DeletedChunk(count, last_key)
 
 
 @attrs.frozen

@@ -41,7 +41,7 @@ from pyelevator.compat.requests import (
     tell_missing,
     unknown_database,
 )
-from pyelevator.errors import ErrorCode
+from pyelevator.errors import ErrorCode, MalformedMessage
 from pyelevator.flows import Flow, Forward
 from pyelevator.messages import Request, Response
 
@@ -167,6 +167,8 @@ def _range(command: Range, request: Request[Any], send: Forward) -> Flow[Respons
         response = yield from send(asking(request, Slice(start, _PAGE)))
         if response.code is not None:
             return response
+        if response.payload and response.payload[-1][0] < start:
+            raise MalformedMessage("the page holds what came before it, so the range would never end")
         kept = [pair for pair in response.payload if _is_within(pair[0], command.stop, prefix)]
         pairs += kept
         if len(kept) < _PAGE:

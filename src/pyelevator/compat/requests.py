@@ -44,7 +44,7 @@ def mget(command: MGet, request: Request[Any], send: Forward) -> Flow[Response]:
         return Response([], id=request.id)
     keys = sorted(set(command.keys))
     response = yield from send(evolve(request, command=MGet(keys)))
-    if response.code is not None or not isinstance(response.payload, list) or len(response.payload) != len(keys):
+    if response.code is not None:
         return response
     found = dict(zip(keys, response.payload, strict=True))
     return evolve(response, payload=[found[key] for key in command.keys])

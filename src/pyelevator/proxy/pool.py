@@ -125,7 +125,7 @@ class UpstreamPool:
     has_replied: bool = False
     echoes_ids: bool = False
     _by_client: dict[ProxyClient, PooledConnection] = field(factory=dict)
-    _idle: list[PooledConnection] = field(factory=list)
+    _idle: dict[PooledConnection, None] = field(factory=dict)  # in the order of their release, each once
 
     def is_legacy(self) -> bool | None:
         """Return True if the server echoes no ids; None before its first answer."""
@@ -135,11 +135,13 @@ class UpstreamPool:
         """Record whether the upstream echoes ids, as an answer has shown."""
         self.has_replied = True
         if echoes_ids and not self.echoes_ids:
-            self._idle = [
-                connection
-                for connection in reversed(self._multiplexed)
-                if not (connection.client_count or connection.is_retired)
-            ]
+            self._idle = dict.fromkeys(
+                [
+                    connection
+                    for connection in reversed(self._multiplexed)
+                    if not (connection.client_count or connection.is_retired)
+                ]
+            )
         self.echoes_ids = echoes_ids
 
     def forget_features(self) -> None:
@@ -155,7 +157,7 @@ class UpstreamPool:
         connection = self._by_client.get(client)
         if connection is None or connection.is_retired:
             self._detach(client)
-            connection = self._by_client[client] = self._idle.pop() if self._idle else self._new_or_shared()
+            connection = self._by_client[client] = self._idle.popitem()[0] if self._idle else self._new_or_shared()
             connection.client_count += 1
             connection.blocked_clients += client.is_blocked
             self.update_reading(connection)
@@ -168,7 +170,7 @@ class UpstreamPool:
             connection.client_count -= 1
             connection.blocked_clients -= client.is_blocked
             if not (connection.client_count or connection.is_retired):
-                self._idle.append(connection)
+                self._idle[connection] = None
             self.update_reading(connection)
         return connection
 
@@ -225,8 +227,8 @@ class UpstreamPool:
         """Replace a retired connection, once nothing is in flight on it."""
         if connection.is_retired and connection.is_idle:
             self.reset(connection)
-            if not connection.client_count and connection in self._multiplexed:
-                self._idle.append(connection)
+            if self.echoes_ids and not connection.client_count and connection in self._multiplexed:
+                self._idle[connection] = None
 
     @property
     def _multiplexed(self) -> list[PooledConnection]:

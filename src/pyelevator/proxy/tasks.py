@@ -140,9 +140,9 @@ class RequestTasks:
     def deliver(self, pool: UpstreamPool, connection: PooledConnection, number: int, response: Response) -> None:
         """Give a task the answer that has come on a connection."""
         pool.observe_reply(connection.protocol.echoes_ids)
-        if connection.protocol.spent:
-            pool.reset(connection)
         task = connection.tasks.pop(number)
+        if connection.protocol.spent and not connection.is_retired:
+            pool.retire(connection)
         pool.update_reading(connection)
         self._step(task, lambda: task.flow.send(response))
 

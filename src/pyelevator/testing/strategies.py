@@ -39,7 +39,7 @@ from pyelevator.commands import (
 from pyelevator.errors import ErrorCode, MissingExtra, UsageError
 from pyelevator.messages import Request, Response, Status
 from pyelevator.monitoring import ServerStats, SlowRequest, encode_slow_log
-from pyelevator.reports import BackupReport, TaskProgress, encode_json, encode_tasks
+from pyelevator.reports import BackupReport, TaskProgress, encode_sizes, encode_tasks
 
 try:
     from hypothesis import strategies as st
@@ -257,7 +257,7 @@ _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     "STATS": lambda _: st.builds(ServerStats, st.text(max_size=8), _SECONDS, _SECONDS).map(ServerStats.encode),
     "BACKUP": lambda _: st.builds(BackupReport, _SIZES, _SIZES).map(BackupReport.encode),
     "SIZES": lambda command: st.lists(_SIZES, min_size=len(command.ranges), max_size=len(command.ranges)).map(
-        encode_json
+        encode_sizes
     ),
     "PROGRESS": lambda _: st.lists(
         st.builds(TaskProgress, st.just("repair"), _NAMES, _SECONDS, _SIZES, _SIZES), max_size=2

@@ -16,7 +16,7 @@ from pyelevator.errors import WrongValue
 from pyelevator.features import FEATURES
 from pyelevator.messages import Request, Response
 from pyelevator.monitoring import CursorStats, ServerStats, encode_slow_log, with_databases
-from pyelevator.reports import BackupReport, encode_json, encode_tasks
+from pyelevator.reports import BackupReport, encode_sizes, encode_tasks
 
 
 def ping(_: Catalog, __: Command[Any], request: Request[Any], ___: Context) -> Response:
@@ -116,4 +116,4 @@ def sizes(engine: Engine, command: Sizes, request: Request[Any], context: Contex
     limit = context.policy.max_range
     if len(command.ranges) > limit:
         raise WrongValue(f"the sizes of {len(command.ranges):,} ranges are over the limit of {limit:,}; ask for fewer")
-    return Response(encode_json([engine.range_size(start, stop) for start, stop in command.ranges]), id=request.id)
+    return Response(encode_sizes([engine.range_size(start, stop) for start, stop in command.ranges]), id=request.id)

@@ -18,6 +18,10 @@ class Carrier(Protocol):
     def transport(self) -> AsyncTransport:
         """The transport that sends them."""
 
+    @property
+    def is_spent(self) -> bool:
+        """True once a reply has come that answers none of its requests."""
+
     def cancel(self, call: "PendingCall") -> None:
         """Give a call up."""
 

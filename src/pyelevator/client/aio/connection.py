@@ -71,6 +71,11 @@ class MultiplexedConnection:
         """True once the server is known to echo ids, so that any number of requests may be in flight."""
         return self._protocol.echoes_ids and self.transport.multiplexed
 
+    @property
+    def is_spent(self) -> bool:
+        """True once a reply has come that answers none of its requests: it carries what it has, and no more."""
+        return self._protocol.spent
+
     def is_silent_since(self, call: PendingCall) -> bool:
         """Return True if nothing was received since the call was sent, or if an unsent call had nothing before it."""
         return call.message.received_before == self.received_count if call.message else not self._sent
@@ -144,16 +149,17 @@ class MultiplexedConnection:
             return
         if matched is not None:
             self._answer(self._sent.pop(matched[0]), matched[1])
-            self._on_change(self)
+        if self._protocol.spent:
+            self.is_closed = True
+        self._on_change(self)
 
     def _answer(self, message: SentMessage, read: Callable[[], Response]) -> None:
         try:
             response = read()
         except Exception as error:  # noqa: BLE001 - an answer that cannot be read fails its own calls only
-            self.is_closed = not self.multiplexes
+            self.is_closed = True
             self._fail(message.calls, error)
             return
-        self.is_closed = self._protocol.spent
         self._peer.observe(message.request.command, response)
         if is_unsupported(message, response):
             self._peer.pipelines = False

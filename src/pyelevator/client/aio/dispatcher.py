@@ -11,7 +11,7 @@ from typing import Any, Final
 from pyelevator.client.aio.call import PendingCall
 from pyelevator.client.aio.coalescing import PeerFeatures
 from pyelevator.client.aio.connection import MultiplexedConnection
-from pyelevator.client.pooling import pool_timeout_error
+from pyelevator.client.pooling import UNASKED, pool_timeout_error
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline
@@ -203,7 +203,8 @@ class Dispatcher:
 
     def _timeout_error(self, call: PendingCall) -> RequestTimeout:
         if call.connection is not None and call.message is not None:
-            return call.connection.transport.request_timeout_error(call.deadline)
+            error = call.connection.transport.request_timeout_error(call.deadline)
+            return RequestTimeout(f"{error}; {UNASKED}") if call.connection.is_spent else error
         for connection in self._connections:
             if connection.has_unsent:
                 return connection.transport.connect_timeout_error(call.deadline)

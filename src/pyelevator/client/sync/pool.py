@@ -12,12 +12,12 @@ from time import monotonic
 from typing import Any, Final
 from weakref import WeakSet, WeakValueDictionary
 
-from pyelevator.client.pooling import pool_timeout_error
+from pyelevator.client.pooling import UNASKED, pool_timeout_error
 from pyelevator.client.sync.heartbeats import HEARTBEATS
 from pyelevator.codec import Codec
 from pyelevator.codec.limits import SMALL
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import ConnectFailed, RequestTimeout, TransportError, UsageError
+from pyelevator.errors import ConnectFailed, ConnectionLost, RequestTimeout, TransportError, UsageError
 from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import ClientProtocol, RequestLimits, first_id
@@ -102,16 +102,25 @@ class PooledConnection:
         protocol = self._protocol
         try:
             reply = transport.receive(deadline) if frames is None else transport.round_trip(frames, deadline)
-            while (answered := protocol.receive(reply)) is None:
-                if deadline.expired():  # a server that sends no end of other replies must not hold the call either
-                    raise RequestTimeout(request_timeout_message(transport.url, deadline))
-                reply = transport.receive(deadline)
+            answered = protocol.receive(reply) or self._receive_further(transport, deadline)
         except BaseException:
             self._reset(transport)
             raise
         if protocol.spent:
             self._reset(transport)
         return answered[1]
+
+    def _receive_further(self, transport: Transport, deadline: Deadline) -> tuple[int, Response]:
+        """Wait for the response behind replies that answer nothing which was asked over this connection."""
+        try:
+            while not deadline.expired():  # a server that sends no end of them must not hold the call
+                answered = self._protocol.receive(transport.receive(deadline))
+                if answered is not None:
+                    return answered
+        except RequestTimeout as error:
+            if isinstance(error, ConnectionLost):
+                raise
+        raise RequestTimeout(f"{request_timeout_message(transport.url, deadline)}; {UNASKED}")
 
     def keep_alive(self) -> bool:
         """Send a heartbeat if one is due, without waiting; return whether the connection is still open."""

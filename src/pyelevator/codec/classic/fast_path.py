@@ -18,7 +18,20 @@ from pyelevator.codec.classic.payloads import ENCODERS, SINGLE_VALUE_PREFIX
 from pyelevator.codec.classic.row_packer import CONTENT_PREFIX, RowPacker
 from pyelevator.codec.elements import packed_args
 from pyelevator.codec.packing import RAW, Extension, pack, unpack
-from pyelevator.commands import COMMANDS, Command, MGet, PayloadKind, Pipeline, Put, Range, Slice
+from pyelevator.commands import (
+    COMMANDS,
+    Command,
+    DbConnect,
+    Get,
+    GetAndDelete,
+    MGet,
+    PayloadKind,
+    Ping,
+    Pipeline,
+    Put,
+    Range,
+    Slice,
+)
 from pyelevator.commands.keys import Keyed
 from pyelevator.messages import Request, Response
 
@@ -122,6 +135,9 @@ _RESPONSE_ENCODERS: Final = {
 SCALARS: Final = frozenset([kind for kind in COMMANDS.values() if kind.payload_kind is PayloadKind.SCALAR])
 """The classes whose answers hold one value."""
 
+ANY_VALUE: Final = frozenset({Get, GetAndDelete, Ping, DbConnect})
+"""Those of them that any string answers."""
+
 WITHOUT_RESULT: Final = frozenset([kind for kind in COMMANDS.values() if kind.payload_kind is PayloadKind.EMPTY])
 """The classes whose answers hold nothing."""
 
@@ -191,7 +207,7 @@ class ClassicCodec(FullClassicCodec):
         return super().open_reply(frames)
 
     def _succeeded(self, number: int, content: bytes, request: Request[Any]) -> Response:
-        if type(request.command) in SCALARS and len(content) <= self.limits.harmless:
+        if type(request.command) in ANY_VALUE and len(content) <= self.limits.harmless:
             value = _value(content[_VALUE_OFFSET:]) if content[:_VALUE_OFFSET] == SINGLE_VALUE_PREFIX else None
             if type(value) is bytes:
                 return Response.ok(value, number)

@@ -18,6 +18,7 @@ from pyelevator.codec.classic.outcome_packer import BinOutcomePacker, OutcomePac
 from pyelevator.codec.classic.payloads import (
     DECODERS,
     ENCODERS,
+    check_header,
     cursor_of,
     decode_outcomes,
     decode_page,
@@ -32,7 +33,7 @@ from pyelevator.codec.packing import BIN, RAW, Packing, check_size, may_hold_str
 from pyelevator.codec.values import check_portable, error_code, reply_status, text, unknown_command
 from pyelevator.codec.weight import LIGHT
 from pyelevator.commands import PIPELINED, Command, DbCreate, DeleteRange, MGet, PayloadKind, Pipeline, Range, Slice
-from pyelevator.errors import Id, MalformedMessage, ProtocolError
+from pyelevator.errors import Id, LimitExceeded, MalformedMessage, ProtocolError
 from pyelevator.messages import LazyPage, Request, Response, Status
 
 SUCCESS_HEADER: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
@@ -135,12 +136,14 @@ class FullClassicCodec(Codec):
         header, content = unpack(frames[0], self.limits), frames[1]
         if not isinstance(header, dict):
             raise MalformedMessage(f"the header of a reply is a map, not {kind_of(header)}")
-        return _id(header), partial(self._response, header, _id(header), content)
+        reply_id = _id(header)
+        return reply_id, partial(self._response, header, reply_id, content)
 
     def _response(
         self, header: dict[Any, Any], reply_id: int | None, content: bytes, request: Request[Any]
     ) -> Response:
         status = reply_status(header.get(b"status"))
+        check_header(header)
         if status is Status.FAILURE:
             return Response.failure(error_code(header.get(b"err_code")), message_of(header), reply_id)
         if header.get(b"compression") is True and not request.compression:
@@ -148,10 +151,10 @@ class FullClassicCodec(Codec):
         if b"page" in header and request.command.payload_kind is PayloadKind.PAIRS:
             page = self._lazy_page(header, content, request.command)
             payload: Any = page if request.command.lazy else page.decode_bytes()  # type: ignore[attr-defined]
+            request.command.check(payload)
         else:
             payload = self._payload(self._content(content, header, request.command), request.command)
-        told = header.get(b"features")
-        features = tuple([text(one) for one in told if isinstance(one, bytes)]) if isinstance(told, list) else ()
+        features = _features(header)
         more, most = header.get(b"more") is True, _max_message(header) if features else None
         return Response(payload, status, None, "", reply_id, more, features, cursor_of(header), most)
 
@@ -203,12 +206,15 @@ class FullClassicCodec(Codec):
             return decode(content, count, texts)
 
     def _payload(self, content: Any, command: Command[Any]) -> Any:
+        """Return the payload in the content of a reply, which is one that may answer the command."""
         if type(content) is not dict:
             raise MalformedMessage(f"the content of a reply is a map, not {kind_of(content)}")
         datas = content.get(b"datas")
         read = DECODERS.get(command.payload_kind)
         if read is not None:
-            return read(datas)
+            payload = read(datas)
+            command.check(payload)
+            return payload
         if command.payload_kind is PayloadKind.RESPONSES:
             return decode_outcomes(datas, command)
         check_portable(datas, self.limits)
@@ -236,9 +242,11 @@ def _meta(request: Request[Any]) -> dict[str, Any]:
 
 
 def _id(fields: dict[Any, Any]) -> int | None:
-    """Return the id in the header of a reply: ours are numbers."""
+    """Return the id in the header of a reply, None where there is none: ours are numbers."""
     value = fields.get(b"id")
-    return value if _is_number(value) else None
+    if value is None or _is_number(value):
+        return value
+    raise MalformedMessage(f"the id of a reply is a number, not {reprlib.repr(value)}")
 
 
 def _is_number(value: Any) -> bool:
@@ -320,3 +328,17 @@ def _max_message(header: dict[Any, Any]) -> int | None:
     """Return the size of the largest request that a server takes, where it says so."""
     most = header.get(b"max_message")
     return most if type(most) is int and most > 0 else None
+
+
+def _features(header: dict[Any, Any]) -> tuple[str, ...]:
+    """Return the features of a server; those that this version does not know do no harm, but for their number."""
+    features = header.get(b"features") or []
+    if not set(map(type, features)) <= {bytes}:
+        raise MalformedMessage("the features in a reply hold something else than names")
+    if len(features) > _MAX_FEATURES or max(map(len, features), default=0) > _LONGEST_FEATURE:
+        raise LimitExceeded(f"{len(features):,} features in a reply, of which some may be long, are no server's")
+    return tuple(map(text, features))
+
+
+_MAX_FEATURES: Final = 1000
+_LONGEST_FEATURE: Final = 100

@@ -8,6 +8,7 @@ from typing import Any, Final
 from pyelevator.codec.base import Codec, Frames
 from pyelevator.codec.classic.arguments import extras_of
 from pyelevator.codec.classic.fast_path import (
+    ANY_VALUE,
     BUILDERS,
     META_PREFIX,
     NO_RESULT,
@@ -71,7 +72,7 @@ class NativeClassicCodec(ClassicCodec):
         return super().encode_response(response, request)
 
     def minimal_response(self, frames: Frames, request: Request[Any]) -> Response | None:
-        if len(frames) == 2 and len(frames[1]) <= self._harmless and type(request.command) in SCALARS:
+        if len(frames) == 2 and len(frames[1]) <= self._harmless and type(request.command) in ANY_VALUE:
             number = request.id
             if type(number) is int and len(frames[0]) <= self._harmless:
                 value = self._read_answer(frames, SUCCESS_PREFIX, number, SINGLE_VALUE_PREFIX)

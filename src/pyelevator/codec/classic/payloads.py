@@ -8,8 +8,18 @@ from typing import Any, Final
 from pyelevator.arguments.data import kind_of
 from pyelevator.codec.classic.row_packer import CONTENT_PREFIX, PagePacker, RowPacker
 from pyelevator.codec.packing import BIN, LARGE_STRING, RAW, Packing
-from pyelevator.codec.values import error_code, reply_status, scalar, scalar_value, string_list, text
-from pyelevator.commands import PayloadKind
+from pyelevator.codec.values import error_code, reason, reply_status, scalar, scalar_value, string_list, text
+from pyelevator.commands import (
+    Batch,
+    Command,
+    ConditionalBatch,
+    Delete,
+    Exists,
+    Get,
+    GetAndDelete,
+    PayloadKind,
+    Put,
+)
 from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Response, Status
 from pyelevator.native import load_native
@@ -35,22 +45,33 @@ def decode_outcomes(datas: Any, pipeline: Any) -> list[Any]:
     entries, commands = _list(datas), pipeline.commands
     if len(entries) != len(commands):
         raise MalformedMessage(f"the answer to {len(commands)} pipelined commands holds {len(entries)}")
-    if set(map(type, entries)) <= _PASS_THROUGH_TYPES:
+    if set(zip(map(type, commands), map(type, entries), strict=True)) <= _PLAIN:
         return entries
-    return [_decode_outcome(entry, command.payload_kind) for entry, command in zip(entries, commands, strict=True)]
+    return [_decode_outcome(entry, command) for entry, command in zip(entries, commands, strict=True)]
 
 
-_PASS_THROUGH_TYPES: Final = frozenset({bytes, bool, type(None)})
+_PLAIN: Final = frozenset(
+    [(Get, bytes), (GetAndDelete, bytes), (Exists, bool)]
+    + [(kind, type(None)) for kind in (Put, Delete, Batch, ConditionalBatch)]
+)
+"""Command, and the type of an outcome that is its payload as it stands: nearly all are."""
 
 
-def _decode_outcome(entry: Any, payload_kind: PayloadKind) -> Any:
+def _decode_outcome(entry: Any, command: Command[Any]) -> Any:
     if type(entry) is not dict:
-        return _NESTED_DECODERS[payload_kind](entry)
+        return _decode_nested(entry, command)
     status = reply_status(entry.get(b"status"))
+    check_header(entry)
     if status is Status.FAILURE:
         return Response.failure(error_code(entry.get(b"err_code")), message_of(entry))
     more, cursor = entry.get(b"more") is True, cursor_of(entry)
-    return Response(_NESTED_DECODERS[payload_kind](entry.get(b"datas")), status, more=more, cursor=cursor)
+    return Response(_decode_nested(entry.get(b"datas"), command), status, more=more, cursor=cursor)
+
+
+def _decode_nested(datas: Any, command: Command[Any]) -> Any:
+    payload = _NESTED_DECODERS[command.payload_kind](datas)
+    command.check(payload)
+    return payload
 
 
 class _Encoders:
@@ -163,13 +184,31 @@ _NESTED_DECODERS: Final[Mapping[PayloadKind, Callable[[Any], Any]]] = {**DECODER
 """PayloadKind -> what reads it within the answer to a pipeline, where scalars are not wrapped."""
 
 
+def check_header(header: dict[Any, Any]) -> None:
+    """Refuse a header, or an entry, in which something has a type that it never has."""
+    for name, kind in _HEADER_TYPES.items():
+        value = header.get(name)
+        if value is not None and type(value) is not kind:
+            raise MalformedMessage(f"the {text(name)} of a reply is {kind_of(value)}")
+
+
+_HEADER_TYPES: Final[Mapping[bytes, type]] = {
+    b"err_code": int,
+    b"err_msg": bytes,
+    b"more": bool,
+    b"cursor": bytes,
+    b"features": list,
+    b"max_message": int,
+}
+"""Name -> the type of what it stands for, if for anything. Old servers repeat whatever ``compression`` was."""
+
+
 def cursor_of(header: dict[Any, Any]) -> bytes | None:
     """Return the cursor in a header, or in an entry."""
     cursor = header.get(b"cursor")
-    return cursor if isinstance(cursor, bytes) else None
+    return cursor if type(cursor) is bytes else None
 
 
 def message_of(header: dict[Any, Any]) -> str:
     """Return the message of a failure in a header, or in an entry."""
-    message = header.get(b"err_msg")
-    return text(message) if isinstance(message, bytes) else ""
+    return reason(header.get(b"err_msg") or b"")
