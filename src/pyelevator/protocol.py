@@ -97,7 +97,7 @@ class ClientProtocol:
         self._limits = limits or RequestLimits()
         self.echoes_ids = False
         self.spent = False
-        """True once a reply came that answers no request, or may still come: the connection must carry no other request."""
+        """True once a reply came that answers no request, or may still come: the connection must carry no other."""
         self.pending: dict[int, Request[Any]] = {}
         """The requests in flight, by their ids; for reading only."""
         self._ids: Iterator[int] = count(first_id() if first is None else first)

@@ -38,9 +38,10 @@ def core_over(*interceptors, dialect="classic", connections=1024, **options):
 
 
 def learned(core):
-    """The same core, once its upstream has echoed an id."""
+    """The same core, once its upstream has echoed an id to a client that has left."""
     (forward,) = core.client_sent(b"x", asked(Ping(), 1), 0.0)
     core.upstream_sent("up", forward.connection, answer_to(forward, b"PONG"), 0.0)
+    core.client_disconnected(b"x", 0.0)
     return core
 
 
@@ -449,8 +450,51 @@ def test_each_client_with_requests_in_flight_has_its_own_connection():
     one, two = gets(core, b"a", [1]) + gets(core, b"b", [1])
     assert gets(core, b"a", [2])[0].connection == one.connection != two.connection
     core.upstream_sent("up", two.connection, answer_to(two, b"v"), 0.0)
+    core.client_disconnected(b"b", 0.0)
     (three,) = gets(core, b"c", [1])
     assert three.connection == two.connection
+
+
+def answered_get(core, identity):
+    """A request of a client that is answered; the connection that it took."""
+    *_, forward = gets(core, identity, [1])
+    core.upstream_sent("up", forward.connection, answer_to(forward, b"v"), 0.0)
+    return forward.connection
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_a_client_keeps_its_connection_though_many_others_come(interceptors):
+    core = learned(core_over(*interceptors))
+    own = answered_get(core, b"small")
+    unanswered = {gets(core, b"%d" % number, [1])[0].connection for number in range(30)}
+    assert len(unanswered - {own}) == 30
+    assert answered_get(core, b"small") == own
+
+
+def test_at_the_connection_limit_the_client_that_was_idle_for_longest_loses_its_own():
+    core = learned(core_over(connections=2))
+    assert [answered_get(core, name) for name in (b"a", b"b", b"a", b"c")] == [0, 1, 0, 1]
+    assert [answered_get(core, name) for name in (b"c", b"a", b"b")] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_a_client_that_leaves_with_a_request_in_flight_leaves_its_connection_to_others(interceptors):
+    core = learned(core_over(*interceptors))
+    (last,) = gets(core, b"a", [1])
+    core.client_disconnected(b"a", 0.0)
+    core.upstream_sent("up", last.connection, answer_to(last, b"v"), 0.0)
+    assert answered_get(core, b"b") == last.connection
+
+
+@pytest.mark.parametrize("interceptors", [[], [watching]])
+def test_an_idle_connection_with_an_answer_too_many_is_given_to_one_client(interceptors):
+    core = learned(core_over(*interceptors))
+    (forward,) = gets(core, b"a", [1])
+    core.upstream_sent("up", forward.connection, answer_to(forward, b"v"), 0.0)
+    renew = core.upstream_sent("up", forward.connection, answer_to(forward, b"v"), 0.0)
+    assert renew == [ResetConnection("up", forward.connection)]
+    connections = [gets(core, name, [1])[0].connection for name in (b"a", b"b", b"c")]
+    assert len(set(connections)) == 3
 
 
 def test_at_the_connection_limit_one_is_shared_and_read_for_readers():

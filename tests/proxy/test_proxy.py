@@ -17,7 +17,7 @@ from pyelevator.testing.bulk_ranges import BulkRangeConformance, refuses_bulk_ra
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance, TasksConformance
 from pyelevator.testing.updates import UpdateConformance, refuses_updates
-from pyelevator.transports import IpcTransport
+from pyelevator.transports import IpcTransport, TcpTransport
 from support.connections import close_connections_of, pretend_connected
 from support.eventually import eventually
 from support.old_peers import OldPeer
@@ -261,6 +261,23 @@ def test_an_unread_answer_that_blocks_no_client_holds_up_no_other(tmp_path):
         assert proxy.stats().queues.blocked_clients == 0
         assert E.Get("large") == "w" * 8 * MB
         eventually(lambda: proxy.stats().queues.unsent_bytes == 0)
+
+
+def test_a_small_call_beside_unread_answers_waits_for_no_new_connection():
+    with ExitStack() as stack:
+        server = stack.enter_context(serve(Application.in_memory()))
+        proxy = stack.enter_context(Proxy([ANY_PORT], server.urls[0]))
+        E = stack.enter_context(Elevator.from_url(proxy.urls[0], timeout=60))
+        direct = stack.enter_context(Elevator.from_url(server.urls[0], timeout=60))
+        E.Put("large", "v" * 8 * MB)
+        before = direct.stats().connections.accepted
+        for _ in range(5):
+            unread = TcpTransport(proxy.urls[0].removeprefix("tcp://"))
+            stack.callback(unread.close)
+            unread.send(ClassicCodec().encode_request(Request(Get("large"), E.db_uid, 1)), Deadline.after(60))
+        eventually(lambda: direct.stats().connections.accepted == before + 5)
+        assert not E.Exists("small")
+        assert direct.stats().connections.accepted == before + 5
 
 
 @pytest.mark.parametrize(("connections", "seen"), [(1, {1}), (3, {3})])

@@ -194,11 +194,13 @@ class Core:
         return self._take_actions()
 
     def client_disconnected(self, identity: bytes, now: float) -> list[Action]:
-        """Close the cursors of a client whose connection has ended."""
+        """Close the cursors of a client whose connection has ended, and let others have its upstream connections."""
         self._tasks.now = now
         client = self._clients.get(identity)
         if client is not None:
             client.is_disconnected = True
+        for pool in self._pools.values():
+            pool.client_disconnected(identity)
         if identity in self._cursors:
             self._close_cursors(identity)
         return self._take_actions()

@@ -101,10 +101,12 @@ class PooledConnection:
 class UpstreamPool:
     """Connections to one upstream, and the tasks that wait for one.
 
-    An upstream that echoes ids takes any number of requests on a connection, and each client that has some in flight
-    has a connection of its own: so the answers of a client that does not read them never stand before those of another
-    one. Where there are more clients than there may be connections, some share one, which is read as long as one of
-    them reads. An upstream that does not echo ids takes one request at a time on each of a few connections.
+    An upstream that echoes ids takes any number of requests on a connection, and each client has a connection of its
+    own: so the answers of a client that does not read them never stand before those of another one. A client keeps it
+    while it has nothing in flight, too: to make another one takes an upstream that is busy with large answers long.
+    Where there are more clients than there may be connections, those that were idle for longest lose theirs, and then
+    some share one, which is read as long as one of them reads. An upstream that does not echo ids takes one request at
+    a time on each of a few connections.
 
     Args:
         upstream: what it is.
@@ -125,7 +127,10 @@ class UpstreamPool:
     has_replied: bool = False
     echoes_ids: bool = False
     _by_client: dict[ProxyClient, PooledConnection] = field(factory=dict)
-    _idle: dict[PooledConnection, None] = field(factory=dict)  # in the order of their release, each once
+    _idle: dict[PooledConnection, None] = field(factory=dict)  # of no client
+    _kept: dict[bytes, PooledConnection] = field(
+        factory=dict
+    )  # by the clients without requests, the longest idle first
 
     def is_legacy(self) -> bool | None:
         """Return True if the server echoes no ids; None before its first answer."""
@@ -135,6 +140,7 @@ class UpstreamPool:
         """Record whether the upstream echoes ids, as an answer has shown."""
         self.has_replied = True
         if echoes_ids and not self.echoes_ids:
+            self._kept.clear()
             self._idle = dict.fromkeys(
                 [
                     connection
@@ -157,11 +163,33 @@ class UpstreamPool:
         connection = self._by_client.get(client)
         if connection is None or connection.is_retired:
             self._detach(client)
-            connection = self._by_client[client] = self._idle.popitem()[0] if self._idle else self._new_or_shared()
+            kept = self._kept.pop(client.identity, None)
+            connection = self._by_client[client] = kept or self._unused()
             connection.client_count += 1
             connection.blocked_clients += client.is_blocked
             self.update_reading(connection)
         return connection
+
+    def _unused(self) -> PooledConnection:
+        """Return a connection of no client, or a new one, or one of a client that has been idle; or one to share."""
+        if self._idle:
+            return self._idle.popitem()[0]
+        if self._kept and len(self.connections) >= self.upstream.max_connections:
+            return self._kept.pop(next(iter(self._kept)))
+        return self._new_or_shared()
+
+    def client_disconnected(self, identity: bytes) -> None:
+        """Let others have the connection of a client that has left."""
+        connection = self._kept.pop(identity, None)
+        if connection is not None:
+            self._idle[connection] = None
+
+    def _keep(self, connection: PooledConnection, client: ProxyClient) -> None:
+        """Keep the connection of a client that has nothing in flight."""
+        if client.is_disconnected:
+            self._idle[connection] = None
+        else:
+            self._kept[client.identity] = connection
 
     def _detach(self, client: ProxyClient) -> PooledConnection | None:
         """Take the client's connection from it, and return it."""
@@ -170,7 +198,7 @@ class UpstreamPool:
             connection.client_count -= 1
             connection.blocked_clients -= client.is_blocked
             if not (connection.client_count or connection.is_retired):
-                self._idle[connection] = None
+                self._keep(connection, client)
             self.update_reading(connection)
         return connection
 
@@ -228,6 +256,7 @@ class UpstreamPool:
         if connection.is_retired and connection.is_idle:
             self.reset(connection)
             if self.echoes_ids and not connection.client_count and connection in self._multiplexed:
+                self._kept = {identity: kept for identity, kept in self._kept.items() if kept is not connection}
                 self._idle[connection] = None
 
     @property

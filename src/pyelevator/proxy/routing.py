@@ -51,8 +51,8 @@ class Upstream:
             keys, ``?max_connections=N``, ``?max_serial_connections=N``.
         databases: patterns of the names that it serves; with several upstreams the first that fits is taken.
         name: how uids tell it apart; its address if not given.
-        max_connections: to a server that echoes ids, and so takes any number of requests on each. Each client that has
-            something in flight has one of its own, as long as there are enough; with 1 all share it. One over which an
+        max_connections: to a server that echoes ids, and so takes any number of requests on each. Each client has one
+            of its own, as long as there are enough; with 1 all share it. One over which an
             answer came that is not awaited is only waited for beside them, until what is in flight there is answered.
         max_serial_connections: to a server that does not echo ids, and so takes one request at a time on each.
         curve: keys for it.
