@@ -13,7 +13,25 @@ from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec, Limits
 from pyelevator.codec.classic.native import NativeClassicCodec, classic_codec
-from pyelevator.commands import DELETE, PUT, Batch, Delete, Exists, Get, GetAndDelete, Increment, MGet, Ping, Put, Range
+from pyelevator.commands import (
+    DELETE,
+    MISSING,
+    PUT,
+    Batch,
+    Count,
+    Delete,
+    Exists,
+    Get,
+    GetAndDelete,
+    Increment,
+    MGet,
+    Ping,
+    Pipeline,
+    Put,
+    Range,
+    Slice,
+    put_if,
+)
 from pyelevator.errors import ErrorCode, ProtocolError
 from pyelevator.messages import Request, Response
 from pyelevator.server import Server
@@ -37,6 +55,23 @@ COMMANDS = st.one_of(
     st.builds(Increment, STRINGS, st.integers(-5, 5)),
     st.just(Ping()),
 )
+PIPELINES = st.builds(
+    Pipeline,
+    st.lists(
+        st.one_of(
+            *(st.builds(kind, STRINGS) for kind in (Get, Exists, Delete, GetAndDelete)),
+            st.builds(Put, STRINGS, STRINGS, st.booleans()),
+            st.builds(MGet, st.lists(STRINGS, min_size=1, max_size=3), st.booleans()),
+            st.builds(Batch, st.lists(OPS, max_size=3), st.booleans()),
+            st.builds(Range, st.none() | STRINGS, STRINGS, st.booleans()),
+            st.builds(Slice, STRINGS, st.sampled_from([0, 127, 128])),
+            st.builds(Count, st.none() | STRINGS, st.none() | STRINGS),
+            st.builds(Increment, STRINGS, st.integers(-5, 5)),
+            st.just(put_if(b"k", MISSING, b"v", False)),
+        ),
+        max_size=5,
+    ),
+)
 PAYLOADS = st.none() | st.booleans() | STRINGS | st.lists(STRINGS, max_size=2)
 LIMITS = st.sampled_from([None, Limits(frame_bytes=64), Limits(elements=8)])
 
@@ -55,7 +90,7 @@ def outcome(call, *args):
 
 
 @settings(max_examples=300, deadline=None)
-@given(command=COMMANDS, uid=UIDS, number=IDS, minimal=st.booleans())
+@given(command=COMMANDS | PIPELINES, uid=UIDS, number=IDS, minimal=st.booleans())
 def test_requests_are_written_alike(command, uid, number, minimal):
     request = Request.minimal(command, uid, number) if minimal else Request(command, uid, number)
     reference, native = codecs()

@@ -7,6 +7,7 @@ message has another one.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_CheckExact
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from cpython.list cimport PyList_Check
 from cpython.long cimport PyLong_CheckExact
@@ -67,6 +68,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     LARGE = 65536
+    DEPTH = 6  # of the operations of a batch in a pipeline
 
 
 cdef inline string_view _view(bytes data):
@@ -221,7 +223,7 @@ def write_request(bytes prefix not None, number, uid, arguments):
         prefix: what it begins with, up to its id.
         number: its id.
         uid: its database; None for none.
-        arguments: bytes, numbers below 128, and lists of these, or of lists or tuples of these.
+        arguments: bytes, ASCII text, numbers below 128, booleans, None, and lists, tuples and short dicts of these.
 
     Returns:
         The frame; None if an argument is of another kind.
@@ -244,15 +246,17 @@ def write_request(bytes prefix not None, number, uid, arguments):
     out.append(b"\xa4args", 5)
     put_array(out, len(arguments))
     for argument in arguments:
-        if not _put_value(out, argument, 2):
+        if not _put_value(out, argument, DEPTH):
             return None
     return PyBytes_FromStringAndSize(out.data(), out.size())
 
 
 cdef bint _put_value(string& out, value, int depth) except -1:
-    """Write a string, a number below 128, or an array of such within so many arrays; False if it is anything else."""
+    """Write what ``write_request`` takes, within so many arrays and maps; False if it is anything else."""
     cdef int overflow = 0
     cdef long number
+    cdef Py_ssize_t size
+    cdef const char* text
     if PyBytes_CheckExact(value):
         put_string(out, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), False)
     elif PyLong_CheckExact(value):
@@ -269,6 +273,18 @@ cdef bint _put_value(string& out, value, int depth) except -1:
         put_array(out, len(<list>value))
         for item in <list>value:
             if not _put_value(out, item, depth - 1):
+                return False
+    elif value is None:
+        out.push_back(<char>0xc0)
+    elif value is True or value is False:
+        out.push_back(<char>(0xc3 if value is True else 0xc2))
+    elif PyUnicode_CheckExact(value) and value.isascii():
+        text = PyUnicode_AsUTF8AndSize(value, &size)
+        put_string(out, text, size, False)
+    elif depth and PyDict_CheckExact(value) and len(<dict>value) < 16:
+        out.push_back(<char>(0x80 | len(<dict>value)))
+        for name, item in (<dict>value).items():
+            if not (_put_value(out, name, 0) and _put_value(out, item, depth - 1)):
                 return False
     else:
         return False

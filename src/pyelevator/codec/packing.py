@@ -260,4 +260,7 @@ def _elements(command: Command[Any]) -> int:
         return len(command.keys)
     if isinstance(command, Slice):
         return command.count
-    return sum(map(_elements, command.commands)) if isinstance(command, Pipeline) else _ANY_NUMBER
+    if not isinstance(command, Pipeline):
+        return _ANY_NUMBER
+    are_many = any(kind.payload_kind in _MANY for kind in command.kinds)
+    return sum(map(_elements, command.commands)) if are_many else len(command.commands)

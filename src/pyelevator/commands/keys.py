@@ -1,6 +1,8 @@
 """The commands about single keys, and about keys that are named one by one."""
 
+from collections import deque
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any, Final, Self
 
 from attrs import field
@@ -30,6 +32,19 @@ class Keyed(Command[R]):
         command = _new(cls)
         _set_key(command, key if type(key) is bytes else arguments.key(key))
         return command
+
+    @classmethod
+    def make_all(cls, keys: Sequence[Data]) -> list[Self]:
+        """Make one for each key, without a call for each.
+
+        >>> Get.make_all(["a", b"b"])
+        [Get(key=b'a'), Get(key=b'b')]
+        """
+        if not set(map(type, keys)) <= {bytes}:
+            keys = list(map(arguments.key, keys))
+        made = list(map(_new, repeat(cls, len(keys))))
+        deque(map(_set_key, made, keys), maxlen=0)
+        return made
 
 
 _new: Final = object.__new__

@@ -45,14 +45,19 @@ class Pipeline(Command[list[Any]]):
     commands: tuple[Command[Any], ...] = field(converter=_convert_commands)
 
     @property
+    def kinds(self) -> set[type[Command[Any]]]:
+        """The classes of its commands: they say most of it, and are few."""
+        return set(map(type, self.commands))
+
+    @property
     def idempotent(self) -> bool:  # type: ignore[override]
         """True if each of its commands is."""
-        return all(command.idempotent for command in self.commands)
+        return all(kind.idempotent for kind in self.kinds)
 
     @property
     def writes(self) -> bool:  # type: ignore[override]
         """True if one of its commands does."""
-        return any(command.writes for command in self.commands)
+        return any(kind.writes for kind in self.kinds)
 
     @property
     def sync(self) -> bool:
@@ -62,7 +67,7 @@ class Pipeline(Command[list[Any]]):
     @property
     def access(self) -> Access:  # type: ignore[override]
         """The highest level that one of its commands needs."""
-        return max([command.access for command in self.commands], default=Access.NONE)
+        return max([kind.access for kind in self.kinds], default=Access.NONE)
 
     def result(self, payload: Any) -> list[Any]:
         answers = check_type(payload, list, self.verb)

@@ -82,7 +82,9 @@ class PipelineBuilder(MaintenanceBuilder, Generic[T]):
             A handle; where there is no such key, its result is the default, or without one raises KeyNotFound.
         """
         expected = None if default is UNSET else (KeyNotFound, default)
-        return self._add(Get.make(key), self._decoder.value, expected)
+        result = PipelineResult(Get.make(key), self._decoder.value, expected)
+        self._queue.append(result)  # as ``_add``, without a call: there may be many
+        return result
 
     def Put(self, key: Data, value: Data, *, sync: bool = False) -> PipelineResult[None]:
         """Set the value of ``key``; ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.

@@ -38,7 +38,7 @@ def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> 
 
     After a lost answer nothing more is sent: it would come too late, or before what was sent and is still on its way.
     """
-    if any(map(_needs_uid, commands)):  # a generator that any() leaves early would swallow what a signal handler raises
+    if any(map(_needs_uid, set(map(type, commands)))):  # a generator left early swallows what a handler raises
         link.check_connected()
     outcomes: list[Any] = []
     for some in _parts(commands):

@@ -2,16 +2,17 @@
 
 import math
 import reprlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain, groupby, starmap
+from operator import attrgetter
 from typing import Any, Final
 
 from attrs import frozen
 
 from pyelevator.arguments.data import kind_of
 from pyelevator.codec.values import malformed_arguments
-from pyelevator.commands import COMMANDS, PIPELINED, Command, Range, Unknown
+from pyelevator.commands import COMMANDS, PIPELINED, Command, Delete, Exists, Get, Put, Range, Unknown
 from pyelevator.commands.keys import Keyed
 from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
 
@@ -107,15 +108,34 @@ def _no_arguments(args: list[Any]) -> list[Any]:  # noqa: ARG001
 def _encode_pipeline(pipeline: Any) -> tuple[list[Any]]:
     """Write commands of one kind next to one another as a run: ``[verb, extras, [args, ...]]``."""
     runs: list[Any] = []
-    kinds: Iterator[tuple[Any, Iterator[Any]]] = groupby(pipeline.commands, type)
-    for kind, alike in kinds:
-        encode = ARGUMENTS[kind.verb].encode
+    commands, kinds = pipeline.commands, pipeline.kinds
+    groups: Iterable[tuple[Any, Iterable[Any]]]
+    groups = groupby(commands, type) if len(kinds) != 1 else [(kinds.pop(), commands)]
+    for kind, alike in groups:
         runs_by_extras = (
             groupby(alike, lambda one: tuple(extras_of(one).items())) if kind.meta_fields else [((), alike)]
         )
         for extras, run in runs_by_extras:
-            runs.append((kind.verb, dict(extras), list(map(encode, run))))
+            runs.append((kind.verb, dict(extras), _encode_run(kind, run)))
     return (runs,)
+
+
+def _encode_run(kind: type[Command[Any]], run: Iterable[Any]) -> list[Sequence[Any]]:
+    """Write the arguments of commands of one kind; those of the commonest field by field, without a call for each."""
+    fields = _FIELDS.get(kind)
+    if fields is None:
+        return list(map(ARGUMENTS[kind.verb].encode, run))
+    some = list(run)
+    return list(zip(*[map(attrgetter(field), some) for field in fields], strict=True))
+
+
+_FIELDS: Final[Mapping[type[Command[Any]], Sequence[str]]] = {
+    Get: ("key",),
+    Exists: ("key",),
+    Delete: ("key",),
+    Put: ("key", "value"),
+}
+"""The commands whose arguments are just these fields."""
 
 
 def _decode_pipeline(args: list[Any]) -> list[Any]:
@@ -193,14 +213,16 @@ def build_command(kind: type[Command[Any]], spec: ArgumentSpec, args: list[Any],
 
 def build_commands(
     kind: type[Command[Any]], spec: ArgumentSpec, calls: list[list[Any]], meta: dict[Any, Any]
-) -> list[Command[Any]]:
+) -> Sequence[Command[Any]]:
     """Build the commands of one kind that a peer's lists of arguments make."""
     for count in set(map(len, calls)):
         if not spec.min_args <= count <= spec.max_args:
             raise _wrong_count(kind, count)
     extras = _meta_values(kind, meta)
-    make: Callable[..., Any] = kind.make if issubclass(kind, Keyed) else partial(kind, **extras) if extras else kind
+    make: Callable[..., Any] = partial(kind, **extras) if extras else kind
     try:
+        if issubclass(kind, Keyed):
+            return kind.make_all([key for (key,) in calls])
         return list(starmap(make, calls if spec.decode is list else map(spec.decode, calls)))
     except UsageError as error:
         raise malformed_arguments(kind.verb, error) from error

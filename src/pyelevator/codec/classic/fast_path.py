@@ -150,6 +150,15 @@ def _value(packed: bytes) -> Any:
         return None
 
 
+def pack_request(prefix: bytes, request: Request[Any], args: Sequence[Any]) -> bytes:
+    """Return the frame of a request that begins with a prefix, and has these arguments."""
+    try:
+        packed = pack(args)
+    except TypeError:  # some are packed already
+        packed = packed_args(args)
+    return b"".join((prefix, pack(request.id), _UID, pack(request.uid), _ARGS, packed))
+
+
 class ClassicCodec(FullClassicCodec):
     """One frame per request, two per reply; the default dialect.
 
@@ -165,12 +174,7 @@ class ClassicCodec(FullClassicCodec):
         if encoder is not None:
             prefix, encode, extras = encoder
             if not extras or not extras_of(command):
-                args = encode(command)
-                try:
-                    packed = pack(args)
-                except TypeError:  # some are packed already
-                    packed = packed_args(args)
-                return [b"".join((prefix, pack(number), _UID, pack(request.uid), _ARGS, packed))]
+                return [pack_request(prefix, request, encode(command))]
         return super().encode_request(request)
 
     def decode_request(self, frames: Frames) -> Request[Any]:

@@ -17,6 +17,7 @@ from pyelevator.codec.classic.fast_path import (
     SUCCESS_PREFIX,
     WITHOUT_RESULT,
     ClassicCodec,
+    pack_request,
 )
 from pyelevator.codec.classic.payloads import SINGLE_VALUE_PREFIX
 from pyelevator.codec.limits import Limits
@@ -38,12 +39,12 @@ class NativeClassicCodec(ClassicCodec):
         self._harmless = self.limits.harmless
 
     def encode_request(self, request: Request[Any]) -> list[bytes]:
-        if request.is_minimal or not (request.compression or request.bin):
+        if request.is_minimal or not (request.id is None or request.compression or request.bin):
             prefix, encode, extras = REQUEST_ENCODERS.get(type(request.command), _NONE)
             if prefix and (not extras or not extras_of(request.command)):
-                frame = self._write_request(prefix, request.id, request.uid, encode(request.command))
-                if frame is not None:
-                    return [frame]
+                args = encode(request.command)
+                frame = self._write_request(prefix, request.id, request.uid, args)
+                return [pack_request(prefix, request, args) if frame is None else frame]
         return super().encode_request(request)
 
     def minimal_request(self, frames: Frames) -> Request[Any] | None:
