@@ -152,7 +152,9 @@ class Snapshots:
             return None
         moment = read_moment()
         with self._changed:
-            same = next((one for one in self._open if one.moment == moment and not one.connection.is_broken), None)
+            same = next(
+                (one for one in tuple(self._open) if one.moment == moment and not one.connection.is_broken), None
+            )
             if same is not None:
                 same.users += 1
             return same
