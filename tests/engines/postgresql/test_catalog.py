@@ -167,6 +167,20 @@ def test_a_write_through_a_stale_handle_is_refused(url, open_storage):
         stale.get(b"k")
 
 
+def test_a_write_to_a_dropped_database_that_is_still_read_is_refused(url, open_storage):
+    one, other = open_storage(url), open_storage(url)
+    stale = one.open("db", {})
+    stale.write([(PUT, b"k", b"v")])
+    with stale.snapshot() as snapshot:
+        assert snapshot.get(b"k") == b"v"  # so its table is there as long as this
+        other.destroy("db")
+        with pytest.raises(EngineError, match="doesn't exist"):
+            stale.write([(PUT, b"k", b"w")])
+        with pytest.raises(EngineError, match="doesn't exist"):
+            stale.update(lambda view: ([(PUT, b"k", b"w")], None))
+        assert snapshot.get(b"k") == b"v"
+
+
 def test_created_anew_under_its_name_a_client_finds_it_empty(servers):
     one, other = map(client, servers)
     one.createdb("again")

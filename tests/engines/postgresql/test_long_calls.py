@@ -15,7 +15,7 @@ from support.eventually import eventually
 
 pytest.importorskip("psycopg")
 
-from pyelevator.engines.postgresql import client as rates
+from pyelevator.engines.postgresql import client as rates, engine as engines
 from pyelevator.engines.postgresql.tables import scans
 
 KEYS = [b"%03d" % i for i in range(100)]
@@ -26,6 +26,17 @@ def engine(postgresql, open_storage):
     engine = open_storage(postgresql.new_url(call_timeout=1)).open("db", {})
     engine.write([(PUT, key, b"v" * i) for i, key in enumerate(KEYS)])
     return engine
+
+
+@pytest.fixture
+def set_part(monkeypatch):
+    """Return a function that sets how many rows are counted or measured with one statement."""
+
+    def set_rows(rows):
+        monkeypatch.setattr(scans, "PART_ROWS", rows)
+        monkeypatch.setattr(engines, "PART_ROWS", rows)
+
+    return set_rows
 
 
 @contextmanager
@@ -42,8 +53,8 @@ def frozen_backends(postgresql):
             os.kill(pid, signal.SIGCONT)
 
 
-def test_a_range_that_is_counted_in_parts_is_counted_as_a_whole(engine, monkeypatch):
-    monkeypatch.setattr(scans, "PART_ROWS", 7)
+def test_a_range_that_is_counted_in_parts_is_counted_as_a_whole(engine, set_part):
+    set_part(7)
     random = Random(1)
     for _ in range(40):
         start, stop = random.choice([None, *KEYS, b"05"]), random.choice([None, *KEYS, b"05"])
@@ -53,8 +64,8 @@ def test_a_range_that_is_counted_in_parts_is_counted_as_a_whole(engine, monkeypa
         assert engine.range_size(start, stop) == sum(len(key) + len(value) for key, value in inside), bounds
 
 
-def test_all_parts_of_a_count_show_one_moment(engine, monkeypatch):
-    monkeypatch.setattr(scans, "PART_ROWS", 30)
+def test_all_parts_of_a_count_show_one_moment(engine, set_part):
+    set_part(30)
     parts: list[None] = []
 
     def write_meanwhile():
@@ -75,10 +86,9 @@ def test_all_parts_of_a_count_show_one_moment(engine, monkeypatch):
     ],
     ids=["count", "sizes", "MGet of many"],
 )
-def test_a_large_read_on_a_frozen_backend_is_made_on_another(engine, postgresql, monkeypatch, call, expected):
+def test_a_large_read_on_a_frozen_backend_is_made_on_another(engine, postgresql, monkeypatch, set_part, call, expected):
     monkeypatch.setattr(rates, "_ROWS_PER_SECOND", 50)  # so that all of it may take a minute
-    monkeypatch.setattr(scans, "PART_ROWS", 50)
-    monkeypatch.setattr("pyelevator.engines.postgresql.engine.PART_ROWS", 50)
+    set_part(50)
     started = monotonic()
     with frozen_backends(postgresql):
         assert call(engine) == expected

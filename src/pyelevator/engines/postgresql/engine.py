@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain, repeat
 from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
+
+from attrs import evolve
 
 from pyelevator.commands import BatchOp
 from pyelevator.engines.base import (
@@ -30,8 +33,6 @@ from pyelevator.engines.postgresql.tables.scans import (
     PART_ROWS,
     CursorScan,
     Rows,
-    Statement,
-    count_pairs,
     declare,
     find_part_end,
     iterate,
@@ -42,6 +43,8 @@ from pyelevator.engines.postgresql.tables.statements import Table
 from pyelevator.engines.postgresql.writes import Writer
 
 T = TypeVar("T")
+Execute: TypeAlias = Callable[[bytes], Any]
+"""Executes a statement and returns its result."""
 
 _ONE_STATEMENT: Final = 2048
 """Keys that are read in one statement; more are read in a transaction, and counted on the way."""
@@ -160,36 +163,46 @@ class PostgreSqlEngine(Engine):
         return self._read(lambda table, connection, until: table.size(connection, until))
 
     def count(self, bounds: Bounds, checkpoint: Callable[[], None] = lambda: None) -> int:
-        return self._add_up(count_pairs, bounds, checkpoint)
+        def count_rows(table: Table, execute: Execute) -> int:
+            counted = evolve(bounds, include_key=False, include_value=False)
+            total, opening = 0, declare("counted", table.pairs, counted) + b"; "
+            while True:
+                rows: int = execute(opening + b"MOVE %d FROM counted" % PART_ROWS).command_tuples
+                total, opening = total + rows, b""
+                if rows < PART_ROWS:
+                    return total
+                checkpoint()
+
+        return self._read_parts(count_rows)
 
     def range_size(self, start: bytes | None, stop: bytes | None) -> int:
-        return self._add_up(measure, Bounds(start, stop, include_stop=False))
+        def measure_rows(table: Table, execute: Execute) -> int:
+            total, rest = 0, Bounds(start, stop, include_stop=False)
+            while True:
+                end = parse_key(execute(find_part_end(table.pairs, rest)))
+                part = rest if end is None else evolve(rest, stop=end)
+                total += int(execute(measure(table.pairs, part)).get_value(0, 0))
+                if end is None:
+                    return total
+                rest = evolve(rest, start=end)
 
-    def _add_up(self, make_sql: Statement, bounds: Bounds, checkpoint: Callable[[], None] = lambda: None) -> int:
-        """Add up what a statement returns for the parts of a range, each of which has time of its own.
+        return self._read_parts(measure_rows)
+
+    def _read_parts(self, read: Callable[[Table, Execute], int]) -> int:
+        """Call with what executes statements at one moment, each of which has the time of a call for a part.
 
         So a range of any size may be read, and yet a server that does not answer is noticed soon.
         """
 
-        def add_up(table: Table, connection: Connection, until: float) -> int:
-            total, opening = 0, _BEGIN
-            start, stop, include_stop = bounds.interval()
+        def call(table: Table, connection: Connection, until: float) -> int:
+            openings = chain([_BEGIN], repeat(b""))
+            deadlines = chain([until], iter(lambda: self._client.step_deadline(PART_ROWS), None))
             try:
-                while True:
-                    rest = Bounds(start, stop, include_stop=include_stop)
-                    found = connection.script(opening + find_part_end(table.pairs, rest), until)
-                    end = parse_key(found.get_value(0, 0)) if found.ntuples else None
-                    part = rest if end is None else Bounds(start, end, include_stop=False)
-                    total += int(connection.script(make_sql(table.pairs, part), until).get_value(0, 0))
-                    if end is None:
-                        return total
-                    start, opening = end, b""
-                    checkpoint()
-                    until = max(until, self._client.step_deadline(PART_ROWS))
+                return read(table, lambda sql: connection.script(next(openings) + sql, next(deadlines)))
             finally:
                 connection.send_later(b"ROLLBACK")
 
-        return self._read(add_up, self._client.deadline(PART_ROWS))
+        return self._read(call, self._client.deadline(PART_ROWS))
 
     def backup(self, path: str) -> None:  # noqa: ARG002
         raise EngineError(

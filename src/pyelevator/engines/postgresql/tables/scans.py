@@ -26,9 +26,6 @@ _COLUMNS: Final[Mapping[tuple[bool, bool], str]] = {
 PART_ROWS: Final = 20_000
 """Rows of a part of a range that is counted or measured: some 10 ms of work."""
 
-Statement = Callable[[str, Bounds], bytes]
-"""Returns a statement about the pairs of a table between bounds."""
-
 Fetch = Callable[[int], list[tuple[Any, ...]]]
 """Returns the next rows of a cursor, at most so many."""
 
@@ -48,22 +45,15 @@ def measure(table: str, bounds: Bounds) -> bytes:
     return f"SELECT {size}::bigint FROM {table} WHERE {_conditions(bounds)}".encode()
 
 
-def count_pairs(table: str, bounds: Bounds) -> bytes:
-    """Return the statement that counts the pairs of a range."""
-    return f"SELECT count(*) FROM {table} WHERE {_conditions(bounds)}".encode()
-
-
 def find_part_end(table: str, bounds: Bounds) -> bytes:
     """Return the statement that finds the key behind the first ``PART_ROWS`` of a range; see :func:`parse_key`."""
-    conditions = _conditions(bounds)
-    return (
-        f"SELECT encode(key, 'hex') FROM {table} WHERE {conditions} ORDER BY key OFFSET {PART_ROWS} LIMIT 1"
-    ).encode()
+    part = f"{table} WHERE {_conditions(bounds)} ORDER BY key OFFSET {PART_ROWS} LIMIT 1"
+    return f"SELECT encode(key, 'hex') FROM {part}".encode()
 
 
-def parse_key(column: bytes) -> bytes:
-    """Return the key that :func:`find_part_end` has found."""
-    return bytes.fromhex(column.decode())
+def parse_key(result: Any) -> bytes | None:
+    """Return the key that :func:`find_part_end` has found; None if the range ends before."""
+    return bytes.fromhex(result.get_value(0, 0).decode()) if result.ntuples else None
 
 
 def _conditions(bounds: Bounds) -> str:
