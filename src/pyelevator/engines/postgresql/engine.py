@@ -195,10 +195,10 @@ class PostgreSqlEngine(Engine):
         """
 
         def call(table: Table, connection: Connection, until: float) -> int:
-            openings = chain([_BEGIN], repeat(b""))
+            prefixes = chain([_BEGIN], repeat(b""))
             deadlines = chain([until], iter(lambda: self._client.step_deadline(PART_ROWS), None))
             try:
-                return read(table, lambda sql: connection.script(next(openings) + sql, next(deadlines)))
+                return read(table, lambda sql: connection.script(next(prefixes) + sql, next(deadlines)))
             finally:
                 connection.send_later(b"ROLLBACK")
 
