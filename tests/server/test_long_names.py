@@ -79,3 +79,10 @@ def test_the_slow_log_keeps_the_beginning_of_long_names():
     for command in (Unknown("v" * MB), DbConnect("n" * MAX_NAME), Get(b"k" * MB)):
         entry = application.slow_log.describe(Request(command), 1.0, Exchange(), getattr(command, "name", None))
         assert len(repr(entry)) < 1_000
+
+
+def test_long_paths_are_looked_up_by_workers(application):
+    short, long = "/a" * 20, "/a" * (MAX_NAME // 2)
+    assert application.try_handle(Request(DbConnect(short), None, 1, peer="alice")).code is not None
+    assert application.try_handle(Request(DbConnect(long), None, 1, peer="alice")) is None
+    assert application(Request(DbConnect(long), None, 1, peer="alice")).code is not None

@@ -10,6 +10,7 @@ from attrs import evolve
 from pyelevator.application import Application
 from pyelevator.application.application import ApplicationWrapper
 from pyelevator.application.catalog.names import LocatedName
+from pyelevator.application.handlers.kinds import names_long_path
 from pyelevator.auth.authorizer import Authorizer, filter_databases, refusal_response
 from pyelevator.auth.permissions import Permissions
 from pyelevator.commands import Pipeline
@@ -42,7 +43,7 @@ class AuthorizingApplication(ApplicationWrapper):
         return self._authorize(request, self._application, self._execute_each)
 
     def try_handle(self, request: Request[Any]) -> Response | None:
-        if self._is_unknown(request):
+        if names_long_path(request.command) or self._is_unknown(request):
             return None
         return self._authorize(request, self._application.try_handle, lambda _: None)
 

@@ -27,8 +27,16 @@ UNBOUNDED: Final = 1_000_000
 MAX_INLINE_COST: Final = 256
 """From this cost on (about a millisecond), ``try_handle`` leaves a request to a worker."""
 
+_MAX_INLINE_NAME: Final = 512
+"""Characters of a path that has a hundred parts or two."""
+
 CostEstimate: TypeAlias = Callable[[Any], int]
 """Estimates the work of a command, in lookups of one key (some microseconds each)."""
+
+
+def names_long_path(command: Any) -> bool:
+    """Return True if looking up the database that a command names may take long: each part of a path takes a call."""
+    return command.names_database and len(command.name) > _MAX_INLINE_NAME
 
 
 def check_batch_size(count: int, context: Context) -> None:
@@ -190,7 +198,8 @@ class AdminHandler:
 
     def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
         """Return the response; None if it may take long."""
-        is_quick = self.is_quick and (self.max_databases == inf or catalog.count <= self.max_databases)
+        is_quick = self.is_quick and not names_long_path(request.command)
+        is_quick = is_quick and (self.max_databases == inf or catalog.count <= self.max_databases)
         return self.handle(catalog, request.command, request, context) if is_quick else None
 
 
