@@ -16,8 +16,9 @@ _TEXT = b"".join([code + text + b"\0" for code, text in _FIELDS.items()]) + b"\0
 class ErrorRelay(CuttingRelay):
     """Passes bytes between clients and a PostgreSQL, without TLS.
 
-    When it was told to, it adds an error, and that the server is ready again, behind an answer that is complete. The
-    client takes them for the answer of its next statement, and that one's answer for the answer of the one after it.
+    When it was told to, it adds an error, and that the server is ready again, behind an answer that is complete, when
+    the client has sent its next statement. So libpq takes them for the answer of that, and its answer for the answer of
+    the one after it.
 
     Args:
         port: of the server, on loopback.
@@ -26,6 +27,7 @@ class ErrorRelay(CuttingRelay):
     def __init__(self, port: int) -> None:
         super().__init__(port)
         self._answers_left = 0
+        self._owed: dict[socket.socket, bytes] = {}
 
     def insert_after(self, answers: int) -> None:
         """Add an error behind so many further complete answers, counted over all connections."""
@@ -37,22 +39,24 @@ class ErrorRelay(CuttingRelay):
         return left == 0
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
-        if source.getpeername()[1] != self._target:
-            super()._pass_on(source, target)
-            return
         with suppress(OSError):
-            for message in _messages(source):
-                target.sendall(message + self._error_after(message))
+            if source.getpeername()[1] == self._target:
+                for message in _messages(source):
+                    self._count(message, target)
+                    target.sendall(message)
+            else:
+                while chunk := source.recv(1 << 16):
+                    source.sendall(self._owed.pop(source, b""))
+                    target.sendall(chunk)
         shut(source, target)
 
-    def _error_after(self, message: bytes) -> bytes:
+    def _count(self, message: bytes, client: socket.socket) -> None:
         if message[:1] != _READY or not self._answers_left:
-            return b""
+            return
         self._answers_left -= 1
-        if self._answers_left:
-            return b""
-        state = b"I" if message[5:] == b"I" else b"E"
-        return _HEADER.pack(b"E", len(_TEXT) + 4) + _TEXT + _HEADER.pack(_READY, 5) + state
+        if not self._answers_left:
+            state = b"I" if message[5:] == b"I" else b"E"
+            self._owed[client] = _HEADER.pack(b"E", len(_TEXT) + 4) + _TEXT + _HEADER.pack(_READY, 5) + state
 
 
 def _messages(source: socket.socket) -> Iterator[bytes]:
