@@ -10,6 +10,7 @@ import pytest
 import zmq
 
 from pyelevator import AsyncElevator, ConnectionLost, Curve, Elevator
+from pyelevator._options import defaults_of
 from pyelevator.application import Application
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.keys import generate_keys
@@ -22,6 +23,7 @@ from pyelevator.server import Server
 from pyelevator.server.options import ServerLimits
 from pyelevator.testing.servers import serve
 from pyelevator.transports import TcpTransport, socket_options
+from pyelevator.transports.options import TransportOptions
 from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from pyelevator.transports.sockets.nonblocking import NonblockingConnection
 from pyelevator.transports.sockets.socket import start_connect
@@ -332,7 +334,7 @@ def test_an_idle_async_client_of_our_server_with_keys_stays_connected(keys, monk
 
 @pytest.mark.parametrize("server", [alive, old])
 def test_a_proxy_asks_servers_that_understand_it_whether_they_live(server, monkeypatch):
-    monkeypatch.setattr("pyelevator.transports.sockets.upstream.HEARTBEAT", QUICK)
+    monkeypatch.setitem(defaults_of(TransportOptions), "heartbeat", QUICK)
     monkeypatch.setattr("pyelevator.proxy.upstreams._ROUND", 0.02)
 
     def answering(peer):
