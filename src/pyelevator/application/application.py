@@ -159,11 +159,7 @@ class Application:
             return self._context.failure(error, request.command, request.id)
 
     def respond_together(self, requests: Sequence[Request[Any]]) -> list[Response]:
-        """Return the responses to requests of one queue, which may share what they wait for.
-
-        Args:
-            requests: see :func:`pyelevator.application.handlers.groups.queue_for`.
-        """
+        """Return the responses to requests of one queue, which may share what they wait for."""
         if len(requests) > 1:
             together = write_together if requests[0].command.writes else read_together
             try:

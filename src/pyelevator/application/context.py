@@ -52,13 +52,7 @@ class Context:
         is_named_by_path: Callable[[str, Command[Any]], bool],
         clock: Callable[[], float] = monotonic,
     ) -> Self:
-        """Return a new context.
-
-        Args:
-            policy: of the application.
-            is_named_by_path: the catalog's.
-            clock: returns the time for the cursors, in seconds.
-        """
+        """Return a new context."""
         cursors = Cursors(policy.max_cursors, policy.cursor_idle, policy.cursor_age, clock)
         return cls(policy, cursors, is_named_by_path)
 

@@ -124,11 +124,6 @@ class Cursors:
     def reading(self, id: bytes, engine: Engine, request: Request[Any]) -> Iterator[Cursor]:
         """Yield the cursor, whose snapshot stays open for the block.
 
-        Args:
-            id: of the cursor.
-            engine: of the database that the request addresses.
-            request: of the client that the cursor belongs to.
-
         Raises:
             CursorExpired: there is none with that id, or none of this engine, or it belongs to another client.
         """
@@ -149,11 +144,6 @@ class Cursors:
         """Return a cursor of a client that may read the database, and keep it open until ``end_use``.
 
         A use shows that the client lives, whatever became of the connection over which it opened the cursor.
-
-        Args:
-            id: of the cursor.
-            engine: of the database that the request addresses.
-            peer: that asks, see ``Request.peer``.
 
         Raises:
             CursorExpired: there is none with that id, or none of this engine, or it belongs to another client.

@@ -12,12 +12,7 @@ _log: Final = logging.getLogger("pyelevator.application")
 
 
 def failure_response(error: Exception, request_id: Id | None = None) -> Response:
-    """Return the response for an error, of any class; an error of the server itself is logged.
-
-    Args:
-        error: what a handler or an interceptor raised.
-        request_id: of the request.
-    """
+    """Return the response for an error, of any class; an error of the server itself is logged."""
     describe = next(describe for kind, describe in _FAILURES if isinstance(error, kind))
     return Response.failure(*describe(error), request_id)
 

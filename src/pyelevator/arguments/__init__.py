@@ -9,35 +9,27 @@ from contextlib import suppress
 from typing import Any, Final
 
 from pyelevator.arguments.batches import (
-    MISSING,
-    PRESENT,
-    BadSignal,
-    BatchOp,
-    Expected,
-    KeyCheck,
-    checks,
+    MISSING as MISSING,
+    PRESENT as PRESENT,
+    BadSignal as BadSignal,
+    BatchOp as BatchOp,
+    Expected as Expected,
+    KeyCheck as KeyCheck,
+    checks as checks,
     is_checked,
-    make_check,
-    ops,
+    make_check as make_check,
+    ops as ops,
 )
-from pyelevator.arguments.data import Data, KeyRange, OptionValue, kind_of, prefix_successor, to_bytes, to_text
+from pyelevator.arguments.data import (
+    Data as Data,
+    KeyRange as KeyRange,
+    OptionValue as OptionValue,
+    kind_of,
+    prefix_successor,
+    to_bytes,
+    to_text,
+)
 from pyelevator.errors import ArgumentTypeError, UsageError
-
-__all__ = [
-    "MAX_NAME",
-    "MISSING",
-    "PRESENT",
-    "BadSignal",
-    "BatchOp",
-    "Data",
-    "Expected",
-    "KeyCheck",
-    "KeyRange",
-    "OptionValue",
-    "checks",
-    "make_check",
-    "ops",
-]
 
 MAX_NAME: Final = 4096
 """Characters of a database's name or a path, as long as systems take; to look up a very long one would take minutes."""

@@ -1,6 +1,6 @@
 """Suggestions for a command or an option that does not exist."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Final
 
@@ -98,24 +98,19 @@ _SIMILARITY: Final = 0.7
 
 
 def describe_unknown_option(error: click.NoSuchOption) -> str:
-    """Return what to say about an option that does not exist: which one was meant, if that can be guessed.
-
-    Args:
-        error: of click, which knows the command and so its options.
-    """
+    """Return what to say about an option that does not exist: which one was meant, if that can be guessed."""
     if error.ctx is None:
         return error.format_message()
     params = error.ctx.command.get_params(error.ctx)
     word = error.option_name.lstrip("-").lower().replace("_", "-")
-    hint = _hint(word, {name: param for param in params for name in _names_of(param)}, error.ctx)
+    names = {
+        name: each for each in params for name in (each.opts if isinstance(each, click.Option) else [f"--{each.name}"])
+    }
+    hint = _hint(word, names, error.ctx)
     if not hint and isinstance(error.ctx.command, click.Group):
         hint = "options of a command stand behind it."
     said = f"No such option {error.option_name!r}" + (f"; {hint}" if hint else ".")
     return f"{said} See `{error.ctx.command_path} --help`."
-
-
-def _names_of(param: click.Parameter) -> Sequence[str]:
-    return param.opts if isinstance(param, click.Option) else [f"--{param.name}"]
 
 
 def _hint(word: str, params: Mapping[str, click.Parameter], ctx: click.Context) -> str:

@@ -235,11 +235,6 @@ def release_dropped(link: DatabaseHandle, dropped: deque[Any], flow: Flow[R]) ->
     """Give back the cursors of abandoned scans and snapshots, and then run ``flow``.
 
     It does not matter if the server cannot be told: it keeps none for long.
-
-    Args:
-        link: of the scans.
-        dropped: pagers of scans, and handles of snapshots.
-        flow: what is run then.
     """
     found: list[ScanPager | SnapshotHandle] = []
     with suppress(IndexError):

@@ -72,10 +72,6 @@ def _is_url(text: object) -> bool:
 def make_transport(options: "ClientOptions", max_message: int) -> Transport:
     """Make the transport that the options of a client describe.
 
-    Args:
-        options: of the client.
-        max_message: bytes of a message above which a connection ends.
-
     Raises:
         ArgumentTypeError, UsageError: the options make no sense together.
     """

@@ -1,6 +1,6 @@
 """How the methods of ranges are called, for type checkers: the flags for keys and values say what a range gives."""
 
-from typing import Literal, Protocol, TypedDict, TypeVar, Unpack, overload
+from typing import Literal, Protocol, Required, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from pyelevator.arguments.data import Data
 
@@ -8,6 +8,9 @@ D = TypeVar("D")
 Value_co = TypeVar("Value_co", covariant=True)
 Rows_co = TypeVar("Rows_co", covariant=True)
 Parts_co = TypeVar("Parts_co", covariant=True)
+
+_Start: TypeAlias = Data | None
+_Limit: TypeAlias = Data | int | None
 
 
 class PipelinedSliceOptions(TypedDict, total=False):
@@ -33,6 +36,74 @@ class RangeIterOptions(RangeOptions, total=False):
     """The further options of ``RangeIter``."""
 
     consistent: bool
+
+
+class _Pairs(TypedDict, total=False):
+    include_key: Literal[True]
+    include_value: Literal[True]
+
+
+class _Keys(TypedDict, total=False):
+    include_key: Literal[True]
+    include_value: Required[Literal[False]]
+
+
+class _Values(TypedDict, total=False):
+    include_key: Required[Literal[False]]
+    include_value: Literal[True]
+
+
+class _Either(TypedDict, total=False):
+    include_key: bool
+    include_value: bool
+
+
+class _PipelinedSlicePairs(PipelinedSliceOptions, _Pairs, total=False): ...
+
+
+class _PipelinedSliceKeys(PipelinedSliceOptions, _Keys, total=False): ...
+
+
+class _PipelinedSliceValues(PipelinedSliceOptions, _Values, total=False): ...
+
+
+class _PipelinedSliceEither(PipelinedSliceOptions, _Either, total=False): ...
+
+
+class _PipelinedRangePairs(PipelinedRangeOptions, _Pairs, total=False): ...
+
+
+class _PipelinedRangeKeys(PipelinedRangeOptions, _Keys, total=False): ...
+
+
+class _PipelinedRangeValues(PipelinedRangeOptions, _Values, total=False): ...
+
+
+class _PipelinedRangeEither(PipelinedRangeOptions, _Either, total=False): ...
+
+
+class _RangePairs(RangeOptions, _Pairs, total=False): ...
+
+
+class _RangeKeys(RangeOptions, _Keys, total=False): ...
+
+
+class _RangeValues(RangeOptions, _Values, total=False): ...
+
+
+class _RangeEither(RangeOptions, _Either, total=False): ...
+
+
+class _RangeIterPairs(RangeIterOptions, _Pairs, total=False): ...
+
+
+class _RangeIterKeys(RangeIterOptions, _Keys, total=False): ...
+
+
+class _RangeIterValues(RangeIterOptions, _Values, total=False): ...
+
+
+class _RangeIterEither(RangeIterOptions, _Either, total=False): ...
 
 
 class GetCall(Protocol[Value_co]):
@@ -61,44 +132,14 @@ class RangeCall(Protocol[Rows_co, Parts_co]):
     """``Range``: gives rows, or the keys or values of them."""
 
     @overload
-    def __call__(
-        self,
-        start: Data | None = ...,
-        limit: Data | int | None = ...,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[True] = ...,
-        **options: Unpack[RangeOptions],
-    ) -> Rows_co: ...
+    def __call__(self, start: _Start = ..., limit: _Limit = ..., **options: Unpack[_RangePairs]) -> Rows_co: ...
+    @overload
+    def __call__(self, start: _Start = ..., limit: _Limit = ..., **options: Unpack[_RangeKeys]) -> Parts_co: ...
+    @overload
+    def __call__(self, start: _Start = ..., limit: _Limit = ..., **options: Unpack[_RangeValues]) -> Parts_co: ...
     @overload
     def __call__(
-        self,
-        start: Data | None = ...,
-        limit: Data | int | None = ...,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[False],
-        **options: Unpack[RangeOptions],
-    ) -> Parts_co: ...
-    @overload
-    def __call__(
-        self,
-        start: Data | None = ...,
-        limit: Data | int | None = ...,
-        *,
-        include_key: Literal[False],
-        include_value: Literal[True] = ...,
-        **options: Unpack[RangeOptions],
-    ) -> Parts_co: ...
-    @overload
-    def __call__(
-        self,
-        start: Data | None = ...,
-        limit: Data | int | None = ...,
-        *,
-        include_key: bool = ...,
-        include_value: bool = ...,
-        **options: Unpack[RangeOptions],
+        self, start: _Start = ..., limit: _Limit = ..., **options: Unpack[_RangeEither]
     ) -> Rows_co | Parts_co: ...
 
 
@@ -106,89 +147,29 @@ class SliceCall(Protocol[Rows_co, Parts_co]):
     """``Slice``."""
 
     @overload
-    def __call__(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[True] = ...,
-        **options: Unpack[RangeOptions],
-    ) -> Rows_co: ...
+    def __call__(self, key_from: _Start, offset: int, **options: Unpack[_RangePairs]) -> Rows_co: ...
     @overload
-    def __call__(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[False],
-        **options: Unpack[RangeOptions],
-    ) -> Parts_co: ...
+    def __call__(self, key_from: _Start, offset: int, **options: Unpack[_RangeKeys]) -> Parts_co: ...
     @overload
-    def __call__(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: Literal[False],
-        include_value: Literal[True] = ...,
-        **options: Unpack[RangeOptions],
-    ) -> Parts_co: ...
+    def __call__(self, key_from: _Start, offset: int, **options: Unpack[_RangeValues]) -> Parts_co: ...
     @overload
-    def __call__(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: bool = ...,
-        include_value: bool = ...,
-        **options: Unpack[RangeOptions],
-    ) -> Rows_co | Parts_co: ...
+    def __call__(self, key_from: _Start, offset: int, **options: Unpack[_RangeEither]) -> Rows_co | Parts_co: ...
 
 
 class RangeIterCall(Protocol[Rows_co, Parts_co]):
     """``RangeIter``."""
 
     @overload
-    def __call__(
-        self,
-        key_from: Data | None = ...,
-        key_to: Data | int | None = ...,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[True] = ...,
-        **options: Unpack[RangeIterOptions],
-    ) -> Rows_co: ...
+    def __call__(self, key_from: _Start = ..., key_to: _Limit = ..., **options: Unpack[_RangeIterPairs]) -> Rows_co: ...
+    @overload
+    def __call__(self, key_from: _Start = ..., key_to: _Limit = ..., **options: Unpack[_RangeIterKeys]) -> Parts_co: ...
     @overload
     def __call__(
-        self,
-        key_from: Data | None = ...,
-        key_to: Data | int | None = ...,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[False],
-        **options: Unpack[RangeIterOptions],
+        self, key_from: _Start = ..., key_to: _Limit = ..., **options: Unpack[_RangeIterValues]
     ) -> Parts_co: ...
     @overload
     def __call__(
-        self,
-        key_from: Data | None = ...,
-        key_to: Data | int | None = ...,
-        *,
-        include_key: Literal[False],
-        include_value: Literal[True] = ...,
-        **options: Unpack[RangeIterOptions],
-    ) -> Parts_co: ...
-    @overload
-    def __call__(
-        self,
-        key_from: Data | None = ...,
-        key_to: Data | int | None = ...,
-        *,
-        include_key: bool = ...,
-        include_value: bool = ...,
-        **options: Unpack[RangeIterOptions],
+        self, key_from: _Start = ..., key_to: _Limit = ..., **options: Unpack[_RangeIterEither]
     ) -> Rows_co | Parts_co: ...
 
 
@@ -197,43 +178,19 @@ class PipelinedRangeCall(Protocol[Rows_co, Parts_co]):
 
     @overload
     def __call__(
-        self,
-        start: Data | None = ...,
-        limit: Data | int | None = ...,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[True] = ...,
-        **options: Unpack[PipelinedRangeOptions],
+        self, start: _Start = ..., limit: _Limit = ..., **options: Unpack[_PipelinedRangePairs]
     ) -> Rows_co: ...
     @overload
     def __call__(
-        self,
-        start: Data | None = ...,
-        limit: Data | int | None = ...,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[False],
-        **options: Unpack[PipelinedRangeOptions],
+        self, start: _Start = ..., limit: _Limit = ..., **options: Unpack[_PipelinedRangeKeys]
     ) -> Parts_co: ...
     @overload
     def __call__(
-        self,
-        start: Data | None = ...,
-        limit: Data | int | None = ...,
-        *,
-        include_key: Literal[False],
-        include_value: Literal[True] = ...,
-        **options: Unpack[PipelinedRangeOptions],
+        self, start: _Start = ..., limit: _Limit = ..., **options: Unpack[_PipelinedRangeValues]
     ) -> Parts_co: ...
     @overload
     def __call__(
-        self,
-        start: Data | None = ...,
-        limit: Data | int | None = ...,
-        *,
-        include_key: bool = ...,
-        include_value: bool = ...,
-        **options: Unpack[PipelinedRangeOptions],
+        self, start: _Start = ..., limit: _Limit = ..., **options: Unpack[_PipelinedRangeEither]
     ) -> Rows_co | Parts_co: ...
 
 
@@ -241,42 +198,12 @@ class PipelinedSliceCall(Protocol[Rows_co, Parts_co]):
     """``Slice`` in a pipeline."""
 
     @overload
-    def __call__(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[True] = ...,
-        **options: Unpack[PipelinedSliceOptions],
-    ) -> Rows_co: ...
+    def __call__(self, key_from: _Start, offset: int, **options: Unpack[_PipelinedSlicePairs]) -> Rows_co: ...
+    @overload
+    def __call__(self, key_from: _Start, offset: int, **options: Unpack[_PipelinedSliceKeys]) -> Parts_co: ...
+    @overload
+    def __call__(self, key_from: _Start, offset: int, **options: Unpack[_PipelinedSliceValues]) -> Parts_co: ...
     @overload
     def __call__(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: Literal[True] = ...,
-        include_value: Literal[False],
-        **options: Unpack[PipelinedSliceOptions],
-    ) -> Parts_co: ...
-    @overload
-    def __call__(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: Literal[False],
-        include_value: Literal[True] = ...,
-        **options: Unpack[PipelinedSliceOptions],
-    ) -> Parts_co: ...
-    @overload
-    def __call__(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: bool = ...,
-        include_value: bool = ...,
-        **options: Unpack[PipelinedSliceOptions],
+        self, key_from: _Start, offset: int, **options: Unpack[_PipelinedSliceEither]
     ) -> Rows_co | Parts_co: ...

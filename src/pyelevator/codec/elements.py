@@ -42,14 +42,7 @@ def reader_at(frame: bytes, at: int = 0) -> msgpack.Unpacker:
 
 
 class PackedElements(CheckedSequence[T]):
-    """Elements of an array in a frame, made anew each time they are taken.
-
-    Args:
-        frame: has the elements next to one another.
-        start: where the first begins.
-        stop: where the last ends.
-        count: how many there are.
-    """
+    """Elements of an array in a frame, made anew each time they are taken."""
 
     def __init__(self, frame: bytes, start: int, stop: int, count: int) -> None:
         self._frame, self._start, self._stop, self._count = frame, start, stop, count

@@ -9,12 +9,10 @@ An adapter stands around the sending of a request: a :data:`~pyelevator.flows.Fo
 from collections.abc import Callable
 
 from pyelevator.codec import Codec, FlatCodec
-from pyelevator.compat.classic import classic
-from pyelevator.compat.flat import FlatServer, flat
+from pyelevator.compat.classic import classic as classic
+from pyelevator.compat.flat import FlatServer as FlatServer, flat as flat
 from pyelevator.compat.requests import tell_missing
 from pyelevator.flows import Forward
-
-__all__ = ["FlatServer", "adapt", "classic", "flat"]
 
 
 def adapt(codec: Codec, forward: Forward, is_old: Callable[[], bool | None], server: FlatServer) -> Forward:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
+from pyelevator import commands
 from pyelevator.arguments.data import prefix_successor
 from pyelevator.codec.base import UnsupportedByDialect
 from pyelevator.commands import (
@@ -16,18 +17,13 @@ from pyelevator.commands import (
     Command,
     DbConnect,
     DbCreate,
-    DbDrop,
-    DbForget,
     DbList,
     DbMount,
-    DbRepair,
     DbUmount,
     Delete,
     Exists,
     Get,
-    MGet,
     Ping,
-    Pipeline,
     Put,
     Range,
     Slice,
@@ -215,19 +211,21 @@ _ADAPTERS: Final[Mapping[type[Command[Any]], Adapter]] = {
     Ping: _without_uid(_pass_on),
     DbConnect: _without_uid(_named(_pass_on)),
     DbCreate: _named(_create),
-    DbDrop: _named(_in_default),
+    commands.DbDrop: _named(_in_default),
     DbList: _in_default,
     DbMount: _without_uid(_named(_mount)),
     DbUmount: _without_uid(_named(_unmount)),
-    DbRepair: _unsupported("this server loses a worker by DBREPAIR; open its files with a new server to repair them"),
-    DbForget: _unsupported("this server takes a database off its list only with its files"),
-    Pipeline: _not_handled,
+    commands.DbRepair: _unsupported(
+        "this server loses a worker by DBREPAIR; open its files with a new server to repair them"
+    ),
+    commands.DbForget: _unsupported("this server takes a database off its list only with its files"),
+    commands.Pipeline: _not_handled,
     Get: _addressed(_get),
     Put: _addressed(_pass_on),
     Delete: _addressed(_pass_on),
     Batch: _addressed(_pass_on),
     Exists: _addressed(exists),
-    MGet: _addressed(mget),
+    commands.MGet: _addressed(mget),
     Slice: _addressed(_slice),
     Range: _addressed(_range),
 }

@@ -9,25 +9,9 @@ from typing import Any, Final
 
 from attrs import Factory, define, evolve
 
+from pyelevator import commands
 from pyelevator.codec.base import UnsupportedByDialect
-from pyelevator.commands import (
-    Batch,
-    Command,
-    DbConnect,
-    DbCreate,
-    DbDrop,
-    DbList,
-    DbMount,
-    DbUmount,
-    Delete,
-    Exists,
-    Get,
-    MGet,
-    Ping,
-    Put,
-    Range,
-    Slice,
-)
+from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbList, DbMount, DbUmount, Get, Ping, Range, Slice
 from pyelevator.compat.names import refused_name
 from pyelevator.compat.requests import (
     NOT_DOWNWARDS,
@@ -189,12 +173,12 @@ def _slice(command: Slice, request: Request[Any], send: Forward) -> Flow[Respons
 
 _ADAPTERS: Final[Mapping[type[Command[Any]], Adapter]] = {
     Get: _pass_key,
-    Put: _pass_key,
-    Delete: _pass_key,
-    Batch: _pass_key,
+    commands.Put: _pass_key,
+    commands.Delete: _pass_key,
+    commands.Batch: _pass_key,
     DbList: _pass_key,
-    MGet: mget,
-    Exists: exists,
+    commands.MGet: mget,
+    commands.Exists: exists,
     Ping: _ping,
     Range: _range,
     Slice: _slice,

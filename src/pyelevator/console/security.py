@@ -127,7 +127,8 @@ class SecurityMiddleware:
 
     def _refusal_of(self, request: Request) -> Response | None:
         """Refuse a request by where it goes to and how long it is."""
-        if not self._is_own_host(request.headers.get("host", "")):
+        host = _host_of(request.headers.get("host", ""))
+        if host not in self._allowed_hosts and not self._is_own_address(host):
             return _refuse(request, 403, "this console does not go by that name; open the address that it printed")
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or "transfer-encoding" in request.headers:
@@ -153,7 +154,8 @@ class SecurityMiddleware:
         cookie = request.cookies.get(self._cookie_name, "")
         if not self._sessions.accepts_cookie(cookie):
             return _refuse(request, 401, "open the link that `elevator console` printed when it started")
-        if _is_for_page(request) and not self._is_own_page(request):
+        is_for_page = request.url.path.startswith("/api/") or request.method not in SAFE_METHODS  # no link leads there
+        if is_for_page and not self._is_own_page(request):
             return _refuse(request, 403, "requests of other sites are refused")
         if request.method in SAFE_METHODS:
             request.scope["csrf_token"] = self._sessions.csrf_token(cookie)
@@ -161,10 +163,6 @@ class SecurityMiddleware:
         if not self._sessions.accepts_csrf_token(cookie, request.headers.get("x-csrf-token", "")):
             return _refuse(request, 403, "the CSRF token is missing or wrong; reload the page")
         return None
-
-    def _is_own_host(self, header: str) -> bool:
-        name = _host_of(header)
-        return name in self._allowed_hosts or self._is_own_address(name)
 
     def _is_own_address(self, name: str) -> bool:
         try:
@@ -180,11 +178,6 @@ class SecurityMiddleware:
             return False
         origin = request.headers.get("origin")
         return origin is None or origin.partition("://")[2] == request.headers.get("host")
-
-
-def _is_for_page(request: Request) -> bool:
-    """Return whether only a page of the console asks for this, and no link leads to it."""
-    return request.url.path.startswith("/api/") or request.method not in SAFE_METHODS
 
 
 def _host_of(header: str) -> str:

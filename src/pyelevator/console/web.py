@@ -110,14 +110,12 @@ async def json_body(request: Request) -> Body:
         found = json.loads(await request.body())
     except (ValueError, RecursionError) as error:
         raise UsageError("the body is no JSON") from error
-    if not isinstance(found, dict) or not all(_is_member(name, each) for name, each in found.items()):
+    nullable = {"digest"}  # that of what is missing
+    if not isinstance(found, dict) or not all(
+        isinstance(each, str) or (name in nullable and each is None) for name, each in found.items()
+    ):
         raise UsageError("the body is no JSON object of texts")
     return Body(found)
-
-
-def _is_member(name: str, value: Any) -> bool:
-    """Return whether a member is a text; the digest of what is missing is null."""
-    return isinstance(value, str) or (name == "digest" and value is None)
 
 
 def only_with_write(endpoint: Endpoint) -> Endpoint:

@@ -68,11 +68,7 @@ def _decompress_zstd(data: bytes) -> bytes:
 
 @frozen
 class Compression:
-    """A compression of pairs.
-
-    Attributes:
-        compress, decompress: turn the packed pairs into what is written, and back.
-    """
+    """A compression of pairs."""
 
     compress: Callable[[bytes], bytes]
     decompress: Callable[[bytes], bytes]

@@ -29,11 +29,7 @@ class DumpStart:
 
 @frozen
 class DatabaseStart:
-    """The beginning of a database; its pairs follow, in the order of the keys.
-
-    Attributes:
-        name: of the database.
-    """
+    """The beginning of a database; its pairs follow, in the order of the keys."""
 
     name: str
 
@@ -53,22 +49,14 @@ class Pairs:
 
 @frozen
 class DatabaseEnd:
-    """The end of a database.
-
-    Attributes:
-        pairs: how many it has.
-    """
+    """The end of a database."""
 
     pairs: int
 
 
 @frozen
 class DumpEnd:
-    """The end of a dump, without which it is incomplete.
-
-    Attributes:
-        databases: how many it has.
-    """
+    """The end of a dump, without which it is incomplete."""
 
     databases: int
 

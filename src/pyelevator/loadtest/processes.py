@@ -126,13 +126,7 @@ def _run_workload(pipe: Connection, workload: OpenWorkload, args: tuple[Any, ...
 
 
 def measure_steps(steps: Workload, *, begin: float, end: float) -> Measurement:
-    """Take steps until a point in time and measure each; at least one is taken.
-
-    Args:
-        steps: the workload.
-        begin: of the measurement, as ``time.perf_counter`` counts.
-        end: of the measurement.
-    """
+    """Take steps until a point in time and measure each; at least one is taken."""
     clock = time.perf_counter
     latencies: list[float] = []
     operations, before = 0, begin

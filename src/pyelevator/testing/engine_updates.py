@@ -4,7 +4,7 @@ Subclass :class:`UpdatingEngineConformance` in place of it for an engine that ov
 engine has to for conditional batches.
 """
 
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -60,10 +60,8 @@ class UpdatingEngineConformance(EngineConformance):
                 engine.update(add)
                 engine.write([(PUT, b"other", b"")])
 
-        threads = [Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(4) as threads:
+            for ended in [threads.submit(work) for _ in range(4)]:
+                ended.result()
         assert engine.get(b"n") == b"200"
         assert len(list(engine.scan(Bounds(prefix=b"k")))) == 200

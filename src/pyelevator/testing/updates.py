@@ -5,7 +5,7 @@ uses.
 """
 
 from collections.abc import Callable
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pytest
@@ -356,11 +356,9 @@ class UpdateConformance:
                         pass
 
         E.Put("m", "0")
-        threads = [Thread(target=count) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(4) as threads:
+            for ended in [threads.submit(count) for _ in range(4)]:
+                ended.result()
         assert (E.Get("n"), E.Get("m")) == ("100", "100")
 
 

@@ -27,11 +27,6 @@ Change: TypeAlias = Callable[[Index], tuple[Database, ...]]
 class Registry:
     """The databases of a catalog, as they are now and as the store has them.
 
-    Args:
-        store: keeps them.
-        names: says where a name leads.
-        make_database: of an entry that another server has added.
-
     Attributes:
         index: the databases as they are now.
     """

@@ -15,7 +15,7 @@ from pyelevator.application.handlers.kinds import (
     WriteHandler,
 )
 from pyelevator.application.handlers.pipelines import pipeline_handler
-from pyelevator.commands import Command
+from pyelevator.commands import DELETE, PUT, Command
 
 __all__ = ["HANDLERS"]
 
@@ -31,10 +31,14 @@ _PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
     commands.Range: ReadHandler(scans.scan_range, _unbounded_cost),
     commands.Slice: ReadHandler(scans.scan_slice, lambda c: c.count),
     commands.Count: ReadHandler(scans.count_range, _unbounded_cost),
-    commands.Put: WriteHandler(keys.put_ops, keys.put_cost),
-    commands.Delete: WriteHandler(keys.delete_ops),
+    commands.Put: WriteHandler(lambda c: ((PUT, c.key, c.value),), keys.put_cost),
+    commands.Delete: WriteHandler(lambda c: ((DELETE, c.key),)),
     commands.Batch: WriteHandler(lambda c: c.ops, keys.batch_cost),
-    commands.ConditionalBatch: UpdateHandler(updates.decide_batch, updates.conditional_cost, updates.count_batch),
+    commands.ConditionalBatch: UpdateHandler(
+        updates.decide_batch,
+        lambda c: len(c.checks) + keys.batch_cost(c),
+        lambda c: len(c.ops) + len(c.checks),
+    ),
     commands.Increment: UpdateHandler(updates.decide_increment),
     commands.GetAndDelete: UpdateHandler(updates.decide_get_and_delete),
 }

@@ -1,6 +1,5 @@
 """Handlers of the commands about keys: GET, EXISTS, MGET, PUT, DELETE and BATCH."""
 
-from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -9,7 +8,7 @@ from pyelevator.application.fairness import CheckpointedRows
 from pyelevator.application.handlers.kinds import MAX_INLINE_COST
 from pyelevator.application.limits import ByteCounter, check_values_size, size_of_values
 from pyelevator.application.response_space import response_space
-from pyelevator.commands import DELETE, PUT, Batch, ConditionalBatch, Delete, Exists, Get, GetAndDelete, MGet, Put
+from pyelevator.commands import Batch, ConditionalBatch, Exists, Get, GetAndDelete, MGet, Put
 from pyelevator.engines.base import Engine, is_complete
 from pyelevator.errors import KeyNotFound, WrongValue
 from pyelevator.messages import Request, Response, Status
@@ -91,19 +90,9 @@ def _read_values(engine: Engine, command: MGet, context: Context) -> list[bytes 
     return values
 
 
-def put_ops(command: Put) -> Sequence[Any]:
-    """Return the operations of a PUT."""
-    return ((PUT, command.key, command.value),)
-
-
 def put_cost(command: Put) -> int:
     """Estimate the work of a PUT by its bytes."""
     return (len(command.key) + len(command.value)) // _BYTES_PER_UNIT
-
-
-def delete_ops(command: Delete) -> Sequence[Any]:
-    """Return the operations of a DELETE."""
-    return ((DELETE, command.key),)
 
 
 def batch_cost(batch: Batch | ConditionalBatch) -> int:

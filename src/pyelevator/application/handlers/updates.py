@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from pyelevator.application.handlers.keys import batch_cost, value_or_raise
+from pyelevator.application.handlers.keys import value_or_raise
 from pyelevator.arguments.batches import IS_MISSING, IS_PRESENT, KeyCheck
 from pyelevator.commands import DELETE, PUT, ConditionalBatch, DeleteRange, GetAndDelete, Increment
 from pyelevator.engines.base import Bounds, Decision, ReadView
@@ -35,16 +35,6 @@ def _holds(check: KeyCheck, value: bytes | None) -> bool:
     if check[0] == IS_MISSING:
         return value is None
     return value is not None if check[0] == IS_PRESENT else value == check[2]  # type: ignore[misc]
-
-
-def count_batch(command: ConditionalBatch) -> int:
-    """Return how many operations and checks a CONDITIONALBATCH has."""
-    return len(command.ops) + len(command.checks)
-
-
-def conditional_cost(command: ConditionalBatch) -> int:
-    """Estimate the work of a CONDITIONALBATCH."""
-    return len(command.checks) + batch_cost(command)
 
 
 def decide_increment(command: Increment, view: ReadView) -> Decision[bytes]:

@@ -45,12 +45,7 @@ def server_metrics(stats: ServerStats, histograms: Mapping[str, Histogram]) -> l
 
 
 def proxy_metrics(stats: ServerStats, upstream_connections: Mapping[str, int]) -> list[Family]:
-    """Return the metrics of a proxy.
-
-    Args:
-        stats: its own figures.
-        upstream_connections: connections to each server behind it.
-    """
+    """Return the metrics of a proxy."""
     samples = [((name,), count) for name, count in upstream_connections.items()]
     return [
         *_common(stats, {}),

@@ -56,14 +56,7 @@ class SlowLog:
         self._entries.append(entry)
 
     def describe(self, request: Request[Any], seconds: float, exchange: Exchange, database: str | None) -> SlowRequest:
-        """Return what is kept of a request.
-
-        Args:
-            request: that was answered.
-            seconds: that it took.
-            exchange: where it came from, and sizes.
-            database: its name; None for none.
-        """
+        """Return what is kept of a request."""
         entry = SlowRequest(
             at=time() - seconds,
             seconds=seconds,

@@ -6,22 +6,7 @@ from typing import Any, Final
 import click
 from attrs import frozen
 
-from pyelevator.cli.calls.actions import (
-    count_keys,
-    create_database,
-    delete_keys,
-    delete_range,
-    drop_database,
-    get_value,
-    put_if_absent,
-    put_value,
-    read_many,
-    read_option,
-    read_range,
-    read_sizes,
-    read_slice,
-    repair_database,
-)
+from pyelevator.cli.calls import actions
 from pyelevator.cli.calls.batches import read_batch
 from pyelevator.cli.calls.output import (
     Output,
@@ -103,19 +88,19 @@ _ROWS: Final = (PREFIX, REVERSE, KEYS_ONLY, VALUES_ONLY)
 
 CALLS: Final[Mapping[str, Call]] = {
     "get": Call(
-        get_value,
+        actions.get_value,
         [KEY, RAW, click.Option(["--default"], type=VALUE.type, metavar="VALUE", help="Print this if it is missing.")],
         show_value,
         "Print the value of KEY.\n\nThe exit code is 1 if there is no such key.",
     ),
     "put": Call(
-        put_value,
+        actions.put_value,
         [KEY, VALUE, VALUE_FILE, SYNC],
         show_nothing,
         "Set the value of KEY.\n\nThe VALUE - stands for all that stdin brings, its newlines included.",
     ),
     "put-if-absent": Call(
-        put_if_absent,
+        actions.put_if_absent,
         [KEY, VALUE, VALUE_FILE, SYNC],
         show_truth,
         "Set the value of KEY if it has none.\n\nPrints true if it was set; else prints false, and the exit code is 1.",
@@ -145,7 +130,7 @@ CALLS: Final[Mapping[str, Call]] = {
         "client's addition is lost.",
     ),
     "delete": Call(
-        delete_keys,
+        actions.delete_keys,
         [KEYS, SYNC],
         show_nothing,
         "Remove keys; missing ones are no error.\n\nThe KEY - stands for all keys that stdin brings, one in a line. "
@@ -165,14 +150,14 @@ CALLS: Final[Mapping[str, Call]] = {
         "Print whether KEY is there: true or false.\n\nThe exit code is 1 if it is not.",
     ),
     "mget": Call(
-        read_many,
+        actions.read_many,
         [KEYS],
         show_found,
         "Print the values of several keys.\n\nEach line has a key, a tab and the value. The KEY - stands for all keys "
         "that stdin brings, one in a line. The exit code is 1 if a key is missing; in JSON its value is null.",
     ),
     "range": Call(
-        read_range,
+        actions.read_range,
         [
             START,
             STOP,
@@ -185,7 +170,7 @@ CALLS: Final[Mapping[str, Call]] = {
         "Rows are fetched page by page, so a range may have any length. Each line has a key, a tab and the value.",
     ),
     "slice": Call(
-        read_slice,
+        actions.read_slice,
         [
             click.Argument(["start"], type=START.type, metavar="START"),
             click.Argument(["count"], type=click.IntRange(min=0), metavar="COUNT"),
@@ -196,7 +181,7 @@ CALLS: Final[Mapping[str, Call]] = {
         "or with --reverse for the end. Each line has a key, a tab and the value.",
     ),
     "count": Call(
-        count_keys,
+        actions.count_keys,
         [START, STOP, PREFIX],
         show_result,
         "Print the number of keys from START to STOP.\n\nBoth keys are included; '' stands for the beginning or the "
@@ -204,7 +189,7 @@ CALLS: Final[Mapping[str, Call]] = {
         is_long=True,
     ),
     "delete-range": Call(
-        delete_range,
+        actions.delete_range,
         [
             START,
             STOP,
@@ -224,13 +209,13 @@ CALLS: Final[Mapping[str, Call]] = {
     ),
     "databases": Call(Elevator.listdb, [], show_names, "List the databases, `default` first.", **_SERVER),
     "create": Call(
-        create_database,
+        actions.create_database,
         [
             DATABASE,
             click.Option(
                 ["--option", "options"],
                 multiple=True,
-                callback=read_option,
+                callback=actions.read_option,
                 metavar="NAME=VALUE",
                 help="LevelDB option that stays with it, such as block_size=4096; may be repeated.",
             ),
@@ -240,7 +225,7 @@ CALLS: Final[Mapping[str, Call]] = {
         **_SERVER,
     ),
     "drop": Call(
-        drop_database,
+        actions.drop_database,
         [
             DATABASE,
             click.Option(["--force"], is_flag=True, help="Also one that was there before it was created here."),
@@ -268,14 +253,14 @@ CALLS: Final[Mapping[str, Call]] = {
         **_SERVER,
     ),
     "sizes": Call(
-        read_sizes,
+        actions.read_sizes,
         [click.Argument(["prefixes"], type=KEY.type, metavar="PREFIX...", nargs=-1)],
         show_rows,
         "Print about how many bytes keys take on the disk.\n\nThose of each PREFIX, or of the whole database. What was "
         "written last is not counted yet. Each line has the prefix, a tab and the bytes.",
     ),
     "repair": Call(
-        repair_database,
+        actions.repair_database,
         [
             click.Argument(["db_name"], type=DATABASE.type, metavar="[NAME]", required=False),
             click.Option(["--force"], is_flag=True, help="Go on even where most of the data cannot be read."),

@@ -51,11 +51,7 @@ class _Line:
 
 
 class ShellCompleter(Completer):
-    """Completes what is typed at the prompt.
-
-    Args:
-        session: whose client asks the server for keys and databases.
-    """
+    """Completes what is typed at the prompt."""
 
     def __init__(self, session: ShellSession) -> None:
         self._session = session

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from pyelevator.cli.connection import ConnectionOptions, connection_options
+from pyelevator.cli.logs import printable
 from pyelevator.client import Elevator
 from pyelevator.monitoring import DatabaseStats, ServerStats, SlowRequest, VerbStats
 
@@ -151,14 +152,10 @@ def _slow_row(one: SlowRequest) -> Sequence[str]:
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yield the lines of a table, as wide as its cells; names of databases and keys are shown printable."""
-    cells = [columns, *[[_printable(cell) for cell in row] for row in rows]]
+    cells = [columns, *[[printable(cell) for cell in row] for row in rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         yield "  ".join([cell.ljust(width) for cell, width in zip(row, widths, strict=True)]).rstrip()
-
-
-def _printable(text: str) -> str:
-    return "".join([char if char.isprintable() else repr(char)[1:-1] for char in text])
 
 
 def _seconds(seconds: float | None) -> str:

@@ -19,11 +19,6 @@ class PrefetchedFlow(Generic[R]):
 
     Errors raised while sending are raised again by :meth:`finish`. An object that is dropped gives its connection back;
     the answer is never read by another call.
-
-    Args:
-        session: the way to the server.
-        flow: what to do, with its interceptors around it.
-        deadline: of all of it.
     """
 
     def __init__(self, session: Session, flow: Flow[R], deadline: Deadline) -> None:

@@ -43,9 +43,6 @@ class LevelDbStorage(Storage):
         write_buffers: bytes that the write buffers of all open databases may take, see ``write_buffers.py``; they
             decide the ``write_buffer_size`` of a database that has none, nor is there one in ``default_options``.
 
-    Attributes:
-        write_buffers: of the open databases.
-
     Raises:
         MissingExtra: no binding to LevelDB is installed.
         OptionTypeError, OptionValueError: of a default option; also of one that does not exist.

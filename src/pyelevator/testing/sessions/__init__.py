@@ -4,26 +4,25 @@ Subclass :class:`SessionConformance` and override the fixture ``connect``; pytes
 """
 
 from pyelevator.testing.sessions.batches import BatchConformance, PipelineConformance
-from pyelevator.testing.sessions.databases import ClassicConformance, DatabaseConformance, FilesConformance
-from pyelevator.testing.sessions.fixtures import Connect
+from pyelevator.testing.sessions.databases import (
+    ClassicConformance as ClassicConformance,
+    DatabaseConformance,
+    FilesConformance as FilesConformance,
+)
+from pyelevator.testing.sessions.fixtures import Connect as Connect
 from pyelevator.testing.sessions.keys import ClientConformance, KeyConformance
-from pyelevator.testing.sessions.operating import StatsConformance, TasksConformance
-from pyelevator.testing.sessions.ranges import CursorConformance, RangeConformance, ReverseConformance
+from pyelevator.testing.sessions.operating import (
+    StatsConformance as StatsConformance,
+    TasksConformance as TasksConformance,
+)
+from pyelevator.testing.sessions.ranges import (
+    CursorConformance as CursorConformance,
+    RangeConformance,
+    ReverseConformance as ReverseConformance,
+)
 
 
 class SessionConformance(
     DatabaseConformance, KeyConformance, RangeConformance, BatchConformance, PipelineConformance, ClientConformance
 ):
     """Tests of the documented API, and of details that its page leaves open."""
-
-
-__all__ = [
-    "ClassicConformance",
-    "Connect",
-    "CursorConformance",
-    "FilesConformance",
-    "ReverseConformance",
-    "SessionConformance",
-    "StatsConformance",
-    "TasksConformance",
-]

@@ -6,7 +6,11 @@ kept whatever the peer does, and :class:`AsyncTransportConformance` that nothing
 ``connect``.
 """
 
-from pyelevator.testing.transports.aio import AsyncTransportConformance, RecordingReceiver
-from pyelevator.testing.transports.sync import DeadlineConformance, TransportConformance
-
-__all__ = ["AsyncTransportConformance", "DeadlineConformance", "RecordingReceiver", "TransportConformance"]
+from pyelevator.testing.transports.aio import (
+    AsyncTransportConformance as AsyncTransportConformance,
+    RecordingReceiver as RecordingReceiver,
+)
+from pyelevator.testing.transports.sync import (
+    DeadlineConformance as DeadlineConformance,
+    TransportConformance as TransportConformance,
+)

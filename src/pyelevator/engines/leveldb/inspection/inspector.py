@@ -69,11 +69,16 @@ class _Inspector:
     def result(self) -> Inspection:
         if self.files:
             self._check_names()
-            self._load_current_manifest()
+            try:
+                self.manifest = self._current_manifest()
+            except FormatError as error:
+                self.damage = str(error)
             self._read_other_manifests()
             self._check_hidden_records()
             self._check_tables()
-            self._check_logs()
+            if not self.is_leveldb:  # the logs are evidence, if there is no other
+                logs = self.of_kind(FileKind.LOG)
+                self.is_leveldb = any(starts_with_record(self._read_head(file)) for file in logs)
         return Inspection(
             self.path,
             self.files,
@@ -129,12 +134,6 @@ class _Inspector:
             os.close(descriptor)
 
     # CURRENT and manifests
-
-    def _load_current_manifest(self) -> None:
-        try:
-            self.manifest = self._current_manifest()
-        except FormatError as error:
-            self.damage = str(error)
 
     def _current_manifest(self) -> Manifest:
         name = self._current()
@@ -309,11 +308,6 @@ class _Inspector:
         logs = {self.manifest.log_number, self.manifest.previous_log_number}
         named = self.manifest.tables if file.kind is FileKind.TABLE else logs
         return file.number not in named and is_text(self._read_head(file))
-
-    def _check_logs(self) -> None:
-        """Use the logs as evidence of a LevelDB if there is no other."""
-        if not self.is_leveldb:
-            self.is_leveldb = any(starts_with_record(self._read_head(file)) for file in self.of_kind(FileKind.LOG))
 
     def _read_head(self, file: FileName) -> bytes:
         try:

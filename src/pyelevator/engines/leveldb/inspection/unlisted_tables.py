@@ -20,11 +20,6 @@ _MAX_BYTES: Final = 64 << 20
 def has_unlogged_writes(path: Path, last: int, logs: Iterable[Path]) -> bool:
     """Return True if a table has writes after the sequence number ``last`` that are in none of the logs.
 
-    Args:
-        path: of the table.
-        last: the last sequence number that the manifest covers.
-        logs: paths of the logs.
-
     Raises:
         OSError: a file cannot be read.
     """
