@@ -228,25 +228,11 @@ def intercept(forward: Forward, flow: Flow[R], deadline: Deadline) -> Flow[R]:
 
     The requests carry ``deadline``, so that an interceptor knows how much time there is.
     """
-
-    def outcome_of(effect: Effect) -> Flow[Any]:
-        if isinstance(effect, Send):
-            response = yield from forward(evolve(effect.request, deadline=deadline))
-            if not isinstance(response, Response):
-                raise _no_response(response)
-            return response
-        return (yield effect)
-
-    return _loop(flow, None, outcome_of)
-
-
-def _loop(flow: Flow[R], effect: Effect | None, outcome_of: Callable[[Effect], Flow[Any]]) -> Flow[R]:
-    """Run a flow from an effect on, or from its beginning, with the outcome that a flow gives of each effect."""
     try:
-        effect = effect or next(flow)
+        effect = next(flow)
         while True:
             try:
-                outcome = yield from outcome_of(effect)
+                outcome = yield from _outcome(effect, forward, deadline)
             except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the flow
                 effect = flow.throw(error)
             else:
@@ -256,6 +242,15 @@ def _loop(flow: Flow[R], effect: Effect | None, outcome_of: Callable[[Effect], F
         return result
     finally:
         flow.close()
+
+
+def _outcome(effect: Effect, forward: Forward, deadline: Deadline) -> Flow[Any]:
+    if isinstance(effect, Send):
+        response = yield from forward(evolve(effect.request, deadline=deadline))
+        if not isinstance(response, Response):
+            raise _no_response(response)
+        return response
+    return (yield effect)
 
 
 def _no_response(value: object) -> TypeError:
@@ -287,11 +282,19 @@ def resume(flow: Flow[R], effect: Effect) -> Flow[R]:
     >>> drive(resume(flow, next(flow)), print)
     Sleep(seconds=1)
     """
-    return _loop(flow, effect, _yield_effect)
-
-
-def _yield_effect(effect: Effect) -> Flow[Any]:
-    return (yield effect)
+    try:
+        while True:
+            try:
+                outcome = yield effect
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the flow
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(outcome)
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    finally:
+        flow.close()
 
 
 async def drive_async(flow: Flow[R], perform: Callable[[Effect], Awaitable[Any]]) -> R:
