@@ -9,8 +9,7 @@ from typing import Any, Final, Self
 from attrs import evolve
 
 from pyelevator.application.catalog import Catalog
-from pyelevator.application.catalog.index import UnknownName
-from pyelevator.application.catalog.registry import UnknownUid
+from pyelevator.application.catalog.registry import UnknownName, UnknownUid
 from pyelevator.application.catalog.store import CatalogError
 from pyelevator.application.context import Context
 from pyelevator.application.errors import failure_response

@@ -20,7 +20,6 @@ from pyelevator.dumps.records import (
     Pair,
     Pairs,
     Record,
-    check_order,
 )
 from pyelevator.errors import MissingExtra, ProtocolError
 
@@ -129,9 +128,6 @@ class BinaryReader(DumpReader):
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._decompress = COMPRESSIONS["none"].decompress
-
-    def __iter__(self) -> Iterator[Record]:
-        return check_order(self._records())
 
     def _records(self) -> Iterator[Record]:
         reader = msgpack.Unpacker(

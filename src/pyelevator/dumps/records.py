@@ -111,13 +111,17 @@ class DumpReader(ABC):
 
     checksum: int = 0
 
-    @abstractmethod
     def __iter__(self) -> Iterator[Record]:
         """Return the records.
 
         Raises:
             DumpError: while iterating: the file is damaged or incomplete.
         """
+        return check_order(self._records())
+
+    @abstractmethod
+    def _records(self) -> Iterator[Record]:
+        """Return the records as they are in the file."""
 
 
 def check_order(records: Iterator[Any]) -> Iterator[Any]:

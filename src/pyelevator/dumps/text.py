@@ -19,7 +19,6 @@ from pyelevator.dumps.records import (
     Pair,
     Pairs,
     Record,
-    check_order,
 )
 
 _DEFAULT: Final = "default"
@@ -92,9 +91,6 @@ class JsonLinesReader(DumpReader):
         self._file = file
         self._line_number = 0
         self._pairs = self._databases = 0
-
-    def __iter__(self) -> Iterator[Record]:
-        return check_order(self._records())
 
     def _records(self) -> Iterator[Record]:
         pending: list[Pair] = []

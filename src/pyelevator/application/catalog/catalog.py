@@ -12,11 +12,10 @@ from uuid import uuid4
 from attrs import evolve
 
 from pyelevator.application.catalog.database import Database, read_stats
-from pyelevator.application.catalog.index import Index
 from pyelevator.application.catalog.names import DEFAULT, LocatedName, NamePolicy, normalize_name
 from pyelevator.application.catalog.open_limit import OpenDatabases
 from pyelevator.application.catalog.recorded import RecordedDatabases
-from pyelevator.application.catalog.registry import Registry, UnknownUid, already_exists, check_creation
+from pyelevator.application.catalog.registry import Index, Registry, UnknownUid, already_exists, check_creation
 from pyelevator.application.catalog.store import LOCK_FILE, STORE_FILE, Store, entry_fields, lock_directory
 from pyelevator.commands import Command, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage

@@ -112,22 +112,17 @@ class Route:
         self._homes: dict[str, _Place] = {}
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
-        command = request.command
+        command: Any = request.command
         if isinstance(command, DbList):
             return (yield from self._list(request, forward))
-        place = self._place_for(request)
+        uid = split_uid(request.uid)[0] or ""
+        place = self._place_of(command.name) if command.names_database else self._homes.get(uid)
         if place is None:
             return (yield from forward(request))
         response = yield from place.ask(request)
         if isinstance(command, DbConnect) and isinstance(response.payload, bytes):
             self._homes[response.payload.decode("utf-8", "surrogateescape")] = place
         return response
-
-    def _place_for(self, request: Request[Any]) -> "_Place | None":
-        command: Any = request.command
-        if command.names_database:
-            return self._place_of(command.name)
-        return self._homes.get(split_uid(request.uid)[0] or "")
 
     def _place_of(self, name: str) -> "_Place | None":
         return next((place for pattern, place in self._places.items() if fnmatchcase(name, pattern)), None)
