@@ -15,14 +15,7 @@ from pyelevator.reports import TaskProgress
 
 @define
 class _Task:
-    """A task that is under way.
-
-    Attributes:
-        name: what is done.
-        database: the name of the database.
-        began: when, by the clock.
-        done, total: as of ``report``.
-    """
+    """A task that is under way, and how far it is (see ``report``)."""
 
     name: str
     database: str

@@ -28,32 +28,34 @@ class DbConnect(Command[str]):
         return check_type(payload, bytes, self.verb).decode("utf-8", "surrogateescape")
 
 
+class _CatalogCommand(NoResult):
+    """The base of the commands that change which databases there are, or are open."""
+
+    access = Access.ADMIN
+    idempotent = False
+    names_database = True
+
+
 @command
-class DbMount(NoResult):
+class DbMount(_CatalogCommand):
     """Open a database."""
 
     verb = "DBMOUNT"
-    access = Access.ADMIN
-    idempotent = False
-    names_database = True
     needs_uid = False
     name: str = field(converter=arguments.name)
 
 
 @command
-class DbUmount(NoResult):
+class DbUmount(_CatalogCommand):
     """Close a database; the next use opens it again."""
 
     verb = "DBUMOUNT"
-    access = Access.ADMIN
-    idempotent = False
-    names_database = True
     needs_uid = False
     name: str = field(converter=arguments.name)
 
 
 @command
-class DbCreate(NoResult):
+class DbCreate(_CatalogCommand):
     """Create a database, or adopt the one at an absolute path, with LevelDB options.
 
     ``tolerant`` lets the server pass over options that do not exist. A codec says so for clients without ids, because
@@ -61,9 +63,6 @@ class DbCreate(NoResult):
     """
 
     verb = "DBCREATE"
-    access = Access.ADMIN
-    names_database = True
-    idempotent = False
     meta_fields = ("tolerant",)
     name: str = field(converter=arguments.name)
     options: dict[str, OptionValue] = field(factory=dict, converter=arguments.options)
@@ -71,29 +70,23 @@ class DbCreate(NoResult):
 
 
 @command
-class DbDrop(NoResult):
+class DbDrop(_CatalogCommand):
     """Remove a database and its files.
 
     With ``force`` also those of an adopted one, which was there before, and what repairs have set aside.
     """
 
     verb = "DBDROP"
-    access = Access.ADMIN
-    names_database = True
-    idempotent = False
     meta_fields = ("force",)
     name: str = field(converter=arguments.name)
     force: bool = field(default=False, converter=arguments.force)
 
 
 @command
-class DbForget(NoResult):
+class DbForget(_CatalogCommand):
     """Take a database off the list, and touch none of its files. A server with the feature ``forget`` knows it."""
 
     verb = "DBFORGET"
-    access = Access.ADMIN
-    idempotent = False
-    names_database = True
     needs_uid = False
     name: str = field(converter=arguments.name)
 

@@ -102,28 +102,23 @@ async def index(_: Request) -> Response:
     return FileResponse(_STATIC / "index.html")
 
 
-def _scans(request: Request) -> PrefixScans:
-    scans: PrefixScans = request.app.state.scans
-    return scans
-
-
 async def start_scan(request: Request) -> Response:
     """Start a scan."""
     body = await json_body(request)
     scan = PrefixScan(body["db"], unescape(body["prefix"]), unescape(body["separators"]))
-    return JSONResponse(_scans(request).start(backend_of(request).make_client(scan.database), scan).report())
+    return JSONResponse(request.app.state.scans.start(backend_of(request).make_client(scan.database), scan).report())
 
 
 async def scan_report(request: Request) -> Response:
     """Say how far a scan is, and what it has found."""
-    return JSONResponse(_scans(request).get(required(request.query_params, "id")).report())
+    return JSONResponse(request.app.state.scans.get(required(request.query_params, "id")).report())
 
 
 async def stop_scan(request: Request) -> Response:
     """Stop a scan; what it has found stays."""
     scan_id = (await json_body(request))["id"]
-    await _scans(request).stop(scan_id)
-    return JSONResponse(_scans(request).get(scan_id).report())
+    await request.app.state.scans.stop(scan_id)
+    return JSONResponse(request.app.state.scans.get(scan_id).report())
 
 
 async def convert(request: Request) -> Response:

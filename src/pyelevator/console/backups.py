@@ -82,19 +82,14 @@ class Backups:
             await asyncio.wait(self._tasks)
 
 
-def _backups(request: Request) -> Backups:
-    backups: Backups = request.app.state.backups
-    return backups
-
-
 async def list_backups(request: Request) -> Response:
     """List the backups of this console, and the long tasks of the server."""
     tasks = await backend_of(request).progress()
-    return JSONResponse({"backups": _backups(request).report(), "tasks": [asdict(task) for task in tasks]})
+    return JSONResponse({"backups": request.app.state.backups.report(), "tasks": [asdict(task) for task in tasks]})
 
 
 async def start_backup(request: Request) -> Response:
     """Have the server make a backup."""
     body = await json_body(request)
-    _backups(request).start(backend_of(request).make_client(None), body["db"], body["directory"])
-    return JSONResponse({"backups": _backups(request).report()})
+    request.app.state.backups.start(backend_of(request).make_client(None), body["db"], body["directory"])
+    return JSONResponse({"backups": request.app.state.backups.report()})

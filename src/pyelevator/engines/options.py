@@ -114,7 +114,9 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(named.keys() - OPTIONS.keys() - CREATION_DEFAULTS.keys())
     if unknown:
         _log.warning("ignoring unknown database options: %s", ", ".join(unknown))
-    return {name: _check(name, value) for name, value in named.items() if _is_given(name, value)}
+    known = {name: value for name, value in named.items() if name in OPTIONS}
+    given = {name: value for name, value in known.items() if value is not None or name == "compression"}
+    return {name: None if value is None else OPTIONS[name](name, value) for name, value in given.items()}
 
 
 def parse_creation(options: Mapping[str, Any]) -> dict[str, bool]:
@@ -143,11 +145,3 @@ def describe_unknown_option(options: Iterable[str], known: Iterable[str] = OPTIO
     matches = get_close_matches(wrong, names, 1)
     hint = f"did you mean {matches[0]}?" if matches else f"there are {', '.join(names)}"
     return f"there is no option {wrong[:_SHOWN]!r}; {hint}"
-
-
-def _is_given(name: str, value: Any) -> bool:
-    return name in OPTIONS and (value is not None or name == "compression")
-
-
-def _check(name: str, value: Any) -> Any:
-    return None if value is None else OPTIONS[name](name, value)

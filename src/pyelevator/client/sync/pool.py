@@ -223,15 +223,9 @@ class ConnectionPool:
             HEARTBEATS.watch(self)
         age = next(self._ages)
         connection = self._connections[age] = self._open_connection()
-        return connection if self._is_among_first(age) else None
-
-    def _is_among_first(self, age: int) -> bool:
-        """Return whether fewer than ``size`` were there when that one was added: their order is that of the additions.
-
-        The numbers do not tell: a thread that has drawn one may add its connection after those of later numbers.
-        """
+        # in the order of the additions: a thread that has drawn a number may come after those of later numbers
         ages = [each.key for each in self._connections.valuerefs()]
-        return ages.index(age) < self._size
+        return connection if ages.index(age) < self._size else None
 
     def _wait(self, deadline: Deadline) -> PooledConnection:
         thread = threading.get_ident()

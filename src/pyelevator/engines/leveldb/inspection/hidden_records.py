@@ -33,7 +33,8 @@ def find_hidden_records(descriptor: int) -> str | None:
         if at + HEADER.size > len(block):
             continue
         if _is_zero(block, at):
-            if _has_data(descriptor, start + at + HEADER.size, size):
+            rest = range(start + at + HEADER.size, size, _READ)
+            if any(os.pread(descriptor, _READ, place).strip(b"\0") for place in rest):
                 return f"records behind zeros, from byte {start + at} on"
         elif last and _length_by_checksum(block, at) is not None:
             return f"a record with a damaged length, at byte {start + at}"
@@ -87,11 +88,6 @@ def _end_of_records(block: bytes) -> int:
 def _is_zero(block: bytes | bytearray, at: int) -> bool:
     _, length, kind = HEADER.unpack_from(block, at)
     return bool(length == 0 and kind == 0)
-
-
-def _has_data(descriptor: int, start: int, size: int) -> bool:
-    """Return True if anything but zeros follows from ``start`` on."""
-    return any(os.pread(descriptor, _READ, at).strip(b"\0") for at in range(start, size, _READ))
 
 
 def _length_by_checksum(block: bytes | bytearray, at: int) -> int | None:

@@ -86,7 +86,9 @@ class _Inspector:
             self.damage,
             self.hidden,
             self._find_missing_files(),
-            self._find_lookalikes(),
+            tuple(
+                [one.name for one in self.files if not one.canonical or self._is_irregular(one) or self._is_text(one)]
+            ),
             self.manifest,
             dict(self.block_types),
             self.is_leveldb,
@@ -287,11 +289,6 @@ class _Inspector:
         logs = [Path(self.path, file.name) for file in self.logs if not self._is_irregular(file)]
         found = next((name for name in later if has_unlogged_writes(Path(self.path, name), last, logs)), None)
         return found and f"its manifest does not name {found}, which holds writes that are in no log"
-
-    def _find_lookalikes(self) -> tuple[str, ...]:
-        return tuple(
-            [file.name for file in self.files if not file.canonical or self._is_irregular(file) or self._is_text(file)]
-        )
 
     def _is_irregular(self, file: FileName) -> bool:
         """Return True if a log or a table is a pipe, a directory or the like; LevelDB would wait for a pipe forever."""
