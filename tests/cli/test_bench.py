@@ -1,7 +1,10 @@
 """``elevator bench``: a short run against a real server, what is printed, and that nothing is left behind."""
 
+from io import StringIO
+
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from pyelevator import Elevator
 from pyelevator.cli.main import elevator
@@ -71,6 +74,14 @@ def test_what_is_no_url_is_exit_code_2():
 def test_a_result_reads_as_a_line():
     measurement = Measurement(operations=3000, seconds=1.5, latencies=[0.000_05] * 98 + [0.002] * 2)
     assert Result("Get", measurement).cells() == ("Get", "2,000", "50 µs", "2.0 ms", "100")
+
+
+def test_no_figure_is_cut_off_where_the_output_is_narrow():
+    measurement = Measurement(operations=123_456_789, seconds=1.0, latencies=[1.5] * 12_500)
+    plan = bench.BenchmarkPlan("tcp://127.0.0.1:1", "bench", 100_000, 2.0, 8)
+    console = Console(file=StringIO(), width=40)
+    bench.print_whole(bench.results_table(plan, [Result("Range of 100,000, by 8 clients", measurement)]), console)
+    assert all(cell in console.file.getvalue() for cell in ("123,456,789", "1,500.0 ms", "12,500"))  # type: ignore[attr-defined]
 
 
 def test_a_failure_is_one_line():

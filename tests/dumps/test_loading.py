@@ -105,7 +105,7 @@ def test_one_of_several_databases_can_be_chosen_and_renamed(source, target):
     data = dumped(source, "default", "app")
     assert loaded(target, data, databases=("app",), to_db="copy") == DumpTotals(1, 1, 2)
     assert target.listdb() == ["default", "copy"]
-    with pytest.raises(DumpError, match="the dump has several databases; name the one to load"):
+    with pytest.raises(DumpError, match="the dump has several databases, and --to-db takes one"):
         loaded(target, data, to_db="both")
     with pytest.raises(DumpError, match="the dump has no database nosuch"):
         loaded(target, data, databases=("nosuch",))

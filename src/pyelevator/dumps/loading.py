@@ -22,7 +22,9 @@ from pyelevator.dumps.records import (
 )
 from pyelevator.errors import DatabaseError, MessageTooLarge, PermissionDenied
 
-SEVERAL: Final = "the dump has several databases; name the one to load with --to-db"
+SEVERAL: Final = (
+    "the dump has several databases, and --to-db takes one: say which, as in `elevator load FILE shop --to-db NAME`"
+)
 
 _POSITION_BYTES: Final = 32 << 20
 """Bytes after which the position is recorded: waiting for the server's disk takes time."""

@@ -6,13 +6,13 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
-from pyelevator.errors import ElevatorError
+from pyelevator.errors import UsageError
 
 Pair: TypeAlias = tuple[bytes, bytes] | list[bytes]
 """A key and its value."""
 
 
-class DumpError(ElevatorError):
+class DumpError(UsageError):
     """A dump cannot be read, written or loaded; the text says what to do."""
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _FILL: Final = 10_000
+_MAX_WIDTH: Final = 1000
 _CAPTION: Final = "one client with sequential calls, unless noted; latencies are per call"
 
 
@@ -101,7 +102,7 @@ def bench(url: str, count: int, seconds: float, clients: int) -> None:
     plan = BenchmarkPlan(url, f"bench-{secrets.token_hex(4)}", count, seconds, clients)
     with _database(plan) as client:
         results = _with_progress(plan, client)
-    _console().print(results_table(plan, results))
+    print_whole(results_table(plan, results), _console())
     if any(result.measurement is None for result in results):
         raise click.exceptions.Exit(1)
 
@@ -185,6 +186,13 @@ def results_table(plan: BenchmarkPlan, results: list[Result]) -> "Table":
     for result in results:
         table.add_row(*result.cells(), style="red" if result.measurement is None else None)
     return table
+
+
+def print_whole(table: "Table", console: "Console") -> None:
+    """Print a table in its full width: no figure is cut off where the output is narrow, or no terminal."""
+    needed = console.measure(table, options=console.options.update(max_width=_MAX_WIDTH)).maximum
+    console.width = max(console.width, needed)
+    console.print(table)
 
 
 def _console(*, stderr: bool = False) -> "Console":
