@@ -56,6 +56,18 @@ def test_a_mistake_is_told_with_its_place_and_exit_code_2(tmp_path, text, variab
     assert re.search(re.escape(why), err)
 
 
+@pytest.mark.parametrize("url", ["postgres//ann:hunter2@db.example/data", "tcp://ann:hunter2@h:1?password=hunter2"])
+@pytest.mark.parametrize("setting", ["engine", "metrics"])
+def test_a_mistake_in_a_url_shows_no_password(tmp_path, url, setting):
+    path = tmp_path / "elevator.toml"
+    path.write_text(f'data = "/x"\n{setting} = "{url}"')
+    told = [run("check", path)[2], run("check", ELEVATOR_DATA="/x", **{f"ELEVATOR_{setting.upper()}": url})[2]]
+    told.append(CliRunner().invoke(elevator, ["serve", "--data", str(tmp_path), f"--{setting}", url]).stderr)
+    for text in told:
+        assert "hunter2" not in text
+        assert "...@" in text
+
+
 def test_variables_that_mean_nothing_are_told_of(file):
     code, out, err = run("check", file, ELEVATOR_WROKERS="3", ELEVATOR_URL="tcp://x:1", ELEVATOR_PROXY_TIMEOUT="3")
     assert (code, out) == (0, "ok\n")

@@ -24,6 +24,17 @@ LOG_FORMATS: Final = ("text", "json")
 
 _CENTURY_MINUTES: Final = 100 * 366 * 24 * 60.0
 
+_SECRET: Final = re.compile(r"//[^/@\s]*@|(?<=[?&])(password|curve_key)=[^&\s'\"]*")
+
+
+def without_secrets(text: str) -> str:
+    """Return a setting as it may be shown: without the passwords of its URLs, even of one that is mistyped.
+
+    >>> without_secrets("postgresql://ann:secret@db.example/data?password=secret")
+    'postgresql://...@db.example/data?password=...'
+    """
+    return _SECRET.sub(lambda found: "//...@" if found[0].endswith("@") else f"{found[1]}=...", text)
+
 
 class EntryError(ValueError):
     """An entry of a table is invalid; the message names the key and the value."""
@@ -52,7 +63,7 @@ class Table:
         except EntryError:
             raise
         except ValueError as error:
-            raise EntryError(f"{key} = {value!r}: {error}") from error
+            raise EntryError(f"{key} = {without_secrets(repr(value))}: {error}") from error
 
     def _unknown(self, key: str, value: Any) -> str:
         sections = [name for name, reader in self.readers.items() if isinstance(reader, Table)]

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +17,6 @@ from pyelevator.config.environment import PROXY, SERVER, ProgramSchema, read_var
 from pyelevator.config.schema import ProgramSettings, Setting
 from pyelevator.config.server_settings import ServerSettings
 from pyelevator.proxy import Upstream
-
-_SECRET: Final = re.compile(r"://[^/@\s]*@|(?<=[?&])(password|curve_key)=[^&\s]*")
 
 _proxy_option: Final = click.option(
     "--proxy", "is_proxy", is_flag=True, help="Of `elevator proxy`, not `elevator serve`."
@@ -95,7 +92,7 @@ def _load(program: ProgramSchema, file: Path | None) -> tuple[ProgramSettings, M
 def _plain(setting: Setting, value: Any) -> Any:
     """Return a value as a configuration file has it: of strings, numbers, lists and tables, None for none."""
     if isinstance(value, Upstream):
-        return {"name": value.name, "url": _without_secrets(value.url), "databases": list(value.databases)}
+        return {"name": value.name, "url": values.without_secrets(value.url), "databases": list(value.databases)}
     if isinstance(value, (tuple, list)):
         return [_plain(setting, one) for one in value]
     if isinstance(value, Mapping):
@@ -104,11 +101,7 @@ def _plain(setting: Setting, value: Any) -> Any:
         return f"{value:04o}"
     if setting.read is values.log_level:
         return logging.getLevelName(value)
-    return _without_secrets(str(value)) if isinstance(value, (str, Path)) else value
-
-
-def _without_secrets(text: str) -> str:
-    return _SECRET.sub(lambda found: "://...@" if found[0].endswith("@") else f"{found[1]}=...", text)
+    return values.without_secrets(str(value)) if isinstance(value, (str, Path)) else value
 
 
 def _toml(told: Mapping[str, tuple[Any, str]]) -> Iterator[str]:
