@@ -80,7 +80,7 @@ def test_no_figure_is_cut_off_where_the_output_is_narrow():
     measurement = Measurement(operations=123_456_789, seconds=1.0, latencies=[1.5] * 12_500)
     plan = bench.BenchmarkPlan("tcp://127.0.0.1:1", "bench", 100_000, 2.0, 8)
     console = Console(file=StringIO(), width=40)
-    bench.print_whole(bench.results_table(plan, [Result("Range of 100,000, by 8 clients", measurement)]), console)
+    bench.print_full_width(bench.results_table(plan, [Result("Range of 100,000, by 8 clients", measurement)]), console)
     assert all(cell in console.file.getvalue() for cell in ("123,456,789", "1,500.0 ms", "12,500"))  # type: ignore[attr-defined]
 
 

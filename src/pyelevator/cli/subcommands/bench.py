@@ -102,7 +102,7 @@ def bench(url: str, count: int, seconds: float, clients: int) -> None:
     plan = BenchmarkPlan(url, f"bench-{secrets.token_hex(4)}", count, seconds, clients)
     with _database(plan) as client:
         results = _with_progress(plan, client)
-    print_whole(results_table(plan, results), _console())
+    print_full_width(results_table(plan, results), _console())
     if any(result.measurement is None for result in results):
         raise click.exceptions.Exit(1)
 
@@ -188,7 +188,7 @@ def results_table(plan: BenchmarkPlan, results: list[Result]) -> "Table":
     return table
 
 
-def print_whole(table: "Table", console: "Console") -> None:
+def print_full_width(table: "Table", console: "Console") -> None:
     """Print a table in its full width: no figure is cut off where the output is narrow, or no terminal."""
     needed = console.measure(table, options=console.options.update(max_width=_MAX_WIDTH)).maximum
     console.width = max(console.width, needed)
