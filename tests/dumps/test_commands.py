@@ -130,7 +130,7 @@ def test_a_dump_of_a_killed_server_fails_and_leaves_no_file(tmp_path):
         (tmp_path / "f").write_bytes(beginning + rest)
         other.restart()
         code, _, err = run(other, "load", tmp_path / "f", "--to-db", "never")
-        assert (code, err) == (1, "elevator: the dump is incomplete: its end is missing; make it again\n")
+        assert (code, err) == (2, "elevator: the dump is incomplete: its end is missing; make it again\n")
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -177,7 +177,7 @@ def test_a_load_into_a_killed_server_goes_on_when_it_is_back(server, tmp_path, s
     [
         (["dump", "nosuch"], 4, "elevator: Database does not exist\n"),
         (["load", "/nowhere/f"], 1, "elevator: /nowhere/f: No such file or directory\n"),
-        (["load", "/dev/null"], 1, "elevator: this is no dump of `elevator dump`: it is empty\n"),
+        (["load", "/dev/null"], 2, "elevator: this is no dump of `elevator dump`: it is empty\n"),
         (["dump", "--url", "here"], 2, "elevator: 'here' is no URL"),
     ],
 )
