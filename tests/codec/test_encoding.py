@@ -238,11 +238,20 @@ def test_a_cursor_comes_back_in_the_header():
     assert codec.decode_response(reply, request) == Response([[b"a", b"1"]], more=True, cursor=b"id")
 
 
-@pytest.mark.parametrize("cursor", [1, True, None, ["id"], {"id": 1}])
-def test_what_is_no_cursor_is_none(cursor):
+def reply_with_cursor(cursor):
     header = {"status": 1, "err_msg": None, "compression": False, "err_code": None, "cursor": cursor}
-    reply = [msgpack.packb(header), msgpack.packb({"datas": []})]
-    assert ClassicCodec().decode_response(reply, Request(Slice("a", 1, cursor=True), "u")).cursor is None
+    return [msgpack.packb(header), msgpack.packb({"datas": []})]
+
+
+def test_nil_is_no_cursor():
+    request = Request(Slice("a", 1, cursor=True), "u")
+    assert ClassicCodec().decode_response(reply_with_cursor(None), request).cursor is None
+
+
+@pytest.mark.parametrize("cursor", [1, True, ["id"], {"id": 1}])
+def test_a_cursor_that_is_no_text_is_malformed(cursor):
+    with pytest.raises(MalformedMessage, match="the cursor of a reply is"):
+        ClassicCodec().decode_response(reply_with_cursor(cursor), Request(Slice("a", 1, cursor=True), "u"))
 
 
 def test_an_id_rides_in_meta_and_comes_back_in_the_header():
