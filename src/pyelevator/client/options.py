@@ -12,11 +12,12 @@ from pyelevator.codec import Codec, Limits
 from pyelevator.errors import ArgumentTypeError, UsageError
 from pyelevator.flows import Interceptor
 from pyelevator.transports import Transport
-from pyelevator.transports.options import ConnectOptions, TransportOptions
+from pyelevator.transports.base import ConnectOptions
 
 if TYPE_CHECKING:
     from pyelevator.interceptors import Retry
     from pyelevator.transports import Curve
+    from pyelevator.transports.options import TransportOptions
 
 
 class DefaultStr(str):
@@ -42,21 +43,21 @@ BATCH_TIMEOUT: Final = 10.0
 URL_VARIABLE: Final = "ELEVATOR_URL"
 
 
-def _tcp(endpoint: str, details: TransportOptions) -> Transport:
+def _tcp(endpoint: str, details: "TransportOptions") -> Transport:
     return transports.TcpTransport(endpoint, **details)
 
 
-def _ipc(endpoint: str, details: TransportOptions) -> Transport:
+def _ipc(endpoint: str, details: "TransportOptions") -> Transport:
     return transports.IpcTransport(endpoint, **details)
 
 
-def _fake(endpoint: str, _: TransportOptions) -> Transport:
+def _fake(endpoint: str, _: "TransportOptions") -> Transport:
     from pyelevator.transports.fake import FakeTransport, named_fake  # each transport is loaded when one is made
 
     return FakeTransport() if isinstance(endpoint, DefaultStr) else named_fake(endpoint)
 
 
-_TRANSPORTS: Final[Mapping[str, Callable[[str, TransportOptions], Transport]]] = {
+_TRANSPORTS: Final[Mapping[str, Callable[[str, "TransportOptions"], Transport]]] = {
     "tcp": _tcp,
     "ipc": _ipc,
     "fake": _fake,
@@ -104,7 +105,7 @@ def _check_own_transport(options: "ClientOptions") -> None:
 
 
 def _make_curve_transport(
-    curve: "Curve", transport: str | Transport, endpoint: str, details: TransportOptions
+    curve: "Curve", transport: str | Transport, endpoint: str, details: "TransportOptions"
 ) -> Transport:
     """Make a transport with keys. Only TCP has them; other transports would ignore the keys, and are refused."""
     if not isinstance(curve, transports.Curve):

@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Protocol, Self, TypedDict
 
 from attrs import frozen
 
+from pyelevator._options import Default
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ConnectTimeout, RequestTimeout
 
@@ -26,6 +27,13 @@ HEARTBEAT: Final = 10.0
 
 HEARTBEATS: Final = 3
 """PINGs without an answer after which the connection counts as lost."""
+
+
+class ConnectOptions(TypedDict, total=False):
+    """The options of everything that connects."""
+
+    connect_timeout: Annotated[float | None, Default(CONNECT_TIMEOUT)]
+    heartbeat: Annotated[float | None, Default(HEARTBEAT)]
 
 
 def check_heartbeat(heartbeat: float | None) -> float | None:

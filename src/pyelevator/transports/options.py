@@ -3,18 +3,11 @@
 from typing import Annotated, Final, TypedDict
 
 from pyelevator._options import Default
-from pyelevator.transports.base import CONNECT_TIMEOUT, HEARTBEAT
+from pyelevator.transports.base import ConnectOptions
 from pyelevator.transports.zmtp.frames import MAX_MESSAGE
 
 MAX_CONNECTIONS: Final = 4096
 MAX_UNREAD: Final = 256 << 20
-
-
-class ConnectOptions(TypedDict, total=False):
-    """The options of everything that connects."""
-
-    connect_timeout: Annotated[float | None, Default(CONNECT_TIMEOUT)]
-    heartbeat: Annotated[float | None, Default(HEARTBEAT)]
 
 
 class TransportOptions(ConnectOptions, total=False):
