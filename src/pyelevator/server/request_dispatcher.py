@@ -131,10 +131,11 @@ class RequestDispatcher:
     def on_message(self, identity: bytes, frames: Sequence[bytes]) -> list[bytes] | None:
         """Respond to a message, and return the frames; or schedule it. The first half is the fast path."""
         peer, incoming, refused_bytes = self._listener.peer, None, 0
+        is_new = identity not in self._scheduled  # which a large response changes
         if len(frames[-1]) < _LARGE:
             incoming = self._responder.decode(frames, peer, identity)
             if (
-                identity not in self._scheduled
+                is_new
                 and not (self._running and self._admission.is_at_capacity(incoming))
                 and not (self._unsent and self._admission.must_wait(incoming))
             ):
@@ -150,10 +151,10 @@ class RequestDispatcher:
                         return response
                     refused_bytes = sum(map(len, response))
                     del response
-        job, is_tried = Job(frames, peer, incoming, monotonic()), identity not in self._scheduled
+        job = Job(frames, peer, incoming, monotonic())
         job.refused_bytes = refused_bytes
         if self.scheduler.submit(identity, job):
-            self._execute(identity, job, is_tried)
+            self._execute(identity, job, is_tried=is_new)
         else:
             self._execute_waiting()
         if self.scheduler.blocked_bytes(identity) > self._limits.max_blocked_bytes:
