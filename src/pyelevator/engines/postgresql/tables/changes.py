@@ -33,11 +33,11 @@ class Changes:
 
     @classmethod
     def fold(cls, ops: Iterable[BatchOp]) -> Self:
-        """Fold the operations of a batch: only the last one of each key counts.
+        """Fold the operations of a batch: only the last one of each key counts; they are in the order of their keys.
 
         >>> from pyelevator.commands import DELETE
-        >>> Changes.fold([(PUT, b"b", b"1"), (DELETE, b"a"), (PUT, b"b", b"2")])
-        Changes(deleted=[b'a'], keys=[b'b'], values=[b'2'], size=3)
+        >>> Changes.fold([(PUT, b"c", b"1"), (DELETE, b"a"), (PUT, b"b", b"2"), (PUT, b"c", b"3")])
+        Changes(deleted=[b'a'], keys=[b'b', b'c'], values=[b'2', b'3'], size=5)
 
         Raises:
             EngineTooLarge: a key, a value, or all together; nothing was sent.
