@@ -11,6 +11,7 @@ from pyelevator.auth.authorizing_application import AuthorizingApplication
 from pyelevator.auth.permissions import Grant, Permissions
 from pyelevator.codec import ClassicCodec
 from pyelevator.codec.classic.outcome_packer import OutcomePacker
+from pyelevator.codec.classic.row_packer import RowPacker
 from pyelevator.commands import (
     PUT,
     Access,
@@ -28,7 +29,7 @@ from pyelevator.commands import (
     Slice,
 )
 from pyelevator.errors import ErrorCode
-from pyelevator.messages import Request, Response
+from pyelevator.messages import Request, Response, Status
 from pyelevator.protocol import RequestDecoder
 
 CODEC = ClassicCodec()
@@ -186,3 +187,27 @@ def test_packed_rows_count_for_the_limit_of_a_pipeline():
     first, second, third = CODEC.decode_response(incoming.answer(application), request).payload
     assert first == second == [[b"k", b"v" * 2_000]]
     assert "over the limit of 3,000 bytes; split it" in third.message
+
+
+@pytest.mark.parametrize("further", [["large 00"], ["nothing", "001"]], ids=["all", "some missing"])
+def test_large_values_of_an_mget_are_packed_as_they_are_read(application, further):
+    uid, keys = application.catalog.uid_of("default"), [f"large {number:02}" for number in range(20)]
+    application(Request(Batch([(PUT, key, LARGE + key.encode()) for key in keys]), uid))
+    request = Request(MGet([*keys, *further]), uid, 7)
+    incoming = RequestDecoder().read(CODEC.encode_request(request))
+    response = application(incoming.request)
+    assert isinstance(response.payload, RowPacker)
+    assert response.status is (Status.WARNING if "nothing" in further else Status.SUCCESS)
+    answer = CODEC.decode_response(incoming.encode(response), request)
+    others = {"large 00": LARGE + b"large 00", "nothing": None, "001": b"v"}
+    assert answer.payload == [*[LARGE + key.encode() for key in keys], *[others[key] for key in further]]
+
+
+def test_large_values_of_an_mget_are_within_its_limit():
+    application = Application.in_memory(Policy(max_range_bytes=3_000_000))
+    uid = application.catalog.uid_of("default")
+    application(Request(Put("k", LARGE), uid))
+    for count, code in ((30, None), (31, ErrorCode.VALUE)):
+        request = Request(MGet(["k"] * count), uid, 7)
+        incoming = RequestDecoder().read(CODEC.encode_request(request))
+        assert application(incoming.request).code is code

@@ -1,7 +1,10 @@
 """Handlers of the commands about keys: GET, EXISTS, MGET, PUT, DELETE and BATCH."""
 
+from collections.abc import Sequence
+from contextlib import closing
 from itertools import chain
-from typing import Any, Final
+from math import inf
+from typing import Any, Final, cast
 
 from pyelevator.application.context import Context
 from pyelevator.application.fairness import CheckpointedRows
@@ -17,6 +20,12 @@ _BYTES_PER_UNIT: Final = 1024
 """Bytes to write that cost as much as the lookup of a key."""
 
 _MAX_KEY_SHOWN: Final = 60
+
+_MAX_LISTED: Final = 1 << 20
+"""Bytes of the values of an MGET that may be objects at once, if they are large."""
+
+_LARGE_VALUE: Final = 16 << 10
+"""Bytes of a value that takes longer to read than to look up."""
 
 
 def get(engine: Engine, command: Get, request: Request[Any], _: Context) -> Response:
@@ -58,7 +67,10 @@ def multi_get(engine: Engine, command: MGet, request: Request[Any], context: Con
     packed = _pack_values(engine, command, request, context)
     if packed is not None:
         return packed
-    values = _read_values(engine, command, context)
+    try:
+        values = _read_values(engine, command, context, _MAX_LISTED if request.row_sink else inf)
+    except _LargeValues as large:
+        return _pack_one_by_one(engine, command, request, context, large.size)
     return Response(values, Status.SUCCESS if is_complete(values) else Status.WARNING, id=request.id)
 
 
@@ -81,10 +93,43 @@ def _pack_values(engine: Engine, command: MGet, request: Request[Any], context: 
     return Response(sink, Status.WARNING if packed.missing else Status.SUCCESS, id=request.id)
 
 
-def _read_values(engine: Engine, command: MGet, context: Context) -> list[bytes | None]:
+class _LargeValues(Exception):
+    """The values of an MGET are large, so that they should not all be objects at once.
+
+    Args:
+        size: bytes that were read and reported.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+def _pack_one_by_one(engine: Engine, command: MGet, request: Request[Any], context: Context, reported: int) -> Response:
+    """Return the response with values that are packed as they are read, so that each is an object for a moment only."""
+    sink, space, size, is_complete = cast("Any", request.row_sink)(), response_space(), 0, True
+    with closing(engine.snapshot()) as view:
+        for key in command.keys:
+            value = view.get(key)
+            is_complete = is_complete and value is not None
+            size = check_values_size(size + len(value or b""), context)
+            space.add(max(0, size - reported))
+            reported = max(reported, size)
+            sink.extend([value])
+            context.cooperation.checkpoint()
+    return Response(sink, Status.SUCCESS if is_complete else Status.WARNING, id=request.id)
+
+
+def _read_values(engine: Engine, command: MGet, context: Context, max_listed: float) -> list[bytes | None]:
     counter = ByteCounter(context)
+
+    def on_values(found: Sequence[bytes | None]) -> None:
+        counter(found)
+        if counter.size > max(max_listed, counter.count * _LARGE_VALUE):
+            raise _LargeValues(counter.size)
+
     values = CheckpointedRows(context.cooperation)
-    values.extend(engine.collect(command.keys, counter, fill_cache=command.fill_cache))
+    values.extend(engine.collect(command.keys, on_values, fill_cache=command.fill_cache))
     if counter.count < len(values):  # there are duplicates, or cached values
         counter.add_duplicates(check_values_size(size_of_values(values), context))
     return values

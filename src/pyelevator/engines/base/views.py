@@ -57,6 +57,7 @@ class Bounds:
         return start, end, False
 
 
+_FIRST_BATCH: Final = 8
 _READ_BATCH: Final = 64
 """Keys that are read before their values are counted; few, since values may be large."""
 
@@ -66,8 +67,10 @@ OnValues: TypeAlias = Callable[[Sequence[bytes | None]], None]
 
 
 def batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Split the keys into batches of ``_READ_BATCH``."""
-    return (keys[first : first + _READ_BATCH] for first in range(0, len(keys), _READ_BATCH))
+    """Split the keys into batches of ``_READ_BATCH``; the first is smaller, and shows whether the values are large."""
+    yield keys[:_FIRST_BATCH]
+    for first in range(_FIRST_BATCH, len(keys), _READ_BATCH):
+        yield keys[first : first + _READ_BATCH]
 
 
 _CHUNK: Final = 1 << 14
