@@ -210,4 +210,5 @@ def test_large_values_of_an_mget_are_within_its_limit():
     for count, code in ((30, None), (31, ErrorCode.VALUE)):
         request = Request(MGet(["k"] * count), uid, 7)
         incoming = RequestDecoder().read(CODEC.encode_request(request))
+        assert incoming.request is not None
         assert application(incoming.request).code is code
