@@ -181,7 +181,7 @@ class RequestDispatcher:
         job.refused_bytes = 0
         if (
             job.incoming is None
-            or self.scheduler.has_large(identity)
+            or (self.scheduler.has_large(identity) and not self._unsent)  # what workers make is not counted so exactly
             or self._admission.is_at_capacity(job.incoming)
             or self._admission.must_wait(job.incoming)
         ):
