@@ -201,9 +201,11 @@ class RequestDispatcher:
     def _may_send(self, identity: bytes, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
         """Return True if a response that the loop has made may be sent; what took it long is noted."""
         size = len(response[-1])
-        if size >= LARGE and self._listener.is_connected(identity):
+        if not self._admission.may_send(incoming, response):
+            return False
+        if size >= LARGE and not self._unsent and self._listener.is_connected(identity):
             self.scheduler.record_inline(identity, size, is_last=not self._listener.has_message)
-        return self._admission.may_send(incoming, response)
+        return True
 
     def _try_within_space(self, incoming: IncomingRequest) -> tuple[list[bytes] | None, int]:
         """Return the response that can be made without waiting and may be sent; or how many bytes have no space."""
