@@ -152,7 +152,7 @@ class RequestDispatcher:
                     refused_bytes = sum(map(len, response))
                     del response
         job = Job(frames, peer, incoming, monotonic())
-        job.refused_bytes = refused_bytes
+        job.refused_bytes = job.expected_bytes = refused_bytes
         if self.scheduler.submit(identity, job):
             self._execute(identity, job, is_tried=is_new)
         else:
@@ -181,7 +181,7 @@ class RequestDispatcher:
         job.refused_bytes = 0
         if (
             job.incoming is None
-            or (self.scheduler.has_large(identity) and not self._unsent)  # what workers make is not counted so exactly
+            or (self.scheduler.has_large(identity) and self._has_space_for_workers(job))
             or self._admission.is_at_capacity(job.incoming)
             or self._admission.must_wait(job.incoming)
         ):
@@ -190,7 +190,7 @@ class RequestDispatcher:
         if response is None:
             return False
         if not self._may_send(identity, job.incoming, response):
-            job.refused_bytes = sum(map(len, response))
+            job.refused_bytes = job.expected_bytes = sum(map(len, response))
             return False
         self._send(identity, response)
         self._observer.observe(
@@ -198,12 +198,17 @@ class RequestDispatcher:
         )
         return True
 
+    def _has_space_for_workers(self, job: Job) -> bool:
+        """Return True if there is space for a response of each worker, as they are made at the same time."""
+        size = max(self._budget.expected_bytes, job.expected_bytes)
+        return size <= self._budget.share and self._budget.has_space_for(self.workers.count * size)
+
     def _may_send(self, identity: bytes, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
         """Return True if a response that the loop has made may be sent; what took it long is noted."""
         size = len(response[-1])
         if not self._admission.may_send(incoming, response):
             return False
-        if size >= LARGE and not self._unsent and self._listener.is_connected(identity):
+        if size >= LARGE and self._listener.is_connected(identity):
             self.scheduler.record_inline(identity, size, is_last=not self._listener.has_message)
         return True
 
