@@ -9,21 +9,21 @@ from contextlib import suppress
 from typing import Any, Final
 
 from pyelevator.arguments.batches import (
-    MISSING as MISSING,
-    PRESENT as PRESENT,
-    BadSignal as BadSignal,
-    BatchOp as BatchOp,
-    Expected as Expected,
-    KeyCheck as KeyCheck,
-    checks as checks,
+    MISSING,
+    PRESENT,
+    BadSignal,
+    BatchOp,
+    Expected,
+    KeyCheck,
+    checks,
     is_checked,
-    make_check as make_check,
-    ops as ops,
+    make_check,
+    ops,
 )
 from pyelevator.arguments.data import (
-    Data as Data,
-    KeyRange as KeyRange,
-    OptionValue as OptionValue,
+    Data,
+    KeyRange,
+    OptionValue,
     kind_of,
     prefix_successor,
     to_bytes,
@@ -247,3 +247,19 @@ def _option(value: Any, name: Data) -> OptionValue:
     if isinstance(value, (str, bytes)):
         return to_text(value, where)
     raise ArgumentTypeError(f"{where} must be a number, a bool or str, not {kind_of(value)}")
+
+
+__all__ = [
+    "MISSING",
+    "PRESENT",
+    "BadSignal",
+    "BatchOp",
+    "Data",
+    "Expected",
+    "KeyCheck",
+    "KeyRange",
+    "OptionValue",
+    "checks",
+    "make_check",
+    "ops",
+]

@@ -9,8 +9,8 @@ An adapter stands around the sending of a request: a :data:`~pyelevator.flows.Fo
 from collections.abc import Callable
 
 from pyelevator.codec import Codec, FlatCodec
-from pyelevator.compat.classic import classic as classic
-from pyelevator.compat.flat import FlatServer as FlatServer, flat as flat
+from pyelevator.compat.classic import classic
+from pyelevator.compat.flat import FlatServer, flat
 from pyelevator.compat.requests import tell_missing
 from pyelevator.flows import Forward
 
@@ -29,3 +29,10 @@ def adapt(codec: Codec, forward: Forward, is_old: Callable[[], bool | None], ser
     if codec.name == "classic":
         forward = classic(forward, is_old)
     return forward if codec.tells_missing else tell_missing(forward)
+
+
+__all__ = [
+    "FlatServer",
+    "classic",
+    "flat",
+]

@@ -16,18 +16,36 @@ b'123'
 """
 
 from pyelevator.dumps.binary import (
-    COMPRESSIONS as COMPRESSIONS,
-    BinaryReader as BinaryReader,
-    BinaryWriter as BinaryWriter,
+    COMPRESSIONS,
+    BinaryReader,
+    BinaryWriter,
 )
-from pyelevator.dumps.dumping import dump as dump
-from pyelevator.dumps.loading import LoadOptions as LoadOptions, load as load
-from pyelevator.dumps.positions import PositionFiles as PositionFiles
-from pyelevator.dumps.reading import check_dump as check_dump, open_dump as open_dump
+from pyelevator.dumps.dumping import dump
+from pyelevator.dumps.loading import LoadOptions, load
+from pyelevator.dumps.positions import PositionFiles
+from pyelevator.dumps.reading import check_dump, open_dump
 from pyelevator.dumps.records import (
-    DumpError as DumpError,
-    DumpReader as DumpReader,
-    DumpTotals as DumpTotals,
-    DumpWriter as DumpWriter,
+    DumpError,
+    DumpReader,
+    DumpTotals,
+    DumpWriter,
 )
-from pyelevator.dumps.text import JsonLinesReader as JsonLinesReader, JsonLinesWriter as JsonLinesWriter
+from pyelevator.dumps.text import JsonLinesReader, JsonLinesWriter
+
+__all__ = [
+    "COMPRESSIONS",
+    "BinaryReader",
+    "BinaryWriter",
+    "DumpError",
+    "DumpReader",
+    "DumpTotals",
+    "DumpWriter",
+    "JsonLinesReader",
+    "JsonLinesWriter",
+    "LoadOptions",
+    "PositionFiles",
+    "check_dump",
+    "dump",
+    "load",
+    "open_dump",
+]

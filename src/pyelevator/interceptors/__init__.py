@@ -16,18 +16,35 @@ plain functions. Interceptors that need transports of their own are in the clien
 :class:`pyelevator.client.interceptors.Route` chooses one of several servers by the database's name.
 """
 
-from pyelevator.interceptors.cache import Cache as Cache
-from pyelevator.interceptors.faults import Fault as Fault, Faults as Faults
-from pyelevator.interceptors.hooks import hooks as hooks
-from pyelevator.interceptors.metrics import Metrics as Metrics
-from pyelevator.interceptors.prefix import Prefix as Prefix
-from pyelevator.interceptors.rate_limit import RateLimit as RateLimit
-from pyelevator.interceptors.readonly import read_only as read_only
+from pyelevator.interceptors.cache import Cache
+from pyelevator.interceptors.faults import Fault, Faults
+from pyelevator.interceptors.hooks import hooks
+from pyelevator.interceptors.metrics import Metrics
+from pyelevator.interceptors.prefix import Prefix
+from pyelevator.interceptors.rate_limit import RateLimit
+from pyelevator.interceptors.readonly import read_only
 from pyelevator.interceptors.recording import (
-    Recorder as Recorder,
-    Replayer as Replayer,
-    ReplayMismatch as ReplayMismatch,
+    Recorder,
+    Replayer,
+    ReplayMismatch,
 )
-from pyelevator.interceptors.request_log import RequestLog as RequestLog
-from pyelevator.interceptors.retry import Retry as Retry
-from pyelevator.interceptors.tracing import Tracing as Tracing
+from pyelevator.interceptors.request_log import RequestLog
+from pyelevator.interceptors.retry import Retry
+from pyelevator.interceptors.tracing import Tracing
+
+__all__ = [
+    "Cache",
+    "Fault",
+    "Faults",
+    "Metrics",
+    "Prefix",
+    "RateLimit",
+    "Recorder",
+    "ReplayMismatch",
+    "Replayer",
+    "RequestLog",
+    "Retry",
+    "Tracing",
+    "hooks",
+    "read_only",
+]

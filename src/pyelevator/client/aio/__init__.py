@@ -1,5 +1,12 @@
 """The async client: tasks of one event loop share its connections."""
 
-from pyelevator.client.aio.batch import AsyncWriteBatch as AsyncWriteBatch
-from pyelevator.client.aio.elevator import AsyncElevator as AsyncElevator, AsyncSnapshot as AsyncSnapshot
-from pyelevator.client.aio.ranges import AsyncRangeIter as AsyncRangeIter
+from pyelevator.client.aio.batch import AsyncWriteBatch
+from pyelevator.client.aio.elevator import AsyncElevator, AsyncSnapshot
+from pyelevator.client.aio.ranges import AsyncRangeIter
+
+__all__ = [
+    "AsyncElevator",
+    "AsyncRangeIter",
+    "AsyncSnapshot",
+    "AsyncWriteBatch",
+]

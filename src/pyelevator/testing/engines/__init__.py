@@ -15,7 +15,7 @@ The suite checks capabilities, never an engine's name.
 
 from pyelevator.testing.engines.access import AccessConformance
 from pyelevator.testing.engines.damage import DamageConformance
-from pyelevator.testing.engines.fixtures import LETTERS as LETTERS, PAIRS as PAIRS
+from pyelevator.testing.engines.fixtures import LETTERS, PAIRS
 from pyelevator.testing.engines.scans import ScanConformance
 from pyelevator.testing.engines.storage import StorageConformance
 
@@ -25,3 +25,9 @@ class EngineConformance(AccessConformance, ScanConformance, DamageConformance, S
 
     Override the fixtures ``storage``, and ``path`` if paths are not paths of this machine.
     """
+
+
+__all__ = [
+    "LETTERS",
+    "PAIRS",
+]

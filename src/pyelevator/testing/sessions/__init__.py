@@ -5,20 +5,20 @@ Subclass :class:`SessionConformance` and override the fixture ``connect``; pytes
 
 from pyelevator.testing.sessions.batches import BatchConformance, PipelineConformance
 from pyelevator.testing.sessions.databases import (
-    ClassicConformance as ClassicConformance,
+    ClassicConformance,
     DatabaseConformance,
-    FilesConformance as FilesConformance,
+    FilesConformance,
 )
-from pyelevator.testing.sessions.fixtures import Connect as Connect
+from pyelevator.testing.sessions.fixtures import Connect
 from pyelevator.testing.sessions.keys import ClientConformance, KeyConformance
 from pyelevator.testing.sessions.operating import (
-    StatsConformance as StatsConformance,
-    TasksConformance as TasksConformance,
+    StatsConformance,
+    TasksConformance,
 )
 from pyelevator.testing.sessions.ranges import (
-    CursorConformance as CursorConformance,
+    CursorConformance,
     RangeConformance,
-    ReverseConformance as ReverseConformance,
+    ReverseConformance,
 )
 
 
@@ -26,3 +26,14 @@ class SessionConformance(
     DatabaseConformance, KeyConformance, RangeConformance, BatchConformance, PipelineConformance, ClientConformance
 ):
     """Tests of the documented API, and of details that its page leaves open."""
+
+
+__all__ = [
+    "ClassicConformance",
+    "Connect",
+    "CursorConformance",
+    "FilesConformance",
+    "ReverseConformance",
+    "StatsConformance",
+    "TasksConformance",
+]

@@ -7,10 +7,17 @@ kept whatever the peer does, and :class:`AsyncTransportConformance` that nothing
 """
 
 from pyelevator.testing.transports.aio import (
-    AsyncTransportConformance as AsyncTransportConformance,
-    RecordingReceiver as RecordingReceiver,
+    AsyncTransportConformance,
+    RecordingReceiver,
 )
 from pyelevator.testing.transports.sync import (
-    DeadlineConformance as DeadlineConformance,
-    TransportConformance as TransportConformance,
+    DeadlineConformance,
+    TransportConformance,
 )
+
+__all__ = [
+    "AsyncTransportConformance",
+    "DeadlineConformance",
+    "RecordingReceiver",
+    "TransportConformance",
+]

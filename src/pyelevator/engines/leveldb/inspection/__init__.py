@@ -4,5 +4,10 @@ It may hold a sound LevelDB, a damaged one, an incomplete copy, another program'
 LevelDB's names. Nothing is written and nothing is locked.
 """
 
-from pyelevator.engines.leveldb.inspection.inspector import inspect as inspect
-from pyelevator.engines.leveldb.inspection.result import Inspection as Inspection
+from pyelevator.engines.leveldb.inspection.inspector import inspect
+from pyelevator.engines.leveldb.inspection.result import Inspection
+
+__all__ = [
+    "Inspection",
+    "inspect",
+]
