@@ -68,7 +68,8 @@ OnValues: TypeAlias = Callable[[Sequence[bytes | None]], None]
 
 def batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     """Split the keys into batches of ``_READ_BATCH``; the first is smaller, and shows whether the values are large."""
-    yield keys[:_FIRST_BATCH]
+    if keys:
+        yield keys[:_FIRST_BATCH]
     for first in range(_FIRST_BATCH, len(keys), _READ_BATCH):
         yield keys[first : first + _READ_BATCH]
 
