@@ -53,7 +53,7 @@ def refused(call):
     return False
 
 
-def test_open_cursors_and_snapshots_are_lost_with_the_right_and_with_the_key(place):
+def test_cursors_and_snapshots_are_lost_with_the_right_or_the_key(place):
     with place.client() as E:
         with E.WriteBatch() as batch:
             for number in range(12_000):

@@ -471,14 +471,14 @@ def test_a_client_keeps_its_connection_though_many_others_come(interceptors):
     assert answered_get(core, b"small") == own
 
 
-def test_at_the_connection_limit_the_client_that_was_idle_for_longest_loses_its_own():
+def test_at_the_limit_the_client_idle_for_longest_loses_its_connection():
     core = learned(core_over(connections=2))
     assert [answered_get(core, name) for name in (b"a", b"b", b"a", b"c")] == [0, 1, 0, 1]
     assert [answered_get(core, name) for name in (b"c", b"a", b"b")] == [1, 0, 1]
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
-def test_a_client_that_leaves_with_a_request_in_flight_leaves_its_connection_to_others(interceptors):
+def test_a_client_that_leaves_amid_a_request_frees_its_connection(interceptors):
     core = learned(core_over(*interceptors))
     (last,) = gets(core, b"a", [1])
     core.client_disconnected(b"a", 0.0)
