@@ -20,7 +20,8 @@ from sphinx.ext.napoleon import GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.typing import stringify_annotation
 
-from pyelevator import arguments, codec, flows
+from pyelevator import codec, flows
+from pyelevator.arguments.data import Data
 from pyelevator.client.facade import BaseClient
 from pyelevator.messages import Response
 
@@ -55,7 +56,7 @@ ALIASES = {
         ("flows.Interceptor", flows.Interceptor),
         ("flows.Forward", flows.Forward),
         ("flows.Flow", flows.Flow[Response]),
-        ("arguments.data.Data", arguments.Data),
+        ("arguments.data.Data", Data),
         ("codec.Reply", codec.Reply),
     )
 }

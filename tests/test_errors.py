@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pyelevator import errors
-from pyelevator.arguments import BadSignal
+from pyelevator.arguments.batches import BadSignal
 from pyelevator.codec import UnsupportedByDialect
 from pyelevator.commands import COMMANDS, Batch, DbConnect, Get, Put
 from pyelevator.errors import (

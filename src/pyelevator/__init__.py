@@ -70,7 +70,7 @@ __version__ = "1.0.0.dev0"
 
 _install()
 _LAZY = {
-    "arguments": ("MISSING", "PRESENT"),
+    "arguments.batches": ("MISSING", "PRESENT"),
     "client": ("Elevator", "RangeIter", "Snapshot", "WriteBatch", "client"),
     "client.aio": ("AsyncElevator", "AsyncRangeIter", "AsyncSnapshot", "AsyncWriteBatch"),
     "commands": ("RepairReport",),

@@ -36,7 +36,7 @@
         └── BadRequest                      code 8
 
 The builtins in parentheses are what the Python 2 client raised, so ``except KeyError`` keeps working.
-Some rooms narrow a class of this tree where they raise it: ``arguments.BadSignal``, ``codec.UnsupportedByDialect``.
+Some rooms narrow a class of this tree where they raise it: ``commands.BadSignal``, ``codec.UnsupportedByDialect``.
 """
 
 import enum

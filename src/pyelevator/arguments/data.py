@@ -24,7 +24,7 @@ def kind_of(value: object) -> str:
     return type(value).__name__
 
 
-def to_bytes(value: Data, name: str) -> bytes:
+def to_bytes(value: Data, name: str = "value") -> bytes:
     """Return ``value`` as bytes.
 
     Raises:
@@ -45,7 +45,7 @@ def to_bytes(value: Data, name: str) -> bytes:
     raise ArgumentTypeError(f"{name} must be str or bytes, not {kind_of(value)}")
 
 
-def to_text(value: Data, name: str) -> str:
+def to_text(value: Data, name: str = "value") -> str:
     """Return ``value`` as str, UTF-8 with surrogateescape; raise as :func:`to_bytes` does."""
     return to_bytes(value, name).decode("utf-8", "surrogateescape")
 

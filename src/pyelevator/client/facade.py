@@ -191,7 +191,7 @@ class BaseClient(Generic[T]):
         """Return the name of the database to connect to, and whether it is created if it is missing."""
         self._handle.check_may_connect()
         if create is not None:
-            arguments.create(create)
+            arguments.flag(create, "create")
         if db_name is None:
             return self._database_name, self._creates if create is None else create
         return db_name, bool(create)

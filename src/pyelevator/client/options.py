@@ -195,7 +195,7 @@ def complete_options(client: type, db_name: str | None, given: ConstructorOption
         ArgumentTypeError, UsageError: ``ELEVATOR_URL`` is not understood, or ``create`` is no bool.
     """
     options = complete(ClientOptions, {"db_name": db_name, **given}, client)
-    arguments.create(options["create"])
+    arguments.flag(options["create"], "create")
     url = os.environ.get(URL_VARIABLE)
     if not url or not isinstance(options["transport"], DefaultStr) or not isinstance(options["endpoint"], DefaultStr):
         return options

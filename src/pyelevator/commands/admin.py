@@ -56,8 +56,8 @@ class Backup(Command["BackupReport"]):
     needs_uid = False
     path_fields = ("directory",)
     errors = {ErrorCode.KEY: (UnknownCommand, "this server does not know BACKUP")}
-    name: str = field(converter=arguments.name)
-    directory: str = field(converter=arguments.directory)
+    name: str = field(converter=arguments.path)
+    directory: str = field(converter=arguments.path)
 
     def result(self, payload: Any) -> "BackupReport":
         from pyelevator.reports import BackupReport  # few clients ask
@@ -73,8 +73,8 @@ class Compact(NoResult):
     feature = "tasks"
     access = Access.ADMIN
     idempotent = False
-    start: bytes | None = field(default=None, converter=arguments.start)
-    stop: bytes | None = field(default=None, converter=arguments.stop)
+    start: bytes | None = field(default=None, converter=arguments.optional_bytes)
+    stop: bytes | None = field(default=None, converter=arguments.optional_bytes)
 
 
 @command
@@ -124,7 +124,7 @@ class SlowLog(Command["list[SlowRequest]"]):
     payload_kind = PayloadKind.SCALAR
     needs_uid = False
     errors = {ErrorCode.KEY: (UnknownCommand, "this server does not know SLOWLOG")}
-    limit: int | None = field(default=None, converter=arguments.limit)
+    limit: int | None = field(default=None, converter=arguments.optional_integer)
 
     def result(self, payload: Any) -> "list[SlowRequest]":
         from pyelevator.monitoring import decode_slow_log

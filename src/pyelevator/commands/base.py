@@ -183,7 +183,7 @@ class Unknown(Command[Any]):
     payload_kind = PayloadKind.RAW
     idempotent = False
     access = Access.NONE  # the answer is that it is not handled, which is no secret
-    name: str = field(converter=arguments.verb)
+    name: str = field(converter=arguments.to_text)
     args: Sequence[Any] = ()
 
     @property

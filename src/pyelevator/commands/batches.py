@@ -33,7 +33,7 @@ class Batch(NoResult):
     meta_fields = ("sync",)
     errors = {ErrorCode.SIGNAL: (SignalError, None)}
     ops: Sequence[BatchOp] = field(converter=arguments.ops, eq=_comparable)
-    sync: bool = field(default=False, converter=arguments.sync)
+    sync: bool = field(default=False, converter=arguments.flag)
 
 
 @command
@@ -59,7 +59,7 @@ class ConditionalBatch(NoResult):
     errors = {ErrorCode.SIGNAL: (SignalError, None)}
     ops: Sequence[BatchOp] = field(converter=arguments.ops, eq=_comparable)
     checks: Sequence[KeyCheck] = field(converter=arguments.checks, eq=_comparable)
-    sync: bool = field(default=False, converter=arguments.sync)
+    sync: bool = field(default=False, converter=arguments.flag)
 
     def error(self, code: ErrorCode, message: str) -> ServerError:
         error = Command.error(self, code, message)

@@ -22,7 +22,7 @@ class DbConnect(Command[str]):
     payload_kind = PayloadKind.SCALAR
     needs_uid = False
     errors = {ErrorCode.DATABASE: (DatabaseError, "Database does not exist")}
-    name: str = field(converter=arguments.name)
+    name: str = field(converter=arguments.path)
 
     def result(self, payload: Any) -> str:
         return check_type(payload, bytes, self.verb).decode("utf-8", "surrogateescape")
@@ -42,7 +42,7 @@ class DbMount(_CatalogCommand):
 
     verb = "DBMOUNT"
     needs_uid = False
-    name: str = field(converter=arguments.name)
+    name: str = field(converter=arguments.path)
 
 
 @command
@@ -51,7 +51,7 @@ class DbUmount(_CatalogCommand):
 
     verb = "DBUMOUNT"
     needs_uid = False
-    name: str = field(converter=arguments.name)
+    name: str = field(converter=arguments.path)
 
 
 @command
@@ -64,9 +64,9 @@ class DbCreate(_CatalogCommand):
 
     verb = "DBCREATE"
     meta_fields = ("tolerant",)
-    name: str = field(converter=arguments.name)
+    name: str = field(converter=arguments.path)
     options: dict[str, OptionValue] = field(factory=dict, converter=arguments.options)
-    tolerant: bool = field(default=False, converter=arguments.tolerant, eq=False, repr=False)
+    tolerant: bool = field(default=False, converter=arguments.flag, eq=False, repr=False)
 
 
 @command
@@ -78,8 +78,8 @@ class DbDrop(_CatalogCommand):
 
     verb = "DBDROP"
     meta_fields = ("force",)
-    name: str = field(converter=arguments.name)
-    force: bool = field(default=False, converter=arguments.force)
+    name: str = field(converter=arguments.path)
+    force: bool = field(default=False, converter=arguments.flag)
 
 
 @command
@@ -88,7 +88,7 @@ class DbForget(_CatalogCommand):
 
     verb = "DBFORGET"
     needs_uid = False
-    name: str = field(converter=arguments.name)
+    name: str = field(converter=arguments.path)
 
 
 @command
@@ -160,8 +160,8 @@ class DbRepair(Command[RepairReport | None]):
     access = Access.ADMIN
     idempotent = False
     meta_fields = ("force", "report")
-    force: bool = field(default=False, converter=arguments.force)
-    report: bool = field(default=False, converter=arguments.report)
+    force: bool = field(default=False, converter=arguments.flag)
+    report: bool = field(default=False, converter=arguments.flag)
 
     @property
     def payload_kind(self) -> PayloadKind:  # type: ignore[override]

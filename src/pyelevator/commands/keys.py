@@ -18,7 +18,7 @@ from pyelevator.errors import ErrorCode, KeyNotFound, MalformedMessage
 class Keyed(Command[R]):
     """A command with one key and no other field."""
 
-    key: bytes = field(converter=arguments.key)
+    key: bytes = field(converter=arguments.to_bytes)
 
     @classmethod
     def make(cls, key: Data) -> Self:
@@ -30,7 +30,7 @@ class Keyed(Command[R]):
         Get(key=b'abc')
         """
         command = _new(cls)
-        _set_key(command, key if type(key) is bytes else arguments.key(key))
+        _set_key(command, key if type(key) is bytes else arguments.to_bytes(key, "key"))
         return command
 
     @classmethod
@@ -41,7 +41,7 @@ class Keyed(Command[R]):
         [Get(key=b'a'), Get(key=b'b')]
         """
         if not set(map(type, keys)) <= {bytes}:
-            keys = list(map(arguments.key, keys))
+            keys = [arguments.to_bytes(key, "key") for key in keys]
         made = list(map(_new, repeat(cls, len(keys))))
         deque(map(_set_key, made, keys), maxlen=0)
         return made
@@ -74,9 +74,9 @@ class Put(NoResult):
     access = Access.WRITE
     writes = True
     meta_fields = ("sync",)
-    key: bytes = field(converter=arguments.key)
-    value: bytes = field(converter=arguments.value)
-    sync: bool = field(default=False, converter=arguments.sync)
+    key: bytes = field(converter=arguments.to_bytes)
+    value: bytes = field(converter=arguments.to_bytes)
+    sync: bool = field(default=False, converter=arguments.flag)
 
     @classmethod
     def make(cls, key: Data, value: Data, sync: bool = False) -> Self:
@@ -86,9 +86,9 @@ class Put(NoResult):
         Put(key=b'abc', value=b'1', sync=False)
         """
         command = _new(cls)
-        _set_put_key(command, key if type(key) is bytes else arguments.key(key))
-        _set_put_value(command, value if type(value) is bytes else arguments.value(value))
-        _set_put_sync(command, sync if sync is False else arguments.sync(sync))
+        _set_put_key(command, key if type(key) is bytes else arguments.to_bytes(key, "key"))
+        _set_put_value(command, value if type(value) is bytes else arguments.to_bytes(value, "value"))
+        _set_put_sync(command, sync if sync is False else arguments.flag(sync, "sync"))
         return command
 
 
@@ -105,8 +105,8 @@ class Delete(NoResult):
     access = Access.WRITE
     writes = True
     meta_fields = ("sync",)
-    key: bytes = field(converter=arguments.key)
-    sync: bool = field(default=False, converter=arguments.sync)
+    key: bytes = field(converter=arguments.to_bytes)
+    sync: bool = field(default=False, converter=arguments.flag)
 
 
 @command
@@ -133,7 +133,7 @@ class MGet(Command[list[Any]]):
     payload_kind = PayloadKind.LIST
     meta_fields = ("fill_cache",)
     keys: Sequence[bytes] = field(converter=arguments.keys, eq=tuple)
-    fill_cache: bool = field(default=False, converter=arguments.fill_cache)
+    fill_cache: bool = field(default=False, converter=arguments.flag)
 
     def result(self, payload: Any) -> list[bytes | None]:
         values = check_type(payload, list, self.verb)
@@ -157,10 +157,10 @@ class Increment(Command[int]):
     idempotent = False
     writes = True
     meta_fields = ("sync",)
-    key: bytes = field(converter=arguments.key)
-    by: int = field(default=1, converter=arguments.by)
-    initial: int = field(default=0, converter=arguments.initial)
-    sync: bool = field(default=False, converter=arguments.sync)
+    key: bytes = field(converter=arguments.to_bytes)
+    by: int = field(default=1, converter=arguments.integer)
+    initial: int = field(default=0, converter=arguments.integer)
+    sync: bool = field(default=False, converter=arguments.flag)
 
     def result(self, payload: Any) -> int:
         return to_int(payload, self.verb)
@@ -181,8 +181,8 @@ class GetAndDelete(Command[bytes]):
     writes = True
     meta_fields = ("sync",)
     errors = {ErrorCode.KEY: (KeyNotFound, "Key not found")}
-    key: bytes = field(converter=arguments.key)
-    sync: bool = field(default=False, converter=arguments.sync)
+    key: bytes = field(converter=arguments.to_bytes)
+    sync: bool = field(default=False, converter=arguments.flag)
 
     def result(self, payload: Any) -> bytes:
         return check_type(payload, bytes, self.verb)

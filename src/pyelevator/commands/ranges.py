@@ -21,7 +21,7 @@ class _RangeCommand(Command[list[Any]]):
 
     include_key: bool
     include_value: bool
-    lazy: bool = field(default=False, converter=arguments.lazy, kw_only=True, eq=False, repr=False)
+    lazy: bool = field(default=False, converter=arguments.flag, kw_only=True, eq=False, repr=False)
     """Whether a page may stay packed for now (see :class:`~pyelevator.messages.LazyPage`); it never travels."""
 
     def result(self, payload: Any) -> list[Any]:
@@ -47,13 +47,13 @@ class Range(_RangeCommand):
     verb = "RANGE"
     access = Access.READ
     meta_fields = ("reverse", "max_bytes", "cursor")
-    start: bytes | None = field(default=None, converter=arguments.start)
-    stop: bytes | None = field(default=None, converter=arguments.stop)
-    include_key: bool = field(default=True, converter=arguments.include_key)
-    include_value: bool = field(default=True, converter=arguments.include_value)
-    prefix: bytes | None = field(default=None, converter=arguments.prefix)
-    reverse: bool = field(default=False, converter=arguments.reverse)
-    max_bytes: int | None = field(default=None, converter=arguments.max_bytes)
+    start: bytes | None = field(default=None, converter=arguments.optional_bytes)
+    stop: bytes | None = field(default=None, converter=arguments.optional_bytes)
+    include_key: bool = field(default=True, converter=arguments.flag)
+    include_value: bool = field(default=True, converter=arguments.flag)
+    prefix: bytes | None = field(default=None, converter=arguments.optional_bytes)
+    reverse: bool = field(default=False, converter=arguments.flag)
+    max_bytes: int | None = field(default=None, converter=arguments.optional_integer)
     # not shown: a client that knows the cursor of another one may use it
     cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)
 
@@ -76,13 +76,13 @@ class Slice(_RangeCommand):
     verb = "SLICE"
     access = Access.READ
     meta_fields = ("max_bytes", "reverse", "exclusive", "cursor")
-    start: bytes | None = field(default=None, converter=arguments.start)
-    count: int = field(default=0, converter=arguments.count)
-    include_key: bool = field(default=True, converter=arguments.include_key)
-    include_value: bool = field(default=True, converter=arguments.include_value)
-    max_bytes: int | None = field(default=None, converter=arguments.max_bytes)
-    reverse: bool = field(default=False, converter=arguments.reverse)
-    exclusive: bool = field(default=False, converter=arguments.exclusive)
+    start: bytes | None = field(default=None, converter=arguments.optional_bytes)
+    count: int = field(default=0, converter=arguments.integer)
+    include_key: bool = field(default=True, converter=arguments.flag)
+    include_value: bool = field(default=True, converter=arguments.flag)
+    max_bytes: int | None = field(default=None, converter=arguments.optional_integer)
+    reverse: bool = field(default=False, converter=arguments.flag)
+    exclusive: bool = field(default=False, converter=arguments.flag)
     # not shown: a client that knows the cursor of another one may use it
     cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)
 
@@ -101,9 +101,9 @@ class Count(Command[int]):
     feature = "count"
     access = Access.READ
     payload_kind = PayloadKind.SCALAR
-    start: bytes | None = field(default=None, converter=arguments.start)
-    stop: bytes | None = field(default=None, converter=arguments.stop)
-    prefix: bytes | None = field(default=None, converter=arguments.prefix)
+    start: bytes | None = field(default=None, converter=arguments.optional_bytes)
+    stop: bytes | None = field(default=None, converter=arguments.optional_bytes)
+    prefix: bytes | None = field(default=None, converter=arguments.optional_bytes)
 
     def result(self, payload: Any) -> int:
         return to_count(payload, self.verb)
@@ -124,10 +124,10 @@ class DeleteRange(Command["DeletedChunk"]):
     idempotent = False
     writes = True
     meta_fields = ("sync",)
-    start: bytes | None = field(default=None, converter=arguments.start)
-    stop: bytes | None = field(default=None, converter=arguments.stop)
-    prefix: bytes | None = field(default=None, converter=arguments.prefix)
-    sync: bool = field(default=False, converter=arguments.sync)
+    start: bytes | None = field(default=None, converter=arguments.optional_bytes)
+    stop: bytes | None = field(default=None, converter=arguments.optional_bytes)
+    prefix: bytes | None = field(default=None, converter=arguments.optional_bytes)
+    sync: bool = field(default=False, converter=arguments.flag)
 
     def result(self, payload: Any) -> "DeletedChunk":
         parts = check_type(payload, list, self.verb)

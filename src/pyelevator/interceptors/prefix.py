@@ -7,13 +7,16 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from attrs import evolve, field, fields, frozen
 
-from pyelevator import arguments
-from pyelevator.arguments.data import prefix_successor
+from pyelevator.arguments.data import Data, prefix_successor, to_bytes
 from pyelevator.commands import Command, DeleteRange, Pipeline, Range, Slice
 from pyelevator.flows import Flow, Forward
 from pyelevator.messages import LazyPage, Request, Response
 
 C = TypeVar("C", bound=Command[Any])
+
+
+def _convert_prefix(prefix: Data) -> bytes:
+    return to_bytes(prefix, "prefix")
 
 
 @frozen
@@ -36,7 +39,7 @@ class Prefix:
     ([['k', 'v']], [['ann:k', 'v']])
     """
 
-    prefix: bytes = field(converter=arguments.prefix)
+    prefix: bytes = field(converter=_convert_prefix)
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         command = self.add_to(request.command)
