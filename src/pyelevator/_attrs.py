@@ -22,7 +22,7 @@ else:
 
     from attrs import NOTHING, define, fields, frozen
 
-    def named(_, fields):
+    def name_arguments(_, fields):
         """Give each field a copy of its converter whose second parameter, if there is one, has the field's name."""
         return [each if each.inherited or not each.converter else _with_name(each) for each in fields]
 
@@ -30,12 +30,12 @@ else:
         converter = field.converter
         if not converter.__defaults__:
             return field
-        named = FunctionType(converter.__code__, converter.__globals__, converter.__name__, (field.name,))
-        named.__annotations__ = converter.__annotations__
-        return field.evolve(converter=named)
+        copy = FunctionType(converter.__code__, converter.__globals__, converter.__name__, (field.name,))
+        copy.__annotations__ = converter.__annotations__
+        return field.evolve(converter=copy)
 
     hot_value = partial(define, unsafe_hash=True)
-    command = partial(frozen, eq=False, repr=False, field_transformer=named)
+    command = partial(frozen, eq=False, repr=False, field_transformer=name_arguments)
 
     def message(cls):
         """Make the class a message. All instances share the defaults, so none of them may be a factory."""

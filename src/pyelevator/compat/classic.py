@@ -12,32 +12,19 @@ from attrs import evolve
 from pyelevator import commands
 from pyelevator.arguments.data import prefix_successor
 from pyelevator.codec.base import UnsupportedByDialect
-from pyelevator.commands import (
-    Batch,
-    Command,
-    DbConnect,
-    DbCreate,
-    DbList,
-    DbMount,
-    DbUmount,
-    Delete,
-    Exists,
-    Get,
-    Ping,
-    Put,
-    Range,
-    Slice,
-)
+from pyelevator.commands import Batch, Command, DbConnect, DbCreate, DbList, Delete, Get, Ping, Put, Range, Slice
 from pyelevator.compat.names import refused_name, refused_options
 from pyelevator.compat.requests import (
-    NOT_DOWNWARDS,
     Adapter,
+    check_forwards,
     connected,
     exists,
     mget,
     mount,
     parts,
+    pass_on,
     refuse,
+    refused_by_name,
     unknown_database,
 )
 from pyelevator.errors import ErrorCode
@@ -62,7 +49,17 @@ def classic(send: Forward, is_old: Callable[[], bool | None]) -> Forward:
             yield from send(Request(Ping(), deadline=request.deadline))
         if is_old() is False:
             return (yield from send(request))
-        return (yield from _ADAPTERS.get(type(request.command), _not_handled)(request.command, request, send))
+        command: Any = request.command
+        if type(command) in _UNSUPPORTED:
+            raise UnsupportedByDialect(f"{_UNSUPPORTED[type(command)]}; nothing was sent")
+        if type(command) not in _ADAPTERS:
+            return refuse(request, ErrorCode.KEY, f"Command {command.verb} not handled")
+        refusal = _refusal(command, request)
+        if refusal is not None:
+            return refusal
+        if not command.needs_uid:  # of one that does not belong there a worker may end
+            request = evolve(request, uid=None)
+        return (yield from _ADAPTERS[type(command)](command, request, send))
 
     return adapted
 
@@ -75,33 +72,14 @@ def _is_harmless(request: Request[Any]) -> bool:
     return isinstance(command, Ping) or (bool(request.uid) and isinstance(command, (Get, Put, Delete, Batch)))
 
 
-def _pass_on(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
-    return (yield from send(request))
-
-
-def _not_handled(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
-    yield from ()
-    return refuse(request, ErrorCode.KEY, f"Command {command.verb} not handled")
-
-
-def _unsupported(text: str) -> Adapter:
-    def refusing(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
-        yield from ()
-        raise UnsupportedByDialect(f"{text}; nothing was sent")
-
-    return refusing
+def _refusal(command: Any, request: Request[Any]) -> Response | None:
+    """Answer what names no database that may be asked about, or lacks a uid, of which a worker ends."""
+    if command.names_database:
+        return refused_by_name(command, request)
+    return unknown_database(request) if command.needs_uid and not request.uid and type(command) is not DbList else None
 
 
 # Databases
-
-
-def _without_uid(adapter: Adapter) -> Adapter:
-    """Leave a uid away that does not belong there, and of which a worker may end."""
-
-    def leaving(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:
-        return (yield from adapter(command, evolve(request, uid=None), send))
-
-    return leaving
 
 
 def _in_default(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
@@ -114,46 +92,16 @@ def _in_default(command: Any, request: Request[Any], send: Forward) -> Flow[Resp
     return (yield from send(evolve(request, uid=DbConnect(_DEFAULT).result(answer.payload))))
 
 
-def _named(adapter: Adapter) -> Adapter:
-    """Check the name first."""
-
-    def checking(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:
-        refusal = refused_name(command.name)
-        if refusal is not None:
-            return refuse(request, ErrorCode.DATABASE, refusal)
-        return (yield from adapter(command, request, send))
-
-    return checking
-
-
 def _create(command: DbCreate, request: Request[Any], send: Forward) -> Flow[Response]:
     refusal = refused_options(command.options)
     return refuse(request, *refusal) if refusal else (yield from _in_default(command, request, send))
 
 
-def _mount(command: DbMount | DbUmount, request: Request[Any], send: Forward) -> Flow[Response]:
-    return (yield from mount(command.name, request, send, partial(_in_default, DbList(), send=send)))
-
-
-def _unmount(command: DbUmount, request: Request[Any], send: Forward) -> Flow[Response]:
-    """Unmount a database that has just been seen to be mounted."""
-    answer = yield from _mount(command, request, send)
-    return answer if answer.code is not None else (yield from send(request))
+def _mount(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:
+    return mount(command, request, send, partial(_in_default, DbList(), send=send))
 
 
 # Keys and values
-
-
-def _addressed(adapter: Adapter) -> Adapter:
-    """Refuse a request without a uid, of which a worker ends."""
-
-    def checking(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:
-        if not request.uid:
-            yield from ()
-            return unknown_database(request)
-        return (yield from adapter(command, request, send))
-
-    return checking
 
 
 def _get(command: Get, request: Request[Any], send: Forward) -> Flow[Response]:
@@ -161,14 +109,13 @@ def _get(command: Get, request: Request[Any], send: Forward) -> Flow[Response]:
     response = yield from send(request)
     if response.code is not ErrorCode.KEY or response.id is not None:  # which has an id only from a server of ours
         return response
-    there = yield from exists(Exists(command.key), request, send)
+    there = yield from exists(command, request, send)
     return Response(b"", id=request.id) if there.code is None and there.payload else response
 
 
 def _slice(command: Slice, request: Request[Any], send: Forward) -> Flow[Response]:
-    if command.reverse:
-        raise UnsupportedByDialect(f"{NOT_DOWNWARDS}; nothing was sent")
-    return (yield from send(request))
+    check_forwards(command)
+    return send(request)
 
 
 def _range(command: Range, request: Request[Any], send: Forward) -> Flow[Response]:
@@ -208,25 +155,26 @@ def _without(key: bytes, rows: Sequence[Any], asked: Range) -> Sequence[Any]:
 
 
 _ADAPTERS: Final[Mapping[type[Command[Any]], Adapter]] = {
-    Ping: _without_uid(_pass_on),
-    DbConnect: _without_uid(_named(_pass_on)),
-    DbCreate: _named(_create),
-    commands.DbDrop: _named(_in_default),
+    Ping: pass_on,
+    DbConnect: pass_on,
+    DbCreate: _create,
+    commands.DbDrop: _in_default,
     DbList: _in_default,
-    DbMount: _without_uid(_named(_mount)),
-    DbUmount: _without_uid(_named(_unmount)),
-    commands.DbRepair: _unsupported(
-        "this server loses a worker by DBREPAIR; open its files with a new server to repair them"
-    ),
-    commands.DbForget: _unsupported("this server takes a database off its list only with its files"),
-    commands.Pipeline: _not_handled,
-    Get: _addressed(_get),
-    Put: _addressed(_pass_on),
-    Delete: _addressed(_pass_on),
-    Batch: _addressed(_pass_on),
-    Exists: _addressed(exists),
-    commands.MGet: _addressed(mget),
-    Slice: _addressed(_slice),
-    Range: _addressed(_range),
+    commands.DbMount: _mount,
+    commands.DbUmount: _mount,
+    Get: _get,
+    Put: pass_on,
+    Delete: pass_on,
+    Batch: pass_on,
+    commands.Exists: exists,
+    commands.MGet: mget,
+    Slice: _slice,
+    Range: _range,
 }
 """Command -> how it is put to an old server; any other verb is not handled there."""
+
+_UNSUPPORTED: Final[Mapping[type[Command[Any]], str]] = {
+    commands.DbRepair: "this server loses a worker by DBREPAIR; open its files with a new server to repair them",
+    commands.DbForget: "this server takes a database off its list only with its files",
+}
+"""Command -> why a caller is told that it cannot be had."""

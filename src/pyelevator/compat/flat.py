@@ -11,21 +11,21 @@ from attrs import Factory, define, evolve
 
 from pyelevator import commands
 from pyelevator.codec.base import UnsupportedByDialect
-from pyelevator.commands import Command, DbConnect, DbCreate, DbDrop, DbList, DbMount, DbUmount, Get, Ping, Range, Slice
-from pyelevator.compat.names import refused_name
+from pyelevator.commands import Command, DbConnect, DbDrop, DbList, Get, Ping, Range, Slice
 from pyelevator.compat.requests import (
-    NOT_DOWNWARDS,
     Adapter,
     asking,
+    check_forwards,
     exists,
     mget,
     mount,
     parts,
-    refuse,
+    pass_on,
+    refused_by_name,
     tell_missing,
     unknown_database,
 )
-from pyelevator.errors import ErrorCode, MalformedMessage
+from pyelevator.errors import MalformedMessage
 from pyelevator.flows import Flow, Forward
 from pyelevator.messages import Request, Response
 
@@ -43,9 +43,12 @@ class FlatServer:
 
     uids: dict[str, str] = Factory(dict)
 
-    def drop(self, name: str) -> None:
-        """Forget a database; its uid is known no more."""
-        self.uids = {uid: owner for uid, owner in self.uids.items() if owner != name}
+    def observe(self, command: Command[Any], response: Response) -> None:
+        """Take note of the answer to a DBCONNECT, and to a DBDROP, after which the database's uid is known no more."""
+        if response.code is None and isinstance(command, DbConnect):
+            self.uids[command.result(response.payload)] = command.name
+        elif response.code is None and isinstance(command, DbDrop):
+            self.uids = {uid: owner for uid, owner in self.uids.items() if owner != command.name}
 
 
 def flat(send: Forward, server: FlatServer) -> Forward:
@@ -53,68 +56,19 @@ def flat(send: Forward, server: FlatServer) -> Forward:
 
     def adapted(request: Request[Any]) -> Flow[Response]:
         command = request.command
-        if type(command) in _DATABASES:
-            return (yield from _about_database(command, request, send, server))
         if type(command) not in _ADAPTERS:
             raise UnsupportedByDialect(f"the flat dialect has no {command.verb}; connect with dialect='classic'")
-        if command.needs_uid and type(command) is not DbList and not (yield from _is_there(request, send, server)):
+        if command.names_database:
+            refusal = refused_by_name(command, request)
+            if refusal is not None:
+                return refusal
+        elif command.needs_uid and type(command) is not DbList and not (yield from _is_there(request, send, server)):
             return unknown_database(request)
-        return (yield from _ADAPTERS[type(command)](command, request, send))
+        response = yield from _ADAPTERS[type(command)](command, request, send)
+        server.observe(command, response)
+        return response
 
     return tell_missing(adapted)
-
-
-# Databases
-
-
-def _about_database(command: Any, request: Request[Any], send: Forward, server: FlatServer) -> Flow[Response]:
-    name: str = command.name
-    refusal = refused_name(name)
-    if refusal is not None:
-        return refuse(request, ErrorCode.DATABASE, refusal)
-    response: Response = yield from _DATABASES[type(command)](command, request, send, server)
-    return response
-
-
-def _connect(command: DbConnect, request: Request[Any], send: Forward, server: FlatServer) -> Flow[Response]:
-    response = yield from send(request)
-    if response.code is None:
-        server.uids[command.result(response.payload)] = command.name
-    return response
-
-
-def _pass_on(command: Any, request: Request[Any], send: Forward, server: FlatServer) -> Flow[Response]:  # noqa: ARG001
-    return (yield from send(request))
-
-
-def _drop(command: DbDrop, request: Request[Any], send: Forward, server: FlatServer) -> Flow[Response]:
-    response = yield from send(request)
-    if response.code is None:
-        server.drop(command.name)
-    return response
-
-
-def _mount(command: DbMount | DbUmount, request: Request[Any], send: Forward, _server: FlatServer) -> Flow[Response]:
-    return (yield from mount(command.name, request, send, send))
-
-
-def _unmount(command: DbUmount, request: Request[Any], send: Forward, server: FlatServer) -> Flow[Response]:
-    """Unmount a database that has just been seen to be mounted."""
-    answer = yield from _mount(command, request, send, server)
-    return answer if answer.code is not None else (yield from send(request))
-
-
-_DATABASES: Final[Mapping[type[Command[Any]], Any]] = {
-    DbConnect: _connect,
-    DbCreate: _pass_on,
-    DbDrop: _drop,
-    DbMount: _mount,
-    DbUmount: _unmount,
-}
-"""Command that names a database -> how it is put to the server."""
-
-
-# Keys and values
 
 
 def _is_there(request: Request[Any], send: Forward, server: FlatServer) -> Flow[bool]:
@@ -126,15 +80,16 @@ def _is_there(request: Request[Any], send: Forward, server: FlatServer) -> Flow[
     if name is None:
         return False
     command = DbConnect(name)
-    current = yield from _connect(command, asking(request, command), send, server)
+    current = yield from send(asking(request, command))
+    server.observe(command, current)
     if current.code is not None or command.result(current.payload) != request.uid:
         server.uids.pop(request.uid or "", None)
         return False
     return True
 
 
-def _pass_key(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
-    return (yield from send(request))
+def _mount(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:
+    return mount(command, request, send, send)
 
 
 def _ping(command: Ping, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
@@ -165,18 +120,22 @@ def _is_within(key: bytes, stop: bytes | None, prefix: bytes) -> bool:
 
 
 def _slice(command: Slice, request: Request[Any], send: Forward) -> Flow[Response]:
-    if command.reverse:
-        raise UnsupportedByDialect(f"{NOT_DOWNWARDS}; nothing was sent")
+    check_forwards(command)
     response = yield from send(asking(request, Slice(command.start or b"", command.count)))
     return response if response.code is not None else evolve(response, payload=parts(response.payload, command))
 
 
 _ADAPTERS: Final[Mapping[type[Command[Any]], Adapter]] = {
-    Get: _pass_key,
-    commands.Put: _pass_key,
-    commands.Delete: _pass_key,
-    commands.Batch: _pass_key,
-    DbList: _pass_key,
+    DbConnect: pass_on,
+    commands.DbCreate: pass_on,
+    DbDrop: pass_on,
+    DbList: pass_on,
+    commands.DbMount: _mount,
+    commands.DbUmount: _mount,
+    Get: pass_on,
+    commands.Put: pass_on,
+    commands.Delete: pass_on,
+    commands.Batch: pass_on,
     commands.MGet: mget,
     commands.Exists: exists,
     Ping: _ping,

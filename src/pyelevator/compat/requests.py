@@ -5,12 +5,12 @@ from typing import Any, Final, TypeAlias
 
 from attrs import evolve
 
-from pyelevator.commands import Command, DbConnect, DbList, Exists, Get, MGet, Range, Slice
+from pyelevator.codec.base import UnsupportedByDialect
+from pyelevator.commands import Command, DbConnect, DbList, DbMount, DbUmount, Exists, Get, MGet, Range, Slice
+from pyelevator.compat.names import refused_name
 from pyelevator.errors import ErrorCode, KeyNotFound
 from pyelevator.flows import Flow, Forward
 from pyelevator.messages import Request, Response, Status
-
-NOT_DOWNWARDS: Final = "this server does not count downwards; Range(..., reverse=True) up to a key is understood"
 
 Adapter: TypeAlias = Callable[[Any, Request[Any], Forward], Flow[Response]]
 """How one command is put to an old server."""
@@ -31,7 +31,26 @@ def unknown_database(request: Request[Any]) -> Response:
     return refuse(request, ErrorCode.RUNTIME, f"Database {request.uid or '(no uid)'} doesn't exist")
 
 
-def exists(command: Exists, request: Request[Any], send: Forward) -> Flow[Response]:
+def refused_by_name(command: Any, request: Request[Any]) -> Response | None:
+    """Answer a command about a database of a name that an old server is not asked about; None for any other."""
+    refusal = refused_name(command.name)
+    return None if refusal is None else refuse(request, ErrorCode.DATABASE, refusal)
+
+
+def pass_on(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
+    """Send the request as it is."""
+    return send(request)
+
+
+def check_forwards(command: Slice) -> None:
+    """Refuse to count downwards."""
+    if command.reverse:
+        raise UnsupportedByDialect(
+            "this server does not count downwards; Range(..., reverse=True) up to a key is understood; nothing was sent"
+        )
+
+
+def exists(command: Exists | Get, request: Request[Any], send: Forward) -> Flow[Response]:
     """Ask for the range from the key to the key."""
     key = command.key
     response = yield from send(asking(request, Range(key, key)))
@@ -90,21 +109,26 @@ _TELLING: Final[Mapping[type, Adapter]] = {Get: _get, MGet: _mget}
 
 def connected(request: Request[Any], name: str, send: Forward) -> Flow[Response]:
     """Connect to a database; the payload of the answer is its uid."""
-    return (yield from send(asking(request, DbConnect(name))))
+    return send(asking(request, DbConnect(name)))
 
 
-def mount(name: str, request: Request[Any], send: Forward, list_databases: Forward) -> Flow[Response]:
-    """Mount a database in whatever state: reading does it, where mounting a mounted one ends a worker or the server."""
+def mount(command: DbMount | DbUmount, request: Request[Any], send: Forward, list_databases: Forward) -> Flow[Response]:
+    """Mount a database in whatever state: reading does it, where mounting a mounted one ends a worker or the server.
+
+    One that is to be unmounted is so when it has just been seen to be mounted.
+    """
     listed = yield from list_databases(asking(request, DbList()))
     if listed.code is not None:
         return listed
-    if name not in DbList().result(listed.payload):
-        return refuse(request, ErrorCode.DATABASE, f"Database {name} does not exist")
-    answer = yield from connected(request, name, send)
+    if command.name not in DbList().result(listed.payload):
+        return refuse(request, ErrorCode.DATABASE, f"Database {command.name} does not exist")
+    answer = yield from connected(request, command.name, send)
     if answer.code is not None:
         return answer
-    read = yield from send(asking(request, Range(b"", b""), DbConnect(name).result(answer.payload)))
-    return read if read.code is not None else Response(None, id=request.id)
+    read = yield from send(asking(request, Range(b"", b""), DbConnect(command.name).result(answer.payload)))
+    if read.code is not None:
+        return read
+    return (yield from send(request)) if isinstance(command, DbUmount) else Response(None, id=request.id)
 
 
 def parts(pairs: Sequence[Any], command: Range | Slice) -> list[Any]:
