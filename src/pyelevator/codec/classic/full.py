@@ -4,6 +4,7 @@ Its messages are maps, and are written and read as such here; ``classic`` has a 
 """
 
 import reprlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from pyelevator.arguments.data import kind_of
 from pyelevator.codec import lz4
 from pyelevator.codec.base import Codec, Frames, Reply
 from pyelevator.codec.classic.arguments import ARGUMENTS, BY_WIRE_VERB, array_of, build_command, extras_of, map_of
-from pyelevator.codec.classic.outcome_packer import BinOutcomePacker, OutcomePacker
+from pyelevator.codec.classic.outcome_packer import OutcomePacker
 from pyelevator.codec.classic.payloads import (
     DECODERS,
     ENCODERS,
@@ -25,7 +26,7 @@ from pyelevator.codec.classic.payloads import (
     message_of,
     native_page_decoder,
 )
-from pyelevator.codec.classic.row_packer import BinPagePacker, BinRowPacker, PagePacker, RowPacker
+from pyelevator.codec.classic.row_packer import PagePacker, RowPacker
 from pyelevator.codec.elements import PackedElements, packed_args
 from pyelevator.codec.gc_pause import gc_paused
 from pyelevator.codec.outline import classic_message, classic_outline, meta_of
@@ -221,15 +222,17 @@ class FullClassicCodec(Codec):
         return datas
 
 
-def _row_packer_for(command: Any, bin: bool) -> type[RowPacker] | None:
+_BIN_PACKERS: Final = {kind: partial(kind, BIN) for kind in (RowPacker, PagePacker, OutcomePacker)}
+
+
+def _row_packer_for(command: Any, bin: bool) -> Callable[[], RowPacker] | None:
     """Choose what packs the rows of a command's answer, or the outcomes of a pipeline."""
-    if isinstance(command, Pipeline):
-        return BinOutcomePacker if bin else OutcomePacker
-    if not isinstance(command, (Range, Slice, MGet)):
+    if not isinstance(command, (Range, Slice, MGet, Pipeline)):
         return None
+    kind = OutcomePacker if isinstance(command, Pipeline) else RowPacker
     if command.payload_kind is PayloadKind.PAIRS and getattr(command, "max_bytes", None) is not None:
-        return BinPagePacker if bin else PagePacker
-    return BinRowPacker if bin else RowPacker
+        kind = PagePacker
+    return _BIN_PACKERS[kind] if bin else kind
 
 
 def _meta(request: Request[Any]) -> dict[str, Any]:

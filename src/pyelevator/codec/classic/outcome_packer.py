@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from pyelevator.codec.classic.payloads import encode_outcome
 from pyelevator.codec.classic.row_packer import MAX_ARRAY_HEAD, RowPacker, array_head
-from pyelevator.codec.packing import BIN, LARGE_STRING, Packing
+from pyelevator.codec.packing import LARGE_STRING, RAW, Packing
 from pyelevator.messages import Response
 
 _CHUNK: Final = 256
@@ -21,10 +21,11 @@ class NestedRowPacker(RowPacker):
 
     Args:
         frame: with those outcomes.
+        packing: how strings are written.
     """
 
-    def __init__(self, frame: bytearray) -> None:
-        super().__init__()
+    def __init__(self, frame: bytearray, packing: Packing) -> None:
+        super().__init__(packing)
         self._start = len(frame)
         self._frame = frame
         frame += bytes(MAX_ARRAY_HEAD)
@@ -38,26 +39,20 @@ class NestedRowPacker(RowPacker):
         self._frame[self._start : self._start + MAX_ARRAY_HEAD] = before + array_head(len(self))
 
 
-class BinNestedRowPacker(NestedRowPacker):
-    """The same for peers that ask for bin."""
-
-    packing = BIN
-
-
 class OutcomePacker(RowPacker):
     """The outcomes of a pipeline: each is packed when it is there, and the rows of a scan already while they are read.
 
     So they are in memory once, however large they are together.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, packing: Packing = RAW) -> None:
+        super().__init__(packing)
         self._end = len(self._frame)
 
     def row_sink(self) -> NestedRowPacker:
         """Return what the rows of the next outcome are collected in; those of an earlier call are given up."""
         del self._frame[self._end :]
-        return self._nested(self._frame)
+        return NestedRowPacker(self._frame, self.packing)
 
     def extend(self, rows: Any) -> None:
         """Add some outcomes; one whose payload was collected in a ``row_sink`` has to come alone."""
@@ -103,15 +98,6 @@ class OutcomePacker(RowPacker):
         pack = self.packing.pack
         packed = pack({name: value for name, value in said.items() if name != "datas"})
         return bytes([packed[0] + 1]) + packed[1:] + pack("datas")
-
-    _nested: ClassVar[type[NestedRowPacker]] = NestedRowPacker
-
-
-class BinOutcomePacker(OutcomePacker):
-    """The same for peers that ask for bin."""
-
-    packing: ClassVar[Packing] = BIN
-    _nested = BinNestedRowPacker
 
 
 def _chunks(values: Iterable[Any]) -> Iterator[tuple[list[Any], bool]]:

@@ -36,9 +36,13 @@ class RowPacker:
     So no more than some of them are ever there as objects: they are read, packed and given up within the processor's
     caches, which is quicker than to do one after the other with all of them. It has what a handler needs of the list
     that it stands for: ``extend``, a length, and the last row under ``[-1]``; and how many bytes there are.
+
+    Args:
+        packing: how strings are written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, packing: Packing = RAW) -> None:
+        self.packing = packing
         self._frame = bytearray(_HEAD)
         self._start = 0
         self._count = 0
@@ -83,8 +87,6 @@ class RowPacker:
     _items: ClassVar[int] = 1
     """Of the array, for each row."""
 
-    packing: ClassVar[Packing] = RAW
-
     def _pack(self, rows: Sequence[Any]) -> None:
         """Pack rows of which only the last one may be large, as reading ends with such a one."""
         if not _is_large(rows[-1]):
@@ -122,15 +124,3 @@ class PagePacker(RowPacker):
     def _packed(self, rows: Sequence[Any]) -> memoryview:
         """Pack the pairs as a map does; in an array they are the same."""
         return memoryview(self.packing.pack_map_pairs(rows))[len(_HEADERS.pack_map_header(len(rows))) :]
-
-
-class BinRowPacker(RowPacker):
-    """The same for peers that ask for bin."""
-
-    packing = BIN
-
-
-class BinPagePacker(PagePacker):
-    """Likewise."""
-
-    packing = BIN
