@@ -87,7 +87,7 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial(
         "adapts",
         "blocks",
-        "**kept** (`AdaptiveSpin` in transports/libzmq/listener.py), for listeners with keys: gains on an idle machine what 200 tries gain, and "
+        "kept while there was a listener of libzmq (`AdaptiveSpin` in benchmarks/waits.py): gains on an idle machine what 200 tries gain, and "
         "burns next to nothing under a trickle; it takes every try that succeeds for a gain, and so still tries where "
         "blocking would be quicker",
     ),

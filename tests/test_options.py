@@ -15,7 +15,6 @@ from pyelevator.config import ProxySettings, ServerSettings, proxy_settings
 from pyelevator.proxy import Core, Proxy, Upstream
 from pyelevator.server import Server, ServerLimits
 from pyelevator.transports import IpcTransport, TcpTransport, url
-from pyelevator.transports.libzmq.listener import ZmqListener
 from pyelevator.transports.sockets.listener.listener import ZmtpListener
 
 
@@ -58,7 +57,6 @@ CONSTRUCTED = {
     Proxy: ((), "tcp://127.0.0.1:1"),
     Core: ((),),
     ZmtpListener: (),
-    ZmqListener: (),
 }
 
 

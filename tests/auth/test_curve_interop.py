@@ -116,12 +116,12 @@ import sys
 sys.modules["nacl"] = None
 from pyelevator import Curve, Elevator, MissingExtra
 from pyelevator.transports.curve import KeyPair
-from pyelevator.transports.listeners import open_listener
+from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from pyelevator.transports.authentication import CurveServer
 pair = KeyPair.generate()
 for use in (
     lambda: Elevator(curve=Curve(pair.public_key, pair.public_key, pair.secret_key)),
-    lambda: open_listener(["tcp://127.0.0.1:0"], CurveServer(pair.secret_key, lambda _: True)),
+    lambda: ZmtpListener("tcp://127.0.0.1:0", curve=CurveServer(pair.secret_key, lambda _: True)),
 ):
     try:
         use()

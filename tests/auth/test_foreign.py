@@ -21,7 +21,6 @@ from pyelevator.messages import Request
 from pyelevator.proxy import Proxy
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT
-from pyelevator.transports import listeners
 from pyelevator.transports.zmtp.frames import encode_message, frame_header_v1
 from support.eventually import eventually
 from support.optional import unwrap
@@ -65,11 +64,9 @@ def application():
     return application
 
 
-@pytest.fixture(params=["open", "open ipc", "libzmq", "libzmq ipc", "keys", "ipc beside keys"])
-def way(request, keys, tmp_path, monkeypatch):
+@pytest.fixture(params=["open", "open ipc", "keys", "ipc beside keys"])
+def way(request, keys, tmp_path):
     """The URL to bind, and the auth, of each kind of listener."""
-    if request.param.startswith("libzmq"):
-        monkeypatch.setattr(listeners, "SUPPORTED", False)
     url = f"ipc://{tmp_path}/socket" if "ipc" in request.param else ANY_PORT
     return url, ClientAuth.from_directory(keys.directory) if "keys" in request.param else None
 
@@ -200,7 +197,7 @@ def site():
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine (Debian: apt-get install chromium)")
-@pytest.mark.parametrize("way", ["open", "libzmq", "keys"], indirect=True)
+@pytest.mark.parametrize("way", ["open", "keys"], indirect=True)
 def test_a_page_in_a_real_browser_reaches_nothing(place, application, site, tmp_path):
     """A headless Chromium shows a page of another origin that sends harmless commands to the listener in every way."""
     target = place.replace("tcp", "http", 1)

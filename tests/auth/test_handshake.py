@@ -24,7 +24,6 @@ from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.transports import Curve
 from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.curve import KeyPair
-from pyelevator.transports.libzmq.listener import ZmqListener
 from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from pyelevator.transports.sockets.listener.refusal_log import RefusalLog
 from support.connections import pretend_connected
@@ -453,7 +452,7 @@ def test_the_listener_tells_the_sender_of_messages_of_any_number_of_frames(liste
 
 
 def test_without_keys_clients_have_no_identity(dealer):
-    listener = ZmqListener(ANY_PORT)
+    listener = ZmtpListener(ANY_PORT)
     dealer(listener.url).send(b"question")
     assert unwrap(listener.wait())[1] == [b"question"]
     assert listener.peer is None

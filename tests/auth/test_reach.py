@@ -14,7 +14,7 @@ from pyelevator.client import Elevator
 from pyelevator.config import ServerSettings, read_server_config
 from pyelevator.errors import AuthenticationFailed, UsageError
 from pyelevator.testing.servers import ServerProcess
-from pyelevator.transports.libzmq.listener import ZmqListener
+from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from support.programs import PATIENCE
 
 LOCAL = ["tcp://127.0.0.1:4141", "tcp://localhost:4141", "tcp://[::1]:4141", "ipc:///run/elevator.sock"]
@@ -123,7 +123,7 @@ def test_a_socket_file_is_its_owner_s_alone_from_the_first_moment_on(tmp_path, m
     monkeypatch.setattr(os, "chmod", lambda path, *a, **k: (seen.append(mode(Path(path))), chmod(path, *a, **k)))
     before = os.umask(0)
     try:
-        listener = ZmqListener(f"ipc://{tmp_path}/socket", ipc_mode=0o666)
+        listener = ZmtpListener(f"ipc://{tmp_path}/socket", ipc_mode=0o666)
     finally:
         os.umask(before)
     assert seen == [0o600]
@@ -134,9 +134,9 @@ def test_a_socket_file_is_its_owner_s_alone_from_the_first_moment_on(tmp_path, m
 def test_making_a_socket_file_leaves_the_umask_as_it_was(tmp_path):
     before = os.umask(0o027)
     try:
-        ZmqListener(f"ipc://{tmp_path}/socket").close()
+        ZmtpListener(f"ipc://{tmp_path}/socket").close()
         with pytest.raises(UsageError):
-            ZmqListener(f"ipc://{tmp_path}")
+            ZmtpListener(f"ipc://{tmp_path}")
         assert os.umask(0o027) == 0o027
     finally:
         os.umask(before)
@@ -144,4 +144,4 @@ def test_making_a_socket_file_leaves_the_umask_as_it_was(tmp_path):
 
 def test_an_abstract_socket_is_refused_because_it_has_no_mode():
     with pytest.raises(UsageError, match="an abstract socket has no mode, so every local user could connect"):
-        ZmqListener("ipc://@elevator")
+        ZmtpListener("ipc://@elevator")

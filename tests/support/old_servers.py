@@ -19,7 +19,7 @@ from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.errors import ErrorCode, RequestTimeout
 from pyelevator.messages import Response
 from pyelevator.transports import Transport
-from pyelevator.transports.libzmq.listener import ZmqListener
+from pyelevator.transports.sockets.listener.listener import ZmtpListener
 
 OPTIONS = {
     "bloom_filter_bits": int,
@@ -211,7 +211,7 @@ class OldServerOnSocket:
 
     def __init__(self, kind):
         self.server = OldServer(kind)
-        self.listener = ZmqListener("tcp://127.0.0.1:0")
+        self.listener = ZmtpListener("tcp://127.0.0.1:0")
         suffix = "" if self.server.dialect == "classic" else f"?dialect={self.server.dialect}"
         self.url = self.listener.url + suffix
         self.silent = self.stopping = False

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
-from pyelevator.transports.libzmq.listener import ZmqListener
+from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from support.accepting import Accepting, end
 from support.ports import reserve_port
 
@@ -20,7 +20,7 @@ class Puppet:
         self.behave = behave
         self.codec = ClassicCodec()
         self.application = Application.in_memory()
-        self.listener = ZmqListener(url)
+        self.listener = ZmtpListener(url)
         self.url = self.listener.url
         self.over = threading.Event()
         self.verbs = []

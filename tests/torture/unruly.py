@@ -2,6 +2,7 @@
 
 import heapq
 import random
+import select
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from attrs import define, evolve, field, frozen
 
 from pyelevator.application import Application
 from pyelevator.codec import Codec, codec_for
-from pyelevator.transports.libzmq.listener import ZmqListener
+from pyelevator.transports.sockets.listener.listener import ZmtpListener
 
 
 @frozen
@@ -52,7 +53,7 @@ class Unruly:
 
     manners: Manners
     seed: int
-    listener: ZmqListener = field(factory=lambda: ZmqListener("tcp://127.0.0.1:0"))
+    listener: ZmtpListener = field(factory=lambda: ZmtpListener("tcp://127.0.0.1:0"))
     application: Application = field(factory=Application.in_memory)
     over: threading.Event = field(factory=threading.Event)
     replies: int = 0
@@ -80,10 +81,11 @@ class Unruly:
     def serve(self) -> None:
         """Serves until ``over`` is set."""
         while not self.over.is_set():
-            self.listener.socket.poll(1)
+            select.select([self.listener.pollable], [], [], 0.001)
             while message := self.listener.receive():
                 self._take(*message)
             self._send_what_is_due()
+            self.listener.flush()
         self.listener.close()
         self.application.close()
 

@@ -32,10 +32,10 @@ from pyelevator.proxy.core import (
 from pyelevator.proxy.options import CoreOptions, ProxyOptions
 from pyelevator.proxy.routing import Upstream
 from pyelevator.proxy.upstreams import Key, UpstreamConnections
-from pyelevator.transports.listeners import open_listener
 from pyelevator.transports.options import MAX_CONNECTIONS
 from pyelevator.transports.polling.poller import Poller
 from pyelevator.transports.polling.readiness import READ
+from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from pyelevator.transports.sockets.upstream import UpstreamConnection
 
 _LOG: Final = logging.getLogger("pyelevator.proxy")
@@ -99,16 +99,16 @@ class Proxy:
         upstreams = _as_upstreams(upstream)
         self._core = Core(upstreams, interceptors, **part_of(CoreOptions, given))
         max_message, unread = 2 * (given["limits"] or Limits()).frame_bytes, given["unread"]
-        self._listener = open_listener(
-            listen,
-            given["curve"],
+        self._poller = Poller()
+        self._listener = ZmtpListener(
+            *listen,
+            curve=given["curve"],
             max_message=max_message,
             ipc_mode=given["ipc_mode"],
             max_connections=_max_clients(),
             max_unread=unread // 2,  # to clients that do not read; the answers in flight come on top
         )
         self._send_queues = self._listener.send_queues
-        self._poller = Poller()
         dialers = {each.name: _dialer(each, max_message) for each in upstreams}
         self._upstreams = UpstreamConnections(dialers, self._poller, unread, lambda: self._send_queues.unsent_bytes)
         self._do: Mapping[type, Callable[[Any], None]] = {

@@ -28,7 +28,7 @@ from pyelevator.server.observer import Observed, RequestObserver
 from pyelevator.server.options import ServerLimits, ServerOptions
 from pyelevator.server.request_dispatcher import RequestDispatcher
 from pyelevator.server.responder import Responder
-from pyelevator.transports.listeners import open_listener
+from pyelevator.transports.sockets.listener.listener import ZmtpListener
 
 _LOG = logging.getLogger("pyelevator.server")
 
@@ -65,9 +65,9 @@ class Server:
         self._auth, self._grace = given["auth"], given["grace"]
         limits, self._limits = given["limits"] or Limits(), given["server_limits"] or ServerLimits()
         self._application, refuses = _wrap(application, given["interceptors"], self._auth)
-        self._listener = open_listener(
-            binds,
-            None if self._auth is None else self._auth.curve,
+        self._listener = ZmtpListener(
+            *binds,
+            curve=None if self._auth is None else self._auth.curve,
             max_message=2 * limits.frame_bytes,
             ipc_mode=given["ipc_mode"],
             max_unread=self._limits.max_unsent_bytes,

@@ -287,8 +287,8 @@ class Listener(ABC):
 
     @property
     @abstractmethod
-    def pollable(self) -> Any:
-        """The descriptor or socket for a :class:`~pyelevator.transports.polling.poller.Poller`, instead of ``wait``."""
+    def pollable(self) -> int:
+        """The descriptor for a :class:`~pyelevator.transports.polling.poller.Poller`, instead of ``wait``."""
 
     @property
     @abstractmethod

@@ -5,6 +5,7 @@ import fcntl
 import os
 import socket as sockets
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -12,8 +13,8 @@ from typing import Any, Final
 from pyelevator.errors import UsageError
 from pyelevator.transports.url import ParsedUrl, is_url, parse_url, shown
 
-_SIOCGIFADDR: Final = 0x8915  # of Linux
-_MAX_IPC_PATH: Final = 107  # sun_path of Linux, without its final NUL
+_SIOCGIFADDR: Final = 0x8915 if sys.platform == "linux" else 0xC0206921  # the other one of macOS and the BSDs
+_MAX_IPC_PATH: Final = 107 if sys.platform == "linux" else 103  # sun_path without its final NUL
 
 _BIND_HINTS: Final = {
     errno.EADDRINUSE: "; another program listens there: stop it, or choose another port",

@@ -1,7 +1,23 @@
-"""The interface of send queues: messages of a listener that its peers have not read yet."""
+"""Send queues: messages of a listener that its peers have not read yet."""
 
-from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Protocol
+
+from pyelevator.native import native_messages
+
+
+class ByteCounter:
+    """Counts the bytes of all peers together, or the extension has one that it counts with itself.
+
+    Attributes:
+        received: that were read.
+        queued, sent, dropped: that were to be sent, and what has become of them.
+        partly_sent: that were sent of buffers that have not been sent completely.
+    """
+
+    __slots__ = ("dropped", "partly_sent", "queued", "received", "sent")
+
+    def __init__(self) -> None:
+        self.received = self.queued = self.sent = self.dropped = self.partly_sent = 0
 
 
 class SendQueue(Protocol):
@@ -19,8 +35,14 @@ class SendQueue(Protocol):
     def is_slow(self) -> bool:
         """True if many messages have not been sent, however small they are."""
 
+    def flush(self) -> None:
+        """Send what can be sent now."""
 
-class SendQueues(ABC):
+    def discard_unsent(self) -> None:
+        """Drop what has not been sent."""
+
+
+class SendQueues:
     """The messages of a listener that have not been sent yet.
 
     A peer is blocked while it does not read what it is sent: while its queue is slow, or more bytes are on their way to
@@ -31,28 +53,32 @@ class SendQueues(ABC):
         max_unsent: bytes on their way to all peers together, about.
 
     Attributes:
-        unsent_bytes: bytes on their way to all peers.
+        counter: counts the bytes; that of the extension, where there is one.
         peers: the peers that something was on its way to when ``flush`` was last called, or is now. While there are
             any, ``flush`` has to be called every few milliseconds. A blocked peer stays among them until a ``flush``
             has found it free, so that whatever waits for that does not miss it.
     """
 
-    unsent_bytes: int
-    peers: dict[bytes, Any]  # a SendQueue each
-
     def __init__(self, max_unsent: int) -> None:
         self._max_unsent = max_unsent
-        self.peers = {}
+        self.peers: dict[bytes, SendQueue] = {}
+        self.counter: ByteCounter = getattr(native_messages(), "ByteCounter", ByteCounter)()
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes on their way to all peers, with what has been sent of a buffer that has not been sent completely."""
+        counter = self.counter
+        return counter.queued - counter.sent - counter.dropped + counter.partly_sent
 
     def is_blocked(self, identity: bytes) -> bool:
         """Return True if the peer does not read what it is sent."""
-        queue: SendQueue | None = self.peers.get(identity)
+        queue = self.peers.get(identity)
         return queue is not None and (queue.is_slow or queue.unsent_bytes > self._max_unsent - self.unsent_bytes)
 
     def flush(self) -> None:
         """Send what can be sent now, and remove the peers that nothing is on its way to any more."""
         for identity, queue in list(self.peers.items()):
-            self._flush(identity, queue)
+            queue.flush()
             if not queue.has_unsent:
                 self.discard(identity)
 
@@ -60,12 +86,4 @@ class SendQueues(ABC):
         """Drop the messages to a peer that have not been sent."""
         queue = self.peers.pop(identity, None)
         if queue is not None:
-            self._discard(queue)
-
-    @abstractmethod
-    def _flush(self, identity: bytes, queue: Any) -> None:
-        """Send what can be sent now to one peer."""
-
-    @abstractmethod
-    def _discard(self, queue: Any) -> None:
-        """Drop what has not been sent to one peer."""
+            queue.discard_unsent()

@@ -2,10 +2,7 @@
 
 import socket as sockets
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    import zmq
+from typing import Any, Final
 
 KEEPALIVE_IDLE: Final = 60
 """Seconds of silence after which the system probes the connection, which also keeps it known to firewalls."""
@@ -38,13 +35,3 @@ def configure(socket: Any) -> None:
         option = getattr(sockets, name, None)
         if option is not None:
             socket.setsockopt(sockets.IPPROTO_TCP, option, number)
-
-
-def configure_zmq(socket: "zmq.Socket[bytes]") -> None:
-    """Set the same options of a socket of libzmq, for all its connections."""
-    import zmq  # only needed by listeners of libzmq
-
-    socket.set(zmq.TCP_KEEPALIVE, 1)
-    socket.set(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE)
-    socket.set(zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL)
-    socket.set(zmq.TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT)

@@ -7,7 +7,6 @@ import socket
 from contextlib import contextmanager
 
 import pytest
-import zmq
 
 from pyelevator import AsyncElevator, ConnectionLost, Curve, Elevator
 from pyelevator._options import defaults_of
@@ -213,13 +212,6 @@ def test_both_sides_of_a_connection_are_kept_alive_by_tcp(listener, peer):
     assert is_kept_alive(connection.socket)
     with start_connect((socket.AF_INET, peer.getpeername()), listener.urls[0]) as connection:
         assert is_kept_alive(connection)
-
-
-def test_sockets_of_libzmq_are_kept_alive_by_tcp():
-    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
-        socket_options.configure_zmq(dealer)
-        assert [dealer.get(option) for option in (zmq.TCP_KEEPALIVE, zmq.TCP_KEEPALIVE_IDLE)] == [1, 60]
-        assert [dealer.get(option) for option in (zmq.TCP_KEEPALIVE_INTVL, zmq.TCP_KEEPALIVE_CNT)] == [15, 4]
 
 
 # What clients ask

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import select
 import socket
 import threading
 import time
@@ -42,7 +43,7 @@ class Loop:
 
     def turn(self, most=1.0):
         self.turns += 1
-        poller = zmq.Poller()
+        poller = select.poll()
         wanted = self.line.poll_key(self.reading)[1]
         if wanted:
             poller.register(self.line.pollable, wanted)

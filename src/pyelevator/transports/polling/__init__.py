@@ -1,1 +1,1 @@
-"""Waiting for descriptors: for one, or for many with sockets of libzmq among them."""
+"""Waiting for descriptors: for one, or for many."""

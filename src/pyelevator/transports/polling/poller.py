@@ -1,71 +1,100 @@
-"""Waiting for many descriptors, with sockets of libzmq among them."""
+"""Waiting for many descriptors, by the system's epoll or what it has instead."""
 
 import math
 import select
+import selectors
+from collections.abc import Mapping
 from contextlib import suppress
+from random import sample
 from typing import Any, Final
 
-import zmq
-
-from pyelevator.transports.polling.readiness import READ
-
-ERROR: Final = int(zmq.POLLERR)
+from pyelevator.errors import UsageError
+from pyelevator.transports.polling.readiness import READ, WRITE
 
 _MAX_EVENTS: Final = 64  # that are returned together; the system begins with others next time
-_HAS_EPOLL: Final = hasattr(select, "epoll")
-_TO_EPOLL: Final = (0, 1, 4, 5)  # READ and WRITE in the numbers of epoll
-_FROM_EPOLL: Final = tuple([(e & 1) | (e & 4) >> 1 | (ERROR if e & ~5 else 0) for e in range(32)])
+_SELECTOR_EVENTS: Final[Mapping[int, int]] = {
+    READ: selectors.EVENT_READ,
+    WRITE: selectors.EVENT_WRITE,
+    READ | WRITE: selectors.EVENT_READ | selectors.EVENT_WRITE,
+}
+
+
+class SelectorEpoll:
+    """The interface of ``select.epoll`` over the selector of a system without one, as kqueue of macOS and the BSDs."""
+
+    def __init__(self) -> None:
+        self._selector: Any = selectors.DefaultSelector()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the selector, which can be polled itself."""
+        if not hasattr(self._selector, "fileno"):
+            raise UsageError(
+                "this system has neither epoll nor kqueue, and a proxy needs one of them; a server does not"
+            )
+        descriptor: int = self._selector.fileno()
+        return descriptor
+
+    def register(self, descriptor: int, events: int) -> None:
+        """Wait for events of one more descriptor."""
+        self._selector.register(descriptor, _SELECTOR_EVENTS[events])
+
+    def modify(self, descriptor: int, events: int) -> None:
+        """Wait for other events of a descriptor."""
+        self._selector.modify(descriptor, _SELECTOR_EVENTS[events])
+
+    def unregister(self, descriptor: int) -> None:
+        """Wait for events of a descriptor no more."""
+        self._selector.unregister(descriptor)
+
+    def poll(self, timeout: float | None, max_events: int) -> list[tuple[int, int]]:
+        """Return some descriptors with their events, any of them if there are more, so that each has its turn."""
+        ready: dict[int, int] = {}
+        for key, events in self._selector.select(timeout):  # kqueue tells of reading and of writing apart
+            found = (READ if events & selectors.EVENT_READ else 0) | (WRITE if events & selectors.EVENT_WRITE else 0)
+            ready[key.fd] = ready.get(key.fd, 0) | found
+        return sample(list(ready.items()), min(max_events, len(ready)))
+
+    def close(self) -> None:
+        """Free the descriptor of the selector itself."""
+        self._selector.close()
+
+
+def open_epoll() -> "select.epoll | SelectorEpoll":
+    """Return what waits for many descriptors: its cost does not depend on how many there are."""
+    return select.epoll() if hasattr(select, "epoll") else SelectorEpoll()
 
 
 class Poller:
-    """Waits for events of many descriptors.
+    """Waits for events of many descriptors, that of a listener among them.
 
-    It uses the system's epoll, where there is one: its cost does not depend on the number of descriptors. libzmq's
-    poller waits for sockets of libzmq, and for the epoll as a whole.
+    Raises:
+        UsageError: the system has neither epoll nor kqueue, so that a listener has no descriptor.
     """
 
     def __init__(self) -> None:
-        self._interest: dict[Any, int] = {}
-        self._poller = zmq.Poller()
-        self._epoll = select.epoll() if _HAS_EPOLL else None
-        self._sockets = 0
-        if self._epoll is not None:
-            self._poller.register(self._epoll.fileno(), READ)
+        self._interest: dict[int, int] = {}
+        self._epoll = open_epoll()
+        self._epoll.fileno()  # which raises that
 
-    def set_interest(self, pollable: Any, events: int) -> None:
-        """Set the events to wait for of a descriptor, or of a socket of libzmq; 0 for none."""
-        before = self._interest.pop(pollable, 0)
+    def set_interest(self, descriptor: int, events: int) -> None:
+        """Set the events to wait for of a descriptor; 0 for none."""
+        before = self._interest.pop(descriptor, 0)
         if events:
-            self._interest[pollable] = events
+            self._interest[descriptor] = events
         if before == events:
             return
-        if self._epoll is None or not isinstance(pollable, int):
-            self._sockets += bool(events) - bool(before)
-            self._poller.register(pollable, events)  # without events, it is removed
-        elif not events:
+        if not events:
             with suppress(OSError):  # it has been closed
-                self._epoll.unregister(pollable)
+                self._epoll.unregister(descriptor)
         elif before:
-            self._epoll.modify(pollable, _TO_EPOLL[events])
+            self._epoll.modify(descriptor, events)
         else:
-            self._epoll.register(pollable, _TO_EPOLL[events])
+            self._epoll.register(descriptor, events)
 
-    def wait(self, seconds: float) -> dict[Any, int]:
-        """Return descriptors and sockets with their events, as soon as there are some, or the time is over."""
-        if self._epoll is None or self._sockets:
-            timeout = None if seconds == math.inf else math.ceil(seconds * 1000)
-            ready = dict(self._poller.poll(timeout))
-            if self._epoll is None or not ready.pop(self._epoll.fileno(), 0):
-                return ready
-            return ready | self._poll_epoll(0)
-        return self._poll_epoll(-1 if seconds == math.inf else seconds)
-
-    def _poll_epoll(self, seconds: float) -> dict[Any, int]:
-        if self._epoll is None:
-            return {}
-        return {fd: _FROM_EPOLL[events & 31] for fd, events in self._epoll.poll(seconds, _MAX_EVENTS)}
+    def wait(self, seconds: float) -> dict[int, int]:
+        """Return descriptors with their events, as soon as there are some, or the time is over."""
+        return dict(self._epoll.poll(None if seconds == math.inf else seconds, _MAX_EVENTS))
 
     def close(self) -> None:
         """Free the descriptor of the poller itself."""
-        if self._epoll is not None:
-            self._epoll.close()
+        self._epoll.close()

@@ -5,8 +5,8 @@ import select
 from typing import Any, Final, Protocol
 
 READ: Final = 1
-WRITE: Final = 2
-"""Events, in the numbers of libzmq."""
+WRITE: Final = 4
+"""Events, in the numbers of poll and epoll."""
 
 
 class Poll(Protocol):

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import zmq
 
+from pyelevator.transports.send_queues import SendQueues
 from pyelevator.transports.sockets.listener import listener as open_listener
-from pyelevator.transports.sockets.listener.buffers import PartialMessages, SendBuffers
 from pyelevator.transports.sockets.listener.listener import ZmtpListener
+from pyelevator.transports.sockets.listener.partial_messages import PartialMessages
 from support.routers import taken
 
 SIGNATURE = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
@@ -402,7 +403,7 @@ def deaf(listener, raw):
 
 
 def test_a_peer_is_disconnected_even_with_a_buffered_answer(listener, raw):
-    listener.send_queues = SendBuffers(1 << 20)
+    listener.send_queues = SendQueues(1 << 20)
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
     identity, _ = arrived(listener)
     listener.send_buffered(identity, [b"answer"])
@@ -441,7 +442,7 @@ def test_endless_pings_of_a_peer_that_does_not_read_cost_bounded_memory(listener
 
 
 def test_a_peer_discarded_with_half_an_answer_gets_no_other_half(listener, raw):
-    listener.send_queues = SendBuffers(1 << 20)
+    listener.send_queues = SendQueues(1 << 20)
     client, identity = deaf(listener, raw)
     listener.send_queues.discard(identity)
     listener.send(identity, [b"another"])

@@ -6,11 +6,11 @@ more than all that it does itself (docs/benchmarks.md); and its limits are on fr
 
 import logging
 import os
-import select
 import socket as sockets
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import count, islice
 from math import inf
 from time import monotonic, sleep
@@ -23,10 +23,13 @@ from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.base import MAX_DISCONNECTED, Listener, Traffic
 from pyelevator.transports.options import ListenerOptions
 from pyelevator.transports.polling.busy_poll import BusyEpoll
+from pyelevator.transports.polling.poller import open_epoll
+from pyelevator.transports.polling.readiness import READ, WRITE
+from pyelevator.transports.send_queues import SendQueues
 from pyelevator.transports.sockets.listener.acceptor import ListeningSockets
-from pyelevator.transports.sockets.listener.buffers import PartialMessages, SendBuffers
 from pyelevator.transports.sockets.listener.memory import FreedMemory
-from pyelevator.transports.sockets.listener.peer import READ, WRITE, Disconnected, PeerConnection
+from pyelevator.transports.sockets.listener.partial_messages import PartialMessages
+from pyelevator.transports.sockets.listener.peer import Disconnected, PeerConnection
 from pyelevator.transports.sockets.listener.refusal_log import RefusalLog
 from pyelevator.transports.zmtp.mechanism import UnknownKey, UnsupportedProtocol
 
@@ -41,12 +44,9 @@ _DRAIN_TIMEOUT: Final = 1.0  # seconds
 _DRAIN_PAUSE: Final = 0.005  # seconds
 _BACKLOG_GRACE: Final = 1.0  # seconds until a peer with unread messages is checked for silence again
 
-SUPPORTED: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
-"""True if the system has what this listener needs."""
-
 
 class ZmtpListener(Listener):
-    """Listens with sockets of the system, by epoll.
+    """Listens with sockets of the system, by epoll or what the system has instead.
 
     Messages that one connection sends together are answered together, with one system call, up to a limit; then other
     connections have their turn.
@@ -67,8 +67,6 @@ class ZmtpListener(Listener):
         MissingExtra: ``curve`` is given, and PyNaCl is missing.
     """
 
-    send_queues: SendBuffers
-
     @signature_from(ListenerOptions)
     def __init__(
         self,
@@ -85,7 +83,7 @@ class ZmtpListener(Listener):
         self.urls = self._listening.urls
         self.peer: str | None = None
         self.timeout: float | None = None
-        self.send_queues = SendBuffers(given["max_unread"])
+        self.send_queues = SendQueues(given["max_unread"])
         self.disconnected: deque[bytes] = deque(maxlen=MAX_DISCONNECTED)
         self._accepted = 0
         self._max_message, self._max_connections = given["max_message"], given["max_connections"]
@@ -103,12 +101,12 @@ class ZmtpListener(Listener):
         self._buffered: dict[bytes, PeerConnection] = {}
         self._expiring: dict[bytes, PeerConnection] = {}
         self._next_timeout = inf
-        self._epoll = select.epoll()
+        self._epoll = open_epoll()
         self._events = BusyEpoll(self._epoll.poll, _MAX_EVENTS)
         self._wakeup_lock = threading.RLock()  # reentrant: a signal handler may call ``wakeup``
-        self._wakeup_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._wakeup_fd, READ)
-        for descriptor in self._listening.by_fd:
+        self._wakeup_fd, self._wakeup_writer = os.pipe()
+        self._is_wakeup_pending = False
+        for descriptor in (self._wakeup_fd, *self._listening.by_fd):
             self._epoll.register(descriptor, READ)
 
     # Messages
@@ -179,7 +177,8 @@ class ZmtpListener(Listener):
                 self._on_ready(peer, event)
             elif descriptor == self._wakeup_fd:
                 woken = True
-                os.eventfd_read(self._wakeup_fd)
+                os.read(self._wakeup_fd, 1)
+                self._is_wakeup_pending = False  # only now: what a wakeup is for precedes it, and is looked at next
             elif descriptor in self._listening.by_fd:  # else a connection that was evicted by an event before this one
                 self._accept(self._listening.by_fd[descriptor])
         for peer in backlogged:
@@ -319,7 +318,8 @@ class ZmtpListener(Listener):
                 self._limit_logged = True
             return
         connection.setblocking(False)
-        socket_options.configure(connection)
+        with suppress(OSError):  # of macOS, where the peer has left already; the next read finds that
+            socket_options.configure(connection)
         peer = self._new_peer(connection)
         self._accepted += 1
         self._peers[peer.identity] = self._by_fd[connection.fileno()] = self._handshaking[peer.identity] = peer
@@ -373,8 +373,9 @@ class ZmtpListener(Listener):
 
     def wakeup(self) -> None:
         with self._wakeup_lock:
-            if not self._closed:
-                os.eventfd_write(self._wakeup_fd, 1)
+            if not self._closed and not self._is_wakeup_pending:
+                self._is_wakeup_pending = True
+                os.write(self._wakeup_writer, b"\0")
 
     def close(self) -> None:
         with self._wakeup_lock:
@@ -386,7 +387,8 @@ class ZmtpListener(Listener):
         for peer in list(self._peers.values()):
             self._remove(peer)
         self._epoll.close()
-        os.close(self._wakeup_fd)
+        for descriptor in (self._wakeup_fd, self._wakeup_writer):
+            os.close(descriptor)
 
     def _flush_all(self, deadline: Deadline) -> None:
         self.flush()

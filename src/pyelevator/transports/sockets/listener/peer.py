@@ -1,6 +1,5 @@
 """One connection of a listener that speaks ZMTP itself."""
 
-import select
 import socket as sockets
 from collections import deque
 from collections.abc import Sequence
@@ -12,6 +11,8 @@ from typing import Any, Final
 
 from pyelevator.errors import ProtocolError
 from pyelevator.native import native_messages
+from pyelevator.transports.polling.readiness import READ
+from pyelevator.transports.send_queues import ByteCounter
 from pyelevator.transports.sockets.socket import send_some
 from pyelevator.transports.zmtp.frames import LARGE
 from pyelevator.transports.zmtp.mechanism import HandshakeRefused, Mechanism
@@ -20,30 +21,12 @@ from pyelevator.transports.zmtp.protocol import Protocol, Role
 HIGH_WATER: Final = 500
 """Buffers on their way to one peer from which on it is blocked, however small they are."""
 
-READ: Final = getattr(select, "EPOLLIN", 1)
-WRITE: Final = getattr(select, "EPOLLOUT", 4)
-
 _MAX_MESSAGES: Final = 64  # of one peer that are answered before those of others
 _MAX_FINAL_READS: Final = 64
 
 
 class Disconnected(Exception):
     """The peer has closed the connection, or the connection cannot be used any more."""
-
-
-class ByteCounter:
-    """Counts the bytes of all peers together, or the extension has one that it counts with itself.
-
-    Attributes:
-        received: that were read.
-        queued, sent, dropped: that were to be sent, and what has become of them.
-        partly_sent: that were sent of buffers that have not been sent completely.
-    """
-
-    __slots__ = ("dropped", "partly_sent", "queued", "received", "sent")
-
-    def __init__(self) -> None:
-        self.received = self.queued = self.sent = self.dropped = self.partly_sent = 0
 
 
 class PeerConnection:

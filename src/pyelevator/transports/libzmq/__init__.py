@@ -1,1 +1,0 @@
-"""ZMTP by libzmq: a listener for systems without epoll."""
