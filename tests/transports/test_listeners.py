@@ -137,7 +137,7 @@ def test_a_url_that_cannot_be_bound_frees_those_before_it(tmp_path):
 
 
 def test_closing_frees_the_urls_and_twice_is_fine(tmp_path):
-    urls = (ANY_PORT, f"ipc://{tmp_path}/socket")
+    urls: tuple[str, ...] = (ANY_PORT, f"ipc://{tmp_path}/socket")
     for _ in range(3):
         listener = ZmtpListener(*urls)
         urls = listener.urls

@@ -88,7 +88,7 @@ def test_without_epoll_each_of_many_has_its_turn(without_epoll):
         ends = [stack.enter_context(end) for _ in range(5) for end in socket.socketpair()]
         for end in ends:
             epoll.register(end.fileno(), WRITE)
-        found = set()
+        found: set[int] = set()
         while len(found) < len(ends):
             ready = epoll.poll(10.0, 3)
             assert len(ready) == 3

@@ -43,13 +43,13 @@ class Loop:
 
     def turn(self, most=1.0):
         self.turns += 1
-        poller = select.poll()
+        poller, at = select.poll(), self.line.pollable
         wanted = self.line.poll_key(self.reading)[1]
-        if wanted:
-            poller.register(self.line.pollable, wanted)
+        if at is not None and wanted:
+            poller.register(at, wanted)
         left = 0 if self.line.has_message else min(most, max(0.0, self.line.next_timeout - time.monotonic()))
-        ready = dict(poller.poll(left * 1000 + 1)) if wanted else time.sleep(left)
-        self.line.on_ready((ready or {}).get(self.line.pollable, 0), time.monotonic())
+        ready = dict(poller.poll(left * 1000 + 1))
+        self.line.on_ready(0 if at is None else ready.get(at, 0), time.monotonic())
 
     def put(self, frames, seconds=30.0):
         now = time.monotonic()
