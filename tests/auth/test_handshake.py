@@ -453,8 +453,10 @@ def test_the_listener_tells_the_sender_of_messages_of_any_number_of_frames(liste
 
 def test_without_keys_clients_have_no_identity(dealer):
     listener = ZmtpListener(ANY_PORT)
-    dealer(listener.url).send(b"question")
-    assert unwrap(listener.wait())[1] == [b"question"]
+    client = dealer(listener.url)
+    eventually(lambda: listener.receive() or client.poll(0, zmq.POLLOUT))
+    client.send(b"question")
+    assert unwrap(eventually(listener.receive))[1] == [b"question"]
     assert listener.peer is None
     listener.close()
 
