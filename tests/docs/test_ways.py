@@ -14,8 +14,8 @@ from support.pages import ROOT
 
 ANY_PORT = "tcp://127.0.0.1:0"
 SOURCE = ROOT / "src/pyelevator"
-PAGE = (ROOT / "docs/contributing.md").read_text().partition("## The way of a request")[2].partition("\n## ")[0]
-README = (ROOT / "README.md").read_text().partition("The way of one GET:")[2].split("```")[1]
+PAGE = (ROOT / "docs/contributing.md").read_text().partition("## The path of a request")[2].partition("\n## ")[0]
+README = (ROOT / "README.md").read_text().partition("The path of one GET:")[2].split("```")[1]
 WAYS = PAGE.split("```")[1::2]
 THREADS = {
     "client": "MainThread",

@@ -117,13 +117,20 @@ _OPTIONS: Final = (
         metavar="FILE",
         help="File with this client's keys, for a server that asks for keys.",
     ),
-    click.option("--dialect", metavar="NAME", help="`classic`, or `flat` for a server of the 0.7 line."),
+    click.option("--dialect", metavar="NAME", help="Dialect of the server: `classic`, or `flat` for the 0.7 line."),
     click.option(
-        "--connect-timeout", type=_POSITIVE, metavar="SECONDS", help="Time to try a refused connection. Default: 1."
+        "--connect-timeout",
+        type=_POSITIVE,
+        metavar="SECONDS",
+        help="Time for which a refused connection is retried. Default: 1.",
     ),
     click.option("--timeout", type=_POSITIVE, metavar="SECONDS", help="Time to wait for each answer. Default: 5."),
     click.option(
-        "--url", metavar="URL", envvar=URL_VARIABLE, show_envvar=True, help=f"Server. Default: {DEFAULT_URL}."
+        "--url",
+        metavar="URL",
+        envvar=URL_VARIABLE,
+        show_envvar=True,
+        help=f"URL of the server. Default: {DEFAULT_URL}.",
     ),
 )
 

@@ -157,7 +157,7 @@ FORMATS: Final[Sequence[click.Parameter]] = (
     click.Option(
         ["--print-as"],
         type=click.Choice([encoding.value for encoding in Encoding]),
-        help="Print keys and values like this, whatever the arguments are.",
+        help="Encoding of keys and values in the output, whatever that of the arguments is.",
     ),
     _flag("json", "Print JSON: one document, or one in each line for rows."),
     _flag("null", "Items end with NUL instead of a newline, in input and output (for xargs -0)."),
@@ -169,9 +169,9 @@ VALUE: Final = click.Argument(["value"], type=ValueType(), metavar="[VALUE]", re
 VALUE_FILE: Final = click.Option(["--file"], type=FileType(), metavar="FILE", help="File that holds the value.")
 START: Final = click.Argument(["start"], type=KeyType(), metavar="[START]", required=False)
 STOP: Final = click.Argument(["stop"], type=KeyType(), metavar="[STOP]", required=False)
-PREFIX: Final = click.Option(["--prefix"], type=KeyType(), metavar="KEY", help="Only keys that start with this.")
-LIMIT: Final = click.Option(["--limit"], type=click.IntRange(min=0), metavar="N", help="No more than N rows.")
-REVERSE: Final = click.Option(["--reverse"], is_flag=True, help="From the last key to the first.")
+PREFIX: Final = click.Option(["--prefix"], type=KeyType(), metavar="KEY", help="Select keys that start with KEY.")
+LIMIT: Final = click.Option(["--limit"], type=click.IntRange(min=0), metavar="N", help="Print at most N rows.")
+REVERSE: Final = click.Option(["--reverse"], is_flag=True, help="Go from the last key to the first.")
 KEYS_ONLY: Final = click.Option(["--keys", "keys_only"], is_flag=True, help="Print keys only.")
 VALUES_ONLY: Final = click.Option(["--values", "values_only"], is_flag=True, help="Print values only.")
 SYNC: Final = click.Option(["--sync"], is_flag=True, help="Wait until it is on the server's disk.")

@@ -68,7 +68,7 @@ class Call:
 
 _BATCH_HELP: Final = """Write a batch: all of it, or nothing.
 
-It is read from FILE or stdin, with one operation in each line:
+It is read from FILE or stdin, with one operation per line:
 
 \b
   put KEY VALUE
@@ -77,11 +77,12 @@ It is read from FILE or stdin, with one operation in each line:
   missing KEY        only if there is no KEY,
   present KEY        only if there is one
 
-If a check does not hold, the exit code is 1. Words with spaces stand in quotes; within double quotes, \\n, \\t and
-\\xff are what they are in most languages. A line that begins with # says nothing.
+If a check does not hold, the exit code is 1. Put words with spaces in quotes; within double quotes, \\n, \\t and
+\\xff are escapes, as in most languages. A line that begins with # is a comment.
 
-With --json each line is an object: {"op": "put", "key": "a", "value": "1"}. Without "op" it is a put, so that what
-`elevator range --json` prints can be written elsewhere. Bytes that are no text are base64: "value_base64"."""
+With --json each line is an object: {"op": "put", "key": "a", "value": "1"}. Without "op" it is a put, so the
+output of `elevator range --json` can be written to another database. Bytes that are not text are base64, in
+"value_base64"."""
 
 _SERVER: Final = {"takes_db": False, "connects": False}
 _ROWS: Final = (PREFIX, REVERSE, KEYS_ONLY, VALUES_ONLY)
@@ -89,7 +90,11 @@ _ROWS: Final = (PREFIX, REVERSE, KEYS_ONLY, VALUES_ONLY)
 CALLS: Final[Mapping[str, Call]] = {
     "get": Call(
         actions.get_value,
-        [KEY, RAW, click.Option(["--default"], type=VALUE.type, metavar="VALUE", help="Print this if it is missing.")],
+        [
+            KEY,
+            RAW,
+            click.Option(["--default"], type=VALUE.type, metavar="VALUE", help="Print VALUE if the key is missing."),
+        ],
         show_value,
         "Print the value of KEY.\n\nThe exit code is 1 if there is no such key.",
     ),
@@ -97,7 +102,7 @@ CALLS: Final[Mapping[str, Call]] = {
         actions.put_value,
         [KEY, VALUE, VALUE_FILE, SYNC],
         show_nothing,
-        "Set the value of KEY.\n\nThe VALUE - stands for all that stdin brings, its newlines included.",
+        "Set the value of KEY.\n\nThe VALUE - stands for all of stdin, newlines included.",
     ),
     "put-if-absent": Call(
         actions.put_if_absent,
@@ -122,18 +127,20 @@ CALLS: Final[Mapping[str, Call]] = {
         [
             KEY,
             click.Argument(["by"], type=int, metavar="[BY]", default=1),
-            click.Option(["--initial"], type=int, default=0, metavar="N", help="Number of a missing key. Default: 0."),
+            click.Option(
+                ["--initial"], type=int, default=0, metavar="N", help="Number that a missing key counts as. Default: 0."
+            ),
             SYNC,
         ],
         show_result,
-        "Add BY to the number of KEY, and print the sum.\n\nBY is 1 unless you say otherwise, and may be negative. No "
-        "client's addition is lost.",
+        "Add BY to the number of KEY, and print the sum.\n\nBY defaults to 1, and may be negative. No client's "
+        "addition is lost.",
     ),
     "delete": Call(
         actions.delete_keys,
         [KEYS, SYNC],
         show_nothing,
-        "Remove keys; missing ones are no error.\n\nThe KEY - stands for all keys that stdin brings, one in a line. "
+        "Remove keys; missing ones are no error.\n\nThe KEY - stands for all keys on stdin, one per line. "
         "They are removed together, or 10,000 at a time.",
     ),
     "get-and-delete": Call(
@@ -154,7 +161,7 @@ CALLS: Final[Mapping[str, Call]] = {
         [KEYS],
         show_found,
         "Print the values of several keys.\n\nEach line has a key, a tab and the value. The KEY - stands for all keys "
-        "that stdin brings, one in a line. The exit code is 1 if a key is missing; in JSON its value is null.",
+        "on stdin, one per line. The exit code is 1 if a key is missing; in JSON its value is null.",
     ),
     "range": Call(
         actions.read_range,
@@ -163,7 +170,7 @@ CALLS: Final[Mapping[str, Call]] = {
             STOP,
             LIMIT,
             *_ROWS,
-            click.Option(["--consistent"], is_flag=True, help="All rows are of one moment, on a snapshot."),
+            click.Option(["--consistent"], is_flag=True, help="Read all rows from one snapshot."),
         ],
         show_rows,
         "Print keys and values from START to STOP.\n\nBoth keys are included; '' stands for the beginning or the end. "
@@ -194,12 +201,12 @@ CALLS: Final[Mapping[str, Call]] = {
             START,
             STOP,
             PREFIX,
-            click.Option(["--all", "every"], is_flag=True, help="All keys of the database."),
+            click.Option(["--all", "every"], is_flag=True, help="Delete all keys of the database."),
             SYNC,
         ],
         show_result,
         "Delete the keys from START to STOP, and print how many.\n\nBoth keys are included; '' stands for the beginning"
-        " or the end. They are deleted some thousand at a time; after an error the same command goes on.",
+        " or the end. Keys are deleted in chunks; after an error, run the same command again to continue.",
     ),
     "batch": Call(
         read_batch,
@@ -217,7 +224,7 @@ CALLS: Final[Mapping[str, Call]] = {
                 multiple=True,
                 callback=actions.read_option,
                 metavar="NAME=VALUE",
-                help="LevelDB option that stays with it, such as block_size=4096; may be repeated.",
+                help="LevelDB option that is stored with the database, such as block_size=4096; may be repeated.",
             ),
         ],
         show_nothing,
@@ -228,8 +235,10 @@ CALLS: Final[Mapping[str, Call]] = {
         actions.drop_database,
         [
             DATABASE,
-            click.Option(["--force"], is_flag=True, help="Also one that was there before it was created here."),
-            click.Option(["--yes"], is_flag=True, help="Do not ask; without a terminal, nothing is asked."),
+            click.Option(["--force"], is_flag=True, help="Remove it even if its files existed before `create`."),
+            click.Option(
+                ["--yes"], is_flag=True, help="Do not ask for confirmation; without a terminal, it never asks."
+            ),
         ],
         show_nothing,
         "Remove the database NAME and its files.\n\n`default` is emptied, and stays.",
@@ -239,7 +248,7 @@ CALLS: Final[Mapping[str, Call]] = {
         Elevator.forgetdb,
         [DATABASE],
         show_nothing,
-        "Take the database NAME off the list, and leave its files.\n\n`elevator create` adopts it again.",
+        "Remove the database NAME from the list, and leave its files.\n\n`elevator create` adopts it again.",
         **_SERVER,
     ),
     "mount": Call(
@@ -256,18 +265,18 @@ CALLS: Final[Mapping[str, Call]] = {
         actions.read_sizes,
         [click.Argument(["prefixes"], type=KEY.type, metavar="PREFIX...", nargs=-1)],
         show_rows,
-        "Print about how many bytes keys take on the disk.\n\nThose of each PREFIX, or of the whole database. What was "
-        "written last is not counted yet. Each line has the prefix, a tab and the bytes.",
+        "Print approximately how many bytes keys take on the disk.\n\nFor each PREFIX, or for the complete database. "
+        "The latest writes are not counted yet. Each line has the prefix, a tab and the bytes.",
     ),
     "repair": Call(
         actions.repair_database,
         [
             click.Argument(["db_name"], type=DATABASE.type, metavar="[NAME]", required=False),
-            click.Option(["--force"], is_flag=True, help="Go on even where most of the data cannot be read."),
+            click.Option(["--force"], is_flag=True, help="Continue even if most of the data cannot be read."),
         ],
         show_result,
-        "Repair a database: bring back what can be read.\n\nNAME defaults to --db. It is closed meanwhile. What cannot "
-        "be read is set aside. Prints which files were kept, set aside and lost.",
+        "Repair a database: recover what can be read.\n\nNAME defaults to --db. The database is closed during the "
+        "repair. What cannot be read is set aside. Prints which files were kept, set aside and lost.",
         connects=False,
         is_long=True,
     ),

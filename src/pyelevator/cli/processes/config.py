@@ -19,7 +19,7 @@ from pyelevator.config.server_settings import ServerSettings
 from pyelevator.proxy import Upstream
 
 _proxy_option: Final = click.option(
-    "--proxy", "is_proxy", is_flag=True, help="Of `elevator proxy`, not `elevator serve`."
+    "--proxy", "is_proxy", is_flag=True, help="Take the settings of `elevator proxy`, not those of `elevator serve`."
 )
 _file_option: Final = click.option(
     "--config",

@@ -35,7 +35,7 @@ Within the shell:
     metavar="FILE",
     envvar="ELEVATOR_HISTORY",
     show_envvar=True,
-    help="File of the history; '' for none. Default: ~/.local/state/elevator/history.",
+    help="File that keeps the history; '' for none. Default: ~/.local/state/elevator/history.",
 )
 def shell(connection: ConnectionOptions, history: Path | None) -> int:
     """Open a prompt for the commands that call a server.

@@ -72,7 +72,7 @@ def show_help(name: str | None) -> None:
 
 
 @click.command("\\watch", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N times.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N times.")
 @click.argument("words", metavar="[SECONDS] [COMMAND...]", nargs=-1)
 @click.pass_obj
 def watch(session: ShellSession, count: int | None, words: Sequence[str]) -> int:

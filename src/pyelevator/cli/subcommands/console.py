@@ -26,7 +26,7 @@ from pyelevator.console import open_console
     "allowed_hosts",
     metavar="NAME",
     multiple=True,
-    help="A name under which browsers may reach it, beside its address and `localhost`. Can be given several times.",
+    help="Host name under which browsers may reach it, in addition to its address and `localhost`; may be repeated.",
 )
 def console(connection: ConnectionOptions, listen: str, write: bool, allowed_hosts: tuple[str, ...]) -> None:
     """Show a server in a web browser: databases, keys, values, charts.

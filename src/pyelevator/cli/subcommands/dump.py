@@ -29,7 +29,7 @@ quiet_option: Final = click.option(
     "--progress/--quiet",
     "progress",
     default=None,
-    help="Print how far it has come each second, or nothing. Default: the former on a terminal.",
+    help="Print the progress each second, or print nothing. Default: print it on a terminal.",
 )
 
 
@@ -87,24 +87,26 @@ def _describe(totals: dumps.DumpTotals) -> str:
 @click.option(
     "-o", "--output", metavar="FILE", help="Write to FILE, which appears when it is complete. Default: stdout."
 )
-@click.option("--prefix", metavar="PREFIX", help="Only keys that start with PREFIX.")
+@click.option("--prefix", metavar="PREFIX", help="Dump only keys that start with PREFIX.")
 @click.option(
     "--format",
     "format_name",
     type=click.Choice(list(_FORMATS)),
     default="binary",
     show_default=True,
-    help="jsonl is for people and their tools: a line for each pair.",
+    help="Format of the dump; jsonl has one line of JSON for each pair.",
 )
 @click.option(
     "--compression",
     type=click.Choice(list(dumps.COMPRESSIONS)),
     default="lz4",
     show_default=True,
-    help="Of the binary format.",
+    help="Compression of the binary format.",
 )
-@click.option("--each", is_flag=True, help="Each database as of a moment of its own, not all of the same one.")
-@click.option("--no-snapshot", is_flag=True, help="For old servers: the pages need not be of one moment.")
+@click.option("--each", is_flag=True, help="Dump each database as of its own moment, not all as of the same one.")
+@click.option(
+    "--no-snapshot", is_flag=True, help="Read without a snapshot, for old servers; pages may be of different moments."
+)
 @connection_options(database=False)
 @quiet_option
 def dump(
@@ -189,15 +191,15 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
 @click.command()
 @click.argument("file", metavar="FILE")
 @click.argument("databases", nargs=-1, metavar="[DB]...")
-@click.option("--to-db", metavar="NAME", help="Load the one database of the dump, or the one named, into NAME.")
-@click.option("--prefix", metavar="PREFIX", help="Only keys that start with PREFIX.")
-@click.option("--merge", is_flag=True, help="Load among the pairs of databases that are not empty, and overwrite.")
-@click.option("--check", is_flag=True, help="Only check that FILE is complete and sound; no server is needed.")
+@click.option("--to-db", metavar="NAME", help="Load into the database NAME; of a dump with several, name one.")
+@click.option("--prefix", metavar="PREFIX", help="Load only keys that start with PREFIX.")
+@click.option("--merge", is_flag=True, help="Load into databases that are not empty; keys in both are overwritten.")
+@click.option("--check", is_flag=True, help="Only check that FILE is complete and undamaged; needs no server.")
 @click.option(
     "--positions",
     metavar="DIR",
     type=click.Path(file_okay=False, exists=True),
-    help="Where to keep how far it has come, so that it can go on. Default: beside FILE; for stdin, nowhere.",
+    help="Directory for the position of the load, from which it can be resumed. Default: that of FILE; none for stdin.",
 )
 @connection_options(database=False)
 @quiet_option

@@ -26,7 +26,7 @@ _CLEAR: Final = "\x1b[2J\x1b[H"
     "--watch",
     type=click.FloatRange(min=0.1),
     metavar="SECONDS",
-    help="Print again every so many seconds, until Ctrl-C, with what has come since.",
+    help="Print again every SECONDS until Ctrl-C, with rates since the last time.",
 )
 @connection_options(url_argument=True, database=False)
 def stats(connection: ConnectionOptions, as_json: bool, watch: float | None) -> None:
@@ -54,7 +54,7 @@ def _polled(client: Elevator[Any], watch: float | None) -> Iterator[tuple[Server
 
 
 @click.command()
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show so many at most. Default: all.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show at most N requests. Default: all.")
 @_json_option
 @connection_options(url_argument=True, database=False)
 def slowlog(connection: ConnectionOptions, limit: int | None, as_json: bool) -> None:

@@ -127,9 +127,9 @@ def compact(connection: ConnectionOptions, start: bytes | None, stop: bytes | No
 @click.command()
 @connection_options(url_argument=True, database=False)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-@click.option("--watch", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Print again each so many seconds.")
+@click.option("--watch", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Print again every SECONDS.")
 def progress(connection: ConnectionOptions, as_json: bool, watch: float | None) -> None:
-    """Print how far backups, compactions and repairs are.
+    """Print the progress of backups, compactions and repairs.
 
     Those of the whole server, of all clients; nothing if none is under way.
     """
