@@ -45,7 +45,7 @@ _MEANINGS: Final = {
     ExitCode.USAGE: "a mistake in the command line, the configuration or the input",
     ExitCode.CONNECTION: "no connection, or no answer in time",
     ExitCode.REFUSED: "the server refused: no such database, over a limit...",
-    ExitCode.DENIED: "the server knows no such client, or this one may not do that",
+    ExitCode.DENIED: "the server does not know the client, or does not allow it to do that",
 }
 
 EXIT_CODES_HELP: Final = "\b\nExit codes:\n" + "\n".join(f"  {code:d}  {text}" for code, text in _MEANINGS.items())
