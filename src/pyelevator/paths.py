@@ -1,4 +1,4 @@
-"""Questions about paths that are answered with no only if that is certain.
+"""Files that are replaced as a whole, and questions about paths that are answered with no only if that is certain.
 
 From Python 3.14 on the methods of ``Path`` also return False where the system cannot tell, as in a directory that may
 not be searched. Here that is an error: what is wrongly taken for missing would be created anew, or be left behind.
@@ -6,13 +6,55 @@ not be searched. Here that is an error: what is wrongly taken for missing would 
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from errno import EBADF, ELOOP, ENOENT, ENOTDIR
 from pathlib import Path
-from typing import Final, TypeAlias
+from secrets import token_hex
+from typing import IO, Final, TypeAlias
 
 _Path: TypeAlias = str | os.PathLike[str]
 
 _MISSING: Final = {ENOENT, ENOTDIR, EBADF, ELOOP}
+
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def replacing_file(path: Path, suffix: str = "") -> Iterator[IO[bytes]]:
+    """Write a file in the block, for its owner only, that takes the place of another one unless the block raises.
+
+    Whatever happens, the disk has the old file or the new one, completely.
+
+    Args:
+        path: of the file.
+        suffix: of its name until it is complete.
+    """
+    temporary = path.with_name(f".{path.name}.{token_hex(8)}{suffix}")
+    try:
+        with os.fdopen(os.open(temporary, _NEW_FILE, 0o600), "wb") as file:
+            yield file
+            sync_file(file)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_file(file: IO[bytes]) -> None:
+    """Have the disk take what was written to a file."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Have the disk take the names of the files in a directory."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def exists(path: _Path) -> bool:

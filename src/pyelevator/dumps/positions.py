@@ -1,15 +1,14 @@
 """Positions: how far a load has come, in small files, so that an interrupted one goes on from there."""
 
 import json
-import os
 import re
 from pathlib import Path
-from secrets import token_hex
 from typing import Final
 
 from attrs import asdict, evolve, frozen
 
 from pyelevator.dumps.records import DumpError
+from pyelevator.paths import replacing_file
 
 _SUFFIX: Final = ".loading"
 
@@ -71,16 +70,8 @@ class PositionFiles:
     def write(self, position: Position) -> None:
         """Record a position: afterwards the file has either the old one or this one, whatever happens."""
         path = self.path(position.uid)
-        temporary = path.with_name(f".{path.name}.{token_hex(8)}")
-        try:
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                json.dump(asdict(position), file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with replacing_file(path) as file:
+            file.write(json.dumps(asdict(position)).encode("ascii"))
         self._written.add(path)
 
     def remove(self) -> None:

@@ -306,7 +306,7 @@ def failing(monkeypatch, owner, name, error):
 FULL = OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("step", ["_link", "_sync"])
+@pytest.mark.parametrize("step", ["_link", "sync_directory"])
 def test_a_repair_that_fails_leaves_everything_as_it_was(storage, many, monkeypatch, step):
     before = checksums(many)
     with failing(monkeypatch, repair, step, FULL), pytest.raises(EngineFileError, match="the disk is full"):

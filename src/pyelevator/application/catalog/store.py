@@ -11,14 +11,13 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, Final
 
 from attrs import frozen
 
 from pyelevator.engines.base.catalog_store import CatalogStore, Entry
 from pyelevator.errors import ElevatorError
-from pyelevator.paths import is_file
+from pyelevator.paths import is_file, replacing_file, sync_file
 
 _log: Final = logging.getLogger("pyelevator.catalog")
 
@@ -86,24 +85,10 @@ class Store(CatalogStore):
     def replacing(self, before: Sequence[Entry], after: Sequence[Entry]) -> Iterator[None]:  # noqa: ARG002
         """Write the new file under another name, run the block, and replace the old one unless the block raises."""
         content = {entry.name: entry_fields(entry) for entry in after}
-        temporary = self.path.with_name(f".{self.path.name}.{token_hex(8)}{_NEW_SUFFIX}")
-        try:
-            _write(temporary, content)
+        with replacing_file(self.path, _NEW_SUFFIX) as file:
+            file.write(json.dumps(content, indent=1).encode("ascii"))
+            sync_file(file)  # before the block, so that a full disk is found now
             yield
-            temporary.replace(self.path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_directory(self.path.parent)
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a new file; an existing one, or a link, is refused."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, _OWN_MODE), "w", encoding="ascii") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _has_content(path: Path) -> bool:
@@ -173,14 +158,6 @@ def _has_name(entry: Entry) -> bool:
         _log.warning("ignoring the database %r: its name or its uid is no text (%s)", entry.name, error.reason)
         return False
     return True
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def lock_directory(directory: str) -> Callable[[], None]:

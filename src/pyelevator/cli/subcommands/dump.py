@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from secrets import token_hex
 from typing import IO, Any, Final
 
 import click
@@ -16,6 +15,7 @@ from pyelevator import dumps
 from pyelevator.cli.connection import ConnectionOptions, connection_options
 from pyelevator.dumps.dumping import OnProgress
 from pyelevator.dumps.loading import SEVERAL
+from pyelevator.paths import replacing_file
 
 _TIMEOUT: Final = 60.0
 """Seconds for each answer, unless the command line says otherwise."""
@@ -157,7 +157,7 @@ def _timeout(connection: ConnectionOptions) -> float:
 def _output(path: str | None, *, is_binary: bool) -> Iterator[IO[bytes]]:
     """Open what a dump is written to; a file has its name only when it is complete."""
     if path is not None:
-        with _new_file(Path(path)) as file:
+        with replacing_file(Path(path), ".partial") as file:
             yield file
         return
     stdout = sys.stdout.buffer
@@ -167,25 +167,6 @@ def _output(path: str | None, *, is_binary: bool) -> Iterator[IO[bytes]]:
     stdout.flush()
     with suppress(OSError, ValueError):  # a pipe has no disk
         os.fsync(stdout.fileno())
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    temporary = path.with_name(f".{path.name}.{token_hex(8)}.partial")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 @click.command()

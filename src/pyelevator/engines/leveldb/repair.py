@@ -39,7 +39,7 @@ from pyelevator.engines.leveldb.format.records import is_truncated
 from pyelevator.engines.leveldb.inspection import Inspection
 from pyelevator.engines.leveldb.inspection.hidden_records import correct_lengths, find_hidden_records
 from pyelevator.engines.progress import report
-from pyelevator.paths import exists, is_directory
+from pyelevator.paths import exists, is_directory, sync_directory
 
 _log: Final = logging.getLogger("pyelevator.engines")
 
@@ -118,9 +118,9 @@ def _prepare(path: str, inspection: Inspection, library: RepairLibrary, *, force
     try:
         partial.mkdir()
         _build(path, partial, _Plan.of(inspection), library, force=force)
-        _sync(partial)
+        sync_directory(partial)
         partial.rename(Path(path, COMPLETE_DIR))
-        _sync(Path(path))
+        sync_directory(Path(path))
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -272,11 +272,11 @@ def _install(path: str, inspection: Inspection) -> RepairReport:
         report = evolve(report, set_aside=tuple(move_aside(path, complete / LOST_DIR)))
         remove(path, [file.name for file in data_files(path) if file.name not in inspection.lookalikes])
         complete.rename(moving)
-        _sync(Path(path))
+        sync_directory(Path(path))
     unreadable, kept = _read_names(moving / _UNREADABLE_FILE), _read_names(moving / _KEPT_FILE)
     for file in sorted(data_files(str(moving)), key=lambda file: file.name == "CURRENT"):
         file.rename(Path(path, file.name))
-    _sync(Path(path))
+    sync_directory(Path(path))
     shutil.rmtree(moving)
     size = sum(file.stat().st_size for file in data_files(path))
     lost = [name for name in report.set_aside if _original_name(name) in unreadable]
@@ -292,11 +292,3 @@ def _original_name(name: str) -> str:
     """Return the name that a file in ``lost`` had before."""
     name = name.removeprefix(f"{LOST_DIR}/")
     return name if parse_file_name(name) else name.rpartition(".")[0]
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
