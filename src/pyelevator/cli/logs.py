@@ -134,12 +134,8 @@ def logging_to(file: Path | None, level: int, format: str = "text") -> Iterator[
     logger.addHandler(handler)
     logger.setLevel(level)
     try:
-        yield handler.reopen if isinstance(handler, LogFile) else _reopen_nothing
+        yield handler.reopen if isinstance(handler, LogFile) else lambda: None
     finally:
         logger.setLevel(before)
         logger.removeHandler(handler)
         handler.close()
-
-
-def _reopen_nothing() -> None:
-    """Do nothing: stderr needs no reopening."""

@@ -5,8 +5,9 @@ ValueError says what the value must be.
 """
 
 import logging
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,11 +102,19 @@ def split_address(value: str) -> tuple[str, int]:
     return host[1:-1] if is_bracketed else host, int(port)
 
 
-def log_format(value: Any) -> str:
-    """Parse the format of a log."""
-    if value in LOG_FORMATS:
-        return str(value)
-    raise ValueError(f"must be one of {', '.join(LOG_FORMATS)}")
+def _one_of(names: Sequence[str], text: str) -> Callable[[Any], str]:
+    """Make a parser of names."""
+
+    def read(value: Any) -> str:
+        if value in names:
+            return str(value)
+        raise ValueError(f"must be {text}")
+
+    return read
+
+
+log_format: Final = _one_of(LOG_FORMATS, f"one of {', '.join(LOG_FORMATS)}")
+transport: Final = _one_of(("tcp", "ipc"), "tcp or ipc")
 
 
 def path(value: Any) -> Path:
@@ -140,49 +149,26 @@ def mode(value: Any) -> int:
     raise ValueError('must be the mode of a file, as text: "0600"')
 
 
-def minutes(value: Any) -> float:
-    """Parse minutes, with fractions; 0 means never."""
-    number = _number(value)
-    if number is None or not 0 <= number <= _CENTURY_MINUTES:
-        raise ValueError("must be a number of minutes, or 0 for never")
-    return number
+def _number(what: str, is_allowed: Callable[[float], bool]) -> Callable[[Any], float]:
+    """Make a parser of numbers, with fractions."""
+
+    def read(value: Any) -> float:
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not is_allowed(number):
+            raise ValueError(f"must be a number of {what}")
+        return number
+
+    return read
 
 
-def milliseconds(value: Any) -> float:
-    """Parse milliseconds, with fractions; 0 means never."""
-    number = _number(value)
-    if number is None or not number >= 0:
-        raise ValueError("must be a number of milliseconds, or 0 for never")
-    return number
+minutes: Final = _number("minutes, or 0 for never", lambda number: 0 <= number <= _CENTURY_MINUTES)
+milliseconds: Final = _number("milliseconds, or 0 for never", lambda number: number >= 0)
+seconds: Final = _number("seconds above 0", lambda number: number > 0)
 
-
-def seconds(value: Any) -> float:
-    """Parse seconds above 0, with fractions."""
-    number = _number(value)
-    if number is None or not number > 0:
-        raise ValueError("must be a number of seconds above 0")
-    return number
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-_FLAGS: Final = {
-    "true": True,
-    "yes": True,
-    "on": True,
-    "1": True,
-    "false": False,
-    "no": False,
-    "off": False,
-    "0": False,
-}
+_FLAGS: Final = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
 
 def flag(value: Any) -> bool:
@@ -232,22 +218,8 @@ def engine(value: Any) -> str:
     raise ValueError(f"must be one of {', '.join(ENGINES)}, or the URL of an engine: {urls}")
 
 
-def transport(value: Any) -> str:
-    """Parse what a classic server listens on."""
-    if value in ("tcp", "ipc"):
-        return str(value)
-    raise ValueError("must be tcp or ipc")
-
-
-_LEVELS: Final = {
-    "DEBUG": logging.DEBUG,
-    "FINEST": logging.DEBUG,
-    "FINE": logging.DEBUG,
-    "TRACE": logging.DEBUG,
-    "INFO": logging.INFO,
-    "WARNING": logging.WARNING,
-    "ERROR": logging.ERROR,
-    "CRITICAL": logging.CRITICAL,
+_LEVELS: Final = dict.fromkeys(("DEBUG", "FINEST", "FINE", "TRACE"), logging.DEBUG) | {
+    name: logging.getLevelNamesMapping()[name] for name in ("INFO", "WARNING", "ERROR", "CRITICAL")
 }
 
 

@@ -68,13 +68,14 @@ def _parse_hex(text: str) -> bytes:
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
-def _check_json(text: str) -> None:
+def _checked(text: str) -> str:
     try:
         json.loads(text, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise UsageError("not JSON: nested too deeply") from error
     except ValueError as error:
         raise UsageError(f"not JSON: {error}") from error
+    return text
 
 
 def _refuse_constant(name: str) -> Any:
@@ -103,22 +104,10 @@ _LAYOUTS: Final[tuple[Callable[[_Tokens], str], ...]] = (
 """How JSON is laid out in one line, in one line with spaces, and indented."""
 
 
-def _render_json(data: bytes) -> str:
-    text = data.decode()
-    _check_json(text)
-    return _indent(_TOKEN.findall(text))
-
-
-def _parse_json(text: str) -> bytes:
-    _check_json(text)
-    return _parse_text(text)
-
-
 def _lay_out_like(text: str, original: bytes) -> str:
     """Return a JSON text in the layout of an earlier value, if that has one that is known."""
     try:
-        known = original.decode()
-        _check_json(known)
+        known = _checked(original.decode())
     except ValueError:
         return text
     before = _TOKEN.findall(known)
@@ -128,7 +117,10 @@ def _lay_out_like(text: str, original: bytes) -> str:
 
 FORMATS: Final[Mapping[str, Format]] = {
     "text": Format(_render_text, _parse_text),
-    "json": Format(_render_json, _parse_json),
+    "json": Format(
+        lambda data: _indent(_TOKEN.findall(_checked(data.decode()))),
+        lambda text: _parse_text(_checked(text)),
+    ),
     "msgpack": Format(_render_msgpack, text_to_msgpack),
     "escaped": Format(lambda data: escape(data, "\n\t"), unescape),
     "hex": Format(_render_hex, _parse_hex),

@@ -82,10 +82,6 @@ class Prefix:
 # Keys in commands: the fields that hold them have the same names in all of them.
 
 
-def _many(prefix: bytes, keys: Iterable[bytes]) -> list[bytes]:
-    return [prefix + key for key in keys]
-
-
 def _entries(prefix: bytes, entries: Iterable[Any]) -> list[Any]:
     """Add the prefix to the keys of operations or checks: tuples of what to do, the key, and a value or none."""
     return [(kind, prefix + key, *value) for kind, key, *value in entries]
@@ -106,21 +102,17 @@ def _last(prefix: bytes, stop: bytes | None) -> bytes | None:
     return prefix_successor(prefix) if stop is None else prefix + stop
 
 
-def _ranges(prefix: bytes, ranges: Iterable[tuple[bytes | None, bytes | None]]) -> list[Any]:
-    return [(_first(prefix, start), _last(prefix, stop)) for start, stop in ranges]
-
-
 _Add: TypeAlias = Callable[[bytes, Any], Any]
 
 KEY_FIELDS: Final[Mapping[str, _Add]] = {
     "key": add,
-    "keys": _many,
+    "keys": lambda prefix, keys: [prefix + key for key in keys],
     "ops": _entries,
     "checks": _entries,
     "start": _end,
     "stop": _end,
     "prefix": _first,
-    "ranges": _ranges,
+    "ranges": lambda prefix, ranges: [(_first(prefix, start), _last(prefix, stop)) for start, stop in ranges],
 }
 """Names of the fields that hold keys, in every command -> what adds the prefix."""
 
@@ -159,10 +151,6 @@ def _make_by_name(kind: Callable[..., Any], names: Sequence[str], *values: Any) 
     return kind(*values[:first], **dict(zip(names, values[first:], strict=True)))
 
 
-def _pipeline(translation: Prefix, pipeline: Pipeline) -> Pipeline:
-    return Pipeline([translation.add_to(command) for command in pipeline.commands])
-
-
 def _slice(translation: Prefix, command: Slice) -> Slice:
     """Request the keys in any case: a slice may leave the prefix at either end, and those rows are removed.
 
@@ -175,7 +163,10 @@ def _slice(translation: Prefix, command: Slice) -> Slice:
     return evolve(command, include_key=True, start=start, exclusive=command.reverse)
 
 
-_TRANSLATIONS: Final[Mapping[type, Callable[[Prefix, Any], Any]]] = {Pipeline: _pipeline, Slice: _slice}
+_TRANSLATIONS: Final[Mapping[type, Callable[[Prefix, Any], Any]]] = {
+    Pipeline: lambda translation, pipeline: Pipeline(list(map(translation.add_to, pipeline.commands))),
+    Slice: _slice,
+}
 """Commands that take more than a prefix before the keys in their fields."""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain, groupby, islice, repeat
 from typing import Any, Final, TypeAlias
 
@@ -123,8 +124,8 @@ class _PipelineRun:
 
     def _run_of(self, handler: Any) -> _Run:
         if isinstance(handler, UpdateHandler):
-            return self._run_updates, CHUNK_ROWS
-        return (self._multi_get, _MAX_KEYS) if handler.from_value else (self._run_reads, 1)
+            return partial(map, self._run_update), CHUNK_ROWS
+        return (self._multi_get, _MAX_KEYS) if handler.from_value else (partial(map, self._run_read), 1)
 
     def _multi_get(self, batch: list[Any]) -> Iterable[Any]:
         """Read many keys at once; if that fails, one by one, so that each command has an error of its own."""
@@ -159,9 +160,6 @@ class _PipelineRun:
         self._spend(len(payload) if type(payload) is bytes else 0)
         return payload
 
-    def _run_reads(self, batch: list[Any]) -> Iterator[Any]:
-        return map(self._run_read, batch)
-
     def _run_read(self, command: Any) -> Any:
         if self.bytes_left < 0:
             return self._over_limit()
@@ -189,9 +187,6 @@ class _PipelineRun:
         except Exception as error:  # noqa: BLE001 - as above
             return [self.context.failure(error, batch[0])] * len(batch)
         return [None] * len(batch)
-
-    def _run_updates(self, batch: list[Any]) -> Iterator[Any]:
-        return map(self._run_update, batch)
 
     def _run_update(self, command: Any) -> Any:
         if self.bytes_left < 0:

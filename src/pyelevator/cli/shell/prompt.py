@@ -47,11 +47,11 @@ def run_prompt(session: ShellSession, history: Path) -> None:
         key_bindings=_key_bindings(),
         enable_suspend=True,
     )
-    where = printable(shown(session.url))
-    click.echo(f"connected to {where}; help lists the commands, Ctrl-D leaves")
+    click.echo(f"connected to {printable(shown(session.url))}; help lists the commands, Ctrl-D leaves")
     while not session.is_done:
         try:
-            text = prompt.prompt(lambda: _prompt_of(session))
+            where = printable(session.client.db_name or "not connected")
+            text = prompt.prompt(FormattedText([("ansicyan", where), ("", "> ")]))
             session.execute(text)
             if text.strip() and not text.lstrip().startswith("\\"):
                 session.last = text
@@ -59,10 +59,6 @@ def run_prompt(session: ShellSession, history: Path) -> None:
             continue
         except EOFError:
             return
-
-
-def _prompt_of(session: ShellSession) -> FormattedText:
-    return FormattedText([("ansicyan", printable(session.client.db_name or "not connected")), ("", "> ")])
 
 
 def open_history(path: Path) -> History:

@@ -41,7 +41,9 @@ class UnknownKey(HandshakeRefused):
     """
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"its public key {key} is not among the server's clients", encode_error(b"400"))
+        super().__init__(
+            f"its public key {key} is not among the server's clients", encode_command(b"ERROR", b"\x03400")
+        )
 
 
 class UnsupportedProtocol(HandshakeRefused):
@@ -162,11 +164,6 @@ def socket_properties(socket_type: bytes) -> bytes:
 def encode_ready(socket_type: bytes) -> bytes:
     """Return the command that ends the handshake of a socket of that type."""
     return encode_command(b"READY", socket_properties(socket_type))
-
-
-def encode_error(reason: bytes) -> bytes:
-    """Return the command that refuses a connection."""
-    return encode_command(b"ERROR", bytes([len(reason)]) + reason)
 
 
 def error_reason(data: bytes) -> str:

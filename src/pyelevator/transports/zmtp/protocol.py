@@ -22,7 +22,7 @@ from pyelevator.transports.zmtp.frames import (
     read_header,
 )
 from pyelevator.transports.zmtp.handshake import MINOR, SIGNATURE, ClientHandshake, Handshake, ServerHandshake
-from pyelevator.transports.zmtp.mechanism import FrameCipher, HandshakeRefused, Mechanism
+from pyelevator.transports.zmtp.mechanism import HandshakeRefused, Mechanism
 
 _TTL_SECONDS: Final = 0.1  # that the time to live of a PING is counted in
 _MAX_TTL: Final = 0xFFFF
@@ -169,16 +169,14 @@ class Protocol:
         self.peer, self.understands_ping = handshake.peer, handshake.minor >= MINOR
         self._read_header = handshake.read_header
         if handshake.cipher is not None:
-            self._use_cipher(handshake.cipher)
+            cipher = handshake.cipher
+            self.encode_message, self._encode_command = cipher.encode_message, cipher.encode_command
+            self._decrypt = cipher.decrypt
         elif handshake.header is frame_header:
             self.is_plain, self._can_be_passed = True, self._limit > 2 * LARGE
         else:
             self.encode_message = partial(encode_message, header=handshake.header)
         return handshake.remaining
-
-    def _use_cipher(self, cipher: FrameCipher) -> None:
-        self.encode_message, self._encode_command = cipher.encode_message, cipher.encode_command
-        self._decrypt = cipher.decrypt
 
     def _read_short(self, data: bytes) -> bool:
         """Fast path: read ``data`` if it is just one message, of one or two short frames."""

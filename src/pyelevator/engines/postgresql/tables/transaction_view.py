@@ -45,13 +45,9 @@ class TransactionView(ReadView):
         return Rows(
             self._execute(opening),
             lambda wanted: self._execute(f"FETCH {wanted} FROM {name}".encode()),
-            _nothing,
+            lambda: None,  # cursors end with the transaction
             bounds.parts,
         )
 
     def _execute(self, sql: bytes) -> list[tuple[Any, ...]]:
         return self._connection.rows(self._connection.script(sql, self._until))
-
-
-def _nothing() -> None:
-    """Do nothing: cursors end with the transaction."""
