@@ -1,10 +1,15 @@
-"""A command whose help has its options under headings, and that takes negative numbers as arguments."""
+"""The base of the commands: options under headings in the help, and negative numbers as arguments."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:  # generic from click 8.5 on only
+    ParamType = click.ParamType
 
 _NEGATIVE: Final = re.compile(r"-[\d.]")
 

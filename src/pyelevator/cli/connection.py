@@ -4,23 +4,19 @@ import os
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import click
 from attrs import evolve, field, frozen
 from click.shell_completion import CompletionItem
 
+from pyelevator.cli.command import ParamType
 from pyelevator.cli.errors import as_usage_error
 from pyelevator.cli.lookup import list_databases
 from pyelevator.client import Elevator
 from pyelevator.client.options import URL_VARIABLE
 from pyelevator.errors import ElevatorError
 from pyelevator.transports import Curve
-
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[Any]
-else:  # generic from click 8.5 on only
-    _ParamType = click.ParamType
 
 DEFAULT_URL: Final = "tcp://127.0.0.1:4141"
 
@@ -88,7 +84,7 @@ def connection_options(*, url_argument: bool = False, database: bool = True) -> 
     return decorate
 
 
-class DatabaseType(_ParamType):
+class DatabaseType(ParamType):
     """The name of a database; shells complete it."""
 
     name = "database"

@@ -4,22 +4,18 @@ import io
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from pyelevator.cli.calls.encodings import Encoding, decode
+from pyelevator.cli.command import ParamType
 from pyelevator.cli.connection import DatabaseType
-
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[Any]
-else:  # generic from click 8.5 on only
-    _ParamType = click.ParamType
 
 STDIN: Final = "-"
 
 
-class DataType(_ParamType):
+class DataType(ParamType):
     """A key or a value, in the encoding that the command line asks for."""
 
     name = "data"
@@ -77,7 +73,7 @@ class KeysType(KeyType):
         return [self._decode(item, param, ctx) for item in split_items(read_stdin(param, ctx), is_null)]
 
 
-class LinesType(_ParamType):
+class LinesType(ParamType):
     """A file of lines; ``-`` stands for stdin, and in the shell for the lines that follow the command's own."""
 
     name = "lines"

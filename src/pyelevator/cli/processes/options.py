@@ -8,11 +8,12 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import click
 from attrs import evolve
 
+from pyelevator.cli.command import ParamType
 from pyelevator.cli.errors import as_usage_error
 from pyelevator.config import values
 from pyelevator.config.environment import PROXY, SERVER, read_tables
@@ -22,15 +23,10 @@ S = TypeVar("S", bound=ProgramSettings)
 
 Decorator: TypeAlias = Callable[[Callable[..., int]], Callable[..., int]]
 
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[Any]
-else:  # generic from click 8.5 on only
-    _ParamType = click.ParamType
-
 _VERBOSITY: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
-class SettingType(_ParamType):
+class SettingType(ParamType):
     """Parses an option or an environment variable as the value in a configuration file is parsed.
 
     A variable for a setting with several values has spaces between them.
