@@ -18,7 +18,7 @@ from pyelevator.errors import UsageError
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import Curve
 from pyelevator.transports.authentication import CurveServer
-from pyelevator.transports.curve import KeyPair, read_public_key
+from pyelevator.transports.curve import KeyPair, connect_hint, read_public_key
 
 
 def mode(path):
@@ -178,4 +178,4 @@ def test_a_secret_in_the_wrong_parameter_is_not_repeated(keys, alice):
 
 def test_a_server_s_secret_given_as_its_public_key_is_not_shown(keys, alice):
     secret = KeyPair.read(keys.directory / "server.key_secret").secret_key
-    assert secret not in Curve(secret, alice.public_key, alice.secret_key).connect_hint
+    assert secret not in connect_hint(Curve(secret, alice.public_key, alice.secret_key))

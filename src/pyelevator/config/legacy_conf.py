@@ -46,12 +46,7 @@ _CLASSIC: Final[_Keys] = {
         "log_level": _Key("log_level", values.log_level),
         "workers": _Key("workers", values.integer(1)),
         "majordome_interval": _Key("idle_unmount", values.minutes),
-        "max_cache_size": _IGNORED,
-        "default_db": _IGNORED,
-        "errors_log": _IGNORED,
-        "paranoid": _IGNORED,
-        "daemonize": _IGNORED,
-        "pidfile": _IGNORED,
+        **dict.fromkeys(("max_cache_size", "default_db", "errors_log", "paranoid", "daemonize", "pidfile"), _IGNORED),
     }
 }
 
@@ -62,9 +57,7 @@ _FLAT: Final[_Keys] = {
         "endpoint": _Key("binds", values.each(values.bind_url)),
         "log_level": _Key("log_level", values.log_level),
         "log_file": _Key("log_file", values.path),
-        "default_db": _IGNORED,
-        "daemonize": _IGNORED,
-        "pidfile": _IGNORED,
+        **dict.fromkeys(("default_db", "daemonize", "pidfile"), _IGNORED),
     },
     "storage_engine": {
         "compression": _option("compression", values.compression),

@@ -135,8 +135,7 @@ class _Dumping:
                 "nothing is written"
             ) from error
         self._writer.end_database(count)
-        databases, pairs, nbytes = self.totals.databases, self.totals.pairs, self.totals.nbytes
-        self.totals = DumpTotals(databases + 1, pairs + count, nbytes + size)
+        self.totals = self.totals.with_database(count, size)
 
     def _report(self, name: str, is_moment: bool, pairs: int, nbytes: int) -> None:
         self._on_progress(name, pairs, nbytes)

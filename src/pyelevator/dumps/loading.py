@@ -238,8 +238,7 @@ class _Loader:
         target, self._target = self._target, None
         if target is not None:
             self._flush(target, is_due=True)
-            databases, pairs, nbytes = self.totals.databases, self.totals.pairs, self.totals.nbytes
-            self.totals = DumpTotals(databases + 1, pairs + target.loaded, nbytes + target.nbytes)
+            self.totals = self.totals.with_database(target.loaded, target.nbytes)
 
     def finish(self) -> None:
         """Check that every database that was named was there, and forget the positions."""

@@ -77,6 +77,10 @@ class DumpTotals:
     pairs: int = 0
     nbytes: int = 0
 
+    def with_database(self, pairs: int, nbytes: int) -> "DumpTotals":
+        """Return what it adds up to with one more database."""
+        return DumpTotals(self.databases + 1, self.pairs + pairs, self.nbytes + nbytes)
+
 
 class DumpWriter(ABC):
     """Writes the records of one dump, in order."""

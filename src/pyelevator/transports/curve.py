@@ -283,14 +283,6 @@ class Curve:
 
         return CurveClientMechanism(self)
 
-    @property
-    def connect_hint(self) -> str:
-        """The checks to make when no connection is made: libzmq does not say to a client that its keys are refused."""
-        return (
-            "; if one runs there, then a key does not fit: the server has to know this client's public key "
-            f"{self.public_key}, and server_key has to be what the server's own server.key holds"
-        )
-
 
 def client_protocol(curve: Curve | None, max_message: int) -> Protocol:
     """Return a client's side of a new connection, with keys or without."""
@@ -298,5 +290,10 @@ def client_protocol(curve: Curve | None, max_message: int) -> Protocol:
 
 
 def connect_hint(curve: Curve | None) -> str:
-    """Return what the error for a failed connection says about keys; nothing without keys."""
-    return "" if curve is None else curve.connect_hint
+    """Return the checks to make when no connection is made with keys: libzmq does not say that they are refused."""
+    if curve is None:
+        return ""
+    return (
+        "; if one runs there, then a key does not fit: the server has to know this client's public key "
+        f"{curve.public_key}, and server_key has to be what the server's own server.key holds"
+    )

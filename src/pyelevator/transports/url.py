@@ -95,28 +95,22 @@ def parse_url(url: str, extra_options: Mapping[str, Callable[[str], Any]] | None
     """
     if not isinstance(url, str):
         raise ArgumentTypeError(f"a URL is a str, not {type(url).__name__}")
+    from urllib.parse import parse_qsl, urlsplit  # takes long to import, and few programs give URLs
+
     try:
-        parts = _split(url)
+        parts = urlsplit(url)
     except ValueError:  # no address in brackets; its text may show a password
         raise UsageError(f"{shown(url)!r} is no URL: its host cannot be one") from None
     if parts.scheme not in SCHEMES:
         raise UsageError(
             f"{shown(url)!r} is no URL of an Elevator server; it starts with one of tcp://, ipc:// and fake://"
         )
-    address, database = _PLACES[parts.scheme](url)
+    address, database = _PLACES[parts.scheme](url, parts)
     options = {"db_name": database} if database else {}
     known = {**_OPTIONS, **{name: (name, read) for name, read in (extra_options or {}).items()}}
-    from urllib.parse import parse_qsl  # takes long to import, and few programs give URLs
-
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         options |= _option(name, value, url, known)
     return ParsedUrl(parts.scheme, address, _load_keys(options, url))
-
-
-def _split(url: str) -> "SplitResult":
-    from urllib.parse import urlsplit
-
-    return urlsplit(url)
 
 
 def _unquote(text: str) -> str:
@@ -125,8 +119,7 @@ def _unquote(text: str) -> str:
     return unquote(text)
 
 
-def _tcp(url: str) -> tuple[str, str]:
-    parts = _split(url)
+def _tcp(url: str, parts: "SplitResult") -> tuple[str, str]:
     try:
         port = parts.port
     except ValueError:
@@ -139,8 +132,7 @@ def _tcp(url: str) -> tuple[str, str]:
     return f"{host}:{DEFAULT_PORT if port is None else port}", _unquote(parts.path[1:])
 
 
-def _ipc(url: str) -> tuple[str, str]:
-    parts = _split(url)
+def _ipc(url: str, parts: "SplitResult") -> tuple[str, str]:
     path = _unquote(parts.netloc + parts.path)
     if _has_user(parts.netloc):
         raise UsageError(f"{shown(url)!r} has a user, and an Elevator server knows none; a path may begin with ./")
@@ -149,8 +141,7 @@ def _ipc(url: str) -> tuple[str, str]:
     return path, ""
 
 
-def _fake(url: str) -> tuple[str, str]:
-    parts = _split(url)
+def _fake(url: str, parts: "SplitResult") -> tuple[str, str]:
     if parts.netloc and not FAKE_NAME.fullmatch(parts.netloc):
         raise UsageError(f"{shown(url)!r} names no fake; {FAKE_NAME_RULE}")
     if parts.fragment:
@@ -158,7 +149,7 @@ def _fake(url: str) -> tuple[str, str]:
     return parts.netloc, _unquote(parts.path[1:])
 
 
-_PLACES: Final[Mapping[str, Callable[[str], tuple[str, str]]]] = {"tcp": _tcp, "ipc": _ipc, "fake": _fake}
+_PLACES: Final[Mapping[str, Callable[[str, Any], tuple[str, str]]]] = {"tcp": _tcp, "ipc": _ipc, "fake": _fake}
 """Scheme -> what finds the address and the database in a URL."""
 
 

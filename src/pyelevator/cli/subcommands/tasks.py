@@ -4,8 +4,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any, Final, TypeVar
+from concurrent.futures import Future, wait
+from typing import Final, TypeVar
 
 import click
 from attrs import asdict, evolve
@@ -48,31 +48,23 @@ def call_with_progress(client: Elevator[bytes], call: Callable[[], R], task: str
         task: the name of what it does.
         shown: False prints nothing; None prints only on a terminal.
     """
-    outcome: list[Callable[[], R]] = []
-    done = threading.Event()
-    thread = threading.Thread(target=_call_and_tell, args=(call, outcome, done), daemon=True)
-    thread.start()
+    future: Future[R] = Future()
+    threading.Thread(target=_fulfil, args=(future, call), daemon=True).start()
     is_terminal = sys.stderr.isatty()
     clear = "\r\x1b[K" if is_terminal else ""
-    while not done.wait(_INTERVAL):
+    while wait([future], _INTERVAL).not_done:
         if is_terminal if shown is None else shown:
             for text in _texts(client, task):
                 click.echo(f"{clear}{text}", nl=not is_terminal, err=True)
     click.echo(clear, nl=False, err=True)
-    return outcome[0]()
+    return future.result()
 
 
-def _call_and_tell(call: Callable[[], R], outcome: list[Callable[[], R]], done: threading.Event) -> None:
+def _fulfil(future: "Future[R]", call: Callable[[], R]) -> None:
     try:
-        result = call()
-        outcome.append(lambda: result)
+        future.set_result(call())
     except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-        outcome.append(partial(_raise, error))
-    done.set()
-
-
-def _raise(error: BaseException) -> Any:
-    raise error
+        future.set_exception(error)
 
 
 def _texts(client: Elevator[bytes], task: str) -> Iterable[str]:

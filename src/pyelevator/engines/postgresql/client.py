@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from pyelevator.engines.base import EngineUnavailable
 from pyelevator.engines.call_deadline import call_deadline
-from pyelevator.engines.postgresql.connections.cluster import LOCK_SHARE, Cluster
+from pyelevator.engines.postgresql.connections.cluster import Cluster
 from pyelevator.engines.postgresql.connections.connection import Connection, Watchdog
 from pyelevator.engines.postgresql.connections.errors import LostConnection, SerializationFailure
 from pyelevator.engines.postgresql.connections.pool import Pool
@@ -49,11 +49,6 @@ class Client:
             Pool(self.cluster.connect, size, size, self._is_current), settings.call_timeout * _FIRST_SHARE
         )
         self._is_ready = False
-
-    @property
-    def lock_seconds(self) -> float:
-        """Seconds that one attempt waits for a lock."""
-        return self.settings.call_timeout * LOCK_SHARE
 
     def deadline(self, rows: int = 1, size: int = 0) -> float:
         """Return when a call has to end, on the monotonic clock.

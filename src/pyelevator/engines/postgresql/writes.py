@@ -16,6 +16,7 @@ from pyelevator.engines.base import (
     ReadView,
 )
 from pyelevator.engines.postgresql.client import UNAVAILABLE, Client, extra_seconds, first_attempt
+from pyelevator.engines.postgresql.connections.cluster import LOCK_SHARE
 from pyelevator.engines.postgresql.connections.connection import Connection
 from pyelevator.engines.postgresql.connections.errors import LostConnection, NothingSent, SerializationFailure
 from pyelevator.engines.postgresql.tables.changes import Changes
@@ -111,7 +112,7 @@ class Writer:
             except SerializationFailure:
                 failure = EngineConflict("others wrote the same keys again and again; nothing was written")
             except EngineConflict:
-                if first_attempt(until) - monotonic() < _LOCK_MARGIN * self._client.lock_seconds:
+                if first_attempt(until) - monotonic() < _LOCK_MARGIN * LOCK_SHARE * self._client.settings.call_timeout:
                     raise
             except NothingSent:
                 failure = EngineUnavailable(UNAVAILABLE)

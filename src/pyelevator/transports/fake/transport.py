@@ -21,7 +21,6 @@ from pyelevator.transports.url import FAKE_NAME, FAKE_NAME_RULE, shown
 
 if TYPE_CHECKING:
     from pyelevator.application import Application
-    from pyelevator.application.monitoring.monitor import Monitor
     from pyelevator.interceptors import Fault
 
 
@@ -72,8 +71,11 @@ class FakeTransport(Transport):
         interceptors: Sequence[Interceptor] = (),
         faults: "Sequence[Fault]" = (),
     ) -> None:
-        self.application = application or _in_memory()
-        self._monitor = _monitor_of(self.application)
+        from pyelevator.application import Application  # only here: a client of a real server does not need it
+        from pyelevator.application.monitoring.monitor import monitor_of
+
+        self.application = application or Application.in_memory()
+        self._monitor = monitor_of(self.application)
         self._name = ""
         chain = (*interceptors, *_injectors(faults))
         self._forward = compose(chain) if chain else None
@@ -259,16 +261,3 @@ def _injectors(faults: "Sequence[Fault]") -> tuple[Interceptor, ...]:
     from pyelevator.interceptors import Faults  # few fakes have any
 
     return (Faults(faults),)
-
-
-def _in_memory() -> "Application":
-    """Return a new application; imported here, because a client of a real server does not need it."""
-    from pyelevator.application import Application
-
-    return Application.in_memory()
-
-
-def _monitor_of(application: "Application") -> "Monitor":
-    from pyelevator.application.monitoring.monitor import monitor_of  # as above
-
-    return monitor_of(application)
