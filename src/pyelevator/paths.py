@@ -75,18 +75,22 @@ def is_file(path: _Path) -> bool:
     return stat.S_ISREG(_mode(path) or 0)
 
 
-def is_directory(path: _Path) -> bool:
+def is_directory(path: _Path, *, follow_links: bool = True) -> bool:
     """Return True if there is a directory at the path, or where a link there leads.
+
+    Args:
+        path: to look at.
+        follow_links: False takes a link for what it is, and for no directory.
 
     Raises:
         OSError: the system cannot tell.
     """
-    return stat.S_ISDIR(_mode(path) or 0)
+    return stat.S_ISDIR(_mode(path, follow_links=follow_links) or 0)
 
 
-def _mode(path: _Path) -> int | None:
+def _mode(path: _Path, *, follow_links: bool = True) -> int | None:
     try:
-        return Path(path).stat().st_mode
+        return Path(path).stat(follow_symlinks=follow_links).st_mode
     except ValueError:  # no path at all, as with a null byte
         return None
     except OSError as error:

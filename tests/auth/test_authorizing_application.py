@@ -287,6 +287,20 @@ def test_a_link_that_is_swapped_all_the_time_drops_nothing_else(tmp_path):
     guard.close()
 
 
+def test_files_that_are_links_give_no_rights_to_what_they_are_of(tmp_path):
+    application = Application.on_leveldb(str(tmp_path / "data"))
+    guard = AuthorizingApplication(application, lambda: {"alice": Permissions((Grant(Access.ADMIN, f"{tmp_path}/*"),))})
+    application.catalog.create("secret")
+    path = tmp_path / "db"
+    path.mkdir()
+    for file in (tmp_path / "data" / "secret").iterdir():
+        (path / file.name).symlink_to(file)
+    refused = guard(Request(DbCreate(str(path)), peer="alice"))
+    assert refused.message.startswith(f"{path} holds symbolic links (000003.log, CURRENT, LOCK and 2 more); ")
+    assert application.catalog.names() == ["default", "secret"]
+    guard.close()
+
+
 def test_a_link_gives_no_rights_where_it_leads(tmp_path):
     application = Application.on_leveldb(str(tmp_path / "data"))
     guard = AuthorizingApplication(

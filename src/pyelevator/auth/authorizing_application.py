@@ -35,6 +35,7 @@ class AuthorizingApplication(ApplicationWrapper):
     def __init__(self, application: Application, permissions: Callable[[], Mapping[str, Permissions]]) -> None:
         super().__init__(application)
         self._authorizer = Authorizer(permissions)
+        self.catalog.confine_files()
 
     def __call__(self, request: Request[Any]) -> Response:
         if self._is_unknown(request):

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from math import inf
@@ -146,6 +147,14 @@ class Catalog:
             EngineError: it could not be found out.
         """
         return self._registry.refresh()
+
+    def confine_files(self) -> None:
+        """Refuse databases with files that are links from now on: they may be of a database that is forbidden.
+
+        They are refused anyway if there are ``allowed_roots``.
+        """
+        if self._names.directories is None:
+            self._storage.confine((os.sep,))
 
     def maintain(self) -> None:
         """Take over what others have changed, and do what the store needs now and then; failures are logged once."""

@@ -30,9 +30,12 @@ from pyelevator.engines.leveldb.directories.operations import (
     LOST_DIR,
     MOVING_DIR,
     PARTIAL_DIR,
+    check_lost,
     data_files,
+    is_unfinished,
     move_aside,
     remove,
+    remove_directory,
 )
 from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
 from pyelevator.engines.leveldb.format.records import is_truncated
@@ -89,10 +92,8 @@ def repair(path: str, inspection: Inspection, library: RepairLibrary, *, force: 
     Raises:
         EngineError: most of the data would be set aside, or there is no place for it.
     """
-    lost = Path(path, LOST_DIR)
-    if os.path.lexists(lost) and not is_directory(lost):
-        raise EngineError(f"{lost} is no directory, and what a repair sets aside goes there; move it elsewhere")
-    if not any(is_directory(Path(path, name)) for name in (COMPLETE_DIR, MOVING_DIR)):
+    check_lost(path)
+    if not is_unfinished(path):
         _prepare(path, inspection, library, force=force)
     report = _install(path, inspection)
     _log.warning(
@@ -114,7 +115,7 @@ def _format_names(names: Sequence[str]) -> str:
 def _prepare(path: str, inspection: Inspection, library: RepairLibrary, *, force: bool) -> None:
     """Build the repaired database in ``PARTIAL_DIR``, with the files to set aside in its ``LOST_DIR``."""
     partial = Path(path, PARTIAL_DIR)
-    shutil.rmtree(partial, ignore_errors=True)
+    remove_directory(partial)
     try:
         partial.mkdir()
         _build(path, partial, _Plan.of(inspection), library, force=force)
@@ -122,7 +123,7 @@ def _prepare(path: str, inspection: Inspection, library: RepairLibrary, *, force
         partial.rename(Path(path, COMPLETE_DIR))
         sync_directory(Path(path))
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove_directory(partial)
         raise
 
 
@@ -268,7 +269,7 @@ def _install(path: str, inspection: Inspection) -> RepairReport:
     """Set files aside, remove the old ones, move the new ones in; each step can be repeated."""
     complete, moving = Path(path, COMPLETE_DIR), Path(path, MOVING_DIR)
     report = RepairReport()
-    if is_directory(complete):
+    if is_directory(complete, follow_links=False):
         report = evolve(report, set_aside=tuple(move_aside(path, complete / LOST_DIR)))
         remove(path, [file.name for file in data_files(path) if file.name not in inspection.lookalikes])
         complete.rename(moving)

@@ -80,6 +80,11 @@ class LevelDbStorage(Storage):
         if self._confined_to is not None and not any(PurePath(path).is_relative_to(one) for one in self._confined_to):
             raise EngineError(f"{path} is not under an allowed directory; start the server with --allow-path DIR", path)
 
+    def _check_files(self, name: str | None) -> None:
+        """Check that the files of a database are in its own directory, if databases are confined to directories."""
+        if self._confined_to is not None and name is not None:
+            directories.check_links(name)
+
     @contextmanager
     def _open_directory(self, path: str) -> Iterator[str | None]:
         """Open the directory for the block, and yield a name that always leads to it; None if it is missing.
@@ -91,6 +96,7 @@ class LevelDbStorage(Storage):
             name = None
             with suppress(FileNotFoundError, NotADirectoryError):
                 name = stack.enter_context(DirectoryHandle(path))
+            self._check_files(name)
             yield name
 
     @contextmanager
@@ -109,6 +115,7 @@ class LevelDbStorage(Storage):
             resources.callback(self.write_buffers.close, size)
             directory = DirectoryHandle(path, create=True)
             resources.callback(directory.close)
+            self._check_files(directory.name)
             source, lock = self._open_locked(directory.name, {**options, "write_buffer_size": size})
             resources.callback(lock.release)
             return self._engine(

@@ -33,7 +33,7 @@ _SHOWN: Final = 3
 
 def is_unfinished(path: str) -> bool:
     """Return True if a repair was interrupted while it installed its result."""
-    return any(is_directory(Path(path, name)) for name in (COMPLETE_DIR, MOVING_DIR))
+    return any(is_directory(Path(path, name), follow_links=False) for name in (COMPLETE_DIR, MOVING_DIR))
 
 
 def has_database(path: str) -> bool:
@@ -113,13 +113,29 @@ def mark_creation(inspection: Inspection) -> Iterator[None]:
     """Mark the directory while LevelDB creates a database in it, so that an interrupted creation is recognized."""
     mark = Path(inspection.path, CREATING)
     if not inspection.is_valid:
-        mark.touch()
-    shutil.rmtree(Path(inspection.path, PARTIAL_DIR), ignore_errors=True)  # of a repair that was killed
+        with suppress(FileExistsError):  # and no link is followed
+            os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    remove_directory(Path(inspection.path, PARTIAL_DIR))  # of a repair that was killed
     yield
     mark.unlink(missing_ok=True)
 
 
 # Checks
+
+
+def check_links(path: str) -> None:
+    """Refuse a directory in which files with LevelDB's names are symbolic links: they may be of any database.
+
+    Raises:
+        EngineForeign: some are.
+    """
+    with os.scandir(path) as entries:
+        links = sorted([entry.name for entry in entries if entry.is_symlink() and parse_file_name(entry.name)])
+    if links:
+        raise EngineForeign(
+            f"{path} holds symbolic links ({_format_names(links)}); where clients have keys, or may only name "
+            "directories under --allow-path, the files of a database have to be in its own directory"
+        )
 
 
 def check_opening(inspection: Inspection) -> None:
@@ -282,10 +298,9 @@ def _remove_repairs(path: str, *, set_aside: bool) -> None:
     for name in (COMPLETE_DIR, MOVING_DIR):
         move_aside(path, Path(path, name, LOST_DIR))
     for name in (PARTIAL_DIR, COMPLETE_DIR, MOVING_DIR):
-        shutil.rmtree(Path(path, name), ignore_errors=True)
+        remove_directory(Path(path, name))
     lost = Path(path, LOST_DIR)
-    is_foreign = lost.is_symlink() or exists(lost / "CURRENT")  # another directory, or another database
-    if set_aside and is_directory(lost) and not is_foreign:
+    if set_aside and is_directory(lost, follow_links=False) and not exists(lost / "CURRENT"):  # of another database
         remove(str(lost), [file.name for file in _files_set_aside(lost)])
         with suppress(OSError):
             lost.rmdir()
@@ -300,11 +315,30 @@ def _files_set_aside(lost: Path) -> Iterator[Path]:
             yield file
 
 
+def check_lost(path: str) -> None:
+    """Check that files can be set aside in a database's directory.
+
+    Raises:
+        EngineError: what has the name of the directory for them is none, or a link to one, which may be anyone's.
+    """
+    lost = Path(path, LOST_DIR)
+    if os.path.lexists(lost) and not is_directory(lost, follow_links=False):
+        raise EngineError(f"{lost} is no directory, and what a repair sets aside goes there; move it elsewhere")
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory with what is in it; what is none stays, and is not opened: a pipe would be waited for."""
+    if is_directory(path, follow_links=False):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def move_aside(path: str, source: Path) -> list[str]:
     """Move the files of a directory into ``lost``, under names that are unused there; return their new names."""
-    files = sorted(source.iterdir()) if is_directory(source) else []
+    is_own = is_directory(source.parent, follow_links=False) and is_directory(source, follow_links=False)
+    files = sorted(source.iterdir()) if is_own else []
     lost = Path(path, LOST_DIR)
     if files:
+        check_lost(path)
         lost.mkdir(exist_ok=True)
     moved = []
     for file in files:
