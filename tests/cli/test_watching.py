@@ -10,7 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -166,6 +166,16 @@ def test_a_stuck_program_is_not_healthy_and_a_stopping_one_not_ready():
         assert (fetch(port, "/healthz")[0], fetch(port, "/readyz")[0]) == (200, 200)
         program.is_stopping = True
         assert (fetch(port, "/healthz")[0], fetch(port, "/readyz")[0]) == (200, 503)
+
+
+def test_of_many_silent_connections_the_oldest_give_way(monkeypatch):
+    """Each has a file, and the server's own clients and databases need those."""
+    monkeypatch.setattr("pyelevator.cli.processes.metrics._Handler.timeout", None)
+    with serving_metrics(Stuck(), "127.0.0.1:0") as url, ExitStack() as stack:
+        port = int(unwrap(re.search(r":(\d+)/", unwrap(url)))[1])
+        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", port), WAIT)) for _ in range(40)]
+        assert [connection.recv(1) for connection in silent[:8]] == 8 * [b""]
+        assert fetch(port, "/metrics")[0] == 200
 
 
 def test_an_address_that_is_taken_is_a_mistake():

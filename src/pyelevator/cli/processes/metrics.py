@@ -5,11 +5,12 @@ requests; otherwise they answer 503.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET, AF_INET6
+from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
 from typing import Any, Final, Protocol
 
 from pyelevator.application.monitoring.metrics import Family
@@ -21,6 +22,10 @@ _PROBE_TIMEOUT: Final = 5.0
 
 _REQUEST_TIMEOUT: Final = 10.0
 """Seconds for a client to send its request."""
+
+
+_MAX_CONNECTIONS: Final = 32
+"""Connections at once, each of which has a thread and a file."""
 
 
 class Program(Protocol):
@@ -117,7 +122,27 @@ def _answer(is_well: bool) -> tuple[HTTPStatus, str, bytes]:
 
 
 class _HttpServer(ThreadingHTTPServer):
+    """A server with a thread for each connection; of too many the oldest one is closed, so that none keeps others out."""
+
     daemon_threads = True
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._open: deque[socket] = deque()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own."""
+        while len(self._open) >= _MAX_CONNECTIONS:
+            with suppress(OSError):
+                self._open.popleft().shutdown(SHUT_RDWR)
+        self._open.append(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection that is answered."""
+        with suppress(ValueError):  # it was the oldest
+            self._open.remove(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Pass over clients that left."""
