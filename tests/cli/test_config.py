@@ -12,6 +12,7 @@ from pyelevator.cli.main import elevator
 from pyelevator.cli.processes.options import load_settings
 from pyelevator.config import ServerSettings, read_server_config
 from pyelevator.config.environment import PROXY, SERVER, read_variables
+from pyelevator.config.values import without_secrets
 
 
 def run(*args, **env):
@@ -66,6 +67,50 @@ def test_a_mistake_in_a_url_shows_no_password(tmp_path, url, setting):
     for text in told:
         assert "hunter2" not in text
         assert "...@" in text
+
+
+KEY = "C/E<s^!kw%L4nR-a$lT9@yZ(pU:1#bQ>2&0mXv=j"  # of nobody
+
+
+@pytest.mark.parametrize("setting", ["workers", "engine", "bind", "data", "curve_keys", "metrics", "log_format"])
+def test_a_key_in_the_wrong_place_is_not_repeated(tmp_path, setting):
+    path = tmp_path / "elevator.toml"
+    path.write_text(f'{setting} = "{KEY}"')
+    told = [run("check", path), run("check", **{"ELEVATOR_DATA": "/x", f"ELEVATOR_{setting.upper()}": KEY})]
+    ran = CliRunner().invoke(elevator, ["serve", f"--{setting.replace('_', '-')}", KEY])
+    for code, out, err in (*told, (ran.exit_code, ran.stdout, ran.stderr)):
+        assert (code, out) == (2, "")
+        assert re.search(r"elevator: .*must be|is no URL of an Elevator server", err)
+        assert [part for part in (KEY, *re.split("[?#]", KEY)) if part in err] == []
+
+
+@pytest.mark.parametrize("value", [KEY, "tcp://ann:hunter2/hunter2@h"])
+def test_what_is_no_number_is_not_repeated_if_it_may_be_a_secret(value):
+    ran = CliRunner().invoke(elevator, ["ping", "--timeout", value])
+    assert ran.exit_code == 2
+    assert "Invalid value for '--timeout': '" in ran.stderr
+    assert KEY not in ran.stderr
+    assert "hunter2" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://ann:hunter/2@db/data", "postgresql://...@db/data"),
+        ("postgresql://ann:h@nter@2@db", "postgresql://...@db"),
+        ("postgresql:/ann:hunter2@db", "postgresql:/...@db"),
+        ("ann:hunter2@db", "ann:...@db"),
+        ("postgresql://db?sslpassword=hunter2&sslmode=prefer", "postgresql://db?sslpassword=...&sslmode=prefer"),
+        ("postgresql://db?PASSWORD=hunter 2", "postgresql://db?PASSWORD=..."),
+        ("host=db password=hunter2", "host=db password=..."),
+        ("postgresql://db?pass%77ord=hunter2", "postgresql://db?pass%77ord=..."),
+        ("postgresql://db?passfile=/run/pass", "postgresql://db?passfile=/run/pass"),
+        ("ipc:///run/a@b.sock", "ipc:///run/a@b.sock"),
+        ("/srv/ann@db", "/srv/ann@db"),
+    ],
+)
+def test_a_setting_is_shown_without_what_may_be_a_password(text, shown):
+    assert without_secrets(text) == shown
 
 
 def test_variables_that_mean_nothing_are_told_of(file):

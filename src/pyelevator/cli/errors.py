@@ -2,6 +2,7 @@
 
 import enum
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -140,6 +141,10 @@ def usage_message(error: click.ClickException) -> str:
     if isinstance(error, click.MissingParameter):
         path = error.ctx.command_path if error.ctx else "elevator"
         return f"{error.format_message()} See `{path} --help`."
+    if isinstance(error, click.BadParameter):
+        from pyelevator.config.values import quoted  # which few commands need otherwise
+
+        return re.sub(r"'([^'\s]+)'", lambda value: quoted(value[1]), error.format_message())
     return error.format_message()
 
 

@@ -64,7 +64,7 @@ def read_variables(program: ProgramSchema, environment: Mapping[str, str]) -> di
             try:
                 found[setting.name] = _read(setting, environment[variable])
             except ValueError as error:
-                raise UsageError(f"{variable}: {values.without_secrets(environment[variable])!r}: {error}") from error
+                raise UsageError(f"{variable}: {values.quoted(environment[variable])}: {error}") from error
     return found
 
 

@@ -17,7 +17,9 @@ from pyelevator.engines.base import EngineError
 from pyelevator.engines.options import OPTIONS
 from pyelevator.engines.urls import engine_schemes, scheme_of
 from pyelevator.errors import UsageError
+from pyelevator.paths import exists
 from pyelevator.transports.bind import parse_bind_url
+from pyelevator.transports.url import looks_like_key
 
 ENGINES: Final = ("leveldb", "memory")
 
@@ -25,7 +27,12 @@ LOG_FORMATS: Final = ("text", "json")
 
 _CENTURY_MINUTES: Final = 100 * 366 * 24 * 60.0
 
-_SECRET: Final = re.compile(r"//[^/@\s]*@|(?<=[?&])(password|curve_key)=[^&\s'\"]*")
+_USER: Final = re.compile(r"(?!ipc:)\b([A-Za-z][\w+.-]*:/*).*@", re.DOTALL)
+"""All up to the last ``@``, as it is unknown where a password ends that is not escaped."""
+_PARAMETER: Final = re.compile(
+    r"(?<=[?&\s'\"])([^=&?\s'\"]*(?:pass(?!file)|pwd|secret|token|curve_key|%)[^=&?\s]*\s*=)[^&]*?(?=&|['\"\]})]*$)",
+    re.IGNORECASE,
+)
 
 
 def without_secrets(text: str) -> str:
@@ -34,7 +41,12 @@ def without_secrets(text: str) -> str:
     >>> without_secrets("postgresql://ann:secret@db.example/data?password=secret")
     'postgresql://...@db.example/data?password=...'
     """
-    return _SECRET.sub(lambda found: "//...@" if found[0].endswith("@") else f"{found[1]}=...", text)
+    return _PARAMETER.sub(r"\1...", _USER.sub(r"\1...@", text))
+
+
+def quoted(value: object) -> str:
+    """Return a wrong value as an error may quote it: without secrets, and nothing of what looks like a key."""
+    return repr("...") if looks_like_key(value) else without_secrets(repr(value))
 
 
 class EntryError(ValueError):
@@ -64,7 +76,7 @@ class Table:
         except EntryError:
             raise
         except ValueError as error:
-            raise EntryError(f"{key} = {without_secrets(repr(value))}: {error}") from error
+            raise EntryError(f"{key} = {quoted(value)}: {error}") from error
 
     def _unknown(self, key: str, value: Any) -> str:
         sections = [name for name, reader in self.readers.items() if isinstance(reader, Table)]
@@ -118,7 +130,9 @@ transport: Final = _one_of(("tcp", "ipc"), "tcp or ipc")
 
 
 def path(value: Any) -> Path:
-    """Parse a path; ``~`` is the home directory."""
+    """Parse a path; ``~`` is the home directory. A key is refused: what fails with a path says which."""
+    if looks_like_key(value) and not exists(value):
+        raise ValueError("must be a path, and this looks like a key")
     return Path(text(value)).expanduser()
 
 

@@ -31,12 +31,19 @@ _OptionParsers: TypeAlias = Mapping[str, tuple[str, Callable[[str], Any]]]
 
 _NO_PORT: Final = r":(?![0-9]*(/|$))[^]/]*(?=/|$)"  # behind a host, and it may be a password
 
+_KEY: Final = re.compile(r"(?=.*[:+=^!*?&<>()\[\]{}@%$#])[0-9A-Za-z.:+=^!/*?&<>()\[\]{}@%$#-]{40}")
+
 _WORD: Final = re.compile(r"[a-z_]{1,20}")
 
 
 def is_url(text: object) -> bool:
     """Return True if a text looks like a URL of any kind."""
     return isinstance(text, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
+
+
+def looks_like_key(text: object) -> bool:
+    """Return True if a text is as long as a key, and made of what keys are made of, so that it may be a secret one."""
+    return isinstance(text, str) and _KEY.fullmatch(text) is not None
 
 
 def _has_user(rest: str) -> bool:
@@ -52,7 +59,7 @@ def shown(url: str) -> str:
     """
     scheme, mark, rest = url.partition("://")
     if not mark:
-        scheme, rest = "", url
+        scheme, rest = "", "..." if looks_like_key(url) else url
     before, _, behind = rest.rpartition("@") if scheme != "ipc" or _has_user(rest) else ("", "", rest)
     if re.search("[?#]", before):  # it is unknown where the secret ends
         return f"{scheme}{mark}..."

@@ -122,7 +122,7 @@ def _answer(is_well: bool) -> tuple[HTTPStatus, str, bytes]:
 
 
 class _HttpServer(ThreadingHTTPServer):
-    """A server with a thread for each connection; of too many the oldest one is closed, so that none keeps others out."""
+    """A server with a thread for each connection; of too many the oldest one is closed."""
 
     daemon_threads = True
 

@@ -42,11 +42,7 @@ class SettingType(ParamType):
         try:
             return self._setting.read(value)
         except ValueError as error:
-            message = (
-                str(error)
-                if isinstance(error, values.EntryError)
-                else f"{values.without_secrets(str(value))!r}: {error}"
-            )
+            message = str(error) if isinstance(error, values.EntryError) else f"{values.quoted(value)}: {error}"
             message = message if value else "it is empty; is a variable not set?"
             raise click.BadParameter(message, ctx, param, _source_of(param, ctx)) from error
 
