@@ -29,6 +29,19 @@ DIALECTS: Final[Mapping[str, Callable[..., Codec]]] = {"classic": _classic, "fla
 """Dialect -> what makes a codec of it."""
 
 
+_LONGEST_NAME: Final = 20
+
+
+def name_of_unknown(dialect: object) -> str:
+    """Return a dialect that does not exist as an error names it: only a short word, as anything else may be a secret.
+
+    >>> name_of_unknown("rest"), name_of_unknown("tcp://ann:secret@db.example")
+    ("'rest'", 'of that name')
+    """
+    is_word = isinstance(dialect, str) and dialect.isidentifier() and len(dialect) <= _LONGEST_NAME
+    return repr(dialect) if is_word else "of that name"
+
+
 def codec_for(dialect: str | Codec, limits: Limits | None = None) -> Codec:
     """Return a codec of the dialect; a codec, of any dialect, is its own.
 
@@ -42,7 +55,9 @@ def codec_for(dialect: str | Codec, limits: Limits | None = None) -> Codec:
             raise UsageError("limits= goes with the name of a dialect; a Codec has its own")
         return dialect
     if not isinstance(dialect, str) or dialect not in DIALECTS:
-        raise UsageError(f"there is no dialect {dialect!r:.40}; choose one of {', '.join(DIALECTS)}, or give a Codec")
+        raise UsageError(
+            f"there is no dialect {name_of_unknown(dialect)}; choose one of {', '.join(DIALECTS)}, or give a Codec"
+        )
     return DIALECTS[dialect](limits)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pyelevator.config.schema import settings_of
-from pyelevator.config.values import EntryError, Table
+from pyelevator.config.values import EntryError, Table, quoted
 from pyelevator.errors import UsageError
 
 
@@ -18,7 +18,8 @@ def read_text(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not text'}") from error
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise UsageError(f"cannot read {quoted(str(path))[1:-1]}: {why}") from error
 
 
 def parse_toml(settings_class: type, text: str, path: str | Path) -> dict[str, Any]:

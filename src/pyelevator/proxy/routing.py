@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from attrs import evolve, field, frozen
 
-from pyelevator.codec import DIALECTS, Codec, codec_for
+from pyelevator.codec import DIALECTS, Codec, codec_for, name_of_unknown
 from pyelevator.commands import (
     Backup,
     Command,
@@ -92,7 +92,8 @@ class Upstream:
     def _check(self) -> None:
         if self.dialect not in DIALECTS:
             raise UsageError(
-                f"{shown(self.url)!r}: there is no dialect {self.dialect!r}; there are {', '.join(DIALECTS)}"
+                f"{shown(self.url)!r}: there is no dialect {name_of_unknown(self.dialect)}; "
+                f"there are {', '.join(DIALECTS)}"
             )
         for name in _COUNTS:
             _check_count(f"{shown(self.url)!r}: {name}", getattr(self, name))

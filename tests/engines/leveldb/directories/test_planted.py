@@ -1,4 +1,4 @@
-"""What somebody has put into a database's directory: links and pipes with names that the engine uses."""
+"""Links and pipes in the directory of a database, with names that the engine uses."""
 
 import os
 import threading
@@ -27,7 +27,7 @@ def listing(path):
 
 @pytest.fixture
 def foreign(tmp_path):
-    """Another one's database."""
+    """Another database."""
     fill(tmp_path / "foreign", b"secret")
     return tmp_path / "foreign"
 
