@@ -21,7 +21,7 @@ from pyelevator.cli.processes.metrics import serving_metrics
 from pyelevator.cli.processes.notifier import Notifier
 from support.optional import unwrap
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DASHBOARD = ROOT / "packaging" / "grafana-dashboard.json"
 WAIT = 30
 METRICS = ("--metrics", "127.0.0.1:0")
