@@ -49,6 +49,7 @@ from pyelevator.engines.base import EngineError, EngineFileError
 from pyelevator.engines.memory import MemoryEngine, MemoryStorage
 from pyelevator.errors import ErrorCode, WrongValue
 from pyelevator.messages import Request, Response, Status
+from support.applications import database_of
 
 
 def failure(code, message):
@@ -268,7 +269,7 @@ class BrokenEngine(MemoryEngine):
 class BrokenStorage(MemoryStorage):
     def open(self, path, options):
         engine: Any = super().open(path, options)
-        return BrokenEngine(engine._database)
+        return BrokenEngine(database_of(engine))
 
 
 @pytest.mark.parametrize(

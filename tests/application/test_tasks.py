@@ -14,6 +14,7 @@ from pyelevator.engines.progress import report
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Request
 from pyelevator.reports import TaskProgress
+from support.applications import database_of
 
 
 def test_a_task_is_there_while_it_runs_and_says_how_far_it_is():
@@ -55,7 +56,7 @@ class Held(MemoryEngine):
 class HeldStorage(MemoryStorage):
     def open(self, path, options):
         engine: Any = super().open(path, options)
-        return Held(engine._database)
+        return Held(database_of(engine))
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from pyelevator.transports.authentication import CurveServer
 from pyelevator.transports.curve import KeyPair
 from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from pyelevator.transports.sockets.listener.refusal_log import RefusalLog
+from support.applications import cursors_of
 from support.connections import pretend_connected
 from support.eventually import eventually
 from support.forking import forks_with_threads
@@ -245,7 +246,7 @@ def test_a_connection_with_keys_that_ends_gives_its_cursors_back(keys, secured):
         bob = server.client(keys.let_in("bob"))
         his = bob.RangeIter(consistent=True)
         next(his)
-        (kept,) = server.application.cursors._cursors.values()
+        (kept,) = cursors_of(server.application)
         del his
         bob.disconnect()
         eventually(lambda: kept.is_disconnected)

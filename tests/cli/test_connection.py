@@ -16,6 +16,7 @@ from pyelevator.cli.errors import ExitCode, OneLineErrorGroup, exit_code
 from pyelevator.cli.main import COMMANDS, elevator
 from pyelevator.server import Server
 from pyelevator.testing.servers import serve
+from support.connections import transport_of
 from support.optional import unwrap
 
 
@@ -29,7 +30,7 @@ def group():
 def where(connection):
     """Tell where it is connected."""
     with connection.open() as client:
-        click.echo(f"{client._transport.url} {client.db_name} {client.timeout}")
+        click.echo(f"{transport_of(client).url} {client.db_name} {client.timeout}")
 
 
 def run(*args, env=None):

@@ -14,6 +14,7 @@ from pyelevator.codec import ClassicCodec, Limits
 from pyelevator.errors import ElevatorError
 from pyelevator.proxy import Proxy
 from pyelevator.testing.servers import serve
+from support.connections import transport_of
 
 FRAME = 100_000
 LIMITS = Limits(frame_bytes=FRAME)
@@ -65,7 +66,7 @@ def test_an_answer_over_the_limits_is_an_error(server, get, options, size):
 def test_a_batch_has_limits_too(server):
     with WriteBatch.from_url(server.urls[0], limits=LIMITS) as batch:
         batch.Put("k", "v")
-    transport: Any = batch._transport
+    transport: Any = transport_of(batch)
     assert transport._max_message == 2 * FRAME
 
 

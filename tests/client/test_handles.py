@@ -10,6 +10,7 @@ from pyelevator.commands import COMMANDS, Batch, ConditionalBatch, Count, Get, P
 from pyelevator.errors import DatabaseError
 from pyelevator.features import FEATURES
 from pyelevator.interceptors import RequestLog
+from support.connections import handle_of
 
 READS = {"GET", "EXISTS", "MGET", "RANGE", "SLICE", "COUNT", "SIZES", "SNAPSHOT", "PIPELINE"}
 WRITES = {"PUT", "DELETE", "BATCH", "CONDITIONALBATCH", "INCREMENT", "GETANDDELETE", "DELETERANGE"}
@@ -57,35 +58,35 @@ def test_a_handle_that_was_cleared_sends_nothing_as_it_is():
 
 def test_a_client_with_interceptors_sends_nothing_as_it_is():
     with Elevator(transport="fake", interceptors=[RequestLog()]) as E:
-        assert E._handle.direct == frozenset()
+        assert handle_of(E).direct == frozenset()
         E.connect()
-        assert E._handle.direct == frozenset()
+        assert handle_of(E).direct == frozenset()
 
 
 def test_a_view_sends_without_a_flow_what_its_client_does():
     with Elevator(transport="fake") as E:
-        assert E.prefix("p")._handle.direct == E._handle.direct
-        assert Get in E._handle.direct
+        assert handle_of(E.prefix("p")).direct == handle_of(E).direct
+        assert Get in handle_of(E).direct
 
 
 def test_a_view_of_a_client_with_interceptors_sends_nothing_as_it_is():
     with Elevator(transport="fake", interceptors=[RequestLog()]) as E:
-        assert E.prefix("p")._handle.direct == frozenset()
+        assert handle_of(E.prefix("p")).direct == frozenset()
 
 
 def test_a_snapshot_sends_only_reads_as_they_are():
     with Elevator(transport="fake") as E, E.snapshot() as s:
-        assert Get in s._handle.direct
-        assert {kind for kind in s._handle.direct if kind.writes} == set()
+        assert Get in handle_of(s).direct
+        assert {kind for kind in handle_of(s).direct if kind.writes} == set()
         s.close()
-        assert s._handle.direct == frozenset()
+        assert handle_of(s).direct == frozenset()
 
 
 def test_a_client_that_cannot_connect_elsewhere_goes_on_where_it_was():
     with Elevator(transport="fake") as E:
         with pytest.raises(DatabaseError):
             E.connect("nope")
-        assert E._handle.direct == handle(FEATURES).direct
+        assert handle_of(E).direct == handle(FEATURES).direct
 
 
 def test_every_verb_that_names_no_database_is_a_flow():

@@ -15,6 +15,8 @@ from pyelevator.interceptors import hooks
 from pyelevator.messages import Request
 from pyelevator.testing.portals import Portal
 from pyelevator.transports import FakeTransport
+from support.applications import cursors_of
+from support.connections import handle_of
 
 PAIRS = [[f"{i:02}", "old"] for i in range(20)]
 
@@ -38,7 +40,7 @@ class Watched(Application):
         super().__call__(Request(Batch(ops), self.catalog.uid_of("default")))
 
     def lose_cursors(self):
-        for cursor in list(self.cursors._cursors.values()):
+        for cursor in cursors_of(self):
             self.cursors.close(cursor.id, next(iter(cursor.views)), Request(Range(), peer=cursor.peer))
 
 
@@ -132,7 +134,7 @@ def test_interceptors_see_one_request(application, make):
 
 
 def test_a_server_without_the_feature_is_asked_for_all(application, client):
-    client._handle.features = ("id", "pages", "cursors")
+    handle_of(client).features = ("id", "pages", "cursors")
     assert client.Range() == PAIRS
     assert application.asked == [Range()]
 

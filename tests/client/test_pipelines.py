@@ -19,6 +19,7 @@ from pyelevator.flows import drive
 from pyelevator.interceptors import Prefix, Retry
 from pyelevator.messages import Request, Response
 from pyelevator.transports import FakeTransport
+from support.connections import transport_of
 
 
 def link(*features):
@@ -332,7 +333,7 @@ def test_many_first_calls_at_once_connect_together(messages):
 def test_connects_to_different_databases_at_once_share_no_answer():
     async def main(E):
         await E.createdb("other")
-        clients = [AsyncElevator(name, transport=E._transport) for name in ("default", "other") * 5]
+        clients = [AsyncElevator(name, transport=transport_of(E)) for name in ("default", "other") * 5]
         for client in clients:
             client._session = E._session
         await asyncio.gather(*[client.connect() for client in clients])

@@ -6,6 +6,7 @@ from pyelevator.commands import DELETE, PUT
 from pyelevator.engines.base import Bounds
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.testing.engine_updates import UpdatingEngineConformance
+from support.applications import database_of
 
 
 class TestConformance(UpdatingEngineConformance):
@@ -45,20 +46,20 @@ def test_keys_that_come_and_go_between_scans_stay_in_order(engine):
 def test_without_readers_a_write_copies_nothing(engine):
     engine.write([(PUT, b"k", b"1")])
     list(engine.scan(Bounds()))
-    table = engine._database.table
+    table = database_of(engine).table
     engine.write([(PUT, b"k", b"2")])
-    assert engine._database.table is table
+    assert database_of(engine).table is table
 
 
 def test_a_scan_in_progress_makes_the_next_write_copy_once(engine):
     engine.write([(PUT, b"k", b"1")])
     scan = engine.scan(Bounds())
-    table = engine._database.table
+    table = database_of(engine).table
     engine.write([(PUT, b"k", b"2")])
-    copy = engine._database.table
+    copy = database_of(engine).table
     engine.write([(PUT, b"k", b"3")])
     assert copy is not table
-    assert engine._database.table is copy
+    assert database_of(engine).table is copy
     assert list(scan) == [(b"k", b"1")]
 
 

@@ -17,7 +17,7 @@ from pyelevator.testing.portals import Portal
 from pyelevator.testing.servers import serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance
 from pyelevator.transports import FakeTransport, IpcTransport, TcpTransport
-from support.connections import async_connections_of
+from support.connections import async_connections_of, connection_count
 from support.old_servers import OldServerOnSocket
 
 EAGER = sys.version_info >= (3, 12)
@@ -198,7 +198,7 @@ def test_thousands_of_calls_share_one_connection(new_loop, eager):
             async with AsyncElevator(transport=transport, timeout=60) as E:
                 await asyncio.gather(*[E.Put(str(i), str(i)) for i in range(1500)])
                 values = await asyncio.gather(*[E.Get(str(i)) for i in range(1500)])
-                return values, server._listener.connection_count
+                return values, connection_count(server)
 
         assert run(session, new_loop, eager, debug=False) == ([str(i) for i in range(1500)], 1)
 

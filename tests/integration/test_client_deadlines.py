@@ -18,7 +18,7 @@ from pyelevator import (
 from pyelevator.application import Application
 from pyelevator.testing.servers import ServerProcess, serve
 from pyelevator.transports import FakeTransport
-from support.connections import pretend_connected
+from support.connections import pretend_connected, transport_of
 from support.eventually import FOREVER
 from support.puppets import Puppet, Relay, losing, silent_listener, unused_endpoint
 from torture.frozen import stopped
@@ -152,7 +152,7 @@ def test_a_call_ends_in_time_when_a_flood_of_other_answers_comes():
 @pytest.mark.parametrize("state", [nobody_listens, nobody_answers])
 def test_making_a_client_ends_in_time_when(state, client):
     with state() as other:
-        endpoint = other._transport.url.partition("://")[2]
+        endpoint = transport_of(other).url.partition("://")[2]
         ends_in_time(lambda timeout: client(endpoint=endpoint, timeout=timeout), ConnectTimeout)
 
 

@@ -16,6 +16,7 @@ from pyelevator.interceptors import Cache, Fault, Faults, Prefix, Recorder, Repl
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import ANY_PORT, ServerProcess, serve
 from pyelevator.transports import FakeTransport
+from support.applications import cursors_of
 from support.eventually import FOREVER, eventually
 from support.old_servers import OldServerOnSocket
 
@@ -114,7 +115,7 @@ def test_a_recorded_iteration_can_be_replayed():
 
 def leaving(application):
     """How many cursors are of connections that are there no more."""
-    return sum(cursor.is_disconnected for cursor in application.cursors._cursors.values())
+    return sum(cursor.is_disconnected for cursor in cursors_of(application))
 
 
 @pytest.mark.parametrize("bind", [ANY_PORT, "ipc"])

@@ -9,6 +9,7 @@ import pytest
 from pyelevator import AsyncElevator, ConnectionLost, Elevator, RequestTimeout, Retry, WriteBatch
 from pyelevator.application import Application
 from pyelevator.client.aio import dispatcher
+from pyelevator.deadlines import Deadline
 from pyelevator.server import Server
 from pyelevator.transports.base import IDLE
 from pyelevator.transports.sockets import blocking
@@ -206,7 +207,7 @@ def test_a_busy_connection_is_not_closed_by_the_timeout_of_another_call():
     with relayed() as relay, Elevator(endpoint=relay.endpoint, timeout=60) as E:
         E.Put("k", "v")
         pool = pool_of(E)
-        old, fresh = pool.acquire(E._deadline(None)), pool.acquire(E._deadline(None))
+        old, fresh = pool.acquire(Deadline.after(60)), pool.acquire(Deadline.after(60))
         pool.release(fresh)
         E.Get("k")
         pool.close_suspects(old, ConnectionLost("as after a firewall"))

@@ -47,6 +47,7 @@ from pyelevator.interceptors import (
     read_only,
 )
 from pyelevator.messages import Request, Response
+from support.connections import handle_of
 from support.optional import unwrap
 
 
@@ -445,7 +446,7 @@ def test_metrics_have_so_many_labels_whatever_clients_make_up():
             with suppress(DatabaseError):
                 E.connect(f"none{number}")
             with suppress(ElevatorError):
-                E._execute(operations.execute(E._handle, Unknown(f"VERB{number}", [])), None)
+                E._execute(operations.execute(handle_of(E), Unknown(f"VERB{number}", [])), None)
     found = {
         tuple(sample.labels.get(name) for name in ("verb", "database"))
         for metric in registry.collect()

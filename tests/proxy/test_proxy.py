@@ -18,7 +18,7 @@ from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance, TasksConformance
 from pyelevator.testing.updates import UpdateConformance, refuses_updates
 from pyelevator.transports import IpcTransport, TcpTransport
-from support.connections import close_connections_of, pretend_connected
+from support.connections import close_connections_of, connection_count, pretend_connected
 from support.eventually import eventually
 from support.old_peers import OldPeer
 from support.old_servers import OldServerOnSocket
@@ -288,7 +288,7 @@ def test_many_clients_share_few_connections_and_get_their_own_answers(connection
         async with AsyncElevator.from_url(url) as E:
             await E.Put(name, name)
             answers = await asyncio.gather(*[E.Get(name) for _ in range(100)])
-            counts.add(server._listener.connection_count)
+            counts.add(connection_count(server))
             return answers
 
     async def sessions(url):

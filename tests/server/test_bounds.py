@@ -17,6 +17,7 @@ from pyelevator.testing.servers import ProxyProcess
 from pyelevator.transports.sockets.blocking import ConnectionClosed, DeadlineExceeded
 from pyelevator.transports.zmtp.handshake import SIGNATURE
 from support.abused import Abused, connected, send_without_end
+from support.connections import socket_of
 from support.eventually import eventually
 from torture.malformed import resident
 
@@ -248,8 +249,8 @@ def test_most_of_what_unfinished_messages_took_is_given_back(abused, way):
     before = resident(server.pid)
     lines = [server.line() for _ in range(8)]
     for line in lines:
-        line._socket.setblocking(True)
-        line._socket.sendall(b"\x02" + (100 * MB).to_bytes(8, "big") + bytes(20 * MB))
+        socket_of(line).setblocking(True)
+        socket_of(line).sendall(b"\x02" + (100 * MB).to_bytes(8, "big") + bytes(20 * MB))
     for line in lines:
         line.close()
 

@@ -10,6 +10,7 @@ from pyelevator.codec import ClassicCodec, FlatCodec, lz4
 from pyelevator.commands import PUT, Batch, DbList, Exists, Get, GetAndDelete, MGet, Pipeline, Put, Slice
 from pyelevator.messages import Request
 from pyelevator.testing.servers import serve
+from support.applications import scheduler_of
 from support.eventually import eventually
 
 CODEC = ClassicCodec()
@@ -92,9 +93,9 @@ def test_a_client_that_has_left_is_forgotten(application, raw):
         client = raw(server.urls[0])
         client.ask(Get("large"), 1, application.uid)
         client.answer(Get("large"))
-        assert len(server._dispatcher.scheduler.clients) == 1
+        assert len(scheduler_of(server).clients) == 1
         client.socket.close()
-        eventually(lambda: not server._dispatcher.scheduler.clients)
+        eventually(lambda: not scheduler_of(server).clients)
 
 
 @pytest.mark.parametrize(

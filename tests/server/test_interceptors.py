@@ -8,6 +8,7 @@ from pyelevator.interceptors import Prefix, RateLimit, RequestLog, read_only
 from pyelevator.messages import Response
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT
+from support.applications import application_of
 
 
 def server_with(*interceptors):
@@ -19,7 +20,7 @@ def test_a_server_s_interceptors_stand_around_every_request(caplog):
         with server_with(RequestLog(), Prefix("t:")) as server, Elevator.from_url(server.urls[0]) as E:
             E.Put("k", "v")
             assert E.Range() == [["k", "v"]]
-            assert server._application.catalog.names() == ["default"]
+            assert application_of(server).catalog.names() == ["default"]
     logged = [record for record in caplog.records if record.module == "request_log"]
     assert [record.getMessage().split()[0] for record in logged] == ["DBCONNECT", "PUT", "RANGE"]
 

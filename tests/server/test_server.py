@@ -13,6 +13,7 @@ from pyelevator.server import Server
 from pyelevator.server.options import ServerLimits
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.transports.zmtp.frames import encode_frame, encode_message
+from support.applications import scheduler_of
 from support.eventually import eventually
 from support.plain import plain_client, receive_exactly
 
@@ -155,7 +156,7 @@ def blocked_client(url):
 
 def test_requests_of_a_client_that_has_left_are_not_executed(raw, gated):
     with Server(gated, [ANY_PORT], server_limits=ServerLimits(max_unsent_bytes=1 << 20)) as server:
-        other, scheduler = raw(server.urls[0]), server._dispatcher.scheduler
+        other, scheduler = raw(server.urls[0]), scheduler_of(server)
 
         def ask_something():
             other.ask(Get("quick"))

@@ -13,11 +13,11 @@ from pyelevator.application.policy import Policy
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, MGet, Range, Stats
 from pyelevator.messages import Request
-from pyelevator.monitoring import ServerStats
 from pyelevator.protocol import IncomingRequest
 from pyelevator.server import Server, ServerLimits
 from pyelevator.server.observer import Observed, RequestObserver
 from pyelevator.testing.servers import ANY_PORT, serve
+from support.applications import application_of
 
 
 @pytest.fixture
@@ -105,9 +105,9 @@ def test_what_runs_and_waits_is_told_of(raw, gated):
         client.ask(Range("slow 1"))
         client.ask(Get("a"))
         gated.entered.acquire()
-        while server._describe(ServerStats()).queues.requests < 2:
+        while gated.stats().queues.requests < 2:
             threading.Event().wait(0.01)
-        queues = server._describe(ServerStats()).queues
+        queues = gated.stats().queues
         assert (queues.requests, queues.running, queues.workers, queues.blocked_clients) == (2, 1, 4, 0)
         assert queues.request_bytes > 2000
         gated.gate.set()
@@ -201,7 +201,7 @@ def test_longer_requests_are_not_measured_more_often_than_others():
 
 
 def test_what_stats_answers_is_what_the_application_says(server):
-    stats = server._application.stats()
+    stats = application_of(server).stats()
     assert [one.name for one in stats.databases] == ["default"]
     assert stats.connections.max == 50
     assert Stats().result(stats.encode()) == stats

@@ -1,5 +1,6 @@
 """The connections of a client: the one place where tests look into its session."""
 
+import select
 from typing import Any
 
 
@@ -23,12 +24,17 @@ def close_connections_of(client: Any) -> None:
 
 def async_connections_of(client: Any) -> list[Any]:
     """Return the connections of an async client."""
-    return list(client._session._dispatcher._connections)
+    return list(dispatcher_of(client)._connections)
 
 
 def shared_connection_of(client: Any) -> Any:
     """Return the connection that the calls of an async client share."""
-    return client._session._dispatcher._shared
+    return dispatcher_of(client)._shared
+
+
+def dispatcher_of(client: Any) -> Any:
+    """Return what shares the connections of an async client among its calls."""
+    return client._session._dispatcher
 
 
 def pool_of(session: Any) -> Any:
@@ -43,4 +49,37 @@ def idle_connections_in(pool: Any) -> list[Any]:
 
 def pretend_connected(client: Any, uid: str | None, name: str | None = "default") -> None:
     """Have a client send a uid that its server never told it."""
-    client._handle.uid, client._handle.name = uid, name
+    handle = handle_of(client)
+    handle.uid, handle.name = uid, name
+
+
+def handle_of(client: Any) -> Any:
+    """Return what a client knows of the database that it is connected to."""
+    return client._handle
+
+
+def transport_of(holder: Any) -> Any:
+    """Return the transport of a client or of one of its pooled connections."""
+    return holder._transport
+
+
+def connection_of(transport: Any) -> Any:
+    """Return the connection of a transport over sockets."""
+    return transport._connection
+
+
+def socket_of(connection: Any) -> Any:
+    """Return the socket of a connection, None before there is one."""
+    return connection._socket
+
+
+def has_input(connection: Any, seconds: float) -> bool:
+    """Wait until something may be read from a connection; tell whether it may."""
+    return bool(select.select([socket_of(connection)], [], [], seconds)[0])
+
+
+def connection_count(program: Any) -> int:
+    """Return how many connections a server or a proxy has, by its metrics."""
+    (family,) = [family for family in program.metrics() if family.name == "elevator_connections"]
+    ((_, count),) = family.samples
+    return int(count)

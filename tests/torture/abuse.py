@@ -13,6 +13,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.transports.sockets.blocking import ConnectionClosed, DeadlineExceeded
 from support.abused import CODEC, ENDLESS_HANDSHAKE, MB, Abused, connected, of_elements, send_without_end
+from support.connections import socket_of
 from torture.malformed import Beside, resident
 from torture.report import Findings, megabytes
 
@@ -69,8 +70,8 @@ def half_messages(server: Any, _: ExitStack) -> None:
     """Eight connections with 40 MB each of a message that has 100."""
     lines = [server.line() for _number in range(8)]
     for line in lines:
-        line._socket.setblocking(True)
-        line._socket.sendall(b"\x02" + (100 * MB).to_bytes(8, "big") + bytes(40 * MB))
+        socket_of(line).setblocking(True)
+        socket_of(line).sendall(b"\x02" + (100 * MB).to_bytes(8, "big") + bytes(40 * MB))
     for line in lines:
         line.close()
 

@@ -1,6 +1,7 @@
 import pytest
 
 from pyelevator import Elevator
+from support.connections import handle_of
 from torture import replies
 from torture.unruly import MANNERS, Manners, unruly
 
@@ -21,4 +22,4 @@ def test_a_server_without_ids_sends_none():
         with Elevator(endpoint=server.url.partition("://")[2]) as client:
             client.Put("a", "1")
             assert client.Get("a") == "1"
-            assert "id" not in client._handle.features
+            assert "id" not in handle_of(client).features

@@ -11,6 +11,7 @@ from pyelevator.engines.base import Bounds, EngineError
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import DatabaseError, ServerRuntimeError
+from support.applications import storage_of
 from support.eventually import eventually
 
 WAIT = 30  # seconds, for what comes at once unless it is broken
@@ -158,7 +159,7 @@ def test_a_failed_open_leaves_the_database_usable(catalog, monkeypatch):
     uid = catalog.uid_of("default")
     catalog.unmount("default")
     with monkeypatch.context() as patch:
-        patch.setattr(catalog._storage, "exists", lambda path: False)
+        patch.setattr(storage_of(catalog), "exists", lambda path: False)
         with pytest.raises(DatabaseError, match="its files are gone"), catalog.get_database(uid):
             pass
     with catalog.get_database(uid) as engine:

@@ -15,6 +15,7 @@ from pyelevator.cli.subcommands import tasks
 from pyelevator.engines.memory import MemoryEngine, MemoryStorage
 from pyelevator.engines.progress import report
 from pyelevator.testing.servers import serve
+from support.applications import database_of
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ class Held(MemoryEngine):
 class HeldStorage(MemoryStorage):
     def open(self, path, options):
         engine: Any = super().open(path, options)
-        return Held(engine._database)
+        return Held(database_of(engine))
 
 
 def test_a_second_client_sees_how_far_it_is_and_so_does_the_first(monkeypatch):

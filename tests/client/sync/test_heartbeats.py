@@ -29,7 +29,7 @@ from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, TcpTransport, Transport
 from pyelevator.transports.zmtp.frames import COMMAND, encode_message
 from support import programs
-from support.connections import connections_of, idle_connections_in, pool_of
+from support.connections import connection_of, connections_of, idle_connections_in, pool_of, transport_of
 from support.eventually import eventually
 from support.old_peers import SIGNATURE
 from support.routers import played, taken
@@ -378,10 +378,6 @@ def test_a_connection_that_ends_during_a_prefetch_is_lost():
 # Servers of ours
 
 
-def connection_count(server):
-    return server._listener.count
-
-
 @pytest.fixture(params=["tcp", "ipc", "keys"])
 def server_and_client(request, tmp_path):
     """A server, and an idle client of it that has heartbeats."""
@@ -403,11 +399,11 @@ def test_an_idle_client_of_a_server_of_ours_stays_connected(server_and_client):
     _, E = server_and_client
     E.Put("k", "v")
     (link,) = connections_of(E)
-    before = link._transport._connection
+    before = connection_of(transport_of(link))
     beats = set[float]()
     eventually(lambda: beats.add(link.heartbeat_at) or len(beats) >= 8)
     assert E.Get("k") == "v"
-    assert link._transport._connection is before
+    assert connection_of(transport_of(link)) is before
 
 
 STOPPED = {
@@ -626,9 +622,9 @@ def test_a_heartbeat_is_a_number_of_seconds(heartbeat):
 
 def test_a_url_says_how_often_heartbeats_are():
     with Elevator.from_url("tcp://127.0.0.1:1?heartbeat=2.5&auto_connect=no") as E:
-        assert E._transport.heartbeat == 2.5
+        assert transport_of(E).heartbeat == 2.5
     with Elevator.from_url("tcp://127.0.0.1:1?heartbeat=none&auto_connect=no") as E:
-        assert E._transport.heartbeat is None
+        assert transport_of(E).heartbeat is None
 
 
 def test_a_transport_object_knows_its_own_heartbeat():

@@ -24,7 +24,7 @@ from pyelevator.interceptors import hooks
 from pyelevator.messages import Request, Response
 from pyelevator.testing.servers import ServerProcess, serve
 from pyelevator.transports import FakeTransport
-from support.connections import close_connections_of, prefetching_connections_of
+from support.connections import close_connections_of, prefetching_connections_of, transport_of
 from support.forking import forks_with_threads
 from support.old_servers import DIALECTS, KINDS, OldServer
 from support.optional import unwrap
@@ -168,7 +168,7 @@ def test_a_lost_page_does_not_show_if_the_second_try_is_answered(E, log):
     it = E.RangeIter(include_value=False)
     assert next(it) == "0000"
     for connection in prefetching_connections_of(E):
-        connection._transport.reset()  # the answer will never come
+        transport_of(connection).reset()  # the answer will never come
     assert [*it] == KEYS[1:]
 
 
@@ -186,7 +186,7 @@ def test_a_retry_repeats_what_was_asked_ahead(log):
         it = E.RangeIter(include_value=False)
         next(it)
         for connection in prefetching_connections_of(E):
-            unwrap(connection._transport).reset()
+            unwrap(transport_of(connection)).reset()
         log.log.clear()
         assert list(it) == KEYS[1:]
         assert log.count("SLICE") == 2

@@ -10,6 +10,7 @@ from pyelevator.commands import PUT
 from pyelevator.engines.base import EngineUnavailable
 from pyelevator.errors import ElevatorError
 from pyelevator.transports import FakeTransport
+from support.applications import storage_of
 from support.postgresql import PostgreSql
 
 INCOMPLETE = "the database's tables and functions are not all there in the cluster; see docs/howto/distributed.md"
@@ -64,7 +65,7 @@ def application(postgresql):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_broken_cluster_is_told_without_showing_it(application, postgresql, fault):
     sql, verbs, text = FAULTS[fault]
-    schema = application.catalog._storage.client.settings.schema
+    schema = storage_of(application.catalog).client.settings.schema
     with Elevator(transport=FakeTransport(application)) as client:
         client.Put("k", "v")
         client.Put("x", "y")

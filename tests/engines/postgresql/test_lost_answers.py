@@ -7,6 +7,7 @@ import pytest
 
 from pyelevator.commands import PUT
 from pyelevator.engines.base import EngineOutcomeUnknown, EngineUnavailable
+from support.applications import table_of
 from support.cutting import CuttingRelay
 from support.eventually import eventually
 
@@ -42,7 +43,7 @@ def test_a_write_that_was_committed_without_an_answer_is_a_success(relay, throug
     """The answer of the commit is cut off; the second writer's value is not undone by a repetition."""
     engine = through_relay()
     engine.write([(PUT, b"k", b"0")])
-    executed = engine._table.write
+    executed = table_of(engine).write
 
     def write_and_lose(connection, *args, **options):
         monkeypatch.undo()
@@ -52,7 +53,7 @@ def test_a_write_that_was_committed_without_an_answer_is_a_success(relay, throug
 
         raise LostConnection("the answer was lost")
 
-    monkeypatch.setattr(engine._table, "write", write_and_lose)
+    monkeypatch.setattr(table_of(engine), "write", write_and_lose)
     engine.write([(PUT, b"k", b"1")])
     assert engine.get(b"k") == b"1"
     tokens = engine._client.read(
@@ -68,14 +69,14 @@ def test_a_write_that_was_committed_without_an_answer_is_a_success(relay, throug
 
 def test_a_write_that_never_arrived_is_written_once(through_relay, monkeypatch):
     engine = through_relay()
-    executed = engine._table.write
+    executed = table_of(engine).write
 
     def lose(connection, *args, **options):
-        monkeypatch.setattr(engine._table, "write", executed)
+        monkeypatch.setattr(table_of(engine), "write", executed)
         connection.cut()
         return executed(connection, *args, **options)
 
-    monkeypatch.setattr(engine._table, "write", lose)
+    monkeypatch.setattr(table_of(engine), "write", lose)
     engine.write([(PUT, b"k", b"1")])
     assert engine.get(b"k") == b"1"
 
@@ -83,7 +84,7 @@ def test_a_write_that_never_arrived_is_written_once(through_relay, monkeypatch):
 def test_what_cannot_be_found_out_in_time_is_unknown(relay, through_relay, monkeypatch):
     engine = through_relay(call_timeout=1)
     engine.write([(PUT, b"k", b"0")])
-    executed = engine._table.write
+    executed = table_of(engine).write
 
     def write_and_lose(connection, *args, **options):
         executed(connection, *args, **options)
@@ -93,7 +94,7 @@ def test_what_cannot_be_found_out_in_time_is_unknown(relay, through_relay, monke
 
         raise LostConnection("the answer was lost")
 
-    monkeypatch.setattr(engine._table, "write", write_and_lose)
+    monkeypatch.setattr(table_of(engine), "write", write_and_lose)
     with pytest.raises(EngineOutcomeUnknown) as caught:
         engine.write([(PUT, b"k", b"1")])
     assert caught.value.client_message.startswith("may have been executed: ")
@@ -209,7 +210,7 @@ def test_a_write_that_arrives_after_its_outcome_was_asked_is_refused(url, open_s
 def test_who_asks_for_a_write_that_is_being_executed_waits_for_it(postgresql, url, open_storage):
     storage = open_storage(url)
     engine = storage.open("db", {})
-    table, token, until = engine._table, bytes(16), monotonic() + 60
+    table, token, until = table_of(engine), bytes(16), monotonic() + 60
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'elevator'"
     with storage.client.pool.connection("test", until) as connection, ThreadPoolExecutor(1) as pool:
         connection.script(b"BEGIN", until)

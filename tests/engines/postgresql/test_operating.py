@@ -16,6 +16,7 @@ from pyelevator.engines.base import Bounds, EngineError, EngineUnavailable
 from pyelevator.errors import CursorExpired, ElevatorError
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports import FakeTransport
+from support.applications import storage_of
 from support.clocks import Clock
 from support.eventually import eventually
 from support.ports import reserve_port
@@ -265,7 +266,7 @@ def test_a_role_without_a_schema_is_told_what_to_do(postgresql, open_storage):
 def test_vacuum_full_holds_up_its_own_database_only(application, postgresql):
     import psycopg
 
-    storage = application.catalog._storage
+    storage = storage_of(application.catalog)
     with Elevator(transport=FakeTransport(application)) as client:
         client.createdb("other")
         client.Put("k", "v")

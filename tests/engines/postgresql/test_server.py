@@ -14,6 +14,7 @@ from pyelevator import DatabaseUnavailable, Elevator, OutcomeUnknown, WriteConfl
 from pyelevator.application import Application
 from pyelevator.errors import ElevatorError
 from pyelevator.server import Server
+from support.applications import application_of, storage_of
 from support.eventually import eventually
 
 psycopg = pytest.importorskip("psycopg")
@@ -189,7 +190,7 @@ def test_gets_and_puts_of_many_clients_go_in_one_statement(two, connect, server)
 
 
 def count(server, table):
-    client = server._application.catalog._storage
+    client = storage_of(application_of(server).catalog)
     return client.databases.query(f"SELECT count(*) FROM {server.schema}.{table}".encode())[0][0]
 
 

@@ -12,6 +12,7 @@ import uvloop
 from pyelevator import AsyncElevator, ConnectionLost, MalformedMessage, RequestTimeout
 from pyelevator.application import Application
 from pyelevator.testing.servers import ServerProcess, serve
+from support.connections import shared_connection_of
 from support.eventually import FOREVER
 from support.old_peers import OldPeer
 from support.routers import GREETING, READY, played
@@ -138,7 +139,7 @@ def test_a_connection_left_half_done_by_an_interrupt_times_out(run):
     async def main(server):
         async with client(server) as E:
             await E.Put("k", "v")
-            E._session._dispatcher._shared._is_flush_scheduled = True  # and nothing will ever send
+            shared_connection_of(E)._is_flush_scheduled = True  # and nothing will ever send
             with pytest.raises(RequestTimeout):
                 await E.Get("k", timeout=0.2)
             return await E.Get("k")

@@ -29,7 +29,7 @@ from pyelevator.transports.sockets.socket import start_connect
 from pyelevator.transports.zmtp.frames import encode_message
 from support import programs
 from support.clocks import Clock
-from support.connections import shared_connection_of
+from support.connections import connection_count, shared_connection_of
 from support.eventually import eventually, eventually_async
 from support.old_peers import SIGNATURE
 from support.routers import played, taken
@@ -111,7 +111,7 @@ def test_stopped_peers_with_keys_make_room_for_others(keys):
 def test_a_proxy_gives_up_stopped_peers():
     with serve(Application.in_memory()) as server, Proxy(["tcp://127.0.0.1:0"], server.urls[0]) as proxy:
         with stopped(2, proxy.urls[0]):
-            eventually(lambda: proxy._listener.connection_count == 0)
+            eventually(lambda: connection_count(proxy) == 0)
 
 
 @pytest.fixture

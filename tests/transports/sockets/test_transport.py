@@ -25,6 +25,7 @@ from pyelevator.testing.servers import serve
 from pyelevator.transports import IpcTransport, TcpTransport
 from pyelevator.transports.sockets.socket import ClientSocket, finish_connect
 from pyelevator.transports.sockets.transport import ZmtpTransport
+from support.connections import connection_of, has_input, socket_of
 from support.eventually import FOREVER, eventually
 from support.old_peers import OldPeer
 from support.optional import unwrap
@@ -44,7 +45,7 @@ def echoed(link, frames):
 
 def idles(link):
     """Until something comes, its end at least, and long enough to count as idle."""
-    assert link._connection._readable.poll(30_000)
+    assert has_input(connection_of(link), 30)
     time.sleep(0.01)
 
 
@@ -119,11 +120,11 @@ def is_up(connection):
 def test_a_server_that_closed_an_idle_connection_is_connected_again():
     with echoing("tcp://127.0.0.1:*", beating) as url, TcpTransport(url[6:]) as link:
         assert echoed(link, [b"1"]) == [b"1"]
-        line = unwrap(link._connection)
-        assert line._readable.poll(10_000)  # PINGs, which are not read
-        eventually(lambda: not is_up(line._socket))
+        line = unwrap(connection_of(link))
+        assert has_input(line, 10)  # PINGs, which are not read
+        eventually(lambda: not is_up(socket_of(line)))
         assert echoed(link, [b"2"]) == [b"2"]
-        assert link._connection is not line
+        assert connection_of(link) is not line
 
 
 def test_pings_to_an_idle_connection_are_answered_before_the_next_message():
@@ -194,7 +195,7 @@ def test_a_message_of_which_nothing_left_is_sent_over_a_new_connection():
 
     with played(answer_once, answer_once) as endpoint, TcpTransport(endpoint) as link:
         assert echoed(link, [b"1"]) == [b"1"]
-        connection: Any = link._connection
+        connection: Any = connection_of(link)
         connection._send = broken
         connection.has_ended = lambda: False
         assert echoed(link, [b"2"]) == [b"2"]

@@ -22,6 +22,7 @@ from pyelevator.testing.servers import serve
 from pyelevator.transports.polling.readiness import READ, WRITE
 from pyelevator.transports.sockets import nonblocking
 from pyelevator.transports.sockets.upstream import UpstreamConnection
+from support.connections import socket_of
 from support.eventually import eventually
 from support.forking import forks_with_threads
 from support.old_peers import OldPeer
@@ -37,7 +38,7 @@ class Loop:
     def __init__(self, url, **options):
         self.line = UpstreamConnection(url, **options)
         self.line.on_ready(0, time.monotonic())
-        self.first = self.line._socket
+        self.first = socket_of(self.line)
         self.reading = True
         self.turns = 0
 
@@ -67,10 +68,10 @@ class Loop:
         return list(self.answer())
 
     def has_lost_the_first(self):
-        return self.line._socket is not self.first
+        return socket_of(self.line) is not self.first
 
     def is_up(self):
-        return self.line._connected
+        return self.line.is_connected
 
     def close(self):
         self.line.close()
@@ -144,7 +145,7 @@ def test_dialling_in_vain_is_no_work(monkeypatch):
 def test_a_server_that_is_silent_in_the_handshake_is_given_up_in_time(monkeypatch):
     monkeypatch.setattr("pyelevator.transports.sockets.nonblocking._HANDSHAKE_TIMEOUT", 0.05)
     with silent_listener() as endpoint, loop(f"tcp://{endpoint}") as on:
-        on.until(lambda: on.line._socket not in (on.first, None))
+        on.until(lambda: socket_of(on.line) not in (on.first, None))
         assert on.first.fileno() < 0
 
 
@@ -321,7 +322,7 @@ def test_one_that_is_closed_or_dropped_leaves_nothing_behind():
         warnings.simplefilter("error")
         with loop(url) as on:
             assert on.echoed(b"1") == [b"1"]
-            connection = on.line._socket
+            connection = socket_of(on.line)
         assert connection.fileno() < 0
         assert on.line.pollable is None
         assert on.line.next_timeout == float("inf")
