@@ -1,4 +1,4 @@
-"""What a server says about itself: the answers to STATS and SLOWLOG.
+"""Reports of a server about itself: the answers to STATS and SLOWLOG.
 
 They travel as JSON, whose keys are the attributes of these classes. What a newer server adds is passed over, and what
 an older one leaves out has its default.
@@ -96,7 +96,7 @@ class ConnectionStats:
 
 @frozen
 class QueueStats:
-    """What waits in the server.
+    """Requests and responses that wait in the server.
 
     Attributes:
         requests: that were read and not answered, without those of clients that do not read their answers.
@@ -241,7 +241,7 @@ class DatabaseStats:
 
 @frozen
 class ServerStats:
-    """What ``Elevator.stats`` returns.
+    """The statistics that ``Elevator.stats`` returns.
 
     Attributes:
         version: of the server.

@@ -1,4 +1,4 @@
-"""What servers report of administration, and how it travels: as JSON, to which later versions may add."""
+"""Reports of servers about administration, and how they travel: as JSON, to which later versions may add."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -105,9 +105,9 @@ def test_what_runs_and_waits_is_told_of(raw, gated):
         client.ask(Range("slow 1"))
         client.ask(Get("a"))
         gated.entered.acquire()
-        while gated.stats().queues.requests < 2:
+        while server._describe(ServerStats()).queues.requests < 2:
             threading.Event().wait(0.01)
-        queues = gated.stats().queues
+        queues = server._describe(ServerStats()).queues
         assert (queues.requests, queues.running, queues.workers, queues.blocked_clients) == (2, 1, 4, 0)
         assert queues.request_bytes > 2000
         gated.gate.set()

@@ -24,7 +24,7 @@ KeyCheck: TypeAlias = tuple[int, bytes] | tuple[int, bytes, bytes]
 
 
 class KeyState(enum.Enum):
-    """What a check expects of a key, where that is no value."""
+    """The expectation of a check that names no value."""
 
     MISSING = IS_MISSING
     PRESENT = IS_PRESENT

@@ -1,4 +1,4 @@
-"""What completion asks a server: the keys and databases that begin with what is typed."""
+"""Lookups for completion: the keys and databases of a server that begin with what is typed."""
 
 import os
 from collections.abc import Sequence

@@ -29,7 +29,7 @@ P = ParamSpec("P")
 
 
 class Outcome(Generic[R]):
-    """What a shared method gives: R itself in a sync client, a coroutine of R in an async one; for type checkers."""
+    """The result of a shared method: R itself in a sync client, a coroutine of R in an async one; for type checkers."""
 
 
 class SyncMethods:

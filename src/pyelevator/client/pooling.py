@@ -1,4 +1,4 @@
-"""What the pools of sync and async clients share: the check of their size, and what errors say."""
+"""Common parts of the pools of sync and async clients: the check of their size, and the texts of errors."""
 
 from typing import Final
 

@@ -42,7 +42,7 @@ class Codec(ABC):
         self.limits = limits or Limits()
 
     def recognizes(self, frames: Frames) -> bool:  # noqa: ARG002
-        """Whether a request with these frames, which may hold anything, is this codec's to read.
+        """Return True if these frames, which may hold anything, are a request in this dialect.
 
         A server, a proxy or a fake asks this of the codecs that it was given beside the two dialects (``codecs=``),
         before it takes a message for one of those. By default none is.

@@ -1,4 +1,4 @@
-"""What a codec takes from a peer at most."""
+"""Limits on what a codec takes from a peer."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ SMALL: Final = 1024
 
 @frozen
 class Limits:
-    """What a codec takes from an untrusted peer before it refuses with LimitExceeded.
+    """Limits on what a codec takes from an untrusted peer; beyond them it raises LimitExceeded.
 
     Attributes:
         frame_bytes: of one frame, as it comes in.

@@ -30,7 +30,7 @@ class Ping(Command[bytes]):
 
 @command
 class Stats(Command["ServerStats"]):
-    """What the server says about itself, as a JSON object; not about one database, but for admins of all."""
+    """Statistics of the server, as a JSON object; not about one database, but for admins of all."""
 
     verb = "STATS"
     access = Access.ADMIN

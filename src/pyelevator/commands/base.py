@@ -42,7 +42,7 @@ class PayloadKind(enum.Enum):
 
 
 class Access(enum.IntEnum):
-    """What a client must be allowed before a server executes a command; each level includes those before it."""
+    """The permission that a command requires; each level includes those before it."""
 
     NONE = 0
     """Nothing more than to be known to the server."""

@@ -35,7 +35,7 @@ _PAGE: Final = 256
 
 @define(eq=False)
 class FlatServer:
-    """What is known of a server of the flat dialect, from its own answers.
+    """Facts about a server of the flat dialect, learned from its own answers.
 
     Attributes:
         uids: Of the databases that it named when a client connected -> their names.

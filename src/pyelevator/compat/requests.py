@@ -1,4 +1,4 @@
-"""What the adapters share: requests made of others, and parts of rows."""
+"""Helpers of the adapters: requests made of others, and parts of rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias

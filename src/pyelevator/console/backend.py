@@ -1,4 +1,4 @@
-"""What the console asks of the server: one client for each database that is looked at, evicted when unused."""
+"""Clients of the console, one for each database that is looked at, evicted when unused."""
 
 import hashlib
 from collections import OrderedDict

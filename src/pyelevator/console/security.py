@@ -1,4 +1,4 @@
-"""What stands before each page of the console: which requests are answered, and what a page may do in a browser.
+"""Checks before each page of the console: which requests are answered, and what a page may do in a browser.
 
 - The ``Host`` header names an address, ``localhost`` or a host that was allowed, so that no other web site can make a
   browser ask under its own name (DNS rebinding).

@@ -1,4 +1,4 @@
-"""What the endpoints of the console share: their parameters, their bodies, and what a value is to the page."""
+"""Common parts of the console's endpoints: their parameters, their bodies, and values as the page gets them."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping

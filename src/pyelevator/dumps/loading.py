@@ -35,7 +35,7 @@ _BUFFER_BYTES: Final = 8 << 20
 
 @frozen
 class LoadOptions:
-    """What to load, and where to.
+    """Options of a load: what is loaded, and where to.
 
     Attributes:
         databases: the names of those to load; all if there are none.

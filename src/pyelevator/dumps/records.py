@@ -1,4 +1,4 @@
-"""What a dump consists of, in whichever format it is written."""
+"""The records of a dump, in whichever format it is written."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -66,7 +66,7 @@ Record: TypeAlias = DumpStart | DatabaseStart | Pairs | DatabaseEnd | DumpEnd
 
 @frozen
 class DumpTotals:
-    """What a dump, or what was loaded of it, adds up to.
+    """The totals of a dump, or of what was loaded of it.
 
     Attributes:
         databases, pairs: how many there are.

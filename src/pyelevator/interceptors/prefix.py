@@ -122,7 +122,7 @@ _WITHOUT_PREFIX: Final[Mapping[str, _Add]] = {**KEY_FIELDS, "start": _first, "st
 
 @frozen
 class _Shape:
-    """What a class of commands is made of: several times as quick as ``evolve``, which asks for it at each call.
+    """The fields of a class of commands: several times as quick as ``evolve``, which asks for them at each call.
 
     Attributes:
         make: makes a command of its arguments, those by position first.

@@ -1,1 +1,1 @@
-"""What servers and proxies have in common about the peers that are their clients; no sockets, threads or clocks."""
+"""Common parts of servers and proxies about the peers that are their clients; no sockets, threads or clocks."""

@@ -1,4 +1,4 @@
-"""What is in flight in a proxy: tasks, forwarded requests, and the connections to an upstream that carry them."""
+"""Work in flight in a proxy: tasks, forwarded requests, and the connections to an upstream that carry them."""
 
 from collections import deque
 from collections.abc import Callable

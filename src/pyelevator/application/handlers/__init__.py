@@ -1,4 +1,4 @@
-"""What each command does: the table of all handlers."""
+"""The table of all handlers: command class -> what executes it."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -22,7 +22,7 @@ _NAME_SHOWN: Final = 255
 
 @frozen
 class Exchange:
-    """What is known of a request and its answer besides what they say.
+    """Facts about a request and its response that are not in them.
 
     Attributes:
         client: the address that the request came from.

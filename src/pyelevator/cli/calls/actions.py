@@ -1,4 +1,4 @@
-"""What the commands do that are more than one method of the client."""
+"""Actions of the commands that need more than one method of the client."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence

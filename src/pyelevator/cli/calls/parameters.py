@@ -1,4 +1,4 @@
-"""What the commands that call a server take: keys, values, databases, and options."""
+"""Parameters of the commands that call a server: keys, values, databases, and options."""
 
 import io
 import sys

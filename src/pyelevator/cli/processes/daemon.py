@@ -1,4 +1,4 @@
-"""What the processes of servers and proxies have in common: signals, and the limit of open files."""
+"""Signals and the limit of open files, for the processes of servers and proxies."""
 
 import logging
 import math

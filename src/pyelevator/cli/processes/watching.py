@@ -1,4 +1,4 @@
-"""What watches a server or a proxy from outside: Prometheus, load balancers, a service manager."""
+"""Watchers of a server or a proxy from outside: Prometheus, load balancers, a service manager."""
 
 import logging
 import os

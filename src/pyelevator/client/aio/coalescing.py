@@ -23,7 +23,7 @@ _SPLIT_SUFFIX: Final = "; split it"
 
 @define
 class PeerFeatures:
-    """What is known of the server at the other end.
+    """Features of the server at the other end, as far as they are known.
 
     Attributes:
         pipelines: it knows them.

@@ -1,4 +1,4 @@
-"""What an operator asks of a server: whether it lives and what it does, and to repair, copy and compact databases."""
+"""Methods for operators of a server: whether it lives and what it does, and to repair, copy and compact databases."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

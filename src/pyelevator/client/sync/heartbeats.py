@@ -27,7 +27,7 @@ _JOIN_TIMEOUT: Final = 0.1
 
 
 class Beating(Protocol):
-    """What has connections with heartbeats."""
+    """An owner of connections with heartbeats."""
 
     @property
     def heartbeat(self) -> float:

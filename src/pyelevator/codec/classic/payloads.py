@@ -75,7 +75,7 @@ def _decode_nested(datas: Any, command: Command[Any]) -> Any:
 
 
 class _Encoders:
-    """What writes the content frame of an answer, by the kind of its payload, in one way to write strings."""
+    """Encoders of the content frame of an answer, by the kind of its payload, with one way to write strings."""
 
     def __init__(self, packing: Packing) -> None:
         self._pack, self._pack_array = packing.pack, packing.pack_array

@@ -48,7 +48,7 @@ class EngineBusy(EngineError):
 
 
 class EngineUnavailable(EngineError):
-    """What keeps the data could not be reached in time; nothing was done."""
+    """The store could not be reached in time; nothing was done."""
 
     prefix = DatabaseUnavailable.MESSAGE_PREFIX
 

@@ -11,7 +11,7 @@ from pyelevator.engines.base.engine import Engine
 
 
 class Capability(enum.Enum):
-    """What an engine can do beyond the minimum of the seam; conformance suites ask for these, never for names."""
+    """An ability of an engine beyond the minimum of the seam; conformance suites ask for these, never for names."""
 
     DURABLE = "durable"
     """Written data is there after close and open, and in another process."""

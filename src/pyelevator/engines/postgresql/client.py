@@ -1,4 +1,4 @@
-"""What the databases of one storage share: its connections, and the rules for calls that fail."""
+"""The client that the databases of one storage share: its connections, and the rules for calls that fail."""
 
 import logging
 from collections.abc import Callable, Hashable

@@ -102,7 +102,7 @@ class RangeConformance(SessionFixtures):
 
 
 class ReverseConformance:
-    """What a server with the feature ``reverse`` can do in the classic dialect: count downwards."""
+    """Tests of a server with the feature ``reverse`` in the classic dialect: ranges downwards."""
 
     def test_a_slice_in_reverse_counts_down_from_a_key_or_from_the_end(self, digits: Elevator[str]) -> None:
         assert digits.Slice("3", 2, reverse=True) == [["3", "3"], ["2", "2"]]

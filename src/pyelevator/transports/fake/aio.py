@@ -11,7 +11,7 @@ from pyelevator.transports.base import AsyncTransport, Receiver
 
 
 class Exchange(Protocol):
-    """What answers messages: a FakeTransport, which has the same methods."""
+    """The answering side of a connection: a FakeTransport, which has the same methods."""
 
     @property
     def url(self) -> str:

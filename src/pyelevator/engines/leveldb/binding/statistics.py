@@ -1,4 +1,4 @@
-"""What LevelDB says about an open database."""
+"""Statistics of an open database, from LevelDB's properties."""
 
 import re
 from collections.abc import Iterator

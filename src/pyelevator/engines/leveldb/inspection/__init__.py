@@ -1,4 +1,4 @@
-"""What a directory is, found out before LevelDB opens it.
+"""Inspection of a directory before LevelDB opens it.
 
 It may hold a sound LevelDB, a damaged one, an incomplete copy, another program's database, or files that only have
 LevelDB's names. Nothing is written and nothing is locked.

@@ -1,4 +1,4 @@
-"""What PostgreSQL answers, as errors of engines: the texts for clients name neither hosts nor SQL."""
+"""PostgreSQL's failures as errors of engines: the texts for clients name neither hosts nor SQL."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ class NothingSent(LostConnection):
 
 
 class MissingRelation(Exception):
-    """What the database consists of is not there (any more)."""
+    """A table or function of the database is missing."""
 
 
 class MissingDatabase(MissingRelation):

@@ -1,4 +1,4 @@
-"""What the URL of a PostgreSQL engine says."""
+"""The settings in the URL of a PostgreSQL engine."""
 
 import os
 import re
@@ -45,7 +45,7 @@ _OWN: Final[Mapping[str, Any]] = {
 
 @frozen
 class PostgreSqlSettings:
-    """What a URL says of a PostgreSQL cluster.
+    """Settings of a PostgreSQL cluster, from its URL.
 
     Attributes:
         endpoints: libpq's connection strings, one for each server of the cluster.

@@ -17,7 +17,7 @@ MAX_VALUE: Final = 256 << 20
 
 @frozen
 class Changes:
-    """What a batch does, in the order in which rows are locked.
+    """The changes of a batch, in the order in which rows are locked.
 
     Attributes:
         deleted: keys.

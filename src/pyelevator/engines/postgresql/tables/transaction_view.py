@@ -1,4 +1,4 @@
-"""What can be read in a transaction that is going to write."""
+"""A read view of a transaction that is going to write."""
 
 from collections.abc import Iterator, Sequence
 from itertools import count
