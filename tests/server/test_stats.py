@@ -13,6 +13,7 @@ from pyelevator.application.policy import Policy
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get, MGet, Range, Stats
 from pyelevator.messages import Request
+from pyelevator.monitoring import ServerStats
 from pyelevator.protocol import IncomingRequest
 from pyelevator.server import Server, ServerLimits
 from pyelevator.server.observer import Observed, RequestObserver

@@ -1,4 +1,6 @@
-"""Requests that old servers do not take: asked in other words, or answered without them. One table for the client and the proxy.
+"""Requests that old servers do not take: asked in other words, or answered without them.
+
+There is one table for the client and the proxy.
 
 Outside of what they take, the Python server (PyPI's 0.5, and its repository's last state) loses a worker thread for
 ever, and the Go server (0.7) the whole process (source: PROTOCOL, "Who has what"). So nothing else is ever sent to one.

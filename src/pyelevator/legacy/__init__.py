@@ -1,4 +1,4 @@
-"""The names that programs written for py-elevator 0.5c use: its module names, its ways to call, and what each is called now.
+"""The names that programs written for py-elevator 0.5c use: modules, ways to call, and their new names.
 
 Source: PyPI's ``py-elevator`` 0.5c. Everything here works and raises a DeprecationWarning that says the new way; the
 classes themselves know nothing of it but the decorator :func:`accept_old_calls`.
