@@ -1,7 +1,7 @@
 """Actions of the commands that need more than one method of the client."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -21,21 +21,14 @@ def get_value(client: Elevator[bytes], key: bytes, default: bytes | None) -> byt
     return client.Get(key) if default is None else client.Get(key, default)
 
 
-def put_value(client: Elevator[bytes], key: bytes, value: bytes | None, file: bytes | None, sync: bool) -> None:
-    """Set the value of a key: the given one, or a file's."""
-    client.Put(key, _given(value, file), sync=sync)
-
-
-def put_if_absent(client: Elevator[bytes], key: bytes, value: bytes | None, file: bytes | None, sync: bool) -> bool:
-    """Set the value of a key that is missing; return whether it was."""
-    return client.PutIfAbsent(key, _given(value, file), sync=sync)
-
-
-def _given(value: bytes | None, file: bytes | None) -> bytes:
+def put_with(
+    put: Callable[..., Any], client: Elevator[bytes], *, key: bytes, value: bytes | None, file: bytes | None, sync: bool
+) -> Any:
+    """Set the value of a key, the given one or a file's, by a method of the client; return what that returns."""
     given = [data for data in (value, file) if data is not None]
     if len(given) != 1:
         raise click.UsageError("give one VALUE, or - for what stdin brings, or --file FILE")
-    return given[0]
+    return put(client, key, given[0], sync=sync)
 
 
 def delete_keys(client: Elevator[bytes], keys: Sequence[bytes], sync: bool) -> None:

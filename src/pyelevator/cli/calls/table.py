@@ -1,6 +1,7 @@
 """The commands that call a server: one table for the command line and for the shell."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -99,13 +100,13 @@ CALLS: Final[Mapping[str, Call]] = {
         "Print the value of KEY.\n\nThe exit code is 1 if there is no such key.",
     ),
     "put": Call(
-        actions.put_value,
+        partial(actions.put_with, Elevator.Put),
         [KEY, VALUE, VALUE_FILE, SYNC],
         show_nothing,
         "Set the value of KEY.\n\nThe VALUE - stands for all of stdin, newlines included.",
     ),
     "put-if-absent": Call(
-        actions.put_if_absent,
+        partial(actions.put_with, Elevator.PutIfAbsent),
         [KEY, VALUE, VALUE_FILE, SYNC],
         show_truth,
         "Set the value of KEY if it has none.\n\nPrints true if it was set; else prints false, and the exit code is 1.",

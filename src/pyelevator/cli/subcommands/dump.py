@@ -201,15 +201,10 @@ def load(
             click.echo(f"sound: {_describe(totals)}")
             return
         if is_regular:
-            _check_target(totals, databases, options["to_db"])
+            if options["to_db"] is not None and (len(set(databases)) or totals.databases) > 1:
+                raise dumps.DumpError(SEVERAL)  # before anything is written
             opened.seek(0)
         _load(opened, databases, _position_files(file, positions), ProgressLine("loaded", shown=progress), **options)
-
-
-def _check_target(totals: dumps.DumpTotals, databases: tuple[str, ...], to_db: str | None) -> None:
-    """Refuse to load several databases into one, before anything is written."""
-    if to_db is not None and (len(set(databases)) or totals.databases) > 1:
-        raise dumps.DumpError(SEVERAL)
 
 
 def _position_files(file: str, directory: str | None) -> dumps.PositionFiles | None:

@@ -10,26 +10,25 @@ _DIGITS: Final = 8
 _MAX_DEPTH: Final = 24
 
 
-def split_keys(first: bytes, last: bytes, max_bytes: int, size: Callable[[bytes, bytes], int]) -> list[bytes]:
+def split_keys(
+    first: bytes, last: bytes, max_bytes: int, size: Callable[[bytes, bytes], int], depth: int = _MAX_DEPTH
+) -> list[bytes]:
     """Return keys that split a range into parts of at most about so many bytes.
 
     Args:
         first, last: keys of the range.
         max_bytes: of a part.
         size: returns about how many bytes there are from one key up to another one.
+        depth: how often a part is halved at most.
 
     >>> split_keys(b"a", b"y", 8, lambda start, stop: stop[0] - start[0])
     [b'g', b'm', b's']
     """
-    return _split(first, last, max_bytes, size, 0)
-
-
-def _split(first: bytes, last: bytes, max_bytes: int, size: Callable[[bytes, bytes], int], depth: int) -> list[bytes]:
     middle = _between(first, last)
-    if depth == _MAX_DEPTH or not first < middle < last or size(first, last) <= max_bytes:
+    if not depth or not first < middle < last or size(first, last) <= max_bytes:
         return []
-    left = _split(first, middle, max_bytes, size, depth + 1)
-    return [*left, middle, *_split(middle, last, max_bytes, size, depth + 1)]
+    left = split_keys(first, middle, max_bytes, size, depth - 1)
+    return [*left, middle, *split_keys(middle, last, max_bytes, size, depth - 1)]
 
 
 def _between(first: bytes, last: bytes) -> bytes:
