@@ -33,7 +33,7 @@ OWNERS = {
     "lz4": {"codec"},
     "zstandard": {"dumps"},
     "nacl": {"transports"},
-    "zmq": {"transports", "server", "proxy"},
+    "zmq": {"transports"},
     "plyvel": {"engines"},
     "plyvel_next": {"engines"},
     "psycopg": {"engines"},
