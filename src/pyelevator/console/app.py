@@ -50,12 +50,12 @@ async def databases(request: Request) -> Response:
 
 async def stats(request: Request) -> Response:
     """Give what the server says about itself."""
-    return JSONResponse((await backend_of(request).stats()).to_dict())
+    return JSONResponse((await backend_of(request).server.stats()).to_dict())
 
 
 async def slowlog(request: Request) -> Response:
     """List the latest requests that took long."""
-    found = await backend_of(request).slowlog(_MAX_SLOW)
+    found = await backend_of(request).server.slowlog(_MAX_SLOW)
     return JSONResponse({"requests": [each.to_dict() for each in found]})
 
 
@@ -138,7 +138,7 @@ async def put(request: Request) -> Response:
     current = await backend.read(body["db"], key)
     data = await run_in_threadpool(formats.parse, body["format"], body["text"], current)
     shown = None if current is None else digest_of(current)
-    if shown != body["digest"] or not await backend.replace(body["db"], key, current, data):
+    if shown != body["digest"] or not await backend.change(body["db"], key, current, data):
         return await _conflict(backend, body["db"], key)
     return JSONResponse(await show(key, data))
 
@@ -148,7 +148,8 @@ async def delete(request: Request) -> Response:
     body = await json_body(request)
     backend, key = backend_of(request), unescape(body["key"])
     current = await backend.read(body["db"], key)
-    if current is None or digest_of(current) != body["digest"] or not await backend.delete(body["db"], key, current):
+    is_shown = current is not None and digest_of(current) == body["digest"]
+    if not is_shown or not await backend.change(body["db"], key, current, None):
         return await _conflict(backend, body["db"], key)
     return JSONResponse({"key": body["key"]})
 

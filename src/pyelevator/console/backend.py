@@ -8,14 +8,13 @@ from typing import Any, Final
 from attrs import frozen
 
 from pyelevator.arguments.batches import MISSING
-from pyelevator.client.aio import AsyncElevator, AsyncWriteBatch
+from pyelevator.client.aio import AsyncElevator
 from pyelevator.commands import Progress, SlowLog, Stats
 from pyelevator.errors import CheckFailed, KeyNotFound, PermissionDenied, UnknownCommand, UsageError
 from pyelevator.flows import Flow, Forward
 from pyelevator.interceptors import read_only
 from pyelevator.messages import Request, Response
-from pyelevator.monitoring import DatabaseStats, ServerStats, SlowRequest
-from pyelevator.reports import TaskProgress
+from pyelevator.monitoring import DatabaseStats
 from pyelevator.transports import parse_url
 from pyelevator.transports.url import shown
 
@@ -61,6 +60,7 @@ class Backend:
     Attributes:
         url: of the server, without what belongs to the client.
         write: as given.
+        server: the client for what needs no database.
     """
 
     def __init__(self, url: str, options: Mapping[str, Any], *, write: bool) -> None:
@@ -70,7 +70,7 @@ class Backend:
         interceptors = (*options.get("interceptors", ()), *(() if write else (look_only,)))
         self._options = {**options, "interceptors": interceptors, "encoding": None}
         self._clients: OrderedDict[str, AsyncElevator[bytes]] = OrderedDict()
-        self._server = self.make_client(None)
+        self.server = self.make_client(None)
         self.default_database: Final = parse_url(url).options.get("db_name") or "default"
 
     def make_client(self, database: str | None) -> AsyncElevator[bytes]:
@@ -83,7 +83,7 @@ class Backend:
 
     async def close(self) -> None:
         """Close all connections."""
-        for client in (self._server, *self._clients.values()):
+        for client in (self.server, *self._clients.values()):
             await client.disconnect()
 
     async def client(self, database: str) -> AsyncElevator[bytes]:
@@ -101,24 +101,12 @@ class Backend:
 
         Figures take admin access, and a server that knows STATS.
         """
-        names = await self._server.listdb()
+        names = await self.server.listdb()
         try:
-            known = {each.name: each for each in (await self.stats()).databases}
+            known = {each.name: each for each in (await self.server.stats()).databases}
         except (PermissionDenied, UnknownCommand, UsageError):
             known = {}
         return [known.get(name, name) for name in names]
-
-    async def stats(self) -> ServerStats:
-        """Return what the server says about itself."""
-        return await self._server.stats()
-
-    async def slowlog(self, limit: int) -> list[SlowRequest]:
-        """Return the latest requests that took long, the latest first."""
-        return await self._server.slowlog(limit)
-
-    async def progress(self) -> list[TaskProgress]:
-        """Return the long tasks of the server."""
-        return await self._server.progress()
 
     async def page(self, database: str, prefix: bytes, start: bytes, count: int) -> KeyPage:
         """Return the first keys from ``start`` on.
@@ -164,35 +152,22 @@ class Backend:
         except KeyNotFound:
             return None
 
-    async def replace(self, database: str, key: bytes, expected: bytes | None, value: bytes) -> bool:
-        """Set the value of a key if it is still the expected one; None expects none.
+    async def change(self, database: str, key: bytes, expected: bytes | None, value: bytes | None) -> bool:
+        """Set the value of a key, or delete it for None, if its value is still the expected one; None expects none.
 
         Returns:
             False if it is another one by now; nothing was written.
         """
         batch = (await self.client(database)).WriteBatch()
         batch.Check(key, MISSING if expected is None else expected)
-        batch.Put(key, value)
-        return await _is_written(batch)
-
-    async def delete(self, database: str, key: bytes, expected: bytes) -> bool:
-        """Delete a key if its value is still the expected one.
-
-        Returns:
-            As :meth:`replace`.
-        """
-        batch = (await self.client(database)).WriteBatch()
-        batch.Check(key, expected)
-        batch.Delete(key)
-        return await _is_written(batch)
-
-
-async def _is_written(batch: AsyncWriteBatch[bytes]) -> bool:
-    """Write a batch; False says that a check in it does not hold."""
-    try:
-        await batch.Write()
-    except CheckFailed:
-        return False
-    finally:
-        batch.Clear()
-    return True
+        if value is None:
+            batch.Delete(key)
+        else:
+            batch.Put(key, value)
+        try:
+            await batch.Write()
+        except CheckFailed:
+            return False
+        finally:
+            batch.Clear()
+        return True

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import deque
 from typing import Any, Final
 
 from attrs import asdict, define
@@ -55,24 +55,20 @@ class Backups:
     """The backups of a console, the newest first."""
 
     def __init__(self) -> None:
-        self._backups: OrderedDict[int, ConsoleBackup] = OrderedDict()
+        self._backups: deque[ConsoleBackup] = deque(maxlen=MAX_LISTED)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._started = 0
 
     def start(self, client: AsyncElevator[bytes], database: str, directory: str) -> None:
         """Start one, with a client of its own."""
         backup = ConsoleBackup(database, directory, time.time())
-        self._started += 1
-        self._backups[self._started] = backup
-        while len(self._backups) > MAX_LISTED:
-            self._backups.popitem(last=False)
+        self._backups.append(backup)
         task = asyncio.get_running_loop().create_task(backup.run(client))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def report(self) -> list[dict[str, Any]]:
         """Return what the page shows of them."""
-        return [asdict(backup) for backup in reversed(self._backups.values())]
+        return [asdict(backup) for backup in reversed(self._backups)]
 
     async def close(self) -> None:
         """Wait for none of them any more; the server goes on."""
@@ -84,7 +80,7 @@ class Backups:
 
 async def list_backups(request: Request) -> Response:
     """List the backups of this console, and the long tasks of the server."""
-    tasks = await backend_of(request).progress()
+    tasks = await backend_of(request).server.progress()
     return JSONResponse({"backups": request.app.state.backups.report(), "tasks": [asdict(task) for task in tasks]})
 
 
