@@ -1,6 +1,7 @@
 """The command line: what it understands, and what it says in one line when it does not."""
 
 import logging
+import re
 import sys
 
 import click
@@ -14,6 +15,7 @@ from pyelevator.cli.suggestions import OPTION_ALIASES
 from pyelevator.config import ServerSettings
 from pyelevator.testing.servers import serve
 from support.optional import unwrap
+from support.pages import ROOT
 
 
 @pytest.fixture
@@ -98,6 +100,24 @@ def test_an_option_by_another_name_is_told_by_its_own(elevator, command, said, m
     code, output, error = elevator(command, said, "1")
     assert (code, output) == (2, "")
     assert error == (f"elevator: No such option {said!r}; did you mean `{meant}`? See `elevator {command} --help`.\n")
+
+
+def test_every_command_that_prints_data_takes_json():
+    others = {"serve", "proxy", "console", "shell", "dump", "load", "completion", "help", "ping", "keygen", "config"}
+    for name in main.elevator.list_commands(click.Context(main.elevator)):
+        command = unwrap(main.elevator.get_command(click.Context(main.elevator), name))
+        assert any("--json" in param.opts for param in command.params) == (name not in others), name
+
+
+def test_commands_and_options_that_texts_name_exist():
+    said = re.compile(r"`elevator ([a-z][a-z-]*)([^`]*)`")
+    named = [found for path in (ROOT / "src").rglob("*.py") for found in said.findall(path.read_text())]
+    assert len(named) > 20
+    for name, rest in named:
+        command = main.elevator.get_command(click.Context(main.elevator), name)
+        assert command is not None, name
+        options = {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
+        assert {word for word in rest.split() if word.startswith("--")} <= options, (name, rest)
 
 
 def test_the_other_names_of_options_are_of_options_that_exist():

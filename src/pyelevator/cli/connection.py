@@ -84,6 +84,11 @@ def connection_options(*, url_argument: bool = False, database: bool = True) -> 
     return decorate
 
 
+json_option: Final = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: one document, or one in each line."
+)
+
+
 class DatabaseType(ParamType):
     """The name of a database; shells complete it."""
 

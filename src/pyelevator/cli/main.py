@@ -92,7 +92,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "dump": "subcommands.dump:dump",
         "load": "subcommands.dump:load",
         "backup": "subcommands.tasks:backup",
-        "compact": "subcommands.tasks:compact",
+        "compact": _CALLS,
         "progress": "subcommands.tasks:progress",
     },
     "Operation": {

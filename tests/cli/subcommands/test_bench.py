@@ -1,5 +1,6 @@
 """``elevator bench``: a short run against a real server, what is printed, and that nothing is left behind."""
 
+import json
 from io import StringIO
 
 import pytest
@@ -58,6 +59,10 @@ def test_a_work_that_fails_is_told_in_its_line_and_by_the_exit_code(url, monkeyp
     code, out, _ = run(url, "--pairs", "10", "--seconds", "0", "--clients", "0")
     assert code == 1
     assert "not today" in " ".join(out.split())
+    code, out, _ = run(url, "--pairs", "10", "--seconds", "0", "--clients", "0", "--json")
+    get, nothing = [json.loads(line) for line in out.splitlines()]
+    assert (code, nothing) == (1, {"workload": "Nothing", "failure": "not today"})
+    assert (get["workload"], sorted(get)) == ("Get", ["calls", "p50", "p99", "rate", "workload"])
     assert names_on(url) == ["default"]
 
 

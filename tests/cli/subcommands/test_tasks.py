@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from pyelevator import Elevator
 from pyelevator.application import Application, Catalog
 from pyelevator.cli.main import elevator
-from pyelevator.cli.subcommands import tasks
+from pyelevator.cli.progress import call_with_progress
 from pyelevator.engines.memory import MemoryEngine, MemoryStorage
 from pyelevator.engines.progress import report
 from pyelevator.testing.servers import serve
@@ -47,6 +47,26 @@ def test_a_backup_says_how_large_it_is(leveldb_url, tmp_path, form):
         assert len(client.Range()) == 100
 
 
+def test_a_backup_is_reported_as_json(leveldb_url, tmp_path):
+    for quiet in ([], ["--quiet"]):
+        code, out, err = invoke(leveldb_url, "backup", "shop", tmp_path / f"backup{len(quiet)}", "--json", *quiet)
+        report = json.loads(out)
+        assert (code, err, sorted(report), report["size"] > 0) == (0, "", ["linked", "size"], True)
+
+
+def test_the_error_of_a_damaged_database_names_the_command_that_helps(tmp_path):
+    url = "tcp://127.0.0.1:0"
+    with serve(Application.on_leveldb(str(tmp_path)), url) as server:
+        assert invoke(server.urls[0], "create", "shop")[0] == 0
+        assert invoke(server.urls[0], "put", "--db", "shop", "apple", "3")[0] == 0
+    (tmp_path / "shop" / "CURRENT").unlink()
+    with serve(Application.on_leveldb(str(tmp_path)), url) as server:
+        code, _, err = invoke(server.urls[0], "get", "--db", "shop", "apple")
+        assert (code, "`elevator repair NAME`" in err) == (4, True)
+        assert invoke(server.urls[0], "repair", "shop")[0] == 0
+        assert invoke(server.urls[0], "get", "--db", "shop", "apple") == (0, "3\n", "")
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
@@ -66,7 +86,10 @@ def test_a_backup_that_cannot_be_is_one_line(leveldb_url, args, code, message):
 def test_a_compaction_takes_a_database_and_a_range(leveldb_url):
     assert invoke(leveldb_url, "compact", "--db", "shop") == (0, "", "")
     assert invoke(leveldb_url, "compact", "--db", "shop", "010", "") == (0, "", "")
+    assert invoke(leveldb_url, "compact", "--db", "shop", "--hex", "30", "ff", "--json") == (0, "", "")
     assert invoke(leveldb_url, "compact", "--db", "nope")[0] == 4
+    code, _, err = invoke(leveldb_url, "compact", "--db", "shop", "--hex", "xyz")
+    assert (code, "xyz" in err) == (2, True)
 
 
 def test_sizes_are_printed_by_prefix(leveldb_url):
@@ -104,7 +127,7 @@ def test_a_second_client_sees_how_far_it_is_and_so_does_the_first(monkeypatch):
         shown.set()
 
     def compact(client):
-        tasks.call_with_progress(client, client.compact, "compact", shown=True)
+        call_with_progress(client, client.compact, "compact", shown=True)
         ended.append(True)
 
     Held.halfway.clear()
@@ -112,7 +135,7 @@ def test_a_second_client_sees_how_far_it_is_and_so_does_the_first(monkeypatch):
     with serve(Application(Catalog(HeldStorage())), "tcp://127.0.0.1:0") as server:
         url = server.urls[0]
         with Elevator.from_url(url, encoding=None, timeout=60) as client, monkeypatch.context() as patch:
-            patch.setattr(tasks, "_INTERVAL", 0.1)
+            patch.setattr("pyelevator.cli.progress._INTERVAL", 0.1)
             client.Put(b"k", b"v")  # in an empty database there is nothing to compact
             thread = threading.Thread(target=compact, args=(client,))
             thread.start()

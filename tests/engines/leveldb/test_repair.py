@@ -347,7 +347,7 @@ def test_a_repair_that_is_killed_anywhere_is_ended_by_the_next_one(storage, many
         killed_at(patch, number)
         with pytest.raises(Killed):
             storage.repair(str(many), PLAIN)
-    with pytest.raises(EngineDamaged, match=r"repair it with repairdb \(a repair was interrupted\)"):
+    with pytest.raises(EngineDamaged, match=r"repairdb, or `elevator repair NAME` \(a repair was interrupted\)"):
         storage.open(str(many), {})
     assert storage.exists(str(many))
     storage.repair(str(many), PLAIN)

@@ -328,7 +328,8 @@ class Database:
         if self.entry.adopted and not force:
             raise DatabaseError(
                 f"Database {self.entry.name} was there before this server, and its files are another program's; "
-                "forgetdb takes it off the list and leaves them, dropdb with force=True deletes them"
+                "forgetdb takes it off the list and leaves them, dropdb with force=True deletes them (`elevator forget "
+                "NAME`, `elevator drop NAME --force`)"
             )
         if self._exists() and not self.entry.opened:
             self._check_opens()
@@ -340,7 +341,7 @@ class Database:
         except EngineError as error:
             raise DatabaseError(
                 f"Database {self.entry.name} has never opened, so its files may be another program's and are left "
-                f"as they are; forgetdb takes it off the list ({error})"
+                f"as they are; forgetdb takes it off the list, or `elevator forget NAME` ({error})"
             ) from error
         self._close()
 

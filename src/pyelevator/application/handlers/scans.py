@@ -237,5 +237,5 @@ def _check_limit(more: bool, context: Context) -> None:
         max_rows, max_bytes = context.policy.max_range, context.policy.max_range_bytes
         raise WrongValue(
             f"the answer is over the limit of {max_rows:,} items or {max_bytes:,} bytes; use RangeIter, or ask for "
-            "less, or raise --max-range or --max-range-bytes"
+            "less (`elevator range` pages by itself), or raise --max-range or --max-range-bytes"
         )

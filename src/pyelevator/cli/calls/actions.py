@@ -9,6 +9,7 @@ import click
 from attrs import asdict
 
 from pyelevator.cli.calls.layouts import Row
+from pyelevator.cli.progress import call_with_progress
 from pyelevator.client import Elevator
 from pyelevator.commands import RepairReport
 
@@ -136,6 +137,11 @@ def drop_database(client: Elevator[bytes], db_name: str, force: bool, yes: bool)
     if not yes and sys.stdin.isatty():
         click.confirm(f"Remove the database {db_name!r} and all its data?", abort=True, err=True)
     client.dropdb(db_name, force=force)
+
+
+def compact_database(client: Elevator[bytes], start: bytes | None, stop: bytes | None, progress: bool | None) -> None:
+    """Reclaim the space of deleted and overwritten pairs, and show how far the server is with it."""
+    call_with_progress(client, lambda: client.compact(start or None, stop or None), "compact", shown=progress)
 
 
 def repair_database(client: Elevator[bytes], db_name: str | None, force: bool) -> Mapping[str, Any]:

@@ -41,6 +41,7 @@ from pyelevator.cli.calls.parameters import (
 from pyelevator.cli.command import sectioned
 from pyelevator.cli.connection import CONNECTION_NAMES, ConnectionOptions, connection_options
 from pyelevator.cli.errors import ExitCode
+from pyelevator.cli.progress import QUIET
 from pyelevator.client import Elevator
 
 
@@ -268,6 +269,14 @@ CALLS: Final[Mapping[str, Call]] = {
         show_rows,
         "Print approximately how many bytes keys take on the disk.\n\nFor each PREFIX, or for the complete database. "
         "The latest writes are not counted yet. Each line has the prefix, a tab and the bytes.",
+    ),
+    "compact": Call(
+        actions.compact_database,
+        [START, STOP, QUIET],
+        show_nothing,
+        "Reclaim the space of deleted and overwritten pairs.\n\nOf the whole database, or only of its keys from START "
+        "to STOP; '' stands for the beginning or the end.",
+        is_long=True,
     ),
     "repair": Call(
         actions.repair_database,

@@ -114,7 +114,7 @@ def timing(session: ShellSession) -> None:
     click.echo(f"times are {'shown' if session.shows_times else 'not shown'}")
 
 
-_OTHERS: Final = ("stats", "slowlog", "backup", "compact", "progress", "dump", "ping")
+_OTHERS: Final = ("stats", "slowlog", "backup", "progress", "dump", "ping")
 """Commands of ``elevator`` that take the shell's connection."""
 
 _ALIASES: Final = {

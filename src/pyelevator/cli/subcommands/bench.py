@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from attrs import frozen
 
+from pyelevator.cli.calls.encodings import dump_json
+from pyelevator.cli.connection import json_option
 from pyelevator.cli.errors import as_usage_error
 from pyelevator.client import Elevator
 from pyelevator.config.server_settings import DEFAULT_BIND
@@ -62,6 +64,14 @@ class Result:
         times = [duration(percentile(latencies, part)) for part in (0.5, 0.99)]
         return self.name, f"{self.measurement.rate:,.0f}", *times, f"{len(latencies):,}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as it stands in JSON: rates per second, and latencies in seconds."""
+        if self.measurement is None:
+            return {"workload": self.name, "failure": self.failure}
+        latencies = self.measurement.latencies
+        p50, p99 = (percentile(latencies, part) for part in (0.5, 0.99))
+        return {"workload": self.name, "rate": self.measurement.rate, "p50": p50, "p99": p99, "calls": len(latencies)}
+
 
 def duration(seconds: float) -> str:
     """Format a time in microseconds, or in milliseconds from 1 ms on.
@@ -93,7 +103,8 @@ def duration(seconds: float) -> str:
     show_default=True,
     help="Number of client processes of the last workload; 0 to leave it out.",
 )
-def bench(url: str, count: int, seconds: float, clients: int) -> None:
+@json_option
+def bench(url: str, count: int, seconds: float, clients: int, as_json: bool) -> None:
     """Measure the throughput and latency of the server at URL.
 
     URL defaults to the environment variable ELEVATOR_URL, or tcp://127.0.0.1:4141. The benchmark runs in a database of
@@ -102,7 +113,11 @@ def bench(url: str, count: int, seconds: float, clients: int) -> None:
     plan = BenchmarkPlan(url, f"bench-{secrets.token_hex(4)}", count, seconds, clients)
     with _database(plan) as client:
         results = _with_progress(plan, client)
-    print_full_width(results_table(plan, results), _console())
+    if as_json:
+        for result in results:
+            click.echo(dump_json(result.to_dict()))
+    else:
+        print_full_width(results_table(plan, results), _console())
     if any(result.measurement is None for result in results):
         raise click.exceptions.Exit(1)
 

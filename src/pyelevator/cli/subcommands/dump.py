@@ -13,6 +13,7 @@ import click
 
 from pyelevator import dumps
 from pyelevator.cli.connection import ConnectionOptions, connection_options
+from pyelevator.cli.progress import QUIET, format_size
 from pyelevator.dumps.dumping import OnProgress
 from pyelevator.dumps.loading import SEVERAL
 from pyelevator.paths import replacing_file
@@ -24,26 +25,6 @@ _FORMATS: Final[dict[str, Callable[[IO[bytes], str], dumps.DumpWriter]]] = {
     "binary": dumps.BinaryWriter,
     "jsonl": lambda file, _: dumps.JsonLinesWriter(file),
 }
-
-quiet_option: Final = click.option(
-    "--progress/--quiet",
-    "progress",
-    default=None,
-    help="Print the progress each second, or print nothing. Default: print it on a terminal.",
-)
-
-
-def format_size(nbytes: float) -> str:
-    """Return a number of bytes in words.
-
-    >>> format_size(11), format_size(1234), format_size(3_248_000), format_size(2.5e9)
-    ('11 B', '1.2 kB', '3.2 MB', '2.5 GB')
-    """
-    units = iter(("kB", "MB", "GB", "TB"))
-    unit = "B"
-    while nbytes >= 1000 and unit != "TB":
-        nbytes, unit = nbytes / 1000, next(units)
-    return f"{nbytes:,.0f} B" if unit == "B" else f"{nbytes:,.1f} {unit}"
 
 
 class ProgressLine:
@@ -82,7 +63,7 @@ def _describe(totals: dumps.DumpTotals) -> str:
     return f"{totals.pairs:,} pairs of {totals.databases:,} database{'' if totals.databases == 1 else 's'}"
 
 
-@click.command()
+@click.command(params=[QUIET])
 @click.argument("databases", nargs=-1, metavar="[DB]...")
 @click.option(
     "-o", "--output", metavar="FILE", help="Write to FILE, which appears when it is complete. Default: stdout."
@@ -108,7 +89,6 @@ def _describe(totals: dumps.DumpTotals) -> str:
     "--no-snapshot", is_flag=True, help="Read without a snapshot, for old servers; pages may be of different moments."
 )
 @connection_options(database=False)
-@quiet_option
 def dump(
     databases: tuple[str, ...],
     *,
@@ -169,7 +149,7 @@ def _output(path: str | None, *, is_binary: bool) -> Iterator[IO[bytes]]:
         os.fsync(stdout.fileno())
 
 
-@click.command()
+@click.command(params=[QUIET])
 @click.argument("file", metavar="FILE")
 @click.argument("databases", nargs=-1, metavar="[DB]...")
 @click.option("--to-db", metavar="NAME", help="Load into the database NAME; of a dump with several, name one.")
@@ -183,7 +163,6 @@ def _output(path: str | None, *, is_binary: bool) -> Iterator[IO[bytes]]:
     help="Directory for the position of the load, from which it can be resumed. Default: that of FILE; none for stdin.",
 )
 @connection_options(database=False)
-@quiet_option
 def load(
     file: str, databases: tuple[str, ...], positions: str | None, progress: bool | None, check: bool, **options: Any
 ) -> None:

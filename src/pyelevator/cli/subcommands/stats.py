@@ -9,19 +9,17 @@ from typing import Any, Final
 
 import click
 
-from pyelevator.cli.connection import ConnectionOptions, connection_options
+from pyelevator.cli.connection import ConnectionOptions, connection_options, json_option
 from pyelevator.cli.logs import printable
 from pyelevator.client import Elevator
 from pyelevator.monitoring import DatabaseStats, ServerStats, SlowRequest, VerbStats
-
-_json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON: one object per line.")
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _CLEAR: Final = "\x1b[2J\x1b[H"
 
 
 @click.command()
-@_json_option
+@json_option
 @click.option(
     "--watch",
     type=click.FloatRange(min=0.1),
@@ -55,7 +53,7 @@ def _polled(client: Elevator[Any], watch: float | None) -> Iterator[tuple[Server
 
 @click.command()
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show at most N requests. Default: all.")
-@_json_option
+@json_option
 @connection_options(url_argument=True, database=False)
 def slowlog(connection: ConnectionOptions, limit: int | None, as_json: bool) -> None:
     """Show the latest requests that took a server long, the latest first.

@@ -39,6 +39,11 @@ class EngineDamaged(EngineError):
     """The files are damaged; ``Storage.repair`` recovers what can be recovered."""
 
 
+def describe_damage(path: str, why: str) -> str:
+    """Return the text about damaged files, with the ways to repair them: in a program, and on the command line."""
+    return f"{path} is damaged; repair it with repairdb, or `elevator repair NAME` ({why})"
+
+
 class EngineForeign(EngineError):
     """The files are another program's, sound or not; this engine would lose or delete their contents."""
 

@@ -16,6 +16,7 @@ from typing import Final
 from attrs import frozen
 
 from pyelevator.engines.base import EngineDamaged, EngineError
+from pyelevator.engines.base.errors import describe_damage
 from pyelevator.engines.leveldb.directories.handle import DirectoryHandle
 from pyelevator.engines.leveldb.format import FormatError
 from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
@@ -149,7 +150,7 @@ def _parse(data: bytes, source: DirectoryHandle) -> Manifest:
     try:
         return read_manifest(data)
     except FormatError as error:
-        raise EngineDamaged(f"{source.path} is damaged; repair it with repairdb ({error})", source.path) from error
+        raise EngineDamaged(describe_damage(source.path, str(error)), source.path) from error
 
 
 def _tables(files: Sequence[FileName], manifest: Manifest) -> list[str]:

@@ -247,7 +247,7 @@ def _check_remaining_share(path: str, choice: _Plan, unreadable: Sequence[str]) 
         losses.append(f"go on without {missing:,} of {total:,} tables, which are not there")
     raise EngineError(
         f"{path}: a repair would {' and '.join(losses)}; nothing was changed. If this is a copy, copy it again; to go "
-        "on all the same, call repairdb with force"
+        "on all the same, say repairdb(force=True), or `elevator repair NAME --force`"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from pyelevator.engines.base import EngineDamaged, EngineError, EngineFileError, EngineForeign
+from pyelevator.engines.base.errors import describe_damage
 from pyelevator.engines.leveldb.binding.loading import LIBRARIES
 
 _FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
@@ -23,12 +24,8 @@ _FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
         EngineForeign,
         "{path} is in another order of keys than bytewise, which only the program that made it knows ({detail})",
     ),
-    ("Corruption", EngineDamaged, "{path} is damaged; repair it with repairdb ({detail})"),
-    (
-        r"\.(ldb|sst): Invalid argument",
-        EngineDamaged,
-        "{path} is damaged; repair it with repairdb (a table is cut off: {detail})",
-    ),
+    ("Corruption", EngineDamaged, describe_damage("{path}", "{detail}")),
+    (r"\.(ldb|sst): Invalid argument", EngineDamaged, describe_damage("{path}", "a table is cut off: {detail}")),
     ("is closed|closed LevelDB", EngineError, "{path} is closed"),
     ("No such file or directory", EngineFileError, "No such file or directory: {path} ({detail})"),
     (

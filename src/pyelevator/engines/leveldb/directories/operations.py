@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pyelevator.engines.base import EngineDamaged, EngineError, EngineForeign
+from pyelevator.engines.base.errors import describe_damage
 from pyelevator.engines.leveldb.directories.lock import LOCK, DirectoryLock
 from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
 from pyelevator.engines.leveldb.inspection import Inspection, inspect
@@ -186,7 +187,7 @@ def check_repair(inspection: Inspection, *, force: bool) -> None:
     if not inspection.is_leveldb and not force:
         raise EngineForeign(
             f"{inspection.path} holds {_format_files(inspection)}, and nothing in it is surely LevelDB's; nothing was "
-            "changed. To go on all the same, call repairdb with force"
+            "changed. To go on all the same, say repairdb(force=True), or `elevator repair NAME --force`"
         )
 
 
@@ -220,7 +221,7 @@ def is_vacant(inspection: Inspection) -> bool:
 
 
 def _damage_error(inspection: Inspection, why: str) -> EngineDamaged:
-    return EngineDamaged(f"{inspection.path} is damaged; repair it with repairdb ({why})")
+    return EngineDamaged(describe_damage(inspection.path, why))
 
 
 def _occupied_error(inspection: Inspection) -> EngineForeign:
