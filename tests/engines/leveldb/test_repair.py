@@ -225,7 +225,9 @@ def test_a_repair_that_would_set_most_aside_stops_and_changes_nothing(storage, m
         content = table.read_bytes()
         table.write_bytes({"footer": content[:-8] + bytes(8), "empty": b"", "cut off": content[:-100]}[damage])
     before = checksums(many)
-    with pytest.raises(EngineError, match=r"would set aside (\d+) of \1 tables .* nothing was changed.*repairdb\(force=True\)"):
+    with pytest.raises(
+        EngineError, match=r"would set aside (\d+) of \1 tables .* nothing was changed.*repairdb\(force=True\)"
+    ):
         storage.repair(str(many), {})
     assert checksums(many) == before
 

@@ -177,7 +177,8 @@ def test_a_table_that_is_cut_off_is_damaged(storage, filled, share):
     table.write_bytes(table.read_bytes()[: int(table.stat().st_size * share)])
     with storage.open(filled, {}) as engine:
         with pytest.raises(
-            EngineDamaged, match=r"is damaged; repair it with repairdb, or `elevator repair NAME` \(a table is cut off: "
+            EngineDamaged,
+            match=r"is damaged; repair it with repairdb, or `elevator repair NAME` \(a table is cut off: ",
         ):
             engine.get(PAIRS[0][0])
 
