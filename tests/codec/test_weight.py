@@ -177,6 +177,19 @@ def test_many_light_elements_weigh_what_each_of_them_does(run, weighs, times):
         check_weight(b"\xdd" + (elements + 1).to_bytes(4, "big") + run * times, 1 << 40)
 
 
+EMPTY = b"\xdc\x03\xe8" + b"\xd9\x00" * 1000  # strings with a byte of length, in arrays of a thousand
+
+
+@pytest.mark.parametrize("arguments", [array(EMPTY, 12 << 20), b"\x91" * (12 << 20) + b"\xc0"], ids=["wide", "deep"])
+def test_the_elements_that_are_looked_at_one_by_one_are_bounded(arguments):
+    """That bounds the time: a proxy reads in its loop, and its other clients wait."""
+    message = b"\x84\xa3cmd\xa3PUT\xa4args" + arguments + b"\xa3uid\xa1u\xa4meta\x81\xa2id\x01"
+    with pytest.raises(
+        LimitExceeded, match=r"frame of 12,58\d,\d\d\d bytes with more than 524,288 different elements; "
+    ):
+        ClassicCodec(Limits(expansion=1000)).decode_request([message])
+
+
 def test_light_elements_are_not_looked_at_one_by_one(monkeypatch):
     class Sizes(list):
         looks = 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from sys import maxsize
 from typing import Any, Final
 
 import msgpack
@@ -12,7 +13,7 @@ from pyelevator.arguments.batches import CheckedSequence
 from pyelevator.arguments.data import kind_of
 from pyelevator.codec.gc_pause import gc_paused
 from pyelevator.codec.limits import SMALL, Limits
-from pyelevator.codec.weight import FLOOR, LIGHT, PAGE, STRING, Tally, check_weight
+from pyelevator.codec.weight import FLOOR, LIGHT, PAGE, STRING, TOKENS, Tally, check_weight
 from pyelevator.commands import Command, MGet, PayloadKind, Pipeline, Slice
 from pyelevator.errors import LimitExceeded, MalformedMessage, ProtocolError
 
@@ -141,7 +142,7 @@ def unpack(
         if size <= limits.harmless and not texts:  # msgpack sees to it that there are no more elements than bytes
             return unpackb(frame, raw=True, ext_hook=Extension)
         if size > (LIGHT if reply_to is None else PAGE):
-            check_weight(frame, _memory(limits, size, reply_to))
+            check_weight(frame, _memory(limits, size, reply_to), tokens=TOKENS if reply_to is None else maxsize)
         elif size > SMALL:
             _check_complete(frame)
         if reply_to is None or not LIGHT < size <= PAGE:
@@ -155,7 +156,7 @@ def unpack(
         if _STRICT not in str(error):
             raise _unreadable(error, limits, size) from error
     if size > LIGHT:
-        check_weight(frame, _memory(limits, size, reply_to))
+        check_weight(frame, _memory(limits, size, reply_to), tokens=TOKENS if reply_to is None else maxsize)
     try:
         return _unpacked(frame, limits, texts, strict_map_key=False, object_pairs_hook=_any_map)
     except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:

@@ -4,6 +4,8 @@ An empty array is one byte on the wire and seventy in memory, so the size of a m
 """
 
 import re
+from itertools import repeat
+from sys import maxsize
 from typing import Final, TypeAlias
 
 from pyelevator.errors import LimitExceeded, MalformedMessage
@@ -18,6 +20,9 @@ FLOOR: Final = 128 * LIGHT
 
 PAGE: Final = 4 << 20
 """Bytes of a reply up to which it is counted while it is made: what is open of it then is not, but that is little."""
+
+TOKENS: Final = 1 << 19
+"""Tokens of a request that are looked at one by one; so many take a quarter of a second."""
 
 _LIGHTEST: Final = 16  # what there is but once, like short strings: its places in a list and in what is made of that
 _ATOM: Final = 40  # a number with its place in a list; nothing, true and false are the same to be quick
@@ -70,21 +75,24 @@ _TOKENS: Final = 16
 _EXTENSIONS: Final = frozenset({0xC7, 0xC8, 0xC9})
 
 
-def check_weight(frame: Bytes, most: int, count: int = 1) -> None:
+def check_weight(frame: Bytes, most: int, count: int = 1, tokens: int = maxsize) -> None:
     """Refuses a value that would take too much memory, or claims more elements than it has.
 
     Args:
         frame: holds the value.
         most: bytes of memory.
         count: how many values the frame holds, next to one another.
+        tokens: that are looked at one by one, which bounds the time.
 
     Raises:
-        LimitExceeded: it would take more.
+        LimitExceeded: it would take more, or has more tokens.
         MalformedMessage: it is cut off, or no value.
     """
     at, end, left, weight, begins = 0, len(frame), count, 0, 0
     first_at, left_then, weight_then, tries = 0, 0, 0, 0
-    while left:
+    for _ in repeat(None, tokens):
+        if not left:
+            return
         if left == left_then:  # an element of a long array has ended
             alike = _alike(frame, first_at, at, left - 1) if left >= _ALIKE else 0
             left, at, weight = left - alike, at + alike * (at - first_at), weight + alike * (weight - weight_then)
@@ -118,6 +126,8 @@ def check_weight(frame: Bytes, most: int, count: int = 1) -> None:
                 f"a frame of {end:,} bytes with so many elements that they would take over {most:,} in memory; "
                 "send it in parts"
             )
+    if left:
+        raise LimitExceeded(f"a frame of {end:,} bytes with more than {tokens:,} different elements; send it in parts")
 
 
 def _alike(frame: Bytes, start: int, end: int, most: int) -> int:
