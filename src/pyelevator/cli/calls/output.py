@@ -51,17 +51,20 @@ class Output:
         layout = _LAYOUTS[form](encoding) if form else evolve(self.layout, encoding=encoding)
         return evolve(self, layout=layout)
 
-    def value(self, data: bytes) -> None:
+    def value(self, data: bytes) -> ExitCode:
         """Show one value."""
         self.write([self.layout.value(data)])
+        return ExitCode.DONE
 
-    def result(self, result: Any) -> None:
+    def result(self, result: Any) -> ExitCode:
         """Show a number, a truth value or a report."""
         self.write([self.layout.result(result)])
+        return ExitCode.DONE
 
-    def rows(self, rows: Iterable[Row]) -> None:
+    def rows(self, rows: Iterable[Row]) -> ExitCode:
         """Show rows as they come."""
         self.write(self.layout.rows(rows))
+        return ExitCode.DONE
 
 
 def write_stdout(chunks: Iterable[bytes]) -> None:
@@ -110,34 +113,15 @@ def show_nothing(_: Output, __: object) -> ExitCode:
     return ExitCode.DONE
 
 
-def show_value(output: Output, data: bytes) -> ExitCode:
-    """Show the value of a key."""
-    output.value(data)
-    return ExitCode.DONE
-
-
-def show_result(output: Output, result: Any) -> ExitCode:
-    """Show a number, or a report."""
-    output.result(result)
-    return ExitCode.DONE
-
-
 def show_truth(output: Output, is_so: bool) -> ExitCode:
     """Show true or false; the exit code says the same."""
     output.result(is_so)
     return ExitCode.DONE if is_so else ExitCode.FAILED
 
 
-def show_rows(output: Output, rows: Iterable[Row]) -> ExitCode:
-    """Show rows."""
-    output.rows(rows)
-    return ExitCode.DONE
-
-
 def show_names(output: Output, names: Iterable[str]) -> ExitCode:
     """Show names, one in a line."""
-    output.rows({"name": name} for name in names)
-    return ExitCode.DONE
+    return output.rows({"name": name} for name in names)
 
 
 def show_found(output: Output, rows: Iterable[Row]) -> ExitCode:

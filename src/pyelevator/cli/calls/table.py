@@ -9,16 +9,7 @@ from attrs import frozen
 
 from pyelevator.cli.calls import actions
 from pyelevator.cli.calls.batches import read_batch
-from pyelevator.cli.calls.output import (
-    Output,
-    show_found,
-    show_names,
-    show_nothing,
-    show_result,
-    show_rows,
-    show_truth,
-    show_value,
-)
+from pyelevator.cli.calls.output import Output, show_found, show_names, show_nothing, show_truth
 from pyelevator.cli.calls.parameters import (
     DATABASE,
     FORMATS,
@@ -97,7 +88,7 @@ CALLS: Final[Mapping[str, Call]] = {
             RAW,
             click.Option(["--default"], type=VALUE.type, metavar="VALUE", help="Print VALUE if the key is missing."),
         ],
-        show_value,
+        Output.value,
         "Print the value of KEY.\n\nThe exit code is 1 if there is no such key.",
     ),
     "put": Call(
@@ -134,7 +125,7 @@ CALLS: Final[Mapping[str, Call]] = {
             ),
             SYNC,
         ],
-        show_result,
+        Output.result,
         "Add BY to the number of KEY, and print the sum.\n\nBY defaults to 1, and may be negative. No client's "
         "addition is lost.",
     ),
@@ -148,7 +139,7 @@ CALLS: Final[Mapping[str, Call]] = {
     "get-and-delete": Call(
         Elevator.GetAndDelete,
         [KEY, RAW, SYNC],
-        show_value,
+        Output.value,
         "Remove KEY, and print the value that it had.\n\nOf several clients, one gets it. The exit code is 1 if there "
         "is no such key.",
     ),
@@ -174,7 +165,7 @@ CALLS: Final[Mapping[str, Call]] = {
             *_ROWS,
             click.Option(["--consistent"], is_flag=True, help="Read all rows from one snapshot."),
         ],
-        show_rows,
+        Output.rows,
         "Print keys and values from START to STOP.\n\nBoth keys are included; '' stands for the beginning or the end. "
         "Rows are fetched page by page, so a range may have any length. Each line has a key, a tab and the value.",
     ),
@@ -185,14 +176,14 @@ CALLS: Final[Mapping[str, Call]] = {
             click.Argument(["count"], type=click.IntRange(min=0), metavar="COUNT"),
             *_ROWS,
         ],
-        show_rows,
+        Output.rows,
         "Print COUNT keys and values from START on.\n\nWith --reverse, from START down. '' stands for the beginning, "
         "or with --reverse for the end. Each line has a key, a tab and the value.",
     ),
     "count": Call(
         actions.count_keys,
         [START, STOP, PREFIX],
-        show_result,
+        Output.result,
         "Print the number of keys from START to STOP.\n\nBoth keys are included; '' stands for the beginning or the "
         "end. The server counts about a million keys in a second; only --timeout limits its time.",
         is_long=True,
@@ -206,7 +197,7 @@ CALLS: Final[Mapping[str, Call]] = {
             click.Option(["--all", "every"], is_flag=True, help="Delete all keys of the database."),
             SYNC,
         ],
-        show_result,
+        Output.result,
         "Delete the keys from START to STOP, and print how many.\n\nBoth keys are included; '' stands for the beginning"
         " or the end. Keys are deleted in chunks; after an error, run the same command again to continue.",
     ),
@@ -266,7 +257,7 @@ CALLS: Final[Mapping[str, Call]] = {
     "sizes": Call(
         actions.read_sizes,
         [click.Argument(["prefixes"], type=KEY.type, metavar="PREFIX...", nargs=-1)],
-        show_rows,
+        Output.rows,
         "Print approximately how many bytes keys take on the disk.\n\nFor each PREFIX, or for the complete database. "
         "The latest writes are not counted yet. Each line has the prefix, a tab and the bytes.",
     ),
@@ -284,7 +275,7 @@ CALLS: Final[Mapping[str, Call]] = {
             click.Argument(["db_name"], type=DATABASE.type, metavar="[NAME]", required=False),
             click.Option(["--force"], is_flag=True, help="Continue even if most of the data cannot be read."),
         ],
-        show_result,
+        Output.result,
         "Repair a database: recover what can be read.\n\nNAME defaults to --db. The database is closed during the "
         "repair. What cannot be read is set aside. Prints which files were kept, set aside and lost.",
         connects=False,
