@@ -66,11 +66,12 @@ def test_a_number_is_never_that_of_a_process_without_one():
 def test_ids_begin_at_other_numbers_in_parent_and_child(fork):
     program = f"""
     import ctypes, os, random
-    from pyelevator.protocol import first_id
+    from pyelevator.protocol import unguessable_ids
 
     random.seed(1)
     pid = {fork}()
-    os.write(1, f"{{first_id()}} {{first_id()}}\\n".encode())  # at once, or the two lines would mix
+    numbers = [next(unguessable_ids()) for _ in range(2)]
+    os.write(1, f"{{numbers[0]}} {{numbers[1]}}\\n".encode())  # at once, or the two lines would mix
     if not pid:
         os._exit(0)
     os.waitpid(pid, 0)
@@ -79,4 +80,4 @@ def test_ids_begin_at_other_numbers_in_parent_and_child(fork):
     assert (ran.code, ran.err) == (0, "")
     numbers = list(map(int, ran.out.split()))
     assert len(set(numbers)) == 4
-    assert all(0 < number <= 1 << 31 for number in numbers)
+    assert all(0 < number <= 1 << 32 for number in numbers)

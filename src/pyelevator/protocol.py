@@ -4,10 +4,12 @@ Sans-I/O: no socket, no clock.
 """
 
 import os
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import count
+from itertools import accumulate, chain, count, islice, repeat
 from math import inf
+from operator import rshift
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import evolve
@@ -29,17 +31,27 @@ Application: TypeAlias = Callable[[Request[Any]], Response]
 Refuses: TypeAlias = Callable[[Request[Any]], Response | None]
 """Gives the answer to a request that is not allowed, of which only the outline is known; else None."""
 
-_RANDOM_IDS: Final = 1 << 31
-"""Half of what a proxy passes on as it is; the other half is to count on."""
+_WORD_BYTES: Final = 4
+_BLOCK_BYTES: Final = 64 * _WORD_BYTES
+_SURPLUS_BITS: Final = 8
+"""Bits of a random word that are left out: with steps of 24 bits, a connection has 2**41 requests before it has no ids,
+and a thousand million before they are over 2**53, and lost on peers that have floating point only."""
 
 
-def first_id() -> int:
-    """Return a random id to begin with.
+def unguessable_ids() -> Iterator[int]:
+    """Return ids for the requests of one connection: each is larger than the one before, by a random step.
 
-    Should an answer ever come to another connection or another process than its own, it answers nothing there. A
-    generator of Python's would not do: a forked process has its state in common with its parent.
+    So an answer that comes before its request, under an id that is to come, answers nothing; nor does one that comes to
+    another connection or another process than its own. A generator of Python's would not do: a server can tell from
+    many of its numbers which one comes next, and a forked process has its state in common with its parent.
     """
-    return 1 + int.from_bytes(os.urandom(4)) % _RANDOM_IDS
+    words = chain.from_iterable(map(_random_words, repeat(_BLOCK_BYTES)))
+    steps = filter(None, map(rshift, words, repeat(_SURPLUS_BITS)))
+    return accumulate(steps, initial=1 + int.from_bytes(os.urandom(_WORD_BYTES)))
+
+
+def _random_words(size: int) -> "array[int]":
+    return array("I", os.urandom(size))
 
 
 class RequestLimits:
@@ -79,6 +91,10 @@ class RequestLimits:
             raise error
 
 
+_REFUSALS: Final = frozenset({ErrorCode.REQUEST, ErrorCode.VALUE, ErrorCode.RUNTIME})
+"""What a server that echoes ids may answer without one: it could not read what it got, nor its id."""
+
+
 class ClientProtocol:
     """The client's half: the requests in flight on one connection, and the request of each reply.
 
@@ -88,7 +104,7 @@ class ClientProtocol:
 
     Args:
         codec: of what the server speaks.
-        first: the first id; a random one if None.
+        first: the first id, to count on from; unguessable ones if None.
         limits: how large the requests may be, where that is known.
     """
 
@@ -100,7 +116,7 @@ class ClientProtocol:
         """True once a reply came that answers no request, or may still come: the connection must carry no other."""
         self.pending: dict[int, Request[Any]] = {}
         """The requests in flight, by their ids; for reading only."""
-        self._ids: Iterator[int] = count(first_id() if first is None else first)
+        self._ids: Iterator[int] = unguessable_ids() if first is None else count(first)
         self._last: Request[Any] | None = None
         self._forgotten: set[int] = set()
 
@@ -154,6 +170,9 @@ class ClientProtocol:
             MalformedMessage, LimitExceeded: it is not known what the frames answer; the connection is of no more use.
         """
         echoed, read = self.codec.open_reply(frames)
+        if echoed is None and self.echoes_ids and not self._is_refusal(read):
+            self.spent = True
+            return None
         request_id = self._answered_by(echoed)
         request = self.pending.pop(request_id, None)
         if request is not None:
@@ -168,6 +187,13 @@ class ClientProtocol:
         """Give up a request: should its reply still come (not if it was never sent), it answers nothing."""
         if self.pending.pop(request_id, None) is not None and sent:
             self._forgotten.add(request_id)
+
+    def _is_refusal(self, read: Callable[[Request[Any]], Response]) -> bool:
+        """Return True if a reply without an id refuses a request of which the server could not read the id."""
+        try:
+            return any(read(request).code in _REFUSALS for request in islice(self.pending.values(), 1))
+        except ProtocolError:
+            return False
 
     def _answered_by(self, echoed: int | None) -> int:
         """Return the id of the request that a reply answers: the echoed one, or that of the only one in flight."""
@@ -244,6 +270,8 @@ class IncomingRequest:
         """Return the frames of ``response``, or of a failure if it cannot be encoded."""
         request = Request(Ping(), None, response.id, True) if self.compression else self.request
         try:
+            if response.id is None and self.request is not None and self.request.id is not None:
+                response = evolve(response, id=self.request.id)  # which an interceptor has left out
             if response.features:
                 own, told = self.codec.limits.frame_bytes, response.max_message  # here, and by servers behind
                 response = evolve(response, max_message=own if told is None else min(own, told))

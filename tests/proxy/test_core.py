@@ -653,6 +653,7 @@ def test_a_release_that_fails_is_not_repeated():
 
 def test_an_upstream_that_is_replaced_by_an_old_one_is_found_out():
     core = learned(core_over())
+    assert core.upstream_lost("up", 0, RequestTimeout("lost"), 0.0) == []
     under_way = gets(core, b"a", range(1, 4))
     renew, *_ = core.upstream_sent("up", 0, answer_to(under_way[0], b"v", echo=False), 0.0)
     assert renew == ResetConnection("up", 0)
@@ -693,7 +694,7 @@ def test_ids_upstream_are_the_proxy_s_and_none_comes_twice(interceptors):
         seen.append(CLASSIC.decode_request(forward.frames).id)
         (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
         assert told(reply).id == number
-    assert seen == list(range(seen[0], seen[0] + 6))
+    assert seen == sorted(set(seen))
     assert not {77, 1, 1 << 32, (1 << 64) - 1} & set(seen)
 
 

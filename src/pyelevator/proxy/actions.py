@@ -16,12 +16,17 @@ class SendToClient:
 
 @hot_value
 class SendToUpstream:
-    """Send to an upstream, on one of its connections; not after ``expires_at``, when the request has failed."""
+    """Send to an upstream, on one of its connections; not after ``expires_at``, when the request has failed.
+
+    If it ``is_alone``, nothing else is in flight there, and what comes next is taken to answer it: where something has
+    come already, another connection takes the place of that one.
+    """
 
     upstream: str
     connection: int
     frames: Sequence[bytes]
     expires_at: float
+    is_alone: bool = False
 
 
 @hot_value

@@ -261,7 +261,9 @@ class Core:
         self._tasks.now = now
         pool = self._pools[upstream]
         connection = pool.connections[connection_number]
-        if not connection.is_idle:
+        if connection.is_idle:
+            connection.protocol = pool.protocol()  # the next connection may lead to another server
+        else:
             self._fail_connection(pool, connection, error)
             self._tasks.serve_waiting(pool)
         return self._take_actions()

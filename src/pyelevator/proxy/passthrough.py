@@ -84,6 +84,7 @@ class PassThrough:
         pending = connection.forwarded.pop(frames[0], None) if len(frames) == 2 else None
         if pending is None:
             return self._deliver_other(connection, frames)
+        connection.protocol.echoes_ids = True
         return pending, SendToClient(pending.client.identity, [success_header(pending.id), frames[1]])
 
     def _deliver_other(self, connection: PooledConnection, frames: Sequence[bytes]) -> ForwardedReply | None:

@@ -288,7 +288,5 @@ class UpstreamPool:
         return connection
 
     def protocol(self) -> ClientProtocol:
-        """Return a new protocol, with what is known of the upstream."""
-        protocol = ClientProtocol(self.upstream.codec or codec_for(self.upstream.dialect, self.limits))
-        protocol.echoes_ids = self.echoes_ids
-        return protocol
+        """Return a new protocol, which knows nothing of the upstream: it may be another server by now."""
+        return ClientProtocol(self.upstream.codec or codec_for(self.upstream.dialect, self.limits))

@@ -201,7 +201,10 @@ class Router:
 
     def _serving(self, command: Command[Any]) -> str | None:
         name: str = command.name  # type: ignore[attr-defined]
-        return next((upstream.name for upstream in self.upstreams.values() if upstream.serves(name)), None)
+        return self._place_of(name)
+
+    def _place_of(self, database: str) -> str | None:
+        return next((upstream.name for upstream in self.upstreams.values() if upstream.serves(database)), None)
 
     def _list_all(self, request: Request[Any]) -> Flow[Response]:
         """List the databases of all upstreams: of each those that it would be asked for."""
@@ -226,7 +229,7 @@ class Router:
         return responses[0] if failed else Response(encode_tasks(tasks), id=request.id)
 
     def _own(self, names: Iterable[bytes], upstream: Upstream) -> list[bytes]:
-        return [name for name in names if self._serving(DbConnect(name)) == upstream.name]
+        return [name for name in names if self._place_of(name.decode("utf-8", "surrogateescape")) == upstream.name]
 
 
 def _comes_from(request: Request[Any], upstream: Upstream) -> bool:

@@ -134,12 +134,13 @@ class RequestTasks:
             return
         connection.tasks[number] = task
         task.cancel = lambda: self._cancel(pool, connection, number)
-        self._act(SendToUpstream(pool.upstream.name, connection.number, frames, task.expires_at))
+        name, is_alone = pool.upstream.name, not pool.echoes_ids
+        self._act(SendToUpstream(name, connection.number, frames, task.expires_at, is_alone))
         pool.update_reading(connection)
 
     def deliver(self, pool: UpstreamPool, connection: PooledConnection, number: int, response: Response) -> None:
         """Give a task the answer that has come on a connection."""
-        pool.observe_reply(connection.protocol.echoes_ids)
+        pool.observe_reply(connection.protocol.echoes_ids or pool.echoes_ids)
         task = connection.tasks.pop(number)
         if connection.protocol.spent and not connection.is_retired:
             pool.retire(connection)
@@ -149,7 +150,7 @@ class RequestTasks:
     def _cancel(self, pool: UpstreamPool, connection: PooledConnection, number: int) -> None:
         """Give up a request in flight: it is forgotten where replies carry ids, else its connection is reset."""
         connection.tasks.pop(number)
-        if connection.protocol.echoes_ids:
+        if pool.echoes_ids:
             connection.protocol.forget(number)
             connection.has_expired_requests = True
             pool.update_reading(connection)

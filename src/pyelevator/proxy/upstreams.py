@@ -138,6 +138,9 @@ class UpstreamConnections:
         """Queue a message for ``flush``, or send it, if many wait."""
         key = (action.upstream, action.connection)
         connection = self._connections.get(key) or self._connect(key)
+        if action.is_alone and connection.has_unread():
+            self.reset(ResetConnection(*key))
+            connection = self._connect(key)
         if connection.enqueue(action.frames, action.expires_at) >= _FLUSH_COUNT:
             connection.flush(time.monotonic())
         self._unflushed[key] = connection

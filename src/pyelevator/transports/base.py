@@ -137,6 +137,14 @@ class Transport(ABC):
         if "round_trip" not in vars(cls) and not vars(cls).keys().isdisjoint(("send", "receive")):
             cls.round_trip = Transport.round_trip  # type: ignore[method-assign]
 
+    def has_unread(self) -> bool:
+        """Return True if a message has come, or a part of one, that was not received; without waiting.
+
+        A client asks before it sends to a server that echoes no ids: an answer to nothing would be taken for the next
+        one. By default nothing is known.
+        """
+        return False
+
     @abstractmethod
     def reset(self) -> None:
         """Reset the connection: replies to earlier messages are never received, unsent messages are dropped."""
@@ -217,6 +225,13 @@ class AsyncTransport(ABC):
 
         Raises:
             TransportError: any other failure.
+        """
+
+    def deliver_unread(self) -> None:  # noqa: B027 - by default what has come comes in its own time
+        """Give the receiver what has come by now; if that ends amid a message, the connection is lost.
+
+        A client calls it while it awaits nothing, before it sends to a server that echoes no ids: an answer to nothing
+        would be taken for the next one.
         """
 
     @abstractmethod

@@ -100,6 +100,8 @@ class MultiplexedConnection:
         self._flush()
 
     def _flush(self) -> None:
+        if not (self._protocol.echoes_ids or self._sent or self.is_closed):
+            self.transport.deliver_unread()
         for batch in list(batches([call for call in self._unsent if not call.future.done()], self._peer)):
             if self.is_closed:
                 break
@@ -143,7 +145,7 @@ class MultiplexedConnection:
         try:
             matched = self._protocol.match(frames)
         except ProtocolError as error:
-            if not self.multiplexes and not self._sent:  # unasked, it would come again on each connection
+            if not self.multiplexes and self.received_count == 1 and not self._sent:  # it would come on each connection
                 self._fail(self.detach_unsent(), error)
             self.connection_lost(error)
             return

@@ -20,7 +20,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ConnectionLost, RequestTimeout, TransportError, UsageError
 from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response
-from pyelevator.protocol import ClientProtocol, RequestLimits, first_id
+from pyelevator.protocol import ClientProtocol, RequestLimits, unguessable_ids
 from pyelevator.transports import Transport
 from pyelevator.transports.base import IDLE, request_timeout_message
 
@@ -54,7 +54,7 @@ class PooledConnection:
         self._codec = codec
         self._limits = limits
         self._protocol = ClientProtocol(codec, limits=limits)
-        self.ids: Iterator[int] = count(first_id())
+        self.ids: Iterator[int] = unguessable_ids()
 
     @property
     def is_open(self) -> bool:
@@ -79,7 +79,11 @@ class PooledConnection:
             transport = self._transport = self._clone()
             self._respond = transport.responder(self._codec)
         protocol = self._protocol
-        if protocol.pending or protocol.spent:  # an interrupt came before the reset
+        if (
+            protocol.pending  # an interrupt came before the reset
+            or protocol.spent
+            or (not protocol.echoes_ids and transport.has_unread())  # which would be taken for the answer
+        ):
             protocol = self._reset(transport)
         return transport, protocol.carry(request)
 

@@ -93,17 +93,18 @@ class RangeIter(Generic[T]):
         self._page: _Page[T] = _Page.before(self._pager, FORKS.count)
         self._beginning = self._page
         self._rows = self._page.rows
-        self._loops = 0
+        self._loops: list[bool] = []  # of the first two, whether they began with the first row
 
     def __repr__(self) -> str:
         return describe_iterator("RangeIter", length_hint(self._rows), self._page.pager)
 
     def __iter__(self) -> Self:
-        if self._exhausted and self._loops == 1:
+        if self._exhausted and self._loops == [True]:
             warn_of_another_loop()
             self._exhausted = False
             self._rewind()
-        self._loops += 1 if self._loops or self._page is self._beginning else 2  # else it was stepped by hand before
+        if len(self._loops) < 2:
+            self._loops.append(self._page is self._beginning)  # in one step: threads may share it
         return self
 
     def __next__(self) -> T:

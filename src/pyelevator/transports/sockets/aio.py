@@ -66,6 +66,15 @@ class AsyncZmtpTransport(AsyncTransport):
         self._update_interest(connection)
         return not queue
 
+    def deliver_unread(self) -> None:
+        connection = self._connection
+        if connection is None or not connection.has_unread():
+            return
+        self._on_ready(READ)
+        if self._connection is connection and connection.has_unread():
+            self.close()
+            self._receiver.connection_lost(connection_lost_error(self._url))
+
     def _on_ready(self, events: int) -> None:
         connection = self._connection
         if connection is None or self._forks != FORKS.count:  # in a child the loop polls what is the parent's

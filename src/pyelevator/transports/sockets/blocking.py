@@ -127,6 +127,14 @@ class BlockingConnection:
         """True if a message was read that was not received yet."""
         return bool(self._messages)
 
+    def has_unread(self) -> bool:
+        """Return True if a message or a part of one has come, or the connection has ended."""
+        try:
+            self._read_all()
+        except (ConnectionClosed, ProtocolError):
+            return True
+        return bool(self._messages or self._protocol.buffered_bytes)
+
     def keep_alive(self, expecting: bool) -> None:
         """See :meth:`Transport.keep_alive`.
 

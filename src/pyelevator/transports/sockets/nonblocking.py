@@ -113,7 +113,11 @@ class NonblockingConnection:
         except OSError:
             return True
 
-    def _has_unread(self) -> bool:
+    def has_unread(self) -> bool:
+        """Return True if something of a message has come that was not received."""
+        return bool(self._messages) or (self._connected and (self.buffered_bytes > 0 or self._has_data()))
+
+    def _has_data(self) -> bool:
         """Return True if the socket has data, as it may while a client of a proxy does not read."""
         try:
             return bool(self._require_socket().recv(1, sockets.MSG_PEEK))
@@ -268,7 +272,7 @@ class NonblockingConnection:
 
     def _ping(self, now: float) -> None:
         """Send a PING, which also shows the server that this side lives; disconnect from a silent server."""
-        if self._unanswered_pings >= HEARTBEATS and not self._has_unread():
+        if self._unanswered_pings >= HEARTBEATS and not self._has_data():
             self._disconnect(now, None)
             return
         self._send_buffer.append(self._protocol.encode_ping(time_to_live(self._heartbeat)))

@@ -190,6 +190,9 @@ class ZmtpTransport(Transport):
                     failure = error.with_traceback(None)  # a traceback would keep this frame, and the error itself
         return failure
 
+    def has_unread(self) -> bool:
+        return self._connection is not None and self._connection.has_unread()
+
     def reset(self) -> None:
         self.close()
 
