@@ -190,10 +190,7 @@ class ClientProtocol:
 
     def _is_refusal(self, read: Callable[[Request[Any]], Response]) -> bool:
         """Return True if a reply without an id refuses a request of which the server could not read the id."""
-        try:
-            return any(read(request).code in _REFUSALS for request in islice(self.pending.values(), 1))
-        except ProtocolError:
-            return False
+        return any(read(request).code in _REFUSALS for request in islice(self.pending.values(), 1))
 
     def _answered_by(self, echoed: int | None) -> int:
         """Return the id of the request that a reply answers: the echoed one, or that of the only one in flight."""
