@@ -7,7 +7,7 @@ import os
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import accumulate, chain, count, islice, repeat
+from itertools import accumulate, chain, count, repeat
 from math import inf
 from operator import rshift
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -93,6 +93,9 @@ class RequestLimits:
 
 _REFUSALS: Final = frozenset({ErrorCode.REQUEST, ErrorCode.VALUE, ErrorCode.RUNTIME})
 """What a server that echoes ids may answer without one: it could not read what it got, nor its id."""
+
+_ANY: Final = Request(Ping())
+"""Stands for a request that is in flight past a :class:`ClientProtocol`."""
 
 
 class ClientProtocol:
@@ -190,7 +193,7 @@ class ClientProtocol:
 
     def _is_refusal(self, read: Callable[[Request[Any]], Response]) -> bool:
         """Return True if a reply without an id refuses a request of which the server could not read the id."""
-        return any(read(request).code in _REFUSALS for request in islice(self.pending.values(), 1))
+        return read(next(iter(self.pending.values()), _ANY)).code in _REFUSALS
 
     def _answered_by(self, echoed: int | None) -> int:
         """Return the id of the request that a reply answers: the echoed one, or that of the only one in flight."""

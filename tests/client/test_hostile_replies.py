@@ -8,8 +8,8 @@ import msgpack
 import pytest
 
 from pyelevator import AsyncElevator, Elevator
-from pyelevator.codec import FlatCodec
-from pyelevator.commands import PIPELINED, Get
+from pyelevator.codec import ClassicCodec, FlatCodec
+from pyelevator.commands import PIPELINED, Get, Pipeline
 from pyelevator.errors import ElevatorError, ProtocolError, RequestTimeout, ServerError
 from pyelevator.messages import Request, Response
 from pyelevator.proxy import Proxy
@@ -35,9 +35,9 @@ _EXECUTED = {"DBCONNECT", "GET", "PUT", "PING"}
 class Hostile(Puppet):
     """Answers one request otherwise: the next with the verb, by ``answer(request)``, which gives replies."""
 
-    def __init__(self):
+    def __init__(self, codec=None):
         self.verb, self.answer = None, None
-        super().__init__(self._behave)
+        super().__init__(self._behave, codec=codec)
 
     def execute(self, request):
         return super().execute(request) if request.command.verb in _EXECUTED else Response([], id=request.id)
@@ -61,17 +61,23 @@ WAYS = ["sync", "async", "through a proxy", "through a proxy that looks into all
 
 
 @pytest.fixture(scope="module")
-def hostile():
-    with Hostile() as hostile:
-        yield hostile
+def world():
+    with ExitStack() as stack:
+        hostile = Hostile()
+        unread = stack.enter_context(Proxy([ANY_PORT], hostile.url))
+        reading = stack.enter_context(Proxy([ANY_PORT], hostile.url, [watching]))
+        stack.push(hostile)  # it ends first, so that the proxies need not wait for what it will never answer
+        yield hostile, dict(zip(WAYS, [hostile.url] * 2 + [unread.urls[0], reading.urls[0]], strict=True))
 
 
 @pytest.fixture(scope="module")
-def urls(hostile):
-    with ExitStack() as stack:
-        unread = stack.enter_context(Proxy([ANY_PORT], hostile.url))
-        reading = stack.enter_context(Proxy([ANY_PORT], hostile.url, [watching]))
-        yield dict(zip(WAYS, [hostile.url] * 2 + [unread.urls[0], reading.urls[0]], strict=True))
+def hostile(world):
+    return world[0]
+
+
+@pytest.fixture(scope="module")
+def urls(world):
+    return world[1]
 
 
 async def _awaited(outcome):
@@ -81,9 +87,10 @@ async def _awaited(outcome):
 class Caller:
     """A client, sync or async, whose calls return."""
 
-    def __init__(self, url, is_async):
+    def __init__(self, url, is_async, dialect="classic"):
         self._loop = asyncio.new_event_loop() if is_async else None
-        self.client: Any = AsyncElevator.from_url(url, timeout=20) if is_async else Elevator.from_url(url, timeout=20)
+        make: Any = AsyncElevator if is_async else Elevator
+        self.client: Any = make.from_url(url, timeout=20, dialect=dialect)
         self("Put", KEY, "v")
 
     def __call__(self, method, *args, **options):
@@ -127,27 +134,72 @@ def outcome_of(call):
     return "value"
 
 
-@pytest.mark.parametrize("verb", ["PUT", *ACCEPTED])  # PUT for all whose answers are not looked at
-def test_datas_of_each_type_are_the_value_or_an_error(caller, hostile, verb):
-    expected = {name: "value" if answers(verb, name) else "refused" for name in DATAS}
+_SHARES = 4
+"""Over the wire each verb is tried with every so many kinds of datas, in turn; the codecs are tried with all."""
+
+
+def shared(verbs):
+    """Pairs of a verb and the name of datas; all names, and all verbs, and not each with each."""
+    names = list(DATAS)
+    return [(verb, name) for at, verb in enumerate(verbs) for name in names[at % _SHARES :: _SHARES]]
+
+
+def is_answer(verb, name, *, nested=False):
+    unfit = {"map", "map of ints", "map of maps"}  # which are no payloads in a pipeline, and have no status
+    return answers(verb, name, nested=nested) and not (nested and name in unfit)
+
+
+VERBS = ["PUT", *ACCEPTED]  # PUT for all whose answers are not looked at
+NESTED = ["PUT", *[kind.verb for kind in PIPELINED if kind.verb in ACCEPTED]]
+
+
+def test_datas_of_each_type_are_the_value_or_an_error(caller, hostile):
     found = {}
-    for name, datas in DATAS.items():
-        hostile.will(verb, lambda request, datas=datas: [reply_with(request, datas=datas)])
-        found[name] = outcome_of(lambda: caller("_call", COMMANDS[verb], None))
-        assert caller("Get", KEY) == "v", name
+    for verb, name in shared(VERBS):
+        hostile.will(verb, lambda request, name=name: [reply_with(request, datas=DATAS[name])])
+        found[verb, name] = outcome_of(lambda verb=verb: caller("_call", COMMANDS[verb], None))
+        assert caller("Get", KEY) == "v", (verb, name)
+    assert found == {(verb, name): "value" if is_answer(verb, name) else "refused" for verb, name in shared(VERBS)}
+
+
+def test_datas_of_each_type_in_a_pipeline_are_the_value_or_an_error(caller, hostile):
+    found, expected = {}, {}
+    for verb, name in shared(NESTED):
+        hostile.will("PIPELINE", lambda request, name=name: [reply_with(request, datas=[DATAS[name], b"v"])])
+        found[verb, name] = outcome_of(lambda verb=verb: caller.pipelined(COMMANDS[verb]))
+        expected[verb, name] = "value" if is_answer(verb, name, nested=True) else "refused"
+        assert caller("Get", KEY) == "v", (verb, name)
     assert found == expected
 
 
-@pytest.mark.parametrize("verb", ["PUT", *[kind.verb for kind in PIPELINED if kind.verb in ACCEPTED]])
-def test_datas_of_each_type_in_a_pipeline_are_the_value_or_an_error(caller, hostile, verb):
-    unfit = {"map", "map of ints", "map of maps"}  # which are no payloads there, and have no status
-    fit = {name: answers(verb, name, nested=True) and name not in unfit for name in DATAS}
+ENTRIES = {name: header for name, header in HEADERS.items() if name.startswith(("status", "more", "cursor", "err_"))}
+"""What is wrong in an entry of a pipeline's answer that has a header of its own."""
+
+
+def test_an_entry_of_a_pipeline_with_something_wrong_is_an_error(caller, hostile):
     found = {}
-    for name, datas in DATAS.items():
-        hostile.will("PIPELINE", lambda request, datas=datas: [reply_with(request, datas=[datas, b"v"])])
-        found[name] = outcome_of(lambda: caller.pipelined(COMMANDS[verb]))
+    for name, header in ENTRIES.items():
+        entry = {"status": 1, "datas": b"text", **header}
+        hostile.will("PIPELINE", lambda request, entry=entry: [reply_with(request, datas=[entry, b"v"])])
+        found[name] = outcome_of(lambda: caller.pipelined(COMMANDS["GET"]))
         assert caller("Get", KEY) == "v", name
-    assert found == {name: "value" if fit[name] else "refused" for name in DATAS}
+    assert found == dict.fromkeys(ENTRIES, "refused")
+
+
+@pytest.mark.parametrize("entries", [[], [b"v"], [b"v"] * 3, None, b"vv", {b"v": b"v"}, [[b"v", b"v"]]])
+def test_an_answer_to_a_pipeline_has_an_entry_for_each_command(caller, hostile, entries):
+    hostile.will("PIPELINE", lambda request: [reply_with(request, datas=entries)])
+    assert outcome_of(lambda: caller.pipelined(COMMANDS["GET"])) == "refused"
+    assert caller("Get", KEY) == "v"
+
+
+def test_an_error_text_of_megabytes_in_a_pipeline_is_cut(caller, hostile):
+    entry = {"status": -1, "err_code": 4, "err_msg": "x" * 3_000_000}
+    hostile.will("PIPELINE", lambda request: [reply_with(request, datas=[entry, b"v"])])
+    with pytest.raises(ServerError) as failed:
+        caller.pipelined(COMMANDS["GET"])
+    assert len(str(failed.value)) <= 1 << 20
+    assert caller("Get", KEY) == "v"
 
 
 @pytest.mark.parametrize("verb", ["GET", "DBCONNECT"])
@@ -263,6 +315,20 @@ def test_a_connection_with_an_answer_too_many_is_not_used_again(hostile, is_asyn
 
 
 @pytest.mark.parametrize("verb", COMMANDS)
+def test_a_codec_takes_the_datas_that_answer_a_command_and_no_others(verb):
+    command, codec = COMMANDS[verb], ClassicCodec()
+    requests = {False: Request(command, "u", 7)}
+    if type(command) in PIPELINED:
+        requests[True] = Request(Pipeline((command, Get(KEY))), "u", 7)
+    for nested, request in requests.items():
+        found = {}
+        for name, datas in DATAS.items():
+            frames = reply_with(request, datas=[datas, b"v"] if nested else datas)
+            found[name] = outcome_of(lambda frames=frames, to=request: codec.decode_response(frames, to))
+        assert found == {name: "value" if is_answer(verb, name, nested=nested) else "refused" for name in DATAS}
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_a_codec_gives_a_payload_that_its_command_takes(verb):
     command, codec = COMMANDS[verb], FlatCodec()
     request = Request(command, "u")
@@ -275,7 +341,49 @@ def test_a_codec_gives_a_payload_that_its_command_takes(verb):
         command.result(response.payload)
 
 
-@pytest.mark.parametrize("header", [["1", 0, ""], [1, "0", ""], [1, 0, 7], [None, 0, ""], [1.0, 0, ""], [-1, None, ""]])
+FLAT_HEADERS = [["1", 0, ""], [1, "0", ""], [1, 0, 7], [None, 0, ""], [1.0, 0, ""], [-1, None, ""], [], [1], [1, 0]]
+
+
+@pytest.mark.parametrize("header", FLAT_HEADERS)
 def test_a_flat_reply_with_something_wrong_is_malformed(header):
     with pytest.raises(ProtocolError):
         FlatCodec().decode_response([packed([*header, "v"])], Request(Get("k"), "u"))
+
+
+# Flat servers over the wire
+
+
+@pytest.fixture(scope="module")
+def hostile_flat():
+    with Hostile(FlatCodec()) as hostile:
+        yield hostile
+
+
+@pytest.fixture(params=["sync", "async", "through a proxy"])
+def flat_caller(request, hostile_flat):
+    with ExitStack() as stack:
+        url, dialect = hostile_flat.url, "flat"
+        if request.param == "through a proxy":
+            proxy = stack.enter_context(Proxy([ANY_PORT], f"{url}?dialect=flat"))
+            url, dialect = proxy.urls[0], "classic"
+        caller = Caller(url, request.param == "async", dialect=dialect)
+        stack.callback(caller.close)
+        yield caller
+
+
+@pytest.mark.parametrize("verb", ["GET", "MGET", "RANGE", "DBLIST", "EXISTS", "PUT"])
+def test_flat_datas_of_each_type_are_a_value_or_an_error(flat_caller, hostile_flat, verb):
+    for name in list(DATAS)[len(verb) % 2 :: 2]:
+        datas = DATAS[name] if isinstance(DATAS[name], list) else [DATAS[name]]
+        hostile_flat.will(verb, lambda request, datas=datas: [[packed([1, 0, "", *datas])]])
+        outcome = outcome_of(lambda: flat_caller("_call", COMMANDS[verb], None))
+        assert outcome in {"value", "refused", "KeyNotFound", "DatabaseError"}, name
+        assert flat_caller("Get", KEY) == "v", name
+
+
+def test_flat_frames_that_are_no_reply_are_an_error(flat_caller, hostile_flat):
+    wrong = [packed([*header, b"v"]) for header in FLAT_HEADERS]
+    for frames in [*[[frame] for frame in wrong], [b""], [b"\xc1"], [packed({1: 2})], [packed([1, 0, "", b"v"])] * 2]:
+        hostile_flat.will("GET", lambda request, frames=frames: [frames])
+        assert outcome_of(lambda: flat_caller("Get", "k")) == "refused", frames
+        assert flat_caller("Get", KEY) == "v", frames

@@ -16,9 +16,9 @@ class Puppet:
     """Executes every request rightly and leaves the answers to ``behave(request, reply)``, which gives the replies
     (lists of frames) that are sent at once."""
 
-    def __init__(self, behave, url="tcp://127.0.0.1:0"):
+    def __init__(self, behave, url="tcp://127.0.0.1:0", codec=None):
         self.behave = behave
-        self.codec = ClassicCodec()
+        self.codec = codec or ClassicCodec()
         self.application = Application.in_memory()
         self.listener = ZmtpListener(url)
         self.url = self.listener.url

@@ -45,16 +45,18 @@ def decode_outcomes(datas: Any, pipeline: Any) -> list[Any]:
     entries, commands = _list(datas), pipeline.commands
     if len(entries) != len(commands):
         raise MalformedMessage(f"the answer to {len(commands)} pipelined commands holds {len(entries)}")
-    if set(zip(map(type, commands), map(type, entries), strict=True)) <= _PLAIN:
+    if list(map(type, entries)) == list(map(_PLAIN.get, map(type, commands))):
         return entries
     return [_decode_outcome(entry, command) for entry, command in zip(entries, commands, strict=True)]
 
 
-_PLAIN: Final = frozenset(
-    [(Get, bytes), (GetAndDelete, bytes), (Exists, bool)]
-    + [(kind, type(None)) for kind in (Put, Delete, Batch, ConditionalBatch)]
-)
-"""Command, and the type of an outcome that is its payload as it stands: nearly all are."""
+_PLAIN: Final[Mapping[type[Command[Any]], type[Any]]] = {
+    Get: bytes,
+    GetAndDelete: bytes,
+    Exists: bool,
+    **dict.fromkeys((Put, Delete, Batch, ConditionalBatch), type(None)),
+}
+"""Command -> the type of an outcome that is its payload as it stands: nearly all are."""
 
 
 def _decode_outcome(entry: Any, command: Command[Any]) -> Any:
