@@ -341,7 +341,17 @@ def test_a_codec_gives_a_payload_that_its_command_takes(verb):
         command.result(response.payload)
 
 
-FLAT_HEADERS = [["1", 0, ""], [1, "0", ""], [1, 0, 7], [None, 0, ""], [1.0, 0, ""], [-1, None, ""], [], [1], [1, 0]]
+FLAT_HEADERS: list[list[Any]] = [
+    ["1", 0, ""],
+    [1, "0", ""],
+    [1, 0, 7],
+    [None, 0, ""],
+    [1.0, 0, ""],
+    [-1, None, ""],
+    [],
+    [1],
+    [1, 0],
+]
 
 
 @pytest.mark.parametrize("header", FLAT_HEADERS)
