@@ -103,3 +103,9 @@ def test_what_a_url_or_a_file_may_say_are_options_of_constructors():
     assert {keyword for keyword, _ in url._OPTIONS.values()} - keys - set(defaults_of(ClientOptions)) == set()
     assert proxy_settings._UPSTREAM.readers.keys() - keys - set(inspect.signature(Upstream).parameters) == set()
     assert {each.name for each in fields(Policy)} - {each.name for each in fields(ServerSettings)} == set()
+
+
+def test_help_shows_no_internal_default():
+    for method in (Elevator, AsyncElevator, AsyncElevator.Get, Elevator.Get):
+        assert "UNSET" not in str(inspect.signature(method)).replace("Unset | ", "")
+        assert "= ..." in str(inspect.signature(method))

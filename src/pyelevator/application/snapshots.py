@@ -99,7 +99,7 @@ class SnapshotDatabase:
         self._cursor = self._cursors.begin_use(self._id, engine, self._peer)
         return SnapshotEngine(self._cursor.views[engine])
 
-    def _end(self) -> None:
+    def _end_use(self) -> None:
         if self._cursor is not None:
             self._cursors.end_use(self._cursor)
 
@@ -112,7 +112,7 @@ class SnapshotDatabase:
             raise
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._end()
+        self._end_use()
         self._database.__exit__()
 
     def acquire(self, blocking: bool) -> bool:
@@ -129,7 +129,7 @@ class SnapshotDatabase:
 
     def release(self) -> None:
         """End the lease."""
-        self._end()
+        self._end_use()
         self._database.lock.release()
 
 

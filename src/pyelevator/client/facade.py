@@ -58,7 +58,7 @@ class BaseClient(Generic[T]):
         max_connections: how many threads may have a request under way at the same time; in an async client, how many
             calls at a server that cannot tell them apart.
         curve: the keys for a server over TCP that asks for them.
-        interceptors: what stands around each request, outermost first (see :mod:`pyelevator.interceptors`).
+        interceptors: they wrap each request, outermost first (see :mod:`pyelevator.interceptors`).
         retry: when to send a request again that got no answer (see :class:`~pyelevator.Retry`); never if None. It
             is the innermost interceptor.
         pool_timeout: seconds that a call may wait for one of ``max_connections``, within its timeout; None for all

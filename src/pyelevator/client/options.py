@@ -31,6 +31,10 @@ class Unset(enum.Enum):
 
     UNSET = "unset"
 
+    def __repr__(self) -> str:
+        """Show it in signatures as nothing that a caller would write."""
+        return "..."
+
 
 UNSET: Final = Unset.UNSET
 DEFAULT_TRANSPORT: Final = DefaultStr("tcp")

@@ -184,7 +184,7 @@ def _native_checks() -> Mapping[Callable[[Sequence[Any]], bool], Callable[[Any, 
     return {} if pages is None else {are_ops: pages.are_operations, are_keys: pages.are_strings}
 
 
-SOUND: Final[Mapping[bytes, Sequence[Callable[[Sequence[Any]], bool]]]] = {
+ARGUMENT_CHECKS: Final[Mapping[bytes, Sequence[Callable[[Sequence[Any]], bool]]]] = {
     b"BATCH": (are_ops,),
     b"CONDITIONALBATCH": (are_ops, are_checks),
     b"MGET": (are_keys,),

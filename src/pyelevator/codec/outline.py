@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgpack
 from attrs import frozen
 
-from pyelevator.codec.elements import SOUND, are_keys, elements_at, reader_at
+from pyelevator.codec.elements import ARGUMENT_CHECKS, are_keys, elements_at, reader_at
 from pyelevator.codec.values import text
 from pyelevator.commands import COMMANDS, PIPELINED, Command, Get, Pipeline, Unknown
 from pyelevator.errors import ProtocolError
@@ -222,7 +222,7 @@ def checked_parts(frame: bytes) -> Outline | None:
         one of UNREADABLE: it has to be read in full.
     """
     found = classic_parts(frame)
-    if found.parts.get(b"cmd") not in SOUND:
+    if found.parts.get(b"cmd") not in ARGUMENT_CHECKS:
         return None
     _elements_of(found)
     return found
@@ -234,7 +234,7 @@ def _elements_of(found: Outline) -> list[Sequence[Any]]:
     Raises:
         one of UNREADABLE: some are something else.
     """
-    checks = SOUND[found.parts[b"cmd"]]
+    checks = ARGUMENT_CHECKS[found.parts[b"cmd"]]
     reader = reader_at(found.frame, found.start)
     if reader.read_array_header() != len(checks):
         raise _Unclear

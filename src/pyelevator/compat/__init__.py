@@ -5,7 +5,7 @@ There is one table for the client and the proxy.
 Outside of what they take, the Python server (PyPI's 0.5, and its repository's last state) loses a worker thread for
 ever, and the Go server (0.7) the whole process (source: PROTOCOL, "Who has what"). So nothing else is ever sent to one.
 
-An adapter stands around the sending of a request: a :data:`~pyelevator.flows.Forward` made of another.
+An adapter wraps the sending of a request: a :data:`~pyelevator.flows.Forward` made of another.
 """
 
 from collections.abc import Callable

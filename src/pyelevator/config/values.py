@@ -118,6 +118,7 @@ def _one_of(names: Sequence[str], text: str) -> Callable[[Any], str]:
     """Make a parser of names."""
 
     def read(value: Any) -> str:
+        """Parse one of the names."""
         if value in names:
             return str(value)
         raise ValueError(f"must be {text}")
@@ -145,6 +146,7 @@ def integer(minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
     """Make a parser of integers within a range."""
 
     def read(value: Any) -> int:
+        """Parse an integer of the range."""
         try:
             number = int(value) if isinstance(value, str) else value
         except ValueError:
@@ -167,6 +169,7 @@ def _number(what: str, is_allowed: Callable[[float], bool]) -> Callable[[Any], f
     """Make a parser of numbers, with fractions."""
 
     def read(value: Any) -> float:
+        """Parse a number that is allowed."""
         try:
             number = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError):

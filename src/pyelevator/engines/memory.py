@@ -133,7 +133,7 @@ class _Database:
     table: _Table = field(factory=_Table)
     lock: threading.Lock = field(factory=threading.Lock)
     held_by: int | None = None
-    in_use: bool = False
+    is_open: bool = False
 
     def apply(self, changes: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Change the table, or a copy of it if a snapshot shares it; the caller holds the lock."""
@@ -209,7 +209,7 @@ class MemoryEngine(Engine):
 
     def close(self) -> None:
         if self._database is not None:
-            self._database.in_use = False
+            self._database.is_open = False
             self._database = None
 
 
@@ -236,7 +236,7 @@ class MemoryStorage(Storage):
         check_options(options)
         with self._lock:
             database = self._closed_database(path) or self._databases.setdefault(path, _Database())
-            database.in_use = True
+            database.is_open = True
             return MemoryEngine(database)
 
     def exists(self, path: str) -> bool:
@@ -256,6 +256,6 @@ class MemoryStorage(Storage):
 
     def _closed_database(self, path: str) -> _Database | None:
         database = self._databases.get(path)
-        if database is not None and database.in_use:
+        if database is not None and database.is_open:
             raise EngineError(f"{path} is open already")
         return database

@@ -92,12 +92,12 @@ def _end(prefix: bytes, end: bytes | None) -> bytes | None:
     return None if end is None else prefix + end
 
 
-def _first(prefix: bytes, start: bytes | None) -> bytes:
+def _prefixed_start(prefix: bytes, start: bytes | None) -> bytes:
     """Add the prefix to the start of a range, or to the range's own prefix; an open one becomes the prefix itself."""
     return prefix + (start or b"")
 
 
-def _last(prefix: bytes, stop: bytes | None) -> bytes | None:
+def _prefixed_stop(prefix: bytes, stop: bytes | None) -> bytes | None:
     """Add the prefix to the end of a range without a prefix; an open one becomes the key behind all keys with it."""
     return prefix_successor(prefix) if stop is None else prefix + stop
 
@@ -111,12 +111,14 @@ KEY_FIELDS: Final[Mapping[str, _Add]] = {
     "checks": _entries,
     "start": _end,
     "stop": _end,
-    "prefix": _first,
-    "ranges": lambda prefix, ranges: [(_first(prefix, start), _last(prefix, stop)) for start, stop in ranges],
+    "prefix": _prefixed_start,
+    "ranges": lambda prefix, ranges: [
+        (_prefixed_start(prefix, start), _prefixed_stop(prefix, stop)) for start, stop in ranges
+    ],
 }
 """Names of the fields that hold keys, in every command -> what adds the prefix."""
 
-_WITHOUT_PREFIX: Final[Mapping[str, _Add]] = {**KEY_FIELDS, "start": _first, "stop": _last}
+_WITHOUT_PREFIX: Final[Mapping[str, _Add]] = {**KEY_FIELDS, "start": _prefixed_start, "stop": _prefixed_stop}
 """The same for a command with a range that has no prefix."""
 
 

@@ -221,7 +221,7 @@ class Server:
 def _wrap(
     application: Application, interceptors: Sequence[Interceptor], auth: ClientAuth | None
 ) -> tuple[Application, Refuses | None]:
-    """Return the application with what stands around it, and what refuses clients before their requests are decoded.
+    """Return the application with its wrappers, and what refuses clients before their requests are decoded.
 
     Authorization is outermost, so that no interceptor (for instance a cache) answers unauthorized requests.
     """

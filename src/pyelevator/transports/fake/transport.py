@@ -40,7 +40,7 @@ class FakeTransport(Transport):
     Args:
         application: answers the requests; a new one on the memory engine if None.
         codecs: of dialects that it reads beside the two.
-        interceptors: what stands around each request in this server, for all clients, outermost first. What they raise
+        interceptors: they wrap each request in this server, for all clients, outermost first. What they raise
             is what a server's would: an answer that says so. A TransportError leaves the request without an answer.
         faults: what goes wrong on the way of each request, see :class:`~pyelevator.interceptors.Fault`; equal faults
             give equal runs. A dropped message is a RequestTimeout at once, in an async client when nothing else is

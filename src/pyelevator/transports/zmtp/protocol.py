@@ -104,13 +104,13 @@ class Protocol:
         self._unread = b""
         self._large = BytesIO()  # the large frame: it ends as bytes without another copy, as a list of chunks cannot
         self._flags = 0
-        self._missing = 0
+        self._missing_bytes = 0
         self._chunk_bytes = 0
 
     @property
     def is_idle(self) -> bool:
         """True if a short message that comes next may be read past this object: nothing before it waits in here."""
-        return self._can_be_passed and not (self._missing or self._unread or self._frames or self.messages)
+        return self._can_be_passed and not (self._missing_bytes or self._unread or self._frames or self.messages)
 
     @property
     def buffered_bytes(self) -> int:
@@ -120,7 +120,7 @@ class Protocol:
     @property
     def expected_bytes(self) -> int:
         """Bytes of memory, about, that the incomplete message will take after the frame that has begun."""
-        return self.buffered_bytes + self._missing
+        return self.buffered_bytes + self._missing_bytes
 
     def receive_data(self, data: bytes) -> None:
         """Take what was received.
@@ -129,7 +129,7 @@ class Protocol:
             MalformedMessage, LimitExceeded: nothing that follows can be read.
             HandshakeRefused: one side refuses the connection; the bytes that are pending say so to the peer.
         """
-        if self._missing:
+        if self._missing_bytes:
             data = self._fill_large(data)
         if self._unread:
             data = self._unread + data
@@ -195,12 +195,12 @@ class Protocol:
 
     def _fill_large(self, data: bytes) -> bytes:
         """Add to a large frame; return what is left."""
-        self._add_to_large(memoryview(data)[: self._missing])
+        self._add_to_large(memoryview(data)[: self._missing_bytes])
         self._chunk_bytes += len(data) + _FRAME_BYTES
-        if len(data) < self._missing:
-            self._expect_bytes(self._missing - len(data))
+        if len(data) < self._missing_bytes:
+            self._expect_bytes(self._missing_bytes - len(data))
             return b""
-        data = data[self._missing :]
+        data = data[self._missing_bytes :]
         content, self._large, self._chunk_bytes = self._large.getvalue(), BytesIO(), 0
         self._expect_bytes(0)
         self._on_frame(self._flags, content)
@@ -209,13 +209,13 @@ class Protocol:
     def _add_to_large(self, data: memoryview) -> None:
         received = self._large.tell()
         if received < _EARLY <= received + len(data):
-            large = BytesIO(bytes(min(received + self._missing, _MAPPED)))
+            large = BytesIO(bytes(min(received + self._missing_bytes, _MAPPED)))
             large.write(self._large.getbuffer())
             self._large = large
         self._large.write(data)
 
     def _expect_bytes(self, missing: int) -> None:
-        self._missing = missing
+        self._missing_bytes = missing
         self.read_size = max(LARGE, min(missing, 16 * LARGE))
 
     def _read(self, data: bytes) -> int:

@@ -148,7 +148,7 @@ class Cluster:
                 probes.append(future.result())
             except (LostConnection, EngineError, RuntimeError) as error:
                 failures.append(str(error))
-        self._see(max([probe.timeline for probe in probes if self._is_same_system(probe)], default=0))
+        self._observe_timeline(max([probe.timeline for probe in probes if self._is_same_system(probe)], default=0))
         chosen = next((probe for probe in probes if self._is_primary(probe, self.timeline)), None)
         for probe in probes:
             if probe is not chosen:
@@ -178,7 +178,7 @@ class Cluster:
         return not probe.is_standby and probe.timeline >= timeline and self._is_same_system(probe)
 
     def _ready(self, probe: Probe, until: float) -> Connection:
-        self._see(probe.timeline)
+        self._observe_timeline(probe.timeline)
         try:
             probe.connection.script(self._session, until)
         except BaseException:
@@ -186,7 +186,7 @@ class Cluster:
             raise
         return probe.connection
 
-    def _see(self, timeline: int) -> None:
+    def _observe_timeline(self, timeline: int) -> None:
         if timeline > self.timeline:
             if self.timeline:
                 _log.warning("the cluster has a new primary (timeline %d)", timeline)
