@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EBADF, ELOOP, ENOENT, ENOTDIR
+from errno import EACCES, EBADF, EINVAL, ELOOP, ENOENT, ENOTDIR, ENOTSUP
 from pathlib import Path
 from secrets import token_hex
 from typing import IO, Final, TypeAlias
@@ -16,6 +16,9 @@ from typing import IO, Final, TypeAlias
 _Path: TypeAlias = str | os.PathLike[str]
 
 _MISSING: Final = {ENOENT, ENOTDIR, EBADF, ELOOP}
+
+_NOT_SYNCED: Final = {EACCES, EINVAL, ENOTSUP}
+"""A directory that may not be read, or a file system that syncs none: some network and shared ones."""
 
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -49,12 +52,16 @@ def sync_file(file: IO[bytes]) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Have the disk take the names of the files in a directory."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Have the disk take the names of the files in a directory, where it can be asked to."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise
 
 
 def exists(path: _Path) -> bool:
