@@ -5,7 +5,9 @@ from importlib import import_module
 from typing import Any, Final
 
 import click
+from click.shell_completion import add_completion_class
 
+from pyelevator.cli.completion import SHELLS
 from pyelevator.cli.errors import EXIT_CODES_HELP, OneLineErrorGroup
 from pyelevator.cli.suggestions import suggest
 
@@ -129,3 +131,7 @@ def elevator(context: click.Context) -> None:
     """Elevator: many LevelDB databases, served over ZeroMQ."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+
+
+for _name, _kind in SHELLS.items():
+    add_completion_class(_kind, _name)

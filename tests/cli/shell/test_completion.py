@@ -60,5 +60,39 @@ def test_what_zsh_asks_is_answered(shell, db):
     assert shell("bash", text).split() == ["plain", "tenants", "_"]
 
 
+@pytest.mark.parametrize(
+    ("words", "number", "answer"),
+    [
+        ("elevator count --db=te", 2, "plain --db=tenants _"),
+        ("elevator dump te", 2, "plain tenants _"),
+        ("elevator backup te", 2, "plain tenants _"),
+        ("elevator load x --to-db te", 4, "plain tenants _"),
+        ("elevator put k --file /et", 4, "file /et _"),
+        ("elevator batch /et", 2, "file /et _"),
+        ("elevator load /et", 2, "file /et _"),
+    ],
+)
+def test_zsh_completes_values_databases_and_files(shell, db, words, number, answer):
+    db.createdb("tenants")
+    text = f"COMP_WORDS='{words}' COMP_CWORD={number} _ELEVATOR_COMPLETE=zsh_complete elevator"
+    assert shell("bash", text).split() == answer.split()
+
+
+def test_bash_completes_the_value_behind_an_equals_sign(shell, db):
+    db.createdb("tenants")
+    asked = ["elevator count --db = te", "elevator count --db ="]  # bash makes three words of --db=te
+    lines = shell("bash", BASH + "\n".join(f"complete {line}" for line in asked)).splitlines()
+    assert lines == ["tenants", "default tenants"]
+
+
+def test_fish_completes_values_and_shows_whole_help_texts(shell, db):
+    db.createdb("tenants")
+    asked = ["elevator count --db=te", "elevator get --he"]
+    text = "source (elevator completion fish | psub); " + "; ".join(f"complete -C '{line}'" for line in asked)
+    lines = [line.split("\t") for line in shell("fish", text).splitlines()]
+    assert lines[0] == ["--db=tenants"]
+    assert ["--hex", "Keys and values are hex, in arguments, input and output."] in lines[1:]
+
+
 def test_another_shell_is_a_mistake(run):
     assert run("completion", "tcsh")[0] == 2

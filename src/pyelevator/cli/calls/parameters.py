@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from pyelevator.cli.calls.encodings import Encoding, decode
 from pyelevator.cli.command import ParamType
@@ -51,7 +52,15 @@ class ValueType(DataType):
         return super().convert(value, param, ctx)
 
 
-class FileType(DataType):
+class FilesType(ParamType):
+    """Something that comes from a file, whose name shells complete."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """Have the shell complete the name of a file."""
+        return [CompletionItem(incomplete, type="file")]
+
+
+class FileType(FilesType, DataType):
     """A file that holds a value."""
 
     name = "file"
@@ -73,7 +82,7 @@ class KeysType(KeyType):
         return [self._decode(item, param, ctx) for item in split_items(read_stdin(param, ctx), is_null)]
 
 
-class LinesType(ParamType):
+class LinesType(FilesType):
     """A file of lines; ``-`` stands for stdin, and in the shell for the lines that follow the command's own."""
 
     name = "lines"

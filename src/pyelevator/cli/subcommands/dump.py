@@ -12,7 +12,7 @@ from typing import IO, Any, Final
 import click
 
 from pyelevator import dumps
-from pyelevator.cli.connection import ConnectionOptions, connection_options
+from pyelevator.cli.connection import ConnectionOptions, DatabaseType, connection_options
 from pyelevator.cli.progress import QUIET, format_size
 from pyelevator.dumps.dumping import OnProgress
 from pyelevator.dumps.loading import SEVERAL
@@ -64,9 +64,13 @@ def _describe(totals: dumps.DumpTotals) -> str:
 
 
 @click.command(params=[QUIET])
-@click.argument("databases", nargs=-1, metavar="[DB]...")
+@click.argument("databases", nargs=-1, metavar="[DB]...", type=DatabaseType())
 @click.option(
-    "-o", "--output", metavar="FILE", help="Write to FILE, which appears when it is complete. Default: stdout."
+    "-o",
+    "--output",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write to FILE, which appears when it is complete. Default: stdout.",
 )
 @click.option("--prefix", metavar="PREFIX", help="Dump only keys that start with PREFIX.")
 @click.option(
@@ -150,9 +154,14 @@ def _output(path: str | None, *, is_binary: bool) -> Iterator[IO[bytes]]:
 
 
 @click.command(params=[QUIET])
-@click.argument("file", metavar="FILE")
+@click.argument("file", type=click.Path(), metavar="FILE")
 @click.argument("databases", nargs=-1, metavar="[DB]...")
-@click.option("--to-db", metavar="NAME", help="Load into the database NAME; of a dump with several, name one.")
+@click.option(
+    "--to-db",
+    type=DatabaseType(),
+    metavar="NAME",
+    help="Load into the database NAME; of a dump with several, name one.",
+)
 @click.option("--prefix", metavar="PREFIX", help="Load only keys that start with PREFIX.")
 @click.option("--merge", is_flag=True, help="Load into databases that are not empty; keys in both are overwritten.")
 @click.option("--check", is_flag=True, help="Only check that FILE is complete and undamaged; needs no server.")

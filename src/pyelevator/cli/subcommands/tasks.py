@@ -7,7 +7,7 @@ import click
 from attrs import asdict, evolve
 
 from pyelevator.cli.calls.encodings import dump_json
-from pyelevator.cli.connection import ConnectionOptions, connection_options, json_option
+from pyelevator.cli.connection import ConnectionOptions, DatabaseType, connection_options, json_option
 from pyelevator.cli.progress import QUIET, call_with_progress, describe_task, format_size
 
 
@@ -17,7 +17,7 @@ def _no_limit(connection: ConnectionOptions) -> ConnectionOptions:
 
 
 @click.command(params=[QUIET])
-@click.argument("words", metavar="[URL] DB DIR", nargs=-1)
+@click.argument("words", metavar="[URL] DB DIR", nargs=-1, type=DatabaseType())
 @connection_options(database=False)
 @json_option
 def backup(words: Sequence[str], connection: ConnectionOptions, progress: bool | None, as_json: bool) -> None:

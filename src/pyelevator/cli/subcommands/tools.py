@@ -1,18 +1,13 @@
 """``elevator completion``, ``elevator help`` and ``elevator ping``."""
 
-from typing import Final
-
 import click
-from click.shell_completion import get_completion_class
 
+from pyelevator.cli.completion import SHELLS
 from pyelevator.cli.connection import ConnectionOptions, connection_options
-
-_SHELLS: Final = ("bash", "zsh", "fish")
-_VARIABLE: Final = "_ELEVATOR_COMPLETE"
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(_SHELLS))
+@click.argument("shell", type=click.Choice(list(SHELLS)))
 def completion(shell: str) -> None:
     """Print the script with which a shell completes `elevator`.
 
@@ -23,10 +18,8 @@ def completion(shell: str) -> None:
     zsh:   elevator completion zsh > ~/.zfunc/_elevator   (with ~/.zfunc in fpath, before compinit)
     fish:  elevator completion fish > ~/.config/fish/completions/elevator.fish
     """
-    kind = get_completion_class(shell)
-    if kind is None:
-        raise click.UsageError(f"there is no completion for {shell}")
-    click.echo(kind(click.get_current_context().find_root().command, {}, "elevator", _VARIABLE).source())
+    root = click.get_current_context().find_root().command
+    click.echo(SHELLS[shell](root, {}, "elevator", "_ELEVATOR_COMPLETE").source())
 
 
 @click.command("help")
