@@ -5,7 +5,7 @@ from typing import ClassVar, Final
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 
 
-class _WholeWords(ShellComplete):
+class _AssignedValues(ShellComplete):
     """Completion for a shell that replaces the whole word: of ``--db=or`` not only what is behind ``=``."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
@@ -33,11 +33,11 @@ class Bash(BashComplete):
         return args, incomplete
 
 
-class Zsh(_WholeWords, ZshComplete):
+class Zsh(_AssignedValues, ZshComplete):
     """Completion in zsh."""
 
 
-class Fish(_WholeWords, FishComplete):
+class Fish(_AssignedValues, FishComplete):
     """Completion in fish; only the first comma of a line separates."""
 
     source_template: ClassVar[str] = FishComplete.source_template.replace('string split ","', 'string split -m 1 ","')
