@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from pyelevator.cli.main import elevator as command
+from pyelevator.cli.shell.values import Highlighted
 from pyelevator.testing.servers import ServerProcess
 from support.programs import PATIENCE
 from support.terminals import Terminal
@@ -294,3 +295,9 @@ def test_without_prompt_toolkit_it_says_what_to_install(monkeypatch, capsys, ser
     assert capsys.readouterr().err == (
         "elevator: the shell needs prompt_toolkit; install it with: pip install 'pyelevator[shell]'\n"
     )
+
+
+@pytest.mark.parametrize(("levels", "lines"), [(30, 64), (40, 1)])
+def test_what_is_nested_deeply_is_shown_in_one_line(levels, lines):
+    value = b"[" * levels + b"[1, 2]" + b"]" * levels
+    assert len(Highlighted().value(value).splitlines()) == lines

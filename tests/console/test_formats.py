@@ -105,3 +105,12 @@ def test_json_keeps_digits_duplicates_and_order():
     assert shown == ('{\n  "b": 1.10,\n  "a": 12345678901234567890123,\n  "a": 1e400,\n  "s": "a : b, [c] \\" {}"\n}')
     assert FORMATS["json"].parse(shown) == shown.encode()
     assert parse("json", shown, data) == data
+
+
+@pytest.mark.parametrize(("levels", "lines"), [(30, 64), (40, 1)])
+def test_what_is_nested_deeply_is_not_indented(levels, lines):
+    """A megabyte of it would become a gigabyte of spaces."""
+    value = b"[" * levels + b"[1,2]" + b"]" * levels
+    shown = render(value)["json"]
+    assert len(shown.splitlines()) == lines
+    assert parse("json", shown, value) == value

@@ -68,6 +68,9 @@ def _parse_hex(text: str) -> bytes:
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
+_MAX_INDENTS: Final = 32
+
+
 def _checked(text: str) -> str:
     try:
         json.loads(text, parse_constant=_refuse_constant)
@@ -83,6 +86,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _indent(tokens: _Tokens) -> str:
+    """Lay out by lines; in one line what is nested so deeply that the indents would be many times the text."""
     parts: list[str] = []
     depth = 0
     for before, each in zip(["", *tokens], tokens, strict=False):
@@ -92,6 +96,8 @@ def _indent(tokens: _Tokens) -> str:
         if opened != closes or before == ",":
             parts.append("\n" + "  " * depth)
         depth += each in ("{", "[")
+        if depth > _MAX_INDENTS:
+            return "".join(tokens)
         parts.append(": " if each == ":" else each)
     return "".join(parts)
 

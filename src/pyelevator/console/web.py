@@ -86,7 +86,7 @@ def page_size(text: str) -> int:
     Raises:
         UsageError: it is no number, or too large.
     """
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_PAGE:
+    if not text.isdecimal() or len(text) > len(str(MAX_PAGE)) or not 1 <= int(text) <= MAX_PAGE:
         raise UsageError(f"count is a number from 1 to {MAX_PAGE}")
     return int(text)
 

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any, Final
 
 from rich.console import Console
@@ -19,6 +20,7 @@ _CELL: Final = 400
 """Characters of a value that a row shows."""
 
 _HEX_LINE: Final = 16
+_MAX_INDENTS: Final = 32
 _JSON: Final = JSONHighlighter()
 _FIRST_CONTAINER: Final = b"\x80"  # of msgpack
 _CONTAINERS: Final = (b"{", b"[")
@@ -96,8 +98,17 @@ class Highlighted(Screen):
 _STYLES: Final = {"key": "cyan", "name": "cyan"}
 
 
+def _is_deep(content: Any) -> bool:
+    """Return True if a value is nested so deeply that indents would be many times its text."""
+    level = [content]
+    for _ in range(_MAX_INDENTS):
+        parts = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, (dict, list))]
+        level = list(chain.from_iterable(parts))
+    return any(isinstance(each, (dict, list)) for each in level)
+
+
 def _pretty(content: Any) -> Text:
-    text = json.dumps(content, indent=2, ensure_ascii=False)
+    text = dump_json(content) if _is_deep(content) else json.dumps(content, indent=2, ensure_ascii=False)
     return _JSON(Text(printable(text, keep="\n")))
 
 
