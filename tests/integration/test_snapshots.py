@@ -467,7 +467,7 @@ def test_who_may_read_may_take_a_snapshot_and_read_its_own(application):
     assert ask("ann", Snapshot(), secret).code is ErrorCode.OS
     assert (
         ask("ann", Snapshot([secret]), public).message
-        == "not allowed: SNAPSHOT needs read access to the database secret"
+        == f"not allowed: SNAPSHOT needs read access to the database {secret}"
     )
     assert ask("ann", Snapshot(), public).code is None
     both = ask("bob", Snapshot([secret]), public).cursor

@@ -80,7 +80,9 @@ class Authorizer:
         elif found is None:
             raise ServerRuntimeError(f"Database {request.uid or '(no uid)'} doesn't exist")
         else:
-            _check_access(permissions.access(found), command, f"the database {found}")
+            granted = permissions.access(found)
+            what = request.uid if granted is Access.NONE else found  # its name is for those who may read it
+            _check_access(granted, command, f"the database {what}")
         return request
 
 
