@@ -145,6 +145,9 @@ class Application:
 
         This is for a server's own loop. After None, the server calls the application in another thread: the request is
         much work, its database is not open or is being closed, or another write to it is running.
+
+        Args:
+            request: decoded, and allowed.
         """
         handler = HANDLERS.get(type(request.command))
         if handler is None:
@@ -231,7 +234,11 @@ class Application:
         return server_stats(self.catalog, self._context)
 
     def connection_ended(self, connection: bytes) -> None:
-        """Note that a connection has ended; its cursors are closed soon."""
+        """Note that a connection has ended; its cursors are closed soon.
+
+        Args:
+            connection: its identity.
+        """
         self.cursors.connection_ended(connection)
 
     def close(self) -> None:

@@ -149,6 +149,10 @@ class BaseClient(Generic[T]):
         A type checker cannot read the URL, and takes the client for one of str; where the URL says ``encoding=none``,
         ``Elevator[bytes].from_url(url)`` tells it.
 
+        Args:
+            url: scheme, address, database and options, as above.
+            options: of the constructor; they override those of the URL.
+
         Raises:
             UsageError: the URL is not understood.
         """

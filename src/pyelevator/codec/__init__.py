@@ -45,6 +45,10 @@ def name_of_unknown(dialect: object) -> str:
 def codec_for(dialect: str | Codec, limits: Limits | None = None) -> Codec:
     """Return a codec of the dialect; a codec, of any dialect, is its own.
 
+    Args:
+        dialect: ``classic``, ``flat``, or a codec.
+        limits: what it takes from a peer; the default ones if None.
+
     Raises:
         UsageError: there is no such dialect, or a codec comes with limits, as it has its own.
     """
@@ -63,6 +67,9 @@ def codec_for(dialect: str | Codec, limits: Limits | None = None) -> Codec:
 
 def dialect_of(frames: Frames) -> str:
     """Return the dialect of a request, by its first byte: an array is flat; the classic codec judges everything else.
+
+    Args:
+        frames: a message, which may hold anything.
 
     >>> dialect_of([b"\\x92\\xa0\\xa6DBLIST"])
     'flat'

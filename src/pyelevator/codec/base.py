@@ -46,12 +46,18 @@ class Codec(ABC):
 
         A server, a proxy or a fake asks this of the codecs that it was given beside the two dialects (``codecs=``),
         before it takes a message for one of those. By default none is.
+
+        Args:
+            frames: a message, which may hold anything.
         """
         return False
 
     @abstractmethod
     def encode_request(self, request: Request[Any]) -> list[bytes]:
         """Return the frames of a request.
+
+        Args:
+            request: with the id and the uid to send.
 
         Raises:
             UnsupportedByDialect: the dialect cannot say it.
@@ -61,6 +67,9 @@ class Codec(ABC):
     @abstractmethod
     def decode_request(self, frames: Frames) -> Request[Any]:
         """Return the request in the frames; a verb without a class becomes :class:`~pyelevator.commands.Unknown`.
+
+        Args:
+            frames: a message, which may hold anything.
 
         Raises:
             MalformedMessage: with the code to answer, and the id to answer under where one could be read.
@@ -72,6 +81,9 @@ class Codec(ABC):
 
         The frames may hold anything. The command has no arguments but the name of a database. None if the request has
         to be decoded for that, as by default.
+
+        Args:
+            frames: a message, which may hold anything.
         """
         return None
 
@@ -80,6 +92,9 @@ class Codec(ABC):
 
         The frames may hold anything. The request is the one that ``decode_request`` returns. None if the frames have
         to be decoded in full, as by default.
+
+        Args:
+            frames: a message, which may hold anything.
         """
         return None
 
@@ -88,6 +103,10 @@ class Codec(ABC):
 
         None if ``open_reply`` has to find out what they answer, as by default.
 
+        Args:
+            frames: a message, which may hold anything.
+            request: what was asked.
+
         Raises:
             MalformedMessage, LimitExceeded, MissingExtra: as ``decode_response``.
         """
@@ -95,11 +114,19 @@ class Codec(ABC):
 
     @abstractmethod
     def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
-        """Return the frames of an answer to ``request``, which is None if it could not be decoded."""
+        """Return the frames of an answer to ``request``, which is None if it could not be decoded.
+
+        Args:
+            response: what to say.
+            request: what it answers; its options say how.
+        """
 
     @abstractmethod
     def open_reply(self, frames: Frames) -> Reply:
         """Read a reply as far as its id; its content is read for the request that it answers.
+
+        Args:
+            frames: a message, which may hold anything.
 
         Raises:
             MalformedMessage, LimitExceeded: the part that would hold the id cannot be read.
@@ -108,6 +135,9 @@ class Codec(ABC):
     def reply_id(self, frames: Frames) -> int | None:
         """Return the id of the request that the frames answer, None where the peer does not echo ids.
 
+        Args:
+            frames: a message, which may hold anything.
+
         Raises:
             MalformedMessage, LimitExceeded: as ``open_reply``.
         """
@@ -115,6 +145,10 @@ class Codec(ABC):
 
     def decode_response(self, frames: Frames, request: Request[Any]) -> Response:
         """Return the answer to ``request`` that the frames hold.
+
+        Args:
+            frames: a message, which may hold anything.
+            request: what was asked.
 
         Raises:
             MalformedMessage, LimitExceeded: whatever a hostile or broken server sent.

@@ -30,6 +30,9 @@ def open_dump(file: IO[bytes]) -> DumpReader:
 def check_dump(reader: DumpReader) -> DumpTotals:
     """Read a dump to its end, and return what it adds up to; the bytes are not counted.
 
+    Args:
+        reader: of either format, at its beginning.
+
     Raises:
         DumpError: it is damaged or incomplete.
     """

@@ -87,23 +87,43 @@ class DumpWriter(ABC):
 
     @abstractmethod
     def begin(self, id: str) -> None:
-        """Write the beginning of the dump."""
+        """Write the beginning of the dump.
+
+        Args:
+            id: tells this dump from others.
+        """
 
     @abstractmethod
     def begin_database(self, name: str) -> None:
-        """Write the beginning of a database."""
+        """Write the beginning of a database.
+
+        Args:
+            name: of the database.
+        """
 
     @abstractmethod
     def write_pairs(self, items: Sequence[bytes]) -> None:
-        """Write some pairs of the database: key, value, key, value."""
+        """Write some pairs of the database: key, value, key, value.
+
+        Args:
+            items: keys and values in turn.
+        """
 
     @abstractmethod
     def end_database(self, pairs: int) -> None:
-        """Write the end of a database with so many pairs."""
+        """Write the end of a database with so many pairs.
+
+        Args:
+            pairs: how many the database has.
+        """
 
     @abstractmethod
     def end(self, databases: int) -> None:
-        """Write the end of the dump."""
+        """Write the end of the dump.
+
+        Args:
+            databases: how many the dump holds.
+        """
 
 
 class DumpReader(ABC):

@@ -139,6 +139,9 @@ class Replayer:
     def from_file(cls, path: str | Path) -> Self:
         """Read a journal from a file.
 
+        Args:
+            path: of the journal that a Recorder wrote.
+
         Raises:
             OSError: it cannot be read.
         """

@@ -148,7 +148,11 @@ class Proxy:
         return self._stopping
 
     def probe(self, timeout: float) -> bool:
-        """Return True if the proxy's loop turns within ``timeout`` seconds; from any thread but its own."""
+        """Return True if the proxy's loop turns within ``timeout`` seconds; from any thread but its own.
+
+        Args:
+            timeout: seconds to wait.
+        """
         turned = threading.Event()
         self._probes.append(turned)
         self._listener.wakeup()

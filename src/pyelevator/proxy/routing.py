@@ -104,6 +104,9 @@ class Upstream:
     def from_client_url(cls, url: str) -> Self:
         """Return the server that clients with this URL connect to; what the URL says of the clients does not matter.
 
+        Args:
+            url: as ``Elevator.from_url`` takes it.
+
         Raises:
             UsageError: the URL is not understood, or is that of a fake.
         """
@@ -119,7 +122,11 @@ class Upstream:
         return str(self.target.options.get("dialect", "classic"))
 
     def serves(self, database: str) -> bool:
-        """Return True if a database of that name lies there."""
+        """Return True if a database of that name lies there.
+
+        Args:
+            database: its name, as clients say it.
+        """
         return any(fnmatchcase(database, pattern) for pattern in self.databases)
 
 

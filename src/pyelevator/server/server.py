@@ -128,7 +128,11 @@ class Server:
         return self._is_stopping
 
     def probe(self, timeout: float) -> bool:
-        """Return True if the server's loop turns within ``timeout`` seconds; from any thread but its own."""
+        """Return True if the server's loop turns within ``timeout`` seconds; from any thread but its own.
+
+        Args:
+            timeout: seconds to wait.
+        """
         turned = threading.Event()
         self._dispatcher.completed.put(turned)
         self._listener.wakeup()

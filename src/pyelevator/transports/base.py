@@ -115,6 +115,10 @@ class Transport(ABC):
 
         Where a subclass overrides ``send`` or ``receive``, this calls them.
 
+        Args:
+            frames: the message.
+            deadline: for sending and receiving together.
+
         Raises:
             TransportError: as of both.
         """
@@ -175,13 +179,21 @@ class Receiver(Protocol):
     """Receives the events of an :class:`AsyncTransport`, on its event loop, and never during ``send``."""
 
     def message_received(self, frames: Sequence[bytes]) -> None:
-        """Take a message."""
+        """Take a message.
+
+        Args:
+            frames: the message, as the peer sent it.
+        """
 
     def resume_writing(self) -> None:
         """Send again, after a ``send`` that returned False."""
 
     def connection_lost(self, error: Exception) -> None:
-        """Handle the end of the transport, which cannot be used any more."""
+        """Handle the end of the transport, which cannot be used any more.
+
+        Args:
+            error: why; it is raised to the calls that wait.
+        """
 
 
 class AsyncTransport(ABC):
@@ -220,6 +232,9 @@ class AsyncTransport(ABC):
     def send(self, frames: Sequence[bytes]) -> bool:
         """Send one message.
 
+        Args:
+            frames: the message.
+
         Returns:
             False if there is no connection or no room; then nothing was sent.
 
@@ -239,13 +254,21 @@ class AsyncTransport(ABC):
         """Close the connection at once, drop unsent messages, and call the receiver no more; may be called twice."""
 
     def connect_timeout_error(self, deadline: Deadline) -> ConnectTimeout:
-        """Return the error for a message that could not be sent before the deadline."""
+        """Return the error for a message that could not be sent before the deadline.
+
+        Args:
+            deadline: it has passed.
+        """
         from pyelevator.transports.connect_errors import connect_timeout_error  # few connections fail
 
         return connect_timeout_error(self.url, None, deadline)
 
     def request_timeout_error(self, deadline: Deadline) -> RequestTimeout:
-        """Return the error for a message that was not answered before the deadline."""
+        """Return the error for a message that was not answered before the deadline.
+
+        Args:
+            deadline: it has passed.
+        """
         return RequestTimeout(request_timeout_message(self.url, deadline))
 
 
@@ -332,11 +355,19 @@ class Listener(ABC):
 
     @abstractmethod
     def is_connected(self, identity: bytes) -> bool:
-        """Return False if nothing can be sent to a peer any more."""
+        """Return False if nothing can be sent to a peer any more.
+
+        Args:
+            identity: of the peer.
+        """
 
     @abstractmethod
     def address_of(self, identity: bytes) -> str:
-        """Return the address of a peer, for logs; empty if it has left, or is not known. From any thread."""
+        """Return the address of a peer, for logs; empty if it has left, or is not known. From any thread.
+
+        Args:
+            identity: of the peer, as ``receive`` returned it.
+        """
 
     @abstractmethod
     def wait(self) -> tuple[bytes, Sequence[bytes]] | None:
@@ -358,13 +389,22 @@ class Listener(ABC):
     def send(self, identity: bytes, frames: Sequence[bytes]) -> bool:
         """Send a message without waiting; it is dropped if the peer has left.
 
+        Args:
+            identity: of the peer.
+            frames: the message.
+
         Returns:
             True if the peer is blocked now.
         """
 
     @abstractmethod
     def send_buffered(self, identity: bytes, frames: Sequence[bytes]) -> bool:
-        """Do the same, where more may be sent to the same peer before the next ``flush``: all of it leaves together."""
+        """Do the same, where more may be sent to the same peer before the next ``flush``: all of it leaves together.
+
+        Args:
+            identity: of the peer.
+            frames: the message.
+        """
 
     @abstractmethod
     def flush(self) -> list[bytes]:
@@ -372,7 +412,11 @@ class Listener(ABC):
 
     @abstractmethod
     def disconnect(self, identity: bytes) -> None:
-        """Close a connection, and drop the messages to its peer."""
+        """Close a connection, and drop the messages to its peer.
+
+        Args:
+            identity: of the peer; one that has left is ignored.
+        """
 
     @abstractmethod
     def wakeup(self) -> None:

@@ -170,7 +170,11 @@ class Catalog:
             self._registry.index = Index((*self._registry.index.databases, self._database(entry, is_new=True)))
 
     def on_close(self, callback: Callable[[Engine], None]) -> None:
-        """Register a callback that runs with each engine before it is closed, when no request uses it any more."""
+        """Register a callback that runs with each engine before it is closed, when no request uses it any more.
+
+        Args:
+            callback: called with the engine.
+        """
         self._open_databases.on_close = callback
 
     # Requests of clients
@@ -230,7 +234,11 @@ class Catalog:
         return self._registry.find(name, "Database {} doesn't exist").entry.uid
 
     def name_of(self, uid: str | None) -> str | None:
-        """Return the name of the database with this uid; None if there is none, or not any more."""
+        """Return the name of the database with this uid; None if there is none, or not any more.
+
+        Args:
+            uid: as a request has it.
+        """
         database = self._registry.index.by_uid.get(uid) or self._registry.index.by_uid.get(split_uid(uid)[0])
         return None if database is None else database.entry.name
 
@@ -247,6 +255,9 @@ class Catalog:
     def mount(self, name: str) -> None:
         """Open a database; one that is open stays so.
 
+        Args:
+            name: of the database.
+
         Raises:
             DatabaseError, EngineError: there is no such database, or it cannot be opened.
         """
@@ -255,6 +266,9 @@ class Catalog:
 
     def unmount(self, name: str) -> None:
         """Close a database once its requests are done; one that is closed stays so.
+
+        Args:
+            name: of the database.
 
         Raises:
             DatabaseError: there is no such database.
@@ -370,6 +384,9 @@ class Catalog:
 
     def forget(self, name: str) -> None:
         """Remove a database from the catalog, once its requests are done; its files stay as they are.
+
+        Args:
+            name: of the database.
 
         Raises:
             DatabaseError: there is no such database, or it is 'default', which always exists.

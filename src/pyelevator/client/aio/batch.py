@@ -56,7 +56,12 @@ class AsyncWriteBatch(BatchBuilder, AsyncClient[T]):
 
     @classmethod
     def for_client(cls, client: AsyncClient[T], timeout: float | None = BATCH_TIMEOUT) -> "AsyncWriteBatch[T]":
-        """Make a batch for the database that ``client`` is connected to, over its connections."""
+        """Make a batch for the database that ``client`` is connected to, over its connections.
+
+        Args:
+            client: a connected client, whose connections are used.
+            timeout: seconds for each call; None for no limit.
+        """
         batch = cls.__new__(cls)
         batch._share_session(client, timeout)
         batch._ops, batch._checks = [], []

@@ -60,7 +60,12 @@ class WriteBatch(BatchBuilder, SyncClient[T]):
 
     @classmethod
     def for_client(cls, client: SyncClient[T], timeout: float | None = BATCH_TIMEOUT) -> "WriteBatch[T]":
-        """Make a batch for the database that ``client`` is connected to, over its connections."""
+        """Make a batch for the database that ``client`` is connected to, over its connections.
+
+        Args:
+            client: a connected client, whose connections are used.
+            timeout: seconds for each call; None for no limit.
+        """
         batch = cls.__new__(cls)
         batch._share_session(client, timeout)
         batch._ops, batch._checks = [], []

@@ -45,14 +45,25 @@ class Storage(ABC):
 
     @abstractmethod
     def resolve(self, path: str) -> str:
-        """Return the one spelling of ``path``, so that no database is open under two."""
+        """Return the one spelling of ``path``, so that no database is open under two.
+
+        Args:
+            path: absolute.
+        """
 
     def confine(self, directories: Iterable[str]) -> None:  # noqa: B027 - a storage without files has no directories
-        """Refuse to open, inspect, repair or destroy anything outside of these directories from now on."""
+        """Refuse to open, inspect, repair or destroy anything outside of these directories from now on.
+
+        Args:
+            directories: absolute paths.
+        """
 
     @abstractmethod
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options under their present names, ready for JSON; unknown ones are left out.
+
+        Args:
+            options: as a client or a configuration file says them.
 
         Raises:
             OptionTypeError, OptionValueError: a known option with a wrong value.
@@ -74,6 +85,9 @@ class Storage(ABC):
     def detect_options(self, path: str) -> dict[str, Any]:  # noqa: ARG002
         """Return the options that the files of another program's database show, and that have to be kept for it.
 
+        Args:
+            path: of the database.
+
         Raises:
             EngineError: the file system refused.
         """
@@ -81,6 +95,9 @@ class Storage(ABC):
 
     def check_free_space(self, path: str) -> None:  # noqa: B027 - a storage without files always has space
         """Check that a database of which a write failed could be opened again if it were closed.
+
+        Args:
+            path: of the database.
 
         Raises:
             EngineFileError: there is no space to open it.
@@ -90,12 +107,18 @@ class Storage(ABC):
     def exists(self, path: str) -> bool:
         """Return True if there is a database at ``path``, sound or damaged.
 
+        Args:
+            path: of the database.
+
         Raises:
             EngineError: the file system refused.
         """
 
     def prepare(self, path: str) -> Callable[[], None]:
         """Check that a database may be created at ``path``, or that the one there may be opened; change nothing.
+
+        Args:
+            path: of the database.
 
         Returns:
             A function that undoes, on a closed database, what opening it has created since, and keeps what was there.

@@ -113,6 +113,9 @@ class ReadView(ABC):
     def get(self, key: bytes) -> bytes | None:
         """Return the value of ``key``, None if it is missing.
 
+        Args:
+            key: any bytes.
+
         Raises:
             EngineError: it could not be read.
         """
@@ -174,13 +177,20 @@ class ReadView(ABC):
         """
 
     def is_large(self, bounds: Bounds) -> bool:  # noqa: ARG002
-        """Return True if what is between the bounds would take the place of everything else in the engine's caches."""
+        """Return True if what is between the bounds would take the place of everything else in the engine's caches.
+
+        Args:
+            bounds: as of ``scan``.
+        """
         return False
 
     def chunks(self, bounds: Bounds) -> ChunkedScan:
         """Return the items of ``scan``, to be read in chunks; the caller closes it.
 
         Engines may override this with a faster scan.
+
+        Args:
+            bounds: as of ``scan``.
         """
         return ChunkedScan(self.scan(bounds), bounds.parts)
 
