@@ -18,6 +18,7 @@ from pyelevator.features import FEATURES
 from pyelevator.flows import drive
 from pyelevator.interceptors import Prefix, Retry
 from pyelevator.messages import Request, Response
+from pyelevator.protocol import ClientProtocol
 from pyelevator.transports import FakeTransport
 from support.connections import transport_of
 
@@ -190,15 +191,15 @@ def test_a_pipeline_can_be_retried():
 
 @pytest.fixture
 def messages(monkeypatch):
-    """The verbs of all requests that are written down, with the number of commands in a pipeline."""
-    log, encode = [], ClassicCodec.encode_request
+    """The verbs of all requests that are sent, with the number of commands in a pipeline."""
+    log, carry = [], ClientProtocol.carry
 
     def noting(self, request):
         command = request.command
         log.append((command.verb, len(command.commands)) if isinstance(command, Pipeline) else command.verb)
-        return encode(self, request)
+        return carry(self, request)
 
-    monkeypatch.setattr(ClassicCodec, "encode_request", noting)
+    monkeypatch.setattr(ClientProtocol, "carry", noting)
     return log
 
 

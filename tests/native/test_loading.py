@@ -1,9 +1,14 @@
 """Which library opens a LevelDB, and what the environment has to say about it."""
 
+import logging
+import re
 import subprocess
 import sys
+from hashlib import sha256
 
+import pyelevator_native
 import pytest
+from pyelevator_native import leveldb, messages, pages
 
 from pyelevator import native
 from pyelevator.engines.leveldb import LevelDbStorage
@@ -54,6 +59,52 @@ def test_insisting_without_it_says_how_to_build_it(monkeypatch):
     monkeypatch.setenv("PYELEVATOR_NATIVE", "1")
     with pytest.raises(MissingExtra, match="build it with: make native"):
         native.load_native("pages")
+
+
+@pytest.fixture(params=[None, native.API - 1, native.API + 1], ids=["first", "older", "newer"])
+def other_build(request, monkeypatch):
+    """An extension that was built from other sources; the first builds did not say their number."""
+    native._warn.cache_clear()
+    if request.param is None:
+        monkeypatch.delattr(pyelevator_native, "API")
+    else:
+        monkeypatch.setattr(pyelevator_native, "API", request.param)
+    return "newer" if (request.param or 0) > native.API else "older"
+
+
+def test_a_build_of_other_sources_is_left_out_with_one_warning(other_build, monkeypatch, caplog):
+    monkeypatch.delenv("PYELEVATOR_NATIVE", raising=False)
+    with caplog.at_level(logging.WARNING, "pyelevator.native"):
+        assert [native.load_native(name) for name in ("pages", "messages", "leveldb", "leveldb")] == [None] * 4
+    (said,) = caplog.messages
+    assert f"it was built from {other_build} sources" in said
+    assert said.endswith("build it again with: make native")
+
+
+def test_a_required_build_of_other_sources_is_an_error_with_advice(other_build, monkeypatch):
+    monkeypatch.setenv("PYELEVATOR_NATIVE", "1")
+    with pytest.raises(MissingExtra, match=rf"from {other_build} sources, with API .*; build it with: make native"):
+        native.load_native("pages")
+
+
+ARGUMENT = r"\w+(?=[,=)])"  # of the signature with which a docstring begins
+
+
+def offered():
+    """What the modules offer: the names and arguments of their functions, classes and methods."""
+    for module in (leveldb, messages, pages):
+        for name, found in sorted(vars(module).items()):
+            if getattr(found, "__module__", "") == module.__name__ and not name.startswith("_"):
+                members = sorted(vars(found).items()) if isinstance(found, type) else ()
+                for each in (found, *[member for key, member in members if not key.startswith("_")]):
+                    said = (each.__doc__ or "").partition("\n")[0]
+                    yield f"{name}.{getattr(each, '__name__', '')} {re.findall(ARGUMENT, said)}"
+
+
+def test_what_is_offered_changes_with_its_number():
+    """To change it, raise API in both packages: a build of before must not be called as if it were of now."""
+    digest = sha256("\n".join(offered()).encode()).hexdigest()[:16]
+    assert (pyelevator_native.API, digest) == (native.API, "91fcf8069c0b385e")
 
 
 @pytest.mark.parametrize(("wanted", "said"), [("0", "leveldb)"), ("1", "leveldb, native)")])
