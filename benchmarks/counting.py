@@ -1,10 +1,10 @@
 """`python -m benchmarks.counting [ROUNDS]`: what STATS costs a Get of the server, in instructions and in processor time.
 
-One server process answers 1,024 Gets of a client over TCP with its counting and without, in turn. Without is made of
-the same source, by taking out what counts: verbs, bytes, and the second look at the clock, with what is done when
-something is due. Instructions are callgrind's (Debian: valgrind), under which everything takes much longer, and so the
-times from which on something is slow, or measured again, are longer as well: as if a Get took ``GET_SECONDS``. The
-clock is that of the thread's processor time then, which other programs do not disturb.
+Two server processes, one with what counts and one without, answer 1,024 Gets of a client over TCP each, in turn.
+Without is made of the same source, by taking out what counts: verbs, bytes, the time at which a request was read, and
+what is done when something is due. Instructions are callgrind's (Debian: valgrind), under which everything takes much
+longer, and so the times from which on something is slow, or measured again, are longer as well: as if a Get took
+``GET_SECONDS``.
 """
 
 import gc
@@ -18,8 +18,8 @@ import tempfile
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
@@ -38,13 +38,18 @@ GET_SECONDS: Final = 0.0001
 
 COUNTING: Final[Mapping[tuple[type, str], Mapping[str, str]]] = {
     (Server, "_loop"): {
-        r"started = monotonic\(\)": "pass",
+        r"ended = now": "pass",
+        r"started = max\(.*\)": "pass",
         r"self\._observe\(.*\)": "pass",
         r" or now - started >= slow": "",
     },
     (Server, "_next_due"): {r"min\(.*, self\._maintenance\.due_at\)": "self._maintenance.due_at"},
     (Responder, "try_respond"): {r"self\._answered\.append\(.*\)": "pass"},
-    (PeerConnection, "_read"): {r"self\._counter\.received \+= len\(data\)": "pass"},
+    (PeerConnection, "_read"): {
+        r"counter = self\._counter": "pass",
+        r"counter\.received \+= len\(data\)": "pass",
+        r"counter\.read_at = monotonic\(\)": "pass",
+    },
     (PeerConnection, "_receive_short"): {r", self\._counter": ""},
     (PeerConnection, "_send_short"): {r", self\._counter": ""},
 }
@@ -64,60 +69,92 @@ def without(owner: type, name: str, changes: Mapping[str, str]) -> Callable[...,
     return made
 
 
-def serve(clock: str) -> None:
-    """Serve, and change sides with each line of the standard input: a side, and by how much all is slower."""
-    vars(sys.modules[Server.__module__])["monotonic"] = getattr(time, clock)
+def serve(side: str) -> None:
+    """Serve with or without what counts; each line of the standard input says by how much all is slower from now on."""
     slow, interval = observer.SLOW, observer._SAMPLING_INTERVAL
     observer._ALL = 0  # type: ignore[misc]
-    methods = {place: getattr(*place) for place in COUNTING}
-    sides = {"with": methods, "without": {place: without(*place, COUNTING[place]) for place in COUNTING}}
+    for (owner, name), changes in COUNTING.items() if side == "without" else ():
+        setattr(owner, name, without(owner, name, changes))
     server, wanted = Server(Application.in_memory(), [ANY_PORT]), SimpleQueue[str]()
-    threading.Thread(target=read_sides, args=(server, wanted), daemon=True).start()
+    threading.Thread(target=read_factors, args=(server, wanted), daemon=True).start()
     gc.freeze()
     print(server.urls[0], flush=True)
     while True:
-        side, factor = wanted.get().split()
-        observer._SAMPLING_INTERVAL = interval * float(factor)  # type: ignore[misc]
-        server._observer.threshold = slow * float(factor)
-        for (owner, name), method in sides[side].items():
-            setattr(owner, name, method)
+        factor = float(wanted.get())
+        observer._SAMPLING_INTERVAL = interval * factor  # type: ignore[misc]
+        server._observer.threshold = slow * factor
         server._is_stopping = False
-        print(side, flush=True)
+        print("ready", flush=True)
         server._loop()
 
 
-def read_sides(server: Server, wanted: "SimpleQueue[str]") -> None:
-    """Let the server's loop end, and begin again on another side."""
+def read_factors(server: Server, wanted: "SimpleQueue[str]") -> None:
+    """Let the server's loop end, and begin again with another factor."""
     for line in sys.stdin:
-        wanted.put(line.strip())
+        wanted.put(line)
         server.stop()
 
 
-@contextmanager
-def serving(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
-    """Run the server in a process of its own."""
-    command = [
-        *command,
-        sys.executable,
-        "-m",
-        "benchmarks.counting",
-        "--serve",
-        "thread_time" if command else "monotonic",
-    ]
-    environment, pipe = {**os.environ, "PYTHONHASHSEED": "0"}, subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment
-    ) as server:
-        try:
-            yield server
-        finally:
-            server.kill()
+class Side:
+    """A server in a process of its own, and its client.
+
+    Args:
+        command: under which it runs; empty for none.
+        side: ``with`` or ``without``.
+        used: returns what a process has used since its last call.
+    """
+
+    def __init__(self, command: Sequence[str], side: str, used: Callable[[int], int]) -> None:
+        arguments = [*command, sys.executable, "-m", "benchmarks.counting", "--serve", side]
+        self.process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+        )
+        self._used, self._factor = used, 1000.0 if command else 1.0
+        self._is_slower = bool(command)
+        self._client: Elevator[str] | None = None
+
+    def connect(self) -> None:
+        """Connect the client, and write what is read."""
+        url = self.process.stdout.readline().strip()  # type: ignore[union-attr]
+        self._start()
+        self._client = Elevator.from_url(url, timeout=60)
+        self._client.Put("k", "v" * 100)
+
+    def _start(self) -> None:
+        self.process.stdin.write(f"{self._factor}\n")  # type: ignore[union-attr]
+        self.process.stdin.flush()  # type: ignore[union-attr]
+        self.process.stdout.readline()  # type: ignore[union-attr]
+
+    def measure(self) -> float:
+        """Return what a Get takes."""
+        self._start()
+        self._gets(WARM_UP)
+        self._used(self.process.pid)
+        begin = time.monotonic()
+        self._gets(GETS)
+        if self._is_slower:
+            self._factor = (time.monotonic() - begin) / GETS / GET_SECONDS
+        return self._used(self.process.pid) / GETS
+
+    def _gets(self, count: int) -> None:
+        for _ in range(count):
+            self._client.Get("k")  # type: ignore[union-attr]
+
+    def close(self) -> None:
+        """End the server."""
+        self.process.kill()
+        self.process.communicate()
 
 
 def instructions(pid: int, folder: Path) -> int:
     """Return how many instructions callgrind has counted since the last call."""
     subprocess.run(["callgrind_control", "--dump", str(pid)], check=True, capture_output=True)
-    latest = max(folder.glob("out.*"), key=lambda path: int(path.suffix[1:]))
+    latest = max(folder.glob(f"out.{pid}.*"), key=lambda path: int(path.suffix[1:]))
     return int(re.search(r"^totals: (\d+)", latest.read_text(), re.MULTILINE)[1])  # type: ignore[index]
 
 
@@ -127,44 +164,25 @@ def nanoseconds(pid: int) -> int:
 
 
 def measure(command: Sequence[str], rounds: int, used: Callable[[int], int]) -> list[tuple[float, float]]:
-    """Return what a Get takes with and without, for each round; ``used`` returns what was used since its last call."""
-    found = []
-    with (
-        serving(command) as server,
-        Elevator.from_url(server.stdout.readline().strip(), timeout=60, auto_connect=False) as client,
-    ):
-        costs, factor = {}, 1000.0
+    """Return what a Get takes with and without, for each round."""
+    counting, plain = (Side(command, side, used) for side in ("with", "without"))
+    with closing(counting), closing(plain):
+        found = []
+        for side in (counting, plain):
+            side.connect()
         for number in range(rounds + 1):
-            for side in ("with", "without")[:: 1 if number % 2 else -1]:
-                server.stdin.write(f"{side} {factor if command else 1}\n")
-                server.stdin.flush()
-                server.stdout.readline()
-                if not number:
-                    client.connect()
-                    client.Put("k", "v" * 100)
-                gets(client, WARM_UP)
-                used(server.pid)
-                begin = nanoseconds(server.pid)
-                gets(client, GETS)
-                factor = (nanoseconds(server.pid) - begin) / GETS / GET_SECONDS / 1e9
-                costs[side] = used(server.pid) / GETS
-            found.append((costs["with"], costs["without"]))
+            costs = {side: side.measure() for side in (counting, plain)[:: 1 if number % 2 else -1]}
+            found.append((costs[counting], costs[plain]))
     return found[1:]
-
-
-def gets(client: Elevator, count: int) -> None:
-    """Do what is measured."""
-    for _ in range(count):
-        client.Get("k")
 
 
 def main(rounds: int) -> None:
     """Measure, and print both."""
     extension = "with" if native_messages() else "without"
     with tempfile.TemporaryDirectory(prefix="elevator-bench-") as folder:
-        valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out"]
+        valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out.%p"]
         counted = measure(valgrind, rounds, lambda pid: instructions(pid, Path(folder)))
-    since = {}
+    since: dict[int, int] = {}
 
     def spent(pid: int) -> int:
         now = nanoseconds(pid)

@@ -3,6 +3,7 @@
 import socket
 from collections import deque
 from contextlib import ExitStack, suppress
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -180,9 +181,10 @@ def test_a_message_that_comes_alone_is_the_decoders(data):
     near, far = socket.socketpair()
     with near, far:
         near.send(data)
-        counter = messages.ByteCounter()
+        counter, before = messages.ByteCounter(), monotonic()
         found = messages.receive(far.fileno(), counter)
     assert counter.received == len(data)
+    assert before <= counter.read_at <= monotonic()
     decoder = established(1 << 20)
     with suppress(ProtocolError):
         decoder.receive_data(data)

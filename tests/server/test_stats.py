@@ -1,7 +1,9 @@
 """What a server says about itself: connections, bytes, queues, latencies."""
 
 import threading
+from collections import deque
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
@@ -199,6 +201,44 @@ def test_longer_requests_are_not_measured_more_often_than_others():
     loop.answer([random.choice([0.0009, 0.00001]) for _ in range(100_000)])
     sampled = loop.monitor.measured[1000:]
     assert 0.4 < sum(seconds > 0.0005 for seconds in sampled) / len(sampled) < 0.6
+
+
+class ScriptedLoop:
+    """Runs a server's loop on messages and a clock of its own, and keeps how long what is measured took.
+
+    Args:
+        turns: for each message, at what time it was read, and at what time it is answered.
+    """
+
+    def __init__(self, monkeypatch, turns):
+        self.turns, self.now = deque(turns), 0.0
+        self.measured: list[float] = []
+        self.server = Server(Application.in_memory(), [ANY_PORT])
+        self.listener = SimpleNamespace(wait=self.wait, send_queues=SimpleNamespace(peers={}), disconnected=deque())
+        monkeypatch.setattr("pyelevator.server.server.monotonic", lambda: self.now)
+        monkeypatch.setattr(self.server, "_observe", lambda _, __, started, now: self.measured.append(now - started))
+        monkeypatch.setattr(self.server._dispatcher, "on_message", self.on_message)
+        with monkeypatch.context() as patched:
+            patched.setattr(self.server, "_listener", self.listener)
+            self.server._loop()
+        self.server._finish()
+
+    def wait(self):
+        self.listener.read_at, self.ends_at = self.turns.popleft()
+        self.server._is_stopping = not self.turns
+        return b"1", [b"message"]
+
+    def on_message(self, *_):
+        self.now = self.ends_at
+        return [b"answer"]
+
+
+def test_the_time_between_two_requests_belongs_to_neither(monkeypatch):
+    assert ScriptedLoop(monkeypatch, [(5.0, 5.25), (9.0, 9.5), (20.0, 20.125)]).measured == [0.25, 0.5, 0.125]
+
+
+def test_of_requests_read_together_each_begins_when_the_last_has_ended(monkeypatch):
+    assert ScriptedLoop(monkeypatch, [(5.0, 5.25), (5.0, 5.5), (5.0, 6.5)]).measured == [0.25, 0.25, 1.0]
 
 
 def test_what_stats_answers_is_what_the_application_says(server):

@@ -4,6 +4,7 @@ import select
 import selectors
 import socket
 import threading
+from time import monotonic
 
 import pytest
 import zmq
@@ -78,6 +79,13 @@ def test_messages_come_from_every_url_and_answers_find_their_way_back(listener, 
         assert frames == [b"question", b"%d" % number]
         listener.send(identity, [b"answer", b"", b"%d" % number])
         assert client.recv_multipart() == [b"answer", b"", b"%d" % number]
+
+
+def test_the_time_of_the_last_read_is_kept(listener, dealer):
+    before = monotonic()
+    dealer(listener.url).send(b"question")
+    arrived(listener)
+    assert before <= listener.read_at <= monotonic()
 
 
 def test_receive_does_not_wait(listener):

@@ -86,10 +86,11 @@ cdef class ByteCounter:
     """Counts the bytes of connections.
 
     Attributes:
-        received, queued, sent, dropped, partly_sent: see pyelevator's class of this name.
+        received, queued, sent, dropped, partly_sent, read_at: see pyelevator's class of this name.
     """
 
     cdef public int64_t received, queued, sent, dropped, partly_sent
+    cdef public double read_at
 
 
 def receive(int descriptor, ByteCounter counter=None):
@@ -112,6 +113,7 @@ def receive(int descriptor, ByteCounter counter=None):
         if size >= 0:
             if counter is not None:
                 counter.received += size
+                counter.read_at = _now()
             return _received(buffer, size)
         if errno == EINTR:
             PyErr_CheckSignals()

@@ -158,17 +158,18 @@ class Server:
         )
 
     def _loop(self) -> None:
-        dispatcher, maintenance = self._dispatcher, self._maintenance
-        wait, on_message, scheduler = self._listener.wait, dispatcher.on_message, dispatcher.scheduler
-        slow, due_at, look_at = self._observer.threshold, 0.0, 0.0
-        unsent, paused = self._listener.send_queues.peers, scheduler.paused  # live views, empty most of the time
-        disconnected = self._listener.disconnected
+        listener, dispatcher, maintenance = self._listener, self._dispatcher, self._maintenance
+        wait, on_message, scheduler = listener.wait, dispatcher.on_message, dispatcher.scheduler
+        slow, due_at, look_at, now = self._observer.threshold, 0.0, 0.0, 0.0
+        unsent, paused = listener.send_queues.peers, scheduler.paused  # live views, empty most of the time
+        disconnected = listener.disconnected
         while not self._is_stopping:
             message = wait()
             if message is not None:
-                started = monotonic()
+                ended = now  # the one before
                 frames = on_message(*message)
                 if (now := monotonic()) >= look_at:  # else it was quick, as none between two looks takes longer
+                    started = max(ended, listener.read_at)
                     if now >= due_at or now - started >= slow:
                         self._observe(message, frames, started, now)
                         due_at = self._next_due(now)
@@ -182,9 +183,10 @@ class Server:
                 self._connection_ended(disconnected.popleft())
             if (unsent or paused) and not self._is_stopping:
                 dispatcher.flush_if_due(monotonic())
+                now = monotonic()
             while scheduler.pending_count and dispatcher.is_full and not self._is_stopping:
                 dispatcher.wait_for_capacity()
-                maintenance.start_if_due(monotonic())
+                maintenance.start_if_due(now := monotonic())
 
     def _connection_ended(self, identity: bytes) -> None:
         self._dispatcher.scheduler.connection_ended(identity)

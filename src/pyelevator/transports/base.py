@@ -353,6 +353,11 @@ class Listener(ABC):
     def next_timeout(self) -> float:
         """The time (seconds, monotonic) at which ``receive`` has to be called, whatever ``pollable`` tells."""
 
+    @property
+    @abstractmethod
+    def read_at(self) -> float:
+        """The time (seconds, monotonic) at which something was read from a connection last."""
+
     @abstractmethod
     def is_connected(self, identity: bytes) -> bool:
         """Return False if nothing can be sent to a peer any more.

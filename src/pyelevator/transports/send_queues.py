@@ -12,11 +12,13 @@ class ByteCounter:
         received: that were read.
         queued, sent, dropped: that were to be sent, and what has become of them.
         partly_sent: that were sent of buffers that have not been sent completely.
+        read_at: time (seconds, monotonic) of the last read.
     """
 
-    __slots__ = ("dropped", "partly_sent", "queued", "received", "sent")
+    __slots__ = ("dropped", "partly_sent", "queued", "read_at", "received", "sent")
 
     def __init__(self) -> None:
+        self.read_at = 0.0
         self.received = self.queued = self.sent = self.dropped = self.partly_sent = 0
 
 

@@ -136,6 +136,10 @@ class ZmtpListener(Listener):
     def next_timeout(self) -> float:
         return self._next_timeout
 
+    @property
+    def read_at(self) -> float:
+        return self.send_queues.counter.read_at
+
     def is_connected(self, identity: bytes) -> bool:
         peer = self._peers.get(identity)
         return peer is not None and not peer.is_broken

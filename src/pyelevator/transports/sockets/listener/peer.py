@@ -143,7 +143,9 @@ class PeerConnection:
         data: bytes = self._recv(self._protocol.read_size)
         if not data:
             raise Disconnected
-        self._counter.received += len(data)
+        counter = self._counter
+        counter.received += len(data)
+        counter.read_at = monotonic()
         return data
 
     def enqueue(self, frames: Sequence[bytes]) -> None:
