@@ -59,7 +59,7 @@ class RequestObserver:
     def __init__(self, application: Any, monitor: Monitor, address_of: Callable[[bytes], str]) -> None:
         self._application = application if isinstance(application, Application) else None
         self._monitor, self._address_of = monitor, address_of
-        self._named_from = inf if self._application is None else self._application.observed_from(inf)
+        self._logged_from = inf if self._application is None else self._application.observed_from(inf)
         self._measured = self._counted = 0
         self._sample_at = 0.0
         self.threshold = SLOW if self._application is None else self._application.observed_from(SLOW)
@@ -99,9 +99,8 @@ class RequestObserver:
         request = None if observed.incoming is None else observed.incoming.request
         if request is None:
             return
-        if self._application is None:
+        if self._application is None or seconds < self._logged_from:
             self._monitor.observe(request, seconds, weight)
             return
         sizes = observed.request_bytes, sum(map(len, observed.frames))
-        client = self._address_of(observed.identity) if seconds >= self._named_from else ""
-        self._application.observe(request, seconds, Exchange(client, *sizes), weight)
+        self._application.observe(request, seconds, Exchange(self._address_of(observed.identity), *sizes), weight)
