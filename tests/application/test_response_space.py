@@ -19,7 +19,7 @@ class Space:
     def __init__(self, size):
         self.available = size
 
-    def add(self, size):
+    def add(self, size, *, is_all=False):
         self.available -= size
         if self.available < 0:
             raise OutOfSpace
@@ -79,7 +79,7 @@ def test_a_page_that_was_given_up_is_read_later(application):
 
 def test_values_that_find_more_space_meanwhile_are_read_again(application):
     class Growing(Space):
-        def add(self, _):
+        def add(self, size, *, is_all=False):
             self.available = SIZE * 100
 
     with limited_to(Growing(SIZE)):

@@ -1,15 +1,19 @@
 """Fair order: large responses to one client are made in workers, and small ones to others meanwhile."""
 
 import threading
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from pyelevator.application import Application
 from pyelevator.application.application import ApplicationWrapper
 from pyelevator.codec import ClassicCodec, FlatCodec, lz4
-from pyelevator.commands import PUT, Batch, DbList, Exists, Get, GetAndDelete, MGet, Pipeline, Put, Slice
+from pyelevator.commands import PUT, Batch, DbList, Exists, Get, GetAndDelete, MGet, Ping, Pipeline, Put, Slice
+from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
+from pyelevator.server import Server, ServerLimits
 from pyelevator.testing.servers import serve
+from pyelevator.transports import TcpTransport
 from support.applications import scheduler_of
 from support.eventually import eventually
 
@@ -17,22 +21,32 @@ CODEC = ClassicCodec()
 LARGE = b"v" * (2 << 20)
 KEYS = [b"key %03d" % number for number in range(100)]
 SOME = b"w" * (64 << 10)
+DOOR = Exists("door")
 
 
 class Recorded(ApplicationWrapper):
-    """Notes which commands the loop has answered itself, and which the workers, which wait at a gate."""
+    """Notes which commands the loop has answered itself, and which the workers, which wait at a gate.
+
+    The loop waits at a door, if there is one, so that messages gather that it answers in one turn.
+    """
 
     def __init__(self):
         super().__init__(Application.in_memory())
-        self.gate = threading.Event()
+        self.gate, self.door, self.at_door = threading.Event(), threading.Event(), threading.Event()
         self.by_loop, self.by_workers = [], []
         self.uid = self.catalog.uid_of("default")
         self.gate.set()
 
     def try_handle(self, request):
+        is_worker = threading.current_thread().name != "elevator-server"
+        if is_worker:
+            self.gate.wait(20)
+        elif request.command == DOOR:
+            self.at_door.set()
+            self.door.wait(20)
         response = super().try_handle(request)
         if response is not None:
-            self.by_loop.append(request.command)
+            (self.by_workers if is_worker else self.by_loop).append(request.command)
         return response
 
     def __call__(self, request):
@@ -65,6 +79,100 @@ def test_small_requests_do_not_wait_for_the_large_ones_of_another(application, r
         ids = {CODEC.decode_response(greedy.receive(), Request(Get("large"))).id for _ in range(29)}
     assert ids == set(range(1, 30))
     assert application.by_workers.count(Get("large")) == 29
+
+
+class Client:
+    """A connection whose messages are at the server as soon as they are sent."""
+
+    def __init__(self, url, uid):
+        self._transport, self._uid = TcpTransport(url.partition("://")[2]), uid
+        self.ask(Ping())
+        self.answer(Ping())
+        self.close = self._transport.close
+
+    def ask(self, command):
+        self._transport.send(CODEC.encode_request(Request(command, self._uid, 1)), Deadline.after(20))
+
+    def answer(self, command):
+        return CODEC.decode_response(self._transport.receive(Deadline.after(20)), Request(command, id=1)).payload
+
+
+@contextmanager
+def clients_of(server, application):
+    """Connect new clients, each at a call."""
+    with ExitStack() as stack:
+
+        def connect():
+            client = Client(server.urls[0], application.uid)
+            stack.callback(client.close)
+            return client
+
+        yield connect
+
+
+@contextmanager
+def one_turn(application, client):
+    """Have the loop answer in one turn what is sent meanwhile."""
+    client.ask(DOOR)
+    assert application.at_door.wait(20)
+    yield
+    application.door.set()
+
+
+def test_the_loop_reads_one_large_value_of_a_turn_and_small_ones(application):
+    with serve(application) as server, clients_of(server, application) as connect:
+        modest, greedy = connect(), [connect() for _ in range(10)]
+        modest.ask(Get("small"))
+        assert modest.answer(Get("small")) == b"s"
+        application.gate.clear()
+        with one_turn(application, connect()):
+            for client in greedy:
+                client.ask(Get("large"))
+            modest.ask(Get("small"))
+        assert modest.answer(Get("small")) == b"s"
+        new = connect()
+        new.ask(Get("small"))
+        assert new.answer(Get("small")) == b"s"
+        assert application.by_loop.count(Get("large")) == 1
+        application.gate.set()
+        assert [client.answer(Get("large")) for client in greedy] == [LARGE] * 10
+    assert application.by_workers == [Get("large")] * 9
+
+
+def test_a_new_client_s_small_read_waits_for_few_large_ones(application):
+    with serve(application) as server, clients_of(server, application) as connect:
+        new, greedy = connect(), {Get(f"large {number}"): connect() for number in range(10)}
+        for command in greedy:
+            application(Request(Put(command.key, LARGE), application.uid))
+        application.by_workers.clear()
+        with one_turn(application, connect()):
+            for command, client in greedy.items():
+                client.ask(command)
+            new.ask(Get("small"))
+        assert new.answer(Get("small")) == b"s"
+        assert [client.answer(command) for command, client in greedy.items()] == [LARGE] * 10
+    assert application.by_workers.index(Get("small")) <= 1
+    assert len(application.by_workers) == 10
+
+
+def test_a_value_without_space_is_not_read_again_until_there_is_some(application):
+    size, count = 12 << 20, 10
+    application(Request(Put("large", b"v" * size), application.uid))
+    application.by_workers.clear()
+    limits = ServerLimits(max_unsent_bytes=2 * size)
+    with (
+        Server(application, ["tcp://127.0.0.1:0"], server_limits=limits) as server,
+        clients_of(server, application) as connect,
+    ):
+        modest, greedy = connect(), [connect() for _ in range(count)]
+        with one_turn(application, connect()):
+            for client in greedy:
+                client.ask(Get("large"))
+        eventually(lambda: not server._dispatcher._probes)
+        for _ in range(20):
+            modest.ask(Get("small"))
+            assert modest.answer(Get("small")) == b"s"
+        assert (application.by_loop + application.by_workers).count(Get("large")) <= count
 
 
 def test_after_a_small_response_the_loop_answers_again(application, raw):

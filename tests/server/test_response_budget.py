@@ -104,7 +104,7 @@ def test_responses_that_grow_together_past_the_limit_are_given_up(budget, unsent
         second.add(MB)
     with pytest.raises(OutOfSpace):
         first.add(MB)
-    assert first.size == 2 * 13 * MB  # is what has to be reserved next time
+    assert first.refused_bytes == 2 * 13 * MB  # is what has to be reserved next time
     for _ in range(11):
         second.add(MB)  # has the space of the first
     with pytest.raises(OutOfSpace):

@@ -20,8 +20,12 @@ class ResponseSpace(Protocol):
     def available(self) -> int:
         """Bytes that may certainly be added."""
 
-    def add(self, size: int) -> None:
+    def add(self, size: int, *, is_all: bool = False) -> None:
         """Report that the response has so many bytes more.
+
+        Args:
+            size: bytes.
+            is_all: nothing else will follow.
 
         Raises:
             OutOfSpace: there is no space for them.
@@ -33,7 +37,7 @@ class UnlimitedSpace:
 
     available = 1 << 62
 
-    def add(self, size: int) -> None:
+    def add(self, size: int, *, is_all: bool = False) -> None:
         """Add any number of bytes."""
 
 
@@ -60,7 +64,7 @@ class InlineSpace:
         """Bytes that may certainly be added."""
         return min(self._left, self._space.available)
 
-    def add(self, size: int) -> None:
+    def add(self, size: int, *, is_all: bool = False) -> None:
         """Report that the response has so many bytes more.
 
         Raises:
@@ -70,7 +74,7 @@ class InlineSpace:
         if self._left < 0:
             self.is_exceeded = True
             raise OutOfSpace
-        self._space.add(size)
+        self._space.add(size, is_all=is_all)
 
 
 UNLIMITED: Final = UnlimitedSpace()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pyelevator.protocol import IncomingRequest
 from pyelevator.server.repeats import is_repeatable, reads_and_writes
-from pyelevator.server.response_budget import SMALL, ResponseBudget
+from pyelevator.server.response_budget import LARGE, SMALL, ResponseBudget
 from pyelevator.server.scheduler import Job
 
 
@@ -22,6 +22,12 @@ class Admission:
         """Return True if workers make the responses that there is still space for, and this one may be large too."""
         request = incoming.request
         return request is not None and not self._budget.can_start(self._budget.expected_of(type(request.command)))
+
+    def has_space_for(self, incoming: IncomingRequest) -> bool:
+        """Return True if there is space for a response as the latest ones to such commands."""
+        request = incoming.request
+        expected = 0 if request is None else self._budget.expected_of(type(request.command))
+        return expected < LARGE or self._budget.has_space_for(expected)
 
     def must_wait(self, incoming: IncomingRequest | None) -> bool:
         """Return True if a request can be executed only once, has values for an answer, and there is no space."""

@@ -1,16 +1,25 @@
-"""Which requests may be given up and executed once more, because there was no space for their responses."""
+"""Which requests may be executed once more, and which read values whose sizes show only afterwards."""
 
 from typing import Any, Final
 
-from pyelevator.commands import Access, Command, GetAndDelete, MGet, Pipeline, Range, Slice
+from pyelevator.commands import Access, Command, Exists, Get, GetAndDelete, MGet, Pipeline, Range, Slice
 from pyelevator.protocol import IncomingRequest
 
 _GRADUAL: Final = frozenset({MGet, Pipeline, Range, Slice})
+
+VALUE_READS: Final[frozenset[type[Command[Any]]]] = frozenset({Exists, Get, MGet, Pipeline, Slice})
+"""Commands that the loop of a server executes, and that may read values of any size, which shows only afterwards."""
 
 
 def is_gradual(incoming: IncomingRequest) -> bool:
     """Return True if the response to a request is made a part at a time."""
     return incoming.request is not None and type(incoming.request.command) in _GRADUAL
+
+
+def reads_values(incoming: IncomingRequest) -> bool:
+    """Return True if a request only reads, and the loop may find large values."""
+    request = incoming.request
+    return request is not None and type(request.command) in VALUE_READS and request.command.access <= Access.READ
 
 
 def is_repeatable(incoming: IncomingRequest) -> bool:

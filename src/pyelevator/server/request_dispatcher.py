@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from enum import Enum, auto
 from math import inf
 from queue import Empty
 from time import monotonic
@@ -12,16 +13,18 @@ from typing import Final
 
 from pyelevator.application import Application
 from pyelevator.application.response_space import OutOfSpace, limited_to
+from pyelevator.commands import Get
 from pyelevator.deadlines import Deadline
 from pyelevator.monitoring import QueueStats
 from pyelevator.protocol import IncomingRequest
 from pyelevator.server.admission import Admission
+from pyelevator.server.large_values import LargeValues, key_of
 from pyelevator.server.observer import Observed, RequestObserver
 from pyelevator.server.options import ServerLimits
-from pyelevator.server.repeats import is_gradual, is_repeatable
+from pyelevator.server.repeats import is_gradual, is_repeatable, reads_values
 from pyelevator.server.responder import Responder
 from pyelevator.server.response_budget import LARGE, ResponseBudget
-from pyelevator.server.scheduler import Job, Scheduler
+from pyelevator.server.scheduler import LARGE_WORK, Job, Scheduler
 from pyelevator.server.workers import CompletedJob, Workers
 from pyelevator.transports.base import Listener
 
@@ -38,6 +41,14 @@ _DRAIN_TIMEOUT: Final = 1.0
 
 _QUEUED_REQUESTS: Final = 256
 """Requests of one client that may wait for a database, if they do not each take a worker."""
+
+
+class _Where(Enum):
+    """Where a request is executed: in the loop, in any worker, or in the one that does what the loop would do."""
+
+    LOOP = auto()
+    WORKER = auto()
+    PROBE = auto()
 
 
 class RequestDispatcher:
@@ -83,10 +94,13 @@ class RequestDispatcher:
         self.completed = self.workers.completed
         is_queued = self.workers.has_queues
         self.scheduler = Scheduler(_QUEUED_REQUESTS if is_queued else worker_count, inf if is_queued else worker_count)
-        self._scheduled = self.scheduler.clients
+        self._scheduled, self._quick = self.scheduler.clients, self.scheduler.quick
         self._unsent = listener.send_queues.peers
         self._running = 0
         self._startable: deque[tuple[bytes, Job]] = deque()
+        self._large_values = LargeValues()
+        self._probes: deque[tuple[bytes, Job]] = deque()
+        self._is_probing = self._is_newest_next = self._is_long_turn = False
         self._postponed: dict[bytes, int] = {}
         self._flush_at = 0.0
         self._idle_timeout = listener.timeout = application.maintenance_interval
@@ -130,16 +144,15 @@ class RequestDispatcher:
 
     def on_message(self, identity: bytes, frames: Sequence[bytes]) -> list[bytes] | None:
         """Respond to a message, and return the frames; or schedule it. The first half is the fast path."""
-        peer, incoming, refused_bytes = self._listener.peer, None, 0
+        peer, incoming, refused_bytes, where = self._listener.peer, None, 0, _Where.LOOP
         is_new = identity not in self._scheduled  # which a large response changes
         if len(frames[-1]) < _LARGE:
             incoming = self._responder.decode(frames, peer, identity)
-            if (
-                is_new
-                and not (self._running and self._admission.is_at_capacity(incoming))
-                and not (self._unsent and self._admission.must_wait(incoming))
-            ):
-                if self._unsent and is_gradual(incoming):
+            is_limited = self._running > 0 and self._admission.is_at_capacity(incoming)
+            if is_new and (is_limited or self._unsent or self._is_long_turn):
+                where = self._where(identity, incoming)
+            if is_new and where is _Where.LOOP:
+                if is_limited or (self._unsent and is_gradual(incoming)):
                     response, refused_bytes = self._try_within_space(incoming)
                 else:
                     response = self._responder.try_respond(incoming)
@@ -148,29 +161,36 @@ class RequestDispatcher:
                         identity, incoming, response
                     ):
                         self._send(identity, response)
+                        if identity not in self._quick and reads_values(incoming) and len(response[-1]) < _LARGE:
+                            self._quick.add(identity)
                         return response
                     refused_bytes = sum(map(len, response))
                     del response
+                elif is_gradual(incoming):  # much was read, perhaps
+                    self._record_long(identity)
         job = Job(frames, peer, incoming, monotonic())
-        job.refused_bytes = job.expected_bytes = refused_bytes
+        job.refused_bytes, job.value_key = refused_bytes, key_of(incoming)
+        job.expected_bytes = refused_bytes or self._large_values.expected_bytes(job.value_key)
+        job.is_probe = where is _Where.PROBE
+        self._schedule(identity, job, is_tried=is_new)
+        return None
+
+    def _schedule(self, identity: bytes, job: Job, *, is_tried: bool) -> None:
+        self._is_long_turn = self._is_long_turn and self._listener.has_message
         if self.scheduler.submit(identity, job):
-            self._execute(identity, job, is_tried=is_new)
+            self._execute(identity, job, is_tried)
         else:
             self._execute_waiting()
         if self.scheduler.blocked_bytes(identity) > self._limits.max_blocked_bytes:
             self._disconnect_slow_client(identity)
-        return None
 
     def _execute(self, identity: bytes, job: Job, is_tried: bool = False) -> None:
         """Execute a job that the scheduler has released: here if it is fast, otherwise in a worker."""
         if (is_tried or not self._try_respond(identity, job)) and self.scheduler.start(identity, job):
             if job.refused_bytes:
                 self._postpone(identity, job)
-            elif self._admission.expected_bytes(job) < LARGE:
-                self._start_worker(identity, job)
             else:
-                self._startable.append((identity, job))
-                self._start_workers()
+                self._start(identity, job)
 
     def _execute_waiting(self) -> None:
         """Execute the waiting jobs that may start now."""
@@ -178,13 +198,12 @@ class RequestDispatcher:
             self._execute(*released)
 
     def _try_respond(self, identity: bytes, job: Job) -> bool:
-        job.refused_bytes = 0
-        if (
-            job.incoming is None
-            or (self.scheduler.has_large(identity) and self._has_space_for_workers(job))
-            or self._admission.is_at_capacity(job.incoming)
-            or self._admission.must_wait(job.incoming)
-        ):
+        job.refused_bytes, job.is_probe = 0, False
+        if job.incoming is None or job.expected_bytes >= LARGE or self.scheduler.has_large(identity):
+            return False
+        where = self._where(identity, job.incoming)
+        if where is not _Where.LOOP:
+            job.is_probe = where is _Where.PROBE
             return False
         response, job.refused_bytes = self._try_within_space(job.incoming)
         if response is None:
@@ -198,14 +217,35 @@ class RequestDispatcher:
         )
         return True
 
-    def _has_space_for_workers(self, job: Job) -> bool:
-        """Return True if there is space for a response of each worker, as they are made at the same time."""
-        size = max(self._budget.expected_bytes, job.expected_bytes)
-        return size <= self._budget.share and self._budget.has_space_for(self.workers.count * size)
+    def _where(self, identity: bytes, incoming: IncomingRequest) -> _Where:
+        """Return where a request is executed that the loop could execute.
+
+        What may read large values is left to one worker for the rest of a turn that was long, and while there is no
+        space for what such commands had lately; unless its client reads small ones.
+        """
+        is_long, self._is_long_turn = self._is_long_turn, self._is_long_turn and self._listener.has_message
+        if self._admission.must_wait(incoming) or self._large_values.expected_bytes(key_of(incoming)):
+            return _Where.WORKER
+        if identity in self._quick:
+            return _Where.LOOP
+        is_at_capacity = self._admission.is_at_capacity(incoming)
+        if reads_values(incoming) and not self.scheduler.has_large(identity):
+            is_probe = is_long or is_at_capacity or not self._admission.has_space_for(incoming)
+            return _Where.PROBE if is_probe else _Where.LOOP
+        return _Where.WORKER if is_at_capacity else _Where.LOOP
+
+    def _record_long(self, identity: bytes) -> None:
+        """Note that the loop has read large values for a client."""
+        self._is_long_turn = self._listener.has_message
+        self._quick.discard(identity)
 
     def _may_send(self, identity: bytes, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
         """Return True if a response that the loop has made may be sent; what took it long is noted."""
         size = len(response[-1])
+        if size >= LARGE_WORK:
+            self._record_long(identity)
+        if size >= LARGE:
+            self._large_values.record(key_of(incoming), size)
         if not self._admission.may_send(incoming, response):
             return False
         if size >= LARGE and self._listener.is_connected(identity):
@@ -218,9 +258,9 @@ class RequestDispatcher:
         reservation.can_wait = is_repeatable(incoming)
         try:
             with limited_to(reservation):
-                return self._responder.try_respond(incoming), 0
+                return self._responder.try_respond(incoming, is_limited=True), 0
         except OutOfSpace:
-            return None, reservation.size
+            return None, reservation.refused_bytes
         finally:
             self._budget.end(reservation)
 
@@ -229,21 +269,33 @@ class RequestDispatcher:
         self._postponed[identity] = job.refused_bytes or self._budget.expected_bytes
         self.scheduler.put_back(identity, job)
 
-    def _start_workers(self) -> None:
-        """Start the jobs for whose responses there is space."""
-        while self._startable:
-            identity, job = self._startable[0]
-            if not self._budget.can_start(self._admission.expected_bytes(job)):
-                return
-            self._startable.popleft()
+    def _start(self, identity: bytes, job: Job) -> None:
+        """Have a worker execute a job: now, or when there is space for its response, or as the next probe."""
+        if not job.is_probe and self._admission.expected_bytes(job) < LARGE:
             self._start_worker(identity, job)
+        else:
+            (self._probes if job.is_probe else self._startable).append((identity, job))
+            self._start_workers()
+
+    def _start_workers(self) -> None:
+        """Start the jobs for whose responses there is space, and one probe, which is given up if there is none.
+
+        Probes are the oldest and the newest in turn, so that after many large ones a small one does not wait for all.
+        """
+        waiting = self._startable
+        while waiting and self._budget.can_start(self._admission.expected_bytes(waiting[0][1])):
+            self._start_worker(*waiting.popleft())
+        if self._probes and not self._is_probing:
+            self._is_probing, self._is_newest_next = True, not self._is_newest_next
+            self._start_worker(*(self._probes.popleft() if self._is_newest_next else self._probes.pop()))
 
     def _start_worker(self, identity: bytes, job: Job) -> None:
         if self._admission.must_wait(job.incoming):
             self._postpone(identity, job)
             return
         self._running += 1
-        job.reservation = self._budget.start(self._admission.expected_bytes(job))
+        is_certain = job.incoming is not None and not is_gradual(job.incoming)
+        job.reservation = self._budget.start(self._admission.expected_bytes(job), is_certain=is_certain)
         self.workers.execute(identity, job)
 
     # Responses
@@ -264,14 +316,20 @@ class RequestDispatcher:
             reservation, job.reservation = job.reservation, None
             if reservation is not None:
                 self._budget.end(reservation)
-            if frames is not None and (self._budget.admits(frames, job.kind) or not job.frames):
+            if job.kind is Get:
+                self._large_values.record(job.value_key, job.refused_bytes if frames is None else len(frames[-1]))
+            is_probe, job.is_probe = job.is_probe, False
+            self._is_probing = self._is_probing and not is_probe
+            if is_probe and frames is None and not job.refused_bytes:  # it takes waiting, or much work
+                self._start(identity, job)
+            elif frames is not None and (self._budget.admits(frames, job.kind) or not job.frames):
                 self._send(identity, frames)
-                self.scheduler.record_response(identity, len(frames[-1]))
+                self.scheduler.record_response(identity, len(frames[-1]), job.kind)
                 self.scheduler.complete(identity, job)
                 self._execute_waiting()
             else:  # it is executed, or executed again, when there is space
-                given_up = 0 if reservation is None else reservation.size
-                job.refused_bytes = job.expected_bytes = given_up if frames is None else sum(map(len, frames))
+                job.refused_bytes = job.refused_bytes if frames is None else sum(map(len, frames))
+                job.expected_bytes = job.refused_bytes
                 self._postpone(identity, job)
             del completed, frames  # which may be large
             self._start_workers()
@@ -304,7 +362,7 @@ class RequestDispatcher:
                 scheduler.discard(identity)
                 self._postponed.pop(identity, None)
             elif identity in self._postponed:
-                if not is_unblocked and self._budget.has_space_for(self._postponed[identity]):  # one at a time
+                if not is_unblocked and self._budget.can_make(self._postponed[identity]):  # one at a time
                     is_unblocked = True
                     del self._postponed[identity]
                     scheduler.unblock(identity)

@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from pyelevator.application import Application
 from pyelevator.application.limits import size_of
 from pyelevator.application.monitoring.monitor import Monitor
+from pyelevator.application.response_space import response_space
 from pyelevator.codec import ClassicCodec
 from pyelevator.errors import ErrorCode
-from pyelevator.messages import Response
+from pyelevator.messages import Request, Response
 from pyelevator.protocol import IncomingRequest, RequestDecoder, split_envelope
 from pyelevator.server.repeats import reads_and_writes
+from pyelevator.server.response_budget import LARGE
 
 _LOG = logging.getLogger("pyelevator.server")
 
@@ -56,8 +58,16 @@ class Responder:
             refusal = Response.failure(ErrorCode.REQUEST, "the message cannot be read")
             return IncomingRequest(ClassicCodec(), None, refusal, split_envelope(frames)[0])
 
-    def try_respond(self, incoming: IncomingRequest) -> list[bytes] | None:
-        """Return the frames of the response, or None if that would take waiting or much work."""
+    def try_respond(self, incoming: IncomingRequest, *, is_limited: bool = False) -> list[bytes] | None:
+        """Return the frames of the response, or None if that would take waiting or much work.
+
+        Args:
+            incoming: the message.
+            is_limited: take the space for a value before it is packed.
+
+        Raises:
+            OutOfSpace: there is none.
+        """
         self.latest, request = incoming, incoming.request
         if request is None:
             return self._refuse(incoming)
@@ -69,14 +79,35 @@ class Responder:
             response = self._failure(incoming)
         if response is None or (request.compression and size_of(response.payload) >= _MAX_COMPRESSED):
             return None
+        if is_limited:
+            _take_space(response)
         self._answered.append(type(request.command))
         if response.is_minimal:  # which a failure never is
             return incoming.encode_minimal(response)
         self._monitor.count_outcome(request, response)
         return incoming.encode(response)
 
+    def try_anywhere(self, incoming: IncomingRequest) -> list[bytes] | None:
+        """Do the same in any thread, and take the space for a value before it is packed.
+
+        Raises:
+            OutOfSpace: there is none.
+        """
+        request = incoming.request
+        if request is None:
+            return self._refuse(incoming)
+        try:
+            response = self._application.try_handle(request)
+        except Exception:  # noqa: BLE001 - see above
+            response = self._failure(incoming)
+        return None if response is None else self._pack(incoming, request, response)
+
     def respond(self, incoming: IncomingRequest) -> list[bytes]:
-        """Return the frames of the response, however long that takes."""
+        """Return the frames of the response, however long that takes.
+
+        Raises:
+            OutOfSpace: there is no space for it.
+        """
         request = incoming.request
         if request is None:
             return self._refuse(incoming)
@@ -84,6 +115,10 @@ class Responder:
             response = self._application(request)
         except Exception:  # noqa: BLE001 - see above
             response = self._failure(incoming)
+        return self._pack(incoming, request, response)
+
+    def _pack(self, incoming: IncomingRequest, request: Request[Any], response: Response) -> list[bytes]:
+        _take_space(response)
         self._monitor.count(request, response)
         return incoming.encode(response)
 
@@ -110,3 +145,9 @@ class Responder:
     def _failure(self, incoming: IncomingRequest) -> Response:
         _LOG.exception("the application raised")
         return Response.failure(ErrorCode.RUNTIME, _FAILED, incoming.request.id if incoming.request else None)
+
+
+def _take_space(response: Response) -> None:
+    """Take the space for a large value before it is packed; rows and outcomes have taken theirs as they came."""
+    if type(response.payload) is bytes and len(response.payload) >= LARGE:
+        response_space().add(len(response.payload), is_all=True)

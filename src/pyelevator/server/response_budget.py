@@ -40,34 +40,40 @@ class Reservation:
 
     Args:
         budget: that it is of.
-        size: bytes that are reserved before anything is made.
+        size: bytes that it is expected to have.
+        granted: bytes that are reserved before anything is made.
 
     Attributes:
-        size: bytes that are reserved, or made.
+        size: bytes that count for others: expected ones, or those that are made.
+        refused_bytes: that have to be reserved next time, once the response was given up; else 0.
         can_wait: the request can be executed once more, and so be given up.
     """
 
-    def __init__(self, budget: "ResponseBudget", size: int) -> None:
-        self._budget, self._made = budget, 0
-        self.size, self.can_wait = size, False
+    def __init__(self, budget: "ResponseBudget", size: int, granted: int) -> None:
+        self._budget, self._granted, self._made = budget, granted, 0
+        self.size, self.refused_bytes, self.can_wait = size, 0, False
 
     @property
     def available(self) -> int:
         """Bytes that may certainly be added."""
-        return max(self.size, self._budget.available_to(self)) - self._made if self.can_wait else _UNLIMITED
+        return max(self._granted, self._budget.available_to(self)) - self._made if self.can_wait else _UNLIMITED
 
-    def add(self, size: int) -> None:
+    def add(self, size: int, *, is_all: bool = False) -> None:
         """Report that the response has so many bytes more.
 
+        Args:
+            size: bytes.
+            is_all: nothing else will follow.
+
         Raises:
-            OutOfSpace: there is no space for them; ``size`` is what has to be reserved next time.
+            OutOfSpace: there is no space for them.
         """
         self._made += size
-        if self._made <= self.size:
+        if self._made <= self._granted:
             return
-        self.size = self._made
+        self.size = max(self.size, self._made)
         if self.can_wait and self._made > self._budget.available_to(self):
-            self.size *= 2  # how much more it will be is unknown
+            self.refused_bytes = self._made if is_all else 2 * self._made  # how much more it will be is unknown
             self._budget.end(self)
             raise OutOfSpace
 
@@ -113,13 +119,20 @@ class ResponseBudget:
         """
         return size < LARGE or self._running_bytes < LARGE or self._can_reserve(size)
 
-    def start(self, size: int) -> Reservation:
+    def can_make(self, size: int) -> bool:
+        """Return True if there is space for a response of ``size`` bytes beside those that are being made."""
+        is_alone = self._running_bytes < LARGE and self._send_queues.unsent_bytes <= self._max_bytes // _UNRESERVED
+        return is_alone or (self._can_reserve(size) and self.has_space_for(size))
+
+    def start(self, size: int, *, is_certain: bool = False) -> Reservation:
         """Reserve space for the response to a request that is about to be executed.
 
         Args:
             size: bytes that it is expected to have.
+            is_certain: they are in memory before it can be given up, so that they count for others in any case.
         """
-        reservation = Reservation(self, size if self._can_reserve(size) else 0)
+        granted = size if self._can_reserve(size) else 0
+        reservation = Reservation(self, size if is_certain else granted, granted)
         self._running[reservation] = None
         return reservation
 
@@ -156,7 +169,7 @@ class ResponseBudget:
 
     def has_space_for(self, size: int) -> bool:
         """Return True if a response of so many bytes may be made, and sent."""
-        return self._has_space(size, size)
+        return self._has_space(size, max(size, self._expected_bytes))
 
     def _has_space(self, size: int, expected: int) -> bool:
         unsent = self._send_queues.unsent_bytes

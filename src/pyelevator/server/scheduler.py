@@ -13,7 +13,8 @@ from attrs import define, field
 from pyelevator.commands import Command
 from pyelevator.peers.table import ClientState, ClientTable, Message
 from pyelevator.protocol import IncomingRequest
-from pyelevator.server.response_budget import Reservation
+from pyelevator.server.repeats import VALUE_READS
+from pyelevator.server.response_budget import LARGE, Reservation
 
 _QUANTUM: Final = 64
 """The number of waiting requests of one client that are executed before other clients have their turn."""
@@ -37,6 +38,8 @@ class Job(Message):
         expected_bytes: of its response, if it was executed before and given up; else 0.
         kind: of its command, where that is known.
         reservation: of the space for its response, while it is executed.
+        value_key: of the value that it is about, see ``large_values``; else 0.
+        is_probe: a worker does what the loop would do, because the response may have any size.
     """
 
     incoming: IncomingRequest | None = None
@@ -45,6 +48,8 @@ class Job(Message):
     expected_bytes: int = field(init=False, default=0)
     kind: type[Command[Any]] | None = field(init=False)
     reservation: Reservation | None = field(init=False, default=None)
+    value_key: int = field(init=False, default=0)
+    is_probe: bool = field(init=False, default=False)
     has_id: bool = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -110,6 +115,7 @@ class Scheduler(ClientTable[ScheduledClient]):
 
     Attributes:
         paused: the clients that wait for ``resume``.
+        quick: the clients that have read values that were small, and none since that were large.
     """
 
     def __init__(self, max_running: int, workers: float = inf) -> None:
@@ -119,6 +125,7 @@ class Scheduler(ClientTable[ScheduledClient]):
         self._in_a_row: tuple[bytes, int] = b"", 0
         self._turn: _Turn | None = None
         self.paused: dict[bytes, ScheduledClient] = {}
+        self.quick: set[bytes] = set()
 
     # Events
 
@@ -174,12 +181,23 @@ class Scheduler(ClientTable[ScheduledClient]):
         self._in_a_row = identity, 0 if is_last else before + size
         self._mark(identity, before + size >= LARGE_WORK)
 
-    def record_response(self, identity: bytes, size: int) -> None:
-        """Report how large a response was that a worker made."""
-        if self.has_large(identity):
+    def record_response(self, identity: bytes, size: int, kind: type[Command[Any]] | None = None) -> None:
+        """Report how large a response was that a worker made.
+
+        Args:
+            identity: of the client.
+            size: bytes.
+            kind: of the command.
+        """
+        reads_values = kind in VALUE_READS
+        if self.has_large(identity) or (reads_values and size >= LARGE_WORK):
             self._mark(identity, size >= LARGE_WORK)
+        if reads_values and size < LARGE:
+            self.quick.add(identity)
 
     def _mark(self, identity: bytes, has_large: bool) -> None:
+        if has_large:
+            self.quick.discard(identity)
         if has_large or identity in self._clients:
             client = self.get_or_create(identity)
             client.has_large = has_large
@@ -191,8 +209,9 @@ class Scheduler(ClientTable[ScheduledClient]):
         return client is not None and client.has_large
 
     def connection_ended(self, identity: bytes) -> None:
-        """Forget how large the latest response to a client was."""
+        """Forget how large the latest responses to a client were."""
         self._mark(identity, False)
+        self.quick.discard(identity)
 
     def forget_if_idle(self, client: ScheduledClient) -> None:
         if not client.has_large:
@@ -236,7 +255,9 @@ class Scheduler(ClientTable[ScheduledClient]):
     def start(self, identity: bytes, job: Job) -> bool:
         """Return True if a worker is to execute the job; otherwise it waits, as too many of its client's run."""
         client = self.get_or_create(identity)
-        if client.in_flight < self._max_running and (not client.in_flight or self._running < self._workers):
+        is_next = self._turn is not None or not client.queue or not client.queue[0].has_id
+        has_place = client.in_flight < self._max_running and (not client.in_flight or self._running < self._workers)
+        if is_next and has_place:
             self._running += 1
             client.is_ordered_running = client.is_ordered_running or not job.has_id
             self.request_started(client, job.nbytes)

@@ -39,7 +39,7 @@ class Workers:
         application: what the responder calls.
         responder: executes requests, and encodes the responses.
         observer: is told of each request and how long it took.
-        count: number of threads, apart from the one for monitoring.
+        count: number of threads, apart from the one for monitoring, and the one for probes.
         wakeup: is called when something was put into ``completed``.
         must_wait: returns True if a request must not be executed before there is space for its response.
 
@@ -65,12 +65,15 @@ class Workers:
         self.completed: SimpleQueue[CompletedJob | threading.Event | None] = SimpleQueue()
         self.count, self._pool = count, ThreadPoolExecutor(count, "elevator-worker")
         self._monitoring = ThreadPoolExecutor(1, "elevator-monitoring")
+        self._probing = ThreadPoolExecutor(1, "elevator-probing")
         self._queues = WorkQueues(self._pool.submit, self._work_together)
 
     def execute(self, identity: bytes, job: Job) -> None:
         """Have a job executed in a worker, now or when its turn in its queue has come."""
         spec = self._queue_for(job.incoming)
-        if spec is None:
+        if job.is_probe:
+            self._probing.submit(self._probe, identity, job)
+        elif spec is None:
             (self._monitoring if _is_monitoring(job) else self._pool).submit(self._work, identity, job)
         else:
             self._queues.put(spec, identity, job)
@@ -85,7 +88,7 @@ class Workers:
         Args:
             wait: return when they have ended.
         """
-        for pool in (self._pool, self._monitoring):
+        for pool in (self._pool, self._monitoring, self._probing):
             pool.shutdown(wait=wait, cancel_futures=True)
 
     def _queue_for(self, incoming: IncomingRequest | None) -> QueueSpec | None:
@@ -93,6 +96,22 @@ class Workers:
         if not self.has_queues or incoming is None or incoming.request is None:
             return None
         return queue_for(self._application.catalog, incoming.request)
+
+    def _probe(self, identity: bytes, job: Job) -> None:
+        """Do what the loop would do with a job, without waiting; it keeps its request if nothing came of that."""
+        frames, incoming, reservation = None, job.incoming, job.reservation
+        if incoming is not None and reservation is not None:
+            reservation.can_wait = True
+            try:
+                with limited_to(reservation):
+                    frames = self._responder.try_anywhere(incoming)
+            except OutOfSpace:
+                job.refused_bytes = reservation.refused_bytes
+        if incoming is None or frames is None:
+            self.completed.put((identity, job, None))
+        else:
+            self._finish_job(identity, job, incoming, frames)
+        self._wakeup()
 
     def _work(self, identity: bytes, job: Job) -> None:
         """Execute a job in a worker, without touching a socket."""
@@ -136,6 +155,7 @@ class Workers:
                 responses = respond(messages)
         except OutOfSpace:
             identity, job = jobs[0]
+            job.refused_bytes = 0 if reservation is None else reservation.refused_bytes
             self.completed.put((identity, job, None))
             return
         for (identity, job), incoming, response in zip(jobs, messages, responses, strict=True):
