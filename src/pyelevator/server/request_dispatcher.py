@@ -144,29 +144,25 @@ class RequestDispatcher:
 
     def on_message(self, identity: bytes, frames: Sequence[bytes]) -> list[bytes] | None:
         """Respond to a message, and return the frames; or schedule it. The first half is the fast path."""
-        peer, incoming, refused_bytes, where = self._listener.peer, None, 0, _Where.LOOP
+        peer, incoming, where, refused_bytes = self._listener.peer, None, None, 0
         is_new = identity not in self._scheduled  # which a large response changes
         if len(frames[-1]) < _LARGE:
             incoming = self._responder.decode(frames, peer, identity)
-            is_limited = self._running > 0 and self._admission.is_at_capacity(incoming)
-            if is_new and (is_limited or self._unsent or self._is_long_turn):
-                where = self._where(identity, incoming)
-            if is_new and where is _Where.LOOP:
-                if is_limited or (self._unsent and is_gradual(incoming)):
-                    response, refused_bytes = self._try_within_space(incoming)
+            if is_new:
+                is_busy = self._running or self._unsent or self._is_long_turn
+                if is_busy:
+                    where, response, refused_bytes = self._respond_if_possible(identity, incoming)
                 else:
                     response = self._responder.try_respond(incoming)
                 if response is not None:
-                    if (len(response[-1]) < _LARGE and not self._unsent) or self._may_send(
-                        identity, incoming, response
-                    ):
+                    if (not is_busy and len(response[-1]) < _LARGE) or self._may_send(identity, incoming, response):
                         self._send(identity, response)
-                        if identity not in self._quick and reads_values(incoming) and len(response[-1]) < _LARGE:
-                            self._quick.add(identity)
+                        if identity not in self._quick:
+                            self._record_quick(identity, incoming, response)
                         return response
                     refused_bytes = sum(map(len, response))
                     del response
-                elif is_gradual(incoming):  # much was read, perhaps
+                elif where is not _Where.PROBE and is_gradual(incoming):  # much was read, perhaps
                     self._record_long(identity)
         job = Job(frames, peer, incoming, monotonic())
         job.refused_bytes, job.value_key = refused_bytes, key_of(incoming)
@@ -174,6 +170,24 @@ class RequestDispatcher:
         job.is_probe = where is _Where.PROBE
         self._schedule(identity, job, is_tried=is_new)
         return None
+
+    def _respond_if_possible(
+        self, identity: bytes, incoming: IncomingRequest
+    ) -> tuple[_Where, list[bytes] | None, int]:
+        """Respond to a request while others run or are not read, unless it has to be executed elsewhere, or later.
+
+        Returns:
+            Where it is executed, the response or None, and how many bytes have no space.
+        """
+        is_limited = self._running > 0 and self._admission.is_at_capacity(incoming)
+        where = _Where.LOOP
+        if is_limited or self._unsent or self._is_long_turn:
+            where = self._where(identity, incoming)
+        if where is not _Where.LOOP:
+            return where, None, 0
+        if is_limited or (self._unsent and is_gradual(incoming)):
+            return where, *self._try_within_space(incoming)
+        return where, self._responder.try_respond(incoming), 0
 
     def _schedule(self, identity: bytes, job: Job, *, is_tried: bool) -> None:
         self._is_long_turn = self._is_long_turn and self._listener.has_message
@@ -233,6 +247,11 @@ class RequestDispatcher:
             is_probe = is_long or is_at_capacity or not self._admission.has_space_for(incoming)
             return _Where.PROBE if is_probe else _Where.LOOP
         return _Where.WORKER if is_at_capacity else _Where.LOOP
+
+    def _record_quick(self, identity: bytes, incoming: IncomingRequest, response: Sequence[bytes]) -> None:
+        """Note that a client reads small values, if it has read one."""
+        if reads_values(incoming) and len(response[-1]) < LARGE:
+            self._quick.add(identity)
 
     def _record_long(self, identity: bytes) -> None:
         """Note that the loop has read large values for a client."""
