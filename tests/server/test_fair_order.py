@@ -14,7 +14,7 @@ from pyelevator.messages import Request
 from pyelevator.server import Server, ServerLimits
 from pyelevator.testing.servers import serve
 from pyelevator.transports import TcpTransport
-from support.applications import scheduler_of
+from support.applications import probes_of, scheduler_of
 from support.eventually import eventually
 
 CODEC = ClassicCodec()
@@ -168,7 +168,7 @@ def test_a_value_without_space_is_not_read_again_until_there_is_some(application
         with one_turn(application, connect()):
             for client in greedy:
                 client.ask(Get("large"))
-        eventually(lambda: not server._dispatcher._probes)
+        eventually(lambda: not probes_of(server))
         for _ in range(20):
             modest.ask(Get("small"))
             assert modest.answer(Get("small")) == b"s"

@@ -28,6 +28,11 @@ def scheduler_of(server: Any) -> Any:
     return server._dispatcher.scheduler
 
 
+def probes_of(server: Any) -> Any:
+    """Return the requests of a server that a thread of their own is to try."""
+    return server._dispatcher._probes
+
+
 def table_of(engine: Any) -> Any:
     """Return the table of an engine on PostgreSQL."""
     return engine._table
