@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "pyelevator"
 
 # Each room may import those before it, and itself; rooms of one row are siblings that do not know one another.
 ROWS = [
-    {"_attrs", "_lazy", "_options", "forks", "paths"},
+    {"_attrs", "_closing", "_lazy", "_options", "forks", "paths"},
     {"errors", "deadlines"},
     {"_json"},
     {"arguments", "features", "monitoring", "native", "reports"},

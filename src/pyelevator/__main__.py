@@ -4,15 +4,11 @@ import signal
 import sys
 
 
-def _block_signals() -> None:
-    """Block signals that must not end the process until the server or the proxy handles them."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2))
-
-
 def main() -> None:
     """Run the command line; without click, print what to install."""
     if sys.argv[1:2] in (["serve"], ["proxy"]):
-        _block_signals()  # before the imports, which take time
+        # They must not end the process until the server or the proxy handles them; the imports take time.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2))
     try:
         from pyelevator.cli.main import elevator
     except ImportError as error:

@@ -1,8 +1,12 @@
-"""JSON of a peer: each value has the type and the bounds that it should have, or the answer is malformed."""
+"""JSON of a peer: each value has the type and the bounds that it should have, or the answer is malformed.
 
-import json
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+The functions that return a value of a type raise ValueError for anything else.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Final, Self, TypeVar
+
+from attrs import asdict, fields
 
 from pyelevator.errors import MalformedMessage
 
@@ -18,6 +22,8 @@ _MAX_SECONDS: Final = 253_402_214_400.0
 
 def encode_json(value: Any) -> bytes:
     """Return a value as it travels."""
+    import json  # few clients ask for what travels so
+
     return json.dumps(value).encode()
 
 
@@ -27,84 +33,121 @@ def decode_json(data: bytes, build: Callable[[Any], T], verb: str) -> T:
     Raises:
         MalformedMessage: it is something else.
     """
+    import json  # as above
+
     try:
         return build(json.loads(data))
     except _INVALID as error:
         raise MalformedMessage(f"the answer to {verb} holds something else than its report") from error
 
 
-def to_int(value: Any) -> int:
-    """Return a whole number of 64 bits and a sign.
+def build(kind: type[T], told: Any, *, is_complete: bool = False) -> T:
+    """Make an object of a class from a JSON object, or return it if it is one already.
 
-    Raises:
-        ValueError: it is something else.
+    Args:
+        kind: an attrs class, whose converters check the values.
+        told: the JSON object; what a newer peer adds is passed over.
+        is_complete: every attribute has to be there; else what an older peer leaves out has its default.
     """
+    if isinstance(told, kind):
+        return told
+    known, told = {one.name for one in fields(kind) if one.init}, to_mapping(told)  # type: ignore[arg-type]
+    return kind(**{name: told[name] for name in (known if is_complete else known & told.keys())})
+
+
+class Report:
+    """The base of what travels as a JSON object of its attributes.
+
+    Attributes:
+        wire_verb: the verb of the command that is answered so.
+        is_complete: what ``build`` is told of a peer's.
+    """
+
+    __slots__ = ()
+    wire_verb: ClassVar[str]
+    is_complete: ClassVar[bool] = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as dicts, lists, strings and numbers, for instance for JSON."""
+        return asdict(self)  # type: ignore[arg-type]
+
+    def encode(self) -> bytes:
+        """Return it as it travels."""
+        return encode_json(self.to_dict())
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Return what ``encode`` made; attributes that a newer server adds are passed over.
+
+        Raises:
+            MalformedMessage: it is something else.
+        """
+        return decode_json(data, cls._build, cls.wire_verb)
+
+    @classmethod
+    def _build(cls, told: Any) -> Self:
+        return build(cls, told, is_complete=cls.is_complete)
+
+    @staticmethod
+    def encode_list(reports: "Iterable[Report]") -> bytes:
+        """Return several as they travel."""
+        return encode_json([one.to_dict() for one in reports])
+
+    @classmethod
+    def decode_list(cls, data: bytes) -> list[Self]:
+        """Return what ``encode_list`` was given; raise as ``decode``."""
+        return decode_json(data, lambda told: list(map(cls._build, to_list(told))), cls.wire_verb)
+
+
+def to_int(value: Any) -> int:
+    """Return a whole number of 64 bits and a sign."""
     if type(value) is int and -_MAX_INT < value < _MAX_INT:
         return value
     raise ValueError("a whole number was expected")
 
 
 def to_count(value: Any) -> int:
-    """Return a whole number of 64 bits that is not negative.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """Return a whole number of 64 bits that is not negative."""
     if to_int(value) >= 0:
         return int(value)
     raise ValueError("a number from 0 on was expected")
 
 
 def to_seconds(value: Any) -> float:
-    """Return seconds: how long something took, or a time as Unix counts it.
-
-    Raises:
-        ValueError: it is something else, or a time that no calendar has.
-    """
+    """Return seconds: how long something took, or a time as Unix counts it."""
     if type(value) in (int, float) and _MIN_SECONDS <= value <= _MAX_SECONDS:
         return float(value)
     raise ValueError("seconds were expected")
 
 
 def to_bool(value: Any) -> bool:
-    """Return True or False.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """Return True or False."""
     if type(value) is bool:
         return value
     raise ValueError("true or false was expected")
 
 
 def to_text(value: Any) -> str:
-    """Return text.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """Return text."""
     if isinstance(value, str):
         return value
     raise ValueError("text was expected")
 
 
-def to_list(value: Any) -> list[Any]:
-    """Return an array.
+def to_texts(value: Any) -> tuple[str, ...]:
+    """Return an array of texts; a tuple stays as it is."""
+    return value if type(value) is tuple else tuple(map(to_text, to_list(value)))
 
-    Raises:
-        ValueError: it is something else.
-    """
+
+def to_list(value: Any) -> list[Any]:
+    """Return an array."""
     if type(value) is list:
         return value
     raise ValueError("an array was expected")
 
 
 def to_mapping(value: Any) -> Mapping[Any, Any]:
-    """Return an object of JSON.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """Return an object of JSON."""
     if isinstance(value, Mapping):
         return value
     raise ValueError("an object was expected")

@@ -22,11 +22,7 @@ ConstructorT = TypeVar("ConstructorT", bound=Callable[..., None])
 
 
 class Default:
-    """The default of an option.
-
-    Args:
-        value: of it.
-    """
+    """The default of an option."""
 
     __slots__ = ("value",)
 

@@ -335,3 +335,8 @@ SERVER_ERRORS: Final[Mapping[ErrorCode, type[ServerError]]] = {
     ErrorCode.REQUEST: BadRequest,
 }
 """Wire code -> class. A command may refine this for itself (see ``Command.errors``)."""
+
+MARKED_ERRORS: Final = (
+    *(PermissionDenied, CursorExpired, DatabaseUnavailable, WriteConflict, OutcomeUnknown, CheckFailed),
+)
+"""What is told from others of its code by the ``MESSAGE_PREFIX`` of its text."""

@@ -257,36 +257,18 @@ def _no_response(value: object) -> TypeError:
     return TypeError(f"an interceptor must return a Response, not {type(value).__name__}")
 
 
-def drive(flow: Flow[R], perform: Callable[[Effect], Any]) -> R:
-    """Run a flow to its end; ``perform`` carries out each effect, and what it raises is thrown into the flow."""
+def drive(flow: Flow[R], perform: Callable[[Effect], Any], effect: Effect | None = None) -> R:
+    """Run a flow to its end; ``perform`` carries out each effect, and what it raises is thrown into the flow.
+
+    A flow that has begun goes on with the ``effect`` that it stands at.
+    """
     try:
-        effect = next(flow)
+        if effect is None:
+            effect = next(flow)
         while True:
             try:
                 outcome = perform(effect)
             except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too belongs to the flow
-                effect = flow.throw(error)
-            else:
-                effect = flow.send(outcome)
-    except StopIteration as stop:
-        result: R = stop.value
-        return result
-    finally:
-        flow.close()
-
-
-def resume(flow: Flow[R], effect: Effect) -> Flow[R]:
-    """Run the rest of a flow that stands at ``effect``, in a loop that begins with that effect.
-
-    >>> flow = sleep(1)
-    >>> drive(resume(flow, next(flow)), print)
-    Sleep(seconds=1)
-    """
-    try:
-        while True:
-            try:
-                outcome = yield effect
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the flow
                 effect = flow.throw(error)
             else:
                 effect = flow.send(outcome)

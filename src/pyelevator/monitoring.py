@@ -4,28 +4,20 @@ They travel as JSON, whose keys are the attributes of these classes. What a newe
 an older one leaves out has its default.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from attrs import Converter, asdict, evolve, field, fields, frozen
+from attrs import Converter, evolve, field, fields, frozen
 
-from pyelevator._json import decode_json, encode_json, to_bool, to_int, to_list, to_mapping, to_seconds, to_text
+from pyelevator._json import Report, build, to_bool, to_int, to_mapping, to_seconds, to_text
 
 T = TypeVar("T")
 
 
-def _build(kind: type[T], told: Any) -> T:
-    """Make an object of a class from a JSON object, or return it if it is one already."""
-    if isinstance(told, kind):
-        return told
-    known = {one.name for one in fields(kind) if one.init}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in to_mapping(told).items() if name in known})
-
-
 def _part(kind: type[T]) -> Any:
     """Make a field that holds an object of a class."""
-    return field(factory=kind, converter=partial(_build, kind))
+    return field(factory=kind, converter=partial(build, kind))
 
 
 def _optional(convert: Callable[[Any], T]) -> Any:
@@ -35,7 +27,7 @@ def _optional(convert: Callable[[Any], T]) -> Any:
 
 def _parts(kind: type[T]) -> Any:
     """Make a field that holds a tuple of objects of a class."""
-    return field(default=(), converter=lambda told: tuple([_build(kind, one) for one in told]))
+    return field(default=(), converter=lambda told: tuple([build(kind, one) for one in told]))
 
 
 def _mapping(convert: Callable[[Any], Any]) -> Any:
@@ -236,11 +228,11 @@ class DatabaseStats:
     is_open: bool = field(default=False, converter=to_bool)
     adopted: bool = field(default=False, converter=to_bool)
     idle: float = field(default=0.0, converter=to_seconds)
-    engine: EngineStats | None = _optional(partial(_build, EngineStats))
+    engine: EngineStats | None = _optional(partial(build, EngineStats))
 
 
 @frozen
-class ServerStats:
+class ServerStats(Report):
     """The statistics that ``Elevator.stats`` returns.
 
     Attributes:
@@ -260,11 +252,13 @@ class ServerStats:
         databases: in the order of ``Elevator.listdb``.
     """
 
+    wire_verb = "STATS"
+    is_complete = False
     version: str = field(default="", converter=to_text)
     started_at: float = field(default=0.0, converter=to_seconds)
     uptime: float = field(default=0.0, converter=to_seconds)
     connections: ConnectionStats = _part(ConnectionStats)
-    requests: Mapping[str, VerbStats] = _mapping(partial(_build, VerbStats))
+    requests: Mapping[str, VerbStats] = _mapping(partial(build, VerbStats))
     refused: int = field(default=0, converter=to_int)
     latency: Latency = _part(Latency)
     recent_latency: Latency = _part(Latency)
@@ -287,26 +281,9 @@ class ServerStats:
         found = {one.name: one for one in self.databases}
         return found[name]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as dicts, lists, strings and numbers, for instance for JSON."""
-        return asdict(self)
-
-    def encode(self) -> bytes:
-        """Return it as it travels."""
-        return encode_json(self.to_dict())
-
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Return what ``encode`` made.
-
-        Raises:
-            MalformedMessage: it is something else.
-        """
-        return decode_json(data, partial(_build, cls), "STATS")
-
 
 @frozen
-class SlowRequest:
+class SlowRequest(Report):
     """A request that took long; ``Elevator.slowlog`` returns the latest ones.
 
     Attributes:
@@ -320,6 +297,8 @@ class SlowRequest:
         key: the beginning of the first key that it names, if the server shows keys (``--slow-keys``).
     """
 
+    wire_verb = "SLOWLOG"
+    is_complete = False
     at: float = field(default=0.0, converter=to_seconds)
     seconds: float = field(default=0.0, converter=to_seconds)
     verb: str = field(default="", converter=to_text)
@@ -329,24 +308,6 @@ class SlowRequest:
     request_bytes: int = field(default=0, converter=to_int)
     response_bytes: int = field(default=0, converter=to_int)
     key: str | None = _optional(to_text)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as strings and numbers, for instance for JSON."""
-        return asdict(self)
-
-
-def encode_slow_log(requests: Iterable[SlowRequest]) -> bytes:
-    """Return the answer to SLOWLOG as it travels."""
-    return encode_json([one.to_dict() for one in requests])
-
-
-def decode_slow_log(data: bytes) -> list[SlowRequest]:
-    """Return what ``encode_slow_log`` was given.
-
-    Raises:
-        MalformedMessage: it is something else.
-    """
-    return decode_json(data, lambda told: [_build(SlowRequest, one) for one in to_list(told)], "SLOWLOG")
 
 
 def with_databases(stats: ServerStats, databases: tuple[DatabaseStats, ...]) -> ServerStats:

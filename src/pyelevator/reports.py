@@ -1,15 +1,14 @@
 """Reports of servers about administration, and how they travel: as JSON, to which later versions may add."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import attrs
+from attrs import field, frozen
 
-from pyelevator._json import decode_json, encode_json, to_count, to_list, to_seconds, to_text
+from pyelevator._json import Report, decode_json, encode_json, to_count, to_list, to_seconds, to_text
 
 
-@attrs.frozen
-class BackupReport:
+@frozen
+class BackupReport(Report):
     """The report of a backup.
 
     Attributes:
@@ -18,25 +17,13 @@ class BackupReport:
             database.
     """
 
-    size: int = 0
-    linked: int = 0
-
-    def encode(self) -> bytes:
-        """Return it as it travels."""
-        return encode_json(attrs.asdict(self))
-
-    @classmethod
-    def decode(cls, data: bytes) -> "BackupReport":
-        """Return what ``encode`` made.
-
-        Raises:
-            MalformedMessage: it is something else.
-        """
-        return decode_json(data, lambda told: cls(to_count(told["size"]), to_count(told["linked"])), "BACKUP")
+    wire_verb = "BACKUP"
+    size: int = field(default=0, converter=to_count)
+    linked: int = field(default=0, converter=to_count)
 
 
-@attrs.frozen
-class TaskProgress:
+@frozen
+class TaskProgress(Report):
     """How far a long task of a server has come.
 
     Attributes:
@@ -47,35 +34,12 @@ class TaskProgress:
         total: of so many, about; 0 as long as that is not known.
     """
 
-    task: str
-    database: str
-    seconds: float
-    done: int = 0
-    total: int = 0
-
-
-def encode_tasks(tasks: Sequence[TaskProgress]) -> bytes:
-    """Return tasks as they travel."""
-    return encode_json(list(map(attrs.asdict, tasks)))
-
-
-def decode_tasks(data: bytes) -> list[TaskProgress]:
-    """Return what ``encode_tasks`` made.
-
-    Raises:
-        MalformedMessage: it is something else.
-    """
-    return decode_json(data, lambda told: list(map(_decode_task, to_list(told))), "PROGRESS")
-
-
-def _decode_task(told: Any) -> TaskProgress:
-    return TaskProgress(
-        to_text(told["task"]),
-        to_text(told["database"]),
-        to_seconds(told["seconds"]),
-        to_count(told["done"]),
-        to_count(told["total"]),
-    )
+    wire_verb = "PROGRESS"
+    task: str = field(converter=to_text)
+    database: str = field(converter=to_text)
+    seconds: float = field(converter=to_seconds)
+    done: int = field(default=0, converter=to_count)
+    total: int = field(default=0, converter=to_count)
 
 
 def encode_sizes(sizes: Sequence[int]) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from pyelevator import AsyncElevator, ConnectionLost, Elevator, RequestTimeout, Retry, WriteBatch
 from pyelevator.application import Application
-from pyelevator.client.aio import dispatcher
+from pyelevator.client.aio import session
 from pyelevator.deadlines import Deadline
 from pyelevator.server import Server
 from pyelevator.transports.base import IDLE
@@ -194,7 +194,7 @@ def test_idle_connections_of_an_async_client_at_an_old_server_are_closed(monkeyp
     async def main():
         async with AsyncElevator(endpoint=old.url.removeprefix("tcp://"), timeout=60) as E:
             await asyncio.gather(*[E.Put("k", "v") for _ in range(200)])
-            monkeypatch.setattr(dispatcher, "IDLE", 0.0)
+            monkeypatch.setattr(session, "IDLE", 0.0)
             await E.Put("k", "v")
             return len(async_connections_of(E))
 

@@ -14,7 +14,7 @@ from attrs import evolve
 from pyelevator.application.catalog.names import LocatedName, normalize_name
 from pyelevator.auth.permissions import Permissions
 from pyelevator.commands import Access, DbConnect, DbCreate, DbList, Unknown
-from pyelevator.errors import DatabaseError, PermissionDenied, ServerError, ServerRuntimeError, UnknownCommand
+from pyelevator.errors import DatabaseError, PermissionDenied, ServerRuntimeError, UnknownCommand
 from pyelevator.messages import Request, Response
 
 _NO_DIRECTORIES: Final[Mapping[str, LocatedName]] = {}
@@ -130,11 +130,6 @@ def _check_access(granted: Access, command: Any, what: str) -> None:
 
 def _denied(why: str) -> PermissionDenied:
     return PermissionDenied(f"{PermissionDenied.MESSAGE_PREFIX}{why}")
-
-
-def refusal_response(error: ServerError, request: Request[Any]) -> Response:
-    """Return the response to a request that is refused."""
-    return Response.from_error(error, request.id)
 
 
 def filter_databases(permissions: Permissions, request: Request[Any], response: Response) -> Response:

@@ -11,7 +11,7 @@ from pyelevator.application import Application
 from pyelevator.application.application import ApplicationWrapper
 from pyelevator.application.catalog.names import LocatedName
 from pyelevator.application.handlers.kinds import names_long_path
-from pyelevator.auth.authorizer import Authorizer, filter_databases, refusal_response
+from pyelevator.auth.authorizer import Authorizer, filter_databases
 from pyelevator.auth.permissions import Permissions
 from pyelevator.commands import Pipeline
 from pyelevator.engines.base import EngineError
@@ -73,13 +73,13 @@ class AuthorizingApplication(ApplicationWrapper):
         try:
             permissions = self._authorizer.permissions_of(request)
         except PermissionDenied as error:
-            return refusal_response(error, request)
+            return Response.from_error(error, request.id)
         try:
             found, directories = self._find(request), self._directories(request)
             checked = self._authorizer.check(request, permissions, found, self.catalog.name_of, directories)
         except ServerError as error:
             is_split = isinstance(error, PermissionDenied) and isinstance(request.command, Pipeline)
-            return split(request) if is_split else refusal_response(error, request)
+            return split(request) if is_split else Response.from_error(error, request.id)
         response = execute(checked)
         return filter_databases(permissions, request, response) if response else response
 

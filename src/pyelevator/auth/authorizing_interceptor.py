@@ -9,7 +9,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from pyelevator.application.catalog.names import LocatedName, normalize_name, reason_to_refuse
-from pyelevator.auth.authorizer import Authorizer, filter_databases, refusal_response
+from pyelevator.auth.authorizer import Authorizer, filter_databases
 from pyelevator.auth.permissions import Permissions
 from pyelevator.commands import DbConnect, DbList, Pipeline
 from pyelevator.errors import CursorExpired, DatabaseError, PermissionDenied, ServerError
@@ -41,19 +41,23 @@ class AuthorizingInterceptor:
         try:
             permissions = self._authorizer.permissions_of(request)
         except PermissionDenied as error:
-            return refusal_response(error, request)
-        if _has_cursors(request):
+            return Response.from_error(error, request.id)
+        commands = request.command.commands if isinstance(request.command, Pipeline) else ()
+        if any(getattr(command, "cursor", False) for command in commands):  # each is signed by itself
             return (yield from self._forward_each(request, forward))
         try:
             found = yield from self._names.find(request, forward)
             directories = _directories(request.command)
             checked = self._authorizer.check(request, permissions, found, self._names.find_uid, directories)
             checked = self._cursors.verify(checked)
-            _check_name(checked.command)
+            command: Any = checked.command
+            why = reason_to_refuse(command.name) if command.names_database and command.name.startswith("/") else None
+            if why:  # servers of today refuse it, and an old one would open it under another name
+                raise DatabaseError(why)
         except ServerError as error:
             if isinstance(error, PermissionDenied) and isinstance(request.command, Pipeline):
                 return (yield from self._forward_each(request, forward))
-            return refusal_response(error, request)
+            return Response.from_error(error, request.id)
         response = yield from forward(checked)
         self._names.observe(checked, response)
         return self._cursors.sign(request, filter_databases(permissions, request, response))
@@ -71,7 +75,7 @@ class AuthorizingInterceptor:
             permissions = self._authorizer.permissions_of(outline)
             self._authorizer.check(outline, permissions, found, self._names.find_uid, directories)
         except ServerError as error:
-            return refusal_response(error, outline)
+            return Response.from_error(error, outline.id)
         return None
 
     def _forward_each(self, request: Request[Any], forward: Forward) -> Flow[Response]:
@@ -90,19 +94,6 @@ def _directories(command: Any) -> dict[str, LocatedName]:
         name: LocatedName(path, None, is_registered=False, permission_names=(normalize_name(path),))
         for name, path in paths.items()
     }
-
-
-def _check_name(command: Any) -> None:
-    """Refuse a name that servers of today refuse and an old one would open under another name."""
-    why = reason_to_refuse(command.name) if command.names_database and command.name.startswith("/") else None
-    if why:
-        raise DatabaseError(why)
-
-
-def _has_cursors(request: Request[Any]) -> bool:
-    """Return True for a pipeline in which a command reads from a cursor or opens one."""
-    commands = request.command.commands if isinstance(request.command, Pipeline) else ()
-    return any(getattr(command, "cursor", False) for command in commands)
 
 
 class _NameCache:

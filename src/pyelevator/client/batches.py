@@ -5,19 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from pyelevator.arguments.batches import CheckedList
-from pyelevator.commands import (
-    DELETE,
-    PUT,
-    Batch,
-    BatchOp,
-    ConditionalBatch,
-    Data,
-    Expected,
-    KeyCheck,
-    make_check,
-    to_bytes,
-)
+from pyelevator.arguments.batches import DELETE, PUT, BatchOp, CheckedList, Expected, KeyCheck, make_check
+from pyelevator.arguments.data import Data, to_bytes
+from pyelevator.commands import Batch, ConditionalBatch
 from pyelevator.deadlines import check_timeout
 
 U = TypeVar("U")

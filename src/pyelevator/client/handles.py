@@ -1,6 +1,5 @@
 """The handle of the database that a client is connected to: what the server said of it, and what may be sent."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -173,15 +172,6 @@ def _known_commands(features: tuple[str, ...]) -> frozenset[type[Command[Any]]]:
         and kind.feature in known
         and all(REQUIRED_FEATURES.get(extra, ("", ""))[0] in known for extra in kind.meta_fields)
     )
-
-
-def check_names(databases: Sequence[str]) -> list[str]:
-    """Return the names of databases.
-
-    Raises:
-        ArgumentTypeError: one of them is no name.
-    """
-    return [to_text(name, "databases") for name in databases]
 
 
 def find_database(handles: dict[str, SnapshotHandle], name: str) -> SnapshotHandle:

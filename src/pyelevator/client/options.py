@@ -47,14 +47,6 @@ BATCH_TIMEOUT: Final = 10.0
 URL_VARIABLE: Final = "ELEVATOR_URL"
 
 
-def _tcp(endpoint: str, details: "TransportOptions") -> Transport:
-    return transports.TcpTransport(endpoint, **details)
-
-
-def _ipc(endpoint: str, details: "TransportOptions") -> Transport:
-    return transports.IpcTransport(endpoint, **details)
-
-
 def _fake(endpoint: str, _: "TransportOptions") -> Transport:
     from pyelevator.transports.fake import FakeTransport, named_fake  # each transport is loaded when one is made
 
@@ -62,8 +54,8 @@ def _fake(endpoint: str, _: "TransportOptions") -> Transport:
 
 
 _TRANSPORTS: Final[Mapping[str, Callable[[str, "TransportOptions"], Transport]]] = {
-    "tcp": _tcp,
-    "ipc": _ipc,
+    "tcp": lambda endpoint, details: transports.TcpTransport(endpoint, **details),
+    "ipc": lambda endpoint, details: transports.IpcTransport(endpoint, **details),
     "fake": _fake,
 }
 

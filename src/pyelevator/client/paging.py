@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeAlias
 
 from attrs import evolve, frozen
 
-from pyelevator.arguments import integer
+from pyelevator.arguments import flag, integer
 from pyelevator.arguments.data import prefix_successor
 from pyelevator.commands import Data, Range, Slice, to_bytes
 from pyelevator.errors import ArgumentTypeError, MalformedMessage, UsageError
@@ -137,10 +137,8 @@ class ScanPager:
         Raises:
             ArgumentTypeError: ``consistent`` is not a bool.
         """
-        if not isinstance(consistent, bool):
-            raise ArgumentTypeError(f"consistent must be bool, not {type(consistent).__name__}")
         both_parts = scan.include_key and scan.include_value
-        return evolve(cls.from_command(scan), cursor=consistent, lazy=lazy and both_parts)
+        return evolve(cls.from_command(scan), cursor=flag(consistent, "consistent"), lazy=lazy and both_parts)
 
     def _at_first_page(self) -> "ScanPager":
         start = max(self.start, self.prefix)

@@ -1,22 +1,36 @@
-"""Common parts of the pools of sync and async clients: the check of their size, and the texts of errors."""
+"""Common parts of the sessions of sync and async clients: their settings, and the texts of errors."""
 
-from typing import Final
+from collections import deque
+from typing import Any, Final
 
+from pyelevator.codec import Codec
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import PoolTimeout, UsageError
+from pyelevator.transports import Transport
 
 UNASKED: Final = "what came instead answers no request of this connection"
 """What the text of a RequestTimeout ends with, where the server did send something."""
 
 
-def check_max_connections(max_connections: int) -> None:
-    """Refuse a limit that leaves no connection.
+class BaseSession:
+    """The connections of one client to its server, sync or async.
+
+    Attributes:
+        transport, codec: of its connections.
+        dropped: the pagers of abandoned scans, whose cursors are given back with the next request.
 
     Raises:
-        UsageError: it is not an int of 1 or more.
+        UsageError: ``max_connections`` is not an int of 1 or more.
     """
-    if isinstance(max_connections, bool) or not isinstance(max_connections, int) or max_connections < 1:
-        raise UsageError(f"max_connections must be 1 or more, not {max_connections!r:.40}")
+
+    def __init__(
+        self, transport: Transport, codec: Codec, max_connections: int, pool_timeout: float | None = None
+    ) -> None:
+        if isinstance(max_connections, bool) or not isinstance(max_connections, int) or max_connections < 1:
+            raise UsageError(f"max_connections must be 1 or more, not {max_connections!r:.40}")
+        self.transport, self.codec = transport, codec
+        self._max_connections, self._pool_timeout = max_connections, pool_timeout
+        self.dropped: deque[Any] = deque()
 
 
 def pool_timeout_error(max_connections: int, deadline: Deadline) -> PoolTimeout:

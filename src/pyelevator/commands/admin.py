@@ -7,7 +7,7 @@ from attrs import field
 
 from pyelevator import arguments
 from pyelevator._attrs import command
-from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, check_type
+from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, R, check_type
 from pyelevator.errors import ErrorCode, MalformedMessage, UnknownCommand
 
 if TYPE_CHECKING:
@@ -28,15 +28,22 @@ class Ping(Command[bytes]):
         return check_type(payload, bytes, self.verb)
 
 
-@command
-class Stats(Command["ServerStats"]):
-    """Statistics of the server, as a JSON object; not about one database, but for admins of all."""
+class _ReportCommand(Command[R]):
+    """The base of the commands that admins are answered with a report, whatever database they are connected to."""
 
-    verb = "STATS"
     access = Access.ADMIN
     payload_kind = PayloadKind.SCALAR
     needs_uid = False
-    errors = {ErrorCode.KEY: (UnknownCommand, "this server does not know STATS")}
+
+    def __init_subclass__(cls) -> None:
+        cls.errors = {ErrorCode.KEY: (UnknownCommand, f"this server does not know {cls.verb}")}
+
+
+@command
+class Stats(_ReportCommand["ServerStats"]):
+    """Statistics of the server, as a JSON object; not about one database, but for admins of all."""
+
+    verb = "STATS"
 
     def result(self, payload: Any) -> "ServerStats":
         from pyelevator.monitoring import ServerStats  # few clients ask
@@ -45,17 +52,13 @@ class Stats(Command["ServerStats"]):
 
 
 @command
-class Backup(Command["BackupReport"]):
+class Backup(_ReportCommand["BackupReport"]):
     """Write a consistent copy of a database into a new directory on the server."""
 
     verb = "BACKUP"
-    access = Access.ADMIN
-    payload_kind = PayloadKind.SCALAR
     idempotent = False
     names_database = True
-    needs_uid = False
     path_fields = ("directory",)
-    errors = {ErrorCode.KEY: (UnknownCommand, "this server does not know BACKUP")}
     name: str = field(converter=arguments.path)
     directory: str = field(converter=arguments.path)
 
@@ -97,36 +100,28 @@ class Sizes(Command[list[int]]):
 
 
 @command
-class Progress(Command["list[TaskProgress]"]):
+class Progress(_ReportCommand["list[TaskProgress]"]):
     """How far the server's long tasks have come; not about one database, but for admins of all."""
 
     verb = "PROGRESS"
-    access = Access.ADMIN
-    payload_kind = PayloadKind.SCALAR
-    needs_uid = False
-    errors = {ErrorCode.KEY: (UnknownCommand, "this server does not know PROGRESS")}
 
     def result(self, payload: Any) -> "list[TaskProgress]":
-        from pyelevator.reports import decode_tasks  # few clients ask
+        from pyelevator.reports import TaskProgress  # few clients ask
 
-        return decode_tasks(check_type(payload, bytes, self.verb))
+        return TaskProgress.decode_list(check_type(payload, bytes, self.verb))
 
 
 @command
-class SlowLog(Command["list[SlowRequest]"]):
+class SlowLog(_ReportCommand["list[SlowRequest]"]):
     """The latest requests that took long, the latest first, as a JSON array; ``limit`` of them, or all.
 
     A server with the feature ``slowlog`` knows it; it is for admins of all databases.
     """
 
     verb = "SLOWLOG"
-    access = Access.ADMIN
-    payload_kind = PayloadKind.SCALAR
-    needs_uid = False
-    errors = {ErrorCode.KEY: (UnknownCommand, "this server does not know SLOWLOG")}
     limit: int | None = field(default=None, converter=arguments.optional_integer)
 
     def result(self, payload: Any) -> "list[SlowRequest]":
-        from pyelevator.monitoring import decode_slow_log
+        from pyelevator.monitoring import SlowRequest
 
-        return decode_slow_log(check_type(payload, bytes, self.verb))
+        return SlowRequest.decode_list(check_type(payload, bytes, self.verb))

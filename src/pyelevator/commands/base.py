@@ -11,18 +11,13 @@ from attrs import field
 from pyelevator import arguments
 from pyelevator._attrs import command
 from pyelevator.errors import (
+    MARKED_ERRORS,
     SERVER_ERRORS,
-    CheckFailed,
-    CursorExpired,
     DatabaseError,
-    DatabaseUnavailable,
     ErrorCode,
     KeyNotFound,
     MalformedMessage,
-    OutcomeUnknown,
-    PermissionDenied,
     ServerError,
-    WriteConflict,
 )
 
 R = TypeVar("R")
@@ -121,7 +116,7 @@ class Command(Generic[R]):
 
     def error(self, code: ErrorCode, message: str) -> ServerError:
         """Return the exception for a failure that the server answered."""
-        for marked in _BY_MESSAGE_PREFIX:
+        for marked in MARKED_ERRORS:
             if code is marked.code and message.startswith(marked.MESSAGE_PREFIX):
                 return marked(message)
         kind, text = self.errors.get(code, (SERVER_ERRORS[code], None))
@@ -134,13 +129,6 @@ class Command(Generic[R]):
 
 
 _NO_REASON: Final = "the server gave no reason"
-
-_BY_MESSAGE_PREFIX: Final[
-    tuple[
-        type[PermissionDenied | CursorExpired | DatabaseUnavailable | WriteConflict | OutcomeUnknown | CheckFailed], ...
-    ]
-] = (PermissionDenied, CursorExpired, DatabaseUnavailable, WriteConflict, OutcomeUnknown, CheckFailed)
-"""What is told from others of its code by its text."""
 
 
 def check_type(payload: Any, kind: type[R], verb: str) -> R:
@@ -166,6 +154,15 @@ def to_count(payload: Any, verb: str) -> int:
     if count < 0:
         raise MalformedMessage(f"the answer to {verb} holds a negative number")
     return count
+
+
+class Writing:
+    """The base of the commands that change keys and values; with ``sync`` they are answered when the disk has it."""
+
+    __slots__ = ()
+    access: ClassVar[Access] = Access.WRITE
+    writes: ClassVar[bool] = True
+    meta_fields: ClassVar[tuple[str, ...]] = ("sync",)
 
 
 @command

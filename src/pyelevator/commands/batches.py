@@ -9,7 +9,7 @@ from pyelevator import arguments
 from pyelevator._attrs import command
 from pyelevator.arguments.batches import PUT, BatchOp, Expected, KeyCheck, make_check
 from pyelevator.arguments.data import Data, to_bytes
-from pyelevator.commands.base import Access, Command, NoResult
+from pyelevator.commands.base import Command, NoResult, Writing
 from pyelevator.errors import CheckFailed, ErrorCode, ServerError, SignalError
 
 
@@ -19,7 +19,7 @@ def _comparable(ops: Sequence[Any]) -> tuple[Any, ...]:
 
 
 @command
-class Batch(NoResult):
+class Batch(Writing, NoResult):
     """Many puts and deletes, in order, all of them or none; ``sync`` as in :class:`Put`.
 
     >>> from pyelevator.commands import DELETE, PUT
@@ -28,22 +28,16 @@ class Batch(NoResult):
     """
 
     verb = "BATCH"
-    access = Access.WRITE
-    writes = True
-    meta_fields = ("sync",)
     errors = {ErrorCode.SIGNAL: (SignalError, None)}
     ops: Sequence[BatchOp] = field(converter=arguments.ops, eq=_comparable)
     sync: bool = field(default=False, converter=arguments.flag)
 
 
 @command
-class ConditionalBatch(NoResult):
+class ConditionalBatch(Writing, NoResult):
     """A batch that is written only if every check holds at that moment; CheckFailed otherwise, and nothing is written.
 
     No other client writes between the checks and the batch. It is not idempotent: its own writes may fail its checks.
-
-    Attributes:
-        feature: what a server calls it that knows conditional batches.
 
     >>> from pyelevator.commands import MISSING
     >>> ConditionalBatch([(PUT, b"a", b"2")], [make_check("a", "1"), make_check("b", MISSING)])
@@ -52,10 +46,7 @@ class ConditionalBatch(NoResult):
 
     verb = "CONDITIONALBATCH"
     feature = "conditionalbatch"
-    access = Access.WRITE
     idempotent = False
-    writes = True
-    meta_fields = ("sync",)
     errors = {ErrorCode.SIGNAL: (SignalError, None)}
     ops: Sequence[BatchOp] = field(converter=arguments.ops, eq=_comparable)
     checks: Sequence[KeyCheck] = field(converter=arguments.checks, eq=_comparable)

@@ -1,12 +1,13 @@
 """The commands that connect to databases, and that create, open, close, repair and drop them."""
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import attrs
 from attrs import field
 
 from pyelevator import arguments
 from pyelevator._attrs import command
+from pyelevator._json import Report, to_count, to_texts
 from pyelevator.arguments.data import OptionValue
 from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, check_type
 from pyelevator.errors import DatabaseError, ErrorCode
@@ -105,7 +106,7 @@ class DbList(Command[list[str]]):
 
 
 @attrs.frozen
-class RepairReport:
+class RepairReport(Report):
     """The report of a repair.
 
     Attributes:
@@ -117,34 +118,11 @@ class RepairReport:
         size: bytes of the repaired database.
     """
 
-    kept: tuple[str, ...] = ()
-    set_aside: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-    size: int = 0
-
-    def encode(self) -> bytes:
-        """Return it as it travels: a JSON object of its attributes."""
-        from pyelevator._json import encode_json  # few clients repair
-
-        return encode_json(attrs.asdict(self))
-
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Return what ``encode`` made; attributes that a newer server adds are passed over.
-
-        Raises:
-            MalformedMessage: it is something else.
-        """
-        from pyelevator._json import decode_json
-
-        return decode_json(data, cls._from_json, "DBREPAIR")
-
-    @classmethod
-    def _from_json(cls, told: Any) -> Self:
-        from pyelevator._json import to_count, to_list, to_text
-
-        kept, set_aside, lost = [tuple(map(to_text, to_list(told[part]))) for part in ("kept", "set_aside", "lost")]
-        return cls(kept, set_aside, lost, to_count(told["size"]))
+    wire_verb = "DBREPAIR"
+    kept: tuple[str, ...] = field(default=(), converter=to_texts)
+    set_aside: tuple[str, ...] = field(default=(), converter=to_texts)
+    lost: tuple[str, ...] = field(default=(), converter=to_texts)
+    size: int = field(default=0, converter=to_count)
 
 
 @command
@@ -181,7 +159,6 @@ class Snapshot(NoResult):
     server with the feature ``snapshots`` knows it.
 
     Attributes:
-        feature: what a server calls it that knows snapshots.
         uids: of the other databases.
         cursor: True, so that a proxy sees that a cursor is asked for.
     """

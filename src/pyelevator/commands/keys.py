@@ -10,7 +10,7 @@ from attrs import field
 from pyelevator import arguments
 from pyelevator._attrs import command
 from pyelevator.arguments.data import Data
-from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, R, check_type, to_int
+from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, R, Writing, check_type, to_int
 from pyelevator.errors import ErrorCode, KeyNotFound, MalformedMessage
 
 
@@ -67,13 +67,10 @@ class Get(Keyed[bytes]):
 
 
 @command
-class Put(NoResult):
+class Put(Writing, NoResult):
     """Set the value of one key. ``sync`` asks for an answer only when it survives a crash of the machine."""
 
     verb = "PUT"
-    access = Access.WRITE
-    writes = True
-    meta_fields = ("sync",)
     key: bytes = field(converter=arguments.to_bytes)
     value: bytes = field(converter=arguments.to_bytes)
     sync: bool = field(default=False, converter=arguments.flag)
@@ -98,13 +95,10 @@ _set_put_sync: Final = Put.sync.__set__  # type: ignore[attr-defined]
 
 
 @command
-class Delete(NoResult):
+class Delete(Writing, NoResult):
     """Remove one key; a missing key is no error. ``sync`` as in :class:`Put`."""
 
     verb = "DELETE"
-    access = Access.WRITE
-    writes = True
-    meta_fields = ("sync",)
     key: bytes = field(converter=arguments.to_bytes)
     sync: bool = field(default=False, converter=arguments.flag)
 
@@ -143,7 +137,7 @@ class MGet(Command[list[Any]]):
 
 
 @command
-class Increment(Command[int]):
+class Increment(Writing, Command[int]):
     """Add ``by`` to the number of one key, in one step, and return the sum; a missing key counts as ``initial``.
 
     Numbers are decimal text of 64 bits, with a sign. A value that is none is a WrongValue, and so is a sum that does
@@ -152,11 +146,8 @@ class Increment(Command[int]):
 
     verb = "INCREMENT"
     feature = "increment"
-    access = Access.WRITE
     payload_kind = PayloadKind.SCALAR
     idempotent = False
-    writes = True
-    meta_fields = ("sync",)
     key: bytes = field(converter=arguments.to_bytes)
     by: int = field(default=1, converter=arguments.integer)
     initial: int = field(default=0, converter=arguments.integer)
@@ -167,7 +158,7 @@ class Increment(Command[int]):
 
 
 @command
-class GetAndDelete(Command[bytes]):
+class GetAndDelete(Writing, Command[bytes]):
     """Remove one key, in one step, and return the value that it had. KeyNotFound if there is none.
 
     It is not idempotent: executed twice, it finds nothing the second time.
@@ -175,11 +166,8 @@ class GetAndDelete(Command[bytes]):
 
     verb = "GETANDDELETE"
     feature = "getanddelete"
-    access = Access.WRITE
     payload_kind = PayloadKind.SCALAR
     idempotent = False
-    writes = True
-    meta_fields = ("sync",)
     errors = {ErrorCode.KEY: (KeyNotFound, "Key not found")}
     key: bytes = field(converter=arguments.to_bytes)
     sync: bool = field(default=False, converter=arguments.flag)

@@ -32,7 +32,6 @@ class Pipeline(Command[list[Any]]):
     or, between interceptors, an exception. A server with the feature ``pipeline`` knows it.
 
     Attributes:
-        feature: what a server calls it that knows pipelines.
         commands: see ``PIPELINED`` for what they may be.
 
     >>> Pipeline([Put("a", "1"), Get("a")])

@@ -7,7 +7,7 @@ from attrs import field
 
 from pyelevator import arguments
 from pyelevator._attrs import command
-from pyelevator.commands.base import Access, Command, PayloadKind, check_type, to_count
+from pyelevator.commands.base import Access, Command, PayloadKind, Writing, check_type, to_count
 from pyelevator.errors import MalformedMessage
 
 
@@ -110,7 +110,7 @@ class Count(Command[int]):
 
 
 @command
-class DeleteRange(Command["DeletedChunk"]):
+class DeleteRange(Writing, Command["DeletedChunk"]):
     """Remove the first keys of those that a :class:`Range` with these bounds would give: a chunk, in one step.
 
     The server says how many they are, and the last one if more may follow; the next chunk starts behind that. It is not
@@ -119,11 +119,8 @@ class DeleteRange(Command["DeletedChunk"]):
 
     verb = "DELETERANGE"
     feature = "deleterange"
-    access = Access.WRITE
     payload_kind = PayloadKind.LIST
     idempotent = False
-    writes = True
-    meta_fields = ("sync",)
     start: bytes | None = field(default=None, converter=arguments.optional_bytes)
     stop: bytes | None = field(default=None, converter=arguments.optional_bytes)
     prefix: bytes | None = field(default=None, converter=arguments.optional_bytes)

@@ -13,18 +13,18 @@ from pyelevator import commands
 from pyelevator.arguments.data import prefix_successor
 from pyelevator.codec.base import UnsupportedByDialect
 from pyelevator.commands import Batch, Command, DbConnect, DbCreate, DbList, Delete, Get, Ping, Put, Range, Slice
-from pyelevator.compat.names import refused_name, refused_options
 from pyelevator.compat.requests import (
     Adapter,
+    asking,
     check_forwards,
-    connected,
     exists,
     mget,
     mount,
     parts,
     pass_on,
-    refuse,
     refused_by_name,
+    refused_name,
+    refused_options,
     unknown_database,
 )
 from pyelevator.errors import ErrorCode
@@ -53,7 +53,7 @@ def classic(send: Forward, is_old: Callable[[], bool | None]) -> Forward:
         if type(command) in _UNSUPPORTED:
             raise UnsupportedByDialect(f"{_UNSUPPORTED[type(command)]}; nothing was sent")
         if type(command) not in _ADAPTERS:
-            return refuse(request, ErrorCode.KEY, f"Command {command.verb} not handled")
+            return Response.failure(ErrorCode.KEY, f"Command {command.verb} not handled", request.id)
         refusal = _refusal(command, request)
         if refusal is not None:
             return refusal
@@ -86,7 +86,7 @@ def _in_default(command: Any, request: Request[Any], send: Forward) -> Flow[Resp
     """Send what is about all databases; an old server needs a uid with it, and it does not matter whose."""
     if request.uid is not None:
         return (yield from send(request))
-    answer = yield from connected(request, _DEFAULT, send)
+    answer = yield from send(asking(request, DbConnect(_DEFAULT)))
     if answer.code is not None:
         return answer
     return (yield from send(evolve(request, uid=DbConnect(_DEFAULT).result(answer.payload))))
@@ -94,7 +94,7 @@ def _in_default(command: Any, request: Request[Any], send: Forward) -> Flow[Resp
 
 def _create(command: DbCreate, request: Request[Any], send: Forward) -> Flow[Response]:
     refusal = refused_options(command.options)
-    return refuse(request, *refusal) if refusal else (yield from _in_default(command, request, send))
+    return Response.failure(*refusal, request.id) if refusal else (yield from _in_default(command, request, send))
 
 
 def _mount(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:

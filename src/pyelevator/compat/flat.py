@@ -108,15 +108,12 @@ def _range(command: Range, request: Request[Any], send: Forward) -> Flow[Respons
             return response
         if response.payload and response.payload[-1][0] < start:
             raise MalformedMessage("the page holds what came before it, so the range would never end")
-        kept = [pair for pair in response.payload if _is_within(pair[0], command.stop, prefix)]
+        end = command.stop
+        kept = [row for row in response.payload if row[0].startswith(prefix) and (end is None or row[0] <= end)]
         pairs += kept
         if len(kept) < _PAGE:
             return evolve(response, payload=parts(pairs, command), id=request.id)
         start = kept[-1][0] + b"\0"
-
-
-def _is_within(key: bytes, stop: bytes | None, prefix: bytes) -> bool:
-    return key.startswith(prefix) and (stop is None or key <= stop)
 
 
 def _slice(command: Slice, request: Request[Any], send: Forward) -> Flow[Response]:

@@ -1,4 +1,4 @@
-"""Helpers of the adapters: requests made of others, and parts of rows."""
+"""Common parts of the adapters: the names and options that old servers take, requests made of others, parts of rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
@@ -7,7 +7,6 @@ from attrs import evolve
 
 from pyelevator.codec.base import UnsupportedByDialect
 from pyelevator.commands import Command, DbConnect, DbList, DbMount, DbUmount, Exists, Get, MGet, Range, Slice
-from pyelevator.compat.names import refused_name
 from pyelevator.errors import ErrorCode, KeyNotFound
 from pyelevator.flows import Flow, Forward
 from pyelevator.messages import Request, Response, Status
@@ -21,20 +20,65 @@ def asking(request: Request[Any], command: Command[Any], uid: str | None = None)
     return evolve(request, command=command, uid=request.uid if uid is None else uid, compression=False)
 
 
-def refuse(request: Request[Any], code: ErrorCode, text: str) -> Response:
-    """Answer without the server."""
-    return Response.failure(code, text, request.id)
-
-
 def unknown_database(request: Request[Any]) -> Response:
     """Answer as a server does that does not know the uid."""
-    return refuse(request, ErrorCode.RUNTIME, f"Database {request.uid or '(no uid)'} doesn't exist")
+    return Response.failure(ErrorCode.RUNTIME, f"Database {request.uid or '(no uid)'} doesn't exist", request.id)
+
+
+_OWN_FILES: Final = frozenset({"store.json", "store"})
+"""What lies beside the databases of an old server."""
+
+_LONGEST: Final = 255
+"""Bytes of one part of a path."""
+
+_REFUSALS: Final[Sequence[tuple[Callable[[str], bool], str]]] = (
+    (lambda name: not name, "A database needs a name"),
+    (lambda name: not name.isascii(), "An old server takes ASCII names of databases only"),
+    (lambda name: "\0" in name, "A database name cannot hold NUL"),
+    (lambda name: name != "/".join(_path_parts(name)), "A path has one spelling: no // and no / at the end"),
+    (lambda name: ".." in _path_parts(name), "A database path cannot hold '..'"),
+    (lambda name: max(map(len, name.split("/"))) > _LONGEST, f"A file name has {_LONGEST} bytes at most"),
+    (lambda name: name in _OWN_FILES, "The name is the server's own; choose another one"),
+)
+
+_KNOWN: Final = frozenset(
+    {
+        *("bloom_filter_bits", "paranoid_checks", "lru_cache_size"),
+        *("write_buffer_size", "block_size", "max_open_files"),
+    }
+)
+"""Options that 0.5 acts on, and that cannot end a worker."""
+
+
+def _path_parts(name: str) -> list[str]:
+    root, *rest = name.split("/")
+    return [root, *(part for part in rest if part)]
+
+
+def refused_name(name: str) -> str | None:
+    """Say why an old server is not asked about a database of this name; None if it is."""
+    return next((text for refused, text in _REFUSALS if refused(name)), None)
+
+
+def refused_options(options: Mapping[str, Any]) -> tuple[ErrorCode, str] | None:
+    """Say why an old server is not asked to create a database with these options; None if it is."""
+    from pyelevator.engines.base import EngineError  # few clients create databases
+    from pyelevator.engines.options import check_options
+
+    unknown = sorted(options.keys() - _KNOWN)
+    if unknown:
+        return ErrorCode.VALUE, f"this server does not know the option {unknown[0]!r}; nothing was sent"
+    try:
+        check_options(options)
+    except EngineError as error:
+        return ErrorCode.VALUE, str(error)
+    return None
 
 
 def refused_by_name(command: Any, request: Request[Any]) -> Response | None:
     """Answer a command about a database of a name that an old server is not asked about; None for any other."""
     refusal = refused_name(command.name)
-    return None if refusal is None else refuse(request, ErrorCode.DATABASE, refusal)
+    return None if refusal is None else Response.failure(ErrorCode.DATABASE, refusal, request.id)
 
 
 def pass_on(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
@@ -107,11 +151,6 @@ def _mget(command: MGet, request: Request[Any], send: Forward) -> Flow[Response]
 _TELLING: Final[Mapping[type, Adapter]] = {Get: _get, MGet: _mget}
 
 
-def connected(request: Request[Any], name: str, send: Forward) -> Flow[Response]:
-    """Connect to a database; the payload of the answer is its uid."""
-    return send(asking(request, DbConnect(name)))
-
-
 def mount(command: DbMount | DbUmount, request: Request[Any], send: Forward, list_databases: Forward) -> Flow[Response]:
     """Mount a database in whatever state: reading does it, where mounting a mounted one ends a worker or the server.
 
@@ -121,8 +160,8 @@ def mount(command: DbMount | DbUmount, request: Request[Any], send: Forward, lis
     if listed.code is not None:
         return listed
     if command.name not in DbList().result(listed.payload):
-        return refuse(request, ErrorCode.DATABASE, f"Database {command.name} does not exist")
-    answer = yield from connected(request, command.name, send)
+        return Response.failure(ErrorCode.DATABASE, f"Database {command.name} does not exist", request.id)
+    answer = yield from send(asking(request, DbConnect(command.name)))
     if answer.code is not None:
         return answer
     read = yield from send(asking(request, Range(b"", b""), DbConnect(command.name).result(answer.payload)))

@@ -29,22 +29,10 @@ _CODES: Final = {
 _CONSTANTS: Final[Mapping[str, Any]] = {**_STATUSES, **_CODES, "SIGNAL_BATCH_PUT": 1, "SIGNAL_BATCH_DELETE": 0}
 
 
-class OldModule:
-    """A module of 0.5c; a plain class, because ``import pyelevator`` loads no attrs, and named tuples take longer.
-
-    Attributes:
-        successor: Where its names are now.
-        names: Old name -> ``module:name``, or any other value as it is.
-    """
-
-    def __init__(self, successor: str, names: Mapping[str, Any]) -> None:
-        self.successor, self.names = successor, names
-
-
 _ERRORS: Final = "pyelevator.errors"
 
-OLD_MODULES: Final[Mapping[str, OldModule]] = {
-    "pyelevator.error": OldModule(
+OLD_MODULES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+    "pyelevator.error": (
         _ERRORS,
         {
             **_CONSTANTS,
@@ -55,10 +43,10 @@ OLD_MODULES: Final[Mapping[str, OldModule]] = {
             "ELEVATOR_ERROR": "pyelevator.errors:SERVER_ERRORS",
         },
     ),
-    "pyelevator.constants": OldModule("pyelevator.messages and pyelevator.ErrorCode", _CONSTANTS),
-    "pyelevator.base": OldModule("pyelevator", {"Client": "pyelevator.client:Elevator"}),
-    "pyelevator.batch": OldModule("pyelevator", {"WriteBatch": "pyelevator.client:WriteBatch"}),
-    "pyelevator.message": OldModule(
+    "pyelevator.constants": ("pyelevator.messages and pyelevator.ErrorCode", _CONSTANTS),
+    "pyelevator.base": ("pyelevator", {"Client": "pyelevator.client:Elevator"}),
+    "pyelevator.batch": ("pyelevator", {"WriteBatch": "pyelevator.client:WriteBatch"}),
+    "pyelevator.message": (
         "pyelevator.codec",
         {
             "MessageFormatError": "pyelevator.errors:MalformedMessage",
@@ -67,14 +55,16 @@ OLD_MODULES: Final[Mapping[str, OldModule]] = {
             "ResponseHeader": "pyelevator.legacy.contents:OldResponseHeader",
         },
     ),
-    "pyelevator.utils": OldModule("pyelevator", {}),
-    "pyelevator.utils.snippets": OldModule(
+    "pyelevator.utils": ("pyelevator", {}),
+    "pyelevator.utils.snippets": (
         "pyelevator (timeouts are seconds)",
         {"ms_to_sec": "pyelevator.legacy.contents:ms_to_sec", "sec_to_ms": "pyelevator.legacy.contents:sec_to_ms"},
     ),
-    "pyelevator.utils.patterns": OldModule("enum", {"enum": "pyelevator.legacy.contents:enum"}),
+    "pyelevator.utils.patterns": ("enum", {"enum": "pyelevator.legacy.contents:enum"}),
 }
-"""Name of a module of 0.5c -> what it holds."""
+"""Name of a module of 0.5c -> where its names are now; and old name -> ``module:name``, or another value as it is.
+
+Plain tuples, because ``import pyelevator`` loads no attrs, and named ones take longer."""
 
 
 class OldModuleFinder:
@@ -96,10 +86,10 @@ class OldModuleFinder:
 
     def exec_module(self, module: ModuleType) -> None:
         """Fill the module, and warn."""
-        old = OLD_MODULES[module.__name__]
-        _warn(f"{module.__name__} is py-elevator's; its names are in {old.successor} now")
-        module.__doc__ = f"py-elevator's name for {old.successor}."
-        vars(module).update({name: _resolve(value) for name, value in old.names.items()})
+        successor, names = OLD_MODULES[module.__name__]
+        _warn(f"{module.__name__} is py-elevator's; its names are in {successor} now")
+        module.__doc__ = f"py-elevator's name for {successor}."
+        vars(module).update({name: _resolve(value) for name, value in names.items()})
 
 
 def install() -> None:

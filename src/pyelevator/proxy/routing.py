@@ -30,7 +30,7 @@ from pyelevator.errors import DatabaseError, ErrorCode, UsageError
 from pyelevator.features import FEATURES
 from pyelevator.flows import Flow, Forward, Send
 from pyelevator.messages import Request, Response
-from pyelevator.reports import TaskProgress, encode_tasks
+from pyelevator.reports import TaskProgress
 from pyelevator.transports import Curve, ParsedUrl, parse_url
 from pyelevator.transports.url import shown
 
@@ -233,7 +233,7 @@ class Router:
             if responses[-1].code is None:
                 tasks += request.command.result(responses[-1].payload)
         failed = all(response.code is not None for response in responses)
-        return responses[0] if failed else Response(encode_tasks(tasks), id=request.id)
+        return responses[0] if failed else Response(TaskProgress.encode_list(tasks), id=request.id)
 
     def _own(self, names: Iterable[bytes], upstream: Upstream) -> list[bytes]:
         return [name for name in names if self._place_of(name.decode("utf-8", "surrogateescape")) == upstream.name]

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Self, TypeVar
 
 from pyelevator import AsyncElevator, AsyncRangeIter, AsyncWriteBatch, Elevator, WriteBatch
+from pyelevator._closing import Closing
 from pyelevator.client.aio.client import AsyncClient
 from pyelevator.client.aio.pipeline import AsyncPipeline
 
@@ -26,7 +27,7 @@ ASYNC: Final[Mapping[type, type]] = {Elevator: AsyncElevator, WriteBatch: AsyncW
 """Sync class -> its async counterpart."""
 
 
-class Portal:
+class Portal(Closing):
     """An event loop that runs in a thread of its own until it is closed.
 
     Args:
@@ -63,14 +64,8 @@ class Portal:
         self._thread.join()
         self.loop.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class DrivenRows:
+class DrivenRows(Closing):
     """An async iterator over a range that looks like a sync one."""
 
     def __init__(self, portal: Portal, rows: AsyncRangeIter[Any]) -> None:
@@ -94,12 +89,6 @@ class DrivenRows:
     def close(self) -> None:
         """End the iteration."""
         self._portal.run(self._rows.close())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class Driven:

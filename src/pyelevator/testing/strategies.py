@@ -31,15 +31,14 @@ from pyelevator.commands import (
     KeyCheck,
     MGet,
     PayloadKind,
-    Pipeline,
     Range,
     RepairReport,
     Slice,
 )
 from pyelevator.errors import ErrorCode, MissingExtra, UsageError
 from pyelevator.messages import Request, Response, Status
-from pyelevator.monitoring import ServerStats, SlowRequest, encode_slow_log
-from pyelevator.reports import BackupReport, TaskProgress, encode_sizes, encode_tasks
+from pyelevator.monitoring import ServerStats, SlowRequest
+from pyelevator.reports import BackupReport, TaskProgress, encode_sizes
 
 try:
     from hypothesis import strategies as st
@@ -221,20 +220,12 @@ def _scanned(command: Range | Slice) -> SearchStrategy[list[Any]]:
     )
     if command.payload_kind is PayloadKind.PAIRS:
         return pairs
-    return pairs.map(lambda found: [_part(pair, command) for pair in found])
-
-
-def _part(pair: list[bytes], command: Range | Slice) -> bytes | None:
-    key, value = pair
-    return key if command.include_key else value if command.include_value else None
-
-
-def _answers(pipeline: Pipeline) -> SearchStrategy[list[Any]]:
-    """Make a strategy of the outcomes of a pipeline's commands: payloads of successes, or failures."""
-    return st.tuples(*map(_outcome, pipeline.commands)).map(list)
+    place = 0 if command.include_key else 1 if command.include_value else None
+    return pairs.map(lambda found: [None if place is None else pair[place] for pair in found])
 
 
 def _outcome(command: Command[Any]) -> SearchStrategy[Any]:
+    """Make a strategy of the outcomes of a command in a pipeline: the payload of a success, or a failure."""
     payload = _PAYLOADS[command.verb](command) if command.verb in _PAYLOADS else st.none()
     return payload | st.builds(Response.failure, st.sampled_from(ErrorCode), st.text(max_size=24))
 
@@ -253,7 +244,7 @@ _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     "PING": lambda _: st.just(b"PONG"),
     "DBCONNECT": lambda _: _UIDS.map(str.encode),
     "DBLIST": lambda _: st.lists(_NAMES.map(str.encode), max_size=4),
-    "PIPELINE": _answers,
+    "PIPELINE": lambda pipeline: st.tuples(*map(_outcome, pipeline.commands)).map(list),
     "STATS": lambda _: st.builds(ServerStats, st.text(max_size=8), _SECONDS, _SECONDS).map(ServerStats.encode),
     "BACKUP": lambda _: st.builds(BackupReport, _SIZES, _SIZES).map(BackupReport.encode),
     "SIZES": lambda command: st.lists(_SIZES, min_size=len(command.ranges), max_size=len(command.ranges)).map(
@@ -261,9 +252,9 @@ _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     ),
     "PROGRESS": lambda _: st.lists(
         st.builds(TaskProgress, st.just("repair"), _NAMES, _SECONDS, _SIZES, _SIZES), max_size=2
-    ).map(encode_tasks),
+    ).map(TaskProgress.encode_list),
     "SLOWLOG": lambda _: st.lists(st.builds(SlowRequest, _SECONDS, _SECONDS, st.just("GET")), max_size=2).map(
-        encode_slow_log
+        SlowRequest.encode_list
     ),
 }
 """Verb -> what a success holds; of the other verbs, nothing."""

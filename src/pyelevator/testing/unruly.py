@@ -5,10 +5,13 @@ import socket as sockets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
+from pyelevator._closing import Closing
+from pyelevator.client.interceptors.workers import Workers
 from pyelevator.errors import ElevatorError
 
 T = TypeVar("T")
@@ -34,22 +37,10 @@ def call_in_time(call: Callable[[], T]) -> T:
     Raises:
         AssertionError: it has not ended after ``HANG_TIMEOUT`` seconds.
     """
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append(("returned", call()))
-        except BaseException as error:  # noqa: BLE001 - raised by the caller
-            outcome.append(("raised", error))
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(HANG_TIMEOUT)
-    assert outcome, f"it did not end within {HANG_TIMEOUT} s, whatever its deadline was"
-    kind, value = outcome[0]
-    if kind == "raised":
-        raise value
-    return value  # type: ignore[no-any-return]
+    future = Workers(1, "call-in-time").submit(call)
+    wait([future], HANG_TIMEOUT)
+    assert future.done(), f"it did not end within {HANG_TIMEOUT} s, whatever its deadline was"
+    return future.result()
 
 
 def least_duration(call: Callable[[], object]) -> float:
@@ -72,7 +63,7 @@ def least_duration(call: Callable[[], object]) -> float:
     return took
 
 
-class UnrulyRelay:
+class UnrulyRelay(Closing):
     """A relay between a client and a server, which forwards bytes until it is told to misbehave.
 
     Args:
@@ -146,15 +137,9 @@ class UnrulyRelay:
                 self._ended.wait()
         _end(client)
 
-    def _passed(self, client: Any, data: bytes) -> None:
-        client.sendall(data)
-
     def _delayed(self, client: Any, data: bytes) -> None:
         if not self._ended.wait(_DELAY):
             client.sendall(data)
-
-    def _stalled(self, client: Any, data: bytes) -> None:
-        """Send nothing, and keep the connection open."""
 
     def _dripped(self, client: Any, data: bytes) -> None:
         for byte in data:
@@ -162,17 +147,11 @@ class UnrulyRelay:
             if self._ended.wait(_DRIP):
                 return
 
-    def _closed(self, client: Any, data: bytes) -> None:
-        _end(client)
-
     def _died(self, client: Any, data: bytes) -> None:
         client.sendall(data[:1])
         client.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         client.shutdown(sockets.SHUT_RD)  # else the system keeps it for the thread that reads from it
         client.close()
-
-    def _replaced(self, client: Any, data: bytes) -> None:
-        client.sendall(self.replacement)
 
     def close(self) -> None:
         """Close all connections and stop listening, so that new connections are refused."""
@@ -184,21 +163,15 @@ class UnrulyRelay:
         if self._family == sockets.AF_UNIX:
             Path(self.url.removeprefix("ipc://")).unlink(missing_ok=True)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 _ANSWERS: Final[dict[str, Callable[[UnrulyRelay, Any, bytes], None]]] = {
-    "passed": UnrulyRelay._passed,
+    "passed": lambda _, client, data: client.sendall(data),
     "delayed": UnrulyRelay._delayed,
-    "stalled": UnrulyRelay._stalled,
+    "stalled": lambda *_: None,  # and the connection stays open
     "dripped": UnrulyRelay._dripped,
-    "closed": UnrulyRelay._closed,
+    "closed": lambda _, client, __: _end(client),
     "died": UnrulyRelay._died,
-    "replaced": UnrulyRelay._replaced,
+    "replaced": lambda relay, client, _: client.sendall(relay.replacement),
 }
 
 

@@ -31,6 +31,14 @@ _NO_NUMBERS: Final = (
 )
 
 
+def _failed_keys(batch: Any) -> Any:
+    """Write a batch of which a check fails, and discard it; return the keys of such checks."""
+    with pytest.raises(CheckFailed) as caught:
+        batch.Write()
+    batch.Clear()
+    return caught.value.keys
+
+
 class UpdateConformance:
     """Tests of a server with the features ``conditionalbatch``, ``increment`` and ``getanddelete``."""
 
@@ -124,18 +132,12 @@ class UpdateConformance:
         with connect(Elevator, encoding=None) as B:
             batch = B.WriteBatch()
             batch.Check(b"\xff", PRESENT)
-            with pytest.raises(CheckFailed) as caught:
-                batch.Write()
-            assert caught.value.keys == (b"\xff",)
-            batch.Clear()
+            assert _failed_keys(batch) == (b"\xff",)
 
     def test_keys_of_failed_checks_are_str_of_any_bytes(self, E: Elevator[str]) -> None:
         batch = E.WriteBatch()
         batch.Check(b"\xff\x00", PRESENT)
-        with pytest.raises(CheckFailed) as caught:
-            batch.Write()
-        assert caught.value.keys == ("\udcff\x00",)
-        batch.Clear()
+        assert _failed_keys(batch) == ("\udcff\x00",)
 
     def test_many_checks_and_writes_are_one_step(self, E: Elevator[str]) -> None:
         keys = [f"{i:05}" for i in range(5_000)]
@@ -147,11 +149,8 @@ class UpdateConformance:
         for key in keys:
             batch.Check(key, "1" if key != "01234" else "2")
             batch.Delete(key)
-        with pytest.raises(CheckFailed) as caught:
-            batch.Write()
-        assert caught.value.keys == ("01234",)
+        assert _failed_keys(batch) == ("01234",)
         assert len(E.Range(include_value=False)) == 5_000
-        batch.Clear()
 
     def test_what_no_key_can_have_is_refused_at_once(self, E: Elevator[str]) -> None:
         batch = E.WriteBatch()
@@ -338,10 +337,7 @@ class UpdateConformance:
         batch.Check("a", "2")
         batch.Check("n", "5")
         batch.Delete("n")
-        with pytest.raises(CheckFailed) as caught:
-            batch.Write()
-        assert caught.value.keys == ("a",)
-        batch.Clear()
+        assert _failed_keys(batch) == ("a",)
         assert E.Range() == [["user:a", "1"], ["user:n", "5"]]
         assert view.GetAndDelete("a") == "1"
         assert view.Get("a", "gone") == "gone"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Protocol, Sel
 
 from attrs import frozen
 
+from pyelevator._closing import Closing
 from pyelevator._options import Default
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import ConnectTimeout, RequestTimeout
@@ -53,7 +54,7 @@ def time_to_live(heartbeat: float) -> float:
     return (HEARTBEATS + 1) * heartbeat
 
 
-class Transport(ABC):
+class Transport(Closing, ABC):
     """One connection to a server. It is not shared between threads: each thread uses its own (see ``clone``).
 
     It connects with the first ``send``. To write a transport of your own, subclass this and run
@@ -75,7 +76,7 @@ class Transport(ABC):
         """Seconds after which a client calls ``keep_alive`` on an idle connection, again and again; None for never."""
         return None
 
-    def keep_alive(self, expecting: bool) -> None:  # noqa: B027 - most have nothing to do
+    def keep_alive(self, expecting: bool) -> None:
         """Keep an idle connection alive, without waiting; called in a thread of the client.
 
         It answers PINGs, sends one, and closes the connection if it has ended or the server does not answer. Here it
@@ -167,12 +168,6 @@ class Transport(ABC):
     def to_async(self) -> "AsyncTransport | None":
         """Return a new transport to the same server for an event loop; None if a thread has to use a clone there."""
         return None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class Receiver(Protocol):

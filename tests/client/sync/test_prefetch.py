@@ -19,7 +19,7 @@ from pyelevator import (
 )
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
-from pyelevator.flows import Send, drive, resume, send, sleep
+from pyelevator.flows import Send, drive, send, sleep
 from pyelevator.interceptors import hooks
 from pyelevator.messages import Request, Response
 from pyelevator.testing.servers import ServerProcess, serve
@@ -303,7 +303,7 @@ def test_a_flow_that_stands_at_an_effect_goes_on_from_it():
     effect = next(flow)
     assert effect == Send(Request(Get("a")))
     given = iter([1, None, 2])
-    assert drive(resume(flow, effect), lambda _: next(given)) == (1, 2)
+    assert drive(flow, lambda _: next(given), effect) == (1, 2)
 
 
 def test_an_error_reaches_the_flow_where_it_stands():
@@ -322,7 +322,7 @@ def test_an_error_reaches_the_flow_where_it_stands():
             raise outcome
         return outcome
 
-    assert drive(resume(flow, next(flow)), perform) == Response(b"b")
+    assert drive(flow, perform, next(flow)) == Response(b"b")
 
 
 # Async

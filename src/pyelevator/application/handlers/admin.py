@@ -15,8 +15,8 @@ from pyelevator.engines.base import Engine
 from pyelevator.errors import WrongValue
 from pyelevator.features import FEATURES
 from pyelevator.messages import Request, Response
-from pyelevator.monitoring import CursorStats, ServerStats, encode_slow_log, with_databases
-from pyelevator.reports import BackupReport, encode_sizes, encode_tasks
+from pyelevator.monitoring import CursorStats, ServerStats, SlowRequest, with_databases
+from pyelevator.reports import BackupReport, TaskProgress, encode_sizes
 
 
 def ping(_: Catalog, __: Command[Any], request: Request[Any], ___: Context) -> Response:
@@ -72,7 +72,7 @@ def stats(catalog: Catalog, _: Stats, request: Request[Any], context: Context) -
 
 def slow_log(_: Catalog, command: SlowLog, request: Request[Any], context: Context) -> Response:
     """Handle a SLOWLOG."""
-    return Response(encode_slow_log(context.slow_log.latest(command.limit)), id=request.id)
+    return Response(SlowRequest.encode_list(context.slow_log.latest(command.limit)), id=request.id)
 
 
 def server_stats(catalog: Catalog, context: Context) -> ServerStats:
@@ -108,7 +108,7 @@ def _running(name: str, catalog: Catalog, request: Request[Any], context: Contex
 
 def progress(_: Catalog, __: Progress, request: Request[Any], context: Context) -> Response:
     """Handle a PROGRESS."""
-    return Response(encode_tasks(context.tasks.progress()), id=request.id)
+    return Response(TaskProgress.encode_list(context.tasks.progress()), id=request.id)
 
 
 def sizes(engine: Engine, command: Sizes, request: Request[Any], context: Context) -> Response:

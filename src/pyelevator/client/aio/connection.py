@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from itertools import chain
 
-from pyelevator.client.aio.call import PendingCall, SentMessage
-from pyelevator.client.aio.coalescing import (
+from pyelevator.client.aio.calls import (
     MAX_BATCH,
     PeerFeatures,
+    PendingCall,
+    SentMessage,
     batches,
     build_request,
     is_batch_too_large,

@@ -4,6 +4,7 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+from pyelevator.arguments.data import to_text
 from pyelevator.client import operations
 from pyelevator.client.aio.batch import AsyncWriteBatch
 from pyelevator.client.aio.client import AsyncClient, copy_docstrings
@@ -11,23 +12,15 @@ from pyelevator.client.aio.mapping import AsyncElevatorMapping
 from pyelevator.client.aio.pipeline import AsyncPipeline
 from pyelevator.client.aio.ranges import AsyncRangeIter, collect_range
 from pyelevator.client.decoding import T
-from pyelevator.client.handles import SnapshotHandle, check_names, find_database, take_open
+from pyelevator.client.handles import SnapshotHandle, find_database, take_open
 from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
 from pyelevator.client.methods.ranges import RangeMethods
 from pyelevator.client.options import BATCH_TIMEOUT, TypedOptions
-from pyelevator.client.paging import (
-    IncompleteRange,
-    RangePager,
-    ScanPager,
-)
+from pyelevator.client.paging import IncompleteRange, RangePager, ScanPager
 from pyelevator.client.sync.elevator import Elevator, Snapshot
-from pyelevator.commands import (
-    Data,
-    DeleteRange,
-    Range,
-)
+from pyelevator.commands import Data, DeleteRange, Range
 from pyelevator.deadlines import check_timeout
 from pyelevator.errors import CursorExpired, ElevatorError
 from pyelevator.forks import FORKS
@@ -144,7 +137,7 @@ class AsyncSnapshot(AsyncElevator[T]):
             databases: names of the others.
             timeout: seconds for each call; None for no limit.
         """
-        names = check_names(databases)
+        names = [to_text(name, "databases") for name in databases]
         snapshot = cls.__new__(cls)
         snapshot._handles, snapshot._forks = {}, FORKS.count
         snapshot._share_session(client, client._timeout)

@@ -5,14 +5,15 @@ from typing import Any, Generic
 
 from pyelevator.arguments.batches import PRESENT
 from pyelevator.arguments.data import Data
-from pyelevator.client.aio.client import AsyncClient
+from pyelevator.client.aio.client import AsyncClient, copy_docstrings
 from pyelevator.client.decoding import T
 from pyelevator.client.options import UNSET
-from pyelevator.client.sync.mapping import missing_key, pairs_of
+from pyelevator.client.sync.mapping import ElevatorMapping, missing_key, pairs_of
 from pyelevator.codec.base import UnsupportedByDialect
 from pyelevator.errors import CheckFailed, KeyNotFound
 
 
+@copy_docstrings(ElevatorMapping)
 class AsyncElevatorMapping(Generic[T]):
     """A database as a mapping for an event loop: :class:`~pyelevator.client.sync.mapping.ElevatorMapping`, awaited.
 
@@ -46,7 +47,6 @@ class AsyncElevatorMapping(Generic[T]):
         return self.keys()
 
     async def get(self, key: Data, default: Any = None) -> Any:
-        """Return the value of ``key``, or ``default`` if it is missing."""
         return await self._client.Get(key, default)
 
     async def set(self, key: Data, value: Data) -> None:
@@ -81,7 +81,6 @@ class AsyncElevatorMapping(Generic[T]):
             return len([key async for key in self])
 
     async def setdefault(self, key: Data, default: Data = "") -> T:
-        """Return the value of ``key``; if it is missing, set it to ``default`` first, in one step."""
         while True:
             await self._client.PutIfAbsent(key, default)
             value = await self._client.Get(key, UNSET)
@@ -89,7 +88,6 @@ class AsyncElevatorMapping(Generic[T]):
                 return value  # type: ignore[no-any-return]
 
     async def pop(self, key: Data, default: Any = UNSET) -> Any:
-        """Remove ``key`` and return its value, in one step; ``default``, or KeyError, if it is missing."""
         try:
             return await self._client.GetAndDelete(key)
         except KeyNotFound:
@@ -98,11 +96,6 @@ class AsyncElevatorMapping(Generic[T]):
             return default
 
     async def popitem(self) -> tuple[T, T]:
-        """Remove the first key, and return it with its value.
-
-        Raises:
-            KeyError: there is no key.
-        """
         while keys := await self._client.Slice(None, 1, include_value=False):
             value = await self.pop(keys[0], None)
             if value is not None:  # else another client has removed it meanwhile
@@ -110,18 +103,11 @@ class AsyncElevatorMapping(Generic[T]):
         raise KeyError("the mapping is empty")
 
     async def update(self, other: Mapping[Any, Any] | Iterable[Any] = (), /, **values: Data) -> None:
-        """Set many values, in one batch: all of them or none.
-
-        Args:
-            other: a mapping, or an iterable of pairs.
-            values: further keys and values.
-        """
         async with self._client.WriteBatch(timeout=self._client.timeout) as batch:
             for key, value in pairs_of(other, values):
                 batch.Put(key, value)
 
     async def clear(self) -> None:
-        """Delete every key, in chunks."""
         await self._client.DeleteRange()
 
     def keys(self) -> AsyncIterator[T]:

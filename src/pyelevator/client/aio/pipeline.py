@@ -2,12 +2,11 @@
 
 from typing import Any, Self
 
-from pyelevator.client.aio.client import AsyncClient, copy_docstrings
+from pyelevator.client.aio.client import copy_docstrings
 from pyelevator.client.decoding import T
 from pyelevator.client.pipelines.builder import PipelineBuilder
 from pyelevator.client.pipelines.execution import execute_pipeline
 from pyelevator.client.sync.pipeline import Pipeline
-from pyelevator.deadlines import check_timeout
 
 
 @copy_docstrings(Pipeline)
@@ -25,11 +24,6 @@ class AsyncPipeline(PipelineBuilder[T]):
     >>> asyncio.run(main())
     ('1', [None, '1'])
     """
-
-    def __init__(self, client: AsyncClient[T], raise_errors: bool, timeout: float | None) -> None:
-        super().__init__(client._decoder, raise_errors)
-        self._client: AsyncClient[T] = client
-        self._timeout = check_timeout(timeout)
 
     async def execute(self, *, timeout: float | None = None) -> list[Any]:
         await self._execute(self._timeout if timeout is None else timeout)

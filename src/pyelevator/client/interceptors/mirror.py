@@ -7,30 +7,14 @@ from typing import Any, Final
 
 from attrs import evolve
 
+from pyelevator import commands
+from pyelevator._closing import Closing
 from pyelevator.client import operations
 from pyelevator.client.handles import DatabaseHandle
 from pyelevator.client.interceptors.workers import Workers
 from pyelevator.client.sync.session import Session
 from pyelevator.codec import Codec, codec_for
-from pyelevator.commands import (
-    Batch,
-    Command,
-    ConditionalBatch,
-    Count,
-    DbCreate,
-    DbDrop,
-    DbForget,
-    Delete,
-    DeleteRange,
-    Exists,
-    Get,
-    GetAndDelete,
-    Increment,
-    MGet,
-    Put,
-    Range,
-    Slice,
-)
+from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import DatabaseError, ElevatorError
 from pyelevator.flows import Flow, Forward, drive
@@ -40,9 +24,8 @@ from pyelevator.transports import Transport
 
 _LOG = logging.getLogger("pyelevator.mirror")
 
-_UPDATES: Final = (ConditionalBatch, Increment, GetAndDelete, DeleteRange)
-_WRITES: Final = (Put, Delete, Batch, *_UPDATES, DbCreate, DbDrop, DbForget)
-_READS: Final = (Get, Exists, MGet, Range, Slice, Count)
+_CATALOG: Final = (commands.DbCreate, commands.DbDrop, commands.DbForget)
+"""The commands about databases that are repeated."""
 
 
 def _to_copy(command: Command[Any], response: Response) -> Command[Any]:
@@ -50,18 +33,18 @@ def _to_copy(command: Command[Any], response: Response) -> Command[Any]:
 
     It need not check again, nor know the verbs that read and write: it gets what the first server has written.
     """
-    if isinstance(command, ConditionalBatch):
-        return Batch(command.ops, command.sync)
-    if isinstance(command, Increment):
-        return Put(command.key, response.payload, command.sync)
-    if isinstance(command, GetAndDelete):
-        return Delete(command.key, command.sync)
-    if isinstance(command, DeleteRange) and (last := command.result(response.payload).last_key) is not None:
+    if isinstance(command, commands.ConditionalBatch):
+        return commands.Batch(command.ops, command.sync)
+    if isinstance(command, commands.Increment):
+        return commands.Put(command.key, response.payload, command.sync)
+    if isinstance(command, commands.GetAndDelete):
+        return commands.Delete(command.key, command.sync)
+    if isinstance(command, commands.DeleteRange) and (last := command.result(response.payload).last_key) is not None:
         return evolve(command, stop=last)
-    return evolve(command, cursor=False) if isinstance(command, (Range, Slice)) else command
+    return evolve(command, cursor=False) if isinstance(command, (commands.Range, commands.Slice)) else command
 
 
-class Mirror:
+class Mirror(Closing):
     """An interceptor that repeats successful writes at a second server, and a share of the reads.
 
     The copies are made by a thread of its own, in the order in which the answers came, under the databases' names;
@@ -113,9 +96,9 @@ class Mirror:
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
         response = yield from self._names.observe(request, forward)
         command = request.command
-        if response.code is None and (
-            isinstance(command, _WRITES) or (isinstance(command, _READS) and self._random.random() < self._reads)
-        ):
+        is_write = command.writes or isinstance(command, _CATALOG)
+        is_read = not is_write and isinstance(command, commands.PIPELINED)
+        if response.code is None and (is_write or (is_read and self._random.random() < self._reads)):
             self._enqueue(self._names.find(request.uid) or "default", _to_copy(command, response))
         return response
 
@@ -138,7 +121,7 @@ class Mirror:
         link = self._links.setdefault(database, DatabaseHandle(self._codec))
         if link.uid is None:
             yield from self._connect(link, database)
-        if isinstance(command, DeleteRange):
+        if isinstance(command, commands.DeleteRange):
             yield from operations.delete_range(link, command)
         else:
             yield from operations.execute(link, command)
@@ -149,7 +132,7 @@ class Mirror:
         except DatabaseError:
             default = DatabaseHandle(self._codec)
             yield from operations.connect(default, "default")
-            yield from operations.execute(default, DbCreate(database))
+            yield from operations.execute(default, commands.DbCreate(database))
             yield from operations.connect(link, database)
 
     def flush(self) -> None:
@@ -160,9 +143,3 @@ class Mirror:
         """Make the copies that wait, and end the thread."""
         self._worker.close()
         self._session.close()
-
-    def __enter__(self) -> "Mirror":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

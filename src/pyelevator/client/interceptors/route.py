@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
+from pyelevator._closing import Closing
 from pyelevator.client import operations
 from pyelevator.client.handles import DatabaseHandle
 from pyelevator.client.interceptors.workers import Workers
@@ -65,7 +66,7 @@ class _Place:
         self._session.close()
 
 
-class Route:
+class Route(Closing):
     """An interceptor that sends what is about databases of some names to other servers, and the rest on.
 
     Where a DBCONNECT was answered is where its uid leads from then on; a uid that this instance has not seen (after a
@@ -146,12 +147,6 @@ class Route:
         """End the threads and close the connections."""
         for place in self._places.values():
             place.close()
-
-    def __enter__(self) -> "Route":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _awaited(future: "Future[Response]", deadline: Deadline, url: str) -> Flow[Response]:

@@ -5,33 +5,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
+from pyelevator import commands
+from pyelevator.arguments import flag
+from pyelevator.arguments.data import KeyRange, to_text
 from pyelevator.client.batches import BatchBuilder
 from pyelevator.client.decoding import ResultDecoder, T, same
+from pyelevator.client.facade import BaseClient
 from pyelevator.client.operations import NOT_WRITTEN, ExpectedError, is_written
 from pyelevator.client.options import UNSET
 from pyelevator.client.paging import SLICE_NAMES, ScanCommand, ScanPager, build_scan, check_count
-from pyelevator.client.pipelines.maintenance import MaintenanceBuilder
 from pyelevator.client.pipelines.results import PipelineResult
-from pyelevator.commands import (
-    MISSING,
-    Batch,
-    Command,
-    Count,
-    Data,
-    Delete,
-    Exists,
-    Expected,
-    Get,
-    GetAndDelete,
-    Increment,
-    MGet,
-    Put,
-    put_if,
-)
-from pyelevator.errors import ArgumentTypeError, ElevatorError, KeyNotFound, UsageError
+from pyelevator.commands import Command, Data, Expected, Get
+from pyelevator.deadlines import check_timeout
+from pyelevator.errors import ElevatorError, KeyNotFound, UsageError
 
 if TYPE_CHECKING:
     from pyelevator.client.signatures import PipelinedRangeCall, PipelinedSliceCall
+    from pyelevator.monitoring import ServerStats, SlowRequest
+    from pyelevator.reports import BackupReport, TaskProgress
 
 R = TypeVar("R")
 U = TypeVar("U")
@@ -58,14 +49,14 @@ def pipelined_slice(
     return method  # type: ignore[return-value]
 
 
-class PipelineBuilder(MaintenanceBuilder, Generic[T]):
+class PipelineBuilder(Generic[T]):
     """The commands of a pipeline before it is executed, and their results afterwards; for sync and async."""
 
-    def __init__(self, text: ResultDecoder[T], raise_errors: bool) -> None:
-        self._decoder: ResultDecoder[T] = text
-        if not isinstance(raise_errors, bool):
-            raise ArgumentTypeError(f"raise_errors must be bool, not {type(raise_errors).__name__}")
-        self._raise_errors = raise_errors
+    def __init__(self, client: BaseClient[T], raise_errors: bool, timeout: float | None) -> None:
+        self._client: Any = client  # a sync or an async one
+        self._decoder: ResultDecoder[T] = client._decoder
+        self._timeout = check_timeout(timeout)
+        self._raise_errors = flag(raise_errors, "raise_errors")
         self._queue: list[PipelineResult[Any]] = []
         self._executed: Sequence[PipelineResult[Any]] = ()
 
@@ -92,7 +83,7 @@ class PipelineBuilder(MaintenanceBuilder, Generic[T]):
         Returns:
             A handle; its result is None.
         """
-        return self._add(Put(key, value, sync), same)
+        return self._add(commands.Put(key, value, sync), same)
 
     def Delete(self, key: Data, *, sync: bool = False) -> PipelineResult[None]:
         """Remove ``key``; a missing one is no error.
@@ -100,7 +91,7 @@ class PipelineBuilder(MaintenanceBuilder, Generic[T]):
         Returns:
             A handle; its result is None.
         """
-        return self._add(Delete(key, sync), same)
+        return self._add(commands.Delete(key, sync), same)
 
     def PutIfAbsent(self, key: Data, value: Data, *, sync: bool = False) -> PipelineResult[bool]:
         """Set the value of ``key`` if there is none.
@@ -108,7 +99,7 @@ class PipelineBuilder(MaintenanceBuilder, Generic[T]):
         Returns:
             A handle on a bool: whether it is written.
         """
-        return self._add(put_if(key, MISSING, value, sync), is_written, NOT_WRITTEN)
+        return self._add(commands.put_if(key, commands.MISSING, value, sync), is_written, NOT_WRITTEN)
 
     def CompareAndSet(self, key: Data, expected: Expected, value: Data, *, sync: bool = False) -> PipelineResult[bool]:
         """Set the value of ``key`` if it is as expected.
@@ -116,7 +107,7 @@ class PipelineBuilder(MaintenanceBuilder, Generic[T]):
         Returns:
             A handle on a bool: whether it is written.
         """
-        return self._add(put_if(key, expected, value, sync), is_written, NOT_WRITTEN)
+        return self._add(commands.put_if(key, expected, value, sync), is_written, NOT_WRITTEN)
 
     def Increment(self, key: Data, by: int = 1, initial: int = 0, *, sync: bool = False) -> PipelineResult[int]:
         """Add to the number of ``key``.
@@ -124,7 +115,7 @@ class PipelineBuilder(MaintenanceBuilder, Generic[T]):
         Returns:
             A handle on the sum.
         """
-        return self._add(Increment(key, by, initial, sync), same)
+        return self._add(commands.Increment(key, by, initial, sync), same)
 
     def GetAndDelete(self, key: Data, *, sync: bool = False) -> PipelineResult[T]:
         """Remove ``key``, and get the value that it had.
@@ -132,7 +123,7 @@ class PipelineBuilder(MaintenanceBuilder, Generic[T]):
         Returns:
             A handle; its result raises KeyNotFound where there was none.
         """
-        return self._add(GetAndDelete(key, sync), self._decoder.value)
+        return self._add(commands.GetAndDelete(key, sync), self._decoder.value)
 
     def WriteBatch(self) -> "PipelinedBatch":
         """Make a batch, with checks or without, whose Write queues it as one command of the pipeline.
@@ -148,7 +139,7 @@ class PipelineBuilder(MaintenanceBuilder, Generic[T]):
         Returns:
             A handle on a bool.
         """
-        return self._add(Exists.make(key), same)
+        return self._add(commands.Exists.make(key), same)
 
     def Count(
         self, start: Data | None = None, stop: Data | None = None, *, prefix: Data | None = None
@@ -158,7 +149,7 @@ class PipelineBuilder(MaintenanceBuilder, Generic[T]):
         Returns:
             A handle on the number.
         """
-        return self._add(Count(start, stop, prefix), same)
+        return self._add(commands.Count(start, stop, prefix), same)
 
     def MGet(self, keys: Sequence[Data], fill_cache: bool = False) -> PipelineResult[list[T | None]]:
         """Get the values of ``keys``.
@@ -166,7 +157,7 @@ class PipelineBuilder(MaintenanceBuilder, Generic[T]):
         Returns:
             A handle on a list in the order of the keys, with None for a missing one.
         """
-        return self._add(MGet(keys, fill_cache), self._decoder.values)
+        return self._add(commands.MGet(keys, fill_cache), self._decoder.values)
 
     @pipelined_range
     def Range(
@@ -214,6 +205,75 @@ class PipelineBuilder(MaintenanceBuilder, Generic[T]):
             raise UsageError("a count under a prefix takes several messages, and no place in a pipeline; use Slice")
         pairs = command.include_key and command.include_value
         return self._add(command, self._decoder.pairs if pairs else self._decoder.values)
+
+    # Each of these is sent in a request of its own, in its place: when what was queued before it is answered, and
+    # before what follows. So a long one does not hold up the commands of other clients, they see its progress, and each
+    # is authorized by itself.
+
+    def DeleteRange(
+        self,
+        start: Data | None = None,
+        stop: Data | None = None,
+        *,
+        prefix: Data | None = None,
+        sync: bool = False,
+    ) -> PipelineResult[int]:
+        """Delete a range chunk by chunk, as :meth:`Elevator.DeleteRange <pyelevator.Elevator.DeleteRange>`.
+
+        The time that the pipeline has is for all of the chunks. An error's ``deleted`` says how far it has come.
+
+        Returns:
+            A handle on the number of keys that were deleted.
+        """
+        return self._add(commands.DeleteRange(start, stop, prefix, sync), same)
+
+    def sizes(self, ranges: Sequence[KeyRange]) -> PipelineResult[list[int]]:
+        """Ask about how many bytes ranges take on disk, as :meth:`Elevator.sizes <pyelevator.Elevator.sizes>`.
+
+        Returns:
+            A handle on the bytes, in the order of the ranges.
+        """
+        return self._add(commands.Sizes(ranges), same)
+
+    def compact(self, start: Data | None = None, stop: Data | None = None) -> PipelineResult[None]:
+        """Reclaim the space of deleted pairs, as :meth:`Elevator.compact <pyelevator.Elevator.compact>`.
+
+        Returns:
+            A handle; its result is None.
+        """
+        return self._add(commands.Compact(start, stop), same)
+
+    def backup(self, db_name: str, directory: str) -> PipelineResult["BackupReport"]:
+        """Copy a database on the server, as :meth:`Elevator.backup <pyelevator.Elevator.backup>`.
+
+        Returns:
+            A handle on how large the copy is.
+        """
+        return self._add(commands.Backup(to_text(db_name, "db_name"), directory), same)
+
+    def progress(self) -> PipelineResult["list[TaskProgress]"]:
+        """Ask how far the server's long tasks have come, as :meth:`Elevator.progress <pyelevator.Elevator.progress>`.
+
+        Returns:
+            A handle on those that are under way.
+        """
+        return self._add(commands.Progress(), same)
+
+    def stats(self) -> PipelineResult["ServerStats"]:
+        """Ask the server what it says about itself, as :meth:`Elevator.stats <pyelevator.Elevator.stats>`.
+
+        Returns:
+            A handle on the figures.
+        """
+        return self._add(commands.Stats(), same)
+
+    def slowlog(self, limit: int | None = None) -> PipelineResult["list[SlowRequest]"]:
+        """Ask for the latest requests that took long, as :meth:`Elevator.slowlog <pyelevator.Elevator.slowlog>`.
+
+        Returns:
+            A handle on a list, the latest first.
+        """
+        return self._add(commands.SlowLog(limit), same)
 
     def Clear(self) -> None:
         """Discard what was not executed."""
@@ -299,7 +359,7 @@ class PipelinedBatch(BatchBuilder):
             A handle; its result is None, or raises CheckFailed.
         """
         with self._take(sync) as command:
-            return self._add(Batch([], sync) if command is None else command)
+            return self._add(commands.Batch([], sync) if command is None else command)
 
     def __enter__(self) -> Self:
         return self

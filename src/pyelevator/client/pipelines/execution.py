@@ -42,7 +42,8 @@ def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> 
         link.check_connected()
     outcomes: list[Any] = []
     for some in _parts(commands):
-        as_one = _are_known(some, link) and _count_all(some) <= _MAX_COMMANDS
+        count = len(some) if _SIZED.isdisjoint(map(type, some)) else sum(map(_count, some))
+        as_one = _are_known(some, link) and count <= _MAX_COMMANDS
         outcomes += yield from (_send_as_pipeline(link, some) if as_one else _send_individually(link, some))
         if isinstance(outcomes[-1], TransportError):
             break
@@ -87,11 +88,6 @@ def _are_known(commands: Sequence[Command[Any]], link: DatabaseHandle) -> bool:
 _PIPELINED: Final = frozenset(PIPELINED)
 _SIZED: Final = frozenset({Batch, ConditionalBatch, MGet, Put})
 """The commands that have many elements, or may be large."""
-
-
-def _count_all(commands: Sequence[Command[Any]]) -> int:
-    """Return how many elements commands have together."""
-    return len(commands) if _SIZED.isdisjoint(map(type, commands)) else sum(map(_count, commands))
 
 
 def _count(command: Command[Any]) -> int:

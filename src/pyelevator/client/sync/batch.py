@@ -8,10 +8,7 @@ from pyelevator.client.decoding import T
 from pyelevator.client.options import BATCH_TIMEOUT, TypedOptions
 from pyelevator.client.sync.client import SyncClient
 from pyelevator.codec import Codec
-from pyelevator.commands import (
-    Batch,
-    ConditionalBatch,
-)
+from pyelevator.commands import Batch, ConditionalBatch
 from pyelevator.errors import CheckFailed
 from pyelevator.flows import Flow
 from pyelevator.legacy import accept_old_calls

@@ -5,8 +5,6 @@ from typing import Any, Self
 from pyelevator.client.decoding import T
 from pyelevator.client.pipelines.builder import PipelineBuilder
 from pyelevator.client.pipelines.execution import execute_pipeline
-from pyelevator.client.sync.client import SyncClient
-from pyelevator.deadlines import check_timeout
 
 
 class Pipeline(PipelineBuilder[T]):
@@ -31,11 +29,6 @@ class Pipeline(PipelineBuilder[T]):
     ...     a.result(), p.results
     ('1', [None, '1'])
     """
-
-    def __init__(self, client: SyncClient[T], raise_errors: bool, timeout: float | None) -> None:
-        super().__init__(client._decoder, raise_errors)
-        self._client: SyncClient[T] = client
-        self._timeout = check_timeout(timeout)
 
     def execute(self, *, timeout: float | None = None) -> list[Any]:
         """Send what is queued. Afterwards the queue is empty, and may be filled again.

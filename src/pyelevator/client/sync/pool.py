@@ -95,14 +95,10 @@ class PooledConnection:
             if response is not None:
                 return response
         transport, frames = self._begin(request)
-        return self._receive(transport, deadline, frames)
+        return self.receive(transport, deadline, frames)
 
-    def receive(self, transport: Transport, deadline: Deadline) -> Response:
-        """Wait for the response to the request that was sent."""
-        return self._receive(transport, deadline, None)
-
-    def _receive(self, transport: Transport, deadline: Deadline, frames: list[bytes] | None) -> Response:
-        """Send the frames, if there are any, and wait for the response."""
+    def receive(self, transport: Transport, deadline: Deadline, frames: list[bytes] | None = None) -> Response:
+        """Send the frames, unless the request was sent before, and wait for the response."""
         protocol = self._protocol
         try:
             reply = transport.receive(deadline) if frames is None else transport.round_trip(frames, deadline)

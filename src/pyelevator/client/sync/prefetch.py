@@ -6,7 +6,7 @@ from pyelevator.client.sync.pool import PendingResponse
 from pyelevator.client.sync.session import Session
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import TransportError
-from pyelevator.flows import Effect, Flow, Send, drive, resume
+from pyelevator.flows import Effect, Flow, Send, drive
 
 R = TypeVar("R")
 
@@ -61,7 +61,7 @@ class PrefetchedFlow(Generic[R]):
                 return pending.receive(self._deadline)
             return perform(effect)
 
-        return drive(resume(self._flow, first), perform_or_receive)
+        return drive(self._flow, perform_or_receive, first)
 
     def abandon(self) -> None:
         """Give it up."""

@@ -8,6 +8,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from attrs import Factory, define, evolve
 
+from pyelevator._closing import Closing
 from pyelevator.client import operations
 from pyelevator.client.paging import ScanPager, describe_iterator
 from pyelevator.client.sync.client import SyncClient
@@ -56,7 +57,7 @@ class _Page(Generic[T]):
                 prefetched.abandon()
 
 
-class RangeIter(Generic[T]):
+class RangeIter(Closing, Generic[T]):
     """An iterator over a range, lazy: it fetches nothing before the first step, and then one page in advance.
 
     While the caller works on a page, the next one comes over one of the client's connections. At most half of them are
@@ -195,9 +196,3 @@ class RangeIter(Generic[T]):
             page = self._page
             if isinstance(page.pager.cursor, bytes) and page.forks == FORKS.count:
                 self._client._session.dropped.append(page.pager)  # neither waits nor sends
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

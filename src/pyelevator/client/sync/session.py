@@ -3,12 +3,11 @@
 import threading
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from pyelevator import commands
-from pyelevator.client.pooling import check_max_connections
+from pyelevator.client.pooling import BaseSession
 from pyelevator.client.sync.pool import ConnectionPool, PendingResponse, PooledConnection
 from pyelevator.codec import Codec
 from pyelevator.deadlines import Deadline
@@ -20,28 +19,19 @@ from pyelevator.protocol import RequestLimits
 from pyelevator.transports import Transport
 
 
-class Session:
+class Session(BaseSession):
     """The connections of one client to its server: any number of threads send at once, each over one of its own.
 
     After a fork the child leaves the parent's connections alone and opens its own. A session that is dropped with open
     connections warns (ResourceWarning); there is no warning for a fake, which holds nothing.
-
-    Attributes:
-        transport, codec: of its connections.
-        dropped: the pagers of abandoned scans, whose cursors are given back with the next request.
     """
 
     def __init__(
         self, transport: Transport, codec: Codec, max_connections: int, pool_timeout: float | None = None
     ) -> None:
-        check_max_connections(max_connections)
-        self.transport = transport
-        self.codec = codec
-        self._max_connections = max_connections
-        self._pool_timeout = pool_timeout
+        super().__init__(transport, codec, max_connections, pool_timeout)
         self._limits = RequestLimits()
         self._pool = self._new_pool()
-        self.dropped: deque[Any] = deque()
 
     def _new_pool(self) -> ConnectionPool:
         transport, codec, limits = self.transport, self.codec, self._limits  # not self: the pool would keep it alive

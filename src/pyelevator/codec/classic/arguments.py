@@ -76,12 +76,8 @@ def array_of(value: Any) -> Any:
     return [] if value == {} else value
 
 
-def _decode_keys(args: list[Any]) -> list[Any]:
-    return [array_of(args[0])]
-
-
-def _decode_uids(args: list[Any]) -> list[Any]:
-    return [array_of(args[0])] if args else []
+def _decode_arrays(args: list[Any]) -> list[Any]:
+    return list(map(array_of, args))
 
 
 def _decode_ops(args: list[Any]) -> list[Any]:
@@ -91,10 +87,6 @@ def _decode_ops(args: list[Any]) -> list[Any]:
     """
     ops = array_of(args[0])
     return [[ops[:1]] if isinstance(ops, bytes) else ops]
-
-
-def _decode_conditional(args: list[Any]) -> list[Any]:
-    return [array_of(args[0]), array_of(args[1])]
 
 
 def _decode_create(args: list[Any]) -> list[Any]:
@@ -168,13 +160,13 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "PUT": ArgumentSpec(lambda c: (c.key, c.value), 2, 2),
     "DELETE": ArgumentSpec(lambda c: (c.key,), 1, 1),
     "EXISTS": ArgumentSpec(lambda c: (c.key,), 1, 1),
-    "MGET": ArgumentSpec(lambda c: (c.keys,), 1, 1, _decode_keys),
+    "MGET": ArgumentSpec(lambda c: (c.keys,), 1, 1, _decode_arrays),
     "RANGE": ArgumentSpec(_encode_range, 2, 5, _decode_flags),
     "SLICE": ArgumentSpec(lambda c: _scan(c, c.count), 2, 4, _decode_slice),
     "COUNT": ArgumentSpec(_encode_interval, 0, 3),
     "BATCH": ArgumentSpec(lambda c: (c.ops,), 1, UNLIMITED, _decode_ops),
     "DELETERANGE": ArgumentSpec(_encode_interval, 0, 3),
-    "CONDITIONALBATCH": ArgumentSpec(lambda c: (c.ops, c.checks), 2, 2, _decode_conditional),
+    "CONDITIONALBATCH": ArgumentSpec(lambda c: (c.ops, c.checks), 2, 2, _decode_arrays),
     "INCREMENT": ArgumentSpec(lambda c: (c.key, c.by, c.initial), 1, 3),
     "GETANDDELETE": ArgumentSpec(lambda c: (c.key,), 1, 1),
     "PING": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
@@ -190,10 +182,10 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "STATS": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
     "BACKUP": ArgumentSpec(lambda c: (c.name, c.directory), 2, 2),
     "COMPACT": ArgumentSpec(lambda c: (c.start, c.stop), 0, 2),
-    "SIZES": ArgumentSpec(lambda c: (c.ranges,), 1, 1, _decode_keys),
+    "SIZES": ArgumentSpec(lambda c: (c.ranges,), 1, 1, _decode_arrays),
     "PROGRESS": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
     "SLOWLOG": ArgumentSpec(lambda c: () if c.limit is None else (c.limit,), 0, 1, array_of),
-    "SNAPSHOT": ArgumentSpec(lambda c: (c.uids,), 0, 1, _decode_uids),
+    "SNAPSHOT": ArgumentSpec(lambda c: (c.uids,), 0, 1, _decode_arrays),
 }
 """Verb -> spec."""
 

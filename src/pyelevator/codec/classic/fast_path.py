@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from msgpack import unpackb
 
+from pyelevator import commands
 from pyelevator.codec.base import Frames, Reply
 from pyelevator.codec.classic.arguments import ARGUMENTS, ArgumentSpec, extras_of
 from pyelevator.codec.classic.full import SUCCESS_HEADER, FullClassicCodec
@@ -18,20 +19,7 @@ from pyelevator.codec.classic.payloads import ENCODERS, SINGLE_VALUE_PREFIX
 from pyelevator.codec.classic.row_packer import CONTENT_PREFIX, RowPacker
 from pyelevator.codec.elements import packed_args
 from pyelevator.codec.packing import RAW, Extension, pack, unpack
-from pyelevator.commands import (
-    COMMANDS,
-    Command,
-    DbConnect,
-    Get,
-    GetAndDelete,
-    MGet,
-    PayloadKind,
-    Ping,
-    Pipeline,
-    Put,
-    Range,
-    Slice,
-)
+from pyelevator.commands import COMMANDS, Command, PayloadKind, Put
 from pyelevator.commands.keys import Keyed
 from pyelevator.messages import Request, Response
 
@@ -69,14 +57,14 @@ REQUEST_ENCODERS: Final[dict[type[Command[Any]], _Encoder]] = {
 }
 """Class -> what a request begins with, what writes its arguments, and the extras that it must not have."""
 
-_SCANS: Final = frozenset({Range, Slice})
+_SCANS: Final = frozenset({commands.Range, commands.Slice})
 """The commands whose answers are rows, of pairs or of parts of them; on the fast path no page is asked for."""
 
 _ROW_SINKS: Final[Mapping[type[Command[Any]], type[RowPacker]]] = {
-    Range: RowPacker,
-    Slice: RowPacker,
-    MGet: RowPacker,
-    Pipeline: OutcomePacker,
+    commands.Range: RowPacker,
+    commands.Slice: RowPacker,
+    commands.MGet: RowPacker,
+    commands.Pipeline: OutcomePacker,
 }
 """Class -> what the rows of its answer are collected in."""
 
@@ -135,7 +123,7 @@ _RESPONSE_ENCODERS: Final = {
 SCALARS: Final = frozenset([kind for kind in COMMANDS.values() if kind.payload_kind is PayloadKind.SCALAR])
 """The classes whose answers hold one value."""
 
-ANY_VALUE: Final = frozenset({Get, GetAndDelete, Ping, DbConnect})
+ANY_VALUE: Final = frozenset({commands.Get, commands.GetAndDelete, commands.Ping, commands.DbConnect})
 """Those of them that any string answers."""
 
 WITHOUT_RESULT: Final = frozenset([kind for kind in COMMANDS.values() if kind.payload_kind is PayloadKind.EMPTY])

@@ -5,21 +5,12 @@ from functools import cache
 from itertools import chain
 from typing import Any, Final
 
+from pyelevator import commands
 from pyelevator.arguments.data import kind_of
 from pyelevator.codec.classic.row_packer import CONTENT_PREFIX, PagePacker, RowPacker
 from pyelevator.codec.packing import BIN, LARGE_STRING, RAW, Packing
 from pyelevator.codec.values import error_code, reason, reply_status, scalar, scalar_value, string_list, text
-from pyelevator.commands import (
-    Batch,
-    Command,
-    ConditionalBatch,
-    Delete,
-    Exists,
-    Get,
-    GetAndDelete,
-    PayloadKind,
-    Put,
-)
+from pyelevator.commands import Command, PayloadKind
 from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Response, Status
 from pyelevator.native import load_native
@@ -51,10 +42,10 @@ def decode_outcomes(datas: Any, pipeline: Any) -> list[Any]:
 
 
 _PLAIN: Final[Mapping[type[Command[Any]], type[Any]]] = {
-    Get: bytes,
-    GetAndDelete: bytes,
-    Exists: bool,
-    **dict.fromkeys((Put, Delete, Batch, ConditionalBatch), type(None)),
+    commands.Get: bytes,
+    commands.GetAndDelete: bytes,
+    commands.Exists: bool,
+    **dict.fromkeys((commands.Put, commands.Delete, commands.Batch, commands.ConditionalBatch), type(None)),
 }
 """Command -> the type of an outcome that is its payload as it stands: nearly all are."""
 

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from pyelevator._closing import Closing
 from pyelevator.messages import PackedRows, RowLayout
 
 Chunk: TypeAlias = tuple[list[Any], int]
 """Some rows, and how many bytes they have."""
 
 
-class ChunkedScan:
+class ChunkedScan(Closing):
     """The rows of a scan, in lists; as a context manager, it is closed at the end.
 
     Args:
@@ -47,12 +48,6 @@ class ChunkedScan:
         A subclass closes what else has to be closed.
         """
         self._rows = iter(())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _take_pairs(rows: Iterator[Any], target_bytes: int) -> Chunk:

@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any, ClassVar, Final, Self, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from attrs import evolve, frozen
 
+from pyelevator._closing import Closing
 from pyelevator.arguments.batches import CheckedSequence
 from pyelevator.arguments.data import prefix_successor
 from pyelevator.engines.base.chunks import ChunkedScan
@@ -100,7 +101,7 @@ class PackedValues:
     missing: int
 
 
-class ReadView(ABC):
+class ReadView(Closing, ABC):
     """Reads of an engine as it is now, or of a snapshot.
 
     Attributes:
@@ -214,12 +215,6 @@ class ReadView(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what it holds; closing twice is fine. Reading afterwards raises EngineError."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def is_complete(values: Sequence[bytes | None]) -> bool:

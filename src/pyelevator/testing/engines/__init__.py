@@ -14,10 +14,9 @@ The suite checks capabilities, never an engine's name.
 """
 
 from pyelevator.testing.engines.access import AccessConformance
-from pyelevator.testing.engines.damage import DamageConformance
 from pyelevator.testing.engines.fixtures import LETTERS, PAIRS
 from pyelevator.testing.engines.scans import ScanConformance
-from pyelevator.testing.engines.storage import StorageConformance
+from pyelevator.testing.engines.storage import DamageConformance, StorageConformance
 
 
 class EngineConformance(AccessConformance, ScanConformance, DamageConformance, StorageConformance):

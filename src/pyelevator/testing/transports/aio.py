@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -20,6 +20,9 @@ from pyelevator.testing.transports.fixtures import (
 )
 from pyelevator.testing.unruly import PROMPT, TRIES, UnrulyRelay, call_in_time, full_listener, refusing_listener
 from pyelevator.transports.base import AsyncTransport
+
+Connect: TypeAlias = Callable[[str], AsyncTransport]
+"""Makes a new transport, not opened, to a URL like that of ``server``."""
 
 
 class RecordingReceiver:
@@ -115,17 +118,25 @@ class AsyncTransportConformance(RelayFixtures):
     """
 
     @pytest.fixture
-    def connect(self) -> Callable[[str], AsyncTransport]:
+    def connect(self) -> Connect:
         """Return a function that makes a new transport, not opened, to a URL like that of ``server``."""
         raise NotImplementedError("override the fixture connect")
 
     def _run(
-        self, main: Callable[[AsyncTransport, RecordingReceiver], Coroutine[Any, Any, None]], transport: AsyncTransport
+        self,
+        main: Callable[[AsyncTransport, RecordingReceiver], Coroutine[Any, Any, None]],
+        transport: AsyncTransport,
+        answers: int = 0,
     ) -> None:
+        """Run a test with a transport, after so many PINGs have been answered."""
+
         async def run() -> None:
             receiver = RecordingReceiver()
             transport.open(receiver)
             try:
+                for number in range(1, answers + 1):
+                    assert await send_ping(transport, receiver, number)
+                    await wait_for_messages(receiver, number)
                 await main(transport, receiver)
             finally:
                 transport.close()
@@ -162,84 +173,67 @@ class AsyncTransportConformance(RelayFixtures):
                 break
         return longest
 
-    def test_neither_open_nor_close_waits_for_a_peer_that_does_not_accept(
-        self, server: str, connect: Callable[[str], AsyncTransport]
-    ) -> None:
+    def test_neither_open_nor_close_waits_for_a_peer_that_does_not_accept(self, server: str, connect: Connect) -> None:
         with full_listener(server) as url:
             assert self._longest(lambda: connect(url), 1) < PROMPT
 
     def test_neither_open_nor_close_waits_for_a_peer_that_says_nothing(
-        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]
+        self, relay: UnrulyRelay, connect: Connect
     ) -> None:
         relay.answer = "stalled"
         assert self._longest(lambda: connect(relay.url), 1) < PROMPT
 
-    def test_send_does_not_wait_for_a_peer_that_takes_nothing(
-        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]
-    ) -> None:
+    def test_send_does_not_wait_for_a_peer_that_takes_nothing(self, relay: UnrulyRelay, connect: Connect) -> None:
         async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
-            assert await send_ping(transport, receiver, 1)
-            await wait_for_messages(receiver, 1)
             relay.reads = False
             for _ in range(MAX_UNREAD):
                 if receiver.errors or not receiver.send(transport, [LARGE]):
                     break
                 await asyncio.sleep(0)
 
-        self._run(main, connect(relay.url))
+        self._run(main, connect(relay.url), answers=1)
 
     @pytest.mark.parametrize("answer", ["closed", "died"])
-    def test_the_end_of_a_connection_is_reported(
-        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport], answer: str
-    ) -> None:
+    def test_the_end_of_a_connection_is_reported(self, relay: UnrulyRelay, connect: Connect, answer: str) -> None:
         async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
-            assert await send_ping(transport, receiver, 1)
-            await wait_for_messages(receiver, 1)
             relay.answer = answer
             receiver.send(transport, ping(2))
             await wait_for_loss(receiver)
             assert len(receiver.messages) == 1
 
-        self._run(main, connect(relay.url))
+        self._run(main, connect(relay.url), answers=1)
 
-    def test_answers_are_pushed(self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]) -> None:
-        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
-            for number in (1, 2, 3):
-                assert await send_ping(transport, receiver, number)
-                await wait_for_messages(receiver, number)
+    def test_answers_are_pushed(self, relay: UnrulyRelay, connect: Connect) -> None:
+        async def main(_: AsyncTransport, receiver: RecordingReceiver) -> None:
             assert [reply_id(frames) for frames in receiver.messages] == [1, 2, 3]
 
-        self._run(main, connect(relay.url))
+        self._run(main, connect(relay.url), answers=3)
 
     @pytest.mark.parametrize("answer", ["stalled", "dripped"])
     def test_nothing_waits_for_a_connection_that_does_not_come_up(
-        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport], answer: str
+        self, relay: UnrulyRelay, connect: Connect, answer: str
     ) -> None:
         relay.answer = answer
         self._run(_send_in_vain, connect(relay.url))
 
-    def test_nothing_waits_for_a_refused_connection(
-        self, server: str, connect: Callable[[str], AsyncTransport]
-    ) -> None:
+    def test_nothing_waits_for_a_refused_connection(self, server: str, connect: Connect) -> None:
         with refusing_listener(server) as url:
             self._run(_send_in_vain, connect(url))
 
     @pytest.mark.parametrize("answer", ["stalled", "dripped", "closed", "died", "replaced"])
     def test_no_answer_is_waited_for_or_made_of_a_peer_that_gives_none(
-        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport], answer: str
+        self, relay: UnrulyRelay, connect: Connect, answer: str
     ) -> None:
         async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
-            assert await send_ping(transport, receiver, 1)
-            await wait_for_messages(receiver, 1)
             relay.answer = answer
             transport.send(ping(2))
             await asyncio.sleep(BRIEF)
             assert len(receiver.messages) == 1
 
-        self._run(main, connect(relay.url))
+        self._run(main, connect(relay.url), answers=1)
 
     def test_after_close_nothing_is_reported_and_close_twice_is_fine(
-        self, relay: UnrulyRelay, connect: Callable[[str], AsyncTransport]
+        self, relay: UnrulyRelay, connect: Connect
     ) -> None:
         async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
             assert await send_ping(transport, receiver, 1)

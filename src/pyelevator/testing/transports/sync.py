@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TypeAlias
 
 import pytest
 
@@ -30,6 +31,9 @@ from pyelevator.testing.unruly import (
     refusing_listener,
 )
 from pyelevator.transports import Transport
+
+Connect: TypeAlias = Callable[[str], Transport]
+"""Makes a new transport to a URL like that of ``server``."""
 
 
 class TransportConformance:
@@ -113,12 +117,12 @@ class DeadlineConformance(RelayFixtures):
     """
 
     @pytest.fixture
-    def connect(self) -> Callable[[str], Transport]:
+    def connect(self) -> Connect:
         """Return a function that makes a new transport to a URL like that of ``server``."""
         raise NotImplementedError("override the fixture connect")
 
     @pytest.fixture
-    def connected(self, relay: UnrulyRelay, connect: Callable[[str], Transport]) -> Iterator[Transport]:
+    def connected(self, relay: UnrulyRelay, connect: Connect) -> Iterator[Transport]:
         """Yield a transport that has received a reply."""
         connected = connect(relay.url)
         try:
@@ -137,15 +141,13 @@ class DeadlineConformance(RelayFixtures):
 
     @pytest.mark.parametrize("answer", ["stalled", "dripped"])
     def test_a_connection_that_does_not_come_up_in_time_is_a_timeout(
-        self, relay: UnrulyRelay, connect: Callable[[str], Transport], answer: str
+        self, relay: UnrulyRelay, connect: Connect, answer: str
     ) -> None:
         relay.answer = answer
         with connect(relay.url) as connected, pytest.raises(RequestTimeout):
             call_in_time(lambda: roundtrip(connected, 1, BRIEF))
 
-    def test_a_call_ends_with_its_own_deadline_and_no_other(
-        self, relay: UnrulyRelay, connect: Callable[[str], Transport]
-    ) -> None:
+    def test_a_call_ends_with_its_own_deadline_and_no_other(self, relay: UnrulyRelay, connect: Connect) -> None:
         def call() -> None:
             with connect(relay.url) as connected:
                 roundtrip(connected, 1, BRIEF)
@@ -179,13 +181,11 @@ class DeadlineConformance(RelayFixtures):
         call_in_time(send_much)
         call_in_time(connected.close)
 
-    def test_a_peer_that_accepts_no_connection_holds_up_no_call(
-        self, server: str, connect: Callable[[str], Transport]
-    ) -> None:
+    def test_a_peer_that_accepts_no_connection_holds_up_no_call(self, server: str, connect: Connect) -> None:
         with full_listener(server) as url, connect(url) as connected, pytest.raises(TransportError):
             call_in_time(lambda: roundtrip(connected, 1, BRIEF))
 
-    def test_a_refused_connection_fails_in_time(self, server: str, connect: Callable[[str], Transport]) -> None:
+    def test_a_refused_connection_fails_in_time(self, server: str, connect: Connect) -> None:
         with refusing_listener(server) as url, connect(url) as connected, pytest.raises(TransportError):
             call_in_time(lambda: roundtrip(connected, 1, BRIEF))
 
@@ -199,7 +199,7 @@ class DeadlineConformance(RelayFixtures):
 
     @pytest.mark.parametrize("answer", ["closed", "died", "replaced"])
     def test_a_connection_that_ends_as_it_comes_up_is_an_error_in_time(
-        self, relay: UnrulyRelay, connect: Callable[[str], Transport], answer: str
+        self, relay: UnrulyRelay, connect: Connect, answer: str
     ) -> None:
         relay.answer = answer
         with connect(relay.url) as connected, pytest.raises(ElevatorError):

@@ -5,8 +5,9 @@ import errno
 import os
 import socket as sockets
 from collections import deque
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from pyelevator._closing import Closing
 from pyelevator.errors import ConnectFailed
 from pyelevator.transports import socket_options
 
@@ -20,7 +21,7 @@ MAX_IOVEC: Final = 256
 """Buffers that are sent in one call."""
 
 
-class ClientSocket(_socket.socket):
+class ClientSocket(_socket.socket, Closing):
     """A socket that may be dropped without a warning: Python would warn of each, the session warns once for all.
 
     It is the system's own, below the class that Python, and eventlet and gevent in its place, make of it: they have
@@ -29,12 +30,6 @@ class ClientSocket(_socket.socket):
     """
 
     def __del__(self) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
         self.close()
 
 

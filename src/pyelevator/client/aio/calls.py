@@ -1,14 +1,90 @@
-"""Coalescing: which calls of one turn of the event loop travel together, as a pipeline, where the server knows them."""
+"""Calls under way on an event loop, the messages that carry them, and which calls of one turn travel together.
 
+Where the server knows pipelines, they travel as one.
+"""
+
+import asyncio
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from attrs import Factory, define
 
-from pyelevator.client.aio.call import PendingCall, SentMessage
 from pyelevator.commands import Command, DbConnect, Delete, Exists, Get, Pipeline, Put
+from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import RequestLimits
+from pyelevator.transports.base import AsyncTransport
+
+
+class Carrier(Protocol):
+    """A connection as its calls see it."""
+
+    @property
+    def transport(self) -> AsyncTransport:
+        """The transport that sends them."""
+
+    @property
+    def is_spent(self) -> bool:
+        """True once a reply has come that answers none of its requests."""
+
+    def cancel(self, call: "PendingCall") -> None:
+        """Give a call up."""
+
+    def is_silent_since(self, call: "PendingCall") -> bool:
+        """Return whether nothing was received since the call was sent."""
+
+
+@define(eq=False)
+class PendingCall:
+    """One command, from ``submit`` to its outcome.
+
+    Attributes:
+        command, uid, compression: what to send, as in a :class:`~pyelevator.messages.Request`.
+        expires_at, seconds: until when the answer is wanted, as in a :class:`~pyelevator.deadlines.Deadline`.
+        future: holds the outcome in the end: the payload of a plain success, or a Response.
+        connection: that has taken it over; None while it waits for one.
+        message: that carries it, once that is sent; None before.
+        is_unbatchable: it must not travel with others.
+    """
+
+    command: Command[Any]
+    uid: str | None
+    compression: bool
+    expires_at: float
+    seconds: float
+    future: "asyncio.Future[Any]"
+    connection: "Carrier | None" = None
+    message: "SentMessage | None" = None
+    is_unbatchable: bool = False
+
+    @property
+    def deadline(self) -> Deadline:
+        """The end of the call; made on demand, because nearly no call gets there."""
+        return Deadline(self.expires_at, self.seconds)
+
+    def set_exception(self, error: Exception) -> None:
+        """End it with an error."""
+        if not self.future.done():
+            self.future.set_exception(error)
+            self.future.exception()  # a caller that was cancelled meanwhile never asks, and need not
+
+
+@define(eq=False)
+class SentMessage:
+    """A message in flight on a connection.
+
+    Attributes:
+        id: its number there.
+        request: what it says.
+        calls: that it carries; None in the place of one that was given up.
+        received_before: how many messages had come in when it was sent.
+    """
+
+    id: int
+    request: Request[Any]
+    calls: list[PendingCall | None]
+    received_before: int
+
 
 _BATCHABLE: Final = frozenset({Get, Put, Delete, Exists})
 """The commands that take little work each; a range would hold up the others' answers."""
@@ -50,7 +126,10 @@ def batches(calls: Iterable[PendingCall], peer: PeerFeatures) -> Iterator[Sequen
     for call in calls:
         alike.setdefault(_batch_key(call, peer), []).append(call)
     for batch in alike.values():
-        yield from _chunks_by_size(batch) if batch[0].command.writes else _chunks(batch)
+        if batch[0].command.writes:
+            yield from _chunks_by_size(batch)
+        else:
+            yield from (batch[first : first + MAX_BATCH] for first in range(0, len(batch), MAX_BATCH))
 
 
 def _batch_key(call: PendingCall, peer: PeerFeatures) -> Hashable:
@@ -63,25 +142,17 @@ def _batch_key(call: PendingCall, peer: PeerFeatures) -> Hashable:
     return call.uid, command.writes
 
 
-def _chunks(calls: Sequence[PendingCall]) -> Iterator[Sequence[PendingCall]]:
-    return (calls[first : first + MAX_BATCH] for first in range(0, len(calls), MAX_BATCH))
-
-
 def _chunks_by_size(calls: Sequence[PendingCall]) -> Iterator[Sequence[PendingCall]]:
     chunk: list[PendingCall] = []
     remaining = _MAX_BATCH_BYTES
     for call in calls:
-        nbytes = _nbytes(call.command)
+        nbytes = len(call.command.value) if isinstance(call.command, Put) else 0
         if chunk and (len(chunk) >= MAX_BATCH or nbytes > remaining):
             yield chunk
             chunk, remaining = [], _MAX_BATCH_BYTES
         chunk.append(call)
         remaining -= nbytes
     yield chunk
-
-
-def _nbytes(command: Command[Any]) -> int:
-    return len(command.value) if isinstance(command, Put) else 0
 
 
 def build_request(batch: Sequence[PendingCall]) -> Request[Any]:
