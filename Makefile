@@ -58,7 +58,7 @@ $(VENV)/.native: $(READY) $(NATIVE)
 	@touch $@
 
 native-test: native ## The suites of engines, servers and clients with the extension.
-	PYELEVATOR_NATIVE=1 $(BIN)/python -m pytest $(XDIST) tests/native tests/codec/classic tests/transports/sockets tests/engines --ignore tests/engines/postgresql tests/server/test_damage.py tests/server/test_unreadable.py $(ARGS)
+	PYELEVATOR_NATIVE=1 $(BIN)/python -m pytest $(XDIST) tests/native tests/codec/classic tests/transports/sockets tests/transports/test_listeners.py tests/client/test_pipelines.py tests/server/test_stats.py tests/engines --ignore tests/engines/postgresql tests/server/test_damage.py tests/server/test_unreadable.py $(ARGS)
 
 native-fuzz: ## Fuzzes the extension's C++ with sanitizers (needs clang): each target for FUZZ_SECONDS (60).
 	native/fuzz/run $${FUZZ_SECONDS:-60}

@@ -4,7 +4,8 @@ Two server processes, one with what counts and one without, answer 1,024 Gets of
 Without is made of the same source, by taking out what counts: verbs, bytes, the time at which a request was read, and
 what is done when something is due. Instructions are callgrind's (Debian: valgrind), under which everything takes much
 longer, and so the times from which on something is slow, or measured again, are longer as well: as if a Get took
-``GET_SECONDS``.
+``GET_SECONDS``. The clock is that of the thread's processor time then, which other programs do not disturb, and there
+is no busy polling, whose looks they would make more or fewer.
 """
 
 import gc
@@ -30,6 +31,7 @@ from pyelevator.native import native_messages
 from pyelevator.server import Server, observer
 from pyelevator.server.responder import Responder
 from pyelevator.testing.servers import ANY_PORT
+from pyelevator.transports.polling import busy_poll
 from pyelevator.transports.sockets.listener.peer import PeerConnection
 
 GETS: Final = int(os.environ.get("GETS", "1024"))
@@ -69,8 +71,12 @@ def without(owner: type, name: str, changes: Mapping[str, str]) -> Callable[...,
     return made
 
 
-def serve(side: str) -> None:
+def serve(side: str, clock: str) -> None:
     """Serve with or without what counts; each line of the standard input says by how much all is slower from now on."""
+    if clock != "monotonic":
+        for kind in (Server, PeerConnection):
+            vars(sys.modules[kind.__module__])["monotonic"] = getattr(time, clock)
+        busy_poll.MOMENT = 0.0  # type: ignore[misc]
     slow, interval = observer.SLOW, observer._SAMPLING_INTERVAL
     observer._ALL = 0  # type: ignore[misc]
     for (owner, name), changes in COUNTING.items() if side == "without" else ():
@@ -105,7 +111,8 @@ class Side:
     """
 
     def __init__(self, command: Sequence[str], side: str, used: Callable[[int], int]) -> None:
-        arguments = [*command, sys.executable, "-m", "benchmarks.counting", "--serve", side]
+        clock = "thread_time" if command else "monotonic"
+        arguments = [*command, sys.executable, "-m", "benchmarks.counting", "--serve", side, clock]
         self.process = subprocess.Popen(
             arguments,
             stdin=subprocess.PIPE,
@@ -135,10 +142,10 @@ class Side:
         self._start()
         self._gets(WARM_UP)
         self._used(self.process.pid)
-        begin = time.monotonic()
+        begin = nanoseconds(self.process.pid)
         self._gets(GETS)
         if self._is_slower:
-            self._factor = (time.monotonic() - begin) / GETS / GET_SECONDS
+            self._factor = (nanoseconds(self.process.pid) - begin) / GETS / GET_SECONDS / 1e9
         return self._used(self.process.pid) / GETS
 
     def _gets(self, count: int) -> None:
@@ -199,4 +206,4 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[2]) if sys.argv[1:2] == ["--serve"] else main(int(sys.argv[1]) if sys.argv[1:] else 5)
+    serve(*sys.argv[2:]) if sys.argv[1:2] == ["--serve"] else main(int(sys.argv[1]) if sys.argv[1:] else 5)
