@@ -78,6 +78,8 @@ class PooledConnection:
         if transport is None:
             transport = self._transport = self._clone()
             self._respond = transport.responder(self._codec)
+            if self._respond is not None:
+                self.ids = count(next(self.ids))  # its server is in this process, and guesses none
         protocol = self._protocol
         if (
             protocol.pending  # an interrupt came before the reset
