@@ -20,7 +20,7 @@ GEVENT = "from gevent import monkey; monkey.patch_all(); import gevent; spawn, w
 SESSION = """
     import sys
     from pyelevator import ConnectFailed, ConnectTimeout, Elevator, WriteBatch
-    E = Elevator.from_url(sys.argv[1])
+    E = Elevator.from_url(sys.argv[1], timeout=60)  # tasks wait for one another's connections
     E.Put("k", "v" * 1_000_000)
     with E.WriteBatch() as batch:
         for number in range(1000):
