@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pyelevator.commands import Get
 from pyelevator.protocol import IncomingRequest
 from pyelevator.server.repeats import is_repeatable, reads_and_writes
 from pyelevator.server.response_budget import LARGE, SMALL, ResponseBudget
@@ -37,6 +38,13 @@ class Admission:
             and reads_and_writes(request.command)
             and not self._budget.has_space_for(self._budget.expected_bytes)
         )
+
+    def lacks_space_for(self, job: Job) -> bool:
+        """Return True if a job reads a value that is known to be large, and there is no space for it.
+
+        It would be read only to be dropped again, and is in memory twice meanwhile.
+        """
+        return job.kind is Get and job.expected_bytes >= LARGE and not self._budget.has_space_for(job.expected_bytes)
 
     def may_send(self, incoming: IncomingRequest, response: Sequence[bytes]) -> bool:
         """Return True if a response may be sent now, or can not be made once more."""

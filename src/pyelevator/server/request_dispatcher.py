@@ -309,7 +309,9 @@ class RequestDispatcher:
             self._start_worker(*(self._probes.popleft() if self._is_newest_next else self._probes.pop()))
 
     def _start_worker(self, identity: bytes, job: Job) -> None:
-        if self._admission.must_wait(job.incoming):
+        if self._admission.lacks_space_for(job):
+            job.refused_bytes = job.expected_bytes
+        if job.refused_bytes or self._admission.must_wait(job.incoming):
             self._postpone(identity, job)
             return
         self._running += 1
