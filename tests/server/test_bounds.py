@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from pyelevator.codec import ClassicCodec
-from pyelevator.commands import DbConnect, Get, Pipeline, Put, Range
+from pyelevator.commands import DbConnect, Get, MGet, Pipeline, Put, Range
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.testing.servers import ProxyProcess
@@ -121,12 +121,18 @@ def test_unread_answers_take_their_limit_and_one_more(abused, way):
 
 
 @pytest.mark.parametrize(
-    "command", [Range("b", "c"), Pipeline([Range("b", "c")])], ids=["a range", "a range in a pipeline"]
+    ("command", "others"),
+    [
+        (Range("b", "c"), 8 * MB),
+        (Pipeline([Range("b", "c")]), 8 * MB),
+        (MGet([f"b{number:02}" for number in range(20)]), 14 * MB),  # each thread reads eight values before it packs
+    ],
+    ids=["a range", "a range in a pipeline", "values"],
 )
-def test_unread_scans_of_an_unknown_size_take_the_limit_and_one_more(abused, command):
+def test_unread_scans_of_an_unknown_size_take_the_limit_and_one_more(abused, command, others):
     server = abused("plain", "--max-unread", str(16 * MB))
     size, clients = 5 * MB, 15
-    most = 16 * MB + size + 8 * MB  # for what else there is
+    most = 16 * MB + size + others
     with server.client() as E, ExitStack() as stack:
         for number in range(20):
             E.Put(f"b{number:02}", "v" * (size // 20))
