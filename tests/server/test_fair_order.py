@@ -11,7 +11,7 @@ from pyelevator.codec import ClassicCodec, FlatCodec, lz4
 from pyelevator.commands import PUT, Batch, DbList, Exists, Get, GetAndDelete, MGet, Ping, Pipeline, Put, Slice
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
-from pyelevator.server import Server, ServerLimits
+from pyelevator.server import Server, ServerLimits, response_budget
 from pyelevator.testing.servers import serve
 from pyelevator.transports import TcpTransport
 from support.applications import probes_of, scheduler_of
@@ -174,6 +174,29 @@ def test_a_value_without_space_is_not_read_again_until_there_is_some(application
             modest.ask(Get("small"))
             assert modest.answer(Get("small")) == b"s"
         assert (application.by_loop + application.by_workers).count(Get("large")) <= count
+
+
+def test_a_value_that_is_known_to_be_large_is_not_read_without_space(application, monkeypatch):
+    monkeypatch.setattr(response_budget, "STALL_TIMEOUT", 3600.0)  # no client is disconnected
+    size = 24 << 20
+    application(Request(Put("large", b"v" * size), application.uid))
+    application.by_workers.clear()
+    limits = ServerLimits(max_unsent_bytes=2 * size)
+    with (
+        Server(application, ["tcp://127.0.0.1:0"], server_limits=limits) as server,
+        clients_of(server, application) as connect,
+    ):
+        modest, first = connect(), connect()
+        first.ask(Get("large"))
+        eventually(lambda: Get("large") in application.by_loop)
+        for client in [connect() for _ in range(10)]:
+            client.ask(Get("large"))
+        for _ in range(20):
+            modest.ask(Get("small"))
+            assert modest.answer(Get("small")) == b"s"
+        assert (application.by_loop + application.by_workers).count(Get("large")) == 1
+        assert len(first.answer(Get("large"))) == size
+        eventually(lambda: (application.by_loop + application.by_workers).count(Get("large")) == 2)
 
 
 def test_after_a_small_response_the_loop_answers_again(application, raw):
