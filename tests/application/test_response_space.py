@@ -1,15 +1,21 @@
 """Requests whose responses find no space are given up, without a trace, and can be executed again."""
 
+from typing import Any
+
 import pytest
 
-from pyelevator.application import Application
+from pyelevator.application import Application, Policy
+from pyelevator.application.context import Context
+from pyelevator.application.handlers.keys import multi_get
 from pyelevator.application.response_space import OutOfSpace, limited_to
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import PUT, Batch, Get, MGet, Pipeline, Range, Slice
-from pyelevator.messages import Request
+from pyelevator.engines.base import PackedValues
+from pyelevator.messages import PackedRows, Request
 
 KEYS = [b"%02d" % number for number in range(20)]
 SIZE = 100_000
+MB = 1 << 20
 CODEC = ClassicCodec()
 
 
@@ -85,3 +91,36 @@ def test_values_that_find_more_space_meanwhile_are_read_again(application):
     with limited_to(Growing(SIZE)):
         response = application(as_it_comes(MGet(KEYS), application.catalog.uid_of("default")))
     assert (response.code, len(response.payload)) == (None, 20)
+
+
+class PackingEngine:
+    """Packs the values of an MGET, of so many bytes, and notes for how many there was space taken each time."""
+
+    packs_values = True
+
+    def __init__(self, size, space):
+        self._size, self._space, self._all = size, space, space.available
+        self.attempts = []
+
+    def pack_values(self, keys, layout, max_bytes, *, fill_cache=False):
+        self.attempts.append((max_bytes, self._all - self._space.available))
+        rows = PackedRows(bytes(self._size), len(keys)) if max_bytes >= self._size else None
+        return PackedValues(rows, 0)
+
+
+@pytest.mark.parametrize(
+    ("size", "attempts"),
+    [
+        (2 * MB, [(2 * MB, 0)]),
+        (3 * MB, [(2 * MB, 0), (16 * MB, 16 * MB)]),
+        (40 * MB, [(2 * MB, 0), (16 * MB, 16 * MB), (100 * MB, 100 * MB)]),
+    ],
+)
+def test_space_for_many_packed_values_is_taken_before_they_are_packed(catalog, size, attempts):
+    space = Space(100 * MB)
+    engine: Any = PackingEngine(size, space)
+    request = as_it_comes(MGet(KEYS), catalog.uid_of("default"))
+    with limited_to(space):
+        multi_get(engine, request.command, request, Context.of(Policy(), lambda *_: False))
+    assert engine.attempts == attempts
+    assert space.available == 100 * MB - size

@@ -138,3 +138,11 @@ def test_what_may_certainly_be_added_is_added(budget, unsent):
     first.add(first.available)
     with pytest.raises(OutOfSpace):
         first.add(1)
+
+
+def test_what_was_reported_too_much_is_there_for_others(budget):
+    first, second = reservations(budget, 2)
+    first.add(30 * MB)
+    assert second.available == 2 * MB
+    first.add(-20 * MB)
+    assert second.available == 22 * MB

@@ -21,7 +21,7 @@ class ResponseSpace(Protocol):
         """Bytes that may certainly be added."""
 
     def add(self, size: int, *, is_all: bool = False) -> None:
-        """Report that the response has so many bytes more.
+        """Report that the response has so many bytes more; or fewer, if more were reported than it has.
 
         Args:
             size: bytes.

@@ -50,7 +50,7 @@ class Reservation:
     """
 
     def __init__(self, budget: "ResponseBudget", size: int, granted: int) -> None:
-        self._budget, self._granted, self._made = budget, granted, 0
+        self._budget, self._expected, self._granted, self._made = budget, size, granted, 0
         self.size, self.refused_bytes, self.can_wait = size, 0, False
 
     @property
@@ -59,7 +59,7 @@ class Reservation:
         return max(self._granted, self._budget.available_to(self)) - self._made if self.can_wait else _UNLIMITED
 
     def add(self, size: int, *, is_all: bool = False) -> None:
-        """Report that the response has so many bytes more.
+        """Report that the response has so many bytes more; or fewer, if more were reported than it has.
 
         Args:
             size: bytes.
@@ -69,10 +69,10 @@ class Reservation:
             OutOfSpace: there is no space for them.
         """
         self._made += size
+        self.size = max(self._expected, self._made)
         if self._made <= self._granted:
             return
-        self.size = max(self.size, self._made)
-        if self.can_wait and self._made > self._budget.available_to(self):
+        if size > 0 and self.can_wait and self._made > self._budget.available_to(self):
             self.refused_bytes = self._made if is_all else 2 * self._made  # how much more it will be is unknown
             self._budget.end(self)
             raise OutOfSpace

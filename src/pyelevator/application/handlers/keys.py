@@ -24,6 +24,12 @@ _MAX_KEY_SHOWN: Final = 60
 _MAX_LISTED: Final = 1 << 20
 """Bytes of the values of an MGET that may be objects at once, if they are large."""
 
+_UNTAKEN_BYTES: Final = 2 << 20
+"""Bytes up to which an engine packs the values of an MGET before space is taken for them."""
+
+_PACKED_GROWTH: Final = 8
+"""How many times as much it may pack when that was too little, as it begins anew then."""
+
 _LARGE_VALUE: Final = 16 << 10
 """Bytes of a value that takes longer to read than to look up."""
 
@@ -79,17 +85,18 @@ def _pack_values(engine: Engine, command: MGet, request: Request[Any], context: 
     if request.row_sink is None or not engine.packs_values:
         return None
     sink, space, limit = request.row_sink(), response_space(), context.policy.max_range_bytes
-    most = max(0, min(limit, space.available))
+    most, taken = max(0, min(limit, space.available, _UNTAKEN_BYTES)), 0
     packed = engine.pack_values(command.keys, sink.layout, most, fill_cache=command.fill_cache)
     while packed is not None and packed.rows is None:
         check_values_size(most + 1, context)
-        space.add(most + 1)
-        most = max(0, min(limit, space.available))  # which has become more meanwhile
+        most = min(limit, max(_PACKED_GROWTH * most, _UNTAKEN_BYTES), max(most + 1, taken + space.available))
+        space.add(most - taken)  # before they are packed: other threads pack at the same time
+        taken = most
         packed = engine.pack_values(command.keys, sink.layout, most, fill_cache=command.fill_cache)
     if packed is None or packed.rows is None:
         return None
     sink.extend(packed.rows)
-    space.add(len(packed.rows.data))
+    space.add(len(packed.rows.data) - taken)
     return Response(sink, Status.WARNING if packed.missing else Status.SUCCESS, id=request.id)
 
 
