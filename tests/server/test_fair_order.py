@@ -156,15 +156,16 @@ def test_a_new_client_s_small_read_waits_for_few_large_ones(application):
     assert len(application.by_workers) > 5
 
 
-def test_a_value_without_space_is_not_read_again_until_there_is_some(application):
-    size, count = 12 << 20, 10
+def server_of_a_large_value(application, size):
+    """Return a server with space for two responses of the size of its large value."""
     application(Request(Put("large", b"v" * size), application.uid))
     application.by_workers.clear()
-    limits = ServerLimits(max_unsent_bytes=2 * size)
-    with (
-        Server(application, ["tcp://127.0.0.1:0"], server_limits=limits) as server,
-        clients_of(server, application) as connect,
-    ):
+    return Server(application, ["tcp://127.0.0.1:0"], server_limits=ServerLimits(max_unsent_bytes=2 * size))
+
+
+def test_a_value_without_space_is_not_read_again_until_there_is_some(application):
+    size, count = 12 << 20, 10
+    with server_of_a_large_value(application, size) as server, clients_of(server, application) as connect:
         modest, greedy = connect(), [connect() for _ in range(count)]
         with one_turn(application, connect()):
             for client in greedy:
@@ -179,13 +180,7 @@ def test_a_value_without_space_is_not_read_again_until_there_is_some(application
 def test_a_value_that_is_known_to_be_large_is_not_read_without_space(application, monkeypatch):
     monkeypatch.setattr(response_budget, "STALL_TIMEOUT", 3600.0)  # no client is disconnected
     size = 24 << 20
-    application(Request(Put("large", b"v" * size), application.uid))
-    application.by_workers.clear()
-    limits = ServerLimits(max_unsent_bytes=2 * size)
-    with (
-        Server(application, ["tcp://127.0.0.1:0"], server_limits=limits) as server,
-        clients_of(server, application) as connect,
-    ):
+    with server_of_a_large_value(application, size) as server, clients_of(server, application) as connect:
         modest, first = connect(), connect()
         first.ask(Get("large"))
         eventually(lambda: Get("large") in application.by_loop)
