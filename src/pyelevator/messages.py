@@ -2,16 +2,15 @@
 
 import enum
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Generic, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, Self
 
 from attrs import field, frozen
 
 from pyelevator._attrs import message
 from pyelevator.commands import Command
+from pyelevator.commands.base import R_co
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ErrorCode, Id, ServerError
-
-R = TypeVar("R")
 
 _new: Final = object.__new__
 
@@ -137,7 +136,7 @@ _ANYBODY: Final = (None, "local")
 
 
 @message
-class Request(Generic[R]):
+class Request(Generic[R_co]):
     """One command on its way to a database.
 
     Attributes:
@@ -155,7 +154,7 @@ class Request(Generic[R]):
         is_minimal: True for what :meth:`minimal` made, so that codecs need not look at every field; else False.
     """
 
-    command: Command[R]
+    command: Command[R_co]
     uid: str | None = None
     id: Id | None = None
     compression: bool = False
@@ -172,7 +171,9 @@ class Request(Generic[R]):
         return self.connection if self.peer in _ANYBODY else self.peer
 
     @classmethod
-    def minimal(cls, command: Command[R], uid: str | None, id: int, row_sink: Callable[[], Any] | None = None) -> Self:
+    def minimal(
+        cls, command: Command[R_co], uid: str | None, id: int, row_sink: Callable[[], Any] | None = None
+    ) -> Self:
         """Make a request that asks for nothing beside its command, as nearly every one; faster than the constructor."""
         request = _new(cls)
         held = request.__dict__

@@ -120,7 +120,7 @@ class Application:
         except EngineError as error:
             raise CatalogError(f"the engine cannot be used: {error}") from error
 
-    def __call__(self, request: Request[Any]) -> Response:
+    def __call__(self, request: Request) -> Response:
         """Return the one response to ``request``; errors become responses, and nothing is raised."""
         handler = HANDLERS.get(type(request.command), _unhandled)
         try:
@@ -130,7 +130,7 @@ class Application:
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             return self._context.failure(error, request.command, request.id)
 
-    def _look_again(self, handler: Callable[..., Response], asked: Request[Any], error: Exception) -> Response:
+    def _look_again(self, handler: Callable[..., Response], asked: Request, error: Exception) -> Response:
         """Handle a request once more if other servers change the catalog too: it named what was not known here."""
         if not self.catalog.is_shared:  # raising the error again would make a cycle of it, that keeps the request
             return self._context.failure(error, asked.command, asked.id)
@@ -140,7 +140,7 @@ class Application:
         except Exception as failure:  # noqa: BLE001 - as above
             return self._context.failure(failure, asked.command, asked.id)
 
-    def try_handle(self, request: Request[Any]) -> Response | None:
+    def try_handle(self, request: Request) -> Response | None:
         """Return the response if it takes little work and no waiting; otherwise None, and nothing is done.
 
         This is for a server's own loop. After None, the server calls the application in another thread: the request is
@@ -160,7 +160,7 @@ class Application:
         except Exception as error:  # noqa: BLE001 - as above
             return self._context.failure(error, request.command, request.id)
 
-    def respond_together(self, requests: Sequence[Request[Any]]) -> list[Response]:
+    def respond_together(self, requests: Sequence[Request]) -> list[Response]:
         """Return the responses to requests of one queue, which may share what they wait for."""
         if len(requests) > 1:
             together = write_together if requests[0].command.writes else read_together
@@ -201,7 +201,7 @@ class Application:
         self.catalog.maintain()
         self.catalog.unmount_idle(self.policy.idle_unmount, self.policy.idle_unmount_adopted)
 
-    def observe(self, request: Request[Any], seconds: float, exchange: Exchange, weight: int = 1) -> None:
+    def observe(self, request: Request, seconds: float, exchange: Exchange, weight: int = 1) -> None:
         """Take down how long a request took, in the latencies and, if that was long, in the slow log.
 
         Args:
@@ -225,7 +225,7 @@ class Application:
         """
         return 0.0 if _REQUESTS.isEnabledFor(logging.DEBUG) else min(seconds, self.slow_log.threshold)
 
-    def _database_name(self, request: Request[Any]) -> str | None:
+    def _database_name(self, request: Request) -> str | None:
         command: Any = request.command
         return str(command.name) if command.names_database else self.catalog.name_of(request.uid)
 
@@ -246,7 +246,7 @@ class Application:
         self.catalog.close()
 
 
-def _unhandled(_: Catalog, request: Request[Any], __: Context) -> Response:
+def _unhandled(_: Catalog, request: Request, __: Context) -> Response:
     raise UnknownCommand(f"Command {request.command.verb} not handled")
 
 
@@ -257,13 +257,13 @@ class ApplicationWrapper(Application):
         self._serve(application.catalog, application._context)
         self._application = application
 
-    def __call__(self, request: Request[Any]) -> Response:
+    def __call__(self, request: Request) -> Response:
         return self._application(request)
 
-    def try_handle(self, request: Request[Any]) -> Response | None:
+    def try_handle(self, request: Request) -> Response | None:
         return self._application.try_handle(request)
 
-    def respond_together(self, requests: Sequence[Request[Any]]) -> list[Response]:
+    def respond_together(self, requests: Sequence[Request]) -> list[Response]:
         return [self(request) for request in requests]
 
     def run_maintenance(self) -> None:
@@ -297,7 +297,7 @@ class InterceptedApplication(ApplicationWrapper):
         super().__init__(application)
         self._forward = compose(interceptors)
 
-    def __call__(self, request: Request[Any]) -> Response:
+    def __call__(self, request: Request) -> Response:
         if request.row_sink is not None:  # interceptors read and change rows
             request = evolve(request, row_sink=None)
         try:
@@ -316,5 +316,5 @@ class InterceptedApplication(ApplicationWrapper):
             return None
         return self._application(effect.request)
 
-    def try_handle(self, request: Request[Any]) -> Response | None:  # noqa: ARG002
+    def try_handle(self, request: Request) -> Response | None:  # noqa: ARG002
         return None

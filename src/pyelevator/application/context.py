@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Self
+from typing import Self
 
 from attrs import Factory, field, frozen
 
@@ -35,7 +35,7 @@ class Context:
 
     policy: Policy
     cursors: Cursors
-    is_named_by_path: Callable[[str, Command[Any]], bool]
+    is_named_by_path: Callable[[str, Command], bool]
     cooperation: Cooperation = field(factory=Cooperation)
     monitor: Monitor = field(factory=Monitor)
     tasks: Tasks = field(default=Factory(lambda self: Tasks(self.cooperation.checkpoint), takes_self=True))
@@ -49,14 +49,14 @@ class Context:
     def of(
         cls,
         policy: Policy,
-        is_named_by_path: Callable[[str, Command[Any]], bool],
+        is_named_by_path: Callable[[str, Command], bool],
         clock: Callable[[], float] = monotonic,
     ) -> Self:
         """Return a new context."""
         cursors = Cursors(policy.max_cursors, policy.cursor_idle, policy.cursor_age, clock)
         return cls(policy, cursors, is_named_by_path)
 
-    def failure(self, error: Exception, command: Command[Any], request_id: Id | None = None) -> Response:
+    def failure(self, error: Exception, command: Command, request_id: Id | None = None) -> Response:
         """Return the response for an error; only a client that names the database by its path gets to see the path."""
         if isinstance(error, EngineError) and self.is_named_by_path(error.path, command):
             error.path = ""

@@ -80,7 +80,7 @@ class Cursors:
     def __len__(self) -> int:
         return len(self._cursors)
 
-    def add(self, views: Mapping[Engine, ReadView], request: Request[Any]) -> Cursor:
+    def add(self, views: Mapping[Engine, ReadView], request: Request) -> Cursor:
         """Keep a snapshot.
 
         Args:
@@ -95,7 +95,7 @@ class Cursors:
                 self._evict(request.holder)
             return self._add(views, request)
 
-    def add_if_room(self, views: Mapping[Engine, ReadView], request: Request[Any]) -> Cursor | None:
+    def add_if_room(self, views: Mapping[Engine, ReadView], request: Request) -> Cursor | None:
         """Keep a snapshot that may be evicted, because its client can continue without it.
 
         Returns:
@@ -112,7 +112,7 @@ class Cursors:
         self._expire(self._clock())
         return len(self._cursors) >= self._max_count
 
-    def _add(self, views: Mapping[Engine, ReadView], request: Request[Any]) -> Cursor:
+    def _add(self, views: Mapping[Engine, ReadView], request: Request) -> Cursor:
         now = self._clock()
         owned = request.peer, request.holder, request.connection
         cursor = Cursor(token_hex(16).encode(), views, *owned, now, now)
@@ -121,7 +121,7 @@ class Cursors:
         return cursor
 
     @contextmanager
-    def reading(self, id: bytes, engine: Engine, request: Request[Any]) -> Iterator[Cursor]:
+    def reading(self, id: bytes, engine: Engine, request: Request) -> Iterator[Cursor]:
         """Yield the cursor, whose snapshot stays open for the block.
 
         Raises:
@@ -171,7 +171,7 @@ class Cursors:
             f"{self._max_age:g} s, or its database was closed or the server restarted meanwhile; {advice}"
         )
 
-    def close(self, id: bytes, engine: Engine, request: Request[Any]) -> None:
+    def close(self, id: bytes, engine: Engine, request: Request) -> None:
         """Close a cursor; it is no error if there is none."""
         with self._lock:
             cursor = self._find(id, engine, request)
@@ -202,7 +202,7 @@ class Cursors:
         with self._lock:
             self._expire(self._clock())
 
-    def _find(self, id: bytes, engine: Engine, request: Request[Any]) -> Cursor | None:
+    def _find(self, id: bytes, engine: Engine, request: Request) -> Cursor | None:
         cursor = self._cursors.get(id)
         return cursor if cursor is not None and engine in cursor.views and cursor.peer == request.peer else None
 

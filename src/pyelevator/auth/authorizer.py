@@ -33,7 +33,7 @@ class Authorizer:
     def __init__(self, permissions: Callable[[], Mapping[str, Permissions]]) -> None:
         self._permissions = permissions
 
-    def permissions_of(self, request: Request[Any]) -> Permissions:
+    def permissions_of(self, request: Request) -> Permissions:
         """Return the permissions of the client that sent a request.
 
         Raises:
@@ -46,12 +46,12 @@ class Authorizer:
 
     def check(
         self,
-        request: Request[Any],
+        request: Request,
         permissions: Permissions,
         found: LocatedName | str | None,
         name_of: Callable[[str], str | None],
         directories: Mapping[str, LocatedName] = _NO_DIRECTORIES,
-    ) -> Request[Any]:
+    ) -> Request:
         """Check a request and return it, addressed to the database that was found.
 
         Args:
@@ -86,7 +86,7 @@ class Authorizer:
         return request
 
 
-def _check_name(request: Request[Any], permissions: Permissions, found: LocatedName) -> Request[Any]:
+def _check_name(request: Request, permissions: Permissions, found: LocatedName) -> Request:
     """Check a command that names a database; return it with the name replaced by the database found."""
     command: Any = request.command
     granted = min(map(permissions.access, found.permission_names))
@@ -103,9 +103,7 @@ def _check_name(request: Request[Any], permissions: Permissions, found: LocatedN
     return evolve(request, command=renamed)
 
 
-def _check_directories(
-    request: Request[Any], permissions: Permissions, directories: Mapping[str, LocatedName]
-) -> Request[Any]:
+def _check_directories(request: Request, permissions: Permissions, directories: Mapping[str, LocatedName]) -> Request:
     """Check the paths in which a command writes; return it with each replaced by what was found."""
     if not directories:
         return request
@@ -132,7 +130,7 @@ def _denied(why: str) -> PermissionDenied:
     return PermissionDenied(f"{PermissionDenied.MESSAGE_PREFIX}{why}")
 
 
-def filter_databases(permissions: Permissions, request: Request[Any], response: Response) -> Response:
+def filter_databases(permissions: Permissions, request: Request, response: Response) -> Response:
     """Return the response as the client may see it: a list of databases without those that it may not read."""
     if not isinstance(request.command, DbList) or response.code is not None:
         return response

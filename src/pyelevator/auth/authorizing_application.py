@@ -37,30 +37,30 @@ class AuthorizingApplication(ApplicationWrapper):
         self._authorizer = Authorizer(permissions)
         self.catalog.confine_files()
 
-    def __call__(self, request: Request[Any]) -> Response:
+    def __call__(self, request: Request) -> Response:
         if self._is_unknown(request):
             with suppress(EngineError):  # the request itself tells of it
                 self.catalog.refresh()
         return self._authorize(request, self._application, self._execute_each)
 
-    def try_handle(self, request: Request[Any]) -> Response | None:
+    def try_handle(self, request: Request) -> Response | None:
         if names_long_path(request.command) or self._is_unknown(request):
             return None
         return self._authorize(request, self._application.try_handle, lambda _: None)
 
-    def respond_together(self, requests: Sequence[Request[Any]]) -> list[Response]:
+    def respond_together(self, requests: Sequence[Request]) -> list[Response]:
         if len(requests) == 1:
             return [self(requests[0])]
-        allowed: list[Request[Any]] = []
+        allowed: list[Request] = []
         refusals = [self._authorize(request, partial(_collect, allowed), _no_response) for request in requests]
         responses = iter(self._application.respond_together(allowed) if allowed else ())
         return [refusal or next(responses) for refusal in refusals]
 
-    def refuses(self, outline: Request[Any]) -> Response | None:
+    def refuses(self, outline: Request) -> Response | None:
         """Return the refusal of a request of which only the outline is decoded; None if it may be decoded further."""
         return None if self._is_unknown(outline) else self._authorize(outline, _no_response, _no_response)
 
-    def _is_unknown(self, request: Request[Any]) -> bool:
+    def _is_unknown(self, request: Request) -> bool:
         """Return True if another server may have created the database of a request a moment ago."""
         if not self.catalog.is_shared or (request.uid is None and not request.command.names_database):
             return False
@@ -68,7 +68,7 @@ class AuthorizingApplication(ApplicationWrapper):
         return found is None or (isinstance(found, LocatedName) and not found.is_registered)
 
     def _authorize(
-        self, request: Request[Any], execute: Callable[[Request[Any]], _R], split: Callable[[Request[Any]], _R]
+        self, request: Request, execute: Callable[[Request], _R], split: Callable[[Request], _R]
     ) -> _R | Response:
         try:
             permissions = self._authorizer.permissions_of(request)
@@ -83,15 +83,15 @@ class AuthorizingApplication(ApplicationWrapper):
         response = execute(checked)
         return filter_databases(permissions, request, response) if response else response
 
-    def _find(self, request: Request[Any]) -> LocatedName | str | None:
+    def _find(self, request: Request) -> LocatedName | str | None:
         command: Any = request.command
         return self.catalog.locate(command.name) if command.names_database else self.catalog.name_of(request.uid)
 
-    def _directories(self, request: Request[Any]) -> dict[str, LocatedName]:
+    def _directories(self, request: Request) -> dict[str, LocatedName]:
         command = request.command
         return {name: self.catalog.locate_directory(getattr(command, name)) for name in command.path_fields}
 
-    def _execute_each(self, request: Request[Any]) -> Response:
+    def _execute_each(self, request: Request) -> Response:
         """Execute each command of a pipeline by itself, so that only the forbidden ones fail."""
         outcomes: Any = request.row_sink() if request.row_sink else []
         each = evolve(request, id=None, row_sink=outcomes.row_sink if request.row_sink else None)
@@ -105,10 +105,10 @@ class AuthorizingApplication(ApplicationWrapper):
         return collect_responses(failures, request.id) if all_failed else Response(outcomes, id=request.id)
 
 
-def _collect(allowed: list[Request[Any]], request: Request[Any]) -> Response | None:
+def _collect(allowed: list[Request], request: Request) -> Response | None:
     allowed.append(request)
     return None
 
 
-def _no_response(_: Request[Any]) -> Response | None:
+def _no_response(_: Request) -> Response | None:
     return None

@@ -37,7 +37,7 @@ class AuthorizingInterceptor:
         self._names = _NameCache()
         self._cursors = _CursorSigner()
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         try:
             permissions = self._authorizer.permissions_of(request)
         except PermissionDenied as error:
@@ -62,7 +62,7 @@ class AuthorizingInterceptor:
         self._names.observe(checked, response)
         return self._cursors.sign(request, filter_databases(permissions, request, response))
 
-    def refuses(self, outline: Request[Any]) -> Response | None:
+    def refuses(self, outline: Request) -> Response | None:
         """Return the refusal of a request of which only the outline is decoded.
 
         None means that it may be decoded further, or that only the server could tell.
@@ -78,7 +78,7 @@ class AuthorizingInterceptor:
             return Response.from_error(error, outline.id)
         return None
 
-    def _forward_each(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def _forward_each(self, request: Request, forward: Forward) -> Flow[Response]:
         """Forward each command of a pipeline by itself, so that only the forbidden ones fail."""
         pipeline: Any = request.command
         responses = []
@@ -105,14 +105,14 @@ class _NameCache:
     def __init__(self) -> None:
         self._by_uid: OrderedDict[str, str] = OrderedDict()
 
-    def find(self, request: Request[Any], forward: Forward) -> Flow[LocatedName | str | None]:
+    def find(self, request: Request, forward: Forward) -> Flow[LocatedName | str | None]:
         """Find the database that a request is about, as ``Authorizer.check`` takes it."""
         command: Any = request.command
         if command.names_database and command.name.startswith("/") and not reason_to_refuse(command.name):
             return (yield from self._find_path(command.name, forward))
         return self.find_cached(request)
 
-    def find_cached(self, request: Request[Any]) -> LocatedName | str | None:
+    def find_cached(self, request: Request) -> LocatedName | str | None:
         """Find the same without asking the server, for a request that names no path."""
         command: Any = request.command
         if not command.names_database:
@@ -148,7 +148,7 @@ class _NameCache:
         payload = response.payload
         return payload.decode("utf-8", "surrogateescape") if isinstance(payload, bytes) else None
 
-    def observe(self, request: Request[Any], response: Response) -> None:
+    def observe(self, request: Request, response: Response) -> None:
         """Remember the uid in the response to a DBCONNECT."""
         if isinstance(request.command, DbConnect) and isinstance(response.payload, bytes):
             self._add(response.payload.decode("utf-8", "surrogateescape"), str(request.command.name))
@@ -169,13 +169,13 @@ class _CursorSigner:
     def __init__(self) -> None:
         self._key = token_bytes(32)
 
-    def sign(self, request: Request[Any], response: Response) -> Response:
+    def sign(self, request: Request, response: Response) -> Response:
         """Return the response with its cursor signed for the client."""
         if response.cursor is None:
             return response
         return evolve(response, cursor=response.cursor + self._signature(request, response.cursor))
 
-    def verify(self, request: Request[Any]) -> Request[Any]:
+    def verify(self, request: Request) -> Request:
         """Return the request with the cursor as the server knows it.
 
         Raises:
@@ -190,7 +190,7 @@ class _CursorSigner:
             return request
         return evolve(request, command=evolve(command, cursor=self._unsigned(request, signed)))
 
-    def _unsigned(self, request: Request[Any], signed: bytes) -> bytes:
+    def _unsigned(self, request: Request, signed: bytes) -> bytes:
         cursor, signature = signed[:-_SIGNATURE_BYTES], signed[-_SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._signature(request, cursor)):
             raise CursorExpired(
@@ -198,6 +198,6 @@ class _CursorSigner:
             )
         return cursor
 
-    def _signature(self, request: Request[Any], cursor: bytes) -> bytes:
+    def _signature(self, request: Request, cursor: bytes) -> bytes:
         signed = f"{request.peer}\n".encode() + cursor
         return hmac.digest(self._key, signed, "sha256").hex().encode()[:_SIGNATURE_BYTES]

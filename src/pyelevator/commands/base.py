@@ -3,7 +3,7 @@
 import enum
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 import attrs
 from attrs import field
@@ -21,6 +21,13 @@ from pyelevator.errors import (
 )
 
 R = TypeVar("R")
+
+if TYPE_CHECKING:  # a ``Command`` without brackets is one of any result
+    import typing_extensions
+
+    R_co = typing_extensions.TypeVar("R_co", covariant=True, default=object)
+else:
+    R_co = TypeVar("R_co", covariant=True)
 
 
 class PayloadKind(enum.Enum):
@@ -48,8 +55,8 @@ class Access(enum.IntEnum):
 
 
 @command
-class Command(Generic[R]):
-    """Base of the commands; ``R`` is what :meth:`result` gives.
+class Command(Generic[R_co]):
+    """Base of the commands; ``R_co`` is what :meth:`result` gives.
 
     Attributes:
         verb: the name on the wire.
@@ -98,7 +105,7 @@ class Command(Generic[R]):
         shown = [f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(type(self)) if field.repr]
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    def result(self, payload: Any) -> R:
+    def result(self, payload: Any) -> R_co:
         """Return the result for a caller, in bytes.
 
         Raises:

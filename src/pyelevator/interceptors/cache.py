@@ -1,7 +1,6 @@
 """A cache of values that were read, invalidated by the writes that pass through it."""
 
 from collections import OrderedDict
-from typing import Any
 
 from pyelevator.commands import Access, Batch, ConditionalBatch, Delete, Get, GetAndDelete, Increment, Put
 from pyelevator.flows import Flow, Forward
@@ -43,7 +42,7 @@ class Cache:
         self._changes = 0
         self._lock = ProcessLock()
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         if isinstance(request.command, Get):
             return (yield from self._get(request, request.command.key, forward))
         if request.command.access <= Access.READ:
@@ -54,7 +53,7 @@ class Cache:
         finally:
             self._invalidate(request)
 
-    def _get(self, request: Request[Any], key: bytes, forward: Forward) -> Flow[Response]:
+    def _get(self, request: Request, key: bytes, forward: Forward) -> Flow[Response]:
         with self._lock():
             value = self._values.get((request.uid, key))
             changes = self._changes
@@ -84,7 +83,7 @@ class Cache:
         if value is not None:
             self._bytes -= len(entry[1]) + len(value) + _OVERHEAD
 
-    def _invalidate(self, request: Request[Any]) -> None:
+    def _invalidate(self, request: Request) -> None:
         command = request.command
         with self._lock():
             self._changes += 1

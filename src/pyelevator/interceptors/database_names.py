@@ -1,7 +1,6 @@
 """Names of databases by uid, learned from the DBCONNECT responses that pass through."""
 
 from collections import OrderedDict
-from typing import Any
 
 from pyelevator.commands import DbConnect
 from pyelevator.flows import Flow, Forward
@@ -19,7 +18,7 @@ class DatabaseNames:
         self._names: OrderedDict[str, str] = OrderedDict()
         self._max_uids = max_uids
 
-    def observe(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def observe(self, request: Request, forward: Forward) -> Flow[Response]:
         """Forward the request, and remember the uid in the response to a DBCONNECT."""
         response = yield from forward(request)
         if isinstance(request.command, DbConnect) and isinstance(response.payload, bytes):
@@ -32,7 +31,7 @@ class DatabaseNames:
         """Return the name of a uid, which may be that of a snapshot, or None if it is unknown."""
         return self._names.get(split_uid(uid)[0] or "")
 
-    def database(self, request: Request[Any]) -> str:
+    def database(self, request: Request) -> str:
         """Return the name of the database that a request is about.
 
         It is ``unknown`` for an unknown uid, and ``-`` for a request that is about no database.

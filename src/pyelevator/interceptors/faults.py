@@ -13,7 +13,7 @@ from pyelevator.forks import ProcessLock
 from pyelevator.messages import Request, Response
 
 
-def _delay(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:
+def _delay(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:
     yield from sleep(rule.seconds)
     return (yield from forward(request))
 
@@ -22,36 +22,36 @@ _POLL_INTERVAL: Final = 0.002
 """Seconds between two checks whether another request has passed."""
 
 
-def _drop_request(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
+def _drop_request(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG001
     yield from ()
     raise RequestTimeout(f"{request.command.verb} was dropped by a fault on its way out")
 
 
-def _drop_response(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
+def _drop_response(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG001
     yield from forward(request)
     raise RequestTimeout(f"the answer to {request.command.verb} was dropped by a fault on its way back")
 
 
-def _forward(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
+def _forward(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG001
     return (yield from forward(request))
 
 
-def _duplicate(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
+def _duplicate(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG001
     yield from forward(request)
     return (yield from forward(request))
 
 
-def _corrupt(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
+def _corrupt(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG001
     yield from forward(request)
     raise MalformedMessage(f"the answer to {request.command.verb} was corrupted by a fault")
 
 
-def _fail(rule: "Fault", request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG001
+def _fail(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG001
     yield from ()
     return Response.failure(rule.code, rule.message, request.id)
 
 
-_INJECTIONS: Final[Mapping[str, Callable[["Fault", Request[Any], Forward], Flow[Response]]]] = {
+_INJECTIONS: Final[Mapping[str, Callable[["Fault", Request, Forward], Flow[Response]]]] = {
     "delay": _delay,
     "drop_request": _drop_request,
     "drop_response": _drop_response,
@@ -118,7 +118,7 @@ class Faults:
         self._lock = ProcessLock()
         self._passed = 0
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         rule = self._rule_for(request)
         if rule is not None and rule.kind == "reorder":
             yield from self._wait_for_another(rule.seconds)
@@ -134,7 +134,7 @@ class Faults:
                 return
             yield from sleep(_POLL_INTERVAL)
 
-    def _rule_for(self, request: Request[Any]) -> Fault | None:
+    def _rule_for(self, request: Request) -> Fault | None:
         verb = request.command.verb
         with self._lock():
             for rule in self._rules:

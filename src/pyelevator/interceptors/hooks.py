@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 from pyelevator.flows import Flow, Forward, Interceptor
 from pyelevator.messages import Request, Response
 
-OnRequest: TypeAlias = Callable[[Request[Any]], Request[Any] | Response | None]
-OnResponse: TypeAlias = Callable[[Request[Any], Response], Response | None]
+OnRequest: TypeAlias = Callable[[Request], Request | Response | None]
+OnResponse: TypeAlias = Callable[[Request, Response], Response | None]
 
 
 def hooks(on_request: OnRequest | None = None, on_response: OnResponse | None = None) -> Interceptor:
@@ -29,7 +29,7 @@ def hooks(on_request: OnRequest | None = None, on_response: OnResponse | None = 
     ['DBCONNECT', 'PUT']
     """
 
-    def call_hooks(request: Request[Any], forward: Forward) -> Flow[Response]:
+    def call_hooks(request: Request, forward: Forward) -> Flow[Response]:
         changed = _call("on_request", on_request, (request,), (Request, Response))
         if isinstance(changed, Response):
             return changed

@@ -64,7 +64,7 @@ class Metrics:
         self._databases = databases
         self._clock = clock
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         started = self._clock()
         outcome = "abandoned"
         try:
@@ -85,10 +85,10 @@ class Metrics:
             self._seconds.labels(*labels).observe(self._clock() - started)
         return response
 
-    def _database(self, request: Request[Any]) -> str:
+    def _database(self, request: Request) -> str:
         name = self._names.database(request)
         return name if name in self._labels else OTHER
 
 
-def _verb(request: Request[Any]) -> str:
+def _verb(request: Request) -> str:
     return request.command.verb if request.command.verb in COMMANDS else OTHER

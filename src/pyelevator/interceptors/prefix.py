@@ -12,7 +12,7 @@ from pyelevator.commands import Command, DeleteRange, Pipeline, Range, Slice
 from pyelevator.flows import Flow, Forward
 from pyelevator.messages import LazyPage, Request, Response
 
-C = TypeVar("C", bound=Command[Any])
+C = TypeVar("C", bound=Command)
 
 
 def _convert_prefix(prefix: Data) -> bytes:
@@ -41,7 +41,7 @@ class Prefix:
 
     prefix: bytes = field(converter=_convert_prefix)
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         command = self.add_to(request.command)
         if command is request.command:
             return (yield from forward(request))
@@ -65,12 +65,12 @@ class Prefix:
             values[place] = add_prefix(self.prefix, values[place])
         return shape.make(*values)  # type: ignore[no-any-return]
 
-    def remove_from(self, command: Command[Any], response: Response) -> Response:
+    def remove_from(self, command: Command, response: Response) -> Response:
         """Return the response to a command of which ``add_to`` has changed the keys."""
         remove = _RESPONSES.get(type(command))
         return response if remove is None or response.code is not None else remove(self, command, response)
 
-    def remove_from_outcome(self, command: Command[Any], outcome: Any) -> Any:
+    def remove_from_outcome(self, command: Command, outcome: Any) -> Any:
         """Do the same for an outcome: a response, a bare payload, or an exception."""
         if type(command) not in _RESPONSES or isinstance(outcome, Exception):
             return outcome
@@ -138,7 +138,7 @@ class _Shape:
 
 
 @cache
-def _shape(kind: type[Command[Any]]) -> _Shape:
+def _shape(kind: type[Command]) -> _Shape:
     found = sorted(fields(kind), key=attrgetter("kw_only"))
     names = [each.name for each in found]
     by_name = [each.name for each in found if each.kw_only]

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from pyelevator.errors import ErrorCode
 from pyelevator.flows import Flow, Forward, sleep
@@ -36,7 +35,7 @@ class RateLimit:
         self._updated_at = clock()
         self._lock = ProcessLock()
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         wait = self._take_token()
         if wait > self._max_wait:
             text = f"over the limit of {self._rate:g} requests a second; try again later"

@@ -1,14 +1,12 @@
 """An interceptor that refuses everything but reading."""
 
-from typing import Any
-
 from pyelevator.commands import Access
 from pyelevator.errors import PermissionDenied
 from pyelevator.flows import Flow, Forward
 from pyelevator.messages import Request, Response
 
 
-def read_only(request: Request[Any], forward: Forward) -> Flow[Response]:
+def read_only(request: Request, forward: Forward) -> Flow[Response]:
     """Refuse every command that writes or administers with PermissionDenied, and forward the others.
 
     Args:

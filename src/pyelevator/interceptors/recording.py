@@ -52,12 +52,12 @@ def _text(key: Any) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _command_to_json(command: Command[Any]) -> list[Any]:
+def _command_to_json(command: Command) -> list[Any]:
     names = [attribute.name for attribute in fields(type(command)) if attribute.eq]
     return [command.verb, {name: _to_json(getattr(command, name)) for name in names}]
 
 
-def to_line(request: Request[Any], response: Response) -> str:
+def to_line(request: Request, response: Response) -> str:
     """Return the journal's line for a request and its response."""
     answer = {"payload": _to_json(response.payload)}
     if response.code is not None:
@@ -70,7 +70,7 @@ def to_line(request: Request[Any], response: Response) -> str:
     return json.dumps({"command": _command_to_json(request.command), "uid": request.uid, "answer": answer})
 
 
-def _response_from_json(answer: dict[str, Any], request: Request[Any]) -> Response:
+def _response_from_json(answer: dict[str, Any], request: Request) -> Response:
     if "code" in answer:
         return Response.failure(ErrorCode(answer["code"]), answer["message"], request.id)
     return Response(
@@ -103,7 +103,7 @@ class Recorder:
         self._file = file
         self._lock = ProcessLock()
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         response = yield from forward(request)
         line = to_line(request, response)
         with self._lock():
@@ -148,7 +148,7 @@ class Replayer:
         with Path(path).open(encoding="utf-8") as file:
             return cls(iter(file.readlines()))  # type: ignore[arg-type]
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:  # noqa: ARG002
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG002
         yield from ()
         with self._lock():
             number, line = next(self._lines, (0, ""))

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
 from attrs import field, frozen
 
@@ -31,7 +30,7 @@ class RequestLog:
     logger: logging.Logger = field(factory=lambda: logging.getLogger("pyelevator.requests"))
     clock: Callable[[], float] = time.monotonic
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         started = self.clock()
         outcome = "nothing"
         try:
@@ -44,7 +43,7 @@ class RequestLog:
             self._log(request, self.clock() - started, outcome)
         return response
 
-    def _log(self, request: Request[Any], seconds: float, outcome: str) -> None:
+    def _log(self, request: Request, seconds: float, outcome: str) -> None:
         is_slow = self.slow is not None and seconds > self.slow
         level = logging.WARNING if is_slow else logging.DEBUG
         text = "%s of %s took %.1f ms: %s"

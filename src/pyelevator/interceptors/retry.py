@@ -101,7 +101,7 @@ class Retry:
             yield delay * (1 - self.jitter * generator.random())
             delay *= self.factor
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         if not (request.command.idempotent or request.command.writes):
             return (yield from forward(request))
         deadline = (request.deadline or NEVER).earlier(Deadline.after(self.deadline))
@@ -132,7 +132,7 @@ class Retry:
             return deadline.earlier(Deadline.after(self.attempt_timeout))
         return deadline if attempts == 1 else Deadline.after(deadline.remaining() / attempts)
 
-    def _may_retry(self, request: Request[Any], error: ElevatorError, delay: float | None, deadline: Deadline) -> bool:
+    def _may_retry(self, request: Request, error: ElevatorError, delay: float | None, deadline: Deadline) -> bool:
         if delay is None or delay >= deadline.remaining():
             return False
         command = request.command

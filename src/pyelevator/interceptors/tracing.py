@@ -36,7 +36,7 @@ class Tracing:
         self._keys = keys
         self._names = DatabaseNames()
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         span = self._tracer.start_span(request.command.verb, kind=trace.SpanKind.CLIENT)
         span.set_attribute("db.system.name", "elevator")
         span.set_attribute("db.operation.name", request.command.verb)

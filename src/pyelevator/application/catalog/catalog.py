@@ -210,7 +210,7 @@ class Catalog:
         """Return the names of all databases, 'default' first, then in the order of their creation."""
         return [database.entry.name for database in self._registry.index.in_order()]
 
-    def is_named_by_path(self, path: str, command: Command[Any]) -> bool:
+    def is_named_by_path(self, path: str, command: Command) -> bool:
         """Return True if clients know the database at ``path`` by that, or if ``command`` has named it so."""
         database = self._registry.index.by_path.get(path)
         if database is not None:

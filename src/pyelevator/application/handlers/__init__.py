@@ -24,7 +24,7 @@ def _unbounded_cost(_: Any) -> int:
     return UNBOUNDED
 
 
-_PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
+_PIPELINED: Final[Mapping[type[Command], Handler]] = {
     commands.Get: ReadHandler(keys.get, from_value=keys.value_or_raise, returns_value=True),
     commands.Exists: ReadHandler(keys.exists, from_value=keys.is_value),
     commands.MGet: ReadHandler(keys.multi_get, lambda c: len(c.keys)),
@@ -44,7 +44,7 @@ _PIPELINED: Final[Mapping[type[Command[Any]], Handler]] = {
 }
 """The commands that a pipeline may contain."""
 
-HANDLERS: Final[Mapping[type[Command[Any]], Handler]] = {
+HANDLERS: Final[Mapping[type[Command], Handler]] = {
     **_PIPELINED,
     commands.DeleteRange: UpdateHandler(updates.decide_delete_range, _unbounded_cost),
     commands.Pipeline: pipeline_handler(_PIPELINED),

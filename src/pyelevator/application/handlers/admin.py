@@ -19,17 +19,17 @@ from pyelevator.monitoring import CursorStats, ServerStats, SlowRequest, with_da
 from pyelevator.reports import BackupReport, TaskProgress, encode_sizes
 
 
-def ping(_: Catalog, __: Command[Any], request: Request[Any], ___: Context) -> Response:
+def ping(_: Catalog, __: Command, request: Request, ___: Context) -> Response:
     """Handle a PING."""
     return Response(b"PONG", id=request.id)
 
 
-def connect(catalog: Catalog, command: DbConnect, request: Request[Any], _: Context) -> Response:
+def connect(catalog: Catalog, command: DbConnect, request: Request, _: Context) -> Response:
     """Handle a DBCONNECT."""
     return Response(_encode_name(catalog.uid_of(command.name)), id=request.id, features=FEATURES)
 
 
-def list_databases(catalog: Catalog, _: Command[Any], request: Request[Any], __: Context) -> Response:
+def list_databases(catalog: Catalog, _: Command, request: Request, __: Context) -> Response:
     """Handle a DBLIST."""
     return Response(list(map(_encode_name, catalog.names())), id=request.id)
 
@@ -37,7 +37,7 @@ def list_databases(catalog: Catalog, _: Command[Any], request: Request[Any], __:
 def without_result(call: Callable[[Catalog, Any], object]) -> AdminHandler:
     """Return a handler with an empty response for a call with the catalog and the command."""
 
-    def handle(catalog: Catalog, command: Any, request: Request[Any], _: Context) -> Response:
+    def handle(catalog: Catalog, command: Any, request: Request, _: Context) -> Response:
         call(catalog, command)
         return Response(id=request.id)
 
@@ -48,7 +48,7 @@ def _encode_name(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def snapshot(catalog: Catalog, command: Snapshot, request: Request[Any], context: Context) -> Response:
+def snapshot(catalog: Catalog, command: Snapshot, request: Request, context: Context) -> Response:
     """Handle a SNAPSHOT."""
     uids = sorted({str(request.uid), *command.uids})  # in the same order in every call, as leases may wait
     databases = [catalog.get_database(uid) for uid in uids]
@@ -65,12 +65,12 @@ def snapshot(catalog: Catalog, command: Snapshot, request: Request[Any], context
     return Response(None, id=request.id, cursor=cursor.id)
 
 
-def stats(catalog: Catalog, _: Stats, request: Request[Any], context: Context) -> Response:
+def stats(catalog: Catalog, _: Stats, request: Request, context: Context) -> Response:
     """Handle a STATS."""
     return Response(server_stats(catalog, context).encode(), id=request.id)
 
 
-def slow_log(_: Catalog, command: SlowLog, request: Request[Any], context: Context) -> Response:
+def slow_log(_: Catalog, command: SlowLog, request: Request, context: Context) -> Response:
     """Handle a SLOWLOG."""
     return Response(SlowRequest.encode_list(context.slow_log.latest(command.limit)), id=request.id)
 
@@ -81,37 +81,37 @@ def server_stats(catalog: Catalog, context: Context) -> ServerStats:
     return with_databases(evolve(context.monitor.stats(), cursors=cursors), catalog.stats())
 
 
-def backup(catalog: Catalog, command: Backup, request: Request[Any], context: Context) -> Response:
+def backup(catalog: Catalog, command: Backup, request: Request, context: Context) -> Response:
     """Handle a BACKUP."""
     with context.tasks.running("backup", str(command.name)):
         report = catalog.backup(command.name, command.directory)
     return Response((report or BackupReport()).encode(), id=request.id)
 
 
-def compact(catalog: Catalog, command: Compact, request: Request[Any], context: Context) -> Response:
+def compact(catalog: Catalog, command: Compact, request: Request, context: Context) -> Response:
     """Handle a COMPACT."""
     with catalog.get_database(request.uid, request.peer) as engine, _running("compact", catalog, request, context):
         engine.compact_range(command.start, command.stop)
     return Response(id=request.id)
 
 
-def repair(catalog: Catalog, command: DbRepair, request: Request[Any], context: Context) -> Response:
+def repair(catalog: Catalog, command: DbRepair, request: Request, context: Context) -> Response:
     """Handle a DBREPAIR."""
     with _running("repair", catalog, request, context):
         report = catalog.repair(request.uid, force=command.force)
     return Response(report.encode() if command.report else None, id=request.id)
 
 
-def _running(name: str, catalog: Catalog, request: Request[Any], context: Context) -> Any:
+def _running(name: str, catalog: Catalog, request: Request, context: Context) -> Any:
     return context.tasks.running(name, catalog.name_of(request.uid) or "")
 
 
-def progress(_: Catalog, __: Progress, request: Request[Any], context: Context) -> Response:
+def progress(_: Catalog, __: Progress, request: Request, context: Context) -> Response:
     """Handle a PROGRESS."""
     return Response(TaskProgress.encode_list(context.tasks.progress()), id=request.id)
 
 
-def sizes(engine: Engine, command: Sizes, request: Request[Any], context: Context) -> Response:
+def sizes(engine: Engine, command: Sizes, request: Request, context: Context) -> Response:
     """Handle a SIZES."""
     limit = context.policy.max_range
     if len(command.ranges) > limit:

@@ -37,7 +37,7 @@ class QueueSpec:
     group: int
 
 
-def queue_for(catalog: Catalog, request: Request[Any]) -> QueueSpec | None:
+def queue_for(catalog: Catalog, request: Request) -> QueueSpec | None:
     """Return the queue of a request; None if the engine's calls wait for no network."""
     if not catalog.is_remote:
         return None
@@ -51,7 +51,7 @@ def queue_for(catalog: Catalog, request: Request[Any]) -> QueueSpec | None:
     return QueueSpec((request.uid, "other"), 3, 1)
 
 
-def read_together(catalog: Catalog, requests: Sequence[Request[Any]], context: Context) -> list[Response]:
+def read_together(catalog: Catalog, requests: Sequence[Request], context: Context) -> list[Response]:
     """Answer requests for single keys of one database."""
     commands: list[Any] = [request.command for request in requests]
     with catalog.get_database(requests[0].uid, requests[0].peer) as engine:
@@ -66,7 +66,7 @@ def read_together(catalog: Catalog, requests: Sequence[Request[Any]], context: C
     return responses
 
 
-def write_together(catalog: Catalog, requests: Sequence[Request[Any]], context: Context) -> list[Response]:
+def write_together(catalog: Catalog, requests: Sequence[Request], context: Context) -> list[Response]:
     """Execute writes to one database as one batch."""
     handlers: Any = HANDLERS
     batches = [handlers[type(request.command)].to_ops(request.command) for request in requests]

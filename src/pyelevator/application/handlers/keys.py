@@ -34,7 +34,7 @@ _LARGE_VALUE: Final = 16 << 10
 """Bytes of a value that takes longer to read than to look up."""
 
 
-def get(engine: Engine, command: Get, request: Request[Any], _: Context) -> Response:
+def get(engine: Engine, command: Get, request: Request, _: Context) -> Response:
     """Handle a GET."""
     value = engine.get(command.key)
     if value is None:
@@ -55,7 +55,7 @@ def value_or_raise(command: Get | GetAndDelete, value: bytes | None) -> bytes:
     return value
 
 
-def exists(engine: Engine, command: Exists, request: Request[Any], _: Context) -> Response:
+def exists(engine: Engine, command: Exists, request: Request, _: Context) -> Response:
     """Handle an EXISTS."""
     return Response.ok(is_value(command, engine.get(command.key)), request.id)
 
@@ -65,7 +65,7 @@ def is_value(_: Exists, value: bytes | None) -> bool:
     return value is not None
 
 
-def multi_get(engine: Engine, command: MGet, request: Request[Any], context: Context) -> Response:
+def multi_get(engine: Engine, command: MGet, request: Request, context: Context) -> Response:
     """Handle an MGET."""
     count, limit = len(command.keys), context.policy.max_range
     if count > limit:
@@ -80,7 +80,7 @@ def multi_get(engine: Engine, command: MGet, request: Request[Any], context: Con
     return Response(values, Status.SUCCESS if is_complete(values) else Status.WARNING, id=request.id)
 
 
-def _pack_values(engine: Engine, command: MGet, request: Request[Any], context: Context) -> Response | None:
+def _pack_values(engine: Engine, command: MGet, request: Request, context: Context) -> Response | None:
     """Return the response with values that the engine has packed; None if it does not."""
     if request.row_sink is None or not engine.packs_values:
         return None
@@ -112,7 +112,7 @@ class _LargeValues(Exception):
         self.size = size
 
 
-def _pack_one_by_one(engine: Engine, command: MGet, request: Request[Any], context: Context, reported: int) -> Response:
+def _pack_one_by_one(engine: Engine, command: MGet, request: Request, context: Context, reported: int) -> Response:
     """Return the response with values that are packed as they are read, so that each is an object for a moment only."""
     sink, space, size, is_complete = cast("Any", request.row_sink)(), response_space(), 0, True
     with closing(engine.snapshot()) as view:

@@ -63,16 +63,16 @@ class ReadHandler:
         returns_value: True if that payload is the value itself, where there is one.
     """
 
-    handle: Callable[[Engine, Any, Request[Any], Context], Response]
+    handle: Callable[[Engine, Any, Request, Context], Response]
     cost: CostEstimate | None = None
     from_value: Callable[[Any, bytes | None], Any] | None = None
     returns_value: bool = False
 
-    def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
+    def __call__(self, catalog: Catalog, request: Request, context: Context) -> Response:
         with catalog.get_database(request.uid, request.peer) as engine:
             return self.handle(engine, request.command, request, context)
 
-    def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
+    def try_handle(self, catalog: Catalog, request: Request, context: Context) -> Response | None:
         """Return the response; None if the request costs too much or the database is not available now."""
         if self.cost is None:
             return self._try_handle(catalog, request, context)
@@ -87,7 +87,7 @@ class ReadHandler:
                 return None
             raise
 
-    def _try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
+    def _try_handle(self, catalog: Catalog, request: Request, context: Context) -> Response | None:
         database = catalog.get_database(request.uid, request.peer)
         lock = database.lock
         if not lock.acquire(False):
@@ -105,13 +105,13 @@ class _WritingHandler(ABC):
 
     cost: CostEstimate | None
 
-    def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
+    def __call__(self, catalog: Catalog, request: Request, context: Context) -> Response:
         database = catalog.get_database(request.uid, request.peer)
         database.reopen_after_failure()
         with database as engine:
             return Response.ok(self.write(engine, request.command, context), request.id)
 
-    def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
+    def try_handle(self, catalog: Catalog, request: Request, context: Context) -> Response | None:
         """Return the response; None also if another write is running, or this one must be synced to the disk."""
         command: Any = request.command
         if command.sync or context.policy.sync or (self.cost is not None and self.cost(command) >= MAX_INLINE_COST):
@@ -126,7 +126,7 @@ class _WritingHandler(ABC):
         finally:
             database.lock.release()
 
-    def _try_write(self, engine: Engine, request: Request[Any], context: Context) -> Response | None:
+    def _try_write(self, engine: Engine, request: Request, context: Context) -> Response | None:
         try:
             return Response.ok(self.write(engine, request.command, context, wait=False), request.id)
         except EngineBusy:
@@ -189,14 +189,14 @@ class AdminHandler:
         max_databases: of the catalog; with more of them it is not quick.
     """
 
-    handle: Callable[[Catalog, Any, Request[Any], Context], Response]
+    handle: Callable[[Catalog, Any, Request, Context], Response]
     is_quick: bool = False
     max_databases: float = inf
 
-    def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
+    def __call__(self, catalog: Catalog, request: Request, context: Context) -> Response:
         return self.handle(catalog, request.command, request, context)
 
-    def try_handle(self, catalog: Catalog, request: Request[Any], context: Context) -> Response | None:
+    def try_handle(self, catalog: Catalog, request: Request, context: Context) -> Response | None:
         """Return the response; None if it may take long."""
         is_quick = self.is_quick and not names_long_path(request.command)
         is_quick = is_quick and (self.max_databases == inf or catalog.count <= self.max_databases)

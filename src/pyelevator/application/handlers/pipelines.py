@@ -34,7 +34,7 @@ _REPORTED: Final = 64 << 10
 _Run: TypeAlias = tuple[Callable[[list[Any]], Iterable[Any]], int]
 """What runs commands together, and how many at once: scans one by one, as each has its rows in the sink of all."""
 
-Handlers: TypeAlias = Mapping[type[Command[Any]], Any]
+Handlers: TypeAlias = Mapping[type[Command], Any]
 """Command class -> its handler."""
 
 
@@ -46,7 +46,7 @@ class PipelineHandler(ReadHandler):
     larger than one response may be, the commands that follow are refused.
     """
 
-    def __call__(self, catalog: Catalog, request: Request[Any], context: Context) -> Response:
+    def __call__(self, catalog: Catalog, request: Request, context: Context) -> Response:
         if request.command.writes:
             catalog.get_database(request.uid).reopen_after_failure()
         return ReadHandler.__call__(self, catalog, request, context)
@@ -59,7 +59,7 @@ def pipeline_handler(handlers: Handlers) -> PipelineHandler:
         handlers: those of the commands that a pipeline may contain.
     """
 
-    def handle(engine: Engine, command: Pipeline, request: Request[Any], context: Context) -> Response:
+    def handle(engine: Engine, command: Pipeline, request: Request, context: Context) -> Response:
         count, limit = len(command.commands), context.policy.max_batch
         if count > limit:
             raise WrongValue(f"a pipeline of {count:,} commands is over the limit of {limit:,}; split it")
@@ -93,7 +93,7 @@ class _PipelineRun:
     engine: Engine
     handlers: Handlers
     context: Context
-    request: Request[Any]
+    request: Request
     outcomes: Any
     bytes_left: int = field(init=False)
     unreported: int = 0
@@ -172,7 +172,7 @@ class _PipelineRun:
         self.bytes_left -= size_of(response.payload)  # a scan reports its rows itself
         return response
 
-    def _request_of(self, command: Any) -> Request[Any]:
+    def _request_of(self, command: Any) -> Request:
         request = self.request
         sink = self.outcomes.row_sink if request.row_sink else None
         return Request(command, request.uid, peer=request.peer, connection=request.connection, row_sink=sink)

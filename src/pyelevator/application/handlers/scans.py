@@ -51,7 +51,7 @@ class ScanResult:
 # RANGE
 
 
-def scan_range(engine: Engine, command: Range, request: Request[Any], context: Context) -> Response:
+def scan_range(engine: Engine, command: Range, request: Request, context: Context) -> Response:
     """Handle a RANGE."""
     if command.cursor is False:
         return Response.ok(_collect_all(engine, command, request, context), request.id)
@@ -62,7 +62,7 @@ def scan_range(engine: Engine, command: Range, request: Request[Any], context: C
     return _next_page(engine, command, command.cursor, request, context)
 
 
-def _collect_all(view: ReadView, command: Range, request: Request[Any], context: Context) -> Any:
+def _collect_all(view: ReadView, command: Range, request: Request, context: Context) -> Any:
     policy, bounds = context.policy, _range_bounds(command)
     if view.is_large(bounds):
         bounds = evolve(bounds, fill_cache=False)
@@ -78,7 +78,7 @@ def _range_bounds(command: Range) -> Bounds:
     return Bounds(command.start, command.stop, command.prefix, *parts, command.reverse, fill_cache=not is_long)
 
 
-def _first_page(engine: Engine, command: Range, request: Request[Any], context: Context) -> Response:
+def _first_page(engine: Engine, command: Range, request: Request, context: Context) -> Response:
     """Return the first page of a range, or all of it if there is no room for a further snapshot."""
     cursor, snapshot = None, engine.snapshot()
     try:
@@ -94,7 +94,7 @@ def _first_page(engine: Engine, command: Range, request: Request[Any], context: 
     return Response(page.rows, id=request.id, more=True, cursor=cursor.id)
 
 
-def _next_page(engine: Engine, command: Range, cursor_id: bytes, request: Request[Any], context: Context) -> Response:
+def _next_page(engine: Engine, command: Range, cursor_id: bytes, request: Request, context: Context) -> Response:
     """Return the page that begins at the start of the range; the last page or a failure closes the cursor."""
     with ExitStack() as closing_cursor:
         closing_cursor.callback(context.cursors.close, cursor_id, engine, request)
@@ -113,7 +113,7 @@ def _next_page(engine: Engine, command: Range, cursor_id: bytes, request: Reques
 
 
 def _collect_page(
-    view: ReadView, command: Range, request: Request[Any], context: Context, before: tuple[int, int]
+    view: ReadView, command: Range, request: Request, context: Context, before: tuple[int, int]
 ) -> ScanResult:
     """Return a page of a range.
 
@@ -138,7 +138,7 @@ def _next_start(page: ScanResult) -> bytes:
 # SLICE
 
 
-def scan_slice(engine: Engine, command: Slice, request: Request[Any], context: Context) -> Response:
+def scan_slice(engine: Engine, command: Slice, request: Request, context: Context) -> Response:
     """Handle a SLICE."""
     if command.cursor is False:
         return _slice(engine, command, request, context)
@@ -151,7 +151,7 @@ def scan_slice(engine: Engine, command: Slice, request: Request[Any], context: C
         return evolve(_slice(cursor.views[engine], command, request, context), cursor=command.cursor)
 
 
-def _slice_new_snapshot(engine: Engine, command: Slice, request: Request[Any], context: Context) -> Response:
+def _slice_new_snapshot(engine: Engine, command: Slice, request: Request, context: Context) -> Response:
     """Return a slice of a new snapshot, which is kept if there may be more to read from it."""
     snapshot = engine.snapshot()
     try:
@@ -166,7 +166,7 @@ def _slice_new_snapshot(engine: Engine, command: Slice, request: Request[Any], c
     return response
 
 
-def _slice(view: ReadView, command: Slice, request: Request[Any], context: Context) -> Response:
+def _slice(view: ReadView, command: Slice, request: Request, context: Context) -> Response:
     if command.count < 1:
         return Response([], id=request.id)
     bounds = _slice_bounds(command)
@@ -194,7 +194,7 @@ def _slice_bounds(command: Slice) -> Bounds:
 # COUNT
 
 
-def count_range(engine: Engine, command: Count, request: Request[Any], context: Context) -> Response:
+def count_range(engine: Engine, command: Count, request: Request, context: Context) -> Response:
     """Handle a COUNT."""
     bounds = Bounds(command.start, command.stop, command.prefix, fill_cache=False)
     return Response.ok(b"%d" % engine.count(bounds, context.cooperation.checkpoint), request.id)
@@ -203,7 +203,7 @@ def count_range(engine: Engine, command: Count, request: Request[Any], context: 
 # Both
 
 
-def _collect(scan: ChunkedScan, max_rows: int, max_bytes: int, request: Request[Any], context: Context) -> ScanResult:
+def _collect(scan: ChunkedScan, max_rows: int, max_bytes: int, request: Request, context: Context) -> ScanResult:
     """Return the first rows of a scan, at most so many, until they have so many bytes, but at least one."""
     cooperation, space = context.cooperation, response_space()
     remaining = budget = max(max_bytes, 1)

@@ -42,18 +42,18 @@ class Monitor:
     """
 
     def __init__(self) -> None:
-        self.counts: defaultdict[type[Command[Any]], int] = defaultdict(int)
-        self.answered: list[type[Command[Any]]] = []
+        self.counts: defaultdict[type[Command], int] = defaultdict(int)
+        self.answered: list[type[Command]] = []
         self.refused = 0
         self.describe: Callable[[ServerStats], ServerStats] = lambda stats: stats
-        self._failures: defaultdict[tuple[type[Command[Any]], ErrorCode], int] = defaultdict(int)
-        self._latencies: defaultdict[type[Command[Any]], Histogram] = defaultdict(Histogram)
-        self._recent: defaultdict[type[Command[Any]], RecentHistogram] = defaultdict(RecentHistogram)
+        self._failures: defaultdict[tuple[type[Command], ErrorCode], int] = defaultdict(int)
+        self._latencies: defaultdict[type[Command], Histogram] = defaultdict(Histogram)
+        self._recent: defaultdict[type[Command], RecentHistogram] = defaultdict(RecentHistogram)
         self._added = 0
         self._lock = threading.Lock()
         self._started_at, self._started = time.time(), monotonic()
 
-    def count(self, request: Request[Any], response: Response) -> None:
+    def count(self, request: Request, response: Response) -> None:
         """Count a request that is answered."""
         self.counts[type(request.command)] += 1
         if not response.is_minimal:
@@ -78,16 +78,16 @@ class Monitor:
         """How many requests were answered at once, since the start."""
         return self._added + len(self.answered)
 
-    def count_outcome(self, request: Request[Any], response: Response) -> None:
+    def count_outcome(self, request: Request, response: Response) -> None:
         """Count the failure of a request that is counted already, if it is one; a minimal response never is."""
         if response.code is not None:
             self.count_failure(type(request.command), response.code)
 
-    def count_failure(self, kind: type[Command[Any]], code: ErrorCode) -> None:
+    def count_failure(self, kind: type[Command], code: ErrorCode) -> None:
         """Count the failure of a request of a class that is counted already."""
         self._failures[kind, code] += 1
 
-    def observe(self, request: Request[Any], seconds: float, weight: int = 1) -> None:
+    def observe(self, request: Request, seconds: float, weight: int = 1) -> None:
         """Add the latency of a request, which stands for ``weight`` of them."""
         with self._lock:
             self._latencies[type(request.command)].add(seconds, weight)
@@ -113,7 +113,7 @@ class Monitor:
         )
         return self.describe(stats)
 
-    def _verb(self, kind: type[Command[Any]], count: int) -> VerbStats:
+    def _verb(self, kind: type[Command], count: int) -> VerbStats:
         failures = {code.name.lower(): n for (failed, code), n in self._failures.copy().items() if failed is kind}
         measured, recent = self._latencies.get(kind), self._recent.get(kind)
         return VerbStats(
@@ -134,12 +134,12 @@ def monitor_of(application: Any) -> Monitor:
     return monitor if isinstance(monitor, Monitor) else Monitor()
 
 
-def verb_of(kind: type[Command[Any]]) -> str:
+def verb_of(kind: type[Command]) -> str:
     """Return the verb under which a command is counted."""
     return OTHER if kind is Unknown else kind.verb
 
 
-def sorted_by_verb(by_kind: Mapping[type[Command[Any]], Any]) -> list[tuple[type[Command[Any]], Any]]:
+def sorted_by_verb(by_kind: Mapping[type[Command], Any]) -> list[tuple[type[Command], Any]]:
     """Return the items of a mapping that other threads may change, in the order of the verbs."""
     return sorted(dict(by_kind).items(), key=lambda item: verb_of(item[0]))
 

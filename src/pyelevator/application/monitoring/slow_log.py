@@ -55,7 +55,7 @@ class SlowLog:
         """Add a request that took long."""
         self._entries.append(entry)
 
-    def describe(self, request: Request[Any], seconds: float, exchange: Exchange, database: str | None) -> SlowRequest:
+    def describe(self, request: Request, seconds: float, exchange: Exchange, database: str | None) -> SlowRequest:
         """Return what is kept of a request."""
         entry = SlowRequest(
             at=time() - seconds,
@@ -95,7 +95,7 @@ def log_request(logger: Logger, level: int, entry: SlowRequest) -> None:
     )
 
 
-def _shown_key(command: Command[Any]) -> str | None:
+def _shown_key(command: Command) -> str | None:
     """Return the beginning of the first key that a command names; None if it names none."""
     key = _first_key(command)
     if key is None:
