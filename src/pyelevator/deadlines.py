@@ -5,6 +5,7 @@ import time
 from typing import Final, Self
 
 from pyelevator._attrs import hot_value
+from pyelevator.arguments import is_number
 from pyelevator.errors import ArgumentTypeError, UsageError
 
 
@@ -63,7 +64,7 @@ def check_timeout(timeout: float | None, name: str = "timeout") -> float | None:
     """
     if timeout is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+    if not is_number(timeout):
         raise ArgumentTypeError(f"{name} must be a number of seconds or None, not {type(timeout).__name__}")
     if not timeout > 0 or MAX_TIMEOUT < timeout != math.inf:
         raise UsageError(f"{name} must be above 0 seconds, not {timeout!r:.40}; None waits for ever")

@@ -12,9 +12,12 @@ from pyelevator.arguments.batches import checks as checks, is_checked, ops as op
 from pyelevator.arguments.data import (
     Data,
     OptionValue,
+    is_integer as is_integer,
+    is_number as is_number,
     kind_of,
     prefix_successor,
     to_bytes as to_bytes,
+    to_count as to_count,
     to_text as to_text,
 )
 from pyelevator.errors import ArgumentTypeError, UsageError
@@ -37,7 +40,7 @@ def flag(value: bool, name: str = "value") -> bool:
 
 def integer(value: int, name: str = "value") -> int:
     """Check an integer of 64 bits."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not is_integer(value):
         raise ArgumentTypeError(f"{name} must be int, not {kind_of(value)}")
     if not -(1 << 63) <= value < 1 << 63:
         raise UsageError(f"{name} must fit into 64 bits")

@@ -1,10 +1,10 @@
-"""Data that arguments are made of: keys and values as str or bytes-like, which become bytes.
+"""Data that arguments are made of: keys and values as str or bytes-like, which become bytes, and numbers.
 
-Each function raises ArgumentTypeError for a type and UsageError for a value that no command can carry.
+Each converter raises ArgumentTypeError for a type and UsageError for a value that no command can carry.
 """
 
 from functools import singledispatch
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from pyelevator.errors import ArgumentTypeError, UsageError
 
@@ -22,6 +22,30 @@ OptionValue: TypeAlias = bool | int | float | str | None
 def kind_of(value: object) -> str:
     """Return the name of a value's type for error texts; modules with further types register them."""
     return type(value).__name__
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Tell whether a value is an int; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether a value is an int or a float; True and False are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def to_count(value: int, name: str) -> int:
+    """Return ``value`` itself, an int of 1 or more.
+
+    Raises:
+        ArgumentTypeError: it is no int; the message names the argument.
+        UsageError: it is less.
+    """
+    if not is_integer(value):
+        raise ArgumentTypeError(f"{name} must be a whole number, not {kind_of(value)}")
+    if value < 1:
+        raise UsageError(f"{name} must be 1 or more, not {value!r:.40}")
+    return value
 
 
 def to_bytes(value: Data, name: str = "value") -> bytes:

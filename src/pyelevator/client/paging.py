@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeAlias
 
 from attrs import evolve, frozen
 
-from pyelevator.arguments import flag, integer
+from pyelevator.arguments import flag, integer, is_integer
 from pyelevator.arguments.data import prefix_successor
 from pyelevator.commands import Data, Range, Slice, to_bytes
 from pyelevator.errors import ArgumentTypeError, MalformedMessage, UsageError
@@ -61,24 +61,13 @@ def build_scan(
     if include_key is False and include_value is False:
         raise UsageError("include_key and include_value are both False, which leaves nothing; ask for one of them")
     start = None if start is None else to_bytes(start, names[0])
-    if isinstance(limit, int) and not isinstance(limit, bool):
+    if is_integer(limit):
         command = Slice(start, integer(limit, names[1]), include_key, include_value, reverse=reverse)
         return command if prefix is None else ScanPager.from_command(command, to_bytes(prefix, "prefix"))
     if limit is not None and not isinstance(limit, Data):
         raise ArgumentTypeError(f"{names[1]} must be a key (str or bytes) or a count (int), not {type(limit).__name__}")
     limit = None if limit is None else to_bytes(limit, names[1])
     return Range(start, limit, include_key, include_value, prefix, reverse)
-
-
-def check_count(count: int) -> int:
-    """Return ``count`` itself.
-
-    Raises:
-        ArgumentTypeError: it is not an int.
-    """
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise ArgumentTypeError(f"offset must be an int, the number of pairs, not {type(count).__name__}")
-    return count
 
 
 _new: Final = object.__new__

@@ -3,9 +3,10 @@
 from collections import deque
 from typing import Any, Final
 
+from pyelevator.arguments import to_count
 from pyelevator.codec import Codec
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import PoolTimeout, UsageError
+from pyelevator.errors import PoolTimeout
 from pyelevator.transports import Transport
 
 UNASKED: Final = "what came instead answers no request of this connection"
@@ -26,10 +27,9 @@ class BaseSession:
     def __init__(
         self, transport: Transport, codec: Codec, max_connections: int, pool_timeout: float | None = None
     ) -> None:
-        if isinstance(max_connections, bool) or not isinstance(max_connections, int) or max_connections < 1:
-            raise UsageError(f"max_connections must be 1 or more, not {max_connections!r:.40}")
         self.transport, self.codec = transport, codec
-        self._max_connections, self._pool_timeout = max_connections, pool_timeout
+        self._max_connections = to_count(max_connections, "max_connections")
+        self._pool_timeout = pool_timeout
         self.dropped: deque[Any] = deque()
 
 

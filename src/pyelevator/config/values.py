@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from pyelevator.arguments import is_integer
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.options import OPTIONS
 from pyelevator.engines.urls import engine_schemes, scheme_of
@@ -151,7 +152,7 @@ def integer(minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
             number = int(value) if isinstance(value, str) else value
         except ValueError:
             number = None
-        if type(number) is int and number >= minimum and (maximum is None or number <= maximum):
+        if is_integer(number) and number >= minimum and (maximum is None or number <= maximum):
             return number
         raise ValueError(f"must be an integer from {minimum}" + ("" if maximum is None else f" to {maximum}"))
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
+from pyelevator.arguments import is_integer
 from pyelevator.engines.base import OptionTypeError, OptionValueError
 
 _log: Final = logging.getLogger("pyelevator.engines")
@@ -25,7 +26,7 @@ Check = Callable[[str, Any], Any]
 
 def _integer(minimum: int, maximum: int) -> Check:
     def check(name: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
+        if not is_integer(value):
             raise OptionTypeError(f"option {name} must be an integer, not {type(value).__name__}")
         if not minimum <= value <= maximum:
             raise OptionValueError(f"option {name} must be from {minimum} to {maximum}, not {value}")

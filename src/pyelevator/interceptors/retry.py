@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
+from pyelevator.arguments import is_number, to_count
 from pyelevator.deadlines import NEVER, Deadline, check_timeout
 from pyelevator.errors import (
     ArgumentTypeError,
@@ -36,19 +37,12 @@ _FAILURES: Final[tuple[type[DatabaseUnavailable | WriteConflict | OutcomeUnknown
 
 def _number(minimum: float, maximum: float) -> Any:
     def check(_: Any, attribute: Any, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if not is_number(value):
             raise ArgumentTypeError(f"{attribute.name} must be a number, not {type(value).__name__}")
         if not minimum <= value <= maximum:
             raise UsageError(f"{attribute.name} must be from {minimum:g} to {maximum:g}, not {value!r}")
 
     return check
-
-
-def _check_attempts(_: Any, attribute: Any, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ArgumentTypeError(f"{attribute.name} must be a whole number, not {type(value).__name__}")
-    if value < 1:
-        raise UsageError(f"{attribute.name} must be 1 or more, not {value!r}")
 
 
 @frozen
@@ -84,7 +78,7 @@ class Retry:
     [0.05, 0.1, 0.2]
     """
 
-    attempts: int = field(default=3, validator=_check_attempts)
+    attempts: int = field(default=3, validator=lambda _, attribute, value: to_count(value, attribute.name))
     backoff: float = field(default=0.05, validator=_number(0, 3600))
     factor: float = field(default=2.0, validator=_number(1, 1000))
     jitter: float = field(default=0.5, validator=_number(0, 1))

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from attrs import evolve, field, frozen
 
+from pyelevator.arguments import to_count
 from pyelevator.codec import DIALECTS, Codec, codec_for, name_of_unknown
 from pyelevator.commands import (
     Backup,
@@ -96,7 +97,7 @@ class Upstream:
                 f"there are {', '.join(DIALECTS)}"
             )
         for name in _COUNTS:
-            _check_count(f"{shown(self.url)!r}: {name}", getattr(self, name))
+            to_count(getattr(self, name), f"{shown(self.url)!r}: {name}")
         if self.curve is not None and self.target.scheme != "tcp":
             raise UsageError(f"{shown(self.url)!r}: keys go with tcp; socket files have modes")
 
@@ -128,11 +129,6 @@ class Upstream:
             database: its name, as clients say it.
         """
         return any(fnmatchcase(database, pattern) for pattern in self.databases)
-
-
-def _check_count(name: str, number: Any) -> None:
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise UsageError(f"{name} must be 1 or more, not {number!r:.40}")
 
 
 @frozen

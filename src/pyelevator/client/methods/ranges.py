@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from pyelevator.arguments import integer
 from pyelevator.client import operations
 from pyelevator.client.declaration import Outcome, Shared, mark, shared_method, shared_range, shared_slice
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
-from pyelevator.client.paging import ITER_NAMES, SLICE_NAMES, ScanCommand, ScanPager, build_scan, can_page, check_count
+from pyelevator.client.paging import ITER_NAMES, SLICE_NAMES, ScanCommand, ScanPager, build_scan, can_page
 from pyelevator.commands import Count, Data, DeleteRange, Range
 
 if TYPE_CHECKING:
@@ -118,9 +119,8 @@ class RangeMethods(BaseClient[T]):
         >>> E.Slice("c", 2, reverse=True, include_value=False)
         ['c', 'b']
         """
-        command = build_scan(
-            key_from, check_count(offset), include_key, include_value, prefix, reverse=reverse, names=SLICE_NAMES
-        )
+        count = integer(offset, "offset")
+        command = build_scan(key_from, count, include_key, include_value, prefix, reverse=reverse, names=SLICE_NAMES)
         return self._scan(command, timeout, compression)
 
     @shared_method

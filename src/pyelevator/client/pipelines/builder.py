@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from pyelevator import commands
-from pyelevator.arguments import flag
+from pyelevator.arguments import flag, integer
 from pyelevator.arguments.data import KeyRange, to_text
 from pyelevator.client.batches import BatchBuilder
 from pyelevator.client.decoding import ResultDecoder, T, same
 from pyelevator.client.facade import BaseClient
 from pyelevator.client.operations import NOT_WRITTEN, ExpectedError, is_written
 from pyelevator.client.options import UNSET
-from pyelevator.client.paging import SLICE_NAMES, ScanCommand, ScanPager, build_scan, check_count
+from pyelevator.client.paging import SLICE_NAMES, ScanCommand, ScanPager, build_scan
 from pyelevator.client.pipelines.results import PipelineResult
 from pyelevator.commands import Command, Data, Expected, Get
 from pyelevator.deadlines import check_timeout
@@ -195,7 +195,7 @@ class PipelineBuilder(Generic[T]):
         Returns:
             A handle on a list.
         """
-        count = check_count(offset)
+        count = integer(offset, "offset")
         return self._add_scan(
             build_scan(key_from, count, include_key, include_value, None, reverse=reverse, names=SLICE_NAMES)
         )
