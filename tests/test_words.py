@@ -89,6 +89,8 @@ PROSE = re.compile(r"(?i)(?<![-/\w])(?:anybody|everybody|nobody|somebody|whoever
 OTHER_NOBODY = ("as nobody", 'b"anybody"', "NOBODY", "to whom the")
 """The user of that name, what libzmq calls it, and the license."""
 
+PYTHONS_OWN = {"TypeGuard"}
+
 FILES = sorted(SOURCE.rglob("*.py"))
 PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -106,7 +108,7 @@ def identifiers(tree):
 
 
 def house_words(path):
-    names = {path.stem, *path.relative_to(SOURCE).parts[:-1], *identifiers(ast.parse(path.read_text()))}
+    names = {path.stem, *path.relative_to(SOURCE).parts[:-1], *identifiers(ast.parse(path.read_text()))} - PYTHONS_OWN
     return {name for name in names if {part.lower() for part in PART.findall(name)} & INSTEAD.keys()}
 
 

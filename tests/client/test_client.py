@@ -90,6 +90,7 @@ def test_a_client_takes_5_seconds_and_a_batch_10():
         ({"transport": "fake", "timeout": -1}, "timeout must be above 0"),
         ({"transport": "fake", "timeout": "1"}, "timeout must be a number of seconds"),
         ({"transport": "fake", "max_connections": 0}, "max_connections must be 1 or more"),
+        ({"transport": "fake", "max_connections": True}, "max_connections must be a whole number, not bool"),
         ({"transport": "ipc", "endpoint": "/" + "x" * 120}, "longer than 107 bytes"),
     ],
 )

@@ -55,6 +55,11 @@ def unknown_command(verb: Any, args: Sequence[Any], limits: Limits) -> Unknown:
     return Unknown(verb if isinstance(verb, bytes) else reprlib.repr(verb), args)
 
 
+def is_numeric_id(value: Any) -> bool:
+    """Tell whether an id is a number, as ours are."""
+    return type(value) is int and 0 <= value < 1 << 64
+
+
 def text(data: bytes) -> str:
     """Return a peer's name, uid or message as str."""
     return data.decode("utf-8", "surrogateescape")

@@ -11,6 +11,7 @@ from pyelevator.codec.classic.fast_path import META_PREFIX, REQUEST_PREFIXES, SU
 from pyelevator.codec.limits import Limits
 from pyelevator.codec.outline import UNREADABLE, checked_parts
 from pyelevator.codec.packing import RAW, check_size, pack, unpack
+from pyelevator.codec.values import is_numeric_id
 from pyelevator.codec.weight import LIGHT
 from pyelevator.errors import ProtocolError
 
@@ -53,7 +54,7 @@ def peek_request(frames: Sequence[bytes], limits: Limits) -> Message | None:
     if type(message) is not dict:
         return None
     meta = message.get(b"meta")
-    if type(meta) is not dict or not _is_id(meta.get(b"id")) or meta.get(b"bin") is True:  # headers pass as raw
+    if type(meta) is not dict or not is_numeric_id(meta.get(b"id")) or meta.get(b"bin") is True:  # headers pass as raw
         return None
     verb = message.get(b"cmd")
     if type(verb) is not bytes or verb in _NEVER_FORWARDED or (verb == _PIPELINE and _CURSOR in frames[0]):
@@ -88,7 +89,7 @@ def peek_reply(frames: Sequence[bytes], limits: Limits) -> Message | None:
         header = unpack(frames[0], limits)
     except ProtocolError:
         return None
-    return header if type(header) is dict and _is_id(header.get(b"id")) else None
+    return header if type(header) is dict and is_numeric_id(header.get(b"id")) else None
 
 
 def success_header(number: int) -> bytes:
@@ -100,10 +101,6 @@ def success_header(number: int) -> bytes:
     True
     """
     return SUCCESS_PREFIX + pack(number)
-
-
-def _is_id(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 64
 
 
 def request_with_id(number: int, frame: bytes, message: Message) -> bytes:

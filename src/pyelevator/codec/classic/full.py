@@ -31,7 +31,7 @@ from pyelevator.codec.elements import PackedElements, packed_args
 from pyelevator.codec.gc_pause import gc_paused
 from pyelevator.codec.outline import classic_message, classic_outline, meta_of
 from pyelevator.codec.packing import BIN, RAW, Packing, check_size, may_hold_strings, pack, unpack
-from pyelevator.codec.values import check_portable, error_code, reply_status, text, unknown_command
+from pyelevator.codec.values import check_portable, error_code, is_numeric_id, reply_status, text, unknown_command
 from pyelevator.codec.weight import LIGHT
 from pyelevator.commands import PIPELINED, Command, DbCreate, DeleteRange, MGet, PayloadKind, Pipeline, Range, Slice
 from pyelevator.errors import Id, LimitExceeded, MalformedMessage, ProtocolError
@@ -247,13 +247,9 @@ def _meta(request: Request[Any]) -> dict[str, Any]:
 def _id(fields: dict[Any, Any]) -> int | None:
     """Return the id in the header of a reply, None where there is none: ours are numbers."""
     value = fields.get(b"id")
-    if value is None or _is_number(value):
+    if value is None or is_numeric_id(value):
         return value
     raise MalformedMessage(f"the id of a reply is a number, not {reprlib.repr(value)}")
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 64
 
 
 def _request_id(meta: dict[Any, Any], frame: bytes) -> Id:
@@ -263,7 +259,7 @@ def _request_id(meta: dict[Any, Any], frame: bytes) -> Id:
         return value
     if type(value) is float and value.is_integer():
         value = int(value)
-    if _is_number(value):
+    if is_numeric_id(value):
         return value  # type: ignore[no-any-return]
     if type(value) is bytes and len(value) <= _LONGEST_ID:
         return _id_as_it_came(frame)
