@@ -56,8 +56,6 @@ _COOKIE: Final = 96
 _VOUCH: Final = _LONG_NONCE + 2 * _KEY + _MAC
 _MESSAGE: Final = b"\x07MESSAGE"
 _BOX_OFFSET: Final = len(_MESSAGE) + _SHORT_NONCE
-OVERHEAD: Final = _BOX_OFFSET + _MAC + 1
-"""Bytes that a frame has more than its content."""
 
 _FLAGS: Final = {0: 0, 1: MORE, 2: COMMAND}
 """The flags in a box -> those of a frame."""
@@ -97,8 +95,7 @@ class Cipher:
     def _encrypt(self, content: bytes, flags: int) -> tuple[bytes, bytes]:
         self._sent += 1
         nonce = self._sent.to_bytes(_SHORT_NONCE, "big")
-        seal = _seal if len(content) < LARGE else _seal_large
-        box = seal(flags, content, self._ours + nonce, self._key)
+        box = _seal(flags, content, self._ours + nonce, self._key)
         return frame_header(_BOX_OFFSET + len(box), 0) + _MESSAGE + nonce, box
 
     def decrypt(self, body: bytes) -> tuple[int, bytes]:
@@ -113,22 +110,15 @@ class Cipher:
         number = int.from_bytes(nonce, "big")
         if number <= self._seen:
             raise MalformedMessage("an encrypted frame came a second time")
-        unseal = _unseal if len(body) < LARGE else _unseal_large
-        flags, content = unseal(body, self._theirs + nonce, self._key)
+        flags, content = _unseal(body, self._theirs + nonce, self._key)
         self._seen = number
         if flags not in (b"\0", b"\1", b"\2"):
             raise MalformedMessage("an encrypted frame has no flags")
         return _FLAGS[flags[0]], content
 
 
-def _seal(flags: int, content: bytes, nonce: bytes, key: bytes) -> bytes:
-    """Return a box with the flags of a frame and its content."""
-    box: bytes = crypto_box_easy_afternm(bytes((flags,)) + content, nonce, key)
-    return box
-
-
-def _seal_large(flags: int, content: bytes, nonce: bytes, key: bytes) -> Any:
-    """Do the same in place, as libsodium can: PyNaCl's function takes three more copies."""
+def _seal(flags: int, content: bytes, nonce: bytes, key: bytes) -> Any:
+    """Return a box with the flags of a frame and its content, made in place: PyNaCl's function takes three copies."""
     box = bytearray(_MAC + 1 + len(content))
     box[_MAC] = flags
     memoryview(box)[_MAC + 1 :] = content  # a bytearray itself would copy it first
@@ -138,18 +128,14 @@ def _seal_large(flags: int, content: bytes, nonce: bytes, key: bytes) -> Any:
 
 
 def _unseal(body: bytes, nonce: bytes, key: bytes) -> tuple[bytes, bytes]:
-    """Return the flags in the box of a MESSAGE, and the content behind them.
+    """Return the flags in the box of a MESSAGE, and the content behind them, with no further copies.
 
     Raises:
-        MalformedMessage: see :func:`_open_box`.
+        MalformedMessage: it belongs to other keys, or was changed.
     """
-    content = _open_box(body[_BOX_OFFSET:], nonce, key)
-    return content[:1], content[1:]
-
-
-def _unseal_large(body: bytes, nonce: bytes, key: bytes) -> tuple[bytes, bytes]:
-    """Do the same with two copies less."""
     size = len(body) - _BOX_OFFSET
+    if size < _MAC:
+        raise MalformedMessage("an encrypted frame is cut short")
     content = ffi.new("unsigned char[]", size - _MAC)
     box = ffi.cast("unsigned char *", ffi.from_buffer(body)) + _BOX_OFFSET
     if lib.crypto_box_open_easy_afternm(content, box, size, nonce, key):
@@ -201,7 +187,36 @@ class ClientKeys(Protocol):
     def secret_key(self) -> str: ...
 
 
-class CurveClientMechanism:
+class _CurveMechanism:
+    """The common base of both sides: each frame is the command that comes next."""
+
+    name: Final = NAME
+
+    def __init__(self, random: Random, step: Callable[[bytes], bytes], expected: bytes) -> None:
+        self.cipher: Cipher | None = None
+        self._random, self._step, self._expected = random, step, expected
+
+    @property
+    def is_done(self) -> bool:
+        """True once messages may come."""
+        return self.cipher is not None
+
+    def receive_frame(self, flags: int, body: bytes) -> bytes:
+        """Take a frame of the other side; return what to send.
+
+        Raises:
+            MalformedMessage: it is not what comes next, or belongs to other keys.
+            HandshakeRefused: one side refuses the other; ``answer`` is what to send to it.
+        """
+        name, data = read_command(body)
+        if name == b"ERROR":
+            raise HandshakeRefused(f"its keys: {error_reason(data):.40}")
+        if not flags & COMMAND or name != self._expected:
+            raise MalformedMessage(f"the handshake goes on with {name!r:.40} and not {self._expected!r}")
+        return self._step(data)
+
+
+class CurveClientMechanism(_CurveMechanism):
     """The client's side of the mechanism.
 
     Args:
@@ -209,23 +224,15 @@ class CurveClientMechanism:
         random: makes the short-term key and the nonces.
     """
 
-    name: Final = NAME
     as_server: Final = False
     peer: Final = None
 
     def __init__(self, keys: ClientKeys, random: Random = os.urandom) -> None:
-        self.cipher: Cipher | None = None
-        self._random = random
+        super().__init__(random, self._send_initiate, b"WELCOME")
         self._server = _decode_key(keys.server_public_key)
         self._public, self._secret = _decode_key(keys.public_key), _decode_key(keys.secret_key)
         self._short_secret = random(_KEY)
-        self._step: Callable[[bytes], bytes] = self._send_initiate
         self._key = b""
-
-    @property
-    def is_done(self) -> bool:
-        """True once messages may come."""
-        return self.cipher is not None
 
     def begin(self) -> bytes:
         """Return what to send after the greeting: HELLO."""
@@ -235,15 +242,6 @@ class CurveClientMechanism:
         public = crypto_scalarmult_base(self._short_secret)
         return encode_command(b"HELLO", b"\1\0" + bytes(72) + public + nonce + box)
 
-    def receive_frame(self, flags: int, body: bytes) -> bytes:
-        """Take a frame of the server; return what to send.
-
-        Raises:
-            MalformedMessage: it is not what comes next.
-            HandshakeRefused: the server refuses this client.
-        """
-        return self._step(_command_data(flags, body, b"READY" if self._key else b"WELCOME"))
-
     def _send_initiate(self, data: bytes) -> bytes:
         _check_size(data, _LONG_NONCE + _KEY + _COOKIE + _MAC)
         content = _open_box(
@@ -251,7 +249,7 @@ class CurveClientMechanism:
         )
         server, cookie = content[:_KEY], content[_KEY:]
         self._key = _shared_key(server, self._short_secret)
-        self._step = self._finish
+        self._step, self._expected = self._finish, b"READY"
         vouch = self._vouch(server)
         nonce = (2).to_bytes(_SHORT_NONCE, "big")
         content = self._public + vouch + socket_properties(b"DEALER")
@@ -272,7 +270,7 @@ class CurveClientMechanism:
         return b""
 
 
-class CurveServerMechanism:
+class CurveServerMechanism(_CurveMechanism):
     """The server's side of the mechanism.
 
     Args:
@@ -284,33 +282,17 @@ class CurveServerMechanism:
         peer: the client's public key as text, once it has proved that it has the secret one.
     """
 
-    name: Final = NAME
     as_server: Final = True
 
     def __init__(self, secret_key: str, is_allowed: Callable[[str], bool], random: Random = os.urandom) -> None:
-        self.cipher: Cipher | None = None
+        super().__init__(random, self._on_hello, b"HELLO")
         self.peer: str | None = None
-        self._secret, self._is_allowed, self._random = _decode_key(secret_key), is_allowed, random
-        self._step: Callable[[bytes], bytes] = self._on_hello
+        self._secret, self._is_allowed = _decode_key(secret_key), is_allowed
         self._short_secret = self._client = self._cookie = b""
-
-    @property
-    def is_done(self) -> bool:
-        """True once messages may come."""
-        return self.cipher is not None
 
     def begin(self) -> bytes:
         """Return what to send after the greeting: nothing, as the client begins."""
         return b""
-
-    def receive_frame(self, flags: int, body: bytes) -> bytes:
-        """Take a frame of the client; return what to send.
-
-        Raises:
-            MalformedMessage: it is not what comes next, or belongs to other keys.
-            HandshakeRefused: the client is refused; ``answer`` is what to send to it.
-        """
-        return self._step(_command_data(flags, body, b"INITIATE" if self._cookie else b"HELLO"))
 
     def _on_hello(self, data: bytes) -> bytes:
         _check_size(data, 2 + 72 + _KEY + _SHORT_NONCE + 64 + _MAC)
@@ -321,7 +303,7 @@ class CurveServerMechanism:
         if _open_box(box, b"CurveZMQHELLO---" + nonce, key) != bytes(64):
             raise MalformedMessage("a HELLO says something else")
         self._short_secret, self._cookie, nonce = self._random(_KEY), self._random(_COOKIE), self._random(_LONG_NONCE)
-        self._step = self._on_initiate
+        self._step, self._expected = self._on_initiate, b"INITIATE"
         content = crypto_scalarmult_base(self._short_secret) + self._cookie
         return encode_command(b"WELCOME", nonce + crypto_box_easy_afternm(content, b"WELCOME-" + nonce, key))
 
@@ -349,16 +331,6 @@ class CurveServerMechanism:
         box = crypto_box_easy_afternm(socket_properties(b"ROUTER"), b"CurveZMQREADY---" + nonce, key)
         self.cipher = Cipher(key, b"CurveZMQMESSAGES", b"CurveZMQMESSAGEC", 1, seen)
         return encode_command(b"READY", nonce + box)
-
-
-def _command_data(flags: int, body: bytes, expected: bytes) -> bytes:
-    """Return the data of a command, which has to be the expected one."""
-    name, data = read_command(body)
-    if name == b"ERROR":
-        raise HandshakeRefused(f"its keys: {error_reason(data):.40}")
-    if not flags & COMMAND or name != expected:
-        raise MalformedMessage(f"the handshake goes on with {name!r:.40} and not {expected!r}")
-    return data
 
 
 def _check_size(data: bytes, size: int) -> None:

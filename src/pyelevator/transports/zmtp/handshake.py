@@ -13,10 +13,11 @@ only what it can parse.
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from pyelevator.errors import MalformedMessage
 from pyelevator.transports.zmtp.frames import (
+    LONG,
     MAX_COMMAND,
     HeaderReader,
     encode_frame,
@@ -47,10 +48,6 @@ MINOR: Final = 1
 _REVISION_2: Final = 1  # of ZMTP 2
 _MECHANISM_END: Final = 32  # its offset in a greeting
 _MAX_IDENTITY: Final = 255
-_DEALER_2: Final = 5
-_ROUTER_2: Final = 6
-_CLIENTS_2: Final = (3, 5, 6)
-"""The types of sockets in ZMTP 2."""
 
 _ZERO: Final = b"\0"
 _NO_IDENTITY: Final = frame_header_v1(0, 0)
@@ -73,19 +70,32 @@ class Handshake(ABC):
 
     Attributes:
         is_done: True once messages may be sent.
-        remaining: what was received after the handshake.
         header, read_header: write and read what precedes the content of a frame.
         minor: version of a peer that speaks ZMTP 3.
     """
 
+    _after_signature: ClassVar[bytes]
+    """Bytes to send when the peer speaks ZMTP 2 or 3."""
+    _before_greeting: ClassVar[bytes]
+    """Bytes to send when it is known which."""
+    _mechanism_at: ClassVar[int]
+    """Bytes of the peer's greeting after which its mechanism is checked."""
+    _type_2: ClassVar[int]
+    _peer_types_2: ClassVar[Sequence[int]]
+
     def __init__(self, mechanism: Mechanism) -> None:
         self.is_done = False
-        self.remaining = b""
         self._mechanism = mechanism
         self.header: Callable[[int, int], bytes] = frame_header
         self.read_header: HeaderReader = read_header
         self.minor = 0
         self._data = b""
+        self._step: Callable[[], bytes | None] = self._read_signature
+
+    @property
+    def remaining(self) -> bytes:
+        """The bytes that were received after the handshake."""
+        return self._data
 
     @property
     def peer(self) -> str | None:
@@ -97,22 +107,101 @@ class Handshake(ABC):
         """The cipher of the frames after the handshake; None without keys."""
         return self._mechanism.cipher
 
-    @abstractmethod
     def receive_data(self, data: bytes) -> bytes:
         """Take what was received; return what to send.
 
         Raises:
-            HandshakeRefused: one side refuses the connection.
+            HandshakeRefused: one side refuses the connection, or the peer has another mechanism (WrongMechanism), or
+                speaks another protocol (UnsupportedProtocol).
             MalformedMessage, LimitExceeded: the peer sent something else.
         """
+        self._data += data
+        replies = []
+        while not self.is_done and (reply := self._step()) is not None:
+            replies.append(reply)
+        return b"".join(replies)
+
+    @abstractmethod
+    def _refuse_without_keys(self, version: str) -> None:
+        """Refuse a peer whose protocol has no keys, if this side has them."""
+
+    # Each step returns what to send, or None if more has to be received first.
+
+    def _read_signature(self) -> bytes | None:
+        data = self._data
+        if not data or (data[0] == 0xFF and len(data) < len(SIGNATURE)):
+            return None
+        if data[0] == 0xFF and data[9] & 1:
+            self._step = self._read_revision
+            return self._after_signature
+        if data[0] == 0xFF:
+            self._refuse_without_keys("ZMTP 1")
+        self._step = self._read_identity_1
+        return b""
+
+    @abstractmethod
+    def _read_identity_1(self) -> bytes | None:
+        """Read the one frame of ZMTP 1 before the messages."""
+
+    def _read_revision(self) -> bytes | None:
+        if len(self._data) <= len(SIGNATURE):
+            return None
+        revision = self._data[len(SIGNATURE)]
+        if revision >= REVISION:
+            self._step = self._read_mechanism
+            return self._before_greeting + self._greeting()
+        self._refuse_without_keys("ZMTP 2")
+        if revision != _REVISION_2:
+            raise HandshakeRefused(f"revision {revision}")
+        self._step = self._read_identity_2
+        return self._before_greeting + bytes((self._type_2,)) + encode_frame(b"")
 
     def _greeting(self) -> bytes:
         """Return the greeting from the minor version on, without its last byte."""
         mechanism = self._mechanism
         return bytes((MINOR,)) + mechanism.name + bytes((mechanism.as_server,)) + bytes(30)
 
-    def _finish(self, remaining: bytes) -> None:
-        self.is_done, self.remaining = True, remaining
+    def _read_identity_2(self) -> bytes | None:
+        if len(self._data) > 11 and self._data[11] not in self._peer_types_2:
+            raise HandshakeRefused(f"a socket of type {self._data[11]}")
+        return self._read_identity(12)
+
+    def _read_identity(self, offset: int) -> bytes | None:
+        """Read the identity of an older peer, which ends its handshake."""
+        found = self.read_header(self._data, offset, MAX_COMMAND)
+        if found is not None and found[0] & ~LONG:
+            raise MalformedMessage("it does not begin as ZeroMQ does")
+        if found is not None and found[2] - found[1] > _MAX_IDENTITY:
+            raise MalformedMessage(f"an identity of {found[2] - found[1]} bytes")
+        if found is None or found[2] > len(self._data):
+            return None
+        self.is_done, self._data = True, self._data[found[2] :]
+        return b""
+
+    def _read_mechanism(self) -> bytes | None:
+        if len(self._data) < self._mechanism_at:
+            return None
+        theirs = self._data[12:_MECHANISM_END]
+        if theirs != self._mechanism.name:
+            raise WrongMechanism(theirs.rstrip(_ZERO).decode("ascii", "replace"))
+        self.minor, self._step = self._data[11], self._end_greeting
+        return b""
+
+    def _end_greeting(self) -> bytes | None:
+        if len(self._data) < GREETING_SIZE:
+            return None
+        self._data, self._step = self._data[GREETING_SIZE:], self._read_frame
+        return b""
+
+    def _read_frame(self) -> bytes | None:
+        """Pass a frame to the mechanism."""
+        found = read_frame(self._data, 0, MAX_COMMAND)
+        if found is None:
+            return None
+        flags, start, stop = found
+        reply = self._mechanism.receive_frame(flags, self._data[start:stop])
+        self._data, self.is_done = self._data[stop:], self._mechanism.is_done
+        return reply
 
 
 class ClientHandshake(Handshake):
@@ -127,75 +216,27 @@ class ClientHandshake(Handshake):
         mechanism: NULL if None.
     """
 
+    _after_signature = b""
+    _before_greeting = bytes((REVISION,))
+    _mechanism_at = _MECHANISM_END
+    _type_2 = 5
+    _peer_types_2 = (4, 5, 6)
+
     def __init__(self, mechanism: Mechanism | None = None) -> None:
         super().__init__(mechanism or NullMechanism(b"DEALER", SERVERS))
-        self._old_at: int | None = None  # where the identity of an older peer begins
-        self._revision_known = self._mechanism_known = False
 
-    def receive_data(self, data: bytes) -> bytes:
-        """Take what was received; return what to send.
+    def _read_mechanism(self) -> bytes | None:
+        reply = super()._read_mechanism()
+        return None if reply is None else _ZERO + self._mechanism.begin()
 
-        Raises:
-            HandshakeRefused: the peer refuses the connection, or has another mechanism.
-            MalformedMessage: the peer began as ZMTP 3 does, and then sent something else.
-            LimitExceeded: its properties are too long.
-        """
-        self._data += data
-        if self._data[:1] not in (b"", b"\xff") or (len(self._data) >= 10 and not self._data[9] & 1):
-            self._refuse_without_keys()
-            self.header, self.read_header, self._revision_known = frame_header_v1, read_header_v1, True
-            self._old_at = 0
-        reply = b"" if self._revision_known or len(self._data) < 11 else self._send_greeting(self._data[10])
-        if self._old_at is not None:
-            self._read_identity(self._old_at)
-            return reply
-        if self._revision_known and not self._mechanism_known and len(self._data) >= _MECHANISM_END:
-            reply += self._end_greeting()
-        if self._mechanism_known and len(self._data) > GREETING_SIZE:
-            reply += self._read_frames()
-        return reply
-
-    def _send_greeting(self, revision: int) -> bytes:
-        self._revision_known = True
-        if revision < REVISION:
-            self._refuse_without_keys()
-            if revision != _REVISION_2:
-                raise HandshakeRefused(f"revision {revision}")
-            self._old_at = 12
-            return bytes((REVISION, _DEALER_2)) + encode_frame(b"")
-        return bytes((REVISION,)) + self._greeting()
-
-    def _end_greeting(self) -> bytes:
-        """Check the peer's mechanism, and begin this side's."""
-        theirs = self._data[12:_MECHANISM_END]
-        if theirs != self._mechanism.name:
-            raise WrongMechanism(theirs.rstrip(_ZERO).decode("ascii", "replace"))
-        self._mechanism_known, self.minor = True, self._data[11]
-        return _ZERO + self._mechanism.begin()
-
-    def _refuse_without_keys(self) -> None:
-        """Refuse a peer of an older protocol: a mechanism with keys must not be given up for one without."""
-        if self._mechanism.name != NULL:
+    def _refuse_without_keys(self, version: str) -> None:  # noqa: ARG002
+        if self._mechanism.name != NULL:  # a mechanism with keys must not be given up for one without
             raise WrongMechanism("NULL")
 
-    def _read_identity(self, offset: int) -> None:
-        """Read the identity of an older peer, which ends its handshake; it has no flags."""
-        found = self.read_header(self._data, offset, _MAX_IDENTITY)
-        if found is not None and found[0]:
-            raise MalformedMessage("it does not begin as ZeroMQ does")
-        if found is not None and found[2] <= len(self._data):
-            self._finish(self._data[found[2] :])
-
-    def _read_frames(self) -> bytes:
-        """Pass the received frames to the mechanism; return what it has to say."""
-        mechanism, offset, reply = self._mechanism, GREETING_SIZE, b""
-        while not mechanism.is_done and (found := read_frame(self._data, offset, MAX_COMMAND)) is not None:
-            flags, start, offset = found
-            reply += mechanism.receive_frame(flags, self._data[start:offset])
-        self._data = self._data[:GREETING_SIZE] + self._data[offset:]
-        if mechanism.is_done:
-            self._finish(self._data[GREETING_SIZE:])
-        return reply
+    def _read_identity_1(self) -> bytes | None:
+        self._refuse_without_keys("ZMTP 1")
+        self.header, self.read_header = frame_header_v1, read_header_v1
+        return self._read_identity(0)
 
 
 class ServerHandshake(Handshake):
@@ -210,43 +251,23 @@ class ServerHandshake(Handshake):
         mechanism: NULL if None.
     """
 
+    _after_signature = bytes((REVISION,))
+    _before_greeting = b""
+    _mechanism_at = GREETING_SIZE  # a client finds first that it has another one, and can say what to do
+    _type_2 = 6
+    _peer_types_2 = (3, 5, 6)
+
     def __init__(self, mechanism: Mechanism | None = None) -> None:
         super().__init__(mechanism or NullMechanism(b"ROUTER", CLIENTS))
-        self._step: Callable[[], bytes | None] = self._read_signature
-
-    def receive_data(self, data: bytes) -> bytes:
-        """Take what was received; return what to send.
-
-        Raises:
-            HandshakeRefused: the peer refuses the connection, or speaks another protocol (UnsupportedProtocol).
-            MalformedMessage, LimitExceeded: it sends something else.
-        """
-        self._data += data
-        replies = []
-        while not self.is_done and (reply := self._step()) is not None:
-            replies.append(reply)
-        return b"".join(replies)
-
-    # Each step returns what to send, or None if more has to be received first.
-
-    def _read_signature(self) -> bytes | None:
-        data = self._data
-        if not data or (data[0] == 0xFF and len(data) < len(SIGNATURE)):
-            return None
-        if data[0] != 0xFF or not data[9] & 1:
-            if data[0] == 0xFF:
-                self._refuse_without_keys("ZMTP 1")
-            self._step = self._zmtp1_identity
-            return b""
-        self._step = self._read_revision
-        return bytes((REVISION,))
 
     def _refuse_without_keys(self, version: str) -> None:
-        """Refuse a peer whose protocol has no keys, if this side has them."""
         if self._mechanism.name != NULL:
             raise HandshakeRefused(f"{version} has no keys")
 
-    def _zmtp1_identity(self) -> bytes | None:
+    def _greeting(self) -> bytes:
+        return super()._greeting() + _ZERO + self._mechanism.begin()
+
+    def _read_identity_1(self) -> bytes | None:
         """Read the one frame before the messages; its flags and its first byte are checked before the rest has come."""
         data = self._data
         at = 9 if data[0] == 0xFF else 1
@@ -261,52 +282,3 @@ class ServerHandshake(Handshake):
         self._refuse_without_keys("ZMTP 1")
         self.header, self.read_header = frame_header_v1, read_header_v1
         return self._read_identity(0)
-
-    def _read_revision(self) -> bytes | None:
-        if len(self._data) < 11:
-            return None
-        if self._data[10] >= REVISION:
-            self._step = self._read_greeting
-            return self._greeting() + _ZERO + self._mechanism.begin()
-        if self._data[10] != _REVISION_2:
-            raise HandshakeRefused(f"revision {self._data[10]}")
-        self._refuse_without_keys("ZMTP 2")
-        self._step = self._zmtp2_identity
-        return bytes((_ROUTER_2,)) + encode_frame(b"")
-
-    def _zmtp2_identity(self) -> bytes | None:
-        if len(self._data) > 11 and self._data[11] not in _CLIENTS_2:
-            raise HandshakeRefused(f"a socket of type {self._data[11]}")
-        return self._read_identity(12)
-
-    def _read_greeting(self) -> bytes | None:
-        if len(self._data) < GREETING_SIZE:
-            return None
-        theirs = self._data[12:_MECHANISM_END]
-        if theirs != self._mechanism.name:
-            raise HandshakeRefused(f"mechanism {theirs.rstrip(_ZERO)!r}")
-        self.minor = self._data[11]
-        self._data, self._step = self._data[GREETING_SIZE:], self._read_mechanism_frame
-        return b""
-
-    def _read_mechanism_frame(self) -> bytes | None:
-        found = read_frame(self._data, 0, MAX_COMMAND)
-        if found is None:
-            return None
-        flags, start, stop = found
-        reply = self._mechanism.receive_frame(flags, self._data[start:stop])
-        self._data = self._data[stop:]
-        if self._mechanism.is_done:
-            self._finish(self._data)
-        return reply
-
-    def _read_identity(self, offset: int) -> bytes | None:
-        """Read the identity that ends the handshake."""
-        found = self.read_header(self._data, offset, MAX_COMMAND)
-        if found is None or found[2] > len(self._data):
-            return None
-        _, start, stop = found
-        if stop - start > _MAX_IDENTITY:
-            raise MalformedMessage(f"an identity of {stop - start} bytes")
-        self._finish(self._data[stop:])
-        return b""

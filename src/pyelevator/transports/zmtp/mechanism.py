@@ -151,7 +151,12 @@ class NullMechanism:
         """
         if not flags & COMMAND:
             raise MalformedMessage("a message came before the handshake was over")
-        check_ready(body, self._peer_types)
+        name, data = read_command(body)
+        if name == b"ERROR":
+            raise HandshakeRefused(error_reason(data))
+        if name != b"READY":
+            raise MalformedMessage(f"the handshake ended with {name!r:.40}")
+        check_properties(data, self._peer_types)
         self.is_done = True
         return b""
 
@@ -169,21 +174,6 @@ def encode_ready(socket_type: bytes) -> bytes:
 def error_reason(data: bytes) -> str:
     """Return the reason in the data of an ERROR, without line breaks."""
     return repr(data[1:].decode("utf-8", "replace"))[1:-1][:_MAX_REASON]
-
-
-def check_ready(body: bytes, peer_types: Sequence[bytes]) -> None:
-    """Check that a command is a READY of a socket of one of the types.
-
-    Raises:
-        MalformedMessage: it is another command.
-        HandshakeRefused: it is an ERROR, or the socket has another type.
-    """
-    name, data = read_command(body)
-    if name == b"ERROR":
-        raise HandshakeRefused(error_reason(data))
-    if name != b"READY":
-        raise MalformedMessage(f"the handshake ended with {name!r:.40}")
-    check_properties(data, peer_types)
 
 
 def check_properties(data: bytes, peer_types: Sequence[bytes]) -> None:
