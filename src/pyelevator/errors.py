@@ -324,15 +324,11 @@ class BadRequest(ServerError):
 
 
 SERVER_ERRORS: Final[Mapping[ErrorCode, type[ServerError]]] = {
-    ErrorCode.TYPE: WrongType,
-    ErrorCode.KEY: UnknownCommand,
-    ErrorCode.VALUE: WrongValue,
-    ErrorCode.INDEX: WrongIndex,
-    ErrorCode.RUNTIME: ServerRuntimeError,
-    ErrorCode.OS: ServerOSError,
-    ErrorCode.DATABASE: DatabaseError,
-    ErrorCode.SIGNAL: SignalError,
-    ErrorCode.REQUEST: BadRequest,
+    kind.code: kind
+    for kind in (
+        *(WrongType, UnknownCommand, WrongValue, WrongIndex, ServerRuntimeError),
+        *(ServerOSError, DatabaseError, SignalError, BadRequest),
+    )
 }
 """Wire code -> class. A command may refine this for itself (see ``Command.errors``)."""
 

@@ -47,16 +47,16 @@ Effect: TypeAlias = Send[Any] | Sleep
 Flow: TypeAlias = Generator[Effect, Any, R]
 """A generator that yields effects, is sent their outcomes, and returns R."""
 
-Forward: TypeAlias = Callable[[Request[Any]], Flow[Response]]
+Forward: TypeAlias = Callable[[Request], Flow[Response]]
 """What carries a request on, and gives its response."""
 
-Interceptor: TypeAlias = Callable[[Request[Any], Forward], Flow[Response]]
+Interceptor: TypeAlias = Callable[[Request, Forward], Flow[Response]]
 """Something around each request: it may change it, answer it, forward it once, again or not at all, and look at or
 change the response. What goes wrong further in is raised where it waits for ``yield from forward(request)``. If the
 outermost one has a method ``refuses``, a proxy asks that before the arguments of a large request are read."""
 
 
-def send(request: Request[Any]) -> Flow[Response]:
+def send(request: Request) -> Flow[Response]:
     """Send ``request``; the flow's result is the response."""
     response: Response = yield Send(request)
     return response
@@ -81,7 +81,7 @@ def compose(interceptors: Iterable[Interceptor], exchange: Forward = send) -> Fo
 def _wrap(interceptor: Interceptor, forward: Forward) -> Forward:
     """Wrap ``forward`` in an interceptor. It sees single commands: those of a pipeline run concurrently through it."""
 
-    def intercepted(request: Request[Any]) -> Flow[Response]:
+    def intercepted(request: Request) -> Flow[Response]:
         if isinstance(request.command, commands.Pipeline):
             return run_concurrently(request, lambda one: _call_interceptor(interceptor, one, send), forward)
         return _call_interceptor(interceptor, request, forward)
@@ -89,7 +89,7 @@ def _wrap(interceptor: Interceptor, forward: Forward) -> Forward:
     return intercepted
 
 
-def _call_interceptor(interceptor: Interceptor, request: Request[Any], forward: Forward) -> Flow[Response]:
+def _call_interceptor(interceptor: Interceptor, request: Request, forward: Forward) -> Flow[Response]:
     flow: Any = interceptor(request, forward)
     if not isinstance(flow, Generator):
         name = getattr(interceptor, "__name__", type(interceptor).__name__)
@@ -97,7 +97,7 @@ def _call_interceptor(interceptor: Interceptor, request: Request[Any], forward: 
     return flow
 
 
-def run_concurrently(pipeline: Request[Any], begin: Forward, forward: Forward) -> Flow[Response]:
+def run_concurrently(pipeline: Request, begin: Forward, forward: Forward) -> Flow[Response]:
     """Run the commands of a pipeline as flows of their own.
 
     Each is made by ``begin``; what they send at one time goes together through ``forward``.
@@ -122,7 +122,7 @@ def collect_responses(outcomes: list[Any], request_id: Id | None) -> Response:
     return Response(outcomes, id=request_id)
 
 
-def _advance(waiting: "list[_Task]", pipeline: Request[Any], forward: Forward) -> Flow[None]:
+def _advance(waiting: "list[_Task]", pipeline: Request, forward: Forward) -> Flow[None]:
     sending = list(takewhile(lambda task: isinstance(task.effect, Send), waiting))
     if sending:
         requests = [task.effect.request for task in sending]  # type: ignore[union-attr]
@@ -136,9 +136,7 @@ def _advance(waiting: "list[_Task]", pipeline: Request[Any], forward: Forward) -
             task.elapse(pause)
 
 
-def encode_failures(
-    request: Request[Any] | None, response: Response, failure: Callable[[Exception], Response]
-) -> Response:
+def encode_failures(request: Request | None, response: Response, failure: Callable[[Exception], Response]) -> Response:
     """Return the response as it can be encoded.
 
     What interceptors raised for single commands of a pipeline becomes failures in it.
@@ -149,7 +147,7 @@ def encode_failures(
     return evolve(response, payload=outcomes)
 
 
-def _send_batches(requests: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
+def _send_batches(requests: Sequence[Request], pipeline: Request, forward: Forward) -> Flow[Sequence[Any]]:
     """Send requests, those next to one another as one message if they can; return the outcome of each."""
     outcomes: list[Any] = []
     for _, grouped in groupby(requests, key=_batch_key):
@@ -158,7 +156,7 @@ def _send_batches(requests: Sequence[Request[Any]], pipeline: Request[Any], forw
     return outcomes
 
 
-def _group(group: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
+def _group(group: Sequence[Request], pipeline: Request, forward: Forward) -> Flow[Sequence[Any]]:
     try:
         return (yield from _send_batch(group, pipeline, forward))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is each one's
@@ -177,12 +175,12 @@ def split_batch(items: Sequence[T], error: MessageTooLarge) -> Iterator[Sequence
     return (items[first : first + step] for first in range(0, len(items), step))
 
 
-def _batch_key(request: Request[Any]) -> tuple[Any, ...]:
+def _batch_key(request: Request) -> tuple[Any, ...]:
     """Return what the requests of one pipeline have in common; a command that cannot be in one has a key of its own."""
     return None if isinstance(request.command, commands.PIPELINED) else id(request), request.uid, request.compression
 
 
-def _send_batch(group: Sequence[Request[Any]], pipeline: Request[Any], forward: Forward) -> Flow[Sequence[Any]]:
+def _send_batch(group: Sequence[Request], pipeline: Request, forward: Forward) -> Flow[Sequence[Any]]:
     if len(group) == 1:
         return [(yield from forward(group[0]))]
     ends = [request.deadline for request in group if request.deadline is not None]
@@ -198,7 +196,7 @@ def _send_batch(group: Sequence[Request[Any]], pipeline: Request[Any], forward: 
 class _Task:
     """One of several concurrent flows: the effect that it waits for, or its outcome."""
 
-    def __init__(self, begin: Forward, request: Request[Any]) -> None:
+    def __init__(self, begin: Forward, request: Request) -> None:
         self.effect: Effect | None = None
         self.outcome: Response | Exception | None = None
         self.flow = begin(request)

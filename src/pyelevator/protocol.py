@@ -10,7 +10,7 @@ from functools import partial
 from itertools import accumulate, chain, count, repeat
 from math import inf
 from operator import rshift
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import evolve
 
@@ -24,11 +24,11 @@ from pyelevator.messages import Request, Response
 if TYPE_CHECKING:
     from logging import Logger
 
-Application: TypeAlias = Callable[[Request[Any]], Response]
+Application: TypeAlias = Callable[[Request], Response]
 """Answers requests; never raises."""
 
 
-Refuses: TypeAlias = Callable[[Request[Any]], Response | None]
+Refuses: TypeAlias = Callable[[Request], Response | None]
 """Gives the answer to a request that is not allowed, of which only the outline is known; else None."""
 
 _WORD_BYTES: Final = 4
@@ -117,17 +117,17 @@ class ClientProtocol:
         self.echoes_ids = False
         self.spent = False
         """True once a reply came that answers no request, or may still come: the connection must carry no other."""
-        self.pending: dict[int, Request[Any]] = {}
+        self.pending: dict[int, Request] = {}
         """The requests in flight, by their ids; for reading only."""
         self._ids: Iterator[int] = unguessable_ids() if first is None else count(first)
-        self._last: Request[Any] | None = None
+        self._last: Request | None = None
         self._forgotten: set[int] = set()
 
     def number(self) -> int:
         """Return an id for a message on the same connection that is sent past this object."""
         return next(self._ids)
 
-    def submit(self, request: Request[Any]) -> tuple[int, list[bytes]]:
+    def submit(self, request: Request) -> tuple[int, list[bytes]]:
         """Register a request; return its id and its frames.
 
         Raises:
@@ -137,7 +137,7 @@ class ClientProtocol:
         request_id = next(self._ids)
         return request_id, self.carry(request.with_id(request_id))
 
-    def carry(self, request: Request[Any]) -> list[bytes]:
+    def carry(self, request: Request) -> list[bytes]:
         """Register a request under the id that it has, which no other here may have; return its frames.
 
         Raises:
@@ -191,7 +191,7 @@ class ClientProtocol:
         if self.pending.pop(request_id, None) is not None and sent:
             self._forgotten.add(request_id)
 
-    def _is_refusal(self, read: Callable[[Request[Any]], Response]) -> bool:
+    def _is_refusal(self, read: Callable[[Request], Response]) -> bool:
         """Return True if a reply without an id refuses a request of which the server could not read the id."""
         return read(next(iter(self.pending.values()), _ANY)).code in _REFUSALS
 
@@ -255,7 +255,7 @@ class IncomingRequest:
     """
 
     codec: Codec
-    request: Request[Any] | None
+    request: Request | None
     refusal: Response | None = None
     envelope: Sequence[bytes] = ()
     compression: bool = False

@@ -14,7 +14,7 @@ from pyelevator.messages import Request, Response, Status
 from pyelevator.testing.strategies import commands, keys, requests, responses_to
 
 DIALECTS = pytest.mark.parametrize("dialect", ["classic", "flat"])
-SOME_REQUESTS = [Request(Get("k")), Request(MGet(["k", "l"])), Request(Range()), Request(Ping())]
+SOME_REQUESTS: list[Request] = [Request(Get("k")), Request(MGet(["k", "l"])), Request(Range()), Request(Ping())]
 SOME_REQUESTS += [Request(Range(include_key=False)), Request(Slice(None, 2)), Request(Unknown("FOO", []))]
 
 plain = (

@@ -6,11 +6,12 @@ the argument. The fields of commands tell their converters their names (see :mod
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from pyelevator.arguments.batches import checks as checks, is_checked, ops as ops
 from pyelevator.arguments.data import (
     Data,
+    KeyRange,
     OptionValue,
     is_integer as is_integer,
     is_number as is_number,
@@ -72,7 +73,7 @@ def uids(values: Iterable[Data]) -> tuple[str, ...]:
     return tuple([to_text(uid, f"uids[{i}]") for i, uid in enumerate(values)])
 
 
-def ranges(values: Iterable[Any]) -> tuple[tuple[bytes | None, bytes | None], ...]:
+def ranges(values: Iterable[KeyRange]) -> tuple[tuple[bytes | None, bytes | None], ...]:
     """Convert ranges of keys: a prefix is one, and so is the first key and the one behind the last, None for open ends.
 
     >>> ranges(["user:", ("a", None)])
@@ -83,11 +84,11 @@ def ranges(values: Iterable[Any]) -> tuple[tuple[bytes | None, bytes | None], ..
     return tuple([_range(value, f"ranges[{i}]") for i, value in enumerate(values)])
 
 
-def _range(value: Any, where: str) -> tuple[bytes | None, bytes | None]:
-    if isinstance(value, (list, tuple)) and len(value) == 2:
-        return optional_bytes(value[0], f"{where}[0]"), optional_bytes(value[1], f"{where}[1]")
+def _range(value: KeyRange, where: str) -> tuple[bytes | None, bytes | None]:
     if isinstance(value, (list, tuple)):
-        raise ArgumentTypeError(f"{where} must be a prefix, or (start, stop), not {len(value)} elements")
+        if len(value) != 2:
+            raise ArgumentTypeError(f"{where} must be a prefix, or (start, stop), not {len(value)} elements")
+        return optional_bytes(value[0], f"{where}[0]"), optional_bytes(value[1], f"{where}[1]")
     prefix = to_bytes(value, where)
     return prefix or None, prefix_successor(prefix)
 
@@ -116,7 +117,7 @@ def options(values: Mapping[str, OptionValue] | None) -> dict[str, OptionValue]:
     return {to_text(name, "the name of an option"): _option(value, name) for name, value in values.items()}
 
 
-def _option(value: Any, name: Data) -> OptionValue:
+def _option(value: OptionValue, name: Data) -> OptionValue:
     where = f"options[{to_text(name, 'name')!r}]"
     if value is None or isinstance(value, (bool, float)):
         return value

@@ -61,7 +61,7 @@ class CheckedList(list[T]):
     """The same, where they are few."""
 
 
-def is_checked(values: Any) -> bool:
+def is_checked(values: object) -> bool:
     """Return True if a codec has checked the items already."""
     kind = type(values)  # nearly always one of these two, and to ask an abstract class takes long
     return kind is not list and kind is not tuple and isinstance(values, (CheckedList, CheckedSequence))
@@ -74,7 +74,7 @@ class BadSignal(UsageError):
         self.signal = signal.decode("utf-8", "replace") if isinstance(signal, bytes) else signal
         super().__init__(f"Unrecognized signal received : {reprlib.repr(self.signal)}")
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.signal,)
 
 
@@ -165,7 +165,7 @@ def _convert_check(check: Any, index: int) -> KeyCheck:
     return (check[0], key) if len(check) == 2 else (check[0], key, to_bytes(check[2], f"checks[{index}][2]"))
 
 
-def _signal_of(op: Any, index: int) -> Any:
+def _signal_of(op: object, index: int) -> object:
     if isinstance(op, (list, tuple)) and op and not isinstance(op[0], (list, tuple, dict)):
         return op[0]
     raise ArgumentTypeError(f"ops[{index}] must be (PUT, key, value) or (DELETE, key), not {reprlib.repr(op)}")

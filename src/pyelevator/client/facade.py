@@ -109,7 +109,7 @@ class BaseClient(Generic[T]):
         @overload
         def _call(
             self,
-            command: Command[Any],
+            command: Command,
             timeout: float | None,
             compression: bool = ...,
             decode: Callable[[Any], R] = ...,

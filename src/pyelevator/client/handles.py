@@ -1,7 +1,7 @@
 """The handle of the database that a client is connected to: what the server said of it, and what may be sent."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import Factory, define, fields
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyelevator.compat import FlatServer
 
 
-def is_server_wide(command: Command[Any]) -> bool:
+def is_server_wide(command: Command) -> bool:
     """Return whether a command needs no connected database, as it is about all of them."""
     return isinstance(command, (commands.DbCreate, commands.DbDrop, commands.DbList))
 
@@ -52,7 +52,7 @@ class DatabaseHandle:
     is_old: bool | None = None
     flat_server: "FlatServer" = Factory(_unknown_flat_server)
     is_intercepted: bool = False
-    direct: frozenset[type[Command[Any]]] = frozenset()
+    direct: frozenset[type[Command]] = frozenset()
 
     def set(self, name: str | None, uid: str | None, features: tuple[str, ...]) -> None:
         """Take over what a server answered to DBCONNECT."""
@@ -66,7 +66,7 @@ class DatabaseHandle:
         self.direct = frozenset()
         self.name, self.uid, self.is_old = None, None, None
 
-    def forward(self, request: Request[Any]) -> Flow[Response]:
+    def forward(self, request: Request) -> Flow[Response]:
         """Send a request as the server takes it (see :mod:`pyelevator.compat`)."""
         from pyelevator.compat import adapt  # as above
 
@@ -77,13 +77,13 @@ class DatabaseHandle:
         """True if the server may not take every request as it is."""
         return self.is_old is not False or not self.codec.tells_missing
 
-    def _send(self, request: Request[Any]) -> Flow[Response]:
+    def _send(self, request: Request) -> Flow[Response]:
         response = yield from send(request)
         if self.is_old is None:
             self.is_old = response.id is None  # our server echoes the id of every request
         return response
 
-    def uid_for(self, command: Command[Any]) -> str | None:
+    def uid_for(self, command: Command) -> str | None:
         """Return the uid to send with the command.
 
         Raises:
@@ -102,7 +102,7 @@ class DatabaseHandle:
             self.check_connected()
         return self.uid
 
-    def _check_features(self, command: Command[Any]) -> None:
+    def _check_features(self, command: Command) -> None:
         for extra in command.meta_fields:
             if extra == "reverse" and isinstance(command, commands.Range):
                 continue  # an old server is asked forwards
@@ -144,7 +144,7 @@ class SnapshotHandle(DatabaseHandle):
         handle.direct = frozenset(kind for kind in link.direct if not kind.writes and kind.access <= Access.READ)
         return handle
 
-    def uid_for(self, command: Command[Any]) -> str | None:
+    def uid_for(self, command: Command) -> str | None:
         if command.writes or command.access > Access.READ:
             raise UsageError(f"a snapshot is only read, and {command.verb} is for its client; nothing was sent")
         return DatabaseHandle.uid_for(self, command)
@@ -162,7 +162,7 @@ class SnapshotHandle(DatabaseHandle):
 
 
 @lru_cache(maxsize=16)  # a server may say something else each time
-def _known_commands(features: tuple[str, ...]) -> frozenset[type[Command[Any]]]:
+def _known_commands(features: tuple[str, ...]) -> frozenset[type[Command]]:
     """Return the commands to a database that a server with these features executes, whatever their arguments are."""
     known = {"", *features}
     return frozenset(

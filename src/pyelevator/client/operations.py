@@ -70,7 +70,7 @@ def connect_first(link: DatabaseHandle, name: str, create: bool, flow: Flow[R]) 
     return (yield from flow)
 
 
-def send_command(link: DatabaseHandle, command: Command[Any], compression: bool = False) -> Flow[Response]:
+def send_command(link: DatabaseHandle, command: Command, compression: bool = False) -> Flow[Response]:
     """Send a command to the connected database; reconnect by name, once, where its uid is no longer known."""
     if not isinstance(compression, bool):
         raise ArgumentTypeError(f"compression must be True or False, not {type(compression).__name__}")
@@ -79,7 +79,7 @@ def send_command(link: DatabaseHandle, command: Command[Any], compression: bool 
     return response if response.code is None else (yield from recover(link, command, uid, response, compression))
 
 
-def _send_within_limit(link: DatabaseHandle, request: Request[Any]) -> Flow[Response]:
+def _send_within_limit(link: DatabaseHandle, request: Request) -> Flow[Response]:
     """Send a request. One over the server's limit is refused only if the server still has that limit."""
     try:
         return (yield from send(request))
@@ -92,7 +92,7 @@ def _send_within_limit(link: DatabaseHandle, request: Request[Any]) -> Flow[Resp
 
 
 def recover(
-    link: DatabaseHandle, command: Command[Any], uid: str | None, response: Response, compression: bool = False
+    link: DatabaseHandle, command: Command, uid: str | None, response: Response, compression: bool = False
 ) -> Flow[Response]:
     """Return the response of another try where the uid was lost; raise the error of a failure otherwise."""
     if link.is_lost_by(response, uid):
@@ -100,7 +100,7 @@ def recover(
     return _raise_for_error(command, response, link.name)
 
 
-def _reconnect(link: DatabaseHandle, command: Command[Any], lost: str | None) -> Flow[str | None]:
+def _reconnect(link: DatabaseHandle, command: Command, lost: str | None) -> Flow[str | None]:
     """Return the uid to send with a command after the server has lost the one it was sent with."""
     if is_server_wide(command):
         return None
@@ -109,7 +109,7 @@ def _reconnect(link: DatabaseHandle, command: Command[Any], lost: str | None) ->
     return link.uid_for(command)
 
 
-def _raise_for_error(command: Command[Any], response: Response, database: str | None = None) -> Response:
+def _raise_for_error(command: Command, response: Response, database: str | None = None) -> Response:
     if response.code is not None:
         error = command.error(response.code, response.message)
         if isinstance(error, DatabaseError) and error.database is None:

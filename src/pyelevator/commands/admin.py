@@ -1,13 +1,13 @@
 """The commands of operators: a server's figures, its sizes, and its long tasks."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import field
 
 from pyelevator import arguments
 from pyelevator._attrs import command
-from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, R, check_type
+from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, R_co, check_type
 from pyelevator.errors import ErrorCode, MalformedMessage, UnknownCommand
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ class Ping(Command[bytes]):
     payload_kind = PayloadKind.SCALAR
     needs_uid = False
 
-    def result(self, payload: Any) -> bytes:
+    def result(self, payload: object) -> bytes:
         return check_type(payload, bytes, self.verb)
 
 
-class _ReportCommand(Command[R]):
+class _ReportCommand(Command[R_co]):
     """The base of the commands that admins are answered with a report, whatever database they are connected to."""
 
     access = Access.ADMIN
@@ -45,7 +45,7 @@ class Stats(_ReportCommand["ServerStats"]):
 
     verb = "STATS"
 
-    def result(self, payload: Any) -> "ServerStats":
+    def result(self, payload: object) -> "ServerStats":
         from pyelevator.monitoring import ServerStats  # few clients ask
 
         return ServerStats.decode(check_type(payload, bytes, self.verb))
@@ -62,7 +62,7 @@ class Backup(_ReportCommand["BackupReport"]):
     name: str = field(converter=arguments.path)
     directory: str = field(converter=arguments.path)
 
-    def result(self, payload: Any) -> "BackupReport":
+    def result(self, payload: object) -> "BackupReport":
         from pyelevator.reports import BackupReport  # few clients ask
 
         return BackupReport.decode(check_type(payload, bytes, self.verb))
@@ -90,7 +90,7 @@ class Sizes(Command[list[int]]):
     payload_kind = PayloadKind.SCALAR
     ranges: Sequence[tuple[bytes | None, bytes | None]] = field(converter=arguments.ranges)
 
-    def result(self, payload: Any) -> list[int]:
+    def result(self, payload: object) -> list[int]:
         from pyelevator.reports import decode_sizes  # few clients ask
 
         sizes = decode_sizes(check_type(payload, bytes, self.verb))
@@ -105,7 +105,7 @@ class Progress(_ReportCommand["list[TaskProgress]"]):
 
     verb = "PROGRESS"
 
-    def result(self, payload: Any) -> "list[TaskProgress]":
+    def result(self, payload: object) -> "list[TaskProgress]":
         from pyelevator.reports import TaskProgress  # few clients ask
 
         return TaskProgress.decode_list(check_type(payload, bytes, self.verb))
@@ -121,7 +121,7 @@ class SlowLog(_ReportCommand["list[SlowRequest]"]):
     verb = "SLOWLOG"
     limit: int | None = field(default=None, converter=arguments.optional_integer)
 
-    def result(self, payload: Any) -> "list[SlowRequest]":
+    def result(self, payload: object) -> "list[SlowRequest]":
         from pyelevator.monitoring import SlowRequest
 
         return SlowRequest.decode_list(check_type(payload, bytes, self.verb))

@@ -3,7 +3,7 @@
 import enum
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
 import attrs
 from attrs import field
@@ -20,7 +20,7 @@ from pyelevator.errors import (
     ServerError,
 )
 
-R = TypeVar("R")
+V = TypeVar("V")
 
 if TYPE_CHECKING:  # a ``Command`` without brackets is one of any result
     import typing_extensions
@@ -88,7 +88,7 @@ class Command(Generic[R_co]):
     meta_fields: ClassVar[tuple[str, ...]] = ()
     errors: ClassVar[Mapping[ErrorCode, tuple[type[ServerError], str | None]]] = {}
 
-    def _fields(self) -> tuple[Any, ...]:
+    def _fields(self) -> tuple[object, ...]:
         """Return what is compared."""
         found = [(field.eq_key, getattr(self, field.name)) for field in attrs.fields(type(self)) if field.eq]
         return tuple([value if key is None else key(value) for key, value in found])
@@ -105,15 +105,15 @@ class Command(Generic[R_co]):
         shown = [f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(type(self)) if field.repr]
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    def result(self, payload: Any) -> R_co:
+    def result(self, payload: object) -> R_co:
         """Return the result for a caller, in bytes.
 
         Raises:
             MalformedMessage: the payload has the wrong type.
         """
-        return payload  # type: ignore[no-any-return]
+        return payload  # type: ignore[return-value]
 
-    def check(self, payload: Any) -> None:
+    def check(self, payload: object) -> None:
         """Refuse a payload that is no answer to this command; a codec does so with what a server sent.
 
         Raises:
@@ -138,7 +138,7 @@ class Command(Generic[R_co]):
 _NO_REASON: Final = "the server gave no reason"
 
 
-def check_type(payload: Any, kind: type[R], verb: str) -> R:
+def check_type(payload: object, kind: type[V], verb: str) -> V:
     """Return the payload if it is of that kind, and call the answer malformed otherwise."""
     if isinstance(payload, kind):
         return payload
@@ -148,14 +148,15 @@ def check_type(payload: Any, kind: type[R], verb: str) -> R:
 _NUMBER: Final = re.compile(rb"-?[0-9]{1,20}")
 
 
-def to_int(payload: Any, verb: str) -> int:
+def to_int(payload: object, verb: str) -> int:
     """Return the number that an answer says as text."""
-    if _NUMBER.fullmatch(check_type(payload, bytes, verb)) is None:
+    number = check_type(payload, bytes, verb)
+    if _NUMBER.fullmatch(number) is None:
         raise MalformedMessage(f"the answer to {verb} holds no number")
-    return int(payload)
+    return int(number)
 
 
-def to_count(payload: Any, verb: str) -> int:
+def to_count(payload: object, verb: str) -> int:
     """Return how many there are, as an answer says it as text."""
     count = to_int(payload, verb)
     if count < 0:
@@ -176,19 +177,19 @@ class Writing:
 class NoResult(Command[None]):
     """A command without a result: old servers answer nil, and what they answer is not looked at."""
 
-    def result(self, payload: Any) -> None:  # noqa: ARG002
+    def result(self, payload: object) -> None:  # noqa: ARG002
         return None
 
 
 @command
-class Unknown(Command[Any]):
+class Unknown(Command):
     """A verb unknown to this version, with its arguments as they came; proxies pass it on."""
 
     payload_kind = PayloadKind.RAW
     idempotent = False
     access = Access.NONE  # the answer is that it is not handled, which is no secret
     name: str = field(converter=arguments.to_text)
-    args: Sequence[Any] = ()
+    args: Sequence[object] = ()
 
     @property
     def verb(self) -> str:  # type: ignore[override]

@@ -1,7 +1,7 @@
 """The commands that write several keys at once, or none of them."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from attrs import field
 
@@ -13,7 +13,7 @@ from pyelevator.commands.base import Command, NoResult, Writing
 from pyelevator.errors import CheckFailed, ErrorCode, ServerError, SignalError
 
 
-def _comparable(ops: Sequence[Any]) -> tuple[Any, ...]:
+def _comparable(ops: Sequence[Sequence[object]]) -> tuple[object, ...]:
     """Return the operations, or the checks, as tuples: callers give tuples and the wire lists."""
     return tuple(map(tuple, ops))
 

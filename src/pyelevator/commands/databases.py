@@ -1,6 +1,6 @@
 """The commands that connect to databases, and that create, open, close, repair and drop them."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import attrs
 from attrs import field
@@ -25,7 +25,7 @@ class DbConnect(Command[str]):
     errors = {ErrorCode.DATABASE: (DatabaseError, "Database does not exist")}
     name: str = field(converter=arguments.path)
 
-    def result(self, payload: Any) -> str:
+    def result(self, payload: object) -> str:
         return check_type(payload, bytes, self.verb).decode("utf-8", "surrogateescape")
 
 
@@ -100,7 +100,7 @@ class DbList(Command[list[str]]):
     access = Access.NONE
     payload_kind = PayloadKind.LIST
 
-    def result(self, payload: Any) -> list[str]:
+    def result(self, payload: object) -> list[str]:
         names = check_type(payload, list, self.verb)
         return [check_type(name, bytes, self.verb).decode("utf-8", "surrogateescape") for name in names]
 
@@ -146,7 +146,7 @@ class DbRepair(Command[RepairReport | None]):
         """The kind of its answer: a string, if a report was asked for."""
         return PayloadKind.SCALAR if self.report else PayloadKind.EMPTY
 
-    def result(self, payload: Any) -> RepairReport | None:
+    def result(self, payload: object) -> RepairReport | None:
         return RepairReport.decode(payload) if isinstance(payload, bytes) and payload else None
 
 

@@ -3,19 +3,19 @@
 from collections import deque
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from attrs import field
 
 from pyelevator import arguments
 from pyelevator._attrs import command
 from pyelevator.arguments.data import Data
-from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, R, Writing, check_type, to_int
+from pyelevator.commands.base import Access, Command, NoResult, PayloadKind, R_co, Writing, check_type, to_int
 from pyelevator.errors import ErrorCode, KeyNotFound, MalformedMessage
 
 
 @command
-class Keyed(Command[R]):
+class Keyed(Command[R_co]):
     """A command with one key and no other field."""
 
     key: bytes = field(converter=arguments.to_bytes)
@@ -62,7 +62,7 @@ class Get(Keyed[bytes]):
     payload_kind = PayloadKind.SCALAR
     errors = {ErrorCode.KEY: (KeyNotFound, "Key not found")}
 
-    def result(self, payload: Any) -> bytes:
+    def result(self, payload: object) -> bytes:
         return payload if type(payload) is bytes else check_type(payload, bytes, self.verb)
 
 
@@ -111,12 +111,12 @@ class Exists(Keyed[bool]):
     access = Access.READ
     payload_kind = PayloadKind.SCALAR
 
-    def result(self, payload: Any) -> bool:
+    def result(self, payload: object) -> bool:
         return check_type(payload, bool, self.verb)
 
 
 @command
-class MGet(Command[list[Any]]):
+class MGet(Command[list[bytes | None]]):
     """The values of many keys, in the order of the keys; None for a missing one.
 
     ``fill_cache`` asks the server to keep what it reads in its caches: the pairs, and LevelDB's blocks.
@@ -129,7 +129,7 @@ class MGet(Command[list[Any]]):
     keys: Sequence[bytes] = field(converter=arguments.keys, eq=tuple)
     fill_cache: bool = field(default=False, converter=arguments.flag)
 
-    def result(self, payload: Any) -> list[bytes | None]:
+    def result(self, payload: object) -> list[bytes | None]:
         values = check_type(payload, list, self.verb)
         if len(values) == len(self.keys) and set(map(type, values)) <= {bytes, type(None)}:
             return values
@@ -153,7 +153,7 @@ class Increment(Writing, Command[int]):
     initial: int = field(default=0, converter=arguments.integer)
     sync: bool = field(default=False, converter=arguments.flag)
 
-    def result(self, payload: Any) -> int:
+    def result(self, payload: object) -> int:
         return to_int(payload, self.verb)
 
 
@@ -172,5 +172,5 @@ class GetAndDelete(Writing, Command[bytes]):
     key: bytes = field(converter=arguments.to_bytes)
     sync: bool = field(default=False, converter=arguments.flag)
 
-    def result(self, payload: Any) -> bytes:
+    def result(self, payload: object) -> bytes:
         return check_type(payload, bytes, self.verb)

@@ -13,7 +13,7 @@ from pyelevator.commands.ranges import Count, Range, Slice
 from pyelevator.errors import ArgumentTypeError, MalformedMessage
 
 
-def _convert_commands(commands: Sequence[Command[Any]]) -> tuple[Command[Any], ...]:
+def _convert_commands(commands: Sequence[Command]) -> tuple[Command, ...]:
     """Check the commands of a pipeline, each of which reads or writes keys of the connected database."""
     if not isinstance(commands, (list, tuple)):
         raise ArgumentTypeError(f"commands must be a list or a tuple, not {type(commands).__name__}")
@@ -41,10 +41,10 @@ class Pipeline(Command[list[Any]]):
     verb = "PIPELINE"
     feature: ClassVar[str] = "pipeline"
     payload_kind = PayloadKind.RESPONSES
-    commands: tuple[Command[Any], ...] = field(converter=_convert_commands)
+    commands: tuple[Command, ...] = field(converter=_convert_commands)
 
     @property
-    def kinds(self) -> set[type[Command[Any]]]:
+    def kinds(self) -> set[type[Command]]:
         """The classes of its commands: they say most of it, and are few."""
         return set(map(type, self.commands))
 
@@ -68,7 +68,7 @@ class Pipeline(Command[list[Any]]):
         """The highest level that one of its commands needs."""
         return max([kind.access for kind in self.kinds], default=Access.NONE)
 
-    def result(self, payload: Any) -> list[Any]:
+    def result(self, payload: object) -> list[Any]:
         answers = check_type(payload, list, self.verb)
         if len(answers) == len(self.commands):
             return answers

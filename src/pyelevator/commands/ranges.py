@@ -24,9 +24,9 @@ class _RangeCommand(Command[list[Any]]):
     lazy: bool = field(default=False, converter=arguments.flag, kw_only=True, eq=False, repr=False)
     """Whether a page may stay packed for now (see :class:`~pyelevator.messages.LazyPage`); it never travels."""
 
-    def result(self, payload: Any) -> list[Any]:
+    def result(self, payload: object) -> list[Any]:
         if self.lazy and type(payload) is not list:
-            return payload  # type: ignore[no-any-return]
+            return payload  # type: ignore[return-value]
         rows = check_type(payload, list, self.verb)
         if self.include_key is not self.include_value and None in rows:
             raise MalformedMessage(f"the answer to {self.verb} holds nil in the place of a key or a value")
@@ -86,7 +86,7 @@ class Slice(_RangeCommand):
     # not shown: a client that knows the cursor of another one may use it
     cursor: bytes | bool = field(default=False, converter=arguments.cursor, repr=False)
 
-    def result(self, payload: Any) -> list[Any]:
+    def result(self, payload: object) -> list[Any]:
         rows = _RangeCommand.result(self, payload)
         if len(rows) > max(self.count, 0):
             raise MalformedMessage(f"the answer to a SLICE of {self.count} holds {len(rows)} rows")
@@ -105,7 +105,7 @@ class Count(Command[int]):
     stop: bytes | None = field(default=None, converter=arguments.optional_bytes)
     prefix: bytes | None = field(default=None, converter=arguments.optional_bytes)
 
-    def result(self, payload: Any) -> int:
+    def result(self, payload: object) -> int:
         return to_count(payload, self.verb)
 
 
@@ -126,7 +126,7 @@ class DeleteRange(Writing, Command["DeletedChunk"]):
     prefix: bytes | None = field(default=None, converter=arguments.optional_bytes)
     sync: bool = field(default=False, converter=arguments.flag)
 
-    def result(self, payload: Any) -> "DeletedChunk":
+    def result(self, payload: object) -> "DeletedChunk":
         parts = check_type(payload, list, self.verb)
         if not 1 <= len(parts) <= 2:
             raise MalformedMessage(f"the answer to {self.verb} is a number and a key, not {len(parts)} values")

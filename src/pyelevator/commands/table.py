@@ -1,41 +1,29 @@
 """The table of all commands."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from pyelevator.commands import admin, batches, databases, keys, pipelines, ranges
+from pyelevator.commands.admin import Backup, Compact, Ping, Progress, Sizes, SlowLog, Stats
 from pyelevator.commands.base import Command
+from pyelevator.commands.databases import (
+    DbConnect,
+    DbCreate,
+    DbDrop,
+    DbForget,
+    DbList,
+    DbMount,
+    DbRepair,
+    DbUmount,
+    Snapshot,
+)
+from pyelevator.commands.pipelines import PIPELINED, Pipeline
+from pyelevator.commands.ranges import DeleteRange
 
-COMMANDS: Final[Mapping[str, type[Command[Any]]]] = {
-    "GET": keys.Get,
-    "PUT": keys.Put,
-    "DELETE": keys.Delete,
-    "EXISTS": keys.Exists,
-    "MGET": keys.MGet,
-    "RANGE": ranges.Range,
-    "SLICE": ranges.Slice,
-    "COUNT": ranges.Count,
-    "BATCH": batches.Batch,
-    "DELETERANGE": ranges.DeleteRange,
-    "CONDITIONALBATCH": batches.ConditionalBatch,
-    "INCREMENT": keys.Increment,
-    "GETANDDELETE": keys.GetAndDelete,
-    "PING": admin.Ping,
-    "DBCONNECT": databases.DbConnect,
-    "DBMOUNT": databases.DbMount,
-    "DBUMOUNT": databases.DbUmount,
-    "DBCREATE": databases.DbCreate,
-    "DBDROP": databases.DbDrop,
-    "DBFORGET": databases.DbForget,
-    "DBLIST": databases.DbList,
-    "DBREPAIR": databases.DbRepair,
-    "PIPELINE": pipelines.Pipeline,
-    "STATS": admin.Stats,
-    "BACKUP": admin.Backup,
-    "COMPACT": admin.Compact,
-    "SIZES": admin.Sizes,
-    "PROGRESS": admin.Progress,
-    "SLOWLOG": admin.SlowLog,
-    "SNAPSHOT": databases.Snapshot,
+COMMANDS: Final[Mapping[str, type[Command]]] = {
+    kind.verb: kind
+    for kind in (
+        *(*PIPELINED, DeleteRange, Ping, DbConnect, DbMount, DbUmount, DbCreate, DbDrop, DbForget, DbList, DbRepair),
+        *(Pipeline, Stats, Backup, Compact, Sizes, Progress, SlowLog, Snapshot),
+    )
 }
 """Verb -> class."""

@@ -44,7 +44,7 @@ def classic(send: Forward, is_old: Callable[[], bool | None]) -> Forward:
             for a PING first, which every server answers, unless what is to be sent is as harmless.
     """
 
-    def adapted(request: Request[Any]) -> Flow[Response]:
+    def adapted(request: Request) -> Flow[Response]:
         if is_old() is None and not _is_harmless(request):
             yield from send(Request(Ping(), deadline=request.deadline))
         if is_old() is False:
@@ -64,7 +64,7 @@ def classic(send: Forward, is_old: Callable[[], bool | None]) -> Forward:
     return adapted
 
 
-def _is_harmless(request: Request[Any]) -> bool:
+def _is_harmless(request: Request) -> bool:
     """Tell whether every server takes the request as it is."""
     command = request.command
     if isinstance(command, DbConnect):
@@ -72,7 +72,7 @@ def _is_harmless(request: Request[Any]) -> bool:
     return isinstance(command, Ping) or (bool(request.uid) and isinstance(command, (Get, Put, Delete, Batch)))
 
 
-def _refusal(command: Any, request: Request[Any]) -> Response | None:
+def _refusal(command: Any, request: Request) -> Response | None:
     """Answer what names no database that may be asked about, or lacks a uid, of which a worker ends."""
     if command.names_database:
         return refused_by_name(command, request)
@@ -82,7 +82,7 @@ def _refusal(command: Any, request: Request[Any]) -> Response | None:
 # Databases
 
 
-def _in_default(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
+def _in_default(command: Any, request: Request, send: Forward) -> Flow[Response]:  # noqa: ARG001
     """Send what is about all databases; an old server needs a uid with it, and it does not matter whose."""
     if request.uid is not None:
         return (yield from send(request))
@@ -92,19 +92,19 @@ def _in_default(command: Any, request: Request[Any], send: Forward) -> Flow[Resp
     return (yield from send(evolve(request, uid=DbConnect(_DEFAULT).result(answer.payload))))
 
 
-def _create(command: DbCreate, request: Request[Any], send: Forward) -> Flow[Response]:
+def _create(command: DbCreate, request: Request, send: Forward) -> Flow[Response]:
     refusal = refused_options(command.options)
     return Response.failure(*refusal, request.id) if refusal else (yield from _in_default(command, request, send))
 
 
-def _mount(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:
+def _mount(command: Any, request: Request, send: Forward) -> Flow[Response]:
     return mount(command, request, send, partial(_in_default, DbList(), send=send))
 
 
 # Keys and values
 
 
-def _get(command: Get, request: Request[Any], send: Forward) -> Flow[Response]:
+def _get(command: Get, request: Request, send: Forward) -> Flow[Response]:
     """Get the value; the old GET takes a stored empty one for a missing one, and RANGE does not."""
     response = yield from send(request)
     if response.code is not ErrorCode.KEY or response.id is not None:  # which has an id only from a server of ours
@@ -113,12 +113,12 @@ def _get(command: Get, request: Request[Any], send: Forward) -> Flow[Response]:
     return Response(b"", id=request.id) if there.code is None and there.payload else response
 
 
-def _slice(command: Slice, request: Request[Any], send: Forward) -> Flow[Response]:
+def _slice(command: Slice, request: Request, send: Forward) -> Flow[Response]:
     check_forwards(command)
     return send(request)
 
 
-def _range(command: Range, request: Request[Any], send: Forward) -> Flow[Response]:
+def _range(command: Range, request: Request, send: Forward) -> Flow[Response]:
     """Say a prefix as start and stop; the one key behind it, which is inclusive, is cut off here."""
     start, stop, extra = _bounds(command)
     if start is not None and stop is not None and start > stop:
@@ -154,7 +154,7 @@ def _without(key: bytes, rows: Sequence[Any], asked: Range) -> Sequence[Any]:
     return rows[:-1] if last == key else rows
 
 
-_ADAPTERS: Final[Mapping[type[Command[Any]], Adapter]] = {
+_ADAPTERS: Final[Mapping[type[Command], Adapter]] = {
     Ping: pass_on,
     DbConnect: pass_on,
     DbCreate: _create,
@@ -173,7 +173,7 @@ _ADAPTERS: Final[Mapping[type[Command[Any]], Adapter]] = {
 }
 """Command -> how it is put to an old server; any other verb is not handled there."""
 
-_UNSUPPORTED: Final[Mapping[type[Command[Any]], str]] = {
+_UNSUPPORTED: Final[Mapping[type[Command], str]] = {
     commands.DbRepair: "this server loses a worker by DBREPAIR; open its files with a new server to repair them",
     commands.DbForget: "this server takes a database off its list only with its files",
 }

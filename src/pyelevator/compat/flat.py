@@ -43,7 +43,7 @@ class FlatServer:
 
     uids: dict[str, str] = Factory(dict)
 
-    def observe(self, command: Command[Any], response: Response) -> None:
+    def observe(self, command: Command, response: Response) -> None:
         """Take note of the answer to a DBCONNECT, and to a DBDROP, after which the database's uid is known no more."""
         if response.code is None and isinstance(command, DbConnect):
             self.uids[command.result(response.payload)] = command.name
@@ -54,7 +54,7 @@ class FlatServer:
 def flat(send: Forward, server: FlatServer) -> Forward:
     """Make the adapter for a server of the flat dialect; ``send`` sends a request to it."""
 
-    def adapted(request: Request[Any]) -> Flow[Response]:
+    def adapted(request: Request) -> Flow[Response]:
         command = request.command
         if type(command) not in _ADAPTERS:
             raise UnsupportedByDialect(f"the flat dialect has no {command.verb}; connect with dialect='classic'")
@@ -71,7 +71,7 @@ def flat(send: Forward, server: FlatServer) -> Forward:
     return tell_missing(adapted)
 
 
-def _is_there(request: Request[Any], send: Forward, server: FlatServer) -> Flow[bool]:
+def _is_there(request: Request, send: Forward, server: FlatServer) -> Flow[bool]:
     """Tell whether the uid is still its database's.
 
     Another client may have dropped it, and the first request for a uid that is gone ends the server.
@@ -88,16 +88,16 @@ def _is_there(request: Request[Any], send: Forward, server: FlatServer) -> Flow[
     return True
 
 
-def _mount(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:
+def _mount(command: Any, request: Request, send: Forward) -> Flow[Response]:
     return mount(command, request, send, send)
 
 
-def _ping(command: Ping, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
+def _ping(command: Ping, request: Request, send: Forward) -> Flow[Response]:  # noqa: ARG001
     response = yield from send(asking(request, DbList()))
     return response if response.code is not None else Response(b"PONG", id=request.id)
 
 
-def _range(command: Range, request: Request[Any], send: Forward) -> Flow[Response]:
+def _range(command: Range, request: Request, send: Forward) -> Flow[Response]:
     """Get whole pairs, page by page from where the last one ended, and keep of them what was asked for."""
     prefix = command.prefix or b""
     start = max(command.start or b"", prefix)
@@ -116,13 +116,13 @@ def _range(command: Range, request: Request[Any], send: Forward) -> Flow[Respons
         start = kept[-1][0] + b"\0"
 
 
-def _slice(command: Slice, request: Request[Any], send: Forward) -> Flow[Response]:
+def _slice(command: Slice, request: Request, send: Forward) -> Flow[Response]:
     check_forwards(command)
     response = yield from send(asking(request, Slice(command.start or b"", command.count)))
     return response if response.code is not None else evolve(response, payload=parts(response.payload, command))
 
 
-_ADAPTERS: Final[Mapping[type[Command[Any]], Adapter]] = {
+_ADAPTERS: Final[Mapping[type[Command], Adapter]] = {
     DbConnect: pass_on,
     commands.DbCreate: pass_on,
     DbDrop: pass_on,

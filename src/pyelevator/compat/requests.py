@@ -11,16 +11,16 @@ from pyelevator.errors import ErrorCode, KeyNotFound
 from pyelevator.flows import Flow, Forward
 from pyelevator.messages import Request, Response, Status
 
-Adapter: TypeAlias = Callable[[Any, Request[Any], Forward], Flow[Response]]
+Adapter: TypeAlias = Callable[[Any, Request, Forward], Flow[Response]]
 """How one command is put to an old server."""
 
 
-def asking(request: Request[Any], command: Command[Any], uid: str | None = None) -> Request[Any]:
+def asking(request: Request, command: Command, uid: str | None = None) -> Request:
     """Make the request for another command, for the same database or the one of ``uid``."""
     return evolve(request, command=command, uid=request.uid if uid is None else uid, compression=False)
 
 
-def unknown_database(request: Request[Any]) -> Response:
+def unknown_database(request: Request) -> Response:
     """Answer as a server does that does not know the uid."""
     return Response.failure(ErrorCode.RUNTIME, f"Database {request.uid or '(no uid)'} doesn't exist", request.id)
 
@@ -75,13 +75,13 @@ def refused_options(options: Mapping[str, Any]) -> tuple[ErrorCode, str] | None:
     return None
 
 
-def refused_by_name(command: Any, request: Request[Any]) -> Response | None:
+def refused_by_name(command: Any, request: Request) -> Response | None:
     """Answer a command about a database of a name that an old server is not asked about; None for any other."""
     refusal = refused_name(command.name)
     return None if refusal is None else Response.failure(ErrorCode.DATABASE, refusal, request.id)
 
 
-def pass_on(command: Any, request: Request[Any], send: Forward) -> Flow[Response]:  # noqa: ARG001
+def pass_on(command: Any, request: Request, send: Forward) -> Flow[Response]:  # noqa: ARG001
     """Send the request as it is."""
     return send(request)
 
@@ -94,14 +94,14 @@ def check_forwards(command: Slice) -> None:
         )
 
 
-def exists(command: Exists | Get, request: Request[Any], send: Forward) -> Flow[Response]:
+def exists(command: Exists | Get, request: Request, send: Forward) -> Flow[Response]:
     """Ask for the range from the key to the key."""
     key = command.key
     response = yield from send(asking(request, Range(key, key)))
     return response if response.code is not None else Response(bool(response.payload), id=request.id)
 
 
-def mget(command: MGet, request: Request[Any], send: Forward) -> Flow[Response]:
+def mget(command: MGet, request: Request, send: Forward) -> Flow[Response]:
     """Ask for each key once and in order: old servers lose the values of others. No keys are no question."""
     if not command.keys:
         return Response([], id=request.id)
@@ -116,14 +116,14 @@ def mget(command: MGet, request: Request[Any], send: Forward) -> Flow[Response]:
 def tell_missing(send: Forward) -> Forward:
     """Make the adapter for a dialect that writes a missing value like an empty one: one more question tells."""
 
-    def adapted(request: Request[Any]) -> Flow[Response]:
+    def adapted(request: Request) -> Flow[Response]:
         adapter = _TELLING.get(type(request.command))
         return (yield from send(request) if adapter is None else adapter(request.command, request, send))
 
     return adapted
 
 
-def _get(command: Get, request: Request[Any], send: Forward) -> Flow[Response]:
+def _get(command: Get, request: Request, send: Forward) -> Flow[Response]:
     response = yield from send(request)
     if response.code is not None or response.payload:
         return response
@@ -134,7 +134,7 @@ def _get(command: Get, request: Request[Any], send: Forward) -> Flow[Response]:
     return response if there.code is None else there
 
 
-def _mget(command: MGet, request: Request[Any], send: Forward) -> Flow[Response]:
+def _mget(command: MGet, request: Request, send: Forward) -> Flow[Response]:
     response = yield from send(request)
     if response.code is not None:
         return response
@@ -151,7 +151,7 @@ def _mget(command: MGet, request: Request[Any], send: Forward) -> Flow[Response]
 _TELLING: Final[Mapping[type, Adapter]] = {Get: _get, MGet: _mget}
 
 
-def mount(command: DbMount | DbUmount, request: Request[Any], send: Forward, list_databases: Forward) -> Flow[Response]:
+def mount(command: DbMount | DbUmount, request: Request, send: Forward, list_databases: Forward) -> Flow[Response]:
     """Mount a database in whatever state: reading does it, where mounting a mounted one ends a worker or the server.
 
     One that is to be unmounted is so when it has just been seen to be mounted.

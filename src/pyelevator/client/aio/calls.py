@@ -47,7 +47,7 @@ class PendingCall:
         is_unbatchable: it must not travel with others.
     """
 
-    command: Command[Any]
+    command: Command
     uid: str | None
     compression: bool
     expires_at: float
@@ -81,7 +81,7 @@ class SentMessage:
     """
 
     id: int
-    request: Request[Any]
+    request: Request
     calls: list[PendingCall | None]
     received_before: int
 
@@ -109,7 +109,7 @@ class PeerFeatures:
     pipelines: bool = False
     limits: RequestLimits = Factory(RequestLimits)
 
-    def observe(self, command: Command[Any], response: Response) -> None:
+    def observe(self, command: Command, response: Response) -> None:
         """Take note of an answer: that to a DBCONNECT lists the server's features."""
         if type(command) is DbConnect:
             self.limits.learn(response)
@@ -155,7 +155,7 @@ def _chunks_by_size(calls: Sequence[PendingCall]) -> Iterator[Sequence[PendingCa
     yield chunk
 
 
-def build_request(batch: Sequence[PendingCall]) -> Request[Any]:
+def build_request(batch: Sequence[PendingCall]) -> Request:
     """Build the request that carries a batch."""
     first = batch[0]
     if len(batch) == 1 or type(first.command) is DbConnect:

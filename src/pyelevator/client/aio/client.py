@@ -74,7 +74,7 @@ class AsyncClient(AsyncMethods, BaseClient[T]):
 
     async def _call(  # type: ignore[override]  # see Outcome
         self,
-        command: Command[Any],
+        command: Command,
         timeout: float | None,
         compression: bool = False,
         decode: Callable[[Any], Any] | None = None,

@@ -68,7 +68,7 @@ class Dispatcher:
         return any(connection.transport.is_open for connection in chain(self._connections, self._retired))
 
     def submit(
-        self, command: Command[Any], uid: str | None, compression: bool, expires_at: float, seconds: float
+        self, command: Command, uid: str | None, compression: bool, expires_at: float, seconds: float
     ) -> PendingCall:
         """Begin a call; its future holds the outcome, at the latest soon after ``expires_at``."""
         call = PendingCall(command, uid, compression, expires_at, seconds, self.loop.create_future())
@@ -233,7 +233,7 @@ class AsyncSession(BaseSession):
 
     _dispatcher: Dispatcher | None = None
 
-    async def send(self, request: Request[Any], deadline: Deadline) -> Response:
+    async def send(self, request: Request, deadline: Deadline) -> Response:
         """Send a request, and return its response.
 
         Raises:
@@ -250,7 +250,7 @@ class AsyncSession(BaseSession):
             raise
         return outcome if isinstance(outcome, Response) else Response(outcome)
 
-    def submit(self, command: Command[Any], uid: str | None, timeout: float | None) -> PendingCall:
+    def submit(self, command: Command, uid: str | None, timeout: float | None) -> PendingCall:
         """Begin a call that may take ``timeout`` seconds; one that is not waited for is cancelled by :meth:`cancel`."""
         seconds = inf if timeout is None else timeout
         dispatcher = self._dispatcher  # as in ``_dispatcher_for_loop``, without a call: thousands may be made at once

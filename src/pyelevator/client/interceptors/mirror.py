@@ -3,7 +3,7 @@
 import logging
 import random
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from attrs import evolve
 
@@ -28,7 +28,7 @@ _CATALOG: Final = (commands.DbCreate, commands.DbDrop, commands.DbForget)
 """The commands about databases that are repeated."""
 
 
-def _to_copy(command: Command[Any], response: Response) -> Command[Any]:
+def _to_copy(command: Command, response: Response) -> Command:
     """Return the command for the second server, which knows no snapshots of the first one.
 
     It need not check again, nor know the verbs that read and write: it gets what the first server has written.
@@ -93,7 +93,7 @@ class Mirror(Closing):
         self._backlog = backlog
         self._worker = Workers(1, "elevator-mirror")
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         response = yield from self._names.observe(request, forward)
         command = request.command
         is_write = command.writes or isinstance(command, _CATALOG)
@@ -102,14 +102,14 @@ class Mirror(Closing):
             self._enqueue(self._names.find(request.uid) or "default", _to_copy(command, response))
         return response
 
-    def _enqueue(self, database: str, command: Command[Any]) -> None:
+    def _enqueue(self, database: str, command: Command) -> None:
         if 0 < self._backlog <= self._worker.waiting:
             self.dropped += 1
             _LOG.warning("the mirror is %d copies behind; dropped a %s", self._backlog, command.verb)
         else:
             self._worker.submit(partial(self._work, database, command))
 
-    def _work(self, database: str, command: Command[Any]) -> None:
+    def _work(self, database: str, command: Command) -> None:
         try:
             drive(self._copy(database, command), self._session.effect_handler(Deadline.after(self._timeout)))
             self.copied += 1
@@ -117,7 +117,7 @@ class Mirror(Closing):
             self.failed += 1
             _LOG.warning("a %s could not be copied: %s", command.verb, error)
 
-    def _copy(self, database: str, command: Command[Any]) -> Flow[None]:
+    def _copy(self, database: str, command: Command) -> Flow[None]:
         link = self._links.setdefault(database, DatabaseHandle(self._codec))
         if link.uid is None:
             yield from self._connect(link, database)

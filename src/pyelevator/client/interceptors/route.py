@@ -38,7 +38,7 @@ class _Place:
         self._session = Session(transport, codec, max_connections)
         self._workers = Workers(max_connections, "elevator-route")
 
-    def ask(self, request: Request[Any]) -> Flow[Response]:
+    def ask(self, request: Request) -> Flow[Response]:
         """Send a request, and poll for its response.
 
         Raises:
@@ -49,7 +49,7 @@ class _Place:
         asking = self._workers.submit(partial(drive, self._answer(request), self._session.effect_handler(deadline)))
         return _awaited(asking, deadline, self._session.transport.url)
 
-    def _answer(self, request: Request[Any]) -> Flow[Response]:
+    def _answer(self, request: Request) -> Flow[Response]:
         """Send one request; old servers want one about databases in general over a connection to the default one."""
         try:
             if request.command.needs_uid and request.uid is None:
@@ -112,7 +112,7 @@ class Route(Closing):
         }
         self._homes: dict[str, _Place] = {}
 
-    def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         command: Any = request.command
         if isinstance(command, DbList):
             return (yield from self._list(request, forward))
@@ -128,7 +128,7 @@ class Route(Closing):
     def _place_of(self, name: str) -> "_Place | None":
         return next((place for pattern, place in self._places.items() if fnmatchcase(name, pattern)), None)
 
-    def _list(self, request: Request[Any], forward: Forward) -> Flow[Response]:
+    def _list(self, request: Request, forward: Forward) -> Flow[Response]:
         """List the databases of all servers: of each those that it would be asked for."""
         main = request if request.uid not in self._homes else evolve(request, uid=None)
         response = yield from forward(main)

@@ -292,7 +292,7 @@ class PipelineBuilder(Generic[T]):
             warn(text, ResourceWarning, stacklevel=2, source=self)
 
     def _add(
-        self, command: Command[Any], decode: Callable[[Any], U], expected: ExpectedError[U] | None = None
+        self, command: Command, decode: Callable[[Any], U], expected: ExpectedError[U] | None = None
     ) -> PipelineResult[U]:
         result = PipelineResult(command, decode, expected)
         self._queue.append(result)

@@ -33,7 +33,7 @@ _MAX_BYTES: Final = 16 << 20
 _needs_uid: Final = attrgetter("needs_uid")
 
 
-def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
+def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command]) -> Flow[list[Any]]:
     """Return the outcome of each command: its result, or the exception that it would have raised by itself.
 
     After a lost answer nothing more is sent: it would come too late, or before what was sent and is still on its way.
@@ -52,7 +52,7 @@ def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> 
     return outcomes + [ConnectFailed(text) for _ in range(unsent)]
 
 
-def _parts(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]:
+def _parts(commands: Sequence[Command]) -> Iterator[Sequence[Command]]:
     """Return the commands in parts: such as fit into one message, and single ones that travel by themselves."""
     if _PIPELINED.issuperset(map(type, commands)):  # nearly always
         yield from _split(commands)
@@ -62,7 +62,7 @@ def _parts(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]
         yield from _split(some) if is_pipelined else ([command] for command in some)
 
 
-def _split(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]:
+def _split(commands: Sequence[Command]) -> Iterator[Sequence[Command]]:
     """Return the commands in parts that fit into one message."""
     if _SIZED.isdisjoint(map(type, commands)):  # nearly always, and there are many
         yield from (commands[first : first + _MAX_COMMANDS] for first in range(0, len(commands), _MAX_COMMANDS))
@@ -79,9 +79,9 @@ def _split(commands: Sequence[Command[Any]]) -> Iterator[Sequence[Command[Any]]]
         yield commands[first:]
 
 
-def _are_known(commands: Sequence[Command[Any]], link: DatabaseHandle) -> bool:
+def _are_known(commands: Sequence[Command], link: DatabaseHandle) -> bool:
     """Tell whether the commands may be in a pipeline, and the server knows pipelines and each of the commands."""
-    kinds: set[type[Command[Any]]] = set(map(type, commands))
+    kinds: set[type[Command]] = set(map(type, commands))
     return kinds <= _PIPELINED and {Pipeline.feature, *[kind.feature for kind in kinds]} <= {"", *link.features}
 
 
@@ -90,7 +90,7 @@ _SIZED: Final = frozenset({Batch, ConditionalBatch, MGet, Put})
 """The commands that have many elements, or may be large."""
 
 
-def _count(command: Command[Any]) -> int:
+def _count(command: Command) -> int:
     """Return how many elements a command has."""
     if isinstance(command, Batch):
         return max(1, len(command.ops))
@@ -99,14 +99,14 @@ def _count(command: Command[Any]) -> int:
     return max(1, len(command.keys)) if isinstance(command, MGet) else 1
 
 
-def _nbytes(command: Command[Any]) -> int:
+def _nbytes(command: Command) -> int:
     """Return the bytes of what may be large."""
     if isinstance(command, Put):
         return len(command.value)
     return sum(sum(map(len, op[1:])) for op in command.ops) if isinstance(command, (Batch, ConditionalBatch)) else 0
 
 
-def _send_as_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
+def _send_as_pipeline(link: DatabaseHandle, commands: Sequence[Command]) -> Flow[list[Any]]:
     command = Pipeline(commands)
     try:
         response = yield from operations.send_command(link, command)
@@ -125,7 +125,7 @@ def _send_as_pipeline(link: DatabaseHandle, commands: Sequence[Command[Any]]) ->
     ]
 
 
-def _in_parts(link: DatabaseHandle, commands: Sequence[Command[Any]], error: MessageTooLarge) -> Flow[list[Any]]:
+def _in_parts(link: DatabaseHandle, commands: Sequence[Command], error: MessageTooLarge) -> Flow[list[Any]]:
     """Send several messages, each small enough; a command that is too large by itself has that error."""
     if len(commands) == 1:
         return [error]
@@ -137,7 +137,7 @@ def _in_parts(link: DatabaseHandle, commands: Sequence[Command[Any]], error: Mes
     return outcomes
 
 
-def _outcome(command: Command[Any], outcome: Any) -> Any:
+def _outcome(command: Command, outcome: Any) -> Any:
     if isinstance(outcome, Exception):
         return outcome
     if isinstance(outcome, Response):
@@ -150,7 +150,7 @@ def _outcome(command: Command[Any], outcome: Any) -> Any:
         return error
 
 
-def _send_individually(link: DatabaseHandle, commands: Sequence[Command[Any]]) -> Flow[list[Any]]:
+def _send_individually(link: DatabaseHandle, commands: Sequence[Command]) -> Flow[list[Any]]:
     """Send commands one by one, to a server without pipelines; end early when an answer is lost."""
     outcomes: list[Any] = []
     for command in commands:

@@ -19,9 +19,7 @@ class PipelineResult(Generic[R]):
 
     __slots__ = ("_decode", "_expected", "_outcome", "command")
 
-    def __init__(
-        self, command: Command[Any], decode: Callable[[Any], R], expected: ExpectedError[R] | None = None
-    ) -> None:
+    def __init__(self, command: Command, decode: Callable[[Any], R], expected: ExpectedError[R] | None = None) -> None:
         self.command = command
         self._decode = decode
         self._expected = expected

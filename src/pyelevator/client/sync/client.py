@@ -86,7 +86,7 @@ class SyncClient(SyncMethods, BaseClient[T]):
 
     def _call(
         self,
-        command: Command[Any],
+        command: Command,
         timeout: float | None,
         compression: bool = False,
         decode: Callable[[Any], Any] | None = None,
@@ -103,7 +103,7 @@ class SyncClient(SyncMethods, BaseClient[T]):
             raise
         return result if decode is None else decode(result)
 
-    def _send(self, command: Command[Any], deadline: Deadline, compression: bool = False) -> Response:
+    def _send(self, command: Command, deadline: Deadline, compression: bool = False) -> Response:
         """Send a command, and return its response, a success; without a flow where the server takes it as it is."""
         link, session = self._handle, self._session
         if type(command) not in link.direct or compression is not False or session.dropped:

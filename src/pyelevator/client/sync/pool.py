@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 from weakref import WeakSet, WeakValueDictionary
 
 from pyelevator.client.pooling import UNASKED, pool_timeout_error
@@ -50,7 +50,7 @@ class PooledConnection:
         self.is_beating = False
         self._clone = clone
         self._transport: Transport | None = None
-        self._respond: Callable[[Request[Any]], Response | None] | None = None
+        self._respond: Callable[[Request], Response | None] | None = None
         self._codec = codec
         self._limits = limits
         self._protocol = ClientProtocol(codec, limits=limits)
@@ -61,7 +61,7 @@ class PooledConnection:
         """True while the transport holds something that has to be closed."""
         return self._transport is not None and self._transport.is_open
 
-    def send(self, request: Request[Any], deadline: Deadline) -> Transport:
+    def send(self, request: Request, deadline: Deadline) -> Transport:
         """Send a request that no caller holds, under a new id; return the transport that the answer comes over."""
         request.__dict__["id"] = next(self.ids)  # as in ``round_trip``
         transport, frames = self._begin(request)
@@ -72,7 +72,7 @@ class PooledConnection:
             raise
         return transport
 
-    def _begin(self, request: Request[Any]) -> tuple[Transport, list[bytes]]:
+    def _begin(self, request: Request) -> tuple[Transport, list[bytes]]:
         """Return the transport, and the frames of a request under a new id."""
         transport = self._transport
         if transport is None:
@@ -89,7 +89,7 @@ class PooledConnection:
             protocol = self._reset(transport)
         return transport, protocol.carry(request)
 
-    def round_trip(self, request: Request[Any], deadline: Deadline) -> Response:
+    def round_trip(self, request: Request, deadline: Deadline) -> Response:
         """Send a request that no caller holds, under a new id, and wait for the response to it."""
         request.__dict__["id"] = next(self.ids)  # no caller has seen it, so it need not be copied
         if self._respond is not None and self._limits.smallest >= SMALL:

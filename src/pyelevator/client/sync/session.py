@@ -4,7 +4,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 from pyelevator import commands
 from pyelevator.client.pooling import BaseSession
@@ -40,7 +39,7 @@ class Session(BaseSession):
             lambda: PooledConnection(clone, codec, limits), self._max_connections, self._pool_timeout, heartbeat
         )
 
-    def send(self, request: Request[Any], deadline: Deadline) -> Response:
+    def send(self, request: Request, deadline: Deadline) -> Response:
         """Send a request, and return its response.
 
         Raises:
@@ -53,7 +52,7 @@ class Session(BaseSession):
             self._limits.learn(response)
         return response
 
-    def send_in_place(self, request: Request[Any], deadline: Deadline) -> Response:
+    def send_in_place(self, request: Request, deadline: Deadline) -> Response:
         """Send a request that no caller holds, and so need not be copied to get its id; raises as :meth:`send`."""
         pool = self._pool
         if pool.forks != FORKS.here[0]:  # as in ``_current_pool``, without a call: every request comes through here
@@ -70,7 +69,7 @@ class Session(BaseSession):
         finally:
             pool.release(connection)
 
-    def send_nowait(self, request: Request[Any], deadline: Deadline) -> PendingResponse | None:
+    def send_nowait(self, request: Request, deadline: Deadline) -> PendingResponse | None:
         """Send a request over an idle connection, and leave its response for later; return None if none can be spared.
 
         Raises:
