@@ -57,13 +57,17 @@ $(VENV)/.native: $(READY) $(NATIVE)
 	$(PIP) ./native
 	@touch $@
 
+NATIVE_SUITES = tests/native tests/codec/classic tests/transports/sockets tests/client/test_pipelines.py tests/engines \
+	$(wildcard tests/integration/codec/test_classic_*.py) tests/integration/engines tests/integration/transports/test_heartbeats.py \
+	tests/integration/transports/test_listeners.py $(patsubst %,tests/integration/server/test_%.py,damage stats unreadable)
+
 native-test: native ## The suites of engines, servers and clients with the extension.
-	PYELEVATOR_NATIVE=1 $(BIN)/python -m pytest $(XDIST) tests/native tests/codec/classic tests/transports/sockets tests/transports/test_listeners.py tests/client/test_pipelines.py tests/server/test_stats.py tests/engines --ignore tests/engines/postgresql tests/server/test_damage.py tests/server/test_unreadable.py $(ARGS)
+	PYELEVATOR_NATIVE=1 $(BIN)/python -m pytest $(XDIST) $(NATIVE_SUITES) --ignore tests/engines/postgresql --ignore tests/integration/engines/postgresql $(ARGS)
 
 native-fuzz: ## Fuzzes the extension's C++ with sanitizers (needs clang): each target for FUZZ_SECONDS (60).
 	native/fuzz/run $${FUZZ_SECONDS:-60}
 
-legacy: .legacy/.ready ## Sets up PyPI's Elevator 0.5 and its client on Python 2.7, which tests/legacy then runs.
+legacy: .legacy/.ready ## Sets up PyPI's Elevator 0.5 and its client on Python 2.7, which tests/integration/legacy then runs.
 
 .legacy/.ready:
 	@$(PYTHON2) -m pip --version >/dev/null || { echo "Elevator 0.5 needs Python 2.7 with pip; say make legacy PYTHON2=/path/to/python2.7"; exit 1; }

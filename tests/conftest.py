@@ -33,38 +33,57 @@ SLOW = [
     "auth",
     "cli",
     "client/sync/test_heartbeats.py",
-    "client/sync/test_interrupts.py",
     "client/sync/test_prefetch.py",
-    "client/sync/test_reentrancy.py",
-    "client/test_views.py",
     "codec/classic/test_fast_path.py",
-    "codec/test_codec_properties.py",
     "codec/test_elements.py",
     "codec/test_weight.py",
-    "codec/test_weight_of_alike.py",
     "conformance",
     "console",
     "docs",
-    "dumps/test_commands.py",
-    "engines/leveldb/test_damage_matrix.py",
-    "engines/leveldb/directories/test_operations.py",
     "engines/leveldb/directories/test_lock.py",
+    "engines/leveldb/directories/test_operations.py",
     "engines/leveldb/test_repair.py",
     "engines/postgresql",
-    "engines/test_engine_model.py",
     "engines/test_row_cache.py",
     "fuzz",
-    "integration",
+    "integration/auth",
+    "integration/client/test_deadlines.py",
+    "integration/client/test_exit.py",
+    "integration/client/test_fork.py",
+    "integration/client/test_green.py",
+    "integration/client/test_interrupted_steps.py",
+    "integration/client/test_interrupts.py",
+    "integration/client/test_reconnect.py",
+    "integration/client/test_reentrancy.py",
+    "integration/client/test_threads.py",
+    "integration/client/test_views.py",
+    "integration/codec/test_properties.py",
+    "integration/console",
+    "integration/dumps/test_commands.py",
+    "integration/engines/leveldb/test_damage_matrix.py",
+    "integration/engines/postgresql",
+    "integration/engines/test_model.py",
+    "integration/legacy",
+    "integration/proxy/test_faults.py",
+    "integration/proxy/test_keys.py",
+    "integration/server",
+    "integration/test_async.py",
+    "integration/test_connecting.py",
+    "integration/test_cursors.py",
+    "integration/test_foreign_sockets.py",
+    "integration/test_forgotten.py",
+    "integration/test_snapshots.py",
+    "integration/test_tiny_elements.py",
+    "integration/test_updates.py",
     "native",
     "proxy/test_proxy.py",
-    "proxy/test_proxy_faults.py",
-    "proxy/test_proxy_keys.py",
     "server",
     "test_types.py",
     "testing/test_plugin.py",
-    "testing/test_transport_suites.py",
+    "testing/test_transports.py",
     "torture",
     "transports/sockets/test_aio.py",
+    "transports/test_curve.py",
 ]
 """Directories and files whose tests start processes, wait for faults, or play long histories."""
 
@@ -81,3 +100,12 @@ def pytest_collection_modifyitems(items):
 def pytest_addoption(parser):
     """Say where pictures go."""
     parser.addoption("--screenshots", action="store_true", help="write the pictures of the console into docs/pictures")
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """Start the PostgreSQL of this process; without its programs the test is skipped."""
+    from support.postgresql import PostgreSql
+
+    with PostgreSql() as server:
+        yield server

@@ -10,6 +10,7 @@ import pytest
 import pyelevator
 
 ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "pyelevator"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAKEFILE = (ROOT / "Makefile").read_text()
 WORKFLOW = (ROOT / ".github/workflows/test.yml").read_text()
@@ -95,7 +96,7 @@ def test_the_source_distribution_holds_what_make_and_the_pages_need():
 def test_directories_and_files_marked_slow_are_there():
     text = (ROOT / "tests/conftest.py").read_text()
     slow = re.findall(r'^    "([\w/.]+)",$', text.partition("SLOW = [")[2].partition("]")[0], re.MULTILINE)
-    assert {"integration", "torture"} <= set(slow)
+    assert {"console", "torture"} <= set(slow)
     assert [name for name in slow if not (ROOT / "tests" / name).exists()] == []
 
 
@@ -112,7 +113,6 @@ def test_a_test_is_slow_by_its_directory(request):
         "conformance",
         "console",
         "docs",
-        "dumps",
         "engines",
         "fuzz",
         "integration",
@@ -124,6 +124,50 @@ def test_a_test_is_slow_by_its_directory(request):
         "torture",
         "transports",
     }
+
+
+BESIDE_ROOMS = {"cluster", "conformance", "docs", "fuzz", "native", "torture"}
+"""Directories of tests of no room: suites over every transport, pages, the extension, programs."""
+OF_THE_PROJECT = {"benchmarks", "imports", "packaging", "project", "public", "readme", "types", "words"}
+"""What the files directly in ``tests`` test beside modules."""
+
+
+def has_its_place(test):
+    """Whether a file of tests, relative to ``tests``, stands where the module or the behaviour that it tests says."""
+    directory, name = test.parent, test.stem.removeprefix("test_")
+    first = test.parts[0]
+    if first in BESIDE_ROOMS or (directory == Path() and name in OF_THE_PROJECT):
+        return True
+    if first == "integration":
+        return (SOURCE / directory.relative_to("integration")).is_dir()
+    if name == directory.name:
+        return (SOURCE / directory).is_dir()
+    twins = [SOURCE / directory, SOURCE / directory / "sync"]
+    return any((room / module).exists() for room in twins for module in (f"{name}.py", f"_{name}.py", name))
+
+
+def test_tests_follow_the_tree():
+    tests = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
+    advice = "name it tests/<room>/test_<module>.py, or move it to tests/integration/<room> if it tests behaviour"
+    assert [str(test) for test in tests if not has_its_place(test)] == [], advice
+
+
+@pytest.mark.parametrize(
+    ("test", "right"),
+    [
+        ("codec/test_limits.py", True),
+        ("codec/test_surprises.py", False),
+        ("integration/codec/test_surprises.py", True),
+        ("integration/surprises/test_limits.py", False),
+        ("integration/test_surprises.py", True),
+        ("client/test_mapping.py", True),
+        ("test_flows.py", True),
+        ("test_surprises.py", False),
+        ("surprises/test_surprises.py", False),
+    ],
+)
+def test_a_test_has_its_place_by_module_or_behaviour(test, right):
+    assert has_its_place(Path(test)) is right
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md", ".github/pull_request_template.md"])

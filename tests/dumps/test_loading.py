@@ -5,7 +5,6 @@ import threading
 
 import pytest
 
-from dumps.conftest import content, fill
 from pyelevator import ConnectionLost, Elevator
 from pyelevator.application import Application
 from pyelevator.application.policy import Policy
@@ -28,6 +27,7 @@ from pyelevator.messages import Response
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.server import Server
 from pyelevator.transports import FakeTransport
+from support.dumped import content, fill
 
 PAIRS = {b"user:%04d" % number: b"%d" % number for number in range(3000)} | {b"other\xff": b"\x00"}
 

@@ -1,37 +1,5 @@
-"""One PostgreSQL for all tests of this directory that one process runs, with a schema for each test."""
+"""A schema of PostgreSQL for each test."""
 
-import pytest
+from support.postgresql_storages import open_storage, storage, url
 
-from support.postgresql import PostgreSql
-
-
-@pytest.fixture(scope="session")
-def postgresql():
-    with PostgreSql() as server:
-        yield server
-
-
-@pytest.fixture
-def url(postgresql):
-    return postgresql.new_url()
-
-
-@pytest.fixture
-def open_storage():
-    """Return a function that opens the storage of a URL; all are closed in the end."""
-    from pyelevator.engines.postgresql import PostgreSqlStorage
-
-    opened = []
-
-    def open_url(url):
-        opened.append(PostgreSqlStorage.from_url(url))
-        return opened[-1]
-
-    yield open_url
-    for storage in opened:
-        storage.close()
-
-
-@pytest.fixture
-def storage(url, open_storage):
-    return open_storage(url)
+__all__ = ["open_storage", "storage", "url"]

@@ -4,10 +4,10 @@ import io
 
 import pytest
 
-from dumps.conftest import content, fill
 from pyelevator import Elevator
 from pyelevator.dumps import BinaryWriter, DumpError, dump, load, open_dump
 from pyelevator.transports import FakeTransport
+from support.dumped import content, fill
 from support.old_servers import OldServer
 
 PAIRS = {b"key:%04d" % number: b"value %d" % number for number in range(700)}

@@ -52,7 +52,7 @@ def browser(opened, console):
 def pictures(request, tmp_path_factory):
     """Where screenshots are written."""
     if request.config.getoption("--screenshots"):
-        return Path(__file__).parents[2] / "docs" / "pictures"
+        return Path(__file__).parents[3] / "docs" / "pictures"
     return tmp_path_factory.mktemp("pictures")
 
 

@@ -127,7 +127,7 @@ def hurt(bases, tmp_path):
     return make
 
 
-DOC = Path(__file__).parents[3] / "docs" / "damage.md"
+DOC = Path(__file__).parents[4] / "docs" / "damage.md"
 COLUMNS = [*reads.READS, "backup", "`repairdb`, then"]
 
 

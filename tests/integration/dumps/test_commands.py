@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from dumps.conftest import content, fill
 from pyelevator import Elevator
 from pyelevator.testing.servers import ServerProcess
+from support.dumped import content, fill
 from support.eventually import eventually
 from support.programs import PATIENCE
 

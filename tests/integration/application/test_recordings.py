@@ -26,7 +26,7 @@ from pyelevator.commands import (
 from pyelevator.errors import ErrorCode, ProtocolError
 from pyelevator.messages import Request, Response, Status
 
-VECTORS = Path(__file__).parents[1] / "vectors"
+VECTORS = Path(__file__).parents[2] / "vectors"
 RELATIVE = (Status.FAILURE, ErrorCode.DATABASE, "Canno't create database from relative path", None)
 NAMELESS = (Status.FAILURE, ErrorCode.DATABASE, "A database needs a name", None)
 DONE = (Status.SUCCESS, None, "", None)
