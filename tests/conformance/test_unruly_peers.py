@@ -144,4 +144,4 @@ def test_a_transport_that_ignores_deadlines_cannot_pass(kind, answer, monkeypatc
         call_in_time(lambda: connection.send([b"\xc0"], Deadline.after(30)))
         connection.receive(Deadline.after(30))
         with pytest.raises(AssertionError, match="did not end within"):
-            suite.test_an_answer_that_does_not_come_in_time_is_a_timeout(relay, connection, answer)
+            suite.test_no_answer_is_an_error_in_time_and_a_reset_brings_nothing_old(relay, connection, answer)

@@ -303,10 +303,10 @@ class TellsAfterTheEnd(AsyncGood):
 BASIC, DEADLINES, ASYNC = "TransportConformance", "DeadlineConformance", "AsyncTransportConformance"
 
 FAULTS = (
-    (WaitsToReceive, DEADLINES, "test_an_answer_that_does_not_come_in_time_is_a_timeout[stalled]"),
-    (WaitsForEachByte, DEADLINES, "test_an_answer_that_does_not_come_in_time_is_a_timeout[dripped]"),
+    (WaitsToReceive, DEADLINES, "test_no_answer_is_an_error_in_time_and_a_reset_brings_nothing_old[stalled]"),
+    (WaitsForEachByte, DEADLINES, "test_no_answer_is_an_error_in_time_and_a_reset_brings_nothing_old[dripped]"),
     (WaitsToSend, DEADLINES, "test_a_peer_that_takes_nothing_holds_up_no_call"),
-    (WaitsToConnect, DEADLINES, "test_a_peer_that_accepts_no_connection_holds_up_no_call"),
+    (WaitsToConnect, DEADLINES, "test_a_peer_that_accepts_no_connection_is_an_error_in_time[full_listener]"),
     (HasALongTimeout, DEADLINES, "test_a_call_ends_with_its_own_deadline_and_no_other"),
     (HasAShortTimeout, DEADLINES, "test_an_answer_that_takes_its_time_is_received"),
     (LingersAtTheEnd, DEADLINES, "test_close_does_not_wait_for_a_peer_that_takes_nothing"),
@@ -316,8 +316,8 @@ FAULTS = (
     (IsAlwaysOpen, BASIC, "test_a_closed_connection_is_not_open"),
     (KnowsNoEnd, BASIC, "test_a_call_may_have_no_end"),
     (DoesNotWaitAtAll, DEADLINES, "test_a_deadline_that_is_over_is_kept_as_well"),
-    (RaisesErrorsOfTheSystem, DEADLINES, "test_a_connection_that_ends_or_makes_no_sense_is_an_error_in_time[closed]"),
-    (TakesAnEndForATimeout, DEADLINES, "test_a_refused_connection_fails_in_time"),
+    (RaisesErrorsOfTheSystem, DEADLINES, "test_no_answer_is_an_error_in_time_and_a_reset_brings_nothing_old[closed]"),
+    (TakesAnEndForATimeout, DEADLINES, "test_a_peer_that_accepts_no_connection_is_an_error_in_time[refusing_listener]"),
     (ConnectsAtOnce, ASYNC, "test_neither_open_nor_close_waits_for_a_peer_that_does_not_accept"),
     (WaitsAtTheEnd, ASYNC, "test_neither_open_nor_close_waits_for_a_peer_that_does_not_accept"),
     (SendsAtOnce, ASYNC, "test_send_does_not_wait_for_a_peer_that_takes_nothing"),

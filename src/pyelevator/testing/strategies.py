@@ -13,10 +13,13 @@ For the tests of anything that stands between a client and a server: a transport
 Importing this module needs hypothesis (the extra ``testing``); nothing else of the package imports it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from attrs import fields
+
 from pyelevator.codec import DIALECTS, lz4
+from pyelevator.codec.flat import ARGUMENTS
 from pyelevator.commands import (
     COMMANDS,
     DELETE,
@@ -35,7 +38,7 @@ from pyelevator.commands import (
     RepairReport,
     Slice,
 )
-from pyelevator.errors import ErrorCode, MissingExtra, UsageError
+from pyelevator.errors import ErrorCode, Id, MissingExtra, UsageError
 from pyelevator.messages import Request, Response, Status
 from pyelevator.monitoring import ServerStats, SlowRequest
 from pyelevator.reports import BackupReport, TaskProgress, encode_sizes
@@ -83,32 +86,32 @@ def requests(dialect: str = "classic") -> SearchStrategy[Request[Any]]:
 
 def responses_to(request: Request[Any]) -> SearchStrategy[Response]:
     """Make a strategy of responses to a request: successes of the right shape, and any failure."""
-    command, request_id = request.command, st.just(request.id)
-    successes = st.builds(
-        _success,
-        st.just(command.payload_kind),
-        _PAYLOADS[command.verb](command) if command.verb in _PAYLOADS else st.none(),
-        request_id,
-        st.booleans() if isinstance(command, (Range, Slice)) and command.max_bytes is not None else st.just(False),
-        _FEATURES if isinstance(command, DbConnect) else st.just(()),
-        _CURSORS if getattr(command, "cursor", False) is not False else st.none(),
-        st.none() | st.integers(1, 2**32) if isinstance(command, DbConnect) else st.none(),
+    return _successes(request) | _failures(request.id)
+
+
+@st.composite
+def _successes(draw: st.DrawFn, request: Request[Any]) -> Response:
+    command, payload = request.command, draw(_payloads(request.command))
+    missing = isinstance(payload, list) and None in payload and command.payload_kind is not PayloadKind.RESPONSES
+    is_page = isinstance(command, (Range, Slice)) and command.max_bytes is not None
+    features = draw(_FEATURES) if isinstance(command, DbConnect) else ()
+    return Response(
+        payload,
+        Status.WARNING if missing else Status.SUCCESS,
+        id=request.id,
+        more=is_page and draw(st.booleans()),
+        features=features,
+        cursor=draw(_CURSORS) if getattr(command, "cursor", False) is not False else None,
+        max_message=draw(st.none() | st.integers(1, 2**32)) if features else None,
     )
-    return successes | st.builds(Response.failure, st.sampled_from(ErrorCode), st.text(max_size=24), request_id)
 
 
-def _success(
-    payload_kind: PayloadKind,
-    payload: Any,
-    request_id: int | None,
-    more: bool,
-    features: tuple[str, ...],
-    cursor: bytes | None,
-    max_message: int | None,
-) -> Response:
-    missing = isinstance(payload, list) and None in payload and payload_kind is not PayloadKind.RESPONSES
-    status, most = Status.WARNING if missing else Status.SUCCESS, max_message if features else None
-    return Response(payload, status, None, "", request_id, more, features, cursor, most)
+def _failures(request_id: Id | None) -> SearchStrategy[Response]:
+    return st.builds(Response.failure, st.sampled_from(ErrorCode), st.text(max_size=24), st.just(request_id))
+
+
+def _payloads(command: Command[Any]) -> SearchStrategy[Any]:
+    return _PAYLOADS[command.verb](command) if command.verb in _PAYLOADS else st.none()
 
 
 def _classic_request(command: Command[Any]) -> SearchStrategy[Request[Any]]:
@@ -133,7 +136,6 @@ def _checks() -> SearchStrategy[list[KeyCheck]]:
 
 _UIDS: Final = st.uuids().map(str)
 _NAMES: Final = st.text(max_size=12)
-_BOUNDS: Final = st.none() | keys()
 _FEATURES: Final = st.tuples() | st.tuples(st.text(max_size=8), st.text(max_size=8))
 _REPORTS: Final = st.builds(RepairReport, *[st.lists(st.text(max_size=8), max_size=2).map(tuple)] * 3).map(
     RepairReport.encode
@@ -151,57 +153,43 @@ _UNLIKE_SIGNALS: Final = values().filter(lambda value: value not in (b"BPUT", b"
 
 _Commands: TypeAlias = Mapping[str, SearchStrategy[Command[Any]]]
 
-_BOOLS: Final = st.booleans()
-_CURSOR_ARGUMENTS: Final = _BOOLS | st.binary(max_size=32)
-_MAX_BYTES: Final = st.none() | st.integers(0, 2**63 - 1)
-
-_CLASSIC_ARGUMENTS: Final[Mapping[str, Sequence[SearchStrategy[Any]]]] = {
-    "GET": (keys(),),
-    "PUT": (keys(), values(), _BOOLS),
-    "DELETE": (keys(), _BOOLS),
-    "EXISTS": (keys(),),
-    "MGET": (st.lists(keys(), max_size=6), _BOOLS),
-    "RANGE": (_BOUNDS, _BOUNDS, _BOOLS, _BOOLS, _BOUNDS, _BOOLS, _MAX_BYTES, _CURSOR_ARGUMENTS),
-    "SLICE": (_BOUNDS, _COUNTS, _BOOLS, _BOOLS, _MAX_BYTES, _BOOLS, _BOOLS, _CURSOR_ARGUMENTS),
-    "COUNT": (_BOUNDS, _BOUNDS, _BOUNDS),
-    "DELETERANGE": (_BOUNDS, _BOUNDS, _BOUNDS, _BOOLS),
-    "BATCH": (_batches(values()), _BOOLS),
-    "CONDITIONALBATCH": (_batches(values()), _checks(), _BOOLS),
-    "INCREMENT": (keys(), _INTEGERS, _INTEGERS, _BOOLS),
-    "GETANDDELETE": (keys(), _BOOLS),
-    "PING": (),
-    "DBCONNECT": (_NAMES,),
-    "DBMOUNT": (_NAMES,),
-    "DBUMOUNT": (_NAMES,),
-    "DBCREATE": (_NAMES, _OPTIONS),
-    "DBDROP": (_NAMES, _BOOLS),
-    "DBFORGET": (_NAMES,),
-    "DBLIST": (),
-    "DBREPAIR": (_BOOLS, _BOOLS),
-    "PIPELINE": (st.deferred(lambda: st.lists(st.one_of([_CLASSIC[kind.verb] for kind in PIPELINED]), max_size=5)),),
-    "STATS": (),
-    "BACKUP": (_NAMES, st.text(max_size=12)),
-    "COMPACT": (_BOUNDS, _BOUNDS),
-    "SIZES": (st.lists(keys() | st.tuples(_BOUNDS, _BOUNDS), max_size=4),),
-    "PROGRESS": (),
-    "SLOWLOG": (st.none() | _COUNTS,),
-    "SNAPSHOT": (st.lists(_UIDS, max_size=3),),
+_FLAT_FIELDS: Final[Mapping[str, SearchStrategy[Any]]] = {
+    "key": keys(),
+    "value": values(),
+    "keys": st.lists(keys(), max_size=6),
+    "start": keys(),
+    "stop": keys(),
+    "count": _COUNTS,
+    "ops": _batches(_UNLIKE_SIGNALS),
+    "name": _NAMES,
 }
-
-_FLAT_ARGUMENTS: Final[Mapping[str, Sequence[SearchStrategy[Any]]]] = {
-    "GET": (keys(),),
-    "PUT": (keys(), values()),
-    "DELETE": (keys(),),
-    "MGET": (st.lists(keys(), max_size=6),),
-    "RANGE": (keys(), keys()),
-    "SLICE": (keys(), _COUNTS),
-    "BATCH": (_batches(_UNLIKE_SIGNALS),),
-    **dict.fromkeys(("DBCONNECT", "DBMOUNT", "DBUMOUNT", "DBCREATE", "DBDROP"), (_NAMES,)),
-    "DBLIST": (),
+_CLASSIC_FIELDS: Final[Mapping[str, SearchStrategy[Any]]] = {
+    **_FLAT_FIELDS,
+    **dict.fromkeys(("start", "stop", "prefix"), st.none() | keys()),
+    **dict.fromkeys(("sync", "fill_cache", "include_key", "include_value", "reverse", "exclusive"), st.booleans()),
+    **dict.fromkeys(("force", "report"), st.booleans()),
+    **dict.fromkeys(("by", "initial"), _INTEGERS),
+    "max_bytes": st.none() | st.integers(0, 2**63 - 1),
+    "cursor": st.booleans() | st.binary(max_size=32),
+    "ops": _batches(values()),
+    "checks": _checks(),
+    "options": _OPTIONS,
+    "commands": st.deferred(lambda: st.lists(st.one_of([_CLASSIC[kind.verb] for kind in PIPELINED]), max_size=5)),
+    "directory": st.text(max_size=12),
+    "ranges": st.lists(keys() | st.tuples(*[st.none() | keys()] * 2), max_size=4),
+    "limit": st.none() | _COUNTS,
+    "uids": st.lists(_UIDS, max_size=3),
 }
+"""Field of a command -> what it may be; a field that is not here does not travel in that dialect."""
 
-_CLASSIC: Final[_Commands] = {verb: st.builds(COMMANDS[verb], *args) for verb, args in _CLASSIC_ARGUMENTS.items()}
-_FLAT: Final[_Commands] = {verb: st.builds(COMMANDS[verb], *args) for verb, args in _FLAT_ARGUMENTS.items()}
+
+def _built(verb: str, values_of: Mapping[str, SearchStrategy[Any]]) -> SearchStrategy[Command[Any]]:
+    names = [field.name for field in fields(COMMANDS[verb]) if field.name in values_of]
+    return st.builds(COMMANDS[verb], **{name: values_of[name] for name in names})
+
+
+_CLASSIC: Final[_Commands] = {verb: _built(verb, _CLASSIC_FIELDS) for verb in COMMANDS}
+_FLAT: Final[_Commands] = {verb: _built(verb, _FLAT_FIELDS) for verb, spec in ARGUMENTS.items() if spec.encode}
 
 _COMMANDS: Final[Mapping[str, _Commands]] = {"classic": _CLASSIC, "flat": _FLAT}
 """Dialect -> verb -> its commands."""
@@ -224,12 +212,6 @@ def _scanned(command: Range | Slice) -> SearchStrategy[list[Any]]:
     return pairs.map(lambda found: [None if place is None else pair[place] for pair in found])
 
 
-def _outcome(command: Command[Any]) -> SearchStrategy[Any]:
-    """Make a strategy of the outcomes of a command in a pipeline: the payload of a success, or a failure."""
-    payload = _PAYLOADS[command.verb](command) if command.verb in _PAYLOADS else st.none()
-    return payload | st.builds(Response.failure, st.sampled_from(ErrorCode), st.text(max_size=24))
-
-
 _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     "GET": lambda _: values(),
     "EXISTS": lambda _: st.booleans(),
@@ -244,7 +226,9 @@ _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     "PING": lambda _: st.just(b"PONG"),
     "DBCONNECT": lambda _: _UIDS.map(str.encode),
     "DBLIST": lambda _: st.lists(_NAMES.map(str.encode), max_size=4),
-    "PIPELINE": lambda pipeline: st.tuples(*map(_outcome, pipeline.commands)).map(list),
+    "PIPELINE": lambda pipeline: st.tuples(
+        *[_payloads(command) | _failures(None) for command in pipeline.commands]
+    ).map(list),
     "STATS": lambda _: st.builds(ServerStats, st.text(max_size=8), _SECONDS, _SECONDS).map(ServerStats.encode),
     "BACKUP": lambda _: st.builds(BackupReport, _SIZES, _SIZES).map(BackupReport.encode),
     "SIZES": lambda command: st.lists(_SIZES, min_size=len(command.ranges), max_size=len(command.ranges)).map(

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from pyelevator._closing import Closing
 from pyelevator.client.interceptors.workers import Workers
-from pyelevator.errors import ElevatorError
 
 T = TypeVar("T")
+_Address: TypeAlias = str | tuple[str, int]
 
 HANG_TIMEOUT: Final = 20.0
 """Seconds after which a call that should have ended by its much shorter deadline counts as hanging."""
@@ -43,24 +43,21 @@ def call_in_time(call: Callable[[], T]) -> T:
     return future.result()
 
 
-def least_duration(call: Callable[[], object]) -> float:
-    """Call a function that may fail, up to ``TRIES`` times while it is late.
+def duration(call: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began
 
-    Returns:
-        The least time that it took, in seconds.
 
-    Raises:
-        AssertionError: it has not ended after ``HANG_TIMEOUT`` seconds.
-    """
-    took = math.inf
+def best_of_tries(measure: Callable[[], float]) -> float:
+    """Return the least of up to ``TRIES`` durations, in seconds; the first one that is ``PROMPT`` will do."""
+    best = math.inf
     for _ in range(TRIES):
-        began = time.monotonic()
-        with suppress(ElevatorError):
-            call_in_time(call)
-        took = min(took, time.monotonic() - began)
-        if took < PROMPT:
+        best = min(best, measure())
+        if best < PROMPT:
             break
-    return took
+    return best
 
 
 class UnrulyRelay(Closing):
@@ -78,13 +75,8 @@ class UnrulyRelay(Closing):
     """
 
     def __init__(self, server: str) -> None:
-        scheme, _, self._server = server.partition("://")
-        self._family = sockets.AF_UNIX if scheme == "ipc" else sockets.AF_INET
-        self._listening = sockets.socket(self._family)
-        self._listening.bind(f"{self._server}.relay" if scheme == "ipc" else ("127.0.0.1", 0))
+        self._listening, self.url, self._server = _bind_beside(server, "relay")
         self._listening.listen()
-        name = self._listening.getsockname()
-        self.url = f"ipc://{name}" if scheme == "ipc" else f"tcp://{name[0]}:{name[1]}"
         self.answer = "passed"
         self.replacement = _JUNK
         self.reads = True
@@ -99,17 +91,16 @@ class UnrulyRelay(Closing):
                 self._relay(self._listening.accept()[0])
 
     def _relay(self, client: sockets.socket) -> None:
-        server = sockets.socket(self._family)
+        server = sockets.socket(self._listening.family)
         if not self._keep(client, server):
             return
-        host, _, port = self._server.rpartition(":")
         try:
-            server.connect(self._server if self._family == sockets.AF_UNIX else (host, int(port)))
+            server.connect(self._server)
         except OSError:  # then the client finds it as it is
             _end(client)
             return
-        for take in (self._pass, client, server), (self._pass_back, server, client):
-            threading.Thread(target=take[0], args=take[1:], daemon=True).start()
+        for take, *ends in (self._pass, client, server), (self._pass_back, server, client):
+            threading.Thread(target=take, args=ends, daemon=True).start()
 
     def _keep(self, *both: sockets.socket) -> bool:
         """Remember sockets for ``close()``, or close them if it has been called; return True if they stay open."""
@@ -121,7 +112,7 @@ class UnrulyRelay(Closing):
                 self._open += both
         return not ended
 
-    def _pass(self, client: Any, server: Any) -> None:
+    def _pass(self, client: sockets.socket, server: sockets.socket) -> None:
         with suppress(OSError):
             while data := client.recv(_SIZE):
                 while not self.reads and not self._ended.wait(_DRIP):
@@ -129,7 +120,7 @@ class UnrulyRelay(Closing):
                 server.sendall(data)
             server.shutdown(sockets.SHUT_WR)
 
-    def _pass_back(self, server: Any, client: Any) -> None:
+    def _pass_back(self, server: sockets.socket, client: sockets.socket) -> None:
         with suppress(OSError):
             while data := server.recv(_SIZE):
                 _ANSWERS[self.answer](self, client, data)
@@ -137,17 +128,17 @@ class UnrulyRelay(Closing):
                 self._ended.wait()
         _end(client)
 
-    def _delayed(self, client: Any, data: bytes) -> None:
+    def _delayed(self, client: sockets.socket, data: bytes) -> None:
         if not self._ended.wait(_DELAY):
             client.sendall(data)
 
-    def _dripped(self, client: Any, data: bytes) -> None:
+    def _dripped(self, client: sockets.socket, data: bytes) -> None:
         for byte in data:
             client.sendall(bytes([byte]))
             if self._ended.wait(_DRIP):
                 return
 
-    def _died(self, client: Any, data: bytes) -> None:
+    def _died(self, client: sockets.socket, data: bytes) -> None:
         client.sendall(data[:1])
         client.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         client.shutdown(sockets.SHUT_RD)  # else the system keeps it for the thread that reads from it
@@ -160,11 +151,10 @@ class UnrulyRelay(Closing):
         _end(self._listening)
         for one in self._open:
             _end(one)
-        if self._family == sockets.AF_UNIX:
-            Path(self.url.removeprefix("ipc://")).unlink(missing_ok=True)
+        _unlink(self.url)
 
 
-_ANSWERS: Final[dict[str, Callable[[UnrulyRelay, Any, bytes], None]]] = {
+_ANSWERS: Final[dict[str, Callable[[UnrulyRelay, sockets.socket, bytes], None]]] = {
     "passed": lambda _, client, data: client.sendall(data),
     "delayed": UnrulyRelay._delayed,
     "stalled": lambda *_: None,  # and the connection stays open
@@ -175,7 +165,7 @@ _ANSWERS: Final[dict[str, Callable[[UnrulyRelay, Any, bytes], None]]] = {
 }
 
 
-def _end(socket: Any) -> None:
+def _end(socket: sockets.socket) -> None:
     with suppress(OSError):
         socket.shutdown(sockets.SHUT_RDWR)
     socket.close()
@@ -192,20 +182,35 @@ def refusing_listener(server: str) -> Iterator[str]:
 @contextmanager
 def full_listener(server: str) -> Iterator[str]:
     """Yield a URL like the server's whose listener accepts no more connections, so that to connect takes forever."""
-    scheme, _, address = server.partition("://")
-    family = sockets.AF_UNIX if scheme == "ipc" else sockets.AF_INET
-    with sockets.socket(family) as listening, ExitStack() as waiting:
-        listening.bind(f"{address}.full" if scheme == "ipc" else ("127.0.0.1", 0))
+    listening, url, _ = _bind_beside(server, "full")
+    with listening, ExitStack() as waiting:
         listening.listen(0)
         name = listening.getsockname()
-        while _fits_in(waiting.enter_context(sockets.socket(family)), name):
+        while _fits_in(waiting.enter_context(sockets.socket(listening.family)), name):
             pass
-        yield f"ipc://{name}" if scheme == "ipc" else f"tcp://{name[0]}:{name[1]}"
+        yield url
+    _unlink(url)
+
+
+def _bind_beside(server: str, suffix: str) -> tuple[sockets.socket, str, _Address]:
+    """Return a bound socket of the kind of a server's, its URL, and the server's address."""
+    scheme, _, address = server.partition("://")
     if scheme == "ipc":
-        Path(name).unlink()
+        listening = sockets.socket(sockets.AF_UNIX)
+        listening.bind(f"{address}.{suffix}")
+        return listening, f"ipc://{listening.getsockname()}", address
+    listening = sockets.socket()
+    listening.bind(("127.0.0.1", 0))
+    host, _, port = address.rpartition(":")
+    return listening, f"tcp://127.0.0.1:{listening.getsockname()[1]}", (host, int(port))
 
 
-def _fits_in(client: sockets.socket, name: Any) -> bool:
+def _unlink(url: str) -> None:
+    if url.startswith("ipc://"):
+        Path(url.removeprefix("ipc://")).unlink(missing_ok=True)
+
+
+def _fits_in(client: sockets.socket, name: _Address) -> bool:
     """Return True if one more connection can be established; it stays open."""
     client.settimeout(_DRIP)
     try:

@@ -1,9 +1,7 @@
 """The suite of transports that call back."""
 
 import asyncio
-import math
 import threading
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
@@ -18,7 +16,15 @@ from pyelevator.testing.transports.fixtures import (
     ping,
     reply_id,
 )
-from pyelevator.testing.unruly import PROMPT, TRIES, UnrulyRelay, call_in_time, full_listener, refusing_listener
+from pyelevator.testing.unruly import (
+    PROMPT,
+    UnrulyRelay,
+    best_of_tries,
+    call_in_time,
+    duration,
+    full_listener,
+    refusing_listener,
+)
 from pyelevator.transports.base import AsyncTransport
 
 Connect: TypeAlias = Callable[[str], AsyncTransport]
@@ -65,49 +71,31 @@ class RecordingReceiver:
         finally:
             self.sending = False
 
-    async def wait(self, event: str) -> None:
-        """Wait for a change.
+    async def wait(self, event: str, is_done: Callable[[], bool] = lambda: False) -> None:
+        """Wait until something is so, or the connection is lost.
 
         Args:
-            event: the call that would be one, for the error.
+            event: the call that would tell, for the error.
+            is_done: returns True if it is so; by default only the loss of the connection is waited for.
 
         Raises:
-            AssertionError: there is none.
+            AssertionError: nothing was called for ``HANG_TIMEOUT`` seconds.
         """
-        try:
-            await asyncio.wait_for(self.changed.wait(), unruly.HANG_TIMEOUT)
-        except TimeoutError:
-            raise AssertionError(f"{event} was not called within {unruly.HANG_TIMEOUT} s") from None
+        while True:
+            self.changed.clear()
+            if self.errors or is_done():
+                return
+            try:
+                await asyncio.wait_for(self.changed.wait(), unruly.HANG_TIMEOUT)
+            except TimeoutError:
+                raise AssertionError(f"{event} was not called within {unruly.HANG_TIMEOUT} s") from None
 
 
-async def send_ping(transport: AsyncTransport, receiver: RecordingReceiver, number: int) -> bool:
-    """Send a PING as soon as the transport accepts it; return False if the connection is lost before."""
-    while not receiver.errors:
-        receiver.changed.clear()
-        if receiver.send(transport, ping(number)):
-            return True
-        await receiver.wait("send refused a message, and resume_writing")
-    return False
-
-
-async def wait_for_messages(receiver: RecordingReceiver, count: int) -> None:
-    """Wait until so many messages have been received, or the connection is lost."""
-    while len(receiver.messages) < count and not receiver.errors:
-        receiver.changed.clear()
-        await receiver.wait("message_received")
-
-
-async def wait_for_loss(receiver: RecordingReceiver) -> None:
-    """Wait until the transport reports that its connection is lost."""
-    while not receiver.errors:
-        receiver.changed.clear()
-        await receiver.wait("connection_lost")
-
-
-async def _send_in_vain(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
-    transport.send(ping(1))
-    await asyncio.sleep(BRIEF)
-    assert receiver.messages == []
+async def _exchange_ping(transport: AsyncTransport, receiver: RecordingReceiver, number: int) -> None:
+    """Send a PING as soon as the transport accepts it, and wait for its answer, which is that many together."""
+    await receiver.wait("send refused a message, and resume_writing", lambda: receiver.send(transport, ping(number)))
+    assert receiver.errors == []
+    await receiver.wait("message_received", lambda: len(receiver.messages) >= number)
 
 
 class AsyncTransportConformance(RelayFixtures):
@@ -135,8 +123,7 @@ class AsyncTransportConformance(RelayFixtures):
             transport.open(receiver)
             try:
                 for number in range(1, answers + 1):
-                    assert await send_ping(transport, receiver, number)
-                    await wait_for_messages(receiver, number)
+                    await _exchange_ping(transport, receiver, number)
                 await main(transport, receiver)
             finally:
                 transport.close()
@@ -144,44 +131,28 @@ class AsyncTransportConformance(RelayFixtures):
 
         call_in_time(lambda: asyncio.run(run()))
 
-    def _longest(self, make: Callable[[], AsyncTransport], sends: int) -> float:
+    def _longest(self, make: Callable[[], AsyncTransport]) -> float:
         """Return the longest time of ``open``, a ``send`` or ``close``, in seconds, in the best of some tries."""
 
         async def tried() -> float:
-            transport, times = make(), []
-
-            def timed(call: Callable[[], object]) -> object:
-                began = time.monotonic()
-                done = call()
-                times.append(time.monotonic() - began)
-                return done
-
-            receiver = RecordingReceiver()
-            timed(lambda: transport.open(receiver))
+            transport, receiver = make(), RecordingReceiver()
+            opening = duration(lambda: transport.open(receiver))
             await asyncio.sleep(BRIEF)
-            for _ in range(sends):
-                if receiver.errors or not timed(lambda: transport.send([LARGE])):
-                    break
-                await asyncio.sleep(0)
-            timed(transport.close)
-            return max(times)
+            sending = 0.0 if receiver.errors else duration(lambda: transport.send([LARGE]))
+            await asyncio.sleep(0)
+            return max(opening, sending, duration(transport.close))
 
-        longest = math.inf
-        for _ in range(TRIES):
-            longest = min(longest, call_in_time(lambda: asyncio.run(tried())))
-            if longest < PROMPT:
-                break
-        return longest
+        return best_of_tries(lambda: call_in_time(lambda: asyncio.run(tried())))
 
     def test_neither_open_nor_close_waits_for_a_peer_that_does_not_accept(self, server: str, connect: Connect) -> None:
         with full_listener(server) as url:
-            assert self._longest(lambda: connect(url), 1) < PROMPT
+            assert self._longest(lambda: connect(url)) < PROMPT
 
     def test_neither_open_nor_close_waits_for_a_peer_that_says_nothing(
         self, relay: UnrulyRelay, connect: Connect
     ) -> None:
         relay.answer = "stalled"
-        assert self._longest(lambda: connect(relay.url), 1) < PROMPT
+        assert self._longest(lambda: connect(relay.url)) < PROMPT
 
     def test_send_does_not_wait_for_a_peer_that_takes_nothing(self, relay: UnrulyRelay, connect: Connect) -> None:
         async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
@@ -198,7 +169,7 @@ class AsyncTransportConformance(RelayFixtures):
         async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
             relay.answer = answer
             receiver.send(transport, ping(2))
-            await wait_for_loss(receiver)
+            await receiver.wait("connection_lost")
             assert len(receiver.messages) == 1
 
         self._run(main, connect(relay.url), answers=1)
@@ -209,34 +180,33 @@ class AsyncTransportConformance(RelayFixtures):
 
         self._run(main, connect(relay.url), answers=3)
 
-    @pytest.mark.parametrize("answer", ["stalled", "dripped"])
-    def test_nothing_waits_for_a_connection_that_does_not_come_up(
-        self, relay: UnrulyRelay, connect: Connect, answer: str
-    ) -> None:
-        relay.answer = answer
-        self._run(_send_in_vain, connect(relay.url))
-
     def test_nothing_waits_for_a_refused_connection(self, server: str, connect: Connect) -> None:
-        with refusing_listener(server) as url:
-            self._run(_send_in_vain, connect(url))
+        async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
+            transport.send(ping(1))
+            await asyncio.sleep(BRIEF)
+            assert receiver.messages == []
 
+        with refusing_listener(server) as url:
+            self._run(main, connect(url))
+
+    @pytest.mark.parametrize("answers", [0, 1])
     @pytest.mark.parametrize("answer", ["stalled", "dripped", "closed", "died", "replaced"])
     def test_no_answer_is_waited_for_or_made_of_a_peer_that_gives_none(
-        self, relay: UnrulyRelay, connect: Connect, answer: str
+        self, relay: UnrulyRelay, connect: Connect, answer: str, answers: int
     ) -> None:
         async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
             relay.answer = answer
             transport.send(ping(2))
             await asyncio.sleep(BRIEF)
-            assert len(receiver.messages) == 1
+            assert len(receiver.messages) == answers
 
-        self._run(main, connect(relay.url), answers=1)
+        self._run(main, connect(relay.url), answers)
 
     def test_after_close_nothing_is_reported_and_close_twice_is_fine(
         self, relay: UnrulyRelay, connect: Connect
     ) -> None:
         async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
-            assert await send_ping(transport, receiver, 1)
+            await _exchange_ping(transport, receiver, 1)
             transport.close()
             transport.close()
             before = len(receiver.messages), len(receiver.errors)
